@@ -1,0 +1,74 @@
+"""FlowBatch: flow records as the meter gives them, one row a record."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.columns import NAMES
+
+Identity = NDArray[np.int64]  # (n, IDENTITY_WIDTH), columns below
+Values = NDArray[np.float64]  # (n, len(COLUMNS)), order of flows.columns.COLUMNS
+
+# Columns of FlowBatch.identity. An address is two words, high and low 64 bits as two's complement; IPv4 sits in the
+# low word alone.
+(
+    SRC_HIGH,
+    SRC_LOW,
+    DST_HIGH,
+    DST_LOW,
+    SRC_PORT,
+    DST_PORT,
+    PROTOCOL,
+    IP_VERSION,  # 4 or 6
+    VLAN,  # outer tag << 12 | inner tag; 0 untagged
+    START_NS,  # first packet of this record
+    END_NS,  # last packet of this record
+    END_REASON,  # one of the codes below
+    REPORT,  # how many times this record was reported before: 0 the first time
+    NEW_PACKETS,  # packets since the report before this one; 0 on a final report that adds nothing
+    IDENTITY_WIDTH,
+) = range(15)
+
+# flowEndReason of IPFIX (RFC 5102, 5.11.3), and 0 for a snapshot of a flow that goes on.
+SNAPSHOT, IDLE_TIMEOUT, ACTIVE_TIMEOUT, END_DETECTED, FORCED_END, LACK_OF_RESOURCES = range(6)
+END_REASONS: tuple[str, ...] = (
+    "snapshot",
+    "idle timeout",
+    "active timeout",
+    "end of flow detected",
+    "forced end",
+    "lack of resources",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowBatch:
+    """Flow records in the order the meter reported them.
+
+    identity: (n, IDENTITY_WIDTH) int64. values: (n, len(COLUMNS)) float64, finite.
+    A snapshot is cumulative: its packets are counted again in the later reports of the same flow.
+    """
+
+    identity: Identity
+    values: Values
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One column of the table, (n,) float64. Raises ValueError for a name that is not in it."""
+        return self.values[:, NAMES.index(name)]
+
+
+def empty_batch() -> FlowBatch:
+    """Batch without records."""
+    return FlowBatch(np.empty((0, IDENTITY_WIDTH), dtype=np.int64), np.empty((0, len(NAMES)), dtype=np.float64))
+
+
+def address(high: int, low: int, version: int) -> str:
+    """Text of an address held in two signed 64-bit words."""
+    if version == 4:
+        return str(IPv4Address(low & 0xFFFFFFFF))
+    return str(IPv6Address((high & 0xFFFFFFFFFFFFFFFF) << 64 | (low & 0xFFFFFFFFFFFFFFFF)))

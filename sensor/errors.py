@@ -1,0 +1,40 @@
+"""Exit codes and the errors that carry them: one class for each different reaction of the command line."""
+
+OK, INTERNAL, USAGE, CONFIG, MODEL, CAPTURE, INPUT, OUTPUT = range(8)
+FAIL_ON, INTERRUPTED, BROKEN_PIPE = 10, 130, 141
+
+
+class SensorError(Exception):
+    """A stop with one line for the operator: what was found, where, and what was expected."""
+
+    exit_code = INTERNAL
+
+
+class ConfigError(SensorError):
+    """A setting that is unknown, of the wrong type or out of range."""
+
+    exit_code = CONFIG
+
+
+class ModelError(SensorError):
+    """A bundle that is damaged, foreign, or fitted on another feature contract."""
+
+    exit_code = MODEL
+
+
+class CaptureError(SensorError):
+    """An interface that does not exist or a capture that is not permitted."""
+
+    exit_code = CAPTURE
+
+
+class InputError(SensorError):
+    """A capture that is missing, foreign, empty or cut short."""
+
+    exit_code = INPUT
+
+
+class OutputError(SensorError):
+    """An output that cannot be opened or lost records."""
+
+    exit_code = OUTPUT
