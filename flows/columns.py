@@ -121,6 +121,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("bwd_seg_size_min", "bytes", "never", "smallest backward layer-4 header", None, None, "Bwd Seg Size Min", None),
     Column("icmp_code", "number", "never", "code of the first ICMP packet; −1 otherwise", None, None, "ICMP Code", None),
     Column("icmp_type", "number", "never", "type of the first ICMP packet; −1 otherwise", None, None, "ICMP Type", None),
+    Column("connection_duration", "µs", "never", "last packet − first packet of the connection, across active timeouts", None, None, "Total Connection Flow Time", None),
     Column("bwd_last_win_bytes", "bytes", "site", "raw TCP window of the last backward packet; −1 where none was TCP", None, None, None, None),)
 
 INDEX: dict[str, int] = {column.name: i for i, column in enumerate(COLUMNS)}

@@ -1,0 +1,53 @@
+"""How kernels are compiled: one decorator for the functions Python calls, one for those that only kernels call."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A signed index makes numba test for negative values; mixing int64 with uint64 gives float64. So offsets are int64
+# until the moment of indexing, where U casts them.
+U = np.uint64
+
+
+def entry(function: F) -> F:
+    """Compile a kernel that Python calls: cached on disk, without the interpreter lock."""
+    return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inner(function: F) -> F:
+    """Compile a kernel that only other kernels call; it lives in their cache entry."""
+    return cast("F", numba.njit(nogil=True, error_model="numpy")(function))
+
+
+if numba.config.DISABLE_JIT:
+
+    def prefetch(array: Any, index: Any) -> None:
+        """Do nothing: interpreted kernels have no use for a cache hint."""
+
+else:
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def prefetch(_context: Any, array: Any, index: Any) -> Any:
+        """Ask the processor to fetch array[index] of a one-dimensional array for writing; never faults."""
+        signature = types.void(array, index)
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            struct = context.make_array(signature.args[0])(context, builder, arguments[0])
+            pointer = builder.gep(struct.data, [arguments[1]])
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            hint = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), "llvm.prefetch.p0"
+            )
+            # write access, keep in all cache levels, data cache
+            builder.call(hint, [builder.bitcast(pointer, byte), word(1), word(3), word(1)])
+            return context.get_dummy_value()
+
+        return signature, codegen

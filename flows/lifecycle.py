@@ -1,0 +1,257 @@
+"""When flows begin, end and are reported while they run.
+
+A flow ends by idle timeout, by active timeout, a short linger after it was closed (so that late ACKs and resets stay in
+it), when a new SYN reuses its ports, or when the table is full. Whether a packet still belongs to a flow is decided when
+the packet arrives; the wheel only brings out records that no packet asks for, in the order in which they fell due.
+"""
+
+from flows.batch import (
+    ACTIVE_TIMEOUT,
+    END_DETECTED,
+    FORCED_END,
+    IDLE_TIMEOUT,
+    LACK_OF_RESOURCES,
+    SNAPSHOT,
+    Identity,
+    Values,
+)
+from flows.block import Int64s
+from flows.jit import U, inner
+from flows.layout import (
+    CLOSED,
+    D_PACKETS,
+    ESTABLISHED,
+    M_ACTIVE_TIMEOUT,
+    M_CLOSED_LINGER,
+    M_DRAINING,
+    M_EVICTED,
+    M_FIRST_SNAPSHOT,
+    M_FLOWS,
+    M_IDLE_TIMEOUT,
+    M_RECORDS,
+    M_SNAPSHOT_INTERVAL,
+    M_TICK,
+    P_FLAGS,
+    P_ICMP,
+    P_SENDER,
+    P_TIME_NS,
+    R_ACTIVE_SINCE,
+    R_BACKWARD,
+    R_CLOSED_AT,
+    R_CONNECTION_START,
+    R_FORWARD,
+    R_ICMP,
+    R_LAST,
+    R_NEXT_SNAPSHOT,
+    R_ORIGINATOR,
+    R_REPORTED_PACKETS,
+    R_START,
+    R_START_NS,
+    R_STATE,
+    ROW_WORDS,
+    UNSET,
+)
+from flows.record import write_record
+from flows.table import (
+    ESTABLISHED_QUEUE,
+    UNESTABLISHED_QUEUE,
+    Heads,
+    Links,
+    add_row,
+    eviction_candidate,
+    find,
+    free_row,
+    has_room,
+    queue_append,
+    queue_remove,
+)
+from flows.update import ACK, SYN, update_row
+from flows.wheel import TICK_US, WHEEL_SLOTS, schedule, unschedule
+
+GOES_ON = -1
+# A packet reports at most two flows: the one it ends and the one it evicts.
+RECORDS_PER_PACKET = 2
+
+
+@inner
+def end_reason(rows: Int64s, k: int, registers: Int64s, time: int, flags: int) -> int:
+    """Why the flow cannot take a packet of this time and these flags, or GOES_ON."""
+    if rows[U(k + R_STATE)] & CLOSED:
+        if flags & SYN or time - rows[U(k + R_CLOSED_AT)] > registers[U(M_CLOSED_LINGER)]:
+            return END_DETECTED
+        return GOES_ON
+    if time - rows[U(k + R_LAST)] > registers[U(M_IDLE_TIMEOUT)]:
+        return IDLE_TIMEOUT
+    if time - rows[U(k + R_START)] > registers[U(M_ACTIVE_TIMEOUT)]:
+        return ACTIVE_TIMEOUT
+    return GOES_ON
+
+
+@inner
+def ends_at(rows: Int64s, k: int, registers: Int64s) -> int:
+    """Moment after which the flow ends if nothing more comes."""
+    if rows[U(k + R_STATE)] & CLOSED:
+        return rows[U(k + R_CLOSED_AT)] + registers[U(M_CLOSED_LINGER)]
+    return rows[U(k + R_LAST)] + registers[U(M_IDLE_TIMEOUT)]
+
+
+@inner
+def end_flow(
+    rows: Int64s,
+    slots: Int64s,
+    links: Links,
+    wheel: Heads,
+    queues: Heads,
+    registers: Int64s,
+    identity: Identity,
+    values: Values,
+    row: int,
+    reason: int,
+) -> None:
+    """Report a flow for the last time and give its row back."""
+    k = row * ROW_WORDS
+    write_record(rows, k, registers, identity, values, reason)
+    unschedule(links, wheel, row)
+    queue = ESTABLISHED_QUEUE if rows[U(k + R_STATE)] & ESTABLISHED else UNESTABLISHED_QUEUE
+    queue_remove(links, queues, queue, row)
+    free_row(slots, rows, registers, row)
+
+
+@inner
+def begin_flow(
+    rows: Int64s, registers: Int64s, links: Links, wheel: Heads, queues: Heads, row: int, fields: Int64s, f: int
+) -> None:
+    """Set up a new row from its first packet: the SYN's sender is the originator, a SYN+ACK comes from the responder."""
+    k = row * ROW_WORDS
+    time_ns = fields[U(f + P_TIME_NS)]
+    time = time_ns // 1000
+    flags = fields[U(f + P_FLAGS)]
+    answers = (flags & (SYN | ACK)) == (SYN | ACK)
+    sender = fields[U(f + P_SENDER)]
+    rows[U(k + R_ORIGINATOR)] = 1 - sender if answers else sender
+    rows[U(k + R_START)] = time
+    rows[U(k + R_LAST)] = time
+    rows[U(k + R_ACTIVE_SINCE)] = time
+    rows[U(k + R_CONNECTION_START)] = time
+    rows[U(k + R_START_NS)] = time_ns
+    rows[U(k + R_ICMP)] = fields[U(f + P_ICMP)]
+    rows[U(k + R_NEXT_SNAPSHOT)] = time + registers[U(M_FIRST_SNAPSHOT)]
+    due = min(rows[U(k + R_NEXT_SNAPSHOT)], time + registers[U(M_IDLE_TIMEOUT)])
+    schedule(links, wheel, registers, row, due)
+    queue_append(links, queues, UNESTABLISHED_QUEUE, row)
+
+
+@inner
+def meter_packet(
+    rows: Int64s,
+    slots: Int64s,
+    links: Links,
+    wheel: Heads,
+    queues: Heads,
+    registers: Int64s,
+    identity: Identity,
+    values: Values,
+    fields: Int64s,
+    f: int,
+    hashed: int,
+) -> None:
+    """One decoded packet into its flow; reports at most RECORDS_PER_PACKET flows."""
+    time = fields[U(f + P_TIME_NS)] // 1000
+    slot = find(slots, rows, registers, fields, f, hashed)
+    originator, connection_start = UNSET, UNSET
+    if slot >= 0:
+        row = (slots[U(slot)] & 0xFFFFFFFF) - 1
+        k = row * ROW_WORDS
+        reason = end_reason(rows, k, registers, time, fields[U(f + P_FLAGS)])
+        if reason != GOES_ON:
+            if reason == ACTIVE_TIMEOUT:
+                originator, connection_start = rows[U(k + R_ORIGINATOR)], rows[U(k + R_CONNECTION_START)]
+            end_flow(rows, slots, links, wheel, queues, registers, identity, values, row, reason)
+            slot = find(slots, rows, registers, fields, f, hashed)
+    if slot < 0:
+        if not has_room(registers):
+            registers[U(M_EVICTED)] += 1
+            victim = eviction_candidate(queues)
+            end_flow(rows, slots, links, wheel, queues, registers, identity, values, victim, LACK_OF_RESOURCES)
+            slot = find(slots, rows, registers, fields, f, hashed)
+        row = add_row(slots, rows, registers, fields, f, -slot - 1, hashed)
+        begin_flow(rows, registers, links, wheel, queues, row, fields, f)
+        k = row * ROW_WORDS
+        if originator != UNSET:
+            rows[U(k + R_ORIGINATOR)] = originator
+            rows[U(k + R_CONNECTION_START)] = connection_start
+    else:
+        row = (slots[U(slot)] & 0xFFFFFFFF) - 1
+        k = row * ROW_WORDS
+    before = rows[U(k + R_STATE)]
+    update_row(rows, k, fields, f)
+    if not before & ESTABLISHED and rows[U(k + R_FORWARD + D_PACKETS)] and rows[U(k + R_BACKWARD + D_PACKETS)]:
+        rows[U(k + R_STATE)] |= ESTABLISHED
+        queue_remove(links, queues, UNESTABLISHED_QUEUE, row)
+        queue_append(links, queues, ESTABLISHED_QUEUE, row)
+    if rows[U(k + R_STATE)] & ~before & CLOSED:
+        unschedule(links, wheel, row)
+        schedule(links, wheel, registers, row, min(ends_at(rows, k, registers), rows[U(k + R_NEXT_SNAPSHOT)]))
+
+
+@inner
+def attend(
+    rows: Int64s,
+    slots: Int64s,
+    links: Links,
+    wheel: Heads,
+    queues: Heads,
+    registers: Int64s,
+    identity: Identity,
+    values: Values,
+    row: int,
+    now: int,
+) -> None:
+    """A row whose wheel slot has fired at `now`: end it, take a snapshot, or put it back."""
+    k = row * ROW_WORDS
+    if ends_at(rows, k, registers) < now:
+        reason = FORCED_END if registers[U(M_DRAINING)] else IDLE_TIMEOUT
+        if rows[U(k + R_STATE)] & CLOSED:
+            reason = END_DETECTED
+        end_flow(rows, slots, links, wheel, queues, registers, identity, values, row, reason)
+        return
+    if rows[U(k + R_NEXT_SNAPSHOT)] < now:
+        packets = rows[U(k + R_FORWARD + D_PACKETS)] + rows[U(k + R_BACKWARD + D_PACKETS)]
+        if packets > rows[U(k + R_REPORTED_PACKETS)]:
+            write_record(rows, k, registers, identity, values, SNAPSHOT)
+        while rows[U(k + R_NEXT_SNAPSHOT)] < now:
+            rows[U(k + R_NEXT_SNAPSHOT)] += registers[U(M_SNAPSHOT_INTERVAL)]
+    unschedule(links, wheel, row)
+    schedule(links, wheel, registers, row, min(ends_at(rows, k, registers), rows[U(k + R_NEXT_SNAPSHOT)]))
+
+
+@inner
+def turn_wheel(
+    rows: Int64s,
+    slots: Int64s,
+    links: Links,
+    wheel: Heads,
+    queues: Heads,
+    registers: Int64s,
+    identity: Identity,
+    values: Values,
+    now: int,
+) -> bool:
+    """Fire every slot that ended by `now` (µs); False when the output filled up first (call again)."""
+    target = now // TICK_US
+    while registers[U(M_TICK)] < target:
+        if registers[U(M_FLOWS)] == 0:
+            registers[U(M_TICK)] = target
+            break
+        tick = registers[U(M_TICK)]
+        slot = tick & (WHEEL_SLOTS - 1)
+        # What is put back belongs in a later slot, also while this one is emptied.
+        registers[U(M_TICK)] = tick + 1
+        row = wheel[U(2 * slot)]
+        while row != UNSET:
+            if registers[U(M_RECORDS)] >= len(identity):
+                registers[U(M_TICK)] = tick
+                return False
+            attend(rows, slots, links, wheel, queues, registers, identity, values, row, (tick + 1) * TICK_US)
+            row = wheel[U(2 * slot)]
+    return True

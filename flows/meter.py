@@ -1,0 +1,310 @@
+"""The meter: packets in, flow records out, in packet time.
+
+Knows no file, socket or clock: time comes with the packets, or with `advance` from a live source. What it reports and
+in which order is a function of the packets alone, whatever blocks they come in.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.batch import IDENTITY_WIDTH, FlowBatch, Identity, Values, empty_batch
+from flows.block import Bytes, Int64s, PacketBlock
+from flows.columns import COLUMNS
+from flows.decode import DECODED, REASONS, decode
+from flows.jit import U, entry, inner, prefetch
+from flows.layout import (
+    M_ACTIVE_TIMEOUT,
+    M_BYTES,
+    M_CAPACITY,
+    M_CLOCK_CANDIDATE_NS,
+    M_CLOCK_JUMPS,
+    M_CLOCK_NS,
+    M_CLOCK_OFFSET_NS,
+    M_CLOSED_LINGER,
+    M_DECODED,
+    M_DRAINING,
+    M_EVICTED,
+    M_FIRST_SNAPSHOT,
+    M_FLOWS,
+    M_FREE,
+    M_IDLE_TIMEOUT,
+    M_LATE,
+    M_MASK,
+    M_METERED,
+    M_NEXT_PACKET,
+    M_PACKETS,
+    M_RECORDS,
+    M_SNAPSHOT_INTERVAL,
+    M_TICK,
+    M_UNDECODED,
+    M_UPDATED,
+    P_HASH,
+    P_TIME_NS,
+    PACKET_FIELDS,
+    REGISTERS,
+    ROW_WORDS,
+    UNSET,
+)
+from flows.clock import clamp_time
+from flows.lifecycle import RECORDS_PER_PACKET, meter_packet, turn_wheel
+from flows.table import HASH_KEYS, LINK_WORDS, LOW32, Heads, Links, hash_key
+from flows.wheel import TICK_US, WHEEL_SLOTS
+
+# Packets decoded before any is counted: their slots and rows are fetched meanwhile. Cache misses, not arithmetic,
+# bound the meter from about 100,000 concurrent flows on.
+GROUP = 64
+OUTPUT_RECORDS = 8192
+CACHE_LINE_WORDS = 8
+SECOND_NS = 1_000_000_000
+MAX_ACTIVE_TIMEOUT_NS = 3000 * SECOND_NS
+
+
+@inner
+def decode_group(
+    buffer: Bytes,
+    offset: Int64s,
+    caplen: Int64s,
+    wirelen: Int64s,
+    ts_ns: Int64s,
+    linktype: Int64s,
+    fields: Int64s,
+    keys: Int64s,
+    slots: Int64s,
+    registers: Int64s,
+) -> None:
+    """Decode up to GROUP packets and ask for the slots they hash to; counts those that cannot be decoded."""
+    mask = registers[U(M_MASK)]
+    i = registers[U(M_NEXT_PACKET)]
+    decoded = 0
+    while i < len(offset) and decoded < GROUP:
+        f = decoded * PACKET_FIELDS
+        start = offset[U(i)]
+        reason = decode(buffer, start, start + caplen[U(i)], linktype[U(i)], fields, f)
+        fields[U(f + P_TIME_NS)] = clamp_time(registers, ts_ns[U(i)])
+        registers[U(M_PACKETS)] += 1
+        registers[U(M_BYTES)] += wirelen[U(i)]
+        i += 1
+        if reason != DECODED:
+            registers[U(M_UNDECODED + reason)] += 1
+            continue
+        hashed = hash_key(fields, f, keys)
+        fields[U(f + P_HASH)] = hashed
+        prefetch(slots, hashed & mask)
+        decoded += 1
+    registers[U(M_NEXT_PACKET)] = i
+    registers[U(M_DECODED)] = decoded
+    registers[U(M_UPDATED)] = 0
+
+
+@inner
+def prefetch_rows(fields: Int64s, slots: Int64s, rows: Int64s, registers: Int64s) -> None:
+    """Ask for the rows that the group's slots point at; a wrong guess costs nothing but bandwidth."""
+    mask = registers[U(M_MASK)]
+    for p in range(registers[U(M_DECODED)]):
+        found = slots[U(fields[U(p * PACKET_FIELDS + P_HASH)] & mask)]
+        if found:
+            k = ((found & LOW32) - 1) * ROW_WORDS
+            for line in range(0, ROW_WORDS, CACHE_LINE_WORDS):
+                prefetch(rows, k + line)
+
+
+@entry
+def run_meter(
+    buffer: Bytes,
+    offset: Int64s,
+    caplen: Int64s,
+    wirelen: Int64s,
+    ts_ns: Int64s,
+    linktype: Int64s,
+    until: int,
+    rows: Int64s,
+    slots: Int64s,
+    links: Links,
+    wheel: Heads,
+    queues: Heads,
+    keys: Int64s,
+    fields: Int64s,
+    registers: Int64s,
+    identity: Identity,
+    values: Values,
+) -> bool:
+    """Meter the block from where the registers stand, then play time on to `until` (µs; UNSET: do not).
+
+    True when all is done, False when the output filled up: empty it and call again with the same block.
+    """
+    room = len(identity) - RECORDS_PER_PACKET
+    while True:
+        while registers[U(M_UPDATED)] < registers[U(M_DECODED)]:
+            f = registers[U(M_UPDATED)] * PACKET_FIELDS
+            time = fields[U(f + P_TIME_NS)] // 1000
+            if time // TICK_US > registers[U(M_TICK)] and not turn_wheel(
+                rows, slots, links, wheel, queues, registers, identity, values, time
+            ):
+                return False
+            if registers[U(M_RECORDS)] > room:
+                return False
+            meter_packet(
+                rows, slots, links, wheel, queues, registers, identity, values, fields, f, fields[U(f + P_HASH)]
+            )
+            registers[U(M_METERED)] += 1
+            registers[U(M_UPDATED)] += 1
+        if registers[U(M_NEXT_PACKET)] >= len(offset):
+            break
+        decode_group(buffer, offset, caplen, wirelen, ts_ns, linktype, fields, keys, slots, registers)
+        prefetch_rows(fields, slots, rows, registers)
+    if until == UNSET:
+        return True
+    return turn_wheel(rows, slots, links, wheel, queues, registers, identity, values, until)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStats:
+    """Counts since the meter began. packets = metered + the sum of undecoded."""
+
+    packets: int
+    wire_bytes: int
+    metered: int
+    flows: int  # in the table now
+    evicted: int  # flows reported early because the table was full
+    late: int  # packets stamped before one that came earlier
+    clock_jumps: int
+    undecoded: dict[str, int]  # by reason; reasons that did not occur are left out
+
+
+NO_PACKETS = PacketBlock(np.empty(0, dtype=np.uint8), *(np.empty(0, dtype=np.int64) for _ in range(5)))
+
+
+class Meter:
+    """Flow meter with a fixed table.
+
+    capacity: flows. Times in nanoseconds of packet time. The active timeout is at most 3000 s, because sums of squared
+    gaps are kept in 64 bits.
+    """
+
+    def __init__(
+        self,
+        capacity: int = 131_072,
+        *,
+        idle_timeout_ns: int = 120 * SECOND_NS,
+        active_timeout_ns: int = 120 * SECOND_NS,
+        closed_linger_ns: int = 2 * SECOND_NS,
+        first_snapshot_ns: int = 10 * SECOND_NS,
+        snapshot_interval_ns: int = 60 * SECOND_NS,
+    ) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity is {capacity} flows, expected at least 1")
+        if not 0 < active_timeout_ns <= MAX_ACTIVE_TIMEOUT_NS:
+            raise ValueError(f"active timeout is {active_timeout_ns} ns, expected 1 to {MAX_ACTIVE_TIMEOUT_NS}")
+        if min(idle_timeout_ns, first_snapshot_ns, snapshot_interval_ns) <= 0 or closed_linger_ns < 0:
+            raise ValueError("timeouts and snapshot intervals must be positive")
+        slots = 1 << max(1, (2 * capacity - 1).bit_length())
+        # zeros are not touched before they are used, so a large table costs memory only as it fills
+        self._rows = np.zeros(capacity * ROW_WORDS, dtype=np.int64)
+        self._slots = np.zeros(slots, dtype=np.int64)
+        self._links = np.zeros(capacity * LINK_WORDS, dtype=np.int32)
+        self._wheel = np.full(2 * WHEEL_SLOTS, UNSET, dtype=np.int32)
+        self._queues = np.full(4, UNSET, dtype=np.int32)
+        self._keys = np.frombuffer(secrets.token_bytes(8 * HASH_KEYS), dtype=np.int64).copy()
+        self._fields = np.zeros(GROUP * PACKET_FIELDS, dtype=np.int64)
+        self._identity = np.empty((OUTPUT_RECORDS, IDENTITY_WIDTH), dtype=np.int64)
+        self._values = np.empty((OUTPUT_RECORDS, len(COLUMNS)), dtype=np.float64)
+        registers = np.zeros(REGISTERS, dtype=np.int64)
+        registers[M_CAPACITY] = capacity
+        registers[M_MASK] = slots - 1
+        registers[M_IDLE_TIMEOUT] = idle_timeout_ns // 1000
+        registers[M_ACTIVE_TIMEOUT] = active_timeout_ns // 1000
+        registers[M_CLOSED_LINGER] = closed_linger_ns // 1000
+        registers[M_FIRST_SNAPSHOT] = first_snapshot_ns // 1000
+        registers[M_SNAPSHOT_INTERVAL] = snapshot_interval_ns // 1000
+        registers[M_FREE] = registers[M_CLOCK_NS] = registers[M_CLOCK_CANDIDATE_NS] = UNSET
+        self._registers = registers
+
+    def feed(self, block: PacketBlock) -> FlowBatch:
+        """Meter a block of packets; returns the records that fell due."""
+        self._registers[M_NEXT_PACKET] = 0
+        return self._run(block, UNSET)
+
+    def advance(self, now_ns: int) -> FlowBatch:
+        """Play time on while no packets come; returns the records that fell due by then.
+
+        now_ns: ns in the packets' clock. Packets that come later should not be stamped before it.
+        """
+        if self._registers[M_CLOCK_NS] == UNSET:
+            return empty_batch()
+        return self._run(NO_PACKETS, (now_ns + int(self._registers[M_CLOCK_OFFSET_NS])) // 1000)
+
+    def drain(self) -> FlowBatch:
+        """End of the capture: play time on until every flow has ended, in the order silence would have brought."""
+        registers = self._registers
+        registers[M_DRAINING] = 1
+        batches = []
+        while registers[M_FLOWS]:
+            batches.append(self._run(NO_PACKETS, (int(registers[M_TICK]) + WHEEL_SLOTS) * TICK_US))
+        registers[M_DRAINING] = 0
+        return concatenate(batches)
+
+    @property
+    def stats(self) -> MeterStats:
+        """Counts up to now."""
+        registers = self._registers
+        return MeterStats(
+            packets=int(registers[M_PACKETS]),
+            wire_bytes=int(registers[M_BYTES]),
+            metered=int(registers[M_METERED]),
+            flows=int(registers[M_FLOWS]),
+            evicted=int(registers[M_EVICTED]),
+            late=int(registers[M_LATE]),
+            clock_jumps=int(registers[M_CLOCK_JUMPS]),
+            undecoded={
+                reason: int(registers[M_UNDECODED + i])
+                for i, reason in enumerate(REASONS)
+                if i != DECODED and registers[M_UNDECODED + i]
+            },
+        )
+
+    @property
+    def now_ns(self) -> int:
+        """Time of the last packet, ns since 1970; 0 before the first."""
+        return max(0, int(self._registers[M_CLOCK_NS]))
+
+    def _run(self, block: PacketBlock, until: int) -> FlowBatch:
+        batches = []
+        done = False
+        while not done:
+            self._registers[M_RECORDS] = 0
+            done = run_meter(
+                block.buffer,
+                block.offset,
+                block.caplen,
+                block.wirelen,
+                block.ts_ns,
+                block.linktype,
+                until,
+                self._rows,
+                self._slots,
+                self._links,
+                self._wheel,
+                self._queues,
+                self._keys,
+                self._fields,
+                self._registers,
+                self._identity,
+                self._values,
+            )
+            records = int(self._registers[M_RECORDS])
+            if records:
+                batches.append(FlowBatch(self._identity[:records].copy(), self._values[:records].copy()))
+        return concatenate(batches)
+
+
+def concatenate(batches: list[FlowBatch]) -> FlowBatch:
+    """One batch of many, in order."""
+    if not batches:
+        return empty_batch()
+    if len(batches) == 1:
+        return batches[0]
+    return FlowBatch(
+        np.concatenate([batch.identity for batch in batches]), np.concatenate([batch.values for batch in batches])
+    )

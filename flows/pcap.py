@@ -1,0 +1,182 @@
+"""Classic pcap records: bytes of a capture in, PacketBlocks out.
+
+Refuses to know where the bytes come from: the caller owns the buffer, refills it and keeps the part of a record that
+has not arrived completely. Source: draft-ietf-opsawg-pcap; the "modified" magic is Alexey Kuznetzov's patch of
+libpcap, which adds eight bytes to each record header.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy import int64
+
+from flows.block import Bytes, Int64s, PacketBlock
+from flows.jit import U, entry, inner
+
+FILE_HEADER: Final = 24  # bytes
+MAX_CAPLEN: Final = 262_144  # bytes; no writer captures more of one packet, so a larger length is damage
+MAX_PACKETS: Final = 16_384  # packets of one block
+
+# Magic -> (big-endian, nanoseconds of one unit of the fraction, bytes of a record header)
+MAGICS: Final[dict[bytes, tuple[bool, int, int]]] = {
+    b"\xd4\xc3\xb2\xa1": (False, 1000, 16),
+    b"\xa1\xb2\xc3\xd4": (True, 1000, 16),
+    b"\x4d\x3c\xb2\xa1": (False, 1, 16),
+    b"\xa1\xb2\x3c\x4d": (True, 1, 16),
+    b"\x34\xcd\xb2\xa1": (False, 1000, 24),
+    b"\xa1\xb2\xcd\x34": (True, 1000, 24),
+}
+
+# Which of the two lengths of a record comes first: captured (2.4), original (before 2.3), either (2.3).
+CAPTURED_FIRST, ORIGINAL_FIRST, SMALLER_IS_CAPTURED = range(3)
+
+# Why a walk over records stopped.
+FULL, MORE, TOO_LONG = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What one walk over a buffer took.
+
+    position: where in the buffer the first record begins that was not taken. wanted: bytes from there on that are
+    needed to take it, as far as is known, 0 when the block is merely full. corrupt: what is wrong with that record,
+    None when it can be read once all its bytes are there.
+    """
+
+    block: PacketBlock
+    position: int
+    wanted: int
+    corrupt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PacketArrays:
+    """Room for the packets of one block; (MAX_PACKETS,) int64 each, named as in PacketBlock."""
+
+    offset: Int64s
+    caplen: Int64s
+    wirelen: Int64s
+    ts_ns: Int64s
+    linktype: Int64s
+
+    def block(self, buffer: Bytes, count: int) -> PacketBlock:
+        """First `count` packets, without copying."""
+        return PacketBlock(
+            buffer,
+            self.offset[:count],
+            self.caplen[:count],
+            self.wirelen[:count],
+            self.ts_ns[:count],
+            self.linktype[:count],
+        )
+
+
+def packet_arrays(packets: int = MAX_PACKETS) -> PacketArrays:
+    """Zeroed room for `packets` packets."""
+    return PacketArrays(*(np.zeros(packets, dtype=np.int64) for _ in range(5)))
+
+
+@inner
+def u16(buffer: Bytes, at: int, big: bool) -> int:
+    """Unsigned 16-bit number as int64, in the byte order of the capture."""
+    first, second = int64(buffer[U(at)]), int64(buffer[U(at + 1)])
+    return int((first << 8) | second if big else (second << 8) | first)
+
+
+@inner
+def u32(buffer: Bytes, at: int, big: bool) -> int:
+    """Unsigned 32-bit number as int64, in the byte order of the capture."""
+    first, second = int64(buffer[U(at)]), int64(buffer[U(at + 1)])
+    third, fourth = int64(buffer[U(at + 2)]), int64(buffer[U(at + 3)])
+    if big:
+        return int((first << 24) | (second << 16) | (third << 8) | fourth)
+    return int((fourth << 24) | (third << 16) | (second << 8) | first)
+
+
+@entry
+def walk_records(  # noqa: PLR0917  a kernel takes arrays and scalars one by one
+    buffer: Bytes,
+    start: int,
+    end: int,
+    big: bool,
+    header: int,
+    unit_ns: int,
+    lengths: int,
+    offset: Int64s,
+    caplen: Int64s,
+    wirelen: Int64s,
+    ts_ns: Int64s,
+) -> tuple[int, int, int, int]:
+    """Take the whole records of buffer[start:end]: (position, packets taken, why it stopped, bytes wanted).
+
+    buffer: (b,) uint8, writable or not but always the same kind. The last four arrays are filled from 0 on.
+    """
+    position = start
+    count = 0
+    while count < len(offset):
+        frame = position + header
+        if frame > end:
+            return position, count, MORE, header
+        captured = u32(buffer, position + 8, big)
+        original = u32(buffer, position + 12, big)
+        if lengths == ORIGINAL_FIRST or (lengths == SMALLER_IS_CAPTURED and captured > original):
+            captured, original = original, captured
+        if captured > MAX_CAPLEN:
+            return position, count, TOO_LONG, captured
+        if frame + captured > end:
+            return position, count, MORE, header + captured
+        offset[U(count)] = frame
+        caplen[U(count)] = captured
+        wirelen[U(count)] = original
+        ts_ns[U(count)] = u32(buffer, position, big) * 1_000_000_000 + u32(buffer, position + 4, big) * unit_ns
+        count += 1
+        position = frame + captured
+    return position, count, FULL, 0
+
+
+class PcapWalker:
+    """Walks the records that follow one pcap file header."""
+
+    def __init__(self, header: bytes) -> None:
+        """header: the FILE_HEADER bytes that open the file.
+
+        Raises ValueError, saying what was found, when they are cut short, of no known magic or of another version.
+        """
+        if header[:4] not in MAGICS:
+            raise ValueError("no pcap magic")
+        if len(header) < FILE_HEADER:
+            raise ValueError(f"a pcap header cut short after {len(header)} of {FILE_HEADER} bytes")
+        self._big, self._unit_ns, self._header = MAGICS[header[:4]]
+        major, minor, linktype = struct.unpack(">4xHH12xI" if self._big else "<4xHH12xI", header[:FILE_HEADER])
+        if major != 2:
+            raise ValueError(f"pcap version {major}.{minor} instead of 2.4")
+        self._lengths = CAPTURED_FIRST if minor > 3 else SMALLER_IS_CAPTURED if minor == 3 else ORIGINAL_FIRST
+        self._arrays = packet_arrays()
+        # The upper 16 bits hold the length of the frame check sequence and reserved bits.
+        self._arrays.linktype.fill(linktype & 0xFFFF)
+
+    def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
+        """Take the whole records of buffer[start:end], at most MAX_PACKETS.
+
+        The block's arrays are overwritten by the next walk.
+        """
+        room = self._arrays
+        position, count, stop, wanted = walk_records(
+            buffer,
+            start,
+            end,
+            self._big,
+            self._header,
+            self._unit_ns,
+            self._lengths,
+            room.offset,
+            room.caplen,
+            room.wirelen,
+            room.ts_ns,
+        )
+        block = room.block(buffer, count)
+        if stop == TOO_LONG:
+            return Walk(block, position, 0, f"a packet of {wanted} bytes, expected at most {MAX_CAPLEN}")
+        return Walk(block, position, wanted)

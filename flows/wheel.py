@@ -1,0 +1,50 @@
+"""When rows are looked at again: a timing wheel of quarter seconds.
+
+A row stands in the slot of the earliest moment at which something may be due and is put back when nothing is, so each
+costs a few moves in its life and no sweep passes over the table (Varghese and Lauck 1987, scheme 6). Rows of a slot are
+kept in the order they came, which makes the order of records a function of the packets alone.
+"""
+
+from flows.block import Int64s
+from flows.jit import U, inner
+from flows.layout import M_TICK, UNSET
+from flows.table import L_WHEEL_NEXT, L_WHEEL_PREVIOUS, L_WHEEL_SLOT, LINK_WORDS, Heads, Links
+
+TICK_US = 250_000
+WHEEL_SLOTS = 1024  # 256 s; what is due later waits in the last slot and is put back
+
+
+@inner
+def schedule(links: Links, wheel: Heads, registers: Int64s, row: int, due: int) -> None:
+    """Stand a row in the slot of a moment (µs), never one that has fired."""
+    tick = due // TICK_US
+    first = registers[U(M_TICK)]
+    tick = max(tick, first)
+    # one slot short of a full turn, so that a row put back never lands in the slot that is being emptied
+    tick = min(tick, first + WHEEL_SLOTS - 2)
+    slot = tick & (WHEEL_SLOTS - 1)
+    last = wheel[U(2 * slot + 1)]
+    links[U(row * LINK_WORDS + L_WHEEL_SLOT)] = slot
+    links[U(row * LINK_WORDS + L_WHEEL_NEXT)] = UNSET
+    links[U(row * LINK_WORDS + L_WHEEL_PREVIOUS)] = last
+    if last == UNSET:
+        wheel[U(2 * slot)] = row
+    else:
+        links[U(last * LINK_WORDS + L_WHEEL_NEXT)] = row
+    wheel[U(2 * slot + 1)] = row
+
+
+@inner
+def unschedule(links: Links, wheel: Heads, row: int) -> None:
+    """Take a row out of its slot."""
+    slot = links[U(row * LINK_WORDS + L_WHEEL_SLOT)]
+    following = links[U(row * LINK_WORDS + L_WHEEL_NEXT)]
+    previous = links[U(row * LINK_WORDS + L_WHEEL_PREVIOUS)]
+    if previous == UNSET:
+        wheel[U(2 * slot)] = following
+    else:
+        links[U(previous * LINK_WORDS + L_WHEEL_NEXT)] = following
+    if following == UNSET:
+        wheel[U(2 * slot + 1)] = previous
+    else:
+        links[U(following * LINK_WORDS + L_WHEEL_PREVIOUS)] = previous
