@@ -1,12 +1,13 @@
 """Packet time made safe: never backwards, and no single stamp may throw it far forward.
 
-One far-future stamp would stop all expiry and one stamp in the past would give negative durations. So a stamp behind the
-clock counts as now ("late"), a stamp more than a day ahead must be confirmed by the next packet, and when a source stays
-behind by more than a minute for 32 packets its offset is taken over ("clock jump") instead of waiting for it to catch up.
+One far-future stamp would stop all expiry and one stamp in the past would give negative durations. So a stamp behind
+the clock counts as now ("late"), a stamp more than a day ahead must be confirmed by the next packet, and when a source
+stays behind by more than a minute for 32 packets its offset is taken over ("clock jump") instead of waiting for it to
+catch up.
 """
 
 from flows.block import Int64s
-from flows.jit import U, inner
+from flows.jit import U, Word, inner
 from flows.layout import (
     M_CLOCK_CANDIDATE_NS,
     M_CLOCK_JUMPS,
@@ -23,7 +24,7 @@ BEHIND_RUN = 32
 
 
 @inner
-def clamp_time(registers: Int64s, ts_ns: int) -> int:
+def clamp_time(registers: Int64s, ts_ns: Word) -> Word:
     """Meter time of a packet, ns; moves the clock."""
     now = registers[U(M_CLOCK_NS)]
     time = ts_ns + registers[U(M_CLOCK_OFFSET_NS)]

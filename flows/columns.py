@@ -37,6 +37,7 @@ class Column:
 # Why these are "never": the published CIC sets truncate sub-flow averages to integers and count gaps instead of
 # sub-flows, write the last backward window under the name of the first (so bwd_last_win_bytes is what they hold), and
 # lack the backward minima.
+# fmt: off
 COLUMNS: tuple[Column, ...] = (
     Column("protocol", "number", "model", "IP protocol number", "Protocol", "Protocol", "Protocol", "protocol"),
     Column("flow_duration", "µs", "model", "last packet − first packet", "Flow Duration", "Flow Duration", "Flow Duration", "flow_duration"),
@@ -123,6 +124,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("icmp_type", "number", "never", "type of the first ICMP packet; −1 otherwise", None, None, "ICMP Type", None),
     Column("connection_duration", "µs", "never", "last packet − first packet of the connection, across active timeouts", None, None, "Total Connection Flow Time", None),
     Column("bwd_last_win_bytes", "bytes", "site", "raw TCP window of the last backward packet; −1 where none was TCP", None, None, None, None),)
+# fmt: on
 
 INDEX: dict[str, int] = {column.name: i for i, column in enumerate(COLUMNS)}
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)

@@ -8,7 +8,7 @@ RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 792, RFC 4443.
 from numpy import int64
 
 from flows.block import Bytes, Int64s
-from flows.jit import U, inner
+from flows.jit import U, Word, inner
 from flows.layout import (
     P_A_HIGH,
     P_A_LOW,
@@ -44,13 +44,13 @@ MAX_EXTENSIONS = 8
 
 
 @inner
-def be64(buffer: Bytes, at: int) -> int:
+def be64(buffer: Bytes, at: Word) -> Word:
     """64-bit number in network order, as two's complement."""
     return int64((be32(buffer, at) << 32) | be32(buffer, at + 4))
 
 
 @inner
-def comes_first(high: int, low: int, port: int, other_high: int, other_low: int, other_port: int) -> bool:
+def comes_first(high: Word, low: Word, port: Word, other_high: Word, other_low: Word, other_port: Word) -> Word:
     """Whether an endpoint is the smaller one; any total order serves, so words compare as signed."""
     if high != other_high:
         return high < other_high
@@ -60,10 +60,12 @@ def comes_first(high: int, low: int, port: int, other_high: int, other_low: int,
 
 
 @inner
-def layer4(buffer: Bytes, at: int, end: int, length: int, protocol: int, fields: Int64s, f: int) -> tuple[int, int, int]:
+def layer4(
+    buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word, fields: Int64s, f: Word
+) -> tuple[Word, Word, Word]:
     """Ports of a packet and its lengths into fields: (reason, source port, destination port).
 
-    length: bytes from `at` on by the IP header. ICMP and the protocols without ports carry no payload in the CIC columns.
+    length: bytes from `at` on by the IP header. In the CIC columns only TCP and UDP have headers and payload.
     """
     fields[U(f + P_FLAGS)] = 0
     fields[U(f + P_WINDOW)] = -1
@@ -73,7 +75,7 @@ def layer4(buffer: Bytes, at: int, end: int, length: int, protocol: int, fields:
     if protocol == TCP:
         if at + 20 > end:
             return TRUNCATED, 0, 0
-        header = (int64(buffer[U(at + 12)]) >> 4) << 2
+        header: Word = (int64(buffer[U(at + 12)]) >> 4) << 2
         if header < 20 or header > length:
             return BAD_LAYER4, 0, 0
         fields[U(f + P_FLAGS)] = int64(buffer[U(at + 13)])
@@ -97,7 +99,7 @@ def layer4(buffer: Bytes, at: int, end: int, length: int, protocol: int, fields:
 
 
 @inner
-def skip_extensions(buffer: Bytes, at: int, end: int, length: int, protocol: int) -> tuple[int, int, int, int]:
+def skip_extensions(buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word) -> tuple[Word, Word, Word, Word]:
     """Walk IPv6 extension headers: (reason, offset of layer 4, its length, its protocol)."""
     for _ in range(MAX_EXTENSIONS):
         if protocol == FRAGMENT:
@@ -105,7 +107,7 @@ def skip_extensions(buffer: Bytes, at: int, end: int, length: int, protocol: int
                 return TRUNCATED, at, length, protocol
             if be16(buffer, at + 2) & 0xFFF8:
                 return LATER_FRAGMENT, at, length, protocol
-            size = 8
+            size: Word = 8
         elif protocol in (HOP_BY_HOP, ROUTING, DESTINATION, MOBILITY, HIP, SHIM6):
             if at + 8 > end:
                 return TRUNCATED, at, length, protocol
@@ -125,7 +127,7 @@ def skip_extensions(buffer: Bytes, at: int, end: int, length: int, protocol: int
 
 
 @inner
-def decode(buffer: Bytes, start: int, end: int, linktype: int, fields: Int64s, f: int) -> int:
+def decode(buffer: Bytes, start: Word, end: Word, linktype: Word, fields: Int64s, f: Word) -> Word:
     """Decode the frame buffer[start:end] into fields[f : f + PACKET_FIELDS]; returns the reason, 0 when decoded."""
     at, vlan = ip_offset(buffer, start, end, linktype)
     if at < 0:

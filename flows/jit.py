@@ -12,29 +12,45 @@ from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# int64 to the compiler; a Python or a numpy integer to the interpreter, which mypy cannot mix.
+Word = Any
+
 # A signed index makes numba test for negative values; mixing int64 with uint64 gives float64. So offsets are int64
 # until the moment of indexing, where U casts them.
 U = np.uint64
 
 
+compiler: Any = numba.njit  # its signature leaves out _nrt
+insert_function: Any = cgutils.get_or_insert_function  # untyped
+
+
+# Kernels allocate nothing, so numba's runtime is off (_nrt): its reference counts on every array argument of every call
+# cost more than the metering itself.
 def entry(function: F) -> F:
     """Compile a kernel that Python calls: cached on disk, without the interpreter lock."""
-    return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast("F", compiler(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
 
 
 def inner(function: F) -> F:
     """Compile a kernel that only other kernels call; it lives in their cache entry."""
-    return cast("F", numba.njit(nogil=True, error_model="numpy")(function))
+    return cast("F", compiler(nogil=True, error_model="numpy", _nrt=False)(function))
 
 
-if numba.config.DISABLE_JIT:
+def inlined(function: F) -> F:
+    """Compile a small kernel into its callers: an array argument is seven words, dear in a call for each packet."""
+    return cast("F", compiler(nogil=True, error_model="numpy", _nrt=False, inline="always")(function))
+
+
+configuration: Any = numba.config  # its settings are made when numba is imported
+
+if configuration.DISABLE_JIT:
 
     def prefetch(array: Any, index: Any) -> None:
         """Do nothing: interpreted kernels have no use for a cache hint."""
 
 else:
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def prefetch(_context: Any, array: Any, index: Any) -> Any:
         """Ask the processor to fetch array[index] of a one-dimensional array for writing; never faults."""
         signature = types.void(array, index)
@@ -43,7 +59,7 @@ else:
             struct = context.make_array(signature.args[0])(context, builder, arguments[0])
             pointer = builder.gep(struct.data, [arguments[1]])
             byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-            hint = cgutils.get_or_insert_function(
+            hint = insert_function(
                 builder.module, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), "llvm.prefetch.p0"
             )
             # write access, keep in all cache levels, data cache

@@ -1,8 +1,8 @@
 """When flows begin, end and are reported while they run.
 
 A flow ends by idle timeout, by active timeout, a short linger after it was closed (so that late ACKs and resets stay in
-it), when a new SYN reuses its ports, or when the table is full. Whether a packet still belongs to a flow is decided when
-the packet arrives; the wheel only brings out records that no packet asks for, in the order in which they fell due.
+it), when a new SYN reuses its ports, or when the table is full. Whether a packet still belongs to a flow is decided
+when the packet arrives; the wheel only brings out records that no packet asks for, in the order they fell due.
 """
 
 from flows.batch import (
@@ -16,7 +16,7 @@ from flows.batch import (
     Values,
 )
 from flows.block import Int64s
-from flows.jit import U, inner
+from flows.jit import U, Word, inlined, inner
 from flows.layout import (
     CLOSED,
     D_PACKETS,
@@ -54,6 +54,7 @@ from flows.layout import (
 from flows.record import write_record
 from flows.table import (
     ESTABLISHED_QUEUE,
+    LOW32,
     UNESTABLISHED_QUEUE,
     Heads,
     Links,
@@ -65,16 +66,15 @@ from flows.table import (
     queue_append,
     queue_remove,
 )
-from flows.update import ACK, SYN, update_row
+from flows.update import ACK, SYN
 from flows.wheel import TICK_US, WHEEL_SLOTS, schedule, unschedule
 
 GOES_ON = -1
-# A packet reports at most two flows: the one it ends and the one it evicts.
 RECORDS_PER_PACKET = 2
 
 
-@inner
-def end_reason(rows: Int64s, k: int, registers: Int64s, time: int, flags: int) -> int:
+@inlined
+def end_reason(rows: Int64s, k: Word, registers: Int64s, time: Word, flags: Word) -> Word:
     """Why the flow cannot take a packet of this time and these flags, or GOES_ON."""
     if rows[U(k + R_STATE)] & CLOSED:
         if flags & SYN or time - rows[U(k + R_CLOSED_AT)] > registers[U(M_CLOSED_LINGER)]:
@@ -88,7 +88,7 @@ def end_reason(rows: Int64s, k: int, registers: Int64s, time: int, flags: int) -
 
 
 @inner
-def ends_at(rows: Int64s, k: int, registers: Int64s) -> int:
+def ends_at(rows: Int64s, k: Word, registers: Int64s) -> Word:
     """Moment after which the flow ends if nothing more comes."""
     if rows[U(k + R_STATE)] & CLOSED:
         return rows[U(k + R_CLOSED_AT)] + registers[U(M_CLOSED_LINGER)]
@@ -105,8 +105,8 @@ def end_flow(
     registers: Int64s,
     identity: Identity,
     values: Values,
-    row: int,
-    reason: int,
+    row: Word,
+    reason: Word,
 ) -> None:
     """Report a flow for the last time and give its row back."""
     k = row * ROW_WORDS
@@ -119,9 +119,9 @@ def end_flow(
 
 @inner
 def begin_flow(
-    rows: Int64s, registers: Int64s, links: Links, wheel: Heads, queues: Heads, row: int, fields: Int64s, f: int
+    rows: Int64s, registers: Int64s, links: Links, wheel: Heads, queues: Heads, row: Word, fields: Int64s, f: Word
 ) -> None:
-    """Set up a new row from its first packet: the SYN's sender is the originator, a SYN+ACK comes from the responder."""
+    """Set up a new row from its first packet: a SYN comes from the originator, a SYN+ACK from the responder."""
     k = row * ROW_WORDS
     time_ns = fields[U(f + P_TIME_NS)]
     time = time_ns // 1000
@@ -142,7 +142,7 @@ def begin_flow(
 
 
 @inner
-def meter_packet(
+def replace_flow(
     rows: Int64s,
     slots: Int64s,
     links: Links,
@@ -152,44 +152,48 @@ def meter_packet(
     identity: Identity,
     values: Values,
     fields: Int64s,
-    f: int,
-    hashed: int,
-) -> None:
-    """One decoded packet into its flow; reports at most RECORDS_PER_PACKET flows."""
-    time = fields[U(f + P_TIME_NS)] // 1000
-    slot = find(slots, rows, registers, fields, f, hashed)
+    f: Word,
+    hashed: Word,
+    slot: Word,
+    reason: Word,
+) -> Word:
+    """Row for a packet whose flow is not in the table, or is (in `slot`) but ends for `reason`.
+
+    Reports at most RECORDS_PER_PACKET flows: the one that ends and the one that is evicted.
+    """
     originator, connection_start = UNSET, UNSET
     if slot >= 0:
-        row = (slots[U(slot)] & 0xFFFFFFFF) - 1
+        row = (slots[U(slot)] & LOW32) - 1
         k = row * ROW_WORDS
-        reason = end_reason(rows, k, registers, time, fields[U(f + P_FLAGS)])
-        if reason != GOES_ON:
-            if reason == ACTIVE_TIMEOUT:
-                originator, connection_start = rows[U(k + R_ORIGINATOR)], rows[U(k + R_CONNECTION_START)]
-            end_flow(rows, slots, links, wheel, queues, registers, identity, values, row, reason)
-            slot = find(slots, rows, registers, fields, f, hashed)
-    if slot < 0:
-        if not has_room(registers):
-            registers[U(M_EVICTED)] += 1
-            victim = eviction_candidate(queues)
-            end_flow(rows, slots, links, wheel, queues, registers, identity, values, victim, LACK_OF_RESOURCES)
-            slot = find(slots, rows, registers, fields, f, hashed)
-        row = add_row(slots, rows, registers, fields, f, -slot - 1, hashed)
-        begin_flow(rows, registers, links, wheel, queues, row, fields, f)
+        if reason == ACTIVE_TIMEOUT:
+            originator, connection_start = rows[U(k + R_ORIGINATOR)], rows[U(k + R_CONNECTION_START)]
+        end_flow(rows, slots, links, wheel, queues, registers, identity, values, row, reason)
+    if not has_room(registers):
+        registers[U(M_EVICTED)] += 1
+        victim = eviction_candidate(queues)
+        end_flow(rows, slots, links, wheel, queues, registers, identity, values, victim, LACK_OF_RESOURCES)
+    # both ends may have moved entries: look for the free slot anew
+    slot = find(slots, rows, registers, fields, f, hashed)
+    row = add_row(slots, rows, registers, fields, f, -slot - 1, hashed)
+    begin_flow(rows, registers, links, wheel, queues, row, fields, f)
+    if originator != UNSET:
         k = row * ROW_WORDS
-        if originator != UNSET:
-            rows[U(k + R_ORIGINATOR)] = originator
-            rows[U(k + R_CONNECTION_START)] = connection_start
-    else:
-        row = (slots[U(slot)] & 0xFFFFFFFF) - 1
-        k = row * ROW_WORDS
-    before = rows[U(k + R_STATE)]
-    update_row(rows, k, fields, f)
-    if not before & ESTABLISHED and rows[U(k + R_FORWARD + D_PACKETS)] and rows[U(k + R_BACKWARD + D_PACKETS)]:
-        rows[U(k + R_STATE)] |= ESTABLISHED
+        rows[U(k + R_ORIGINATOR)] = originator
+        rows[U(k + R_CONNECTION_START)] = connection_start
+    return row
+
+
+@inner
+def follow_state(
+    rows: Int64s, links: Links, wheel: Heads, queues: Heads, registers: Int64s, row: Word, before: Word
+) -> None:
+    """After a packet changed a row's state from `before`: move it to the queue and the wheel slot it now belongs in."""
+    k = row * ROW_WORDS
+    gained = rows[U(k + R_STATE)] & ~before
+    if gained & ESTABLISHED:
         queue_remove(links, queues, UNESTABLISHED_QUEUE, row)
         queue_append(links, queues, ESTABLISHED_QUEUE, row)
-    if rows[U(k + R_STATE)] & ~before & CLOSED:
+    if gained & CLOSED:
         unschedule(links, wheel, row)
         schedule(links, wheel, registers, row, min(ends_at(rows, k, registers), rows[U(k + R_NEXT_SNAPSHOT)]))
 
@@ -204,8 +208,8 @@ def attend(
     registers: Int64s,
     identity: Identity,
     values: Values,
-    row: int,
-    now: int,
+    row: Word,
+    now: Word,
 ) -> None:
     """A row whose wheel slot has fired at `now`: end it, take a snapshot, or put it back."""
     k = row * ROW_WORDS
@@ -235,7 +239,7 @@ def turn_wheel(
     registers: Int64s,
     identity: Identity,
     values: Values,
-    now: int,
+    now: Word,
 ) -> bool:
     """Fire every slot that ended by `now` (µs); False when the output filled up first (call again)."""
     target = now // TICK_US

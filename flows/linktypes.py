@@ -6,7 +6,7 @@ Numbers are LINKTYPE_ values of tcpdump.org. Refuses to guess: a link type that 
 from numpy import int64
 
 from flows.block import Bytes
-from flows.jit import U, inner
+from flows.jit import U, Word, inner
 
 NULL, ETHERNET, RAW_BSD, RAW_OPENBSD, RAW, LOOP, LINUX_SLL = 0, 1, 12, 14, 101, 108, 113
 IPV4_ONLY, IPV6_ONLY, LINUX_SLL2 = 228, 229, 276
@@ -19,25 +19,25 @@ NOT_IP, TRUNCATED, UNKNOWN_LINKTYPE = 1, 2, 3
 
 
 @inner
-def be16(buffer: Bytes, at: int) -> int:
+def be16(buffer: Bytes, at: Word) -> Word:
     """Unsigned 16-bit number in network order."""
     return (int64(buffer[U(at)]) << 8) | int64(buffer[U(at + 1)])
 
 
 @inner
-def be32(buffer: Bytes, at: int) -> int:
+def be32(buffer: Bytes, at: Word) -> Word:
     """Unsigned 32-bit number in network order."""
     return (be16(buffer, at) << 16) | be16(buffer, at + 2)
 
 
 @inner
-def is_vlan(ethertype: int) -> bool:
+def is_vlan(ethertype: Word) -> bool:
     """802.1Q, 802.1ad and the two older Q-in-Q numbers."""
     return ethertype in (0x8100, 0x88A8, 0x9100, 0x9200)
 
 
 @inner
-def after_ethertype(buffer: Bytes, at: int, end: int, ethertype: int) -> tuple[int, int]:
+def after_ethertype(buffer: Bytes, at: Word, end: Word, ethertype: Word) -> tuple[Word, Word]:
     """Skip VLAN tags that follow an EtherType whose payload is at `at`: (offset of IP or -reason, VLAN tags)."""
     vlan = 0
     tags = 0
@@ -57,7 +57,7 @@ def after_ethertype(buffer: Bytes, at: int, end: int, ethertype: int) -> tuple[i
 
 
 @inner
-def is_ip_family(buffer: Bytes, at: int) -> bool:
+def is_ip_family(buffer: Bytes, at: Word) -> bool:
     """BSD loopback family: 2 for IPv4, 24, 28 or 30 for IPv6 by system, in the byte order of the writing host."""
     value = be32(buffer, at)
     if value > 0xFFFFFF:
@@ -66,7 +66,7 @@ def is_ip_family(buffer: Bytes, at: int) -> bool:
 
 
 @inner
-def ip_offset(buffer: Bytes, start: int, end: int, linktype: int) -> tuple[int, int]:
+def ip_offset(buffer: Bytes, start: Word, end: Word, linktype: Word) -> tuple[Word, Word]:
     """Where the IP header begins: (offset, VLAN tags), or (-reason, 0).
 
     buffer: (b,) uint8; the frame is buffer[start:end].

@@ -11,9 +11,10 @@ import numpy as np
 
 from flows.batch import IDENTITY_WIDTH, FlowBatch, Identity, Values, empty_batch
 from flows.block import Bytes, Int64s, PacketBlock
+from flows.clock import clamp_time
 from flows.columns import COLUMNS
 from flows.decode import DECODED, REASONS, decode
-from flows.jit import U, entry, inner, prefetch
+from flows.jit import U, Word, entry, inner, prefetch
 from flows.layout import (
     M_ACTIVE_TIMEOUT,
     M_BYTES,
@@ -40,16 +41,18 @@ from flows.layout import (
     M_TICK,
     M_UNDECODED,
     M_UPDATED,
+    P_FLAGS,
     P_HASH,
     P_TIME_NS,
     PACKET_FIELDS,
+    R_STATE,
     REGISTERS,
     ROW_WORDS,
     UNSET,
 )
-from flows.clock import clamp_time
-from flows.lifecycle import RECORDS_PER_PACKET, meter_packet, turn_wheel
-from flows.table import HASH_KEYS, LINK_WORDS, LOW32, Heads, Links, hash_key
+from flows.lifecycle import GOES_ON, RECORDS_PER_PACKET, end_reason, follow_state, replace_flow, turn_wheel
+from flows.table import HASH_KEYS, LINK_WORDS, LOW32, Heads, Links, find, hash_key
+from flows.update import update_row
 from flows.wheel import TICK_US, WHEEL_SLOTS
 
 # Packets decoded before any is counted: their slots and rows are fetched meanwhile. Cache misses, not arithmetic,
@@ -118,7 +121,7 @@ def run_meter(
     wirelen: Int64s,
     ts_ns: Int64s,
     linktype: Int64s,
-    until: int,
+    until: Word,
     rows: Int64s,
     slots: Int64s,
     links: Links,
@@ -145,9 +148,20 @@ def run_meter(
                 return False
             if registers[U(M_RECORDS)] > room:
                 return False
-            meter_packet(
-                rows, slots, links, wheel, queues, registers, identity, values, fields, f, fields[U(f + P_HASH)]
-            )
+            hashed = fields[U(f + P_HASH)]
+            slot = find(slots, rows, registers, fields, f, hashed)
+            row, reason = UNSET, GOES_ON
+            if slot >= 0:
+                row = (slots[U(slot)] & LOW32) - 1
+                reason = end_reason(rows, row * ROW_WORDS, registers, time, fields[U(f + P_FLAGS)])
+            if slot < 0 or reason != GOES_ON:
+                row = replace_flow(
+                    rows, slots, links, wheel, queues, registers, identity, values, fields, f, hashed, slot, reason
+                )
+            before = rows[U(row * ROW_WORDS + R_STATE)]
+            update_row(rows, row * ROW_WORDS, fields, f)
+            if rows[U(row * ROW_WORDS + R_STATE)] != before:
+                follow_state(rows, links, wheel, queues, registers, row, before)
             registers[U(M_METERED)] += 1
             registers[U(M_UPDATED)] += 1
         if registers[U(M_NEXT_PACKET)] >= len(offset):

@@ -96,7 +96,7 @@ def u32(buffer: Bytes, at: int, big: bool) -> int:
 
 
 @entry
-def walk_records(  # noqa: PLR0917  a kernel takes arrays and scalars one by one
+def walk_records(
     buffer: Bytes,
     start: int,
     end: int,

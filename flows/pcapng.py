@@ -24,11 +24,11 @@ SHORTEST_SECTION_HEADER: Final = 28  # bytes
 
 MAX_BLOCK: Final = 16 << 20  # bytes; libpcap's bound, so that a damaged length cannot ask for 4 GiB
 MAX_INTERFACES: Final = 65_536  # of one section; keeps a hostile capture from filling memory
-LATEST_NS: Final = 2**63 - 1
+LATEST_NS: Final = 2**62 - 1  # in the year 2116, later than classic pcap can say; two of them still fit int64
 
 OPTION_END, OPTION_TSRESOL, OPTION_TSOFFSET = 0, 9, 14
 
-# Columns of Interfaces. A clock tick is MULTIPLY ns long (no more than LAST_TICK of them fit int64), or DIVIDE of
+# Columns of Interfaces. A clock tick is MULTIPLY ns long (after LAST_TICK of them comes LATEST_NS), or DIVIDE of
 # them make one ns, or 2**SHIFT of them a second; the two others are 0.
 LINKTYPE, SNAPLEN, MULTIPLY, LAST_TICK, DIVIDE, SHIFT, OFFSET_NS, INTERFACE_WIDTH = range(8)
 
@@ -72,10 +72,7 @@ def nanoseconds(high: int, low: int, interfaces: Interfaces, index: int) -> int:
         since = int(int64(ticks // U(divide)))
     else:
         since = binary_nanoseconds(ticks, interfaces[U(index), U(SHIFT)])
-    offset_ns = int(interfaces[U(index), U(OFFSET_NS)])
-    if offset_ns > 0 and since > LATEST_NS - offset_ns:
-        return LATEST_NS
-    return max(since + offset_ns, 0)
+    return min(max(since + int(interfaces[U(index), U(OFFSET_NS)]), 0), LATEST_NS)
 
 
 @inner
@@ -134,7 +131,7 @@ def simple_packet(
 
 
 @entry
-def walk_blocks(  # noqa: PLR0917  a kernel takes arrays and scalars one by one
+def walk_blocks(
     buffer: Bytes,
     start: int,
     end: int,

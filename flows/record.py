@@ -26,7 +26,7 @@ from flows.batch import (
 )
 from flows.block import Int64s
 from flows.columns import INDEX
-from flows.jit import U, inner
+from flows.jit import U, Word, inner
 from flows.layout import (
     D_BULK_BYTES,
     D_BULK_PACKETS,
@@ -110,7 +110,7 @@ TWO_64 = 18446744073709551616.0
 
 
 @inner
-def multiply_high(a: int, b: int) -> int:
+def multiply_high(a: Word, b: Word) -> Word:
     """High 64 bits of the product of two unsigned 64-bit numbers."""
     mask, half = np.uint64(LOW32), np.uint64(32)
     a_low, a_high, b_low, b_high = a & mask, a >> half, b & mask, b >> half
@@ -120,7 +120,7 @@ def multiply_high(a: int, b: int) -> int:
 
 
 @inner
-def sample_std(n: int, total: int, squares: int) -> float:
+def sample_std(n: Word, total: Word, squares: Word) -> Word:
     """Standard deviation with n − 1 of n integers given their sum and sum of squares; 0 for fewer than two."""
     if n < 2:
         return 0.0
@@ -133,13 +133,13 @@ def sample_std(n: int, total: int, squares: int) -> float:
 
 
 @inner
-def ratio(a: float, b: float) -> float:
+def ratio(a: Word, b: Word) -> Word:
     """a / b, and 0 where b is 0."""
     return a / b if b else 0.0
 
 
 @inner
-def write_lengths(rows: Int64s, d: int, values: Values, row: int, c: int) -> None:
+def write_lengths(rows: Int64s, d: Word, values: Values, row: Word, c: Word) -> None:
     """Largest, smallest, mean and deviation of one direction's payloads."""
     n = rows[U(d + D_PACKETS)]
     values[row, c] = rows[U(d + D_BYTES_MAX)]
@@ -149,7 +149,7 @@ def write_lengths(rows: Int64s, d: int, values: Values, row: int, c: int) -> Non
 
 
 @inner
-def write_direction_gaps(rows: Int64s, d: int, values: Values, row: int, c: int) -> None:
+def write_direction_gaps(rows: Int64s, d: Word, values: Values, row: Word, c: Word) -> None:
     """Total, mean, deviation, largest and smallest gap of one direction; all 0 below two packets."""
     gaps = rows[U(d + D_PACKETS)] - 1
     if gaps < 1:
@@ -165,7 +165,7 @@ def write_direction_gaps(rows: Int64s, d: int, values: Values, row: int, c: int)
 
 
 @inner
-def write_bulks(rows: Int64s, d: int, values: Values, row: int, c: int) -> None:
+def write_bulks(rows: Int64s, d: Word, values: Values, row: Word, c: Word) -> None:
     """Payload and packets per bulk, and bytes per second in bulks."""
     bulks = rows[U(d + D_BULKS)]
     values[row, c] = ratio(rows[U(d + D_BULK_BYTES)], bulks)
@@ -174,7 +174,7 @@ def write_bulks(rows: Int64s, d: int, values: Values, row: int, c: int) -> None:
 
 
 @inner
-def write_series(rows: Int64s, s: int, values: Values, row: int, c: int) -> None:
+def write_series(rows: Int64s, s: Word, values: Values, row: Word, c: Word) -> None:
     """Mean, deviation, largest and smallest of a series; all 0 when it is empty."""
     n = rows[U(s + S_COUNT)]
     values[row, c] = ratio(rows[U(s + S_SUM)], n)
@@ -184,7 +184,7 @@ def write_series(rows: Int64s, s: int, values: Values, row: int, c: int) -> None
 
 
 @inner
-def write_rates(rows: Int64s, k: int, values: Values, row: int) -> None:
+def write_rates(rows: Int64s, k: Word, values: Values, row: Word) -> None:
     """Duration, rates, gaps and lengths over both directions."""
     forward, backward = k + R_FORWARD, k + R_BACKWARD
     sent, received = rows[U(forward + D_PACKETS)], rows[U(backward + D_PACKETS)]
@@ -226,7 +226,7 @@ def write_rates(rows: Int64s, k: int, values: Values, row: int) -> None:
 
 
 @inner
-def write_headers(rows: Int64s, k: int, values: Values, row: int) -> None:
+def write_headers(rows: Int64s, k: Word, values: Values, row: Word) -> None:
     """Flags, headers, windows and what belongs to layer 4."""
     forward, backward = k + R_FORWARD, k + R_BACKWARD
     psh_urg, psh_urg_back = rows[U(forward + D_PSH_URG_FLAGS)], rows[U(backward + D_PSH_URG_FLAGS)]
@@ -262,7 +262,7 @@ def write_headers(rows: Int64s, k: int, values: Values, row: int) -> None:
 
 
 @inner
-def write_identity(rows: Int64s, k: int, identity: Identity, row: int, reason: int) -> None:
+def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason: Word) -> None:
     """Who, when, why it is reported, and how much of it is new."""
     ports = rows[U(k + R_PORTS)]
     low, high = (ports >> 16) & 0xFFFF, ports & 0xFFFF
@@ -288,7 +288,7 @@ def write_identity(rows: Int64s, k: int, identity: Identity, row: int, reason: i
 
 
 @inner
-def write_record(rows: Int64s, k: int, registers: Int64s, identity: Identity, values: Values, reason: int) -> None:
+def write_record(rows: Int64s, k: Word, registers: Int64s, identity: Identity, values: Values, reason: Word) -> None:
     """Report the flow whose words start at k; the caller has made sure that the output has room."""
     row = registers[U(M_RECORDS)]
     registers[U(M_RECORDS)] = row + 1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.block import Int64s
-from flows.jit import U, inner
+from flows.jit import U, Word, inlined, inner
 from flows.layout import (
     D_BYTES_MIN,
     D_HEADER_MIN,
@@ -52,7 +52,7 @@ HASH_KEYS = 13
 
 
 @inner
-def hash_key(fields: Int64s, f: int, keys: Int64s) -> int:
+def hash_key(fields: Int64s, f: Word, keys: Int64s) -> Word:
     """32-bit hash of the six key words of a packet."""
     total = keys[U(0)]
     for w in range(P_VLAN + 1):
@@ -61,8 +61,8 @@ def hash_key(fields: Int64s, f: int, keys: Int64s) -> int:
     return (total >> 32) & LOW32
 
 
-@inner
-def same_key(rows: Int64s, k: int, fields: Int64s, f: int) -> bool:
+@inlined
+def same_key(rows: Int64s, k: Word, fields: Int64s, f: Word) -> bool:
     """Whether row word k starts the flow that a packet belongs to."""
     for w in range(P_VLAN + 1):  # noqa: SIM110  a generator expression does not compile
         if rows[U(k + w)] != fields[U(f + w)]:
@@ -70,8 +70,8 @@ def same_key(rows: Int64s, k: int, fields: Int64s, f: int) -> bool:
     return True
 
 
-@inner
-def find(slots: Int64s, rows: Int64s, registers: Int64s, fields: Int64s, f: int, hashed: int) -> int:
+@inlined
+def find(slots: Int64s, rows: Int64s, registers: Int64s, fields: Int64s, f: Word, hashed: Word) -> Word:
     """Slot of a packet's flow, or -(slot where it would go) - 1."""
     mask = registers[U(M_MASK)]
     slot = hashed & mask
@@ -85,7 +85,7 @@ def find(slots: Int64s, rows: Int64s, registers: Int64s, fields: Int64s, f: int,
 
 
 @inner
-def slot_of_row(slots: Int64s, registers: Int64s, row: int, hashed: int) -> int:
+def slot_of_row(slots: Int64s, registers: Int64s, row: Word, hashed: Word) -> Word:
     """Slot that holds a row known to be in the table."""
     mask = registers[U(M_MASK)]
     slot = hashed & mask
@@ -95,7 +95,7 @@ def slot_of_row(slots: Int64s, registers: Int64s, row: int, hashed: int) -> int:
 
 
 @inner
-def erase_slot(slots: Int64s, registers: Int64s, slot: int) -> None:
+def erase_slot(slots: Int64s, registers: Int64s, slot: Word) -> None:
     """Empty a slot and pull later entries of its run forward."""
     mask = registers[U(M_MASK)]
     hole = slot
@@ -113,7 +113,7 @@ def erase_slot(slots: Int64s, registers: Int64s, slot: int) -> None:
 
 
 @inner
-def queue_append(links: Links, queues: Heads, queue: int, row: int) -> None:
+def queue_append(links: Links, queues: Heads, queue: Word, row: Word) -> None:
     """Put a row at the young end of an eviction queue."""
     last = queues[U(2 * queue + 1)]
     links[U(row * LINK_WORDS + L_QUEUE_NEXT)] = UNSET
@@ -126,7 +126,7 @@ def queue_append(links: Links, queues: Heads, queue: int, row: int) -> None:
 
 
 @inner
-def queue_remove(links: Links, queues: Heads, queue: int, row: int) -> None:
+def queue_remove(links: Links, queues: Heads, queue: Word, row: Word) -> None:
     """Take a row out of its eviction queue."""
     following = links[U(row * LINK_WORDS + L_QUEUE_NEXT)]
     previous = links[U(row * LINK_WORDS + L_QUEUE_PREVIOUS)]
@@ -141,7 +141,7 @@ def queue_remove(links: Links, queues: Heads, queue: int, row: int) -> None:
 
 
 @inner
-def eviction_candidate(queues: Heads) -> int:
+def eviction_candidate(queues: Heads) -> Word:
     """Row to give up when the table is full: the oldest without an answer, else the longest established."""
     row = queues[U(2 * UNESTABLISHED_QUEUE)]
     if row == UNSET:
@@ -150,13 +150,13 @@ def eviction_candidate(queues: Heads) -> int:
 
 
 @inner
-def has_room(registers: Int64s) -> bool:
+def has_room(registers: Int64s) -> Word:
     """Whether a flow can be added without evicting one."""
     return registers[U(M_FREE)] != UNSET or registers[U(M_FRESH)] < registers[U(M_CAPACITY)]
 
 
 @inner
-def add_row(slots: Int64s, rows: Int64s, registers: Int64s, fields: Int64s, f: int, slot: int, hashed: int) -> int:
+def add_row(slots: Int64s, rows: Int64s, registers: Int64s, fields: Int64s, f: Word, slot: Word, hashed: Word) -> Word:
     """Row for a new flow, zeroed, its key and hash set and its minima ready; the caller has made room."""
     row = registers[U(M_FREE)]
     if row == UNSET:
@@ -186,7 +186,7 @@ def add_row(slots: Int64s, rows: Int64s, registers: Int64s, fields: Int64s, f: i
 
 
 @inner
-def free_row(slots: Int64s, rows: Int64s, registers: Int64s, row: int) -> None:
+def free_row(slots: Int64s, rows: Int64s, registers: Int64s, row: Word) -> None:
     """Give a row back; it is in no wheel slot and no queue any more."""
     k = row * ROW_WORDS
     erase_slot(slots, registers, slot_of_row(slots, registers, row, rows[U(k + R_HASH)]))

@@ -6,7 +6,7 @@ before and not interrupted by data of the other direction.
 """
 
 from flows.block import Int64s
-from flows.jit import U, inner
+from flows.jit import U, Word, inner
 from flows.layout import (
     CLOSED,
     D_BULK_BYTES,
@@ -34,6 +34,7 @@ from flows.layout import (
     D_PACKETS,
     D_PSH_URG_FLAGS,
     D_RST_FIN_FLAGS,
+    ESTABLISHED,
     FIN_BACKWARD,
     FIN_FORWARD,
     P_FLAGS,
@@ -71,7 +72,7 @@ SUBFLOW_GAP_US, ACTIVITY_GAP_US, BULK_GAP_US, BULK_PACKETS = 1_000_000, 5_000_00
 
 
 @inner
-def add_to_series(rows: Int64s, s: int, value: int) -> None:
+def add_to_series(rows: Int64s, s: Word, value: Word) -> None:
     """Count a value in the series at word s."""
     rows[U(s + S_COUNT)] += 1
     rows[U(s + S_SUM)] += value
@@ -81,7 +82,7 @@ def add_to_series(rows: Int64s, s: int, value: int) -> None:
 
 
 @inner
-def update_gap(rows: Int64s, k: int, time: int) -> None:
+def update_gap(rows: Int64s, k: Word, time: Word) -> None:
     """Time since the flow's last packet: gaps, sub-flows, activity and idleness."""
     gap = time - rows[U(k + R_LAST)]
     rows[U(k + R_IAT_SQUARES)] += gap * gap
@@ -100,7 +101,7 @@ def update_gap(rows: Int64s, k: int, time: int) -> None:
 
 
 @inner
-def update_bulk(rows: Int64s, d: int, other: int, time: int, payload: int) -> None:
+def update_bulk(rows: Int64s, d: Word, other: Word, time: Word, payload: Word) -> None:
     """A data packet in direction block d; other is the opposite block."""
     if rows[U(other + D_BULK_LAST)] > rows[U(d + D_BULK_START)]:
         rows[U(d + D_BULK_RUN)] = 0
@@ -126,7 +127,7 @@ def update_bulk(rows: Int64s, d: int, other: int, time: int, payload: int) -> No
 
 
 @inner
-def update_direction(rows: Int64s, d: int, time: int, payload: int, header: int) -> None:
+def update_direction(rows: Int64s, d: Word, time: Word, payload: Word, header: Word) -> None:
     """Counts, lengths and gaps of one direction."""
     packets = rows[U(d + D_PACKETS)]
     rows[U(d + D_PACKETS)] = packets + 1
@@ -147,7 +148,7 @@ def update_direction(rows: Int64s, d: int, time: int, payload: int, header: int)
 
 
 @inner
-def update_tcp(rows: Int64s, k: int, d: int, flags: int, window: int) -> None:
+def update_tcp(rows: Int64s, k: Word, d: Word, flags: Word, window: Word) -> None:
     """Flag counts, two to a word, and windows."""
     rows[U(k + R_SYN_ACK_FLAGS)] += (((flags >> 1) & 1) << 32) | ((flags >> 4) & 1)
     rows[U(k + R_CWR_ECE_FLAGS)] += (((flags >> 7) & 1) << 32) | ((flags >> 6) & 1)
@@ -159,7 +160,7 @@ def update_tcp(rows: Int64s, k: int, d: int, flags: int, window: int) -> None:
 
 
 @inner
-def next_state(state: int, flags: int, forward: bool) -> int:
+def next_state(state: Word, flags: Word, forward: bool) -> Word:
     """State after a packet: closed by RST, or by an ACK once both sides have sent FIN (RFC 9293, 3.6)."""
     both = FIN_FORWARD | FIN_BACKWARD
     if flags & RST or (flags & ACK and (state & both) == both):
@@ -170,7 +171,7 @@ def next_state(state: int, flags: int, forward: bool) -> int:
 
 
 @inner
-def update_row(rows: Int64s, k: int, fields: Int64s, f: int) -> None:
+def update_row(rows: Int64s, k: Word, fields: Int64s, f: Word) -> None:
     """Count a packet in the row whose words start at k."""
     time_ns = fields[U(f + P_TIME_NS)]
     time = time_ns // 1000
@@ -184,14 +185,15 @@ def update_row(rows: Int64s, k: int, fields: Int64s, f: int) -> None:
         rows[U(d + D_DATA_PACKETS)] += 1
         update_bulk(rows, d, other, time, payload)
     window = fields[U(f + P_WINDOW)]
+    state = rows[U(k + R_STATE)]
     if window != UNSET:
         flags = fields[U(f + P_FLAGS)]
         update_tcp(rows, k, d, flags, window)
-        state = rows[U(k + R_STATE)]
         after = next_state(state, flags, forward)
-        if after != state:
-            rows[U(k + R_STATE)] = after
-            if after & ~state & CLOSED:
-                rows[U(k + R_CLOSED_AT)] = time
+        if after & ~state & CLOSED:
+            rows[U(k + R_CLOSED_AT)] = time
+        rows[U(k + R_STATE)] = after
+    if not state & ESTABLISHED and rows[U(other + D_PACKETS)]:
+        rows[U(k + R_STATE)] |= ESTABLISHED
     rows[U(k + R_LAST)] = time
     rows[U(k + R_LAST_NS)] = time_ns

@@ -6,7 +6,7 @@ kept in the order they came, which makes the order of records a function of the 
 """
 
 from flows.block import Int64s
-from flows.jit import U, inner
+from flows.jit import U, Word, inner
 from flows.layout import M_TICK, UNSET
 from flows.table import L_WHEEL_NEXT, L_WHEEL_PREVIOUS, L_WHEEL_SLOT, LINK_WORDS, Heads, Links
 
@@ -15,7 +15,7 @@ WHEEL_SLOTS = 1024  # 256 s; what is due later waits in the last slot and is put
 
 
 @inner
-def schedule(links: Links, wheel: Heads, registers: Int64s, row: int, due: int) -> None:
+def schedule(links: Links, wheel: Heads, registers: Int64s, row: Word, due: Word) -> None:
     """Stand a row in the slot of a moment (µs), never one that has fired."""
     tick = due // TICK_US
     first = registers[U(M_TICK)]
@@ -35,7 +35,7 @@ def schedule(links: Links, wheel: Heads, registers: Int64s, row: int, due: int) 
 
 
 @inner
-def unschedule(links: Links, wheel: Heads, row: int) -> None:
+def unschedule(links: Links, wheel: Heads, row: Word) -> None:
     """Take a row out of its slot."""
     slot = links[U(row * LINK_WORDS + L_WHEEL_SLOT)]
     following = links[U(row * LINK_WORDS + L_WHEEL_NEXT)]

@@ -1,0 +1,58 @@
+"""python -m sensor.synth: write made traffic to a capture, and what it is to a CSV file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensor.synth.generate import DEMO_MINUTES, DEMO_SEED, DEMO_SNAPLEN, SCENARIOS, generate
+from sensor.synth.pcap import WHOLE, pcap_bytes, write_pcap
+from sensor.synth.truth import write_truth
+
+_ALL = "demo"
+_NAMES = (_ALL, *(scenario.name for scenario in SCENARIOS))
+
+_EPILOG = """Examples:
+
+python -m sensor.synth demo.pcap.gz
+
+python -m sensor.synth morning.pcap --scenario normal --minutes 30 --snaplen 262144
+
+python -m sensor.synth scan.pcap.gz --scenario normal --scenario portscan --seed 3 --truth scan.csv
+"""
+
+app = typer.Typer(add_completion=False)
+
+
+def _known(names: list[str] | None) -> list[str] | None:
+    for name in names or []:
+        if name not in _NAMES:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(_NAMES)}")
+    return names
+
+
+@app.command(epilog=_EPILOG)
+def main(
+    out: Annotated[Path, typer.Argument(metavar="OUT.pcap[.gz]", help="Capture to write; .gz compresses it.")],
+    *,
+    scenario: Annotated[
+        list[str] | None, typer.Option(callback=_known, help=f"One of {', '.join(_NAMES)}; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = DEMO_SEED,
+    minutes: Annotated[float, typer.Option(min=0.1, max=240.0, help="Length of the capture.")] = DEMO_MINUTES,
+    snaplen: Annotated[int, typer.Option(min=14, max=WHOLE, help="Bytes kept of each packet.")] = DEMO_SNAPLEN,
+    nanoseconds: Annotated[bool, typer.Option(help="Nanosecond timestamps instead of microseconds.")] = False,
+    truth: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV of what each flow is.")] = None,
+) -> None:
+    """Write traffic of our own making to a capture: an office's ordinary morning, and attacks on it."""
+    asked = scenario or [_ALL]
+    traffic = generate([each for each in SCENARIOS if each.name in asked or _ALL in asked], seed, minutes)
+    write_pcap(out, pcap_bytes(traffic.packets, snaplen, nanoseconds))
+    if truth is not None:
+        with truth.open("w", encoding="utf-8", newline="") as stream:
+            write_truth(traffic.truth, stream)
+    typer.echo(f"{out}: {len(traffic.packets)} packets, {len(traffic.truth)} flows", err=True)
+
+
+if __name__ == "__main__":
+    app()
