@@ -1,13 +1,14 @@
 """What every detector takes and gives."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]  # (n, d), columns in the order the detector was fitted on
 Vector = NDArray[np.float64]  # (n,)
+Labels = NDArray[np.int64]  # (n,) index into a tuple of label names, 0 is normal traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Steps:
     values: (n, c) float64, raw flow columns in the order of the feature contract. host: (n, 2) int64, whose sequence a
     flow belongs to (its source address). time_ns: (n,) int64, start of the flow. advances: (n,) bool; a step that does
     not advance (another report of a flow already seen) is scored against the host's state and leaves it as it is.
+    Raises ValueError for other shapes: kernels trust them.
     """
 
     values: NDArray[np.float64]
@@ -24,15 +26,36 @@ class Steps:
     time_ns: NDArray[np.int64]
     advances: NDArray[np.bool_]
 
+    def __post_init__(self) -> None:
+        rows = len(self.values)
+        shapes = (self.values.shape, self.host.shape, self.time_ns.shape, self.advances.shape)
+        if self.values.ndim != 2 or shapes[1:] != ((rows, 2), (rows,), (rows,)):
+            raise ValueError(f"steps have shapes {shapes}, expected (n, c), (n, 2), (n,) and (n,)")
+
     def __len__(self) -> int:
         return len(self.values)
 
 
 class Detector(Protocol):
-    """Anything that scores flows. A row's score does not depend on the other rows, but for the state of its own host."""
+    """Anything that scores flows. A row's score depends on that row, and on earlier steps of its own host, alone."""
 
     name: str
 
     def score(self, steps: Steps) -> Vector:
-        """Anomaly score of each step, (n,) float64, higher is more anomalous."""
+        """Anomaly score of each step, (n,) finite float64, higher is more anomalous; the hosts' states advance."""
+        ...
+
+    def forget(self) -> None:
+        """Drop the state of every host, as if no step had been scored."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Detector, Protocol):
+    """A detector that also names the attack."""
+
+    labels: tuple[str, ...]
+
+    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+        """As score, and the likeliest attack of each step, index into labels."""
         ...

@@ -1,0 +1,186 @@
+"""Calibration: a detector's score becomes a p-value against normal traffic that it was not fitted on.
+
+Where normal scores were seen, the share of them that is as high; beyond, a generalised Pareto tail over the 99th
+percentile, in log-odds where scores are probabilities: there a bounded score has room above the highest normal one.
+It does not know which detector gave the scores. Tail: Pickands 1975; probability-weighted moments: Hosking,
+Wallis, "Parameter and Quantile Estimation for the Generalized Pareto Distribution", 1987, section 3.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.detector import Vector
+
+TAIL_SHARE = 0.01
+MIN_TAIL, MIN_SCORES = 30, 50  # fewer say nothing about a tail
+KNOTS = 512
+SHAPE_RANGE = (-0.5, 0.9)  # where probability-weighted moments are trustworthy
+NEVER = 1e-15  # the smallest odds told apart from none
+ENDPOINT_MARGIN = 1.1  # a bounded tail ends at least this much beyond the highest excess seen
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Survival of scores on normal traffic.
+
+    scores: (q,) float64, strictly ascending. survival: (q,) float64, strictly descending in (0, 1], share of normal
+    scores at least as high. tail_start: score over which the Pareto tail holds; tail_share: share of scores over it;
+    shape, sigma: of the tail. log_odds: the tail is one of log(score / (1 - score)), and scores lie in [0, 1].
+    count: how many scores were fitted.
+    Raises ValueError for other shapes and for numbers outside these ranges.
+    """
+
+    scores: Vector
+    survival: Vector
+    tail_start: float
+    tail_share: float
+    shape: float
+    sigma: float
+    log_odds: bool
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.scores.ndim != 1 or not len(self.scores) or self.scores.shape != self.survival.shape:
+            raise ValueError(f"calibration has scores {self.scores.shape} and survival {self.survival.shape}")
+        if not np.isfinite(self.scores).all() or not (np.diff(self.scores) > 0).all():
+            raise ValueError("calibration scores are not finite and strictly ascending")
+        if not ((self.survival > 0) & (self.survival <= 1)).all() or not (np.diff(self.survival) < 0).all():
+            raise ValueError("calibration survival does not strictly descend within (0, 1]")
+        if not (math.isfinite(self.tail_start) and 0 < self.tail_share <= 1 and 0 < self.sigma < math.inf):
+            raise ValueError("calibration tail is not finite with a share in (0, 1] and a positive sigma")
+        if not (-1 <= self.shape <= 1) or not (0 < self.count < 1 << 53):
+            raise ValueError(f"calibration has shape {self.shape} and count {self.count}, expected -1..1 and positive")
+        object.__setattr__(self, "scores", np.require(self.scores, np.float64, ["C", "W"]))
+        object.__setattr__(self, "survival", np.require(self.survival, np.float64, ["C", "W"]))
+
+    @property
+    def floor(self) -> float:
+        """Smallest p-value: so many scores cannot claim less."""
+        return 1.0 / (100.0 * self.count)
+
+    def p_value(self, scores: Vector) -> Vector:
+        """Chance that normal traffic scores as high, (n,) float64 in (0, 1], never rising with the score.
+
+        scores: (n,) finite float64.
+        """
+        out = np.empty(len(scores))
+        _p_value(
+            np.require(scores, np.float64, ["C", "W"]),
+            self.scores,
+            self.survival,
+            self.tail_start,
+            self.tail_share,
+            self.shape,
+            self.sigma,
+            self.log_odds,
+            self.floor,
+            out,
+        )
+        return out
+
+
+def fit_calibration(scores_normal: Vector) -> Calibration:
+    """Calibration from the scores of held-back normal traffic.
+
+    scores_normal: (n,) float64. Raises ValueError for fewer than 50 scores and for scores that are not finite.
+    """
+    count = len(scores_normal)
+    if count < MIN_SCORES:
+        raise ValueError(f"calibration needs at least {MIN_SCORES} scores, found {count}")
+    if not np.isfinite(scores_normal).all():
+        raise ValueError(f"calibration scores hold {int((~np.isfinite(scores_normal)).sum())} that are not finite")
+    ordered = np.sort(scores_normal.astype(np.float64))
+    knots, first = np.unique(ordered, return_index=True)
+    survival = ((count - first + 1.0) / (count + 1.0)).astype(np.float64)
+    kept = _kept_knots(survival)
+    tail_count = max(math.ceil(TAIL_SHARE * count), min(MIN_TAIL, count // 5))
+    tail_start = float(ordered[count - 1 - tail_count])
+    log_odds = bool(ordered[0] >= 0.0 and ordered[-1] <= 1.0)
+    excess = np.array([_excess(score, tail_start, log_odds) for score in ordered[ordered > tail_start]])
+    shape, sigma = _fit_tail(excess, _excess(knots[-1], knots[0], log_odds))
+    return Calibration(
+        scores=knots[kept],
+        survival=survival[kept],
+        tail_start=tail_start,
+        tail_share=(len(excess) + 1.0) / (count + 1.0),
+        shape=shape,
+        sigma=sigma,
+        log_odds=log_odds,
+        count=count,
+    )
+
+
+def _kept_knots(survival: Vector) -> NDArray[np.int64]:
+    """Positions of at most KNOTS knots, dense where survival is small: half evenly, half by its logarithm."""
+    even = np.linspace(survival[0], survival[-1], KNOTS // 2)
+    by_logarithm = np.geomspace(survival[0], survival[-1], KNOTS // 2)
+    levels = np.concatenate((even, by_logarithm))
+    found = np.searchsorted(-survival, -levels)
+    return np.unique(np.concatenate(([0, len(survival) - 1], np.minimum(found, len(survival) - 1))))
+
+
+def _fit_tail(excess: Vector, spread: float) -> tuple[float, float]:
+    """(shape, sigma) of the Pareto tail; excess ascending and positive. spread: range of all scores."""
+    if len(excess) < 2 or excess[-1] <= 0.0:
+        return 0.0, max(spread * 1e-2, 1e-9)
+    mean = float(excess.mean())
+    rank = (np.arange(1, len(excess) + 1) - 0.35) / len(excess)
+    weighted = float((excess * (1.0 - rank)).mean())
+    spare = mean - 2.0 * weighted
+    shape = SHAPE_RANGE[1] if spare <= 0 else 2.0 - mean / spare
+    shape = min(max(shape, SHAPE_RANGE[0]), SHAPE_RANGE[1])
+    sigma = mean * (1.0 - shape)
+    return shape, max(sigma, -shape * float(excess[-1]) * ENDPOINT_MARGIN)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _p_value(  # type: ignore[no-untyped-def] # kernel: values (n,), scores and survival (q,), scalars -> out (n,)
+    values, scores, survival, tail_start, tail_share, shape, sigma, log_odds, floor, out
+):
+    for row in range(values.shape[0]):
+        value = values[row]
+        p = _seen(value, scores, survival)
+        if value > tail_start:
+            p = max(p, tail_share * _tail(_excess(value, tail_start, log_odds) / sigma, shape))
+        out[row] = max(p, floor)
+
+
+@njit(nogil=True, error_model="numpy")
+def _seen(value, scores, survival):  # type: ignore[no-untyped-def] # kernel: scalar, 2 × (q,) -> scalar
+    """Survival interpolated between knots; 0 above the highest."""
+    last = scores.shape[0] - 1
+    if value > scores[last]:
+        return 0.0
+    if value <= scores[0]:
+        return survival[0]
+    low, high = 0, last  # scores[low] < value <= scores[high]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if scores[middle] < value:
+            low = middle
+        else:
+            high = middle
+    share = (value - scores[low]) / (scores[high] - scores[low])
+    return survival[low] + share * (survival[high] - survival[low])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _excess(value, start, log_odds):  # type: ignore[no-untyped-def] # kernel: scalars, how far value lies over start
+    return _log_odds(value) - _log_odds(start) if log_odds else value - start
+
+
+@njit(nogil=True, error_model="numpy")
+def _log_odds(value):  # type: ignore[no-untyped-def] # kernel: scalar, finite also at 0 and 1
+    return math.log(max(value, NEVER)) - math.log(max(1.0 - value, NEVER))
+
+
+@njit(nogil=True, error_model="numpy")
+def _tail(excess, shape):  # type: ignore[no-untyped-def] # kernel: scalars; excess in sigmas
+    if abs(shape) < 1e-9:
+        return math.exp(-excess)
+    base = 1.0 + shape * excess
+    return math.exp(-math.log(base) / shape) if base > 0.0 else 0.0

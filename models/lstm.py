@@ -1,0 +1,321 @@
+"""LSTM: one step per flow, with the state of each host carried from flow to flow.
+
+It does not know addresses, only that equal host words mean the same sequence, and it has no clock: the flows' times are
+all the time there is. Cell of Hochreiter, Schmidhuber 1997 and Gers, Schmidhuber, Cummins 2000 as Keras lays it out
+(gates i, f, c, o; sigmoid and tanh); equal to Keras within 1e-5, and bit for bit to itself for any batching.
+"""
+
+import math
+import secrets
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.detector import Labels, Steps, Vector
+from models.hosts import ABSENT, admit, find, host_table, touch
+from models.scaling import CLIP, Scaling
+
+Float32s = NDArray[np.float32]
+HOSTS = 65_536
+MAX_WEIGHT = 1e6  # below it no sum can overflow float32, so scores stay finite
+ROWS = 8  # steps projected together: their gates stay in the first-level cache while the weights pass once
+
+
+class Lstm:
+    """Stateful LSTM classifier of flows; labels[0] is normal traffic.
+
+    The state of a host is (h, c) and the latest start of its flows. The host that advanced longest ago is forgotten
+    when there are too many.
+    """
+
+    def __init__(
+        self,
+        scaling: Scaling,
+        *,
+        kernel: Float32s,
+        recurrent: Float32s,
+        bias: Float32s,
+        head_kernel: Float32s,
+        head_bias: Float32s,
+        labels: tuple[str, ...],
+        reset_ns: int,
+        dt_center: float,
+        dt_scale: float,
+        name: str = "lstm",
+        hosts: int = HOSTS,
+        seed: int | None = None,
+    ) -> None:
+        """Weights in Keras's layout and gate order i, f, c, o; any float dtype, kept as float32.
+
+        kernel: (d + 1, 4u), scaled columns and, last, the scaled gap. recurrent: (u, 4u). bias: (4u,). head_kernel:
+        (u, k). head_bias: (k,). reset_ns: a silence longer than this starts a host anew. dt_center, dt_scale: the gap
+        enters as (log1p(seconds) - dt_center) / dt_scale, clipped to ±8. hosts: how many are remembered. seed: 128 bits
+        for the host table's hash, random when None; no result depends on it.
+        Raises ValueError for shapes that do not fit, weights that are not finite or beyond 1e6, and k below 2.
+        """
+        units, classes = recurrent.shape[0], len(labels)
+        for what, array, shape in (
+            ("kernel", kernel, (len(scaling.columns) + 1, 4 * units)),
+            ("recurrent", recurrent, (units, 4 * units)),
+            ("bias", bias, (4 * units,)),
+            ("head_kernel", head_kernel, (units, classes)),
+            ("head_bias", head_bias, (classes,)),
+        ):
+            if array.shape != shape:
+                raise ValueError(f"lstm {what} has shape {array.shape}, expected {shape}")
+            if not (np.abs(array) <= MAX_WEIGHT).all():  # false for NaN
+                raise ValueError(f"lstm {what} is not finite or beyond {MAX_WEIGHT:g}")
+        if units < 1 or classes < 2:
+            raise ValueError(f"lstm has {units} units and {classes} labels, expected at least 1 and 2")
+        if not (0 < reset_ns < 1 << 62):
+            raise ValueError(f"lstm reset_ns is {reset_ns}, expected a positive number of nanoseconds")
+        if not (math.isfinite(dt_center) and math.isfinite(dt_scale) and dt_scale > 0):
+            raise ValueError(f"lstm dt_center {dt_center} and dt_scale {dt_scale} must be finite, dt_scale positive")
+        self.name = name
+        self.scaling = scaling
+        self.labels = labels
+        self.kernel = _own(kernel)
+        self.recurrent = _own(recurrent)
+        self.bias = _own(bias)
+        self.head_kernel = _own(head_kernel)
+        self.head_bias = _own(head_bias)
+        self.reset_ns = reset_ns
+        self.dt_center = float(dt_center)
+        self.dt_scale = float(dt_scale)
+        self._hosts = host_table(hosts, secrets.randbits(128) if seed is None else seed)
+        self._last_ns = np.zeros(hosts, dtype=np.int64)
+        self._state = np.zeros((hosts, 2 * units), dtype=np.float32)  # h, then c; pages are taken as hosts come
+        self._gates = np.empty((ROWS, 4 * units), dtype=np.float32)
+
+    def score(self, steps: Steps) -> Vector:
+        """1 - p(normal) of each step, (n,) float64 in [0, 1]; hosts advance."""
+        return self.score_labels(steps)[0]
+
+    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+        """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
+        probability = self.probabilities(steps)
+        # The sum of the others, not 1 - p(normal), which would round small scores away.
+        score = np.zeros(len(probability))
+        for k in range(1, len(self.labels)):
+            score += probability[:, k]
+        return np.minimum(score, 1.0), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
+
+    def probabilities(self, steps: Steps) -> NDArray[np.float64]:
+        """Softmax over the labels at each step, (n, k) float64; hosts advance.
+
+        The gap of a step is its start minus the latest start of its host's earlier steps, at least 0; a host's first
+        step, and the first after a silence longer than reset_ns, start from a zero state with a scaled gap of 0.
+        """
+        out = np.empty((len(steps), len(self.labels)))
+        table = self._hosts
+        with np.errstate(over="ignore"):  # the hash wraps around; matters where kernels run as plain Python
+            _run(
+                self.scaling.transform(steps.values),
+                np.require(steps.host, np.int64, ["C", "W"]),
+                np.require(steps.time_ns, np.int64, ["C", "W"]),
+                np.require(steps.advances, np.bool_, ["C", "W"]),
+                self.kernel,
+                self.recurrent,
+                self.bias,
+                self.head_kernel,
+                self.head_bias,
+                self.reset_ns,
+                self.dt_center,
+                self.dt_scale,
+                table.slots,
+                table.keys,
+                table.links,
+                table.ends,
+                table.seed,
+                self._last_ns,
+                self._state,
+                self._gates,
+                out,
+            )
+        return out
+
+    def forget(self) -> None:
+        """Drop the state of every host, as if no step had been scored."""
+        self._hosts.clear()
+
+
+def _own(array: NDArray[np.floating]) -> Float32s:
+    return np.array(array, dtype=np.float32, order="C")
+
+
+# Kernels that only kernels call live in their callers' cache entries: each entry costs time at the start.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run(  # type: ignore[no-untyped-def] # kernel: x (n, d), host (n, 2), time_ns and advances (n,) -> out (n, k)
+    x,
+    host,
+    time_ns,
+    advances,
+    kernel,
+    recurrent,
+    bias,
+    head_kernel,
+    head_bias,
+    reset_ns,
+    dt_center,
+    dt_scale,
+    slots,
+    keys,
+    links,
+    ends,
+    seed,
+    last_ns,
+    state,
+    gates,
+    out,
+):
+    units = recurrent.shape[0]
+    width = x.shape[1]
+    carried = np.empty(2 * units, dtype=np.float32)
+    for start in range(0, x.shape[0], ROWS):
+        rows = min(ROWS, x.shape[0] - start)
+        _project(x, start, rows, kernel, bias, gates)
+        for i in range(rows):
+            step = start + i
+            high, low = host[step, 0], host[step, 1]
+            row = find(high, low, slots, keys, seed)
+            warm = row != ABSENT
+            gap_ns = np.int64(0)
+            if warm:
+                gap_ns = max(time_ns[step] - last_ns[row], np.int64(0))
+                warm = gap_ns <= reset_ns
+            if warm:
+                gap = np.float32(_scaled_gap(gap_ns, dt_center, dt_scale))
+                carried[:] = state[row]
+                _add_scaled(gates, i, gap, kernel, width)
+                _add_product(gates, i, carried, recurrent)
+            else:
+                carried[:] = np.float32(0.0)
+            _advance(gates, i, carried)
+            _head(carried, head_kernel, head_bias, out, step)
+            if advances[step]:
+                if row == ABSENT:
+                    row = admit(high, low, slots, keys, links, ends, seed)
+                    last_ns[row] = time_ns[step]
+                else:
+                    touch(row, links, ends)
+                    # Flows become known out of order; a host's time never runs backwards.
+                    last_ns[row] = max(last_ns[row], time_ns[step])
+                state[row] = carried
+
+
+@njit(nogil=True, error_model="numpy")
+def _scaled_gap(gap_ns, dt_center, dt_scale):  # type: ignore[no-untyped-def] # kernel: scalars
+    return min(max((math.log(1.0 + gap_ns * 1e-9) - dt_center) / dt_scale, -CLIP), CLIP)
+
+
+# The inner loops below run over gates, whose sums do not mix: LLVM vectorises them without reordering any addition.
+# Four rows of weights a pass, so that a gate is loaded and stored a quarter as often.
+
+
+@njit(nogil=True, error_model="numpy")
+def _project(x, start, rows, kernel, bias, gates):  # type: ignore[no-untyped-def]
+    """gates[i] = bias + x[start + i] · kernel, without the gap's row."""
+    width = x.shape[1]
+    whole = width // 4 * 4
+    for i in range(rows):
+        for gate in range(bias.shape[0]):
+            gates[i, gate] = bias[gate]
+    for j in range(0, whole, 4):
+        for i in range(rows):
+            step = start + i
+            _add_four(gates, i, x[step, j], x[step, j + 1], x[step, j + 2], x[step, j + 3], kernel, j)
+    for j in range(whole, width):
+        for i in range(rows):
+            _add_scaled(gates, i, x[start + i, j], kernel, j)
+
+
+@njit(nogil=True, error_model="numpy")
+def _add_product(gates, i, hidden, recurrent):  # type: ignore[no-untyped-def]
+    """gates[i] += hidden · recurrent; hidden may be longer than recurrent has rows."""
+    units = recurrent.shape[0]
+    whole = units // 4 * 4
+    for j in range(0, whole, 4):
+        _add_four(gates, i, hidden[j], hidden[j + 1], hidden[j + 2], hidden[j + 3], recurrent, j)
+    for j in range(whole, units):
+        _add_scaled(gates, i, hidden[j], recurrent, j)
+
+
+@njit(nogil=True, error_model="numpy")
+def _add_four(gates, i, a, b, c, d, weights, j):  # type: ignore[no-untyped-def]
+    for gate in range(weights.shape[1]):
+        total = gates[i, gate] + a * weights[j, gate]
+        total = total + b * weights[j + 1, gate]
+        total = total + c * weights[j + 2, gate]
+        gates[i, gate] = total + d * weights[j + 3, gate]
+
+
+@njit(nogil=True, error_model="numpy")
+def _add_scaled(gates, i, a, weights, j):  # type: ignore[no-untyped-def]
+    for gate in range(weights.shape[1]):
+        gates[i, gate] += a * weights[j, gate]
+
+
+@njit(nogil=True, error_model="numpy")
+def _advance(gates, i, carried):  # type: ignore[no-untyped-def]
+    """One cell update: gates (i, f, c, o) before their functions; carried (h, c) becomes the next."""
+    units = carried.shape[0] // 2
+    for u in range(units):
+        enter = _sigmoid(gates[i, u])
+        forget = _sigmoid(gates[i, units + u])
+        candidate = _tanh(gates[i, 2 * units + u])
+        leave = _sigmoid(gates[i, 3 * units + u])
+        cell = forget * carried[units + u] + enter * candidate
+        carried[units + u] = cell
+        carried[u] = leave * _tanh(cell)
+
+
+@njit(nogil=True, error_model="numpy")
+def _head(hidden, head_kernel, head_bias, out, step):  # type: ignore[no-untyped-def]
+    """out[step] = softmax(hidden · head_kernel + head_bias), in float64."""
+    classes = head_bias.shape[0]
+    for k in range(classes):
+        out[step, k] = head_bias[k]
+    for u in range(head_kernel.shape[0]):
+        for k in range(classes):
+            out[step, k] += np.float64(hidden[u]) * np.float64(head_kernel[u, k])
+    highest = out[step, 0]
+    for k in range(1, classes):
+        highest = max(highest, out[step, k])
+    total = 0.0
+    for k in range(classes):
+        out[step, k] = math.exp(out[step, k] - highest)
+        total += out[step, k]
+    for k in range(classes):
+        out[step, k] /= total
+
+
+ONE, TWO = np.float32(1.0), np.float32(2.0)
+LOG2_E = np.float32(1.4426950408889634)
+# ln 2 in two parts (Cody, Waite 1980): the first has few bits, so its product with a small integer is exact.
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+# Adding 1.5 · 2^23 leaves the nearest integer in the lowest bits of a float32.
+NEAREST = np.float32(12582912.0)
+EXPONENT = np.int32(23)
+STEEPEST = np.float32(40.0)  # sigmoid is 0 or 1 in float32 well before
+C2, C3, C4, C5, C6 = (np.float32(1.0 / math.factorial(n)) for n in range(2, 7))
+
+
+@njit(nogil=True, error_model="numpy")
+def _sigmoid(x):  # type: ignore[no-untyped-def] # kernel: float32 -> float32, within 1e-7
+    # Own arithmetic: no library call, so it vectorises, and every lane computes what a single one would.
+    y = -x
+    y = STEEPEST if y > STEEPEST else (-STEEPEST if y < -STEEPEST else y)
+    shifted = np.float32(y * LOG2_E + NEAREST)
+    whole = shifted - NEAREST
+    rest = (y - whole * LN2_HIGH) - whole * LN2_LOW
+    power = np.float32(ONE + rest * (ONE + rest * (C2 + rest * (C3 + rest * (C4 + rest * (C5 + rest * C6))))))
+    scaled = np.int32(power.view(np.int32) + np.int32(shifted.view(np.int32) << EXPONENT)).view(np.float32)
+    return ONE / (ONE + scaled)
+
+
+@njit(nogil=True, error_model="numpy")
+def _tanh(x):  # type: ignore[no-untyped-def] # kernel: float32 -> float32, within 2e-7
+    return TWO * _sigmoid(TWO * x) - ONE

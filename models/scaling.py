@@ -1,0 +1,88 @@
+"""Scaling: raw flow columns to the numbers a detector was fitted on.
+
+Signed log1p, then standardised by the training traffic, then clipped. It does not know what a column means: a position
+in the feature contract is all it is told. Training and scoring call the same function, so they cannot drift apart.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.detector import Matrix
+
+CLIP = 8.0  # in standard deviations: one absurd flow must not drown the rest of a host's state
+MIN_SPREAD = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How the columns of one detector are picked and standardised.
+
+    columns: (d) names, in the detector's order. index: (d,) int64, position of each in the feature contract.
+    center, scale: (d,) float64, mean and standard deviation of the signed log1p on training traffic; scale is positive.
+    Raises ValueError for other shapes, for a negative index, and for numbers that are not finite.
+    """
+
+    columns: tuple[str, ...]
+    index: NDArray[np.int64]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        width = len(self.columns)
+        for name in ("index", "center", "scale"):
+            shape = getattr(self, name).shape
+            if shape != (width,):
+                raise ValueError(f"scaling {name} has shape {shape}, expected ({width},)")
+        if width == 0 or self.index.min() < 0:
+            raise ValueError("scaling index is empty or negative, expected positions in the feature contract")
+        if len(set(self.columns)) != width:
+            raise ValueError("scaling names a column twice")
+        if not (np.isfinite(self.center).all() and np.isfinite(self.scale).all() and (self.scale > 0).all()):
+            raise ValueError("scaling center and scale must be finite and scale positive")
+        # Kernels are compiled for writable, contiguous arrays only: another layout would compile again at run time.
+        object.__setattr__(self, "index", np.require(self.index, np.int64, ["C", "W"]))
+        object.__setattr__(self, "center", np.require(self.center, np.float64, ["C", "W"]))
+        object.__setattr__(self, "scale", np.require(self.scale, np.float64, ["C", "W"]))
+
+    def transform(self, values: NDArray[np.float64]) -> Matrix:
+        """Scaled columns of each row.
+
+        values: (n, c) finite float64, all columns of the feature contract. Returns (n, d) float32 in [-8, 8].
+        Raises ValueError when values is too narrow for the index.
+        """
+        if values.ndim != 2 or values.shape[1] <= self.index.max():
+            raise ValueError(f"values have shape {values.shape}, expected (n, {self.index.max() + 1} or more)")
+        out = np.empty((len(values), len(self.index)), dtype=np.float32)
+        _transform(np.require(values, np.float64, ["C", "W"]), self.index, self.center, self.scale, out)
+        return out
+
+
+def fit_scaling(values: NDArray[np.float64], columns: Mapping[str, int]) -> Scaling:
+    """Scaling of some columns, fitted on training rows.
+
+    values: (n, c) finite float64, all columns of the feature contract. columns: name of each column to use, in the
+    detector's order, and its position in values. A column that never varies keeps its offset and is not stretched.
+    Raises ValueError for no rows and for values that are not finite.
+    """
+    index = np.fromiter(columns.values(), dtype=np.int64, count=len(columns))
+    picked = values[:, index]
+    if not len(picked) or not np.isfinite(picked).all():
+        raise ValueError(f"scaling needs finite rows, found {len(picked)} with {np.isnan(picked).sum()} NaN")
+    logs = np.sign(picked) * np.log1p(np.abs(picked))
+    spread = logs.std(axis=0)
+    return Scaling(tuple(columns), index, logs.mean(axis=0), np.where(spread < MIN_SPREAD, 1.0, spread))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _transform(values, index, center, scale, out):  # type: ignore[no-untyped-def] # kernel: (n, c), 3 × (d,) -> (n, d)
+    for row in range(values.shape[0]):
+        for column in range(index.shape[0]):
+            value = values[row, index[column]]
+            # log(1 + x) for log1p: several times faster, and 1e-16 apart where float32 resolves 1e-7.
+            log = math.log(1.0 + value) if value >= 0.0 else -math.log(1.0 - value)
+            out[row, column] = min(max((log - center[column]) / scale[column], -CLIP), CLIP)

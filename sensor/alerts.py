@@ -1,0 +1,205 @@
+"""The alert: one line of an episode, as a record and as JSON.
+
+Field names are those of the Elastic Common Schema 9.4; everything that it has no name for stands under `flowvigil`.
+The record carries what was found; this module formats it and takes no decision.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import orjson
+
+from sensor.escape import printable
+from sensor.explain import Contrast
+from sensor.shape import Shape
+from sensor.techniques import Technique
+
+SCHEMA = "alert/1"
+LINE_LIMIT_BYTES = 8192
+# With these and the bounds of the strings below, four bytes a letter and every field at its longest stay within a line.
+FEATURES_SHOWN, SCORES_SHOWN = 5, 8
+
+Action = Literal["opened", "updated", "closed"]
+Verdict = Literal["attack", "uncertain"]
+Lane = Literal["known", "novel", "both"]
+
+_TRANSPORT = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "ipv6-icmp", 132: "sctp"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One side of the flow shown: ip as text; port None where the protocol has none; payload bytes and packets sent."""
+
+    ip: str
+    port: int | None
+    bytes: int
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """The sensor that speaks."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """The bundle that judged: its name and the sha256 of its weights, 64 hexadecimal digits."""
+
+    id: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One line about an episode.
+
+    time_ns: traffic time at which this line became true. start_ns, end_ns: first and last packet of the flagged flows.
+    severity: 0..100, how bad if true. risk: 0..100, severity weighed with the evidence. p_known, p_novel, scores,
+    contrasts, source, destination and community_id are those of the flow that speaks strongest (smallest p-value
+    against its lane's cut, known lane first, the first of equals). label: what the known lane most often said, None
+    where it was silent.
+    """
+
+    time_ns: int
+    action: Action
+    id: str
+    sequence: int
+    severity: int
+    risk: float
+    start_ns: int
+    end_ns: int
+    reason: str
+    source: Endpoint
+    destination: Endpoint
+    ip_version: int
+    protocol: int
+    community_id: str
+    technique: Technique | None
+    verdict: Verdict
+    lane: Lane
+    label: str | None
+    p_known: float
+    p_novel: float
+    scores: Mapping[str, float]
+    contrasts: tuple[Contrast, ...]
+    shape: Shape
+    model: ModelIdentity
+    observer: Observer
+    dropped: int
+
+
+def alert_line(alert: Alert) -> bytes:
+    """The alert as one line of JSON with its newline, at most LINE_LIMIT_BYTES."""
+    return orjson.dumps(alert_document(alert), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def alert_document(alert: Alert) -> dict[str, Any]:
+    """The alert as the nested mapping that is written. Every string in it is bounded and printable."""
+    document: dict[str, Any] = {
+        "@timestamp": timestamp(alert.time_ns),
+        "ecs": {"version": "9.4.0"},
+        "event": {
+            "kind": "alert",
+            "category": ["network", "intrusion_detection"],
+            "type": ["info"],
+            "dataset": "flowvigil.alert",
+            "action": alert.action,
+            "id": alert.id,
+            "sequence": alert.sequence,
+            "severity": alert.severity,
+            "risk_score": alert.risk,
+            "start": timestamp(alert.start_ns),
+            "end": timestamp(alert.end_ns),
+            "reason": printable(alert.reason, 480),
+        },
+        "source": _endpoint(alert.source),
+        "destination": _endpoint(alert.destination),
+        "network": {
+            "type": f"ipv{alert.ip_version}",
+            "transport": _TRANSPORT.get(alert.protocol, str(alert.protocol)),
+            "iana_number": str(alert.protocol),
+            "community_id": alert.community_id,
+        },
+        "observer": {
+            "name": printable(alert.observer.name, 64),
+            "type": "ids",
+            "version": printable(alert.observer.version, 24),
+        },
+    }
+    if alert.technique is not None:
+        document["threat"] = _threat(alert.technique)
+    document["flowvigil"] = _own(alert)
+    return document
+
+
+def timestamp(time_ns: int) -> str:
+    """Nanoseconds since 1970 as RFC 3339 in UTC, cut to microseconds."""
+    try:
+        moment = _EPOCH + timedelta(microseconds=time_ns // 1000)
+    except OverflowError:  # int64 nanoseconds end in 2262 and never get here; a test may hand in anything
+        moment = _EPOCH
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    port = {} if endpoint.port is None else {"port": endpoint.port}
+    return {"ip": endpoint.ip, **port, "bytes": endpoint.bytes, "packets": endpoint.packets}
+
+
+def _threat(technique: Technique) -> dict[str, Any]:
+    """ECS keeps a sub-technique beside its parent."""
+    parent, _, below = technique.id.partition(".")
+    threat: dict[str, Any] = {"framework": "MITRE ATT&CK", "technique": {"id": [printable(parent, 16)]}}
+    if below:
+        threat["technique"]["subtechnique"] = {"id": [printable(technique.id, 16)]}
+    if technique.name:
+        named = threat["technique"]["subtechnique"] if below else threat["technique"]
+        named["name"] = [printable(technique.name, 64)]
+    if technique.tactic:
+        threat["tactic"] = {"name": [technique.tactic]}
+    return threat
+
+
+def _own(alert: Alert) -> dict[str, Any]:
+    shape = alert.shape
+    return {
+        "schema": SCHEMA,
+        "verdict": alert.verdict,
+        "lane": alert.lane,
+        "label": None if alert.label is None else printable(alert.label, 64),
+        "p": {"known": alert.p_known, "novel": alert.p_novel},
+        "scores": {printable(name, 24): score for name, score in list(alert.scores.items())[:SCORES_SHOWN]},
+        "features": [
+            {
+                "name": printable(contrast.name, 40),
+                "unit": printable(contrast.unit, 16),
+                "value": number(contrast.value),
+                "normal_median": number(contrast.median),
+                "normal_p99": number(contrast.p99),
+            }
+            for contrast in alert.contrasts[:FEATURES_SHOWN]
+        ],
+        "flows": shape.flows,
+        "packets": shape.packets,
+        "failed": shape.failed,
+        "targets": shape.targets,
+        "targets_more": shape.targets_more,
+        "ports": shape.ports,
+        "ports_more": shape.ports_more,
+        "model": {"id": printable(alert.model.id, 64), "sha256": printable(alert.model.sha256, 64)},
+        "quality": {"dropped": alert.dropped},
+    }
+
+
+def number(value: float) -> float | int | None:
+    """A whole number without its `.0`, any other with 6 significant digits; None for what JSON has no number for."""
+    if not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) and abs(value) < 2**53 else float(f"{value:.6g}")

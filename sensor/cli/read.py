@@ -1,0 +1,52 @@
+"""`flowvigil read`: captures in, alerts out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensor.cli.session import (
+    BundleOption,
+    ColorOption,
+    ConfigOption,
+    JsonOption,
+    OutputOption,
+    QuietOption,
+    SetOption,
+    session,
+    settings,
+)
+from sensor.errors import INPUT, INTERRUPTED, OK
+
+CapturesArgument = Annotated[list[str], typer.Argument(metavar="CAPTURE…", help="pcap or pcapng, also .gz; - is stdin.")]
+
+
+def read(
+    captures: CapturesArgument,
+    output: OutputOption = None,
+    model: BundleOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    color: ColorOption = "auto",
+) -> int:
+    """Read captures and report what is anomalous in them.
+
+    \b
+    flowvigil read capture.pcap
+    flowvigil read monday.pcap.gz tuesday.pcapng -o alerts.jsonl
+    tcpdump -i eth0 -w - | flowvigil read - | jq .event.reason
+
+    Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
+    """
+    loaded = settings(config, overrides, output, model)
+    source = captures[0] if len(captures) == 1 else f"{len(captures)} captures"
+    with session(loaded, "read", Path(source).name, json=json, quiet=quiet, color=color) as run:
+        run.read(captures)
+    if quiet or json:
+        for problem in run.problems:
+            typer.echo(f"flowvigil: {problem}", err=True)
+    if run.stopping:
+        return INTERRUPTED
+    return INPUT if run.problems else OK

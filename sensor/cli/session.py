@@ -1,0 +1,170 @@
+"""What `read` and `watch` share: settings, model, outputs and screen put together, and signals."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from sensor.errors import INTERRUPTED, ConfigError, ModelError
+from sensor.kernel_cache import use_kernel_cache
+from sensor.version import VERSION
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from models.fusion import Hybrid
+    from sensor.config import Config
+    from sensor.runner import Run, Screen
+
+SECOND_NS = 1_000_000_000
+DEFAULT_BUNDLE = "cic2017"
+
+ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="Settings in YAML.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="One setting, e.g. meter.idle_timeout_s=60.")
+]
+BundleOption = Annotated[
+    str | None, typer.Option("-m", "--model", metavar="BUNDLE", help="Bundle directory, or the name of a shipped one.")
+]
+OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Append alerts as JSONL.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSONL on stdout also in a terminal.")]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No summary; errors only.")]
+ColorOption = Annotated[str, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
+
+
+def settings(path: Path | None, overrides: list[str] | None, output: Path | None, bundle: str | None) -> "Config":
+    """Settings of all sources, the flags last."""
+    from sensor.config import load_config
+
+    flags = [*(overrides or [])]
+    if output is not None:
+        flags.append(f"output.file={output}")
+    if bundle is not None:
+        flags.append(f"detection.bundle={bundle}")
+    return load_config(path, os.environ, flags)
+
+
+def load_model(config: "Config") -> "Hybrid":
+    """The bundle of the settings. Raises ModelError."""
+    from flows.columns import feature_contract
+    from models.bundle import BundleError, load_bundle
+
+    path = bundle_path(config.detection.bundle)
+    try:
+        return load_bundle(path, feature_contract())
+    except BundleError as error:
+        raise ModelError(str(error)) from error
+
+
+def bundle_path(bundle: Path | None) -> Path:
+    """A directory as given, or the shipped bundle of that name."""
+    import models
+
+    pretrained = Path(str(models.__file__)).parent / "pretrained"
+    if bundle is None:
+        return pretrained / DEFAULT_BUNDLE
+    shipped = pretrained / bundle.name
+    return shipped if str(bundle) == bundle.name and not bundle.exists() and shipped.exists() else bundle
+
+
+def console_for(color: str, *, stderr: bool) -> "Console":
+    """Terminal to draw on. Raises ConfigError for a colour mode that does not exist."""
+    from rich.console import Console
+
+    modes: dict[str, tuple[bool | None, bool | None]] = {
+        "auto": (None, None),
+        "always": (True, False),
+        "never": (None, True),
+    }
+    if color not in modes:
+        raise ConfigError(f'--color is "{color}", expected auto, always or never')
+    force, without = modes[color]
+    return Console(stderr=stderr, force_terminal=force, no_color=without)
+
+
+@contextmanager
+def session(
+    config: "Config", mode: Literal["read", "watch"], source: str, *, json: bool, quiet: bool, color: str
+) -> Iterator["Run"]:
+    """Put a run together and take it apart: JSONL on stdout when it is no terminal (or on request), else a view."""
+    if not use_kernel_cache() and not quiet:
+        typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+    from flows.meter import Meter
+    from sensor.alerts import Observer
+    from sensor.episodes import EpisodeSettings, episodes_of
+    from sensor.pipeline import Pipeline
+    from sensor.runner import Run
+    from sensor.sinks.jsonl import JsonlSink, open_jsonl
+
+    hybrid = load_model(config)
+    rate = config.detection.false_positive_rate
+    if rate not in hybrid.thresholds:
+        held = ", ".join(str(held) for held in sorted(hybrid.thresholds))
+        raise ModelError(f"{hybrid.model_id}: holds no threshold for a rate of {rate}, but for {held}")
+    meter = Meter(
+        config.meter.capacity_flows,
+        idle_timeout_ns=round(config.meter.idle_timeout_s * SECOND_NS),
+        active_timeout_ns=round(config.meter.active_timeout_s * SECOND_NS),
+        closed_linger_ns=round(config.meter.closed_linger_s * SECOND_NS),
+        first_snapshot_ns=round(config.meter.first_snapshot_s * SECOND_NS),
+        snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
+    )
+    episodes = episodes_of(
+        hybrid,
+        Observer(socket.gethostname(), VERSION),
+        rate,
+        EpisodeSettings(
+            threshold=config.episodes.flows_between_false_openings,
+            quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
+            capacity_hosts=config.episodes.capacity_hosts,
+        ),
+    )
+    with ExitStack() as stack:
+        sinks: list[JsonlSink] = []
+        lines_on_stdout = json or not sys.stdout.isatty()
+        if lines_on_stdout:
+            sinks.append(JsonlSink(sys.stdout.fileno(), "stdout"))
+        if config.output.file is not None:
+            sinks.append(stack.enter_context(open_jsonl(config.output.file)))
+        screen = _screen(stack, mode, source, lines_on_stdout, quiet, color)
+        run = Run(Pipeline(meter, hybrid, episodes, rate), sinks, screen)
+        stack.enter_context(_stopped_by_signals(run))
+        yield run
+
+
+def _screen(
+    stack: ExitStack, mode: Literal["read", "watch"], source: str, lines_on_stdout: bool, quiet: bool, color: str
+) -> "Screen":
+    from sensor.terminal.summary import Silent, SummaryLine
+
+    if quiet:
+        return Silent()
+    if lines_on_stdout:
+        return SummaryLine(sys.stderr, mode, source)
+    from sensor.terminal.view import View
+
+    return stack.enter_context(View(console_for(color, stderr=False), mode, source))
+
+
+@contextmanager
+def _stopped_by_signals(run: "Run") -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run in order; a second one ends the process."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        if run.stopping:
+            raise SystemExit(INTERRUPTED)
+        run.stopping = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,53 @@
+"""flowvigil train: fit a bundle from a recipe. Training's packages load in here and nowhere else."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensor.errors import ConfigError, InputError, OutputError
+
+EPILOG = """Examples:
+
+flowvigil train configs/training/cic2017.yaml -o mine --data ~/datasets
+
+flowvigil read capture.pcap -m mine
+"""
+
+NEEDS = ("polars", "sklearn", "tensorflow")
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to fit, on what, and how.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="BUNDLE", help="Directory to write.")],
+    data: Annotated[
+        Path,
+        typer.Option(metavar="DIRECTORY", envvar="FLOWVIGIL_DATA", help="Where the recipe's dataset file lies below."),
+    ] = Path("../shared/data"),
+) -> None:
+    """Fit a model from a recipe and a dataset, measure it, and write the bundle.
+
+    Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
+    """
+    missing = [package for package in NEEDS if find_spec(package) is None]
+    if missing:
+        raise typer.BadParameter(f"training needs {', '.join(missing)}: pip install 'flowvigil[train]'")
+    from training.errors import DatasetError, RecipeError
+    from training.measure import table_of
+    from training.train import train as run
+
+    try:
+        figures = run(recipe, data, output, _progress)
+    except RecipeError as error:
+        raise ConfigError(str(error)) from error
+    except DatasetError as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        raise OutputError(f"bundle {output} cannot be written: {error.strerror}") from error
+    typer.echo(table_of(figures))
+    _progress(f"bundle written to {output}")
+
+
+def _progress(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,64 @@
+"""`flowvigil watch`: an interface in, alerts out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensor.cli.session import (
+    BundleOption,
+    ColorOption,
+    ConfigOption,
+    JsonOption,
+    OutputOption,
+    QuietOption,
+    SetOption,
+    session,
+    settings,
+)
+from sensor.errors import CAPTURE, OK, CaptureError
+
+InterfaceOption = Annotated[str, typer.Option("-i", "--interface", metavar="IFACE", help="Interface to watch.")]
+WriteOption = Annotated[
+    Path | None, typer.Option("--write", metavar="FILE", help="Keep the packets too, as nanosecond pcapng.")
+]
+
+
+def watch(
+    interface: InterfaceOption,
+    write: WriteOption = None,
+    output: OutputOption = None,
+    model: BundleOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    color: ColorOption = "auto",
+) -> int:
+    """Watch an interface and report what is anomalous, until Ctrl-C. Needs Linux and CAP_NET_RAW (sudo has it).
+
+    \b
+    sudo flowvigil watch -i eth0
+    sudo flowvigil watch -i eth0 -o /var/log/flowvigil/alerts.jsonl --write kept.pcapng
+    sudo flowvigil watch -i eth0 | jq -c '[.source.ip, .event.reason]'
+    """
+    import sys
+
+    if sys.platform != "linux":
+        raise CaptureError(f"watch works on Linux only, this is {sys.platform}; read captures instead")
+    loaded = settings(config, overrides, output, model)
+    with session(loaded, "watch", interface, json=json, quiet=quiet, color=color) as run:
+        from sensor.sinks.pcapng import create_capture
+        from sensor.sources.ring import Ring
+
+        ring = Ring(interface)
+        writer = create_capture(write) if write else None
+        try:
+            run.watch(ring, writer)
+        finally:
+            if writer:
+                writer.close()
+    if quiet:
+        for problem in run.problems:
+            typer.echo(f"flowvigil: {problem}", err=True)
+    return CAPTURE if run.problems else OK

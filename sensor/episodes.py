@@ -1,0 +1,340 @@
+"""Flagged flows grouped into episodes, and the few lines that each episode is worth.
+
+One line per source host and technique: an episode opens when the evidence of its pool (sensor.evidence) reaches the
+threshold, is told again when its flows have grown tenfold or its technique or verdict changed, and closes after a quiet
+time. A flow that names no technique itself (no data exchanged, or flagged by the novel lane alone) joins the open
+episode of its host that already has the same service, so one attack that both lanes see is one episode.
+
+Time is the flows' own: the newest packet of any record so far. Nothing depends on how records were cut into batches.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.batch import FlowBatch
+from flows.columns import INDEX
+from models.fusion import Hybrid, Judgement
+from sensor.alerts import Action, Alert, ModelIdentity, Observer
+from sensor.episode import Episode, Exemplar, FlaggedFlow
+from sensor.evidence import F_INDEX, FIRST_TECHNIQUE, NO_EXCHANGE, UNUSUAL, EvidenceTable, Findings
+from sensor.explain import Explainer
+from sensor.narrator import Narrator, episode_id
+from sensor.shape import FLOOD_FLOWS, SCAN_PORTS, SWEEP_TARGETS, technique_of_shape
+from sensor.techniques import Technique, technique_of
+
+GROWTH = 10  # an open episode is told again when its flows have grown by this factor
+# Shapes are looked at for each of the first flows that can have one, then now and then.
+_SHAPE_FIRST, _SHAPE_ALWAYS, _SHAPE_EVERY = min(SCAN_PORTS, SWEEP_TARGETS, FLOOD_FLOWS), 128, 256
+_CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
+_NEVER_NS = 2**63
+_TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
+_FWD_BYTES, _BWD_BYTES, _BWD_PACKETS = INDEX["fwd_bytes"], INDEX["bwd_bytes"], INDEX["bwd_packets"]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSettings:
+    """When episodes open and close.
+
+    threshold: expected number of flows of a host between two false openings, at least. quiet_ns: traffic time without a
+    flagged flow after which an episode closes. capacity_hosts: hosts with flagged flows remembered at once.
+    """
+
+    threshold: float = 1e5
+    quiet_ns: int = 300_000_000_000
+    capacity_hosts: int = 16384
+
+
+def episodes_of(
+    hybrid: Hybrid, observer: Observer, rate: float | None = None, settings: EpisodeSettings | None = None
+) -> "Episodes":
+    """Episodes for the judgements of a model at a nominal false-positive rate, its default one when None."""
+    cut_known, cut_novel = hybrid.thresholds[hybrid.default_rate if rate is None else rate]
+    narrator = Narrator(
+        labels=hybrid.labels,
+        explainer=Explainer(hybrid.normal),
+        model=ModelIdentity(hybrid.model_id, hybrid.sha256),
+        observer=observer,
+    )
+    return Episodes(
+        labels=hybrid.labels,
+        techniques=hybrid.techniques,
+        cut_known=cut_known,
+        cut_novel=cut_novel,
+        narrator=narrator,
+        settings=settings or EpisodeSettings(),
+    )
+
+
+class Episodes:
+    """All episodes of a run. Feed it every scored batch in order; take the alerts; finish."""
+
+    def __init__(
+        self,
+        *,
+        labels: Sequence[str],
+        techniques: Sequence[str | None],
+        cut_known: float,
+        cut_novel: float,
+        narrator: Narrator,
+        settings: EpisodeSettings,
+        seed: int | None = None,
+    ) -> None:
+        """labels: names by label index; techniques: their ATT&CK ids, None where a label has none.
+
+        cut_known, cut_novel: p-values below which a lane flags. narrator: words the alerts. seed: of the host hash,
+        random unless given; nothing but speed depends on it.
+        """
+        self._narrator = narrator
+        self._settings = settings
+        self._cuts = (cut_known, cut_novel)
+        self._technique_of_label = [technique_of(identifier) for identifier in techniques]
+        pools = _pools(labels, techniques)
+        self._technique_of_pool: dict[int, Technique | None] = {}
+        for pool, technique in zip(pools.tolist(), self._technique_of_label, strict=True):
+            self._technique_of_pool[pool] = technique
+        self._table = EvidenceTable(
+            capacity=settings.capacity_hosts,
+            pool_of_label=pools,
+            cut_known=cut_known,
+            cut_novel=cut_novel,
+            threshold=settings.threshold,
+            quiet_ns=settings.quiet_ns,
+            seed=seed,
+        )
+        self._hosts: dict[int, dict[int, Episode]] = {}  # row of the evidence table → pool → episode
+        self._deadlines: list[tuple[int, int, Episode]] = []  # heap; a deadline may be out of date
+        self._clock_ns = 0
+        self._ordinal = 0
+        self._lines: list[Alert] = []
+
+    def observe(self, batch: FlowBatch, judgement: Judgement, dropped: int = 0) -> list[Alert]:
+        """Alerts that a batch of scored flows gives rise to, in order.
+
+        judgement: of the same rows. dropped: packets that the capture has lost so far, stated in each alert.
+        """
+        self._narrator.dropped = dropped
+        findings = self._table.observe(batch, judgement.p_known, judgement.p_novel, judgement.label)
+        for (host, fresh, pool, anew, clock_ns), flow in _flagged(findings, batch, judgement, self._cuts):
+            self._clock_ns = clock_ns
+            self._close_until(clock_ns)
+            if fresh:
+                self._forget(host)
+            pools = self._hosts.setdefault(host, {})
+            episode = _joined(pools, pool, flow) or pools.get(pool)
+            if episode is None or episode.closed or (anew and not episode.opened):
+                episode = pools[pool] = self._episode(pool, flow)
+            episode.add(flow, clock_ns)
+            if episode.exemplar is None or flow.strength < episode.exemplar.flow.strength:
+                episode.exemplar = _exemplar(flow, batch, judgement)
+            self._weigh(pools, episode, flow)
+        self._clock_ns = findings.clock_ns
+        self._close_until(findings.clock_ns)
+        return self._drain()
+
+    def finish(self) -> list[Alert]:
+        """Close every open episode, in the order in which they would have closed."""
+        self._close_until(_NEVER_NS)
+        self._hosts.clear()
+        return self._drain()
+
+    def _drain(self) -> list[Alert]:
+        lines, self._lines = self._lines, []
+        return lines
+
+    def _episode(self, pool: int, first: FlaggedFlow) -> Episode:
+        self._ordinal += 1
+        return Episode(pool, self._technique_of_pool.get(pool), first, self._ordinal)
+
+    def _weigh(self, pools: dict[int, Episode], episode: Episode, flow: FlaggedFlow) -> None:
+        """Take the evidence of a flagged flow into its episode and tell what has become worth a line."""
+        threshold = self._table.threshold
+        evidence = max(flow.evidence_known, flow.evidence_novel)
+        episode.peak = max(episode.peak, evidence)
+        episode.known |= flow.evidence_known >= threshold
+        episode.novel |= flow.evidence_novel >= threshold
+        _name_by_shape(episode)
+        if not episode.opened and evidence >= threshold:
+            episode = self._open(pools, episode)
+        if episode.opened:
+            self._tell_progress(pools, episode)
+
+    def _open(self, pools: dict[int, Episode], episode: Episode) -> Episode:
+        """Open an episode, or add it to an open one that it belongs to; returns the one that is open now."""
+        if episode.technique is None and episode.label() >= 0:
+            episode.technique = self._technique_of_label[episode.label()]
+        same = next((other for other in _open_episodes(pools) if _belong_together(other, episode)), None)
+        if same is not None:
+            _merge(pools, same, episode)
+            return same
+        self._gather(pools, episode)
+        episode.opened = True
+        episode.id = episode_id(episode, self._clock_ns)
+        self._tell(episode, "opened", self._clock_ns)
+        heapq.heappush(self._deadlines, (episode.last_ns + self._settings.quiet_ns, episode.order, episode))
+        return episode
+
+    def _gather(self, pools: dict[int, Episode], episode: Episode) -> None:
+        """Take in the recent flows without a technique that had the service of an episode about to open."""
+        for pool in (NO_EXCHANGE, UNUSUAL):
+            other = pools.get(pool)
+            if other is None or other is episode or other.opened or episode.named_by_shape:
+                continue
+            recent = self._clock_ns - other.last_ns < self._settings.quiet_ns
+            if recent and other.services.keys() <= episode.services.keys():
+                episode.absorb(pools.pop(pool))
+
+    def _tell_progress(self, pools: dict[int, Episode], episode: Episode) -> None:
+        """Write an update when the flows have grown tenfold or the technique or the verdict changed."""
+        renamed = episode.technique != episode.technique_at_line
+        if renamed:
+            twins = [e for e in _open_episodes(pools) if e is not episode and e.technique == episode.technique]
+            if twins:
+                self._join(pools, episode, twins[0])
+                return
+        grown = episode.flows >= GROWTH * episode.flows_at_line
+        if renamed or grown or episode.known != episode.verdict_at_line:
+            self._tell(episode, "updated", self._clock_ns)
+
+    def _join(self, pools: dict[int, Episode], episode: Episode, twin: Episode) -> None:
+        """Two open episodes turned out to be one: the newer ends in the older."""
+        older, newer = sorted((episode, twin), key=lambda e: e.order)
+        self._tell(newer, "closed", self._clock_ns, continues=older.id)
+        older.absorb(newer)
+        newer.end()
+        for pool, held in list(pools.items()):
+            if held is newer:
+                pools[pool] = older
+
+    def _close_until(self, until_ns: int) -> None:
+        """Close the episodes whose quiet time ends by then, earliest first; none is told later than now."""
+        while self._deadlines and self._deadlines[0][0] <= until_ns:
+            deadline_ns, order, episode = heapq.heappop(self._deadlines)
+            due_ns = episode.last_ns + self._settings.quiet_ns
+            if episode.closed:
+                continue
+            if due_ns != deadline_ns:  # flows came since: look again later
+                heapq.heappush(self._deadlines, (due_ns, order, episode))
+                continue
+            self._close(episode, min(due_ns, self._clock_ns))
+
+    def _close(self, episode: Episode, time_ns: int) -> None:
+        self._tell(episode, "closed", time_ns)
+        episode.end()
+
+    def _forget(self, row_of_host: int) -> None:
+        """Close what the former host of a row still had open: more hosts were flagged since than are remembered."""
+        for episode in _open_episodes(self._hosts.pop(row_of_host, {})):
+            self._close(episode, self._clock_ns)
+
+    def _tell(self, episode: Episode, action: Action, time_ns: int, continues: str = "") -> None:
+        episode.flows_at_line = episode.flows
+        episode.technique_at_line = episode.technique
+        episode.verdict_at_line = episode.known
+        self._lines.append(self._narrator.alert(episode, action, time_ns, continues))
+
+
+def _pools(labels: Sequence[str], techniques: Sequence[str | None]) -> NDArray[np.int64]:
+    """Pool of each label: one for each technique, and one for each label without any."""
+    keys: dict[str, int] = {}
+    pools = [
+        keys.setdefault(technique or f"label {label}", FIRST_TECHNIQUE + len(keys))
+        for label, technique in zip(labels, techniques, strict=True)
+    ]
+    return np.array(pools, dtype=np.int64)
+
+
+def _open_episodes(pools: dict[int, Episode]) -> list[Episode]:
+    """Open episodes of a host, oldest first, each once."""
+    found = {id(e): e for e in pools.values() if e.opened and not e.closed}
+    return sorted(found.values(), key=lambda e: e.order)
+
+
+def _joined(pools: dict[int, Episode], pool: int, flow: FlaggedFlow) -> Episode | None:
+    """The open episode of another pool that a flow without a technique of its own belongs to: it has its service.
+
+    A scan has everybody's service, so an episode that its shape named takes nothing in.
+    """
+    if pool >= FIRST_TECHNIQUE or len(pools) - (pool in pools) == 0:
+        return None
+    for episode in pools.values():
+        open_elsewhere = episode.opened and not episode.closed and episode.pool != pool
+        if open_elsewhere and not episode.named_by_shape and flow.service in episode.services:
+            return episode
+    return None
+
+
+def _name_by_shape(episode: Episode) -> None:
+    """Let the shape of flows without any exchange of data name the technique, over any label.
+
+    A name given by shape stays, but that a scan may turn out to be a flood.
+    """
+    flows = episode.flows
+    if episode.pool != NO_EXCHANGE or flows < _SHAPE_FIRST or (flows > _SHAPE_ALWAYS and flows % _SHAPE_EVERY):
+        return
+    technique = technique_of_shape(episode.shape())
+    if technique is not None and (not episode.named_by_shape or technique.tactic == "Impact"):
+        episode.technique, episode.named_by_shape = technique, True
+
+
+def _belong_together(opened: Episode, episode: Episode) -> bool:
+    """Whether an episode about to open is part of an open one.
+
+    It is when both have one technique. Else, where no shape speaks, when one of them is unnamed and they share
+    services: all those of an unnamed one about to open, or any when the open one is unnamed.
+    """
+    if opened.technique is not None and opened.technique == episode.technique:
+        return True
+    if opened.named_by_shape or episode.named_by_shape:
+        return False
+    if episode.pool < FIRST_TECHNIQUE:
+        return episode.services.keys() <= opened.services.keys()
+    return opened.pool < FIRST_TECHNIQUE and not opened.services.keys().isdisjoint(episode.services)
+
+
+def _merge(pools: dict[int, Episode], opened: Episode, episode: Episode) -> None:
+    """Add an episode about to open to an open one, and send its later flows there too."""
+    opened.absorb(episode)
+    if episode.pool < FIRST_TECHNIQUE and not episode.named_by_shape:
+        del pools[episode.pool]  # its later flows find the open episode by their service
+        return
+    pools[episode.pool] = opened
+    if opened.pool < FIRST_TECHNIQUE and not opened.named_by_shape:
+        # The open one has its name now, and takes from its former pool only what has its service.
+        pools.pop(opened.pool, None)
+        opened.pool, opened.technique = episode.pool, episode.technique
+
+
+def _exemplar(flow: FlaggedFlow, batch: FlowBatch, judgement: Judgement) -> Exemplar:
+    scores = {name: float(score[flow.row]) for name, score in judgement.scores.items()}
+    return Exemplar(flow, batch.values[flow.row].copy(), scores)
+
+
+def _flagged(
+    findings: Findings, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
+) -> Iterator[tuple[list[int], FlaggedFlow]]:
+    """The flagged flows of a batch as plain numbers, each with the words of its finding but the first."""
+    for first in range(0, len(findings.words), _CHUNK):
+        words = findings.words[first : first + _CHUNK]
+        index = words[:, F_INDEX]
+        values = batch.values[index]
+        failed = (values[:, _BWD_PACKETS] == 0) | (values[:, _FWD_BYTES] + values[:, _BWD_BYTES] == 0)
+        p_known, p_novel = judgement.p_known[index], judgement.p_novel[index]
+        known = p_known < cuts[0]
+        # A flow that the known lane flagged is below 1 and stands before any that it did not.
+        strength = np.where(known, p_known / max(cuts[0], _TINY), 1 + p_novel / max(cuts[1], _TINY))
+        flows = zip(
+            batch.identity[index].tolist(),
+            index.tolist(),
+            np.where(known, judgement.label[index], -1).tolist(),
+            strength.tolist(),
+            failed.tolist(),
+            p_known.tolist(),
+            p_novel.tolist(),
+            *findings.evidence[first : first + _CHUNK].T.tolist(),
+            strict=True,
+        )
+        yield from zip(words[:, F_INDEX + 1 :].tolist(), map(FlaggedFlow._make, flows), strict=True)

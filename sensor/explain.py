@@ -1,0 +1,137 @@
+"""Which numbers of a flow are furthest from this model's normal traffic, and how to say so.
+
+It compares one row of columns with the quantiles that the bundle keeps of normal traffic. It does not explain a model's
+inner reasons: it names what is unusual about the flow that the model flagged.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.columns import COLUMNS, INDEX
+
+# Below this span of the logarithmic scale a column is taken to be constant in normal traffic; without a floor the
+# smallest change in such a column would outweigh all the others.
+_MINIMAL_SPAN = 0.5
+# Words that tell siblings apart (direction, statistic): columns alike but for these say one thing twice.
+_SIBLING_WORDS = frozenset(
+    (
+        *("fwd", "bwd", "flow", "packet", "packets", "length", "total", "mean", "std", "max", "min", "avg", "per", "s"),
+        *("count", "flag", "flags", "act", "data", "segment", "size", "header"),
+    )
+)
+
+
+class NormalQuantiles(Protocol):
+    """Quantiles of raw column values on normal traffic; columns names them, each array is (len(columns),)."""
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def p01(self) -> NDArray[np.float64]: ...
+    @property
+    def median(self) -> NDArray[np.float64]: ...
+    @property
+    def p99(self) -> NDArray[np.float64]: ...
+    @property
+    def p999(self) -> NDArray[np.float64]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One column of a flow against normal traffic.
+
+    distance: how far outside of the central 98 %, in spans from the median to that edge, on a logarithmic scale.
+    """
+
+    name: str
+    unit: str
+    value: float
+    median: float
+    p01: float
+    p99: float
+    p999: float
+    distance: float
+
+
+class Explainer:
+    """Ranks the columns of a flow by their distance from normal."""
+
+    def __init__(self, normal: NormalQuantiles) -> None:
+        """normal: what the bundle keeps. Columns that models may not see are left out of explanations too."""
+        kept = [i for i, name in enumerate(normal.columns) if name in INDEX and _explains(name)]
+        self._columns = [COLUMNS[INDEX[normal.columns[i]]] for i in kept]
+        self._index = np.array([INDEX[column.name] for column in self._columns], dtype=np.int64)
+        self._raw = np.stack([np.asarray(q)[kept] for q in (normal.p01, normal.median, normal.p99, normal.p999)])
+        low, middle, high, _ = _signed_log(self._raw)
+        self._low, self._high = low, high
+        self._span_low = np.maximum(middle - low, _MINIMAL_SPAN)
+        self._span_high = np.maximum(high - middle, _MINIMAL_SPAN)
+
+    def contrasts(self, values: NDArray[np.float64], top: int = 5) -> tuple[Contrast, ...]:
+        """The columns furthest from normal, furthest first; none inside the central 98 %.
+
+        values: (len(COLUMNS),) one flow record. Of columns that say nearly the same only the furthest is kept.
+        """
+        raw = values[self._index]
+        x = _signed_log(raw)
+        distance = np.maximum((x - self._high) / self._span_high, (self._low - x) / self._span_low)
+        chosen: list[Contrast] = []
+        topics: set[frozenset[str]] = set()
+        for i in np.argsort(-distance, kind="stable").tolist():
+            if distance[i] <= 0 or len(chosen) == top:
+                break
+            column = self._columns[i]
+            topic = frozenset(column.name.split("_")) - _SIBLING_WORDS | {column.unit}
+            if topic in topics:
+                continue
+            topics.add(topic)
+            p01, median, p99, p999 = (float(q) for q in self._raw[:, i])
+            chosen.append(Contrast(column.name, column.unit, float(raw[i]), median, p01, p99, p999, float(distance[i])))
+        return tuple(chosen)
+
+
+def sentence(contrast: Contrast) -> str:
+    """A contrast in words, such as `syn_flag_count 412 packets against a 99.9 % of 9`."""
+    value = quantity(contrast.value, contrast.unit)
+    if contrast.value < contrast.median:
+        return f"{contrast.name} {value} against a 1 % of {quantity(contrast.p01, contrast.unit)}"
+    if contrast.value > contrast.p999:
+        return f"{contrast.name} {value} against a 99.9 % of {quantity(contrast.p999, contrast.unit)}"
+    return f"{contrast.name} {value} against a 99 % of {quantity(contrast.p99, contrast.unit)}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A column's value for people: times scaled to a readable unit, large numbers short, counts without a unit."""
+    if not math.isfinite(value):
+        return str(value)
+    if unit == "µs":
+        steps = [(1e6, "s"), (1e3, "ms"), (1.0, "µs")]
+    elif unit in ("bytes", "bytes/s", "packets/s"):
+        short = {"bytes": "B", "bytes/s": "B/s"}.get(unit, f" {unit}")
+        steps = [(1e9, f"G{short}"), (1e6, f"M{short}"), (1e3, f"k{short}"), (1.0, unit)]
+    else:
+        return _plain(value)
+    divisor, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
+    return f"{_plain(value / divisor)} {name}"
+
+
+def _plain(value: float) -> str:
+    """Whole numbers whole, others with three significant digits."""
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _explains(name: str) -> bool:
+    return COLUMNS[INDEX[name]].use in ("model", "site")
+
+
+def _signed_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sign(x)·log(1 + |x|): the scale on which columns of any unit are comparable."""
+    result: NDArray[np.float64] = np.sign(x) * np.log1p(np.abs(x))
+    return result

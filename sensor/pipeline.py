@@ -1,0 +1,59 @@
+"""Packets in, alerts out: meter, detectors, fusion and episodes in one line. No file, socket, clock or terminal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.batch import NEW_PACKETS, REPORT, SRC_HIGH, SRC_LOW, START_NS, FlowBatch
+from flows.block import PacketBlock
+from flows.meter import Meter
+from models.detector import Steps
+from models.fusion import Hybrid
+from sensor.alerts import Alert
+from sensor.episodes import Episodes
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """One run of the sensor.
+
+    rate: nominal false-positive rate, one that the bundle holds thresholds for; None is its default.
+    flows: flows reported for the first time so far. first_ns: start of the first packet, 0 before it.
+    """
+
+    meter: Meter
+    hybrid: Hybrid
+    episodes: Episodes
+    rate: float | None = None
+    flows: int = 0
+    first_ns: int = 0
+
+    def feed(self, block: PacketBlock, dropped: int = 0) -> list[Alert]:
+        """Alerts that a block of packets gives rise to. dropped: packets the capture has lost so far."""
+        if not self.first_ns and len(block):
+            self.first_ns = int(block.ts_ns[0])
+        return self._judge(self.meter.feed(block), dropped)
+
+    def advance(self, now_ns: int, dropped: int = 0) -> list[Alert]:
+        """Alerts that silence up to now_ns (clock of the packets) gives rise to."""
+        return self._judge(self.meter.advance(now_ns), dropped)
+
+    def finish(self, dropped: int = 0) -> list[Alert]:
+        """Alerts of the flows that were still open, and the last word on every open episode."""
+        return self._judge(self.meter.drain(), dropped) + self.episodes.finish()
+
+    def _judge(self, batch: FlowBatch, dropped: int) -> list[Alert]:
+        # A final report without new packets was judged when its last snapshot was.
+        news = batch.identity[:, NEW_PACKETS] > 0
+        batch = FlowBatch(batch.identity[news], batch.values[news])
+        if not len(batch):
+            return []
+        first_reports = batch.identity[:, REPORT] == 0
+        self.flows += int(first_reports.sum())
+        steps = Steps(
+            values=batch.values,
+            host=np.ascontiguousarray(batch.identity[:, [SRC_HIGH, SRC_LOW]]),
+            time_ns=np.ascontiguousarray(batch.identity[:, START_NS]),
+            advances=first_reports,
+        )
+        return self.episodes.observe(batch, self.hybrid.judge(steps, self.rate), dropped)

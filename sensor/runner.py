@@ -1,0 +1,176 @@
+"""The only loop: blocks from sources through the pipeline to the outputs and the screen."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from flows.block import PacketBlock
+from sensor.alerts import Alert, alert_line
+from sensor.errors import InputError
+from sensor.pipeline import Pipeline
+from sensor.sinks.jsonl import JsonlSink
+from sensor.sinks.pcapng import PcapngWriter
+from sensor.sources.files import STDIN, CaptureFile, open_capture
+from sensor.sources.ring import Ring
+from sensor.stats import Progress
+
+# A live packet may reach us this much later than its stamp says; until then silence is not certain.
+LIVE_LAG_NS = 1_000_000_000
+
+
+class Screen(Protocol):
+    """Who is told how the run goes."""
+
+    def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
+        """Take in what is new."""
+
+    def finish(self, progress: Progress, problem: str | None = None) -> None:
+        """Tell how it ended."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One run and its state: what it read, what it lost, what went wrong.
+
+    stopping: set by a signal handler; the run ends with the block at hand and reports what it has.
+    problems: one line for each input that could not be read to its end.
+    """
+
+    pipeline: Pipeline
+    sinks: Sequence[JsonlSink]
+    screen: Screen
+    clock: Callable[[], float] = time.monotonic
+    wall_clock_ns: Callable[[], int] = time.time_ns
+    stopping: bool = False
+    problems: list[str] = field(default_factory=list)
+    _started_s: float = 0.0
+    _bytes_read: int = 0
+    _size: int | None = None
+    _dropped: int = 0
+    _alerts: int = 0
+    _attacks: int = 0
+
+    def read(self, captures: Sequence[str]) -> None:
+        """Read captures in the order of their first packets; what cannot be read becomes a problem and the rest goes on."""
+        self._begin(total_size(captures))
+        for name in in_time_order(captures):
+            if self.stopping:
+                break
+            try:
+                source = open_capture(name)
+            except InputError as error:
+                self.problems.append(str(error))
+                continue
+            self._read_one(source)
+        if self.stopping:
+            self.problems.append("stopped by the user before the end of the input")
+        self._end()
+
+    def watch(self, ring: Ring, writer: PcapngWriter | None) -> None:
+        """Follow an interface until the run is stopped or the interface goes. writer: keeps the packets."""
+        self._begin(None)
+        interface = writer.add_interface(ring.name, ring.linktype) if writer else 0
+        try:
+            for block in ring:
+                if writer and len(block):
+                    writer.write(block, interface)
+                if self.stopping:
+                    ring.stop()
+                self._dropped = ring.statistics().dropped
+                self._publish(self._live_alerts(block))
+        finally:
+            ring.close()
+        if ring.problem:
+            self.problems.append(ring.problem)
+        self._end()
+
+    def progress(self) -> Progress:
+        """Totals up to now."""
+        stats = self.pipeline.meter.stats
+        return Progress(
+            packets=stats.packets,
+            bytes=stats.wire_bytes,
+            flows=self.pipeline.flows,
+            undecoded=stats.undecoded,
+            dropped=self._dropped,
+            bytes_read=self._bytes_read,
+            size=self._size,
+            started_ns=self.pipeline.first_ns,
+            traffic_time_ns=self.pipeline.meter.now_ns,
+            elapsed_s=self.clock() - self._started_s,
+            alerts=self._alerts,
+            attacks=self._attacks,
+            uncertain=self._alerts - self._attacks,
+        )
+
+    def _begin(self, size: int | None) -> None:
+        self._started_s = self.clock()
+        self._size = size
+
+    def _read_one(self, source: CaptureFile) -> None:
+        before = self._bytes_read
+        try:
+            for block in source:
+                self._bytes_read = before + source.bytes_read
+                self._publish(self.pipeline.feed(block))
+                if self.stopping:
+                    break
+        finally:
+            source.close()
+        if source.problem and not self.stopping:
+            self.problems.append(source.problem)
+
+    def _live_alerts(self, block: PacketBlock) -> list[Alert]:
+        if len(block):
+            return self.pipeline.feed(block, self._dropped)
+        return self.pipeline.advance(self.wall_clock_ns() - LIVE_LAG_NS, self._dropped)
+
+    def _publish(self, alerts: list[Alert]) -> None:
+        for alert in alerts:
+            if alert.action == "opened":
+                self._alerts += 1
+                self._attacks += alert.verdict == "attack"
+        if alerts:
+            lines = [alert_line(alert) for alert in alerts]
+            for sink in self.sinks:
+                sink.write(lines)
+        self.screen.update(self.progress(), alerts)
+
+    def _end(self) -> None:
+        self._publish(self.pipeline.finish(self._dropped))
+        self.screen.finish(self.progress(), "; ".join(self.problems) or None)
+
+
+def total_size(captures: Sequence[str]) -> int | None:
+    """Bytes of all captures as stored; None when one of them is a pipe or cannot be looked at."""
+    paths = [Path(name) for name in captures]
+    if STDIN in captures or not all(path.is_file() for path in paths):
+        return None
+    return sum(path.stat().st_size for path in paths)
+
+
+def in_time_order(captures: Sequence[str]) -> list[str]:
+    """Captures by the time of their first packet, so that rotated files may be named in any order.
+
+    Standard input, which cannot be looked at twice, and what cannot be read come last.
+    """
+    if len(captures) < 2:
+        return list(captures)
+    return sorted(captures, key=_first_packet_ns)
+
+
+def _first_packet_ns(name: str) -> float:
+    path = Path(name)
+    if not path.is_file():  # a pipe, standard input, or nothing
+        return math.inf
+    try:
+        source = open_capture(path)
+    except InputError:
+        return math.inf
+    try:
+        return next((float(block.ts_ns[0]) for block in source if len(block)), math.inf)
+    finally:
+        source.close()

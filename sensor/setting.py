@@ -1,0 +1,34 @@
+"""One setting as it was found, and how its text becomes a value.
+
+Plain decimal numbers, true, false and null; nothing is guessed beyond them. It knows no setting by name.
+"""
+
+import re
+from dataclasses import dataclass
+
+Scalar = str | int | float | bool | None
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)\Z")
+_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?\Z")
+_WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value under its dotted name. place: where it stands, such as `site.yaml:4:19`; name_place: its name."""
+
+    name: str
+    value: Scalar
+    place: str
+    name_place: str = ""
+
+
+def parse_scalar(text: str) -> Scalar:
+    """A plain value as written: decimal numbers, true, false, null (or nothing); all else is text."""
+    word = text.strip()
+    if word in _WORDS:
+        return _WORDS[word]
+    if _INTEGER.match(word):
+        # Longer ones are no sizes or seconds, and Python would take long to read a book of digits.
+        return int(word) if len(word) <= 20 else word
+    return float(word) if len(word) <= 40 and _FLOAT.match(word) else word

@@ -1,0 +1,141 @@
+"""Packets as a pcapng capture with nanosecond times, so that what was seen live can be read again.
+
+One write for each block of packets. Source: draft-ietf-opsawg-pcapng.
+"""
+
+import struct
+from io import FileIO
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from flows.block import Bytes, Int64s, PacketBlock
+from flows.jit import U, entry, inner
+from flows.pcap import MAX_CAPLEN
+from flows.pcapng import ENHANCED_PACKET, INTERFACE_DESCRIPTION, OPTION_END, OPTION_TSRESOL, SECTION_HEADER
+from sensor.errors import OutputError
+
+OPTION_IF_NAME: Final = 2
+NANOSECONDS: Final = 9  # if_tsresol: 10**-9 s
+BYTE_ORDER: Final = 0x1A2B3C4D
+UNKNOWN_LENGTH: Final = -1  # of the section
+PACKET_HEADER, PACKET_OVERHEAD = 28, 32  # bytes of an Enhanced Packet Block before and around the frame
+
+
+class RawOutput(Protocol):
+    """An unbuffered binary file: io.FileIO, or a test's stand-in."""
+
+    def write(self, content: memoryview, /) -> int | None:
+        """Write a part of the content: how many bytes, None when none can be taken now."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+@inner
+def put32(out: Bytes, at: int, value: int) -> None:
+    """Write the low 32 bits, little-endian."""
+    for byte in range(4):
+        out[U(at + byte)] = (value >> (8 * byte)) & 0xFF
+
+
+@entry
+def build_packets(
+    buffer: Bytes, offset: Int64s, caplen: Int64s, wirelen: Int64s, ts_ns: Int64s, interface: int, out: Bytes
+) -> int:
+    """Write an Enhanced Packet Block for each packet into `out`, which has room; returns the bytes written."""
+    at = 0
+    for packet in range(len(offset)):
+        frame = offset[U(packet)]
+        captured = caplen[U(packet)]
+        padded = (captured + 3) & ~3
+        length = PACKET_OVERHEAD + padded
+        put32(out, at, ENHANCED_PACKET)
+        put32(out, at + 4, length)
+        put32(out, at + 8, interface)
+        put32(out, at + 12, ts_ns[U(packet)] >> 32)
+        put32(out, at + 16, ts_ns[U(packet)])
+        put32(out, at + 20, captured)
+        put32(out, at + 24, wirelen[U(packet)])
+        body = at + PACKET_HEADER
+        for byte in range(captured):
+            out[U(body + byte)] = buffer[U(frame + byte)]
+        for byte in range(captured, padded):
+            out[U(body + byte)] = 0
+        put32(out, body + padded, length)
+        at += length
+    return at
+
+
+class PcapngWriter:
+    """Writes one section: interfaces, and packets of them."""
+
+    def __init__(self, raw: RawOutput, name: str) -> None:
+        """Begin the section. name: of the output, for messages. Raises OutputError when it cannot be written."""
+        self.name = name
+        self._raw = raw
+        self._linktypes: list[int] = []
+        self._out: Bytes = np.empty(1 << 20, dtype=np.uint8)
+        self._write(_block(SECTION_HEADER, struct.pack("<IHHq", BYTE_ORDER, 1, 0, UNKNOWN_LENGTH)))
+
+    def add_interface(self, name: str, linktype: int) -> int:
+        """Describe an interface; returns the number under which its packets are written."""
+        description = struct.pack("<HHI", linktype, 0, MAX_CAPLEN)
+        options = _option(OPTION_IF_NAME, name.encode()) + _option(OPTION_TSRESOL, bytes([NANOSECONDS]))
+        self._write(_block(INTERFACE_DESCRIPTION, description + options + _option(OPTION_END, b"")))
+        self._linktypes.append(linktype)
+        return len(self._linktypes) - 1
+
+    def write(self, block: PacketBlock, interface: int) -> None:
+        """Append the packets of a block, all of one interface.
+
+        Raises ValueError when they are not of its link type, OutputError when the file takes no more.
+        """
+        if not len(block):
+            return
+        if (block.linktype != self._linktypes[interface]).any():
+            raise ValueError(f"packets of another link type than interface {interface}")
+        needed = len(block) * (PACKET_OVERHEAD + 3) + int(block.caplen.sum())
+        if needed > len(self._out):
+            self._out = np.empty(1 << (needed - 1).bit_length(), dtype=np.uint8)
+        length = build_packets(
+            block.buffer, block.offset, block.caplen, block.wirelen, block.ts_ns, interface, self._out
+        )
+        self._write(self._out[:length].data)
+
+    def close(self) -> None:
+        """Close the output. Raises OutputError when the system reports lost bytes only now."""
+        try:
+            self._raw.close()
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def _write(self, content: bytes | memoryview) -> None:
+        rest = memoryview(content)
+        try:
+            while rest:
+                rest = rest[self._raw.write(rest) or 0 :]
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def _lost(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.name}: packets cannot be written: {error.strerror}")
+
+
+def create_capture(path: str | Path) -> PcapngWriter:
+    """Create or replace a capture file. Raises OutputError, one line, when it cannot be written."""
+    try:
+        raw = FileIO(path, "w")
+    except OSError as error:
+        raise OutputError(f"{path}: packets cannot be written: {error.strerror}") from None
+    return PcapngWriter(raw, str(path))
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
+
+def _option(code: int, value: bytes) -> bytes:
+    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)

@@ -1,0 +1,49 @@
+"""What a file that is no capture seems to be, told from its first bytes. Refuses to open or unpack anything."""
+
+from typing import Final
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+
+# Offset, bytes there, and how people call such a file.
+SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
+    (0, GZIP_MAGIC, "a gzip file"),
+    (0, b"snoop\0\0\0", "a snoop capture"),
+    (0, b"RTSS", "a Network Monitor 1 capture"),
+    (0, b"GMBU", "a Network Monitor 2 capture"),
+    (0, b"XCP\0", "a Sniffer capture"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (0, b"\xfd7zXZ\0", "an xz file"),
+    (0, b"BZh", "a bzip2 file"),
+    (0, b"\x04\x22\x4d\x18", "an lz4 file"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"PAR1", "a Parquet table"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"%PDF-", "a PDF document"),
+)
+TEXT_SAMPLE: Final = 512  # bytes
+TEXT_CONTROLS: Final = frozenset("\t\n\r\f\x1b")
+
+
+def describe(first: bytes) -> str:
+    """A few words for a file that begins with these bytes; never contains any of them as they are."""
+    if not first:
+        return "an empty file"
+    for offset, magic, name in SIGNATURES:
+        if first[offset : offset + len(magic)] == magic:
+            return name
+    if is_text(first[:TEXT_SAMPLE]):
+        return "a text file"
+    return f"binary data beginning {first[:8].hex(' ')}"
+
+
+def is_text(sample: bytes) -> bool:
+    """Whether the bytes are UTF-8 without control characters; a character cut at the end is forgiven."""
+    for cut in range(min(4, len(sample))):
+        try:
+            text = sample[: len(sample) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+        return all(character >= " " or character in TEXT_CONTROLS for character in text)
+    return False

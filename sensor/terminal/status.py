@@ -1,0 +1,137 @@
+"""The lines that stay at the bottom while a run goes on, and the summary at its end."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sensor.alerts import Alert
+from sensor.escape import printable
+from sensor.stats import Progress
+from sensor.terminal.alerts import severity_word, what, who
+from sensor.terminal.glyphs import Glyphs
+
+Mode = Literal["read", "watch"]
+
+WIDTH = 60
+BAR_CELLS = 20
+SUMMARY_ALERTS = 15
+_REASONS_SHOWN = 3
+
+
+def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, glyphs: Glyphs) -> RenderableType:
+    """Four lines of at most WIDTH cells: none wraps, so the area keeps its height where a terminal gets narrower."""
+    lines = [
+        Text.assemble((f"{mode} ", "bold"), _advance(progress, mode, glyphs), "  ", source),
+        Text(f"{progress.packets:,} packets, {_short(packets_per_s)}/s {glyphs.dot} {progress.flows:,} flows"),
+        Text(_counts(progress), "bold" if progress.alerts else ""),
+        Text(_losses(progress), "" if progress.dropped else "dim"),
+    ]
+    for line in lines:
+        _cut(line, glyphs)
+        line.truncate(WIDTH, overflow=line.overflow)
+    return Group(*lines)
+
+
+def summary(
+    progress: Progress, mode: Mode, source: str, alerts: Sequence[Alert], problem: str | None, glyphs: Glyphs
+) -> RenderableType:
+    """What stays in the scrollback: the gravest alerts as they ended, totals, and what could not be judged."""
+    lines: list[Text] = []
+    ranked = sorted(alerts, key=lambda alert: (-alert.risk, alert.sequence))[:SUMMARY_ALERTS]
+    if progress.alerts == 0:
+        lines.append(Text(f"No alert: nothing in this {_kind(mode)} reached the threshold.", "bold green"))
+    else:
+        lines.append(Text(_counts(progress), "bold"))
+        lines += [_ranked(alert, glyphs) for alert in ranked]
+        if progress.alerts > len(ranked):
+            lines.append(Text(f"  and {progress.alerts - len(ranked):,} more"))
+    mean = progress.packets / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
+    took = f"in {progress.elapsed_s:.1f} s, {_short(mean)} packets/s"
+    volume = f"{progress.packets:,} packets, {_size(progress.bytes)}, {progress.flows:,} flows"
+    lines.append(Text(f"{source}: {volume} {took}"))
+    if progress.packets:
+        lines.append(Text(f"traffic from {_moment(progress.started_ns)} to {_moment(progress.traffic_time_ns)} UTC"))
+    lines.append(Text(_losses(progress, all_reasons=True)))
+    if problem:
+        lines.append(Text(printable(problem, 400), "bold yellow"))
+    return Group(*lines)
+
+
+def _ranked(alert: Alert, glyphs: Glyphs) -> Text:
+    flows = f"{alert.shape.flows:,} flow{'s' * (alert.shape.flows != 1)}"
+    line = Text.assemble(
+        "  ", severity_word(alert), f" risk {alert.risk:>5}  ", who(alert, glyphs), "  ",
+        (what(alert), "bold"), f"  {alert.verdict}, {flows}",
+    )  # fmt: skip
+    _cut(line, glyphs)
+    return line
+
+
+def _cut(line: Text, glyphs: Glyphs) -> None:
+    """Keep a line on one row."""
+    line.no_wrap, line.overflow = True, "ellipsis" if glyphs.unicode else "crop"
+
+
+def _advance(progress: Progress, mode: Mode, glyphs: Glyphs) -> str:
+    """How far: a bar by bytes read and the time left, bytes alone where the end is unknown, or the time since start."""
+    if mode == "watch":
+        return f"for {_duration(progress.elapsed_s)}"
+    if not progress.size:
+        return f"{_size(progress.bytes_read)} read, {_duration(progress.elapsed_s)}"
+    share = min(1.0, progress.bytes_read / progress.size)
+    cells = round(share * BAR_CELLS)
+    bar = glyphs.full * cells + glyphs.empty * (BAR_CELLS - cells)
+    left = f"  {_duration(progress.elapsed_s * (1 - share) / share)} left" if share > 0.01 else ""
+    return f"{bar} {share * 100:.0f} % of {_size(progress.size)}{left}"
+
+
+def _counts(progress: Progress) -> str:
+    alerts = f"{progress.alerts:,} alert{'s' * (progress.alerts != 1)}"
+    verdicts = f"{progress.attacks:,} attack, {progress.uncertain:,} uncertain"
+    return f"{alerts}: {verdicts}" if progress.alerts else "no alert so far"
+
+
+def _losses(progress: Progress, *, all_reasons: bool = False) -> str:
+    """What nobody judged: packets not decoded, by reason, and packets lost before they came here."""
+    total = sum(progress.undecoded.values())
+    words = f"{total:,} packets not decoded"
+    if total:
+        words += f" ({_reasons(progress.undecoded, len(progress.undecoded) if all_reasons else _REASONS_SHOWN)})"
+    return f"{words}, {progress.dropped:,} dropped"
+
+
+def _reasons(undecoded: Mapping[str, int], shown: int) -> str:
+    """The most frequent reasons first."""
+    counted = sorted(((count, reason) for reason, count in undecoded.items() if count), key=lambda c: (-c[0], c[1]))
+    words = [f"{printable(reason, 40)} {count:,}" for count, reason in counted[:shown]]
+    return ", ".join(words) + (", ..." if len(counted) > shown else "")
+
+
+def _kind(mode: Mode) -> str:
+    return "capture" if mode == "read" else "traffic"
+
+
+def _moment(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _size(count: int) -> str:
+    return f"{_short(count)}B"
+
+
+def _short(value: float) -> str:
+    """Three digits and a decimal prefix."""
+    for divisor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= divisor:
+            scaled = value / divisor
+            return f"{scaled:.0f}{prefix}" if scaled >= 100 else f"{scaled:.1f}{prefix}"
+    return f"{value:.0f} "

@@ -1,0 +1,3 @@
+"""Version of the distribution, as alerts and --version state it."""
+
+VERSION = "0.1.0"

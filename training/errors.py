@@ -1,0 +1,30 @@
+"""What an operator's own file can get wrong, with the place where it is wrong."""
+
+from pathlib import Path
+
+
+class TrainingError(Exception):
+    """A stop with one line: what was found, where, and what was expected.
+
+    file: the recipe or dataset. line, column: counted from 1, or the column's name in a table; None where the fault has
+    no single place.
+    """
+
+    def __init__(self, file: Path, problem: str, *, line: int | None = None, column: int | str | None = None) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        place = str(file)
+        if line is not None:
+            place += f":{line}"
+        if column is not None:
+            place += f":{column}" if isinstance(column, int) else f', column "{column}"'
+        super().__init__(f"{place}: {problem}")
+
+
+class RecipeError(TrainingError):
+    """A recipe that cannot be read, has an unknown key, or a value out of range."""
+
+
+class DatasetError(TrainingError):
+    """A dataset that is missing, foreign or damaged."""

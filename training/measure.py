@@ -1,0 +1,212 @@
+"""Figures of a hybrid model on a day whose attacks it has not been fitted on, at thresholds from normal traffic.
+
+Thresholds and false-positive rate never come from the same flows: calibrations are fitted on one half of the day's
+normal traffic and the rate is counted on the other, then the other way round, and both are averaged.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import Calibration, fit_calibration
+from models.detector import Steps
+from models.fusion import Hybrid
+from training.datasets.table import FlowTable
+from training.labels import BENIGN
+from training.sequences import rehomed
+
+Mask = NDArray[np.bool_]
+HALVES_SEED = 20170706
+HYBRID = "hybrid"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one detector, or the hybrid, finds at a nominal false-positive rate.
+
+    hosts: how flows are spread over source hosts. false_positive_rate: the actual one, on normal_flows. recall: over
+    all attack flows, None where there are none; families: (recall, flows) of each.
+    """
+
+    detector: str
+    rate: float
+    hosts: str
+    fingerprints: bool
+    seed: int
+    false_positive_rate: float
+    normal_flows: int
+    recall: float | None
+    families: dict[str, tuple[float, int]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, rounded to what the number of flows can carry."""
+        content = asdict(self)
+        content["false_positive_rate"] = round(self.false_positive_rate, 5)
+        content["recall"] = None if self.recall is None else round(self.recall, 4)
+        content["families"] = {k: {"recall": round(r, 4), "flows": n} for k, (r, n) in self.families.items()}
+        return content
+
+
+Figures = tuple[Figure, ...]
+
+
+def measured(
+    hybrid: Hybrid, day: FlowTable, shared_hosts: int, rates: tuple[float, ...], fingerprints: bool, seed: int
+) -> list[Figure]:
+    """Figures of each detector and of the hybrid: hosts as they are, re-homed onto a few, and so without attacks.
+
+    The difference between the last two is what an attack costs the normal traffic that shares its address.
+    """
+    normal_day = day.take(day.family == BENIGN)
+    half = np.zeros(len(normal_day), dtype=np.bool_)
+    half[np.random.default_rng(HALVES_SEED).permutation(len(normal_day))[::2]] = True
+    arrangements = {
+        "as is": (day, day.host),
+        f"re-homed onto {shared_hosts}": (day, _rehomed(day, shared_hosts)),
+        f"{shared_hosts}, no attacks": (normal_day, _rehomed(normal_day, shared_hosts)),
+    }
+    scores = {hosts: _scores(hybrid, table, host) for hosts, (table, host) in arrangements.items()}
+    # The sensor's thresholds come from the traffic as it is, so they hold for every arrangement.
+    reference = {name: values[day.family == BENIGN] for name, values in scores["as is"].items()}
+    fitted = [{name: fit_calibration(values[chosen]) for name, values in reference.items()} for chosen in (half, ~half)]
+    figures = []
+    for rate in rates:
+        for hosts, (table, _) in arrangements.items():
+            found = [_found(hybrid, scores[hosts], calibration, rate) for calibration in fitted]
+            for name in found[0]:
+                alarms = (found[0][name], found[1][name])
+                figures.append(_figure(alarms, table.family, half, name, rate, hosts, fingerprints, seed))
+    return figures
+
+
+def _rehomed(table: FlowTable, hosts: int) -> NDArray[np.int64]:
+    return rehomed(len(table), hosts, np.random.default_rng(HALVES_SEED))
+
+
+def _scores(hybrid: Hybrid, day: FlowTable, host: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    hybrid.forget()
+    steps = Steps(day.values, host, day.start_ns, np.ones(len(day), dtype=np.bool_))
+    scores = hybrid.judge(steps).scores
+    hybrid.forget()
+    return scores
+
+
+def _found(
+    hybrid: Hybrid, scores: dict[str, NDArray[np.float64]], calibrations: dict[str, Calibration], rate: float
+) -> dict[str, Mask]:
+    """Flows over the threshold: each detector alone with the whole rate, the hybrid with half of it in each lane."""
+    p = {name: calibrations[name].p_value(values) for name, values in scores.items()}
+    found = {name: values < rate for name, values in p.items()}
+    known, novel = hybrid.thresholds[rate]
+    lanes = [(hybrid.known, known), (hybrid.novel, novel)]
+    found[HYBRID] = np.any(
+        [p[member.detector.name] * len(lane) < cut for lane, cut in lanes for member in lane], axis=0
+    )
+    return found
+
+
+def _figure(
+    alarms: tuple[Mask, Mask],
+    family: NDArray[np.str_],
+    half: Mask,
+    detector: str,
+    rate: float,
+    hosts: str,
+    fingerprints: bool,
+    seed: int,
+) -> Figure:
+    normal = family == BENIGN
+    false = int(alarms[0][normal][~half].sum() + alarms[1][normal][half].sum())
+    mean_alarm = (alarms[0].astype(np.float64) + alarms[1]) / 2
+    attacks = {str(name): family == name for name in np.unique(family[~normal])}
+    return Figure(
+        detector=detector,
+        rate=rate,
+        hosts=hosts,
+        fingerprints=fingerprints,
+        seed=seed,
+        false_positive_rate=false / int(normal.sum()),
+        normal_flows=int(normal.sum()),
+        recall=float(mean_alarm[~normal].mean()) if attacks else None,
+        families={name: (float(mean_alarm[rows].mean()), int(rows.sum())) for name, rows in attacks.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean and sample standard deviation over the seeds; no deviation of a single seed."""
+
+    mean: float
+    deviation: float | None
+
+    def text(self, digits: int, factor: float = 1.0) -> str:
+        """As "mean ± deviation"."""
+        parts = [self.mean] if self.deviation is None else [self.mean, self.deviation]
+        return " ± ".join(f"{factor * part:.{digits}f}" for part in parts)
+
+
+def _spread(values: list[float]) -> Spread:
+    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
+
+
+def over_seeds(figures: Figures) -> list[dict[str, Any]]:
+    """The figures with those of all seeds together, for JSON: mean and standard deviation."""
+    rows = []
+    for group in _by_seed(figures):
+        first = group[0]
+        row: dict[str, Any] = {key: getattr(first, key) for key in ("detector", "rate", "hosts", "fingerprints")}
+        row["seeds"] = [figure.seed for figure in group]
+        false, recall = _false_spread(group), _recall_spread(group)
+        row["false_positive_rate"] = _rounded(false)
+        row["recall"] = recall and _rounded(recall)
+        row["families"] = {name: round(found, 4) for name, found in _family_means(group).items()}
+        rows.append(row)
+    return rows
+
+
+def table_of(figures: Figures) -> str:
+    """The figures as lines of text, all seeds together."""
+    lines = [
+        f"{'detector':9}{'columns':16}{'hosts':18}{'nominal':>8}{'actual FPR':>16}{'recall':>15}  by family (flows)"
+    ]
+    for group in _by_seed(figures):
+        first = group[0]
+        recall = _recall_spread(group)
+        families = ", ".join(
+            f"{name} {found:.3f} ({first.families[name][1]})" for name, found in _family_means(group).items()
+        )
+        lines.append(
+            f"{first.detector:9}{'all' if first.fingerprints else 'no fingerprints':16}{first.hosts:18}"
+            f"{100 * first.rate:6.1f} %{_false_spread(group).text(2, 100):>14} %{recall.text(3) if recall else '-':>15}"
+            f"  {families}"
+        )
+    return "\n".join(lines)
+
+
+def _by_seed(figures: Figures) -> list[list[Figure]]:
+    groups: dict[tuple[float, bool, str, str], list[Figure]] = {}
+    for figure in figures:
+        groups.setdefault((figure.rate, figure.fingerprints, figure.hosts, figure.detector), []).append(figure)
+    return [groups[key] for key in sorted(groups, key=lambda key: (key[0], not key[1]))]
+
+
+def _false_spread(group: list[Figure]) -> Spread:
+    return _spread([figure.false_positive_rate for figure in group])
+
+
+def _recall_spread(group: list[Figure]) -> Spread | None:
+    recalls = [figure.recall for figure in group if figure.recall is not None]
+    return _spread(recalls) if recalls else None
+
+
+def _family_means(group: list[Figure]) -> dict[str, float]:
+    return {name: float(np.mean([figure.families[name][0] for figure in group])) for name in group[0].families}
+
+
+def _rounded(spread: Spread) -> dict[str, float | None]:
+    return {
+        "mean": round(spread.mean, 5),
+        "deviation": None if spread.deviation is None else round(spread.deviation, 5),
+    }

@@ -1,0 +1,173 @@
+"""A training recipe: every choice of a bundle's fit, read from YAML; faults are named by file, line and column."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from training.errors import RecipeError
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A mapping of the recipe; a key that it does not list is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Dataset(Section):
+    """file is looked up below the data directory; sha256 is of the file as it lies on disk."""
+
+    name: str
+    file: Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    citation: str
+    warnings: tuple[str, ...]
+
+
+class Days(Section):
+    """Of the flows' starts, UTC."""
+
+    train: tuple[date, ...] = Field(min_length=1)
+    calibrate: date
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Days":
+        if self.calibrate in self.train:
+            raise ValueError(f"calibrate: {self.calibrate} is also a day of train; thresholds need unseen traffic")
+        return self
+
+
+class Hosts(Section):
+    rehomed_copies: Annotated[int, Field(ge=0)]
+    shared: Count
+    reset_s: Positive
+
+
+class Gaps(Section):
+    shorten_decades: Annotated[float, Field(ge=0.0, le=9.0)]
+    unknown: Share
+
+
+class Augment(Section):
+    noise: Annotated[float, Field(ge=0.0)]
+    column_drop: Share
+    fingerprint_drop: Share
+    state_drop: Share
+    time_decades: Annotated[float, Field(ge=0.0, le=4.0)]
+
+
+class Lstm(Section):
+    units: Annotated[int, Field(ge=1, le=1024)]
+    chunk: Count
+    lanes: Count
+    epochs: Count
+    learning_rate: Positive
+    clip_norm: Positive
+    dropout: Share
+    average: Share
+    balance: Annotated[float, Field(ge=0.0, le=1.0)]
+    smallest_family: Count
+    threads: Count
+
+
+class IsolationForest(Section):
+    trees: Count
+    sample: Annotated[int, Field(ge=2)]
+
+
+class Measure(Section):
+    """seeds: further fits, for the spread of the figures; only the recipe's own seed is shipped."""
+
+    seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 31)], ...]
+
+
+class Recipe(Section):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    seed: Annotated[int, Field(ge=0, lt=1 << 31)]
+    dataset: Dataset
+    days: Days
+    fingerprints: bool
+    hosts: Hosts
+    gaps: Gaps
+    augment: Augment
+    lstm: Lstm
+    iforest: IsolationForest
+    measure: Measure
+    rates: tuple[Annotated[float, Field(gt=0.0, lt=0.5)], ...] = Field(min_length=1)
+
+
+def read_recipe(path: Path) -> tuple[Recipe, str]:
+    """The recipe and its text. Raises RecipeError with line and column."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(path, f"cannot be read ({error.strerror}); expected a YAML recipe") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(path, f"is not UTF-8 text (byte {error.start}); expected a YAML recipe") from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise RecipeError(path, problem, line=mark and mark.line + 1, column=mark and mark.column + 1) from error
+    if not isinstance(root, yaml.MappingNode):
+        raise RecipeError(path, "expected a mapping of settings", line=1, column=1)
+    _refuse_repeated_keys(path, root)
+    try:
+        return Recipe.model_validate(content), text
+    except ValidationError as error:
+        raise _located(path, root, error) from error
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(path, item)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        if key.value in seen:
+            mark = key.start_mark
+            raise RecipeError(path, f'key "{key.value}" is given twice', line=mark.line + 1, column=mark.column + 1)
+        seen.add(key.value)
+        _refuse_repeated_keys(path, value)
+
+
+def _located(path: Path, root: yaml.Node, error: ValidationError) -> RecipeError:
+    fault = error.errors()[0]
+    where = fault["loc"]
+    unknown = fault["type"] == "extra_forbidden"
+    mark = _mark(root, where, key=unknown)
+    name = ".".join(str(part) for part in where)
+    if unknown:
+        problem = f'unknown key "{name}"'
+    else:
+        problem = f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+        if fault["type"] not in {"missing", "value_error"}:
+            problem += f", found {fault['input']!r}"
+    return RecipeError(path, problem, line=mark.line + 1, column=mark.column + 1)
+
+
+def _mark(node: yaml.Node, where: tuple[int | str, ...], *, key: bool) -> Any:
+    """Place of a setting: its value, or its key; the nearest parent where the setting is missing."""
+    mark = node.start_mark
+    for part in where:
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        else:
+            found = None
+        if found is None:
+            return mark
+        node = found[1]
+        mark = found[0].start_mark if key else node.start_mark
+    return mark

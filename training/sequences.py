@@ -1,0 +1,155 @@
+"""Flows as the sensor would meet them: one sequence per source host, in the order in which flows become known.
+
+It knows nothing of networks to fit or of files. The causes for re-homing and for stretching gaps are in `rehomed` and
+`Lanes`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.columns import INDEX
+
+Int64s = NDArray[np.int64]
+Float32s = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# The meter's own delays: first report of a running flow, linger of a closed one, idle timeout.
+SNAPSHOT_NS = 10_000_000_000
+LINGER_NS = 2_000_000_000
+IDLE_NS = 120_000_000_000
+
+
+def report_ns(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Int64s:
+    """When the meter first reports each flow, (n,) int64 nanoseconds.
+
+    A closed flow (a reset, or FIN both ways) after the linger, any other after the idle timeout, and a long one by its
+    first snapshot, whichever comes first. values: (n, c) in the order of flows.columns.COLUMNS.
+    """
+    closed = (values[:, INDEX["rst_flag_count"]] >= 1) | (values[:, INDEX["fin_flag_count"]] >= 2)
+    ended = end_ns + np.where(closed, LINGER_NS, IDLE_NS)
+    known: Int64s = np.minimum(start_ns + SNAPSHOT_NS, ended)
+    return known
+
+
+def rehomed(n: int, hosts: int, rng: np.random.Generator) -> Int64s:
+    """Hosts drawn at random for n flows, (n, 2) int64: everybody behind one of a few shared addresses.
+
+    An attacking host of a lab sends nothing normal, so a state per host learns the host; behind a shared address it has
+    to judge the flow and its neighbours.
+    """
+    shared = np.zeros((n, 2), dtype=np.int64)
+    shared[:, 1] = 10 << 24 | rng.integers(1, hosts + 1, size=n)
+    return shared
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Flows grouped by host, each host's in the order of their report, host after host.
+
+    row: (m,) int64, the flow's row in its table. first: (m,) bool, starts a host's sequence. gap_s: (m,) float64,
+    seconds from the latest start of the host's earlier flows, at least 0; 0 on a first.
+    """
+
+    row: Int64s
+    first: Mask
+    gap_s: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def sequences(host: Int64s, start_ns: Int64s, known_ns: Int64s) -> Sequences:
+    """Group flows by host in report order. host: (n, 2); start_ns, known_ns: (n,) nanoseconds."""
+    order = np.lexsort((start_ns, known_ns, host[:, 1], host[:, 0]))
+    moved = host[order]
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = (moved[1:] != moved[:-1]).any(axis=1)
+    gap = np.zeros(len(order))
+    gap[1:] = np.maximum(start_ns[order][1:] - _latest(start_ns[order], first)[:-1], 0) / 1e9
+    gap[first] = 0.0
+    return Sequences(order.astype(np.int64), first, gap)
+
+
+def _latest(start_ns: Int64s, first: Mask) -> Int64s:
+    """Latest start so far within each sequence: flows become known out of order."""
+    times, rank = np.unique(start_ns, return_inverse=True)
+    # A sequence's ranks lie above those of all sequences before it, so one running maximum serves all.
+    sequence = np.cumsum(first) - 1
+    lifted = np.maximum.accumulate(rank + sequence * len(times))
+    latest: Int64s = times[lifted - sequence * len(times)]
+    return latest
+
+
+def joined(parts: list[Sequences]) -> Sequences:
+    """Several sets of sequences over the same table as one."""
+    return Sequences(
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.first for part in parts]),
+        np.concatenate([part.gap_s for part in parts]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One truncated back-propagation step: lanes side by side, each going on where the chunk before left it.
+
+    row: (lanes, steps) int64. reset: (lanes, steps) float32, 1 where the state starts anew before this step. gap_s:
+    (lanes, steps) float64, NaN where the gap is not known. weight: (lanes, steps) float32, 0 on filling.
+    """
+
+    row: Int64s
+    reset: Float32s
+    gap_s: NDArray[np.float64]
+    weight: Float32s
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """How sequences are laid out and disturbed for one epoch of fitting.
+
+    lanes: streams side by side; steps: length of a chunk. state_drop: chance of losing the state at any step, so that
+    the first flows of an unknown host are learnt as well. gap_unknown: chance, per lane and chunk, of hiding all gaps.
+    gap_decades: gaps are shortened by up to so many powers of ten, one draw per lane and chunk: the published sample is
+    thinned, its gaps are stretched (normal hosts' about two hundredfold), and live traffic will not have them.
+    reset_s: silence that ends a host's state.
+    """
+
+    lanes: int
+    steps: int
+    state_drop: float
+    gap_unknown: float
+    gap_decades: float
+    reset_s: float
+
+    def chunks(self, source: Sequences, rng: np.random.Generator) -> Iterator[Chunk]:
+        """One epoch: all sequences once, in an order drawn from rng, packed end to end into the lanes."""
+        stream = shuffled(source, rng)
+        length = -(-len(stream) // (self.lanes * self.steps)) * self.steps
+        filling = length * self.lanes - len(stream)
+        row = np.pad(stream.row, (0, filling)).reshape(self.lanes, length)
+        first = np.pad(stream.first, (0, filling), constant_values=True).reshape(self.lanes, length)
+        gap = np.pad(stream.gap_s, (0, filling)).reshape(self.lanes, length)
+        weight = np.pad(np.ones(len(stream), dtype=np.float32), (0, filling)).reshape(self.lanes, length)
+        first[:, 0] = True
+        for at in range(0, length, self.steps):
+            span = slice(at, at + self.steps)
+            shrink = 10.0 ** -rng.uniform(0.0, self.gap_decades, size=(self.lanes, 1))
+            known = rng.random((self.lanes, 1)) >= self.gap_unknown
+            gap_s = gap[:, span] * shrink
+            drop = rng.random((self.lanes, self.steps)) < self.state_drop
+            reset = first[:, span] | drop | (gap_s > self.reset_s)
+            yield Chunk(
+                row[:, span], reset.astype(np.float32), np.where(reset | ~known, np.nan, gap_s), weight[:, span]
+            )
+
+
+def shuffled(source: Sequences, rng: np.random.Generator) -> Sequences:
+    """The same sequences in another order."""
+    starts = np.flatnonzero(source.first)
+    ends = np.append(starts[1:], len(source))
+    order = rng.permutation(len(starts))
+    index = np.concatenate([np.arange(starts[i], ends[i]) for i in order])
+    return Sequences(source.row[index], source.first[index], source.gap_s[index])
