@@ -174,8 +174,8 @@ def _own(alert: Alert) -> dict[str, Any]:
         "verdict": alert.verdict,
         "lane": alert.lane,
         "label": None if alert.label is None else printable(alert.label, 64),
-        "p": {"known": alert.p_known, "novel": alert.p_novel},
-        "scores": {printable(name, 24): score for name, score in list(alert.scores.items())[:SCORES_SHOWN]},
+        "p": {"known": number(alert.p_known), "novel": number(alert.p_novel)},
+        "scores": {printable(name, 24): number(score) for name, score in list(alert.scores.items())[:SCORES_SHOWN]},
         "features": [
             {
                 "name": printable(contrast.name, 40),

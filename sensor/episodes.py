@@ -23,12 +23,12 @@ from sensor.episode import Episode, Exemplar, FlaggedFlow
 from sensor.evidence import F_INDEX, FIRST_TECHNIQUE, NO_EXCHANGE, UNUSUAL, EvidenceTable, Findings
 from sensor.explain import Explainer
 from sensor.narrator import Narrator, episode_id
-from sensor.shape import FLOOD_FLOWS, SCAN_PORTS, SWEEP_TARGETS, technique_of_shape
+from sensor.shape import SCAN_START, technique_of_shape
 from sensor.techniques import Technique, technique_of
 
 GROWTH = 10  # an open episode is told again when its flows have grown by this factor
 # Shapes are looked at for each of the first flows that can have one, then now and then.
-_SHAPE_FIRST, _SHAPE_ALWAYS, _SHAPE_EVERY = min(SCAN_PORTS, SWEEP_TARGETS, FLOOD_FLOWS), 128, 256
+_SHAPE_FIRST, _SHAPE_ALWAYS, _SHAPE_EVERY = SCAN_START, 128, 256
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
 _TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
@@ -55,6 +55,7 @@ def episodes_of(
     cut_known, cut_novel = hybrid.thresholds[hybrid.default_rate if rate is None else rate]
     narrator = Narrator(
         labels=hybrid.labels,
+        techniques=hybrid.techniques,
         explainer=Explainer(hybrid.normal),
         model=ModelIdentity(hybrid.model_id, hybrid.sha256),
         observer=observer,

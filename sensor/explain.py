@@ -128,7 +128,8 @@ def _plain(value: float) -> str:
 
 
 def _explains(name: str) -> bool:
-    return COLUMNS[INDEX[name]].use in ("model", "site")
+    # "site" columns tell machines apart, not behaviour: they would be no reason to an operator.
+    return COLUMNS[INDEX[name]].use == "model"
 
 
 def _signed_log(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ It counts the lines it wrote, so that a reader of the output sees a gap if one i
 import hashlib
 import math
 from base64 import b32encode
+from collections.abc import Sequence
 
 from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, PROTOCOL, SRC_HIGH, SRC_LOW, SRC_PORT, address
 from flows.columns import INDEX
@@ -25,10 +26,17 @@ class Narrator:
     """Words alerts. dropped: packets that the capture has lost so far; set by whoever knows it."""
 
     def __init__(
-        self, *, labels: tuple[str, ...], explainer: Explainer, model: ModelIdentity, observer: Observer
+        self,
+        *,
+        labels: Sequence[str],
+        techniques: Sequence[str | None],
+        explainer: Explainer,
+        model: ModelIdentity,
+        observer: Observer,
     ) -> None:
-        """labels: names by label index."""
+        """labels: names by label index; techniques: their ATT&CK ids."""
         self._labels = labels
+        self._techniques = techniques
         self._explainer = explainer
         self._model = model
         self._observer = observer
@@ -45,7 +53,7 @@ class Narrator:
         contrasts = self._explainer.contrasts(exemplar.values)
         label = self._labels[episode.label()] if episode.label() >= 0 else None
         reason = shape_in_words(shape)
-        if label is not None and episode.named_by_shape:
+        if label is not None and self._overruled(episode):
             reason += f"; the known lane says {label}, its shape says otherwise"
         if contrasts:
             reason += "; " + sentence(contrasts[0])
@@ -81,6 +89,13 @@ class Narrator:
             observer=self._observer,
             dropped=self.dropped,
         )
+
+    def _overruled(self, episode: Episode) -> bool:
+        """Whether its shape gave an episode another technique than its label has; a sub-technique is not another."""
+        if not episode.named_by_shape or episode.technique is None:
+            return False
+        labelled = self._techniques[episode.label()] or ""
+        return labelled.partition(".")[0] != episode.technique.id.partition(".")[0]
 
 
 def risk_of(severity: int, evidence: float, attack: bool) -> float:

@@ -54,8 +54,12 @@ class Run:
     _attacks: int = 0
 
     def read(self, captures: Sequence[str]) -> None:
-        """Read captures in the order of their first packets; what cannot be read becomes a problem and the rest goes on."""
+        """Read captures in the order of their first packets; what cannot be read is a problem and the rest goes on.
+
+        Raises InputError when none can be opened.
+        """
         self._begin(total_size(captures))
+        opened = False
         for name in in_time_order(captures):
             if self.stopping:
                 break
@@ -64,7 +68,10 @@ class Run:
             except InputError as error:
                 self.problems.append(str(error))
                 continue
+            opened = True
             self._read_one(source)
+        if not opened and not self.stopping:
+            raise InputError("; ".join(self.problems))
         if self.stopping:
             self.problems.append("stopped by the user before the end of the input")
         self._end()
@@ -121,7 +128,7 @@ class Run:
         finally:
             source.close()
         if source.problem and not self.stopping:
-            self.problems.append(source.problem)
+            self.problems.append(f"{source.name}: {source.problem}")
 
     def _live_alerts(self, block: PacketBlock) -> list[Alert]:
         if len(block):

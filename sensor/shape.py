@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sensor.techniques import Technique, technique_of
 
 SCAN_PORTS = 20  # no client asks so many ports that do not answer
+SCAN_START = 3  # guessing and overload stay on one service; a scan that begins does not
 SWEEP_TARGETS = 20
 FEW_TARGETS = 4
 FLOOD_FLOWS = 100
@@ -54,6 +55,7 @@ def technique_of_shape(shape: Shape) -> Technique | None:
     | ≥ 20 targets, ICMP                         | T1018 Remote System Discovery   |
     | ≥ 20 targets, otherwise                    | T1046 Network Service Discovery |
     | ≥ 100 flows, ≥ 10 a second, ≤ 4 targets    | T1499.001 OS Exhaustion Flood   |
+    | ≥ 3 flows, each to another port            | T1046 Network Service Discovery |
     """
     if _floods(shape, TORRENT_FLOWS, TORRENT_FLOWS_PER_S):
         return technique_of("T1499.001")
@@ -63,6 +65,8 @@ def technique_of_shape(shape: Shape) -> Technique | None:
         return technique_of("T1018" if shape.protocol in (1, 58) else "T1046")
     if _floods(shape, FLOOD_FLOWS, FLOOD_FLOWS_PER_S):
         return technique_of("T1499.001")
+    if shape.failed >= SCAN_START and shape.ports == shape.flows:
+        return technique_of("T1046")
     return None
 
 

@@ -36,7 +36,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[  # noqa: ARG001  acts in its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
@@ -61,7 +61,7 @@ def _run() -> int:
         return _stop("interrupted", INTERRUPTED)
     except typer.Exit as end:
         return end.exit_code
-    except Exception as error:  # noqa: BLE001  the last line of defence, with the traceback on request
+    except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of the command line's library
             error.show()
             return int(error.exit_code)

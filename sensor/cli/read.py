@@ -18,7 +18,9 @@ from sensor.cli.session import (
 )
 from sensor.errors import INPUT, INTERRUPTED, OK
 
-CapturesArgument = Annotated[list[str], typer.Argument(metavar="CAPTURE…", help="pcap or pcapng, also .gz; - is stdin.")]
+CapturesArgument = Annotated[
+    list[str], typer.Argument(metavar="CAPTURE…", help="pcap or pcapng, also .gz; - is stdin.")
+]
 
 
 def read(
@@ -44,7 +46,7 @@ def read(
     source = captures[0] if len(captures) == 1 else f"{len(captures)} captures"
     with session(loaded, "read", Path(source).name, json=json, quiet=quiet, color=color) as run:
         run.read(captures)
-    if quiet or json:
+    if quiet:
         for problem in run.problems:
             typer.echo(f"flowvigil: {problem}", err=True)
     if run.stopping:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from models.fusion import Hybrid
     from sensor.config import Config
+    from sensor.pipeline import Pipeline
     from sensor.runner import Run, Screen
 
 SECOND_NS = 1_000_000_000
@@ -89,25 +90,17 @@ def console_for(color: str, *, stderr: bool) -> "Console":
     return Console(stderr=stderr, force_terminal=force, no_color=without)
 
 
-@contextmanager
-def session(
-    config: "Config", mode: Literal["read", "watch"], source: str, *, json: bool, quiet: bool, color: str
-) -> Iterator["Run"]:
-    """Put a run together and take it apart: JSONL on stdout when it is no terminal (or on request), else a view."""
-    if not use_kernel_cache() and not quiet:
-        typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
+    """Meter, model and episodes by the settings. Raises ModelError for a rate that the bundle has no threshold for."""
     from flows.meter import Meter
     from sensor.alerts import Observer
     from sensor.episodes import EpisodeSettings, episodes_of
     from sensor.pipeline import Pipeline
-    from sensor.runner import Run
-    from sensor.sinks.jsonl import JsonlSink, open_jsonl
 
-    hybrid = load_model(config)
     rate = config.detection.false_positive_rate
     if rate not in hybrid.thresholds:
         held = ", ".join(str(held) for held in sorted(hybrid.thresholds))
-        raise ModelError(f"{hybrid.model_id}: holds no threshold for a rate of {rate}, but for {held}")
+        raise ModelError(f"bundle {hybrid.model_id}: found thresholds for rates {held}, expected one for {rate}")
     meter = Meter(
         config.meter.capacity_flows,
         idle_timeout_ns=round(config.meter.idle_timeout_s * SECOND_NS),
@@ -126,6 +119,20 @@ def session(
             capacity_hosts=config.episodes.capacity_hosts,
         ),
     )
+    return Pipeline(meter, hybrid, episodes, rate)
+
+
+@contextmanager
+def session(
+    config: "Config", mode: Literal["read", "watch"], source: str, *, json: bool, quiet: bool, color: str
+) -> Iterator["Run"]:
+    """Put a run together and take it apart: JSONL on stdout when it is no terminal (or on request), else a view."""
+    if not use_kernel_cache() and not quiet:
+        typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+    from sensor.runner import Run
+    from sensor.sinks.jsonl import JsonlSink, open_jsonl
+
+    pipeline = build_pipeline(config, load_model(config))
     with ExitStack() as stack:
         sinks: list[JsonlSink] = []
         lines_on_stdout = json or not sys.stdout.isatty()
@@ -133,8 +140,7 @@ def session(
             sinks.append(JsonlSink(sys.stdout.fileno(), "stdout"))
         if config.output.file is not None:
             sinks.append(stack.enter_context(open_jsonl(config.output.file)))
-        screen = _screen(stack, mode, source, lines_on_stdout, quiet, color)
-        run = Run(Pipeline(meter, hybrid, episodes, rate), sinks, screen)
+        run = Run(pipeline, sinks, _screen(stack, mode, source, lines_on_stdout, quiet, color))
         stack.enter_context(_stopped_by_signals(run))
         yield run
 

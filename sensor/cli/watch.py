@@ -1,5 +1,6 @@
 """`flowvigil watch`: an interface in, alerts out."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from sensor.cli.session import (
     OutputOption,
     QuietOption,
     SetOption,
+    build_pipeline,
     session,
     settings,
 )
@@ -42,17 +44,17 @@ def watch(
     sudo flowvigil watch -i eth0 -o /var/log/flowvigil/alerts.jsonl --write kept.pcapng
     sudo flowvigil watch -i eth0 | jq -c '[.source.ip, .event.reason]'
     """
-    import sys
-
     if sys.platform != "linux":
         raise CaptureError(f"watch works on Linux only, this is {sys.platform}; read captures instead")
     loaded = settings(config, overrides, output, model)
     with session(loaded, "watch", interface, json=json, quiet=quiet, color=color) as run:
         from sensor.sinks.pcapng import create_capture
         from sensor.sources.ring import Ring
+        from sensor.warmup import warm_up
 
-        ring = Ring(interface)
+        warm_up(build_pipeline(loaded, run.pipeline.hybrid))
         writer = create_capture(write) if write else None
+        ring = Ring(interface, loaded.capture.ring_block_bytes, loaded.capture.ring_blocks)
         try:
             run.watch(ring, writer)
         finally:

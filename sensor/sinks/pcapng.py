@@ -139,3 +139,9 @@ def _block(kind: int, body: bytes) -> bytes:
 
 def _option(code: int, value: bytes) -> bytes:
     return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def warm_packet_builder() -> None:
+    """Have the builder compiled before there are packets to keep."""
+    none = np.empty(0, dtype=np.int64)
+    build_packets(np.empty(0, dtype=np.uint8), none, none, none, none, 0, np.empty(0, dtype=np.uint8))

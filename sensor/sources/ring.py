@@ -35,8 +35,6 @@ IFF_UP: Final = 1
 ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE = 1, 772, 65534
 LINKTYPES: Final = {ARPHRD_ETHER: ETHERNET, ARPHRD_LOOPBACK: ETHERNET, ARPHRD_NONE: RAW}
 
-BLOCK_BYTES: Final = 1 << 20  # holds the largest packet that segmentation offload makes
-BLOCKS: Final = 64  # 64 MiB: half a second of a million small packets a second
 FRAME_BYTES: Final = 2048  # of no effect in version 3, but checked by the kernel
 RETIRE_MS: Final = 50  # a block that is not full is handed over after this long
 SILENCE_MS: Final = 100  # an empty block is delivered after this long
@@ -61,8 +59,11 @@ class Ring:
 
     size: int | None = None
 
-    def __init__(self, interface: str) -> None:
-        """Open the interface, promiscuous. Raises CaptureError, one line."""
+    def __init__(self, interface: str, block_bytes: int, blocks: int) -> None:
+        """Open the interface, promiscuous. Raises CaptureError, one line.
+
+        block_bytes: a multiple of 64 KiB. blocks: of these, all in memory once the ring has turned.
+        """
         self.name = interface
         self.problem: str | None = None
         self.bytes_read = 0
@@ -71,7 +72,7 @@ class Ring:
         try:
             hardware = _hardware_type(self._socket, interface)
             self.linktype = LINKTYPES[hardware]
-            self._map = _map_ring(self._socket)
+            self._map = _map_ring(self._socket, block_bytes, blocks)
             # Only a bound socket receives, so nothing arrives before the ring is there and nothing of other interfaces.
             membership = struct.pack("iHH8x", index, PACKET_MR_PROMISC, 0)
             self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
@@ -84,11 +85,11 @@ class Ring:
             raise
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN | select.POLLERR)
-        self._blocks = _block_views(self._map)
+        self._blocks = _block_views(self._map, block_bytes)
         self._next = 0
         # On loopback each packet is seen leaving and arriving.
         self._skip_outgoing = hardware == ARPHRD_LOOPBACK
-        self._arrays = packet_arrays(BLOCK_BYTES // PACKET_HEADER)
+        self._arrays = packet_arrays(block_bytes // PACKET_HEADER)
         self._arrays.linktype.fill(self.linktype)
         self._received = self._dropped = 0
         self._ends_at: float | None = None  # monotonic time from which an empty ring ends the capture
@@ -102,7 +103,7 @@ class Ring:
                     yield self._walk(block)
                 finally:  # also when the consumer stops here: a block is walked once
                     give_back(words)
-                    self._next = (self._next + 1) % BLOCKS
+                    self._next = (self._next + 1) % len(self._blocks)
                 last_turn -= self._ends_at is not None
             elif self._ends_at is not None and time.monotonic() >= self._ends_at:
                 return
@@ -193,18 +194,24 @@ def _hardware_type(packets: socket.socket, interface: str) -> int:
     return int(hardware)
 
 
-def _map_ring(packets: socket.socket) -> mmap.mmap:
+def _map_ring(packets: socket.socket, block_bytes: int, blocks: int) -> mmap.mmap:
     packets.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
     # Room before each frame for the VLAN tag that goes back in.
     packets.setsockopt(SOL_PACKET, PACKET_RESERVE, VLAN_TAG)
-    frames = BLOCK_BYTES // FRAME_BYTES * BLOCKS
-    request = struct.pack("7I", BLOCK_BYTES, BLOCKS, FRAME_BYTES, frames, RETIRE_MS, 0, 0)
+    frames = block_bytes // FRAME_BYTES * blocks
+    request = struct.pack("7I", block_bytes, blocks, FRAME_BYTES, frames, RETIRE_MS, 0, 0)
     packets.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
-    return mmap.mmap(packets.fileno(), BLOCK_BYTES * BLOCKS, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+    return mmap.mmap(packets.fileno(), block_bytes * blocks, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
 
 
-def _block_views(ring: mmap.mmap) -> list[tuple[Bytes, Words]]:
+def _block_views(ring: mmap.mmap, block_bytes: int) -> list[tuple[Bytes, Words]]:
     """Each block as bytes and as words."""
     whole = np.frombuffer(ring, dtype=np.uint8)
-    blocks = [whole[at : at + BLOCK_BYTES] for at in range(0, len(whole), BLOCK_BYTES)]
+    blocks = [whole[at : at + block_bytes] for at in range(0, len(whole), block_bytes)]
     return [(block, block.view(np.uint32)) for block in blocks]
+
+
+def warm_ring_walker() -> None:
+    """Have the walker compiled, so that the ring does not fill up while that is done."""
+    room = packet_arrays(1)
+    walk_ring_block(np.zeros(PACKET_HEADER, dtype=np.uint8), False, room.offset, room.caplen, room.wirelen, room.ts_ns)

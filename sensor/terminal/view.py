@@ -38,7 +38,7 @@ class View:
         self._glyphs = glyphs_for(console)
         self._drawn_at = clock() - INTERVAL_S
         self._drawn = Progress()
-        self._waiting: list[Alert] = []
+        self._waiting: dict[str, tuple[bool, Alert]] = {}  # id → opened since the last drawing, its newest state
         self._waiting_more = 0
         self._latest: dict[str, Alert] = {}
         self._rate = 0.0
@@ -80,10 +80,12 @@ class View:
         if len(self._latest) >= 2 * REMEMBERED:
             gravest = sorted(self._latest.values(), key=lambda known: -known.risk)[:REMEMBERED]
             self._latest = {known.id: known for known in gravest}
-        if alert.action == "closed":  # the summary tells how an alert ended
-            return
-        if len(self._waiting) < ALERTS_A_DRAWING:
-            self._waiting.append(alert)
+        if alert.id in self._waiting:
+            self._waiting[alert.id] = (self._waiting[alert.id][0], alert)
+        elif alert.action == "closed":
+            return  # the summary tells how an alert ended
+        elif len(self._waiting) < ALERTS_A_DRAWING:
+            self._waiting[alert.id] = (alert.action == "opened", alert)
         else:
             self._waiting_more += 1
 
@@ -100,12 +102,12 @@ class View:
         """Print the alerts since the last drawing, in one go."""
         if not self._waiting:
             return
-        blocks: list[RenderableType] = [
-            (alert_block if alert.action == "opened" else update_line)(alert, self._glyphs) for alert in self._waiting
+        blocks = [
+            (alert_block if opened else update_line)(alert, self._glyphs) for opened, alert in self._waiting.values()
         ]
         if self._waiting_more:
             blocks.append(Text(f"         and {self._waiting_more:,} more in this half second", "dim"))
-        self._waiting, self._waiting_more = [], 0
+        self._waiting, self._waiting_more = {}, 0
         self._print(Group(*blocks))
 
     def _print(self, renderable: RenderableType) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from support.captures import read_whole_pcap
+from tests.support.captures import read_whole_pcap
 
 from flows.batch import (
     DST_HIGH,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.packets import EPOCH_NS, Packet, block, metered, tcp, udp
+from tests.support.packets import EPOCH_NS, Packet, block, metered, tcp, udp
 
 from flows.batch import (
     ACTIVE_TIMEOUT,

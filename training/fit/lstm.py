@@ -95,7 +95,7 @@ Progress = Callable[[int, float], None]  # epoch from 1, mean loss
 @cache  # threads are settled before the first operation
 def prepare_tensorflow(threads: int) -> Any:  # the module has no stubs
     """Import tensorflow so that one seed gives one set of weights on one machine: fixed threads, ordered kernels."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     import tensorflow as tf
 

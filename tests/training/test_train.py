@@ -1,0 +1,58 @@
+"""The whole run of a recipe, small: needs tensorflow and the public sample."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.columns import feature_contract
+from models.bundle import load_bundle
+from training.errors import DatasetError
+from training.train import train
+
+SHIPPED = Path(__file__).resolve().parents[2] / "configs" / "training" / "cic2017.yaml"
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """The shipped recipe with little to fit."""
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    small = {"epochs": "1", "units": "4", "rehomed_copies": "1", "trees": "5", "sample": "32", "seeds": "[]"}
+    for number, line in enumerate(lines):
+        key = line.strip().partition(":")[0]
+        if key in small:
+            lines[number] = line.partition(key)[0] + f"{key}: {small[key]}"
+    path = tmp_path / "small.yaml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_same_recipe_gives_the_same_bundle(tmp_path: Path, recipe: Path, shared_data: Path) -> None:
+    pytest.importorskip("tensorflow")
+    lines: list[str] = []
+    figures = train(recipe, shared_data, tmp_path / "first", lines.append)
+    train(recipe, shared_data, tmp_path / "second", lambda _: None)
+    first, second = (load_bundle(tmp_path / name, feature_contract()) for name in ("first", "second"))
+    assert first.sha256 == second.sha256
+    assert (tmp_path / "first" / "manifest.json").read_bytes() == (tmp_path / "second" / "manifest.json").read_bytes()
+    assert first.labels == ("BENIGN", "BruteForce", "DoS")
+    assert first.techniques == (None, "T1110", "T1499")
+    assert any("epoch 1/1" in line and "s left" in line for line in lines)
+    assert all(np.isfinite(figure.false_positive_rate) for figure in figures)
+
+
+def test_another_file_than_the_recipes_is_refused(tmp_path: Path, recipe: Path, shared_data: Path) -> None:
+    pytest.importorskip("polars")
+    text = recipe.read_text(encoding="utf-8")
+    digest = text.partition("sha256: ")[2][:64]
+    recipe.write_text(text.replace(digest, "0" * 64), encoding="utf-8")
+    with pytest.raises(DatasetError, match=f"sha256 is {digest}, the recipe expects 0000"):
+        train(recipe, shared_data, tmp_path / "bundle", lambda _: None)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_dataset_that_is_not_there_is_named(tmp_path: Path, recipe: Path) -> None:
+    pytest.importorskip("polars")
+    with pytest.raises(DatasetError, match="improved-sample-mon-thu"):
+        train(recipe, tmp_path, tmp_path / "bundle", lambda _: None)
