@@ -17,6 +17,7 @@ from flows.columns import COLUMNS, INDEX
 # Below this span of the logarithmic scale a column is taken to be constant in normal traffic; without a floor the
 # smallest change in such a column would outweigh all the others.
 _MINIMAL_SPAN = 0.5
+NEAR = 0.25  # nearer to the median than this share of the way to the edge, a column says nothing
 # Words that tell siblings apart (direction, statistic): columns alike but for these say one thing twice.
 _SIBLING_WORDS = frozenset(
     (
@@ -45,7 +46,7 @@ class NormalQuantiles(Protocol):
 class Contrast:
     """One column of a flow against normal traffic.
 
-    distance: how far outside of the central 98 %, in spans from the median to that edge, on a logarithmic scale.
+    distance: from the median in spans to the edge of the central 98 %, on a logarithmic scale: over 1 is outside.
     """
 
     name: str
@@ -56,6 +57,14 @@ class Contrast:
     p99: float
     p999: float
     distance: float
+
+    @property
+    def outside(self) -> bool:
+        """Whether the value lies outside the central 98 % of normal traffic.
+
+        A detector sees columns together: the furthest of a flagged flow may well be inside.
+        """
+        return self.distance > 1
 
 
 class Explainer:
@@ -68,22 +77,22 @@ class Explainer:
         self._index = np.array([INDEX[column.name] for column in self._columns], dtype=np.int64)
         self._raw = np.stack([np.asarray(q)[kept] for q in (normal.p01, normal.median, normal.p99, normal.p999)])
         low, middle, high, _ = _signed_log(self._raw)
-        self._low, self._high = low, high
+        self._middle = middle
         self._span_low = np.maximum(middle - low, _MINIMAL_SPAN)
         self._span_high = np.maximum(high - middle, _MINIMAL_SPAN)
 
     def contrasts(self, values: NDArray[np.float64], top: int = 5) -> tuple[Contrast, ...]:
-        """The columns furthest from normal, furthest first; none inside the central 98 %.
+        """The columns furthest from normal, furthest first; those nearer than NEAR are left out.
 
         values: (len(COLUMNS),) one flow record. Of columns that say nearly the same only the furthest is kept.
         """
         raw = values[self._index]
         x = _signed_log(raw)
-        distance = np.maximum((x - self._high) / self._span_high, (self._low - x) / self._span_low)
+        distance = np.maximum((x - self._middle) / self._span_high, (self._middle - x) / self._span_low)
         chosen: list[Contrast] = []
         topics: set[frozenset[str]] = set()
         for i in np.argsort(-distance, kind="stable").tolist():
-            if distance[i] <= 0 or len(chosen) == top:
+            if distance[i] < NEAR or len(chosen) == top:
                 break
             column = self._columns[i]
             topic = frozenset(column.name.split("_")) - _SIBLING_WORDS | {column.unit}
@@ -128,8 +137,9 @@ def _plain(value: float) -> str:
 
 
 def _explains(name: str) -> bool:
-    # "site" columns tell machines apart, not behaviour: they would be no reason to an operator.
-    return COLUMNS[INDEX[name]].use == "model"
+    # "site" columns tell machines apart, not behaviour: they would be no reason to an operator. Protocol numbers have no
+    # distance.
+    return COLUMNS[INDEX[name]].use == "model" and name != "protocol"
 
 
 def _signed_log(x: NDArray[np.float64]) -> NDArray[np.float64]:

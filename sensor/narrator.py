@@ -55,7 +55,7 @@ class Narrator:
         reason = shape_in_words(shape)
         if label is not None and self._overruled(episode):
             reason += f"; the known lane says {label}, its shape says otherwise"
-        if contrasts:
+        if contrasts and contrasts[0].outside:
             reason += "; " + sentence(contrasts[0])
         if continues:
             reason += f"; goes on in {continues}"

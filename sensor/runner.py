@@ -52,6 +52,7 @@ class Run:
     _dropped: int = 0
     _alerts: int = 0
     _attacks: int = 0
+    _open_uncertain: set[str] = field(default_factory=set)
 
     def read(self, captures: Sequence[str]) -> None:
         """Read captures in the order of their first packets; what cannot be read is a problem and the rest goes on.
@@ -137,9 +138,14 @@ class Run:
 
     def _publish(self, alerts: list[Alert]) -> None:
         for alert in alerts:
-            if alert.action == "opened":
-                self._alerts += 1
-                self._attacks += alert.verdict == "attack"
+            self._alerts += alert.action == "opened"
+            if alert.verdict == "attack":
+                self._attacks += alert.action == "opened" or alert.id in self._open_uncertain
+                self._open_uncertain.discard(alert.id)
+            elif alert.action == "opened":
+                self._open_uncertain.add(alert.id)
+            if alert.action == "closed":
+                self._open_uncertain.discard(alert.id)
         if alerts:
             lines = [alert_line(alert) for alert in alerts]
             for sink in self.sinks:

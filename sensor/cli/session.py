@@ -1,5 +1,6 @@
 """What `read` and `watch` share: settings, model, outputs and screen put together, and signals."""
 
+import gc
 import os
 import signal
 import socket
@@ -133,6 +134,7 @@ def session(
     from sensor.sinks.jsonl import JsonlSink, open_jsonl
 
     pipeline = build_pipeline(config, load_model(config))
+    gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
     with ExitStack() as stack:
         sinks: list[JsonlSink] = []
         lines_on_stdout = json or not sys.stdout.isatty()

@@ -6,6 +6,7 @@ that cannot move its cursor (TERM=dumb, a file) there is no status, only alerts 
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from io import TextIOWrapper
 from types import TracebackType
 from typing import Self
@@ -81,7 +82,8 @@ class View:
             gravest = sorted(self._latest.values(), key=lambda known: -known.risk)[:REMEMBERED]
             self._latest = {known.id: known for known in gravest}
         if alert.id in self._waiting:
-            self._waiting[alert.id] = (self._waiting[alert.id][0], alert)
+            opened, first = self._waiting[alert.id]
+            self._waiting[alert.id] = (opened, replace(alert, time_ns=first.time_ns))
         elif alert.action == "closed":
             return  # the summary tells how an alert ended
         elif len(self._waiting) < ALERTS_A_DRAWING:

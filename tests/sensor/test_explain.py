@@ -26,8 +26,16 @@ def names(profile: NormalProfile, **columns: float) -> list[str]:
     return [contrast.name for contrast in Explainer(profile).contrasts(flow(**columns))]
 
 
-def test_a_normal_flow_has_no_contrast() -> None:
-    assert names(normal(), fwd_packets=10, flow_duration=0) == []
+def test_a_flow_near_the_median_has_no_contrast() -> None:
+    assert names(normal(), fwd_packets=1.2, flow_duration=0.9) == []
+
+
+def test_the_furthest_column_of_an_ordinary_flow_is_named_as_inside() -> None:
+    (contrast,) = Explainer(normal()).contrasts(flow(fwd_packets=9))
+    assert contrast.name == "fwd_packets"
+    assert not contrast.outside
+    (contrast,) = Explainer(normal()).contrasts(flow(fwd_packets=11))
+    assert contrast.outside
 
 
 def test_the_furthest_column_comes_first() -> None:
@@ -54,8 +62,8 @@ def test_columns_that_say_the_same_are_named_once() -> None:
     assert names(normal(), **far) == ["fwd_packet_length_max", "syn_flag_count"]
 
 
-def test_columns_that_models_never_see_explain_nothing() -> None:
-    assert names(normal(), subflow_fwd_bytes=1e9, packet_length_variance=1e9) == []
+def test_columns_that_models_never_see_and_protocol_numbers_explain_nothing() -> None:
+    assert names(normal(), subflow_fwd_bytes=1e9, packet_length_variance=1e9, protocol=255) == []
 
 
 def test_at_most_as_many_as_asked_and_always_the_same() -> None:

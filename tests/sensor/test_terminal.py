@@ -121,10 +121,11 @@ def test_it_draws_at_most_twice_a_second() -> None:
 
 def test_an_alert_told_several_times_between_two_drawings_is_shown_once_as_it_stands() -> None:
     told = [an_alert(reason="3 flows"), an_alert(action="updated", reason="30 flows"), an_alert(id="B")]
-    plain = shown(Progress(alerts=2), [*told, an_alert(action="closed", reason="99 flows")]).plain
+    plain = shown(Progress(alerts=2), [*told, an_alert(action="closed", reason="99 flows", time_ns=9 * 10**18)]).plain
     assert "3 flows" not in plain
     assert "30 flows" not in plain
     assert plain.count("99 flows") == 1
+    assert plain.count("22:13:20 HIGH") == 2
     assert "goes on" not in plain
 
 

@@ -1,0 +1,60 @@
+# Every target makes the virtual environment and installs what it needs by itself; only python3, python3-venv and make
+# must be there. PYTHON chooses the interpreter (3.11 to 3.13).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test check bench train dist clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(VENV)/installed-sensor ## Show the main job: a capture in, hybrid alerts out
+	@rm -f $(VENV)/demo.jsonl
+	$(BIN)/flowvigil read sensor/synth/demo.pcap.gz --output $(VENV)/demo.jsonl
+	@echo
+	@echo "The same alerts as JSON lines are in $(VENV)/demo.jsonl; the first one:"
+	@$(BIN)/python -m json.tool --no-ensure-ascii --json-lines $(VENV)/demo.jsonl | sed '/^}/q'
+
+test: $(VENV)/installed-test ## Run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-check ## Lint, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-test ## Measure speed and size against peers in one run (a few minutes)
+	$(BIN)/python -m tests.bench
+
+train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
+	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
+
+dist: $(VENV)/installed-check ## Build the wheel
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) build dist *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-sensor: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install -e .
+	touch $@
+
+$(VENV)/installed-train: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[train]'
+	touch $@
+
+$(VENV)/installed-test: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[train,test]'
+	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
+
+$(VENV)/installed-check: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[train,test,check]'
+	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train $(VENV)/installed-test
