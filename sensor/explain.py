@@ -137,8 +137,8 @@ def _plain(value: float) -> str:
 
 
 def _explains(name: str) -> bool:
-    # "site" columns tell machines apart, not behaviour: they would be no reason to an operator. Protocol numbers have no
-    # distance.
+    # "site" columns tell machines apart, not behaviour: they would be no reason to an operator. And protocol numbers
+    # have no distance.
     return COLUMNS[INDEX[name]].use == "model" and name != "protocol"
 
 

@@ -1,16 +1,20 @@
 """Where compiled kernels are kept between runs. Must be called before numba is first imported.
 
-numba checks only the file of the kernel that is called, not of those it calls, so the directory's name holds a digest of
-all kernel sources: an upgraded sensor never runs kernels of the old one.
+numba checks only the file of the kernel that is called, not of those it calls, so the directory's name holds a digest
+of all kernel sources: an upgraded sensor never runs kernels of the old one.
 """
 
+import atexit
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
+MONTH_S = 30 * 86400
 
 
 def use_kernel_cache() -> bool:
@@ -21,18 +25,34 @@ def use_kernel_cache() -> bool:
     """
     if VARIABLE in os.environ or "numba" in sys.modules:
         return True
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    directory = base / "flowvigil" / f"kernels-{_digest()}"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowvigil"
+    directory = base / f"kernels-{_digest()}"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         compiled = any(directory.iterdir())
-        if directory.stat().st_uid != os.geteuid() or not os.access(directory, os.W_OK):
+        if not _is_ours(directory):
             raise PermissionError(directory)
+        directory.touch()
+        _forget_old(base, directory)
     except OSError:
         directory, compiled = Path(tempfile.mkdtemp(prefix="flowvigil-kernels-")), False
-        print(f"flowvigil: no writable kernel cache under {base}: compiling for this run only", file=sys.stderr)  # noqa: T201
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        print(f"flowvigil: no writable cache at {base}: kernels are compiled for this run only", file=sys.stderr)  # noqa: T201
     os.environ[VARIABLE] = str(directory)
     return compiled
+
+
+def _is_ours(directory: Path) -> bool:
+    """Whether nobody else can put kernels there for us to run."""
+    owner = getattr(os, "geteuid", lambda: directory.stat().st_uid)()
+    return directory.stat().st_uid == owner and os.access(directory, os.W_OK) and not directory.stat().st_mode & 0o022
+
+
+def _forget_old(base: Path, current: Path) -> None:
+    """Remove the caches of versions that have not run for a month."""
+    for directory in base.glob("kernels-*"):
+        if directory != current and time.time() - directory.stat().st_mtime > MONTH_S:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _digest() -> str:

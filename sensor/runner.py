@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flows.block import PacketBlock
 from sensor.alerts import Alert, alert_line
@@ -14,8 +14,10 @@ from sensor.pipeline import Pipeline
 from sensor.sinks.jsonl import JsonlSink
 from sensor.sinks.pcapng import PcapngWriter
 from sensor.sources.files import STDIN, CaptureFile, open_capture
-from sensor.sources.ring import Ring
 from sensor.stats import Progress
+
+if TYPE_CHECKING:
+    from sensor.sources.ring import Ring  # Linux only
 
 # A live packet may reach us this much later than its stamp says; until then silence is not certain.
 LIVE_LAG_NS = 1_000_000_000
@@ -77,7 +79,7 @@ class Run:
             self.problems.append("stopped by the user before the end of the input")
         self._end()
 
-    def watch(self, ring: Ring, writer: PcapngWriter | None) -> None:
+    def watch(self, ring: "Ring", writer: PcapngWriter | None) -> None:
         """Follow an interface until the run is stopped or the interface goes. writer: keeps the packets."""
         self._begin(None)
         interface = writer.add_interface(ring.name, ring.linktype) if writer else 0

@@ -1,10 +1,8 @@
-"""Have every kernel compiled before packets come: a scan of our own goes all the way to an alert that nobody sees."""
+"""Have the kernels compiled before packets come: a scan of our own goes all the way to an alert that nobody sees."""
 
 from flows.block import block_of
 from sensor.alerts import alert_line
 from sensor.pipeline import Pipeline
-from sensor.sinks.pcapng import warm_packet_builder
-from sensor.sources.ring import warm_ring_walker
 from sensor.synth.generate import generate
 from sensor.synth.scenarios.portscan import PORTSCAN
 
@@ -16,5 +14,3 @@ def warm_up(pipeline: Pipeline) -> None:
     for alert in [*pipeline.feed(block), *pipeline.finish()]:
         alert_line(alert)
     pipeline.hybrid.forget()
-    warm_ring_walker()
-    warm_packet_builder()

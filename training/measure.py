@@ -15,7 +15,7 @@ from models.detector import Steps
 from models.fusion import Hybrid
 from training.datasets.table import FlowTable
 from training.labels import BENIGN
-from training.sequences import rehomed
+from training.sequences import Reports, rehomed, reports
 
 Mask = NDArray[np.bool_]
 HALVES_SEED = 20170706
@@ -26,8 +26,9 @@ HYBRID = "hybrid"
 class Figure:
     """What one detector, or the hybrid, finds at a nominal false-positive rate.
 
-    hosts: how flows are spread over source hosts. false_positive_rate: the actual one, on normal_flows. recall: over
-    all attack flows, None where there are none; families: (recall, flows) of each.
+    A flow counts once, found by any of its reports. hosts: how flows are spread over source hosts. false_positive_rate:
+    the actual one, on normal_flows. recall: over all attack flows, None where there are none; families: (recall, flows)
+    of each.
     """
 
     detector: str
@@ -52,6 +53,12 @@ class Figure:
 Figures = tuple[Figure, ...]
 
 
+def steps_of(table: FlowTable, host: NDArray[np.int64], told: Reports) -> Steps:
+    """The table's reports as detectors meet them, from these hosts. host: (n, 2), of each flow."""
+    row = told.row
+    return Steps(table.values[row], host[row], table.start_ns[row], told.advances)
+
+
 def measured(
     hybrid: Hybrid, day: FlowTable, shared_hosts: int, rates: tuple[float, ...], fingerprints: bool, seed: int
 ) -> list[Figure]:
@@ -67,14 +74,22 @@ def measured(
         f"re-homed onto {shared_hosts}": (day, _rehomed(day, shared_hosts)),
         f"{shared_hosts}, no attacks": (normal_day, _rehomed(normal_day, shared_hosts)),
     }
-    scores = {hosts: _scores(hybrid, table, host) for hosts, (table, host) in arrangements.items()}
+    told = {hosts: reports(table.values, table.start_ns, table.end_ns) for hosts, (table, _) in arrangements.items()}
+    scores = {
+        hosts: _scores(hybrid, steps_of(table, host, told[hosts])) for hosts, (table, host) in arrangements.items()
+    }
     # The sensor's thresholds come from the traffic as it is, so they hold for every arrangement.
-    reference = {name: values[day.family == BENIGN] for name, values in scores["as is"].items()}
-    fitted = [{name: fit_calibration(values[chosen]) for name, values in reference.items()} for chosen in (half, ~half)]
+    part = np.full(len(day), -1)  # 1 and 0: the halves of the normal flows
+    part[day.family == BENIGN] = half
+    part = part[told["as is"].row]
+    fitted = [
+        {name: fit_calibration(values[part == chosen]) for name, values in scores["as is"].items()} for chosen in (1, 0)
+    ]
     figures = []
     for rate in rates:
         for hosts, (table, _) in arrangements.items():
-            found = [_found(hybrid, scores[hosts], calibration, rate) for calibration in fitted]
+            row = told[hosts].row
+            found = [_found(hybrid, scores[hosts], calibration, rate, row) for calibration in fitted]
             for name in found[0]:
                 alarms = (found[0][name], found[1][name])
                 figures.append(_figure(alarms, table.family, half, name, rate, hosts, fingerprints, seed))
@@ -85,18 +100,24 @@ def _rehomed(table: FlowTable, hosts: int) -> NDArray[np.int64]:
     return rehomed(len(table), hosts, np.random.default_rng(HALVES_SEED))
 
 
-def _scores(hybrid: Hybrid, day: FlowTable, host: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _scores(hybrid: Hybrid, steps: Steps) -> dict[str, NDArray[np.float64]]:
     hybrid.forget()
-    steps = Steps(day.values, host, day.start_ns, np.ones(len(day), dtype=np.bool_))
     scores = hybrid.judge(steps).scores
     hybrid.forget()
     return scores
 
 
 def _found(
-    hybrid: Hybrid, scores: dict[str, NDArray[np.float64]], calibrations: dict[str, Calibration], rate: float
+    hybrid: Hybrid,
+    scores: dict[str, NDArray[np.float64]],
+    calibrations: dict[str, Calibration],
+    rate: float,
+    row: NDArray[np.int64],
 ) -> dict[str, Mask]:
-    """Flows over the threshold: each detector alone with the whole rate, the hybrid with half of it in each lane."""
+    """Flows with any report over the threshold: each detector with the whole rate, the hybrid with half in each lane.
+
+    row: (m,) the flow of each report.
+    """
     p = {name: calibrations[name].p_value(values) for name, values in scores.items()}
     found = {name: values < rate for name, values in p.items()}
     known, novel = hybrid.thresholds[rate]
@@ -104,7 +125,7 @@ def _found(
     found[HYBRID] = np.any(
         [p[member.detector.name] * len(lane) < cut for lane, cut in lanes for member in lane], axis=0
     )
-    return found
+    return {name: np.bincount(row, weights=over) > 0 for name, over in found.items()}
 
 
 def _figure(

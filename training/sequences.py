@@ -16,22 +16,51 @@ Int64s = NDArray[np.int64]
 Float32s = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# The meter's own delays: first report of a running flow, linger of a closed one, idle timeout.
+# The meter's own delays: first and later reports of a running flow, linger of a closed one, idle timeout.
 SNAPSHOT_NS = 10_000_000_000
+SNAPSHOT_EVERY_NS = 60_000_000_000
 LINGER_NS = 2_000_000_000
 IDLE_NS = 120_000_000_000
 
 
-def report_ns(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Int64s:
-    """When the meter first reports each flow, (n,) int64 nanoseconds.
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """When the meter reports flows, in the order in which it does.
 
-    A closed flow (a reset, or FIN both ways) after the linger, any other after the idle timeout, and a long one by its
-    first snapshot, whichever comes first. values: (n, c) in the order of flows.columns.COLUMNS.
+    row: (m,) int64, the flow's row in its table. known_ns: (m,) int64. advances: (m,) bool, the flow's first report,
+    which alone moves its host's state on.
+    """
+
+    row: Int64s
+    known_ns: Int64s
+    advances: Mask
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Reports:
+    """All reports of each flow that has packets the report before had not.
+
+    A flow is first reported by its snapshot or its end, whichever comes first: closed (a reset, or FIN both ways) after
+    the linger, any other after the idle timeout. A longer one is reported again while it runs, and at its end. values:
+    (n, c) in the order of flows.columns.COLUMNS. What a running flow's report would have held is not in a dataset.
     """
     closed = (values[:, INDEX["rst_flag_count"]] >= 1) | (values[:, INDEX["fin_flag_count"]] >= 2)
     ended = end_ns + np.where(closed, LINGER_NS, IDLE_NS)
-    known: Int64s = np.minimum(start_ns + SNAPSHOT_NS, ended)
-    return known
+    every = np.arange(len(values))
+    rows, known, advances = [every], [np.minimum(start_ns + SNAPSHOT_NS, ended)], [np.ones(len(every), dtype=np.bool_)]
+    snapshot = start_ns + SNAPSHOT_NS
+    more = every[end_ns > snapshot]
+    while len(more):
+        snapshot = snapshot + SNAPSHOT_EVERY_NS
+        rows.append(more)
+        known.append(np.minimum(snapshot[more], ended[more]))
+        advances.append(np.zeros(len(more), dtype=np.bool_))
+        more = more[end_ns[more] > snapshot[more]]
+    row, time, first = np.concatenate(rows), np.concatenate(known), np.concatenate(advances)
+    order = np.lexsort((row, start_ns[row], time))
+    return Reports(row[order], time[order], first[order])
 
 
 def rehomed(n: int, hosts: int, rng: np.random.Generator) -> Int64s:
@@ -47,30 +76,37 @@ def rehomed(n: int, hosts: int, rng: np.random.Generator) -> Int64s:
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Flows grouped by host, each host's in the order of their report, host after host.
+    """Reports grouped by host, each host's in the order of time, host after host.
 
     row: (m,) int64, the flow's row in its table. first: (m,) bool, starts a host's sequence. gap_s: (m,) float64,
-    seconds from the latest start of the host's earlier flows, at least 0; 0 on a first.
+    seconds from the latest start of the host's earlier flows, at least 0; 0 on a first. advances: (m,) bool, moves the
+    host's state on.
     """
 
     row: Int64s
     first: Mask
     gap_s: NDArray[np.float64]
+    advances: Mask
 
     def __len__(self) -> int:
         return len(self.row)
 
+    def take(self, index: Int64s) -> "Sequences":
+        """The chosen steps, in the order given."""
+        return Sequences(self.row[index], self.first[index], self.gap_s[index], self.advances[index])
 
-def sequences(host: Int64s, start_ns: Int64s, known_ns: Int64s) -> Sequences:
-    """Group flows by host in report order. host: (n, 2); start_ns, known_ns: (n,) nanoseconds."""
-    order = np.lexsort((start_ns, known_ns, host[:, 1], host[:, 0]))
-    moved = host[order]
+
+def sequences(host: Int64s, start_ns: Int64s, told: Reports) -> Sequences:
+    """Group reports by host. host: (n, 2), start_ns: (n,) nanoseconds, of each flow."""
+    owner = host[told.row]
+    order = np.lexsort((np.arange(len(told)), owner[:, 1], owner[:, 0]))
+    row, owner = told.row[order], owner[order]
     first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = (moved[1:] != moved[:-1]).any(axis=1)
+    first[1:] = (owner[1:] != owner[:-1]).any(axis=1)
     gap = np.zeros(len(order))
-    gap[1:] = np.maximum(start_ns[order][1:] - _latest(start_ns[order], first)[:-1], 0) / 1e9
+    gap[1:] = np.maximum(start_ns[row][1:] - _latest(start_ns[row], first)[:-1], 0) / 1e9
     gap[first] = 0.0
-    return Sequences(order.astype(np.int64), first, gap)
+    return Sequences(row, first, gap, told.advances[order])
 
 
 def _latest(start_ns: Int64s, first: Mask) -> Int64s:
@@ -89,6 +125,7 @@ def joined(parts: list[Sequences]) -> Sequences:
         np.concatenate([part.row for part in parts]),
         np.concatenate([part.first for part in parts]),
         np.concatenate([part.gap_s for part in parts]),
+        np.concatenate([part.advances for part in parts]),
     )
 
 
@@ -97,12 +134,14 @@ class Chunk:
     """One truncated back-propagation step: lanes side by side, each going on where the chunk before left it.
 
     row: (lanes, steps) int64. reset: (lanes, steps) float32, 1 where the state starts anew before this step. gap_s:
-    (lanes, steps) float64, NaN where the gap is not known. weight: (lanes, steps) float32, 0 on filling.
+    (lanes, steps) float64, NaN where the gap is not known. advances: (lanes, steps) float32, 0 where the state stays as
+    it was. weight: (lanes, steps) float32, 0 on filling.
     """
 
     row: Int64s
     reset: Float32s
     gap_s: NDArray[np.float64]
+    advances: Float32s
     weight: Float32s
 
 
@@ -132,6 +171,7 @@ class Lanes:
         row = np.pad(stream.row, (0, filling)).reshape(self.lanes, length)
         first = np.pad(stream.first, (0, filling), constant_values=True).reshape(self.lanes, length)
         gap = np.pad(stream.gap_s, (0, filling)).reshape(self.lanes, length)
+        advances = np.pad(stream.advances, (0, filling)).reshape(self.lanes, length).astype(np.float32)
         weight = np.pad(np.ones(len(stream), dtype=np.float32), (0, filling)).reshape(self.lanes, length)
         first[:, 0] = True
         for at in range(0, length, self.steps):
@@ -142,7 +182,11 @@ class Lanes:
             drop = rng.random((self.lanes, self.steps)) < self.state_drop
             reset = first[:, span] | drop | (gap_s > self.reset_s)
             yield Chunk(
-                row[:, span], reset.astype(np.float32), np.where(reset | ~known, np.nan, gap_s), weight[:, span]
+                row=row[:, span],
+                reset=reset.astype(np.float32),
+                gap_s=np.where(reset | ~known, np.nan, gap_s),
+                advances=advances[:, span],
+                weight=weight[:, span],
             )
 
 
@@ -152,4 +196,4 @@ def shuffled(source: Sequences, rng: np.random.Generator) -> Sequences:
     ends = np.append(starts[1:], len(source))
     order = rng.permutation(len(starts))
     index = np.concatenate([np.arange(starts[i], ends[i]) for i in order])
-    return Sequences(source.row[index], source.first[index], source.gap_s[index])
+    return source.take(index)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from flows.columns import COLUMNS, INDEX, NAMES, feature_contract, usable_by_models
 from models.bundle import save_bundle
 from models.calibration import fit_calibration
-from models.detector import Steps
 from models.fusion import Hybrid, Member, NormalProfile
 from models.lstm import Lstm
 from models.scaling import Scaling, fit_scaling
@@ -27,9 +26,9 @@ from training.errors import DatasetError
 from training.fit.forests import fit_isolation_forest
 from training.fit.lstm import Disturbance, GapScale, LstmWeights, Settings, fit_lstm
 from training.labels import BENIGN, TECHNIQUES
-from training.measure import Figure, Figures, measured, over_seeds
+from training.measure import Figure, Figures, measured, over_seeds, steps_of
 from training.recipe import Recipe, read_recipe
-from training.sequences import Lanes, Sequences, joined, rehomed, report_ns, sequences
+from training.sequences import Lanes, Sequences, joined, rehomed, reports, sequences
 
 Report = Callable[[str], None]
 SECOND_NS = 1_000_000_000
@@ -41,7 +40,7 @@ SPLIT = (
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Days of a table by their part in the fit, each in the order in which its flows become known."""
+    """Days of a table by their part in the fit."""
 
     train: FlowTable
     calibrate: FlowTable
@@ -72,7 +71,8 @@ def fit(recipe: Recipe, split: Split, fingerprints: bool, seed: int, report: Rep
     scaling = fit_scaling(normal.values, columns)
     forest = fit_isolation_forest(scaling, normal.values, recipe.iforest.trees, recipe.iforest.sample, seed)
     held_back = split.calibrate.take(split.calibrate.family == BENIGN)
-    steps = steps_of(held_back, held_back.host)
+    told = reports(held_back.values, held_back.start_ns, held_back.end_ns)
+    steps = steps_of(held_back, held_back.host, told)
     members = [Member(detector, fit_calibration(detector.score(steps))) for detector in (lstm, forest)]
     lstm.forget()
     return Hybrid(
@@ -88,11 +88,6 @@ def fit(recipe: Recipe, split: Split, fingerprints: bool, seed: int, report: Rep
     )
 
 
-def steps_of(table: FlowTable, host: NDArray[np.int64]) -> Steps:
-    """The table's flows as detectors meet them, whoever sent them. host: (n, 2)."""
-    return Steps(table.values, host, table.start_ns, np.ones(len(table), dtype=np.bool_))
-
-
 def _read(recipe: Recipe, file: Path, report: Report) -> Split:
     report(f"reading {file}")
     table = read_cic(file)
@@ -100,8 +95,6 @@ def _read(recipe: Recipe, file: Path, report: Report) -> Split:
         raise DatasetError(file, f"sha256 is {table.sha256}, the recipe expects {recipe.dataset.sha256}")
     for reason, count in table.repairs.items():
         report(f"  {count:6d} {reason}")
-    known = report_ns(table.values, table.start_ns, table.end_ns)
-    table = table.take(np.lexsort((table.start_ns, known)))
     parts = {}
     for part, days in (("train", recipe.days.train), ("calibrate", (recipe.days.calibrate,))):
         names = [day.isoformat() for day in days]
@@ -179,9 +172,9 @@ def as_detector(weights: LstmWeights, scaling: Scaling, labels: tuple[str, ...],
 def _sources(recipe: Recipe, table: FlowTable, seed: int) -> Sequences:
     """The hosts' own sequences, and beside them copies of all flows behind a few shared hosts."""
     rng = np.random.default_rng([seed, 1])
-    known = report_ns(table.values, table.start_ns, table.end_ns)
+    told = reports(table.values, table.start_ns, table.end_ns)
     hosts = [table.host] + [rehomed(len(table), recipe.hosts.shared, rng) for _ in range(recipe.hosts.rehomed_copies)]
-    return joined([sequences(host, table.start_ns, known) for host in hosts])
+    return joined([sequences(host, table.start_ns, told) for host in hosts])
 
 
 def _gap_scale(source: Sequences, decades: float) -> GapScale:

@@ -128,12 +128,18 @@ def session(
     config: "Config", mode: Literal["read", "watch"], source: str, *, json: bool, quiet: bool, color: str
 ) -> Iterator["Run"]:
     """Put a run together and take it apart: JSONL on stdout when it is no terminal (or on request), else a view."""
-    if not use_kernel_cache() and not quiet:
+    compiled = use_kernel_cache()
+    if not compiled and not quiet:
         typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
     from sensor.runner import Run
     from sensor.sinks.jsonl import JsonlSink, open_jsonl
 
-    pipeline = build_pipeline(config, load_model(config))
+    hybrid = load_model(config)
+    pipeline = build_pipeline(config, hybrid)
+    if not compiled:  # so that the run's own times are the sensor's, not the compiler's
+        from sensor.warmup import warm_up
+
+        warm_up(build_pipeline(config, hybrid))
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
     with ExitStack() as stack:
         sinks: list[JsonlSink] = []

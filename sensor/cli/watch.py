@@ -48,11 +48,14 @@ def watch(
         raise CaptureError(f"watch works on Linux only, this is {sys.platform}; read captures instead")
     loaded = settings(config, overrides, output, model)
     with session(loaded, "watch", interface, json=json, quiet=quiet, color=color) as run:
-        from sensor.sinks.pcapng import create_capture
-        from sensor.sources.ring import Ring
+        from sensor.sinks.pcapng import create_capture, warm_packet_builder
+        from sensor.sources.ring import Ring, warm_ring_walker
         from sensor.warmup import warm_up
 
+        # before the socket opens: a ring that waits for a compiler loses packets
         warm_up(build_pipeline(loaded, run.pipeline.hybrid))
+        warm_ring_walker()
+        warm_packet_builder()
         writer = create_capture(write) if write else None
         ring = Ring(interface, loaded.capture.ring_block_bytes, loaded.capture.ring_blocks)
         try:

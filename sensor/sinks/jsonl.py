@@ -9,6 +9,8 @@ from typing import Self
 
 from sensor.errors import OutputError
 
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
+
 
 class JsonlSink:
     """Writes batches of lines to a descriptor; use open_jsonl for a file."""
@@ -62,7 +64,7 @@ class JsonlSink:
 def open_jsonl(path: Path) -> JsonlSink:
     """Sink that appends to a file, which only its owner and group may read. Raises OutputError when it cannot open."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY, 0o640)
     except OSError as error:
         raise OutputError(f"{path}: cannot be opened for writing: {_reason(error)}") from error
     return JsonlSink(descriptor, str(path), owned=True)

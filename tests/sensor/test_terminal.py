@@ -75,7 +75,7 @@ def test_an_alert_says_when_who_what_how_sure_and_why() -> None:
     plain = shown(Progress(alerts=1, attacks=1), [an_alert()], width=120).plain
     assert "22:13:20 HIGH   192.0.2.10 → 198.51.100.7:22  Password Guessing" in plain
     assert "attack, known lane, SSH-Patator, T1110.001, p 2e-05: port 22 on one host in 9.0 s: 318 flows" in plain
-    assert "also far from normal: syn_flag_count 412 (normal 2, 99 % up to 9)" in plain
+    assert "syn_flag_count 412 (normal 2, 99 % up to 9)" in plain
     assert "1 alert: 1 attack, 0 uncertain" in plain
 
 

@@ -6,7 +6,7 @@ from models.lstm import Lstm
 from models.scaling import Scaling, fit_scaling
 from training.fit.forests import fit_isolation_forest
 from training.fit.lstm import Disturbance, GapScale, LstmWeights, Settings, fit_lstm
-from training.sequences import Lanes, sequences
+from training.sequences import Lanes, Reports, sequences
 
 SECOND = 1_000_000_000
 GAP = GapScale(center=0.5, scale=1.0)
@@ -70,13 +70,15 @@ def alternating(hosts: int, length: int) -> tuple[np.ndarray, np.ndarray, np.nda
 def fitted(seed: int, epochs: int = 30) -> tuple[LstmWeights, Scaling, list[float]]:
     values, target, host, start = alternating(hosts=64, length=24)
     scaling = fit_scaling(values, {"a": 0, "b": 1, "c": 2})
+    order = np.argsort(start, kind="stable")
+    told = Reports(order, start[order], np.ones(len(order), dtype=np.bool_))
     losses: list[float] = []
     weights = fit_lstm(
         x=scaling.transform(values),
         moved=values != 0,
         target=target,
         weight=np.ones(len(target), dtype=np.float32),
-        source=sequences(host, start, start),
+        source=sequences(host, start, told),
         lanes=Lanes(lanes=16, steps=8, state_drop=0.0, gap_unknown=0.0, gap_decades=0.0, reset_s=600.0),
         disturbance=disturbance(),
         gap=GAP,

@@ -93,7 +93,7 @@ def test_without_attacks_there_is_a_rate_and_no_recall() -> None:
 
 def test_seeds_are_told_as_mean_and_deviation() -> None:
     one, other = figures(seed=1), figures(seed=2)
-    both = tuple([*one.values(), *other.values()])
+    both = (*one.values(), *other.values())
     row = next(row for row in over_seeds(both) if row["detector"] == "first" and row["recall"])
     assert row["seeds"] == [1, 2]
     assert row["recall"] == {"mean": round(200 / 300, 5), "deviation": 0.0}

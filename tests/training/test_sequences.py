@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 
 from flows.columns import INDEX, NAMES
-from training.sequences import IDLE_NS, LINGER_NS, SNAPSHOT_NS, Lanes, joined, rehomed, report_ns, sequences
+from training.sequences import (
+    IDLE_NS,
+    LINGER_NS,
+    SNAPSHOT_NS,
+    Lanes,
+    Reports,
+    Sequences,
+    joined,
+    rehomed,
+    reports,
+    sequences,
+)
 
 SECOND = 1_000_000_000
 
@@ -20,24 +31,53 @@ def lanes(**changes: float) -> Lanes:
     return Lanes(**{**settings, **changes})  # type: ignore[arg-type]
 
 
-def test_a_flow_is_known_when_the_meter_would_report_it() -> None:
+def once(host: np.ndarray, start: np.ndarray, known: np.ndarray) -> Sequences:
+    """Sequences of flows that are reported once, at these times."""
+    order = np.lexsort((start, known))
+    return sequences(host, start, Reports(order, known[order], np.ones(len(order), dtype=np.bool_)))
+
+
+def test_a_flow_is_first_reported_when_the_meter_would() -> None:
     values = np.zeros((4, len(NAMES)))
     values[1, INDEX["rst_flag_count"]] = 1
     values[2, INDEX["fin_flag_count"]] = 2
-    start, end = at(0, 0, 0, 0), at(1, 1, 1, 60)
-    # Silent for long, reset, closed by both sides, long running.
-    assert report_ns(values, start, end).tolist() == [SNAPSHOT_NS, SECOND + LINGER_NS, SECOND + LINGER_NS, SNAPSHOT_NS]
+    told = reports(values, at(0, 0, 0, 0), at(1, 1, 1, 10))
+    known = dict(zip(told.row.tolist(), told.known_ns.tolist(), strict=True))
+    # Silent for long, reset, closed by both sides, running for long.
+    assert known == {0: SNAPSHOT_NS, 1: SECOND + LINGER_NS, 2: SECOND + LINGER_NS, 3: SNAPSHOT_NS}
+    assert told.advances.all()
     assert IDLE_NS > SNAPSHOT_NS
 
 
+def test_a_long_flow_is_reported_again_until_nothing_is_new_and_advances_once() -> None:
+    values = np.zeros((2, len(NAMES)))
+    values[0, INDEX["fin_flag_count"]] = 2
+    told = reports(values, at(0, 5), at(75, 60))
+    assert [(row, known // SECOND) for row, known in zip(told.row.tolist(), told.known_ns.tolist(), strict=True)] == [
+        (0, 10),
+        (1, 15),
+        (0, 70),
+        (1, 75),
+        (0, 77),
+    ]
+    assert told.advances.tolist() == [True, True, False, False, False]
+
+
+def test_a_later_report_has_no_gap_and_does_not_advance() -> None:
+    found = sequences(host(7, 7), at(0, 20), reports(np.zeros((2, len(NAMES))), at(0, 20), at(40, 20)))
+    assert found.row.tolist() == [0, 1, 0]
+    assert found.gap_s.tolist() == [0, 20, 0]
+    assert found.advances.tolist() == [True, True, False]
+
+
 def test_a_sequence_is_one_hosts_flows_in_report_order() -> None:
-    found = sequences(host(7, 5, 7, 5), at(0, 1, 2, 3), at(10, 11, 4, 13))
+    found = once(host(7, 5, 7, 5), at(0, 1, 2, 3), at(10, 11, 4, 13))
     assert found.row.tolist() == [1, 3, 2, 0]
     assert found.first.tolist() == [True, False, True, False]
 
 
 def test_a_gap_counts_from_the_latest_start_and_is_never_negative() -> None:
-    found = sequences(host(7, 7, 7, 9), at(0, 50, 20, 1000), at(60, 55, 30, 1000))
+    found = once(host(7, 7, 7, 9), at(0, 50, 20, 1000), at(60, 55, 30, 1000))
     # Row 2 is known first, then row 1, then row 0 which began before both.
     assert found.row.tolist() == [2, 1, 0, 3]
     assert found.gap_s.tolist() == [0.0, 30.0, 0.0, 0.0]
@@ -50,14 +90,14 @@ def test_rehoming_keeps_every_flow_and_draws_few_hosts() -> None:
 
 
 def test_an_epoch_shows_every_step_once_and_fills_without_weight() -> None:
-    source = joined([sequences(host(1, 1, 2, 3, 3), at(0, 1, 2, 3, 4), at(0, 1, 2, 3, 4))] * 3)
+    source = joined([once(host(1, 1, 2, 3, 3), at(0, 1, 2, 3, 4), at(0, 1, 2, 3, 4))] * 3)
     chunks = list(lanes().chunks(source, np.random.default_rng(0)))
     shown = np.concatenate([chunk.row[chunk.weight > 0] for chunk in chunks])
     assert np.bincount(shown).tolist() == [3] * 5
 
 
 def test_a_state_starts_anew_with_a_host_a_lane_and_a_long_silence() -> None:
-    source = sequences(host(1, 1, 1, 1, 1, 1), at(0, 1, 2, 700, 701, 702), at(0, 1, 2, 700, 701, 702))
+    source = once(host(1, 1, 1, 1, 1, 1), at(0, 1, 2, 700, 701, 702), at(0, 1, 2, 700, 701, 702))
     (chunk,) = lanes(lanes=1, steps=8).chunks(source, np.random.default_rng(0))
     assert chunk.reset[0, :6].tolist() == [1, 0, 0, 1, 0, 0]
     assert np.isnan(chunk.gap_s[0, 3]), "after a reset no gap is known"
@@ -66,7 +106,7 @@ def test_a_state_starts_anew_with_a_host_a_lane_and_a_long_silence() -> None:
 
 def test_gaps_are_only_ever_shortened() -> None:
     n = 64
-    source = sequences(host(*[1] * n), at(*range(0, 10 * n, 10)), at(*range(0, 10 * n, 10)))
+    source = once(host(*[1] * n), at(*range(0, 10 * n, 10)), at(*range(0, 10 * n, 10)))
     gaps = np.concatenate(
         [chunk.gap_s for chunk in lanes(lanes=1, gap_decades=3.0).chunks(source, np.random.default_rng(0))], axis=1
     )[0, 1:]
@@ -76,7 +116,7 @@ def test_gaps_are_only_ever_shortened() -> None:
 
 
 def test_the_same_generator_gives_the_same_epoch() -> None:
-    source = sequences(host(1, 2, 2, 3), at(0, 1, 2, 3), at(0, 1, 2, 3))
+    source = once(host(1, 2, 2, 3), at(0, 1, 2, 3), at(0, 1, 2, 3))
     first, second = (
         list(lanes(state_drop=0.3, gap_unknown=0.3).chunks(source, np.random.default_rng(5))) for _ in range(2)
     )
