@@ -51,20 +51,17 @@ from flows.layout import (
     ROW_WORDS,
     UNSET,
 )
+from flows.lists import QUEUE, Heads, Links, append, remove
 from flows.record import write_record
 from flows.table import (
     ESTABLISHED_QUEUE,
     LOW32,
     UNESTABLISHED_QUEUE,
-    Heads,
-    Links,
     add_row,
     eviction_candidate,
     find,
     free_row,
     has_room,
-    queue_append,
-    queue_remove,
 )
 from flows.update import ACK, SYN
 from flows.wheel import TICK_US, WHEEL_SLOTS, schedule, unschedule
@@ -113,7 +110,7 @@ def end_flow(
     write_record(rows, k, registers, identity, values, reason)
     unschedule(links, wheel, row)
     queue = ESTABLISHED_QUEUE if rows[U(k + R_STATE)] & ESTABLISHED else UNESTABLISHED_QUEUE
-    queue_remove(links, queues, queue, row)
+    remove(links, queues, QUEUE, queue, row)
     free_row(slots, rows, registers, row)
 
 
@@ -138,7 +135,7 @@ def begin_flow(
     rows[U(k + R_NEXT_SNAPSHOT)] = time + registers[U(M_FIRST_SNAPSHOT)]
     due = min(rows[U(k + R_NEXT_SNAPSHOT)], time + registers[U(M_IDLE_TIMEOUT)])
     schedule(links, wheel, registers, row, due)
-    queue_append(links, queues, UNESTABLISHED_QUEUE, row)
+    append(links, queues, QUEUE, UNESTABLISHED_QUEUE, row)
 
 
 @inner
@@ -191,8 +188,8 @@ def follow_state(
     k = row * ROW_WORDS
     gained = rows[U(k + R_STATE)] & ~before
     if gained & ESTABLISHED:
-        queue_remove(links, queues, UNESTABLISHED_QUEUE, row)
-        queue_append(links, queues, ESTABLISHED_QUEUE, row)
+        remove(links, queues, QUEUE, UNESTABLISHED_QUEUE, row)
+        append(links, queues, QUEUE, ESTABLISHED_QUEUE, row)
     if gained & CLOSED:
         unschedule(links, wheel, row)
         schedule(links, wheel, registers, row, min(ends_at(rows, k, registers), rows[U(k + R_NEXT_SNAPSHOT)]))

@@ -51,7 +51,8 @@ from flows.layout import (
     UNSET,
 )
 from flows.lifecycle import GOES_ON, RECORDS_PER_PACKET, end_reason, follow_state, replace_flow, turn_wheel
-from flows.table import HASH_KEYS, LINK_WORDS, LOW32, Heads, Links, find, hash_key
+from flows.lists import LINK_WORDS, Heads, Links
+from flows.table import HASH_KEYS, LOW32, find, hash_key
 from flows.update import update_row
 from flows.wheel import TICK_US, WHEEL_SLOTS
 

@@ -3,13 +3,9 @@
 The hash is multilinear over 32-bit words with random 64-bit keys and its high half kept, strongly universal (Lemire and
 Kaser 2014): whoever does not know the keys cannot craft colliding addresses. Slots hold hash << 32 | row + 1 in open
 addressing with backward-shift deletion, so a lookup touches one row. Nothing here depends on the keys but speed.
-
-Links of a row, in one small int32 array so that list work does not touch the rows: its neighbours in a wheel slot and
-its neighbours in an eviction queue.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.block import Int64s
 from flows.jit import U, Word, inlined, inner
@@ -40,11 +36,8 @@ from flows.layout import (
     S_MIN,
     UNSET,
 )
+from flows.lists import Heads
 
-Links = NDArray[np.int32]  # (rows * LINK_WORDS,)
-Heads = NDArray[np.int32]  # first and last row of each list
-
-L_WHEEL_NEXT, L_WHEEL_PREVIOUS, L_WHEEL_SLOT, L_QUEUE_NEXT, L_QUEUE_PREVIOUS, LINK_WORDS = range(6)
 UNESTABLISHED_QUEUE, ESTABLISHED_QUEUE = 0, 1
 
 LOW32 = 0xFFFFFFFF
@@ -110,34 +103,6 @@ def erase_slot(slots: Int64s, registers: Int64s, slot: Word) -> None:
             slots[U(hole)] = entry
             hole = probe
     slots[U(hole)] = 0
-
-
-@inner
-def queue_append(links: Links, queues: Heads, queue: Word, row: Word) -> None:
-    """Put a row at the young end of an eviction queue."""
-    last = queues[U(2 * queue + 1)]
-    links[U(row * LINK_WORDS + L_QUEUE_NEXT)] = UNSET
-    links[U(row * LINK_WORDS + L_QUEUE_PREVIOUS)] = last
-    if last == UNSET:
-        queues[U(2 * queue)] = row
-    else:
-        links[U(last * LINK_WORDS + L_QUEUE_NEXT)] = row
-    queues[U(2 * queue + 1)] = row
-
-
-@inner
-def queue_remove(links: Links, queues: Heads, queue: Word, row: Word) -> None:
-    """Take a row out of its eviction queue."""
-    following = links[U(row * LINK_WORDS + L_QUEUE_NEXT)]
-    previous = links[U(row * LINK_WORDS + L_QUEUE_PREVIOUS)]
-    if previous == UNSET:
-        queues[U(2 * queue)] = following
-    else:
-        links[U(previous * LINK_WORDS + L_QUEUE_NEXT)] = following
-    if following == UNSET:
-        queues[U(2 * queue + 1)] = previous
-    else:
-        links[U(following * LINK_WORDS + L_QUEUE_PREVIOUS)] = previous
 
 
 @inner

@@ -7,8 +7,8 @@ kept in the order they came, which makes the order of records a function of the 
 
 from flows.block import Int64s
 from flows.jit import U, Word, inner
-from flows.layout import M_TICK, UNSET
-from flows.table import L_WHEEL_NEXT, L_WHEEL_PREVIOUS, L_WHEEL_SLOT, LINK_WORDS, Heads, Links
+from flows.layout import M_TICK
+from flows.lists import LINK_WORDS, WHEEL, WHEEL_SLOT, Heads, Links, append, remove
 
 TICK_US = 250_000
 WHEEL_SLOTS = 1024  # 256 s; what is due later waits in the last slot and is put back
@@ -23,28 +23,11 @@ def schedule(links: Links, wheel: Heads, registers: Int64s, row: Word, due: Word
     # one slot short of a full turn, so that a row put back never lands in the slot that is being emptied
     tick = min(tick, first + WHEEL_SLOTS - 2)
     slot = tick & (WHEEL_SLOTS - 1)
-    last = wheel[U(2 * slot + 1)]
-    links[U(row * LINK_WORDS + L_WHEEL_SLOT)] = slot
-    links[U(row * LINK_WORDS + L_WHEEL_NEXT)] = UNSET
-    links[U(row * LINK_WORDS + L_WHEEL_PREVIOUS)] = last
-    if last == UNSET:
-        wheel[U(2 * slot)] = row
-    else:
-        links[U(last * LINK_WORDS + L_WHEEL_NEXT)] = row
-    wheel[U(2 * slot + 1)] = row
+    links[U(row * LINK_WORDS + WHEEL_SLOT)] = slot
+    append(links, wheel, WHEEL, slot, row)
 
 
 @inner
 def unschedule(links: Links, wheel: Heads, row: Word) -> None:
     """Take a row out of its slot."""
-    slot = links[U(row * LINK_WORDS + L_WHEEL_SLOT)]
-    following = links[U(row * LINK_WORDS + L_WHEEL_NEXT)]
-    previous = links[U(row * LINK_WORDS + L_WHEEL_PREVIOUS)]
-    if previous == UNSET:
-        wheel[U(2 * slot)] = following
-    else:
-        links[U(previous * LINK_WORDS + L_WHEEL_NEXT)] = following
-    if following == UNSET:
-        wheel[U(2 * slot + 1)] = previous
-    else:
-        links[U(following * LINK_WORDS + L_WHEEL_PREVIOUS)] = previous
+    remove(links, wheel, WHEEL, links[U(row * LINK_WORDS + WHEEL_SLOT)], row)

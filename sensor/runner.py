@@ -4,12 +4,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from flows.block import PacketBlock
 from sensor.alerts import Alert, alert_line
-from sensor.errors import InputError
+from sensor.errors import InputError, OutputError
 from sensor.pipeline import Pipeline
 from sensor.sinks.jsonl import JsonlSink
 from sensor.sinks.pcapng import PcapngWriter
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # A live packet may reach us this much later than its stamp says; until then silence is not certain.
 LIVE_LAG_NS = 1_000_000_000
 
+Result = TypeVar("Result")
+
 
 class Screen(Protocol):
     """Who is told how the run goes."""
@@ -33,20 +36,26 @@ class Screen(Protocol):
         """Tell how it ended."""
 
 
+class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
+    """The run is to end, and it waits for input that may never come."""
+
+
 @dataclass(slots=True)
 class Run:
     """One run and its state: what it read, what it lost, what went wrong.
 
-    stopping: set by a signal handler; the run ends with the block at hand and reports what it has.
-    problems: one line for each input that could not be read to its end.
+    stopping: the run ends with the block at hand and reports what it has.
+    lost_output: an output took no more; the run ends, and the other outputs still get all there is.
+    problems: one line for each input that could not be read to its end and each output that failed.
     """
 
     pipeline: Pipeline
-    sinks: Sequence[JsonlSink]
+    sinks: list[JsonlSink]
     screen: Screen
     clock: Callable[[], float] = time.monotonic
     wall_clock_ns: Callable[[], int] = time.time_ns
     stopping: bool = False
+    lost_output: bool = False
     problems: list[str] = field(default_factory=list)
     _started_s: float = 0.0
     _bytes_read: int = 0
@@ -55,6 +64,13 @@ class Run:
     _alerts: int = 0
     _attacks: int = 0
     _open_uncertain: set[str] = field(default_factory=set)
+    _waiting: bool = False
+
+    def stop(self) -> None:
+        """End the run. For a signal handler: raises Stopped where the run waits for input, which `read` expects."""
+        self.stopping = True
+        if self._waiting:
+            raise Stopped
 
     def read(self, captures: Sequence[str]) -> None:
         """Read captures in the order of their first packets; what cannot be read is a problem and the rest goes on.
@@ -67,15 +83,17 @@ class Run:
             if self.stopping:
                 break
             try:
-                source = open_capture(name)
+                source = self._wait_for(partial(open_capture, name))
             except InputError as error:
                 self.problems.append(str(error))
                 continue
+            except Stopped:
+                break
             opened = True
             self._read_one(source)
         if not opened and not self.stopping:
             raise InputError("; ".join(self.problems))
-        if self.stopping:
+        if self.stopping and not self.lost_output:
             self.problems.append("stopped by the user before the end of the input")
         self._end()
 
@@ -83,14 +101,18 @@ class Run:
         """Follow an interface until the run is stopped or the interface goes. writer: keeps the packets."""
         self._begin(None)
         interface = writer.add_interface(ring.name, ring.linktype) if writer else 0
+        # Taken before the ring is looked at: if that is empty, all that was stamped by now has come, even if we are
+        # held up in between.
+        asked_ns = self.wall_clock_ns()
         try:
             for block in ring:
-                if writer and len(block):
-                    writer.write(block, interface)
+                if writer and not self.lost_output:
+                    self._write(partial(writer.write, block, interface))
                 if self.stopping:
                     ring.stop()
                 self._dropped = ring.statistics().dropped
-                self._publish(self._live_alerts(block))
+                self._publish(self._live_alerts(block, asked_ns))
+                asked_ns = self.wall_clock_ns()
         finally:
             ring.close()
         if ring.problem:
@@ -122,21 +144,32 @@ class Run:
 
     def _read_one(self, source: CaptureFile) -> None:
         before = self._bytes_read
+        blocks = iter(source)
         try:
-            for block in source:
+            while (block := self._wait_for(lambda: next(blocks, None))) is not None:
                 self._bytes_read = before + source.bytes_read
                 self._publish(self.pipeline.feed(block))
                 if self.stopping:
                     break
+        except Stopped:
+            pass
         finally:
             source.close()
         if source.problem and not self.stopping:
             self.problems.append(f"{source.name}: {source.problem}")
 
-    def _live_alerts(self, block: PacketBlock) -> list[Alert]:
+    def _wait_for(self, read: Callable[[], Result]) -> Result:
+        """What a call returns that may wait for input. Raises Stopped as soon as the run is to end."""
+        self._waiting = True
+        try:
+            return read()
+        finally:
+            self._waiting = False
+
+    def _live_alerts(self, block: PacketBlock, asked_ns: int) -> list[Alert]:
         if len(block):
             return self.pipeline.feed(block, self._dropped)
-        return self.pipeline.advance(self.wall_clock_ns() - LIVE_LAG_NS, self._dropped)
+        return self.pipeline.advance(asked_ns - LIVE_LAG_NS, self._dropped)
 
     def _publish(self, alerts: list[Alert]) -> None:
         for alert in alerts:
@@ -150,9 +183,18 @@ class Run:
                 self._open_uncertain.discard(alert.id)
         if alerts:
             lines = [alert_line(alert) for alert in alerts]
-            for sink in self.sinks:
-                sink.write(lines)
+            self.sinks = [sink for sink in self.sinks if self._write(partial(sink.write, lines))]
         self.screen.update(self.progress(), alerts)
+
+    def _write(self, write: Callable[[], None]) -> bool:
+        """Whether an output took what it was given; the run ends with the first that does not."""
+        try:
+            write()
+        except OutputError as error:
+            self.problems.append(str(error))
+            self.lost_output = self.stopping = True
+            return False
+        return True
 
     def _end(self) -> None:
         self._publish(self.pipeline.finish(self._dropped))
@@ -174,7 +216,7 @@ def in_time_order(captures: Sequence[str]) -> list[str]:
     """
     if len(captures) < 2:
         return list(captures)
-    return sorted(captures, key=_first_packet_ns)
+    return sorted(captures, key=lambda name: (_first_packet_ns(name), name))
 
 
 def _first_packet_ns(name: str) -> float:

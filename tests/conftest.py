@@ -1,11 +1,16 @@
-"""Where tests find the public data, which the repository never carries."""
+"""Where tests find the public data, which the repository never carries, and what all tests run with."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from sensor.kernel_cache import use_kernel_cache
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# One cache for these kernels and for those of the commands that tests start, and none that is out of date.
+use_kernel_cache()
 
 
 @pytest.fixture(scope="session")

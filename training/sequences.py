@@ -38,6 +38,10 @@ class Reports:
     def __len__(self) -> int:
         return len(self.row)
 
+    def first(self) -> "Reports":
+        """The first report of each flow."""
+        return Reports(self.row[self.advances], self.known_ns[self.advances], self.advances[self.advances])
+
 
 def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Reports:
     """All reports of each flow that has packets the report before had not.
@@ -76,28 +80,27 @@ def rehomed(n: int, hosts: int, rng: np.random.Generator) -> Int64s:
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Reports grouped by host, each host's in the order of time, host after host.
+    """Reports that advance, grouped by host, each host's in the order of time, host after host.
 
     row: (m,) int64, the flow's row in its table. first: (m,) bool, starts a host's sequence. gap_s: (m,) float64,
-    seconds from the latest start of the host's earlier flows, at least 0; 0 on a first. advances: (m,) bool, moves the
-    host's state on.
+    seconds from the latest start of the host's earlier flows, at least 0; 0 on a first.
     """
 
     row: Int64s
     first: Mask
     gap_s: NDArray[np.float64]
-    advances: Mask
 
     def __len__(self) -> int:
         return len(self.row)
 
     def take(self, index: Int64s) -> "Sequences":
         """The chosen steps, in the order given."""
-        return Sequences(self.row[index], self.first[index], self.gap_s[index], self.advances[index])
+        return Sequences(self.row[index], self.first[index], self.gap_s[index])
 
 
 def sequences(host: Int64s, start_ns: Int64s, told: Reports) -> Sequences:
-    """Group reports by host. host: (n, 2), start_ns: (n,) nanoseconds, of each flow."""
+    """Group first reports by host. host: (n, 2), start_ns: (n,) nanoseconds, of each flow."""
+    told = told.first()
     owner = host[told.row]
     order = np.lexsort((np.arange(len(told)), owner[:, 1], owner[:, 0]))
     row, owner = told.row[order], owner[order]
@@ -106,7 +109,7 @@ def sequences(host: Int64s, start_ns: Int64s, told: Reports) -> Sequences:
     gap = np.zeros(len(order))
     gap[1:] = np.maximum(start_ns[row][1:] - _latest(start_ns[row], first)[:-1], 0) / 1e9
     gap[first] = 0.0
-    return Sequences(row, first, gap, told.advances[order])
+    return Sequences(row, first, gap)
 
 
 def _latest(start_ns: Int64s, first: Mask) -> Int64s:
@@ -125,7 +128,6 @@ def joined(parts: list[Sequences]) -> Sequences:
         np.concatenate([part.row for part in parts]),
         np.concatenate([part.first for part in parts]),
         np.concatenate([part.gap_s for part in parts]),
-        np.concatenate([part.advances for part in parts]),
     )
 
 
@@ -134,14 +136,12 @@ class Chunk:
     """One truncated back-propagation step: lanes side by side, each going on where the chunk before left it.
 
     row: (lanes, steps) int64. reset: (lanes, steps) float32, 1 where the state starts anew before this step. gap_s:
-    (lanes, steps) float64, NaN where the gap is not known. advances: (lanes, steps) float32, 0 where the state stays as
-    it was. weight: (lanes, steps) float32, 0 on filling.
+    (lanes, steps) float64, NaN where the gap is not known. weight: (lanes, steps) float32, 0 on filling.
     """
 
     row: Int64s
     reset: Float32s
     gap_s: NDArray[np.float64]
-    advances: Float32s
     weight: Float32s
 
 
@@ -171,7 +171,6 @@ class Lanes:
         row = np.pad(stream.row, (0, filling)).reshape(self.lanes, length)
         first = np.pad(stream.first, (0, filling), constant_values=True).reshape(self.lanes, length)
         gap = np.pad(stream.gap_s, (0, filling)).reshape(self.lanes, length)
-        advances = np.pad(stream.advances, (0, filling)).reshape(self.lanes, length).astype(np.float32)
         weight = np.pad(np.ones(len(stream), dtype=np.float32), (0, filling)).reshape(self.lanes, length)
         first[:, 0] = True
         for at in range(0, length, self.steps):
@@ -185,7 +184,6 @@ class Lanes:
                 row=row[:, span],
                 reset=reset.astype(np.float32),
                 gap_s=np.where(reset | ~known, np.nan, gap_s),
-                advances=advances[:, span],
                 weight=weight[:, span],
             )
 

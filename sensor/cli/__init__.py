@@ -10,6 +10,7 @@ from sensor.cli.read import read
 from sensor.cli.train import train
 from sensor.cli.watch import watch
 from sensor.errors import BROKEN_PIPE, INTERNAL, INTERRUPTED, SensorError
+from sensor.escape import printable
 from sensor.version import VERSION
 
 EPILOG = "Exit codes: 0 ok, 2 usage, 3 config, 4 model, 5 capture, 6 input, 7 output, 130 interrupted, 141 broken pipe."
@@ -50,21 +51,24 @@ def main() -> None:
 
 def _run() -> int:
     try:
+        _stand_in_for_closed_streams()
         result: Any = app(standalone_mode=False)
     except SensorError as error:
         return _stop(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of stdout has gone; keep the interpreter from writing what is buffered.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except KeyboardInterrupt:
+        return _reader_gone()
+    except SystemExit as end:
+        # The command line's library has an answer of its own to a reader that has gone.
+        if isinstance(end.__context__, BrokenPipeError):
+            return _reader_gone()
+        raise
+    except (KeyboardInterrupt, typer.Abort):
         return _stop("interrupted", INTERRUPTED)
     except typer.Exit as end:
         return end.exit_code
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of the command line's library
-            error.show()
-            return int(error.exit_code)
+            return _usage(error)
         if os.environ.get("FLOWVIGIL_TRACEBACK"):
             raise
         return _stop(f"internal error: {type(error).__name__}: {error} (FLOWVIGIL_TRACEBACK=1 shows where)", INTERNAL)
@@ -72,6 +76,29 @@ def _run() -> int:
 
 
 def _stop(message: str, code: int) -> int:
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()), 1000)
     print(f"flowvigil: {line}", file=sys.stderr)  # noqa: T201
     return code
+
+
+def _usage(error: Any) -> int:
+    """One line, or the whole help where nothing was asked for."""
+    message = error.format_message()
+    if "\n" in message:
+        error.show()
+        return int(error.exit_code)
+    command = getattr(error.ctx, "command_path", "flowvigil")
+    return _stop(f"{message.rstrip('.')} (see {command} --help)", int(error.exit_code))
+
+
+def _reader_gone() -> int:
+    """Keep the interpreter from writing what is buffered for nobody."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Send a closed stdout or stderr nowhere: else a file that is opened later gets its number and its text."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # until the process ends

@@ -7,6 +7,7 @@ import typer
 
 from sensor.cli.session import (
     BundleOption,
+    Color,
     ColorOption,
     ConfigOption,
     JsonOption,
@@ -16,11 +17,9 @@ from sensor.cli.session import (
     session,
     settings,
 )
-from sensor.errors import INPUT, INTERRUPTED, OK
+from sensor.errors import INPUT, INTERRUPTED, OK, OUTPUT
 
-CapturesArgument = Annotated[
-    list[str], typer.Argument(metavar="CAPTURE…", help="pcap or pcapng, also .gz; - is stdin.")
-]
+CapturesArgument = Annotated[list[str], typer.Argument(metavar="CAPTURE", help="pcap or pcapng, also .gz; - is stdin.")]
 
 
 def read(
@@ -31,7 +30,7 @@ def read(
     overrides: SetOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
-    color: ColorOption = "auto",
+    color: ColorOption = Color.AUTO,
 ) -> int:
     """Read captures and report what is anomalous in them.
 
@@ -46,9 +45,8 @@ def read(
     source = captures[0] if len(captures) == 1 else f"{len(captures)} captures"
     with session(loaded, "read", Path(source).name, json=json, quiet=quiet, color=color) as run:
         run.read(captures)
-    if quiet:
-        for problem in run.problems:
-            typer.echo(f"flowvigil: {problem}", err=True)
+    if run.lost_output:
+        return OUTPUT
     if run.stopping:
         return INTERRUPTED
     return INPUT if run.problems else OK

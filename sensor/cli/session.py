@@ -7,13 +7,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sensor.errors import INTERRUPTED, ConfigError, ModelError
+from sensor.errors import INTERRUPTED, ModelError
 from sensor.kernel_cache import use_kernel_cache
 from sensor.version import VERSION
 
@@ -38,7 +39,17 @@ BundleOption = Annotated[
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Append alerts as JSONL.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSONL on stdout also in a terminal.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No summary; errors only.")]
-ColorOption = Annotated[str, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
+
+
+class Color(StrEnum):
+    """When to use colours: as the terminal and NO_COLOR say, or regardless of them."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+ColorOption = Annotated[Color, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
 
 
 def settings(path: Path | None, overrides: list[str] | None, output: Path | None, bundle: str | None) -> "Config":
@@ -76,19 +87,15 @@ def bundle_path(bundle: Path | None) -> Path:
     return shipped if str(bundle) == bundle.name and not bundle.exists() and shipped.exists() else bundle
 
 
-def console_for(color: str, *, stderr: bool) -> "Console":
-    """Terminal to draw on. Raises ConfigError for a colour mode that does not exist."""
+def console_for(color: Color, *, stderr: bool) -> "Console":
+    """Terminal to draw on."""
     from rich.console import Console
 
-    modes: dict[str, tuple[bool | None, bool | None]] = {
-        "auto": (None, None),
-        "always": (True, False),
-        "never": (None, True),
-    }
-    if color not in modes:
-        raise ConfigError(f'--color is "{color}", expected auto, always or never')
-    force, without = modes[color]
-    return Console(stderr=stderr, force_terminal=force, no_color=without)
+    if color is Color.NEVER:
+        return Console(stderr=stderr, color_system=None)  # no bold or dim either
+    if color is Color.ALWAYS:
+        return Console(stderr=stderr, force_terminal=True, no_color=False)
+    return Console(stderr=stderr)
 
 
 def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
@@ -125,7 +132,7 @@ def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
 
 @contextmanager
 def session(
-    config: "Config", mode: Literal["read", "watch"], source: str, *, json: bool, quiet: bool, color: str
+    config: "Config", mode: Literal["read", "watch"], source: str, *, json: bool, quiet: bool, color: Color
 ) -> Iterator["Run"]:
     """Put a run together and take it apart: JSONL on stdout when it is no terminal (or on request), else a view."""
     compiled = use_kernel_cache()
@@ -139,7 +146,8 @@ def session(
     if not compiled:  # so that the run's own times are the sensor's, not the compiler's
         from sensor.warmup import warm_up
 
-        warm_up(build_pipeline(config, hybrid))
+        with _ended_by_interrupt():
+            warm_up(build_pipeline(config, hybrid))
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
     with ExitStack() as stack:
         sinks: list[JsonlSink] = []
@@ -154,17 +162,27 @@ def session(
 
 
 def _screen(
-    stack: ExitStack, mode: Literal["read", "watch"], source: str, lines_on_stdout: bool, quiet: bool, color: str
+    stack: ExitStack, mode: Literal["read", "watch"], source: str, lines_on_stdout: bool, quiet: bool, color: Color
 ) -> "Screen":
     from sensor.terminal.summary import Silent, SummaryLine
 
     if quiet:
-        return Silent()
+        return Silent(sys.stderr)
     if lines_on_stdout:
         return SummaryLine(sys.stderr, mode, source)
     from sensor.terminal.view import View
 
     return stack.enter_context(View(console_for(color, stderr=False), mode, source))
+
+
+@contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """SIGINT ends the process on the spot: the compiler's callbacks would print an exception and go on."""
+    before = signal.signal(signal.SIGINT, lambda _signal, _frame: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -174,7 +192,7 @@ def _stopped_by_signals(run: "Run") -> Iterator[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         if run.stopping:
             raise SystemExit(INTERRUPTED)
-        run.stopping = True
+        run.stop()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -8,13 +8,6 @@ import typer
 
 from sensor.errors import ConfigError, InputError, OutputError
 
-EPILOG = """Examples:
-
-flowvigil train configs/training/cic2017.yaml -o mine --data ~/datasets
-
-flowvigil read capture.pcap -m mine
-"""
-
 NEEDS = ("polars", "sklearn", "tensorflow")
 
 
@@ -27,6 +20,10 @@ def train(
     ] = Path("../shared/data"),
 ) -> None:
     """Fit a model from a recipe and a dataset, measure it, and write the bundle.
+
+    \b
+    flowvigil train configs/training/cic2017.yaml -o mine --data ~/datasets
+    flowvigil read capture.pcap -m mine
 
     Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
     """

@@ -8,6 +8,7 @@ import typer
 
 from sensor.cli.session import (
     BundleOption,
+    Color,
     ColorOption,
     ConfigOption,
     JsonOption,
@@ -18,7 +19,7 @@ from sensor.cli.session import (
     session,
     settings,
 )
-from sensor.errors import CAPTURE, OK, CaptureError
+from sensor.errors import CAPTURE, OK, OUTPUT, CaptureError
 
 InterfaceOption = Annotated[str, typer.Option("-i", "--interface", metavar="IFACE", help="Interface to watch.")]
 WriteOption = Annotated[
@@ -35,7 +36,7 @@ def watch(
     overrides: SetOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
-    color: ColorOption = "auto",
+    color: ColorOption = Color.AUTO,
 ) -> int:
     """Watch an interface and report what is anomalous, until Ctrl-C. Needs Linux and CAP_NET_RAW (sudo has it).
 
@@ -56,14 +57,13 @@ def watch(
         warm_up(build_pipeline(loaded, run.pipeline.hybrid))
         warm_ring_walker()
         warm_packet_builder()
-        writer = create_capture(write) if write else None
         ring = Ring(interface, loaded.capture.ring_block_bytes, loaded.capture.ring_blocks)
+        writer = create_capture(write) if write else None  # last: it empties a file that is there
         try:
             run.watch(ring, writer)
         finally:
             if writer:
                 writer.close()
-    if quiet:
-        for problem in run.problems:
-            typer.echo(f"flowvigil: {problem}", err=True)
+    if run.lost_output:
+        return OUTPUT
     return CAPTURE if run.problems else OK

@@ -1,4 +1,4 @@
-"""Screens for runs whose stdout carries JSON lines: one closing line on stderr, or nothing."""
+"""Screens for runs whose stdout carries JSON lines: one closing line on stderr, or only what went wrong."""
 
 from collections.abc import Sequence
 from typing import TextIO
@@ -9,13 +9,18 @@ from sensor.stats import Progress
 
 
 class Silent:
-    """Tells nothing."""
+    """Tells nothing but a problem."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """stream: where to."""
+        self._stream = stream
 
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
         """Nothing to show."""
 
-    def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Nothing to show."""
+    def finish(self, _progress: Progress, problem: str | None = None) -> None:
+        """Write a line for a problem."""
+        _tell(self._stream, problem)
 
 
 class SummaryLine:
@@ -38,6 +43,10 @@ class SummaryLine:
             f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, not decoded: {left_out}, "
             f"dropped: {progress.dropped:,}, {progress.elapsed_s:.1f} s\n"
         )
-        if problem:
-            self._stream.write(f"flowvigil: {printable(problem, 400)}\n")
-        self._stream.flush()
+        _tell(self._stream, problem)
+
+
+def _tell(stream: TextIO, problem: str | None) -> None:
+    if problem:
+        stream.write(f"flowvigil: {printable(problem, 400)}\n")
+    stream.flush()

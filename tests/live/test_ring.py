@@ -1,6 +1,5 @@
 """The ring on a real interface: two network namespaces joined by a veth pair, and loopback in one of them."""
 
-import ctypes
 import os
 import socket
 import struct
@@ -8,8 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
 
@@ -20,53 +18,13 @@ from sensor.sinks.pcapng import create_capture
 from sensor.sources.files import open_capture
 from sensor.sources.ring import Ring
 from tests.support.capture_bytes import Packet, packets_of
+from tests.support.namespaces import inside, ip
 
 pytestmark = pytest.mark.live
 
-CLONE_NEWNET = 0x40000000
 TUNSETIFF, TUNSETLINK, IFF_TUN, IFF_NO_PI, ARPHRD_PPP = 0x400454CA, 0x400454CD, 0x0001, 0x1000, 512
 MACS = bytes.fromhex("020000000002020000000001")
 SENT = 2000
-
-
-def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=10)
-
-
-@pytest.fixture
-def namespaces() -> Iterator[tuple[str, str]]:
-    """Names of two namespaces: fv0 in the first and fv1 in the second are the ends of a cable."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    left, right = (f"flowvigil-{side}-{os.getpid()}" for side in ("left", "right"))
-    try:
-        ip("netns", "add", left)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"ip netns does not work here: {error}")
-    try:
-        ip("netns", "add", right)
-        ip("-n", left, "link", "add", "fv0", "type", "veth", "peer", "name", "fv1", "netns", right)
-        for name, end in ((left, "fv0"), (right, "fv1")):
-            with inside(name):  # no neighbour discovery of the systems' own among the packets
-                Path(f"/proc/sys/net/ipv6/conf/{end}/disable_ipv6").write_text("1")
-            ip("-n", name, "link", "set", "lo", "up")
-            ip("-n", name, "link", "set", end, "up")
-        yield left, right
-    finally:
-        for name in (left, right):
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True, timeout=10)
-
-
-@contextmanager
-def inside(namespace: str) -> Iterator[None]:
-    """Move this thread into a network namespace for a while; its sockets stay there."""
-    setns = ctypes.CDLL(None, use_errno=True).setns
-    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{namespace}") as away:
-        assert setns(away.fileno(), CLONE_NEWNET) == 0
-        try:
-            yield
-        finally:
-            assert setns(home.fileno(), CLONE_NEWNET) == 0
 
 
 def frame_of(number: int, size: int = 60) -> bytes:
@@ -242,7 +200,7 @@ def test_hardware_of_another_type_is_refused_by_number(namespaces: tuple[str, st
 
 def test_capture_without_permission_says_what_would_give_it() -> None:
     unprivileged = ["setpriv", "--bounding-set", "-net_raw"] if os.geteuid() == 0 else []
-    program = "from sensor.sources.ring import Ring\ntry: Ring('lo')\nexcept Exception as error: print(repr(error))"
+    program = "from sensor.sources.ring import Ring\ntry: Ring('lo', 1 << 20, 4)\nexcept Exception as error: print(repr(error))"
     try:
         run = subprocess.run(
             [*unprivileged, sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True

@@ -46,8 +46,8 @@ def test_another_file_than_the_recipes_is_refused(tmp_path: Path, recipe: Path, 
     pytest.importorskip("polars")
     text = recipe.read_text(encoding="utf-8")
     digest = text.partition("sha256: ")[2][:64]
-    recipe.write_text(text.replace(digest, "0" * 64), encoding="utf-8")
-    with pytest.raises(DatasetError, match=f"sha256 is {digest}, the recipe expects 0000"):
+    recipe.write_text(text.replace(digest, "f" * 64), encoding="utf-8")
+    with pytest.raises(DatasetError, match=f"sha256 is {digest}, the recipe expects ffff"):
         train(recipe, shared_data, tmp_path / "bundle", lambda _: None)
     assert not (tmp_path / "bundle").exists()
 

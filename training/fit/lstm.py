@@ -175,7 +175,7 @@ class _Network:
         units = self._settings.units
         kept = rng.random((*chunk.row.shape, units)) >= self._settings.dropout
         mask = (kept / (1.0 - self._settings.dropout)).astype(np.float32)
-        arrays = [self._tf.constant(value) for value in (inputs, chunk.reset, chunk.advances, target, weight, mask)]
+        arrays = [self._tf.constant(value) for value in (inputs, chunk.reset, target, weight, mask)]
         loss = float(self._step(*arrays))
         self._chunks += 1
         decay = min(self._settings.average, self._chunks / (self._chunks + 10.0))
@@ -188,23 +188,20 @@ class _Network:
     def averaged(self) -> LstmWeights:
         return LstmWeights(*(mean.astype(np.float32) for mean in self._means))
 
-    def _gradient_step(self, inputs: Any, reset: Any, advances: Any, target: Any, weight: Any, mask: Any) -> Any:
+    def _gradient_step(self, inputs: Any, reset: Any, target: Any, weight: Any, mask: Any) -> Any:
         tf = self._tf
         kernel, recurrent, bias, head, head_bias = (variable.value for variable in self._variables)
         with tf.GradientTape() as tape:
             hidden, cell = (state.read_value() for state in self._state)
             projected = tf.unstack(tf.tensordot(inputs, kernel, 1) + bias, axis=1)
             keeps = tf.unstack(1.0 - reset[:, :, tf.newaxis], axis=1)
-            moves = tf.unstack(advances[:, :, tf.newaxis], axis=1)
             outputs = []
-            for step, keep, move in zip(projected, keeps, moves, strict=True):
-                hidden, cell = hidden * keep, cell * keep
-                gates = step + tf.matmul(hidden, recurrent)
+            for step, keep in zip(projected, keeps, strict=True):
+                gates = step + tf.matmul(hidden * keep, recurrent)
                 enter, forget, candidate, leave = tf.split(gates, 4, axis=1)
-                next_cell = tf.sigmoid(forget) * cell + tf.sigmoid(enter) * tf.tanh(candidate)
-                output = tf.sigmoid(leave) * tf.tanh(next_cell)
-                outputs.append(output)
-                hidden, cell = hidden + move * (output - hidden), cell + move * (next_cell - cell)
+                cell = tf.sigmoid(forget) * cell * keep + tf.sigmoid(enter) * tf.tanh(candidate)
+                hidden = tf.sigmoid(leave) * tf.tanh(cell)
+                outputs.append(hidden)
             logits = tf.tensordot(tf.stack(outputs, axis=1) * mask, head, 1) + head_bias
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
             loss = tf.reduce_sum(losses * weight) / tf.maximum(tf.reduce_sum(weight), 1.0)
