@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check bench train dist clean
+.PHONY: help demo test check bench train picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,11 +27,14 @@ check: $(VENV)/installed-check ## Lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/installed-test ## Measure speed and size against peers in one run (a few minutes)
-	$(BIN)/python -m tests.bench
+bench: $(VENV)/installed-bench ## Measure speed and size against peers in one run (a few minutes)
+	$(BIN)/python -m tests.bench --plot docs/bench.svg
 
 train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
+
+picture: $(VENV)/installed-sensor ## Draw the README's picture anew
+	$(BIN)/python -m docs.picture
 
 dist: $(VENV)/installed-check ## Build the wheel
 	rm -rf build dist
@@ -54,6 +57,10 @@ $(VENV)/installed-train: setup.cfg pyproject.toml | $(BIN)/python
 $(VENV)/installed-test: setup.cfg pyproject.toml | $(BIN)/python
 	$(PIP) install -e '.[train,test]'
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
+
+$(VENV)/installed-bench: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[train,test,bench]'
+	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train $(VENV)/installed-test
 
 $(VENV)/installed-check: setup.cfg pyproject.toml | $(BIN)/python
 	$(PIP) install -e '.[train,test,check]'

@@ -1,4 +1,4 @@
-"""Makes docs/demo.svg, the README's picture: what `flowvigil read` shows of the demo capture. `make picture`."""
+"""Makes docs/demo.svg, what `flowvigil read` shows of the demo capture: the README's picture. `make picture` runs it."""
 
 import io
 from pathlib import Path

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
+COMPLETE = "complete"  # a file that says so
 MONTH_S = 30 * 86400
 
 
@@ -29,7 +30,7 @@ def use_kernel_cache() -> bool:
     directory = base / f"kernels-{_digest()}"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        compiled = any(directory.iterdir())
+        compiled = (directory / COMPLETE).exists()
         if not _is_ours(directory):
             raise PermissionError(directory)
         directory.touch()
@@ -40,6 +41,13 @@ def use_kernel_cache() -> bool:
         print(f"flowvigil: no writable cache at {base}: kernels are compiled for this run only", file=sys.stderr)  # noqa: T201
     os.environ[VARIABLE] = str(directory)
     return compiled
+
+
+def kernels_are_compiled() -> None:
+    """Note that a run has compiled everything: an interrupted one leaves a cache that is not complete."""
+    directory = os.environ.get(VARIABLE)
+    if directory is not None:
+        Path(directory, COMPLETE).touch()
 
 
 def _is_ours(directory: Path) -> bool:

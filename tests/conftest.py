@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sensor.kernel_cache import use_kernel_cache
 
@@ -11,6 +12,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # One cache for these kernels and for those of the commands that tests start, and none that is out of date.
 use_kernel_cache()
+
+# The first example of a property may have to wait for the compiler.
+settings.register_profile("flowvigil", deadline=None)
+settings.load_profile("flowvigil")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from sensor.cli.session import (
     OutputOption,
     QuietOption,
     SetOption,
+    refuse_to_overwrite,
     session,
     settings,
 )
@@ -42,6 +43,7 @@ def read(
     Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
     """
     loaded = settings(config, overrides, output, model)
+    refuse_to_overwrite(loaded.output.file, captures)
     source = captures[0] if len(captures) == 1 else f"{len(captures)} captures"
     with session(loaded, "read", Path(source).name, json=json, quiet=quiet, color=color) as run:
         run.read(captures)

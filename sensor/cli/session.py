@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sensor.errors import INTERRUPTED, ModelError
-from sensor.kernel_cache import use_kernel_cache
+from sensor.errors import INTERRUPTED, ModelError, OutputError
+from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -62,6 +62,17 @@ def settings(path: Path | None, overrides: list[str] | None, output: Path | None
     if bundle is not None:
         flags.append(f"detection.bundle={bundle}")
     return load_config(path, os.environ, flags)
+
+
+def refuse_to_overwrite(output: Path | None, packets: list[str]) -> None:
+    """Raise OutputError where alerts would be appended to one of the files that hold packets."""
+    if output is None:
+        return
+    for name in packets:
+        packet_file = Path(name)
+        same = output.samefile(packet_file) if output.exists() and packet_file.exists() else False
+        if same or output.absolute() == packet_file.absolute():
+            raise OutputError(f"{output}: found a file of packets, expected another one for the alerts")
 
 
 def load_model(config: "Config") -> "Hybrid":
@@ -148,6 +159,7 @@ def session(
 
         with _ended_by_interrupt():
             warm_up(build_pipeline(config, hybrid))
+        kernels_are_compiled()
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
     with ExitStack() as stack:
         sinks: list[JsonlSink] = []

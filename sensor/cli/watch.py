@@ -16,6 +16,7 @@ from sensor.cli.session import (
     QuietOption,
     SetOption,
     build_pipeline,
+    refuse_to_overwrite,
     session,
     settings,
 )
@@ -48,6 +49,8 @@ def watch(
     if sys.platform != "linux":
         raise CaptureError(f"watch works on Linux only, this is {sys.platform}; read captures instead")
     loaded = settings(config, overrides, output, model)
+    if write is not None:
+        refuse_to_overwrite(loaded.output.file, [str(write)])
     with session(loaded, "watch", interface, json=json, quiet=quiet, color=color) as run:
         from sensor.sinks.pcapng import create_capture, warm_packet_builder
         from sensor.sources.ring import Ring, warm_ring_walker

@@ -80,11 +80,14 @@ def verdict(alert: Alert) -> str:
 
 
 def contrast_words(contrast: Contrast) -> str:
-    """Such as `fwd_psh_flags 412 (normal 2, 99 % up to 9)`."""
+    """Such as `fwd_psh_flags 412 (normal 2, 99 % up to 9)`; inside of that only what is normal."""
     value, median = quantity(contrast.value, contrast.unit), quantity(contrast.median, contrast.unit)
-    edge = contrast.p01 if contrast.value < contrast.median else contrast.p99
-    side = "99 % from" if contrast.value < contrast.median else "99 % up to"
-    return f"{printable(contrast.name, 40)} {value} (normal {median}, {side} {quantity(edge, contrast.unit)})"
+    normal = f"normal {median}"
+    if contrast.outside and contrast.value < contrast.median:
+        normal += f", 99 % from {quantity(contrast.p01, contrast.unit)}"
+    elif contrast.outside:
+        normal += f", 99 % up to {quantity(contrast.p99, contrast.unit)}"
+    return f"{printable(contrast.name, 40)} {value} ({normal})"
 
 
 def clock_time(time_ns: int) -> str:

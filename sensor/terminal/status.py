@@ -25,7 +25,7 @@ def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, gl
     """Four lines of at most WIDTH cells: none wraps, so the area keeps its height where a terminal gets narrower."""
     lines = [
         Text.assemble((f"{mode} ", "bold"), _advance(progress, mode, glyphs), "  ", source),
-        Text(f"{progress.packets:,} packets, {_short(packets_per_s)}/s {glyphs.dot} {progress.flows:,} flows"),
+        Text(f"{progress.packets:,} packets, {_short(packets_per_s).rstrip()}/s {glyphs.dot} {progress.flows:,} flows"),
         Text(_counts(progress), "bold" if progress.alerts else ""),
         Text(_losses(progress), "" if progress.dropped else "dim"),
     ]
@@ -49,7 +49,7 @@ def summary(
         if progress.alerts > len(ranked):
             lines.append(Text(f"  and {progress.alerts - len(ranked):,} more"))
     mean = progress.packets / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
-    took = f"in {progress.elapsed_s:.1f} s, {_short(mean)} packets/s"
+    took = f"in {progress.elapsed_s:.1f} s, {_short(mean).rstrip()} packets/s"
     volume = f"{progress.packets:,} packets, {_size(progress.bytes)}, {progress.flows:,} flows"
     lines.append(Text(f"{source}: {volume} {took}"))
     if progress.packets:

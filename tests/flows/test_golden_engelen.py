@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from tests.support.captures import read_whole_pcap
 
 from flows.batch import (
     DST_HIGH,
@@ -29,6 +28,7 @@ from flows.batch import (
 )
 from flows.columns import COLUMNS
 from flows.meter import Meter, concatenate
+from tests.support.captures import read_whole_pcap
 
 # Column -> when the fork's cell is wrong, given its row.
 FORK_IS_WRONG = {

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.packets import EPOCH_NS, Packet, block, metered, tcp, udp
 
 from flows.batch import (
     ACTIVE_TIMEOUT,
@@ -22,6 +21,7 @@ from flows.batch import (
 )
 from flows.columns import INDEX
 from flows.meter import Meter, concatenate
+from tests.support.packets import EPOCH_NS, Packet, block, metered, tcp, udp
 
 CLIENT, SERVER = "10.0.0.1:40000", "10.0.0.2:80"
 

@@ -200,7 +200,11 @@ def test_hardware_of_another_type_is_refused_by_number(namespaces: tuple[str, st
 
 def test_capture_without_permission_says_what_would_give_it() -> None:
     unprivileged = ["setpriv", "--bounding-set", "-net_raw"] if os.geteuid() == 0 else []
-    program = "from sensor.sources.ring import Ring\ntry: Ring('lo', 1 << 20, 4)\nexcept Exception as error: print(repr(error))"
+    program = (
+        "from sensor.sources.ring import Ring\n"
+        "try: Ring('lo', 1 << 20, 4)\n"
+        "except Exception as error: print(repr(error))"
+    )
     try:
         run = subprocess.run(
             [*unprivileged, sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True

@@ -477,3 +477,16 @@ def test_an_interrupt_while_kernels_are_compiled_ends_it_quietly(tmp_path: Path)
         stdout, errors = run.communicate(timeout=30)
     assert b"first run: compiling kernels" in first
     assert ended(run.returncode, stdout, errors) == Result(130, b"", [])
+
+
+def test_alerts_are_never_appended_to_a_capture(tmp_path: Path) -> None:
+    capture = tmp_path / "a.pcap.gz"
+    capture.write_bytes(DEMO.read_bytes())
+    link = tmp_path / "link"
+    link.symlink_to(capture)
+    for output in (capture, link):
+        result = flowvigil("read", capture, "-o", output)
+        assert result.code == 7
+        assert len(result.stderr) == 1
+        assert "expected another one" in result.stderr[0]
+        assert capture.read_bytes() == DEMO.read_bytes()

@@ -10,17 +10,17 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = """
-from sensor.kernel_cache import use_kernel_cache
+from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
 import os
 print(use_kernel_cache(), os.environ["NUMBA_CACHE_DIR"])
 """
 
 
-def chosen(**environment: str) -> tuple[str, Path, str]:
+def chosen(code: str = CODE, **environment: str) -> tuple[str, Path, str]:
     """What a fresh process chooses: (compiled before, directory, what it says on stderr)."""
     kept = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     done = subprocess.run(
-        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, cwd=REPOSITORY, env=kept | environment
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY, env=kept | environment
     )
     compiled, directory = done.stdout.split(maxsplit=1)
     return compiled, Path(directory.strip()), done.stderr
@@ -31,8 +31,14 @@ def test_the_cache_is_the_owners_alone_and_is_found_again(tmp_path: Path) -> Non
     assert (compiled, said) == ("False", "")
     assert directory.parent == tmp_path / "flowvigil"
     assert directory.stat().st_mode & 0o777 == 0o700
-    (directory / "a.nbi").touch()
+    chosen(CODE + "kernels_are_compiled()", XDG_CACHE_HOME=str(tmp_path))
     assert chosen(XDG_CACHE_HOME=str(tmp_path)) == ("True", directory, "")
+
+
+def test_a_cache_that_an_interrupted_run_has_left_counts_as_not_compiled(tmp_path: Path) -> None:
+    _, directory, _ = chosen(XDG_CACHE_HOME=str(tmp_path))
+    (directory / "a.nbi").touch()
+    assert chosen(XDG_CACHE_HOME=str(tmp_path))[0] == "False"
 
 
 def test_a_cache_that_others_may_write_is_not_used(tmp_path: Path) -> None:

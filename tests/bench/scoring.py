@@ -1,0 +1,58 @@
+"""The detectors of the shipped bundle beside the library that fits such a forest, on as many rows: a line each."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from sklearn.ensemble import IsolationForest
+
+from flows.columns import COLUMNS, feature_contract
+from models.bundle import load_bundle
+from models.detector import Steps
+from tests.bench.process import REPOSITORY
+
+REPEATS = 3
+
+
+def scoring() -> Iterator[tuple[str, str]]:
+    """The detectors of the shipped bundle, and the library that fits such a forest, on as many rows."""
+    random = np.random.default_rng(1)
+    rows = 20_000
+    hybrid = load_bundle(REPOSITORY / "models" / "pretrained" / "cic2017", feature_contract())
+    steps = Steps(
+        values=random.lognormal(3, 2, (rows, len(COLUMNS))),
+        host=random.integers(0, 500, (rows, 2)),
+        time_ns=np.sort(random.integers(0, 10**12, rows)),
+        advances=np.ones(rows, dtype=np.bool_),
+    )
+    for member in (*hybrid.known, *hybrid.novel):
+        ours = rows / cpu_of(lambda: member.detector.score(steps))  # noqa: B023  called at once
+        yield f"{member.detector.name}, {rows:,} flows", f"{ours / 1e3:.0f} k flows per CPU-second"
+    trees = len(hybrid.novel[0].detector.forest.roots)
+    peer = IsolationForest(n_estimators=trees, max_samples=256, random_state=1).fit(steps.values[:2000])
+    parts = np.array_split(steps.values, rows // 64)  # as flows come: a few at a time
+
+    def score_parts() -> None:
+        for part in parts:
+            peer.score_samples(part)
+
+    theirs = rows / cpu_of(score_parts)
+    name = f"scikit-learn, an isolation forest of {trees} trees, 64 at a time"
+    yield name, f"{theirs / 1e3:.0f} k; ours is {ours / theirs:.0f} times"
+
+
+def cpu_of(work: Callable[[], object]) -> float:
+    """CPU seconds of the fastest of a few runs, after one to warm up."""
+    work()
+    return min(_timed(work) for _ in range(REPEATS))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+if __name__ == "__main__":
+    for line, figure in scoring():
+        print(f"{line:<62} {figure}")
