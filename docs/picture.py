@@ -1,4 +1,4 @@
-"""Makes docs/demo.svg, what `flowvigil read` shows of the demo capture: the README's picture. `make picture` runs it."""
+"""Makes docs/demo.svg, the picture in the README: `flowvigil read` on the demo capture. `make picture` runs it."""
 
 import io
 from pathlib import Path
