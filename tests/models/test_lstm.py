@@ -51,7 +51,12 @@ def test_interleaved_hosts_equal_the_equations_on_each_hosts_sequence(units: int
 
 @pytest.mark.train
 def test_interleaved_hosts_equal_keras():
-    keras = pytest.importorskip("keras", reason="needs the train extra")
+    pytest.importorskip("tensorflow", reason="needs the train extra")
+    from training.fit.lstm import prepare_tensorflow
+
+    prepare_tensorflow(threads=2)  # as the recipes: it takes them once in a process
+    import keras
+
     steps, lstm = make_steps(600, 12, seed=3), make_lstm(units=64)
     layers = keras.layers
     model = keras.Sequential(
