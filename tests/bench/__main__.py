@@ -40,6 +40,9 @@ def main() -> None:
             return
         for line in sensor(python, whole, cut, chosen.packets):
             tell(*line)
+        print(run([python, "-m", "tests.bench.concurrency"]).stdout.decode(), end="", flush=True)
+        for kept, path in [("whole packets", whole), ("96 bytes a packet", cut)]:
+            tell(f"meter, marginal, {kept}", marginal(python, path, chosen.packets, scratch))
         rates = dict(meters(python, scratch, cut, chosen.packets))
         if chosen.plot:
             plot(rates, chosen.plot)
@@ -85,6 +88,15 @@ def meters(python: str, scratch: Path, capture: Path, packets: int) -> Iterator[
         figure = f"{theirs / 1e6:.3f} M packets per CPU-second, peak {usage.peak_mb:.0f} MB"
         tell(name, f"{figure}; ours is {rate / theirs:.1f} times")
         yield peer.name, theirs
+
+
+def marginal(python: str, capture: Path, packets: int, scratch: Path) -> str:
+    """Rate of a long capture beyond a short one, so without the start of the process."""
+    few = packets // 10
+    short = beginning(capture, scratch / "short.pcap", few)
+    spent = [best_of(REPEATS, [python, "-c", METER, str(path)]).cpu_s for path in (capture, short)]
+    cost = (spent[0] - spent[1]) / (packets - few)
+    return f"{1 / cost / 1e6:.1f} M packets per CPU-second ({cost * 1e9:.0f} ns), start {spent[1] - few * cost:.2f} s"
 
 
 METER = """
