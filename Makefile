@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check bench train picture dist clean
+.PHONY: help demo test check golden tshark fuzz flood bench train picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,18 @@ check: $(VENV)/installed-check ## Lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+golden: $(VENV)/installed-test ## Compare the meter with two Java programs' output and with its plain twin
+	$(BIN)/python -m pytest tests/flows/test_golden_engelen.py tests/flows/test_golden_v4.py tests/flows/test_twin.py
+
+tshark: $(VENV)/installed-test ## Compare packets, bytes and five-tuples with tshark's on many small captures
+	$(BIN)/python -m pytest tests/sensor/test_variety_tshark.py
+
+fuzz: $(VENV)/installed-test ## Ten million hostile frames with bounds checks (about eight minutes)
+	$(BIN)/python -m tests.fuzz --frames 10000000 --seed 1 --controls
+
+flood: $(VENV)/installed-test ## Ten million SYNs through a small table, memory and sessions watched
+	$(BIN)/python -m tests.bench.bounded
 
 bench: $(VENV)/installed-bench ## Measure speed and size against peers in one run (a few minutes)
 	$(BIN)/python -m tests.bench --plot docs/bench.svg

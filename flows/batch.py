@@ -47,7 +47,8 @@ END_REASONS: tuple[str, ...] = (
 class FlowBatch:
     """Flow records in the order the meter reported them.
 
-    identity: (n, IDENTITY_WIDTH) int64. values: (n, len(COLUMNS)) float64, finite.
+    identity: (n, IDENTITY_WIDTH) int64. values: (n, len(COLUMNS)) float64, finite; flows.compat alone gives
+    infinite or no numbers, in flow_bytes_per_s and flow_packets_per_s of flows without duration.
     A snapshot is cumulative: its packets are counted again in the later reports of the same flow.
     """
 

@@ -15,6 +15,7 @@ from flows.layout import (
     P_B_HIGH,
     P_B_LOW,
     P_FLAGS,
+    P_FRAGMENT,
     P_HEADER,
     P_ICMP,
     P_PAYLOAD,
@@ -23,7 +24,8 @@ from flows.layout import (
     P_VLAN,
     P_WINDOW,
 )
-from flows.linktypes import be16, be32, ip_offset
+from flows.linktypes import be16, be32, be64, ip_offset
+from flows.tunnels import inside
 
 # Why a frame is not metered; index 0 is "decoded".
 REASONS: tuple[str, ...] = (
@@ -33,20 +35,35 @@ REASONS: tuple[str, ...] = (
     "unknown link type",
     "malformed IP header",
     "malformed layer-4 header",
-    "later fragment",
+    "later fragment without its first",
     "too many IPv6 extension headers",
+    "encrypted 802.11 frame",
+    "tunnels nested too deep",
+    "not IPv4",  # where flows.compat reads IPv4 only
 )
-DECODED, NOT_IP, TRUNCATED, UNKNOWN_LINKTYPE, BAD_IP, BAD_LAYER4, LATER_FRAGMENT, EXTENSIONS = range(8)
+(
+    DECODED,
+    NOT_IP,
+    TRUNCATED,
+    UNKNOWN_LINKTYPE,
+    BAD_IP,
+    BAD_LAYER4,
+    LOST_FRAGMENT,
+    EXTENSIONS,
+    ENCRYPTED,
+    NESTED,
+    NOT_IPV4,
+) = range(11)
+
+# Decoded, but a fragment: flows.fragments completes it. A first one has its ports, a later one only its length.
+FIRST_FRAGMENT, LATER_FRAGMENT = -1, -2
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION, MOBILITY, HIP, SHIM6 = 0, 43, 44, 51, 60, 135, 139, 140
 MAX_EXTENSIONS = 8
-
-
-@inner
-def be64(buffer: Bytes, at: Word) -> Word:
-    """64-bit number in network order, as two's complement."""
-    return int64((be32(buffer, at) << 32) | be32(buffer, at + 4))
+MAX_TUNNELS = 4
+MAX_LENGTH = 1 << 19  # bytes of a packet whose IP header states none: Linux builds no larger ones
+MORE_FRAGMENTS, FRAGMENT_OFFSET = 0x2000, 0x1FFF  # of IPv4's half-word
 
 
 @inner
@@ -89,6 +106,8 @@ def layer4(
     elif protocol in (ICMP, ICMPV6):
         if at + 2 > end:
             return TRUNCATED, 0, 0
+        if length < 2:
+            return BAD_LAYER4, 0, 0
         fields[U(f + P_ICMP)] = be16(buffer, at)
         return DECODED, 0, 0
     else:
@@ -99,71 +118,125 @@ def layer4(
 
 
 @inner
-def skip_extensions(buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word) -> tuple[Word, Word, Word, Word]:
-    """Walk IPv6 extension headers: (reason, offset of layer 4, its length, its protocol)."""
+def skip_extensions(
+    buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word
+) -> tuple[Word, Word, Word, Word, Word]:
+    """Walk IPv6 extension headers: (reason, offset of layer 4, its length, its protocol, identification).
+
+    identification: of a fragment, -1 when the packet is whole. A later fragment ends the walk.
+    """
+    identification = -1
     for _ in range(MAX_EXTENSIONS):
+        later = False
         if protocol == FRAGMENT:
             if at + 8 > end:
-                return TRUNCATED, at, length, protocol
-            if be16(buffer, at + 2) & 0xFFF8:
-                return LATER_FRAGMENT, at, length, protocol
+                return TRUNCATED, at, length, protocol, identification
+            if be16(buffer, at + 2) & 0xFFF9:  # RFC 6946: neither offset nor more to come is no fragment
+                identification = be32(buffer, at + 4)
+                later = be16(buffer, at + 2) & 0xFFF8 != 0
             size: Word = 8
         elif protocol in (HOP_BY_HOP, ROUTING, DESTINATION, MOBILITY, HIP, SHIM6):
             if at + 8 > end:
-                return TRUNCATED, at, length, protocol
+                return TRUNCATED, at, length, protocol, identification
             size = (int64(buffer[U(at + 1)]) + 1) << 3
         elif protocol == AUTHENTICATION:
             if at + 8 > end:
-                return TRUNCATED, at, length, protocol
+                return TRUNCATED, at, length, protocol, identification
             size = (int64(buffer[U(at + 1)]) + 2) << 2
         else:
-            return DECODED, at, length, protocol
+            return DECODED, at, length, protocol, identification
+        protocol = int64(buffer[U(at)])
+        at += size
+        length -= size
+        if length < 0:
+            return BAD_IP, at, length, protocol, identification
+        if later:
+            return LATER_FRAGMENT, at, length, protocol, identification
+    return EXTENSIONS, at, length, protocol, identification
+
+
+@inner
+def skip_authentication(
+    buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word
+) -> tuple[Word, Word, Word, Word]:
+    """Walk IPsec authentication headers of IPv4 (RFC 4302): (reason, offset of layer 4, its length, its protocol)."""
+    for _ in range(MAX_EXTENSIONS):
+        if at + 8 > end:
+            return TRUNCATED, at, length, protocol
+        size = (int64(buffer[U(at + 1)]) + 2) << 2
         protocol = int64(buffer[U(at)])
         at += size
         length -= size
         if length < 0:
             return BAD_IP, at, length, protocol
+        if protocol != AUTHENTICATION:
+            return DECODED, at, length, protocol
     return EXTENSIONS, at, length, protocol
 
 
 @inner
-def decode(buffer: Bytes, start: Word, end: Word, linktype: Word, fields: Int64s, f: Word) -> Word:
-    """Decode the frame buffer[start:end] into fields[f : f + PACKET_FIELDS]; returns the reason, 0 when decoded."""
-    at, vlan = ip_offset(buffer, start, end, linktype)
-    if at < 0:
-        return -at
-    if at + 1 > end:
-        return TRUNCATED
-    version = int64(buffer[U(at)]) >> 4
-    source_high, source_low, target_high, target_low = int64(0), int64(0), int64(0), int64(0)
-    if version == 4:
-        if at + 20 > end:
-            return TRUNCATED
-        header = (int64(buffer[U(at)]) & 15) << 2
-        length = be16(buffer, at + 2) - header
-        if header < 20 or length < 0:
-            return BAD_IP
-        # RFC 791: the low 13 bits are the fragment offset
-        if be16(buffer, at + 6) & 0x1FFF:
-            return LATER_FRAGMENT
-        protocol = int64(buffer[U(at + 9)])
-        source_low, target_low = be32(buffer, at + 12), be32(buffer, at + 16)
-        at += header
-        # a cap shorter than the options fails in layer 4, which checks its own bytes
-    elif version == 6:
-        if at + 40 > end:
-            return TRUNCATED
-        length = be16(buffer, at + 4)
-        source_high, source_low = be64(buffer, at + 8), be64(buffer, at + 16)
-        target_high, target_low = be64(buffer, at + 24), be64(buffer, at + 32)
-        reason, at, length, protocol = skip_extensions(buffer, at + 40, end, length, int64(buffer[U(at + 6)]))
-        if reason != DECODED:
-            return reason
+def ipv4_header(buffer: Bytes, at: Word, end: Word, wire_end: Word) -> tuple[Word, Word, Word, Word, Word]:
+    """RFC 791: as skip_extensions returns."""
+    if at + 20 > end:
+        return TRUNCATED, at, 0, 0, -1
+    header = (int64(buffer[U(at)]) & 15) << 2
+    length = be16(buffer, at + 2)
+    if length == 0:  # on its way to a network card that cuts it into segments: only the frame knows its length
+        length = wire_end - at
+    length -= header
+    if header < 20 or length < 0 or length > MAX_LENGTH:
+        return BAD_IP, at, 0, 0, -1
+    protocol = int64(buffer[U(at + 9)])
+    fragment = be16(buffer, at + 6) & (MORE_FRAGMENTS | FRAGMENT_OFFSET)
+    # a cap shorter than the options fails in layer 4, which checks its own bytes
+    if fragment:
+        identification = be16(buffer, at + 4) | (protocol << 32)
+        if fragment & FRAGMENT_OFFSET:
+            return LATER_FRAGMENT, at + header, length, protocol, identification
     else:
-        return BAD_IP
-    reason, source_port, target_port = layer4(buffer, at, end, length, protocol, fields, f)
-    if reason != DECODED:
-        return reason
+        identification = -1
+    at += header
+    if protocol != AUTHENTICATION:
+        return DECODED, at, length, protocol, identification
+    reason, at, length, protocol = skip_authentication(buffer, at, end, length, protocol)
+    return reason, at, length, protocol, identification
+
+
+@inner
+def ipv6_header(buffer: Bytes, at: Word, end: Word, wire_end: Word) -> tuple[Word, Word, Word, Word, Word]:
+    """RFC 8200: as skip_extensions returns."""
+    if at + 40 > end:
+        return TRUNCATED, at, 0, 0, -1
+    length = be16(buffer, at + 4)
+    protocol = int64(buffer[U(at + 6)])
+    at += 40
+    if length == 0:  # as in IPv4, or a jumbogram, which fills its frame
+        length = wire_end - at
+        if length < 0 or length > MAX_LENGTH:
+            return BAD_IP, at, 0, 0, -1
+    if protocol in (TCP, UDP):  # spares most packets the call
+        return DECODED, at, length, protocol, -1
+    return skip_extensions(buffer, at, end, length, protocol)
+
+
+@inner
+def write_endpoints(
+    buffer: Bytes,
+    ip: Word,
+    version: Word,
+    protocol: Word,
+    source_port: Word,
+    target_port: Word,
+    fields: Int64s,
+    f: Word,
+) -> None:
+    """Key of a packet whose whole IP header begins at `ip`, the smaller endpoint first."""
+    if version == 4:
+        source_high, target_high = int64(0), int64(0)
+        source_low, target_low = be32(buffer, ip + 12), be32(buffer, ip + 16)
+    else:
+        source_high, source_low = be64(buffer, ip + 8), be64(buffer, ip + 16)
+        target_high, target_low = be64(buffer, ip + 24), be64(buffer, ip + 32)
     sent_by_a = comes_first(source_high, source_low, source_port, target_high, target_low, target_port)
     if not sent_by_a:
         source_high, target_high = target_high, source_high
@@ -174,6 +247,62 @@ def decode(buffer: Bytes, start: Word, end: Word, linktype: Word, fields: Int64s
     fields[U(f + P_B_HIGH)] = target_high
     fields[U(f + P_B_LOW)] = target_low
     fields[U(f + P_PORTS)] = (version << 40) | (protocol << 32) | (source_port << 16) | target_port
-    fields[U(f + P_VLAN)] = vlan
     fields[U(f + P_SENDER)] = 0 if sent_by_a else 1
-    return DECODED
+
+
+@inner
+def decode(  # noqa: PLR0912  early returns, one a reason
+    buffer: Bytes,
+    start: Word,
+    end: Word,
+    wire_end: Word,
+    linktype: Word,
+    decapsulate: Word,
+    fields: Int64s,
+    f: Word,
+) -> Word:
+    """Decode the frame buffer[start:end] into fields[f : f + PACKET_FIELDS].
+
+    wire_end: where the frame would end had it been captured whole. decapsulate: 1 to look into tunnels.
+    Returns the reason, 0 when decoded, or FIRST_FRAGMENT or LATER_FRAGMENT.
+    """
+    at, vlan = ip_offset(buffer, start, end, linktype)
+    tunnels = 0
+    while True:
+        if at < 0:
+            return -at
+        if at >= end:
+            return TRUNCATED
+        ip = at
+        version = int64(buffer[U(ip)]) >> 4
+        if version == 4:
+            reason, at, length, protocol, identification = ipv4_header(buffer, ip, end, wire_end)
+        elif version == 6:
+            reason, at, length, protocol, identification = ipv6_header(buffer, ip, end, wire_end)
+        else:
+            return BAD_IP
+        if reason > DECODED:
+            return reason
+        # a tunnel's fragment stays outside: the later ones could not follow it in
+        if not decapsulate or identification >= 0:
+            break
+        beneath, tags = inside(buffer, at, end, length, protocol)
+        if beneath == 0:
+            break
+        at = beneath
+        vlan = tags if tags else vlan
+        tunnels += 1
+        if tunnels > MAX_TUNNELS:
+            return NESTED
+    source_port, target_port = int64(0), int64(0)
+    fields[U(f + P_PAYLOAD)] = length
+    if reason == DECODED:
+        reason, source_port, target_port = layer4(buffer, at, end, length, protocol, fields, f)
+        if reason != DECODED:
+            return reason
+        if identification >= 0:
+            reason = FIRST_FRAGMENT
+    fields[U(f + P_FRAGMENT)] = identification
+    fields[U(f + P_VLAN)] = vlan
+    write_endpoints(buffer, ip, version, protocol, source_port, target_port, fields, f)
+    return reason

@@ -20,8 +20,9 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     P_ICMP,  # type << 8 | code, -1 for other protocols
     P_HASH,
     P_TIME_NS,
+    P_FRAGMENT,  # IPv4 protocol << 32 | identification, as it stands in the IP header; -1 when the packet is whole
     PACKET_FIELDS,
-) = range(15)
+) = range(16)
 
 # Words of a flow row, shared by both directions.
 (
@@ -103,6 +104,7 @@ FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED = 1, 2, 4, 8
     M_CLOSED_LINGER,
     M_FIRST_SNAPSHOT,
     M_SNAPSHOT_INTERVAL,
+    M_DECAPSULATE,  # 1: flows are those inside tunnels
     # flows in the table
     M_FLOWS,
     M_FREE,  # first row of the free list, -1 none
@@ -113,12 +115,13 @@ FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED = 1, 2, 4, 8
     M_NEXT_PACKET,
     M_DECODED,  # packets decoded in the current group
     M_UPDATED,  # of those, already in their rows
+    M_FRAGMENTS,  # first fragments remembered so far
     # records waiting in the output arrays
     M_RECORDS,
     # clock
     M_CLOCK_NS,  # -1 before the first packet
     M_CLOCK_OFFSET_NS,
-    M_CLOCK_CANDIDATE_NS,  # far-future time that one packet claimed, -1 none
+    M_CLOCK_CANDIDATE_NS,  # far-future stamp of one packet, -1 none
     M_CLOCK_LATE_RUN,
     # counters
     M_PACKETS,
@@ -127,9 +130,10 @@ FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED = 1, 2, 4, 8
     M_EVICTED,
     M_LATE,
     M_CLOCK_JUMPS,
+    M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,
-) = (*range(27), 40)
+) = (*range(30), 46)
 
 UNSET = -1
 HUGE = 1 << 62

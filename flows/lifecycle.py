@@ -35,7 +35,11 @@ from flows.layout import (
     P_ICMP,
     P_SENDER,
     P_TIME_NS,
+    R_A_HIGH,
+    R_A_LOW,
     R_ACTIVE_SINCE,
+    R_B_HIGH,
+    R_B_LOW,
     R_BACKWARD,
     R_CLOSED_AT,
     R_CONNECTION_START,
@@ -44,6 +48,7 @@ from flows.layout import (
     R_LAST,
     R_NEXT_SNAPSHOT,
     R_ORIGINATOR,
+    R_PORTS,
     R_REPORTED_PACKETS,
     R_START,
     R_START_NS,
@@ -115,6 +120,15 @@ def end_flow(
 
 
 @inner
+def is_one_endpoint(rows: Int64s, k: Word) -> Word:
+    """Whether both ends of the flow are the same address and port."""
+    ports = rows[U(k + R_PORTS)]
+    one_port = ((ports >> 16) & 0xFFFF) == (ports & 0xFFFF)
+    one_address = rows[U(k + R_A_HIGH)] == rows[U(k + R_B_HIGH)] and rows[U(k + R_A_LOW)] == rows[U(k + R_B_LOW)]
+    return one_port and one_address
+
+
+@inner
 def begin_flow(
     rows: Int64s, registers: Int64s, links: Links, wheel: Heads, queues: Heads, row: Word, fields: Int64s, f: Word
 ) -> None:
@@ -123,7 +137,8 @@ def begin_flow(
     time_ns = fields[U(f + P_TIME_NS)]
     time = time_ns // 1000
     flags = fields[U(f + P_FLAGS)]
-    answers = (flags & (SYN | ACK)) == (SYN | ACK)
+    # an endpoint that talks to itself (a "land" packet) is never its own responder
+    answers = (flags & (SYN | ACK)) == (SYN | ACK) and not is_one_endpoint(rows, k)
     sender = fields[U(f + P_SENDER)]
     rows[U(k + R_ORIGINATOR)] = 1 - sender if answers else sender
     rows[U(k + R_START)] = time

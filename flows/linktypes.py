@@ -1,18 +1,29 @@
 """Link-layer headers: where the IP header of a frame begins, and its VLAN tags.
 
-Numbers are LINKTYPE_ values of tcpdump.org. Refuses to guess: a link type that is not listed is counted.
+Numbers are LINKTYPE_ values of tcpdump.org. Refuses to guess: a link type that is not listed is counted. Wireless
+headers are in flows.wireless. Sources: IEEE 802.1Q, 802.1ad and 802.1ah; IEEE 802.2 with RFC 1042; RFC 1661 and
+1662 (PPP), RFC 2516 (PPPoE), RFC 3032 and 4385 (MPLS and pseudowires), RFC 2427 (Frame Relay), RFC 2684 (ATM).
 """
 
 from numpy import int64
 
 from flows.block import Bytes
 from flows.jit import U, Word, inner
+from flows.wireless import after_avs, after_prism, after_radiotap, after_wlan, pads_header
 
-NULL, ETHERNET, RAW_BSD, RAW_OPENBSD, RAW, LOOP, LINUX_SLL = 0, 1, 12, 14, 101, 108, 113
-IPV4_ONLY, IPV6_ONLY, LINUX_SLL2 = 228, 229, 276
+NULL, ETHERNET, TOKEN_RING, SLIP, PPP, FDDI, RAW_BSD, RAW_OPENBSD = 0, 1, 6, 8, 9, 10, 12, 14
+PPP_HDLC, PPP_ETHER, ATM_RFC1483, RAW, C_HDLC, IEEE802_11, ATM_CLIP, FRELAY = 50, 51, 100, 101, 104, 105, 106, 107
+LOOP, LINUX_SLL, IEEE802_11_PRISM, SUNATM, IEEE802_11_RADIO, ARCNET_LINUX = 108, 113, 119, 123, 127, 129
+PKTAP_USER, IEEE802_11_AVS, PPP_PPPD, JUNIPER_ETHER, PPI, IPNET = 149, 163, 166, 178, 192, 226
+IPV4_ONLY, IPV6_ONLY, NFLOG, IPOIB, PKTAP, LINUX_SLL2 = 228, 229, 239, 242, 258, 276
 
-ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
-MAX_VLAN_TAGS = 4
+ETHERTYPE_IPV4, ETHERTYPE_IPV6, VN_TAG = 0x0800, 0x86DD, 0x8926
+
+# Headers one after another; every VLAN tag and MPLS label is one.
+MAX_LAYERS = 16
+
+# What begins at an offset. The number beside it is the EtherType of what follows a TYPED one.
+FOUND, TYPED, FRAME, LLC, SNAP, PPP_FRAME, LABEL, PSEUDOWIRE, WLAN, PADDED_WLAN, NLPID = range(11)
 
 # Results below zero are reasons, as in flows.decode.
 NOT_IP, TRUNCATED, UNKNOWN_LINKTYPE = 1, 2, 3
@@ -31,29 +42,21 @@ def be32(buffer: Bytes, at: Word) -> Word:
 
 
 @inner
-def is_vlan(ethertype: Word) -> bool:
-    """802.1Q, 802.1ad and the two older Q-in-Q numbers."""
-    return ethertype in (0x8100, 0x88A8, 0x9100, 0x9200)
+def be64(buffer: Bytes, at: Word) -> Word:
+    """64-bit number in network order, as two's complement."""
+    return int64((be32(buffer, at) << 32) | be32(buffer, at + 4))
 
 
 @inner
-def after_ethertype(buffer: Bytes, at: Word, end: Word, ethertype: Word) -> tuple[Word, Word]:
-    """Skip VLAN tags that follow an EtherType whose payload is at `at`: (offset of IP or -reason, VLAN tags)."""
-    vlan = 0
-    tags = 0
-    while is_vlan(ethertype):
-        if at + 4 > end:
-            return -TRUNCATED, vlan
-        if tags == MAX_VLAN_TAGS:
-            return -NOT_IP, vlan
-        if tags < 2:
-            vlan = (vlan << 12) | (be16(buffer, at) & 0xFFF)
-        ethertype = be16(buffer, at + 2)
-        at += 4
-        tags += 1
-    if ethertype not in (ETHERTYPE_IPV4, ETHERTYPE_IPV6):
-        return -NOT_IP, vlan
-    return at, vlan
+def le16(buffer: Bytes, at: Word) -> Word:
+    """Unsigned 16-bit number, least byte first."""
+    return (int64(buffer[U(at + 1)]) << 8) | int64(buffer[U(at)])
+
+
+@inner
+def is_vlan(ethertype: Word) -> bool:
+    """802.1Q, 802.1ad and the two older Q-in-Q numbers."""
+    return ethertype in (0x8100, 0x88A8, 0x9100, 0x9200)
 
 
 @inner
@@ -66,27 +69,357 @@ def is_ip_family(buffer: Bytes, at: Word) -> bool:
 
 
 @inner
-def ip_offset(buffer: Bytes, start: Word, end: Word, linktype: Word) -> tuple[Word, Word]:
-    """Where the IP header begins: (offset, VLAN tags), or (-reason, 0).
+def after_ethertype(at: Word, ethertype: Word) -> tuple[Word, Word, Word]:
+    """What follows an EtherType other than IP's and VLAN's: (what, offset or -reason, its EtherType)."""
+    if ethertype in (0x8847, 0x8848):
+        return LABEL, at, 0
+    if ethertype == 0x8864:  # PPPoE session; discovery carries no IP
+        return PPP_FRAME, at + 6, 0
+    if ethertype == 0x880B:
+        return PPP_FRAME, at, 0
+    if ethertype == 0x6558:
+        return FRAME, at, 0
+    if ethertype == 0x88E7:  # 802.1ah: an I-tag before the customer's frame
+        return FRAME, at + 4, 0
+    if ethertype == 0x8903:  # Cisco FabricPath: a tag before the frame
+        return FRAME, at + 2, 0
+    if ethertype <= 1500:  # a length: IEEE 802.3
+        return LLC, at, 0
+    return FOUND, -NOT_IP, 0
 
-    buffer: (b,) uint8; the frame is buffer[start:end].
-    """
+
+@inner
+def after_llc(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """LLC with SNAP, or with the SAP that IPv4 has; only unnumbered information."""
+    if at + 3 > end:
+        return FOUND, -TRUNCATED, 0
+    if int64(buffer[U(at + 2)]) != 3:
+        return FOUND, -NOT_IP, 0
+    saps = be16(buffer, at)
+    if saps == 0xAAAA:
+        return SNAP, at + 3, 0
+    if saps == 0x0606:
+        return TYPED, at + 3, ETHERTYPE_IPV4
+    return FOUND, -NOT_IP, 0
+
+
+@inner
+def after_snap(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Organisation and type: EtherTypes (RFC 1042 and bridge tunnels) and bridged frames (RFC 2684)."""
+    if at + 5 > end:
+        return FOUND, -TRUNCATED, 0
+    organisation = be32(buffer, at) >> 8
+    kind = be16(buffer, at + 3)
+    if organisation in (0, 0xF8):
+        return TYPED, at + 5, kind
+    if organisation == 0x80C2 and kind in (1, 7):  # Ethernet with and without its check sequence
+        return FRAME, at + 5, 0
+    return FOUND, -NOT_IP, 0
+
+
+@inner
+def after_ppp(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """PPP, with address and control or without, the protocol in one byte or two."""
+    if at + 2 > end:
+        return FOUND, -TRUNCATED, 0
+    if be16(buffer, at) == 0xFF03:
+        at += 2
+    if at + 2 > end:
+        return FOUND, -TRUNCATED, 0
+    protocol = int64(buffer[U(at)])
+    at += 1
+    if not protocol & 1:
+        protocol = (protocol << 8) | int64(buffer[U(at)])
+        at += 1
+    if protocol == 0x21:
+        return TYPED, at, ETHERTYPE_IPV4
+    if protocol == 0x57:
+        return TYPED, at, ETHERTYPE_IPV6
+    if protocol in (0x281, 0x283):
+        return LABEL, at, 0
+    return FOUND, -NOT_IP, 0
+
+
+@inner
+def after_label(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """An MPLS label. Behind the last one nothing names the payload: its first bits tell (RFC 4928)."""
+    if at + 5 > end:
+        return FOUND, -TRUNCATED, 0
+    if not int64(buffer[U(at + 2)]) & 1:
+        return LABEL, at + 4, 0
+    version = int64(buffer[U(at + 4)]) >> 4
+    if version == 4:
+        return TYPED, at + 4, ETHERTYPE_IPV4
+    if version == 6:
+        return TYPED, at + 4, ETHERTYPE_IPV6
+    if version == 0:
+        return PSEUDOWIRE, at + 4, 0
+    return FOUND, -NOT_IP, 0
+
+
+@inner
+def after_pseudowire(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Ethernet behind a control word, or without one where the type then makes sense."""
+    if at + 14 <= end:
+        ethertype = be16(buffer, at + 12)
+        if ethertype in (ETHERTYPE_IPV4, ETHERTYPE_IPV6) or is_vlan(ethertype):
+            return FRAME, at, 0
+    return FRAME, at + 4, 0
+
+
+@inner
+def after_nlpid(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Network layer protocol id (RFC 2427), an optional pad byte before it."""
+    if at + 2 > end:
+        return FOUND, -TRUNCATED, 0
+    if buffer[U(at)] == 0:
+        at += 1
+    nlpid = int64(buffer[U(at)])
+    if nlpid == 0xCC:
+        return TYPED, at + 1, ETHERTYPE_IPV4
+    if nlpid == 0x8E:
+        return TYPED, at + 1, ETHERTYPE_IPV6
+    if nlpid == 0x80:
+        return SNAP, at + 1, 0
+    return FOUND, -NOT_IP, 0
+
+
+@inner
+def walk_layers(  # noqa: PLR0912  one branch a kind of header
+    buffer: Bytes, at: Word, end: Word, what: Word, number: Word
+) -> tuple[Word, Word]:
+    """From what begins at `at` to IP: (offset of its header or -reason, VLAN tags). Nothing is read from `end` on."""
+    vlan = 0
+    tags = 0
+    for _ in range(MAX_LAYERS):
+        if what == TYPED:
+            if number in (ETHERTYPE_IPV4, ETHERTYPE_IPV6):
+                return at, vlan
+            if is_vlan(number):
+                if at + 4 > end:
+                    return -TRUNCATED, vlan
+                if tags < 2:
+                    vlan = (vlan << 12) | (be16(buffer, at) & 0xFFF)
+                tags += 1
+                number = be16(buffer, at + 2)
+                at += 4
+            elif number == VN_TAG:
+                if at + 6 > end:
+                    return -TRUNCATED, vlan
+                number = be16(buffer, at + 4)
+                at += 6
+            else:
+                what, at, number = after_ethertype(at, number)
+        elif what == FRAME:
+            if at + 14 > end:
+                return -TRUNCATED, vlan
+            what, at, number = TYPED, at + 14, be16(buffer, at + 12)
+        elif what == LLC:
+            what, at, number = after_llc(buffer, at, end)
+        elif what == SNAP:
+            what, at, number = after_snap(buffer, at, end)
+        elif what == PPP_FRAME:
+            what, at, number = after_ppp(buffer, at, end)
+        elif what == LABEL:
+            what, at, number = after_label(buffer, at, end)
+        elif what == PSEUDOWIRE:
+            what, at, number = after_pseudowire(buffer, at, end)
+        elif what in (WLAN, PADDED_WLAN):
+            what, at, number = LLC, after_wlan(buffer, at, end, what == PADDED_WLAN), 0
+        elif what == NLPID:
+            what, at, number = after_nlpid(buffer, at, end)
+        if at < 0 or what == FOUND:
+            return at, vlan
+    return -NOT_IP, vlan
+
+
+@inner
+def after_cisco_hdlc(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Address, control, EtherType."""
+    if at + 4 > end:
+        return FOUND, -TRUNCATED, 0
+    return TYPED, at + 4, be16(buffer, at + 2)
+
+
+@inner
+def after_token_ring(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Two control bytes, two addresses, and a route when the source's first bit says so."""
+    if at + 15 > end:
+        return FOUND, -TRUNCATED, 0
+    route: Word = int64(buffer[U(at + 14)]) & 31 if int64(buffer[U(at + 8)]) & 0x80 else 0
+    return LLC, at + 14 + route, 0
+
+
+@inner
+def after_frame_relay(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Address of two to four bytes, the last one odd, then unnumbered information or, from Cisco, an EtherType."""
+    for _ in range(4):
+        if at + 3 > end:
+            return FOUND, -TRUNCATED, 0
+        at += 1
+        if int64(buffer[U(at - 1)]) & 1:
+            if buffer[U(at)] == 3:
+                return NLPID, at + 1, 0
+            return TYPED, at + 2, be16(buffer, at)
+    return FOUND, -NOT_IP, 0
+
+
+@inner
+def after_atm(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Classical IP over ATM: LLC, or IP as it is."""
+    if at + 3 > end:
+        return FOUND, -TRUNCATED, 0
+    if be16(buffer, at) == 0xAAAA:
+        return LLC, at, 0
+    return FOUND, at, 0
+
+
+@inner
+def after_arcnet(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Linux' ARCnet: two addresses, an offset and a type (RFC 1051, and RFC 1201 with its sequence number)."""
+    if at + 5 > end:
+        return FOUND, -TRUNCATED, 0
+    if buffer[U(at + 4)] == 240:
+        return FOUND, at + 5, 0
+    if buffer[U(at + 4)] == 212:
+        return FOUND, at + 8, 0
+    return FOUND, -NOT_IP, 0
+
+
+@inner
+def after_juniper(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Juniper's header before Ethernet: a magic number, flags, and extensions when the first flag says so."""
+    if at + 6 > end:
+        return FOUND, -TRUNCATED, 0
+    flags = int64(buffer[U(at + 3)])
+    if be32(buffer, at) >> 8 != 0x4D4743 or flags & 2:
+        return FOUND, -NOT_IP, 0
+    return FRAME, at + 6 + be16(buffer, at + 4) if flags & 0x80 else at + 4, 0
+
+
+@inner
+def after_nflog(buffer: Bytes, at: Word, end: Word) -> tuple[Word, Word, Word]:
+    """Attributes as Linux writes them, 4-byte aligned; 9 is the packet. The byte order is taken for little-endian."""
+    at += 4
+    for _ in range(2 * MAX_LAYERS):
+        if at + 4 > end:
+            return FOUND, -TRUNCATED, 0
+        size = le16(buffer, at)
+        if le16(buffer, at + 2) == 9:
+            return FOUND, at + 4, 0
+        if size < 4:
+            return FOUND, -NOT_IP, 0
+        at += (size + 3) & ~3
+    return FOUND, -NOT_IP, 0
+
+
+@inner
+def after_cooked(buffer: Bytes, at: Word, end: Word, protocol: Word) -> tuple[Word, Word, Word]:
+    """Linux' cooked capture: an EtherType, or 4 for LLC."""
+    if at > end:
+        return FOUND, -TRUNCATED, 0
+    if be16(buffer, protocol) == 4:
+        return LLC, at, 0
+    if be16(buffer, protocol) < 0x600:  # Linux' own numbers
+        return FOUND, -NOT_IP, 0
+    return TYPED, at, be16(buffer, protocol)
+
+
+@inner
+def inner_linktype(buffer: Bytes, start: Word, end: Word, linktype: Word) -> tuple[Word, Word]:
+    """Per-packet headers that name the link type behind them, PPI and PKTAP: (offset or -reason, link type)."""
+    if start + 12 > end:
+        return -TRUNCATED, linktype
+    if linktype == PPI:
+        return start + le16(buffer, start + 2), le16(buffer, start + 4)
+    return start + le16(buffer, start), le16(buffer, start + 8)
+
+
+@inner
+def after_link(  # noqa: PLR0912  one branch a link type
+    buffer: Bytes, start: Word, end: Word, linktype: Word
+) -> tuple[Word, Word, Word]:
+    """What a frame of a link type begins with: (what, offset or -reason, EtherType)."""
     if linktype == ETHERNET:
-        if start + 14 > end:
-            return -TRUNCATED, 0
-        return after_ethertype(buffer, start + 14, end, be16(buffer, start + 12))
+        return FRAME, start, 0
     if linktype in (RAW, RAW_BSD, RAW_OPENBSD, IPV4_ONLY, IPV6_ONLY):
-        return start, 0
+        return FOUND, start, 0
     if linktype == LINUX_SLL:
-        if start + 16 > end:
-            return -TRUNCATED, 0
-        return after_ethertype(buffer, start + 16, end, be16(buffer, start + 14))
+        return after_cooked(buffer, start + 16, end, start + 14)
     if linktype == LINUX_SLL2:
-        if start + 20 > end:
-            return -TRUNCATED, 0
-        return after_ethertype(buffer, start + 20, end, be16(buffer, start))
+        return after_cooked(buffer, start + 20, end, start)
     if linktype in (NULL, LOOP):
         if start + 4 > end:
-            return -TRUNCATED, 0
-        return (start + 4, 0) if is_ip_family(buffer, start) else (-NOT_IP, 0)
-    return -UNKNOWN_LINKTYPE, 0
+            return FOUND, -TRUNCATED, 0
+        return FOUND, start + 4 if is_ip_family(buffer, start) else -NOT_IP, 0
+    if linktype == IEEE802_11:
+        return WLAN, start, 0
+    if linktype == IEEE802_11_RADIO:
+        padded = pads_header(buffer, start, end)
+        return PADDED_WLAN if padded else WLAN, after_radiotap(buffer, start, end), 0
+    if linktype == IEEE802_11_PRISM:
+        return WLAN, after_prism(buffer, start, end), 0
+    if linktype == IEEE802_11_AVS:
+        return WLAN, after_avs(buffer, start, end), 0
+    if linktype in (PPP, PPP_HDLC):
+        # Cisco's framing shares these link types
+        if start < end and int64(buffer[U(start)]) in (0x0F, 0x8F):
+            return after_cisco_hdlc(buffer, start, end)
+        return PPP_FRAME, start, 0
+    if linktype == PPP_PPPD:  # direction and control byte
+        return PPP_FRAME, start + 2, 0
+    if linktype == PPP_ETHER:
+        return PPP_FRAME, start + 6, 0
+    if linktype == C_HDLC:
+        return after_cisco_hdlc(buffer, start, end)
+    if linktype == FRELAY:
+        return after_frame_relay(buffer, start, end)
+    if linktype == FDDI:
+        return LLC, start + 13, 0
+    if linktype == TOKEN_RING:
+        return after_token_ring(buffer, start, end)
+    if linktype in (ATM_RFC1483, ATM_CLIP):
+        return after_atm(buffer, start, end)
+    if linktype == SUNATM:  # flags with the traffic type, and the circuit
+        return after_atm(buffer, start + 4, end)
+    if linktype == SLIP:
+        return FOUND, start + 16, 0
+    if linktype == IPNET:
+        return FOUND, start + 24, 0
+    if linktype == IPOIB:
+        if start + 44 > end:
+            return FOUND, -TRUNCATED, 0
+        return TYPED, start + 44, be16(buffer, start + 40)
+    if linktype == ARCNET_LINUX:
+        return after_arcnet(buffer, start, end)
+    if linktype == JUNIPER_ETHER:
+        return after_juniper(buffer, start, end)
+    if linktype == NFLOG:
+        return after_nflog(buffer, start, end)
+    return FOUND, -UNKNOWN_LINKTYPE, 0
+
+
+@inner
+def behind_link(buffer: Bytes, start: Word, end: Word, linktype: Word) -> tuple[Word, Word]:
+    """Any link layer but plain Ethernet: (offset of the IP header or -reason, VLAN tags)."""
+    if linktype in (PPI, PKTAP, PKTAP_USER):
+        start, linktype = inner_linktype(buffer, start, end, linktype)
+        if start < 0:
+            return start, 0
+    what, at, number = after_link(buffer, start, end, linktype)
+    if at < 0 or what == FOUND:
+        return at, 0
+    return walk_layers(buffer, at, end, what, number)
+
+
+@inner
+def ip_offset(buffer: Bytes, start: Word, end: Word, linktype: Word) -> tuple[Word, Word]:
+    """Where the IP header begins: (offset, VLAN tags), or (-reason, VLAN tags). The offset may lie beyond `end`.
+
+    buffer: (b,) uint8; the frame is buffer[start:end]. VLAN tags: outer << 12 | inner, or the only one.
+    """
+    if linktype == ETHERNET and start + 14 <= end:
+        ethertype = be16(buffer, start + 12)
+        if ethertype in (ETHERTYPE_IPV4, ETHERTYPE_IPV6):
+            return start + 14, 0
+    return behind_link(buffer, start, end, linktype)

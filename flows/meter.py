@@ -13,7 +13,9 @@ from flows.batch import IDENTITY_WIDTH, FlowBatch, Identity, Values, empty_batch
 from flows.block import Bytes, Int64s, PacketBlock
 from flows.clock import clamp_time
 from flows.columns import COLUMNS
+from flows.compat import run_compat
 from flows.decode import DECODED, REASONS, decode
+from flows.fragments import follow_fragment, fragment_table
 from flows.jit import U, Word, entry, inner, prefetch
 from flows.layout import (
     M_ACTIVE_TIMEOUT,
@@ -24,6 +26,7 @@ from flows.layout import (
     M_CLOCK_NS,
     M_CLOCK_OFFSET_NS,
     M_CLOSED_LINGER,
+    M_DECAPSULATE,
     M_DECODED,
     M_DRAINING,
     M_EVICTED,
@@ -32,6 +35,7 @@ from flows.layout import (
     M_FREE,
     M_IDLE_TIMEOUT,
     M_LATE,
+    M_LEFT_OUT,
     M_MASK,
     M_METERED,
     M_NEXT_PACKET,
@@ -63,6 +67,7 @@ OUTPUT_RECORDS = 8192
 CACHE_LINE_WORDS = 8
 SECOND_NS = 1_000_000_000
 MAX_ACTIVE_TIMEOUT_NS = 3000 * SECOND_NS
+COMPATIBLE: tuple[str, ...] = ("cicflowmeter-v4",)
 
 
 @inner
@@ -76,17 +81,23 @@ def decode_group(
     fields: Int64s,
     keys: Int64s,
     slots: Int64s,
+    fragments: Int64s,
     registers: Int64s,
 ) -> None:
     """Decode up to GROUP packets and ask for the slots they hash to; counts those that cannot be decoded."""
     mask = registers[U(M_MASK)]
+    decapsulate = registers[U(M_DECAPSULATE)]
     i = registers[U(M_NEXT_PACKET)]
     decoded = 0
     while i < len(offset) and decoded < GROUP:
         f = decoded * PACKET_FIELDS
         start = offset[U(i)]
-        reason = decode(buffer, start, start + caplen[U(i)], linktype[U(i)], fields, f)
+        reason = decode(
+            buffer, start, start + caplen[U(i)], start + wirelen[U(i)], linktype[U(i)], decapsulate, fields, f
+        )
         fields[U(f + P_TIME_NS)] = clamp_time(registers, ts_ns[U(i)])
+        if reason < DECODED:
+            reason = follow_fragment(fragments, registers, fields, f, keys, reason)
         registers[U(M_PACKETS)] += 1
         registers[U(M_BYTES)] += wirelen[U(i)]
         i += 1
@@ -130,6 +141,7 @@ def run_meter(
     queues: Heads,
     keys: Int64s,
     fields: Int64s,
+    fragments: Int64s,
     registers: Int64s,
     identity: Identity,
     values: Values,
@@ -167,7 +179,7 @@ def run_meter(
             registers[U(M_UPDATED)] += 1
         if registers[U(M_NEXT_PACKET)] >= len(offset):
             break
-        decode_group(buffer, offset, caplen, wirelen, ts_ns, linktype, fields, keys, slots, registers)
+        decode_group(buffer, offset, caplen, wirelen, ts_ns, linktype, fields, keys, slots, fragments, registers)
         prefetch_rows(fields, slots, rows, registers)
     if until == UNSET:
         return True
@@ -176,7 +188,10 @@ def run_meter(
 
 @dataclass(frozen=True, slots=True)
 class MeterStats:
-    """Counts since the meter began. packets = metered + the sum of undecoded."""
+    """Counts since the meter began.
+
+    packets = metered + the sum of undecoded; metered = packets over all final records + in the table + left_out.
+    """
 
     packets: int
     wire_bytes: int
@@ -185,6 +200,7 @@ class MeterStats:
     evicted: int  # flows reported early because the table was full
     late: int  # packets stamped before one that came earlier
     clock_jumps: int
+    left_out: int  # metered packets of no record; only where a compatibility mode's rules drop some
     undecoded: dict[str, int]  # by reason; reasons that did not occur are left out
 
 
@@ -195,7 +211,10 @@ class Meter:
     """Flow meter with a fixed table.
 
     capacity: flows. Times in nanoseconds of packet time. The active timeout is at most 3000 s, because sums of squared
-    gaps are kept in 64 bits.
+    gaps are kept in 64 bits. decap: flows are those inside tunnels (flows.tunnels), not the tunnels.
+    compat: None, or a program of COMPATIBLE whose construction and values are followed, errors included (flows.compat).
+    Of the times only the active timeout counts then, and nothing is reported before it ends. The two rates over the
+    whole flow may be infinite or not a number.
     """
 
     def __init__(
@@ -207,13 +226,17 @@ class Meter:
         closed_linger_ns: int = 2 * SECOND_NS,
         first_snapshot_ns: int = 10 * SECOND_NS,
         snapshot_interval_ns: int = 60 * SECOND_NS,
+        compat: str | None = None,
+        decap: bool = False,
     ) -> None:
+        if compat not in (None, *COMPATIBLE):
+            raise ValueError(f"compat is {compat!r}, expected one of {', '.join(COMPATIBLE)}")
         if capacity < 1:
             raise ValueError(f"capacity is {capacity} flows, expected at least 1")
         if not 0 < active_timeout_ns <= MAX_ACTIVE_TIMEOUT_NS:
             raise ValueError(f"active timeout is {active_timeout_ns} ns, expected 1 to {MAX_ACTIVE_TIMEOUT_NS}")
-        if min(idle_timeout_ns, first_snapshot_ns, snapshot_interval_ns) <= 0 or closed_linger_ns < 0:
-            raise ValueError("timeouts and snapshot intervals must be positive")
+        if min(idle_timeout_ns, first_snapshot_ns, snapshot_interval_ns) < 1000 or closed_linger_ns < 0:
+            raise ValueError("timeouts and snapshot intervals must be positive, at least 1000 ns")
         slots = 1 << max(1, (2 * capacity - 1).bit_length())
         # zeros are not touched before they are used, so a large table costs memory only as it fills
         self._rows = np.zeros(capacity * ROW_WORDS, dtype=np.int64)
@@ -223,6 +246,7 @@ class Meter:
         self._queues = np.full(4, UNSET, dtype=np.int32)
         self._keys = np.frombuffer(secrets.token_bytes(8 * HASH_KEYS), dtype=np.int64).copy()
         self._fields = np.zeros(GROUP * PACKET_FIELDS, dtype=np.int64)
+        self._fragments = fragment_table()
         self._identity = np.empty((OUTPUT_RECORDS, IDENTITY_WIDTH), dtype=np.int64)
         self._values = np.empty((OUTPUT_RECORDS, len(COLUMNS)), dtype=np.float64)
         registers = np.zeros(REGISTERS, dtype=np.int64)
@@ -233,8 +257,10 @@ class Meter:
         registers[M_CLOSED_LINGER] = closed_linger_ns // 1000
         registers[M_FIRST_SNAPSHOT] = first_snapshot_ns // 1000
         registers[M_SNAPSHOT_INTERVAL] = snapshot_interval_ns // 1000
+        registers[M_DECAPSULATE] = decap
         registers[M_FREE] = registers[M_CLOCK_NS] = registers[M_CLOCK_CANDIDATE_NS] = UNSET
         self._registers = registers
+        self._kernel = run_compat if compat else run_meter
 
     def feed(self, block: PacketBlock) -> FlowBatch:
         """Meter a block of packets; returns the records that fell due."""
@@ -272,6 +298,7 @@ class Meter:
             evicted=int(registers[M_EVICTED]),
             late=int(registers[M_LATE]),
             clock_jumps=int(registers[M_CLOCK_JUMPS]),
+            left_out=int(registers[M_LEFT_OUT]),
             undecoded={
                 reason: int(registers[M_UNDECODED + i])
                 for i, reason in enumerate(REASONS)
@@ -289,7 +316,7 @@ class Meter:
         done = False
         while not done:
             self._registers[M_RECORDS] = 0
-            done = run_meter(
+            done = self._kernel(
                 block.buffer,
                 block.offset,
                 block.caplen,
@@ -304,6 +331,7 @@ class Meter:
                 self._queues,
                 self._keys,
                 self._fields,
+                self._fragments,
                 self._registers,
                 self._identity,
                 self._values,

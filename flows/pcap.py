@@ -32,8 +32,11 @@ MAGICS: Final[dict[bytes, tuple[bool, int, int]]] = {
 # Which of the two lengths of a record comes first: captured (2.4), original (before 2.3), either (2.3).
 CAPTURED_FIRST, ORIGINAL_FIRST, SMALLER_IS_CAPTURED = range(3)
 
+# The same as numbers, which are one set in either byte order: captures may follow one another in a file.
+MAGIC_NUMBERS: Final = tuple(int.from_bytes(magic, "big") for magic in MAGICS)
+
 # Why a walk over records stopped.
-FULL, MORE, TOO_LONG = range(3)
+FULL, MORE, TOO_LONG, NEXT_HEADER = range(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,20 @@ def u32(buffer: Bytes, at: int, big: bool) -> int:
     return int((fourth << 24) | (third << 16) | (second << 8) | first)
 
 
+@inner
+def is_file_header(buffer: Bytes, at: int) -> bool:
+    """Whether what begins with a magic number goes on as a file header: version 2.x and two zeros.
+
+    As a record it would be an empty packet of no length, which nobody captures.
+    """
+    first = int64(buffer[U(at + 4)]) | int64(buffer[U(at + 5)])
+    second = int64(buffer[U(at + 6)]) | int64(buffer[U(at + 7)])
+    zeros = int64(0)
+    for i in range(8, 16):
+        zeros |= int64(buffer[U(at + i)])
+    return bool(first == 2 and second <= 4 and zeros == 0)
+
+
 @entry
 def walk_records(
     buffer: Bytes,
@@ -119,6 +136,8 @@ def walk_records(
         frame = position + header
         if frame > end:
             return position, count, MORE, header
+        if u32(buffer, position, big) in MAGIC_NUMBERS and is_file_header(buffer, position):
+            return position, count, NEXT_HEADER, FILE_HEADER
         captured = u32(buffer, position + 8, big)
         original = u32(buffer, position + 12, big)
         if lengths == ORIGINAL_FIRST or (lengths == SMALLER_IS_CAPTURED and captured > original):
@@ -137,25 +156,15 @@ def walk_records(
 
 
 class PcapWalker:
-    """Walks the records that follow one pcap file header."""
+    """Walks the records that follow a pcap file header, and those of further captures behind it."""
 
     def __init__(self, header: bytes) -> None:
         """header: the FILE_HEADER bytes that open the file.
 
         Raises ValueError, saying what was found, when they are cut short, of no known magic or of another version.
         """
-        if header[:4] not in MAGICS:
-            raise ValueError("no pcap magic")
-        if len(header) < FILE_HEADER:
-            raise ValueError(f"a pcap header cut short after {len(header)} of {FILE_HEADER} bytes")
-        self._big, self._unit_ns, self._header = MAGICS[header[:4]]
-        major, minor, linktype = struct.unpack(">4xHH12xI" if self._big else "<4xHH12xI", header[:FILE_HEADER])
-        if major != 2:
-            raise ValueError(f"pcap version {major}.{minor} instead of 2.4")
-        self._lengths = CAPTURED_FIRST if minor > 3 else SMALLER_IS_CAPTURED if minor == 3 else ORIGINAL_FIRST
         self._arrays = packet_arrays()
-        # The upper 16 bits hold the length of the frame check sequence and reserved bits.
-        self._arrays.linktype.fill(linktype & 0xFFFF)
+        self._read_header(header)
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
         """Take the whole records of buffer[start:end], at most MAX_PACKETS.
@@ -177,6 +186,32 @@ class PcapWalker:
             room.ts_ns,
         )
         block = room.block(buffer, count)
+        if stop == NEXT_HEADER and not count:
+            return self._next_capture(block, buffer, position, end)
+        if stop == NEXT_HEADER:  # its packets may be of another link type: a block of their own
+            return Walk(block, position, 0)
         if stop == TOO_LONG:
             return Walk(block, position, 0, f"a packet of {wanted} bytes, expected at most {MAX_CAPLEN}")
         return Walk(block, position, wanted)
+
+    def _next_capture(self, block: PacketBlock, buffer: Bytes, position: int, end: int) -> Walk:
+        if end - position < FILE_HEADER:
+            return Walk(block, position, FILE_HEADER)
+        try:
+            self._read_header(buffer[position : position + FILE_HEADER].tobytes())
+        except ValueError as error:
+            return Walk(block, position, 0, str(error))
+        return Walk(block, position + FILE_HEADER, 0)
+
+    def _read_header(self, header: bytes) -> None:
+        if header[:4] not in MAGICS:
+            raise ValueError("no pcap magic")
+        if len(header) < FILE_HEADER:
+            raise ValueError(f"a pcap header cut short after {len(header)} of {FILE_HEADER} bytes")
+        self._big, self._unit_ns, self._header = MAGICS[header[:4]]
+        major, minor, linktype = struct.unpack(">4xHH12xI" if self._big else "<4xHH12xI", header[:FILE_HEADER])
+        if major != 2:
+            raise ValueError(f"pcap version {major}.{minor} instead of 2.4")
+        self._lengths = CAPTURED_FIRST if minor > 3 else SMALLER_IS_CAPTURED if minor == 3 else ORIGINAL_FIRST
+        # The upper 16 bits hold the length of the frame check sequence and reserved bits.
+        self._arrays.linktype.fill(linktype & 0xFFFF)

@@ -262,8 +262,8 @@ def write_headers(rows: Int64s, k: Word, values: Values, row: Word) -> None:
 
 
 @inner
-def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason: Word) -> None:
-    """Who, when, why it is reported, and how much of it is new."""
+def write_endpoints(rows: Int64s, k: Word, identity: Identity, row: Word) -> None:
+    """Who talks with whom, the originator first."""
     ports = rows[U(k + R_PORTS)]
     low, high = (ports >> 16) & 0xFFFF, ports & 0xFFFF
     if rows[U(k + R_ORIGINATOR)] == 0:
@@ -277,6 +277,12 @@ def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason:
     identity[row, PROTOCOL] = (ports >> 32) & 0xFF
     identity[row, IP_VERSION] = ports >> 40
     identity[row, VLAN] = rows[U(k + R_VLAN)]
+
+
+@inner
+def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason: Word) -> None:
+    """Who, when, why it is reported, and how much of it is new."""
+    write_endpoints(rows, k, identity, row)
     identity[row, START_NS] = rows[U(k + R_START_NS)]
     identity[row, END_NS] = rows[U(k + R_LAST_NS)]
     identity[row, END_REASON] = reason

@@ -193,7 +193,8 @@ def update_row(rows: Int64s, k: Word, fields: Int64s, f: Word) -> None:
         if after & ~state & CLOSED:
             rows[U(k + R_CLOSED_AT)] = time
         rows[U(k + R_STATE)] = after
-    if not state & ESTABLISHED and rows[U(other + D_PACKETS)]:
+    # An answer alone does not count: a server answers each SYN of a flood, and its flows would drive out all others.
+    if forward and not state & ESTABLISHED and rows[U(other + D_PACKETS)]:
         rows[U(k + R_STATE)] |= ESTABLISHED
     rows[U(k + R_LAST)] = time
     rows[U(k + R_LAST_NS)] = time_ns

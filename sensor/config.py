@@ -40,6 +40,7 @@ class Meter(_Section):
     closed_linger_s: Annotated[float, Field(ge=0, le=60)] = 2.0
     first_snapshot_s: Annotated[float, Field(gt=0, le=3000)] = 10.0
     snapshot_interval_s: Annotated[float, Field(gt=0, le=3000)] = 60.0
+    decapsulate: bool = False
 
 
 def _one_of_the_rates(rate: float) -> float:

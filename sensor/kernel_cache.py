@@ -14,13 +14,14 @@ import time
 from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
-COMPLETE = "complete"  # a file that says so
+COMPLETE = "complete"  # a file that says so of all kernels of reading and watching
 MONTH_S = 30 * 86400
 
 
-def use_kernel_cache() -> bool:
-    """Point numba at this version's cache, only its owner's; False when nothing is compiled there yet.
+def use_kernel_cache(kernels: str = COMPLETE) -> bool:
+    """Point numba at this version's cache, only its owner's; False when these kernels are not compiled there yet.
 
+    kernels: the name that kernels_are_compiled was given for those that are wanted.
     Falls back to a temporary directory where the user has no writable cache: then each run compiles anew.
     A cache that the user names in NUMBA_CACHE_DIR is left alone.
     """
@@ -30,7 +31,7 @@ def use_kernel_cache() -> bool:
     directory = base / f"kernels-{_digest()}"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        compiled = (directory / COMPLETE).exists()
+        compiled = (directory / kernels).exists()
         if not _is_ours(directory):
             raise PermissionError(directory)
         directory.touch()
@@ -43,11 +44,11 @@ def use_kernel_cache() -> bool:
     return compiled
 
 
-def kernels_are_compiled() -> None:
-    """Note that a run has compiled everything: an interrupted one leaves a cache that is not complete."""
+def kernels_are_compiled(kernels: str = COMPLETE) -> None:
+    """Note that a run has compiled these: an interrupted one leaves a cache that is not complete."""
     directory = os.environ.get(VARIABLE)
     if directory is not None:
-        Path(directory, COMPLETE).touch()
+        Path(directory, kernels).touch()
 
 
 def _is_ours(directory: Path) -> bool:

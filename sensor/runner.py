@@ -14,7 +14,7 @@ from sensor.errors import InputError, OutputError
 from sensor.pipeline import Pipeline
 from sensor.sinks.jsonl import JsonlSink
 from sensor.sinks.pcapng import PcapngWriter
-from sensor.sources.files import STDIN, CaptureFile, open_capture
+from sensor.sources.files import STDIN, CaptureFile, captures_in, open_capture
 from sensor.stats import Progress
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ class Run:
             raise Stopped
 
     def read(self, captures: Sequence[str]) -> None:
-        """Read captures in the order of their first packets; what cannot be read is a problem and the rest goes on.
+        """Read captures, also of directories, in the order of their first packets.
 
+        What cannot be read is a problem, and the rest goes on.
         Raises InputError when none can be opened.
         """
         self._begin(total_size(captures))
@@ -128,6 +129,9 @@ class Run:
             flows=self.pipeline.flows,
             undecoded=stats.undecoded,
             dropped=self._dropped,
+            evicted=stats.evicted,
+            late=stats.late,
+            clock_jumps=stats.clock_jumps,
             bytes_read=self._bytes_read,
             size=self._size,
             started_ns=self.pipeline.first_ns,
@@ -203,20 +207,21 @@ class Run:
 
 def total_size(captures: Sequence[str]) -> int | None:
     """Bytes of all captures as stored; None when one of them is a pipe or cannot be looked at."""
-    paths = [Path(name) for name in captures]
+    paths = [Path(name) for name in captures_in(captures)]
     if STDIN in captures or not all(path.is_file() for path in paths):
         return None
     return sum(path.stat().st_size for path in paths)
 
 
 def in_time_order(captures: Sequence[str]) -> list[str]:
-    """Captures by the time of their first packet, so that rotated files may be named in any order.
+    """Captures, also of directories, by the time of their first packet: rotated files may be named in any order.
 
     Standard input, which cannot be looked at twice, and what cannot be read come last.
     """
-    if len(captures) < 2:
-        return list(captures)
-    return sorted(captures, key=lambda name: (_first_packet_ns(name), name))
+    names = captures_in(captures)
+    if len(names) < 2:
+        return names
+    return sorted(names, key=lambda name: (_first_packet_ns(name), name))
 
 
 def _first_packet_ns(name: str) -> float:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sensor.cli.flows import flows
 from sensor.cli.read import read
 from sensor.cli.train import train
 from sensor.cli.watch import watch
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command("read")(read)
 app.command("watch")(watch)
+app.command("flows")(flows)
 app.command("train")(train)
 
 

@@ -10,6 +10,7 @@ from sensor.cli.session import (
     Color,
     ColorOption,
     ConfigOption,
+    DecapOption,
     JsonOption,
     OutputOption,
     QuietOption,
@@ -20,7 +21,10 @@ from sensor.cli.session import (
 )
 from sensor.errors import INPUT, INTERRUPTED, OK, OUTPUT
 
-CapturesArgument = Annotated[list[str], typer.Argument(metavar="CAPTURE", help="pcap or pcapng, also .gz; - is stdin.")]
+CapturesArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="CAPTURE", help="pcap or pcapng, also .gz or .zst; a directory; - is stdin."),
+]
 
 
 def read(
@@ -29,6 +33,7 @@ def read(
     model: BundleOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    decap: DecapOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     color: ColorOption = Color.AUTO,
@@ -37,12 +42,13 @@ def read(
 
     \b
     flowvigil read capture.pcap
-    flowvigil read monday.pcap.gz tuesday.pcapng -o alerts.jsonl
+    flowvigil read monday.pcap.gz tuesday.pcapng.zst -o alerts.jsonl
+    flowvigil read /var/spool/captures
     tcpdump -i eth0 -w - | flowvigil read - | jq .event.reason
 
     Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
     """
-    loaded = settings(config, overrides, output, model)
+    loaded = settings(config, overrides, output, model, decap=decap)
     refuse_to_overwrite(loaded.output.file, captures)
     source = captures[0] if len(captures) == 1 else f"{len(captures)} captures"
     with session(loaded, "read", Path(source).name, json=json, quiet=quiet, color=color) as run:

@@ -1,4 +1,4 @@
-"""What `read` and `watch` share: settings, model, outputs and screen put together, and signals."""
+"""What the commands share: settings, model, outputs and screen put together, and signals."""
 
 import gc
 import os
@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import typer
 
@@ -38,6 +38,7 @@ BundleOption = Annotated[
 ]
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Append alerts as JSONL.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSONL on stdout also in a terminal.")]
+DecapOption = Annotated[bool, typer.Option("--decap", help="Look into tunnels: GRE, VXLAN, Geneve, GTP-U, IP-in-IP.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No summary; errors only.")]
 
 
@@ -52,7 +53,18 @@ class Color(StrEnum):
 ColorOption = Annotated[Color, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
 
 
-def settings(path: Path | None, overrides: list[str] | None, output: Path | None, bundle: str | None) -> "Config":
+class Stoppable(Protocol):
+    """A run that can end before its input does."""
+
+    stopping: bool
+
+    def stop(self) -> None:
+        """End in order."""
+
+
+def settings(
+    path: Path | None, overrides: list[str] | None, output: Path | None, bundle: str | None, *, decap: bool = False
+) -> "Config":
     """Settings of all sources, the flags last."""
     from sensor.config import load_config
 
@@ -61,6 +73,8 @@ def settings(path: Path | None, overrides: list[str] | None, output: Path | None
         flags.append(f"output.file={output}")
     if bundle is not None:
         flags.append(f"detection.bundle={bundle}")
+    if decap:
+        flags.append("meter.decapsulate=true")
     return load_config(path, os.environ, flags)
 
 
@@ -127,6 +141,7 @@ def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
         closed_linger_ns=round(config.meter.closed_linger_s * SECOND_NS),
         first_snapshot_ns=round(config.meter.first_snapshot_s * SECOND_NS),
         snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
+        decap=config.meter.decapsulate,
     )
     episodes = episodes_of(
         hybrid,
@@ -157,7 +172,7 @@ def session(
     if not compiled:  # so that the run's own times are the sensor's, not the compiler's
         from sensor.warmup import warm_up
 
-        with _ended_by_interrupt():
+        with ended_by_interrupt():
             warm_up(build_pipeline(config, hybrid))
         kernels_are_compiled()
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
@@ -169,7 +184,7 @@ def session(
         if config.output.file is not None:
             sinks.append(stack.enter_context(open_jsonl(config.output.file)))
         run = Run(pipeline, sinks, _screen(stack, mode, source, lines_on_stdout, quiet, color))
-        stack.enter_context(_stopped_by_signals(run))
+        stack.enter_context(stopped_by_signals(run))
         yield run
 
 
@@ -188,7 +203,7 @@ def _screen(
 
 
 @contextmanager
-def _ended_by_interrupt() -> Iterator[None]:
+def ended_by_interrupt() -> Iterator[None]:
     """SIGINT ends the process on the spot: the compiler's callbacks would print an exception and go on."""
     before = signal.signal(signal.SIGINT, lambda _signal, _frame: os._exit(INTERRUPTED))
     try:
@@ -198,7 +213,7 @@ def _ended_by_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _stopped_by_signals(run: "Run") -> Iterator[None]:
+def stopped_by_signals(run: Stoppable) -> Iterator[None]:
     """The first SIGINT or SIGTERM ends the run in order; a second one ends the process."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from sensor.cli.session import (
     Color,
     ColorOption,
     ConfigOption,
+    DecapOption,
     JsonOption,
     OutputOption,
     QuietOption,
@@ -35,6 +36,7 @@ def watch(
     model: BundleOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    decap: DecapOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     color: ColorOption = Color.AUTO,
@@ -48,7 +50,7 @@ def watch(
     """
     if sys.platform != "linux":
         raise CaptureError(f"watch works on Linux only, this is {sys.platform}; read captures instead")
-    loaded = settings(config, overrides, output, model)
+    loaded = settings(config, overrides, output, model, decap=decap)
     if write is not None:
         refuse_to_overwrite(loaded.output.file, [str(write)])
     with session(loaded, "watch", interface, json=json, quiet=quiet, color=color) as run:

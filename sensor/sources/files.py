@@ -6,7 +6,7 @@ fails on pipes. Formats are in flows.pcap and flows.pcapng.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,8 +17,8 @@ from flows.block import Bytes, PacketBlock
 from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
 from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
 from sensor.errors import InputError
-from sensor.sources.foreign import GZIP_MAGIC, describe
-from sensor.sources.stored import ByteStream, Gunzip, RawFile, StoredBytes
+from sensor.sources.foreign import GZIP_MAGIC, ZSTD_MAGIC, describe
+from sensor.sources.stored import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
 
 BUFFER: Final = 1 << 20  # bytes
 FIRST_BYTES: Final = 512  # enough to tell what a foreign file is
@@ -86,6 +86,11 @@ class CaptureFile:
             self._end = 0
             first = self._first_bytes(FILE_HEADER)
             prefix = "gzip of "
+        elif first[:4] == ZSTD_MAGIC:
+            self._stream = Unzstd(self._stored, self._buffer[: self._end].tobytes())
+            self._end = 0
+            first = self._first_bytes(FILE_HEADER)
+            prefix = "zstd of "
         try:
             if first[:4] in MAGICS:
                 walker: Walker = PcapWalker(first[:FILE_HEADER])
@@ -147,7 +152,7 @@ def open_capture(path: str | Path) -> CaptureFile:
     except FileNotFoundError:
         raise _not_a_capture(name, "no such file") from None
     except IsADirectoryError:
-        raise _not_a_capture(name, "a directory") from None
+        raise _not_a_capture(name, "a directory without captures") from None
     except PermissionError:
         raise _not_a_capture(name, "a file that may not be read (permission denied)") from None
     except OSError as error:
@@ -158,3 +163,37 @@ def open_capture(path: str | Path) -> CaptureFile:
 
 def _not_a_capture(name: str, found: str) -> InputError:
     return InputError(f"{name}: found {found}, expected a pcap or pcapng capture")
+
+
+def captures_in(names: Sequence[str]) -> list[str]:
+    """The captures meant by names of captures and directories.
+
+    A directory stands for the files directly in it that begin like captures, but hidden ones; where there are none, it
+    stays in the list, and open_capture refuses it.
+    """
+    captures: list[str] = []
+    for name in names:
+        found = _captures_of(Path(name)) if name != STDIN else []
+        captures += found or [name]
+    return captures
+
+
+def _captures_of(directory: Path) -> list[str]:
+    """Sorted; empty when it is no directory, or one that may not be read."""
+    if not directory.is_dir():
+        return []
+    try:
+        paths = [path for path in directory.iterdir() if path.is_file() and not path.name.startswith(".")]
+    except PermissionError:
+        return []
+    return sorted(str(path) for path in paths if _begins_like_a_capture(path))
+
+
+def _begins_like_a_capture(path: Path) -> bool:
+    """What may not be read counts too, so that it is named as a problem and not passed over."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(4)
+    except OSError:
+        return True
+    return first in MAGICS or first in (MAGIC, ZSTD_MAGIC) or first[:2] == GZIP_MAGIC

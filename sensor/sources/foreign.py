@@ -3,6 +3,7 @@
 from typing import Final
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
 # Offset, bytes there, and how people call such a file.
 SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
@@ -11,7 +12,7 @@ SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"RTSS", "a Network Monitor 1 capture"),
     (0, b"GMBU", "a Network Monitor 2 capture"),
     (0, b"XCP\0", "a Sniffer capture"),
-    (0, b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (0, ZSTD_MAGIC, "a zstd file"),
     (0, b"\xfd7zXZ\0", "an xz file"),
     (0, b"BZh", "a bzip2 file"),
     (0, b"\x04\x22\x4d\x18", "an lz4 file"),

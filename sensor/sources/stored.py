@@ -1,11 +1,18 @@
-"""Bytes of a capture as they are stored, counted, and the same unpacked when they are gzip (RFC 1952)."""
+"""Bytes of a capture as they are stored, counted, and the same unpacked when they are gzip (RFC 1952) or zstd."""
 
 import os
 import select
 import zlib
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    import zstandard
 
 PIECE: Final = 65_536  # bytes of gzip data unpacked at a time
+
+# Bytes of zstd data: before a frame's descriptor, of a block's header, of a checksum.
+ZSTD_DESCRIPTOR, ZSTD_BLOCK_HEADER, ZSTD_CHECKSUM = 4, 3, 4
+ZSTD_LARGEST_BLOCK, ZSTD_REPEATED_BYTE = 131_072, 1
 
 
 class RawFile(Protocol):
@@ -123,3 +130,82 @@ class Gunzip:
             pass
         self._salvaged = bytes(unpacked)
         self.damage = f"corrupt gzip data near byte {self._stored.count - len(self._packed) + taken}"
+
+
+class Unzstd:
+    """What zstd data of one or several frames unpacks to, up to the last block before damage.
+
+    Goes block by block (RFC 8878, 3.1.1), none larger than 128 KiB, so that neither memory nor what is read before
+    damage depends on how the bytes arrive.
+    """
+
+    def __init__(self, stored: StoredBytes, head: bytes) -> None:
+        """head: bytes that were read from `stored` already."""
+        from zstandard import ZstdDecompressor
+
+        self.damage: str | None = None
+        self._stored = stored
+        self._packed = head
+        self._piece = bytearray(PIECE)
+        self._decompressor = ZstdDecompressor()
+        self._frame: zstandard.ZstdDecompressionObj | None = None  # None between frames
+        self._at_end = False  # behind the last block of the frame
+        self._unpacked = memoryview(b"")
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill a part of the view; 0 at the end and where damage begins."""
+        while not self._unpacked and not self.damage:
+            wanted = self._header_size() if self._frame is None else self._block_size()
+            if len(self._packed) >= wanted:
+                self._unpack(wanted)
+                continue
+            piece = bytes(self._piece[: self._stored.readinto(memoryview(self._piece))])
+            self._packed += piece
+            if not piece:
+                self.damage = self._end_of_input()
+                break
+        part = self._unpacked[: len(view)]
+        self._unpacked = self._unpacked[len(part) :]
+        view[: len(part)] = part
+        return len(part)
+
+    def _header_size(self) -> int:
+        if len(self._packed) < ZSTD_DESCRIPTOR + 1:
+            return ZSTD_DESCRIPTOR + 1
+        descriptor = self._packed[ZSTD_DESCRIPTOR]
+        single_segment = descriptor >> 5 & 1
+        content_size = (single_segment, 2, 4, 8)[descriptor >> 6]
+        return ZSTD_DESCRIPTOR + 1 + (1 - single_segment) + (0, 1, 2, 4)[descriptor & 3] + content_size
+
+    def _block_size(self) -> int:
+        """Bytes of the next block with its header, or of the checksum behind the last one."""
+        if self._at_end:
+            return ZSTD_CHECKSUM
+        if len(self._packed) < ZSTD_BLOCK_HEADER:
+            return ZSTD_BLOCK_HEADER
+        header = int.from_bytes(self._packed[:ZSTD_BLOCK_HEADER], "little")
+        if header >> 3 > ZSTD_LARGEST_BLOCK:
+            return ZSTD_BLOCK_HEADER  # damage, which is found without what it claims
+        return ZSTD_BLOCK_HEADER + (1 if header >> 1 & 3 == ZSTD_REPEATED_BYTE else header >> 3)
+
+    def _unpack(self, size: int) -> None:
+        from zstandard import ZstdError
+
+        if self._frame is None:
+            self._frame = self._decompressor.decompressobj()
+            self._at_end = False
+        elif not self._at_end:
+            self._at_end = bool(self._packed[0] & 1)
+        try:
+            self._unpacked = memoryview(self._frame.decompress(self._packed[:size]))
+        except ZstdError:
+            self.damage = f"corrupt zstd data near byte {self._stored.count - len(self._packed)}"
+            return
+        self._packed = self._packed[size:]
+        if self._frame.eof:
+            self._frame = None
+
+    def _end_of_input(self) -> str | None:
+        if self._stored.damage or (self._frame is None and not self._packed):
+            return self._stored.damage
+        return f"truncated: the zstd data ends early, at byte {self._stored.count}"

@@ -27,7 +27,7 @@ def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, gl
         Text.assemble((f"{mode} ", "bold"), _advance(progress, mode, glyphs), "  ", source),
         Text(f"{progress.packets:,} packets, {_short(packets_per_s).rstrip()}/s {glyphs.dot} {progress.flows:,} flows"),
         Text(_counts(progress), "bold" if progress.alerts else ""),
-        Text(_losses(progress), "" if progress.dropped else "dim"),
+        Text(_losses(progress), "" if progress.dropped or progress.evicted else "dim"),
     ]
     for line in lines:
         _cut(line, glyphs)
@@ -55,6 +55,8 @@ def summary(
     if progress.packets:
         lines.append(Text(f"traffic from {_moment(progress.started_ns)} to {_moment(progress.traffic_time_ns)} UTC"))
     lines.append(Text(_losses(progress, all_reasons=True)))
+    if irregular := irregularities(progress):
+        lines.append(Text(irregular, "bold yellow" if progress.evicted else ""))
     if problem:
         lines.append(Text(printable(problem, 400), "bold yellow"))
     return Group(*lines)
@@ -100,7 +102,22 @@ def _losses(progress: Progress, *, all_reasons: bool = False) -> str:
     words = f"{total:,} packets not decoded"
     if total:
         words += f" ({_reasons(progress.undecoded, len(progress.undecoded) if all_reasons else _REASONS_SHOWN)})"
-    return f"{words}, {progress.dropped:,} dropped"
+    words = f"{words}, {progress.dropped:,} dropped"
+    if progress.evicted and not all_reasons:  # first: the line is cut where it is too long
+        words = f"table full: {progress.evicted:,} flows evicted, {words}"
+    return words
+
+
+def irregularities(progress: Progress) -> str:
+    """What bent flows or their times, in words; empty where nothing did."""
+    words = []
+    if progress.evicted:
+        words.append(f"{progress.evicted:,} flows reported early: the table was full (meter.capacity_flows)")
+    if progress.late:
+        words.append(f"{progress.late:,} packets stamped before an earlier one")
+    if progress.clock_jumps:
+        words.append(f"{progress.clock_jumps:,} clock jumps")
+    return ", ".join(words)
 
 
 def _reasons(undecoded: Mapping[str, int], shown: int) -> str:

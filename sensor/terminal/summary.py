@@ -41,7 +41,8 @@ class SummaryLine:
         self._stream.write(
             f"flowvigil: {self._mode} {self._source}: {progress.packets:,} packets, {progress.flows:,} flows, "
             f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, not decoded: {left_out}, "
-            f"dropped: {progress.dropped:,}, {progress.elapsed_s:.1f} s\n"
+            f"dropped: {progress.dropped:,}, evicted: {progress.evicted:,}, late: {progress.late:,}, "
+            f"clock jumps: {progress.clock_jumps:,}, {progress.elapsed_s:.1f} s\n"
         )
         _tell(self._stream, problem)
 

@@ -21,7 +21,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
         self.flows = self.first_ns = 0
-        stats = SimpleNamespace(packets=0, wire_bytes=0, undecoded={})
+        stats = SimpleNamespace(packets=0, wire_bytes=0, undecoded={}, evicted=0, late=0, clock_jumps=0)
         self.meter = SimpleNamespace(stats=stats, now_ns=0)
 
     def feed(self, block: PacketBlock, _dropped: int) -> list[Alert]:

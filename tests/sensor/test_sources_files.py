@@ -6,17 +6,29 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sensor.errors import InputError
-from sensor.sources.files import CaptureFile, open_capture
-from tests.support.capture_bytes import Arriving, Packet, packet, packets_of, pcap, pcapng, read
+from sensor.sources.files import CaptureFile, captures_in, open_capture
+from tests.support.capture_bytes import (
+    Arriving,
+    Packet,
+    packet,
+    packets_of,
+    pcap,
+    pcap_header,
+    pcap_record,
+    pcapng,
+    read,
+)
 
 PATIENT = settings(deadline=None)  # the first example compiles the kernels
 PACKETS = [packet(size, 1_700_000_000_000_000_000 + size * 1000) for size in (60, 0, 1514, 61, 64, 9000)]
@@ -26,6 +38,7 @@ CAPTURES = {
     "pcapng": pcapng(PACKETS),
     "pcapng big-endian": pcapng(PACKETS, order=">"),
     "gzip": gzip.compress(pcapng(PACKETS), mtime=0),
+    "zstd": zstandard.compress(pcapng(PACKETS)),
 }
 captures = st.sampled_from(sorted(CAPTURES)).map(CAPTURES.__getitem__)
 pieces = st.lists(st.integers(1, 3000))
@@ -44,6 +57,7 @@ def outcome_of(content: bytes, sizes: Iterable[int] = ()) -> tuple[list[Packet],
 @example(content=CAPTURES["pcap"], sizes=[1] * 20_000)
 @example(content=CAPTURES["pcapng"], sizes=[1] * 20_000)
 @example(content=CAPTURES["gzip"], sizes=[1] * 20_000)
+@example(content=CAPTURES["zstd"], sizes=[1] * 20_000)
 def test_packets_do_not_depend_on_how_the_bytes_arrive(content: bytes, sizes: list[int]) -> None:
     assert read(content, sizes) == (PACKETS, None)
 
@@ -161,7 +175,10 @@ def test_a_read_error_is_reported_behind_what_was_read() -> None:
         ("ts,src,dst\n1,ä,ö\n".encode() * 50, "a text file"),
         (b"PK\x03\x04" + bytes(100), "a zip archive"),
         (b"snoop\0\0\0\0\0\0\x02\0\0\0\x04", "a snoop capture"),
-        (b"\x28\xb5\x2f\xfd" + bytes(40), "a zstd file"),
+        (b"\x28\xb5\x2f\xfd", "zstd of data that cannot be read (truncated: the zstd data ends early, at byte 4)"),
+        (b"\x28\xb5\x2f\xfd\x08" + bytes(40), "zstd of data that cannot be read (corrupt zstd data near byte 0)"),
+        (zstandard.compress(b"words " * 200), "zstd of a text file"),
+        (zstandard.compress(CAPTURES["gzip"]), "zstd of a gzip file"),
         (bytes(257) + b"ustar" + bytes(300), "a tar archive"),
         (gzip.compress(b"words " * 200), "gzip of a text file"),
         (gzip.compress(b""), "gzip of an empty file"),
@@ -182,10 +199,66 @@ def test_a_foreign_file_is_refused_with_what_it_seems_to_be(content: bytes, foun
     assert str(refusal.value) == f"{path}: found {found}, expected a pcap or pcapng capture"
 
 
+def test_zstd_frames_follow_one_another_as_one_capture() -> None:
+    content = CAPTURES["pcap"]
+    packed = zstandard.compress(content[:300]) + zstandard.compress(content[300:])
+    assert read(packed) == (PACKETS, None)
+    packets, problem = read(packed[:-20])
+    assert packets == PACKETS[: len(packets)]
+    assert problem == f"truncated: the zstd data ends early, at byte {len(packed) - 20}"
+
+
+def test_zstd_data_that_unpacks_to_much_is_held_in_small_parts() -> None:
+    grown = pcap([packet(262_144)] * 400)  # 105 MB in a few kB
+    packed = zstandard.ZstdCompressor(level=19).compress(grown)
+    assert len(packed) < 40_000
+    source = CaptureFile(Arriving(packed), "large")
+    tracemalloc.start()
+    assert sum(len(block) for block in source) == 400
+    assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    tracemalloc.stop()
+
+
+CONCATENATED = [
+    pcap(PACKETS),
+    pcap_header() + pcap_record(PACKETS[0]),
+    pcap_header(order=">", magic=0xA1B23C4D, linktype=101) + pcap_record(PACKETS[1], order=">", unit_ns=1),
+    pcap_header(),
+    pcap_header(linktype=113) + pcap_record(PACKETS[2]),
+]
+
+
+@PATIENT
+@given(order=st.permutations(range(len(CONCATENATED))), sizes=pieces)
+def test_captures_one_behind_another_in_a_file_are_read_with_their_own_headers(
+    order: list[int], sizes: list[int]
+) -> None:
+    parts = [CONCATENATED[i] for i in order]
+    alone = [item for part in parts for item in read(part)[0]]
+    assert read(b"".join(parts), sizes) == (alone, None)
+    assert {item.linktype for item in alone} == {1, 101, 113}
+
+
+def test_a_header_cut_short_behind_a_capture_is_told() -> None:
+    packets, problem = read(CAPTURES["pcap"] + pcap_header()[:20])
+    assert packets == PACKETS
+    assert problem == f"truncated: the record at byte {len(CAPTURES['pcap'])} has 20 of at least 24 bytes"
+
+
+def test_a_directory_stands_for_the_captures_in_it(tmp_path: Path) -> None:
+    for name, content in [("b.pcap", "pcap"), ("a.pcapng.zst", "zstd"), ("c", "gzip"), (".hidden", "pcap")]:
+        (tmp_path / name).write_bytes(CAPTURES[content])
+    (tmp_path / "README").write_text("about these captures")
+    (tmp_path / "below").mkdir()
+    found = [str(tmp_path / name) for name in ("a.pcapng.zst", "b.pcap", "c")]
+    assert captures_in([str(tmp_path), "-", "missing"]) == [*found, "-", "missing"]
+    assert captures_in([str(tmp_path / "below")]) == [str(tmp_path / "below")]
+
+
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.pcap: found no such file, expected a pcap or pcapng capture$"):
         open_capture(tmp_path / "nothing.pcap")
-    with pytest.raises(InputError, match=": found a directory, expected"):
+    with pytest.raises(InputError, match=": found a directory without captures, expected"):
         open_capture(tmp_path)
     with pytest.raises(InputError, match=r": found what cannot be opened \(Not a directory\), expected"):
         open_capture(Path(__file__) / "below")

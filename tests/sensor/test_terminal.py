@@ -15,6 +15,9 @@ from sensor.explain import Contrast
 from sensor.shape import Shape
 from sensor.stats import Progress
 from sensor.techniques import technique_of
+from sensor.terminal.glyphs import ASCII
+from sensor.terminal.status import status
+from sensor.terminal.summary import SummaryLine
 from sensor.terminal.view import View
 
 HOSTILE = (
@@ -84,6 +87,19 @@ def test_no_alert_is_said_plainly_and_so_is_what_was_not_judged() -> None:
     plain = shown(progress, []).plain
     assert "No alert: nothing in this capture reached the threshold." in plain
     assert "15 packets not decoded (truncated 12, arp 3), 4 dropped" in plain
+
+
+def test_a_full_table_and_clocks_that_jump_are_told_where_there_were_any() -> None:
+    progress = Progress(packets=100, flows=7, dropped=4, evicted=1234, late=5, clock_jumps=2)
+    plain = shown(progress, []).plain
+    assert "1,234 flows reported early: the table was full" in plain
+    assert "5 packets stamped before an earlier one, 2 clock jumps" in plain.replace("\n", " ")
+    assert "table was full" not in shown(Progress(packets=100), []).plain
+    lines = str(status(progress, "watch", "eth0", 0.0, ASCII).renderables[3])
+    assert lines.startswith("table full: 1,234 flows evicted, 0 packets not decoded")
+    line = io.StringIO()
+    SummaryLine(line, "read", "x").finish(progress)
+    assert "evicted: 1,234, late: 5, clock jumps: 2, " in line.getvalue()
 
 
 def test_the_summary_ranks_alerts_by_risk_and_by_how_they_ended() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from flows.columns import COLUMNS, INDEX
-from training.datasets.cic import RENAMED, read_cic
+from training.datasets.cic import read_cic
 from training.errors import DatasetError
 
 pytest.importorskip("polars")
@@ -15,8 +15,8 @@ FIRST = {"Src IP": "10.0.0.1", "Timestamp": "2017-07-04 12:00:00.250000", "Label
 
 def header() -> list[str]:
     names = ["id", "Src IP", "Timestamp"]
-    names += [RENAMED.get(column.name, column.v4) or "" for column in COLUMNS if column.use != "never"]
-    return [*names, "Total TCP Flow Time", "Label", "Attempted Category"]
+    names += [column.v4 for column in COLUMNS if column.use != "never" and column.v4]
+    return [*names, "Bwd Init Win Bytes", "Total TCP Flow Time", "Label", "Attempted Category"]
 
 
 def write(tmp_path: Path, *rows: dict[str, str], names: list[str] | None = None) -> Path:

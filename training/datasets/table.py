@@ -15,8 +15,8 @@ class FlowTable:
 
     values: (n, c) float64, finite, in the order of flows.columns.COLUMNS. host: (n, 2) int64, source address as two
     words (flows.batch). start_ns, end_ns: (n,) int64, first and last packet, nanoseconds since 1970 UTC. label: (n,)
-    the dataset's own label; family: (n,) its family (training.labels); day: (n,) ISO date of the start, UTC.
-    missing: columns of the table that the file does not have, filled with 0 and unfit for any model.
+    the dataset's own label; family: (n,) its family (training.labels), "" unlabelled; day: (n,) ISO date of the start,
+    UTC. missing: columns unfit for any model: the file does not have them (0), or its program measured something else.
     repairs: how many values were changed or rows left out, by reason. sha256: of the file as it lies on disk.
     """
 

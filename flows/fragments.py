@@ -1,0 +1,134 @@
+"""Fragments: later ones carry no ports, so the table remembers those of the first fragments for a while.
+
+A later fragment joins the flow of its first one: all its bytes are payload of TCP or UDP, and it has no layer-4 header
+(length 0) and no flags. One that comes before its first one, more than EXPIRY_NS after it, or after the table has
+forgotten it, is counted and not metered. The table is a ring, the oldest entry giving way, with hash chains over it.
+RFC 791, RFC 8200 4.5: a packet's fragments share addresses, identification and, in IPv4, protocol.
+"""
+
+import numpy as np
+
+from flows.block import Int64s
+from flows.decode import DECODED, FIRST_FRAGMENT, LOST_FRAGMENT, TCP, UDP, comes_first
+from flows.jit import U, Word, inner
+from flows.layout import (
+    M_FRAGMENTS,
+    P_A_HIGH,
+    P_A_LOW,
+    P_B_HIGH,
+    P_B_LOW,
+    P_FLAGS,
+    P_FRAGMENT,
+    P_HEADER,
+    P_ICMP,
+    P_PAYLOAD,
+    P_PORTS,
+    P_SENDER,
+    P_TIME_NS,
+    P_VLAN,
+    P_WINDOW,
+)
+from flows.table import hash_key
+
+EXPIRY_NS = 30_000_000_000
+ENTRIES = 1024
+BUCKETS = 2048
+
+# Words of an entry: a packet's six key words, P_PORTS holding sender << 48 | version << 40 | P_FRAGMENT instead.
+E_PORTS, E_TIME_NS, E_BUCKET, E_NEXT, ENTRY_WORDS = 6, 7, 8, 9, 10
+HEADS = ENTRIES * ENTRY_WORDS  # chains' heads follow the entries; a link is entry + 1, 0 ends a chain
+
+
+def fragment_table() -> Int64s:
+    """Empty table."""
+    return np.zeros(HEADS + BUCKETS, dtype=np.int64)
+
+
+@inner
+def find_entry(table: Int64s, fields: Int64s, f: Word, bucket: Word) -> Word:
+    """Word where the entry with a packet's key begins, or -1."""
+    link = table[U(HEADS + bucket)]
+    while link:
+        e = (link - 1) * ENTRY_WORDS
+        same = True
+        for w in range(P_VLAN + 1):
+            same = same and table[U(e + w)] == fields[U(f + w)]
+        if same:
+            return e
+        link = table[U(e + E_NEXT)]
+    return -1
+
+
+@inner
+def unlink(table: Int64s, entry: Word) -> None:
+    """Take an entry out of its chain."""
+    at = HEADS + table[U(entry * ENTRY_WORDS + E_BUCKET)]
+    while table[U(at)] != entry + 1:
+        at = (table[U(at)] - 1) * ENTRY_WORDS + E_NEXT
+    table[U(at)] = table[U(entry * ENTRY_WORDS + E_NEXT)]
+
+
+@inner
+def add_entry(table: Int64s, registers: Int64s, fields: Int64s, f: Word, bucket: Word) -> Word:
+    """Entry with a packet's key in place of the oldest one: word where it begins."""
+    entry = registers[U(M_FRAGMENTS)] % ENTRIES
+    if registers[U(M_FRAGMENTS)] >= ENTRIES:
+        unlink(table, entry)
+    registers[U(M_FRAGMENTS)] += 1
+    e = entry * ENTRY_WORDS
+    for w in range(P_VLAN + 1):
+        table[U(e + w)] = fields[U(f + w)]
+    table[U(e + E_BUCKET)] = bucket
+    table[U(e + E_NEXT)] = table[U(HEADS + bucket)]
+    table[U(HEADS + bucket)] = entry + 1
+    return e
+
+
+@inner
+def join_first(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
+    """Give a later fragment the ports and the protocol of its first one; returns its reason."""
+    if e < 0 or abs(fields[U(f + P_TIME_NS)] - table[U(e + E_TIME_NS)]) > EXPIRY_NS:
+        return LOST_FRAGMENT
+    ports = table[U(e + E_PORTS)]
+    source_port, target_port = (ports >> 16) & 0xFFFF, ports & 0xFFFF
+    a_high, a_low = fields[U(f + P_A_HIGH)], fields[U(f + P_A_LOW)]
+    b_high, b_low = fields[U(f + P_B_HIGH)], fields[U(f + P_B_LOW)]
+    a_port, b_port = (source_port, target_port) if fields[U(f + P_SENDER)] == 0 else (target_port, source_port)
+    # with equal addresses the ports decide who is A
+    if not comes_first(a_high, a_low, a_port, b_high, b_low, b_port):
+        a_port, b_port = b_port, a_port
+        fields[U(f + P_SENDER)] = 1 - fields[U(f + P_SENDER)]
+    fields[U(f + P_PORTS)] = (ports & ~0xFFFFFFFF) | (a_port << 16) | b_port
+    if (ports >> 32) & 0xFF not in (TCP, UDP):
+        fields[U(f + P_PAYLOAD)] = 0
+    fields[U(f + P_HEADER)] = 0
+    fields[U(f + P_FLAGS)] = 0
+    fields[U(f + P_WINDOW)] = -1
+    fields[U(f + P_ICMP)] = -1
+    return DECODED
+
+
+@inner
+def follow_fragment(table: Int64s, registers: Int64s, fields: Int64s, f: Word, keys: Int64s, kind: Word) -> Word:
+    """Remember a first fragment, or complete a later one from it; returns the packet's reason.
+
+    kind: FIRST_FRAGMENT or LATER_FRAGMENT, as flows.decode returned it.
+    """
+    ports = fields[U(f + P_PORTS)]
+    sender = fields[U(f + P_SENDER)]
+    version = ports >> 40
+    by_ports = fields[U(f + P_A_HIGH)] == fields[U(f + P_B_HIGH)] and fields[U(f + P_A_LOW)] == fields[U(f + P_B_LOW)]
+    direction = 0 if by_ports else sender
+    fields[U(f + P_PORTS)] = (direction << 48) | (version << 40) | fields[U(f + P_FRAGMENT)]
+    bucket = hash_key(fields, f, keys) & (BUCKETS - 1)
+    e = find_entry(table, fields, f, bucket)
+    if kind != FIRST_FRAGMENT:
+        return join_first(table, e, fields, f)
+    if e < 0:
+        e = add_entry(table, registers, fields, f, bucket)
+    a_port, b_port = (ports >> 16) & 0xFFFF, ports & 0xFFFF
+    source_port, target_port = (a_port, b_port) if sender == 0 else (b_port, a_port)
+    table[U(e + E_PORTS)] = (ports & ~0xFFFFFFFF) | (source_port << 16) | target_port
+    table[U(e + E_TIME_NS)] = fields[U(f + P_TIME_NS)]
+    fields[U(f + P_PORTS)] = ports
+    return DECODED

@@ -1,0 +1,291 @@
+"""`flowvigil flows`: captures in, a flow table out."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar
+
+import typer
+
+from sensor.cli.read import CapturesArgument
+from sensor.cli.session import (
+    ConfigOption,
+    DecapOption,
+    QuietOption,
+    SetOption,
+    ended_by_interrupt,
+    settings,
+    stopped_by_signals,
+)
+from sensor.errors import INPUT, INTERRUPTED, OK, InputError
+from sensor.escape import printable
+from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
+
+if TYPE_CHECKING:
+    from flows.batch import FlowBatch
+    from flows.meter import Meter
+    from sensor.config import Config
+    from sensor.sinks.table import FlowTableSink
+    from sensor.sources.files import CaptureFile
+
+SECOND_NS = 1_000_000_000
+PROGRESS_S = 0.5
+
+Result = TypeVar("Result")
+
+
+class DialectName(StrEnum):
+    """The headers a table may have (flows.dialects)."""
+
+    NATIVE = "native"
+    CIC2017 = "cic2017"
+    TOT = "tot"
+    V4 = "v4"
+    PYTHON = "python"
+
+
+class Compat(StrEnum):
+    """Programs whose flows and values the meter can reproduce, errors included."""
+
+    CICFLOWMETER_V4 = "cicflowmeter-v4"
+
+
+class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
+    """The run is to end, and it waits for input that may never come."""
+
+
+TableOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Table to write: .csv or .parquet. Without it, CSV on stdout."),
+]
+DialectOption = Annotated[
+    DialectName, typer.Option("--dialect", metavar="NAME", help="Header: native, cic2017, tot, v4 or python.")
+]
+CompatOption = Annotated[
+    Compat | None,
+    typer.Option("--compat", metavar="PROGRAM", help="Reproduce cicflowmeter-v4: its flows, values and errors."),
+]
+SnapshotsOption = Annotated[bool, typer.Option("--snapshots", help="Also what long flows looked like as they ran.")]
+ProgressOption = Annotated[
+    bool | None, typer.Option("--progress/--no-progress", help="Show on stderr how far it is; default: in a terminal.")
+]
+
+
+def flows(
+    captures: CapturesArgument,
+    output: TableOption = None,
+    dialect: DialectOption = DialectName.NATIVE,
+    compat: CompatOption = None,
+    snapshots: SnapshotsOption = False,
+    progress: ProgressOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    decap: DecapOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Meter captures and write a table of their flows, one row a flow.
+
+    \b
+    flowvigil flows capture.pcap -o flows.parquet
+    flowvigil flows monday.pcap.gz tuesday.pcapng -o flows.csv --dialect cic2017
+    flowvigil flows capture.pcap -o v4.csv --dialect v4 --compat cicflowmeter-v4
+    tcpdump -i eth0 -w - | flowvigil flows - | head
+
+    \b
+    native   our column names, addresses, start and end in ISO 8601, end reason
+    cic2017  the published CIC-IDS-2017 files, blanks and doubled column included;
+             its times have twelve hours and do not say which (in parquet the
+             doubled column ends in .1)
+    tot      CICFlowMeter of 2018 to 2020 and CSE-CIC-IDS-2018
+    v4       CICFlowMeter since 2020
+    python   cicflowmeter 0.2.0 from PyPI, times in microseconds
+
+    A dialect changes names, order and the form of times (UTC) and labels; the values are the corrected ones unless
+    --compat says otherwise. Every capture is read as far as it can be; a damaged one is named at the end and gives exit
+    code 6. The file gets its name when it is whole; what stood there before is replaced.
+    """
+    if output is not None and output.suffix not in (".csv", ".parquet"):
+        raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
+    if compat is not None and snapshots:
+        raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none")
+    loaded = settings(config, overrides, None, None, decap=decap)
+    if compat is not None and loaded.meter.decapsulate:
+        raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
+    meter = compiled_meter(loaded, compat, quiet=quiet)
+    shown = sys.stderr.isatty() if progress is None else progress
+    run = Export(meter, snapshots=snapshots, screen=sys.stderr if shown and not quiet else None)
+    started = time.monotonic()
+    with stopped_by_signals(run), _table(output, dialect) as table:
+        run.read(captures, table)
+    run.clear_progress()
+    if not quiet:
+        _tell(run.summary(table.written, time.monotonic() - started))
+    for problem in run.problems:
+        _tell(problem)
+    if run.stopping:
+        return INTERRUPTED
+    return INPUT if run.problems else OK
+
+
+def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "Meter":
+    """Meter by the settings, its kernels compiled: they take a while the first time."""
+    kernels = f"meter-{compat}" if compat else "meter"
+    compiled = use_kernel_cache(kernels)
+    if not compiled and not quiet:
+        _tell("first run: compiling kernels, which takes about ten seconds")
+    from flows.meter import NO_PACKETS, Meter
+
+    def meter() -> Meter:
+        return Meter(
+            config.meter.capacity_flows,
+            idle_timeout_ns=round(config.meter.idle_timeout_s * SECOND_NS),
+            active_timeout_ns=round(config.meter.active_timeout_s * SECOND_NS),
+            closed_linger_ns=round(config.meter.closed_linger_s * SECOND_NS),
+            first_snapshot_ns=round(config.meter.first_snapshot_s * SECOND_NS),
+            snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
+            decap=config.meter.decapsulate,
+            compat=compat.value if compat else None,
+        )
+
+    if not compiled:
+        with ended_by_interrupt():
+            meter().feed(NO_PACKETS)
+        kernels_are_compiled(kernels)
+    return meter()
+
+
+class Export:
+    """One run from captures to a table: what it read, and what went wrong.
+
+    stopping: the run ends with the block at hand and writes what it has. problems: a line for each input that could not
+    be read to its end.
+    """
+
+    def __init__(self, meter: "Meter", *, snapshots: bool, screen: TextIO | None) -> None:
+        """screen: where the progress line stands, None for nowhere."""
+        self.stopping = False
+        self.problems: list[str] = []
+        self._meter = meter
+        self._snapshots = snapshots
+        self._screen = screen
+        self._shown_s = 0.0
+        self._bytes_read = 0
+        self._size: int | None = None
+        self._waiting = False
+
+    def stop(self) -> None:
+        """End the run. For a signal handler: raises Stopped where the run waits for input."""
+        self.stopping = True
+        if self._waiting:
+            raise Stopped
+
+    def read(self, captures: Sequence[str], table: "FlowTableSink") -> None:
+        """Meter captures, also of directories, in the order of their first packets.
+
+        What cannot be read is a problem, and the rest goes on. Raises InputError when none can be opened.
+        """
+        from sensor.runner import in_time_order, total_size
+        from sensor.sources.files import open_capture
+
+        self._size = total_size(captures)
+        opened = False
+        for name in in_time_order(captures):
+            if self.stopping:
+                break
+            try:
+                source = self._wait_for(partial(open_capture, name))
+            except InputError as error:
+                self.problems.append(str(error))
+                continue
+            except Stopped:
+                break
+            opened = True
+            self._read_one(source, table)
+        if not opened and not self.stopping:
+            raise InputError("; ".join(self.problems))
+        if self.stopping:
+            self.problems.append("stopped by the user before the end of the input")
+        table.write(self._wanted(self._meter.drain()))
+
+    def summary(self, written: int, seconds: float) -> str:
+        """What was read and written, in one line."""
+        stats = self._meter.stats
+        undecoded = ", ".join(f"{count:,} {reason}" for reason, count in stats.undecoded.items()) or "none"
+        line = f"{stats.packets:,} packets, {written:,} flows written, not decoded: {undecoded}"
+        if stats.evicted:
+            line += f", reported early because the table was full: {stats.evicted:,}"
+        return f"{line}, {seconds:.1f} s"
+
+    def clear_progress(self) -> None:
+        """Take the progress line away."""
+        if self._screen is not None:
+            self._screen.write("\r\x1b[K")
+            self._screen.flush()
+
+    def _read_one(self, source: "CaptureFile", table: "FlowTableSink") -> None:
+        before = self._bytes_read
+        blocks = iter(source)
+        try:
+            while (block := self._wait_for(lambda: next(blocks, None))) is not None:
+                self._bytes_read = before + source.bytes_read
+                table.write(self._wanted(self._meter.feed(block)))
+                if source.size is None:  # somebody may wait at the other end
+                    table.flush()
+                self._show(table.written)
+                if self.stopping:
+                    break
+        except Stopped:
+            pass
+        finally:
+            source.close()
+        if source.problem and not self.stopping:
+            self.problems.append(f"{source.name}: {source.problem}")
+
+    def _wanted(self, batch: "FlowBatch") -> "FlowBatch":
+        from flows.batch import END_REASON, SNAPSHOT, FlowBatch
+
+        if self._snapshots or not len(batch):
+            return batch
+        ended = batch.identity[:, END_REASON] != SNAPSHOT
+        return FlowBatch(batch.identity[ended], batch.values[ended])
+
+    def _wait_for(self, read: Callable[[], Result]) -> Result:
+        """What a call returns that may wait for input. Raises Stopped as soon as the run is to end."""
+        self._waiting = True
+        try:
+            return read()
+        finally:
+            self._waiting = False
+
+    def _show(self, written: int) -> None:
+        now = time.monotonic()
+        if self._screen is None or now - self._shown_s < PROGRESS_S:
+            return
+        self._shown_s = now
+        far = f"{100 * self._bytes_read / self._size:.0f} %" if self._size else f"{self._bytes_read / 1e6:,.0f} MB"
+        stats = self._meter.stats
+        self._screen.write(f"\r\x1b[K{far}: {stats.packets:,} packets, {written:,} flows written")
+        self._screen.flush()
+
+
+@contextmanager
+def _table(output: Path | None, name: DialectName) -> Iterator["FlowTableSink"]:
+    """The table as asked for."""
+    from flows.dialects import DIALECTS
+    from sensor.sinks.table import open_table, stream_table
+
+    dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
+    if output is not None:
+        with open_table(output, dialect) as table:
+            yield table
+    else:
+        with stream_table(sys.stdout.buffer, "stdout", dialect) as table:
+            yield table
+
+
+def _tell(line: str) -> None:
+    typer.echo(f"flowvigil: {printable(line, 400)}", err=True)

@@ -1,0 +1,143 @@
+"""Changed frames through the meter: whole blocks beside the same packets one by one, each in a buffer of its own.
+
+A packet alone in its buffer has no byte behind it, so that with NUMBA_BOUNDSCHECK=1 a read past its end raises; in the
+whole block every frame stands among others, so that a read past its end shows as a difference. What guides it, since
+compiled kernels report no coverage, is the outcome: reason, link type, and the fields that were decoded.
+"""
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from flows.batch import FlowBatch
+from flows.block import Int64s, PacketBlock
+from flows.decode import REASONS
+from flows.layout import M_UNDECODED, P_HEADER, P_ICMP, P_PAYLOAD, P_PORTS, P_VLAN, PACKET_FIELDS
+from flows.meter import COMPATIBLE, NO_PACKETS, Meter, concatenate
+from tests.fuzz.frames import LINKTYPES
+from tests.fuzz.meters import drawn_meters
+from tests.fuzz.mutation import Corpus, Rows
+from tests.fuzz.promises import check_drained, check_equal, check_records, require
+from tests.fuzz.times import drawn_times
+
+WIDTH, ROOM = 256, 16_384
+ROUND = 8192  # frames through one pair of meters
+LONGEST_BLOCK_S = 5.0  # of CPU; normal is a hundredth, a loop over the ticks of a far jump takes minutes
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run did."""
+
+    frames: int = 0
+    decoded: int = 0
+    records: int = 0
+    evicted: int = 0
+    clock_jumps: int = 0
+
+
+def fuzz_frames(rng: np.random.Generator, corpus: Corpus, frames: int) -> Tally:
+    """Meter that many changed frames. Raises BrokenPromiseError, or what a kernel raises."""
+    tally = Tally()
+    for compat in (None, *COMPATIBLE):
+        Meter(1, compat=compat).feed(NO_PACKETS)  # compiles, which must not count as time of a block
+    while tally.frames < frames:
+        count = min(ROUND, frames - tally.frames)
+        play_round(rng, corpus, count, tally)
+    return tally
+
+
+def play_round(rng: np.random.Generator, corpus: Corpus, count: int, tally: Tally) -> None:
+    rows, lengths, kinds = corpus.draw(rng, count)
+    strange = rng.random(count) < 1 / 16
+    kinds[strange] = rng.choice(LINKTYPES, int(strange.sum()))
+    compat = str(rng.choice(COMPATIBLE)) if rng.random() < 1 / 8 else None
+    whole, single = drawn_meters(rng, compat=compat)
+    block = block_of_rows(rng, rows, lengths, kinds)
+    expected: list[FlowBatch] = []
+    got: list[FlowBatch] = []
+    cuts = [0, *sorted(rng.integers(1, count, 4).tolist()), count] if count > 1 else [0, 1]
+    for first, last in pairwise(cuts):
+        part = slice_of(block, first, last)
+        began = time.process_time()
+        expected.append(whole.feed(part))
+        took = time.process_time() - began
+        require(took < LONGEST_BLOCK_S, f"a block of {last - first} packets took {took:.1f} s of CPU")
+        got += feed_singly(single, rows, lengths, part, first, corpus)
+        if rng.random() < 0.25:
+            now = whole.now_ns + int(rng.integers(0, 1 << 40))
+            expected.append(whole.advance(now))
+            got.append(single.advance(now))
+    batch, other = concatenate([*expected, whole.drain()]), concatenate([*got, single.drain()])
+    check_drained(whole, batch, count)
+    if compat is None:
+        check_records(batch)
+    check_equal(batch, other)
+    tally.frames += count
+    tally.decoded += whole.stats.metered
+    tally.records += len(batch)
+    tally.evicted += whole.stats.evicted
+    tally.clock_jumps += whole.stats.clock_jumps
+
+
+def block_of_rows(rng: np.random.Generator, rows: Rows, lengths: Int64s, kinds: Int64s) -> PacketBlock:
+    """Block whose frames stand in rows with other bytes behind them; wire lengths are what a capture may claim."""
+    count = len(rows)
+    claimed = rng.choice([0, 1, 60, 1500, (1 << 32) - 1], count)
+    wirelen = np.where(rng.random(count) < 0.9, lengths, claimed)
+    offset = np.arange(count, dtype=np.int64) * rows.shape[1]
+    return PacketBlock(rows.reshape(-1), offset, lengths, wirelen, drawn_times(rng, count), kinds)
+
+
+def slice_of(block: PacketBlock, first: int, last: int) -> PacketBlock:
+    """Some packets of a block."""
+    part = slice(first, last)
+    return PacketBlock(
+        block.buffer, block.offset[part], block.caplen[part], block.wirelen[part], block.ts_ns[part],
+        block.linktype[part],
+    )  # fmt: skip
+
+
+def feed_singly(
+    meter: Meter, rows: Rows, lengths: Int64s, block: PacketBlock, first: int, corpus: Corpus
+) -> list[FlowBatch]:
+    """Feed each packet in a buffer that ends where it ends, and keep the inputs whose outcome is new."""
+    batches = []
+    fields, registers = meter._fields, meter._registers
+    reasons = slice(M_UNDECODED, M_UNDECODED + len(REASONS))
+    nowhere = np.zeros(1, dtype=np.int64)
+    before = registers[reasons].tolist()
+    sizes, kinds = lengths.tolist(), block.linktype.tolist()
+    for i in range(len(block)):
+        size = sizes[first + i]
+        frame = rows[first + i, :size]
+        one = slice(i, i + 1)
+        batch = meter.feed(
+            PacketBlock(
+                frame, nowhere, block.caplen[one], block.wirelen[one], block.ts_ns[one], block.linktype[one]
+            )
+        )  # fmt: skip
+        if len(batch):
+            batches.append(batch)
+        after = registers[reasons].tolist()
+        if after != before:
+            undecoded = next(r for r, (old, new) in enumerate(zip(before, after, strict=True)) if old != new)
+            corpus.notice((kinds[i], undecoded, size.bit_length()), frame, kinds[i])
+            before = after
+        else:
+            corpus.notice((kinds[i], *outcome(fields[:PACKET_FIELDS].tolist())), frame, kinds[i])
+    return batches
+
+
+def outcome(fields: list[int]) -> tuple[int, ...]:
+    """What decoding found, as far as it tells one way through the decoder from another."""
+    return (
+        fields[P_PORTS] >> 32,  # version and protocol
+        (fields[P_PORTS] & 0xFFFFFFFF).bit_length() >> 3,
+        fields[P_HEADER],
+        fields[P_PAYLOAD].bit_length(),
+        fields[P_VLAN].bit_length() // 12,
+        int(fields[P_ICMP] >= 0),
+    )

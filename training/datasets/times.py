@@ -1,0 +1,67 @@
+"""When flows began, from the times that flow tables carry.
+
+The programs write the local time of the machine they ran on and do not say which: times are taken as UTC.
+"""
+
+import numpy as np
+
+from training.datasets.table import Int64s
+from training.datasets.text import TextTable
+
+ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")
+WITH_HALVES = ("%d/%m/%Y %I:%M:%S %p",)
+# The second one is what a spreadsheet made of the first.
+WITHOUT_HALVES = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
+FORMS: dict[str, tuple[str, ...]] = {
+    "native": ISO,
+    "cic2017": (*ISO, *WITH_HALVES, *WITHOUT_HALVES),
+    "tot": (*ISO, *WITH_HALVES, *WITHOUT_HALVES),
+    "v4": (*ISO, *WITH_HALVES),
+    "python": ISO,
+}
+EXAMPLES: dict[str, str] = {
+    "native": "2017-07-03T11:57:41.826651Z",
+    "cic2017": "03/07/2017 08:57:41",
+    "tot": "03/07/2017 08:57:41 AM",
+    "v4": "2017-07-03 11:57:41.826651 or 03/07/2017 11:57:41 AM (UTC)",
+    "python": "2017-07-03 11:57:41",
+}
+HOUR_NS = 3_600_000_000_000
+# The traffic was recorded in working hours, 8 to 18: hours 8 to 12 are what they say, 1 to 5 are past noon.
+AFTERNOON = (1, 2, 3, 4, 5)
+UNDECIDED = (6, 7)
+
+
+def start_times(table: TextTable, name: str, dialect: str) -> Int64s:
+    """Start of each flow, (n,) ns since 1970. All times of a table have one form.
+
+    Times of twelve hours that do not say which twelve are put into working hours; how many were moved, and how many
+    could be either and were left in the morning, goes into the table's repairs. Raises DatasetError with the line of
+    what is no time.
+    """
+    import polars as pl
+
+    text = table.text(name)
+    tried = []
+    for form in FORMS[dialect]:
+        times = text.str.to_datetime(form, time_unit="ns", strict=False)
+        if not times.null_count():
+            start: Int64s = times.cast(pl.Int64).to_numpy().astype(np.int64)
+            return _in_working_hours(start, table.repairs) if form in WITHOUT_HALVES else start
+        tried.append(times.is_null())
+    row = int(min(tried, key=lambda bad: bad.sum()).arg_max() or 0)  # where the form fails that fits best
+    raise table.error(f"{text[row]!r} is not a time like {EXAMPLES[dialect]}", row, name)
+
+
+def _in_working_hours(start_ns: Int64s, repairs: dict[str, int]) -> Int64s:
+    hour = start_ns // HOUR_NS % 24
+    if ((hour == 0) | (hour > 12)).any():  # of 24 hours after all
+        return start_ns
+    moved, undecided = np.isin(hour, AFTERNOON), np.isin(hour, UNDECIDED)
+    for rows, reason in (
+        (moved, "times of 12 hours without AM or PM, 1 to 5 -> afternoon"),
+        (undecided, "times of 12 hours without AM or PM, 6 or 7, left in the morning"),
+    ):
+        if rows.any():
+            repairs[reason] = int(rows.sum())
+    return np.where(moved, start_ns + 12 * HOUR_NS, start_ns)
