@@ -189,8 +189,8 @@ def test_what_is_no_capture_is_called_what_it_is(content: bytes, found: str, tmp
     assert f"-: found {found}" in refusal(flowvigil("read", "-", stdin=content), 6)
 
 
-def test_a_directory_is_no_capture(tmp_path: Path) -> None:
-    assert "found a directory, expected" in refusal(flowvigil("read", tmp_path), 6)
+def test_a_directory_without_captures_is_refused(tmp_path: Path) -> None:
+    assert "found a directory without captures, expected" in refusal(flowvigil("read", tmp_path), 6)
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
