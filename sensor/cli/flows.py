@@ -2,10 +2,8 @@
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -31,11 +29,10 @@ if TYPE_CHECKING:
     from flows.batch import FlowBatch
     from flows.meter import Meter
     from sensor.config import Config
-    from sensor.sinks.table import FlowTableSink
+    from sensor.sinks.background import BackgroundTable
     from sensor.sources.files import CaptureFile
 
 SECOND_NS = 1_000_000_000
-STDIN = "-"
 PROGRESS_S = 0.5
 
 Result = TypeVar("Result")
@@ -57,16 +54,6 @@ class Compat(StrEnum):
     CICFLOWMETER_V4 = "cicflowmeter-v4"
 
 
-@dataclass(frozen=True, slots=True)
-class FlowOptions:
-    """What decides about the rows of a table."""
-
-    config: "Config"
-    dialect: DialectName
-    compat: Compat | None
-    snapshots: bool
-
-
 class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
     """The run is to end, and it waits for input that may never come."""
 
@@ -83,9 +70,6 @@ CompatOption = Annotated[
     typer.Option("--compat", metavar="PROGRAM", help="Reproduce cicflowmeter-v4: its flows, values and errors."),
 ]
 SnapshotsOption = Annotated[bool, typer.Option("--snapshots", help="Also what long flows looked like as they ran.")]
-JobsOption = Annotated[
-    int, typer.Option("--jobs", metavar="N", min=1, max=256, help="Captures metered at once, each for itself.")
-]
 ProgressOption = Annotated[
     bool | None, typer.Option("--progress/--no-progress", help="Show on stderr how far it is; default: in a terminal.")
 ]
@@ -101,7 +85,6 @@ def flows(
     config: ConfigOption = None,
     overrides: SetOption = None,
     decap: DecapOption = False,
-    jobs: JobsOption = 1,
     quiet: QuietOption = False,
 ) -> int:
     """Meter captures and write a table of their flows, one row a flow.
@@ -110,7 +93,6 @@ def flows(
     flowvigil flows capture.pcap -o flows.parquet
     flowvigil flows monday.pcap.gz tuesday.pcapng -o flows.csv --dialect cic2017
     flowvigil flows capture.pcap -o v4.csv --dialect v4 --compat cicflowmeter-v4
-    flowvigil flows captures/ -o flows.parquet --jobs 4
     tcpdump -i eth0 -w - | flowvigil flows - | head
 
     \b
@@ -125,8 +107,6 @@ def flows(
     A dialect changes names, order and the form of times (UTC) and labels; the values are the corrected ones unless
     --compat says otherwise. Every capture is read as far as it can be; a damaged one is named at the end and gives exit
     code 6. The file gets its name when it is whole; what stood there before is replaced.
-
-    With --jobs several captures are metered at once, each for itself: a flow that goes on in the next one is cut.
     """
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
@@ -135,13 +115,11 @@ def flows(
     loaded = settings(config, overrides, None, None, decap=decap)
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
-    if jobs > 1:
-        return _flows_at_once(captures, output, FlowOptions(loaded, dialect, compat, snapshots), jobs, quiet=quiet)
     meter = compiled_meter(loaded, compat, quiet=quiet)
     shown = sys.stderr.isatty() if progress is None else progress
     run = Export(meter, snapshots=snapshots, screen=sys.stderr if shown and not quiet else None)
     started = time.monotonic()
-    with stopped_by_signals(run), table_for(output, dialect) as table:
+    with stopped_by_signals(run), _table(output, dialect) as table:
         run.read(captures, table)
     run.clear_progress()
     if not quiet:
@@ -205,7 +183,7 @@ class Export:
         if self._waiting:
             raise Stopped
 
-    def read(self, captures: Sequence[str], table: "FlowTableSink") -> None:
+    def read(self, captures: Sequence[str], table: "BackgroundTable") -> None:
         """Meter captures, also of directories, in the order of their first packets.
 
         What cannot be read is a problem, and the rest goes on. Raises InputError when none can be opened.
@@ -248,15 +226,14 @@ class Export:
             self._screen.write("\r\x1b[K")
             self._screen.flush()
 
-    def _read_one(self, source: "CaptureFile", table: "FlowTableSink") -> None:
+    def _read_one(self, source: "CaptureFile", table: "BackgroundTable") -> None:
         before = self._bytes_read
         blocks = iter(source)
         try:
             while (block := self._wait_for(lambda: next(blocks, None))) is not None:
                 self._bytes_read = before + source.bytes_read
-                table.write(self._wanted(self._meter.feed(block)))
-                if source.size is None:  # somebody may wait at the other end
-                    table.flush()
+                # of a pipe somebody may wait at the other end
+                table.write(self._wanted(self._meter.feed(block)), at_once=source.size is None)
                 self._show(table.written)
                 if self.stopping:
                     break
@@ -294,44 +271,19 @@ class Export:
         self._screen.flush()
 
 
-def _flows_at_once(
-    captures: Sequence[str], output: Path | None, options: "FlowOptions", jobs: int, *, quiet: bool
-) -> int:
-    """The same for several captures at once."""
-    from sensor.cli.flow_jobs import metered_at_once
-    from sensor.runner import in_time_order
-
-    if STDIN in captures:
-        raise typer.BadParameter("--jobs: standard input is one capture")
-    compiled_meter(options.config, options.compat, quiet=quiet)  # once, not in every process
-    started = time.monotonic()
-    done = metered_at_once(in_time_order(captures), output, options, jobs)
-    if all(not outcome.packets for outcome in done) and any(outcome.unopened for outcome in done):
-        raise InputError("; ".join(problem for outcome in done for problem in outcome.problems))
-    if not quiet:
-        packets, written = sum(outcome.packets for outcome in done), sum(outcome.written for outcome in done)
-        left_out = sum((Counter(outcome.undecoded) for outcome in done), Counter())
-        undecoded = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none"
-        seconds = time.monotonic() - started
-        _tell(f"{packets:,} packets, {written:,} flows written, not decoded: {undecoded}, {seconds:.1f} s")
-    problems = [problem for outcome in done for problem in outcome.problems]
-    for problem in problems:
-        _tell(problem)
-    return INPUT if problems else OK
-
-
 @contextmanager
-def table_for(output: Path | None, name: DialectName) -> Iterator["FlowTableSink"]:
+def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundTable"]:
     """The table as asked for."""
     from flows.dialects import DIALECTS
+    from sensor.sinks.background import in_background
     from sensor.sinks.table import open_table, stream_table
 
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
     if output is not None:
-        with open_table(output, dialect) as table:
+        with open_table(output, dialect) as sink, in_background(sink) as table:
             yield table
     else:
-        with stream_table(sys.stdout.buffer, "stdout", dialect) as table:
+        with stream_table(sys.stdout.buffer, "stdout", dialect) as sink, in_background(sink) as table:
             yield table
 
 

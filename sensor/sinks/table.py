@@ -5,7 +5,6 @@ whole, and not before.
 """
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_AT_ONCE = 16_384  # flows turned into text, or put into one row group, in one go: about 25 MB in between
-COPY_BYTES = 1 << 20
 CSV, PARQUET = ".csv", ".parquet"
 
 
@@ -32,9 +30,6 @@ class Format(Protocol):
 
     def rows(self, fields: tuple[Field, ...]) -> None:
         """Write some rows."""
-
-    def part(self, path: Path) -> None:
-        """Write the rows of another table of the same format and dialect."""
 
     def end(self) -> None:
         """Write what comes after the last row."""
@@ -71,13 +66,6 @@ class FlowTableSink:
                 self._form.rows(fields)
             self.written += len(fields[0])
 
-    def append(self, part: Path, flows: int) -> None:
-        """Write the rows of another table of the same format and dialect; it holds so many. Raises as flush does."""
-        self.flush()
-        with _named(self.name, self.written):
-            self._form.part(part)
-        self.written += flows
-
     def close(self) -> None:
         """Write the rest. Raises as flush does."""
         self.flush()
@@ -106,12 +94,6 @@ class CsvForm:
         self._stream.write(lines.getvalue())
         self._stream.flush()
 
-    def part(self, path: Path) -> None:
-        """Its lines behind the header."""
-        with path.open("rb") as lines:
-            lines.readline()
-            shutil.copyfileobj(lines, self._stream, COPY_BYTES)
-
     def end(self) -> None:
         """Nothing but the header of a table without rows waits."""
         self._stream.flush()
@@ -133,14 +115,6 @@ class ParquetForm:
 
         columns = [_arrow(field).cast(kind) for field, kind in zip(fields, self._schema.types, strict=True)]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
-
-    def part(self, path: Path) -> None:
-        """Its row groups."""
-        from pyarrow import parquet
-
-        with parquet.ParquetFile(path) as table:
-            for group in range(table.num_row_groups):
-                self._writer.write_table(table.read_row_group(group).cast(self._schema))
 
     def end(self) -> None:
         """The footer, without which nobody can read the rest."""

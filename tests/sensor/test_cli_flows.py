@@ -10,12 +10,9 @@ import stat
 import time
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
-from pyarrow import csv as arrow_csv
-from pyarrow import parquet
 
 import flows
 from flows.batch import END_REASON, SNAPSHOT, FlowBatch
@@ -290,44 +287,3 @@ def test_read_never_loads_the_table_writer() -> None:
     result = flowvigil("read", DEMO, "-q", PYTHONPROFILEIMPORTTIME="1")
     assert any("flows.meter" in line for line in result.stderr)
     assert not any("pyarrow" in line for line in result.stderr)
-
-
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_captures_metered_at_once_give_the_rows_of_each_in_order(suffix: str, tmp_path: Path) -> None:
-    whole = gzip.decompress(DEMO.read_bytes())
-    for name, seconds in (("b", 0), ("a", 3600)):  # in the order of their times, not of their names
-        shifted = bytearray(whole)
-        at = 24
-        while at < len(whole):
-            stamp = int.from_bytes(whole[at : at + 4], "little") + seconds
-            shifted[at : at + 4] = stamp.to_bytes(4, "little")
-            at += 16 + int.from_bytes(whole[at + 8 : at + 12], "little")
-        (tmp_path / f"{name}.pcap").write_bytes(shifted)
-    captures = [tmp_path / "a.pcap", tmp_path / "b.pcap"]
-    both = tmp_path / f"both.{suffix}"
-    result = flowvigil("flows", *captures, "-o", both, "--jobs", "2")
-    assert result.code == 0
-    apart = []
-    for capture in reversed(captures):
-        table = capture.with_suffix(f".{suffix}")
-        flowvigil("flows", capture, "-o", table)
-        apart.append(cells_of(table))
-    assert cells_of(both) == apart[0] + apart[1]
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == sorted([".pcap", ".pcap", *[f".{suffix}"] * 3])
-
-
-def cells_of(path: Path) -> list[tuple[Any, ...]]:
-    table = arrow_csv.read_csv(path) if path.suffix == ".csv" else parquet.read_table(path)
-    return [tuple(row.values()) for row in table.to_pylist()]
-
-
-def test_of_captures_metered_at_once_the_unreadable_are_named(tmp_path: Path) -> None:
-    output = tmp_path / "t.csv"
-    result = flowvigil("flows", DEMO, tmp_path / "none.pcap", "-o", output, "--jobs", "2")
-    assert result.code == 6
-    assert any("none.pcap" in line and "no such file" in line for line in result.stderr)
-    assert len(output.read_bytes().splitlines()) > 5000
-    alone = flowvigil("flows", tmp_path / "none.pcap", tmp_path / "nor.pcap", "-o", tmp_path / "u.csv", "--jobs", "2")
-    assert alone.code == 6
-    assert len(alone.stderr) == 1
-    assert flowvigil("flows", "-", DEMO, "--jobs", "2").code == 2
