@@ -34,12 +34,12 @@ class Meter(_Section):
     """Packets into flows."""
 
     capacity_flows: Annotated[int, Field(ge=1024, le=1 << 24)] = 131072
-    idle_timeout_s: Annotated[float, Field(gt=0, le=3000)] = 120.0
+    idle_timeout_s: Annotated[float, Field(ge=0.001, le=3000)] = 120.0
     # Sums of squared gaps are kept in 64 bits of µs²; they hold for 50 minutes.
-    active_timeout_s: Annotated[float, Field(gt=0, le=3000)] = 120.0
+    active_timeout_s: Annotated[float, Field(ge=0.001, le=3000)] = 120.0
     closed_linger_s: Annotated[float, Field(ge=0, le=60)] = 2.0
-    first_snapshot_s: Annotated[float, Field(gt=0, le=3000)] = 10.0
-    snapshot_interval_s: Annotated[float, Field(gt=0, le=3000)] = 60.0
+    first_snapshot_s: Annotated[float, Field(ge=0.001, le=3000)] = 10.0
+    snapshot_interval_s: Annotated[float, Field(ge=0.001, le=3000)] = 60.0
     decapsulate: bool = False
 
 

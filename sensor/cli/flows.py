@@ -17,6 +17,7 @@ from sensor.cli.session import (
     DecapOption,
     QuietOption,
     SetOption,
+    build_meter,
     ended_by_interrupt,
     settings,
     stopped_by_signals,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from sensor.sinks.background import BackgroundTable
     from sensor.sources.files import CaptureFile
 
-SECOND_NS = 1_000_000_000
 PROGRESS_S = 0.5
 
 Result = TypeVar("Result")
@@ -137,25 +137,14 @@ def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "
     compiled = use_kernel_cache(kernels)
     if not compiled and not quiet:
         _tell("first run: compiling kernels, which takes about ten seconds")
-    from flows.meter import NO_PACKETS, Meter
+    from flows.meter import NO_PACKETS
 
-    def meter() -> Meter:
-        return Meter(
-            config.meter.capacity_flows,
-            idle_timeout_ns=round(config.meter.idle_timeout_s * SECOND_NS),
-            active_timeout_ns=round(config.meter.active_timeout_s * SECOND_NS),
-            closed_linger_ns=round(config.meter.closed_linger_s * SECOND_NS),
-            first_snapshot_ns=round(config.meter.first_snapshot_s * SECOND_NS),
-            snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
-            decap=config.meter.decapsulate,
-            compat=compat.value if compat else None,
-        )
-
+    program = compat.value if compat else None
     if not compiled:
         with ended_by_interrupt():
-            meter().feed(NO_PACKETS)
+            build_meter(config, program).feed(NO_PACKETS)
         kernels_are_compiled(kernels)
-    return meter()
+    return build_meter(config, program)
 
 
 class Export:

@@ -21,6 +21,7 @@ from sensor.version import VERSION
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from flows.meter import Meter
     from models.fusion import Hybrid
     from sensor.config import Config
     from sensor.pipeline import Pipeline
@@ -123,9 +124,24 @@ def console_for(color: Color, *, stderr: bool) -> "Console":
     return Console(stderr=stderr)
 
 
+def build_meter(config: "Config", compat: str | None = None) -> "Meter":
+    """Meter by the settings. compat: a program whose flows and values it reproduces (flows.meter.COMPATIBLE)."""
+    from flows.meter import Meter
+
+    return Meter(
+        config.meter.capacity_flows,
+        idle_timeout_ns=round(config.meter.idle_timeout_s * SECOND_NS),
+        active_timeout_ns=round(config.meter.active_timeout_s * SECOND_NS),
+        closed_linger_ns=round(config.meter.closed_linger_s * SECOND_NS),
+        first_snapshot_ns=round(config.meter.first_snapshot_s * SECOND_NS),
+        snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
+        decap=config.meter.decapsulate,
+        compat=compat,
+    )
+
+
 def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
     """Meter, model and episodes by the settings. Raises ModelError for a rate that the bundle has no threshold for."""
-    from flows.meter import Meter
     from sensor.alerts import Observer
     from sensor.episodes import EpisodeSettings, episodes_of
     from sensor.pipeline import Pipeline
@@ -134,15 +150,6 @@ def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
     if rate not in hybrid.thresholds:
         held = ", ".join(str(held) for held in sorted(hybrid.thresholds))
         raise ModelError(f"bundle {hybrid.model_id}: found thresholds for rates {held}, expected one for {rate}")
-    meter = Meter(
-        config.meter.capacity_flows,
-        idle_timeout_ns=round(config.meter.idle_timeout_s * SECOND_NS),
-        active_timeout_ns=round(config.meter.active_timeout_s * SECOND_NS),
-        closed_linger_ns=round(config.meter.closed_linger_s * SECOND_NS),
-        first_snapshot_ns=round(config.meter.first_snapshot_s * SECOND_NS),
-        snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
-        decap=config.meter.decapsulate,
-    )
     episodes = episodes_of(
         hybrid,
         Observer(socket.gethostname(), VERSION),
@@ -153,7 +160,7 @@ def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
             capacity_hosts=config.episodes.capacity_hosts,
         ),
     )
-    return Pipeline(meter, hybrid, episodes, rate)
+    return Pipeline(build_meter(config), hybrid, episodes, rate)
 
 
 @contextmanager

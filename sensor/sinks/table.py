@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_AT_ONCE = 16_384  # flows turned into text, or put into one row group, in one go: about 25 MB in between
-CSV, PARQUET = ".csv", ".parquet"
+PARQUET = ".parquet"
 
 
 class Format(Protocol):

@@ -67,7 +67,7 @@ def test_an_unknown_section_gets_the_list_of_sections(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
-        ("meter:\n  idle_timeout_s: 0\n", ":2:19", "greater than 0"),
+        ("meter:\n  idle_timeout_s: 0\n", ":2:19", "greater than or equal to 0.001"),
         ("meter:\n  active_timeout_s: 3001\n", ":2:21", "less than or equal to 3000"),
         ("meter:\n  capacity_flows: 1.5\n", ":2:19", "valid integer"),
         ("meter:\n  capacity_flows: '4096'\n", ":2:19", "valid integer"),
@@ -152,3 +152,10 @@ def test_any_bytes_as_a_file_are_settings_or_one_line(tmp_path_factory: pytest.T
 def test_settings_load_without_yaml_when_there_is_no_file() -> None:
     program = "import sys; from sensor.config import load_config; load_config(); sys.exit('yaml' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=CONFIGS.parent, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["idle_timeout_s", "active_timeout_s", "first_snapshot_s", "snapshot_interval_s"])
+def test_a_time_too_short_for_the_meter_is_refused_as_a_setting(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"meter.{name}"):
+        load_config(overrides=[f"meter.{name}=0.0000001"])
+    load_config(overrides=[f"meter.{name}=0.001"])
