@@ -7,7 +7,7 @@ bad setting stops with one line that says where it stands. It opens no bundle an
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -24,8 +24,12 @@ class _Section(BaseModel):
 
 
 class Capture(_Section):
-    """The ring that the kernel fills on an interface (watch only)."""
+    """Which packets are taken and how. The rings and the workers are those of `watch`."""
 
+    filter: str | None = None
+    promiscuous: bool = False
+    timestamps: Literal["kernel", "hardware"] = "kernel"
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     ring_block_bytes: Annotated[int, Field(ge=65536, le=1 << 26, multiple_of=65536)] = 1 << 20
     ring_blocks: Annotated[int, Field(ge=2, le=4096)] = 32
 
@@ -71,6 +75,19 @@ class Output(_Section):
     file: Path | None = Field(default=None, strict=False)
 
 
+class Stats(_Section):
+    """What the sensor tells of itself while it watches."""
+
+    interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class Process(_Section):
+    """What the process may do once its sockets are open."""
+
+    user: str | None = None
+
+
 class Config(_Section):
     """All settings; every section may be left out."""
 
@@ -79,6 +96,8 @@ class Config(_Section):
     detection: Detection = Detection()
     episodes: EpisodesSection = EpisodesSection()
     output: Output = Output()
+    stats: Stats = Stats()
+    process: Process = Process()
 
 
 def load_config(

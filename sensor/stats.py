@@ -5,26 +5,44 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class InterfaceState:
+    """An interface that is watched: under the name it has now, and whether it delivers packets."""
+
+    name: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Totals of a run since its start.
 
-    packets, bytes: seen on the wire, decoded or not. flows: flow records reported for the first time.
-    undecoded: packets without a flow, by reason. dropped: packets that the kernel or the card lost.
-    evicted: flows reported early because the table was full. late: packets stamped before one that came earlier.
-    clock_jumps: times a source's clock was set forward or back.
-    bytes_read and size: of the inputs, None where unknown (a pipe, an interface). traffic_time_ns: newest packet,
-    nanoseconds since 1970, 0 before the first. started_ns: oldest packet. elapsed_s: time since the run began.
-    alerts, attacks, uncertain: alerts opened, in all and by verdict.
+    received: packets that reached the capture, lost or not. packets, bytes: of those, seen by the sensor, whatever became
+    of them. metered: in flows. filtered: that the capture filter left out. undecoded: without a flow, by reason.
+    shed: left out under overload. dropped: that the kernel or the card lost. waiting: in the ring, not looked at yet.
+    overload: what is done about too much traffic, "" while it is not. flows: flow records reported for the first time.
+    table_flows: flows in the table now. evicted: flows reported early because the table was full. late: packets stamped
+    before one that came earlier. clock_jumps: times a source's clock was set forward or back. lost_lines: of JSON, that
+    no output took. bytes_read and size: of the inputs, None where unknown (a pipe, an interface). traffic_time_ns:
+    newest packet, nanoseconds since 1970, 0 before the first. started_ns: oldest packet. elapsed_s: time since the run
+    began. alerts, attacks, uncertain: alerts opened, in all and by verdict. interfaces: that are watched.
     """
 
+    received: int = 0
     packets: int = 0
     bytes: int = 0
-    flows: int = 0
+    metered: int = 0
+    filtered: int = 0
     undecoded: Mapping[str, int] = field(default_factory=dict)
+    shed: int = 0
     dropped: int = 0
+    waiting: int = 0
+    overload: str = ""
+    flows: int = 0
+    table_flows: int = 0
     evicted: int = 0
     late: int = 0
     clock_jumps: int = 0
+    lost_lines: int = 0
     bytes_read: int = 0
     size: int | None = None
     started_ns: int = 0
@@ -33,3 +51,10 @@ class Progress:
     alerts: int = 0
     attacks: int = 0
     uncertain: int = 0
+    interfaces: tuple[InterfaceState, ...] = ()
+
+    @property
+    def difference(self) -> int:
+        """Packets that were received and are nowhere: 0, or the sensor has a defect."""
+        accounted = self.metered + self.filtered + sum(self.undecoded.values()) + self.shed + self.dropped
+        return self.received - self.waiting - accounted
