@@ -15,13 +15,14 @@ CAPTURE = Path(__file__).resolve().parent.parent / "sensor" / "synth" / "demo.pc
 def main() -> None:
     """Read the demo capture on a terminal that is recorded."""
     use_kernel_cache()
+    from sensor.outlet import Outlet
     from sensor.runner import Run
     from sensor.terminal.view import View
 
     config = load_config()
     console = Console(record=True, width=110, file=io.StringIO(), color_system="truecolor", force_terminal=False)
     with View(console, "read", CAPTURE.name) as view:
-        Run(build_pipeline(config, load_model(config)), [], view).read([str(CAPTURE)])
+        Run(build_pipeline(config, load_model(config)), Outlet([], view)).read([str(CAPTURE)])
     console.save_svg(str(CAPTURE.parents[2] / "docs" / "demo.svg"), title=f"flowvigil read {CAPTURE.name}")
 
 

@@ -14,35 +14,20 @@ from sensor.episodes import Episodes
 
 
 @dataclass(slots=True)
-class Pipeline:
-    """One run of the sensor.
+class Judge:
+    """Flow records in, alerts out.
 
     rate: nominal false-positive rate, one that the bundle holds thresholds for; None is its default.
-    flows: flows reported for the first time so far. first_ns: start of the first packet, 0 before it.
+    flows: flows reported for the first time so far.
     """
 
-    meter: Meter
     hybrid: Hybrid
     episodes: Episodes
     rate: float | None = None
     flows: int = 0
-    first_ns: int = 0
 
-    def feed(self, block: PacketBlock, dropped: int = 0) -> list[Alert]:
-        """Alerts that a block of packets gives rise to. dropped: packets the capture has lost so far."""
-        if not self.first_ns and len(block):
-            self.first_ns = int(block.ts_ns[0])
-        return self._judge(self.meter.feed(block), dropped)
-
-    def advance(self, now_ns: int, dropped: int = 0) -> list[Alert]:
-        """Alerts that silence up to now_ns (clock of the packets) gives rise to."""
-        return self._judge(self.meter.advance(now_ns), dropped)
-
-    def finish(self, dropped: int = 0) -> list[Alert]:
-        """Alerts of the flows that were still open, and the last word on every open episode."""
-        return self._judge(self.meter.drain(), dropped) + self.episodes.finish()
-
-    def _judge(self, batch: FlowBatch, dropped: int) -> list[Alert]:
+    def judge(self, batch: FlowBatch, dropped: int = 0) -> list[Alert]:
+        """Alerts that flow records give rise to. dropped: packets the capture has lost so far."""
         # A final report without new packets was judged when its last snapshot was.
         news = batch.identity[:, NEW_PACKETS] > 0
         batch = FlowBatch(batch.identity[news], batch.values[news])
@@ -57,3 +42,30 @@ class Pipeline:
             advances=first_reports,
         )
         return self.episodes.observe(batch, self.hybrid.judge(steps, self.rate), dropped)
+
+    def finish(self) -> list[Alert]:
+        """The last word on every open episode."""
+        return self.episodes.finish()
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """One run of the sensor over one source. first_ns: start of the first packet, 0 before it."""
+
+    meter: Meter
+    judge: Judge
+    first_ns: int = 0
+
+    def feed(self, block: PacketBlock, dropped: int = 0) -> list[Alert]:
+        """Alerts that a block of packets gives rise to. dropped: packets the capture has lost so far."""
+        if not self.first_ns and len(block):
+            self.first_ns = int(block.ts_ns[0])
+        return self.judge.judge(self.meter.feed(block), dropped)
+
+    def advance(self, now_ns: int, dropped: int = 0) -> list[Alert]:
+        """Alerts that silence up to now_ns (clock of the packets) gives rise to."""
+        return self.judge.judge(self.meter.advance(now_ns), dropped)
+
+    def finish(self, dropped: int = 0) -> list[Alert]:
+        """Alerts of the flows that were still open, and the last word on every open episode."""
+        return self.judge.judge(self.meter.drain(), dropped) + self.judge.finish()

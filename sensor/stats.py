@@ -16,9 +16,9 @@ class InterfaceState:
 class Progress:
     """Totals of a run since its start.
 
-    received: packets that reached the capture, lost or not. packets, bytes: of those, seen by the sensor, whatever became
-    of them. metered: in flows. filtered: that the capture filter left out. undecoded: without a flow, by reason.
-    shed: left out under overload. dropped: that the kernel or the card lost. waiting: in the ring, not looked at yet.
+    received: packets that reached the capture, lost or not. packets, bytes: of those, that the meter was given.
+    metered: in flows. filtered: that the capture filter left out. undecoded: without a flow, by reason. shed: left out
+    under overload. dropped: that the kernel or the card lost. waiting: in the ring, not looked at yet.
     overload: what is done about too much traffic, "" while it is not. flows: flow records reported for the first time.
     table_flows: flows in the table now. evicted: flows reported early because the table was full. late: packets stamped
     before one that came earlier. clock_jumps: times a source's clock was set forward or back. lost_lines: of JSON, that

@@ -13,4 +13,4 @@ def warm_up(pipeline: Pipeline) -> None:
     block = block_of([packet.frame for packet in packets], [packet.ts_ns for packet in packets])
     for alert in [*pipeline.feed(block), *pipeline.finish()]:
         alert_line(alert)
-    pipeline.hybrid.forget()
+    pipeline.judge.hybrid.forget()

@@ -51,10 +51,10 @@ def read(
     loaded = settings(config, overrides, output, model, decap=decap)
     refuse_to_overwrite(loaded.output.file, captures)
     source = captures[0] if len(captures) == 1 else f"{len(captures)} captures"
-    with session(loaded, "read", Path(source).name, json=json, quiet=quiet, color=color) as run:
+    with session(loaded, Path(source).name, json=json, quiet=quiet, color=color) as run:
         run.read(captures)
-    if run.lost_output:
+    if run.outlet.lost_output:
         return OUTPUT
     if run.stopping:
         return INTERRUPTED
-    return INPUT if run.problems else OK
+    return INPUT if run.outlet.problems else OK

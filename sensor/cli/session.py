@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from flows.meter import Meter
     from models.fusion import Hybrid
     from sensor.config import Config
-    from sensor.pipeline import Pipeline
-    from sensor.runner import Run, Screen
+    from sensor.outlet import Screen
+    from sensor.pipeline import Judge, Pipeline
+    from sensor.runner import Run
 
 SECOND_NS = 1_000_000_000
 DEFAULT_BUNDLE = "cic2017"
@@ -140,11 +141,11 @@ def build_meter(config: "Config", compat: str | None = None) -> "Meter":
     )
 
 
-def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
-    """Meter, model and episodes by the settings. Raises ModelError for a rate that the bundle has no threshold for."""
+def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
+    """Model and episodes by the settings. Raises ModelError for a rate that the bundle has no threshold for."""
     from sensor.alerts import Observer
     from sensor.episodes import EpisodeSettings, episodes_of
-    from sensor.pipeline import Pipeline
+    from sensor.pipeline import Judge
 
     rate = config.detection.false_positive_rate
     if rate not in hybrid.thresholds:
@@ -160,17 +161,23 @@ def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
             capacity_hosts=config.episodes.capacity_hosts,
         ),
     )
-    return Pipeline(build_meter(config), hybrid, episodes, rate)
+    return Judge(hybrid, episodes, rate)
+
+
+def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
+    """Meter, model and episodes by the settings. Raises ModelError as build_judge."""
+    from sensor.pipeline import Pipeline
+
+    return Pipeline(build_meter(config), build_judge(config, hybrid))
 
 
 @contextmanager
-def session(
-    config: "Config", mode: Literal["read", "watch"], source: str, *, json: bool, quiet: bool, color: Color
-) -> Iterator["Run"]:
-    """Put a run together and take it apart: JSONL on stdout when it is no terminal (or on request), else a view."""
+def session(config: "Config", source: str, *, json: bool, quiet: bool, color: Color) -> Iterator["Run"]:
+    """Put a run over captures together and take it apart: JSONL on stdout when it is no terminal, else a view."""
     compiled = use_kernel_cache()
     if not compiled and not quiet:
         typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+    from sensor.outlet import Outlet
     from sensor.runner import Run
     from sensor.sinks.jsonl import JsonlSink, open_jsonl
 
@@ -190,23 +197,28 @@ def session(
             sinks.append(JsonlSink(sys.stdout.fileno(), "stdout"))
         if config.output.file is not None:
             sinks.append(stack.enter_context(open_jsonl(config.output.file)))
-        run = Run(pipeline, sinks, _screen(stack, mode, source, lines_on_stdout, quiet, color))
+        screen = stack.enter_context(screen_for("read", source, lines_on_stdout, quiet, color))
+        run = Run(pipeline, Outlet(sinks, screen))
         stack.enter_context(stopped_by_signals(run))
         yield run
 
 
-def _screen(
-    stack: ExitStack, mode: Literal["read", "watch"], source: str, lines_on_stdout: bool, quiet: bool, color: Color
-) -> "Screen":
+@contextmanager
+def screen_for(
+    mode: Literal["read", "watch"], source: str, lines_on_stdout: bool, quiet: bool, color: Color
+) -> Iterator["Screen"]:
+    """Who is told how the run goes: nobody, a closing line on stderr, or a view on the terminal."""
     from sensor.terminal.summary import Silent, SummaryLine
 
     if quiet:
-        return Silent(sys.stderr)
-    if lines_on_stdout:
-        return SummaryLine(sys.stderr, mode, source)
-    from sensor.terminal.view import View
+        yield Silent(sys.stderr)
+    elif lines_on_stdout:
+        yield SummaryLine(sys.stderr, mode, source)
+    else:
+        from sensor.terminal.view import View
 
-    return stack.enter_context(View(console_for(color, stderr=False), mode, source))
+        with View(console_for(color, stderr=False), mode, source) as view:
+            yield view
 
 
 @contextmanager

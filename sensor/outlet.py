@@ -1,0 +1,82 @@
+"""Where a run's alerts go: counted, written to every output, shown on the screen."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sensor.alerts import Alert, alert_line
+from sensor.errors import OutputError
+from sensor.stats import Progress
+
+
+class Screen(Protocol):
+    """Who is told how the run goes."""
+
+    def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
+        """Take in what is new."""
+
+    def note(self, message: str) -> None:
+        """Tell of an event: one line."""
+
+    def finish(self, progress: Progress, problem: str | None = None) -> None:
+        """Tell how it ended."""
+
+
+class Sink(Protocol):
+    """Takes whole lines; raises OutputError when it takes no more."""
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Write lines, each with its newline."""
+
+
+@dataclass(slots=True)
+class Outlet:
+    """Outputs and screen of one run, and what was counted on the way.
+
+    problems: one line for each input that could not be read to its end and each output that failed.
+    lost_output: an output took no more; the others still get all there is.
+    alerts: opened so far; attacks: of those, that were called an attack at some time.
+    """
+
+    sinks: Sequence[Sink]
+    screen: Screen
+    problems: list[str] = field(default_factory=list)
+    lost_output: bool = False
+    alerts: int = 0
+    attacks: int = 0
+    _open_uncertain: set[str] = field(default_factory=set)
+
+    def publish(self, alerts: Sequence[Alert]) -> None:
+        """Count alerts and write them to every output."""
+        for alert in alerts:
+            self._count(alert)
+        self.write([alert_line(alert) for alert in alerts])
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Write lines to every output; one that fails gets no more."""
+        if lines:
+            self.sinks = [sink for sink in self.sinks if self._wrote(sink, lines)]
+
+    def finish(self, progress: Progress) -> None:
+        """Tell how the run ended."""
+        self.screen.finish(progress, "; ".join(self.problems) or None)
+
+    def _count(self, alert: Alert) -> None:
+        opened = alert.action == "opened"
+        self.alerts += opened
+        if alert.verdict == "attack":
+            self.attacks += opened or alert.id in self._open_uncertain
+            self._open_uncertain.discard(alert.id)
+        elif opened:
+            self._open_uncertain.add(alert.id)
+        if alert.action == "closed":
+            self._open_uncertain.discard(alert.id)
+
+    def _wrote(self, sink: Sink, lines: Sequence[bytes]) -> bool:
+        try:
+            sink.write(lines)
+        except OutputError as error:
+            self.problems.append(str(error))
+            self.lost_output = True
+            return False
+        return True
