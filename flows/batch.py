@@ -28,8 +28,9 @@ Values = NDArray[np.float64]  # (n, len(COLUMNS)), order of flows.columns.COLUMN
     END_REASON,  # one of the codes below
     REPORT,  # how many times this record was reported before: 0 the first time
     NEW_PACKETS,  # packets since the report before this one; 0 on a final report that adds nothing
+    REPORTED_NS,  # the meter's clock when this record was written; no record comes before one with an earlier moment
     IDENTITY_WIDTH,
-) = range(15)
+) = range(16)
 
 # flowEndReason of IPFIX (RFC 5102, 5.11.3), and 0 for a snapshot of a flow that goes on.
 SNAPSHOT, IDLE_TIMEOUT, ACTIVE_TIMEOUT, END_DETECTED, FORCED_END, LACK_OF_RESOURCES = range(6)

@@ -16,6 +16,7 @@ from flows.batch import (
     NEW_PACKETS,
     PROTOCOL,
     REPORT,
+    REPORTED_NS,
     START_NS,
     Identity,
     Values,
@@ -23,6 +24,7 @@ from flows.batch import (
 from flows.block import Int64s
 from flows.jit import U, Word, inner
 from flows.layout import (
+    M_CLOCK_NS,
     M_RECORDS,
     P_FLAGS,
     P_HEADER,
@@ -343,6 +345,7 @@ def write_record(
     registers[U(M_RECORDS)] = row + 1
     values[row, :] = 0.0
     write_identity(rows, k, identity, row, reason)
+    identity[row, REPORTED_NS] = registers[U(M_CLOCK_NS)]
     values[row, C_PROTOCOL] = identity[row, PROTOCOL]
     write_both(rows, floats, k, values, row)
     write_headers(rows, k, values, row)

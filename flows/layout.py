@@ -105,6 +105,8 @@ FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED = 1, 2, 4, 8
     M_FIRST_SNAPSHOT,
     M_SNAPSHOT_INTERVAL,
     M_DECAPSULATE,  # 1: flows are those inside tunnels
+    M_NEWS_ONLY,  # 1: final reports that add nothing are left out
+    M_SAMPLE,  # flows are metered whose hash has none of these bits: 0 all, 1 half of them, 3 a quarter
     # flows in the table
     M_FLOWS,
     M_FREE,  # first row of the free list, -1 none
@@ -118,6 +120,7 @@ FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED = 1, 2, 4, 8
     M_FRAGMENTS,  # first fragments remembered so far
     # records waiting in the output arrays
     M_RECORDS,
+    M_REPORTED_NS,  # moment that they are written at
     # clock
     M_CLOCK_NS,  # -1 before the first packet
     M_CLOCK_OFFSET_NS,
@@ -127,13 +130,14 @@ FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED = 1, 2, 4, 8
     M_PACKETS,
     M_METERED,
     M_BYTES,  # wire bytes of all packets
+    M_SHED,  # packets of flows outside of the sample
     M_EVICTED,
     M_LATE,
     M_CLOCK_JUMPS,
     M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,
-) = (*range(30), 46)
+) = (*range(34), 50)
 
 UNSET = -1
 HUGE = 1 << 62

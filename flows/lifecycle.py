@@ -2,7 +2,8 @@
 
 A flow ends by idle timeout, by active timeout, a short linger after it was closed (so that late ACKs and resets stay in
 it), when a new SYN reuses its ports, or when the table is full. Whether a packet still belongs to a flow is decided
-when the packet arrives; the wheel only brings out records that no packet asks for, in the order they fell due.
+when the packet arrives; the wheel only brings out records that no packet asks for, in the order they fell due. A closed
+flow is reported within a tick of its close, and again at its end with the stragglers.
 """
 
 from flows.batch import (
@@ -28,7 +29,9 @@ from flows.layout import (
     M_FIRST_SNAPSHOT,
     M_FLOWS,
     M_IDLE_TIMEOUT,
+    M_NEWS_ONLY,
     M_RECORDS,
+    M_REPORTED_NS,
     M_SNAPSHOT_INTERVAL,
     M_TICK,
     P_FLAGS,
@@ -72,7 +75,8 @@ from flows.update import ACK, SYN
 from flows.wheel import TICK_US, WHEEL_SLOTS, schedule, unschedule
 
 GOES_ON = -1
-RECORDS_PER_PACKET = 2
+EVICTIONS_PER_FLOW = 2  # where the table has become smaller, more go than come
+RECORDS_PER_PACKET = 1 + EVICTIONS_PER_FLOW
 
 
 @inlined
@@ -110,9 +114,11 @@ def end_flow(
     row: Word,
     reason: Word,
 ) -> None:
-    """Report a flow for the last time and give its row back."""
+    """Report a flow for the last time, unless only news are wanted and there are none; give its row back."""
     k = row * ROW_WORDS
-    write_record(rows, k, registers, identity, values, reason)
+    packets = rows[U(k + R_FORWARD + D_PACKETS)] + rows[U(k + R_BACKWARD + D_PACKETS)]
+    if registers[U(M_NEWS_ONLY)] == 0 or packets > rows[U(k + R_REPORTED_PACKETS)]:
+        write_record(rows, k, registers, identity, values, reason)
     unschedule(links, wheel, row)
     queue = ESTABLISHED_QUEUE if rows[U(k + R_STATE)] & ESTABLISHED else UNESTABLISHED_QUEUE
     remove(links, queues, QUEUE, queue, row)
@@ -171,19 +177,21 @@ def replace_flow(
 ) -> Word:
     """Row for a packet whose flow is not in the table, or is (in `slot`) but ends for `reason`.
 
-    Reports at most RECORDS_PER_PACKET flows: the one that ends and the one that is evicted.
+    Reports at most RECORDS_PER_PACKET flows: the one that ends and those that are evicted.
     """
     originator, connection_start = UNSET, UNSET
+    registers[U(M_REPORTED_NS)] = max(registers[U(M_REPORTED_NS)], fields[U(f + P_TIME_NS)])
     if slot >= 0:
         row = (slots[U(slot)] & LOW32) - 1
         k = row * ROW_WORDS
         if reason == ACTIVE_TIMEOUT:
             originator, connection_start = rows[U(k + R_ORIGINATOR)], rows[U(k + R_CONNECTION_START)]
         end_flow(rows, slots, links, wheel, queues, registers, identity, values, row, reason)
-    if not has_room(registers):
-        registers[U(M_EVICTED)] += 1
-        victim = eviction_candidate(queues)
-        end_flow(rows, slots, links, wheel, queues, registers, identity, values, victim, LACK_OF_RESOURCES)
+    for _ in range(EVICTIONS_PER_FLOW):
+        if not has_room(registers):
+            registers[U(M_EVICTED)] += 1
+            victim = eviction_candidate(queues)
+            end_flow(rows, slots, links, wheel, queues, registers, identity, values, victim, LACK_OF_RESOURCES)
     # both ends may have moved entries: look for the free slot anew
     slot = find(slots, rows, registers, fields, f, hashed)
     row = add_row(slots, rows, registers, fields, f, -slot - 1, hashed)
@@ -206,6 +214,8 @@ def follow_state(
         remove(links, queues, QUEUE, UNESTABLISHED_QUEUE, row)
         append(links, queues, QUEUE, ESTABLISHED_QUEUE, row)
     if gained & CLOSED:
+        # told within a tick, not after the linger: whoever waits for alerts need not wait for stragglers
+        rows[U(k + R_NEXT_SNAPSHOT)] = rows[U(k + R_CLOSED_AT)]
         unschedule(links, wheel, row)
         schedule(links, wheel, registers, row, min(ends_at(rows, k, registers), rows[U(k + R_NEXT_SNAPSHOT)]))
 
@@ -268,6 +278,7 @@ def turn_wheel(
             if registers[U(M_RECORDS)] >= len(identity):
                 registers[U(M_TICK)] = tick
                 return False
+            registers[U(M_REPORTED_NS)] = max(registers[U(M_REPORTED_NS)], (tick + 1) * TICK_US * 1000)
             attend(rows, slots, links, wheel, queues, registers, identity, values, row, (tick + 1) * TICK_US)
             row = wheel[U(2 * slot)]
     return True

@@ -38,9 +38,12 @@ from flows.layout import (
     M_LEFT_OUT,
     M_MASK,
     M_METERED,
+    M_NEWS_ONLY,
     M_NEXT_PACKET,
     M_PACKETS,
     M_RECORDS,
+    M_SAMPLE,
+    M_SHED,
     M_SNAPSHOT_INTERVAL,
     M_TICK,
     M_UNDECODED,
@@ -64,6 +67,8 @@ from flows.wheel import TICK_US, WHEEL_SLOTS
 # bound the meter from about 100,000 concurrent flows on.
 GROUP = 64
 OUTPUT_RECORDS = 8192
+SAMPLE_SHIFT = 26  # the top bits of a hash say which sample a flow is in; those below say where in the table it stands
+LEAST_SAMPLE = 64  # one flow in so many
 CACHE_LINE_WORDS = 8
 SECOND_NS = 1_000_000_000
 MAX_ACTIVE_TIMEOUT_NS = 3000 * SECOND_NS
@@ -87,6 +92,7 @@ def decode_group(
     """Decode up to GROUP packets and ask for the slots they hash to; counts those that cannot be decoded."""
     mask = registers[U(M_MASK)]
     decapsulate = registers[U(M_DECAPSULATE)]
+    sample = registers[U(M_SAMPLE)]
     i = registers[U(M_NEXT_PACKET)]
     decoded = 0
     while i < len(offset) and decoded < GROUP:
@@ -105,6 +111,9 @@ def decode_group(
             registers[U(M_UNDECODED + reason)] += 1
             continue
         hashed = hash_key(fields, f, keys)
+        if (hashed >> SAMPLE_SHIFT) & sample:
+            registers[U(M_SHED)] += 1
+            continue
         fields[U(f + P_HASH)] = hashed
         prefetch(slots, hashed & mask)
         decoded += 1
@@ -190,12 +199,14 @@ def run_meter(
 class MeterStats:
     """Counts since the meter began.
 
-    packets = metered + the sum of undecoded; metered = packets over all final records + in the table + left_out.
+    packets = metered + the sum of undecoded + shed; metered = packets over the last records of flows that ended + in the
+    table + left_out.
     """
 
     packets: int
     wire_bytes: int
     metered: int
+    shed: int  # of flows outside of the sample (Meter.adapt)
     flows: int  # in the table now
     evicted: int  # flows reported early because the table was full
     late: int  # packets stamped before one that came earlier
@@ -215,6 +226,7 @@ class Meter:
     compat: None, or a program of COMPATIBLE whose construction and values are followed, errors included (flows.compat).
     Of the times only the active timeout counts then, and nothing is reported before it ends. The two rates over the
     whole flow may be infinite or not a number.
+    news_only: a flow's final report is left out where it would say nothing that an earlier one has not said.
     """
 
     def __init__(
@@ -228,6 +240,7 @@ class Meter:
         snapshot_interval_ns: int = 60 * SECOND_NS,
         compat: str | None = None,
         decap: bool = False,
+        news_only: bool = False,
     ) -> None:
         if compat not in (None, *COMPATIBLE):
             raise ValueError(f"compat is {compat!r}, expected one of {', '.join(COMPATIBLE)}")
@@ -258,9 +271,12 @@ class Meter:
         registers[M_FIRST_SNAPSHOT] = first_snapshot_ns // 1000
         registers[M_SNAPSHOT_INTERVAL] = snapshot_interval_ns // 1000
         registers[M_DECAPSULATE] = decap
+        registers[M_NEWS_ONLY] = news_only
         registers[M_FREE] = registers[M_CLOCK_NS] = registers[M_CLOCK_CANDIDATE_NS] = UNSET
         self._registers = registers
         self._kernel = run_compat if compat else run_meter
+        self._capacity = capacity
+        self._idle_timeout_us = idle_timeout_ns // 1000
 
     def feed(self, block: PacketBlock) -> FlowBatch:
         """Meter a block of packets; returns the records that fell due."""
@@ -286,6 +302,27 @@ class Meter:
         registers[M_DRAINING] = 0
         return concatenate(batches)
 
+    def adapt(
+        self, *, idle_timeout_ns: int | None = None, capacity_share: float = 1.0, keep_one_in: int = 1
+    ) -> None:
+        """Need less from now on, or as much as at first again; not together with compat.
+
+        idle_timeout_ns: holds where it is shorter than the configured one, for flows in the table from the next time
+        that they are looked at (within the snapshot interval). capacity_share: of the flow table; while more flows are
+        in it, two are evicted for each new one. keep_one_in: 1, 2, 4 ... 64; flows are chosen by their keyed hash, both
+        directions together, and a larger number keeps some of those that a smaller one keeps. Packets of the others are
+        only counted (`shed`); those of them that are in the table get no more packets and end by silence.
+        Raises ValueError for another number.
+        """
+        if keep_one_in not in (1, 2, 4, 8, 16, 32, LEAST_SAMPLE):
+            raise ValueError(f"keep_one_in is {keep_one_in}, expected 1, 2, 4, 8, 16, 32 or {LEAST_SAMPLE}")
+        if not 0 < capacity_share <= 1:
+            raise ValueError(f"capacity share is {capacity_share}, expected more than 0, at most 1")
+        timeout_us = self._idle_timeout_us if idle_timeout_ns is None else idle_timeout_ns // 1000
+        self._registers[M_IDLE_TIMEOUT] = min(timeout_us, self._idle_timeout_us)
+        self._registers[M_CAPACITY] = max(1, int(self._capacity * capacity_share))
+        self._registers[M_SAMPLE] = keep_one_in - 1
+
     @property
     def stats(self) -> MeterStats:
         """Counts up to now."""
@@ -294,6 +331,7 @@ class Meter:
             packets=int(registers[M_PACKETS]),
             wire_bytes=int(registers[M_BYTES]),
             metered=int(registers[M_METERED]),
+            shed=int(registers[M_SHED]),
             flows=int(registers[M_FLOWS]),
             evicted=int(registers[M_EVICTED]),
             late=int(registers[M_LATE]),

@@ -16,6 +16,7 @@ from flows.batch import (
     NEW_PACKETS,
     PROTOCOL,
     REPORT,
+    REPORTED_NS,
     SRC_HIGH,
     SRC_LOW,
     SRC_PORT,
@@ -50,6 +51,7 @@ from flows.layout import (
     D_PSH_URG_FLAGS,
     D_RST_FIN_FLAGS,
     M_RECORDS,
+    M_REPORTED_NS,
     R_A_HIGH,
     R_A_LOW,
     R_ACTIVE,
@@ -299,6 +301,7 @@ def write_record(rows: Int64s, k: Word, registers: Int64s, identity: Identity, v
     row = registers[U(M_RECORDS)]
     registers[U(M_RECORDS)] = row + 1
     write_identity(rows, k, identity, row, reason)
+    identity[row, REPORTED_NS] = registers[U(M_REPORTED_NS)]
     values[row, C_PROTOCOL] = identity[row, PROTOCOL]
     write_rates(rows, k, values, row)
     write_headers(rows, k, values, row)

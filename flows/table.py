@@ -123,7 +123,7 @@ def eviction_candidate(queues: Heads) -> Word:
 @inner
 def has_room(registers: Int64s) -> Word:
     """Whether a flow can be added without evicting one."""
-    return registers[U(M_FREE)] != UNSET or registers[U(M_FRESH)] < registers[U(M_CAPACITY)]
+    return registers[U(M_FLOWS)] < registers[U(M_CAPACITY)]
 
 
 @inner

@@ -10,7 +10,7 @@ Time is the flows' own: the newest packet of any record so far. Nothing depends 
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,11 @@ class Episodes:
         self._clock_ns = findings.clock_ns
         self._close_until(findings.clock_ns)
         return self._drain()
+
+    def adjust(self, settings: EpisodeSettings) -> None:
+        """Go on with another threshold and quiet time; open episodes stay open. The capacity stays as it is."""
+        self._settings = replace(settings, capacity_hosts=self._settings.capacity_hosts)
+        self._table.adjust(settings.threshold, settings.quiet_ns)
 
     def finish(self) -> list[Alert]:
         """Close every open episode, in the order in which they would have closed."""

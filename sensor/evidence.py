@@ -100,6 +100,11 @@ class EvidenceTable:
         self._reached = np.zeros(capacity * self._pools, dtype=np.int8)
         self._settings = np.array([self.threshold, quiet_ns, *_gains(cut_known), *_gains(cut_novel)], dtype=np.float64)
 
+    def adjust(self, threshold: float, quiet_ns: int) -> None:
+        """Go on with other settings; what was found so far stays."""
+        self.threshold = math.log(threshold)
+        self._settings[:2] = self.threshold, quiet_ns
+
     def observe(self, batch: FlowBatch, p_known: Floats, p_novel: Floats, labels: Int64s) -> Findings:
         """Take in scored flows in their order. p_known, p_novel: (n,) in (0, 1]; labels: (n,) label indices."""
         words = np.empty((len(batch), FINDING_WORDS), dtype=np.int64)

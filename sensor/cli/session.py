@@ -6,11 +6,11 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TextIO
 
 import typer
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from flows.meter import Meter
     from models.fusion import Hybrid
+    from sensor.alerts import Observer
     from sensor.config import Config
+    from sensor.episodes import EpisodeSettings
     from sensor.outlet import Screen
     from sensor.pipeline import Judge, Pipeline
     from sensor.runner import Run
@@ -114,19 +116,22 @@ def bundle_path(bundle: Path | None) -> Path:
     return shipped if str(bundle) == bundle.name and not bundle.exists() and shipped.exists() else bundle
 
 
-def console_for(color: Color, *, stderr: bool) -> "Console":
+def console_for(color: Color, stream: TextIO) -> "Console":
     """Terminal to draw on."""
     from rich.console import Console
 
     if color is Color.NEVER:
-        return Console(stderr=stderr, color_system=None)  # no bold or dim either
+        return Console(file=stream, color_system=None)  # no bold or dim either
     if color is Color.ALWAYS:
-        return Console(stderr=stderr, force_terminal=True, no_color=False)
-    return Console(stderr=stderr)
+        return Console(file=stream, force_terminal=True, no_color=False)
+    return Console(file=stream)
 
 
-def build_meter(config: "Config", compat: str | None = None) -> "Meter":
-    """Meter by the settings. compat: a program whose flows and values it reproduces (flows.meter.COMPATIBLE)."""
+def build_meter(config: "Config", compat: str | None = None, *, news_only: bool = False) -> "Meter":
+    """Meter by the settings. compat: a program whose flows and values it reproduces (flows.meter.COMPATIBLE).
+
+    news_only: leave out final reports that add nothing, which a judge would pass over.
+    """
     from flows.meter import Meter
 
     return Meter(
@@ -138,13 +143,13 @@ def build_meter(config: "Config", compat: str | None = None) -> "Meter":
         snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
         decap=config.meter.decapsulate,
         compat=compat,
+        news_only=news_only,
     )
 
 
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     """Model and episodes by the settings. Raises ModelError for a rate that the bundle has no threshold for."""
-    from sensor.alerts import Observer
-    from sensor.episodes import EpisodeSettings, episodes_of
+    from sensor.episodes import episodes_of
     from sensor.pipeline import Judge
 
     rate = config.detection.false_positive_rate
@@ -153,22 +158,36 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
         raise ModelError(f"bundle {hybrid.model_id}: found thresholds for rates {held}, expected one for {rate}")
     episodes = episodes_of(
         hybrid,
-        Observer(socket.gethostname(), VERSION),
+        observer(),
         rate,
-        EpisodeSettings(
-            threshold=config.episodes.flows_between_false_openings,
-            quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
-            capacity_hosts=config.episodes.capacity_hosts,
-        ),
+        episode_settings(config),
     )
     return Judge(hybrid, episodes, rate)
+
+
+def observer() -> "Observer":
+    """This sensor, as its records name it."""
+    from sensor.alerts import Observer
+
+    return Observer(socket.gethostname(), VERSION)
+
+
+def episode_settings(config: "Config") -> "EpisodeSettings":
+    """When episodes open and close, by the settings."""
+    from sensor.episodes import EpisodeSettings
+
+    return EpisodeSettings(
+        threshold=config.episodes.flows_between_false_openings,
+        quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
+        capacity_hosts=config.episodes.capacity_hosts,
+    )
 
 
 def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
     """Meter, model and episodes by the settings. Raises ModelError as build_judge."""
     from sensor.pipeline import Pipeline
 
-    return Pipeline(build_meter(config), build_judge(config, hybrid))
+    return Pipeline(build_meter(config, news_only=True), build_judge(config, hybrid))
 
 
 @contextmanager
@@ -197,28 +216,38 @@ def session(config: "Config", source: str, *, json: bool, quiet: bool, color: Co
             sinks.append(JsonlSink(sys.stdout.fileno(), "stdout"))
         if config.output.file is not None:
             sinks.append(stack.enter_context(open_jsonl(config.output.file)))
-        screen = stack.enter_context(screen_for("read", source, lines_on_stdout, quiet, color))
+        streams = sys.stdout, sys.stderr
+        screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
+        if isinstance(screen, AbstractContextManager):
+            stack.enter_context(screen)
         run = Run(pipeline, Outlet(sinks, screen))
         stack.enter_context(stopped_by_signals(run))
         yield run
 
 
-@contextmanager
 def screen_for(
-    mode: Literal["read", "watch"], source: str, lines_on_stdout: bool, quiet: bool, color: Color
-) -> Iterator["Screen"]:
-    """Who is told how the run goes: nobody, a closing line on stderr, or a view on the terminal."""
+    mode: Literal["read", "watch"],
+    source: str,
+    streams: tuple[TextIO, TextIO],
+    *,
+    lines_on_stdout: bool,
+    quiet: bool,
+    color: Color,
+) -> "Screen":
+    """Who is told how the run goes: nobody, a closing line on stderr, or a view on the terminal.
+
+    streams: stdout and stderr. A view is a context manager.
+    """
     from sensor.terminal.summary import Silent, SummaryLine
 
+    stdout, stderr = streams
     if quiet:
-        yield Silent(sys.stderr)
-    elif lines_on_stdout:
-        yield SummaryLine(sys.stderr, mode, source)
-    else:
-        from sensor.terminal.view import View
+        return Silent(stderr)
+    if lines_on_stdout:
+        return SummaryLine(stderr, mode, source)
+    from sensor.terminal.view import View
 
-        with View(console_for(color, stderr=False), mode, source) as view:
-            yield view
+    return View(console_for(color, stdout), mode, source)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""`flowvigil watch`: an interface in, alerts out."""
+"""`flowvigil watch`: interfaces in, alerts out, for as long as it is left running."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,63 +13,73 @@ from sensor.cli.session import (
     ColorOption,
     ConfigOption,
     DecapOption,
+    FilterOption,
     JsonOption,
     OutputOption,
     QuietOption,
     SetOption,
-    build_pipeline,
-    refuse_to_overwrite,
-    session,
     settings,
 )
-from sensor.errors import CAPTURE, OK, OUTPUT, CaptureError
+from sensor.errors import CAPTURE, OK, OUTPUT
 
-InterfaceOption = Annotated[str, typer.Option("-i", "--interface", metavar="IFACE", help="Interface to watch.")]
+InterfacesOption = Annotated[
+    list[str],
+    typer.Option("-i", "--interface", metavar="IFACE", help="Interface to watch; more than one by repeating it."),
+]
 WriteOption = Annotated[
     Path | None, typer.Option("--write", metavar="FILE", help="Keep the packets too, as nanosecond pcapng.")
+]
+PromiscuousOption = Annotated[
+    bool, typer.Option("--promiscuous", help="Also frames for other stations: on a port mirror or a tap.")
 ]
 
 
 def watch(
-    interface: InterfaceOption,
+    interfaces: InterfacesOption,
     write: WriteOption = None,
     output: OutputOption = None,
     model: BundleOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    expression: FilterOption = None,
+    promiscuous: PromiscuousOption = False,
     decap: DecapOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     color: ColorOption = Color.AUTO,
 ) -> int:
-    """Watch an interface and report what is anomalous, until Ctrl-C. Needs Linux and CAP_NET_RAW (sudo has it).
+    """Watch interfaces and report what is anomalous, until Ctrl-C or SIGTERM. Needs CAP_NET_RAW (sudo has it).
 
     \b
     sudo flowvigil watch -i eth0
-    sudo flowvigil watch -i eth0 -o /var/log/flowvigil/alerts.jsonl --write kept.pcapng
-    sudo flowvigil watch -i eth0 | jq -c '[.source.ip, .event.reason]'
-    """
-    if sys.platform != "linux":
-        raise CaptureError(f"watch works on Linux only, this is {sys.platform}; read captures instead")
-    loaded = settings(config, overrides, output, model, decap=decap)
-    if write is not None:
-        refuse_to_overwrite(loaded.output.file, [str(write)])
-    with session(loaded, "watch", interface, json=json, quiet=quiet, color=color) as run:
-        from sensor.sinks.pcapng import create_capture, warm_packet_builder
-        from sensor.sources.ring import Ring, warm_ring_walker
-        from sensor.warmup import warm_up
+    sudo flowvigil watch -i eth0 -i eth1 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
+    sudo flowvigil watch -i eth0 --promiscuous --write kept.pcapng
+    sudo flowvigil watch -i eth0 | jq -c 'select(.event.kind == "alert") | [.source.ip, .event.reason]'
 
-        # before the socket opens: a ring that waits for a compiler loses packets
-        warm_up(build_pipeline(loaded, run.pipeline.hybrid))
-        warm_ring_walker()
-        warm_packet_builder()
-        ring = Ring(interface, loaded.capture.ring_block_bytes, loaded.capture.ring_blocks)
-        writer = create_capture(write) if write else None  # last: it empties a file that is there
-        try:
-            run.watch(ring, writer)
-        finally:
-            if writer:
-                writer.close()
-    if run.lost_output:
-        return OUTPUT
-    return CAPTURE if run.problems else OK
+    Once its sockets are open it becomes the user who called sudo (process.user) and keeps no capability. An interface
+    that goes down, is renamed or comes back is followed. Among the alerts on its outputs stand two other kinds of
+    lines: each ten seconds and at the end an account of every packet (flowvigil.stats), and events such as an interface
+    that went down (flowvigil.sensor).
+
+    \b
+    SIGHUP   read the settings again, reopen the outputs (log rotation)
+    SIGUSR1  tell the account now, on stderr or the screen
+    SIGTERM  end in order: judge what has come, close the open alerts
+    """
+    if sys.platform == "linux":
+        from sensor.privileges import single_threaded_libraries
+
+        single_threaded_libraries()
+    from sensor.cli.assembly import Wanted, assembled
+
+    read_settings = partial(
+        settings, config, overrides, output, model, decap=decap, filter_=expression, promiscuous=promiscuous
+    )
+    wanted = Wanted(tuple(dict.fromkeys(interfaces)), write, json, quiet, color, read_settings)
+    with assembled(wanted) as run:
+        run.run()
+    if run.reader_gone():
+        raise BrokenPipeError
+    if run.reports.problem:
+        return CAPTURE
+    return OUTPUT if run.lost_lines() or run.lost_packets else OK

@@ -2,14 +2,27 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from sensor.errors import OutputError
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
+
+
+class Owner(Protocol):
+    """Whom a file shall belong to, by number."""
+
+    @property
+    def uid(self) -> int:
+        """User."""
+
+    @property
+    def gid(self) -> int:
+        """Group."""
 
 
 class JsonlSink:
@@ -33,14 +46,40 @@ class JsonlSink:
         left = memoryview(b"".join(batch))
         try:
             while left:
-                left = left[os.write(self._descriptor, left) :]
-        except BrokenPipeError:
-            raise
+                left = left[self.write_some(left) :]
         except BlockingIOError as error:
             raise OutputError(f"{self.name}: the reader is too slow and the descriptor does not wait") from error
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            raise OutputError(f"{self.name}: {_reason(error)}, after {self.written:,} whole alerts") from error
+            raise OutputError(f"{self.name}: {reason_of(error)}, after {self.written:,} whole alerts") from error
         self.written += len(batch)
+
+    def write_some(self, content: memoryview) -> int:
+        """Write with one call; bytes that the system took, which may be fewer. Raises OSError."""
+        return os.write(self._descriptor, content)
+
+    def cut(self, count: int) -> bool:
+        """Take back the last bytes written, at most one batch; whether that could be done.
+
+        Only in a file, and only where nobody else has written behind them.
+        """
+        try:
+            found = os.fstat(self._descriptor)
+            end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+            if not stat.S_ISREG(found.st_mode) or found.st_size != end or end < count:
+                return False
+            os.ftruncate(self._descriptor, end - count)
+            os.lseek(self._descriptor, end - count, os.SEEK_SET)
+        except OSError:
+            return False
+        return True
+
+    def replace(self, descriptor: int, name: str) -> None:
+        """Go on with another descriptor, which becomes the sink's own. Raises OutputError as close."""
+        former = JsonlSink(self._descriptor, self.name, owned=self._owned)
+        self._descriptor, self.name, self._owned = descriptor, name, True
+        former.close()
 
     def close(self) -> None:
         """Close a file that this sink opened. Raises OutputError where the system reports a late write error."""
@@ -50,7 +89,7 @@ class JsonlSink:
         try:
             os.close(self._descriptor)
         except OSError as error:
-            raise OutputError(f"{self.name}: {_reason(error)}") from error
+            raise OutputError(f"{self.name}: {reason_of(error)}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -61,14 +100,39 @@ class JsonlSink:
         self.close()
 
 
-def open_jsonl(path: Path) -> JsonlSink:
-    """Sink that appends to a file, which only its owner and group may read. Raises OutputError when it cannot open."""
+def open_jsonl(path: Path, owner: Owner | None = None) -> JsonlSink:
+    """Sink that appends to a file, which only its owner and group may read. Raises OutputError when it cannot open.
+
+    owner: whom the file shall belong to where it is made now; a file that was there stays whose it was.
+    """
+    return JsonlSink(open_descriptor(path, owner), str(path), owned=True)
+
+
+def open_descriptor(path: Path, owner: Owner | None = None) -> int:
+    """What open_jsonl writes to, for the caller to close."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY, 0o640)
+        return _opened(path, owner)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be opened for writing: {_reason(error)}") from error
-    return JsonlSink(descriptor, str(path), owned=True)
+        raise OutputError(f"{path}: cannot be opened for writing: {reason_of(error)}") from error
 
 
-def _reason(error: OSError) -> str:
+def _opened(path: Path, owner: Owner | None) -> int:
+    append = os.O_WRONLY | os.O_APPEND | _BINARY
+    if owner is None:
+        return os.open(path, append | os.O_CREAT, 0o640)
+    try:
+        # Exclusive, so that what is given away is a file of our own making and no link's target.
+        descriptor = os.open(path, append | os.O_CREAT | os.O_EXCL, 0o640)
+    except FileExistsError:
+        return os.open(path, append)
+    try:
+        os.fchown(descriptor, owner.uid, owner.gid)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def reason_of(error: OSError) -> str:
+    """The system's reason in a few words."""
     return "no space left" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()

@@ -42,9 +42,19 @@ def put32(out: Bytes, at: int, value: int) -> None:
 
 @entry
 def build_packets(
-    buffer: Bytes, offset: Int64s, caplen: Int64s, wirelen: Int64s, ts_ns: Int64s, interface: int, out: Bytes
+    buffer: Bytes,
+    offset: Int64s,
+    caplen: Int64s,
+    wirelen: Int64s,
+    ts_ns: Int64s,
+    interface: Int64s,
+    clock_step_ns: int,
+    out: Bytes,
 ) -> int:
-    """Write an Enhanced Packet Block for each packet into `out`, which has room; returns the bytes written."""
+    """Write an Enhanced Packet Block for each packet into `out`, which has room; returns the bytes written.
+
+    interface: (n,) number of each packet's description. clock_step_ns: is added to each time.
+    """
     at = 0
     for packet in range(len(offset)):
         frame = offset[U(packet)]
@@ -53,9 +63,10 @@ def build_packets(
         length = PACKET_OVERHEAD + padded
         put32(out, at, ENHANCED_PACKET)
         put32(out, at + 4, length)
-        put32(out, at + 8, interface)
-        put32(out, at + 12, ts_ns[U(packet)] >> 32)
-        put32(out, at + 16, ts_ns[U(packet)])
+        put32(out, at + 8, interface[U(packet)])
+        time_ns = ts_ns[U(packet)] + clock_step_ns
+        put32(out, at + 12, time_ns >> 32)
+        put32(out, at + 16, time_ns)
         put32(out, at + 20, captured)
         put32(out, at + 24, wirelen[U(packet)])
         body = at + PACKET_HEADER
@@ -75,34 +86,58 @@ class PcapngWriter:
         """Begin the section. name: of the output, for messages. Raises OutputError when it cannot be written."""
         self.name = name
         self._raw = raw
-        self._linktypes: list[int] = []
+        self._names: list[str] = []
+        self._described: dict[tuple[int, int], int] = {}  # (interface, link type) to the number in the section
         self._out: Bytes = np.empty(1 << 20, dtype=np.uint8)
         self._write(_block(SECTION_HEADER, struct.pack("<IHHq", BYTE_ORDER, 1, 0, UNKNOWN_LENGTH)))
 
     def add_interface(self, name: str, linktype: int) -> int:
-        """Describe an interface; returns the number under which its packets are written."""
-        description = struct.pack("<HHI", linktype, 0, MAX_CAPLEN)
-        options = _option(OPTION_IF_NAME, name.encode()) + _option(OPTION_TSRESOL, bytes([NANOSECONDS]))
-        self._write(_block(INTERFACE_DESCRIPTION, description + options + _option(OPTION_END, b"")))
-        self._linktypes.append(linktype)
-        return len(self._linktypes) - 1
+        """Describe an interface; returns the number under which its packets are given."""
+        self._names.append(name)
+        self._describe(len(self._names) - 1, linktype)
+        return len(self._names) - 1
 
-    def write(self, block: PacketBlock, interface: int) -> None:
-        """Append the packets of a block, all of one interface.
+    def write(self, block: PacketBlock, interface_of: Int64s, clock_step_ns: int = 0) -> None:
+        """Append the packets of a block.
 
-        Raises ValueError when they are not of its link type, OutputError when the file takes no more.
+        interface_of: (n,) int64, number of each packet's interface. clock_step_ns: what the wall clock is ahead of the
+        block's times. Raises OutputError when the file takes no more.
         """
         if not len(block):
             return
-        if (block.linktype != self._linktypes[interface]).any():
-            raise ValueError(f"packets of another link type than interface {interface}")
         needed = len(block) * (PACKET_OVERHEAD + 3) + int(block.caplen.sum())
         if needed > len(self._out):
             self._out = np.empty(1 << (needed - 1).bit_length(), dtype=np.uint8)
+        numbers = self._numbers(interface_of, block.linktype)
         length = build_packets(
-            block.buffer, block.offset, block.caplen, block.wirelen, block.ts_ns, interface, self._out
+            block.buffer,
+            block.offset,
+            block.caplen,
+            block.wirelen,
+            block.ts_ns,
+            numbers,
+            clock_step_ns,
+            self._out,
         )
         self._write(self._out[:length].data)
+
+    def _numbers(self, interface_of: Int64s, linktype: Int64s) -> Int64s:
+        """Number of each packet's description: an interface that was recreated may have another link type."""
+        numbers = np.empty(len(interface_of), dtype=np.int64)
+        for interface in np.unique(interface_of).tolist():
+            of_interface = interface_of == interface
+            for kind in np.unique(linktype[of_interface]).tolist():
+                if (interface, kind) not in self._described:
+                    self._describe(interface, kind)
+                numbers[of_interface & (linktype == kind)] = self._described[interface, kind]
+        return numbers
+
+    def _describe(self, interface: int, linktype: int) -> None:
+        description = struct.pack("<HHI", linktype & 0xFFFF, 0, MAX_CAPLEN)
+        options = _option(OPTION_IF_NAME, self._names[interface].encode())
+        options += _option(OPTION_TSRESOL, bytes([NANOSECONDS])) + _option(OPTION_END, b"")
+        self._write(_block(INTERFACE_DESCRIPTION, description + options))
+        self._described[interface, linktype] = len(self._described)
 
     def close(self) -> None:
         """Close the output. Raises OutputError when the system reports lost bytes only now."""
@@ -144,4 +179,4 @@ def _option(code: int, value: bytes) -> bytes:
 def warm_packet_builder() -> None:
     """Have the builder compiled before there are packets to keep."""
     none = np.empty(0, dtype=np.int64)
-    build_packets(np.empty(0, dtype=np.uint8), none, none, none, none, 0, np.empty(0, dtype=np.uint8))
+    build_packets(np.empty(0, dtype=np.uint8), none, none, none, none, none, 0, np.empty(0, dtype=np.uint8))

@@ -25,7 +25,7 @@ STATUS_USER: Final = 1  # the block is ours until the word is zero
 BLOCK_PACKETS, BLOCK_FIRST, BLOCK_HEADER = 12, 16, 48
 
 # struct tpacket3_hdr, and struct sockaddr_ll behind it.
-NEXT, SECONDS, NANOSECONDS, CAPTURED, ORIGINAL, STATUS, MAC, VLAN_TCI, VLAN_TPID, PACKET_TYPE = (
+NEXT, SECONDS, NANOSECONDS, CAPTURED, ORIGINAL, STATUS, MAC, VLAN_TCI, VLAN_TPID, INDEX, HARDWARE = (
     0,
     4,
     8,
@@ -35,14 +35,16 @@ NEXT, SECONDS, NANOSECONDS, CAPTURED, ORIGINAL, STATUS, MAC, VLAN_TCI, VLAN_TPID
     24,
     32,
     36,
-    58,
+    52,
+    56,
 )
 PACKET_HEADER: Final = 68
 VLAN_VALID, VLAN_TPID_VALID = 0x10, 0x40
-OUTGOING: Final = 4  # PACKET_OUTGOING
+HARDWARE_STAMP: Final = 0x80000000  # TP_STATUS_TS_RAW_HARDWARE
 VLAN_TAG: Final = 4  # bytes
 MAC_ADDRESSES: Final = 12  # bytes
 DOT1Q: Final = 0x8100
+UNKNOWN_LINKTYPE: Final = -1  # no LINKTYPE_ number
 
 
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba fills its configuration at run time
@@ -90,16 +92,37 @@ def put_back_vlan(block: Bytes, packet: int, frame: int) -> None:
     block[U(tag + 2)], block[U(tag + 3)] = tci >> 8, tci & 0xFF
 
 
+@inner
+def found_at(table: Int64s, key: int, absent: int) -> int:
+    """Value of a key in a table of pairs (key, value), one behind the other; `absent` when it has none."""
+    for at in range(0, len(table), 2):
+        if table[U(at)] == key:
+            return int(table[U(at + 1)])
+    return absent
+
+
 @entry
 def walk_ring_block(
-    block: Bytes, skip_outgoing: bool, offset: Int64s, caplen: Int64s, wirelen: Int64s, ts_ns: Int64s
+    block: Bytes,
+    numbers: Int64s,
+    linktypes: Int64s,
+    offset: Int64s,
+    caplen: Int64s,
+    wirelen: Int64s,
+    ts_ns: Int64s,
+    linktype: Int64s,
+    interface: Int64s,
 ) -> tuple[int, int]:
-    """Find the packets of a block that the kernel handed over: (packets, outgoing packets skipped).
+    """Find the packets of a block that the kernel handed over: (packets, those stamped by the card).
 
-    block: (b,) uint8, changed where a VLAN tag is put back, so a block is walked once. The arrays are filled from 0.
+    block: (b,) uint8, changed where a VLAN tag is put back, so a block is walked once. numbers: pairs of an interface's
+    index in the kernel and ours, which is 0 for others; linktypes: pairs of an ARPHRD_ and a LINKTYPE_ number, which is
+    UNKNOWN_LINKTYPE for others. All other arrays are filled from 0.
     """
     fence()
-    count = skipped = 0
+    count = stamped = 0
+    last_index = last_hardware = -1
+    number, link = 0, UNKNOWN_LINKTYPE
     packet = le32(block, BLOCK_FIRST)
     for _ in range(le32(block, BLOCK_PACKETS)):
         if count == len(offset) or packet < BLOCK_HEADER or packet + PACKET_HEADER > len(block):
@@ -107,27 +130,32 @@ def walk_ring_block(
         frame = packet + le16(block, packet + MAC)
         captured = le32(block, packet + CAPTURED)
         original = le32(block, packet + ORIGINAL)
+        status = le32(block, packet + STATUS)
         if frame < packet + PACKET_HEADER or frame + captured > len(block):
             break
-        if skip_outgoing and block[U(packet + PACKET_TYPE)] == OUTGOING:
-            skipped += 1
-        else:
-            tagged = le32(block, packet + STATUS) & VLAN_VALID
-            if tagged and captured >= MAC_ADDRESSES and frame - VLAN_TAG >= packet + PACKET_HEADER:
-                put_back_vlan(block, packet, frame)
-                frame -= VLAN_TAG
-                captured += VLAN_TAG
-                original += VLAN_TAG
-            offset[U(count)] = frame
-            caplen[U(count)] = min(captured, MAX_CAPLEN)
-            wirelen[U(count)] = original
-            ts_ns[U(count)] = le32(block, packet + SECONDS) * 1_000_000_000 + le32(block, packet + NANOSECONDS)
-            count += 1
+        if status & VLAN_VALID and captured >= MAC_ADDRESSES and frame - VLAN_TAG >= packet + PACKET_HEADER:
+            put_back_vlan(block, packet, frame)
+            frame -= VLAN_TAG
+            captured += VLAN_TAG
+            original += VLAN_TAG
+        index, hardware = le32(block, packet + INDEX), le16(block, packet + HARDWARE)
+        if index != last_index or hardware != last_hardware:  # rarely: looked up once for many packets
+            number = found_at(numbers, index, 0)
+            link = found_at(linktypes, hardware, UNKNOWN_LINKTYPE)
+            last_index, last_hardware = index, hardware
+        offset[U(count)] = frame
+        caplen[U(count)] = min(captured, MAX_CAPLEN)
+        wirelen[U(count)] = original
+        ts_ns[U(count)] = le32(block, packet + SECONDS) * 1_000_000_000 + le32(block, packet + NANOSECONDS)
+        linktype[U(count)] = link
+        interface[U(count)] = number
+        stamped += status >= HARDWARE_STAMP
+        count += 1
         step = le32(block, packet + NEXT)
         if step < PACKET_HEADER:  # 0 behind the last packet
             break
         packet += step
-    return count, skipped
+    return count, stamped
 
 
 @entry

@@ -12,6 +12,7 @@ from sensor.escape import printable
 from sensor.stats import Progress
 from sensor.terminal.alerts import severity_word, what, who
 from sensor.terminal.glyphs import Glyphs
+from sensor.terminal.summary import accounting, accounting_parts
 
 Mode = Literal["read", "watch"]
 
@@ -22,13 +23,19 @@ _REASONS_SHOWN = 3
 
 
 def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, glyphs: Glyphs) -> RenderableType:
-    """Four lines of at most WIDTH cells: none wraps, so the area keeps its height where a terminal gets narrower."""
+    """Lines of at most WIDTH cells: none wraps, so the area keeps its height where a terminal gets narrower.
+
+    Four, and for a watch the account of every packet and, where there is any, trouble: overload, interfaces down.
+    """
     lines = [
         Text.assemble((f"{mode} ", "bold"), _advance(progress, mode, glyphs), "  ", source),
         Text(f"{progress.packets:,} packets, {_short(packets_per_s).rstrip()}/s {glyphs.dot} {progress.flows:,} flows"),
         Text(_counts(progress), "bold" if progress.alerts else ""),
         Text(_losses(progress), "" if progress.dropped or progress.evicted else "dim"),
     ]
+    if mode == "watch":
+        lines += [Text(row, "bold" if progress.shed or progress.difference else "dim") for row in _account(progress)]
+        lines += [Text(row, "bold yellow") for row in _trouble(progress)]
     for line in lines:
         _cut(line, glyphs)
         line.truncate(WIDTH, overflow=line.overflow)
@@ -55,6 +62,8 @@ def summary(
     if progress.packets:
         lines.append(Text(f"traffic from {_moment(progress.started_ns)} to {_moment(progress.traffic_time_ns)} UTC"))
     lines.append(Text(_losses(progress, all_reasons=True)))
+    if mode == "watch" or progress.filtered or progress.shed:
+        lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
     if irregular := irregularities(progress):
         lines.append(Text(irregular, "bold yellow" if progress.evicted else ""))
     if problem:
@@ -108,6 +117,30 @@ def _losses(progress: Progress, *, all_reasons: bool = False) -> str:
     return words
 
 
+def _account(progress: Progress) -> list[str]:
+    """Where every packet went, on as many lines as it takes."""
+    first, *others = accounting_parts(progress)
+    rows = [first]
+    for part in others:
+        if len(rows[-1]) + 1 + len(part) <= WIDTH:
+            rows[-1] += f" {part}"
+        else:
+            rows.append(f"  {part}")
+    return rows
+
+
+def _trouble(progress: Progress) -> list[str]:
+    """What an operator should look after."""
+    rows = []
+    if progress.overload:
+        rows.append(f"overload: {printable(progress.overload, WIDTH)}")
+    if down := [printable(interface.name, 32) for interface in progress.interfaces if not interface.up]:
+        rows.append(f"down: {', '.join(down)}")
+    if progress.lost_lines:
+        rows.append(f"{progress.lost_lines:,} JSON lines lost: an output takes none")
+    return rows
+
+
 def irregularities(progress: Progress) -> str:
     """What bent flows or their times, in words; empty where nothing did."""
     words = []
@@ -117,6 +150,8 @@ def irregularities(progress: Progress) -> str:
         words.append(f"{progress.late:,} packets stamped before an earlier one")
     if progress.clock_jumps:
         words.append(f"{progress.clock_jumps:,} clock jumps")
+    if progress.lost_lines:
+        words.append(f"{progress.lost_lines:,} JSON lines lost")
     return ", ".join(words)
 
 

@@ -18,13 +18,19 @@ class Silent:
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
         """Nothing to show."""
 
+    def left_out(self, alerts: int) -> None:
+        """Alerts are not shown anyway."""
+
+    def note(self, message: str) -> None:
+        """Nothing: events stand in the JSON lines, and who asked for silence can read them there."""
+
     def finish(self, _progress: Progress, problem: str | None = None) -> None:
         """Write a line for a problem."""
         _tell(self._stream, problem)
 
 
 class SummaryLine:
-    """Tells at the end, in one line, what was read, found and left out."""
+    """Tells of events as they come, and at the end, in one line, what was read, found and left out."""
 
     def __init__(self, stream: TextIO, mode: str, source: str) -> None:
         """stream: where to, mode: "read" or "watch", source: name of the input."""
@@ -35,16 +41,49 @@ class SummaryLine:
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
         """Nothing to show before the end."""
 
+    def left_out(self, alerts: int) -> None:
+        """Alerts are not shown anyway."""
+
+    def note(self, message: str) -> None:
+        """Write it as a line."""
+        _tell(self._stream, message)
+
     def finish(self, progress: Progress, problem: str | None = None) -> None:
         """Write the line, and one for a problem."""
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
+        filtered = f"filtered: {progress.filtered:,}, " if progress.filtered else ""
+        shed = f"shed: {progress.shed:,}, " if progress.shed else ""
+        lost = f"lost lines: {progress.lost_lines:,}, " if progress.lost_lines else ""
         self._stream.write(
             f"flowvigil: {self._mode} {self._source}: {progress.packets:,} packets, {progress.flows:,} flows, "
             f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, not decoded: {left_out}, "
-            f"dropped: {progress.dropped:,}, evicted: {progress.evicted:,}, late: {progress.late:,}, "
-            f"clock jumps: {progress.clock_jumps:,}, {progress.elapsed_s:.1f} s\n"
+            f"{filtered}{shed}dropped: {progress.dropped:,}, evicted: {progress.evicted:,}, late: {progress.late:,}, "
+            f"clock jumps: {progress.clock_jumps:,}, {lost}{progress.elapsed_s:.1f} s\n"
         )
         _tell(self._stream, problem)
+
+
+def accounting(progress: Progress) -> str:
+    """Where every packet went: `received 12 = 9 metered + 1 not decoded + 2 dropped`; parts of 0 but metered and
+    dropped are left out."""
+    return " ".join(accounting_parts(progress))
+
+
+def accounting_parts(progress: Progress) -> list[str]:
+    """The same in parts that a line may break between."""
+    parts = (
+        (progress.filtered, "filtered"),
+        (sum(progress.undecoded.values()), "not decoded"),
+        (progress.shed, "shed"),
+        (progress.waiting, "waiting"),
+        (progress.difference, "unaccounted for"),
+    )
+    return [
+        f"received {progress.received:,} =",
+        f"{progress.metered:,} metered",
+        f"+ {progress.dropped:,} dropped",
+        *(f"+ {count:,} {name}" for count, name in parts if count),
+    ]
 
 
 def _tell(stream: TextIO, problem: str | None) -> None:

@@ -18,7 +18,7 @@ from rich.text import Text
 from sensor.alerts import Alert
 from sensor.escape import printable
 from sensor.stats import Progress
-from sensor.terminal.alerts import alert_block, update_line
+from sensor.terminal.alerts import alert_block, clock_time, update_line
 from sensor.terminal.glyphs import glyphs_for
 from sensor.terminal.status import Mode, status, summary
 
@@ -30,12 +30,23 @@ REMEMBERED = 1000  # alerts whose last state the summary can choose from: the gr
 class View:
     """What an operator sees of one run. Use as a context manager, so that the cursor comes back whatever happens."""
 
-    def __init__(self, console: Console, mode: Mode, source: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """source: file or interface names, shown escaped. clock: seconds, for the pace of drawing only."""
+    def __init__(
+        self,
+        console: Console,
+        mode: Mode,
+        source: str,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """source: file or interface names, shown escaped. clock: seconds, for the pace of drawing only.
+
+        wall_clock_ns: when a note came.
+        """
         self._console = console
         self._mode: Mode = mode
         self._source = printable(source, 60)
         self._clock = clock
+        self._wall_clock_ns = wall_clock_ns
         self._glyphs = glyphs_for(console)
         self._drawn_at = clock() - INTERVAL_S
         self._drawn = Progress()
@@ -68,6 +79,15 @@ class View:
         if now - self._drawn_at >= INTERVAL_S:
             self._draw(progress)
             self._drawn_at = now
+
+    def left_out(self, alerts: int) -> None:
+        """Count alerts that came while the terminal took nothing."""
+        self._waiting_more += alerts
+
+    def note(self, message: str) -> None:
+        """Print an event at once, above the status."""
+        time_of_day = clock_time(self._wall_clock_ns())
+        self._print(Text.assemble((time_of_day, "dim"), " ", ("NOTE  ", "bold"), f" {printable(message, 400)}"))
 
     def finish(self, progress: Progress, problem: str | None = None) -> None:
         """Print what still waits and the summary. problem: what kept the input from being read to its end."""
@@ -102,13 +122,13 @@ class View:
 
     def _print_waiting(self) -> None:
         """Print the alerts since the last drawing, in one go."""
-        if not self._waiting:
+        if not self._waiting and not self._waiting_more:
             return
         blocks = [
             (alert_block if opened else update_line)(alert, self._glyphs) for opened, alert in self._waiting.values()
         ]
         if self._waiting_more:
-            blocks.append(Text(f"         and {self._waiting_more:,} more in this half second", "dim"))
+            blocks.append(Text(f"         and {self._waiting_more:,} more meanwhile", "dim"))
         self._waiting, self._waiting_more = {}, 0
         self._print(Group(*blocks))
 

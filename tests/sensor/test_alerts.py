@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,23 +22,7 @@ from sensor.explain import Contrast
 from sensor.narrator import risk_of
 from sensor.shape import Shape
 from sensor.techniques import TECHNIQUES, severity_of, technique_of
-
-SHAPE = Shape(412, 830, 410, 1, False, 412, False, 9_000_000_000, 6, 443)
-
-
-def an_alert(**fields: Any) -> Alert:
-    known: dict[str, Any] = {
-        "time_ns": 1_700_000_000_123_456_789, "action": "opened", "id": "A" * 26, "sequence": 4711, "severity": 40,
-        "risk": 36.4, "start_ns": 1_700_000_000_000_000_000, "end_ns": 1_700_000_009_000_000_000,
-        "reason": "412 ports on one host in 9.0 s", "source": Endpoint("192.0.2.10", 51514, 1234, 12),
-        "destination": Endpoint("198.51.100.7", 443, 4321, 10), "ip_version": 4, "protocol": 6,
-        "community_id": "1:LQU9qZlK+B5F3KDmev6m5PMibrg=", "technique": technique_of("T1046"), "verdict": "attack",
-        "lane": "both", "label": "PortScan", "p_known": 0.0002, "p_novel": 0.00004,
-        "scores": {"lstm": 0.97, "iforest": 0.88}, "shape": SHAPE,
-        "contrasts": (Contrast("syn_flag_count", "packets", 412.0, 1.0, 0.0, 9.0, 11.0, 3.0),),
-        "model": ModelIdentity("cic2017", "0" * 64), "observer": Observer("gw1", "0.1.0"), "dropped": 0,
-    }  # fmt: skip
-    return Alert(**(known | fields))
+from tests.support.alerts import an_alert
 
 
 def test_the_line_is_the_documented_one() -> None:

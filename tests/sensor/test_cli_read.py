@@ -17,6 +17,7 @@ import zipfile
 from array import array
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sensor.sinks.pcapng import create_capture
@@ -136,7 +137,7 @@ def test_as_pcapng_the_bytes_are_the_same(demo: Result, tmp_path: Path) -> None:
     writer = create_capture(tmp_path / "demo.pcapng")
     interface = writer.add_interface("made", 1)
     for block in open_capture(DEMO):
-        writer.write(block, interface)
+        writer.write(block, np.full(len(block), interface))
     writer.close()
     result = flowvigil("read", tmp_path / "demo.pcapng")
     assert (result.code, result.stdout) == (0, demo.stdout)

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,38 @@ def test_a_descriptor_that_does_not_wait_and_is_full_is_a_lost_output() -> None:
         JsonlSink(writer, "pipe").write([b"x" * 99 + b"\n"] * 10_000)
     os.close(writer)
     os.close(reader)
+
+
+@dataclass(frozen=True)
+class Games:
+    """A user who is not the one that runs the tests."""
+
+    uid: int = 5
+    gid: int = 60
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_made_for_somebody_is_theirs_and_one_that_was_there_stays_whose_it_was(tmp_path: Path) -> None:
+    made, there, link = tmp_path / "made", tmp_path / "there", tmp_path / "link"
+    there.write_bytes(b"old\n")
+    link.symlink_to(there)
+    for path in (made, there, link):
+        with open_jsonl(path, Games()) as sink:
+            sink.write([b"x\n"])
+    assert (made.stat().st_uid, made.stat().st_gid, made.stat().st_mode & 0o777) == (5, 60, 0o640)
+    assert there.stat().st_uid == 0
+    assert there.read_bytes() == b"old\nx\nx\n"
+
+
+def test_what_was_written_last_can_be_taken_back_unless_others_wrote_since(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with open_jsonl(path) as sink:
+        sink.write([b"whole\n", b"part"])
+        assert sink.cut(4)
+        assert path.read_bytes() == b"whole\n"
+        sink.write([b"part"])
+        with open_jsonl(path) as other:
+            other.write([b"theirs\n"])
+        assert not sink.cut(4)
+        sink.write([b"next\n"])
+    assert path.read_bytes() == b"whole\nparttheirs\nnext\n"

@@ -1,5 +1,6 @@
 """Packets written as pcapng: what is read back is what was given."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.block import PacketBlock, block_of
+from flows.block import Int64s, PacketBlock, block_of
 from sensor.errors import OutputError
 from sensor.sinks.pcapng import PcapngWriter, create_capture
 from tests.support.capture_bytes import Packet, packet, packets_of, read
@@ -32,6 +33,11 @@ class Memory:
         pass
 
 
+def of(interface: int, block: PacketBlock) -> Int64s:
+    """Number of each packet's interface when all are of one."""
+    return np.full(len(block), interface, dtype=np.int64)
+
+
 def block_from(packets: list[Packet], linktype: int = 1) -> PacketBlock:
     """Block whose packets lie apart in the buffer."""
     buffer = np.frombuffer(b"?" + b"?".join(item.frame for item in packets), dtype=np.uint8).copy()
@@ -53,28 +59,51 @@ def test_what_was_written_reads_back_byte_for_byte(blocks: list[list[Packet]]) -
     writer = PcapngWriter(memory, "test")
     interface = writer.add_interface("eth0", 1)
     for packets in blocks:
-        writer.write(block_from(packets), interface)
+        writer.write(block := block_from(packets), of(interface, block))
     assert read(memory.content) == ([item for packets in blocks for item in packets], None)
     assert memory.writes == 2 + len(blocks)
 
 
-def test_packets_of_several_interfaces_keep_their_link_types() -> None:
+def test_packets_of_several_interfaces_keep_their_link_types_and_order() -> None:
     memory = Memory(at_once=7)
     writer = PcapngWriter(memory, "test")
-    first, second = writer.add_interface("eth0", 1), writer.add_interface("tun0", 101)
-    writer.write(block_from([packet(60, 5)]), first)
-    writer.write(block_from([packet(61, 6)], linktype=101), second)
-    assert read(memory.content) == ([packet(60, 5), packet(61, 6, 101)], None)
-    with pytest.raises(ValueError, match="another link type"):
-        writer.write(block_from([packet(60)]), second)
+    assert (writer.add_interface("eth0", 1), writer.add_interface("tun0", 101)) == (0, 1)
+    packets = [packet(60, 5), packet(61, 6, 101), packet(62, 7)]
+    linktypes = np.array([item.linktype for item in packets], dtype=np.int64)
+    writer.write(replace(block_from(packets), linktype=linktypes), np.array([0, 1, 0]))
+    assert read(memory.content) == (packets, None)
+    assert [memory.content.count(name) for name in (b"eth0", b"tun0")] == [1, 1]
+
+
+def test_an_interface_that_comes_back_with_another_link_type_is_described_again() -> None:
+    memory = Memory()
+    writer = PcapngWriter(memory, "test")
+    writer.add_interface("vpn0", 1)
+    writer.add_interface("eth0", 1)
+    packets = [packet(60, 5), packet(61, 6, 101), packet(62, 7), packet(63, 8, 101)]
+    for item in packets:
+        writer.write(block := block_from([item], item.linktype), of(0, block))
+    assert read(memory.content) == (packets, None)
+    assert memory.content.count(b"vpn0") == 2
+
+
+def test_steady_times_are_written_as_the_wall_clock_shows_them() -> None:
+    memory = Memory()
+    writer = PcapngWriter(memory, "test")
+    writer.add_interface("eth0", 1)
+    hour_ns = 3_600_000_000_000
+    for step_ns in (0, hour_ns, -hour_ns):
+        writer.write(block_from([packet(60, 2 * hour_ns)]), np.zeros(1, dtype=np.int64), step_ns)
+    packets, _ = read(memory.content)
+    assert [item.ts_ns for item in packets] == [2 * hour_ns, 3 * hour_ns, hour_ns]
 
 
 def test_a_block_larger_than_the_buffer_is_written_whole(tmp_path: Path) -> None:
     frames = [bytes([number]) * 262_144 for number in range(20)]
     writer = create_capture(tmp_path / "a.pcapng")
     block = block_of(frames, list(range(20)))
-    writer.write(block, writer.add_interface("lo", 1))
-    writer.write(block_of([], []), 0)
+    writer.write(block, of(writer.add_interface("lo", 1), block))
+    writer.write(nothing := block_of([], []), of(0, nothing))
     writer.close()
     assert read((tmp_path / "a.pcapng").read_bytes()) == (packets_of([block]), None)
 
@@ -83,8 +112,8 @@ def test_padding_holds_nothing_of_earlier_packets() -> None:
     memory = Memory()
     writer = PcapngWriter(memory, "test")
     interface = writer.add_interface("eth0", 1)
-    writer.write(block_of([b"\xff" * 100], [0]), interface)
-    writer.write(block_of([b"\xee"], [0]), interface)
+    for frame in (b"\xff" * 100, b"\xee"):
+        writer.write(block := block_of([frame], [0]), of(interface, block))
     assert memory.content[-8:-4] == b"\xee\0\0\0"
 
 

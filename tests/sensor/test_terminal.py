@@ -9,42 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sensor.alerts import Alert, Endpoint, ModelIdentity, Observer
+from sensor.alerts import Alert
 from sensor.escape import printable
 from sensor.explain import Contrast
-from sensor.shape import Shape
-from sensor.stats import Progress
+from sensor.stats import InterfaceState, Progress
 from sensor.techniques import technique_of
 from sensor.terminal.glyphs import ASCII
 from sensor.terminal.status import status
-from sensor.terminal.summary import SummaryLine
+from sensor.terminal.summary import Silent, SummaryLine, accounting
 from sensor.terminal.view import View
+from tests.support.alerts import an_alert
 
 HOSTILE = (
     "[red]x[/red] \x1b[2J\x1b]0;owned\x07 \x9b31m \u202egnp.exe\u2066 \r\n\t\x00 a\u0301\u0301\u0301\u0301\u0301 \ud800"
 )
-SHAPE = Shape(
-    flows=318, packets=640, failed=0, targets=1, targets_more=False, ports=1, ports_more=False, span_ns=9_000_000_000,
-    protocol=6, port=22,
-)  # fmt: skip
-
-
-def an_alert(**fields: Any) -> Alert:
-    known: dict[str, Any] = {
-        "time_ns": 1_700_000_000_000_000_000, "action": "opened", "id": "A" * 26, "sequence": 1, "severity": 70,
-        "risk": 60.0, "start_ns": 1_700_000_000_000_000_000, "end_ns": 1_700_000_009_000_000_000,
-        "reason": "port 22 on one host in 9.0 s: 318 flows, 640 packets",
-        "source": Endpoint("192.0.2.10", 51514, 1234, 12), "destination": Endpoint("198.51.100.7", 22, 4321, 10),
-        "ip_version": 4, "protocol": 6, "community_id": "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
-        "technique": technique_of("T1110.001"), "verdict": "attack", "lane": "known", "label": "SSH-Patator",
-        "p_known": 0.00002, "p_novel": 0.4, "scores": {"lstm": 0.97}, "shape": SHAPE,
-        "contrasts": tuple(
-            Contrast(name, "packets", 412.0, 2.0, 0.0, 9.0, 11.0, 3.0)
-            for name in ("fwd_psh_flags", "syn_flag_count", "rst_flag_count")
-        ),
-        "model": ModelIdentity("cic2017", "0" * 64), "observer": Observer("gw1", "0.1.0"), "dropped": 0,
-    }  # fmt: skip
-    return Alert(**(known | fields))
 
 
 class Screen:
@@ -52,10 +30,11 @@ class Screen:
 
     def __init__(self, mode: Any = "read", width: int = 80, source: str = "a.pcap", **console: Any) -> None:
         self.now = 100.0
+        view = {"wall_clock_ns": console.pop("wall_clock_ns")} if "wall_clock_ns" in console else {}
         self.stream = console.pop("file", None) or io.StringIO()
         options = {"force_terminal": True, "color_system": "standard", "_environ": {"TERM": "xterm"}} | console
         self.console = Console(file=self.stream, width=width, height=24, **options)
-        self.view = View(self.console, mode, source, clock=lambda: self.now)
+        self.view = View(self.console, mode, source, clock=lambda: self.now, **view)
 
     @property
     def text(self) -> str:
@@ -100,6 +79,81 @@ def test_a_full_table_and_clocks_that_jump_are_told_where_there_were_any() -> No
     line = io.StringIO()
     SummaryLine(line, "read", "x").finish(progress)
     assert "evicted: 1,234, late: 5, clock jumps: 2, " in line.getvalue()
+
+
+def status_rows(progress: Progress, mode: Any = "watch") -> list[str]:
+    return [str(row) for row in status(progress, mode, "eth0", 0.0, ASCII).renderables]  # type: ignore[union-attr]
+
+
+def test_a_watch_accounts_for_every_packet() -> None:
+    progress = Progress(
+        received=1_000, metered=800, filtered=50, undecoded={"not IP": 50}, shed=30, dropped=60, waiting=10
+    )
+    rows = status_rows(progress)
+    assert rows[4] == "received 1,000 = 800 metered + 60 dropped + 50 filtered"
+    assert rows[5] == "  + 50 not decoded + 30 shed + 10 waiting"
+    words = "received 1,000 = 800 metered + 60 dropped + 50 filtered + 50 not decoded + 30 shed + 10 waiting"
+    assert accounting(progress) == words
+    assert words in shown(progress, [], mode="watch", width=120).plain
+    assert len(status_rows(progress, "read")) == 4
+
+
+def test_packets_that_are_nowhere_are_told() -> None:
+    assert accounting(Progress(received=5)) == "received 5 = 0 metered + 0 dropped + 5 unaccounted for"
+
+
+@given(st.lists(st.integers(0, 2**63), min_size=7, max_size=7))
+def test_no_part_of_an_account_of_any_size_is_cut_off(counts: list[int]) -> None:
+    names = ("received", "metered", "filtered", "shed", "dropped", "waiting")
+    progress = Progress(**dict(zip(names, counts, strict=False)), undecoded={"a": counts[6]})  # type: ignore[arg-type]
+    rows = status_rows(progress)
+    assert max(map(len, rows)) <= 60
+    assert " ".join(row.strip() for row in rows[4:]) == accounting(progress)
+
+
+def test_overload_interfaces_that_are_down_and_lost_lines_stand_out() -> None:
+    interfaces = (InterfaceState("eth0", True), InterfaceState("eth1", False), InterfaceState(HOSTILE[:9], False))
+    progress = Progress(overload="one flow in 8 is metered", interfaces=interfaces, lost_lines=1_234)
+    group = status(progress, "watch", "eth0", 0.0, ASCII)
+    rows = group.renderables[-3:]  # type: ignore[union-attr]
+    assert [str(row) for row in rows] == [
+        "overload: one flow in 8 is metered",
+        "down: eth1, [red]x[/r",
+        "1,234 JSON lines lost: an output takes none",
+    ]
+    assert all("bold" in str(row.style) for row in rows)
+    assert len(status_rows(Progress(interfaces=interfaces[:1]))) == 5
+
+
+def test_what_a_filter_or_overload_left_out_is_told_at_the_end_where_there_was_any() -> None:
+    def told(progress: Progress) -> str:
+        stream = io.StringIO()
+        SummaryLine(stream, "watch", "eth0").finish(progress)
+        return stream.getvalue()
+
+    assert "filtered: 1,234, shed: 5, dropped: 0, evicted: 0, " in told(Progress(filtered=1_234, shed=5))
+    assert "clock jumps: 0, lost lines: 7, " in told(Progress(lost_lines=7))
+    assert "filtered" not in told(Progress())
+    assert "shed" not in told(Progress())
+    assert "received" not in shown(Progress(packets=3), []).plain
+    assert "+ 3 filtered" in shown(Progress(received=3, filtered=3), []).plain
+
+
+def test_an_event_is_printed_at_once_above_the_status() -> None:
+    screen = Screen(mode="watch", wall_clock_ns=lambda: 1_700_000_000_000_000_000)
+    with screen.view as view:
+        view.update(Progress(), [])
+        view.note("eth0 went down")
+        assert "22:13:20 NOTE   eth0 went down\n" in screen.plain
+        assert screen.plain.rindex("no alert so far") > screen.plain.index("eth0 went down")
+
+
+def test_events_are_lines_on_stderr_and_nothing_for_who_wants_silence() -> None:
+    loud, silent = io.StringIO(), io.StringIO()
+    SummaryLine(loud, "watch", "eth0").note("eth0 \x1b[2J went down")
+    Silent(silent).note("eth0 went down")
+    assert loud.getvalue() == "flowvigil: eth0 \\x1b[2J went down\n"
+    assert silent.getvalue() == ""
 
 
 def test_the_summary_ranks_alerts_by_risk_and_by_how_they_ended() -> None:
@@ -173,7 +227,7 @@ def test_status_lines_stay_short_so_that_a_narrower_terminal_does_not_wrap_them(
 def test_a_storm_of_alerts_is_counted_and_not_printed_and_the_gravest_is_kept() -> None:
     storm = [an_alert(id=str(i), risk=1.0) for i in range(10_000)]
     screen = shown(Progress(alerts=10_001, attacks=10_001), [an_alert(id="worst", risk=99.0), *storm])
-    assert "9,989 more in this half second" in screen.plain
+    assert "and 9,989 more meanwhile" in screen.plain
     assert "risk  99.0" in screen.plain
     assert len(screen.text) < 20_000
 
@@ -247,6 +301,7 @@ def test_nothing_from_packets_files_or_labels_gives_the_terminal_orders() -> Non
     screen = Screen(source=HOSTILE)
     with screen.view as view:
         view.update(progress, alerts)
+        view.note(HOSTILE)
         view.finish(progress, problem=HOSTILE)
     assert orders(screen.text) == []
     assert "[red]x[/red]" in screen.plain

@@ -150,12 +150,14 @@ class Twin:
         self.evicted = 0
         self.undecoded = 0
         self.records = []
+        self.reported_ns = 0
 
     def feed(self, packet, ts_ns):
         """Meter a packet."""
         time_ns = self.clock.read(ts_ns)
         time = time_ns // MICROSECOND
         self.play(time)
+        self.reported_ns = max(self.reported_ns, time_ns)
         flow, reason = self.flows.get(packet.key), None
         originator = connection_start = None
         if flow:
@@ -220,7 +222,7 @@ class Twin:
             self.queues[FIRST_SEEN].remove(packet.key)
             self.queues[ESTABLISHED].append(packet.key)
         if flow.closed_at is None and (packet.has(RST) or (packet.has(ACK) and fin_both_ways)):
-            flow.closed_at = time_ns // MICROSECOND
+            flow.closed_at = flow.next_snapshot = time_ns // MICROSECOND
             self.look_at(packet.key, min(self.silent_end(flow), flow.next_snapshot))
 
     def end(self, key, reason):
@@ -247,6 +249,7 @@ class Twin:
         while self.alarms and min(self.alarms)[0] < until // TICK:
             tick, _, key = min(self.alarms)
             self.tick = tick + 1
+            self.reported_ns = max(self.reported_ns, (tick + 1) * TICK * MICROSECOND)
             self.ring(key, (tick + 1) * TICK)
         self.tick = max(self.tick, until // TICK)
 
@@ -264,7 +267,9 @@ class Twin:
         self.look_at(key, min(self.silent_end(flow), flow.next_snapshot))
 
     def report(self, flow, reason):
-        self.records.append((identity_of(flow, reason), values_of(flow)))
+        identity = identity_of(flow, reason)
+        identity[batch.REPORTED_NS] = self.reported_ns
+        self.records.append((identity, values_of(flow)))
         flow.reports += 1
         flow.reported_packets = len(flow.seen)
 

@@ -1,0 +1,320 @@
+"""A watch put together in the order that its safety needs.
+
+First what may take long (model, kernels), so that no packet waits for it; then what needs privileges (filter, sockets,
+outputs); then the privileges go; then processes are made, while there is no thread; threads come last.
+"""
+
+import gc
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import typer
+
+from sensor.cli.session import (
+    SECOND_NS,
+    Color,
+    build_judge,
+    build_meter,
+    build_pipeline,
+    ended_by_interrupt,
+    episode_settings,
+    load_model,
+    observer,
+    screen_for,
+    stopped_by_signals,
+)
+from sensor.errors import ConfigError, SensorError
+from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
+from sensor.systemd import notify
+
+if TYPE_CHECKING:
+    from models.fusion import Hybrid
+    from sensor.config import Config
+    from sensor.metering import Capture
+    from sensor.outlet import Screen
+    from sensor.privileges import User
+    from sensor.sinks.jsonl import JsonlSink
+    from sensor.sinks.pcapng import PcapngWriter
+    from sensor.sinks.queued import QueuedSink
+    from sensor.terminal.screen_thread import ScreenThread
+    from sensor.watching import Reports, Watch
+
+LAST_LINES_S = 5.0  # time for outputs to take what is queued at the end
+# Settings that a running sensor takes over; all others are fixed at its start.
+TAKEN_OVER = frozenset({"output.file", "stats.interval_s", "episodes.flows_between_false_openings", "episodes.quiet_s"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for. settings: reads the settings, anew at each call."""
+
+    interfaces: tuple[str, ...]
+    packets: Path | None
+    json: bool
+    quiet: bool
+    color: Color
+    settings: Callable[[], "Config"]
+
+
+@contextmanager
+def assembled(wanted: Wanted) -> Iterator["Watch"]:
+    """A watch ready to run, all its parts taken apart afterwards."""
+    config = wanted.settings()
+    _check(wanted, config)
+    hybrid = _warm(config, quiet=wanted.quiet)
+    user = _user(config)
+    captures = _captures(wanted, config)
+    lines_on_stdout = wanted.json or not sys.stdout.isatty()
+    with ExitStack() as stack:
+        files = _opened_outputs(config, user, lines_on_stdout=lines_on_stdout)
+        writer = _opened_packets(stack, wanted.packets, user)
+        _drop(user)
+        reports = _metering(config, captures, writer)
+        sinks = [stack.enter_context(_queued(sink)) for sink in files]
+        screen = stack.enter_context(_screen(wanted, lines_on_stdout=lines_on_stdout))
+        watch = _watch(wanted, config, hybrid, reports, sinks, screen)
+        if config.stats.metrics_port is not None:
+            from sensor.sinks.metrics import Metrics
+
+            stack.enter_context(Metrics(config.stats.metrics_port, lambda: watch.progress, hybrid.model_id))
+        stack.enter_context(stopped_by_signals(watch))
+        stack.enter_context(_wishes(watch))
+        notify("READY=1", f"STATUS=watching {', '.join(wanted.interfaces)}")
+        yield watch
+        notify("STOPPING=1")
+
+
+def _check(wanted: Wanted, config: "Config") -> None:
+    if wanted.packets is None:
+        return
+    if config.capture.workers > 1:
+        raise ConfigError(
+            f"--write with capture.workers {config.capture.workers}: expected 1 worker, which sees the packets in order"
+        )
+    from sensor.cli.session import refuse_to_overwrite
+
+    refuse_to_overwrite(config.output.file, [str(wanted.packets)])
+
+
+def _warm(config: "Config", *, quiet: bool) -> "Hybrid":
+    """The model, after everything that a watch runs has run once: a ring that waits for a compiler loses packets."""
+    compiled = use_kernel_cache()
+    if not compiled and not quiet:
+        typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+    from sensor.sinks.pcapng import warm_packet_builder
+    from sensor.warmup import warm_up
+
+    hybrid = load_model(config)
+    with ended_by_interrupt():
+        warm_up(build_pipeline(config, hybrid))
+        warm_packet_builder()
+        if sys.platform == "linux":
+            from sensor.sources.ring import warm_ring_walker
+
+            warm_ring_walker()
+    kernels_are_compiled()
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
+    return hybrid
+
+
+def _captures(wanted: Wanted, config: "Config") -> list["Capture"]:
+    """A capture for each worker, their sockets open. Raises CaptureError, ConfigError for a filter."""
+    settings = config.capture
+    if sys.platform != "linux":
+        from sensor.sources.portable import LIMIT, PortableCapture
+
+        if settings.workers > 1:
+            raise ConfigError(f"capture.workers is {settings.workers}: more than one needs Linux")
+        typer.echo(f"flowvigil: {LIMIT}", err=True)
+        return [
+            PortableCapture(wanted.interfaces, promiscuous=settings.promiscuous, expression=settings.filter or None)
+        ]
+    from sensor.sources.libpcap import compile_live
+    from sensor.sources.ring import Ring
+
+    programs = None
+    if settings.filter:
+        compiled = [compile_live(settings.filter, interface) for interface in wanted.interfaces]
+        programs = {program.linktype: program for program in compiled}
+    rings: list[Ring] = []
+    for _ in range(settings.workers):
+        group = None if settings.workers == 1 else rings[0].fanout_group if rings else 0
+        rings.append(
+            Ring(
+                wanted.interfaces,
+                settings.ring_block_bytes,
+                settings.ring_blocks,
+                promiscuous=settings.promiscuous,
+                hardware_timestamps=settings.timestamps == "hardware",
+                programs=programs,
+                fanout=group,
+            )
+        )
+    return list(rings)
+
+
+def _user(config: "Config") -> "User | None":
+    if sys.platform != "linux":
+        return None
+    from sensor.privileges import user_to_become
+
+    return user_to_become(config.process.user)
+
+
+def _drop(user: "User | None") -> None:
+    """Go on without privileges: from here on nothing that a stranger sent is looked at with them."""
+    if sys.platform == "linux":
+        from sensor.privileges import drop
+
+        drop(user)
+
+
+def _opened_outputs(config: "Config", user: "User | None", *, lines_on_stdout: bool) -> list["JsonlSink"]:
+    from sensor.sinks.jsonl import JsonlSink, open_jsonl
+
+    sinks = [JsonlSink(sys.stdout.fileno(), "stdout")] if lines_on_stdout else []
+    if config.output.file is not None:
+        sinks.append(open_jsonl(config.output.file, user))
+    return sinks
+
+
+def _opened_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "PcapngWriter | None":
+    if path is None:
+        return None
+    from sensor.sinks.pcapng import create_capture
+
+    writer = create_capture(path, user)
+    stack.callback(writer.close)
+    return writer
+
+
+def _metering(config: "Config", captures: Sequence["Capture"], writer: "PcapngWriter | None") -> "Reports":
+    from sensor.metering import Metering
+
+    meterings = [Metering(capture, build_meter(config, news_only=True), writer) for capture in captures]
+    if len(meterings) == 1:
+        return meterings[0]
+    from sensor.workers import Workers
+
+    return Workers(meterings)
+
+
+@contextmanager
+def _queued(sink: "JsonlSink") -> Iterator["QueuedSink"]:
+    from sensor.sinks.queued import QueuedSink
+
+    queued = QueuedSink(sink)
+    try:
+        yield queued
+    finally:
+        queued.close(LAST_LINES_S)
+
+
+def _screen(wanted: Wanted, *, lines_on_stdout: bool) -> "ScreenThread":
+    """A screen whose terminal may stand still."""
+    from sensor.terminal.screen_thread import ScreenThread, own_stream
+
+    streams = own_stream(sys.stdout), own_stream(sys.stderr)
+    source = ", ".join(wanted.interfaces)
+    return ScreenThread(
+        screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=wanted.quiet, color=wanted.color)
+    )
+
+
+def _watch(
+    wanted: Wanted,
+    config: "Config",
+    hybrid: "Hybrid",
+    reports: "Reports",
+    sinks: Sequence["QueuedSink"],
+    screen: "Screen",
+) -> "Watch":
+    from sensor.outlet import Outlet
+    from sensor.systemd import Watchdog
+    from sensor.watching import Watch
+
+    return Watch(
+        reports,
+        build_judge(config, hybrid),
+        Outlet(sinks, screen),
+        observer(),
+        interval_s=config.stats.interval_s,
+        reload=Reload(wanted, config, sinks),
+        lost_lines=lambda: sum(sink.lost for sink in sinks),
+        reader_gone=lambda: any(sink.broken_pipe for sink in sinks),
+        alive=Watchdog().feed,
+    )
+
+
+class Reload:
+    """Reads the settings again and takes over what can change while the sensor runs."""
+
+    def __init__(self, wanted: Wanted, config: "Config", sinks: Sequence["QueuedSink"]) -> None:
+        """config: the settings that the sensor runs with. sinks: all of them, stdout's too."""
+        self._wanted = wanted
+        self._config = config
+        self._sinks = sinks
+
+    def __call__(self, watch: "Watch") -> list[str]:
+        """Lines that say what was done. What is wrong leaves everything as it was."""
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            return self._reload(watch)
+        except SensorError as error:
+            return [f"not taken over: {error}"]
+        finally:
+            notify("READY=1")
+
+    def _reload(self, watch: "Watch") -> list[str]:
+        config = self._wanted.settings()
+        reopened = self._reopen(config)
+        watch.interval_s = config.stats.interval_s
+        watch.judge.episodes.adjust(episode_settings(config))
+        left = _changed(self._config, config) - TAKEN_OVER
+        lines = [f"settings read again{reopened}"]
+        if left:
+            lines.append(f"only a restart takes over {', '.join(sorted(left))}")
+        return lines
+
+    def _reopen(self, config: "Config") -> str:
+        from sensor.sinks.jsonl import open_descriptor
+
+        path = config.output.file
+        if path is None or self._config.output.file is None:
+            return ""
+        self._sinks[-1].reopen(partial(open_descriptor, path), str(path))
+        return f", {path} reopened"
+
+
+def _changed(before: "Config", after: "Config") -> set[str]:
+    """Settings that differ, as section.name."""
+    old, new = before.model_dump(), after.model_dump()
+    return {f"{section}.{name}" for section in new for name in new[section] if new[section][name] != old[section][name]}
+
+
+@contextmanager
+def _wishes(watch: "Watch") -> Iterator[None]:
+    """SIGHUP and SIGUSR1 leave a wish, which the watch grants in its next turn."""
+
+    def wish(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            watch.wishes.reload = True
+        else:
+            watch.wishes.stats = True
+
+    names = [name for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+    before = {number: signal.signal(number, wish) for number in map(partial(getattr, signal), names)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

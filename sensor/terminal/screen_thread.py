@@ -1,0 +1,145 @@
+"""A screen in a thread of its own: a terminal that takes nothing (Ctrl-S, a pipe nobody reads) holds up nobody else.
+
+Whoever tells it something never waits, but for a moment at the end. It gives the screen only the newest totals, and
+counts what is too much to keep.
+"""
+
+import io
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Final, Protocol, Self, TextIO
+
+from sensor.alerts import Alert
+from sensor.outlet import Screen
+from sensor.stats import Progress
+
+# A little more than the half second that the view waits between two drawings, so that it draws each time.
+PACE_S: Final = 0.51
+ALERTS_KEPT: Final = 1000  # of those that wait for the screen: the gravest of up to twice as many
+NOTES_KEPT: Final = 100
+FAREWELL_S: Final = 2.0  # for the screen to tell how the run ended
+
+
+class SlowScreen(Screen, Protocol):
+    """A screen that can be told of alerts that it does not get."""
+
+    def left_out(self, alerts: int) -> None:
+        """Count them."""
+
+
+class ScreenThread:
+    """A screen (sensor.outlet.Screen) around another one. Use as a context manager."""
+
+    def __init__(self, screen: SlowScreen) -> None:
+        """screen: belongs to the thread from now on, which also enters and leaves it if it is a context manager.
+
+        It must write to a stream of its own (own_stream): who flushes sys.stdout waits for whoever writes to it.
+        """
+        self._screen = screen
+        self._changed = threading.Condition()
+        self._progress: Progress | None = None
+        self._alerts: list[Alert] = []
+        self._alerts_more = 0
+        self._notes: list[str] = []
+        self._notes_more = 0
+        self._end: tuple[Progress, str | None] | None = None
+        self._leaving = False
+        self._patience_s = FAREWELL_S
+        self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
+        """Take in what is new."""
+        with self._changed:
+            self._progress = progress
+            if alerts:
+                self._alerts += alerts
+                self._keep_gravest()
+
+    def note(self, message: str) -> None:
+        """Take in an event."""
+        with self._changed:
+            if len(self._notes) < NOTES_KEPT:
+                self._notes.append(message)
+            else:
+                self._notes_more += 1
+            self._changed.notify()
+
+    def finish(self, progress: Progress, problem: str | None = None) -> None:
+        """Have it told how the run ended; give up when the screen does not take it within 2 s."""
+        with self._changed:
+            self._end = progress, problem
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._leaving = True
+            self._changed.notify()
+        self._thread.join(self._patience_s)
+        self._patience_s = 0.0  # waiting once is enough
+
+    def _keep_gravest(self) -> None:
+        if len(self._alerts) < 2 * ALERTS_KEPT:
+            return
+        gravest = sorted(range(len(self._alerts)), key=lambda at: -self._alerts[at].risk)[:ALERTS_KEPT]
+        self._alerts_more += len(self._alerts) - len(gravest)
+        self._alerts = [self._alerts[at] for at in sorted(gravest)]
+
+    def _run(self) -> None:
+        screen = self._screen
+        entered: AbstractContextManager[object] = (
+            screen if isinstance(screen, AbstractContextManager) else nullcontext()
+        )
+        try:
+            with entered:
+                while not self._leaving:
+                    self._pass_on()
+                    self._wait()
+                self._pass_on()
+                if self._end is not None:
+                    screen.finish(*self._end)
+        except (OSError, ValueError):  # the terminal has gone or was closed: there is nobody to tell
+            return
+
+    def _pass_on(self) -> None:
+        """Give the screen what has come since the last time."""
+        with self._changed:
+            progress, alerts, notes = self._progress, self._alerts, self._notes
+            alerts_more, notes_more = self._alerts_more, self._notes_more
+            self._progress, self._alerts, self._notes = None, [], []
+            self._alerts_more = self._notes_more = 0
+        for message in notes:
+            self._screen.note(message)
+        if notes_more:
+            self._screen.note(f"and {notes_more:,} more events")
+        if alerts_more:
+            self._screen.left_out(alerts_more)
+        if progress is not None:
+            self._screen.update(progress, alerts)
+
+    def _wait(self) -> None:
+        """Until it is time for the next drawing, or for something that should not wait for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._leaving or bool(self._notes), PACE_S)
+
+
+def own_stream(stream: TextIO) -> TextIO:
+    """A stream to the same file that shares no lock with `stream`; the same one where it is no file of the system."""
+    try:
+        descriptor = os.dup(stream.fileno())
+    except (OSError, io.UnsupportedOperation):
+        return stream
+    return os.fdopen(
+        descriptor, "w", encoding=stream.encoding, errors=stream.errors or "strict", buffering=io.DEFAULT_BUFFER_SIZE
+    )
