@@ -13,7 +13,6 @@ import numpy as np
 from flows.block import Bytes, PacketBlock
 from flows.meter import Meter
 from flows.pcap import packet_arrays
-from sensor.sources.tpacket import walk_ring_block
 from tests.fuzz import decoding, frames, readers, ring
 from tests.fuzz.meters import SWITCHES
 from tests.fuzz.mutation import Corpus
@@ -95,9 +94,10 @@ def ring_target() -> Target:
     corpus = Corpus(ring.WIDTH, ring.ROOM)
     corpus.seed(ring.seeds())
     room = packet_arrays(8)
+    interface = np.zeros(8, dtype=np.int64)
 
-    def take(_rng: np.random.Generator, content: Bytes, kind: int) -> None:
+    def take(_rng: np.random.Generator, content: Bytes, _kind: int) -> None:
         if len(content) >= ring.SHORTEST:
-            walk_ring_block(content.copy(), kind % 2 == 1, room.offset, room.caplen, room.wirelen, room.ts_ns)
+            ring.walk(content.copy(), room, interface)
 
     return Target(corpus, ("sensor/sources/tpacket.py",), take)
