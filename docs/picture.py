@@ -17,12 +17,13 @@ def main() -> None:
     use_kernel_cache()
     from sensor.outlet import Outlet
     from sensor.runner import Run
+    from sensor.sources.reading import Reading
     from sensor.terminal.view import View
 
     config = load_config()
     console = Console(record=True, width=110, file=io.StringIO(), color_system="truecolor", force_terminal=False)
     with View(console, "read", CAPTURE.name) as view:
-        Run(build_pipeline(config, load_model(config)), Outlet([], view)).read([str(CAPTURE)])
+        Run(Reading([str(CAPTURE)]), build_pipeline(config, load_model(config)), Outlet([], view)).read()
     console.save_svg(str(CAPTURE.parents[2] / "docs" / "demo.svg"), title=f"flowvigil read {CAPTURE.name}")
 
 

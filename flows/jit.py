@@ -21,14 +21,16 @@ U = np.uint64
 
 
 compiler: Any = numba.njit  # its signature leaves out _nrt
+configuration: Any = numba.config  # its settings are made when numba is imported
+CACHED = bool(configuration.CACHE_DIR)  # else numba would look for a place of its own, and end the import without one
 insert_function: Any = cgutils.get_or_insert_function  # untyped
 
 
 # Kernels allocate nothing, so numba's runtime is off (_nrt): its reference counts on every array argument of every call
 # cost more than the metering itself.
 def entry(function: F) -> F:
-    """Compile a kernel that Python calls: cached on disk, without the interpreter lock."""
-    return cast("F", compiler(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
+    """Compile a kernel that Python calls: kept on disk where NUMBA_CACHE_DIR says so, without the interpreter lock."""
+    return cast("F", compiler(cache=CACHED, nogil=True, error_model="numpy", _nrt=False)(function))
 
 
 def inner(function: F) -> F:
@@ -40,8 +42,6 @@ def inlined(function: F) -> F:
     """Compile a small kernel into its callers: an array argument is seven words, dear in a call for each packet."""
     return cast("F", compiler(nogil=True, error_model="numpy", _nrt=False, inline="always")(function))
 
-
-configuration: Any = numba.config  # its settings are made when numba is imported
 
 if configuration.DISABLE_JIT:
 

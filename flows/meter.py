@@ -199,8 +199,8 @@ def run_meter(
 class MeterStats:
     """Counts since the meter began.
 
-    packets = metered + the sum of undecoded + shed; metered = packets over the last records of flows that ended + in the
-    table + left_out.
+    packets = metered + the sum of undecoded + shed; metered = packets over the last records of flows that ended + in
+    the table + left_out.
     """
 
     packets: int
@@ -302,9 +302,7 @@ class Meter:
         registers[M_DRAINING] = 0
         return concatenate(batches)
 
-    def adapt(
-        self, *, idle_timeout_ns: int | None = None, capacity_share: float = 1.0, keep_one_in: int = 1
-    ) -> None:
+    def adapt(self, *, idle_timeout_ns: int | None = None, capacity_share: float = 1.0, keep_one_in: int = 1) -> None:
         """Need less from now on, or as much as at first again; not together with compat.
 
         idle_timeout_ns: holds where it is shorter than the configured one, for flows in the table from the next time

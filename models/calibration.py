@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.detector import Vector
+from models.jit import kernel
 
 TAIL_SHARE = 0.01
 MIN_TAIL, MIN_SCORES = 30, 50  # fewer say nothing about a tail
@@ -137,7 +138,7 @@ def _fit_tail(excess: Vector, spread: float) -> tuple[float, float]:
     return shape, max(sigma, -shape * float(excess[-1]) * ENDPOINT_MARGIN)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _p_value(  # type: ignore[no-untyped-def] # kernel: values (n,), scores and survival (q,), scalars -> out (n,)
     values, scores, survival, tail_start, tail_share, shape, sigma, log_odds, floor, out
 ):
@@ -168,7 +169,7 @@ def _seen(value, scores, survival):  # type: ignore[no-untyped-def] # kernel: sc
     return survival[low] + share * (survival[high] - survival[low])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _excess(value, start, log_odds):  # type: ignore[no-untyped-def] # kernel: scalars, how far value lies over start
     return _log_odds(value) - _log_odds(start) if log_odds else value - start
 

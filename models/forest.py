@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.detector import Labels, Matrix, Steps, Vector
+from models.jit import kernel
 from models.scaling import Scaling
 
 Nodes = NDArray[np.int32]  # (m,) one entry a node, trees one after the other
@@ -291,7 +292,7 @@ def _float32_below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded > threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _walk(x, feature, threshold, child, value, roots, levels, out):  # type: ignore[no-untyped-def]
     """Mean leaf value: x (n, d) float32, packed nodes (m,), value (m, k), roots and levels (t,), out (n, k) zeros."""
     node = np.empty(ROWS, dtype=np.uint32)
@@ -316,7 +317,7 @@ def _walk(x, feature, threshold, child, value, roots, levels, out):  # type: ign
                 out[start + row, k] /= trees
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _isolation(mean_path, expected_path, out):  # type: ignore[no-untyped-def] # kernel: (n, 1), scalar -> (n,)
     for row in range(mean_path.shape[0]):
         if expected_path > 0.0:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.detector import Labels, Steps, Vector
 from models.hosts import ABSENT, admit, find, host_table, touch
+from models.jit import kernel
 from models.scaling import CLIP, Scaling
 
 Float32s = NDArray[np.float32]
@@ -147,7 +148,7 @@ def _own(array: NDArray[np.floating]) -> Float32s:
 # Kernels that only kernels call live in their callers' cache entries: each entry costs time at the start.
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _run(  # type: ignore[no-untyped-def] # kernel: x (n, d), host (n, 2), time_ns and advances (n,) -> out (n, k)
     x,
     host,

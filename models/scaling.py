@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from models.detector import Matrix
+from models.jit import kernel
 
 CLIP = 8.0  # in standard deviations: one absurd flow must not drown the rest of a host's state
 MIN_SPREAD = 1e-6
@@ -78,7 +78,7 @@ def fit_scaling(values: NDArray[np.float64], columns: Mapping[str, int]) -> Scal
     return Scaling(tuple(columns), index, logs.mean(axis=0), np.where(spread < MIN_SPREAD, 1.0, spread))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _transform(values, index, center, scale, out):  # type: ignore[no-untyped-def] # kernel: (n, c), 3 × (d,) -> (n, d)
     for row in range(values.shape[0]):
         for column in range(index.shape[0]):

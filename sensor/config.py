@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from sensor.errors import ConfigError
-from sensor.setting import Setting, parse_scalar
+from sensor.setting import Scalar, Setting, parse_scalar
 
 PREFIX = "FLOWVIGIL__"
 
@@ -101,9 +101,14 @@ class Config(_Section):
 
 
 def load_config(
-    path: Path | None = None, environment: Mapping[str, str] | None = None, overrides: Iterable[str] = ()
+    path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Iterable[str] = (),
+    flags: Mapping[str, Scalar] | None = None,
 ) -> Config:
-    """Settings from a file, the environment and `a.b=c` overrides, the later winning.
+    """Settings from a file, the environment, `a.b=c` overrides and flags, the later winning.
+
+    flags: values by name of the setting, taken as they are: the text of a flag is no YAML.
 
     Raises ConfigError, one line: the place, what was found, what was expected and the nearest valid name.
     """
@@ -114,6 +119,8 @@ def load_config(
         settings.update({setting.name: setting for setting in read_settings(path)})
     for setting in (*_from_environment(environment or {}), *_from_overrides(overrides)):
         settings[setting.name] = setting
+    for name, value in (flags or {}).items():
+        settings[name] = Setting(name, value, "the command line")
     known = _names()
     sections: dict[str, dict[str, Any]] = {}
     for setting in settings.values():

@@ -5,9 +5,13 @@ FAIL_ON, INTERRUPTED, BROKEN_PIPE = 10, 130, 141
 
 
 class SensorError(Exception):
-    """A stop with one line for the operator: what was found, where, and what was expected."""
+    """A stop with one line for the operator: what was found, where, and what was expected.
+
+    detail: lines that are shown below it as they are laid out, such as a text and a mark under the place that is wrong.
+    """
 
     exit_code = INTERNAL
+    detail: tuple[str, ...] = ()
 
 
 class ConfigError(SensorError):

@@ -1,45 +1,55 @@
 """Where compiled kernels are kept between runs. Must be called before numba is first imported.
 
 numba checks only the file of the kernel that is called, not of those it calls, so the directory's name holds a digest
-of all kernel sources: an upgraded sensor never runs kernels of the old one.
+of all kernel sources: an upgraded sensor never runs kernels of the old one. numba runs what it finds there, so nobody
+else may be able to put anything into it.
 """
 
-import atexit
 import hashlib
 import os
 import shutil
+import stat
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-VARIABLE = "NUMBA_CACHE_DIR"
+VARIABLE = "NUMBA_CACHE_DIR"  # without it nothing is kept (flows.jit)
+SERVICE_VARIABLE = "CACHE_DIRECTORY"  # systemd.exec(5)
+SYSTEM_CACHE = Path("/var/cache")
 COMPLETE = "complete"  # a file that says so of all kernels of reading and watching
 MONTH_S = 30 * 86400
+PICKLE_STOP = b"."  # what numba's files end with
 
 
 def use_kernel_cache(kernels: str = COMPLETE) -> bool:
     """Point numba at this version's cache, only its owner's; False when these kernels are not compiled there yet.
 
     kernels: the name that kernels_are_compiled was given for those that are wanted.
-    Falls back to a temporary directory where the user has no writable cache: then each run compiles anew.
-    A cache that the user names in NUMBA_CACHE_DIR is left alone.
+    Where no cache can be written, one line on stderr says so, and each run compiles anew.
+    The directory is that of the service (CACHE_DIRECTORY), else the user's. One that the user names in NUMBA_CACHE_DIR
+    is taken as it is.
     """
-    if VARIABLE in os.environ or "numba" in sys.modules:
+    if "numba" in sys.modules:
         return True
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowvigil"
-    directory = base / f"kernels-{_digest()}"
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        compiled = (directory / kernels).exists()
-        if not _is_ours(directory):
-            raise PermissionError(directory)
-        directory.touch()
-        _forget_old(base, directory)
-    except OSError:
-        directory, compiled = Path(tempfile.mkdtemp(prefix="flowvigil-kernels-")), False
-        atexit.register(shutil.rmtree, directory, ignore_errors=True)
-        print(f"flowvigil: no writable cache at {base}: kernels are compiled for this run only", file=sys.stderr)  # noqa: T201
+        if VARIABLE in os.environ:
+            _require_writable(Path(os.environ[VARIABLE]))
+            return True
+        base = cache_base()
+        directory = base / f"kernels-{_digest()}"
+        _make_private(base)
+        _make_private(directory)
+    except OSError as error:
+        os.environ.pop(VARIABLE, None)
+        print(  # noqa: T201
+            f"flowvigil: no cache for compiled kernels ({error.strerror}: {error.filename}): "
+            "they are compiled for this run only",
+            file=sys.stderr,
+        )
+        return False
+    compiled = (directory / kernels).exists() and not _forget_damaged(directory)
+    directory.touch()
+    _forget_old(base, directory)
     os.environ[VARIABLE] = str(directory)
     return compiled
 
@@ -51,10 +61,58 @@ def kernels_are_compiled(kernels: str = COMPLETE) -> None:
         Path(directory, kernels).touch()
 
 
-def _is_ours(directory: Path) -> bool:
-    """Whether nobody else can put kernels there for us to run."""
-    owner = getattr(os, "geteuid", lambda: directory.stat().st_uid)()
-    return directory.stat().st_uid == owner and os.access(directory, os.W_OK) and not directory.stat().st_mode & 0o022
+def cache_base() -> Path:
+    """Directory that holds the caches of all versions. Raises OSError for a user without a home."""
+    service = os.environ.get(SERVICE_VARIABLE, "").split(":")[0]
+    if service:
+        return Path(service).resolve()  # systemd gives a link
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "flowvigil"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        raise FileNotFoundError(2, "no home directory", "~") from None
+    if _user() == 0 and home.stat().st_uid != 0:  # sudo may keep the caller's: files of root have no place there
+        return SYSTEM_CACHE / "flowvigil"
+    return home / ".cache" / "flowvigil"
+
+
+def _user() -> int:
+    """The effective user; 0 on systems without such numbers, where all files are 0's."""
+    return int(getattr(os, "geteuid", lambda: 0)())
+
+
+def _make_private(directory: Path) -> None:
+    """Make a directory in which nobody else can put anything. Raises OSError when it cannot be so."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != _user():
+        raise PermissionError(1, "another user's directory, or a link", str(directory))
+    if found.st_mode & 0o022 and os.name == "posix":
+        directory.chmod(0o700)
+    _require_writable(directory)
+
+
+def _require_writable(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise PermissionError(13, "not writable", str(directory))
+
+
+def _forget_damaged(directory: Path) -> bool:
+    """Remove files that a power loss has left empty, short or blank, at which numba would stop; whether there were."""
+    damaged = [path for path in directory.rglob("*.nb[ic]") if not _is_whole(path)]
+    for path in damaged:
+        path.unlink(missing_ok=True)
+    return bool(damaged)
+
+
+def _is_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read() == PICKLE_STOP
 
 
 def _forget_old(base: Path, current: Path) -> None:

@@ -15,6 +15,9 @@ class Screen(Protocol):
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
         """Take in what is new."""
 
+    def left_out(self, alerts: int) -> None:
+        """Count alerts that it was not given because it was too slow."""
+
     def note(self, message: str) -> None:
         """Tell of an event: one line."""
 

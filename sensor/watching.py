@@ -85,7 +85,7 @@ class Watch:
             self.outlet.problems.append(self.reports.problem)
         alerts = self._restored(self.judge.finish())
         self.outlet.publish(alerts)
-        self.progress = replace(self.progress, **self._found())
+        self.progress = self._with_findings(self.progress)
         self._tell_stats(final=True)
         self.outlet.screen.update(self.progress, alerts)
         self.outlet.finish(self.progress)
@@ -151,7 +151,7 @@ class Watch:
 
     def _progress(self, account: Account) -> Progress:
         stats, capture = account.stats, account.capture
-        return Progress(
+        progress = Progress(
             received=capture.received + capture.filtered,
             packets=stats.packets,
             bytes=stats.wire_bytes,
@@ -170,15 +170,17 @@ class Watch:
             traffic_time_ns=account.now_ns + account.clock_step_ns if account.now_ns else 0,
             elapsed_s=self.clock() - self._started_s,
             interfaces=account.links,
-            **self._found(),
         )
+        return self._with_findings(progress)
 
-    def _found(self) -> dict[str, int]:
+    def _with_findings(self, progress: Progress) -> Progress:
+        """Totals with what was found by now."""
         alerts, attacks = self.outlet.alerts, self.outlet.attacks
-        return {
-            "flows": self.judge.flows,
-            "alerts": alerts,
-            "attacks": attacks,
-            "uncertain": alerts - attacks,
-            "lost_lines": self.lost_lines(),
-        }
+        return replace(
+            progress,
+            flows=self.judge.flows,
+            alerts=alerts,
+            attacks=attacks,
+            uncertain=alerts - attacks,
+            lost_lines=self.lost_lines(),
+        )

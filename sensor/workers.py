@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Workers:
     """Several meterings as one; iterate over it for merged reports. problem: None, or why the capture ended."""
 
     def __init__(self, meterings: Sequence[Metering]) -> None:
-        """Start a process for each metering. No thread may run by now: a copied process would hold its locks for ever."""
+        """Start a process for each metering. No thread may run by now: a copy would hold its locks for ever."""
         self.problem: str | None = None
         context = multiprocessing.get_context("fork")
         self._processes: list[BaseProcess] = []
@@ -52,12 +52,11 @@ class Workers:
         running = dict(zip(self._connections, range(len(self._connections)), strict=True))
         try:
             while running:
-                ready = wait(list(running), SILENCE_S)
+                ready = cast("list[Connection]", wait(list(running), SILENCE_S))
                 if not ready:
                     self._give_up("a worker has not told anything for 10 s")
                     break
                 for connection in ready:
-                    assert isinstance(connection, Connection)
                     report = _received(connection)
                     if report is None:
                         worker = running.pop(connection)
@@ -145,11 +144,9 @@ class Merge:
 
 def _received(connection: Connection) -> Report | None:
     try:
-        report = connection.recv()
+        return cast("Report", connection.recv())
     except (EOFError, OSError):
         return None
-    assert isinstance(report, Report)
-    return report
 
 
 def _work(

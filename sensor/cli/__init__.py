@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -56,7 +57,7 @@ def _run() -> int:
         _stand_in_for_closed_streams()
         result: Any = app(standalone_mode=False)
     except SensorError as error:
-        return _stop(str(error), error.exit_code)
+        return _stop(str(error), error.exit_code, error.detail)
     except BrokenPipeError:
         return _reader_gone()
     except SystemExit as end:
@@ -77,9 +78,10 @@ def _run() -> int:
     return result if isinstance(result, int) else 0
 
 
-def _stop(message: str, code: int) -> int:
-    line = printable(" ".join(message.split()), 1000)
-    print(f"flowvigil: {line}", file=sys.stderr)  # noqa: T201
+def _stop(message: str, code: int, detail: Sequence[str] = ()) -> int:
+    """One line, and lines of detail as they are laid out."""
+    lines = [f"flowvigil: {printable(' '.join(message.split()), 1000)}", *(printable(line, 1000) for line in detail)]
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201
     return code
 
 

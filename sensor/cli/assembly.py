@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from sensor.cli.session import (
-    SECOND_NS,
     Color,
     build_judge,
     build_meter,

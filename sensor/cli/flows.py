@@ -2,12 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -15,6 +14,7 @@ from sensor.cli.read import CapturesArgument
 from sensor.cli.session import (
     ConfigOption,
     DecapOption,
+    FilterOption,
     QuietOption,
     SetOption,
     build_meter,
@@ -22,7 +22,7 @@ from sensor.cli.session import (
     settings,
     stopped_by_signals,
 )
-from sensor.errors import INPUT, INTERRUPTED, OK, InputError
+from sensor.errors import INPUT, INTERRUPTED, OK
 from sensor.escape import printable
 from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
 
@@ -31,11 +31,9 @@ if TYPE_CHECKING:
     from flows.meter import Meter
     from sensor.config import Config
     from sensor.sinks.background import BackgroundTable
-    from sensor.sources.files import CaptureFile
+    from sensor.sources.reading import Reading
 
 PROGRESS_S = 0.5
-
-Result = TypeVar("Result")
 
 
 class DialectName(StrEnum):
@@ -52,10 +50,6 @@ class Compat(StrEnum):
     """Programs whose flows and values the meter can reproduce, errors included."""
 
     CICFLOWMETER_V4 = "cicflowmeter-v4"
-
-
-class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
-    """The run is to end, and it waits for input that may never come."""
 
 
 TableOption = Annotated[
@@ -84,6 +78,7 @@ def flows(
     progress: ProgressOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    expression: FilterOption = None,
     decap: DecapOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -93,6 +88,7 @@ def flows(
     flowvigil flows capture.pcap -o flows.parquet
     flowvigil flows monday.pcap.gz tuesday.pcapng -o flows.csv --dialect cic2017
     flowvigil flows capture.pcap -o v4.csv --dialect v4 --compat cicflowmeter-v4
+    flowvigil flows capture.pcap --filter 'tcp port 443 and not host 10.0.0.1' -o https.csv
     tcpdump -i eth0 -w - | flowvigil flows - | head
 
     \b
@@ -112,23 +108,26 @@ def flows(
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
     if compat is not None and snapshots:
         raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none")
-    loaded = settings(config, overrides, None, None, decap=decap)
+    loaded = settings(config, overrides, None, None, decap=decap, filter_=expression)
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, quiet=quiet)
+    from sensor.sources.reading import Reading
+
+    reading = Reading(captures, loaded.capture.filter)
     shown = sys.stderr.isatty() if progress is None else progress
-    run = Export(meter, snapshots=snapshots, screen=sys.stderr if shown and not quiet else None)
+    run = Export(reading, meter, snapshots=snapshots, screen=sys.stderr if shown and not quiet else None)
     started = time.monotonic()
-    with stopped_by_signals(run), _table(output, dialect) as table:
-        run.read(captures, table)
+    with stopped_by_signals(reading), _table(output, dialect) as table:
+        run.write(table)
     run.clear_progress()
     if not quiet:
         _tell(run.summary(table.written, time.monotonic() - started))
-    for problem in run.problems:
+    for problem in reading.problems:
         _tell(problem)
-    if run.stopping:
+    if reading.stopping:
         return INTERRUPTED
-    return INPUT if run.problems else OK
+    return INPUT if reading.problems else OK
 
 
 def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "Meter":
@@ -148,56 +147,21 @@ def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "
 
 
 class Export:
-    """One run from captures to a table: what it read, and what went wrong.
+    """One run from captures to a table."""
 
-    stopping: the run ends with the block at hand and writes what it has. problems: a line for each input that could not
-    be read to its end.
-    """
-
-    def __init__(self, meter: "Meter", *, snapshots: bool, screen: TextIO | None) -> None:
+    def __init__(self, reading: "Reading", meter: "Meter", *, snapshots: bool, screen: TextIO | None) -> None:
         """screen: where the progress line stands, None for nowhere."""
-        self.stopping = False
-        self.problems: list[str] = []
+        self._reading = reading
         self._meter = meter
         self._snapshots = snapshots
         self._screen = screen
         self._shown_s = 0.0
-        self._bytes_read = 0
-        self._size: int | None = None
-        self._waiting = False
 
-    def stop(self) -> None:
-        """End the run. For a signal handler: raises Stopped where the run waits for input."""
-        self.stopping = True
-        if self._waiting:
-            raise Stopped
-
-    def read(self, captures: Sequence[str], table: "BackgroundTable") -> None:
-        """Meter captures, also of directories, in the order of their first packets.
-
-        What cannot be read is a problem, and the rest goes on. Raises InputError when none can be opened.
-        """
-        from sensor.runner import in_time_order, total_size
-        from sensor.sources.files import open_capture
-
-        self._size = total_size(captures)
-        opened = False
-        for name in in_time_order(captures):
-            if self.stopping:
-                break
-            try:
-                source = self._wait_for(partial(open_capture, name))
-            except InputError as error:
-                self.problems.append(str(error))
-                continue
-            except Stopped:
-                break
-            opened = True
-            self._read_one(source, table)
-        if not opened and not self.stopping:
-            raise InputError("; ".join(self.problems))
-        if self.stopping:
-            self.problems.append("stopped by the user before the end of the input")
+    def write(self, table: "BackgroundTable") -> None:
+        """Meter the captures. Raises InputError when none can be opened."""
+        for block in self._reading:
+            table.write(self._wanted(self._meter.feed(block)), at_once=self._reading.from_pipe)
+            self._show(table.written)
         table.write(self._wanted(self._meter.drain()))
 
     def summary(self, written: int, seconds: float) -> str:
@@ -205,8 +169,15 @@ class Export:
         stats = self._meter.stats
         undecoded = ", ".join(f"{count:,} {reason}" for reason, count in stats.undecoded.items()) or "none"
         line = f"{stats.packets:,} packets, {written:,} flows written, not decoded: {undecoded}"
-        if stats.evicted:
-            line += f", reported early because the table was full: {stats.evicted:,}"
+        counts = (
+            ("filtered", self._reading.filtered),
+            ("reported early because the table was full", stats.evicted),
+            ("late", stats.late),
+            ("clock jumps", stats.clock_jumps),
+        )
+        for name, count in counts:
+            if count:
+                line += f", {name}: {count:,}"
         return f"{line}, {seconds:.1f} s"
 
     def clear_progress(self) -> None:
@@ -214,24 +185,6 @@ class Export:
         if self._screen is not None:
             self._screen.write("\r\x1b[K")
             self._screen.flush()
-
-    def _read_one(self, source: "CaptureFile", table: "BackgroundTable") -> None:
-        before = self._bytes_read
-        blocks = iter(source)
-        try:
-            while (block := self._wait_for(lambda: next(blocks, None))) is not None:
-                self._bytes_read = before + source.bytes_read
-                # of a pipe somebody may wait at the other end
-                table.write(self._wanted(self._meter.feed(block)), at_once=source.size is None)
-                self._show(table.written)
-                if self.stopping:
-                    break
-        except Stopped:
-            pass
-        finally:
-            source.close()
-        if source.problem and not self.stopping:
-            self.problems.append(f"{source.name}: {source.problem}")
 
     def _wanted(self, batch: "FlowBatch") -> "FlowBatch":
         from flows.batch import END_REASON, SNAPSHOT, FlowBatch
@@ -241,20 +194,17 @@ class Export:
         ended = batch.identity[:, END_REASON] != SNAPSHOT
         return FlowBatch(batch.identity[ended], batch.values[ended])
 
-    def _wait_for(self, read: Callable[[], Result]) -> Result:
-        """What a call returns that may wait for input. Raises Stopped as soon as the run is to end."""
-        self._waiting = True
-        try:
-            return read()
-        finally:
-            self._waiting = False
-
     def _show(self, written: int) -> None:
         now = time.monotonic()
         if self._screen is None or now - self._shown_s < PROGRESS_S:
             return
         self._shown_s = now
-        far = f"{100 * self._bytes_read / self._size:.0f} %" if self._size else f"{self._bytes_read / 1e6:,.0f} MB"
+        reading = self._reading
+        far = (
+            f"{100 * reading.bytes_read / reading.size:.0f} %"
+            if reading.size
+            else f"{reading.bytes_read / 1e6:,.0f} MB"
+        )
         stats = self._meter.stats
         self._screen.write(f"\r\x1b[K{far}: {stats.packets:,} packets, {written:,} flows written")
         self._screen.flush()

@@ -1,6 +1,5 @@
 """`flowvigil read`: captures in, alerts out."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from sensor.cli.session import (
     ColorOption,
     ConfigOption,
     DecapOption,
+    FilterOption,
     JsonOption,
     OutputOption,
     QuietOption,
@@ -33,6 +33,7 @@ def read(
     model: BundleOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    expression: FilterOption = None,
     decap: DecapOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -43,16 +44,15 @@ def read(
     \b
     flowvigil read capture.pcap
     flowvigil read monday.pcap.gz tuesday.pcapng.zst -o alerts.jsonl
-    flowvigil read /var/spool/captures
+    flowvigil read /var/spool/captures --filter 'tcp port 443 and not host 10.0.0.1'
     tcpdump -i eth0 -w - | flowvigil read - | jq .event.reason
 
     Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
     """
-    loaded = settings(config, overrides, output, model, decap=decap)
+    loaded = settings(config, overrides, output, model, decap=decap, filter_=expression)
     refuse_to_overwrite(loaded.output.file, captures)
-    source = captures[0] if len(captures) == 1 else f"{len(captures)} captures"
-    with session(loaded, Path(source).name, json=json, quiet=quiet, color=color) as run:
-        run.read(captures)
+    with session(loaded, captures, json=json, quiet=quiet, color=color) as run:
+        run.read()
     if run.outlet.lost_output:
         return OUTPUT
     if run.stopping:

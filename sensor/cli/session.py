@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -42,6 +42,10 @@ BundleOption = Annotated[
 ]
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Append alerts as JSONL.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSONL on stdout also in a terminal.")]
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="EXPR", help="Only these packets, e.g. 'tcp port 443' (pcap-filter)."),
+]
 DecapOption = Annotated[bool, typer.Option("--decap", help="Look into tunnels: GRE, VXLAN, Geneve, GTP-U, IP-in-IP.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No summary; errors only.")]
 
@@ -60,26 +64,36 @@ ColorOption = Annotated[Color, typer.Option("--color", metavar="WHEN", help="aut
 class Stoppable(Protocol):
     """A run that can end before its input does."""
 
-    stopping: bool
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to."""
 
     def stop(self) -> None:
         """End in order."""
 
 
 def settings(
-    path: Path | None, overrides: list[str] | None, output: Path | None, bundle: str | None, *, decap: bool = False
+    path: Path | None,
+    overrides: list[str] | None,
+    output: Path | None,
+    bundle: str | None,
+    *,
+    filter_: str | None = None,
+    decap: bool = False,
+    promiscuous: bool = False,
 ) -> "Config":
     """Settings of all sources, the flags last."""
     from sensor.config import load_config
 
-    flags = [*(overrides or [])]
-    if output is not None:
-        flags.append(f"output.file={output}")
-    if bundle is not None:
-        flags.append(f"detection.bundle={bundle}")
-    if decap:
-        flags.append("meter.decapsulate=true")
-    return load_config(path, os.environ, flags)
+    flags: dict[str, str | bool | None] = {
+        "output.file": None if output is None else str(output),
+        "detection.bundle": bundle,
+        "capture.filter": filter_,
+        "meter.decapsulate": decap or None,
+        "capture.promiscuous": promiscuous or None,
+    }
+    wanted = {name: value for name, value in flags.items() if value is not None}
+    return load_config(path, os.environ, overrides or (), wanted)
 
 
 def refuse_to_overwrite(output: Path | None, packets: list[str]) -> None:
@@ -191,7 +205,7 @@ def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
 
 
 @contextmanager
-def session(config: "Config", source: str, *, json: bool, quiet: bool, color: Color) -> Iterator["Run"]:
+def session(config: "Config", captures: Sequence[str], *, json: bool, quiet: bool, color: Color) -> Iterator["Run"]:
     """Put a run over captures together and take it apart: JSONL on stdout when it is no terminal, else a view."""
     compiled = use_kernel_cache()
     if not compiled and not quiet:
@@ -199,6 +213,7 @@ def session(config: "Config", source: str, *, json: bool, quiet: bool, color: Co
     from sensor.outlet import Outlet
     from sensor.runner import Run
     from sensor.sinks.jsonl import JsonlSink, open_jsonl
+    from sensor.sources.reading import Reading
 
     hybrid = load_model(config)
     pipeline = build_pipeline(config, hybrid)
@@ -216,11 +231,12 @@ def session(config: "Config", source: str, *, json: bool, quiet: bool, color: Co
             sinks.append(JsonlSink(sys.stdout.fileno(), "stdout"))
         if config.output.file is not None:
             sinks.append(stack.enter_context(open_jsonl(config.output.file)))
+        source = Path(captures[0]).name if len(captures) == 1 else f"{len(captures)} captures"
         streams = sys.stdout, sys.stderr
         screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
         if isinstance(screen, AbstractContextManager):
             stack.enter_context(screen)
-        run = Run(pipeline, Outlet(sinks, screen))
+        run = Run(Reading(captures, config.capture.filter), pipeline, Outlet(sinks, screen))
         stack.enter_context(stopped_by_signals(run))
         yield run
 

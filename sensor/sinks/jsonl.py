@@ -1,29 +1,14 @@
 """JSON lines to a file or a pipe: whole lines, one write(2) a batch, so that nobody else's lines get in between."""
 
-import errno
 import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from sensor.errors import OutputError
-
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
-
-
-class Owner(Protocol):
-    """Whom a file shall belong to, by number."""
-
-    @property
-    def uid(self) -> int:
-        """User."""
-
-    @property
-    def gid(self) -> int:
-        """Group."""
-
+from sensor.sinks.descriptors import APPEND, Owner, open_for, reason_of
 
 class JsonlSink:
     """Writes batches of lines to a descriptor; use open_jsonl for a file."""
@@ -111,28 +96,6 @@ def open_jsonl(path: Path, owner: Owner | None = None) -> JsonlSink:
 def open_descriptor(path: Path, owner: Owner | None = None) -> int:
     """What open_jsonl writes to, for the caller to close."""
     try:
-        return _opened(path, owner)
+        return open_for(path, APPEND, owner)
     except OSError as error:
         raise OutputError(f"{path}: cannot be opened for writing: {reason_of(error)}") from error
-
-
-def _opened(path: Path, owner: Owner | None) -> int:
-    append = os.O_WRONLY | os.O_APPEND | _BINARY
-    if owner is None:
-        return os.open(path, append | os.O_CREAT, 0o640)
-    try:
-        # Exclusive, so that what is given away is a file of our own making and no link's target.
-        descriptor = os.open(path, append | os.O_CREAT | os.O_EXCL, 0o640)
-    except FileExistsError:
-        return os.open(path, append)
-    try:
-        os.fchown(descriptor, owner.uid, owner.gid)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def reason_of(error: OSError) -> str:
-    """The system's reason in a few words."""
-    return "no space left" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()

@@ -15,6 +15,7 @@ from flows.jit import U, entry, inner
 from flows.pcap import MAX_CAPLEN
 from flows.pcapng import ENHANCED_PACKET, INTERFACE_DESCRIPTION, OPTION_END, OPTION_TSRESOL, SECTION_HEADER
 from sensor.errors import OutputError
+from sensor.sinks.descriptors import REPLACE, Owner, open_for, reason_of
 
 OPTION_IF_NAME: Final = 2
 NANOSECONDS: Final = 9  # if_tsresol: 10**-9 s
@@ -155,15 +156,18 @@ class PcapngWriter:
             raise self._lost(error) from None
 
     def _lost(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.name}: packets cannot be written: {error.strerror}")
+        return OutputError(f"{self.name}: packets cannot be written: {reason_of(error)}")
 
 
-def create_capture(path: str | Path) -> PcapngWriter:
-    """Create or replace a capture file. Raises OutputError, one line, when it cannot be written."""
+def create_capture(path: Path, owner: Owner | None = None) -> PcapngWriter:
+    """Create or replace a capture file. Raises OutputError, one line, when it cannot be written.
+
+    owner: whom the file shall belong to where it is made now.
+    """
     try:
-        raw = FileIO(path, "w")
+        raw = FileIO(open_for(path, REPLACE, owner), "w")
     except OSError as error:
-        raise OutputError(f"{path}: packets cannot be written: {error.strerror}") from None
+        raise OutputError(f"{path}: packets cannot be written: {reason_of(error)}") from None
     return PcapngWriter(raw, str(path))
 
 

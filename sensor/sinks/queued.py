@@ -13,7 +13,8 @@ from itertools import accumulate
 from typing import Final
 
 from sensor.errors import OutputError
-from sensor.sinks.jsonl import JsonlSink, reason_of
+from sensor.sinks.descriptors import reason_of
+from sensor.sinks.jsonl import JsonlSink
 
 CAPACITY_BYTES: Final = 32 << 20  # some 20 000 alerts
 WRITE_BYTES: Final = 65536  # at once: what a pipe holds

@@ -18,7 +18,7 @@ import numpy as np
 from flows.block import Bytes, Int64s, PacketBlock
 from flows.pcap import packet_arrays
 from sensor.errors import CaptureError
-from sensor.sources.bpf_standin import Program, Rule, socket_program
+from sensor.sources.bpf import Program, Rule, socket_program
 from sensor.sources.captured import CaptureStatistics, LinkEvent
 from sensor.sources.links import ABSENT, WatchedLinks
 from sensor.sources.packet_socket import (
@@ -356,9 +356,10 @@ def _block_views(ring: mmap.mmap, block_bytes: int) -> list[tuple[Bytes, Words]]
 
 
 def warm_ring_walker() -> None:
-    """Have the walker compiled, so that the ring does not fill up while that is done."""
+    """Have the walker and the return compiled, so that the ring does not fill up while that is done."""
     room = packet_arrays(1)
     table = np.zeros(2, dtype=np.int64)
     block = np.zeros(PACKET_HEADER, dtype=np.uint8)
     arrays = (room.offset, room.caplen, room.wirelen, room.ts_ns, room.linktype)
     walk_ring_block(block, table, table, *arrays, table.copy())
+    give_back(block.view(np.uint32))

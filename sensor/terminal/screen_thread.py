@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Final, Protocol, Self, TextIO
+from typing import Final, Self, TextIO
 
 from sensor.alerts import Alert
 from sensor.outlet import Screen
@@ -23,17 +23,10 @@ NOTES_KEPT: Final = 100
 FAREWELL_S: Final = 2.0  # for the screen to tell how the run ended
 
 
-class SlowScreen(Screen, Protocol):
-    """A screen that can be told of alerts that it does not get."""
-
-    def left_out(self, alerts: int) -> None:
-        """Count them."""
-
-
 class ScreenThread:
     """A screen (sensor.outlet.Screen) around another one. Use as a context manager."""
 
-    def __init__(self, screen: SlowScreen) -> None:
+    def __init__(self, screen: Screen) -> None:
         """screen: belongs to the thread from now on, which also enters and leaves it if it is a context manager.
 
         It must write to a stream of its own (own_stream): who flushes sys.stdout waits for whoever writes to it.
@@ -66,6 +59,11 @@ class ScreenThread:
             if alerts:
                 self._alerts += alerts
                 self._keep_gravest()
+
+    def left_out(self, alerts: int) -> None:
+        """Count alerts for the screen to tell."""
+        with self._changed:
+            self._alerts_more += alerts
 
     def note(self, message: str) -> None:
         """Take in an event."""

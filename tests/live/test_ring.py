@@ -15,6 +15,7 @@ import pytest
 
 from sensor.errors import CaptureError
 from sensor.sinks.pcapng import create_capture
+from sensor.sources.bpf import Program
 from sensor.sources.files import open_capture
 from sensor.sources.ring import Ring
 from tests.support.capture_bytes import Packet, packets_of
@@ -249,6 +250,7 @@ def test_an_interface_named_twice_is_refused(namespaces: tuple[str, str]) -> Non
 # ldh [12]; jeq 0x88b5; ldb [17]; and 3; jeq 0: every fourth of our frames, by the number they carry
 EVERY_FOURTH = [(0x28, 0, 0, 12), (0x15, 0, 4, 0x88B5), (0x30, 0, 0, 17), (0x54, 0, 0, 3), (0x15, 0, 1, 0)]
 EVERY_FOURTH += [(0x06, 0, 0, 262_144), (0x06, 0, 0, 0)]
+FILTER = Program("every fourth", 1, tuple(EVERY_FOURTH))
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_what_the_filter_leaves_out_is_counted_to_the_packet(
 ) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(interfaces, 1 << 18, 16, programs={1: EVERY_FOURTH}, fanout=group)
+        ring = Ring(interfaces, 1 << 18, 16, programs={1: FILTER}, fanout=group)
     many = 20_000
     seen = capture(ring, lambda: send(left, "fv0", [frame_of(number) for number in range(many)]), until=many // 4)
     ring.close()
@@ -271,7 +273,7 @@ def test_what_the_filter_leaves_out_is_counted_to_the_packet(
 def test_the_filter_holds_for_an_interface_that_returns(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 18, 16, programs={1: EVERY_FOURTH})
+        ring = Ring(["fv1"], 1 << 18, 16, programs={1: FILTER})
     blocks = iter(ring)
     ip("-n", left, "link", "delete", "fv0")
     time.sleep(0.15)

@@ -23,7 +23,7 @@ def nothing() -> None:
 
 
 def told(capture: ScriptedCapture, meter: Meter | None = None) -> list[Report]:
-    return list(Metering(capture, meter or Meter(1024)))
+    return list(Metering(capture, meter or Meter(1024, news_only=True)))
 
 
 def test_an_empty_ring_proves_silence_only_up_to_when_it_was_asked() -> None:

@@ -1,5 +1,7 @@
 """Steps under overload, with a clock that stands until it is moved."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +37,7 @@ def test_a_ring_that_is_half_full_brings_the_first_step_at_once_and_the_others_i
 
 
 def test_each_step_meters_no_more_than_the_one_before() -> None:
-    for milder, harder in zip(STEPS, STEPS[1:], strict=False):
+    for milder, harder in pairwise(STEPS):
         assert harder.keep_one_in >= milder.keep_one_in
         assert harder.capacity_share <= milder.capacity_share
         assert (harder.idle_timeout_ns or 0) <= (milder.idle_timeout_ns or 1 << 62)
@@ -54,7 +56,7 @@ def test_a_step_is_left_only_after_a_quiet_time_and_one_at_a_time() -> None:
     assert len(left_at) == 3
     assert overload.step == STEPS[0]
     assert left_at[0] >= DOWN_S - UP_S - 0.01
-    assert all(later - earlier >= DOWN_S - 0.01 for earlier, later in zip(left_at, left_at[1:], strict=False))
+    assert all(later - earlier >= DOWN_S - 0.01 for earlier, later in pairwise(left_at))
 
 
 def test_load_between_the_marks_keeps_the_step() -> None:

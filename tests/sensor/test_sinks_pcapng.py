@@ -119,10 +119,10 @@ def test_padding_holds_nothing_of_earlier_packets() -> None:
 
 def test_a_file_that_cannot_be_made_or_filled_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(
-        OutputError, match=r"^/nowhere/a\.pcapng: packets cannot be written: No such file or directory$"
+        OutputError, match=r"^/nowhere/a\.pcapng: packets cannot be written: no such file or directory$"
     ):
-        create_capture("/nowhere/a.pcapng")
-    with pytest.raises(OutputError, match=r": packets cannot be written: Is a directory$"):
+        create_capture(Path("/nowhere/a.pcapng"))
+    with pytest.raises(OutputError, match=r": packets cannot be written: is a directory$"):
         create_capture(tmp_path)
-    with pytest.raises(OutputError, match=r"^/dev/full: packets cannot be written: No space left on device$"):
-        create_capture("/dev/full")
+    with pytest.raises(OutputError, match=r"^/dev/full: packets cannot be written: no space left$"):
+        create_capture(Path("/dev/full"))

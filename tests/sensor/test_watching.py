@@ -148,7 +148,7 @@ def test_wishes_are_granted_once_in_the_next_turn() -> None:
     assert [event["event"]["action"] for event in stage.lines.of("sensor")] == ["reloaded"]
     assert stage.screen.notes[0] == "settings read again"
     assert len(stage.screen.notes) == 2
-    assert "0 received" in stage.screen.notes[1]
+    assert "received 0 =" in stage.screen.notes[1]
 
 
 def test_a_watch_whose_reader_has_gone_ends() -> None:
