@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sensor.cli.check import check
 from sensor.cli.flows import flows
 from sensor.cli.read import read
 from sensor.cli.train import train
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command("read")(read)
 app.command("watch")(watch)
+app.command("check")(check)
 app.command("flows")(flows)
 app.command("train")(train)
 

@@ -68,14 +68,14 @@ def assembled(wanted: Wanted) -> Iterator["Watch"]:
     """A watch ready to run, all its parts taken apart afterwards."""
     config = wanted.settings()
     _check(wanted, config)
-    hybrid = _warm(config, quiet=wanted.quiet)
     user = _user(config)
+    hybrid = _warm(config, quiet=wanted.quiet)
     captures = _captures(wanted, config)
     lines_on_stdout = wanted.json or not sys.stdout.isatty()
     with ExitStack() as stack:
         files = _opened_outputs(config, user, lines_on_stdout=lines_on_stdout)
         writer = _opened_packets(stack, wanted.packets, user)
-        _drop(user)
+        _drop(user, metrics=config.stats.metrics_port is not None)
         reports = _metering(config, captures, writer)
         sinks = [stack.enter_context(_queued(sink)) for sink in files]
         screen = stack.enter_context(_screen(wanted, lines_on_stdout=lines_on_stdout))
@@ -169,11 +169,13 @@ def _user(config: "Config") -> "User | None":
     return user_to_become(config.process.user)
 
 
-def _drop(user: "User | None") -> None:
+def _drop(user: "User | None", *, metrics: bool) -> None:
     """Go on without privileges: from here on nothing that a stranger sent is looked at with them."""
     if sys.platform == "linux":
+        from sensor.preloading import load_what_is_needed_later
         from sensor.privileges import drop
 
+        load_what_is_needed_later(metrics=metrics)
         drop(user)
 
 

@@ -152,7 +152,7 @@ def test_rotated_outputs_lose_no_line(cable: tuple[str, str], anybody: Path) -> 
         knock(left, range(1000, 1200))
         watch.wait_for("alert", 10, action="opened")
         old = watch.alerts.rename(watch.alerts.with_suffix(".1"))
-        watch.signal(signal.SIGHUP)
+        watch.tell(signal.SIGHUP)
         watch.wait_for("sensor", 5, action="reloaded")
         result = watch.stop()
     assert result.code == 0, result
@@ -170,12 +170,12 @@ def test_settings_that_are_wrong_or_fixed_are_told_at_reload_and_the_watch_goes_
     settings.chmod(0o644)
     with watching(cable[1], anybody, "-c", str(settings)) as watch:
         settings.write_text("stats:\n  intervall_s: 1\n")
-        watch.signal(signal.SIGHUP)
+        watch.tell(signal.SIGHUP)
         told = watch.wait_for("sensor", 5, action="reloaded")
         assert "not taken over" in told["flowvigil"]["message"]
         assert 'did you mean "stats.interval_s"' in told["flowvigil"]["message"]
         settings.write_text("stats:\n  interval_s: 1\ncapture:\n  ring_blocks: 64\n")
-        watch.signal(signal.SIGHUP)
+        watch.tell(signal.SIGHUP)
         watch.wait_for("stats", 5)
         messages = [record["flowvigil"]["message"] for record in watch.records("sensor")]
         assert "only a restart takes over capture.ring_blocks" in messages
@@ -187,7 +187,7 @@ def test_sigusr1_tells_the_account(cable: tuple[str, str], tmp_path: Path) -> No
     with watching(right, tmp_path) as watch:
         knock(left, range(1000, 1010))
         time.sleep(0.3)
-        watch.signal(signal.SIGUSR1)
+        watch.tell(signal.SIGUSR1)
         time.sleep(0.3)
         result = watch.stop()
     assert result.code == 0

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,13 @@ class Watch:
             time.sleep(0.02)
         raise AssertionError(f"no {dataset} record with {wanted} within {seconds} s, told: {self.told()[-2000:]!r}")
 
-    def signal(self, number: int) -> None:
+    def tell(self, number: int) -> None:
         """Send a signal to the sensor alone."""
         self.process.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM) -> Result:
         """End it in order."""
-        self.signal(number)
+        self.tell(number)
         stdout, stderr = self.process.communicate(timeout=60)
         return ended(self.process.returncode, stdout, stderr)
 
@@ -73,9 +73,9 @@ def watching(
             ready.wait("READY=1", process)
             yield Watch(process, alerts, kept)
         finally:
-            process.send_signal(signal.SIGCONT)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            with suppress(ProcessLookupError):  # where it has ended as it should
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @dataclass

@@ -1,0 +1,134 @@
+"""Whether packets can be taken: filter, interfaces, permission, ring, and what merges packets before they are seen.
+
+Interfaces are only looked at; nothing is captured.
+"""
+
+import sys
+
+from flows.linktypes import ETHERNET
+from sensor.checks.finding import Remark, Status, Subject
+from sensor.errors import CaptureError
+
+NO_INTERFACE = Remark("no interface named (-i)", Status.SKIPPED)
+NO_RING = Remark("this system has no packet ring", Status.SKIPPED)
+LINUX = sys.platform == "linux"
+
+
+def capture_filter(subject: Subject) -> Remark:
+    """Compile the filter for each interface, or for Ethernet where that cannot be done. Raises ConfigError."""
+    expression = subject.config.capture.filter
+    if not expression:
+        return Remark("none: all packets are taken")
+    from sensor.sources.libpcap import compile_live, compile_offline
+
+    compile_offline(expression, ETHERNET)
+    compiled = []
+    for interface in subject.interfaces if LINUX else ():
+        try:
+            compile_live(expression, interface)
+        except CaptureError:  # absent, down or not permitted, of which other checks tell
+            continue
+        compiled.append(interface)
+    return Remark(f"compiles for {', '.join(compiled) or 'Ethernet; tried on no interface'}")
+
+
+def interface(subject: Subject) -> Remark:
+    """Look whether each interface is there, set up and of a type that can be read. Raises CaptureError."""
+    if not subject.interfaces:
+        return NO_INTERFACE
+    if not LINUX:
+        return _opened_portably(subject)
+    from sensor.sources.packet_socket import KNOWN_HARDWARE, LINKTYPES, link_of
+    from sensor.sources.rtnetlink import IFF_UP
+
+    without_carrier = []
+    for name in subject.interfaces:
+        link = link_of(name)
+        if link.hardware not in LINKTYPES:
+            raise CaptureError(f"{name}: found hardware type {link.hardware}, expected {KNOWN_HARDWARE}")
+        if not link.flags & IFF_UP:
+            raise CaptureError(f"{name}: the interface is down, expected it up: ip link set {name} up")
+        if not link.up:
+            without_carrier.append(name)
+    if without_carrier:
+        return Remark(f"no carrier, so no packets yet: {', '.join(without_carrier)}", Status.WARNING)
+    return Remark(f"up: {', '.join(subject.interfaces)}")
+
+
+def capability(subject: Subject) -> Remark:
+    """Open a packet socket. Raises CaptureError."""
+    if not LINUX:
+        return Remark("not known before the start on this system", Status.SKIPPED)
+    from sensor.sources.packet_socket import open_packet_socket
+
+    open_packet_socket(_names(subject)).close()
+    return Remark("CAP_NET_RAW is there")
+
+
+def user(subject: Subject) -> Remark:
+    """Find the user that the sensor becomes once it captures. Raises ConfigError."""
+    if not LINUX:
+        return Remark("the sensor stays who started it", Status.SKIPPED)
+    from sensor.privileges import user_to_become
+
+    becomes = user_to_become(subject.config.process.user)
+    if becomes is None:
+        return Remark("the sensor stays who started it, which is not root")
+    return Remark(f"root starts it and it becomes {becomes.name} (uid {becomes.uid})")
+
+
+def ring(subject: Subject) -> Remark:
+    """Map as many rings as there are workers, of the size set. Raises CaptureError."""
+    if not LINUX:
+        return NO_RING
+    from contextlib import ExitStack, closing
+
+    from sensor.sources.packet_socket import map_ring, open_packet_socket
+
+    settings = subject.config.capture
+    size = f"{settings.workers} × {settings.ring_block_bytes * settings.ring_blocks / 2**20:.0f} MiB"
+    with ExitStack() as opened:
+        for _ in range(settings.workers):
+            try:
+                packets = opened.enter_context(open_packet_socket(_names(subject)))
+            except CaptureError:
+                return Remark("not tried without the capability", Status.SKIPPED)
+            try:
+                opened.enter_context(closing(map_ring(packets, settings.ring_block_bytes, settings.ring_blocks)))
+            except OSError as error:
+                raise CaptureError(
+                    f"the ring of {size} cannot be mapped: {(error.strerror or str(error)).lower()}, expected less by "
+                    "capture.ring_blocks or capture.ring_block_bytes"
+                ) from None
+    return Remark(f"{size} can be mapped")
+
+
+def offloads(subject: Subject) -> Remark:
+    """Ask each interface what it merges."""
+    if not LINUX:
+        return Remark("not known on this system", Status.SKIPPED)
+    if not subject.interfaces:
+        return NO_INTERFACE
+    from sensor.sources.offloads import merging_offloads
+
+    found = {name: merging_offloads(name) for name in subject.interfaces}
+    cures = [f"ethtool -K {name} {' '.join(f'{word} off' for word in words)}" for name, words in found.items() if words]
+    if not cures:
+        return Remark("nothing merges packets")
+    merging = ", ".join(f"{name} ({', '.join(words)})" for name, words in found.items() if words)
+    return Remark(
+        f"packets are merged before they are seen, so flows have fewer and larger ones than on the wire: {merging}; "
+        f"turn it off: {'; '.join(cures)}",
+        Status.WARNING,
+    )
+
+
+def _opened_portably(subject: Subject) -> Remark:
+    from sensor.sources.portable import LIMIT, PortableCapture
+
+    PortableCapture(subject.interfaces, promiscuous=subject.config.capture.promiscuous).close()
+    return Remark(f"can be opened: {', '.join(subject.interfaces)}; {LIMIT}", Status.WARNING)
+
+
+def _names(subject: Subject) -> str:
+    return ", ".join(subject.interfaces) or "any interface"

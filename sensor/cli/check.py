@@ -1,0 +1,167 @@
+"""`flowvigil check`: would the sensor start here as it is set up, and how much would it take?"""
+
+import contextlib
+import io
+import json as json_
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from sensor.checks.finding import Finding, Remark, Status, Subject, failure
+from sensor.cli.session import (
+    BundleOption,
+    ConfigOption,
+    FilterOption,
+    OutputOption,
+    SetOption,
+    build_pipeline,
+    ended_by_interrupt,
+    load_model,
+    settings,
+)
+from sensor.errors import OK, ConfigError
+from sensor.escape import printable
+from sensor.kernel_cache import VARIABLE, use_kernel_cache
+
+if TYPE_CHECKING:
+    from sensor.config import Config
+
+InterfacesOption = Annotated[
+    list[str] | None,
+    typer.Option("-i", "--interface", metavar="IFACE", help="Interface to check; more than one by repeating it."),
+]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object for each check, and one for all.")]
+FailuresOption = Annotated[bool, typer.Option("-q", "--quiet", help="Failures only.")]
+
+LONGEST: Final = 1000  # characters of a message
+NAME_COLUMN: Final = 13
+STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
+GLYPHS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "-"}
+
+Show = Callable[[Finding], None]
+
+
+def check(
+    interfaces: InterfacesOption = None,
+    output: OutputOption = None,
+    model: BundleOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    expression: FilterOption = None,
+    json: JsonLinesOption = False,
+    quiet: FailuresOption = False,
+) -> int:
+    """Check whether the sensor would start as it is set up here, and measure what one core does.
+
+    \b
+    flowvigil check
+    sudo flowvigil check -i eth0 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
+    flowvigil check -c /etc/flowvigil.yaml -i eth0 -q        as ExecStartPre= of a service
+    flowvigil check --json | jq -r 'select(.status != "ok") | .message'
+
+    Takes the options of watch. Every check is made, whatever the others found, and nothing is left behind but
+    compiled kernels, which the sensor needs anyway: without them it takes half a minute, else a few seconds.
+
+    The exit code is that of the first failure in the list: 3 settings, filter or user, 4 bundle, 5 interface,
+    capability or ring, 7 output or metrics; 0 when there was none. Warnings do not count.
+    """
+    if sys.platform == "linux":
+        from sensor.privileges import single_threaded_libraries
+
+        single_threaded_libraries()
+
+    def read_settings() -> "Config":
+        return settings(config, overrides, output, model, filter_=expression)
+
+    show = _shown(json=json, quiet=quiet)
+    code = OK
+    with ended_by_interrupt():
+        for finding in _findings(read_settings, tuple(dict.fromkeys(interfaces or ())), quiet=quiet):
+            show(finding)
+            code = code or finding.exit_code
+    if json:
+        _line({"check": "all", "status": str(Status.FAILED if code else Status.OK), "exit_code": code})
+    return code
+
+
+def _findings(read_settings: Callable[[], "Config"], interfaces: tuple[str, ...], *, quiet: bool) -> Iterator[Finding]:
+    try:
+        config = read_settings()
+    except ConfigError as error:
+        yield failure("settings", error)
+        return  # nothing else is known to be what was meant
+    yield Finding("settings", Status.OK, "valid")
+    cache = _kernel_cache(quiet=quiet)  # before the next import, which brings numba
+    from sensor.checks.checks import findings
+
+    yield from findings(Subject(config, interfaces, cache, load_model, build_pipeline))
+
+
+def _kernel_cache(*, quiet: bool) -> Remark:
+    """Choose the directory of compiled kernels, and what is to be said of it."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        compiled = use_kernel_cache()
+    if said.getvalue():
+        return Remark(said.getvalue().strip().removeprefix("flowvigil: "), Status.WARNING)
+    directory = os.environ.get(VARIABLE, "")
+    if compiled:
+        return Remark(directory)
+    if not quiet:
+        typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+    return Remark(f"{directory}: not complete until now; this check compiles what is missing", Status.WARNING)
+
+
+def _shown(*, json: bool, quiet: bool) -> Show:
+    """How a finding is told: as JSON, in colours, or as plain words."""
+    if json:
+        tell = _as_json
+    elif sys.stdout.isatty():
+        tell = _in_colours()
+    else:
+        tell = _as_words
+    if not quiet:
+        return tell
+    return lambda finding: tell(finding) if finding.status is Status.FAILED else None
+
+
+def _as_json(finding: Finding) -> None:
+    fields: dict[str, object] = {"check": finding.name, "status": str(finding.status), "message": finding.message}
+    if finding.detail:
+        fields["detail"] = list(finding.detail)
+    if finding.exit_code:
+        fields["exit_code"] = finding.exit_code
+    _line(fields)
+
+
+def _line(fields: dict[str, object]) -> None:
+    print(json_.dumps(fields), flush=True)  # noqa: T201
+
+
+def _as_words(finding: Finding) -> None:
+    print(f"{finding.status:8} {_text(finding)}", flush=True)  # noqa: T201
+
+
+def _in_colours() -> Show:
+    from rich.console import Console
+    from rich.text import Text
+
+    from sensor.terminal.glyphs import glyphs_for
+
+    console = Console()
+    drawn = glyphs_for(console).unicode
+
+    def tell(finding: Finding) -> None:
+        mark = GLYPHS[finding.status] + " " if drawn else ""
+        console.print(Text(f"{mark}{finding.status:8} ", STYLES[finding.status]) + Text(_text(finding)), soft_wrap=True)
+
+    return tell
+
+
+def _text(finding: Finding) -> str:
+    """Name and message on one line, details below."""
+    message = printable(" ".join(finding.message.split()), LONGEST)
+    lines = [f"{finding.name:{NAME_COLUMN}} {message}", *(printable(line, LONGEST) for line in finding.detail)]
+    return "\n    ".join(lines)
