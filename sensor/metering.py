@@ -46,10 +46,6 @@ class Capture(Protocol):
         """How the interfaces are now."""
 
     @property
-    def waiting(self) -> int:
-        """Packets received and not delivered yet."""
-
-    @property
     def fill(self) -> float:
         """Share of the room for waiting packets that is taken."""
 
@@ -84,7 +80,6 @@ class Account:
     """Totals of one capture since its start. stats: the meter's. first_ns, now_ns: oldest and newest packet, steady."""
 
     capture: CaptureStatistics
-    waiting: int
     stats: MeterStats
     first_ns: int
     now_ns: int
@@ -185,10 +180,8 @@ class Metering:
         capture, meter = self._capture, self._meter
         events = (*capture.events(), *self._events)
         self._events = []
-        statistics = capture.statistics()
         account = Account(
-            capture=statistics,
-            waiting=capture.waiting,
+            capture=capture.statistics(),
             stats=meter.stats,
             first_ns=self._first_ns,
             now_ns=meter.now_ns,
@@ -212,8 +205,8 @@ def added(accounts: Sequence[Account]) -> Account:
             received=sum(capture.received for capture in captures),
             dropped=sum(capture.dropped for capture in captures),
             filtered=sum(capture.filtered for capture in captures),
+            waiting=sum(capture.waiting for capture in captures),
         ),
-        waiting=sum(account.waiting for account in accounts),
         stats=_added_stats([account.stats for account in accounts]),
         first_ns=min(firsts, default=0),
         now_ns=max(account.now_ns for account in accounts),

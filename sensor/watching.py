@@ -160,7 +160,7 @@ class Watch:
             undecoded=stats.undecoded,
             shed=stats.shed,
             dropped=capture.dropped,
-            waiting=account.waiting,
+            waiting=capture.waiting,
             overload=account.overload,
             table_flows=stats.flows,
             evicted=stats.evicted,

@@ -7,6 +7,7 @@ import numpy as np
 
 from sensor.checks.finding import Remark, Status, Subject
 from sensor.errors import SensorError
+from sensor.pipeline import Pipeline
 
 SEED: Final = 1
 MINUTES: Final = 0.5
@@ -40,19 +41,17 @@ def speed(subject: Subject) -> Remark:
 
     warm_up(subject.pipeline(subject.config, subject.hybrid))
     kernels_are_compiled()
-    per_s = _packets_per_second(subject)
+    per_s = _packets_per_second(subject.pipeline(subject.config, subject.hybrid))
     return Remark(
         f"{_rounded(per_s):,} packets/s with one core, measured on generated traffic in memory, without capture"
     )
 
 
-def _packets_per_second(subject: Subject) -> float:
+def _packets_per_second(pipeline: Pipeline) -> float:
     """Of the processor's time, not of the clock's."""
     from flows.block import block_of
     from sensor.synth.generate import SCENARIOS, generate
 
-    assert subject.hybrid is not None
-    pipeline = subject.pipeline(subject.config, subject.hybrid)
     packets = generate(SCENARIOS, SEED, MINUTES).packets
     parts = [packets[at : at + BLOCK_PACKETS] for at in range(0, len(packets), BLOCK_PACKETS)]
     blocks = [block_of([packet.frame for packet in part], [packet.ts_ns for packet in part]) for part in parts]

@@ -62,7 +62,7 @@ def check(
     flowvigil check -c /etc/flowvigil.yaml -i eth0 -q        as ExecStartPre= of a service
     flowvigil check --json | jq -r 'select(.status != "ok") | .message'
 
-    Takes the options of watch. Every check is made, whatever the others found, and nothing is left behind but
+    Takes the settings as watch does. Every check is made, whatever the others found, and nothing is left behind but
     compiled kernels, which the sensor needs anyway: without them it takes half a minute, else a few seconds.
 
     The exit code is that of the first failure in the list: 3 settings, filter or user, 4 bundle, 5 interface,
@@ -116,12 +116,7 @@ def _kernel_cache(*, quiet: bool) -> Remark:
 
 def _shown(*, json: bool, quiet: bool) -> Show:
     """How a finding is told: as JSON, in colours, or as plain words."""
-    if json:
-        tell = _as_json
-    elif sys.stdout.isatty():
-        tell = _in_colours()
-    else:
-        tell = _as_words
+    tell: Show = _as_json if json else _in_colours() if sys.stdout.isatty() else _as_words
     if not quiet:
         return tell
     return lambda finding: tell(finding) if finding.status is Status.FAILED else None

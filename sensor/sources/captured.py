@@ -8,12 +8,13 @@ class CaptureStatistics:
     """Packets since the capture began.
 
     received: that passed the capture filter, lost or not. dropped: of those, lost because nobody took them in time.
-    filtered: that the capture filter left out.
+    filtered: that the capture filter left out. waiting: received, and neither delivered nor lost yet.
     """
 
     received: int = 0
     dropped: int = 0
     filtered: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

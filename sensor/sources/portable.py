@@ -1,29 +1,23 @@
 """Live packets on systems without a packet ring (macOS, Windows): libpcap's, through scapy.
 
-scapy opens the interface and sets the filter; its dissector, which would cost a hundred times more than all the rest,
-is left out: bytes are read from libpcap by scapy's own bindings to it. One thread reads each interface, because not
-every system can wait for several at once. Source: pcap(3PCAP), pcap_stats(3PCAP).
+One thread reads each interface, because not every system can wait for several at once. The handles are in
+sensor.sources.pcap_handle.
 """
 
 import contextlib
-import ctypes
-import select
-import struct
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from flows.block import Int64s, PacketBlock
-from flows.linktypes import RAW
 from sensor.errors import CaptureError, ConfigError
 from sensor.sources.captured import CaptureStatistics, LinkEvent
+from sensor.sources.pcap_handle import HANDOVER_MS, Batch, Handle
 from sensor.sources.steady import SteadyClock
 from sensor.stats import InterfaceState
 
@@ -35,37 +29,9 @@ BLOCK_PACKETS: Final = 1024
 GATHER_S: Final = 0.05  # a block that is not full is delivered after this long
 SILENCE_S: Final = 0.1  # an empty block is delivered after this long
 QUEUE_BYTES: Final = 32 << 20  # as much as the ring has by default
-PACKET_OVERHEAD: Final = 256  # bytes that a waiting packet takes beside its own
-READ_AT_ONCE: Final = 256  # packets between two looks at the queue
-SNAPLEN: Final = 65535  # bytes of each packet
-HANDOVER_MS: Final = 100  # libpcap may keep a packet back this long
 LAST_NS: Final = 2 * HANDOVER_MS * 1_000_000  # so long packets are still taken after `stop`
 REOPEN_S: Final = 1.0
 LOOK_S: Final = 0.1  # a reader looks for `stop` at least this often
-COUNTER: Final = 1 << 32  # libpcap's counts are 32 bits wide
-# What libpcap calls raw IP on one system or another; files and blocks know one number.
-RAW_DATALINKS: Final = frozenset({12, 14, RAW})
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Packets of one interface, read at once. ts_ns: wall clock. number: of the interface.
-
-    Lists of bytes and numbers, not of objects that the garbage collector would have to look at.
-    """
-
-    number: int
-    frames: list[bytes]
-    ts_ns: list[int]
-    wirelen: list[int]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory, about."""
-        return sum(map(len, self.frames)) + PACKET_OVERHEAD * len(self.frames)
 
 
 class PortableCapture:
@@ -94,7 +60,6 @@ class PortableCapture:
         self._clock = SteadyClock(time.time_ns, time.monotonic_ns)
         self._silent_since_ns = time.monotonic_ns()
         self._delivered = 0
-        self._counted = CaptureStatistics()
         with contextlib.ExitStack() as opened:
             self._readers = [
                 opened.enter_context(contextlib.closing(Reader(name, number, self._queue, promiscuous, expression)))
@@ -143,17 +108,13 @@ class PortableCapture:
         """Share of the queue's room that is taken."""
         return self._queue.fill
 
-    @property
-    def waiting(self) -> int:
-        """Packets that came until `statistics` was called last and were neither delivered nor lost."""
-        return self._counted.received - self._counted.dropped - self._delivered
-
     def statistics(self) -> CaptureStatistics:
         """Counts since the start. dropped: by libpcap's buffer and by our queue."""
         read, lost = self._queue.counts()
         dropped = sum(reader.dropped for reader in self._readers)
-        self._counted = CaptureStatistics(received=read + dropped, dropped=lost + dropped, filtered=0)
-        return self._counted
+        return CaptureStatistics(
+            received=read + dropped, dropped=lost + dropped, filtered=0, waiting=read - lost - self._delivered
+        )
 
     def close(self) -> None:
         """Leave the interfaces; `statistics` keeps its last counts."""
@@ -340,105 +301,6 @@ class Reader:
 
     def _tell(self, action: str, message: str) -> None:
         self._events.append(LinkEvent(self.name, action, message, time.time_ns()))
-
-
-class Handle:
-    """An open libpcap capture, for one thread. linktype: LINKTYPE_ number of tcpdump.org."""
-
-    def __init__(self, interface: str, promiscuous: bool, expression: str | None) -> None:
-        """Open it. Raises CaptureError, ConfigError."""
-        self._libpcap = _libpcap(interface)
-        self._pcap = _opened(interface, promiscuous, expression)
-        datalink = self._pcap.datalink()
-        self.linktype: int = RAW if datalink in RAW_DATALINKS else datalink
-        self._header = ctypes.POINTER(self._libpcap.pcap_pkthdr)()
-        self._bytes = ctypes.POINTER(ctypes.c_ubyte)()
-        self._arguments = self._pcap.pcap, ctypes.byref(self._header), ctypes.byref(self._bytes)
-        self._lost = 0
-        # Windows cannot wait for libpcap as for a socket: there each read waits, at most HANDOVER_MS.
-        self._waits = sys.platform != "win32"
-        if self._waits:
-            self._pcap.setnonblock(True)
-        _have_handed_over_at_once(self._pcap)
-
-    def read(self, number: int) -> Batch:
-        """Packets that are there, up to READ_AT_ONCE, as those of the interface of this number. Raises OSError."""
-        batch = Batch(number, [], [], [])
-        following, string_at = self._libpcap.pcap_next_ex, ctypes.string_at
-        for _ in range(READ_AT_ONCE):
-            found = following(*self._arguments)
-            if found <= 0:
-                if found < 0 and not len(batch):  # else it fails again at the next call
-                    raise OSError(self._reason())
-                break
-            header = self._header.contents
-            stamp = header.ts
-            batch.frames.append(string_at(self._bytes, header.caplen))
-            batch.ts_ns.append(stamp.tv_sec * 1_000_000_000 + stamp.tv_usec * 1000)
-            batch.wirelen.append(header.len)
-        return batch
-
-    def wait(self, seconds: float) -> None:
-        """Wait for packets."""
-        if self._waits:
-            select.select([self._pcap.fileno()], [], [], seconds)
-
-    def newly_dropped(self) -> int:
-        """Packets that passed the filter and found no room in libpcap's buffer, since the last call."""
-        counts = self._libpcap.pcap_stat()
-        if self._libpcap.pcap_stats(self._pcap.pcap, ctypes.byref(counts)) < 0:
-            return 0
-        lost, self._lost = (counts.ps_drop - self._lost) % COUNTER, counts.ps_drop
-        return int(lost)
-
-    def close(self) -> None:
-        """Leave the interface."""
-        self._pcap.close()
-
-    def _reason(self) -> str:
-        return str(ctypes.string_at(self._libpcap.pcap_geterr(self._pcap.pcap)).decode(errors="replace"))
-
-
-def _libpcap(interface: str) -> Any:
-    """scapy's bindings, whose structures are made at run time. Raises CaptureError where libpcap is absent."""
-    try:
-        from scapy.libs import winpcapy
-    except OSError as error:
-        raise CaptureError(
-            f"{interface}: cannot capture: {error}; expected libpcap (Windows: Npcap, npcap.com)"
-        ) from None
-    return winpcapy
-
-
-def _opened(interface: str, promiscuous: bool, expression: str | None) -> Any:
-    """scapy's libpcap handle. Raises CaptureError, ConfigError."""
-    from scapy.config import conf
-    from scapy.error import Scapy_Exception
-
-    conf.use_pcap = True  # before the next import, which makes the class by it
-    from scapy.arch.libpcap import open_pcap
-
-    try:
-        pcap = open_pcap(interface, SNAPLEN, promiscuous, HANDOVER_MS)
-    except (OSError, ValueError) as error:  # ValueError: scapy knows no interface of that name
-        raise CaptureError(f"{interface}: cannot capture: {error}") from None
-    try:
-        if expression is not None:
-            pcap.setfilter(expression)
-    except Scapy_Exception as error:
-        pcap.close()
-        raise ConfigError(f"{interface}: capture filter {expression!r}: {error}") from None
-    return pcap
-
-
-def _have_handed_over_at_once(pcap: Any) -> None:
-    """Else macOS tells select() of packets only when its buffer is full. Not a call that other systems know."""
-    if sys.platform == "darwin":
-        import fcntl
-
-        from scapy.arch.libpcap import BIOCIMMEDIATE
-
-        fcntl.ioctl(pcap.fileno(), BIOCIMMEDIATE, struct.pack("I", 1))
 
 
 def _joined(lists: Iterable[list[int]]) -> Int64s:

@@ -177,12 +177,6 @@ class Ring:
             low, high = (middle + 1, high) if words[STATUS_WORD] & STATUS_USER else (low, middle)
         return low / max(len(self._blocks) - 1, 1)
 
-    @property
-    def waiting(self) -> int:
-        """Packets that came and were neither delivered nor lost."""
-        counted = self.statistics()
-        return counted.received - counted.dropped - self.walked
-
     def statistics(self) -> CaptureStatistics:
         """Counts since the ring was opened. The copies that loopback makes of packets that leave are in none."""
         if self._socket.fileno() >= 0:
@@ -191,7 +185,8 @@ class Ring:
             self._dropped += dropped
             if self._complement:
                 self._filtered += take_counts(self._complement)[0]
-        return CaptureStatistics(self._received, self._dropped, self._filtered)
+        waiting = self._received - self._dropped - self.walked
+        return CaptureStatistics(self._received, self._dropped, self._filtered, waiting)
 
     def close(self) -> None:
         """Leave the interfaces; `statistics` keeps its last counts."""
@@ -330,7 +325,7 @@ class Ring:
         if self._ends_at_ns is None:
             return False
         late_ns = time.monotonic_ns() - self._ends_at_ns
-        return late_ns >= PATIENCE_NS or (late_ns >= 0 and self.waiting == 0)
+        return late_ns >= PATIENCE_NS or (late_ns >= 0 and self.statistics().waiting == 0)
 
 
 def _links(interfaces: Sequence[str]) -> list[Link]:

@@ -204,8 +204,8 @@ def test_skipped_packets_that_leave_are_in_neither_filter(namespaces: tuple[str,
 def test_long_programs_of_several_interfaces_are_reached(namespaces: tuple[str, str]) -> None:
     _, right = namespaces
     frames = traffic()
-    ports = " or ".join(f"port {port}" for port in range(30_000, 30_600, 2))
-    programs = [compile_offline(f"(ip or vlan) and ({ports} or port {port})", 1) for port in (53, 80)]
+    ports = " or ".join(f"port {port}" for port in range(30_000, 30_240, 2))
+    programs = [compile_offline(f"{ports} or port {port}", 1) for port in (53, 80)]
     assert min(len(program.instructions) for program in programs) > 300
     index = index_of(right, "fv1")
     rules = [Rule(1, True, programs[0]), Rule(index, True, programs[1])]

@@ -191,7 +191,7 @@ def test_sigusr1_tells_the_account(cable: tuple[str, str], tmp_path: Path) -> No
         time.sleep(0.3)
         result = watch.stop()
     assert result.code == 0
-    assert any("20 received" in line for line in result.stderr), result.stderr
+    assert any("= 20 metered" in line for line in result.stderr), result.stderr
 
 
 def test_the_same_numbers_stand_in_the_metrics(cable: tuple[str, str], tmp_path: Path) -> None:

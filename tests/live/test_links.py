@@ -70,7 +70,7 @@ def watching(namespace: str, interfaces: Sequence[str], **settings: bool) -> Ite
         ring.stop()
         reader.join(10)
         assert not reader.is_alive()
-        assert ring.waiting == 0
+        assert ring.statistics().waiting == 0
         ring.close()
 
 

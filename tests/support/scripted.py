@@ -55,7 +55,7 @@ class ScriptedCapture:
         return taken
 
     def statistics(self) -> CaptureStatistics:
-        return CaptureStatistics(self._walked + self.lost, self.lost, self.filtered)
+        return CaptureStatistics(self._walked + self.lost, self.lost, self.filtered, self.waiting)
 
     def stop(self) -> None:
         self.stopped = True
