@@ -10,6 +10,7 @@ from typing import Self
 from sensor.errors import OutputError
 from sensor.sinks.descriptors import APPEND, Owner, open_for, reason_of
 
+
 class JsonlSink:
     """Writes batches of lines to a descriptor; use open_jsonl for a file."""
 

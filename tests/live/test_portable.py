@@ -65,7 +65,7 @@ def test_each_packet_is_received_once_with_its_bytes_and_what_came_before_the_st
     assert all(packet.wirelen == len(packet.frame) and packet.linktype == 1 for packet in seen)
     assert all(before - 10**9 < packet.ts_ns < time.time_ns() for packet in seen)
     assert capture.statistics().received == SENT
-    assert capture.statistics().dropped == capture.waiting == 0
+    assert capture.statistics().dropped == capture.statistics().waiting == 0
 
 
 def test_each_turn_accounts_for_every_packet(namespaces: tuple[str, str]) -> None:
@@ -80,7 +80,7 @@ def test_each_turn_accounts_for_every_packet(namespaces: tuple[str, str]) -> Non
             account = report.account
             counted, stats = account.capture, account.stats
             undecoded = sum(stats.undecoded.values())
-            assert counted.received == stats.metered + undecoded + stats.shed + counted.dropped + account.waiting
+            assert counted.received == stats.metered + undecoded + stats.shed + counted.dropped + counted.waiting
         sender.join()
     assert account.capture.received == SENT
 
@@ -140,7 +140,7 @@ def test_a_filter_lets_through_what_it_names(namespaces: tuple[str, str]) -> Non
 
 
 def test_an_expression_that_is_no_filter_stops_with_the_reason(namespaces: tuple[str, str]) -> None:
-    with inside(namespaces[1]), pytest.raises(ConfigError, match="tcp prot 80.*syntax error"):
+    with inside(namespaces[1]), pytest.raises(ConfigError, match=r"tcp prot 80.*syntax error"):
         PortableCapture(["fv1"], expression="tcp prot 80")
 
 
