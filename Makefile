@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check golden tshark fuzz flood bench train picture dist clean
+.PHONY: help demo test check golden tshark fuzz flood live bench train picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,6 +38,9 @@ fuzz: $(VENV)/installed-test ## Ten million hostile frames with bounds checks (a
 
 flood: $(VENV)/installed-test ## Ten million SYNs through a small table, memory and sessions watched
 	$(BIN)/python -m tests.bench.bounded
+
+live: $(VENV)/installed-test ## Measure the live sensor between two namespaces (root, tcpreplay; five minutes)
+	$(BIN)/python -m tests.bench.live
 
 bench: $(VENV)/installed-bench ## Measure speed and size against peers in one run (a few minutes)
 	$(BIN)/python -m tests.bench --plot docs/bench.svg

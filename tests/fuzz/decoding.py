@@ -54,7 +54,7 @@ def play_round(rng: np.random.Generator, corpus: Corpus, count: int, tally: Tall
     strange = rng.random(count) < 1 / 16
     kinds[strange] = rng.choice(LINKTYPES, int(strange.sum()))
     compat = str(rng.choice(COMPATIBLE)) if rng.random() < 1 / 8 else None
-    whole, single = drawn_meters(rng, compat=compat)
+    whole, single, settings = drawn_meters(rng, compat=compat)
     block = block_of_rows(rng, rows, lengths, kinds)
     expected: list[FlowBatch] = []
     got: list[FlowBatch] = []
@@ -71,7 +71,7 @@ def play_round(rng: np.random.Generator, corpus: Corpus, count: int, tally: Tall
             expected.append(whole.advance(now))
             got.append(single.advance(now))
     batch, other = concatenate([*expected, whole.drain()]), concatenate([*got, single.drain()])
-    check_drained(whole, batch, count)
+    check_drained(whole, batch, count, news_only=settings["news_only"])
     if compat is None:
         check_records(batch)
     check_equal(batch, other)

@@ -21,8 +21,8 @@ PARAMETERS = inspect.signature(Meter.__init__).parameters
 SWITCHES = tuple(name for name, parameter in PARAMETERS.items() if parameter.default is False)
 
 
-def drawn_meters(rng: np.random.Generator, *, compat: str | None = None) -> tuple[Meter, Meter]:
-    """Two meters of the same settings. compat: a program whose rules they follow."""
+def drawn_meters(rng: np.random.Generator, *, compat: str | None = None) -> tuple[Meter, Meter, dict[str, Any]]:
+    """Two meters of the same settings, and these. compat: a program whose rules they follow."""
     settings: dict[str, Any] = {name: choices[int(rng.integers(0, len(choices)))] for name, choices in TIMEOUTS.items()}
     if rng.random() < 0.5:
         settings = {}
@@ -30,4 +30,4 @@ def drawn_meters(rng: np.random.Generator, *, compat: str | None = None) -> tupl
     if compat is not None:
         settings["compat"] = compat
     capacity = CAPACITIES[int(rng.integers(0, len(CAPACITIES)))]
-    return Meter(capacity, **settings), Meter(capacity, **settings)
+    return Meter(capacity, **settings), Meter(capacity, **settings), settings

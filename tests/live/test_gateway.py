@@ -137,6 +137,23 @@ def test_after_the_start_nothing_is_left_of_roots_privileges(
     assert [path.stat().st_uid for path in made] == [nobody.pw_uid] * len(made)
 
 
+def kernels(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in directory.rglob("*.nb[ic]")}
+
+
+def test_nothing_is_compiled_once_it_captures(cable: tuple[str, str], tmp_path: Path, anybody: Path) -> None:
+    left, right = cable
+    options = ("--filter", "ip", "--decap", "--set", "meter.first_snapshot_s=0.1")
+    # a directory in which the user without privileges could keep what it has to compile
+    with watching(right, tmp_path, *options, NUMBA_CACHE_DIR=str(anybody)) as watch:
+        before = kernels(anybody)
+        knock(left, range(1000, 1200))
+        watch.wait_for("alert", 10, action="opened")
+        assert watch.stop().code == 0
+    assert before
+    assert kernels(anybody) == before
+
+
 def test_the_user_who_called_sudo_owns_what_it_makes(cable: tuple[str, str], tmp_path: Path) -> None:
     games = pwd.getpwnam("games")
     caller = {"SUDO_UID": str(games.pw_uid), "SUDO_GID": str(games.pw_gid), "SUDO_USER": "games"}

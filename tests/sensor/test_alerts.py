@@ -26,7 +26,23 @@ from tests.support.alerts import an_alert
 
 
 def test_the_line_is_the_documented_one() -> None:
-    assert json.loads(alert_line(an_alert())) == {
+    scan = an_alert(
+        time_ns=1_700_000_000_123_456_789,
+        sequence=4711,
+        severity=40,
+        risk=36.4,
+        reason="412 ports on one host in 9.0 s",
+        destination=Endpoint("198.51.100.7", 443, 4321, 10),
+        technique=technique_of("T1046"),
+        lane="both",
+        label="PortScan",
+        p_known=0.0002,
+        p_novel=0.00004,
+        scores={"lstm": 0.97, "iforest": 0.88},
+        shape=Shape(412, 830, 410, 1, False, 412, False, 9_000_000_000, 6, 443),
+        contrasts=(Contrast("syn_flag_count", "packets", 412.0, 1.0, 0.0, 9.0, 11.0, 3.0),),
+    )
+    assert json.loads(alert_line(scan)) == {
         "@timestamp": "2023-11-14T22:13:20.123456Z",
         "ecs": {"version": "9.4.0"},
         "event": {

@@ -56,7 +56,7 @@ def judged(flows: list[Flow]) -> tuple[FlowBatch, Judgement]:
         words = [*_words(int(source)), *_words(int(target))]
         start = T0 + round(flow.at * S)
         words += [flow.source_port, flow.port, flow.protocol, source.version, 0, start, start + round(flow.lasts * S)]
-        identity[i] = [*words, flow.end, flow.report, 2]
+        identity[i] = [*words, flow.end, flow.report, 2, words[-1]]
         values[i, INDEX["fwd_bytes"]], values[i, INDEX["bwd_bytes"]] = flow.sent, flow.answered
         values[i, INDEX["fwd_packets"]] = 1
         values[i, INDEX["bwd_packets"]] = 1 if flow.answered else 0

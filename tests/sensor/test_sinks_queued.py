@@ -81,7 +81,7 @@ def test_a_line_is_written_at_once(tmp_path: Path) -> None:
     sink.close(LONG_S)
 
 
-def test_a_reader_that_stops_holds_nobody_up_and_costs_the_newest_lines(pipe: tuple[int, int]) -> None:
+def test_a_reader_that_stops_holds_nobody_up_and_costs_whole_lines_that_are_counted(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     sink = QueuedSink(JsonlSink(writer, "stdout"), capacity_bytes=100_000)
     start = time.monotonic()
@@ -93,7 +93,10 @@ def test_a_reader_that_stops_holds_nobody_up_and_costs_the_newest_lines(pipe: tu
     received = bytearray()
     while len(received) < (10_000 - sink.lost) * 100:
         received += os.read(reader, 65536)
-    assert numbers_in(bytes(received)) == list(range(10_000 - sink.lost))
+    numbers = numbers_in(bytes(received))
+    assert len(numbers) == 10_000 - sink.lost
+    assert numbers == sorted(set(numbers))
+    assert numbers[:1000] == list(range(1000))  # for these there was room before anything was lost
     sink.write(numbered(10_000, 1))
     assert sink.close(LONG_S)
     assert numbers_in(os.read(reader, 65536)) == [10_000]
