@@ -85,7 +85,7 @@ class Stats(_Section):
 class Process(_Section):
     """What the process may do once its sockets are open."""
 
-    user: str | None = None
+    user: str | int | None = None  # a number is a uid
 
 
 class Config(_Section):

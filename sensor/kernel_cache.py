@@ -33,7 +33,7 @@ def use_kernel_cache(kernels: str = COMPLETE) -> bool:
         return True
     try:
         if VARIABLE in os.environ:
-            _require_writable(Path(os.environ[VARIABLE]))
+            _require_usable(Path(os.environ[VARIABLE]))
             return True
         base = cache_base()
         directory = base / f"kernels-{_digest()}"
@@ -67,7 +67,9 @@ def cache_base() -> Path:
     if service:
         return Path(service).resolve()  # systemd gives a link
     if named := os.environ.get("XDG_CACHE_HOME"):
-        return Path(named) / "flowvigil"
+        caches = Path(named)
+        theirs = _user() == 0 and caches.exists() and caches.stat().st_uid != 0  # sudo may keep it, as the home below
+        return (SYSTEM_CACHE if theirs else caches) / "flowvigil"
     try:
         home = Path.home()
     except RuntimeError:
@@ -97,6 +99,14 @@ def _require_writable(directory: Path) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionError(13, "not writable", str(directory))
+
+
+def _require_usable(directory: Path) -> None:
+    """With all that numba has put into it, maybe as another user: it stops at what it may not read or write."""
+    _require_writable(directory)
+    for path in directory.rglob("*"):
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK if path.is_dir() else os.R_OK):
+            raise PermissionError(13, "another user's", str(path))
 
 
 def _forget_damaged(directory: Path) -> bool:

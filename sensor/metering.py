@@ -13,7 +13,7 @@ from flows.batch import FlowBatch
 from flows.block import Int64s, PacketBlock
 from flows.meter import Meter, MeterStats
 from sensor.errors import OutputError
-from sensor.overload import Overload, Step
+from sensor.overload import STEPS, Overload, Step
 from sensor.sinks.pcapng import PcapngWriter
 from sensor.sources.captured import CaptureStatistics, LinkEvent
 from sensor.stats import InterfaceState
@@ -210,7 +210,7 @@ def added(accounts: Sequence[Account]) -> Account:
         stats=_added_stats([account.stats for account in accounts]),
         first_ns=min(firsts, default=0),
         now_ns=max(account.now_ns for account in accounts),
-        overload=max((account.overload for account in accounts), key=len),
+        overload=max((account.overload for account in accounts), key=[step.name for step in STEPS].index),
         lost_packets=any(account.lost_packets for account in accounts),
     )
 

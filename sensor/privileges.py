@@ -55,7 +55,7 @@ def single_threaded_libraries() -> None:
         os.environ[name] = "1"
 
 
-def user_to_become(setting: str | None, environment: Mapping[str, str] = os.environ) -> User | None:
+def user_to_become(setting: str | int | None, environment: Mapping[str, str] = os.environ) -> User | None:
     """Whom to go on as: None where root did not start this, so that there is nobody else to become.
 
     setting: a name or a uid; without it who called sudo, else SERVICE_USER, else LAST_CHOICE. Root only by the setting.
@@ -64,7 +64,7 @@ def user_to_become(setting: str | None, environment: Mapping[str, str] = os.envi
     if os.geteuid() != 0:
         return None
     if setting is not None:
-        return _configured(setting)
+        return _configured(str(setting))
     user = _caller_of_sudo(environment) or _named(SERVICE_USER) or _named(LAST_CHOICE)
     if user is None:
         raise ConfigError(

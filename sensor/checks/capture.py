@@ -3,33 +3,49 @@
 Interfaces are only looked at; nothing is captured.
 """
 
+import socket
 import sys
+from collections.abc import Sequence
 
 from flows.linktypes import ETHERNET
 from sensor.checks.finding import Remark, Status, Subject
-from sensor.errors import CaptureError
+from sensor.errors import CaptureError, ConfigError
 
 NO_INTERFACE = Remark("no interface named (-i)", Status.SKIPPED)
 NO_RING = Remark("this system has no packet ring", Status.SKIPPED)
+NOTHING_MERGES = Remark("nothing merges packets")
 LINUX = sys.platform == "linux"
 
 
 def capture_filter(subject: Subject) -> Remark:
-    """Compile the filter for each interface, or for Ethernet where that cannot be done. Raises ConfigError."""
+    """Compile the filter for the interfaces, or for Ethernet where that cannot be done. Raises ConfigError."""
     expression = subject.config.capture.filter
     if not expression:
         return Remark("none: all packets are taken")
-    from sensor.sources.libpcap import compile_live, compile_offline
+    from sensor.sources.libpcap import compile_offline
 
-    compile_offline(expression, ETHERNET)
-    compiled = []
-    for interface in subject.interfaces if LINUX else ():
+    compiled = _compiled(expression, subject.interfaces) if LINUX else []
+    if not compiled:  # some expressions, such as `inbound`, are for interfaces only
+        compile_offline(expression, ETHERNET)
+    return Remark(f"compiles for {', '.join(compiled) or 'Ethernet; tried on no interface'}")
+
+
+def _compiled(expression: str, interfaces: Sequence[str]) -> list[str]:
+    """Interfaces for which the filter compiles. Raises ConfigError, also when it is too long for the kernel."""
+    from sensor.sources.bpf import Rule, socket_program
+    from sensor.sources.libpcap import compile_live
+    from sensor.sources.packet_socket import ARPHRD_LOOPBACK, link_of
+
+    rules: dict[str, Rule] = {}
+    for name in interfaces:
         try:
-            compile_live(expression, interface)
+            link = link_of(name)
+            rules[name] = Rule(link.index, link.hardware == ARPHRD_LOOPBACK, compile_live(expression, name))
         except CaptureError:  # absent, down or not permitted, of which other checks tell
             continue
-        compiled.append(interface)
-    return Remark(f"compiles for {', '.join(compiled) or 'Ethernet; tried on no interface'}")
+    for complement in (False, True):
+        socket_program(list(rules.values()), complement=complement)
+    return list(rules)
 
 
 def interface(subject: Subject) -> Remark:
@@ -41,9 +57,13 @@ def interface(subject: Subject) -> Remark:
     from sensor.sources.packet_socket import KNOWN_HARDWARE, LINKTYPES, link_of
     from sensor.sources.rtnetlink import IFF_UP
 
+    names: dict[int, str] = {}
     without_carrier = []
     for name in subject.interfaces:
         link = link_of(name)
+        if link.index in names:
+            raise CaptureError(f"{name}: the interface is already named as {names[link.index]}")
+        names[link.index] = name
         if link.hardware not in LINKTYPES:
             raise CaptureError(f"{name}: found hardware type {link.hardware}, expected {KNOWN_HARDWARE}")
         if not link.flags & IFF_UP:
@@ -65,21 +85,11 @@ def capability(subject: Subject) -> Remark:
     return Remark("CAP_NET_RAW is there")
 
 
-def user(subject: Subject) -> Remark:
-    """Find the user that the sensor becomes once it captures. Raises ConfigError."""
-    if not LINUX:
-        return Remark("the sensor stays who started it", Status.SKIPPED)
-    from sensor.privileges import user_to_become
-
-    becomes = user_to_become(subject.config.process.user)
-    if becomes is None:
-        return Remark("the sensor stays who started it, which is not root")
-    return Remark(f"root starts it and it becomes {becomes.name} (uid {becomes.uid})")
-
-
 def ring(subject: Subject) -> Remark:
-    """Map as many rings as there are workers, of the size set. Raises CaptureError."""
+    """Map as many rings as there are workers, of the size set. Raises CaptureError; ConfigError off Linux."""
     if not LINUX:
+        if subject.config.capture.workers > 1:
+            raise ConfigError(f"capture.workers is {subject.config.capture.workers}: more than one needs Linux")
         return NO_RING
     from contextlib import ExitStack, closing
 
@@ -114,7 +124,8 @@ def offloads(subject: Subject) -> Remark:
     found = {name: merging_offloads(name) for name in subject.interfaces}
     cures = [f"ethtool -K {name} {' '.join(f'{word} off' for word in words)}" for name, words in found.items() if words]
     if not cures:
-        return Remark("nothing merges packets")
+        absent = set(subject.interfaces) - {name for _, name in socket.if_nameindex()}
+        return Remark("not known of an interface that is absent", Status.SKIPPED) if absent else NOTHING_MERGES
     merging = ", ".join(f"{name} ({', '.join(words)})" for name, words in found.items() if words)
     return Remark(
         f"packets are merged before they are seen, so flows have fewer and larger ones than on the wire: {merging}; "

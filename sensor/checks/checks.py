@@ -1,29 +1,33 @@
-"""All checks in their order: what others rest on comes first."""
+"""All checks in the order of the sensor's start, so that the first failure is the one that it would stop at."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from sensor.checks.capture import capability, capture_filter, interface, offloads, ring, user
+from sensor.checks.capture import capability, capture_filter, interface, offloads, ring
 from sensor.checks.finding import Check, Finding, Subject, finding_of
-from sensor.checks.outputs import metrics, output
+from sensor.checks.outputs import metrics, output, packets, user
 from sensor.checks.speed import bundle, cache, speed
 
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
+    ("user", user),
     ("kernel cache", cache),
     ("bundle", bundle),
-    ("output", output),
-    ("metrics", metrics),
-    ("filter", capture_filter),
-    ("interface", interface),
     ("capability", capability),
-    ("user", user),
-    ("offloads", offloads),
+    ("interface", interface),
+    ("filter", capture_filter),
     ("ring", ring),
-    ("speed", speed),
+    ("offloads", offloads),
+    ("output", output),
+    ("packets", packets),
+    ("metrics", metrics),
 )
+SPEED: Final = ("speed", speed)  # which cannot fail
 
 
-def findings(subject: Subject) -> Iterator[Finding]:
-    """One after another, each after the one before has been told; a failure does not end them."""
-    for name, check in CHECKS:
+def findings(subject: Subject, *, measured: bool = True) -> Iterator[Finding]:
+    """One after another, each after the one before has been told; a failure does not end them.
+
+    measured: with the measurement of speed, which takes a few seconds.
+    """
+    for name, check in (*CHECKS, SPEED) if measured else CHECKS:
         yield finding_of(name, check, subject)

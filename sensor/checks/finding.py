@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.errors import OK, SensorError
@@ -43,7 +44,7 @@ class Remark:
 
 @dataclass(slots=True)
 class Subject:
-    """The sensor as it would be started. hybrid: the model, once it was loaded.
+    """The sensor as it would be started. packets: the file they are kept in. hybrid: the model, once it was loaded.
 
     cache: what was said of the directory of compiled kernels when it was chosen, which can be done only once.
     """
@@ -53,6 +54,7 @@ class Subject:
     cache: Remark
     load: "Callable[[Config], Hybrid]"
     pipeline: "Callable[[Config, Hybrid], Pipeline]"
+    packets: Path | None = None
     hybrid: "Hybrid | None" = None
 
 

@@ -1,5 +1,6 @@
 """Whether the model fits, and how much one core of this machine does with it."""
 
+import sys
 import time
 from typing import Final
 
@@ -37,9 +38,15 @@ def speed(subject: Subject) -> Remark:
     if subject.hybrid is None:
         return Remark("not measured without a model", Status.SKIPPED)
     from sensor.kernel_cache import kernels_are_compiled
+    from sensor.sinks.pcapng import warm_packet_builder
     from sensor.warmup import warm_up
 
     warm_up(subject.pipeline(subject.config, subject.hybrid))
+    warm_packet_builder()
+    if sys.platform == "linux":
+        from sensor.sources.ring import warm_ring_walker
+
+        warm_ring_walker()
     kernels_are_compiled()
     per_s = _packets_per_second(subject.pipeline(subject.config, subject.hybrid))
     return Remark(

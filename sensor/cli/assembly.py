@@ -67,7 +67,7 @@ class Wanted:
 def assembled(wanted: Wanted) -> Iterator["Watch"]:
     """A watch ready to run, all its parts taken apart afterwards."""
     config = wanted.settings()
-    _check(wanted, config)
+    refuse_packets(wanted.packets, config)
     user = _user(config)
     hybrid = _warm(config, quiet=wanted.quiet)
     captures = _captures(wanted, config)
@@ -91,8 +91,9 @@ def assembled(wanted: Wanted) -> Iterator["Watch"]:
         notify("STOPPING=1")
 
 
-def _check(wanted: Wanted, config: "Config") -> None:
-    if wanted.packets is None:
+def refuse_packets(packets: Path | None, config: "Config") -> None:
+    """Raise ConfigError, OutputError where packets cannot be kept in this file with these settings."""
+    if packets is None:
         return
     if config.capture.workers > 1:
         raise ConfigError(
@@ -100,7 +101,7 @@ def _check(wanted: Wanted, config: "Config") -> None:
         )
     from sensor.cli.session import refuse_to_overwrite
 
-    refuse_to_overwrite(config.output.file, [str(wanted.packets)])
+    refuse_to_overwrite(config.output.file, [str(packets)])
 
 
 def _warm(config: "Config", *, quiet: bool) -> "Hybrid":

@@ -6,7 +6,9 @@ import json as json_
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
@@ -14,6 +16,7 @@ from sensor.checks.finding import Finding, Remark, Status, Subject, failure
 from sensor.cli.session import (
     BundleOption,
     ConfigOption,
+    DecapOption,
     FilterOption,
     OutputOption,
     SetOption,
@@ -22,7 +25,8 @@ from sensor.cli.session import (
     load_model,
     settings,
 )
-from sensor.errors import OK, ConfigError
+from sensor.cli.watch import PromiscuousOption, WriteOption
+from sensor.errors import OK, SensorError
 from sensor.escape import printable
 from sensor.kernel_cache import VARIABLE, use_kernel_cache
 
@@ -34,7 +38,7 @@ InterfacesOption = Annotated[
     typer.Option("-i", "--interface", metavar="IFACE", help="Interface to check; more than one by repeating it."),
 ]
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object for each check, and one for all.")]
-FailuresOption = Annotated[bool, typer.Option("-q", "--quiet", help="Failures only.")]
+FailuresOption = Annotated[bool, typer.Option("-q", "--quiet", help="Failures only, on stderr; no measurement.")]
 
 LONGEST: Final = 1000  # characters of a message
 NAME_COLUMN: Final = 13
@@ -46,11 +50,14 @@ Show = Callable[[Finding], None]
 
 def check(
     interfaces: InterfacesOption = None,
+    write: WriteOption = None,
     output: OutputOption = None,
     model: BundleOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     expression: FilterOption = None,
+    promiscuous: PromiscuousOption = False,
+    decap: DecapOption = False,
     json: JsonLinesOption = False,
     quiet: FailuresOption = False,
 ) -> int:
@@ -65,39 +72,46 @@ def check(
     Takes the settings as watch does. Every check is made, whatever the others found, and nothing is left behind but
     compiled kernels, which the sensor needs anyway: without them it takes half a minute, else a few seconds.
 
-    The exit code is that of the first failure in the list: 3 settings, filter or user, 4 bundle, 5 interface,
-    capability or ring, 7 output or metrics; 0 when there was none. Warnings do not count.
+    The exit code is that of the first failure in the list, with which watch would stop: 3 settings, user, filter or
+    metrics, 4 bundle, 5 capability, interface or ring, 7 output; 0 when there was none. Warnings do not count.
     """
     if sys.platform == "linux":
         from sensor.privileges import single_threaded_libraries
 
         single_threaded_libraries()
 
+    from sensor.cli.assembly import refuse_packets
+
     def read_settings() -> "Config":
-        return settings(config, overrides, output, model, filter_=expression)
+        read = settings(config, overrides, output, model, decap=decap, filter_=expression, promiscuous=promiscuous)
+        refuse_packets(write, read)
+        return read
 
     show = _shown(json=json, quiet=quiet)
     code = OK
     with ended_by_interrupt():
-        for finding in _findings(read_settings, tuple(dict.fromkeys(interfaces or ())), quiet=quiet):
+        for finding in _findings(read_settings, tuple(dict.fromkeys(interfaces or ())), write, quiet=quiet):
             show(finding)
             code = code or finding.exit_code
-    if json:
+    if json and (code or not quiet):
         _line({"check": "all", "status": str(Status.FAILED if code else Status.OK), "exit_code": code})
     return code
 
 
-def _findings(read_settings: Callable[[], "Config"], interfaces: tuple[str, ...], *, quiet: bool) -> Iterator[Finding]:
+def _findings(
+    read_settings: Callable[[], "Config"], interfaces: tuple[str, ...], packets: Path | None, *, quiet: bool
+) -> Iterator[Finding]:
     try:
         config = read_settings()
-    except ConfigError as error:
+    except SensorError as error:
         yield failure("settings", error)
         return  # nothing else is known to be what was meant
     yield Finding("settings", Status.OK, "valid")
     cache = _kernel_cache(quiet=quiet)  # before the next import, which brings numba
     from sensor.checks.checks import findings
 
-    yield from findings(Subject(config, interfaces, cache, load_model, build_pipeline))
+    subject = Subject(config, interfaces, cache, load_model, build_pipeline, packets)
+    yield from findings(subject, measured=not quiet)
 
 
 def _kernel_cache(*, quiet: bool) -> Remark:
@@ -115,10 +129,10 @@ def _kernel_cache(*, quiet: bool) -> Remark:
 
 
 def _shown(*, json: bool, quiet: bool) -> Show:
-    """How a finding is told: as JSON, in colours, or as plain words."""
-    tell: Show = _as_json if json else _in_colours() if sys.stdout.isatty() else _as_words
+    """How a finding is told: as JSON, in colours, or as plain words; a failure alone, which is an error, on stderr."""
     if not quiet:
-        return tell
+        return _as_json if json else _in_colours() if sys.stdout.isatty() else _as_words
+    tell = _as_json if json else partial(_as_words, stream=sys.stderr)
     return lambda finding: tell(finding) if finding.status is Status.FAILED else None
 
 
@@ -135,8 +149,8 @@ def _line(fields: dict[str, object]) -> None:
     print(json_.dumps(fields), flush=True)  # noqa: T201
 
 
-def _as_words(finding: Finding) -> None:
-    print(f"{finding.status:8} {_text(finding)}", flush=True)  # noqa: T201
+def _as_words(finding: Finding, stream: TextIO | None = None) -> None:
+    print(f"{finding.status:8} {_text(finding)}", file=stream, flush=True)
 
 
 def _in_colours() -> Show:

@@ -6,11 +6,13 @@ linux/if_packet.h, linux/filter.h.
 
 import array
 import ctypes
+import errno
 import mmap
 import os
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from flows.linktypes import ETHERNET, RAW
@@ -62,7 +64,12 @@ def link_of(interface: str) -> Link:
 
 
 def map_ring(packets: socket.socket, block_bytes: int, blocks: int) -> mmap.mmap:
-    """Give the socket a ring and map it. Raises OSError."""
+    """Give the socket a ring and map it.
+
+    Raises OSError, also for a ring for which the kernel would end processes to have the memory.
+    """
+    if block_bytes * blocks > _available_memory():
+        raise OSError(errno.ENOMEM, f"{os.strerror(errno.ENOMEM)}: the ring is larger than what is available")
     packets.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
     # Room before each frame for the VLAN tag that goes back in.
     packets.setsockopt(SOL_PACKET, PACKET_RESERVE, VLAN_TAG)
@@ -70,6 +77,15 @@ def map_ring(packets: socket.socket, block_bytes: int, blocks: int) -> mmap.mmap
     request = struct.pack("7I", block_bytes, blocks, FRAME_BYTES, frames, RETIRE_MS, 0, 0)
     packets.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
     return mmap.mmap(packets.fileno(), block_bytes * blocks, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+def _available_memory() -> int:
+    """Bytes that could be had without swapping; all there are where that is hidden (ProcSubset=pid)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def ask_for_card_stamps(packets: socket.socket) -> None:

@@ -1,6 +1,7 @@
 """Turns of the metering, with a capture that delivers what the test says."""
 
 import dataclasses
+from collections.abc import Callable
 
 from flows.block import PacketBlock, block_of
 from flows.meter import Meter
@@ -38,6 +39,21 @@ def test_an_empty_ring_proves_silence_only_up_to_when_it_was_asked() -> None:
     assert reports[1].until_ns == T0
     assert reports[2].until_ns == T0 + 300 * SECOND - LIVE_LAG_NS
     assert reports[3].until_ns == END_NS
+
+
+def test_a_flow_is_not_over_while_its_next_packet_may_be_on_its_way() -> None:
+    capture = ScriptedCapture([])
+
+    def later(seconds: float) -> Callable[[], None]:
+        def pass_() -> None:
+            capture.now_ns = T0 + round(seconds * SECOND)
+
+        return pass_
+
+    idle = Meter(64, idle_timeout_ns=5 * SECOND)
+    in_doubt, certain = 5.6, 6.6
+    capture.turns = [(later(in_doubt), packet(0)), (later(certain), SILENCE), (nothing, SILENCE)]
+    assert [len(report.records) for report in told(capture, idle)] == [0, 0, 1, 0]
 
 
 def test_packets_bring_their_own_time() -> None:
@@ -128,12 +144,12 @@ def test_a_full_disk_ends_the_keeping_of_packets_and_not_the_watch() -> None:
 
 
 def test_accounts_of_workers_add_up() -> None:
-    one = told(ScriptedCapture([(nothing, packet(0)), (nothing, UNDECODABLE)]))[-1].account
+    one = told(ScriptedCapture([(nothing, packet(0)), (nothing, UNDECODABLE)], lost=1))[-1].account
     two = told(ScriptedCapture([(nothing, packet(3)), (nothing, packet(4, 2000))], lost=2, filtered=7))[-1].account
-    both = added([one, dataclasses.replace(two, overload=STEPS[1].name)])
-    assert both.capture.received == one.capture.received + two.capture.received == 6
-    assert (both.capture.dropped, both.capture.filtered) == (2, 7)
+    both = added([dataclasses.replace(one, overload=STEPS[1].name), dataclasses.replace(two, overload=STEPS[-1].name)])
+    assert both.capture.received == one.capture.received + two.capture.received == 7
+    assert (both.capture.dropped, both.capture.filtered) == (3, 7)
     assert both.stats.packets == 4
     assert both.stats.undecoded == one.stats.undecoded
     assert (both.first_ns, both.now_ns) == (T0, T0 + 4 * SECOND)
-    assert both.overload == STEPS[1].name
+    assert both.overload == STEPS[-1].name  # the worker that needs it most

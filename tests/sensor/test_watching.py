@@ -98,9 +98,11 @@ def test_each_interval_and_the_end_bring_an_account() -> None:
     stage = Stage(ScriptedCapture([]))
     packet = block([udp("10.0.0.1:1", "10.0.0.2:53")])
     stage.capture.turns = [(passing(stage, 4), packet) for _ in range(8)]
+    stage.capture.filtered = 5
     stage.watch(interval_s=10).run()
     accounts = [record["flowvigil"] for record in stage.lines.of("stats")]
-    assert [account["received"] for account in accounts] == [3, 6, 8]
+    assert [account["received"] for account in accounts] == [8, 11, 13]
+    assert [account["packets_per_second"] for account in accounts] == [round(8 / 12, 6), 3 / 12, 2 / 8]
     assert [account["interval_s"] for account in accounts] == [12, 12, 8]
     assert [account["final"] for account in accounts] == [False, False, True]
     assert all(account["difference"] == 0 for account in accounts)

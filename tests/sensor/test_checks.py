@@ -1,0 +1,207 @@
+"""`flowvigil check` without interfaces: what each check finds, in which order, and what it leaves alone."""
+
+import json
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Result, flowvigil
+
+NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+HOSTILE = "no\x1b[31m\nsuch\u202e"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: without it there is no capability to find")
+
+
+def findings(result: Result) -> dict[str, dict[str, Any]]:
+    """What was found, by the name of the check, in order; the last one is of all."""
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len({finding["check"] for finding in found}) == len(found)
+    return {finding["check"]: finding for finding in found}
+
+
+@pytest.fixture(scope="module")
+def taken_port() -> Iterator[int]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def wrong(taken_port: int, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Nearly everything is wrong."""
+    nowhere = tmp_path_factory.mktemp("wrong") / "absent"
+    options: list[str | Path] = [
+        "-m",
+        "nosuch",
+        "-i",
+        HOSTILE,
+        "--filter",
+        "tcp prt 1",
+        "-o",
+        nowhere / "alerts",
+        "--write",
+        nowhere / "p",
+    ]
+    settings = ["--set", f"stats.metrics_port={taken_port}", "--set", "capture.ring_block_bytes=67108864"]
+    return flowvigil("check", "--json", *options, *settings, "--set", "capture.ring_blocks=4096")
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Everybody may make files in it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def test_each_cause_has_its_exit_code_and_the_first_one_decides(wrong: Result) -> None:
+    found = findings(wrong)
+    codes = {name: finding["exit_code"] for name, finding in found.items() if finding["status"] == "failed"}
+    expected = {"bundle": 4, "interface": 5, "filter": 3, "ring": 5, "output": 7, "packets": 7, "metrics": 3}
+    if os.geteuid() != 0:  # no ring can be tried without the capability
+        expected = {name: code for name, code in expected.items() if name != "ring"} | {"capability": 5}
+    assert codes == expected | {"all": 4}
+    assert wrong.code == 4
+
+
+def test_every_check_is_made_whatever_the_others_found(wrong: Result) -> None:
+    names = ["settings", "user", "kernel cache", "bundle", "capability", "interface", "filter", "ring", "offloads"]
+    assert list(findings(wrong)) == [*names, "output", "packets", "metrics", "speed", "all"]
+    assert findings(wrong)["speed"]["status"] == findings(wrong)["offloads"]["status"] == "skipped"
+
+
+def test_a_filter_that_is_wrong_is_shown_with_the_place(wrong: Result) -> None:
+    assert findings(wrong)["filter"]["detail"] == ["tcp prt 1", "    ^"]
+
+
+def test_a_ring_larger_than_the_memory_ends_no_process(wrong: Result) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    assert "capture.ring_blocks" in findings(wrong)["ring"]["message"]
+
+
+def test_where_the_settings_are_wrong_nothing_else_is_looked_at() -> None:
+    result = flowvigil("check", "--json", "--set", "capture.rng=1")
+    assert list(findings(result)) == ["settings", "all"]
+    assert (result.code, findings(result)["all"]["exit_code"]) == (3, 3)
+
+
+def test_hostile_names_are_shown_escaped_and_on_one_line() -> None:
+    result = flowvigil("check", "--quiet", "-i", HOSTILE, "-m", HOSTILE)
+    assert result.code == 4
+    lines = [line for line in result.stderr if line.startswith("failed   interface")]
+    assert len(lines) == 1
+    assert lines[0].startswith("failed   interface     no\\x1b[31m such\\u202e: no such interface")
+    assert all(line.isprintable() for line in result.stderr)
+
+
+def test_the_measurement_is_plausible_and_no_file_is_left(directory: Path) -> None:
+    alerts = directory / "alerts.jsonl"
+    with closing(socket.create_server(("127.0.0.1", 0))) as held:
+        port = held.getsockname()[1]
+    result = flowvigil(
+        "check", "--json", "-o", alerts, "--write", directory / "kept", "--set", f"stats.metrics_port={port}"
+    )
+    found = findings(result)
+    assert result.stdout.isascii()
+    assert [found[name]["status"] for name in ("speed", "output", "packets", "metrics")] == ["ok"] * 4
+    per_s = re.match(r"([\d,]+) packets/s", found["speed"]["message"])
+    assert per_s
+    assert 10_000 < int(per_s[1].replace(",", "")) < 10_000_000
+    assert list(directory.iterdir()) == []
+    if os.geteuid() == 0:
+        assert (result.code, found["all"]) == (0, {"check": "all", "status": "ok", "exit_code": 0})
+
+
+def test_files_that_are_there_stay_as_they_are(directory: Path) -> None:
+    alerts, kept = directory / "alerts.jsonl", directory / "kept.pcapng"
+    for path in (alerts, kept):
+        path.write_text("before\n")
+        os.utime(path, (1, 1))
+    flowvigil("check", "--quiet", "-o", alerts, "--write", kept)
+    assert [path.read_text() for path in (alerts, kept)] == ["before\n"] * 2
+    assert [path.stat().st_mtime for path in (alerts, kept)] == [1, 1]
+
+
+@needs_root
+@pytest.mark.parametrize("json_", [(), ("--json",)])
+def test_quiet_says_nothing_when_all_is_well(json_: tuple[str, ...]) -> None:
+    result = flowvigil("check", "--quiet", *json_)
+    assert (result.code, result.stdout, result.stderr) == (0, b"", [])
+
+
+def test_quiet_tells_failures_on_stderr_which_a_service_does_not_lose() -> None:
+    result = flowvigil("check", "--quiet", "-m", "nosuch")
+    assert (result.code, result.stdout) == (4, b"")
+    assert [line.split()[:2] for line in result.stderr if "bundle" in line] == [["failed", "bundle"]]
+
+
+def test_a_pipe_without_a_reader_is_told_and_not_waited_for(directory: Path) -> None:
+    os.mkfifo(directory / "pipe")
+    found = findings(flowvigil("check", "--json", "-m", "nosuch", "-o", directory / "pipe"))
+    assert found["output"]["status"] == "warning"
+    assert "nobody reads" in found["output"]["message"]
+
+
+@needs_root
+def test_a_file_that_cannot_be_opened_again_without_privileges_is_told(directory: Path) -> None:
+    roots = directory / "roots"
+    roots.mkdir(mode=0o755)
+    theirs = directory / "theirs.jsonl"
+    theirs.touch(mode=0o600)
+    for path in (roots / "alerts", theirs):
+        found = findings(flowvigil("check", "--json", "-m", "nosuch", "-o", path, SUDO_UID="", SUDO_GID=""))
+        assert found["output"]["status"] == "warning"
+        assert "not opened again" in found["output"]["message"]
+    assert list(roots.iterdir()) == []
+
+
+@needs_root
+def test_a_link_to_nothing_fails_where_the_file_would_be_given_away(directory: Path) -> None:
+    (directory / "link").symlink_to(directory / "nothing")
+    result = flowvigil("check", "--json", "-m", "nosuch", "-o", directory / "link")
+    assert findings(result)["output"]["exit_code"] == 7
+    assert not (directory / "nothing").exists()
+
+
+@needs_root
+def test_a_port_that_only_root_may_take_is_no_port_of_the_sensors() -> None:
+    found = findings(flowvigil("check", "--json", "-m", "nosuch", "--set", "stats.metrics_port=81"))
+    assert found["metrics"]["exit_code"] == 3
+    assert "permission denied" in found["metrics"]["message"]
+
+
+@needs_root
+def test_root_that_may_not_become_another_user_is_told_so() -> None:
+    result = flowvigil("check", "--quiet", prefix=("setpriv", "--bounding-set", "-setuid,-setgid"))
+    assert result.code == 3
+    assert result.stderr[0].startswith("failed   user          cannot become user")
+
+
+@needs_root
+def test_kernels_that_root_has_compiled_do_not_stop_another_user(directory: Path) -> None:
+    (directory / "flows_0").mkdir(mode=0o755)  # numba makes one for each room
+    found = findings(flowvigil("check", "--json", "-m", "nosuch", prefix=NOBODY, NUMBA_CACHE_DIR=str(directory)))
+    assert found["kernel cache"]["status"] == "warning"
+    assert "another user" in found["kernel cache"]["message"]
+    assert found["bundle"]["exit_code"] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--set", "capture.rng=1"], 3),
+        (["-m", "nosuch"], 4),
+        (["--write", "kept", "--set", "capture.workers=2"], 3),
+        (["--write", "same", "-o", "same"], 7),
+        pytest.param(["--set", "process.user=zorro"], 3, marks=needs_root),
+    ],
+)
+def test_watch_stops_with_the_same_exit_code_before_it_comes_to_the_interface(options: list[str], code: int) -> None:
+    assert [flowvigil(command, "-q", "-i", "nosuch", *options).code for command in ("check", "watch")] == [code, code]
