@@ -25,7 +25,7 @@ def capture_filter(subject: Subject) -> Remark:
     from sensor.sources.libpcap import compile_offline
 
     compiled = _compiled(expression, subject.interfaces) if LINUX else []
-    if not compiled:  # some expressions, such as `inbound`, are for interfaces only
+    if not compiled:
         compile_offline(expression, ETHERNET)
     return Remark(f"compiles for {', '.join(compiled) or 'Ethernet; tried on no interface'}")
 

@@ -59,7 +59,6 @@ def taken_port(namespaces: tuple[str, str]) -> Iterator[int]:
 
 def test_what_check_accepts_watch_starts_with(namespaces: tuple[str, str], tmp_path: Path) -> None:
     right = namespaces[1]
-    # `inbound` has a meaning on an interface only
     options = ["--filter", "inbound and not port 22", "--promiscuous", "--set", "stats.metrics_port=19124"]
     options += ["--set", "capture.ring_blocks=4", "--set", "capture.workers=2"]
     alerts = tmp_path / "live.jsonl"
