@@ -22,14 +22,18 @@ from tests.support.packets import tcp
 SOL_PACKET, PACKET_STATISTICS, ETH_P_ALL = 263, 6, 3
 
 
-def sessions(path: Path, flows: int = 400, packets: int = 24) -> Path:
-    """Capture of TCP segments that keep 96 bytes on the wire: `flows` sessions side by side, data both ways."""
+def sessions(path: Path, flows: int = 400, packets: int = 24, *, closed: bool = False) -> Path:
+    """Capture of TCP segments that keep 96 bytes on the wire: `flows` sessions side by side, data both ways.
+
+    closed: they end with a FIN each way, so that over and over they are new flows, each of which is scored.
+    """
     frames = []
     for number in range(packets):
         for flow in range(flows):
             client, server = f"10.7.{flow // 200}.{flow % 200 + 1}:{20000 + flow}", "10.8.0.1:443"
             ends = (client, server) if number % 2 == 0 else (server, client)
-            frames.append(tcp(*ends, "S" if number == 0 else "SA" if number == 1 else "PA", payload=96 - 54).frame)
+            flags = {0: "S", 1: "SA"} | ({packets - 3: "FA", packets - 2: "FA"} if closed else {})
+            frames.append(tcp(*ends, flags.get(number, "PA"), payload=96 - 54).frame)
     path.write_bytes(pcap([Packet(frame, i * 1000, len(frame)) for i, frame in enumerate(frames)]))
     return path
 
