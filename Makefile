@@ -4,9 +4,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CIC2017 ?= ../shared/data/cic-ids-2017/improved-sample-mon-thu.csv.gz
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check golden tshark fuzz flood live bench train picture dist clean
+.PHONY: help demo test check golden tshark fuzz flood live bench evaluate train picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,8 +43,14 @@ flood: $(VENV)/installed-test ## Ten million SYNs through a small table, memory 
 live: $(VENV)/installed-test ## Measure the live sensor between two namespaces (root, tcpreplay; five minutes)
 	$(BIN)/python -m tests.bench.live
 
-bench: $(VENV)/installed-bench ## Measure speed and size against peers in one run (a few minutes)
+bench: $(VENV)/installed-test ## Measure speed and size against peers in one run (a few minutes)
 	$(BIN)/python -m tests.bench --plot docs/bench.svg
+
+evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in runs/ (needs the data, see README)
+	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
+	$(BIN)/flowvigil evaluate runs/cic2017 $(CIC2017) --protocol leave-one-out --output runs/cic2017.html
+	$(BIN)/flowvigil train configs/training/cic2017-random.yaml --output runs/cic2017-random
+	$(BIN)/flowvigil evaluate runs/cic2017-random $(CIC2017) --protocol random --output runs/cic2017-random.html
 
 train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
@@ -72,10 +79,6 @@ $(VENV)/installed-train: setup.cfg pyproject.toml | $(BIN)/python
 $(VENV)/installed-test: setup.cfg pyproject.toml | $(BIN)/python
 	$(PIP) install -e '.[train,test]'
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
-
-$(VENV)/installed-bench: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[train,test,bench]'
-	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train $(VENV)/installed-test
 
 $(VENV)/installed-check: setup.cfg pyproject.toml | $(BIN)/python
 	$(PIP) install -e '.[train,test,check]'

@@ -140,3 +140,12 @@ def usable_by_models(*, fingerprints: bool) -> tuple[str, ...]:
     """Names of the columns a detector may see, in table order; fingerprints adds the "site" columns."""
     allowed = {"model", "site"} if fingerprints else {"model"}
     return tuple(column.name for column in COLUMNS if column.use in allowed)
+
+
+def usable_as_reasons() -> tuple[str, ...]:
+    """Names of the columns that an alert may give as a reason, in table order.
+
+    "site" columns tell machines apart, not behaviour: they would be no reason to an operator. And protocol numbers have
+    no distance.
+    """
+    return tuple(column.name for column in COLUMNS if column.use == "model" and column.name != "protocol")

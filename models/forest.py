@@ -5,6 +5,7 @@ scikit-learn 1.x within 1e-9; like it, rows are compared as float32.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,14 +122,22 @@ class RandomForest:
     def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
         probability = self.forest.mean_value(self.scaling.transform(steps.values))
-        # Not 1 - p(normal), which would round small probabilities away.
-        score = np.zeros(len(probability))
-        for k in range(1, len(self.labels)):
-            score += probability[:, k]
-        return score, np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
+        return _attack(probability), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
+
+    def score_rows(self, x: Matrix) -> Vector:
+        """As score, of rows that are already scaled, (n, d) float32."""
+        return _attack(self.forest.mean_value(x))
 
     def forget(self) -> None:
         """Nothing to forget: a row's score depends on that row."""
+
+
+def _attack(probability: NDArray[np.float64]) -> Vector:
+    # Not 1 - p(normal), which would round small probabilities away.
+    score = np.zeros(len(probability))
+    for k in range(1, probability.shape[1]):
+        score += probability[:, k]
+    return score
 
 
 def average_path_length(rows: float) -> float:
@@ -149,7 +158,6 @@ def forest_from_sklearn(model: Any) -> Forest:
     isolation = hasattr(model, "offset_")
     picks = getattr(model, "estimators_features_", None)
     parts = []
-    first = 0
     for number, estimator in enumerate(model.estimators_):
         tree = estimator.tree_
         if tree.n_outputs != 1:
@@ -158,20 +166,33 @@ def forest_from_sklearn(model: Any) -> Forest:
         feature = np.where(leaf, 0, tree.feature)
         if picks is not None:
             feature = np.where(leaf, 0, picks[number][feature])
-        parts.append(
-            (
-                feature.astype(np.int32),
-                np.where(leaf, 0.0, tree.threshold),
-                np.where(leaf, LEAF, tree.children_left + first).astype(np.int32),
-                np.where(leaf, LEAF, tree.children_right + first).astype(np.int32),
-                _path_lengths(tree) if isolation else _probabilities(tree),
-            )
-        )
-        first += tree.node_count
-    feature, threshold, left, right, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        value = _path_lengths(tree) if isolation else _probabilities(tree)
+        parts.append((feature, np.where(leaf, 0.0, tree.threshold), tree.children_left, tree.children_right, value))
+    return joined_trees(parts, int(model.n_features_in_))
+
+
+def joined_trees(parts: Sequence[tuple[NDArray[Any], ...]], width: int) -> Forest:
+    """Forest of trees given one by one over width columns.
+
+    parts: (feature, threshold, left, right, value) of each tree as in Forest, but left and right index the tree's own
+    nodes and are negative at a leaf.
+    """
+    feature, threshold, _, _, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     sizes = np.array([len(part[0]) for part in parts])
-    roots = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int32)
-    return Forest(feature, threshold, left, right, value, roots, int(model.n_features_in_))
+    roots = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    left, right = (
+        np.concatenate([np.where(part[k] < 0, LEAF, part[k] + root) for part, root in zip(parts, roots, strict=True)])
+        for k in (2, 3)
+    )
+    return Forest(
+        feature.astype(np.int32),
+        threshold.astype(np.float64),
+        left.astype(np.int32),
+        right.astype(np.int32),
+        value.astype(np.float64),
+        roots.astype(np.int32),
+        width,
+    )
 
 
 def _path_lengths(tree: Any) -> NDArray[np.float64]:

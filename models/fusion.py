@@ -1,12 +1,14 @@
 """Fusion: two lanes of evidence with separate budgets, and one verdict a flow.
 
-The known lane holds detectors that learnt attacks, the novel lane those that learnt normal traffic. A lane with several
-detectors takes its smallest p-value times their number (Bonferroni, so the lane keeps its budget). It does not know how
+The known lane holds detectors that learnt attacks, the novel lane those that learnt normal traffic. Detectors of one
+lane vote: their p-values are combined by Fisher's method with weights (Good, "On the Weighted Combination of
+Significance Tests", 1955), and since they are not independent, what the sum means is calibrated on normal traffic as a
+score is. Without such a calibration the smallest p-value counts, times their number (Bonferroni). It does not know how
 a detector scores.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,16 +21,24 @@ from models.detector import Classifier, Detector, Labels, Steps, Vector
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
 VERDICTS: tuple[str, ...] = ("benign", "uncertain", "attack")
+LANES, CASCADE = "lanes", "cascade"
+FUSIONS: tuple[str, ...] = (LANES, CASCADE)
+ANY_ATTACK = ("normal", "attack")  # labels of a classifier that says whether, not what: it has a vote and names nothing
 RATES: tuple[float, ...] = (0.001, 0.01, 0.05)
 DEFAULT_RATE = 0.001
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A detector and what its scores mean."""
+    """A detector, what its scores mean, and what its voice weighs in its lane: positive, or ValueError is raised."""
 
     detector: Detector
     calibration: Calibration
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise ValueError(f"{self.detector.name} has weight {self.weight}, expected a positive one")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +88,13 @@ class Judgement:
 class Hybrid:
     """The whole model: both lanes, their cuts, and what an alert says of them.
 
-    labels: names, labels[0] is normal traffic; every classifier in the known lane has these. techniques: MITRE ATT&CK
-    id of each label or None. thresholds: by nominal false-positive rate, the p-values (known, novel) below which a lane
-    speaks. contract: hash of the feature contract that normal.columns are. model_id: name of the model in alerts.
-    sha256: of the weights file, "" for a model that was not loaded. about: how the model was made, as it was saved.
+    labels: names, labels[0] is normal traffic; every classifier in the known lane has these, or ANY_ATTACK.
+    techniques: MITRE ATT&CK id of each label or None. thresholds: by nominal false-positive rate, the p-values (known,
+    novel) below which a lane speaks. contract: hash of the feature contract that normal.columns are. model_id: name of
+    the model in alerts. sha256: of the weights file, "" for a model that was not loaded. about: how the model was made,
+    as it was saved. fusion: LANES, or CASCADE: the known lane is asked only about what the novel lane flags. It loses
+    every attack that looks normal, and is here to be compared. known_vote, novel_vote: what fisher() of a lane's
+    p-values means on normal traffic, None for a lane with one detector or without.
     Raises ValueError where these do not fit together.
     """
 
@@ -96,6 +109,9 @@ class Hybrid:
     default_rate: float = DEFAULT_RATE
     about: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    fusion: str = LANES
+    known_vote: Calibration | None = None
+    novel_vote: Calibration | None = None
 
     def __post_init__(self) -> None:
         names = [member.detector.name for member in (*self.known, *self.novel)]
@@ -104,11 +120,13 @@ class Hybrid:
         if not self.labels or len(set(self.labels)) != len(self.labels) or len(self.techniques) != len(self.labels):
             raise ValueError(f"found {len(self.labels)} labels and {len(self.techniques)} techniques, expected as many")
         for member in self.known:
-            if isinstance(member.detector, Classifier) and member.detector.labels != self.labels:
+            if isinstance(member.detector, Classifier) and member.detector.labels not in (self.labels, ANY_ATTACK):
                 raise ValueError(f"{member.detector.name} has labels {member.detector.labels}, expected {self.labels}")
         for rate, cuts in self.thresholds.items():
             if not (0 < rate < 1 and len(cuts) == 2 and all(math.isfinite(cut) and 0 <= cut <= 1 for cut in cuts)):
                 raise ValueError(f"threshold for rate {rate} is {cuts}, expected two p-values")
+        if self.fusion not in FUSIONS:
+            raise ValueError(f"fusion is {self.fusion!r}, expected one of {', '.join(FUSIONS)}")
         if self.default_rate not in self.thresholds:
             raise ValueError(f"default rate {self.default_rate} has no threshold")
 
@@ -123,11 +141,12 @@ class Hybrid:
             raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
         known_cut, novel_cut = self.thresholds[rate]
         scores: dict[str, Vector] = {}
-        p_known, label = _lane(self.known, steps, scores)
-        p_novel, _ = _lane(self.novel, steps, scores)
+        p_known, label = self._lane(self.known, self.known_vote, steps, scores)
+        p_novel, _ = self._lane(self.novel, self.novel_vote, steps, scores)
         verdict = np.full(len(steps), BENIGN, dtype=np.int8)
-        verdict[p_novel < novel_cut] = UNCERTAIN
-        verdict[p_known < known_cut] = ATTACK
+        odd = p_novel < novel_cut
+        verdict[odd] = UNCERTAIN
+        verdict[(p_known < known_cut) & (odd if self.fusion == CASCADE else True)] = ATTACK
         return Judgement(verdict, p_known, p_novel, scores, label)
 
     def forget(self) -> None:
@@ -135,22 +154,41 @@ class Hybrid:
         for member in (*self.known, *self.novel):
             member.detector.forget()
 
+    def _lane(
+        self, members: tuple[Member, ...], vote: Calibration | None, steps: Steps, scores: dict[str, Vector]
+    ) -> tuple[Vector, Labels]:
+        """The lane's p-values, and its labels, those of the detector that is surest; scores gains each member's."""
+        p_values: list[Vector] = []
+        label = np.zeros(len(steps), dtype=np.int64)
+        named = np.full(len(steps), np.inf)
+        for member in members:
+            detector = member.detector
+            if isinstance(detector, Classifier) and detector.labels == self.labels:
+                score, labels = detector.score_labels(steps)
+                p = member.calibration.p_value(score)
+                label = np.where(p < named, labels, label)
+                named = np.minimum(named, p)
+            else:
+                score = detector.score(steps)
+                p = member.calibration.p_value(score)
+            scores[detector.name] = score
+            p_values.append(p)
+        return voted(members, p_values, vote, len(steps)), label
 
-def _lane(members: tuple[Member, ...], steps: Steps, scores: dict[str, Vector]) -> tuple[Vector, Labels]:
-    """The lane's p-values and its labels, those of the detector that is surest; scores gains each member's."""
-    lowest = np.ones(len(steps))
-    label = np.zeros(len(steps), dtype=np.int64)
-    named = np.full(len(steps), np.inf)
-    for member in members:
-        detector = member.detector
-        if isinstance(detector, Classifier):
-            score, labels = detector.score_labels(steps)
-            p = member.calibration.p_value(score)
-            label = np.where(p < named, labels, label)
-            named = np.minimum(named, p)
-        else:
-            score = detector.score(steps)
-            p = member.calibration.p_value(score)
-        scores[detector.name] = score
-        lowest = np.minimum(lowest, p)
-    return np.minimum(lowest * max(len(members), 1), 1.0), label
+
+def voted(members: Sequence[Member], p_values: Sequence[Vector], vote: Calibration | None, rows: int) -> Vector:
+    """One p-value of a lane, (rows,): 1 without detectors, as it is of one, of several as vote says."""
+    if vote is not None:
+        return vote.p_value(fisher(members, p_values))
+    if not p_values:
+        return np.ones(rows)
+    smallest: Vector = np.min(p_values, axis=0)
+    return np.minimum(smallest * len(p_values), 1.0)
+
+
+def fisher(members: Sequence[Member], p_values: Sequence[Vector]) -> Vector:
+    """Weighted sum of -log p, (n,), the larger the less normal. p_values: (n,) in (0, 1] of each member."""
+    total = np.zeros(len(p_values[0]))
+    for member, p in zip(members, p_values, strict=True):
+        total -= member.weight * np.log(p)
+    return total

@@ -4,6 +4,7 @@ Distinct targets, ports and services are held exactly up to DISTINCT_LIMIT each 
 episode's memory is bounded whatever an attacker does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,11 +66,15 @@ class FlaggedFlow(NamedTuple):
 
 @dataclass(slots=True)
 class Exemplar:
-    """The flow of an episode that speaks strongest: what an alert shows. values: (len(COLUMNS),) a copy of its row."""
+    """The flow of an episode that speaks strongest: what an alert shows.
+
+    values: (len(COLUMNS),) a copy of its row. moved: columns that moved its score, None while nobody has asked.
+    """
 
     flow: FlaggedFlow
     values: NDArray[np.float64]
     scores: dict[str, float]
+    moved: Sequence[int] | None = None
 
 
 class Episode:

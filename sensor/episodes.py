@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from flows.batch import FlowBatch
 from flows.columns import INDEX
+from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alerts import Action, Alert, ModelIdentity, Observer
 from sensor.episode import Episode, Exemplar, FlaggedFlow
@@ -53,12 +54,20 @@ def episodes_of(
 ) -> "Episodes":
     """Episodes for the judgements of a model at a nominal false-positive rate, its default one when None."""
     cut_known, cut_novel = hybrid.thresholds[hybrid.default_rate if rate is None else rate]
+    explainer = Explainer(hybrid.normal)
+
+    def movers(values: NDArray[np.float64], p_known: float, p_novel: float) -> Sequence[int]:
+        lanes = np.array([[p_known < cut_known, p_novel < cut_novel]])
+        columns: list[int] = top_columns(hybrid, values[None, :], lanes, explainer.candidates)[0].tolist()
+        return columns
+
     narrator = Narrator(
         labels=hybrid.labels,
         techniques=hybrid.techniques,
-        explainer=Explainer(hybrid.normal),
+        explainer=explainer,
         model=ModelIdentity(hybrid.model_id, hybrid.sha256),
         observer=observer,
+        movers=movers,
     )
     return Episodes(
         labels=hybrid.labels,

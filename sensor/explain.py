@@ -1,7 +1,7 @@
-"""Which numbers of a flow are furthest from this model's normal traffic, and how to say so.
+"""Which numbers of a flow speak for an alert, as a contrast with this model's normal traffic, and how to say so.
 
-It compares one row of columns with the quantiles that the bundle keeps of normal traffic. It does not explain a model's
-inner reasons: it names what is unusual about the flow that the model flagged.
+First come the columns that moved the score (models.attribution), then those that lie furthest from the quantiles that
+the bundle keeps of normal traffic.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.columns import COLUMNS, INDEX
+from flows.columns import COLUMNS, INDEX, usable_as_reasons
 
 # Below this span of the logarithmic scale a column is taken to be constant in normal traffic; without a floor the
 # smallest change in such a column would outweigh all the others.
@@ -68,35 +68,40 @@ class Contrast:
 
 
 class Explainer:
-    """Ranks the columns of a flow by their distance from normal."""
+    """Ranks the columns of a flow. candidates: (k,) positions of those that it may name."""
 
     def __init__(self, normal: NormalQuantiles) -> None:
         """normal: what the bundle keeps. Columns that models may not see are left out of explanations too."""
-        kept = [i for i, name in enumerate(normal.columns) if name in INDEX and _explains(name)]
+        named = frozenset(usable_as_reasons())
+        kept = [i for i, name in enumerate(normal.columns) if name in named]
         self._columns = [COLUMNS[INDEX[normal.columns[i]]] for i in kept]
         self._index = np.array([INDEX[column.name] for column in self._columns], dtype=np.int64)
+        self.candidates = self._index
         self._raw = np.stack([np.asarray(q)[kept] for q in (normal.p01, normal.median, normal.p99, normal.p999)])
         low, middle, high, _ = _signed_log(self._raw)
         self._middle = middle
         self._span_low = np.maximum(middle - low, _MINIMAL_SPAN)
         self._span_high = np.maximum(high - middle, _MINIMAL_SPAN)
 
-    def contrasts(self, values: NDArray[np.float64], top: int = 5) -> tuple[Contrast, ...]:
-        """The columns furthest from normal, furthest first; those nearer than NEAR are left out.
+    def contrasts(self, values: NDArray[np.float64], moved: Sequence[int] = (), top: int = 5) -> tuple[Contrast, ...]:
+        """The columns that moved the score, then those furthest from normal; of these none nearer than NEAR.
 
-        values: (len(COLUMNS),) one flow record. Of columns that say nearly the same only the furthest is kept.
+        values: (len(COLUMNS),) one flow record. moved: positions among candidates, strongest first. Of columns that say
+        nearly the same only the first is kept, but for those that moved the score.
         """
         raw = values[self._index]
         x = _signed_log(raw)
         distance = np.maximum((x - self._middle) / self._span_high, (self._middle - x) / self._span_low)
         chosen: list[Contrast] = []
         topics: set[frozenset[str]] = set()
-        for i in np.argsort(-distance, kind="stable").tolist():
-            if distance[i] < NEAR or len(chosen) == top:
+        first = [int(np.searchsorted(self._index, position)) for position in moved]
+        for place, i in enumerate([*first, *np.argsort(-distance, kind="stable").tolist()]):
+            named = place < len(first)
+            if len(chosen) == top or (distance[i] < NEAR and not named):
                 break
             column = self._columns[i]
             topic = frozenset(column.name.split("_")) - _SIBLING_WORDS | {column.unit}
-            if topic in topics:
+            if topic in topics and not named:
                 continue
             topics.add(topic)
             p01, median, p99, p999 = (float(q) for q in self._raw[:, i])
@@ -134,12 +139,6 @@ def _plain(value: float) -> str:
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _explains(name: str) -> bool:
-    # "site" columns tell machines apart, not behaviour: they would be no reason to an operator. And protocol numbers
-    # have no distance.
-    return COLUMNS[INDEX[name]].use == "model" and name != "protocol"
 
 
 def _signed_log(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,10 @@ It counts the lines it wrote, so that a reader of the output sees a gap if one i
 import hashlib
 import math
 from base64 import b32encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, PROTOCOL, SRC_HIGH, SRC_LOW, SRC_PORT, address
 from flows.columns import INDEX
@@ -22,6 +25,15 @@ _FULL_EVIDENCE = 10 * math.log(10)
 _WITH_PORTS = frozenset({6, 17, 132})
 
 
+# Columns of a flow, its p-values in the known and the novel lane -> positions of columns, strongest first.
+Movers = Callable[[NDArray[np.float64], float, float], Sequence[int]]
+
+
+def nothing_moved(_values: NDArray[np.float64], _p_known: float, _p_novel: float) -> Sequence[int]:
+    """Movers where no model is at hand."""
+    return ()
+
+
 class Narrator:
     """Words alerts. dropped: packets that the capture has lost so far; set by whoever knows it."""
 
@@ -33,13 +45,15 @@ class Narrator:
         explainer: Explainer,
         model: ModelIdentity,
         observer: Observer,
+        movers: Movers = nothing_moved,
     ) -> None:
-        """labels: names by label index; techniques: their ATT&CK ids."""
+        """labels: names by label index; techniques: their ATT&CK ids. movers: tells which columns moved a score."""
         self._labels = labels
         self._techniques = techniques
         self._explainer = explainer
         self._model = model
         self._observer = observer
+        self._movers = movers
         self._sequence = 0
         self.dropped = 0
 
@@ -50,13 +64,16 @@ class Narrator:
         self._sequence += 1
         flow = exemplar.flow
         shape = episode.shape()
-        contrasts = self._explainer.contrasts(exemplar.values)
+        if exemplar.moved is None:
+            exemplar.moved = self._movers(exemplar.values, flow.p_known, flow.p_novel)
+        contrasts = self._explainer.contrasts(exemplar.values, exemplar.moved)
         label = self._labels[episode.label()] if episode.label() >= 0 else None
         reason = shape_in_words(shape)
         if label is not None and self._overruled(episode):
             reason += f"; the known lane says {label}, its shape says otherwise"
-        if contrasts and contrasts[0].outside:
-            reason += "; " + sentence(contrasts[0])
+        outside = next((contrast for contrast in contrasts if contrast.outside), None)
+        if outside is not None:
+            reason += "; " + sentence(outside)
         if continues:
             reason += f"; goes on in {continues}"
         severity = severity_of(episode.technique)

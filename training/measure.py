@@ -1,4 +1,4 @@
-"""Figures of a hybrid model on a day whose attacks it has not been fitted on, at thresholds from normal traffic.
+"""Figures of a hybrid model on attack flows that it has not been fitted on, at thresholds from normal traffic.
 
 Thresholds and false-positive rate never come from the same flows: calibrations are fitted on one half of the day's
 normal traffic and the rate is counted on the other, then the other way round, and both are averaged.
@@ -11,26 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration, fit_calibration
-from models.detector import Steps
-from models.fusion import Hybrid
+from models.detector import Detector, Steps, Vector
+from models.fusion import Hybrid, fisher, voted
 from training.datasets.table import FlowTable
 from training.labels import BENIGN
 from training.sequences import Reports, rehomed, reports
 
 Mask = NDArray[np.bool_]
 HALVES_SEED = 20170706
+STOPPING_HOSTS = 24
+STOPPING_SEED = 20170707
 HYBRID = "hybrid"
+UNSEEN, LATER, FITTED = "unseen families", "later flows", "fitted attacks"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """What one detector, or the hybrid, finds at a nominal false-positive rate.
 
-    A flow counts once, found by any of its reports. hosts: how flows are spread over source hosts. false_positive_rate:
-    the actual one, on normal_flows. recall: over all attack flows, None where there are none; families: (recall, flows)
-    of each.
+    split: what was kept from the fit (UNSEEN, LATER, FITTED). A flow counts once, found by any of its reports. hosts:
+    how flows are spread over source hosts. false_positive_rate: the actual one, on normal_flows. recall: over all
+    attack flows, None where there are none; families: (recall, flows) of each.
     """
 
+    split: str
     detector: str
     rate: float
     hosts: str
@@ -59,8 +63,34 @@ def steps_of(table: FlowTable, host: NDArray[np.int64], told: Reports) -> Steps:
     return Steps(table.values[row], host[row], table.start_ns[row], told.advances)
 
 
+def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
+    """How surely a day's attacks score above its normal flows, 0.5 (by chance) to 1.
+
+    Area under the curve up to a false-positive rate of 1 %, standardised (McClish 1989), on the mean of flows as they
+    are and re-homed.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    told = reports(day.values, day.start_ns, day.end_ns)
+    attack = day.family != BENIGN
+    areas = []
+    for host in (day.host, _rehomed(day, STOPPING_HOSTS, STOPPING_SEED)):
+        detector.forget()
+        score = np.full(len(day), -np.inf)
+        np.maximum.at(score, told.row, detector.score(steps_of(day, host, told)))
+        areas.append(roc_auc_score(attack, score, max_fpr=0.01))
+        detector.forget()
+    return float(np.mean(areas))
+
+
 def measured(
-    hybrid: Hybrid, day: FlowTable, shared_hosts: int, rates: tuple[float, ...], fingerprints: bool, seed: int
+    hybrid: Hybrid,
+    day: FlowTable,
+    shared_hosts: int,
+    rates: tuple[float, ...],
+    fingerprints: bool,
+    seed: int,
+    split: str,
 ) -> list[Figure]:
     """Figures of each detector and of the hybrid: hosts as they are, re-homed onto a few, and so without attacks.
 
@@ -85,19 +115,20 @@ def measured(
     fitted = [
         {name: fit_calibration(values[part == chosen]) for name, values in scores["as is"].items()} for chosen in (1, 0)
     ]
+    votes = [_votes(hybrid, scores["as is"], own, part == chosen) for own, chosen in zip(fitted, (1, 0), strict=True)]
     figures = []
     for rate in rates:
         for hosts, (table, _) in arrangements.items():
             row = told[hosts].row
-            found = [_found(hybrid, scores[hosts], calibration, rate, row) for calibration in fitted]
+            found = [_found(hybrid, scores[hosts], *own, rate, row) for own in zip(fitted, votes, strict=True)]
             for name in found[0]:
                 alarms = (found[0][name], found[1][name])
-                figures.append(_figure(alarms, table.family, half, name, rate, hosts, fingerprints, seed))
+                figures.append(_figure(alarms, table.family, half, name, rate, hosts, fingerprints, seed, split))
     return figures
 
 
-def _rehomed(table: FlowTable, hosts: int) -> NDArray[np.int64]:
-    return rehomed(len(table), hosts, np.random.default_rng(HALVES_SEED))
+def _rehomed(table: FlowTable, hosts: int, seed: int = HALVES_SEED) -> NDArray[np.int64]:
+    return rehomed(len(table), hosts, np.random.default_rng(seed))
 
 
 def _scores(hybrid: Hybrid, steps: Steps) -> dict[str, NDArray[np.float64]]:
@@ -107,10 +138,23 @@ def _scores(hybrid: Hybrid, steps: Steps) -> dict[str, NDArray[np.float64]]:
     return scores
 
 
+def _votes(
+    hybrid: Hybrid, scores: dict[str, Vector], calibrations: dict[str, Calibration], rows: Mask
+) -> tuple[Calibration | None, Calibration | None]:
+    """What the vote of each lane means, where it has one."""
+    votes = []
+    for lane, vote in ((hybrid.known, hybrid.known_vote), (hybrid.novel, hybrid.novel_vote)):
+        names = [member.detector.name for member in lane]
+        p = [calibrations[name].p_value(scores[name][rows]) for name in names]
+        votes.append(None if vote is None else fit_calibration(fisher(lane, p)))
+    return votes[0], votes[1]
+
+
 def _found(
     hybrid: Hybrid,
     scores: dict[str, NDArray[np.float64]],
     calibrations: dict[str, Calibration],
+    votes: tuple[Calibration | None, Calibration | None],
     rate: float,
     row: NDArray[np.int64],
 ) -> dict[str, Mask]:
@@ -120,10 +164,10 @@ def _found(
     """
     p = {name: calibrations[name].p_value(values) for name, values in scores.items()}
     found = {name: values < rate for name, values in p.items()}
-    known, novel = hybrid.thresholds[rate]
-    lanes = [(hybrid.known, known), (hybrid.novel, novel)]
+    lanes = zip((hybrid.known, hybrid.novel), votes, hybrid.thresholds[rate], strict=True)
     found[HYBRID] = np.any(
-        [p[member.detector.name] * len(lane) < cut for lane, cut in lanes for member in lane], axis=0
+        [voted(lane, [p[member.detector.name] for member in lane], vote, len(row)) < cut for lane, vote, cut in lanes],
+        axis=0,
     )
     return {name: np.bincount(row, weights=over) > 0 for name, over in found.items()}
 
@@ -137,12 +181,14 @@ def _figure(
     hosts: str,
     fingerprints: bool,
     seed: int,
+    split: str,
 ) -> Figure:
     normal = family == BENIGN
     false = int(alarms[0][normal][~half].sum() + alarms[1][normal][half].sum())
     mean_alarm = (alarms[0].astype(np.float64) + alarms[1]) / 2
     attacks = {str(name): family == name for name in np.unique(family[~normal])}
     return Figure(
+        split=split,
         detector=detector,
         rate=rate,
         hosts=hosts,
@@ -177,7 +223,9 @@ def over_seeds(figures: Figures) -> list[dict[str, Any]]:
     rows = []
     for group in _by_seed(figures):
         first = group[0]
-        row: dict[str, Any] = {key: getattr(first, key) for key in ("detector", "rate", "hosts", "fingerprints")}
+        row: dict[str, Any] = {
+            key: getattr(first, key) for key in ("split", "detector", "rate", "hosts", "fingerprints")
+        }
         row["seeds"] = [figure.seed for figure in group]
         false, recall = _false_spread(group), _recall_spread(group)
         row["false_positive_rate"] = _rounded(false)
@@ -190,7 +238,8 @@ def over_seeds(figures: Figures) -> list[dict[str, Any]]:
 def table_of(figures: Figures) -> str:
     """The figures as lines of text, all seeds together."""
     lines = [
-        f"{'detector':9}{'columns':16}{'hosts':18}{'nominal':>8}{'actual FPR':>16}{'recall':>15}  by family (flows)"
+        f"{'not fitted':17}{'detector':15}{'columns':16}{'hosts':18}{'nominal':>8}{'actual FPR':>16}{'recall':>15}"
+        "  by family (flows)"
     ]
     for group in _by_seed(figures):
         first = group[0]
@@ -198,8 +247,9 @@ def table_of(figures: Figures) -> str:
         families = ", ".join(
             f"{name} {found:.3f} ({first.families[name][1]})" for name, found in _family_means(group).items()
         )
+        columns = "all" if first.fingerprints else "no fingerprints"
         lines.append(
-            f"{first.detector:9}{'all' if first.fingerprints else 'no fingerprints':16}{first.hosts:18}"
+            f"{first.split:17}{first.detector:15}{columns:16}{first.hosts:18}"
             f"{100 * first.rate:6.1f} %{_false_spread(group).text(2, 100):>14} %{recall.text(3) if recall else '-':>15}"
             f"  {families}"
         )
@@ -207,10 +257,11 @@ def table_of(figures: Figures) -> str:
 
 
 def _by_seed(figures: Figures) -> list[list[Figure]]:
-    groups: dict[tuple[float, bool, str, str], list[Figure]] = {}
+    groups: dict[tuple[float, bool, str, str, str], list[Figure]] = {}
     for figure in figures:
-        groups.setdefault((figure.rate, figure.fingerprints, figure.hosts, figure.detector), []).append(figure)
-    return [groups[key] for key in sorted(groups, key=lambda key: (key[0], not key[1]))]
+        key = (figure.rate, figure.fingerprints, figure.split, figure.hosts, figure.detector)
+        groups.setdefault(key, []).append(figure)
+    return [groups[key] for key in sorted(groups, key=lambda key: (key[0], not key[1], key[2] != UNSEEN))]
 
 
 def _false_spread(group: list[Figure]) -> Spread:

@@ -2,7 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -31,16 +31,24 @@ class Dataset(Section):
 
 
 class Days(Section):
-    """Of the flows' starts, UTC."""
+    """Of the flows' starts, UTC. fit_its_attacks: the shipped model learns the attacks of `calibrate` too."""
 
     train: tuple[date, ...] = Field(min_length=1)
     calibrate: date
+    fit_its_attacks: bool
 
     @model_validator(mode="after")
     def _apart(self) -> "Days":
         if self.calibrate in self.train:
             raise ValueError(f"calibrate: {self.calibrate} is also a day of train; thresholds need unseen traffic")
         return self
+
+
+class RandomSplit(Section):
+    """Parts drawn from all days: flows never fitted, and normal flows held back from the rest for calibration."""
+
+    test_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    held_back_share: Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Hosts(Section):
@@ -67,6 +75,7 @@ class Lstm(Section):
     chunk: Count
     lanes: Count
     epochs: Count
+    patience: Count
     learning_rate: Positive
     clip_norm: Positive
     dropout: Share
@@ -74,6 +83,13 @@ class Lstm(Section):
     balance: Annotated[float, Field(ge=0.0, le=1.0)]
     smallest_family: Count
     threads: Count
+
+
+class Vote(Section):
+    """Weights in the known lane."""
+
+    lstm: Positive
+    random_forest: Positive
 
 
 class IsolationForest(Section):
@@ -91,15 +107,24 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     dataset: Dataset
-    days: Days
+    days: Days | None = None
+    random: RandomSplit | None = None
+    fusion: Literal["lanes", "cascade"]
     fingerprints: bool
     hosts: Hosts
     gaps: Gaps
     augment: Augment
     lstm: Lstm
+    vote: Vote
     iforest: IsolationForest
     measure: Measure
     rates: tuple[Annotated[float, Field(gt=0.0, lt=0.5)], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_split(self) -> "Recipe":
+        if (self.days is None) == (self.random is None):
+            raise ValueError("expected either days or random, which say what is fitted and what is held back")
+        return self
 
 
 def read_recipe(path: Path) -> tuple[Recipe, str]:

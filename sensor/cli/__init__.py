@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from sensor.cli.check import check
+from sensor.cli.evaluate import evaluate
+from sensor.cli.explore import explore
 from sensor.cli.flows import flows
 from sensor.cli.read import read
 from sensor.cli.train import train
@@ -31,7 +33,9 @@ app.command("read")(read)
 app.command("watch")(watch)
 app.command("check")(check)
 app.command("flows")(flows)
+app.command("explore")(explore)
 app.command("train")(train)
+app.command("evaluate")(evaluate)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,13 +1,18 @@
 """Small models that several of these tests need."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from models.boosting import BoostedTrees
 from models.calibration import fit_calibration
 from models.detector import Steps
 from models.forest import Forest, IsolationForest, RandomForest
 from models.fusion import Hybrid, Member, NormalProfile
+from models.logistic import LogisticRegression
 from models.lstm import Lstm
+from models.rules import ColumnThreshold
 from models.scaling import Scaling, fit_scaling
 
 CONTRACT = "0123456789abcdef"
@@ -88,6 +93,19 @@ def make_isolation_forest() -> IsolationForest:
 
 def make_random_forest() -> RandomForest:
     return RandomForest(make_scaling(), random_trees(10, len(LABELS), 6), LABELS)
+
+
+def make_logistic() -> LogisticRegression:
+    return LogisticRegression(make_scaling(), np.random.default_rng(7).normal(0.0, 1.0, len(USED)), bias=-0.4)
+
+
+def make_boosted_trees() -> BoostedTrees:
+    forest = random_trees(10, 1, 8)
+    return BoostedTrees(make_scaling(), replace(forest, value=0.1 * (forest.value - 8.0)), baseline=-0.3)
+
+
+def make_column_threshold() -> ColumnThreshold:
+    return ColumnThreshold(make_scaling(), "column_5", rises=False, cut=0.25)
 
 
 def make_hybrid() -> Hybrid:

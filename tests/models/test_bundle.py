@@ -252,7 +252,7 @@ def _leaves(value: Any, place: tuple[Any, ...] = ()) -> list[list[Any]]:
         (lambda m: m["weights"].update(sha256="0" * 64), "has sha256"),
         (lambda m: m.update(model_id="a b"), "model_id"),
         (lambda m: m["about"].update(note="\ud800"), "surrogates not allowed"),
-        (lambda m: m.update(fusion="cascade"), "fusion is 'cascade'"),
+        (lambda m: m.update(fusion="sum"), "fusion is 'sum'"),
         (lambda m: m.update(default_rate=0.5), "default rate"),
         (lambda m: m.update(labels=[]), "labels is empty"),
         (lambda m: m["labels"].pop(), "has shape"),

@@ -10,7 +10,10 @@ from models.detector import Classifier, Detector, Steps
 from tests.models.builders import (
     LABELS,
     WIDTH,
+    make_boosted_trees,
+    make_column_threshold,
     make_isolation_forest,
+    make_logistic,
     make_lstm,
     make_random_forest,
     make_steps,
@@ -18,7 +21,14 @@ from tests.models.builders import (
 )
 
 Make = Callable[[], Detector]
-DETECTORS: tuple[Make, ...] = (make_lstm, make_isolation_forest, make_random_forest)
+DETECTORS: tuple[Make, ...] = (
+    make_lstm,
+    make_isolation_forest,
+    make_random_forest,
+    make_logistic,
+    make_boosted_trees,
+    make_column_threshold,
+)
 each_detector = pytest.mark.parametrize("make", DETECTORS)
 
 

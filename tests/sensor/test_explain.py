@@ -97,3 +97,9 @@ def test_a_contrast_names_the_quantile_that_was_passed() -> None:
     assert sentence(known) == "syn_flag_count 412 against a 99.9 % of 11"
     between = Contrast("syn_flag_count", "packets", 10, 1, 0, 9, 11, 3.0)
     assert sentence(between) == "syn_flag_count 10 against a 99 % of 9"
+
+
+def test_columns_that_moved_the_score_come_first_then_the_furthest() -> None:
+    moved = [INDEX["fwd_bytes"], INDEX["bwd_packets"]]
+    found = Explainer(normal()).contrasts(flow(syn_flag_count=5000, fwd_bytes=500, bwd_packets=1.1), moved)
+    assert [contrast.name for contrast in found] == ["fwd_bytes", "bwd_packets", "syn_flag_count"]

@@ -73,7 +73,7 @@ def fitted(seed: int, epochs: int = 30) -> tuple[LstmWeights, Scaling, list[floa
     order = np.argsort(start, kind="stable")
     told = Reports(order, start[order], np.ones(len(order), dtype=np.bool_))
     losses: list[float] = []
-    weights = fit_lstm(
+    weights, _ = fit_lstm(
         x=scaling.transform(values),
         moved=values != 0,
         target=target,
@@ -85,7 +85,7 @@ def fitted(seed: int, epochs: int = 30) -> tuple[LstmWeights, Scaling, list[floa
         settings=Settings(units=8, learning_rate=0.02, clip_norm=1.0, dropout=0.0, average=0.9, threads=2),
         epochs=epochs,
         seed=seed,
-        progress=lambda _, loss: losses.append(loss),
+        progress=lambda _epoch, loss, _found: losses.append(loss),
     )
     return weights, scaling, losses
 

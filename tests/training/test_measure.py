@@ -37,7 +37,7 @@ def day(normal: int = N, scans: int = 200, floods: int = 100) -> FlowTable:
     family = np.array(["BENIGN"] * normal + ["PortScan"] * scans + ["DoS"] * floods)
     shuffled = rng.permutation(n)
     zeros = np.zeros(n, dtype=np.int64)
-    table = FlowTable(values, np.zeros((n, 2), np.int64), zeros, zeros, family, family, family, (), {}, "")
+    table = FlowTable(values, np.zeros((n, 2), np.int64), zeros, zeros, family, family, family, (), {}, "", zeros)
     return table.take(shuffled)
 
 
@@ -62,7 +62,7 @@ def hybrid(table: FlowTable) -> Hybrid:
 
 def figures(seed: int = 1) -> dict[tuple[str, float, str], Figure]:
     table = day()
-    found = measured(hybrid(table), table, 24, (0.01, 0.05), True, seed)
+    found = measured(hybrid(table), table, 24, (0.01, 0.05), True, seed, "unseen families")
     return {(figure.detector, figure.rate, figure.hosts): figure for figure in found}
 
 

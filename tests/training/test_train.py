@@ -36,8 +36,8 @@ def test_the_same_recipe_gives_the_same_bundle(tmp_path: Path, recipe: Path, sha
     first, second = (load_bundle(tmp_path / name, feature_contract()) for name in ("first", "second"))
     assert first.sha256 == second.sha256
     assert (tmp_path / "first" / "manifest.json").read_bytes() == (tmp_path / "second" / "manifest.json").read_bytes()
-    assert first.labels == ("BENIGN", "BruteForce", "DoS")
-    assert first.techniques == (None, "T1110", "T1499")
+    assert first.labels == ("BENIGN", "BruteForce", "DoS", "PortScan", "WebAttack", "Infiltration")
+    assert first.techniques == (None, "T1110", "T1499", "T1046", "T1190", "T1203")
     assert any("epoch 1/1" in line and "s left" in line for line in lines)
     assert all(np.isfinite(figure.false_positive_rate) for figure in figures)
 

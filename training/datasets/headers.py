@@ -27,38 +27,67 @@ USE = {column.name: column.use for column in COLUMNS}
 UNNEEDED = frozenset({"flow_id", "src_port", "dst_port", "dst_address", "vlan", "end", "end_reason"})
 
 
+LABEL = "label"
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A recognised header. names: the header name of each field of the dialect that the table has."""
+    """A recognised header. names: the header name of each field of the dialect that the table has.
+
+    columns: names of all columns, set right where a published file is known to err. doubled: the header lacked a name.
+    """
 
     dialect: Dialect
     names: dict[str, str]
+    columns: tuple[str, ...]
+    doubled: bool
+
+    def over(self, table: TextTable) -> TextTable:
+        """Rows of the file under the names set right.
+
+        Raises DatasetError with the line where two columns of one name differ; the 2017 table has such a pair.
+        """
+        table = replace(table, names=self.columns)
+        for name in self.names.values():
+            places = [i for i, found in enumerate(self.columns) if found == name]
+            for other in places[1:]:
+                differ = (table.frame[str(places[0])] != table.frame[str(other)]).to_numpy()
+                if differ.any():
+                    raise table.error("two columns have this name and differ here", int(np.argmax(differ)), name)
+        if self.doubled:
+            table.repairs["rows with the doubled column, whose name the header lacks"] += len(table)
+        return table
 
 
-def recognise(table: TextTable) -> tuple[TextTable, Header]:
-    """The dialect of a table, and the table with its names set right where a published file is known to err.
+def recognise(table: TextTable) -> Header:
+    """The header of a file, told from its first rows.
 
     Raises DatasetError when no dialect fits, and for a column that is missing though a model or the order of flows
-    needs it.
+    needs it. Columns of no use here are left unread, and counted.
     """
     dialect = _nearest(table)
     known = {name.strip(): field for name, field in zip(dialect.header, dialect.fields, strict=True)}
-    table = _spelled(_with_the_doubled_name(table, dialect), known)
+    named = _with_the_doubled_name(table, dialect)
+    columns = _spelled(named, known, table)
     # The corrected fork's extra columns stand in the same tables as V4's own.
     extras = {column.v4: column.name for column in COLUMNS if column.v4} if dialect.name == "v4" else {}
     names: dict[str, str] = {}
-    for name in table.names:
-        field = known.get(name) or extras.get(name)
+    for name in columns:
+        field = known.get(name) or extras.get(name) or (LABEL if name.lower() == LABEL else None)
         if field is not None and field not in names:
             names[field] = name
     for name, field in known.items():
         if field not in names and field not in UNNEEDED and USE.get(field) != "never":
-            near = difflib.get_close_matches(name, [found for found in table.names if found not in known], n=1)
+            near = difflib.get_close_matches(name, [found for found in columns if found not in known], n=1)
             hint = f'; nearest is "{near[0]}"' if near else ""
             problem = f"the header lacks this column of the {dialect.name} dialect{hint}"
             raise DatasetError(table.path, problem, line=1, column=name)
-    _refuse_two_of_one_name(table, names)
-    return table, Header(dialect, names)
+    twice = sum(columns.count(name) - 1 for name in names.values())
+    extra = sum(name not in names.values() for name in columns)
+    for count, reason in ((twice, "doubled columns, read once"), (extra, "columns of no use here, not read")):
+        if count:
+            table.repairs[reason] += count
+    return Header(dialect, names, columns, doubled=len(columns) > len(table.names))
 
 
 def _nearest(table: TextTable) -> Dialect:
@@ -76,40 +105,24 @@ def _nearest(table: TextTable) -> Dialect:
     return dialect
 
 
-def _with_the_doubled_name(table: TextTable, dialect: Dialect) -> TextTable:
+def _with_the_doubled_name(table: TextTable, dialect: Dialect) -> tuple[str, ...]:
     """Some files have the 2017 table's doubled column, and not its name: all names after it are one place off."""
     width = table.frame.width
     if width == len(table.names):
-        return table
+        return table.names
     known = dict(zip(dialect.fields, (name.strip() for name in dialect.header), strict=True))
     first, before = known[DOUBLED], known[DOUBLED_AFTER]
     if dialect.name == "cic2017" and table.names.count(first) == 1 and before in table.names:
         at = table.names.index(before) + 1
-        names = (*table.names[:at], first, *table.names[at:])
-        named = replace(table, names=names)
-        same = (named.frame[str(names.index(first))] == named.frame[str(at)]).to_numpy()
+        same = (table.frame[str(table.names.index(first))] == table.frame[str(at)]).to_numpy()
         if same.all():
-            table.repairs["rows with the doubled column, whose name the header lacks"] = len(table)
-            return named
+            return (*table.names[:at], first, *table.names[at:])
     raise DatasetError(table.path, f"{width} fields, the header has {len(table.names)}", line=int(table.line[0]))
 
 
-def _spelled(table: TextTable, known: dict[str, str]) -> TextTable:
-    """The table with other releases' spellings of this dialect's names replaced."""
-    other = [name for name in table.names if name not in known and OTHER_SPELLINGS.get(name) in known]
-    if not other:
-        return table
-    table.repairs["columns in another release's spelling"] = len(other)
-    return replace(table, names=tuple(OTHER_SPELLINGS[name] if name in other else name for name in table.names))
-
-
-def _refuse_two_of_one_name(table: TextTable, names: dict[str, str]) -> None:
-    """Two columns of one name must agree; the 2017 table has such a pair."""
-    for name in names.values():
-        places = [i for i, found in enumerate(table.names) if found == name]
-        for other in places[1:]:
-            differ = (table.frame[str(places[0])] != table.frame[str(other)]).to_numpy()
-            if differ.any():
-                raise table.error("two columns have this name and differ here", int(np.argmax(differ)), name)
-            reason = "doubled columns, read once"
-            table.repairs[reason] = table.repairs.get(reason, 0) + 1
+def _spelled(columns: tuple[str, ...], known: dict[str, str], table: TextTable) -> tuple[str, ...]:
+    """The names with other releases' spellings of this dialect's replaced."""
+    other = [name for name in columns if name not in known and OTHER_SPELLINGS.get(name) in known]
+    if other:
+        table.repairs["columns in another release's spelling"] += len(other)
+    return tuple(OTHER_SPELLINGS[name] if name in other else name for name in columns)

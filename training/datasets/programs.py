@@ -4,7 +4,7 @@ Each rule is an error that every row of that program's output shows (first packe
 of payload; sub-flows counted as gaps), checked on the programs' own output.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,53 +65,107 @@ PYTHON = Program(
 # Of the mean of n values against n + 1 of them; text of 16 digits is a millionth of that.
 CLOSE = 1e-9
 SUBFLOW_GAP_US = 1e6
+US_IN_A_SECOND = 1e6
 SMALLEST_FRAME = 42  # bytes: Ethernet, IPv4 and UDP headers
 
 
-def measured_by(dialect: str, values: Values, present: frozenset[str]) -> Program:
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """In how many rows of a table each program's errors show; the evidence of two parts of a table adds up.
+
+    sized: rows that can tell how often the first packet was counted; twice: those that say twice.
+    flagged: rows with any flag; unpermuted: rows that the tables of 2017, whose flag columns stand in the order of a
+    Java hash map, do not have (each count is that of the first packet alone, SYN repeats forward PSH and CWR forward
+    URG). short: rows with a packet too
+    short for a frame. without_gap: flows without gaps; subflows_counted: those of them that are one sub-flow. timed:
+    rows whose rates tell the unit of times; in_us, in_s: those that say which.
+    """
+
+    sized: int = 0
+    twice: int = 0
+    flagged: int = 0
+    unpermuted: int = 0
+    short: int = 0
+    without_gap: int = 0
+    subflows_counted: int = 0
+    timed: int = 0
+    in_us: int = 0
+    in_s: int = 0
+
+    def __add__(self, other: "Evidence") -> "Evidence":
+        return Evidence(*(ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def tells(self) -> bool:
+        """Whether the rows have what all of the rules look at."""
+        return self.sized > 0 and self.without_gap > 0
+
+
+def evidence(values: Values) -> Evidence:
+    """What some rows, as they were written, say about their program. values may be infinite in the rates alone."""
+    column = {name: values[:, i] for name, i in INDEX.items()}
+    n = column["fwd_packets"] + column["bwd_packets"]
+    sized, twice = _counted_twice(column["packet_length_mean"], column["average_packet_size"], n)
+    flags = values[:, [INDEX[name] for name in sorted(FLAGS)]]
+    permuted = (
+        (flags <= 1).all(axis=1)
+        & (column["syn_flag_count"] == column["fwd_psh_flags"])
+        & (column["cwr_flag_count"] == column["fwd_urg_flags"])
+    )
+    no_gap = column["flow_iat_max"] <= SUBFLOW_GAP_US
+    counted = (column["subflow_fwd_packets"] == column["fwd_packets"]) & (
+        column["subflow_bwd_packets"] == column["bwd_packets"]
+    )
+    timed, in_us, in_s = _units(column["flow_duration"], column["flow_packets_per_s"], n)
+    return Evidence(
+        sized=int(sized.sum()),
+        twice=int(twice.sum()),
+        flagged=int(flags.any(axis=1).sum()),
+        unpermuted=int((~permuted).sum()),
+        short=int((column["packet_length_min"] < SMALLEST_FRAME).sum()),
+        without_gap=int(no_gap.sum()),
+        subflows_counted=int((no_gap & counted).sum()),
+        timed=int(timed.sum()),
+        in_us=int(in_us.sum()),
+        in_s=int(in_s.sum()),
+    )
+
+
+def measured_by(dialect: str, found: Evidence, present: frozenset[str]) -> Program:
     """The program behind a table of a dialect. present: columns that the table has; values of the others are 0."""
     if dialect == "native":
         return CORRECTED
     if dialect == "python":
-        return PYTHON if _frames_measured(values) else CORRECTED
-    if counts_first_packet_twice(values) or (dialect == "cic2017" and permuted_flags(values)):
+        # Frames are no shorter than their headers, payload is.
+        return CORRECTED if found.short else PYTHON
+    permuted = found.flagged > 0 and not found.unpermuted
+    if found.twice * 2 > found.sized or (dialect == "cic2017" and permuted):
         return V4 if dialect == "v4" else BEFORE_V4
-    return CORRECTED if _counts_subflows(values, present) else CORRECTED_FORK
+    one_subflow = present >= SUBFLOWS and 0 < found.without_gap == found.subflows_counted
+    return CORRECTED if one_subflow else CORRECTED_FORK
 
 
-def counts_first_packet_twice(values: Values) -> bool:
-    """Whether the mean length was taken over n + 1 packets, as average size · n = mean · (n + 1) gives away."""
-    size, mean = values[:, INDEX["average_packet_size"]], values[:, INDEX["packet_length_mean"]]
-    n = values[:, INDEX["fwd_packets"]] + values[:, INDEX["bwd_packets"]]
-    telling = (mean > 0) & (n > 0)
-    twice = np.abs(size * n - mean * (n + 1)) <= CLOSE * mean * (n + 1)
-    return bool((telling & twice).sum() * 2 > telling.sum())
+def times_in_seconds(found: Evidence) -> bool:
+    """Whether a table of Python's cicflowmeter has its times in seconds, as from 0.4 on, and not in µs.
 
-
-def permuted_flags(values: Values) -> bool:
-    """Whether the flag columns stand in the order of a Java hash map, as in all tables of 2017.
-
-    There each count is that of the first packet alone, and SYN repeats forward PSH, CWR forward URG, in every row.
+    Its versions cannot be told by their header. The rates tell: they are per second, packets = rate · seconds. Raises
+    ValueError when rows contradict each other or themselves.
     """
-    flags = values[:, [INDEX[name] for name in sorted(FLAGS)]]
-    syn, psh = values[:, INDEX["syn_flag_count"]], values[:, INDEX["fwd_psh_flags"]]
-    cwr, urg = values[:, INDEX["cwr_flag_count"]], values[:, INDEX["fwd_urg_flags"]]
-    return bool((flags <= 1).all() and (syn == psh).all() and (cwr == urg).all() and flags.any())
-
-
-def _frames_measured(values: Values) -> bool:
-    """Whether lengths are those of frames, which none can be shorter than its headers, and not of payload."""
-    return bool((values[:, INDEX["packet_length_min"]] >= SMALLEST_FRAME).all())
-
-
-def _counts_subflows(values: Values, present: frozenset[str]) -> bool:
-    """Whether a flow without gaps is one sub-flow, and not none."""
-    if not present >= SUBFLOWS:
+    if found.timed in (0, found.in_us):
         return False
-    no_gap = values[:, INDEX["flow_iat_max"]] <= SUBFLOW_GAP_US
-    if not no_gap.any():
-        return False
-    return all(
-        bool((values[no_gap, INDEX[f"subflow_{way}_packets"]] == values[no_gap, INDEX[f"{way}_packets"]]).all())
-        for way in ("fwd", "bwd")
-    )
+    if found.timed == found.in_s:
+        return True
+    raise ValueError("times are neither µs nor seconds throughout")
+
+
+def _counted_twice(mean: Values, size: Values, n: Values) -> tuple[Mask, Mask]:
+    """Rows with lengths, and those whose mean was taken over n + 1 packets: average size · n = mean · (n + 1)."""
+    sized = (mean > 0) & (n > 0)
+    return sized, sized & (np.abs(size * n - mean * (n + 1)) <= CLOSE * mean * (n + 1))
+
+
+def _units(duration: Values, rate: Values, n: Values) -> tuple[Mask, Mask, Mask]:
+    timed = (duration > 0) & (rate > 0) & (n > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit = duration * rate / n
+    return timed, timed & np.isclose(unit, US_IN_A_SECOND, rtol=1e-3), timed & np.isclose(unit, 1.0, rtol=1e-3)

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, INDEX
+from training.datasets.programs import US_IN_A_SECOND
+from training.datasets.text import Repairs
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Repairs = dict[str, int]
 
 TCP, UDP = 6.0, 17.0
 UDP_HEADER = 8
@@ -22,8 +23,6 @@ TIMES = tuple(column.name for column in COLUMNS if column.unit == "µs")
 PRINTED_FLAGS: dict[str, str] = {
     "fin": "rst", "syn": "psh", "rst": "ece", "psh": "syn", "ack": "ack", "urg": "fin", "cwr": "urg", "ece": "cwr",
 }  # fmt: skip
-# cicflowmeter 0.2 writes µs and 0.4 seconds below the same names; the rates are per second in both.
-US_IN_A_SECOND = 1e6
 
 
 def repair(values: Values, repairs: Repairs) -> None:
@@ -80,7 +79,7 @@ def repair_flag_order(values: Values, repairs: Repairs) -> None:
     for name, flag in PRINTED_FLAGS.items():
         changed |= before[name] != before[flag]
         values[:, INDEX[f"{flag}_flag_count"]] = before[name]
-    repairs["rows whose flag counts stood under other flags' names"] = int(changed.sum())
+    repairs["rows whose flag counts stood under other flags' names"] += int(changed.sum())
 
 
 def repair_first_packet(values: Values, repairs: Repairs) -> None:
@@ -123,23 +122,11 @@ def repair_negatives(values: Values, repairs: Repairs) -> None:
         _fill(column[name], column[name] < 0, 0.0, f"{name} negative -> 0", repairs)
 
 
-def times_in_us(values: Values, repairs: Repairs) -> bool:
-    """Bring a table of Python's cicflowmeter to µs; False when its rows contradict each other or themselves.
-
-    Its versions cannot be told by their header. The rates tell: they are per second, packets = rate · seconds.
-    """
-    column = _columns(values)
-    packets = column["fwd_packets"] + column["bwd_packets"]
-    telling = (column["flow_duration"] > 0) & (column["flow_packets_per_s"] > 0) & (packets > 0)
-    unit = column["flow_duration"][telling] * column["flow_packets_per_s"][telling] / packets[telling]
-    if not telling.any() or np.allclose(unit, US_IN_A_SECOND, rtol=1e-3):
-        return True
-    if not np.allclose(unit, 1.0, rtol=1e-3):
-        return False
+def repair_seconds(values: Values, repairs: Repairs) -> None:
+    """Bring times in seconds, of Python's cicflowmeter from 0.4 on, to µs."""
     for name in TIMES:
-        column[name] *= US_IN_A_SECOND
-    repairs["rows with times in seconds -> µs"] = len(values)
-    return True
+        values[:, INDEX[name]] *= US_IN_A_SECOND
+    repairs["rows with times in seconds -> µs"] += len(values)
 
 
 def _columns(values: Values) -> dict[str, Values]:
@@ -148,7 +135,7 @@ def _columns(values: Values) -> dict[str, Values]:
 
 def _fill(column: Values, where: Mask, value: float | Values, reason: str, repairs: Repairs) -> None:
     new = np.where(where, value, column)
-    repairs[reason] = int((~np.equal(new, column)).sum())
+    repairs[reason] += int((~np.equal(new, column)).sum())
     column[:] = new
 
 

@@ -1,23 +1,32 @@
-"""FlowTable: labelled flows as a dataset reader gives them to the fit, whatever file they came from."""
+"""FlowTable: labelled flows as a dataset reader gives them to the fit, whatever files they came from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.datasets.rows import taken
+from training.errors import DatasetError
+from training.labels import BENIGN
+
 Int64s = NDArray[np.int64]
 Strings = NDArray[np.str_]
+
+UNLABELLED = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FlowTable:
-    """Labelled flow records, in the order of the file.
+    """Labelled flow records, in the order that the reader states.
 
-    values: (n, c) float64, finite, in the order of flows.columns.COLUMNS. host: (n, 2) int64, source address as two
-    words (flows.batch). start_ns, end_ns: (n,) int64, first and last packet, nanoseconds since 1970 UTC. label: (n,)
-    the dataset's own label; family: (n,) its family (training.labels), "" unlabelled; day: (n,) ISO date of the start,
-    UTC. missing: columns unfit for any model: the file does not have them (0), or its program measured something else.
-    repairs: how many values were changed or rows left out, by reason. sha256: of the file as it lies on disk.
+    The arrays of a large table lie in temporary files that go with it. values: (n, c) float64, finite, in the order of
+    flows.columns.COLUMNS. host: (n, 2) int64, source address as two words (flows.batch). start_ns, end_ns: (n,) int64,
+    first and last packet, nanoseconds since 1970 UTC. label: (n,) the dataset's own label; family: (n,) its family
+    (training.labels), "" unlabelled; day: (n,) ISO date of the start, UTC. missing: columns unfit for any model: the
+    file does not have them (0), or its program measured something else. repairs: how many values were changed or rows
+    left out, by reason. sha256: of the file as it lies on disk; of a directory, the digest of its files' digests.
+    dst_port: (n,) int64, for comparison only, no model sees it; -1 where the header has none. path: file or directory.
     """
 
     values: NDArray[np.float64]
@@ -30,21 +39,64 @@ class FlowTable:
     missing: tuple[str, ...]
     repairs: dict[str, int]
     sha256: str
+    dst_port: Int64s
+    path: Path = Path()
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "FlowTable":
         """The chosen rows, in the order given."""
+        chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)
         return FlowTable(
-            self.values[rows],
-            self.host[rows],
-            self.start_ns[rows],
-            self.end_ns[rows],
-            self.label[rows],
-            self.family[rows],
-            self.day[rows],
+            taken(self.values, chosen),
+            taken(self.host, chosen),
+            taken(self.start_ns, chosen),
+            taken(self.end_ns, chosen),
+            taken(self.label, chosen),
+            taken(self.family, chosen),
+            taken(self.day, chosen),
             self.missing,
             self.repairs,
             self.sha256,
+            taken(self.dst_port, chosen),
+            self.path,
         )
+
+    def joined(self, other: "FlowTable") -> "FlowTable":
+        """These rows and then those of another part of the same table."""
+        return FlowTable(
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.host, other.host]),
+            np.concatenate([self.start_ns, other.start_ns]),
+            np.concatenate([self.end_ns, other.end_ns]),
+            np.concatenate([self.label, other.label]),
+            np.concatenate([self.family, other.family]),
+            np.concatenate([self.day, other.day]),
+            self.missing,
+            self.repairs,
+            self.sha256,
+            np.concatenate([self.dst_port, other.dst_port]),
+            self.path,
+        )
+
+
+def require_labels(table: FlowTable) -> None:
+    """Raise DatasetError for flows that nobody has labelled."""
+    unlabelled = int((table.family == UNLABELLED).sum())
+    if unlabelled:
+        raise DatasetError(table.path, f"{unlabelled:,} flows have no label; expected one for each", column="Label")
+
+
+def require_normal_and_attacks(table: FlowTable) -> None:
+    """Raise DatasetError for a table that lacks labels, or normal traffic, or attacks: nothing can be told apart."""
+    require_labels(table)
+    found = np.unique(table.family).tolist()
+    if not found:
+        raise DatasetError(table.path, "has no flows; expected normal traffic and attacks", column="Label")
+    if BENIGN not in found:
+        problem = f"has no normal traffic, only {', '.join(found)}; expected flows labelled {BENIGN} as well"
+        raise DatasetError(table.path, problem, column="Label")
+    if len(found) == 1:
+        problem = f"has a single class, {BENIGN}; expected flows of at least one attack as well"
+        raise DatasetError(table.path, problem, column="Label")

@@ -1,46 +1,49 @@
-"""Delimited text as published flow tables have it: one row a line, commas, nothing quoted that needs quotes.
+"""Flow tables as text, some rows at a time: CSV as published (nothing quoted that needs quotes) and Parquet.
 
-Cells stay text here, so that a bad one can be named with its line and column. Empty rows and header rows inside the
+Cells are text here, so that a bad one can be named with its line and column. Empty rows and header rows inside the
 table, both known from published files, are left out and counted.
 """
 
-import gzip
-import hashlib
-import zlib
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.datasets.packed import first_bytes, line_blocks, unreadable
 from training.errors import DatasetError
 
 if TYPE_CHECKING:
     import polars as pl
 
-Values = NDArray[np.float64]  # (n,)
+Values = NDArray[np.float64]
+Repairs = Counter[str]
 
-GZIP_MAGIC = b"\x1f\x8b"
+PARQUET_MAGIC = b"PAR1"
+PARQUET_ROWS = 16_384  # what our own files have in a row group
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Two published files write the dash of "Web Attack – XSS" as Windows does, the rest is ASCII.
 WINDOWS_DASH, DASH = b"\x96", "–".encode()
+SHOWN = 60  # characters of a cell in a message
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Rows of a file as text.
+    """Some consecutive rows of a file as text.
 
     names: of the columns, without blanks around them; a name may come twice. frame: (n, len(names)) text, columns "0",
-    "1", ... line: (n,) int64, line of each row in the (unpacked) file, counted from 1. repairs: rows left out and other
-    changes, by reason. sha256: of the file as it lies on disk.
+    "1", ... line: (n,) int64, line of each row in the (unpacked) file, counted from 1; in Parquet its row. repairs: of
+    the whole file so far, by reason; each table of the file counts on in it.
     """
 
     path: Path
     names: tuple[str, ...]
     frame: "pl.DataFrame"
     line: NDArray[np.int64]
-    repairs: dict[str, int]
-    sha256: str
+    repairs: Repairs
 
     def __len__(self) -> int:
         return len(self.line)
@@ -49,74 +52,100 @@ class TextTable:
         """Cells of a column, without blanks around them. Raises ValueError for a name that the header does not have."""
         return self.frame[str(self.names.index(name))].str.strip_chars()
 
-    def numbers(self, name: str, *, infinite: bool = False) -> Values:
-        """A column as float64; infinite allows NaN and Infinity. Raises DatasetError with the line of another cell."""
+    def numbers(self, names: Sequence[str], infinite: frozenset[str] = frozenset()) -> Values:
+        """Columns as float64, (n, len(names)); those in infinite may hold NaN and Infinity.
+
+        Raises DatasetError with line and column of the first other cell, column by column.
+        """
         import polars as pl
 
-        text = self.text(name)
-        numbers = text.cast(pl.Float64, strict=False)
-        bad = numbers.is_null() | (False if infinite else ~numbers.is_finite().fill_null(False))
-        if bad.any():
-            row = int(bad.arg_max() or 0)
-            raise self.error(f"{text[row]!r} is not a finite number", row, name)
-        return numbers.to_numpy().astype(np.float64)
+        places = [str(self.names.index(name)) for name in names]
+        numbers = self.frame.select(pl.col(places).cast(pl.Float64, strict=False))
+        if any(numbers.null_count().row(0)):
+            numbers = self.frame.select(pl.col(places).str.strip_chars().cast(pl.Float64, strict=False))
+        values = np.empty((len(self), len(names)))
+        for i, name in enumerate(names):
+            column = numbers[places[i]]
+            bad = column.is_null() | (False if name in infinite else ~column.is_finite().fill_null(False))
+            if bad.any():
+                row = int(bad.arg_max() or 0)
+                raise self.error(f"{shown(self.text(name)[row])} is not a finite number", row, name)
+            values[:, i] = column.to_numpy()
+        return values
 
     def error(self, problem: str, row: int, name: str) -> DatasetError:
         """What is wrong with one cell, with its place."""
         return DatasetError(self.path, problem, line=int(self.line[row]), column=name)
 
 
-def read_text_table(path: Path) -> TextTable:
-    """A CSV or CSV.gz as text. Raises DatasetError for what is no such table."""
+def shown(cell: str) -> str:
+    """A cell quoted for a message, cut where it is long."""
+    return repr(cell if len(cell) <= SHOWN else cell[:SHOWN] + "…")
+
+
+def text_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
+    """A CSV (plain, gzip or Zstandard) or Parquet file as tables of at most some ten thousand rows, in its order.
+
+    Raises DatasetError for what is no such table or has no rows.
+    """
+    is_parquet = first_bytes(path, 4) == PARQUET_MAGIC
+    tables = _parquet_tables(path, repairs) if is_parquet else _csv_tables(path, repairs)
+    some = False
+    for table in tables:
+        kept = _without_stray_rows(table)
+        some = some or len(kept) > 0
+        if len(kept):
+            yield kept
+    if not some:
+        raise DatasetError(path, "has a header and no rows", line=1)
+
+
+def _csv_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
+    blocks = line_blocks(path)
+    head, _, body = _plain(path, next(blocks, b"").removeprefix(BYTE_ORDER_MARK), 1, repairs).partition(b"\n")
+    while not body.strip() and (more := next(blocks, b"")):
+        body += _plain(path, more, 2 + body.count(b"\n"), repairs)
+    if not head.strip() and not body.strip():
+        raise DatasetError(path, "is empty; expected a header and flows")
+    names = tuple(name.strip() for name in head.decode().split(","))
+    width = body.lstrip().partition(b"\n")[0].count(b",") + 1
+    if body.strip() and width not in (len(names), len(names) + 1):
+        line = 2 + body[: len(body) - len(body.lstrip())].count(b"\n")
+        raise DatasetError(path, f"{width} fields, the header has {len(names)}", line=line)
+    line = 2
+    while body:
+        frame = _frame(path, body, width, line)
+        yield TextTable(path, names, frame, np.arange(line, line + len(frame)), repairs)
+        line += len(frame)
+        body = _plain(path, next(blocks, b""), line, repairs)
+
+
+def _frame(path: Path, body: bytes, width: int, line: int) -> "pl.DataFrame":
+    """Rows of text; line: of the first one. A short row is filled up with empty cells."""
     import polars as pl
     from polars.exceptions import PolarsError
 
-    stored = _bytes_of(path)
-    repairs: dict[str, int] = {}
-    content = _utf8(path, _unpacked(path, stored), repairs)
-    head, _, body = content.partition(b"\n")
-    names = tuple(name.strip() for name in head.decode().split(","))
-    first_row = body.partition(b"\n")[0]
-    if not first_row.strip():
-        raise DatasetError(path, "has a header and no rows after it", line=1)
-    width = first_row.count(b",") + 1
-    if width not in (len(names), len(names) + 1):
-        raise DatasetError(path, f"{width} fields, the header has {len(names)}", line=2)
     schema = {str(i): pl.String for i in range(width)}
+    # Below a header of its own, a block may begin with an empty or a short row.
+    table = ",".join(schema).encode() + b"\n" + body
     try:
-        frame = pl.read_csv(body, has_header=False, schema=schema, infer_schema=False, quote_char=None).fill_null("")
+        return pl.read_csv(table, schema=schema, infer_schema=False, quote_char=None).fill_null("")
     except PolarsError as error:
-        _refuse_long_line(path, body, width)
-        raise DatasetError(path, f"is not a CSV table ({str(error).splitlines()[0]})") from error
-    line = np.arange(2, len(frame) + 2)
-    return _without_stray_rows(TextTable(path, names, frame, line, repairs, hashlib.sha256(stored).hexdigest()))
+        for at, row in enumerate(body.split(b"\n"), start=line):
+            if row.count(b",") >= width:
+                raise DatasetError(path, f"{row.count(b',') + 1} fields, expected {width}", line=at) from error
+        raise DatasetError(path, f"is not a CSV table ({str(error).splitlines()[0]})", line=line) from error
 
 
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DatasetError(path, f"cannot be read ({error.strerror}); expected a CSV or CSV.gz of flows") from error
+def _plain(path: Path, content: bytes, line: int, repairs: Repairs) -> bytes:
+    """UTF-8 with bare line ends and without quotes, which guard nothing here: an open one would swallow lines.
 
-
-def _unpacked(path: Path, stored: bytes) -> bytes:
-    if not stored.startswith(GZIP_MAGIC):
-        return stored
-    try:
-        return gzip.decompress(stored)
-    except (EOFError, zlib.error, OSError) as error:
-        lines = zlib.decompressobj(wbits=31)
-        try:
-            good = lines.decompress(stored)
-        except zlib.error:
-            good = b""
-        line = good.count(b"\n")
-        raise DatasetError(path, f"compressed data ends or breaks after this line ({error})", line=line) from error
-
-
-def _utf8(path: Path, content: bytes, repairs: dict[str, int]) -> bytes:
-    """The text with bare line ends and no mark or quotes; quotes guard nothing here, and an open one swallows lines."""
-    content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b'"', b"")
+    line: of the first one.
+    """
+    content = content.replace(b"\r\n", b"\n").replace(b'"', b"")
+    nul = content.find(b"\0")
+    if nul >= 0:
+        raise DatasetError(path, "a NUL byte in this line; expected text", line=line + content.count(b"\n", 0, nul))
     try:
         content.decode()
     except UnicodeDecodeError:
@@ -124,18 +153,45 @@ def _utf8(path: Path, content: bytes, repairs: dict[str, int]) -> bytes:
         try:
             repaired.decode()
         except UnicodeDecodeError as error:
-            line = repaired.count(b"\n", 0, error.start) + 1
-            problem = f"not UTF-8 in this line (byte {repaired[error.start]:#04x})"
-            raise DatasetError(path, problem, line=line) from error
-        repairs["dashes of Windows-1252 -> UTF-8"] = content.count(WINDOWS_DASH)
+            at = line + repaired.count(b"\n", 0, error.start)
+            raise DatasetError(path, f"not UTF-8 in this line (byte {repaired[error.start]:#04x})", line=at) from error
+        repairs["dashes of Windows-1252 -> UTF-8"] += content.count(WINDOWS_DASH)
         return repaired
     return content
 
 
-def _refuse_long_line(path: Path, body: bytes, width: int) -> None:
-    for line, row in enumerate(body.split(b"\n"), start=2):
-        if row.count(b",") >= width:
-            raise DatasetError(path, f"{row.count(b',') + 1} fields, the header has {width}", line=line)
+def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
+    import polars as pl
+    import pyarrow as pa
+    from polars.exceptions import PolarsError
+    from pyarrow import parquet
+
+    row = 1
+    try:
+        with parquet.ParquetFile(path) as file:
+            stored = file.schema_arrow.names
+            # A name that comes twice is numbered the second time.
+            names = tuple(name[:-2] if name.endswith(".1") and name[:-2] in stored else name.strip() for name in stored)
+            for batch in file.iter_batches(PARQUET_ROWS):
+                typed = pl.DataFrame([pl.Series(str(i), column) for i, column in enumerate(batch.columns)])
+                frame = typed.select(_as_text(name, kind) for name, kind in typed.schema.items()).fill_null("")
+                yield TextTable(path, names, frame, np.arange(row, row + len(frame)), repairs)
+                row += len(frame)
+    except (pa.ArrowException, PolarsError) as error:
+        problem = f"is a broken Parquet file, or none of flows ({str(error).splitlines()[0]})"
+        raise DatasetError(path, problem, line=row) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _as_text(name: str, kind: "pl.DataType") -> "pl.Expr":
+    import polars as pl
+
+    column = pl.col(name)
+    if isinstance(kind, pl.Datetime):
+        instant = column.dt.convert_time_zone("UTC") if kind.time_zone else column
+        return instant.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    return column.cast(pl.String)
 
 
 def _without_stray_rows(table: TextTable) -> TextTable:
@@ -148,11 +204,8 @@ def _without_stray_rows(table: TextTable) -> TextTable:
         doubled[row] = tuple(cell.strip() for cell in table.frame.row(int(row)))[: len(table.names)] == table.names
     for rows, reason in ((empty, "empty rows, left out"), (doubled, "header rows inside the table, left out")):
         if rows.any():
-            table.repairs[reason] = int(rows.sum())
+            table.repairs[reason] += int(rows.sum())
     kept = ~(empty | doubled)
-    if not kept.any():
-        raise DatasetError(table.path, "has a header and no rows", line=1)
     if kept.all():
         return table
-    frame = table.frame.filter(pl.Series(kept))
-    return TextTable(table.path, table.names, frame, table.line[kept], table.repairs, table.sha256)
+    return replace(table, frame=table.frame.filter(pl.Series(kept)), line=table.line[kept])

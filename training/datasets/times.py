@@ -6,7 +6,7 @@ The programs write the local time of the machine they ran on and do not say whic
 import numpy as np
 
 from training.datasets.table import Int64s
-from training.datasets.text import TextTable
+from training.datasets.text import Repairs, TextTable, shown
 
 ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")
 WITH_HALVES = ("%d/%m/%Y %I:%M:%S %p",)
@@ -26,34 +26,56 @@ EXAMPLES: dict[str, str] = {
     "v4": "2017-07-03 11:57:41.826651 or 03/07/2017 11:57:41 AM (UTC)",
     "python": "2017-07-03 11:57:41",
 }
+LATEST_US = (2**63 - 1) // 1000  # what 64 bits of ns hold
 HOUR_NS = 3_600_000_000_000
 # The traffic was recorded in working hours, 8 to 18: hours 8 to 12 are what they say, 1 to 5 are past noon.
 AFTERNOON = (1, 2, 3, 4, 5)
 UNDECIDED = (6, 7)
 
 
-def start_times(table: TextTable, name: str, dialect: str) -> Int64s:
-    """Start of each flow, (n,) ns since 1970. All times of a table have one form.
+class StartTimes:
+    """Reads the start times of one file, table by table. All times of a file have one form, which the first rows tell.
 
-    Times of twelve hours that do not say which twelve are put into working hours; how many were moved, and how many
-    could be either and were left in the morning, goes into the table's repairs. Raises DatasetError with the line of
-    what is no time.
+    The forms exclude each other: no text is a time in two of them.
     """
-    import polars as pl
 
-    text = table.text(name)
-    tried = []
-    for form in FORMS[dialect]:
-        times = text.str.to_datetime(form, time_unit="ns", strict=False)
-        if not times.null_count():
-            start: Int64s = times.cast(pl.Int64).to_numpy().astype(np.int64)
-            return _in_working_hours(start, table.repairs) if form in WITHOUT_HALVES else start
-        tried.append(times.is_null())
-    row = int(min(tried, key=lambda bad: bad.sum()).arg_max() or 0)  # where the form fails that fits best
-    raise table.error(f"{text[row]!r} is not a time like {EXAMPLES[dialect]}", row, name)
+    def __init__(self, dialect: str) -> None:
+        self._forms = FORMS[dialect]
+        self._example = EXAMPLES[dialect]
+
+    def read(self, table: TextTable, name: str) -> Int64s:
+        """Start of each flow, (n,) ns since 1970, as written. Raises DatasetError with the line of what is no time."""
+        import polars as pl
+
+        text = table.text(name)
+        tried = []
+        for form in self._forms:
+            times = text.str.to_datetime(form, time_unit="us", strict=False)
+            if not times.null_count():
+                self._forms = (form,)
+                return _in_ns(times.cast(pl.Int64).to_numpy(), table, name)
+            tried.append(times.is_null())
+        row = int(min(tried, key=lambda bad: bad.sum()).arg_max() or 0)  # where the form fails that fits best
+        raise table.error(f"{shown(text[row])} is not a time like {self._example}", row, name)
+
+    def settled(self, start_ns: Int64s, repairs: Repairs) -> Int64s:
+        """All times of the file, once they are read.
+
+        Times of twelve hours that do not say which twelve are put into working hours; how many were moved, and how many
+        could be either and were left in the morning, goes into repairs.
+        """
+        return _in_working_hours(start_ns, repairs) if self._forms[0] in WITHOUT_HALVES else start_ns
 
 
-def _in_working_hours(start_ns: Int64s, repairs: dict[str, int]) -> Int64s:
+def _in_ns(start_us: Int64s, table: TextTable, name: str) -> Int64s:
+    outside = (start_us < 0) | (start_us > LATEST_US)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise table.error(f"{shown(table.text(name)[row])} is not between 1970 and 2262", row, name)
+    return start_us.astype(np.int64) * 1000
+
+
+def _in_working_hours(start_ns: Int64s, repairs: Repairs) -> Int64s:
     hour = start_ns // HOUR_NS % 24
     if ((hour == 0) | (hour > 12)).any():  # of 24 hours after all
         return start_ns
@@ -63,5 +85,5 @@ def _in_working_hours(start_ns: Int64s, repairs: dict[str, int]) -> Int64s:
         (undecided, "times of 12 hours without AM or PM, 6 or 7, left in the morning"),
     ):
         if rows.any():
-            repairs[reason] = int(rows.sum())
+            repairs[reason] += int(rows.sum())
     return np.where(moved, start_ns + 12 * HOUR_NS, start_ns)

@@ -89,7 +89,32 @@ class Settings:
     threads: int
 
 
-Progress = Callable[[int, float], None]  # epoch from 1, mean loss
+Progress = Callable[[int, float, float | None], None]  # epoch from 1, mean loss, what Stopping found
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """When to stop: after `patience` epochs in which `found`, the larger the better, has not grown."""
+
+    found: Callable[[LstmWeights], float]
+    patience: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """How a fit went: mean loss of each epoch, what Stopping found after it, and the epoch whose weights were taken."""
+
+    loss: tuple[float, ...]
+    found: tuple[float, ...]
+    epoch: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; `found` is empty where nothing was held back to stop by."""
+        return {
+            "loss": [round(value, 6) for value in self.loss],
+            "validation": [round(value, 6) for value in self.found],
+            "epoch": self.epoch,
+        }
 
 
 @cache  # threads are settled before the first operation
@@ -118,8 +143,9 @@ def fit_lstm(
     epochs: int,
     seed: int,
     progress: Progress,
-) -> LstmWeights:
-    """Averaged weights after so many epochs.
+    stopping: Stopping | None = None,
+) -> tuple[LstmWeights, Curve]:
+    """Averaged weights after so many epochs, or of the epoch that stopping found best.
 
     x: (n, d) scaled columns; moved: (n, d) where the raw value is not 0. target: (n,) class, 0 is normal. weight: (n,)
     of each row in the loss, 0 leaves it out of the loss but in its host's sequence.
@@ -128,16 +154,31 @@ def fit_lstm(
     tf.random.set_seed(seed)
     rng = np.random.default_rng(seed)
     network = _Network(tf, x.shape[1] + 1, int(target.max()) + 1, lanes, settings, rng)
+    losses: list[float] = []
+    found: list[float] = []
+    best = network.averaged()
     for epoch in range(1, epochs + 1):
-        losses = []
         network.forget()
+        told = []
         for chunk in lanes.chunks(source, rng):
             inputs = np.empty((*chunk.row.shape, x.shape[1] + 1), dtype=np.float32)
             inputs[..., :-1] = disturbance.applied(x[chunk.row], moved[chunk.row], rng)
             inputs[..., -1] = gap.scaled(chunk.gap_s)
-            losses.append(network.learn(inputs, chunk, target[chunk.row], weight[chunk.row] * chunk.weight, rng))
-        progress(epoch, float(np.mean(losses)))
-    return network.averaged()
+            told.append(network.learn(inputs, chunk, target[chunk.row], weight[chunk.row] * chunk.weight, rng))
+        losses.append(float(np.mean(told)))
+        if stopping is None:
+            progress(epoch, losses[-1], None)
+            continue
+        weights = network.averaged()
+        found.append(stopping.found(weights))
+        progress(epoch, losses[-1], found[-1])
+        if found[-1] == max(found) and found.count(found[-1]) == 1:
+            best = weights
+        if epoch - 1 - found.index(max(found)) >= stopping.patience:
+            break
+    if stopping is None:
+        return network.averaged(), Curve(tuple(losses), (), len(losses))
+    return best, Curve(tuple(losses), tuple(found), found.index(max(found)) + 1)
 
 
 class _Network:

@@ -1,0 +1,79 @@
+"""Logistic regression: the weighted sum of a row's scaled columns as a probability.
+
+It does not know how the weights were found. Equal to scikit-learn 1.x within 1e-9.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.detector import Matrix, Steps, Vector
+from models.jit import kernel
+from models.scaling import Scaling
+
+MAX_WEIGHT = 1e9
+
+
+class LogisticRegression:
+    """Probability of an attack, one weight for each scaled column."""
+
+    def __init__(
+        self, scaling: Scaling, weights: NDArray[np.float64], bias: float, name: str = "logistic_regression"
+    ) -> None:
+        """weights: (d,) float64 in the order of the scaling's columns. Raises ValueError for others."""
+        if weights.shape != (len(scaling.columns),) or weights.dtype != np.float64:
+            raise ValueError(
+                f"logistic regression weights are {weights.dtype} {weights.shape}, "
+                f"expected float64 ({len(scaling.columns)},)"
+            )
+        if not ((np.abs(weights) <= MAX_WEIGHT).all() and abs(bias) <= MAX_WEIGHT):
+            raise ValueError("logistic regression has a weight that is not finite or beyond 1e9")
+        self.name = name
+        self.scaling = scaling
+        self.weights = np.require(weights, np.float64, ["C", "W"])
+        self.bias = float(bias)
+
+    def score(self, steps: Steps) -> Vector:
+        """Probability that a step is an attack, (n,) float64 in [0, 1]."""
+        return self.score_rows(self.scaling.transform(steps.values))
+
+    def score_rows(self, x: Matrix) -> Vector:
+        """As score, of rows that are already scaled, (n, d) float32."""
+        out = np.empty(len(x))
+        _weigh(np.require(x, np.float32, ["C", "W"]), self.weights, self.bias, out)
+        return out
+
+    def forget(self) -> None:
+        """Nothing to forget: a row's score depends on that row."""
+
+
+def sigmoid(log_odds: Vector) -> Vector:
+    """1 / (1 + exp(-log_odds)) of each, (n,) float64 in [0, 1]; the same bits for any batching."""
+    out = np.empty(len(log_odds))
+    _sigmoids(np.require(log_odds, np.float64, ["C", "W"]), out)
+    return out
+
+
+@kernel
+def _weigh(x, weights, bias, out):  # type: ignore[no-untyped-def] # kernel: (n, d) float32, (d,), scalar -> (n,)
+    for row in range(x.shape[0]):
+        total = bias
+        for column in range(weights.shape[0]):
+            total += weights[column] * np.float64(x[row, column])
+        out[row] = _sigmoid(total)
+
+
+@kernel
+def _sigmoids(log_odds, out):  # type: ignore[no-untyped-def] # kernel: (n,) -> (n,)
+    for row in range(log_odds.shape[0]):
+        out[row] = _sigmoid(log_odds[row])
+
+
+@njit(nogil=True, error_model="numpy")
+def _sigmoid(log_odds):  # type: ignore[no-untyped-def] # kernel: scalar; neither branch can overflow
+    if log_odds >= 0.0:
+        return 1.0 / (1.0 + math.exp(-log_odds))
+    odds = math.exp(log_odds)
+    return odds / (1.0 + odds)

@@ -1,0 +1,213 @@
+"""Manifests and weights: the JSON and safetensors files that a model is kept in.
+
+Reading takes them from a stranger: whatever they hold, each function gives values of the type it says or a BundleError
+of one line, and nothing in a file can run. It does not know what the values mean. Weights:
+github.com/huggingface/safetensors.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 512 << 20  # bytes
+LINE = 118  # what fits is kept on one line of the manifest
+
+Arrays = dict[str, NDArray[Any]]
+Form = tuple[type, int]  # dtype and number of dimensions
+
+
+class BundleError(Exception):
+    """A bundle that cannot be used: one line of what was found and what was expected."""
+
+
+def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files in this order; the directory is made when absent. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        # Renamed into place: a sensor that reloads meanwhile sees the old file or the new one.
+        fresh = directory / f".{name}.new"
+        fresh.write_bytes(content)
+        fresh.replace(directory / name)
+
+
+def form(array: NDArray[Any]) -> str:
+    """Dtype and shape, as a manifest names them."""
+    return f"{array.dtype} [{', '.join(map(str, array.shape))}]"
+
+
+def readable(value: Any, indent: int = 0, taken: int = 0) -> str:
+    """Indented JSON that keeps on one line what fits there; taken: characters before it on its line."""
+    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if taken + len(flat) <= LINE or not isinstance(value, dict | list) or not value:
+        return flat
+    pad = " " * (indent + 2)
+    if isinstance(value, dict):
+        keys = {key: f"{pad}{json.dumps(key, ensure_ascii=False)}: " for key in value}
+        lines = [start + readable(value[key], indent + 2, len(start)) for key, start in keys.items()]
+        return "{\n" + ",\n".join(lines) + "\n" + " " * indent + "}"
+    lines = []
+    for element in value:
+        text = readable(element, indent + 2, len(pad))
+        if lines and not isinstance(element, dict | list) and len(lines[-1]) + len(text) + 2 <= LINE:
+            lines[-1] += f", {text}"
+        else:
+            lines.append(pad + text)
+    return "[\n" + ",\n".join(lines) + "\n" + " " * indent + "]"
+
+
+def one_line(path: str | Path, error: BundleError) -> BundleError:
+    """The error with the path before it, on one line and only printable characters, whatever files or path hold."""
+    text = f"bundle {path}: {error}"
+    return BundleError("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+
+
+def refuse(text: str) -> NoReturn:
+    """Raise BundleError, with a text that fits on a screen."""
+    raise BundleError(text if len(text) <= 400 else text[:400] + "…")
+
+
+def read_file(file: Path, limit: int, expected: str) -> bytes:
+    """Bytes of a regular file; a link or a pipe is refused, so that a bundle cannot point elsewhere or block.
+
+    limit: bytes. expected: what should be there, for the error.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        refuse(f"{file.name} cannot be read ({reason}), expected {expected}")
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            refuse(f"{file.name} is not a regular file")
+        if status.st_size > limit:
+            refuse(f"{file.name} has {status.st_size} bytes, expected at most {limit}")
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(limit)
+    except OSError as error:
+        refuse(f"{file.name} cannot be read ({error.strerror})")
+    finally:
+        os.close(descriptor)
+
+
+def parsed(content: bytes, name: str) -> dict[str, Any]:
+    """The JSON object of the file name, without NaN, repeated keys or text that UTF-8 cannot hold."""
+    try:
+        manifest = json.loads(content.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+        json.dumps(manifest, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        refuse(f"{name} is not JSON ({error})")
+    if not isinstance(manifest, dict):
+        refuse(f"{name} holds {kind_of(manifest)}, expected an object")
+    return manifest
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise ValueError("an object repeats a key")
+    return keys
+
+
+def checked_sum(manifest: dict[str, Any], weights: bytes, name: str) -> str:
+    """SHA-256 of the weights, which the manifest's section "weights" says of the file name."""
+    entry = value_of(manifest, "weights", dict, "manifest")
+    exactly(entry, "weights", "file sha256")
+    if entry["file"] != name:
+        refuse(f"weights file is {entry['file']!r:.80}, expected {name!r}")
+    expected = value_of(entry, "sha256", str, "weights")
+    found = hashlib.sha256(weights).hexdigest()
+    if found != expected:
+        refuse(f"{name} has sha256 {found}, expected {expected:.64}")
+    return found
+
+
+def read_arrays(weights: bytes, name: str) -> Arrays:
+    """Arrays of the safetensors file name."""
+    try:
+        return safetensors.numpy.load(weights)
+    except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        refuse(f"{name} is not a safetensors file ({error})")
+
+
+def own_arrays(entry: dict[str, Any], forms: Mapping[str, Form], arrays: Arrays, weights: str) -> Arrays:
+    """The arrays of one detector by role, each of the dtype, dimensions and shape that forms and the manifest say.
+
+    entry: the detector, of a checked name. forms: dtype and number of dimensions of each role. weights: file name.
+    """
+    name = entry["name"]
+    named = value_of(entry, "arrays", dict, name)
+    exactly(named, f"{name} arrays", " ".join(f"{name}.{role}" for role in forms))
+    own = {}
+    for role, (dtype, dimensions) in forms.items():
+        key = f"{name}.{role}"
+        if key not in arrays:
+            refuse(f"{weights} lacks {key}")
+        array = arrays[key]
+        if form(array) != named[key]:
+            refuse(f"{key} is {form(array)}, expected {named[key]!r:.80}")
+        if array.dtype != dtype or array.ndim != dimensions or array.size == 0:
+            refuse(f"{key} is {form(array)}, expected {np.dtype(dtype)} of {dimensions} dimensions, not empty")
+        own[role] = array
+    return own
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words."""
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def exactly(entry: dict[str, Any], where: str, keys: str) -> None:
+    """Raise BundleError unless entry has these keys, between spaces, and no other."""
+    expected = set(keys.split())
+    if missing := sorted(expected - set(entry)):
+        refuse(f"{where} lacks {', '.join(missing)}")
+    if extra := sorted(set(entry) - expected):
+        refuse(f"{where} has unknown {', '.join(map(repr, extra))}")
+
+
+def value_of(entry: dict[str, Any], key: str, kind: type, where: str) -> Any:
+    """A value of one JSON type; an integer will do for a float. Raises BundleError for another type."""
+    value = entry[key]
+    if kind is float and type(value) in (int, float):
+        if abs(value) < 1e300:  # 1e999 is infinite to JSON's reader
+            return float(value)
+    elif type(value) is kind:
+        return value
+    wanted = {dict: "an object", list: "a list", str: "text", int: "an integer", bool: "true or false"}.get(
+        kind, "a finite number"
+    )
+    refuse(f"{where}: {key} is {kind_of(value)} ({value!r:.40}), expected {wanted}")
+
+
+def typed_section(entry: dict[str, Any], key: str, kinds: dict[str, type], where: str) -> dict[str, Any]:
+    """The object under key, which has exactly these keys with values of these types."""
+    section = value_of(entry, key, dict, where)
+    exactly(section, f"{where} {key}", " ".join(kinds))
+    return {name: value_of(section, name, kind, f"{where} {key}") for name, kind in kinds.items()}
+
+
+def objects(manifest: dict[str, Any], key: str, keys: str) -> list[dict[str, Any]]:
+    """The objects listed under key, at least one, each with exactly these keys, between spaces."""
+    entries: list[dict[str, Any]] = value_of(manifest, key, list, "manifest")
+    if not entries:
+        refuse(f"{key} is empty")
+    for entry in entries:
+        if not isinstance(entry, dict):
+            refuse(f"{key} holds {kind_of(entry)}, expected objects")
+        exactly(entry, key, keys)
+    return entries

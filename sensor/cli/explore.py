@@ -1,0 +1,72 @@
+"""flowvigil explore: what a dataset holds, as one HTML page. Training's packages load in here and nowhere else."""
+
+import json
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensor.errors import InputError, OutputError
+from sensor.escape import printable
+
+NEEDS = ("polars", "scipy", "matplotlib", "jinja2")
+
+
+def explore(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A flow table, or a directory of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Also print all findings as JSON on stdout.")] = False,
+) -> None:
+    """Explore a dataset: classes over time, distributions, correlations, hypothesis tests, as one HTML page.
+
+    \b
+    flowvigil explore cic-ids-2017/ -o cic-ids-2017.html
+    flowvigil explore monday.csv.gz -o monday.html
+    flowvigil explore flows.csv -o flows.html --json | jq '.findings[]'
+
+    A flow table is CSV (plain, .gz, .zst) or Parquet with any header that CICFlowMeter, cicflowmeter or flowvigil
+    flows write. Without labels, or with a single class, the page has all but the tests.
+
+    The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
+    replaced. Progress goes to stderr. The same dataset gives the same page, byte for byte.
+    """
+    missing = [package for package in NEEDS if find_spec(package) is None]
+    if missing:
+        raise typer.BadParameter(f"exploring needs {', '.join(missing)}: pip install 'flowvigil[train]'")
+    from training.page.write import refuse_unwritable
+
+    try:
+        refuse_unwritable(output)
+        document = _explored(dataset, output)
+    except OSError as error:
+        raise OutputError(f"page {output} cannot be written: {error.strerror}") from error
+    if as_json:
+        typer.echo(json.dumps(document, allow_nan=False))
+
+
+def _explored(dataset: Path, output: Path) -> dict[str, object]:
+    from training.datasets.collection import read_dataset
+    from training.errors import DatasetError
+    from training.explore.document import document_of
+    from training.explore.exploration import explore as run
+    from training.explore.flows import table_of
+    from training.explore.page import page_of
+    from training.page.render import html_of
+    from training.page.write import write_page
+
+    try:
+        table = table_of(read_dataset(dataset, _progress))
+    except DatasetError as error:
+        raise InputError(str(error)) from error
+    found = run(table, _progress)
+    made_by = shlex.join(("flowvigil", "explore", str(dataset), "-o", str(output)))
+    html = html_of(page_of(found, made_by, _progress))
+    write_page(html, output)
+    _progress(f"page written to {output} ({len(html.encode()) / 1e6:.1f} MB)")
+    return document_of(found)
+
+
+def _progress(line: str) -> None:
+    typer.echo(printable(line, 1000), err=True)

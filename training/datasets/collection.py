@@ -1,0 +1,144 @@
+"""Datasets of one file or of a directory of days, as one table in the order of time, whatever their size.
+
+Values pass through memory some ten thousand rows at a time; what is kept of each row besides them is small. Values that
+different programs measured are not put into one table.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.columns import INDEX, NAMES
+from training.datasets.flow_file import FlowFile, Labels, Report, joined, read_flow_file
+from training.datasets.measured import program_of, repaired, unfit
+from training.datasets.packed import unreadable
+from training.datasets.programs import Program
+from training.datasets.rows import Rows, taken
+from training.datasets.table import UNLABELLED, FlowTable, Int64s
+from training.datasets.text import Repairs
+from training.errors import DatasetError
+
+# Rows in the order that a table is to have: (n,) start times in, (n,) row numbers out.
+Order = Callable[[Int64s], Int64s]
+
+SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet")
+DAY_NS = 86_400_000_000_000
+
+
+def read_dataset(path: Path, report: Report) -> FlowTable:
+    """Flows of a file, or of all files below a directory, in the order of their start; family "" where unlabelled.
+
+    A file is CSV (plain, gzip or Zstandard) or Parquet with any header of flows.dialects; in a directory, files with
+    other endings are named and skipped. Flows of the same start keep the order of the files (by name) and rows.
+    Rows that only attempted an attack, and rows of protocol 0 (the programs' word for any protocol they do not know),
+    are left out and counted in repairs. Raises DatasetError with file, line and column of what cannot be read, and for
+    files of different dialects or programs.
+    """
+    files = flow_files(path, report) if path.is_dir() else [path]
+    return read_files(path, files, in_time_order, report)
+
+
+def flow_files(directory: Path, report: Report) -> list[Path]:
+    """The files below a directory that are flow tables by their ending, sorted by path; the others are reported."""
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(Path(error.filename or directory), error)
+
+    found = [Path(root, name) for root, _, names in os.walk(directory, onerror=refuse) for name in names]
+    found.sort(key=lambda path: path.relative_to(directory).parts)
+    files = [path for path in found if path.name.endswith(SUFFIXES) and not path.name.startswith(".")]
+    for path in found:
+        if path not in files:
+            report(f"skipped {path}: not {', '.join(SUFFIXES)}")
+    if not files:
+        raise DatasetError(directory, f"has no flow tables below it; expected files ending in {', '.join(SUFFIXES)}")
+    return files
+
+
+def in_time_order(start_ns: Int64s) -> Int64s:
+    """By start; rows of the same start stay in the order they have."""
+    return np.argsort(start_ns, kind="stable")
+
+
+def read_files(path: Path, files: list[Path], order: Order, report: Report) -> FlowTable:
+    """Files as one table. path: what they are files of, as messages and the table name it. Raises DatasetError."""
+    try:
+        with closing(Rows(len(NAMES))) as rows:
+            return _read_files(path, files, order, rows, report)
+    except OSError as error:
+        place = tempfile.gettempdir()
+        problem = f"its values do not fit into {place} ({error.strerror}); TMPDIR chooses another directory"
+        raise DatasetError(path, problem) from error
+
+
+def _read_files(path: Path, files: list[Path], order: Order, rows: Rows, report: Report) -> FlowTable:
+    labels = Labels()
+    repairs: Repairs = Counter({"rows": 0, "duplicate rows (kept)": 0})
+    read: list[FlowFile] = []
+    for file in files:
+        report(f"reading {file}")
+        read.append(read_flow_file(file, rows, labels, repairs, report))
+        _refuse_other_dialect(read[0], read[-1])
+    program = program_of(read)
+    part = joined([file.part for file in read])
+    repairs["rows"] = len(rows)
+    repairs["duplicate rows (kept)"] = len(rows) - len(np.unique(part.digest))
+    duration_us, protocol = _repair_all(read, rows, program, repairs)
+    kept = _kept(np.array([family is None for family in labels.families])[part.label], protocol, repairs)
+    chosen = kept[order(part.start_ns[kept])]
+    start_ns, label = part.start_ns[chosen], part.label[chosen]
+    days, day = np.unique(start_ns // DAY_NS, return_inverse=True)
+    lacking = frozenset().union(*(unfit(one.header, program) for one in read))
+    return FlowTable(
+        values=rows.taken(chosen),
+        host=part.host[chosen],
+        start_ns=start_ns,
+        end_ns=start_ns + duration_us[chosen] * 1000,
+        label=taken(np.array(labels.names), label),
+        family=taken(np.array([family or UNLABELLED for family in labels.families]), label),
+        day=taken(days.astype("datetime64[D]").astype(np.str_), day),
+        missing=tuple(name for name in NAMES if name in lacking),
+        repairs=dict(repairs),
+        sha256=_digest(path, read),
+        dst_port=part.dst_port[chosen],
+        path=path,
+    )
+
+
+def _repair_all(read: list[FlowFile], rows: Rows, program: Program, repairs: Repairs) -> tuple[Int64s, Int64s]:
+    """Repair all rows where they lie; the duration (µs) and the protocol of each, (n,)."""
+    duration_us, protocol = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+    for file in read:
+        for first, values in repaired(file, rows, program, repairs):
+            span = slice(first, first + len(values))
+            duration_us[span] = values[:, INDEX["flow_duration"]]
+            protocol[span] = values[:, INDEX["protocol"]]
+    return duration_us, protocol
+
+
+def _kept(attempted: NDArray[np.bool_], protocol: Int64s, repairs: Repairs) -> Int64s:
+    """Numbers of the rows that stay."""
+    unknown_protocol = (protocol == 0) & ~attempted
+    repairs["rows of attempted attacks, left out"] = int(attempted.sum())
+    repairs["rows of protocol 0, left out"] = int(unknown_protocol.sum())
+    return np.flatnonzero(~(attempted | unknown_protocol))
+
+
+def _refuse_other_dialect(first: FlowFile, file: FlowFile) -> None:
+    ours, theirs = file.header.dialect.name, first.header.dialect.name
+    if ours != theirs:
+        problem = f"has the header of {ours}, {first.path} that of {theirs}; expected one dialect in a dataset"
+        raise DatasetError(file.path, problem, line=1)
+
+
+def _digest(path: Path, read: list[FlowFile]) -> str:
+    if [file.path for file in read] == [path]:
+        return read[0].sha256
+    return hashlib.sha256("".join(file.sha256 for file in read).encode()).hexdigest()

@@ -1,0 +1,208 @@
+"""One file of flows, read once from top to bottom: values as they were written, and all that decides about repairs.
+
+It repairs no value: which program measured a file is only known at its end (training.datasets.programs).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.columns import INDEX, NAMES
+from flows.dialects import DIALECTS
+from training.datasets.headers import LABEL, Header, recognise
+from training.datasets.packed import sha256_of
+from training.datasets.programs import Evidence, evidence
+from training.datasets.repairs import RATES
+from training.datasets.rows import Rows
+from training.datasets.table import UNLABELLED, Int64s
+from training.datasets.text import Repairs, TextTable, shown, text_tables
+from training.datasets.times import StartTimes
+from training.errors import DatasetError
+from training.labels import cic_family
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Report = Callable[[str], None]
+
+NOT_LABELLED = frozenset(dialect.label for dialect in DIALECTS if dialect.label)
+# Numbers of rows, which make no two rows different.
+ROW_NUMBERS = frozenset({"id", "", "Unnamed: 0"})
+TOLD_EVERY = 500_000  # rows
+LARGEST_PORT = 65_535
+
+
+class Labels:
+    """The labels met so far, each with a code: its place in `names`. families: of each, None where only attempted."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.families: list[str | None] = []
+        self._codes: dict[str, int] = {}
+
+    def code(self, label: str) -> int:
+        """The label's code. Raises KeyError for one that the vocabulary does not have."""
+        if label not in self._codes:
+            unlabelled = label in NOT_LABELLED or label == UNLABELLED
+            self.families.append(UNLABELLED if unlabelled else cic_family(label))
+            self._codes[label] = len(self.names)
+            self.names.append(label)
+        return self._codes[label]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the rows of a file, or some of them, say besides their values: n rows.
+
+    line: (n,) int64, as in TextTable. start_ns: (n,) int64. host: (n, 2) int64. dst_port: (n,) int64. label: (n,)
+    int64, codes. digest: (n,) uint64, equal in rows whose text is equal.
+    """
+
+    line: Int64s
+    start_ns: Int64s
+    host: Int64s
+    dst_port: Int64s
+    label: Int64s
+    digest: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFile:
+    """One file. begin: its first row among those of all files; evidence: of all of its values."""
+
+    path: Path
+    sha256: str
+    header: Header
+    begin: int
+    part: Part
+    evidence: Evidence
+
+    @property
+    def end(self) -> int:
+        """The row after its last one."""
+        return self.begin + len(self.part)
+
+
+def read_flow_file(path: Path, rows: Rows, labels: Labels, repairs: Repairs, report: Report) -> FlowFile:
+    """Read a file and append its values, as written, to rows. Raises DatasetError with line and column, and OSError."""
+    begin = len(rows)
+    header: Header | None = None
+    found = Evidence()
+    parts: list[Part] = []
+    digest = sha256_of(path)
+    for table in text_tables(path, repairs):
+        if header is None:
+            header = recognise(table)
+            times = StartTimes(header.dialect.name)
+        told = len(rows) // TOLD_EVERY
+        text = header.over(table)
+        values = _values(text, header)
+        parts.append(_part(text, header, times, labels))
+        found += evidence(values)
+        rows.append(values)
+        if len(rows) // TOLD_EVERY > told:
+            report(f"  {len(rows):,} flows read")
+    if header is None:
+        raise DatasetError(path, "has a header and no rows", line=1)
+    part = joined(parts)
+    settled = times.settled(part.start_ns, repairs)
+    part = Part(part.line, settled, part.host, part.dst_port, part.label, part.digest)
+    return FlowFile(path, digest, header, begin, part, found)
+
+
+def joined(parts: list[Part]) -> Part:
+    """Parts one after the other."""
+    return Part(
+        np.concatenate([part.line for part in parts]),
+        np.concatenate([part.start_ns for part in parts]),
+        np.concatenate([part.host for part in parts]),
+        np.concatenate([part.dst_port for part in parts]),
+        np.concatenate([part.label for part in parts]),
+        np.concatenate([part.digest for part in parts]),
+    )
+
+
+def _values(text: TextTable, header: Header) -> NDArray[np.float64]:
+    fields = [field for field in header.names if field in INDEX]
+    infinite = frozenset(header.names[field] for field in RATES if field in header.names)
+    values = np.zeros((len(text), len(NAMES)))
+    values[:, [INDEX[field] for field in fields]] = text.numbers([header.names[field] for field in fields], infinite)
+    return values
+
+
+def _part(text: TextTable, header: Header, times: StartTimes, labels: Labels) -> Part:
+    # Places of bad cells are told in the order of the checks, values before these.
+    return Part(
+        line=text.line,
+        start_ns=times.read(text, header.names["start"]),
+        host=_hosts(text, header.names["src_address"]),
+        dst_port=_ports(text, header.names.get("dst_port")),
+        label=_labels(text, header.names.get(LABEL), labels),
+        digest=_digests(text),
+    )
+
+
+def _digests(text: TextTable) -> NDArray[np.uint64]:
+    """64 bits a row: of three million different rows, two are taken for equal once in four million datasets."""
+    compared = [str(i) for i, name in enumerate(text.names) if name not in ROW_NUMBERS]
+    return text.frame.select(compared).hash_rows().to_numpy()
+
+
+def _distinct(cells: "pl.Series") -> tuple[list[str], Int64s]:
+    """The different cells, in the order in which they come, and which of them each row has."""
+    import polars as pl
+
+    distinct = cells.unique(maintain_order=True)
+    places = pl.Series(range(len(distinct)), dtype=pl.Int64)
+    return distinct.to_list(), cells.replace_strict(distinct, places).to_numpy()
+
+
+def _hosts(text: TextTable, name: str) -> Int64s:
+    """Source addresses as two signed words, high and low, as flows.batch holds them."""
+    distinct, which = _distinct(text.text(name))
+    words = np.empty((len(distinct), 2), dtype=np.int64)
+    for i, found in enumerate(distinct):
+        try:
+            number = int(ip_address(found))
+        except ValueError:
+            raise text.error(f"{shown(found)} is not an address", int(np.argmax(which == i)), name) from None
+        words[i] = _signed(number >> 64), _signed(number & (1 << 64) - 1)
+    return words[which]
+
+
+def _ports(text: TextTable, name: str | None) -> Int64s:
+    if name is None:
+        return np.full(len(text), -1, dtype=np.int64)
+    ports = text.numbers([name])[:, 0]
+    bad = (ports < 0) | (ports > LARGEST_PORT) | (ports % 1 != 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise text.error(f"{shown(text.text(name)[row])} is not a port number", row, name)
+    return ports.astype(np.int64)
+
+
+def _labels(text: TextTable, name: str | None, labels: Labels) -> Int64s:
+    if name is None:
+        return np.full(len(text), labels.code(UNLABELLED), dtype=np.int64)
+    distinct, which = _distinct(text.text(name))
+    codes = np.empty(len(distinct), dtype=np.int64)
+    for i, found in enumerate(distinct):
+        try:
+            if found == UNLABELLED:
+                raise KeyError(found)
+            codes[i] = labels.code(found)
+        except KeyError:
+            raise text.error(f"unknown label {shown(found)}", int(np.argmax(which == i)), name) from None
+    return codes[which]
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >> 63 else word

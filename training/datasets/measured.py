@@ -1,0 +1,106 @@
+"""The rules of the program that measured some files, applied to their values."""
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.columns import INDEX, NAMES
+from training.datasets.flow_file import FlowFile
+from training.datasets.headers import Header
+from training.datasets.programs import BEFORE_V4, PYTHON, V4, Program, measured_by, times_in_seconds
+from training.datasets.repairs import (
+    repair,
+    repair_first_packet,
+    repair_flag_order,
+    repair_missing_windows,
+    repair_negatives,
+    repair_seconds,
+)
+from training.datasets.rows import Rows
+from training.datasets.text import Repairs
+from training.errors import DatasetError
+
+Values = NDArray[np.float64]
+
+LONGEST_US = 100 * 365 * 86_400e6
+
+
+def program_of(files: Sequence[FlowFile]) -> Program:
+    """The program that measured all of the files, which have one dialect.
+
+    A file too small or too uniform to tell follows the others. Raises DatasetError, naming two of them, where the files
+    are of different programs.
+    """
+    dialect = files[0].header.dialect.name
+    present = frozenset.intersection(*(frozenset(file.header.names) for file in files))
+    program = measured_by(dialect, reduce(add, (file.evidence for file in files)), present)
+    telling = {file.path: measured_by(dialect, file.evidence, present) for file in files if file.evidence.tells}
+    for path, own in telling.items():
+        if own is not program:
+            other = next((other for other, found in telling.items() if found is program), files[0].path)
+            problem = f"was measured by {own.name}, {other} by {program.name}; values of two programs do not mix"
+            raise DatasetError(path, problem)
+    return program
+
+
+def unfit(header: Header, program: Program) -> frozenset[str]:
+    """Columns that a file lacks, or that its program measured otherwise."""
+    have = frozenset(header.names)
+    if not program.first_window and "bwd_init_win_bytes" in have:
+        have = have - {"bwd_init_win_bytes"} | {"bwd_last_win_bytes"}
+    return frozenset(NAMES) - have | program.unfit
+
+
+def repaired(file: FlowFile, rows: Rows, program: Program, repairs: Repairs) -> Iterator[tuple[int, Values]]:
+    """The values of a file, repaired where they lie, some rows at a time, with the first one's number among all.
+
+    Raises DatasetError for a value that is not finite, and for an endless flow, with line and column.
+    """
+    seconds = file.header.dialect.name == "python" and _in_seconds(file)
+    for first, values in rows.blocks(file.begin, file.end):
+        if seconds:
+            repair_seconds(values, repairs)
+        _repair(values, program, file.header, repairs)
+        _refuse_absurd(file, first, values)
+        yield first, values
+
+
+def _in_seconds(file: FlowFile) -> bool:
+    try:
+        return times_in_seconds(file.evidence)
+    except ValueError as error:
+        problem = f"duration and packet rate contradict each other: its {error}"
+        raise DatasetError(file.path, problem, column=file.header.names["flow_duration"]) from None
+
+
+def _repair(values: Values, program: Program, header: Header, repairs: Repairs) -> None:
+    if program is PYTHON:
+        repair_negatives(values, repairs)
+    if program.first_window:
+        repair_missing_windows(values, repairs)
+        return
+    # Below the name of the first backward window they write the last: 235 in 40 % of the rows, where the server's
+    # SYN-ACK carries 28960 (Rosay et al. 2022).
+    first, last = INDEX["bwd_init_win_bytes"], INDEX["bwd_last_win_bytes"]
+    values[:, last], values[:, first] = values[:, first], 0
+    if program in (BEFORE_V4, V4):
+        repair_negatives(values, repairs)
+        repair_first_packet(values, repairs)
+    if program is BEFORE_V4 and header.dialect.name == "cic2017":
+        repair_flag_order(values, repairs)
+    repair(values, repairs)
+
+
+def _refuse_absurd(file: FlowFile, first: int, values: Values) -> None:
+    endless = values[:, [INDEX["flow_duration"]]] > LONGEST_US
+    for where, names, problem in (
+        (~np.isfinite(values), NAMES, "not finite though the flow has a duration"),
+        (endless, ("flow_duration",), "longer than a century"),
+    ):
+        rows, columns = np.nonzero(where)
+        if len(rows):
+            line = int(file.part.line[first - file.begin + rows[0]])
+            raise DatasetError(file.path, problem, line=line, column=file.header.names[names[columns[0]]])

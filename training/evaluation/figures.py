@@ -1,0 +1,161 @@
+"""Figures of each member: what it finds and what it costs, at the thresholds that the bundle brought along.
+
+Areas under curves need no threshold and say nothing of one; all other figures are of the stored thresholds. Precision
+and F1 hold for the share of attacks in this table (prevalence) alone: on a network with fewer, both are lower.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from models.detector import Vector
+from training.evaluation.curves import Curve, curve
+from training.evaluation.intervals import FEW, wilson
+from training.evaluation.scored import Scored
+from training.labels import BENIGN
+from training.measure import HYBRID
+
+Mask = NDArray[np.bool_]
+HYBRID_RULE = "verdict at the default rate; the hybrid's score is no probability"
+PROBABILITY_RULE = "score >= 0.5"
+NO_PROBABILITY = "score is no probability"
+DIGITS = 6
+NOMINAL_GRID = np.geomspace(2e-4, 0.5, 60)
+
+
+def attacks(scored: Scored) -> Mask:
+    """Which flows are attacks."""
+    mask: Mask = scored.family != BENIGN
+    return mask
+
+
+def curves(scored: Scored, seed: int) -> dict[str, Curve]:
+    """Curves of each member."""
+    attack = attacks(scored)
+    return {name: curve(score, attack, seed) for name, score in scored.scores.items()}
+
+
+def member_figures(scored: Scored, drawn: dict[str, Curve]) -> dict[str, Any]:
+    """The members block of the JSON; drawn: their curves, for the intervals of the areas."""
+    attack = attacks(scored)
+    members = {}
+    for name, score in scored.scores.items():
+        members[name] = {
+            "kind": _kind(scored, name),
+            "auc": rounded(roc_auc_score(attack, score)),
+            "auc_interval": interval(drawn[name].auc),
+            "pr_auc": rounded(average_precision_score(attack, score)),
+            "pr_auc_interval": interval(drawn[name].pr_auc),
+            "at_0.5": _at_half(scored, name, attack),
+            "rates": {rate_name(rate): _at_rate(scored, name, rate, attack) for rate in scored.rates},
+        }
+    return members
+
+
+def confusion(found: Mask, attack: Mask) -> dict[str, int]:
+    """True and false positives and negatives, in flows."""
+    return {
+        "tp": int((found & attack).sum()),
+        "fp": int((found & ~attack).sum()),
+        "fn": int((~found & attack).sum()),
+        "tn": int((~found & ~attack).sum()),
+    }
+
+
+def shares(cells: dict[str, int]) -> dict[str, float | None]:
+    """Accuracy, precision, recall, F1 and false-positive rate of a confusion matrix; None where nothing is divided."""
+    tp, fp, fn, tn = (cells[key] for key in ("tp", "fp", "fn", "tn"))
+    return {
+        "accuracy": _share(tp + tn, tp + fp + fn + tn),
+        "precision": _share(tp, tp + fp),
+        "recall": _share(tp, tp + fn),
+        "f1": _share(2 * tp, 2 * tp + fp + fn),
+        "fpr": _share(fp, fp + tn),
+    }
+
+
+def per_class(found: Mask, classes: NDArray[np.str_], attack: Mask) -> dict[str, Any]:
+    """Recall of each class of attack with its flows; classes of few flows are marked."""
+    rows: dict[str, Any] = {}
+    for name in np.unique(classes[attack]):
+        own = classes == name
+        n, hits = int(own.sum()), int((found & own).sum())
+        rows[str(name)] = {"n": n, "recall": _share(hits, n), "interval": interval(wilson(hits, n)), "few": n < FEW}
+    return rows
+
+
+def rate_name(rate: float) -> str:
+    """A nominal rate as a key: "0.001"."""
+    return f"{rate:g}"
+
+
+def rounded(value: float | None) -> float | None:
+    """For JSON: more digits than any number of flows can carry."""
+    return None if value is None or not np.isfinite(value) else round(float(value), DIGITS)
+
+
+def interval(ends: tuple[float, float] | None) -> list[float | None] | None:
+    """An interval for JSON."""
+    return None if ends is None else [rounded(end) for end in ends]
+
+
+def _kind(scored: Scored, name: str) -> str:
+    if name == HYBRID:
+        return "hybrid"
+    return "baseline" if name in scored.baselines else "voter"
+
+
+def _at_half(scored: Scored, name: str, attack: Mask) -> dict[str, Any]:
+    if name == HYBRID:
+        return {**shares(confusion(scored.found(name, scored.default_rate), attack)), "rule": HYBRID_RULE}
+    if name in scored.probabilities:
+        return {**shares(confusion(scored.scores[name] >= 0.5, attack)), "rule": PROBABILITY_RULE}
+    nothing = dict.fromkeys(("accuracy", "precision", "recall", "f1", "fpr"))
+    return {**nothing, "rule": NO_PROBABILITY}
+
+
+def _at_rate(scored: Scored, name: str, rate: float, attack: Mask) -> dict[str, Any]:
+    found = scored.found(name, rate)
+    cells = confusion(found, attack)
+    normal = cells["fp"] + cells["tn"]
+    false = wilson(cells["fp"], normal)
+    content: dict[str, Any] = {"threshold": rounded(rate)}
+    if name == HYBRID:
+        known, novel = scored.cuts[rate]
+        content = {"threshold": rounded(known + novel), "lanes": {"known": rounded(known), "novel": rounded(novel)}}
+    else:
+        content["score_threshold"] = rounded(scored.score_cuts[name][rate])
+    figures = shares(cells)
+    return {
+        **content,
+        **{key: figures[key] for key in ("fpr", "recall", "precision", "f1", "accuracy")},
+        "fpr_interval": interval(false),
+        "recall_interval": interval(wilson(cells["tp"], cells["tp"] + cells["fn"])),
+        "ratio": None if figures["fpr"] is None else rounded(figures["fpr"] / rate),
+        "ratio_interval": None if false is None else interval((false[0] / rate, false[1] / rate)),
+        "confusion": cells,
+        "per_class": _with_families(scored, per_class(found, scored.label, attack)),
+        "per_family": per_class(found, scored.family, attack),
+    }
+
+
+def _with_families(scored: Scored, rows: dict[str, Any]) -> dict[str, Any]:
+    for name, row in rows.items():
+        row["family"] = str(scored.family[np.argmax(scored.label == name)])
+    return rows
+
+
+def _share(part: int, whole: int) -> float | None:
+    return rounded(part / whole) if whole else None
+
+
+def nominal_actual(scored: Scored) -> dict[str, Vector]:
+    """Actual share of normal flows below each p-value of NOMINAL_GRID, of each voter, baseline and lane."""
+    normal = ~attacks(scored)
+    told = {**scored.p_values, **scored.lanes_of_several}
+    return {
+        name: np.searchsorted(np.sort(p[normal]), NOMINAL_GRID, side="left") / max(int(normal.sum()), 1)
+        for name, p in told.items()
+    }

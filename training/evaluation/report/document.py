@@ -1,0 +1,246 @@
+"""The evaluation report as a page: what was found, how sure that is, and what it rests on."""
+
+from typing import Any
+
+from training.evaluation.curves import Curve
+from training.evaluation.drift import SHIFTED, STABLE
+from training.evaluation.evaluation import Evaluation
+from training.evaluation.report import bars, lines, tables
+from training.evaluation.scored import Scored
+from training.measure import HYBRID
+from training.page.content import Block, Bullets, Charts, Page, Paragraph, Section
+from training.page.numbers import count, listed
+
+Content = dict[str, Any]
+
+
+def document(evaluation: Evaluation, command: str) -> Page:
+    """The page of an evaluation. command: the line that reproduces it."""
+    content = evaluation.content
+    inflated = " (INFLATED)" if content["inflated"] else ""
+    return Page(
+        title=f"Evaluation of {content['bundle']['model_id']}, protocol {content['protocol']}{inflated}",
+        summary=_summary(content),
+        facts=_facts(content),
+        sections=tuple(section for section in _sections(evaluation, command) if section.blocks),
+        made_by=command,
+    )
+
+
+def _sections(evaluation: Evaluation, command: str) -> tuple[Section, ...]:
+    content, whole = evaluation.content, evaluation.outcome.whole
+    return (
+        Section("What it finds and what it costs", _headline(content)),
+        Section("Class by class", _classes(content), new_sheet=True),
+        Section("Verdicts", _verdicts(content)),
+        Section("Curves", _curves(evaluation), new_sheet=True),
+        Section("Calibration", _calibration(whole.as_is, whole.rehomed)),
+        Section("Scores and thresholds", _histograms(whole.as_is), new_sheet=True),
+        Section("What the parts are worth", _parts(content), new_sheet=True),
+        Section("Fingerprint columns", _fingerprints(evaluation)),
+        Section("Columns", _columns(content), new_sheet=True),
+        Section("Do the explanations hold?", _deletion(content["deletion"])),
+        Section("Families left out", _left_out(content), new_sheet=True),
+        Section("What to know before quoting these figures", _cautions(content)),
+        Section("How to get this page again", (Paragraph(command, role="command"),)),
+    )
+
+
+def _summary(content: Content) -> tuple[str, ...]:
+    texts = []
+    if content["inflated"]:
+        texts.append(content["notes"][0] + ".")
+    for rate, own in content["members"][HYBRID]["rates"].items():
+        moved = content["rehomed"]["members"][HYBRID]["rates"][rate]
+        texts.append(
+            f"At a nominal {tables.percent_of(rate)} the hybrid finds {tables.percent(own['recall'])} of the attack "
+            f"flows and flags {tables.percent(own['fpr'])} of the normal ones; re-homed onto "
+            f"{content['rehomed']['hosts']} shared hosts {tables.percent(moved['recall'])} and "
+            f"{tables.percent(moved['fpr'])}. {_against_members(content, rate)}"
+        )
+    return tuple(texts)
+
+
+def _against_members(content: Content, rate: str) -> str:
+    row = content["at_equal_false_alarms"][rate]
+    better = [name for name, recall in row["members"].items() if recall is not None and recall > row["hybrid"]]
+    if not row["members"]:
+        return ""
+    if not better:
+        return "No other member finds more at as many false alarms."
+    told = [f"{name} ({tables.number(row['members'][name])})" for name in better]
+    return f"At as many false alarms more is found by {listed(told)}: the hybrid has {tables.number(row['hybrid'])}."
+
+
+def _facts(content: Content) -> tuple[tuple[str, str], ...]:
+    days = content["dataset"]["days"]
+    return (
+        ("Flows judged", count(content["n"])),
+        ("Attacks among them", tables.percent(content["prevalence"])),
+        ("Days", listed(list(days), 8)),
+        ("Protocol", content["protocol"] + (", INFLATED" if content["inflated"] else "")),
+        ("Dataset", f"{content['dataset']['file']}, sha256 {content['dataset']['sha256'][:12]}…"),
+        ("Bundle", f"{content['bundle']['model_id']}, sha256 {content['bundle']['sha256'][:12]}…"),
+    )
+
+
+def _headline(content: Content) -> tuple[Block, ...]:
+    members, moved, hosts = content["members"], content["rehomed"]["members"], content["rehomed"]["hosts"]
+    shown: list[Block] = [Bullets(tuple(f"{note}." for note in content["notes"]))] if content["notes"] else []
+    shown.append(
+        Paragraph(
+            "Thresholds are those stored in the bundle. A member alone spends the whole nominal rate, the hybrid "
+            "half of it in each lane. Precision and F1 hold for this table's share of attacks: on a network with "
+            "fewer, both are lower."
+        )
+    )
+    rates = members[HYBRID]["rates"]
+    shown += [tables.headline(members, moved, rate, hosts) for rate in rates]
+    shown.append(tables.areas(members, moved))
+    voters = [name for name, member in members.items() if member["kind"] != "baseline"]
+    shown.append(Charts((bars.confusion_matrices(members, voters[:3], _default(content), "confusion"),)))
+    return tuple(shown)
+
+
+def _classes(content: Content) -> tuple[Block, ...]:
+    shown: list[Block] = []
+    for i, rate in enumerate(content["members"][HYBRID]["rates"]):
+        own = content["members"][HYBRID]["rates"][rate]["per_class"]
+        moved = content["rehomed"]["members"][HYBRID]["rates"][rate]["per_class"]
+        shown.append(Charts((bars.recall_by_class(own, moved, rate, f"classes-{i}", content["rehomed"]["hosts"]),)))
+        shown.append(tables.by_class(content["members"], rate))
+    return tuple(shown)
+
+
+def _verdicts(content: Content) -> tuple[Block, ...]:
+    shown: list[Block] = []
+    for i, (rate, rows) in enumerate(content["decisions"].items()):
+        shown.append(Charts((bars.verdicts_by_class(rows, rate, f"verdicts-{i}"),)))
+    rate = _default(content)
+    shown.append(tables.matrix(content["decisions"][rate], f"Verdicts at {tables.percent_of(rate)}", "true class"))
+    named = {label: row for label, row in content["named"][rate].items() if row}
+    if named:
+        caption = f"The name that the known lane gives to what it calls an attack, at {tables.percent_of(rate)}"
+        shown.append(tables.matrix(named, caption, "true class"))
+    return tuple(shown)
+
+
+def _curves(evaluation: Evaluation) -> tuple[Block, ...]:
+    whole = evaluation.outcome.whole
+    both: tuple[tuple[str, dict[str, Curve], Scored], ...] = (
+        ("as is", evaluation.curves, whole.as_is),
+        ("re-homed", evaluation.rehomed_curves, whole.rehomed),
+    )
+    rocs = tuple(lines.roc(drawn, told, f"roc-{i}", hosts) for i, (hosts, drawn, told) in enumerate(both))
+    others = tuple(lines.precision_recall(drawn, told, f"pr-{i}", hosts) for i, (hosts, drawn, told) in enumerate(both))
+    return (Charts((*rocs, *others)),)
+
+
+def _calibration(as_is: Scored, moved: Scored) -> tuple[Block, ...]:
+    charts = [lines.calibration(as_is, "calibration-0", "as is"), lines.calibration(moved, "calibration-1", "re-homed")]
+    if as_is.probabilities:
+        charts.append(lines.reliability(as_is, "reliability"))
+    return (Charts(tuple(charts)),)
+
+
+def _histograms(as_is: Scored) -> tuple[Block, ...]:
+    return (Charts(tuple(lines.histogram(as_is, member, f"scores-{i}") for i, member in enumerate(as_is.members))),)
+
+
+def _parts(content: Content) -> tuple[Block, ...]:
+    shown: list[Block] = [
+        Paragraph(
+            "Lanes are the hybrid. The cascade is the gated rule: the novel lane first, the known lane only on what it "
+            "flags, both at the whole rate; it loses every attack that looks normal to the novel lane. The union lets "
+            "every voter spend the whole rate, and pays for all of them."
+        )
+    ]
+    moved = content["rehomed"]["ablation"]
+    hosts = f"re-homed onto {content['rehomed']['hosts']}"
+    for i, (rate, rows) in enumerate(content["ablation"].items()):
+        pair = (bars.parts(rows, rate, f"parts-{i}", "as is"), bars.parts(moved[rate], rate, f"parts-m{i}", hosts))
+        shown += [Charts(pair), tables.parts(rows, moved[rate], rate)]
+    voters = [name for name, member in content["members"].items() if member["kind"] == "voter"]
+    middle = list(content["agreement"])[len(content["agreement"]) // 2]
+    shown.append(tables.at_equal_alarms(content["at_equal_false_alarms"]))
+    charts = [
+        bars.lanes_by_class(rows, r, f"lanes-{i}") for i, (r, rows) in enumerate(content["lane_agreement"].items())
+    ]
+    shown += [Charts(tuple(charts)), tables.pairs(content["agreement"][middle], voters, middle)]
+    return tuple(shown)
+
+
+def _fingerprints(evaluation: Evaluation) -> tuple[Block, ...]:
+    metrics = evaluation.outcome.whole.model[0].about.get("metrics")
+    rows = metrics.get("over_seeds") if isinstance(metrics, dict) else None
+    table = tables.fingerprints(rows) if isinstance(rows, list) else None
+    if table is None:
+        return ()
+    text = (
+        "TCP windows and the smallest forward header name the operating systems of one laboratory as well as its "
+        "attacks. A fit without them tells what is left."
+    )
+    return (Paragraph(text), table)
+
+
+def _columns(content: Content) -> tuple[Block, ...]:
+    told, drift = content["importance"], content["drift"]
+    rate = tables.percent_of(told["rate"])
+    shifted = [row["column"] for row in drift["columns"] if row["psi"] > SHIFTED]
+    moved = [row["column"] for row in drift["columns"] if STABLE < row["psi"] <= SHIFTED]
+    text = (
+        f"Importance: each column's values were exchanged among {count(told['flows'])} flows, {told['repeats']} times. "
+        "Columns say much the same as one another, so each alone looks less important than it is. Drift: PSI of normal "
+        f"traffic against {drift['against']}; above {SHIFTED} (much moved): {listed(shifted)}; above {STABLE}: "
+        f"{listed(moved)}."
+    )
+    fingerprint = {row["column"]: row["fingerprint"] for row in told["columns"]}
+    drifted = [{**row, "fingerprint": fingerprint.get(row["column"], False)} for row in drift["columns"]]
+    by_recall = sorted(told["columns"], key=lambda row: (-(row["recall_loss"] or 0), row["column"]))
+    charts = (
+        bars.columns_by(
+            told["columns"], "auc_loss", "loss of ROC area", "Importance for the ranking", "importance-auc"
+        ),
+        bars.columns_by(by_recall, "recall_loss", "loss of recall", f"Importance for recall at {rate}", "importance-r"),
+        bars.columns_by(drifted, "psi", "PSI", "Drift of normal traffic", "drift"),
+    )
+    return (Paragraph(text), Charts(charts))
+
+
+def _deletion(told: Content) -> tuple[Block, ...]:
+    if not told["flows"]:
+        return (Paragraph("The deletion test was left out: nothing was flagged."),)
+    text = (
+        f"Of {count(told['flows'])} flagged flows {tables.percent(told['share'])} fall under every threshold when the "
+        "three columns that the explanation names are set to what is normal, in the state that the host then had. Of "
+        f"the {count(told['host_unknown']['flows'])} that are flagged with nothing known of their host, "
+        f"{tables.percent(told['host_unknown']['share'])} do."
+    )
+    rows = {
+        label: {"flagged flows": row["n"], "cleared": round(row["n"] * row["share"])}
+        for label, row in told["by_class"].items()
+    }
+    return (Paragraph(text), tables.matrix(rows, "Deletion test by true class", "true class"))
+
+
+def _left_out(content: Content) -> tuple[Block, ...]:
+    shown: list[Block] = []
+    for family, own in content["left_out"].items():
+        shown.append(Paragraph(f"{family}: {count(own['n'])} flows judged by a fit that had none of its flows."))
+        members, moved = own["members"], own["rehomed"]["members"]
+        shown += [
+            tables.headline(members, moved, rate, content["rehomed"]["hosts"]) for rate in members[HYBRID]["rates"]
+        ]
+    return tuple(shown)
+
+
+def _cautions(content: Content) -> tuple[Block, ...]:
+    general = (
+        "Intervals take flows as independent; flows of one attack are not, so the truth is wider.",
+        "Areas under curves and figures at a score of 0.5 use no stored threshold.",
+    )
+    return (Bullets((*(f"Of the bundle: {text}" for text in content["bundle"]["warnings"]), *general)),)
+
+
+def _default(content: Content) -> str:
+    return f"{content['bundle']['default_rate']:g}"

@@ -1,0 +1,258 @@
+"""Scored flows: what a bundle's members and its baselines say of every flow, at the thresholds stored in the bundle.
+
+Nothing is fitted or chosen here, and no label is looked at: the same flows get the same scores whatever else is in the
+table (members that keep a state per host look at the host's earlier flows, as they do in the sensor).
+A flow counts once: its score is the highest over its reports, its p-value the lowest, its verdict the gravest.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.baselines import Baselines
+from models.calibration import Calibration
+from models.detector import Classifier, Vector
+from models.fusion import ATTACK, BENIGN, CASCADE, UNCERTAIN, Hybrid, Judgement
+from models.rules import ColumnThreshold
+from training.datasets.table import FlowTable, Int64s, Strings
+from training.measure import HYBRID, steps_of
+from training.sequences import Reports, reports
+
+Mask = NDArray[np.bool_]
+Report = Callable[[str], None]
+CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
+BISECTIONS = 80
+BASELINE_SUFFIX = " (baseline)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Flows in the order of their table, and what was said of each.
+
+    label, family, day: (n,) as in FlowTable. scores: (n,) float64 of each member, hybrid first, higher is more
+    anomalous. p_values: (n,) of each member that has one (all but the hybrid). p_known, p_novel: (n,) of the lanes.
+    p_cascade: (n,) the larger of both lanes in one report, the lowest of it: below a rate where the gated rule speaks.
+    named: (n,) index into labels, the known lane's likeliest attack in the report it was surest of. verdicts: (n,) int8
+    by nominal rate, the gravest over the reports. cuts: p-values (known, novel) by rate, from the bundle.
+    probabilities: members whose score is the probability of an attack. baselines: which members are no part of the
+    hybrid. score_cuts: by member and rate, the lowest score whose p-value is below the rate, None where no score is.
+    """
+
+    label: Strings
+    family: Strings
+    day: Strings
+    scores: Mapping[str, Vector]
+    p_values: Mapping[str, Vector]
+    p_known: Vector
+    p_novel: Vector
+    p_cascade: Vector
+    named: NDArray[np.int64]
+    verdicts: Mapping[float, NDArray[np.int8]]
+    labels: tuple[str, ...]
+    cuts: Mapping[float, tuple[float, float]]
+    probabilities: frozenset[str]
+    baselines: frozenset[str]
+    score_cuts: Mapping[str, Mapping[float, float | None]]
+    default_rate: float
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The hybrid, its voters, then the baselines."""
+        return tuple(self.scores)
+
+    @property
+    def voters(self) -> tuple[str, ...]:
+        """The detectors that the hybrid is made of."""
+        return tuple(name for name in self.scores if name != HYBRID and name not in self.baselines)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Nominal rates with stored thresholds, ascending."""
+        return tuple(sorted(self.cuts))
+
+    @property
+    def lanes_of_several(self) -> dict[str, Vector]:
+        """p-values of the lanes, by name, that are not those of a single voter."""
+        lanes = {"known lane": self.p_known, "novel lane": self.p_novel}
+        voters = [self.p_values[name] for name in self.voters]
+        return {name: p for name, p in lanes.items() if not any(np.array_equal(p, own) for own in voters)}
+
+    def found(self, member: str, rate: float) -> Mask:
+        """Flows that a member flags: p below the rate; the hybrid, by any of its lanes."""
+        if member == HYBRID:
+            flagged: Mask = self.verdicts[rate] != BENIGN
+        else:
+            flagged = self.p_values[member] < rate
+        return flagged
+
+    def take(self, rows: Int64s | Mask) -> "Scored":
+        """The chosen flows, in the order given."""
+        return self._with(lambda column: column[rows])
+
+    def joined(self, other: "Scored") -> "Scored":
+        """These flows and others that were judged with the same members at the same rates."""
+        columns = iter(_columns(other))
+        return self._with(lambda column: np.concatenate([column, next(columns)]))
+
+    def _with(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "Scored":
+        changed = [change(column) for column in _columns(self)]
+        fixed, members = changed[:7], iter(changed[7:])
+        scores = {name: next(members) for name in self.scores}
+        p_values = {name: next(members) for name in self.p_values}
+        verdicts = {rate: next(members) for rate in self.verdicts}
+        label, family, day, p_known, p_novel, p_cascade, named = fixed
+        return Scored(
+            label=label,
+            family=family,
+            day=day,
+            scores=scores,
+            p_values=p_values,
+            p_known=p_known,
+            p_novel=p_novel,
+            p_cascade=p_cascade,
+            named=named,
+            verdicts=verdicts,
+            labels=self.labels,
+            cuts=self.cuts,
+            probabilities=self.probabilities,
+            baselines=self.baselines,
+            score_cuts=self.score_cuts,
+            default_rate=self.default_rate,
+        )
+
+
+def _columns(scored: Scored) -> list[NDArray[Any]]:
+    """All arrays of one entry a flow, in a fixed order."""
+    fixed = [scored.label, scored.family, scored.day, scored.p_known, scored.p_novel, scored.p_cascade, scored.named]
+    return [*fixed, *scored.scores.values(), *scored.p_values.values(), *scored.verdicts.values()]
+
+
+def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: Int64s, report: Report) -> Scored:
+    """Judge a table in the order in which its flows become known, the hosts' states carried from report to report.
+
+    host: (n, 2) int64, the source address of each flow. The hybrid is left without state.
+    """
+    lanes = _Lanes(hybrid, len(table))
+    told = reports(table.values, table.start_ns, table.end_ns)
+    hybrid.forget()
+    for at in range(0, len(told), CHUNK):
+        part = Reports(told.row[at : at + CHUNK], told.known_ns[at : at + CHUNK], told.advances[at : at + CHUNK])
+        lanes.take(part.row, hybrid.judge(steps_of(table, host, part)))
+        if len(told) > CHUNK:
+            report(f"  judged {min(at + CHUNK, len(told)):,} of {len(told):,} reports")
+    hybrid.forget()
+    calibrations = {m.detector.name: m.calibration for m in (*hybrid.known, *hybrid.novel)}
+    probabilities = {m.detector.name for m in hybrid.known if isinstance(m.detector, Classifier)}
+    scores = dict(lanes.scores)
+    taken = frozenset((HYBRID, *scores))
+    for name, calibration, values, probability in _of_baselines(baselines, table):
+        # A voter and a baseline may be of one kind and yet two models.
+        own = name + BASELINE_SUFFIX if name in taken else name
+        scores[own], calibrations[own] = values, calibration
+        if probability:
+            probabilities.add(own)
+    return Scored(
+        label=table.label,
+        family=table.family,
+        day=table.day,
+        scores={HYBRID: ranking(hybrid, lanes.p_known, lanes.p_novel), **scores},
+        p_values={name: calibrations[name].p_value(values) for name, values in scores.items()},
+        p_known=lanes.p_known,
+        p_novel=lanes.p_novel,
+        p_cascade=lanes.p_cascade,
+        named=lanes.named,
+        verdicts=lanes.verdicts,
+        labels=hybrid.labels,
+        cuts=dict(hybrid.thresholds),
+        probabilities=frozenset(probabilities),
+        baselines=frozenset(scores) - frozenset(lanes.scores),
+        score_cuts={
+            name: {rate: score_cut(calibration, rate) for rate in sorted(hybrid.thresholds)}
+            for name, calibration in calibrations.items()
+        },
+        default_rate=hybrid.default_rate,
+    )
+
+
+def ranking(hybrid: Hybrid, p_known: Vector, p_novel: Vector) -> Vector:
+    """The hybrid's score, for curves: how many powers of ten a lane lies below its cut at the default rate.
+
+    The larger of both lanes counts, so that the score is positive exactly where the hybrid speaks at the default rate;
+    in a cascade only the novel lane, without which nothing speaks. Where the lanes' shares of the budget are the same
+    at every rate, so are the order and one cut for each of them. A lane of no budget never counts. (n,) float64.
+    """
+    cuts = hybrid.thresholds[hybrid.default_rate]
+    lanes = zip(cuts, (p_known, p_novel), strict=True)
+    margins = [np.log10(cut / p) for cut, p in list(lanes)[hybrid.fusion == CASCADE :] if cut > 0]
+    if not margins:
+        return np.zeros(len(p_known))
+    return np.asarray(np.max(margins, axis=0), dtype=np.float64)
+
+
+def score_cut(calibration: Calibration, rate: float) -> float | None:
+    """Lowest score whose p-value is below the rate, within float64's resolution; None where no score is."""
+    low = float(calibration.scores[0])
+    spread = max(float(calibration.scores[-1]) - low, 1e-9)
+    high = 1.0 if calibration.log_odds else low + spread
+    while calibration.p_value(np.array([high]))[0] >= rate:
+        if calibration.log_odds or high > low + 1e9 * spread:
+            return None
+        high = low + 2 * (high - low)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        below = calibration.p_value(np.array([middle]))[0] < rate
+        low, high = (low, middle) if below else (middle, high)
+    return high
+
+
+def _of_baselines(baselines: Baselines | None, table: FlowTable) -> Iterator[tuple[str, Calibration, Vector, bool]]:
+    """Each baseline's name, calibration, scores of the flows, and whether they are probabilities."""
+    if baselines is None:
+        return
+    scores = baselines.scores(table.values, table.dst_port)
+    for member in baselines.members:
+        yield member.name, member.calibration, scores[member.name], not isinstance(member.detector, ColumnThreshold)
+
+
+class _Lanes:
+    """Running extremes of each flow over its reports."""
+
+    def __init__(self, hybrid: Hybrid, flows: int) -> None:
+        names = [member.detector.name for member in (*hybrid.known, *hybrid.novel)]
+        self.scores = {name: np.full(flows, -np.inf) for name in names}
+        self.p_known, self.p_novel, self.p_cascade = (np.ones(flows) for _ in range(3))
+        self.named = np.zeros(flows, dtype=np.int64)
+        self.verdicts = {rate: np.full(flows, BENIGN, dtype=np.int8) for rate in sorted(hybrid.thresholds)}
+        self._hybrid = hybrid
+        self._surest = np.full(flows, np.inf)
+
+    def take(self, row: Int64s, judged: Judgement) -> None:
+        """row: (m,) the flow of each judged report."""
+        for name, values in judged.scores.items():
+            np.maximum.at(self.scores[name], row, values)
+        # Surest last, the earliest last among equals: the last of several writes to one flow stays.
+        order = np.lexsort((-np.arange(len(row)), -judged.p_known))
+        order = order[judged.p_known[order] < self._surest[row[order]]]
+        self.named[row[order]] = judged.label[order]
+        np.minimum.at(self._surest, row, judged.p_known)
+        np.minimum.at(self.p_known, row, judged.p_known)
+        np.minimum.at(self.p_novel, row, judged.p_novel)
+        np.minimum.at(self.p_cascade, row, np.maximum(judged.p_known, judged.p_novel))
+        for rate, verdict in self.verdicts.items():
+            np.maximum.at(verdict, row, _verdicts(self._hybrid, judged, rate))
+
+
+def _verdicts(hybrid: Hybrid, judged: Judgement, rate: float) -> NDArray[np.int8]:
+    """As Hybrid.judge gives them at the rate, without scoring again."""
+    known, novel = hybrid.thresholds[rate]
+    verdict = np.full(len(judged), BENIGN, dtype=np.int8)
+    odd = judged.p_novel < novel
+    verdict[odd] = UNCERTAIN
+    verdict[(judged.p_known < known) & (odd if hybrid.fusion == CASCADE else True)] = ATTACK
+    return verdict

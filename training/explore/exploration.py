@@ -1,0 +1,48 @@
+"""Everything that is found in a table, in one value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from training.explore.census import Census, census
+from training.explore.columns import ColumnReport, column_report
+from training.explore.comparison import Comparison, comparisons
+from training.explore.correlation import Correlations, correlations
+from training.explore.hypotheses import Verdict, verdicts
+from training.explore.repeats import Repeats, repeats
+from training.explore.sample import of_all, per_family
+from training.explore.table import Codes, LabelledTable
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """What is found. sample: the rows of at most sample.ROWS_PER_FAMILY a family that charts are drawn from.
+
+    telling: columns that vary, are fit, and do not repeat another: those that are tested and correlated.
+    """
+
+    table: LabelledTable
+    census: Census
+    repeats: Repeats
+    columns: ColumnReport
+    correlations: Correlations
+    comparisons: tuple[Comparison, ...]
+    verdicts: tuple[Verdict, ...]
+    sample: Codes
+    telling: tuple[int, ...]
+
+
+def explore(table: LabelledTable, report: Report) -> Exploration:
+    """Explore a table; report is told what is being done. The same table gives the same findings."""
+    report(f"counting {len(table):,} rows")
+    counted = census(table)
+    repeated = repeats(table)
+    sample = per_family(table)
+    columns = column_report(table, sample)
+    telling = tuple(i for i in columns.telling if table.columns[i].name not in table.unfit)
+    report(f"correlating {len(telling)} columns")
+    correlated = correlations(table, telling, of_all(table))
+    compared = comparisons(table, telling, repeated.unique, report)
+    judged = verdicts(table, repeated.unique)
+    return Exploration(table, counted, repeated, columns, correlated, compared, judged, sample, telling)

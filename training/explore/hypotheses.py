@@ -1,0 +1,87 @@
+"""Named hypotheses: claims made before looking, each with a verdict.
+
+One-sided Mann-Whitney U tests, corrected together.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.explore.comparison import Outcome, rows_of
+from training.explore.effects import NEGLIGIBLE, amounts_differ, corrected
+from training.explore.sample import per_family
+from training.explore.scale import signed_log
+from training.explore.table import Codes, Hypothesis, LabelledTable, Mask
+
+ALPHA = 0.01
+# Fewer rows than this are too few to generalise from, whatever p says.
+FEW = 30
+
+SUPPORTED, NOT_SUPPORTED, UNTESTED = "supported", "not supported", "not tested"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An outcome and what follows from it. verdict: SUPPORTED or NOT_SUPPORTED; reason: in words."""
+
+    outcome: Outcome
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a hypothesis on all rows and on different rows; None where the table cannot tell."""
+
+    hypothesis: Hypothesis
+    all_rows: Judged | None
+    different_rows: Judged | None
+
+
+def verdicts(table: LabelledTable, unique: Mask) -> tuple[Verdict, ...]:
+    """Test a table's hypotheses, in their order."""
+    testable = [hypothesis for hypothesis in table.hypotheses if _can_tell(table, hypothesis)]
+    everywhere = _tested(table, testable, per_family(table))
+    different = _tested(table, testable, per_family(table, unique))
+    return tuple(Verdict(h, everywhere.get(h), different.get(h)) for h in table.hypotheses)
+
+
+def _can_tell(table: LabelledTable, hypothesis: Hypothesis) -> bool:
+    names = {column.name for column in table.columns} - set(table.unfit)
+    return table.has_normal() and hypothesis.family in table.family.names and hypothesis.column in names
+
+
+def _tested(table: LabelledTable, claims: list[Hypothesis], sample: Codes) -> dict[Hypothesis, Judged]:
+    outcomes = []
+    names = [column.name for column in table.columns]
+    for claim in claims:
+        column = names.index(claim.column)
+        family, normal = (table.values[rows_of(table, sample, who), column] for who in (claim.family, table.normal))
+        if claim.spread:
+            family, normal = _distances(family), _distances(normal)
+        found = amounts_differ(family[:, None], normal[:, None], claim.direction)[0]
+        outcomes.append(Outcome(found, found.p, len(family), len(normal)))
+    ps = corrected([outcome.p for outcome in outcomes])
+    return {
+        claim: _judged(claim, replace(outcome, p=float(p)))
+        for claim, outcome, p in zip(claims, outcomes, ps, strict=True)
+    }
+
+
+def _distances(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    scaled = signed_log(values)
+    result: NDArray[np.float64] = np.abs(scaled - np.median(scaled))
+    return result
+
+
+def _judged(claim: Hypothesis, outcome: Outcome) -> Judged:
+    effect = outcome.difference.effect if claim.direction == "greater" else -outcome.difference.effect
+    if outcome.difference.size == NEGLIGIBLE:
+        return Judged(outcome, NOT_SUPPORTED, "the difference is negligible")
+    if effect < 0:
+        return Judged(outcome, NOT_SUPPORTED, f"the opposite holds, by a {outcome.difference.size} effect")
+    if outcome.p >= ALPHA:
+        return Judged(outcome, NOT_SUPPORTED, "chance explains the difference")
+    few = f"; only {outcome.rows} rows" if outcome.rows < FEW else ""
+    return Judged(outcome, SUPPORTED, f"a {outcome.difference.size} effect{few}")

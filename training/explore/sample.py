@@ -1,0 +1,30 @@
+"""Seeded samples of a table's rows, so that charts and tests take the same time for any number of them."""
+
+import numpy as np
+
+from training.explore.table import Codes, LabelledTable, Mask
+
+ROWS_PER_FAMILY = 20_000
+ROWS_FOR_CORRELATION = 50_000
+SEED = 20_170_703
+
+
+def per_family(table: LabelledTable, among: Mask | None = None, limit: int = ROWS_PER_FAMILY) -> Codes:
+    """Rows in ascending order, at most limit of each family, drawn among those that are marked."""
+    chosen = []
+    for code in range(len(table.family.names)):
+        of_family = table.family.codes == code
+        rows = np.flatnonzero(of_family if among is None else of_family & among)
+        chosen.append(_drawn(rows, limit))
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def of_all(table: LabelledTable, limit: int = ROWS_FOR_CORRELATION) -> Codes:
+    """Rows in ascending order, at most limit, each as likely as any other."""
+    return np.sort(_drawn(np.arange(len(table)), limit))
+
+
+def _drawn(rows: Codes, limit: int) -> Codes:
+    if len(rows) <= limit:
+        return rows
+    return np.random.default_rng(SEED).choice(rows, limit, replace=False)

@@ -1,0 +1,135 @@
+"""LabelledTable: what the exploration knows of a dataset, whichever it is. It knows no file format.
+
+A dataset's reader makes one: training.explore.flows does for flow tables.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of values.
+
+    unit: "" where it has none; kind: a category's numbers are names, not amounts; seen: whether a model may see it.
+    """
+
+    name: str
+    unit: str
+    kind: Literal["number", "category"] = "number"
+    seen: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Text per row, stored once: names, and (n,) codes into them."""
+
+    names: tuple[str, ...]
+    codes: Codes
+
+    def counts(self) -> Codes:
+        """(len(names),) rows of each name."""
+        return np.bincount(self.codes, minlength=len(self.names))
+
+
+def coded(texts: NDArray[np.str_] | NDArray[np.int64]) -> Coded:
+    """Codes of (n,) texts or numbers, names in sorted order."""
+    names, codes = np.unique(texts, return_inverse=True)
+    return Coded(tuple(str(name) for name in names), codes.astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A claim about a family, stated before the data is looked at.
+
+    It holds when the family's values of a column are "greater" or "less" than those of normal rows. spread: not the
+    values are compared but their distances from their own group's median, on the signed-log scale.
+    """
+
+    statement: str
+    family: str
+    column: str
+    direction: Literal["greater", "less"]
+    spread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTable:
+    """A table to explore.
+
+    name: of the dataset; row: what a row is, such as "flow". files: their names. columns: c of them; values: (n, c)
+    float64, finite, which may lie in a memory map. categories: of every row, by name, beside the columns; aside: those
+    that no model sees, so that they do not tell two rows apart. label: the dataset's own; family: of training.labels
+    or the like, unlabelled "" among them; normal: the family of normal rows. part: where a row stands, such as its
+    day: what is in two parts leaks from one to the other; part_is: what parts are called. time_ns: (n,) int64,
+    nanoseconds since 1970 UTC, None where there is no time. techniques: MITRE ATT&CK id by family. unfit: columns that
+    the file lacks or that its program measured otherwise. repairs: values changed and rows left out, by reason.
+    hypotheses: claims to test. pairs: columns to draw against each other. sha256: of the dataset as it lies on disk.
+    """
+
+    name: str
+    row: str
+    files: tuple[str, ...]
+    columns: tuple[Column, ...]
+    values: Values
+    categories: dict[str, Coded]
+    aside: tuple[str, ...]
+    label: Coded
+    family: Coded
+    normal: str
+    part: Coded
+    part_is: str
+    time_ns: Codes | None
+    techniques: dict[str, str | None]
+    unfit: tuple[str, ...]
+    repairs: dict[str, int]
+    hypotheses: tuple[Hypothesis, ...]
+    pairs: tuple[tuple[str, str], ...]
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def cells(self, rows: Codes, columns: tuple[int, ...]) -> Values:
+        """(len(rows), len(columns)) values of the chosen rows and columns."""
+        chosen: Values = self.values[np.ix_(rows, np.array(columns, dtype=np.int64))]
+        return chosen
+
+    def seen(self) -> Codes:
+        """Indices of the columns that a model may see: what differs elsewhere only is alike to it."""
+        columns = enumerate(self.columns)
+        return np.array([i for i, column in columns if column.seen and column.name not in self.unfit], dtype=np.int64)
+
+    def numbers(self) -> tuple[int, ...]:
+        """Indices of the columns that hold amounts."""
+        return tuple(i for i, column in enumerate(self.columns) if column.kind == "number")
+
+    def unit(self, name: str) -> str:
+        """Unit of a column by its name. Raises KeyError for one that the table does not have."""
+        return {column.name: column.unit for column in self.columns}[name]
+
+    def attacks(self) -> tuple[str, ...]:
+        """Families other than the normal and the unlabelled, most rows first."""
+        counts = self.family.counts()
+        order = sorted(range(len(counts)), key=lambda i: (-counts[i], self.family.names[i]))
+        return tuple(name for name in (self.family.names[i] for i in order) if name not in (self.normal, ""))
+
+    def has_normal(self) -> bool:
+        """Whether any row is labelled normal."""
+        return self.normal in self.family.names
+
+
+def blocks(values: Values) -> Iterator[tuple[int, Values]]:
+    """Consecutive rows with the index of the first, so that a mapped table is never whole in memory."""
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        yield start, np.asarray(values[start : start + ROWS_AT_ONCE])

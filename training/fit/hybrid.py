@@ -1,0 +1,240 @@
+"""Fits one hybrid model: LSTM, random forest and Isolation Forest on one part of a table, calibrated on another.
+
+It knows days and files only as tables that were split before. The causes of the split are the recipe's.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.columns import COLUMNS, INDEX, NAMES, feature_contract, usable_by_models
+from models.calibration import Calibration, fit_calibration
+from models.detector import Detector
+from models.fusion import Hybrid, Member, NormalProfile, fisher
+from models.lstm import Lstm
+from models.scaling import Scaling, fit_scaling
+from training.datasets.table import FlowTable
+from training.errors import DatasetError
+from training.fit.baselines import fit_random_forest
+from training.fit.forests import fit_isolation_forest
+from training.fit.lstm import Curve, Disturbance, GapScale, LstmWeights, Settings, Stopping, fit_lstm
+from training.labels import BENIGN, TECHNIQUES
+from training.measure import ranked_above_normal, steps_of
+from training.recipe import Recipe
+from training.sequences import Lanes, Sequences, joined, rehomed, reports, sequences
+
+Report = Callable[[str], None]
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Parts of a table: flows to fit on, and flows whose normal ones give calibration and thresholds."""
+
+    train: FlowTable
+    calibrate: FlowTable
+
+
+def fit(
+    recipe: Recipe, split: Split, fingerprints: bool, seed: int, report: Report, epochs: int | None = None
+) -> Hybrid:
+    """LSTM and random forest vote in the known lane, an Isolation Forest is the novel one.
+
+    `about` of the model holds the training curve.
+
+    epochs: how many; None stops where the attacks of split.calibrate are found best, or after the recipe's number where
+    it has none.
+    """
+    columns = {name: INDEX[name] for name in usable_by_models(fingerprints=fingerprints)}
+    unfit = sorted(set(columns) & set(split.train.missing))
+    if unfit:
+        raise DatasetError(split.train.path, f"lacks columns that the recipe uses: {', '.join(unfit)}")
+    normal = split.train.take(split.train.family == BENIGN)
+    lstm, curve = _fit_lstm(recipe, split, columns, seed, report, epochs)
+    report(f"forest: {recipe.iforest.trees} trees on {len(normal)} normal flows")
+    scaling = fit_scaling(normal.values, columns)
+    forest = fit_isolation_forest(scaling, normal.values, recipe.iforest.trees, recipe.iforest.sample, seed)
+    trees = fit_random_forest(split.train, columns, seed)
+    held_back = split.calibrate.take(split.calibrate.family == BENIGN)
+    known, vote = _calibrated((lstm, trees), (recipe.vote.lstm, recipe.vote.random_forest), held_back)
+    novel, _ = _calibrated((forest,), (1.0,), held_back)
+    return Hybrid(
+        known=known,
+        novel=novel,
+        labels=lstm.labels,
+        techniques=tuple(TECHNIQUES[label] for label in lstm.labels),
+        thresholds={rate: (rate / 2, rate / 2) for rate in recipe.rates},
+        normal=_profile(held_back, normal),
+        contract=feature_contract(),
+        model_id=recipe.name,
+        default_rate=recipe.rates[0],
+        about={"training": curve.as_dict()},
+        fusion=recipe.fusion,
+        known_vote=vote,
+    )
+
+
+def _calibrated(
+    detectors: Sequence[Detector], weights: Sequence[float], held_back: FlowTable
+) -> tuple[tuple[Member, ...], Calibration]:
+    """Members with their calibrations on held-back normal flows, and what their vote means on the same."""
+    told = reports(held_back.values, held_back.start_ns, held_back.end_ns)
+    steps = steps_of(held_back, held_back.host, told)
+    members, p_values = [], []
+    for detector, weight in zip(detectors, weights, strict=True):
+        scores = detector.score(steps)
+        detector.forget()
+        members.append(Member(detector, fit_calibration(scores), weight))
+        p_values.append(members[-1].calibration.p_value(scores))
+    return tuple(members), fit_calibration(fisher(members, p_values))
+
+
+def _fit_lstm(
+    recipe: Recipe, split: Split, columns: dict[str, int], seed: int, report: Report, epochs: int | None
+) -> tuple[Lstm, Curve]:
+    table = split.train
+    scaling = fit_scaling(table.values, columns)
+    labels, target, weight = _targets(table, recipe.lstm.smallest_family, recipe.lstm.balance)
+    source = _sources(recipe, table, seed)
+    gap = _gap_scale(source, recipe.gaps.shorten_decades)
+    reset_ns = int(recipe.hosts.reset_s * SECOND_NS)
+
+    def found(weights: LstmWeights) -> float:
+        return ranked_above_normal(as_detector(weights, scaling, labels, gap, reset_ns), split.calibrate)
+
+    unseen = epochs is None and bool((split.calibrate.family != BENIGN).any())
+    stopping = Stopping(found, recipe.lstm.patience) if unseen else None
+    epochs = epochs or recipe.lstm.epochs
+    report(f"lstm ({len(columns)} columns, seed {seed}): {len(source)} steps an epoch, {', '.join(labels)}")
+    weights, curve = fit_lstm(
+        x=scaling.transform(table.values),
+        moved=table.values[:, list(columns.values())] != 0,
+        target=target,
+        weight=weight,
+        source=source,
+        lanes=_lanes(recipe),
+        disturbance=_disturbance(recipe, scaling),
+        gap=gap,
+        settings=_settings(recipe),
+        epochs=epochs,
+        seed=seed,
+        progress=_progress(f"lstm ({len(columns)} columns, seed {seed})", epochs, report),
+        stopping=stopping,
+    )
+    return as_detector(weights, scaling, labels, gap, reset_ns), curve
+
+
+def _progress(name: str, epochs: int, report: Report) -> Callable[[int, float, float | None], None]:
+    began = time.monotonic()
+
+    def told(epoch: int, loss: float, validation: float | None) -> None:
+        left = (time.monotonic() - began) / epoch * (epochs - epoch)
+        found = "" if validation is None else f", unseen attacks above normal {validation:.4f}"
+        report(f"{name}: epoch {epoch}/{epochs}, loss {loss:.5f}{found}, at most {left:.0f} s left")
+
+    return told
+
+
+def _settings(recipe: Recipe) -> Settings:
+    return Settings(
+        units=recipe.lstm.units,
+        learning_rate=recipe.lstm.learning_rate,
+        clip_norm=recipe.lstm.clip_norm,
+        dropout=recipe.lstm.dropout,
+        average=recipe.lstm.average,
+        threads=recipe.lstm.threads,
+    )
+
+
+def _lanes(recipe: Recipe) -> Lanes:
+    return Lanes(
+        lanes=recipe.lstm.lanes,
+        steps=recipe.lstm.chunk,
+        state_drop=recipe.augment.state_drop,
+        gap_unknown=recipe.gaps.unknown,
+        gap_decades=recipe.gaps.shorten_decades,
+        reset_s=recipe.hosts.reset_s,
+    )
+
+
+def as_detector(weights: LstmWeights, scaling: Scaling, labels: tuple[str, ...], gap: GapScale, reset_ns: int) -> Lstm:
+    """The fitted weights as the sensor will run them."""
+    return Lstm(
+        scaling,
+        kernel=weights.kernel,
+        recurrent=weights.recurrent,
+        bias=weights.bias,
+        head_kernel=weights.head,
+        head_bias=weights.head_bias,
+        labels=labels,
+        reset_ns=reset_ns,
+        dt_center=gap.center,
+        dt_scale=gap.scale,
+    )
+
+
+def _sources(recipe: Recipe, table: FlowTable, seed: int) -> Sequences:
+    """The hosts' own sequences, and beside them copies of all flows behind a few shared hosts.
+
+    First reports only: with later ones among them, unseen attacks were found less surely. Calibration knows them all.
+    """
+    rng = np.random.default_rng([seed, 1])
+    told = reports(table.values, table.start_ns, table.end_ns)
+    hosts = [table.host] + [rehomed(len(table), recipe.hosts.shared, rng) for _ in range(recipe.hosts.rehomed_copies)]
+    return joined([sequences(host, table.start_ns, told) for host in hosts])
+
+
+def _gap_scale(source: Sequences, decades: float) -> GapScale:
+    """Mean and spread of log1p of the gaps, as the middle of the shortening leaves them."""
+    level = np.log1p(source.gap_s[~source.first] * 10.0 ** (-decades / 2))
+    return GapScale(float(level.mean()), float(level.std()) or 1.0)
+
+
+def _targets(
+    table: FlowTable, smallest: int, balance: float
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.float32]]:
+    """Labels of the head, each row's class, and its weight in the loss.
+
+    A family's weight falls with its count to the power of balance; a family below smallest rows would teach a name, not
+    an attack: its rows stay in their hosts' sequences and weigh nothing.
+    """
+    families, counts = np.unique(table.family, return_counts=True)
+    kept = {str(family): int(count) for family, count in zip(families, counts, strict=True) if count >= smallest}
+    labels = (BENIGN, *(family for family in TECHNIQUES if family in kept and family != BENIGN))
+    target = np.zeros(len(table), dtype=np.int64)
+    weight = np.zeros(len(table), dtype=np.float64)
+    for k, label in enumerate(labels):
+        rows = table.family == label
+        target[rows] = k
+        weight[rows] = float(kept[label]) ** -balance
+    return labels, target, (weight / weight[weight > 0].mean()).astype(np.float32)
+
+
+def _disturbance(recipe: Recipe, scaling: Scaling) -> Disturbance:
+    tenfold = np.zeros(len(scaling.columns), dtype=np.float32)
+    fingerprints = []
+    for i, name in enumerate(scaling.columns):
+        column = COLUMNS[INDEX[name]]
+        if column.unit == "µs":
+            tenfold[i] = np.log(10.0) / scaling.scale[i]
+        elif column.unit.endswith("/s"):
+            tenfold[i] = -np.log(10.0) / scaling.scale[i]
+        if column.use == "site":
+            fingerprints.append(i)
+    return Disturbance(
+        noise=recipe.augment.noise,
+        column_drop=recipe.augment.column_drop,
+        fingerprint_drop=recipe.augment.fingerprint_drop,
+        fingerprints=tuple(fingerprints),
+        time_decades=recipe.augment.time_decades,
+        time_unit=tenfold,
+    )
+
+
+def _profile(*tables: FlowTable) -> NormalProfile:
+    """Quantiles of the raw columns over all normal traffic of the recipe."""
+    values = np.concatenate([table.values for table in tables])
+    return NormalProfile(NAMES, *np.quantile(values, (0.01, 0.5, 0.99, 0.999), axis=0))
