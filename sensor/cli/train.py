@@ -42,7 +42,10 @@ def train(
         raise InputError(str(error)) from error
     except OSError as error:
         raise OutputError(f"bundle {output} cannot be written: {error.strerror}") from error
-    typer.echo(table_of(figures))
+    if figures:
+        typer.echo(table_of(figures))
+    else:
+        _progress("a random split: flowvigil evaluate with --protocol random measures it on the flows held back")
     _progress(f"bundle written to {output}")
 
 

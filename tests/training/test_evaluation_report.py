@@ -11,8 +11,11 @@ from flows.columns import INDEX
 from models.bundle import save_bundle
 from models.fusion import Hybrid
 from tests.support.evaluations import DAYS, as_csv, forests, quiet, table
+from training.datasets.table import FlowTable
 from training.evaluation.evaluation import Evaluation, Question, evaluate
+from training.evaluation.protocols import Model
 from training.evaluation.table import table_of
+from training.recipe import Recipe
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,3 +102,21 @@ def test_a_share_reads_as_one_or_nothing_only_where_it_is() -> None:
         "0.000", "< 0.001", "0.500", "> 0.999", "1.000", "–"
     ]  # fmt: skip
     assert [percent(value) for value in (0.0007, 0.0296, 0.155)] == ["0.07 %", "2.96 %", "15.5 %"]
+
+
+def test_families_left_out_have_a_section_each(asked: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fitted(recipe: Recipe, train: FlowTable, held_back: FlowTable, *_: Any, **__: Any) -> Model:
+        del recipe, train, held_back
+        return forests(table()), None
+
+    monkeypatch.setattr("training.evaluation.evaluation.refitted", fitted)
+    monkeypatch.setattr("training.evaluation.evaluation.stored_recipe", lambda _: None)
+    question = Question(asked.bundle, asked.dataset, "leave-one-out", 4, 1)
+    told = evaluate(question, quiet, explained)
+    assert list(told.content["left_out"]) == ["DoS", "PortScan"]
+    assert told.content["importance"]["left_out"] == "PortScan"
+    assert told.content["n"] == len(told.outcome.whole.table) < len(told.outcome.whole.as_is)
+    page = page_of(told)
+    for family in ("DoS", "PortScan"):
+        assert f"{family}: " in page
+    assert "flows judged by a fit that had none of its flows." in page

@@ -181,6 +181,17 @@ def test_taking_and_joining_keep_flows_whole() -> None:
     assert (again.verdicts[RATES[0]] == told.verdicts[RATES[0]]).all()
 
 
+def test_names_of_two_fits_stay_the_names_they_were_when_joined() -> None:
+    flows = table()
+    told = judged(flows)
+    other = dataclasses.replace(told, labels=("BENIGN", "DoS", "PortScan"), named=np.full(len(told), 1))
+    both = told.joined(other)
+    assert both.labels == ("BENIGN", "PortScan", "DoS")
+    assert {both.labels[i] for i in both.named[len(told) :]} == {"DoS"}
+    assert {both.labels[i] for i in both.named[: len(told)]} == {"PortScan"}
+    assert both.score_cuts["lstm"] == dict.fromkeys(RATES)
+
+
 def together(one: FlowTable, other: FlowTable) -> FlowTable:
     arrays = ("values", "host", "start_ns", "end_ns", "label", "family", "day", "dst_port")
     both = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in arrays}

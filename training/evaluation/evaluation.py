@@ -77,6 +77,7 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
     _refuse_missing(question.dataset, table, hybrid)
     outcome = _outcome(question, hybrid, baselines, table, report)
     whole = outcome.whole
+    family, subject = _one_fit(outcome)
     report("curves and figures")
     drawn = {name: curves(told, question.seed) for name, told in _arrangements(whole)}
     content = {
@@ -91,8 +92,8 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
         },
         "left_out": {family: _left_out(own, question.seed) for family, own in outcome.left_out.items()},
         "drift": _drift(whole),
-        "importance": _importance(whole, question.seed, report),
-        "deletion": _deletion(whole, explain, question.seed, report),
+        "importance": {"left_out": family, **_importance(subject, question.seed, report)},
+        "deletion": {"left_out": family, **_deletion(subject, explain, question.seed, report)},
     }
     return Evaluation(content, outcome, drawn["as is"], drawn["re-homed"])
 
@@ -206,6 +207,13 @@ def _counts(table: FlowTable, day: str) -> dict[str, int]:
 
 def _arrangements(own: Judged) -> tuple[tuple[str, Scored], ...]:
     return (("as is", own.as_is), ("re-homed", own.rehomed))
+
+
+def _one_fit(outcome: Outcome) -> tuple[str | None, Judged]:
+    """What to look into: of several fits the one that was kept from the most flows, and the family they are of."""
+    if not outcome.left_out:
+        return None, outcome.whole
+    return max(outcome.left_out.items(), key=lambda item: len(item[1].table))
 
 
 def _left_out(own: Judged, seed: int) -> dict[str, Any]:

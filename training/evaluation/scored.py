@@ -6,7 +6,7 @@ A flow counts once: its score is the highest over its reports, its p-value the l
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,9 +96,18 @@ class Scored:
         return self._with(lambda column: column[rows])
 
     def joined(self, other: "Scored") -> "Scored":
-        """These flows and others that were judged with the same members at the same rates."""
-        columns = iter(_columns(other))
-        return self._with(lambda column: np.concatenate([column, next(columns)]))
+        """These flows and others that another fit of the same members judged at the same rates.
+
+        Fits know different names, so these are put together; a score means another thing to each, so no cut is left.
+        """
+        labels = tuple(dict.fromkeys((*self.labels, *other.labels)))
+        renamed = np.array([labels.index(name) for name in other.labels], dtype=np.int64)
+        columns = iter(_columns(replace(other, named=renamed[other.named])))
+        both = self._with(lambda column: np.concatenate([column, next(columns)]))
+        uncut: dict[str, dict[float, float | None]] = {
+            name: dict.fromkeys(own) for name, own in self.score_cuts.items()
+        }
+        return replace(both, labels=labels, score_cuts=uncut)
 
     def _with(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "Scored":
         changed = [change(column) for column in _columns(self)]
@@ -107,7 +116,8 @@ class Scored:
         p_values = {name: next(members) for name in self.p_values}
         verdicts = {rate: next(members) for rate in self.verdicts}
         label, family, day, p_known, p_novel, p_cascade, named = fixed
-        return Scored(
+        return replace(
+            self,
             label=label,
             family=family,
             day=day,
@@ -118,12 +128,6 @@ class Scored:
             p_cascade=p_cascade,
             named=named,
             verdicts=verdicts,
-            labels=self.labels,
-            cuts=self.cuts,
-            probabilities=self.probabilities,
-            baselines=self.baselines,
-            score_cuts=self.score_cuts,
-            default_rate=self.default_rate,
         )
 
 

@@ -188,10 +188,11 @@ def _columns(content: Content) -> tuple[Block, ...]:
     rate = tables.percent_of(told["rate"])
     shifted = [row["column"] for row in drift["columns"] if row["psi"] > SHIFTED]
     moved = [row["column"] for row in drift["columns"] if STABLE < row["psi"] <= SHIFTED]
+    fit = "" if told["left_out"] is None else f" (fit without {told['left_out']})"
     text = (
-        f"Importance: each column's values were exchanged among {count(told['flows'])} flows, {told['repeats']} times. "
-        "Columns say much the same as one another, so each alone looks less important than it is. Drift: PSI of normal "
-        f"traffic against {drift['against']}; above {SHIFTED} (much moved): {listed(shifted)}; above {STABLE}: "
+        f"Importance{fit}: each column's values were exchanged among {count(told['flows'])} flows, {told['repeats']} "
+        "times. Columns say much the same as one another, so each alone looks less important than it is. Drift: PSI of "
+        f"normal traffic against {drift['against']}; above {SHIFTED} (much moved): {listed(shifted)}; above {STABLE}: "
         f"{listed(moved)}."
     )
     fingerprint = {row["column"]: row["fingerprint"] for row in told["columns"]}
@@ -210,10 +211,11 @@ def _columns(content: Content) -> tuple[Block, ...]:
 def _deletion(told: Content) -> tuple[Block, ...]:
     if not told["flows"]:
         return (Paragraph("The deletion test was left out: nothing was flagged."),)
+    fit = "" if told["left_out"] is None else f"In the fit without {told['left_out']}: "
     text = (
-        f"Of {count(told['flows'])} flagged flows {tables.percent(told['share'])} fall under every threshold when the "
-        "three columns that the explanation names are set to what is normal, in the state that the host then had. Of "
-        f"the {count(told['host_unknown']['flows'])} that are flagged with nothing known of their host, "
+        f"{fit}Of {count(told['flows'])} flagged flows {tables.percent(told['share'])} fall under every threshold when "
+        "the three columns that the explanation names are set to what is normal, in the state that the host then had. "
+        f"Of the {count(told['host_unknown']['flows'])} that are flagged with nothing known of their host, "
         f"{tables.percent(told['host_unknown']['share'])} do."
     )
     rows = {
