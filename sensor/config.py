@@ -58,7 +58,7 @@ class Detection(_Section):
     """Flows into verdicts."""
 
     bundle: Path | None = Field(default=None, strict=False)
-    false_positive_rate: Annotated[float, AfterValidator(_one_of_the_rates)] = 0.001
+    false_positive_rate: Annotated[float, AfterValidator(_one_of_the_rates)] = 0.01
 
 
 class EpisodesSection(_Section):

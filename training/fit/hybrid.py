@@ -59,8 +59,8 @@ def fit(
     forest = fit_isolation_forest(scaling, normal.values, recipe.iforest.trees, recipe.iforest.sample, seed)
     trees = fit_random_forest(split.train, columns, seed)
     held_back = split.calibrate.take(split.calibrate.family == BENIGN)
-    known, vote = _calibrated((lstm, trees), (recipe.vote.lstm, recipe.vote.random_forest), held_back)
-    novel, _ = _calibrated((forest,), (1.0,), held_back)
+    known, vote = _calibrated((lstm, trees), (recipe.vote.lstm, recipe.vote.random_forest), split.calibrate)
+    novel, _ = _calibrated((forest,), (1.0,), split.calibrate)
     return Hybrid(
         known=known,
         novel=novel,
@@ -80,12 +80,17 @@ def fit(
 def _calibrated(
     detectors: Sequence[Detector], weights: Sequence[float], held_back: FlowTable
 ) -> tuple[tuple[Member, ...], Calibration]:
-    """Members with their calibrations on held-back normal flows, and what their vote means on the same."""
+    """Members with their calibrations on held-back normal flows, and what their vote means on the same.
+
+    Attacks among them are judged too: they are the company that normal flows of a taken-over host keep. Calibrated
+    without it, a model that knows the attacks flags 17 % of the normal flows behind shared addresses at a nominal 1 %.
+    """
     told = reports(held_back.values, held_back.start_ns, held_back.end_ns)
+    normal = held_back.family[told.row] == BENIGN
     steps = steps_of(held_back, held_back.host, told)
     members, p_values = [], []
     for detector, weight in zip(detectors, weights, strict=True):
-        scores = detector.score(steps)
+        scores = detector.score(steps)[normal]
         detector.forget()
         members.append(Member(detector, fit_calibration(scores), weight))
         p_values.append(members[-1].calibration.p_value(scores))
