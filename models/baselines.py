@@ -26,6 +26,7 @@ from models.manifest import (
     Arrays,
     BundleError,
     Form,
+    check_identity,
     checked_sum,
     exactly,
     form,
@@ -207,23 +208,14 @@ def load_baselines(directory: str | Path, contract: str) -> Baselines | None:
     expected = f"both {MANIFEST} and {WEIGHTS} or neither"
     try:
         manifest = parsed(read_file(Path(directory) / MANIFEST, MAX_MANIFEST, expected), MANIFEST)
-        _check_identity(manifest, contract)
+        check_identity(manifest, FORMAT, contract)
         return _baselines(manifest, read_file(Path(directory) / WEIGHTS, MAX_WEIGHTS, expected), contract)
     except BundleError as error:
         raise one_line(directory, error) from None
 
 
-def _check_identity(manifest: dict[str, Any], contract: str) -> None:
-    found = manifest.get("format")
-    if found != FORMAT:
-        refuse(f"format is {found!r:.80}, expected {FORMAT!r}")
-    fitted = manifest.get("feature_contract")
-    if fitted != contract:
-        refuse(f"fitted on feature contract {fitted!r:.80}, expected {contract!r}")
-
-
 def _baselines(manifest: dict[str, Any], weights: bytes, contract: str) -> Baselines:
-    _check_identity(manifest, contract)
+    check_identity(manifest, FORMAT, contract)
     exactly(manifest, "manifest", "format feature_contract weights scaling baselines")
     checked_sum(manifest, weights, WEIGHTS)
     arrays = read_arrays(weights, WEIGHTS)

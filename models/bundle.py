@@ -24,6 +24,7 @@ from models.manifest import (
     Arrays,
     BundleError,
     Form,
+    check_identity,
     checked_sum,
     exactly,
     form,
@@ -205,24 +206,14 @@ def load_bundle(path: str | Path, contract: str) -> Hybrid:
     expected = f"a directory with {MANIFEST} and {WEIGHTS}"
     try:
         manifest = parsed(read_file(Path(path) / MANIFEST, MAX_MANIFEST, expected), MANIFEST)
-        _check_identity(manifest, contract)
+        check_identity(manifest, FORMAT, contract)
         return _hybrid(manifest, read_file(Path(path) / WEIGHTS, MAX_WEIGHTS, expected), contract)
     except BundleError as error:
         raise one_line(path, error) from None
 
 
-def _check_identity(manifest: dict[str, Any], contract: str) -> None:
-    """Whether the bundle is for this program at all, before anything else is looked at."""
-    found = manifest.get("format")
-    if found != FORMAT:
-        refuse(f"format is {found!r:.80}, expected {FORMAT!r}")
-    fitted = manifest.get("feature_contract")
-    if fitted != contract:
-        refuse(f"fitted on feature contract {fitted!r:.80}, expected {contract!r}")
-
-
 def _hybrid(manifest: dict[str, Any], weights: bytes, contract: str) -> Hybrid:
-    _check_identity(manifest, contract)
+    check_identity(manifest, FORMAT, contract)
     exactly(
         manifest,
         "manifest",

@@ -122,6 +122,16 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return keys
 
 
+def check_identity(manifest: dict[str, Any], expected: str, contract: str) -> None:
+    """Whether a manifest of this format is for this program at all, before anything else is looked at."""
+    found = manifest.get("format")
+    if found != expected:
+        refuse(f"format is {found!r:.80}, expected {expected!r}")
+    fitted = manifest.get("feature_contract")
+    if fitted != contract:
+        refuse(f"fitted on feature contract {fitted!r:.80}, expected {contract!r}")
+
+
 def checked_sum(manifest: dict[str, Any], weights: bytes, name: str) -> str:
     """SHA-256 of the weights, which the manifest's section "weights" says of the file name."""
     entry = value_of(manifest, "weights", dict, "manifest")

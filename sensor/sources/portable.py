@@ -59,7 +59,6 @@ class PortableCapture:
         self.interface_of: Int64s = np.zeros(0, dtype=np.int64)  # (n,) of the last block's packets
         self._queue = Queue(queue_bytes)
         self._clock = SteadyClock(time.time_ns, time.monotonic_ns)
-        self._silent_since_ns = time.monotonic_ns()
         self._delivered = 0
         with contextlib.ExitStack() as opened:
             self._readers = [
@@ -147,11 +146,8 @@ class PortableCapture:
 
     def _settle(self, *, traffic: bool) -> None:
         """Once nothing has waited for long enough after a step of the clock, no packet from before it can come."""
-        now_ns = time.monotonic_ns()
         since_ns = self._clock.settling_since_ns
-        if traffic:
-            self._silent_since_ns = now_ns
-        elif since_ns is not None and now_ns - since_ns > LAST_NS:
+        if not traffic and since_ns is not None and time.monotonic_ns() - since_ns > LAST_NS:
             self._clock.settle()
 
 

@@ -63,23 +63,6 @@ class FlowTable:
             self.path,
         )
 
-    def joined(self, other: "FlowTable") -> "FlowTable":
-        """These rows and then those of another part of the same table."""
-        return FlowTable(
-            np.concatenate([self.values, other.values]),
-            np.concatenate([self.host, other.host]),
-            np.concatenate([self.start_ns, other.start_ns]),
-            np.concatenate([self.end_ns, other.end_ns]),
-            np.concatenate([self.label, other.label]),
-            np.concatenate([self.family, other.family]),
-            np.concatenate([self.day, other.day]),
-            self.missing,
-            self.repairs,
-            self.sha256,
-            np.concatenate([self.dst_port, other.dst_port]),
-            self.path,
-        )
-
 
 def require_labels(table: FlowTable) -> None:
     """Raise DatasetError for flows that nobody has labelled."""

@@ -89,7 +89,7 @@ def refitted(
     hybrid = fit(recipe, Split(train, held_back), recipe.fingerprints, seed, report, epochs or recipe.lstm.epochs)
     report("baselines on the same flows")
     columns = {name: INDEX[name] for name in usable_by_models(fingerprints=recipe.fingerprints)}
-    return hybrid, fit_baselines(train, held_back, columns, seed)
+    return hybrid, fit_baselines(train, held_back, columns, seed, forest=False)
 
 
 def by_random_split(
