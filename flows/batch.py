@@ -29,8 +29,13 @@ Values = NDArray[np.float64]  # (n, len(COLUMNS)), order of flows.columns.COLUMN
     REPORT,  # how many times this record was reported before: 0 the first time
     NEW_PACKETS,  # packets since the report before this one; 0 on a final report that adds nothing
     REPORTED_NS,  # the meter's clock when this record was written; no record comes before one with an earlier moment
+    SEEN,  # bits below | fragments that do not fit together << 8, at most 65535 | bytes of the first ICMP message << 24
     IDENTITY_WIDTH,
-) = range(16)
+) = range(17)
+
+# Bits of SEEN: TCP flags that the originator sent, and those that the responder did. SYN stays seen when an active
+# timeout has cut the connection since; flows.compat sees nothing.
+SEEN_SYN, SEEN_SYN_BACK, SEEN_ACK, SEEN_FIN, SEEN_FIN_BACK, SEEN_RST, SEEN_RST_BACK = (1 << bit for bit in range(7))
 
 # flowEndReason of IPFIX (RFC 5102, 5.11.3), and 0 for a snapshot of a flow that goes on.
 SNAPSHOT, IDLE_TIMEOUT, ACTIVE_TIMEOUT, END_DETECTED, FORCED_END, LACK_OF_RESOURCES = range(6)

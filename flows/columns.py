@@ -129,6 +129,32 @@ COLUMNS: tuple[Column, ...] = (
 INDEX: dict[str, int] = {column.name: i for i, column in enumerate(COLUMNS)}
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
+# Columns tied by identities, so that none can change alone: a total is a mean times a count, what both directions carry
+# together follows from what each carries, headers go with packets. Gaps between all packets do not follow from those in
+# each direction. Rates hang on bytes, packets and duration alike, and stand by themselves.
+SIBLINGS: tuple[tuple[str, ...], ...] = (
+    (
+        *("fwd_bytes", "bwd_bytes", "fwd_packet_length_max", "fwd_packet_length_min", "fwd_packet_length_mean"),
+        *("fwd_packet_length_std", "bwd_packet_length_max", "bwd_packet_length_min", "bwd_packet_length_mean"),
+        *("bwd_packet_length_std", "packet_length_min", "packet_length_max", "packet_length_mean", "packet_length_std"),
+    ),
+    (
+        *("fwd_packets", "bwd_packets", "down_up_ratio", "fwd_act_data_packets"),
+        *("fwd_header_length", "bwd_header_length"),
+    ),
+    ("flow_bytes_per_s", "flow_packets_per_s", "fwd_packets_per_s", "bwd_packets_per_s"),
+    ("flow_duration", "flow_iat_mean", "flow_iat_std", "flow_iat_max", "flow_iat_min"),
+    ("fwd_iat_total", "fwd_iat_mean", "fwd_iat_std", "fwd_iat_max", "fwd_iat_min"),
+    ("bwd_iat_total", "bwd_iat_mean", "bwd_iat_std", "bwd_iat_max", "bwd_iat_min"),
+    ("psh_flag_count", "fwd_psh_flags", "bwd_psh_flags"),
+    ("urg_flag_count", "fwd_urg_flags", "bwd_urg_flags"),
+    ("rst_flag_count", "fwd_rst_flags", "bwd_rst_flags"),
+    ("fwd_bulk_bytes_avg", "fwd_bulk_packets_avg", "fwd_bulk_rate_avg"),
+    ("bwd_bulk_bytes_avg", "bwd_bulk_packets_avg", "bwd_bulk_rate_avg"),
+    ("active_mean", "active_std", "active_max", "active_min"),
+    ("idle_mean", "idle_std", "idle_max", "idle_min"),
+)
+
 
 def feature_contract() -> str:
     """Hash that changes whenever a column's name, order, unit or definition does: 16 hexadecimal digits."""
@@ -149,3 +175,13 @@ def usable_as_reasons() -> tuple[str, ...]:
     no distance.
     """
     return tuple(column.name for column in COLUMNS if column.use == "model" and column.name != "protocol")
+
+
+def reasons() -> tuple[tuple[int, ...], ...]:
+    """Positions of the columns that make one reason of an alert: siblings together, any other by itself.
+
+    Each column that may be a reason is in exactly one, in table order.
+    """
+    siblings = {name: group for group in SIBLINGS for name in group}
+    together = {siblings.get(name, (name,)): None for name in usable_as_reasons()}
+    return tuple(tuple(sorted(INDEX[name] for name in group)) for group in together)

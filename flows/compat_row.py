@@ -17,6 +17,7 @@ from flows.batch import (
     PROTOCOL,
     REPORT,
     REPORTED_NS,
+    SEEN,
     START_NS,
     Identity,
     Values,
@@ -333,6 +334,7 @@ def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason:
     identity[row, END_NS] = rows[U(k + V_SEEN_NS)]
     identity[row, END_REASON] = reason
     identity[row, REPORT] = 0
+    identity[row, SEEN] = 0
     identity[row, NEW_PACKETS] = rows[U(k + V_FORWARD + V_PACKETS)] + rows[U(k + V_BACKWARD + V_PACKETS)]
 
 

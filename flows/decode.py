@@ -108,7 +108,7 @@ def layer4(
             return TRUNCATED, 0, 0
         if length < 2:
             return BAD_LAYER4, 0, 0
-        fields[U(f + P_ICMP)] = be16(buffer, at)
+        fields[U(f + P_ICMP)] = (length << 16) | be16(buffer, at)
         return DECODED, 0, 0
     else:
         return DECODED, 0, 0
@@ -123,7 +123,8 @@ def skip_extensions(
 ) -> tuple[Word, Word, Word, Word, Word]:
     """Walk IPv6 extension headers: (reason, offset of layer 4, its length, its protocol, identification).
 
-    identification: of a fragment, -1 when the packet is whole. A later fragment ends the walk.
+    identification: of a fragment, with its offset, as P_FRAGMENT holds them; -1 when the packet is whole. A later
+    fragment ends the walk.
     """
     identification = -1
     for _ in range(MAX_EXTENSIONS):
@@ -132,8 +133,9 @@ def skip_extensions(
             if at + 8 > end:
                 return TRUNCATED, at, length, protocol, identification
             if be16(buffer, at + 2) & 0xFFF9:  # RFC 6946: neither offset nor more to come is no fragment
-                identification = be32(buffer, at + 4)
-                later = be16(buffer, at + 2) & 0xFFF8 != 0
+                offset: Word = be16(buffer, at + 2) & 0xFFF8
+                identification = (offset << 40) | be32(buffer, at + 4)
+                later = offset != 0
             size: Word = 8
         elif protocol in (HOP_BY_HOP, ROUTING, DESTINATION, MOBILITY, HIP, SHIM6):
             if at + 8 > end:
@@ -190,8 +192,9 @@ def ipv4_header(buffer: Bytes, at: Word, end: Word, wire_end: Word) -> tuple[Wor
     fragment = be16(buffer, at + 6) & (MORE_FRAGMENTS | FRAGMENT_OFFSET)
     # a cap shorter than the options fails in layer 4, which checks its own bytes
     if fragment:
-        identification = be16(buffer, at + 4) | (protocol << 32)
-        if fragment & FRAGMENT_OFFSET:
+        offset: Word = (fragment & FRAGMENT_OFFSET) << 3
+        identification = (offset << 40) | (protocol << 32) | be16(buffer, at + 4)
+        if offset:
             return LATER_FRAGMENT, at + header, length, protocol, identification
     else:
         identification = -1

@@ -2,8 +2,10 @@
 
 A later fragment joins the flow of its first one: all its bytes are payload of TCP or UDP, and it has no layer-4 header
 (length 0) and no flags. One that comes before its first one, more than EXPIRY_NS after it, or after the table has
-forgotten it, is counted and not metered. The table is a ring, the oldest entry giving way, with hash chains over it.
-RFC 791, RFC 8200 4.5: a packet's fragments share addresses, identification and, in IPv4, protocol.
+forgotten it, is counted and not metered. One that overlaps its first one or the one before it, or reaches beyond what
+a datagram can hold, is metered and told as wrong. The table is a ring, the oldest entry giving way, with hash chains
+over it. RFC 791, RFC 8200 4.5: a packet's fragments share addresses, identification and, in IPv4, protocol. RFC 1858,
+RFC 5722: they do not overlap.
 """
 
 import numpy as np
@@ -27,6 +29,7 @@ from flows.layout import (
     P_TIME_NS,
     P_VLAN,
     P_WINDOW,
+    WRONG_FRAGMENT,
 )
 from flows.table import hash_key
 
@@ -34,8 +37,11 @@ EXPIRY_NS = 30_000_000_000
 ENTRIES = 1024
 BUCKETS = 2048
 
-# Words of an entry: a packet's six key words, P_PORTS holding sender << 48 | version << 40 | P_FRAGMENT instead.
-E_PORTS, E_TIME_NS, E_BUCKET, E_NEXT, ENTRY_WORDS = 6, 7, 8, 9, 10
+# Words of an entry: a packet's six key words, P_PORTS holding sender << 48 | version << 40 | P_FRAGMENT without its
+# offset instead. Bytes of the datagram: where its first fragment ended, where the latest later one began and ended.
+E_PORTS, E_TIME_NS, E_BUCKET, E_NEXT, E_FIRST_END, E_BEGIN, E_END, ENTRY_WORDS = range(6, 14)
+FRAGMENT_KEY = (1 << 40) - 1
+MAX_DATAGRAM = 65535
 HEADS = ENTRIES * ENTRY_WORDS  # chains' heads follow the entries; a link is entry + 1, 0 ends a chain
 
 
@@ -85,10 +91,30 @@ def add_entry(table: Int64s, registers: Int64s, fields: Int64s, f: Word, bucket:
 
 
 @inner
+def is_wrong(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
+    """Whether a later fragment does not fit those that came; remembers where it stood."""
+    begin = fields[U(f + P_FRAGMENT)] >> 40
+    end = begin + fields[U(f + P_PAYLOAD)]
+    overlaps = begin < table[U(e + E_FIRST_END)] or (begin < table[U(e + E_END)] and end > table[U(e + E_BEGIN)])
+    table[U(e + E_BEGIN)] = begin
+    table[U(e + E_END)] = end
+    return overlaps or end > MAX_DATAGRAM
+
+
+@inner
+def first_end(fields: Int64s, f: Word) -> Word:
+    """Where a first fragment ends in its datagram; 0 where its protocol's length is not kept."""
+    if fields[U(f + P_ICMP)] >= 0:
+        return fields[U(f + P_ICMP)] >> 16
+    return fields[U(f + P_HEADER)] + fields[U(f + P_PAYLOAD)]
+
+
+@inner
 def join_first(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
     """Give a later fragment the ports and the protocol of its first one; returns its reason."""
     if e < 0 or abs(fields[U(f + P_TIME_NS)] - table[U(e + E_TIME_NS)]) > EXPIRY_NS:
         return LOST_FRAGMENT
+    fields[U(f + P_FLAGS)] = WRONG_FRAGMENT if is_wrong(table, e, fields, f) else 0
     ports = table[U(e + E_PORTS)]
     source_port, target_port = (ports >> 16) & 0xFFFF, ports & 0xFFFF
     a_high, a_low = fields[U(f + P_A_HIGH)], fields[U(f + P_A_LOW)]
@@ -102,7 +128,6 @@ def join_first(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
     if (ports >> 32) & 0xFF not in (TCP, UDP):
         fields[U(f + P_PAYLOAD)] = 0
     fields[U(f + P_HEADER)] = 0
-    fields[U(f + P_FLAGS)] = 0
     fields[U(f + P_WINDOW)] = -1
     fields[U(f + P_ICMP)] = -1
     return DECODED
@@ -119,7 +144,7 @@ def follow_fragment(table: Int64s, registers: Int64s, fields: Int64s, f: Word, k
     version = ports >> 40
     by_ports = fields[U(f + P_A_HIGH)] == fields[U(f + P_B_HIGH)] and fields[U(f + P_A_LOW)] == fields[U(f + P_B_LOW)]
     direction = 0 if by_ports else sender
-    fields[U(f + P_PORTS)] = (direction << 48) | (version << 40) | fields[U(f + P_FRAGMENT)]
+    fields[U(f + P_PORTS)] = (direction << 48) | (version << 40) | (fields[U(f + P_FRAGMENT)] & FRAGMENT_KEY)
     bucket = hash_key(fields, f, keys) & (BUCKETS - 1)
     e = find_entry(table, fields, f, bucket)
     if kind != FIRST_FRAGMENT:
@@ -130,5 +155,7 @@ def follow_fragment(table: Int64s, registers: Int64s, fields: Int64s, f: Word, k
     source_port, target_port = (a_port, b_port) if sender == 0 else (b_port, a_port)
     table[U(e + E_PORTS)] = (ports & ~0xFFFFFFFF) | (source_port << 16) | target_port
     table[U(e + E_TIME_NS)] = fields[U(f + P_TIME_NS)]
+    table[U(e + E_FIRST_END)] = first_end(fields, f)
+    table[U(e + E_BEGIN)] = table[U(e + E_END)] = 0
     fields[U(f + P_PORTS)] = ports
     return DECODED

@@ -15,12 +15,12 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     P_SENDER,  # 0 sent by A, 1 sent by B
     P_PAYLOAD,  # bytes after the layer-4 header
     P_HEADER,  # bytes of the layer-4 header
-    P_FLAGS,  # TCP flags octet
+    P_FLAGS,  # TCP flags octet; WRONG_FRAGMENT where that is what the packet is
     P_WINDOW,  # raw TCP window, -1 for other protocols
-    P_ICMP,  # type << 8 | code, -1 for other protocols
+    P_ICMP,  # bytes of the message << 16 | type << 8 | code, -1 for other protocols
     P_HASH,
     P_TIME_NS,
-    P_FRAGMENT,  # IPv4 protocol << 32 | identification, as it stands in the IP header; -1 when the packet is whole
+    P_FRAGMENT,  # offset in bytes << 40 | IPv4 protocol << 32 | identification, of the IP header; -1: a whole packet
     PACKET_FIELDS,
 ) = range(16)
 
@@ -47,7 +47,7 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     R_IAT_SQUARES,
     R_IAT_MIN,
     R_IAT_MAX,
-    R_SYN_ACK_FLAGS,  # packets with SYN << 32 | with ACK
+    R_WRONG_FRAGMENTS,
     R_CWR_ECE_FLAGS,  # packets with CWR << 32 | with ECE
     R_GAPS,  # gaps over 1 s
     R_ACTIVE_SINCE,
@@ -73,6 +73,7 @@ R_FORWARD = 36
     D_HEADER_MIN,
     D_PSH_URG_FLAGS,  # packets with PSH << 32 | with URG
     D_RST_FIN_FLAGS,  # packets with RST << 32 | with FIN
+    D_SYN_ACK_FLAGS,  # packets with SYN << 32 | with ACK
     D_INIT_WINDOW,
     D_LAST_WINDOW,
     D_DATA_PACKETS,
@@ -85,15 +86,17 @@ R_FORWARD = 36
     D_BULK_BYTES,
     D_BULK_TIME,
     DIRECTION_WORDS,
-) = range(26)
+) = range(27)
 R_BACKWARD = R_FORWARD + DIRECTION_WORDS
 ROW_WORDS = R_BACKWARD + DIRECTION_WORDS
 
 # Words of a series: how often, sum, sum of squares, smallest, largest.
 S_COUNT, S_SUM, S_SQUARES, S_MIN, S_MAX = range(5)
 
-# Bits of R_STATE.
-FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED = 1, 2, 4, 8
+# Bits of R_STATE. The last two: a SYN was seen before an active timeout cut the connection.
+FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED, SYN_FORWARD, SYN_BACKWARD = 1, 2, 4, 8, 16, 32
+
+WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
 
 # Registers: what the meter remembers beside its rows. The first block is configuration.
 (

@@ -60,7 +60,7 @@ from flows.layout import (
     UNSET,
 )
 from flows.lists import QUEUE, Heads, Links, append, remove
-from flows.record import write_record
+from flows.record import syn_seen, write_record
 from flows.table import (
     ESTABLISHED_QUEUE,
     LOW32,
@@ -179,13 +179,14 @@ def replace_flow(
 
     Reports at most RECORDS_PER_PACKET flows: the one that ends and those that are evicted.
     """
-    originator, connection_start = UNSET, UNSET
+    originator, connection_start, opened, answered = UNSET, UNSET, 0, 0
     registers[U(M_REPORTED_NS)] = max(registers[U(M_REPORTED_NS)], fields[U(f + P_TIME_NS)])
     if slot >= 0:
         row = (slots[U(slot)] & LOW32) - 1
         k = row * ROW_WORDS
         if reason == ACTIVE_TIMEOUT:
             originator, connection_start = rows[U(k + R_ORIGINATOR)], rows[U(k + R_CONNECTION_START)]
+            opened, answered = syn_seen(rows, k)
         end_flow(rows, slots, links, wheel, queues, registers, identity, values, row, reason)
     for _ in range(EVICTIONS_PER_FLOW):
         if not has_room(registers):
@@ -200,6 +201,7 @@ def replace_flow(
         k = row * ROW_WORDS
         rows[U(k + R_ORIGINATOR)] = originator
         rows[U(k + R_CONNECTION_START)] = connection_start
+        rows[U(k + R_STATE)] |= opened | answered
     return row
 
 

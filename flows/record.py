@@ -17,6 +17,14 @@ from flows.batch import (
     PROTOCOL,
     REPORT,
     REPORTED_NS,
+    SEEN,
+    SEEN_ACK,
+    SEEN_FIN,
+    SEEN_FIN_BACK,
+    SEEN_RST,
+    SEEN_RST_BACK,
+    SEEN_SYN,
+    SEEN_SYN_BACK,
     SRC_HIGH,
     SRC_LOW,
     SRC_PORT,
@@ -50,6 +58,7 @@ from flows.layout import (
     D_PACKETS,
     D_PSH_URG_FLAGS,
     D_RST_FIN_FLAGS,
+    D_SYN_ACK_FLAGS,
     M_RECORDS,
     M_REPORTED_NS,
     R_A_HIGH,
@@ -75,13 +84,16 @@ from flows.layout import (
     R_REPORTS,
     R_START,
     R_START_NS,
-    R_SYN_ACK_FLAGS,
+    R_STATE,
     R_VLAN,
+    R_WRONG_FRAGMENTS,
     S_COUNT,
     S_MAX,
     S_MIN,
     S_SQUARES,
     S_SUM,
+    SYN_BACKWARD,
+    SYN_FORWARD,
     UNSET,
 )
 from flows.table import LOW32
@@ -233,7 +245,9 @@ def write_headers(rows: Int64s, k: Word, values: Values, row: Word) -> None:
     forward, backward = k + R_FORWARD, k + R_BACKWARD
     psh_urg, psh_urg_back = rows[U(forward + D_PSH_URG_FLAGS)], rows[U(backward + D_PSH_URG_FLAGS)]
     rst_fin, rst_fin_back = rows[U(forward + D_RST_FIN_FLAGS)], rows[U(backward + D_RST_FIN_FLAGS)]
-    syn_ack, cwr_ece = rows[U(k + R_SYN_ACK_FLAGS)], rows[U(k + R_CWR_ECE_FLAGS)]
+    # the halves of a word are added at once: neither reaches 2^32 packets
+    syn_ack = rows[U(forward + D_SYN_ACK_FLAGS)] + rows[U(backward + D_SYN_ACK_FLAGS)]
+    cwr_ece = rows[U(k + R_CWR_ECE_FLAGS)]
     values[row, C_PSH_URG] = psh_urg >> 32
     values[row, C_PSH_URG + 1] = psh_urg_back >> 32
     values[row, C_PSH_URG + 2] = psh_urg & LOW32
@@ -258,7 +272,7 @@ def write_headers(rows: Int64s, k: Word, values: Values, row: Word) -> None:
     values[row, C_BWD_DATA + 1] = rows[U(backward + D_HEADER_MIN)] if rows[U(backward + D_PACKETS)] else 0
     icmp = rows[U(k + R_ICMP)]
     values[row, C_ICMP_CODE] = icmp & 0xFF if icmp != UNSET else UNSET
-    values[row, C_ICMP_CODE + 1] = icmp >> 8
+    values[row, C_ICMP_CODE + 1] = (icmp >> 8) & 0xFF if icmp != UNSET else UNSET
     values[row, C_CONNECTION] = rows[U(k + R_LAST)] - rows[U(k + R_CONNECTION_START)]
     values[row, C_LAST_WINDOW] = rows[U(backward + D_LAST_WINDOW)]
 
@@ -282,6 +296,32 @@ def write_endpoints(rows: Int64s, k: Word, identity: Identity, row: Word) -> Non
 
 
 @inner
+def syn_seen(rows: Int64s, k: Word) -> tuple[Word, Word]:
+    """Bits of R_STATE by the SYNs of this flow and of those that active timeouts cut off before it: one a direction."""
+    state = rows[U(k + R_STATE)]
+    forward = SYN_FORWARD if rows[U(k + R_FORWARD + D_SYN_ACK_FLAGS)] >> 32 else state & SYN_FORWARD
+    backward = SYN_BACKWARD if rows[U(k + R_BACKWARD + D_SYN_ACK_FLAGS)] >> 32 else state & SYN_BACKWARD
+    return forward, backward
+
+
+@inner
+def seen_of(rows: Int64s, k: Word) -> Word:
+    """What was seen that no column tells: flags by direction, wrong fragments, the length of an ICMP message."""
+    opened, answered = syn_seen(rows, k)
+    rst_fin, rst_fin_back = rows[U(k + R_FORWARD + D_RST_FIN_FLAGS)], rows[U(k + R_BACKWARD + D_RST_FIN_FLAGS)]
+    seen = SEEN_SYN if opened else 0
+    seen |= SEEN_SYN_BACK if answered else 0
+    seen |= SEEN_ACK if rows[U(k + R_FORWARD + D_SYN_ACK_FLAGS)] & LOW32 else 0
+    seen |= SEEN_FIN if rst_fin & LOW32 else 0
+    seen |= SEEN_FIN_BACK if rst_fin_back & LOW32 else 0
+    seen |= SEEN_RST if rst_fin >> 32 else 0
+    seen |= SEEN_RST_BACK if rst_fin_back >> 32 else 0
+    seen |= min(rows[U(k + R_WRONG_FRAGMENTS)], 0xFFFF) << 8
+    icmp = rows[U(k + R_ICMP)]
+    return seen | ((icmp >> 16) << 24) if icmp != UNSET else seen
+
+
+@inner
 def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason: Word) -> None:
     """Who, when, why it is reported, and how much of it is new."""
     write_endpoints(rows, k, identity, row)
@@ -291,6 +331,7 @@ def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason:
     identity[row, REPORT] = rows[U(k + R_REPORTS)]
     packets = rows[U(k + R_FORWARD + D_PACKETS)] + rows[U(k + R_BACKWARD + D_PACKETS)]
     identity[row, NEW_PACKETS] = packets - rows[U(k + R_REPORTED_PACKETS)]
+    identity[row, SEEN] = seen_of(rows, k)
     rows[U(k + R_REPORTS)] += 1
     rows[U(k + R_REPORTED_PACKETS)] = packets
 

@@ -34,6 +34,7 @@ from flows.layout import (
     D_PACKETS,
     D_PSH_URG_FLAGS,
     D_RST_FIN_FLAGS,
+    D_SYN_ACK_FLAGS,
     ESTABLISHED,
     FIN_BACKWARD,
     FIN_FORWARD,
@@ -58,7 +59,7 @@ from flows.layout import (
     R_LAST_NS,
     R_ORIGINATOR,
     R_STATE,
-    R_SYN_ACK_FLAGS,
+    R_WRONG_FRAGMENTS,
     S_COUNT,
     S_MAX,
     S_MIN,
@@ -150,7 +151,7 @@ def update_direction(rows: Int64s, d: Word, time: Word, payload: Word, header: W
 @inner
 def update_tcp(rows: Int64s, k: Word, d: Word, flags: Word, window: Word) -> None:
     """Flag counts, two to a word, and windows."""
-    rows[U(k + R_SYN_ACK_FLAGS)] += (((flags >> 1) & 1) << 32) | ((flags >> 4) & 1)
+    rows[U(d + D_SYN_ACK_FLAGS)] += (((flags >> 1) & 1) << 32) | ((flags >> 4) & 1)
     rows[U(k + R_CWR_ECE_FLAGS)] += (((flags >> 7) & 1) << 32) | ((flags >> 6) & 1)
     rows[U(d + D_PSH_URG_FLAGS)] += (((flags >> 3) & 1) << 32) | ((flags >> 5) & 1)
     rows[U(d + D_RST_FIN_FLAGS)] += (((flags >> 2) & 1) << 32) | (flags & 1)
@@ -193,6 +194,8 @@ def update_row(rows: Int64s, k: Word, fields: Int64s, f: Word) -> None:
         if after & ~state & CLOSED:
             rows[U(k + R_CLOSED_AT)] = time
         rows[U(k + R_STATE)] = after
+    elif fields[U(f + P_FLAGS)]:
+        rows[U(k + R_WRONG_FRAGMENTS)] += 1
     # An answer alone does not count: a server answers each SYN of a flood, and its flows would drive out all others.
     if forward and not state & ESTABLISHED and rows[U(other + D_PACKETS)]:
         rows[U(k + R_STATE)] |= ESTABLISHED

@@ -1,10 +1,13 @@
 """Which columns moved a verdict: those whose return to normal takes the most of it back, one after the other.
 
-Greedy occlusion: of all columns the one is restored to the normal median that lowers the evidence most, then the next
-beside it. Hosts are taken as unknown, so that a flow's explanation depends on that flow and on the model, whatever was
-judged before or beside it. Zeiler, Fergus, "Visualizing and Understanding Convolutional Networks", 2014 (there: patches
-of a picture). It does not know what a column means.
+Greedy occlusion: of all groups of columns the one is restored to the normal medians that lowers the evidence most, then
+the next beside it. Columns tied to each other belong in one group: restored alone, each would leave a flow that cannot
+be, whose other columns still say the same. Hosts are taken as unknown, so that a flow's explanation depends on that
+flow and on the model, whatever was judged before or beside it. Zeiler, Fergus, "Visualizing and Understanding
+Convolutional Networks", 2014 (there: patches of a picture). It does not know what a column means.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,39 +20,65 @@ ROWS = 256  # flows explained at a time
 TIE = 1e-6  # of the scores, between rows whose p-values are as small as they can be
 
 Columns = NDArray[np.int64]
+Groups = Sequence[Sequence[int]] | NDArray[np.int64]  # positions together; of an array each by itself
 
 
 def top_columns(
-    hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.bool_], candidates: Columns, count: int = 3
+    hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.bool_], groups: Groups, count: int = 3
 ) -> Columns:
-    """Positions of the columns that moved each row's evidence most, strongest first, (m, count).
+    """Of the groups that moved each row's evidence most, strongest first, the leading columns: positions, (m, count).
 
     values: (m, c) raw columns in the order of the feature contract. lanes: (m, 2), whose evidence counts: known, novel.
-    candidates: (k,) positions that may be named, at least count of them. The hosts' states stay as they are.
+    groups: columns that are restored together, at least count groups, no column in two of them. The hosts' states stay
+    as they are.
     """
+    member = np.zeros((len(groups), values.shape[1]), dtype=np.bool_)
+    for place, group in enumerate(groups):
+        member[place, np.atleast_1d(group)] = True
     chosen = np.empty((len(values), count), dtype=np.int64)
     for at in range(0, len(values), ROWS):
         part = slice(at, at + ROWS)
-        chosen[part] = _of_few(hybrid, values[part], lanes[part], candidates, count)
+        chosen[part] = _of_few(hybrid, values[part], lanes[part], member, count)
     return chosen
 
 
 def _of_few(
-    hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.bool_], candidates: Columns, count: int
+    hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.bool_], member: NDArray[np.bool_], count: int
 ) -> Columns:
-    rows, each = np.arange(len(values)), np.arange(len(candidates))
-    restored = values.copy()
-    chosen = np.empty((len(values), count), dtype=np.int64)
-    for place in range(count):
-        variants = np.repeat(restored[:, None, :], len(candidates), axis=1)
-        variants[:, each, candidates] = hybrid.normal.median[candidates]
-        evidence = _evidence(hybrid, variants.reshape(-1, values.shape[1]), np.repeat(lanes, len(candidates), axis=0))
-        evidence = evidence.reshape(len(values), len(candidates))
-        for earlier in range(place):  # restored already: it would be named twice where nothing else helps
-            evidence[candidates[None, :] == chosen[:, earlier, None]] = np.inf
-        chosen[:, place] = candidates[np.argmin(evidence, axis=1)]
-        restored[rows, chosen[:, place]] = hybrid.normal.median[chosen[:, place]]
-    return chosen
+    rows, median = np.arange(len(values)), hybrid.normal.median
+    restored = values
+    taken = np.zeros((len(values), len(member)), dtype=np.bool_)
+    before, chosen = [], []
+    for _ in range(count):
+        variants = np.where(member, median, restored[:, None, :]).reshape(-1, values.shape[1])
+        evidence = _evidence(hybrid, variants, np.repeat(lanes, len(member), axis=0)).reshape(taken.shape)
+        evidence[taken] = np.inf  # it would be named twice where nothing else helps
+        group = np.argmin(evidence, axis=1)
+        taken[rows, group] = True
+        before.append(restored)
+        chosen.append(member[group])
+        restored = np.where(member[group], median, restored)
+    leading = _leading(hybrid, np.concatenate(before), np.tile(lanes, (count, 1)), np.concatenate(chosen))
+    return leading.reshape(count, len(values)).T
+
+
+def _leading(
+    hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.bool_], group: NDArray[np.bool_]
+) -> Columns:
+    """Of each row's group, (m, c), the column that keeps most of the evidence when its siblings alone are restored.
+
+    A column that is at its median leads only where all are.
+    """
+    median = hybrid.normal.median
+    row, column = np.nonzero(group)
+    variants = np.where(group, median, values)[row]
+    kept = values[row, column]
+    variants[np.arange(len(row)), column] = kept
+    evidence = _evidence(hybrid, variants, lanes[row])
+    ranked = np.full(values.shape, -np.inf)
+    ranked[row, column] = np.where(kept == median[column], np.finfo(np.float64).min, evidence)
+    leading: Columns = np.argmax(ranked, axis=1)
+    return leading
 
 
 def _evidence(hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.bool_]) -> Vector:

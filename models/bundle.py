@@ -15,6 +15,7 @@ import numpy as np
 import safetensors.numpy
 
 from models.calibration import Calibration
+from models.encoding import Encoding, described, read_encoding
 from models.forest import Forest, IsolationForest, RandomForest
 from models.fusion import ANY_ATTACK, Hybrid, Member, NormalProfile
 from models.lstm import Lstm
@@ -95,7 +96,7 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
     detectors = []
     for lane, members in (("known", hybrid.known), ("novel", hybrid.novel)):
         for member in members:
-            detectors.append(_described(lane, member, hybrid.normal.columns, arrays))
+            detectors.append(_described(lane, member, _inputs(hybrid.normal.columns, hybrid.encoding), arrays))
     votes = {
         lane: _described_vote(lane, vote, arrays)
         for lane, vote in (("known", hybrid.known_vote), ("novel", hybrid.novel_vote))
@@ -120,6 +121,7 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
         ],
         "detectors": detectors,
         "votes": votes,
+        **({} if hybrid.encoding is None else {"encoding": described(hybrid.encoding)}),
         "normal": [
             {
                 "column": name,
@@ -180,6 +182,11 @@ def _described(lane: str, member: Member, columns: tuple[str, ...], arrays: Arra
     }
 
 
+def _inputs(columns: tuple[str, ...], encoding: Encoding | None) -> tuple[str, ...]:
+    """Names of what detectors see: features, or the columns of the contract."""
+    return columns if encoding is None else encoding.names
+
+
 def _described_vote(lane: str, vote: Calibration, arrays: Arrays) -> dict[str, Any]:
     """What a lane's vote means, as its part of the manifest; arrays gains its knots."""
     own = {}
@@ -197,16 +204,16 @@ def _described_vote(lane: str, vote: Calibration, arrays: Arrays) -> dict[str, A
 # ---------------------------------------------------------------- loading
 
 
-def load_bundle(path: str | Path, contract: str) -> Hybrid:
+def load_bundle(path: str | Path, *contracts: str) -> Hybrid:
     """Model of a bundle.
 
-    path: the directory. contract: hash of the feature contract of the flows to be judged.
+    path: the directory. contracts: hashes of the feature contracts that the caller can make rows of.
     Raises BundleError, whose text is one line, for whatever cannot be used.
     """
     expected = f"a directory with {MANIFEST} and {WEIGHTS}"
     try:
         manifest = parsed(read_file(Path(path) / MANIFEST, MAX_MANIFEST, expected), MANIFEST)
-        check_identity(manifest, FORMAT, contract)
+        contract = check_identity(manifest, FORMAT, *contracts)
         return _hybrid(manifest, read_file(Path(path) / WEIGHTS, MAX_WEIGHTS, expected), contract)
     except BundleError as error:
         raise one_line(path, error) from None
@@ -214,10 +221,12 @@ def load_bundle(path: str | Path, contract: str) -> Hybrid:
 
 def _hybrid(manifest: dict[str, Any], weights: bytes, contract: str) -> Hybrid:
     check_identity(manifest, FORMAT, contract)
+    encoded = " encoding" if "encoding" in manifest else ""  # a bundle whose detectors see rows as they are has none
     exactly(
         manifest,
         "manifest",
-        "format model_id feature_contract weights labels fusion default_rate thresholds detectors votes normal about",
+        "format model_id feature_contract weights labels fusion default_rate thresholds detectors votes normal about"
+        + encoded,
     )
     if not MODEL_ID.fullmatch(value_of(manifest, "model_id", str, "manifest")):
         refuse(f"model_id is {manifest['model_id']!r:.80}, expected letters, digits, '.', '_' and '-'")
@@ -227,7 +236,8 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contract: str) -> Hybrid:
     normal = _normal(manifest)
     arrays = read_arrays(weights, WEIGHTS)
     votes = _votes(manifest, arrays)
-    lanes = _members(manifest, arrays, normal.columns, labels)
+    encoding = read_encoding(manifest, len(normal.columns)) if encoded else None
+    lanes = _members(manifest, arrays, _inputs(normal.columns, encoding), labels)
     try:
         return Hybrid(
             known=lanes["known"],
@@ -244,6 +254,7 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contract: str) -> Hybrid:
             fusion=fusion,
             known_vote=votes.get("known"),
             novel_vote=votes.get("novel"),
+            encoding=encoding,
         )
     except ValueError as error:
         refuse(str(error))
@@ -361,6 +372,6 @@ def _scaling(entry: dict[str, Any], own: Arrays, columns: tuple[str, ...]) -> Sc
     position = {column: i for i, column in enumerate(columns)}
     for column in names:
         if not isinstance(column, str) or column not in position:
-            refuse(f"{entry['name']} uses column {column!r:.80}, which the section normal does not list")
+            refuse(f"{entry['name']} uses column {column!r:.80}, which the bundle does not describe")
     index = np.array([position[column] for column in names], dtype=np.int64)
     return Scaling(tuple(names), index, own["center"], own["scale"])

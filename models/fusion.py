@@ -9,7 +9,7 @@ a detector scores.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.detector import Classifier, Detector, Labels, Steps, Vector
+from models.encoding import Encoding
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
 VERDICTS: tuple[str, ...] = ("benign", "uncertain", "attack")
@@ -94,7 +95,8 @@ class Hybrid:
     the model in alerts. sha256: of the weights file, "" for a model that was not loaded. about: how the model was made,
     as it was saved. fusion: LANES, or CASCADE: the known lane is asked only about what the novel lane flags. It loses
     every attack that looks normal, and is here to be compared. known_vote, novel_vote: what fisher() of a lane's
-    p-values means on normal traffic, None for a lane with one detector or without.
+    p-values means on normal traffic, None for a lane with one detector or without. encoding: what detectors see of a
+    row of the contract, None where they see the row itself.
     Raises ValueError where these do not fit together.
     """
 
@@ -112,6 +114,7 @@ class Hybrid:
     fusion: str = LANES
     known_vote: Calibration | None = None
     novel_vote: Calibration | None = None
+    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
         names = [member.detector.name for member in (*self.known, *self.novel)]
@@ -129,6 +132,8 @@ class Hybrid:
             raise ValueError(f"fusion is {self.fusion!r}, expected one of {', '.join(FUSIONS)}")
         if self.default_rate not in self.thresholds:
             raise ValueError(f"default rate {self.default_rate} has no threshold")
+        if self.encoding is not None and self.encoding.width != len(self.normal.columns):
+            raise ValueError(f"encoding is of {self.encoding.width} columns, expected {len(self.normal.columns)}")
 
     def judge(self, steps: Steps, rate: float | None = None) -> Judgement:
         """Score the steps with every detector and give the verdicts; the hosts' states advance.
@@ -140,6 +145,8 @@ class Hybrid:
         if rate not in self.thresholds:
             raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
         known_cut, novel_cut = self.thresholds[rate]
+        if self.encoding is not None:
+            steps = replace(steps, values=self.encoding.encode(steps.values))
         scores: dict[str, Vector] = {}
         p_known, label = self._lane(self.known, self.known_vote, steps, scores)
         p_novel, _ = self._lane(self.novel, self.novel_vote, steps, scores)

@@ -122,14 +122,15 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return keys
 
 
-def check_identity(manifest: dict[str, Any], expected: str, contract: str) -> None:
-    """Whether a manifest of this format is for this program at all, before anything else is looked at."""
+def check_identity(manifest: dict[str, Any], expected: str, *contracts: str) -> str:
+    """The feature contract of a manifest of this format, one of those of this program; before all else is looked at."""
     found = manifest.get("format")
     if found != expected:
         refuse(f"format is {found!r:.80}, expected {expected!r}")
     fitted = manifest.get("feature_contract")
-    if fitted != contract:
-        refuse(f"fitted on feature contract {fitted!r:.80}, expected {contract!r}")
+    if fitted not in contracts:
+        refuse(f"fitted on feature contract {fitted!r:.80}, expected {' or '.join(map(repr, contracts))}")
+    return str(fitted)
 
 
 def checked_sum(manifest: dict[str, Any], weights: bytes, name: str) -> str:

@@ -68,11 +68,13 @@ class FlaggedFlow(NamedTuple):
 class Exemplar:
     """The flow of an episode that speaks strongest: what an alert shows.
 
-    values: (len(COLUMNS),) a copy of its row. moved: columns that moved its score, None while nobody has asked.
+    values: (len(COLUMNS),) a copy of its columns. judged: (c,) the row that the model saw of it. moved: columns of that
+    row that moved its score, None while nobody has asked.
     """
 
     flow: FlaggedFlow
     values: NDArray[np.float64]
+    judged: NDArray[np.float64]
     scores: dict[str, float]
     moved: Sequence[int] | None = None
 

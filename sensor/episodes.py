@@ -121,10 +121,12 @@ class Episodes:
         self._ordinal = 0
         self._lines: list[Alert] = []
 
-    def observe(self, batch: FlowBatch, judgement: Judgement, dropped: int = 0) -> list[Alert]:
+    def observe(
+        self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
+    ) -> list[Alert]:
         """Alerts that a batch of scored flows gives rise to, in order.
 
-        judgement: of the same rows. dropped: packets that the capture has lost so far, stated in each alert.
+        rows: (n, c) what was judged of each flow. judgement: of the same rows. dropped: packets that the capture has lost so far, stated in each alert.
         """
         self._narrator.dropped = dropped
         findings = self._table.observe(batch, judgement.p_known, judgement.p_novel, judgement.label)
@@ -139,7 +141,7 @@ class Episodes:
                 episode = pools[pool] = self._episode(pool, flow)
             episode.add(flow, clock_ns)
             if episode.exemplar is None or flow.strength < episode.exemplar.flow.strength:
-                episode.exemplar = _exemplar(flow, batch, judgement)
+                episode.exemplar = _exemplar(flow, batch, rows, judgement)
             self._weigh(pools, episode, flow)
         self._clock_ns = findings.clock_ns
         self._close_until(findings.clock_ns)
@@ -323,9 +325,9 @@ def _merge(pools: dict[int, Episode], opened: Episode, episode: Episode) -> None
         opened.pool, opened.technique = episode.pool, episode.technique
 
 
-def _exemplar(flow: FlaggedFlow, batch: FlowBatch, judgement: Judgement) -> Exemplar:
+def _exemplar(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement) -> Exemplar:
     scores = {name: float(score[flow.row]) for name, score in judgement.scores.items()}
-    return Exemplar(flow, batch.values[flow.row].copy(), scores)
+    return Exemplar(flow, batch.values[flow.row].copy(), rows[flow.row].copy(), scores)
 
 
 def _flagged(

@@ -1,7 +1,7 @@
 """Which numbers of a flow speak for an alert, as a contrast with this model's normal traffic, and how to say so.
 
 First come the columns that moved the score (models.attribution), then those that lie furthest from the quantiles that
-the bundle keeps of normal traffic.
+the bundle keeps of normal traffic. Of columns tied to each other (flows.columns.SIBLINGS) one speaks for all.
 """
 
 import math
@@ -12,19 +12,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.columns import COLUMNS, INDEX, usable_as_reasons
+from flows.columns import COLUMNS, NAMES, reasons
+from flows.kdd.columns import kdd_columns, kdd_reasons
+from models.attribution import Groups
 
 # Below this span of the logarithmic scale a column is taken to be constant in normal traffic; without a floor the
 # smallest change in such a column would outweigh all the others.
 _MINIMAL_SPAN = 0.5
 NEAR = 0.25  # nearer to the median than this share of the way to the edge, a column says nothing
-# Words that tell siblings apart (direction, statistic): columns alike but for these say one thing twice.
-_SIBLING_WORDS = frozenset(
-    (
-        *("fwd", "bwd", "flow", "packet", "packets", "length", "total", "mean", "std", "max", "min", "avg", "per", "s"),
-        *("count", "flag", "flags", "act", "data", "segment", "size", "header"),
-    )
-)
 
 
 class NormalQuantiles(Protocol):
@@ -67,16 +62,51 @@ class Contrast:
         return self.distance > 1
 
 
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a contract's columns are called in reasons.
+
+    columns: their names, in order. units: of each, "" for none. reasons: positions of the columns that may be named,
+    those tied to each other together.
+    """
+
+    columns: tuple[str, ...]
+    units: tuple[str, ...]
+    reasons: tuple[tuple[int, ...], ...]
+
+
+FLOWS = Vocabulary(NAMES, tuple(column.unit for column in COLUMNS), reasons())
+CONNECTIONS = tuple(
+    Vocabulary(
+        tuple(column.name for column in kdd_columns(content=content)),
+        tuple(column.kind if column.kind == "bytes" else "" for column in kdd_columns(content=content)),
+        kdd_reasons(content=content),
+    )
+    for content in (False, True)
+)
+
+
+def vocabulary_of(columns: Sequence[str]) -> Vocabulary:
+    """The vocabulary of the contract that has these columns. Raises ValueError for columns of none."""
+    for vocabulary in (FLOWS, *CONNECTIONS):
+        if tuple(columns) == vocabulary.columns:
+            return vocabulary
+    raise ValueError(f"{len(columns)} columns are those of no contract")
+
+
 class Explainer:
-    """Ranks the columns of a flow. candidates: (k,) positions of those that it may name."""
+    """Ranks the columns of a row. candidates: positions of those that it may name, siblings together."""
 
     def __init__(self, normal: NormalQuantiles) -> None:
         """normal: what the bundle keeps. Columns that models may not see are left out of explanations too."""
-        named = frozenset(usable_as_reasons())
-        kept = [i for i, name in enumerate(normal.columns) if name in named]
-        self._columns = [COLUMNS[INDEX[normal.columns[i]]] for i in kept]
-        self._index = np.array([INDEX[column.name] for column in self._columns], dtype=np.int64)
-        self.candidates = self._index
+        words = vocabulary_of(normal.columns)
+        self.candidates: Groups = words.reasons
+        reason = {column: place for place, group in enumerate(words.reasons) for column in group}
+        kept = sorted(reason)
+        self._names = [words.columns[i] for i in kept]
+        self._units = [words.units[i] for i in kept]
+        self._reason = [reason[i] for i in kept]
+        self._index = np.array(kept, dtype=np.int64)
         self._raw = np.stack([np.asarray(q)[kept] for q in (normal.p01, normal.median, normal.p99, normal.p999)])
         low, middle, high, _ = _signed_log(self._raw)
         self._middle = middle
@@ -86,26 +116,25 @@ class Explainer:
     def contrasts(self, values: NDArray[np.float64], moved: Sequence[int] = (), top: int = 5) -> tuple[Contrast, ...]:
         """The columns that moved the score, then those furthest from normal; of these none nearer than NEAR.
 
-        values: (len(COLUMNS),) one flow record. moved: positions among candidates, strongest first. Of columns that say
-        nearly the same only the first is kept, but for those that moved the score.
+        values: (c,) one row of the contract. moved: positions of columns that may be reasons, strongest first. Of a
+        reason's columns only the first is kept, but for those that moved the score.
         """
         raw = values[self._index]
         x = _signed_log(raw)
         distance = np.maximum((x - self._middle) / self._span_high, (self._middle - x) / self._span_low)
         chosen: list[Contrast] = []
-        topics: set[frozenset[str]] = set()
+        told: set[int] = set()
         first = [int(np.searchsorted(self._index, position)) for position in moved]
         for place, i in enumerate([*first, *np.argsort(-distance, kind="stable").tolist()]):
             named = place < len(first)
             if len(chosen) == top or (distance[i] < NEAR and not named):
                 break
-            column = self._columns[i]
-            topic = frozenset(column.name.split("_")) - _SIBLING_WORDS | {column.unit}
-            if topic in topics and not named:
+            if self._reason[i] in told and not named:
                 continue
-            topics.add(topic)
+            told.add(self._reason[i])
             p01, median, p99, p999 = (float(q) for q in self._raw[:, i])
-            chosen.append(Contrast(column.name, column.unit, float(raw[i]), median, p01, p99, p999, float(distance[i])))
+            name, unit = self._names[i], self._units[i]
+            chosen.append(Contrast(name, unit, float(raw[i]), median, p01, p99, p999, float(distance[i])))
         return tuple(chosen)
 
 

@@ -25,7 +25,7 @@ _FULL_EVIDENCE = 10 * math.log(10)
 _WITH_PORTS = frozenset({6, 17, 132})
 
 
-# Columns of a flow, its p-values in the known and the novel lane -> positions of columns, strongest first.
+# The row that was judged, its p-values in the known and the novel lane -> positions of columns, strongest first.
 Movers = Callable[[NDArray[np.float64], float, float], Sequence[int]]
 
 
@@ -65,8 +65,8 @@ class Narrator:
         flow = exemplar.flow
         shape = episode.shape()
         if exemplar.moved is None:
-            exemplar.moved = self._movers(exemplar.values, flow.p_known, flow.p_novel)
-        contrasts = self._explainer.contrasts(exemplar.values, exemplar.moved)
+            exemplar.moved = self._movers(exemplar.judged, flow.p_known, flow.p_novel)
+        contrasts = self._explainer.contrasts(exemplar.judged, exemplar.moved)
         label = self._labels[episode.label()] if episode.label() >= 0 else None
         reason = shape_in_words(shape)
         if label is not None and self._overruled(episode):

@@ -1,8 +1,10 @@
 """Packets in, alerts out: meter, detectors, fusion and episodes in one line. No file, socket, clock or terminal."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.batch import NEW_PACKETS, REPORT, SRC_HIGH, SRC_LOW, START_NS, FlowBatch
 from flows.block import PacketBlock
@@ -17,13 +19,15 @@ from sensor.episodes import Episodes
 class Judge:
     """Flow records in, alerts out.
 
-    rate: nominal false-positive rate, one that the bundle holds thresholds for; None is its default.
-    flows: flows reported for the first time so far.
+    rate: nominal false-positive rate, one that the bundle holds thresholds for; None is its default. columns: makes the
+    rows that the bundle judges, (n, c) in the order of its contract, of flow records in their order; None where these
+    are the records' own values. flows: flows reported for the first time so far.
     """
 
     hybrid: Hybrid
     episodes: Episodes
     rate: float | None = None
+    columns: Callable[[FlowBatch], NDArray[np.float64]] | None = None
     flows: int = 0
 
     def judge(self, batch: FlowBatch, dropped: int = 0) -> list[Alert]:
@@ -35,13 +39,14 @@ class Judge:
             return []
         first_reports = batch.identity[:, REPORT] == 0
         self.flows += int(first_reports.sum())
+        rows = batch.values if self.columns is None else self.columns(batch)
         steps = Steps(
-            values=batch.values,
+            values=rows,
             host=np.ascontiguousarray(batch.identity[:, [SRC_HIGH, SRC_LOW]]),
             time_ns=np.ascontiguousarray(batch.identity[:, START_NS]),
             advances=first_reports,
         )
-        return self.episodes.observe(batch, self.hybrid.judge(steps, self.rate), dropped)
+        return self.episodes.observe(batch, rows, self.hybrid.judge(steps, self.rate), dropped)
 
     def finish(self) -> list[Alert]:
         """The last word on every open episode."""

@@ -18,6 +18,7 @@ class Technique:
 TECHNIQUES: tuple[Technique, ...] = (
     Technique("T1018", "Remote System Discovery", "Discovery"),
     Technique("T1046", "Network Service Discovery", "Discovery"),
+    Technique("T1068", "Exploitation for Privilege Escalation", "Privilege Escalation"),
     Technique("T1071", "Application Layer Protocol", "Command and Control"),
     Technique("T1110", "Brute Force", "Credential Access"),
     Technique("T1110.001", "Password Guessing", "Credential Access"),

@@ -103,6 +103,36 @@ class Measure(Section):
     seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 31)], ...]
 
 
+class KddForest(Section):
+    """balance: a family's weight falls with its count to this power."""
+
+    trees: Count
+    leaves: Annotated[int, Field(ge=2)]
+    balance: Annotated[float, Field(ge=0.0, le=1.0)]
+    smallest_family: Count
+
+
+class CrossFit(Section):
+    """Normal records fall into clusters, clusters into folds; each fold is scored by a fit without it."""
+
+    clusters: Annotated[int, Field(ge=2)]
+    folds: Annotated[int, Field(ge=2)]
+
+
+class KddRecipe(Section):
+    """A recipe for KDD connection records. content: with the columns that need payloads."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    records: Literal["kdd"]
+    content: bool
+    seed: Annotated[int, Field(ge=0, lt=1 << 31)]
+    dataset: Dataset
+    random_forest: KddForest
+    iforest: IsolationForest
+    calibrate: CrossFit
+    rates: tuple[Annotated[float, Field(gt=0.0, lt=0.5)], ...] = Field(min_length=1)
+
+
 class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
@@ -127,8 +157,11 @@ class Recipe(Section):
         return self
 
 
-def read_recipe(path: Path) -> tuple[Recipe, str]:
-    """The recipe and its text. Raises RecipeError with line and column."""
+def read_recipe(path: Path) -> tuple[Recipe | KddRecipe, str]:
+    """The recipe and its text; one with the key `records` is for connection records, any other for flows.
+
+    Raises RecipeError with line and column.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -146,9 +179,14 @@ def read_recipe(path: Path) -> tuple[Recipe, str]:
         raise RecipeError(path, "expected a mapping of settings", line=1, column=1)
     _refuse_repeated_keys(path, root)
     try:
-        return Recipe.model_validate(content), text
+        return model_of(content).model_validate(content), text
     except ValidationError as error:
         raise _located(path, root, error) from error
+
+
+def model_of(content: Any) -> type[Recipe] | type[KddRecipe]:
+    """Which kind of recipe a mapping is meant to be."""
+    return KddRecipe if isinstance(content, dict) and "records" in content else Recipe
 
 
 def _refuse_repeated_keys(path: Path, node: yaml.Node) -> None:

@@ -1,16 +1,34 @@
-"""A random split of labelled flows, for comparison with published figures.
+"""A random split of labelled rows, for comparison with published figures.
 
 Neighbouring flows of one attack lie on both sides of it, so what it measures is inflated.
 """
 
+from typing import Protocol
+
 import numpy as np
 
-from training.datasets.table import FlowTable, Int64s
+from training.datasets.table import Int64s, Strings
 from training.labels import BENIGN
 
 
+class Labelled(Protocol):
+    """Rows with a label and a family each, (n,)."""
+
+    @property
+    def label(self) -> Strings:
+        """As the dataset names them."""
+        ...
+
+    @property
+    def family(self) -> Strings:
+        """As training.labels does."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
 def random_split(
-    table: FlowTable, test_share: float, held_back_share: float, seed: int
+    table: Labelled, test_share: float, held_back_share: float, seed: int
 ) -> tuple[Int64s, Int64s, Int64s]:
     """Rows to fit on, normal rows to calibrate on, and rows to judge, each ascending; every label in proportion.
 

@@ -5,10 +5,8 @@ Fits that an interrupted run has finished are taken over by the next one. It pri
 """
 
 import hashlib
-import platform
 import shutil
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,10 @@ from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Report, Split, fit
 from training.labels import BENIGN
 from training.measure import FITTED, LATER, UNSEEN, Figure, Figures, measured, over_seeds
-from training.recipe import Days, RandomSplit, Recipe, read_recipe
+from training.recipe import Days, KddRecipe, RandomSplit, Recipe, read_recipe
 from training.splits import random_split
+from training.train_kdd import train_kdd
+from training.versions import versions
 
 SPLITS = {
     UNSEEN: (
@@ -42,9 +42,14 @@ UNFINISHED = ".unfinished"  # directory of finished fits, in that of the bundle,
 def train(recipe_file: Path, data: Path, output: Path, report: Report) -> Figures:
     """Fit what the recipe says and write the bundle to the directory output; returns the figures in its manifest.
 
+    A recipe for connection records gives none: `flowvigil evaluate` does.
+
     data: directory that the recipe's dataset lies below. Raises RecipeError, DatasetError.
     """
     recipe, text = read_recipe(recipe_file)
+    if isinstance(recipe, KddRecipe):
+        train_kdd(recipe, text, data, output, report)
+        return ()
     table = _read(recipe, data / recipe.dataset.file, report)
     fits = _Fits(output / UNFINISHED, recipe, text, table.sha256, report)
     if recipe.random is not None:
@@ -137,7 +142,7 @@ class _Fits:
 
     def fitted(self, name: str, split: Split, fingerprints: bool, seed: int, epochs: int | None) -> Hybrid:
         """A fit, or what an interrupted run has kept of it."""
-        key = repr((self.text, self.dataset, _versions(), name, fingerprints, seed, epochs))
+        key = repr((self.text, self.dataset, versions(), name, fingerprints, seed, epochs))
         kept = self.directory / hashlib.sha256(key.encode()).hexdigest()[:16]
         try:
             hybrid = load_bundle(kept, feature_contract())
@@ -179,17 +184,5 @@ def _about(recipe: Recipe, text: str, table: FlowTable, shipped: Hybrid, figures
             "this_model": [figure.as_dict() for figure in figures if figure.split == FITTED],
             "over_seeds": over_seeds(tuple(figure for figure in figures if figure.split != FITTED)),
         },
-        "versions": _versions(),
+        "versions": versions(),
     }
-
-
-def _versions() -> dict[str, str | None]:
-    packages = ("flowvigil", "numpy", "numba", "tensorflow-cpu", "keras", "scikit-learn", "polars")
-    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -12,6 +12,7 @@ from sensor.cli.evaluate import evaluate
 from sensor.cli.explore import explore
 from sensor.cli.flows import flows
 from sensor.cli.read import read
+from sensor.cli.serve import serve
 from sensor.cli.train import train
 from sensor.cli.watch import watch
 from sensor.errors import BROKEN_PIPE, INTERNAL, INTERRUPTED, SensorError
@@ -36,6 +37,7 @@ app.command("flows")(flows)
 app.command("explore")(explore)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
+app.command("serve")(serve)
 
 
 def _show_version(wanted: bool) -> None:

@@ -15,19 +15,26 @@ NEEDS = ("polars", "scipy", "matplotlib", "jinja2")
 
 
 def explore(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A flow table, or a directory of them.")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="A table of flows or of KDD records, or a directory of such.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.")],
     as_json: Annotated[bool, typer.Option("--json", help="Also print all findings as JSON on stdout.")] = False,
 ) -> None:
-    """Explore a dataset: classes over time, distributions, correlations, hypothesis tests, as one HTML page.
+    """Explore a dataset: classes, distributions, correlations, hypothesis tests, as one HTML page.
 
     \b
     flowvigil explore cic-ids-2017/ -o cic-ids-2017.html
     flowvigil explore monday.csv.gz -o monday.html
+    flowvigil explore KDDTrain+.txt -o nsl-kdd.html
     flowvigil explore flows.csv -o flows.html --json | jq '.findings[]'
 
     A flow table is CSV (plain, .gz, .zst) or Parquet with any header that CICFlowMeter, cicflowmeter or flowvigil
     flows write. Without labels, or with a single class, the page has all but the tests.
+
+    KDD records are those of NSL-KDD and KDD'99 as published (plain, .gz, .zst), with or without header and
+    difficulty. Of several files the page also says which records stand in more than one. The content decides which
+    kind a file is, not its name.
 
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same dataset gives the same page, byte for byte.
@@ -47,17 +54,16 @@ def explore(
 
 
 def _explored(dataset: Path, output: Path) -> dict[str, object]:
-    from training.datasets.collection import read_dataset
     from training.errors import DatasetError
+    from training.explore.dataset import read_labelled
     from training.explore.document import document_of
     from training.explore.exploration import explore as run
-    from training.explore.flows import table_of
     from training.explore.page import page_of
     from training.page.render import html_of
     from training.page.write import write_page
 
     try:
-        table = table_of(read_dataset(dataset, _progress))
+        table = read_labelled(dataset, _progress)
     except DatasetError as error:
         raise InputError(str(error)) from error
     found = run(table, _progress)

@@ -108,13 +108,14 @@ def refuse_to_overwrite(output: Path | None, packets: list[str]) -> None:
 
 
 def load_model(config: "Config") -> "Hybrid":
-    """The bundle of the settings. Raises ModelError."""
+    """The bundle of the settings: for flows, or for connection records of either kind. Raises ModelError."""
     from flows.columns import feature_contract
+    from flows.kdd.columns import kdd_contract
     from models.bundle import BundleError, load_bundle
 
     path = bundle_path(config.detection.bundle)
     try:
-        return load_bundle(path, feature_contract())
+        return load_bundle(path, feature_contract(), kdd_contract(content=False), kdd_contract(content=True))
     except BundleError as error:
         raise ModelError(str(error)) from error
 
@@ -162,9 +163,21 @@ def build_meter(config: "Config", compat: str | None = None, *, news_only: bool 
 
 
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
-    """Model and episodes by the settings. Raises ModelError for a rate that the bundle has no threshold for."""
+    """Model and episodes by the settings.
+
+    Raises ModelError for a rate that the bundle has no threshold for, and for a bundle that needs payloads.
+    """
+    from flows.columns import feature_contract
+    from flows.kdd.columns import kdd_contract
+    from flows.kdd.meter import Connections
     from sensor.episodes import episodes_of
     from sensor.pipeline import Judge
+
+    if hybrid.contract == kdd_contract(content=True):
+        raise ModelError(
+            f"bundle {hybrid.model_id}: found columns that need payloads, which a flow sensor does not see; "
+            "expected a bundle without them, such as nsl-kdd-flow (flowvigil serve takes this one)"
+        )
 
     rate = config.detection.false_positive_rate
     if rate not in hybrid.thresholds:
@@ -176,7 +189,8 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
         rate,
         episode_settings(config),
     )
-    return Judge(hybrid, episodes, rate)
+    columns = None if hybrid.contract == feature_contract() else Connections().columns
+    return Judge(hybrid, episodes, rate, columns)
 
 
 def observer() -> "Observer":

@@ -22,15 +22,15 @@ SEVERITY_WORDS: tuple[tuple[int, str, str], ...] = (
 
 
 def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
-    """A new alert: a line of facts, then verdict and reason, then the columns furthest from normal."""
+    """A new alert: a line of facts, then verdict and reason, then the columns that moved the score."""
     time = Text(clock_time(alert.time_ns), "dim")
     head = Table.grid(padding=(0, 1))  # a grid, so that a long line goes on below itself
     head.add_row(time, severity_word(alert), Text.assemble(who(alert, glyphs), "  ", (what(alert), "bold")))
     reason = Text.assemble((verdict(alert), "italic"), ": ", printable(alert.reason, 600))
     lines: list[RenderableType] = [head, Padding(reason, (0, 0, 0, INDENT))]
     if alert.contrasts:
-        furthest = "; ".join(contrast_words(contrast) for contrast in alert.contrasts[:3])
-        lines.append(Padding(Text(f"furthest from normal: {furthest}", "dim"), (0, 0, 0, INDENT)))
+        moved = "; ".join(contrast_words(contrast) for contrast in alert.contrasts[:3])
+        lines.append(Padding(Text(f"moved the score: {moved}", "dim"), (0, 0, 0, INDENT)))
     return Group(*lines)
 
 

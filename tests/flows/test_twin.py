@@ -74,6 +74,7 @@ def packet_of(talk, backward, flags, payload, header, window, icmp):
         window=window if talk.protocol == TCP else None,
         icmp=icmp if talk.protocol in (ICMP, ICMPV6) else None,
         vlan=talk.vlan,
+        message=len(head) + payload if talk.protocol in (ICMP, ICMPV6) else 0,
     )
     return packet, ip(source, target, talk.protocol, head + bytes(payload), vlan=talk.vlan).frame
 

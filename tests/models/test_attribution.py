@@ -44,9 +44,9 @@ def model(known: Weighted, novel: Weighted) -> Hybrid:
     )
 
 
-def named(values: list[float], lanes: tuple[bool, bool], candidates: list[int] | None = None) -> list[int]:
+def named(values: list[float], lanes: tuple[bool, bool], groups: list[list[int]] | None = None) -> list[int]:
     hybrid = model(Weighted("first", 1, 1, 1, 0, 0, 0), Weighted("second", 0, 0, 0, 3, 2, 1))
-    allowed = np.array(range(WIDTH) if candidates is None else candidates)
+    allowed = [[column] for column in range(WIDTH)] if groups is None else groups
     found: list[int] = top_columns(hybrid, np.array([values]), np.array([lanes]), allowed)[0].tolist()
     assert hybrid.known[0].detector.advanced == 0  # type: ignore[attr-defined]
     return found
@@ -61,7 +61,34 @@ def test_only_the_lanes_asked_about_count() -> None:
 
 
 def test_columns_that_may_not_be_named_are_not() -> None:
-    assert named([1.0, 9.0, 4.0, 0.0, 0.0, 0.0], KNOWN, [0, 2, 5])[:2] == [2, 0]
+    assert named([1.0, 9.0, 4.0, 0.0, 0.0, 0.0], KNOWN, [[0], [2], [5]])[:2] == [2, 0]
+
+
+def test_columns_of_a_group_are_restored_together_and_the_one_that_keeps_most_speaks_for_it() -> None:
+    # Columns 0 and 1 together outweigh column 2, which outweighs each of them.
+    assert named([4.0, 5.0, 6.0, 0.0, 0.0, 0.0], KNOWN, [[2], [0, 1], [3], [4, 5]])[:2] == [1, 2]
+
+
+def test_a_column_that_is_normal_does_not_speak_for_a_group_in_which_others_are_not() -> None:
+    hybrid = model(Weighted("first", 1, 1, 1, 0, 0, 0), Weighted("second", 0, 0, 0, 3, 2, 1))
+    median = hybrid.normal.median.tolist()
+    # What is below normal takes evidence away, so the normal column keeps more of it.
+    found = named([*median[:3], 9.0, median[4], median[5] - 5], NOVEL, [[4, 5], [3], [0, 1, 2]])
+    assert 5 in found
+    assert 4 not in found
+
+
+def test_a_group_is_named_by_one_of_its_own_where_nothing_helps() -> None:
+    hybrid = model(Weighted("first", 1, 1, 1, 0, 0, 0), Weighted("second", 0, 0, 0, 3, 2, 1))
+    found = named(hybrid.normal.median.tolist(), KNOWN, [[0, 3], [1, 4], [2, 5]])
+    assert sorted(column % 3 for column in found) == [0, 1, 2]
+
+
+def test_an_array_of_positions_is_groups_of_one() -> None:
+    hybrid = model(Weighted("first", 1, 2, 3, 1, 2, 3), Weighted("second", 1, 0, 1, 0, 1, 0))
+    values, lanes = np.random.default_rng(2).normal(size=(30, WIDTH)) * 4, np.ones((30, 2), dtype=np.bool_)
+    alone = top_columns(hybrid, values, lanes, [[column] for column in range(WIDTH)])
+    assert np.array_equal(alone, top_columns(hybrid, values, lanes, np.arange(WIDTH)))
 
 
 def test_each_column_is_named_once_also_where_nothing_helps() -> None:
@@ -74,7 +101,7 @@ def test_a_rows_columns_do_not_depend_on_its_neighbours(rows: int) -> None:
     hybrid = model(Weighted("first", 1, 2, 3, 1, 2, 3), Weighted("second", 1, 0, 1, 0, 1, 0))
     values = np.random.default_rng(2).normal(size=(300, WIDTH)) * 4
     lanes = np.ones((300, 2), dtype=np.bool_)
-    everything = np.arange(WIDTH)
+    everything = [[0, 3], [1], [2], [4, 5]]
     whole = top_columns(hybrid, values, lanes, everything)
     parts = [top_columns(hybrid, values[i : i + rows], lanes[i : i + rows], everything) for i in range(0, 300, rows)]
     assert np.array_equal(whole, np.concatenate(parts))

@@ -11,6 +11,7 @@ from flows.columns import COLUMNS
 from sensor.cli.explore import explore
 from sensor.errors import InputError, OutputError
 from tests.support.command import flowvigil
+from tests.training.kdd_lines import record, records, written
 
 for package in ("polars", "scipy", "matplotlib", "jinja2"):
     pytest.importorskip(package)
@@ -62,6 +63,29 @@ def test_a_bad_dataset_is_exit_6_with_its_place_and_no_page(tmp_path: Path) -> N
         explore(dataset(tmp_path, ("BENIGN", "Unheard")), tmp_path / "x.html")
     assert error.value.exit_code == 6
     assert not (tmp_path / "x.html").exists()
+
+
+def test_records_of_kdd_are_told_by_their_content(tmp_path: Path) -> None:
+    lines = records(["normal", "neptune", "guess_passwd"] * 20)
+    page = tmp_path / "x.html"
+    result = flowvigil("explore", written(tmp_path / "named-like.csv", lines), "-o", page, "--json")
+    assert result.code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["families"] == {"BENIGN": 20, "DoS": 20, "R2L": 20}
+    assert "Failed logins and guessing" in page.read_text(encoding="utf-8")
+
+
+def test_a_bad_record_of_kdd_is_exit_6_with_its_place_and_no_page(tmp_path: Path) -> None:
+    path = written(tmp_path / "kdd.txt", [record(), record("ransomware")])
+    with pytest.raises(InputError, match=r"kdd\.txt:2, column \"attack\": unknown attack 'ransomware'") as error:
+        explore(path, tmp_path / "x.html")
+    assert error.value.exit_code == 6
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_a_table_of_neither_kind_is_exit_6(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is neither a table of flows nor one of KDD records"):
+        explore(written(tmp_path / "people.csv", ["name,age", "Ada,36"]), tmp_path / "x.html")
 
 
 def test_a_dataset_that_is_not_there_is_exit_6(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flows.batch import (
     END_DETECTED,
     IDENTITY_WIDTH,
+    REPORTED_NS,
     SNAPSHOT,
     FlowBatch,
 )
@@ -48,7 +49,7 @@ class Flow(NamedTuple):
     end: int = END_DETECTED
 
 
-def judged(flows: list[Flow]) -> tuple[FlowBatch, Judgement]:
+def judged(flows: list[Flow]) -> tuple[FlowBatch, np.ndarray, Judgement]:
     identity = np.zeros((len(flows), IDENTITY_WIDTH), dtype=np.int64)
     values = np.zeros((len(flows), len(COLUMNS)))
     for i, flow in enumerate(flows):
@@ -56,7 +57,7 @@ def judged(flows: list[Flow]) -> tuple[FlowBatch, Judgement]:
         words = [*_words(int(source)), *_words(int(target))]
         start = T0 + round(flow.at * S)
         words += [flow.source_port, flow.port, flow.protocol, source.version, 0, start, start + round(flow.lasts * S)]
-        identity[i] = [*words, flow.end, flow.report, 2, words[-1]]
+        identity[i, : REPORTED_NS + 1] = [*words, flow.end, flow.report, 2, words[-1]]
         values[i, INDEX["fwd_bytes"]], values[i, INDEX["bwd_bytes"]] = flow.sent, flow.answered
         values[i, INDEX["fwd_packets"]] = 1
         values[i, INDEX["bwd_packets"]] = 1 if flow.answered else 0
@@ -64,9 +65,8 @@ def judged(flows: list[Flow]) -> tuple[FlowBatch, Judgement]:
     novel = np.array([flow.novel for flow in flows], dtype=np.float64)
     verdict = np.where(known < CUT, ATTACK, np.where(novel < CUT, UNCERTAIN, BENIGN)).astype(np.int8)
     labels = np.array([flow.label for flow in flows], dtype=np.int64)
-    return FlowBatch(identity, values), Judgement(
-        verdict, known, novel, {"lstm": 1 - known, "iforest": 1 - novel}, labels
-    )
+    scores = {"lstm": 1 - known, "iforest": 1 - novel}
+    return FlowBatch(identity, values), values, Judgement(verdict, known, novel, scores, labels)
 
 
 def _words(number: int) -> tuple[int, int]:

@@ -35,6 +35,7 @@ class Packet:
     window: int | None = None  # None where there is no TCP
     icmp: tuple[int, int] | None = None  # type, code
     vlan: tuple[int, ...] = ()
+    message: int = 0  # bytes of an ICMP message, its header included
 
     @property
     def key(self):
@@ -64,6 +65,7 @@ class Flow:
     connection_start: int | None  # where an active timeout cut the connection before
     next_snapshot: int
     seen: list = field(default_factory=list)
+    syn_before: frozenset = frozenset()  # directions whose SYN an active timeout cut off
     closed_at: int | None = None
     reports: int = 0
     reported_packets: int = 0
@@ -75,6 +77,10 @@ class Flow:
     @property
     def last(self):
         return self.seen[-1].time
+
+    @property
+    def syn_seen(self):
+        return self.syn_before | {seen.forward for seen in self.seen if seen.packet.has(SYN)}
 
     @property
     def established(self):
@@ -159,19 +165,19 @@ class Twin:
         self.play(time)
         self.reported_ns = max(self.reported_ns, time_ns)
         flow, reason = self.flows.get(packet.key), None
-        originator = connection_start = None
+        originator, connection_start, syn_before = None, None, frozenset()
         if flow:
             reason = self.end_reason(flow, time, packet)
             if reason is not None:
                 if reason == batch.ACTIVE_TIMEOUT:
-                    originator = flow.originator
+                    originator, syn_before = flow.originator, flow.syn_seen
                     connection_start = flow.start if flow.connection_start is None else flow.connection_start
                 self.end(packet.key, reason)
         if packet.key not in self.flows:
             if len(self.flows) == self.settings.capacity:
                 self.evicted += 1
                 self.end((self.queues[FIRST_SEEN] or self.queues[ESTABLISHED])[0], batch.LACK_OF_RESOURCES)
-            self.begin(packet, time, originator, connection_start)
+            self.begin(packet, time, originator, connection_start, syn_before)
         self.count(packet, time_ns)
 
     def skip(self, ts_ns):
@@ -202,14 +208,14 @@ class Twin:
             return batch.ACTIVE_TIMEOUT
         return None
 
-    def begin(self, packet, time, originator, connection_start):
+    def begin(self, packet, time, originator, connection_start, syn_before):
         ends = [packet.source, packet.target]
         if packet.has(SYN) and packet.has(ACK):
             ends.reverse()
         if originator is not None and ends[0] != originator:
             ends.reverse()
         snapshot = time + self.settings.first_snapshot
-        self.flows[packet.key] = Flow(*ends, connection_start, snapshot)
+        self.flows[packet.key] = Flow(*ends, connection_start, snapshot, syn_before=syn_before)
         self.queues[FIRST_SEEN].append(packet.key)
         self.look_at(packet.key, min(snapshot, time + self.settings.idle_timeout))
 
@@ -291,7 +297,24 @@ def identity_of(flow, reason):
     identity[batch.START_NS], identity[batch.END_NS] = flow.seen[0].time_ns, flow.seen[-1].time_ns
     identity[batch.END_REASON], identity[batch.REPORT] = reason, flow.reports
     identity[batch.NEW_PACKETS] = len(flow.seen) - flow.reported_packets
+    identity[batch.SEEN] = seen_of(flow)
     return identity
+
+
+def seen_of(flow):
+    """What no column tells, as flows.batch writes it."""
+    sent = {(flag, seen.forward) for seen in flow.seen for flag in (ACK, FIN, RST) if seen.packet.has(flag)}
+    sent |= {(SYN, forward) for forward in flow.syn_seen}
+    flags = {
+        batch.SEEN_SYN: (SYN, True),
+        batch.SEEN_SYN_BACK: (SYN, False),
+        batch.SEEN_ACK: (ACK, True),
+        batch.SEEN_FIN: (FIN, True),
+        batch.SEEN_FIN_BACK: (FIN, False),
+        batch.SEEN_RST: (RST, True),
+        batch.SEEN_RST_BACK: (RST, False),
+    }
+    return sum(bit for bit, what in flags.items() if what in sent) + (flow.seen[0].packet.message << 24)
 
 
 def gaps_of(times):

@@ -4,22 +4,23 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from flows.columns import INDEX
+from models.attribution import Groups
 from models.bundle import BundleError
 from models.calibration import fit_calibration
 from models.detector import Steps
 from models.fusion import ATTACK, BENIGN, Hybrid, Member
-from tests.support.evaluations import DAYS, KNOWN_COLUMN, NOVEL_COLUMN, FlowsOfHost, forests, hybrid, quiet, table
+from tests.support.evaluations import DAYS, KNOWN_COLUMN, SECOND, FlowsOfHost, forests, hybrid, quiet, table
 from training.datasets.table import FlowTable, Int64s
 from training.errors import DatasetError
 from training.evaluation import deletion as room
-from training.evaluation.deletion import deletion
+from training.evaluation.deletion import Explain, deletion
 from training.evaluation.importance import importance
 from training.evaluation.protocols import (
     Model,
@@ -155,34 +156,111 @@ def test_exchanging_a_column_that_decides_costs_more_than_one_that_does_not() ->
     assert (flows.values == before).all()
 
 
-CANDIDATES = np.array([KNOWN_COLUMN, NOVEL_COLUMN])
+def naming(*columns: str) -> Explain:
+    """An explanation that names the same for every row."""
+
+    def explain(hybrid: Hybrid, values: Rows, lanes: NDArray[np.bool_], groups: Groups) -> Int64s:
+        del hybrid, groups
+        assert lanes.any(axis=1).all()
+        return np.tile([INDEX[column] for column in columns], (len(values), 1))
+
+    return explain
 
 
-def columns_behind(hybrid: Hybrid, values: Rows, lanes: NDArray[np.bool_], candidates: Int64s) -> Int64s:
-    """A right explanation: both columns that decide, and one that does not."""
-    del hybrid
-    assert lanes.any(axis=1).all()
-    return np.tile([*candidates, INDEX["protocol"]], (len(values), 1))
+columns_behind = naming("fwd_bytes", "bwd_bytes", "active_std")
+other_columns = naming("flow_duration", "active_std", "idle_max")
 
 
-def other_columns(hybrid: Hybrid, values: Rows, lanes: NDArray[np.bool_], candidates: Int64s) -> Int64s:
-    del hybrid, lanes, candidates
-    return np.tile([INDEX["protocol"], INDEX["active_std"], INDEX["idle_max"]], (len(values), 1))
-
-
-def test_deletion_clears_flows_where_the_explanation_is_right_and_none_where_it_is_not() -> None:
+def bursts(silence_s: int = 0) -> FlowTable:
+    """The table with each host's attacks ten seconds apart, after half of them a silence, and closed at once."""
     flows = table()
-    model = hybrid(flows)
-    right = deletion(model, flows, flows.host, CANDIDATES, columns_behind, 1)
-    assert right["flows"] >= 80
-    assert right["share"] == 1.0
-    assert right["host_unknown"]["flows"] == right["flows"]
-    assert right["host_unknown"]["share"] == 1.0
-    assert right["by_class"]["Portscan"] == {"n": 60, "share": 1.0}
-    wrong = deletion(model, flows, flows.host, CANDIDATES, other_columns, 1)
-    assert wrong["flows"] == right["flows"]
-    assert wrong["share"] == 0.0
-    assert wrong["host_unknown"]["share"] == 0.0
+    start, values = flows.start_ns.copy(), flows.values.copy()
+    attacks = np.flatnonzero(flows.family != "BENIGN")
+    for host in np.unique(flows.host[:, 1]):
+        own = attacks[flows.host[attacks, 1] == host]
+        pause = np.where(np.arange(len(own)) < len(own) // 2, 0, silence_s)
+        start[own] = flows.start_ns[0] + (np.arange(len(own)) * 10 + pause) * SECOND
+    values[attacks, INDEX["rst_flag_count"]] = 1
+    end = np.where(flows.family == "BENIGN", flows.end_ns, start + SECOND)
+    made = replace(flows, start_ns=start, end_ns=end, values=values)
+    return made.take(np.argsort(made.start_ns, kind="stable"))
+
+
+def scans_of(flows: FlowTable) -> FlowTable:
+    return flows.take(np.flatnonzero(flows.family == "PortScan"))
+
+
+def of_alerts(flows: FlowTable, explain: Explain, model: Hybrid | None = None) -> dict[str, Any]:
+    told = deletion(model or hybrid(table()), flows, {"as_is": flows.host}, explain, 1)
+    return told["rates"]["0.01"]["as_is"]
+
+
+def test_alerts_clear_where_the_reasons_are_right_and_none_where_they_are_not() -> None:
+    flows = bursts()
+    right = of_alerts(flows, columns_behind)
+    # Of each of the five hosts the scans, which the known lane names, and the floods, which it does not.
+    assert right["alerts"] == 10
+    assert right["share"] == right["flows"] == 1.0
+    assert right["by_class"] == {"DoS Hulk": {"n": 5, "share": 1.0}, "Portscan": {"n": 5, "share": 1.0}}
+    assert right["instead"]["columns_alone"] == 1.0
+    assert right["instead"]["other_reasons"] == 0.0
+    wrong = of_alerts(flows, other_columns)
+    assert wrong["alerts"] == 10
+    assert wrong["share"] == wrong["flows"] == wrong["instead"]["columns_alone"] == 0.0
+
+
+def test_a_reason_is_restored_with_the_columns_that_are_tied_to_it() -> None:
+    told = of_alerts(bursts(), naming("packet_length_max", "active_std", "idle_max"))
+    assert told["share"] == 1.0
+    assert told["instead"]["columns_alone"] == 0.0
+
+
+def test_a_long_silence_ends_an_alert_and_a_single_flow_is_none() -> None:
+    together, apart = (scans_of(bursts(silence_s)) for silence_s in (200, 400))
+    assert of_alerts(together, columns_behind)["alerts"] == 5
+    assert of_alerts(apart, columns_behind)["alerts"] == 10
+    assert of_alerts(together.take(np.arange(1)), columns_behind)["alerts"] == 0
+
+
+class LargestOfHost:
+    """A detector whose state is the largest value that a host has sent so far in a column."""
+
+    name = "largest"
+
+    def __init__(self) -> None:
+        self.largest: dict[bytes, float] = {}
+
+    def score(self, steps: Steps) -> NDArray[np.float64]:
+        scores = np.zeros(len(steps))
+        for i, host in enumerate(steps.host):
+            scores[i] = max(self.largest.get(host.tobytes(), 0.0), steps.values[i, KNOWN_COLUMN])
+            if steps.advances[i]:
+                self.largest[host.tobytes()] = scores[i]
+        return scores
+
+    def forget(self) -> None:
+        self.largest.clear()
+
+
+def test_an_alerts_reasons_are_restored_in_all_its_flows_so_the_hosts_state_holds_none_of_them() -> None:
+    flows = scans_of(bursts())
+    # Each of a host's flows is stronger than those before it, so that its alert shows the last.
+    flows.values[:, KNOWN_COLUMN] = 0.499 + (flows.start_ns - flows.start_ns[0]) / SECOND * 2e-6
+    model = replace(hybrid(table()), known=(Member(LargestOfHost(), fit_calibration(np.linspace(0.0, 0.5, 10000))),))
+    told = deletion(model, flows, {"as_is": flows.host}, columns_behind, 1)
+    assert told["rates"]["0.01"]["as_is"]["share"] == 1.0
+    # One at a time: only the first of each host has nothing before it. Alone they all clear.
+    strict = told["flow_by_flow"]
+    assert 0 < strict["reasons"] * strict["flows"] <= 10
+    assert strict["host_unknown"]["reasons"] == 1.0
+
+
+def test_where_nothing_is_flagged_there_is_nothing_to_tell() -> None:
+    flows = table()
+    model = replace(hybrid(flows), thresholds={0.01: (0.0, 0.0)})
+    told = deletion(model, flows, {"as_is": flows.host}, columns_behind, 1)
+    assert told["rates"]["0.01"]["as_is"]["alerts"] == 0
+    assert told["flow_by_flow"]["flows"] == 0
 
 
 @pytest.mark.parametrize("chunk", [7, 1 << 16])
@@ -201,6 +279,6 @@ def test_deletion_judges_a_flow_in_the_state_that_its_host_then_had(
     by_novel_alone = judgement.verdict[first] != ATTACK
     assert 0 < by_novel_alone.sum() < len(first)
     monkeypatch.setattr(room, "CHUNK", chunk)
-    told = deletion(model, flows, flows.host, CANDIDATES, columns_behind, 1)
+    told = deletion(model, flows, {"as_is": flows.host}, columns_behind, 1)["flow_by_flow"]
     assert told["flows"] == len(first)
-    assert told["share"] == pytest.approx(by_novel_alone.mean(), abs=1e-6)
+    assert told["reasons"] == pytest.approx(by_novel_alone.mean(), abs=1e-6)

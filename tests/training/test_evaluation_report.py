@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from flows.columns import INDEX
+from models.attribution import Groups
 from models.bundle import save_bundle
 from models.fusion import Hybrid
-from tests.support.evaluations import DAYS, as_csv, forests, quiet, table
+from tests.support.evaluations import DAYS, KNOWN_COLUMN, NOVEL_COLUMN, as_csv, forests, quiet, table
 from training.datasets.table import FlowTable
 from training.evaluation.evaluation import Evaluation, Question, evaluate
 from training.evaluation.protocols import Model
@@ -41,11 +42,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Question:
 
 
 def explained(
-    hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.bool_], candidates: NDArray[np.int64]
+    hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.bool_], groups: Groups
 ) -> NDArray[np.int64]:
     """Both columns that the model looks at, and one that it does not."""
-    del hybrid, lanes
-    return np.tile([*candidates, INDEX["protocol"]], (len(values), 1))
+    del hybrid, lanes, groups
+    return np.tile([KNOWN_COLUMN, NOVEL_COLUMN, INDEX["active_std"]], (len(values), 1))
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +87,13 @@ def test_texts_of_the_bundle_are_shown_and_never_obeyed(evaluation: Evaluation) 
 
 def test_the_deletion_test_is_told(evaluation: Evaluation) -> None:
     told = evaluation.content["deletion"]
-    assert told["flows"] > 50
-    assert told["share"] > 0.8
-    assert "fall under every threshold when the three columns" in page_of(evaluation)
+    assert list(told["rates"]) == ["0.01", "0.05"]
+    assert told["rates"]["0.05"]["as_is"]["alerts"] > 0
+    assert told["rates"]["0.05"]["as_is"]["share"] > 0.8
+    assert told["flow_by_flow"]["flows"] > 50
+    page = page_of(evaluation)
+    assert "67 columns may be named and make 18 reasons" in page
+    assert "Alerts that clear when three reasons, or others, are restored" in page
 
 
 def test_the_page_is_the_same_for_the_same_evaluation(evaluation: Evaluation) -> None:

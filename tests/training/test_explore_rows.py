@@ -37,7 +37,19 @@ def test_places_that_have_rows_in_common_are_named() -> None:
     made = table(["a", "a", "a", "b", "b"], {"x": [1, 1, 2, 1, 3]}, parts=["1", "2", "2", "3", "1"])
     found = repeats(made)
     assert [(pair.first, pair.second, pair.different) for pair in found.of_families] == [("a", "b", 1)]
-    assert [(pair.first, pair.second, pair.different) for pair in found.of_parts] == [("1", "2", 1)]
+    assert [(pair.first, pair.second, pair.different) for pair in found.of_parts] == [
+        ("1", "2", 1), ("1", "3", 1), ("2", "3", 1),
+    ]  # fmt: skip
+
+
+@given(ROWS)
+def test_common_rows_are_counted_on_both_sides_whatever_their_family(rows: list[tuple[int, int, str, str]]) -> None:
+    parts = [row[3] for row in rows]
+    made = table([row[2] for row in rows], {"x": [r[0] for r in rows], "y": [r[1] for r in rows]}, parts=parts)
+    of = {part: [row[:2] for row in rows if row[3] == part] for part in ("1", "2")}
+    both = set(of["1"]) & set(of["2"])
+    sides = (sum(row in both for row in of["1"]), sum(row in both for row in of["2"]))
+    assert [(pair.different, pair.rows) for pair in repeats(made).of_parts] == ([(len(both), sides)] if both else [])
 
 
 def test_columns_that_no_model_sees_do_not_tell_rows_apart() -> None:

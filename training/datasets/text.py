@@ -5,7 +5,7 @@ table, both known from published files, are left out and counted.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 Repairs = Counter[str]
+# Cells of a first line in, names of the columns out.
+Headless = Callable[[tuple[str, ...]], tuple[str, ...] | None]
 
 PARQUET_MAGIC = b"PAR1"
 PARQUET_ROWS = 16_384  # what our own files have in a row group
@@ -83,13 +85,14 @@ def shown(cell: str) -> str:
     return repr(cell if len(cell) <= SHOWN else cell[:SHOWN] + "…")
 
 
-def text_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
+def text_tables(path: Path, repairs: Repairs, headless: Headless | None = None) -> Iterator[TextTable]:
     """A CSV (plain, gzip or Zstandard) or Parquet file as tables of at most some ten thousand rows, in its order.
 
+    headless: told a CSV's first line, names its columns where that line is a row; None where it is a header.
     Raises DatasetError for what is no such table or has no rows.
     """
     is_parquet = first_bytes(path, 4) == PARQUET_MAGIC
-    tables = _parquet_tables(path, repairs) if is_parquet else _csv_tables(path, repairs)
+    tables = _parquet_tables(path, repairs) if is_parquet else _csv_tables(path, repairs, headless)
     some = False
     for table in tables:
         kept = _without_stray_rows(table)
@@ -100,19 +103,20 @@ def text_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
         raise DatasetError(path, "has a header and no rows", line=1)
 
 
-def _csv_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
+def _csv_tables(path: Path, repairs: Repairs, headless: Headless | None) -> Iterator[TextTable]:
     blocks = line_blocks(path)
     head, _, body = _plain(path, next(blocks, b"").removeprefix(BYTE_ORDER_MARK), 1, repairs).partition(b"\n")
     while not body.strip() and (more := next(blocks, b"")):
         body += _plain(path, more, 2 + body.count(b"\n"), repairs)
     if not head.strip() and not body.strip():
         raise DatasetError(path, "is empty; expected a header and flows")
-    names = tuple(name.strip() for name in head.decode().split(","))
+    names, line = tuple(name.strip() for name in head.decode().split(",")), 2
+    if headless is not None and (given := headless(names)) is not None:
+        names, line, body = given, 1, head + b"\n" + body
     width = body.lstrip().partition(b"\n")[0].count(b",") + 1
     if body.strip() and width not in (len(names), len(names) + 1):
-        line = 2 + body[: len(body) - len(body.lstrip())].count(b"\n")
+        line += body[: len(body) - len(body.lstrip())].count(b"\n")
         raise DatasetError(path, f"{width} fields, the header has {len(names)}", line=line)
-    line = 2
     while body:
         frame = _frame(path, body, width, line)
         yield TextTable(path, names, frame, np.arange(line, line + len(frame)), repairs)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, VERDICTS
-from training.evaluation.figures import attacks, confusion, interval, rate_name, rounded, shares
+from training.evaluation.figures import attacks, confusion, interval, novel_recall, rate_name, rounded, shares
 from training.evaluation.intervals import wilson
 from training.evaluation.scored import Scored
 from training.measure import HYBRID
@@ -87,7 +87,8 @@ def at_equal_false_alarms(scored: Scored, rate: float) -> dict[str, Any]:
     """Recall of each other member at no more false alarms than the hybrid made at this rate; best: the highest."""
     attack = attacks(scored)
     alarms = int((scored.found(HYBRID, rate) & ~attack).sum())
-    recalls = {}
+    recalls: dict[str, float | None] = {}
+    novel: dict[str, float | None] = {HYBRID: novel_recall(scored, scored.found(HYBRID, rate))}
     for name in scored.members:
         if name == HYBRID:
             continue
@@ -95,9 +96,11 @@ def at_equal_false_alarms(scored: Scored, rate: float) -> dict[str, Any]:
         normal = np.sort(score[~attack])[::-1]
         cut = normal[alarms] if alarms < len(normal) else -np.inf
         recalls[name] = rounded(float((score[attack] > cut).mean()))
+        novel[name] = novel_recall(scored, score > cut)
     own = rounded(float(scored.found(HYBRID, rate)[attack].mean()))
     best = max(recalls, key=lambda name: recalls[name] or 0.0, default=None)
-    return {"false_alarms": alarms, "hybrid": own, "members": recalls, "best": best}
+    told = None if scored.novel is None else novel
+    return {"false_alarms": alarms, "hybrid": own, "members": recalls, "best": best, "novel": told}
 
 
 def combined(scored: Scored) -> dict[str, Any]:
@@ -120,6 +123,7 @@ def _cost_and_gain(scored: Scored, found: Mask) -> dict[str, Any]:
     normal, n = int((~attack).sum()), int(attack.sum())
     return {
         **{key: figures[key] for key in ("fpr", "recall", "precision", "f1")},
+        "novel_recall": novel_recall(scored, found),
         "fpr_interval": interval(wilson(cells["fp"], normal)),
         "recall_interval": interval(wilson(cells["tp"], n)),
     }

@@ -1,97 +1,256 @@
-"""Deletion test: does an alert's explanation name what made the alert?
+"""Deletion test: do an alert's reasons name what made the alert?
 
-The named columns of a flagged flow are set to what is normal and the flow is judged again, in the state in which its
-host was; an explanation that is right takes the flow below its threshold. Samek et al., "Evaluating the Visualization
-of What a Deep Neural Network Has Learned", 2017 (there: pixels).
+The reasons are set to what is normal and everything is judged again; reasons that are right take the score below its
+threshold. Samek et al., "Evaluating the Visualization of What a Deep Neural Network Has Learned", 2017 (there: pixels).
+
+An alert is not a flow: it tells of a host's flagged flows by the one that speaks strongest, and the host's state holds
+all of them. So the reasons are restored in every flow of the alert, the hosts' sequences are judged again from their
+start, and that flow is looked at. A reason is a column with its siblings (flows.columns.SIBLINGS), named by one.
+Beside this stand what tells whether it means anything (the columns alone, other reasons, as many columns at random) and
+the strictest reading: one flow restored, the flagged ones before it left in the state of its host.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Steps
+from flows.columns import NAMES, reasons
+from models.attribution import Groups
+from models.detector import Steps, Vector
 from models.fusion import BENIGN, Hybrid
 from training.datasets.table import FlowTable, Int64s
-from training.evaluation.figures import interval, rounded
+from training.evaluation.figures import interval, rate_name, rounded
 from training.evaluation.intervals import wilson
 from training.measure import steps_of
 from training.sequences import Reports, reports
 
-MOST = 2000  # flagged flows looked at
+Mask = NDArray[np.bool_]
+MOST = 2000  # flows looked at one by one
 CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
+QUIET_NS = 300_000_000_000  # the sensor closes an episode after so long without a flagged flow
+FLOWS = 2  # that an alert needs: the evidence of one opens none
 
-# Names the columns behind flagged rows: model, raw rows (m, c), lanes that spoke (m, 2), positions that may be named
-# (k,), to positions (m, 3), as models.attribution.top_columns does.
-Explain = Callable[[Hybrid, NDArray[np.float64], NDArray[np.bool_], Int64s], Int64s]
+REASONS = reasons()
+COLUMNS = tuple((column,) for group in REASONS for column in group)
+
+# Names the columns behind flagged rows: model, raw rows (m, c), lanes that spoke (m, 2), groups of positions of which
+# one column each may be named, to positions (m, 3), as models.attribution.top_columns does.
+Explain = Callable[[Hybrid, NDArray[np.float64], Mask, Groups], Int64s]
 
 
 def deletion(
-    hybrid: Hybrid, table: FlowTable, host: Int64s, candidates: Int64s, explain: Explain, seed: int
+    hybrid: Hybrid, table: FlowTable, hosts: Mapping[str, Int64s], explain: Explain, seed: int
 ) -> dict[str, Any]:
-    """Share of flagged flows that no lane flags once their three columns are normal, over all and by true label.
+    """Share of alerts whose three reasons, restored, take them below their threshold, at each of the model's rates.
 
-    At the default rate. A flow is looked at in its first flagged report; of very many, a seeded subsample. candidates:
-    positions of the columns that may be named. host_unknown: the same of those flows that are flagged without anything
-    known of their host: what is left flagged in the state of the host alone, no column of this flow explains.
+    hosts: (n, 2) of each flow, by the name of the arrangement; the first one's flows are also looked at one by one, at
+    the default rate.
     """
     told = reports(table.values, table.start_ns, table.end_ns)
-    spoken = _spoken(hybrid, table, host, told)
-    flagged = np.flatnonzero(spoken.any(axis=1))
-    chosen = flagged[np.unique(told.row[flagged], return_index=True)[1]]
-    if len(chosen) > MOST:
-        chosen = np.random.default_rng([seed, 4]).permutation(chosen)[:MOST]
-    chosen = np.sort(chosen)
-    if not len(chosen):
-        return {"flows": 0, "share": None, "interval": None, "host_unknown": None, "by_class": {}}
-    true = np.asarray(table.values[told.row[chosen]])
-    columns = explain(hybrid, true.copy(), spoken[chosen], candidates)
-    restored = true.copy()
-    np.put_along_axis(restored, columns, hybrid.normal.median[columns], axis=1)
-    cleared = _again(hybrid, table, host, told, chosen, restored) == BENIGN
-    alone = _unknown(hybrid, true) != BENIGN
-    alone_cleared = int((alone & (_unknown(hybrid, restored) == BENIGN)).sum())
-    label = table.label[told.row[chosen]]
+    arranged = {name: Replay(hybrid, table, host, told) for name, host in hosts.items()}
     return {
-        "flows": len(chosen),
-        "share": rounded(float(cleared.mean())),
-        "interval": interval(wilson(int(cleared.sum()), len(cleared))),
-        "host_unknown": {
-            "flows": int(alone.sum()),
-            "share": rounded(alone_cleared / int(alone.sum())) if alone.any() else None,
-            "interval": interval(wilson(alone_cleared, int(alone.sum()))),
+        "columns": len(COLUMNS),
+        "reasons": len(REASONS),
+        "rates": {
+            rate_name(rate): {name: _of_alerts(replay, rate, explain, seed) for name, replay in arranged.items()}
+            for rate in sorted(hybrid.thresholds)
         },
-        "by_class": {
-            str(name): {"n": int((label == name).sum()), "share": rounded(float(cleared[label == name].mean()))}
-            for name in np.unique(label)
-        },
+        "flow_by_flow": _flow_by_flow(next(iter(arranged.values())), explain, seed),
     }
 
 
-def _spoken(hybrid: Hybrid, table: FlowTable, host: Int64s, told: Reports) -> NDArray[np.bool_]:
-    """(m, 2), for each report that the hybrid flags, which of the lanes spoke: known, novel."""
-    cuts = hybrid.thresholds[hybrid.default_rate]
-    spoken = np.zeros((len(told), 2), dtype=np.bool_)
-    hybrid.forget()
-    for span, steps in _chunks(table, host, told):
-        judged = hybrid.judge(steps)
-        below = np.stack([judged.p_known < cuts[0], judged.p_novel < cuts[1]], axis=1)
-        spoken[span] = below & (judged.verdict != BENIGN)[:, None]
-    hybrid.forget()
-    return spoken
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """A table's reports as a model meets them from these hosts, to be judged as often as needed."""
+
+    hybrid: Hybrid
+    table: FlowTable
+    host: Int64s
+    told: Reports
+
+    def steps(self) -> Iterator[tuple[slice, Steps]]:
+        """All reports, a chunk at a time, in order."""
+        for at in range(0, len(self.told), CHUNK):
+            span = slice(at, min(at + CHUNK, len(self.told)))
+            part = Reports(self.told.row[span], self.told.known_ns[span], self.told.advances[span])
+            yield span, steps_of(self.table, self.host, part)
+
+    def values(self, index: Int64s) -> NDArray[np.float64]:
+        """Raw rows of some reports, a copy."""
+        return np.asarray(self.table.values[self.told.row[index]])
+
+    def labels(self, index: Int64s) -> NDArray[np.str_]:
+        """True labels of some reports."""
+        return self.table.label[self.told.row[index]]
 
 
-def _again(
-    hybrid: Hybrid, table: FlowTable, host: Int64s, told: Reports, chosen: Int64s, restored: NDArray[np.float64]
-) -> NDArray[np.int8]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Flagged:
+    """What is flagged at a rate: report (m,), in order; lanes that spoke (m, 2): known, novel; strength (m,), lower is
+    stronger, as the sensor ranks flows; label (m,), which attack the known lane names, -1 where it is silent.
+    """
+
+    report: Int64s
+    lanes: Mask
+    strength: Vector
+    label: Int64s
+
+
+def _flagged(replay: Replay, rate: float) -> Flagged:
+    hybrid, cuts = replay.hybrid, replay.hybrid.thresholds[rate]
+    found = []
+    hybrid.forget()
+    for span, steps in replay.steps():
+        judged = hybrid.judge(steps, rate)
+        own = np.flatnonzero(judged.verdict != BENIGN)
+        p = np.stack([judged.p_known[own], judged.p_novel[own]], axis=1)
+        lanes = p < cuts
+        relative = p / np.maximum(cuts, np.finfo(np.float64).tiny)
+        strength = np.where(lanes[:, 0], relative[:, 0], 1 + relative[:, 1])
+        found.append((own + span.start, lanes, strength, np.where(lanes[:, 0], judged.label[own], -1)))
+    hybrid.forget()
+    report, lanes, strength, label = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Flagged(report, lanes, strength, label)
+
+
+def _alerts(replay: Replay, flagged: Flagged) -> Int64s:
+    """Which alert each flagged report is part of, (m,), numbered from 0; -1 where there are too few flows for one.
+
+    Flows of one host that the known lane names alike, or that the novel lane alone flags, with no long silence between.
+    """
+    told = replay.told
+    host, time = replay.host[told.row[flagged.report]], told.known_ns[flagged.report]
+    order = np.lexsort((flagged.report, flagged.label, host[:, 1], host[:, 0]))
+    key = np.column_stack([host, flagged.label])[order]
+    starts = (key[1:] != key[:-1]).any(axis=1) | (np.diff(time[order]) > QUIET_NS)
+    episode = np.empty(len(order), dtype=np.int64)
+    episode[order] = np.concatenate([[0], np.cumsum(starts)])[: len(order)]
+    flows = np.unique(np.column_stack([episode, told.row[flagged.report]]), axis=0)
+    enough = np.bincount(flows[:, 0]) >= FLOWS
+    numbered = np.where(enough, np.cumsum(enough) - 1, -1)
+    alert: Int64s = numbered[episode]
+    return alert
+
+
+def _of_alerts(replay: Replay, rate: float, explain: Explain, seed: int) -> dict[str, Any]:
+    flagged = _flagged(replay, rate)
+    alert = _alerts(replay, flagged)
+    count = int(alert.max(initial=-1)) + 1
+    if not count:
+        return {"alerts": 0, "share": None, "share_interval": None, "flows": None, "instead": {}, "by_class": {}}
+    order = np.lexsort((flagged.report, flagged.strength, alert))
+    exemplar = order[np.searchsorted(alert[order], np.arange(count))]
+    report, lanes = flagged.report[exemplar], flagged.lanes[exemplar]
+    values = replay.values(report)
+    named = explain(replay.hybrid, values, lanes, REASONS)
+    instead = {
+        "columns_alone": _together(explain(replay.hybrid, values, lanes, COLUMNS), COLUMNS),
+        **_by_chance(named, np.random.default_rng([seed, 4])),
+    }
+    of = np.full(len(replay.told), -1, dtype=np.int64)
+    of[flagged.report] = alert
+    clear = _again(replay, rate, of, _together(named, REASONS))
+    cleared, label = clear[report], replay.labels(report)
+    return {
+        "alerts": count,
+        "share": rounded(float(cleared.mean())),
+        "share_interval": interval(wilson(int(cleared.sum()), count)),
+        "flows": rounded(float(np.mean(np.bincount(of[of >= 0], clear[of >= 0]) / np.bincount(of[of >= 0])))),
+        "instead": {
+            name: rounded(float(_again(replay, rate, of, restored)[report].mean()))
+            for name, restored in instead.items()
+        },
+        "by_class": _by_class(label, cleared),
+    }
+
+
+def _together(columns: Int64s, groups: Sequence[Sequence[int]]) -> Mask:
+    """(m, c), the named columns with the others of their groups."""
+    siblings = np.zeros((len(NAMES), len(NAMES)), dtype=np.bool_)
+    for group in groups:
+        siblings[np.ix_(group, group)] = True
+    np.fill_diagonal(siblings, val=True)
+    together: Mask = np.any(siblings[columns], axis=1)
+    return together
+
+
+def _by_chance(named: Int64s, rng: np.random.Generator) -> dict[str, Mask]:
+    """What is restored in place of the reasons: three of the other reasons, and as many columns as the reasons hold."""
+    true = _together(named, REASONS)
+    others, columns = np.zeros_like(true), np.zeros_like(true)
+    for row, held in enumerate(true):
+        free = [group for group in REASONS if not held[list(group)].any()]
+        for place in rng.permutation(len(free))[: named.shape[1]]:
+            others[row, list(free[place])] = True
+        drawn = rng.permutation(len(COLUMNS))[: held.sum()]
+        columns[row, [COLUMNS[place][0] for place in drawn]] = True
+    return {"other_reasons": others, "as_many_columns": columns}
+
+
+def _again(replay: Replay, rate: float, of: Int64s, restored: Mask) -> Mask:
+    """Which reports are not flagged, (m,), when all of an alert's have its columns restored.
+
+    of: (m,) the alert of each report, -1 without. restored: (alerts, c).
+    """
+    hybrid = replay.hybrid
+    clear = np.empty(len(of), dtype=np.bool_)
+    hybrid.forget()
+    for span, steps in replay.steps():
+        own = np.flatnonzero(of[span] >= 0)
+        values = steps.values.copy()
+        values[own] = np.where(restored[of[span][own]], hybrid.normal.median, values[own])
+        again = hybrid.judge(Steps(values, steps.host, steps.time_ns, steps.advances), rate)
+        clear[span] = again.verdict == BENIGN
+    hybrid.forget()
+    return clear
+
+
+def _by_class(label: NDArray[np.str_], cleared: Mask) -> dict[str, Any]:
+    return {
+        str(name): {"n": int((label == name).sum()), "share": rounded(float(cleared[label == name].mean()))}
+        for name in np.unique(label)
+    }
+
+
+def _flow_by_flow(replay: Replay, explain: Explain, seed: int) -> dict[str, Any]:
+    """Share of flagged flows that clear when they alone are restored, at the default rate.
+
+    A flow is looked at in its first flagged report; of very many, a seeded subsample. host_unknown: the same of those
+    that are flagged without anything known of their host: what the state alone flags, no column of the flow explains.
+    """
+    hybrid = replay.hybrid
+    flagged = _flagged(replay, hybrid.default_rate)
+    chosen = np.unique(replay.told.row[flagged.report], return_index=True)[1]
+    if len(chosen) > MOST:
+        chosen = np.random.default_rng([seed, 4]).permutation(chosen)[:MOST]
+    chosen = np.sort(chosen)
+    report, lanes = flagged.report[chosen], flagged.lanes[chosen]
+    true = replay.values(report)
+    alone = _unknown(hybrid, true) != BENIGN
+    content: dict[str, Any] = {"flows": len(chosen), "host_unknown": {"flows": int(alone.sum())}}
+    for name, groups in (("reasons", REASONS), ("columns_alone", COLUMNS)):
+        restored = np.where(_together(explain(hybrid, true, lanes, groups), groups), hybrid.normal.median, true)
+        content[name] = _share(_beside(replay, report, restored) == BENIGN)
+        content["host_unknown"][name] = _share(_unknown(hybrid, restored[alone]) == BENIGN)
+    return content
+
+
+def _share(cleared: Mask) -> float | None:
+    return rounded(float(cleared.mean())) if len(cleared) else None
+
+
+def _beside(replay: Replay, chosen: Int64s, restored: NDArray[np.float64]) -> NDArray[np.int8]:
     """Verdicts of the restored rows of the chosen reports, each in the state that its host then had.
 
     The restored step goes before the true one and leaves no trace: it does not advance.
     """
-    verdicts = []
+    hybrid = replay.hybrid
+    verdicts = [np.empty(0, dtype=np.int8)]
     hybrid.forget()
-    for span, steps in _chunks(table, host, told):
+    for span, steps in replay.steps():
         low, high = np.searchsorted(chosen, (span.start, span.stop))
         own = chosen[low:high] - span.start
         twice = np.sort(np.concatenate([np.arange(len(steps)), own]))
@@ -110,9 +269,3 @@ def _unknown(hybrid: Hybrid, values: NDArray[np.float64]) -> NDArray[np.int8]:
     nobody = np.zeros((len(values), 2), dtype=np.int64)
     still = np.zeros(len(values), dtype=np.bool_)
     return hybrid.judge(Steps(values, nobody, np.zeros(len(values), dtype=np.int64), still)).verdict
-
-
-def _chunks(table: FlowTable, host: Int64s, told: Reports) -> Iterator[tuple[slice, Steps]]:
-    for at in range(0, len(told), CHUNK):
-        span = slice(at, min(at + CHUNK, len(told)))
-        yield span, steps_of(table, host, Reports(told.row[span], told.known_ns[span], told.advances[span]))

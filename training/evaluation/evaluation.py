@@ -1,188 +1,95 @@
 """The whole of an evaluation: bundle and dataset in, figures out, as JSON and as what a report is drawn from."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flows.columns import INDEX, feature_contract
+from flows.columns import feature_contract
+from flows.kdd.columns import kdd_contract
 from models.attribution import top_columns
 from models.baselines import Baselines, load_baselines
-from models.bundle import BundleError, load_bundle
+from models.bundle import load_bundle
 from models.fusion import Hybrid
-from training.datasets.collection import read_dataset
-from training.datasets.table import FlowTable, require_normal_and_attacks
-from training.errors import DatasetError
-from training.evaluation.agreement import combined
+from training.datasets.table import FlowTable
+from training.evaluation.agreement import at_equal_false_alarms, combined
 from training.evaluation.curves import Curve
 from training.evaluation.deletion import Explain, deletion
 from training.evaluation.drift import drift_from_profile, drift_from_rows
-from training.evaluation.figures import attacks, curves, member_figures, rounded
-from training.evaluation.importance import importance, used_columns
-from training.evaluation.protocols import (
-    Judged,
-    Outcome,
-    Protocol,
-    by_held_out,
-    by_leaving_out,
-    by_random_split,
-    judged,
-    own_split,
-    refitted,
-    stored_epochs,
-    stored_recipe,
-)
-from training.evaluation.scored import Report, Scored
+from training.evaluation.figures import attacks, curves, member_figures, rate_name, rounded, unsupervised
+from training.evaluation.flows import flows_outcome
+from training.evaluation.importance import importance, used_positions
+from training.evaluation.kdd import records_outcome
+from training.evaluation.outcome import Judged, Outcome, Table
+from training.evaluation.protocols import rehomed_hosts
+from training.evaluation.question import Question, QuestionError
+from training.evaluation.scored import Report
 from training.labels import BENIGN
 
-SHARED_HOSTS = 24  # where neither the command nor the bundle's recipe says how many
+CONTRACTS = (feature_contract(), kdd_contract(content=True), kdd_contract(content=False))
+FITTED_RECORDS = "the normal records that were fitted on"
 IMPORTANCE_RATE = 0.01  # at lower ones a subsample's recall hangs on few flows
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is to be evaluated. hosts: shared ones, None for the recipe's number. days: ISO dates to judge, () for
-    all.
-    """
-
-    bundle: Path
-    dataset: Path
-    protocol: Protocol
-    hosts: int | None
-    seed: int
-    days: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """content: the JSON. outcome: the scored flows behind it; curves: of each member, as they stand and re-homed."""
+    """content: the JSON. outcome: the scored rows behind it; curves: of each member, as they stand and re-homed."""
 
     content: dict[str, Any]
     outcome: Outcome
     curves: dict[str, Curve]
-    rehomed_curves: dict[str, Curve]
+    rehomed_curves: dict[str, Curve] | None
 
 
 def evaluate(question: Question, report: Report, explain: Explain = top_columns) -> Evaluation:
     """Judge the dataset by the bundle.
 
-    explain: names the columns behind an alert, for the deletion test. Raises BundleError, DatasetError.
+    explain: names the columns behind an alert, for the deletion test. Raises BundleError, DatasetError, QuestionError,
+    and ModuleNotFoundError where a fit needs a package that is not there.
     """
-    hybrid = load_bundle(question.bundle, feature_contract())
-    baselines = load_baselines(question.bundle, feature_contract())
-    table = read_dataset(question.dataset, report)
-    require_normal_and_attacks(table)
-    _refuse_missing(question.dataset, table, hybrid)
-    outcome = _outcome(question, hybrid, baselines, table, report)
+    hybrid, baselines = _model(question.bundle)
+    outcome = _outcome(question, hybrid, baselines, report)
     whole = outcome.whole
-    family, subject = _one_fit(outcome)
+    left_out, subject = _one_fit(outcome)
     report("curves and figures")
-    drawn = {name: curves(told, question.seed) for name, told in _arrangements(whole)}
+    drawn = curves(whole.as_is, question.seed)
+    moved = None if whole.rehomed is None else curves(whole.rehomed, question.seed)
     content = {
-        **_head(question, hybrid, table, outcome),
-        "members": member_figures(whole.as_is, drawn["as is"]),
+        **_head(question, hybrid, outcome),
+        "members": member_figures(whole.as_is, drawn),
         **combined(whole.as_is),
-        "rehomed": {
-            "hosts": _hosts(question, hybrid),
-            "seed": question.seed,
-            "members": member_figures(whole.rehomed, drawn["re-homed"]),
-            **combined(whole.rehomed),
-        },
-        "left_out": {family: _left_out(own, question.seed) for family, own in outcome.left_out.items()},
+        "rehomed": _rehomed(question, outcome, moved),
+        "left_out": {name: _left_out(own, question.seed) for name, own in outcome.left_out.items()},
         "drift": _drift(whole),
-        "importance": {"left_out": family, **_importance(subject, question.seed, report)},
-        "deletion": {"left_out": family, **_deletion(subject, explain, question.seed, report)},
+        "importance": {"left_out": left_out, **_importance(subject, question.seed, report)},
+        "deletion": _deletion(left_out, subject, explain, outcome.hosts, question.seed, report),
+        "unsupervised": _unsupervised(hybrid, whole),
+        "beside": _beside(question, hybrid, report),
     }
-    return Evaluation(content, outcome, drawn["as is"], drawn["re-homed"])
+    return Evaluation(content, outcome, drawn, moved)
 
 
-def _outcome(
-    question: Question, hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, report: Report
-) -> Outcome:
-    hosts = _hosts(question, hybrid)
-    chosen = _of_days(question, table)
-    if question.protocol == "random":
-        recipe = None if question.days else own_split(hybrid, table)
-        if recipe is not None:
-            return by_held_out((hybrid, baselines), recipe, table, hosts, question.seed, report)
-        return by_random_split(stored_recipe(hybrid), chosen, hosts, question.seed, report)
-    if question.protocol == "leave-one-out":
-        fitted = partial(refitted, epochs=stored_epochs(hybrid))
-        return by_leaving_out(stored_recipe(hybrid), chosen, hosts, question.seed, report, fitted)
-    known, notes = _seen_before(hybrid, table, chosen)
-    return Outcome(judged((hybrid, baselines), chosen, hosts, question.seed, report, known), notes=notes)
+def _model(bundle: Path) -> tuple[Hybrid, Baselines | None]:
+    hybrid = load_bundle(bundle, *CONTRACTS)
+    return hybrid, load_baselines(bundle, hybrid.contract)
 
 
-def _of_days(question: Question, table: FlowTable) -> FlowTable:
-    """The flows to be judged: both kinds, or nothing can be said."""
-    if not question.days:
-        return table
-    missing = [day for day in question.days if not (table.day == day).any()]
-    if missing:
-        there = ", ".join(np.unique(table.day))
-        raise DatasetError(question.dataset, f"has no flows of {', '.join(missing)}; its days are {there}")
-    table = table.take(np.isin(table.day, question.days))
-    families = [str(family) for family in np.unique(table.family)]
-    if BENIGN not in families or len(families) < 2:
-        found = f"has flows of {', '.join(families)} only on {', '.join(question.days)}"
-        raise DatasetError(question.dataset, f"{found}; expected normal traffic and attacks")
-    return table
+def _outcome(question: Question, hybrid: Hybrid, baselines: Baselines | None, report: Report) -> Outcome:
+    """By the rows that the bundle was fitted on: flows, or connection records."""
+    judge = flows_outcome if hybrid.contract == feature_contract() else records_outcome
+    return judge(question, hybrid, baselines, report)
 
 
-def _refuse_missing(dataset: Path, table: FlowTable, hybrid: Hybrid) -> None:
-    lacking = [name for name in used_columns(hybrid) if name in table.missing]
-    if lacking:
-        raise DatasetError(dataset, f"lacks columns that the bundle was fitted on: {', '.join(lacking)}")
-
-
-def _hosts(question: Question, hybrid: Hybrid) -> int:
-    if question.hosts is not None:
-        return question.hosts
-    try:
-        return stored_recipe(hybrid).hosts.shared
-    except BundleError:
-        return SHARED_HOSTS
-
-
-def _seen_before(hybrid: Hybrid, table: FlowTable, chosen: FlowTable) -> tuple[FlowTable | None, tuple[str, ...]]:
-    """Normal flows of this very file that the bundle was fitted on, and warnings where judged flows are among them."""
-    dataset, days = hybrid.about.get("dataset"), hybrid.about.get("days")
-    if not isinstance(dataset, dict) or dataset.get("sha256") != table.sha256:
-        return None, ()
-    if not isinstance(days, dict):
-        return None, ("the bundle was fitted on flows drawn from all of this file: it may only remember what it finds",)
-    listed = days.get("fit")
-    fitted, calibrated = [str(day) for day in listed] if isinstance(listed, list) else [], str(days.get("calibrated"))
-    again = np.isin(chosen.day, fitted)
-    last = chosen.day == calibrated
-    notes = []
-    if again.any():
-        notes.append(
-            f"{again.sum():,} of the {len(chosen):,} judged flows lie on days that the bundle was fitted on "
-            f"({', '.join(fitted)}): what it finds there it may only remember"
-        )
-    if days.get("its_attacks_are_fitted") and (last & (chosen.family != BENIGN)).any():
-        notes.append(f"the attacks of {calibrated} were fitted on as well: that they are found says nothing")
-    held_back = int((last & (chosen.family == BENIGN)).sum())
-    if held_back:
-        notes.append(
-            f"{held_back:,} judged normal flows are of {calibrated}, whose normal traffic set the thresholds: "
-            "actual rates near the nominal ones are no merit there"
-        )
-    known = np.flatnonzero(np.isin(table.day, fitted) & (table.family == BENIGN))
-    return (table.take(known) if len(known) else None), tuple(notes)
-
-
-def _head(question: Question, hybrid: Hybrid, table: FlowTable, outcome: Outcome) -> dict[str, Any]:
-    whole = outcome.whole
+def _head(question: Question, hybrid: Hybrid, outcome: Outcome) -> dict[str, Any]:
+    table = outcome.whole.table
     warnings = hybrid.about.get("warnings", [])
     return {
         "protocol": question.protocol,
         "inflated": question.protocol == "random",
-        "n": len(whole.table),
-        "prevalence": rounded(float((whole.table.family != BENIGN).mean())),
+        "n": len(table),
+        "prevalence": rounded(float((table.family != BENIGN).mean())),
         "seed": question.seed,
         "bundle": {
             "model_id": hybrid.model_id,
@@ -193,20 +100,41 @@ def _head(question: Question, hybrid: Hybrid, table: FlowTable, outcome: Outcome
         "dataset": {
             "file": question.dataset.name,
             "sha256": table.sha256,
-            "days": {str(day): _counts(whole.table, day) for day in np.unique(whole.table.day)},
+            "days": _days(table),
             "repairs": dict(table.repairs),
         },
         "notes": list(outcome.notes),
+        "records": _records(hybrid, outcome),
     }
 
 
-def _counts(table: FlowTable, day: str) -> dict[str, int]:
-    labels, counts = np.unique(table.label[table.day == day], return_counts=True)
-    return {str(label): int(count) for label, count in zip(labels, counts, strict=True)}
+def _days(table: Table) -> dict[str, dict[str, int]] | None:
+    """Flows by day and label; None of records, which have no time."""
+    if not isinstance(table, FlowTable):
+        return None
+    return {str(day): counted(table.label[table.day == day]) for day in np.unique(table.day)}
 
 
-def _arrangements(own: Judged) -> tuple[tuple[str, Scored], ...]:
-    return (("as is", own.as_is), ("re-homed", own.rehomed))
+def _records(hybrid: Hybrid, outcome: Outcome) -> dict[str, Any] | None:
+    """What is said of connection records alone; None of flows."""
+    table, whole = outcome.whole.table, outcome.whole.as_is
+    if isinstance(table, FlowTable):
+        return None
+    novel = None if whole.novel is None else counted(whole.label[whole.novel])
+    content = hybrid.contract == kdd_contract(content=True)
+    return {
+        "columns": table.values.shape[1],
+        "content_columns": content,
+        "labels": counted(table.label),
+        "novel": novel,
+        "also_in_training": outcome.overlap,
+    }
+
+
+def counted(labels: NDArray[np.str_]) -> dict[str, int]:
+    """Rows of each label."""
+    found, counts = np.unique(labels, return_counts=True)
+    return {str(label): int(count) for label, count in zip(found, counts, strict=True)}
 
 
 def _one_fit(outcome: Outcome) -> tuple[str | None, Judged]:
@@ -216,20 +144,58 @@ def _one_fit(outcome: Outcome) -> tuple[str | None, Judged]:
     return max(outcome.left_out.items(), key=lambda item: len(item[1].table))
 
 
+def _rehomed(question: Question, outcome: Outcome, drawn: dict[str, Curve] | None) -> dict[str, Any] | None:
+    moved = outcome.whole.rehomed
+    if moved is None or drawn is None:
+        return None
+    return {
+        "hosts": outcome.hosts,
+        "seed": question.seed,
+        "members": member_figures(moved, drawn),
+        **combined(moved),
+    }
+
+
 def _left_out(own: Judged, seed: int) -> dict[str, Any]:
     content: dict[str, Any] = {"n": len(own.as_is), "prevalence": rounded(float(attacks(own.as_is).mean()))}
     content["members"] = member_figures(own.as_is, curves(own.as_is, seed))
-    content["rehomed"] = {"members": member_figures(own.rehomed, curves(own.rehomed, seed))}
+    moved = own.rehomed
+    content["rehomed"] = None if moved is None else {"members": member_figures(moved, curves(moved, seed))}
     return content
+
+
+def _unsupervised(hybrid: Hybrid, whole: Judged) -> dict[str, Any] | None:
+    """The novel lane alone, of records; None of flows."""
+    if isinstance(whole.table, FlowTable) or not hybrid.novel:
+        return None
+    return unsupervised(whole.as_is, [member.detector.name for member in hybrid.novel])
+
+
+def _beside(question: Question, hybrid: Hybrid, report: Report) -> dict[str, Any] | None:
+    """What another bundle finds in the same dataset by the same protocol; None where none was named."""
+    if question.beside is None:
+        return None
+    other, baselines = _model(question.beside)
+    if (other.contract == feature_contract()) != (hybrid.contract == feature_contract()):
+        raise QuestionError(f"{other.model_id} and {hybrid.model_id} judge different kinds of rows")
+    report(f"the same by {other.model_id}")
+    outcome = _outcome(question, other, baselines, report)
+    told = outcome.whole.as_is
+    return {
+        "bundle": {"model_id": other.model_id, "sha256": other.sha256},
+        "records": _records(other, outcome),
+        "members": member_figures(told, curves(told, question.seed)),
+        "at_equal_false_alarms": {rate_name(rate): at_equal_false_alarms(told, rate) for rate in told.rates},
+    }
 
 
 def _drift(own: Judged) -> dict[str, Any]:
     hybrid = own.model[0]
-    columns = used_columns(hybrid)
-    index = np.array([INDEX[name] for name in columns])
-    normal = own.table.take(own.table.family == BENIGN).values
+    index = used_positions(hybrid)
+    columns = tuple(hybrid.normal.columns[at] for at in index)
+    normal = own.table.values[own.table.family == BENIGN]
     if own.known is not None:
-        against = "normal flows of the training days"
+        against = "normal flows of the training days" if isinstance(own.table, FlowTable) else FITTED_RECORDS
         return {"against": against, "columns": drift_from_rows(columns, index, own.known.values, normal)}
     against = "the bundle's stored quantiles of normal traffic"
     return {"against": against, "columns": drift_from_profile(hybrid.normal, index, normal)}
@@ -242,7 +208,12 @@ def _importance(own: Judged, seed: int, report: Report) -> dict[str, Any]:
     return importance(own.model[0], own.table, rate, seed, report)
 
 
-def _deletion(own: Judged, explain: Explain, seed: int, report: Report) -> dict[str, Any]:
+def _deletion(
+    left_out: str | None, own: Judged, explain: Explain, shared: int | None, seed: int, report: Report
+) -> dict[str, Any] | None:
+    """Of flows alone: a record's columns hang on one another too much to be restored one by one."""
+    if not isinstance(own.table, FlowTable) or shared is None:
+        return None
     report("deletion test")
-    candidates = np.array([INDEX[name] for name in used_columns(own.model[0])])
-    return deletion(own.model[0], own.table, own.table.host, candidates, explain, seed)
+    hosts = {"as_is": own.table.host, "rehomed": rehomed_hosts(own.table, shared, seed)}
+    return {"left_out": left_out, **deletion(own.model[0], own.table, hosts, explain, seed)}

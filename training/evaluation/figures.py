@@ -4,6 +4,7 @@ Areas under curves need no threshold and say nothing of one; all other figures a
 and F1 hold for the share of attacks in this table (prevalence) alone: on a network with fewer, both are lower.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,14 @@ def shares(cells: dict[str, int]) -> dict[str, float | None]:
     }
 
 
+def novel_recall(scored: Scored, found: Mask, rows: Mask | None = None) -> float | None:
+    """Share found of the attacks, or of those among some rows, whose type the fit had none of; None of nothing."""
+    if scored.novel is None:
+        return None
+    own = scored.novel if rows is None else scored.novel & rows
+    return _share(int((found & own).sum()), int(own.sum()))
+
+
 def per_class(found: Mask, classes: NDArray[np.str_], attack: Mask) -> dict[str, Any]:
     """Recall of each class of attack with its flows; classes of few flows are marked."""
     rows: dict[str, Any] = {}
@@ -109,11 +118,13 @@ def _kind(scored: Scored, name: str) -> str:
 
 def _at_half(scored: Scored, name: str, attack: Mask) -> dict[str, Any]:
     if name == HYBRID:
-        return {**shares(confusion(scored.found(name, scored.default_rate), attack)), "rule": HYBRID_RULE}
-    if name in scored.probabilities:
-        return {**shares(confusion(scored.scores[name] >= 0.5, attack)), "rule": PROBABILITY_RULE}
-    nothing = dict.fromkeys(("accuracy", "precision", "recall", "f1", "fpr"))
-    return {**nothing, "rule": NO_PROBABILITY}
+        found, rule = scored.found(name, scored.default_rate), HYBRID_RULE
+    elif name in scored.probabilities:
+        found, rule = scored.scores[name] >= 0.5, PROBABILITY_RULE
+    else:
+        nothing = dict.fromkeys(("accuracy", "precision", "recall", "f1", "fpr", "novel_recall"))
+        return {**nothing, "rule": NO_PROBABILITY}
+    return {**shares(confusion(found, attack)), "novel_recall": novel_recall(scored, found), "rule": rule}
 
 
 def _at_rate(scored: Scored, name: str, rate: float, attack: Mask) -> dict[str, Any]:
@@ -131,20 +142,49 @@ def _at_rate(scored: Scored, name: str, rate: float, attack: Mask) -> dict[str, 
     return {
         **content,
         **{key: figures[key] for key in ("fpr", "recall", "precision", "f1", "accuracy")},
+        "novel_recall": novel_recall(scored, found),
         "fpr_interval": interval(false),
         "recall_interval": interval(wilson(cells["tp"], cells["tp"] + cells["fn"])),
         "ratio": None if figures["fpr"] is None else rounded(figures["fpr"] / rate),
         "ratio_interval": None if false is None else interval((false[0] / rate, false[1] / rate)),
         "confusion": cells,
         "per_class": _with_families(scored, per_class(found, scored.label, attack)),
-        "per_family": per_class(found, scored.family, attack),
+        "per_family": _with_novel(scored, per_class(found, scored.family, attack), found),
     }
 
 
 def _with_families(scored: Scored, rows: dict[str, Any]) -> dict[str, Any]:
     for name, row in rows.items():
-        row["family"] = str(scored.family[np.argmax(scored.label == name)])
+        first = np.argmax(scored.label == name)
+        row["family"] = str(scored.family[first])
+        row["novel"] = None if scored.novel is None else bool(scored.novel[first])
     return rows
+
+
+def _with_novel(scored: Scored, rows: dict[str, Any], found: Mask) -> dict[str, Any]:
+    for name, row in rows.items():
+        row["novel_recall"] = novel_recall(scored, found, scored.family == name)
+    return rows
+
+
+def unsupervised(scored: Scored, members: Sequence[str]) -> dict[str, Any]:
+    """What the lane that learnt normal rows alone finds and flags with the whole rate to spend.
+
+    members: the detectors of that lane.
+    """
+    attack = attacks(scored)
+    rates = {}
+    for rate in scored.rates:
+        found = scored.p_novel < rate
+        cells = confusion(found, attack)
+        rates[rate_name(rate)] = {
+            "detection_rate": shares(cells)["recall"],
+            "detection_rate_interval": interval(wilson(cells["tp"], cells["tp"] + cells["fn"])),
+            "novel_detection_rate": novel_recall(scored, found),
+            "fpr": shares(cells)["fpr"],
+            "fpr_interval": interval(wilson(cells["fp"], cells["fp"] + cells["tn"])),
+        }
+    return {"members": list(members), "rates": rates}
 
 
 def _share(part: int, whole: int) -> float | None:

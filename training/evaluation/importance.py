@@ -10,31 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from flows.columns import COLUMNS, INDEX
+from flows.columns import COLUMNS
 from models.fusion import Hybrid
-from training.datasets.table import FlowTable
 from training.evaluation.figures import attacks, rate_name, rounded
-from training.evaluation.scored import Report, scored
+from training.evaluation.outcome import Table, as_they_stand
+from training.evaluation.scored import Report
 from training.labels import BENIGN
 from training.measure import HYBRID
 
-PER_CLASS = 500  # flows of each label at most
+PER_CLASS = 500  # rows of each label at most
 NORMAL = 2000
 REPEATS = 3
+FINGERPRINTS = frozenset(column.name for column in COLUMNS if column.use == "site")
 
 
-def importance(hybrid: Hybrid, table: FlowTable, rate: float, seed: int, report: Report) -> dict[str, Any]:
+def importance(hybrid: Hybrid, table: Table, rate: float, seed: int, report: Report) -> dict[str, Any]:
     """Mean loss of area under the ROC curve and of recall at a rate, over seeded permutations of each column.
 
     On a seeded subsample, in time order, with the hosts as they are: neighbouring flows are missing from it.
     """
     sample = table.take(_subsample(table, seed))
     whole_auc, whole_recall = _judged(hybrid, sample, rate)
-    columns = used_columns(hybrid)
+    columns = used_positions(hybrid)
     rng = np.random.default_rng([seed, 3])
     losses = []
-    for i, name in enumerate(columns):
-        at, values = INDEX[name], sample.values
+    values = sample.values
+    for i, at in enumerate(columns):
         kept = values[:, at].copy()
         changed = []
         for _ in range(REPEATS):
@@ -42,7 +43,7 @@ def importance(hybrid: Hybrid, table: FlowTable, rate: float, seed: int, report:
             changed.append(_judged(hybrid, sample, rate))
         values[:, at] = kept
         auc, recall = np.mean(changed, axis=0)
-        losses.append((name, whole_auc - auc, whole_recall - recall))
+        losses.append((hybrid.normal.columns[at], whole_auc - auc, whole_recall - recall))
         if (i + 1) % 20 == 0:
             report(f"  importance: {i + 1} of {len(columns)} columns")
     losses.sort(key=lambda row: (-row[1], -row[2], row[0]))
@@ -57,28 +58,31 @@ def importance(hybrid: Hybrid, table: FlowTable, rate: float, seed: int, report:
                 "column": name,
                 "auc_loss": rounded(auc),
                 "recall_loss": rounded(recall),
-                "fingerprint": COLUMNS[INDEX[name]].use == "site",
+                "fingerprint": name in FINGERPRINTS,
             }
             for name, auc, recall in losses
         ],
     }
 
 
-def used_columns(hybrid: Hybrid) -> tuple[str, ...]:
-    """Columns that any detector of the hybrid sees, in the order of the feature contract."""
-    names: set[str] = set()
+def used_positions(hybrid: Hybrid) -> NDArray[np.int64]:
+    """Positions of the columns that any detector of the hybrid sees, itself or in a feature, ascending."""
+    used: set[int] = set()
     for member in (*hybrid.known, *hybrid.novel):
-        names.update(member.detector.scaling.columns)  # type: ignore[attr-defined] # every stored detector has one
-    return tuple(sorted(names, key=INDEX.__getitem__))
+        seen = member.detector.scaling.index.tolist()  # type: ignore[attr-defined] # every stored detector has one
+        if hybrid.encoding is not None:
+            seen = [column for feature in seen for column in hybrid.encoding.features[feature].columns]
+        used.update(seen)
+    return np.array(sorted(used), dtype=np.int64)
 
 
-def _judged(hybrid: Hybrid, sample: FlowTable, rate: float) -> tuple[float, float]:
-    found = scored(hybrid, None, sample, sample.host, _silent)
+def _judged(hybrid: Hybrid, sample: Table, rate: float) -> tuple[float, float]:
+    found = as_they_stand((hybrid, None), sample, _silent)
     attack = attacks(found)
     return float(roc_auc_score(attack, found.scores[HYBRID])), float(found.found(HYBRID, rate)[attack].mean())
 
 
-def _subsample(table: FlowTable, seed: int) -> NDArray[np.int64]:
+def _subsample(table: Table, seed: int) -> NDArray[np.int64]:
     rng = np.random.default_rng([seed, 2])
     rows = []
     for label in np.unique(table.label):

@@ -1,4 +1,4 @@
-"""Protocols: which flows a model is fitted on and which it is judged by.
+"""Protocols for flows: which ones a model is fitted on and which it is judged by.
 
 time: the bundle as it is. random: a model fitted by the bundle's recipe on 70 % of the table, drawn at random, judged
 on the rest. Neighbouring flows of one attack lie on both sides of such a split, so its figures are inflated: it is here
@@ -6,19 +6,17 @@ to be compared with published ones. leave-one-out: each attack family is left ou
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from functools import reduce
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from flows.columns import INDEX, usable_by_models
-from models.baselines import Baselines
 from models.bundle import BundleError
 from models.fusion import Hybrid
 from training.datasets.table import FlowTable, Int64s
 from training.errors import DatasetError
+from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
 from training.evaluation.scored import Report, Scored, scored
 from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Split, fit
@@ -27,37 +25,11 @@ from training.recipe import Recipe
 from training.sequences import rehomed
 from training.splits import random_split
 
-Protocol = Literal["time", "random", "leave-one-out"]
-INFLATED = "INFLATED: a random split puts neighbours of one attack on both sides; compare with published figures only"
 TEST_SHARE = 0.3
 HELD_BACK_SHARE = 0.25  # of the normal flows that are not judged
 COMPANY = 5  # normal flows to calibrate on are a fifth of all: so are the attacks among them
 FIT_UNTIL, CALIBRATE_UNTIL = 0.6, 0.8  # of each day's normal flows, in time order
-Model = tuple[Hybrid, Baselines | None]
 Fit = Callable[[Recipe, FlowTable, FlowTable, int, Report], Model]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """A model and what it said of the flows it was judged by, as they stand and re-homed.
-
-    known: normal flows that it was fitted on, None where they are not at hand.
-    """
-
-    model: Model
-    table: FlowTable
-    as_is: Scored
-    rehomed: Scored
-    known: FlowTable | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """All that a protocol judged. left_out: by family, of leave-one-out alone. notes: what a reader must know."""
-
-    whole: Judged
-    left_out: dict[str, Judged] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 def judged(
@@ -100,7 +72,7 @@ def by_random_split(
     report(f"random split, inflated: {len(train):,} flows fitted on, {len(test):,} judged")
     model = fitted(recipe, table.take(train), table.take(held_back), seed, report)
     known = table.take(train[table.family[train] == BENIGN])
-    return Outcome(judged(model, table.take(test), hosts, seed, report, known), notes=(INFLATED,))
+    return Outcome(judged(model, table.take(test), hosts, seed, report, known), notes=(INFLATED,), hosts=hosts)
 
 
 def stored_epochs(hybrid: Hybrid) -> int | None:
@@ -127,7 +99,7 @@ def by_held_out(model: Model, recipe: Recipe, table: FlowTable, hosts: int, seed
     train, _, test = random_split(table, *_shares(recipe), recipe.seed)
     report(f"random split, inflated: the bundle was fitted on {len(train):,} of these flows")
     known = table.take(train[table.family[train] == BENIGN])
-    return Outcome(judged(model, table.take(test), hosts, seed, report, known), notes=(INFLATED,))
+    return Outcome(judged(model, table.take(test), hosts, seed, report, known), notes=(INFLATED,), hosts=hosts)
 
 
 def by_leaving_out(
@@ -152,16 +124,14 @@ def by_leaving_out(
         held_back = table.take((part == 1) | (others & fifth))
         model = fitted(recipe, table.take(others | (part == 0)), held_back, seed, report)
         left_out[family] = judged(model, table.take(own | (part == 2)), hosts, seed, report)
-    first, *rest = left_out.values()
-    as_is, moved = first.as_is, first.rehomed
-    for other in rest:
-        as_is, moved = as_is.joined(other.as_is), moved.joined(other.rehomed)
+    as_is = reduce(Scored.joined, (own.as_is for own in left_out.values()))
+    moved = reduce(Scored.joined, (own.rehomed for own in left_out.values() if own.rehomed is not None))
     note = (
         f"Together: each family's flows come from the fit without it; the judged normal flows stand {len(families)} "
         "times, once for each fit. Areas under curves mix scores of different fits; figures at rates do not suffer."
     )
-    whole = Judged(first.model, table.take((part == 2) | (table.family != BENIGN)), as_is, moved)
-    return Outcome(whole, left_out, (note,))
+    whole = Judged(next(iter(left_out.values())).model, table.take((part == 2) | (table.family != BENIGN)), as_is, moved)
+    return Outcome(whole, left_out, (note,), hosts)
 
 
 def _shares(recipe: Recipe) -> tuple[float, float]:
@@ -183,11 +153,4 @@ def normal_parts(table: FlowTable) -> NDArray[np.int64]:
 
 def stored_recipe(hybrid: Hybrid) -> Recipe:
     """The recipe that the bundle was fitted by. Raises BundleError where it holds none that this version can follow."""
-    text = hybrid.about.get("recipe")
-    if not isinstance(text, str):
-        raise BundleError("the bundle holds no recipe to fit by; only --protocol time can judge it")
-    try:
-        return Recipe.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # whatever stands there, it is the bundle's fault
-        reason = str(error).replace("\n", " ")
-        raise BundleError(f"the bundle's recipe cannot be followed by this version ({reason:.200})") from error
+    return recipe_of(hybrid, Recipe)

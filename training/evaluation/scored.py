@@ -1,11 +1,12 @@
-"""Scored flows: what a bundle's members and its baselines say of every flow, at the thresholds stored in the bundle.
+"""Scored rows: what a bundle's members and its baselines say of every flow, at the thresholds stored in the bundle.
 
 Nothing is fitted or chosen here, and no label is looked at: the same flows get the same scores whatever else is in the
 table (members that keep a state per host look at the host's earlier flows, as they do in the sensor).
-A flow counts once: its score is the highest over its reports, its p-value the lowest, its verdict the gravest.
+A flow counts once: its score is the highest over its reports, its p-value the lowest, its verdict the gravest. A
+connection record is a row like a flow, reported once and by nobody.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.baselines import Baselines
 from models.calibration import Calibration
-from models.detector import Classifier, Vector
+from models.detector import Classifier, Steps, Vector
 from models.fusion import ATTACK, BENIGN, CASCADE, UNCERTAIN, Hybrid, Judgement
 from models.rules import ColumnThreshold
 from training.datasets.table import FlowTable, Int64s, Strings
@@ -26,24 +27,25 @@ Report = Callable[[str], None]
 CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 BISECTIONS = 80
 BASELINE_SUFFIX = " (baseline)"
+FIXED = 7  # arrays of a Scored that do not hang on its members
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """Flows in the order of their table, and what was said of each.
 
-    label, family, day: (n,) as in FlowTable. scores: (n,) float64 of each member, hybrid first, higher is more
+    label, family: (n,) as in their table. scores: (n,) float64 of each member, hybrid first, higher is more
     anomalous. p_values: (n,) of each member that has one (all but the hybrid). p_known, p_novel: (n,) of the lanes.
     p_cascade: (n,) the larger of both lanes in one report, the lowest of it: below a rate where the gated rule speaks.
     named: (n,) index into labels, the known lane's likeliest attack in the report it was surest of. verdicts: (n,) int8
     by nominal rate, the gravest over the reports. cuts: p-values (known, novel) by rate, from the bundle.
     probabilities: members whose score is the probability of an attack. baselines: which members are no part of the
     hybrid. score_cuts: by member and rate, the lowest score whose p-value is below the rate, None where no score is.
+    novel: (n,) attacks of a type that the fit had none of, None where types are not told apart.
     """
 
     label: Strings
     family: Strings
-    day: Strings
     scores: Mapping[str, Vector]
     p_values: Mapping[str, Vector]
     p_known: Vector
@@ -57,6 +59,7 @@ class Scored:
     baselines: frozenset[str]
     score_cuts: Mapping[str, Mapping[float, float | None]]
     default_rate: float
+    novel: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -96,7 +99,7 @@ class Scored:
         return self._with(lambda column: column[rows])
 
     def joined(self, other: "Scored") -> "Scored":
-        """These flows and others that another fit of the same members judged at the same rates.
+        """These rows and others that another fit of the same members judged at the same rates.
 
         Fits know different names, so these are put together; a score means another thing to each, so no cut is left.
         """
@@ -111,16 +114,15 @@ class Scored:
 
     def _with(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "Scored":
         changed = [change(column) for column in _columns(self)]
-        fixed, members = changed[:7], iter(changed[7:])
+        fixed, members = changed[:FIXED], iter(changed[FIXED:])
         scores = {name: next(members) for name in self.scores}
         p_values = {name: next(members) for name in self.p_values}
         verdicts = {rate: next(members) for rate in self.verdicts}
-        label, family, day, p_known, p_novel, p_cascade, named = fixed
+        label, family, p_known, p_novel, p_cascade, named, novel = fixed
         return replace(
             self,
             label=label,
             family=family,
-            day=day,
             scores=scores,
             p_values=p_values,
             p_known=p_known,
@@ -128,12 +130,14 @@ class Scored:
             p_cascade=p_cascade,
             named=named,
             verdicts=verdicts,
+            novel=None if self.novel is None else novel,
         )
 
 
 def _columns(scored: Scored) -> list[NDArray[Any]]:
-    """All arrays of one entry a flow, in a fixed order."""
-    fixed = [scored.label, scored.family, scored.day, scored.p_known, scored.p_novel, scored.p_cascade, scored.named]
+    """All arrays of one entry a flow, in a fixed order, FIXED of them whatever the members are."""
+    novel = np.zeros(len(scored), dtype=np.bool_) if scored.novel is None else scored.novel
+    fixed = [scored.label, scored.family, scored.p_known, scored.p_novel, scored.p_cascade, scored.named, novel]
     return [*fixed, *scored.scores.values(), *scored.p_values.values(), *scored.verdicts.values()]
 
 
@@ -142,29 +146,49 @@ def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: 
 
     host: (n, 2) int64, the source address of each flow. The hybrid is left without state.
     """
-    lanes = _Lanes(hybrid, len(table))
     told = reports(table.values, table.start_ns, table.end_ns)
+
+    def steps() -> Iterator[tuple[Int64s, Steps]]:
+        for at in range(0, len(told), CHUNK):
+            part = Reports(told.row[at : at + CHUNK], told.known_ns[at : at + CHUNK], told.advances[at : at + CHUNK])
+            yield part.row, steps_of(table, host, part)
+            if len(told) > CHUNK:
+                report(f"  judged {min(at + CHUNK, len(told)):,} of {len(told):,} reports")
+
+    plain = {} if baselines is None else baselines.scores(table.values, table.dst_port)
+    return scored_steps(hybrid, steps(), baselines, plain, (table.label, table.family))
+
+
+def scored_steps(
+    hybrid: Hybrid,
+    steps: Iterable[tuple[Int64s, Steps]],
+    baselines: Baselines | None,
+    plain: Mapping[str, Vector],
+    truth: tuple[Strings, Strings],
+) -> Scored:
+    """Judge rows in the order of their steps, each with the rows (m,) that its steps are of.
+
+    plain: (n,) scores of each row by the baselines' names. truth: (n,) label and family of each row.
+    """
+    label, family = truth
+    lanes = _Lanes(hybrid, len(label))
     hybrid.forget()
-    for at in range(0, len(told), CHUNK):
-        part = Reports(told.row[at : at + CHUNK], told.known_ns[at : at + CHUNK], told.advances[at : at + CHUNK])
-        lanes.take(part.row, hybrid.judge(steps_of(table, host, part)))
-        if len(told) > CHUNK:
-            report(f"  judged {min(at + CHUNK, len(told)):,} of {len(told):,} reports")
+    for row, part in steps:
+        lanes.take(row, hybrid.judge(part))
     hybrid.forget()
     calibrations = {m.detector.name: m.calibration for m in (*hybrid.known, *hybrid.novel)}
     probabilities = {m.detector.name for m in hybrid.known if isinstance(m.detector, Classifier)}
     scores = dict(lanes.scores)
     taken = frozenset((HYBRID, *scores))
-    for name, calibration, values, probability in _of_baselines(baselines, table):
+    for member in () if baselines is None else baselines.members:
         # A voter and a baseline may be of one kind and yet two models.
-        own = name + BASELINE_SUFFIX if name in taken else name
-        scores[own], calibrations[own] = values, calibration
-        if probability:
+        own = member.name + BASELINE_SUFFIX if member.name in taken else member.name
+        scores[own], calibrations[own] = plain[member.name], member.calibration
+        if not isinstance(member.detector, ColumnThreshold):
             probabilities.add(own)
     return Scored(
-        label=table.label,
-        family=table.family,
-        day=table.day,
+        label=label,
+        family=family,
         scores={HYBRID: ranking(hybrid, lanes.p_known, lanes.p_novel), **scores},
         p_values={name: calibrations[name].p_value(values) for name, values in scores.items()},
         p_known=lanes.p_known,
@@ -213,15 +237,6 @@ def score_cut(calibration: Calibration, rate: float) -> float | None:
         below = calibration.p_value(np.array([middle]))[0] < rate
         low, high = (low, middle) if below else (middle, high)
     return high
-
-
-def _of_baselines(baselines: Baselines | None, table: FlowTable) -> Iterator[tuple[str, Calibration, Vector, bool]]:
-    """Each baseline's name, calibration, scores of the flows, and whether they are probabilities."""
-    if baselines is None:
-        return
-    scores = baselines.scores(table.values, table.dst_port)
-    for member in baselines.members:
-        yield member.name, member.calibration, scores[member.name], not isinstance(member.detector, ColumnThreshold)
 
 
 class _Lanes:

@@ -17,6 +17,7 @@ from training.page.text import short
 
 # Beyond this many days a chart for each would fill the page: one bar for each then.
 MOST_DAYS = 14
+MOST_LABELS = 40
 
 
 def family_looks(table: LabelledTable) -> dict[str, Look]:
@@ -46,6 +47,33 @@ def family_chart(table: LabelledTable, counted: Census) -> Chart:
     told = ", ".join(f"{shown_name(table, family)} {count(rows)}" for family, rows in families)
     size = (NARROW[0], 0.8 + 0.3 * max(len(families), 3))
     return draw("families", f"{table.row.capitalize()}s by family", told, paint, size=size)
+
+
+def label_chart(table: LabelledTable, counted: Census) -> Chart:
+    """Rows of each label in its family's look, families apart, on a logarithmic scale."""
+    entries = counted.labels[:MOST_LABELS]
+    styles = family_looks(table)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for i, entry in enumerate(entries):
+            look = styles[entry.family]
+            axes.barh(i, entry.rows, color=look.colour, hatch=look.hatch, edgecolor="white")
+            axes.text(entry.rows * 1.15, i, count(entry.rows), va="center", fontsize=8)
+        axes.set_yticks(range(len(entries)), [short(entry.label or "unlabelled", 22) for entry in entries], fontsize=8)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        highest = max(entry.rows for entry in entries)
+        axes.set_xlim(0.8, highest * 12)
+        decades(axes, highest)
+        axes.set_xlabel(f"{table.row}s, logarithmic scale")
+
+    told = ", ".join(f"{entry.label or 'unlabelled'} {count(entry.rows)}" for entry in entries)
+    left_out = len(counted.labels) - len(entries)
+    caption = f"{table.row.capitalize()}s by label, in the looks of their families"
+    caption += f"; {count(left_out)} rarer labels are not drawn." if left_out else "."
+    size = (NARROW[0], 0.8 + 0.2 * max(len(entries), 4))
+    return draw("labels", f"{table.row.capitalize()}s by label", told, paint, caption=caption, size=size)
 
 
 def decades(axes: Axes, largest: float) -> None:

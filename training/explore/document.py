@@ -25,7 +25,9 @@ def document_of(found: Exploration) -> dict[str, Any]:
         "first_ns": counted.first_ns,
         "last_ns": counted.last_ns,
         "families": counted.families,
-        "labels": [{**asdict(entry), "technique": table.techniques.get(entry.family)} for entry in counted.labels],
+        "labels": [
+            {**asdict(entry), "technique": table.technique(entry.family, entry.label)} for entry in counted.labels
+        ],
         table.part_is + "s": counted.parts,
         "repeats": {
             "duplicates": found.repeats.duplicates,

@@ -115,14 +115,33 @@ def _hypotheses(found: Exploration) -> list[str]:
     tested = [verdict for verdict in found.verdicts if verdict.all_rows is not None]
     if not tested:
         return []
-    held = [verdict for verdict in tested if _holds(verdict)]
-    text = f"{count(len(held))} of {counted(len(tested), 'testable hypothesis', 'testable hypotheses')} hold"
-    failed = [verdict.hypothesis.statement.rstrip(".") for verdict in tested if not _holds(verdict)]
-    if failed:
-        text += f"; not supported: {'; '.join(failed)}"
+    topics = list(dict.fromkeys(verdict.hypothesis.topic for verdict in tested))
+    sentences = [_topic([verdict for verdict in tested if verdict.hypothesis.topic == topic]) for topic in topics]
     changed = sum(_holds(verdict) != _holds_on_different(verdict) for verdict in tested)
     verb = "changes its verdict" if changed == 1 else "change their verdict"
-    return [f"{text}. {counted(changed, 'hypothesis', 'hypotheses').capitalize()} {verb} on de-duplicated rows."]
+    sentences.append(f"{counted(changed, 'hypothesis', 'hypotheses').capitalize()} {verb} on de-duplicated rows.")
+    return sentences
+
+
+def _topic(tested: list[Verdict]) -> str:
+    """How many claims of one topic hold, which holds most clearly, and which do not."""
+    held = [verdict for verdict in tested if _holds(verdict)]
+    topic = tested[0].hypothesis.topic
+    text = f"{topic}: " if topic else ""
+    text += f"{count(len(held))} of {counted(len(tested), 'testable hypothesis', 'testable hypotheses')} hold"
+    if topic and held:
+        best = max(held, key=_strength)
+        text += f", most clearly {best.hypothesis.subject} by {best.hypothesis.column} (δ = {effect(_delta(best))})"
+    failed = [verdict.hypothesis.statement.rstrip(".") for verdict in tested if not _holds(verdict)]
+    return f"{text}; not supported: {'; '.join(failed)}." if failed else f"{text}."
+
+
+def _delta(verdict: Verdict) -> float:
+    return verdict.all_rows.outcome.difference.effect if verdict.all_rows is not None else 0.0
+
+
+def _strength(verdict: Verdict) -> float:
+    return abs(_delta(verdict))
 
 
 def _holds(verdict: Verdict) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from training.explore.comparison import Outcome, rows_of
 from training.explore.effects import NEGLIGIBLE, amounts_differ, corrected
-from training.explore.sample import per_family
+from training.explore.sample import drawn, per_family
 from training.explore.scale import signed_log
 from training.explore.table import Codes, Hypothesis, LabelledTable, Mask
 
@@ -42,22 +42,39 @@ class Verdict:
 def verdicts(table: LabelledTable, unique: Mask) -> tuple[Verdict, ...]:
     """Test a table's hypotheses, in their order."""
     testable = [hypothesis for hypothesis in table.hypotheses if _can_tell(table, hypothesis)]
-    everywhere = _tested(table, testable, per_family(table))
-    different = _tested(table, testable, per_family(table, unique))
+    everywhere = _tested(table, testable, None)
+    different = _tested(table, testable, unique)
     return tuple(Verdict(h, everywhere.get(h), different.get(h)) for h in table.hypotheses)
 
 
 def _can_tell(table: LabelledTable, hypothesis: Hypothesis) -> bool:
     names = {column.name for column in table.columns} - set(table.unfit)
-    return table.has_normal() and hypothesis.family in table.family.names and hypothesis.column in names
+    return table.has_normal() and hypothesis.column in names and stands_in(table, hypothesis)
 
 
-def _tested(table: LabelledTable, claims: list[Hypothesis], sample: Codes) -> dict[Hypothesis, Judged]:
+def stands_in(table: LabelledTable, claim: Hypothesis) -> bool:
+    """Whether the table has any row of those that a claim is about."""
+    if claim.family not in table.family.names or claim.label not in (*table.label.names, ""):
+        return False
+    return len(subject_rows(table, claim, None)) > 0
+
+
+def subject_rows(table: LabelledTable, claim: Hypothesis, among: Mask | None) -> Codes:
+    """Rows that a claim is about, in ascending order, a sample where they are many, drawn among those marked."""
+    mine = table.family.codes == table.family.names.index(claim.family)
+    if claim.label:
+        mine &= table.label.codes == table.label.names.index(claim.label)
+    return drawn(np.flatnonzero(mine if among is None else mine & among))
+
+
+def _tested(table: LabelledTable, claims: list[Hypothesis], among: Mask | None) -> dict[Hypothesis, Judged]:
     outcomes = []
+    sample = per_family(table, among)
     names = [column.name for column in table.columns]
     for claim in claims:
         column = names.index(claim.column)
-        family, normal = (table.values[rows_of(table, sample, who), column] for who in (claim.family, table.normal))
+        mine = subject_rows(table, claim, among) if claim.label else rows_of(table, sample, claim.family)
+        family, normal = (table.values[rows, column] for rows in (mine, rows_of(table, sample, table.normal)))
         if claim.spread:
             family, normal = _distances(family), _distances(normal)
         found = amounts_differ(family[:, None], normal[:, None], claim.direction)[0]

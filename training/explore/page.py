@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from training.explore.census_charts import family_chart, time_charts
+from training.explore.box_charts import claim_charts
+from training.explore.census_charts import family_chart, label_chart, time_charts
 from training.explore.choice import separating, shown_name, strongest
 from training.explore.column_charts import category_chart, distribution_chart
 from training.explore.comparison import DELTA, Comparison
@@ -10,7 +11,7 @@ from training.explore.correlation import STRONG
 from training.explore.effects import smallest_significant
 from training.explore.exploration import Exploration
 from training.explore.findings import findings, instant
-from training.explore.hypotheses import ALPHA, FEW, Judged, Verdict
+from training.explore.hypotheses import ALPHA, FEW, Judged, Verdict, stands_in
 from training.explore.relation_charts import correlation_chart, effect_chart, scatter_chart
 from training.explore.repeats import Common
 from training.explore.sample import ROWS_FOR_CORRELATION, ROWS_PER_FAMILY, SEED
@@ -19,6 +20,11 @@ from training.page.numbers import count, counted, effect, listed, p_value, quant
 
 Report = Callable[[str], None]
 
+HYPOTHESIS_HEADINGS = (
+    Heading("Hypothesis"), Heading("Column"), Heading("Rows", True, "attack, normal"),
+    Heading("Verdict", hint="all rows"), Heading("δ", True), Heading("p", True, "corrected"),
+    Heading("Verdict", hint="different rows"), Heading("δ", True), Heading("p", True, "corrected"),
+)  # fmt: skip
 PAIRS_LISTED, PAIRS_DRAWN = 20, 4
 TESTS_LISTED = 6
 # Pairs that order the rows all but identically are one column twice: nothing to see in drawing them.
@@ -46,9 +52,10 @@ def _facts(found: Exploration) -> tuple[tuple[str, str], ...]:
     facts = [(f"{table.row.capitalize()}s", count(len(table)))]
     if counted_rows.first_ns is not None and counted_rows.last_ns is not None:
         facts.append(("Time span, UTC", f"{instant(counted_rows.first_ns)} – {instant(counted_rows.last_ns)}"))
+    if table.part_is != "file":
+        facts.append((f"{table.part_is.capitalize()}s", count(len(counted_rows.parts))))
     return (
         *facts,
-        (f"{table.part_is.capitalize()}s", count(len(counted_rows.parts))),
         ("Files", listed(table.files)),
         ("Families, labels", f"{len(counted_rows.families)}, {len(table.label.names)}"),
         ("Columns", f"{len(table.columns)}, {len(found.telling)} of them fit and telling"),
@@ -64,7 +71,7 @@ def _classes(found: Exploration) -> Section:
         (
             entry.label or "unlabelled",
             shown_name(table, entry.family),
-            table.techniques.get(entry.family) or "–",
+            table.technique(entry.family, entry.label) or "–",
             count(entry.rows) + (" †" if entry.rows < FEW else ""),
             share(entry.rows, len(table)),
             listed(entry.parts, 4),
@@ -75,7 +82,10 @@ def _classes(found: Exploration) -> Section:
         Heading("Label"), Heading("Family"), Heading("ATT&CK"), Heading("Rows", True), Heading("Share", True),
         Heading(f"{table.part_is.capitalize()}s"),
     )  # fmt: skip
-    blocks: list[Block] = [Charts((family_chart(table, counted_rows),)), Table("Labels", headings, rows)]
+    charts = [family_chart(table, counted_rows)]
+    if len(counted_rows.labels) > len(counted_rows.families):
+        charts.append(label_chart(table, counted_rows))
+    blocks: list[Block] = [Charts(tuple(charts)), Table("Labels", headings, rows)]
     if any(entry.rows < FEW for entry in counted_rows.labels):
         blocks.append(Paragraph(f"† fewer than {FEW} rows: too few to judge by.", "note"))
     if counted_rows.hourly:
@@ -83,29 +93,32 @@ def _classes(found: Exploration) -> Section:
             Paragraph("Over time, in UTC, all charts to the same scale:"),
             Charts(time_charts(table, counted_rows)),
         ]
-    return Section("Classes, and when they occur", tuple(blocks))
+    return Section("Classes, and when they occur" if counted_rows.hourly else "Classes", tuple(blocks))
 
 
 def _hypotheses(found: Exploration) -> tuple[Section, ...]:
     if not found.verdicts:
         return ()
-    headings = (
-        Heading("Hypothesis"), Heading("Column"), Heading("Rows", True, "family, normal"),
-        Heading("Verdict", hint="all rows"), Heading("δ", True), Heading("p", True, "corrected"),
-        Heading("Verdict", hint="different rows"), Heading("δ", True), Heading("p", True, "corrected"),
-    )  # fmt: skip
     note = (
         "Stated before looking, tested one-sided. A hypothesis is supported when its corrected p is below "
         f"{ALPHA} and the effect at least small (|δ| ≥ 0.147). “Spread” compares distances from the group’s own median "
         "on the signed-log scale instead of values. Different rows: of rows that repeat each other one is kept."
     )
-    rows = tuple(_verdict_row(found, verdict) for verdict in found.verdicts)
-    return (Section("Hypotheses", (Paragraph(note), Table("Hypotheses and verdicts", headings, rows))),)
+    if any(verdict.hypothesis.topic for verdict in found.verdicts):
+        note += " Boxes span the quartiles, whiskers 5 to 95 %; the bar is the median, the cross the mean."
+    blocks: list[Block] = [Paragraph(note)]
+    for topic in dict.fromkeys(verdict.hypothesis.topic for verdict in found.verdicts):
+        verdicts = [verdict for verdict in found.verdicts if verdict.hypothesis.topic == topic]
+        caption = topic or "Hypotheses and verdicts"
+        blocks.append(Table(caption, HYPOTHESIS_HEADINGS, tuple(_verdict_row(found, verdict) for verdict in verdicts)))
+        if topic:
+            blocks.append(Charts(claim_charts(found, verdicts)))
+    return (Section("Hypotheses", tuple(blocks)),)
 
 
 def _verdict_row(found: Exploration, verdict: Verdict) -> tuple[str, ...]:
     claim = verdict.hypothesis
-    column = f"{claim.family}: {'spread of ' if claim.spread else ''}{claim.column}"
+    column = f"{claim.subject}: {'spread of ' if claim.spread else ''}{claim.column}"
     if verdict.all_rows is None:
         return claim.statement, column, "–", _untested(found, verdict), "–", "–", "–", "–", "–"
     outcome = verdict.all_rows.outcome
@@ -116,8 +129,8 @@ def _verdict_row(found: Exploration, verdict: Verdict) -> tuple[str, ...]:
 def _untested(found: Exploration, verdict: Verdict) -> str:
     if not found.table.has_normal():
         return "not tested: no rows are labelled normal"
-    if verdict.hypothesis.family not in found.table.family.names:
-        return f"not tested: no {verdict.hypothesis.family} here"
+    if not stands_in(found.table, verdict.hypothesis):
+        return f"not tested: no {verdict.hypothesis.subject} here"
     return f"not tested: {verdict.hypothesis.column} is absent or unfit"
 
 
@@ -242,7 +255,12 @@ def _drawn_pairs(found: Exploration) -> list[tuple[str, str]]:
 def _columns(found: Exploration) -> Section:
     report, unfit = found.columns, set(found.table.unfit)
     constant = [f"{c.name} (always {quantity(c.value)})" for c in report.constant if c.name not in unfit]
-    nearly = [f"{c.name} ({quantity(c.value)} in {100 * c.share:.2f} %)" for c in report.nearly if c.name not in unfit]
+    rows = len(found.table)
+    nearly = [
+        f"{c.name} ({quantity(c.value)} in {share(round(c.share * rows), rows)})"
+        for c in report.nearly
+        if c.name not in unfit
+    ]
     items = (
         f"Constant: {listed(constant, 40)}.",
         f"Nearly constant, one value in at least 99.5 % of the rows: {listed(nearly, 40)}.",
@@ -294,9 +312,16 @@ def _rows(found: Exploration) -> Section:
 def _shared_rows(places: str, pairs: tuple[Common, ...]) -> list[Block]:
     if not pairs:
         return []
-    headings = (Heading("One"), Heading("Other"), Heading("Different rows in both", True))
-    rows = tuple((pair.first or "unlabelled", pair.second, count(pair.different)) for pair in pairs[:PAIRS_LISTED])
-    return [Table(f"{places} that have rows in common", headings, rows)]
+    headings = (
+        Heading("One"), Heading("Other"), Heading("Different rows in both", True),
+        Heading("Rows of the one", True, "that stand in the other"),
+        Heading("Rows of the other", True, "that stand in the one"),
+    )  # fmt: skip
+    rows = tuple(
+        (pair.first or "unlabelled", pair.second, count(pair.different), *map(count, pair.rows))
+        for pair in pairs[:PAIRS_LISTED]
+    )
+    return [Table(f"{places} that have rows in common, labels aside", headings, rows)]
 
 
 def _method(found: Exploration) -> Section:

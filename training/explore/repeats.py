@@ -20,11 +20,12 @@ STEP, FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """Two families or parts, and how many different rows stand in both."""
+    """Two families or parts, how many different rows stand in both, and how many rows of each of the two those are."""
 
     first: str
     second: str
     different: int
+    rows: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class Repeats:
 
     unique: (n,) the first row of each kind of values and family. duplicates: rows that repeat an earlier one of the
     same family; by_family: the same by family. contradictory: rows whose like has another family, of_families: which
-    families. leaking: rows whose like (family included) stands in another part, of_parts: which parts. Most first.
+    families. leaking: rows whose like (family included) stands in another part; of_parts: parts that have rows in
+    common, whatever their families. Most first.
     """
 
     unique: Mask
@@ -61,17 +63,21 @@ def repeats(table: LabelledTable) -> Repeats:
         contradictory=int(_in_several(kind, len(kinds), table.family.codes).sum()),
         of_families=_common(kind, len(kinds), table.family),
         leaking=int(_in_several(group, len(groups), table.part.codes).sum()),
-        of_parts=_common(group, len(groups), table.part),
+        of_parts=_common(kind, len(kinds), table.part),
     )
 
 
 def _common(kind: Codes, kinds: int, place: Coded) -> tuple[Common, ...]:
     """Pairs of places that have kinds of rows in common."""
-    stands = csr_array((np.ones(len(kind), dtype=np.int64), (place.codes, kind)), shape=(len(place.names), kinds))
+    if len(place.names) < 2:
+        return ()
+    rows = csr_array((np.ones(len(kind), dtype=np.int64), (place.codes, kind)), shape=(len(place.names), kinds))
+    rows.sum_duplicates()
+    stands = rows.copy()
     stands.data[:] = 1
-    shared = (stands @ stands.T).toarray()
+    shared, of_first = (stands @ stands.T).toarray(), (rows @ stands.T).toarray()
     pairs = [
-        Common(place.names[i], place.names[j], int(shared[i, j]))
+        Common(place.names[i], place.names[j], int(shared[i, j]), (int(of_first[i, j]), int(of_first[j, i])))
         for i, j in zip(*np.nonzero(np.triu(shared, 1)), strict=True)
     ]
     return tuple(sorted(pairs, key=lambda pair: -pair.different))

@@ -15,16 +15,17 @@ def per_family(table: LabelledTable, among: Mask | None = None, limit: int = ROW
     for code in range(len(table.family.names)):
         of_family = table.family.codes == code
         rows = np.flatnonzero(of_family if among is None else of_family & among)
-        chosen.append(_drawn(rows, limit))
+        chosen.append(drawn(rows, limit))
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
 def of_all(table: LabelledTable, limit: int = ROWS_FOR_CORRELATION) -> Codes:
     """Rows in ascending order, at most limit, each as likely as any other."""
-    return np.sort(_drawn(np.arange(len(table)), limit))
+    return drawn(np.arange(len(table)), limit)
 
 
-def _drawn(rows: Codes, limit: int) -> Codes:
+def drawn(rows: Codes, limit: int = ROWS_PER_FAMILY) -> Codes:
+    """The given rows, or limit of them, in ascending order."""
     if len(rows) <= limit:
         return rows
-    return np.random.default_rng(SEED).choice(rows, limit, replace=False)
+    return np.sort(np.random.default_rng(SEED).choice(rows, limit, replace=False))

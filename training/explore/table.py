@@ -1,6 +1,6 @@
 """LabelledTable: what the exploration knows of a dataset, whichever it is. It knows no file format.
 
-A dataset's reader makes one: training.explore.flows does for flow tables.
+A dataset's reader makes one: training.explore.flows does for flow tables, training.explore.kdd for KDD records.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,8 @@ class Hypothesis:
     """A claim about a family, stated before the data is looked at.
 
     It holds when the family's values of a column are "greater" or "less" than those of normal rows. spread: not the
-    values are compared but their distances from their own group's median, on the signed-log scale.
+    values are compared but their distances from their own group's median, on the signed-log scale. label: the claim is
+    about the family's rows of this label alone. topic: the idea that this claim and others test; "" stands alone.
     """
 
     statement: str
@@ -61,6 +62,13 @@ class Hypothesis:
     column: str
     direction: Literal["greater", "less"]
     spread: bool = False
+    label: str = ""
+    topic: str = ""
+
+    @property
+    def subject(self) -> str:
+        """Whom the claim is about: the label, or else the family."""
+        return self.label or self.family
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,8 @@ class LabelledTable:
     that no model sees, so that they do not tell two rows apart. label: the dataset's own; family: of training.labels
     or the like, unlabelled "" among them; normal: the family of normal rows. part: where a row stands, such as its
     day: what is in two parts leaks from one to the other; part_is: what parts are called. time_ns: (n,) int64,
-    nanoseconds since 1970 UTC, None where there is no time. techniques: MITRE ATT&CK id by family. unfit: columns that
+    nanoseconds since 1970 UTC, None where there is no time. techniques: MITRE ATT&CK id by
+    family, and by label where a label has its own. unfit: columns that
     the file lacks or that its program measured otherwise. repairs: values changed and rows left out, by reason.
     hypotheses: claims to test. pairs: columns to draw against each other. sha256: of the dataset as it lies on disk.
     """
@@ -117,6 +126,10 @@ class LabelledTable:
     def unit(self, name: str) -> str:
         """Unit of a column by its name. Raises KeyError for one that the table does not have."""
         return {column.name: column.unit for column in self.columns}[name]
+
+    def technique(self, family: str, label: str) -> str | None:
+        """MITRE ATT&CK id of a label, or of its family where the label has none of its own."""
+        return self.techniques.get(label) or self.techniques.get(family)
 
     def attacks(self) -> tuple[str, ...]:
         """Families other than the normal and the unlabelled, most rows first."""

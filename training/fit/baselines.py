@@ -36,8 +36,8 @@ SMOOTHING = 2.0  # flows of the prior's mixture that each port is taken to have 
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """Training rows. x: (n, d) scaled. attack: (n,) bool. weight: (n,) positive, mean 1. dst_port: (n,)."""
+class Rows:
+    """Rows to fit on. x: (n, d) scaled. attack: (n,) bool. weight: (n,) positive, mean 1. dst_port: (n,), or -1."""
 
     x: Matrix
     attack: NDArray[np.bool_]
@@ -66,6 +66,16 @@ def fit_baselines(
         raise DatasetError(held_back.path, f"{len(normal)} normal flows to calibrate on, expected {MIN_SCORES} or more")
     scaling, rows = _rows(train, columns, seed)
     held_rows = scaling.transform(normal.values)
+    fitted = fit_plain(scaling, rows, seed, forest)
+    members = []
+    for name, detector in fitted.items():
+        scores = row_scores(detector, held_rows, normal.dst_port)
+        members.append(Baseline(name, detector, fit_calibration(scores)))
+    return Baselines(scaling, tuple(members), feature_contract())
+
+
+def fit_plain(scaling: Scaling, rows: Rows, seed: int, forest: bool = True) -> dict[str, Judge]:
+    """The learners and rules themselves, by name, not yet calibrated."""
     fitted: dict[str, Judge] = {
         "logistic_regression": _logistic(scaling, rows),
         **({"random_forest": _random_forest(scaling, rows, seed)} if forest else {}),
@@ -74,17 +84,13 @@ def fit_baselines(
     if (rows.dst_port != NO_PORT).any():
         fitted["port_only"] = _port_table(rows)
     fitted["one_column"] = _one_column(scaling, rows)
-    members = []
-    for name, detector in fitted.items():
-        scores = row_scores(detector, held_rows, normal.dst_port)
-        members.append(Baseline(name, detector, fit_calibration(scores)))
-    return Baselines(scaling, tuple(members), feature_contract())
+    return fitted
 
 
-def _rows(train: FlowTable, columns: Mapping[str, int], seed: int) -> tuple[Scaling, _Rows]:
+def _rows(train: FlowTable, columns: Mapping[str, int], seed: int) -> tuple[Scaling, Rows]:
     drawn = train.take(_drawn(train, seed))
     scaling = fit_scaling(drawn.values, columns)
-    return scaling, _Rows(scaling.transform(drawn.values), drawn.family != BENIGN, _weights(drawn), drawn.dst_port)
+    return scaling, Rows(scaling.transform(drawn.values), drawn.family != BENIGN, _weights(drawn), drawn.dst_port)
 
 
 def _drawn(train: FlowTable, seed: int) -> NDArray[np.int64]:
@@ -115,7 +121,7 @@ def _weights(drawn: FlowTable) -> Vector:
     return weight
 
 
-def _logistic(scaling: Scaling, rows: _Rows) -> LogisticRegression:
+def _logistic(scaling: Scaling, rows: Rows) -> LogisticRegression:
     from sklearn.linear_model import LogisticRegression as SklearnRegression
 
     model = SklearnRegression(max_iter=2000)
@@ -125,7 +131,7 @@ def _logistic(scaling: Scaling, rows: _Rows) -> LogisticRegression:
     return LogisticRegression(scaling, model.coef_[0].astype(np.float64), float(model.intercept_[0]))
 
 
-def _random_forest(scaling: Scaling, rows: _Rows, seed: int) -> RandomForest:
+def _random_forest(scaling: Scaling, rows: Rows, seed: int) -> RandomForest:
     from sklearn.ensemble import RandomForestClassifier
 
     model = RandomForestClassifier(
@@ -139,7 +145,7 @@ def _random_forest(scaling: Scaling, rows: _Rows, seed: int) -> RandomForest:
     return RandomForest(scaling, forest_from_sklearn(model), ANY_ATTACK, "random_forest")
 
 
-def _boosting(scaling: Scaling, rows: _Rows, seed: int) -> BoostedTrees:
+def _boosting(scaling: Scaling, rows: Rows, seed: int) -> BoostedTrees:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
@@ -165,7 +171,7 @@ def _one_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def _port_table(rows: _Rows) -> PortTable:
+def _port_table(rows: Rows) -> PortTable:
     known = rows.dst_port != NO_PORT
     weight, attack = rows.weight[known], rows.attack[known]
     ports, place = np.unique(rows.dst_port[known], return_inverse=True)
@@ -175,7 +181,7 @@ def _port_table(rows: _Rows) -> PortTable:
     return PortTable(ports.astype(np.int32), (attacks + SMOOTHING * prior) / (flows + SMOOTHING), prior)
 
 
-def _one_column(scaling: Scaling, rows: _Rows) -> ColumnThreshold:
+def _one_column(scaling: Scaling, rows: Rows) -> ColumnThreshold:
     """The column and direction of the largest area under the ROC curve, cut where hits less false alarms are most."""
     from sklearn.metrics import roc_auc_score, roc_curve
 

@@ -39,7 +39,7 @@ def _sections(evaluation: Evaluation, command: str) -> tuple[Section, ...]:
         Section("What the parts are worth", _parts(content), new_sheet=True),
         Section("Fingerprint columns", _fingerprints(evaluation)),
         Section("Columns", _columns(content), new_sheet=True),
-        Section("Do the explanations hold?", _deletion(content["deletion"])),
+        Section("Do the explanations hold?", _deletion(content)),
         Section("Families left out", _left_out(content), new_sheet=True),
         Section("What to know before quoting these figures", _cautions(content)),
         Section("How to get this page again", (Paragraph(command, role="command"),)),
@@ -208,21 +208,35 @@ def _columns(content: Content) -> tuple[Block, ...]:
     return (Paragraph(text), Charts(charts))
 
 
-def _deletion(told: Content) -> tuple[Block, ...]:
-    if not told["flows"]:
+def _deletion(content: Content) -> tuple[Block, ...]:
+    told, default = content["deletion"], _default(content)
+    alone, strict = told["flow_by_flow"], told["flow_by_flow"]["host_unknown"]
+    if not alone["flows"]:
         return (Paragraph("The deletion test was left out: nothing was flagged."),)
-    fit = "" if told["left_out"] is None else f"In the fit without {told['left_out']}: "
-    text = (
-        f"{fit}Of {count(told['flows'])} flagged flows {tables.percent(told['share'])} fall under every threshold when "
-        "the three columns that the explanation names are set to what is normal, in the state that the host then had. "
-        f"Of the {count(told['host_unknown']['flows'])} that are flagged with nothing known of their host, "
-        f"{tables.percent(told['host_unknown']['share'])} do."
+    fit = "" if told["left_out"] is None else f" In the fit without {told['left_out']}."
+    how = (
+        "An alert's three reasons are set to what is normal in all of its flows, the hosts' sequences are judged "
+        "again, and the flow that the alert shows must fall under every threshold. An alert is here two or more "
+        "flagged flows of one host that are named alike. A reason is a column together with those that are tied to "
+        f"it: {told['columns']} columns may be named and make {told['reasons']} reasons. Beside it, in place of the "
+        "reasons: the three columns that explain most, alone; three other reasons, drawn at random; as many columns "
+        f"as the reasons hold, drawn at random. Where chance does nearly as well, the test says little.{fit}"
     )
-    rows = {
-        label: {"flagged flows": row["n"], "cleared": round(row["n"] * row["share"])}
-        for label, row in told["by_class"].items()
+    one_by_one = (
+        f"Flow by flow, which no alert claims: of {count(alone['flows'])} flagged flows "
+        f"{tables.percent(alone['reasons'])} clear when their own three reasons are restored and the flagged flows "
+        f"before them stay in the state of the host, {tables.percent(alone['columns_alone'])} by three columns alone. "
+        f"Of the {count(strict['flows'])} that are flagged with nothing known of their host "
+        f"{tables.percent(strict['reasons'])} and {tables.percent(strict['columns_alone'])}."
+    )
+    shown: list[Block] = [Paragraph(how), tables.deletion(told["rates"], content["rehomed"]["hosts"])]
+    classes = {
+        label: {"alerts": row["n"], "cleared": round(row["n"] * row["share"])}
+        for label, row in told["rates"][default]["as_is"]["by_class"].items()
     }
-    return (Paragraph(text), tables.matrix(rows, "Deletion test by true class", "true class"))
+    if classes:
+        shown.append(tables.matrix(classes, f"Alerts at {tables.percent_of(default)} by true class", "true class"))
+    return (*shown, Paragraph(one_by_one))
 
 
 def _left_out(content: Content) -> tuple[Block, ...]:

@@ -105,6 +105,20 @@ def matrix(rows: Mapping[str, Mapping[str, int]], caption: str, first: str) -> T
     return Table(caption, headings, tuple(cells))
 
 
+def deletion(rates: Mapping[str, Any], hosts: int) -> Table:
+    """Alerts that clear when their reasons are restored, and what clears instead of them."""
+    titles = ("alerts", "cleared", "of their flows", "columns alone", "other reasons", "as many columns")
+    headings = (Heading("nominal"), Heading("hosts"), *(Heading(title, numeric=True) for title in titles))
+    cells = []
+    for rate, arranged in rates.items():
+        for name, row in arranged.items():
+            instead = [row["instead"].get(key) for key in ("columns_alone", "other_reasons", "as_many_columns")]
+            own = (count(row["alerts"]), ranged(row, "share", percent), percent(row["flows"]))
+            where = "as they stand" if name == "as_is" else f"{hosts} shared"
+            cells.append((percent_of(rate), where, *own, *(percent(share) for share in instead)))
+    return Table("Alerts that clear when three reasons, or others, are restored", headings, tuple(cells))
+
+
 def at_equal_alarms(rows: Mapping[str, Any]) -> Table:
     """The hybrid beside each other member at as many false alarms as the hybrid made."""
     names = list(next(iter(rows.values()))["members"])

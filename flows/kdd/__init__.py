@@ -1,0 +1,1 @@
+"""KDD connection records: their columns, and the same columns from live flows."""

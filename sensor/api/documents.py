@@ -1,0 +1,157 @@
+"""The API as an OpenAPI document says it: what is answered, and the parts that depend on the model."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.fusion import Hybrid
+from sensor.api.body import MOST_ROWS
+from sensor.api.problems import PROBLEM_TYPE
+from sensor.api.reasons import REASONS
+
+INTRODUCTION: Final = (
+    "Scores rows of flows with a saved model. A row's answer depends on that row, and on earlier rows of the same "
+    "source in the same request, alone: no state is kept between requests. Every error is problem details (RFC 9457)."
+)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class P(_Answer):
+    """p-values of the two lanes: how often normal traffic looks as odd."""
+
+    known: float = Field(gt=0, le=1)
+    novel: float = Field(gt=0, le=1)
+
+
+class Reason(_Answer):
+    """A column against normal traffic."""
+
+    name: str
+    unit: str
+    value: float | None
+    normal_median: float | None
+    normal_p99: float | None
+    text: str
+
+
+class Row(_Answer):
+    """What the model says of one row. label and technique: the known lane's, null where it is silent."""
+
+    verdict: str = Field(pattern="^(benign|uncertain|attack)$")
+    label: str | None
+    technique: str | None
+    p: P
+    scores: dict[str, float]
+    reasons: list[Reason] | None = None
+
+
+class ModelName(_Answer):
+    """Which bundle: its name and the sha256 of its weights."""
+
+    id: str
+    sha256: str
+
+
+class Scores(_Answer):
+    """Rows in the order they came in. assumed: columns these rows cannot have, taken to be as in normal traffic."""
+
+    model: ModelName
+    rate: float
+    assumed: list[str]
+    rows: list[Row]
+
+
+class Threshold(_Answer):
+    """p-values below which the lanes speak at a nominal false-positive rate."""
+
+    rate: float
+    known: float
+    novel: float
+
+
+class LabelName(_Answer):
+    """What the known lane may say."""
+
+    name: str
+    technique: str | None
+
+
+class DetectorName(_Answer):
+    """A member of a lane."""
+
+    name: str
+    lane: str
+    weight: float
+
+
+class Model(_Answer):
+    """The bundle that scores."""
+
+    id: str
+    sha256: str
+    feature_contract: str
+    rows: str
+    fusion: str
+    rate: float
+    thresholds: list[Threshold]
+    labels: list[LabelName]
+    detectors: list[DetectorName]
+    columns: list[str]
+
+
+class Status(_Answer):
+    """Whether the server lives, or takes requests."""
+
+    status: str
+
+
+class ProblemError(_Answer):
+    """One thing that is wrong. row: from 0."""
+
+    detail: str
+    row: int | None = None
+    column: str | None = None
+
+
+class ProblemDetails(_Answer):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError] | None = None
+
+
+def problems(*statuses: int) -> dict[str | int, type[BaseModel] | dict[Any, Any] | None]:
+    """Responses of these statuses, as flask-openapi3 takes them."""
+    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    return {str(status): {"content": content} for status in statuses}
+
+
+def score_body(row: dict[str, Any], example: dict[str, Any], hybrid: Hybrid) -> dict[str, Any]:
+    """The request of /v1/score. row: JSON Schema of one row. example: a row."""
+    schema = {
+        "type": "object",
+        "required": ["rows"],
+        "additionalProperties": False,
+        "properties": {
+            "rows": {"type": "array", "minItems": 1, "maxItems": MOST_ROWS, "items": row},
+            "rate": {
+                "type": "number",
+                "enum": sorted(hybrid.thresholds),
+                "description": "Nominal false-positive rate, half of it for each lane.",
+            },
+            "reasons": {
+                "type": "string",
+                "enum": list(REASONS),
+                "default": REASONS[0],
+                "description": "Of flagged rows. full: the columns that moved the score, as in alerts; it takes about "
+                "a hundred evaluations of the model a row. quick: the columns furthest from normal traffic. none.",
+            },
+        },
+    }
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": {"rows": [example]}}}}

@@ -1,0 +1,127 @@
+"""NSL-KDD and KDD'99 records as JSON objects, under the names of the published files (flows.kdd.columns).
+
+A service that the data does not have is one unseen (there are new services); protocols and flags are closed lists, so
+that another one is a mistake.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.kdd.columns import FLAGS, KDD_COLUMNS, PROTOCOLS, SYMBOLS, UNKNOWN, KddColumn, kdd_columns
+from sensor.api.body import kind
+from sensor.api.cells import Row, check_names, check_scalars, column, numbers
+from sensor.api.cic import sequence_schema
+from sensor.api.problems import Flaw, unprocessable
+from sensor.api.records import SOURCE, TIME, Records, hosts_of, times_of
+
+ASIDE: Final = ("label", "difficulty")  # what the published files have after the columns; read by nobody
+ALSO_ASIDE: Final = frozenset({"class", "attack", "difficulty_level", "id"})  # other releases' names of these
+OPEN: Final = frozenset({"service"})
+EXAMPLE: Final = {
+    "protocol_type": "tcp", "service": "http", "flag": "SF", "src_bytes": 232, "dst_bytes": 8153, "logged_in": 1,
+    "count": 5, "srv_count": 5, "same_srv_rate": 1, "dst_host_count": 30, "dst_host_srv_count": 255,
+    "dst_host_same_srv_rate": 1, "dst_host_same_src_port_rate": 0.03, "dst_host_srv_diff_host_rate": 0.04,
+}  # fmt: skip
+ALL: Final = tuple(column.name for column in KDD_COLUMNS)
+
+
+class KddForm:
+    """Records of connections; content: whether the model looks at the columns that need payloads."""
+
+    texts = frozenset(SYMBOLS) | {SOURCE, TIME, *ASIDE} | ALSO_ASIDE
+    names = frozenset(ALL) | texts
+    positional = (*ALL, *ASIDE)
+
+    def __init__(self, *, content: bool) -> None:
+        self.name = "NSL-KDD records" if content else "NSL-KDD records without content columns"
+        self.takes_flows = not content
+        self._columns = kdd_columns(content=content)
+
+    def records(self, rows: Sequence[Row]) -> Records:
+        """Records as numbers. Raises Problem."""
+        check_names(rows)
+        self._check_complete(rows[0])
+        plain = [column.name for column in self._columns if column.kind != "symbol"]
+        values = np.empty((len(rows), len(self._columns)))
+        values[:, [i for i, column in enumerate(self._columns) if column.kind != "symbol"]] = numbers(rows, plain)
+        for i, described in enumerate(self._columns):
+            if described.kind == "symbol":
+                values[:, i] = _positions(column(rows, described.name), described.name)
+        check_scalars(rows, [name for name in rows[0] if name not in {column.name for column in self._columns}])
+        _check_ranges(values, self._columns)
+        if SOURCE not in rows[0]:
+            return Records(values)
+        return Records(values, hosts_of(column(rows, SOURCE), SOURCE), times_of(column(rows, TIME), TIME))
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of one record."""
+        return {
+            "type": "object",
+            "title": "Record",
+            "description": "A connection under the names of NSL-KDD.",
+            "properties": {column.name: _schema(column) for column in self._columns} | sequence_schema(),
+            "required": [column.name for column in self._columns],
+            "additionalProperties": True,
+        }
+
+    def example(self) -> dict[str, Any]:
+        """A record of a short web connection."""
+        return {column.name: EXAMPLE.get(column.name, 0) for column in self._columns}
+
+    def _check_complete(self, row: Row) -> None:
+        flaws = [Flaw("missing", 0, column.name) for column in self._columns if column.name not in row]
+        for name in row:
+            if name not in self.names:
+                near = difflib.get_close_matches(name, ALL, 1)
+                flaws.append(Flaw(f'unknown, did you mean "{near[0]}"?' if near else "unknown", 0, name))
+        if (SOURCE in row) != (TIME in row):
+            flaws.append(Flaw("missing: source and time go together", 0, TIME if SOURCE in row else SOURCE))
+        if flaws:
+            raise unprocessable(flaws, "rows are no NSL-KDD records")
+
+
+def _positions(symbols: Sequence[Any], name: str) -> NDArray[np.float64]:
+    """Positions of symbols among those of their column. Raises Problem."""
+    place = {symbol: float(i) for i, symbol in enumerate(SYMBOLS[name])}
+    flaws: list[Flaw] = []
+    for row, symbol in enumerate(symbols):
+        if type(symbol) is not str:
+            flaws.append(Flaw(f"{kind(symbol)}, expected text", row, name))
+        elif symbol not in place and name not in OPEN:
+            flaws.append(Flaw(f"{symbol!r:.40}, expected one of {', '.join(place)}", row, name))
+    if flaws:
+        raise unprocessable(flaws, "a symbol is unknown")
+    return np.array([place.get(symbol, float(UNKNOWN)) for symbol in symbols])
+
+
+def _check_ranges(values: NDArray[np.float64], columns: Sequence[KddColumn]) -> None:
+    """Raise Problem for negative counts, shares beyond 1 and truth values other than 0 and 1."""
+    highest = np.array([1.0 if column.kind in ("share", "truth") else np.inf for column in columns])
+    truth = np.array([column.kind == "truth" for column in columns])
+    symbol = np.array([column.kind == "symbol" for column in columns])
+    bad = ~((values >= 0) & (values <= highest) & np.isfinite(values)) & ~symbol
+    bad |= truth & (values != 0) & (values != 1)
+    if bad.any():
+        wanted = {"share": "a number from 0 to 1", "truth": "0 or 1"}
+        flaws = [
+            Flaw(f"{values[row, i]:g}, expected {wanted.get(columns[i].kind, '0 or more')}", int(row), columns[i].name)
+            for row, i in np.argwhere(bad)[:100]
+        ]
+        raise unprocessable(flaws, "a column is out of its range")
+
+
+def _schema(column: KddColumn) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "number", "minimum": 0, "description": column.definition}
+    if column.kind == "symbol":
+        made = {"type": "string", "description": column.definition}
+        if column.name not in OPEN:
+            made["enum"] = list(PROTOCOLS if column.name == "protocol_type" else FLAGS)
+    elif column.kind == "share":
+        made["maximum"] = 1
+    elif column.kind == "truth":
+        made = {"type": "integer", "enum": [0, 1], "description": column.definition}
+    return made

@@ -1,0 +1,196 @@
+"""NSL-KDD and KDD'99: labelled connection records, one file at a time, checked cell by cell.
+
+Values pass through memory some ten thousand rows at a time; those of a large file lie in a temporary file. It encodes
+no symbol for a model and changes no value. Sources: the task description of KDD Cup 1999; Tavallaee, Bagheri, Lu,
+Ghorbani, "A Detailed Analysis of the KDD CUP 99 Data Set", CISDA 2009.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
+from training.datasets.kdd_header import DIFFICULTY, LABEL, first_row, named
+from training.datasets.packed import sha256_of
+from training.datasets.rows import Rows, taken
+from training.datasets.text import Repairs, TextTable, shown, text_tables
+from training.errors import DatasetError
+from training.labels import KDD_FAMILIES, kdd_attack
+
+Int64s = NDArray[np.int64]
+Strings = NDArray[np.str_]
+Values = NDArray[np.float64]
+Report = Callable[[str], None]
+
+NO_DIFFICULTY = -1
+HARDEST = 21  # 21 learners judged each record of NSL-KDD
+TOLD_EVERY = 500_000  # rows
+NUMBERS = tuple(column for column in KDD_COLUMNS if column.kind != "symbol")
+
+
+@dataclass(frozen=True, slots=True)
+class KddTable:
+    """Labelled connection records in the order of their file. The arrays of a large table lie in temporary files.
+
+    records: (n, 41) float64, finite, in the order of flows.kdd.columns.KDD_COLUMNS; a symbol is its position there,
+    UNKNOWN where it is none of them. label: (n,) name of the attack or "normal"; family: (n,) its family
+    (training.labels). difficulty: (n,) int64, how many of 21 learners were right about it, NO_DIFFICULTY where the file
+    does not say. repairs: what was read in another way than it stands there, by reason. sha256: of the file on disk.
+    """
+
+    records: Values
+    label: Strings
+    family: Strings
+    difficulty: Int64s
+    repairs: dict[str, int]
+    sha256: str
+    path: Path = Path()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "KddTable":
+        """The chosen rows, in the order given."""
+        chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)
+        return KddTable(
+            taken(self.records, chosen),
+            taken(self.label, chosen),
+            taken(self.family, chosen),
+            taken(self.difficulty, chosen),
+            self.repairs,
+            self.sha256,
+            self.path,
+        )
+
+
+def read_kdd(path: Path, report: Report) -> KddTable:
+    """Records of a file: text (plain, gzip or Zstandard) or Parquet, with or without header and difficulty.
+
+    Symbols that are none of the known ones become UNKNOWN and are counted in repairs; names of attacks are spelled as
+    published, without the dot that ends them in KDD'99. Raises DatasetError with file, line and column of what is
+    foreign: another number of columns, text or a fraction where a number of something should stand, NaN, infinity,
+    values below 0, shares above 1, truths other than 0 and 1, attacks that nobody has named.
+    """
+    try:
+        with closing(Rows(len(KDD_COLUMNS))) as rows:
+            return _read(path, rows, report)
+    except OSError as error:
+        place = tempfile.gettempdir()
+        problem = f"its values do not fit into {place} ({error.strerror}); TMPDIR chooses another directory"
+        raise DatasetError(path, problem) from error
+
+
+def _read(path: Path, rows: Rows, report: Report) -> KddTable:
+    repairs: Repairs = Counter({"rows": 0})
+    report(f"reading {path}")
+    digest = sha256_of(path)
+    attacks: dict[str, int] = {}
+    codes: list[Int64s] = []
+    difficulty: list[Int64s] = []
+    for table in text_tables(path, repairs, lambda cells: first_row(path, cells)):
+        text = named(table)
+        told = len(rows) // TOLD_EVERY
+        _refuse_short_rows(text)
+        rows.append(_values(text, repairs))
+        codes.append(_attacks(text, attacks))
+        difficulty.append(_difficulty(text))
+        if len(rows) // TOLD_EVERY > told:
+            report(f"  {len(rows):,} records read")
+    repairs["rows"] = len(rows)
+    names = list(attacks)
+    code = np.concatenate(codes)
+    return KddTable(
+        records=rows.taken(np.arange(len(rows))),
+        label=taken(np.array(names), code),
+        family=taken(np.array([KDD_FAMILIES[name] for name in names]), code),
+        difficulty=np.concatenate(difficulty),
+        repairs={reason: number for reason, number in repairs.items() if number},
+        sha256=digest,
+        path=path,
+    )
+
+
+def _refuse_short_rows(text: TextTable) -> None:
+    """A row that lacks cells was filled up with empty ones, the last column's among them."""
+    last = text.frame[str(text.frame.width - 1)].str.strip_chars() == ""
+    if last.any():
+        row = int(last.arg_max() or 0)
+        cells = text.frame.row(row)
+        there = max((i + 1 for i, cell in enumerate(cells) if cell.strip()), default=0)
+        raise DatasetError(text.path, f"{there} fields, expected {len(cells)}", line=int(text.line[row]))
+
+
+def _values(text: TextTable, repairs: Repairs) -> Values:
+    values = np.empty((len(text), len(KDD_COLUMNS)))
+    numbers = text.numbers([column.name for column in NUMBERS])
+    for column, cells in zip(NUMBERS, numbers.T, strict=True):
+        _refuse_impossible(text, column, cells)
+        values[:, KDD_COLUMNS.index(column)] = cells
+    for i, column in enumerate(KDD_COLUMNS):
+        if column.kind == "symbol":
+            values[:, i] = _symbols(text, column.name, repairs)
+    return values
+
+
+def _refuse_impossible(text: TextTable, column: KddColumn, cells: Values) -> None:
+    bad, expected = cells < 0, "a number of at least 0"
+    if column.kind == "share":
+        bad, expected = bad | (cells > 1), "a share of 0 to 1"
+    elif column.kind == "truth":
+        bad, expected = (cells != 0) & (cells != 1), "0 or 1"
+    elif column.kind in ("count", "bytes"):
+        bad, expected = bad | (cells % 1 != 0), "a whole number of at least 0"
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise text.error(f"{shown(text.text(column.name)[row])} is not {expected}", row, column.name)
+
+
+def _symbols(text: TextTable, name: str, repairs: Repairs) -> Values:
+    import polars as pl
+
+    known = SYMBOLS[name]
+    codes = text.text(name).replace_strict(known, range(len(known)), default=UNKNOWN, return_dtype=pl.Int64)
+    unknown = codes == UNKNOWN
+    if unknown.any():
+        for found in text.text(name).filter(unknown).unique().to_list():
+            # A number where a symbol should stand is a table whose columns are moved, or one that was encoded before.
+            if not found or found.replace(".", "", 1).isdigit():
+                row = int((text.text(name) == found).arg_max() or 0)
+                raise text.error(f"{shown(found)} is no {name.replace('_', ' ')}, such as {known[-1]}", row, name)
+        repairs[f"cells of an unknown {name}"] += int(unknown.sum())
+    values: Values = codes.to_numpy().astype(np.float64)
+    return values
+
+
+def _attacks(text: TextTable, attacks: dict[str, int]) -> Int64s:
+    """Code of each row's attack; attacks: those met so far, extended."""
+    import polars as pl
+
+    cells = text.text(LABEL)
+    codes: dict[str, int] = {}
+    for found in cells.unique(maintain_order=True).to_list():
+        try:
+            name = kdd_attack(found)
+        except KeyError:
+            row = int((cells == found).arg_max() or 0)
+            raise text.error(f"unknown attack {shown(found)}; expected its name, or normal", row, LABEL) from None
+        codes[found] = attacks.setdefault(name, len(attacks))
+    return cells.replace_strict(codes, return_dtype=pl.Int64).to_numpy()
+
+
+def _difficulty(text: TextTable) -> Int64s:
+    if DIFFICULTY not in text.names:
+        return np.full(len(text), NO_DIFFICULTY, dtype=np.int64)
+    cells = text.numbers([DIFFICULTY])[:, 0]
+    bad = (cells < 0) | (cells > HARDEST) | (cells % 1 != 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        problem = f"{shown(text.text(DIFFICULTY)[row])} is not a difficulty of 0 to {HARDEST}"
+        raise text.error(problem, row, DIFFICULTY)
+    return cells.astype(np.int64)

@@ -1,0 +1,68 @@
+"""What a protocol hands over: models, the rows they were judged by, and what they said of them."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel
+
+from models.baselines import Baselines
+from models.bundle import BundleError
+from models.fusion import Hybrid
+from training.datasets.table import FlowTable
+from training.evaluation.records import Records, scored_records
+from training.evaluation.scored import Report, Scored, scored
+
+INFLATED = "INFLATED: a random split puts neighbours of one attack on both sides; compare with published figures only"
+Model = tuple[Hybrid, Baselines | None]
+Table = FlowTable | Records
+AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A model and what it said of the rows it was judged by, as they stand and, where rows have hosts, re-homed.
+
+    known: normal rows that it was fitted on, None where they are not at hand.
+    """
+
+    model: Model
+    table: Table
+    as_is: Scored
+    rehomed: Scored | None = None
+    known: Table | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """All that a protocol judged.
+
+    left_out: by family or attack, of leave-one-out alone. notes: what a reader must know. hosts: shared ones of the
+    re-homed copy, None where rows have no hosts. overlap: records that stand in the training file as well, by kind of
+    count, None where nobody could count.
+    """
+
+    whole: Judged
+    left_out: dict[str, Judged] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    hosts: int | None = None
+    overlap: dict[str, int] | None = None
+
+
+def as_they_stand(model: Model, table: Table, report: Report) -> Scored:
+    """What a model says of rows, from the hosts they have or from none."""
+    if isinstance(table, Records):
+        return scored_records(*model, table)
+    return scored(*model, table, table.host, report)
+
+
+def recipe_of(hybrid: Hybrid, kind: type[AnyRecipe]) -> AnyRecipe:
+    """The recipe that a bundle was fitted by. Raises BundleError where it holds none that this version can follow."""
+    text = hybrid.about.get("recipe")
+    if not isinstance(text, str):
+        raise BundleError("the bundle holds no recipe to fit by; only --protocol time can judge it")
+    try:
+        return kind.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # whatever stands there, it is the bundle's fault
+        reason = str(error).replace("\n", " ")
+        raise BundleError(f"the bundle's recipe cannot be followed by this version ({reason:.200})") from error

@@ -1,0 +1,65 @@
+"""Labelled connection records as a bundle sees them, and what it says of each. A record has no host and no time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.baselines import Baselines
+from models.detector import Steps
+from models.fusion import Hybrid
+from models.rules import NO_PORT
+from training.datasets.kdd import KddTable
+from training.datasets.rows import taken
+from training.datasets.table import Int64s, Strings
+from training.evaluation.scored import CHUNK, Mask, Scored, scored_steps
+from training.fit.kdd import records_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """Labelled connection records of one file.
+
+    values: (n, 41) or (n, 28) float64, in the order of flows.kdd.columns.kdd_columns; all else as in KddTable.
+    """
+
+    values: NDArray[np.float64]
+    label: Strings
+    family: Strings
+    repairs: dict[str, int]
+    sha256: str
+    path: Path = Path()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: Int64s | Mask) -> "Records":
+        """The chosen records, in the order given."""
+        chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)
+        label, family = taken(self.label, chosen), taken(self.family, chosen)
+        return replace(self, values=taken(self.values, chosen), label=label, family=family)
+
+
+def seen_by_bundle(table: KddTable, *, content: bool) -> Records:
+    """The table with the columns of one contract."""
+    return Records(
+        records_of(table, content=content), table.label, table.family, table.repairs, table.sha256, table.path
+    )
+
+
+def scored_records(hybrid: Hybrid, baselines: Baselines | None, table: Records) -> Scored:
+    """Judge each record by itself; no type of attack is marked as novel. Raises ValueError for another width."""
+    values = table.values if hybrid.encoding is None else hybrid.encoding.encode(table.values)
+    plain = {} if baselines is None else baselines.scores(values, np.full(len(table), NO_PORT))
+    return scored_steps(hybrid, _steps(table), baselines, plain, (table.label, table.family))
+
+
+def _steps(table: Records) -> Iterator[tuple[Int64s, Steps]]:
+    for at in range(0, len(table), CHUNK):
+        values = np.asarray(table.values[at : at + CHUNK])
+        n = len(values)
+        # No detector that knows hosts can be fitted on records: all of them are of one.
+        nobody, never = np.zeros((n, 2), dtype=np.int64), np.zeros(n, dtype=np.int64)
+        yield np.arange(at, at + n), Steps(values, nobody, never, np.zeros(n, dtype=np.bool_))

@@ -1,0 +1,33 @@
+"""A dataset of any known kind as a table to explore: its content says which kind it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flows.dialects import DIALECTS
+from training.datasets.collection import read_dataset
+from training.datasets.kdd_files import first_cells, kdd_files
+from training.errors import DatasetError
+from training.explore import flows, kdd
+from training.explore.table import LabelledTable
+
+
+def read_labelled(path: Path, report: Callable[[str], None]) -> LabelledTable:
+    """Flows, or KDD records, of a file or of all files below a directory. Raises DatasetError for what is neither."""
+    files = kdd_files(path, report)
+    if files:
+        return kdd.read_table(path, files, report)
+    if path.is_file():
+        _refuse_foreign(path)
+    return flows.table_of(read_dataset(path, report))
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise DatasetError for a file of which no column has a name that any flow table gives one."""
+    cells = first_cells(path)
+    known = {name.strip() for dialect in DIALECTS for name in dialect.header}
+    if cells != ("",) and not known & set(cells):
+        problem = (
+            f"is neither a table of flows nor one of KDD records: none of its {len(cells)} first cells names a column "
+            "of flows, and they are no connection of NSL-KDD or KDD'99"
+        )
+        raise DatasetError(path, problem, line=1)

@@ -1,0 +1,50 @@
+"""The whole run of a recipe for KDD connection records: dataset in, bundle out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.baselines import save_baselines
+from models.bundle import save_bundle
+from training.datasets.kdd import KddTable, read_kdd
+from training.errors import DatasetError
+from training.fit.kdd import fit_kdd, fit_kdd_baselines
+from training.recipe import KddRecipe
+from training.versions import versions
+
+Report = Callable[[str], None]
+
+
+def train_kdd(recipe: KddRecipe, text: str, data: Path, output: Path, report: Report) -> None:
+    """Fit what the recipe says and write the bundle to the directory output.
+
+    data: directory that the recipe's dataset lies below. Raises DatasetError.
+    """
+    path = data / recipe.dataset.file
+    table = read_kdd(path, report)
+    if table.sha256 != recipe.dataset.sha256:
+        raise DatasetError(path, f"sha256 is {table.sha256}, the recipe expects {recipe.dataset.sha256}")
+    hybrid = fit_kdd(recipe, table, recipe.seed, report)
+    baselines = fit_kdd_baselines(recipe, table, recipe.seed, report)
+    save_bundle(output, hybrid, _about(recipe, text, table))
+    save_baselines(output, baselines)
+
+
+def _about(recipe: KddRecipe, text: str, table: KddTable) -> dict[str, Any]:
+    labels, counts = np.unique(table.label, return_counts=True)
+    return {
+        "made_by": f"flowvigil train {recipe.name}.yaml",
+        "recipe": text,
+        "dataset": {
+            "name": recipe.dataset.name,
+            "sha256": table.sha256,
+            "citation": recipe.dataset.citation,
+            "rows": {str(label): int(count) for label, count in zip(labels, counts, strict=True)},
+            "repairs": table.repairs,
+        },
+        "seed": recipe.seed,
+        "warnings": list(recipe.dataset.warnings),
+        "versions": versions(),
+    }
