@@ -15,7 +15,7 @@ class Metrics:
 
     def __init__(self, model: str) -> None:
         """model: of the bundle."""
-        disable_created_metrics()  # a series more for each, of no use here
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each, of no use here
         self._registry = CollectorRegistry(auto_describe=False)
         self._requests = Counter(
             "flowvigil_api_requests", "Requests answered.", ("route", "status"), registry=self._registry

@@ -18,25 +18,34 @@ if TYPE_CHECKING:
 
 NEEDS = ("polars", "sklearn", "matplotlib", "jinja2")
 LONGEST_LINE = 1000
-REFIT_NEEDS = (*NEEDS, "tensorflow")
 
 
 class Protocol(StrEnum):
-    """What is fitted and what is judged."""
+    """What is fitted and what is judged. FILE is TIME, as one says it of records, which have none."""
 
     TIME = "time"
+    FILE = "file"
     RANDOM = "random"
     LEAVE_ONE_OUT = "leave-one-out"
 
 
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Directory of the model.")],
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Labelled flows: a file, or a directory of days.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Directory of the model, or the name of a shipped one.")
+    ],
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET",
+            help="Labelled flows: a file, or a directory of days. Of a KDD bundle: a file of records.",
+        ),
+    ],
     protocol: Annotated[
         Protocol,
         typer.Option(
-            help="time: the bundle as it is. random: a fit by its recipe on a random split (inflated). "
-            "leave-one-out: a fit without each attack family in turn."
+            help="time, or file: the bundle as it is; for NSL-KDD the official protocol, by the separate test file. "
+            "random: a fit by its recipe on a random split (inflated). "
+            "leave-one-out: a fit without each attack family in turn; of records, without each type of attack."
         ),
     ] = Protocol.TIME,
     day: Annotated[
@@ -49,37 +58,62 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of re-homing, splits, fits and resampling.")] = 1,
+    beside: Annotated[
+        Path | None,
+        typer.Option(metavar="BUNDLE", help="Another model to judge by the same rows, class by class beside this one."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout instead of a table.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="X.html", help="Write the report as one HTML page.")
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIRECTORY", envvar="FLOWVIGIL_DATA", help="Where a relative DATASET lies, if not here."),
+        typer.Option(
+            metavar="DIRECTORY",
+            envvar="FLOWVIGIL_DATA",
+            help="Where a relative DATASET lies, if not here, and where a KDD bundle's training file may lie: records "
+            "that stand in both files are counted.",
+        ),
     ] = None,
 ) -> None:
-    """Judge a model by labelled flows, at the thresholds that it brings along.
+    """Judge a model by labelled flows or connection records, at the thresholds that it brings along.
 
     \b
     flowvigil evaluate mine thursday.csv.gz -o report.html
     flowvigil evaluate mine improved/ --day 2017-07-06 --json
     flowvigil evaluate mine improved/ --protocol random      # inflated, to compare with published figures
+    flowvigil evaluate nsl-kdd KDDTest+.txt --beside nsl-kdd-flow -o kdd.html
 
-    Every figure is given twice: for the flows as they stand, and re-homed onto a few shared hosts. Progress goes to
-    stderr. Fitting protocols take minutes for each fit.
+    Every figure of flows is given twice: as they stand, and re-homed onto a few shared hosts. Records have no hosts:
+    theirs stand once, with recall of attacks that the fit had none of. Progress goes to stderr. Fitting protocols take
+    minutes for each fit of flows, and minutes in all for records.
     """
-    _refuse_missing_packages(protocol)
+    _refuse_missing_packages()
     from models.bundle import BundleError
+    from sensor.cli.session import bundle_path
     from training.errors import DatasetError, RecipeError
-    from training.evaluation.evaluation import Question
     from training.evaluation.evaluation import evaluate as run
+    from training.evaluation.question import Question, QuestionError
     from training.evaluation.table import table_of
 
     days = _days(day or [])
     _refuse_unwritable(output)
-    question = Question(bundle, _found(dataset, data), protocol.value, rehome, seed, days)
+    question = Question(
+        bundle_path(bundle),
+        _found(dataset, data),
+        "time" if protocol is Protocol.FILE else protocol.value,
+        rehome,
+        seed,
+        days,
+        None if beside is None else bundle_path(beside),
+        data,
+    )
     try:
         evaluation = run(question, _progress)
+    except QuestionError as error:
+        raise typer.BadParameter(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(_missing([str(error.name)])) from error
     except BundleError as error:
         raise ModelError(str(error)) from error
     except RecipeError as error:
@@ -87,7 +121,8 @@ def evaluate(
     except DatasetError as error:
         raise InputError(str(error)) from error
     if output is not None:
-        _write(evaluation, output, _command(bundle, dataset, protocol, days, evaluation.content, output))
+        named = bundle, dataset, beside
+        _write(evaluation, output, _command(named, protocol, days, evaluation.content, output))
     if as_json:
         import orjson
 
@@ -97,11 +132,14 @@ def evaluate(
             typer.echo(printable(line, LONGEST_LINE))
 
 
-def _refuse_missing_packages(protocol: Protocol) -> None:
-    needed = NEEDS if protocol is Protocol.TIME else REFIT_NEEDS
-    missing = [package for package in needed if find_spec(package) is None]
+def _refuse_missing_packages() -> None:
+    missing = [package for package in NEEDS if find_spec(package) is None]
     if missing:
-        raise typer.BadParameter(f"evaluation needs {', '.join(missing)}: pip install 'flowvigil[train]'")
+        raise typer.BadParameter(_missing(missing))
+
+
+def _missing(packages: list[str]) -> str:
+    return f"evaluation needs {', '.join(packages)}: pip install 'flowvigil[train]'"
 
 
 def _days(texts: list[str]) -> tuple[str, ...]:
@@ -133,13 +171,23 @@ def _refuse_unwritable(output: Path | None) -> None:
 
 
 def _command(
-    bundle: Path, dataset: Path, protocol: Protocol, days: tuple[str, ...], content: dict[str, Any], output: Path
+    named: tuple[Path, Path, Path | None],
+    protocol: Protocol,
+    days: tuple[str, ...],
+    content: dict[str, Any],
+    output: Path,
 ) -> str:
-    """The line that gives the same page, defaults written out."""
+    """The line that gives the same page, defaults written out. named: bundle, dataset, and the bundle beside it."""
+    bundle, dataset, beside = named
     words = ["flowvigil", "evaluate", str(bundle), str(dataset), "--protocol", protocol.value]
     for day in days:
         words += ["--day", day]
-    words += ["--rehome", str(content["rehomed"]["hosts"]), "--seed", str(content["seed"]), "-o", str(output)]
+    if content["rehomed"] is not None:
+        words += ["--rehome", str(content["rehomed"]["hosts"])]
+    words += ["--seed", str(content["seed"])]
+    if beside is not None:
+        words += ["--beside", str(beside)]
+    words += ["-o", str(output)]
     return " ".join(quote(word) for word in words)
 
 

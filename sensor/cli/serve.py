@@ -131,7 +131,7 @@ def _warm(
         scorer=Scorer(hybrid, Explainer(hybrid.normal), rate, copies),
         form=form,
         guard=Guard(token, names),
-        captures=_captures(config, hybrid) if form.takes_flows else None,
+        captures=captures_for(config, hybrid) if form.takes_flows else None,
         life=life,
         log=_log if verbose else None,
     )
@@ -156,7 +156,7 @@ def form_for(hybrid: "Hybrid") -> "RecordForm":
     return CicForm(hybrid)
 
 
-def _captures(config: "Config", hybrid: "Hybrid") -> "Captures":
+def captures_for(config: "Config", hybrid: "Hybrid") -> "Captures":
     """How captures become rows of a model that scores what a meter gives."""
     from flows.columns import feature_contract
     from flows.kdd.meter import Connections

@@ -8,7 +8,8 @@ import typer
 
 from sensor.errors import ConfigError, InputError, OutputError
 
-NEEDS = ("polars", "sklearn", "tensorflow")
+NEEDS = ("polars", "sklearn")
+FLOWS_NEED = (*NEEDS, "tensorflow")
 
 
 def train(
@@ -27,14 +28,16 @@ def train(
 
     Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
     """
-    missing = [package for package in NEEDS if find_spec(package) is None]
-    if missing:
-        raise typer.BadParameter(f"training needs {', '.join(missing)}: pip install 'flowvigil[train]'")
+    _refuse_missing_packages(NEEDS)
     from training.errors import DatasetError, RecipeError
     from training.measure import table_of
+    from training.recipe import KddRecipe, read_recipe
     from training.train import train as run
 
     try:
+        of_records = isinstance(read_recipe(recipe)[0], KddRecipe)
+        if not of_records:
+            _refuse_missing_packages(FLOWS_NEED)
         figures = run(recipe, data, output, _progress)
     except RecipeError as error:
         raise ConfigError(str(error)) from error
@@ -44,9 +47,19 @@ def train(
         raise OutputError(f"bundle {output} cannot be written: {error.strerror}") from error
     if figures:
         typer.echo(table_of(figures))
+    elif of_records:
+        _progress(
+            "fitted on the whole file: flowvigil evaluate measures it by another, or with --protocol leave-one-out"
+        )
     else:
         _progress("a random split: flowvigil evaluate with --protocol random measures it on the flows held back")
     _progress(f"bundle written to {output}")
+
+
+def _refuse_missing_packages(needed: tuple[str, ...]) -> None:
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing:
+        raise typer.BadParameter(f"training needs {', '.join(missing)}: pip install 'flowvigil[train]'")
 
 
 def _progress(line: str) -> None:

@@ -23,7 +23,7 @@ from training.datasets.packed import sha256_of
 from training.errors import DatasetError
 from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
 from training.evaluation.question import Question, QuestionError
-from training.evaluation.records import Records, scored_records, seen_by_bundle
+from training.evaluation.records import scored_records, seen_by_bundle
 from training.evaluation.scored import Report, Scored
 from training.fit.kdd import baselines_of, fit_novel, hybrid_of, prepared
 from training.labels import BENIGN
@@ -33,7 +33,7 @@ from training.splits import random_split
 TEST_SHARE = 0.3
 # Of leave-one-out: two dozen fits, each with its folds, have to be over in minutes.
 JUDGED_NORMAL = 0.2
-MOST_NORMAL, MOST_OF_AN_ATTACK = 20_000, 2_000  # records to fit on
+MOST_NORMAL, MOST_OF_AN_ATTACK = 10_000, 1_000  # records to fit on
 
 
 def records_outcome(question: Question, hybrid: Hybrid, baselines: Baselines | None, report: Report) -> Outcome:
@@ -65,8 +65,8 @@ def as_it_is(model: Model, table: KddTable, places: tuple[Path | None, ...], rep
         return Outcome(judged(model, table, trained, report), notes=(note,))
     both = overlap(table, training)
     note = (
-        f"{both.rows[0]:,} of the {len(table):,} judged records ({both.distinct:,} different ones) stand in the training "
-        f"file as well, {both.relabelled:,} of them only under another name"
+        f"{both.rows[0]:,} of the {len(table):,} judged records ({both.distinct:,} different ones) stand in the "
+        f"training file as well, {both.relabelled:,} of them only under another name"
     )
     counts = {"distinct": both.distinct, "rows": both.rows[0], "relabelled": both.relabelled}
     known = training.take(training.family == BENIGN)
@@ -114,13 +114,13 @@ def by_leaving_out(recipe: KddRecipe, table: KddTable, seed: int, report: Report
 def _notes(attacks: int, fitted: KddTable, held_out: NDArray[np.bool_], recipe: KddRecipe) -> tuple[str, ...]:
     normal = int((fitted.family == BENIGN).sum())
     return (
-        f"Together: each attack's records come from the fit without it; the judged normal records stand {attacks} times, "
-        "once for each fit. Areas under curves mix scores of different fits; figures at rates do not suffer",
-        f"each fit has {normal:,} normal records drawn at random and at most {MOST_OF_AN_ATTACK:,} of each attack, so that "
-        f"{attacks * (recipe.calibrate.folds + 1)} fits end in minutes; encoding, scaling, folds and Isolation Forest "
-        "hang on normal records alone and are fitted once",
-        f"the {int(held_out.sum()):,} judged normal records were drawn at random: thresholds that allow for other traffic "
-        "than that fitted on flag fewer of them than the nominal rate",
+        f"Together: each attack's records come from the fit without it; the judged normal records stand {attacks} "
+        "times, once for each fit. Areas under curves mix scores of different fits; figures at rates do not suffer",
+        f"each fit has {normal:,} normal records drawn at random and at most {MOST_OF_AN_ATTACK:,} of each attack, so "
+        f"that {attacks * (recipe.calibrate.folds + 1)} fits end in minutes; encoding, scaling, folds and Isolation "
+        "Forest hang on normal records alone and are fitted once",
+        f"the {int(held_out.sum()):,} judged normal records were drawn at random: thresholds that allow for other "
+        "traffic than that fitted on flag fewer of them than the nominal rate",
     )
 
 

@@ -130,7 +130,8 @@ def by_leaving_out(
         f"Together: each family's flows come from the fit without it; the judged normal flows stand {len(families)} "
         "times, once for each fit. Areas under curves mix scores of different fits; figures at rates do not suffer."
     )
-    whole = Judged(next(iter(left_out.values())).model, table.take((part == 2) | (table.family != BENIGN)), as_is, moved)
+    model = next(iter(left_out.values())).model
+    whole = Judged(model, table.take((part == 2) | (table.family != BENIGN)), as_is, moved)
     return Outcome(whole, left_out, (note,), hosts)
 
 

@@ -7,23 +7,41 @@ from training.measure import HYBRID
 
 
 def table_of(content: Mapping[str, Any]) -> str:
-    """Each member at each nominal rate, as the flows stand and re-homed, then the hybrid's recall by class."""
+    """Each member at each nominal rate, as the rows stand and, where they have hosts, re-homed; recall by class."""
     inflated = " (INFLATED)" if content["inflated"] else ""
+    rows, rehomed = "flows" if content["records"] is None else "records", content["rehomed"]
+    hosts = "" if rehomed is None else f"; re-homed onto {rehomed['hosts']} hosts"
     lines = [
-        f"{content['bundle']['model_id']}, protocol {content['protocol']}{inflated}: {content['n']:,} flows, "
-        f"{100 * content['prevalence']:.1f} % attacks; re-homed onto {content['rehomed']['hosts']} hosts",
+        f"{content['bundle']['model_id']}, protocol {content['protocol']}{inflated}: {content['n']:,} {rows}, "
+        f"{100 * content['prevalence']:.1f} % attacks{hosts}",
         *(f"note: {note}" for note in content["notes"]),
         "",
+        *_members(content["members"], None if rehomed is None else rehomed["members"]),
+        "",
+        *_classes(content, rows),
     ]
-    width = max(len(name) for name in content["members"]) + 2
-    head = f"{'FPR':>9}{'recall':>8}{'F1':>7}"
-    lines.append(f"{'nominal':9}{'member':{width}}{head}{'AUC':>8}   re-homed:{head}{'AUC':>8}")
-    for rate in content["members"][HYBRID]["rates"]:
-        for name in content["members"]:
-            own, moved = (_row(block["members"][name], rate) for block in (content, content["rehomed"]))
-            lines.append(f"{100 * float(rate):6g} %  {name:{width}}{own}            {moved}")
-    lines += ["", *_classes(content)]
+    if content["beside"] is not None:
+        other = content["beside"]
+        lines += ["", f"beside it {other['bundle']['model_id']}:", *_members(other["members"], None)]
+        lines += _families(content, other)
     return "\n".join(lines)
+
+
+def _members(members: Mapping[str, Any], moved: Mapping[str, Any] | None) -> list[str]:
+    novel = any(row["novel_recall"] is not None for row in members[HYBRID]["rates"].values())
+    width = max(len(name) for name in members) + 2
+    head = f"{'FPR':>9}{'recall':>8}{'F1':>7}"
+    first = f"{'nominal':9}{'member':{width}}{head}{'AUC':>8}"
+    if novel:
+        first += f"{'novel recall':>14}"
+    lines = [first + ("" if moved is None else f"   re-homed:{head}{'AUC':>8}")]
+    for rate in members[HYBRID]["rates"]:
+        for name, member in members.items():
+            line = f"{100 * float(rate):6g} %  {name:{width}}{_row(member, rate)}"
+            if novel:
+                line += f"{member['rates'][rate]['novel_recall']:14.3f}"
+            lines.append(line + ("" if moved is None else f"            {_row(moved[name], rate)}"))
+    return lines
 
 
 def _row(member: Mapping[str, Any], rate: str) -> str:
@@ -31,7 +49,24 @@ def _row(member: Mapping[str, Any], rate: str) -> str:
     return f"{100 * own['fpr']:7.2f} %{own['recall']:8.3f}{own['f1']:7.3f}{member['auc']:8.4f}"
 
 
-def _classes(content: Mapping[str, Any]) -> list[str]:
+def _families(content: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Recall of both hybrids by family."""
+    names = (content["bundle"]["model_id"], other["bundle"]["model_id"])
+    lines = [f"recall of the hybrid by family, {names[0]} / {names[1]}"]
+    rates = content["members"][HYBRID]["rates"]
+    for family, row in next(iter(rates.values()))["per_family"].items():
+        pairs = [
+            f"{block[HYBRID]['rates'][rate]['per_family'][family]['recall']:.3f}"
+            for rate in rates
+            for block in (content["members"], other["members"])
+        ]
+        both = zip(rates, pairs[::2], pairs[1::2], strict=True)
+        told = "".join(f"   {100 * float(rate):g} %: {own} / {its}" for rate, own, its in both)
+        lines.append(f"{family:8}{row['n']:9,}{told}")
+    return lines
+
+
+def _classes(content: Mapping[str, Any], rows: str) -> list[str]:
     rates = content["members"][HYBRID]["rates"]
     classes = next(iter(rates.values()))["per_class"]
     width = max(len(label) for label in classes) + 2
@@ -41,7 +76,8 @@ def _classes(content: Mapping[str, Any]) -> list[str]:
     for label, row in classes.items():
         few = "*" if row["few"] else " "
         recalls = "".join(f"{rates[rate]['per_class'][label]['recall']:11.3f}" for rate in rates)
-        lines.append(f"{label:{width}}{row['n']:8,}{few}{recalls}")
+        novel = "  novel" if row["novel"] else ""
+        lines.append(f"{label:{width}}{row['n']:8,}{few}{recalls}{novel}")
     if any(row["few"] for row in classes.values()):
-        lines.append("* fewer than 30 flows")
+        lines.append(f"* fewer than 30 {rows}")
     return lines

@@ -137,4 +137,4 @@ def _shares(table: LabelledTable, category: Coded, families: list[str]) -> tuple
     if width <= CATEGORIES_SHOWN:
         return shares[:, most], names
     rest = 1.0 - shares[:, most].sum(axis=1, keepdims=True)
-    return np.hstack((shares[:, most], np.maximum(rest, 0.0))), [*names, "all others"]
+    return np.hstack((shares[:, most], np.maximum(rest, 0.0))), [*names, "the rest"]

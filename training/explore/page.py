@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from training.explore.box_charts import claim_charts
 from training.explore.census_charts import family_chart, label_chart, time_charts
 from training.explore.choice import separating, shown_name, strongest
 from training.explore.column_charts import category_chart, distribution_chart
@@ -11,7 +10,8 @@ from training.explore.correlation import STRONG
 from training.explore.effects import smallest_significant
 from training.explore.exploration import Exploration
 from training.explore.findings import findings, instant
-from training.explore.hypotheses import ALPHA, FEW, Judged, Verdict, stands_in
+from training.explore.hypotheses import ALPHA, FEW
+from training.explore.hypotheses_section import hypotheses_section
 from training.explore.relation_charts import correlation_chart, effect_chart, scatter_chart
 from training.explore.repeats import Common
 from training.explore.sample import ROWS_FOR_CORRELATION, ROWS_PER_FAMILY, SEED
@@ -20,11 +20,6 @@ from training.page.numbers import count, counted, effect, listed, p_value, quant
 
 Report = Callable[[str], None]
 
-HYPOTHESIS_HEADINGS = (
-    Heading("Hypothesis"), Heading("Column"), Heading("Rows", True, "attack, normal"),
-    Heading("Verdict", hint="all rows"), Heading("δ", True), Heading("p", True, "corrected"),
-    Heading("Verdict", hint="different rows"), Heading("δ", True), Heading("p", True, "corrected"),
-)  # fmt: skip
 PAIRS_LISTED, PAIRS_DRAWN = 20, 4
 TESTS_LISTED = 6
 # Pairs that order the rows all but identically are one column twice: nothing to see in drawing them.
@@ -36,7 +31,7 @@ def page_of(found: Exploration, made_by: str, report: Report) -> Page:
     report("drawing")
     sections = (
         _classes(found),
-        *_hypotheses(found),
+        *hypotheses_section(found),
         *_differences(found),
         _distributions(found),
         _correlations(found),
@@ -94,50 +89,6 @@ def _classes(found: Exploration) -> Section:
             Charts(time_charts(table, counted_rows)),
         ]
     return Section("Classes, and when they occur" if counted_rows.hourly else "Classes", tuple(blocks))
-
-
-def _hypotheses(found: Exploration) -> tuple[Section, ...]:
-    if not found.verdicts:
-        return ()
-    note = (
-        "Stated before looking, tested one-sided. A hypothesis is supported when its corrected p is below "
-        f"{ALPHA} and the effect at least small (|δ| ≥ 0.147). “Spread” compares distances from the group’s own median "
-        "on the signed-log scale instead of values. Different rows: of rows that repeat each other one is kept."
-    )
-    if any(verdict.hypothesis.topic for verdict in found.verdicts):
-        note += " Boxes span the quartiles, whiskers 5 to 95 %; the bar is the median, the cross the mean."
-    blocks: list[Block] = [Paragraph(note)]
-    for topic in dict.fromkeys(verdict.hypothesis.topic for verdict in found.verdicts):
-        verdicts = [verdict for verdict in found.verdicts if verdict.hypothesis.topic == topic]
-        caption = topic or "Hypotheses and verdicts"
-        blocks.append(Table(caption, HYPOTHESIS_HEADINGS, tuple(_verdict_row(found, verdict) for verdict in verdicts)))
-        if topic:
-            blocks.append(Charts(claim_charts(found, verdicts)))
-    return (Section("Hypotheses", tuple(blocks)),)
-
-
-def _verdict_row(found: Exploration, verdict: Verdict) -> tuple[str, ...]:
-    claim = verdict.hypothesis
-    column = f"{claim.subject}: {'spread of ' if claim.spread else ''}{claim.column}"
-    if verdict.all_rows is None:
-        return claim.statement, column, "–", _untested(found, verdict), "–", "–", "–", "–", "–"
-    outcome = verdict.all_rows.outcome
-    rows = f"{count(outcome.rows)}, {count(outcome.normal_rows)}"
-    return claim.statement, column, rows, *_tested_cells(verdict.all_rows), *_tested_cells(verdict.different_rows)
-
-
-def _untested(found: Exploration, verdict: Verdict) -> str:
-    if not found.table.has_normal():
-        return "not tested: no rows are labelled normal"
-    if not stands_in(found.table, verdict.hypothesis):
-        return f"not tested: no {verdict.hypothesis.subject} here"
-    return f"not tested: {verdict.hypothesis.column} is absent or unfit"
-
-
-def _tested_cells(tested: Judged | None) -> tuple[str, str, str]:
-    if tested is None:
-        return "–", "–", "–"
-    return f"{tested.verdict}: {tested.reason}", effect(tested.outcome.difference.effect), p_value(tested.outcome.p)
 
 
 def _differences(found: Exploration) -> tuple[Section, ...]:

@@ -24,13 +24,21 @@ LANE_STYLE = {
 }
 
 
-def recall_by_class(as_is: Mapping[str, Any], moved: Mapping[str, Any], rate: str, name: str, hosts: int) -> Chart:
-    """Recall of the hybrid for each class, as it stands and re-homed, with Wilson intervals and the number of flows."""
+def recall_by_class(
+    arranged: Mapping[str, Mapping[str, Mapping[str, Any]]], rate: str, name: str, hosts: int | None
+) -> Chart:
+    """Recall of the hybrid for each class, with Wilson intervals and the number of rows.
+
+    arranged: classes as they stand and, where rows have hosts, re-homed.
+    """
+    as_is = arranged["as is"]
     classes = list(as_is)
+    height = 0.72 / len(arranged)
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for offset, (title, rows) in zip((0.19, -0.19), (("as is", as_is), ("re-homed", moved)), strict=True):
+        offsets = (0.19, -0.19) if len(arranged) == 2 else (0.0,)
+        for offset, (title, rows) in zip(offsets, arranged.items(), strict=True):
             own = looks(["as is", "re-homed"])[title]
             recall = np.array([rows[label]["recall"] for label in classes])
             low, high = np.array([rows[label]["interval"] for label in classes]).T
@@ -40,7 +48,7 @@ def recall_by_class(as_is: Mapping[str, Any], moved: Mapping[str, Any], rate: st
             axes.barh(
                 places,
                 recall,
-                height=0.36,
+                height=height,
                 label=title,
                 xerr=errors,
                 ecolor="black",
@@ -52,14 +60,20 @@ def recall_by_class(as_is: Mapping[str, Any], moved: Mapping[str, Any], rate: st
         axes.set(xlim=(0, 1.02), xlabel="recall")
         axes.grid(visible=True, axis="x")
         axes.set_axisbelow(True)
-        figure.legend(loc="outside lower center", ncols=2)
+        if len(arranged) > 1:
+            figure.legend(loc="outside lower center", ncols=2)
 
-    told = "; ".join(f"{c}: {as_is[c]['recall']:.3f}, re-homed {moved[c]['recall']:.3f}" for c in classes)
-    at = f"at a nominal {_percent(rate)}, re-homed onto {hosts} hosts"
-    caption = f"Recall of the hybrid by class {at}; * fewer than 30 flows"
-    return draw(
-        name, f"Recall by class at {_percent(rate)}", told, paint, caption=caption, size=_size(2 * len(classes))
-    )
+    at = f"at a nominal {_percent(rate)}"
+    if hosts is None:
+        told = "; ".join(f"{c}: {as_is[c]['recall']:.3f}" for c in classes)
+        few = "records"
+    else:
+        moved = arranged["re-homed"]
+        told = "; ".join(f"{c}: {as_is[c]['recall']:.3f}, re-homed {moved[c]['recall']:.3f}" for c in classes)
+        at, few = f"{at}, re-homed onto {hosts} hosts", "flows"
+    caption = f"Recall of the hybrid by class {at}; * fewer than 30 {few}"
+    size = _size(len(arranged) * len(classes))
+    return draw(name, f"Recall by class at {_percent(rate)}", told, paint, caption=caption, size=size)
 
 
 def verdicts_by_class(rows: Mapping[str, Mapping[str, int]], rate: str, name: str) -> Chart:

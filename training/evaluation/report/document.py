@@ -34,16 +34,25 @@ def _sections(evaluation: Evaluation, command: str) -> tuple[Section, ...]:
         Section("Class by class", _classes(content), new_sheet=True),
         Section("Verdicts", _verdicts(content)),
         Section("Curves", _curves(evaluation), new_sheet=True),
+        Section("The unsupervised lane", _unsupervised(content)),
         Section("Calibration", _calibration(whole.as_is, whole.rehomed)),
         Section("Scores and thresholds", _histograms(whole.as_is), new_sheet=True),
         Section("What the parts are worth", _parts(content), new_sheet=True),
         Section("Fingerprint columns", _fingerprints(evaluation)),
         Section("Columns", _columns(content), new_sheet=True),
         Section("Do the explanations hold?", _deletion(content)),
-        Section("Families left out", _left_out(content), new_sheet=True),
+        Section(f"{_rows(content)[2]} left out", _left_out(content), new_sheet=True),
+        Section("Beside another bundle", _beside(content), new_sheet=True),
         Section("What to know before quoting these figures", _cautions(content)),
         Section("How to get this page again", (Paragraph(command, role="command"),)),
     )
+
+
+def _rows(content: Content) -> tuple[str, str, str]:
+    """What is judged and what attacks are called there: rows, attacks among them, and what is left out in turn."""
+    if content["records"] is None:
+        return "flows", "attack flows", "Families"
+    return "records", "attacks", "Attacks"
 
 
 def _summary(content: Content) -> tuple[str, ...]:
@@ -51,13 +60,16 @@ def _summary(content: Content) -> tuple[str, ...]:
     if content["inflated"]:
         texts.append(content["notes"][0] + ".")
     for rate, own in content["members"][HYBRID]["rates"].items():
-        moved = content["rehomed"]["members"][HYBRID]["rates"][rate]
-        texts.append(
-            f"At a nominal {tables.percent_of(rate)} the hybrid finds {tables.percent(own['recall'])} of the attack "
-            f"flows and flags {tables.percent(own['fpr'])} of the normal ones; re-homed onto "
-            f"{content['rehomed']['hosts']} shared hosts {tables.percent(moved['recall'])} and "
-            f"{tables.percent(moved['fpr'])}. {_against_members(content, rate)}"
-        )
+        found = tables.percent(own["recall"])
+        told = f"At a nominal {tables.percent_of(rate)} the hybrid finds {found} of the {_rows(content)[1]}"
+        if own["novel_recall"] is not None:
+            told += f" ({tables.percent(own['novel_recall'])} of those of a type that no fit had seen)"
+        told += f" and flags {tables.percent(own['fpr'])} of the normal ones"
+        if content["rehomed"] is not None:
+            moved = content["rehomed"]["members"][HYBRID]["rates"][rate]
+            hosts = f"re-homed onto {content['rehomed']['hosts']} shared hosts"
+            told += f"; {hosts} {tables.percent(moved['recall'])} and {tables.percent(moved['fpr'])}"
+        texts.append(f"{told}. {_against_members(content, rate)}")
     return tuple(texts)
 
 
@@ -73,19 +85,36 @@ def _against_members(content: Content, rate: str) -> str:
 
 
 def _facts(content: Content) -> tuple[tuple[str, str], ...]:
-    days = content["dataset"]["days"]
+    rows, records = _rows(content)[0], content["records"]
+    days = () if records is not None else (("Days", listed(list(content["dataset"]["days"]), 8)),)
+    columns = () if records is None else (("Columns of a record", str(records["columns"])),)
     return (
-        ("Flows judged", count(content["n"])),
+        (f"{rows.capitalize()} judged", count(content["n"])),
         ("Attacks among them", tables.percent(content["prevalence"])),
-        ("Days", listed(list(days), 8)),
+        *days,
+        *columns,
+        *_novel_types(content),
         ("Protocol", content["protocol"] + (", INFLATED" if content["inflated"] else "")),
         ("Dataset", f"{content['dataset']['file']}, sha256 {content['dataset']['sha256'][:12]}…"),
         ("Bundle", f"{content['bundle']['model_id']}, sha256 {content['bundle']['sha256'][:12]}…"),
     )
 
 
+def _novel_types(content: Content) -> tuple[tuple[str, str], ...]:
+    novel = None if content["records"] is None else content["records"]["novel"]
+    if not novel:
+        return ()
+    return (("Attacks not in the fit", f"{count(sum(novel.values()))} of {count(len(novel))} types"),)
+
+
+def _moved(content: Content) -> tuple[Content | None, int | None]:
+    """The re-homed members and how many hosts they have; nothing of rows without hosts."""
+    rehomed = content["rehomed"]
+    return (None, None) if rehomed is None else (rehomed["members"], rehomed["hosts"])
+
+
 def _headline(content: Content) -> tuple[Block, ...]:
-    members, moved, hosts = content["members"], content["rehomed"]["members"], content["rehomed"]["hosts"]
+    members, moved, hosts = content["members"], *_moved(content)
     shown: list[Block] = [Bullets(tuple(f"{note}." for note in content["notes"]))] if content["notes"] else []
     shown.append(
         Paragraph(
@@ -104,11 +133,13 @@ def _headline(content: Content) -> tuple[Block, ...]:
 
 def _classes(content: Content) -> tuple[Block, ...]:
     shown: list[Block] = []
+    moved, hosts = _moved(content)
     for i, rate in enumerate(content["members"][HYBRID]["rates"]):
-        own = content["members"][HYBRID]["rates"][rate]["per_class"]
-        moved = content["rehomed"]["members"][HYBRID]["rates"][rate]["per_class"]
-        shown.append(Charts((bars.recall_by_class(own, moved, rate, f"classes-{i}", content["rehomed"]["hosts"]),)))
-        shown.append(tables.by_class(content["members"], rate))
+        arranged = {"as is": content["members"][HYBRID]["rates"][rate]["per_class"]}
+        if moved is not None:
+            arranged["re-homed"] = moved[HYBRID]["rates"][rate]["per_class"]
+        shown.append(Charts((bars.recall_by_class(arranged, rate, f"classes-{i}", hosts),)))
+        shown.append(tables.by_class(content["members"], rate, _rows(content)[0]))
     return tuple(shown)
 
 
@@ -127,17 +158,29 @@ def _verdicts(content: Content) -> tuple[Block, ...]:
 
 def _curves(evaluation: Evaluation) -> tuple[Block, ...]:
     whole = evaluation.outcome.whole
-    both: tuple[tuple[str, dict[str, Curve], Scored], ...] = (
-        ("as is", evaluation.curves, whole.as_is),
-        ("re-homed", evaluation.rehomed_curves, whole.rehomed),
-    )
-    rocs = tuple(lines.roc(drawn, told, f"roc-{i}", hosts) for i, (hosts, drawn, told) in enumerate(both))
-    others = tuple(lines.precision_recall(drawn, told, f"pr-{i}", hosts) for i, (hosts, drawn, told) in enumerate(both))
+    arranged: list[tuple[str, dict[str, Curve], Scored]] = [("as is", evaluation.curves, whole.as_is)]
+    if evaluation.rehomed_curves is not None and whole.rehomed is not None:
+        arranged.append(("re-homed", evaluation.rehomed_curves, whole.rehomed))
+    rocs = [lines.roc(drawn, told, f"roc-{i}", hosts) for i, (hosts, drawn, told) in enumerate(arranged)]
+    others = [lines.precision_recall(drawn, told, f"pr-{i}", hosts) for i, (hosts, drawn, told) in enumerate(arranged)]
     return (Charts((*rocs, *others)),)
 
 
-def _calibration(as_is: Scored, moved: Scored) -> tuple[Block, ...]:
-    charts = [lines.calibration(as_is, "calibration-0", "as is"), lines.calibration(moved, "calibration-1", "re-homed")]
+def _unsupervised(content: Content) -> tuple[Block, ...]:
+    told = content["unsupervised"]
+    if told is None:
+        return ()
+    text = (
+        f"The novel lane ({listed(told['members'])}) learnt normal records alone and knows no attack by name. Here it "
+        "has the whole nominal rate to spend; in the hybrid it has half of it."
+    )
+    return (Paragraph(text), tables.unsupervised(told))
+
+
+def _calibration(as_is: Scored, moved: Scored | None) -> tuple[Block, ...]:
+    charts = [lines.calibration(as_is, "calibration-0", "as is")]
+    if moved is not None:
+        charts.append(lines.calibration(moved, "calibration-1", "re-homed"))
     if as_is.probabilities:
         charts.append(lines.reliability(as_is, "reliability"))
     return (Charts(tuple(charts)),)
@@ -155,18 +198,21 @@ def _parts(content: Content) -> tuple[Block, ...]:
             "every voter spend the whole rate, and pays for all of them."
         )
     ]
-    moved = content["rehomed"]["ablation"]
-    hosts = f"re-homed onto {content['rehomed']['hosts']}"
+    rehomed = content["rehomed"]
     for i, (rate, rows) in enumerate(content["ablation"].items()):
-        pair = (bars.parts(rows, rate, f"parts-{i}", "as is"), bars.parts(moved[rate], rate, f"parts-m{i}", hosts))
-        shown += [Charts(pair), tables.parts(rows, moved[rate], rate)]
+        charts, moved = [bars.parts(rows, rate, f"parts-{i}", "as is")], None
+        if rehomed is not None:
+            moved = rehomed["ablation"][rate]
+            charts.append(bars.parts(moved, rate, f"parts-m{i}", f"re-homed onto {rehomed['hosts']}"))
+        shown += [Charts(tuple(charts)), tables.parts(rows, moved, rate)]
     voters = [name for name, member in content["members"].items() if member["kind"] == "voter"]
     middle = list(content["agreement"])[len(content["agreement"]) // 2]
     shown.append(tables.at_equal_alarms(content["at_equal_false_alarms"]))
-    charts = [
+    lanes = [
         bars.lanes_by_class(rows, r, f"lanes-{i}") for i, (r, rows) in enumerate(content["lane_agreement"].items())
     ]
-    shown += [Charts(tuple(charts)), tables.pairs(content["agreement"][middle], voters, middle)]
+    found = _rows(content)[1].capitalize()
+    shown += [Charts(tuple(lanes)), tables.pairs(content["agreement"][middle], voters, middle, found)]
     return tuple(shown)
 
 
@@ -190,10 +236,10 @@ def _columns(content: Content) -> tuple[Block, ...]:
     moved = [row["column"] for row in drift["columns"] if STABLE < row["psi"] <= SHIFTED]
     fit = "" if told["left_out"] is None else f" (fit without {told['left_out']})"
     text = (
-        f"Importance{fit}: each column's values were exchanged among {count(told['flows'])} flows, {told['repeats']} "
-        "times. Columns say much the same as one another, so each alone looks less important than it is. Drift: PSI of "
-        f"normal traffic against {drift['against']}; above {SHIFTED} (much moved): {listed(shifted)}; above {STABLE}: "
-        f"{listed(moved)}."
+        f"Importance{fit}: each column's values were exchanged among {count(told['flows'])} {_rows(content)[0]}, "
+        f"{told['repeats']} times. Columns say much the same as one another, so each alone looks less important than it "
+        f"is. Drift: PSI of normal traffic against {drift['against']}; above {SHIFTED} (much moved): {listed(shifted)}; "
+        f"above {STABLE}: {listed(moved)}."
     )
     fingerprint = {row["column"]: row["fingerprint"] for row in told["columns"]}
     drifted = [{**row, "fingerprint": fingerprint.get(row["column"], False)} for row in drift["columns"]]
@@ -210,6 +256,8 @@ def _columns(content: Content) -> tuple[Block, ...]:
 
 def _deletion(content: Content) -> tuple[Block, ...]:
     told, default = content["deletion"], _default(content)
+    if told is None:
+        return ()
     alone, strict = told["flow_by_flow"], told["flow_by_flow"]["host_unknown"]
     if not alone["flows"]:
         return (Paragraph("The deletion test was left out: nothing was flagged."),)
@@ -240,6 +288,8 @@ def _deletion(content: Content) -> tuple[Block, ...]:
 
 
 def _left_out(content: Content) -> tuple[Block, ...]:
+    if content["records"] is not None:
+        return (tables.left_out(content["left_out"]),) if content["left_out"] else ()
     shown: list[Block] = []
     for family, own in content["left_out"].items():
         shown.append(Paragraph(f"{family}: {count(own['n'])} flows judged by a fit that had none of its flows."))
@@ -250,9 +300,43 @@ def _left_out(content: Content) -> tuple[Block, ...]:
     return tuple(shown)
 
 
+def _beside(content: Content) -> tuple[Block, ...]:
+    """What another bundle makes of the same rows, and what payloads are worth where one of them cannot see any."""
+    other = content["beside"]
+    if other is None:
+        return ()
+    names = (content["bundle"]["model_id"], other["bundle"]["model_id"])
+    rates = list(content["members"][HYBRID]["rates"])
+    shown: list[Block] = [Paragraph(text) for text in _payloads(content, other)]
+    shown.append(tables.beside(content["members"], other["members"], names, rates, _rows(content)[0]))
+    shown += [tables.headline(other["members"], None, rate, None) for rate in rates]
+    return tuple(shown)
+
+
+def _payloads(content: Content, other: Content) -> tuple[str, ...]:
+    seeing = [told["records"] is not None and told["records"]["content_columns"] for told in (content, other)]
+    if content["records"] is None or seeing[0] == seeing[1]:
+        return ()
+    blind, sighted = (other, content) if seeing[0] else (content, other)
+    rate = _default(content)
+    rows = [told["members"][HYBRID]["rates"].get(rate, {}).get("per_family", {}) for told in (sighted, blind)]
+    costs = [
+        f"{family} {tables.number(row['recall'])} with them, {tables.number(rows[1][family]['recall'])} without"
+        for family, row in rows[0].items()
+        if family in rows[1]
+    ]
+    columns = sighted["records"]["columns"] - blind["records"]["columns"]
+    return (
+        f"{columns} columns of a record tell what was said in the session: a sensor that sees packets' headers has "
+        f"none of them. Recall of the hybrid at a nominal {tables.percent_of(rate)}: {'; '.join(costs)}.",
+        "U2R happens inside an open session, between a user and the system: its only traces are in the payload. A flow "
+        "sensor does not see it; what it flags of U2R are connections that look odd for another reason.",
+    )
+
+
 def _cautions(content: Content) -> tuple[Block, ...]:
     general = (
-        "Intervals take flows as independent; flows of one attack are not, so the truth is wider.",
+        f"Intervals take {_rows(content)[0]} as independent; those of one attack are not, so the truth is wider.",
         "Areas under curves and figures at a score of 0.5 use no stored threshold.",
     )
     return (Bullets((*(f"Of the bundle: {text}" for text in content["bundle"]["warnings"]), *general)),)

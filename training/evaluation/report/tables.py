@@ -1,6 +1,6 @@
 """Tables of the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from training.evaluation.figures import HYBRID_RULE, NO_PROBABILITY, PROBABILITY_RULE
@@ -9,84 +9,148 @@ from training.page.content import Heading, Table
 from training.page.numbers import count
 
 NOTHING = "–"
+Cell = Callable[[Mapping[str, Any]], str]
 SHORT_RULES = {HYBRID_RULE: "its verdict", PROBABILITY_RULE: "0.5", NO_PROBABILITY: "no probability"}
 
 
-def headline(members: Mapping[str, Any], moved: Mapping[str, Any], rate: str, hosts: int) -> Table:
-    """Every member at one nominal rate, as the flows stand and re-homed."""
-    titles = ("actual FPR", "ratio", "recall", "precision", "F1")
-    headings = (
-        Heading("member"),
-        *(Heading(title, numeric=True) for title in titles),
-        Heading("re-homed FPR", numeric=True),
-        Heading("ratio", numeric=True),
-        Heading("recall", numeric=True),
+def headline(members: Mapping[str, Any], moved: Mapping[str, Any] | None, rate: str, hosts: int | None) -> Table:
+    """Every member at one nominal rate, as the rows stand and, where they have hosts, re-homed."""
+    novel = any(member["rates"][rate]["novel_recall"] is not None for member in members.values())
+    columns: tuple[tuple[str, Mapping[str, Any] | None, Cell], ...] = (
+        ("actual FPR", members, lambda row: ranged(row, "fpr", percent)),
+        ("ratio", members, lambda row: number(row["ratio"], 2)),
+        ("recall", members, lambda row: ranged(row, "recall", number)),
+        ("novel recall", members if novel else None, lambda row: number(row["novel_recall"])),
+        ("precision", members, lambda row: number(row["precision"])),
+        ("F1", members, lambda row: number(row["f1"])),
+        ("re-homed FPR", moved, lambda row: ranged(row, "fpr", percent)),
+        ("ratio", moved, lambda row: number(row["ratio"], 2)),
+        ("recall", moved, lambda row: ranged(row, "recall", number)),
     )
+    shown = [(title, block, cell) for title, block, cell in columns if block is not None]
     rows = []
     for name, member in members.items():
-        own, other = member["rates"][rate], moved[name]["rates"][rate]
-        cells = (ranged(own, "fpr", percent), number(own["ratio"], 2), ranged(own, "recall", number))
-        rest = (number(own["precision"]), number(own["f1"]))
-        beside = (ranged(other, "fpr", percent), number(other["ratio"], 2), ranged(other, "recall", number))
         told = name if name == HYBRID or name.endswith(")") else f"{name} ({member['kind']})"
-        rows.append((told, *cells, *rest, *beside))
-    caption = f"At a nominal {percent_of(rate)}: 95 % intervals in brackets; re-homed onto {hosts} shared hosts"
+        rows.append((told, *(cell(block[name]["rates"][rate]) for _, block, cell in shown)))
+    caption = f"At a nominal {percent_of(rate)}: 95 % intervals in brackets"
+    if moved is not None:
+        caption += f"; re-homed onto {hosts} shared hosts"
+    headings = (Heading("member"), *(Heading(title, numeric=True) for title, _, _ in shown))
     return Table(caption, headings, tuple(rows))
 
 
-def areas(members: Mapping[str, Any], moved: Mapping[str, Any]) -> Table:
+def areas(members: Mapping[str, Any], moved: Mapping[str, Any] | None) -> Table:
     """What needs no threshold, and what a score of 0.5 would give."""
-    headings = (
-        Heading("member"),
-        Heading("ROC area", numeric=True),
-        Heading("re-homed", numeric=True),
-        Heading("PR area", numeric=True),
-        Heading("re-homed", numeric=True),
-        *(Heading(title, numeric=True) for title in ("accuracy", "precision", "recall", "F1", "FPR")),
-        Heading("rule"),
-    )
+    columns: list[tuple[str, Mapping[str, Any] | None, str]] = []
+    for title, key in (("ROC area", "auc"), ("PR area", "pr_auc")):
+        columns += [(title, members, key), ("re-homed", moved, key)]
+    shown = [(title, block, key) for title, block, key in columns if block is not None]
+    halves = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
+    if any(member["at_0.5"]["novel_recall"] is not None for member in members.values()):
+        halves["novel_recall"] = "novel recall"
+    titles = (*(title for title, _, _ in shown), *halves.values(), "FPR")
+    headings = (Heading("member"), *(Heading(title, numeric=True) for title in titles), Heading("rule"))
     rows = []
     for name, member in members.items():
         half = member["at_0.5"]
-        cells = [number(half[key], 4) for key in ("accuracy", "precision", "recall", "f1")]
-        own = (number(member["auc"], 4), number(moved[name]["auc"], 4))
-        other = (number(member["pr_auc"], 4), number(moved[name]["pr_auc"], 4))
-        rows.append((name, *own, *other, *cells, percent(half["fpr"]), SHORT_RULES[half["rule"]]))
+        cells = [*(number(block[name][key], 4) for _, block, key in shown), *(number(half[key], 4) for key in halves)]
+        rows.append((name, *cells, percent(half["fpr"]), SHORT_RULES[half["rule"]]))
     return Table("Areas under the curves, and figures at a score of 0.5", headings, tuple(rows))
 
 
-def by_class(members: Mapping[str, Any], rate: str, kinds: Sequence[str] = ("hybrid", "voter")) -> Table:
-    """Recall of the hybrid's parts for each class; classes of few flows are marked."""
+def unsupervised(told: Mapping[str, Any]) -> Table:
+    """Anomalies found by the lane that learnt normal rows alone, and what that costs."""
+    titles = ("attacks found", "novel attacks found", "actual FPR")
+    headings = (Heading("nominal"), *(Heading(title, numeric=True) for title in titles))
+    cells = [
+        (
+            percent_of(rate),
+            ranged(row, "detection_rate", percent),
+            percent(row["novel_detection_rate"]),
+            ranged(row, "fpr", percent),
+        )
+        for rate, row in told["rates"].items()
+    ]
+    named = ", ".join(told["members"])
+    return Table(f"Anomaly detection rate of the unsupervised lane ({named}) alone", headings, tuple(cells))
+
+
+def beside(
+    own: Mapping[str, Any], other: Mapping[str, Any], names: tuple[str, str], rates: Sequence[str], rows: str
+) -> Table:
+    """Recall of two bundles' hybrids for each family. own, other: the members blocks."""
+    members = (own[HYBRID]["rates"], other[HYBRID]["rates"])
+    headings = [Heading("family"), Heading(rows, numeric=True)]
+    headings += [Heading(f"{name} at {percent_of(rate)}", numeric=True) for rate in rates for name in names]
+    cells = []
+    for family, row in members[0][rates[0]]["per_family"].items():
+        recalls = [ranged_share(member[rate]["per_family"][family]) for rate in rates for member in members]
+        cells.append((family, count(row["n"]) + (" *" if row["few"] else ""), *recalls))
+    false = [percent(member[rate]["fpr"]) for rate in rates for member in members]
+    cells.append(("flagged of the normal ones", "", *false))
+    caption = f"Recall of the hybrid by family, {names[0]} beside {names[1]}; * fewer than 30 {rows}"
+    return Table(caption, tuple(headings), tuple(cells))
+
+
+def left_out(rows: Mapping[str, Any]) -> Table:
+    """Each attack left out: what the hybrid of the fit without it finds of it and flags beside it."""
+    rates = list(next(iter(rows.values()))["members"][HYBRID]["rates"])
+    headings = [Heading("left out"), Heading("family"), Heading("records", numeric=True)]
+    headings += [
+        Heading(f"{title} at {percent_of(rate)}", numeric=True) for rate in rates for title in ("recall", "FPR")
+    ]
+    cells = []
+    for name, own in rows.items():
+        told = own["members"][HYBRID]["rates"]
+        row = told[rates[0]]["per_class"][name]
+        figures = [
+            cell for rate in rates for cell in (ranged_share(told[rate]["per_class"][name]), percent(told[rate]["fpr"]))
+        ]
+        cells.append((name, row["family"], count(row["n"]) + (" *" if row["few"] else ""), *figures))
+    return Table("The hybrid of the fit without each attack; * fewer than 30 records", tuple(headings), tuple(cells))
+
+
+def by_class(
+    members: Mapping[str, Any], rate: str, rows: str = "flows", kinds: Sequence[str] = ("hybrid", "voter")
+) -> Table:
+    """Recall of the hybrid's parts for each class; classes of few rows are marked, and those no fit has seen."""
     chosen = {name: member["rates"][rate]["per_class"] for name, member in members.items() if member["kind"] in kinds}
     classes = next(iter(chosen.values()))
     own_headings = (Heading(name, numeric=True) for name in chosen)
-    headings = (Heading("class"), Heading("family"), Heading("flows", numeric=True), *own_headings)
-    rows = []
+    told_apart = any(row["novel"] is not None for row in classes.values())
+    headings = (
+        *(Heading("class"), Heading("family")),
+        *((Heading("in the fit"),) if told_apart else ()),
+        *(Heading(rows, numeric=True), *own_headings),
+    )
+    cells = []
     for label, row in classes.items():
         n = count(row["n"]) + (" *" if row["few"] else "")
-        rows.append((label, row["family"], n, *(_with_interval(own[label]) for own in chosen.values())))
-    return Table(f"Recall by class at a nominal {percent_of(rate)}; * fewer than 30 flows", headings, tuple(rows))
+        novel = ("novel" if row["novel"] else "yes",) if told_apart else ()
+        cells.append((label, row["family"], *novel, n, *(ranged_share(own[label]) for own in chosen.values())))
+    return Table(f"Recall by class at a nominal {percent_of(rate)}; * fewer than 30 {rows}", headings, tuple(cells))
 
 
-def parts(rows: Mapping[str, Any], moved: Mapping[str, Any], rate: str) -> Table:
+def parts(rows: Mapping[str, Any], moved: Mapping[str, Any] | None, rate: str) -> Table:
     """The ablation in figures."""
-    headings = tuple(
-        Heading(title, numeric=i > 0)
-        for i, title in enumerate(("part or rule", "actual FPR", "recall", "F1", "re-homed FPR", "recall", "F1"))
-    )
-    cells = [
-        (
-            title,
-            *(percent(row["fpr"]), number(row["recall"]), number(row["f1"])),
-            *(percent(moved[title]["fpr"]), number(moved[title]["recall"]), number(moved[title]["f1"])),
-        )
-        for title, row in rows.items()
-    ]
+    titles, keys = ["part or rule", "actual FPR", "recall", "F1"], ["recall", "f1"]
+    if any(row["novel_recall"] is not None for row in rows.values()):
+        titles.insert(3, "novel recall")
+        keys.insert(1, "novel_recall")
+    if moved is not None:
+        titles += ["re-homed FPR", "recall", "F1"]
+    headings = tuple(Heading(title, numeric=i > 0) for i, title in enumerate(titles))
+    cells = []
+    for title, row in rows.items():
+        own = [percent(row["fpr"]), *(number(row[key]) for key in keys)]
+        if moved is not None:
+            own += [percent(moved[title]["fpr"]), number(moved[title]["recall"]), number(moved[title]["f1"])]
+        cells.append((title, *own))
     return Table(f"Parts and rules at a nominal {percent_of(rate)}", headings, tuple(cells))
 
 
-def pairs(rows: Sequence[Mapping[str, Any]], voters: Sequence[str], rate: str) -> Table:
-    """What each voter finds that others miss, and they of what it misses, among attack flows."""
+def pairs(rows: Sequence[Mapping[str, Any]], voters: Sequence[str], rate: str, attacks: str = "Attack flows") -> Table:
+    """What each voter finds that others miss, and they of what it misses, among attacks."""
     shown = [row for row in rows if row["one"] != HYBRID and (row["one"] in voters or row["other"] in voters)]
     titles = ("both", "only the first", "only the second", "neither")
     headings = (Heading("members"), *(Heading(title, numeric=True) for title in titles))
@@ -94,7 +158,7 @@ def pairs(rows: Sequence[Mapping[str, Any]], voters: Sequence[str], rate: str) -
         (f"{row['one']}, {row['other']}", *(count(row[key]) for key in ("both", "one only", "other only", "none")))
         for row in shown
     ]
-    return Table(f"Attack flows found by pairs of members at a nominal {percent_of(rate)}", headings, tuple(cells))
+    return Table(f"{attacks} found by pairs of members at a nominal {percent_of(rate)}", headings, tuple(cells))
 
 
 def matrix(rows: Mapping[str, Mapping[str, int]], caption: str, first: str) -> Table:
@@ -120,19 +184,22 @@ def deletion(rates: Mapping[str, Any], hosts: int) -> Table:
 
 
 def at_equal_alarms(rows: Mapping[str, Any]) -> Table:
-    """The hybrid beside each other member at as many false alarms as the hybrid made."""
+    """The hybrid beside each other member at as many false alarms as the hybrid made, novel recall in brackets."""
     names = list(next(iter(rows.values()))["members"])
     headings = (Heading("nominal"), *(Heading(title, numeric=True) for title in ("false alarms", HYBRID, *names)))
-    cells = [
-        (
-            percent_of(rate),
-            count(row["false_alarms"]),
-            number(row["hybrid"]),
-            *(number(row["members"][n]) for n in names),
-        )
-        for rate, row in rows.items()
-    ]
+    cells, novel_told = [], False
+    for rate, row in rows.items():
+        told = {HYBRID: row["hybrid"], **row["members"]}
+        novel = row["novel"] or {}
+        novel_told |= novel.get(HYBRID) is not None
+        texts = [
+            number(recall) + ("" if novel.get(name) is None else f" ({number(novel[name])})")
+            for name, recall in told.items()
+        ]
+        cells.append((percent_of(rate), count(row["false_alarms"]), *texts))
     caption = "Recall at no more false alarms than the hybrid made: a threshold that could not have been set beforehand"
+    if novel_told:
+        caption += "; in brackets of novel attacks"
     return Table(caption, headings, tuple(cells))
 
 
@@ -188,7 +255,8 @@ def ranged(row: Mapping[str, Any], key: str, form: Any) -> str:
     return f"{form(row[key])} [{ends[0]:.3f}–{ends[1]:.3f}]"
 
 
-def _with_interval(row: Mapping[str, Any]) -> str:
+def ranged_share(row: Mapping[str, Any]) -> str:
+    """A class's recall with its interval."""
     low, high = row["interval"]
     return f"{number(row['recall'])} [{low:.2f}–{high:.2f}]"
 

@@ -1,0 +1,68 @@
+"""A server, and the application without one, of the shipped bundles; all skip where the serve extra is not there."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from tests.support.served import Served, flows_of, rows_of, served
+
+NEEDED = ("flask", "flask_openapi3", "flask_openapi3_swagger", "waitress")
+missing = [name for name in NEEDED if find_spec(name) is None]
+collect_ignore_glob = ["test_*.py"] if missing else []
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Served]:
+    """The shipped bundle for flows."""
+    with served("-v") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def scan_rows() -> list[dict[str, Any]]:
+    """Some flows of a port scan under our own names."""
+    from sensor.synth.scenarios.portscan import PORTSCAN
+
+    return rows_of(flows_of([PORTSCAN], 1.0))[:50]
+
+
+@pytest.fixture(scope="session")
+def normal_rows() -> list[dict[str, Any]]:
+    """Some flows of normal traffic under our own names."""
+    from sensor.synth.scenarios.normal import NORMAL
+
+    return rows_of(flows_of([NORMAL], 4.0))[:200]
+
+
+@pytest.fixture(scope="session")
+def client_of() -> Callable[..., Any]:
+    """Client of the application, by bundle and token; the same one for the same."""
+    from sensor.api.app import Parts, build_app
+    from sensor.api.guard import OWN_NAMES, Guard
+    from sensor.api.scoring import Scorer
+    from sensor.api.server import Life
+    from sensor.cli.serve import captures_for, form_for
+    from sensor.cli.session import load_model
+    from sensor.config import load_config
+    from sensor.explain import Explainer
+
+    @cache
+    def make(bundle: str = "cic2017", token: str | None = None) -> Any:
+        config = load_config(None, {}, (), {"detection.bundle": bundle})
+        hybrid = load_model(config)
+        form = form_for(hybrid)
+        scorer = Scorer(hybrid, Explainer(hybrid.normal), 0.01, 1)
+        captures = captures_for(config, hybrid) if form.takes_flows else None
+        app = build_app(Parts(scorer, form, Guard(token, OWN_NAMES), captures, Life()))
+        return app.test_client()
+
+    return make
+
+
+@pytest.fixture
+def client(client_of: Callable[..., Any]) -> Any:
+    """Client of the application with the shipped bundle for flows."""
+    return client_of()

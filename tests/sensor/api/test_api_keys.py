@@ -1,0 +1,30 @@
+"""The count of keys, by which repeated ones are found, against a plain parser."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.api.keys import keys_in
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def keys_of(value: object) -> int:
+    """The plain twin: keys of a parsed value."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(keys_of, value.values()))
+    return sum(map(keys_of, value)) if isinstance(value, list) else 0
+
+
+@given(VALUES, st.booleans())
+def test_keys_are_counted_whatever_strings_hold(value: object, ascii_only: bool) -> None:
+    assert keys_in(json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")) == keys_of(value)
+
+
+def test_a_key_that_is_repeated_counts_twice_with_any_blanks() -> None:
+    assert keys_in(b'{"a" : 1, "a"\n:2, "b": ":", "\\":": {"\\\\" :0}}') == 5
