@@ -38,7 +38,13 @@ _BY_ID = {technique.id: technique for technique in TECHNIQUES}
 
 # How bad each tactic is if it is true, 0..100: looking around, getting in, breaking things. A tactic that is not named
 # here is taken for half way; traffic without a technique is only unusual.
-SEVERITY: dict[str, int] = {"Discovery": 40, "Credential Access": 70, "Initial Access": 80, "Impact": 80}
+SEVERITY: dict[str, int] = {
+    "Discovery": 40,
+    "Credential Access": 70,
+    "Initial Access": 80,
+    "Privilege Escalation": 80,
+    "Impact": 80,
+}
 SEVERITY_OTHER = 60
 SEVERITY_UNNAMED = 30
 

@@ -191,6 +191,8 @@ def _add_scoring(app: OpenAPI, parts: Parts, metrics: Metrics) -> None:
     @app.get("/openapi.json", summary="This document", operation_id="openapi", doc_ui=False)
     def openapi() -> Response:
         document = app.api_doc
+        if not parts.guard.token:
+            document["components"].pop("securitySchemes", None)  # null, which it may not be
         document["paths"]["/v1/score"]["post"]["requestBody"] = described
         for path in document["paths"].values():
             for operation in path.values():

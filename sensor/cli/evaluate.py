@@ -6,7 +6,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +27,14 @@ class Protocol(StrEnum):
     FILE = "file"
     RANDOM = "random"
     LEAVE_ONE_OUT = "leave-one-out"
+
+
+ASKED: dict[Protocol, Literal["time", "random", "leave-one-out"]] = {
+    Protocol.TIME: "time",
+    Protocol.FILE: "time",
+    Protocol.RANDOM: "random",
+    Protocol.LEAVE_ONE_OUT: "leave-one-out",
+}
 
 
 def evaluate(
@@ -101,7 +109,7 @@ def evaluate(
     question = Question(
         bundle_path(bundle),
         _found(dataset, data),
-        "time" if protocol is Protocol.FILE else protocol.value,
+        ASKED[protocol],
         rehome,
         seed,
         days,

@@ -22,8 +22,8 @@ from training.errors import DatasetError
 from training.evaluation import deletion as room
 from training.evaluation.deletion import Explain, deletion
 from training.evaluation.importance import importance
+from training.evaluation.outcome import Model
 from training.evaluation.protocols import (
-    Model,
     by_held_out,
     by_leaving_out,
     by_random_split,

@@ -13,8 +13,9 @@ from models.bundle import save_bundle
 from models.fusion import Hybrid
 from tests.support.evaluations import DAYS, KNOWN_COLUMN, NOVEL_COLUMN, as_csv, forests, quiet, table
 from training.datasets.table import FlowTable
-from training.evaluation.evaluation import Evaluation, Question, evaluate
-from training.evaluation.protocols import Model
+from training.evaluation.evaluation import Evaluation, evaluate
+from training.evaluation.outcome import Model
+from training.evaluation.question import Question
 from training.evaluation.table import table_of
 from training.recipe import Recipe
 
@@ -114,8 +115,8 @@ def test_families_left_out_have_a_section_each(asked: Question, monkeypatch: pyt
         del recipe, train, held_back
         return forests(table()), None
 
-    monkeypatch.setattr("training.evaluation.evaluation.refitted", fitted)
-    monkeypatch.setattr("training.evaluation.evaluation.stored_recipe", lambda _: None)
+    monkeypatch.setattr("training.evaluation.flows.refitted", fitted)
+    monkeypatch.setattr("training.evaluation.flows.stored_recipe", lambda _: None)
     question = Question(asked.bundle, asked.dataset, "leave-one-out", 4, 1)
     told = evaluate(question, quiet, explained)
     assert list(told.content["left_out"]) == ["DoS", "PortScan"]

@@ -237,9 +237,9 @@ def _columns(content: Content) -> tuple[Block, ...]:
     fit = "" if told["left_out"] is None else f" (fit without {told['left_out']})"
     text = (
         f"Importance{fit}: each column's values were exchanged among {count(told['flows'])} {_rows(content)[0]}, "
-        f"{told['repeats']} times. Columns say much the same as one another, so each alone looks less important than it "
-        f"is. Drift: PSI of normal traffic against {drift['against']}; above {SHIFTED} (much moved): {listed(shifted)}; "
-        f"above {STABLE}: {listed(moved)}."
+        f"{told['repeats']} times. Columns say much the same as one another, so each alone looks less important than "
+        f"it is. Drift: PSI of normal traffic against {drift['against']}; above {SHIFTED} (much moved): "
+        f"{listed(shifted)}; above {STABLE}: {listed(moved)}."
     )
     fingerprint = {row["column"]: row["fingerprint"] for row in told["columns"]}
     drifted = [{**row, "fingerprint": fingerprint.get(row["column"], False)} for row in drift["columns"]]
