@@ -32,7 +32,7 @@ JSON: Final = "application/json"
 SCORING, OPERATION = Tag(name="scoring"), Tag(name="operation")
 SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # without any, a browser hides the origin of the page's own form too
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",

@@ -30,7 +30,7 @@ MOST_PACKETS: Final = 2_000_000  # a small file may unpack into a large one
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """Flows in the order in which they ended. values: (n, c) what is scored. notes: lines, such as on what is left out."""
+    """Flows in the order in which they ended. values: (n, c) what is scored. notes: lines on what is left out."""
 
     flows: FlowBatch
     values: NDArray[np.float64]
@@ -51,7 +51,7 @@ Columns = Callable[[FlowBatch], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class Captures:
-    """How captures become rows. new_meter: a meter for one. new_columns: makes what is scored of its flows, in order."""
+    """How captures become rows. new_meter: a meter for one. new_columns: what is scored of its flows, in order."""
 
     new_meter: Callable[[], Meter]
     new_columns: Callable[[], Columns]

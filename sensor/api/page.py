@@ -143,10 +143,7 @@ def _about(row: Row) -> str:
     if "protocol_type" in row:
         return printable(f"{row['protocol_type']} {row.get('service', '')} {row.get('flag', '')}", 80)
     found = {ABOUT[name]: value for name, value in row.items() if name in ABOUT}
-    ends = [
-        f"{found.get(f'{end}_address', '')} {found.get(f'{end}_port', -1):.0f}".strip().removesuffix("-1")
-        for end in ("src", "dst")
-    ]
+    ends = [f"{found.get(f'{end}_address', '')} {found.get(f'{end}_port', '')}".strip() for end in ("src", "dst")]
     return printable(" → ".join(end for end in ends if end), 120)
 
 

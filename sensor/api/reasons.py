@@ -74,4 +74,4 @@ def _in_words(contrast: Contrast) -> str:
     if contrast.outside:
         return sentence(contrast)
     value, median = quantity(contrast.value, contrast.unit), quantity(contrast.median, contrast.unit)
-    return f"{contrast.name} {value}, half of normal traffic up to {median}"
+    return f"{contrast.name} {value}, normally about {median}"

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -21,11 +22,12 @@ def chromium() -> str | None:
 
 
 class Browser:
-    """One tab. errors: what its console and its security policy complained about."""
+    """One tab. errors: what its console and its security policy complained about. requests: addresses asked for."""
 
     def __init__(self, write: int, read: int) -> None:
         self.errors: list[str] = []
-        self._write, self._read = write, os.fdopen(read, "rb")
+        self.requests: list[str] = []
+        self._write, self._read = write, read
         self._rest = b""
         self._number = 0
         self._session: str | None = None
@@ -69,13 +71,12 @@ class Browser:
         node = self.tell("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.tell("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
-    def wait_for(self, script: str) -> Any:
-        """Value of an expression once it is true."""
+    def wait_for(self, script: str) -> None:
+        """Wait until an expression is true."""
         deadline = time.monotonic() + SECONDS
-        while not (value := self.run(script)):
+        while not self.run(f"!!({script})"):
             assert time.monotonic() < deadline, (script, self.run("document.body.innerText"))
             time.sleep(0.05)
-        return value
 
     def picture(self, path: Path, width: int = 1200, height: int = 900) -> None:
         """Write a PNG."""
@@ -88,13 +89,16 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            part = self._read.read1(1 << 16)
+            assert select.select([self._read], [], [], SECONDS)[0], "the browser is silent"
+            part = os.read(self._read, 1 << 16)
             assert part, "the browser has gone"
             self._rest += part
         line, _, self._rest = self._rest.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
         if message.get("method") == "Page.loadEventFired":
             self._loaded += 1
+        if message.get("method") == "Network.requestWillBeSent":
+            self.requests.append(message["params"]["request"]["url"])
         if message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
             self.errors.append(message["params"]["entry"]["text"])
         return message
@@ -128,5 +132,6 @@ def browser(profile: Path) -> Iterator[Browser]:
         yield Browser(commands_write, answers_read)
     finally:
         os.close(commands_write)
+        os.close(answers_read)
         process.kill()
         process.wait()

@@ -19,7 +19,7 @@ def document(evaluation: Evaluation, command: str) -> Page:
     content = evaluation.content
     inflated = " (INFLATED)" if content["inflated"] else ""
     return Page(
-        title=f"Evaluation of {content['bundle']['model_id']}, protocol {content['protocol']}{inflated}",
+        title=f"Evaluation of {content['bundle']['model_id']}, protocol {_protocol(content)}{inflated}",
         summary=_summary(content),
         facts=_facts(content),
         sections=tuple(section for section in _sections(evaluation, command) if section.blocks),
@@ -53,6 +53,11 @@ def _rows(content: Content) -> tuple[str, str, str]:
     if content["records"] is None:
         return "flows", "attack flows", "Families"
     return "records", "attacks", "Attacks"
+
+
+def _protocol(content: Content) -> str:
+    """Its name: records have no time that a bundle could be judged by, only another file."""
+    return "file" if content["records"] is not None and content["protocol"] == "time" else str(content["protocol"])
 
 
 def _summary(content: Content) -> tuple[str, ...]:
@@ -94,7 +99,7 @@ def _facts(content: Content) -> tuple[tuple[str, str], ...]:
         *days,
         *columns,
         *_novel_types(content),
-        ("Protocol", content["protocol"] + (", INFLATED" if content["inflated"] else "")),
+        ("Protocol", _protocol(content) + (", INFLATED" if content["inflated"] else "")),
         ("Dataset", f"{content['dataset']['file']}, sha256 {content['dataset']['sha256'][:12]}…"),
         ("Bundle", f"{content['bundle']['model_id']}, sha256 {content['bundle']['sha256'][:12]}…"),
     )
@@ -161,7 +166,8 @@ def _curves(evaluation: Evaluation) -> tuple[Block, ...]:
     arranged: list[tuple[str, dict[str, Curve], Scored]] = [("as is", evaluation.curves, whole.as_is)]
     if evaluation.rehomed_curves is not None and whole.rehomed is not None:
         arranged.append(("re-homed", evaluation.rehomed_curves, whole.rehomed))
-    rocs = [lines.roc(drawn, told, f"roc-{i}", hosts) for i, (hosts, drawn, told) in enumerate(arranged)]
+    row = _rows(evaluation.content)[0].removesuffix("s")
+    rocs = [lines.roc(drawn, told, f"roc-{i}", hosts, row) for i, (hosts, drawn, told) in enumerate(arranged)]
     others = [lines.precision_recall(drawn, told, f"pr-{i}", hosts) for i, (hosts, drawn, told) in enumerate(arranged)]
     return (Charts((*rocs, *others)),)
 

@@ -24,7 +24,7 @@ HISTOGRAM_BINS = 30
 MOST_FAMILIES = 6  # lines in one histogram
 
 
-def roc(drawn: Mapping[str, Curve], scored: Scored, name: str, hosts: str) -> Chart:
+def roc(drawn: Mapping[str, Curve], scored: Scored, name: str, hosts: str, row: str = "flow") -> Chart:
     """Recall over the actual false-positive rate, on a logarithmic axis: alarms are counted in tens of thousands."""
     normal = int((~attacks(scored)).sum())
 
@@ -34,7 +34,7 @@ def roc(drawn: Mapping[str, Curve], scored: Scored, name: str, hosts: str) -> Ch
         _logarithmic(axes, "x")
         axes.set(xlim=(0.5 / normal, 1), ylim=(0, 1.01), xlabel="actual false-positive rate", ylabel="recall")
         axes.axvline(1 / normal, color="#555555", linewidth=0.7, linestyle=(0, (1, 2)))
-        axes.annotate(" one normal flow", (1 / normal, 0.02), fontsize=7, color="#555555")
+        axes.annotate(f" one normal {row}", (1 / normal, 0.02), fontsize=7, color="#555555")
         axes.grid(visible=True)
         _legend_below(figure, axes)
 
