@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CIC2017 ?= ../shared/data/cic-ids-2017/improved-sample-mon-thu.csv.gz
+NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check golden tshark fuzz flood live bench evaluate train picture dist clean
+.PHONY: help demo test check golden tshark fuzz flood live bench api-test evaluate evaluate-kdd train picture dist clean
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(VENV)/installed-sensor ## Show the main job: a capture in, hybrid alerts out
 	@rm -f $(VENV)/demo.jsonl
@@ -46,6 +47,10 @@ live: $(VENV)/installed-test ## Measure the live sensor between two namespaces (
 bench: $(VENV)/installed-test ## Measure speed and size against peers in one run (a few minutes)
 	$(BIN)/python -m tests.bench --plot docs/bench.svg
 
+api-test: $(VENV)/installed-test ## Test and measure the JSON API (Chromium for its page; three minutes)
+	$(BIN)/python -m pytest tests/sensor/api
+	$(BIN)/python -m tests.bench.api --check
+
 evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in runs/ (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
 	$(BIN)/flowvigil evaluate runs/cic2017 $(CIC2017) --protocol leave-one-out --output runs/cic2017.html
@@ -55,8 +60,9 @@ evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in ru
 train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
 
-picture: $(VENV)/installed-sensor ## Draw the README's picture anew
+picture: $(VENV)/installed-train ## Draw the README's pictures anew (needs the data, see README)
 	$(BIN)/python -m docs.picture
+	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
 
 dist: $(VENV)/installed-check ## Build the wheel
 	rm -rf build dist
@@ -77,9 +83,9 @@ $(VENV)/installed-train: setup.cfg pyproject.toml | $(BIN)/python
 	touch $@
 
 $(VENV)/installed-test: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[train,test]'
+	$(PIP) install -e '.[train,serve,test]'
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
 
 $(VENV)/installed-check: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[train,test,check]'
+	$(PIP) install -e '.[train,serve,test,check]'
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train $(VENV)/installed-test

@@ -126,7 +126,8 @@ class Episodes:
     ) -> list[Alert]:
         """Alerts that a batch of scored flows gives rise to, in order.
 
-        rows: (n, c) what was judged of each flow. judgement: of the same rows. dropped: packets that the capture has lost so far, stated in each alert.
+        rows: (n, c) what was judged of each flow. judgement: of the same rows. dropped: packets that the capture has
+        lost so far, stated in each alert.
         """
         self._narrator.dropped = dropped
         findings = self._table.observe(batch, judgement.p_known, judgement.p_novel, judgement.label)

@@ -89,8 +89,9 @@ def test_the_documentation_works_without_a_network(tab: Browser, server: Served)
     tab.run("document.querySelector('.try-out__btn').click()")
     tab.wait_for("document.querySelector('.execute')")
     tab.run("document.querySelector('.execute').click()")
-    tab.wait_for("document.querySelector('.live-responses-table tbody .response-col_status')")
-    assert tab.run("document.querySelector('.live-responses-table tbody .response-col_status').innerText").startswith("200")
+    status = "document.querySelector('.live-responses-table tbody .response-col_status')"
+    tab.wait_for(status)
+    assert tab.run(f"{status}.innerText").startswith("200")
     assert tab.errors == []
     assert all(url.startswith((server.url, "data:", "blob:")) for url in tab.requests), tab.requests
 

@@ -6,6 +6,7 @@ from training.evaluation.curves import Curve
 from training.evaluation.drift import SHIFTED, STABLE
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.report import bars, lines, tables
+from training.evaluation.report.records import beside, rows_of, unsupervised
 from training.evaluation.scored import Scored
 from training.measure import HYBRID
 from training.page.content import Block, Bullets, Charts, Page, Paragraph, Section
@@ -34,25 +35,18 @@ def _sections(evaluation: Evaluation, command: str) -> tuple[Section, ...]:
         Section("Class by class", _classes(content), new_sheet=True),
         Section("Verdicts", _verdicts(content)),
         Section("Curves", _curves(evaluation), new_sheet=True),
-        Section("The unsupervised lane", _unsupervised(content)),
+        Section("The unsupervised lane", unsupervised(content)),
         Section("Calibration", _calibration(whole.as_is, whole.rehomed)),
         Section("Scores and thresholds", _histograms(whole.as_is), new_sheet=True),
         Section("What the parts are worth", _parts(content), new_sheet=True),
         Section("Fingerprint columns", _fingerprints(evaluation)),
         Section("Columns", _columns(content), new_sheet=True),
         Section("Do the explanations hold?", _deletion(content)),
-        Section(f"{_rows(content)[2]} left out", _left_out(content), new_sheet=True),
-        Section("Beside another bundle", _beside(content), new_sheet=True),
+        Section(f"{rows_of(content)[2]} left out", _left_out(content), new_sheet=True),
+        Section("Beside another bundle", beside(content), new_sheet=True),
         Section("What to know before quoting these figures", _cautions(content)),
         Section("How to get this page again", (Paragraph(command, role="command"),)),
     )
-
-
-def _rows(content: Content) -> tuple[str, str, str]:
-    """What is judged and what attacks are called there: rows, attacks among them, and what is left out in turn."""
-    if content["records"] is None:
-        return "flows", "attack flows", "Families"
-    return "records", "attacks", "Attacks"
 
 
 def _protocol(content: Content) -> str:
@@ -66,7 +60,7 @@ def _summary(content: Content) -> tuple[str, ...]:
         texts.append(content["notes"][0] + ".")
     for rate, own in content["members"][HYBRID]["rates"].items():
         found = tables.percent(own["recall"])
-        told = f"At a nominal {tables.percent_of(rate)} the hybrid finds {found} of the {_rows(content)[1]}"
+        told = f"At a nominal {tables.percent_of(rate)} the hybrid finds {found} of the {rows_of(content)[1]}"
         if own["novel_recall"] is not None:
             told += f" ({tables.percent(own['novel_recall'])} of those of a type that no fit had seen)"
         told += f" and flags {tables.percent(own['fpr'])} of the normal ones"
@@ -90,7 +84,7 @@ def _against_members(content: Content, rate: str) -> str:
 
 
 def _facts(content: Content) -> tuple[tuple[str, str], ...]:
-    rows, records = _rows(content)[0], content["records"]
+    rows, records = rows_of(content)[0], content["records"]
     days = () if records is not None else (("Days", listed(list(content["dataset"]["days"]), 8)),)
     columns = () if records is None else (("Columns of a record", str(records["columns"])),)
     return (
@@ -144,7 +138,7 @@ def _classes(content: Content) -> tuple[Block, ...]:
         if moved is not None:
             arranged["re-homed"] = moved[HYBRID]["rates"][rate]["per_class"]
         shown.append(Charts((bars.recall_by_class(arranged, rate, f"classes-{i}", hosts),)))
-        shown.append(tables.by_class(content["members"], rate, _rows(content)[0]))
+        shown.append(tables.by_class(content["members"], rate, rows_of(content)[0]))
     return tuple(shown)
 
 
@@ -166,21 +160,10 @@ def _curves(evaluation: Evaluation) -> tuple[Block, ...]:
     arranged: list[tuple[str, dict[str, Curve], Scored]] = [("as is", evaluation.curves, whole.as_is)]
     if evaluation.rehomed_curves is not None and whole.rehomed is not None:
         arranged.append(("re-homed", evaluation.rehomed_curves, whole.rehomed))
-    row = _rows(evaluation.content)[0].removesuffix("s")
+    row = rows_of(evaluation.content)[0].removesuffix("s")
     rocs = [lines.roc(drawn, told, f"roc-{i}", hosts, row) for i, (hosts, drawn, told) in enumerate(arranged)]
     others = [lines.precision_recall(drawn, told, f"pr-{i}", hosts) for i, (hosts, drawn, told) in enumerate(arranged)]
     return (Charts((*rocs, *others)),)
-
-
-def _unsupervised(content: Content) -> tuple[Block, ...]:
-    told = content["unsupervised"]
-    if told is None:
-        return ()
-    text = (
-        f"The novel lane ({listed(told['members'])}) learnt normal records alone and knows no attack by name. Here it "
-        "has the whole nominal rate to spend; in the hybrid it has half of it."
-    )
-    return (Paragraph(text), tables.unsupervised(told))
 
 
 def _calibration(as_is: Scored, moved: Scored | None) -> tuple[Block, ...]:
@@ -217,7 +200,7 @@ def _parts(content: Content) -> tuple[Block, ...]:
     lanes = [
         bars.lanes_by_class(rows, r, f"lanes-{i}") for i, (r, rows) in enumerate(content["lane_agreement"].items())
     ]
-    found = _rows(content)[1].capitalize()
+    found = rows_of(content)[1].capitalize()
     shown += [Charts(tuple(lanes)), tables.pairs(content["agreement"][middle], voters, middle, found)]
     return tuple(shown)
 
@@ -242,7 +225,7 @@ def _columns(content: Content) -> tuple[Block, ...]:
     moved = [row["column"] for row in drift["columns"] if STABLE < row["psi"] <= SHIFTED]
     fit = "" if told["left_out"] is None else f" (fit without {told['left_out']})"
     text = (
-        f"Importance{fit}: each column's values were exchanged among {count(told['flows'])} {_rows(content)[0]}, "
+        f"Importance{fit}: each column's values were exchanged among {count(told['flows'])} {rows_of(content)[0]}, "
         f"{told['repeats']} times. Columns say much the same as one another, so each alone looks less important than "
         f"it is. Drift: PSI of normal traffic against {drift['against']}; above {SHIFTED} (much moved): "
         f"{listed(shifted)}; above {STABLE}: {listed(moved)}."
@@ -306,43 +289,10 @@ def _left_out(content: Content) -> tuple[Block, ...]:
     return tuple(shown)
 
 
-def _beside(content: Content) -> tuple[Block, ...]:
-    """What another bundle makes of the same rows, and what payloads are worth where one of them cannot see any."""
-    other = content["beside"]
-    if other is None:
-        return ()
-    names = (content["bundle"]["model_id"], other["bundle"]["model_id"])
-    rates = list(content["members"][HYBRID]["rates"])
-    shown: list[Block] = [Paragraph(text) for text in _payloads(content, other)]
-    shown.append(tables.beside(content["members"], other["members"], names, rates, _rows(content)[0]))
-    shown += [tables.headline(other["members"], None, rate, None) for rate in rates]
-    return tuple(shown)
-
-
-def _payloads(content: Content, other: Content) -> tuple[str, ...]:
-    seeing = [told["records"] is not None and told["records"]["content_columns"] for told in (content, other)]
-    if content["records"] is None or seeing[0] == seeing[1]:
-        return ()
-    blind, sighted = (other, content) if seeing[0] else (content, other)
-    rate = _default(content)
-    rows = [told["members"][HYBRID]["rates"].get(rate, {}).get("per_family", {}) for told in (sighted, blind)]
-    costs = [
-        f"{family} {tables.number(row['recall'])} with them, {tables.number(rows[1][family]['recall'])} without"
-        for family, row in rows[0].items()
-        if family in rows[1]
-    ]
-    columns = sighted["records"]["columns"] - blind["records"]["columns"]
-    return (
-        f"{columns} columns of a record tell what was said in the session: a sensor that sees packets' headers has "
-        f"none of them. Recall of the hybrid at a nominal {tables.percent_of(rate)}: {'; '.join(costs)}.",
-        "U2R happens inside an open session, between a user and the system: its only traces are in the payload. A flow "
-        "sensor does not see it; what it flags of U2R are connections that look odd for another reason.",
-    )
-
-
 def _cautions(content: Content) -> tuple[Block, ...]:
+    rows = rows_of(content)[0]
     general = (
-        f"Intervals take {_rows(content)[0]} as independent; those of one attack are not, so the truth is wider.",
+        f"Intervals take {rows} as independent; {rows} of one attack are not, so the truth is wider.",
         "Areas under curves and figures at a score of 0.5 use no stored threshold.",
     )
     return (Bullets((*(f"Of the bundle: {text}" for text in content["bundle"]["warnings"]), *general)),)

@@ -1,0 +1,63 @@
+"""What a report says of connection records alone: the unsupervised lane, and what payloads are worth."""
+
+from typing import Any
+
+from training.evaluation.report import tables
+from training.measure import HYBRID
+from training.page.content import Block, Paragraph
+from training.page.numbers import listed
+
+Content = dict[str, Any]
+
+
+def rows_of(content: Content) -> tuple[str, str, str]:
+    """What is judged and what attacks are called there: rows, attacks among them, and what is left out in turn."""
+    if content["records"] is None:
+        return "flows", "attack flows", "Families"
+    return "records", "attacks", "Attacks"
+
+
+def unsupervised(content: Content) -> tuple[Block, ...]:
+    """The novel lane with the whole rate to spend; nothing of flows."""
+    told = content["unsupervised"]
+    if told is None:
+        return ()
+    text = (
+        f"The novel lane ({listed(told['members'])}) learnt normal records alone and knows no attack by name. Here it "
+        "has the whole nominal rate to spend; in the hybrid it has half of it."
+    )
+    return (Paragraph(text), tables.unsupervised(told))
+
+
+def beside(content: Content) -> tuple[Block, ...]:
+    """What another bundle makes of the same rows, and what payloads are worth where one of them cannot see any."""
+    other = content["beside"]
+    if other is None:
+        return ()
+    names = (content["bundle"]["model_id"], other["bundle"]["model_id"])
+    rates = list(content["members"][HYBRID]["rates"])
+    shown: list[Block] = [Paragraph(text) for text in _payloads(content, other)]
+    shown.append(tables.beside(content["members"], other["members"], names, rates, rows_of(content)[0]))
+    shown += [tables.headline(other["members"], None, rate, None) for rate in rates]
+    return tuple(shown)
+
+
+def _payloads(content: Content, other: Content) -> tuple[str, ...]:
+    seeing = [told["records"] is not None and told["records"]["content_columns"] for told in (content, other)]
+    if content["records"] is None or seeing[0] == seeing[1]:
+        return ()
+    blind, sighted = (other, content) if seeing[0] else (content, other)
+    rate = f"{content['bundle']['default_rate']:g}"
+    rows = [told["members"][HYBRID]["rates"].get(rate, {}).get("per_family", {}) for told in (sighted, blind)]
+    costs = [
+        f"{family} {tables.number(row['recall'])} with them, {tables.number(rows[1][family]['recall'])} without"
+        for family, row in rows[0].items()
+        if family in rows[1]
+    ]
+    columns = sighted["records"]["columns"] - blind["records"]["columns"]
+    return (
+        f"{columns} columns of a record tell what was said in the session: a sensor that sees packets' headers has "
+        f"none of them. Recall of the hybrid at a nominal {tables.percent_of(rate)}: {'; '.join(costs)}.",
+        "U2R happens inside an open session, between a user and the system: its only traces are in the payload. A flow "
+        "sensor does not see it; what it flags of U2R are connections that look odd for another reason.",
+    )
