@@ -31,13 +31,19 @@ DEFAULT_RATE = 0.001
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A detector, what its scores mean, and what its voice weighs in its lane: positive, or ValueError is raised."""
+    """A detector, what its scores mean, and what its voice weighs in its lane: positive, or ValueError is raised.
+
+    classifier: the detector where it names attacks, else None.
+    """
 
     detector: Detector
     calibration: Calibration
     weight: float = 1.0
+    classifier: Classifier | None = field(init=False)
 
     def __post_init__(self) -> None:
+        names = isinstance(self.detector, Classifier)  # asked once: it is slow
+        object.__setattr__(self, "classifier", self.detector if names else None)
         if not 0 < self.weight < math.inf:
             raise ValueError(f"{self.detector.name} has weight {self.weight}, expected a positive one")
 
@@ -123,8 +129,9 @@ class Hybrid:
         if not self.labels or len(set(self.labels)) != len(self.labels) or len(self.techniques) != len(self.labels):
             raise ValueError(f"found {len(self.labels)} labels and {len(self.techniques)} techniques, expected as many")
         for member in self.known:
-            if isinstance(member.detector, Classifier) and member.detector.labels not in (self.labels, ANY_ATTACK):
-                raise ValueError(f"{member.detector.name} has labels {member.detector.labels}, expected {self.labels}")
+            if member.classifier is not None and member.classifier.labels not in (self.labels, ANY_ATTACK):
+                labels = member.classifier.labels
+                raise ValueError(f"{member.detector.name} has labels {labels}, expected {self.labels}")
         for rate, cuts in self.thresholds.items():
             if not (0 < rate < 1 and len(cuts) == 2 and all(math.isfinite(cut) and 0 <= cut <= 1 for cut in cuts)):
                 raise ValueError(f"threshold for rate {rate} is {cuts}, expected two p-values")
@@ -170,8 +177,8 @@ class Hybrid:
         named = np.full(len(steps), np.inf)
         for member in members:
             detector = member.detector
-            if isinstance(detector, Classifier) and detector.labels == self.labels:
-                score, labels = detector.score_labels(steps)
+            if member.classifier is not None and member.classifier.labels == self.labels:
+                score, labels = member.classifier.score_labels(steps)
                 p = member.calibration.p_value(score)
                 label = np.where(p < named, labels, label)
                 named = np.minimum(named, p)

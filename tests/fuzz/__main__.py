@@ -27,6 +27,8 @@ DEFECTS = (
     ("flows/decode.py", r"> end\b", "> end + 2", "frames"),
     ("flows/linktypes.py", r"> end\b", "> end + 2", "frames"),
     ("flows/update.py", r"(D_BYTES\)\] \+= payload)\n", r"\1 if payload != 4 else 5\n", "frames"),
+    ("flows/kdd/windows.py", r"(range\(place, registers\[U\(W_HOSTS\)\])", r"\1 + 1", "frames"),
+    ("flows/kdd/counts.py", r"min\(entered, room, LAST_TO_HOST\)", "min(entered, LAST_TO_HOST)", "frames"),
     ("flows/pcap.py", r"frame \+ captured > end", "frame + captured > end + 4", "captures"),
     ("flows/pcapng.py", r"captured > length - 32", "captured > length", "captures"),
     ("sensor/sources/tpacket.py", r"or frame \+ captured > len\(block\)", "", "ring"),
@@ -138,6 +140,7 @@ def run_compiled(options: argparse.Namespace, name: str) -> Iterator[str]:
         tally = decoding.fuzz_frames(rng, corpus, inputs)
         yield f"{tally.frames:,} frames, {tally.decoded:,} decoded, {tally.records:,} records"
         yield f"{tally.evicted:,} flows evicted, {tally.clock_jumps:,} clock jumps"
+        yield f"{tally.connections:,} connections, {tally.forgotten_hosts:,} of their hosts forgotten"
     elif name == "captures":
         yield f"{inputs:,} captures, {readers.fuzz_captures(rng, corpus, inputs):,} packets"
     else:

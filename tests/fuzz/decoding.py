@@ -16,6 +16,7 @@ from flows.block import Int64s, PacketBlock
 from flows.decode import REASONS
 from flows.layout import M_UNDECODED, P_HEADER, P_ICMP, P_PAYLOAD, P_PORTS, P_VLAN, PACKET_FIELDS
 from flows.meter import COMPATIBLE, NO_PACKETS, Meter, concatenate
+from tests.fuzz.connections import WatchedConnections, check_connections
 from tests.fuzz.frames import LINKTYPES
 from tests.fuzz.meters import drawn_meters
 from tests.fuzz.mutation import Corpus, Rows
@@ -36,20 +37,30 @@ class Tally:
     records: int = 0
     evicted: int = 0
     clock_jumps: int = 0
+    connections: int = 0
+    forgotten_hosts: int = 0
 
 
 def fuzz_frames(rng: np.random.Generator, corpus: Corpus, frames: int) -> Tally:
     """Meter that many changed frames. Raises BrokenPromiseError, or what a kernel raises."""
     tally = Tally()
+    pieces, whole = WatchedConnections(), WatchedConnections()
     for compat in (None, *COMPATIBLE):
         Meter(1, compat=compat).feed(NO_PACKETS)  # compiles, which must not count as time of a block
     while tally.frames < frames:
         count = min(ROUND, frames - tally.frames)
-        play_round(rng, corpus, count, tally)
+        play_round(rng, corpus, count, tally, (pieces, whole))
+    tally.connections, tally.forgotten_hosts = whole.stats.entered, whole.stats.forgotten_hosts
     return tally
 
 
-def play_round(rng: np.random.Generator, corpus: Corpus, count: int, tally: Tally) -> None:
+def play_round(
+    rng: np.random.Generator,
+    corpus: Corpus,
+    count: int,
+    tally: Tally,
+    connections: tuple[WatchedConnections, WatchedConnections],
+) -> None:
     rows, lengths, kinds = corpus.draw(rng, count)
     strange = rng.random(count) < 1 / 16
     kinds[strange] = rng.choice(LINKTYPES, int(strange.sum()))
@@ -70,10 +81,12 @@ def play_round(rng: np.random.Generator, corpus: Corpus, count: int, tally: Tall
             now = whole.now_ns + int(rng.integers(0, 1 << 40))
             expected.append(whole.advance(now))
             got.append(single.advance(now))
-    batch, other = concatenate([*expected, whole.drain()]), concatenate([*got, single.drain()])
+    expected.append(whole.drain())
+    batch, other = concatenate(expected), concatenate([*got, single.drain()])
     check_drained(whole, batch, count, news_only=settings["news_only"])
     if compat is None:
         check_records(batch)
+        check_connections(*connections, expected)
     check_equal(batch, other)
     tally.frames += count
     tally.decoded += whole.stats.metered

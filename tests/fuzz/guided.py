@@ -14,6 +14,7 @@ from flows.block import Bytes, PacketBlock
 from flows.meter import Meter
 from flows.pcap import packet_arrays
 from tests.fuzz import decoding, frames, readers, ring
+from tests.fuzz.connections import WatchedConnections
 from tests.fuzz.meters import SWITCHES
 from tests.fuzz.mutation import Corpus
 from tests.fuzz.times import drawn_times
@@ -62,6 +63,7 @@ def frame_target(seed: int, variety: Path | None) -> Target:
     corpus.seed(frames.seeds(seed, variety))
     everything: dict[str, Any] = dict.fromkeys(SWITCHES, True)
     meters = [Meter(16), Meter(16, **everything)]
+    connections = WatchedConnections()
     taken = 0
 
     def take(rng: np.random.Generator, content: Bytes, kind: int) -> None:
@@ -69,8 +71,9 @@ def frame_target(seed: int, variety: Path | None) -> Target:
         taken += 1
         size = np.array([len(content)])
         block = PacketBlock(content, np.zeros_like(size), size, size, drawn_times(rng, 1), np.array([kind]))
-        for meter in meters:
+        for meter in meters[:-1]:
             meter.feed(block)
+        connections.columns(meters[-1].feed(block))
         if taken % METER_INPUTS == 0:
             meters = [Meter(16), Meter(16, **everything)]
 

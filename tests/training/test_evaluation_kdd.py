@@ -214,6 +214,20 @@ def test_the_other_bundle_stands_beside_with_the_same_rows(evaluation: Evaluatio
     assert "U2R happens inside an open session" in page
 
 
+def test_bundles_of_different_rates_are_compared_at_those_they_share(made: Path, tmp_path: Path) -> None:
+    from training.evaluation.report.document import document
+    from training.page.render import html_of
+
+    train = kdd_table()
+    save_bundle(tmp_path / "other", fit_kdd(small_recipe(rates=[0.01, 0.02], content=False), train, 7, quiet), {})
+    told = evaluate(asked(made, beside=tmp_path / "other"), quiet)
+    assert list(told.content["beside"]["members"][HYBRID]["rates"]) == ["0.01", "0.02"]
+    assert "   1 %: " in table_of(told.content)
+    page = html_of(document(told, "flowvigil evaluate a b"))
+    assert "small at 1 %" in page
+    assert "small at 5 %" not in page
+
+
 def test_bundles_of_different_rows_do_not_stand_beside_each_other(made: Path, tmp_path: Path) -> None:
     save_bundle(tmp_path / "flows", forests(flow_table()), {})
     with pytest.raises(QuestionError, match="judge different kinds of rows"):

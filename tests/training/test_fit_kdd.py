@@ -12,7 +12,7 @@ from models.bundle import load_bundle, save_bundle
 from models.detector import Steps
 from models.encoding import Encoding
 from models.fusion import ATTACK, Hybrid
-from tests.support.kdd_tables import AT, kdd_table, small_recipe
+from tests.support.kdd_tables import AT, KINDS, kdd_table, small_recipe
 from training.errors import DatasetError
 from training.fit import kdd as room
 from training.fit.kdd import fit_encoding, fit_kdd, fit_kdd_baselines, fit_novel, hybrid_of, prepared, records_of
@@ -179,8 +179,12 @@ def test_records_without_content_columns_keep_the_order_of_their_contract() -> N
 
 
 def test_the_commonest_symbol_stands_for_what_is_normal(fitted: Hybrid) -> None:
-    profile = dict(zip(fitted.normal.columns, zip(fitted.normal.p01, fitted.normal.p999, strict=True), strict=True))
-    assert profile["flag"] == (SYMBOLS["flag"].index("SF"),) * 2
+    table = kdd_table()
+    services, counts = np.unique(table.records[table.label == "normal", AT["service"]], return_counts=True)
+    assert len(services) == KINDS
+    normal = fitted.normal
+    told = {float(level[AT["service"]]) for level in (normal.p01, normal.median, normal.p99, normal.p999)}
+    assert told == {services[np.argmax(counts)]}
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,9 @@ def _families(content: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]
     """Recall of both hybrids by family."""
     names = (content["bundle"]["model_id"], other["bundle"]["model_id"])
     lines = [f"recall of the hybrid by family, {names[0]} / {names[1]}"]
-    rates = content["members"][HYBRID]["rates"]
-    for family, row in next(iter(rates.values()))["per_family"].items():
+    own, others = (block["members"][HYBRID]["rates"] for block in (content, other))
+    rates = [rate for rate in own if rate in others]
+    for family, row in next(iter(own.values()))["per_family"].items():
         pairs = [
             f"{block[HYBRID]['rates'][rate]['per_family'][family]['recall']:.3f}"
             for rate in rates

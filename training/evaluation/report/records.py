@@ -35,10 +35,12 @@ def beside(content: Content) -> tuple[Block, ...]:
     if other is None:
         return ()
     names = (content["bundle"]["model_id"], other["bundle"]["model_id"])
-    rates = list(content["members"][HYBRID]["rates"])
+    others = other["members"][HYBRID]["rates"]
+    both = [rate for rate in content["members"][HYBRID]["rates"] if rate in others]
     shown: list[Block] = [Paragraph(text) for text in _payloads(content, other)]
-    shown.append(tables.beside(content["members"], other["members"], names, rates, rows_of(content)[0]))
-    shown += [tables.headline(other["members"], None, rate, None) for rate in rates]
+    if both:
+        shown.append(tables.beside(content["members"], other["members"], names, both, rows_of(content)[0]))
+    shown += [tables.headline(other["members"], None, rate, None) for rate in others]
     return tuple(shown)
 
 
