@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CIC2017 ?= ../shared/data/cic-ids-2017/improved-sample-mon-thu.csv.gz
 NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
+KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test check golden tshark fuzz flood live bench api-test evaluate evaluate-kdd train picture dist clean
@@ -56,6 +57,12 @@ evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in ru
 	$(BIN)/flowvigil evaluate runs/cic2017 $(CIC2017) --protocol leave-one-out --output runs/cic2017.html
 	$(BIN)/flowvigil train configs/training/cic2017-random.yaml --output runs/cic2017-random
 	$(BIN)/flowvigil evaluate runs/cic2017-random $(CIC2017) --protocol random --output runs/cic2017-random.html
+
+evaluate-kdd: $(VENV)/installed-train ## Judge the KDD bundles and write the reports in runs/ (needs the data)
+	mkdir -p runs
+	$(BIN)/flowvigil evaluate nsl-kdd $(NSLKDD) --protocol random --beside nsl-kdd-flow --output runs/kdd-random.html
+	$(BIN)/flowvigil evaluate nsl-kdd $(NSLKDD) --protocol leave-one-out --output runs/kdd-attacks.html
+	test ! -f $(KDDTEST) || $(BIN)/flowvigil evaluate nsl-kdd $(KDDTEST) --beside nsl-kdd-flow --output runs/kdd.html
 
 train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
