@@ -1,6 +1,7 @@
 """Evaluation of connection records: who judges what, which attacks are novel, and what the page and the JSON say."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from training.datasets.kdd import KddTable
 from training.errors import DatasetError
 from training.evaluation import kdd as room
 from training.evaluation.evaluation import Evaluation, evaluate
+from training.evaluation.figures import unsupervised
 from training.evaluation.kdd import by_leaving_out
 from training.evaluation.question import Protocol, Question, QuestionError
 from training.evaluation.records import scored_records, seen_by_bundle
@@ -108,13 +110,18 @@ def test_novel_recall_is_that_of_attacks_that_the_bundle_was_not_fitted_on(evalu
 
 
 def test_the_unsupervised_lane_has_the_whole_rate_to_spend(evaluation: Evaluation) -> None:
-    told = evaluation.content["unsupervised"]
-    assert told["members"] == ["iforest"]
+    assert evaluation.content["unsupervised"]["members"] == ["iforest"]
+    whole = evaluation.outcome.whole.as_is
+    chance = np.random.default_rng(2).random(len(whole)) / 8  # the made-up attacks are no outliers
+    told = unsupervised(replace(whole, p_novel=chance), ["iforest"])
+    attack, novel = whole.family != "BENIGN", np.isin(whole.label, NOVEL)
     for rate, row in told["rates"].items():
-        alone = evaluation.content["members"]["iforest"]["rates"][rate]
-        assert row["detection_rate"] == alone["recall"]
-        assert row["novel_detection_rate"] == alone["novel_recall"]
-        assert row["fpr"] == alone["fpr"]
+        found = chance < float(rate)
+        assert row["detection_rate"] == pytest.approx(found[attack].mean(), abs=1e-6)
+        assert row["novel_detection_rate"] == pytest.approx(found[novel].mean(), abs=1e-6)
+        assert row["fpr"] == pytest.approx(found[~attack].mean(), abs=1e-6)
+        assert row["fpr_interval"][0] < row["fpr"] < row["fpr_interval"][1]
+    assert 0.3 < told["rates"]["0.05"]["detection_rate"] < 0.5
 
 
 def test_records_that_stand_in_both_files_are_counted(evaluation: Evaluation) -> None:
@@ -284,3 +291,16 @@ def test_a_record_is_judged_alike_in_any_company() -> None:
     for name, scores in whole.scores.items():
         assert (some.scores[name] == scores[order]).all()
     assert (whole.take(order).verdicts[0.01] == some.verdicts[0.01]).all()
+
+
+def test_attacks_left_out_stand_in_one_table(made: Path) -> None:
+    from training.evaluation.report.document import document
+    from training.page.render import html_of
+
+    told = evaluate(asked(made, "leave-one-out"), quiet)
+    assert told.content["left_out"]["satan"]["rehomed"] is None
+    assert told.content["importance"]["left_out"] == "neptune"
+    page = html_of(document(told, "flowvigil evaluate a b"))
+    assert "The hybrid of the fit without each attack" in page
+    assert "Attacks left out" in page
+    assert len(told.content["notes"]) == 3

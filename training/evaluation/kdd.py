@@ -115,7 +115,8 @@ def _notes(attacks: int, fitted: KddTable, held_out: NDArray[np.bool_], recipe: 
     normal = int((fitted.family == BENIGN).sum())
     return (
         f"Together: each attack's records come from the fit without it; the judged normal records stand {attacks} "
-        "times, once for each fit. Areas under curves mix scores of different fits; figures at rates do not suffer",
+        "times, once for each fit. Areas under curves and recall at equal false alarms mix scores of different fits; "
+        "figures at rates do not suffer",
         f"each fit has {normal:,} normal records drawn at random and at most {MOST_OF_AN_ATTACK:,} of each attack, so "
         f"that {attacks * (recipe.calibrate.folds + 1)} fits end in minutes; encoding, scaling, folds and Isolation "
         "Forest hang on normal records alone and are fitted once",

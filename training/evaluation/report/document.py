@@ -6,6 +6,7 @@ from training.evaluation.curves import Curve
 from training.evaluation.drift import SHIFTED, STABLE
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.report import bars, lines, tables
+from training.evaluation.report.parts import parts
 from training.evaluation.report.records import beside, rows_of, unsupervised
 from training.evaluation.scored import Scored
 from training.measure import HYBRID
@@ -38,7 +39,7 @@ def _sections(evaluation: Evaluation, command: str) -> tuple[Section, ...]:
         Section("The unsupervised lane", unsupervised(content)),
         Section("Calibration", _calibration(whole.as_is, whole.rehomed)),
         Section("Scores and thresholds", _histograms(whole.as_is), new_sheet=True),
-        Section("What the parts are worth", _parts(content), new_sheet=True),
+        Section("What the parts are worth", parts(content), new_sheet=True),
         Section("Fingerprint columns", _fingerprints(evaluation)),
         Section("Columns", _columns(content), new_sheet=True),
         Section("Do the explanations hold?", _deletion(content)),
@@ -177,32 +178,6 @@ def _calibration(as_is: Scored, moved: Scored | None) -> tuple[Block, ...]:
 
 def _histograms(as_is: Scored) -> tuple[Block, ...]:
     return (Charts(tuple(lines.histogram(as_is, member, f"scores-{i}") for i, member in enumerate(as_is.members))),)
-
-
-def _parts(content: Content) -> tuple[Block, ...]:
-    shown: list[Block] = [
-        Paragraph(
-            "Lanes are the hybrid. The cascade is the gated rule: the novel lane first, the known lane only on what it "
-            "flags, both at the whole rate; it loses every attack that looks normal to the novel lane. The union lets "
-            "every voter spend the whole rate, and pays for all of them."
-        )
-    ]
-    rehomed = content["rehomed"]
-    for i, (rate, rows) in enumerate(content["ablation"].items()):
-        charts, moved = [bars.parts(rows, rate, f"parts-{i}", "as is")], None
-        if rehomed is not None:
-            moved = rehomed["ablation"][rate]
-            charts.append(bars.parts(moved, rate, f"parts-m{i}", f"re-homed onto {rehomed['hosts']}"))
-        shown += [Charts(tuple(charts)), tables.parts(rows, moved, rate)]
-    voters = [name for name, member in content["members"].items() if member["kind"] == "voter"]
-    middle = list(content["agreement"])[len(content["agreement"]) // 2]
-    shown.append(tables.at_equal_alarms(content["at_equal_false_alarms"]))
-    lanes = [
-        bars.lanes_by_class(rows, r, f"lanes-{i}") for i, (r, rows) in enumerate(content["lane_agreement"].items())
-    ]
-    found = rows_of(content)[1].capitalize()
-    shown += [Charts(tuple(lanes)), tables.pairs(content["agreement"][middle], voters, middle, found)]
-    return tuple(shown)
 
 
 def _fingerprints(evaluation: Evaluation) -> tuple[Block, ...]:
