@@ -28,7 +28,7 @@ DEFECTS = (
     ("flows/linktypes.py", r"> end\b", "> end + 2", "frames"),
     ("flows/update.py", r"(D_BYTES\)\] \+= payload)\n", r"\1 if payload != 4 else 5\n", "frames"),
     ("flows/kdd/windows.py", r"(range\(place, registers\[U\(W_HOSTS\)\])", r"\1 + 1", "frames"),
-    ("flows/kdd/counts.py", r"min\(entered, room, LAST_TO_HOST\)", "min(entered, LAST_TO_HOST)", "frames"),
+    ("flows/kdd/counts.py", r"(if at else LAST_TO_HOST) - 1", r"\1", "frames"),
     ("flows/pcap.py", r"frame \+ captured > end", "frame + captured > end + 4", "captures"),
     ("flows/pcapng.py", r"captured > length - 32", "captured > length", "captures"),
     ("sensor/sources/tpacket.py", r"or frame \+ captured > len\(block\)", "", "ring"),

@@ -89,6 +89,8 @@ def test_an_active_timeout_cuts_neither_the_duration_nor_the_opening_off():
     assert [row["duration"] for row in rows if row["last"]] == [120, 260]
     # and it is one connection in the windows
     assert {row["dst_host_count"] for row in rows} == {1.0}
+    # and no error before it is over
+    assert [row["serror_rate"] for row in rows if row["last"]] == [0, 1]
 
 
 def test_a_connection_that_goes_on_is_no_syn_error_and_one_that_was_never_acknowledged_is():
@@ -147,10 +149,15 @@ def test_a_ping_of_death_has_a_wrong_fragment():
 
 
 def test_icmp_has_the_bytes_of_its_first_message():
-    packets = [ip("10.0.0.1", "10.0.0.2", 1, bytes([8, 0]) + bytes(62)), ip("10.0.0.2", "10.0.0.1", 1, bytes(64))]
+    packets = [ip("10.0.0.1", "10.0.0.2", 1, bytes([8, 0]) + bytes(62)), ip("10.0.0.2", "10.0.0.1", 1, bytes(99))]
     (row,) = last_of(packets)
     assert (row["service"], row["src_bytes"], row["dst_bytes"], row["flag"]) == ("eco_i", 64, 0, "SF")
     assert PROTOCOLS[int(row["protocol_type"])] == "icmp"
+
+
+def test_a_connection_from_the_ftp_data_port_is_ftp_data():
+    (row,) = last_of([tcp("10.0.0.2:20", "10.0.0.1:50000", "S")])
+    assert row["service"] == "ftp_data"
 
 
 def test_udp_and_unknown_protocols_end_well():

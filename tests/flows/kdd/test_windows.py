@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,38 @@ def test_rows_do_not_depend_on_how_records_are_batched(connections, cuts):
     assert np.array_equal(rows_of(connections), rows_of(connections, cuts=cuts))
 
 
+@st.composite
+def hostile_scenes(draw):
+    """Reports and starts of no order: equal, going back, started after the report, in other eras."""
+    eras = [0, 1, EPOCH_US, 2**62 // 1000]
+    moments = st.builds(
+        lambda era, step: max(era + step, 0),
+        st.sampled_from(eras),
+        st.sampled_from([0, 0, 1, 2 * 10**6, 2 * 10**6 + 1, -1, -(10**6)]),
+    )
+    flags = st.sampled_from(list(SEEN_OF))
+    ports, services = st.sampled_from([5, 6]), st.sampled_from([80, 81])
+    one = st.builds(
+        Connection, st.sampled_from(HOSTS), services, ports, flags, moments, moments, st.booleans(), st.booleans()
+    )
+    return draw(st.lists(one, min_size=1, max_size=60))
+
+
+@settings(max_examples=100)
+@given(hostile_scenes(), st.lists(st.integers(0, 60), max_size=5))
+def test_hostile_times_give_rows_within_their_limits_that_do_not_depend_on_batches(connections, cuts):
+    cuts = sorted(min(cut, len(connections)) for cut in cuts)
+    rows = rows_of(connections)
+    assert np.array_equal(rows, rows_of(connections, cuts=cuts))
+    one_by_one = range(1, len(connections))
+    assert np.array_equal(rows, rows_of(connections, cuts=one_by_one))
+    for name, values in zip(NAMES, rows.T, strict=True):
+        if name in WINDOWED:
+            low, high = (1, len(connections)) if name.endswith("count") else (0, 1)
+            assert low <= values.min(), name
+            assert values.max() <= high, name
+
+
 def random_connections(random, n, hosts, services, step_us):
     """Connections to random hosts and services; the later the host, the rarer."""
     reported = EPOCH_US + np.cumsum(random.integers(0, step_us, n))
@@ -198,6 +231,18 @@ def test_a_later_report_has_its_columns_and_does_not_count_twice():
     assert rows[:, NAMES.index("serror_rate")].tolist() == [1, 0, 0, 0.5]
 
 
+@pytest.mark.parametrize("change", [{"host": (0, 2)}, {"service": 81}, {"port": 6}, {"start_us": EPOCH_US}])
+def test_a_later_report_leaves_out_itself_and_nothing_that_differs_in_one_thing(change):
+    first = Connection((0, 1), 80, 5, "SF", EPOCH_US + 1, EPOCH_US + 2)
+    later = replace(first, reported_us=EPOCH_US + 10**7, again=True)
+    other = replace(first, **change)
+    assert_twins([first, other, later])
+    own, beside = rows_of([first, later])[-1], rows_of([first, other, later])[-1]
+    assert own[NAMES.index("count")] == own[NAMES.index("srv_count")] == 1
+    assert beside[NAMES.index("count")] == 1 + ("host" not in change)
+    assert beside[NAMES.index("srv_count")] == 1 + ("service" not in change)
+
+
 def test_the_kernels_run_interpreted():
     program = (
         "import sys; sys.path.insert(0, 'tests/flows/kdd');"
@@ -213,11 +258,15 @@ def test_the_kernels_run_interpreted():
 
 def test_what_gives_way_is_counted():
     kernel = Connections(256)
-    hosts = [Connection((0, i), 80, 5, "S0", EPOCH_US + i, EPOCH_US + i) for i in range(300)]
+    hosts = [Connection((0, i), 443, 5, "S0", EPOCH_US + i, EPOCH_US + i) for i in range(300)]
     kernel.columns(batch_of(hosts))
     assert (kernel.stats.entered, kernel.stats.forgotten_hosts, kernel.stats.crowded_out) == (300, 44, 0)
     kernel.columns(batch_of(to_one_host(70_000, step_us=1)))
     assert kernel.stats.crowded_out == 300 + 70_000 - 65_536
+    # and counts no more, though it is not two seconds old
+    last = Connection((0, 299), 443, 5, "S0", EPOCH_US + 70_000, EPOCH_US + 70_000)
+    (row,) = kernel.columns(batch_of([last]))
+    assert row[NAMES.index("count")] == row[NAMES.index("srv_count")] == 1
 
 
 def test_too_few_hosts_for_a_window_are_refused():
