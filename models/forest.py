@@ -133,11 +133,11 @@ class RandomForest:
 
 
 def _attack(probability: NDArray[np.float64]) -> Vector:
-    # Not 1 - p(normal), which would round small probabilities away.
+    # Not 1 - p(normal), which would round small probabilities away. The sum may round to a little over 1.
     score = np.zeros(len(probability))
     for k in range(1, probability.shape[1]):
         score += probability[:, k]
-    return score
+    return np.minimum(score, 1.0)
 
 
 def average_path_length(rows: float) -> float:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -156,3 +158,15 @@ def test_detectors_refuse_a_forest_of_another_width_or_meaning():
         IsolationForest(plain(5), random_trees(2, 1, 0), 256)
     with pytest.raises(ValueError, match="expected 3"):
         RandomForest(make_scaling(), random_trees(2, 2, 0), LABELS)
+
+
+def test_a_sure_attack_scores_one_and_not_a_rounding_error_more():
+    forest = random_trees(30, len(LABELS), seed=3)
+    sure = np.random.default_rng(4).random(forest.value.shape)
+    sure[:, 0] = 0.0  # every leaf is certain that it is an attack, of one kind or another
+    forest = replace(forest, value=sure / sure.sum(axis=1, keepdims=True))
+    probability = forest.mean_value(rows(2000, forest.width))
+    assert probability[:, 1:].sum(axis=1).max() > 1.0
+    score = RandomForest(make_scaling(), forest, LABELS).score_rows(rows(2000, forest.width))
+    assert score.max() == 1.0
+    assert score.min() == pytest.approx(1.0)
