@@ -10,20 +10,28 @@ from sensor.config import load_config
 from sensor.kernel_cache import use_kernel_cache
 
 CAPTURE = Path(__file__).resolve().parent.parent / "sensor" / "synth" / "demo.pcap.gz"
+WIDTH, HEIGHT = 120, 40
 
 
 def main() -> None:
-    """Read the demo capture on a terminal that is recorded."""
+    """Read the demo capture on a terminal that is recorded, as it stands at the end."""
     use_kernel_cache()
     from sensor.outlet import Outlet
     from sensor.runner import Run
     from sensor.sources.reading import Reading
-    from sensor.terminal.view import View
+    from sensor.terminal.dashboard import Dashboard
 
     config = load_config()
-    console = Console(record=True, width=110, file=io.StringIO(), color_system="truecolor", force_terminal=False)
-    with View(console, "read", CAPTURE.name) as view:
-        Run(Reading([str(CAPTURE)]), build_pipeline(config, load_model(config)), Outlet([], view)).read()
+    hybrid = load_model(config)
+    console = Console(
+        record=True, width=WIDTH, height=HEIGHT, file=io.StringIO(), color_system="truecolor", force_terminal=True
+    )
+    view = Dashboard(console, "read", CAPTURE.name, hybrid.model_id)
+    view.board.at_end = True
+    Run(Reading([str(CAPTURE)]), build_pipeline(config, hybrid), Outlet([], view)).read()
+    console.export_text()  # forgets the summary
+    for line in view.lines(WIDTH, HEIGHT):
+        console.print(line, highlight=False, markup=False)
     console.save_svg(str(CAPTURE.parents[2] / "docs" / "demo.svg"), title=f"flowvigil read {CAPTURE.name}")
 
 

@@ -6,16 +6,19 @@ bad setting stops with one line that says where it stands. It opens no bundle an
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from sensor.errors import ConfigError
-from sensor.setting import Scalar, Setting, parse_scalar
+from sensor.outputs_config import OutputEntry, read_outputs
+from sensor.setting import Setting, parse_scalar
 
 PREFIX = "FLOWVIGIL__"
+FAULTS_TOLD = 20
 
 
 class _Section(BaseModel):
@@ -98,41 +101,89 @@ class Config(_Section):
     output: Output = Output()
     stats: Stats = Stats()
     process: Process = Process()
+    # The list `outputs:` of a file; not a section, so that no other source can name parts of it.
+    _outputs: tuple[OutputEntry, ...] = PrivateAttr(default=())
+
+    @property
+    def outputs(self) -> tuple[OutputEntry, ...]:
+        """Where alerts go beside output.file, in the order of the file."""
+        return self._outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The settings that hold.
+
+    places: by `section.name`, where each that does not have its default from here stands; of the outputs by
+    `outputs.number.name`, the first one being 0.
+    """
+
+    config: Config
+    places: Mapping[str, str]
 
 
 def load_config(
     path: Path | None = None,
     environment: Mapping[str, str] | None = None,
     overrides: Iterable[str] = (),
-    flags: Mapping[str, Scalar] | None = None,
+    flags: Iterable[Setting] = (),
 ) -> Config:
     """Settings from a file, the environment, `a.b=c` overrides and flags, the later winning.
 
-    flags: values by name of the setting, taken as they are: the text of a flag is no YAML.
+    flags: taken as they are: the text of a flag is no YAML.
 
-    Raises ConfigError, one line: the place, what was found, what was expected and the nearest valid name.
+    Raises ConfigError, one line: the place, what was found, what was expected and the nearest valid name; its detail
+    has such a line for each further fault.
     """
+    return effective_config(path, environment, overrides, flags).config
+
+
+def effective_config(
+    path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Iterable[str] = (),
+    flags: Iterable[Setting] = (),
+) -> Effective:
+    """The same with the place of each setting."""
     settings: dict[str, Setting] = {}
+    faults: list[str] = []
+    outputs: tuple[OutputEntry, ...] = ()
+    places: dict[str, str] = {}
+    known = setting_names()
     if path is not None:
         from sensor.settings_file import read_settings
 
-        settings.update({setting.name: setting for setting in read_settings(path)})
-    for setting in (*_from_environment(environment or {}), *_from_overrides(overrides)):
+        found = read_settings(path)
+        settings.update({setting.name: setting for setting in found.settings})
+        outputs, wrong = read_outputs(found.outputs)
+        for number, (_, entry) in enumerate(found.outputs):
+            places |= {f"outputs.{number}.{setting.name}": setting.place for setting in entry}
+        faults += wrong
+        faults += _unknown_empty_sections(found.sections, found.settings, known)
+    for setting in (*_from_environment(environment or {}), *_from_overrides(overrides), *flags):
         settings[setting.name] = setting
-    for name, value in (flags or {}).items():
-        settings[name] = Setting(name, value, "the command line")
-    known = _names()
     sections: dict[str, dict[str, Any]] = {}
     for setting in settings.values():
         if setting.name not in known:
             place = setting.name_place or setting.place
-            raise ConfigError(f'{place}: unknown setting "{setting.name}"{_nearest(setting.name, known)}')
+            faults.append(f'{place}: unknown setting "{setting.name}"{_nearest(setting.name, known)}')
+            continue
         section, _, name = setting.name.partition(".")
         sections.setdefault(section, {})[name] = setting.value
     try:
-        return Config.model_validate(sections)
+        config = Config.model_validate(sections)
     except ValidationError as error:
-        raise ConfigError(_one_line(error, settings)) from error
+        faults += _bad_values(error, settings)
+    if faults:
+        raise _error_of(faults)
+    config._outputs = outputs
+    return Effective(config, {setting.name: setting.place for setting in settings.values()} | places)
+
+
+def setting_names() -> list[str]:
+    """Every valid setting as `section.name`."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items()}
+    return [f"{section}.{name}" for section, model in sections.items() if model for name in model.model_fields]
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterable[Setting]:
@@ -150,15 +201,25 @@ def _from_overrides(overrides: Iterable[str]) -> Iterable[Setting]:
         yield Setting(name.strip(), parse_scalar(text), f"--set {override}")
 
 
-def _names() -> list[str]:
-    """Every valid setting as `section.name`."""
-    sections = {name: field.annotation for name, field in Config.model_fields.items()}
-    return [f"{section}.{name}" for section, model in sections.items() if model for name in model.model_fields]
+def _unknown_empty_sections(
+    sections: Mapping[str, str], settings: Iterable[Setting], known: list[str]
+) -> Iterable[str]:
+    """Sections without a setting that would tell of them."""
+    filled = {setting.name.partition(".")[0] for setting in settings}
+    valid = sorted({name.partition(".")[0] for name in known})
+    for name, place in sections.items():
+        if name not in filled and name not in valid:
+            near = difflib.get_close_matches(name, valid, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(valid)}"
+            yield f'{place}: unknown section "{name}", {hint}'
 
 
 def _nearest(name: str, known: list[str]) -> str:
     """The most similar valid setting, or all of its section, or the sections."""
     section, _, last = name.rpartition(".")
+    below = [valid for valid in known if valid.startswith(name + ".")]
+    if below:
+        return f", which is a section: expected settings below it, such as {below[0]}"
     near = difflib.get_close_matches(name, known, 1, 0.7)
     if not near:  # the right name in a wrong section or in none
         near = [valid for valid in known if valid.partition(".")[2] == last] or difflib.get_close_matches(
@@ -170,11 +231,20 @@ def _nearest(name: str, known: list[str]) -> str:
     return f", expected one of {', '.join(same or sorted({valid.partition('.')[0] for valid in known}))}"
 
 
-def _one_line(error: ValidationError, settings: Mapping[str, Setting]) -> str:
-    first = error.errors(include_url=False)[0]
-    name = ".".join(str(part) for part in first["loc"][:2])
-    setting = settings.get(name)
-    if setting is None:  # a section that is not a mapping never gets here: the reader names settings by their leaves
-        return f"{name}: {first['msg']}"
-    expected = first["msg"][0].lower() + first["msg"][1:]
-    return f"{setting.place}: {name} is {setting.value!r}: {expected}"
+def _bad_values(error: ValidationError, settings: Mapping[str, Setting]) -> Iterable[str]:
+    """A line for each setting whose value is wrong."""
+    told: set[str] = set()
+    for fault in error.errors(include_url=False):
+        name = ".".join(str(part) for part in fault["loc"][:2])
+        if name in told:  # each type that the setting may have finds its own fault
+            continue
+        told.add(name)
+        expected = fault["msg"][0].lower() + fault["msg"][1:]
+        yield f"{settings[name].place}: {name} is {settings[name].value!r}: {expected}"
+
+
+def _error_of(faults: list[str]) -> ConfigError:
+    error = ConfigError(faults[0])
+    left = len(faults) - FAULTS_TOLD
+    error.detail = (*faults[1:FAULTS_TOLD], *([f"and {left:,} more"] if left > 0 else ()))
+    return error

@@ -2,6 +2,20 @@
 
 OK, INTERNAL, USAGE, CONFIG, MODEL, CAPTURE, INPUT, OUTPUT = range(8)
 FAIL_ON, INTERRUPTED, BROKEN_PIPE = 10, 130, 141
+# Each with the word of the short list and what it says.
+EXIT_CODES = (
+    (OK, "ok", "The command did what it was asked to."),
+    (INTERNAL, "internal", "A fault of this program; FLOWVIGIL_TRACEBACK=1 shows where."),
+    (USAGE, "usage", "The command line is wrong, or a package that the command needs is not installed."),
+    (CONFIG, "config", "A setting is unknown, of the wrong type or out of range, or asks for what is not there."),
+    (MODEL, "model", "A bundle is missing, damaged, or fitted on other features."),
+    (CAPTURE, "capture", "An interface does not exist, may not be captured on, or has failed."),
+    (INPUT, "input", "An input is missing, foreign, empty or cut short; what could be read was."),
+    (OUTPUT, "output", "An output could not be opened or lost records."),
+    (FAIL_ON, "--fail-on", "What --fail-on names was found. Goes before code 6, after all others."),
+    (INTERRUPTED, "interrupted", "Stopped by the user before the input's end."),
+    (BROKEN_PIPE, "broken pipe", "Who read the output went away, such as head."),
+)
 
 
 class SensorError(Exception):

@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from sensor import log
+
 VARIABLE = "NUMBA_CACHE_DIR"  # without it nothing is kept (flows.jit)
 SERVICE_VARIABLE = "CACHE_DIRECTORY"  # systemd.exec(5)
 SYSTEM_CACHE = Path("/var/cache")
@@ -41,10 +43,8 @@ def use_kernel_cache(kernels: str = COMPLETE) -> bool:
         _make_private(directory)
     except OSError as error:
         os.environ.pop(VARIABLE, None)
-        print(  # noqa: T201
-            f"flowvigil: no cache for compiled kernels ({error.strerror}: {error.filename}): "
-            "they are compiled for this run only",
-            file=sys.stderr,
+        log.warning(
+            f"no cache for compiled kernels ({error.strerror}: {error.filename}): they are compiled for this run only"
         )
         return False
     compiled = (directory / kernels).exists() and not _forget_damaged(directory)

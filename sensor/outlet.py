@@ -1,12 +1,14 @@
 """Where a run's alerts go: counted, written to every output, shown on the screen."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sensor.alerts import Alert, alert_line
 from sensor.errors import OutputError
-from sensor.stats import Progress
+from sensor.stats import OutputState, Progress
+
+LAST_LINES_S = 5.0  # for outputs to deliver what waits at the end
 
 
 class Screen(Protocol):
@@ -32,13 +34,39 @@ class Sink(Protocol):
         """Write lines, each with its newline."""
 
 
+class Queues(Protocol):
+    """Outputs with queues and threads of their own: sensor.outputs.Outputs."""
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Take lines. Never raises."""
+
+    def states(self) -> tuple[OutputState, ...]:
+        """The account of each."""
+
+    @property
+    def lost(self) -> int:
+        """Lines lost."""
+
+    @property
+    def broken_pipe(self) -> bool:
+        """Whether stdout is one of them and nobody reads it any more."""
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each that lost or kept lines."""
+
+    def close(self, timeout_s: float) -> None:
+        """Deliver what waits and end."""
+
+
 @dataclass(slots=True)
 class Outlet:
     """Outputs and screen of one run, and what was counted on the way.
 
     problems: one line for each input that could not be read to its end and each output that failed.
     lost_output: an output took no more; the others still get all there is.
-    alerts: opened so far; attacks: of those, that were called an attack at some time.
+    alerts: opened so far; attacks: of those, that were called an attack at some time. queues: the outputs of the list
+    in the settings.
     """
 
     sinks: Sequence[Sink]
@@ -47,6 +75,7 @@ class Outlet:
     lost_output: bool = False
     alerts: int = 0
     attacks: int = 0
+    queues: Queues | None = None
     _open_uncertain: set[str] = field(default_factory=set)
 
     def publish(self, alerts: Sequence[Alert]) -> None:
@@ -59,10 +88,31 @@ class Outlet:
         """Write lines to every output; one that fails gets no more."""
         if lines:
             self.sinks = [sink for sink in self.sinks if self._wrote(sink, lines)]
+            if self.queues is not None:
+                self.queues.write(lines)
+                self.lost_output |= self.queues.broken_pipe
 
     def finish(self, progress: Progress) -> None:
-        """Tell how the run ended."""
-        self.screen.finish(progress, "; ".join(self.problems) or None)
+        """Let the queued outputs deliver what waits, and tell how the run ended."""
+        told = self.problems
+        if self.queues is not None:
+            self.queues.close(LAST_LINES_S)
+            self.lost_output |= self.queues.lost > 0
+            told = [*told, *self.queues.problems]
+            lost_now = self.queues.lost - sum(state.lost for state in progress.outputs)
+            progress = replace(
+                progress, outputs=self.queues.states(), lost_lines=progress.lost_lines + max(0, lost_now)
+            )
+        self.screen.finish(progress, "; ".join(told) or None)
+
+    @property
+    def reader_gone(self) -> bool:
+        """Whether stdout is a queued output and nobody reads it any more."""
+        return self.queues is not None and self.queues.broken_pipe
+
+    def states(self) -> tuple[OutputState, ...]:
+        """The account of the queued outputs."""
+        return () if self.queues is None else self.queues.states()
 
     def _count(self, alert: Alert) -> None:
         opened = alert.action == "opened"

@@ -16,6 +16,8 @@ PARTS: Final = (
     "sensor.settings_file",
     "sensor.sinks.jsonl",
     "sensor.sinks.queued",
+    "sensor.terminal.operator",
+    "sensor.terminal.logged",
     "sensor.terminal.screen_thread",
     "sensor.terminal.summary",
     "sensor.terminal.view",

@@ -16,6 +16,7 @@ from sensor.stats import Progress
 STATS_SCHEMA, EVENT_SCHEMA = "stats/1", "event/1"
 # With this and the bounds of the strings below, a line stays within sensor.alerts.LINE_LIMIT_BYTES.
 INTERFACES_SHOWN = 32
+OUTPUT_NAME = 40
 
 
 def stats_line(
@@ -52,6 +53,7 @@ def stats_line(
             {"name": printable(interface.name, 32), "up": interface.up}
             for interface in progress.interfaces[:INTERFACES_SHOWN]
         ],
+        **({"outputs": _outputs(progress)} if progress.outputs else {}),
     }
     return _line(document)
 
@@ -98,6 +100,21 @@ def _account(progress: Progress) -> dict[str, Any]:
         "waiting": progress.waiting,
         "difference": progress.difference,
     }
+
+
+def _outputs(progress: Progress) -> list[dict[str, Any]]:
+    """The settings hold few enough (sensor.outputs_config.MOST)."""
+    return [
+        {
+            "name": printable(output.name, OUTPUT_NAME),
+            "up": output.up,
+            "written": output.written,
+            "queued": output.queued,
+            "spooled": output.spooled,
+            "lost": output.lost,
+        }
+        for output in progress.outputs
+    ]
 
 
 def _rates(progress: Progress, previous: Progress, interval_s: float) -> dict[str, Any]:

@@ -64,6 +64,10 @@ class Run:
             alerts=self.outlet.alerts,
             attacks=self.outlet.attacks,
             uncertain=self.outlet.alerts - self.outlet.attacks,
+            judged=self.pipeline.judge.judged,
+            scoring_s=self.pipeline.judge.spent_ns / 1e9,
+            outputs=self.outlet.states(),
+            lost_lines=sum(state.lost for state in self.outlet.states()),
         )
 
     def _publish(self, alerts: list[Alert]) -> None:

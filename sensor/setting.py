@@ -1,6 +1,7 @@
 """One setting as it was found, and how its text becomes a value.
 
-Plain decimal numbers, true, false and null; nothing is guessed beyond them. It knows no setting by name.
+Plain decimal numbers, true, false and null; nothing is guessed beyond them: `no`, `012`, `1_000` and `12:30` are text.
+It knows no setting by name.
 """
 
 import re
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 Scalar = str | int | float | bool | None
 
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)\Z")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?\Z")
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
 

@@ -13,6 +13,21 @@ class InterfaceState:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputState:
+    """An output of the settings, in lines since the start: written to it, queued in memory, spooled on disk, lost.
+
+    up: whether its receiver can be reached.
+    """
+
+    name: str
+    up: bool
+    written: int
+    queued: int
+    spooled: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Totals of a run since its start.
 
@@ -24,7 +39,9 @@ class Progress:
     before one that came earlier. clock_jumps: times a source's clock was set forward or back. lost_lines: of JSON, that
     no output took. bytes_read and size: of the inputs, None where unknown (a pipe, an interface). traffic_time_ns:
     newest packet, nanoseconds since 1970, 0 before the first. started_ns: oldest packet. elapsed_s: time since the run
-    began. alerts, attacks, uncertain: alerts opened, in all and by verdict. interfaces: that are watched.
+    began. alerts, attacks, uncertain: alerts opened, in all and by verdict. judged: flow records, with
+    every new report of a flow; scoring_s: time that took. interfaces: that are watched. outputs: those
+    of the list in the settings.
     """
 
     received: int = 0
@@ -51,7 +68,10 @@ class Progress:
     alerts: int = 0
     attacks: int = 0
     uncertain: int = 0
+    judged: int = 0
+    scoring_s: float = 0.0
     interfaces: tuple[InterfaceState, ...] = ()
+    outputs: tuple[OutputState, ...] = ()
 
     @property
     def difference(self) -> int:

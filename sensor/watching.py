@@ -182,5 +182,8 @@ class Watch:
             alerts=alerts,
             attacks=attacks,
             uncertain=alerts - attacks,
+            judged=self.judge.judged,
+            scoring_s=self.judge.spent_ns / 1e9,
             lost_lines=self.lost_lines(),
+            outputs=self.outlet.states(),
         )

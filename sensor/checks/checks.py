@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sensor.checks.capture import capability, capture_filter, interface, offloads, ring
+from sensor.checks.destinations import outputs
 from sensor.checks.finding import Check, Finding, Subject, finding_of
 from sensor.checks.outputs import metrics, output, packets, user
 from sensor.checks.speed import bundle, cache, speed
@@ -18,6 +19,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("ring", ring),
     ("offloads", offloads),
     ("output", output),
+    ("outputs", outputs),
     ("packets", packets),
     ("metrics", metrics),
 )

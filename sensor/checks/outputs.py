@@ -42,7 +42,7 @@ def output(subject: Subject) -> Remark:
     path = subject.config.output.file
     if path is None:
         return Remark("no file: alerts go to stdout, or to the screen on a terminal")
-    remark = _opened(path, subject)
+    remark = opened(path, subject)
     if remark.status is Status.OK and (why := _answer(subject, partial(_not_again, path))):
         return Remark(
             f"{remark.message}, but not opened again when the settings are read again or after a log rotation: "
@@ -56,7 +56,7 @@ def packets(subject: Subject) -> Remark:
     """Open the file that packets are kept in, and leave it as it is. Raises OutputError."""
     if subject.packets is None:
         return Remark("no file named (--write)", Status.SKIPPED)
-    return _opened(subject.packets, subject)
+    return opened(subject.packets, subject)
 
 
 def metrics(subject: Subject) -> Remark:
@@ -71,7 +71,8 @@ def metrics(subject: Subject) -> Remark:
     return Remark(f"{ADDRESS}:{port} is free")
 
 
-def _opened(path: Path, subject: Subject) -> Remark:
+def opened(path: Path, subject: Subject) -> Remark:
+    """Open a file to append, and leave it as it was. Raises OutputError."""
     try:
         made, full = _open(path, given_away=_gives_away(subject))
     except OSError as error:

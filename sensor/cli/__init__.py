@@ -7,19 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
+from sensor import log
+from sensor.cli.alerts import app as alerts
 from sensor.cli.check import check
+from sensor.cli.config import config_app
 from sensor.cli.evaluate import evaluate
 from sensor.cli.explore import explore
 from sensor.cli.flows import flows
 from sensor.cli.read import read
+from sensor.cli.report import report
+from sensor.cli.schema import schema
 from sensor.cli.serve import serve
+from sensor.cli.stdout import lost, say
 from sensor.cli.train import train
 from sensor.cli.watch import watch
-from sensor.errors import BROKEN_PIPE, INTERNAL, INTERRUPTED, SensorError
-from sensor.escape import printable
+from sensor.errors import BROKEN_PIPE, EXIT_CODES, INTERNAL, INTERRUPTED, SensorError
 from sensor.version import VERSION
 
-EPILOG = "Exit codes: 0 ok, 2 usage, 3 config, 4 model, 5 capture, 6 input, 7 output, 130 interrupted, 141 broken pipe."
+EPILOG = f"Exit codes: {', '.join(f'{code} {word}' for code, word, _ in EXIT_CODES)}."
 
 app = typer.Typer(
     name="flowvigil",
@@ -34,6 +39,10 @@ app.command("read")(read)
 app.command("watch")(watch)
 app.command("check")(check)
 app.command("flows")(flows)
+app.command("report")(report)
+app.add_typer(alerts)
+app.command("schema")(schema)
+app.add_typer(config_app, name="config")
 app.command("explore")(explore)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
@@ -46,10 +55,36 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _set_log_form(form: log.LogFormat) -> log.LogFormat:
+    log.set_form(form)
+    return form
+
+
+def _set_verbose(wanted: bool) -> None:
+    log.set_least(log.Level.DEBUG if wanted else log.Level.INFO)
+
+
 @app.callback()
 def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    log_format: Annotated[
+        log.LogFormat,
+        typer.Option(
+            "--log-format",
+            metavar="FORM",
+            callback=_set_log_form,
+            is_eager=True,
+            envvar="FLOWVIGIL_LOG_FORMAT",
+            help="Messages on stderr: text, or json for a line of JSON each.",
+        ),
+    ] = log.LogFormat.TEXT,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "-v", "--verbose", callback=_set_verbose, is_eager=True, help="Also say where settings come from."
+        ),
     ] = False,
 ) -> None:
     """Options that stand before the command."""
@@ -63,7 +98,8 @@ def main() -> None:
 def _run() -> int:
     try:
         _stand_in_for_closed_streams()
-        result: Any = app(standalone_mode=False)
+        result: Any = app(standalone_mode=False, prog_name="flowvigil")
+        say("")  # what is still buffered must not fail when nobody can say so any more
     except SensorError as error:
         return _stop(str(error), error.exit_code, error.detail)
     except BrokenPipeError:
@@ -82,14 +118,16 @@ def _run() -> int:
             return _usage(error)
         if os.environ.get("FLOWVIGIL_TRACEBACK"):
             raise
+        stop = lost(error) if isinstance(error, OSError) else error
+        if isinstance(stop, SensorError):
+            return _stop(str(stop), stop.exit_code)
         return _stop(f"internal error: {type(error).__name__}: {error} (FLOWVIGIL_TRACEBACK=1 shows where)", INTERNAL)
     return result if isinstance(result, int) else 0
 
 
 def _stop(message: str, code: int, detail: Sequence[str] = ()) -> int:
     """One line, and lines of detail as they are laid out."""
-    lines = [f"flowvigil: {printable(' '.join(message.split()), 1000)}", *(printable(line, 1000) for line in detail)]
-    print("\n".join(lines), file=sys.stderr)  # noqa: T201
+    log.error(message, detail, code)
     return code
 
 

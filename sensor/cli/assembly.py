@@ -9,15 +9,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-import typer
-
+from sensor import log
 from sensor.cli.session import (
     Color,
     build_judge,
@@ -25,9 +24,12 @@ from sensor.cli.session import (
     build_pipeline,
     ended_by_interrupt,
     episode_settings,
+    interactive,
+    interactive_console,
     load_model,
     observer,
     screen_for,
+    stdout_is_listed,
     stopped_by_signals,
 )
 from sensor.errors import ConfigError, SensorError
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from sensor.config import Config
     from sensor.metering import Capture
     from sensor.outlet import Screen
+    from sensor.outputs import Outputs, Prepared
     from sensor.privileges import User
     from sensor.sinks.jsonl import JsonlSink
     from sensor.sinks.pcapng import PcapngWriter
@@ -71,15 +74,18 @@ def assembled(wanted: Wanted) -> Iterator["Watch"]:
     user = _user(config)
     hybrid = _warm(config, quiet=wanted.quiet)
     captures = _captures(wanted, config)
-    lines_on_stdout = wanted.json or not sys.stdout.isatty()
+    listed = stdout_is_listed(config)
+    lines_on_stdout = wanted.json or listed or not sys.stdout.isatty()
     with ExitStack() as stack:
-        files = _opened_outputs(config, user, lines_on_stdout=lines_on_stdout)
+        files = _opened_outputs(config, user, lines_on_stdout=lines_on_stdout and not listed)
+        prepared = _prepared_outputs(config, user)
         writer = _opened_packets(stack, wanted.packets, user)
         _drop(user, metrics=config.stats.metrics_port is not None)
         reports = _metering(config, captures, writer)
         sinks = [stack.enter_context(_queued(sink)) for sink in files]
-        screen = stack.enter_context(_screen(wanted, lines_on_stdout=lines_on_stdout))
-        watch = _watch(wanted, config, hybrid, reports, sinks, screen)
+        queues = _started_outputs(stack, prepared)
+        screen = stack.enter_context(_screen(wanted, hybrid, lines_on_stdout=lines_on_stdout))
+        watch = _watch(wanted, config, hybrid, reports, sinks, queues, screen)
         if config.stats.metrics_port is not None:
             from sensor.sinks.metrics import Metrics
 
@@ -108,7 +114,7 @@ def _warm(config: "Config", *, quiet: bool) -> "Hybrid":
     """The model, after everything that a watch runs has run once: a ring that waits for a compiler loses packets."""
     compiled = use_kernel_cache()
     if not compiled and not quiet:
-        typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+        log.info("first run: compiling kernels, which takes about half a minute")
     from sensor.sinks.pcapng import warm_packet_builder
     from sensor.warmup import warm_up
 
@@ -134,7 +140,7 @@ def _captures(wanted: Wanted, config: "Config") -> list["Capture"]:
 
         if settings.workers > 1:
             raise ConfigError(f"capture.workers is {settings.workers}: more than one needs Linux")
-        typer.echo(f"flowvigil: {LIMIT}", err=True)
+        log.warning(LIMIT)
         return [
             PortableCapture(wanted.interfaces, promiscuous=settings.promiscuous, expression=settings.filter or None)
         ]
@@ -189,6 +195,25 @@ def _opened_outputs(config: "Config", user: "User | None", *, lines_on_stdout: b
     return sinks
 
 
+def _prepared_outputs(config: "Config", user: "User | None") -> "list[Prepared]":
+    """The outputs of the settings, with what privileges are needed for; their modules are loaded by now too."""
+    if not config.outputs:
+        return []
+    from sensor.outputs import prepared_outputs
+
+    return prepared_outputs(config.outputs, observer().name, user)
+
+
+def _started_outputs(stack: ExitStack, prepared: "Sequence[Prepared]") -> "Outputs | None":
+    if not prepared:
+        return None
+    from sensor.outputs import Outputs
+
+    outputs = Outputs(prepared)
+    stack.callback(outputs.close, 0.0)
+    return outputs
+
+
 def _opened_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "PcapngWriter | None":
     if path is None:
         return None
@@ -221,12 +246,14 @@ def _queued(sink: "JsonlSink") -> Iterator["QueuedSink"]:
         queued.close(LAST_LINES_S)
 
 
-def _screen(wanted: Wanted, *, lines_on_stdout: bool) -> "ScreenThread":
+def _screen(wanted: Wanted, hybrid: "Hybrid", *, lines_on_stdout: bool) -> AbstractContextManager["ScreenThread"]:
     """A screen whose terminal may stand still."""
     from sensor.terminal.screen_thread import ScreenThread, own_stream
 
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
     source = ", ".join(wanted.interfaces)
+    if not wanted.quiet and not lines_on_stdout and (console := interactive_console(wanted.color, streams[0])):
+        return interactive("watch", source, hybrid.model_id, console, stays=lambda: False)
     return ScreenThread(
         screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=wanted.quiet, color=wanted.color)
     )
@@ -238,21 +265,23 @@ def _watch(
     hybrid: "Hybrid",
     reports: "Reports",
     sinks: Sequence["QueuedSink"],
+    queues: "Outputs | None",
     screen: "Screen",
 ) -> "Watch":
     from sensor.outlet import Outlet
     from sensor.systemd import Watchdog
     from sensor.watching import Watch
 
+    outlet = Outlet(sinks, screen, queues=queues)
     return Watch(
         reports,
         build_judge(config, hybrid),
-        Outlet(sinks, screen),
+        outlet,
         observer(),
         interval_s=config.stats.interval_s,
-        reload=Reload(wanted, config, sinks),
-        lost_lines=lambda: sum(sink.lost for sink in sinks),
-        reader_gone=lambda: any(sink.broken_pipe for sink in sinks),
+        reload=Reload(wanted, config, sinks, queues),
+        lost_lines=lambda: sum(sink.lost for sink in sinks) + (queues.lost if queues else 0),
+        reader_gone=lambda: outlet.reader_gone or any(sink.broken_pipe for sink in sinks),
         alive=Watchdog().feed,
     )
 
@@ -260,11 +289,14 @@ def _watch(
 class Reload:
     """Reads the settings again and takes over what can change while the sensor runs."""
 
-    def __init__(self, wanted: Wanted, config: "Config", sinks: Sequence["QueuedSink"]) -> None:
-        """config: the settings that the sensor runs with. sinks: all of them, stdout's too."""
+    def __init__(
+        self, wanted: Wanted, config: "Config", sinks: Sequence["QueuedSink"], queues: "Outputs | None" = None
+    ) -> None:
+        """config: the settings that the sensor runs with. sinks: all of them, stdout's too. queues: of its list."""
         self._wanted = wanted
         self._config = config
         self._sinks = sinks
+        self._queues = queues
 
     def __call__(self, watch: "Watch") -> list[str]:
         """Lines that say what was done. What is wrong leaves everything as it was."""
@@ -282,6 +314,8 @@ class Reload:
         watch.interval_s = config.stats.interval_s
         watch.judge.episodes.adjust(episode_settings(config))
         left = _changed(self._config, config) - TAKEN_OVER
+        if self._config.outputs != config.outputs:
+            left.add("outputs")
         lines = [f"settings read again{reopened}"]
         if left:
             lines.append(f"only a restart takes over {', '.join(sorted(left))}")
@@ -290,11 +324,12 @@ class Reload:
     def _reopen(self, config: "Config") -> str:
         from sensor.sinks.jsonl import open_descriptor
 
+        again = f", {self._queues.reopen()} outputs connected anew" if self._queues else ""
         path = config.output.file
         if path is None or self._config.output.file is None:
-            return ""
+            return again
         self._sinks[-1].reopen(partial(open_descriptor, path), str(path))
-        return f", {path} reopened"
+        return f", {path} reopened{again}"
 
 
 def _changed(before: "Config", after: "Config") -> set[str]:

@@ -1,7 +1,5 @@
 """`flowvigil check`: would the sensor start here as it is set up, and how much would it take?"""
 
-import contextlib
-import io
 import json as json_
 import os
 import sys
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from sensor import log
 from sensor.checks.finding import Finding, Remark, Status, Subject, failure
 from sensor.cli.session import (
     BundleOption,
@@ -66,7 +65,7 @@ def check(
     \b
     flowvigil check
     sudo flowvigil check -i eth0 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
-    flowvigil check -c /etc/flowvigil.yaml -i eth0 -q        as ExecStartPre= of a service
+    flowvigil check -c /etc/flowvigil.yaml -i eth0 -q        # as ExecStartPre= of a service
     flowvigil check --json | jq -r 'select(.status != "ok") | .message'
 
     Takes the settings as watch does. Every check is made, whatever the others found, and nothing is left behind but
@@ -116,15 +115,15 @@ def _findings(
 
 def _kernel_cache(*, quiet: bool) -> Remark:
     """Choose the directory of compiled kernels, and what is to be said of it."""
-    with contextlib.redirect_stderr(io.StringIO()) as said:
+    with log.collected() as said:
         compiled = use_kernel_cache()
-    if said.getvalue():
-        return Remark(said.getvalue().strip().removeprefix("flowvigil: "), Status.WARNING)
+    if said:
+        return Remark(said[0], Status.WARNING)
     directory = os.environ.get(VARIABLE, "")
     if compiled:
         return Remark(directory)
     if not quiet:
-        typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+        log.info("first run: compiling kernels, which takes about half a minute")
     return Remark(f"{directory}: not complete until now; this check compiles what is missing", Status.WARNING)
 
 

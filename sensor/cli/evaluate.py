@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sensor import log
 from sensor.errors import ConfigError, InputError, ModelError, OutputError
 from sensor.escape import printable
 
@@ -117,7 +118,7 @@ def evaluate(
         data,
     )
     try:
-        evaluation = run(question, _progress)
+        evaluation = run(question, log.progress)
     except QuestionError as error:
         raise typer.BadParameter(str(error)) from error
     except ModuleNotFoundError as error:
@@ -204,13 +205,9 @@ def _write(evaluation: "Evaluation", output: Path, command: str) -> None:
     from training.page.render import html_of
     from training.page.write import write_page
 
-    _progress("drawing the report")
+    log.progress("drawing the report")
     try:
         write_page(html_of(document(evaluation, command)), output)
     except OSError as error:
         raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
-    _progress(f"report written to {output}")
-
-
-def _progress(line: str) -> None:
-    typer.echo(printable(line, LONGEST_LINE), err=True)
+    log.progress(f"report written to {output}")

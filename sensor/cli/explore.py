@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from sensor import log
 from sensor.errors import InputError, OutputError
-from sensor.escape import printable
 
 NEEDS = ("polars", "scipy", "matplotlib", "jinja2")
 
@@ -63,16 +63,12 @@ def _explored(dataset: Path, output: Path) -> dict[str, object]:
     from training.page.write import write_page
 
     try:
-        table = read_labelled(dataset, _progress)
+        table = read_labelled(dataset, log.progress)
     except DatasetError as error:
         raise InputError(str(error)) from error
-    found = run(table, _progress)
+    found = run(table, log.progress)
     made_by = shlex.join(("flowvigil", "explore", str(dataset), "-o", str(output)))
-    html = html_of(page_of(found, made_by, _progress))
+    html = html_of(page_of(found, made_by, log.progress))
     write_page(html, output)
-    _progress(f"page written to {output} ({len(html.encode()) / 1e6:.1f} MB)")
+    log.progress(f"page written to {output} ({len(html.encode()) / 1e6:.1f} MB)")
     return document_of(found)
-
-
-def _progress(line: str) -> None:
-    typer.echo(printable(line, 1000), err=True)

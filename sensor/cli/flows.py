@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from sensor import log
 from sensor.cli.read import CapturesArgument
 from sensor.cli.session import (
     ConfigOption,
@@ -122,9 +123,9 @@ def flows(
         run.write(table)
     run.clear_progress()
     if not quiet:
-        _tell(run.summary(table.written, time.monotonic() - started))
+        log.info(run.summary(table.written, time.monotonic() - started))
     for problem in reading.problems:
-        _tell(problem)
+        log.warning(problem)
     if reading.stopping:
         return INTERRUPTED
     return INPUT if reading.problems else OK
@@ -135,7 +136,7 @@ def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "
     kernels = f"meter-{compat}" if compat else "meter"
     compiled = use_kernel_cache(kernels)
     if not compiled and not quiet:
-        _tell("first run: compiling kernels, which takes about ten seconds")
+        log.info("first run: compiling kernels, which takes about ten seconds")
     from flows.meter import NO_PACKETS
 
     program = compat.value if compat else None
@@ -224,7 +225,3 @@ def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundTable"
     else:
         with stream_table(sys.stdout.buffer, "stdout", dialect) as sink, in_background(sink) as table:
             yield table
-
-
-def _tell(line: str) -> None:
-    typer.echo(f"flowvigil: {printable(line, 400)}", err=True)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sensor.cli.fail_on import FailOnOption, found
 from sensor.cli.session import (
     BundleOption,
     Color,
@@ -36,6 +37,7 @@ def read(
     expression: FilterOption = None,
     decap: DecapOption = False,
     json: JsonOption = False,
+    fail_on: FailOnOption = None,
     quiet: QuietOption = False,
     color: ColorOption = Color.AUTO,
 ) -> int:
@@ -46,6 +48,7 @@ def read(
     flowvigil read monday.pcap.gz tuesday.pcapng.zst -o alerts.jsonl
     flowvigil read /var/spool/captures --filter 'tcp port 443 and not host 10.0.0.1'
     tcpdump -i eth0 -w - | flowvigil read - | jq .event.reason
+    flowvigil read capture.pcap -q --fail-on attack > alerts.jsonl || echo 'look at alerts.jsonl'
 
     Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
     """
@@ -53,8 +56,10 @@ def read(
     refuse_to_overwrite(loaded.output.file, captures)
     with session(loaded, captures, json=json, quiet=quiet, color=color) as run:
         run.read()
+    if run.outlet.reader_gone:
+        raise BrokenPipeError
     if run.outlet.lost_output:
         return OUTPUT
     if run.stopping:
         return INTERRUPTED
-    return INPUT if run.outlet.problems else OK
+    return found(fail_on, run.outlet.alerts, run.outlet.attacks) or (INPUT if run.outlet.problems else OK)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensor import log
 from sensor.cli.session import (
     BundleOption,
     ConfigOption,
@@ -24,7 +25,6 @@ from sensor.cli.session import (
     stopped_by_signals,
 )
 from sensor.errors import OK, ModelError
-from sensor.escape import printable
 from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def serve(
             place = address if address.path else replace(address, port=listening.getsockname()[1])
             scheme = "" if address.path else "http://"
             kept = "" if token is None else ", with a token"
-            _tell(f"scoring {parts.form.name} with {parts.scorer.hybrid.model_id} at {scheme}{place}{kept}")
+            log.info(f"scoring {parts.form.name} with {parts.scorer.hybrid.model_id} at {scheme}{place}{kept}")
         server.run()
     return OK
 
@@ -112,7 +112,7 @@ def _warm(
     """What the application is made of, every kernel compiled: no request waits for that. Raises ModelError."""
     compiled = use_kernel_cache(KERNELS)
     if not compiled and not quiet:
-        _tell("first run: compiling kernels, which takes about half a minute")
+        log.info("first run: compiling kernels, which takes about half a minute")
     from sensor.api.app import Parts
     from sensor.api.guard import OWN_NAMES, Guard
     from sensor.api.scoring import Scorer
@@ -171,7 +171,3 @@ def captures_for(config: "Config", hybrid: "Hybrid") -> "Captures":
 def _log(line: bytes) -> None:
     sys.stderr.buffer.write(line)
     sys.stderr.buffer.flush()
-
-
-def _tell(line: str) -> None:
-    typer.echo(f"flowvigil: {printable(line, 400)}", err=True)

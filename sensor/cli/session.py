@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TextIO
 
 import typer
 
+from sensor import log
 from sensor.errors import INTERRUPTED, ModelError, OutputError
 from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
 from sensor.version import VERSION
@@ -24,18 +25,35 @@ if TYPE_CHECKING:
     from flows.meter import Meter
     from models.fusion import Hybrid
     from sensor.alerts import Observer
-    from sensor.config import Config
+    from sensor.config import Config, Effective
     from sensor.episodes import EpisodeSettings
     from sensor.outlet import Screen
+    from sensor.outputs import Outputs
     from sensor.pipeline import Judge, Pipeline
     from sensor.runner import Run
+    from sensor.terminal.screen_thread import ScreenThread
 
 SECOND_NS = 1_000_000_000
+READ_PATIENCE_S = 10.0  # that reading a capture waits for room in an output's queue
 DEFAULT_BUNDLE = "cic2017"
+
+
+def _settings_from(incomplete: str) -> list[str]:
+    """For the shell: settings that begin with what is typed."""
+    from sensor.config import setting_names
+
+    return [f"{name}=" for name in setting_names() if name.startswith(incomplete)]
+
 
 ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="Settings in YAML.")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="A.B=C", help="One setting, e.g. meter.idle_timeout_s=60.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="A.B=C",
+        help="One setting, e.g. meter.idle_timeout_s=60.",
+        autocompletion=_settings_from,
+    ),
 ]
 BundleOption = Annotated[
     str | None, typer.Option("-m", "--model", metavar="BUNDLE", help="Bundle directory, or the name of a shipped one.")
@@ -83,17 +101,34 @@ def settings(
     promiscuous: bool = False,
 ) -> "Config":
     """Settings of all sources, the flags last."""
-    from sensor.config import load_config
+    return effective(path, overrides, output, bundle, filter_=filter_, decap=decap, promiscuous=promiscuous).config
 
-    flags: dict[str, str | bool | None] = {
-        "output.file": None if output is None else str(output),
-        "detection.bundle": bundle,
-        "capture.filter": filter_,
-        "meter.decapsulate": decap or None,
-        "capture.promiscuous": promiscuous or None,
-    }
-    wanted = {name: value for name, value in flags.items() if value is not None}
-    return load_config(path, os.environ, overrides or (), wanted)
+
+def effective(
+    path: Path | None,
+    overrides: list[str] | None,
+    output: Path | None,
+    bundle: str | None,
+    *,
+    filter_: str | None = None,
+    decap: bool = False,
+    promiscuous: bool = False,
+) -> "Effective":
+    """The same with the place of each setting."""
+    from sensor.config import effective_config
+    from sensor.setting import Setting
+
+    flags = (
+        Setting("output.file", None if output is None else str(output), "--output"),
+        Setting("detection.bundle", bundle, "--model"),
+        Setting("capture.filter", filter_, "--filter"),
+        Setting("meter.decapsulate", decap or None, "--decap"),
+        Setting("capture.promiscuous", promiscuous or None, "--promiscuous"),
+    )
+    found = effective_config(path, os.environ, overrides or (), (flag for flag in flags if flag.value is not None))
+    for name, place in found.places.items():
+        log.debug(f"{name} comes from {place}")
+    return found
 
 
 def refuse_to_overwrite(output: Path | None, packets: list[str]) -> None:
@@ -223,11 +258,12 @@ def session(config: "Config", captures: Sequence[str], *, json: bool, quiet: boo
     """Put a run over captures together and take it apart: JSONL on stdout when it is no terminal, else a view."""
     compiled = use_kernel_cache()
     if not compiled and not quiet:
-        typer.echo("flowvigil: first run: compiling kernels, which takes about half a minute", err=True)
+        log.info("first run: compiling kernels, which takes about half a minute")
     from sensor.outlet import Outlet
     from sensor.runner import Run
     from sensor.sinks.jsonl import JsonlSink, open_jsonl
     from sensor.sources.reading import Reading
+    from sensor.terminal.screen_thread import own_stream
 
     hybrid = load_model(config)
     pipeline = build_pipeline(config, hybrid)
@@ -240,19 +276,44 @@ def session(config: "Config", captures: Sequence[str], *, json: bool, quiet: boo
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
     with ExitStack() as stack:
         sinks: list[JsonlSink] = []
-        lines_on_stdout = json or not sys.stdout.isatty()
-        if lines_on_stdout:
+        listed = stdout_is_listed(config)
+        lines_on_stdout = json or listed or not sys.stdout.isatty()
+        if lines_on_stdout and not listed:
             sinks.append(JsonlSink(sys.stdout.fileno(), "stdout"))
         if config.output.file is not None:
             sinks.append(stack.enter_context(open_jsonl(config.output.file)))
         source = Path(captures[0]).name if len(captures) == 1 else f"{len(captures)} captures"
         streams = sys.stdout, sys.stderr
-        screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
-        if isinstance(screen, AbstractContextManager):
-            stack.enter_context(screen)
-        run = Run(Reading(captures, config.capture.filter), pipeline, Outlet(sinks, screen))
+        console = None if quiet or lines_on_stdout else interactive_console(color, own_stream(sys.stdout))
+        screen: Screen
+        if console is not None:
+            screen = stack.enter_context(
+                interactive("read", source, hybrid.model_id, console, lambda: bool(outlet.alerts) and not run.stopping)
+            )
+        else:
+            screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
+            if isinstance(screen, AbstractContextManager):
+                stack.enter_context(screen)
+        outlet = Outlet(sinks, screen, queues=_started_outputs(stack, config))
+        run = Run(Reading(captures, config.capture.filter), pipeline, outlet)
         stack.enter_context(stopped_by_signals(run))
         yield run
+
+
+def stdout_is_listed(config: "Config") -> bool:
+    """Whether stdout is one of the outputs in the settings, in place of the lines that stand there by themselves."""
+    return any(output.type == "stdout" for output in config.outputs)
+
+
+def _started_outputs(stack: ExitStack, config: "Config") -> "Outputs | None":
+    """The outputs of the settings, at work; a capture can wait for one that is slow."""
+    if not config.outputs:
+        return None
+    from sensor.outputs import Outputs, prepared_outputs
+
+    outputs = Outputs(prepared_outputs(config.outputs, socket.gethostname()), patience_s=READ_PATIENCE_S)
+    stack.callback(outputs.close, 0.0)
+    return outputs
 
 
 def screen_for(
@@ -271,6 +332,10 @@ def screen_for(
     from sensor.terminal.summary import Silent, SummaryLine
 
     stdout, stderr = streams
+    if log.is_json() and (quiet or lines_on_stdout):
+        from sensor.terminal.logged import Logged
+
+        return Logged(stderr, mode, source, quiet=quiet)
     if quiet:
         return Silent(stderr)
     if lines_on_stdout:
@@ -278,6 +343,36 @@ def screen_for(
     from sensor.terminal.view import View
 
     return View(console_for(color, stdout), mode, source)
+
+
+def interactive_console(color: Color, stream: TextIO) -> "Console | None":
+    """A terminal with somebody at its keys and a cursor that moves, or None. stream: of its own (own_stream)."""
+    if sys.platform == "win32" or not sys.stdin.isatty():
+        return None
+    from sensor.terminal.keyboard import usable
+
+    console = console_for(color, stream)
+    return console if usable(sys.stdin.fileno()) and console.is_terminal and not console.is_dumb_terminal else None
+
+
+@contextmanager
+def interactive(
+    mode: Literal["read", "watch"], source: str, bundle: str, console: "Console", stays: Callable[[], bool]
+) -> Iterator["ScreenThread"]:
+    """A view that takes keys, in a thread of its own; the terminal is as it was afterwards, whatever happens.
+
+    stays: whether to wait, when there is nothing more to come, until the operator has seen enough.
+    """
+    from sensor.terminal.dashboard import Dashboard
+    from sensor.terminal.keyboard import Keyboard
+    from sensor.terminal.operator import Operator
+    from sensor.terminal.screen_thread import ScreenThread
+
+    view = Dashboard(console, mode, source, bundle)
+    with Keyboard(sys.stdin.fileno()) as keyboard:
+        operator = Operator(keyboard, view, stays)
+        with operator.following(), ScreenThread(view, operator) as screen:
+            yield screen
 
 
 @contextmanager

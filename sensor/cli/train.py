@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sensor import log
 from sensor.errors import ConfigError, InputError, OutputError
 
 NEEDS = ("polars", "sklearn")
@@ -38,7 +39,7 @@ def train(
         of_records = isinstance(read_recipe(recipe)[0], KddRecipe)
         if not of_records:
             _refuse_missing_packages(FLOWS_NEED)
-        figures = run(recipe, data, output, _progress)
+        figures = run(recipe, data, output, log.progress)
     except RecipeError as error:
         raise ConfigError(str(error)) from error
     except DatasetError as error:
@@ -48,19 +49,15 @@ def train(
     if figures:
         typer.echo(table_of(figures))
     elif of_records:
-        _progress(
+        log.progress(
             "fitted on the whole file: flowvigil evaluate measures it by another, or with --protocol leave-one-out"
         )
     else:
-        _progress("a random split: flowvigil evaluate with --protocol random measures it on the flows held back")
-    _progress(f"bundle written to {output}")
+        log.progress("a random split: flowvigil evaluate with --protocol random measures it on the flows held back")
+    log.progress(f"bundle written to {output}")
 
 
 def _refuse_missing_packages(needed: tuple[str, ...]) -> None:
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
         raise typer.BadParameter(f"training needs {', '.join(missing)}: pip install 'flowvigil[train]'")
-
-
-def _progress(line: str) -> None:
-    typer.echo(line, err=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sensor.cli.fail_on import FailOnOption, found
 from sensor.cli.session import (
     BundleOption,
     Color,
@@ -20,7 +21,7 @@ from sensor.cli.session import (
     SetOption,
     settings,
 )
-from sensor.errors import CAPTURE, OK, OUTPUT
+from sensor.errors import CAPTURE, OUTPUT
 
 InterfacesOption = Annotated[
     list[str],
@@ -45,6 +46,7 @@ def watch(
     promiscuous: PromiscuousOption = False,
     decap: DecapOption = False,
     json: JsonOption = False,
+    fail_on: FailOnOption = None,
     quiet: QuietOption = False,
     color: ColorOption = Color.AUTO,
 ) -> int:
@@ -82,4 +84,5 @@ def watch(
         raise BrokenPipeError
     if run.reports.problem:
         return CAPTURE
-    return OUTPUT if run.lost_lines() or run.lost_packets else OK
+    lost = run.lost_lines() or run.lost_packets
+    return OUTPUT if lost else found(fail_on, run.progress.alerts, run.progress.attacks)

@@ -103,10 +103,31 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
     for reason, count in sorted(progress.undecoded.items()):
         undecoded.add_metric((reason,), count)
     yield undecoded
+    yield from _outputs(progress)
     alerts = CounterMetricFamily("flowvigil_alerts", "Alerts opened, by verdict.", labels=("verdict",))
     alerts.add_metric(("attack",), progress.attacks)
     alerts.add_metric(("uncertain",), progress.uncertain)
     yield alerts
+
+
+def _outputs(progress: Progress) -> Iterable[Metric]:
+    """By output of the list in the settings; nothing where there is none."""
+    if not progress.outputs:
+        return
+    lines = CounterMetricFamily(
+        "flowvigil_output_lines", "Lines of an output, by what became of them.", labels=("output", "outcome")
+    )
+    waiting = GaugeMetricFamily(
+        "flowvigil_output_waiting", "Lines that an output has not delivered yet.", labels=("output", "place")
+    )
+    up = GaugeMetricFamily("flowvigil_output_up", "1 while the receiver is there, else 0.", labels=("output",))
+    for output in progress.outputs:
+        lines.add_metric((output.name, "written"), output.written)
+        lines.add_metric((output.name, "lost"), output.lost)
+        waiting.add_metric((output.name, "memory"), output.queued)
+        waiting.add_metric((output.name, "spool"), output.spooled)
+        up.add_metric((output.name,), int(output.up))
+    yield from (lines, waiting, up)
 
 
 def _gauges(progress: Progress) -> Iterable[Metric]:

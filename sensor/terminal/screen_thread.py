@@ -7,10 +7,10 @@ counts what is too much to keep.
 import io
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import Final, Protocol, Self, TextIO
 
 from sensor.alerts import Alert
 from sensor.outlet import Screen
@@ -23,15 +23,30 @@ NOTES_KEPT: Final = 100
 FAREWELL_S: Final = 2.0  # for the screen to tell how the run ended
 
 
+class Control(Protocol):
+    """Whoever may press keys."""
+
+    def wait(self, seconds: float) -> None:
+        """Pass keys on to the screen for at most this long. In the screen's thread."""
+
+    def wake(self) -> None:
+        """End that wait. From any thread."""
+
+    def stay(self, alive: Callable[[], bool]) -> None:
+        """When nothing more will come: wait until they have seen enough. alive: whether the screen still is."""
+
+
 class ScreenThread:
     """A screen (sensor.outlet.Screen) around another one. Use as a context manager."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, control: Control | None = None) -> None:
         """screen: belongs to the thread from now on, which also enters and leaves it if it is a context manager.
 
-        It must write to a stream of its own (own_stream): who flushes sys.stdout waits for whoever writes to it.
+        control: of the same screen, where somebody can press keys. The screen must write to a stream of its own
+        (own_stream): who flushes sys.stdout waits for whoever writes to it.
         """
         self._screen = screen
+        self._control = control
         self._changed = threading.Condition()
         self._progress: Progress | None = None
         self._alerts: list[Alert] = []
@@ -72,10 +87,16 @@ class ScreenThread:
                 self._notes.append(message)
             else:
                 self._notes_more += 1
-            self._changed.notify()
+            self._wake()
 
     def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Have it told how the run ended; give up when the screen does not take it within 2 s."""
+        """Have it told how the run ended, when who looks at it has seen enough.
+
+        Give up when the screen does not take it within 2 s.
+        """
+        if self._control is not None:
+            self.update(progress, [])
+            self._control.stay(self._thread.is_alive)
         with self._changed:
             self._end = progress, problem
         self._leave()
@@ -83,7 +104,7 @@ class ScreenThread:
     def _leave(self) -> None:
         with self._changed:
             self._leaving = True
-            self._changed.notify()
+            self._wake()
         self._thread.join(self._patience_s)
         self._patience_s = 0.0  # waiting once is enough
 
@@ -126,8 +147,16 @@ class ScreenThread:
         if progress is not None:
             self._screen.update(progress, alerts)
 
+    def _wake(self) -> None:
+        self._changed.notify()
+        if self._control is not None:
+            self._control.wake()
+
     def _wait(self) -> None:
         """Until it is time for the next drawing, or for something that should not wait for it."""
+        if self._control is not None:
+            self._control.wait(PACE_S)
+            return
         with self._changed:
             self._changed.wait_for(lambda: self._leaving or bool(self._notes), PACE_S)
 

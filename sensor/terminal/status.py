@@ -28,14 +28,14 @@ def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, gl
     Four, and for a watch the account of every packet and, where there is any, trouble: overload, interfaces down.
     """
     lines = [
-        Text.assemble((f"{mode} ", "bold"), _advance(progress, mode, glyphs), "  ", source),
-        Text(f"{progress.packets:,} packets, {_short(packets_per_s).rstrip()}/s {glyphs.dot} {progress.flows:,} flows"),
-        Text(_counts(progress), "bold" if progress.alerts else ""),
-        Text(_losses(progress), "" if progress.dropped or progress.evicted else "dim"),
+        Text.assemble((f"{mode} ", "bold"), advance(progress, mode, glyphs), "  ", source),
+        Text(f"{progress.packets:,} packets, {short(packets_per_s).rstrip()}/s {glyphs.dot} {progress.flows:,} flows"),
+        Text(counts(progress), "bold" if progress.alerts else ""),
+        Text(losses(progress), "" if progress.dropped or progress.evicted else "dim"),
     ]
     if mode == "watch":
         lines += [Text(row, "bold" if progress.shed or progress.difference else "dim") for row in _account(progress)]
-        lines += [Text(row, "bold yellow") for row in _trouble(progress)]
+        lines += [Text(row, "bold yellow") for row in trouble(progress)]
     for line in lines:
         _cut(line, glyphs)
         line.truncate(WIDTH, overflow=line.overflow)
@@ -51,17 +51,17 @@ def summary(
     if progress.alerts == 0:
         lines.append(Text(f"No alert: nothing in this {_kind(mode)} reached the threshold.", "bold green"))
     else:
-        lines.append(Text(_counts(progress), "bold"))
+        lines.append(Text(counts(progress), "bold"))
         lines += [_ranked(alert, glyphs) for alert in ranked]
         if progress.alerts > len(ranked):
             lines.append(Text(f"  and {progress.alerts - len(ranked):,} more"))
     mean = progress.packets / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
-    took = f"in {progress.elapsed_s:.1f} s, {_short(mean).rstrip()} packets/s"
+    took = f"in {progress.elapsed_s:.1f} s, {short(mean).rstrip()} packets/s"
     volume = f"{progress.packets:,} packets, {_size(progress.bytes)}, {progress.flows:,} flows"
     lines.append(Text(f"{source}: {volume} {took}"))
     if progress.packets:
         lines.append(Text(f"traffic from {_moment(progress.started_ns)} to {_moment(progress.traffic_time_ns)} UTC"))
-    lines.append(Text(_losses(progress, all_reasons=True)))
+    lines.append(Text(losses(progress, all_reasons=True)))
     if mode == "watch" or progress.filtered or progress.shed:
         lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
     if irregular := irregularities(progress):
@@ -86,7 +86,7 @@ def _cut(line: Text, glyphs: Glyphs) -> None:
     line.no_wrap, line.overflow = True, "ellipsis" if glyphs.unicode else "crop"
 
 
-def _advance(progress: Progress, mode: Mode, glyphs: Glyphs) -> str:
+def advance(progress: Progress, mode: Mode, glyphs: Glyphs) -> str:
     """How far: a bar by bytes read and the time left, bytes alone where the end is unknown, or the time since start."""
     if mode == "watch":
         return f"for {_duration(progress.elapsed_s)}"
@@ -95,17 +95,18 @@ def _advance(progress: Progress, mode: Mode, glyphs: Glyphs) -> str:
     share = min(1.0, progress.bytes_read / progress.size)
     cells = round(share * BAR_CELLS)
     bar = glyphs.full * cells + glyphs.empty * (BAR_CELLS - cells)
-    left = f"  {_duration(progress.elapsed_s * (1 - share) / share)} left" if share > 0.01 else ""
+    left = f"  {_duration(progress.elapsed_s * (1 - share) / share)} left" if 0.01 < share < 1 else ""
     return f"{bar} {share * 100:.0f} % of {_size(progress.size)}{left}"
 
 
-def _counts(progress: Progress) -> str:
+def counts(progress: Progress) -> str:
+    """Alerts by verdict."""
     alerts = f"{progress.alerts:,} alert{'s' * (progress.alerts != 1)}"
     verdicts = f"{progress.attacks:,} attack, {progress.uncertain:,} uncertain"
     return f"{alerts}: {verdicts}" if progress.alerts else "no alert so far"
 
 
-def _losses(progress: Progress, *, all_reasons: bool = False) -> str:
+def losses(progress: Progress, *, all_reasons: bool = False) -> str:
     """What nobody judged: packets not decoded, by reason, and packets lost before they came here."""
     total = sum(progress.undecoded.values())
     words = f"{total:,} packets not decoded"
@@ -129,7 +130,7 @@ def _account(progress: Progress) -> list[str]:
     return rows
 
 
-def _trouble(progress: Progress) -> list[str]:
+def trouble(progress: Progress) -> list[str]:
     """What an operator should look after."""
     rows = []
     if progress.overload:
@@ -177,10 +178,10 @@ def _duration(seconds: float) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{_short(count)}B"
+    return f"{short(count)}B"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three digits and a decimal prefix."""
     for divisor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if value >= divisor:

@@ -58,7 +58,7 @@ class SummaryLine:
             f"flowvigil: {self._mode} {self._source}: {progress.packets:,} packets, {progress.flows:,} flows, "
             f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, not decoded: {left_out}, "
             f"{filtered}{shed}dropped: {progress.dropped:,}, evicted: {progress.evicted:,}, late: {progress.late:,}, "
-            f"clock jumps: {progress.clock_jumps:,}, {lost}{progress.elapsed_s:.1f} s\n"
+            f"clock jumps: {progress.clock_jumps:,}, {lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
         _tell(self._stream, problem)
 
@@ -84,6 +84,15 @@ def accounting_parts(progress: Progress) -> list[str]:
         f"+ {progress.dropped:,} dropped",
         *(f"+ {count:,} {name}" for count, name in parts if count),
     ]
+
+
+def _outputs(progress: Progress) -> str:
+    """What became of the lines for the outputs of the settings."""
+    return "".join(
+        f"{printable(output.name, 60)}: {output.written:,} written, {output.queued:,} queued, "
+        f"{output.spooled:,} spooled, {output.lost:,} lost, "
+        for output in progress.outputs
+    )
 
 
 def _tell(stream: TextIO, problem: str | None) -> None:

@@ -1,5 +1,6 @@
 """`flowvigil watch` on a cable between two namespaces: what it tells live is what `read` tells of the kept packets."""
 
+import json
 import os
 import signal
 import socket
@@ -115,6 +116,20 @@ def test_a_port_scan_is_told_within_ten_seconds_and_read_again_the_same(cable: t
         result = watch.stop()
     check_against_reading(result, watch)
     assert {alert["source"]["ip"] for alert in watch.records("alert")} == {SCANNER}
+
+
+def test_a_find_is_exit_code_10_at_the_end_and_the_log_is_json_when_asked_for(
+    cable: tuple[str, str], tmp_path: Path
+) -> None:
+    left, right = cable
+    with watching(right, tmp_path, "--fail-on", "attack", write=False, FLOWVIGIL_LOG_FORMAT="json") as watch:
+        scan(left)
+        wait_for_alert_of(SCANNER, watch, 10)
+        result = watch.stop()
+    assert result.code == 10
+    last = json.loads(result.stderr[-1])
+    assert last["message"] == "watch fv1 ended"
+    assert last["flowvigil"]["alerts"]["attack"] >= 1
 
 
 def test_a_scan_among_ordinary_sessions_and_a_long_silence_is_read_again_the_same(

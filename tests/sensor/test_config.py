@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from sensor.config import Config, load_config
 from sensor.errors import ConfigError
 from sensor.setting import parse_scalar
+from sensor.settings_file import LIMIT_BYTES
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -71,11 +73,11 @@ def test_an_unknown_section_gets_the_list_of_sections(tmp_path: Path) -> None:
         ("meter:\n  active_timeout_s: 3001\n", ":2:21", "less than or equal to 3000"),
         ("meter:\n  capacity_flows: 1.5\n", ":2:19", "valid integer"),
         ("meter:\n  capacity_flows: '4096'\n", ":2:19", "valid integer"),
-        ("meter:\n  idle_timeout_s: 012\n", ":2:19", "valid number"),
-        ("meter:\n  idle_timeout_s: 1:30\n", ":2:19", "valid number"),
-        ("meter:\n  idle_timeout_s: no\n", ":2:19", "valid number"),
+        ("meter:\n  idle_timeout_s: 012\n", ":2:19", "take for a number: expected plain decimal digits"),
+        ("meter:\n  idle_timeout_s: 1:30\n", ":2:19", "take for a number: expected plain decimal digits"),
+        ("meter:\n  idle_timeout_s: no\n", ":2:19", "take for a truth value: expected true or false"),
         ("meter:\n  idle_timeout_s: true\n", ":2:19", "valid number"),
-        ("meter:\n  idle_timeout_s: .inf\n", ":2:19", "valid number"),
+        ("meter:\n  idle_timeout_s: .inf\n", ":2:19", "take for a number: expected plain decimal digits"),
         ("meter:\n  idle_timeout_s:\n", ":2:18", "valid number"),
         ("detection:\n  false_positive_rate: 0.02\n", ":2:24", "0.001, 0.01 or 0.05"),
         ("capture:\n  ring_block_bytes: 100000\n", ":2:21", "multiple of 65536"),
@@ -88,11 +90,22 @@ def test_an_unknown_section_gets_the_list_of_sections(tmp_path: Path) -> None:
         ("meter:\n  idle_timeout_s: [1]\n", ":2:19", "expected one value"),
         ("meter:\n  - idle_timeout_s\n", ":2:3", "expected settings"),
         ("- meter\n", ":1:1", "expected settings"),
-        ("meter: 5\n", ":1:8", "expected settings"),
+        ("meter: 5\n", ":1:1", "expected settings below it, such as meter.capacity_flows"),
+        ("idle_timeout_s: 5\n", ":1:1", 'did you mean "meter.idle_timeout_s"?'),
+        ("meter.idle_timeout_s: 5\n", ":1:1", "expected a section with settings below it"),
+        ("metre:\n", ":1:1", 'unknown section "metre", did you mean "meter"?'),
+        ("metre: {}\n", ":1:1", 'unknown section "metre", did you mean "meter"?'),
+        ("zzz:\n", ":1:1", 'unknown section "zzz", expected one of capture, detection'),
+        ("meter: {<<: {idle_timeout_s: 1}}\n", ":1:9", "merge key"),
+        ("<<: {meter: {}}\n", ":1:1", "merge key"),
+        ("a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", ":1:4", "anchor &a"),
+        ("meter:\n  idle_timeout_s: 1\x00\n", ":2:20", "character 0x00, expected text"),
         ("? [a]\n: b\n", ":1:3", "expected plain text"),
         ("meter:\n\tidle_timeout_s: 1\n", ":2:1", "cannot start"),
         ("a: 1\n---\nb: 2\n", ":2:1", "document"),
         ("[" * 2000, ":1:", "nested too deeply"),
+        ("? " * 2000, ":1:", "nested too deeply"),
+        ("meter:\n  a: " + "{a: " * 2000, ":2:", "nested too deeply"),
     ],
 )
 def test_a_bad_line_is_told_with_its_place_and_what_was_expected(
@@ -101,6 +114,81 @@ def test_a_bad_line_is_told_with_its_place_and_what_was_expected(
     line = error_of(tmp_path, text)
     assert line.startswith(place)
     assert words.lower() in line.lower()
+
+
+# What one reader of YAML takes for something else than another (YAML 1.1 and 1.2).
+SURPRISES = (
+    *("no", "No", "NO", "yes", "on", "off", "y", "N", "True", "FALSE", "~", "Null", "NULL"),
+    *("012", "0o17", "0x1F", "0b11", "1_000", "12:30:00", "1:30", ".inf", "-.INF", ".nan", ".5", "1_0.5"),
+    *("2026-01-01", "2026-01-01T00:00:00Z", "="),
+)
+
+
+@pytest.mark.parametrize("written", SURPRISES)
+@pytest.mark.parametrize("name", ["output.file", "process.user", "capture.filter", "meter.idle_timeout_s"])
+def test_what_readers_of_yaml_disagree_on_is_refused_where_text_or_a_number_was_meant(
+    tmp_path: Path, name: str, written: str
+) -> None:
+    section, _, last = name.partition(".")
+    line = error_of(tmp_path, f"{section}:\n  {last}: {written}\n")
+    assert line.startswith(f":2:{len(last) + 5}: {name} is {written}, which some readers of YAML take for ")
+    assert f'"{written}" in quotes' in line
+
+
+@pytest.mark.parametrize("written", SURPRISES)
+def test_in_quotes_it_is_text(tmp_path: Path, written: str) -> None:
+    for quote in ("'", '"'):
+        (tmp_path / "site.yaml").write_text(f"capture:\n  filter: {quote}{written}{quote}\n")
+        assert load_config(tmp_path / "site.yaml").capture.filter == written
+
+
+@pytest.mark.parametrize("written", ["60", "60.0", "6e1", "6.0e+1", "+60"])
+def test_plain_numbers_are_numbers(tmp_path: Path, written: str) -> None:
+    (tmp_path / "site.yaml").write_text(f"meter:\n  idle_timeout_s: {written}\n")
+    assert load_config(tmp_path / "site.yaml").meter.idle_timeout_s == 60
+
+
+@pytest.mark.parametrize("written", ["no", "012", "1_000", "1__0", "12:30:00", ".inf", "0x10"])
+def test_the_environment_and_set_know_decimal_numbers_only(written: str) -> None:
+    with pytest.raises(ConfigError, match=f"idle_timeout_s is '{re.escape(written)}': .*valid number"):
+        load_config(overrides=[f"meter.idle_timeout_s={written}"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "meter: {" + "a,",
+        "meter: [" + "[],",
+        "meter:\n  a: " + "x" * 70_000,
+        "- " * 40_000,
+        'meter: {a: "' + "\\n" * 40_000,
+    ],
+    ids=["flow", "brackets", "long", "dashes", "quotes"],
+)
+def test_no_file_takes_long_to_refuse(tmp_path: Path, text: str) -> None:
+    started = time.process_time()
+    content = text + text[-3:] * 400_000
+    error_of(tmp_path, content[:LIMIT_BYTES])
+    error_of(tmp_path, content[: 1 << 20])
+    assert time.process_time() - started < 8  # about one on an idle core
+
+
+def test_every_fault_is_told_the_first_as_the_message(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("meter:\n  idle_timeout: 60\n  capacity_flows: 1\nmetre:\noutput:\n  fiel: x\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    faults = (str(caught.value), *caught.value.detail)
+    assert [fault.removeprefix(str(path)).split(" ")[0] for fault in faults] == [":4:1:", ":2:3:", ":6:3:", ":3:19:"]
+
+
+def test_a_file_full_of_faults_is_told_in_part(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("meter:\n" + "".join(f"  a{number}: 1\n" for number in range(100)))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert len(caught.value.detail) == 20
+    assert caught.value.detail[-1] == "and 80 more"
 
 
 def test_a_file_that_is_not_there_or_not_text_is_told(tmp_path: Path) -> None:

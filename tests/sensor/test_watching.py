@@ -26,6 +26,8 @@ class Judge:
 
     found: list[list[Alert]] = field(default_factory=list)
     flows: int = 0
+    judged: int = 0
+    spent_ns: int = 0
 
     def judge(self, _records: FlowBatch, _dropped: int) -> list[Alert]:
         return self.found.pop(0) if self.found else []

@@ -48,10 +48,11 @@ def client_of() -> Callable[..., Any]:
     from sensor.cli.session import load_model
     from sensor.config import load_config
     from sensor.explain import Explainer
+    from sensor.setting import Setting
 
     @cache
     def make(bundle: str = "cic2017", token: str | None = None) -> Any:
-        config = load_config(None, {}, (), {"detection.bundle": bundle})
+        config = load_config(None, {}, (), [Setting("detection.bundle", bundle, "-m")])
         hybrid = load_model(config)
         form = form_for(hybrid)
         scorer = Scorer(hybrid, Explainer(hybrid.normal), 0.01, 1)

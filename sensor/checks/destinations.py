@@ -1,0 +1,99 @@
+"""Whether each output of the list in the settings can be reached: file, socket, certificate, spool. Nothing is sent."""
+
+import os
+import ssl
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sensor.checks.finding import Remark, Status, Subject
+from sensor.errors import CONFIG, OUTPUT, ConfigError, OutputError, SensorError
+from sensor.sinks.descriptors import reason_of
+
+if TYPE_CHECKING:
+    from sensor.outputs_config import OutputEntry, SyslogEntry
+
+SOON_S: Final = 14 * 86_400  # a certificate that ends by then is told of
+
+
+def outputs(subject: Subject) -> Remark:
+    """Reach every output. Raises ConfigError for a bad certificate or key, OutputError for a file or a spool.
+
+    A receiver that is away is a warning: the sensor starts without it and keeps or loses what it cannot deliver.
+    """
+    entries = subject.config.outputs
+    if not entries:
+        return Remark("none listed (outputs)", Status.SKIPPED)
+    reached: list[str] = []
+    warnings: list[str] = []
+    failures: list[SensorError] = []
+    for entry in entries:
+        try:
+            warning = _tried(entry, subject)
+        except SensorError as error:
+            failures.append(error)
+            continue
+        if warning:
+            warnings.append(f"{entry.name}: {warning}")
+        else:
+            reached.append(entry.name)
+    if failures:
+        kind = {CONFIG: ConfigError, OUTPUT: OutputError}.get(failures[0].exit_code, SensorError)
+        raise kind("; ".join(map(str, failures)))
+    if warnings:
+        return Remark("; ".join(warnings), Status.WARNING)
+    return Remark(f"reached: {', '.join(reached)}")
+
+
+def _tried(entry: "OutputEntry", subject: Subject) -> str:
+    """What is to be warned of, or nothing. Raises ConfigError, OutputError."""
+    from sensor.checks.outputs import opened
+    from sensor.outputs import transport_of
+    from sensor.outputs_config import FileEntry, StdoutEntry, SyslogEntry
+
+    lasting = "" if entry.spool else " and without a spool what it misses is lost"
+    if entry.spool is not None:
+        _try_spool(entry.spool)
+    if isinstance(entry, StdoutEntry):
+        return ""
+    if isinstance(entry, FileEntry):
+        remark = opened(entry.path, subject)
+        return remark.message if remark.status is Status.WARNING else ""
+    transport = transport_of(entry, "check")
+    try:
+        transport.connect()
+    except ssl.SSLCertVerificationError as error:
+        raise ConfigError(f"{entry.name}: its certificate is not trusted: {error.verify_message}") from error
+    except OSError as error:
+        return f"cannot be reached now: {reason_of(error)}: the sensor tries again and again{lasting}"
+    finally:
+        transport.close()
+    if isinstance(entry, SyslogEntry) and entry.transport == "tls":
+        return _ends_soon(entry)
+    if isinstance(entry, SyslogEntry) and entry.transport == "udp":
+        return "UDP cannot tell whether anybody receives"
+    return ""
+
+
+def _ends_soon(entry: "SyslogEntry") -> str:
+    from sensor.outputs import tls_context
+    from sensor.sinks.streams import tcp_connect
+
+    with tcp_connect(entry.host, entry.target_port, tls_context(entry))() as connection:
+        certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    ends_s = ssl.cert_time_to_seconds(str((certificate or {}).get("notAfter", "Jan  1 00:00:00 2100 GMT")))
+    if ends_s - time.time() > SOON_S:
+        return ""
+    return f"its certificate ends on {datetime.fromtimestamp(ends_s, UTC):%Y-%m-%d}"
+
+
+def _try_spool(directory: Path) -> None:
+    """Raise OutputError where the directory is there and may not be written to, or cannot be made."""
+    place = directory
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise OutputError(f"spool {directory}: {place} is no directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"spool {directory}: permission denied in {place}")

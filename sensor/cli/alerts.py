@@ -1,0 +1,249 @@
+"""`flowvigil alerts`: what to do with alerts that were written: convert, follow, look at one, search, count."""
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from sensor import log
+from sensor.alert_log import STDIN, Account, Entry, Follower, entries, entries_of
+from sensor.errors import INPUT, OK, USAGE, InputError, OutputError, SensorError
+from sensor.escape import printable
+from sensor.formats.facts import Facts
+
+SHORTEST_ID: Final = 4
+IDS_SHOWN: Final = 5
+
+app = typer.Typer(
+    name="alerts",
+    help="Convert, follow, show, search and count alerts that were written as JSON lines.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+FilesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE...", help="Alerts as JSON lines, also .gz or .zst; - or nothing is stdin."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="The alerts as JSON lines, also in a terminal.")]
+
+
+class Target(StrEnum):
+    """What alerts can be converted to."""
+
+    NATIVE = "native"
+    EVE = "eve"
+    OCSF = "ocsf"
+    CEF = "cef"
+
+
+class QueryUsageError(SensorError):
+    """A query that cannot be read."""
+
+    exit_code = USAGE
+
+
+@app.command("convert")
+def convert(
+    files: FilesArgument = None,
+    to: Annotated[Target, typer.Option("--to", metavar="FORMAT", help="eve, ocsf, cef or native.")] = Target.NATIVE,
+) -> int:
+    """Write alerts in the format of another tool, one line each, on stdout.
+
+    \b
+    flowvigil alerts convert alerts.jsonl --to eve > eve.json
+    zcat alerts.jsonl.1.gz | flowvigil alerts convert - --to cef | logger -t flowvigil
+
+    eve: Suricata EVE JSON. ocsf: OCSF 1.5.0 Detection Finding. cef: ArcSight CEF. Other records of the sensor are left
+    out. Lines that are no alerts are counted on stderr and give exit code 6; the others are converted all the same.
+    """
+    from sensor.formats import formatter
+
+    line = formatter(to.value)
+    with _account() as account:
+        _write(line(entry.document) for entry in entries(_inputs(files), account))
+    return _code(account)
+
+
+@app.command("tail")
+def tail(
+    files: FilesArgument = None,
+    count: Annotated[int, typer.Option("-n", "--lines", min=0, max=100_000, help="How many of the last.")] = 10,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written to the file.")] = False,
+    json: JsonOption = False,
+) -> int:
+    """Show the last alerts, and with -f those that come, through the rotation of the file.
+
+    \b
+    flowvigil alerts tail -n 20 /var/log/flowvigil/alerts.jsonl
+    flowvigil alerts tail -f /var/log/flowvigil/alerts.jsonl | jq .event.reason
+    """
+    names = _inputs(files)
+    if follow and (len(names) != 1 or names[0] == STDIN):
+        raise typer.BadParameter("found no file or several, expected one to follow", param_hint="--follow")
+    with _account() as account:
+        if not follow:
+            _show(deque(entries(names, account), maxlen=count), json=json)
+            return _code(account)
+        follower = Follower(names[0])
+        _show(deque(entries_of(follower.lines(), names[0], account), maxlen=count), json=json)
+        _show(entries_of(follower.forever(), names[0], account), json=json)
+    return _code(account)
+
+
+@app.command("show")
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="Of an alert, or how it begins: at least 4 letters.")],
+    files: FilesArgument = None,
+    json: JsonOption = False,
+) -> int:
+    """Tell everything about one alert: reasons against normal, targets, course, and the filter for its packets.
+
+    \b
+    flowvigil alerts show BRTU alerts.jsonl
+    """
+    from sensor.cli.alert_words import detail
+
+    wanted = id_.upper()
+    if len(wanted) < SHORTEST_ID:
+        raise typer.BadParameter(f"found {printable(id_)!r}, expected at least {SHORTEST_ID} letters", param_hint="ID")
+    names = _inputs(files)
+    with _account() as account:
+        found = [entry for entry in entries(names, account) if entry.facts.id.upper().startswith(wanted)]
+        ids = list(dict.fromkeys(entry.facts.id for entry in found))
+        if len(ids) == 1:
+            _show(found, json=True) if json else _print(detail(found))
+    if not ids:
+        raise InputError(f"{', '.join(names)}: found no alert {printable(id_)}, expected one whose id begins so")
+    if len(ids) > 1:
+        some = ", ".join(ids[:IDS_SHOWN]) + ", …" * (len(ids) > IDS_SHOWN)
+        raise InputError(f"{printable(id_)}: found {len(ids):,} alerts ({some}), expected the beginning of one id")
+    return _code(account)
+
+
+@app.command("search")
+def search(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="Terms that must all hold; quote it for the shell.")],
+    files: FilesArgument = None,
+    json: JsonOption = False,
+) -> int:
+    """Show the alerts for which all terms of a query hold.
+
+    \b
+    flowvigil alerts search 'src:10.0.0.0/8 score:>=0.9' alerts.jsonl
+    flowvigil alerts search 'tech:T1046 severity:>=40 verdict:attack' alerts.jsonl*
+    flowvigil alerts search 'dst:2001:db8::1 port:22 lane:novel "one host"' alerts.jsonl.zst
+
+    \b
+    src: dst:          an address or a network       tech:      ATT&CK technique, with those below it
+    port:              destination port              verdict:   attack, uncertain
+    score: severity:   0 to 1, 0 to 100              lane:      known, novel, both
+    Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
+    """
+    from sensor.query import QueryError, parse
+
+    try:
+        terms = parse(query)
+    except QueryError as error:
+        refused = QueryUsageError(f"query, {error}")
+        refused.detail = (f"  {query[:200]}", f"  {' ' * (error.column - 1)}^")
+        raise refused from error
+    with _account() as account:
+        _show((entry for entry in entries(_inputs(files), account) if terms.matches(entry.facts)), json=json)
+    return _code(account)
+
+
+@app.command("stats")
+def stats(
+    files: FilesArgument = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> int:
+    """Count episodes by verdict, lane, technique, source and hour.
+
+    \b
+    flowvigil alerts stats /var/log/flowvigil/alerts.jsonl*
+    flowvigil alerts stats --json alerts.jsonl | jq .technique
+    """
+    import orjson
+
+    from sensor.cli.alert_stats import Statistics
+
+    counted = Statistics()
+    with _account() as account:
+        counted.add(entry.facts for entry in entries(_inputs(files), account))
+        if json:
+            _write([orjson.dumps(counted.document(), option=orjson.OPT_APPEND_NEWLINE)])
+        else:
+            _print(counted.table())
+    return _code(account)
+
+
+def _inputs(files: Sequence[str] | None) -> list[str]:
+    """What was named, or standard input unless it is a terminal, at which nobody would type alerts."""
+    if files:
+        return list(files)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise typer.BadParameter("found nothing, expected a file or alerts on standard input", param_hint="FILE")
+    return [STDIN]
+
+
+@contextmanager
+def _account() -> Iterator[Account]:
+    """What could not be read, told on stderr at the end, however that comes."""
+    account = Account()
+    try:
+        yield account
+    finally:
+        for line in account.words():
+            log.warning(line)
+
+
+def _code(account: Account) -> int:
+    return OK if account.whole else INPUT
+
+
+def _show(found: Iterable[Entry], *, json: bool) -> None:
+    """Alerts as they were written, or in a terminal as lines for people."""
+    if json or not sys.stdout.isatty():
+        _write(entry.line for entry in found)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    from sensor.cli.alert_words import one_line, severity_word
+
+    styles = {"HIGH": "bold red", "MEDIUM": "yellow", "LOW": "cyan"}
+    console = Console(highlight=False)
+
+    def styled(facts: Facts) -> Text:
+        text, word = Text(one_line(facts)), severity_word(facts)
+        text.highlight_words([word], styles[word])
+        return text
+
+    for entry in found:
+        console.print(styled(entry.facts), soft_wrap=True)
+
+
+def _write(lines: Iterable[bytes]) -> None:
+    """Whole lines, each handed on at once: whoever reads a pipe wants to see them now.
+
+    Raises BrokenPipeError when the reader has gone, OutputError when lines were lost for any other reason.
+    """
+    stream = sys.stdout.buffer
+    try:
+        for line in lines:
+            stream.write(line)
+            stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"stdout: {error.strerror or error}") from error
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Lines whose texts have been made printable."""
+    _write(f"{line}\n".encode(sys.stdout.encoding or "utf-8", "replace") for line in lines)

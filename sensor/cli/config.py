@@ -1,0 +1,82 @@
+"""`flowvigil config`: the settings that hold, where each comes from, and whether a file of them is right."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensor.cli.session import (
+    BundleOption,
+    ConfigOption,
+    DecapOption,
+    FilterOption,
+    OutputOption,
+    SetOption,
+    effective,
+)
+from sensor.cli.stdout import say
+from sensor.cli.watch import PromiscuousOption
+from sensor.escape import printable
+
+LONGEST_PATH = 300
+
+config_app = typer.Typer(
+    help="Show the settings that hold, or check a file of them.", no_args_is_help=True, rich_markup_mode=None
+)
+
+OriginOption = Annotated[bool, typer.Option("--origin", help="Also where each comes from, as a comment.")]
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Settings in YAML.")]
+
+
+@config_app.command("show")
+def show(
+    origin: OriginOption = False,
+    output: OutputOption = None,
+    model: BundleOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    expression: FilterOption = None,
+    promiscuous: PromiscuousOption = False,
+    decap: DecapOption = False,
+) -> None:
+    """Show the settings that hold here, as YAML that -c takes.
+
+    \b
+    flowvigil config show
+    flowvigil config show --origin -c site.yaml --set meter.idle_timeout_s=60
+    flowvigil config show -c /etc/flowvigil/flowvigil.yaml > all.yaml
+
+    Takes the settings as watch does: defaults, then the file, the environment (FLOWVIGIL__METER__IDLE_TIMEOUT_S=60),
+    --set and the other options, the later winning.
+    """
+    from sensor.settings_text import settings_text
+
+    found = effective(config, overrides, output, model, decap=decap, filter_=expression, promiscuous=promiscuous)
+    say(settings_text(found, places=origin))
+
+
+@config_app.command("check")
+def check_file(file: FileArgument) -> None:
+    """Check a file of settings, all of it, and nothing else: neither the environment nor what the settings name.
+
+    \b
+    flowvigil config check site.yaml
+    flowvigil config check new.yaml && mv new.yaml /etc/flowvigil/flowvigil.yaml
+
+    Each fault is a line on stderr with file, line, column and the nearest valid name; any gives exit code 3. Whether
+    the sensor would start with them says `flowvigil check`.
+    """
+    from sensor.config import Config, effective_config
+
+    found = effective_config(file)
+    held, default = found.config.model_dump(), Config().model_dump()
+    other = sum(value != default[section][name] for section in held for name, value in held[section].items())
+    named = [name for name in found.places if name.count(".") == 1]
+    say(
+        f"{printable(str(file), LONGEST_PATH)}: valid, {_counted(len(named), 'setting')}, {other} other than the "
+        f"default, {_counted(len(found.config.outputs), 'output')} listed\n"
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,195 @@
+"""`flowvigil report`: captures or alerts in, a page for people who were not there out."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensor.cli.session import (
+    BundleOption,
+    ConfigOption,
+    DecapOption,
+    FilterOption,
+    QuietOption,
+    SetOption,
+    build_pipeline,
+    ended_by_interrupt,
+    load_model,
+    settings,
+    stopped_by_signals,
+)
+from sensor.errors import INPUT, INTERRUPTED, OK, InputError
+from sensor.escape import printable
+from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
+
+if TYPE_CHECKING:
+    from models.fusion import Hybrid
+    from sensor.config import Config
+    from sensor.pipeline import Pipeline
+    from sensor.report.coverage import Witness
+    from sensor.report.inputs import Inputs
+    from sensor.report.records import Lines
+
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="CAPTURE…|ALERTS.jsonl…", help="Captures as read takes them, or its JSONL; - is stdin."),
+]
+PageOption = Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.")]
+
+
+def report(
+    inputs: InputsArgument,
+    output: PageOption,
+    model: BundleOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    expression: FilterOption = None,
+    decap: DecapOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Write one HTML page about captures or alerts, for people who were not there.
+
+    \b
+    flowvigil report monday.pcap.gz -o monday.html
+    flowvigil report /var/log/flowvigil/alerts.jsonl -o week.html
+    flowvigil read capture.pcap | flowvigil report - -o capture.html
+    tcpdump -i eth0 -c 100000 -w - | flowvigil report - -o now.html
+
+    A verdict in one line, what was looked at, the alerts over time and one by one with their reasons, what to do next
+    and filters that show their packets, and what this sensor could not see.
+
+    Of captures the page is made as `read` finds it; of alerts (JSONL, also .gz) it tells what the sensor wrote, and the
+    model and settings flags have no effect. Lines that cannot be read are counted and give exit code 6.
+
+    The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
+    replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
+    """
+    loaded = settings(config, overrides, None, model, decap=decap, filter_=expression)
+    compiled = use_kernel_cache()  # before anything that imports numba
+    from sensor.report.publish import refuse_unwritable
+
+    refuse_unwritable(output, inputs)
+    from sensor.report.inputs import Inputs
+
+    found = Inputs(inputs)
+    if found.kind == "captures":
+        html, code = _of_captures(loaded, found, compiled=compiled, quiet=quiet)
+    else:
+        html, code = _of_alerts(found, quiet=quiet)
+    from sensor.report.publish import publish
+
+    publish(html, output)
+    if not quiet:
+        _tell(f"page written to {output} ({len(html.encode()) / 1e3:,.0f} kB)")
+    return code
+
+
+def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
+    from sensor.report.coverage import Coverage
+    from sensor.report.findings import Findings
+    from sensor.report.page import page
+    from sensor.report.records import Lines, lines_of
+    from sensor.report.subject import Judging, Subject, command_of
+
+    lines, findings = Lines(), Findings()
+    for name in inputs.names:
+        with inputs.lines_in(name) as stream:
+            findings.take(lines.records(lines_of(stream), name))
+    if lines.unreadable and not lines.read and not lines.passed_over:
+        reason, number = lines.unreadable.most_common(1)[0]
+        raise InputError(
+            f"{inputs.names[0]}: found no record of flowvigil ({number:,} lines: {reason}), "
+            "expected a capture or flowvigil's alerts"
+        )
+    models = {(episode.last.flowvigil.model.id, episode.last.flowvigil.model.sha256) for episode in findings}
+    subject = Subject(
+        kind="alerts",
+        inputs=inputs.names,
+        judging=tuple(Judging(name, sha256) for name, sha256 in sorted(models) if name),
+        command=command_of(inputs.names, None),
+    )
+    accounts = findings.accounts
+    starts = [moment for moment in (findings.first_ns, accounts.first_ns) if moment]
+    coverage = Coverage(
+        accounts.total(), min(starts, default=0), max(findings.last_ns, accounts.last_ns), runs=accounts.runs
+    )
+    _tell_unreadable(lines)
+    if not quiet:
+        _tell(f"report: {lines.read:,} records, {len(findings):,} alerts")
+    return page(findings, coverage, subject, lines), INPUT if lines.unreadable else OK
+
+
+def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: bool) -> tuple[str, int]:
+    pipeline, witness, hybrid = _pipeline(config, compiled=compiled, quiet=quiet)
+    from sensor.outlet import Outlet
+    from sensor.report.coverage import coverage_of
+    from sensor.report.findings import Findings
+    from sensor.report.page import page
+    from sensor.report.progress import ProgressLine
+    from sensor.report.records import AlertRecord, Lines, Speaker
+    from sensor.report.subject import Subject, command_of, judging_of, settings_of
+    from sensor.runner import Run
+    from sensor.sources.reading import Reading
+    from sensor.terminal.summary import Silent
+
+    told, findings = Lines(), Findings()
+
+    class Folded:
+        """Takes the lines that `read` would write. Which machine reads a capture is nobody's business."""
+
+        def write(self, lines: "Iterable[bytes]") -> None:
+            for record in told.records(lines, "the pipeline"):
+                if isinstance(record, AlertRecord):
+                    findings.take([record.model_copy(update={"observer": Speaker()})])
+
+    inputs.put_back()
+    name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
+    screen = Silent(sys.stderr) if quiet else ProgressLine(sys.stderr, "report", name)
+    run = Run(Reading(inputs.names, config.capture.filter), pipeline, Outlet([Folded()], screen))
+    with stopped_by_signals(run):
+        run.read()
+    subject = Subject(
+        kind="captures",
+        inputs=inputs.names,
+        judging=(judging_of(hybrid),),
+        command=command_of(inputs.names, config),
+        settings=settings_of(config),
+        expression=config.capture.filter,
+        decapsulated=config.meter.decapsulate,
+        problems=tuple(run.outlet.problems),
+    )
+    code = INTERRUPTED if run.stopping else INPUT if run.outlet.problems else OK
+    return page(findings, coverage_of(run.progress(), witness), subject, told), code
+
+
+def _pipeline(config: "Config", *, compiled: bool, quiet: bool) -> "tuple[Pipeline, Witness, Hybrid]":
+    """As `read` has it, with a judge that remembers hosts."""
+    if not compiled and not quiet:
+        _tell("first run: compiling kernels, which takes about half a minute")
+    from sensor.report.coverage import Witness
+
+    hybrid = load_model(config)
+    pipeline = build_pipeline(config, hybrid)
+    if not compiled:
+        from sensor.warmup import warm_up
+
+        with ended_by_interrupt():
+            warm_up(build_pipeline(config, hybrid))
+        kernels_are_compiled()
+    judge = pipeline.judge
+    witness = Witness(**{field.name: getattr(judge, field.name) for field in fields(judge)})
+    pipeline.judge = witness
+    return pipeline, witness, hybrid
+
+
+def _tell_unreadable(lines: "Lines") -> None:
+    for reason, number in lines.unreadable.most_common(5):
+        many, first = "s" * (number != 1), lines.first_unreadable[reason]
+        _tell(f"{number:,} line{many} could not be read: {reason} (first: {first})")
+
+
+def _tell(line: str) -> None:
+    typer.echo(f"flowvigil: {printable(line, 400)}", err=True)

@@ -1,0 +1,31 @@
+"""`flowvigil schema`: what a reader may rely on in the lines that the sensor writes."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class RecordKind(StrEnum):
+    """The native records."""
+
+    ALERT = "alert"
+    STATS = "stats"
+    EVENT = "event"
+
+
+def schema(record: Annotated[RecordKind, typer.Argument(metavar="RECORD", help="alert, stats or event.")]) -> int:
+    """Print the JSON Schema (2020-12) of a native record.
+
+    \b
+    flowvigil schema alert > alert.schema.json
+
+    alert: a line about an episode. stats: the account of every packet. event: what befell the sensor. Fields may be
+    added under the same number; none is removed or changes its type.
+    """
+    import orjson
+
+    from sensor.formats.schemas import schema_of
+
+    typer.echo(orjson.dumps(schema_of(record.value), option=orjson.OPT_INDENT_2).decode())
+    return 0

@@ -1,0 +1,189 @@
+"""The page: a verdict, what was looked at, the alerts over time and one by one, and what could not be seen.
+
+It opens no file but its own style sheet and knows no clock.
+"""
+
+import hashlib
+from base64 import b64encode
+from importlib.resources import files
+
+from sensor.report.charts import ROWS, legend, timeline
+from sensor.report.coverage import Coverage
+from sensor.report.detail import alert, facts_of
+from sensor.report.findings import Episode, Findings
+from sensor.report.limits import limits
+from sensor.report.markup import Content, Markup, element
+from sensor.report.records import Lines
+from sensor.report.subject import Subject
+from sensor.report.tables import sources, summary, targeted
+from sensor.report.verdict import cautions, verdict
+from sensor.report.words import counted, listed, moment, share, size, stretch
+from sensor.version import VERSION
+
+DETAILED = 100  # alerts that are told in full
+LISTED = 500  # that get a line
+
+
+def page(findings: Findings, coverage: Coverage, subject: Subject, lines: Lines) -> str:
+    """The whole page as HTML5."""
+    episodes = findings.episodes
+    style = files("sensor.report").joinpath("page.css").read_text(encoding="utf-8")
+    # The style sheet is named by its hash: not even a colour could be smuggled in.
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    title = f"flowvigil report: {listed(list(subject.inputs), 3)}"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", title),
+        element("style", Markup(style)),
+    )
+    sections = (
+        ("What was looked at", _coverage(coverage, subject)),
+        ("Alerts over time", _timeline(episodes, coverage)),
+        ("Sources and targets", _parties(episodes)),
+        ("Alerts", _alerts(episodes)),
+        ("What was merged or muted", _merged(findings, lines)),
+        ("What the sensor told of itself", _events(findings)),
+        ("What this sensor could not see", limits(coverage, subject)),
+        ("How this was made", _making(subject)),
+    )
+    body = element(
+        "body",
+        element(
+            "header",
+            element("h1", title),
+            element("p", verdict(findings, coverage, subject), class_="verdict"),
+            [element("p", caution, class_="caution") for caution in cautions(coverage, subject, lines)],
+        ),
+        element("main", [_section(title, content) for title, content in sections if content is not None]),
+        element(
+            "footer", element("p", f"flowvigil {VERSION}. All times are UTC. This page needs no network and no script.")
+        ),
+    )
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _section(title: str, content: Content) -> Markup:
+    return element("section", element("h2", title), content)
+
+
+def _coverage(coverage: Coverage, subject: Subject) -> Content:
+    facts = [("Captures" if subject.kind == "captures" else "Alert files", listed(list(subject.inputs), 8))]
+    if coverage.end_ns:
+        facts.append(("Time", stretch(coverage.start_ns, coverage.end_ns)))
+    counts = coverage.counts
+    if counts is not None:
+        facts += [
+            ("Packets", f"{counts.received:,}"),
+            ("Judged", f"{counts.metered:,} ({share(counts.metered, counts.received)})"),
+            ("Not decoded", f"{sum(counts.undecoded.values()):,}"),
+            ("Dropped", f"{counts.dropped + counts.shed:,}"),
+            ("Left out by filter", f"{counts.filtered:,}"),
+            ("Flows", f"{counts.flows:,}"),
+        ]
+    if coverage.bytes_ is not None:
+        facts.append(("Traffic", size(coverage.bytes_)))
+    if coverage.hosts is not None:
+        facts.append(("Hosts seen", f"{coverage.hosts:,}{'+' if coverage.hosts_more else ''}"))
+    if subject.kind == "alerts" and counts is not None and coverage.runs > 1:
+        facts.append(("Runs of a sensor", f"{coverage.runs:,}"))
+    return [
+        facts_of(facts, wide=(facts[0][0], "Time")),
+        None if counts is not None else element(
+            "p", "The input holds no statistics, so how much traffic stands behind it is not known.", class_="note"),
+    ]  # fmt: skip
+
+
+def _timeline(episodes: list[Episode], coverage: Coverage) -> Content:
+    if not episodes:
+        return None
+    times = [episode.last.event for episode in episodes]
+    start = coverage.start_ns or min(event.start for event in times)
+    end = coverage.end_ns or max(event.end for event in times)
+    drawing = element(
+        "div", timeline(episodes, start, end), class_="scroll", role="region", aria_label="Alerts over time", tabindex=0
+    )
+    shown = f"The {ROWS} worst of {len(episodes):,}. " if len(episodes) > ROWS else ""
+    return element(
+        "figure",
+        drawing,
+        legend(),
+        element(
+            "figcaption",
+            element("small", f"{shown}Each bar spans the first to the last packet of the flagged flows (UTC)."),
+        ),
+    )
+
+
+def _parties(episodes: list[Episode]) -> Content:
+    return [sources(episodes), targeted(episodes)] if episodes else None
+
+
+def _alerts(episodes: list[Episode]) -> Content:
+    if not episodes:
+        return element("p", "None.")
+    told = [alert(episode, number) for number, episode in enumerate(episodes[:DETAILED], 1)]
+    if len(episodes) <= DETAILED:
+        return told
+    rest = episodes[DETAILED:LISTED]
+    left = len(episodes) - DETAILED - len(rest)
+    return [
+        told,
+        element("h3", f"{len(rest):,} more, the worst first"),
+        summary(rest, DETAILED + 1),
+        element("p", f"{left:,} more are not listed; all of them are counted above.", class_="note") if left else None,
+    ]
+
+
+def _merged(findings: Findings, lines: Lines) -> Content:
+    flagged = sum(episode.last.flowvigil.flows for episode in findings)
+    sentences = []
+    if len(findings):
+        sentences.append(
+            f"{counted(flagged, 'flagged flow')} and {counted(findings.alert_lines - findings.not_kept, 'alert line')} "
+            f"are told as {counted(len(findings), 'alert')}: one for each source and technique."
+        )
+    joined_to = [episode for episode in findings if "; goes on in " in episode.last.event.reason]
+    if joined_to:
+        sentences.append(f"{counted(len(joined_to), 'alert')} turned out to be part of another and went on there.")
+    if findings.not_kept:
+        sentences.append(f"{findings.not_kept:,} alert lines were too many for one page and are only counted here.")
+    if lines.passed_over:
+        passed = [f"{number:,} {schema}" for schema, number in sorted(lines.passed_over.items())[:20]]
+        sentences.append(f"Records that this page does not tell: {', '.join(passed)}.")
+    for reason, number in lines.unreadable.most_common(20):
+        sentences.append(
+            f"{counted(number, 'line')} could not be read: {reason} (first: {lines.first_unreadable[reason]})."
+        )
+    sentences.append("Nothing was muted: muting in the terminal changes what it shows, not what is written.")
+    return element("ul", [element("li", sentence) for sentence in sentences])
+
+
+def _events(findings: Findings) -> Content:
+    if not findings.events:
+        return None
+    rows = [
+        element("li", f"{moment(event.time_ns)} ", element("strong", event.event.action or "event"),
+                f": {event.flowvigil.message}")
+        for event in findings.events
+    ]  # fmt: skip
+    return [element("ul", rows), element("p", f"And {findings.events_more:,} more.") if findings.events_more else None]
+
+
+def _making(subject: Subject) -> Content:
+    facts = [("flowvigil", VERSION)]
+    facts += [("Model", f"{judging.model_id} (sha256 {judging.sha256[:16]}…)") for judging in subject.judging[:20]]
+    settings = [element("li", element("code", f"{name}: {value}"), " (not the default)" if changed else "")
+                for name, value, changed in subject.settings]  # fmt: skip
+    return [
+        facts_of(facts, wide=("Model",)),
+        [element("h4", "Settings"), element("ul", settings, class_="settings")] if settings else None,
+        element("h4", "The same page again"),
+        element("code", subject.command, class_="copy"),
+        [element("h4", "Problems"), element("ul", [element("li", problem) for problem in subject.problems])]
+        if subject.problems else None,
+    ]  # fmt: skip

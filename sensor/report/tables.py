@@ -1,0 +1,87 @@
+"""Tables of the page: who acted, on whom, and the alerts that are only listed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+
+from sensor.report.findings import Episode
+from sensor.report.markup import Content, Markup, element
+from sensor.report.words import endpoint, listed, moment, severity_word, targets
+
+TOP = 10
+_SHOWN = 3
+
+
+def sources(episodes: Sequence[Episode]) -> Markup:
+    """The sources whose alerts weigh most."""
+    by_source: dict[str, list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        by_source[episode.last.source.ip].append(episode)
+    ranked = sorted(
+        by_source.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), ip_address(item[0]).packed)
+    )
+    rows = [
+        (ip, len(own), sum(episode.last.flowvigil.flows for episode in own), _worst(own), _kinds(own))
+        for ip, own in ranked[:TOP]
+    ]
+    headings = (("Source", False), ("Alerts", True), ("Flagged flows", True), ("Worst", False), ("What", False))
+    return _table(f"Top sources ({len(rows)} of {len(ranked):,})", headings, rows)
+
+
+def targeted(episodes: Sequence[Episode]) -> Markup:
+    """The services that the flows shown were aimed at."""
+    by_target: dict[tuple[str, int | None], list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        one_port = episode.last.flowvigil.ports <= 1
+        by_target[episode.last.destination.ip, episode.last.destination.port if one_port else None].append(episode)
+    ranked = sorted(by_target.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), str(item[0])))
+    rows = [
+        (endpoint(*target), len(own), listed(sorted({episode.last.source.ip for episode in own}), _SHOWN), _worst(own),
+         _kinds(own))
+        for target, own in ranked[:TOP]
+    ]  # fmt: skip
+    headings = (("Target", False), ("Alerts", True), ("By", False), ("Worst", False), ("What", False))
+    return _table(f"Top targets ({len(rows)} of {len(ranked):,}), of the flow that speaks strongest", headings, rows)
+
+
+def summary(episodes: Sequence[Episode], first: int) -> Markup:
+    """A line for each alert; first: number of the first."""
+    rows = [
+        (number, moment(episode.last.event.start), f"{severity_word(episode.last.event.severity)}, risk "
+         f"{episode.last.event.risk_score:g}", episode.last.source.ip, targets(episode), episode.what)
+        for number, episode in enumerate(episodes, first)
+    ]  # fmt: skip
+    headings = tuple((title, False) for title in ("No.", "Began (UTC)", "Severity", "Source", "Target", "What"))
+    return _table("Alerts in short", headings, rows)
+
+
+def _worst(episodes: Sequence[Episode]) -> str:
+    event = episodes[0].last.event
+    return f"{severity_word(event.severity)}, risk {event.risk_score:g}"
+
+
+def _kinds(episodes: Sequence[Episode]) -> str:
+    return listed(list(dict.fromkeys(episode.what for episode in episodes)), _SHOWN)
+
+
+def _table(caption: str, headings: Iterable[tuple[str, bool]], rows: Iterable[Sequence[Content]]) -> Markup:
+    """The first cell of a row is its header; headings: title, and whether its cells are numbers."""
+    columns = list(headings)
+    head = [element("th", title, scope="col", class_="number" if numeric else None) for title, numeric in columns]
+    body = [
+        element(
+            "tr",
+            [
+                element(
+                    "td" if place else "th", cell, scope=None if place else "row", class_="number" if numeric else None
+                )
+                for place, (cell, (_, numeric)) in enumerate(zip(row, columns, strict=True))
+            ],
+        )
+        for row in rows
+    ]
+    return element(
+        "div",
+        element("table", element("caption", caption), element("thead", element("tr", head)), element("tbody", body)),
+        class_="scroll", role="region", aria_label=caption, tabindex=0,
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""The page in one line, and what speaks against relying on it."""
+
+from sensor.report.coverage import Coverage
+from sensor.report.findings import Findings
+from sensor.report.records import Lines
+from sensor.report.subject import Subject
+from sensor.report.words import counted, severity_word, share, targets
+from sensor.shape import span_in_words
+
+UNSEEN_SHARE = 0.01  # of the packets: above it the verdict is qualified
+
+
+def verdict(findings: Findings, coverage: Coverage, subject: Subject) -> str:
+    """What was found, in one line."""
+    amount = _amount(coverage)
+    if not len(findings):
+        if coverage.counts is not None and not coverage.counts.received:
+            return "No packet was read: this says nothing of the network."
+        what = "This file holds no alert" if subject.kind == "alerts" else "Nothing anomalous was found"
+        return f"{what}{f' in {amount}' if amount else ''}."
+    attacks = [episode for episode in findings if episode.attack]
+    hosts = len({episode.last.source.ip for episode in attacks})
+    uncertain = len(findings) - len(attacks)
+    found = f"{counted(len(attacks), 'likely attack')} by {counted(hosts, 'host')}" if attacks else "No known attack"
+    also = f" and {counted(uncertain, 'unusual episode')}" if uncertain else ""
+    worst = findings.worst(1)[0]
+    level = severity_word(worst.last.event.severity)
+    return (
+        f"{found}{also}{f' in {amount}' if amount else ''}. The worst: {worst.what}, "
+        f"{worst.last.source.ip} → {targets(worst)} ({level} severity)."
+    )
+
+
+def cautions(coverage: Coverage, subject: Subject, lines: Lines) -> list[str]:
+    """What a reader must know before relying on the verdict."""
+    found = []
+    counts = coverage.counts
+    if counts is not None and coverage.unseen > UNSEEN_SHARE * counts.received:
+        part = share(coverage.unseen, counts.received)
+        found.append(f"{part} of the packets were not judged: see what this sensor could not see.")
+    unreadable = sum(lines.unreadable.values())
+    if unreadable:
+        found.append(f"{counted(unreadable, 'line')} of the input could not be read; {lines.read:,} were.")
+    if subject.problems:
+        found.append(f"The input was not read to its end: {subject.problems[0]}")
+    return found
+
+
+def _amount(coverage: Coverage) -> str:
+    counts, span_ns = coverage.counts, coverage.end_ns - coverage.start_ns
+    if counts is None:
+        return ""
+    return f"{counted(counts.received, 'packet')}{f' over {span_in_words(span_ns)}' if coverage.end_ns else ''}"

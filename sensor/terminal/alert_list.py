@@ -1,0 +1,87 @@
+"""The list of the interactive view: a row for each source and technique, on one line where the terminal is wide."""
+
+from typing import Final
+
+from rich.text import Text
+
+from sensor.alerts import Alert
+from sensor.terminal.alerts import SEVERITY_WORDS, clock_time, what, who
+from sensor.terminal.board import Board, Row
+from sensor.terminal.glyphs import Glyphs, fitted, shown
+
+WIDE: Final = 150  # cells from which on who, what and why stand side by side
+_WHO_CELLS, _WHAT_CELLS, _LANE_CELLS = 44, 34, 12
+_STATES: Final = {"opened": "new", "updated": "goes on", "closed": "ended"}
+
+
+def lines_a_row(width: int) -> int:
+    """Lines that a row takes."""
+    return 1 if width >= WIDE else 2
+
+
+def alert_list(board: Board, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+    """At most `height` lines, around the selected row."""
+    rows, each = board.rows, lines_a_row(width)
+    fit = max(1, height // each)
+    first = min(max(0, board.at - fit // 2), max(0, len(rows) - fit))
+    lines: list[Text] = []
+    for place in range(first, min(first + fit, len(rows))):
+        lines += _row(rows[place], place == board.at, width, glyphs)
+    return lines[:height] if rows else [Text(_nothing(board), "dim")]
+
+
+def severity_mark(alert: Alert, glyphs: Glyphs) -> tuple[str, str]:
+    """Glyph and word with their style; either says it without the colour."""
+    place = next(at for at, (least, _, _) in enumerate(SEVERITY_WORDS) if alert.severity >= least)
+    _, word, style = SEVERITY_WORDS[place]
+    return f"{glyphs.severities[place]} {word:<6}", style
+
+
+def _row(row: Row, selected: bool, width: int, glyphs: Glyphs) -> list[Text]:
+    alert, repeats = row.newest, len(row.episodes)
+    # A selected row is known by its pointer too: reverse video is no more where there are no styles.
+    style = "reverse" if selected else ""
+    head = Text.assemble(
+        (f"{glyphs.pointer} " if selected else "  "), (clock_time(alert.time_ns), "dim" * (not selected)), " ",
+        severity_mark(alert, glyphs), " ",
+    )  # fmt: skip
+    names = shown(who(alert, glyphs), 120, glyphs)
+    title = shown(what(alert), 80, glyphs)
+    again = f" {glyphs.times}{repeats}" if repeats > 1 else ""
+    why = Text.assemble(
+        (f"{alert.verdict}, {_lane(alert)}", "italic"), f", {_STATES[alert.action]}: {shown(alert.reason, 480, glyphs)}"
+    )
+    if width >= WIDE:
+        line = head + _cell(names, _WHO_CELLS, "", glyphs) + _cell(title + again, _WHAT_CELLS, "bold", glyphs) + why
+        return [_filled(line, width, style, glyphs)]
+    line = head + Text.assemble(names, "  ", (title, "bold"), (again, "bold"))
+    below = Text(" " * 11) + why
+    if not selected:
+        below.stylize("dim")
+    return [_filled(line, width, style, glyphs), _filled(below, width, "", glyphs)]
+
+
+def _lane(alert: Alert) -> str:
+    return "both lanes" if alert.lane == "both" else f"{alert.lane} lane"
+
+
+def _cell(words: str, cells: int, style: str, glyphs: Glyphs) -> Text:
+    text = fitted(Text(words, style), cells - 2, glyphs)
+    text.pad_right(cells - text.cell_len)
+    return text
+
+
+def _filled(line: Text, width: int, style: str, glyphs: Glyphs) -> Text:
+    line = fitted(line, width, glyphs)
+    if style:
+        line.pad_right(width - line.cell_len)
+        line.stylize(style)
+    return line
+
+
+def _nothing(board: Board) -> str:
+    if board.query and board.hidden:
+        return f"no alert matches; {board.hidden:,} do not (Esc ends the search)"
+    if board.muted_alerts:
+        return f"nothing but {board.muted_alerts:,} muted alerts (M shows them)"
+    return "no alert so far"

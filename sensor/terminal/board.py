@@ -1,0 +1,266 @@
+"""What the interactive view shows and how keys change it: alerts, selection, search, mutes. It draws nothing.
+
+Episodes of one source and technique share a row. All that is muted or searched away is still counted, and still written
+to the outputs: this is a view.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from sensor.alerts import Alert
+
+Matches = Callable[[Alert], bool]
+Page = Literal["list", "detail", "search", "mute", "help"]
+Mute = tuple[Literal["source", "technique"], str]
+Key = tuple[str, str]
+
+REMEMBERED: Final = 1000  # episodes: the gravest of up to twice as many
+LINES_KEPT: Final = 40  # of each episode's history
+DETAIL_STEP: Final = 8  # lines that a page key scrolls
+SEARCH_LETTERS: Final = 200
+NOTES_KEPT: Final = 20
+
+# Name, and what a row is ranked by, largest first.
+SORTS: Final[tuple[tuple[str, Callable[["Row"], tuple[float, ...]]], ...]] = (
+    ("newest", lambda row: (row.newest.time_ns, row.newest.sequence)),
+    ("risk", lambda row: (row.newest.risk, row.newest.time_ns)),
+    ("flows", lambda row: (sum(episode.newest.shape.flows for episode in row.episodes), row.newest.time_ns)),
+    ("repeats", lambda row: (len(row.episodes), row.newest.time_ns)),
+)
+
+
+@dataclass(slots=True)
+class Told:
+    """One episode as told so far: its newest line, and of the earlier ones the first and the last few."""
+
+    newest: Alert
+    first: Alert
+    lines: deque[Alert] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Episodes of one source and technique, in the order in which they opened; newest: the last word about any."""
+
+    key: Key
+    episodes: tuple[Told, ...]
+    newest: Alert
+
+    @property
+    def told(self) -> Told:
+        """The episode with the last word."""
+        return next(episode for episode in reversed(self.episodes) if episode.newest.id == self.newest.id)
+
+
+def key_of(alert: Alert) -> Key:
+    """What makes alerts repeats of each other."""
+    return alert.source.ip, named(alert)
+
+
+def named(alert: Alert) -> str:
+    """The technique's id, the label where there is none, or the lane's word."""
+    return alert.technique.id if alert.technique is not None else alert.label or alert.verdict
+
+
+def everything(_alert: Alert) -> bool:
+    """The search for nothing in particular."""
+    return True
+
+
+@dataclass(slots=True)
+class Board:
+    """State of the view. search: makes a matcher of what was typed; raises ValueError with what is wrong with it.
+
+    quit: asked for. at_end: nothing more will come. sheet: of the detail, lines scrolled down. hidden: alerts left out
+    by the search; muted_alerts: by mutes, both of those that are remembered. frozen_since: alerts opened before.
+    """
+
+    search: Callable[[str], Matches]
+    page: Page = "list"
+    sort: int = 0
+    query: str = ""
+    typed: str = ""
+    complaint: str = ""
+    mutes: set[Mute] = field(default_factory=set)
+    frozen: bool = False
+    quit: bool = False
+    at_end: bool = False
+    sheet: int = 0
+    hidden: int = 0
+    muted_alerts: int = 0
+    opened: int = 0
+    frozen_since: int = 0
+    left_out: int = 0
+    notes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))
+    _told: dict[str, Told] = field(default_factory=dict)
+    _matches: Matches = everything
+    _selected: Key | None = None
+    _at: int = 0
+    _rows: list[Row] | None = None
+    _basis: tuple[Told, ...] | None = None
+
+    def take(self, alerts: Sequence[Alert]) -> None:
+        """Take in lines about episodes."""
+        for alert in alerts:
+            self.opened += alert.action == "opened"
+            told = self._told.pop(alert.id, None)
+            if told is None:
+                told = Told(alert, alert)
+            # A new value, not a changed one: a frozen view keeps what it shows.
+            self._told[alert.id] = Told(alert, told.first, deque((*told.lines, alert), maxlen=LINES_KEPT))
+        if len(self._told) >= 2 * REMEMBERED:
+            gravest = sorted(self._told.values(), key=lambda told: -told.newest.risk)[:REMEMBERED]
+            kept = {told.newest.id for told in gravest}
+            self._told = {name: told for name, told in self._told.items() if name in kept}
+        if alerts and not self.frozen:
+            self._rows = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """What the list shows, in its order."""
+        if self._rows is None:
+            self._rows = self._arranged()
+            self._follow()
+        return self._rows
+
+    @property
+    def at(self) -> int:
+        """Place of the selected row; 0 where there is none."""
+        return self._at if self.rows else 0
+
+    @property
+    def selected(self) -> Row | None:
+        """The row that keys speak about."""
+        return self.rows[self.at] if self.rows else None
+
+    @property
+    def latest(self) -> list[Alert]:
+        """Newest line of every episode remembered, muted or not."""
+        return [told.newest for told in self._told.values()]
+
+    def press(self, key: str, page_rows: int = 10) -> None:
+        """Do what a key means on the page at hand. page_rows: rows that the list shows at once."""
+        if self.page == "search":
+            self._type(key)
+        elif self.page == "mute":
+            self._mute(key)
+        elif self.page == "help" or (self.page == "detail" and key in ("enter", "escape", "backspace", "q")):
+            self.page = "list"
+        elif key in ("up", "k"):
+            self._move(-1)
+        elif key in ("down", "j"):
+            self._move(1)
+        elif key in ("page up", "page down", " ", "b"):
+            self._leaf(page_rows if key in ("page down", " ") else -page_rows)
+        elif key in ("home", "g", "end", "G"):
+            self._move(-len(self.rows) if key in ("home", "g") else len(self.rows))
+        else:
+            self._command(key)
+
+    def _command(self, key: str) -> None:
+        if key == "enter" and self.selected is not None:
+            self.page, self.sheet, self._selected = "detail", 0, self.selected.key
+        elif key == "/":
+            self.page, self.typed, self.complaint = "search", self.query, ""
+        elif key == "escape":
+            self._search("")
+        elif key == "m" and self.selected is not None:
+            self.page = "mute"
+        elif key == "M":
+            self.mutes.clear()
+            self._rows = None
+        elif key == "s":
+            self.sort = (self.sort + 1) % len(SORTS)
+            self._rows = None
+        elif key == "f":
+            self._freeze()
+        elif key == "?":
+            self.page = "help"
+        elif key == "q":
+            self.quit = True
+
+    def _freeze(self) -> None:
+        self.frozen = not self.frozen
+        self._basis = tuple(self._told.values()) if self.frozen else None
+        self.frozen_since = self.opened
+        self._rows = None
+
+    def _move(self, steps: int) -> None:
+        self._at = min(max(self.at + steps, 0), max(len(self.rows) - 1, 0))
+        row = self.selected
+        # Whoever is at the top stays there: what comes is what they look at.
+        self._selected = row.key if row is not None and (self._at or self.page == "detail") else None
+        self.sheet = 0
+
+    def _leaf(self, rows: int) -> None:
+        if self.page == "detail":
+            self.sheet = max(0, self.sheet + (DETAIL_STEP if rows > 0 else -DETAIL_STEP))
+        else:
+            self._move(rows)
+
+    def _follow(self) -> None:
+        """Keep the selection on its row wherever that has gone."""
+        rows = self._rows or []
+        if self._selected is None and self.page == "list":
+            self._at = 0
+            return
+        places = {row.key: place for place, row in enumerate(rows)}
+        self._at = places.get(self._selected, min(self._at, max(len(rows) - 1, 0))) if self._selected else self._at
+
+    def _type(self, key: str) -> None:
+        self.complaint = ""
+        if key == "enter":
+            self._search(self.typed)
+        elif key == "escape":
+            self.page = "list"
+        elif key == "backspace":
+            self.typed = self.typed[:-1]
+        elif key == "clear":
+            self.typed = ""
+        elif len(key) == 1 and len(self.typed) < SEARCH_LETTERS:
+            self.typed += key
+
+    def _search(self, words: str) -> None:
+        words = words.strip()
+        try:
+            self._matches = self.search(words) if words else everything
+        except ValueError as error:
+            self.complaint = str(error)
+            return
+        self.page, self.query, self._rows = "list", words, None
+
+    def _mute(self, key: str) -> None:
+        row = self.selected
+        self.page = "list"
+        if row is None:
+            return
+        if key == "s":
+            self.mutes.add(("source", row.newest.source.ip))
+        elif key == "t":
+            self.mutes.add(("technique", named(row.newest)))
+        self._rows = None
+
+    def _muted(self, alert: Alert) -> bool:
+        return ("source", alert.source.ip) in self.mutes or ("technique", named(alert)) in self.mutes
+
+    def _arranged(self) -> list[Row]:
+        self.hidden = self.muted_alerts = 0
+        groups: dict[Key, list[Told]] = {}
+        for told in self._told.values() if self._basis is None else self._basis:
+            if self._muted(told.newest):
+                self.muted_alerts += 1
+            elif not self._matches(told.newest):
+                self.hidden += 1
+            else:
+                groups.setdefault(key_of(told.newest), []).append(told)
+        rows = [_row(key, group) for key, group in groups.items()]
+        _, rank = SORTS[self.sort]
+        return sorted(rows, key=rank, reverse=True)
+
+
+def _row(key: Key, group: list[Told]) -> Row:
+    episodes = sorted(group, key=lambda told: (told.first.time_ns, told.first.sequence))
+    newest = max((told.newest for told in group), key=lambda alert: (alert.time_ns, alert.sequence))
+    return Row(key, tuple(episodes), newest)

@@ -1,0 +1,178 @@
+"""The interactive view on a terminal: takes in what a run tells and what keys say, and draws what has changed.
+
+It draws the whole screen of the terminal, twice a second at most but for keys, and only the lines that differ from what
+is there. What was on the screen before comes back at the end, with the summary below it.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, RenderableType
+from rich.control import Control
+from rich.segment import ControlType
+from rich.text import Text
+
+from sensor.alerts import Alert
+from sensor.escape import printable
+from sensor.stats import Progress
+from sensor.terminal.alerts import clock_time
+from sensor.terminal.board import Board
+from sensor.terminal.frame import Scene, frame, list_rows
+from sensor.terminal.glyphs import glyphs_for
+from sensor.terminal.header import Rates
+from sensor.terminal.searching import searcher
+from sensor.terminal.status import Mode, summary
+
+INTERVAL_S: Final = 0.5
+NOTE_NS: Final = 10_000_000_000  # that an event stands in the last line
+
+
+class Dashboard:
+    """What an operator sees of one run and can ask of it. Use as a context manager, so that the screen comes back.
+
+    board: its state. ending: it was left, and the run is coming to its end.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        mode: Mode,
+        source: str,
+        bundle: str,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """source, bundle: names, shown escaped. clock: seconds, for the pace only. wall_clock_ns: when a note came."""
+        self.board = Board(searcher())
+        self.ending = False
+        self._console = console
+        self._mode: Mode = mode
+        self._source = printable(source, 60)
+        self._bundle = bundle
+        self._clock = clock
+        self._wall_clock_ns = wall_clock_ns
+        self._glyphs = glyphs_for(console)
+        self._progress = Progress()
+        self._rates = Rates()
+        self._drawn_at = clock() - INTERVAL_S
+        self._lines: list[Text] = []
+        self._size = (0, 0)
+        self._there = False
+
+    def __enter__(self) -> Self:
+        if not self._glyphs.unicode and isinstance(self._console.file, TextIOWrapper):
+            # Units may hold letters that this encoding lacks: an escape is better than an end.
+            self._console.file.reconfigure(errors="backslashreplace")
+        self.bring_back()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.put_away()
+
+    def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
+        """Take in what is new; draw when half a second has passed since the last drawing."""
+        self.board.take(alerts)
+        self._progress = progress
+        now = self._clock()
+        if now - self._drawn_at >= INTERVAL_S or self.board.at_end:  # of which there is no next one
+            self._rates.take(progress)
+            self.draw()
+            self._drawn_at = now
+
+    def left_out(self, alerts: int) -> None:
+        """Count alerts that came while the terminal took nothing."""
+        self.board.left_out += alerts
+
+    def note(self, message: str) -> None:
+        """Show an event at once, instead of the keys."""
+        self.board.notes.append((self._wall_clock_ns(), message))
+        self.draw()
+
+    def press(self, keys: Sequence[str]) -> None:
+        """Do what keys mean, and show it."""
+        for key in keys:
+            if key == "redraw":
+                self._lines = []
+            else:
+                self.board.press(key, list_rows(self._size[1]))
+        self.draw()
+
+    def follow_size(self) -> None:
+        """Draw anew where the terminal has another size."""
+        if self._there and self._terminal_size() != self._size:
+            self.draw()
+
+    def end(self) -> None:
+        """Say that the run is coming to its end."""
+        self.ending = True
+        self.draw()
+
+    def finish(self, progress: Progress, problem: str | None = None) -> None:
+        """Give the screen back, print events and summary. problem: what kept the input from being read to its end."""
+        self.put_away()
+        for time_ns, message in self.board.notes:
+            self._print(
+                Text.assemble((clock_time(time_ns), "dim"), " ", ("NOTE  ", "bold"), f" {printable(message, 400)}")
+            )
+        self._print(summary(progress, self._mode, self._source, self.board.latest, problem, self._glyphs))
+
+    def put_away(self) -> None:
+        """Leave the terminal as it was before."""
+        if self._there:
+            self._there = False
+            self._console.show_cursor(True)
+            self._console.set_alt_screen(False)
+
+    def bring_back(self) -> None:
+        """Take the terminal's screen and draw."""
+        if not self._there:
+            self._there = True
+            self._console.set_alt_screen(True)
+            self._console.show_cursor(False)
+        self._lines = []
+        self.draw()
+
+    def draw(self) -> None:
+        """Bring the screen up to date."""
+        if not self._there:
+            return
+        width, height = size = self._terminal_size()
+        lines = self.lines(width, height)
+        with self._console:  # one write for all of it
+            if size != self._size or len(lines) != len(self._lines):
+                self._console.control(Control.clear())
+                self._lines = [Text() for _ in lines]
+            self._size = size
+            for row, (line, before) in enumerate(zip(lines, self._lines, strict=True)):
+                if line != before:
+                    self._console.control(Control.move_to(0, row))
+                    self._console.print(line, end="", highlight=False, markup=False, width=width, crop=True)
+                    if line.cell_len < width:
+                        self._console.control(Control((ControlType.ERASE_IN_LINE, 0)))
+        self._lines = lines
+
+    def lines(self, width: int, height: int) -> list[Text]:
+        """The view as it stands, for a terminal of this size."""
+        return frame(self._scene(), width, height, self._glyphs)
+
+    def _scene(self) -> Scene:
+        notes = self.board.notes
+        note = notes[-1] if notes and self._wall_clock_ns() - notes[-1][0] < NOTE_NS else None
+        return Scene(self._mode, self._source, self._bundle, self._progress, self._rates, self.board, self.ending, note)
+
+    def _terminal_size(self) -> tuple[int, int]:
+        """Columns and lines as they are now: the environment tells those of the start."""
+        try:
+            width, height = os.get_terminal_size(self._console.file.fileno())
+        except (OSError, ValueError):
+            width, height = self._console.size
+        return (width or 80, height or 24)
+
+    def _print(self, renderable: RenderableType) -> None:
+        self._console.print(renderable, highlight=False)

@@ -1,0 +1,161 @@
+"""One alert in full: what it means, its reasons as bars against normal, its history, and how to see its packets."""
+
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from sensor.alerts import Alert, alert_document, number
+from sensor.explain import Contrast, quantity
+from sensor.report.advice import advice_on
+from sensor.report.filters import capture_filter, display_filter
+from sensor.report.records import AlertRecord
+from sensor.terminal.alert_list import severity_mark
+from sensor.terminal.alerts import clock_time, verdict, what, who
+from sensor.terminal.board import Row, Told
+from sensor.terminal.glyphs import Glyphs, shown
+
+_BAR_CELLS, _NUMBER_CELLS = 24, 12
+_BAR_SPANS: Final = 3.0  # spans from the median that a full bar stands for; the edge of normal lies at one
+_TIMELINE: Final = 12
+
+
+def detail(row: Row, width: int, glyphs: Glyphs) -> list[Text]:
+    """Lines about the episode with the last word, in the order in which an analyst asks. No line is wider."""
+    told, alert = row.told, row.newest
+    advice = advice_on(alert.technique)
+    head = Text.assemble(
+        severity_mark(alert, glyphs), " ", (shown(what(alert), 80, glyphs), "bold"), f"  {who(alert, glyphs)}",
+        f"  {glyphs.times}{len(row.episodes)}" if len(row.episodes) > 1 else "",
+    )  # fmt: skip
+    lines = [head]
+    lines += _wrapped(f"{shown(verdict(alert), 200, glyphs)}, severity {alert.severity}, risk {alert.risk:g}", width, 2)
+    lines += _wrapped(shown(alert.reason, 480, glyphs), width, 2)
+    lines += _wrapped(shown(advice.meaning, 480, glyphs), width, 2, "italic")
+    lines += [Text(), *_reasons(alert, width, glyphs)]
+    lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width)]
+    lines += [Text(), _title("Traffic", ""), *_wrapped(_traffic(alert), width, 2)]
+    lines += [Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(told, row, glyphs)]
+    lines += [Text(), _title("Next", "")]
+    for place, step in enumerate(advice.steps, 1):
+        lines += _wrapped(f"{place}. {shown(step, 300, glyphs)}", width, 2)
+    return lines
+
+
+def bar(contrast: Contrast, cells: int, glyphs: Glyphs) -> tuple[str, str]:
+    """How far from the median, with a mark at the edge of normal; the part inside of it and the part beyond."""
+    edge = round(cells / _BAR_SPANS)
+    filled = round(min(max(contrast.distance, 0.0), _BAR_SPANS) / _BAR_SPANS * cells)
+    letters = [glyphs.full] * filled + [glyphs.empty] * (cells - filled)
+    inside, beyond = letters[:edge], letters[edge:]
+    return "".join(inside), glyphs.edge + "".join(beyond)
+
+
+def _reasons(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
+    """A table: name, bar, value, median and edge of normal traffic."""
+    if not alert.contrasts:
+        return [_title("Against normal traffic", ""), Text("  no column stands out by itself", "dim")]
+    cells = _BAR_CELLS if width >= 100 else _BAR_CELLS // 2
+    names = [shown(contrast.name, 40, glyphs) for contrast in alert.contrasts]
+    room = max(22, *map(cell_len, names))
+    head = _title("Against normal traffic", "")
+    head.pad_right(room + cells + 5 - head.cell_len)
+    head.append(f"{'value':>{_NUMBER_CELLS}}{'normal':>{_NUMBER_CELLS}}{'99 %':>{_NUMBER_CELLS + 3}}", "dim")
+    lines = [head]
+    for name, contrast in zip(names, alert.contrasts, strict=True):
+        inside, beyond = bar(contrast, cells, glyphs)
+        column = Text(f"  {name} ")
+        column.pad_right(room + 3 - column.cell_len)
+        numbers = (contrast.value, contrast.median, contrast.p01 if _below(contrast) else contrast.p99)
+        value, median, edge = (shown(_short(each, contrast.unit), 40, glyphs) for each in numbers)
+        way = glyphs.from_to[0 if _below(contrast) else 1]
+        lines.append(
+            Text.assemble(
+                column,
+                (inside, "green"),
+                (beyond, "bold red" if contrast.outside else "dim"),
+                " ",
+                (f" {value:>{_NUMBER_CELLS - 1}}", "bold" if contrast.outside else ""),
+                f" {median:>{_NUMBER_CELLS - 1}} {f'{way} {edge}':>{_NUMBER_CELLS + 2}}",
+            )
+        )
+    return lines
+
+
+def _short(value: float, unit: str) -> str:
+    return quantity(value, unit).replace(" packets/s", "/s").replace("bytes/s", "B/s")
+
+
+def _below(contrast: Contrast) -> bool:
+    return contrast.value < contrast.median
+
+
+def _traffic(alert: Alert) -> str:
+    shape = alert.shape
+    targets = f"{shape.targets:,}{'+' * shape.targets_more} target{'s' * (shape.targets != 1)}"
+    ports = f"{shape.ports:,}{'+' * shape.ports_more} port{'s' * (shape.ports != 1)}"
+    return (
+        f"{targets}, {ports}, {shape.flows:,} flows ({shape.failed:,} without data), {shape.packets:,} packets; "
+        f"strongest: {_end(alert.source.ip, alert.source.port)} sent {alert.source.packets:,} packets "
+        f"({alert.source.bytes:,} B), {_end(alert.destination.ip, alert.destination.port)} "
+        f"{alert.destination.packets:,} ({alert.destination.bytes:,} B); "
+        + ", ".join(f"{name} {number(float(f'{score:.3g}'))}" for name, score in _scores(alert))
+    )
+
+
+def _scores(alert: Alert) -> list[tuple[str, float]]:
+    return [(shown_name[:24], score) for shown_name, score in alert.scores.items() if shown_name.isidentifier()]
+
+
+def _end(ip: str, port: int | None) -> str:
+    if port is None:
+        return ip
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def _timeline(told: Told, row: Row, glyphs: Glyphs) -> list[Text]:
+    lines = [
+        Text(f"  {clock_time(alert.start_ns)} first packet, {clock_time(alert.end_ns)} last")
+        for alert in (told.newest,)
+    ]
+    history = list(told.lines)[-_TIMELINE:]
+    most = max((alert.shape.flows for alert in history), default=1)
+    for alert in history:
+        cells = max(1, round(alert.shape.flows / most * 12))
+        lines.append(
+            Text.assemble(
+                f"  {clock_time(alert.time_ns)} {alert.action:<8}", (f"{glyphs.full * cells:<12}", "cyan"),
+                f" {alert.shape.flows:,} flows, {alert.verdict}, risk {alert.risk:g}",
+            )
+        )  # fmt: skip
+    others = [other for other in row.episodes if other is not told][-3:]
+    lines += [
+        Text(f"  before: {clock_time(other.first.time_ns)}, {other.newest.shape.flows:,} flows") for other in others
+    ]
+    return lines
+
+
+def _packets(alert: Alert, width: int) -> list[Text]:
+    record = AlertRecord.model_validate(alert_document(alert))
+    return [
+        *_wrapped(f"tshark -r CAPTURE -Y '{display_filter(record)}'", width, 2),
+        *_wrapped(f"tcpdump -r CAPTURE '{capture_filter(record)}'", width, 2),
+    ]
+
+
+def _title(words: str, remark: str) -> Text:
+    return Text.assemble((words, "bold underline"), (f"  {remark}" if remark else "", "dim"))
+
+
+def _wrapped(words: str, width: int, indent: int, style: str = "") -> list[Text]:
+    """Words on as many lines as they take."""
+    lines: list[Text] = []
+    line = Text(" " * indent, style)
+    room = max(width, indent + 8)
+    for word in words.split(" "):
+        piece = Text(word)
+        if line.cell_len > indent and line.cell_len + 1 + piece.cell_len > room:
+            lines.append(line)
+            line = Text(" " * indent, style)
+        line.append((" " if line.cell_len > indent else "") + word)
+    return [*lines, line]

@@ -1,0 +1,134 @@
+"""The interactive view as lines: header, list, detail of the selected alert, and a line for keys.
+
+State goes in and text comes out; it knows no terminal, and the size is an argument.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rich.text import Text
+
+from sensor.stats import Progress
+from sensor.terminal.alert_list import alert_list
+from sensor.terminal.alerts import clock_time
+from sensor.terminal.board import SORTS, Board
+from sensor.terminal.detail import detail
+from sensor.terminal.glyphs import Glyphs, fitted, shown
+from sensor.terminal.header import Rates, header
+from sensor.terminal.status import Mode
+
+SPLIT: Final = 34  # lines from which on list and detail stand below each other
+HELP: Final = (
+    ("up down, j k", "select an alert; Home, End, page keys"),
+    ("Enter", "all about it; Enter or Esc goes back, Space and b scroll"),
+    ("/", "search; Esc ends it"),
+    ("m", "mute its source or technique: counted, still written; M shows all again"),
+    ("s", "sort by newest, risk, flows, repeats"),
+    ("f", "freeze the list; f again lets it go on"),
+    ("?", "this page"),
+    ("q", "quit; a watch ends in order"),
+    ("", ""),
+    ("search", "src:10.0.0.0/8 dst:192.0.2.7 port:22 score:>=0.9 severity:>=70"),
+    ("", "tech:T1046 verdict:attack lane:both, words, \"some words\""),
+    ("", ""),
+    ("HIGH MEDIUM LOW", "how bad it is if it is true; attack or uncertain: how sure"),
+    ("known lane", "looks like an attack that the model has learned"),
+    ("novel lane", "unlike this model's normal traffic"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a frame is drawn of. source, bundle: names from outside. note: a fresh event, when and what."""
+
+    mode: Mode
+    source: str
+    bundle: str
+    progress: Progress
+    rates: Rates
+    board: Board
+    ending: bool = False
+    note: tuple[int, str] | None = None
+
+
+def frame(scene: Scene, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+    """`height` lines of at most `width` cells."""
+    board = scene.board
+    top = header(scene.progress, scene.rates, scene.mode, scene.source, scene.bundle, width, glyphs)
+    top.append(_rule(board, width, glyphs))
+    room = max(height - len(top) - 1, 0)
+    middle = _middle(board, width, room, glyphs)[:room]
+    middle += [Text() for _ in range(room - len(middle))]
+    lines = [*[*top, *middle][: max(height - 1, 0)], _foot(scene, width, glyphs)]
+    return [fitted(line, width, glyphs) for line in lines][:height]
+
+
+def list_rows(height: int) -> int:
+    """About how many rows a page key moves by."""
+    return max(1, (height - 6) // 2)
+
+
+def _middle(board: Board, width: int, room: int, glyphs: Glyphs) -> list[Text]:
+    if board.page == "help":
+        return [Text.assemble((f"  {keys:<16} ", "bold"), words) for keys, words in HELP]
+    row = board.selected
+    if board.page == "detail" and row is not None:
+        lines = detail(row, width, glyphs)
+        board.sheet = min(board.sheet, max(0, len(lines) - room))
+        return lines[board.sheet :]
+    if room < SPLIT - 5 or row is None:
+        return alert_list(board, width, room, glyphs)
+    upper = max(8, min(room // 2, room - 24))
+    listed = alert_list(board, width, upper, glyphs)
+    listed += [Text() for _ in range(upper - len(listed))]
+    return [*listed, Text(glyphs.empty * width, "dim"), *detail(row, width, glyphs)]
+
+
+def _rule(board: Board, width: int, glyphs: Glyphs) -> Text:
+    """What the list shows, and what it does not."""
+    name, _ = SORTS[board.sort]
+    rows = len(board.rows)
+    words = [f"{board.at + 1 if rows else 0} of {rows:,}, {'newest first' if name == 'newest' else f'by {name}'}"]
+    if board.frozen:
+        words.append(f"FROZEN, {board.opened - board.frozen_since:,} more since")
+    if board.mutes:
+        words.append(f"{board.muted_alerts:,} muted")
+    if board.query:
+        words.append(f"search {shown(board.query, 60, glyphs)} hides {board.hidden:,}")
+    if board.left_out:
+        words.append(f"{board.left_out:,} not shown: too many at once")
+    text = f"{glyphs.empty * 2} {f' {glyphs.dot} '.join(words)} "
+    line = fitted(Text(text, "bold yellow" if board.frozen else "bold"), width, glyphs)
+    line.append(glyphs.empty * max(0, width - line.cell_len))
+    return line
+
+
+def _foot(scene: Scene, width: int, glyphs: Glyphs) -> Text:
+    board = scene.board
+    if scene.ending:
+        return Text("ending: judging what has come, closing the open alerts", "bold reverse")
+    if board.page == "search":
+        return _prompt(board, width, glyphs)
+    if board.page == "mute" and board.selected is not None:
+        alert = board.selected.newest
+        name = shown(board.selected.key[1], 40, glyphs)
+        return Text(f"mute: s source {alert.source.ip}, t technique {name}, any other key neither", "bold reverse")
+    if scene.note is not None:
+        time_ns, message = scene.note
+        return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), shown(message, 300, glyphs))
+    keys = "? help  Enter detail  / search  m mute  s sort  f freeze  q quit"
+    if board.page in ("detail", "help"):
+        keys = (
+            "Esc back  up down other alerts  Space b scroll  ? help" if board.page == "detail" else "any key goes back"
+        )
+    return Text.assemble(("at its end  ", "bold green") if board.at_end else "", (keys, "dim"))
+
+
+def _prompt(board: Board, width: int, glyphs: Glyphs) -> Text:
+    """What is being typed, its end in sight, and what was wrong with it."""
+    typed = Text(shown(board.typed, 400, glyphs))
+    complaint = f"  {shown(board.complaint, 200, glyphs)}" if board.complaint else "  Enter finds, Esc leaves"
+    room = max(width // 2 if board.complaint else width - 28, 8)
+    while typed.cell_len > room:
+        typed = typed[1:]
+    return Text.assemble(("/", "bold"), typed, ("_", "blink"), (complaint, "bold red" if board.complaint else "dim"))

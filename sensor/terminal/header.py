@@ -1,0 +1,75 @@
+"""The top of the interactive view: how much comes in, what becomes of it, and what an operator should look after."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich.text import Text
+
+from sensor.stats import Progress
+from sensor.terminal.glyphs import Glyphs, shown, sparkline
+from sensor.terminal.status import Mode, advance, counts, losses, short, trouble
+from sensor.terminal.summary import accounting
+
+SAMPLES: Final = 60  # half a second each
+_SPARK_CELLS: Final = {100: 16, 120: 30, 160: 60}  # by the width of the terminal from which on
+
+
+@dataclass(slots=True)
+class Rates:
+    """How fast the totals grow, from one drawing to the next. scoring_ns: of a flow record. busy: share of the time."""
+
+    packets_per_s: float = 0.0
+    bits_per_s: float = 0.0
+    scoring_ns: float = 0.0
+    busy: float = 0.0
+    history: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
+    _last: Progress = field(default_factory=Progress)
+
+    def take(self, progress: Progress) -> None:
+        """Measure since the last time; nothing where no time has passed."""
+        last, seconds = self._last, progress.elapsed_s - self._last.elapsed_s
+        if seconds <= 0:
+            return
+        self.packets_per_s = (progress.packets - last.packets) / seconds
+        self.bits_per_s = (progress.bytes - last.bytes) * 8 / seconds
+        self.busy = (progress.scoring_s - last.scoring_s) / seconds
+        if progress.judged > last.judged:
+            self.scoring_ns = (progress.scoring_s - last.scoring_s) / (progress.judged - last.judged) * 1e9
+        self.history.append(self.packets_per_s)
+        self._last = progress
+
+
+def header(
+    progress: Progress, rates: Rates, mode: Mode, source: str, bundle: str, width: int, glyphs: Glyphs
+) -> list[Text]:
+    """Three lines, and one for each trouble. source, bundle: shown escaped."""
+    cells = next((cells for least, cells in sorted(_SPARK_CELLS.items(), reverse=True) if width >= least), 8)
+    first = Text.assemble(
+        (f"flowvigil {mode} ", "bold"), (shown(source, 60, glyphs), "bold cyan"), " ", advance(progress, mode, glyphs),
+        (f"  bundle {shown(bundle, 40, glyphs)}", "dim"),
+    )  # fmt: skip
+    second = Text.assemble(
+        (f"{short(rates.packets_per_s).rstrip()} packets/s ", "bold"),
+        (sparkline(list(rates.history)[-cells:], glyphs).rjust(min(cells, SAMPLES)), "green"),
+        f" {short(rates.bits_per_s)}bit/s  {progress.table_flows:,} flows{' in table' * (width >= 100)}  ",
+        _scoring(rates, glyphs),
+    )
+    third = Text.assemble(
+        (counts(progress), "bold red" if progress.attacks else "bold" if progress.alerts else ""),
+        "  ",
+        (losses(progress), "bold yellow" if progress.dropped or progress.evicted else "dim"),
+    )
+    lines = [first, second, third]
+    if progress.shed or progress.difference:
+        lines.append(Text(accounting(progress), "bold yellow"))
+    return lines + [Text(row, "bold yellow") for row in trouble(progress)]
+
+
+def _scoring(rates: Rates, glyphs: Glyphs) -> str:
+    """Time to score a flow record, and the share of a core that it takes."""
+    if not rates.scoring_ns:
+        return f"scoring {glyphs.empty}"
+    time = rates.scoring_ns / 1000
+    unit = "µs" if glyphs.unicode else "us"
+    return f"scoring {time:.0f} {unit}/flow ({rates.busy * 100:.1f} %)"

@@ -1,0 +1,55 @@
+"""A screen for runs whose log is JSON lines: events as they come, and at the end the totals."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from sensor import log
+
+if TYPE_CHECKING:
+    from sensor.alerts import Alert
+    from sensor.stats import Progress
+
+
+class Logged:
+    """A screen (sensor.outlet.Screen) that writes log lines."""
+
+    def __init__(self, stream: TextIO, mode: str, source: str, *, quiet: bool) -> None:
+        """stream: where to. mode: "read" or "watch". source: name of the input. quiet: only what went wrong."""
+        self._stream = stream
+        self._name = f"{mode} {source}"
+        self._quiet = quiet
+
+    def update(self, progress: "Progress", alerts: "Sequence[Alert]") -> None:
+        """Nothing to tell before the end: alerts have outputs of their own."""
+
+    def left_out(self, alerts: int) -> None:
+        """Alerts are not told anyway."""
+
+    def note(self, message: str) -> None:
+        """Write an event."""
+        if not self._quiet:
+            log.write(self._stream, log.Level.INFO, message)
+
+    def finish(self, progress: "Progress", problem: str | None = None) -> None:
+        """Write the totals, and a problem."""
+        if not self._quiet:
+            log.write(self._stream, log.Level.INFO, f"{self._name} ended", own=_totals(progress))
+        if problem:
+            log.write(self._stream, log.Level.ERROR, problem)
+
+
+def _totals(progress: "Progress") -> dict[str, object]:
+    return {
+        "packets": progress.packets,
+        "flows": progress.flows,
+        "alerts": {"opened": progress.alerts, "attack": progress.attacks, "uncertain": progress.uncertain},
+        "undecoded": dict(sorted(progress.undecoded.items())),
+        "filtered": progress.filtered,
+        "shed": progress.shed,
+        "dropped": progress.dropped,
+        "evicted": progress.evicted,
+        "late": progress.late,
+        "clock_jumps": progress.clock_jumps,
+        "lost_lines": progress.lost_lines,
+        "elapsed_s": round(progress.elapsed_s, 3),
+    }

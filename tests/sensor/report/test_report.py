@@ -1,0 +1,280 @@
+"""`flowvigil report` as a user meets it: the real command, the page as text, and the page in a real browser."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import DEMO, Result, flowvigil
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the demo's capture."""
+    output = tmp_path_factory.mktemp("page") / "demo.html"
+    result = flowvigil("report", DEMO, "-o", output)
+    assert result.code == 0, result
+    return output.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[bytes]:
+    """The demo's alerts."""
+    return flowvigil("read", DEMO).stdout.splitlines(keepends=True)
+
+
+def reported(tmp_path: Path, content: bytes, name: str = "alerts.jsonl") -> tuple[Result, str]:
+    """How the command ends for a file of lines, and the page."""
+    (tmp_path / name).write_bytes(content)
+    result = flowvigil("report", tmp_path / name, "-o", tmp_path / "x.html")
+    written = tmp_path / "x.html"
+    return result, written.read_text(encoding="utf-8") if written.exists() else ""
+
+
+class Outline(HTMLParser):
+    """Elements, attributes and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+# What the page says
+
+
+def test_the_demos_page_says_in_one_line_what_was_found(page: str) -> None:
+    assert 'class="verdict">4 likely attacks by 4 hosts in 32,858 packets over 7 min. The worst: ' in page
+
+
+def test_the_page_tells_what_was_looked_at(page: str) -> None:
+    text = Outline(page).text
+    for fact in ("Packets32,858", "Not decoded138", "Dropped0", "Flows6,065", "Hosts seen"):
+        assert fact in text
+    assert "ARP, spanning tree" in text
+
+
+def test_each_alert_has_reasons_advice_a_technique_and_filters(page: str) -> None:
+    assert page.count('<article class="alert') == 4
+    for what in ("What to do next", 'class="reason-bar"', "Community ID", "frame.time_epoch", "tactic: "):
+        assert page.count(what) >= 4, what
+
+
+def test_the_model_warns_on_the_page_and_the_line_that_makes_it_again_stands_there(page: str) -> None:
+    assert "What the makers of the model cic2017 warn of" in page
+    assert f"flowvigil report {DEMO} -o report.html</code>" in page
+
+
+def test_settings_that_were_changed_stand_in_the_line_that_makes_the_page_again(tmp_path: Path) -> None:
+    output = tmp_path / "x.html"
+    arguments = ("--filter", "tcp port 22", "--set", "episodes.quiet_s=60")
+    assert flowvigil("report", DEMO, *arguments, "-o", output).code == 0
+    html = output.read_text()
+    assert "--filter &#x27;tcp port 22&#x27; --set episodes.quiet_s=60.0</code>" in html
+    assert "Whatever the capture filter left out: tcp port 22" in html
+
+
+def test_from_alerts_and_from_standard_input_the_same_alerts_are_told(lines: list[bytes], tmp_path: Path) -> None:
+    told = r"<h3>(.*?)</h3>"
+    result, html = reported(tmp_path, b"".join(lines))
+    piped = tmp_path / "piped.html"
+    assert flowvigil("report", "-", "-o", piped, stdin=b"".join(lines)).code == result.code == 0
+    packed = tmp_path / "packed.jsonl.gz"
+    packed.write_bytes(gzip.compress(b"".join(lines)))
+    assert flowvigil("report", packed, "-o", tmp_path / "packed.html").code == 0
+    assert re.findall(told, html) == re.findall(told, piped.read_text())
+    assert re.findall(told, html) == re.findall(told, (tmp_path / "packed.html").read_text())
+    assert len(re.findall(told, html)) == 4
+    assert "The input holds no statistics" in html
+
+
+def test_a_capture_on_standard_input_gives_what_the_file_gives(page: str, tmp_path: Path) -> None:
+    output = tmp_path / "x.html"
+    assert flowvigil("report", "-", "-o", output, stdin=DEMO.read_bytes()).code == 0
+    assert output.read_text().replace("report -", f"report {DEMO}").count("<article") == page.count("<article") == 4
+
+
+def test_the_same_input_gives_the_same_bytes(page: str, tmp_path: Path) -> None:
+    assert flowvigil("report", "-q", DEMO, "-o", tmp_path / "again.html").stderr == []
+    assert (tmp_path / "again.html").read_text() == page
+
+
+def test_no_alert_is_said_to_be_none(tmp_path: Path) -> None:
+    result, html = reported(tmp_path, b"")
+    assert result.code == 0
+    assert "This file holds no alert." in html
+
+
+def test_statistics_of_two_runs_are_added_up(tmp_path: Path) -> None:
+    def stats(received: int, dropped: int, second: int) -> bytes:
+        own = {"schema": "stats/1", "received": received, "metered": received - dropped, "dropped": dropped}
+        moment = f"2026-03-02T09:00:{second:02}.000000Z"
+        return json.dumps({"@timestamp": moment, "observer": {"name": "gw"}, "flowvigil": own}).encode() + b"\n"
+
+    result, html = reported(tmp_path, stats(100, 0, 1) + stats(1000, 400, 2) + stats(10, 0, 3))
+    text = Outline(html).text
+    assert result.code == 0
+    assert "Packets1,010" in text
+    assert "Dropped400" in text
+    assert "39.6 % of the packets were not judged" in text
+
+
+# Hostile lines
+
+
+def test_hostile_lines_are_counted_told_and_escaped(lines: list[bytes], tmp_path: Path) -> None:
+    document: dict[str, Any] = json.loads(lines[-1])
+    document["event"] |= {"id": SCRIPT, "reason": f"{SCRIPT} \x1b[31m \u202e"}
+    document["flowvigil"]["label"] = "\"' onload=x " + SCRIPT
+    document["observer"]["name"] = SCRIPT
+    evil = json.dumps(document).encode() + b"\n"
+    zone = json.loads(lines[-1])
+    zone["source"]["ip"] = "fe80::1%$(reboot)"
+    far = json.loads(lines[-1])
+    far["event"]["risk_score"] = 1e9
+    bad = [
+        b"{not json\n", b"\xff\xfe\n", b"[" * 5000 + b"\n", b"{}\n", b'"x"\n', b"x" * 200_000 + b"\n",
+        json.dumps(zone).encode() + b"\n", json.dumps(far).encode() + b"\n",
+        b'{"flowvigil":{"schema":"alert/1"}}\n', b'{"flowvigil":{"schema":["alert/1"]}}\n',
+    ]  # fmt: skip
+    result, html = reported(tmp_path, b"".join([lines[0], evil, *bad, *lines[1:]]))
+    assert result.code == 6
+    assert f"{len(bad)} lines of the input could not be read; {len(lines) + 1} were." in html
+    assert "reboot" not in html
+    assert "<script" not in html
+    assert "\x1b" not in html
+    assert "\u202e" not in html
+    assert "&lt;script&gt;" in html
+    outline = Outline(html)
+    assert outline.open == []
+    assert not any(name.startswith("on") for _, attributes in outline.tags for name in attributes)
+    assert len([line for line in result.stderr if "could not be read" in line]) >= 4
+
+
+def test_lines_without_any_record_are_refused_and_leave_no_page(tmp_path: Path) -> None:
+    result, html = reported(tmp_path, b'{"a":1}\n' * 3)
+    assert (result.code, html) == (6, "")
+    assert "found no record of flowvigil (3 lines" in result.stderr[0]
+
+
+def test_ten_thousand_alerts_make_a_page_of_bounded_size(lines: list[bytes], tmp_path: Path) -> None:
+    document = json.loads(lines[-1])
+    many = []
+    for number in range(10_000):
+        document["event"]["id"] = f"E{number}"
+        many.append(json.dumps(document).encode())
+    result, html = reported(tmp_path, b"\n".join(many))
+    assert result.code == 0
+    assert html.count("<article") == 100
+    assert "9,500 more are not listed" in html
+    assert len(html) < 1_500_000
+
+
+# Where it is written
+
+
+def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
+    shutil.copy(DEMO, tmp_path / "demo.pcap.gz")
+    os.symlink("demo.pcap.gz", tmp_path / "link.html")
+    before = (tmp_path / "demo.pcap.gz").read_bytes()
+    for inputs, output in (("demo.pcap.gz", "demo.pcap.gz"), (".", "demo.pcap.gz"), ("demo.pcap.gz", "link.html")):
+        result = flowvigil("report", tmp_path / inputs, "-o", tmp_path / output)
+        assert (result.code, "found one of the inputs" in result.stderr[0]) == (7, True)
+    assert (tmp_path / "demo.pcap.gz").read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["gone/x.html", ".", "/dev/null"])
+def test_an_unwritable_page_is_told_before_anything_is_read(output: str, tmp_path: Path) -> None:
+    result = flowvigil("report", tmp_path / "gone.pcap", "-o", tmp_path / output)
+    assert result.code == 7
+    assert len(result.stderr) == 1
+    assert "cannot be written" in result.stderr[0]
+
+
+def test_a_missing_capture_leaves_the_old_page_and_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "x.html").write_text("old")
+    assert flowvigil("report", tmp_path / "gone.pcap", "-o", tmp_path / "x.html").code == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["x.html"]
+    assert (tmp_path / "x.html").read_text() == "old"
+
+
+def test_a_truncated_capture_is_reported_as_far_as_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "cut.pcap.gz").write_bytes(DEMO.read_bytes()[:400_000])
+    result = flowvigil("report", tmp_path / "cut.pcap.gz", "-o", tmp_path / "x.html")
+    assert result.code == 6
+    assert "The input was not read to its end" in (tmp_path / "x.html").read_text()
+
+
+# Its form
+
+
+def test_the_page_holds_nothing_that_loads_or_runs(page: str) -> None:
+    outline = Outline(page)
+    assert outline.open == []
+    assert not {tag for tag, _ in outline.tags} & {"script", "img", "link", "iframe", "object", "form", "base", "use"}
+    for _, attributes in outline.tags:
+        assert "style" not in attributes
+        assert (attributes.get("href") or "#").startswith("#")
+    policy = next(a["content"] for _, a in outline.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_the_filters_show_an_alerts_packets(page: str, tmp_path: Path) -> None:
+    filters = [text.replace("&amp;", "&").replace("&gt;", ">").replace("&lt;", "<")
+               for text in re.findall(r'<code class="copy">(.*?)</code>', page)]  # fmt: skip
+    (tmp_path / "demo.pcap").write_bytes(gzip.decompress(DEMO.read_bytes()))
+    displays = [text for text in filters if "==" in text]
+    assert len(displays) == 8
+    for display in displays:
+        run = subprocess.run(
+            ["tshark", "-r", tmp_path / "demo.pcap", "-Y", display, "-T", "fields", "-e", "frame.number"],
+            capture_output=True, check=True, timeout=60,
+        )  # fmt: skip
+        flagged = {"port == 22 && frame": 3671, "port == 45468": 1}
+        least = next((packets for part, packets in flagged.items() if part in display), 1)
+        assert len(run.stdout.splitlines()) >= least, display
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_a_browser_shows_the_page_without_a_word_of_complaint_or_a_request(page: str, tmp_path: Path) -> None:
+    (tmp_path / "x.html").write_text(page, encoding="utf-8")
+    log = tmp_path / "net.json"
+    run = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
+         f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}", "--virtual-time-budget=2000",
+         "--dump-dom", (tmp_path / "x.html").as_uri()],
+        capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert b"CONSOLE" not in run.stderr, run.stderr.decode()
+    assert b"Content Security Policy" not in run.stderr
+    dom = run.stdout.decode()
+    assert dom.count("<article") == 4
+    # A policy that refused the style sheet would be told on the console; the page itself asked for nothing.
+    asked = re.findall(r'"url":"(https?|ftp|wss?)://([^/"]+)', log.read_text(errors="replace"))
+    assert not [host for _, host in asked if not host.endswith(("google.com", "googleapis.com", "gvt1.com"))]

@@ -1,0 +1,66 @@
+"""Native documents of every kind, and a great variety of alerts."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from sensor.alerts import Alert, Endpoint, ModelIdentity, Observer, alert_document
+from sensor.explain import Contrast
+from sensor.records import event_line, stats_line
+from sensor.shape import Shape
+from sensor.stats import InterfaceState, Progress
+from sensor.techniques import TECHNIQUES, Technique
+from tests.support.alerts import an_alert
+
+OBSERVER = Observer("gw1", "0.1.0")
+NOW_NS = 1_700_000_000_123_456_789
+# What would break a line, a header, a value, a terminal or a bound.
+TEXTS = st.text(st.sampled_from(list("a|=\\\n\r\"'\x1b\u202e\U0001f600 é-")), max_size=600) | st.text(max_size=80)
+COUNTS = st.integers(0, 2**53)
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
+TIMES = st.integers(0, 4_102_444_800 * 10**9)  # to 2100
+
+
+@st.composite
+def alerts(draw: st.DrawFn) -> Alert:
+    """Any alert, each text from outside hostile."""
+    addresses = draw(st.sampled_from([("192.0.2.1", "203.0.113.9", 4), ("2001:db8::1", "fe80::2", 6)]))
+    ports = draw(st.sampled_from([(51514, 22), (None, None), (0, 65535)]))
+    ends = [Endpoint(ip, port, draw(COUNTS), draw(COUNTS)) for ip, port in zip(addresses[:2], ports, strict=True)]
+    contrasts = st.builds(Contrast, TEXTS, TEXTS, *(NUMBERS for _ in range(6)))
+    own = Technique("T" + draw(TEXTS), draw(TEXTS), draw(st.sampled_from(["", "Impact"])))
+    shape = [draw(COUNTS) for _ in range(4)]
+    return an_alert(
+        time_ns=draw(TIMES), start_ns=draw(TIMES), end_ns=draw(TIMES), sequence=draw(st.integers(1, 2**53)),
+        action=draw(st.sampled_from(["opened", "updated", "closed"])), severity=draw(st.integers(0, 100)),
+        risk=draw(st.floats(0, 100)), reason=draw(TEXTS), source=ends[0], destination=ends[1],
+        ip_version=addresses[2], protocol=draw(st.integers(0, 255)),
+        technique=draw(st.sampled_from([None, *TECHNIQUES, own])),
+        verdict=draw(st.sampled_from(["attack", "uncertain"])), lane=draw(st.sampled_from(["known", "novel", "both"])),
+        label=draw(st.none() | TEXTS), p_known=draw(NUMBERS), p_novel=draw(NUMBERS),
+        scores=draw(st.dictionaries(TEXTS, NUMBERS, max_size=12)),
+        contrasts=tuple(draw(st.lists(contrasts, max_size=7))),
+        shape=Shape(shape[0], shape[1], shape[2], shape[3], draw(st.booleans()), 7, draw(st.booleans()), 9, 6, 22),
+        model=ModelIdentity(draw(TEXTS), draw(TEXTS)), observer=Observer(draw(TEXTS), draw(TEXTS)),
+        dropped=draw(COUNTS),
+    )  # fmt: skip
+
+
+def documents() -> st.SearchStrategy[dict[str, Any]]:
+    """Native documents of alerts."""
+    return alerts().map(alert_document)
+
+
+def a_stats_line() -> bytes:
+    """An account with something in each of its fields."""
+    progress = Progress(
+        received=100, metered=80, filtered=5, undecoded={"not IP": 4}, shed=3, dropped=6, waiting=1, bytes=9_000,
+        flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, lost_lines=11, overload="one flow in 2 is metered",
+        alerts=3, attacks=2, uncertain=1, interfaces=(InterfaceState("eth0", True),),
+    )  # fmt: skip
+    return stats_line(progress, OBSERVER, NOW_NS, 10.0, None)
+
+
+def an_event_line() -> bytes:
+    """An event at an interface."""
+    return event_line("interface-down", "eth0 went down", OBSERVER, NOW_NS, "eth0")
