@@ -9,7 +9,7 @@ NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check golden tshark fuzz flood live bench api-test evaluate evaluate-kdd train picture dist clean
+.PHONY: help demo test check golden tshark fuzz flood live bench api-test ux-test evaluate evaluate-kdd train picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +52,11 @@ api-test: $(VENV)/installed-test ## Test and measure the JSON API (Chromium for 
 	$(BIN)/python -m pytest tests/sensor/api
 	$(BIN)/python -m tests.bench.api --check
 
+ux-test: $(VENV)/installed-test ## Test terminal, page, formats, outputs and pipes (tmux, Chromium, rsyslog, tshark where present)
+	$(BIN)/python -m pytest tests/sensor/report $(wildcard tests/sensor/test_terminal*.py tests/sensor/test_formats*.py \
+	  tests/sensor/test_outputs*.py tests/sensor/test_sinks*.py tests/sensor/test_cli_alerts.py tests/sensor/test_cli_pipes.py \
+	  tests/sensor/test_query.py tests/sensor/test_manual.py tests/sensor/test_completion.py)
+
 evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in runs/ (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
 	$(BIN)/flowvigil evaluate runs/cic2017 $(CIC2017) --protocol leave-one-out --output runs/cic2017.html
@@ -90,9 +95,9 @@ $(VENV)/installed-train: setup.cfg pyproject.toml | $(BIN)/python
 	touch $@
 
 $(VENV)/installed-test: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[train,serve,test]'
+	$(PIP) install -e '.[train,serve,kafka,test]'
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
 
 $(VENV)/installed-check: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[train,serve,test,check]'
+	$(PIP) install -e '.[train,serve,kafka,test,check]'
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train $(VENV)/installed-test

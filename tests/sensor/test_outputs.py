@@ -316,3 +316,22 @@ def test_a_file_that_was_rotated_is_opened_anew(tmp_path: Path) -> None:
     outputs.close(LONG_S)
     assert sequences((tmp_path / "old").read_bytes()) == [1, 2]
     assert sequences(path.read_bytes()) == [3, 4]
+
+
+def test_what_a_receiver_had_not_read_when_it_ended_is_sent_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        outputs = started(SyslogEntry(type="syslog", host="127.0.0.1", port=server.getsockname()[1]))
+        outputs.write(alerts(1, 20))
+        first, _ = server.accept()
+        time.sleep(0.5)  # all of it lies in the kernel of the receiver
+        first.close()
+        server.settimeout(LONG_S)
+        second, _ = server.accept()
+        second.settimeout(LONG_S)
+        content = b""
+        while content.count(b"flowvigil.alert") < 20:
+            part = second.recv(65536)
+            assert part
+            content += part
+        second.close()
+        outputs.close(0.2)
