@@ -9,6 +9,7 @@ from typing import Final
 
 # What the watch is put together from, and what only its reload, its screen, its workers or its end needs.
 PARTS: Final = (
+    "encodings.idna",  # what a host's name is looked up with
     "multiprocessing.popen_fork",
     "sensor.config",
     "sensor.metering",

@@ -142,7 +142,7 @@ class Delivery:
                 self._went_down(error)
                 if self._transport.forever:
                     self._reader_has_gone()
-            except (OSError, OutputError) as error:
+            except (OSError, OutputError, UnicodeError) as error:  # the last: a host name that is none
                 self._went_down(error)
             self._rest()
         self._end()
@@ -222,7 +222,7 @@ class Delivery:
         with self._changed:
             self.written += messages
 
-    def _went_down(self, error: OSError | OutputError) -> None:
+    def _went_down(self, error: OSError | OutputError | UnicodeError) -> None:
         self._settle(self._transport.confirmed(time.monotonic()) if self._up else 0)
         self._transport.close()
         with self._changed:
