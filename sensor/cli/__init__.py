@@ -18,7 +18,7 @@ from sensor.cli.read import read
 from sensor.cli.report import report
 from sensor.cli.schema import schema
 from sensor.cli.serve import serve
-from sensor.cli.stdout import lost, say
+from sensor.cli.stdout import give_up_where_full, lost, say
 from sensor.cli.train import train
 from sensor.cli.watch import watch
 from sensor.errors import BROKEN_PIPE, EXIT_CODES, INTERNAL, INTERRUPTED, SensorError
@@ -101,6 +101,7 @@ def _run() -> int:
         result: Any = app(standalone_mode=False, prog_name="flowvigil")
         say("")  # what is still buffered must not fail when nobody can say so any more
     except SensorError as error:
+        give_up_where_full()
         return _stop(str(error), error.exit_code, error.detail)
     except BrokenPipeError:
         return _reader_gone()

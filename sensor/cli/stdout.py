@@ -24,5 +24,17 @@ def lost(error: OSError) -> OSError | OutputError:
     """What a failed write to stdout means: OutputError where that is full, else the error as it is."""
     if error.errno not in FULL or error.filename is not None:
         return error
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # else the end of the process tries again
+    _give_up()
     return OutputError(f"stdout: {(error.strerror or str(error)).lower()}")
+
+
+def give_up_where_full() -> None:
+    """Let go of text that stdout does not take, after somebody has said so."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up()
+
+
+def _give_up() -> None:
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # else the end of the process tries again
