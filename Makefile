@@ -52,10 +52,11 @@ api-test: $(VENV)/installed-test ## Test and measure the JSON API (Chromium for 
 	$(BIN)/python -m pytest tests/sensor/api
 	$(BIN)/python -m tests.bench.api --check
 
-ux-test: $(VENV)/installed-test ## Test terminal, page, formats, outputs and pipes (tmux, Chromium, rsyslog, tshark where present)
-	$(BIN)/python -m pytest tests/sensor/report $(wildcard tests/sensor/test_terminal*.py tests/sensor/test_formats*.py \
-	  tests/sensor/test_outputs*.py tests/sensor/test_sinks*.py tests/sensor/test_cli_alerts.py tests/sensor/test_cli_pipes.py \
-	  tests/sensor/test_query.py tests/sensor/test_manual.py tests/sensor/test_completion.py)
+ux-test: $(VENV)/installed-test ## Test what operators see and send on (tmux, Chromium, rsyslog, syslog-ng, tshark where present)
+	$(BIN)/python -m pytest tests/sensor/report tests/sensor/attach $(wildcard $(patsubst %,tests/sensor/test_%*.py, \
+	  alerts community_id config docs_alerts episodes flow_record formats jsonl line_bounds log manual outputs packets \
+	  query records screen_thread settings_text sinks storms terminal completion checks \
+	  cli_alerts cli_config cli_keep_packets cli_pipes cli_read cli_refusals))
 
 evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in runs/ (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sensor.cli.session import build_pipeline, load_model
-from sensor.config import load_config
+from sensor.cli.parts import build_pipeline, load_model
+from sensor.config import effective_config
 from sensor.kernel_cache import use_kernel_cache
 
 CAPTURE = Path(__file__).resolve().parent.parent / "sensor" / "synth" / "demo.pcap.gz"
@@ -21,7 +21,7 @@ def main() -> None:
     from sensor.sources.reading import Reading
     from sensor.terminal.dashboard import Dashboard
 
-    config = load_config()
+    config = effective_config().config
     hybrid = load_model(config)
     console = Console(
         record=True, width=WIDTH, height=HEIGHT, file=io.StringIO(), color_system="truecolor", force_terminal=True

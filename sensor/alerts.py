@@ -12,15 +12,16 @@ from typing import Any, Literal
 
 import orjson
 
+from sensor.contrast import Contrast
 from sensor.escape import printable
-from sensor.explain import Contrast
 from sensor.shape import Shape
 from sensor.techniques import Technique
 
 SCHEMA = "alert/1"
 LINE_LIMIT_BYTES = 8192
 # With these and the bounds of the strings below, four bytes a letter and every field at its longest stay within a line.
-FEATURES_SHOWN, SCORES_SHOWN = 5, 8
+FEATURES_SHOWN, SCORES_SHOWN, TARGETS_SHOWN, PORTS_SHOWN = 5, 8, 8, 16
+SENTENCE_BYTES = 640
 
 Action = Literal["opened", "updated", "closed"]
 Verdict = Literal["attack", "uncertain"]
@@ -64,7 +65,9 @@ class Alert:
     severity: 0..100, how bad if true. risk: 0..100, severity weighed with the evidence. p_known, p_novel, scores,
     contrasts, source, destination and community_id are those of the flow that speaks strongest (smallest p-value
     against its lane's cut, known lane first, the first of equals). label: what the known lane most often said, None
-    where it was silent.
+    where it was silent. hosts_merged: alerts of single hosts that this one tells as one (sensor.storms), 0 for an alert
+    of one host; source is then the one that speaks strongest. target_ips, target_ports: the first distinct ones.
+    packets_file: name of the capture that gets its packets.
     """
 
     time_ns: int
@@ -93,6 +96,10 @@ class Alert:
     model: ModelIdentity
     observer: Observer
     dropped: int
+    hosts_merged: int = 0
+    target_ips: tuple[str, ...] = ()
+    target_ports: tuple[int, ...] = ()
+    packets_file: str | None = None
 
 
 def alert_line(alert: Alert) -> bytes:
@@ -104,6 +111,7 @@ def alert_document(alert: Alert) -> dict[str, Any]:
     """The alert as the nested mapping that is written. Every string in it is bounded and printable."""
     document: dict[str, Any] = {
         "@timestamp": timestamp(alert.time_ns),
+        "message": _sentence(_message(alert), 640),
         "ecs": {"version": "9.4.0"},
         "event": {
             "kind": "alert",
@@ -117,21 +125,12 @@ def alert_document(alert: Alert) -> dict[str, Any]:
             "risk_score": alert.risk,
             "start": timestamp(alert.start_ns),
             "end": timestamp(alert.end_ns),
-            "reason": printable(alert.reason, 480),
+            "reason": _sentence(alert.reason, 480),
         },
-        "source": _endpoint(alert.source),
-        "destination": _endpoint(alert.destination),
-        "network": {
-            "type": f"ipv{alert.ip_version}",
-            "transport": _TRANSPORT.get(alert.protocol, str(alert.protocol)),
-            "iana_number": str(alert.protocol),
-            "community_id": alert.community_id,
-        },
-        "observer": {
-            "name": printable(alert.observer.name, 64),
-            "type": "ids",
-            "version": printable(alert.observer.version, 24),
-        },
+        "source": side_fields(alert.source),
+        "destination": side_fields(alert.destination),
+        "network": network_fields(alert.ip_version, alert.protocol, alert.community_id),
+        "observer": observer_fields(alert.observer),
     }
     if alert.technique is not None:
         document["threat"] = _threat(alert.technique)
@@ -148,9 +147,40 @@ def timestamp(time_ns: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+def network_fields(ip_version: int, protocol: int, community_id: str) -> dict[str, Any]:
+    """`network` of a record. protocol: IP number."""
+    return {
+        "type": f"ipv{ip_version}",
+        "transport": _TRANSPORT.get(protocol, str(protocol)),
+        "iana_number": str(protocol),
+        "community_id": community_id,
+    }
+
+
+def observer_fields(observer: Observer) -> dict[str, Any]:
+    """`observer` of a record."""
+    return {"name": printable(observer.name, 64), "type": "ids", "version": printable(observer.version, 24)}
+
+
+def side_fields(endpoint: Endpoint) -> dict[str, Any]:
+    """`source` or `destination` of a record."""
     port = {} if endpoint.port is None else {"port": endpoint.port}
     return {"ip": endpoint.ip, **port, "bytes": endpoint.bytes, "packets": endpoint.packets}
+
+
+def _sentence(text: str, limit: int) -> str:
+    """Printable text of at most so many letters and SENTENCE_BYTES."""
+    return printable(text, limit).encode()[:SENTENCE_BYTES].decode(errors="ignore")
+
+
+def _message(alert: Alert) -> str:
+    """Who did what to whom, how sure that is and why, in one sentence."""
+    shape, technique = alert.shape, alert.technique
+    what = (technique.name or technique.id) if technique else alert.label or "Unusual traffic"
+    source = f"{alert.hosts_merged:,} hosts" if alert.hosts_merged else alert.source.ip
+    target = alert.destination.ip if shape.targets <= 1 else f"{shape.targets:,}{'+' * shape.targets_more} hosts"
+    lane = "both lanes" if alert.lane == "both" else f"the {alert.lane} lane"
+    return f"{what}: {source} to {target}, {alert.verdict} by {lane}, risk {alert.risk:g} of 100: {alert.reason}"
 
 
 def _threat(technique: Technique) -> dict[str, Any]:
@@ -181,20 +211,26 @@ def _own(alert: Alert) -> dict[str, Any]:
                 "name": printable(contrast.name, 40),
                 "unit": printable(contrast.unit, 16),
                 "value": number(contrast.value),
+                "normal_p01": number(contrast.p01),
                 "normal_median": number(contrast.median),
                 "normal_p99": number(contrast.p99),
             }
             for contrast in alert.contrasts[:FEATURES_SHOWN]
         ],
+        "sources": max(1, alert.hosts_merged),
+        "storm": alert.hosts_merged > 0,
         "flows": shape.flows,
         "packets": shape.packets,
         "failed": shape.failed,
         "targets": shape.targets,
         "targets_more": shape.targets_more,
+        "target_ips": alert.target_ips[:TARGETS_SHOWN],
         "ports": shape.ports,
         "ports_more": shape.ports_more,
+        "target_ports": alert.target_ports[:PORTS_SHOWN],
         "model": {"id": printable(alert.model.id, 64), "sha256": printable(alert.model.sha256, 64)},
         "quality": {"dropped": alert.dropped},
+        **({} if alert.packets_file is None else {"packets_file": printable(alert.packets_file, 40)}),
     }
 
 

@@ -70,6 +70,8 @@ class EpisodesSection(_Section):
     flows_between_false_openings: Annotated[float, Field(ge=10, le=1e9)] = 1e5
     quiet_s: Annotated[float, Field(gt=0, le=86400)] = 300.0
     capacity_hosts: Annotated[int, Field(ge=16, le=1 << 20)] = 16384
+    alerts_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = 120
+    flows_per_alert: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
 
 class Output(_Section):
@@ -78,11 +80,28 @@ class Output(_Section):
     file: Path | None = Field(default=None, strict=False)
 
 
+class KeepPackets(_Section):
+    """Packets of alerts."""
+
+    directory: Path | None = Field(default=None, strict=False)
+    memory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 36)] = 64 << 20
+    alert_packets: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    alert_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20
+    directory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 1 << 30
+
+
 class Stats(_Section):
     """What the sensor tells of itself while it watches."""
 
     interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class Attach(_Section):
+    """Who may look at the sensor while it watches (`watch --attach`)."""
+
+    socket: Path | None = Field(default=None, strict=False)
+    group: str | int | None = None  # a number is a gid
 
 
 class Process(_Section):
@@ -99,7 +118,9 @@ class Config(_Section):
     detection: Detection = Detection()
     episodes: EpisodesSection = EpisodesSection()
     output: Output = Output()
+    keep_packets: KeepPackets = KeepPackets()
     stats: Stats = Stats()
+    attach: Attach = Attach()
     process: Process = Process()
     # The list `outputs:` of a file; not a section, so that no other source can name parts of it.
     _outputs: tuple[OutputEntry, ...] = PrivateAttr(default=())
@@ -122,12 +143,12 @@ class Effective:
     places: Mapping[str, str]
 
 
-def load_config(
+def effective_config(
     path: Path | None = None,
     environment: Mapping[str, str] | None = None,
     overrides: Iterable[str] = (),
     flags: Iterable[Setting] = (),
-) -> Config:
+) -> Effective:
     """Settings from a file, the environment, `a.b=c` overrides and flags, the later winning.
 
     flags: taken as they are: the text of a flag is no YAML.
@@ -135,16 +156,6 @@ def load_config(
     Raises ConfigError, one line: the place, what was found, what was expected and the nearest valid name; its detail
     has such a line for each further fault.
     """
-    return effective_config(path, environment, overrides, flags).config
-
-
-def effective_config(
-    path: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    overrides: Iterable[str] = (),
-    flags: Iterable[Setting] = (),
-) -> Effective:
-    """The same with the place of each setting."""
     settings: dict[str, Setting] = {}
     faults: list[str] = []
     outputs: tuple[OutputEntry, ...] = ()

@@ -6,6 +6,8 @@ episode's memory is bounded whatever an attacker does.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +19,19 @@ from flows.batch import (
     DST_PORT,
     END_NS,
     END_REASON,
+    IP_VERSION,
     NEW_PACKETS,
     PROTOCOL,
     REPORT,
     SNAPSHOT,
-    SRC_PORT,
+    SRC_HIGH,
     START_NS,
 )
 from sensor.shape import Shape
 from sensor.techniques import Technique
 
 DISTINCT_LIMIT = 4096
+_ADDRESS = (1 << 128) - 1
 _WITH_PORTS = frozenset({6, 17, 132})
 
 # Distinct values are keys of dictionaries: they keep their order, and the garbage collector passes over dictionaries of
@@ -79,13 +83,21 @@ class Exemplar:
     moved: Sequence[int] | None = None
 
 
+class HeldFlow(NamedTuple):
+    """A flagged flow and a copy of its columns, for when its episode opens."""
+
+    flow: FlaggedFlow
+    values: NDArray[np.float64]
+
+
 class Episode:
-    """Counts over the flagged flows of one source and one pool (see sensor.evidence)."""
+    """Counts over the flagged flows of one source and one pool (see sensor.evidence); of a storm, over many."""
 
     __slots__ = (
-        *("_running", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line", "id", "known", "labels"),
-        *("last_ns", "named_by_shape", "novel", "opened", "order", "packets", "peak", "pool", "ports", "ports_more"),
-        *("services", "start_ns", "targets", "targets_more", "technique", "technique_at_line", "verdict_at_line"),
+        *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
+        *("held", "id", "known", "labels", "last_ns", "linked", "merged_in", "named_by_shape", "novel", "opened"),
+        *("order", "packets", "peak", "pool", "ports", "ports_more", "services", "start_ns", "targets"),
+        *("targets_more", "technique", "technique_at_line", "verdict_at_line"),
     )
 
     def __init__(self, pool: int, technique: Technique | None, first: FlaggedFlow, order: int) -> None:
@@ -109,21 +121,36 @@ class Episode:
         self.flows_at_line = 0
         self.technique_at_line: Technique | None = None
         self.verdict_at_line = False
+        self.alerts = self.alerts_at_line = 0  # of single hosts that a storm alert stands for
+        self.merged_in: Episode | None = None  # the storm alert that tells of this episode
+        self.held: list[HeldFlow] = []  # the latest flows before it opened, for who wants them then
+        self.linked = 0  # flows handed on with the id of its alert
         self._running: set[tuple[int, ...]] | None = None  # flows whose reports go on
 
-    def add(self, flow: FlaggedFlow, clock_ns: int) -> None:
-        """Count one report of a flagged flow. A flow reported again adds its new packets only."""
+    @property
+    def told(self) -> "Episode":
+        """The episode whose alert tells of this one: itself, or a storm."""
+        return self.merged_in or self
+
+    def add(self, flow: FlaggedFlow, clock_ns: int, fresh: bool | None = None) -> bool:
+        """Count one report of a flagged flow; returns whether it is the first one counted of this flow.
+
+        A flow reported again adds its new packets only. fresh: what another episode found of it, None to find out here.
+        """
         identity = flow.identity
         self.last_ns = clock_ns
         self.packets += identity[NEW_PACKETS]
         self.start_ns = min(self.start_ns, identity[START_NS])
         self.end_ns = max(self.end_ns, identity[END_NS])
-        if not self._seen_before(identity):
+        if fresh is None:
+            fresh = not self._seen_before(identity)
+        if fresh:
             self.flows += 1
             self.failed += flow.failed
             self._spread(flow)
         if flow.label >= 0:
             self.labels[flow.label] = self.labels.get(flow.label, 0) + 1
+        return fresh
 
     def absorb(self, other: "Episode") -> None:
         """Take over the counts of another episode of the same source."""
@@ -132,20 +159,27 @@ class Episode:
         self.failed += other.failed
         self.start_ns, self.end_ns = min(self.start_ns, other.start_ns), max(self.end_ns, other.end_ns)
         self.last_ns = max(self.last_ns, other.last_ns)
-        self.known, self.novel = self.known or other.known, self.novel or other.novel
-        self.peak = max(self.peak, other.peak)
+        self.weigh(other)
         self.targets_more = _take_over(self.targets, other.targets) or self.targets_more or other.targets_more
         self.ports_more = _take_over(self.ports, other.ports) or self.ports_more or other.ports_more
         _take_over(self.services, other.services)
+        if other._running:
+            running = self._running or set()
+            self._running = running | set(sorted(other._running)[: DISTINCT_LIMIT - len(running)])
         for label, count in other.labels.items():
             self.labels[label] = self.labels.get(label, 0) + count
         if other.exemplar and (not self.exemplar or other.exemplar.flow.strength < self.exemplar.flow.strength):
             self.exemplar = other.exemplar
 
+    def weigh(self, other: "Episode") -> None:
+        """Take over the weight of another episode's evidence."""
+        self.known, self.novel = self.known or other.known, self.novel or other.novel
+        self.peak = max(self.peak, other.peak)
+
     def end(self) -> None:
         """Mark it closed and give back what grew with it; hosts stay known for long after."""
         self.closed = True
-        self.targets, self.ports, self.services, self._running = {}, {}, {}, None
+        self.targets, self.ports, self.services, self._running, self.held = {}, {}, {}, None, []
 
     def shape(self) -> Shape:
         """The counts as they stand."""
@@ -163,6 +197,14 @@ class Episode:
             port=identity[DST_PORT],
         )
 
+    def first_targets(self, most: int) -> list[str]:
+        """The first of its distinct destination addresses, as text."""
+        if self.exemplar is None:
+            return []
+        all_ipv6 = self.exemplar.flow.identity[IP_VERSION] == 6 and not self.alerts  # a storm may have both versions
+        addresses = (target & _ADDRESS for target in islice(self.targets, most))
+        return [str(IPv6Address(a) if all_ipv6 or a >> 32 else IPv4Address(a)) for a in addresses]
+
     def label(self) -> int:
         """The label most often given, the smallest index of equals; -1 without any."""
         return max(self.labels, key=lambda label: (self.labels[label], -label), default=-1)
@@ -172,7 +214,7 @@ class Episode:
         snapshot = identity[END_REASON] == SNAPSHOT
         if not snapshot and identity[REPORT] == 0:
             return False
-        key = (identity[START_NS], identity[SRC_PORT], identity[DST_PORT], identity[DST_HIGH], identity[DST_LOW])
+        key = (identity[START_NS], *identity[SRC_HIGH : DST_PORT + 1])
         if self._running is None:
             self._running = set()
         if key in self._running:

@@ -2,14 +2,15 @@
 
 One line per source host and technique: an episode opens when the evidence of its pool (sensor.evidence) reaches the
 threshold, is told again when its flows have grown tenfold or its technique or verdict changed, and closes after a quiet
-time. A flow that names no technique itself (no data exchanged, or flagged by the novel lane alone) joins the open
-episode of its host that already has the same service, so one attack that both lanes see is one episode.
+time. Where more open than anyone can read, one episode tells of many (sensor.storms). A flow that names no technique
+itself (no data exchanged, or flagged by the novel lane alone) joins the open episode of its host that already has the
+same service, so one attack that both lanes see is one episode.
 
 Time is the flows' own: the newest packet of any record so far. Nothing depends on how records were cut into batches.
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,17 +20,20 @@ from flows.batch import FlowBatch
 from flows.columns import INDEX
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
+from sensor.alert_flows import AlertFlow
 from sensor.alerts import Action, Alert, ModelIdentity, Observer
-from sensor.episode import Episode, Exemplar, FlaggedFlow
+from sensor.episode import Episode, Exemplar, FlaggedFlow, HeldFlow
 from sensor.evidence import F_INDEX, FIRST_TECHNIQUE, NO_EXCHANGE, UNUSUAL, EvidenceTable, Findings
 from sensor.explain import Explainer
 from sensor.narrator import Narrator, episode_id
 from sensor.shape import SCAN_START, technique_of_shape
+from sensor.storms import Storms
 from sensor.techniques import Technique, technique_of
 
 GROWTH = 10  # an open episode is told again when its flows have grown by this factor
 # Shapes are looked at for each of the first flows that can have one, then now and then.
 _SHAPE_FIRST, _SHAPE_ALWAYS, _SHAPE_EVERY = SCAN_START, 128, 256
+_HELD = 8  # flows of an episode remembered before it opens: chance may fill many hosts with such
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
 _TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
@@ -42,11 +46,14 @@ class EpisodeSettings:
 
     threshold: expected number of flows of a host between two false openings, at least. quiet_ns: traffic time without a
     flagged flow after which an episode closes. capacity_hosts: hosts with flagged flows remembered at once.
+    alerts_per_minute: of single hosts that open, None: any number. flows_per_alert: that are handed on with its id.
     """
 
     threshold: float = 1e5
     quiet_ns: int = 300_000_000_000
     capacity_hosts: int = 16384
+    alerts_per_minute: int | None = 120
+    flows_per_alert: int = 0
 
 
 def episodes_of(
@@ -98,8 +105,10 @@ class Episodes:
         cut_known, cut_novel: p-values below which a lane flags. narrator: words the alerts. seed: of the host hash,
         random unless given; nothing but speed depends on it.
         """
+        self._labels = labels
         self._narrator = narrator
         self._settings = settings
+        self._storms = Storms(settings.alerts_per_minute)
         self._cuts = (cut_known, cut_novel)
         self._technique_of_label = [technique_of(identifier) for identifier in techniques]
         pools = _pools(labels, techniques)
@@ -120,6 +129,12 @@ class Episodes:
         self._clock_ns = 0
         self._ordinal = 0
         self._lines: list[Alert] = []
+        self._flows: list[AlertFlow] = []
+
+    @property
+    def merged(self) -> int:
+        """Alerts of single hosts that storms told of so far."""
+        return self._storms.merged
 
     def observe(
         self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
@@ -140,24 +155,30 @@ class Episodes:
             episode = _joined(pools, pool, flow) or pools.get(pool)
             if episode is None or episode.closed or (anew and not episode.opened):
                 episode = pools[pool] = self._episode(pool, flow)
-            episode.add(flow, clock_ns)
-            if episode.exemplar is None or flow.strength < episode.exemplar.flow.strength:
-                episode.exemplar = _exemplar(flow, batch, rows, judgement)
+            _count(episode, flow, clock_ns, lambda flow: _exemplar(flow, batch, rows, judgement))
+            if self._settings.flows_per_alert:
+                self._hold(episode, HeldFlow(flow, batch.values[flow.row].copy()))
             self._weigh(pools, episode, flow)
         self._clock_ns = findings.clock_ns
         self._close_until(findings.clock_ns)
         return self._drain()
 
     def adjust(self, settings: EpisodeSettings) -> None:
-        """Go on with another threshold and quiet time; open episodes stay open. The capacity stays as it is."""
+        """Go on with other settings; open episodes stay open. The capacity stays as it is."""
         self._settings = replace(settings, capacity_hosts=self._settings.capacity_hosts)
         self._table.adjust(settings.threshold, settings.quiet_ns)
+        self._storms.adjust(settings.alerts_per_minute)
 
     def finish(self) -> list[Alert]:
         """Close every open episode, in the order in which they would have closed."""
         self._close_until(_NEVER_NS)
         self._hosts.clear()
         return self._drain()
+
+    def take_flows(self) -> list[AlertFlow]:
+        """Flows of alerts that opened, up to `flows_per_alert` each, which were reported since the last call."""
+        flows, self._flows = self._flows, []
+        return flows
 
     def _drain(self) -> list[Alert]:
         lines, self._lines = self._lines, []
@@ -187,13 +208,28 @@ class Episodes:
         same = next((other for other in _open_episodes(pools) if _belong_together(other, episode)), None)
         if same is not None:
             _merge(pools, same, episode)
+            self._hand_on(same)
             return same
         self._gather(pools, episode)
-        episode.opened = True
-        episode.id = episode_id(episode, self._clock_ns)
-        self._tell(episode, "opened", self._clock_ns)
-        heapq.heappush(self._deadlines, (episode.last_ns + self._settings.quiet_ns, episode.order, episode))
+        if self._storms.admits(self._clock_ns, attack=episode.known):
+            self._begin(episode)
+        else:
+            self._ordinal += 1
+            storm = self._storms.merge(episode, self._ordinal)
+            if not storm.opened:
+                self._begin(storm)
+            self._wait_for_end(episode)
+        self._hand_on(episode)
         return episode
+
+    def _begin(self, episode: Episode) -> None:
+        episode.id = episode_id(episode, self._clock_ns)
+        self._wait_for_end(episode)
+        self._tell(episode, "opened", self._clock_ns)
+
+    def _wait_for_end(self, episode: Episode) -> None:
+        episode.opened = True
+        heapq.heappush(self._deadlines, (episode.last_ns + self._settings.quiet_ns, episode.order, episode))
 
     def _gather(self, pools: dict[int, Episode], episode: Episode) -> None:
         """Take in the recent flows without a technique that had the service of an episode about to open."""
@@ -203,23 +239,30 @@ class Episodes:
                 continue
             recent = self._clock_ns - other.last_ns < self._settings.quiet_ns
             if recent and other.services.keys() <= episode.services.keys():
-                episode.absorb(pools.pop(pool))
+                episode.absorb(other)
+                episode.held = other.held + episode.held
+                del pools[pool]
 
     def _tell_progress(self, pools: dict[int, Episode], episode: Episode) -> None:
-        """Write an update when the flows have grown tenfold or the technique or the verdict changed."""
+        """Write an update when flows or hosts have grown tenfold or the technique or the verdict changed."""
         renamed = episode.technique != episode.technique_at_line
         if renamed:
             twins = [e for e in _open_episodes(pools) if e is not episode and e.technique == episode.technique]
             if twins:
                 self._join(pools, episode, twins[0])
                 return
-        grown = episode.flows >= GROWTH * episode.flows_at_line
-        if renamed or grown or episode.known != episode.verdict_at_line:
-            self._tell(episode, "updated", self._clock_ns)
+        told = episode.told
+        if told is not episode:
+            episode.technique_at_line = episode.technique
+            told.weigh(episode)
+            renamed = False  # a storm keeps its name
+        grown = told.flows >= GROWTH * told.flows_at_line or told.alerts >= GROWTH * max(1, told.alerts_at_line)
+        if renamed or grown or told.known != told.verdict_at_line:
+            self._tell(told, "updated", self._clock_ns)
 
     def _join(self, pools: dict[int, Episode], episode: Episode, twin: Episode) -> None:
-        """Two open episodes turned out to be one: the newer ends in the older."""
-        older, newer = sorted((episode, twin), key=lambda e: e.order)
+        """Two open episodes turned out to be one: the newer ends in the older, one of a storm in one of its own."""
+        older, newer = sorted((episode, twin), key=lambda e: (e.merged_in is not None, e.order))
         self._tell(newer, "closed", self._clock_ns, continues=older.id)
         older.absorb(newer)
         newer.end()
@@ -248,7 +291,29 @@ class Episodes:
         for episode in _open_episodes(self._hosts.pop(row_of_host, {})):
             self._close(episode, self._clock_ns)
 
+    def _hold(self, episode: Episode, held: HeldFlow) -> None:
+        episode.held.append(held)
+        if episode.opened:
+            self._hand_on(episode)
+        else:
+            del episode.held[:-_HELD]
+
+    def _hand_on(self, episode: Episode) -> None:
+        """Give out the flows of an open episode, under the id of the alert that tells of it."""
+        told = episode.told
+        for flow, values in episode.held:
+            if told.linked >= self._settings.flows_per_alert:
+                break
+            told.linked += 1
+            label = self._labels[flow.label] if flow.label >= 0 else None
+            place = told.id, self._narrator.sequence, told.linked
+            self._flows.append(AlertFlow(*place, flow.identity, values, flow.p_known, flow.p_novel, label))
+        episode.held = []
+
     def _tell(self, episode: Episode, action: Action, time_ns: int, continues: str = "") -> None:
+        if episode.merged_in is not None:
+            return
+        episode.alerts_at_line = episode.alerts
         episode.flows_at_line = episode.flows
         episode.technique_at_line = episode.technique
         episode.verdict_at_line = episode.known
@@ -316,6 +381,9 @@ def _belong_together(opened: Episode, episode: Episode) -> bool:
 def _merge(pools: dict[int, Episode], opened: Episode, episode: Episode) -> None:
     """Add an episode about to open to an open one, and send its later flows there too."""
     opened.absorb(episode)
+    opened.held += episode.held
+    if opened.merged_in is not None:
+        opened.merged_in.absorb(episode)
     if episode.pool < FIRST_TECHNIQUE and not episode.named_by_shape:
         del pools[episode.pool]  # its later flows find the open episode by their service
         return
@@ -324,6 +392,15 @@ def _merge(pools: dict[int, Episode], opened: Episode, episode: Episode) -> None
         # The open one has its name now, and takes from its former pool only what has its service.
         pools.pop(opened.pool, None)
         opened.pool, opened.technique = episode.pool, episode.technique
+
+
+def _count(episode: Episode, flow: FlaggedFlow, clock_ns: int, exemplar: Callable[[FlaggedFlow], Exemplar]) -> None:
+    """Count a report of a flagged flow in its episode and in the storm that tells of it."""
+    fresh = None
+    for counting in (episode,) if episode.merged_in is None else (episode, episode.merged_in):
+        fresh = counting.add(flow, clock_ns, fresh)
+        if counting.exemplar is None or flow.strength < counting.exemplar.flow.strength:
+            counting.exemplar = exemplar(flow)
 
 
 def _exemplar(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement) -> Exemplar:

@@ -1,10 +1,9 @@
-"""Which numbers of a flow speak for an alert, as a contrast with this model's normal traffic, and how to say so.
+"""Which numbers of a flow speak for an alert, as a contrast with this model's normal traffic.
 
 First come the columns that moved the score (models.attribution), then those that lie furthest from the quantiles that
 the bundle keeps of normal traffic. Of columns tied to each other (flows.columns.SIBLINGS) one speaks for all.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,10 +14,8 @@ from numpy.typing import NDArray
 from flows.columns import COLUMNS, NAMES, reasons
 from flows.kdd.columns import kdd_columns, kdd_reasons
 from models.attribution import Groups
+from sensor.contrast import MINIMAL_SPAN, Contrast
 
-# Below this span of the logarithmic scale a column is taken to be constant in normal traffic; without a floor the
-# smallest change in such a column would outweigh all the others.
-_MINIMAL_SPAN = 0.5
 NEAR = 0.25  # nearer to the median than this share of the way to the edge, a column says nothing
 
 
@@ -35,31 +32,6 @@ class NormalQuantiles(Protocol):
     def p99(self) -> NDArray[np.float64]: ...
     @property
     def p999(self) -> NDArray[np.float64]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """One column of a flow against normal traffic.
-
-    distance: from the median in spans to the edge of the central 98 %, on a logarithmic scale: over 1 is outside.
-    """
-
-    name: str
-    unit: str
-    value: float
-    median: float
-    p01: float
-    p99: float
-    p999: float
-    distance: float
-
-    @property
-    def outside(self) -> bool:
-        """Whether the value lies outside the central 98 % of normal traffic.
-
-        A detector sees columns together: the furthest of a flagged flow may well be inside.
-        """
-        return self.distance > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +82,8 @@ class Explainer:
         self._raw = np.stack([np.asarray(q)[kept] for q in (normal.p01, normal.median, normal.p99, normal.p999)])
         low, middle, high, _ = _signed_log(self._raw)
         self._middle = middle
-        self._span_low = np.maximum(middle - low, _MINIMAL_SPAN)
-        self._span_high = np.maximum(high - middle, _MINIMAL_SPAN)
+        self._span_low = np.maximum(middle - low, MINIMAL_SPAN)
+        self._span_high = np.maximum(high - middle, MINIMAL_SPAN)
 
     def contrasts(self, values: NDArray[np.float64], moved: Sequence[int] = (), top: int = 5) -> tuple[Contrast, ...]:
         """The columns that moved the score, then those furthest from normal; of these none nearer than NEAR.
@@ -136,38 +108,6 @@ class Explainer:
             name, unit = self._names[i], self._units[i]
             chosen.append(Contrast(name, unit, float(raw[i]), median, p01, p99, p999, float(distance[i])))
         return tuple(chosen)
-
-
-def sentence(contrast: Contrast) -> str:
-    """A contrast in words, such as `syn_flag_count 412 packets against a 99.9 % of 9`."""
-    value = quantity(contrast.value, contrast.unit)
-    if contrast.value < contrast.median:
-        return f"{contrast.name} {value} against a 1 % of {quantity(contrast.p01, contrast.unit)}"
-    if contrast.value > contrast.p999:
-        return f"{contrast.name} {value} against a 99.9 % of {quantity(contrast.p999, contrast.unit)}"
-    return f"{contrast.name} {value} against a 99 % of {quantity(contrast.p99, contrast.unit)}"
-
-
-def quantity(value: float, unit: str) -> str:
-    """A column's value for people: times scaled to a readable unit, large numbers short, counts without a unit."""
-    if not math.isfinite(value):
-        return str(value)
-    if unit == "µs":
-        steps = [(1e6, "s"), (1e3, "ms"), (1.0, "µs")]
-    elif unit in ("bytes", "bytes/s", "packets/s"):
-        short = {"bytes": "B", "bytes/s": "B/s"}.get(unit, f" {unit}")
-        steps = [(1e9, f"G{short}"), (1e6, f"M{short}"), (1e3, f"k{short}"), (1.0, unit)]
-    else:
-        return _plain(value)
-    divisor, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
-    return f"{_plain(value / divisor)} {name}"
-
-
-def _plain(value: float) -> str:
-    """Whole numbers whole, others with three significant digits."""
-    if value == int(value):
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _signed_log(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from flows.block import Int64s, PacketBlock
 from flows.meter import Meter, MeterStats
 from sensor.errors import OutputError
 from sensor.overload import STEPS, Overload, Step
+from sensor.packets.ring import PacketRing
 from sensor.sinks.pcapng import PcapngWriter
 from sensor.sources.captured import CaptureStatistics, LinkEvent
 from sensor.stats import InterfaceState
@@ -112,13 +113,18 @@ class Metering:
         capture: Capture,
         meter: Meter,
         writer: PcapngWriter | None = None,
+        packets: PacketRing | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """writer: keeps the packets. clock: seconds, for the pace of overload steps. wall_clock_ns: of events."""
+        """writer: keeps the packets. packets: remembers the latest ones.
+
+        clock: seconds, for the pace of overload steps. wall_clock_ns: of events.
+        """
         self._capture = capture
         self._meter = meter
         self._writer = writer
+        self._packets = packets
         self._overload = Overload(clock)
         self._wall_clock_ns = wall_clock_ns
         self._first_ns = 0
@@ -158,7 +164,11 @@ class Metering:
         self._capture.leave_to_worker()
 
     def _keep(self, block: PacketBlock) -> None:
-        if self._writer is None or not len(block):
+        if not len(block):
+            return
+        if self._packets is not None:
+            self._packets.remember(block, self._capture.interface_of, self._capture.clock_step_ns)
+        if self._writer is None:
             return
         try:
             self._writer.write(block, self._capture.interface_of, self._capture.clock_step_ns)

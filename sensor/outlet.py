@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sensor.alerts import Alert, alert_line
 from sensor.errors import OutputError
 from sensor.stats import OutputState, Progress
+
+if TYPE_CHECKING:  # arrays, which a screen elsewhere has no need of
+    from sensor.alert_flows import AlertFlow
+    from sensor.flow_record import FlowRecords
 
 LAST_LINES_S = 5.0  # for outputs to deliver what waits at the end
 
@@ -66,7 +70,7 @@ class Outlet:
     problems: one line for each input that could not be read to its end and each output that failed.
     lost_output: an output took no more; the others still get all there is.
     alerts: opened so far; attacks: of those, that were called an attack at some time. queues: the outputs of the list
-    in the settings.
+    in the settings. flow_records: makes records of the flows of alerts, None where nobody asked for them.
     """
 
     sinks: Sequence[Sink]
@@ -76,13 +80,17 @@ class Outlet:
     alerts: int = 0
     attacks: int = 0
     queues: Queues | None = None
+    flow_records: "FlowRecords | None" = None
     _open_uncertain: set[str] = field(default_factory=set)
 
-    def publish(self, alerts: Sequence[Alert]) -> None:
-        """Count alerts and write them to every output."""
+    def publish(self, alerts: Sequence[Alert], flows: "Sequence[AlertFlow]" = (), step_ns: int = 0) -> None:
+        """Count alerts and write them to every output, and their flows where records of them are wanted.
+
+        step_ns: what the wall clock was set forward by since the flows' times were taken.
+        """
         for alert in alerts:
             self._count(alert)
-        self.write([alert_line(alert) for alert in alerts])
+        self.write(self._lines(alerts, flows, step_ns))
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Write lines to every output; one that fails gets no more."""
@@ -113,6 +121,15 @@ class Outlet:
     def states(self) -> tuple[OutputState, ...]:
         """The account of the queued outputs."""
         return () if self.queues is None else self.queues.states()
+
+    def _lines(self, alerts: Sequence[Alert], flows: "Sequence[AlertFlow]", step_ns: int) -> list[bytes]:
+        """Lines of alerts, each followed by the flows that came after it, so that no order depends on batches."""
+        records = self.flow_records
+        if records is None:
+            return [alert_line(alert) for alert in alerts]
+        lines = [(alert.sequence, alert_line(alert)) for alert in alerts]
+        lines += [(flow.after, records.line(flow, step_ns)) for flow in flows if records.wants(flow)]
+        return [line for _, line in sorted(lines, key=lambda numbered: numbered[0])]
 
     def _count(self, alert: Alert) -> None:
         opened = alert.action == "opened"

@@ -129,6 +129,11 @@ _MODELS: Final[dict[str, type[OutputEntry]]] = {
     "kafka": KafkaEntry,
 }
 _TLS: Final = ("ca", "certificate", "key")
+# What other programs call a setting, too far from our name to be found by its letters.
+_ELSEWHERE: Final = {
+    "protocol": ("transport",), "proto": ("transport",), "address": ("host", "servers", "path"), "server": ("host",),
+    "target": ("host", "servers", "path"), "brokers": ("servers",), "filename": ("path",), "cert": ("certificate",),
+}  # fmt: skip
 
 
 def read_outputs(entries: Sequence[tuple[str, Sequence[Setting]]]) -> tuple[tuple[OutputEntry, ...], list[str]]:
@@ -181,7 +186,8 @@ def _bad_values(
             continue
         found = by_name[name]
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, list(model.model_fields), 1)
+            near = [known for known in _ELSEWHERE.get(name, ()) if known in model.model_fields]
+            near = near or difflib.get_close_matches(name, list(model.model_fields), 1)
             hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(model.model_fields)}"
             yield f'{found.name_place or found.place}: unknown setting "{name}" of an output of type {kind}, {hint}'
             continue

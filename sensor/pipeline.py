@@ -15,6 +15,7 @@ from flows.block import PacketBlock
 from flows.meter import Meter
 from models.detector import Steps
 from models.fusion import Hybrid
+from sensor.alert_flows import AlertFlow
 from sensor.alerts import Alert
 from sensor.episodes import Episodes
 
@@ -37,6 +38,11 @@ class Judge:
     judged: int = 0
     spent_ns: int = 0
     clock_ns: Callable[[], int] = time.perf_counter_ns
+
+    @property
+    def merged(self) -> int:
+        """Alerts of single hosts that were told by storms so far."""
+        return self.episodes.merged
 
     def judge(self, batch: FlowBatch, dropped: int = 0) -> list[Alert]:
         """Alerts that flow records give rise to. dropped: packets the capture has lost so far."""
@@ -66,6 +72,10 @@ class Judge:
     def finish(self) -> list[Alert]:
         """The last word on every open episode."""
         return self.episodes.finish()
+
+    def take_flows(self) -> list[AlertFlow]:
+        """Flows of the alerts since the last call, where the episodes' settings ask for any."""
+        return self.episodes.take_flows()
 
 
 @dataclass(slots=True)

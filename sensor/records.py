@@ -5,17 +5,18 @@ This module formats what it is given; it counts nothing and knows no clock.
 """
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 
-from sensor.alerts import Observer, number, timestamp
+from sensor.alerts import Observer, number, observer_fields, timestamp
 from sensor.escape import printable
 from sensor.stats import Progress
 
 STATS_SCHEMA, EVENT_SCHEMA = "stats/1", "event/1"
 # With this and the bounds of the strings below, a line stays within sensor.alerts.LINE_LIMIT_BYTES.
-INTERFACES_SHOWN = 32
+INTERFACES_SHOWN, INTERFACE_BYTES = 32, 32
 OUTPUT_NAME = 40
 
 
@@ -48,12 +49,18 @@ def stats_line(
         "clock_jumps": progress.clock_jumps,
         "lost_lines": progress.lost_lines,
         "overload": printable(progress.overload, 80),
-        "alerts": {"opened": progress.alerts, "attack": progress.attacks, "uncertain": progress.uncertain},
+        "alerts": {
+            "opened": progress.alerts,
+            "attack": progress.attacks,
+            "uncertain": progress.uncertain,
+            "merged": progress.merged,
+        },
         "interfaces": [
-            {"name": printable(interface.name, 32), "up": interface.up}
+            {"name": _interface_name(interface.name), "up": interface.up}
             for interface in progress.interfaces[:INTERFACES_SHOWN]
         ],
         **({"outputs": _outputs(progress)} if progress.outputs else {}),
+        **({} if progress.kept is None else {"packets_kept": asdict(progress.kept)}),
     }
     return _line(document)
 
@@ -81,11 +88,7 @@ def _document(kind: str, dataset: str, action: str | None, observer: Observer, t
             "dataset": dataset,
             **({} if action is None else {"action": action}),
         },
-        "observer": {
-            "name": printable(observer.name, 64),
-            "type": "ids",
-            "version": printable(observer.version, 24),
-        },
+        "observer": observer_fields(observer),
     }
 
 
@@ -100,6 +103,11 @@ def _account(progress: Progress) -> dict[str, Any]:
         "waiting": progress.waiting,
         "difference": progress.difference,
     }
+
+
+def _interface_name(name: str) -> str:
+    """Linux has names of 15 bytes; other systems have longer ones, in any letters."""
+    return printable(name, 32).encode()[:INTERFACE_BYTES].decode(errors="ignore")
 
 
 def _outputs(progress: Progress) -> list[dict[str, Any]]:

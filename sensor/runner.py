@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 from sensor.alerts import Alert
 from sensor.outlet import Outlet
+from sensor.packets.keeper import Keeper
 from sensor.pipeline import Pipeline
 from sensor.sources.reading import Reading
-from sensor.stats import Progress
+from sensor.stats import Progress, kept_in_words
 
 
 @dataclass(slots=True)
 class Run:
-    """One run over captures and its state."""
+    """One run over captures and its state. keeper: of the packets of alerts."""
 
     reading: Reading
     pipeline: Pipeline
     outlet: Outlet
+    keeper: Keeper | None = None
     clock: Callable[[], float] = time.monotonic
     _started_s: float = 0.0
 
@@ -34,11 +36,13 @@ class Run:
         """Read the captures to their ends. Raises InputError when none can be opened."""
         self._started_s = self.clock()
         for block in self.reading:
-            self._publish(self.pipeline.feed(block))
+            for part in (block,) if self.keeper is None else self.keeper.parts(block):
+                self._publish(self.pipeline.feed(part))
             if self.outlet.lost_output:  # the other outputs still get what there is
                 break
         self.outlet.problems += self.reading.problems
         self._publish(self.pipeline.finish())
+        self._end_keeping()
         self.outlet.finish(self.progress())
 
     def progress(self) -> Progress:
@@ -64,12 +68,30 @@ class Run:
             alerts=self.outlet.alerts,
             attacks=self.outlet.attacks,
             uncertain=self.outlet.alerts - self.outlet.attacks,
+            merged=self.pipeline.judge.merged,
             judged=self.pipeline.judge.judged,
             scoring_s=self.pipeline.judge.spent_ns / 1e9,
             outputs=self.outlet.states(),
+            kept=None if self.keeper is None else self.keeper.state,
             lost_lines=sum(state.lost for state in self.outlet.states()),
         )
 
+    @property
+    def lost_packets(self) -> bool:
+        """Whether a file of packets could not be written."""
+        return self.keeper is not None and self.keeper.problem is not None
+
+    def _end_keeping(self) -> None:
+        if self.keeper is None:
+            return
+        self.keeper.write()
+        if self.keeper.problem is not None:
+            self.outlet.problems.append(self.keeper.problem)
+        self.outlet.screen.note(kept_in_words(self.keeper.state))
+
     def _publish(self, alerts: list[Alert]) -> None:
-        self.outlet.publish(alerts)
+        flows = self.pipeline.judge.take_flows()
+        if self.keeper is not None:
+            alerts = self.keeper.take(alerts, flows)
+        self.outlet.publish(alerts, flows)
         self.outlet.screen.update(self.progress(), alerts)

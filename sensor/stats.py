@@ -28,6 +28,38 @@ class OutputState:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPackets:
+    """Packets of alerts, since the start. files: begun; packets, bytes: put into them.
+
+    Not put there, of the flows that were to be kept: forgotten: packets that had left the memory by then. over_limit:
+    more than a file may hold, or of a file that gave way. lost: that the disk did not take. alerts_without: alerts that
+    got no file, because too many opened at once. files_deleted: oldest files, which gave way to the total.
+    """
+
+    files: int = 0
+    packets: int = 0
+    bytes: int = 0
+    forgotten: int = 0
+    over_limit: int = 0
+    lost: int = 0
+    alerts_without: int = 0
+    files_deleted: int = 0
+
+
+def kept_in_words(kept: KeptPackets) -> str:
+    """The account in one line: what was kept, and what of these flows was not."""
+    missing = (
+        (kept.forgotten, "packets had left the memory"),
+        (kept.over_limit, "packets over the limit of their file"),
+        (kept.lost, "packets could not be written"),
+        (kept.alerts_without, "alerts without a file"),
+        (kept.files_deleted, "oldest files deleted"),
+    )
+    told = "".join(f", {count:,} {what}" for count, what in missing if count)
+    return f"packets of alerts: {kept.packets:,} kept in {kept.files:,} files{told}"
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Totals of a run since its start.
 
@@ -39,9 +71,9 @@ class Progress:
     before one that came earlier. clock_jumps: times a source's clock was set forward or back. lost_lines: of JSON, that
     no output took. bytes_read and size: of the inputs, None where unknown (a pipe, an interface). traffic_time_ns:
     newest packet, nanoseconds since 1970, 0 before the first. started_ns: oldest packet. elapsed_s: time since the run
-    began. alerts, attacks, uncertain: alerts opened, in all and by verdict. judged: flow records, with
-    every new report of a flow; scoring_s: time that took. interfaces: that are watched. outputs: those
-    of the list in the settings.
+    began. alerts, attacks, uncertain: alerts opened, in all and by verdict; merged: alerts of single hosts that storms
+    stand for. judged: flow records, with every new report of a flow; scoring_s: time that took. interfaces: that
+    are watched. outputs: those of the list in the settings. kept: packets of alerts, None where none are to be.
     """
 
     received: int = 0
@@ -68,10 +100,12 @@ class Progress:
     alerts: int = 0
     attacks: int = 0
     uncertain: int = 0
+    merged: int = 0
     judged: int = 0
     scoring_s: float = 0.0
     interfaces: tuple[InterfaceState, ...] = ()
     outputs: tuple[OutputState, ...] = ()
+    kept: KeptPackets | None = None
 
     @property
     def difference(self) -> int:

@@ -12,11 +12,15 @@ from typing import Protocol
 from sensor.alerts import Alert, Observer
 from sensor.metering import Account, Report
 from sensor.outlet import Outlet
+from sensor.packets.keeper import Keeper
+from sensor.packets.ring import PAUSES
 from sensor.pipeline import Judge
 from sensor.records import event_line, stats_line
 from sensor.sources.captured import LinkEvent
-from sensor.stats import Progress
+from sensor.stats import Progress, kept_in_words
 from sensor.terminal.summary import accounting
+
+KEEPING_S = 0.25  # between two writes of packets
 
 
 class Reports(Protocol):
@@ -48,7 +52,7 @@ class Watch:
 
     reload: reads the settings again and reopens the outputs; returns lines that say what it did.
     lost_lines: how many lines the outputs have lost so far. reader_gone: whether nobody reads the lines any more, which
-    ends the watch. alive: feeds the watchdog.
+    ends the watch. alive: feeds the watchdog. keeper: of the packets of alerts.
     """
 
     reports: Reports
@@ -66,10 +70,13 @@ class Watch:
     wishes: Wishes = field(default_factory=Wishes)
     progress: Progress = field(default_factory=Progress)
     lost_packets: bool = False
+    keeper: Keeper | None = None
     _started_s: float = 0.0
     _stats_at_s: float = 0.0
     _told: Progress = field(default_factory=Progress)
     _clock_step_ns: int = 0
+    _kept_at_s: float = 0.0
+    _told_of_loss: bool = False
 
     def stop(self) -> None:
         """End in order: what has come is judged, open alerts are closed. For a signal handler."""
@@ -83,8 +90,8 @@ class Watch:
             self._turn(report)
         if self.reports.problem:
             self.outlet.problems.append(self.reports.problem)
-        alerts = self._restored(self.judge.finish())
-        self.outlet.publish(alerts)
+        alerts = self._publish(self.judge.finish())
+        self._keep_packets(last=True)
         self.progress = self._with_findings(self.progress)
         self._tell_stats(final=True)
         self.outlet.screen.update(self.progress, alerts)
@@ -92,10 +99,10 @@ class Watch:
 
     def _turn(self, report: Report) -> None:
         self._tell_clock_step(report.account.clock_step_ns)
-        alerts = self._restored(self.judge.judge(report.records, report.account.capture.dropped))
-        self.outlet.publish(alerts)
+        alerts = self._publish(self.judge.judge(report.records, report.account.capture.dropped))
         self.progress = self._progress(report.account)
-        self.lost_packets = report.account.lost_packets
+        self._keep_packets(last=False)
+        self.lost_packets = report.account.lost_packets or self._told_of_loss
         for event in report.events:
             self._tell(event)
         self.outlet.screen.update(self.progress, alerts)
@@ -138,6 +145,29 @@ class Watch:
         way = "forward" if seconds > 0 else "back"
         message = f"the clock was set {way} by {abs(seconds):,.1f} s, or the machine slept: flows go on"
         self._tell(LinkEvent(None, "clock-step", message, self.wall_clock_ns()))
+
+    def _publish(self, alerts: list[Alert]) -> list[Alert]:
+        flows = self.judge.take_flows()
+        if self.keeper is not None:
+            alerts = self.keeper.take(alerts, flows)
+        alerts = self._restored(alerts)
+        self.outlet.publish(alerts, flows, self._clock_step_ns)
+        return alerts
+
+    def _keep_packets(self, *, last: bool) -> None:
+        """Write packets of alerts a few times a second, and before they leave the memory."""
+        if self.keeper is None:
+            return
+        rests = self.clock() - self._kept_at_s < KEEPING_S and self.keeper.ring.share_since_pause < 1 / PAUSES
+        if self.keeper.due and (last or not rests):
+            self._kept_at_s = self.clock()
+            self.keeper.write()
+        if self.keeper.problem and not self._told_of_loss:
+            self._told_of_loss = self.lost_packets = True
+            message = f"{self.keeper.problem}; the watch goes on and tries again with the next ones"
+            self._tell(LinkEvent(None, "packets-lost", message, self.wall_clock_ns()))
+        if last:
+            self.outlet.screen.note(kept_in_words(self.keeper.state))
 
     def _restored(self, alerts: list[Alert]) -> list[Alert]:
         """Alerts in the wall clock's time as it is now."""
@@ -182,8 +212,10 @@ class Watch:
             alerts=alerts,
             attacks=attacks,
             uncertain=alerts - attacks,
+            merged=self.judge.merged,
             judged=self.judge.judged,
             scoring_s=self.judge.spent_ns / 1e9,
             lost_lines=self.lost_lines(),
             outputs=self.outlet.states(),
+            kept=None if self.keeper is None else self.keeper.state,
         )

@@ -1,6 +1,5 @@
 """The application: routes, and what all answers have in common. It opens no socket and loads no model."""
 
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import HTTPException
 
+from sensor import log
 from sensor.api import documents
 from sensor.api.body import MOST_BYTES, score_request
 from sensor.api.captured import Captures
@@ -109,8 +109,7 @@ def _add_errors(app: OpenAPI) -> None:
     @app.errorhandler(Exception)
     def broken(error: Exception) -> Response:
         what = traceback.format_exception_only(error)[-1].strip()
-        line = f"flowvigil: internal error at {request.method} {request.path!r:.80}: {' '.join(what.split())[:300]}"
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        log.error(f"internal error at {request.method} {request.path!r:.80}: {' '.join(what.split())[:300]}")
         return _problem(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of this program; its log says more"))
 
 

@@ -31,7 +31,6 @@ OTHER_SPELLINGS: Final = {
 # Beside the flow's own columns in published tables: read by nobody.
 ASIDE: Final = frozenset({"id", "Label", "label", "Attempted Category", "Total TCP Flow Time"})
 DOUBLED: Final = "Fwd Header Length.1"  # the 2017 table's doubled column, as data frames name it
-UNREAD: Final = frozenset({"flow_id", "src_port", "dst_port", "dst_address", "vlan", "end", "end_reason", "label"})
 RATES: Final = ("flow_bytes_per_s", "flow_packets_per_s", "fwd_packets_per_s", "bwd_packets_per_s")
 FIRST_WINDOW, LAST_WINDOW = "bwd_init_win_bytes", "bwd_last_win_bytes"
 TCP: Final = 6.0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.attribution import Groups, top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alerts import number
-from sensor.explain import Contrast, quantity, sentence
+from sensor.contrast import Contrast, quantity, sentence
 
 # "full": as alerts have them. "quick": the columns furthest from normal traffic, without asking the model. "none".
 FULL, QUICK, NONE = "full", "quick", "none"

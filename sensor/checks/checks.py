@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from sensor.checks.attach import attach
 from sensor.checks.capture import capability, capture_filter, interface, offloads, ring
 from sensor.checks.destinations import outputs
 from sensor.checks.finding import Check, Finding, Subject, finding_of
@@ -21,6 +22,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("output", output),
     ("outputs", outputs),
     ("packets", packets),
+    ("attach", attach),
     ("metrics", metrics),
 )
 SPEED: Final = ("speed", speed)  # which cannot fail

@@ -4,6 +4,7 @@ import os
 import ssl
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -54,7 +55,7 @@ def _tried(entry: "OutputEntry", subject: Subject) -> str:
 
     lasting = "" if entry.spool else " and without a spool what it misses is lost"
     if entry.spool is not None:
-        _try_spool(entry.spool)
+        _try_spool(entry.spool, subject)
     if isinstance(entry, StdoutEntry):
         return ""
     if isinstance(entry, FileEntry):
@@ -88,12 +89,26 @@ def _ends_soon(entry: "SyslogEntry") -> str:
     return f"its certificate ends on {datetime.fromtimestamp(ends_s, UTC):%Y-%m-%d}"
 
 
-def _try_spool(directory: Path) -> None:
-    """Raise OutputError where the directory is there and may not be written to, or cannot be made."""
-    place = directory
+def _try_spool(directory: Path, subject: Subject) -> None:
+    """Raise OutputError where the directory cannot be made, or used once the privileges have gone."""
+    from sensor.checks.outputs import without_privileges
+
+    missing: Path | None = None
+    place = directory.absolute()
     while not place.exists() and place != place.parent:
-        place = place.parent
+        missing, place = place, place.parent
     if not place.is_dir():
         raise OutputError(f"spool {directory}: {place} is no directory")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"spool {directory}: permission denied in {place}")
+    if missing is not None:
+        try:
+            missing.mkdir(mode=0o750)
+            missing.rmdir()
+        except OSError as error:
+            raise OutputError(f"spool {directory}: {missing} cannot be made: {reason_of(error)}") from error
+    if why := without_privileges(subject, partial(_unusable, place, os.X_OK if missing else os.W_OK | os.X_OK)):
+        raise OutputError(f"spool {directory}: once its privileges have gone, the sensor {why}")
+
+
+def _unusable(place: Path, mode: int) -> str:
+    """Why who asks cannot work in a directory; nothing when they can."""
+    return "" if os.access(place, mode) else f"may not {'write to' if mode & os.W_OK else 'enter'} {place}"

@@ -30,7 +30,7 @@ def user(subject: Subject) -> Remark:
     """Find the user that the sensor becomes once it captures, and become it. Raises ConfigError, SensorError."""
     if not LINUX:
         return Remark("the sensor stays who started it", Status.SKIPPED)
-    becomes = _user(subject)
+    becomes = owner_of(subject)
     _once_dropped(becomes, str)
     if becomes is None:
         return Remark("the sensor stays who started it, which is not root")
@@ -43,7 +43,7 @@ def output(subject: Subject) -> Remark:
     if path is None:
         return Remark("no file: alerts go to stdout, or to the screen on a terminal")
     remark = opened(path, subject)
-    if remark.status is Status.OK and (why := _answer(subject, partial(_not_again, path))):
+    if remark.status is Status.OK and (why := without_privileges(subject, partial(_not_again, path))):
         return Remark(
             f"{remark.message}, but not opened again when the settings are read again or after a log rotation: "
             f"once its privileges have gone, the sensor {why}",
@@ -66,7 +66,7 @@ def metrics(subject: Subject) -> Remark:
         return Remark("no port set (stats.metrics_port)", Status.SKIPPED)
     from sensor.sinks.metrics import ADDRESS
 
-    if why := _answer(subject, partial(_not_served, ADDRESS, port)):
+    if why := without_privileges(subject, partial(_not_served, ADDRESS, port)):
         raise ConfigError(f"stats.metrics_port {port}: {why} on {ADDRESS}, expected a port that is free")
     return Remark(f"{ADDRESS}:{port} is free")
 
@@ -113,7 +113,7 @@ def _closed(descriptor: int) -> bool:
 
 def _gives_away(subject: Subject) -> bool:
     try:
-        return _user(subject) is not None
+        return owner_of(subject) is not None
     except ConfigError:  # of which the user's own check tells
         return False
 
@@ -154,7 +154,8 @@ def _not_served(address: str, port: int) -> str:
     return ""
 
 
-def _user(subject: Subject) -> "User | None":
+def owner_of(subject: Subject) -> "User | None":
+    """Whom the sensor becomes, None where it stays who started it. Raises ConfigError."""
     if not LINUX:
         return None
     from sensor.privileges import user_to_become
@@ -162,12 +163,12 @@ def _user(subject: Subject) -> "User | None":
     return user_to_become(subject.config.process.user)
 
 
-def _answer(subject: Subject, question: Question) -> str:
+def without_privileges(subject: Subject, question: Question) -> str:
     """The answer of a sensor at work; of this process where it cannot become one, which is told elsewhere."""
     if not LINUX:
         return question()
     try:
-        return _once_dropped(_user(subject), question)
+        return _once_dropped(owner_of(subject), question)
     except SensorError:
         return question()
 

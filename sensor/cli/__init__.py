@@ -134,10 +134,10 @@ def _stop(message: str, code: int, detail: Sequence[str] = ()) -> int:
 
 def _usage(error: Any) -> int:
     """One line, or the whole help where nothing was asked for."""
-    message = error.format_message()
-    if "\n" in message:
+    if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return int(error.exit_code)
+    message = " ".join(error.format_message().split())
     command = getattr(error.ctx, "command_path", "flowvigil")
     return _stop(f"{message.rstrip('.')} (see {command} --help)", int(error.exit_code))
 

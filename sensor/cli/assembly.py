@@ -17,23 +17,24 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from sensor import log
-from sensor.cli.session import (
-    Color,
+from sensor.cli.keeping import build_keeper, make_packet_directory, refuse_keeping, warm_keeping
+from sensor.cli.kernels import cached_kernels
+from sensor.cli.options import Color
+from sensor.cli.parts import (
     build_judge,
     build_meter,
     build_pipeline,
-    ended_by_interrupt,
     episode_settings,
-    interactive,
-    interactive_console,
+    flow_records,
     load_model,
     observer,
-    screen_for,
-    stdout_is_listed,
-    stopped_by_signals,
 )
+from sensor.cli.refusals import refuse_to_overwrite
+from sensor.cli.screens import interactive, interactive_console, screen_for, stdout_is_listed
+from sensor.cli.showing import opened_place, show_to_others
+from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import ConfigError, SensorError
-from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
+from sensor.kernel_cache import kernels_are_compiled
 from sensor.systemd import notify
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from sensor.metering import Capture
     from sensor.outlet import Screen
     from sensor.outputs import Outputs, Prepared
+    from sensor.packets.keeper import Keeper
     from sensor.privileges import User
     from sensor.sinks.jsonl import JsonlSink
     from sensor.sinks.pcapng import PcapngWriter
@@ -51,7 +53,12 @@ if TYPE_CHECKING:
 
 LAST_LINES_S = 5.0  # time for outputs to take what is queued at the end
 # Settings that a running sensor takes over; all others are fixed at its start.
-TAKEN_OVER = frozenset({"output.file", "stats.interval_s", "episodes.flows_between_false_openings", "episodes.quiet_s"})
+TAKEN_OVER = frozenset(
+    {
+        *("output.file", "stats.interval_s"),
+        *("episodes.flows_between_false_openings", "episodes.quiet_s", "episodes.alerts_per_minute"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ def assembled(wanted: Wanted) -> Iterator["Watch"]:
     """A watch ready to run, all its parts taken apart afterwards."""
     config = wanted.settings()
     refuse_packets(wanted.packets, config)
+    refuse_keeping(config)
     user = _user(config)
     hybrid = _warm(config, quiet=wanted.quiet)
     captures = _captures(wanted, config)
@@ -80,12 +88,17 @@ def assembled(wanted: Wanted) -> Iterator["Watch"]:
         files = _opened_outputs(config, user, lines_on_stdout=lines_on_stdout and not listed)
         prepared = _prepared_outputs(config, user)
         writer = _opened_packets(stack, wanted.packets, user)
+        make_packet_directory(config, user)
+        place = opened_place(stack, config, user)
         _drop(user, metrics=config.stats.metrics_port is not None)
-        reports = _metering(config, captures, writer)
+        keeper = build_keeper(config, wanted.interfaces)
+        reports = _metering(config, captures, writer, keeper)
         sinks = [stack.enter_context(_queued(sink)) for sink in files]
         queues = _started_outputs(stack, prepared)
         screen = stack.enter_context(_screen(wanted, hybrid, lines_on_stdout=lines_on_stdout))
         watch = _watch(wanted, config, hybrid, reports, sinks, queues, screen)
+        watch.keeper = keeper
+        show_to_others(stack, place, watch, ", ".join(wanted.interfaces), hybrid.model_id)
         if config.stats.metrics_port is not None:
             from sensor.sinks.metrics import Metrics
 
@@ -105,16 +118,12 @@ def refuse_packets(packets: Path | None, config: "Config") -> None:
         raise ConfigError(
             f"--write with capture.workers {config.capture.workers}: expected 1 worker, which sees the packets in order"
         )
-    from sensor.cli.session import refuse_to_overwrite
-
     refuse_to_overwrite(config.output.file, [str(packets)])
 
 
 def _warm(config: "Config", *, quiet: bool) -> "Hybrid":
     """The model, after everything that a watch runs has run once: a ring that waits for a compiler loses packets."""
-    compiled = use_kernel_cache()
-    if not compiled and not quiet:
-        log.info("first run: compiling kernels, which takes about half a minute")
+    cached_kernels(quiet=quiet)
     from sensor.sinks.pcapng import warm_packet_builder
     from sensor.warmup import warm_up
 
@@ -122,6 +131,7 @@ def _warm(config: "Config", *, quiet: bool) -> "Hybrid":
     with ended_by_interrupt():
         warm_up(build_pipeline(config, hybrid))
         warm_packet_builder()
+        warm_keeping(config)
         if sys.platform == "linux":
             from sensor.sources.ring import warm_ring_walker
 
@@ -224,10 +234,13 @@ def _opened_packets(stack: ExitStack, path: Path | None, user: "User | None") ->
     return writer
 
 
-def _metering(config: "Config", captures: Sequence["Capture"], writer: "PcapngWriter | None") -> "Reports":
+def _metering(
+    config: "Config", captures: Sequence["Capture"], writer: "PcapngWriter | None", keeper: "Keeper | None"
+) -> "Reports":
     from sensor.metering import Metering
 
-    meterings = [Metering(capture, build_meter(config, news_only=True), writer) for capture in captures]
+    packets = keeper.ring if keeper else None
+    meterings = [Metering(capture, build_meter(config, news_only=True), writer, packets) for capture in captures]
     if len(meterings) == 1:
         return meterings[0]
     from sensor.workers import Workers
@@ -272,7 +285,7 @@ def _watch(
     from sensor.systemd import Watchdog
     from sensor.watching import Watch
 
-    outlet = Outlet(sinks, screen, queues=queues)
+    outlet = Outlet(sinks, screen, queues=queues, flow_records=flow_records(config))
     return Watch(
         reports,
         build_judge(config, hybrid),

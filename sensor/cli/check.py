@@ -12,19 +12,11 @@ import typer
 
 from sensor import log
 from sensor.checks.finding import Finding, Remark, Status, Subject, failure
-from sensor.cli.session import (
-    BundleOption,
-    ConfigOption,
-    DecapOption,
-    FilterOption,
-    OutputOption,
-    SetOption,
-    build_pipeline,
-    ended_by_interrupt,
-    load_model,
-    settings,
-)
-from sensor.cli.watch import PromiscuousOption, WriteOption
+from sensor.cli.flags import Flags, with_flags
+from sensor.cli.kernels import tell_of_compiling
+from sensor.cli.parts import build_pipeline, load_model
+from sensor.cli.signals import ended_by_interrupt
+from sensor.cli.watch import WriteOption
 from sensor.errors import OK, SensorError
 from sensor.escape import printable
 from sensor.kernel_cache import VARIABLE, use_kernel_cache
@@ -47,16 +39,12 @@ GLYPHS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", St
 Show = Callable[[Finding], None]
 
 
+@with_flags
 def check(
     interfaces: InterfacesOption = None,
     write: WriteOption = None,
-    output: OutputOption = None,
-    model: BundleOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    expression: FilterOption = None,
-    promiscuous: PromiscuousOption = False,
-    decap: DecapOption = False,
+    *,
+    flags: Flags,
     json: JsonLinesOption = False,
     quiet: FailuresOption = False,
 ) -> int:
@@ -82,7 +70,7 @@ def check(
     from sensor.cli.assembly import refuse_packets
 
     def read_settings() -> "Config":
-        read = settings(config, overrides, output, model, decap=decap, filter_=expression, promiscuous=promiscuous)
+        read = flags.settings()
         refuse_packets(write, read)
         return read
 
@@ -123,7 +111,7 @@ def _kernel_cache(*, quiet: bool) -> Remark:
     if compiled:
         return Remark(directory)
     if not quiet:
-        log.info("first run: compiling kernels, which takes about half a minute")
+        tell_of_compiling()
     return Remark(f"{directory}: not complete until now; this check compiles what is missing", Status.WARNING)
 
 

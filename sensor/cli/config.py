@@ -5,17 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sensor.cli.session import (
-    BundleOption,
-    ConfigOption,
-    DecapOption,
-    FilterOption,
-    OutputOption,
-    SetOption,
-    effective,
-)
+from sensor.cli.flags import Flags, with_flags
 from sensor.cli.stdout import say
-from sensor.cli.watch import PromiscuousOption
 from sensor.escape import printable
 
 LONGEST_PATH = 300
@@ -25,19 +16,15 @@ config_app = typer.Typer(
 )
 
 OriginOption = Annotated[bool, typer.Option("--origin", help="Also where each comes from, as a comment.")]
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Settings in YAML.")]
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Settings in YAML.", readable=False)]
 
 
 @config_app.command("show")
+@with_flags
 def show(
     origin: OriginOption = False,
-    output: OutputOption = None,
-    model: BundleOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    expression: FilterOption = None,
-    promiscuous: PromiscuousOption = False,
-    decap: DecapOption = False,
+    *,
+    flags: Flags,
 ) -> None:
     """Show the settings that hold here, as YAML that -c takes.
 
@@ -51,8 +38,7 @@ def show(
     """
     from sensor.settings_text import settings_text
 
-    found = effective(config, overrides, output, model, decap=decap, filter_=expression, promiscuous=promiscuous)
-    say(settings_text(found, places=origin))
+    say(settings_text(flags.effective(), places=origin))
 
 
 @config_app.command("check")

@@ -40,13 +40,15 @@ ASKED: dict[Protocol, Literal["time", "random", "leave-one-out"]] = {
 
 def evaluate(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Directory of the model, or the name of a shipped one.")
+        Path,
+        typer.Argument(metavar="BUNDLE", help="Directory of the model, or the name of a shipped one.", readable=False),
     ],
     dataset: Annotated[
         Path,
         typer.Argument(
             metavar="DATASET",
             help="Labelled flows: a file, or a directory of days. Of a KDD bundle: a file of records.",
+            readable=False,
         ),
     ],
     protocol: Annotated[
@@ -69,11 +71,16 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of re-homing, splits, fits and resampling.")] = 1,
     beside: Annotated[
         Path | None,
-        typer.Option(metavar="BUNDLE", help="Another model to judge by the same rows, class by class beside this one."),
+        typer.Option(
+            metavar="BUNDLE",
+            help="Another model to judge by the same rows, class by class beside this one.",
+            readable=False,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout instead of a table.")] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="X.html", help="Write the report as one HTML page.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="X.html", help="Write the report as one HTML page.", readable=False),
     ] = None,
     data: Annotated[
         Path | None,
@@ -82,6 +89,7 @@ def evaluate(
             envvar="FLOWVIGIL_DATA",
             help="Where a relative DATASET lies, if not here, and where a KDD bundle's training file may lie: records "
             "that stand in both files are counted.",
+            readable=False,
         ),
     ] = None,
 ) -> None:
@@ -99,7 +107,7 @@ def evaluate(
     """
     _refuse_missing_packages()
     from models.bundle import BundleError
-    from sensor.cli.session import bundle_path
+    from sensor.cli.parts import bundle_path
     from training.errors import DatasetError, RecipeError
     from training.evaluation.evaluation import evaluate as run
     from training.evaluation.question import Question, QuestionError

@@ -16,9 +16,12 @@ NEEDS = ("polars", "scipy", "matplotlib", "jinja2")
 
 def explore(
     dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="A table of flows or of KDD records, or a directory of such.")
+        Path,
+        typer.Argument(
+            metavar="DATASET", help="A table of flows or of KDD records, or a directory of such.", readable=False
+        ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Also print all findings as JSON on stdout.")] = False,
 ) -> None:
     """Explore a dataset: classes, distributions, correlations, hypothesis tests, as one HTML page.

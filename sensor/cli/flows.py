@@ -11,21 +11,15 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from sensor import log
+from sensor.cli.flags import Flags
+from sensor.cli.kernels import cached_kernels
+from sensor.cli.options import ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
+from sensor.cli.parts import build_meter
 from sensor.cli.read import CapturesArgument
-from sensor.cli.session import (
-    ConfigOption,
-    DecapOption,
-    FilterOption,
-    QuietOption,
-    SetOption,
-    build_meter,
-    ended_by_interrupt,
-    settings,
-    stopped_by_signals,
-)
+from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK
 from sensor.escape import printable
-from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
+from sensor.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from flows.batch import FlowBatch
@@ -55,7 +49,13 @@ class Compat(StrEnum):
 
 TableOption = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Table to write: .csv or .parquet. Without it, CSV on stdout."),
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Table to write: .csv or .parquet. Without it, CSV on stdout.",
+        readable=False,
+    ),
 ]
 DialectOption = Annotated[
     DialectName, typer.Option("--dialect", metavar="NAME", help="Header: native, cic2017, tot, v4 or python.")
@@ -109,7 +109,7 @@ def flows(
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
     if compat is not None and snapshots:
         raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none")
-    loaded = settings(config, overrides, None, None, decap=decap, filter_=expression)
+    loaded = Flags(config=config, overrides=overrides, expression=expression, decap=decap).settings()
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, quiet=quiet)
@@ -134,9 +134,7 @@ def flows(
 def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "Meter":
     """Meter by the settings, its kernels compiled: they take a while the first time."""
     kernels = f"meter-{compat}" if compat else "meter"
-    compiled = use_kernel_cache(kernels)
-    if not compiled and not quiet:
-        log.info("first run: compiling kernels, which takes about ten seconds")
+    compiled = cached_kernels(kernels, quiet=quiet, wait="about ten seconds")
     from flows.meter import NO_PACKETS
 
     program = compat.value if compat else None

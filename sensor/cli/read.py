@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from sensor.cli.fail_on import FailOnOption, found
-from sensor.cli.session import (
+from sensor.cli.flags import Flags
+from sensor.cli.options import (
     BundleOption,
     Color,
     ColorOption,
@@ -13,13 +14,13 @@ from sensor.cli.session import (
     DecapOption,
     FilterOption,
     JsonOption,
+    KeepPacketsOption,
     OutputOption,
     QuietOption,
     SetOption,
-    refuse_to_overwrite,
-    session,
-    settings,
 )
+from sensor.cli.refusals import refuse_to_overwrite
+from sensor.cli.session import session
 from sensor.errors import INPUT, INTERRUPTED, OK, OUTPUT
 
 CapturesArgument = Annotated[
@@ -36,6 +37,7 @@ def read(
     overrides: SetOption = None,
     expression: FilterOption = None,
     decap: DecapOption = False,
+    keep_packets: KeepPacketsOption = None,
     json: JsonOption = False,
     fail_on: FailOnOption = None,
     quiet: QuietOption = False,
@@ -48,17 +50,26 @@ def read(
     flowvigil read monday.pcap.gz tuesday.pcapng.zst -o alerts.jsonl
     flowvigil read /var/spool/captures --filter 'tcp port 443 and not host 10.0.0.1'
     tcpdump -i eth0 -w - | flowvigil read - | jq .event.reason
+    flowvigil read capture.pcap --keep-packets packets/
     flowvigil read capture.pcap -q --fail-on attack > alerts.jsonl || echo 'look at alerts.jsonl'
 
     Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
     """
-    loaded = settings(config, overrides, output, model, decap=decap, filter_=expression)
+    loaded = Flags(
+        output=output,
+        model=model,
+        config=config,
+        overrides=overrides,
+        expression=expression,
+        decap=decap,
+        keep_packets=keep_packets,
+    ).settings()
     refuse_to_overwrite(loaded.output.file, captures)
     with session(loaded, captures, json=json, quiet=quiet, color=color) as run:
         run.read()
     if run.outlet.reader_gone:
         raise BrokenPipeError
-    if run.outlet.lost_output:
+    if run.outlet.lost_output or run.lost_packets:
         return OUTPUT
     if run.stopping:
         return INTERRUPTED

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensor.cli.session import (
-    BundleOption,
-    ConfigOption,
-    DecapOption,
-    FilterOption,
-    QuietOption,
-    SetOption,
-    build_pipeline,
-    ended_by_interrupt,
-    load_model,
-    settings,
-    stopped_by_signals,
-)
+from sensor import log
+from sensor.cli.flags import Flags
+from sensor.cli.kernels import tell_of_compiling
+from sensor.cli.options import BundleOption, ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
+from sensor.cli.parts import build_pipeline, load_model
+from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK, InputError
-from sensor.escape import printable
 from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
 
 if TYPE_CHECKING:
@@ -37,7 +29,7 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(metavar="CAPTURE…|ALERTS.jsonl…", help="Captures as read takes them, or its JSONL; - is stdin."),
 ]
-PageOption = Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.")]
+PageOption = Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)]
 
 
 def report(
@@ -67,7 +59,7 @@ def report(
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
     """
-    loaded = settings(config, overrides, None, model, decap=decap, filter_=expression)
+    loaded = Flags(model=model, config=config, overrides=overrides, expression=expression, decap=decap).settings()
     compiled = use_kernel_cache()  # before anything that imports numba
     from sensor.report.publish import refuse_unwritable
 
@@ -83,7 +75,7 @@ def report(
 
     publish(html, output)
     if not quiet:
-        _tell(f"page written to {output} ({len(html.encode()) / 1e3:,.0f} kB)")
+        log.info(f"page written to {output} ({len(html.encode()) / 1e3:,.0f} kB)")
     return code
 
 
@@ -101,7 +93,7 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
     if lines.unreadable and not lines.read and not lines.passed_over:
         reason, number = lines.unreadable.most_common(1)[0]
         raise InputError(
-            f"{inputs.names[0]}: found no record of flowvigil ({number:,} lines: {reason}), "
+            f"{inputs.names[0]}: found no record of flowvigil ({number:,} line{'s' * (number != 1)}: {reason}), "
             "expected a capture or flowvigil's alerts"
         )
     models = {(episode.last.flowvigil.model.id, episode.last.flowvigil.model.sha256) for episode in findings}
@@ -118,7 +110,7 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
     )
     _tell_unreadable(lines)
     if not quiet:
-        _tell(f"report: {lines.read:,} records, {len(findings):,} alerts")
+        log.info(f"report: {lines.read:,} records, {len(findings):,} alerts")
     return page(findings, coverage, subject, lines), INPUT if lines.unreadable else OK
 
 
@@ -168,7 +160,7 @@ def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: b
 def _pipeline(config: "Config", *, compiled: bool, quiet: bool) -> "tuple[Pipeline, Witness, Hybrid]":
     """As `read` has it, with a judge that remembers hosts."""
     if not compiled and not quiet:
-        _tell("first run: compiling kernels, which takes about half a minute")
+        tell_of_compiling()
     from sensor.report.coverage import Witness
 
     hybrid = load_model(config)
@@ -188,8 +180,4 @@ def _pipeline(config: "Config", *, compiled: bool, quiet: bool) -> "tuple[Pipeli
 def _tell_unreadable(lines: "Lines") -> None:
     for reason, number in lines.unreadable.most_common(5):
         many, first = "s" * (number != 1), lines.first_unreadable[reason]
-        _tell(f"{number:,} line{many} could not be read: {reason} (first: {first})")
-
-
-def _tell(line: str) -> None:
-    typer.echo(f"flowvigil: {printable(line, 400)}", err=True)
+        log.warning(f"{number:,} line{many} could not be read: {reason} (first: {first})")

@@ -13,19 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
-from sensor.cli.session import (
-    BundleOption,
-    ConfigOption,
-    QuietOption,
-    SetOption,
-    build_meter,
-    ended_by_interrupt,
-    load_model,
-    settings,
-    stopped_by_signals,
-)
-from sensor.errors import OK, ModelError
-from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
+from sensor.cli.flags import Flags
+from sensor.cli.kernels import cached_kernels
+from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
+from sensor.cli.parts import build_meter, held_rate, load_model
+from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
+from sensor.errors import OK
+from sensor.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -45,7 +39,12 @@ ListenOption = Annotated[
 ]
 TokenOption = Annotated[
     Path | None,
-    typer.Option("--token-file", metavar="FILE", help="Token that requests must show. [else: FLOWVIGIL_TOKEN, if set]"),
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="Token that requests must show. [else: FLOWVIGIL_TOKEN, if set]",
+        readable=False,
+    ),
 ]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="A JSON line on stderr for each request.")]
 
@@ -82,7 +81,7 @@ def serve(
     from sensor.api.listening import bound_socket, parse_address, require_token, token_of
     from sensor.api.server import Life, Server
 
-    loaded = settings(config, overrides, None, model)
+    loaded = Flags(model=model, config=config, overrides=overrides).settings()
     address = parse_address(listen)
     token = token_of(token_file, os.environ)
     require_token(address, token)
@@ -110,9 +109,7 @@ def _warm(
     config: "Config", token: str | None, address: "Address", life: "Life", *, verbose: bool, quiet: bool
 ) -> "Parts":
     """What the application is made of, every kernel compiled: no request waits for that. Raises ModelError."""
-    compiled = use_kernel_cache(KERNELS)
-    if not compiled and not quiet:
-        log.info("first run: compiling kernels, which takes about half a minute")
+    compiled = cached_kernels(KERNELS, quiet=quiet)
     from sensor.api.app import Parts
     from sensor.api.guard import OWN_NAMES, Guard
     from sensor.api.scoring import Scorer
@@ -120,10 +117,7 @@ def _warm(
     from sensor.explain import Explainer
 
     hybrid = load_model(config)
-    rate = config.detection.false_positive_rate
-    if rate not in hybrid.thresholds:
-        held = ", ".join(str(held) for held in sorted(hybrid.thresholds))
-        raise ModelError(f"bundle {hybrid.model_id}: found thresholds for rates {held}, expected one for {rate}")
+    rate = held_rate(config, hybrid)
     form = form_for(hybrid)
     copies = max(2, min(8, os.cpu_count() or 2))
     names = OWN_NAMES | {address.host} if address.is_own and address.path is None else None

@@ -14,7 +14,8 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 def say(text: str) -> None:
     """Write text. Raises OutputError where it cannot be taken, BrokenPipeError where nobody reads it."""
     try:
-        sys.stdout.write(text)
+        if text:  # unbuffered, a full file refuses even nothing
+            sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
         raise lost(error) from error

@@ -14,11 +14,20 @@ FLOWS_NEED = (*NEEDS, "tensorflow")
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to fit, on what, and how.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="BUNDLE", help="Directory to write.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE.yaml", help="What to fit, on what, and how.", readable=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="BUNDLE", help="Directory to write.", readable=False)
+    ],
     data: Annotated[
         Path,
-        typer.Option(metavar="DIRECTORY", envvar="FLOWVIGIL_DATA", help="Where the recipe's dataset file lies below."),
+        typer.Option(
+            metavar="DIRECTORY",
+            envvar="FLOWVIGIL_DATA",
+            help="Where the recipe's dataset file lies below.",
+            readable=False,
+        ),
     ] = Path("../shared/data"),
 ) -> None:
     """Fit a model from a recipe and a dataset, measure it, and write the bundle.

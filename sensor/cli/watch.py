@@ -1,50 +1,45 @@
 """`flowvigil watch`: interfaces in, alerts out, for as long as it is left running."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sensor.cli.fail_on import FailOnOption, found
-from sensor.cli.session import (
-    BundleOption,
+from sensor.cli.flags import Flags, with_flags
+from sensor.cli.options import (
     Color,
     ColorOption,
-    ConfigOption,
-    DecapOption,
-    FilterOption,
     JsonOption,
-    OutputOption,
     QuietOption,
-    SetOption,
-    settings,
 )
 from sensor.errors import CAPTURE, OUTPUT
 
 InterfacesOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option("-i", "--interface", metavar="IFACE", help="Interface to watch; more than one by repeating it."),
 ]
+AttachOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--attach", metavar="SOCKET", help="Show the sensor that listens there (attach.socket) instead.", readable=False
+    ),
+]
 WriteOption = Annotated[
-    Path | None, typer.Option("--write", metavar="FILE", help="Keep the packets too, as nanosecond pcapng.")
-]
-PromiscuousOption = Annotated[
-    bool, typer.Option("--promiscuous", help="Also frames for other stations: on a port mirror or a tap.")
+    Path | None,
+    typer.Option("--write", metavar="FILE", help="Keep the packets too, as nanosecond pcapng.", readable=False),
 ]
 
 
+@with_flags
 def watch(
-    interfaces: InterfacesOption,
+    context: typer.Context,
+    interfaces: InterfacesOption = None,
+    attach: AttachOption = None,
     write: WriteOption = None,
-    output: OutputOption = None,
-    model: BundleOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    expression: FilterOption = None,
-    promiscuous: PromiscuousOption = False,
-    decap: DecapOption = False,
+    *,
+    flags: Flags,
     json: JsonOption = False,
     fail_on: FailOnOption = None,
     quiet: QuietOption = False,
@@ -56,28 +51,38 @@ def watch(
     sudo flowvigil watch -i eth0
     sudo flowvigil watch -i eth0 -i eth1 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
     sudo flowvigil watch -i eth0 --promiscuous --write kept.pcapng
+    sudo flowvigil watch -i eth0 --keep-packets /var/lib/flowvigil/packets
     sudo flowvigil watch -i eth0 | jq -c 'select(.event.kind == "alert") | [.source.ip, .event.reason]'
+    flowvigil watch --attach /run/flowvigil/attach.sock
 
     Once its sockets are open it becomes the user who called sudo (process.user) and keeps no capability. An interface
     that goes down, is renamed or comes back is followed. Among the alerts on its outputs stand two other kinds of
     lines: each ten seconds and at the end an account of every packet (flowvigil.stats), and events such as an interface
     that went down (flowvigil.sensor).
 
+    With --attach it shows a sensor that runs already, to its user and the group of attach.group: the latest alerts,
+    then what comes, on the terminal or as JSON lines. It needs no privileges and no model, and nothing that it does
+    reaches the sensor; only --json, -q and --color go with it. It ends with 0 when the sensor ends in order or you
+    leave, with 5 when there is no sensor or it has gone, and with 7 when lines were read too slowly and left out.
+
     \b
     SIGHUP   read the settings again, reopen the outputs (log rotation)
     SIGUSR1  tell the account now, on stderr or the screen
     SIGTERM  end in order: judge what has come, close the open alerts
     """
+    if attach is not None:
+        from sensor.cli.attached import look_at
+
+        return look_at(context, attach, json=json, quiet=quiet, color=color)
+    if not interfaces:
+        context.fail("Missing option '-i' / '--interface', or '--attach' to look at a running sensor")
     if sys.platform == "linux":
         from sensor.privileges import single_threaded_libraries
 
         single_threaded_libraries()
     from sensor.cli.assembly import Wanted, assembled
 
-    read_settings = partial(
-        settings, config, overrides, output, model, decap=decap, filter_=expression, promiscuous=promiscuous
-    )
-    wanted = Wanted(tuple(dict.fromkeys(interfaces)), write, json, quiet, color, read_settings)
+    wanted = Wanted(tuple(dict.fromkeys(interfaces)), write, json, quiet, color, flags.settings)
     with assembled(wanted) as run:
         run.run()
     if run.reader_gone():

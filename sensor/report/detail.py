@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 
-from sensor.explain import quantity
+from sensor.contrast import quantity
 from sensor.report.advice import advice_on
 from sensor.report.charts import reason_bar
 from sensor.report.filters import capture_filter, display_filter, flow_filter

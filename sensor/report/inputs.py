@@ -39,7 +39,7 @@ class Inputs:
 
     def put_back(self) -> None:
         """Give standard input its first bytes again, for a reader of its descriptor."""
-        if STDIN not in self.names:
+        if STDIN not in self.names or not self._head:
             return
         source, (reader, writer) = os.dup(0), os.pipe()
         os.dup2(reader, 0)
@@ -63,8 +63,11 @@ class Inputs:
 
     def _kind(self, name: str) -> Kind:
         if name == STDIN:
-            while len(self._head) < 4 and (piece := os.read(0, _LOOKED_AT)):
-                self._head += piece
+            try:
+                while len(self._head) < 4 and (piece := os.read(0, _LOOKED_AT)):
+                    self._head += piece
+            except OSError:  # closed: as below
+                return "captures"
             return _kind_of(self._head, "")
         path = Path(name)
         if not path.is_file():  # a directory, a pipe, or nothing: the reader of captures says what is wrong with it

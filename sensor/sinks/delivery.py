@@ -268,6 +268,8 @@ class Delivery:
             confirmed = self._transport.finish(left_s)
             # Without a spool nobody could send it again: what the kernel took is as good as it gets.
             self._settle(confirmed if self._persistent or not idle else sent)
+            if len(self._backlog):
+                self._refusal = self._refusal or "the receiver did not take everything by the end"
         else:
             self._transport.close()
         while self._queue and self._persistent:

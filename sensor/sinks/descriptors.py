@@ -2,12 +2,14 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Protocol
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
 APPEND = os.O_WRONLY | os.O_APPEND | _BINARY
 REPLACE = os.O_WRONLY | os.O_TRUNC | _BINARY
+_OF_THE_LIBRARY = re.compile(r"\[ssl[^]]*\] | ?\(_ssl\.c:\d+\)")  # where in OpenSSL's binding an error came up
 MODE = 0o640  # what traffic tells is for its owner and group
 
 
@@ -46,4 +48,6 @@ def open_for(path: Path, flags: int, owner: Owner | None) -> int:
 
 def reason_of(error: OSError) -> str:
     """The system's reason in a few words."""
-    return "no space left" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
+    if error.errno == errno.ENOSPC:
+        return "no space left"
+    return _OF_THE_LIBRARY.sub("", (error.strerror or str(error)).lower()).rstrip(".")

@@ -91,6 +91,7 @@ def _counters(progress: Progress) -> Iterable[Metric]:
         ("flows_evicted", "Flows reported early because the table was full.", progress.evicted),
         ("packets_late", "Packets stamped before an earlier one.", progress.late),
         ("clock_jumps", "Times that the clock of the packets was set forward or back.", progress.clock_jumps),
+        ("alerts_merged", "Alerts of single hosts that storms stand for.", progress.merged),
         ("lines_lost", "JSON lines that no output took.", progress.lost_lines),
     ):
         yield CounterMetricFamily(f"flowvigil_{name}", help_, value=count)

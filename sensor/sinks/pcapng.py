@@ -17,7 +17,7 @@ from flows.pcapng import ENHANCED_PACKET, INTERFACE_DESCRIPTION, OPTION_END, OPT
 from sensor.errors import OutputError
 from sensor.sinks.descriptors import REPLACE, Owner, open_for, reason_of
 
-OPTION_IF_NAME: Final = 2
+OPTION_COMMENT, OPTION_IF_NAME = 1, 2
 NANOSECONDS: Final = 9  # if_tsresol: 10**-9 s
 BYTE_ORDER: Final = 0x1A2B3C4D
 UNKNOWN_LENGTH: Final = -1  # of the section
@@ -90,7 +90,7 @@ class PcapngWriter:
         self._names: list[str] = []
         self._described: dict[tuple[int, int], int] = {}  # (interface, link type) to the number in the section
         self._out: Bytes = np.empty(1 << 20, dtype=np.uint8)
-        self._write(_block(SECTION_HEADER, struct.pack("<IHHq", BYTE_ORDER, 1, 0, UNKNOWN_LENGTH)))
+        self._write(section_header())
 
     def add_interface(self, name: str, linktype: int) -> int:
         """Describe an interface; returns the number under which its packets are given."""
@@ -106,21 +106,10 @@ class PcapngWriter:
         """
         if not len(block):
             return
-        needed = len(block) * (PACKET_OVERHEAD + 3) + int(block.caplen.sum())
+        needed = room_for(block)
         if needed > len(self._out):
             self._out = np.empty(1 << (needed - 1).bit_length(), dtype=np.uint8)
-        numbers = self._numbers(interface_of, block.linktype)
-        length = build_packets(
-            block.buffer,
-            block.offset,
-            block.caplen,
-            block.wirelen,
-            block.ts_ns,
-            numbers,
-            clock_step_ns,
-            self._out,
-        )
-        self._write(self._out[:length].data)
+        self._write(packet_blocks(block, self._numbers(interface_of, block.linktype), self._out, clock_step_ns))
 
     def _numbers(self, interface_of: Int64s, linktype: Int64s) -> Int64s:
         """Number of each packet's description: an interface that was recreated may have another link type."""
@@ -134,10 +123,7 @@ class PcapngWriter:
         return numbers
 
     def _describe(self, interface: int, linktype: int) -> None:
-        description = struct.pack("<HHI", linktype & 0xFFFF, 0, MAX_CAPLEN)
-        options = _option(OPTION_IF_NAME, self._names[interface].encode())
-        options += _option(OPTION_TSRESOL, bytes([NANOSECONDS])) + _option(OPTION_END, b"")
-        self._write(_block(INTERFACE_DESCRIPTION, description + options))
+        self._write(interface_description(self._names[interface], linktype))
         self._described[interface, linktype] = len(self._described)
 
     def close(self) -> None:
@@ -169,6 +155,32 @@ def create_capture(path: Path, owner: Owner | None = None) -> PcapngWriter:
     except OSError as error:
         raise OutputError(f"{path}: packets cannot be written: {reason_of(error)}") from None
     return PcapngWriter(raw, str(path))
+
+
+def section_header(comment: str = "") -> bytes:
+    """The block that begins a section."""
+    options = _option(OPTION_COMMENT, comment.encode()) + _option(OPTION_END, b"") if comment else b""
+    return _block(SECTION_HEADER, struct.pack("<IHHq", BYTE_ORDER, 1, 0, UNKNOWN_LENGTH) + options)
+
+
+def interface_description(name: str, linktype: int) -> bytes:
+    """The block that describes an interface with nanosecond times. name: "" where it has none."""
+    options = _option(OPTION_IF_NAME, name.encode()) if name else b""
+    options += _option(OPTION_TSRESOL, bytes([NANOSECONDS])) + _option(OPTION_END, b"")
+    return _block(INTERFACE_DESCRIPTION, struct.pack("<HHI", linktype & 0xFFFF, 0, MAX_CAPLEN) + options)
+
+
+def room_for(block: PacketBlock) -> int:
+    """Bytes that packets take at most."""
+    return len(block) * (PACKET_OVERHEAD + 3) + int(block.caplen.sum())
+
+
+def packet_blocks(block: PacketBlock, numbers: Int64s, out: Bytes, clock_step_ns: int = 0) -> memoryview:
+    """The blocks of packets, in `out`, which has room for them. numbers: (n,), of each one's interface description."""
+    length = build_packets(
+        block.buffer, block.offset, block.caplen, block.wirelen, block.ts_ns, numbers, clock_step_ns, out
+    )
+    return out[:length].data
 
 
 def _block(kind: int, body: bytes) -> bytes:

@@ -82,13 +82,13 @@ class Ring:
         self.interfaces = tuple(interfaces)
         self.bytes_read = 0
         self.walked = 0  # packets delivered
-        self.software_stamped = 0  # packets that the card was to stamp and did not
         self.fanout_group: int | None = None  # for further rings; opaque
         self._name = ", ".join(interfaces)
         self._programs = programs
         self._promiscuous = promiscuous
-        self._hardware_timestamps = hardware_timestamps
+        self._card_stamps = hardware_timestamps  # expected, until a packet comes without
         self._one = len(interfaces) == 1 and fanout is None  # the socket is bound to its interface, not to all
+        self._unstamped: list[LinkEvent] = []
         self._followed: tuple[tuple[int, int], ...] = ()
         self._numbers: list[tuple[int, int]] = []
         self._received = self._dropped = self._filtered = 0
@@ -155,8 +155,9 @@ class Ring:
         return self._watched.states
 
     def events(self) -> list[LinkEvent]:
-        """Take what happened to the interfaces since the last call, one event for each change."""
-        return self._watched.events()
+        """Take what happened since the last call: each change of an interface, and a card that does not stamp, once."""
+        events, self._unstamped = [*self._unstamped, *self._watched.events()], []
+        return events
 
     @property
     def clock_step_ns(self) -> int:
@@ -298,8 +299,10 @@ class Ring:
         self.interface_of = self._interface[:count]
         self.walked += count
         self.bytes_read += int(packets.caplen.sum())
-        if self._hardware_timestamps:
-            self.software_stamped += count - stamped
+        if self._card_stamps and stamped < count:
+            self._card_stamps = False
+            message = f"{self._name}: packets without the card's time have the system's; see hwstamp_ctl(8)"
+            self._unstamped.append(LinkEvent(None, "unstamped", message, time.time_ns()))
         return packets
 
     def _wait(self) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from sensor.synth.dice import SECOND, stream
-from sensor.synth.pcap import pcap_bytes
 from sensor.synth.scenarios.guessing import SSH_GUESSING
 from sensor.synth.scenarios.normal import NORMAL
 from sensor.synth.scenarios.portscan import PORTSCAN
@@ -39,11 +38,6 @@ def generate(scenarios: Iterable[Scenario], seed: int, minutes: float, start_ns:
     packets = sorted((packet for exchange in exchanges for packet in exchange.packets), key=_when)
     truth = sorted((exchange.truth for exchange in exchanges if exchange.truth), key=_started)
     return Traffic(tuple(packets), tuple(truth))
-
-
-def demo_capture() -> bytes:
-    """The capture that the demo reads: all scenarios, cut to the first bytes of each packet."""
-    return pcap_bytes(generate(SCENARIOS, DEMO_SEED, DEMO_MINUTES).packets, DEMO_SNAPLEN)
 
 
 def _run(scenario: Scenario, seed: int, span: Span) -> Iterator[Exchange]:

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sensor.alerts import Alert, number
+from sensor.contrast import Contrast, quantity
 from sensor.escape import printable
-from sensor.explain import Contrast, quantity
 from sensor.terminal.glyphs import Glyphs
 
 INDENT = 9
@@ -61,7 +61,8 @@ def who(alert: Alert, glyphs: Glyphs) -> str:
     target = alert.destination.ip if shape.targets == 1 else f"{shape.targets:,}{'+' * shape.targets_more} hosts"
     if shape.targets == 1 and shape.ports == 1 and alert.destination.port is not None:
         target = f"[{target}]:{shape.port}" if alert.ip_version == 6 else f"{target}:{shape.port}"
-    return f"{alert.source.ip} {glyphs.arrow} {target}"
+    source = f"{alert.hosts_merged:,} hosts" if alert.hosts_merged else alert.source.ip
+    return f"{source} {glyphs.arrow} {target}"
 
 
 def what(alert: Alert) -> str:

@@ -75,6 +75,7 @@ class Board:
 
     quit: asked for. at_end: nothing more will come. sheet: of the detail, lines scrolled down. hidden: alerts left out
     by the search; muted_alerts: by mutes, both of those that are remembered. frozen_since: alerts opened before.
+    ending_words, end_words: what stands below while it is left, and at the end.
     """
 
     search: Callable[[str], Matches]
@@ -87,6 +88,8 @@ class Board:
     frozen: bool = False
     quit: bool = False
     at_end: bool = False
+    ending_words: str = "ending: judging what has come, closing the open alerts"
+    end_words: str = "at its end"
     sheet: int = 0
     hidden: int = 0
     muted_alerts: int = 0

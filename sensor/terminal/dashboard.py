@@ -28,6 +28,9 @@ from sensor.terminal.searching import searcher
 from sensor.terminal.status import Mode, summary
 
 INTERVAL_S: Final = 0.5
+# DEC private mode 7: terminals disagree on the width of some letters, and no line may spill into the one below it.
+_CUT, _WRAP = "\x1b[?7l", "\x1b[?7h"
+LEAVING: Final = f"{_WRAP}\x1b[?25h\x1b[?1049l"  # all that `put_away` says
 NOTE_NS: Final = 10_000_000_000  # that an event stands in the last line
 
 
@@ -126,6 +129,7 @@ class Dashboard:
         """Leave the terminal as it was before."""
         if self._there:
             self._there = False
+            self._console.file.write(_WRAP)
             self._console.show_cursor(True)
             self._console.set_alt_screen(False)
 
@@ -135,6 +139,7 @@ class Dashboard:
             self._there = True
             self._console.set_alt_screen(True)
             self._console.show_cursor(False)
+            self._console.file.write(_CUT)
         self._lines = []
         self.draw()
 
@@ -164,7 +169,8 @@ class Dashboard:
     def _scene(self) -> Scene:
         notes = self.board.notes
         note = notes[-1] if notes and self._wall_clock_ns() - notes[-1][0] < NOTE_NS else None
-        return Scene(self._mode, self._source, self._bundle, self._progress, self._rates, self.board, self.ending, note)
+        rates = self._rates.of_all(self._progress) if self.board.at_end else self._rates
+        return Scene(self._mode, self._source, self._bundle, self._progress, rates, self.board, self.ending, note)
 
     def _terminal_size(self) -> tuple[int, int]:
         """Columns and lines as they are now: the environment tells those of the start."""

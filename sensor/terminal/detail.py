@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from sensor.alerts import Alert, alert_document, number
-from sensor.explain import Contrast, quantity
+from sensor.contrast import Contrast, quantity
 from sensor.report.advice import advice_on
 from sensor.report.filters import capture_filter, display_filter
 from sensor.report.records import AlertRecord

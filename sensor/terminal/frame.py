@@ -26,7 +26,7 @@ HELP: Final = (
     ("s", "sort by newest, risk, flows, repeats"),
     ("f", "freeze the list; f again lets it go on"),
     ("?", "this page"),
-    ("q", "quit; a watch ends in order"),
+    ("q", "quit; a watch ends in order, a sensor attached to goes on"),
     ("", ""),
     ("search", "src:10.0.0.0/8 dst:192.0.2.7 port:22 score:>=0.9 severity:>=70"),
     ("", "tech:T1046 verdict:attack lane:both, words, \"some words\""),
@@ -106,7 +106,7 @@ def _rule(board: Board, width: int, glyphs: Glyphs) -> Text:
 def _foot(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     board = scene.board
     if scene.ending:
-        return Text("ending: judging what has come, closing the open alerts", "bold reverse")
+        return Text(shown(board.ending_words, 200, glyphs), "bold reverse")
     if board.page == "search":
         return _prompt(board, width, glyphs)
     if board.page == "mute" and board.selected is not None:
@@ -121,7 +121,8 @@ def _foot(scene: Scene, width: int, glyphs: Glyphs) -> Text:
         keys = (
             "Esc back  up down other alerts  Space b scroll  ? help" if board.page == "detail" else "any key goes back"
         )
-    return Text.assemble(("at its end  ", "bold green") if board.at_end else "", (keys, "dim"))
+    end = f"{shown(board.end_words, 60, glyphs)}  " if board.at_end else ""
+    return Text.assemble((end, "bold green"), (keys, "dim"))
 
 
 def _prompt(board: Board, width: int, glyphs: Glyphs) -> Text:

@@ -17,13 +17,17 @@ _SPARK_CELLS: Final = {100: 16, 120: 30, 160: 60}  # by the width of the termina
 
 @dataclass(slots=True)
 class Rates:
-    """How fast the totals grow, from one drawing to the next. scoring_ns: of a flow record. busy: share of the time."""
+    """How fast the totals grow, from one drawing to the next. scoring_ns: of a flow record. busy: share of the time.
+
+    whole_run: these are averages, of a run that has ended.
+    """
 
     packets_per_s: float = 0.0
     bits_per_s: float = 0.0
     scoring_ns: float = 0.0
     busy: float = 0.0
     history: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
+    whole_run: bool = False
     _last: Progress = field(default_factory=Progress)
 
     def take(self, progress: Progress) -> None:
@@ -39,6 +43,13 @@ class Rates:
         self.history.append(self.packets_per_s)
         self._last = progress
 
+    def of_all(self, progress: Progress) -> "Rates":
+        """Averages over a run that has ended: since the last drawing nothing came."""
+        average = Rates(history=deque(maxlen=1), whole_run=True)
+        average.take(progress)
+        average.history = self.history
+        return average
+
 
 def header(
     progress: Progress, rates: Rates, mode: Mode, source: str, bundle: str, width: int, glyphs: Glyphs
@@ -49,10 +60,15 @@ def header(
         (f"flowvigil {mode} ", "bold"), (shown(source, 60, glyphs), "bold cyan"), " ", advance(progress, mode, glyphs),
         (f"  bundle {shown(bundle, 40, glyphs)}", "dim"),
     )  # fmt: skip
+    spark = sparkline(list(rates.history)[-cells:], glyphs).rjust(min(cells, SAMPLES))
+    if rates.whole_run:
+        spark = f"average {spark.lstrip()}" if width >= 100 else "average"  # no room for both
+    flows = f"{progress.flows if rates.whole_run else progress.table_flows:,} flows"
+    flows += " in table" if width >= 100 and not rates.whole_run else ""
     second = Text.assemble(
         (f"{short(rates.packets_per_s).rstrip()} packets/s ", "bold"),
-        (sparkline(list(rates.history)[-cells:], glyphs).rjust(min(cells, SAMPLES)), "green"),
-        f" {short(rates.bits_per_s)}bit/s  {progress.table_flows:,} flows{' in table' * (width >= 100)}  ",
+        (spark, "green"),
+        f" {short(rates.bits_per_s)}bit/s  {flows}  ",
         _scoring(rates, glyphs),
     )
     third = Text.assemble(

@@ -77,6 +77,25 @@ class Keyboard:
             with suppress(termios.error):
                 termios.tcsetattr(self.descriptor, termios.TCSANOW, self._before)
 
+    def let_flow(self) -> None:
+        """Undo Ctrl-S, as the kernel does when Ctrl-C is pressed: who ends must still be able to leave the screen."""
+        with suppress(termios.error):
+            if usable(self.descriptor):
+                termios.tcflow(self.descriptor, termios.TCOOFF)  # Linux lets TCOON undo nothing but this
+                termios.tcflow(self.descriptor, termios.TCOON)
+
+    def discard(self) -> None:
+        """Throw away what a terminal that nobody reads has not taken, so that there is room to leave the screen."""
+        with suppress(termios.error):
+            if usable(self.descriptor):
+                termios.tcflush(self.descriptor, termios.TCOFLUSH)
+
+    def say(self, orders: str) -> None:
+        """Write a few letters to the terminal, where it takes them at once and nobody else is writing."""
+        with suppress(OSError):
+            if select.select([], [self.descriptor], [], 0)[1]:
+                os.write(self.descriptor, orders.encode())
+
     def wake(self) -> None:
         """End the wait for keys that goes on in another thread, or the next one. Also for signal handlers."""
         with suppress(BlockingIOError):  # woken already
@@ -155,11 +174,12 @@ def _sequence(text: str, at: int) -> str:
 
 @contextmanager
 def following_the_terminal(
-    keyboard: Keyboard, put_away: Callable[[float], None], bring_back: Callable[[], None]
+    keyboard: Keyboard, put_away: Callable[[float], None], bring_back: Callable[[], None], leave: Callable[[], None]
 ) -> Iterator[None]:
     """Stop (Ctrl-Z) with the terminal given back, take it again where it is ours when it goes on; wake at a new size.
 
-    put_away: has the screen leave the terminal, within so many seconds. bring_back: has it drawn anew.
+    put_away: has the screen leave the terminal, within so many seconds. bring_back: has it drawn anew. leave: ends the
+    run in order where the terminal was closed.
     """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -175,10 +195,16 @@ def following_the_terminal(
     def resized(_number: int, _frame: FrameType | None) -> None:
         keyboard.wake()
 
+    def hung_up(_number: int, _frame: FrameType | None) -> None:
+        leave()
+
     def end(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(INTERRUPTED)  # before and after the run has its own way: it would end and leave no terminal
 
-    handlers = {signal.SIGTERM: end, signal.SIGTSTP: stop, signal.SIGCONT: go_on, signal.SIGWINCH: resized}
+    handlers = {
+        signal.SIGTERM: end, signal.SIGHUP: hung_up, signal.SIGTSTP: stop, signal.SIGCONT: go_on,
+        signal.SIGWINCH: resized,
+    }  # fmt: skip
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

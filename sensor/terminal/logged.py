@@ -42,7 +42,12 @@ def _totals(progress: "Progress") -> dict[str, object]:
     return {
         "packets": progress.packets,
         "flows": progress.flows,
-        "alerts": {"opened": progress.alerts, "attack": progress.attacks, "uncertain": progress.uncertain},
+        "alerts": {
+            "opened": progress.alerts,
+            "attack": progress.attacks,
+            "uncertain": progress.uncertain,
+            "merged": progress.merged,
+        },
         "undecoded": dict(sorted(progress.undecoded.items())),
         "filtered": progress.filtered,
         "shed": progress.shed,

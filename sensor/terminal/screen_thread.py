@@ -32,6 +32,12 @@ class Control(Protocol):
     def wake(self) -> None:
         """End that wait. From any thread."""
 
+    def insist(self, wait: Callable[[float], bool]) -> None:
+        """Have the terminal take what the screen writes at its end. wait: so many seconds; whether it has ended."""
+
+    def leave(self) -> None:
+        """The terminal has gone: nobody can ask for the end of the run any more. From any thread."""
+
     def stay(self, alive: Callable[[], bool]) -> None:
         """When nothing more will come: wait until they have seen enough. alive: whether the screen still is."""
 
@@ -105,8 +111,14 @@ class ScreenThread:
         with self._changed:
             self._leaving = True
             self._wake()
-        self._thread.join(self._patience_s)
+        if not self._ended(self._patience_s) and self._control is not None and self._patience_s:
+            self._control.insist(self._ended)
         self._patience_s = 0.0  # waiting once is enough
+
+    def _ended(self, seconds: float) -> bool:
+        """Whether the screen has ended within this time."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _keep_gravest(self) -> None:
         if len(self._alerts) < 2 * ALERTS_KEPT:
@@ -129,7 +141,8 @@ class ScreenThread:
                 if self._end is not None:
                     screen.finish(*self._end)
         except (OSError, ValueError):  # the terminal has gone or was closed: there is nobody to tell
-            return
+            if self._control is not None and not self._leaving:
+                self._control.leave()
 
     def _pass_on(self) -> None:
         """Give the screen what has come since the last time."""

@@ -103,6 +103,7 @@ def counts(progress: Progress) -> str:
     """Alerts by verdict."""
     alerts = f"{progress.alerts:,} alert{'s' * (progress.alerts != 1)}"
     verdicts = f"{progress.attacks:,} attack, {progress.uncertain:,} uncertain"
+    verdicts += f", {progress.merged:,} hosts in storms" if progress.merged else ""
     return f"{alerts}: {verdicts}" if progress.alerts else "no alert so far"
 
 

@@ -53,12 +53,14 @@ class SummaryLine:
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
         filtered = f"filtered: {progress.filtered:,}, " if progress.filtered else ""
         shed = f"shed: {progress.shed:,}, " if progress.shed else ""
+        merged = f"{progress.merged:,} more hosts merged in storms, " if progress.merged else ""
         lost = f"lost lines: {progress.lost_lines:,}, " if progress.lost_lines else ""
         self._stream.write(
             f"flowvigil: {self._mode} {self._source}: {progress.packets:,} packets, {progress.flows:,} flows, "
-            f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, not decoded: {left_out}, "
-            f"{filtered}{shed}dropped: {progress.dropped:,}, evicted: {progress.evicted:,}, late: {progress.late:,}, "
-            f"clock jumps: {progress.clock_jumps:,}, {lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
+            f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, {merged}"
+            f"not decoded: {left_out}, {filtered}{shed}dropped: {progress.dropped:,}, "
+            f"evicted: {progress.evicted:,}, late: {progress.late:,}, clock jumps: {progress.clock_jumps:,}, "
+            f"{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
         _tell(self._stream, problem)
 

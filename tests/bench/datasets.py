@@ -29,18 +29,19 @@ def write_table(path: Path, sample: Path, rows: int) -> int:
 def read_table(path: Path) -> str:
     """Read it in this process; the figures as a line."""
     from training.datasets.collection import read_dataset
-    from training.datasets.leaks import leaks
+    from training.explore.flows import table_of
+    from training.explore.repeats import repeats
 
     began = time.monotonic()
     table = read_dataset(path, lambda _: None)
     read_s, peak = time.monotonic() - began, _peak_mib()
     began = time.monotonic()
-    found = leaks(table)
-    leaks_s = time.monotonic() - began
+    found = repeats(table_of(table))
+    repeats_s = time.monotonic() - began
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return (
-        f"{len(table):,} flows read in {read_s:.0f} s, at most {peak} MiB resident; {found.repeated:,} repeated ones "
-        f"found in {leaks_s:.0f} s more, at most {_peak_mib()} MiB; {usage.ru_utime + usage.ru_stime:.0f} s of CPU"
+        f"{len(table):,} flows read in {read_s:.0f} s, at most {peak} MiB resident; {found.duplicates:,} repeated ones "
+        f"found in {repeats_s:.0f} s more, at most {_peak_mib()} MiB; {usage.ru_utime + usage.ru_stime:.0f} s of CPU"
     )
 
 

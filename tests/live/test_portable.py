@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sensor.cli.session import build_meter
+from sensor.cli.parts import build_meter
 from sensor.config import Config
 from sensor.errors import CaptureError, ConfigError
 from sensor.metering import Metering

@@ -80,6 +80,18 @@ def test_each_packet_of_a_cable_is_received_once_with_its_bytes(namespaces: tupl
     assert ring.walked == SENT
 
 
+def test_a_card_that_was_to_stamp_packets_and_does_not_is_told_of_once(namespaces: tuple[str, str]) -> None:
+    left, right = namespaces
+    with inside(right):
+        ring = Ring(["fv1"], 1 << 20, 32, hardware_timestamps=True)  # which a veth pair cannot
+    for _ in range(2):
+        capture(ring, lambda: send(left, "fv0", [frame_of(1)]), until=1)
+    events = ring.events() + ring.events()
+    ring.close()
+    assert [(event.interface, event.action) for event in events] == [(None, "unstamped")]
+    assert events[0].message == "fv1: packets without the card's time have the system's; see hwstamp_ctl(8)"
+
+
 def test_a_vlan_tag_is_where_it_was_on_the_wire(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     tagged = MACS + bytes.fromhex("8100a064") + b"\x88\xb5" + bytes(46)

@@ -18,7 +18,7 @@ from sensor.alerts import (
     alert_line,
     timestamp,
 )
-from sensor.explain import Contrast
+from sensor.contrast import Contrast
 from sensor.narrator import risk_of
 from sensor.shape import Shape
 from sensor.techniques import TECHNIQUES, severity_of, technique_of
@@ -44,6 +44,8 @@ def test_the_line_is_the_documented_one() -> None:
     )
     assert json.loads(alert_line(scan)) == {
         "@timestamp": "2023-11-14T22:13:20.123456Z",
+        "message": "Network Service Discovery: 192.0.2.10 to 198.51.100.7, attack by both lanes, risk 36.4 of 100: "
+        "412 ports on one host in 9.0 s",
         "ecs": {"version": "9.4.0"},
         "event": {
             "kind": "alert", "category": ["network", "intrusion_detection"], "type": ["info"],
@@ -66,10 +68,15 @@ def test_the_line_is_the_documented_one() -> None:
             "schema": "alert/1", "verdict": "attack", "lane": "both", "label": "PortScan",
             "p": {"known": 0.0002, "novel": 0.00004}, "scores": {"lstm": 0.97, "iforest": 0.88},
             "features": [
-                {"name": "syn_flag_count", "unit": "packets", "value": 412, "normal_median": 1, "normal_p99": 9}
+                {
+                    "name": "syn_flag_count", "unit": "packets", "value": 412, "normal_p01": 0, "normal_median": 1,
+                    "normal_p99": 9,
+                }
             ],
-            "flows": 412, "packets": 830, "failed": 410, "targets": 1, "targets_more": False, "ports": 412,
-            "ports_more": False, "model": {"id": "cic2017", "sha256": "0" * 64}, "quality": {"dropped": 0},
+            "sources": 1, "storm": False, "flows": 412, "packets": 830, "failed": 410, "targets": 1,
+            "targets_more": False, "target_ips": ["198.51.100.7"], "ports": 412, "ports_more": False,
+            "target_ports": [22],
+            "model": {"id": "cic2017", "sha256": "0" * 64}, "quality": {"dropped": 0},
         },
     }  # fmt: skip
 
@@ -104,6 +111,9 @@ def hostile_alert(text: str, x: float, time_ns: int, count: int) -> Alert:
         start_ns=time_ns,
         end_ns=time_ns,
         shape=Shape(count, count, count, 4096, True, 1, True, 1, 6, 1),
+        target_ips=("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",) * 9,
+        target_ports=(65535,) * 20,
+        hosts_merged=count,
     )
 
 

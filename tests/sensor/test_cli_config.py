@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.config import Config, load_config
+from sensor.config import Config, effective_config
 from tests.support.command import flowvigil
 
 SITE = "meter:\n  idle_timeout_s: 60 # seconds\ndetection:\n  bundle: mine\n"
@@ -22,7 +22,7 @@ def test_all_settings_are_shown_as_yaml_that_is_taken_again(site: Path, tmp_path
     assert (shown.code, shown.stderr) == (0, [])
     again = tmp_path / "again.yaml"
     again.write_bytes(shown.stdout)
-    config = load_config(again)
+    config = effective_config(again).config
     assert (config.meter.idle_timeout_s, config.episodes.quiet_s, config.meter.decapsulate) == (60, 9, True)
     assert flowvigil("config", "show", "-c", again).stdout == shown.stdout
 

@@ -5,7 +5,8 @@ import pytest
 
 from flows.columns import COLUMNS, INDEX, NAMES
 from models.fusion import NormalProfile
-from sensor.explain import Contrast, Explainer, quantity, sentence
+from sensor.contrast import Contrast, quantity, sentence
+from sensor.explain import Explainer
 
 
 def normal(**quantiles: tuple[float, float, float, float]) -> NormalProfile:
@@ -54,7 +55,7 @@ def test_distance_is_judged_on_each_columns_own_scale() -> None:
 def test_a_value_below_normal_counts_too() -> None:
     (contrast,) = Explainer(normal(fwd_header_length=(20, 200, 900, 2000))).contrasts(flow(fwd_header_length=0))
     assert contrast.name == "fwd_header_length"
-    assert sentence(contrast) == "fwd_header_length 0 bytes against a 1 % of 20 bytes"
+    assert sentence(contrast) == "fwd_header_length 0 bytes (99 % of normal traffic: at least 20 bytes)"
 
 
 def test_columns_that_say_the_same_are_named_once() -> None:
@@ -94,9 +95,9 @@ def test_a_quantity_is_said_for_people(value: float, unit: str, words: str) -> N
 
 def test_a_contrast_names_the_quantile_that_was_passed() -> None:
     known = Contrast("syn_flag_count", "packets", 412, 1, 0, 9, 11, 3.0)
-    assert sentence(known) == "syn_flag_count 412 against a 99.9 % of 11"
+    assert sentence(known) == "syn_flag_count 412 (99.9 % of normal traffic: at most 11)"
     between = Contrast("syn_flag_count", "packets", 10, 1, 0, 9, 11, 3.0)
-    assert sentence(between) == "syn_flag_count 10 against a 99 % of 9"
+    assert sentence(between) == "syn_flag_count 10 (99 % of normal traffic: at most 9)"
 
 
 def test_columns_that_moved_the_score_come_first_then_the_furthest() -> None:

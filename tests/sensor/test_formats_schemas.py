@@ -19,10 +19,10 @@ from sensor.records import event_line, stats_line
 from sensor.stats import InterfaceState, Progress
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, flowvigil
-from tests.support.native import NOW_NS, OBSERVER, TEXTS, a_stats_line, an_event_line, documents
+from tests.support.native import NOW_NS, OBSERVER, TEXTS, a_flow_line, a_stats_line, an_event_line, documents
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-WRITTEN = {"alert": alert_line(an_alert()), "stats": a_stats_line(), "event": an_event_line()}
+WRITTEN = {"alert": alert_line(an_alert()), "flow": a_flow_line(), "stats": a_stats_line(), "event": an_event_line()}
 
 
 def validator(record: str) -> jsonschema.Draft202012Validator:

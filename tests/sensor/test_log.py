@@ -82,7 +82,7 @@ def test_the_end_of_a_run_has_its_totals_as_fields() -> None:
     assert (note["message"], note["log"]["level"]) == ("fv0 went down", "info")
     assert totals["message"] == "read x.pcap ended"
     assert totals["flowvigil"]["packets"] == 12
-    assert totals["flowvigil"]["alerts"] == {"opened": 2, "attack": 1, "uncertain": 1}
+    assert totals["flowvigil"]["alerts"] == {"opened": 2, "attack": 1, "uncertain": 1, "merged": 0}
     assert totals["flowvigil"]["undecoded"] == {"arp": 1}
     assert (problem["message"], problem["log"]["level"]) == ("x.pcap: cut", "error")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.config import load_config
+from sensor.config import effective_config
 from sensor.errors import ConfigError
 from sensor.outputs_config import FileEntry, SyslogEntry
 
@@ -13,7 +13,7 @@ def faults(tmp_path: Path, text: str) -> str:
     file = tmp_path / "site.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError) as raised:
-        load_config(file)
+        effective_config(file)
     return str(raised.value).removeprefix(f"{tmp_path}/")
 
 
@@ -22,13 +22,13 @@ def test_outputs_are_read_in_their_order(tmp_path: Path) -> None:
     file.write_text(
         "output:\n  file: a.jsonl\noutputs:\n- type: file\n  path: b\n  format: eve\n- type: syslog\n  host: siem\n"
     )
-    config = load_config(file)
+    config = effective_config(file).config
     assert config.outputs == (
         FileEntry(type="file", path=Path("b"), format="eve"),
         SyslogEntry(type="syslog", host="siem"),
     )
     assert config.output.file == Path("a.jsonl")
-    assert load_config().outputs == ()
+    assert effective_config().config.outputs == ()
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,10 @@ def test_outputs_are_read_in_their_order(tmp_path: Path) -> None:
         ("outputs:\n- type: sylog\n  host: x\n", """site.yaml:2:9: outputs.type is 'sylog', did you mean "syslog"?"""),
         ("outputs:\n- type: file\n", "site.yaml:2:3: an output of type file without path"),
         ("outputs:\n- type: file\n  pat: x\n  path: q\n", 'site.yaml:3:3: unknown setting "pat" of an output of type'),
+        ("outputs:\n- type: syslog\n  host: x\n  protocol: udp\n",
+         'site.yaml:4:3: unknown setting "protocol" of an output of type syslog, did you mean "transport"?'),
+        ("outputs:\n- type: kafka\n  topic: x\n  servers: q\n  address: z\n",
+         'site.yaml:5:3: unknown setting "address" of an output of type kafka, did you mean "servers"?'),
         ("outputs:\n- type: syslog\n  host: x\n  port: 0\n", "site.yaml:4:9: outputs.port is 0: input should be"),
         ("outputs:\n- type: syslog\n  host: x\n  ca: q\n", "site.yaml:4:7: outputs.ca with transport tcp"),
         ("outputs:\n- type: kafka\n  servers: x\n  topic: q\n  key: z\n", "site.yaml:5:8: outputs.key alone"),
@@ -58,7 +62,7 @@ def test_two_outputs_cannot_share_a_spool(tmp_path: Path) -> None:
 
 def test_the_examples_are_valid() -> None:
     examples = Path(__file__).parents[2] / "configs" / "examples"
-    assert [output.type for output in load_config(examples / "outputs.yaml").outputs] == [
+    assert [output.type for output in effective_config(examples / "outputs.yaml").config.outputs] == [
         "file",
         "unix",
         "syslog",

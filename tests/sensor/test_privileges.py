@@ -16,7 +16,7 @@ if sys.platform != "linux":
 
 import pwd
 
-from sensor.config import load_config
+from sensor.config import effective_config
 from sensor.errors import ConfigError
 from sensor.privileges import LAST_CHOICE, SERVICE_USER, User, user_to_become
 
@@ -169,7 +169,7 @@ def test_the_setting_goes_over_the_caller_of_sudo(setting: str | int) -> None:
 
 @pytest.mark.usefixtures("started_by_root")
 def test_a_uid_among_the_settings_needs_no_quotes() -> None:
-    config = load_config(overrides=[f"process.user={NOBODY.pw_uid}"])
+    config = effective_config(overrides=[f"process.user={NOBODY.pw_uid}"]).config
     assert user_to_become(config.process.user, {}) == as_user(NOBODY)
 
 

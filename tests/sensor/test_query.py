@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts import Endpoint, alert_document
+from sensor.alerts import alert_document
+from sensor.alerts import Endpoint
 from sensor.formats.facts import Facts, facts_of
 from sensor.query import FIELDS, QueryError, parse
 from sensor.techniques import technique_of

@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from sensor.cli import app
-from sensor.config import load_config
+from sensor.config import effective_config
 from sensor.errors import CAPTURE, CONFIG, INTERNAL, MODEL, OUTPUT, USAGE
 from sensor.sinks.jsonl import open_descriptor, open_jsonl
 
@@ -99,17 +99,18 @@ def test_errors_of_the_service_reach_the_journal_though_its_alerts_do_not() -> N
 
 
 def test_the_gateways_settings_hold_and_keep_alerts_where_the_service_may_write_and_rotation_finds_them() -> None:
-    config = load_config(GATEWAY)
+    config = effective_config(GATEWAY).config
     file = config.output.file
     assert file is not None
     assert file.parent == LOGS / setting("LogsDirectory")
+    assert config.attach.socket == Path("/run") / setting("RuntimeDirectory") / "attach.sock"
     pattern = re.findall(r"^(/\S+) \{$", ROTATION.read_text(), re.MULTILINE)
     assert len(pattern) == 1
     assert fnmatch(str(file), pattern[0])
 
 
 def test_metrics_are_served_from_an_address_that_the_service_may_use() -> None:
-    assert load_config(GATEWAY).stats.metrics_port is not None
+    assert effective_config(GATEWAY).config.stats.metrics_port is not None
     assert "AF_INET" in setting("RestrictAddressFamilies").split()
     assert setting("IPAddressAllow") == "localhost"
 

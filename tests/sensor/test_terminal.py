@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from sensor.alerts import Alert
+from sensor.contrast import Contrast
 from sensor.escape import printable
-from sensor.explain import Contrast
 from sensor.stats import InterfaceState, Progress
 from sensor.techniques import technique_of
 from sensor.terminal.glyphs import ASCII

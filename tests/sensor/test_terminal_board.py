@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts import Alert, Endpoint
+from sensor.alerts import Alert
+from sensor.alerts import Endpoint
 from sensor.techniques import technique_of
 from sensor.terminal.board import REMEMBERED, SORTS, Board
 from sensor.terminal.searching import searcher

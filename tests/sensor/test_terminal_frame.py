@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from sensor.contrast import Contrast
 from sensor.alerts import Endpoint
 from sensor.escape import printable
-from sensor.explain import Contrast
 from sensor.stats import InterfaceState, Progress
 from sensor.techniques import Technique
 from sensor.terminal.board import Board
@@ -73,6 +73,19 @@ def test_the_header_tells_rates_flows_losses_scoring_and_bundle() -> None:
     for words in ("eth0", "0:30", "bundle cic2017", "11.8 k packets/s", "267 Mbit/s", "1,234 flows in table",
                   "5 dropped", "scoring 50 µs/flow (0.2 %)", "1 alert: 1 attack"):  # fmt: skip
         assert words in top
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_at_the_end_the_header_tells_averages_over_the_run(width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, _environ={"TERM": "xterm"})
+    view = Dashboard(console, "read", "a.pcap", "cic2017", clock=lambda: 0.0)
+    for elapsed_s in (15.0, 30.0, 30.5):  # and in the last half second nothing came
+        view.update(replace(PROGRESS, elapsed_s=elapsed_s, table_flows=0), [])
+    view.board.at_end = True
+    (second,) = [line.plain for line in view.lines(width, 24)[1:2]]
+    assert second.startswith("11.6 k packets/s average ")
+    for words in ("262 Mbit/s", "  400 flows  ", "scoring 50 µs/flow (0.2 %)"):
+        assert words in second
 
 
 def test_trouble_has_a_line_of_its_own() -> None:

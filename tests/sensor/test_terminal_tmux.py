@@ -132,7 +132,8 @@ def test_two_drawings_a_second_take_less_than_three_percent_of_a_core(pane: Pane
 # As long as a watch tells it ten times a second that everything has changed, with a few alerts in each second.
 BUSY = """
 import time
-from sensor.cli.session import Color, console_for, interactive
+from sensor.cli.options import Color
+from sensor.cli.screens import console_for, interactive
 from sensor.stats import Progress
 from sensor.alerts import Endpoint
 from sensor.terminal.screen_thread import own_stream

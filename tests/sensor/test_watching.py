@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.batch import FlowBatch
 from flows.meter import Meter
+from sensor.alert_flows import AlertFlow
 from sensor.alerts import Alert, Observer
 from sensor.metering import Metering, Report
 from sensor.outlet import Outlet
@@ -28,11 +29,15 @@ class Judge:
     flows: int = 0
     judged: int = 0
     spent_ns: int = 0
+    merged: int = 0
 
     def judge(self, _records: FlowBatch, _dropped: int) -> list[Alert]:
         return self.found.pop(0) if self.found else []
 
     def finish(self) -> list[Alert]:
+        return []
+
+    def take_flows(self) -> list[AlertFlow]:
         return []
 
 
@@ -195,4 +200,9 @@ def test_alerts_opened_are_in_the_totals_of_the_last_account() -> None:
     opened = an_alert(time_ns=T0, start_ns=T0, end_ns=T0)
     stage.judge.found = [[opened, replace(opened, id="B", verdict="uncertain")]]
     stage.watch().run()
-    assert stage.lines.of("stats")[-1]["flowvigil"]["alerts"] == {"opened": 2, "attack": 1, "uncertain": 1}
+    assert stage.lines.of("stats")[-1]["flowvigil"]["alerts"] == {
+        "opened": 2,
+        "attack": 1,
+        "uncertain": 1,
+        "merged": 0,
+    }

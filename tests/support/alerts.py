@@ -3,7 +3,7 @@
 from typing import Any
 
 from sensor.alerts import Alert, Endpoint, ModelIdentity, Observer
-from sensor.explain import Contrast
+from sensor.contrast import Contrast
 from sensor.shape import Shape
 from sensor.techniques import technique_of
 
@@ -27,5 +27,6 @@ def an_alert(**fields: Any) -> Alert:
             for name in ("fwd_psh_flags", "syn_flag_count", "rst_flag_count")
         ),
         "model": ModelIdentity("cic2017", "0" * 64), "observer": Observer("gw1", "0.1.0"), "dropped": 0,
+        "target_ips": ("198.51.100.7",), "target_ports": (22,),
     }  # fmt: skip
     return Alert(**(known | fields))

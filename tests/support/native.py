@@ -1,11 +1,18 @@
 """Native documents of every kind, and a great variety of alerts."""
 
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
+from flows.batch import END_NS, IDENTITY_WIDTH, REPORT, REPORTED_NS, START_NS
+from flows.columns import COLUMNS, INDEX
+from sensor.alert_flows import AlertFlow
 from sensor.alerts import Alert, Endpoint, ModelIdentity, Observer, alert_document
-from sensor.explain import Contrast
+from sensor.contrast import Contrast
+from sensor.flow_record import flow_line
 from sensor.records import event_line, stats_line
 from sensor.shape import Shape
 from sensor.stats import InterfaceState, Progress
@@ -42,7 +49,7 @@ def alerts(draw: st.DrawFn) -> Alert:
         contrasts=tuple(draw(st.lists(contrasts, max_size=7))),
         shape=Shape(shape[0], shape[1], shape[2], shape[3], draw(st.booleans()), 7, draw(st.booleans()), 9, 6, 22),
         model=ModelIdentity(draw(TEXTS), draw(TEXTS)), observer=Observer(draw(TEXTS), draw(TEXTS)),
-        dropped=draw(COUNTS),
+        dropped=draw(COUNTS), hosts_merged=draw(COUNTS),
     )  # fmt: skip
 
 
@@ -56,9 +63,26 @@ def a_stats_line() -> bytes:
     progress = Progress(
         received=100, metered=80, filtered=5, undecoded={"not IP": 4}, shed=3, dropped=6, waiting=1, bytes=9_000,
         flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, lost_lines=11, overload="one flow in 2 is metered",
-        alerts=3, attacks=2, uncertain=1, interfaces=(InterfaceState("eth0", True),),
+        alerts=3, attacks=2, uncertain=1, merged=9412, interfaces=(InterfaceState("eth0", True),),
     )  # fmt: skip
     return stats_line(progress, OBSERVER, NOW_NS, 10.0, None)
+
+
+def a_flow(**fields: Any) -> AlertFlow:
+    """A tagged SSH flow that the known lane flagged while it went on, or another where fields say so."""
+    identity = [0] * IDENTITY_WIDTH
+    addresses = [0, int(ip_address("192.0.2.10")), 0, int(ip_address("198.51.100.7"))]
+    identity[: START_NS + 1] = [*addresses, 51514, 22, 6, 4, 7 << 12 | 42, NOW_NS]
+    identity[END_NS], identity[REPORTED_NS], identity[REPORT] = NOW_NS + 9 * 10**9, NOW_NS + 10 * 10**9, 1
+    values = np.zeros(len(COLUMNS))
+    for name, value in {"fwd_bytes": 1234, "bwd_bytes": 4321, "fwd_packets": 12, "bwd_packets": 10}.items():
+        values[INDEX[name]] = value
+    return replace(AlertFlow("A" * 26, 1, 3, identity, values, 2e-5, 0.4, "SSH-Patator"), **fields)
+
+
+def a_flow_line() -> bytes:
+    """The record of that flow."""
+    return flow_line(a_flow(), OBSERVER)
 
 
 def an_event_line() -> bytes:

@@ -15,6 +15,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.support.certificates import Identity
+
 RSYSLOG = """
 global(workDirectory="{work}")
 main_queue(queue.type="LinkedList" queue.filename="main" queue.saveOnShutdown="on" queue.workerThreads="1")
@@ -40,6 +42,16 @@ log {{ source(s); source(u); parser(j); destination(d); }};
 """
 
 
+# The same over TLS. {asked}: whether who sends must show a certificate of the same authority.
+RSYSLOG_TLS = """
+global(defaultNetstreamDriver="gtls" defaultNetstreamDriverCAFile="{ca}"
+  defaultNetstreamDriverCertFile="{certificate}" defaultNetstreamDriverKeyFile="{key}")
+module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="{asked}")
+"""
+SYSLOG_NG_TLS = """transport("tls") tls(ca-file("{ca}") cert-file("{certificate}") key-file("{key}")
+  peer-verify({asked}))"""
+
+
 class Receiver(Protocol):
     """A daemon that writes one line of fields for each message that it could parse."""
 
@@ -54,8 +66,10 @@ class Receiver(Protocol):
 
 
 class _Daemon:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, identity: Identity | None = None, *, asks: bool = False) -> None:
+        """identity: with TLS, by this certificate. asks: who sends must have one of the same authority."""
         self.directory, self.out, self.port = directory, directory / "out", free_port()
+        self.identity, self.asks = identity, asks
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
@@ -80,14 +94,22 @@ class _Daemon:
 class Rsyslog(_Daemon):
     def command(self) -> list[str]:
         config = self.directory / "rsyslog.conf"
-        config.write_text(RSYSLOG.format(work=self.directory, port=self.port, out=self.out))
+        text = RSYSLOG.format(work=self.directory, port=self.port, out=self.out)
+        if self.identity is not None:
+            asked = "x509/certvalid" if self.asks else "anon"
+            text = text.replace('module(load="imtcp")', RSYSLOG_TLS.format(**vars(self.identity), asked=asked))
+        config.write_text(text)
         return ["rsyslogd", "-n", "-f", str(config), "-i", str(self.directory / "pid")]
 
 
 class SyslogNg(_Daemon):
     def command(self) -> list[str]:
         config = self.directory / "syslog-ng.conf"
-        config.write_text(SYSLOG_NG.format(port=self.port, out=self.out))
+        text = SYSLOG_NG.format(port=self.port, out=self.out)
+        if self.identity is not None:
+            asked = "required-trusted" if self.asks else "optional-untrusted"
+            text = text.replace('transport("tcp")', SYSLOG_NG_TLS.format(**vars(self.identity), asked=asked))
+        config.write_text(text)
         named = {"-f": config, "-R": "persist", "-p": "pid", "-c": "control"}
         files = [word for option, name in named.items() for word in (option, str(self.directory / name))]
         return ["syslog-ng", "-F", "--no-caps", *files]
@@ -109,10 +131,14 @@ def listening(port: int) -> bool:
 
 
 @contextmanager
-def receiver(program: str, directory: Path) -> Iterator[_Daemon]:
+def receiver(
+    program: str, directory: Path, identity: Identity | None = None, *, asks: bool = False
+) -> Iterator[_Daemon]:
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
-    daemon = RECEIVERS[program](directory)
+    if identity is not None and program == "rsyslogd" and not any(Path("/usr/lib").glob("*/rsyslog/lmnsd_gtls.so")):
+        pytest.skip("rsyslog-gnutls is not installed")
+    daemon = RECEIVERS[program](directory, identity, asks=asks)
     daemon.start()
     try:
         yield daemon

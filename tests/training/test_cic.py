@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from flows.columns import COLUMNS, INDEX
-from training.datasets.cic import read_cic
+from tests.support.labelled_flows import read_cic
 from training.errors import DatasetError
 
 pytest.importorskip("polars")

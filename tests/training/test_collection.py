@@ -16,8 +16,8 @@ from flows.batch import DST_PORT
 from flows.columns import COLUMNS
 from flows.dialects import CIC2017, DIALECTS, NATIVE, PYTHON_DIALECT, TOT, V4, Dialect
 from tests.support.flow_files import lines, many_shapes, rewritten, table_of_2017, written
+from tests.support.labelled_flows import read_flows
 from training.datasets import packed, rows, text
-from training.datasets.cic import read_flows
 from training.datasets.collection import read_dataset
 from training.datasets.programs import BEFORE_V4
 from training.datasets.table import FlowTable

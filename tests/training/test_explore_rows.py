@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -139,14 +140,20 @@ def test_tables_longer_than_a_block_are_counted_whole(rows: int) -> None:
     assert column_report(made, np.arange(100)).equal == (("x", "y"),)
 
 
-def test_public_flows_repeat_as_their_own_reader_counts_them(shared_data: Path) -> None:
+def test_public_flows_repeat_as_a_comparison_of_all_their_values_counts_them(shared_data: Path) -> None:
     pytest.importorskip("polars")
+    from flows.columns import INDEX, usable_by_models
     from training.datasets.collection import read_dataset
-    from training.datasets.leaks import leaks
     from training.explore.flows import table_of
 
     flows = read_dataset(shared_data / "cic-ids-2017" / "improved-sample-mon-thu.csv.gz", lambda _: None)
-    ours, theirs = repeats(table_of(flows)), leaks(flows)
-    assert ours.duplicates == theirs.repeated
-    pairs = {(pair.first, pair.second): pair.different for pair in ours.of_parts}
-    assert pairs == {shared.sides: shared.distinct for shared in theirs.days}
+    columns = [INDEX[name] for name in usable_by_models(fingerprints=True) if name not in flows.missing]
+    _, kind = np.unique(flows.values[:, columns], axis=0, return_inverse=True)
+    found = repeats(table_of(flows))
+    assert found.contradictory == 0, "else a repeated row may be of another family"
+    assert found.duplicates == len(flows) - len(set(kind.tolist()))
+    of = {day: set(kind[flows.day == day].tolist()) for day in sorted(set(flows.day.tolist()))}
+    common = {(one, other): len(of[one] & of[other]) for one, other in combinations(of, 2)}
+    pairs = {(pair.first, pair.second): pair.different for pair in found.of_parts}
+    assert pairs == {days: number for days, number in common.items() if number}
+    assert pairs

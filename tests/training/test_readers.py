@@ -10,7 +10,7 @@ from flows.batch import SRC_HIGH, SRC_LOW, START_NS, FlowBatch
 from flows.columns import COLUMNS, INDEX, NAMES
 from flows.dialects import CIC2017, DIALECTS, NATIVE, PYTHON_DIALECT, TOT, V4, Dialect
 from tests.support.flow_files import lines, many_shapes, rewritten, table_of_2017, written
-from training.datasets.cic import read_cic, read_flows
+from tests.support.labelled_flows import read_cic, read_flows
 from training.datasets.programs import BEFORE_V4, FLAGS
 from training.datasets.table import FlowTable
 from training.errors import DatasetError

@@ -8,7 +8,7 @@ import pytest
 from flows.columns import INDEX, feature_contract, usable_by_models
 from models.bundle import load_bundle
 from models.fusion import Hybrid
-from training.datasets.cic import read_cic
+from tests.support.labelled_flows import read_cic
 from training.measure import FITTED, measured
 
 REPOSITORY = Path(__file__).resolve().parents[2]

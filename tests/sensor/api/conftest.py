@@ -44,15 +44,15 @@ def client_of() -> Callable[..., Any]:
     from sensor.api.guard import OWN_NAMES, Guard
     from sensor.api.scoring import Scorer
     from sensor.api.server import Life
+    from sensor.cli.parts import load_model
     from sensor.cli.serve import captures_for, form_for
-    from sensor.cli.session import load_model
-    from sensor.config import load_config
+    from sensor.config import effective_config
     from sensor.explain import Explainer
     from sensor.setting import Setting
 
     @cache
     def make(bundle: str = "cic2017", token: str | None = None) -> Any:
-        config = load_config(None, {}, (), [Setting("detection.bundle", bundle, "-m")])
+        config = effective_config(None, {}, (), [Setting("detection.bundle", bundle, "-m")]).config
         hybrid = load_model(config)
         form = form_for(hybrid)
         scorer = Scorer(hybrid, Explainer(hybrid.normal), 0.01, 1)

@@ -1,0 +1,179 @@
+"""The side of whoever looks: connects to a sensor and tells what comes as messages, until it ends or they leave.
+
+It knows a socket and no screen. A sensor is not trusted more than a packet: lines are bounded, and one that is not
+understood is counted and passed over.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from sensor.attach.protocol import (
+    LONGEST_LINE,
+    SCHEMA,
+    End,
+    Hello,
+    Message,
+    NotUnderstoodError,
+    OtherProtocolError,
+    Refused,
+    message_of,
+)
+from sensor.errors import CaptureError
+from sensor.version import VERSION
+
+HELLO_S: Final = 5.0
+QUIET_S: Final = 5.0  # twice a second the sensor tells something
+_PIECE: Final = 1 << 16
+
+
+class Attachment:
+    """A connection to a sensor; stopped as a run is (sensor.cli.signals.Stoppable). Use as a context manager.
+
+    hello: who speaks. stopping: asked to leave. ended: what the sensor said at its end, None while it runs or where it
+    has gone without a word. not_understood: lines passed over. silent: called when nothing has come for QUIET_S, once.
+    """
+
+    def __init__(self, path: Path, *, hello_s: float = HELLO_S, quiet_s: float = QUIET_S) -> None:
+        """Connect. Raises CaptureError: nobody listens, not permitted, or nobody who speaks this protocol."""
+        self._path = path
+        self._rest = b""
+        self._skipping = False
+        self._quiet_s = quiet_s
+        self.stopping = False
+        self.ended: End | None = None
+        self.not_understood = 0
+        self.silent: Callable[[], None] = lambda: None
+        self._socket = _connected(path, hello_s)
+        try:
+            self.hello = self._greeted(hello_s)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> "Attachment":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def stop(self) -> None:
+        """Leave. From a signal handler too."""
+        self.stopping = True
+        self._shut()
+
+    def messages(self) -> Iterator[Message]:
+        """What the sensor tells, until it ends, goes, or `stop` is called."""
+        self._socket.settimeout(self._quiet_s)
+        told = False
+        for line in self._lines(b""):  # that came with the hello
+            yield from self._understood(line)
+        while not self.stopping and self.ended is None:
+            try:
+                piece = self._received()
+            except TimeoutError:
+                if not told:
+                    self.silent()
+                told = True
+                continue
+            if not piece:
+                return
+            told = False
+            for line in self._lines(piece):
+                yield from self._understood(line)
+
+    def _understood(self, line: bytes) -> Iterator[Message]:
+        try:
+            message = message_of(line)
+        except (NotUnderstoodError, OtherProtocolError):
+            self.not_understood += 1
+            return
+        if isinstance(message, End):
+            self.ended = message
+        yield message
+
+    def _greeted(self, within_s: float) -> Hello:
+        """The first line. A sensor says hello at once."""
+        deadline = time.monotonic() + within_s
+        while b"\n" not in self._rest:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                piece = self._received()
+            except TimeoutError:
+                raise self._no_sensor("nothing") from None
+            self._rest += piece
+            if not piece or len(self._rest) > LONGEST_LINE:
+                raise self._no_sensor("an end" if not piece else "something else")
+        line, _, self._rest = self._rest.partition(b"\n")
+        try:
+            message = message_of(line)
+        except OtherProtocolError as error:
+            raise CaptureError(
+                f"{self._path}: found a sensor that speaks {error}, expected {SCHEMA}: "
+                f"this is flowvigil {VERSION}, attach with the sensor's own release"
+            ) from None
+        except NotUnderstoodError as error:
+            raise self._no_sensor(str(error)) from None
+        if isinstance(message, Refused):
+            raise CaptureError(f"{self._path}: the sensor refused: {message.reason}")
+        if not isinstance(message, Hello):
+            raise self._no_sensor("no hello")
+        return message
+
+    def _no_sensor(self, found: str) -> CaptureError:
+        return CaptureError(f"{self._path}: found {found}, expected the hello of a running sensor")
+
+    def _received(self) -> bytes:
+        """Raises TimeoutError; nothing where the sensor has gone."""
+        try:
+            return self._socket.recv(_PIECE)
+        except TimeoutError:
+            raise
+        except OSError:  # reset: the sensor was killed, or we are leaving
+            return b""
+
+    def _lines(self, piece: bytes) -> Iterator[bytes]:
+        """Whole lines; one that is too long is passed over and never held."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        for line in whole:
+            if self._skipping or len(line) > LONGEST_LINE:
+                self.not_understood += 1
+            else:
+                yield line + b"\n"
+            self._skipping = False
+        if len(self._rest) > LONGEST_LINE:
+            self._rest, self._skipping = b"", True
+
+    def _shut(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # gone already
+            return
+
+
+def _connected(path: Path, within_s: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(within_s)
+        connection.connect(str(path))
+    except OSError as error:
+        connection.close()
+        raise CaptureError(f"{path}: {_reason(error)}, expected the socket of a running sensor") from error
+    except ValueError as error:  # a zero byte
+        connection.close()
+        raise CaptureError(f"{path}: {error}, expected the socket of a running sensor") from error
+    return connection
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file (attach.socket in the sensor's settings)"
+    if isinstance(error, PermissionError):
+        return "not permitted: it is for the sensor's user and a group (attach.group)"
+    if isinstance(error, TimeoutError | BlockingIOError):
+        return "nobody answers"
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,168 @@
+"""`flowvigil watch --attach`: what a running sensor tells, on this terminal or as JSON lines. Needs no model."""
+
+import json as json_
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from sensor import log
+from sensor.attach.client import Attachment
+from sensor.attach.protocol import LeftOut, Message, Told
+from sensor.cli.options import Color
+from sensor.cli.screens import interactive_console, screen_for
+from sensor.cli.signals import stopped_by_signals
+from sensor.errors import CAPTURE, OK, OUTPUT, OutputError
+from sensor.escape import printable
+from sensor.stats import Progress
+
+if TYPE_CHECKING:
+    from sensor.alerts import Alert
+    from sensor.terminal.board import Board
+    from sensor.terminal.screen_thread import ScreenThread
+
+TAKEN: Final = frozenset({"attach", "json", "quiet", "color"})  # options that say how to look, not how to watch
+LEAVING: Final = "leaving: the sensor goes on"
+
+
+def look_at(context: typer.Context, path: Path, *, json: bool, quiet: bool, color: Color) -> int:
+    """Show the sensor that listens at `path` until it ends or the operator leaves. Raises CaptureError."""
+    refuse_others(context)
+    with Attachment(path) as attachment, ExitStack() as stack:
+        looking = Looking(attachment, lines_on_stdout=json or not sys.stdout.isatty())
+        looking.screen = stack.enter_context(_screen(looking, quiet=quiet, color=color))
+        stack.enter_context(stopped_by_signals(attachment))
+        return looking.run()
+
+
+def refuse_others(context: typer.Context) -> None:
+    """Fail with a usage error for an option that means nothing to a sensor that runs already."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in TAKEN and source is not None and source.name == "COMMANDLINE":
+            names = " / ".join(f"'{option}'" for option in parameter.opts)
+            context.fail(f"Option {names} does not go with '--attach', which shows a sensor as it was started")
+
+
+@dataclass(slots=True)
+class Looking:
+    """One look at a sensor. lines_on_stdout: its lines are passed on. board: of the view that takes keys, if any."""
+
+    attachment: Attachment
+    lines_on_stdout: bool
+    screen: "ScreenThread" = field(init=False)
+    board: "Board | None" = None
+    _progress: Progress = field(default_factory=Progress)
+    _left_out: int = 0
+    _not_understood: int = 0
+
+    @property
+    def source(self) -> str:
+        """What the sensor watches, and whose it is."""
+        hello = self.attachment.hello
+        return f"{printable(hello.source, 40)} on {printable(hello.observer, 40)}"
+
+    def run(self) -> int:
+        """Take in messages to the end; the exit code."""
+        self.attachment.silent = lambda: self.screen.note("nothing heard from the sensor for 5 s")
+        for message in self.attachment.messages():
+            self._take(message)
+        words, code = self._end()
+        if self.board is not None:
+            self.board.end_words = words
+        problem = [words] if code else []
+        if passed_over := self.attachment.not_understood + self._not_understood:
+            problem.append(f"{passed_over:,} lines of the sensor were not understood and passed over")
+        self.screen.finish(self._progress, "; ".join(problem) or None)
+        return code or (OUTPUT if self._left_out and self.lines_on_stdout else OK)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Progress):
+            self._progress = message
+            self.screen.update(message, [])
+        elif isinstance(message, LeftOut):
+            self._left_out += message.lines
+            self.screen.left_out(message.lines)
+            if self.lines_on_stdout:
+                log.warning(f"{message.lines:,} lines of the sensor left out: they were read too slowly")
+        elif isinstance(message, Told):
+            self._told(message)
+
+    def _told(self, told: Told) -> None:
+        if self.lines_on_stdout:
+            _pass_on(told.line)
+        elif told.kind == "alert" and (alert := self._alert(told)) is not None:
+            self.screen.update(self._progress, [alert])
+        if told.kind == "event":
+            own = told.document["flowvigil"].get("message")
+            if isinstance(own, str):
+                self.screen.note(own)
+
+    def _alert(self, told: Told) -> "Alert | None":
+        from sensor.alert_record import alert_of
+
+        try:
+            return alert_of(told.document)
+        except ValueError:
+            self._not_understood += 1
+            return None
+
+    def _end(self) -> tuple[str, int]:
+        """How it ended, in words, and the exit code that this has."""
+        if self.attachment.stopping:
+            return "left", OK
+        ended = self.attachment.ended
+        if ended is None:
+            return "the sensor has gone without a word", CAPTURE
+        return (f"the sensor has ended: {ended.problem}", CAPTURE) if ended.problem else ("the sensor has ended", OK)
+
+
+def _screen(looking: Looking, *, quiet: bool, color: Color) -> AbstractContextManager["ScreenThread"]:
+    """As a watch has it: a terminal may stand still."""
+    from sensor.terminal.screen_thread import ScreenThread, own_stream
+
+    streams = own_stream(sys.stdout), own_stream(sys.stderr)
+    lines_on_stdout = looking.lines_on_stdout
+    if not quiet and not lines_on_stdout and interactive_console(color, streams[0]):
+        return _interactive(looking, color)
+    screen = screen_for("watch", looking.source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
+    return ScreenThread(screen)
+
+
+@contextmanager
+def _interactive(looking: Looking, color: Color) -> Iterator["ScreenThread"]:
+    """The view that takes keys; when the sensor has ended it stays until the operator has seen enough."""
+    from sensor.cli.screens import console_for
+    from sensor.terminal.dashboard import Dashboard
+    from sensor.terminal.keyboard import Keyboard
+    from sensor.terminal.operator import Operator
+    from sensor.terminal.screen_thread import ScreenThread, own_stream
+
+    attachment = looking.attachment
+    view = Dashboard(console_for(color, own_stream(sys.stdout)), "watch", looking.source, attachment.hello.bundle)
+    view.board.ending_words = LEAVING
+    looking.board = view.board
+    with Keyboard(sys.stdin.fileno()) as keyboard:
+        operator = Operator(keyboard, view, stays=lambda: not attachment.stopping)
+        with operator.following(), ScreenThread(view, operator) as screen:
+            yield screen
+
+
+def _pass_on(line: bytes) -> None:
+    """A line as the sensor wrote it; to a terminal in ASCII where it holds more, which could be an order to it.
+
+    Raises BrokenPipeError when the reader has gone, OutputError when the line was lost for any other reason.
+    """
+    if sys.stdout.isatty() and not (line.isascii() and b"\x7f" not in line):
+        line = json_.dumps(json_.loads(line), separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n"
+    try:
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"stdout: {error.strerror or error}") from error

@@ -1,0 +1,82 @@
+"""The options that stand for settings, as one value, and the settings that hold with them."""
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from sensor import log
+from sensor.cli.options import (
+    BundleOption,
+    ConfigOption,
+    DecapOption,
+    FilterOption,
+    KeepPacketsOption,
+    OutputOption,
+    PromiscuousOption,
+    SetOption,
+)
+
+if TYPE_CHECKING:
+    from sensor.config import Config, Effective
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line says of settings; all that watch can say, in the order of its help."""
+
+    output: OutputOption = None
+    model: BundleOption = None
+    config: ConfigOption = None
+    overrides: SetOption = None
+    expression: FilterOption = None
+    promiscuous: PromiscuousOption = False
+    decap: DecapOption = False
+    keep_packets: KeepPacketsOption = None
+
+    def settings(self) -> "Config":
+        """Settings of all sources, these last. Raises ConfigError."""
+        return self.effective().config
+
+    def effective(self) -> "Effective":
+        """The same with the place of each setting."""
+        from sensor.config import effective_config
+        from sensor.setting import Setting
+
+        keep_packets = None if self.keep_packets is None else str(self.keep_packets)
+        flags = (
+            Setting("output.file", None if self.output is None else str(self.output), "--output"),
+            Setting("keep_packets.directory", keep_packets, "--keep-packets"),
+            Setting("detection.bundle", self.model, "--model"),
+            Setting("capture.filter", self.expression, "--filter"),
+            Setting("meter.decapsulate", self.decap or None, "--decap"),
+            Setting("capture.promiscuous", self.promiscuous or None, "--promiscuous"),
+        )
+        given = (flag for flag in flags if flag.value is not None)
+        found = effective_config(self.config, os.environ, self.overrides or (), given)
+        for name, place in found.places.items():
+            log.debug(f"{name} comes from {place}")
+        return found
+
+
+def with_flags(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """A command whose parameter `flags` is, for the command line, all options of Flags in its place."""
+    signature = inspect.signature(command)
+    options = inspect.signature(Flags).parameters
+
+    @wraps(command)
+    def taking_options(**given: Any) -> int | None:
+        flags = Flags(**{name: given.pop(name) for name in options})
+        return command(**given, flags=flags)
+
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        parameters += options.values() if parameter.name == "flags" else own
+    # These two are what typer reads.
+    taking_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    hints = get_type_hints(command, include_extras=True) | get_type_hints(Flags, include_extras=True)
+    taking_options.__annotations__ = {name: hints[name] for name in [parameter.name for parameter in parameters]}
+    return taking_options

@@ -1,0 +1,140 @@
+"""Meter, model, episodes and the pipeline of them, by the settings."""
+
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensor.errors import ModelError
+from sensor.version import VERSION
+
+if TYPE_CHECKING:
+    from flows.meter import Meter
+    from models.fusion import Hybrid
+    from sensor.alerts import Observer
+    from sensor.config import Config
+    from sensor.episodes import EpisodeSettings
+    from sensor.flow_record import FlowRecords
+    from sensor.pipeline import Judge, Pipeline
+
+SECOND_NS = 1_000_000_000
+DEFAULT_BUNDLE = "cic2017"
+
+
+def load_model(config: "Config") -> "Hybrid":
+    """The bundle of the settings: for flows, or for connection records of either kind. Raises ModelError."""
+    from flows.columns import feature_contract
+    from flows.kdd.columns import kdd_contract
+    from models.bundle import BundleError, load_bundle
+
+    path = bundle_path(config.detection.bundle)
+    try:
+        return load_bundle(path, feature_contract(), kdd_contract(content=False), kdd_contract(content=True))
+    except BundleError as error:
+        raise ModelError(str(error)) from error
+
+
+def bundle_path(bundle: Path | None) -> Path:
+    """A directory as given, or the shipped bundle of that name."""
+    import models
+
+    pretrained = Path(str(models.__file__)).parent / "pretrained"
+    if bundle is None:
+        return pretrained / DEFAULT_BUNDLE
+    shipped = pretrained / bundle.name
+    return shipped if str(bundle) == bundle.name and not bundle.exists() and shipped.exists() else bundle
+
+
+def build_meter(config: "Config", compat: str | None = None, *, news_only: bool = False) -> "Meter":
+    """Meter by the settings. compat: a program whose flows and values it reproduces (flows.meter.COMPATIBLE).
+
+    news_only: leave out final reports that add nothing, which a judge would pass over.
+    """
+    from flows.meter import Meter
+
+    return Meter(
+        config.meter.capacity_flows,
+        idle_timeout_ns=round(config.meter.idle_timeout_s * SECOND_NS),
+        active_timeout_ns=round(config.meter.active_timeout_s * SECOND_NS),
+        closed_linger_ns=round(config.meter.closed_linger_s * SECOND_NS),
+        first_snapshot_ns=round(config.meter.first_snapshot_s * SECOND_NS),
+        snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
+        decap=config.meter.decapsulate,
+        compat=compat,
+        news_only=news_only,
+    )
+
+
+def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
+    """Model and episodes by the settings.
+
+    Raises ModelError for a rate that the bundle has no threshold for, and for a bundle that needs payloads.
+    """
+    from flows.columns import feature_contract
+    from flows.kdd.columns import kdd_contract
+    from flows.kdd.meter import Connections
+    from sensor.episodes import episodes_of
+    from sensor.pipeline import Judge
+
+    if hybrid.contract == kdd_contract(content=True):
+        raise ModelError(
+            f"bundle {hybrid.model_id}: found columns that need payloads, which a flow sensor does not see; "
+            "expected a bundle without them, such as nsl-kdd-flow (flowvigil serve takes this one)"
+        )
+    rate = held_rate(config, hybrid)
+    episodes = episodes_of(
+        hybrid,
+        observer(),
+        rate,
+        episode_settings(config),
+    )
+    columns = None if hybrid.contract == feature_contract() else Connections().columns
+    return Judge(hybrid, episodes, rate, columns)
+
+
+def held_rate(config: "Config", hybrid: "Hybrid") -> float:
+    """The false positive rate of the settings. Raises ModelError for one that the bundle has no threshold for."""
+    rate = config.detection.false_positive_rate
+    if rate not in hybrid.thresholds:
+        held = ", ".join(str(held) for held in sorted(hybrid.thresholds))
+        raise ModelError(f"bundle {hybrid.model_id}: found thresholds for rates {held}, expected one for {rate}")
+    return rate
+
+
+def observer() -> "Observer":
+    """This sensor, as its records name it."""
+    from sensor.alerts import Observer
+
+    return Observer(socket.gethostname(), VERSION)
+
+
+def episode_settings(config: "Config") -> "EpisodeSettings":
+    """When episodes open and close, by the settings."""
+    from sensor.episodes import EpisodeSettings
+
+    flows_per_alert = config.episodes.flows_per_alert
+    if config.keep_packets.directory is not None:
+        from sensor.packets.keeper import FLOWS
+
+        flows_per_alert = max(flows_per_alert, FLOWS)
+    return EpisodeSettings(
+        threshold=config.episodes.flows_between_false_openings,
+        quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
+        capacity_hosts=config.episodes.capacity_hosts,
+        alerts_per_minute=config.episodes.alerts_per_minute,
+        flows_per_alert=flows_per_alert,
+    )
+
+
+def flow_records(config: "Config") -> "FlowRecords | None":
+    """Who makes records of the flows of alerts, by the settings; None where they want none."""
+    from sensor.flow_record import FlowRecords
+
+    most = config.episodes.flows_per_alert
+    return FlowRecords(observer(), most) if most else None
+
+
+def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
+    """Meter, model and episodes by the settings. Raises ModelError as build_judge."""
+    from sensor.pipeline import Pipeline
+
+    return Pipeline(build_meter(config, news_only=True), build_judge(config, hybrid))

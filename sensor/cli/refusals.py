@@ -1,0 +1,16 @@
+"""What is refused before anything is opened for writing."""
+
+from pathlib import Path
+
+from sensor.errors import OutputError
+
+
+def refuse_to_overwrite(output: Path | None, packets: list[str]) -> None:
+    """Raise OutputError where alerts would be appended to one of the files that hold packets."""
+    if output is None:
+        return
+    for name in packets:
+        packet_file = Path(name)
+        same = output.samefile(packet_file) if output.exists() and packet_file.exists() else False
+        if same or output.absolute() == packet_file.absolute():
+            raise OutputError(f"{output}: found a file of packets, expected another one for the alerts")

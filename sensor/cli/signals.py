@@ -1,0 +1,48 @@
+"""Signals that end a command."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from sensor.errors import INTERRUPTED
+
+
+class Stoppable(Protocol):
+    """A run that can end before its input does."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to."""
+
+    def stop(self) -> None:
+        """End in order."""
+
+
+@contextmanager
+def ended_by_interrupt() -> Iterator[None]:
+    """SIGINT ends the process on the spot: the compiler's callbacks would print an exception and go on."""
+    before = signal.signal(signal.SIGINT, lambda _signal, _frame: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def stopped_by_signals(run: Stoppable) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run in order; a second one ends the process."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        if run.stopping:
+            raise SystemExit(INTERRUPTED)
+        run.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,226 @@
+"""The sensor's side of `watch --attach`: what clients get, and that none of them can hold up the sensor."""
+
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from sensor.alerts import alert_line
+from sensor.attach import server as server_module
+from sensor.attach.backlog import MOST_BYTES, Backlog
+from sensor.attach.server import CLIENTS, HISTORY_BYTES, HISTORY_LINES
+from sensor.stats import Progress
+from tests.support.alerts import an_alert
+from tests.support.attached import Reader, connected, eventually, serving
+from tests.support.native import a_stats_line, an_event_line
+
+ALERT = alert_line(an_alert())
+
+
+def is_a(name: str) -> Any:
+    return lambda own: own.get("record") == name
+
+
+def sequences(records: list[dict[str, Any]]) -> list[int]:
+    return [record["number"] for record in records if record["schema"] == "alert/1"]
+
+
+def numbered(number: int) -> bytes:
+    return ALERT.replace(b'{"schema"', b'{"number":%d,"schema"' % number)
+
+
+def test_a_client_is_greeted_then_gets_the_latest_alerts_then_what_comes(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        server.latest = lambda: Progress(packets=7)
+        server.write([numbered(1), a_stats_line(), numbered(2)])
+        with Reader(tmp_path) as reader:
+            first = reader.until(is_a("progress"))
+            assert first[0]["hello"] == {
+                "version": "0.1.0", "observer": "gw1", "source": "eth0", "bundle": "cic2017",
+            }  # fmt: skip
+            assert sequences(first) == [1, 2]
+            assert len(first) == 4  # no account of before: it is old
+            assert first[-1]["progress"]["packets"] == 7
+            server.write([numbered(3), a_stats_line(), an_event_line()])
+            rest = [own["schema"] for own in reader.until(lambda own: own["schema"] == "event/1")]
+    assert [schema for schema in rest if schema != "attach/1"] == ["alert/1", "stats/1", "event/1"]
+
+
+def test_the_progress_of_the_moment_comes_twice_a_second(tmp_path: Path) -> None:
+    counts = iter(range(100))
+    with serving(tmp_path) as server, Reader(tmp_path) as reader:
+        server.latest = lambda: Progress(packets=next(counts))
+        reader.until(is_a("progress"))
+        start = time.monotonic()
+        told = [reader.until(is_a("progress"))[-1]["progress"]["packets"] for _ in range(4)]
+    assert told == sorted(set(told))
+    assert 1.2 < time.monotonic() - start < 4
+
+
+def test_an_orderly_end_is_told_with_what_led_to_it(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with serving(tmp_path) as server:
+            server.problem = lambda: "eth0 has gone"
+            reader = stack.enter_context(Reader(tmp_path))
+            reader.record()
+            server.write([numbered(9)])
+        rest = reader.until(is_a("end"))
+        assert sequences(rest) == [9]
+        assert rest[-1]["end"] == {"problem": "eth0 has gone"}
+        assert reader.ended()
+    assert not (tmp_path / "sock").exists()
+
+
+def test_a_sensor_that_fails_says_nothing_of_an_orderly_end(tmp_path: Path) -> None:
+    reader = None
+    try:
+        with serving(tmp_path):
+            reader = Reader(tmp_path)
+            reader.record()
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        assert reader is not None
+        with reader:
+            assert b'"end"' not in reader._file.read()
+    assert not (tmp_path / "sock").exists()
+
+
+def test_a_client_that_does_not_read_misses_lines_and_is_told_how_many_while_others_miss_none(tmp_path: Path) -> None:
+    lines = [numbered(number) for number in range(1, 3001)]
+    with serving(tmp_path) as server, Reader(tmp_path) as slow, Reader(tmp_path) as fast:
+        slow.record()
+        fast.record()
+        for at in range(0, len(lines), 300):
+            server.write(lines[at : at + 300])
+            last = at + 300
+            assert sequences(fast.until(lambda own, last=last: own.get("number") == last)) == [*range(at + 1, last + 1)]
+        told = slow.until(is_a("leftout"))
+        server.write([numbered(3001)])
+        told += slow.until(lambda own: own.get("number") == 3001)
+    left_out = [record["leftout"]["lines"] for record in told if record.get("record") == "leftout"]
+    assert sum(left_out) + len(sequences(told)) == 3001
+    assert sequences(told) == sorted(sequences(told))
+    assert len(left_out) <= 3
+
+
+def test_what_waits_is_bounded_whatever_is_written(tmp_path: Path) -> None:
+    wide = ALERT[:-1] + b" " * 7000 + b"\n"
+    with serving(tmp_path) as server:
+        with connected(tmp_path):
+            eventually(lambda: bool(server._clients))
+            for _ in range(40):
+                server.write([wide] * 50)
+            assert server._handed_over_bytes <= server_module.HANDED_OVER_BYTES
+            eventually(lambda: not server._handed_over)
+            (client,) = server._clients.values()
+            assert client.backlog.waiting <= MOST_BYTES
+        assert server._history_bytes <= HISTORY_BYTES
+        server.write([ALERT] * 5000)
+        assert len(server._history) <= HISTORY_LINES
+
+
+def test_a_backlog_takes_lines_again_once_half_of_it_has_gone() -> None:
+    backlog, line = Backlog(), b"x" * 999 + b"\n"
+    backlog.offer([line] * 3000)
+    assert backlog.waiting == MOST_BYTES // 1000 * 1000
+    missed = backlog.missed
+    while backlog.waiting > MOST_BYTES // 2 - 2000:
+        backlog.sent(len(backlog.piece()))
+        backlog.offer([b"lost\n"] if backlog.waiting > MOST_BYTES // 2 else [])
+    assert backlog.missed > missed
+    backlog.offer([b"kept\n"])
+    rest = b""
+    while backlog:
+        rest += backlog.piece()
+        backlog.sent(len(backlog.piece()))
+    assert backlog.waiting == 0
+    assert rest.index(b'"leftout"') < rest.index(b"kept\n")
+
+
+def test_who_says_anything_is_hung_up_on(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, connected(tmp_path) as rude:
+        eventually(lambda: bool(server._clients))
+        rude.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        eventually(lambda: not server._clients)
+        assert server.dropped == 1
+        with Reader(tmp_path) as polite:
+            assert polite.record()["record"] == "hello"
+
+
+def test_who_only_closes_their_way_of_saying_anything_is_told_on(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, Reader(tmp_path) as mute:
+        mute.socket.shutdown(socket.SHUT_WR)
+        mute.record()
+        server.write([numbered(5)])
+        assert mute.until(lambda own: own.get("number") == 5)
+
+
+def test_who_goes_makes_room(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        for _ in range(3):
+            with ExitStack() as stack:
+                for _ in range(CLIENTS):
+                    stack.enter_context(Reader(tmp_path)).record()
+            eventually(lambda: not server._clients)
+
+
+def test_one_client_too_many_is_refused_in_one_line(tmp_path: Path) -> None:
+    with serving(tmp_path), ExitStack() as stack:
+        for _ in range(CLIENTS):
+            stack.enter_context(Reader(tmp_path)).record()
+        refused = stack.enter_context(Reader(tmp_path))
+        assert refused.record()["refused"] == {"reason": f"{CLIENTS} clients are looking already"}
+        assert refused.ended()
+
+
+def test_who_takes_nothing_for_long_gives_way_to_who_wants_the_place(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(server_module, "TAKES_NOTHING_S", 0.2)
+    with serving(tmp_path) as server, ExitStack() as stack:
+        for _ in range(CLIENTS):
+            stack.enter_context(connected(tmp_path))
+        eventually(lambda: len(server._clients) == CLIENTS)
+        for _ in range(12):
+            server.write([ALERT] * 100)  # more than the kernel keeps
+            time.sleep(0.05)
+        time.sleep(0.3)
+        with Reader(tmp_path) as reader:
+            assert reader.record()["record"] == "hello"
+        assert server.dropped == CLIENTS
+
+
+def test_thousands_who_knock_cost_next_to_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, Reader(tmp_path) as reader:
+        reader.record()
+        knocking = []
+        used = time.process_time()
+        deadline = time.monotonic() + 2
+        tried = 0
+        while time.monotonic() < deadline:
+            one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            one.setblocking(False)
+            try:
+                one.connect(str(tmp_path / "sock"))
+                knocking.append(one)
+            except BlockingIOError:
+                one.close()
+            tried += 1
+            time.sleep(0.0005)
+        own = time.thread_time()
+        assert tried > 1000
+        assert len(knocking) < 200
+        assert time.process_time() - used - own < 0.4  # of two seconds, in the server's thread
+        for one in knocking:
+            one.close()
+        server.write([numbered(1)])
+        assert reader.until(lambda own: own.get("number") == 1)
+
+
+def test_without_a_client_writing_keeps_only_the_latest_alerts_and_wakes_nobody(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        used = time.process_time()
+        for _ in range(100):
+            server.write([ALERT, a_stats_line()] * 5)
+        assert not server._handed_over
+        assert len(server._history) == 500
+        assert time.process_time() - used < 0.2

@@ -1,0 +1,96 @@
+"""What an operator gets wrong is one line and the documented exit code, whichever command hears it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import DEMO, FLOWVIGIL, ended, flowvigil, surroundings
+
+# Root without its capabilities may read no more than others may.
+BOUND = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+PLAIN = () if os.name == "nt" or os.geteuid() else BOUND
+
+
+@pytest.mark.skipif(bool(PLAIN) and shutil.which("setpriv") is None, reason="needs setpriv (util-linux)")
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (6, "read {}"),
+        (3, "read {demo} -c {}"),
+        (6, "flows {}"),
+        (6, "alerts convert {}"),
+        (6, "report {} -o page.html"),
+        (3, "config check {}"),
+        (3, "config show -c {}"),
+        (3, "train {} -o bundle"),
+        (6, "evaluate cic2017 {}"),
+        (6, "explore {} -o page.html"),
+        (3, "serve --token-file {}"),
+    ],
+)
+def test_a_file_that_may_not_be_read_has_the_code_of_what_it_was_to_be(
+    tmp_path: Path, code: int, arguments: str
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a")
+    secret.chmod(0)
+    words = [word.format(secret, demo=DEMO) for word in arguments.split()]
+    run = subprocess.run(
+        [*PLAIN, *FLOWVIGIL, *words], cwd=tmp_path, capture_output=True, timeout=120, env=surroundings(), check=False
+    )
+    result = ended(run.returncode, run.stdout, run.stderr)
+    said = [line for line in result.stderr if line.startswith("flowvigil: ") and "first run" not in line]
+    assert (result.code, len(said)) == (code, 1), result.stderr
+    assert "ermission denied" in said[0]
+
+
+@pytest.mark.skipif(bool(PLAIN) and shutil.which("setpriv") is None, reason="needs setpriv (util-linux)")
+def test_a_file_that_may_be_written_only_takes_alerts(tmp_path: Path) -> None:
+    output = tmp_path / "alerts.jsonl"
+    output.touch(mode=0o200)
+    assert flowvigil("config", "show", "-o", output, prefix=PLAIN).code == 0
+
+
+@pytest.mark.parametrize("command", [("schema",), ("read",), ("alerts", "show"), ("config", "check")])
+def test_a_missing_argument_is_one_line(command: tuple[str, ...]) -> None:
+    result = flowvigil(*command)
+    assert (result.code, len(result.stderr)) == (2, 1)
+    assert result.stderr[0].startswith("flowvigil: Missing argument ")
+
+
+@pytest.mark.parametrize("group", [(), ("alerts",), ("config",)])
+def test_a_group_alone_shows_its_help(group: tuple[str, ...]) -> None:
+    result = flowvigil(*group)
+    assert result.code == 2
+    assert any("Usage: flowvigil" in line for line in result.stderr)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_full_stdout_is_told_once(unbuffered: str) -> None:
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run(
+            [*FLOWVIGIL, "read", "-q", DEMO],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            env=surroundings(PYTHONUNBUFFERED=unbuffered),
+            check=False,
+        )
+    result = ended(run.returncode, b"", run.stderr)
+    assert (result.code, result.stderr) == (7, ["flowvigil: stdout: no space left, after 0 whole alerts"])
+
+
+@pytest.mark.parametrize("command", ["read -", "report - -o page.html", "flows -"])
+def test_a_closed_stdin_is_an_input_that_cannot_be_opened(tmp_path: Path, command: str) -> None:
+    script = f"{FLOWVIGIL[0]} -c '{FLOWVIGIL[2]}' {command} <&-"
+    run = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, timeout=120, env=surroundings(), check=False
+    )
+    result = ended(run.returncode, run.stdout, run.stderr)
+    said = [line for line in result.stderr if "first run" not in line]
+    assert (result.code, len(said)) == (6, 1), said
+    assert "bad file descriptor" in said[0].lower()
