@@ -15,9 +15,10 @@ from typing import Any, Final
 
 import orjson
 
+from sensor.alert_record import alert_of
+from sensor.alerts import Alert
 from sensor.errors import InputError
 from sensor.escape import printable
-from sensor.formats.facts import Facts, facts_of
 from sensor.sources.foreign import GZIP_MAGIC, ZSTD_MAGIC
 from sensor.sources.stored import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
 
@@ -31,11 +32,11 @@ OTHER_RECORDS: Final = ("stats/", "event/", "flow/")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An alert of a log. line: as it stood there, with its newline; document: what it says; facts: the same checked."""
+    """An alert of a log. line: as it stood there, with its newline; document: what it says; alert: the same checked."""
 
     line: bytes
     document: dict[str, Any]
-    facts: Facts
+    alert: Alert
 
 
 @dataclass(slots=True)
@@ -100,11 +101,11 @@ def entries_of(lines: Iterable[bytes | None], name: str, account: Account) -> It
             account.refuse("no record of this sensor", place)
             continue
         try:
-            facts = facts_of(document)
+            alert = alert_of(document)
         except ValueError as error:
             account.refuse("an alert with a field that does not fit", place, str(error))
             continue
-        yield Entry(line if line.endswith(b"\n") else line + b"\n", document, facts)
+        yield Entry(line if line.endswith(b"\n") else line + b"\n", document, alert)
 
 
 def lines_of(name: str, account: Account) -> Iterator[bytes | None]:

@@ -17,8 +17,10 @@ from typing import Any, Final, cast
 
 from sensor.alerts import (
     FEATURES_SHOWN,
+    PORTS_SHOWN,
     SCHEMA,
     SCORES_SHOWN,
+    TARGETS_SHOWN,
     Action,
     Alert,
     Endpoint,
@@ -86,6 +88,8 @@ def alert_of(document: Mapping[str, Any]) -> Alert:
         observer=Observer(_text(document, "observer.name", 64), _text(document, "observer.version", 24)),
         dropped=_count(document, "flowvigil.quality.dropped"),
         hosts_merged=_hosts_merged(document),
+        target_ips=_addresses(document, "flowvigil.target_ips"),
+        target_ports=_ports(document, "flowvigil.target_ports"),
         packets_file=_text(document, "flowvigil.packets_file", 40, "") or None,
     )
 
@@ -165,9 +169,12 @@ def _number(document: Mapping[str, Any], path: str) -> float:
     value = field(document, path)
     if value is None:
         return math.nan
-    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e308:
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"{path}: found {_found(value)}, expected a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.nan
 
 
 def _risk(document: Mapping[str, Any]) -> float:
@@ -189,15 +196,34 @@ def _time_ns(document: Mapping[str, Any], path: str) -> int:
         raise ValueError(f"{path}: found {_found(value)}, expected an RFC 3339 time") from error
 
 
-def _endpoint(document: Mapping[str, Any], name: str) -> Endpoint:
-    value = field(document, f"{name}.ip")
+def _listed(document: Mapping[str, Any], path: str, most: int) -> list[Any]:
+    """At most so many of a list that may be left out."""
+    value = field(document, path)
+    if value is not None and not isinstance(value, list | tuple):
+        raise ValueError(f"{path}: found {_found(value)}, expected a list")
+    return list(value or ())[:most]
+
+
+def _addresses(document: Mapping[str, Any], path: str) -> tuple[str, ...]:
+    return tuple(_address(value, path) for value in _listed(document, path, TARGETS_SHOWN))
+
+
+def _ports(document: Mapping[str, Any], path: str) -> tuple[int, ...]:
+    return tuple(_count({"port": value}, "port", most=65535) for value in _listed(document, path, PORTS_SHOWN))
+
+
+def _address(value: Any, path: str) -> str:
+    # A zone (fe80::1%eth0) may be any text, and addresses go into filters that people paste into a shell.
     try:
-        # A zone (fe80::1%eth0) may be any text, and addresses go into filters that people paste into a shell.
-        ip = str(ip_address(value)) if isinstance(value, str) and "%" not in value else ""
-    except ValueError:
-        ip = ""
-    if not ip:
-        raise ValueError(f"{name}.ip: found {_found(value)}, expected an IP address")
+        if isinstance(value, str) and "%" not in value:
+            return str(ip_address(value))
+    except ValueError:  # told below
+        pass
+    raise ValueError(f"{path}: found {_found(value)}, expected an IP address")
+
+
+def _endpoint(document: Mapping[str, Any], name: str) -> Endpoint:
+    ip = _address(field(document, f"{name}.ip"), f"{name}.ip")
     port = None if field(document, f"{name}.port") is None else _count(document, f"{name}.port", most=65535)
     return Endpoint(ip, port, _count(document, f"{name}.bytes"), _count(document, f"{name}.packets"))
 

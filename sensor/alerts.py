@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
+from sensor.advice import advice_on
 from sensor.contrast import Contrast
 from sensor.escape import printable
 from sensor.shape import Shape
@@ -100,6 +101,18 @@ class Alert:
     target_ips: tuple[str, ...] = ()
     target_ports: tuple[int, ...] = ()
     packets_file: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called: the technique's name or id, or the label, or that it is only unusual."""
+        technique = self.technique
+        named = "" if technique is None else technique.name or technique.id
+        return named or self.label or "Unusual traffic"
+
+    @property
+    def transport(self) -> str:
+        """Name of the protocol, its number where it has none here."""
+        return _TRANSPORT.get(self.protocol, str(self.protocol))
 
 
 def alert_line(alert: Alert) -> bytes:
@@ -228,6 +241,7 @@ def _own(alert: Alert) -> dict[str, Any]:
         "ports": shape.ports,
         "ports_more": shape.ports_more,
         "target_ports": alert.target_ports[:PORTS_SHOWN],
+        "next": advice_on(alert.technique).steps,
         "model": {"id": printable(alert.model.id, 64), "sha256": printable(alert.model.sha256, 64)},
         "quality": {"dropped": alert.dropped},
         **({} if alert.packets_file is None else {"packets_file": printable(alert.packets_file, 40)}),

@@ -1,7 +1,7 @@
 """The language in which people look for alerts: `src:10.0.0.0/8 port:22 score:>=0.9 tech:T1110 guessing "one host"`.
 
 Terms stand side by side and all of them must hold; a word without a field is looked for in what the alert says, in any
-case of its letters. It knows alerts as facts (sensor.formats.facts) and no file and no terminal.
+case of its letters. It knows alerts and no file and no terminal.
 
 | term            | holds where                                                                   |
 |-----------------|-------------------------------------------------------------------------------|
@@ -18,12 +18,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from math import isfinite
 from typing import Final
 
+from sensor.alerts import Alert
 from sensor.escape import printable
-from sensor.formats.facts import Facts
+from sensor.techniques import NO_TECHNIQUE
 
-Predicate = Callable[[Facts], bool]
+Predicate = Callable[[Alert], bool]
 
 FIELDS: Final = ("src", "dst", "port", "score", "tech", "verdict", "lane", "severity")
 VERDICTS: Final = ("attack", "uncertain")
@@ -53,9 +55,9 @@ class Query:
     text: str
     terms: tuple[Predicate, ...]
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, alert: Alert) -> bool:
         """Whether every term holds; a query without terms holds for all."""
-        return all(term(facts) for term in self.terms)
+        return all(term(alert) for term in self.terms)
 
 
 def parse(text: str) -> Query:
@@ -92,89 +94,90 @@ def _term(found: "re.Match[str]") -> Predicate:
 def _says(text: str) -> Predicate:
     wanted = text.casefold()
 
-    def holds(facts: Facts) -> bool:
+    def holds(alert: Alert) -> bool:
+        technique = alert.technique or NO_TECHNIQUE
         said = (
-            facts.id, facts.title, facts.reason, facts.label, facts.technique, facts.parent, facts.tactic,
-            facts.source.ip, facts.destination.ip, facts.transport, facts.community_id, facts.observer, facts.action,
-            *(reason.name for reason in facts.reasons),
+            alert.id, alert.title, alert.reason, alert.label or "", technique.id, technique.tactic, alert.source.ip,
+            alert.destination.ip, alert.transport, alert.community_id, alert.observer.name, alert.action,
+            *(contrast.name for contrast in alert.contrasts),
         )  # fmt: skip
         return any(wanted in text.casefold() for text in said)
 
     return holds
 
 
-def _network(value: str, column: int, side: Callable[[Facts], str]) -> Predicate:
+def _network(value: str, column: int, side: Callable[[Alert], str]) -> Predicate:
     try:
         network = ip_network(value, strict=False)
     except ValueError as error:
         raise QueryError(column, value, "an address or a network such as 10.0.0.0/8") from error
 
-    def holds(facts: Facts) -> bool:
-        address = ip_address(side(facts))
+    def holds(alert: Alert) -> bool:
+        address = ip_address(side(alert))
         return address.version == network.version and address in network
 
     return holds
 
 
 def _source(value: str, column: int) -> Predicate:
-    return _network(value, column, lambda facts: facts.source.ip)
+    return _network(value, column, lambda alert: alert.source.ip)
 
 
 def _destination(value: str, column: int) -> Predicate:
-    return _network(value, column, lambda facts: facts.destination.ip)
+    return _network(value, column, lambda alert: alert.destination.ip)
 
 
 def _number(
-    value: str, column: int, of: Callable[[Facts], float | None], largest: int, *, whole: bool = False
+    value: str, column: int, of: Callable[[Alert], float | None], largest: int, *, whole: bool = False
 ) -> Predicate:
-    """Compares a number of the facts; one that is absent compares to nothing."""
+    """Compares a number of the alert; one that is absent compares to nothing."""
     found = _COMPARED.match(value)
     if found is None or float(found["number"]) > largest or (whole and "." in found["number"]):
         kind = "a whole number" if whole else "a number"
         raise QueryError(column, value, f"{kind} from 0 to {largest}, perhaps behind >=, >, <=, < or =")
     compare, limit = _COMPARISONS[found["sign"] or ""], float(found["number"])
 
-    def holds(facts: Facts) -> bool:
-        number = of(facts)
+    def holds(alert: Alert) -> bool:
+        number = of(alert)
         return number is not None and bool(compare(number, limit))
 
     return holds
 
 
 def _port(value: str, column: int) -> Predicate:
-    return _number(value, column, lambda facts: facts.destination.port, 65535, whole=True)
+    return _number(value, column, lambda alert: alert.destination.port, 65535, whole=True)
 
 
 def _score(value: str, column: int) -> Predicate:
     return _number(
-        value, column, lambda facts: max((s for s in facts.scores.values() if s is not None), default=None), 1
+        value, column, lambda alert: max((score for score in alert.scores.values() if isfinite(score)), default=None), 1
     )
 
 
 def _severity(value: str, column: int) -> Predicate:
-    return _number(value, column, lambda facts: facts.severity, 100)
+    return _number(value, column, lambda alert: alert.severity, 100)
 
 
 def _technique(value: str, column: int) -> Predicate:
     wanted = value.upper()
     if not _TECHNIQUE.match(wanted):
         raise QueryError(column, value, "an ATT&CK technique such as T1110 or T1110.001")
-    return lambda facts: wanted in (facts.technique, facts.parent)
+    return lambda alert: alert.technique is not None and wanted in (alert.technique.id, alert.technique.parent)
 
 
-def _word(value: str, column: int, words: tuple[str, ...], of: Callable[[Facts], str]) -> Predicate:
+def _word(value: str, column: int, words: tuple[str, ...], of: Callable[[Alert], str]) -> Predicate:
     wanted = value.lower()
     if wanted not in words:
         raise QueryError(column, value, f"one of {', '.join(words)}")
-    return lambda facts: of(facts) == wanted
+    return lambda alert: of(alert) == wanted
 
 
 def _verdict(value: str, column: int) -> Predicate:
-    return _word(value, column, VERDICTS, lambda facts: facts.verdict)
+    return _word(value, column, VERDICTS, lambda alert: alert.verdict)
 
 
 def _lane(value: str, column: int) -> Predicate:
-    return _word(value, column, LANES, lambda facts: facts.lane)
+    return _word(value, column, LANES, lambda alert: alert.lane)
 
 
 _BUILDERS: Final[dict[str, Callable[[str, int], Predicate]]] = {

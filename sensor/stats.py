@@ -49,11 +49,11 @@ class KeptPackets:
 def kept_in_words(kept: KeptPackets) -> str:
     """The account in one line: what was kept, and what of these flows was not."""
     missing = (
-        (kept.forgotten, "packets had left the memory"),
-        (kept.over_limit, "packets over the limit of their file"),
+        (kept.forgotten, "packets had left the memory (keep_packets.memory_bytes)"),
+        (kept.over_limit, "packets over the limit of their file (keep_packets.alert_packets, alert_bytes)"),
         (kept.lost, "packets could not be written"),
         (kept.alerts_without, "alerts without a file"),
-        (kept.files_deleted, "oldest files deleted"),
+        (kept.files_deleted, "oldest files deleted (keep_packets.directory_bytes)"),
     )
     told = "".join(f", {count:,} {what}" for count, what in missing if count)
     return f"packets of alerts: {kept.packets:,} kept in {kept.files:,} files{told}"

@@ -14,6 +14,14 @@ class Technique:
     name: str
     tactic: str
 
+    @property
+    def parent(self) -> str:
+        """Id of the technique that it belongs to; its own where it is no sub-technique."""
+        return self.id.partition(".")[0]
+
+
+NO_TECHNIQUE = Technique("", "", "")  # for what must name one
+
 
 TECHNIQUES: tuple[Technique, ...] = (
     Technique("T1018", "Remote System Discovery", "Discovery"),

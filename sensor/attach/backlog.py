@@ -10,7 +10,7 @@ from typing import Final
 
 from sensor.attach.protocol import LeftOut, line_of
 
-MOST_BYTES: Final = 2 << 20
+MOST_BYTES: Final = 4 << 20
 _PIECE: Final = 1 << 16
 
 

@@ -21,8 +21,8 @@ from sensor.attach.protocol import End, Hello, Refused, line_of
 from sensor.stats import Progress
 
 CLIENTS: Final = 8
-HISTORY_LINES, HISTORY_BYTES = 1000, 1 << 20
-HANDED_OVER_BYTES: Final = 4 << 20  # that wait for the thread
+HISTORY_LINES, HISTORY_BYTES = 1000, 3 << 20
+HANDED_OVER_BYTES: Final = 8 << 20  # that wait for the thread
 TURN_S: Final = 0.25
 PROGRESS_S: Final = 0.5
 ACCEPTED_A_TURN: Final = 8  # and the others wait, so that thousands who knock cost next to nothing

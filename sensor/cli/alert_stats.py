@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sensor.formats.facts import Facts, rfc3339
+from sensor.alerts import Alert, timestamp
+from sensor.techniques import NO_TECHNIQUE
 
 KINDS: Final = ("verdict", "lane", "technique", "source", "hour")
 SHOWN, HOURS_SHOWN = 10, 24  # rows of a table
 BAR: Final = 30  # characters
-HOUR_US: Final = 3_600_000_000
+HOUR_NS: Final = 3_600_000_000_000
 
 
 @dataclass(slots=True)
@@ -18,13 +19,13 @@ class Statistics:
     """Alerts counted so far, and the last of each episode."""
 
     alerts: int = 0
-    _last: dict[str, Facts] = field(default_factory=dict)
+    _last: dict[str, Alert] = field(default_factory=dict)
 
-    def add(self, alerts: Iterable[Facts]) -> None:
+    def add(self, alerts: Iterable[Alert]) -> None:
         """Count alerts."""
-        for facts in alerts:
+        for alert in alerts:
             self.alerts += 1
-            self._last[facts.id] = facts
+            self._last[alert.id] = alert
 
     def document(self) -> dict[str, Any]:
         """All counts, largest first; the hours in their order."""
@@ -32,14 +33,14 @@ class Statistics:
         return {
             "alerts": self.alerts,
             "episodes": len(episodes),
-            "flows": sum(facts.flows for facts in episodes),
-            "first": rfc3339(min(facts.start_us for facts in episodes)) if episodes else None,
-            "last": rfc3339(max(facts.end_us for facts in episodes)) if episodes else None,
-            "verdict": _ranked(facts.verdict for facts in episodes),
-            "lane": _ranked(facts.lane for facts in episodes),
-            "technique": _ranked(facts.technique or "none" for facts in episodes),
-            "source": _ranked(facts.source.ip for facts in episodes),
-            "hour": dict(sorted(Counter(_hour(facts) for facts in episodes).items())),
+            "flows": sum(alert.shape.flows for alert in episodes),
+            "first": timestamp(min(alert.start_ns for alert in episodes)) if episodes else None,
+            "last": timestamp(max(alert.end_ns for alert in episodes)) if episodes else None,
+            "verdict": _ranked(alert.verdict for alert in episodes),
+            "lane": _ranked(alert.lane for alert in episodes),
+            "technique": _ranked(_id(alert) or "none" for alert in episodes),
+            "source": _ranked(alert.source.ip for alert in episodes),
+            "hour": dict(sorted(Counter(_hour(alert) for alert in episodes).items())),
         }
 
     def table(self) -> list[str]:
@@ -47,7 +48,7 @@ class Statistics:
         document = self.document()
         if not self.alerts:
             return ["no alerts"]
-        names = {facts.technique or "none": _technique(facts) for facts in self._last.values()}
+        names = {_id(alert) or "none": _technique(alert) for alert in self._last.values()}
         first, last = document["first"][:19].replace("T", " "), document["last"][:19].replace("T", " ")
         lines = [
             f"{document['episodes']:,} episodes, {self.alerts:,} alerts, {document['flows']:,} flows",
@@ -63,13 +64,18 @@ def _ranked(words: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(words).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _hour(facts: Facts) -> str:
+def _hour(alert: Alert) -> str:
     """The hour in which an episode began."""
-    return rfc3339(facts.start_us // HOUR_US * HOUR_US)[:13] + ":00Z"
+    return timestamp(alert.start_ns // HOUR_NS * HOUR_NS)[:13] + ":00Z"
 
 
-def _technique(facts: Facts) -> str:
-    return f"{facts.technique} {facts.technique_name}".strip() or "none"
+def _id(alert: Alert) -> str:
+    return (alert.technique or NO_TECHNIQUE).id
+
+
+def _technique(alert: Alert) -> str:
+    technique = alert.technique or NO_TECHNIQUE
+    return f"{technique.id} {technique.name}".strip() or "none"
 
 
 def _section(kind: str, counts: dict[str, int], names: dict[str, str]) -> list[str]:

@@ -11,9 +11,9 @@ import typer
 
 from sensor import log
 from sensor.alert_log import STDIN, Account, Entry, Follower, entries, entries_of
+from sensor.alerts import Alert
 from sensor.errors import INPUT, OK, USAGE, InputError, OutputError, SensorError
 from sensor.escape import printable
-from sensor.formats.facts import Facts
 
 SHORTEST_ID: Final = 4
 IDS_SHOWN: Final = 5
@@ -113,8 +113,8 @@ def show(
         raise typer.BadParameter(f"found {printable(id_)!r}, expected at least {SHORTEST_ID} letters", param_hint="ID")
     names = _inputs(files)
     with _account() as account:
-        found = [entry for entry in entries(names, account) if entry.facts.id.upper().startswith(wanted)]
-        ids = list(dict.fromkeys(entry.facts.id for entry in found))
+        found = [entry for entry in entries(names, account) if entry.alert.id.upper().startswith(wanted)]
+        ids = list(dict.fromkeys(entry.alert.id for entry in found))
         if len(ids) == 1:
             _show(found, json=True) if json else _print(detail(found))
     if not ids:
@@ -153,7 +153,7 @@ def search(
         refused.detail = (f"  {query[:200]}", f"  {' ' * (error.column - 1)}^")
         raise refused from error
     with _account() as account:
-        _show((entry for entry in entries(_inputs(files), account) if terms.matches(entry.facts)), json=json)
+        _show((entry for entry in entries(_inputs(files), account) if terms.matches(entry.alert)), json=json)
     return _code(account)
 
 
@@ -174,7 +174,7 @@ def stats(
 
     counted = Statistics()
     with _account() as account:
-        counted.add(entry.facts for entry in entries(_inputs(files), account))
+        counted.add(entry.alert for entry in entries(_inputs(files), account))
         if json:
             _write([orjson.dumps(counted.document(), option=orjson.OPT_APPEND_NEWLINE)])
         else:
@@ -219,13 +219,13 @@ def _show(found: Iterable[Entry], *, json: bool) -> None:
     styles = {"HIGH": "bold red", "MEDIUM": "yellow", "LOW": "cyan"}
     console = Console(highlight=False)
 
-    def styled(facts: Facts) -> Text:
-        text, word = Text(one_line(facts)), severity_word(facts)
+    def styled(alert: Alert) -> Text:
+        text, word = Text(one_line(alert)), severity_word(alert)
         text.highlight_words([word], styles[word])
         return text
 
     for entry in found:
-        console.print(styled(entry.facts), soft_wrap=True)
+        console.print(styled(entry.alert), soft_wrap=True)
 
 
 def _write(lines: Iterable[bytes]) -> None:

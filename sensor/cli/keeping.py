@@ -1,10 +1,11 @@
 """Packets of alerts, kept by the settings: what is needed before privileges go, and the keeper put together after."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.cli.parts import observer
-from sensor.errors import ConfigError
+from sensor.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from sensor.config import Config
@@ -20,6 +21,20 @@ def refuse_keeping(config: "Config") -> None:
             f"keep_packets.directory is {str(directory)!r} with capture.workers {workers}: expected 1 worker, "
             "in whose memory all packets are"
         )
+
+
+def refuse_to_keep_among(config: "Config", captures: Sequence[str]) -> None:
+    """Raise OutputError where files would be made, replaced and deleted among the captures that are read."""
+    if config.keep_packets.directory is None:
+        return
+    directory = config.keep_packets.directory.resolve()
+    for name in captures:
+        path = Path(name).resolve()
+        if directory in (path, path.parent):
+            raise OutputError(
+                f"packets cannot be kept in {config.keep_packets.directory}: found {name} there, which is to be read, "
+                "expected another directory"
+            )
 
 
 def make_packet_directory(config: "Config", user: "User | None" = None) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,7 +96,7 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
             f"{inputs.names[0]}: found no record of flowvigil ({number:,} line{'s' * (number != 1)}: {reason}), "
             "expected a capture or flowvigil's alerts"
         )
-    models = {(episode.last.flowvigil.model.id, episode.last.flowvigil.model.sha256) for episode in findings}
+    models = {(episode.last.model.id, episode.last.model.sha256) for episode in findings}
     subject = Subject(
         kind="alerts",
         inputs=inputs.names,
@@ -116,12 +116,13 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
 
 def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: bool) -> tuple[str, int]:
     pipeline, witness, hybrid = _pipeline(config, compiled=compiled, quiet=quiet)
+    from sensor.alerts import Alert, Observer
     from sensor.outlet import Outlet
     from sensor.report.coverage import coverage_of
     from sensor.report.findings import Findings
     from sensor.report.page import page
     from sensor.report.progress import ProgressLine
-    from sensor.report.records import AlertRecord, Lines, Speaker
+    from sensor.report.records import Lines
     from sensor.report.subject import Subject, command_of, judging_of, settings_of
     from sensor.runner import Run
     from sensor.sources.reading import Reading
@@ -134,8 +135,8 @@ def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: b
 
         def write(self, lines: "Iterable[bytes]") -> None:
             for record in told.records(lines, "the pipeline"):
-                if isinstance(record, AlertRecord):
-                    findings.take([record.model_copy(update={"observer": Speaker()})])
+                if isinstance(record, Alert):
+                    findings.take([replace(record, observer=Observer("", ""))])
 
     inputs.put_back()
     name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"

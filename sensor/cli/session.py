@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensor.cli.keeping import build_keeper, make_packet_directory, warm_keeping
+from sensor.cli.keeping import build_keeper, make_packet_directory, refuse_to_keep_among, warm_keeping
 from sensor.cli.kernels import cached_kernels
 from sensor.cli.options import Color
 from sensor.cli.parts import build_pipeline, flow_records, load_model
@@ -44,6 +44,7 @@ def session(config: "Config", captures: Sequence[str], *, json: bool, quiet: boo
             warm_up(build_pipeline(config, hybrid))
         kernels_are_compiled()
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
+    refuse_to_keep_among(config, captures)
     warm_keeping(config)
     make_packet_directory(config)
     keeper = build_keeper(config)

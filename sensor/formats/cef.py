@@ -7,7 +7,9 @@ bar in a value and an equals sign in the header stay as they are.
 
 from typing import Any, Final
 
-from sensor.formats.facts import Facts, facts_of, is_alert
+from sensor.alert_record import alert_of, is_alert
+from sensor.alerts import Alert
+from sensor.techniques import NO_TECHNIQUE
 
 UNNAMED_CLASS: Final = "unusual"
 # The dictionary's `src` and `dst` are IPv4 addresses; it gives IPv6 ones these keys and labels.
@@ -23,10 +25,11 @@ def cef_line(document: dict[str, Any]) -> bytes:
     """An alert as one CEF line; nothing for any other record. Raises ValueError for a damaged alert."""
     if not is_alert(document):
         return b""
-    facts = facts_of(document)
-    header = ("flowvigil", "flowvigil", facts.version, facts.technique or UNNAMED_CLASS, facts.title)
+    alert = alert_of(document)
+    technique = alert.technique or NO_TECHNIQUE
+    header = ("flowvigil", "flowvigil", alert.observer.version, technique.id or UNNAMED_CLASS, alert.title)
     # CEF counts severity from 0 to 10.
-    parts = ["CEF:0", *(header_text(text) for text in header), str((facts.severity + 5) // 10), _extension(facts)]
+    parts = ["CEF:0", *(header_text(text) for text in header), str((alert.severity + 5) // 10), _extension(alert)]
     return ("|".join(parts) + "\n").encode()
 
 
@@ -40,43 +43,43 @@ def value_text(text: str) -> str:
     return text.translate(_VALUE)
 
 
-def _extension(facts: Facts) -> str:
-    return " ".join(f"{key}={value_text(text)}" for key, text in _pairs(facts) if text)
+def _extension(alert: Alert) -> str:
+    return " ".join(f"{key}={value_text(text)}" for key, text in _pairs(alert) if text)
 
 
-def _pairs(facts: Facts) -> list[tuple[str, str]]:
+def _pairs(alert: Alert) -> list[tuple[str, str]]:
     """Keys of the dictionary only; a custom field stands behind its label. Times are milliseconds since 1970."""
     return [
-        ("rt", str(facts.time_us // 1000)),
-        ("start", str(facts.start_us // 1000)),
-        ("end", str(facts.end_us // 1000)),
-        *_addresses(facts),
-        ("spt", _port(facts.source.port)),
-        ("dpt", _port(facts.destination.port)),
-        ("proto", PROTOCOLS.get(facts.protocol, str(facts.protocol))),
-        ("in", str(facts.source.bytes)),
-        ("out", str(facts.destination.bytes)),
-        ("cnt", str(facts.flows)),
-        ("act", facts.action),
-        ("cat", facts.tactic),
-        ("externalId", facts.id),
-        ("dvchost", facts.observer),
-        ("msg", facts.reason),
-        *_custom("cs1", "verdict", facts.verdict),
-        *_custom("cs2", "lane", facts.lane),
-        *_custom("cs3", "label", facts.label),
-        *_custom("cs4", "communityId", facts.community_id),
-        *_custom("cs5", "model", facts.model),
-        *_custom("cfp1", "riskScore", f"{facts.risk:.1f}"),
-        *_custom("cn1", "targets", str(facts.targets)),
-        *_custom("cn2", "ports", str(facts.ports)),
-        *_custom("cn3", "sequence", str(facts.sequence)),
+        ("rt", str(alert.time_ns // 1_000_000)),
+        ("start", str(alert.start_ns // 1_000_000)),
+        ("end", str(alert.end_ns // 1_000_000)),
+        *_addresses(alert),
+        ("spt", _port(alert.source.port)),
+        ("dpt", _port(alert.destination.port)),
+        ("proto", PROTOCOLS.get(alert.protocol, str(alert.protocol))),
+        ("in", str(alert.source.bytes)),
+        ("out", str(alert.destination.bytes)),
+        ("cnt", str(alert.shape.flows)),
+        ("act", alert.action),
+        ("cat", (alert.technique or NO_TECHNIQUE).tactic),
+        ("externalId", alert.id),
+        ("dvchost", alert.observer.name),
+        ("msg", alert.reason),
+        *_custom("cs1", "verdict", alert.verdict),
+        *_custom("cs2", "lane", alert.lane),
+        *_custom("cs3", "label", alert.label or ""),
+        *_custom("cs4", "communityId", alert.community_id),
+        *_custom("cs5", "model", alert.model.id),
+        *_custom("cfp1", "riskScore", f"{alert.risk:.1f}"),
+        *_custom("cn1", "targets", str(alert.shape.targets)),
+        *_custom("cn2", "ports", str(alert.shape.ports)),
+        *_custom("cn3", "sequence", str(alert.sequence)),
     ]
 
 
-def _addresses(facts: Facts) -> list[tuple[str, str]]:
-    addresses = (facts.source.ip, facts.destination.ip)
-    if facts.ip_version == 4:
+def _addresses(alert: Alert) -> list[tuple[str, str]]:
+    addresses = (alert.source.ip, alert.destination.ip)
+    if alert.ip_version == 4:
         return list(zip(("src", "dst"), addresses, strict=True))
     return [
         pair

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.formats.facts import Facts, facts_of, is_alert, rfc3339
+from sensor.alert_record import alert_of, is_alert
+from sensor.alerts import Alert, timestamp
+from sensor.techniques import NO_TECHNIQUE
 
 # Suricata's own rules are generator 1; another number keeps these apart.
 GENERATOR: Final = 1717
@@ -24,34 +26,35 @@ def eve_line(document: dict[str, Any]) -> bytes:
     """An alert as one EVE line; nothing for any other record. Raises ValueError for a damaged alert."""
     if not is_alert(document):
         return b""
-    return orjson.dumps(eve_document(facts_of(document)), option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(eve_document(alert_of(document)), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def eve_document(facts: Facts) -> dict[str, Any]:
+def eve_document(alert: Alert) -> dict[str, Any]:
     """The mapping that is written."""
-    source, destination = facts.source, facts.destination
+    source, destination = alert.source, alert.destination
+    technique = alert.technique or NO_TECHNIQUE
     return {
-        "timestamp": _timestamp(facts.time_us),
-        "flow_id": flow_number(facts),
+        "timestamp": _timestamp(alert.time_ns),
+        "flow_id": flow_number(alert),
         "event_type": "alert",
         "src_ip": source.ip,
         **({} if source.port is None else {"src_port": source.port}),
         "dest_ip": destination.ip,
         **({} if destination.port is None else {"dest_port": destination.port}),
-        "proto": PROTOCOLS.get(facts.protocol, f"{facts.protocol:03}"),
-        "community_id": facts.community_id,
-        "host": facts.observer,
+        "proto": PROTOCOLS.get(alert.protocol, f"{alert.protocol:03}"),
+        "community_id": alert.community_id,
+        "host": alert.observer.name,
         "alert": {
             "action": "allowed",
             "gid": GENERATOR,
-            "signature_id": signature_number(facts.technique),
+            "signature_id": signature_number(technique.id),
             "rev": REVISION,
-            "signature": f"FLOWVIGIL {facts.title}",
-            "category": facts.tactic or "Unusual Traffic",
-            "severity": next(priority for least, priority, _ in PRIORITIES if facts.severity >= least),
+            "signature": f"FLOWVIGIL {alert.title}",
+            "category": technique.tactic or "Unusual Traffic",
+            "severity": next(priority for least, priority, _ in PRIORITIES if alert.severity >= least),
             "source": {"ip": source.ip},
             "target": {"ip": destination.ip},
-            "metadata": _metadata(facts),
+            "metadata": _metadata(alert),
         },
         "flow": {
             "pkts_toserver": source.packets,
@@ -70,41 +73,43 @@ def signature_number(technique: str) -> int:
     return int(parent) * 1000 + (int(below) if below.isascii() and below.isdigit() and len(below) == 3 else 0)
 
 
-def flow_number(facts: Facts) -> int:
+def flow_number(alert: Alert) -> int:
     """The same for all alerts that show the same flow; 53 bits, which every reader of JSON keeps exact."""
-    digest = hashlib.blake2b(facts.community_id.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(alert.community_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 11
 
 
-def _metadata(facts: Facts) -> dict[str, list[str]]:
+def _metadata(alert: Alert) -> dict[str, list[str]]:
     """The first names are those of the ET rules' metadata."""
-    technique = {
-        "mitre_tactic_name": facts.tactic.replace(" ", "_"),
-        "mitre_technique_id": facts.technique,
-        "mitre_technique_name": facts.technique_name.replace(" ", "_"),
+    technique = alert.technique or NO_TECHNIQUE
+    named = {
+        "mitre_tactic_name": technique.tactic.replace(" ", "_"),
+        "mitre_technique_id": technique.id,
+        "mitre_technique_name": technique.name.replace(" ", "_"),
     }
+    shape = alert.shape
     own = {
-        "action": facts.action,
-        "event_id": facts.id,
-        "sequence": str(facts.sequence),
-        "verdict": facts.verdict,
-        "lane": facts.lane,
-        "label": facts.label,
-        "severity": str(facts.severity),
-        "risk_score": str(facts.risk),
-        "reason": facts.reason,
-        "first_seen": rfc3339(facts.start_us),
-        "last_seen": rfc3339(facts.end_us),
-        "flows": str(facts.flows),
-        "targets": f"{facts.targets}{'+' * facts.targets_more}",
-        "ports": f"{facts.ports}{'+' * facts.ports_more}",
-        "model": facts.model,
+        "action": alert.action,
+        "event_id": alert.id,
+        "sequence": str(alert.sequence),
+        "verdict": alert.verdict,
+        "lane": alert.lane,
+        "label": alert.label or "",
+        "severity": str(alert.severity),
+        "risk_score": str(alert.risk),
+        "reason": alert.reason,
+        "first_seen": timestamp(alert.start_ns),
+        "last_seen": timestamp(alert.end_ns),
+        "flows": str(shape.flows),
+        "targets": f"{shape.targets}{'+' * shape.targets_more}",
+        "ports": f"{shape.ports}{'+' * shape.ports_more}",
+        "model": alert.model.id,
     }
-    word = next(word for least, _, word in PRIORITIES if facts.severity >= least)
-    named = {"signature_severity": word, **technique, **{f"flowvigil_{name}": text for name, text in own.items()}}
-    return {name: [text] for name, text in named.items() if text}
+    word = next(word for least, _, word in PRIORITIES if alert.severity >= least)
+    found = {"signature_severity": word, **named, **{f"flowvigil_{name}": text for name, text in own.items()}}
+    return {name: [text] for name, text in found.items() if text}
 
 
-def _timestamp(time_us: int) -> str:
+def _timestamp(time_ns: int) -> str:
     """As Suricata writes it: with an offset and no colon in it."""
-    return rfc3339(time_us).removesuffix("Z") + "+0000"
+    return timestamp(time_ns).removesuffix("Z") + "+0000"

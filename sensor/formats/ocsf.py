@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.formats.facts import Facts, facts_of, is_alert, rfc3339
-from sensor.techniques import technique_of
+from sensor.alert_record import alert_of, is_alert
+from sensor.alerts import Alert, number, timestamp
+from sensor.techniques import Technique, technique_of
 
 VERSION: Final = "1.5.0"
 LINE_LIMIT_BYTES: Final = 8192
@@ -29,7 +30,7 @@ def ocsf_line(document: dict[str, Any]) -> bytes:
     """An alert as one OCSF event; nothing for any other record. Raises ValueError for a damaged alert."""
     if not is_alert(document):
         return b""
-    found = ocsf_document(facts_of(document))
+    found = ocsf_document(alert_of(document))
     line = orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE)
     if len(line) > LINE_LIMIT_BYTES:
         # Only where every text is as long and wide as can be, which no sensor writes: the numbers behind it go first.
@@ -38,11 +39,11 @@ def ocsf_line(document: dict[str, Any]) -> bytes:
     return line
 
 
-def ocsf_document(facts: Facts) -> dict[str, Any]:
+def ocsf_document(alert: Alert) -> dict[str, Any]:
     """The mapping that is written. Times are milliseconds since 1970."""
-    activity, activity_name = ACTIVITIES[facts.action]
-    severity, severity_name = next((number, word) for least, number, word in SEVERITIES if facts.severity >= least)
-    confidence, confidence_name = CONFIDENCES[facts.verdict]
+    activity, activity_name = ACTIVITIES[alert.action]
+    severity, severity_name = next((number, word) for least, number, word in SEVERITIES if alert.severity >= least)
+    confidence, confidence_name = CONFIDENCES[alert.verdict]
     return {
         "activity_id": activity,
         "activity_name": activity_name,
@@ -52,102 +53,102 @@ def ocsf_document(facts: Facts) -> dict[str, Any]:
         "class_name": "Detection Finding",
         "type_uid": CLASS * 100 + activity,
         "type_name": f"Detection Finding: {activity_name}",
-        "time": facts.time_us // 1000,
-        "start_time": facts.start_us // 1000,
-        "end_time": facts.end_us // 1000,
-        "duration": max(0, facts.end_us - facts.start_us) // 1000,
-        "count": facts.flows,
+        "time": alert.time_ns // 1_000_000,
+        "start_time": alert.start_ns // 1_000_000,
+        "end_time": alert.end_ns // 1_000_000,
+        "duration": max(0, alert.end_ns - alert.start_ns) // 1_000_000,
+        "count": alert.shape.flows,
         "severity_id": severity,
         "severity": severity_name,
         "confidence_id": confidence,
         "confidence": confidence_name,
-        "risk_score": round(facts.risk),
+        "risk_score": round(alert.risk),
         "status_id": STATUS_NEW,
         "status": "New",
-        "message": facts.reason,
-        "metadata": _metadata(facts),
-        "finding_info": _finding(facts),
-        "evidences": [_evidence(facts)],
+        "message": alert.reason,
+        "metadata": _metadata(alert),
+        "finding_info": _finding(alert),
+        "evidences": [_evidence(alert)],
         "observables": [
             {"name": f"evidences[].{side}.ip", "type_id": IP_ADDRESS, "type": "IP Address", "value": endpoint.ip}
-            for side, endpoint in (("src_endpoint", facts.source), ("dst_endpoint", facts.destination))
+            for side, endpoint in (("src_endpoint", alert.source), ("dst_endpoint", alert.destination))
         ],
-        "unmapped": _unmapped(facts),
+        "unmapped": _unmapped(alert),
     }
 
 
-def _metadata(facts: Facts) -> dict[str, Any]:
+def _metadata(alert: Alert) -> dict[str, Any]:
     return {
         "version": VERSION,
-        "product": {"name": "flowvigil", "vendor_name": "flowvigil", "version": facts.version},
-        "uid": f"{facts.id}-{facts.sequence}",
-        "sequence": facts.sequence,
+        "product": {"name": "flowvigil", "vendor_name": "flowvigil", "version": alert.observer.version},
+        "uid": f"{alert.id}-{alert.sequence}",
+        "sequence": alert.sequence,
         "log_name": "flowvigil.alert",
-        "log_provider": facts.observer,
-        "original_time": rfc3339(facts.time_us),
+        "log_provider": alert.observer.name,
+        "original_time": timestamp(alert.time_ns),
     }
 
 
-def _finding(facts: Facts) -> dict[str, Any]:
+def _finding(alert: Alert) -> dict[str, Any]:
     return {
-        "uid": facts.id,
-        "title": facts.title,
-        "desc": facts.reason,
-        "first_seen_time": facts.start_us // 1000,
-        "last_seen_time": facts.end_us // 1000,
-        "modified_time": facts.time_us // 1000,
+        "uid": alert.id,
+        "title": alert.title,
+        "desc": alert.reason,
+        "first_seen_time": alert.start_ns // 1_000_000,
+        "last_seen_time": alert.end_ns // 1_000_000,
+        "modified_time": alert.time_ns // 1_000_000,
         "data_sources": ["network flows"],
-        "types": [facts.verdict],
+        "types": [alert.verdict],
         "analytic": {
-            "name": facts.model,
-            "uid": facts.sha256,
+            "name": alert.model.id,
+            "uid": alert.model.sha256,
             "type_id": LEARNING,
             "type": "Learning (ML/DL)",
-            "category": f"{facts.lane} lane",
+            "category": f"{alert.lane} lane",
         },
-        **({"attacks": [_attack(facts)]} if facts.technique else {}),
+        **({"attacks": [_attack(alert.technique)]} if alert.technique else {}),
     }
 
 
-def _attack(facts: Facts) -> dict[str, Any]:
+def _attack(technique: Technique) -> dict[str, Any]:
     """A sub-technique stands beside the technique it belongs to, which the alert names by its id alone."""
-    if facts.technique == facts.parent:
-        attack = {"technique": _named(facts.technique, facts.technique_name)}
+    if technique.id == technique.parent:
+        attack = {"technique": _named(technique.id, technique.name)}
     else:
-        parent = technique_of(facts.parent)
+        parent = technique_of(technique.parent)
         attack = {
-            "technique": _named(facts.parent, parent.name if parent else ""),
-            "sub_technique": _named(facts.technique, facts.technique_name),
+            "technique": _named(technique.parent, parent.name if parent else ""),
+            "sub_technique": _named(technique.id, technique.name),
         }
-    return {**attack, **({"tactic": {"name": facts.tactic}} if facts.tactic else {})}
+    return {**attack, **({"tactic": {"name": technique.tactic}} if technique.tactic else {})}
 
 
 def _named(uid: str, name: str) -> dict[str, str]:
     return {"uid": uid, "name": name or uid}
 
 
-def _evidence(facts: Facts) -> dict[str, Any]:
+def _evidence(alert: Alert) -> dict[str, Any]:
     return {
-        "src_endpoint": _endpoint(facts.source.ip, facts.source.port),
-        "dst_endpoint": _endpoint(facts.destination.ip, facts.destination.port),
+        "src_endpoint": _endpoint(alert.source.ip, alert.source.port),
+        "dst_endpoint": _endpoint(alert.destination.ip, alert.destination.port),
         "connection_info": {
             "direction_id": DIRECTION_UNKNOWN,
-            "protocol_num": facts.protocol,
-            "protocol_name": facts.transport,
-            "protocol_ver_id": facts.ip_version,
-            "community_uid": facts.community_id,
+            "protocol_num": alert.protocol,
+            "protocol_name": alert.transport,
+            "protocol_ver_id": alert.ip_version,
+            "community_uid": alert.community_id,
         },
         "data": {
-            "scores": dict(facts.scores),
+            "scores": {name: number(score) for name, score in alert.scores.items()},
             "features": [
                 {
-                    "name": reason.name,
-                    "unit": reason.unit,
-                    "value": reason.value,
-                    "normal_median": reason.median,
-                    "normal_p99": reason.p99,
+                    "name": contrast.name,
+                    "unit": contrast.unit,
+                    "value": number(contrast.value),
+                    "normal_median": number(contrast.median),
+                    "normal_p99": number(contrast.p99),
                 }
-                for reason in facts.reasons
+                for contrast in alert.contrasts
             ],
         },
     }
@@ -157,22 +158,22 @@ def _endpoint(ip: str, port: int | None) -> dict[str, Any]:
     return {"ip": ip} if port is None else {"ip": ip, "port": port}
 
 
-def _unmapped(facts: Facts) -> dict[str, Any]:
+def _unmapped(alert: Alert) -> dict[str, Any]:
     return {
         "flowvigil": {
-            "severity": facts.severity,
-            "risk_score": facts.risk,
-            "verdict": facts.verdict,
-            "lane": facts.lane,
-            "label": facts.label or None,
-            "p": {"known": facts.p_known, "novel": facts.p_novel},
-            "flows": facts.flows,
-            "packets": facts.packets,
-            "failed": facts.failed,
-            "targets": facts.targets,
-            "targets_more": facts.targets_more,
-            "ports": facts.ports,
-            "ports_more": facts.ports_more,
-            "dropped": facts.dropped,
+            "severity": alert.severity,
+            "risk_score": alert.risk,
+            "verdict": alert.verdict,
+            "lane": alert.lane,
+            "label": alert.label,
+            "p": {"known": number(alert.p_known), "novel": number(alert.p_novel)},
+            "flows": alert.shape.flows,
+            "packets": alert.shape.packets,
+            "failed": alert.shape.failed,
+            "targets": alert.shape.targets,
+            "targets_more": alert.shape.targets_more,
+            "ports": alert.shape.ports,
+            "ports_more": alert.shape.ports_more,
+            "dropped": alert.dropped,
         }
     }

@@ -44,7 +44,7 @@ class PacketDirectory:
             self._sizes = {name: status.st_size for name, status in found}  # oldest first
             self._total = sum(self._sizes.values())
             trial = path / f".flowvigil{_UNFINISHED}"
-            os.close(open_for(trial, REPLACE, None))
+            _write_whole(trial, b"")
             trial.unlink()
             self._make_room(0)
         except OSError as error:
@@ -55,15 +55,12 @@ class PacketDirectory:
         self._total -= self._sizes.pop(name, 0)
 
     def holds(self, name: str) -> bool:
-        """Whether a file was written and has not given way."""
-        return name in self._sizes
+        """Whether a file was written and is still there."""
+        return name in self._sizes and (self.path / name).is_file()
 
     def read(self, name: str) -> bytes:
-        """What a file holds; nothing where somebody deleted it. Raises OSError."""
-        try:
-            return (self.path / name).read_bytes()
-        except FileNotFoundError:
-            return b""
+        """What a file holds. Raises OSError."""
+        return (self.path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
         """Make or replace a whole file after the oldest others have given way. Raises OSError: then it is as it was."""
@@ -104,7 +101,8 @@ class PacketDirectory:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    descriptor = open_for(path, REPLACE, None)
+    path.unlink(missing_ok=True)
+    descriptor = open_for(path, REPLACE | os.O_EXCL, None)  # a file of our own making and no link's target
     try:
         rest = memoryview(content)
         while rest:

@@ -196,9 +196,10 @@ class Keeper:
 
     def _write(self, identifier: str, kept: _Kept) -> None:
         gone, over = kept.gone, kept.over
-        if kept.begun and not self._directory.holds(kept.name):  # it had to give way: it does not come again
+        if kept.begun and not self._directory.holds(kept.name):  # it gave way or was deleted: it does not come again
             kept.packets = self._most_packets
-        flows, kept.waiting = kept.waiting, []
+        # of flows with one key the earlier one first: what lies before a flow's end is not looked for again
+        flows, kept.waiting = sorted(kept.waiting, key=lambda flow: flow.identity[END_NS]), []
         positions = np.unique(np.concatenate([_NONE, *(self._look(kept, flow) for flow in flows)]))
         found = self.ring.packets(positions)
         size = int(found.block.caplen.sum())

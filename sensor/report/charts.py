@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 
 from sensor.alerts import timestamp
+from sensor.contrast import Contrast
 from sensor.report.findings import Episode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.records import Feature
 from sensor.report.words import counted, severity_word
 
 ROWS = 24  # episodes with a row of their own
@@ -27,10 +27,10 @@ def timeline(episodes: Sequence[Episode], start_ns: int, end_ns: int) -> Markup:
 
     episodes: the worst first, as the page numbers them.
     """
-    start_ns = min(start_ns, *(episode.last.event.start for episode in episodes))
-    end_ns = max(end_ns, start_ns + 1_000_000, *(episode.last.event.end for episode in episodes))
+    start_ns = min(start_ns, *(episode.last.start_ns for episode in episodes))
+    end_ns = max(end_ns, start_ns + 1_000_000, *(episode.last.end_ns for episode in episodes))
     scale = _Scale(start_ns, end_ns)
-    shown = sorted(enumerate(episodes[:ROWS], 1), key=lambda numbered: (numbered[1].last.event.start, numbered[0]))
+    shown = sorted(enumerate(episodes[:ROWS], 1), key=lambda numbered: (numbered[1].last.start_ns, numbered[0]))
     rows = [_row(episode, number, place, scale) for place, (number, episode) in enumerate(shown)]
     height = len(rows) * ROW
     crowd: Content = None
@@ -61,10 +61,10 @@ def legend() -> Markup:
     )
 
 
-def reason_bar(feature: Feature) -> Markup | None:
+def reason_bar(contrast: Contrast) -> Markup | None:
     """A column of the flow as a mark beside the stretch from the median to the 99 % of normal flows; logarithmic."""
-    value, median, high = feature.value, feature.normal_median, feature.normal_p99
-    if value is None or median is None or high is None:
+    value, median, high = contrast.value, contrast.median, contrast.p99
+    if not all(map(math.isfinite, (value, median, high))):
         return None
     places = [_signed_log(number) for number in (value, median, high)]
     low, span = min(*places, 0.0), max(*places, 0.0) - min(*places, 0.0)
@@ -72,7 +72,7 @@ def reason_bar(feature: Feature) -> Markup | None:
     middle = _REASON_HEIGHT / 2
     return element(
         "svg",
-        element("title", f"{feature.name} against normal traffic"),
+        element("title", f"{contrast.name} against normal traffic"),
         element("line", x1=0, x2=_REASON_WIDTH, y1=middle, y2=middle, stroke="#bbbbbb"),
         element(
             "rect", x=x_median, y=middle - 5, width=max(2.0, x_high - x_median), height=10,
@@ -81,7 +81,7 @@ def reason_bar(feature: Feature) -> Markup | None:
         element("line", x1=x_median, x2=x_median, y1=middle - 8, y2=middle + 8, stroke="#333333", stroke_width=2),
         element(
             "path", d=f"M{x_value:.5g} {middle - 8:g}l6 8l-6 8l-6 -8z",
-            fill="#D55E00" if _outside(feature) else "#ffffff", stroke="#1a1a1a",
+            fill="#D55E00" if _outside(contrast) else "#ffffff", stroke="#1a1a1a",
         ),
         viewBox=f"0 0 {_REASON_WIDTH:g} {_REASON_HEIGHT:g}",
         role="img",
@@ -89,9 +89,9 @@ def reason_bar(feature: Feature) -> Markup | None:
     )  # fmt: skip
 
 
-def _outside(feature: Feature) -> bool:
+def _outside(contrast: Contrast) -> bool:
     """Whether the value is beyond what 99 % of normal flows stay under; what is too low, the record does not say."""
-    return feature.value is not None and feature.normal_p99 is not None and feature.value > feature.normal_p99
+    return contrast.value > contrast.p99
 
 
 class _Scale:
@@ -131,9 +131,9 @@ def _axis(scale: _Scale, height: float) -> list[Markup]:
 
 
 def _row(episode: Episode, number: int, place: int, scale: _Scale) -> Markup:
-    event, top = episode.last.event, place * ROW
-    left, right = scale.x(event.start), scale.x(event.end)
-    word = severity_word(event.severity)
+    last, top = episode.last, place * ROW
+    left, right = scale.x(last.start_ns), scale.x(last.end_ns)
+    word = severity_word(last.severity)
     # Letters are about 7 wide; where they would run out at the right, they end with the bar instead.
     label = f"{number}  {word.upper()}  {episode.last.source.ip}  {episode.what}"
     late = left + 7.2 * len(label) > WIDTH
@@ -154,7 +154,7 @@ def _crowd(episodes: Sequence[Episode], scale: _Scale, top: float) -> list[Marku
     counts = [0] * BINS
     width = scale.end_ns - scale.start_ns
     for episode in episodes:
-        within = min(max(episode.last.event.start, scale.start_ns), scale.end_ns) - scale.start_ns
+        within = min(max(episode.last.start_ns, scale.start_ns), scale.end_ns) - scale.start_ns
         counts[min(BINS - 1, within * BINS // width)] += 1
     most, each = max(counts), (WIDTH - 2 * MARGIN) / BINS
     bottom = top + 24 + BINS_HEIGHT

@@ -1,21 +1,23 @@
 """One alert of the page: what it means, what to do next, why it was raised, and how to see its packets."""
 
+import math
+import re
 from collections.abc import Iterable
 from functools import cache
 
-from sensor.contrast import quantity
-from sensor.report.advice import advice_on
+from sensor.advice import advice_on
+from sensor.contrast import Contrast, quantity
 from sensor.report.charts import reason_bar
 from sensor.report.filters import capture_filter, display_filter, flow_filter
 from sensor.report.findings import Episode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.records import Feature
 from sensor.report.words import counted, endpoint, moment, severity_word, stretch, targets
 
 _HOW_TO_READ = (
     "Grey: from the median (upright line) to what 99 % of normal flows stay under, on a logarithmic scale. Diamond: "
     "this flow, filled where it is beyond. What is named may lie within: the model weighs columns together."
 )
+_COMMUNITY_ID = re.compile(r"1:[A-Za-z0-9+/]{27}=")
 _LANES = {
     "known": "recognised as a known attack",
     "novel": "unlike normal traffic",
@@ -26,7 +28,7 @@ _LANES = {
 def alert(episode: Episode, number: int) -> Markup:
     """The whole entry; number: of the alert on its page."""
     record, advice = episode.last, advice_on(episode.technique)
-    word = severity_word(record.event.severity)
+    word = severity_word(record.severity)
     certainty = "" if episode.attack else " uncertain"
     return element(
         "article",
@@ -48,10 +50,10 @@ def alert(episode: Episode, number: int) -> Markup:
 
 
 def _badges(episode: Episode, word: str) -> Markup:
-    event, technique = episode.last.event, episode.technique
+    last, technique = episode.last, episode.technique
     badges = [
-        element("span", f"{word} {event.severity}", class_="level"),
-        element("span", f"risk {event.risk_score:g}"),
+        element("span", f"{word} {last.severity}", class_="level"),
+        element("span", f"risk {last.risk:g}"),
     ]
     badges.append(element("span", "attack" if episode.attack else "uncertain"))
     if technique is not None:
@@ -62,19 +64,23 @@ def _badges(episode: Episode, word: str) -> Markup:
 
 
 def _facts(episode: Episode) -> Markup:
-    record, own = episode.last, episode.last.flowvigil
+    record, own = episode.last, episode.last.shape
     traffic = f"{counted(own.flows, 'flow')}, {counted(own.packets, 'packet')}"
     if own.failed:
         traffic += f"; {'none' if own.failed == own.flows else f'{own.flows - own.failed:,}'} with data exchanged"
     facts = [
-        ("When", stretch(record.event.start, record.event.end)),
-        ("In short", record.event.reason),
+        ("When", stretch(record.start_ns, record.end_ns)),
+        ("In short", record.reason),
         ("Flagged traffic", traffic),
-        ("How it was seen", _LANES[own.lane] + (f" ({own.label})" if own.label else "")),
+        ("How it was seen", _LANES[record.lane] + (f" ({record.label})" if record.label else "")),
         ("First told", f"{moment(episode.opened_ns)} UTC, in {counted(episode.lines, 'line')}"),
-        ("State", "closed" if record.event.action == "closed" else "still open where the input ends"),
-        ("Id", record.event.id),
+        ("State", "closed" if record.action == "closed" else "still open where the input ends"),
+        ("Id", record.id),
     ]
+    if record.hosts_merged:
+        facts.insert(2, ("Sources", f"{record.hosts_merged:,} hosts, told as one alert"))
+    if record.packets_file:
+        facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:
         facts.append(("Sensor", f"{record.observer.name} ({record.observer.version or 'version unknown'})"))
     return facts_of(facts, wide=("When", "In short", "Id"))
@@ -94,34 +100,32 @@ def facts_of(facts: Iterable[tuple[str, str]], wide: tuple[str, ...] = ()) -> Ma
 
 def _reasons(episode: Episode, *, explained: bool) -> Content:
     """explained: with how to read the bars, which once on a page is enough."""
-    features = episode.last.flowvigil.features
-    if not features:
+    contrasts = episode.last.contrasts
+    if not contrasts:
         return None
     return [
         element("h4", "Why: the flow that speaks strongest, against normal traffic"),
-        element("ul", [_reason(feature) for feature in features], class_="reasons"),
+        element("ul", [_reason(contrast) for contrast in contrasts], class_="reasons"),
         element("p", element("small", _HOW_TO_READ)) if explained else None,
     ]
 
 
-def _reason(feature: Feature) -> Markup:
-    normal = (
-        f"normal: median {_quantity(feature.normal_median, feature)}, 99 % {_quantity(feature.normal_p99, feature)}"
-    )
-    meaning = _definitions().get(feature.name)
+def _reason(contrast: Contrast) -> Markup:
+    normal = f"normal: median {_quantity(contrast.median, contrast)}, 99 % {_quantity(contrast.p99, contrast)}"
+    meaning = _definitions().get(contrast.name)
     return element(
         "li",
         element(
             "div",
-            element("strong", f"{feature.name} {_quantity(feature.value, feature)}"),
+            element("strong", f"{contrast.name} {_quantity(contrast.value, contrast)}"),
             element("small", f"{normal}{f' · {meaning}' if meaning else ''}"),
         ),
-        reason_bar(feature),
+        reason_bar(contrast),
     )
 
 
-def _quantity(value: float | None, feature: Feature) -> str:
-    return "–" if value is None else quantity(value, feature.unit)
+def _quantity(value: float, contrast: Contrast) -> str:
+    return quantity(value, contrast.unit) if math.isfinite(value) else "–"
 
 
 @cache
@@ -144,7 +148,9 @@ def _packets(episode: Episode) -> Content:
         _copy(display_filter(record)),
         element("h4", f"The flow that speaks strongest: {pair}"),
         _copy(flow_filter(record)),
-        element("p", "Community ID ", element("code", record.network.flow_hash)) if record.network.flow_hash else None,
+        element("p", "Community ID ", element("code", record.community_id))
+        if _COMMUNITY_ID.fullmatch(record.community_id)
+        else None,
         element("h4", "Watch for more (tcpdump, dumpcap -f '…')"),
         _copy(capture_filter(record)),
     ]

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
+from sensor.alerts import Alert
 from sensor.report.coverage import Accounts
-from sensor.report.records import AlertRecord, EventRecord, Record, StatsRecord
+from sensor.report.records import EventRecord, Record, StatsRecord
 from sensor.techniques import Technique
 
 EPISODES_KEPT = 20_000
@@ -23,7 +24,7 @@ class Episode:
     said so.
     """
 
-    last: AlertRecord
+    last: Alert
     lines: int
     opened_ns: int
     attack: bool
@@ -31,25 +32,18 @@ class Episode:
     @property
     def rank(self) -> tuple[float, int, int, str]:
         """Sorts the worst first."""
-        event = self.last.event
-        return (-event.risk_score, -event.severity, event.start, event.id)
+        alert = self.last
+        return (-alert.risk, -alert.severity, alert.start_ns, alert.id)
 
     @property
     def technique(self) -> Technique | None:
         """The ATT&CK technique that the lines name, the sub-technique where there is one."""
-        threat = self.last.threat
-        if threat.technique is None or not threat.technique.id:
-            return None
-        named = threat.technique.subtechnique or threat.technique
-        return Technique(named.id, named.name, threat.tactic.name if threat.tactic else "")
+        return self.last.technique
 
     @property
     def what(self) -> str:
         """Technique, else the label, else that it is unusual."""
-        technique = self.technique
-        if technique is not None:
-            return technique.name or technique.id
-        return self.last.flowvigil.label or "Unusual traffic"
+        return self.last.title
 
 
 @dataclass(slots=True)
@@ -72,7 +66,7 @@ class Findings:
     def take(self, records: Iterable[Record]) -> None:
         """Fold records in."""
         for record in records:
-            if isinstance(record, AlertRecord):
+            if isinstance(record, Alert):
                 self._alert(record)
             elif isinstance(record, StatsRecord):
                 self.accounts.take(record)
@@ -96,20 +90,20 @@ class Findings:
     def __len__(self) -> int:
         return len(self._episodes)
 
-    def _alert(self, record: AlertRecord) -> None:
+    def _alert(self, alert: Alert) -> None:
         self.alert_lines += 1
-        self.first_ns = min(self.first_ns or record.event.start, record.event.start)
-        self.last_ns = max(self.last_ns, record.event.end, record.time_ns)
-        key = (record.observer.name, record.event.id)
-        attack = record.flowvigil.verdict == "attack"
+        self.first_ns = min(self.first_ns or alert.start_ns, alert.start_ns)
+        self.last_ns = max(self.last_ns, alert.end_ns, alert.time_ns)
+        key = (alert.observer.name, alert.id)
+        attack = alert.verdict == "attack"
         before = self._episodes.get(key)
         if before is not None:
-            last = record if record.time_ns >= before.last.time_ns else before.last
-            opened_ns = min(before.opened_ns, record.time_ns)
+            last = alert if alert.time_ns >= before.last.time_ns else before.last
+            opened_ns = min(before.opened_ns, alert.time_ns)
             self._episodes[key] = replace(
                 before, last=last, lines=before.lines + 1, opened_ns=opened_ns, attack=before.attack or attack
             )
         elif len(self._episodes) < EPISODES_KEPT:
-            self._episodes[key] = Episode(record, 1, record.time_ns, attack)
+            self._episodes[key] = Episode(alert, 1, alert.time_ns, attack)
         else:
             self.not_kept += 1

@@ -101,9 +101,9 @@ def _coverage(coverage: Coverage, subject: Subject) -> Content:
 def _timeline(episodes: list[Episode], coverage: Coverage) -> Content:
     if not episodes:
         return None
-    times = [episode.last.event for episode in episodes]
-    start = coverage.start_ns or min(event.start for event in times)
-    end = coverage.end_ns or max(event.end for event in times)
+    shown_last = [episode.last for episode in episodes]
+    start = coverage.start_ns or min(last.start_ns for last in shown_last)
+    end = coverage.end_ns or max(last.end_ns for last in shown_last)
     drawing = element(
         "div", timeline(episodes, start, end), class_="scroll", role="region", aria_label="Alerts over time", tabindex=0
     )
@@ -140,14 +140,14 @@ def _alerts(episodes: list[Episode]) -> Content:
 
 
 def _merged(findings: Findings, lines: Lines) -> Content:
-    flagged = sum(episode.last.flowvigil.flows for episode in findings)
+    flagged = sum(episode.last.shape.flows for episode in findings)
     sentences = []
     if len(findings):
         sentences.append(
             f"{counted(flagged, 'flagged flow')} and {counted(findings.alert_lines - findings.not_kept, 'alert line')} "
             f"are told as {counted(len(findings), 'alert')}: one for each source and technique."
         )
-    joined_to = [episode for episode in findings if "; goes on in " in episode.last.event.reason]
+    joined_to = [episode for episode in findings if "; goes on in " in episode.last.reason]
     if joined_to:
         sentences.append(f"{counted(len(joined_to), 'alert')} turned out to be part of another and went on there.")
     if findings.not_kept:

@@ -1,26 +1,26 @@
-"""flowvigil's own JSON lines, read back: alerts, accounts and events. What a line may hold is checked field by field.
+"""flowvigil's own JSON lines, read back: alerts (sensor.alert_record), accounts and events, checked field by field.
 
 The lines may come from anywhere: one that does not fit is counted with its reason, and the next one is read.
 It folds nothing and shows nothing.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO
 
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from sensor.alert_record import alert_of
+from sensor.alerts import SCHEMA as ALERT
+from sensor.alerts import Alert
 from sensor.escape import printable
 
 LONGEST_LINE_BYTES = 65_536  # flowvigil's own end at 8192
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_COMMUNITY_ID = re.compile(r"1:[A-Za-z0-9+/]{27}=")
 
 
 def _nanoseconds(found: Any) -> int:
@@ -31,132 +31,13 @@ def _nanoseconds(found: Any) -> int:
     return (moment - _EPOCH) // _MICROSECOND * 1000
 
 
-def _address(text: str) -> str:
-    # A zone (fe80::1%eth0) may be any text, and addresses go into filters that people paste into a shell.
-    if "%" in text:
-        raise ValueError("expected an address without a zone")
-    return str(ip_address(text))
-
-
-def _first(found: Any) -> Any:
-    """ECS lists ids and names; a plain one is taken too."""
-    return (found[0] if found else "") if isinstance(found, list) else found
-
-
 Moment = Annotated[int, BeforeValidator(_nanoseconds)]
-Address = Annotated[str, Field(max_length=64), AfterValidator(_address)]
 Text = Annotated[str, AfterValidator(lambda text: printable(text, 480))]
-Listed = Annotated[Text, BeforeValidator(_first)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Side(_Part):
-    """One side of the flow shown."""
-
-    ip: Address
-    port: Port | None = None
-    bytes: Count = 0
-    packets: Count = 0
-
-
-class Event(_Part):
-    """What ECS has under `event` of an alert. start, end: nanoseconds since 1970."""
-
-    action: Literal["opened", "updated", "closed"]
-    id: Text
-    sequence: Count = 0
-    severity: Annotated[int, Field(ge=0, le=100)]
-    risk_score: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-    start: Moment
-    end: Moment
-    reason: Text
-
-
-class Network(_Part):
-    """Protocol by its IP number."""
-
-    iana_number: Annotated[int, Field(ge=0, le=255)]
-    community_id: str | None = None
-
-    @property
-    def flow_hash(self) -> str | None:
-        """The Community ID where it is one."""
-        return self.community_id if _COMMUNITY_ID.fullmatch(self.community_id or "") else None
-
-
-class Named(_Part):
-    """An ATT&CK technique, sub-technique or tactic."""
-
-    id: Listed = ""
-    name: Listed = ""
-
-
-class TechniqueNamed(Named):
-    """A technique and, where one is known, the sub-technique below it."""
-
-    subtechnique: Named | None = None
-
-
-class Threat(_Part):
-    """What ECS has under `threat`."""
-
-    technique: TechniqueNamed | None = None
-    tactic: Named | None = None
-
-
-class Feature(_Part):
-    """One reason: a column of the flow shown against normal traffic; None where JSON has no number."""
-
-    name: Text
-    unit: Text = ""
-    value: Number | None = None
-    normal_median: Number | None = None
-    normal_p99: Number | None = None
-
-
-class Bundle(_Part):
-    """The bundle that judged."""
-
-    id: Text = ""
-    sha256: Text = ""
-
-
-class Quality(_Part):
-    """What was lost on the way."""
-
-    dropped: Count = 0
-
-
-class Lanes(_Part):
-    """P-values of the flow shown in both lanes."""
-
-    known: Number | None = None
-    novel: Number | None = None
-
-
-class Own(_Part):
-    """What ECS has no name for."""
-
-    verdict: Literal["attack", "uncertain"]
-    lane: Literal["known", "novel", "both"]
-    label: Text | None = None
-    p: Lanes = Lanes()
-    features: Annotated[tuple[Feature, ...], Field(max_length=32)] = ()
-    flows: Count = 0
-    packets: Count = 0
-    failed: Count = 0
-    targets: Count = 0
-    targets_more: bool = False
-    ports: Count = 0
-    ports_more: bool = False
-    model: Bundle = Bundle()
-    quality: Quality = Quality()
 
 
 class Speaker(_Part):
@@ -164,19 +45,6 @@ class Speaker(_Part):
 
     name: Text = ""
     version: Text = ""
-
-
-class AlertRecord(_Part):
-    """A line about an episode. time_ns: when it became true."""
-
-    time_ns: Annotated[Moment, Field(alias="@timestamp")]
-    event: Event
-    source: Side
-    destination: Side
-    network: Network
-    observer: Speaker = Speaker()
-    threat: Threat = Threat()
-    flowvigil: Own
 
 
 class Account(_Part):
@@ -224,9 +92,8 @@ class EventRecord(_Part):
     flowvigil: Happening
 
 
-Record = AlertRecord | StatsRecord | EventRecord
-_KINDS: dict[str, type[AlertRecord] | type[StatsRecord] | type[EventRecord]] = {
-    "alert/1": AlertRecord,
+Record = Alert | StatsRecord | EventRecord
+_KINDS: dict[str, type[StatsRecord] | type[EventRecord]] = {
     "stats/1": StatsRecord,
     "event/1": EventRecord,
 }
@@ -289,6 +156,11 @@ def _record(line: bytes) -> Record | Passed | str:
     schema = own.get("schema") if isinstance(own, dict) else None
     if not isinstance(schema, str):
         return "JSON, but no record of flowvigil"
+    if schema == ALERT:
+        try:
+            return alert_of(document)
+        except ValueError as error:  # which begins with the field
+            return f"{schema} with a field that does not fit: {printable(str(error).partition(':')[0], 60)}"
     kind = _KINDS.get(schema)
     if kind is None:
         return Passed(printable(schema, 32)) if len(schema) <= 32 else "JSON, but no record of flowvigil"

@@ -21,7 +21,7 @@ def sources(episodes: Sequence[Episode]) -> Markup:
         by_source.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), ip_address(item[0]).packed)
     )
     rows = [
-        (ip, len(own), sum(episode.last.flowvigil.flows for episode in own), _worst(own), _kinds(own))
+        (ip, len(own), sum(episode.last.shape.flows for episode in own), _worst(own), _kinds(own))
         for ip, own in ranked[:TOP]
     ]
     headings = (("Source", False), ("Alerts", True), ("Flagged flows", True), ("Worst", False), ("What", False))
@@ -32,7 +32,7 @@ def targeted(episodes: Sequence[Episode]) -> Markup:
     """The services that the flows shown were aimed at."""
     by_target: dict[tuple[str, int | None], list[Episode]] = defaultdict(list)
     for episode in episodes:
-        one_port = episode.last.flowvigil.ports <= 1
+        one_port = episode.last.shape.ports <= 1
         by_target[episode.last.destination.ip, episode.last.destination.port if one_port else None].append(episode)
     ranked = sorted(by_target.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), str(item[0])))
     rows = [
@@ -47,8 +47,8 @@ def targeted(episodes: Sequence[Episode]) -> Markup:
 def summary(episodes: Sequence[Episode], first: int) -> Markup:
     """A line for each alert; first: number of the first."""
     rows = [
-        (number, moment(episode.last.event.start), f"{severity_word(episode.last.event.severity)}, risk "
-         f"{episode.last.event.risk_score:g}", episode.last.source.ip, targets(episode), episode.what)
+        (number, moment(episode.last.start_ns), f"{severity_word(episode.last.severity)}, risk "
+         f"{episode.last.risk:g}", episode.last.source.ip, targets(episode), episode.what)
         for number, episode in enumerate(episodes, first)
     ]  # fmt: skip
     headings = tuple((title, False) for title in ("No.", "Began (UTC)", "Severity", "Source", "Target", "What"))
@@ -56,8 +56,8 @@ def summary(episodes: Sequence[Episode], first: int) -> Markup:
 
 
 def _worst(episodes: Sequence[Episode]) -> str:
-    event = episodes[0].last.event
-    return f"{severity_word(event.severity)}, risk {event.risk_score:g}"
+    last = episodes[0].last
+    return f"{severity_word(last.severity)}, risk {last.risk:g}"
 
 
 def _kinds(episodes: Sequence[Episode]) -> str:

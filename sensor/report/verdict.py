@@ -24,7 +24,7 @@ def verdict(findings: Findings, coverage: Coverage, subject: Subject) -> str:
     found = f"{counted(len(attacks), 'likely attack')} by {counted(hosts, 'host')}" if attacks else "No known attack"
     also = f" and {counted(uncertain, 'unusual episode')}" if uncertain else ""
     worst = findings.worst(1)[0]
-    level = severity_word(worst.last.event.severity)
+    level = severity_word(worst.last.severity)
     return (
         f"{found}{also}{f' in {amount}' if amount else ''}. The worst: {worst.what}, "
         f"{worst.last.source.ip} → {targets(worst)} ({level} severity)."

@@ -64,8 +64,7 @@ def endpoint(ip: str, port: int | None) -> str:
 
 def targets(episode: Episode) -> str:
     """Whom an episode was aimed at."""
-    record, own = episode.last, episode.last.flowvigil
-    shown = record.destination
+    own, shown = episode.last.shape, episode.last.destination
     if own.targets <= 1 and not own.targets_more:
         if own.ports > 1:
             return f"{shown.ip}, {counted(own.ports, 'port', more=own.ports_more)}"

@@ -105,6 +105,15 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
         undecoded.add_metric((reason,), count)
     yield undecoded
     yield from _outputs(progress)
+    if progress.kept is not None:
+        kept = CounterMetricFamily(
+            "flowvigil_alert_packets", "Packets of alerts' flows, by what became of them.", labels=("outcome",)
+        )
+        kept.add_metric(("kept",), progress.kept.packets)
+        kept.add_metric(("forgotten",), progress.kept.forgotten)
+        kept.add_metric(("over_limit",), progress.kept.over_limit)
+        kept.add_metric(("lost",), progress.kept.lost)
+        yield kept
     alerts = CounterMetricFamily("flowvigil_alerts", "Alerts opened, by verdict.", labels=("verdict",))
     alerts.add_metric(("attack",), progress.attacks)
     alerts.add_metric(("uncertain",), progress.uncertain)

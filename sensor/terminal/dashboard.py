@@ -24,7 +24,7 @@ from sensor.terminal.board import Board
 from sensor.terminal.frame import Scene, frame, list_rows
 from sensor.terminal.glyphs import glyphs_for
 from sensor.terminal.header import Rates
-from sensor.terminal.searching import searcher
+from sensor.terminal.searching import matcher
 from sensor.terminal.status import Mode, summary
 
 INTERVAL_S: Final = 0.5
@@ -50,7 +50,7 @@ class Dashboard:
         wall_clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """source, bundle: names, shown escaped. clock: seconds, for the pace only. wall_clock_ns: when a note came."""
-        self.board = Board(searcher())
+        self.board = Board(matcher)
         self.ending = False
         self._console = console
         self._mode: Mode = mode

@@ -5,11 +5,10 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from sensor.alerts import Alert, alert_document, number
+from sensor.advice import advice_on
+from sensor.alerts import Alert, number
 from sensor.contrast import Contrast, quantity
-from sensor.report.advice import advice_on
 from sensor.report.filters import capture_filter, display_filter
-from sensor.report.records import AlertRecord
 from sensor.terminal.alert_list import severity_mark
 from sensor.terminal.alerts import clock_time, verdict, what, who
 from sensor.terminal.board import Row, Told
@@ -33,7 +32,7 @@ def detail(row: Row, width: int, glyphs: Glyphs) -> list[Text]:
     lines += _wrapped(shown(alert.reason, 480, glyphs), width, 2)
     lines += _wrapped(shown(advice.meaning, 480, glyphs), width, 2, "italic")
     lines += [Text(), *_reasons(alert, width, glyphs)]
-    lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width)]
+    lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width, glyphs)]
     lines += [Text(), _title("Traffic", ""), *_wrapped(_traffic(alert), width, 2)]
     lines += [Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(told, row, glyphs)]
     lines += [Text(), _title("Next", "")]
@@ -94,8 +93,10 @@ def _traffic(alert: Alert) -> str:
     shape = alert.shape
     targets = f"{shape.targets:,}{'+' * shape.targets_more} target{'s' * (shape.targets != 1)}"
     ports = f"{shape.ports:,}{'+' * shape.ports_more} port{'s' * (shape.ports != 1)}"
+    sources = f"{alert.hosts_merged:,} sources told as one alert, " if alert.hosts_merged else ""
     return (
-        f"{targets}, {ports}, {shape.flows:,} flows ({shape.failed:,} without data), {shape.packets:,} packets; "
+        f"{sources}{targets}, {ports}, {shape.flows:,} flows ({shape.failed:,} without data), "
+        f"{shape.packets:,} packets; "
         f"strongest: {_end(alert.source.ip, alert.source.port)} sent {alert.source.packets:,} packets "
         f"({alert.source.bytes:,} B), {_end(alert.destination.ip, alert.destination.port)} "
         f"{alert.destination.packets:,} ({alert.destination.bytes:,} B); "
@@ -135,11 +136,12 @@ def _timeline(told: Told, row: Row, glyphs: Glyphs) -> list[Text]:
     return lines
 
 
-def _packets(alert: Alert, width: int) -> list[Text]:
-    record = AlertRecord.model_validate(alert_document(alert))
+def _packets(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
+    kept = _wrapped(f"kept in {shown(alert.packets_file, 40, glyphs)}", width, 2) if alert.packets_file else []
     return [
-        *_wrapped(f"tshark -r CAPTURE -Y '{display_filter(record)}'", width, 2),
-        *_wrapped(f"tcpdump -r CAPTURE '{capture_filter(record)}'", width, 2),
+        *kept,
+        *_wrapped(f"tshark -r CAPTURE -Y '{display_filter(alert)}'", width, 2),
+        *_wrapped(f"tcpdump -r CAPTURE '{capture_filter(alert)}'", width, 2),
     ]
 
 

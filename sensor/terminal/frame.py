@@ -113,7 +113,7 @@ def _foot(scene: Scene, width: int, glyphs: Glyphs) -> Text:
         alert = board.selected.newest
         name = shown(board.selected.key[1], 40, glyphs)
         return Text(f"mute: s source {alert.source.ip}, t technique {name}, any other key neither", "bold reverse")
-    if scene.note is not None:
+    if scene.note is not None and not board.at_end:  # events are printed at the end too
         time_ns, message = scene.note
         return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), shown(message, 300, glyphs))
     keys = "? help  Enter detail  / search  m mute  s sort  f freeze  q quit"

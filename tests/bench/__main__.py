@@ -64,8 +64,13 @@ def starts(python: str, scratch: Path) -> Iterator[tuple[str, str]]:
 
 def sensor(python: str, whole: Path, cut: Path, packets: int) -> Iterator[tuple[str, str]]:
     """The whole sensor, scoring and alerts included."""
-    for name, path in [("whole packets", whole), ("96 bytes a packet", cut)]:
-        usage = best_of(REPEATS, [python, "-c", COMMAND, "read", str(path), "-q"])
+    keep = ["--keep-packets", str(whole.parent / "kept")]
+    for name, path, options in [
+        ("whole packets", whole, []),
+        ("96 bytes a packet", cut, []),
+        ("whole packets, those of alerts kept", whole, keep),
+    ]:
+        usage = best_of(REPEATS, [python, "-c", COMMAND, "read", str(path), "-q", *options])
         rate = f"{packets / usage.cpu_s / 1e6:.2f} M packets per CPU-second, peak {usage.peak_mb:.0f} MB"
         yield f"flowvigil read, {packets:,} packets, {name}", rate
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensor.advice import advice_on
 from sensor.alerts import (
     LINE_LIMIT_BYTES,
     Alert,
@@ -76,6 +77,7 @@ def test_the_line_is_the_documented_one() -> None:
             "sources": 1, "storm": False, "flows": 412, "packets": 830, "failed": 410, "targets": 1,
             "targets_more": False, "target_ips": ["198.51.100.7"], "ports": 412, "ports_more": False,
             "target_ports": [22],
+            "next": list(advice_on(technique_of("T1046")).steps),
             "model": {"id": "cic2017", "sha256": "0" * 64}, "quality": {"dropped": 0},
         },
     }  # fmt: skip

@@ -213,7 +213,7 @@ def test_nothing_from_a_log_reaches_a_terminal_unescaped(tmp_path: Path) -> None
     document["event"]["id"] = "D\x1b[2J" + "D" * 20
     (tmp_path / "log").write_bytes(json.dumps(document).encode())
     (entry,) = entries([str(tmp_path / "log")], Account())
-    for line in [one_line(entry.facts), *detail([entry])]:
+    for line in [one_line(entry.alert), *detail([entry])]:
         assert line.isprintable(), line
 
 

@@ -40,6 +40,17 @@ def test_each_setting_is_shown_with_the_place_it_comes_from(site: Path) -> None:
     assert len(defaults) == sum(len(section) for section in Config().model_dump().values()) - 5 + len(["outputs"])
 
 
+def test_outputs_are_shown_too_and_taken_again(site: Path, tmp_path: Path) -> None:
+    site.write_text(SITE + "outputs:\n- type: syslog\n  host: siem\n  transport: tls\n- type: stdout\n  format: cef\n")
+    shown = flowvigil("config", "show", "--origin", "-c", site)
+    assert f"  - type: syslog  # {site}:6:9\n" in shown.stdout.decode()
+    again = tmp_path / "again.yaml"
+    again.write_bytes(shown.stdout)
+    outputs = effective_config(again).config.outputs
+    assert outputs == effective_config(site).config.outputs
+    assert len(outputs) == 2
+
+
 def test_a_wrong_setting_is_told_as_any_command_tells_it(site: Path) -> None:
     shown = flowvigil("config", "show", "-c", site, "--set", "meter.idle=1")
     assert (shown.code, shown.stdout) == (3, b"")

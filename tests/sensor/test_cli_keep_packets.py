@@ -164,6 +164,14 @@ def test_a_directory_that_cannot_be_written_ends_the_run_before_it_begins(tmp_pa
     assert line.endswith("packets: not a directory, expected a directory or a place for one")
 
 
+def test_packets_are_not_kept_among_the_captures_that_are_read(tmp_path: Path) -> None:
+    capture = Path(shutil.copy(DEMO, tmp_path))
+    for name in (capture, tmp_path):
+        result = flowvigil("read", name, "--keep-packets", tmp_path)
+        assert (result.code, result.stdout, os.listdir(tmp_path)) == (7, b"", [capture.name])
+        assert "which is to be read, expected another directory" in result.stderr[-1]
+
+
 def test_several_workers_and_kept_packets_are_refused_in_one_line(tmp_path: Path) -> None:
     result = flowvigil("watch", "-i", "lo", "--keep-packets", tmp_path, "--set", "capture.workers=2")
     assert result.code == 3

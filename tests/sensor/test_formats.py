@@ -11,8 +11,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 
-from sensor.alerts import LINE_LIMIT_BYTES, alert_document
-from sensor.alerts import Endpoint
+from sensor.alerts import LINE_LIMIT_BYTES, Endpoint, alert_document
 from sensor.formats import FORMATS, formatter
 from sensor.formats.cef import header_text, value_text
 from sensor.formats.eve import signature_number

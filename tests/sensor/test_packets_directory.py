@@ -77,6 +77,15 @@ def test_a_link_where_a_file_is_to_be_made_is_replaced_and_not_followed(tmp_path
     assert not (tmp_path / NAMES[0]).is_symlink()
 
 
+def test_a_link_planted_under_the_name_of_an_unfinished_file_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    directory = PacketDirectory(tmp_path, 10_000)
+    (tmp_path / (NAMES[0] + ".unfinished")).symlink_to(victim)
+    directory.write(NAMES[0], b"packets")
+    assert (victim.read_bytes(), directory.read(NAMES[0])) == (b"mine", b"packets")
+
+
 def test_a_directory_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match=r"^packets cannot be kept in .*file/below: not a directory, expected "):

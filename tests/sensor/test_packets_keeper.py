@@ -177,6 +177,19 @@ def test_a_file_that_gave_way_does_not_come_again(tmp_path: Path) -> None:
     assert (state.files, state.files_deleted) == (2, 1)
 
 
+def test_a_file_that_somebody_deleted_does_not_come_again_and_its_packets_are_counted(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.see(talk(*ENDS, 5))
+    scene.keeper.take(lines("opened"), scene.end())
+    scene.keeper.write()
+    (tmp_path / f"{ALERT}.pcapng").unlink()
+    scene.see(talk("10.0.0.7:1", "10.0.0.2:80", 3, at=5))
+    scene.keeper.take(lines("closed"), scene.end())
+    scene.keeper.write()
+    assert os.listdir(tmp_path) == []
+    assert (scene.keeper.state.packets, scene.keeper.state.over_limit) == (5, 3)
+
+
 def test_a_disk_that_takes_no_more_is_told_once_counted_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +281,7 @@ def test_the_account_in_words_tells_what_is_missing_and_only_that() -> None:
     assert kept_in_words(KeptPackets(2, 3000, 9)) == "packets of alerts: 3,000 kept in 2 files"
     everything = KeptPackets(1, 2, 3, forgotten=4, over_limit=5, lost=6, alerts_without=7, files_deleted=8)
     assert kept_in_words(everything) == (
-        "packets of alerts: 2 kept in 1 files, 4 packets had left the memory, 5 packets over the limit of their file, "
-        "6 packets could not be written, 7 alerts without a file, 8 oldest files deleted"
+        "packets of alerts: 2 kept in 1 files, 4 packets had left the memory (keep_packets.memory_bytes), 5 packets "
+        "over the limit of their file (keep_packets.alert_packets, alert_bytes), 6 packets could not be written, "
+        "7 alerts without a file, 8 oldest files deleted (keep_packets.directory_bytes)"
     )

@@ -4,16 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts import alert_document
-from sensor.alerts import Endpoint
-from sensor.formats.facts import Facts, facts_of
+from sensor.alert_record import alert_of
+from sensor.alerts import Alert, Endpoint, alert_document
 from sensor.query import FIELDS, QueryError, parse
 from sensor.techniques import technique_of
 from tests.support.alerts import an_alert
 
 
-def facts(**fields: object) -> Facts:
-    return facts_of(alert_document(an_alert(**fields)))
+def facts(**fields: object) -> Alert:
+    return alert_of(alert_document(an_alert(**fields)))
 
 
 GUESSING = facts()

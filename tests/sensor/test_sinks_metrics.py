@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from sensor.errors import ConfigError
 from sensor.sinks import metrics
 from sensor.sinks.metrics import CONNECTIONS, Metrics
-from sensor.stats import InterfaceState, Progress
+from sensor.stats import InterfaceState, KeptPackets, Progress
 from sensor.version import VERSION
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -23,6 +23,7 @@ PROGRESS = Progress(
     received=1000, metered=800, filtered=50, undecoded={"not IP": 40, 'odd "reason"\n\\': 10}, shed=30, dropped=60,
     waiting=10, bytes=123_456, overload="one flow in 2 is metered", flows=90, table_flows=70, evicted=20, late=3,
     clock_jumps=2, lost_lines=5, alerts=4, attacks=3, uncertain=1,
+    merged=6, kept=KeptPackets(2, 31, 4000, 32, 33, 34, 0, 0),
     interfaces=(InterfaceState("eth0", True), InterfaceState("eth1", False)),
 )  # fmt: skip
 
@@ -55,6 +56,9 @@ def test_a_scrape_tells_the_account_and_it_adds_up() -> None:
         ("flowvigil_bytes_total",): 123_456,
         ("flowvigil_flows_total",): 90, ("flowvigil_table_flows",): 70, ("flowvigil_flows_evicted_total",): 20,
         ("flowvigil_packets_late_total",): 3, ("flowvigil_clock_jumps_total",): 2, ("flowvigil_lines_lost_total",): 5,
+        ("flowvigil_alerts_merged_total",): 6, ("flowvigil_alert_packets_total", "kept"): 31,
+        ("flowvigil_alert_packets_total", "forgotten"): 32, ("flowvigil_alert_packets_total", "over_limit"): 33,
+        ("flowvigil_alert_packets_total", "lost"): 34,
         ("flowvigil_alerts_total", "attack"): 3, ("flowvigil_alerts_total", "uncertain"): 1,
         ("flowvigil_interface_up", "eth0"): 1, ("flowvigil_interface_up", "eth1"): 0, ("flowvigil_overload",): 1,
         ("flowvigil_build_info", "cic2017", VERSION): 1,

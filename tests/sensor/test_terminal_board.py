@@ -5,11 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts import Alert
-from sensor.alerts import Endpoint
+from sensor.alerts import Alert, Endpoint
 from sensor.techniques import technique_of
 from sensor.terminal.board import REMEMBERED, SORTS, Board
-from sensor.terminal.searching import searcher
+from sensor.terminal.searching import matcher
 from tests.support.alerts import an_alert
 
 KEYS = (
@@ -37,7 +36,7 @@ def alert(number: int, source: str = "192.0.2.10", technique: str | None = "T104
 
 
 def board(*alerts: Alert) -> Board:
-    made = Board(searcher())
+    made = Board(matcher)
     made.take(alerts)
     return made
 
@@ -159,7 +158,7 @@ def test_of_a_storm_the_gravest_are_kept() -> None:
 
 @given(st.lists(st.one_of(st.sampled_from(KEYS), st.integers(0, 5)), max_size=60))
 def test_no_order_of_keys_and_alerts_loses_an_alert_or_the_selection(steps: list[str | int]) -> None:
-    made, given_ids = Board(searcher()), set()
+    made, given_ids = Board(matcher), set()
     for number, step in enumerate(steps):
         if isinstance(step, int):
             made.take([alert(number, f"192.0.2.{step}")])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from sensor.contrast import Contrast
 from sensor.alerts import Endpoint
+from sensor.contrast import Contrast
 from sensor.escape import printable
 from sensor.stats import InterfaceState, Progress
 from sensor.techniques import Technique
@@ -23,7 +23,7 @@ from sensor.terminal.detail import bar, detail
 from sensor.terminal.frame import Scene, frame
 from sensor.terminal.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from sensor.terminal.header import Rates
-from sensor.terminal.searching import searcher
+from sensor.terminal.searching import matcher
 from tests.support.alerts import an_alert
 
 SIZES = [(80, 24), (120, 40), (200, 60), (40, 10), (20, 5), (1, 1), (300, 100)]
@@ -43,7 +43,7 @@ def scene(board: Board, **fields: Any) -> Scene:
 
 
 def board_of(*alerts: Any, keys: tuple[str, ...] = ()) -> Board:
-    board = Board(searcher())
+    board = Board(matcher)
     board.take(alerts)
     for key in keys:
         board.press(key)

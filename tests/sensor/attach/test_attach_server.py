@@ -87,7 +87,7 @@ def test_a_sensor_that_fails_says_nothing_of_an_orderly_end(tmp_path: Path) -> N
 
 
 def test_a_client_that_does_not_read_misses_lines_and_is_told_how_many_while_others_miss_none(tmp_path: Path) -> None:
-    lines = [numbered(number) for number in range(1, 3001)]
+    lines = [numbered(number) for number in range(1, 6001)]
     with serving(tmp_path) as server, Reader(tmp_path) as slow, Reader(tmp_path) as fast:
         slow.record()
         fast.record()
@@ -96,10 +96,10 @@ def test_a_client_that_does_not_read_misses_lines_and_is_told_how_many_while_oth
             last = at + 300
             assert sequences(fast.until(lambda own, last=last: own.get("number") == last)) == [*range(at + 1, last + 1)]
         told = slow.until(is_a("leftout"))
-        server.write([numbered(3001)])
-        told += slow.until(lambda own: own.get("number") == 3001)
+        server.write([numbered(6001)])
+        told += slow.until(lambda own: own.get("number") == 6001)
     left_out = [record["leftout"]["lines"] for record in told if record.get("record") == "leftout"]
-    assert sum(left_out) + len(sequences(told)) == 3001
+    assert sum(left_out) + len(sequences(told)) == 6001
     assert sequences(told) == sorted(sequences(told))
     assert len(left_out) <= 3
 
@@ -109,7 +109,7 @@ def test_what_waits_is_bounded_whatever_is_written(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         with connected(tmp_path):
             eventually(lambda: bool(server._clients))
-            for _ in range(40):
+            for _ in range(80):
                 server.write([wide] * 50)
             assert server._handed_over_bytes <= server_module.HANDED_OVER_BYTES
             eventually(lambda: not server._handed_over)
@@ -122,7 +122,7 @@ def test_what_waits_is_bounded_whatever_is_written(tmp_path: Path) -> None:
 
 def test_a_backlog_takes_lines_again_once_half_of_it_has_gone() -> None:
     backlog, line = Backlog(), b"x" * 999 + b"\n"
-    backlog.offer([line] * 3000)
+    backlog.offer([line] * 6000)
     assert backlog.waiting == MOST_BYTES // 1000 * 1000
     missed = backlog.missed
     while backlog.waiting > MOST_BYTES // 2 - 2000:

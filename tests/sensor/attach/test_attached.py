@@ -174,7 +174,11 @@ def test_an_option_that_says_how_to_watch_is_refused_by_name(option: tuple[str, 
 
 
 def test_lines_that_nobody_can_read_are_passed_over_and_counted(tmp_path: Path) -> None:
-    bad = b"\xff\n" + b"y" * 200_000 + b"\n" + line_of(HELLO).replace(b"attach/1", b"attach/7")
+    bad = (
+        b"\xff\n"
+        + LINES[0].replace(b'"reason":"', b'"reason":"' + b"y" * 66_000)
+        + line_of(HELLO).replace(b"attach/1", b"attach/7")
+    )
     alert = LINES[0].replace(b'"severity":70', b'"severity":700')
     with (
         pretending(tmp_path, line_of(HELLO), bad, alert, LINES[0], line_of(End(None))),
