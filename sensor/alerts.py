@@ -15,6 +15,7 @@ import orjson
 from sensor.advice import advice_on
 from sensor.contrast import Contrast
 from sensor.escape import printable
+from sensor.packet_filters import display_filter
 from sensor.shape import Shape
 from sensor.techniques import Technique
 
@@ -188,12 +189,11 @@ def _sentence(text: str, limit: int) -> str:
 
 def _message(alert: Alert) -> str:
     """Who did what to whom, how sure that is and why, in one sentence."""
-    shape, technique = alert.shape, alert.technique
-    what = (technique.name or technique.id) if technique else alert.label or "Unusual traffic"
+    shape = alert.shape
     source = f"{alert.hosts_merged:,} hosts" if alert.hosts_merged else alert.source.ip
     target = alert.destination.ip if shape.targets <= 1 else f"{shape.targets:,}{'+' * shape.targets_more} hosts"
     lane = "both lanes" if alert.lane == "both" else f"the {alert.lane} lane"
-    return f"{what}: {source} to {target}, {alert.verdict} by {lane}, risk {alert.risk:g} of 100: {alert.reason}"
+    return f"{alert.title}: {source} to {target}, {alert.verdict} by {lane}, risk {alert.risk:g} of 100: {alert.reason}"
 
 
 def _threat(technique: Technique) -> dict[str, Any]:
@@ -242,6 +242,7 @@ def _own(alert: Alert) -> dict[str, Any]:
         "ports_more": shape.ports_more,
         "target_ports": alert.target_ports[:PORTS_SHOWN],
         "next": advice_on(alert.technique).steps,
+        "packets_filter": display_filter(alert),
         "model": {"id": printable(alert.model.id, 64), "sha256": printable(alert.model.sha256, 64)},
         "quality": {"dropped": alert.dropped},
         **({} if alert.packets_file is None else {"packets_file": printable(alert.packets_file, 40)}),

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Final
 
+from sensor.advice import advice_on
 from sensor.alert_log import Entry
-from sensor.alerts import Alert
-from sensor.contrast import Contrast
+from sensor.alerts import Alert, Endpoint
+from sensor.contrast import Contrast, quantity
+from sensor.packet_filters import display_filter
 from sensor.shape import span_in_words
+from sensor.targets import targets_in_words
 
 # As the terminal has them: smallest severity of each word, highest first.
 SEVERITY_WORDS: Final = ((70, "HIGH"), (40, "MEDIUM"), (0, "LOW"))
@@ -25,22 +27,25 @@ def one_line(alert: Alert) -> str:
 def detail(entries: Sequence[Entry]) -> list[str]:
     """Lines about one episode, of which `entries` are all alerts in the order they were written."""
     alert = entries[-1].alert
-    shape = alert.shape
+    shape, advice = alert.shape, advice_on(alert.technique)
     lines = [
         f"{severity_word(alert)}  {alert.title}  {who(alert)}",
         f"{alert.verdict}, {lanes(alert)}, severity {alert.severity}, risk {alert.risk:g}",
         "",
+        f"What        {advice.meaning}",
         f"Why         {alert.reason}",
         *_reasons(alert.contrasts),
         "",
         f"Technique   {_technique(alert)}",
-        f"Targets     {_targets(entries)}",
+        f"Targets     {targets_in_words(alert)}",
         *_storm(alert),
         f"Traffic     {shape.flows:,} flows, {shape.packets:,} packets, {shape.failed:,} flows without any data",
         f"Flow shown  {_flow(alert)}",
         f"Community   {alert.community_id}",
-        f"Packets     tshark -r CAPTURE -Y '{packets_filter(entries[-1])}'",
+        f"Packets     tshark -r CAPTURE -Y '{display_filter(alert)}'",
         *([f"Kept in     {alert.packets_file}"] if alert.packets_file else []),
+        "",
+        *(f"{'' if place else 'Next':12}{place + 1}. {step}" for place, step in enumerate(advice.steps)),
         "",
         *_course(entries),
         "",
@@ -58,10 +63,11 @@ def severity_word(alert: Alert) -> str:
 
 def who(alert: Alert) -> str:
     """Source and target; where there were more than one, their number."""
+    source = f"{alert.hosts_merged:,} hosts" if alert.hosts_merged else alert.source.ip
     if alert.shape.targets > 1 or alert.shape.targets_more:
-        return f"{alert.source.ip} -> {alert.shape.targets:,}{'+' * alert.shape.targets_more} hosts"
+        return f"{source} -> {alert.shape.targets:,}{'+' * alert.shape.targets_more} hosts"
     one_port = alert.shape.ports <= 1 and not alert.shape.ports_more
-    return f"{alert.source.ip} -> {_end(alert.destination.ip, alert.destination.port if one_port else None)}"
+    return f"{source} -> {_end(alert.destination.ip, alert.destination.port if one_port else None)}"
 
 
 def lanes(alert: Alert) -> str:
@@ -73,13 +79,6 @@ def lanes(alert: Alert) -> str:
 def moment(time_ns: int) -> str:
     """Day and time of day in UTC."""
     return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def packets_filter(entry: Entry) -> str:
-    """A display filter that shows an episode's packets."""
-    from sensor.report.filters import display_filter
-
-    return display_filter(entry.alert)
 
 
 def _end(ip: str, port: int | None) -> str:
@@ -96,14 +95,6 @@ def _technique(alert: Alert) -> str:
     return f"{technique.id}{name}{f' ({technique.tactic})' if technique.tactic else ''}"
 
 
-def _targets(entries: Sequence[Entry]) -> str:
-    shape = entries[-1].alert.shape
-    shown = list(dict.fromkeys(entry.alert.destination.ip for entry in entries))
-    hosts = "one host" if shape.targets <= 1 else f"{shape.targets:,}{'+' * shape.targets_more} hosts, among them"
-    ports = f"{shape.ports:,}{'+' * shape.ports_more} {'port' if shape.ports == 1 else 'ports'}"
-    return f"{hosts} {', '.join(shown[:8])}; {ports}"
-
-
 def _storm(alert: Alert) -> list[str]:
     """Of how many hosts one alert tells."""
     return [f"Sources     {alert.hosts_merged:,} hosts told as one alert"] if alert.hosts_merged else []
@@ -113,9 +104,12 @@ def _flow(alert: Alert) -> str:
     source, destination = alert.source, alert.destination
     return (
         f"{alert.transport} {_end(source.ip, source.port)} -> {_end(destination.ip, destination.port)}, "
-        f"there {source.packets:,} packets with {source.bytes:,} bytes of data, "
-        f"back {destination.packets:,} with {destination.bytes:,}"
+        f"there {_sent(source)}, back {_sent(destination)}"
     )
+
+
+def _sent(end: Endpoint) -> str:
+    return f"{end.packets:,} packet{'s' * (end.packets != 1)} with {quantity(end.bytes, 'bytes')} of data"
 
 
 def _reasons(contrasts: Sequence[Contrast]) -> list[str]:
@@ -126,21 +120,12 @@ def _reasons(contrasts: Sequence[Contrast]) -> list[str]:
 
 
 def _contrast(contrast: Contrast) -> str:
-    """Value against normal: `412 packets, normal 2, 99 % up to 9 (46 times that)`."""
-    unit = "" if contrast.unit in ("", "ratio") else f" {contrast.unit}"
-    words = f"{_number(contrast.value)}{unit}, normal {_number(contrast.median)}, 99 % up to {_number(contrast.p99)}"
-    if not (contrast.value > contrast.p99 > 0):
-        return words
-    return f"{words} ({_number(contrast.value / contrast.p99)} times that)"
-
-
-def _number(value: float) -> str:
-    """Whole numbers whole, others with three significant digits."""
-    if not isfinite(value):
-        return "no number"
-    if value == int(value):
-        return f"{int(value):,}" if abs(value) < 1e15 else f"{value:.3g}"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"
+    """Value against normal, such as `412, normal 2, 99 % up to 9`, or from below where it is low."""
+    value, median, low, high = (
+        quantity(x, contrast.unit) for x in (contrast.value, contrast.median, contrast.p01, contrast.p99)
+    )
+    edge = f"99 % from {low}" if contrast.value < contrast.median else f"99 % up to {high}"
+    return f"{value}, normal {median}, {edge}"
 
 
 def _course(entries: Sequence[Entry]) -> list[str]:

@@ -183,6 +183,7 @@ def _alert_own() -> Schema:
             "ports_more": _told(_FLAG, "There are more ports than were counted."),
             "target_ports": _first(16, _PORT, "The first destination ports."),
             "next": _first(6, _text(200), "What to look at next, the first thing first."),
+            "packets_filter": _text(400, "Display filter of tshark and Wireshark for its packets."),
             "model": _object({"id": _text(64), "sha256": _text(64)}),
             "quality": _object({"dropped": _told(_COUNT, "Packets that the capture had lost by then.")}),
         },

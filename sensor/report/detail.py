@@ -7,11 +7,12 @@ from functools import cache
 
 from sensor.advice import advice_on
 from sensor.contrast import Contrast, quantity
+from sensor.packet_filters import capture_filter, display_filter, flow_filter
 from sensor.report.charts import reason_bar
-from sensor.report.filters import capture_filter, display_filter, flow_filter
 from sensor.report.findings import Episode
 from sensor.report.markup import Content, Markup, element
 from sensor.report.words import counted, endpoint, moment, severity_word, stretch, targets
+from sensor.targets import targets_in_words
 
 _HOW_TO_READ = (
     "Grey: from the median (upright line) to what 99 % of normal flows stay under, on a logarithmic scale. Diamond: "
@@ -71,6 +72,7 @@ def _facts(episode: Episode) -> Markup:
     facts = [
         ("When", stretch(record.start_ns, record.end_ns)),
         ("In short", record.reason),
+        ("Targets", targets_in_words(record)),
         ("Flagged traffic", traffic),
         ("How it was seen", _LANES[record.lane] + (f" ({record.label})" if record.label else "")),
         ("First told", f"{moment(episode.opened_ns)} UTC, in {counted(episode.lines, 'line')}"),
@@ -83,7 +85,7 @@ def _facts(episode: Episode) -> Markup:
         facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:
         facts.append(("Sensor", f"{record.observer.name} ({record.observer.version or 'version unknown'})"))
-    return facts_of(facts, wide=("When", "In short", "Id"))
+    return facts_of(facts, wide=("When", "In short", "Targets", "Id"))
 
 
 def facts_of(facts: Iterable[tuple[str, str]], wide: tuple[str, ...] = ()) -> Markup:

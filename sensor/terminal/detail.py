@@ -8,7 +8,8 @@ from rich.text import Text
 from sensor.advice import advice_on
 from sensor.alerts import Alert, number
 from sensor.contrast import Contrast, quantity
-from sensor.report.filters import capture_filter, display_filter
+from sensor.packet_filters import capture_filter, display_filter
+from sensor.targets import targets_in_words
 from sensor.terminal.alert_list import severity_mark
 from sensor.terminal.alerts import clock_time, verdict, what, who
 from sensor.terminal.board import Row, Told
@@ -91,11 +92,9 @@ def _below(contrast: Contrast) -> bool:
 
 def _traffic(alert: Alert) -> str:
     shape = alert.shape
-    targets = f"{shape.targets:,}{'+' * shape.targets_more} target{'s' * (shape.targets != 1)}"
-    ports = f"{shape.ports:,}{'+' * shape.ports_more} port{'s' * (shape.ports != 1)}"
     sources = f"{alert.hosts_merged:,} sources told as one alert, " if alert.hosts_merged else ""
     return (
-        f"{sources}{targets}, {ports}, {shape.flows:,} flows ({shape.failed:,} without data), "
+        f"{sources}{targets_in_words(alert)}; {shape.flows:,} flows ({shape.failed:,} without data), "
         f"{shape.packets:,} packets; "
         f"strongest: {_end(alert.source.ip, alert.source.port)} sent {alert.source.packets:,} packets "
         f"({alert.source.bytes:,} B), {_end(alert.destination.ip, alert.destination.port)} "

@@ -78,6 +78,8 @@ def test_the_line_is_the_documented_one() -> None:
             "targets_more": False, "target_ips": ["198.51.100.7"], "ports": 412, "ports_more": False,
             "target_ports": [22],
             "next": list(advice_on(technique_of("T1046")).steps),
+            "packets_filter": "ip.addr == 192.0.2.10 && ip.addr == 198.51.100.7 && tcp && "
+            "frame.time_epoch >= 1700000000.000000 && frame.time_epoch <= 1700000009.000001",
             "model": {"id": "cic2017", "sha256": "0" * 64}, "quality": {"dropped": 0},
         },
     }  # fmt: skip

@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,7 +168,10 @@ def test_show_tells_an_analyst_what_to_look_at(log: Path) -> None:
     for part in (
         "HIGH  Password Guessing  192.0.2.10 -> 198.51.100.7:22",
         "attack, known lane, label SSH-Patator, severity 70, risk 60",
-        "fwd_psh_flags   412 packets, normal 2, 99 % up to 9 (45.8 times that)",
+        "fwd_psh_flags   412, normal 2, 99 % up to 9",
+        "one host 198.51.100.7; port 22",
+        "there 12 packets with 1.23 kB of data, back 10 packets with 4.32 kB",
+        "Next        1. Read the target's log of authentication for this source and time",
         "T1110.001 Password Guessing (Credential Access)",
         "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
         "tshark -r CAPTURE -Y 'ip.addr == 192.0.2.10 && ip.addr == 198.51.100.7 && tcp.port == 22 && ",
@@ -175,6 +179,17 @@ def test_show_tells_an_analyst_what_to_look_at(log: Path) -> None:
     ):
         assert part in text, text
     assert flowvigil("alerts", "show", "A" * 26, "--json", log).stdout == b"".join(GUESSING)
+
+
+def test_show_tells_of_a_storm_and_of_kept_packets(tmp_path: Path) -> None:
+    shape = replace(an_alert().shape, targets=300, ports=17)
+    storm = an_alert(hosts_merged=9412, shape=shape, target_ips=("198.51.100.7",), packets_file="A.pcapng")
+    (tmp_path / "log").write_bytes(alert_line(storm))
+    text = flowvigil("alerts", "show", "AAAA", tmp_path / "log").stdout.decode()
+    assert "9,412 hosts -> 300 hosts" in text
+    assert "Sources     9,412 hosts told as one alert" in text
+    assert "Targets     300 hosts: 198.51.100.7, …; 17 ports: 22, …" in text
+    assert "Kept in     A.pcapng" in text
 
 
 @pytest.mark.parametrize(("wanted", "code"), [("ZZZZ", 6), ("AA", 2)])

@@ -110,11 +110,26 @@ def test_the_detail_answers_what_an_analyst_asks() -> None:
         "▲ HIGH Password Guessing 192.0.2.10 → 198.51.100.7:22",
         "attack, known lane, SSH-Patator, T1110.001, p 2e-05, severity 70, risk 60",
         "syn_flag_count ━━━━┃━━━━━━━━ 412 2 ≤ 9",
-        "1 target, 1 port, 318 flows (0 without data), 640 packets",
+        "one host 198.51.100.7; port 22; 318 flows (0 without data), 640 packets",
         "22:13:20 opened",
         "Community ID 1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
         "tshark -r CAPTURE -Y 'ip.addr == 192.0.2.10 && ip.addr == 198.51.100.7 && tcp.port == 22 &&",
         "tcpdump -r CAPTURE 'host 192.0.2.10 and host 198.51.100.7 and tcp port 22'",
+    ):
+        assert words in text, text
+
+
+def test_the_detail_of_a_storm_says_of_how_many_it_tells_and_where_its_packets_are() -> None:
+    shape = replace(an_alert().shape, targets=300, ports=17, ports_more=True)
+    targets, ports = ("198.51.100.7", "198.51.100.8"), (22, 23)
+    storm = an_alert(hosts_merged=9412, shape=shape, target_ips=targets, target_ports=ports, packets_file="A.pcapng")
+    text = " ".join(" ".join(line.plain for line in detail(board_of(storm).rows[0], 80, UNICODE)).split())
+    for words in (
+        "9,412 hosts → 300 hosts",
+        "9,412 sources told as one alert, 300 hosts: 198.51.100.7, 198.51.100.8, …; 17+ ports: 22, 23, …; 318 flows",
+        "kept in A.pcapng",
+        "tshark -r CAPTURE -Y 'tcp && frame.time_epoch",
+        "tcpdump -r CAPTURE 'tcp'",
     ):
         assert words in text, text
 

@@ -4,19 +4,22 @@ Wireshark's User's Guide, 6.4, and pcap-filter(7). Addresses have passed ipaddre
 of a packet can end the quotes around a filter.
 """
 
-from sensor.alerts import Alert
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # which holds a filter of its own
+    from sensor.alerts import Alert
 
 _PORTS = {6: "tcp", 17: "udp", 132: "sctp"}
 _NAMED = {1: "icmp", 58: "icmpv6"}
 _CAPTURED = {1: "icmp", 58: "icmp6"}
 
 
-def display_filter(alert: Alert) -> str:
+def display_filter(alert: "Alert") -> str:
     """Packets between the hosts of an episode in its time; of one target and one port where it had no more.
 
-    Times are seconds since 1970, which every version of Wireshark compares alike.
+    Of a storm, of any host. Times are seconds since 1970, which every version of Wireshark compares alike.
     """
-    parts = [f"{_field(alert)} == {alert.source.ip}"]
+    parts = [] if alert.hosts_merged else [f"{_field(alert)} == {alert.source.ip}"]
     if _one_target(alert):
         parts.append(f"{_field(alert)} == {alert.destination.ip}")
     parts.append(_protocol(alert))
@@ -26,7 +29,7 @@ def display_filter(alert: Alert) -> str:
     return " && ".join(parts)
 
 
-def flow_filter(alert: Alert) -> str:
+def flow_filter(alert: "Alert") -> str:
     """The one flow that an alert shows, by its addresses and ports."""
     name = _PORTS.get(alert.protocol)
     parts = [f"{_field(alert)} == {alert.source.ip}", f"{_field(alert)} == {alert.destination.ip}"]
@@ -37,10 +40,10 @@ def flow_filter(alert: Alert) -> str:
     return " && ".join(parts)
 
 
-def capture_filter(alert: Alert) -> str:
+def capture_filter(alert: "Alert") -> str:
     """The same hosts, protocol and port for a capture that is still to come."""
     number, name = alert.protocol, _PORTS.get(alert.protocol)
-    parts = [f"host {alert.source.ip}"]
+    parts = [] if alert.hosts_merged else [f"host {alert.source.ip}"]
     if _one_target(alert):
         parts.append(f"host {alert.destination.ip}")
     if name and _one_port(alert):
@@ -53,15 +56,15 @@ def capture_filter(alert: Alert) -> str:
     return " and ".join(parts)
 
 
-def _field(alert: Alert) -> str:
+def _field(alert: "Alert") -> str:
     return "ipv6.addr" if _sixth(alert) else "ip.addr"
 
 
-def _sixth(alert: Alert) -> bool:
+def _sixth(alert: "Alert") -> bool:
     return alert.ip_version == 6
 
 
-def _protocol(alert: Alert) -> str:
+def _protocol(alert: "Alert") -> str:
     number = alert.protocol
     name = _PORTS.get(number)
     if name:
@@ -69,11 +72,11 @@ def _protocol(alert: Alert) -> str:
     return _NAMED.get(number) or (f"ipv6.nxt == {number}" if _sixth(alert) else f"ip.proto == {number}")
 
 
-def _one_target(alert: Alert) -> bool:
+def _one_target(alert: "Alert") -> bool:
     return alert.shape.targets <= 1 and not alert.shape.targets_more
 
 
-def _one_port(alert: Alert) -> bool:
+def _one_port(alert: "Alert") -> bool:
     return alert.shape.ports <= 1 and not alert.shape.ports_more and alert.destination.port is not None
 
 
