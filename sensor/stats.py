@@ -56,7 +56,7 @@ def kept_in_words(kept: KeptPackets) -> str:
         (kept.files_deleted, "oldest files deleted (keep_packets.directory_bytes)"),
     )
     told = "".join(f", {count:,} {what}" for count, what in missing if count)
-    return f"packets of alerts: {kept.packets:,} kept in {kept.files:,} files{told}"
+    return f"packets of alerts: {kept.packets:,} kept in {kept.files:,} file{'s' * (kept.files != 1)}{told}"
 
 
 @dataclass(frozen=True, slots=True)

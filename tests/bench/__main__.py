@@ -15,7 +15,7 @@ from tests.bench.peers import PEERS, environment, measured
 from tests.bench.plot import plot
 from tests.bench.process import REPOSITORY, best_of, run
 
-COMMAND = "from sensor.cli import main; main()"
+COMMAND = "from sensor.__main__ import main; main()"
 REPEATS = 3
 
 

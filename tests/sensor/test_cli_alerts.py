@@ -251,7 +251,7 @@ def test_a_reader_that_has_gone_ends_it_quietly(arguments: tuple[str, ...], tmp_
 def test_a_full_disk_is_an_output_that_lost_lines(log: Path) -> None:
     with open("/dev/full", "wb") as full:
         run = subprocess.run(
-            [sys.executable, "-c", "from sensor.cli import main; main()", "alerts", "tail", str(log)],
+            [sys.executable, "-c", "from sensor.__main__ import main; main()", "alerts", "tail", str(log)],
             stdout=full, stderr=subprocess.PIPE, check=False,
             env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},  # which hides what is left to flush
         )  # fmt: skip
@@ -336,7 +336,7 @@ def test_only_one_file_can_be_followed(files: list[str]) -> None:
 def test_a_terminal_gets_words_and_a_pipe_gets_json(log: Path) -> None:
     if shutil.which("script") is None:
         pytest.skip("no program that makes a terminal")
-    command = f"{sys.executable} -c 'from sensor.cli import main; main()' alerts tail -n 1 {log}"
+    command = f"{sys.executable} -c 'from sensor.__main__ import main; main()' alerts tail -n 1 {log}"
     run = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, check=True, timeout=60)
     assert b"MEDIUM" in run.stdout
     assert b"Network Service Discovery" in run.stdout

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,18 @@ def test_a_closed_stdin_is_an_input_that_cannot_be_opened(tmp_path: Path, comman
     said = [line for line in result.stderr if "first run" not in line]
     assert (result.code, len(said)) == (6, 1), said
     assert "bad file descriptor" in said[0].lower()
+
+
+def test_an_interrupt_while_the_command_line_is_loaded_is_one_line() -> None:
+    interrupted = """
+import sys
+import sensor.__main__
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sensor.__main__.main()
+"""
+    run = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, b"", b"flowvigil: interrupted\n")

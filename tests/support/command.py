@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # As the installed script does it, with the interpreter of the tests.
-FLOWVIGIL = (sys.executable, "-c", "from sensor.cli import main; main()")
+FLOWVIGIL = (sys.executable, "-c", "from sensor.__main__ import main; main()")
 DEMO = Path(str(files("sensor.synth"))) / "demo.pcap.gz"
 SECONDS = 120.0  # enough to compile everything on a slow machine
 
