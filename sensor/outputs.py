@@ -18,7 +18,7 @@ from sensor.formats import formatter
 from sensor.outputs_config import FACILITIES, FileEntry, KafkaEntry, OutputEntry, StdoutEntry, SyslogEntry, UnixEntry
 from sensor.sinks.datagrams import DatagramTransport, udp_connect, unix_datagram_connect
 from sensor.sinks.delivery import Delivery, Encode, close_all
-from sensor.sinks.descriptors import Owner, reason_of
+from sensor.sinks.descriptors import Owner, own_directory, reason_of
 from sensor.sinks.jsonl import open_descriptor
 from sensor.sinks.lines import LinesTransport
 from sensor.sinks.streams import StreamTransport, tcp_connect, unix_connect
@@ -195,12 +195,8 @@ def _kafka_security(entry: KafkaEntry) -> dict[str, Any]:
 
 def _make_spool(directory: Path, user: Owner | None) -> None:
     """A directory of our own for whom the process becomes, where there is none yet. Raises OutputError."""
-    if directory.is_dir():
-        return
     try:
-        directory.mkdir(mode=0o750, parents=True)
-        if user is not None:
-            os.chown(directory, user.uid, user.gid)
+        own_directory(directory, user)
     except OSError as error:
         raise OutputError(f"spool {directory}: {reason_of(error)}, expected a directory or a place for one") from error
 

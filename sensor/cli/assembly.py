@@ -34,6 +34,7 @@ from sensor.cli.screens import interactive, interactive_console, screen_for, std
 from sensor.cli.showing import opened_place, show_to_others
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import ConfigError, SensorError
+from sensor.handlers import handled
 from sensor.kernel_cache import kernels_are_compiled
 from sensor.systemd import notify
 
@@ -362,9 +363,5 @@ def _wishes(watch: "Watch") -> Iterator[None]:
             watch.wishes.stats = True
 
     names = [name for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
-    before = {number: signal.signal(number, wish) for number in map(partial(getattr, signal), names)}
-    try:
+    with handled({signal.Signals[name]: wish for name in names}):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Protocol
 
 from sensor.errors import INTERRUPTED
+from sensor.handlers import handled
 
 
 class Stoppable(Protocol):
@@ -24,11 +25,8 @@ class Stoppable(Protocol):
 @contextmanager
 def ended_by_interrupt() -> Iterator[None]:
     """SIGINT ends the process on the spot: the compiler's callbacks would print an exception and go on."""
-    before = signal.signal(signal.SIGINT, lambda _signal, _frame: os._exit(INTERRUPTED))
-    try:
+    with handled({signal.SIGINT: lambda _signal, _frame: os._exit(INTERRUPTED)}):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -40,9 +38,5 @@ def stopped_by_signals(run: Stoppable) -> Iterator[None]:
             raise SystemExit(INTERRUPTED)
         run.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled({signal.SIGINT: stop, signal.SIGTERM: stop}):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import OutputError
-from sensor.sinks.descriptors import REPLACE, Owner, open_for, reason_of
+from sensor.sinks.descriptors import REPLACE, Owner, open_for, own_directory, reason_of
 
 SUFFIX: Final = ".pcapng"
 _OURS: Final = re.compile(r"[A-Z2-7]{26}\.pcapng")
@@ -21,12 +21,8 @@ _UNFINISHED: Final = ".unfinished"
 
 def make_directory(path: Path, owner: Owner | None = None) -> None:
     """Make it where there is none. owner: whom it shall then belong to. Raises OutputError."""
-    if path.is_dir():
-        return
     try:
-        path.mkdir(mode=0o750, parents=True)
-        if owner is not None:
-            os.chown(path, owner.uid, owner.gid)
+        own_directory(path, owner)
     except OSError as error:
         raise _unusable(path, error) from error
 

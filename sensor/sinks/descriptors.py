@@ -46,6 +46,15 @@ def open_for(path: Path, flags: int, owner: Owner | None) -> int:
     return descriptor
 
 
+def own_directory(path: Path, owner: Owner | None) -> None:
+    """Make a directory where there is none. owner: whom it shall then belong to. Raises OSError."""
+    if path.is_dir():
+        return
+    path.mkdir(mode=0o750, parents=True)
+    if owner is not None:
+        os.chown(path, owner.uid, owner.gid)
+
+
 def reason_of(error: OSError) -> str:
     """The system's reason in a few words."""
     if error.errno == errno.ENOSPC:

@@ -16,6 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from sensor.errors import INTERRUPTED
+from sensor.handlers import handled
 
 ESCAPE_WAIT_S: Final = 0.05  # the rest of a key's sequence follows its escape at once; alone it is the key Esc
 _PUT_AWAY_S: Final = 0.5  # for a screen to leave the terminal before the process stops
@@ -90,11 +91,13 @@ class Keyboard:
             if usable(self.descriptor):
                 termios.tcflush(self.descriptor, termios.TCOFLUSH)
 
-    def say(self, orders: str) -> None:
-        """Write a few letters to the terminal, where it takes them at once and nobody else is writing."""
+    def say(self, orders: str, seconds: float) -> bool:
+        """Write a few letters to the terminal if it takes them within this time; nobody else may be writing."""
         with suppress(OSError):
-            if select.select([], [self.descriptor], [], 0)[1]:
+            if select.select([], [self.descriptor], [], seconds)[1]:
                 os.write(self.descriptor, orders.encode())
+                return True
+        return False
 
     def wake(self) -> None:
         """End the wait for keys that goes on in another thread, or the next one. Also for signal handlers."""
@@ -205,9 +208,5 @@ def following_the_terminal(
         signal.SIGTERM: end, signal.SIGHUP: hung_up, signal.SIGTSTP: stop, signal.SIGCONT: go_on,
         signal.SIGWINCH: resized,
     }  # fmt: skip
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
+    with handled(handlers):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

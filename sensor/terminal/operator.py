@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from sensor.handlers import handled
 from sensor.terminal.dashboard import LEAVING, Dashboard
 from sensor.terminal.keyboard import Keyboard, following_the_terminal
 
@@ -67,8 +68,9 @@ class Operator:
             return
         for _ in range(_DISCARDS):  # nobody reads: in each round there is room for a few thousand letters
             self._keyboard.discard()
-            if wait(_ROUND_S):
-                self._keyboard.say(LEAVING)  # once more, as it may be among what was thrown away
+            self._keyboard.let_flow()  # wakes who waits for room, which discarding alone does not
+            # Once it has left, once more, as what it said may be among what was thrown away.
+            if wait(_ROUND_S) and self._keyboard.say(LEAVING, _ROUND_S):
                 return
 
     def stay(self, alive: Callable[[], bool]) -> None:
@@ -79,7 +81,7 @@ class Operator:
         self._bring_back = True  # draws
         self.wake()
         with self._left_by_signals():
-            while alive() and not self._keyboard.gone and not self._seen_enough:
+            while alive() and self.stays() and not self._keyboard.gone and not self._seen_enough:
                 self._looked_at.wait(_LOOK_S)
 
     @contextmanager
@@ -116,9 +118,5 @@ class Operator:
         def leave(_number: int, _frame: FrameType | None) -> None:
             self._seen_enough = True
 
-        before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with handled({signal.SIGINT: leave, signal.SIGTERM: leave}):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -17,12 +17,11 @@ from sensor.attach.client import Attachment
 from sensor.attach.protocol import Told
 from sensor.errors import CaptureError
 from tests.support.command import FLOWVIGIL, surroundings
-from tests.support.namespaces import inside, ip
+from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import Watch, lines_of, watching
 
 pytestmark = pytest.mark.live
 
-SCANNER, SERVER = "10.99.0.1", "10.99.0.2"
 GROUP = 2345
 
 
@@ -32,14 +31,6 @@ def place() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name) / "sock"
-
-
-@pytest.fixture
-def cable(namespaces: tuple[str, str]) -> tuple[str, str]:
-    left, right = namespaces
-    ip("-n", left, "address", "add", f"{SCANNER}/24", "dev", "fv0")
-    ip("-n", right, "address", "add", f"{SERVER}/24", "dev", "fv1")
-    return left, right
 
 
 def scan(namespace: str, first: int = 1000) -> None:

@@ -20,22 +20,13 @@ import pytest
 
 from tests.support.command import FLOWVIGIL, flowvigil, surroundings
 from tests.support.load import counted, replay, sessions
-from tests.support.namespaces import inside, ip
+from tests.support.namespaces import SCANNER, SERVER, inside, ip
 from tests.support.sensors import Watch, lines_of, notified, records_of, watching
 
 pytestmark = pytest.mark.live
 
-SCANNER, SERVER = "10.99.0.1", "10.99.0.2"
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 FLAPS = 20
-
-
-@pytest.fixture
-def cable(namespaces: tuple[str, str]) -> tuple[str, str]:
-    left, right = namespaces
-    ip("-n", left, "address", "add", f"{SCANNER}/24", "dev", "fv0")
-    ip("-n", right, "address", "add", f"{SERVER}/24", "dev", "fv1")
-    return left, right
 
 
 @pytest.fixture

@@ -11,21 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.capture_bytes import read
-from tests.support.namespaces import inside, ip
+from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import watching
 
 pytestmark = pytest.mark.live
 
-SCANNER, SERVER = "10.99.0.1", "10.99.0.2"
 NOBODY = pwd.getpwnam("nobody").pw_uid
-
-
-@pytest.fixture
-def cable(namespaces: tuple[str, str]) -> tuple[str, str]:
-    left, right = namespaces
-    ip("-n", left, "address", "add", f"{SCANNER}/24", "dev", "fv0")
-    ip("-n", right, "address", "add", f"{SERVER}/24", "dev", "fv1")
-    return left, right
 
 
 @pytest.fixture

@@ -11,23 +11,14 @@ import pytest
 
 from tests.support.controlling import ALTERNATE, BACK, Terminal, terminal
 from tests.support.load import counted, replay, sessions
-from tests.support.namespaces import inside, ip
+from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import Notified, Watch, notified
 
 pytestmark = pytest.mark.live
 
-SCANNER, SERVER = "10.99.0.1", "10.99.0.2"
 STOP, REDRAW = b"\x13", b"\x0c"
 PACKETS = 60_000
 ENDING_S = 10.0  # within which it ends; it waits up to 3.5 s for its screen
-
-
-@pytest.fixture
-def cable(namespaces: tuple[str, str]) -> tuple[str, str]:
-    left, right = namespaces
-    ip("-n", left, "address", "add", f"{SCANNER}/24", "dev", "fv0")
-    ip("-n", right, "address", "add", f"{SERVER}/24", "dev", "fv1")
-    return left, right
 
 
 @contextmanager

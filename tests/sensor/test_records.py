@@ -56,7 +56,7 @@ def test_it_tells_totals_alerts_and_interfaces() -> None:
         "undecoded": {"headers cut short": 1, "not IP": 4}, "shed": 3, "dropped": 6, "waiting": 1, "difference": 0,
         "packets_per_second": 10, "bits_per_second": 0, "flows": 9, "table_flows": 7, "evicted": 2, "late": 8,
         "clock_jumps": 1, "lost_lines": 11, "overload": "one flow in 2 is metered",
-        "alerts": {"opened": 3, "attack": 2, "uncertain": 1},
+        "alerts": {"opened": 3, "attack": 2, "uncertain": 1, "merged": 0},
         "interfaces": [{"name": "eth0", "up": True}, {"name": "eth1", "up": False}],
     }  # fmt: skip
 

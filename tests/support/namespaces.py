@@ -11,6 +11,8 @@ import pytest
 
 CLONE_NEWNET = 0x40000000
 
+SCANNER, SERVER = "10.99.0.1", "10.99.0.2"  # addresses at the two ends of a cable
+
 
 def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=10)
