@@ -111,6 +111,11 @@ class Alert:
         return named or self.label or "Unusual traffic"
 
     @property
+    def origin(self) -> str:
+        """Who did it: the source's address, or of a storm how many hosts."""
+        return f"{self.hosts_merged:,} host{'s' * (self.hosts_merged != 1)}" if self.hosts_merged else self.source.ip
+
+    @property
     def transport(self) -> str:
         """Name of the protocol, its number where it has none here."""
         return _TRANSPORT.get(self.protocol, str(self.protocol))
@@ -190,10 +195,10 @@ def _sentence(text: str, limit: int) -> str:
 def _message(alert: Alert) -> str:
     """Who did what to whom, how sure that is and why, in one sentence."""
     shape = alert.shape
-    source = f"{alert.hosts_merged:,} hosts" if alert.hosts_merged else alert.source.ip
     target = alert.destination.ip if shape.targets <= 1 else f"{shape.targets:,}{'+' * shape.targets_more} hosts"
     lane = "both lanes" if alert.lane == "both" else f"the {alert.lane} lane"
-    return f"{alert.title}: {source} to {target}, {alert.verdict} by {lane}, risk {alert.risk:g} of 100: {alert.reason}"
+    sure = f"{alert.verdict} by {lane}, risk {alert.risk:g} of 100"
+    return f"{alert.title}: {alert.origin} to {target}, {sure}: {alert.reason}"
 
 
 def _threat(technique: Technique) -> dict[str, Any]:

@@ -63,11 +63,10 @@ def severity_word(alert: Alert) -> str:
 
 def who(alert: Alert) -> str:
     """Source and target; where there were more than one, their number."""
-    source = f"{alert.hosts_merged:,} hosts" if alert.hosts_merged else alert.source.ip
     if alert.shape.targets > 1 or alert.shape.targets_more:
-        return f"{source} -> {alert.shape.targets:,}{'+' * alert.shape.targets_more} hosts"
+        return f"{alert.origin} -> {alert.shape.targets:,}{'+' * alert.shape.targets_more} hosts"
     one_port = alert.shape.ports <= 1 and not alert.shape.ports_more
-    return f"{source} -> {_end(alert.destination.ip, alert.destination.port if one_port else None)}"
+    return f"{alert.origin} -> {_end(alert.destination.ip, alert.destination.port if one_port else None)}"
 
 
 def lanes(alert: Alert) -> str:

@@ -135,7 +135,7 @@ def _row(episode: Episode, number: int, place: int, scale: _Scale) -> Markup:
     left, right = scale.x(last.start_ns), scale.x(last.end_ns)
     word = severity_word(last.severity)
     # Letters are about 7 wide; where they would run out at the right, they end with the bar instead.
-    label = f"{number}  {word.upper()}  {episode.last.source.ip}  {episode.what}"
+    label = f"{number}  {word.upper()}  {episode.last.origin}  {episode.what}"
     late = left + 7.2 * len(label) > WIDTH
     bar = element(
         "rect", x=min(left, WIDTH - MARGIN), y=top + 20, width=max(4.0, right - left), height=14,

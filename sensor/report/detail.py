@@ -35,7 +35,7 @@ def alert(episode: Episode, number: int) -> Markup:
         "article",
         element(
             "header",
-            element("h3", f"{number}. {episode.what}: {record.source.ip} → {targets(episode)}"),
+            element("h3", f"{number}. {episode.what}: {record.origin} → {targets(episode)}"),
             _badges(episode, word),
         ),
         element("p", advice.meaning),

@@ -147,6 +147,12 @@ def _merged(findings: Findings, lines: Lines) -> Content:
             f"{counted(flagged, 'flagged flow')} and {counted(findings.alert_lines - findings.not_kept, 'alert line')} "
             f"are told as {counted(len(findings), 'alert')}: one for each source and technique."
         )
+    storms = [episode.last.hosts_merged for episode in findings if episode.last.hosts_merged]
+    if storms:
+        sentences.append(
+            f"{counted(len(storms), 'storm')} told as one alert each, of {counted(sum(storms), 'host')}: more alerts "
+            "opened than are told one by one (episodes.alerts_per_minute)."
+        )
     joined_to = [episode for episode in findings if "; goes on in " in episode.last.reason]
     if joined_to:
         sentences.append(f"{counted(len(joined_to), 'alert')} turned out to be part of another and went on there.")

@@ -16,10 +16,8 @@ def sources(episodes: Sequence[Episode]) -> Markup:
     """The sources whose alerts weigh most."""
     by_source: dict[str, list[Episode]] = defaultdict(list)
     for episode in episodes:
-        by_source[episode.last.source.ip].append(episode)
-    ranked = sorted(
-        by_source.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), ip_address(item[0]).packed)
-    )
+        by_source[episode.last.origin].append(episode)
+    ranked = sorted(by_source.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), _packed(item[1][0])))
     rows = [
         (ip, len(own), sum(episode.last.shape.flows for episode in own), _worst(own), _kinds(own))
         for ip, own in ranked[:TOP]
@@ -36,7 +34,7 @@ def targeted(episodes: Sequence[Episode]) -> Markup:
         by_target[episode.last.destination.ip, episode.last.destination.port if one_port else None].append(episode)
     ranked = sorted(by_target.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), str(item[0])))
     rows = [
-        (endpoint(*target), len(own), listed(sorted({episode.last.source.ip for episode in own}), _SHOWN), _worst(own),
+        (endpoint(*target), len(own), listed(sorted({episode.last.origin for episode in own}), _SHOWN), _worst(own),
          _kinds(own))
         for target, own in ranked[:TOP]
     ]  # fmt: skip
@@ -48,7 +46,7 @@ def summary(episodes: Sequence[Episode], first: int) -> Markup:
     """A line for each alert; first: number of the first."""
     rows = [
         (number, moment(episode.last.start_ns), f"{severity_word(episode.last.severity)}, risk "
-         f"{episode.last.risk:g}", episode.last.source.ip, targets(episode), episode.what)
+         f"{episode.last.risk:g}", episode.last.origin, targets(episode), episode.what)
         for number, episode in enumerate(episodes, first)
     ]  # fmt: skip
     headings = tuple((title, False) for title in ("No.", "Began (UTC)", "Severity", "Source", "Target", "What"))
@@ -85,3 +83,7 @@ def _table(caption: str, headings: Iterable[tuple[str, bool]], rows: Iterable[Se
         element("table", element("caption", caption), element("thead", element("tr", head)), element("tbody", body)),
         class_="scroll", role="region", aria_label=caption, tabindex=0,
     )  # fmt: skip
+
+
+def _packed(episode: Episode) -> bytes:
+    return ip_address(episode.last.source.ip).packed

@@ -19,7 +19,8 @@ def verdict(findings: Findings, coverage: Coverage, subject: Subject) -> str:
         what = "This file holds no alert" if subject.kind == "alerts" else "Nothing anomalous was found"
         return f"{what}{f' in {amount}' if amount else ''}."
     attacks = [episode for episode in findings if episode.attack]
-    hosts = len({episode.last.source.ip for episode in attacks})
+    hosts = len({episode.last.source.ip for episode in attacks if not episode.last.hosts_merged})
+    hosts += sum(episode.last.hosts_merged for episode in attacks)
     uncertain = len(findings) - len(attacks)
     found = f"{counted(len(attacks), 'likely attack')} by {counted(hosts, 'host')}" if attacks else "No known attack"
     also = f" and {counted(uncertain, 'unusual episode')}" if uncertain else ""
@@ -27,7 +28,7 @@ def verdict(findings: Findings, coverage: Coverage, subject: Subject) -> str:
     level = severity_word(worst.last.severity)
     return (
         f"{found}{also}{f' in {amount}' if amount else ''}. The worst: {worst.what}, "
-        f"{worst.last.source.ip} → {targets(worst)} ({level} severity)."
+        f"{worst.last.origin} → {targets(worst)} ({level} severity)."
     )
 
 

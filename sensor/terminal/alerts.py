@@ -41,7 +41,7 @@ def update_line(alert: Alert, glyphs: Glyphs) -> RenderableType:
         (clock_time(alert.time_ns), "dim"),
         " ",
         severity_word(alert),
-        f" {alert.source.ip} goes on: ",
+        f" {alert.origin} goes on: ",
         (what(alert), "bold"),
         f", {words}",
         no_wrap=True,
@@ -61,8 +61,7 @@ def who(alert: Alert, glyphs: Glyphs) -> str:
     target = alert.destination.ip if shape.targets == 1 else f"{shape.targets:,}{'+' * shape.targets_more} hosts"
     if shape.targets == 1 and shape.ports == 1 and alert.destination.port is not None:
         target = f"[{target}]:{shape.port}" if alert.ip_version == 6 else f"{target}:{shape.port}"
-    source = f"{alert.hosts_merged:,} hosts" if alert.hosts_merged else alert.source.ip
-    return f"{source} {glyphs.arrow} {target}"
+    return f"{alert.origin} {glyphs.arrow} {target}"
 
 
 def what(alert: Alert) -> str:

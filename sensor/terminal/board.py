@@ -56,7 +56,12 @@ class Row:
 
 def key_of(alert: Alert) -> Key:
     """What makes alerts repeats of each other."""
-    return alert.source.ip, named(alert)
+    return source_of(alert), named(alert)
+
+
+def source_of(alert: Alert) -> str:
+    """What muting a source goes by: its address, or that it is a storm."""
+    return "storms" if alert.hosts_merged else alert.source.ip
 
 
 def named(alert: Alert) -> str:
@@ -240,13 +245,13 @@ class Board:
         if row is None:
             return
         if key == "s":
-            self.mutes.add(("source", row.newest.source.ip))
+            self.mutes.add(("source", source_of(row.newest)))
         elif key == "t":
             self.mutes.add(("technique", named(row.newest)))
         self._rows = None
 
     def _muted(self, alert: Alert) -> bool:
-        return ("source", alert.source.ip) in self.mutes or ("technique", named(alert)) in self.mutes
+        return ("source", source_of(alert)) in self.mutes or ("technique", named(alert)) in self.mutes
 
     def _arranged(self) -> list[Row]:
         self.hidden = self.muted_alerts = 0

@@ -110,9 +110,8 @@ def _foot(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     if board.page == "search":
         return _prompt(board, width, glyphs)
     if board.page == "mute" and board.selected is not None:
-        alert = board.selected.newest
-        name = shown(board.selected.key[1], 40, glyphs)
-        return Text(f"mute: s source {alert.source.ip}, t technique {name}, any other key neither", "bold reverse")
+        source, name = (shown(word, 40, glyphs) for word in board.selected.key)
+        return Text(f"mute: s source {source}, t technique {name}, any other key neither", "bold reverse")
     if scene.note is not None and not board.at_end:  # events are printed at the end too
         time_ns, message = scene.note
         return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), shown(message, 300, glyphs))

@@ -82,6 +82,14 @@ def test_arrows_and_letters_stop_at_both_ends() -> None:
     assert [pressed(made, key).at for key in ("up", "j", "down", "j", "k", "end", "g")] == [0, 1, 2, 2, 1, 2, 0]
 
 
+def test_a_storm_is_a_row_of_its_own_however_large_it_grows_and_is_muted_as_one() -> None:
+    storm = [alert(2, hosts_merged=10), alert(2, action="updated", hosts_merged=100)]
+    made = board(alert(1), *storm)
+    assert [row.newest.origin for row in made.rows] == ["100 hosts", "192.0.2.10"]
+    assert sources(pressed(made, "m", "s")) == ["192.0.2.10"]
+    assert [row.newest.hosts_merged for row in made.rows] == [0]
+
+
 def test_enter_opens_the_detail_and_escape_closes_it() -> None:
     made = pressed(board(alert(1)), "enter")
     assert made.page == "detail"

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from sensor.alerts import alert_line
+from tests.support.alerts import an_alert
 from tests.support.command import DEMO, Result, flowvigil
 
 SCRIPT = "<script>alert(1)</script>"
@@ -166,6 +168,16 @@ def test_statistics_of_two_runs_are_added_up(tmp_path: Path) -> None:
 
 
 # Hostile lines
+
+
+def test_a_storm_is_told_as_one_alert_of_many_hosts(tmp_path: Path) -> None:
+    storm = alert_line(an_alert(hosts_merged=9412, target_ips=("198.51.100.7",), packets_file="A.pcapng"))
+    result, page = reported(tmp_path, storm + alert_line(an_alert(id="B", sequence=2)))
+    assert result.code == 0, result
+    assert "2 likely attacks by 9,413 hosts" in page
+    assert "9,412 hosts → 198.51.100.7" in page
+    assert "1 storm told as one alert each, of 9,412 hosts" in page
+    assert "A.pcapng" in page
 
 
 def test_hostile_lines_are_counted_told_and_escaped(lines: list[bytes], tmp_path: Path) -> None:
