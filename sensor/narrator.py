@@ -71,7 +71,7 @@ class Narrator:
             exemplar.moved = self._movers(exemplar.judged, flow.p_known, flow.p_novel)
         contrasts = self._explainer.contrasts(exemplar.judged, exemplar.moved)
         label = self._labels[episode.label()] if episode.label() >= 0 else None
-        reason = f"storm, {episode.alerts:,} hosts told as one: " if episode.alerts else ""
+        reason = f"storm, {episode.alerts:,} host{'s' * (episode.alerts > 1)} told as one: " if episode.alerts else ""
         reason += shape_in_words(shape)
         if label is not None and episode.technique is not None and self._overruled(episode):
             named = episode.technique.name or episode.technique.id

@@ -95,7 +95,7 @@ def shape_in_words(shape: Shape) -> str:
 def span_in_words(span_ns: int) -> str:
     """A stretch of time for people: `0.7 ms`, `9.0 s`, `12 min`, `3.5 h`."""
     seconds = span_ns / _SECOND_NS
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"

@@ -30,10 +30,10 @@ class Episode:
     attack: bool
 
     @property
-    def rank(self) -> tuple[float, int, int, str]:
+    def rank(self) -> tuple[float, int, int, int, str]:
         """Sorts the worst first."""
         alert = self.last
-        return (-alert.risk, -alert.severity, alert.start_ns, alert.id)
+        return (-alert.risk, -alert.severity, -alert.hosts_merged, alert.start_ns, alert.id)
 
     @property
     def technique(self) -> Technique | None:

@@ -17,7 +17,7 @@ def sources(episodes: Sequence[Episode]) -> Markup:
     by_source: dict[str, list[Episode]] = defaultdict(list)
     for episode in episodes:
         by_source[episode.last.origin].append(episode)
-    ranked = sorted(by_source.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), _packed(item[1][0])))
+    ranked = sorted(by_source.items(), key=lambda item: (item[1][0].rank[:3], -len(item[1]), _packed(item[1][0])))
     rows = [
         (ip, len(own), sum(episode.last.shape.flows for episode in own), _worst(own), _kinds(own))
         for ip, own in ranked[:TOP]
@@ -32,7 +32,7 @@ def targeted(episodes: Sequence[Episode]) -> Markup:
     for episode in episodes:
         one_port = episode.last.shape.ports <= 1
         by_target[episode.last.destination.ip, episode.last.destination.port if one_port else None].append(episode)
-    ranked = sorted(by_target.items(), key=lambda item: (item[1][0].rank[:2], -len(item[1]), str(item[0])))
+    ranked = sorted(by_target.items(), key=lambda item: (item[1][0].rank[:3], -len(item[1]), str(item[0])))
     rows = [
         (endpoint(*target), len(own), listed(sorted({episode.last.origin for episode in own}), _SHOWN), _worst(own),
          _kinds(own))

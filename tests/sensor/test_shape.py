@@ -50,7 +50,8 @@ def test_the_words_state_targets_ports_flows_packets_and_failures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("span_ns", "words"), [(41_000_000, "41 ms"), (S, "1.0 s"), (119 * S, "119.0 s"), (600 * S, "10 min")]
+    ("span_ns", "words"),
+    [(41_000_000, "41 ms"), (999_900_000, "1.0 s"), (S, "1.0 s"), (119 * S, "119.0 s"), (600 * S, "10 min")],
 )
 def test_a_span_is_said_in_a_fitting_unit(span_ns: int, words: str) -> None:
     assert span_in_words(span_ns) == words
