@@ -9,7 +9,7 @@ NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check golden tshark fuzz flood live bench api-test ux-test evaluate evaluate-kdd train picture dist clean
+.PHONY: help demo test check golden tshark fuzz flood live bench api-test ux-test evaluate evaluate-kdd train docs picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,8 +53,9 @@ api-test: $(VENV)/installed-test ## Test and measure the JSON API (Chromium for 
 	$(BIN)/python -m tests.bench.api --check
 
 ux-test: $(VENV)/installed-test ## Test what operators see and send on (tmux, Chromium, rsyslog, syslog-ng, tshark where present)
-	$(BIN)/python -m pytest tests/sensor/report tests/sensor/attach $(wildcard $(patsubst %,tests/sensor/test_%*.py, \
-	  alerts community_id config docs_alerts episodes flow_record formats jsonl line_bounds log manual outputs packets \
+	$(BIN)/python -m pytest tests/sensor/report tests/sensor/attach \
+	  $(patsubst %,tests/live/test_%.py,attach keep_packets outputs terminal) $(wildcard $(patsubst %,tests/sensor/test_%*.py, \
+	  alert_record alerts community_id config docs_alerts episodes flow_record formats jsonl line_bounds log manual outputs packets \
 	  query records screen_thread settings_text sinks storms terminal completion checks \
 	  cli_alerts cli_config cli_keep_packets cli_pipes cli_read cli_refusals))
 
@@ -72,6 +73,10 @@ evaluate-kdd: $(VENV)/installed-train ## Judge the KDD bundles and write the rep
 
 train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
+
+docs: $(VENV)/installed-test ## Write the manual and the alerts in docs/alerts.md anew
+	$(BIN)/python -m sensor.cli.manual
+	$(BIN)/python -m docs.alert_book
 
 picture: $(VENV)/installed-train ## Draw the README's pictures anew (needs the data, see README)
 	$(BIN)/python -m docs.picture
