@@ -281,7 +281,7 @@ def test_the_account_in_words_tells_what_is_missing_and_only_that() -> None:
     assert kept_in_words(KeptPackets(2, 3000, 9)) == "packets of alerts: 3,000 kept in 2 files"
     everything = KeptPackets(1, 2, 3, forgotten=4, over_limit=5, lost=6, alerts_without=7, files_deleted=8)
     assert kept_in_words(everything) == (
-        "packets of alerts: 2 kept in 1 files, 4 packets had left the memory (keep_packets.memory_bytes), 5 packets "
+        "packets of alerts: 2 kept in 1 file, 4 packets had left the memory (keep_packets.memory_bytes), 5 packets "
         "over the limit of their file (keep_packets.alert_packets, alert_bytes), 6 packets could not be written, "
         "7 alerts without a file, 8 oldest files deleted (keep_packets.directory_bytes)"
     )
