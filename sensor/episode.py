@@ -164,8 +164,8 @@ class Episode:
         self.ports_more = _take_over(self.ports, other.ports) or self.ports_more or other.ports_more
         _take_over(self.services, other.services)
         if other._running:
-            running = self._running or set()
-            self._running = running | set(sorted(other._running)[: DISTINCT_LIMIT - len(running)])
+            self._running = self._running or set()
+            self._running.update(sorted(other._running)[: DISTINCT_LIMIT - len(self._running)])
         for label, count in other.labels.items():
             self.labels[label] = self.labels.get(label, 0) + count
         if other.exemplar and (not self.exemplar or other.exemplar.flow.strength < self.exemplar.flow.strength):

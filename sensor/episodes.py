@@ -22,17 +22,15 @@ from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alert_flows import AlertFlow
 from sensor.alerts import Action, Alert, ModelIdentity, Observer
+from sensor.belonging import belong_together, joined, merge, name_by_shape, open_episodes
 from sensor.episode import Episode, Exemplar, FlaggedFlow, HeldFlow
 from sensor.evidence import F_INDEX, FIRST_TECHNIQUE, NO_EXCHANGE, UNUSUAL, EvidenceTable, Findings
 from sensor.explain import Explainer
 from sensor.narrator import Narrator, episode_id
-from sensor.shape import SCAN_START, technique_of_shape
 from sensor.storms import Storms
 from sensor.techniques import Technique, technique_of
 
 GROWTH = 10  # an open episode is told again when its flows have grown by this factor
-# Shapes are looked at for each of the first flows that can have one, then now and then.
-_SHAPE_FIRST, _SHAPE_ALWAYS, _SHAPE_EVERY = SCAN_START, 128, 256
 _HELD = 8  # flows of an episode remembered before it opens: chance may fill many hosts with such
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
@@ -152,11 +150,11 @@ class Episodes:
             if fresh:
                 self._forget(host)
             pools = self._hosts.setdefault(host, {})
-            episode = _joined(pools, pool, flow) or pools.get(pool)
+            episode = joined(pools, pool, flow) or pools.get(pool)
             if episode is None or episode.closed or (anew and not episode.opened):
                 episode = pools[pool] = self._episode(pool, flow)
             _count(episode, flow, clock_ns, lambda flow: _exemplar(flow, batch, rows, judgement))
-            if self._settings.flows_per_alert:
+            if episode.told.linked < self._settings.flows_per_alert:
                 self._hold(episode, HeldFlow(flow, batch.values[flow.row].copy()))
             self._weigh(pools, episode, flow)
         self._clock_ns = findings.clock_ns
@@ -195,7 +193,7 @@ class Episodes:
         episode.peak = max(episode.peak, evidence)
         episode.known |= flow.evidence_known >= threshold
         episode.novel |= flow.evidence_novel >= threshold
-        _name_by_shape(episode)
+        name_by_shape(episode)
         if not episode.opened and evidence >= threshold:
             episode = self._open(pools, episode)
         if episode.opened:
@@ -205,9 +203,9 @@ class Episodes:
         """Open an episode, or add it to an open one that it belongs to; returns the one that is open now."""
         if episode.technique is None and episode.label() >= 0:
             episode.technique = self._technique_of_label[episode.label()]
-        same = next((other for other in _open_episodes(pools) if _belong_together(other, episode)), None)
+        same = next((other for other in open_episodes(pools) if belong_together(other, episode)), None)
         if same is not None:
-            _merge(pools, same, episode)
+            merge(pools, same, episode)
             self._hand_on(same)
             return same
         self._gather(pools, episode)
@@ -247,7 +245,7 @@ class Episodes:
         """Write an update when flows or hosts have grown tenfold or the technique or the verdict changed."""
         renamed = episode.technique != episode.technique_at_line
         if renamed:
-            twins = [e for e in _open_episodes(pools) if e is not episode and e.technique == episode.technique]
+            twins = [e for e in open_episodes(pools) if e is not episode and e.technique == episode.technique]
             if twins:
                 self._join(pools, episode, twins[0])
                 return
@@ -288,7 +286,7 @@ class Episodes:
 
     def _forget(self, row_of_host: int) -> None:
         """Close what the former host of a row still had open: more hosts were flagged since than are remembered."""
-        for episode in _open_episodes(self._hosts.pop(row_of_host, {})):
+        for episode in open_episodes(self._hosts.pop(row_of_host, {})):
             self._close(episode, self._clock_ns)
 
     def _hold(self, episode: Episode, held: HeldFlow) -> None:
@@ -328,70 +326,6 @@ def _pools(labels: Sequence[str], techniques: Sequence[str | None]) -> NDArray[n
         for label, technique in zip(labels, techniques, strict=True)
     ]
     return np.array(pools, dtype=np.int64)
-
-
-def _open_episodes(pools: dict[int, Episode]) -> list[Episode]:
-    """Open episodes of a host, oldest first, each once."""
-    found = {id(e): e for e in pools.values() if e.opened and not e.closed}
-    return sorted(found.values(), key=lambda e: e.order)
-
-
-def _joined(pools: dict[int, Episode], pool: int, flow: FlaggedFlow) -> Episode | None:
-    """The open episode of another pool that a flow without a technique of its own belongs to: it has its service.
-
-    A scan has everybody's service, so an episode that its shape named takes nothing in.
-    """
-    if pool >= FIRST_TECHNIQUE or len(pools) - (pool in pools) == 0:
-        return None
-    for episode in pools.values():
-        open_elsewhere = episode.opened and not episode.closed and episode.pool != pool
-        if open_elsewhere and not episode.named_by_shape and flow.service in episode.services:
-            return episode
-    return None
-
-
-def _name_by_shape(episode: Episode) -> None:
-    """Let the shape of flows without any exchange of data name the technique, over any label.
-
-    A name given by shape stays, but that a scan may turn out to be a flood.
-    """
-    flows = episode.flows
-    if episode.pool != NO_EXCHANGE or flows < _SHAPE_FIRST or (flows > _SHAPE_ALWAYS and flows % _SHAPE_EVERY):
-        return
-    technique = technique_of_shape(episode.shape())
-    if technique is not None and (not episode.named_by_shape or technique.tactic == "Impact"):
-        episode.technique, episode.named_by_shape = technique, True
-
-
-def _belong_together(opened: Episode, episode: Episode) -> bool:
-    """Whether an episode about to open is part of an open one.
-
-    It is when both have one technique. Else, where no shape speaks, when one of them is unnamed and they share
-    services: all those of an unnamed one about to open, or any when the open one is unnamed.
-    """
-    if opened.technique is not None and opened.technique == episode.technique:
-        return True
-    if opened.named_by_shape or episode.named_by_shape:
-        return False
-    if episode.pool < FIRST_TECHNIQUE:
-        return episode.services.keys() <= opened.services.keys()
-    return opened.pool < FIRST_TECHNIQUE and not opened.services.keys().isdisjoint(episode.services)
-
-
-def _merge(pools: dict[int, Episode], opened: Episode, episode: Episode) -> None:
-    """Add an episode about to open to an open one, and send its later flows there too."""
-    opened.absorb(episode)
-    opened.held += episode.held
-    if opened.merged_in is not None:
-        opened.merged_in.absorb(episode)
-    if episode.pool < FIRST_TECHNIQUE and not episode.named_by_shape:
-        del pools[episode.pool]  # its later flows find the open episode by their service
-        return
-    pools[episode.pool] = opened
-    if opened.pool < FIRST_TECHNIQUE and not opened.named_by_shape:
-        # The open one has its name now, and takes from its former pool only what has its service.
-        pools.pop(opened.pool, None)
-        opened.pool, opened.technique = episode.pool, episode.technique
 
 
 def _count(episode: Episode, flow: FlaggedFlow, clock_ns: int, exemplar: Callable[[FlaggedFlow], Exemplar]) -> None:

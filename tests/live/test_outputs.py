@@ -6,21 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.namespaces import inside, ip
+from tests.support.namespaces import SERVER, inside, ip
 from tests.support.sensors import watching
 
 pytestmark = pytest.mark.live
-
-SCANNER, SERVER = "10.99.0.1", "10.99.0.2"
-
-
-@pytest.fixture
-def cable(namespaces: tuple[str, str]) -> tuple[str, str]:
-    left, right = namespaces
-    ip("-n", left, "address", "add", f"{SCANNER}/24", "dev", "fv0")
-    ip("-n", right, "address", "add", f"{SERVER}/24", "dev", "fv1")
-    ip("-n", right, "link", "set", "lo", "up")
-    return left, right
 
 
 def received(listening: socket.socket, content: bytearray) -> None:
@@ -35,6 +24,7 @@ def test_alerts_reach_a_collector_by_name_after_the_privileges_have_gone(
     cable: tuple[str, str], tmp_path: Path
 ) -> None:
     left, right = cable
+    ip("-n", right, "link", "set", "lo", "up")
     content = bytearray()
     with inside(right):
         listening = socket.create_server(("127.0.0.1", 0))
