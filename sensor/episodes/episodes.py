@@ -20,8 +20,8 @@ from flows.batch import FlowBatch
 from flows.columns import INDEX
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
-from sensor.alerts.alert import Action, Alert, ModelIdentity, Observer
-from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.alert import Action, ModelIdentity, Observer
+from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, episode_id
 from sensor.episodes.episode import Episode, Exemplar, FlaggedFlow, HeldFlow
@@ -85,7 +85,7 @@ def episodes_of(
 
 
 class Episodes:
-    """All episodes of a run. Feed it every scored batch in order; take the alerts; finish."""
+    """All episodes of a run: give it every scored batch in order, then finish."""
 
     def __init__(
         self,
@@ -126,8 +126,8 @@ class Episodes:
         self._deadlines: list[tuple[int, int, Episode]] = []  # heap; a deadline may be out of date
         self._clock_ns = 0
         self._ordinal = 0
-        self._lines: list[Alert] = []
-        self._flows: list[AlertFlow] = []
+        self._dropped = 0  # packets that the capture has lost so far
+        self._items: list[AlertItem] = []
 
     @property
     def merged(self) -> int:
@@ -136,13 +136,13 @@ class Episodes:
 
     def observe(
         self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
-    ) -> list[Alert]:
-        """Alerts that a batch of scored flows gives rise to, in order.
+    ) -> list[AlertItem]:
+        """Alerts that a batch of scored flows gives rise to, and flows of those that are open, in order.
 
         rows: (n, c) what was judged of each flow. judgement: of the same rows. dropped: packets that the capture has
         lost so far, stated in each alert.
         """
-        self._builder.dropped = dropped
+        self._dropped = dropped
         findings = self._table.observe(batch, judgement.p_known, judgement.p_novel, judgement.label)
         for (host, fresh, pool, anew, clock_ns), flow in _flagged(findings, batch, judgement, self._cuts):
             self._clock_ns = clock_ns
@@ -167,20 +167,15 @@ class Episodes:
         self._table.adjust(settings.threshold, settings.quiet_ns)
         self._storms.adjust(settings.alerts_per_minute)
 
-    def finish(self) -> list[Alert]:
+    def finish(self) -> list[AlertItem]:
         """Close every open episode, in the order in which they would have closed."""
         self._close_until(_NEVER_NS)
         self._hosts.clear()
         return self._drain()
 
-    def take_flows(self) -> list[AlertFlow]:
-        """Flows of alerts that opened, up to `flows_per_alert` each, which were reported since the last call."""
-        flows, self._flows = self._flows, []
-        return flows
-
-    def _drain(self) -> list[Alert]:
-        lines, self._lines = self._lines, []
-        return lines
+    def _drain(self) -> list[AlertItem]:
+        items, self._items = self._items, []
+        return items
 
     def _episode(self, pool: int, first: FlaggedFlow) -> Episode:
         self._ordinal += 1
@@ -304,8 +299,9 @@ class Episodes:
                 break
             told.linked += 1
             label = self._labels[flow.label] if flow.label >= 0 else None
-            place = told.id, self._builder.sequence, told.linked
-            self._flows.append(AlertFlow(*place, flow.identity, values, flow.p_known, flow.p_novel, label))
+            self._items.append(
+                AlertFlow(told.id, told.linked, flow.identity, values, flow.p_known, flow.p_novel, label)
+            )
         episode.held = []
 
     def _tell(self, episode: Episode, action: Action, time_ns: int, continues: str = "") -> None:
@@ -315,7 +311,7 @@ class Episodes:
         episode.flows_at_line = episode.flows
         episode.technique_at_line = episode.technique
         episode.verdict_at_line = episode.known
-        self._lines.append(self._builder.alert(episode, action, time_ns, continues))
+        self._items.append(self._builder.alert(episode, action, time_ns, self._dropped, continues))
 
 
 def _pools(labels: Sequence[str], techniques: Sequence[str | None]) -> NDArray[np.int64]:
