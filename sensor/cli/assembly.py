@@ -123,6 +123,11 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
     refuse_keeping(config)
     user = user_to_be(config)
     hybrid = ready_model(config, quiet=shown.quiet, live=True)
+    from sensor.progress.latest import Latest
+    from sensor.run.detection import KEEPING_S, Detection
+    from sensor.run.outlet import Outlet
+    from sensor.run.run import Run
+
     captures = open_captures(config, wanted.interfaces)
     with ExitStack() as stack:
         files = _opened_outputs(config, user, shown)
@@ -133,11 +138,6 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
         keeper = build_keeper(config, wanted.interfaces)
         turns = live_turns(config, captures, writer, keeper)
-        from sensor.progress.latest import Latest
-        from sensor.run.detection import KEEPING_S, Detection
-        from sensor.run.outlet import Outlet
-        from sensor.run.run import Run
-
         latest = Latest()
         queued = [stack.enter_context(_queued(sink)) for sink in files]
         queues = _started_outputs(stack, prepared)

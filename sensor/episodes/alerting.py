@@ -1,4 +1,4 @@
-"""From an episode to the alert that tells it: reason in words, severity, risk, and the flow that speaks strongest.
+"""From an episode to its alert: reason in words, severity, risk, and the flow that speaks strongest.
 
 It counts the lines it wrote, so that a reader of the output sees a gap if one is missing.
 """
