@@ -6,9 +6,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]  # (n, d), columns in the order the detector was fitted on
+from models.scaling import Scaling
+
 Vector = NDArray[np.float64]  # (n,)
 Labels = NDArray[np.int64]  # (n,) index into a tuple of label names, 0 is normal traffic
+
+ANY_ATTACK = ("normal", "attack")  # labels of a classifier that says whether, not what: it has a vote and names nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ class Steps:
         return len(self.values)
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Anything that scores flows. A row's score depends on that row, and on earlier steps of its own host, alone."""
 
     name: str
+    scaling: Scaling  # of the columns that it looks at
 
     def score(self, steps: Steps) -> Vector:
         """Anomaly score of each step, (n,) finite float64, higher is more anomalous; the hosts' states advance."""

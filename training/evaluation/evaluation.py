@@ -73,7 +73,7 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
 
 def _model(bundle: Path) -> tuple[Hybrid, Baselines | None]:
     hybrid = load_bundle(bundle, *CONTRACTS)
-    return hybrid, load_baselines(bundle, hybrid.contract)
+    return hybrid, load_baselines(bundle, hybrid)
 
 
 def _outcome(question: Question, hybrid: Hybrid, baselines: Baselines | None, report: Report) -> Outcome:

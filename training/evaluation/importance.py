@@ -69,7 +69,7 @@ def used_positions(hybrid: Hybrid) -> NDArray[np.int64]:
     """Positions of the columns that any detector of the hybrid sees, itself or in a feature, ascending."""
     used: set[int] = set()
     for member in (*hybrid.known, *hybrid.novel):
-        seen = member.detector.scaling.index.tolist()  # type: ignore[attr-defined] # every stored detector has one
+        seen = member.detector.scaling.index.tolist()
         if hybrid.encoding is not None:
             seen = [column for feature in seen for column in hybrid.encoding.features[feature].columns]
         used.update(seen)
