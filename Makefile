@@ -34,7 +34,7 @@ golden: $(VENV)/installed-test ## Compare the meter with two Java programs' outp
 	$(BIN)/python -m pytest tests/flows/test_golden_engelen.py tests/flows/test_golden_v4.py tests/flows/test_twin.py
 
 tshark: $(VENV)/installed-test ## Compare packets, bytes and five-tuples with tshark's on many small captures
-	$(BIN)/python -m pytest tests/sensor/test_variety_tshark.py
+	$(BIN)/python -m pytest tests/sensor/sources/test_variety_tshark.py
 
 fuzz: $(VENV)/installed-test ## Ten million hostile frames with bounds checks (about eight minutes)
 	$(BIN)/python -m tests.fuzz --frames 10000000 --seed 1 --controls
