@@ -1,13 +1,14 @@
 """Bundle: a hybrid model as a directory of manifest.json and weights.safetensors.
 
 Whatever stands in the directory, loading gives a model that fits together or a BundleError of one line: nothing in it
-can run, and every size, type, range and index is checked before a kernel sees it. The section "normal" lists the
-columns that the model uses, each with a digest of what it means (models.contract); format 1 had one hash for all
-columns there were. It does not know how a model was made: that is the free section "about".
+can run, and every size, type, range and index is checked before a kernel sees it. The section
+"feature_contract" lists the columns that the model uses, each with a digest of what it means (models.contract); format
+1 had one hash of all columns there were. It does not know how a model was made: that is the free section "about".
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from models.codec import (
     restored,
     stored,
 )
-from models.contract import Contract, contract_hash, fitting, of_former
-from models.detector import Detector
+from models.contract import Contract, fitting, of_former
+from models.detector import ColumnDetector
 from models.encoding import described_encoding, read_encoding
 from models.fusion import Hybrid, Member, NormalProfile, inputs_of
 from models.manifest import (
@@ -91,10 +92,10 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
         "detectors": detectors,
         "votes": votes,
         **({} if hybrid.encoding is None else {"encoding": described_encoding(hybrid.encoding, used)}),
-        "normal": _described_normal(hybrid.normal, hybrid.contract),
+        "normal": _described_normal(hybrid.normal),
         "about": dict(about),
     }
-    identity = {"model_id": hybrid.model_id, "feature_contract": hybrid.feature_contract}
+    identity = {"model_id": hybrid.model_id, "feature_contract": hybrid.used}
     FILES.write(
         Path(path), identity, sections, arrays, lambda manifest, weights: _hybrid(manifest, weights, [hybrid.contract])
     )
@@ -102,11 +103,12 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
 
 def _described(lane: str, member: Member, hybrid: Hybrid, arrays: Arrays) -> dict[str, Any]:
     """A detector's entry; arrays gains its weights."""
-    name, scaling = member.detector.name, member.detector.scaling
-    inputs = hybrid.inputs
+    kind, detector = stored(member.detector)
+    if not isinstance(member.detector, ColumnDetector):
+        raise ValueError(f"a bundle cannot hold a detector of kind {kind}")
+    name, scaling, inputs = member.detector.name, member.detector.scaling, hybrid.inputs
     if any(inputs.get(column) != place for column, place in zip(scaling.columns, scaling.index.tolist(), strict=True)):
         raise ValueError(f"{name}'s column names are not those at its index in the normal profile")
-    kind, detector = stored(member.detector)
     return {
         "name": name,
         "kind": kind,
@@ -117,16 +119,11 @@ def _described(lane: str, member: Member, hybrid: Hybrid, arrays: Arrays) -> dic
     }
 
 
-def _described_normal(normal: NormalProfile, contract: Contract) -> list[dict[str, Any]]:
-    """The columns that the model uses: what each means, and its quantiles."""
+def _described_normal(normal: NormalProfile) -> list[dict[str, Any]]:
+    """Quantiles of the columns that the model uses."""
     return [
-        {
-            "column": name,
-            "meaning": contract.columns[name],
-            **{quantile: float(getattr(normal, quantile)[i]) for quantile in QUANTILES},
-        }
-        for i, name in enumerate(normal.columns)
-        if normal.used[i]
+        {"column": normal.columns[i], **{quantile: float(getattr(normal, quantile)[i]) for quantile in QUANTILES}}
+        for i in np.flatnonzero(normal.used).tolist()
     ]
 
 
@@ -156,7 +153,8 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
     )
     if not MODEL_ID.fullmatch(value_of(manifest, "model_id", str, "manifest")):
         refuse(f"model_id is {manifest['model_id']!r:.80}, expected letters, digits, '.', '_' and '-'")
-    contract, normal = (_former_normal if former else _normal)(manifest, contracts)
+    contract = _contract(manifest, contracts, former)
+    normal = _normal(manifest, contract, former)
     sha256 = checked_sum(manifest, weights, WEIGHTS)
     arrays = read_arrays(weights, WEIGHTS)
     labels, techniques = _labels(manifest)
@@ -168,7 +166,7 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
     lanes = _members(manifest, arrays, inputs_of(normal, encoding), labels)
     check_all_named(arrays, (*manifest["detectors"], *manifest["votes"].values()), WEIGHTS)
     try:
-        return Hybrid(
+        hybrid = Hybrid(
             known=lanes["known"],
             novel=lanes["novel"],
             labels=labels,
@@ -187,44 +185,33 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
         )
     except ValueError as error:
         refuse(str(error))
+    # Format 1 listed every column there was.
+    return replace(hybrid, normal=normal.only(hybrid.seen)) if former else hybrid
 
 
-def _normal(manifest: dict[str, Any], contracts: Sequence[Contract]) -> tuple[Contract, NormalProfile]:
-    """The contract of the rows that the model takes, and what is normal in their columns."""
-    entries = objects(manifest, "normal", f"column meaning {' '.join(QUANTILES)}")
-    used = {name: value_of(entry, "meaning", str, name) for name, entry in _by_column(entries).items()}
-    contract = fitting(used, contracts)
-    fitted, found = value_of(manifest, "feature_contract", str, "manifest"), contract_hash(used)
-    if fitted != found:
-        refuse(f"fitted on feature contract {fitted!r:.80}, but the columns listed are those of {found!r}")
-    return contract, _profile(entries, contract)
+def _contract(manifest: dict[str, Any], contracts: Sequence[Contract], former: bool) -> Contract:
+    """The contract of the rows that the model takes."""
+    if former:
+        return of_former(value_of(manifest, "feature_contract", str, "manifest"), contracts)
+    used = value_of(manifest, "feature_contract", dict, "manifest")
+    return fitting({name: value_of(used, name, str, "feature_contract") for name in used}, contracts)
 
 
-def _former_normal(manifest: dict[str, Any], contracts: Sequence[Contract]) -> tuple[Contract, NormalProfile]:
-    """The same of a manifest of format 1."""
+def _normal(manifest: dict[str, Any], contract: Contract, former: bool) -> NormalProfile:
+    """What is normal in the columns that the model uses, NaN in others."""
     entries = objects(manifest, "normal", f"column {' '.join(QUANTILES)}")
-    contract = of_former(value_of(manifest, "feature_contract", str, "manifest"), contracts)
-    if unknown := sorted(_by_column(entries).keys() - contract.columns):
-        refuse(f"uses column {unknown[0]!r:.80}, which {contract.rows} do not have")
-    return contract, _profile(entries, contract)
-
-
-def _by_column(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    columns = {value_of(entry, "column", str, "normal"): entry for entry in entries}
-    if len(columns) != len(entries):
+    names = [value_of(entry, "column", str, "normal") for entry in entries]
+    if len(set(names)) != len(names):
         refuse("normal names a column twice")
-    return columns
-
-
-def _profile(entries: list[dict[str, Any]], contract: Contract) -> NormalProfile:
-    """Quantiles by the contract's columns, NaN where there is no entry."""
-    columns = tuple(contract.columns)
-    place = [columns.index(entry["column"]) for entry in entries]
-    quantiles = np.full((len(QUANTILES), len(columns)), np.nan)
+    used = list(contract.columns if former else manifest["feature_contract"])
+    if names != used:
+        refuse(f"normal has {len(names)} columns that are not the {len(used)} of the feature contract in their order")
+    place = [tuple(contract.columns).index(name) for name in names]
+    quantiles = np.full((len(QUANTILES), len(contract.columns)), np.nan)
     for i, quantile in enumerate(QUANTILES):
         quantiles[i, place] = [value_of(entry, quantile, float, entry["column"]) for entry in entries]
     try:
-        return NormalProfile(columns, *quantiles)
+        return NormalProfile(tuple(contract.columns), *quantiles)
     except ValueError as error:
         refuse(str(error))
 
@@ -280,8 +267,8 @@ def _members(
         if lane not in lanes:
             refuse(f"{name} is in lane {lane!r:.80}, expected one of {', '.join(lanes)}")
         detector, calibration = restored(entry, arrays, WEIGHTS, labels, None, inputs)
-        if not isinstance(detector, Detector):
-            refuse(f"{name} is of kind {entry['kind']!r}, which scores no flows and stands in no lane")
+        if not isinstance(detector, ColumnDetector):
+            refuse(f"{name} is of kind {entry['kind']!r}, which looks at no columns and stands in no lane")
         try:
             lanes[lane].append(Member(detector, calibration, weight))
         except ValueError as error:

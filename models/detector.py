@@ -39,12 +39,10 @@ class Steps:
         return len(self.values)
 
 
-@runtime_checkable
 class Detector(Protocol):
     """Anything that scores flows. A row's score depends on that row, and on earlier steps of its own host, alone."""
 
     name: str
-    scaling: Scaling  # of the columns that it looks at
 
     def score(self, steps: Steps) -> Vector:
         """Anomaly score of each step, (n,) finite float64, higher is more anomalous; the hosts' states advance."""
@@ -53,6 +51,13 @@ class Detector(Protocol):
     def forget(self) -> None:
         """Drop the state of every host, as if no step had been scored."""
         ...
+
+
+@runtime_checkable
+class ColumnDetector(Detector, Protocol):
+    """A detector of scaled columns, as are all that a bundle can hold."""
+
+    scaling: Scaling
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.contract import Contract, contract_hash
-from models.detector import ANY_ATTACK, Classifier, Detector, Labels, Steps, Vector
+from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, Labels, Steps, Vector
 from models.encoding import Encoding
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
@@ -79,6 +79,13 @@ class NormalProfile:
     def typical(self) -> Vector:
         """A row in the middle of normal traffic, (c,): the medians, 0 in columns that the model does not use."""
         return np.where(self.used, self.median, 0.0)
+
+    def only(self, positions: Sequence[int] | NDArray[np.int64]) -> "NormalProfile":
+        """The same of a model that uses these columns alone."""
+        unused = np.ones(len(self.columns), dtype=np.bool_)
+        unused[positions] = False
+        quantiles = (np.where(unused, np.nan, q) for q in (self.p01, self.median, self.p99, self.p999))
+        return NormalProfile(self.columns, *quantiles)
 
     def among_used(self, groups: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
         """The same groups of positions without the columns that the model does not use."""
@@ -167,6 +174,17 @@ class Hybrid:
     def used(self) -> dict[str, str]:
         """Columns of the rows that the model uses, and the digest of what each means."""
         return {name: self.contract.columns[name] for i, name in enumerate(self.normal.columns) if self.normal.used[i]}
+
+    @property
+    def seen(self) -> NDArray[np.int64]:
+        """Positions of the columns that any detector sees, itself or in a feature, ascending."""
+        seen: set[int] = set()
+        for member in (*self.known, *self.novel):
+            if isinstance(member.detector, ColumnDetector):
+                seen.update(member.detector.scaling.index.tolist())
+        if self.encoding is not None:
+            seen = {column for feature in seen for column in self.encoding.features[feature].columns}
+        return np.array(sorted(seen), dtype=np.int64)
 
     @property
     def feature_contract(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.columns import COLUMNS, INDEX
+from flows.columns import COLUMNS, INDEX, NAMES
 from flows.dialects import DIALECTS, NATIVE, Dialect
 from models.fusion import Hybrid
 from sensor.api.cells import Row, check_names, check_scalars, column, numbers
@@ -58,10 +58,8 @@ class CicForm:
     positional: tuple[str, ...] = ()
 
     def __init__(self, hybrid: Hybrid) -> None:
-        self._normal = hybrid.normal.median
-        members = (*hybrid.known, *hybrid.novel)
-        scalings = [getattr(member.detector, "scaling", None) for member in members]
-        self._used = frozenset(name for scaling in scalings if scaling is not None for name in scaling.columns)
+        self._normal = hybrid.normal.typical
+        self._used = frozenset(NAMES[position] for position in hybrid.seen)
         read = {name for fields in FIELDS.values() for name in fields}
         self.names = frozenset(read | ASIDE | {DOUBLED, SOURCE, TIME})
         self.texts = ASIDE | {SOURCE, TIME} | {

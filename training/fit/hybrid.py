@@ -241,8 +241,6 @@ def _disturbance(recipe: Recipe, scaling: Scaling) -> Disturbance:
 
 def _profile(columns: dict[str, int], *tables: FlowTable) -> NormalProfile:
     """Quantiles of these raw columns, by name and position, over all normal traffic of the recipe."""
-    used = list(columns.values())
-    quantiles = np.full((4, len(NAMES)), np.nan)
-    values = np.concatenate([table.values[:, used] for table in tables])
-    quantiles[:, used] = np.quantile(values, (0.01, 0.5, 0.99, 0.999), axis=0)
-    return NormalProfile(NAMES, *quantiles)
+    values = np.concatenate([table.values for table in tables])
+    whole = NormalProfile(NAMES, *np.quantile(values, (0.01, 0.5, 0.99, 0.999), axis=0))
+    return whole.only(list(columns.values()))

@@ -29,9 +29,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.importorskip(package)
     directory = tmp_path_factory.mktemp("evaluate")
     flows = table(scans=150, floods=120)
-    save_bundle(directory / "bundle", forests(flows), {"warnings": ["made up"]})
+    hybrid = forests(flows)
+    save_bundle(directory / "bundle", hybrid, {"warnings": ["made up"]})
     columns = {name: INDEX[name] for name in ("fwd_bytes", "bwd_bytes")}
-    save_baselines(directory / "bundle", fit_baselines(flows, flows, columns, 1))
+    save_baselines(directory / "bundle", fit_baselines(flows, flows, columns, 1), hybrid)
     other = table(seed=8)
     as_csv(other, directory / "flows.csv")
     as_csv(other.take(other.family == "BENIGN"), directory / "normal.csv")
