@@ -29,8 +29,8 @@ class Contract(Protocol):
 
 
 def contract_hash(used: Mapping[str, str]) -> str:
-    """Hash of the columns that a bundle uses, digests by names, in this order: 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(list(used.items())).encode()).hexdigest()[:16]
+    """Hash of the columns that a bundle uses, digests by names in any order: 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(sorted(used.items())).encode()).hexdigest()[:16]
 
 
 def fitting(used: Mapping[str, str], contracts: Sequence[Contract]) -> Contract:

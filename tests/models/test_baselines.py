@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.baselines import Baseline, Baselines, load_baselines, row_scores, save_baselines
 from models.boosting import BoostedTrees
+from models.bundle import load_bundle, save_bundle
 from models.calibration import fit_calibration
 from models.forest import RandomForest
 from models.fusion import Hybrid
@@ -23,10 +24,13 @@ from models.logistic import LogisticRegression
 from models.manifest import BundleError
 from models.rules import ColumnThreshold, PortTable
 from tests.models.builders import (
+    FORMER,
     USED,
     WIDTH,
+    contract_of,
     make_boosted_trees,
     make_hybrid,
+    make_lstm,
     make_scaling,
     random_trees,
     raw_values,
@@ -171,6 +175,37 @@ def test_another_feature_contract_is_refused_naming_both(directory: Path):
     line = refusal(directory)
     assert fitted in line
     assert "fedcba9876543210" in line
+
+
+def test_a_network_with_a_memory_is_no_baseline(baselines: Baselines, tmp_path: Path):
+    lstm = make_lstm()
+    lstm.scaling, lstm.head_kernel, lstm.head_bias = baselines.scaling, lstm.head_kernel[:, :2], lstm.head_bias[:2]
+    members = (*baselines.members, Baseline("lstm", lstm, baselines.members[0].calibration))
+    with pytest.raises(ValueError, match="lstm is of kind 'lstm', which does not score a row by itself"):
+        save_baselines(tmp_path / "b", replace(baselines, members=members), HYBRID)
+
+
+def test_rows_in_another_order_get_the_same_scores(directory: Path, tmp_path: Path):
+    save_bundle(tmp_path / "hybrid", HYBRID, {})
+    order = np.random.default_rng(2).permutation(WIDTH)
+    turned = load_bundle(tmp_path / "hybrid", contract_of(f"column_{i}" for i in order))
+    found = load_baselines(directory, turned)
+    assert found is not None
+    values, ports = raw_values(50, 3), port_numbers(50)
+    for name, scores in loaded(directory).scores(values, ports).items():
+        assert np.array_equal(found.scores(values[:, order], ports)[name], scores)
+
+
+def test_baselines_of_format_1_are_read_beside_a_bundle_of_the_same_columns(directory: Path):
+    scores = loaded(directory).scores(raw_values(50, 3), port_numbers(50))
+    former = {"format": "flowvigil-baselines/1", "feature_contract": FORMER}
+    rewrite(directory, lambda m: m.update(former) or m["scaling"].update(positions=list(USED.values())))
+    for name, again in loaded(directory).scores(raw_values(50, 3), port_numbers(50)).items():
+        assert np.array_equal(again, scores[name])
+    rewrite(directory, lambda m: m.update(feature_contract="0" * 16))
+    line = refusal(directory)
+    assert FORMER in line
+    assert "0" * 16 in line
 
 
 @pytest.mark.parametrize("name", ["baselines.json", "baselines.safetensors"])

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from flows.contract import FeatureContract
 from models.bundle import BundleError, load_bundle, save_bundle
-from models.fusion import Hybrid
-from tests.models.builders import CONTRACT, LABELS, make_steps, restate
+from models.fusion import Hybrid, Member
+from tests.models.builders import CONTRACT, LABELS, make_logistic, make_steps, restate
 
 ABOUT = {"recipe": "test", "metrics": [{"split": "time", "recall": 0.5}], "note": "naïve µ"}
 Manifest = dict[str, Any]
@@ -347,6 +347,28 @@ def test_weights_that_are_no_model_are_refused_though_the_sums_agree(
 ):
     reweigh(bundle, change)
     assert reason in refusal(bundle)
+
+
+def test_a_table_of_ports_stands_in_no_lane(hybrid: Hybrid, tmp_path: Path):
+    (iforest,) = hybrid.novel
+    plain = make_logistic()
+    save_bundle(tmp_path, replace(hybrid, novel=(Member(plain, iforest.calibration),)), ABOUT)
+    arrays = {"ports": np.array([80], dtype=np.int32), "shares": np.array([0.5])}
+    name = plain.name
+
+    def swap(held: Arrays) -> None:
+        del held[f"{name}.weights"]
+        held.update({f"{name}.{role}": array for role, array in arrays.items()})
+
+    def rename(manifest: Manifest) -> None:
+        entry = manifest["detectors"][2]
+        entry.update(kind="port_table", settings={"prior": 0.1})
+        del entry["arrays"][f"{name}.weights"]
+        entry["arrays"].update({f"{name}.ports": "int32 [1]", f"{name}.shares": "float64 [1]"})
+
+    reweigh(tmp_path, swap)
+    rewrite(tmp_path, rename)
+    assert "of kind 'port_table', which looks at no columns and stands in no lane" in refusal(tmp_path)
 
 
 def _header(weights: bytes) -> tuple[dict[str, Any], bytes]:

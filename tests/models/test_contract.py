@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+import models
+from flows.columns import feature_contract
 from flows.contract import FeatureContract
+from flows.kdd.columns import kdd_contract
 from models.bundle import BundleError, load_bundle, save_bundle
 from models.detector import Steps
 from models.fusion import Hybrid, Judgement
 from tests.models.builders import CONTRACT, FORMER, USED, WIDTH, contract_of, make_steps
 from tests.models.test_encoding import encoded_hybrid
 
+PRETRAINED = Path(models.__file__).parent / "pretrained"
 QUANTILES = ("p01", "median", "p99", "p999")
 
 
@@ -161,3 +165,25 @@ def test_a_bundle_of_format_1_is_refused_once_any_column_has_changed(bundle: Pat
     rewrite(bundle, as_former)
     line = refusal(bundle, replace(CONTRACT, former="fedcba9876543210"))
     assert f"fitted on feature contract '{FORMER}', expected 'fedcba9876543210'" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "contract"),
+    [
+        ("cic2017", feature_contract()),
+        ("nsl-kdd", kdd_contract(content=True)),
+        ("nsl-kdd-flow", kdd_contract(content=False)),
+    ],
+)
+def test_shipped_bundles_judge_wider_rows_in_another_order_alike(name: str, contract: FeatureContract) -> None:
+    rng = np.random.default_rng(6)
+    values = np.floor(np.exp(rng.normal(1.0, 1.0, (300, len(contract.columns)))))
+    order = rng.permutation(len(contract.columns))
+    columns = [*contract.columns]
+    turned = {"added": "12345678"} | {columns[i]: contract.columns[columns[i]] for i in order}
+    steps = make_steps(300, 20)
+    one = load_bundle(PRETRAINED / name, contract)
+    other = load_bundle(PRETRAINED / name, replace(contract, columns=turned, former=""))
+    wider = np.insert(values[:, order], 0, 1.0, axis=1)
+    assert same(judged(one, replace(steps, values=values)), judged(other, replace(steps, values=wider)))
+    assert one.feature_contract == other.feature_contract

@@ -153,9 +153,9 @@ def test_a_bundle_of_another_contract_is_a_fault_of_the_model(made: Path, tmp_pa
     for file in (made / "bundle").iterdir():
         (bundle / file.name).write_bytes(file.read_bytes())
     manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest["feature_contract"] = "0" * 16
+    manifest["feature_contract"]["fwd_bytes"] = "0" * 8
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ModelError, match="fitted on feature contract '0000000000000000'"):
+    with pytest.raises(ModelError, match="column 'fwd_bytes' has another unit or definition here"):
         evaluated(tmp_path, str(made / "flows.csv"))
 
 
