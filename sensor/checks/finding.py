@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.errors import OK, SensorError
+from sensor.process.kernel_cache import COMPLETE
 
 if TYPE_CHECKING:
     from flows.meter import Meter
@@ -47,7 +48,8 @@ class Remark:
 class Subject:
     """The sensor as it would be started. packets: the file they are kept in. hybrid: the model, once it was loaded.
 
-    cache: what was said of the directory of compiled kernels when it was chosen, which can be done only once.
+    cache: what was said of the directory of compiled kernels when it was chosen, which can be done only once. kernels:
+    the mark there of those that the sensor needs.
     """
 
     config: "Config"
@@ -58,6 +60,7 @@ class Subject:
     new_judge: "Callable[[Config, Hybrid], Judge]"
     packets: Path | None = None
     hybrid: "Hybrid | None" = None
+    kernels: str = COMPLETE
 
 
 Check = Callable[[Subject], Remark]  # raises SensorError for a failure

@@ -73,15 +73,27 @@ def metrics(subject: Subject) -> Remark:
 
 def opened(path: Path, subject: Subject) -> Remark:
     """Open a file to append, and leave it as it was. Raises OutputError."""
-    try:
-        made, full = _open(path, given_away=_gives_away(subject))
-    except OSError as error:
-        if error.errno == errno.ENXIO and _is_pipe(path):
-            return Remark(f"{path}: a pipe that nobody reads yet: the start waits for a reader", Status.WARNING)
-        raise OutputError(f"{path}: cannot be opened for writing: {_reason(path, error)}") from error
+    found = refuse_unwritable(path, given_away=_gives_away(subject))
+    if found is None:
+        return Remark(f"{path}: a pipe that nobody reads yet: the start waits for a reader", Status.WARNING)
+    made, full = found
     if full:
         return Remark(f"{path}: can be opened, but its file system has no space left", Status.WARNING)
     return Remark(f"{path}: can be made" if made else f"{path}: can be written to")
+
+
+def refuse_unwritable(path: Path, *, given_away: bool = False) -> tuple[bool, bool] | None:
+    """Raise OutputError where a file cannot be opened to append; it is left as it was.
+
+    given_away: what is made gets another owner. Returns whether the file was made, and whether it has no room; None of
+    a pipe that nobody reads yet.
+    """
+    try:
+        return _open(path, given_away=given_away)
+    except OSError as error:
+        if error.errno == errno.ENXIO and _is_pipe(path):
+            return None
+        raise OutputError(f"{path}: cannot be opened for writing: {_reason(path, error)}") from error
 
 
 def _open(path: Path, *, given_away: bool) -> tuple[bool, bool]:

@@ -48,7 +48,7 @@ def speed(subject: Subject) -> Remark:
         from sensor.sources.live.ring import warm_ring_walker
 
         warm_ring_walker()
-    kernels_are_compiled()
+    kernels_are_compiled(subject.kernels)
     per_s = _packets_per_second(subject.new_meter(subject.config), subject.new_judge(subject.config, subject.hybrid))
     return Remark(
         f"{_rounded(per_s):,} packets/s with one core, measured on generated traffic in memory, without capture"

@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensor.cli.beforehand import refuse_reading, refuse_watching
 from sensor.cli.build import (
     build_judge,
     build_keeper,
@@ -26,12 +28,11 @@ from sensor.cli.build import (
     warm_keeping,
 )
 from sensor.cli.capturing import drop_privileges, live_turns, open_captures, open_packets, refuse_packets, user_to_be
-from sensor.cli.kernels import cached_kernels
+from sensor.cli.kernels import JUDGING, Kernels, cached, compiling
 from sensor.cli.options import Color
 from sensor.cli.reload import Reload, requested_by_signals
 from sensor.cli.screens import interactive, interactive_console, screen_for, stdout_is_listed
-from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
-from sensor.process.kernel_cache import kernels_are_compiled
+from sensor.cli.signals import stopped_by_signals
 from sensor.process.systemd import notify
 from sensor.version import VERSION
 
@@ -92,7 +93,7 @@ class Assembled:
 @contextmanager
 def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator[Assembled]:
     """A run over captures, all its parts taken apart afterwards."""
-    hybrid = ready_model(config, quiet=shown.quiet)
+    hybrid = ready_model(config, cached(JUDGING, config), partial(refuse_reading, config, captures), quiet=shown.quiet)
     refuse_to_keep_among(config, captures)
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
@@ -122,7 +123,8 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
     refuse_packets(wanted.packets, config)
     refuse_keeping(config)
     user = user_to_be(config)
-    hybrid = ready_model(config, quiet=shown.quiet, live=True)
+    beforehand = partial(refuse_watching, config, wanted.interfaces, wanted.packets)
+    hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=shown.quiet, live=True)
     from sensor.progress.latest import Latest
     from sensor.run.detection import KEEPING_S, Detection
     from sensor.run.outlet import Outlet
@@ -167,23 +169,26 @@ def capture_turns(config: "Config", captures: Sequence[str], keeper: "Keeper | N
     return CaptureTurns(Reading(captures, config.capture.filter), build_meter(config), keeper.ring if keeper else None)
 
 
-def ready_model(config: "Config", *, quiet: bool, live: bool = False) -> "Hybrid":
+def ready_model(
+    config: "Config", kernels: Kernels, beforehand: Callable[[], None], *, quiet: bool, live: bool = False
+) -> "Hybrid":
     """The model, with all kernels of a run compiled.
 
-    live: everything has run once, for a ring that waits for a compiler loses packets.
+    kernels: those of judging. beforehand: raises what the run would stop at, before anything is compiled. live:
+    everything has run once, for a ring that waits for a compiler loses packets.
     """
-    compiled = cached_kernels(quiet=quiet)
     hybrid = load_model(config)
     judge = build_judge(config, hybrid)  # what the settings ask of the model and it does not have is refused here
-    if live or not compiled:  # so that the run's own times are the sensor's, not the compiler's
+    if not kernels.compiled:
+        beforehand()
+    if live or not kernels.compiled:  # so that the run's own times are the sensor's, not the compiler's
         from sensor.run.warmup import warm_up
 
-        with ended_by_interrupt():
+        with compiling(kernels, quiet=quiet):
             warm_up(build_meter(config), judge)
             if live:
                 _warm_capture()
     warm_keeping(config)
-    kernels_are_compiled()
     if live:
         gc.collect()
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again

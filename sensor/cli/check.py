@@ -14,12 +14,12 @@ from sensor import log
 from sensor.checks.finding import Finding, Remark, Status, Subject, failure
 from sensor.cli.build import build_judge, build_meter, load_model
 from sensor.cli.flags import Flags, with_flags
-from sensor.cli.kernels import tell_of_compiling
+from sensor.cli.kernels import JUDGING, Kernels, cached, tell_of_compiling
 from sensor.cli.signals import ended_by_interrupt
 from sensor.cli.watch import WriteOption
 from sensor.errors import OK, SensorError
 from sensor.printable import printable
-from sensor.process.kernel_cache import VARIABLE, use_kernel_cache
+from sensor.process.kernel_cache import VARIABLE
 
 if TYPE_CHECKING:
     from sensor.settings.config import Config
@@ -94,25 +94,25 @@ def _findings(
         yield failure("settings", error)
         return  # nothing else is known to be what was meant
     yield Finding("settings", Status.OK, "valid")
-    cache = _kernel_cache(quiet=quiet)  # before the next import, which brings numba
+    kernels, cache = _kernel_cache(config, quiet=quiet)  # before the next import, which brings numba
     from sensor.checks.checks import findings
 
-    subject = Subject(config, interfaces, cache, load_model, build_meter, build_judge, packets)
+    subject = Subject(config, interfaces, cache, load_model, build_meter, build_judge, packets, kernels=kernels.name)
     yield from findings(subject, measured=not quiet)
 
 
-def _kernel_cache(*, quiet: bool) -> Remark:
+def _kernel_cache(config: "Config", *, quiet: bool) -> tuple[Kernels, Remark]:
     """Choose the directory of compiled kernels, and what is to be said of it."""
     with log.collected() as said:
-        compiled = use_kernel_cache()
+        kernels = cached(JUDGING, config)
     if said:
-        return Remark(said[0], Status.WARNING)
+        return kernels, Remark(said[0], Status.WARNING)
     directory = os.environ.get(VARIABLE, "")
-    if compiled:
-        return Remark(directory)
+    if kernels.compiled:
+        return kernels, Remark(directory)
     if not quiet:
-        tell_of_compiling()
-    return Remark(f"{directory}: not complete until now; this check compiles what is missing", Status.WARNING)
+        tell_of_compiling(kernels)
+    return kernels, Remark(f"{directory}: not complete until now; this check compiles what is missing", Status.WARNING)
 
 
 def _shown(*, json: bool, quiet: bool) -> Show:

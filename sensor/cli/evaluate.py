@@ -13,6 +13,7 @@ import typer
 from sensor import log
 from sensor.errors import ConfigError, InputError, ModelError, OutputError
 from sensor.printable import printable
+from sensor.process.kernel_cache import use_kernel_cache
 
 if TYPE_CHECKING:
     from training.evaluation.evaluation import Evaluation
@@ -106,6 +107,7 @@ def evaluate(
     minutes for each fit of flows, and minutes in all for records.
     """
     _refuse_missing_packages()
+    use_kernel_cache()  # before the next imports, which bring numba
     from models.bundle import BundleError
     from sensor.cli.build import bundle_path
     from training.errors import DatasetError, RecipeError

@@ -2,24 +2,25 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensor import log
+from sensor.cli.beforehand import refuse_metering
 from sensor.cli.build import build_table_meter
 from sensor.cli.flags import Flags
-from sensor.cli.kernels import cached_kernels
+from sensor.cli.kernels import METERING, METERING_AS, cached, compiling
 from sensor.cli.options import ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
 from sensor.cli.read import CapturesArgument
-from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
+from sensor.cli.signals import stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK
 from sensor.printable import printable
-from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from flows.meter import Meter
@@ -109,7 +110,7 @@ def flows(
     loaded = Flags(config=config, overrides=overrides, expression=expression, decap=decap).settings()
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
-    meter = compiled_meter(loaded, compat, quiet=quiet)
+    meter = compiled_meter(loaded, compat, partial(refuse_metering, loaded, captures, output), quiet=quiet)
     from sensor.metering.captures import CaptureTurns
     from sensor.run.export import Export
     from sensor.run.run import Run
@@ -133,17 +134,19 @@ def flows(
     return INPUT if run.problems else OK
 
 
-def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "Meter":
-    """Meter by the settings, its kernels compiled: they take a while the first time."""
-    kernels = f"meter-{compat}" if compat else "meter"
-    compiled = cached_kernels(kernels, quiet=quiet, wait="about ten seconds")
-    from flows.meter import NO_PACKETS
+def compiled_meter(config: "Config", compat: Compat | None, beforehand: Callable[[], None], *, quiet: bool) -> "Meter":
+    """Meter by the settings, its kernels compiled, which takes a while the first time.
 
+    beforehand: raises what the run would stop at, before that while.
+    """
     program = compat.value if compat else None
-    if not compiled:
-        with ended_by_interrupt():
+    kernels = cached(METERING_AS[program] if program else METERING)
+    if not kernels.compiled:
+        from flows.meter import NO_PACKETS
+
+        beforehand()
+        with compiling(kernels, quiet=quiet):
             build_table_meter(config, program).feed(NO_PACKETS)
-        kernels_are_compiled(kernels)
     return build_table_meter(config, program)
 
 

@@ -1,17 +1,65 @@
-"""The cache of compiled kernels, and a line for whoever waits until there are some."""
+"""Kernels of a command: their cache before numba is there, one line for whoever waits, and the compiling."""
+
+import gc
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from sensor import log
-from sensor.process.kernel_cache import COMPLETE, use_kernel_cache
+from sensor.cli.signals import ended_by_interrupt
+from sensor.process.kernel_cache import COMPLETE, kernels_are_compiled, use_kernel_cache
+
+if TYPE_CHECKING:
+    from sensor.settings.config import Config
+
+MACHINE: Final = "a core of an AMD EPYC 9005"  # on which the times below were measured
 
 
-def cached_kernels(kernels: str = COMPLETE, *, quiet: bool, wait: str = "about half a minute") -> bool:
-    """Point numba at its cache before anything imports it; False, which is said, when these must be compiled first."""
-    compiled = use_kernel_cache(kernels)
-    if not compiled and not quiet:
-        tell_of_compiling(wait)
-    return compiled
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """Kernels that are compiled together."""
+
+    name: str  # of the mark that they leave in the cache
+    cpu_s: int  # processor time of compiling all of them, measured on MACHINE
+    compiled: bool = False  # whether they are in the cache, as far as was looked
 
 
-def tell_of_compiling(wait: str = "about half a minute") -> None:
+METERING: Final = Kernels("meter", 9)
+METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 9)}
+JUDGING: Final = Kernels(COMPLETE, 13)
+SERVING: Final = Kernels("serve", 13)
+
+
+def cached(kernels: Kernels, config: "Config | None" = None) -> Kernels:
+    """Choose numba's cache, before anything imports numba, and look whether these kernels are there.
+
+    config: of kernels that judge: they differ with the bundle, each of which has detectors of its own.
+    """
+    name = kernels.name
+    if config is not None and config.detection.bundle is not None:
+        name += f"-{hashlib.sha256(str(config.detection.bundle).encode()).hexdigest()[:16]}"
+    return replace(kernels, name=name, compiled=use_kernel_cache(name))
+
+
+@contextmanager
+def compiling(kernels: Kernels, *, quiet: bool) -> Iterator[None]:
+    """Have kernels compiled by what is done inside, and note in the cache that they were.
+
+    One line says how long it takes, unless they were compiled before. An interrupt ends the process on the spot.
+    """
+    if not quiet and not kernels.compiled:
+        tell_of_compiling(kernels)
+    gc.disable()  # the compiler makes millions of objects and drops them by itself: a tenth of its time
+    try:
+        with ended_by_interrupt():
+            yield
+    finally:
+        gc.enable()
+    kernels_are_compiled(kernels.name)
+
+
+def tell_of_compiling(kernels: Kernels) -> None:
     """Say what the user waits for."""
-    log.info(f"first run: compiling kernels, which takes {wait}")
+    log.info(f"first run: compiling kernels, which takes {kernels.cpu_s} s of {MACHINE}")

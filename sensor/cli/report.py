@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +10,13 @@ import typer
 
 from sensor import log
 from sensor.cli.assembly import capture_turns, ready_model
+from sensor.cli.beforehand import refuse_captures
 from sensor.cli.build import build_judge
 from sensor.cli.flags import Flags
+from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import BundleOption, ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
 from sensor.cli.signals import stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK, InputError
-from sensor.process.kernel_cache import use_kernel_cache
 
 if TYPE_CHECKING:
     from sensor.report.inputs import Inputs
@@ -57,7 +59,7 @@ def report(
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
     """
     loaded = Flags(model=model, config=config, overrides=overrides, expression=expression, decap=decap).settings()
-    use_kernel_cache()  # before anything that imports numba
+    kernels = cached(JUDGING, loaded)  # before anything that imports numba
     from sensor.report.publish import refuse_unwritable
 
     refuse_unwritable(output, inputs)
@@ -65,7 +67,7 @@ def report(
 
     found = Inputs(inputs)
     if found.kind == "captures":
-        html, code = _of_captures(loaded, found, quiet=quiet)
+        html, code = _of_captures(loaded, found, kernels, quiet=quiet)
     else:
         html, code = _of_alerts(found, quiet=quiet)
     from sensor.report.publish import publish
@@ -111,8 +113,8 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
     return page(findings, coverage, subject, lines), INPUT if lines.unreadable else OK
 
 
-def _of_captures(config: "Config", inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
-    hybrid = ready_model(config, quiet=quiet)
+def _of_captures(config: "Config", inputs: "Inputs", kernels: Kernels, *, quiet: bool) -> tuple[str, int]:
+    hybrid = ready_model(config, kernels, partial(refuse_captures, config, inputs.names), quiet=quiet)
     from sensor.report.coverage import HostCensus, coverage_of
     from sensor.report.findings import Findings
     from sensor.report.folding import Folding

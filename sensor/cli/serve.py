@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
+from sensor.cli.beforehand import refuse_serving
 from sensor.cli.build import build_table_meter, held_rate, load_model
 from sensor.cli.flags import Flags
-from sensor.cli.kernels import cached_kernels
+from sensor.cli.kernels import SERVING, Kernels, cached, compiling
 from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
-from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
+from sensor.cli.signals import stopped_by_signals
 from sensor.errors import OK
-from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 NEEDS = ("flask", "flask_openapi3", "flask_openapi3_swagger", "waitress")
-KERNELS = "serve"
 CONNECTION_HOSTS = 4096  # destinations remembered within a capture of up to 10,000 flows
 
 ListenOption = Annotated[
@@ -78,15 +77,19 @@ def serve(
     missing = [package for package in NEEDS if find_spec(package) is None]
     if missing:
         raise typer.BadParameter(f"serving needs {', '.join(missing)}: pip install 'flowvigil[serve]'")
+    loaded = Flags(model=model, config=config, overrides=overrides).settings()
+    kernels = cached(SERVING, loaded)
     from sensor.api.listening import bound_socket, parse_address, require_token, token_of
     from sensor.api.server import Life, Server
 
-    loaded = Flags(model=model, config=config, overrides=overrides).settings()
     address = parse_address(listen)
     token = token_of(token_file, os.environ)
     require_token(address, token)
     life = Life()
-    parts = _warm(loaded, token, address, life, verbose=verbose, quiet=quiet)
+    parts = _parts(loaded, token, address, life, verbose=verbose)
+    if not kernels.compiled:
+        refuse_serving(address)
+    _warm(parts, kernels, quiet=quiet)
     from sensor.api.app import build_app  # flask and what it brings, once the kernels have their place
 
     with ExitStack() as stack:
@@ -105,15 +108,11 @@ def serve(
     return OK
 
 
-def _warm(
-    config: "Config", token: str | None, address: "Address", life: "Life", *, verbose: bool, quiet: bool
-) -> "Parts":
-    """What the application is made of, every kernel compiled: no request waits for that. Raises ModelError."""
-    compiled = cached_kernels(KERNELS, quiet=quiet)
+def _parts(config: "Config", token: str | None, address: "Address", life: "Life", *, verbose: bool) -> "Parts":
+    """What the application is made of. Raises ModelError."""
     from sensor.api.app import Parts
     from sensor.api.guard import OWN_NAMES, Guard
     from sensor.api.scoring import Scorer
-    from sensor.api.warmup import warm_up
     from sensor.episodes.reasons import Explainer
 
     hybrid = load_model(config)
@@ -121,7 +120,7 @@ def _warm(
     form = form_for(hybrid)
     copies = max(2, min(8, os.cpu_count() or 2))
     names = OWN_NAMES | {address.host} if address.is_own and address.path is None else None
-    parts = Parts(
+    return Parts(
         scorer=Scorer(hybrid, Explainer(hybrid.normal), rate, copies),
         form=form,
         guard=Guard(token, names),
@@ -129,13 +128,16 @@ def _warm(
         life=life,
         log=_log if verbose else None,
     )
-    with ended_by_interrupt():
+
+
+def _warm(parts: "Parts", kernels: Kernels, *, quiet: bool) -> None:
+    """Have every kernel compiled: no request waits for that."""
+    from sensor.api.warmup import warm_up
+
+    with compiling(kernels, quiet=quiet):
         warm_up(parts.scorer, parts.captures)
-    if not compiled:
-        kernels_are_compiled(KERNELS)
     gc.collect()
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
-    return parts
 
 
 def form_for(hybrid: "Hybrid") -> "RecordForm":

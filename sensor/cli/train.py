@@ -8,6 +8,7 @@ import typer
 
 from sensor import log
 from sensor.errors import ConfigError, InputError, OutputError
+from sensor.process.kernel_cache import use_kernel_cache
 
 NEEDS = ("polars", "sklearn")
 FLOWS_NEED = (*NEEDS, "tensorflow")
@@ -39,6 +40,7 @@ def train(
     Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
     """
     _refuse_missing_packages(NEEDS)
+    use_kernel_cache()  # before the next imports, which bring numba
     from training.errors import DatasetError, RecipeError
     from training.measure import table_of
     from training.recipe import KddRecipe, read_recipe

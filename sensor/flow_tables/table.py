@@ -121,6 +121,25 @@ class ParquetForm:
         self._writer.close()
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Raise OutputError where no table can be made at a path; nothing is left behind."""
+    target = path.resolve()
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        return  # a pipe may wait for its reader
+    with _named(str(path), 0):
+        os.close(_begun(_unfinished(target)))
+        _unfinished(target).unlink()
+
+
+def _unfinished(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+def _begun(path: Path) -> int:
+    """Descriptor of a file that is made, for its owner and group. Raises OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+
+
 @contextmanager
 def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableSink]:
     """Table in a file, CSV or Parquet by its suffix, which only its owner and group may read.
@@ -130,10 +149,9 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableSink]:
     """
     target = path.resolve()
     direct = target.exists() and not stat.S_ISREG(target.stat().st_mode)
-    temporary = target if direct else target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = target if direct else _unfinished(target)
     with _named(str(path), 0):
-        flags = os.O_WRONLY if direct else os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        stream = os.fdopen(os.open(temporary, flags, 0o640), "wb")
+        stream = os.fdopen(os.open(target, os.O_WRONLY) if direct else _begun(temporary), "wb")
     try:
         sink = FlowTableSink(str(path), dialect, _form(path, stream, dialect))
         yield sink

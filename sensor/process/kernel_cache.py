@@ -32,7 +32,7 @@ def use_kernel_cache(kernels: str = COMPLETE) -> bool:
     is taken as it is.
     """
     if "numba" in sys.modules:
-        return True
+        return VARIABLE in os.environ  # else it is too late: it keeps nothing
     try:
         if VARIABLE in os.environ:
             _require_usable(Path(os.environ[VARIABLE]))

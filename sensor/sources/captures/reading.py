@@ -96,6 +96,27 @@ class Reading:
             self._waiting = False
 
 
+def refuse_unreadable(captures: Sequence[str], expression: str | None = None) -> None:
+    """Raise ConfigError and InputError as reading would, in the rest of which nothing else is raised.
+
+    A pipe and standard input are passed over: what they begin with can be read only once.
+    """
+    if expression:
+        _packet_filter(expression)
+    problems: list[str] = []
+    for name in sorted(captures_in(captures)):
+        path = Path(name)
+        if name == STDIN or (path.exists() and not path.is_file() and not path.is_dir()):
+            return
+        try:
+            open_capture(name).close()
+        except InputError as error:
+            problems.append(str(error))
+        else:
+            return
+    raise InputError("; ".join(problems))
+
+
 def _packet_filter(expression: str) -> PacketFilter:
     from sensor.sources.filters.libpcap import compile_offline
 
