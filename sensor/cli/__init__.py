@@ -20,6 +20,7 @@ from sensor.cli.schema import schema
 from sensor.cli.serve import serve
 from sensor.cli.stdout import give_up_where_full, lost, say
 from sensor.cli.train import train
+from sensor.cli.warm_up import warm_up
 from sensor.cli.watch import watch
 from sensor.errors import BROKEN_PIPE, EXIT_CODES, INTERNAL, INTERRUPTED, SensorError
 from sensor.version import VERSION
@@ -47,6 +48,7 @@ app.command("explore")(explore)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("serve")(serve)
+app.command("warm-up")(warm_up)
 
 
 def _show_version(wanted: bool) -> None:

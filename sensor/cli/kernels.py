@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor import log
@@ -14,7 +15,7 @@ from sensor.process.kernel_cache import COMPLETE, kernels_are_compiled, use_kern
 if TYPE_CHECKING:
     from sensor.settings.config import Config
 
-MACHINE: Final = "a core of an AMD EPYC 9005"  # on which the times below were measured
+MACHINE: Final = "one core of an AMD EPYC 9005"  # on which the times below were measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ METERING: Final = Kernels("meter", 9)
 METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 9)}
 JUDGING: Final = Kernels(COMPLETE, 13)
 SERVING: Final = Kernels("serve", 13)
+EVERYTHING: Final = Kernels("everything", 25)
 
 
 def cached(kernels: Kernels, config: "Config | None" = None) -> Kernels:
@@ -37,10 +39,15 @@ def cached(kernels: Kernels, config: "Config | None" = None) -> Kernels:
 
     config: of kernels that judge: they differ with the bundle, each of which has detectors of its own.
     """
-    name = kernels.name
-    if config is not None and config.detection.bundle is not None:
-        name += f"-{hashlib.sha256(str(config.detection.bundle).encode()).hexdigest()[:16]}"
-    return replace(kernels, name=name, compiled=use_kernel_cache(name))
+    wanted = kernels if config is None else of_bundle(kernels, config.detection.bundle)
+    return replace(wanted, compiled=use_kernel_cache(wanted.name))
+
+
+def of_bundle(kernels: Kernels, bundle: Path | None) -> Kernels:
+    """Those for a bundle, as it is named; None is the default one."""
+    if bundle is None:
+        return kernels
+    return replace(kernels, name=f"{kernels.name}-{hashlib.sha256(str(bundle).encode()).hexdigest()[:16]}")
 
 
 @contextmanager

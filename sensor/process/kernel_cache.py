@@ -61,6 +61,12 @@ def kernels_are_compiled(kernels: str = COMPLETE) -> None:
         Path(directory, kernels).touch()
 
 
+def are_compiled(kernels: str) -> bool:
+    """Whether a run has noted that it compiled these, in the cache that was chosen."""
+    directory = os.environ.get(VARIABLE)
+    return directory is not None and Path(directory, kernels).exists()
+
+
 def cache_base() -> Path:
     """Directory that holds the caches of all versions. Raises OSError for a user without a home."""
     service = os.environ.get(SERVICE_VARIABLE, "").split(":")[0]
