@@ -57,7 +57,7 @@ def check(
     flowvigil check --json | jq -r 'select(.status != "ok") | .message'
 
     Takes the settings as watch does. Every check is made, whatever the others found, and nothing is left behind but
-    compiled kernels, which the sensor needs anyway: without them it takes half a minute, else a few seconds.
+    compiled kernels, which the sensor needs anyway: with them it takes a few seconds (flowvigil warm-up makes them).
 
     The exit code is that of the first failure in the list, with which watch would stop: 3 settings, user, filter or
     metrics, 4 bundle, 5 capability, interface or ring, 7 output; 0 when there was none. Warnings do not count.
