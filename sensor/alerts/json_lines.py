@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from sensor.alerts.alert import Alert
-from sensor.alerts.reading import alert_of
+from sensor.alerts.alert_record import alert_of
 from sensor.errors import InputError
 from sensor.files.compression import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
 from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sensor.alerts.alert import Alert, timestamp
+from sensor.alerts.alert import Alert
+from sensor.alerts.kinds import timestamp
 from sensor.alerts.techniques import NO_TECHNIQUE
 
 KINDS: Final = ("verdict", "lane", "technique", "source", "hour")

@@ -103,7 +103,7 @@ class Looking:
                 self.screen.note(own)
 
     def _alert(self, told: Told) -> "Alert | None":
-        from sensor.alerts.reading import alert_of
+        from sensor.alerts.alert_record import alert_of
 
         try:
             return alert_of(told.document)

@@ -7,8 +7,8 @@ and those who tell few colours apart, lose nothing. No style attribute: the page
 import math
 from collections.abc import Sequence
 
-from sensor.alerts.alert import timestamp
 from sensor.alerts.deviation import Deviation
+from sensor.alerts.kinds import timestamp
 from sensor.report.findings import Episode
 from sensor.report.markup import Content, Markup, element
 from sensor.report.words import counted, severity_word

@@ -1,4 +1,4 @@
-"""flowvigil's own JSON lines, read back: alerts (sensor.alerts.reading), accounts and events, checked field by field.
+"""flowvigil's own JSON lines, read back: alerts (sensor.alerts.alert_record), accounts and events, each checked.
 
 The lines may come from anywhere: one that does not fit is counted with its reason, and the next one is read.
 It folds nothing and shows nothing.
@@ -13,9 +13,9 @@ from typing import Annotated, Any, BinaryIO
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sensor.alerts.alert import SCHEMA as ALERT
 from sensor.alerts.alert import Alert
-from sensor.alerts.reading import alert_of
+from sensor.alerts.alert_record import SCHEMA as ALERT
+from sensor.alerts.alert_record import alert_of
 from sensor.printable import printable
 
 LONGEST_LINE_BYTES = 65_536  # flowvigil's own end at 8192

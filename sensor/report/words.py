@@ -1,6 +1,6 @@
 """Numbers, times and severities as the page writes them."""
 
-from sensor.alerts.alert import timestamp
+from sensor.alerts.kinds import timestamp
 from sensor.alerts.spread import span_in_words
 from sensor.report.findings import Episode
 

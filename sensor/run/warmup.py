@@ -1,7 +1,7 @@
 """Have the kernels compiled before packets come: a scan of our own goes all the way to an alert that nobody sees."""
 
 from flows.block import block_of
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.judging.judge import Pipeline
 from sensor.synth.generate import generate
 from sensor.synth.scenarios.portscan import PORTSCAN

@@ -7,8 +7,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sensor.alerts.alert import Alert, number
+from sensor.alerts.alert import Alert
 from sensor.alerts.deviation import Deviation, quantity
+from sensor.alerts.kinds import number
 from sensor.printable import printable
 from sensor.terminal.glyphs import Glyphs
 

@@ -5,8 +5,9 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from sensor.alerts.alert import Alert, number
+from sensor.alerts.alert import Alert
 from sensor.alerts.deviation import Deviation, quantity
+from sensor.alerts.kinds import number
 from sensor.alerts.packet_filters import capture_filter, display_filter
 from sensor.alerts.playbook import playbook_of
 from sensor.alerts.targets import targets_in_words

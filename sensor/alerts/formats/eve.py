@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.alerts.alert import Alert, timestamp
-from sensor.alerts.reading import alert_of, is_alert
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_of, is_alert
+from sensor.alerts.kinds import timestamp
 from sensor.alerts.techniques import NO_TECHNIQUE
 
 # Suricata's own rules are generator 1; another number keeps these apart.

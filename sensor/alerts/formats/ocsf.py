@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.alerts.alert import Alert, number, timestamp
-from sensor.alerts.reading import alert_of, is_alert
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_of, is_alert
+from sensor.alerts.kinds import number, timestamp
 from sensor.alerts.techniques import Technique, technique_of
 
 VERSION: Final = "1.5.0"

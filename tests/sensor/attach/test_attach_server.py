@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.attach import server as server_module
 from sensor.attach.backlog import MOST_BYTES, Backlog
 from sensor.attach.server import CLIENTS, HISTORY_BYTES, HISTORY_LINES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.sensor.test_terminal_tmux import LONG_S, Pane, as_it_was, pane  # noqa: F401  # the fixture
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import serving

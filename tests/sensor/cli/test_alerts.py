@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.alerts.formats import formatter
 from sensor.alerts.json_lines import LONGEST_LINE, Account, Follower, entries
 from sensor.alerts.techniques import technique_of
