@@ -15,7 +15,7 @@ import orjson
 
 from sensor.alerts import ecs
 from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
-from sensor.alerts.declaration import Declaration, Field, part
+from sensor.alerts.declaration import Declaration, Field, claimed_schema, part
 from sensor.alerts.deviation import Deviation, distance_of
 from sensor.alerts.kinds import (
     ADDRESS,
@@ -60,8 +60,7 @@ def alert_document(alert: Alert) -> dict[str, Any]:
 
 def alert_of(document: Mapping[str, Any]) -> Alert:
     """The alert that a native document tells. Raises ValueError, which names the field, for any other document."""
-    own = document.get("flowvigil")
-    schema = own.get("schema") if isinstance(own, dict) else None
+    schema = claimed_schema(document)
     if schema != SCHEMA:
         raise misfit("flowvigil.schema", schema, repr(SCHEMA))
     values = ALERT.values(document)
@@ -89,9 +88,7 @@ def alert_of(document: Mapping[str, Any]) -> Alert:
 
 def is_alert(document: Mapping[str, Any]) -> bool:
     """Whether a native record is an alert; else it tells of the sensor."""
-    own = document.get("flowvigil")
-    schema = own.get("schema") if isinstance(own, dict) else None
-    return isinstance(schema, str) and schema.startswith("alert/")
+    return (claimed_schema(document) or "").startswith("alert/")
 
 
 def _message(alert: Alert) -> str:

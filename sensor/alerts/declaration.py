@@ -34,6 +34,13 @@ class Field:
     absent: Any = REQUIRED
 
 
+def claimed_schema(document: object) -> str | None:
+    """The schema that a document says it is of, such as `alert/1`; None where it says none."""
+    own = document.get("flowvigil") if isinstance(document, dict) else None
+    schema = own.get("schema") if isinstance(own, dict) else None
+    return schema if isinstance(schema, str) else None
+
+
 class Declaration:
     """A record as its table declares it."""
 

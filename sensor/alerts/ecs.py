@@ -6,7 +6,7 @@ Source: Elastic Common Schema 9.4, base, event, observer, source, destination an
 from operator import attrgetter
 from typing import Final
 
-from sensor.alerts.declaration import Field
+from sensor.alerts.declaration import REQUIRED, Field
 from sensor.alerts.kinds import ADDRESS, COUNT, PORT, PROTOCOL, constant, exact, one_of, text
 
 LINE_LIMIT_BYTES: Final = 8192
@@ -33,12 +33,12 @@ def event(
     )
 
 
-def observer() -> tuple[Field, ...]:
-    """`observer`: the record's own."""
+def observer(absent: object = REQUIRED) -> tuple[Field, ...]:
+    """`observer`: the record's own. absent: what its texts are read as where a line lacks them."""
     return (
-        Field("observer.name", text(64), "observer.name"),
+        Field("observer.name", text(64), "observer.name", absent=absent),
         Field("observer.type", constant("ids")),
-        Field("observer.version", text(24), "observer.version"),
+        Field("observer.version", text(24), "observer.version", absent=absent),
     )
 
 

@@ -264,8 +264,8 @@ def numbers_by_name(most: int, longest_name: int) -> Kind:
     return Kind({"type": "object", "additionalProperties": NUMBER.schema}, write, read)
 
 
-def counts_by_name(longest_name: int) -> Kind:
-    """Whole numbers from 0 in the order of their names; those that are 0 are left out."""
+def counts_by_name(most_read: int, longest_name: int) -> Kind:
+    """Whole numbers from 0 in the order of their names, those that are 0 left out. most_read: that a reader takes."""
 
     def write(values: Mapping[str, int]) -> dict[str, int]:
         return {printable(name, longest_name): number for name, number in sorted(values.items()) if number}
@@ -273,6 +273,6 @@ def counts_by_name(longest_name: int) -> Kind:
     def read(values: Any, path: str) -> dict[str, int]:
         if not isinstance(values, dict):
             raise misfit(path, values, "counts by name")
-        return {printable(name, longest_name): COUNT.read(number, path) for name, number in values.items()}
+        return {printable(name, longest_name): COUNT.read(values[name], path) for name in list(values)[:most_read]}
 
     return Kind({"type": "object", "additionalProperties": COUNT.schema}, write, read)

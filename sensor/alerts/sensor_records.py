@@ -6,8 +6,10 @@ nothing and knows no clock.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
 import orjson
 
@@ -16,13 +18,60 @@ from sensor.alerts.alert import Observer
 from sensor.alerts.declaration import Declaration, Field, part
 from sensor.alerts.kinds import COUNT, FLAG, MOMENT, NUMBER, SIGNED, Kind, constant, counts_by_name, first, text
 from sensor.printable import printable
-from sensor.progress.progress import KeptPackets, Progress
+from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
 
 STATS_SCHEMA: Final = "stats/1"
 EVENT_SCHEMA: Final = "event/1"
 # With these and the bounds of the strings below, a line stays within sensor.alerts.ecs.LINE_LIMIT_BYTES. The settings
 # hold no more outputs (sensor.settings.outputs.MOST).
 INTERFACES_SHOWN, INTERFACE_BYTES, OUTPUTS_SHOWN = 32, 32, 8
+
+
+@dataclass(frozen=True, slots=True)
+class StatsRecord:
+    """What a line of statistics says."""
+
+    # Wall clock.
+    time_ns: int
+    # The sensor that counted.
+    observer: Observer
+    # Totals since the start of the run.
+    progress: Progress
+    # The same at the line before, None at the start and for a reader.
+    previous: Progress | None = None
+    # Seconds between the two.
+    interval_s: float = 0.0
+    # Whether it is the last of its run.
+    final: bool = False
+
+    @property
+    def packets_per_second(self) -> float:
+        """Of packets that came, lost or not."""
+        return self._rate(self.progress.received - (self.previous.received if self.previous else 0))
+
+    @property
+    def bits_per_second(self) -> float:
+        """Of what the meter was given."""
+        return self._rate((self.progress.bytes - (self.previous.bytes if self.previous else 0)) * 8)
+
+    def _rate(self, grown: int) -> float:
+        return max(0, grown) / self.interval_s if math.isfinite(self.interval_s) and self.interval_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """What a line about an event says."""
+
+    # Wall clock.
+    time_ns: int
+    # The sensor that it befell.
+    observer: Observer
+    # What happened, such as `interface-down`.
+    action: str
+    # The same for people.
+    message: str
+    # Which it befell, None where it was no interface; a reader does not tell.
+    interface: str | None = None
 
 
 def stats_line(
@@ -40,8 +89,8 @@ def stats_line(
     difference. time_ns: wall clock. interval_s: seconds since `previous`, from which the rates come; None is the start.
     final: the last account of a run.
     """
-    account = _Account(time_ns, observer, progress, previous or Progress(), interval_s, final)
-    return orjson.dumps(STATS.document(account), option=orjson.OPT_APPEND_NEWLINE)
+    record = StatsRecord(time_ns, observer, progress, previous, interval_s, final)
+    return orjson.dumps(STATS.document(record), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def event_line(action: str, message: str, observer: Observer, time_ns: int, interface: str | None = None) -> bytes:
@@ -49,57 +98,28 @@ def event_line(action: str, message: str, observer: Observer, time_ns: int, inte
 
     action: such as `interface-down`. message: for people, one line. time_ns: wall clock. interface: which it befell.
     """
-    event = _Event(time_ns, observer, action, message, interface)
-    return orjson.dumps(EVENT.document(event), option=orjson.OPT_APPEND_NEWLINE)
+    record = EventRecord(time_ns, observer, action, message, interface)
+    return orjson.dumps(EVENT.document(record), option=orjson.OPT_APPEND_NEWLINE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """What a line of statistics says."""
+def stats_of(document: Mapping[str, Any]) -> StatsRecord:
+    """The account of a document of schema `stats/1`. Raises ValueError, which names the field that does not fit.
 
-    # Wall clock.
-    time_ns: int
-    observer: Observer
-    # Totals since the start of the run.
-    progress: Progress
-    # The same at the line before.
-    previous: Progress
-    # Seconds between the two.
-    interval_s: float
-    # Whether it is the last of its run.
-    final: bool
-
-    @property
-    def packets_per_second(self) -> float:
-        """Of packets that came, lost or not."""
-        return self._rate(self.progress.received - self.previous.received)
-
-    @property
-    def bits_per_second(self) -> float:
-        """Of what the meter was given."""
-        return self._rate((self.progress.bytes - self.previous.bytes) * 8)
-
-    def _rate(self, grown: int) -> float:
-        return max(0, grown) / self.interval_s if math.isfinite(self.interval_s) and self.interval_s > 0 else 0.0
+    Counts that a release did not have yet are 0.
+    """
+    values = STATS.values(document)
+    told, counts = values[""], values["progress"]
+    return StatsRecord(**told, observer=Observer(**values["observer"]), progress=Progress(**counts))
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """What a line about an event says."""
-
-    # Wall clock.
-    time_ns: int
-    observer: Observer
-    # Such as `interface-down`.
-    action: str
-    # For people.
-    message: str
-    # Which it befell, None where it was no interface.
-    interface: str | None
+def event_of(document: Mapping[str, Any]) -> EventRecord:
+    """The event of a document of schema `event/1`. Raises ValueError, which names the field that does not fit."""
+    values = EVENT.values(document)
+    return EventRecord(**values[""], observer=Observer(**values["observer"]))
 
 
-def _rounded(account: _Account) -> float:
-    return round(account.interval_s, 3)
+def _interval(record: StatsRecord) -> float:
+    return round(record.interval_s, 3)
 
 
 def _interface_name(name: str) -> str:
@@ -109,7 +129,7 @@ def _interface_name(name: str) -> str:
 
 def _counts(*names: str) -> tuple[Field, ...]:
     """Totals of the run, each under its own name."""
-    return tuple(Field(f"flowvigil.{name}", COUNT, f"progress.{name}") for name in names)
+    return tuple(Field(f"flowvigil.{name}", COUNT, f"progress.{name}", absent=0) for name in names)
 
 
 _NAME: Final = Kind({"type": "string", "maxLength": 32}, _interface_name, text(32).read)
@@ -122,7 +142,7 @@ _OUTPUT: Final = Declaration(
     )
 )
 _KEPT: Final = Declaration(
-    (Field(count.name, COUNT, count.name) for count in fields(KeptPackets)), {"": "Packets of alerts."}
+    (Field(count.name, COUNT, count.name, absent=0) for count in fields(KeptPackets)), {"": "Packets of alerts."}
 )
 
 STATS: Final = Declaration(
@@ -130,30 +150,31 @@ STATS: Final = Declaration(
         Field("@timestamp", MOMENT, "time_ns", "Wall clock."),
         ecs.VERSION,
         *ecs.event("metric", "flowvigil.stats"),
-        *ecs.observer(),
+        *ecs.observer(absent=""),
         Field("flowvigil.schema", constant(STATS_SCHEMA)),
-        Field("flowvigil.final", FLAG, "final", "The last account of a run."),
-        Field("flowvigil.interval_s", NUMBER, _rounded),
-        *_counts("received", "metered", "filtered"),
-        Field("flowvigil.undecoded", counts_by_name(40), "progress.undecoded", "By reason."),
+        Field("flowvigil.final", FLAG, "final", "The last account of a run.", absent=False),
+        Field("flowvigil.interval_s", NUMBER, _interval),
+        Field("flowvigil.received", COUNT, "progress.received"),
+        *_counts("metered", "filtered"),
+        Field("flowvigil.undecoded", counts_by_name(64, 40), "progress.undecoded", "By reason.", absent={}),
         *_counts("shed", "dropped", "waiting"),
-        Field("flowvigil.difference", SIGNED, "progress.difference", "Received less all the others: 0."),
-        Field("flowvigil.packets_per_second", NUMBER, "packets_per_second"),
-        Field("flowvigil.bits_per_second", NUMBER, "bits_per_second"),
+        Field("flowvigil.difference", SIGNED, attrgetter("progress.difference"), "Received less all the others: 0."),
+        Field("flowvigil.packets_per_second", NUMBER, attrgetter("packets_per_second")),
+        Field("flowvigil.bits_per_second", NUMBER, attrgetter("bits_per_second")),
         *_counts("flows", "table_flows", "evicted", "late", "clock_jumps", "lost_lines"),
-        Field("flowvigil.overload", text(80), "progress.overload"),
-        Field("flowvigil.alerts.opened", COUNT, "progress.alerts"),
-        Field("flowvigil.alerts.attack", COUNT, "progress.attacks"),
-        Field("flowvigil.alerts.uncertain", COUNT, "progress.uncertain"),
-        Field("flowvigil.alerts.merged", COUNT, "progress.merged"),
-        Field("flowvigil.interfaces", first(INTERFACES_SHOWN, part(_INTERFACE)), "progress.interfaces"),
+        Field("flowvigil.overload", text(80), "progress.overload", absent=""),
+        Field("flowvigil.alerts.opened", COUNT, "progress.alerts", absent=0),
+        Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),
+        Field("flowvigil.alerts.uncertain", COUNT, "progress.uncertain", absent=0),
+        Field("flowvigil.alerts.merged", COUNT, "progress.merged", absent=0),
+        Field("flowvigil.interfaces", first(INTERFACES_SHOWN, part(_INTERFACE, InterfaceState)), "progress.interfaces"),
         Field(
             "flowvigil.outputs",
-            first(OUTPUTS_SHOWN, part(_OUTPUT)),
-            lambda account: account.progress.outputs or None,
+            first(OUTPUTS_SHOWN, part(_OUTPUT, OutputState)),
+            lambda record: record.progress.outputs or None,
             optional=True,
         ),
-        Field("flowvigil.packets_kept", part(_KEPT), "progress.kept", optional=True),
+        Field("flowvigil.packets_kept", part(_KEPT, KeptPackets), "progress.kept", optional=True),
     ),
     objects={"observer": ecs.OBSERVER, "flowvigil": "Counts are totals since the start of the run."},
 )
@@ -165,9 +186,9 @@ EVENT: Final = Declaration(
         Field("@timestamp", MOMENT, "time_ns", "Wall clock."),
         ecs.VERSION,
         *ecs.event("event", "flowvigil.sensor"),
-        Field("event.action", text(48), "action"),
-        *ecs.observer(),
-        Field("observer.ingress", part(_INGRESS), "interface", optional=True),
+        Field("event.action", text(48), "action", absent=""),
+        *ecs.observer(absent=""),
+        Field("observer.ingress", part(_INGRESS), attrgetter("interface"), optional=True),
         Field("flowvigil.schema", constant(EVENT_SCHEMA)),
         Field("flowvigil.message", text(480), "message"),
     ),

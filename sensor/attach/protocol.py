@@ -15,22 +15,20 @@ from typing import Any, Final
 
 import orjson
 
+from sensor.alerts.reading import NativeLine, UnreadableLineError, native_line
 from sensor.printable import printable
 from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
 
 SCHEMA: Final = "attach/1"
-FAMILY: Final = "attach/"
-LONGEST_LINE: Final = 65_536  # bytes; records end at 8 KiB, an account of very many interfaces may be longer
 _MOST_ENTRIES: Final = 64
 _MOST: Final = 2**63 - 1
 
 
-class NotUnderstoodError(ValueError):
-    """A line that no sensor of this protocol writes."""
+class OtherProtocolError(UnreadableLineError):
+    """A message of a sensor that speaks another version, which is the detail."""
 
-
-class OtherProtocolError(Exception):
-    """A sensor that speaks another version. Its text names that."""
+    def __init__(self, schema: str) -> None:
+        super().__init__("a message of another release", schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +62,7 @@ class End:
     problem: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A line of the sensor's own. kind: its schema without the version (alert, stats, event, flow)."""
-
-    kind: str
-    line: bytes
-    document: Mapping[str, Any]
-
-
-Message = Hello | Progress | LeftOut | Refused | End | Told
+Message = Hello | Progress | LeftOut | Refused | End | NativeLine
 
 
 def line_of(message: Hello | Progress | LeftOut | Refused | End) -> bytes:
@@ -84,27 +73,23 @@ def line_of(message: Hello | Progress | LeftOut | Refused | End) -> bytes:
 
 
 def message_of(line: bytes) -> Message:
-    """What a line says. Raises NotUnderstoodError; OtherProtocolError for a line of another version."""
-    try:
-        document = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise NotUnderstoodError("no JSON") from None
-    own = document.get("flowvigil") if isinstance(document, dict) else None
-    schema = own.get("schema") if isinstance(own, dict) else None
-    if not isinstance(own, dict) or not isinstance(schema, str):
-        raise NotUnderstoodError("no record of flowvigil")
-    if schema == SCHEMA:
-        return _message(own)
-    if schema.startswith(FAMILY):
-        raise OtherProtocolError(printable(schema, 24))
-    return Told(schema.partition("/")[0], line, document)
+    """What a line says; the fields of a sensor's own line are not checked yet.
+
+    Raises UnreadableLineError; OtherProtocolError, which is one, for a message of another version.
+    """
+    native = native_line(line)
+    if native.schema == SCHEMA:
+        return _message(native.document["flowvigil"])
+    if native.kind == "attach":
+        raise OtherProtocolError(native.schema)
+    return native
 
 
 def _message(own: Mapping[str, Any]) -> Message:
     name = own.get("record")
     found = own.get(name) if isinstance(name, str) else None
     if not isinstance(found, dict):
-        raise NotUnderstoodError("a record without what it says")
+        raise _misfit("a record without what it says")
     if name == "hello":
         return Hello(*(_text(found, each, 200) for each in ("version", "observer", "source", "bundle")))
     if name == "progress":
@@ -115,7 +100,7 @@ def _message(own: Mapping[str, Any]) -> Message:
         return Refused(_text(found, "reason", 400))
     if name == "end":
         return End(None if found.get("problem") is None else _text(found, "problem", 400))
-    raise NotUnderstoodError(f"a record named {printable(str(name), 24)}")
+    raise _misfit(f"a record named {printable(str(name), 24)}")
 
 
 def _progress(found: Mapping[str, Any]) -> Progress:
@@ -128,10 +113,14 @@ def _progress(found: Mapping[str, Any]) -> Progress:
     return Progress(**values)
 
 
+def _misfit(what: str) -> UnreadableLineError:
+    return UnreadableLineError("a message with a field that does not fit", what)
+
+
 def _count(found: Mapping[str, Any], name: str) -> int:
     value = found.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
-        raise NotUnderstoodError(f"{name} is no count")
+        raise _misfit(f"{name} is no count")
     return value
 
 
@@ -142,21 +131,21 @@ def _seconds(found: Mapping[str, Any], name: str) -> float:
         or isinstance(value, bool)
         or not (0 <= value < 1e12 and math.isfinite(value))
     ):
-        raise NotUnderstoodError(f"{name} is no time")
+        raise _misfit(f"{name} is no time")
     return float(value)
 
 
 def _text(found: Mapping[str, Any], name: str, limit: int = 200) -> str:
     value = found.get(name)
     if not isinstance(value, str):
-        raise NotUnderstoodError(f"{name} is no text")
+        raise _misfit(f"{name} is no text")
     return printable(value, limit)
 
 
 def _counts(found: Mapping[str, Any], name: str) -> dict[str, int]:
     value = found.get(name)
     if not isinstance(value, dict) or len(value) > _MOST_ENTRIES:
-        raise NotUnderstoodError(f"{name} are no counts by name")
+        raise _misfit(f"{name} are no counts by name")
     return {printable(key, 40): _count(value, key) for key in value}
 
 
@@ -164,7 +153,7 @@ def _entries(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """At most so many: no terminal shows more."""
     value = found.get(name)
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value[:_MOST_ENTRIES]):
-        raise NotUnderstoodError(f"{name} is no list of records")
+        raise _misfit(f"{name} is no list of records")
     return value[:_MOST_ENTRIES]
 
 
@@ -186,7 +175,7 @@ def _outputs(found: Mapping[str, Any], name: str) -> tuple[OutputState, ...]:
 def _kept(found: Mapping[str, Any], name: str) -> KeptPackets:
     value = found.get(name)
     if not isinstance(value, dict):
-        raise NotUnderstoodError(f"{name} is no record")
+        raise _misfit(f"{name} is no record")
     return KeptPackets(**{field.name: _count(value, field.name) for field in fields(KeptPackets)})
 
 

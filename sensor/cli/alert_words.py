@@ -6,9 +6,9 @@ from typing import Final
 
 from sensor.alerts.alert import Alert, Endpoint
 from sensor.alerts.deviation import Deviation, quantity
-from sensor.alerts.json_lines import Entry
 from sensor.alerts.packet_filters import display_filter
 from sensor.alerts.playbook import playbook_of
+from sensor.alerts.reading import Entry
 from sensor.alerts.spread import span_in_words
 from sensor.alerts.targets import targets_in_words
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from sensor import log
+from sensor.alerts.alert import Alert
+from sensor.alerts.reading import NativeLine, UnreadableLineError
+from sensor.alerts.sensor_records import EventRecord
 from sensor.attach.client import Attachment
-from sensor.attach.protocol import LeftOut, Message, Told
+from sensor.attach.protocol import LeftOut, Message
 from sensor.cli.options import Color
 from sensor.cli.screens import interactive_console, screen_for
 from sensor.cli.signals import stopped_by_signals
@@ -21,7 +24,6 @@ from sensor.printable import printable
 from sensor.progress.progress import Progress
 
 if TYPE_CHECKING:
-    from sensor.alerts.alert import Alert
     from sensor.terminal.board import Board
     from sensor.terminal.screen_thread import ScreenThread
 
@@ -36,7 +38,10 @@ def look_at(context: typer.Context, path: Path, *, json: bool, quiet: bool, colo
         looking = Looking(attachment, lines_on_stdout=json or not sys.stdout.isatty())
         looking.screen = stack.enter_context(_screen(looking, quiet=quiet, color=color))
         stack.enter_context(stopped_by_signals(attachment))
-        return looking.run()
+        code = looking.run()
+    for words in attachment.errors.words():
+        log.warning(words)
+    return code
 
 
 def refuse_others(context: typer.Context) -> None:
@@ -58,7 +63,6 @@ class Looking:
     board: "Board | None" = None
     _progress: Progress = field(default_factory=Progress)
     _left_out: int = 0
-    _not_understood: int = 0
 
     @property
     def source(self) -> str:
@@ -74,10 +78,7 @@ class Looking:
         words, code = self._end()
         if self.board is not None:
             self.board.end_words = words
-        problem = [words] if code else []
-        if passed_over := self.attachment.not_understood + self._not_understood:
-            problem.append(f"{passed_over:,} lines of the sensor were not understood and passed over")
-        self.screen.finish(self._progress, "; ".join(problem) or None)
+        self.screen.finish(self._progress, words if code else None)
         return code or (OUTPUT if self._left_out and self.lines_on_stdout else OK)
 
     def _take(self, message: Message) -> None:
@@ -89,27 +90,21 @@ class Looking:
             self.screen.left_out(message.lines)
             if self.lines_on_stdout:
                 log.warning(f"{message.lines:,} lines of the sensor left out: they were read too slowly")
-        elif isinstance(message, Told):
-            self._told(message)
+        elif isinstance(message, NativeLine):
+            self._show(message)
 
-    def _told(self, told: Told) -> None:
-        if self.lines_on_stdout:
-            _pass_on(told.line)
-        elif told.kind == "alert" and (alert := self._alert(told)) is not None:
-            self.screen.update(self._progress, [alert])
-        if told.kind == "event":
-            own = told.document["flowvigil"].get("message")
-            if isinstance(own, str):
-                self.screen.note(own)
-
-    def _alert(self, told: Told) -> "Alert | None":
-        from sensor.alerts.alert_record import alert_of
-
+    def _show(self, native: NativeLine) -> None:
         try:
-            return alert_of(told.document)
-        except ValueError:
-            self._not_understood += 1
-            return None
+            record = native.record()
+        except UnreadableLineError as error:
+            self.attachment.leave_out(error)
+            return
+        if self.lines_on_stdout:
+            _pass_on(native.line)
+        elif isinstance(record, Alert):
+            self.screen.update(self._progress, [record])
+        if isinstance(record, EventRecord):
+            self.screen.note(record.message)
 
     def _end(self) -> tuple[str, int]:
         """How it ended, in words, and the exit code that this has."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sensor.judging.judge import Pipeline
     from sensor.report.coverage import Witness
     from sensor.report.inputs import Inputs
-    from sensor.report.records import Lines
     from sensor.settings.config import Config
 
 InputsArgument = Annotated[
@@ -53,8 +52,8 @@ def report(
     A verdict in one line, what was looked at, the alerts over time and one by one with their reasons, what to do next
     and filters that show their packets, and what this sensor could not see.
 
-    Of captures the page is made as `read` finds it; of alerts (JSONL, also .gz) it tells what the sensor wrote, and the
-    model and settings flags have no effect. Lines that cannot be read are counted and give exit code 6.
+    Of captures the page is made as `read` finds it; of alerts (JSONL, also .gz or .zst) it tells what the sensor wrote,
+    and the model and settings flags have no effect. Lines that hold no record are counted and give exit code 6.
 
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
@@ -80,63 +79,60 @@ def report(
 
 
 def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
+    from sensor.alerts.json_lines import lines_in
+    from sensor.alerts.reading import ReadErrors, read_lines
     from sensor.report.coverage import Coverage
-    from sensor.report.findings import Findings
+    from sensor.report.digest import Digest
     from sensor.report.page import page
-    from sensor.report.records import Lines, lines_of
-    from sensor.report.subject import Judging, Subject, command_of
+    from sensor.report.subject import Judging, ReportSubject, command_of
 
-    lines, findings = Lines(), Findings()
+    errors, digest = ReadErrors(), Digest()
+    inputs.put_back()
     for name in inputs.names:
-        with inputs.lines_in(name) as stream:
-            findings.take(lines.records(lines_of(stream), name))
-    if lines.unreadable and not lines.read and not lines.passed_over:
-        reason, number = lines.unreadable.most_common(1)[0]
-        raise InputError(
-            f"{inputs.names[0]}: found no record of flowvigil ({number:,} line{'s' * (number != 1)}: {reason}), "
-            "expected a capture or flowvigil's alerts"
-        )
-    models = {(episode.last.model.id, episode.last.model.sha256) for episode in findings}
-    subject = Subject(
+        digest.add(read_lines(lines_in(name, errors.damage), name, errors))
+    if not (errors.whole or digest.records or digest.passed_over):
+        raise InputError(f"{inputs.names[0]}: found no record of flowvigil ({'; '.join(errors.words())}), "
+                         "expected a capture or flowvigil's alerts")  # fmt: skip
+    models = {(episode.last.model.id, episode.last.model.sha256) for episode in digest}
+    subject = ReportSubject(
         kind="alerts",
         inputs=inputs.names,
         judging=tuple(Judging(name, sha256) for name, sha256 in sorted(models) if name),
         command=command_of(inputs.names, None),
     )
-    accounts = findings.accounts
-    starts = [moment for moment in (findings.first_ns, accounts.first_ns) if moment]
-    coverage = Coverage(
-        accounts.total(), min(starts, default=0), max(findings.last_ns, accounts.last_ns), runs=accounts.runs
-    )
-    _tell_unreadable(lines)
+    stats = digest.stats
+    starts = [moment for moment in (digest.first_ns, stats.first_ns) if moment]
+    coverage = Coverage(stats.total(), min(starts, default=0), max(digest.last_ns, stats.last_ns), runs=stats.runs)
+    for words in errors.words():
+        log.warning(words)
     if not quiet:
-        log.info(f"report: {lines.read:,} records, {len(findings):,} alerts")
-    return page(findings, coverage, subject, lines), INPUT if lines.unreadable else OK
+        log.info(f"report: {digest.records:,} records, {len(digest):,} alerts")
+    return page(digest, coverage, subject, errors), OK if errors.whole else INPUT
 
 
 def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: bool) -> tuple[str, int]:
     pipeline, witness, hybrid = _pipeline(config, compiled=compiled, quiet=quiet)
     from sensor.alerts.alert import Alert, Observer
+    from sensor.alerts.reading import ReadErrors, read_lines
     from sensor.report.coverage import coverage_of
-    from sensor.report.findings import Findings
+    from sensor.report.digest import Digest
     from sensor.report.page import page
     from sensor.report.progress import ProgressLine
-    from sensor.report.records import Lines
-    from sensor.report.subject import Subject, command_of, judging_of, settings_of
+    from sensor.report.subject import ReportSubject, command_of, judging_of, settings_of
     from sensor.run.outlet import Outlet
     from sensor.run.runner import Run
     from sensor.sources.captures.reading import Reading
     from sensor.terminal.summary import Silent
 
-    told, findings = Lines(), Findings()
+    errors, digest = ReadErrors(), Digest()
 
     class Folded:
         """Takes the lines that `read` would write. Which machine reads a capture is nobody's business."""
 
         def write(self, lines: "Iterable[bytes]") -> None:
-            for record in told.records(lines, "the pipeline"):
+            for _native, record in read_lines(lines, "the pipeline", errors):
                 if isinstance(record, Alert):
-                    findings.take([replace(record, observer=Observer("", ""))])
+                    digest.add_alert(replace(record, observer=Observer("", "")))
 
     inputs.put_back()
     name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
@@ -144,7 +140,7 @@ def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: b
     run = Run(Reading(inputs.names, config.capture.filter), pipeline, Outlet([Folded()], screen))
     with stopped_by_signals(run):
         run.read()
-    subject = Subject(
+    subject = ReportSubject(
         kind="captures",
         inputs=inputs.names,
         judging=(judging_of(hybrid),),
@@ -155,7 +151,7 @@ def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: b
         problems=tuple(run.outlet.problems),
     )
     code = INTERRUPTED if run.stopping else INPUT if run.outlet.problems else OK
-    return page(findings, coverage_of(run.progress(), witness), subject, told), code
+    return page(digest, coverage_of(run.progress(), witness), subject, errors), code
 
 
 def _pipeline(config: "Config", *, compiled: bool, quiet: bool) -> "tuple[Pipeline, Witness, Hybrid]":
@@ -176,9 +172,3 @@ def _pipeline(config: "Config", *, compiled: bool, quiet: bool) -> "tuple[Pipeli
     witness = Witness(**{field.name: getattr(judge, field.name) for field in fields(judge)})
     pipeline.judge = witness
     return pipeline, witness, hybrid
-
-
-def _tell_unreadable(lines: "Lines") -> None:
-    for reason, number in lines.unreadable.most_common(5):
-        many, first = "s" * (number != 1), lines.first_unreadable[reason]
-        log.warning(f"{number:,} line{many} could not be read: {reason} (first: {first})")

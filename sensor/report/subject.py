@@ -25,7 +25,7 @@ class Judging:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReportSubject:
     """What was read and how.
 
     inputs: names as given. judging: bundles, those that the alerts name where alerts were read. settings: name, value

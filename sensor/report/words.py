@@ -2,7 +2,7 @@
 
 from sensor.alerts.kinds import timestamp
 from sensor.alerts.spread import span_in_words
-from sensor.report.findings import Episode
+from sensor.report.digest import ReportedEpisode
 
 # As the terminal has them: smallest severity of each word, highest first.
 SEVERITY_WORDS: tuple[tuple[int, str], ...] = ((70, "high"), (40, "medium"), (0, "low"))
@@ -62,7 +62,7 @@ def endpoint(ip: str, port: int | None) -> str:
     return ip if port is None else f"{ip} port {port}"
 
 
-def targets(episode: Episode) -> str:
+def targets(episode: ReportedEpisode) -> str:
     """Whom an episode was aimed at."""
     own, shown = episode.last.spread, episode.last.destination
     if own.targets <= 1 and not own.targets_more:

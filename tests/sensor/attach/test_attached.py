@@ -16,9 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from sensor.alerts.alert_record import alert_line
+from sensor.alerts.reading import NativeLine
 from sensor.attach.client import Attachment
 from sensor.attach.place import listen
-from sensor.attach.protocol import End, LeftOut, Refused, Told, line_of
+from sensor.attach.protocol import End, LeftOut, Refused, line_of
 from sensor.attach.server import AttachServer
 from sensor.cli import app
 from sensor.errors import CaptureError
@@ -184,9 +185,9 @@ def test_lines_that_nobody_can_read_are_passed_over_and_counted(tmp_path: Path) 
         pretending(tmp_path, line_of(HELLO), bad, alert, LINES[0], line_of(End(None))),
         Attachment(tmp_path / "sock") as attachment,
     ):
-        told = [message for message in attachment.messages() if isinstance(message, Told)]
+        told = [message for message in attachment.messages() if isinstance(message, NativeLine)]
     assert [message.line for message in told] == [alert, LINES[0]]
-    assert attachment.not_understood == 3
+    assert sum(attachment.errors.left_out.values()) == 3
     assert attachment.ended == End(None)
 
 

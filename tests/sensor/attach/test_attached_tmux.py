@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.sensor.test_terminal_tmux import LONG_S, Pane, as_it_was, pane  # noqa: F401  # the fixture
+from tests.sensor.terminal.test_tmux import LONG_S, Pane, as_it_was, pane  # noqa: F401  # the fixture
 
 from sensor.alerts.alert_record import alert_line
 from sensor.progress.progress import Progress

@@ -3,30 +3,32 @@
 It knows records only: no file and no page.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.reading import NativeLine, Record
+from sensor.alerts.sensor_records import EventRecord, StatsRecord
 from sensor.alerts.techniques import Technique
-from sensor.report.coverage import Accounts
-from sensor.report.records import EventRecord, Record, StatsRecord
+from sensor.report.coverage import StatsCounts
 
 EPISODES_KEPT = 20_000
 EVENTS_KEPT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
-    """An episode as its lines tell it.
+class ReportedEpisode:
+    """An episode as its lines tell it."""
 
-    last: the newest line. lines: how many there were. opened_ns: traffic time of the first. attack: whether any line
-    said so.
-    """
-
+    # The newest line.
     last: Alert
+    # How many there were.
     lines: int
+    # Traffic time of the first.
     opened_ns: int
+    # Whether any line said so.
     attack: bool
 
     @property
@@ -47,50 +49,63 @@ class Episode:
 
 
 @dataclass(slots=True)
-class Findings:
-    """What all lines said.
+class Digest:
+    """What all lines said."""
 
-    alert_lines: lines about episodes. not_kept: lines about episodes beyond EPISODES_KEPT. events: the first
-    EVENTS_KEPT, events_more: how many came after. first_ns, last_ns: traffic time that alerts speak of, 0 without any.
-    """
-
+    # Lines that held a record which the page tells.
+    records: int = 0
+    # Records of the sensor that the page does not tell, by their schema.
+    passed_over: Counter[str] = field(default_factory=Counter)
+    # Lines about episodes.
     alert_lines: int = 0
+    # Lines about episodes beyond EPISODES_KEPT.
     not_kept: int = 0
+    # The first EVENTS_KEPT.
     events: list[EventRecord] = field(default_factory=list)
+    # How many came after those.
     events_more: int = 0
+    # Earliest traffic time that alerts speak of, 0 without any.
     first_ns: int = 0
+    # Latest traffic time that alerts speak of, 0 without any.
     last_ns: int = 0
-    accounts: Accounts = field(default_factory=Accounts)
-    _episodes: dict[tuple[str, str], Episode] = field(default_factory=dict)
+    # The accounts among the lines.
+    stats: StatsCounts = field(default_factory=StatsCounts)
+    # By sensor and name of the episode.
+    _episodes: dict[tuple[str, str], ReportedEpisode] = field(default_factory=dict)
 
-    def take(self, records: Iterable[Record]) -> None:
-        """Fold records in."""
-        for record in records:
+    def add(self, lines: Iterable[tuple[NativeLine, Record | None]]) -> None:
+        """Fold lines in."""
+        for native, record in lines:
+            if record is None:
+                self.passed_over[native.schema] += 1
+                continue
+            self.records += 1
             if isinstance(record, Alert):
-                self._alert(record)
+                self.add_alert(record)
             elif isinstance(record, StatsRecord):
-                self.accounts.take(record)
+                self.stats.add(record)
             elif len(self.events) < EVENTS_KEPT:
                 self.events.append(record)
             else:
                 self.events_more += 1
 
     @property
-    def episodes(self) -> list[Episode]:
+    def episodes(self) -> list[ReportedEpisode]:
         """All that were kept, the worst first."""
         return sorted(self._episodes.values(), key=lambda episode: episode.rank)
 
-    def worst(self, number: int) -> list[Episode]:
+    def worst(self, number: int) -> list[ReportedEpisode]:
         """Some, the worst first."""
         return nsmallest(number, self._episodes.values(), key=lambda episode: episode.rank)
 
-    def __iter__(self) -> Iterator[Episode]:
+    def __iter__(self) -> Iterator[ReportedEpisode]:
         return iter(self._episodes.values())
 
     def __len__(self) -> int:
         return len(self._episodes)
 
-    def _alert(self, alert: Alert) -> None:
+    def add_alert(self, alert: Alert) -> None:
+        """Fold a line about an episode in."""
         self.alert_lines += 1
         self.first_ns = min(self.first_ns or alert.start_ns, alert.start_ns)
         self.last_ns = max(self.last_ns, alert.end_ns, alert.time_ns)
@@ -104,6 +119,6 @@ class Findings:
                 before, last=last, lines=before.lines + 1, opened_ns=opened_ns, attack=before.attack or attack
             )
         elif len(self._episodes) < EPISODES_KEPT:
-            self._episodes[key] = Episode(alert, 1, alert.time_ns, attack)
+            self._episodes[key] = ReportedEpisode(alert, 1, alert.time_ns, attack)
         else:
             self.not_kept += 1

@@ -1,0 +1,155 @@
+"""The sensor's own lines read back, the same for `flowvigil alerts`, `flowvigil report` and `watch --attach`.
+
+Anybody may have written them. A line that holds no record is counted by what is wrong with it, and the next one is
+read. Records of the sensor that are not read back, such as flows, are told by their schema alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_of
+from sensor.alerts.declaration import claimed_schema
+from sensor.alerts.json_lines import lines_in
+from sensor.alerts.sensor_records import EventRecord, StatsRecord, event_of, stats_of
+from sensor.errors import InputError
+from sensor.printable import printable
+
+Record = Alert | StatsRecord | EventRecord
+
+# Families of schemas of this sensor, up to the number, that are no alerts.
+OTHER_RECORDS: Final = ("stats/", "event/", "flow/", "attach/")
+TOO_LONG: Final = "longer than 64 KiB"
+NOT_JSON: Final = "not JSON"
+_CALLED: Final = {"alert": "an alert", "stats": "an account", "event": "an event"}
+
+
+class UnreadableLineError(ValueError):
+    """A line that holds no record of this sensor."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """reason: what is counted; detail: of this line, with the field's name where it is a field."""
+        self.reason, self.detail = reason, detail
+        super().__init__(f"{reason}{': ' * bool(detail)}{detail}")
+
+
+@dataclass(frozen=True, slots=True)
+class NativeLine:
+    """A line of the sensor's own."""
+
+    # As it stood there, with its newline.
+    line: bytes
+    # Such as `alert/1`.
+    schema: str
+    # What it says.
+    document: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The schema without its version: alert, stats, event, flow or attach."""
+        return self.schema.partition("/")[0]
+
+    def record(self) -> Record | None:
+        """What it says, checked; None for a record that is not read back. Raises UnreadableLineError."""
+        try:
+            if self.kind == "alert":
+                return alert_of(self.document)
+            if self.schema == "stats/1":
+                return stats_of(self.document)
+            if self.schema == "event/1":
+                return event_of(self.document)
+        except ValueError as error:
+            raise UnreadableLineError(f"{_CALLED[self.kind]} with a field that does not fit", str(error)) from error
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An alert of a log."""
+
+    # As it stood there, with its newline.
+    line: bytes
+    # What it says.
+    document: dict[str, Any]
+    # The same, checked.
+    alert: Alert
+
+
+@dataclass(slots=True)
+class ReadErrors:
+    """What became of the lines that hold no record, and of inputs that could not be read to their end."""
+
+    # Lines left out, by reason.
+    left_out: Counter[str] = field(default_factory=Counter)
+    # Of each reason, where it was met first and what it was.
+    first: dict[str, str] = field(default_factory=dict)
+    # One line for each input that could not be read to its end.
+    damage: list[str] = field(default_factory=list)
+
+    def leave_out(self, error: UnreadableLineError, place: str) -> None:
+        """Count a line."""
+        self.left_out[error.reason] += 1
+        self.first.setdefault(error.reason, f"{place}{': ' * bool(error.detail)}{error.detail}")
+
+    @property
+    def whole(self) -> bool:
+        """Whether every line was what it should be."""
+        return not self.left_out and not self.damage
+
+    def words(self) -> list[str]:
+        """One line for each kind of trouble; file names and texts in it are not yet printable."""
+        told = [
+            f"{count:,} {'line' if count == 1 else 'lines'} left out: {reason} (first: {self.first[reason]})"
+            for reason, count in sorted(self.left_out.items())
+        ]
+        return told + self.damage
+
+
+def native_line(line: bytes) -> NativeLine:
+    """A line by its schema; its fields are not checked yet. Raises UnreadableLineError."""
+    try:
+        document = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise UnreadableLineError(NOT_JSON, str(error)) from error
+    schema = claimed_schema(document)
+    if schema is None or not schema.startswith(("alert/", *OTHER_RECORDS)):
+        raise UnreadableLineError("no record of this sensor")
+    return NativeLine(line if line.endswith(b"\n") else line + b"\n", printable(schema, 32), document)
+
+
+def read_lines(
+    lines: Iterable[bytes | None], name: str, errors: ReadErrors
+) -> Iterator[tuple[NativeLine, Record | None]]:
+    """The records among lines, None standing for a line that was too long; those that are not read back have no record.
+
+    name: of the input, for people.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            if line is None:
+                raise UnreadableLineError(TOO_LONG)
+            if line.strip():
+                native = native_line(line)
+                yield native, native.record()
+        except UnreadableLineError as error:
+            errors.leave_out(error, f"{name}:{number}")
+
+
+def entries_of(lines: Iterable[bytes | None], name: str, errors: ReadErrors) -> Iterator[Entry]:
+    """The alerts among lines. name: of the input, for people."""
+    for native, record in read_lines(lines, name, errors):
+        if isinstance(record, Alert):
+            yield Entry(native.line, native.document, record)
+
+
+def entries(names: Iterable[str], errors: ReadErrors) -> Iterator[Entry]:
+    """The alerts of inputs, one input after the other; `-` is standard input. One that cannot be opened is damage."""
+    for name in names:
+        try:
+            yield from entries_of(lines_in(name, errors.damage), name, errors)
+        except InputError as error:
+            errors.damage.append(str(error))
