@@ -41,6 +41,7 @@ from sensor.alerts.packet_filters import display_filter
 from sensor.alerts.playbook import playbook_of
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
+from sensor.alerts.words import lane_in_words, whom
 from sensor.printable import printable
 
 SCHEMA: Final = "alert/1"
@@ -93,11 +94,9 @@ def is_alert(document: Mapping[str, Any]) -> bool:
 
 def _message(alert: Alert) -> str:
     """Who did what to whom, how sure that is and why, in one sentence."""
-    spread = alert.spread
-    target = alert.destination.ip if spread.targets <= 1 else f"{spread.targets:,}{'+' * spread.targets_more} hosts"
-    lane = "both lanes" if alert.lane == "both" else f"the {alert.lane} lane"
+    lane = "the " * (alert.lane != "both") + lane_in_words(alert)
     sure = f"{alert.verdict} by {lane}, risk {alert.risk:g} of 100"
-    return f"{alert.title}: {alert.origin} to {target}, {sure}: {alert.reason}"
+    return f"{alert.title}: {alert.origin} to {whom(alert)}, {sure}: {alert.reason}"
 
 
 def _next(alert: Alert) -> tuple[str, ...]:

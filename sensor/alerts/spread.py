@@ -7,35 +7,39 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What the flagged flows of an episode look like together.
+    """What the flagged flows of an episode look like together."""
 
-    flows: flows flagged. packets: of both directions. failed: flows in which no data was exchanged (never answered, or
-    without any payload). targets, ports: distinct destination addresses and ports, exact up to a bound;
-    targets_more, ports_more say that it was passed. span_ns: first packet to last packet. protocol: IP number, and
-    port: of the flow that speaks strongest.
-    """
-
+    # Flows flagged.
     flows: int
+    # Their packets, both directions.
     packets: int
+    # Flows in which no data was exchanged: never answered, or without any payload.
     failed: int
+    # Distinct destination addresses, exact up to a bound.
     targets: int
+    # Whether that bound was passed.
     targets_more: bool
+    # Distinct destination ports, exact up to a bound.
     ports: int
+    # Whether that bound was passed.
     ports_more: bool
+    # First packet to last packet.
     span_ns: int
+    # IP number, of the flow that speaks strongest.
     protocol: int
+    # Destination port of the same.
     port: int
 
 
 def spread_in_words(spread: Spread) -> str:
     """Such as `412 ports on one host in 9.0 s: 418 flows, 424 packets, 410 flows without any data`."""
     if spread.ports > 1:
-        where = f"{_count(spread.ports, spread.ports_more)} ports on "
+        where = f"{amount(spread.ports, spread.ports_more)} ports on "
     elif spread.protocol in (6, 17, 132):
         where = f"port {spread.port} on "
     else:
         where = f"IP protocol {spread.protocol} to " if spread.protocol not in (1, 58) else "ICMP to "
-    hosts = "one host" if spread.targets == 1 else f"{_count(spread.targets, spread.targets_more)} hosts"
+    hosts = "one host" if spread.targets == 1 else f"{amount(spread.targets, spread.targets_more)} hosts"
     flows = "one flow" if spread.flows == 1 else f"{spread.flows:,} flows"
     packets = "one packet" if spread.packets == 1 else f"{spread.packets:,} packets"
     words = f"{where}{hosts} in {span_in_words(spread.span_ns)}: {flows}, {packets}"
@@ -54,5 +58,6 @@ def span_in_words(span_ns: int) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _count(number: int, more: bool) -> str:
+def amount(number: int, more: bool) -> str:
+    """A count for people, with a plus where there are more than were counted."""
     return f"{number:,}{'+' if more else ''}"

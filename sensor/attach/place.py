@@ -24,10 +24,13 @@ BACKLOG: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A socket that listens, and what it is known by in the file system: device and inode."""
+    """A socket that listens, in the file system."""
 
+    # Its name.
     path: Path
+    # Non-blocking.
     listener: socket.socket
+    # What its file is known by: device and inode.
     made: tuple[int, int]
 
     def leave(self) -> None:

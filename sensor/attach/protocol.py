@@ -33,32 +33,39 @@ class OtherProtocolError(UnreadableLineError):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who speaks. version: of flowvigil. observer: name of the sensor. source: what it watches. bundle: that judges."""
+    """Who speaks."""
 
+    # Of flowvigil.
     version: str
+    # Name of the sensor.
     observer: str
+    # What it watches.
     source: str
+    # The bundle that judges.
     bundle: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Lines that the reader missed because it was too slow."""
+    """The reader missed lines because it was too slow."""
 
+    # How many.
     lines: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing will be told. reason: one line."""
+    """The sensor will say nothing."""
 
+    # One line.
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The sensor has ended in order. problem: why it did unasked, None where it was stopped."""
+    """The sensor has ended in order."""
 
+    # Why it did unasked, None where it was stopped.
     problem: str | None
 
 

@@ -215,14 +215,15 @@ def _show(found: Iterable[Entry], *, json: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from sensor.cli.alert_words import one_line, severity_word
+    from sensor.alerts.words import severity_word
+    from sensor.cli.alert_words import one_line
+    from sensor.terminal.glyphs import SEVERITY_STYLES
 
-    styles = {"HIGH": "bold red", "MEDIUM": "yellow", "LOW": "cyan"}
     console = Console(highlight=False)
 
     def styled(alert: Alert) -> Text:
-        text, word = Text(one_line(alert)), severity_word(alert)
-        text.highlight_words([word], styles[word])
+        text, word = Text(one_line(alert)), severity_word(alert.severity)
+        text.highlight_words([word.upper()], SEVERITY_STYLES[word])
         return text
 
     for entry in found:

@@ -31,14 +31,14 @@ TAKEN: Final = frozenset({"attach", "json", "quiet", "color"})  # options that s
 LEAVING: Final = "leaving: the sensor goes on"
 
 
-def look_at(context: typer.Context, path: Path, *, json: bool, quiet: bool, color: Color) -> int:
+def attach_to(context: typer.Context, path: Path, *, json: bool, quiet: bool, color: Color) -> int:
     """Show the sensor that listens at `path` until it ends or the operator leaves. Raises CaptureError."""
     refuse_others(context)
     with Attachment(path) as attachment, ExitStack() as stack:
-        looking = Looking(attachment, lines_on_stdout=json or not sys.stdout.isatty())
-        looking.screen = stack.enter_context(_screen(looking, quiet=quiet, color=color))
+        shown = AttachedView(attachment, lines_on_stdout=json or not sys.stdout.isatty())
+        shown.screen = stack.enter_context(_screen(shown, quiet=quiet, color=color))
         stack.enter_context(stopped_by_signals(attachment))
-        code = looking.run()
+        code = shown.run()
     for words in attachment.errors.words():
         log.warning(words)
     return code
@@ -54,14 +54,20 @@ def refuse_others(context: typer.Context) -> None:
 
 
 @dataclass(slots=True)
-class Looking:
-    """One look at a sensor. lines_on_stdout: its lines are passed on. board: of the view that takes keys, if any."""
+class AttachedView:
+    """What a sensor says, on this terminal or as lines on stdout."""
 
+    # The connection to the sensor.
     attachment: Attachment
+    # Whether the sensor's lines are passed on.
     lines_on_stdout: bool
+    # Where it is shown.
     screen: "ScreenThread" = field(init=False)
+    # Of the view that takes keys, if any.
     board: "Board | None" = None
+    # The latest.
     _progress: Progress = field(default_factory=Progress)
+    # Lines that the sensor left out.
     _left_out: int = 0
 
     @property
@@ -74,14 +80,14 @@ class Looking:
         """Take in messages to the end; the exit code."""
         self.attachment.silent = lambda: self.screen.note("nothing heard from the sensor for 5 s")
         for message in self.attachment.messages():
-            self._take(message)
+            self._handle(message)
         words, code = self._end()
         if self.board is not None:
             self.board.end_words = words
         self.screen.finish(self._progress, words if code else None)
         return code or (OUTPUT if self._left_out and self.lines_on_stdout else OK)
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if isinstance(message, Progress):
             self._progress = message
             self.screen.update(message, [])
@@ -116,20 +122,20 @@ class Looking:
         return (f"the sensor has ended: {ended.problem}", CAPTURE) if ended.problem else ("the sensor has ended", OK)
 
 
-def _screen(looking: Looking, *, quiet: bool, color: Color) -> AbstractContextManager["ScreenThread"]:
+def _screen(shown: AttachedView, *, quiet: bool, color: Color) -> AbstractContextManager["ScreenThread"]:
     """As a watch has it: a terminal may stand still."""
     from sensor.terminal.screen_thread import ScreenThread, own_stream
 
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
-    lines_on_stdout = looking.lines_on_stdout
+    lines_on_stdout = shown.lines_on_stdout
     if not quiet and not lines_on_stdout and interactive_console(color, streams[0]):
-        return _interactive(looking, color)
-    screen = screen_for("watch", looking.source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
+        return _interactive(shown, color)
+    screen = screen_for("watch", shown.source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
     return ScreenThread(screen)
 
 
 @contextmanager
-def _interactive(looking: Looking, color: Color) -> Iterator["ScreenThread"]:
+def _interactive(shown: AttachedView, color: Color) -> Iterator["ScreenThread"]:
     """The view that takes keys; when the sensor has ended it stays until the operator has seen enough."""
     from sensor.cli.screens import console_for
     from sensor.terminal.dashboard import Dashboard
@@ -137,10 +143,10 @@ def _interactive(looking: Looking, color: Color) -> Iterator["ScreenThread"]:
     from sensor.terminal.operator import Operator
     from sensor.terminal.screen_thread import ScreenThread, own_stream
 
-    attachment = looking.attachment
-    view = Dashboard(console_for(color, own_stream(sys.stdout)), "watch", looking.source, attachment.hello.bundle)
+    attachment = shown.attachment
+    view = Dashboard(console_for(color, own_stream(sys.stdout)), "watch", shown.source, attachment.hello.bundle)
     view.board.ending_words = LEAVING
-    looking.board = view.board
+    shown.board = view.board
     with Keyboard(sys.stdin.fileno()) as keyboard:
         operator = Operator(keyboard, view, stays=lambda: not attachment.stopping)
         with operator.following(), ScreenThread(view, operator) as screen:

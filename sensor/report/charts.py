@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.kinds import timestamp
+from sensor.alerts.words import severity_word
 from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import counted, severity_word
+from sensor.report.words import counted
 
 ROWS = 24  # episodes with a row of their own
 WIDTH, MARGIN, ROW, AXIS = 760.0, 12.0, 40.0, 26.0

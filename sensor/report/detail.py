@@ -8,11 +8,11 @@ from functools import cache
 from sensor.alerts.deviation import Deviation, quantity
 from sensor.alerts.packet_filters import capture_filter, display_filter, flow_filter
 from sensor.alerts.playbook import playbook_of
-from sensor.alerts.targets import targets_in_words
+from sensor.alerts.words import moment, severity_word, targets_in_words
 from sensor.report.charts import reason_bar
 from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import counted, endpoint, moment, severity_word, stretch, targets
+from sensor.report.words import counted, endpoint, stretch, targets
 
 _HOW_TO_READ = (
     "Grey: from the median (upright line) to what 99 % of normal flows stay under, on a logarithmic scale. Diamond: "

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
+from sensor.alerts.words import moment, severity_word
 from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import endpoint, listed, moment, severity_word, targets
+from sensor.report.words import endpoint, listed, targets
 
 TOP = 10
 _SHOWN = 3

@@ -2,10 +2,11 @@
 
 from sensor.alerts.reading import ReadErrors
 from sensor.alerts.spread import span_in_words
+from sensor.alerts.words import severity_word
 from sensor.report.coverage import Coverage
 from sensor.report.digest import Digest
 from sensor.report.subject import ReportSubject
-from sensor.report.words import counted, severity_word, share, targets
+from sensor.report.words import counted, share, targets
 
 UNSEEN_SHARE = 0.01  # of the packets: above it the verdict is qualified
 

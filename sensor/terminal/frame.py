@@ -8,9 +8,9 @@ from typing import Final
 
 from rich.text import Text
 
+from sensor.alerts.words import clock_time
 from sensor.progress.progress import Progress
 from sensor.terminal.alert_list import alert_list
-from sensor.terminal.alerts import clock_time
 from sensor.terminal.board import SORTS, Board
 from sensor.terminal.detail import detail
 from sensor.terminal.glyphs import Glyphs, fitted, shown

@@ -1,35 +1,49 @@
 """The few characters beyond ASCII that the views draw, and what stands for them where the terminal has no UTF-8."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
 from sensor.printable import printable
 
+# Style of each severity; the word carries the meaning where there is no colour.
+SEVERITY_STYLES: Final = {"high": "bold red", "medium": "yellow", "low": "cyan"}
+
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """Characters to draw with. severities: high, medium, low. spark: from nothing to the most.
+    """Characters to draw with."""
 
-    from_to: at least, at most."""
-
+    # Whether the terminal takes more than ASCII.
     unicode: bool
+    # From a source to a target.
     arrow: str
+    # The part of a bar that is filled.
     full: str
+    # The rest of it.
     empty: str
+    # Between parts of a line.
     dot: str
+    # In a bar, the edge of normal traffic.
     edge: str
+    # Before the selected row.
     pointer: str
+    # Before a number of repeats.
     times: str
-    severities: tuple[str, str, str]
+    # By the word of the severity.
+    severities: Mapping[str, str]
+    # Of a sparkline, from nothing to the most.
     spark: str
+    # At least, at most.
     from_to: tuple[str, str]
 
 
-UNICODE = Glyphs(True, "→", "━", "─", "·", "┃", "▶", "×", ("▲", "◆", "●"), "▁▂▃▄▅▆▇█", ("≥", "≤"))
-ASCII = Glyphs(False, "->", "#", "-", "|", "|", ">", "x", ("!", "*", "-"), " .:-=+*#", (">=", "<="))
+_SEVERITIES, _ASCII_SEVERITIES = {"high": "▲", "medium": "◆", "low": "●"}, {"high": "!", "medium": "*", "low": "-"}
+UNICODE = Glyphs(True, "→", "━", "─", "·", "┃", "▶", "×", _SEVERITIES, "▁▂▃▄▅▆▇█", ("≥", "≤"))
+ASCII = Glyphs(False, "->", "#", "-", "|", "|", ">", "x", _ASCII_SEVERITIES, " .:-=+*#", (">=", "<="))
 
 
 def glyphs_for(console: Console) -> Glyphs:

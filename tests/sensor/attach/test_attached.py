@@ -193,7 +193,7 @@ def test_lines_that_nobody_can_read_are_passed_over_and_counted(tmp_path: Path) 
 
 def test_looking_loads_no_model_and_no_array() -> None:
     code = (
-        "import sys; from pathlib import Path; import sensor.cli; from sensor.cli.attached import Looking\n"
+        "import sys; from pathlib import Path; import sensor.cli; from sensor.cli.attached import AttachedView\n"
         "import sensor.alerts.alert_record\n"
         "import sensor.terminal.dashboard, sensor.terminal.operator, sensor.terminal.summary\n"
         "print([name for name in ('numpy', 'numba', 'models', 'flows', 'scapy') if name in sys.modules])"
