@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class AlertFlow:
-    """One report of a flagged flow of an open episode.
+    """One report of a flagged flow of an open episode."""
 
-    alert_id: `event.id` of the alert. after: `event.sequence` of the alert's line that it follows. number: 1 for
-    the first of this alert. identity: words of FlowBatch.identity. values: (len(COLUMNS),) a copy of its columns.
-    p_known, p_novel: of the two lanes. label: what the known lane said of it, None where it was silent.
-    """
-
+    # `event.id` of the alert.
     alert_id: str
+    # `event.sequence` of the alert's line that it follows.
     after: int
+    # Among the flows of this alert, from 1.
     number: int
+    # Words of FlowBatch.identity.
     identity: list[int]
+    # (len(COLUMNS),) a copy of its columns.
     values: NDArray[np.float64]
+    # P-value of the known lane.
     p_known: float
+    # P-value of the novel lane.
     p_novel: float
+    # What the known lane said of it, None where it was silent.
     label: str | None

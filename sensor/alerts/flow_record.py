@@ -36,9 +36,11 @@ FLOW_SCHEMA: Final = "flow/1"
 
 @dataclass(frozen=True, slots=True)
 class FlowRecords:
-    """The flow records of a run. most: of one alert; the others are only counted, in the alert itself."""
+    """The flow records of a run."""
 
+    # The sensor that speaks.
     observer: Observer
+    # Of one alert; the others are only counted, in the alert itself.
     most: int
 
     def wants(self, flow: AlertFlow) -> bool:

@@ -7,9 +7,11 @@ from sensor.alerts.techniques import Technique
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """meaning: one sentence for a reader who is no analyst. steps: what to do next, the first thing first."""
+    """What a technique means, and what to do about it."""
 
+    # One sentence for a reader who is no analyst.
     meaning: str
+    # What to do next, the first thing first.
     steps: tuple[str, ...]
 
 

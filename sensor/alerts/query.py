@@ -41,18 +41,21 @@ _TECHNIQUE: Final = re.compile(r"T[0-9]{4}(\.[0-9]{3})?\Z")
 
 
 class QueryError(ValueError):
-    """A query that cannot be read. column: of the first character that is wrong, counted from 1."""
+    """A query that cannot be read."""
 
     def __init__(self, column: int, found: str, expected: str) -> None:
+        """column: of the first character that is wrong, counted from 1."""
         self.column = column
         super().__init__(f"column {column}: found {printable(found, 60)!r}, expected {expected}")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query that was read. text: as written."""
+    """A query that was read."""
 
+    # As written.
     text: str
+    # What must hold, all of it.
     terms: tuple[Predicate, ...]
 
     def matches(self, alert: Alert) -> bool:

@@ -16,30 +16,37 @@ _WORDS_KEPT = 2000
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """The model: its name and weights, the attacks it has learnt, and what its makers warn of."""
+    """A bundle that judged."""
 
+    # Its name.
     model_id: str
+    # Of its weights.
     sha256: str
+    # That it has learnt, empty where that is not known.
     attacks: tuple[str, ...] = ()
+    # What its makers warn of.
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSubject:
-    """What was read and how.
+    """What was read and how."""
 
-    inputs: names as given. judging: bundles, those that the alerts name where alerts were read. settings: name, value
-    and whether it is another than the default; empty where unknown. command: makes the page again. problems: one line
-    for each input that could not be read to its end.
-    """
-
+    # Of the inputs.
     kind: Literal["captures", "alerts"]
+    # Names as given.
     inputs: tuple[str, ...]
+    # Bundles, those that the alerts name where alerts were read.
     judging: tuple[Judging, ...]
+    # Makes the page again.
     command: str
+    # Name, value and whether it is another than the default; empty where unknown.
     settings: tuple[tuple[str, str, bool], ...] = ()
+    # The capture filter, None without one.
     expression: str | None = None
+    # Whether tunnels were looked into.
     decapsulated: bool = False
+    # One line for each capture that could not be read to its end.
     problems: tuple[str, ...] = ()
 
 

@@ -39,15 +39,23 @@ HELP: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a frame is drawn of. source, bundle: names from outside. note: a fresh event, when and what."""
+    """What a frame is drawn of."""
 
+    # What the run does.
     mode: Mode
+    # What it reads or watches, a name from outside.
     source: str
+    # The bundle that judges, a name from outside.
     bundle: str
+    # How far the run is.
     progress: Progress
+    # How fast the totals grow.
     rates: Rates
+    # The alerts and what keys have made of them.
     board: Board
+    # Whether the run was asked to end.
     ending: bool = False
+    # A fresh event: when and what.
     note: tuple[int, str] | None = None
 
 
