@@ -15,7 +15,7 @@ import orjson
 
 from sensor.alerts import ecs
 from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
-from sensor.alerts.declaration import Declaration, Field, claimed_schema, part
+from sensor.alerts.declaration import Constant, Declaration, Field, claimed_schema, part
 from sensor.alerts.deviation import Deviation, distance_of
 from sensor.alerts.kinds import (
     ADDRESS,
@@ -26,7 +26,6 @@ from sensor.alerts.kinds import (
     PORT,
     Kind,
     between,
-    constant,
     count,
     exact,
     first,
@@ -157,7 +156,7 @@ _SUBTECHNIQUE = Declaration(
 _TACTIC = Declaration((Field("name", _texts(64), "tactic"),))
 _THREAT = Declaration(
     (
-        Field("framework", constant("MITRE ATT&CK")),
+        Constant("framework", "MITRE ATT&CK"),
         Field("technique.id", _texts(16), "parent"),
         Field(
             "technique.name",
@@ -209,7 +208,7 @@ ALERT: Final = Declaration(
         *ecs.network(),
         *ecs.observer(),
         Field("threat", _TECHNIQUE, "technique", optional=True),
-        Field("flowvigil.schema", constant(SCHEMA)),
+        Constant("flowvigil.schema", SCHEMA),
         Field("flowvigil.verdict", one_of("attack", "uncertain"), "verdict"),
         Field("flowvigil.lane", one_of("known", "novel", "both"), "lane"),
         Field("flowvigil.label", text_or_null(64), "label", "What the known lane said."),

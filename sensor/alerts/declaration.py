@@ -16,22 +16,37 @@ REQUIRED: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
+class Constant:
+    """A row of a declaration: what always stands there. A reader does not look at it."""
+
+    # Where it stands in the document.
+    path: str
+    # What stands there; a sequence is a tuple, as all documents share it.
+    value: str | tuple[str, ...]
+    # What JSON Schema says of it, None: that it is this one value.
+    schema: Schema | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
-    """A row of a declaration."""
+    """A row of a declaration: a value of the record."""
 
     # Where it stands in the document.
     path: str
     # What it may hold.
     kind: Kind
     # The record's attribute, dotted where it is a part's, into which it is read back too; or, for what is only
-    # written, a function of the record. None: a constant.
-    source: str | Callable[[Any], Any] | None = None
+    # written, a function of the record.
+    source: str | Callable[[Any], Any]
     # What the schema tells of it.
     description: str = ""
     # Not in the document where the record has None, and not required by the schema.
     optional: bool = False
     # What it is read as where a line does not have it: one of a release before the field. By default that is refused.
     absent: Any = REQUIRED
+
+
+Row = Field | Constant
 
 
 def claimed_schema(document: object) -> str | None:
@@ -44,11 +59,11 @@ def claimed_schema(document: object) -> str | None:
 class Declaration:
     """A record as its table declares it."""
 
-    def __init__(self, fields: Iterable[Field], objects: Mapping[str, str] | None = None, *, within: str = "") -> None:
+    def __init__(self, rows: Iterable[Row], objects: Mapping[str, str] | None = None, *, within: str = "") -> None:
         """objects: what the schema tells of objects, by their dotted name. within: name of what holds the document."""
         self._top = _Object("", within, objects or {})
-        for field in fields:
-            self._top.add(field)
+        for row in rows:
+            self._top.add(row)
         groups = (attribute.rpartition(".")[0] for attribute in self._top.attributes())
         self._groups: tuple[str, ...] = tuple(dict.fromkeys(("", *groups)))
 
@@ -74,7 +89,7 @@ class _Object:
 
     def __init__(self, path: str, within: str, descriptions: Mapping[str, str]) -> None:
         self._path, self._within, self._descriptions = path, within, descriptions
-        self._members: dict[str, Field | _Object] = {}
+        self._members: dict[str, Row | _Object] = {}
         # Every name in the order of the document, constants with their value.
         self._template: dict[str, Any] = {}
         # Name, how to get at the value, and how it is written, None where it stands as it is.
@@ -84,30 +99,34 @@ class _Object:
         self._readers: list[tuple[str, str, str, str, Callable[[Any, str], Any], Any]] = []
         self._objects: list[tuple[str, _Object]] = []
 
-    def add(self, field: Field) -> None:
-        name, _, below = field.path.removeprefix(f"{self._path}." if self._path else "").partition(".")
+    def add(self, row: Row) -> None:
+        name, _, below = row.path.removeprefix(f"{self._path}." if self._path else "").partition(".")
         if below:
-            self._inner(name).add(field)
+            self._inner(name).add(row)
             return
-        self._members[name] = field
-        self._template[name] = field.kind.constant
-        if field.source is not None:
-            get = attrgetter(field.source) if isinstance(field.source, str) else field.source
-            self._writers.append((name, get, _or_none(field.kind.write) if field.optional else field.kind.write))
+        self._members[name] = row
+        self._template[name] = row.value if isinstance(row, Constant) else None
+        if isinstance(row, Field):
+            self._add_writer(name, row)
+            if isinstance(row.source, str):
+                self._add_reader(name, row, row.source)
+
+    def _add_writer(self, name: str, field: Field) -> None:
+        get = attrgetter(field.source) if isinstance(field.source, str) else field.source
+        self._writers.append((name, get, _or_none(field.kind.write) if field.optional else field.kind.write))
         if field.optional:
             self._left_out.append(name)
-        if isinstance(field.source, str):
-            group, _, attribute = field.source.rpartition(".")
-            told = f"{self._within}.{field.path}" if self._within else field.path
-            absent = None if field.optional and field.absent is REQUIRED else field.absent
-            self._readers.append((name, told, group, attribute, field.kind.read, absent))
+
+    def _add_reader(self, name: str, field: Field, source: str) -> None:
+        group, _, attribute = source.rpartition(".")
+        told = f"{self._within}.{field.path}" if self._within else field.path
+        absent = None if field.optional and field.absent is REQUIRED else field.absent
+        self._readers.append((name, told, group, attribute, field.kind.read, absent))
 
     def _inner(self, name: str) -> "_Object":
         """The object of that name, made where it is not there yet."""
         inner = self._members.get(name)
-        if isinstance(inner, Field):
-            raise ValueError(f"{inner.path}: found a field, expected an object")
-        if inner is None:
+        if not isinstance(inner, _Object):
             path = f"{self._path}.{name}" if self._path else name
             inner = self._members[name] = _Object(path, self._within, self._descriptions)
             self._template[name] = None
@@ -155,13 +174,15 @@ def _or_none(write: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
     return None if write is None else lambda value: None if value is None else write(value)
 
 
-def _optional(member: Field | _Object) -> bool:
+def _optional(member: Row | _Object) -> bool:
     return isinstance(member, Field) and member.optional
 
 
-def _schema(member: Field | _Object) -> Schema:
+def _schema(member: Row | _Object) -> Schema:
     if isinstance(member, _Object):
         return member.schema()
+    if isinstance(member, Constant):
+        return {"const": member.value} if member.schema is None else member.schema
     schema = member.kind.schema
     return {**schema, "description": member.description} if member.description else schema
 

@@ -6,38 +6,36 @@ Source: Elastic Common Schema 9.4, base, event, observer, source, destination an
 from operator import attrgetter
 from typing import Final
 
-from sensor.alerts.declaration import REQUIRED, Field
-from sensor.alerts.kinds import ADDRESS, COUNT, PORT, PROTOCOL, constant, exact, one_of, text
+from sensor.alerts.declaration import REQUIRED, Constant, Field, Row
+from sensor.alerts.kinds import ADDRESS, COUNT, PORT, PROTOCOL, exact, one_of, text
 
 LINE_LIMIT_BYTES: Final = 8192
 # What the schemas tell of the object `observer`.
 OBSERVER: Final = "The sensor that wrote the line."
 # Name of an episode or a flow: 16 bytes in base 32.
 NAME: Final = text(26, pattern="^[A-Z2-7]{26}$")
-VERSION: Final = Field("ecs.version", constant("9.4.0", {"type": "string", "pattern": r"^9\.\d+\.\d+$"}))
+VERSION: Final = Constant("ecs.version", "9.4.0", {"type": "string", "pattern": r"^9\.\d+\.\d+$"})
 
 _CATEGORIES: Final = {"type": "array", "items": {"enum": ["network", "intrusion_detection"]}, "minItems": 1}
 _TYPES: Final = {"type": "array", "items": {"enum": ["info", "connection"]}, "minItems": 1}
 _COMMUNITY_ID: Final = {"type": "string", "pattern": "^1:[A-Za-z0-9+/]{27}=$"}
 
 
-def event(
-    kind: str, dataset: str, categories: tuple[str, ...] = ("network",), type_: str = "info"
-) -> tuple[Field, ...]:
+def event(kind: str, dataset: str, categories: tuple[str, ...] = ("network",), type_: str = "info") -> tuple[Row, ...]:
     """What a record is about; its other fields of `event` follow."""
     return (
-        Field("event.kind", constant(kind)),
-        Field("event.category", constant(categories, _CATEGORIES)),
-        Field("event.type", constant((type_,), _TYPES)),
-        Field("event.dataset", constant(dataset)),
+        Constant("event.kind", kind),
+        Constant("event.category", categories, _CATEGORIES),
+        Constant("event.type", (type_,), _TYPES),
+        Constant("event.dataset", dataset),
     )
 
 
-def observer(absent: object = REQUIRED) -> tuple[Field, ...]:
+def observer(absent: object = REQUIRED) -> tuple[Row, ...]:
     """`observer`: the record's own. absent: what its texts are read as where a line lacks them."""
     return (
         Field("observer.name", text(64), "observer.name", absent=absent),
-        Field("observer.type", constant("ids")),
+        Constant("observer.type", "ids"),
         Field("observer.version", text(24), "observer.version", absent=absent),
     )
 

@@ -27,9 +27,9 @@ from flows.batch import (
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer, transport_of
 from sensor.alerts.alert_flow import AlertFlow
-from sensor.alerts.declaration import Declaration, Field, part
+from sensor.alerts.declaration import Constant, Declaration, Field, part
 from sensor.alerts.endpoints import community_id_of, endpoints_of
-from sensor.alerts.kinds import COUNT, MOMENT, NUMBER, Kind, constant, count, exact, text, text_or_null
+from sensor.alerts.kinds import COUNT, MOMENT, NUMBER, Kind, count, exact, text, text_or_null
 
 FLOW_SCHEMA: Final = "flow/1"
 
@@ -111,7 +111,7 @@ FLOW: Final = Declaration(
         Field("network.vlan", _tag("id"), "vlan", optional=True),
         Field("network.inner", _tag("vlan.id"), "inner_vlan", optional=True),
         *ecs.observer(),
-        Field("flowvigil.schema", constant(FLOW_SCHEMA)),
+        Constant("flowvigil.schema", FLOW_SCHEMA),
         Field("flowvigil.alert.id", ecs.NAME, "flow.alert_id", "event.id of the alert that rests on this flow."),
         Field("flowvigil.alert.number", count(least=1), "flow.number", "Among the records of this alert."),
         Field(

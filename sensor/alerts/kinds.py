@@ -34,8 +34,6 @@ class Kind:
     write: Callable[[Any], Any] | None
     # The value again. Takes what stands there (None: nothing) and the field's name, with which its ValueError begins.
     read: Callable[[Any, str], Any]
-    # What always stands there, whatever the record.
-    constant: Any = None
 
 
 def misfit(path: str, value: Any, expected: str) -> ValueError:
@@ -108,17 +106,6 @@ def one_of(*words: str) -> Kind:
         return str(value)
 
     return Kind({"enum": list(words)}, None, read)
-
-
-def constant(value: Any, schema: Schema | None = None) -> Kind:
-    """Always the same value; a reader takes no other."""
-
-    def read(found: Any, path: str) -> Any:
-        if found != value:
-            raise misfit(path, found, repr(value))
-        return found
-
-    return Kind({"const": value} if schema is None else schema, None, read, value)
 
 
 def _string(value: Any, path: str) -> str:

@@ -15,8 +15,8 @@ import orjson
 
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer
-from sensor.alerts.declaration import Declaration, Field, part
-from sensor.alerts.kinds import COUNT, FLAG, MOMENT, NUMBER, SIGNED, Kind, constant, counts_by_name, first, text
+from sensor.alerts.declaration import Constant, Declaration, Field, part
+from sensor.alerts.kinds import COUNT, FLAG, MOMENT, NUMBER, SIGNED, Kind, counts_by_name, first, text
 from sensor.printable import printable
 from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
 
@@ -151,7 +151,7 @@ STATS: Final = Declaration(
         ecs.VERSION,
         *ecs.event("metric", "flowvigil.stats"),
         *ecs.observer(absent=""),
-        Field("flowvigil.schema", constant(STATS_SCHEMA)),
+        Constant("flowvigil.schema", STATS_SCHEMA),
         Field("flowvigil.final", FLAG, "final", "The last account of a run.", absent=False),
         Field("flowvigil.interval_s", NUMBER, _interval),
         Field("flowvigil.received", COUNT, "progress.received"),
@@ -189,7 +189,7 @@ EVENT: Final = Declaration(
         Field("event.action", text(48), "action", absent=""),
         *ecs.observer(absent=""),
         Field("observer.ingress", part(_INGRESS), attrgetter("interface"), optional=True),
-        Field("flowvigil.schema", constant(EVENT_SCHEMA)),
+        Constant("flowvigil.schema", EVENT_SCHEMA),
         Field("flowvigil.message", text(480), "message"),
     ),
     objects={"observer": ecs.OBSERVER},
