@@ -252,14 +252,14 @@ def numbers_by_name(most: int, longest_name: int) -> Kind:
 
 
 def counts_by_name(most_read: int, longest_name: int) -> Kind:
-    """Whole numbers from 0 in the order of their names, those that are 0 left out. most_read: that a reader takes."""
+    """Whole numbers from 0 in the order of their names, without those that are 0. most_read: more are refused."""
 
     def write(values: Mapping[str, int]) -> dict[str, int]:
         return {printable(name, longest_name): number for name, number in sorted(values.items()) if number}
 
     def read(values: Any, path: str) -> dict[str, int]:
-        if not isinstance(values, dict):
-            raise misfit(path, values, "counts by name")
-        return {printable(name, longest_name): COUNT.read(values[name], path) for name in list(values)[:most_read]}
+        if not isinstance(values, dict) or len(values) > most_read:
+            raise misfit(path, values, f"at most {most_read} counts by name")
+        return {printable(name, longest_name): COUNT.read(values[name], path) for name in values}
 
     return Kind({"type": "object", "additionalProperties": COUNT.schema}, write, read)

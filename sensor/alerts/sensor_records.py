@@ -133,16 +133,18 @@ def _counts(*names: str) -> tuple[Field, ...]:
 
 
 _NAME: Final = Kind({"type": "string", "maxLength": 32}, _interface_name, text(32).read)
-_INTERFACE: Final = Declaration((Field("name", _NAME, "name"), Field("up", FLAG, "up")))
-_OUTPUT: Final = Declaration(
-    (
-        Field("name", text(40), "name"),
-        Field("up", FLAG, "up"),
-        *(Field(name, COUNT, name) for name in ("written", "queued", "spooled", "lost")),
-    )
-)
-_KEPT: Final = Declaration(
-    (Field(count.name, COUNT, count.name, absent=0) for count in fields(KeptPackets)), {"": "Packets of alerts."}
+
+
+def output(longest_name: int) -> Kind:
+    """The state of an output, under a name of at most so many letters."""
+    counts = (Field(name, COUNT, name) for name in ("written", "queued", "spooled", "lost"))
+    return part(Declaration((Field("name", text(longest_name), "name"), Field("up", FLAG, "up"), *counts)), OutputState)
+
+
+INTERFACE: Final = part(Declaration((Field("name", _NAME, "name"), Field("up", FLAG, "up"))), InterfaceState)
+KEPT: Final = part(
+    Declaration((Field(count.name, COUNT, count.name) for count in fields(KeptPackets)), {"": "Packets of alerts."}),
+    KeptPackets,
 )
 
 STATS: Final = Declaration(
@@ -167,14 +169,14 @@ STATS: Final = Declaration(
         Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),
         Field("flowvigil.alerts.uncertain", COUNT, "progress.uncertain", absent=0),
         Field("flowvigil.alerts.merged", COUNT, "progress.merged", absent=0),
-        Field("flowvigil.interfaces", first(INTERFACES_SHOWN, part(_INTERFACE, InterfaceState)), "progress.interfaces"),
+        Field("flowvigil.interfaces", first(INTERFACES_SHOWN, INTERFACE), "progress.interfaces"),
         Field(
             "flowvigil.outputs",
-            first(OUTPUTS_SHOWN, part(_OUTPUT, OutputState)),
+            first(OUTPUTS_SHOWN, output(40)),
             lambda record: record.progress.outputs or None,
             optional=True,
         ),
-        Field("flowvigil.packets_kept", part(_KEPT, KeptPackets), "progress.kept", optional=True),
+        Field("flowvigil.packets_kept", KEPT, "progress.kept", optional=True),
     ),
     objects={"observer": ecs.OBSERVER, "flowvigil": "Counts are totals since the start of the run."},
 )

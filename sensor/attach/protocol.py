@@ -8,20 +8,22 @@ same release: another one says so and leaves. A reader of lines that knows nativ
 It knows records and no socket. What comes in may come from anybody: every field is checked and bounded.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Final
 
 import orjson
 
+from sensor.alerts.declaration import Declaration, Field
+from sensor.alerts.kinds import COUNT, between, counts_by_name, first, text
 from sensor.alerts.reading import NativeLine, UnreadableLineError, native_line
+from sensor.alerts.sensor_records import INTERFACE, KEPT, output
 from sensor.printable import printable
-from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
+from sensor.progress.progress import Progress
 
 SCHEMA: Final = "attach/1"
 _MOST_ENTRIES: Final = 64
-_MOST: Final = 2**63 - 1
+_MOST_SECONDS: Final = 1e12
 
 
 class OtherProtocolError(UnreadableLineError):
@@ -94,103 +96,44 @@ def message_of(line: bytes) -> Message:
 
 def _message(own: Mapping[str, Any]) -> Message:
     name = own.get("record")
-    found = own.get(name) if isinstance(name, str) else None
-    if not isinstance(found, dict):
-        raise _misfit("a record without what it says")
-    if name == "hello":
-        return Hello(*(_text(found, each, 200) for each in ("version", "observer", "source", "bundle")))
-    if name == "progress":
-        return _progress(found)
-    if name == "leftout":
-        return LeftOut(_count(found, "lines"))
-    if name == "refused":
-        return Refused(_text(found, "reason", 400))
-    if name == "end":
-        return End(None if found.get("problem") is None else _text(found, "problem", 400))
-    raise _misfit(f"a record named {printable(str(name), 24)}")
+    declaration, build = _MESSAGES.get(name, (None, None)) if isinstance(name, str) else (None, None)
+    said = own.get(name) if isinstance(name, str) else None
+    if declaration is None or build is None or not isinstance(said, dict):
+        raise UnreadableLineError("no message of this protocol", printable(str(name), 24))
+    try:
+        return build(**declaration.values(said)[""])
+    except ValueError as error:
+        raise UnreadableLineError("a message with a field that does not fit", str(error)) from error
 
 
-def _progress(found: Mapping[str, Any]) -> Progress:
-    """What is not there has its default: a sensor may count less."""
-    values: dict[str, Any] = {}
-    for field in fields(Progress):
-        read = _SPECIAL.get(field.name) or _READERS[type(field.default)]
-        if found.get(field.name) is not None:
-            values[field.name] = read(found, field.name)
-    return Progress(**values)
+def _progress() -> Iterator[Field]:
+    """Every field of it. What is not there has its default: a sensor may count less."""
+    special = {
+        "size": COUNT,
+        "undecoded": counts_by_name(_MOST_ENTRIES, 40),
+        "interfaces": first(_MOST_ENTRIES, INTERFACE),
+        "outputs": first(_MOST_ENTRIES, output(60)),
+        "kept": KEPT,
+    }
+    plain = {int: COUNT, float: between(0, _MOST_SECONDS), str: text(200)}
+    for each in fields(Progress):
+        kind = special.get(each.name) or plain[type(each.default)]
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        yield Field(each.name, kind, each.name, optional=default is None, absent=default)
 
 
-def _misfit(what: str) -> UnreadableLineError:
-    return UnreadableLineError("a message with a field that does not fit", what)
+def _said(name: str, *rows: Field) -> Declaration:
+    return Declaration(rows, within=f"flowvigil.{name}")
 
 
-def _count(found: Mapping[str, Any], name: str) -> int:
-    value = found.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
-        raise _misfit(f"{name} is no count")
-    return value
-
-
-def _seconds(found: Mapping[str, Any], name: str) -> float:
-    value = found.get(name)
-    if (
-        not isinstance(value, int | float)
-        or isinstance(value, bool)
-        or not (0 <= value < 1e12 and math.isfinite(value))
-    ):
-        raise _misfit(f"{name} is no time")
-    return float(value)
-
-
-def _text(found: Mapping[str, Any], name: str, limit: int = 200) -> str:
-    value = found.get(name)
-    if not isinstance(value, str):
-        raise _misfit(f"{name} is no text")
-    return printable(value, limit)
-
-
-def _counts(found: Mapping[str, Any], name: str) -> dict[str, int]:
-    value = found.get(name)
-    if not isinstance(value, dict) or len(value) > _MOST_ENTRIES:
-        raise _misfit(f"{name} are no counts by name")
-    return {printable(key, 40): _count(value, key) for key in value}
-
-
-def _entries(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """At most so many: no terminal shows more."""
-    value = found.get(name)
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value[:_MOST_ENTRIES]):
-        raise _misfit(f"{name} is no list of records")
-    return value[:_MOST_ENTRIES]
-
-
-def _interfaces(found: Mapping[str, Any], name: str) -> tuple[InterfaceState, ...]:
-    return tuple(InterfaceState(_text(each, "name", 32), each.get("up") is True) for each in _entries(found, name))
-
-
-def _outputs(found: Mapping[str, Any], name: str) -> tuple[OutputState, ...]:
-    return tuple(
-        OutputState(
-            _text(each, "name", 60),
-            each.get("up") is True,
-            *(_count(each, count) for count in ("written", "queued", "spooled", "lost")),
-        )
-        for each in _entries(found, name)
-    )
-
-
-def _kept(found: Mapping[str, Any], name: str) -> KeptPackets:
-    value = found.get(name)
-    if not isinstance(value, dict):
-        raise _misfit(f"{name} is no record")
-    return KeptPackets(**{field.name: _count(value, field.name) for field in fields(KeptPackets)})
-
-
-_READERS: Final[Mapping[type, Callable[[Mapping[str, Any], str], Any]]] = {int: _count, float: _seconds, str: _text}
-_SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], str], Any]]] = {
-    "size": _count,
-    "undecoded": _counts,
-    "interfaces": _interfaces,
-    "outputs": _outputs,
-    "kept": _kept,
+# By the name of the record.
+_MESSAGES: Final[Mapping[str, tuple[Declaration, Callable[..., Message]]]] = {
+    "hello": (
+        _said("hello", *(Field(name, text(200), name) for name in ("version", "observer", "source", "bundle"))),
+        Hello,
+    ),
+    "progress": (_said("progress", *_progress()), Progress),
+    "leftout": (_said("leftout", Field("lines", COUNT, "lines")), LeftOut),
+    "refused": (_said("refused", Field("reason", text(400), "reason")), Refused),
+    "end": (_said("end", Field("problem", text(400), "problem", optional=True)), End),
 }
