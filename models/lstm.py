@@ -7,14 +7,17 @@ all the time there is. Cell of Hochreiter, Schmidhuber 1997 and Gers, Schmidhube
 
 import math
 import secrets
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Labels, Matrix, Steps, Vector
+from models.detector import Labels, Steps, Vector
 from models.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
 from models.jit import Word, entry, inner
-from models.scaling import CLIP, Scaling
+from models.manifest import Arrays
+from models.scaling import CLIP, Matrix, Scaling
+from models.stored import Forms, Parts, Settings
 
 Float32s = NDArray[np.float32]
 HOSTS = 65_536
@@ -28,6 +31,15 @@ class Lstm:
     The state of a host is (h, c) and the latest start of its flows. The host that advanced longest ago is forgotten
     when there are too many.
     """
+
+    FORMS: ClassVar[Forms] = {
+        "kernel": (np.float32, 2),
+        "recurrent": (np.float32, 2),
+        "bias": (np.float32, 1),
+        "head_kernel": (np.float32, 2),
+        "head_bias": (np.float32, 1),
+    }
+    SETTINGS: ClassVar[Settings] = {"units": int, "reset_ns": int, "dt_center": float, "dt_scale": float}
 
     def __init__(
         self,
@@ -138,6 +150,29 @@ class Lstm:
     def forget(self) -> None:
         """Drop the state of every host, as if no step had been scored."""
         self._hosts.clear()
+
+    def arrays(self) -> Arrays:
+        """The weights by their names, those of FORMS."""
+        return {name: getattr(self, name) for name in self.FORMS}
+
+    def settings(self) -> dict[str, Any]:
+        """The number of units, the silence that starts a host anew, and the scale of the gaps."""
+        return {
+            "units": len(self.recurrent),
+            "reset_ns": int(self.reset_ns),
+            "dt_center": self.dt_center,
+            "dt_scale": self.dt_scale,
+        }
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "Lstm":
+        """The network of these parts, with no host remembered. Raises ValueError where they do not fit together."""
+        rows = len(parts.arrays["recurrent"])
+        if parts.settings["units"] != rows:
+            raise ValueError(f"units are not the {rows} rows of its recurrent array")
+        own: dict[str, Any] = {**parts.arrays, **parts.settings}
+        del own["units"]
+        return cls(parts.scaling, **own, labels=parts.labels, name=parts.name)
 
 
 def _own(array: NDArray[np.floating]) -> Float32s:

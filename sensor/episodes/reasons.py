@@ -6,7 +6,6 @@ the bundle keeps of normal traffic. Of columns tied to each other (flows.columns
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,24 +13,10 @@ from numpy.typing import NDArray
 from flows.columns import COLUMNS, NAMES, reasons
 from flows.kdd.columns import kdd_columns, kdd_reasons
 from models.attribution import Groups
+from models.fusion import NormalProfile
 from sensor.alerts.deviation import MINIMAL_SPAN, Deviation
 
 NEAR = 0.25  # nearer to the median than this share of the way to the edge, a column says nothing
-
-
-class NormalQuantiles(Protocol):
-    """Quantiles of raw column values on normal traffic; columns names them, each array is (len(columns),)."""
-
-    @property
-    def columns(self) -> Sequence[str]: ...
-    @property
-    def p01(self) -> NDArray[np.float64]: ...
-    @property
-    def median(self) -> NDArray[np.float64]: ...
-    @property
-    def p99(self) -> NDArray[np.float64]: ...
-    @property
-    def p999(self) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +54,17 @@ def vocabulary_of(columns: Sequence[str]) -> Vocabulary:
 class Explainer:
     """Ranks the columns of a row. candidates: positions of those that it may name, siblings together."""
 
-    def __init__(self, normal: NormalQuantiles) -> None:
-        """normal: what the bundle keeps. Columns that models may not see are left out of explanations too."""
+    def __init__(self, normal: NormalProfile) -> None:
+        """normal: what the bundle keeps. Columns that it does not use are left out of explanations too."""
         words = vocabulary_of(normal.columns)
-        self.candidates: Groups = words.reasons
-        reason = {column: place for place, group in enumerate(words.reasons) for column in group}
+        self.candidates: Groups = normal.among_used(words.reasons)
+        reason = {column: place for place, group in enumerate(self.candidates) for column in group}
         kept = sorted(reason)
         self._names = [words.columns[i] for i in kept]
         self._units = [words.units[i] for i in kept]
         self._reason = [reason[i] for i in kept]
         self._index = np.array(kept, dtype=np.int64)
-        self._raw = np.stack([np.asarray(q)[kept] for q in (normal.p01, normal.median, normal.p99, normal.p999)])
+        self._raw = np.stack([quantile[kept] for quantile in (normal.p01, normal.median, normal.p99, normal.p999)])
         low, middle, high, _ = _signed_log(self._raw)
         self._middle = middle
         self._span_low = np.maximum(middle - low, MINIMAL_SPAN)
