@@ -71,6 +71,8 @@ def lines_in(name: str, damage: list[str]) -> Iterator[bytes | None]:
 def opened(name: str) -> io.FileIO:
     """An input, `-` being standard input. Raises InputError."""
     if name == STDIN:
+        if sys.stdin is None:
+            raise InputError("-: standard input is closed, expected alerts as JSON lines")
         return io.FileIO(sys.stdin.fileno(), closefd=False)
     try:
         return io.FileIO(name)

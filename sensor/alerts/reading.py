@@ -5,7 +5,7 @@ read. Records of the sensor that are not read back, such as flows, are told by t
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,9 +31,9 @@ _CALLED: Final = {"alert": "an alert", "stats": "an account", "event": "an event
 class UnreadableLineError(ValueError):
     """A line that holds no record of this sensor."""
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        """reason: what is counted; detail: of this line, with the field's name where it is a field."""
-        self.reason, self.detail = reason, detail
+    def __init__(self, reason: str, detail: str = "", field: str = "") -> None:
+        """reason: what is counted. detail: of this line, which may quote it. field: name of the one that is wrong."""
+        self.reason, self.detail, self.field = reason, detail, field
         super().__init__(f"{reason}{': ' * bool(detail)}{detail}")
 
 
@@ -63,7 +63,8 @@ class NativeLine:
             if self.schema == "event/1":
                 return event_of(self.document)
         except ValueError as error:
-            raise UnreadableLineError(f"{_CALLED[self.kind]} with a field that does not fit", str(error)) from error
+            reason, told = f"{_CALLED[self.kind]} with a field that does not fit", str(error)
+            raise UnreadableLineError(reason, told, told.partition(":")[0]) from error
         return None
 
 
@@ -85,15 +86,18 @@ class ReadErrors:
 
     # Lines left out, by reason.
     left_out: Counter[str] = field(default_factory=Counter)
-    # Of each reason, where it was met first and what it was.
+    # Of each reason, where it was met first.
     first: dict[str, str] = field(default_factory=dict)
+    # Of each reason, what was wrong with the first line.
+    first_error: dict[str, UnreadableLineError] = field(default_factory=dict)
     # One line for each input that could not be read to its end.
     damage: list[str] = field(default_factory=list)
 
     def leave_out(self, error: UnreadableLineError, place: str) -> None:
         """Count a line."""
         self.left_out[error.reason] += 1
-        self.first.setdefault(error.reason, f"{place}{': ' * bool(error.detail)}{error.detail}")
+        self.first.setdefault(error.reason, place)
+        self.first_error.setdefault(error.reason, error)
 
     @property
     def whole(self) -> bool:
@@ -102,11 +106,22 @@ class ReadErrors:
 
     def words(self) -> list[str]:
         """One line for each kind of trouble; file names and texts in it are not yet printable."""
-        told = [
-            f"{count:,} {'line' if count == 1 else 'lines'} left out: {reason} (first: {self.first[reason]})"
+        details = {reason: error.detail for reason, error in self.first_error.items()}
+        return [
+            *self._told({reason: f": {detail}" if detail else "" for reason, detail in details.items()}),
+            *self.damage,
+        ]
+
+    def words_without_quotes(self) -> list[str]:
+        """The same of the lines left out, without a word of what stood there: for a page that people copy from."""
+        fields = {reason: error.field for reason, error in self.first_error.items()}
+        return self._told({reason: f", {name}" if name else "" for reason, name in fields.items()})
+
+    def _told(self, more: Mapping[str, str]) -> list[str]:
+        return [
+            f"{count:,} line{'s' * (count != 1)} left out: {reason} (first: {self.first[reason]}{more[reason]})"
             for reason, count in sorted(self.left_out.items())
         ]
-        return told + self.damage
 
 
 def native_line(line: bytes) -> NativeLine:

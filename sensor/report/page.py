@@ -165,7 +165,7 @@ def _merged(digest: Digest, errors: ReadErrors) -> Content:
     if digest.passed_over:
         passed = [f"{number:,} {schema}" for schema, number in sorted(digest.passed_over.items())[:20]]
         sentences.append(f"Records that this page does not tell: {', '.join(passed)}.")
-    sentences += [f"{words}." for words in errors.words()[:20]]
+    sentences += [f"{words}." for words in errors.words_without_quotes()]
     sentences.append("Nothing was muted: muting in the terminal changes what it shows, not what is written.")
     return element("ul", [element("li", sentence) for sentence in sentences])
 
