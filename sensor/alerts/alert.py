@@ -22,34 +22,26 @@ _TRANSPORT = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "ipv6-ic
 class Endpoint:
     """One side of the flow shown."""
 
-    # Its address as text.
-    ip: str
-    # None where the protocol has none.
-    port: int | None
-    # Payload that it sent.
-    bytes: int
-    # Packets that it sent.
-    packets: int
+    ip: str  # its address as text
+    port: int | None  # None where the protocol has none
+    bytes: int  # payload that it sent
+    packets: int  # packets that it sent
 
 
 @dataclass(frozen=True, slots=True)
 class Observer:
     """The sensor that speaks."""
 
-    # Its name, by default the host's.
-    name: str
-    # Of flowvigil.
-    version: str
+    name: str  # its name, by default the host's
+    version: str  # of flowvigil
 
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
     """The bundle that judged."""
 
-    # Its name.
-    id: str
-    # Of its weights, 64 hexadecimal digits.
-    sha256: str
+    id: str  # its name
+    sha256: str  # of its weights, 64 hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,66 +52,38 @@ class Alert:
     first, the first of equals. p_known, p_novel, scores, deviations, source, destination and community_id are its own.
     """
 
-    # Traffic time at which this line became true.
-    time_ns: int
-    # What became of the episode.
-    action: Action
-    # Name of the episode, the same in each of its lines: 26 letters of base 32.
-    id: str
-    # Number of the line, without gaps, from 1.
-    sequence: int
-    # How bad it is if it is true, 0 to 100.
-    severity: int
-    # Severity weighed with the evidence, 0 to 100.
-    risk: float
-    # First packet of the flagged flows.
-    start_ns: int
-    # Last packet of the flagged flows.
-    end_ns: int
-    # What the flagged flows look like, in one sentence.
-    reason: str
-    # The host that the episode is about; of a storm, the one that speaks strongest.
-    source: Endpoint
-    # The other side of the flow shown.
-    destination: Endpoint
-    # 4 or 6.
-    ip_version: int
-    # IP number.
-    protocol: int
-    # Name of the flow shown that other tools compute alike (sensor.alerts.community_id).
-    community_id: str
-    # What ATT&CK calls it, None where neither a class nor the shape of the episode says so.
-    technique: Technique | None
-    # How sure it is.
-    verdict: Verdict
-    # Which detectors flagged it.
-    lane: Lane
-    # What the known lane most often said, None where it was silent.
-    label: str | None
-    # P-value of the known lane; NaN where it has none.
-    p_known: float
-    # P-value of the novel lane; NaN where it has none.
-    p_novel: float
-    # By detector, 0 to 1; higher is more anomalous.
-    scores: Mapping[str, float]
+    time_ns: int  # traffic time at which this line became true
+    action: Action  # what became of the episode
+    id: str  # name of the episode, the same in each of its lines: 26 letters of base 32
+    sequence: int  # number of the line, without gaps, from 1
+    severity: int  # how bad it is if it is true, 0 to 100
+    risk: float  # severity weighed with the evidence, 0 to 100
+    start_ns: int  # first packet of the flagged flows
+    end_ns: int  # last packet of the flagged flows
+    reason: str  # what the flagged flows look like, in one sentence
+    source: Endpoint  # the host that the episode is about; of a storm, the one that speaks strongest
+    destination: Endpoint  # the other side of the flow shown
+    ip_version: int  # 4 or 6
+    protocol: int  # IP number
+    community_id: str  # name of the flow shown that other tools compute alike (sensor.alerts.community_id)
+    technique: Technique | None  # what ATT&CK calls it, None where neither a class nor the shape of the episode says so
+    verdict: Verdict  # how sure it is
+    lane: Lane  # which detectors flagged it
+    label: str | None  # what the known lane most often said, None where it was silent
+    p_known: float  # P-value of the known lane; NaN where it has none
+    p_novel: float  # P-value of the novel lane; NaN where it has none
+    scores: Mapping[str, float]  # by detector, 0 to 1; higher is more anomalous
     # The columns of the flow shown that are furthest from normal traffic, the furthest first.
     deviations: tuple[Deviation, ...]
-    # How many flows, targets and ports in how long.
-    spread: Spread
-    # The bundle that judged.
-    model: ModelIdentity
-    # The sensor that speaks.
-    observer: Observer
-    # Packets that the capture had lost by then.
-    dropped: int
+    spread: Spread  # how many flows, targets and ports in how long
+    model: ModelIdentity  # the bundle that judged
+    observer: Observer  # the sensor that speaks
+    dropped: int  # packets that the capture had lost by then
     # Alerts of single hosts that this one tells as one (sensor.episodes.storms), 0 for an alert of one host.
     hosts_merged: int = 0
-    # The first distinct targets.
-    target_ips: tuple[str, ...] = ()
-    # The first distinct destination ports.
-    target_ports: tuple[int, ...] = ()
-    # Name of the capture that gets its packets, None where none are kept.
-    packets_file: str | None = None
+    target_ips: tuple[str, ...] = ()  # the first distinct targets
+    target_ports: tuple[int, ...] = ()  # the first distinct destination ports
+    packets_file: str | None = None  # name of the capture that gets its packets, None where none are kept
 
     @property
     def title(self) -> str:

@@ -8,24 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.alerts.alert import Alert
+
 
 @dataclass(frozen=True, slots=True)
 class AlertFlow:
     """One report of a flagged flow of an open episode."""
 
-    # `event.id` of the alert.
-    alert_id: str
-    # `event.sequence` of the alert's line that it follows.
-    after: int
-    # Among the flows of this alert, from 1.
-    number: int
-    # Words of FlowBatch.identity.
-    identity: list[int]
-    # (len(COLUMNS),) a copy of its columns.
-    values: NDArray[np.float64]
-    # P-value of the known lane.
-    p_known: float
-    # P-value of the novel lane.
-    p_novel: float
-    # What the known lane said of it, None where it was silent.
-    label: str | None
+    alert_id: str  # `event.id` of its alert
+    number: int  # 1 for the first flow of this alert
+    identity: list[int]  # words of FlowBatch.identity
+    values: NDArray[np.float64]  # (len(COLUMNS),) a copy of its columns
+    p_known: float  # p-value in the known lane
+    p_novel: float  # p-value in the novel lane
+    label: str | None  # what the known lane said of it, None where it was silent
+
+
+AlertItem = Alert | AlertFlow  # what episodes give, in order: an alert, then the flows handed on with it

@@ -19,29 +19,22 @@ REQUIRED: Final = object()
 class Constant:
     """A row of a declaration: what always stands there. A reader does not look at it."""
 
-    # Where it stands in the document.
-    path: str
-    # What stands there; a sequence is a tuple, as all documents share it.
-    value: str | tuple[str, ...]
-    # What JSON Schema says of it, None: that it is this one value.
-    schema: Schema | None = None
+    path: str  # where it stands in the document
+    value: str | tuple[str, ...]  # what stands there; a sequence is a tuple, as all documents share it
+    schema: Schema | None = None  # what JSON Schema says of it, None: that it is this one value
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """A row of a declaration: a value of the record."""
 
-    # Where it stands in the document.
-    path: str
-    # What it may hold.
-    kind: Kind
+    path: str  # where it stands in the document
+    kind: Kind  # what it may hold
     # The record's attribute, dotted where it is a part's, into which it is read back too; or, for what is only
     # written, a function of the record.
     source: str | Callable[[Any], Any]
-    # What the schema tells of it.
-    description: str = ""
-    # Not in the document where the record has None, and not required by the schema.
-    optional: bool = False
+    description: str = ""  # what the schema tells of it
+    optional: bool = False  # not in the document where the record has None, and not required by the schema
     # What it is read as where a line does not have it: one of a release before the field. By default that is refused.
     absent: Any = REQUIRED
 

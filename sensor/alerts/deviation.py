@@ -16,20 +16,13 @@ MINIMAL_SPAN: Final = 0.5
 class Deviation:
     """One column of a flow against normal traffic."""
 
-    # Of the column.
-    name: str
-    # Such as µs or bytes; "" for a plain number.
-    unit: str
-    # Of the flow.
-    value: float
-    # Of normal traffic.
-    median: float
-    # What 99 % of normal traffic is at least; NaN where that is not known.
-    p01: float
-    # What 99 % of normal traffic is at most.
-    p99: float
-    # What 99.9 % of normal traffic is at most; NaN where that is not known.
-    p999: float
+    name: str  # of the column
+    unit: str  # such as µs or bytes; "" for a plain number
+    value: float  # of the flow
+    median: float  # of normal traffic
+    p01: float  # what 99 % of normal traffic is at least; NaN where that is not known
+    p99: float  # what 99 % of normal traffic is at most
+    p999: float  # what 99.9 % of normal traffic is at most; NaN where that is not known
     # From the median in spans to the edge of the central 98 %, on a logarithmic scale: over 1 is outside.
     distance: float
 

@@ -38,10 +38,8 @@ FLOW_SCHEMA: Final = "flow/1"
 class FlowRecords:
     """The flow records of a run."""
 
-    # The sensor that speaks.
-    observer: Observer
-    # Of one alert; the others are only counted, in the alert itself.
-    most: int
+    observer: Observer  # the sensor that speaks
+    most: int  # of one alert; the others are only counted, in the alert itself
 
     def wants(self, flow: AlertFlow) -> bool:
         """Whether a flow is one of the first of its alert."""

@@ -28,8 +28,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 class Kind:
     """One kind of value, in a record and in its document."""
 
-    # What stands in the document.
-    schema: Schema
+    schema: Schema  # what stands in the document
     # What stands in the document for a value of the record; None where that is the value itself.
     write: Callable[[Any], Any] | None
     # The value again. Takes what stands there (None: nothing) and the field's name, with which its ValueError begins.

@@ -9,10 +9,8 @@ from sensor.alerts.techniques import Technique
 class Playbook:
     """What a technique means, and what to do about it."""
 
-    # One sentence for a reader who is no analyst.
-    meaning: str
-    # What to do next, the first thing first.
-    steps: tuple[str, ...]
+    meaning: str  # one sentence for a reader who is no analyst
+    steps: tuple[str, ...]  # what to do next, the first thing first
 
 
 _SCAN = Playbook(

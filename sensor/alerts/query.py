@@ -53,10 +53,8 @@ class QueryError(ValueError):
 class Query:
     """A query that was read."""
 
-    # As written.
-    text: str
-    # What must hold, all of it.
-    terms: tuple[Predicate, ...]
+    text: str  # as written
+    terms: tuple[Predicate, ...]  # what must hold, all of it
 
     def matches(self, alert: Alert) -> bool:
         """Whether every term holds; a query without terms holds for all."""

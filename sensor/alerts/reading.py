@@ -41,12 +41,9 @@ class UnreadableLineError(ValueError):
 class NativeLine:
     """A line of the sensor's own."""
 
-    # As it stood there, with its newline.
-    line: bytes
-    # Such as `alert/1`.
-    schema: str
-    # What it says.
-    document: dict[str, Any]
+    line: bytes  # as it stood there, with its newline
+    schema: str  # such as `alert/1`
+    document: dict[str, Any]  # what it says
 
     @property
     def kind(self) -> str:
@@ -72,26 +69,20 @@ class NativeLine:
 class Entry:
     """An alert of a log."""
 
-    # As it stood there, with its newline.
-    line: bytes
-    # What it says.
-    document: dict[str, Any]
-    # The same, checked.
-    alert: Alert
+    line: bytes  # as it stood there, with its newline
+    document: dict[str, Any]  # what it says
+    alert: Alert  # the same, checked
 
 
 @dataclass(slots=True)
 class ReadErrors:
     """What became of the lines that hold no record, and of inputs that could not be read to their end."""
 
-    # Lines left out, by reason.
-    left_out: Counter[str] = field(default_factory=Counter)
-    # Of each reason, where it was met first.
-    first: dict[str, str] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)  # lines left out, by reason
+    first: dict[str, str] = field(default_factory=dict)  # of each reason, where it was met first
     # Of each reason, what was wrong with the first line.
     first_error: dict[str, UnreadableLineError] = field(default_factory=dict)
-    # One line for each input that could not be read to its end.
-    damage: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)  # one line for each input that could not be read to its end
 
     def leave_out(self, error: UnreadableLineError, place: str) -> None:
         """Count a line."""

@@ -31,18 +31,12 @@ INTERFACES_SHOWN, INTERFACE_BYTES, OUTPUTS_SHOWN = 32, 32, 8
 class StatsRecord:
     """What a line of statistics says."""
 
-    # Wall clock.
-    time_ns: int
-    # The sensor that counted.
-    observer: Observer
-    # Totals since the start of the run.
-    progress: Progress
-    # The same at the line before, None at the start and for a reader.
-    previous: Progress | None = None
-    # Seconds between the two.
-    interval_s: float = 0.0
-    # Whether it is the last of its run.
-    final: bool = False
+    time_ns: int  # wall clock
+    observer: Observer  # the sensor that counted
+    progress: Progress  # totals since the start of the run
+    previous: Progress | None = None  # the same at the line before, None at the start and for a reader
+    interval_s: float = 0.0  # seconds between the two
+    final: bool = False  # whether it is the last of its run
 
     @property
     def packets_per_second(self) -> float:
@@ -62,16 +56,11 @@ class StatsRecord:
 class EventRecord:
     """What a line about an event says."""
 
-    # Wall clock.
-    time_ns: int
-    # The sensor that it befell.
-    observer: Observer
-    # What happened, such as `interface-down`.
-    action: str
-    # The same for people.
-    message: str
-    # Which it befell, None where it was no interface; a reader does not tell.
-    interface: str | None = None
+    time_ns: int  # wall clock
+    observer: Observer  # the sensor that it befell
+    action: str  # what happened, such as `interface-down`
+    message: str  # the same for people
+    interface: str | None = None  # which it befell, None where it was no interface; a reader does not tell
 
 
 def stats_line(

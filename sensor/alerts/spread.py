@@ -9,26 +9,16 @@ _SECOND_NS = 1_000_000_000
 class Spread:
     """What the flagged flows of an episode look like together."""
 
-    # Flows flagged.
-    flows: int
-    # Their packets, both directions.
-    packets: int
-    # Flows in which no data was exchanged: never answered, or without any payload.
-    failed: int
-    # Distinct destination addresses, exact up to a bound.
-    targets: int
-    # Whether that bound was passed.
-    targets_more: bool
-    # Distinct destination ports, exact up to a bound.
-    ports: int
-    # Whether that bound was passed.
-    ports_more: bool
-    # First packet to last packet.
-    span_ns: int
-    # IP number, of the flow that speaks strongest.
-    protocol: int
-    # Destination port of the same.
-    port: int
+    flows: int  # flows flagged
+    packets: int  # of both directions
+    failed: int  # flows in which no data was exchanged: never answered, or without any payload
+    targets: int  # distinct destination addresses, exact up to a bound
+    targets_more: bool  # whether there were more
+    ports: int  # distinct destination ports, exact up to a bound
+    ports_more: bool  # whether there were more
+    span_ns: int  # first packet to last packet
+    protocol: int  # IP number, of the flow that speaks strongest
+    port: int  # destination port of that flow
 
 
 def spread_in_words(spread: Spread) -> str:

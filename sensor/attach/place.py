@@ -26,12 +26,9 @@ BACKLOG: Final = 16
 class Place:
     """A socket that listens, in the file system."""
 
-    # Its name.
-    path: Path
-    # Non-blocking.
-    listener: socket.socket
-    # What its file is known by: device and inode.
-    made: tuple[int, int]
+    path: Path  # its name
+    listener: socket.socket  # non-blocking
+    made: tuple[int, int]  # what its file is known by: device and inode
 
     def leave(self) -> None:
         """Stop listening, and remove the file where it is still the one that was made and that is permitted.

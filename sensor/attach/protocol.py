@@ -37,38 +37,31 @@ class OtherProtocolError(UnreadableLineError):
 class Hello:
     """Who speaks."""
 
-    # Of flowvigil.
-    version: str
-    # Name of the sensor.
-    observer: str
-    # What it watches.
-    source: str
-    # The bundle that judges.
-    bundle: str
+    version: str  # of flowvigil
+    observer: str  # name of the sensor
+    source: str  # what it watches
+    bundle: str  # the bundle that judges
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """The reader missed lines because it was too slow."""
 
-    # How many.
-    lines: int
+    lines: int  # how many
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
     """The sensor will say nothing."""
 
-    # One line.
-    reason: str
+    reason: str  # one line
 
 
 @dataclass(frozen=True, slots=True)
 class End:
     """The sensor has ended in order."""
 
-    # Why it did unasked, None where it was stopped.
-    problem: str | None
+    problem: str | None  # why it did unasked, None where it was stopped
 
 
 Message = Hello | Progress | LeftOut | Refused | End | NativeLine

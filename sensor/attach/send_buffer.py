@@ -18,10 +18,8 @@ _PIECE: Final = 1 << 16
 class SendBuffer:
     """What a client has not taken yet."""
 
-    # Bytes.
-    waiting: int = 0
-    # Lines left out since the last one that was kept.
-    missed: int = 0
+    waiting: int = 0  # bytes
+    missed: int = 0  # lines left out since the last one that was kept
     _lines: deque[bytes] = field(default_factory=deque)
 
     def __bool__(self) -> bool:

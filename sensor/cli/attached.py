@@ -57,18 +57,12 @@ def refuse_others(context: typer.Context) -> None:
 class AttachedView:
     """What a sensor says, on this terminal or as lines on stdout."""
 
-    # The connection to the sensor.
-    attachment: Attachment
-    # Whether the sensor's lines are passed on.
-    lines_on_stdout: bool
-    # Where it is shown.
-    screen: "ScreenThread" = field(init=False)
-    # Of the view that takes keys, if any.
-    board: "Board | None" = None
-    # The latest.
-    _progress: Progress = field(default_factory=Progress)
-    # Lines that the sensor left out.
-    _left_out: int = 0
+    attachment: Attachment  # the connection to the sensor
+    lines_on_stdout: bool  # whether the sensor's lines are passed on
+    screen: "ScreenThread" = field(init=False)  # where it is shown
+    board: "Board | None" = None  # of the view that takes keys, if any
+    _progress: Progress = field(default_factory=Progress)  # the latest
+    _left_out: int = 0  # lines that the sensor left out
 
     @property
     def source(self) -> str:

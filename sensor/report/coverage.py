@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import DST_HIGH, DST_LOW, SRC_HIGH, SRC_LOW, FlowBatch
-from sensor.alerts.alert import Alert
+from flows.batch import DST_HIGH, DST_LOW, SRC_HIGH, SRC_LOW
 from sensor.alerts.sensor_records import StatsRecord
-from sensor.judging.judge import Judge
+from sensor.metering.turns import Turn
 from sensor.progress.progress import Progress
+from sensor.run.run import Run
 
 HOSTS_KEPT = 1_000_000
 _ADDED = ("received", "metered", "filtered", "shed", "dropped", "flows", "evicted", "late", "clock_jumps", "lost_lines")
@@ -23,20 +23,13 @@ _ADDED = ("received", "metered", "filtered", "shed", "dropped", "flows", "evicte
 class Coverage:
     """The account of what was looked at."""
 
-    # Totals of all runs together, None where the input says nothing of packets.
-    counts: Progress | None = None
-    # Beginning of the traffic, 0 where unknown.
-    start_ns: int = 0
-    # Its end, 0 where unknown.
-    end_ns: int = 0
-    # Bytes that the meter was given, None where unknown.
-    bytes_: int | None = None
-    # Addresses seen, None where unknown.
-    hosts: int | None = None
-    # Whether there were more than were counted.
-    hosts_more: bool = False
-    # Runs of sensors.
-    runs: int = 1
+    counts: Progress | None = None  # totals of all runs together, None where the input says nothing of packets
+    start_ns: int = 0  # beginning of the traffic, 0 where unknown
+    end_ns: int = 0  # its end, 0 where unknown
+    bytes_: int | None = None  # bytes that the meter was given, None where unknown
+    hosts: int | None = None  # addresses seen, None where unknown
+    hosts_more: bool = False  # whether there were more than were counted
+    runs: int = 1  # runs of sensors
 
     @property
     def unseen(self) -> int:
@@ -50,16 +43,11 @@ class Coverage:
 class StatsCounts:
     """Lines of statistics, added up over runs. A run ends where its sensor's count of packets falls back."""
 
-    # Wall clock of the first line, 0 before it.
-    first_ns: int = 0
-    # Wall clock of the latest line.
-    last_ns: int = 0
-    # Runs of sensors.
-    runs: int = 0
-    # Totals of runs that have ended.
-    _ended: list[Progress] = field(default_factory=list)
-    # Totals of each sensor's latest run, by its name.
-    _current: dict[str, Progress] = field(default_factory=dict)
+    first_ns: int = 0  # wall clock of the first line, 0 before it
+    last_ns: int = 0  # wall clock of the latest line
+    runs: int = 0  # runs of sensors
+    _ended: list[Progress] = field(default_factory=list)  # totals of runs that have ended
+    _current: dict[str, Progress] = field(default_factory=dict)  # totals of each sensor's latest run, by its name
 
     def add(self, record: StatsRecord) -> None:
         """Take in a line."""
@@ -87,23 +75,32 @@ def _sum(totals: list[Progress]) -> Progress:
     return Progress(undecoded=dict(undecoded), **{name: sum(getattr(each, name) for each in totals) for name in _ADDED})
 
 
-def coverage_of(progress: Progress, witness: "Witness") -> Coverage:
+def coverage_of(progress: Progress, census: "HostCensus") -> Coverage:
     """Of a run over captures."""
     counts = replace(progress, undecoded={reason: count for reason, count in progress.undecoded.items() if count})
     start, end = progress.started_ns, progress.traffic_time_ns
-    return Coverage(counts, start, end, progress.bytes, len(witness.hosts), len(witness.hosts) >= HOSTS_KEPT)
+    return Coverage(counts, start, end, progress.bytes, len(census.hosts), len(census.hosts) >= HOSTS_KEPT)
 
 
 @dataclass(slots=True)
-class Witness(Judge):
-    """A judge that remembers the addresses of the flows it was given, HOSTS_KEPT at most."""
+class HostCensus:
+    """The addresses of a run's flows, HOSTS_KEPT at most: a hook (sensor.run.run.Hook)."""
 
     hosts: set[tuple[int, int]] = field(default_factory=set)
 
-    def judge(self, batch: FlowBatch, dropped: int = 0) -> list[Alert]:
-        """As its parent does."""
-        if len(batch) and len(self.hosts) < HOSTS_KEPT:
-            words: NDArray[np.int64] = batch.identity
+    def begin(self, run: Run) -> None:
+        """Nothing yet."""
+
+    def before(self, turn: Turn, _run: Run) -> None:
+        """Count the hosts of a turn's records."""
+        records = turn.records
+        if len(records) and len(self.hosts) < HOSTS_KEPT:
+            words: NDArray[np.int64] = records.identity
             both = np.concatenate((words[:, [SRC_HIGH, SRC_LOW]], words[:, [DST_HIGH, DST_LOW]]))
             self.hosts.update(map(tuple, np.unique(both, axis=0).tolist()))
-        return Judge.judge(self, batch, dropped)
+
+    def after(self, turn: Turn, run: Run) -> None:
+        """Nothing more."""
+
+    def end(self, run: Run) -> None:
+        """Nothing more."""

@@ -22,14 +22,10 @@ EVENTS_KEPT = 200
 class ReportedEpisode:
     """An episode as its lines tell it."""
 
-    # The newest line.
-    last: Alert
-    # How many there were.
-    lines: int
-    # Traffic time of the first.
-    opened_ns: int
-    # Whether any line said so.
-    attack: bool
+    last: Alert  # the newest line
+    lines: int  # how many there were
+    opened_ns: int  # traffic time of the first
+    attack: bool  # whether any line said so
 
     @property
     def rank(self) -> tuple[float, int, int, int, str]:
@@ -52,26 +48,17 @@ class ReportedEpisode:
 class Digest:
     """What all lines said."""
 
-    # Lines that held a record which the page tells.
-    records: int = 0
+    records: int = 0  # lines that held a record which the page tells
     # Records of the sensor that the page does not tell, by their schema.
     passed_over: Counter[str] = field(default_factory=Counter)
-    # Lines about episodes.
-    alert_lines: int = 0
-    # Lines about episodes beyond EPISODES_KEPT.
-    not_kept: int = 0
-    # The first EVENTS_KEPT.
-    events: list[EventRecord] = field(default_factory=list)
-    # How many came after those.
-    events_more: int = 0
-    # Earliest traffic time that alerts speak of, 0 without any.
-    first_ns: int = 0
-    # Latest traffic time that alerts speak of, 0 without any.
-    last_ns: int = 0
-    # The accounts among the lines.
-    stats: StatsCounts = field(default_factory=StatsCounts)
-    # By sensor and name of the episode.
-    _episodes: dict[tuple[str, str], ReportedEpisode] = field(default_factory=dict)
+    alert_lines: int = 0  # lines about episodes
+    not_kept: int = 0  # lines about episodes beyond EPISODES_KEPT
+    events: list[EventRecord] = field(default_factory=list)  # the first EVENTS_KEPT
+    events_more: int = 0  # how many came after those
+    first_ns: int = 0  # earliest traffic time that alerts speak of, 0 without any
+    last_ns: int = 0  # latest traffic time that alerts speak of, 0 without any
+    stats: StatsCounts = field(default_factory=StatsCounts)  # the accounts among the lines
+    _episodes: dict[tuple[str, str], ReportedEpisode] = field(default_factory=dict)  # by sensor and name of the episode
 
     def add(self, lines: Iterable[tuple[NativeLine, Record | None]]) -> None:
         """Fold lines in."""

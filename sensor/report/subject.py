@@ -18,36 +18,25 @@ _WORDS_KEPT = 2000
 class Judging:
     """A bundle that judged."""
 
-    # Its name.
-    model_id: str
-    # Of its weights.
-    sha256: str
-    # That it has learnt, empty where that is not known.
-    attacks: tuple[str, ...] = ()
-    # What its makers warn of.
-    warnings: tuple[str, ...] = ()
+    model_id: str  # its name
+    sha256: str  # of its weights
+    attacks: tuple[str, ...] = ()  # that it has learnt, empty where that is not known
+    warnings: tuple[str, ...] = ()  # what its makers warn of
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSubject:
     """What was read and how."""
 
-    # Of the inputs.
-    kind: Literal["captures", "alerts"]
-    # Names as given.
-    inputs: tuple[str, ...]
-    # Bundles, those that the alerts name where alerts were read.
-    judging: tuple[Judging, ...]
-    # Makes the page again.
-    command: str
+    kind: Literal["captures", "alerts"]  # of the inputs
+    inputs: tuple[str, ...]  # names as given
+    judging: tuple[Judging, ...]  # bundles, those that the alerts name where alerts were read
+    command: str  # makes the page again
     # Name, value and whether it is another than the default; empty where unknown.
     settings: tuple[tuple[str, str, bool], ...] = ()
-    # The capture filter, None without one.
-    expression: str | None = None
-    # Whether tunnels were looked into.
-    decapsulated: bool = False
-    # One line for each capture that could not be read to its end.
-    problems: tuple[str, ...] = ()
+    expression: str | None = None  # the capture filter, None without one
+    decapsulated: bool = False  # whether tunnels were looked into
+    problems: tuple[str, ...] = ()  # one line for each capture that could not be read to its end
 
 
 def judging_of(hybrid: Hybrid) -> Judging:

@@ -35,10 +35,8 @@ SORTS: Final[tuple[tuple[str, Callable[["BoardRow"], tuple[float, ...]]], ...]] 
 class EpisodeHistory:
     """What one episode's lines have said so far."""
 
-    # The newest line.
-    newest: Alert
-    # The first line.
-    first: Alert
+    newest: Alert  # the newest line
+    first: Alert  # the first line
     # The latest few, the newest among them.
     lines: deque[Alert] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
 
@@ -47,12 +45,9 @@ class EpisodeHistory:
 class BoardRow:
     """Episodes of one source and technique."""
 
-    # What they have in common.
-    key: Key
-    # In the order in which they opened.
-    episodes: tuple[EpisodeHistory, ...]
-    # The last word about any of them.
-    newest: Alert
+    key: Key  # what they have in common
+    episodes: tuple[EpisodeHistory, ...]  # in the order in which they opened
+    newest: Alert  # the last word about any of them
 
     @property
     def history(self) -> EpisodeHistory:
@@ -84,42 +79,24 @@ def everything(_alert: Alert) -> bool:
 class Board:
     """State of the view."""
 
-    # Makes a matcher of what was typed; raises ValueError with what is wrong with it.
-    search: Callable[[str], Matches]
-    # What is shown.
-    page: Page = "list"
-    # Place in SORTS.
-    sort: int = 0
-    # The search that holds, "" without any.
-    query: str = ""
-    # What is being typed on the page of the search.
-    typed: str = ""
-    # What is wrong with it.
-    complaint: str = ""
-    # Sources and techniques that are not shown.
-    mutes: set[Mute] = field(default_factory=set)
-    # Whether what comes is not shown for now.
-    frozen: bool = False
-    # Whether the operator wants to leave.
-    quit: bool = False
-    # Whether nothing more will come.
-    at_end: bool = False
-    # What stands below while it is left.
-    ending_words: str = "ending: judging what has come, closing the open alerts"
-    # What stands below at the end.
-    end_words: str = "at its end"
-    # Lines that the detail is scrolled down.
-    sheet: int = 0
-    # Alerts left out by the search, of those that are remembered.
-    hidden: int = 0
-    # Alerts left out by mutes, of those that are remembered.
-    muted_alerts: int = 0
-    # Alerts opened.
-    opened: int = 0
-    # Alerts opened before the view was frozen.
-    frozen_since: int = 0
-    # Alerts that came while the terminal took nothing.
-    left_out: int = 0
+    search: Callable[[str], Matches]  # makes a matcher of what was typed; raises ValueError with what is wrong with it
+    page: Page = "list"  # what is shown
+    sort: int = 0  # place in SORTS
+    query: str = ""  # the search that holds, "" without any
+    typed: str = ""  # what is being typed on the page of the search
+    complaint: str = ""  # what is wrong with it
+    mutes: set[Mute] = field(default_factory=set)  # sources and techniques that are not shown
+    frozen: bool = False  # whether what comes is not shown for now
+    quit: bool = False  # whether the operator wants to leave
+    at_end: bool = False  # whether nothing more will come
+    ending_words: str = "ending: judging what has come, closing the open alerts"  # what stands below while it is left
+    end_words: str = "at its end"  # what stands below at the end
+    sheet: int = 0  # lines that the detail is scrolled down
+    hidden: int = 0  # alerts left out by the search, of those that are remembered
+    muted_alerts: int = 0  # alerts left out by mutes, of those that are remembered
+    opened: int = 0  # alerts opened
+    frozen_since: int = 0  # alerts opened before the view was frozen
+    left_out: int = 0  # alerts that came while the terminal took nothing
     # When and what: the latest events.
     notes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))
     _histories: dict[str, EpisodeHistory] = field(default_factory=dict)

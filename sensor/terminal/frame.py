@@ -41,22 +41,14 @@ HELP: Final = (
 class Scene:
     """What a frame is drawn of."""
 
-    # What the run does.
-    mode: Mode
-    # What it reads or watches, a name from outside.
-    source: str
-    # The bundle that judges, a name from outside.
-    bundle: str
-    # How far the run is.
-    progress: Progress
-    # How fast the totals grow.
-    rates: Rates
-    # The alerts and what keys have made of them.
-    board: Board
-    # Whether the run was asked to end.
-    ending: bool = False
-    # A fresh event: when and what.
-    note: tuple[int, str] | None = None
+    mode: Mode  # what the run does
+    source: str  # what it reads or watches, a name from outside
+    bundle: str  # the bundle that judges, a name from outside
+    progress: Progress  # how far the run is
+    rates: Rates  # how fast the totals grow
+    board: Board  # the alerts and what keys have made of them
+    ending: bool = False  # whether the run was asked to end
+    note: tuple[int, str] | None = None  # a fresh event: when and what
 
 
 def frame(scene: Scene, width: int, height: int, glyphs: Glyphs) -> list[Text]:

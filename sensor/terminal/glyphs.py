@@ -17,28 +17,17 @@ SEVERITY_STYLES: Final = {"high": "bold red", "medium": "yellow", "low": "cyan"}
 class Glyphs:
     """Characters to draw with."""
 
-    # Whether the terminal takes more than ASCII.
-    unicode: bool
-    # From a source to a target.
-    arrow: str
-    # The part of a bar that is filled.
-    full: str
-    # The rest of it.
-    empty: str
-    # Between parts of a line.
-    dot: str
-    # In a bar, the edge of normal traffic.
-    edge: str
-    # Before the selected row.
-    pointer: str
-    # Before a number of repeats.
-    times: str
-    # By the word of the severity.
-    severities: Mapping[str, str]
-    # Of a sparkline, from nothing to the most.
-    spark: str
-    # At least, at most.
-    from_to: tuple[str, str]
+    unicode: bool  # whether the terminal takes more than ASCII
+    arrow: str  # from a source to a target
+    full: str  # the part of a bar that is filled
+    empty: str  # the rest of it
+    dot: str  # between parts of a line
+    edge: str  # in a bar, the edge of normal traffic
+    pointer: str  # before the selected row
+    times: str  # before a number of repeats
+    severities: Mapping[str, str]  # by the word of the severity
+    spark: str  # of a sparkline, from nothing to the most
+    from_to: tuple[str, str]  # at least, at most
 
 
 _SEVERITIES, _ASCII_SEVERITIES = {"high": "▲", "medium": "◆", "low": "●"}, {"high": "!", "medium": "*", "low": "-"}

@@ -19,18 +19,12 @@ _SPARK_CELLS: Final = {100: 16, 120: 30, 160: 60}  # by the width of the termina
 class Rates:
     """How fast the totals grow, from one drawing to the next."""
 
-    # That the meter was given.
-    packets_per_s: float = 0.0
-    # Of the same.
-    bits_per_s: float = 0.0
-    # Time to score a flow record.
-    scoring_ns: float = 0.0
-    # Share of the time that scoring takes.
-    busy: float = 0.0
-    # The latest rates of packets.
-    history: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
-    # Whether these are averages, of a run that has ended.
-    whole_run: bool = False
+    packets_per_s: float = 0.0  # that the meter was given
+    bits_per_s: float = 0.0  # of the same
+    scoring_ns: float = 0.0  # time to score a flow record
+    busy: float = 0.0  # share of the time that scoring takes
+    history: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))  # the latest rates of packets
+    whole_run: bool = False  # whether these are averages, of a run that has ended
     _last: Progress = field(default_factory=Progress)
 
     def add(self, progress: Progress) -> None:
