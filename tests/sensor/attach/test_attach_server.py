@@ -14,6 +14,7 @@ from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import Reader, connected, eventually, serving
+from tests.support.growing import Growing
 from tests.support.native import a_stats_line, an_event_line
 
 ALERT = alert_line(an_alert())
@@ -48,15 +49,6 @@ def test_a_client_is_greeted_then_gets_the_latest_alerts_then_what_comes(tmp_pat
 
 
 def test_the_progress_of_the_moment_comes_twice_a_second(tmp_path: Path) -> None:
-    counts = iter(range(100))
-
-    class Growing:
-        problem = None
-
-        @property
-        def progress(self) -> Progress:
-            return Progress(packets=next(counts))
-
     with serving(tmp_path, Growing()), Reader(tmp_path) as reader:  # type: ignore[arg-type]
         reader.until(is_a("progress"))
         start = time.monotonic()
