@@ -15,7 +15,7 @@ ANY_ATTACK = ("normal", "attack")  # labels of a classifier that says whether, n
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class FlowSteps:
     """Flows to be scored, in the order in which they became known.
 
     values: (n, c) float64, raw flow columns in the order of the feature contract. host: (n, 2) int64, whose sequence a
@@ -44,7 +44,7 @@ class Detector(Protocol):
 
     name: str
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """Anomaly score of each step, (n,) finite float64, higher is more anomalous; the hosts' states advance."""
         ...
 
@@ -66,6 +66,6 @@ class Classifier(Detector, Protocol):
 
     labels: tuple[str, ...]
 
-    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+    def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack of each step, index into labels."""
         ...

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import ANY_ATTACK, Labels, Steps, Vector
+from models.detector import ANY_ATTACK, FlowSteps, Labels, Vector
 from models.jit import Word, entry, inner
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
-from models.stored import Forms, Parts, Settings
+from models.stored import Forms, SettingTypes, StoredParts
 
 Nodes = NDArray[np.int32]  # (m,) one entry a node, trees one after the other
 EULER_GAMMA = 0.5772156649015329
@@ -83,7 +83,7 @@ class Forest:
         return {name: getattr(self, name) for name in FOREST_FORMS}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "Forest":
+    def restored(cls, parts: StoredParts) -> "Forest":
         """The trees of a stored detector. Raises ValueError where they are not as many as its setting says."""
         trees = len(parts.arrays["roots"])
         if parts.settings["trees"] != trees:
@@ -95,7 +95,7 @@ class IsolationForest:
     """Isolation Forest: normal rows need many random splits to be alone, odd ones few."""
 
     FORMS: ClassVar[Forms] = FOREST_FORMS
-    SETTINGS: ClassVar[Settings] = {"trees": int, "psi": int}
+    SETTINGS: ClassVar[SettingTypes] = {"trees": int, "psi": int}
 
     def __init__(self, scaling: Scaling, forest: Forest, psi: int, name: str = "iforest") -> None:
         """forest: leaves hold depth + c(rows in the leaf). psi: rows each tree was grown on."""
@@ -111,7 +111,7 @@ class IsolationForest:
         self.forest = forest
         self.psi = psi
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """2^(-mean path length / c(psi)) of each step, (n,) float64 in (0, 1]; higher is more anomalous."""
         return self.score_rows(self.scaling.transform(steps.values))
 
@@ -133,7 +133,7 @@ class IsolationForest:
         return {"trees": len(self.forest.roots), "psi": int(self.psi)}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "IsolationForest":
+    def restored(cls, parts: StoredParts) -> "IsolationForest":
         """The forest of these parts. Raises ValueError where they do not fit together."""
         return cls(parts.scaling, Forest.restored(parts), parts.settings["psi"], parts.name)
 
@@ -142,7 +142,7 @@ class RandomForest:
     """Random forest: class probabilities averaged over the trees; labels[0] is normal traffic."""
 
     FORMS: ClassVar[Forms] = FOREST_FORMS
-    SETTINGS: ClassVar[Settings] = {"trees": int}
+    SETTINGS: ClassVar[SettingTypes] = {"trees": int}
 
     def __init__(self, scaling: Scaling, forest: Forest, labels: tuple[str, ...], name: str = "rforest") -> None:
         if forest.value.shape[1] != len(labels) or len(labels) < 2 or forest.width != len(scaling.columns):
@@ -155,11 +155,11 @@ class RandomForest:
         self.forest = forest
         self.labels = labels
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """Probability that a step is not normal, (n,) float64 in [0, 1]."""
         return self.score_labels(steps)[0]
 
-    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+    def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
         probability = self.forest.mean_value(self.scaling.transform(steps.values))
         return _attack(probability), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
@@ -180,7 +180,7 @@ class RandomForest:
         return {"trees": len(self.forest.roots)}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "RandomForest":
+    def restored(cls, parts: StoredParts) -> "RandomForest":
         """The forest of these parts; with as many values a leaf as the model has labels it names them.
 
         Raises ValueError where they do not fit together.

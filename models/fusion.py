@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.contract import Contract, contract_hash
-from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, Labels, Steps, Vector
+from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, FlowSteps, Labels, Vector
 from models.encoding import Encoding
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
@@ -196,7 +196,7 @@ class Hybrid:
         """What a detector may look at, and where it stands."""
         return inputs_of(self.normal, self.encoding)
 
-    def judge(self, steps: Steps, rate: float | None = None) -> Judgement:
+    def judge(self, steps: FlowSteps, rate: float | None = None) -> Judgement:
         """Score the steps with every detector and give the verdicts; the hosts' states advance.
 
         rate: nominal false-positive rate, one of thresholds; the default rate when None. Half of it is spent in each
@@ -223,7 +223,7 @@ class Hybrid:
             member.detector.forget()
 
     def _lane(
-        self, members: tuple[Member, ...], vote: Calibration | None, steps: Steps, scores: dict[str, Vector]
+        self, members: tuple[Member, ...], vote: Calibration | None, steps: FlowSteps, scores: dict[str, Vector]
     ) -> tuple[Vector, Labels]:
         """The lane's p-values, and its labels, those of the detector that is surest; scores gains each member's."""
         p_values: list[Vector] = []

@@ -14,13 +14,13 @@ Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class Section(BaseModel):
+class RecipeSection(BaseModel):
     """A mapping of the recipe; a key that it does not list is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-class Dataset(Section):
+class Dataset(RecipeSection):
     """file is looked up below the data directory; sha256 is of the file as it lies on disk."""
 
     name: str
@@ -30,7 +30,7 @@ class Dataset(Section):
     warnings: tuple[str, ...]
 
 
-class Days(Section):
+class Days(RecipeSection):
     """Of the flows' starts, UTC. fit_its_attacks: the shipped model learns the attacks of `calibrate` too."""
 
     train: tuple[date, ...] = Field(min_length=1)
@@ -44,25 +44,25 @@ class Days(Section):
         return self
 
 
-class RandomSplit(Section):
+class RandomSplit(RecipeSection):
     """Parts drawn from all days: flows never fitted, and normal flows held back from the rest for calibration."""
 
     test_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     held_back_share: Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
-class Hosts(Section):
+class Hosts(RecipeSection):
     rehomed_copies: Annotated[int, Field(ge=0)]
     shared: Count
     reset_s: Positive
 
 
-class Gaps(Section):
+class Gaps(RecipeSection):
     shorten_decades: Annotated[float, Field(ge=0.0, le=9.0)]
     unknown: Share
 
 
-class Augment(Section):
+class Augment(RecipeSection):
     noise: Annotated[float, Field(ge=0.0)]
     column_drop: Share
     fingerprint_drop: Share
@@ -70,7 +70,7 @@ class Augment(Section):
     time_decades: Annotated[float, Field(ge=0.0, le=4.0)]
 
 
-class Lstm(Section):
+class LstmRecipe(RecipeSection):
     units: Annotated[int, Field(ge=1, le=1024)]
     chunk: Count
     lanes: Count
@@ -85,25 +85,25 @@ class Lstm(Section):
     threads: Count
 
 
-class Vote(Section):
+class Vote(RecipeSection):
     """Weights in the known lane."""
 
     lstm: Positive
     random_forest: Positive
 
 
-class IsolationForest(Section):
+class IsolationForestRecipe(RecipeSection):
     trees: Count
     sample: Annotated[int, Field(ge=2)]
 
 
-class Measure(Section):
+class Measure(RecipeSection):
     """seeds: further fits, for the spread of the figures; only the recipe's own seed is shipped."""
 
     seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 31)], ...]
 
 
-class KddForest(Section):
+class KddForest(RecipeSection):
     """balance: a family's weight falls with its count to this power."""
 
     trees: Count
@@ -112,14 +112,14 @@ class KddForest(Section):
     smallest_family: Count
 
 
-class CrossFit(Section):
+class CrossFit(RecipeSection):
     """Normal records fall into clusters, clusters into folds; each fold is scored by a fit without it."""
 
     clusters: Annotated[int, Field(ge=2)]
     folds: Annotated[int, Field(ge=2)]
 
 
-class KddRecipe(Section):
+class KddRecipe(RecipeSection):
     """A recipe for KDD connection records. content: with the columns that need payloads."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -128,12 +128,12 @@ class KddRecipe(Section):
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     dataset: Dataset
     random_forest: KddForest
-    iforest: IsolationForest
+    iforest: IsolationForestRecipe
     calibrate: CrossFit
     rates: tuple[Annotated[float, Field(gt=0.0, lt=0.5)], ...] = Field(min_length=1)
 
 
-class Recipe(Section):
+class Recipe(RecipeSection):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     dataset: Dataset
@@ -144,9 +144,9 @@ class Recipe(Section):
     hosts: Hosts
     gaps: Gaps
     augment: Augment
-    lstm: Lstm
+    lstm: LstmRecipe
     vote: Vote
-    iforest: IsolationForest
+    iforest: IsolationForestRecipe
     measure: Measure
     rates: tuple[Annotated[float, Field(gt=0.0, lt=0.5)], ...] = Field(min_length=1)
 

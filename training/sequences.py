@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import INDEX
-
-Int64s = NDArray[np.int64]
-Float32s = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from training.arrays import Float32s, Int64s, Mask
 
 # The meter's own delays: first and later reports of a running flow, linger of a closed one, idle timeout.
 SNAPSHOT_NS = 10_000_000_000
@@ -24,7 +21,7 @@ IDLE_NS = 120_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reports:
+class FlowReports:
     """When the meter reports flows, in the order in which it does.
 
     row: (m,) int64, the flow's row in its table. known_ns: (m,) int64. advances: (m,) bool, the flow's first report,
@@ -38,12 +35,12 @@ class Reports:
     def __len__(self) -> int:
         return len(self.row)
 
-    def first(self) -> "Reports":
+    def first(self) -> "FlowReports":
         """The first report of each flow."""
-        return Reports(self.row[self.advances], self.known_ns[self.advances], self.advances[self.advances])
+        return FlowReports(self.row[self.advances], self.known_ns[self.advances], self.advances[self.advances])
 
 
-def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Reports:
+def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> FlowReports:
     """All reports of each flow that has packets the report before had not.
 
     A flow is first reported by its snapshot or its end, whichever comes first: closed (a reset, or FIN both ways) after
@@ -64,7 +61,7 @@ def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Re
         more = more[end_ns[more] > snapshot[more]]
     row, time, first = np.concatenate(rows), np.concatenate(known), np.concatenate(advances)
     order = np.lexsort((row, start_ns[row], time))
-    return Reports(row[order], time[order], first[order])
+    return FlowReports(row[order], time[order], first[order])
 
 
 def rehomed(n: int, hosts: int, rng: np.random.Generator) -> Int64s:
@@ -98,7 +95,7 @@ class Sequences:
         return Sequences(self.row[index], self.first[index], self.gap_s[index])
 
 
-def sequences(host: Int64s, start_ns: Int64s, told: Reports) -> Sequences:
+def sequences(host: Int64s, start_ns: Int64s, told: FlowReports) -> Sequences:
     """Group first reports by host. host: (n, 2), start_ns: (n,) nanoseconds, of each flow."""
     told = told.first()
     owner = host[told.row]

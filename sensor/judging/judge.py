@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flows.batch import NEW_PACKETS, REPORT, SRC_HIGH, SRC_LOW, START_NS, FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
-from models.detector import Steps
+from models.detector import FlowSteps
 from models.fusion import Hybrid
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_flow import AlertFlow
@@ -61,7 +61,7 @@ class Judge:
         self.flows += int(first_reports.sum())
         self.judged += len(batch)
         rows = batch.values if self.columns is None else self.columns(batch)
-        steps = Steps(
+        steps = FlowSteps(
             values=rows,
             host=np.ascontiguousarray(batch.identity[:, [SRC_HIGH, SRC_LOW]]),
             time_ns=np.ascontiguousarray(batch.identity[:, START_NS]),

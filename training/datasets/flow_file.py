@@ -3,7 +3,6 @@
 It repairs no value: which program measured a file is only known at its end (training.datasets.programs).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,21 +13,22 @@ from numpy.typing import NDArray
 
 from flows.columns import INDEX, NAMES
 from flows.dialects import DIALECTS
+from training.arrays import Int64s
 from training.datasets.headers import LABEL, Header, recognise
 from training.datasets.packed import sha256_of
 from training.datasets.programs import Evidence, evidence
 from training.datasets.repairs import RATES
 from training.datasets.rows import Rows
-from training.datasets.table import UNLABELLED, Int64s
+from training.datasets.table import UNLABELLED
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.datasets.times import StartTimes
 from training.errors import DatasetError
 from training.labels import cic_family
+from training.reporting import Report
 
 if TYPE_CHECKING:
     import polars as pl
 
-Report = Callable[[str], None]
 
 NOT_LABELLED = frozenset(dialect.label for dialect in DIALECTS if dialect.label)
 # Numbers of rows, which make no two rows different.
@@ -37,7 +37,7 @@ TOLD_EVERY = 500_000  # rows
 LARGEST_PORT = 65_535
 
 
-class Labels:
+class LabelCodes:
     """The labels met so far, each with a code: its place in `names`. families: of each, None where only attempted."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class FlowFile:
         return self.begin + len(self.part)
 
 
-def read_flow_file(path: Path, rows: Rows, labels: Labels, repairs: Repairs, report: Report) -> FlowFile:
+def read_flow_file(path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs, report: Report) -> FlowFile:
     """Read a file and append its values, as written, to rows. Raises DatasetError with line and column, and OSError."""
     begin = len(rows)
     header: Header | None = None
@@ -138,7 +138,7 @@ def _values(text: TextTable, header: Header) -> NDArray[np.float64]:
     return values
 
 
-def _part(text: TextTable, header: Header, times: StartTimes, labels: Labels) -> Part:
+def _part(text: TextTable, header: Header, times: StartTimes, labels: LabelCodes) -> Part:
     # Places of bad cells are told in the order of the checks, values before these.
     return Part(
         line=text.line,
@@ -189,7 +189,7 @@ def _ports(text: TextTable, name: str | None) -> Int64s:
     return ports.astype(np.int64)
 
 
-def _labels(text: TextTable, name: str | None, labels: Labels) -> Int64s:
+def _labels(text: TextTable, name: str | None, labels: LabelCodes) -> Int64s:
     if name is None:
         return np.full(len(text), labels.code(UNLABELLED), dtype=np.int64)
     distinct, which = _distinct(text.text(name))

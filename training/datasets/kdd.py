@@ -7,7 +7,6 @@ Ghorbani, "A Detailed Analysis of the KDD CUP 99 Data Set", CISDA 2009.
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +16,14 @@ from numpy.typing import NDArray
 
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
 from flows.kdd.header import DIFFICULTY, LABEL
+from training.arrays import Int64s, Strings, Values
 from training.datasets.kdd_header import first_row, named
 from training.datasets.packed import sha256_of
 from training.datasets.rows import Rows, taken
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.errors import DatasetError
 from training.labels import KDD_FAMILIES, kdd_attack
-
-Int64s = NDArray[np.int64]
-Strings = NDArray[np.str_]
-Values = NDArray[np.float64]
-Report = Callable[[str], None]
+from training.reporting import Report
 
 NO_DIFFICULTY = -1
 HARDEST = 21  # 21 learners judged each record of NSL-KDD

@@ -7,12 +7,9 @@ of payload; sub-flows counted as gaps), checked on the programs' own output.
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, INDEX
-
-Values = NDArray[np.float64]  # (n, c) in the order of flows.columns.COLUMNS
-Mask = NDArray[np.bool_]  # (n,)
+from training.arrays import Mask, Values
 
 
 def _named(*beginnings: str) -> frozenset[str]:
@@ -20,7 +17,7 @@ def _named(*beginnings: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class FlowProgram:
     """What wrote a table.
 
     unfit: columns it is known to measure otherwise than flows.columns says, beyond what a repair can undo.
@@ -48,14 +45,14 @@ LENGTHS = _named("fwd_packet_length", "bwd_packet_length", "packet_length") | fr
 )
 DEVIATIONS = frozenset(column.name for column in COLUMNS if column.name.endswith(("_std", "_variance")))
 
-CORRECTED = Program("a corrected meter", frozenset(), first_window=True)
-CORRECTED_FORK = Program("the corrected fork of CICFlowMeter", frozenset())
-V4 = Program("CICFlowMeter V4", DIRECTED_FLAGS | BULKS | SUBFLOWS | {"down_up_ratio"})
-BEFORE_V4 = Program(
+CORRECTED = FlowProgram("a corrected meter", frozenset(), first_window=True)
+CORRECTED_FORK = FlowProgram("the corrected fork of CICFlowMeter", frozenset())
+V4 = FlowProgram("CICFlowMeter V4", DIRECTED_FLAGS | BULKS | SUBFLOWS | {"down_up_ratio"})
+BEFORE_V4 = FlowProgram(
     "CICFlowMeter before V4",
     DIRECTED_FLAGS | FLAGS | BULKS | SUBFLOWS | _named("active", "idle") | {"down_up_ratio"},
 )
-PYTHON = Program(
+PYTHON = FlowProgram(
     "Python cicflowmeter",
     LENGTHS | DEVIATIONS | BULKS | SUBFLOWS | _named("active", "idle")
     | {"fwd_header_length", "bwd_header_length", "fwd_seg_size_min", "cwr_flag_count", "bwd_init_win_bytes"},
@@ -131,7 +128,7 @@ def evidence(values: Values) -> Evidence:
     )
 
 
-def measured_by(dialect: str, found: Evidence, present: frozenset[str]) -> Program:
+def measured_by(dialect: str, found: Evidence, present: frozenset[str]) -> FlowProgram:
     """The program behind a table of a dialect. present: columns that the table has; values of the others are 0."""
     if dialect == "native":
         return CORRECTED

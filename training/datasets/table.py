@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arrays import Int64s, Strings
 from training.datasets.rows import taken
 from training.errors import DatasetError
 from training.labels import BENIGN
-
-Int64s = NDArray[np.int64]
-Strings = NDArray[np.str_]
 
 UNLABELLED = ""
 

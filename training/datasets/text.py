@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arrays import Values
 from training.datasets.packed import first_bytes, line_blocks, unreadable
 from training.errors import DatasetError
 
 if TYPE_CHECKING:
     import polars as pl
 
-Values = NDArray[np.float64]
 Repairs = Counter[str]
 # Cells of a first line in, names of the columns out.
 Headless = Callable[[tuple[str, ...]], tuple[str, ...] | None]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
 from models.detector import Vector
+from training.arrays import Mask
 
-Mask = NDArray[np.bool_]
 RESAMPLES = 200
 LEVELS = 4096
 BAND = (0.025, 0.975)

@@ -22,11 +22,11 @@ from training.evaluation.figures import attacks, curves, member_figures, rate_na
 from training.evaluation.flows import flows_outcome
 from training.evaluation.importance import importance
 from training.evaluation.kdd import records_outcome
-from training.evaluation.outcome import Judged, Outcome, Table
+from training.evaluation.outcome import Judged, JudgedTable, Outcome
 from training.evaluation.protocols import rehomed_hosts
 from training.evaluation.question import Question, QuestionError
-from training.evaluation.scored import Report
 from training.labels import BENIGN
+from training.reporting import Report
 
 CONTRACTS = (feature_contract(), kdd_contract(content=True), kdd_contract(content=False))
 FITTED_RECORDS = "the normal records that were fitted on"
@@ -108,7 +108,7 @@ def _head(question: Question, hybrid: Hybrid, outcome: Outcome) -> dict[str, Any
     }
 
 
-def _days(table: Table) -> dict[str, dict[str, int]] | None:
+def _days(table: JudgedTable) -> dict[str, dict[str, int]] | None:
     """Flows by day and label; None of records, which have no time."""
     if not isinstance(table, FlowTable):
         return None

@@ -10,12 +10,13 @@ from models.baselines import Baselines
 from models.bundle import BundleError
 from models.fusion import Hybrid
 from training.datasets.table import FlowTable
-from training.evaluation.records import Records, scored_records
-from training.evaluation.scored import Report, Scored, scored
+from training.evaluation.records import LabelledRecords, scored_records
+from training.evaluation.scored import ScoredRows, scored
+from training.reporting import Report
 
 INFLATED = "INFLATED: a random split puts neighbours of one attack on both sides; compare with published figures only"
 Model = tuple[Hybrid, Baselines | None]
-Table = FlowTable | Records
+JudgedTable = FlowTable | LabelledRecords
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 
 
@@ -27,10 +28,10 @@ class Judged:
     """
 
     model: Model
-    table: Table
-    as_is: Scored
-    rehomed: Scored | None = None
-    known: Table | None = None
+    table: JudgedTable
+    as_is: ScoredRows
+    rehomed: ScoredRows | None = None
+    known: JudgedTable | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,9 +50,9 @@ class Outcome:
     overlap: dict[str, int] | None = None
 
 
-def as_they_stand(model: Model, table: Table, report: Report) -> Scored:
+def as_they_stand(model: Model, table: JudgedTable, report: Report) -> ScoredRows:
     """What a model says of rows, from the hosts they have or from none."""
-    if isinstance(table, Records):
+    if isinstance(table, LabelledRecords):
         return scored_records(*model, table)
     return scored(*model, table, table.host, report)
 

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from models.baselines import Baselines
 from models.calibration import Calibration
-from models.detector import Classifier, Steps, Vector
+from models.detector import Classifier, FlowSteps, Vector
 from models.fusion import ATTACK, BENIGN, CASCADE, UNCERTAIN, Hybrid, Judgement
 from models.rules import ColumnThreshold
-from training.datasets.table import FlowTable, Int64s, Strings
+from training.arrays import Int64s, Mask, Strings
+from training.datasets.table import FlowTable
 from training.measure import HYBRID, steps_of
-from training.sequences import Reports, reports
+from training.reporting import Report
+from training.sequences import FlowReports, reports
 
-Mask = NDArray[np.bool_]
-Report = Callable[[str], None]
 CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 BISECTIONS = 80
 BASELINE_SUFFIX = " (baseline)"
@@ -31,7 +31,7 @@ FIXED = 7  # arrays of a Scored that do not hang on its members
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ScoredRows:
     """Flows in the order of their table, and what was said of each.
 
     label, family: (n,) as in their table. scores: (n,) float64 of each member, hybrid first, higher is more
@@ -94,11 +94,11 @@ class Scored:
             flagged = self.p_values[member] < rate
         return flagged
 
-    def take(self, rows: Int64s | Mask) -> "Scored":
+    def take(self, rows: Int64s | Mask) -> "ScoredRows":
         """The chosen flows, in the order given."""
         return self._with(lambda column: column[rows])
 
-    def joined(self, other: "Scored") -> "Scored":
+    def joined(self, other: "ScoredRows") -> "ScoredRows":
         """These rows and others that another fit of the same members judged at the same rates.
 
         Fits know different names, so these are put together; a score means another thing to each, so no cut is left.
@@ -112,7 +112,7 @@ class Scored:
         }
         return replace(both, labels=labels, score_cuts=uncut)
 
-    def _with(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "Scored":
+    def _with(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "ScoredRows":
         changed = [change(column) for column in _columns(self)]
         fixed, members = changed[:FIXED], iter(changed[FIXED:])
         scores = {name: next(members) for name in self.scores}
@@ -134,23 +134,25 @@ class Scored:
         )
 
 
-def _columns(scored: Scored) -> list[NDArray[Any]]:
+def _columns(scored: ScoredRows) -> list[NDArray[Any]]:
     """All arrays of one entry a flow, in a fixed order, FIXED of them whatever the members are."""
     novel = np.zeros(len(scored), dtype=np.bool_) if scored.novel is None else scored.novel
     fixed = [scored.label, scored.family, scored.p_known, scored.p_novel, scored.p_cascade, scored.named, novel]
     return [*fixed, *scored.scores.values(), *scored.p_values.values(), *scored.verdicts.values()]
 
 
-def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: Int64s, report: Report) -> Scored:
+def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: Int64s, report: Report) -> ScoredRows:
     """Judge a table in the order in which its flows become known, the hosts' states carried from report to report.
 
     host: (n, 2) int64, the source address of each flow. The hybrid is left without state.
     """
     told = reports(table.values, table.start_ns, table.end_ns)
 
-    def steps() -> Iterator[tuple[Int64s, Steps]]:
+    def steps() -> Iterator[tuple[Int64s, FlowSteps]]:
         for at in range(0, len(told), CHUNK):
-            part = Reports(told.row[at : at + CHUNK], told.known_ns[at : at + CHUNK], told.advances[at : at + CHUNK])
+            part = FlowReports(
+                told.row[at : at + CHUNK], told.known_ns[at : at + CHUNK], told.advances[at : at + CHUNK]
+            )
             yield part.row, steps_of(table, host, part)
             if len(told) > CHUNK:
                 report(f"  judged {min(at + CHUNK, len(told)):,} of {len(told):,} reports")
@@ -161,11 +163,11 @@ def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: 
 
 def scored_steps(
     hybrid: Hybrid,
-    steps: Iterable[tuple[Int64s, Steps]],
+    steps: Iterable[tuple[Int64s, FlowSteps]],
     baselines: Baselines | None,
     plain: Mapping[str, Vector],
     truth: tuple[Strings, Strings],
-) -> Scored:
+) -> ScoredRows:
     """Judge rows in the order of their steps, each with the rows (m,) that its steps are of.
 
     plain: (n,) scores of each row by the baselines' names. truth: (n,) label and family of each row.
@@ -186,7 +188,7 @@ def scored_steps(
         scores[own], calibrations[own] = plain[member.name], member.calibration
         if not isinstance(member.detector, ColumnThreshold):
             probabilities.add(own)
-    return Scored(
+    return ScoredRows(
         label=label,
         family=family,
         scores={HYBRID: ranking(hybrid, lanes.p_known, lanes.p_novel), **scores},

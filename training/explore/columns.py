@@ -5,7 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from training.explore.table import Codes, LabelledTable, Values, blocks
+from training.arrays import Values
+from training.explore.table import Codes, LabelledTable, blocks
 
 # With fewer rows of another value than this a column tells one row in two hundred from the rest.
 NEARLY = 0.995

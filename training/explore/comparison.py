@@ -1,19 +1,18 @@
 """Every column of every family against normal rows, on a sample of all rows and on one of different rows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from training.arrays import Mask
 from training.explore.effects import Difference, amounts_differ, categories_differ, corrected
 from training.explore.sample import per_family
-from training.explore.table import Codes, LabelledTable, Mask
-
-Report = Callable[[str], None]
+from training.explore.table import Codes, LabelledTable
+from training.reporting import Report
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TestResult:
     """What one test says. p: corrected for all tests made on the same rows."""
 
     difference: Difference
@@ -35,8 +34,8 @@ class Comparison:
     measure: str
     typical: float | str
     normal: float | str
-    all_rows: Outcome
-    different_rows: Outcome
+    all_rows: TestResult
+    different_rows: TestResult
 
 
 DELTA, V = "Cliff's delta", "Cramér's V"
@@ -76,7 +75,7 @@ def rows_of(table: LabelledTable, sample: Codes, family: str) -> Codes:
     return mine
 
 
-def _tested(table: LabelledTable, columns: tuple[int, ...], sample: Codes) -> list[Outcome]:
+def _tested(table: LabelledTable, columns: tuple[int, ...], sample: Codes) -> list[TestResult]:
     normal = rows_of(table, sample, table.normal)
     normal_values = table.cells(normal, columns)
     differences: list[Difference] = []
@@ -89,7 +88,7 @@ def _tested(table: LabelledTable, columns: tuple[int, ...], sample: Codes) -> li
         sizes += [len(rows)] * (len(columns) + len(table.categories))
     ps = corrected([difference.p for difference in differences])
     return [
-        Outcome(difference, float(p), size, len(normal))
+        TestResult(difference, float(p), size, len(normal))
         for difference, p, size in zip(differences, ps, sizes, strict=True)
     ]
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, false_discovery_control, mannwhitneyu
 
-from training.explore.table import Codes, Values
+from training.arrays import Values
+from training.explore.table import Codes
 
 Alternative = Literal["two-sided", "greater", "less"]
 

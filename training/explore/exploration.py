@@ -1,6 +1,5 @@
 """Everything that is found in a table, in one value."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from training.explore.census import Census, census
@@ -11,8 +10,7 @@ from training.explore.hypotheses import Verdict, verdicts
 from training.explore.repeats import Repeats, repeats
 from training.explore.sample import of_all, per_family
 from training.explore.table import Codes, LabelledTable
-
-Report = Callable[[str], None]
+from training.reporting import Report
 
 
 @dataclass(frozen=True, slots=True)

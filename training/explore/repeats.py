@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from training.explore.table import Coded, Codes, LabelledTable, Mask, Values, blocks
+from training.arrays import Mask, Values
+from training.explore.table import Coded, Codes, LabelledTable, blocks
 
 Hashes = NDArray[np.uint64]
 

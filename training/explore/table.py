@@ -10,15 +10,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from training.arrays import Values
+
 Codes = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ExploredColumn:
     """A column of values.
 
     unit: "" where it has none; kind: a category's numbers are names, not amounts; seen: whether a model may see it.
@@ -89,7 +89,7 @@ class LabelledTable:
     name: str
     row: str
     files: tuple[str, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[ExploredColumn, ...]
     values: Values
     categories: dict[str, Coded]
     aside: tuple[str, ...]

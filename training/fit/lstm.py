@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arrays import Float32s, Int64s
 from training.sequences import Chunk, Lanes, Sequences
-
-Float32s = NDArray[np.float32]
-Int64s = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class GapScale:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class LstmSettings:
     """Size and pace of the fit. average: decay of the running mean of weights (Polyak, Juditsky 1992), per chunk."""
 
     units: int
@@ -101,7 +99,7 @@ class Stopping:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class LearningCurve:
     """How a fit went: mean loss of each epoch, what Stopping found after it, and the epoch whose weights were taken."""
 
     loss: tuple[float, ...]
@@ -139,12 +137,12 @@ def fit_lstm(
     lanes: Lanes,
     disturbance: Disturbance,
     gap: GapScale,
-    settings: Settings,
+    settings: LstmSettings,
     epochs: int,
     seed: int,
     progress: Progress,
     stopping: Stopping | None = None,
-) -> tuple[LstmWeights, Curve]:
+) -> tuple[LstmWeights, LearningCurve]:
     """Averaged weights after so many epochs, or of the epoch that stopping found best.
 
     x: (n, d) scaled columns; moved: (n, d) where the raw value is not 0. target: (n,) class, 0 is normal. weight: (n,)
@@ -177,15 +175,15 @@ def fit_lstm(
         if epoch - 1 - found.index(max(found)) >= stopping.patience:
             break
     if stopping is None:
-        return network.averaged(), Curve(tuple(losses), (), len(losses))
-    return best, Curve(tuple(losses), tuple(found), found.index(max(found)) + 1)
+        return network.averaged(), LearningCurve(tuple(losses), (), len(losses))
+    return best, LearningCurve(tuple(losses), tuple(found), found.index(max(found)) + 1)
 
 
 class _Network:
     """Variables, optimiser and carried state of one fit."""
 
     def __init__(
-        self, tf: Any, width: int, classes: int, lanes: Lanes, settings: Settings, rng: np.random.Generator
+        self, tf: Any, width: int, classes: int, lanes: Lanes, settings: LstmSettings, rng: np.random.Generator
     ) -> None:
         self._tf = tf
         self._settings = settings

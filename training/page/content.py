@@ -33,7 +33,7 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PageTable:
     """Rows of text, the first cell of each being its header. Raises ValueError for a row of another width."""
 
     kind: ClassVar[str] = "table"
@@ -64,7 +64,7 @@ class Charts:
     charts: tuple[Chart, ...]
 
 
-Block = Paragraph | Bullets | Table | Charts
+Block = Paragraph | Bullets | PageTable | Charts
 
 
 @dataclass(frozen=True, slots=True)
