@@ -50,7 +50,7 @@ class BoostedTrees:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """Those of its trees."""
+        """The arrays of its trees, by the names of FOREST_FORMS."""
         return self.forest.arrays()
 
     def settings(self) -> dict[str, Any]:

@@ -18,15 +18,14 @@ ANY_ATTACK = ("normal", "attack")  # labels of a classifier that says whether, n
 class FlowSteps:
     """Flows to be scored, in the order in which they became known.
 
-    values: (n, c) float64, raw flow columns in the order of the feature contract. host: (n, 2) int64, whose sequence a
-    flow belongs to (its source address). time_ns: (n,) int64, start of the flow. advances: (n,) bool; a step that does
-    not advance (another report of a flow already seen) is scored against the host's state and leaves it as it is.
     Raises ValueError for other shapes: kernels trust them.
     """
 
-    values: NDArray[np.float64]
-    host: NDArray[np.int64]
-    time_ns: NDArray[np.int64]
+    values: NDArray[np.float64]  # (n, c) float64, raw flow columns in the order of the feature contract
+    host: NDArray[np.int64]  # (n, 2) int64, whose sequence a flow belongs to (its source address)
+    time_ns: NDArray[np.int64]  # (n,) int64, start of the flow
+    # (n,) bool; a step that does not advance (another report of a flow already seen) is scored against the host's state
+    # and leaves it as it is
     advances: NDArray[np.bool_]
 
     def __post_init__(self) -> None:

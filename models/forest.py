@@ -37,19 +37,16 @@ ROWS = 64  # rows walked abreast: their columns and one tree's nodes stay in the
 class Forest:
     """Trees in flat arrays, nodes in any order in which children come after their parent.
 
-    feature, left, right: (m,) int32; left and right index these arrays and are -1 at a leaf. threshold: (m,) float64;
-    a row goes left when its column is <= threshold. value: (m, k) float64, what a leaf says. roots: (t,) int32, first
-    node of each tree, ascending from 0. width: number of columns.
     Raises ValueError when the arrays are not t trees over width columns.
     """
 
-    feature: Nodes
-    threshold: NDArray[np.float64]
-    left: Nodes
-    right: Nodes
-    value: NDArray[np.float64]
-    roots: Nodes
-    width: int
+    feature: Nodes  # (m,) int32, the column that a node looks at
+    threshold: NDArray[np.float64]  # (m,) float64; a row goes left when its column is <= threshold
+    left: Nodes  # (m,) int32, index of a node in these arrays, -1 at a leaf
+    right: Nodes  # (m,) int32, likewise
+    value: NDArray[np.float64]  # (m, k) float64, what a leaf says
+    roots: Nodes  # (t,) int32, first node of each tree, ascending from 0
+    width: int  # number of columns
     _packed: "_Packed" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,7 +122,7 @@ class IsolationForest:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """Those of its trees."""
+        """The arrays of its trees, by the names of FOREST_FORMS."""
         return self.forest.arrays()
 
     def settings(self) -> dict[str, Any]:
@@ -172,11 +169,11 @@ class RandomForest:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """Those of its trees."""
+        """The arrays of its trees, by the names of FOREST_FORMS."""
         return self.forest.arrays()
 
     def settings(self) -> dict[str, Any]:
-        """The number of trees."""
+        """The number of trees it has."""
         return {"trees": len(self.forest.roots)}
 
     @classmethod
@@ -325,18 +322,14 @@ def _depths(forest: Forest) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Packed:
-    """The layout the kernel walks: siblings adjacent, a leaf its own child, so that a step is one addition.
+    """The layout the kernel walks: siblings adjacent, a leaf its own child, so that a step is one addition."""
 
-    feature, child: (m,) uint32, which spares a test for negative indices. threshold: (m,) float32, infinite at a leaf.
-    value: (m, k) float64. roots: (t,) uint32, first node of each tree. levels: (t,) int64, its depth.
-    """
-
-    feature: NDArray[np.uint32]
-    threshold: NDArray[np.float32]
-    child: NDArray[np.uint32]
-    value: NDArray[np.float64]
-    roots: NDArray[np.uint32]
-    levels: NDArray[np.int64]
+    feature: NDArray[np.uint32]  # (m,) uint32, which spares a test for negative indices
+    threshold: NDArray[np.float32]  # (m,) float32, infinite at a leaf
+    child: NDArray[np.uint32]  # (m,) uint32, the left one; the right one is the next
+    value: NDArray[np.float64]  # (m, k) float64
+    roots: NDArray[np.uint32]  # (t,) uint32, first node of each tree
+    levels: NDArray[np.int64]  # (t,) int64, its depth
 
 
 def _pack(forest: Forest, depth: NDArray[np.int64]) -> _Packed:
@@ -407,7 +400,7 @@ def _walk(
 
 @entry
 def _isolation(mean_path: NDArray[np.float64], expected_path: float, out: Vector) -> None:
-    """mean_path (n, 1); out (n,)."""
+    """Isolation scores of mean_path (n, 1) into out (n,)."""
     for row in range(mean_path.shape[0]):
         if expected_path > 0.0:
             out[row] = _exp2(-mean_path[row, 0] / expected_path)

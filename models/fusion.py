@@ -31,15 +31,12 @@ DEFAULT_RATE = 0.001
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A detector, what its scores mean, and what its voice weighs in its lane: positive, or ValueError is raised.
-
-    classifier: the detector where it names attacks, else None.
-    """
+    """A detector, what its scores mean, and what its voice weighs in its lane: positive, or ValueError is raised."""
 
     detector: Detector
     calibration: Calibration
     weight: float = 1.0
-    classifier: Classifier | None = field(init=False)
+    classifier: Classifier | None = field(init=False)  # the detector where it names attacks, else None
 
     def __post_init__(self) -> None:
         names = isinstance(self.detector, Classifier)  # asked once: it is slow
@@ -103,17 +100,13 @@ def inputs_of(normal: NormalProfile, encoding: Encoding | None) -> dict[str, int
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """What the lanes say of each step, in the order of the steps.
+    """What the lanes say of each step, in the order of the steps."""
 
-    verdict: (n,) int8, BENIGN, UNCERTAIN or ATTACK. p_known, p_novel: (n,) float64 in (0, 1], 1 for a lane without
-    detectors. scores: (n,) float64 of each detector by its name. label: (n,) int64, index into Hybrid.labels, the
-    likeliest attack whatever the verdict; 0 where no detector names attacks.
-    """
-
-    verdict: NDArray[np.int8]
-    p_known: Vector
-    p_novel: Vector
-    scores: dict[str, Vector]
+    verdict: NDArray[np.int8]  # (n,) int8, BENIGN, UNCERTAIN or ATTACK
+    p_known: Vector  # (n,) float64 in (0, 1], 1 without detectors in the lane
+    p_novel: Vector  # (n,) float64 in (0, 1], likewise
+    scores: dict[str, Vector]  # (n,) float64 of each detector by its name
+    # (n,) int64, index into Hybrid.labels, the likeliest attack whatever the verdict; 0 where no detector names attacks
     label: Labels
 
     def __len__(self) -> int:

@@ -54,11 +54,11 @@ class LogisticRegression:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """The weights."""
+        """The weights of the columns."""
         return {"weights": self.weights}
 
     def settings(self) -> dict[str, Any]:
-        """The bias."""
+        """The log-odds of a row of zeros."""
         return {"bias": self.bias}
 
     @classmethod
@@ -76,7 +76,7 @@ def sigmoid(log_odds: Vector) -> Vector:
 
 @entry
 def _weigh(x: Matrix, weights: Vector, bias: float, out: Vector) -> None:
-    """x (n, d); weights (d,); out (n,)."""
+    """Probabilities of x (n, d) by weights (d,) into out (n,)."""
     for row in range(x.shape[0]):
         total = bias
         for column in range(weights.shape[0]):

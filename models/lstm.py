@@ -206,7 +206,7 @@ def _run(
     gates: Float32s,
     out: NDArray[np.float64],
 ) -> None:
-    """x (n, d); host (n, 2); time_ns and advances (n,); weights as in Lstm; out (n, k)."""
+    """Probabilities into out (n, k) of x (n, d), host (n, 2), time_ns and advances (n,); weights as in Lstm."""
     units = recurrent.shape[0]
     width = x.shape[1]
     carried = np.empty(2 * units, dtype=np.float32)

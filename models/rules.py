@@ -94,7 +94,7 @@ class ColumnThreshold:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """None."""
+        """It has none."""
         return {}
 
     def settings(self) -> dict[str, Any]:

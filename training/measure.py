@@ -27,23 +27,18 @@ UNSEEN, LATER, FITTED = "unseen families", "later flows", "fitted attacks"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one detector, or the hybrid, finds at a nominal false-positive rate.
+    """What one detector, or the hybrid, finds at a nominal false-positive rate."""
 
-    split: what was kept from the fit (UNSEEN, LATER, FITTED). A flow counts once, found by any of its reports. hosts:
-    how flows are spread over source hosts. false_positive_rate: the actual one, on normal_flows. recall: over all
-    attack flows, None where there are none; families: (recall, flows) of each.
-    """
-
-    split: str
+    split: str  # what was kept from the fit (UNSEEN, LATER, FITTED). A flow counts once, found by any of its reports.
     detector: str
     rate: float
-    hosts: str
+    hosts: str  # how flows are spread over source hosts
     fingerprints: bool
     seed: int
-    false_positive_rate: float
+    false_positive_rate: float  # the actual one, on normal_flows
     normal_flows: int
-    recall: float | None
-    families: dict[str, tuple[float, int]]
+    recall: float | None  # over all attack flows, None where there are none
+    families: dict[str, tuple[float, int]]  # (recall, flows) of each
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, rounded to what the number of flows can carry."""

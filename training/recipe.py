@@ -21,21 +21,21 @@ class RecipeSection(BaseModel):
 
 
 class Dataset(RecipeSection):
-    """file is looked up below the data directory; sha256 is of the file as it lies on disk."""
+    """The dataset that a bundle is fitted on."""
 
     name: str
-    file: Path
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    file: Path  # below the data directory
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of the file as it lies on disk
     citation: str
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # what readers of its figures must know
 
 
 class Days(RecipeSection):
-    """Of the flows' starts, UTC. fit_its_attacks: the shipped model learns the attacks of `calibrate` too."""
+    """Days, UTC, whose flows are fitted on and calibrated on, by the flows' starts."""
 
     train: tuple[date, ...] = Field(min_length=1)
     calibrate: date
-    fit_its_attacks: bool
+    fit_its_attacks: bool  # the shipped model learns the attacks of `calibrate` too
 
     @model_validator(mode="after")
     def _apart(self) -> "Days":
@@ -52,17 +52,23 @@ class RandomSplit(RecipeSection):
 
 
 class Hosts(RecipeSection):
-    rehomed_copies: Annotated[int, Field(ge=0)]
-    shared: Count
-    reset_s: Positive
+    """How flows are spread over hosts for the LSTM (training.sequences)."""
+
+    rehomed_copies: Annotated[int, Field(ge=0)]  # of all flows, each behind a few shared hosts
+    shared: Count  # hosts of such a copy
+    reset_s: Positive  # silence that ends a host's state
 
 
 class Gaps(RecipeSection):
-    shorten_decades: Annotated[float, Field(ge=0.0, le=9.0)]
-    unknown: Share
+    """What is done to the gaps between a host's flows while fitting."""
+
+    shorten_decades: Annotated[float, Field(ge=0.0, le=9.0)]  # up to so many powers of ten
+    unknown: Share  # chance, per lane and chunk, of hiding all gaps
 
 
 class Augment(RecipeSection):
+    """What is done to the inputs while fitting; see training.fit.lstm.Disturbance."""
+
     noise: Annotated[float, Field(ge=0.0)]
     column_drop: Share
     fingerprint_drop: Share
@@ -71,18 +77,20 @@ class Augment(RecipeSection):
 
 
 class LstmRecipe(RecipeSection):
+    """Size and pace of the LSTM's fit, and the families it learns."""
+
     units: Annotated[int, Field(ge=1, le=1024)]
-    chunk: Count
-    lanes: Count
-    epochs: Count
-    patience: Count
+    chunk: Count  # steps of truncated back-propagation
+    lanes: Count  # streams side by side
+    epochs: Count  # at most
+    patience: Count  # epochs without gain on the day that was not fitted
     learning_rate: Positive
     clip_norm: Positive
     dropout: Share
-    average: Share
-    balance: Annotated[float, Field(ge=0.0, le=1.0)]
-    smallest_family: Count
-    threads: Count
+    average: Share  # decay of the running mean of weights
+    balance: Annotated[float, Field(ge=0.0, le=1.0)]  # a family's weight falls with its count to this power
+    smallest_family: Count  # flows; a smaller one is not learnt
+    threads: Count  # fixed: sums in another order give other weights
 
 
 class Vote(RecipeSection):
@@ -93,22 +101,24 @@ class Vote(RecipeSection):
 
 
 class IsolationForestRecipe(RecipeSection):
+    """Size of the Isolation Forest."""
+
     trees: Count
-    sample: Annotated[int, Field(ge=2)]
+    sample: Annotated[int, Field(ge=2)]  # rows that each tree is grown on
 
 
 class Measure(RecipeSection):
-    """seeds: further fits, for the spread of the figures; only the recipe's own seed is shipped."""
+    """Further fits, for the spread of the figures; only that of the recipe's own seed is shipped."""
 
     seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 31)], ...]
 
 
 class KddForest(RecipeSection):
-    """balance: a family's weight falls with its count to this power."""
+    """Size of the random forest on connection records, and the families it learns."""
 
     trees: Count
     leaves: Annotated[int, Field(ge=2)]
-    balance: Annotated[float, Field(ge=0.0, le=1.0)]
+    balance: Annotated[float, Field(ge=0.0, le=1.0)]  # a family's weight falls with its count to this power
     smallest_family: Count
 
 
@@ -120,11 +130,11 @@ class CrossFit(RecipeSection):
 
 
 class KddRecipe(RecipeSection):
-    """A recipe for KDD connection records. content: with the columns that need payloads."""
+    """A recipe for a bundle that judges KDD connection records."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     records: Literal["kdd"]
-    content: bool
+    content: bool  # with the columns that need payloads
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     dataset: Dataset
     random_forest: KddForest
@@ -134,6 +144,8 @@ class KddRecipe(RecipeSection):
 
 
 class Recipe(RecipeSection):
+    """A recipe for a bundle that judges flows."""
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     dataset: Dataset

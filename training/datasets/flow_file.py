@@ -57,18 +57,14 @@ class LabelCodes:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What the rows of a file, or some of them, say besides their values: n rows.
+    """What the rows of a file, or some of them, say besides their values: n rows."""
 
-    line: (n,) int64, as in TextTable. start_ns: (n,) int64. host: (n, 2) int64. dst_port: (n,) int64. label: (n,)
-    int64, codes. digest: (n,) uint64, equal in rows whose text is equal.
-    """
-
-    line: Int64s
-    start_ns: Int64s
-    host: Int64s
-    dst_port: Int64s
-    label: Int64s
-    digest: NDArray[np.uint64]
+    line: Int64s  # (n,) int64, as in TextTable
+    start_ns: Int64s  # (n,) int64
+    host: Int64s  # (n, 2) int64
+    dst_port: Int64s  # (n,) int64
+    label: Int64s  # (n,) int64, codes
+    digest: NDArray[np.uint64]  # (n,) uint64, equal in rows whose text is equal
 
     def __len__(self) -> int:
         return len(self.line)
@@ -76,14 +72,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class FlowFile:
-    """One file. begin: its first row among those of all files; evidence: of all of its values."""
+    """One file of flows that was read, without its values."""
 
     path: Path
     sha256: str
     header: Header
-    begin: int
+    begin: int  # its first row among those of all files
     part: Part
-    evidence: Evidence
+    evidence: Evidence  # of all of its values
 
     @property
     def end(self) -> int:

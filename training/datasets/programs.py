@@ -18,15 +18,12 @@ def _named(*beginnings: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class FlowProgram:
-    """What wrote a table.
-
-    unfit: columns it is known to measure otherwise than flows.columns says, beyond what a repair can undo.
-    first_window: the column named after a first backward window holds it, and not the last one's.
-    """
+    """A program that writes tables of flows, and how it errs."""
 
     name: str
+    # Columns it is known to measure otherwise than flows.columns says, beyond what a repair can undo
     unfit: frozenset[str]
-    first_window: bool = False
+    first_window: bool = False  # the column named after a first backward window holds it, and not the last one's
 
 
 BULKS = _named("fwd_bulk", "bwd_bulk")
@@ -68,26 +65,20 @@ SMALLEST_FRAME = 42  # bytes: Ethernet, IPv4 and UDP headers
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """In how many rows of a table each program's errors show; the evidence of two parts of a table adds up.
+    """In how many rows of a table each program's errors show; the evidence of two parts of a table adds up."""
 
-    sized: rows that can tell how often the first packet was counted; twice: those that say twice.
-    flagged: rows with any flag; unpermuted: rows that the tables of 2017, whose flag columns stand in the order of a
-    Java hash map, do not have (each count is that of the first packet alone, SYN repeats forward PSH and CWR forward
-    URG). short: rows with a packet too
-    short for a frame. without_gap: flows without gaps; subflows_counted: those of them that are one sub-flow. timed:
-    rows whose rates tell the unit of times; in_us, in_s: those that say which.
-    """
-
-    sized: int = 0
-    twice: int = 0
-    flagged: int = 0
+    sized: int = 0  # rows that can tell how often the first packet was counted
+    twice: int = 0  # those that say twice
+    flagged: int = 0  # rows with any flag
+    # Rows that the tables of 2017, whose flag columns stand in the order of a Java hash map, do not have (each count is
+    # that of the first packet alone, SYN repeats forward PSH and CWR forward URG)
     unpermuted: int = 0
-    short: int = 0
-    without_gap: int = 0
-    subflows_counted: int = 0
-    timed: int = 0
-    in_us: int = 0
-    in_s: int = 0
+    short: int = 0  # rows with a packet too short for a frame
+    without_gap: int = 0  # flows without gaps
+    subflows_counted: int = 0  # those of them that are one sub-flow
+    timed: int = 0  # rows whose rates tell the unit of times
+    in_us: int = 0  # those that say µs
+    in_s: int = 0  # those that say seconds
 
     def __add__(self, other: "Evidence") -> "Evidence":
         return Evidence(*(ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)))

@@ -35,11 +35,11 @@ IMPORTANCE_RATE = 0.01  # at lower ones a subsample's recall hangs on few flows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """content: the JSON. outcome: the scored rows behind it; curves: of each member, as they stand and re-homed."""
+    """What is known of a bundle on a dataset, as JSON and as what a report is drawn from."""
 
-    content: dict[str, Any]
-    outcome: Outcome
-    curves: dict[str, Curve]
+    content: dict[str, Any]  # the JSON
+    outcome: Outcome  # the scored rows behind it
+    curves: dict[str, Curve]  # of each member, as they stand and re-homed
     rehomed_curves: dict[str, Curve] | None
 
 
@@ -132,7 +132,7 @@ def _records(hybrid: Hybrid, outcome: Outcome) -> dict[str, Any] | None:
 
 
 def counted(labels: NDArray[np.str_]) -> dict[str, int]:
-    """Rows of each label."""
+    """How many rows each label has."""
     found, counts = np.unique(labels, return_counts=True)
     return {str(label): int(count) for label, count in zip(found, counts, strict=True)}
 

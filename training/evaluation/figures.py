@@ -106,7 +106,7 @@ def rounded(value: float | None) -> float | None:
 
 
 def interval(ends: tuple[float, float] | None) -> list[float | None] | None:
-    """An interval for JSON."""
+    """The ends of an interval, rounded, as JSON has them."""
     return None if ends is None else [rounded(end) for end in ends]
 
 

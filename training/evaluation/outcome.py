@@ -22,31 +22,24 @@ AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A model and what it said of the rows it was judged by, as they stand and, where rows have hosts, re-homed.
-
-    known: normal rows that it was fitted on, None where they are not at hand.
-    """
+    """A model and what it said of the rows it was judged by, as they stand and, where rows have hosts, re-homed."""
 
     model: Model
     table: JudgedTable
     as_is: ScoredRows
     rehomed: ScoredRows | None = None
-    known: JudgedTable | None = None
+    known: JudgedTable | None = None  # normal rows that it was fitted on, None where they are not at hand
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """All that a protocol judged.
-
-    left_out: by family or attack, of leave-one-out alone. notes: what a reader must know. hosts: shared ones of the
-    re-homed copy, None where rows have no hosts. overlap: records that stand in the training file as well, by kind of
-    count, None where nobody could count.
-    """
+    """All that a protocol judged."""
 
     whole: Judged
-    left_out: dict[str, Judged] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    hosts: int | None = None
+    left_out: dict[str, Judged] = field(default_factory=dict)  # by family or attack, of leave-one-out alone
+    notes: tuple[str, ...] = ()  # what a reader must know
+    hosts: int | None = None  # shared ones of the re-homed copy, None where rows have no hosts
+    # Records that stand in the training file as well, by kind of count, None where nobody could count
     overlap: dict[str, int] | None = None
 
 

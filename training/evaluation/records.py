@@ -20,11 +20,9 @@ from training.fit.kdd import records_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledRecords:
-    """Labelled connection records of one file.
+    """Labelled connection records of one file."""
 
-    values: (n, 41) or (n, 28) float64, in the order of flows.kdd.columns.kdd_columns; all else as in KddTable.
-    """
-
+    # (n, 41) or (n, 28) float64, in the order of flows.kdd.columns.kdd_columns; all else as in KddTable
     values: NDArray[np.float64]
     label: Strings
     family: Strings

@@ -32,34 +32,26 @@ FIXED = 7  # arrays of a Scored that do not hang on its members
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredRows:
-    """Flows in the order of their table, and what was said of each.
+    """Flows in the order of their table, and what was said of each."""
 
-    label, family: (n,) as in their table. scores: (n,) float64 of each member, hybrid first, higher is more
-    anomalous. p_values: (n,) of each member that has one (all but the hybrid). p_known, p_novel: (n,) of the lanes.
-    p_cascade: (n,) the larger of both lanes in one report, the lowest of it: below a rate where the gated rule speaks.
-    named: (n,) index into labels, the known lane's likeliest attack in the report it was surest of. verdicts: (n,) int8
-    by nominal rate, the gravest over the reports. cuts: p-values (known, novel) by rate, from the bundle.
-    probabilities: members whose score is the probability of an attack. baselines: which members are no part of the
-    hybrid. score_cuts: by member and rate, the lowest score whose p-value is below the rate, None where no score is.
-    novel: (n,) attacks of a type that the fit had none of, None where types are not told apart.
-    """
-
-    label: Strings
-    family: Strings
-    scores: Mapping[str, Vector]
-    p_values: Mapping[str, Vector]
-    p_known: Vector
-    p_novel: Vector
+    label: Strings  # (n,) as in their table
+    family: Strings  # (n,) as in their table
+    scores: Mapping[str, Vector]  # (n,) float64 of each member, hybrid first, higher is more anomalous
+    p_values: Mapping[str, Vector]  # (n,) of each member that has one (all but the hybrid)
+    p_known: Vector  # (n,) of the known lane
+    p_novel: Vector  # (n,) of the novel lane
+    # (n,) the larger of both lanes in one report, the lowest of it: below a rate where the gated rule speaks
     p_cascade: Vector
-    named: NDArray[np.int64]
-    verdicts: Mapping[float, NDArray[np.int8]]
+    named: NDArray[np.int64]  # (n,) index into labels, the known lane's likeliest attack in the report it was surest of
+    verdicts: Mapping[float, NDArray[np.int8]]  # (n,) int8 by nominal rate, the gravest over the reports
     labels: tuple[str, ...]
-    cuts: Mapping[float, tuple[float, float]]
-    probabilities: frozenset[str]
-    baselines: frozenset[str]
+    cuts: Mapping[float, tuple[float, float]]  # p-values (known, novel) by rate, from the bundle
+    probabilities: frozenset[str]  # members whose score is the probability of an attack
+    baselines: frozenset[str]  # which members are no part of the hybrid
+    # By member and rate, the lowest score whose p-value is below the rate, None where no score is
     score_cuts: Mapping[str, Mapping[float, float | None]]
     default_rate: float
-    novel: Mask | None = None
+    novel: Mask | None = None  # (n,) attacks of a type that the fit had none of, None where types are not told apart
 
     def __len__(self) -> int:
         return len(self.label)

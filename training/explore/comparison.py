@@ -13,27 +13,25 @@ from training.reporting import Report
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """What one test says. p: corrected for all tests made on the same rows."""
+    """What one test of a family against normal rows says."""
 
     difference: Difference
-    p: float
+    p: float  # corrected for all tests made on the same rows
     rows: int
     normal_rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A family against normal rows in one column or category.
-
-    measure: which effect size. typical, normal: medians of an amount or the most frequent category, as text for a
-    category. all_rows, different_rows: outcomes on samples of all rows and of de-duplicated ones.
-    """
+    """A family against normal rows in one column or category."""
 
     family: str
     column: str
-    measure: str
+    measure: str  # which effect size
+    # typical, normal: medians of an amount or the most frequent category, as text for a category
     typical: float | str
     normal: float | str
+    # all_rows, different_rows: outcomes on samples of all rows and of de-duplicated ones
     all_rows: TestResult
     different_rows: TestResult
 

@@ -15,10 +15,7 @@ from training.reporting import Report
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """What is found. sample: the rows of at most sample.ROWS_PER_FAMILY a family that charts are drawn from.
-
-    telling: columns that vary, are fit, and do not repeat another: those that are tested and correlated.
-    """
+    """All that was found in a table."""
 
     table: LabelledTable
     census: Census
@@ -27,7 +24,8 @@ class Exploration:
     correlations: Correlations
     comparisons: tuple[Comparison, ...]
     verdicts: tuple[Verdict, ...]
-    sample: Codes
+    sample: Codes  # the rows of at most sample.ROWS_PER_FAMILY a family that charts are drawn from
+    # Columns that vary, are fit, and do not repeat another: those that are tested and correlated
     telling: tuple[int, ...]
 
 

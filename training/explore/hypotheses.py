@@ -24,11 +24,11 @@ SUPPORTED, NOT_SUPPORTED, UNTESTED = "supported", "not supported", "not tested"
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """An outcome and what follows from it. verdict: SUPPORTED or NOT_SUPPORTED; reason: in words."""
+    """The outcome of a test and what follows from it for the claim."""
 
     outcome: TestResult
-    verdict: str
-    reason: str
+    verdict: str  # SUPPORTED or NOT_SUPPORTED
+    reason: str  # in words
 
 
 @dataclass(frozen=True, slots=True)

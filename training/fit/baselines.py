@@ -35,12 +35,12 @@ SMOOTHING = 2.0  # flows of the prior's mixture that each port is taken to have 
 
 @dataclass(frozen=True, slots=True)
 class FitRows:
-    """Rows to fit on. x: (n, d) scaled. attack: (n,) bool. weight: (n,) positive, mean 1. dst_port: (n,), or -1."""
+    """Rows that a baseline is fitted on."""
 
-    x: Matrix
-    attack: NDArray[np.bool_]
-    weight: Vector
-    dst_port: NDArray[np.int64]
+    x: Matrix  # (n, d) scaled
+    attack: NDArray[np.bool_]  # (n,) bool
+    weight: Vector  # (n,) positive, mean 1
+    dst_port: NDArray[np.int64]  # (n,), or -1
 
 
 def fit_random_forest(train: FlowTable, columns: Mapping[str, int], seed: int) -> RandomForest:

@@ -31,28 +31,24 @@ REJECTIONS = ("rerror_rate", "srv_rerror_rate", "dst_host_rerror_rate", "dst_hos
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedRecords:
-    """A table as the fits take it. All but labels and target hang on its normal records alone.
-
-    features: (n, f) not yet scaled; x: (n, f) scaled; target: (n,) index into labels, -1 for what is not learnt; fold:
-    (n,) of normal records; profile: what is normal in each column.
-    """
+    """A table as the fits take it. All but labels and target hang on its normal records alone."""
 
     recipe: KddRecipe
     table: KddTable
     labels: tuple[str, ...]
     encoding: Encoding
-    features: NDArray[np.float64]
+    features: NDArray[np.float64]  # (n, f) not yet scaled
     scaling: Scaling
-    x: Matrix
+    x: Matrix  # (n, f) scaled
     normal: Mask
-    target: NDArray[np.int64]
-    fold: Folds
-    profile: NormalProfile
+    target: NDArray[np.int64]  # (n,) index into labels, -1 for what is not learnt
+    fold: Folds  # (n,) of normal records
+    profile: NormalProfile  # what is normal in each column
     seed: int
 
     @property
     def all(self) -> Mask:
-        """Every row."""
+        """Mask of every row."""
         return np.ones(len(self.x), dtype=np.bool_)
 
     def without(self, attack: str) -> "PreparedRecords":

@@ -19,20 +19,17 @@ from training.sequences import Chunk, Lanes, Sequences
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What is done to the inputs while fitting, so that the model does not hang on one lab's exact values.
+    """What is done to the inputs while fitting, so that the model does not hang on one lab's exact values."""
 
-    noise: standard deviation added to scaled columns. column_drop: chance of a column reading as its centre, per lane,
-    chunk and column. fingerprint_drop: the same for all fingerprint columns at once; fingerprints: their positions.
-    time_decades: times are stretched by up to so many powers of ten either way, one draw per lane and chunk: another
-    network has other round trips. time_unit: (d,) float32, what a tenfold stretch adds to each scaled column: positive
-    for times, negative for rates, 0 for the rest; a value of 0 stays.
-    """
-
-    noise: float
-    column_drop: float
-    fingerprint_drop: float
-    fingerprints: tuple[int, ...]
+    noise: float  # standard deviation added to scaled columns
+    column_drop: float  # chance of a column reading as its centre, per lane, chunk and column
+    fingerprint_drop: float  # the same for all fingerprint columns at once
+    fingerprints: tuple[int, ...]  # their positions
+    # Times are stretched by up to so many powers of ten either way, one draw per lane and chunk: another network has
+    # other round trips
     time_decades: float
+    # (d,) float32, what a tenfold stretch adds to each scaled column: positive for times, negative for rates, 0 for the
+    # rest; a value of 0 stays
     time_unit: Float32s
 
     def applied(self, x: Float32s, moved: NDArray[np.bool_], rng: np.random.Generator) -> Float32s:
@@ -50,16 +47,13 @@ class Disturbance:
 
 @dataclass(frozen=True, slots=True)
 class LstmWeights:
-    """Fitted arrays in Keras's layout, float32.
+    """Fitted arrays in Keras's layout, float32."""
 
-    kernel: (d + 1, 4u), recurrent: (u, 4u), bias: (4u,), head: (u, k), head_bias: (k,); the gap is the last input.
-    """
-
-    kernel: Float32s
-    recurrent: Float32s
-    bias: Float32s
-    head: Float32s
-    head_bias: Float32s
+    kernel: Float32s  # (d + 1, 4u), the gap is the last input
+    recurrent: Float32s  # (u, 4u)
+    bias: Float32s  # (4u,)
+    head: Float32s  # (u, k)
+    head_bias: Float32s  # (k,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +71,13 @@ class GapScale:
 
 @dataclass(frozen=True, slots=True)
 class LstmSettings:
-    """Size and pace of the fit. average: decay of the running mean of weights (Polyak, Juditsky 1992), per chunk."""
+    """Size and pace of the fit."""
 
     units: int
     learning_rate: float
     clip_norm: float
     dropout: float
-    average: float
+    average: float  # decay of the running mean of weights (Polyak, Juditsky 1992), per chunk
     threads: int
 
 
