@@ -9,7 +9,8 @@ from flows.linktypes import ETHERNET
 from flows.meter import Meter
 from flows.pcap import FILE_HEADER, PcapWalker
 from flows.pcapng import SHORTEST_SECTION_HEADER, PcapngWalker
-from sensor.alerts.alert import Alert, alert_line
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_line
 from sensor.judging.judge import Judge
 from sensor.packets.pcapng import interface_description, packet_blocks, room_for, section_header
 from sensor.sources.filters.bpf import PacketFilter, Program

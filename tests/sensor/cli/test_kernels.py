@@ -1,6 +1,6 @@
 """Kernels are compiled once, for whoever needs them, and never before what is cheap to refuse has been refused.
 
-Each command is a process that is started anew: the question is whether it chose its cache before the compiler was there.
+Each command is started anew: the question is whether it chose its cache before the compiler was there.
 """
 
 import os
