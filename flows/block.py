@@ -39,7 +39,8 @@ def block_of(frames: list[bytes], ts_ns: list[int], linktype: int = 1) -> Packet
     offset = np.zeros(len(frames), dtype=np.int64)
     np.cumsum(caplen[:-1], out=offset[1:])
     return PacketBlock(
-        buffer=np.frombuffer(b"".join(frames), dtype=np.uint8),
+        # writable as the buffers of captures are: kernels would be compiled a second time for one that is not
+        buffer=np.frombuffer(bytearray().join(frames), dtype=np.uint8),
         offset=offset,
         caplen=caplen,
         wirelen=caplen.copy(),
