@@ -136,7 +136,7 @@ class PortableCapture:
         order = np.argsort(ts_ns, kind="stable")  # several readers put theirs in as they come
         self.interface_of = number[order]
         return PacketBlock(
-            buffer=np.frombuffer(b"".join(frames), dtype=np.uint8),
+            buffer=np.frombuffer(bytearray().join(frames), dtype=np.uint8),
             offset=(np.cumsum(caplen) - caplen)[order],
             caplen=caplen[order],
             wirelen=_joined(batch.wirelen for batch in batches)[order],
