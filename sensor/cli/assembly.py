@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -41,9 +40,7 @@ from sensor.signals import handled
 if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.metering.live import Capture
-    from sensor.outputs.jsonl import JsonlSink
-    from sensor.outputs.outputs import Outputs, Prepared
-    from sensor.outputs.queued import QueuedSink
+    from sensor.outputs.outputs import Outputs
     from sensor.packets.keeper import Keeper
     from sensor.packets.pcapng import PcapngWriter
     from sensor.process.privileges import User
@@ -52,7 +49,6 @@ if TYPE_CHECKING:
     from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
 
-LAST_LINES_S = 5.0  # time for outputs to take what is queued at the end
 # Settings that a running sensor takes over; all others are fixed at its start.
 TAKEN_OVER = frozenset(
     {
@@ -77,27 +73,28 @@ class Wanted:
 @contextmanager
 def assembled(wanted: Wanted) -> Iterator["Watch"]:
     """A watch ready to run, all its parts taken apart afterwards."""
+    from sensor.outputs.outputs import Outputs, prepared_outputs
+    from sensor.settings.outputs import all_outputs
+
     config = wanted.settings()
     refuse_packets(wanted.packets, config)
     refuse_keeping(config)
     user = _user(config)
     hybrid = _warm(config, quiet=wanted.quiet)
     captures = _captures(wanted, config)
-    listed = stdout_is_listed(config)
-    lines_on_stdout = wanted.json or listed or not sys.stdout.isatty()
+    lines_on_stdout = wanted.json or stdout_is_listed(config) or not sys.stdout.isatty()
     with ExitStack() as stack:
-        files = _opened_outputs(config, user, lines_on_stdout=lines_on_stdout and not listed)
-        prepared = _prepared_outputs(config, user)
+        entries = all_outputs(config.output.file, config.outputs, lines_on_stdout=lines_on_stdout)
+        prepared = prepared_outputs(entries, observer().name, user)
         writer = _opened_packets(stack, wanted.packets, user)
         make_packet_directory(config, user)
         place = opened_place(stack, config, user)
         _drop(user, metrics=config.stats.metrics_port is not None)
         keeper = build_keeper(config, wanted.interfaces)
         reports = _metering(config, captures, writer, keeper)
-        sinks = [stack.enter_context(_queued(sink)) for sink in files]
-        queues = _started_outputs(stack, prepared)
+        outputs = stack.enter_context(Outputs(prepared))
         screen = stack.enter_context(_screen(wanted, hybrid, lines_on_stdout=lines_on_stdout))
-        watch = _watch(wanted, config, hybrid, reports, sinks, queues, screen)
+        watch = _watch(wanted, config, hybrid, reports, outputs, screen)
         watch.keeper = keeper
         show_to_others(stack, place, watch, ", ".join(wanted.interfaces), hybrid.model_id)
         if config.stats.metrics_port is not None:
@@ -197,34 +194,6 @@ def _drop(user: "User | None", *, metrics: bool) -> None:
         drop(user)
 
 
-def _opened_outputs(config: "Config", user: "User | None", *, lines_on_stdout: bool) -> list["JsonlSink"]:
-    from sensor.outputs.jsonl import JsonlSink, open_jsonl
-
-    sinks = [JsonlSink(sys.stdout.fileno(), "stdout")] if lines_on_stdout else []
-    if config.output.file is not None:
-        sinks.append(open_jsonl(config.output.file, user))
-    return sinks
-
-
-def _prepared_outputs(config: "Config", user: "User | None") -> "list[Prepared]":
-    """The outputs of the settings, with what privileges are needed for; their modules are loaded by now too."""
-    if not config.outputs:
-        return []
-    from sensor.outputs.outputs import prepared_outputs
-
-    return prepared_outputs(config.outputs, observer().name, user)
-
-
-def _started_outputs(stack: ExitStack, prepared: "Sequence[Prepared]") -> "Outputs | None":
-    if not prepared:
-        return None
-    from sensor.outputs.outputs import Outputs
-
-    outputs = Outputs(prepared)
-    stack.callback(outputs.close, 0.0)
-    return outputs
-
-
 def _opened_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "PcapngWriter | None":
     if path is None:
         return None
@@ -249,17 +218,6 @@ def _metering(
     return Workers(meterings)
 
 
-@contextmanager
-def _queued(sink: "JsonlSink") -> Iterator["QueuedSink"]:
-    from sensor.outputs.queued import QueuedSink
-
-    queued = QueuedSink(sink)
-    try:
-        yield queued
-    finally:
-        queued.close(LAST_LINES_S)
-
-
 def _screen(wanted: Wanted, hybrid: "Hybrid", *, lines_on_stdout: bool) -> AbstractContextManager["ScreenThread"]:
     """A screen whose terminal may stand still."""
     from sensor.terminal.screen_thread import ScreenThread, own_stream
@@ -278,24 +236,23 @@ def _watch(
     config: "Config",
     hybrid: "Hybrid",
     reports: "Reports",
-    sinks: Sequence["QueuedSink"],
-    queues: "Outputs | None",
+    outputs: "Outputs",
     screen: "Screen",
 ) -> "Watch":
     from sensor.process.systemd import Watchdog
     from sensor.run.outlet import Outlet
     from sensor.run.watching import Watch
 
-    outlet = Outlet(sinks, screen, queues=queues, flow_records=flow_records(config))
+    outlet = Outlet([], screen, outputs=outputs, flow_records=flow_records(config))
     return Watch(
         reports,
         build_judge(config, hybrid),
         outlet,
         observer(),
         interval_s=config.stats.interval_s,
-        reload=Reload(wanted, config, sinks, queues),
-        lost_lines=lambda: sum(sink.lost for sink in sinks) + (queues.lost if queues else 0),
-        reader_gone=lambda: outlet.reader_gone or any(sink.broken_pipe for sink in sinks),
+        reload=Reload(wanted, config, outputs),
+        lost_lines=lambda: outputs.lost,
+        reader_gone=lambda: outputs.broken_pipe,
         alive=Watchdog().feed,
     )
 
@@ -303,14 +260,11 @@ def _watch(
 class Reload:
     """Reads the settings again and takes over what can change while the sensor runs."""
 
-    def __init__(
-        self, wanted: Wanted, config: "Config", sinks: Sequence["QueuedSink"], queues: "Outputs | None" = None
-    ) -> None:
-        """config: the settings that the sensor runs with. sinks: all of them, stdout's too. queues: of its list."""
+    def __init__(self, wanted: Wanted, config: "Config", outputs: "Outputs") -> None:
+        """config: the settings that the sensor runs with."""
         self._wanted = wanted
         self._config = config
-        self._sinks = sinks
-        self._queues = queues
+        self._outputs = outputs
 
     def __call__(self, watch: "Watch") -> list[str]:
         """Lines that say what was done. What is wrong leaves everything as it was."""
@@ -336,14 +290,10 @@ class Reload:
         return lines
 
     def _reopen(self, config: "Config") -> str:
-        from sensor.outputs.jsonl import open_descriptor
-
-        again = f", {self._queues.reopen()} outputs connected anew" if self._queues else ""
         path = config.output.file
-        if path is None or self._config.output.file is None:
-            return again
-        self._sinks[-1].reopen(partial(open_descriptor, path), str(path))
-        return f", {path} reopened{again}"
+        listed = self._outputs.reopen(path)
+        again = f", {listed} outputs connected anew" if listed else ""
+        return f", {path} reopened{again}" if path is not None and self._config.output.file is not None else again
 
 
 def _changed(before: "Config", after: "Config") -> set[str]:

@@ -67,8 +67,6 @@ def read(
     refuse_to_overwrite(loaded.output.file, captures)
     with session(loaded, captures, json=json, quiet=quiet, color=color) as run:
         run.read()
-    if run.outlet.reader_gone:
-        raise BrokenPipeError
     if run.outlet.lost_output or run.lost_packets:
         return OUTPUT
     if run.stopping:

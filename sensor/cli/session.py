@@ -17,21 +17,21 @@ from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
-    from sensor.outputs.outputs import Outputs
     from sensor.run.runner import Run
     from sensor.settings.config import Config
     from sensor.terminal.screen import Screen
 
-READ_PATIENCE_S = 10.0  # that reading a capture waits for room in an output's queue
+READ_PATIENCE_S = 10.0  # that reading a capture waits for room in the queue of a listed output
 
 
 @contextmanager
 def session(config: "Config", captures: Sequence[str], *, json: bool, quiet: bool, color: Color) -> Iterator["Run"]:
     """Put a run over captures together and take it apart: JSONL on stdout when it is no terminal, else a view."""
     compiled = cached_kernels(quiet=quiet)
-    from sensor.outputs.jsonl import JsonlSink, open_jsonl
+    from sensor.outputs.outputs import Outputs, prepared_outputs
     from sensor.run.outlet import Outlet
     from sensor.run.runner import Run
+    from sensor.settings.outputs import all_outputs
     from sensor.sources.captures.reading import Reading
     from sensor.terminal.screen_thread import own_stream
 
@@ -49,13 +49,9 @@ def session(config: "Config", captures: Sequence[str], *, json: bool, quiet: boo
     make_packet_directory(config)
     keeper = build_keeper(config)
     with ExitStack() as stack:
-        sinks: list[JsonlSink] = []
-        listed = stdout_is_listed(config)
-        lines_on_stdout = json or listed or not sys.stdout.isatty()
-        if lines_on_stdout and not listed:
-            sinks.append(JsonlSink(sys.stdout.fileno(), "stdout"))
-        if config.output.file is not None:
-            sinks.append(stack.enter_context(open_jsonl(config.output.file)))
+        lines_on_stdout = json or stdout_is_listed(config) or not sys.stdout.isatty()
+        wanted = all_outputs(config.output.file, config.outputs, lines_on_stdout=lines_on_stdout)
+        outputs = stack.enter_context(Outputs(prepared_outputs(wanted, socket.gethostname()), READ_PATIENCE_S))
         source = Path(captures[0]).name if len(captures) == 1 else f"{len(captures)} captures"
         streams = sys.stdout, sys.stderr
         console = None if quiet or lines_on_stdout else interactive_console(color, own_stream(sys.stdout))
@@ -68,18 +64,7 @@ def session(config: "Config", captures: Sequence[str], *, json: bool, quiet: boo
             screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
             if isinstance(screen, AbstractContextManager):
                 stack.enter_context(screen)
-        outlet = Outlet(sinks, screen, queues=_started_outputs(stack, config), flow_records=flow_records(config))
+        outlet = Outlet([], screen, outputs=outputs, flow_records=flow_records(config))
         run = Run(Reading(captures, config.capture.filter), pipeline, outlet, keeper)
         stack.enter_context(stopped_by_signals(run))
         yield run
-
-
-def _started_outputs(stack: ExitStack, config: "Config") -> "Outputs | None":
-    """The outputs of the settings, at work; a capture can wait for one that is slow."""
-    if not config.outputs:
-        return None
-    from sensor.outputs.outputs import Outputs, prepared_outputs
-
-    outputs = Outputs(prepared_outputs(config.outputs, socket.gethostname()), patience_s=READ_PATIENCE_S)
-    stack.callback(outputs.close, 0.0)
-    return outputs

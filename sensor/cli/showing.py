@@ -34,4 +34,4 @@ def show_to_others(stack: ExitStack, place: "Place | None", watch: "Watch", sour
 
     server = AttachServer(place, Hello(VERSION, watch.observer.name, source, bundle))
     server.latest, server.problem = lambda: watch.progress, lambda: watch.reports.problem
-    watch.outlet.sinks = [*watch.outlet.sinks, stack.enter_context(server)]
+    watch.outlet.takers = [stack.enter_context(server)]

@@ -89,5 +89,5 @@ def watch(
         raise BrokenPipeError
     if run.reports.problem:
         return CAPTURE
-    lost = run.lost_lines() or run.lost_packets
+    lost = run.outlet.lost_output or run.lost_packets
     return OUTPUT if lost else found(fail_on, run.progress.alerts, run.progress.attacks)

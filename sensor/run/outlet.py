@@ -5,66 +5,37 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from sensor.alerts.alert import Alert, alert_line
-from sensor.errors import OutputError
 from sensor.progress.progress import OutputState, Progress
 from sensor.terminal.screen import Screen
 
 if TYPE_CHECKING:  # arrays, which a screen elsewhere has no need of
     from sensor.alerts.alert_flow import AlertFlow
     from sensor.alerts.flow_record import FlowRecords
-
-LAST_LINES_S = 5.0  # for outputs to deliver what waits at the end
-
-
-class Sink(Protocol):
-    """Takes whole lines; raises OutputError when it takes no more."""
-
-    def write(self, lines: Iterable[bytes]) -> None:
-        """Write lines, each with its newline."""
+    from sensor.outputs.outputs import Outputs
 
 
-class Queues(Protocol):
-    """Outputs with queues and threads of their own: sensor.outputs.outputs.Outputs."""
+class LineTaker(Protocol):
+    """Whoever is told the lines of a run: its outputs, and who looks at it from elsewhere."""
 
     def write(self, lines: Iterable[bytes]) -> None:
-        """Take lines. Never raises."""
-
-    def states(self) -> tuple[OutputState, ...]:
-        """The account of each."""
-
-    @property
-    def lost(self) -> int:
-        """Lines lost."""
-
-    @property
-    def broken_pipe(self) -> bool:
-        """Whether stdout is one of them and nobody reads it any more."""
-
-    @property
-    def problems(self) -> list[str]:
-        """One line for each that lost or kept lines."""
-
-    def close(self, timeout_s: float) -> None:
-        """Deliver what waits and end."""
+        """Take lines, each with its newline. Never raises."""
 
 
 @dataclass(slots=True)
 class Outlet:
-    """Outputs and screen of one run, and what was counted on the way.
+    """Outputs and screen of one run, and what was counted on the way."""
 
-    problems: one line for each input that could not be read to its end and each output that failed.
-    lost_output: an output took no more; the others still get all there is.
-    alerts: opened so far; attacks: of those, that were called an attack at some time. queues: the outputs of the list
-    in the settings. flow_records: makes records of the flows of alerts, None where nobody asked for them.
-    """
-
-    sinks: Sequence[Sink]
+    # Who gets the lines beside the outputs.
+    takers: Sequence[LineTaker]
     screen: Screen
+    # Inputs that could not be read to their end, one line each.
     problems: list[str] = field(default_factory=list)
-    lost_output: bool = False
+    # Opened so far.
     alerts: int = 0
+    # Of those, that were called an attack at some time.
     attacks: int = 0
-    queues: Queues | None = None
+    outputs: "Outputs | None" = None
+    # Makes records of the flows of alerts; None where nobody asked for them.
     flow_records: "FlowRecords | None" = None
     _open_uncertain: set[str] = field(default_factory=set)
 
@@ -78,34 +49,53 @@ class Outlet:
         self.write(self._lines(alerts, flows, step_ns))
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Write lines to every output; one that fails gets no more."""
+        """Hand lines to every output and taker."""
         if lines:
-            self.sinks = [sink for sink in self.sinks if self._wrote(sink, lines)]
-            if self.queues is not None:
-                self.queues.write(lines)
-                self.lost_output |= self.queues.broken_pipe
+            for taker in (*self.takers, *((self.outputs,) if self.outputs is not None else ())):
+                taker.write(lines)
+
+    def stop_waiting(self) -> None:
+        """Wait for no output from now on. For a signal handler."""
+        if self.outputs is not None:
+            self.outputs.stop_waiting()
+
+    def close(self) -> None:
+        """Let the outputs deliver what waits; they take no more."""
+        if self.outputs is not None:
+            self.outputs.close()
 
     def finish(self, progress: Progress) -> None:
-        """Let the queued outputs deliver what waits, and tell how the run ended."""
+        """Let the outputs deliver what waits, and tell how the run ended."""
+        self.close()
         told = self.problems
-        if self.queues is not None:
-            self.queues.close(LAST_LINES_S)
-            self.lost_output |= self.queues.lost > 0
-            told = [*told, *self.queues.problems]
-            lost_now = self.queues.lost - sum(state.lost for state in progress.outputs)
-            progress = replace(
-                progress, outputs=self.queues.states(), lost_lines=progress.lost_lines + max(0, lost_now)
-            )
+        if self.outputs is not None:
+            told = [*told, *self.outputs.problems]
+            progress = replace(progress, outputs=self.states(), lost_lines=self.lost_lines)
         self.screen.finish(progress, "; ".join(told) or None)
 
     @property
+    def failed(self) -> bool:
+        """Whether an output takes no more; the others still get all there is."""
+        return self.outputs is not None and self.outputs.failed
+
+    @property
+    def lost_output(self) -> bool:
+        """Whether an output failed or has lost lines."""
+        return self.failed or self.lost_lines > 0
+
+    @property
+    def lost_lines(self) -> int:
+        """Lines that did not get out, over all outputs."""
+        return 0 if self.outputs is None else self.outputs.lost
+
+    @property
     def reader_gone(self) -> bool:
-        """Whether stdout is a queued output and nobody reads it any more."""
-        return self.queues is not None and self.queues.broken_pipe
+        """Whether nobody reads stdout any more."""
+        return self.outputs is not None and self.outputs.broken_pipe
 
     def states(self) -> tuple[OutputState, ...]:
-        """The account of the queued outputs."""
-        return () if self.queues is None else self.queues.states()
+        """The account of the outputs that the settings list."""
+        return () if self.outputs is None else self.outputs.states()
 
     def _lines(self, alerts: Sequence[Alert], flows: "Sequence[AlertFlow]", step_ns: int) -> list[bytes]:
         """Lines of alerts, each followed by the flows that came after it, so that no order depends on batches."""
@@ -126,12 +116,3 @@ class Outlet:
             self._open_uncertain.add(alert.id)
         if alert.action == "closed":
             self._open_uncertain.discard(alert.id)
-
-    def _wrote(self, sink: Sink, lines: Sequence[bytes]) -> bool:
-        try:
-            sink.write(lines)
-        except OutputError as error:
-            self.problems.append(str(error))
-            self.lost_output = True
-            return False
-        return True

@@ -32,17 +32,24 @@ class Run:
     def stop(self) -> None:
         """End the run. For a signal handler."""
         self.reading.stop()
+        self.outlet.stop_waiting()
 
     def read(self) -> None:
-        """Read the captures to their ends. Raises InputError when none can be opened."""
+        """Read the captures to their ends.
+
+        Raises InputError when none can be opened, BrokenPipeError when nobody reads the lines any more.
+        """
         self._started_s = self.clock()
         for block in self.reading:
             for part in (block,) if self.keeper is None else self.keeper.parts(block):
                 self._publish(self.pipeline.feed(part))
-            if self.outlet.lost_output:  # the other outputs still get what there is
+            if self.outlet.failed:  # the other outputs still get what there is
                 break
         self.outlet.problems += self.reading.problems
         self._publish(self.pipeline.finish())
+        self.outlet.close()
+        if self.outlet.reader_gone:  # who wants to hear no more
+            raise BrokenPipeError
         self._end_keeping()
         self.outlet.finish(self.progress())
 
@@ -74,7 +81,7 @@ class Run:
             scoring_s=self.pipeline.judge.spent_ns / 1e9,
             outputs=self.outlet.states(),
             kept=None if self.keeper is None else self.keeper.state,
-            lost_lines=sum(state.lost for state in self.outlet.states()),
+            lost_lines=self.outlet.lost_lines,
         )
 
     @property
