@@ -153,9 +153,9 @@ class Delivery:
         if self._thread.is_alive():
             self._thread.join(max(0.0, (self._closing_at_s or 0.0) - time.monotonic()) + grace_s)
         with self._changed:
-            if self._thread.is_alive():  # it hangs in the kernel
-                self._lose(len(self._queue), "it hangs")
-                self._queue = MemoryBacklog(0)  # if it goes on, it drops nothing a second time
+            # An end in order leaves nothing; else it hangs in the kernel, and if it goes on it drops nothing twice.
+            self._lose(len(self._queue), "it hangs")
+            self._queue = MemoryBacklog(0)
 
     def _takes_lines(self) -> bool:
         return self._closing_at_s is None and not self._given_up
@@ -164,7 +164,7 @@ class Delivery:
         began_s = time.monotonic()
         while not self._queue.has_room(size):
             left_s = began_s + self._patience_s - time.monotonic()
-            if left_s <= 0 or not self._takes_lines():
+            if left_s <= 0 or not self._takes_lines() or not self._thread.is_alive():
                 return False
             self._changed.wait(min(left_s, WAIT_S))  # patience may end
         return True
