@@ -1,10 +1,38 @@
-"""How kernels are compiled: kept on disk where NUMBA_CACHE_DIR says so, without the interpreter lock."""
+"""How kernels are compiled: one decorator for the functions Python calls, one for those that only kernels call.
 
-from typing import Any
+The same two as in flows.jit, which this room must not import.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numba
+from numba.extending import register_jitable
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A scalar of the compiler's choosing, such as float32 or uint64; to the interpreter Python's or numpy's, which mypy
+# cannot mix.
+Word = Any
+
+compiler: Any = numba.njit  # its signature leaves out _nrt
 configuration: Any = numba.config  # its settings are made when numba is imported
+CACHED = bool(configuration.CACHE_DIR)  # else numba would look for a place of its own, and end the import without one
 
-# Without a directory numba would look for a place of its own, and end the import where there is none.
-kernel: Any = numba.njit(cache=bool(configuration.CACHE_DIR), nogil=True, error_model="numpy")
+
+# As in flows.jit: kernels allocate nothing.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
+
+def entry(function: F) -> F:
+    """Compile a kernel that Python calls: kept on disk where NUMBA_CACHE_DIR says so, without the interpreter lock."""
+    return cast("F", compiler(cache=CACHED, no_cfunc_wrapper=True, **OPTIONS)(function))
+
+
+def inner(function: F) -> F:
+    """Compile a kernel as a part of those that call it, into their cache entries; to Python it stays as it is.
+
+    numba.njit would give each of them a way in from Python, one from C, and a copy for every constant argument: a third
+    of all compiling.
+    """
+    return register_jitable(no_cfunc_wrapper=True, **OPTIONS)(function)

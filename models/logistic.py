@@ -4,20 +4,25 @@ It does not know how the weights were found. Equal to scikit-learn 1.x within 1e
 """
 
 import math
+from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from models.detector import Matrix, Steps, Vector
-from models.jit import kernel
-from models.scaling import Scaling
+from models.detector import Steps, Vector
+from models.jit import Word, entry, inner
+from models.manifest import Arrays
+from models.scaling import Matrix, Scaling
+from models.stored import Forms, Parts, Settings
 
 MAX_WEIGHT = 1e9
 
 
 class LogisticRegression:
     """Probability of an attack, one weight for each scaled column."""
+
+    FORMS: ClassVar[Forms] = {"weights": (np.float64, 1)}
+    SETTINGS: ClassVar[Settings] = {"bias": float}
 
     def __init__(
         self, scaling: Scaling, weights: NDArray[np.float64], bias: float, name: str = "logistic_regression"
@@ -48,6 +53,19 @@ class LogisticRegression:
     def forget(self) -> None:
         """Nothing to forget: a row's score depends on that row."""
 
+    def arrays(self) -> Arrays:
+        """The weights."""
+        return {"weights": self.weights}
+
+    def settings(self) -> dict[str, Any]:
+        """The bias."""
+        return {"bias": self.bias}
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "LogisticRegression":
+        """The regression of these parts. Raises ValueError where they do not fit together."""
+        return cls(parts.scaling, parts.arrays["weights"], parts.settings["bias"], parts.name)
+
 
 def sigmoid(log_odds: Vector) -> Vector:
     """1 / (1 + exp(-log_odds)) of each, (n,) float64 in [0, 1]; the same bits for any batching."""
@@ -56,8 +74,9 @@ def sigmoid(log_odds: Vector) -> Vector:
     return out
 
 
-@kernel
-def _weigh(x, weights, bias, out):  # type: ignore[no-untyped-def] # kernel: (n, d) float32, (d,), scalar -> (n,)
+@entry
+def _weigh(x: Matrix, weights: Vector, bias: float, out: Vector) -> None:
+    """x (n, d); weights (d,); out (n,)."""
     for row in range(x.shape[0]):
         total = bias
         for column in range(weights.shape[0]):
@@ -65,14 +84,15 @@ def _weigh(x, weights, bias, out):  # type: ignore[no-untyped-def] # kernel: (n,
         out[row] = _sigmoid(total)
 
 
-@kernel
-def _sigmoids(log_odds, out):  # type: ignore[no-untyped-def] # kernel: (n,) -> (n,)
+@entry
+def _sigmoids(log_odds: Vector, out: Vector) -> None:
     for row in range(log_odds.shape[0]):
         out[row] = _sigmoid(log_odds[row])
 
 
-@njit(nogil=True, error_model="numpy")
-def _sigmoid(log_odds):  # type: ignore[no-untyped-def] # kernel: scalar; neither branch can overflow
+@inner
+def _sigmoid(log_odds: Word) -> Word:
+    # neither branch can overflow
     if log_odds >= 0.0:
         return 1.0 / (1.0 + math.exp(-log_odds))
     odds = math.exp(log_odds)

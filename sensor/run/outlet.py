@@ -1,15 +1,14 @@
-"""Where a run's alerts go: counted, written to every output, shown on the screen."""
+"""Where a run's alerts go: counted, and written to every output."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sensor.alerts.alert import Alert, alert_line
-from sensor.progress.progress import OutputState, Progress
-from sensor.terminal.screen import Screen
+from sensor.progress.progress import OutputState
 
 if TYPE_CHECKING:  # arrays, which a screen elsewhere has no need of
-    from sensor.alerts.alert_flow import AlertFlow
+    from sensor.alerts.alert_flow import AlertItem
     from sensor.alerts.flow_record import FlowRecords
     from sensor.outputs.outputs import Outputs
 
@@ -18,70 +17,64 @@ class LineTaker(Protocol):
     """Whoever is told the lines of a run: its outputs, and who looks at it from elsewhere."""
 
     def write(self, lines: Iterable[bytes]) -> None:
-        """Take lines, each with its newline. Never raises."""
+        """Take lines, each with its newline."""
 
 
 @dataclass(slots=True)
 class Outlet:
-    """Outputs and screen of one run, and what was counted on the way."""
+    """Outputs of one run, and what was counted on the way."""
 
-    # Who gets the lines beside the outputs.
-    takers: Sequence[LineTaker]
-    screen: Screen
-    # Inputs that could not be read to their end, one line each.
-    problems: list[str] = field(default_factory=list)
-    # Opened so far.
-    alerts: int = 0
-    # Of those, that were called an attack at some time.
-    attacks: int = 0
+    takers: Sequence[LineTaker] = ()  # who gets the lines beside the outputs
     outputs: "Outputs | None" = None
-    # Makes records of the flows of alerts; None where nobody asked for them.
-    flow_records: "FlowRecords | None" = None
+    flow_records: "FlowRecords | None" = None  # makes records of the flows of alerts; None: nobody asked for them
+    alerts: int = 0  # opened so far
+    attacks: int = 0  # of those, that were called an attack at some time
     _open_uncertain: set[str] = field(default_factory=set)
 
-    def publish(self, alerts: Sequence[Alert], flows: "Sequence[AlertFlow]" = (), step_ns: int = 0) -> None:
+    def publish(self, items: "Sequence[AlertItem]", step_ns: int = 0) -> None:
         """Count alerts and write them to every output, and their flows where records of them are wanted.
 
         step_ns: what the wall clock was set forward by since the flows' times were taken.
         """
-        for alert in alerts:
-            self._count(alert)
-        self.write(self._lines(alerts, flows, step_ns))
+        lines: list[bytes] = []
+        unread = not self.takers and not self.outputs
+        for item in items:
+            if isinstance(item, Alert):
+                self._count(item)
+                if not unread:
+                    lines.append(alert_line(item))
+            elif self.flow_records is not None and self.flow_records.wants(item):
+                lines.append(self.flow_records.line(item, step_ns))
+        self.write(lines)
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Hand lines to every output and taker."""
-        if lines:
-            for taker in (*self.takers, *((self.outputs,) if self.outputs is not None else ())):
-                taker.write(lines)
-
-    def stop_waiting(self) -> None:
-        """Wait for no output from now on. For a signal handler."""
+        """Hand lines to everybody who takes them. Raises BrokenPipeError as the outputs do."""
+        if not lines:
+            return
+        for taker in self.takers:
+            taker.write(lines)
         if self.outputs is not None:
-            self.outputs.stop_waiting()
+            self.outputs.write(lines)
 
     def close(self) -> None:
-        """Let the outputs deliver what waits; they take no more."""
+        """Have the outputs deliver what waits. Raises BrokenPipeError as the outputs do."""
         if self.outputs is not None:
             self.outputs.close()
 
-    def finish(self, progress: Progress) -> None:
-        """Let the outputs deliver what waits, and tell how the run ended."""
-        self.close()
-        told = self.problems
-        if self.outputs is not None:
-            told = [*told, *self.outputs.problems]
-            progress = replace(progress, outputs=self.states(), lost_lines=self.lost_lines)
-        self.screen.finish(progress, "; ".join(told) or None)
+    @property
+    def over(self) -> bool:
+        """Whether an output takes nothing any more, and so the run ends; the others still get all there is."""
+        return self.outputs is not None and self.outputs.over
 
     @property
-    def failed(self) -> bool:
-        """Whether an output takes no more; the others still get all there is."""
-        return self.outputs is not None and self.outputs.failed
+    def problems(self) -> list[str]:
+        """One line for each output that failed, lost or spooled lines."""
+        return [] if self.outputs is None else self.outputs.problems
 
     @property
     def lost_output(self) -> bool:
         """Whether an output failed or has lost lines."""
-        return self.failed or self.lost_lines > 0
+        return self.outputs is not None and (self.outputs.failed or self.outputs.lost > 0)
 
     @property
     def lost_lines(self) -> int:
@@ -96,15 +89,6 @@ class Outlet:
     def states(self) -> tuple[OutputState, ...]:
         """The account of the outputs that the settings list."""
         return () if self.outputs is None else self.outputs.states()
-
-    def _lines(self, alerts: Sequence[Alert], flows: "Sequence[AlertFlow]", step_ns: int) -> list[bytes]:
-        """Lines of alerts, each followed by the flows that came after it, so that no order depends on batches."""
-        records = self.flow_records
-        if records is None:
-            return [alert_line(alert) for alert in alerts]
-        lines = [(alert.sequence, alert_line(alert)) for alert in alerts]
-        lines += [(flow.after, records.line(flow, step_ns)) for flow in flows if records.wants(flow)]
-        return [line for _, line in sorted(lines, key=lambda numbered: numbered[0])]
 
     def _count(self, alert: Alert) -> None:
         opened = alert.action == "opened"
