@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.attribution import UNKNOWN_HOST
-from models.detector import Steps
+from models.detector import FlowSteps
 from sensor.api.body import json_type
 from sensor.api.problems import ErrorDetail, Problem, unprocessable
 
@@ -30,13 +30,13 @@ class Samples:
     def __len__(self) -> int:
         return len(self.values)
 
-    def steps(self) -> Steps:
+    def steps(self) -> FlowSteps:
         """The samples as detectors take them."""
         n = len(self)
         if self.host is None or self.time_ns is None:
             unknown = np.full((n, 2), UNKNOWN_HOST, dtype=np.int64)
-            return Steps(self.values, unknown, np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_))
-        return Steps(self.values, self.host, self.time_ns, np.ones(n, dtype=np.bool_))
+            return FlowSteps(self.values, unknown, np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_))
+        return FlowSteps(self.values, self.host, self.time_ns, np.ones(n, dtype=np.bool_))
 
 
 class RowFormat(Protocol):
