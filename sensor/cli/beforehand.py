@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sensor.cli.build import build_judge, build_meter, load_model, refuse_to_keep_among
 
 if TYPE_CHECKING:
-    from sensor.api.listening import Address
+    from sensor.api.listening import ListenAddress
     from sensor.settings.config import Config
 
 
@@ -59,7 +59,7 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: Path |
         check(subject)
 
 
-def refuse_serving(address: "Address") -> None:
+def refuse_serving(address: "ListenAddress") -> None:
     """Raise ConfigError where the address cannot be had."""
     from sensor.api.listening import bound_socket
 

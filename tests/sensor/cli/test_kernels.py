@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.api.listening import Address, bound_socket
+from sensor.api.listening import ListenAddress, bound_socket
 from sensor.packets.pcapng import interface_description, section_header
 from tests.support.command import DEMO, FLOWVIGIL, Result, ended, surroundings
 from tests.support.kdd_tables import as_kdd_text, kdd_table, recipe_text
@@ -164,7 +164,7 @@ def test_training_and_evaluating_compile_once(tmp_path: Path) -> None:
 @pytest.fixture
 def taken() -> Iterator[int]:
     """A port that somebody listens at."""
-    with closing(bound_socket(Address("127.0.0.1", 0))) as listening:
+    with closing(bound_socket(ListenAddress("127.0.0.1", 0))) as listening:
         yield listening.getsockname()[1]
 
 
