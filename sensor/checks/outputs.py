@@ -73,7 +73,10 @@ def metrics(subject: Subject) -> Remark:
 
 def opened(path: Path, subject: Subject) -> Remark:
     """Open a file to append, and leave it as it was. Raises OutputError."""
-    found = refuse_unwritable(path, given_away=_gives_away(subject))
+    try:
+        found = try_to_open(path, given_away=_gives_away(subject))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be opened for writing: {_reason(path, error)}") from error
     if found is None:
         return Remark(f"{path}: a pipe that nobody reads yet: the start waits for a reader", Status.WARNING)
     made, full = found
@@ -82,8 +85,8 @@ def opened(path: Path, subject: Subject) -> Remark:
     return Remark(f"{path}: can be made" if made else f"{path}: can be written to")
 
 
-def refuse_unwritable(path: Path, *, given_away: bool = False) -> tuple[bool, bool] | None:
-    """Raise OutputError where a file cannot be opened to append; it is left as it was.
+def try_to_open(path: Path, *, given_away: bool) -> tuple[bool, bool] | None:
+    """Open and close a file as the sensor does, and leave it as it was. Raises OSError.
 
     given_away: what is made gets another owner. Returns whether the file was made, and whether it has no room; None of
     a pipe that nobody reads yet.
@@ -93,7 +96,7 @@ def refuse_unwritable(path: Path, *, given_away: bool = False) -> tuple[bool, bo
     except OSError as error:
         if error.errno == errno.ENXIO and _is_pipe(path):
             return None
-        raise OutputError(f"{path}: cannot be opened for writing: {_reason(path, error)}") from error
+        raise
 
 
 def _open(path: Path, *, given_away: bool) -> tuple[bool, bool]:

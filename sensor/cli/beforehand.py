@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.cli.build import build_judge, build_meter, load_model, refuse_to_keep_among
+from sensor.errors import OutputError
+from sensor.files.descriptors import reason_of
 
 if TYPE_CHECKING:
     from sensor.api.listening import ListenAddress
@@ -24,11 +26,8 @@ def refuse_captures(config: "Config", captures: Sequence[str]) -> None:
 
 def refuse_reading(config: "Config", captures: Sequence[str]) -> None:
     """As refuse_captures; raise OutputError for the file of alerts and the directory of their packets."""
-    from sensor.checks.outputs import refuse_unwritable
-
     refuse_to_keep_among(config, captures)
-    if config.output.file is not None:
-        refuse_unwritable(config.output.file)
+    _refuse_file(config.output.file, "cannot be opened for writing", given_away=False)
     refuse_captures(config, captures)
 
 
@@ -48,15 +47,17 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: Path |
     """
     from sensor.checks.attach import attach
     from sensor.checks.finding import Remark, Subject
-    from sensor.checks.outputs import metrics, output
-    from sensor.checks.outputs import packets as packet_file
-    from sensor.cli.capturing import open_captures
+    from sensor.checks.outputs import metrics
+    from sensor.cli.capturing import open_captures, user_to_be
 
     for capture in open_captures(config, interfaces):
         capture.close()
+    given_away = user_to_be(config) is not None
+    _refuse_file(config.output.file, "cannot be opened for writing", given_away=given_away)
+    _refuse_file(packets, "packets cannot be written", given_away=given_away)
     subject = Subject(config, tuple(interfaces), Remark(""), load_model, build_meter, build_judge, packets)
-    for check in (output, packet_file, attach, metrics):
-        check(subject)
+    attach(subject)
+    metrics(subject)
 
 
 def refuse_serving(address: "ListenAddress") -> None:
@@ -66,3 +67,15 @@ def refuse_serving(address: "ListenAddress") -> None:
     with closing(bound_socket(address)):
         if address.path is not None:
             address.path.unlink(missing_ok=True)
+
+
+def _refuse_file(path: Path | None, words: str, *, given_away: bool) -> None:
+    """Raise OutputError, with the words of whoever opens the file later."""
+    from sensor.checks.outputs import try_to_open
+
+    if path is None:
+        return
+    try:
+        try_to_open(path, given_away=given_away)
+    except OSError as error:
+        raise OutputError(f"{path}: {words}: {reason_of(error)}") from error

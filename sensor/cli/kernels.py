@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor import log
+from sensor.cli.build import DEFAULT_BUNDLE
 from sensor.cli.signals import ended_by_interrupt
 from sensor.process.kernel_cache import COMPLETE, kernels_are_compiled, use_kernel_cache
 
@@ -45,7 +46,7 @@ def cached(kernels: Kernels, config: "Config | None" = None) -> Kernels:
 
 def of_bundle(kernels: Kernels, bundle: Path | None) -> Kernels:
     """Those for a bundle, as it is named; None is the default one."""
-    if bundle is None:
+    if bundle is None or str(bundle) == DEFAULT_BUNDLE:
         return kernels
     return replace(kernels, name=f"{kernels.name}-{hashlib.sha256(str(bundle).encode()).hexdigest()[:16]}")
 

@@ -183,6 +183,7 @@ def nowhere(tmp_path: Path) -> Path:
         (6, "read {file}"),
         (3, "read {demo} --filter tcp\xa0porrt"),
         (7, "read {demo} -o {file}/alerts.jsonl"),
+        (7, "read {demo} -o {tmp}/nosuch/alerts.jsonl"),
         (7, "read {demo} --keep-packets {demo}"),
         (4, "read {demo} -m nosuch"),
         (6, "flows {tmp}/nosuch.pcap"),
@@ -221,14 +222,17 @@ def test_who_may_not_capture_is_told_before_anything_is_compiled(warm: Path, tmp
     [
         (3, "--filter porrt"),
         (7, "-o {file}/alerts.jsonl"),
+        (7, "-o {file}.nosuch/alerts.jsonl"),
         (7, "--write {file}/kept.pcapng"),
+        (7, "--write {file}.nosuch/kept.pcapng"),
+        (3, "--set stats.metrics_port={taken}"),
         (3, "--set attach.socket={file}"),
     ],
 )
 def test_what_a_watch_cannot_have_is_told_before_anything_is_compiled(
-    warm: Path, tmp_path: Path, nowhere: Path, code: int, arguments: str
+    warm: Path, tmp_path: Path, nowhere: Path, taken: int, code: int, arguments: str
 ) -> None:
-    words = [word.format(file=nowhere) for word in arguments.split()]
+    words = [word.format(file=nowhere, taken=taken) for word in arguments.split()]
     refused_at_once(warm, tmp_path / "cold", code, "watch", "-i", "lo", *words)
 
 
