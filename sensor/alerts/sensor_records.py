@@ -111,7 +111,7 @@ def _interface_name(name: str) -> str:
 
 
 def _outputs(progress: Progress) -> list[dict[str, Any]]:
-    """The settings hold few enough (sensor.settings.outputs.MOST)."""
+    """The settings hold few enough (sensor.settings.outputs.MAX_OUTPUTS)."""
     return [
         {
             "name": printable(output.name, OUTPUT_NAME),

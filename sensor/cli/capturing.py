@@ -103,8 +103,8 @@ def user_to_be(config: "Config") -> "User | None":
 def drop_privileges(user: "User | None", *, metrics: bool) -> None:
     """Go on without privileges: from here on nothing that a stranger sent is looked at with them."""
     if sys.platform == "linux":
-        from sensor.process.preloading import load_what_is_needed_later
+        from sensor.process.preloading import preload
         from sensor.process.privileges import drop
 
-        load_what_is_needed_later(metrics=metrics)
+        preload(metrics=metrics)
         drop(user)

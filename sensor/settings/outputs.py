@@ -1,7 +1,7 @@
-"""The list `outputs:` of the settings: one typed entry for each place that alerts go to beside `output.file`.
+"""The list `outputs:` of the settings: one typed entry for each output of alerts beside `output.file`.
 
-Every entry has a type, which says what else it may have. A wrong one is told with file, line and column. It opens
-nothing: whether a receiver is there is known at the start, and to `flowvigil check`.
+The type of an entry decides its other settings. A fault is reported with file, line and column. It opens nothing:
+whether a receiver is reachable shows at the start, and in `flowvigil check`.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sensor.settings.setting import Setting
 
-MOST: Final = 8  # outputs, so that the account of all of them stays within a line
+MAX_OUTPUTS: Final = 8  # so that the statistics of all of them fit into one record
 FACILITIES: Final = {
     "user": 1,
     "daemon": 3,
@@ -29,13 +29,13 @@ Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class _Entry(BaseModel):
-    """What every output has. queue_bytes: that wait in memory; spool_bytes: on disk, in the directory `spool`."""
+    """Settings that outputs of all types have."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     format: Format = "native"
-    queue_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 16 << 20
-    spool: SomePath | None = None
+    queue_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 16 << 20  # that wait in memory
+    spool: SomePath | None = None  # directory of what waits on disk
     spool_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
 
 
@@ -47,23 +47,23 @@ class FileEntry(_Entry):
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return f"file {self.path}"
 
 
 class StdoutEntry(_Entry):
-    """Lines on stdout, in place of the ones that stand there when it is no terminal."""
+    """Lines on stdout, in place of those that stdout gets by default when it is no terminal."""
 
     type: Literal["stdout"]
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return "stdout"
 
 
 class UnixEntry(_Entry):
-    """Lines to a Unix socket that somebody listens on."""
+    """Lines to a Unix socket on which a receiver listens."""
 
     type: Literal["unix"]
     path: SomePath
@@ -71,25 +71,25 @@ class UnixEntry(_Entry):
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return f"unix {self.socket} {self.path}"
 
 
-class _Secured(_Entry):
-    """ca: whom to trust, the system's where it is not given. certificate, key: who we are, in PEM."""
+class _TlsEntry(_Entry):
+    """Settings of the outputs that may use TLS; all files are PEM."""
 
-    ca: SomePath | None = None
-    certificate: SomePath | None = None
-    key: SomePath | None = None
+    ca: SomePath | None = None  # authorities to trust; None: the system's
+    certificate: SomePath | None = None  # of the client
+    key: SomePath | None = None  # of the client's certificate
 
 
-class SyslogEntry(_Secured):
-    """RFC 5424 messages. Without a port: 514, with TLS 6514."""
+class SyslogEntry(_TlsEntry):
+    """Messages of RFC 5424 to a syslog receiver."""
 
     type: Literal["syslog"]
     host: Text
     transport: Literal["udp", "tcp", "tls"] = "tcp"
-    port: Port | None = None
+    port: Port | None = None  # None: 514, with TLS 6514
     facility: Literal[
         "user", "daemon", "auth", "authpriv",
         "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
@@ -97,25 +97,25 @@ class SyslogEntry(_Secured):
 
     @property
     def target_port(self) -> int:
-        """The port, or the one that the transport is assigned."""
+        """The port that is set, else the one assigned to the transport."""
         return self.port or (6514 if self.transport == "tls" else 514)
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return f"syslog {self.transport} {self.host}:{self.target_port}"
 
 
-class KafkaEntry(_Secured):
-    """Records of a topic. servers: host:port, more by commas. With a ca the connections use TLS."""
+class KafkaEntry(_TlsEntry):
+    """Records of a Kafka topic; with a ca the connections use TLS."""
 
     type: Literal["kafka"]
-    servers: Text
+    servers: Text  # host:port of brokers, separated by commas
     topic: Text
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return f"kafka {self.topic} {self.servers}"
 
 
@@ -129,22 +129,25 @@ _MODELS: Final[dict[str, type[OutputEntry]]] = {
     "kafka": KafkaEntry,
 }
 _TLS: Final = ("ca", "certificate", "key")
-# What other programs call a setting, too far from our name to be found by its letters.
-_ELSEWHERE: Final = {
+# Names of settings in other programs, too far from ours to be found by similarity.
+_SYNONYMS: Final = {
     "protocol": ("transport",), "proto": ("transport",), "address": ("host", "servers", "path"), "server": ("host",),
     "target": ("host", "servers", "path"), "brokers": ("servers",), "filename": ("path",), "cert": ("certificate",),
 }  # fmt: skip
 
 
 def read_outputs(entries: Sequence[tuple[str, Sequence[Setting]]]) -> tuple[tuple[OutputEntry, ...], list[str]]:
-    """Outputs, and a line for each fault. entries: the place of each and its settings by their bare names."""
+    """Parse the list of outputs: (those that are valid, a line for each fault).
+
+    entries: the place of each and its settings by their bare names.
+    """
     outputs: list[OutputEntry] = []
     faults: list[str] = []
     for number, (place, settings) in enumerate(entries):
-        if number >= MOST:
-            faults.append(f"{place}: output {number + 1}, expected at most {MOST}")
+        if number >= MAX_OUTPUTS:
+            faults.append(f"{place}: output {number + 1}, expected at most {MAX_OUTPUTS}")
             break
-        found, wrong = _entry(place, settings)
+        found, wrong = _parse_entry(place, settings)
         faults += wrong
         if found is not None:
             faults += _clashes(found, outputs, place)
@@ -152,7 +155,7 @@ def read_outputs(entries: Sequence[tuple[str, Sequence[Setting]]]) -> tuple[tupl
     return tuple(outputs), faults
 
 
-def _entry(place: str, settings: Sequence[Setting]) -> tuple[OutputEntry | None, list[str]]:
+def _parse_entry(place: str, settings: Sequence[Setting]) -> tuple[OutputEntry | None, list[str]]:
     values: dict[str, Any] = {setting.name: setting.value for setting in settings}
     types = ", ".join(_MODELS)
     kind = next((setting for setting in settings if setting.name == "type"), None)
@@ -167,26 +170,26 @@ def _entry(place: str, settings: Sequence[Setting]) -> tuple[OutputEntry | None,
         entry = model.model_validate(values)
     except ValidationError as error:
         return None, list(_bad_values(error, model, settings, place))
-    return entry, list(_missing_pairs(entry, settings))
+    return entry, list(_tls_faults(entry, settings))
 
 
 def _bad_values(
     error: ValidationError, model: type[OutputEntry], settings: Sequence[Setting], place: str
 ) -> Iterator[str]:
     by_name = {setting.name: setting for setting in settings}
-    told: set[str] = set()
+    reported: set[str] = set()
     for fault in error.errors(include_url=False):
         name = str(fault["loc"][0])
-        if name in told:
+        if name in reported:
             continue
-        told.add(name)
+        reported.add(name)
         kind = by_name["type"].value
         if name not in by_name:
             yield f"{place}: an output of type {kind} without {name}, which it needs"
             continue
         found = by_name[name]
         if fault["type"] == "extra_forbidden":
-            near = [known for known in _ELSEWHERE.get(name, ()) if known in model.model_fields]
+            near = [known for known in _SYNONYMS.get(name, ()) if known in model.model_fields]
             near = near or difflib.get_close_matches(name, list(model.model_fields), 1)
             hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(model.model_fields)}"
             yield f'{found.name_place or found.place}: unknown setting "{name}" of an output of type {kind}, {hint}'
@@ -194,8 +197,8 @@ def _bad_values(
         yield f"{found.place}: outputs.{name} is {found.value!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
-def _missing_pairs(entry: OutputEntry, settings: Sequence[Setting]) -> Iterator[str]:
-    """What belongs together or to another transport."""
+def _tls_faults(entry: OutputEntry, settings: Sequence[Setting]) -> Iterator[str]:
+    """TLS settings that lack their pair or belong to another transport."""
     if not isinstance(entry, SyslogEntry | KafkaEntry):
         return
     given = {setting.name: setting for setting in settings}

@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from sensor.errors import INTERRUPTED
-from sensor.signals import handled
+from sensor.signals import handling
 
 ESCAPE_WAIT_S: Final = 0.05  # the rest of a key's sequence follows its escape at once; alone it is the key Esc
 _PUT_AWAY_S: Final = 0.5  # for a screen to leave the terminal before the process stops
@@ -208,5 +208,5 @@ def following_the_terminal(
         signal.SIGTERM: end, signal.SIGHUP: hung_up, signal.SIGTSTP: stop, signal.SIGCONT: go_on,
         signal.SIGWINCH: resized,
     }  # fmt: skip
-    with handled(handlers):
+    with handling(handlers):
         yield

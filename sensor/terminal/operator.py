@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from sensor.signals import handled
+from sensor.signals import handling
 from sensor.terminal.dashboard import LEAVING, Dashboard
 from sensor.terminal.keyboard import Keyboard, following_the_terminal
 
@@ -118,5 +118,5 @@ class Operator:
         def leave(_number: int, _frame: FrameType | None) -> None:
             self._seen_enough = True
 
-        with handled({signal.SIGINT: leave, signal.SIGTERM: leave}):
+        with handling({signal.SIGINT: leave, signal.SIGTERM: leave}):
             yield
