@@ -18,7 +18,7 @@ import orjson
 from sensor.alerts.alert import Alert
 from sensor.alerts.reading import alert_of
 from sensor.errors import InputError
-from sensor.files.compression import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
+from sensor.files.compression import ByteStream, CountingReader, GzipReader, RawFile, ZstdReader
 from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC
 from sensor.printable import printable
 
@@ -206,15 +206,15 @@ class _Bytes(io.RawIOBase):
 
 def _unpacked(raw: RawFile) -> tuple[io.BufferedReader, ByteStream]:
     """The stream to read lines from, and the one that knows of damage: which packing it is, its first bytes say."""
-    stored = StoredBytes(raw)
+    stored = CountingReader(raw)
     head = b""
     while len(head) < 4 and (got := stored.readinto(memoryview(piece := bytearray(4 - len(head))))):
         head += piece[:got]
     if head.startswith(GZIP_MAGIC):
-        gunzip = Gunzip(stored, head)
+        gunzip = GzipReader(stored, head)
         return io.BufferedReader(_Bytes(gunzip), PIECE), gunzip
     if head.startswith(ZSTD_MAGIC):
-        unzstd = Unzstd(stored, head)
+        unzstd = ZstdReader(stored, head)
         return io.BufferedReader(_Bytes(unzstd), PIECE), unzstd
     return io.BufferedReader(_Bytes(stored, head), PIECE), stored
 

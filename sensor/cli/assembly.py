@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from sensor.cli.build import (
     build_judge,
-    build_keeper,
     build_meter,
+    build_packet_recorder,
     flow_records,
     load_model,
     make_packet_directory,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sensor.outputs.jsonl import JsonlSink
     from sensor.outputs.outputs import Outputs, Prepared
     from sensor.outputs.queued import QueuedSink
-    from sensor.packets.keeper import Keeper
+    from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.progress.latest import Latest
     from sensor.run.detection import Detection
@@ -99,7 +99,7 @@ def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator
     from sensor.run.run import Run
 
     make_packet_directory(config)
-    keeper = build_keeper(config)
+    recorder = build_packet_recorder(config)
     with ExitStack() as stack:
         sinks: list[JsonlSink] = _opened_outputs(config, None, shown)
         for sink in sinks:
@@ -109,8 +109,8 @@ def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator
         screen = _screen_of_reading(
             stack, config, captures, shown, hybrid, lambda: bool(outlet.alerts) and not run.stopping
         )
-        detection = Detection(build_judge(config, hybrid), outlet, keeper)
-        run = Run(capture_turns(config, captures, keeper), detection, screen)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder)
+        run = Run(capture_turns(config, captures, recorder), detection, screen)
         stack.enter_context(stopped_by_signals(run))
         yield Assembled(run, detection)
 
@@ -136,8 +136,8 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
         make_packet_directory(config, user)
         place = _opened_place(stack, config, user)
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
-        keeper = build_keeper(config, wanted.interfaces)
-        turns = live_turns(config, captures, writer, keeper)
+        recorder = build_packet_recorder(config, wanted.interfaces)
+        turns = live_turns(config, captures, writer, recorder)
         latest = Latest()
         queued = [stack.enter_context(_queued(sink)) for sink in files]
         queues = _started_outputs(stack, prepared)
@@ -148,7 +148,7 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
             queues=queues,
             flow_records=flow_records(config),
         )
-        detection = Detection(build_judge(config, hybrid), outlet, keeper, keeping_s=KEEPING_S)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, keeping_s=KEEPING_S)
         hook = _hook(wanted, config, detection, queued, queues)
         run = Run(turns, detection, screen, [hook], latest)
         _serve_metrics(stack, config, latest, hybrid)
@@ -159,12 +159,16 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
         notify("STOPPING=1")
 
 
-def capture_turns(config: "Config", captures: Sequence[str], keeper: "Keeper | None" = None) -> "CaptureTurns":
+def capture_turns(
+    config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None
+) -> "CaptureTurns":
     """Turns of captures for a judge. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
     from sensor.sources.captures.reading import Reading
 
-    return CaptureTurns(Reading(captures, config.capture.filter), build_meter(config), keeper.ring if keeper else None)
+    return CaptureTurns(
+        Reading(captures, config.capture.filter), build_meter(config), recorder.ring if recorder else None
+    )
 
 
 def ready_model(config: "Config", *, quiet: bool, live: bool = False) -> "Hybrid":

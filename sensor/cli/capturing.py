@@ -14,8 +14,8 @@ from sensor.errors import ConfigError
 if TYPE_CHECKING:
     from sensor.metering.live import LiveCapture
     from sensor.metering.turns import TurnSource
-    from sensor.packets.keeper import Keeper
     from sensor.packets.pcapng import PcapngWriter
+    from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
 
@@ -77,12 +77,15 @@ def open_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "P
 
 
 def live_turns(
-    config: "Config", captures: Sequence["LiveCapture"], writer: "PcapngWriter | None", keeper: "Keeper | None"
+    config: "Config",
+    captures: Sequence["LiveCapture"],
+    writer: "PcapngWriter | None",
+    recorder: "PacketRecorder | None",
 ) -> "TurnSource":
     """Turns of captures, each in a process of its own where there are several."""
     from sensor.metering.live import LiveTurns
 
-    packets = keeper.ring if keeper else None
+    packets = recorder.ring if recorder else None
     sources = [LiveTurns(capture, build_meter(config), writer, packets) for capture in captures]
     if len(sources) == 1:
         return sources[0]

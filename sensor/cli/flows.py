@@ -23,7 +23,7 @@ from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from flows.meter import Meter
-    from sensor.flow_tables.background import BackgroundTable
+    from sensor.flow_tables.background import BackgroundWriter
     from sensor.progress.progress import Progress
     from sensor.settings.config import Config
 
@@ -168,7 +168,7 @@ def _summary(progress: "Progress", written: int, seconds: float) -> str:
 
 
 @contextmanager
-def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundTable"]:
+def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundWriter"]:
     """The table as asked for."""
     from flows.dialects import DIALECTS
     from sensor.flow_tables.background import in_background
@@ -176,8 +176,8 @@ def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundTable"
 
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
     if output is not None:
-        with open_table(output, dialect) as sink, in_background(sink) as table:
+        with open_table(output, dialect) as writer, in_background(writer) as table:
             yield table
     else:
-        with stream_table(sys.stdout.buffer, "stdout", dialect) as sink, in_background(sink) as table:
+        with stream_table(sys.stdout.buffer, "stdout", dialect) as writer, in_background(writer) as table:
             yield table

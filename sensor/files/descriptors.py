@@ -1,4 +1,4 @@
-"""Files that outputs write to: made for whom they shall belong to, and why one could not be."""
+"""Files and directories created for another owner, and the system's reason why one could not be."""
 
 import errno
 import os
@@ -9,32 +9,31 @@ from typing import Protocol
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
 APPEND = os.O_WRONLY | os.O_APPEND | _BINARY
 REPLACE = os.O_WRONLY | os.O_TRUNC | _BINARY
-_OF_THE_LIBRARY = re.compile(r"\[ssl[^]]*\] | ?\(_ssl\.c:\d+\)")  # where in OpenSSL's binding an error came up
-MODE = 0o640  # what traffic tells is for its owner and group
+_OF_THE_LIBRARY = re.compile(r"\[ssl[^]]*\] | ?\(_ssl\.c:\d+\)")  # the place in OpenSSL's binding that raised the error
+MODE = 0o640  # traffic data is for owner and group only
 
 
 class Owner(Protocol):
-    """Whom a file shall belong to, by number."""
+    """Owner of a file, by number."""
 
     @property
     def uid(self) -> int:
-        """User."""
+        """User id."""
 
     @property
     def gid(self) -> int:
-        """Group."""
+        """Group id."""
 
 
-def open_for(path: Path, flags: int, owner: Owner | None) -> int:
-    """Descriptor of a file, made where there is none. Raises OSError.
+def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
+    """Open a file for writing and create it if it is missing; returns the descriptor. Raises OSError.
 
-    flags: APPEND or REPLACE. owner: whom the file shall belong to where it is made now; a file that was there stays
-    whose it was.
+    flags: APPEND or REPLACE. owner: of a file that is created; None: this process. An existing file keeps its owner.
     """
     if owner is None:
         return os.open(path, flags | os.O_CREAT, MODE)
     try:
-        # Exclusive, so that what is given away is a file of our own making and no link's target.
+        # Exclusive: only a file created here is given away, never the target of a link.
         descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, MODE)
     except FileExistsError:
         return os.open(path, flags)
@@ -46,8 +45,8 @@ def open_for(path: Path, flags: int, owner: Owner | None) -> int:
     return descriptor
 
 
-def own_directory(path: Path, owner: Owner | None) -> None:
-    """Make a directory where there is none. owner: whom it shall then belong to. Raises OSError."""
+def make_owned_directory(path: Path, owner: Owner | None) -> None:
+    """Create a directory and its parents if it is missing. owner: of a directory that is created. Raises OSError."""
     if path.is_dir():
         return
     path.mkdir(mode=0o750, parents=True)
@@ -56,7 +55,7 @@ def own_directory(path: Path, owner: Owner | None) -> None:
 
 
 def reason_of(error: OSError) -> str:
-    """The system's reason in a few words."""
+    """The system's reason for an error, in lower case, for the end of a message."""
     if error.errno == errno.ENOSPC:
         return "no space left"
     return _OF_THE_LIBRARY.sub("", (error.strerror or str(error)).lower()).rstrip(".")

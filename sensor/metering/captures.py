@@ -51,7 +51,7 @@ class CaptureTurns:
             return
         first = 0
         while first < len(block):
-            end, paused = self._packets.remember_until_pause(block, first)
+            end, paused = self._packets.add_until_pause(block, first)
             cut = slice(first, end)
             yield (
                 PacketBlock(

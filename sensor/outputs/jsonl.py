@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from sensor.errors import OutputError
-from sensor.files.descriptors import APPEND, Owner, open_for, reason_of
+from sensor.files.descriptors import APPEND, Owner, open_owned, reason_of
 
 
 class JsonlSink:
@@ -97,6 +97,6 @@ def open_jsonl(path: Path, owner: Owner | None = None) -> JsonlSink:
 def open_descriptor(path: Path, owner: Owner | None = None) -> int:
     """What open_jsonl writes to, for the caller to close."""
     try:
-        return open_for(path, APPEND, owner)
+        return open_owned(path, APPEND, owner)
     except OSError as error:
         raise OutputError(f"{path}: cannot be opened for writing: {reason_of(error)}") from error

@@ -15,7 +15,7 @@ import orjson
 
 from sensor.alerts.formats import formatter
 from sensor.errors import ConfigError, OutputError
-from sensor.files.descriptors import Owner, own_directory, reason_of
+from sensor.files.descriptors import Owner, make_owned_directory, reason_of
 from sensor.outputs.datagrams import DatagramTransport, udp_connect, unix_datagram_connect
 from sensor.outputs.delivery import Delivery, Encode, close_all
 from sensor.outputs.jsonl import open_descriptor
@@ -196,7 +196,7 @@ def _kafka_security(entry: KafkaEntry) -> dict[str, Any]:
 def _make_spool(directory: Path, user: Owner | None) -> None:
     """A directory of our own for whom the process becomes, where there is none yet. Raises OutputError."""
     try:
-        own_directory(directory, user)
+        make_owned_directory(directory, user)
     except OSError as error:
         raise OutputError(f"spool {directory}: {reason_of(error)}, expected a directory or a place for one") from error
 

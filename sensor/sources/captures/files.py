@@ -17,7 +17,7 @@ from flows.block import Bytes, PacketBlock
 from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
 from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
 from sensor.errors import InputError
-from sensor.files.compression import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
+from sensor.files.compression import ByteStream, CountingReader, GzipReader, RawFile, ZstdReader
 from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC, describe
 
 BUFFER: Final = 1 << 20  # bytes
@@ -46,7 +46,7 @@ class CaptureFile:
         self.size = size
         self.problem: str | None = None
         self._raw = raw
-        self._stored = StoredBytes(raw)
+        self._stored = CountingReader(raw)
         self._stream: ByteStream = self._stored
         self._buffer: Bytes = np.empty(BUFFER, dtype=np.uint8)
         self._start = self._end = 0  # bytes of the buffer that were read and not yet taken
@@ -82,12 +82,12 @@ class CaptureFile:
         first = self._first_bytes(FILE_HEADER)
         prefix = ""
         if first[:2] == GZIP_MAGIC:
-            self._stream = Gunzip(self._stored, self._buffer[: self._end].tobytes())
+            self._stream = GzipReader(self._stored, self._buffer[: self._end].tobytes())
             self._end = 0
             first = self._first_bytes(FILE_HEADER)
             prefix = "gzip of "
         elif first[:4] == ZSTD_MAGIC:
-            self._stream = Unzstd(self._stored, self._buffer[: self._end].tobytes())
+            self._stream = ZstdReader(self._stored, self._buffer[: self._end].tobytes())
             self._end = 0
             first = self._first_bytes(FILE_HEADER)
             prefix = "zstd of "

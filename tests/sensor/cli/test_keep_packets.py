@@ -28,7 +28,7 @@ from flows.batch import (
 )
 from flows.block import PacketBlock
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
-from sensor.cli.build import build_judge, build_keeper, build_meter, load_model, make_packet_directory
+from sensor.cli.build import build_judge, build_meter, build_packet_recorder, load_model, make_packet_directory
 from sensor.cli.flags import Flags
 from sensor.metering.captures import CaptureTurns
 from sensor.packets.ring import PacketRing
@@ -51,16 +51,16 @@ def kept(
     """Files, flows and the account of a run over a capture that is read in pieces of so many bytes."""
     config = Flags(keep_packets=directory, overrides=[f"keep_packets.{setting}" for setting in settings]).settings()
     make_packet_directory(config)
-    keeper, hybrid, published = build_keeper(config), load_model(config), Published()
-    assert keeper is not None
-    keeper.ring = PacketRing(memory)  # the settings allow no memory as small as a test needs
-    detection = Detection(build_judge(config, hybrid), published, keeper)  # type: ignore[arg-type]
+    recorder, hybrid, published = build_packet_recorder(config), load_model(config), Published()
+    assert recorder is not None
+    recorder.ring = PacketRing(memory)  # the settings allow no memory as small as a test needs
+    detection = Detection(build_judge(config, hybrid), published, recorder)  # type: ignore[arg-type]
     source = OneCapture(CaptureFile(Arriving(capture, itertools.repeat(piece)), "demo"))
-    for turn in CaptureTurns(source, build_meter(config), keeper.ring):  # type: ignore[arg-type]
+    for turn in CaptureTurns(source, build_meter(config), recorder.ring):  # type: ignore[arg-type]
         detection.take(turn)
     detection.finish()
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
-    return files, published.flows, keeper.state
+    return files, published.flows, recorder.state
 
 
 @dataclass

@@ -17,7 +17,7 @@ def test_the_oldest_files_give_way_to_the_total_and_are_counted(tmp_path: Path) 
         directory.write(name, bytes(300))
     assert sorted(os.listdir(tmp_path)) == NAMES[1:4]
     assert directory.deleted == 1
-    assert [directory.holds(name) for name in NAMES[:2]] == [False, True]
+    assert [directory.contains(name) for name in NAMES[:2]] == [False, True]
     directory.write(NAMES[1], bytes(500))  # grows: others give way, not itself
     assert sorted(os.listdir(tmp_path)) == [NAMES[1], NAMES[3]]
     assert directory.deleted == 2
