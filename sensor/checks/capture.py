@@ -32,15 +32,15 @@ def capture_filter(context: CheckContext) -> Observation:
 
 def _compiled(expression: str, interfaces: Sequence[str]) -> list[str]:
     """Interfaces for which the filter compiles. Raises ConfigError, also when it is too long for the kernel."""
-    from sensor.sources.filters.bpf import Rule, socket_program
+    from sensor.sources.filters.bpf import InterfaceRule, socket_program
     from sensor.sources.filters.libpcap import compile_live
     from sensor.sources.live.packet_socket import ARPHRD_LOOPBACK, link_of
 
-    rules: dict[str, Rule] = {}
+    rules: dict[str, InterfaceRule] = {}
     for name in interfaces:
         try:
             link = link_of(name)
-            rules[name] = Rule(link.index, link.hardware == ARPHRD_LOOPBACK, compile_live(expression, name))
+            rules[name] = InterfaceRule(link.index, link.hardware == ARPHRD_LOOPBACK, compile_live(expression, name))
         except CaptureError:  # absent, down or not permitted, which other checks report
             continue
     for complement in (False, True):

@@ -164,10 +164,10 @@ def capture_turns(
 ) -> "CaptureTurns":
     """Turns of captures for a judge. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
-    from sensor.sources.captures.reading import Reading
+    from sensor.sources.captures.reader import CaptureReader
 
     return CaptureTurns(
-        Reading(captures, config.capture.filter), build_meter(config), recorder.ring if recorder else None
+        CaptureReader(captures, config.capture.filter), build_meter(config), recorder.ring if recorder else None
     )
 
 

@@ -42,17 +42,17 @@ def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapt
         log.warning(LIMIT)
         return [PortableCapture(interfaces, promiscuous=settings.promiscuous, expression=settings.filter or None)]
     from sensor.sources.filters.libpcap import compile_live
-    from sensor.sources.live.ring import Ring
+    from sensor.sources.live.ring import RingCapture
 
     programs = None
     if settings.filter:
         compiled = [compile_live(settings.filter, interface) for interface in interfaces]
         programs = {program.linktype: program for program in compiled}
-    rings: list[Ring] = []
+    rings: list[RingCapture] = []
     for _ in range(settings.workers):
         group = None if settings.workers == 1 else rings[0].fanout_group if rings else 0
         rings.append(
-            Ring(
+            RingCapture(
                 interfaces,
                 settings.ring_block_bytes,
                 settings.ring_blocks,

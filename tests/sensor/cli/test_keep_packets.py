@@ -65,7 +65,7 @@ def kept(
 
 @dataclass
 class OneCapture:
-    """A capture that is read from memory, as sensor.sources.captures.reading.Reading gives it."""
+    """A capture that is read from memory, as sensor.sources.captures.reader.CaptureReader gives it."""
 
     capture: CaptureFile
     filtered: int = 0

@@ -30,7 +30,7 @@ class Machine:
             self.monotonic += turn
             self.realtime += turn + turn * slewing_ppm // 1_000_000
             elapsed -= turn
-            self.steady.look()
+            self.steady.observe()
 
     def step(self, by: int) -> None:
         """Set the wall clock, or sleep: nobody looks meanwhile."""
@@ -113,7 +113,7 @@ def test_a_process_held_up_between_its_two_readings_sees_no_step() -> None:
 
     clock = SteadyClock(lambda: realtime, tick_long)
     for _ in range(5):
-        clock.look()
+        clock.observe()
     assert clock.step_ns == 0
 
 

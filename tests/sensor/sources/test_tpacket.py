@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flows.block import PacketBlock
 from flows.pcap import packet_arrays
-from sensor.sources.live.tpacket import UNKNOWN_LINKTYPE, give_back, walk_ring_block
+from sensor.sources.live.tpacket import UNKNOWN_LINKTYPE, release_block, walk_ring_block
 from tests.support.capture_bytes import Packet, packets_of
 
 PATIENT = settings(deadline=None)  # the first example compiles the kernels
@@ -119,7 +119,7 @@ def test_a_block_given_back_is_the_kernels() -> None:
     content = ring_block([record(b"x")])
     words = np.frombuffer(content, dtype=np.uint32)
     assert words[2] == 1
-    give_back(words)
+    release_block(words)
     assert words[2] == 0
     assert words[0] == 3
 
