@@ -67,13 +67,15 @@ class Forest:
         out = np.zeros((len(x), self.value.shape[1]))
         packed = self._packed
         _walk(
-            np.require(x, np.float32, ["C", "W"]),
+            np.require(x, np.float32, ["C", "W"]).reshape(-1),
+            self.width,
             packed.feature,
             packed.threshold,
             packed.child,
             packed.value,
             packed.roots,
             packed.levels,
+            np.empty(ROWS, dtype=np.uint32),
             out,
         )
         return out
@@ -373,30 +375,33 @@ def _float32_below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
 
 @entry
 def _walk(
-    x: Matrix,
+    x: NDArray[np.float32],
+    width: int,
     feature: NDArray[np.uint32],
     threshold: NDArray[np.float32],
     child: NDArray[np.uint32],
     value: NDArray[np.float64],
     roots: NDArray[np.uint32],
     levels: NDArray[np.int64],
+    node: NDArray[np.uint32],
     out: NDArray[np.float64],
 ) -> None:
-    """Mean leaf value: x (n, d) float32, packed nodes (m,), value (m, k), roots and levels (t,), out (n, k) zeros."""
-    node = np.empty(ROWS, dtype=np.uint32)
-    width = np.uint64(x.shape[1])
+    """Mean leaf value: x (n · width,), packed nodes (m,), value (m, k), roots and levels (t,), out (n, k) zeros.
+
+    node: scratch for ROWS rows.
+    """
+    step = np.uint64(width)
     trees = roots.shape[0]
-    for start in range(0, x.shape[0], ROWS):
-        rows = min(ROWS, x.shape[0] - start)
-        flat = x[start : start + rows].reshape(-1)
+    for start in range(0, out.shape[0], ROWS):
+        rows = min(ROWS, out.shape[0] - start)
         for tree in range(trees):
             node[:] = roots[tree]
             for _ in range(levels[tree]):
-                row_start = np.uint64(0)
+                row_start = np.uint64(start) * step
                 for row in range(rows):
                     at = node[row]
-                    node[row] = child[at] + np.uint32(flat[row_start + np.uint64(feature[at])] > threshold[at])
-                    row_start += width
+                    node[row] = child[at] + np.uint32(x[row_start + np.uint64(feature[at])] > threshold[at])
+                    row_start += step
             for row in range(rows):
                 for k in range(value.shape[1]):
                     out[start + row, k] += value[node[row], k]

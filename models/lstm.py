@@ -99,6 +99,7 @@ class Lstm:
         self._last_ns = np.zeros(hosts, dtype=np.int64)
         self._state = np.zeros((hosts, 2 * units), dtype=np.float32)  # h, then c; pages are taken as hosts come
         self._gates = np.empty((ROWS, 4 * units), dtype=np.float32)
+        self._carried = np.empty(2 * units, dtype=np.float32)
 
     def score(self, steps: Steps) -> Vector:
         """1 - p(normal) of each step, (n,) float64 in [0, 1]; hosts advance."""
@@ -143,6 +144,7 @@ class Lstm:
                 self._last_ns,
                 self._state,
                 self._gates,
+                self._carried,
                 out,
             )
         return out
@@ -179,7 +181,8 @@ def _own(array: NDArray[np.floating]) -> Float32s:
     return np.array(array, dtype=np.float32, order="C")
 
 
-# Kernels that only kernels call live in their callers' cache entries: each entry costs time at the start.
+# Kernels that only kernels call live in their callers' cache entries: each entry costs time at the start. Rows are
+# copied number by number: to assign an array, numba would compile its message about shapes, for more than a second.
 
 
 @entry
@@ -204,12 +207,12 @@ def _run(
     last_ns: Int64s,
     state: Float32s,
     gates: Float32s,
+    carried: Float32s,
     out: NDArray[np.float64],
 ) -> None:
-    """x (n, d); host (n, 2); time_ns and advances (n,); weights as in Lstm; out (n, k)."""
+    """x (n, d); host (n, 2); time_ns and advances (n,); weights as in Lstm; gates and carried: scratch; out (n, k)."""
     units = recurrent.shape[0]
     width = x.shape[1]
-    carried = np.empty(2 * units, dtype=np.float32)
     for start in range(0, x.shape[0], ROWS):
         rows = min(ROWS, x.shape[0] - start)
         _project(x, start, rows, kernel, bias, gates)
@@ -224,7 +227,8 @@ def _run(
                 warm = gap_ns <= reset_ns
             if warm:
                 gap = np.float32(_scaled_gap(gap_ns, dt_center, dt_scale))
-                carried[:] = state[row]
+                for u in range(2 * units):
+                    carried[u] = state[row, u]
                 _add_scaled(gates, i, gap, kernel, width)
                 _add_product(gates, i, carried, recurrent)
             else:
@@ -239,7 +243,8 @@ def _run(
                     touch(row, links, ends)
                     # Flows become known out of order; a host's time never runs backwards.
                     last_ns[row] = max(last_ns[row], time_ns[step])
-                state[row] = carried
+                for u in range(2 * units):
+                    state[row, u] = carried[u]
 
 
 @inner

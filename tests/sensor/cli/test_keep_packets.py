@@ -57,7 +57,7 @@ def kept(
     detection = Detection(build_judge(config, hybrid), published, recorder)  # type: ignore[arg-type]
     source = OneCapture(CaptureFile(Arriving(capture, itertools.repeat(piece)), "demo"))
     for turn in CaptureTurns(source, build_meter(config), recorder.ring):  # type: ignore[arg-type]
-        detection.take(turn)
+        detection.consume(turn)
     detection.finish()
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
     return files, published.flows, recorder.state
