@@ -99,14 +99,14 @@ def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator
     make_packet_directory(config)
     keeper = build_keeper(config)
     with ExitStack() as stack:
-        outputs = stack.enter_context(Outputs(_prepared_outputs(config, shown), READ_PATIENCE_S))
+        outputs = stack.enter_context(Outputs(_prepared_outputs(config, shown, None), READ_PATIENCE_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
             stack, config, captures, shown, hybrid, lambda: bool(outlet.alerts) and not run.stopping
         )
         detection = Detection(build_judge(config, hybrid), outlet, keeper)
         run = Run(capture_turns(config, captures, keeper), detection, screen)
-        stack.enter_context(stopped_by_signals(run))
+        stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield Assembled(run, detection)
 
 
@@ -191,8 +191,8 @@ def _warm_capture() -> None:
         warm_ring_walker()
 
 
-def _prepared_outputs(config: "Config", shown: Shown, user: "User | None" = None) -> "list[Prepared]":
-    """All outputs of a run, with what privileges are needed for; their modules are loaded by now too."""
+def _prepared_outputs(config: "Config", shown: Shown, user: "User | None") -> "list[Prepared]":
+    """All outputs, with what privileges are needed for; their modules are loaded by now too."""
     from sensor.outputs.outputs import prepared_outputs
     from sensor.settings.outputs import all_outputs
 
@@ -261,12 +261,7 @@ def _lookers(stack: ExitStack, place: "Place | None", latest: "Latest", source: 
     return [stack.enter_context(AttachServer(place, Hello(VERSION, observer().name, source, bundle), latest))]
 
 
-def _hook(
-    wanted: Wanted,
-    config: "Config",
-    detection: "Detection",
-    outputs: "Outputs",
-) -> "Watching":
+def _hook(wanted: Wanted, config: "Config", detection: "Detection", outputs: "Outputs") -> "Watching":
     from sensor.process.systemd import Watchdog
     from sensor.run.watching import Watching
 

@@ -29,12 +29,7 @@ TAKEN_OVER: Final = frozenset(
 class Reload:
     """Reads the settings again and takes over what can change while the sensor runs."""
 
-    def __init__(
-        self,
-        read_settings: Callable[[], "Config"],
-        config: "Config",
-        outputs: "Outputs",
-    ) -> None:
+    def __init__(self, read_settings: Callable[[], "Config"], config: "Config", outputs: "Outputs") -> None:
         """read_settings: reads them anew. config: those that the sensor runs with."""
         self._read_settings = read_settings
         self._config = config

@@ -33,7 +33,8 @@ Encode = Callable[[bytes], bytes]  # a native line -> a message, empty for none;
 class Delivery:
     """An output and its thread.
 
-    written, lost: lines that got out and that did not. broken_pipe: the reader of a pipe has gone for good.
+    written, lost: lines that got out and that did not. over: it takes nothing any more. broken_pipe: because the reader
+    of a pipe has gone for good.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Delivery:
         """
         self.name = name
         self.written = self.lost = 0
-        self.broken_pipe = False
+        self.over = self.broken_pipe = False
         self._transport, self._encode = transport, encode
         self._queue = MemoryBacklog(queue_bytes)
         self._backlog: Backlog = self._queue if spool is None else Spool(spool, spool_bytes)
@@ -67,7 +68,7 @@ class Delivery:
         self._refusal = self._lost_because = ""
         self._retry_s, self._retry_at_s = RETRY_S, 0.0
         self._closing_at_s: float | None = None
-        self._given_up = self._late = False
+        self._late = False
         self._reopen = self._woken = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="output", daemon=True)
@@ -98,7 +99,7 @@ class Delivery:
         """The transport has got another receiver: try that now. name: of the output from now on, if it changes."""
         with self._changed:
             self.name = name or self.name
-            self._given_up = self.broken_pipe = False
+            self.over = self.broken_pipe = False
             self._retry_at_s = 0.0
             self._wake()
 
@@ -113,8 +114,8 @@ class Delivery:
 
     @property
     def failed(self) -> bool:
-        """Whether it takes nothing any more, or told at its end that something was not written."""
-        return self._given_up or self._late
+        """Whether it is over, or told at its end that something was not written."""
+        return self.over or self._late
 
     @property
     def spooled(self) -> int:
@@ -128,7 +129,7 @@ class Delivery:
             reason = self._lost_because or self._refusal
             if not reason:
                 return None
-            if self._given_up and self._first_error_is_final:
+            if self.over and self._first_error_is_final:
                 return f"{self.name}: {reason}, after {self.written:,} whole alerts"
             lost = f", {self.lost:,} line{'s' * (self.lost != 1)} lost" if self.lost else ""
             spooled = f", {self.spooled:,} spooled" if self.spooled else ""
@@ -153,18 +154,18 @@ class Delivery:
         if self._thread.is_alive():
             self._thread.join(max(0.0, (self._closing_at_s or 0.0) - time.monotonic()) + grace_s)
         with self._changed:
-            if self._thread.is_alive():  # it hangs in the kernel
-                self._lose(len(self._queue), "it hangs")
-                self._queue = MemoryBacklog(0)  # if it goes on, it drops nothing a second time
+            # An end in order leaves nothing; else it hangs in the kernel, and if it goes on it drops nothing twice.
+            self._lose(len(self._queue), "it hangs")
+            self._queue = MemoryBacklog(0)
 
     def _takes_lines(self) -> bool:
-        return self._closing_at_s is None and not self._given_up
+        return self._closing_at_s is None and not self.over
 
     def _wait_for_room(self, size: int) -> bool:
         began_s = time.monotonic()
         while not self._queue.has_room(size):
             left_s = began_s + self._patience_s - time.monotonic()
-            if left_s <= 0 or not self._takes_lines():
+            if left_s <= 0 or not self._takes_lines() or not self._thread.is_alive():
                 return False
             self._changed.wait(min(left_s, WAIT_S))  # patience may end
         return True
@@ -194,7 +195,7 @@ class Delivery:
         with self._changed:
             if self._closing_at_s is None:
                 return False
-            if time.monotonic() >= self._closing_at_s or self._given_up:
+            if time.monotonic() >= self._closing_at_s or self.over:
                 return True
             idle = not self._up or self._transport.idle()
             waiting = self._queue.unsent or self._backlog.unsent
@@ -221,7 +222,7 @@ class Delivery:
             self._reopen = False
             self._settle(self._finished(WAIT_S))
             self._start_again()
-        if self._up or self._given_up or time.monotonic() < self._retry_at_s:
+        if self._up or self.over or time.monotonic() < self._retry_at_s:
             return
         self._reopen = False
         self._transport.connect()
@@ -285,7 +286,7 @@ class Delivery:
             self._retry_s = min(self._retry_s * 2, self._transport.longest_pause_s)
             self._start_again()
             if gone or self._first_error_is_final:
-                self.broken_pipe, self._given_up = gone, True
+                self.broken_pipe, self.over = gone, True
                 self._drop_all()
                 self._wake()
 
@@ -312,7 +313,7 @@ class Delivery:
         pause = min(
             inf if self._closing_at_s is None else self._closing_at_s - now,
             WAIT_S if self._stuck else inf,
-            (self._transport.poll_s or inf) if self._up else inf if self._given_up else self._retry_at_s - now,
+            (self._transport.poll_s or inf) if self._up else inf if self.over else self._retry_at_s - now,
         )
         return None if pause == inf else max(0.001, pause)
 

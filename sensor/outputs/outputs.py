@@ -6,6 +6,7 @@ privileges go.
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,11 +62,11 @@ class Outputs:
         """
         self._prepared = prepared
         self._deliveries: list[Delivery] = []
-        self._closed = False
+        self._can_wait, self._closed = patience_s > 0, False
         try:
             for one in prepared:
                 entry = one.entry
-                waits = patience_s > 0 and not entry.listed
+                waits = self._can_wait and not entry.listed
                 self._deliveries.append(
                     Delivery(
                         entry.name,
@@ -82,11 +83,18 @@ class Outputs:
             self.close(0.0)
             raise
 
+    def __len__(self) -> int:
+        return len(self._deliveries)
+
     def write(self, lines: Iterable[bytes]) -> None:
-        """Hand native lines to every output. Never raises."""
+        """Hand native lines to every output.
+
+        Raises BrokenPipeError to who can wait when nobody reads stdout any more.
+        """
         batch = list(lines)
         for delivery in self._deliveries:
             delivery.write(batch)
+        self._tell_of_broken_pipe()
 
     def reopen(self, own_file: Path | None = None) -> int:
         """Open files again and connect the other listed outputs anew, as after a log rotation; how many are listed.
@@ -118,8 +126,13 @@ class Outputs:
         return sum(delivery.lost for delivery in self._deliveries)
 
     @property
-    def failed(self) -> bool:
+    def over(self) -> bool:
         """Whether an output takes nothing any more."""
+        return any(delivery.over for delivery in self._deliveries)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an output takes nothing any more, or told at its end that something was not written."""
         return any(delivery.failed for delivery in self._deliveries)
 
     @property
@@ -136,11 +149,13 @@ class Outputs:
     def close(self, timeout_s: float = LAST_LINES_S) -> None:
         """Deliver what waits, together within the timeout, and end. Once is enough.
 
-        Who waits without limit does so here too, until stop_waiting() and the timeout from then on.
+        Who waits without limit does so here too, until stop_waiting() and the timeout from then on. Raises
+        BrokenPipeError as write().
         """
         if not self._closed:
             self._closed = True
             close_all(self._deliveries, timeout_s)
+            self._tell_of_broken_pipe()
 
     def __enter__(self) -> Self:
         return self
@@ -148,10 +163,17 @@ class Outputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self.close()
+            return
         if kind is SystemExit:
             self.stop_waiting()
-            self.close(0.0)
-        self.close()
+        with suppress(BrokenPipeError):
+            self.close(0.0 if kind is SystemExit else LAST_LINES_S)
+
+    def _tell_of_broken_pipe(self) -> None:
+        if self._can_wait and self.broken_pipe:
+            raise BrokenPipeError
 
     def _listed(self) -> list[Delivery]:
         pairs = zip(self._prepared, self._deliveries, strict=True)

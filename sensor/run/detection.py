@@ -30,13 +30,8 @@ class Detection:
 
     @property
     def over(self) -> bool:
-        """Whether an output takes no more in a run over captures, or nobody reads stdout any more."""
-        return self.outlet.failed or self.outlet.reader_gone
-
-    @property
-    def reader_gone(self) -> bool:
-        """Whether nobody reads stdout any more."""
-        return self.outlet.reader_gone
+        """Whether nobody takes its lines any more."""
+        return self.outlet.over
 
     @property
     def problems(self) -> Sequence[str]:
@@ -62,10 +57,6 @@ class Detection:
         if self.keeper is not None:
             self.keeper.write()
         return alerts
-
-    def stop_waiting(self) -> None:
-        """Wait for no output from now on. May be called by a signal handler."""
-        self.outlet.stop_waiting()
 
     def close(self) -> None:
         """Have the outputs deliver what waits."""

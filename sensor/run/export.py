@@ -18,7 +18,7 @@ class Export:
     at_once: Callable[[], bool]  # whether somebody may wait for the rows at the other end of a pipe
     snapshots: bool = False  # also reports of flows that went on
 
-    over = reader_gone = False  # a table raises what stops it
+    over = False
     problems: Sequence[str] = ()
 
     def consume(self, turn: Turn) -> Sequence[Alert]:
@@ -29,9 +29,6 @@ class Export:
     def finish(self) -> Sequence[Alert]:
         """The table is whole; whoever opened it closes it."""
         return ()
-
-    def stop_waiting(self) -> None:
-        """A table waits for nobody but its writer."""
 
     def close(self) -> None:
         """Nothing waits but in the table."""

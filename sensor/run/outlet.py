@@ -18,7 +18,7 @@ class LineTaker(Protocol):
     """Whoever is told the lines of a run: its outputs, and who looks at it from elsewhere."""
 
     def write(self, lines: Iterable[bytes]) -> None:
-        """Take lines, each with its newline. Never raises."""
+        """Take lines, each with its newline."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Outlet:
 
     takers: Sequence[LineTaker] = ()  # who gets the lines beside the outputs
     outputs: "Outputs | None" = None
-    flow_records: "FlowRecords | None" = None  # makes records of the flows of alerts, None where nobody asked for them
+    flow_records: "FlowRecords | None" = None  # makes records of the flows of alerts; None: nobody asked for them
     alerts: int = 0  # opened so far
     attacks: int = 0  # of those, that were called an attack at some time
     _open_uncertain: set[str] = field(default_factory=set)
@@ -37,8 +37,8 @@ class Outlet:
 
         step_ns: what the wall clock was set forward by since the flows' times were taken.
         """
-        unread = not self.takers and self.outputs is None
         lines: list[bytes] = []
+        unread = not self.takers and not self.outputs
         for item in items:
             if isinstance(item, Alert):
                 self._count(item)
@@ -49,35 +49,33 @@ class Outlet:
         self.write(lines)
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Hand lines to every output and taker."""
-        if lines:
-            for taker in (*self.takers, *((self.outputs,) if self.outputs is not None else ())):
-                taker.write(lines)
-
-    def stop_waiting(self) -> None:
-        """Wait for no output from now on. For a signal handler."""
+        """Hand lines to everybody who takes them. Raises BrokenPipeError as the outputs do."""
+        if not lines:
+            return
+        for taker in self.takers:
+            taker.write(lines)
         if self.outputs is not None:
-            self.outputs.stop_waiting()
+            self.outputs.write(lines)
 
     def close(self) -> None:
-        """Let the outputs deliver what waits; they take no more."""
+        """Have the outputs deliver what waits. Raises BrokenPipeError as the outputs do."""
         if self.outputs is not None:
             self.outputs.close()
 
     @property
-    def problems(self) -> list[str]:
-        """One line for each output that failed, or lost or spooled lines."""
-        return [] if self.outputs is None else self.outputs.problems
+    def over(self) -> bool:
+        """Whether an output takes nothing any more, and so the run ends; the others still get all there is."""
+        return self.outputs is not None and self.outputs.over
 
     @property
-    def failed(self) -> bool:
-        """Whether an output takes no more; the others still get all there is."""
-        return self.outputs is not None and self.outputs.failed
+    def problems(self) -> list[str]:
+        """One line for each output that failed, lost or spooled lines."""
+        return [] if self.outputs is None else self.outputs.problems
 
     @property
     def lost_output(self) -> bool:
         """Whether an output failed or has lost lines."""
-        return self.failed or self.lost_lines > 0
+        return self.outputs is not None and (self.outputs.failed or self.outputs.lost > 0)
 
     @property
     def lost_lines(self) -> int:

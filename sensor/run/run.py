@@ -27,10 +27,6 @@ class Consumer(Protocol):
         """Whether it has no use for more, such as with an output that takes no more."""
 
     @property
-    def reader_gone(self) -> bool:
-        """Whether nobody reads what it writes any more."""
-
-    @property
     def problems(self) -> Sequence[str]:
         """What went wrong, one line each."""
 
@@ -39,9 +35,6 @@ class Consumer(Protocol):
 
     def finish(self) -> Sequence[Alert]:
         """Do what is due when no more will come; the last alerts."""
-
-    def stop_waiting(self) -> None:
-        """Wait for nobody from now on. May be called by a signal handler."""
 
     def close(self) -> None:
         """Have everything delivered that waits."""
@@ -91,13 +84,9 @@ class Run:
         """End in order: what has come is taken. For a signal handler too."""
         self.stopping = True
         self.turns.stop()
-        self.consumer.stop_waiting()
 
     def run(self) -> None:
-        """Take turns until the source ends.
-
-        Raises InputError where there is nothing to read, BrokenPipeError when nobody reads what is found in captures.
-        """
+        """Take turns until the source ends. Raises InputError where there is nothing to read."""
         self._started_s = self.clock()
         for hook in self.hooks:
             hook.begin(self)
@@ -115,8 +104,6 @@ class Run:
             hook.end(self)
         self.screen.update(self.progress, alerts)
         self.consumer.close()
-        if self.consumer.reader_gone and self.turns.ends_by_itself:  # who wants to hear no more
-            raise BrokenPipeError
         self._count()
         self.problems += self.consumer.problems
         self.screen.finish(self.progress, "; ".join(self.problems) or None)

@@ -164,7 +164,7 @@ def test_requests_are_handled_once_in_the_next_turn() -> None:
 class Unread:
     """Outputs whose stdout nobody reads any more."""
 
-    broken_pipe, failed = True, False
+    broken_pipe = over = failed = True
     lost = 0
     problems: tuple[str, ...] = ()
 
@@ -173,9 +173,6 @@ class Unread:
 
     def states(self) -> tuple[OutputState, ...]:
         return ()
-
-    def stop_waiting(self) -> None:
-        pass
 
     def close(self) -> None:
         pass
