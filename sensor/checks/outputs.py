@@ -50,7 +50,7 @@ def outputs(context: CheckContext) -> Observation:
 def _try_output(entry: "OutputEntry", context: CheckContext) -> str:
     """Connect to one output; returns a warning, or "". Raises ConfigError, OutputError."""
     from sensor.checks.files import open_to_append
-    from sensor.outputs.outputs import transport_of
+    from sensor.outputs.transports import transport_of
     from sensor.settings.outputs import FileEntry, StdoutEntry, SyslogEntry
 
     lasting = "" if entry.spool else " and without a spool what it misses is lost"
@@ -69,7 +69,7 @@ def _try_output(entry: "OutputEntry", context: CheckContext) -> str:
     except OSError as error:
         return f"cannot be reached now: {reason_of(error)}: the sensor tries again and again{lasting}"
     finally:
-        transport.close()
+        transport.break_off()
     if isinstance(entry, SyslogEntry) and entry.transport == "tls":
         return _expiry_warning(entry)
     if isinstance(entry, SyslogEntry) and entry.transport == "udp":
@@ -79,8 +79,8 @@ def _try_output(entry: "OutputEntry", context: CheckContext) -> str:
 
 def _expiry_warning(entry: "SyslogEntry") -> str:
     """Warning for a server certificate that expires soon, or ""."""
-    from sensor.outputs.outputs import tls_context
     from sensor.outputs.streams import tcp_connect
+    from sensor.outputs.tls import tls_context
 
     with tcp_connect(entry.host, entry.target_port, tls_context(entry))() as connection:
         certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None

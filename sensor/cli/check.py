@@ -44,7 +44,7 @@ GLYPHS: Final = {CheckStatus.OK: "✓", CheckStatus.WARNING: "!", CheckStatus.FA
 Show = Callable[[CheckResult], None]
 
 
-@with_flags
+@with_flags()
 def check(
     interfaces: InterfacesOption = None,
     write: WriteOption = None,

@@ -1,4 +1,4 @@
-"""The list `outputs:` of the settings: one typed entry for each output of alerts beside `output.file`.
+"""The outputs of a run, one typed entry each: stdout and `output.file`, then those of the list `outputs:`.
 
 The type of an entry decides its other settings. A fault is reported with file, line and column. It opens nothing:
 whether a receiver is reachable shows at the start, and in `flowvigil check`.
@@ -7,12 +7,13 @@ whether a receiver is reachable shows at the start, and in `flowvigil check`.
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sensor.settings.setting import Setting
 
+OWN_QUEUE_BYTES: Final = 32 << 20  # some 20 000 alerts
 MAX_OUTPUTS: Final = 8  # so that the statistics of all of them fit into one record
 FACILITIES: Final = {
     "user": 1,
@@ -32,6 +33,8 @@ class _Entry(BaseModel):
     """Settings that outputs of all types have."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    listed: ClassVar[bool] = True  # in the list of the settings, whose outputs have statistics of their own
 
     format: Format = "native"
     queue_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 16 << 20  # that wait in memory
@@ -60,6 +63,29 @@ class StdoutEntry(_Entry):
     def name(self) -> str:
         """Name of the output in messages and labels."""
         return "stdout"
+
+
+class OwnFile(FileEntry):
+    """The file of `output.file` or -o."""
+
+    listed: ClassVar[bool] = False
+
+    type: Literal["file"] = "file"
+    queue_bytes: int = OWN_QUEUE_BYTES
+
+    @property
+    def name(self) -> str:
+        """Name of the output in messages."""
+        return str(self.path)
+
+
+class OwnStdout(StdoutEntry):
+    """The lines that stdout gets by default when it is no terminal."""
+
+    listed: ClassVar[bool] = False
+
+    type: Literal["stdout"] = "stdout"
+    queue_bytes: int = OWN_QUEUE_BYTES
 
 
 class UnixEntry(_Entry):
@@ -134,6 +160,18 @@ _SYNONYMS: Final = {
     "protocol": ("transport",), "proto": ("transport",), "address": ("host", "servers", "path"), "server": ("host",),
     "target": ("host", "servers", "path"), "brokers": ("servers",), "filename": ("path",), "cert": ("certificate",),
 }  # fmt: skip
+
+
+def all_outputs(
+    own_file: Path | None, listed: Sequence[OutputEntry], *, lines_on_stdout: bool
+) -> tuple[OutputEntry, ...]:
+    """All outputs of a run: stdout and `output.file` where they are used, then those of the list.
+
+    lines_on_stdout: whether stdout gets lines by default; an entry of the list for stdout replaces that one.
+    """
+    stdout = lines_on_stdout and not any(isinstance(entry, StdoutEntry) for entry in listed)
+    own = (*((OwnStdout(),) if stdout else ()), *((OwnFile(path=own_file),) if own_file is not None else ()))
+    return (*own, *listed)
 
 
 def read_outputs(entries: Sequence[tuple[str, Sequence[Setting]]]) -> tuple[tuple[OutputEntry, ...], list[str]]:
