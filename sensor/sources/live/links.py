@@ -118,9 +118,12 @@ class WatchedLinks:
             before, link.name = link.name, change.name
             self._report(link, "renamed", f"{before}: the interface is now called {link.name}", time_ns)
         if change.hardware != link.hardware:
+            was_readable = link.readable
             link.hardware, link.readable = change.hardware, change.hardware in self._readable_hardware
             if not link.readable:
                 self._report_unreadable(link, time_ns)
+            elif not was_readable and link.up and change.up:
+                self._report(link, "up", f"{link.name}: the interface is up: capture goes on", time_ns)
         if change.up == link.up:
             return
         link.up = change.up

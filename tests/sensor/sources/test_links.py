@@ -1,6 +1,6 @@
 """Messages about interfaces become one event for each change."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sensor.progress.progress import InterfaceState
@@ -132,6 +132,7 @@ changes_any = (
 
 
 @given(st.lists(changes_any, max_size=30))
+@example([link(1, hardware=PPP), link(1)])
 def test_whatever_is_told_no_index_is_followed_twice_and_every_change_has_an_event(changes: list[LinkChange]) -> None:
     watch = Watched(link(1), link(2, "eth1"))
     for item in changes:
