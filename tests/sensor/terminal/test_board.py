@@ -72,7 +72,7 @@ def test_the_selection_stays_on_its_alert_when_others_come() -> None:
     assert made.selected.newest.source.ip == "192.0.2.2"
     made.add([alert(4, "192.0.2.4")])
     assert made.selected.newest.source.ip == "192.0.2.2"
-    assert made.at == 2
+    assert made.position == 2
     pressed(made, "home").add([alert(5, "192.0.2.5")])
     assert made.selected.newest.source.ip == "192.0.2.5"
 
@@ -174,7 +174,7 @@ def test_no_order_of_keys_and_alerts_loses_an_alert_or_the_selection(steps: list
         else:
             made.press(step)
         assert (made.selected is None) == (not made.rows)
-        assert 0 <= made.at < max(len(made.rows), 1)
+        assert 0 <= made.position < max(len(made.rows), 1)
     shown = sum(len(row.episodes) for row in made.rows)
     assert {known.id for known in made.latest} == given_ids
     if not made.frozen:
