@@ -139,11 +139,11 @@ def _of_captures(config: "Config", inputs: "Inputs", *, quiet: bool) -> tuple[st
 
 def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
     """How far it is, where stderr is a terminal, and the closing line."""
+    from sensor.terminal.plain_screens import SilentScreen, SummaryLine
     from sensor.terminal.progress_line import ProgressLine
-    from sensor.terminal.summary import Silent, SummaryLine
 
     if quiet:
-        return [Silent(sys.stderr)]
+        return [SilentScreen(sys.stderr)]
     name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
     line = ProgressLine(
         sys.stderr if sys.stderr.isatty() else None,
