@@ -13,9 +13,23 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # One cache for these kernels and for those of the commands that tests start, and none that is out of date.
 use_kernel_cache()
 
+from tests.support.command import STARTS  # noqa: E402  # it keeps the environment for commands, with the cache
+
 # The first example of a property may have to wait for the compiler.
 settings.register_profile("flowvigil", deadline=None)
 settings.load_profile("flowvigil")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --real-starts."""
+    parser.addoption("--real-starts", action="store_true", help="start each command in an interpreter of its own")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Settle how the commands of a test start, before its fixtures start any."""
+    real = item.config.getoption("--real-starts") or item.get_closest_marker("real_start")
+    STARTS.forks = not real
 
 
 @pytest.fixture(scope="session")
