@@ -40,7 +40,7 @@ properties: $(VENV)/installed-test ## Try every property with all its examples, 
 	$(PYTEST) $(SPREAD) --hypothesis-profile=full -m hypothesis
 
 tshark: $(VENV)/installed-test ## Compare packets, bytes and five-tuples with tshark's on many small captures
-	$(PYTEST) tests/sensor/test_variety_tshark.py
+	$(PYTEST) tests/sensor/sources/test_variety_tshark.py
 
 fuzz: $(VENV)/installed-test ## Ten million hostile frames with bounds checks (about eight minutes)
 	$(BIN)/python -m tests.fuzz --frames 10000000 --seed 1 --controls

@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from sensor.cli.parts import build_pipeline, load_model
-from sensor.config import effective_config
-from sensor.kernel_cache import use_kernel_cache
+from sensor.process.kernel_cache import use_kernel_cache
+from sensor.settings.config import effective_config
 
 CAPTURE = Path(__file__).resolve().parent.parent / "sensor" / "synth" / "demo.pcap.gz"
 WIDTH, HEIGHT = 120, 40
@@ -16,9 +16,9 @@ WIDTH, HEIGHT = 120, 40
 def main() -> None:
     """Read the demo capture on a terminal that is recorded, as it stands at the end."""
     use_kernel_cache()
-    from sensor.outlet import Outlet
-    from sensor.runner import Run
-    from sensor.sources.reading import Reading
+    from sensor.run.outlet import Outlet
+    from sensor.run.runner import Run
+    from sensor.sources.captures.reading import Reading
     from sensor.terminal.dashboard import Dashboard
 
     config = effective_config().config

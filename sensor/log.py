@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Final, TextIO
 
-from sensor.escape import printable
+from sensor.printable import printable
 
 LONGEST: Final = 1000  # characters of a message
 PREFIX: Final = "flowvigil: "

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from sensor.kernel_cache import use_kernel_cache
+from sensor.process.kernel_cache import use_kernel_cache
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

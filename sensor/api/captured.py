@@ -22,8 +22,8 @@ from sensor.api.body import MOST_ROWS
 from sensor.api.problems import Problem
 from sensor.api.records import Records
 from sensor.errors import InputError
-from sensor.sources.files import CaptureFile
-from sensor.sources.foreign import GZIP_MAGIC, ZSTD_MAGIC
+from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC
+from sensor.sources.captures.files import CaptureFile
 
 MOST_PACKETS: Final = 2_000_000  # a small file may unpack into a large one
 

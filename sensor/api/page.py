@@ -22,7 +22,7 @@ from sensor.api.reasons import FULL, QUICK
 from sensor.api.records import RecordForm, Records
 from sensor.api.scoring import Scored, Scorer, rows_document
 from sensor.api.tables import rows_of_csv
-from sensor.escape import printable
+from sensor.printable import printable
 
 FILES: Final = Path(__file__).parent / "page"
 MOST_BYTES: Final = 16 << 20

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from sensor.escape import printable
+from sensor.printable import printable
 
 PROBLEM_TYPE = "application/problem+json"
 ERRORS_SHOWN = 20

@@ -1,4 +1,4 @@
-"""Why rows were flagged: the columns that say so, as alerts name them (sensor.explain).
+"""Why rows were flagged: the columns that say so, as alerts name them (sensor.episodes.reasons).
 
 The columns that moved a score cost about eighty evaluations of the model a row, so that they can be left out; rows
 that are equal are explained once.
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.attribution import Groups, top_columns
 from models.fusion import Hybrid, Judgement
-from sensor.alerts import number
-from sensor.contrast import Contrast, quantity, sentence
+from sensor.alerts.alert import number
+from sensor.alerts.deviation import Deviation, quantity, sentence
 
 # "full": as alerts have them. "quick": the columns furthest from normal traffic, without asking the model. "none".
 FULL, QUICK, NONE = "full", "quick", "none"
@@ -23,13 +23,13 @@ Reasons = list[dict[str, Any]]
 
 
 class Explains(Protocol):
-    """What ranks the columns of a row (sensor.explain.Explainer)."""
+    """What ranks the columns of a row (sensor.episodes.reasons.Explainer)."""
 
     @property
     def candidates(self) -> Groups:
         """Positions that it may name, siblings together."""
 
-    def contrasts(self, values: NDArray[np.float64], moved: Sequence[int] = (), top: int = 5) -> tuple[Contrast, ...]:
+    def deviations(self, values: NDArray[np.float64], moved: Sequence[int] = (), top: int = 5) -> tuple[Deviation, ...]:
         """Columns of one row against normal traffic."""
 
 
@@ -51,27 +51,27 @@ def reasons_of(
     moved: list[list[int]] = [[] for _ in rows]
     if how == FULL:
         moved = top_columns(hybrid, rows, asked, explainer.candidates).tolist()
-    told = [_told(explainer.contrasts(row, columns)) for row, columns in zip(rows, moved, strict=True)]
+    told = [_told(explainer.deviations(row, columns)) for row, columns in zip(rows, moved, strict=True)]
     return {row: told[place] for row, place in zip(flagged.tolist(), which.reshape(-1).tolist(), strict=True)}
 
 
-def _told(contrasts: Sequence[Contrast]) -> Reasons:
+def _told(deviations: Sequence[Deviation]) -> Reasons:
     return [
         {
-            "name": contrast.name,
-            "unit": contrast.unit,
-            "value": number(contrast.value),
-            "normal_median": number(contrast.median),
-            "normal_p99": number(contrast.p99),
-            "text": _in_words(contrast),
+            "name": deviation.name,
+            "unit": deviation.unit,
+            "value": number(deviation.value),
+            "normal_median": number(deviation.median),
+            "normal_p99": number(deviation.p99),
+            "text": _in_words(deviation),
         }
-        for contrast in contrasts
+        for deviation in deviations
     ]
 
 
-def _in_words(contrast: Contrast) -> str:
+def _in_words(deviation: Deviation) -> str:
     """A detector sees columns together: one that moved the score may well be within normal traffic's range."""
-    if contrast.outside:
-        return sentence(contrast)
-    value, median = quantity(contrast.value, contrast.unit), quantity(contrast.median, contrast.unit)
-    return f"{contrast.name} {value}, normally about {median}"
+    if deviation.outside:
+        return sentence(deviation)
+    value, median = quantity(deviation.value, deviation.unit), quantity(deviation.median, deviation.unit)
+    return f"{deviation.name} {value}, normally about {median}"

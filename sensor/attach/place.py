@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import ConfigError
-from sensor.sinks.descriptors import Owner, reason_of
+from sensor.files.descriptors import Owner, reason_of
 
 SETTING: Final = "attach.socket"
 MASK: Final = 0o117  # leaves reading and writing to owner and group

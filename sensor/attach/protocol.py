@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.escape import printable
-from sensor.stats import InterfaceState, KeptPackets, OutputState, Progress
+from sensor.printable import printable
+from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
 
 SCHEMA: Final = "attach/1"
 FAMILY: Final = "attach/"

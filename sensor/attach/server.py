@@ -18,7 +18,7 @@ from typing import Final, Self
 from sensor.attach.backlog import Backlog
 from sensor.attach.place import Place
 from sensor.attach.protocol import End, Hello, Refused, line_of
-from sensor.stats import Progress
+from sensor.progress.progress import Progress
 
 CLIENTS: Final = 8
 HISTORY_LINES, HISTORY_BYTES = 1000, 3 << 20
@@ -56,7 +56,8 @@ class Client:
 
 
 class AttachServer:
-    """An output (sensor.outlet.Sink) that clients look at. Use as a context manager from the moment on that it serves.
+    """An output (sensor.run.outlet.Sink) that clients look at. Use as a context manager from the moment on that it
+    serves.
 
     dropped: clients hung up on, because they sent something or gave way to others.
     """

@@ -22,7 +22,7 @@ def capture_filter(subject: Subject) -> Remark:
     expression = subject.config.capture.filter
     if not expression:
         return Remark("none: all packets are taken")
-    from sensor.sources.libpcap import compile_offline
+    from sensor.sources.filters.libpcap import compile_offline
 
     compiled = _compiled(expression, subject.interfaces) if LINUX else []
     if not compiled:
@@ -32,9 +32,9 @@ def capture_filter(subject: Subject) -> Remark:
 
 def _compiled(expression: str, interfaces: Sequence[str]) -> list[str]:
     """Interfaces for which the filter compiles. Raises ConfigError, also when it is too long for the kernel."""
-    from sensor.sources.bpf import Rule, socket_program
-    from sensor.sources.libpcap import compile_live
-    from sensor.sources.packet_socket import ARPHRD_LOOPBACK, link_of
+    from sensor.sources.filters.bpf import Rule, socket_program
+    from sensor.sources.filters.libpcap import compile_live
+    from sensor.sources.live.packet_socket import ARPHRD_LOOPBACK, link_of
 
     rules: dict[str, Rule] = {}
     for name in interfaces:
@@ -54,8 +54,8 @@ def interface(subject: Subject) -> Remark:
         return NO_INTERFACE
     if not LINUX:
         return _opened_portably(subject)
-    from sensor.sources.packet_socket import KNOWN_HARDWARE, LINKTYPES, link_of
-    from sensor.sources.rtnetlink import IFF_UP
+    from sensor.sources.live.packet_socket import KNOWN_HARDWARE, LINKTYPES, link_of
+    from sensor.sources.live.rtnetlink import IFF_UP
 
     names: dict[int, str] = {}
     without_carrier = []
@@ -79,7 +79,7 @@ def capability(subject: Subject) -> Remark:
     """Open a packet socket. Raises CaptureError."""
     if not LINUX:
         return Remark("not known before the start on this system", Status.SKIPPED)
-    from sensor.sources.packet_socket import open_packet_socket
+    from sensor.sources.live.packet_socket import open_packet_socket
 
     open_packet_socket(_names(subject)).close()
     return Remark("CAP_NET_RAW is there")
@@ -93,7 +93,7 @@ def ring(subject: Subject) -> Remark:
         return NO_RING
     from contextlib import ExitStack, closing
 
-    from sensor.sources.packet_socket import map_ring, open_packet_socket
+    from sensor.sources.live.packet_socket import map_ring, open_packet_socket
 
     settings = subject.config.capture
     size = f"{settings.workers} × {settings.ring_block_bytes * settings.ring_blocks / 2**20:.0f} MiB"
@@ -119,7 +119,7 @@ def offloads(subject: Subject) -> Remark:
         return Remark("not known on this system", Status.SKIPPED)
     if not subject.interfaces:
         return NO_INTERFACE
-    from sensor.sources.offloads import merging_offloads
+    from sensor.sources.live.offloads import merging_offloads
 
     found = {name: merging_offloads(name) for name in subject.interfaces}
     cures = [f"ethtool -K {name} {' '.join(f'{word} off' for word in words)}" for name, words in found.items() if words]
@@ -135,7 +135,7 @@ def offloads(subject: Subject) -> Remark:
 
 
 def _opened_portably(subject: Subject) -> Remark:
-    from sensor.sources.portable import LIMIT, PortableCapture
+    from sensor.sources.live.portable import LIMIT, PortableCapture
 
     PortableCapture(subject.interfaces, promiscuous=subject.config.capture.promiscuous).close()
     return Remark(f"can be opened: {', '.join(subject.interfaces)}; {LIMIT}", Status.WARNING)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.checks.finding import Remark, Status, Subject
 from sensor.errors import CONFIG, OUTPUT, ConfigError, OutputError, SensorError
-from sensor.sinks.descriptors import reason_of
+from sensor.files.descriptors import reason_of
 
 if TYPE_CHECKING:
-    from sensor.outputs_config import OutputEntry, SyslogEntry
+    from sensor.settings.outputs import OutputEntry, SyslogEntry
 
 SOON_S: Final = 14 * 86_400  # a certificate that ends by then is told of
 
@@ -50,8 +50,8 @@ def outputs(subject: Subject) -> Remark:
 def _tried(entry: "OutputEntry", subject: Subject) -> str:
     """What is to be warned of, or nothing. Raises ConfigError, OutputError."""
     from sensor.checks.outputs import opened
-    from sensor.outputs import transport_of
-    from sensor.outputs_config import FileEntry, StdoutEntry, SyslogEntry
+    from sensor.outputs.outputs import transport_of
+    from sensor.settings.outputs import FileEntry, StdoutEntry, SyslogEntry
 
     lasting = "" if entry.spool else " and without a spool what it misses is lost"
     if entry.spool is not None:
@@ -78,8 +78,8 @@ def _tried(entry: "OutputEntry", subject: Subject) -> str:
 
 
 def _ends_soon(entry: "SyslogEntry") -> str:
-    from sensor.outputs import tls_context
-    from sensor.sinks.streams import tcp_connect
+    from sensor.outputs.outputs import tls_context
+    from sensor.outputs.streams import tcp_connect
 
     with tcp_connect(entry.host, entry.target_port, tls_context(entry))() as connection:
         certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None

@@ -10,8 +10,8 @@ from sensor.errors import OK, SensorError
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
-    from sensor.config import Config
-    from sensor.pipeline import Pipeline
+    from sensor.judging.judge import Pipeline
+    from sensor.settings.config import Config
 
 
 class Status(StrEnum):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.checks.finding import Remark, Status, Subject
 from sensor.errors import CONFIG, OK, ConfigError, OutputError, SensorError
-from sensor.sinks.descriptors import APPEND, MODE, reason_of
+from sensor.files.descriptors import APPEND, MODE, reason_of
 
 if TYPE_CHECKING:
-    from sensor.privileges import User
+    from sensor.process.privileges import User
 
 LINUX: Final = sys.platform == "linux"
 ANSWER: Final = 4096  # bytes that a pipe takes at once
@@ -64,7 +64,7 @@ def metrics(subject: Subject) -> Remark:
     port = subject.config.stats.metrics_port
     if port is None:
         return Remark("no port set (stats.metrics_port)", Status.SKIPPED)
-    from sensor.sinks.metrics import ADDRESS
+    from sensor.progress.prometheus import ADDRESS
 
     if why := without_privileges(subject, partial(_not_served, ADDRESS, port)):
         raise ConfigError(f"stats.metrics_port {port}: {why} on {ADDRESS}, expected a port that is free")
@@ -158,7 +158,7 @@ def owner_of(subject: Subject) -> "User | None":
     """Whom the sensor becomes, None where it stays who started it. Raises ConfigError."""
     if not LINUX:
         return None
-    from sensor.privileges import user_to_become
+    from sensor.process.privileges import user_to_become
 
     return user_to_become(subject.config.process.user)
 
@@ -191,7 +191,7 @@ def _once_dropped(becomes: "User | None", question: Question) -> str:
 
 def _answer_and_end(writing: int, becomes: "User | None", question: Question) -> None:
     """In the child: nothing of the parent's goes on here, whatever happens."""
-    from sensor.privileges import drop
+    from sensor.process.privileges import drop
 
     said = ""
     try:

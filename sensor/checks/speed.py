@@ -8,7 +8,7 @@ import numpy as np
 
 from sensor.checks.finding import Remark, Status, Subject
 from sensor.errors import SensorError
-from sensor.pipeline import Pipeline
+from sensor.judging.judge import Pipeline
 
 SEED: Final = 1
 MINUTES: Final = 0.5
@@ -37,14 +37,14 @@ def speed(subject: Subject) -> Remark:
     """Meter and judge generated traffic over and over for a second."""
     if subject.hybrid is None:
         return Remark("not measured without a model", Status.SKIPPED)
-    from sensor.kernel_cache import kernels_are_compiled
-    from sensor.sinks.pcapng import warm_packet_builder
-    from sensor.warmup import warm_up
+    from sensor.packets.pcapng import warm_packet_builder
+    from sensor.process.kernel_cache import kernels_are_compiled
+    from sensor.run.warmup import warm_up
 
     warm_up(subject.pipeline(subject.config, subject.hybrid))
     warm_packet_builder()
     if sys.platform == "linux":
-        from sensor.sources.ring import warm_ring_walker
+        from sensor.sources.live.ring import warm_ring_walker
 
         warm_ring_walker()
     kernels_are_compiled()

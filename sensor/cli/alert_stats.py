@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sensor.alerts import Alert, timestamp
-from sensor.techniques import NO_TECHNIQUE
+from sensor.alerts.alert import Alert, timestamp
+from sensor.alerts.techniques import NO_TECHNIQUE
 
 KINDS: Final = ("verdict", "lane", "technique", "source", "hour")
 SHOWN, HOURS_SHOWN = 10, 24  # rows of a table
@@ -33,7 +33,7 @@ class Statistics:
         return {
             "alerts": self.alerts,
             "episodes": len(episodes),
-            "flows": sum(alert.shape.flows for alert in episodes),
+            "flows": sum(alert.spread.flows for alert in episodes),
             "first": timestamp(min(alert.start_ns for alert in episodes)) if episodes else None,
             "last": timestamp(max(alert.end_ns for alert in episodes)) if episodes else None,
             "verdict": _ranked(alert.verdict for alert in episodes),

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from sensor.advice import advice_on
-from sensor.alert_log import Entry
-from sensor.alerts import Alert, Endpoint
-from sensor.contrast import Contrast, quantity
-from sensor.packet_filters import display_filter
-from sensor.shape import span_in_words
-from sensor.targets import targets_in_words
+from sensor.alerts.alert import Alert, Endpoint
+from sensor.alerts.deviation import Deviation, quantity
+from sensor.alerts.json_lines import Entry
+from sensor.alerts.packet_filters import display_filter
+from sensor.alerts.playbook import playbook_of
+from sensor.alerts.spread import span_in_words
+from sensor.alerts.targets import targets_in_words
 
 # As the terminal has them: smallest severity of each word, highest first.
 SEVERITY_WORDS: Final = ((70, "HIGH"), (40, "MEDIUM"), (0, "LOW"))
@@ -27,25 +27,25 @@ def one_line(alert: Alert) -> str:
 def detail(entries: Sequence[Entry]) -> list[str]:
     """Lines about one episode, of which `entries` are all alerts in the order they were written."""
     alert = entries[-1].alert
-    shape, advice = alert.shape, advice_on(alert.technique)
+    spread, playbook = alert.spread, playbook_of(alert.technique)
     lines = [
         f"{severity_word(alert)}  {alert.title}  {who(alert)}",
         f"{alert.verdict}, {lanes(alert)}, severity {alert.severity}, risk {alert.risk:g}",
         "",
-        f"What        {advice.meaning}",
+        f"What        {playbook.meaning}",
         f"Why         {alert.reason}",
-        *_reasons(alert.contrasts),
+        *_reasons(alert.deviations),
         "",
         f"Technique   {_technique(alert)}",
         f"Targets     {targets_in_words(alert)}",
         *_storm(alert),
-        f"Traffic     {shape.flows:,} flows, {shape.packets:,} packets, {shape.failed:,} flows without any data",
+        f"Traffic     {spread.flows:,} flows, {spread.packets:,} packets, {spread.failed:,} flows without any data",
         f"Flow shown  {_flow(alert)}",
         f"Community   {alert.community_id}",
         f"Packets     tshark -r CAPTURE -Y '{display_filter(alert)}'",
         *([f"Kept in     {alert.packets_file}"] if alert.packets_file else []),
         "",
-        *(f"{'' if place else 'Next':12}{place + 1}. {step}" for place, step in enumerate(advice.steps)),
+        *(f"{'' if place else 'Next':12}{place + 1}. {step}" for place, step in enumerate(playbook.steps)),
         "",
         *_course(entries),
         "",
@@ -63,9 +63,9 @@ def severity_word(alert: Alert) -> str:
 
 def who(alert: Alert) -> str:
     """Source and target; where there were more than one, their number."""
-    if alert.shape.targets > 1 or alert.shape.targets_more:
-        return f"{alert.origin} -> {alert.shape.targets:,}{'+' * alert.shape.targets_more} hosts"
-    one_port = alert.shape.ports <= 1 and not alert.shape.ports_more
+    if alert.spread.targets > 1 or alert.spread.targets_more:
+        return f"{alert.origin} -> {alert.spread.targets:,}{'+' * alert.spread.targets_more} hosts"
+    one_port = alert.spread.ports <= 1 and not alert.spread.ports_more
     return f"{alert.origin} -> {_end(alert.destination.ip, alert.destination.port if one_port else None)}"
 
 
@@ -111,19 +111,19 @@ def _sent(end: Endpoint) -> str:
     return f"{end.packets:,} packet{'s' * (end.packets != 1)} with {quantity(end.bytes, 'bytes')} of data"
 
 
-def _reasons(contrasts: Sequence[Contrast]) -> list[str]:
-    if not contrasts:
+def _reasons(deviations: Sequence[Deviation]) -> list[str]:
+    if not deviations:
         return []
-    width = max(len(contrast.name) for contrast in contrasts)
-    return [f"            {contrast.name:{width}}  {_contrast(contrast)}" for contrast in contrasts]
+    width = max(len(deviation.name) for deviation in deviations)
+    return [f"            {deviation.name:{width}}  {_deviation(deviation)}" for deviation in deviations]
 
 
-def _contrast(contrast: Contrast) -> str:
+def _deviation(deviation: Deviation) -> str:
     """Value against normal, such as `412, normal 2, 99 % up to 9`, or from below where it is low."""
     value, median, low, high = (
-        quantity(x, contrast.unit) for x in (contrast.value, contrast.median, contrast.p01, contrast.p99)
+        quantity(x, deviation.unit) for x in (deviation.value, deviation.median, deviation.p01, deviation.p99)
     )
-    edge = f"99 % from {low}" if contrast.value < contrast.median else f"99 % up to {high}"
+    edge = f"99 % from {low}" if deviation.value < deviation.median else f"99 % up to {high}"
     return f"{value}, normal {median}, {edge}"
 
 
@@ -131,15 +131,15 @@ def _course(entries: Sequence[Entry]) -> list[str]:
     """What became of it: a line for each alert, with a bar of its flows against the most."""
     first, last = entries[0].alert, entries[-1].alert
     span = span_in_words(max(0, last.end_ns - last.start_ns))
-    most = max(1, *(entry.alert.shape.flows for entry in entries))
+    most = max(1, *(entry.alert.spread.flows for entry in entries))
     shown = list(entries) if len(entries) <= STEPS_SHOWN else [*entries[:1], *entries[1 - STEPS_SHOWN :]]
     lines = [f"Time line   first packet {moment(last.start_ns)} UTC, last packet {moment(last.end_ns)} UTC ({span})"]
     for entry in shown:
         alert = entry.alert
         later = span_in_words(max(0, alert.time_ns - first.time_ns))
-        bar = "#" * max(1, alert.shape.flows * BAR // most) if alert.shape.flows else ""
+        bar = "#" * max(1, alert.spread.flows * BAR // most) if alert.spread.flows else ""
         lines.append(
-            f"  {moment(alert.time_ns)} {alert.action:7} {'+' + later:>9}  {alert.shape.flows:>9,} flows  "
+            f"  {moment(alert.time_ns)} {alert.action:7} {'+' + later:>9}  {alert.spread.flows:>9,} flows  "
             f"risk {alert.risk:>5.1f}  {bar}".rstrip()
         )
     if len(entries) > STEPS_SHOWN:

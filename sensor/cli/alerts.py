@@ -10,10 +10,10 @@ from typing import Annotated, Final
 import typer
 
 from sensor import log
-from sensor.alert_log import STDIN, Account, Entry, Follower, entries, entries_of
-from sensor.alerts import Alert
+from sensor.alerts.alert import Alert
+from sensor.alerts.json_lines import STDIN, Account, Entry, Follower, entries, entries_of
 from sensor.errors import INPUT, OK, USAGE, InputError, OutputError, SensorError
-from sensor.escape import printable
+from sensor.printable import printable
 
 SHORTEST_ID: Final = 4
 IDS_SHOWN: Final = 5
@@ -61,7 +61,7 @@ def convert(
     eve: Suricata EVE JSON. ocsf: OCSF 1.5.0 Detection Finding. cef: ArcSight CEF. Other records of the sensor are left
     out. Lines that are no alerts are counted on stderr and give exit code 6; the others are converted all the same.
     """
-    from sensor.formats import formatter
+    from sensor.alerts.formats import formatter
 
     line = formatter(to.value)
     with _account() as account:
@@ -144,7 +144,7 @@ def search(
     score: severity:   0 to 1, 0 to 100              lane:      known, novel, both
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
     """
-    from sensor.query import QueryError, parse
+    from sensor.alerts.query import QueryError, parse
 
     try:
         terms = parse(query)

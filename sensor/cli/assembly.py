@@ -34,23 +34,23 @@ from sensor.cli.screens import interactive, interactive_console, screen_for, std
 from sensor.cli.showing import opened_place, show_to_others
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import ConfigError, SensorError
-from sensor.handlers import handled
-from sensor.kernel_cache import kernels_are_compiled
-from sensor.systemd import notify
+from sensor.process.kernel_cache import kernels_are_compiled
+from sensor.process.systemd import notify
+from sensor.signals import handled
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
-    from sensor.config import Config
-    from sensor.metering import Capture
-    from sensor.outlet import Screen
-    from sensor.outputs import Outputs, Prepared
+    from sensor.metering.live import Capture
+    from sensor.outputs.jsonl import JsonlSink
+    from sensor.outputs.outputs import Outputs, Prepared
+    from sensor.outputs.queued import QueuedSink
     from sensor.packets.keeper import Keeper
-    from sensor.privileges import User
-    from sensor.sinks.jsonl import JsonlSink
-    from sensor.sinks.pcapng import PcapngWriter
-    from sensor.sinks.queued import QueuedSink
+    from sensor.packets.pcapng import PcapngWriter
+    from sensor.process.privileges import User
+    from sensor.run.watching import Reports, Watch
+    from sensor.settings.config import Config
+    from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
-    from sensor.watching import Reports, Watch
 
 LAST_LINES_S = 5.0  # time for outputs to take what is queued at the end
 # Settings that a running sensor takes over; all others are fixed at its start.
@@ -101,7 +101,7 @@ def assembled(wanted: Wanted) -> Iterator["Watch"]:
         watch.keeper = keeper
         show_to_others(stack, place, watch, ", ".join(wanted.interfaces), hybrid.model_id)
         if config.stats.metrics_port is not None:
-            from sensor.sinks.metrics import Metrics
+            from sensor.progress.prometheus import Metrics
 
             stack.enter_context(Metrics(config.stats.metrics_port, lambda: watch.progress, hybrid.model_id))
         stack.enter_context(stopped_by_signals(watch))
@@ -125,8 +125,8 @@ def refuse_packets(packets: Path | None, config: "Config") -> None:
 def _warm(config: "Config", *, quiet: bool) -> "Hybrid":
     """The model, after everything that a watch runs has run once: a ring that waits for a compiler loses packets."""
     cached_kernels(quiet=quiet)
-    from sensor.sinks.pcapng import warm_packet_builder
-    from sensor.warmup import warm_up
+    from sensor.packets.pcapng import warm_packet_builder
+    from sensor.run.warmup import warm_up
 
     hybrid = load_model(config)
     with ended_by_interrupt():
@@ -134,7 +134,7 @@ def _warm(config: "Config", *, quiet: bool) -> "Hybrid":
         warm_packet_builder()
         warm_keeping(config)
         if sys.platform == "linux":
-            from sensor.sources.ring import warm_ring_walker
+            from sensor.sources.live.ring import warm_ring_walker
 
             warm_ring_walker()
     kernels_are_compiled()
@@ -147,7 +147,7 @@ def _captures(wanted: Wanted, config: "Config") -> list["Capture"]:
     """A capture for each worker, their sockets open. Raises CaptureError, ConfigError for a filter."""
     settings = config.capture
     if sys.platform != "linux":
-        from sensor.sources.portable import LIMIT, PortableCapture
+        from sensor.sources.live.portable import LIMIT, PortableCapture
 
         if settings.workers > 1:
             raise ConfigError(f"capture.workers is {settings.workers}: more than one needs Linux")
@@ -155,8 +155,8 @@ def _captures(wanted: Wanted, config: "Config") -> list["Capture"]:
         return [
             PortableCapture(wanted.interfaces, promiscuous=settings.promiscuous, expression=settings.filter or None)
         ]
-    from sensor.sources.libpcap import compile_live
-    from sensor.sources.ring import Ring
+    from sensor.sources.filters.libpcap import compile_live
+    from sensor.sources.live.ring import Ring
 
     programs = None
     if settings.filter:
@@ -182,7 +182,7 @@ def _captures(wanted: Wanted, config: "Config") -> list["Capture"]:
 def _user(config: "Config") -> "User | None":
     if sys.platform != "linux":
         return None
-    from sensor.privileges import user_to_become
+    from sensor.process.privileges import user_to_become
 
     return user_to_become(config.process.user)
 
@@ -190,15 +190,15 @@ def _user(config: "Config") -> "User | None":
 def _drop(user: "User | None", *, metrics: bool) -> None:
     """Go on without privileges: from here on nothing that a stranger sent is looked at with them."""
     if sys.platform == "linux":
-        from sensor.preloading import load_what_is_needed_later
-        from sensor.privileges import drop
+        from sensor.process.preloading import load_what_is_needed_later
+        from sensor.process.privileges import drop
 
         load_what_is_needed_later(metrics=metrics)
         drop(user)
 
 
 def _opened_outputs(config: "Config", user: "User | None", *, lines_on_stdout: bool) -> list["JsonlSink"]:
-    from sensor.sinks.jsonl import JsonlSink, open_jsonl
+    from sensor.outputs.jsonl import JsonlSink, open_jsonl
 
     sinks = [JsonlSink(sys.stdout.fileno(), "stdout")] if lines_on_stdout else []
     if config.output.file is not None:
@@ -210,7 +210,7 @@ def _prepared_outputs(config: "Config", user: "User | None") -> "list[Prepared]"
     """The outputs of the settings, with what privileges are needed for; their modules are loaded by now too."""
     if not config.outputs:
         return []
-    from sensor.outputs import prepared_outputs
+    from sensor.outputs.outputs import prepared_outputs
 
     return prepared_outputs(config.outputs, observer().name, user)
 
@@ -218,7 +218,7 @@ def _prepared_outputs(config: "Config", user: "User | None") -> "list[Prepared]"
 def _started_outputs(stack: ExitStack, prepared: "Sequence[Prepared]") -> "Outputs | None":
     if not prepared:
         return None
-    from sensor.outputs import Outputs
+    from sensor.outputs.outputs import Outputs
 
     outputs = Outputs(prepared)
     stack.callback(outputs.close, 0.0)
@@ -228,7 +228,7 @@ def _started_outputs(stack: ExitStack, prepared: "Sequence[Prepared]") -> "Outpu
 def _opened_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "PcapngWriter | None":
     if path is None:
         return None
-    from sensor.sinks.pcapng import create_capture
+    from sensor.packets.pcapng import create_capture
 
     writer = create_capture(path, user)
     stack.callback(writer.close)
@@ -238,20 +238,20 @@ def _opened_packets(stack: ExitStack, path: Path | None, user: "User | None") ->
 def _metering(
     config: "Config", captures: Sequence["Capture"], writer: "PcapngWriter | None", keeper: "Keeper | None"
 ) -> "Reports":
-    from sensor.metering import Metering
+    from sensor.metering.live import Metering
 
     packets = keeper.ring if keeper else None
     meterings = [Metering(capture, build_meter(config, news_only=True), writer, packets) for capture in captures]
     if len(meterings) == 1:
         return meterings[0]
-    from sensor.workers import Workers
+    from sensor.metering.workers import Workers
 
     return Workers(meterings)
 
 
 @contextmanager
 def _queued(sink: "JsonlSink") -> Iterator["QueuedSink"]:
-    from sensor.sinks.queued import QueuedSink
+    from sensor.outputs.queued import QueuedSink
 
     queued = QueuedSink(sink)
     try:
@@ -282,9 +282,9 @@ def _watch(
     queues: "Outputs | None",
     screen: "Screen",
 ) -> "Watch":
-    from sensor.outlet import Outlet
-    from sensor.systemd import Watchdog
-    from sensor.watching import Watch
+    from sensor.process.systemd import Watchdog
+    from sensor.run.outlet import Outlet
+    from sensor.run.watching import Watch
 
     outlet = Outlet(sinks, screen, queues=queues, flow_records=flow_records(config))
     return Watch(
@@ -336,7 +336,7 @@ class Reload:
         return lines
 
     def _reopen(self, config: "Config") -> str:
-        from sensor.sinks.jsonl import open_descriptor
+        from sensor.outputs.jsonl import open_descriptor
 
         again = f", {self._queues.reopen()} outputs connected anew" if self._queues else ""
         path = config.output.file

@@ -17,11 +17,11 @@ from sensor.cli.options import Color
 from sensor.cli.screens import interactive_console, screen_for
 from sensor.cli.signals import stopped_by_signals
 from sensor.errors import CAPTURE, OK, OUTPUT, OutputError
-from sensor.escape import printable
-from sensor.stats import Progress
+from sensor.printable import printable
+from sensor.progress.progress import Progress
 
 if TYPE_CHECKING:
-    from sensor.alerts import Alert
+    from sensor.alerts.alert import Alert
     from sensor.terminal.board import Board
     from sensor.terminal.screen_thread import ScreenThread
 
@@ -103,7 +103,7 @@ class Looking:
                 self.screen.note(own)
 
     def _alert(self, told: Told) -> "Alert | None":
-        from sensor.alert_record import alert_of
+        from sensor.alerts.reading import alert_of
 
         try:
             return alert_of(told.document)

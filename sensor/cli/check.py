@@ -18,11 +18,11 @@ from sensor.cli.parts import build_pipeline, load_model
 from sensor.cli.signals import ended_by_interrupt
 from sensor.cli.watch import WriteOption
 from sensor.errors import OK, SensorError
-from sensor.escape import printable
-from sensor.kernel_cache import VARIABLE, use_kernel_cache
+from sensor.printable import printable
+from sensor.process.kernel_cache import VARIABLE, use_kernel_cache
 
 if TYPE_CHECKING:
-    from sensor.config import Config
+    from sensor.settings.config import Config
 
 InterfacesOption = Annotated[
     list[str] | None,
@@ -63,7 +63,7 @@ def check(
     metrics, 4 bundle, 5 capability, interface or ring, 7 output; 0 when there was none. Warnings do not count.
     """
     if sys.platform == "linux":
-        from sensor.privileges import single_threaded_libraries
+        from sensor.process.privileges import single_threaded_libraries
 
         single_threaded_libraries()
 

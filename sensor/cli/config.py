@@ -7,7 +7,7 @@ import typer
 
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.stdout import say
-from sensor.escape import printable
+from sensor.printable import printable
 
 LONGEST_PATH = 300
 
@@ -36,7 +36,7 @@ def show(
     Takes the settings as watch does: defaults, then the file, the environment (FLOWVIGIL__METER__IDLE_TIMEOUT_S=60),
     --set and the other options, the later winning.
     """
-    from sensor.settings_text import settings_text
+    from sensor.settings.text import settings_text
 
     say(settings_text(flags.effective(), places=origin))
 
@@ -52,7 +52,7 @@ def check_file(file: FileArgument) -> None:
     Each fault is a line on stderr with file, line, column and the nearest valid name; any gives exit code 3. Whether
     the sensor would start with them says `flowvigil check`.
     """
-    from sensor.config import Config, effective_config
+    from sensor.settings.config import Config, effective_config
 
     found = effective_config(file)
     held, default = found.config.model_dump(), Config().model_dump()

@@ -12,7 +12,7 @@ import typer
 
 from sensor import log
 from sensor.errors import ConfigError, InputError, ModelError, OutputError
-from sensor.escape import printable
+from sensor.printable import printable
 
 if TYPE_CHECKING:
     from training.evaluation.evaluation import Evaluation

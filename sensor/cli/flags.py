@@ -20,7 +20,7 @@ from sensor.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from sensor.config import Config, Effective
+    from sensor.settings.config import Config, Effective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +42,8 @@ class Flags:
 
     def effective(self) -> "Effective":
         """The same with the place of each setting."""
-        from sensor.config import effective_config
-        from sensor.setting import Setting
+        from sensor.settings.config import effective_config
+        from sensor.settings.setting import Setting
 
         keep_packets = None if self.keep_packets is None else str(self.keep_packets)
         flags = (

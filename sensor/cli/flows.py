@@ -18,15 +18,15 @@ from sensor.cli.parts import build_meter
 from sensor.cli.read import CapturesArgument
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK
-from sensor.escape import printable
-from sensor.kernel_cache import kernels_are_compiled
+from sensor.printable import printable
+from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from flows.batch import FlowBatch
     from flows.meter import Meter
-    from sensor.config import Config
-    from sensor.sinks.background import BackgroundTable
-    from sensor.sources.reading import Reading
+    from sensor.flow_tables.background import BackgroundTable
+    from sensor.settings.config import Config
+    from sensor.sources.captures.reading import Reading
 
 PROGRESS_S = 0.5
 
@@ -113,7 +113,7 @@ def flows(
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, quiet=quiet)
-    from sensor.sources.reading import Reading
+    from sensor.sources.captures.reading import Reading
 
     reading = Reading(captures, loaded.capture.filter)
     shown = sys.stderr.isatty() if progress is None else progress
@@ -213,8 +213,8 @@ class Export:
 def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundTable"]:
     """The table as asked for."""
     from flows.dialects import DIALECTS
-    from sensor.sinks.background import in_background
-    from sensor.sinks.table import open_table, stream_table
+    from sensor.flow_tables.background import in_background
+    from sensor.flow_tables.table import open_table, stream_table
 
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
     if output is not None:

@@ -8,9 +8,9 @@ from sensor.cli.parts import observer
 from sensor.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from sensor.config import Config
     from sensor.packets.keeper import Keeper
-    from sensor.privileges import User
+    from sensor.process.privileges import User
+    from sensor.settings.config import Config
 
 
 def refuse_keeping(config: "Config") -> None:

@@ -1,7 +1,7 @@
 """The cache of compiled kernels, and a line for whoever waits until there are some."""
 
 from sensor import log
-from sensor.kernel_cache import COMPLETE, use_kernel_cache
+from sensor.process.kernel_cache import COMPLETE, use_kernel_cache
 
 
 def cached_kernels(kernels: str = COMPLETE, *, quiet: bool, wait: str = "about half a minute") -> bool:

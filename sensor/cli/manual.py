@@ -12,9 +12,9 @@ from typing import Any, Final
 import typer.main
 
 from sensor.cli import app
-from sensor.config import Config, setting_names
 from sensor.errors import EXIT_CODES
-from sensor.settings_text import value_text
+from sensor.settings.config import Config, setting_names
+from sensor.settings.text import value_text
 from sensor.version import VERSION
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "flowvigil.1"

@@ -9,7 +9,7 @@ import typer
 
 def _settings_from(incomplete: str) -> list[str]:
     """For the shell: settings that begin with what is typed."""
-    from sensor.config import setting_names
+    from sensor.settings.config import setting_names
 
     return [f"{name}=" for name in setting_names() if name.startswith(incomplete)]
 

@@ -10,11 +10,11 @@ from sensor.version import VERSION
 if TYPE_CHECKING:
     from flows.meter import Meter
     from models.fusion import Hybrid
-    from sensor.alerts import Observer
-    from sensor.config import Config
-    from sensor.episodes import EpisodeSettings
-    from sensor.flow_record import FlowRecords
-    from sensor.pipeline import Judge, Pipeline
+    from sensor.alerts.alert import Observer
+    from sensor.alerts.flow_record import FlowRecords
+    from sensor.episodes.episodes import EpisodeSettings
+    from sensor.judging.judge import Judge, Pipeline
+    from sensor.settings.config import Config
 
 SECOND_NS = 1_000_000_000
 DEFAULT_BUNDLE = "cic2017"
@@ -72,8 +72,8 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     from flows.columns import feature_contract
     from flows.kdd.columns import kdd_contract
     from flows.kdd.meter import Connections
-    from sensor.episodes import episodes_of
-    from sensor.pipeline import Judge
+    from sensor.episodes.episodes import episodes_of
+    from sensor.judging.judge import Judge
 
     if hybrid.contract == kdd_contract(content=True):
         raise ModelError(
@@ -102,14 +102,14 @@ def held_rate(config: "Config", hybrid: "Hybrid") -> float:
 
 def observer() -> "Observer":
     """This sensor, as its records name it."""
-    from sensor.alerts import Observer
+    from sensor.alerts.alert import Observer
 
     return Observer(socket.gethostname(), VERSION)
 
 
 def episode_settings(config: "Config") -> "EpisodeSettings":
     """When episodes open and close, by the settings."""
-    from sensor.episodes import EpisodeSettings
+    from sensor.episodes.episodes import EpisodeSettings
 
     flows_per_alert = config.episodes.flows_per_alert
     if config.keep_packets.directory is not None:
@@ -127,7 +127,7 @@ def episode_settings(config: "Config") -> "EpisodeSettings":
 
 def flow_records(config: "Config") -> "FlowRecords | None":
     """Who makes records of the flows of alerts, by the settings; None where they want none."""
-    from sensor.flow_record import FlowRecords
+    from sensor.alerts.flow_record import FlowRecords
 
     most = config.episodes.flows_per_alert
     return FlowRecords(observer(), most) if most else None
@@ -135,6 +135,6 @@ def flow_records(config: "Config") -> "FlowRecords | None":
 
 def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
     """Meter, model and episodes by the settings. Raises ModelError as build_judge."""
-    from sensor.pipeline import Pipeline
+    from sensor.judging.judge import Pipeline
 
     return Pipeline(build_meter(config, news_only=True), build_judge(config, hybrid))

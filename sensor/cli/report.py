@@ -15,15 +15,15 @@ from sensor.cli.options import BundleOption, ConfigOption, DecapOption, FilterOp
 from sensor.cli.parts import build_pipeline, load_model
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK, InputError
-from sensor.kernel_cache import kernels_are_compiled, use_kernel_cache
+from sensor.process.kernel_cache import kernels_are_compiled, use_kernel_cache
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
-    from sensor.config import Config
-    from sensor.pipeline import Pipeline
+    from sensor.judging.judge import Pipeline
     from sensor.report.coverage import Witness
     from sensor.report.inputs import Inputs
     from sensor.report.records import Lines
+    from sensor.settings.config import Config
 
 InputsArgument = Annotated[
     list[str],
@@ -116,16 +116,16 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
 
 def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: bool) -> tuple[str, int]:
     pipeline, witness, hybrid = _pipeline(config, compiled=compiled, quiet=quiet)
-    from sensor.alerts import Alert, Observer
-    from sensor.outlet import Outlet
+    from sensor.alerts.alert import Alert, Observer
     from sensor.report.coverage import coverage_of
     from sensor.report.findings import Findings
     from sensor.report.page import page
     from sensor.report.progress import ProgressLine
     from sensor.report.records import Lines
     from sensor.report.subject import Subject, command_of, judging_of, settings_of
-    from sensor.runner import Run
-    from sensor.sources.reading import Reading
+    from sensor.run.outlet import Outlet
+    from sensor.run.runner import Run
+    from sensor.sources.captures.reading import Reading
     from sensor.terminal.summary import Silent
 
     told, findings = Lines(), Findings()
@@ -167,7 +167,7 @@ def _pipeline(config: "Config", *, compiled: bool, quiet: bool) -> "tuple[Pipeli
     hybrid = load_model(config)
     pipeline = build_pipeline(config, hybrid)
     if not compiled:
-        from sensor.warmup import warm_up
+        from sensor.run.warmup import warm_up
 
         with ended_by_interrupt():
             warm_up(build_pipeline(config, hybrid))

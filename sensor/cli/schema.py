@@ -27,7 +27,7 @@ def schema(record: Annotated[RecordKind, typer.Argument(metavar="RECORD", help="
     """
     import orjson
 
-    from sensor.formats.schemas import schema_of
+    from sensor.alerts.formats.schemas import schema_of
 
     typer.echo(orjson.dumps(schema_of(record.value), option=orjson.OPT_INDENT_2).decode())
     return 0

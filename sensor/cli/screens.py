@@ -11,8 +11,8 @@ from sensor.cli.options import Color
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensor.config import Config
-    from sensor.outlet import Screen
+    from sensor.settings.config import Config
+    from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
 
 

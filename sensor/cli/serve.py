@@ -19,7 +19,7 @@ from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOptio
 from sensor.cli.parts import build_meter, held_rate, load_model
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import OK
-from sensor.kernel_cache import kernels_are_compiled
+from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sensor.api.listening import Address
     from sensor.api.records import RecordForm
     from sensor.api.server import Life
-    from sensor.config import Config
+    from sensor.settings.config import Config
 
 NEEDS = ("flask", "flask_openapi3", "flask_openapi3_swagger", "waitress")
 KERNELS = "serve"
@@ -114,7 +114,7 @@ def _warm(
     from sensor.api.guard import OWN_NAMES, Guard
     from sensor.api.scoring import Scorer
     from sensor.api.warmup import warm_up
-    from sensor.explain import Explainer
+    from sensor.episodes.reasons import Explainer
 
     hybrid = load_model(config)
     rate = held_rate(config, hybrid)

@@ -14,13 +14,13 @@ from sensor.cli.options import Color
 from sensor.cli.parts import build_pipeline, flow_records, load_model
 from sensor.cli.screens import interactive, interactive_console, screen_for, stdout_is_listed
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
-from sensor.kernel_cache import kernels_are_compiled
+from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
-    from sensor.config import Config
-    from sensor.outlet import Screen
-    from sensor.outputs import Outputs
-    from sensor.runner import Run
+    from sensor.outputs.outputs import Outputs
+    from sensor.run.runner import Run
+    from sensor.settings.config import Config
+    from sensor.terminal.screen import Screen
 
 READ_PATIENCE_S = 10.0  # that reading a capture waits for room in an output's queue
 
@@ -29,16 +29,16 @@ READ_PATIENCE_S = 10.0  # that reading a capture waits for room in an output's q
 def session(config: "Config", captures: Sequence[str], *, json: bool, quiet: bool, color: Color) -> Iterator["Run"]:
     """Put a run over captures together and take it apart: JSONL on stdout when it is no terminal, else a view."""
     compiled = cached_kernels(quiet=quiet)
-    from sensor.outlet import Outlet
-    from sensor.runner import Run
-    from sensor.sinks.jsonl import JsonlSink, open_jsonl
-    from sensor.sources.reading import Reading
+    from sensor.outputs.jsonl import JsonlSink, open_jsonl
+    from sensor.run.outlet import Outlet
+    from sensor.run.runner import Run
+    from sensor.sources.captures.reading import Reading
     from sensor.terminal.screen_thread import own_stream
 
     hybrid = load_model(config)
     pipeline = build_pipeline(config, hybrid)
     if not compiled:  # so that the run's own times are the sensor's, not the compiler's
-        from sensor.warmup import warm_up
+        from sensor.run.warmup import warm_up
 
         with ended_by_interrupt():
             warm_up(build_pipeline(config, hybrid))
@@ -78,7 +78,7 @@ def _started_outputs(stack: ExitStack, config: "Config") -> "Outputs | None":
     """The outputs of the settings, at work; a capture can wait for one that is slow."""
     if not config.outputs:
         return None
-    from sensor.outputs import Outputs, prepared_outputs
+    from sensor.outputs.outputs import Outputs, prepared_outputs
 
     outputs = Outputs(prepared_outputs(config.outputs, socket.gethostname()), patience_s=READ_PATIENCE_S)
     stack.callback(outputs.close, 0.0)

@@ -8,9 +8,9 @@ from sensor.version import VERSION
 
 if TYPE_CHECKING:
     from sensor.attach.place import Place
-    from sensor.config import Config
-    from sensor.sinks.descriptors import Owner
-    from sensor.watching import Watch
+    from sensor.files.descriptors import Owner
+    from sensor.run.watching import Watch
+    from sensor.settings.config import Config
 
 
 def opened_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Place | None":

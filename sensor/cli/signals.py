@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Protocol
 
 from sensor.errors import INTERRUPTED
-from sensor.handlers import handled
+from sensor.signals import handled
 
 
 class Stoppable(Protocol):

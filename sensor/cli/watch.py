@@ -77,7 +77,7 @@ def watch(
     if not interfaces:
         context.fail("Missing option '-i' / '--interface', or '--attach' to look at a running sensor")
     if sys.platform == "linux":
-        from sensor.privileges import single_threaded_libraries
+        from sensor.process.privileges import single_threaded_libraries
 
         single_threaded_libraries()
     from sensor.cli.assembly import Wanted, assembled

@@ -11,8 +11,8 @@ import numpy as np
 
 from flows.block import Int64s
 from flows.pcapng import ENHANCED_PACKET
+from sensor.packets.pcapng import interface_description, packet_blocks, room_for, section_header
 from sensor.packets.ring import Remembered
-from sensor.sinks.pcapng import interface_description, packet_blocks, room_for, section_header
 
 _BLOCK_HEADER: Final = struct.Struct("<II")  # kind, length
 _STAMP: Final = struct.Struct("<II")  # upper and lower half, behind the interface's number

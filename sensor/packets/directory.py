@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import OutputError
-from sensor.sinks.descriptors import REPLACE, Owner, open_for, own_directory, reason_of
+from sensor.files.descriptors import REPLACE, Owner, open_for, own_directory, reason_of
 
 SUFFIX: Final = ".pcapng"
 _OURS: Final = re.compile(r"[A-Z2-7]{26}\.pcapng")

@@ -26,15 +26,15 @@ from flows.batch import (
 )
 from flows.block import Int64s, PacketBlock
 from flows.columns import INDEX
-from sensor.alert_flows import AlertFlow
-from sensor.alerts import Alert, Observer
-from sensor.escape import printable
+from sensor.alerts.alert import Alert, Observer
+from sensor.alerts.alert_flow import AlertFlow
+from sensor.files.descriptors import reason_of
 from sensor.packets.capture import SmallCapture
 from sensor.packets.directory import SUFFIX, PacketDirectory
+from sensor.packets.pcapng import warm_packet_builder
 from sensor.packets.ring import KEY_WORDS, PacketRing, Remembered, warm_packet_ring
-from sensor.sinks.descriptors import reason_of
-from sensor.sinks.pcapng import warm_packet_builder
-from sensor.stats import KeptPackets
+from sensor.printable import printable
+from sensor.progress.progress import KeptPackets
 
 # Files that may be begun at once, and how long one more takes, in traffic time: a storm shall not become one of files.
 _BURST: Final = 512
@@ -133,7 +133,7 @@ class Keeper:
             if alert.action == "opened":
                 self._begin(alert)
             if (kept := self._open.get(alert.id)) is not None:
-                kept.all_flows = alert.shape.flows
+                kept.all_flows = alert.spread.flows
         for flow in flows:
             kept = self._open.get(flow.alert_id)
             if kept is not None:

@@ -7,8 +7,8 @@ and those who tell few colours apart, lose nothing. No style attribute: the page
 import math
 from collections.abc import Sequence
 
-from sensor.alerts import timestamp
-from sensor.contrast import Contrast
+from sensor.alerts.alert import timestamp
+from sensor.alerts.deviation import Deviation
 from sensor.report.findings import Episode
 from sensor.report.markup import Content, Markup, element
 from sensor.report.words import counted, severity_word
@@ -61,9 +61,9 @@ def legend() -> Markup:
     )
 
 
-def reason_bar(contrast: Contrast) -> Markup | None:
+def reason_bar(deviation: Deviation) -> Markup | None:
     """A column of the flow as a mark beside the stretch from the median to the 99 % of normal flows; logarithmic."""
-    value, median, high = contrast.value, contrast.median, contrast.p99
+    value, median, high = deviation.value, deviation.median, deviation.p99
     if not all(map(math.isfinite, (value, median, high))):
         return None
     places = [_signed_log(number) for number in (value, median, high)]
@@ -72,7 +72,7 @@ def reason_bar(contrast: Contrast) -> Markup | None:
     middle = _REASON_HEIGHT / 2
     return element(
         "svg",
-        element("title", f"{contrast.name} against normal traffic"),
+        element("title", f"{deviation.name} against normal traffic"),
         element("line", x1=0, x2=_REASON_WIDTH, y1=middle, y2=middle, stroke="#bbbbbb"),
         element(
             "rect", x=x_median, y=middle - 5, width=max(2.0, x_high - x_median), height=10,
@@ -81,7 +81,7 @@ def reason_bar(contrast: Contrast) -> Markup | None:
         element("line", x1=x_median, x2=x_median, y1=middle - 8, y2=middle + 8, stroke="#333333", stroke_width=2),
         element(
             "path", d=f"M{x_value:.5g} {middle - 8:g}l6 8l-6 8l-6 -8z",
-            fill="#D55E00" if _outside(contrast) else "#ffffff", stroke="#1a1a1a",
+            fill="#D55E00" if _outside(deviation) else "#ffffff", stroke="#1a1a1a",
         ),
         viewBox=f"0 0 {_REASON_WIDTH:g} {_REASON_HEIGHT:g}",
         role="img",
@@ -89,9 +89,9 @@ def reason_bar(contrast: Contrast) -> Markup | None:
     )  # fmt: skip
 
 
-def _outside(contrast: Contrast) -> bool:
+def _outside(deviation: Deviation) -> bool:
     """Whether the value is beyond what 99 % of normal flows stay under; what is too low, the record does not say."""
-    return contrast.value > contrast.p99
+    return deviation.value > deviation.p99
 
 
 class _Scale:

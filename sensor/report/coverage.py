@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import DST_HIGH, DST_LOW, SRC_HIGH, SRC_LOW, FlowBatch
-from sensor.alerts import Alert
-from sensor.pipeline import Judge
+from sensor.alerts.alert import Alert
+from sensor.judging.judge import Judge
+from sensor.progress.progress import Progress
 from sensor.report.records import Account, StatsRecord
-from sensor.stats import Progress
 
 HOSTS_KEPT = 1_000_000
 _ADDED = ("received", "metered", "filtered", "shed", "dropped", "flows", "evicted", "late", "clock_jumps", "lost_lines")

@@ -5,14 +5,14 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from sensor.advice import advice_on
-from sensor.contrast import Contrast, quantity
-from sensor.packet_filters import capture_filter, display_filter, flow_filter
+from sensor.alerts.deviation import Deviation, quantity
+from sensor.alerts.packet_filters import capture_filter, display_filter, flow_filter
+from sensor.alerts.playbook import playbook_of
+from sensor.alerts.targets import targets_in_words
 from sensor.report.charts import reason_bar
 from sensor.report.findings import Episode
 from sensor.report.markup import Content, Markup, element
 from sensor.report.words import counted, endpoint, moment, severity_word, stretch, targets
-from sensor.targets import targets_in_words
 
 _HOW_TO_READ = (
     "Grey: from the median (upright line) to what 99 % of normal flows stay under, on a logarithmic scale. Diamond: "
@@ -28,7 +28,7 @@ _LANES = {
 
 def alert(episode: Episode, number: int) -> Markup:
     """The whole entry; number: of the alert on its page."""
-    record, advice = episode.last, advice_on(episode.technique)
+    record, playbook = episode.last, playbook_of(episode.technique)
     word = severity_word(record.severity)
     certainty = "" if episode.attack else " uncertain"
     return element(
@@ -38,10 +38,10 @@ def alert(episode: Episode, number: int) -> Markup:
             element("h3", f"{number}. {episode.what}: {record.origin} → {targets(episode)}"),
             _badges(episode, word),
         ),
-        element("p", advice.meaning),
+        element("p", playbook.meaning),
         _facts(episode),
         element("h4", "What to do next"),
-        element("ol", [element("li", step) for step in advice.steps]),
+        element("ol", [element("li", step) for step in playbook.steps]),
         _reasons(episode, explained=number == 1),
         _packets(episode),
         class_=f"alert {word}{certainty}",
@@ -65,7 +65,7 @@ def _badges(episode: Episode, word: str) -> Markup:
 
 
 def _facts(episode: Episode) -> Markup:
-    record, own = episode.last, episode.last.shape
+    record, own = episode.last, episode.last.spread
     traffic = f"{counted(own.flows, 'flow')}, {counted(own.packets, 'packet')}"
     if own.failed:
         traffic += f"; {'none' if own.failed == own.flows else f'{own.flows - own.failed:,}'} with data exchanged"
@@ -102,32 +102,32 @@ def facts_of(facts: Iterable[tuple[str, str]], wide: tuple[str, ...] = ()) -> Ma
 
 def _reasons(episode: Episode, *, explained: bool) -> Content:
     """explained: with how to read the bars, which once on a page is enough."""
-    contrasts = episode.last.contrasts
-    if not contrasts:
+    deviations = episode.last.deviations
+    if not deviations:
         return None
     return [
         element("h4", "Why: the flow that speaks strongest, against normal traffic"),
-        element("ul", [_reason(contrast) for contrast in contrasts], class_="reasons"),
+        element("ul", [_reason(deviation) for deviation in deviations], class_="reasons"),
         element("p", element("small", _HOW_TO_READ)) if explained else None,
     ]
 
 
-def _reason(contrast: Contrast) -> Markup:
-    normal = f"normal: median {_quantity(contrast.median, contrast)}, 99 % {_quantity(contrast.p99, contrast)}"
-    meaning = _definitions().get(contrast.name)
+def _reason(deviation: Deviation) -> Markup:
+    normal = f"normal: median {_quantity(deviation.median, deviation)}, 99 % {_quantity(deviation.p99, deviation)}"
+    meaning = _definitions().get(deviation.name)
     return element(
         "li",
         element(
             "div",
-            element("strong", f"{contrast.name} {_quantity(contrast.value, contrast)}"),
+            element("strong", f"{deviation.name} {_quantity(deviation.value, deviation)}"),
             element("small", f"{normal}{f' · {meaning}' if meaning else ''}"),
         ),
-        reason_bar(contrast),
+        reason_bar(deviation),
     )
 
 
-def _quantity(value: float, contrast: Contrast) -> str:
-    return quantity(value, contrast.unit) if math.isfinite(value) else "–"
+def _quantity(value: float, deviation: Deviation) -> str:
+    return quantity(value, deviation.unit) if math.isfinite(value) else "–"
 
 
 @cache

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
-from sensor.alerts import Alert
+from sensor.alerts.alert import Alert
+from sensor.alerts.techniques import Technique
 from sensor.report.coverage import Accounts
 from sensor.report.records import EventRecord, Record, StatsRecord
-from sensor.techniques import Technique
 
 EPISODES_KEPT = 20_000
 EVENTS_KEPT = 200

@@ -17,8 +17,8 @@ from typing import BinaryIO, Literal, cast
 from flows.pcap import MAGICS
 from flows.pcapng import MAGIC
 from sensor.errors import InputError
-from sensor.sources.files import STDIN
-from sensor.sources.foreign import GZIP_MAGIC, ZSTD_MAGIC
+from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC
+from sensor.sources.captures.files import STDIN
 
 Kind = Literal["captures", "alerts"]
 _LOOKED_AT = 4096

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from sensor.escape import printable
+from sensor.printable import printable
 
 _LONGEST = 20_000  # letters of one text
 _VOID = frozenset({"meta"})  # of HTML; those of SVG end by themselves nowhere

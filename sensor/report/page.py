@@ -140,7 +140,7 @@ def _alerts(episodes: list[Episode]) -> Content:
 
 
 def _merged(findings: Findings, lines: Lines) -> Content:
-    flagged = sum(episode.last.shape.flows for episode in findings)
+    flagged = sum(episode.last.spread.flows for episode in findings)
     sentences = []
     if len(findings):
         sentences.append(

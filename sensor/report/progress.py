@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from sensor.alerts import Alert
-from sensor.stats import Progress
+from sensor.alerts.alert import Alert
+from sensor.progress.progress import Progress
 from sensor.terminal.summary import SummaryLine
 
 PROGRESS_S = 0.5

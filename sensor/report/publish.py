@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sensor.errors import OutputError
-from sensor.sources.files import STDIN, captures_in
+from sensor.sources.captures.files import STDIN, captures_in
 
 
 def refuse_unwritable(page: Path, inputs: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""flowvigil's own JSON lines, read back: alerts (sensor.alert_record), accounts and events, checked field by field.
+"""flowvigil's own JSON lines, read back: alerts (sensor.alerts.reading), accounts and events, checked field by field.
 
 The lines may come from anywhere: one that does not fit is counted with its reason, and the next one is read.
 It folds nothing and shows nothing.
@@ -13,10 +13,10 @@ from typing import Annotated, Any, BinaryIO
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sensor.alert_record import alert_of
-from sensor.alerts import SCHEMA as ALERT
-from sensor.alerts import Alert
-from sensor.escape import printable
+from sensor.alerts.alert import SCHEMA as ALERT
+from sensor.alerts.alert import Alert
+from sensor.alerts.reading import alert_of
+from sensor.printable import printable
 
 LONGEST_LINE_BYTES = 65_536  # flowvigil's own end at 8192
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.fusion import Hybrid
-from sensor.config import Config
-from sensor.escape import printable
+from sensor.printable import printable
+from sensor.settings.config import Config
 
 # Sections of the settings that bear on what is found in a capture.
 _BEARING = ("meter", "detection", "episodes")

@@ -19,7 +19,7 @@ def sources(episodes: Sequence[Episode]) -> Markup:
         by_source[episode.last.origin].append(episode)
     ranked = sorted(by_source.items(), key=lambda item: (item[1][0].rank[:3], -len(item[1]), _packed(item[1][0])))
     rows = [
-        (ip, len(own), sum(episode.last.shape.flows for episode in own), _worst(own), _kinds(own))
+        (ip, len(own), sum(episode.last.spread.flows for episode in own), _worst(own), _kinds(own))
         for ip, own in ranked[:TOP]
     ]
     headings = (("Source", False), ("Alerts", True), ("Flagged flows", True), ("Worst", False), ("What", False))
@@ -30,7 +30,7 @@ def targeted(episodes: Sequence[Episode]) -> Markup:
     """The services that the flows shown were aimed at."""
     by_target: dict[tuple[str, int | None], list[Episode]] = defaultdict(list)
     for episode in episodes:
-        one_port = episode.last.shape.ports <= 1
+        one_port = episode.last.spread.ports <= 1
         by_target[episode.last.destination.ip, episode.last.destination.port if one_port else None].append(episode)
     ranked = sorted(by_target.items(), key=lambda item: (item[1][0].rank[:3], -len(item[1]), str(item[0])))
     rows = [

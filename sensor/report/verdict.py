@@ -1,11 +1,11 @@
 """The page in one line, and what speaks against relying on it."""
 
+from sensor.alerts.spread import span_in_words
 from sensor.report.coverage import Coverage
 from sensor.report.findings import Findings
 from sensor.report.records import Lines
 from sensor.report.subject import Subject
 from sensor.report.words import counted, severity_word, share, targets
-from sensor.shape import span_in_words
 
 UNSEEN_SHARE = 0.01  # of the packets: above it the verdict is qualified
 

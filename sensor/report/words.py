@@ -1,8 +1,8 @@
 """Numbers, times and severities as the page writes them."""
 
-from sensor.alerts import timestamp
+from sensor.alerts.alert import timestamp
+from sensor.alerts.spread import span_in_words
 from sensor.report.findings import Episode
-from sensor.shape import span_in_words
 
 # As the terminal has them: smallest severity of each word, highest first.
 SEVERITY_WORDS: tuple[tuple[int, str], ...] = ((70, "high"), (40, "medium"), (0, "low"))
@@ -64,7 +64,7 @@ def endpoint(ip: str, port: int | None) -> str:
 
 def targets(episode: Episode) -> str:
     """Whom an episode was aimed at."""
-    own, shown = episode.last.shape, episode.last.destination
+    own, shown = episode.last.spread, episode.last.destination
     if own.targets <= 1 and not own.targets_more:
         if own.ports > 1:
             return f"{shown.ip}, {counted(own.ports, 'port', more=own.ports_more)}"

@@ -4,7 +4,7 @@ from typing import Final
 
 from rich.text import Text
 
-from sensor.alerts import Alert
+from sensor.alerts.alert import Alert
 from sensor.terminal.alerts import SEVERITY_WORDS, clock_time, what, who
 from sensor.terminal.board import Board, Row
 from sensor.terminal.glyphs import Glyphs, fitted, shown

@@ -7,9 +7,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sensor.alerts import Alert, number
-from sensor.contrast import Contrast, quantity
-from sensor.escape import printable
+from sensor.alerts.alert import Alert, number
+from sensor.alerts.deviation import Deviation, quantity
+from sensor.printable import printable
 from sensor.terminal.glyphs import Glyphs
 
 INDENT = 9
@@ -28,8 +28,8 @@ def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
     head.add_row(time, severity_word(alert), Text.assemble(who(alert, glyphs), "  ", (what(alert), "bold")))
     reason = Text.assemble((verdict(alert), "italic"), ": ", printable(alert.reason, 600))
     lines: list[RenderableType] = [head, Padding(reason, (0, 0, 0, INDENT))]
-    if alert.contrasts:
-        moved = "; ".join(contrast_words(contrast) for contrast in alert.contrasts[:3])
+    if alert.deviations:
+        moved = "; ".join(contrast_words(deviation) for deviation in alert.deviations[:3])
         lines.append(Padding(Text(f"moved the score: {moved}", "dim"), (0, 0, 0, INDENT)))
     return Group(*lines)
 
@@ -57,10 +57,10 @@ def severity_word(alert: Alert) -> Text:
 
 def who(alert: Alert, glyphs: Glyphs) -> str:
     """Source and target; the port and the address stand for more where there were more."""
-    shape = alert.shape
-    target = alert.destination.ip if shape.targets == 1 else f"{shape.targets:,}{'+' * shape.targets_more} hosts"
-    if shape.targets == 1 and shape.ports == 1 and alert.destination.port is not None:
-        target = f"[{target}]:{shape.port}" if alert.ip_version == 6 else f"{target}:{shape.port}"
+    spread = alert.spread
+    target = alert.destination.ip if spread.targets == 1 else f"{spread.targets:,}{'+' * spread.targets_more} hosts"
+    if spread.targets == 1 and spread.ports == 1 and alert.destination.port is not None:
+        target = f"[{target}]:{spread.port}" if alert.ip_version == 6 else f"{target}:{spread.port}"
     return f"{alert.origin} {glyphs.arrow} {target}"
 
 
@@ -79,15 +79,15 @@ def verdict(alert: Alert) -> str:
     return f"{alert.verdict}, {lanes}{label}{technique}, p {number(float(f'{min(alert.p_known, alert.p_novel):.1g}'))}"
 
 
-def contrast_words(contrast: Contrast) -> str:
+def contrast_words(deviation: Deviation) -> str:
     """Such as `fwd_psh_flags 412 (normal 2, 99 % up to 9)`; inside of that only what is normal."""
-    value, median = quantity(contrast.value, contrast.unit), quantity(contrast.median, contrast.unit)
+    value, median = quantity(deviation.value, deviation.unit), quantity(deviation.median, deviation.unit)
     normal = f"normal {median}"
-    if contrast.outside and contrast.value < contrast.median:
-        normal += f", 99 % from {quantity(contrast.p01, contrast.unit)}"
-    elif contrast.outside:
-        normal += f", 99 % up to {quantity(contrast.p99, contrast.unit)}"
-    return f"{printable(contrast.name, 40)} {value} ({normal})"
+    if deviation.outside and deviation.value < deviation.median:
+        normal += f", 99 % from {quantity(deviation.p01, deviation.unit)}"
+    elif deviation.outside:
+        normal += f", 99 % up to {quantity(deviation.p99, deviation.unit)}"
+    return f"{printable(deviation.name, 40)} {value} ({normal})"
 
 
 def clock_time(time_ns: int) -> str:

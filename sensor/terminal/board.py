@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from sensor.alerts import Alert
+from sensor.alerts.alert import Alert
 
 Matches = Callable[[Alert], bool]
 Page = Literal["list", "detail", "search", "mute", "help"]
@@ -26,7 +26,7 @@ NOTES_KEPT: Final = 20
 SORTS: Final[tuple[tuple[str, Callable[["Row"], tuple[float, ...]]], ...]] = (
     ("newest", lambda row: (row.newest.time_ns, row.newest.sequence)),
     ("risk", lambda row: (row.newest.risk, row.newest.time_ns)),
-    ("flows", lambda row: (sum(episode.newest.shape.flows for episode in row.episodes), row.newest.time_ns)),
+    ("flows", lambda row: (sum(episode.newest.spread.flows for episode in row.episodes), row.newest.time_ns)),
     ("repeats", lambda row: (len(row.episodes), row.newest.time_ns)),
 )
 

@@ -16,9 +16,9 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from sensor.alerts import Alert
-from sensor.escape import printable
-from sensor.stats import Progress
+from sensor.alerts.alert import Alert
+from sensor.printable import printable
+from sensor.progress.progress import Progress
 from sensor.terminal.alerts import clock_time
 from sensor.terminal.board import Board
 from sensor.terminal.frame import Scene, frame, list_rows

@@ -5,11 +5,11 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from sensor.advice import advice_on
-from sensor.alerts import Alert, number
-from sensor.contrast import Contrast, quantity
-from sensor.packet_filters import capture_filter, display_filter
-from sensor.targets import targets_in_words
+from sensor.alerts.alert import Alert, number
+from sensor.alerts.deviation import Deviation, quantity
+from sensor.alerts.packet_filters import capture_filter, display_filter
+from sensor.alerts.playbook import playbook_of
+from sensor.alerts.targets import targets_in_words
 from sensor.terminal.alert_list import severity_mark
 from sensor.terminal.alerts import clock_time, verdict, what, who
 from sensor.terminal.board import Row, Told
@@ -23,7 +23,7 @@ _TIMELINE: Final = 12
 def detail(row: Row, width: int, glyphs: Glyphs) -> list[Text]:
     """Lines about the episode with the last word, in the order in which an analyst asks. No line is wider."""
     told, alert = row.told, row.newest
-    advice = advice_on(alert.technique)
+    playbook = playbook_of(alert.technique)
     head = Text.assemble(
         severity_mark(alert, glyphs), " ", (shown(what(alert), 80, glyphs), "bold"), f"  {who(alert, glyphs)}",
         f"  {glyphs.times}{len(row.episodes)}" if len(row.episodes) > 1 else "",
@@ -31,21 +31,21 @@ def detail(row: Row, width: int, glyphs: Glyphs) -> list[Text]:
     lines = [head]
     lines += _wrapped(f"{shown(verdict(alert), 200, glyphs)}, severity {alert.severity}, risk {alert.risk:g}", width, 2)
     lines += _wrapped(shown(alert.reason, 480, glyphs), width, 2)
-    lines += _wrapped(shown(advice.meaning, 480, glyphs), width, 2, "italic")
+    lines += _wrapped(shown(playbook.meaning, 480, glyphs), width, 2, "italic")
     lines += [Text(), *_reasons(alert, width, glyphs)]
     lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width, glyphs)]
     lines += [Text(), _title("Traffic", ""), *_wrapped(_traffic(alert), width, 2)]
     lines += [Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(told, row, glyphs)]
     lines += [Text(), _title("Next", "")]
-    for place, step in enumerate(advice.steps, 1):
+    for place, step in enumerate(playbook.steps, 1):
         lines += _wrapped(f"{place}. {shown(step, 300, glyphs)}", width, 2)
     return lines
 
 
-def bar(contrast: Contrast, cells: int, glyphs: Glyphs) -> tuple[str, str]:
+def bar(deviation: Deviation, cells: int, glyphs: Glyphs) -> tuple[str, str]:
     """How far from the median, with a mark at the edge of normal; the part inside of it and the part beyond."""
     edge = round(cells / _BAR_SPANS)
-    filled = round(min(max(contrast.distance, 0.0), _BAR_SPANS) / _BAR_SPANS * cells)
+    filled = round(min(max(deviation.distance, 0.0), _BAR_SPANS) / _BAR_SPANS * cells)
     letters = [glyphs.full] * filled + [glyphs.empty] * (cells - filled)
     inside, beyond = letters[:edge], letters[edge:]
     return "".join(inside), glyphs.edge + "".join(beyond)
@@ -53,29 +53,29 @@ def bar(contrast: Contrast, cells: int, glyphs: Glyphs) -> tuple[str, str]:
 
 def _reasons(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
     """A table: name, bar, value, median and edge of normal traffic."""
-    if not alert.contrasts:
+    if not alert.deviations:
         return [_title("Against normal traffic", ""), Text("  no column stands out by itself", "dim")]
     cells = _BAR_CELLS if width >= 100 else _BAR_CELLS // 2
-    names = [shown(contrast.name, 40, glyphs) for contrast in alert.contrasts]
+    names = [shown(deviation.name, 40, glyphs) for deviation in alert.deviations]
     room = max(22, *map(cell_len, names))
     head = _title("Against normal traffic", "")
     head.pad_right(room + cells + 5 - head.cell_len)
     head.append(f"{'value':>{_NUMBER_CELLS}}{'normal':>{_NUMBER_CELLS}}{'99 %':>{_NUMBER_CELLS + 3}}", "dim")
     lines = [head]
-    for name, contrast in zip(names, alert.contrasts, strict=True):
-        inside, beyond = bar(contrast, cells, glyphs)
+    for name, deviation in zip(names, alert.deviations, strict=True):
+        inside, beyond = bar(deviation, cells, glyphs)
         column = Text(f"  {name} ")
         column.pad_right(room + 3 - column.cell_len)
-        numbers = (contrast.value, contrast.median, contrast.p01 if _below(contrast) else contrast.p99)
-        value, median, edge = (shown(_short(each, contrast.unit), 40, glyphs) for each in numbers)
-        way = glyphs.from_to[0 if _below(contrast) else 1]
+        numbers = (deviation.value, deviation.median, deviation.p01 if _below(deviation) else deviation.p99)
+        value, median, edge = (shown(_short(each, deviation.unit), 40, glyphs) for each in numbers)
+        way = glyphs.from_to[0 if _below(deviation) else 1]
         lines.append(
             Text.assemble(
                 column,
                 (inside, "green"),
-                (beyond, "bold red" if contrast.outside else "dim"),
+                (beyond, "bold red" if deviation.outside else "dim"),
                 " ",
-                (f" {value:>{_NUMBER_CELLS - 1}}", "bold" if contrast.outside else ""),
+                (f" {value:>{_NUMBER_CELLS - 1}}", "bold" if deviation.outside else ""),
                 f" {median:>{_NUMBER_CELLS - 1}} {f'{way} {edge}':>{_NUMBER_CELLS + 2}}",
             )
         )
@@ -86,16 +86,16 @@ def _short(value: float, unit: str) -> str:
     return quantity(value, unit).replace(" packets/s", "/s").replace("bytes/s", "B/s")
 
 
-def _below(contrast: Contrast) -> bool:
-    return contrast.value < contrast.median
+def _below(deviation: Deviation) -> bool:
+    return deviation.value < deviation.median
 
 
 def _traffic(alert: Alert) -> str:
-    shape = alert.shape
+    spread = alert.spread
     sources = f"{alert.hosts_merged:,} sources told as one alert, " if alert.hosts_merged else ""
     return (
-        f"{sources}{targets_in_words(alert)}; {shape.flows:,} flows ({shape.failed:,} without data), "
-        f"{shape.packets:,} packets; "
+        f"{sources}{targets_in_words(alert)}; {spread.flows:,} flows ({spread.failed:,} without data), "
+        f"{spread.packets:,} packets; "
         f"strongest: {_end(alert.source.ip, alert.source.port)} sent {alert.source.packets:,} packets "
         f"({alert.source.bytes:,} B), {_end(alert.destination.ip, alert.destination.port)} "
         f"{alert.destination.packets:,} ({alert.destination.bytes:,} B); "
@@ -119,18 +119,18 @@ def _timeline(told: Told, row: Row, glyphs: Glyphs) -> list[Text]:
         for alert in (told.newest,)
     ]
     history = list(told.lines)[-_TIMELINE:]
-    most = max((alert.shape.flows for alert in history), default=1)
+    most = max((alert.spread.flows for alert in history), default=1)
     for alert in history:
-        cells = max(1, round(alert.shape.flows / most * 12))
+        cells = max(1, round(alert.spread.flows / most * 12))
         lines.append(
             Text.assemble(
                 f"  {clock_time(alert.time_ns)} {alert.action:<8}", (f"{glyphs.full * cells:<12}", "cyan"),
-                f" {alert.shape.flows:,} flows, {alert.verdict}, risk {alert.risk:g}",
+                f" {alert.spread.flows:,} flows, {alert.verdict}, risk {alert.risk:g}",
             )
         )  # fmt: skip
     others = [other for other in row.episodes if other is not told][-3:]
     lines += [
-        Text(f"  before: {clock_time(other.first.time_ns)}, {other.newest.shape.flows:,} flows") for other in others
+        Text(f"  before: {clock_time(other.first.time_ns)}, {other.newest.spread.flows:,} flows") for other in others
     ]
     return lines
 

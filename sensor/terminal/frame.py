@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
-from sensor.stats import Progress
+from sensor.progress.progress import Progress
 from sensor.terminal.alert_list import alert_list
 from sensor.terminal.alerts import clock_time
 from sensor.terminal.board import SORTS, Board

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from sensor.escape import printable
+from sensor.printable import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from typing import Final
 
 from rich.text import Text
 
-from sensor.stats import Progress
+from sensor.progress.progress import Progress
+from sensor.progress.words import accounting
 from sensor.terminal.glyphs import Glyphs, shown, sparkline
 from sensor.terminal.status import Mode, advance, counts, losses, short, trouble
-from sensor.terminal.summary import accounting
 
 SAMPLES: Final = 60  # half a second each
 _SPARK_CELLS: Final = {100: 16, 120: 30, 160: 60}  # by the width of the terminal from which on

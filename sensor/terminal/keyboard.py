@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from sensor.errors import INTERRUPTED
-from sensor.handlers import handled
+from sensor.signals import handled
 
 ESCAPE_WAIT_S: Final = 0.05  # the rest of a key's sequence follows its escape at once; alone it is the key Esc
 _PUT_AWAY_S: Final = 0.5  # for a screen to leave the terminal before the process stops

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, TextIO
 from sensor import log
 
 if TYPE_CHECKING:
-    from sensor.alerts import Alert
-    from sensor.stats import Progress
+    from sensor.alerts.alert import Alert
+    from sensor.progress.progress import Progress
 
 
 class Logged:
-    """A screen (sensor.outlet.Screen) that writes log lines."""
+    """A screen (sensor.run.outlet.Screen) that writes log lines."""
 
     def __init__(self, stream: TextIO, mode: str, source: str, *, quiet: bool) -> None:
         """stream: where to. mode: "read" or "watch". source: name of the input. quiet: only what went wrong."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from sensor.handlers import handled
+from sensor.signals import handled
 from sensor.terminal.dashboard import LEAVING, Dashboard
 from sensor.terminal.keyboard import Keyboard, following_the_terminal
 

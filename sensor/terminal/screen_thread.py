@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
 
-from sensor.alerts import Alert
-from sensor.outlet import Screen
-from sensor.stats import Progress
+from sensor.alerts.alert import Alert
+from sensor.progress.progress import Progress
+from sensor.terminal.screen import Screen
 
 # A little more than the half second that the view waits between two drawings, so that it draws each time.
 PACE_S: Final = 0.51
@@ -43,7 +43,7 @@ class Control(Protocol):
 
 
 class ScreenThread:
-    """A screen (sensor.outlet.Screen) around another one. Use as a context manager."""
+    """A screen (sensor.run.outlet.Screen) around another one. Use as a context manager."""
 
     def __init__(self, screen: Screen, control: Control | None = None) -> None:
         """screen: belongs to the thread from now on, which also enters and leaves it if it is a context manager.

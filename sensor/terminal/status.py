@@ -7,12 +7,12 @@ from typing import Literal
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sensor.alerts import Alert
-from sensor.escape import printable
-from sensor.stats import Progress
+from sensor.alerts.alert import Alert
+from sensor.printable import printable
+from sensor.progress.progress import Progress
+from sensor.progress.words import accounting, accounting_parts
 from sensor.terminal.alerts import severity_word, what, who
 from sensor.terminal.glyphs import Glyphs
-from sensor.terminal.summary import accounting, accounting_parts
 
 Mode = Literal["read", "watch"]
 
@@ -72,7 +72,7 @@ def summary(
 
 
 def _ranked(alert: Alert, glyphs: Glyphs) -> Text:
-    flows = f"{alert.shape.flows:,} flow{'s' * (alert.shape.flows != 1)}"
+    flows = f"{alert.spread.flows:,} flow{'s' * (alert.spread.flows != 1)}"
     line = Text.assemble(
         "  ", severity_word(alert), f" risk {alert.risk:>5}  ", who(alert, glyphs), "  ",
         (what(alert), "bold"), f"  {alert.verdict}, {flows}",

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TextIO
 
-from sensor.alerts import Alert
-from sensor.escape import printable
-from sensor.stats import Progress
+from sensor.alerts.alert import Alert
+from sensor.printable import printable
+from sensor.progress.progress import Progress
 
 
 class Silent:
@@ -63,29 +63,6 @@ class SummaryLine:
             f"{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
         _tell(self._stream, problem)
-
-
-def accounting(progress: Progress) -> str:
-    """Where every packet went: `received 12 = 9 metered + 1 not decoded + 2 dropped`; parts of 0 but metered and
-    dropped are left out."""
-    return " ".join(accounting_parts(progress))
-
-
-def accounting_parts(progress: Progress) -> list[str]:
-    """The same in parts that a line may break between."""
-    parts = (
-        (progress.filtered, "filtered"),
-        (sum(progress.undecoded.values()), "not decoded"),
-        (progress.shed, "shed"),
-        (progress.waiting, "waiting"),
-        (progress.difference, "unaccounted for"),
-    )
-    return [
-        f"received {progress.received:,} =",
-        f"{progress.metered:,} metered",
-        f"+ {progress.dropped:,} dropped",
-        *(f"+ {count:,} {name}" for count, name in parts if count),
-    ]
 
 
 def _outputs(progress: Progress) -> str:

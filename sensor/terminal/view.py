@@ -15,9 +15,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from sensor.alerts import Alert
-from sensor.escape import printable
-from sensor.stats import Progress
+from sensor.alerts.alert import Alert
+from sensor.printable import printable
+from sensor.progress.progress import Progress
 from sensor.terminal.alerts import alert_block, clock_time, update_line
 from sensor.terminal.glyphs import glyphs_for
 from sensor.terminal.status import Mode, status, summary

@@ -106,10 +106,10 @@ def marginal(python: str, capture: Path, packets: int, scratch: Path) -> str:
 
 METER = """
 import sys
-from sensor.kernel_cache import use_kernel_cache
+from sensor.process.kernel_cache import use_kernel_cache
 use_kernel_cache()
 from flows.meter import Meter
-from sensor.sources.files import open_capture
+from sensor.sources.captures.files import open_capture
 meter = Meter()
 records = 0
 for block in open_capture(sys.argv[1]):

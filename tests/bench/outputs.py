@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from sensor.alerts import alert_line
-from sensor.outputs import Outputs, prepared_outputs
-from sensor.outputs_config import SyslogEntry
+from sensor.alerts.alert import alert_line
+from sensor.outputs.outputs import Outputs, prepared_outputs
+from sensor.settings.outputs import SyslogEntry
 from tests.support.alerts import an_alert
 from tests.support.receivers import RECEIVERS, received, receiver
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sensor.kernel_cache import VARIABLE, use_kernel_cache
+from sensor.process.kernel_cache import VARIABLE, use_kernel_cache
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("FLOWVIGIL_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -31,7 +31,7 @@ DEFECTS = (
     ("flows/kdd/counts.py", r"(if at else LAST_TO_HOST) - 1", r"\1", "frames"),
     ("flows/pcap.py", r"frame \+ captured > end", "frame + captured > end + 4", "captures"),
     ("flows/pcapng.py", r"captured > length - 32", "captured > length", "captures"),
-    ("sensor/sources/tpacket.py", r"or frame \+ captured > len\(block\)", "", "ring"),
+    ("sensor/sources/live/tpacket.py", r"or frame \+ captured > len\(block\)", "", "ring"),
 )
 
 

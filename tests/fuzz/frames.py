@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 
 from sensor.errors import InputError
-from sensor.sources.files import CaptureFile
+from sensor.sources.captures.files import CaptureFile
 from sensor.synth.generate import SCENARIOS, generate
 from tests.support.capture_bytes import Arriving
 

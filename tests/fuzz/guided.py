@@ -23,7 +23,7 @@ from tests.fuzz.tracing import Tracer
 REPOSITORY = Path(__file__).resolve().parents[2]
 BATCH = 64
 DECODING = ("decode", "linktypes", "wireless", "fragments", "tunnels")
-READING = ("files", "stored", "foreign")
+READING = ("sensor/sources/captures/files.py", "sensor/files/compression.py", "sensor/files/magic.py")
 METER_INPUTS = 1024  # frames before the meter is emptied and a new one takes over
 
 
@@ -89,7 +89,7 @@ def capture_target() -> Target:
         readers.read(readers.pack(content.tobytes(), kind), (), 1 << 12, None)
         readers.walk_alone(content)
 
-    return Target(corpus, ("flows/pcap.py", "flows/pcapng.py", *(f"sensor/sources/{n}.py" for n in READING)), take)
+    return Target(corpus, ("flows/pcap.py", "flows/pcapng.py", *READING), take)
 
 
 def ring_target() -> Target:
@@ -103,4 +103,4 @@ def ring_target() -> Target:
         if len(content) >= ring.SHORTEST:
             ring.walk(content.copy(), room, interface)
 
-    return Target(corpus, ("sensor/sources/tpacket.py",), take)
+    return Target(corpus, ("sensor/sources/live/tpacket.py",), take)

@@ -14,13 +14,13 @@ from itertools import product
 import numpy as np
 import zstandard
 
-import sensor.sources.files
+import sensor.sources.captures.files
 from flows.block import Bytes
 from flows.meter import Meter
 from flows.pcap import FILE_HEADER, MAX_CAPLEN, PcapWalker, Walk
 from flows.pcapng import SHORTEST_SECTION_HEADER, PcapngWalker
 from sensor.errors import InputError
-from sensor.sources.files import CaptureFile
+from sensor.sources.captures.files import CaptureFile
 from tests.fuzz.mutation import Corpus
 from tests.fuzz.promises import require
 from tests.fuzz.times import LATEST_NS
@@ -138,7 +138,7 @@ def check_capture(rng: np.random.Generator, row: Bytes, kind: int, meter: Meter)
 
 def read(content: bytes, sizes: list[int] | tuple[()], buffer: int, meter: Meter | None) -> Outcome:
     """Packets and how it ended, or why it was refused; buffer: bytes that the reader begins with."""
-    sensor.sources.files.BUFFER = buffer  # type: ignore[misc]  # small ones make it move and grow
+    sensor.sources.captures.files.BUFFER = buffer  # type: ignore[misc]  # small ones make it move and grow
     packets: list[Packet] = []
     try:
         source = CaptureFile(Arriving(content, sizes), "test")

@@ -8,7 +8,7 @@ import numpy as np
 from flows.block import Bytes, Int64s
 from flows.meter import Meter
 from flows.pcap import MAX_CAPLEN, PacketArrays, packet_arrays
-from sensor.sources.tpacket import walk_ring_block
+from sensor.sources.live.tpacket import walk_ring_block
 from tests.fuzz.mutation import Corpus
 from tests.fuzz.promises import require
 

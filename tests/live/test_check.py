@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sensor.sources.offloads import ETHTOOL_GGRO, INTERFACE_NAME, SIOCETHTOOL, merging_offloads
+from sensor.sources.live.offloads import ETHTOOL_GGRO, INTERFACE_NAME, SIOCETHTOOL, merging_offloads
 from tests.support.command import Result, flowvigil
 from tests.support.namespaces import inside, ip
 from tests.support.sensors import watching
@@ -108,7 +108,7 @@ def test_what_merges_packets_is_named_with_its_cure(namespaces: tuple[str, str])
 
 
 def test_features_by_name_are_read_as_those_with_a_question(namespaces: tuple[str, str]) -> None:
-    from sensor.sources.offloads import _has_feature
+    from sensor.sources.live.offloads import _has_feature
 
     with inside(namespaces[1]), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         assert not _has_feature(asking, b"fv1", "rx-gro")

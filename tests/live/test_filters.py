@@ -11,10 +11,10 @@ import pytest
 
 from flows.block import block_of
 from sensor.errors import CaptureError
-from sensor.sources.bpf import MOST, Instruction, PacketFilter, Program, Rule, socket_program
-from sensor.sources.libpcap import compile_live, compile_offline
-from sensor.sources.packet_socket import attach_filter, bind_to, open_packet_socket, take_counts
-from sensor.sources.ring import Ring
+from sensor.sources.filters.bpf import MOST, Instruction, PacketFilter, Program, Rule, socket_program
+from sensor.sources.filters.libpcap import compile_live, compile_offline
+from sensor.sources.live.packet_socket import attach_filter, bind_to, open_packet_socket, take_counts
+from sensor.sources.live.ring import Ring
 from tests.support.bpf_programs import random_program
 from tests.support.capture_bytes import packets_of
 from tests.support.namespaces import inside, ip

@@ -13,9 +13,9 @@ from fcntl import ioctl
 
 import pytest
 
-from sensor.sources.captured import LinkEvent
-from sensor.sources.ring import Ring
-from sensor.stats import InterfaceState
+from sensor.progress.progress import InterfaceState
+from sensor.sources.capture import LinkEvent
+from sensor.sources.live.ring import Ring
 from tests.support.capture_bytes import packets_of
 from tests.support.namespaces import inside, ip
 

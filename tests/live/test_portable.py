@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from sensor.cli.parts import build_meter
-from sensor.config import Config
 from sensor.errors import CaptureError, ConfigError
-from sensor.metering import Metering
-from sensor.sources.captured import LinkEvent
-from sensor.sources.portable import PortableCapture
+from sensor.metering.live import Metering
+from sensor.settings.config import Config
+from sensor.sources.capture import LinkEvent
+from sensor.sources.live.portable import PortableCapture
 from tests.support.capture_bytes import Packet, packets_of
 from tests.support.namespaces import inside, ip
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from sensor.errors import CaptureError
-from sensor.sinks.pcapng import create_capture
-from sensor.sources.bpf import Program
-from sensor.sources.files import open_capture
-from sensor.sources.ring import Ring
+from sensor.packets.pcapng import create_capture
+from sensor.sources.captures.files import open_capture
+from sensor.sources.filters.bpf import Program
+from sensor.sources.live.ring import Ring
 from tests.support.capture_bytes import Packet, packets_of
 from tests.support.namespaces import inside, ip
 
@@ -405,7 +405,7 @@ def test_hardware_of_another_type_is_refused_by_number(namespaces: tuple[str, st
 def test_capture_without_permission_says_what_would_give_it() -> None:
     unprivileged = ["setpriv", "--bounding-set", "-net_raw"] if os.geteuid() == 0 else []
     program = (
-        "from sensor.sources.ring import Ring\n"
+        "from sensor.sources.live.ring import Ring\n"
         "try: Ring(['lo'], 1 << 20, 4)\n"
         "except Exception as error: print(repr(error))"
     )

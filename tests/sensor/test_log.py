@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor import log
-from sensor.stats import Progress
+from sensor.progress.progress import Progress
 from sensor.terminal.logged import Logged
 from tests.support.command import DEMO, flowvigil
 

@@ -2,7 +2,7 @@
 
 import random
 
-from sensor.sources.bpf import Instruction, Program
+from sensor.sources.filters.bpf import Instruction, Program
 
 CELLS = 4  # of scratch memory, all set at the start of each program
 ARITHMETIC = [0x04, 0x0C, 0x14, 0x1C, 0x24, 0x2C, 0x34, 0x3C, 0x44, 0x4C, 0x54, 0x5C, 0x64, 0x74, 0x84]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from flows.block import PacketBlock
-from sensor.sources.files import CaptureFile
+from sensor.sources.captures.files import CaptureFile
 
 
 class Packet(NamedTuple):

@@ -9,10 +9,10 @@ import numpy as np
 from flows.batch import END_DETECTED, IDENTITY_WIDTH, REPORTED_NS, FlowBatch
 from flows.columns import COLUMNS, INDEX
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, Judgement, NormalProfile
-from sensor.alerts import Alert, ModelIdentity, Observer
-from sensor.episodes import Episodes, EpisodeSettings
-from sensor.explain import Explainer
-from sensor.narrator import Narrator
+from sensor.alerts.alert import Alert, ModelIdentity, Observer
+from sensor.episodes.alerting import AlertBuilder
+from sensor.episodes.episodes import Episodes, EpisodeSettings
+from sensor.episodes.reasons import Explainer
 
 CUT = 0.0005
 S = 1_000_000_000
@@ -72,7 +72,7 @@ def normal() -> NormalProfile:
 
 
 def episodes(seed: int | None = None, **changes: Any) -> Episodes:
-    narrator = Narrator(
+    builder = AlertBuilder(
         labels=LABELS,
         techniques=TECHNIQUES,
         explainer=Explainer(normal()),
@@ -84,7 +84,7 @@ def episodes(seed: int | None = None, **changes: Any) -> Episodes:
         techniques=TECHNIQUES,
         cut_known=CUT,
         cut_novel=CUT,
-        narrator=narrator,
+        builder=builder,
         settings=replace(EpisodeSettings(), **changes),
         seed=seed,
     )

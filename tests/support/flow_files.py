@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.batch import END_REASON, SNAPSHOT, FlowBatch
 from flows.dialects import CIC2017, Dialect
-from sensor.sinks.table import open_table
+from sensor.flow_tables.table import open_table
 from tests.support.packets import ip, metered, tcp, udp
 
 

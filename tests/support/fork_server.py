@@ -44,7 +44,7 @@ class Start:
 def load() -> None:
     """Import every module of the product but those of training, and read a capture, so that kernels are compiled."""
     from sensor.cli import app
-    from sensor.kernel_cache import use_kernel_cache
+    from sensor.process.kernel_cache import use_kernel_cache
 
     use_kernel_cache()
     for room in ("sensor", "flows", "models"):

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from flows.batch import END_NS, IDENTITY_WIDTH, REPORT, REPORTED_NS, START_NS
 from flows.columns import COLUMNS, INDEX
-from sensor.alert_flows import AlertFlow
-from sensor.alerts import Alert, Endpoint, ModelIdentity, Observer, alert_document
-from sensor.contrast import Contrast
-from sensor.flow_record import flow_line
-from sensor.records import event_line, stats_line
-from sensor.shape import Shape
-from sensor.stats import InterfaceState, Progress
-from sensor.techniques import TECHNIQUES, Technique
+from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer, alert_document
+from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.deviation import Deviation
+from sensor.alerts.flow_record import flow_line
+from sensor.alerts.sensor_records import event_line, stats_line
+from sensor.alerts.spread import Spread
+from sensor.alerts.techniques import TECHNIQUES, Technique
+from sensor.progress.progress import InterfaceState, Progress
 from tests.support.alerts import an_alert
 
 OBSERVER = Observer("gw1", "0.1.0")
@@ -34,7 +34,7 @@ def alerts(draw: st.DrawFn) -> Alert:
     addresses = draw(st.sampled_from([("192.0.2.1", "203.0.113.9", 4), ("2001:db8::1", "fe80::2", 6)]))
     ports = draw(st.sampled_from([(51514, 22), (None, None), (0, 65535)]))
     ends = [Endpoint(ip, port, draw(COUNTS), draw(COUNTS)) for ip, port in zip(addresses[:2], ports, strict=True)]
-    contrasts = st.builds(Contrast, TEXTS, TEXTS, *(NUMBERS for _ in range(6)))
+    deviations = st.builds(Deviation, TEXTS, TEXTS, *(NUMBERS for _ in range(6)))
     own = Technique("T" + draw(TEXTS), draw(TEXTS), draw(st.sampled_from(["", "Impact"])))
     shape = [draw(COUNTS) for _ in range(4)]
     return an_alert(
@@ -46,8 +46,8 @@ def alerts(draw: st.DrawFn) -> Alert:
         verdict=draw(st.sampled_from(["attack", "uncertain"])), lane=draw(st.sampled_from(["known", "novel", "both"])),
         label=draw(st.none() | TEXTS), p_known=draw(NUMBERS), p_novel=draw(NUMBERS),
         scores=draw(st.dictionaries(TEXTS, NUMBERS, max_size=12)),
-        contrasts=tuple(draw(st.lists(contrasts, max_size=7))),
-        shape=Shape(shape[0], shape[1], shape[2], shape[3], draw(st.booleans()), 7, draw(st.booleans()), 9, 6, 22),
+        deviations=tuple(draw(st.lists(deviations, max_size=7))),
+        spread=Spread(shape[0], shape[1], shape[2], shape[3], draw(st.booleans()), 7, draw(st.booleans()), 9, 6, 22),
         model=ModelIdentity(draw(TEXTS), draw(TEXTS)), observer=Observer(draw(TEXTS), draw(TEXTS)),
         dropped=draw(COUNTS), hosts_merged=draw(COUNTS),
     )  # fmt: skip

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flows.block import Int64s, PacketBlock, block_of
-from sensor.sources.captured import CaptureStatistics, LinkEvent
-from sensor.stats import InterfaceState
+from sensor.progress.progress import InterfaceState
+from sensor.sources.capture import CaptureStatistics, LinkEvent
 
 T0 = 1_700_000_000 * 10**9
 SILENCE = block_of([], [])

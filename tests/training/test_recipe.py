@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.config import Config
+from sensor.settings.config import Config
 from training.errors import RecipeError
 from training.recipe import read_recipe
 

@@ -46,9 +46,9 @@ def client_of() -> Callable[..., Any]:
     from sensor.api.server import Life
     from sensor.cli.parts import load_model
     from sensor.cli.serve import captures_for, form_for
-    from sensor.config import effective_config
-    from sensor.explain import Explainer
-    from sensor.setting import Setting
+    from sensor.episodes.reasons import Explainer
+    from sensor.settings.config import effective_config
+    from sensor.settings.setting import Setting
 
     @cache
     def make(bundle: str = "cic2017", token: str | None = None) -> Any:

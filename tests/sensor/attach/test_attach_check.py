@@ -8,8 +8,8 @@ import pytest
 from sensor.attach.place import listen
 from sensor.checks.attach import attach
 from sensor.checks.finding import Remark, Status, Subject
-from sensor.config import effective_config
 from sensor.errors import ConfigError
+from sensor.settings.config import effective_config
 
 
 def subject(**settings: object) -> Subject:

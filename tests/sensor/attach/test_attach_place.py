@@ -9,7 +9,7 @@ import pytest
 
 from sensor.attach.place import gid_of, listen
 from sensor.errors import ConfigError
-from sensor.privileges import User
+from sensor.process.privileges import User
 
 
 def owned(path: Path) -> tuple[int, int, int]:

@@ -20,7 +20,7 @@ from sensor.attach.protocol import (
     line_of,
     message_of,
 )
-from sensor.stats import InterfaceState, KeptPackets, OutputState, Progress
+from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
 
 FULL = Progress(
     received=100, packets=90, bytes=9000, metered=80, filtered=1, undecoded={"not IP": 3}, shed=4, dropped=5, waiting=6,

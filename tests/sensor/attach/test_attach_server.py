@@ -6,11 +6,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from sensor.alerts import alert_line
+from sensor.alerts.alert import alert_line
 from sensor.attach import server as server_module
 from sensor.attach.backlog import MOST_BYTES, Backlog
 from sensor.attach.server import CLIENTS, HISTORY_BYTES, HISTORY_LINES
-from sensor.stats import Progress
+from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import Reader, connected, eventually, serving
 from tests.support.native import a_stats_line, an_event_line

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sensor.alerts import alert_line
+from sensor.alerts.alert import alert_line
 from sensor.attach.client import Attachment
 from sensor.attach.place import listen
 from sensor.attach.protocol import End, LeftOut, Refused, Told, line_of
 from sensor.attach.server import AttachServer
 from sensor.cli import app
 from sensor.errors import CaptureError
-from sensor.privileges import User
-from sensor.stats import Progress
+from sensor.process.privileges import User
+from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import HELLO, eventually, serving
 from tests.support.command import FLOWVIGIL, flowvigil, surroundings
@@ -193,7 +193,7 @@ def test_lines_that_nobody_can_read_are_passed_over_and_counted(tmp_path: Path) 
 def test_looking_loads_no_model_and_no_array() -> None:
     code = (
         "import sys; from pathlib import Path; import sensor.cli; from sensor.cli.attached import Looking\n"
-        "import sensor.alert_record, sensor.terminal.dashboard, sensor.terminal.operator, sensor.terminal.summary\n"
+        "import sensor.alerts.reading, sensor.terminal.dashboard, sensor.terminal.operator, sensor.terminal.summary\n"
         "print([name for name in ('numpy', 'numba', 'models', 'flows', 'scapy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=surroundings())

@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
-from sensor.alerts import alert_line
-from sensor.stats import Progress
 from tests.sensor.test_terminal_tmux import LONG_S, Pane, as_it_was, pane  # noqa: F401  # the fixture
+
+from sensor.alerts.alert import alert_line
+from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import serving
 from tests.support.native import an_event_line

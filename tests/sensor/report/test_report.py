@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sensor.alerts import alert_line
+from sensor.alerts.alert import alert_line
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, Result, flowvigil
 

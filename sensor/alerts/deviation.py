@@ -1,0 +1,83 @@
+"""A number of a flow against normal traffic, and how to say so.
+
+It knows numbers and words only: what lists or draws alerts needs it, also where no model and no array is loaded.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+# Below this span of the logarithmic scale a column is taken to be constant in normal traffic; without a floor the
+# smallest change in such a column would outweigh all the others.
+MINIMAL_SPAN: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """One column of a flow against normal traffic.
+
+    distance: from the median in spans to the edge of the central 98 %, on a logarithmic scale: over 1 is outside.
+    """
+
+    name: str
+    unit: str
+    value: float
+    median: float
+    p01: float
+    p99: float
+    p999: float
+    distance: float
+
+    @property
+    def outside(self) -> bool:
+        """Whether the value lies outside the central 98 % of normal traffic.
+
+        A detector sees columns together: the furthest of a flagged flow may well be inside.
+        """
+        return self.distance > 1
+
+
+def sentence(deviation: Deviation) -> str:
+    """A deviation in words, such as `syn_flag_count 412 (99.9 % of normal traffic: at most 9)`."""
+    unit = deviation.unit
+    seen = f"{deviation.name} {quantity(deviation.value, unit)}"
+    if deviation.value < deviation.median:
+        return f"{seen} (99 % of normal traffic: at least {quantity(deviation.p01, unit)})"
+    if deviation.value > deviation.p999:
+        return f"{seen} (99.9 % of normal traffic: at most {quantity(deviation.p999, unit)})"
+    return f"{seen} (99 % of normal traffic: at most {quantity(deviation.p99, unit)})"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A column's value for people: times scaled to a readable unit, large numbers short, counts without a unit."""
+    if not math.isfinite(value):
+        return str(value)
+    if unit == "µs":
+        steps = [(1e6, "s"), (1e3, "ms"), (1.0, "µs")]
+    elif unit in ("bytes", "bytes/s", "packets/s"):
+        short = {"bytes": "B", "bytes/s": "B/s"}.get(unit, f" {unit}")
+        steps = [(1e9, f"G{short}"), (1e6, f"M{short}"), (1e3, f"k{short}"), (1.0, unit)]
+    else:
+        return _plain(value)
+    divisor, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
+    return f"{_plain(value / divisor)} {name}"
+
+
+def _plain(value: float) -> str:
+    """Whole numbers whole, others with three significant digits."""
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def distance_of(value: float, median: float, p01: float, p99: float) -> float:
+    """The distance of a Deviation; a quantile that is not known (NaN) leaves its side out."""
+    x, middle, low, high = (_signed_log(each) for each in (value, median, p01, p99))
+    above = (x - middle) / max(high - middle, MINIMAL_SPAN)
+    below = (middle - x) / max(middle - low, MINIMAL_SPAN)
+    return max((far for far in (above, below) if not math.isnan(far)), default=0.0)
+
+
+def _signed_log(x: float) -> float:
+    """sign(x)·log(1 + |x|): the scale on which columns of any unit are comparable."""
+    return math.copysign(math.log1p(abs(x)), x)

@@ -1,0 +1,179 @@
+"""Open Cybersecurity Schema Framework 1.5.0, class 2004 Detection Finding.
+
+An episode is a finding: opened creates it, updated updates it, closed closes it, all under one `finding_info.uid`.
+Source: github.com/ocsf/ocsf-schema, events/findings/detection_finding.json and the objects it names.
+What has no place there stands under `unmapped`.
+"""
+
+from typing import Any, Final
+
+import orjson
+
+from sensor.alerts.alert import Alert, number, timestamp
+from sensor.alerts.reading import alert_of, is_alert
+from sensor.alerts.techniques import Technique, technique_of
+
+VERSION: Final = "1.5.0"
+LINE_LIMIT_BYTES: Final = 8192
+CATEGORY, CLASS = 2, 2004
+ACTIVITIES: Final = {"opened": (1, "Create"), "updated": (2, "Update"), "closed": (3, "Close")}
+# Smallest severity of ours, and OCSF's number and word.
+SEVERITIES: Final = ((70, 4, "High"), (40, 3, "Medium"), (0, 2, "Low"))
+CONFIDENCES: Final = {"attack": (3, "High"), "uncertain": (1, "Low")}
+STATUS_NEW: Final = 1  # to be looked at by people, who alone change it
+LEARNING: Final = 4  # analytic.type_id
+DIRECTION_UNKNOWN: Final = 0
+IP_ADDRESS: Final = 2  # observable.type_id
+
+
+def ocsf_line(document: dict[str, Any]) -> bytes:
+    """An alert as one OCSF event; nothing for any other record. Raises ValueError for a damaged alert."""
+    if not is_alert(document):
+        return b""
+    found = ocsf_document(alert_of(document))
+    line = orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE)
+    if len(line) > LINE_LIMIT_BYTES:
+        # Only where every text is as long and wide as can be, which no sensor writes: the numbers behind it go first.
+        del found["evidences"][0]["data"]
+        line = orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE)
+    return line
+
+
+def ocsf_document(alert: Alert) -> dict[str, Any]:
+    """The mapping that is written. Times are milliseconds since 1970."""
+    activity, activity_name = ACTIVITIES[alert.action]
+    severity, severity_name = next((number, word) for least, number, word in SEVERITIES if alert.severity >= least)
+    confidence, confidence_name = CONFIDENCES[alert.verdict]
+    return {
+        "activity_id": activity,
+        "activity_name": activity_name,
+        "category_uid": CATEGORY,
+        "category_name": "Findings",
+        "class_uid": CLASS,
+        "class_name": "Detection Finding",
+        "type_uid": CLASS * 100 + activity,
+        "type_name": f"Detection Finding: {activity_name}",
+        "time": alert.time_ns // 1_000_000,
+        "start_time": alert.start_ns // 1_000_000,
+        "end_time": alert.end_ns // 1_000_000,
+        "duration": max(0, alert.end_ns - alert.start_ns) // 1_000_000,
+        "count": alert.spread.flows,
+        "severity_id": severity,
+        "severity": severity_name,
+        "confidence_id": confidence,
+        "confidence": confidence_name,
+        "risk_score": round(alert.risk),
+        "status_id": STATUS_NEW,
+        "status": "New",
+        "message": alert.reason,
+        "metadata": _metadata(alert),
+        "finding_info": _finding(alert),
+        "evidences": [_evidence(alert)],
+        "observables": [
+            {"name": f"evidences[].{side}.ip", "type_id": IP_ADDRESS, "type": "IP Address", "value": endpoint.ip}
+            for side, endpoint in (("src_endpoint", alert.source), ("dst_endpoint", alert.destination))
+        ],
+        "unmapped": _unmapped(alert),
+    }
+
+
+def _metadata(alert: Alert) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "product": {"name": "flowvigil", "vendor_name": "flowvigil", "version": alert.observer.version},
+        "uid": f"{alert.id}-{alert.sequence}",
+        "sequence": alert.sequence,
+        "log_name": "flowvigil.alert",
+        "log_provider": alert.observer.name,
+        "original_time": timestamp(alert.time_ns),
+    }
+
+
+def _finding(alert: Alert) -> dict[str, Any]:
+    return {
+        "uid": alert.id,
+        "title": alert.title,
+        "desc": alert.reason,
+        "first_seen_time": alert.start_ns // 1_000_000,
+        "last_seen_time": alert.end_ns // 1_000_000,
+        "modified_time": alert.time_ns // 1_000_000,
+        "data_sources": ["network flows"],
+        "types": [alert.verdict],
+        "analytic": {
+            "name": alert.model.id,
+            "uid": alert.model.sha256,
+            "type_id": LEARNING,
+            "type": "Learning (ML/DL)",
+            "category": f"{alert.lane} lane",
+        },
+        **({"attacks": [_attack(alert.technique)]} if alert.technique else {}),
+    }
+
+
+def _attack(technique: Technique) -> dict[str, Any]:
+    """A sub-technique stands beside the technique it belongs to, which the alert names by its id alone."""
+    if technique.id == technique.parent:
+        attack = {"technique": _named(technique.id, technique.name)}
+    else:
+        parent = technique_of(technique.parent)
+        attack = {
+            "technique": _named(technique.parent, parent.name if parent else ""),
+            "sub_technique": _named(technique.id, technique.name),
+        }
+    return {**attack, **({"tactic": {"name": technique.tactic}} if technique.tactic else {})}
+
+
+def _named(uid: str, name: str) -> dict[str, str]:
+    return {"uid": uid, "name": name or uid}
+
+
+def _evidence(alert: Alert) -> dict[str, Any]:
+    return {
+        "src_endpoint": _endpoint(alert.source.ip, alert.source.port),
+        "dst_endpoint": _endpoint(alert.destination.ip, alert.destination.port),
+        "connection_info": {
+            "direction_id": DIRECTION_UNKNOWN,
+            "protocol_num": alert.protocol,
+            "protocol_name": alert.transport,
+            "protocol_ver_id": alert.ip_version,
+            "community_uid": alert.community_id,
+        },
+        "data": {
+            "scores": {name: number(score) for name, score in alert.scores.items()},
+            "features": [
+                {
+                    "name": deviation.name,
+                    "unit": deviation.unit,
+                    "value": number(deviation.value),
+                    "normal_median": number(deviation.median),
+                    "normal_p99": number(deviation.p99),
+                }
+                for deviation in alert.deviations
+            ],
+        },
+    }
+
+
+def _endpoint(ip: str, port: int | None) -> dict[str, Any]:
+    return {"ip": ip} if port is None else {"ip": ip, "port": port}
+
+
+def _unmapped(alert: Alert) -> dict[str, Any]:
+    return {
+        "flowvigil": {
+            "severity": alert.severity,
+            "risk_score": alert.risk,
+            "verdict": alert.verdict,
+            "lane": alert.lane,
+            "label": alert.label,
+            "p": {"known": number(alert.p_known), "novel": number(alert.p_novel)},
+            "flows": alert.spread.flows,
+            "packets": alert.spread.packets,
+            "failed": alert.spread.failed,
+            "targets": alert.spread.targets,
+            "targets_more": alert.spread.targets_more,
+            "ports": alert.spread.ports,
+            "ports_more": alert.spread.ports_more,
+            "dropped": alert.dropped,
+        }
+    }

@@ -1,0 +1,114 @@
+"""What each technique means for the hosts concerned, and what to look at next (ids: sensor.alerts.techniques)."""
+
+from dataclasses import dataclass
+
+from sensor.alerts.techniques import Technique
+
+
+@dataclass(frozen=True, slots=True)
+class Playbook:
+    """meaning: one sentence for a reader who is no analyst. steps: what to do next, the first thing first."""
+
+    meaning: str
+    steps: tuple[str, ...]
+
+
+_SCAN = Playbook(
+    "One host asked many ports or hosts what they offer. By itself it harms nothing; it often comes before an attack.",
+    (
+        "Is the source one of your own scanners, monitors or testers? Then mute it by address.",
+        "Which ports answered? Look for flows of this source in which data was exchanged, above all after the scan.",
+        "An inside source that should not scan: treat the machine as compromised until it is explained.",
+        "An outside source: check that the ports which answered are meant to be reachable from there.",
+    ),
+)
+_GUESSING = Playbook(
+    "One host logged in again and again, as somebody does who guesses passwords.",
+    (
+        "Read the target's log of authentication for this source and time: failures, above all a success after them.",
+        "A success: lock the account, end its sessions, and look at what it did next.",
+        "None: limit the rate or block the source at the target; make sure that keys or a second factor are required.",
+        "An inside source: a job with an old password looks the same; ask its owner.",
+    ),
+)
+_FLOOD = Playbook(
+    "One host sent more connections or packets than the target can be meant to serve: it may be overloaded.",
+    (
+        "Is the service still answering? Look at its response times, its connection table and its error log.",
+        "The addresses of a flood are often forged: block by rate, not by address alone; turn on SYN cookies.",
+        "Ask the provider for filtering where the line itself is full.",
+        "A load test, a backup or a broken client looks the same: ask before blocking an inside source.",
+    ),
+)
+_SLOW = Playbook(
+    "One host kept a service busy with requests, many of them or very slow ones, so that others may not be served.",
+    (
+        "Is the service still answering? Look at its number of open connections and workers.",
+        "Limit connections for each address and the time a request may take to arrive.",
+        "Read the server's log for this source: which page, which client, how many answers with an error?",
+        "A crawler or a monitor looks similar: ask before blocking an inside source.",
+    ),
+)
+_WEB = Playbook(
+    "The traffic resembles attacks against a public service, such as injected commands or queries.",
+    (
+        "Read the server's log for this source and time: long or odd parameters, errors, uploads.",
+        "Answers larger than usual to such requests may be stolen data.",
+        "Look for what the server itself opened afterwards: new outgoing connections, new files, new processes.",
+        "Check that the service has its updates.",
+    ),
+)
+_INSIDE = Playbook(
+    "The traffic resembles that of a machine after somebody has run foreign code on it.",
+    (
+        "Look at the inside machine of this pair: new processes, new logins, files opened from mail or web.",
+        "Look for its other connections since: scans of neighbours, regular contact to one outside address.",
+        "Isolate it where more than one of these is found, and keep its memory and disk as they are.",
+    ),
+)
+_CONTROL = Playbook(
+    "A host talks to another in a way that malware uses to get its orders.",
+    (
+        "Who is the other end? Look at its name, certificate, age and owner.",
+        "Is the contact regular? Look at the times of all connections of this pair over a day.",
+        "Find the process that opens them on the inside machine.",
+    ),
+)
+_UNUSUAL = Playbook(
+    "The traffic is unlike what the model knows as normal; no known attack was recognised. It may well be harmless.",
+    (
+        "Ask what is new: a new machine, service, backup or version explains most of these.",
+        "Compare the reasons below with what this service should do.",
+        "Does it come back every day? Then it is normal here: mute it, or fit the model to this site.",
+    ),
+)
+
+_BY_ID: dict[str, Playbook] = {
+    "T1018": _SCAN,
+    "T1046": _SCAN,
+    "T1110": _GUESSING,
+    "T1499": _SLOW,
+    "T1499.001": _FLOOD,
+    "T1498": _FLOOD,
+    "T1190": _WEB,
+    "T1203": _INSIDE,
+    "T1068": _INSIDE,
+    "T1071": _CONTROL,
+}
+_BY_TACTIC: dict[str, Playbook] = {
+    "Discovery": _SCAN,
+    "Credential Access": _GUESSING,
+    "Impact": _FLOOD,
+    "Initial Access": _WEB,
+    "Execution": _INSIDE,
+    "Privilege Escalation": _INSIDE,
+    "Command and Control": _CONTROL,
+}
+
+
+def playbook_of(technique: Technique | None) -> Playbook:
+    """By the technique, else its parent, else its tactic, else as for traffic that is only unusual."""
+    if technique is None:
+        return _UNUSUAL
+    parent = technique.id.partition(".")[0]
+    return _BY_ID.get(technique.id) or _BY_ID.get(parent) or _BY_TACTIC.get(technique.tactic) or _UNUSUAL

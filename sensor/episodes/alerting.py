@@ -1,0 +1,153 @@
+"""From an episode to the alert that tells it: reason in words, severity, risk, and the flow that speaks strongest.
+
+It counts the lines it wrote, so that a reader of the output sees a gap if one is missing.
+"""
+
+import hashlib
+import math
+from base64 import b32encode
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.batch import IP_VERSION, PROTOCOL, SRC_HIGH, SRC_LOW
+from sensor.alerts.alert import PORTS_SHOWN, TARGETS_SHOWN, Action, Alert, Lane, ModelIdentity, Observer
+from sensor.alerts.deviation import sentence
+from sensor.alerts.endpoints import community_id_of, endpoints_of
+from sensor.alerts.spread import spread_in_words
+from sensor.alerts.techniques import severity_of
+from sensor.episodes.episode import Episode
+from sensor.episodes.reasons import Explainer
+
+_UNCERTAIN_WEIGHT = 0.6
+_FULL_EVIDENCE = 10 * math.log(10)
+
+
+# The row that was judged, its p-values in the known and the novel lane -> positions of columns, strongest first.
+TopColumns = Callable[[NDArray[np.float64], float, float], Sequence[int]]
+
+
+def no_top_columns(_values: NDArray[np.float64], _p_known: float, _p_novel: float) -> Sequence[int]:
+    """TopColumns where no model is at hand."""
+    return ()
+
+
+class AlertBuilder:
+    """Words alerts.
+
+    sequence: lines so far. dropped: packets that the capture has lost so far; set by whoever knows it.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: Sequence[str],
+        techniques: Sequence[str | None],
+        explainer: Explainer,
+        model: ModelIdentity,
+        observer: Observer,
+        top_columns: TopColumns = no_top_columns,
+    ) -> None:
+        """labels: names by label index; techniques: their ATT&CK ids. top_columns: which columns moved a score most."""
+        self._labels = labels
+        self._techniques = techniques
+        self._explainer = explainer
+        self._model = model
+        self._observer = observer
+        self._top_columns = top_columns
+        self.sequence = 0
+        self.dropped = 0
+
+    def alert(self, episode: Episode, action: Action, time_ns: int, continues: str = "") -> Alert:
+        """The next line about an episode. continues: id of the episode that a closed one goes on in."""
+        exemplar = episode.exemplar
+        assert exemplar is not None, "an episode has a flow before it has a line"  # noqa: S101
+        self.sequence += 1
+        flow = exemplar.flow
+        spread = episode.spread()
+        if exemplar.top_columns is None:
+            exemplar.top_columns = self._top_columns(exemplar.judged, flow.p_known, flow.p_novel)
+        deviations = self._explainer.deviations(exemplar.judged, exemplar.top_columns)
+        label = self._labels[episode.label()] if episode.label() >= 0 else None
+        reason = f"storm, {episode.alerts:,} host{'s' * (episode.alerts > 1)} told as one: " if episode.alerts else ""
+        reason += spread_in_words(spread)
+        if label is not None and episode.technique is not None and self._overruled(episode):
+            named = episode.technique.name or episode.technique.id
+            reason += f"; the model took it for {label}, its number and spread are those of {named}"
+        outside = next((deviation for deviation in deviations if deviation.outside), None)
+        if outside is not None:
+            reason += "; " + sentence(outside)
+        if continues:
+            reason += f"; goes on in {continues}"
+        severity = severity_of(episode.technique)
+        source, destination = endpoints_of(flow.identity, exemplar.values)
+        return Alert(
+            time_ns=time_ns,
+            action=action,
+            id=episode.id,
+            sequence=self.sequence,
+            severity=severity,
+            risk=risk_of(severity, episode.peak, episode.known),
+            start_ns=episode.start_ns,
+            end_ns=episode.end_ns,
+            reason=reason,
+            source=source,
+            destination=destination,
+            ip_version=flow.identity[IP_VERSION],
+            protocol=flow.identity[PROTOCOL],
+            community_id=community_id_of(flow.identity, exemplar.values),
+            technique=episode.technique,
+            verdict="attack" if episode.known else "uncertain",
+            lane=_lane(episode),
+            label=label,
+            p_known=flow.p_known,
+            p_novel=flow.p_novel,
+            scores=exemplar.scores,
+            deviations=deviations,
+            spread=spread,
+            model=self._model,
+            observer=self._observer,
+            dropped=self.dropped,
+            hosts_merged=episode.alerts,
+            target_ips=tuple(episode.first_targets(TARGETS_SHOWN)),
+            target_ports=tuple(islice(episode.ports, PORTS_SHOWN)),
+        )
+
+    def _overruled(self, episode: Episode) -> bool:
+        """Whether its shape gave an episode another technique than its label has; a sub-technique is not another."""
+        if not episode.named_by_shape or episode.technique is None:
+            return False
+        labelled = self._techniques[episode.label()] or ""
+        return labelled.partition(".")[0] != episode.technique.id.partition(".")[0]
+
+
+def risk_of(severity: int, evidence: float, attack: bool) -> float:
+    """severity · (0.5 + 0.5 · min(1, log10 of the evidence / 10)) · (1 for attack, 0.6 for uncertain); 0..100.
+
+    evidence: natural logarithm, the largest that either lane reached.
+    """
+    weight = 1.0 if attack else _UNCERTAIN_WEIGHT
+    return round(severity * (0.5 + 0.5 * min(1.0, evidence / _FULL_EVIDENCE)) * weight, 1)
+
+
+def episode_id(episode: Episode, opened_ns: int) -> str:
+    """Name of an episode, 26 characters of base 32: the same flows in the same order give the same name.
+
+    A hash over source, pool, first packet and the traffic time of opening, of which no two episodes share all. A storm
+    has no source, and one technique has one open storm.
+    """
+    exemplar = episode.exemplar
+    identity = exemplar.flow.identity if exemplar else []
+    source = f"{identity[SRC_HIGH]} {identity[SRC_LOW]} {identity[IP_VERSION]}"
+    if episode.alerts:
+        source = f"storm {episode.technique.id if episode.technique else ''}"
+    text = f"{source} {episode.pool} {episode.start_ns} {opened_ns}"
+    return b32encode(hashlib.blake2b(text.encode(), digest_size=16).digest()).decode("ascii").rstrip("=")
+
+
+def _lane(episode: Episode) -> Lane:
+    if episode.known:
+        return "both" if episode.novel else "known"
+    return "novel"

@@ -1,0 +1,250 @@
+"""One episode: the flagged flows of one source that belong together, counted; it decides nothing and writes nothing.
+
+Distinct targets, ports and services are held exactly up to DISTINCT_LIMIT each and then only known to be more, so an
+episode's memory is bounded whatever an attacker does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.batch import (
+    DST_HIGH,
+    DST_LOW,
+    DST_PORT,
+    END_NS,
+    END_REASON,
+    IP_VERSION,
+    NEW_PACKETS,
+    PROTOCOL,
+    REPORT,
+    SNAPSHOT,
+    SRC_HIGH,
+    START_NS,
+)
+from sensor.alerts.spread import Spread
+from sensor.alerts.techniques import Technique
+
+DISTINCT_LIMIT = 4096
+_ADDRESS = (1 << 128) - 1
+_WITH_PORTS = frozenset({6, 17, 132})
+
+# Distinct values are keys of dictionaries: they keep their order, and the garbage collector passes over dictionaries of
+# plain numbers, of which a flood from forged addresses makes many.
+Distinct = dict[int, None]
+
+
+class FlaggedFlow(NamedTuple):
+    """A flow that a lane flagged, as plain numbers, and where its columns are.
+
+    identity: words of FlowBatch.identity. row: in the batch whose values and scores are at hand. label: index, -1 where
+    the known lane was silent. strength: smaller is stronger; below 1 where the known lane flagged it. failed: no data
+    was exchanged. evidence: of known and novel lane, natural logarithm.
+    """
+
+    identity: list[int]
+    row: int
+    label: int
+    strength: float
+    failed: bool
+    p_known: float
+    p_novel: float
+    evidence_known: float
+    evidence_novel: float
+
+    @property
+    def target(self) -> int:
+        """Destination address as one number."""
+        return self.identity[DST_HIGH] << 64 | (self.identity[DST_LOW] & 0xFFFFFFFFFFFFFFFF)
+
+    @property
+    def service(self) -> int:
+        """Destination address and port as one number."""
+        return self.target << 16 | self.identity[DST_PORT]
+
+
+@dataclass(slots=True)
+class Exemplar:
+    """The flow of an episode that speaks strongest: what an alert shows.
+
+    values: (len(COLUMNS),) a copy of its columns. judged: (c,) the row that the model saw of it. top_columns: columns
+    of that row that moved its score, None while nobody has asked.
+    """
+
+    flow: FlaggedFlow
+    values: NDArray[np.float64]
+    judged: NDArray[np.float64]
+    scores: dict[str, float]
+    top_columns: Sequence[int] | None = None
+
+
+class HeldFlow(NamedTuple):
+    """A flagged flow and a copy of its columns, for when its episode opens."""
+
+    flow: FlaggedFlow
+    values: NDArray[np.float64]
+
+
+class Episode:
+    """Counts over the flagged flows of one source and one pool (sensor.episodes.evidence); of a storm, over many."""
+
+    __slots__ = (
+        *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
+        *("held", "id", "known", "labels", "last_ns", "linked", "merged_in", "named_by_shape", "novel", "opened"),
+        *("order", "packets", "peak", "pool", "ports", "ports_more", "services", "start_ns", "targets"),
+        *("targets_more", "technique", "technique_at_line", "verdict_at_line"),
+    )
+
+    def __init__(self, pool: int, technique: Technique | None, first: FlaggedFlow, order: int) -> None:
+        self.pool = pool
+        self.technique = technique
+        self.named_by_shape = False
+        self.order = order
+        self.exemplar: Exemplar | None = None
+        self.id = ""
+        self.opened = self.closed = False
+        self.known = self.novel = False  # lanes whose evidence reached the threshold
+        self.peak = 0.0  # largest evidence of either lane, natural logarithm
+        self.flows = self.packets = self.failed = 0
+        self.start_ns, self.end_ns = first.identity[START_NS], first.identity[END_NS]
+        self.last_ns = 0  # traffic time of the newest flagged flow
+        self.targets: Distinct = {}
+        self.ports: Distinct = {}
+        self.services: Distinct = {}
+        self.targets_more = self.ports_more = False
+        self.labels: dict[int, int] = {}
+        self.flows_at_line = 0
+        self.technique_at_line: Technique | None = None
+        self.verdict_at_line = False
+        self.alerts = self.alerts_at_line = 0  # of single hosts that a storm alert stands for
+        self.merged_in: Episode | None = None  # the storm alert that tells of this episode
+        self.held: list[HeldFlow] = []  # the latest flows before it opened, for who wants them then
+        self.linked = 0  # flows handed on with the id of its alert
+        self._running: set[tuple[int, ...]] | None = None  # flows whose reports go on
+
+    @property
+    def told(self) -> "Episode":
+        """The episode whose alert tells of this one: itself, or a storm."""
+        return self.merged_in or self
+
+    def add(self, flow: FlaggedFlow, clock_ns: int, fresh: bool | None = None) -> bool:
+        """Count one report of a flagged flow; returns whether it is the first one counted of this flow.
+
+        A flow reported again adds its new packets only. fresh: what another episode found of it, None to find out here.
+        """
+        identity = flow.identity
+        self.last_ns = clock_ns
+        self.packets += identity[NEW_PACKETS]
+        self.start_ns = min(self.start_ns, identity[START_NS])
+        self.end_ns = max(self.end_ns, identity[END_NS])
+        if fresh is None:
+            fresh = not self._seen_before(identity)
+        if fresh:
+            self.flows += 1
+            self.failed += flow.failed
+            self._spread(flow)
+        if flow.label >= 0:
+            self.labels[flow.label] = self.labels.get(flow.label, 0) + 1
+        return fresh
+
+    def absorb(self, other: "Episode") -> None:
+        """Take over the counts of another episode of the same source."""
+        self.flows += other.flows
+        self.packets += other.packets
+        self.failed += other.failed
+        self.start_ns, self.end_ns = min(self.start_ns, other.start_ns), max(self.end_ns, other.end_ns)
+        self.last_ns = max(self.last_ns, other.last_ns)
+        self.weigh(other)
+        self.targets_more = _take_over(self.targets, other.targets) or self.targets_more or other.targets_more
+        self.ports_more = _take_over(self.ports, other.ports) or self.ports_more or other.ports_more
+        _take_over(self.services, other.services)
+        if other._running:
+            self._running = self._running or set()
+            self._running.update(sorted(other._running)[: DISTINCT_LIMIT - len(self._running)])
+        for label, count in other.labels.items():
+            self.labels[label] = self.labels.get(label, 0) + count
+        if other.exemplar and (not self.exemplar or other.exemplar.flow.strength < self.exemplar.flow.strength):
+            self.exemplar = other.exemplar
+
+    def weigh(self, other: "Episode") -> None:
+        """Take over the weight of another episode's evidence."""
+        self.known, self.novel = self.known or other.known, self.novel or other.novel
+        self.peak = max(self.peak, other.peak)
+
+    def end(self) -> None:
+        """Mark it closed and give back what grew with it; hosts stay known for long after."""
+        self.closed = True
+        self.targets, self.ports, self.services, self._running, self.held = {}, {}, {}, None, []
+
+    def spread(self) -> Spread:
+        """The counts as they stand."""
+        identity = self.exemplar.flow.identity if self.exemplar else [0] * (PROTOCOL + 1)
+        return Spread(
+            flows=self.flows,
+            packets=self.packets,
+            failed=self.failed,
+            targets=len(self.targets),
+            targets_more=self.targets_more,
+            ports=len(self.ports),
+            ports_more=self.ports_more,
+            span_ns=self.end_ns - self.start_ns,
+            protocol=identity[PROTOCOL],
+            port=identity[DST_PORT],
+        )
+
+    def first_targets(self, most: int) -> list[str]:
+        """The first of its distinct destination addresses, as text."""
+        if self.exemplar is None:
+            return []
+        all_ipv6 = self.exemplar.flow.identity[IP_VERSION] == 6 and not self.alerts  # a storm may have both versions
+        addresses = (target & _ADDRESS for target in islice(self.targets, most))
+        return [str(IPv6Address(a) if all_ipv6 or a >> 32 else IPv4Address(a)) for a in addresses]
+
+    def label(self) -> int:
+        """The label most often given, the smallest index of equals; -1 without any."""
+        return max(self.labels, key=lambda label: (self.labels[label], -label), default=-1)
+
+    def _seen_before(self, identity: list[int]) -> bool:
+        """Whether an earlier report of this flow was counted."""
+        snapshot = identity[END_REASON] == SNAPSHOT
+        if not snapshot and identity[REPORT] == 0:
+            return False
+        key = (identity[START_NS], *identity[SRC_HIGH : DST_PORT + 1])
+        if self._running is None:
+            self._running = set()
+        if key in self._running:
+            if not snapshot:
+                self._running.remove(key)
+            return True
+        if snapshot and len(self._running) < DISTINCT_LIMIT:
+            self._running.add(key)
+        return False
+
+    def _spread(self, flow: FlaggedFlow) -> None:
+        """Count the flow's target, port and service among the distinct ones."""
+        port = flow.identity[DST_PORT]
+        self.targets_more = _count(self.targets, flow.target) or self.targets_more
+        if flow.identity[PROTOCOL] in _WITH_PORTS:
+            self.ports_more = _count(self.ports, port) or self.ports_more
+        _count(self.services, flow.service)
+
+
+def _count(distinct: Distinct, value: int) -> bool:
+    """Add a value while there is room; returns whether it is one too many."""
+    if len(distinct) < DISTINCT_LIMIT:
+        distinct[value] = None
+        return False
+    return value not in distinct
+
+
+def _take_over(distinct: Distinct, others: Distinct) -> bool:
+    """Add the values of another episode while there is room; returns whether one was too many."""
+    too_many = False
+    for value in others:
+        too_many |= _count(distinct, value)
+    return too_many

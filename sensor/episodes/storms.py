@@ -1,0 +1,57 @@
+"""Alert storms: when more alerts open than anyone can read, the rest of each technique is told as one.
+
+A budget in traffic time says how many alerts of single hosts may open. What opens beyond it is merged in the storm of
+its technique, an episode over many hosts with lines of its own, so that however many hosts there are, the lines are
+bounded and their counts add up. Half of the budget is kept for attacks: hosts that are only unusual cannot use it up.
+"""
+
+from typing import Final
+
+from sensor.alerts.techniques import Technique
+from sensor.episodes.episode import Episode
+
+_MINUTE_NS: Final = 60_000_000_000
+
+
+class Storms:
+    """The budget, and the open storms by technique. merged: alerts of single hosts told by storms so far."""
+
+    def __init__(self, alerts_per_minute: int | None) -> None:
+        """alerts_per_minute: that open on their own, as many at once; None: all of them."""
+        self.merged = 0
+        self._cost_ns = 0
+        self._credit_ns = _MINUTE_NS
+        self._counted_ns = 0
+        self._open: dict[Technique | None, Episode] = {}
+        self.adjust(alerts_per_minute)
+
+    def adjust(self, alerts_per_minute: int | None) -> None:
+        """Go on with another budget."""
+        self._cost_ns = _MINUTE_NS // alerts_per_minute if alerts_per_minute else 0
+
+    def admits(self, now_ns: int, *, attack: bool) -> bool:
+        """Whether one more alert may open on its own at this traffic time; if so, it is charged."""
+        self._credit_ns = min(_MINUTE_NS, self._credit_ns + max(0, now_ns - self._counted_ns))
+        self._counted_ns = max(self._counted_ns, now_ns)
+        left = self._credit_ns - self._cost_ns
+        if left < (0 if attack else _MINUTE_NS // 2) and self._cost_ns:
+            return False
+        self._credit_ns = left
+        return True
+
+    def merge(self, episode: Episode, order: int) -> Episode:
+        """Have the storm of its technique tell of an episode; it is one that has not opened where there was none.
+
+        order: of a new storm among the episodes.
+        """
+        storm = self._open.get(episode.technique)
+        if storm is None or storm.closed:
+            assert episode.exemplar is not None, "an episode has a flow before it opens"  # noqa: S101
+            storm = Episode(episode.pool, episode.technique, episode.exemplar.flow, order)
+            storm.named_by_shape = episode.named_by_shape
+            self._open[episode.technique] = storm
+        episode.merged_in = storm
+        storm.absorb(episode)
+        storm.alerts += 1
+        self.merged += 1
+        return storm

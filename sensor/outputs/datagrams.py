@@ -1,0 +1,105 @@
+"""One message a datagram: UDP and a Unix datagram socket.
+
+UDP promises nothing: a datagram that the network or a full receiver drops is lost, and nobody here learns of it, but
+for a refusal that comes back from the receiver's machine. A Unix datagram socket makes the sender wait instead.
+Source: udp(7), unix(7), RFC 5426.
+"""
+
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sensor.outputs.transport import CONNECT_S
+
+
+class DatagramTransport:
+    """A connected datagram socket; what the kernel takes counts as delivered."""
+
+    forever = False
+
+    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+        """connect: gives a connected socket or raises OSError."""
+        self._connect = connect
+        self._socket: socket.socket | None = None
+        self._left: deque[bytes] = deque()
+        self._sent = 0
+
+    def connect(self) -> None:
+        """Make the socket. Raises OSError."""
+        self.close()
+        self._socket = self._connect()
+        self._socket.setblocking(False)
+
+    def offer(self, messages: Sequence[bytes]) -> None:
+        """Take messages on."""
+        self._left.extend(messages)
+
+    def flush(self, wait_s: float) -> None:
+        """Send. Raises OSError, also the refusal of an earlier datagram."""
+        if self._socket is None:
+            raise ConnectionError("not connected")
+        deadline = time.monotonic() + wait_s
+        while self._left:
+            try:
+                self._socket.send(self._left[0])
+            except BlockingIOError:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return
+                select.select([], [self._socket], [], left)
+                continue
+            self._left.popleft()
+            self._sent += 1
+
+    def idle(self) -> bool:
+        """Whether all that was taken on is sent."""
+        return not self._left
+
+    def confirmed(self, now_s: float) -> int:  # noqa: ARG002  the contract's
+        """Datagrams that the kernel took since the last call."""
+        sent, self._sent = self._sent, 0
+        return sent
+
+    def finish(self, wait_s: float) -> int:
+        """Send the rest."""
+        with suppress(OSError):
+            self.flush(wait_s)
+        sent = self.confirmed(0.0)
+        self.close()
+        return sent
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._left.clear()
+        self._sent = 0
+
+
+def udp_connect(host: str, port: int) -> Callable[[], socket.socket]:
+    """A UDP socket that hears the refusals of one receiver."""
+
+    def connect() -> socket.socket:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        return _connected(socket.socket(family, kind, protocol), address)
+
+    return connect
+
+
+def unix_datagram_connect(path: str) -> Callable[[], socket.socket]:
+    """A Unix datagram socket."""
+    return lambda: _connected(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), path)
+
+
+def _connected(connection: socket.socket, address: tuple[object, ...] | str) -> socket.socket:
+    try:
+        connection.settimeout(CONNECT_S)
+        connection.connect(address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,149 @@
+"""Records of a Kafka topic by librdkafka's idempotent producer: each record once per producer, in order.
+
+The key is the sensor's name, so that all records of one sensor lie in one partition, in their order. What a broker has
+not acknowledged stays with us and is produced again after a restart of the sensor, which Kafka cannot tell from a
+second record. Needs the extra [kafka]. Source: librdkafka, CONFIGURATION.md and INTRODUCTION.md (idempotent producer).
+"""
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from sensor.errors import ConfigError
+from sensor.outputs.transport import CONNECT_S
+
+QUEUED: Final = 10_000  # records on their way
+DELIVERY_MS: Final = 30_000  # for the brokers to acknowledge, after which the output counts as down
+
+
+class KafkaTransport:
+    """A producer that is made anew when a record could not be delivered."""
+
+    forever = False
+
+    def __init__(self, servers: str, topic: str, key: bytes, more: Mapping[str, Any] | None = None) -> None:
+        """more: of librdkafka's configuration. Raises ConfigError where the extra is missing."""
+        try:
+            import confluent_kafka
+        except ImportError as error:
+            raise ConfigError("an output of type kafka: expected the extra: pip install 'flowvigil[kafka]'") from error
+        self._kafka = confluent_kafka
+        self._topic, self._key = topic, key
+        self._settings: dict[str, Any] = {
+            "bootstrap.servers": servers,
+            "client.id": "flowvigil",
+            "enable.idempotence": True,
+            "delivery.timeout.ms": DELIVERY_MS,
+            "queue.buffering.max.messages": QUEUED,
+            "linger.ms": 50,
+            "compression.type": "lz4",
+            "logger": _SILENT,
+            **(more or {}),
+        }
+        self._producer: Any = None
+        self._waiting: deque[bytes] = deque()
+        self._acknowledged: set[int] = set()
+        self._produced = self._told = 0
+        self._failure = ""
+
+    def connect(self) -> None:
+        """Make a producer and ask for the topic. Raises OSError."""
+        self.close()
+        try:
+            producer = self._kafka.Producer(self._settings)
+            topic = producer.list_topics(self._topic, timeout=CONNECT_S).topics[self._topic]
+        except (self._kafka.KafkaException, KeyError) as error:
+            raise ConnectionError(_reason(error)) from error
+        if topic.error is not None:
+            raise ConnectionError(f"topic {self._topic}: {topic.error.str()}")
+        self._producer = producer
+
+    def offer(self, messages: Sequence[bytes]) -> None:
+        """Take records on, without their newline."""
+        self._waiting.extend(messages)
+
+    def flush(self, wait_s: float) -> None:
+        """Hand over to librdkafka and hear what was acknowledged. Raises OSError."""
+        if self._producer is None:
+            raise ConnectionError("not connected")
+        deadline = time.monotonic() + wait_s
+        while self._waiting:
+            try:
+                told = partial(self._delivered, self._produced)
+                self._producer.produce(self._topic, self._waiting[0].rstrip(b"\n"), self._key, on_delivery=told)
+            except BufferError:
+                self._producer.poll(min(wait_s, 0.1))
+                if time.monotonic() >= deadline:
+                    break
+                continue
+            except self._kafka.KafkaException as error:
+                raise ConnectionError(_reason(error)) from error
+            self._waiting.popleft()
+            self._produced += 1
+        self._producer.poll(0)
+        self._raise()
+
+    def idle(self) -> bool:
+        """Whether librdkafka has everything."""
+        return not self._waiting
+
+    def confirmed(self, now_s: float) -> int:  # noqa: ARG002  the contract's
+        """Records that the brokers acknowledged, without a gap."""
+        if self._producer is not None:
+            self._producer.poll(0)
+        before = self._told
+        while self._told in self._acknowledged:
+            self._acknowledged.discard(self._told)
+            self._told += 1
+        return self._told - before
+
+    def finish(self, wait_s: float) -> int:
+        """Wait for the acknowledgements."""
+        if self._producer is None:
+            return 0
+        with suppress(OSError):
+            self.flush(wait_s)
+        self._producer.flush(wait_s)
+        count = self.confirmed(0.0)
+        self.close()
+        return count
+
+    def close(self) -> None:
+        """Drop what is not acknowledged: it is produced again."""
+        if self._producer is not None:
+            self._producer.purge(in_flight=True)
+            self._producer.flush(0.1)
+            self._producer = None
+        self._waiting.clear()
+        self._acknowledged.clear()
+        self._produced = self._told = 0
+        self._failure = ""
+
+    def _delivered(self, number: int, error: Any, _message: Any) -> None:
+        if error is None:
+            self._acknowledged.add(number)
+        else:
+            self._failure = error.str()
+
+    def _raise(self) -> None:
+        if self._failure:
+            raise ConnectionError(self._failure)
+
+
+def _reason(error: Exception) -> str:
+    """librdkafka's own words, one line."""
+    cause = error.args[0] if error.args else error
+    return str(getattr(cause, "str", lambda: cause)()).lower()
+
+
+class _Silent:
+    """librdkafka's log lines would stand between the sensor's on stderr; an output's problem is told by its account."""
+
+    def log(self, *_arguments: object) -> None:
+        """Drop a line."""
+
+
+_SILENT: Final = _Silent()

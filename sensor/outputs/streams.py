@@ -1,0 +1,180 @@
+"""Messages over a byte stream: TCP, TLS over TCP, and a Unix stream socket.
+
+It does not know what a message is: framing came before. Source: socket(7), tcp(7), RFC 8446 (close_notify), RFC 5425.
+"""
+
+import select
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sensor.outputs.transport import CONNECT_S
+from sensor.outputs.window import Window
+
+SEND_BYTES: Final = 1 << 18  # our kernel's share of what may be lost is bounded by this
+STALLED_S: Final = 60.0  # that a receiver may take nothing before the connection counts as dead
+
+Connect = Callable[[], socket.socket]
+
+
+class StreamTransport:
+    """A connection that is made anew as often as it breaks."""
+
+    forever = False
+
+    def __init__(self, connect: Connect) -> None:
+        """connect: gives a connected socket or raises OSError."""
+        self._connect = connect
+        self._socket: socket.socket | None = None
+        self._left = memoryview(b"")
+        self._ends: deque[int] = deque()  # bytes of each message taken on and not wholly given to the kernel
+        self._into = 0  # bytes of the first of them that are
+        self._moved_s = 0.0
+        self._window = Window()
+
+    def connect(self) -> None:
+        """Reach the receiver. Raises OSError."""
+        self.close()
+        self._socket = self._connect()
+        self._socket.setblocking(False)
+        self._moved_s = time.monotonic()
+
+    def offer(self, messages: Sequence[bytes]) -> None:
+        """Take messages on."""
+        self._left = memoryview(b"".join(messages))
+        self._ends.extend(map(len, messages))
+        self._moved_s = time.monotonic()
+
+    def flush(self, wait_s: float) -> None:
+        """Send, and notice a receiver that has gone. Raises OSError."""
+        self._notice_end()
+        deadline = time.monotonic() + wait_s
+        while self._left:
+            taken = self._send_some()
+            now = time.monotonic()
+            if taken:
+                self._left = self._left[taken:]
+                self._moved_s = now
+                self._count(taken, now)
+            elif now - self._moved_s > STALLED_S:
+                raise TimeoutError(f"takes nothing for {STALLED_S:.0f} s")
+            elif now >= deadline:
+                return
+            else:
+                select.select([], [self._open()], [], min(deadline - now, 0.1))
+
+    def idle(self) -> bool:
+        """Whether all that was taken on is with the kernel."""
+        return not self._left
+
+    def confirmed(self, now_s: float) -> int:
+        """Messages that a break of the connection cannot lose any more."""
+        return self._window.safe(now_s)
+
+    def finish(self, wait_s: float) -> int:
+        """Say that no more will come and wait for the receiver to close too: then it has read everything."""
+        deadline = time.monotonic() + wait_s
+        try:
+            self.flush(wait_s)
+            if self._left:
+                return 0
+            return self._window.all_read() if self._closed_by_both(deadline) else self._window.safe(time.monotonic())
+        except OSError:
+            return 0
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Drop the connection and what it did not send."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._left, self._into = memoryview(b""), 0
+        self._ends.clear()
+        self._window.clear()
+
+    def _open(self) -> socket.socket:
+        if self._socket is None:
+            raise ConnectionError("not connected")
+        return self._socket
+
+    def _send_some(self) -> int:
+        try:
+            return self._open().send(self._left[:65536])
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
+
+    def _count(self, taken: int, now_s: float) -> None:
+        self._into += taken
+        while self._ends and self._into >= self._ends[0]:
+            size = self._ends.popleft()
+            self._into -= size
+            self._window.sent(size, now_s)
+
+    def _notice_end(self) -> None:
+        """Raise ConnectionResetError where the receiver has closed, before anything is sent to nobody."""
+        try:
+            if not self._open().recv(4096):
+                raise ConnectionResetError("closed by the receiver")
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+
+    def _closed_by_both(self, deadline_s: float) -> bool:
+        """Half-close and read to the end. A reset, with which a receiver throws away what it has not read, raises."""
+        connection = self._open()
+        if isinstance(connection, ssl.SSLSocket):
+            _say_goodbye(connection)
+        connection.shutdown(socket.SHUT_WR)
+        while (left := deadline_s - time.monotonic()) > 0:
+            readable, _, _ = select.select([connection], [], [], left)
+            try:
+                if readable and not connection.recv(4096):
+                    return True
+            except (BlockingIOError, ssl.SSLWantReadError):
+                continue
+        return False
+
+
+def _say_goodbye(connection: ssl.SSLSocket) -> None:
+    """Send close_notify without waiting for the other's."""
+    try:
+        connection.unwrap()
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLError, OSError):
+        return
+
+
+def tcp_connect(host: str, port: int, context: ssl.SSLContext | None = None) -> Connect:
+    """Connects to a host by TCP. context: with TLS, the certificate held to the host's name."""
+
+    def connect() -> socket.socket:
+        connection = socket.create_connection((host, port), CONNECT_S)
+        try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+            if context is None:
+                return connection
+            return context.wrap_socket(connection, server_hostname=host)
+        except BaseException:
+            connection.close()
+            raise
+
+    return connect
+
+
+def unix_connect(path: str) -> Connect:
+    """Connects to a Unix stream socket."""
+
+    def connect() -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(CONNECT_S)
+            connection.connect(path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return connect

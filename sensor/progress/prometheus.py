@@ -1,0 +1,223 @@
+"""The account of a running sensor for Prometheus, over HTTP on this machine only.
+
+It shows the same numbers as the flowvigil.stats record. Nobody who asks can hold the sensor: each request has a thread
+of its own, few at a time, and no connection lasts longer than a few seconds.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Final, Self
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sensor.errors import ConfigError
+from sensor.progress.progress import Progress
+from sensor.version import VERSION
+
+ADDRESS: Final = "127.0.0.1"  # a gateway's other addresses are reached by those whom it watches
+CONNECTIONS: Final = 8
+CONNECTION_S: Final = 5.0
+_POLL_S: Final = 0.25
+
+
+class Metrics:
+    """Serves the metrics while it is entered."""
+
+    def __init__(self, port: int, latest: Callable[[], Progress], model: str = "") -> None:
+        """port: TCP, 0 for any. latest: called in other threads. model: of the bundle. Raises ConfigError."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(Account(latest, model))
+        try:
+            self._server = _Server(port, registry)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(
+                f"stats.metrics_port {port}: {reason} on {ADDRESS}, expected a port that is free"
+            ) from error
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), name="metrics", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Account(Collector):
+    """Progress as metrics, read when it is asked for."""
+
+    def __init__(self, latest: Callable[[], Progress], model: str) -> None:
+        self._latest = latest
+        self._model = model
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics of one moment: received = metered + filtered + undecoded + shed + dropped + waiting."""
+        progress = self._latest()
+        yield from _counters(progress)
+        yield from _by_label(progress)
+        yield from _gauges(progress)
+        built = GaugeMetricFamily("flowvigil_build_info", "Version and model of this sensor; always 1.",
+                                  labels=("version", "model"))  # fmt: skip
+        built.add_metric((VERSION, self._model), 1)
+        yield built
+
+
+def _counters(progress: Progress) -> Iterable[Metric]:
+    for name, help_, count in (
+        ("packets_received", "Packets that reached the capture, lost or not.", progress.received),
+        ("packets_metered", "Packets counted in flows.", progress.metered),
+        ("packets_filtered", "Packets that the capture filter left out.", progress.filtered),
+        ("packets_shed", "Packets left out under overload.", progress.shed),
+        ("packets_dropped", "Packets that the kernel or the card lost.", progress.dropped),
+        ("bytes", "Bytes on the wire of the packets given to the meter.", progress.bytes),
+        ("flows", "Flow records reported for the first time.", progress.flows),
+        ("flows_evicted", "Flows reported early because the table was full.", progress.evicted),
+        ("packets_late", "Packets stamped before an earlier one.", progress.late),
+        ("clock_jumps", "Times that the clock of the packets was set forward or back.", progress.clock_jumps),
+        ("alerts_merged", "Alerts of single hosts that storms stand for.", progress.merged),
+        ("lines_lost", "JSON lines that no output took.", progress.lost_lines),
+    ):
+        yield CounterMetricFamily(f"flowvigil_{name}", help_, value=count)
+
+
+def _by_label(progress: Progress) -> Iterable[Metric]:
+    undecoded = CounterMetricFamily(
+        "flowvigil_packets_undecoded", "Packets without a flow, by reason.", labels=("reason",)
+    )
+    for reason, count in sorted(progress.undecoded.items()):
+        undecoded.add_metric((reason,), count)
+    yield undecoded
+    yield from _outputs(progress)
+    if progress.kept is not None:
+        kept = CounterMetricFamily(
+            "flowvigil_alert_packets", "Packets of alerts' flows, by what became of them.", labels=("outcome",)
+        )
+        kept.add_metric(("kept",), progress.kept.packets)
+        kept.add_metric(("forgotten",), progress.kept.forgotten)
+        kept.add_metric(("over_limit",), progress.kept.over_limit)
+        kept.add_metric(("lost",), progress.kept.lost)
+        yield kept
+    alerts = CounterMetricFamily("flowvigil_alerts", "Alerts opened, by verdict.", labels=("verdict",))
+    alerts.add_metric(("attack",), progress.attacks)
+    alerts.add_metric(("uncertain",), progress.uncertain)
+    yield alerts
+
+
+def _outputs(progress: Progress) -> Iterable[Metric]:
+    """By output of the list in the settings; nothing where there is none."""
+    if not progress.outputs:
+        return
+    lines = CounterMetricFamily(
+        "flowvigil_output_lines", "Lines of an output, by what became of them.", labels=("output", "outcome")
+    )
+    waiting = GaugeMetricFamily(
+        "flowvigil_output_waiting", "Lines that an output has not delivered yet.", labels=("output", "place")
+    )
+    up = GaugeMetricFamily("flowvigil_output_up", "1 while the receiver is there, else 0.", labels=("output",))
+    for output in progress.outputs:
+        lines.add_metric((output.name, "written"), output.written)
+        lines.add_metric((output.name, "lost"), output.lost)
+        waiting.add_metric((output.name, "memory"), output.queued)
+        waiting.add_metric((output.name, "spool"), output.spooled)
+        up.add_metric((output.name,), int(output.up))
+    yield from (lines, waiting, up)
+
+
+def _gauges(progress: Progress) -> Iterable[Metric]:
+    for name, help_, value in (
+        ("table_flows", "Flows in the table now.", progress.table_flows),
+        ("packets_waiting", "Packets in the ring that nobody has looked at yet.", progress.waiting),
+        ("overload", "1 while steps are taken against too much traffic, else 0.", int(bool(progress.overload))),
+    ):
+        yield GaugeMetricFamily(f"flowvigil_{name}", help_, value=value)
+    up = GaugeMetricFamily("flowvigil_interface_up", "1 while the interface delivers, else 0.", labels=("interface",))
+    for interface in progress.interfaces:
+        up.add_metric((interface.name,), int(interface.up))
+    yield up
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread for each of a few connections, which are cut off when they last too long."""
+
+    request_queue_size = 64  # so that refusing many takes no time from a scrape
+
+    def __init__(self, port: int, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._since: dict[socket.socket, float] = {}
+        super().__init__((ADDRESS, port), _Handler)
+
+    def server_bind(self) -> None:
+        """Without the look-up of a host name, which may take its time."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = ADDRESS, int(self.server_address[1])
+
+    def verify_request(self, request: Any, _client: Any) -> bool:
+        """Whether there is room for another connection."""
+        if len(self._since) >= CONNECTIONS:
+            return False
+        self._since[request] = time.monotonic()
+        return True
+
+    def service_actions(self) -> None:
+        """Cut off whoever takes too long, also byte by byte."""
+        overdue = time.monotonic() - CONNECTION_S
+        for connection, since in list(self._since.items()):
+            if since < overdue:
+                _hang_up(connection)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection and close it."""
+        self._since.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, _request: Any, _client: Any) -> None:
+        """A client that goes away is no event."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """GET /metrics, one request a connection."""
+
+    server: _Server
+    timeout = CONNECTION_S
+    server_version, sys_version = "flowvigil", ""
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] not in ("/", "/metrics"):
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+        body = encode(self.server.registry)
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody asked for a log."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:  # it has ended meanwhile
+        return

@@ -1,0 +1,39 @@
+"""The account of a run in words, the same wherever it is shown."""
+
+from sensor.progress.progress import KeptPackets, Progress
+
+
+def kept_in_words(kept: KeptPackets) -> str:
+    """The account in one line: what was kept, and what of these flows was not."""
+    missing = (
+        (kept.forgotten, "packets had left the memory (keep_packets.memory_bytes)"),
+        (kept.over_limit, "packets over the limit of their file (keep_packets.alert_packets, alert_bytes)"),
+        (kept.lost, "packets could not be written"),
+        (kept.alerts_without, "alerts without a file"),
+        (kept.files_deleted, "oldest files deleted (keep_packets.directory_bytes)"),
+    )
+    told = "".join(f", {count:,} {what}" for count, what in missing if count)
+    return f"packets of alerts: {kept.packets:,} kept in {kept.files:,} file{'s' * (kept.files != 1)}{told}"
+
+
+def accounting(progress: Progress) -> str:
+    """Where every packet went: `received 12 = 9 metered + 1 not decoded + 2 dropped`; parts of 0 but metered and
+    dropped are left out."""
+    return " ".join(accounting_parts(progress))
+
+
+def accounting_parts(progress: Progress) -> list[str]:
+    """The same in parts that a line may break between."""
+    parts = (
+        (progress.filtered, "filtered"),
+        (sum(progress.undecoded.values()), "not decoded"),
+        (progress.shed, "shed"),
+        (progress.waiting, "waiting"),
+        (progress.difference, "unaccounted for"),
+    )
+    return [
+        f"received {progress.received:,} =",
+        f"{progress.metered:,} metered",
+        f"+ {progress.dropped:,} dropped",
+        *(f"+ {count:,} {name}" for count, name in parts if count),
+    ]

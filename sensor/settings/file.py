@@ -1,0 +1,196 @@
+"""A settings file: the part of YAML that cannot surprise, with the place of every setting.
+
+Two levels of mappings with plain values, and one list of such mappings (`outputs`). Duplicate and merge keys, anchors,
+aliases, tags, other lists and several documents are refused; so is a value that one reader of YAML takes for something
+else than another (`no`, `012`, `1_000`, `12:30:00`, `.inf`, `~`) unless quotes make it text. It knows no setting by
+name.
+Source: YAML 1.1 (yaml.org/type) and YAML 1.2.2, section 10.3.2.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from sensor.errors import ConfigError
+from sensor.settings.setting import Scalar, Setting, parse_scalar
+
+LIMIT_BYTES: Final = 1 << 16  # twenty times a file that states every setting; hostile ones take about a second
+LIMIT_DEPTH: Final = 8
+MERGE_KEY: Final = "<<"
+LIST: Final = "outputs"
+_TYPES: Final = {"bool": bool, "int": int, "float": float, "null": type(None), "str": str}
+_GUESSES: Final = {
+    "bool": ("a truth value", "true or false"),
+    "int": ("a number", "plain decimal digits"),
+    "float": ("a number", "plain decimal digits"),
+    "null": ("null", "null"),
+    "timestamp": ("a date", "one of the kind of this setting"),
+}
+# What PyYAML leaves alone but others do not: single letters (YAML 1.1), octal digits (YAML 1.2).
+_OTHERS_GUESS: Final = {"bool": re.compile(r"[yYnN]\Z"), "int": re.compile(r"[-+]?0o[0-7]+\Z")}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """settings: in the order of the file. sections: where the name of each stands, the empty ones too.
+
+    outputs: the one list, by entry: its place, and its settings by their bare names.
+    """
+
+    settings: tuple[Setting, ...]
+    sections: dict[str, str]
+    outputs: tuple[tuple[str, tuple[Setting, ...]], ...] = ()
+
+
+def read_settings(path: Path) -> SettingsFile:
+    """The settings of a file. Raises ConfigError with file, line and column."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}, expected a settings file") from error
+    if len(content) > LIMIT_BYTES:
+        raise ConfigError(f"{path}: longer than {LIMIT_BYTES:,} bytes, expected a settings file")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8, expected a settings file"
+        ) from None
+    sections: dict[str, str] = {}
+    root = _composed(text, str(path))
+    return SettingsFile(tuple(_settings(root, str(path), sections)), sections, tuple(_listed(root, str(path))))
+
+
+def _composed(text: str, path: str) -> yaml.Node | None:
+    """The node tree that the YAML composer makes: it knows the places, and its guess of a type is only a tag."""
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=_PlainLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
+        raise ConfigError(f"{place}: {error.problem or error.context}") from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = f"{path}:{before.count(chr(10)) + 1}:{error.position - before.rfind(chr(10))}"
+        raise ConfigError(f"{place}: character {ord(text[error.position]):#04x}, expected text") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    return root
+
+
+def _settings(root: yaml.Node | None, path: str, sections: dict[str, str]) -> Iterator[Setting]:
+    """Walk the tree and note its sections."""
+    for section, node in _entries(root, path, "the file"):
+        name = section.value
+        if name == LIST:
+            continue
+        if isinstance(node, yaml.ScalarNode) and not _is_nothing(node):
+            if "." in name:
+                raise ConfigError(
+                    f'{_place(section, path)}: "{name}" in one, expected a section with settings below it'
+                )
+            yield Setting(name, _value(node, name, path), _place(node, path), _place(section, path))
+            continue
+        sections[name] = _place(section, path)
+        for key, value in _entries(node, path, f'section "{name}"'):
+            full = f"{name}.{key.value}"
+            if not isinstance(value, yaml.ScalarNode):
+                raise ConfigError(f'{_place(value, path)}: "{full}" is a {_kind(value)}, expected one value')
+            yield Setting(full, _value(value, full, path), _place(value, path), _place(key, path))
+
+
+def _listed(root: yaml.Node | None, path: str) -> Iterator[tuple[str, tuple[Setting, ...]]]:
+    """Entries of the list, each a mapping of plain values."""
+    for name, node in _entries(root, path, "the file"):
+        if name.value != LIST or _is_nothing(node):
+            continue
+        if not isinstance(node, yaml.SequenceNode):
+            raise ConfigError(f"{_place(node, path)}: {LIST} is a {_kind(node)}, expected a list: - type: file")
+        for entry in node.value:
+            settings = []
+            for key, value in _entries(entry, path, f"an entry of {LIST}"):
+                if not isinstance(value, yaml.ScalarNode):
+                    raise ConfigError(f'{_place(value, path)}: "{key.value}" is a {_kind(value)}, expected one value')
+                plain = _value(value, f"{LIST}.{key.value}", path)
+                settings.append(Setting(key.value, plain, _place(value, path), _place(key, path)))
+            yield _place(entry, path), tuple(settings)
+
+
+def _value(node: yaml.ScalarNode, name: str, path: str) -> Scalar:
+    """What is written, where every reader of YAML takes it for the same."""
+    if node.style:
+        return str(node.value)
+    value, guess = parse_scalar(node.value), _guess(node)
+    agreed = guess == "str" or _TYPES.get(guess) is type(value)
+    if agreed and node.value != "~":
+        return value
+    taken_for, instead = _GUESSES.get(guess, ("something else", "a plain value"))
+    raise ConfigError(
+        f"{_place(node, path)}: {name} is {node.value}, which some readers of YAML take for {taken_for}: "
+        f'expected {instead}, or "{node.value}" in quotes where that is the text'
+    )
+
+
+def _guess(node: yaml.ScalarNode) -> str:
+    """The type that a reader of YAML may take an unquoted value for."""
+    others = (kind for kind, form in _OTHERS_GUESS.items() if form.match(node.value))
+    return next(others, node.tag.rpartition(":")[2])
+
+
+def _entries(node: yaml.Node | None, path: str, name: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    """Keys and values of a mapping; nothing at all counts as an empty one."""
+    if node is None or _is_nothing(node):
+        return
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{_place(node, path)}: {name} is a {_kind(node)}, expected settings as `name: value`")
+    seen: set[str] = set()
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{_place(key, path)}: a {_kind(key)} as a name, expected plain text")
+        if key.value == MERGE_KEY and not key.style:
+            raise ConfigError(f"{_place(key, path)}: a merge key ({MERGE_KEY}), expected each setting by its name")
+        if key.value in seen:
+            raise ConfigError(f'{_place(key, path)}: "{key.value}" a second time in {name}')
+        seen.add(key.value)
+        yield key, value
+
+
+def _is_nothing(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and not node.style and parse_scalar(node.value) is None
+
+
+def _kind(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return "plain value"
+    return "mapping" if isinstance(node, yaml.MappingNode) else "list"
+
+
+def _place(node: yaml.Node, path: str) -> str:
+    return f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Composes nodes, but no anchors, aliases, tags or deep nesting."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        for what in ("anchor", "tag"):
+            found = getattr(event, what, None)
+            if found is not None and not (what == "tag" and found == "!"):
+                sign = "&" if what == "anchor" else ""
+                name = "an alias" if isinstance(event, yaml.AliasEvent) else f"the {what} {sign}{found}"
+                raise yaml.MarkedYAMLError(problem=f"{name}, expected a plain value", problem_mark=event.start_mark)
+        self.depth += 1
+        if self.depth > LIMIT_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node

@@ -1,0 +1,199 @@
+"""Captures in files, in pipes and on standard input: bytes in, PacketBlocks out.
+
+Reads into one buffer and carries over the record that has not arrived as a whole; no memory map, which costs more and
+fails on pipes. Formats are in flows.pcap and flows.pcapng.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from io import FileIO
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from flows.block import Bytes, PacketBlock
+from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
+from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
+from sensor.errors import InputError
+from sensor.files.compression import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
+from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC, describe
+
+BUFFER: Final = 1 << 20  # bytes
+FIRST_BYTES: Final = 512  # enough to tell what a foreign file is
+STDIN: Final = "-"
+
+
+class Walker(Protocol):
+    """What reads the records of one format."""
+
+    def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
+        """Take the whole records of buffer[start:end]."""
+
+
+class CaptureFile:
+    """A capture's packets as blocks, in the order of the file.
+
+    name: as given. size: bytes as stored, None on a pipe. bytes_read: of those, so far. problem: None, or after the
+    last block one line when the capture ended in damage; every packet before it has been delivered.
+    A block's buffer and arrays are overwritten when the next one is asked for.
+    """
+
+    def __init__(self, raw: RawFile, name: str, size: int | None = None) -> None:
+        """Read the beginning. Raises InputError when it is not that of a capture."""
+        self.name = name
+        self.size = size
+        self.problem: str | None = None
+        self._raw = raw
+        self._stored = StoredBytes(raw)
+        self._stream: ByteStream = self._stored
+        self._buffer: Bytes = np.empty(BUFFER, dtype=np.uint8)
+        self._start = self._end = 0  # bytes of the buffer that were read and not yet taken
+        self._base = 0  # where in the (unpacked) capture the buffer begins
+        self._walker = self._recognise()
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read of the file as it is stored, for progress against `size`."""
+        return self._stored.count
+
+    def __iter__(self) -> Iterator[PacketBlock]:
+        while True:
+            walk = self._walker.walk(self._buffer, self._start, self._end)
+            if len(walk.block):
+                yield walk.block
+            self._start = walk.position
+            if walk.corrupt is not None:
+                self.problem = f"corrupt at byte {self._base + self._start}: {walk.corrupt}"
+                return
+            if walk.wanted <= self._end - self._start:  # the block was full, the buffer is not used up
+                continue
+            self._make_room(walk.wanted)
+            if not self._read():
+                self.problem = self._end_of_input(walk.wanted)
+                return
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        self._raw.close()
+
+    def _recognise(self) -> Walker:
+        first = self._first_bytes(FILE_HEADER)
+        prefix = ""
+        if first[:2] == GZIP_MAGIC:
+            self._stream = Gunzip(self._stored, self._buffer[: self._end].tobytes())
+            self._end = 0
+            first = self._first_bytes(FILE_HEADER)
+            prefix = "gzip of "
+        elif first[:4] == ZSTD_MAGIC:
+            self._stream = Unzstd(self._stored, self._buffer[: self._end].tobytes())
+            self._end = 0
+            first = self._first_bytes(FILE_HEADER)
+            prefix = "zstd of "
+        try:
+            if first[:4] in MAGICS:
+                walker: Walker = PcapWalker(first[:FILE_HEADER])
+                self._start = FILE_HEADER
+                return walker
+            if first[:4] == MAGIC:
+                return PcapngWalker(self._first_bytes(SHORTEST_SECTION_HEADER)[:SHORTEST_SECTION_HEADER])
+        except ValueError as error:
+            raise self._foreign(prefix + str(error)) from None
+        if not first and self._stream.damage:
+            raise self._foreign(prefix + f"data that cannot be read ({self._stream.damage})")
+        raise self._foreign(prefix + describe(self._first_bytes(FIRST_BYTES)))
+
+    def _foreign(self, found: str) -> InputError:
+        self.close()
+        return _not_a_capture(self.name, found)
+
+    def _first_bytes(self, enough: int) -> bytes:
+        """The first bytes, at least `enough` unless the input is shorter, and no read more: a pipe may fall silent."""
+        while self._end < enough and self._read():
+            pass
+        return self._buffer[: min(self._end, FIRST_BYTES)].tobytes()
+
+    def _read(self) -> int:
+        got = self._stream.readinto(self._buffer.data[self._end :])
+        self._end += got
+        return got
+
+    def _make_room(self, wanted: int) -> None:
+        """Move what is left to the front, of a larger buffer if the record asks for one."""
+        left = self._end - self._start
+        target = self._buffer
+        if wanted > len(target):
+            target = np.empty(1 << (wanted - 1).bit_length(), dtype=np.uint8)
+        target[:left] = self._buffer[self._start : self._end]
+        self._buffer = target
+        self._base += self._start
+        self._start, self._end = 0, left
+
+    def _end_of_input(self, wanted: int) -> str | None:
+        if self._stream.damage:
+            return self._stream.damage
+        if self._end == self._start:
+            return None
+        return (
+            f"truncated: the record at byte {self._base + self._start} has {self._end - self._start} of "
+            f"at least {wanted} bytes"
+        )
+
+
+def open_capture(path: str | Path) -> CaptureFile:
+    """Open a capture; "-" is standard input.
+
+    Raises InputError, one line, when it is missing, not readable, empty or of another format.
+    """
+    name = str(path)
+    try:
+        raw = FileIO(0, closefd=False) if name == STDIN else FileIO(path)
+    except FileNotFoundError:
+        raise _not_a_capture(name, "no such file") from None
+    except IsADirectoryError:
+        raise _not_a_capture(name, "a directory without captures") from None
+    except PermissionError:
+        raise _not_a_capture(name, "a file that may not be read (permission denied)") from None
+    except OSError as error:
+        raise _not_a_capture(name, f"what cannot be opened ({error.strerror})") from None
+    status = os.fstat(raw.fileno())
+    return CaptureFile(raw, name, status.st_size if stat.S_ISREG(status.st_mode) else None)
+
+
+def _not_a_capture(name: str, found: str) -> InputError:
+    return InputError(f"{name}: found {found}, expected a pcap or pcapng capture")
+
+
+def captures_in(names: Sequence[str]) -> list[str]:
+    """The captures meant by names of captures and directories.
+
+    A directory stands for the files directly in it that begin like captures, but hidden ones; where there are none, it
+    stays in the list, and open_capture refuses it.
+    """
+    captures: list[str] = []
+    for name in names:
+        found = _captures_of(Path(name)) if name != STDIN else []
+        captures += found or [name]
+    return captures
+
+
+def _captures_of(directory: Path) -> list[str]:
+    """Sorted; empty when it is no directory, or one that may not be read."""
+    if not directory.is_dir():
+        return []
+    try:
+        paths = [path for path in directory.iterdir() if path.is_file() and not path.name.startswith(".")]
+    except PermissionError:
+        return []
+    return sorted(str(path) for path in paths if _begins_like_a_capture(path))
+
+
+def _begins_like_a_capture(path: Path) -> bool:
+    """What may not be read counts too, so that it is named as a problem and not passed over."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(4)
+    except OSError:
+        return True
+    return first in MAGICS or first in (MAGIC, ZSTD_MAGIC) or first[:2] == GZIP_MAGIC

@@ -1,0 +1,135 @@
+"""Calls on AF_PACKET sockets, and what the kernel says of an interface: numbers and structures, no policy.
+
+Opening one needs CAP_NET_RAW; binding, filters and memberships need no privilege. Source: packet(7),
+linux/if_packet.h, linux/filter.h.
+"""
+
+import array
+import ctypes
+import errno
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from flows.linktypes import ETHERNET, RAW
+from sensor.errors import CaptureError
+from sensor.sources.live.rtnetlink import Link, link_at
+from sensor.sources.live.tpacket import VLAN_TAG
+
+# linux/if_packet.h, linux/if_ether.h, asm-generic/socket.h, linux/net_tstamp.h
+SOL_PACKET: Final = 263
+PACKET_ADD_MEMBERSHIP, PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, PACKET_RESERVE = 1, 5, 6, 10, 12
+PACKET_TIMESTAMP, PACKET_FANOUT, FANOUT_UNIQUE_ID = 17, 18, 0x2000
+TPACKET_V3, PACKET_MR_PROMISC = 2, 1
+ETH_P_ALL: Final = 3
+SO_ATTACH_FILTER: Final = 26
+SOF_TIMESTAMPING_RAW_HARDWARE: Final = 1 << 6
+
+ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE = 1, 772, 65534
+LINKTYPES: Final = {ARPHRD_ETHER: ETHERNET, ARPHRD_LOOPBACK: ETHERNET, ARPHRD_NONE: RAW}
+KNOWN_HARDWARE: Final = f"Ethernet ({ARPHRD_ETHER}), loopback ({ARPHRD_LOOPBACK}) or raw IP ({ARPHRD_NONE})"
+
+FRAME_BYTES: Final = 2048  # of no effect in version 3, but checked by the kernel
+RETIRE_MS: Final = 50  # a block that is not full is handed over after this long
+
+
+def open_packet_socket(interface: str) -> socket.socket:
+    """A socket that receives nothing until it is bound. Raises CaptureError that names the interface."""
+    try:
+        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    except PermissionError:
+        raise CaptureError(
+            f"{interface}: no permission to capture, which needs CAP_NET_RAW: run with sudo, as a systemd service with "
+            "AmbientCapabilities=CAP_NET_RAW (configs/flowvigil.service), or by a copy of the Python interpreter that "
+            "has it (setcap cap_net_raw+ep)"
+        ) from None
+    except OSError as error:
+        raise CaptureError(f"{interface}: cannot capture: {error.strerror}") from None
+
+
+def link_of(interface: str) -> Link:
+    """An interface as it is now. Raises CaptureError when there is none of that name; needs no privilege."""
+    try:
+        link = link_at(socket.if_nametoindex(interface))
+    except OSError:
+        link = None
+    if link is None:
+        existing = ", ".join(name for _, name in socket.if_nameindex())
+        raise CaptureError(f"{interface}: no such interface, expected one of {existing}")
+    return link
+
+
+def map_ring(packets: socket.socket, block_bytes: int, blocks: int) -> mmap.mmap:
+    """Give the socket a ring and map it.
+
+    Raises OSError, also for a ring for which the kernel would end processes to have the memory.
+    """
+    if block_bytes * blocks > _available_memory():
+        raise OSError(errno.ENOMEM, f"{os.strerror(errno.ENOMEM)}: the ring is larger than what is available")
+    packets.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+    # Room before each frame for the VLAN tag that goes back in.
+    packets.setsockopt(SOL_PACKET, PACKET_RESERVE, VLAN_TAG)
+    frames = block_bytes // FRAME_BYTES * blocks
+    request = struct.pack("7I", block_bytes, blocks, FRAME_BYTES, frames, RETIRE_MS, 0, 0)
+    packets.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
+    return mmap.mmap(packets.fileno(), block_bytes * blocks, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+def _available_memory() -> int:
+    """Bytes that could be had without swapping; all there are where that is hidden (ProcSubset=pid)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def ask_for_card_stamps(packets: socket.socket) -> None:
+    """Have packets stamped by the card, where the operator has turned that on (hwstamp_ctl)."""
+    packets.setsockopt(SOL_PACKET, PACKET_TIMESTAMP, SOF_TIMESTAMPING_RAW_HARDWARE)
+
+
+def attach_filter(packets: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
+    """Replace the socket's filter, classic BPF, at once and for all packets from now on. Raises OSError."""
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+    # struct sock_fprog: a count and a pointer, which the kernel has followed when the call returns
+    packets.setsockopt(
+        socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(instructions))
+    )
+
+
+def bind_to(packets: socket.socket, index: int) -> None:
+    """Receive all packets of the interface with this index, 0: of all. Raises OSError.
+
+    By index, which socket.bind cannot: a name may mean another interface by now.
+    """
+    address = struct.pack("HHiHBB8x", socket.AF_PACKET, socket.htons(ETH_P_ALL), index, 0, 0, 0)
+    if ctypes.CDLL(None, use_errno=True).bind(packets.fileno(), address, len(address)):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def make_promiscuous(packets: socket.socket, index: int) -> None:
+    """Let the interface take frames for other stations while the socket is open. Raises OSError."""
+    packets.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, struct.pack("iHH8x", index, PACKET_MR_PROMISC, 0))
+
+
+def found_fanout(packets: socket.socket) -> int:
+    """Make the socket, which is bound, the first of a new group that shares packets by flow. Returns the group's id."""
+    packets.setsockopt(SOL_PACKET, PACKET_FANOUT, struct.pack("I", FANOUT_UNIQUE_ID << 16))
+    return packets.getsockopt(SOL_PACKET, PACKET_FANOUT) & 0xFFFF
+
+
+def join_fanout(packets: socket.socket, group: int) -> None:
+    """Make the socket, which is bound like the others, a member of a group."""
+    packets.setsockopt(SOL_PACKET, PACKET_FANOUT, struct.pack("I", group))
+
+
+def take_counts(packets: socket.socket) -> tuple[int, int]:
+    """Packets that passed the filter, lost ones too, and lost ones since the last call, which resets the counts."""
+    words = array.array("I", packets.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))
+    return words[0], words[1]

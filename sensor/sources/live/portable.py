@@ -1,0 +1,304 @@
+"""Live packets on systems without a packet ring (macOS, Windows): libpcap's, through scapy.
+
+One thread reads each interface, because not every system can wait for several at once. The handles are in
+sensor.sources.live.pcap_handle.
+"""
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Final
+
+import numpy as np
+
+from flows.block import Int64s, PacketBlock
+from sensor.errors import CaptureError, ConfigError
+from sensor.progress.progress import InterfaceState
+from sensor.sources.capture import CaptureStatistics, LinkEvent
+from sensor.sources.live.pcap_handle import HANDOVER_MS, Batch, Handle
+from sensor.sources.live.steady import SteadyClock
+
+LIMIT: Final = (
+    "this system has no packet ring: packets come through scapy and libpcap one by one, which loses some from 120,000 "
+    "to 400,000 packets/s on, by the machine"
+)
+
+BLOCK_PACKETS: Final = 1024
+GATHER_S: Final = 0.05  # a block that is not full is delivered after this long
+SILENCE_S: Final = 0.1  # an empty block is delivered after this long
+QUEUE_BYTES: Final = 32 << 20  # as much as the ring has by default
+LAST_NS: Final = 2 * HANDOVER_MS * 1_000_000  # so long packets are still taken after `stop`
+REOPEN_S: Final = 1.0
+LOOK_S: Final = 0.1  # a reader looks for `stop` at least this often
+
+
+class PortableCapture:
+    """Packets of interfaces as blocks, until `stop`; each block in the order of their times.
+
+    interfaces: names as given. linktypes: of each. Silence gives empty blocks. Times of packets are steady
+    (sensor.sources.live.steady). An interface whose capture ends with an error is opened again, tried each second.
+    Packets that the capture filter leaves out are not known and not in `received`.
+    """
+
+    def __init__(
+        self,
+        interfaces: Sequence[str],
+        *,
+        promiscuous: bool = False,
+        expression: str | None = None,
+        queue_bytes: int = QUEUE_BYTES,
+    ) -> None:
+        """Open the interfaces. Raises CaptureError; ConfigError for an expression that is no filter (pcap-filter(7)).
+
+        queue_bytes: room for packets that wait for the meter.
+        """
+        self.interfaces = tuple(interfaces)
+        self.interface_of: Int64s = np.zeros(0, dtype=np.int64)  # (n,) of the last block's packets
+        self._queue = Queue(queue_bytes)
+        self._clock = SteadyClock(time.time_ns, time.monotonic_ns)
+        self._delivered = 0
+        with contextlib.ExitStack() as opened:
+            self._readers = [
+                opened.enter_context(contextlib.closing(Reader(name, number, self._queue, promiscuous, expression)))
+                for number, name in enumerate(interfaces)
+            ]
+            opened.pop_all()
+        self.linktypes = tuple(reader.linktype for reader in self._readers)
+        self._linktypes = np.array(self.linktypes, dtype=np.int64)
+
+    def __iter__(self) -> Iterator[PacketBlock]:
+        for reader in self._readers:
+            reader.start()
+        while True:
+            batches = self._queue.take()
+            if not batches and not any(reader.reading for reader in self._readers) and not len(self._queue):
+                return
+            self._settle(traffic=bool(batches))
+            self._delivered += sum(map(len, batches))
+            yield self._block(batches)
+
+    def stop(self) -> None:
+        """Take packets for a last fifth of a second, then end. May be called by a signal handler."""
+        for reader in self._readers:
+            reader.stopping = True
+
+    @property
+    def links(self) -> tuple[InterfaceState, ...]:
+        """Each interface, and whether it is open."""
+        return tuple(InterfaceState(reader.name, reader.opened) for reader in self._readers)
+
+    def events(self) -> list[LinkEvent]:
+        """Take what happened to the interfaces since the last call."""
+        return [event for reader in self._readers for event in reader.take_events()]
+
+    @property
+    def clock_step_ns(self) -> int:
+        """What the wall clock was set forward by since the start, all told; packets' times leave it out."""
+        return self._clock.step_ns
+
+    def steady_now_ns(self) -> int:
+        """The present moment in the packets' time."""
+        return self._clock.now_ns()
+
+    @property
+    def fill(self) -> float:
+        """Share of the queue's room that is taken."""
+        return self._queue.fill
+
+    def statistics(self) -> CaptureStatistics:
+        """Counts since the start. dropped: by libpcap's buffer and by our queue."""
+        read, lost = self._queue.counts()
+        dropped = sum(reader.dropped for reader in self._readers)
+        return CaptureStatistics(
+            received=read + dropped, dropped=lost + dropped, filtered=0, waiting=read - lost - self._delivered
+        )
+
+    def close(self) -> None:
+        """Leave the interfaces; `statistics` keeps its last counts."""
+        self.stop()
+        for reader in self._readers:
+            reader.close()
+
+    def leave_to_worker(self) -> None:
+        """Raises CaptureError: threads and libpcap's handles do not survive a fork."""
+        raise CaptureError(f"{', '.join(self.interfaces)}: this capture cannot be shared by workers, expected one")
+
+    def _block(self, batches: list[Batch]) -> PacketBlock:
+        frames = list(chain.from_iterable(batch.frames for batch in batches))
+        caplen = np.fromiter(map(len, frames), dtype=np.int64, count=len(frames))
+        ts_ns = _joined(batch.ts_ns for batch in batches)
+        number = np.repeat(_joined([batch.number] for batch in batches), [len(batch) for batch in batches])
+        self._clock.look()
+        self._clock.correct(ts_ns)
+        order = np.argsort(ts_ns, kind="stable")  # several readers put theirs in as they come
+        self.interface_of = number[order]
+        return PacketBlock(
+            buffer=np.frombuffer(b"".join(frames), dtype=np.uint8),
+            offset=(np.cumsum(caplen) - caplen)[order],
+            caplen=caplen[order],
+            wirelen=_joined(batch.wirelen for batch in batches)[order],
+            ts_ns=ts_ns[order],
+            linktype=self._linktypes[self.interface_of],
+        )
+
+    def _settle(self, *, traffic: bool) -> None:
+        """Once nothing has waited for long enough after a step of the clock, no packet from before it can come."""
+        since_ns = self._clock.settling_since_ns
+        if not traffic and since_ns is not None and time.monotonic_ns() - since_ns > LAST_NS:
+            self._clock.settle()
+
+
+class Queue:
+    """Packets between the readers and the meter. What finds no room is counted and forgotten."""
+
+    def __init__(self, room: int) -> None:
+        """room: bytes."""
+        self._room = room
+        self._taken = 0  # bytes
+        self._batches: deque[Batch] = deque()
+        self._waiting = 0  # packets
+        self._changed = threading.Condition()
+        self._read = self._lost = 0
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    @property
+    def fill(self) -> float:
+        """Share of the room that is taken."""
+        return self._taken / self._room
+
+    def counts(self) -> tuple[int, int]:
+        """Packets put in, lost ones too; lost ones."""
+        with self._changed:
+            return self._read, self._lost
+
+    def put(self, batch: Batch) -> None:
+        """Append the packets if there is room for them all."""
+        with self._changed:
+            self._read += len(batch)
+            if self._taken + batch.size > self._room:
+                self._lost += len(batch)
+                return
+            before = self._waiting
+            self._batches.append(batch)
+            self._taken += batch.size
+            self._waiting += len(batch)
+            if not before or self._block_is_full():
+                self._changed.notify()
+
+    def take(self) -> list[Batch]:
+        """Wait for packets to fill a block, for a short while after the first; [] after SILENCE_S without any."""
+        with self._changed:
+            if self._changed.wait_for(self.__len__, SILENCE_S):
+                self._changed.wait_for(self._block_is_full, GATHER_S)
+            taken: list[Batch] = []
+            room = BLOCK_PACKETS
+            while self._batches and len(self._batches[0]) <= room:
+                batch = self._batches.popleft()
+                taken.append(batch)
+                room -= len(batch)
+                self._taken -= batch.size
+                self._waiting -= len(batch)
+            return taken
+
+    def _block_is_full(self) -> bool:
+        return self._waiting >= BLOCK_PACKETS
+
+
+class Reader:
+    """One interface and the thread that reads it. dropped: packets that libpcap lost."""
+
+    def __init__(self, name: str, number: int, queue: Queue, promiscuous: bool, expression: str | None) -> None:
+        """Open the interface. Raises CaptureError, ConfigError."""
+        self.name = name
+        self.dropped = 0
+        self.stopping = False
+        self._number = number
+        self._queue = queue
+        self._promiscuous = promiscuous
+        self._expression = expression
+        self._events: deque[LinkEvent] = deque()
+        self._handle: Handle | None = Handle(name, promiscuous, expression)
+        self.linktype = self._handle.linktype
+        self._ends_at_ns: int | None = None
+        self._thread = threading.Thread(target=self._run, name=f"capture {name}", daemon=True)
+
+    @property
+    def opened(self) -> bool:
+        """Whether packets can come."""
+        return self._handle is not None
+
+    @property
+    def reading(self) -> bool:
+        """Whether more packets may come."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def take_events(self) -> list[LinkEvent]:
+        """What happened since the last call."""
+        return [self._events.popleft() for _ in range(len(self._events))]
+
+    def close(self) -> None:
+        """End the thread and leave the interface."""
+        self.stopping = True
+        self._ends_at_ns = 0
+        if self._thread.is_alive():
+            self._thread.join()
+        self._shut()
+
+    def _run(self) -> None:
+        while not self._over():
+            if self._handle is None:
+                self._reopen()
+                continue
+            try:
+                batch = self._handle.read(self._number)
+                if len(batch):
+                    self._queue.put(batch)
+                else:
+                    self._handle.wait(LOOK_S)
+                self.dropped += self._handle.newly_dropped()
+            except OSError as error:
+                self._shut()
+                self._tell("down", f"{self.name}: {error}; trying again each second")
+
+    def _over(self) -> bool:
+        if not self.stopping:
+            return False
+        if self._ends_at_ns is None:
+            self._ends_at_ns = time.monotonic_ns() + LAST_NS
+        return self._handle is None or time.monotonic_ns() >= self._ends_at_ns
+
+    def _reopen(self) -> None:
+        deadline = time.monotonic() + REOPEN_S
+        while time.monotonic() < deadline:
+            if self.stopping:
+                return
+            time.sleep(LOOK_S)
+        with contextlib.suppress(CaptureError, ConfigError):  # told already: it is down
+            handle = Handle(self.name, self._promiscuous, self._expression)
+            if handle.linktype != self.linktype:  # the writer and the meter were told the first one
+                handle.close()
+                return
+            self._handle = handle
+            self._tell("up", f"{self.name}: the interface can be read again: capture goes on")
+
+    def _shut(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle:
+            self.dropped += handle.newly_dropped()
+            handle.close()
+
+    def _tell(self, action: str, message: str) -> None:
+        self._events.append(LinkEvent(self.name, action, message, time.time_ns()))
+
+
+def _joined(lists: Iterable[list[int]]) -> Int64s:
+    return np.fromiter(chain.from_iterable(lists), dtype=np.int64)

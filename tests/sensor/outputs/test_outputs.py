@@ -1,0 +1,337 @@
+"""The outputs of the settings: real receivers, nothing lost across their restarts, nobody waits for them."""
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from sensor.alerts.alert import alert_line
+from sensor.errors import ConfigError, OutputError
+from sensor.outputs.outputs import Outputs, prepared_outputs
+from sensor.settings.outputs import FileEntry, KafkaEntry, OutputEntry, SyslogEntry, UnixEntry
+from tests.support.alerts import an_alert
+from tests.support.receivers import RECEIVERS, free_port, received, receiver
+
+LONG_S = 20.0
+
+
+def alerts(first: int, count: int) -> list[bytes]:
+    return [alert_line(an_alert(sequence=number)) for number in range(first, first + count)]
+
+
+def started(*entries: OutputEntry, patience_s: float = 0.0) -> Outputs:
+    return Outputs(prepared_outputs(entries, "gw1"), patience_s)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def sequences(content: bytes) -> list[int]:
+    return [int(json.loads(line)["event"]["sequence"]) for line in content.splitlines()]
+
+
+class Listener:
+    """A Unix stream socket that keeps what it reads."""
+
+    def __init__(self, path: Path) -> None:
+        self.content = b""
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.bind(str(path))
+        self.socket.listen()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            connection, _ = self.socket.accept()
+            with connection:
+                while part := connection.recv(65536):
+                    self.content += part
+        except OSError:
+            return
+
+    def join(self) -> None:
+        self._thread.join(LONG_S)
+        self.socket.close()
+
+
+@pytest.mark.parametrize("program", list(RECEIVERS))
+def test_a_receiver_that_restarts_misses_no_alert_over_tcp(program: str, tmp_path: Path) -> None:
+    with receiver(program, tmp_path) as daemon:
+        outputs = started(SyslogEntry(type="syslog", host="127.0.0.1", port=daemon.port, spool=tmp_path / "spool"))
+        for first in range(1, 2001, 100):
+            outputs.write(alerts(first, 100))
+            if first == 1001:
+                daemon.stop()
+                time.sleep(0.1)
+                daemon.start()
+        outputs.close(LONG_S)
+        daemon.stop()
+        arrived = [number for _, number in received(daemon.out)]
+    assert list(dict.fromkeys(arrived)) == list(range(1, 2001))
+    assert outputs.lost == 0
+    assert not outputs.problems
+
+
+@pytest.mark.parametrize("program", list(RECEIVERS))
+def test_alerts_at_a_walk_arrive_over_udp(program: str, tmp_path: Path) -> None:
+    with receiver(program, tmp_path) as daemon:
+        outputs = started(SyslogEntry(type="syslog", host="127.0.0.1", port=daemon.port, transport="udp"))
+        for number in range(1, 21):
+            outputs.write(alerts(number, 1))
+            time.sleep(0.01)
+        wait_until(lambda: outputs.states()[0].written == 20)
+        time.sleep(0.3)
+        outputs.close(1)
+        daemon.stop()
+        assert [number for _, number in received(daemon.out)] == list(range(1, 21))
+
+
+def test_what_a_receiver_missed_is_delivered_in_order_by_the_next_sensor(tmp_path: Path) -> None:
+    entry = UnixEntry(type="unix", path=tmp_path / "s", spool=tmp_path / "spool")
+    first = started(entry)
+    first.write(alerts(1, 500))
+    first.close(0.3)
+    state = first.states()[0]
+    assert (state.spooled, state.lost, state.written) == (500, 0, 0)
+    assert "500 spooled" in first.problems[0]
+    listener = Listener(tmp_path / "s")
+    second = started(entry)
+    second.write(alerts(501, 500))
+    second.close(LONG_S)
+    listener.join()
+    assert sequences(listener.content) == list(range(1, 1001))
+    assert second.states()[0].spooled == 0
+
+
+def test_a_spool_takes_no_more_than_its_size_and_what_is_too_much_counts_as_lost(tmp_path: Path) -> None:
+    entry = UnixEntry(
+        type="unix", path=tmp_path / "s", spool=tmp_path / "spool", spool_bytes=1 << 20, queue_bytes=65536
+    )
+    outputs = started(entry)
+    lines = alerts(1, 2000)
+    for start in range(0, 2000, 20):
+        outputs.write(lines[start : start + 20])
+        time.sleep(0.002)
+    outputs.close(0.2)
+    state = outputs.states()[0]
+    assert state.spooled + state.lost == 2000
+    assert state.lost > 0
+    assert sum(path.stat().st_size for path in (tmp_path / "spool").glob("*.jsonl")) <= 1 << 20
+
+
+def test_half_a_line_that_a_crash_left_in_a_spool_is_cut_off(tmp_path: Path) -> None:
+    entry = UnixEntry(type="unix", path=tmp_path / "s", spool=tmp_path / "spool")
+    first = started(entry)
+    first.write(alerts(1, 5))
+    first.close(0.2)
+    with (tmp_path / "spool" / "00000001.jsonl").open("ab") as segment:
+        segment.write(b'{"half')
+    listener = Listener(tmp_path / "s")
+    second = started(entry)
+    second.write(alerts(6, 5))
+    second.close(LONG_S)
+    listener.join()
+    assert sequences(listener.content) == list(range(1, 11))
+
+
+def test_two_sensors_cannot_share_a_spool(tmp_path: Path) -> None:
+    entry = UnixEntry(type="unix", path=tmp_path / "s", spool=tmp_path / "spool")
+    first = started(entry)
+    with pytest.raises(OutputError, match="used by another sensor"):
+        started(entry)
+    first.close(0.1)
+
+
+def test_whoever_writes_never_waits_for_a_receiver_that_reads_nothing(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as deaf:
+        deaf.bind(str(tmp_path / "s"))
+        deaf.listen()
+        outputs = started(UnixEntry(type="unix", path=tmp_path / "s", queue_bytes=65536))
+        lines = alerts(1, 100)
+        slowest = 0.0
+        for _ in range(50):
+            began = time.perf_counter()
+            outputs.write(lines)
+            slowest = max(slowest, time.perf_counter() - began)
+        outputs.close(0.2)
+    state = outputs.states()[0]
+    assert slowest < 0.25
+    assert state.lost > 0
+    assert state.lost + state.written == 5000
+
+
+def test_several_outputs_each_get_their_own_format(tmp_path: Path) -> None:
+    outputs = started(
+        FileEntry(type="file", path=tmp_path / "native"), FileEntry(type="file", path=tmp_path / "cef", format="cef")
+    )
+    lines = alerts(1, 3)
+    outputs.write(lines)
+    outputs.close(LONG_S)
+    assert (tmp_path / "native").read_bytes() == b"".join(lines)
+    assert all(line.startswith("CEF:") for line in (tmp_path / "cef").read_text().splitlines())
+    assert [state.written for state in outputs.states()] == [3, 3]
+
+
+def test_a_datagram_socket_gets_one_record_each(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as there:
+        there.bind(str(tmp_path / "s"))
+        outputs = started(UnixEntry(type="unix", path=tmp_path / "s", socket="datagram"))
+        outputs.write(alerts(1, 5))
+        there.settimeout(LONG_S)
+        assert [sequences(there.recv(65536)) for _ in range(5)] == [[1], [2], [3], [4], [5]]
+        outputs.close(1)
+
+
+def certificate(directory: Path, name: str) -> tuple[Path, Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    made, key = directory / "cert.pem", directory / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "30", "-keyout", key, "-out", made, "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made, key
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[tuple[int, Path, list[bytes]]]:
+    """Port, certificate and what came in."""
+    made, key = certificate(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    content: list[bytes] = []
+    server = socket.create_server(("localhost", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                plain, _ = server.accept()
+                with context.wrap_socket(plain, server_side=True) as connection:
+                    while part := connection.recv(65536):
+                        content.append(part)
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield server.getsockname()[1], made, content
+    server.close()
+
+
+def test_syslog_over_tls_is_read_by_who_has_the_certificate(tls_server: tuple[int, Path, list[bytes]]) -> None:
+    port, ca, content = tls_server
+    outputs = started(SyslogEntry(type="syslog", host="localhost", port=port, transport="tls", ca=ca))
+    outputs.write(alerts(1, 300))
+    outputs.close(LONG_S)
+    stream = b"".join(content)
+    numbers = []
+    while stream:
+        size, _, stream = stream.partition(b" ")
+        frame, stream = stream[: int(size)], stream[int(size) :]
+        numbers.append(int(orjson.loads(frame[frame.index(b"{") :])["event"]["sequence"]))
+    assert numbers == list(range(1, 301))
+    assert not outputs.problems
+
+
+def test_syslog_over_tls_sends_nothing_to_a_certificate_that_is_not_trusted(
+    tls_server: tuple[int, Path, list[bytes]], tmp_path: Path
+) -> None:
+    port, _, content = tls_server
+    (tmp_path / "other").mkdir()
+    other, _ = certificate(tmp_path / "other", "localhost")
+    outputs = started(SyslogEntry(type="syslog", host="localhost", port=port, transport="tls", ca=other))
+    outputs.write(alerts(1, 3))
+    outputs.close(0.5)
+    assert not b"".join(content)
+    assert outputs.lost == 3
+    assert "certificate" in outputs.problems[0]
+
+
+def test_a_certificate_that_is_none_is_an_error_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    with pytest.raises(ConfigError, match=r"ca\.pem"):
+        started(SyslogEntry(type="syslog", host="localhost", transport="tls", ca=tmp_path / "ca.pem"))
+
+
+def test_kafka_records_arrive_once_and_in_order(tmp_path: Path) -> None:
+    kafka = pytest.importorskip("confluent_kafka")
+    mock = kafka.Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 2})
+    servers = mock_servers(mock)
+    outputs = started(KafkaEntry(type="kafka", servers=servers, topic="alerts", spool=tmp_path / "spool"))
+    outputs.write(alerts(1, 500))
+    outputs.close(LONG_S)
+    assert outputs.states()[0].written == 500, outputs.problems
+    consumer = kafka.Consumer({"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["alerts"])
+    records: list[bytes] = []
+    deadline = time.monotonic() + LONG_S
+    while len(records) < 500 and time.monotonic() < deadline:
+        records += [record.value() for record in consumer.consume(500, 0.5) if record.error() is None]
+    consumer.close()
+    assert sequences(b"\n".join(records)) == list(range(1, 501))
+
+
+def mock_servers(producer: object) -> str:
+    """Addresses of librdkafka's own cluster."""
+    brokers = producer.list_topics(timeout=5).brokers  # type: ignore[attr-defined]
+    return ",".join(f"{broker.host}:{broker.port}" for broker in brokers.values())
+
+
+def test_kafka_without_brokers_spools(tmp_path: Path) -> None:
+    pytest.importorskip("confluent_kafka")
+    servers = f"127.0.0.1:{free_port()}"
+    outputs = started(KafkaEntry(type="kafka", servers=servers, topic="alerts", spool=tmp_path / "spool"))
+    outputs.write(alerts(1, 10))
+    outputs.close(0.2)
+    assert outputs.lost == 0
+    assert outputs.states()[0].spooled == 10
+
+
+def test_a_file_that_was_rotated_is_opened_anew(tmp_path: Path) -> None:
+    path = tmp_path / "alerts"
+    outputs = started(FileEntry(type="file", path=path))
+    outputs.write(alerts(1, 2))
+    wait_until(lambda: outputs.states()[0].written == 2)
+    os.rename(path, tmp_path / "old")
+    assert outputs.reopen() == 1
+    wait_until(path.exists)
+    outputs.write(alerts(3, 2))
+    outputs.close(LONG_S)
+    assert sequences((tmp_path / "old").read_bytes()) == [1, 2]
+    assert sequences(path.read_bytes()) == [3, 4]
+
+
+def test_what_a_receiver_had_not_read_when_it_ended_is_sent_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        outputs = started(SyslogEntry(type="syslog", host="127.0.0.1", port=server.getsockname()[1]))
+        outputs.write(alerts(1, 20))
+        first, _ = server.accept()
+        time.sleep(0.5)  # all of it lies in the kernel of the receiver
+        first.close()
+        server.settimeout(LONG_S)
+        second, _ = server.accept()
+        second.settimeout(LONG_S)
+        content = b""
+        while content.count(b"flowvigil.alert") < 20:
+            part = second.recv(65536)
+            assert part
+            content += part
+        second.close()
+        outputs.close(0.2)

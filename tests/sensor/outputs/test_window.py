@@ -1,0 +1,76 @@
+"""What may still be lost when a connection breaks, and is sent again: as much as a receiver's socket holds."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from sensor.alerts.alert import alert_line
+from sensor.outputs.outputs import Outputs, prepared_outputs
+from sensor.outputs.window import Window
+from sensor.settings.outputs import SyslogEntry
+from tests.support.alerts import an_alert
+
+MIB = 1 << 20
+LARGEST_SOCKET = 6 * MIB  # tcp_rmem, as Linux has it by default
+SO_RCVBUFFORCE = 33
+LONG_S = 20.0
+
+
+def test_a_message_counts_as_read_once_more_than_any_socket_holds_was_sent_after_it() -> None:
+    window = Window()
+    for second in range(9):
+        window.sent(MIB, float(second) / 10)
+        expected = 1 if second == 8 else 0  # eight more MiB after the first
+        assert window.safe(second / 10) == expected
+    assert len(window) == 8
+
+
+def test_a_message_counts_as_read_after_half_a_minute_without_a_break() -> None:
+    window = Window()
+    window.sent(100, 0.0)
+    window.sent(100, 10.0)
+    assert [window.safe(now_s) for now_s in (29.9, 30.0, 39.9, 40.0)] == [0, 1, 0, 1]
+
+
+def test_what_a_socket_can_hold_is_not_counted_as_read() -> None:
+    window = Window()
+    for _ in range(LARGEST_SOCKET // 1000):
+        window.sent(1000, 0.0)
+    assert window.safe(29.0) == 0
+    assert window.all_read() == LARGEST_SOCKET // 1000
+    assert window.all_read() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or os.name != "posix", reason="a large socket needs root")
+def test_millions_of_bytes_that_a_receiver_had_not_read_when_it_ended_are_sent_again(tmp_path: Path) -> None:
+    lines = [alert_line(an_alert(sequence=number)) for number in range(1, 2501)]
+    size = sum(map(len, lines))
+    assert size > 3 * MIB
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, LARGEST_SOCKET)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.settimeout(LONG_S)
+        entry = SyslogEntry(type="syslog", host="127.0.0.1", port=server.getsockname()[1], spool=tmp_path / "spool")
+        outputs = Outputs(prepared_outputs([entry], "gw1"), patience_s=LONG_S)
+        outputs.write(lines)
+        first, _ = server.accept()
+        taken = 0
+        while taken < size:  # all of it lies in the receiver's socket
+            taken = len(first.recv(1 << 23, socket.MSG_PEEK))
+            time.sleep(0.02)
+        time.sleep(0.3)
+        first.close()
+        second, _ = server.accept()
+        second.settimeout(LONG_S)
+        content = b""
+        while content.count(b"flowvigil.alert") < len(lines):
+            part = second.recv(MIB)
+            assert part
+            content += part
+        second.close()
+        outputs.close(0.2)
+    assert content.index(b'"sequence":1,') < content.index(b'"sequence":2500,')

@@ -1,0 +1,189 @@
+"""The files of the service: as systemd, logrotate and the sensor itself read them."""
+
+import gzip
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from sensor.cli import app
+from sensor.errors import CAPTURE, CONFIG, INTERNAL, MODEL, OUTPUT, USAGE
+from sensor.outputs.jsonl import open_descriptor, open_jsonl
+from sensor.settings.config import effective_config
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+SERVICE, ROTATION, GATEWAY = CONFIGS / "flowvigil.service", CONFIGS / "flowvigil.logrotate", CONFIGS / "gateway.yaml"
+LOGS, SETTINGS = Path("/var/log"), "/etc/flowvigil/flowvigil.yaml"
+EXPOSURE = 20  # in tenths
+# Stands for systemctl: keeps what it was asked for, and knows whether the service runs.
+MANAGER = """#!/bin/sh
+echo "$@" >> {calls}
+case "$*" in *is-active*) exit {inactive};; esac
+"""
+
+analyzed = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+rotated = pytest.mark.skipif(shutil.which("logrotate") is None, reason="needs logrotate")
+
+
+def settings(name: str) -> list[str]:
+    """Values of a setting of the service, in their order."""
+    return re.findall(rf"^{name}=(.*)$", SERVICE.read_text(), re.MULTILINE)
+
+
+def setting(name: str) -> str:
+    (value,) = settings(name)
+    return value
+
+
+def run(*arguments: str | Path, path: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end. path: a directory whose programs go over the system's."""
+    environment = os.environ if path is None else os.environ | {"PATH": f"{path}:{os.environ['PATH']}"}
+    return subprocess.run(
+        [*map(str, arguments)], capture_output=True, text=True, check=False, timeout=30, env=environment
+    )
+
+
+@pytest.fixture
+def startable(tmp_path: Path) -> Path:
+    """The service with a program that this machine has."""
+    command = setting("ExecStart")
+    service = tmp_path / SERVICE.name
+    service.write_text(SERVICE.read_text().replace(command.split()[0], shutil.which("true") or sys.executable))
+    return service
+
+
+@analyzed
+def test_the_service_manager_finds_nothing_wrong_with_the_service(startable: Path) -> None:
+    verified = run("systemd-analyze", "verify", "--man=no", startable)
+    # of other services of this machine it may find what it likes
+    assert [line for line in verified.stderr.splitlines() if SERVICE.name in line] == []
+    assert verified.returncode == 0, verified
+
+
+@analyzed
+def test_the_service_is_exposed_no_more_than_it_has_to_be(startable: Path) -> None:
+    if "--offline" not in run("systemd-analyze", "--help").stdout:
+        pytest.skip("needs systemd-analyze that looks at files")
+    judged = run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", startable)
+    assert judged.returncode == 0, judged.stdout.splitlines()[-1:] + judged.stderr.splitlines()
+
+
+def test_what_the_service_starts_is_what_the_command_line_takes() -> None:
+    (options,) = re.findall(r'^Environment="FLOWVIGIL_OPTIONS=(.*)"$', SERVICE.read_text(), re.MULTILINE)
+    program, command, *arguments = shlex.split(setting("ExecStart").replace("$FLOWVIGIL_OPTIONS", options))
+    assert Path(program).name == "flowvigil"
+    group = typer.main.get_command(app)
+    with group.make_context("flowvigil", [command, *arguments]) as context:
+        watch = group.get_command(context, command)  # type: ignore[attr-defined]  # typer types a group as a command
+        parsed = watch.make_context(command, arguments, parent=context).params
+    assert parsed["interfaces"] == ["eth0"]
+    assert parsed["config"] == Path(SETTINGS)
+
+
+def test_only_what_gets_better_by_itself_is_tried_again() -> None:
+    never = {int(code) for code in setting("RestartPreventExitStatus").split()}
+    assert never == {USAGE, CONFIG, MODEL}
+    assert not never & {INTERNAL, CAPTURE, OUTPUT}
+
+
+def test_errors_of_the_service_reach_the_journal_though_its_alerts_do_not() -> None:
+    assert setting("StandardOutput") == "null"
+    assert setting("StandardError") == "journal"  # unset it goes where the output goes
+
+
+def test_the_gateways_settings_hold_and_keep_alerts_where_the_service_may_write_and_rotation_finds_them() -> None:
+    config = effective_config(GATEWAY).config
+    file = config.output.file
+    assert file is not None
+    assert file.parent == LOGS / setting("LogsDirectory")
+    assert config.attach.socket == Path("/run") / setting("RuntimeDirectory") / "attach.sock"
+    pattern = re.findall(r"^(/\S+) \{$", ROTATION.read_text(), re.MULTILINE)
+    assert len(pattern) == 1
+    assert fnmatch(str(file), pattern[0])
+
+
+def test_metrics_are_served_from_an_address_that_the_service_may_use() -> None:
+    assert effective_config(GATEWAY).config.stats.metrics_port is not None
+    assert "AF_INET" in setting("RestrictAddressFamilies").split()
+    assert setting("IPAddressAllow") == "localhost"
+
+
+@rotated
+def test_logrotate_finds_nothing_wrong_with_the_rotation(tmp_path: Path) -> None:
+    tried = run("logrotate", "--debug", "--state", tmp_path / "state", copied(tmp_path, ROTATION.read_text()))
+    assert tried.returncode == 0, tried
+    assert [line for line in tried.stderr.splitlines() if line.startswith("error")] == []
+
+
+def copied(directory: Path, content: str) -> Path:
+    """A configuration as logrotate demands it: nobody else may write to it."""
+    rotation = directory / "rotation"
+    rotation.write_text(content)
+    rotation.chmod(0o644)
+    return rotation
+
+
+def rotate(directory: Path, *, inactive: int = 0) -> list[str]:
+    """Rotate a directory of our own as if a day had gone; what systemctl was asked for."""
+    logs, calls = directory / "logs", directory / "calls"
+    content = ROTATION.read_text()
+    assert str(LOGS / "flowvigil") in content
+    rotation = copied(directory, content.replace(str(LOGS / "flowvigil"), str(logs)))
+    programs = directory / "programs"
+    programs.mkdir(exist_ok=True)
+    manager = programs / "systemctl"
+    manager.write_text(MANAGER.format(calls=calls, inactive=inactive))
+    manager.chmod(0o755)
+    calls.write_text("")
+    done = run("logrotate", "--force", "--state", directory / "state", rotation, path=programs)
+    assert (done.returncode, done.stderr) == (0, "")
+    return calls.read_text().splitlines()
+
+
+@rotated
+def test_rotation_tells_the_running_service_and_loses_no_line(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir(mode=0o750)
+    file = logs / "alerts.jsonl"
+    with open_jsonl(file) as sink:
+        sink.write([b"before\n"])
+        for day in (b"1", b"2"):
+            assert rotate(tmp_path) == [
+                f"--quiet is-active {SERVICE.name}",
+                f"reload {SERVICE.name}",
+            ]
+            assert not file.exists()  # else it would be root's
+            sink.write([b"before the news of rotation " + day + b"\n"])
+            sink.replace(open_descriptor(file), str(file))
+            sink.write([b"after rotation " + day + b"\n"])
+    assert sorted(path.name for path in logs.iterdir()) == ["alerts.jsonl", "alerts.jsonl.1", "alerts.jsonl.2.gz"]
+    whole = gzip.decompress((logs / "alerts.jsonl.2.gz").read_bytes())
+    whole += (logs / "alerts.jsonl.1").read_bytes() + file.read_bytes()
+    assert whole.splitlines() == [
+        b"before",
+        b"before the news of rotation 1",
+        b"after rotation 1",
+        b"before the news of rotation 2",
+        b"after rotation 2",
+    ]
+
+
+@rotated
+def test_rotation_leaves_a_service_alone_that_does_not_run(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir(mode=0o750)
+    (tmp_path / "logs" / "alerts.jsonl").write_text("kept\n")
+    assert rotate(tmp_path, inactive=3) == [f"--quiet is-active {SERVICE.name}"]
+    assert (tmp_path / "logs" / "alerts.jsonl.1").read_text() == "kept\n"
+
+
+@rotated
+def test_rotation_of_nothing_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir(mode=0o750)
+    assert rotate(tmp_path) == []

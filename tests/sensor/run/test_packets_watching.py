@@ -1,0 +1,143 @@
+"""A watch that keeps packets of alerts: in the wall clock's time, told of in its accounts, not ended by its disk."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from flows.batch import FlowBatch
+from flows.block import PacketBlock
+from flows.meter import Meter
+from sensor.alerts.alert import Alert, Observer, alert_line
+from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.formats.schemas import schema_of
+from sensor.metering.live import Metering
+from sensor.packets.directory import PacketDirectory
+from sensor.packets.keeper import Keeper
+from sensor.packets.ring import PacketRing
+from sensor.run.outlet import Outlet
+from sensor.run.watching import Watch
+from sensor.terminal.summary import Silent
+from tests.support.alerts import an_alert
+from tests.support.capture_bytes import read
+from tests.support.packets import EPOCH_NS, block, tcp
+from tests.support.scripted import SILENCE, ScriptedCapture
+
+HOUR_NS = 3600 * 10**9
+ALERT = "A" * 26
+
+
+@dataclass
+class Judge:
+    """Raises one alert over all flows that it is given; it closes at the end."""
+
+    flows: int = 0
+    judged: int = 0
+    spent_ns: int = 0
+    merged: int = 0
+    told: list[AlertFlow] = field(default_factory=list)
+
+    def judge(self, records: FlowBatch, _dropped: int) -> list[Alert]:
+        opened = not self.judged and len(records) > 0
+        self.judged += len(records)
+        self.told = [
+            AlertFlow(
+                alert_id=ALERT, after=1, number=1, identity=identity, values=values, p_known=0, p_novel=0, label=None
+            )
+            for identity, values in zip(records.identity.tolist(), records.values, strict=True)
+        ]
+        return [an_alert(id=ALERT)] if opened else []
+
+    def take_flows(self) -> list[AlertFlow]:
+        told, self.told = self.told, []
+        return told
+
+    def finish(self) -> list[Alert]:
+        return [an_alert(id=ALERT, action="closed", sequence=2)] if self.judged else []
+
+
+@dataclass
+class Lines:
+    """Keeps what is written."""
+
+    written: list[dict[str, Any]] = field(default_factory=list)
+
+    def write(self, lines: list[bytes]) -> None:
+        self.written += [json.loads(line) for line in lines]
+
+    def of(self, dataset: str) -> list[dict[str, Any]]:
+        return [record for record in self.written if record["event"]["dataset"] == f"flowvigil.{dataset}"]
+
+
+def watched(
+    path: Path, turns: list[tuple[Callable[[], None], PacketBlock]], capture: ScriptedCapture
+) -> tuple[Watch, Lines]:
+    """A watch at its end, and what it told."""
+    capture.turns = turns
+    keeper = Keeper(
+        PacketRing(1 << 20), PacketDirectory(path, 1 << 30), Observer("gw1", "0"), interfaces=capture.interfaces,
+        most_packets=1000, most_bytes=1 << 20,
+    )  # fmt: skip
+    lines = Lines()
+    with open(os.devnull, "w") as nowhere:
+        watch = Watch(
+            Metering(capture, Meter(1024, news_only=True), packets=keeper.ring),
+            Judge(),  # type: ignore[arg-type]
+            Outlet([lines], Silent(nowhere)),  # type: ignore[list-item]
+            Observer("gw1", "0"),
+            keeper=keeper,
+        )
+        watch.run()
+    return watch, lines
+
+
+def nothing() -> None:
+    """Nothing happens."""
+
+
+def test_packets_have_the_wall_clocks_time_of_the_moment_they_came(tmp_path: Path) -> None:
+    capture = ScriptedCapture([], now_ns=EPOCH_NS)
+
+    def set_the_clock() -> None:
+        capture.clock_step_ns = HOUR_NS
+
+    before, after = (block([tcp("10.0.0.1:1", "10.0.0.2:80", "S", at=second)]) for second in (0, 1))
+    watch, lines = watched(tmp_path, [(nothing, before), (set_the_clock, after)], capture)
+    found, problem = read((tmp_path / f"{ALERT}.pcapng").read_bytes())
+    assert problem is None
+    assert [packet.ts_ns for packet in found] == [EPOCH_NS, EPOCH_NS + 10**9 + HOUR_NS]
+    assert not watch.lost_packets
+    assert {alert["flowvigil"]["packets_file"] for alert in lines.of("alert")} == {f"{ALERT}.pcapng"}
+
+
+def test_accounts_tell_what_was_kept_and_records_keep_to_their_schemas(tmp_path: Path) -> None:
+    turns = [(nothing, block([tcp("10.0.0.1:1", "10.0.0.2:80", "S", at=at)])) for at in (0, 200)] + [(nothing, SILENCE)]
+    _, lines = watched(tmp_path, turns, ScriptedCapture([], now_ns=EPOCH_NS))
+    kept = lines.of("stats")[-1]["flowvigil"]["packets_kept"]
+    assert (kept["files"], kept["packets"], kept["lost"]) == (1, 2, 0)
+    jsonschema.validate(lines.of("stats")[-1], schema_of("stats"))
+    jsonschema.validate(lines.of("alert")[-1], schema_of("alert"))
+
+
+def test_a_full_disk_is_told_once_and_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int, _content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    turns = [(nothing, block([tcp("10.0.0.1:1", "10.0.0.2:80", "S", at=at)])) for at in (0, 200, 400, 600)]
+    watch, lines = watched(tmp_path, turns, ScriptedCapture([], now_ns=EPOCH_NS))
+    (event,) = lines.of("sensor")
+    assert event["event"]["action"] == "packets-lost"
+    assert "no space left; the watch goes on" in event["flowvigil"]["message"]
+    assert watch.lost_packets
+    assert lines.of("stats")[-1]["flowvigil"]["packets_kept"]["lost"] == 4
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_alert_without_a_file_has_no_such_field() -> None:
+    assert b"packets_file" not in alert_line(an_alert())

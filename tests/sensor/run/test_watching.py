@@ -1,0 +1,208 @@
+"""What a watch tells and does, turn by turn, with reports, clocks and alerts that the test makes."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flows.batch import FlowBatch
+from flows.meter import Meter
+from sensor.alerts.alert import Alert, Observer
+from sensor.alerts.alert_flow import AlertFlow
+from sensor.metering.live import Metering, Report
+from sensor.progress.progress import Progress
+from sensor.run.outlet import Outlet
+from sensor.run.watching import Watch
+from sensor.sources.capture import LinkEvent
+from tests.support.alerts import an_alert
+from tests.support.packets import block, udp
+from tests.support.scripted import SILENCE, T0, ScriptedCapture
+
+HOUR_NS = 3600 * 10**9
+
+
+@dataclass
+class Judge:
+    """Finds in each turn what it was told to find."""
+
+    found: list[list[Alert]] = field(default_factory=list)
+    flows: int = 0
+    judged: int = 0
+    spent_ns: int = 0
+    merged: int = 0
+
+    def judge(self, _records: FlowBatch, _dropped: int) -> list[Alert]:
+        return self.found.pop(0) if self.found else []
+
+    def finish(self) -> list[Alert]:
+        return []
+
+    def take_flows(self) -> list[AlertFlow]:
+        return []
+
+
+@dataclass
+class Screen:
+    """Writes down what it is told."""
+
+    notes: list[str] = field(default_factory=list)
+    problem: str | None = None
+    last: Progress = field(default_factory=Progress)
+
+    def update(self, progress: Progress, _alerts: Sequence[Alert]) -> None:
+        self.last = progress
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def finish(self, _progress: Progress, problem: str | None = None) -> None:
+        self.problem = problem
+
+
+@dataclass
+class Lines:
+    """Keeps what is written."""
+
+    written: list[dict[str, Any]] = field(default_factory=list)
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        self.written += [json.loads(line) for line in lines]
+
+    def of(self, dataset: str) -> list[dict[str, Any]]:
+        return [record for record in self.written if record["event"]["dataset"] == f"flowvigil.{dataset}"]
+
+
+@dataclass
+class Stage:
+    """A watch over a scripted capture, all its clocks at `now`."""
+
+    capture: ScriptedCapture
+    judge: Judge = field(default_factory=Judge)
+    screen: Screen = field(default_factory=Screen)
+    lines: Lines = field(default_factory=Lines)
+    now: float = 0.0
+
+    def watch(self, **options: Any) -> Watch:
+        return Watch(
+            Metering(self.capture, Meter(1024)),
+            self.judge,  # type: ignore[arg-type]
+            Outlet([self.lines], self.screen),
+            Observer("test", "0"),
+            clock=lambda: self.now,
+            wall_clock_ns=lambda: T0,
+            **options,
+        )
+
+
+def passing(stage: Stage, seconds: float) -> Callable[[], None]:
+    def pass_() -> None:
+        stage.now += seconds
+
+    return pass_
+
+
+def test_each_interval_and_the_end_bring_an_account() -> None:
+    stage = Stage(ScriptedCapture([]))
+    packet = block([udp("10.0.0.1:1", "10.0.0.2:53")])
+    stage.capture.turns = [(passing(stage, 4), packet) for _ in range(8)]
+    stage.capture.filtered = 5
+    stage.watch(interval_s=10).run()
+    accounts = [record["flowvigil"] for record in stage.lines.of("stats")]
+    assert [account["received"] for account in accounts] == [8, 11, 13]
+    assert [account["packets_per_second"] for account in accounts] == [round(8 / 12, 6), 3 / 12, 2 / 8]
+    assert [account["interval_s"] for account in accounts] == [12, 12, 8]
+    assert [account["final"] for account in accounts] == [False, False, True]
+    assert all(account["difference"] == 0 for account in accounts)
+
+
+def test_events_are_told_on_every_output_and_the_screen_once() -> None:
+    stage = Stage(ScriptedCapture([(lambda: None, SILENCE), (lambda: None, SILENCE)]))
+    stage.capture.happened = [LinkEvent("made0", "down", "made0 went down", T0)]
+    stage.watch().run()
+    (event,) = stage.lines.of("sensor")
+    assert event["event"]["action"] == "interface-down"
+    assert event["observer"]["ingress"]["interface"]["name"] == "made0"
+    assert stage.screen.notes == ["made0 went down"]
+
+
+def test_after_a_clock_step_alerts_bear_the_new_time_and_the_step_is_told() -> None:
+    stage = Stage(ScriptedCapture([]))
+
+    def step() -> None:
+        stage.capture.clock_step_ns = HOUR_NS
+
+    stage.capture.turns = [(lambda: None, SILENCE), (step, SILENCE)]
+    before = an_alert(time_ns=T0, start_ns=T0 - 5, end_ns=T0 - 1)
+    stage.judge.found = [[before], [before]]
+    stage.watch().run()
+    first, second = stage.lines.of("alert")
+    assert first["@timestamp"] == "2023-11-14T22:13:20.000000Z"
+    assert second["@timestamp"] == "2023-11-14T23:13:20.000000Z"
+    assert second["event"]["start"] == "2023-11-14T23:13:19.999999Z"
+    assert first["event"]["id"] == second["event"]["id"]
+    assert [event["event"]["action"] for event in stage.lines.of("sensor")] == ["clock-step"]
+    assert "set forward by 3,600.0 s" in stage.screen.notes[0]
+
+
+def test_wishes_are_granted_once_in_the_next_turn() -> None:
+    stage = Stage(ScriptedCapture([]))
+    watches: list[Watch] = []
+
+    def wish() -> None:
+        watches[0].wishes.stats = watches[0].wishes.reload = True
+
+    stage.capture.turns = [(wish, SILENCE), (lambda: None, SILENCE), (lambda: None, SILENCE)]
+    watches.append(stage.watch(reload=lambda _watch: ["settings read again"]))
+    watches[0].run()
+    assert [event["event"]["action"] for event in stage.lines.of("sensor")] == ["reloaded"]
+    assert stage.screen.notes[0] == "settings read again"
+    assert len(stage.screen.notes) == 2
+    assert "received 0 =" in stage.screen.notes[1]
+
+
+def test_a_watch_whose_reader_has_gone_ends() -> None:
+    stage = Stage(ScriptedCapture([(lambda: None, SILENCE)] * 50))
+    stage.watch(reader_gone=lambda: True).run()
+    assert stage.capture.stopped
+    assert stage.capture.closed
+
+
+class Broken:
+    """Reports that end unasked."""
+
+    problem = "worker 1 ended unasked"
+
+    def __iter__(self) -> Iterator[Report]:
+        yield from Metering(ScriptedCapture([(lambda: None, SILENCE)]), Meter(1024))
+
+    def stop(self) -> None:
+        raise AssertionError
+
+
+def test_why_it_ended_unasked_is_told() -> None:
+    stage = Stage(ScriptedCapture([]))
+    watch = stage.watch()
+    watch.reports = Broken()
+    watch.run()
+    assert stage.screen.problem == "worker 1 ended unasked"
+    assert stage.lines.of("stats")[-1]["flowvigil"]["final"]
+
+
+def test_the_watchdog_is_fed_in_every_turn() -> None:
+    fed: list[int] = []
+    stage = Stage(ScriptedCapture([(lambda: None, SILENCE)] * 7))
+    stage.watch(alive=lambda: fed.append(1)).run()
+    assert len(fed) == 8
+
+
+def test_alerts_opened_are_in_the_totals_of_the_last_account() -> None:
+    stage = Stage(ScriptedCapture([(lambda: None, SILENCE)]))
+    opened = an_alert(time_ns=T0, start_ns=T0, end_ns=T0)
+    stage.judge.found = [[opened, replace(opened, id="B", verdict="uncertain")]]
+    stage.watch().run()
+    assert stage.lines.of("stats")[-1]["flowvigil"]["alerts"] == {
+        "opened": 2,
+        "attack": 1,
+        "uncertain": 1,
+        "merged": 0,
+    }

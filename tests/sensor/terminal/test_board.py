@@ -1,0 +1,181 @@
+"""The state of the interactive view: what keys do to it, and what it shows of the alerts it was given."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.alerts.alert import Alert, Endpoint
+from sensor.alerts.techniques import technique_of
+from sensor.terminal.board import REMEMBERED, SORTS, Board
+from sensor.terminal.searching import matcher
+from tests.support.alerts import an_alert
+
+KEYS = (
+    "up",
+    "down",
+    "enter",
+    "escape",
+    "backspace",
+    "page up",
+    "page down",
+    "home",
+    "end",
+    "clear",
+    *"jk/mMsftq?gG b:x1",
+)
+SECOND_NS = 1_000_000_000
+
+
+def alert(number: int, source: str = "192.0.2.10", technique: str | None = "T1046", **fields: Any) -> Alert:
+    side = Endpoint(source, 51514, 1234, 12)
+    return an_alert(
+        id=str(number), sequence=number, source=side, technique=technique_of(technique),
+        time_ns=1_700_000_000 * SECOND_NS + number * SECOND_NS, **fields,
+    )  # fmt: skip
+
+
+def board(*alerts: Alert) -> Board:
+    made = Board(matcher)
+    made.take(alerts)
+    return made
+
+
+def pressed(made: Board, *keys: str) -> Board:
+    for key in keys:
+        made.press(key)
+    return made
+
+
+def sources(made: Board) -> list[str]:
+    return [row.newest.source.ip for row in made.rows]
+
+
+def test_the_newest_stands_first_and_repeats_of_source_and_technique_share_a_row() -> None:
+    made = board(alert(1, "192.0.2.1"), alert(2, "192.0.2.2"), alert(3, "192.0.2.1"), alert(4, "192.0.2.1", "T1110"))
+    assert sources(made) == ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
+    assert [len(row.episodes) for row in made.rows] == [1, 2, 1]
+    assert made.rows[1].newest.id == "3"
+
+
+def test_an_episode_that_goes_on_is_one_row_with_its_history() -> None:
+    made = board(alert(1), alert(1, action="updated", reason="more"), alert(1, action="closed", reason="all"))
+    (row,) = made.rows
+    assert len(row.episodes) == 1
+    assert [line.action for line in row.told.lines] == ["opened", "updated", "closed"]
+    assert row.newest.reason == "all"
+
+
+def test_the_selection_stays_on_its_alert_when_others_come() -> None:
+    made = pressed(board(alert(1, "192.0.2.1"), alert(2, "192.0.2.2"), alert(3, "192.0.2.3")), "down")
+    assert made.selected is not None
+    assert made.selected.newest.source.ip == "192.0.2.2"
+    made.take([alert(4, "192.0.2.4")])
+    assert made.selected.newest.source.ip == "192.0.2.2"
+    assert made.at == 2
+    pressed(made, "home").take([alert(5, "192.0.2.5")])
+    assert made.selected.newest.source.ip == "192.0.2.5"
+
+
+def test_arrows_and_letters_stop_at_both_ends() -> None:
+    made = board(*(alert(number, f"192.0.2.{number}") for number in range(3)))
+    assert [pressed(made, key).at for key in ("up", "j", "down", "j", "k", "end", "g")] == [0, 1, 2, 2, 1, 2, 0]
+
+
+def test_a_storm_is_a_row_of_its_own_however_large_it_grows_and_is_muted_as_one() -> None:
+    storm = [alert(2, hosts_merged=10), alert(2, action="updated", hosts_merged=100)]
+    made = board(alert(1), *storm)
+    assert [row.newest.origin for row in made.rows] == ["100 hosts", "192.0.2.10"]
+    assert sources(pressed(made, "m", "s")) == ["192.0.2.10"]
+    assert [row.newest.hosts_merged for row in made.rows] == [0]
+
+
+def test_enter_opens_the_detail_and_escape_closes_it() -> None:
+    made = pressed(board(alert(1)), "enter")
+    assert made.page == "detail"
+    made.take([alert(2, "192.0.2.99")])
+    assert made.selected is not None
+    assert made.selected.newest.id == "1"
+    assert pressed(made, "escape").page == "list"
+    assert pressed(board(), "enter").page == "list"
+
+
+def test_a_search_shows_what_matches_and_counts_the_rest() -> None:
+    made = board(alert(1, "10.1.2.3"), alert(2, "192.0.2.2"), alert(3, "10.9.9.9", "T1110"))
+    pressed(made, "/", *"src:10.0.0.0/8 tech:T1046", "enter")
+    assert made.page == "list"
+    assert sources(made) == ["10.1.2.3"]
+    assert made.hidden == 2
+    made.take([alert(4, "10.4.4.4")])
+    assert sources(made) == ["10.4.4.4", "10.1.2.3"]
+    assert len(pressed(made, "escape").rows) == 4
+
+
+def test_a_search_that_cannot_be_read_says_so_and_changes_nothing() -> None:
+    made = pressed(board(alert(1)), "/", *"src:nonsense", "enter")
+    assert made.page == "search"
+    assert "expected an address" in made.complaint
+    assert len(made.rows) == 1
+    pressed(made, "clear", *"score:>=0.98", "backspace", "7", "enter")
+    assert made.query == "score:>=0.97"
+    assert len(made.rows) == 1
+
+
+def test_letters_of_a_search_are_no_commands() -> None:
+    made = pressed(board(alert(1)), "/", *"qmsf?")
+    assert (made.typed, made.quit, made.frozen, made.mutes) == ("qmsf?", False, False, set())
+
+
+def test_what_is_muted_is_counted_and_comes_back() -> None:
+    made = board(alert(1, "192.0.2.1"), alert(2, "192.0.2.2"), alert(3, "192.0.2.3", "T1110"))
+    pressed(made, "m", "s")
+    assert sources(made) == ["192.0.2.2", "192.0.2.1"]
+    pressed(made, "m", "t").take([alert(9, "192.0.2.9")])
+    assert sources(made) == []
+    assert made.muted_alerts == 4
+    assert len(made.latest) == 4
+    assert len(pressed(made, "M").rows) == 4
+    assert len(pressed(made, "m", "x").rows) == 4
+
+
+def test_sorting_goes_round() -> None:
+    made = board(alert(1, "192.0.2.1", risk=90.0), alert(2, "192.0.2.2", risk=10.0))
+    assert sources(pressed(made, "s")) == ["192.0.2.1", "192.0.2.2"]
+    assert SORTS[made.sort][0] == "risk"
+    assert sources(pressed(made, *"s" * (len(SORTS) - 1))) == ["192.0.2.2", "192.0.2.1"]
+
+
+def test_a_frozen_list_stays_as_it_is_and_says_how_many_came() -> None:
+    made = pressed(board(alert(1, "192.0.2.1")), "f")
+    made.take([alert(2, "192.0.2.2"), alert(1, "192.0.2.1", action="closed", reason="over")])
+    assert sources(made) == ["192.0.2.1"]
+    assert made.rows[0].newest.reason != "over"
+    assert sources(pressed(made, "s")) == ["192.0.2.1"]
+    assert made.opened - made.frozen_since == 1
+    assert len(pressed(made, "f").rows) == 2
+
+
+def test_of_a_storm_the_gravest_are_kept() -> None:
+    made = board(alert(0, "192.0.2.1", risk=99.0))
+    for number in range(1, 5 * REMEMBERED):
+        made.take([alert(number, "192.0.2.2", risk=1.0)])
+    assert len(made.latest) < 2 * REMEMBERED
+    assert "192.0.2.1" in sources(made)
+    assert made.opened == 5 * REMEMBERED
+
+
+@given(st.lists(st.one_of(st.sampled_from(KEYS), st.integers(0, 5)), max_size=60))
+def test_no_order_of_keys_and_alerts_loses_an_alert_or_the_selection(steps: list[str | int]) -> None:
+    made, given_ids = Board(matcher), set()
+    for number, step in enumerate(steps):
+        if isinstance(step, int):
+            made.take([alert(number, f"192.0.2.{step}")])
+            given_ids.add(str(number))
+        else:
+            made.press(step)
+        assert (made.selected is None) == (not made.rows)
+        assert 0 <= made.at < max(len(made.rows), 1)
+    shown = sum(len(row.episodes) for row in made.rows)
+    assert {known.id for known in made.latest} == given_ids
+    if not made.frozen:
+        assert shown + made.hidden + made.muted_alerts == len(given_ids)

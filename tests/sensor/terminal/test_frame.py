@@ -1,0 +1,270 @@
+"""The interactive view as drawn: every size, every page, every alphabet; nothing from outside gives orders."""
+
+import io
+import re
+import unicodedata
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from sensor.alerts.alert import Endpoint
+from sensor.alerts.deviation import Deviation
+from sensor.alerts.techniques import Technique
+from sensor.printable import printable
+from sensor.progress.progress import InterfaceState, Progress
+from sensor.terminal.board import Board
+from sensor.terminal.dashboard import Dashboard
+from sensor.terminal.detail import bar, detail
+from sensor.terminal.frame import Scene, frame
+from sensor.terminal.glyphs import ASCII, UNICODE, Glyphs, sparkline
+from sensor.terminal.header import Rates
+from sensor.terminal.searching import matcher
+from tests.support.alerts import an_alert
+
+SIZES = [(80, 24), (120, 40), (200, 60), (40, 10), (20, 5), (1, 1), (300, 100)]
+PAGES = [(), ("enter",), ("?",), ("m",), ("/", *"src:192.0.2.0/24"), ("/", *"bad:1", "enter"), ("f",), ("s",)]
+PROGRESS = Progress(
+    received=354_005, packets=354_000, metered=354_000, bytes=10**9, flows=400, alerts=1, attacks=1, dropped=5,
+    table_flows=1_234, elapsed_s=30.0, judged=1_000, scoring_s=0.05,
+)  # fmt: skip
+STRETCHED = Deviation("fwd_psh_flags", "µs", 5e6, 2.0, 0.0, 9.0, 11.0, 3.0)
+
+
+def scene(board: Board, **fields: Any) -> Scene:
+    rates = Rates()
+    rates.take(PROGRESS)
+    return Scene(**({"mode": "watch", "source": "eth0", "bundle": "cic2017", "progress": PROGRESS, "rates": rates,
+                     "board": board} | fields))  # fmt: skip
+
+
+def board_of(*alerts: Any, keys: tuple[str, ...] = ()) -> Board:
+    board = Board(matcher)
+    board.take(alerts)
+    for key in keys:
+        board.press(key)
+    return board
+
+
+def rows(board: Board, width: int, height: int, glyphs: Glyphs = UNICODE, **fields: Any) -> list[str]:
+    return [line.plain for line in frame(scene(board, **fields), width, height, glyphs)]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("keys", PAGES, ids=[" ".join(keys[:2]) or "list" for keys in PAGES])
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+def test_a_frame_fills_the_terminal_and_no_line_is_wider(
+    width: int, height: int, keys: tuple[str, ...], glyphs: Glyphs
+) -> None:
+    alerts = [an_alert(id=str(i), sequence=i, label="流量異常" * 20, deviations=(STRETCHED,) * 5) for i in range(50)]
+    drawn = rows(board_of(*alerts, keys=keys), width, height, glyphs)
+    assert len(drawn) == height
+    assert max(map(cell_len, drawn)) <= width
+    if glyphs is ASCII:
+        assert "".join(drawn).isascii()
+
+
+def test_the_header_tells_rates_flows_losses_scoring_and_bundle() -> None:
+    top = "\n".join(rows(board_of(an_alert()), 120, 40)[:3])
+    for words in ("eth0", "0:30", "bundle cic2017", "11.8 k packets/s", "267 Mbit/s", "1,234 flows in table",
+                  "5 dropped", "scoring 50 µs/flow (0.2 %)", "1 alert: 1 attack"):  # fmt: skip
+        assert words in top
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_at_the_end_the_header_tells_averages_over_the_run(width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, _environ={"TERM": "xterm"})
+    view = Dashboard(console, "read", "a.pcap", "cic2017", clock=lambda: 0.0)
+    for elapsed_s in (15.0, 30.0, 30.5):  # and in the last half second nothing came
+        view.update(replace(PROGRESS, elapsed_s=elapsed_s, table_flows=0), [])
+    view.board.at_end = True
+    (second,) = [line.plain for line in view.lines(width, 24)[1:2]]
+    assert second.startswith("11.6 k packets/s average ")
+    for words in ("262 Mbit/s", "  400 flows  ", "scoring 50 µs/flow (0.2 %)"):
+        assert words in second
+
+
+def test_trouble_has_a_line_of_its_own() -> None:
+    troubled = replace(PROGRESS, overload="one flow in 8 is metered", interfaces=(InterfaceState("eth1", False),))
+    drawn = rows(board_of(), 80, 24, progress=troubled)
+    assert "overload: one flow in 8 is metered" in drawn
+    assert "down: eth1" in drawn
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_row_says_when_how_bad_who_what_and_why(width: int) -> None:
+    again = an_alert(id="B", sequence=2, lane="both")
+    words = " ".join("\n".join(rows(board_of(an_alert(), again), width, 24)).split())
+    assert (
+        "▶ 22:13:20 ▲ HIGH 192.0.2.10 → 198.51.100.7:22 Password Guessing ×2 attack, both lanes, new: port 22" in words
+    )
+
+
+def test_the_detail_answers_what_an_analyst_asks() -> None:
+    text = " ".join(" ".join(line.plain for line in detail(board_of(an_alert()).rows[0], 80, UNICODE)).split())
+    for words in (
+        "▲ HIGH Password Guessing 192.0.2.10 → 198.51.100.7:22",
+        "attack, known lane, SSH-Patator, T1110.001, p 2e-05, severity 70, risk 60",
+        "syn_flag_count ━━━━┃━━━━━━━━ 412 2 ≤ 9",
+        "one host 198.51.100.7; port 22; 318 flows (0 without data), 640 packets",
+        "22:13:20 opened",
+        "Community ID 1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
+        "tshark -r CAPTURE -Y 'ip.addr == 192.0.2.10 && ip.addr == 198.51.100.7 && tcp.port == 22 &&",
+        "tcpdump -r CAPTURE 'host 192.0.2.10 and host 198.51.100.7 and tcp port 22'",
+    ):
+        assert words in text, text
+
+
+def test_the_detail_of_a_storm_says_of_how_many_it_tells_and_where_its_packets_are() -> None:
+    spread = replace(an_alert().spread, targets=300, ports=17, ports_more=True)
+    targets, ports = ("198.51.100.7", "198.51.100.8"), (22, 23)
+    storm = an_alert(hosts_merged=9412, spread=spread, target_ips=targets, target_ports=ports, packets_file="A.pcapng")
+    text = " ".join(" ".join(line.plain for line in detail(board_of(storm).rows[0], 80, UNICODE)).split())
+    for words in (
+        "9,412 hosts → 300 hosts",
+        "9,412 sources told as one alert, 300 hosts: 198.51.100.7, 198.51.100.8, …; 17+ ports: 22, 23, …; 318 flows",
+        "kept in A.pcapng",
+        "tshark -r CAPTURE -Y 'tcp && frame.time_epoch",
+        "tcpdump -r CAPTURE 'tcp'",
+    ):
+        assert words in text, text
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.9, 1.0, 9.0])
+def test_a_bar_passes_the_mark_where_a_value_is_outside_of_normal(distance: float) -> None:
+    inside, beyond = bar(replace(STRETCHED, distance=distance), 10, ASCII)
+    assert len(inside + beyond) == 11
+    assert ("#" in beyond) == (distance > 1.2)
+    assert ("#" in inside) == (distance > 0)
+
+
+def test_a_spark_line_runs_from_nothing_to_the_most() -> None:
+    assert sparkline([0, 50, 100], UNICODE) == "▁▅█"
+    assert sparkline([0, 0], UNICODE) == "▁▁"
+    assert sparkline([], ASCII) == ""
+
+
+def test_what_is_hidden_is_said() -> None:
+    alerts = [an_alert(id=str(i), sequence=i, source=Endpoint(f"192.0.2.{i}", 1, 1, 1)) for i in range(5)]
+    drawn = "\n".join(rows(board_of(*alerts, keys=("m", "s", "/", *"src:192.0.2.1", "enter", "f")), 120, 24))
+    assert "1 of 1, newest first · FROZEN, 0 more since · 1 muted · search src:192.0.2.1 hides 3" in drawn
+    assert "no alert matches; 5 do not" in "\n".join(rows(board_of(*alerts, keys=("/", *"xyz", "enter")), 80, 24))
+    assert "nothing but 1 muted" in "\n".join(rows(board_of(alerts[0], keys=("m", "s")), 80, 24))
+
+
+HOSTILE = st.text(
+    st.one_of(
+        st.sampled_from("\x1b\x9b\x07\r\n\t\x00\u202e\u2066\u200b\u0301\u0489\ud800\U000e0001\ufe0f"),
+        st.sampled_from("[]2Jm;אبع日本語…👨‍👩"),
+        st.characters(),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(HOSTILE, HOSTILE, st.sampled_from(SIZES), st.sampled_from(PAGES), st.sampled_from([UNICODE, ASCII]))
+def test_nothing_from_packets_names_or_keys_gives_the_terminal_orders(
+    one: str, two: str, size: tuple[int, int], keys: tuple[str, ...], glyphs: Glyphs
+) -> None:
+    deviation = replace(STRETCHED, name=two, unit=one)
+    alert = an_alert(
+        label=one,
+        reason=two * 20,
+        technique=Technique(two, one, two),
+        deviations=(deviation, deviation),
+        scores={one: 0.5},
+    )
+    board = board_of(alert, keys=keys)
+    board.typed = board.query = board.complaint = one * 3
+    progress = replace(PROGRESS, overload=one, undecoded={two: 3}, interfaces=(InterfaceState(one, False),))
+    drawn = rows(board, *size, glyphs, source=one, bundle=two, progress=progress, note=(1, two))
+    for row in drawn:
+        assert cell_len(row) <= size[0]
+        assert all(letter.isprintable() or unicodedata.category(letter) == "Zs" for letter in row), row
+        assert printable(row, 10_000) == row or "…" in row or any(mark in row for mark in "\u0301\u0489\ufe0f")
+
+
+class Terminal:
+    """A dashboard on a terminal made of memory, with a clock in hand."""
+
+    def __init__(self, width: int = 80, height: int = 24, **console: Any) -> None:
+        self.now = 100.0
+        self.stream = io.StringIO()
+        options = {"force_terminal": True, "color_system": "standard", "_environ": {"TERM": "xterm"}} | console
+        self.console = Console(file=self.stream, width=width, height=height, **options)
+        self.view = Dashboard(
+            self.console, "watch", "eth0", "cic2017", clock=lambda: self.now, wall_clock_ns=lambda: int(self.now * 1e9)
+        )
+
+    def drawn(self) -> str:
+        """What was written since the last look."""
+        text = self.stream.getvalue()
+        self.stream.seek(0)
+        self.stream.truncate()
+        return text
+
+
+def test_it_draws_twice_a_second_and_only_the_lines_that_changed() -> None:
+    terminal = Terminal()
+    with terminal.view as view:
+        view.update(PROGRESS, [an_alert()])
+        assert "Password Guessing" in terminal.drawn()
+        view.update(replace(PROGRESS, alerts=7), [])
+        assert terminal.drawn() == ""
+        terminal.now += 0.5
+        view.update(replace(PROGRESS, alerts=7), [])
+        changed = terminal.drawn()
+        assert "7 alerts" in changed
+        assert "Password Guessing" not in changed
+        terminal.now += 0.5
+        view.update(replace(PROGRESS, alerts=7), [])
+        assert len(terminal.drawn()) < 10
+
+
+def test_a_key_is_answered_at_once_and_an_event_stands_below_for_a_while() -> None:
+    terminal = Terminal()
+    with terminal.view as view:
+        view.update(PROGRESS, [an_alert()])
+        terminal.drawn()
+        view.press(["?"])
+        assert "this page" in terminal.drawn()
+        view.note("eth0 \x1b[2J went down")
+        assert r"eth0 \x1b[2J went down" in terminal.drawn()
+        terminal.now += 11
+        view.update(PROGRESS, [])
+        assert "any key goes back" in terminal.drawn()
+        view.finish(PROGRESS)
+    end = terminal.drawn()
+    assert "NOTE" in end
+    assert "eth0: 354,000 packets" in end
+    assert end.index("\x1b[?1049l") < end.index("354,000 packets")
+
+
+def test_the_screen_comes_back_when_the_run_fails() -> None:
+    terminal = Terminal()
+
+    def fail() -> None:
+        with terminal.view:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    text = terminal.drawn()
+    assert text.rindex("\x1b[?1049l") > text.rindex("\x1b[?1049h")
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize("console", [{"color_system": None}, {"_environ": {"TERM": "xterm", "NO_COLOR": "1"}}])
+def test_without_colour_words_and_glyphs_carry_the_meaning(console: dict[str, Any]) -> None:
+    terminal = Terminal(**console)
+    with terminal.view as view:
+        view.update(PROGRESS, [an_alert()])
+        text = terminal.drawn()
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", text)
+    assert "▶" in text
+    assert "▲ HIGH" in text

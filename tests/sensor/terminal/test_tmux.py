@@ -1,0 +1,154 @@
+"""The interactive view in a real terminal: keys, sizes, and the terminal as it was afterwards (tmux)."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import DEMO, FLOWVIGIL, surroundings
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+LONG_S = 60.0  # it may have to compile
+
+
+class Pane:
+    """A shell in a terminal of tmux."""
+
+    def __init__(self, directory: Path, width: int, height: int, environment: dict[str, str]) -> None:
+        self._tmux = ("tmux", "-S", str(directory / "tmux"), "-f", "/dev/null")
+        self.run("new-session", "-d", "-x", str(width), "-y", str(height), "sh", env=environment)
+
+    def run(self, *arguments: str, env: dict[str, str] | None = None) -> str:
+        done = subprocess.run(
+            [*self._tmux, *arguments], check=True, capture_output=True, text=True, timeout=20, env=env
+        )
+        return done.stdout
+
+    def start(self, *arguments: str, before: str = "") -> None:
+        self.keys(
+            f"{before} {shlex.join((*FLOWVIGIL, *arguments))}; echo code=$?; stty -a | tr ' ;' '\\n\\n' > stty", "Enter"
+        )
+
+    def keys(self, *keys: str) -> None:
+        for key in keys:
+            self.run("send-keys", *(("-l",) if len(key) > 1 and " " in key else ()), key)
+
+    def shows(self, *words: str, within_s: float = 10.0) -> str:
+        """The screen, once it shows all of these."""
+        deadline = time.monotonic() + within_s
+        while True:
+            screen = self.run("capture-pane", "-p")
+            if all(word in screen for word in words):
+                return screen
+            assert time.monotonic() < deadline, f"not {words} in\n{screen}"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def pane(tmp_path: Path) -> Iterator[Pane]:
+    environment = surroundings(PS1="$ ", TERM="xterm-256color") | {"HOME": os.environ.get("HOME", "/root")}
+    environment.pop("COLUMNS")
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
+    made = Pane(tmp_path, 80, 24, environment)
+    made.keys(f"cd {shlex.quote(str(tmp_path))} && clear", "Enter")
+    yield made
+    made.run("kill-server")
+
+
+def as_it_was(directory: Path) -> bool:
+    """Whether the terminal takes lines and shows what is typed."""
+    deadline = time.monotonic() + 5
+    while not (directory / "stty").exists() or "echoke" not in (directory / "stty").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    words = (directory / "stty").read_text().split()
+    return "icanon" in words and "echo" in words
+
+
+def test_an_analyst_reads_a_capture_with_keys(pane: Pane, tmp_path: Path) -> None:
+    pane.start("read", str(DEMO))
+    pane.shows("at its end", "4 alerts: 4 attack", "▶", "Endpoint Denial of Service", within_s=LONG_S)
+    pane.keys("Down", "Enter")
+    pane.shows("Against normal traffic", "Community ID", "tshark -r CAPTURE", "2 of 4")
+    pane.keys("Escape")
+    pane.shows("Network Service Discovery", "? help")
+    pane.keys("/", "src:203.0.113.0/24 tech:T1046", "Enter")
+    pane.shows("1 of 1", "hides 3")
+    pane.keys("m", "s")
+    pane.shows("no alert matches", "1 muted")
+    pane.run("resize-window", "-x", "120", "-y", "40")
+    screen = pane.shows("no alert matches", "\n" * 30 + "at its end")
+    assert screen.splitlines()[39].startswith("at its end")
+    pane.keys("M", "Escape")
+    pane.shows("2 of 4", "Against normal traffic")
+    pane.keys("q")
+    screen = pane.shows("code=0", "32,858 packets", "MEDIUM risk")
+    assert "at its end" not in screen
+    assert as_it_was(tmp_path)
+
+
+def test_ctrl_z_lends_the_terminal_and_ctrl_c_ends_in_order(pane: Pane, tmp_path: Path) -> None:
+    pane.start("read", str(DEMO))
+    pane.shows("at its end", within_s=LONG_S)
+    pane.keys("C-z")
+    assert "at its end" not in pane.shows("Stopped")
+    pane.keys("stty -a | tr ' ;' '\\n\\n' > stty; clear", "Enter")
+    assert as_it_was(tmp_path)
+    (tmp_path / "stty").unlink()
+    pane.keys("fg", "Enter")
+    pane.shows("at its end", "1 of 4")
+    pane.keys("s")
+    pane.shows("by risk")
+    pane.keys("C-c")
+    pane.shows("32,858 packets", "0 dropped")
+
+
+def test_without_keys_or_a_cursor_it_scrolls_and_ends_by_itself(pane: Pane) -> None:
+    pane.start("read", str(DEMO), "--color", "never", before="</dev/null")
+    screen = pane.shows("code=0", within_s=LONG_S)
+    assert "4 alerts: 4 attack" in screen
+    pane.keys("clear", "Enter")
+    pane.start("read", str(DEMO), before="TERM=dumb")
+    assert "4 alerts: 4 attack" in pane.shows("code=0", within_s=LONG_S)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_two_drawings_a_second_take_less_than_three_percent_of_a_core(pane: Pane, tmp_path: Path) -> None:
+    script = tmp_path / "busy.py"
+    script.write_text(BUSY)
+    pane.run("resize-window", "-x", "200", "-y", "60")
+    pane.keys(f"{shlex.quote(sys.executable)} busy.py; echo code=$?", "Enter")
+    screen = pane.shows("code=0", within_s=60)
+    share = float(screen.split("share ")[1].split()[0])
+    assert share < 0.03, share
+
+
+# As long as a watch tells it ten times a second that everything has changed, with a few alerts in each second.
+BUSY = """
+import time
+from sensor.cli.options import Color
+from sensor.cli.screens import console_for, interactive
+from sensor.progress.progress import Progress
+from sensor.alerts.alert import Endpoint
+from sensor.terminal.screen_thread import own_stream
+from tests.support.alerts import an_alert
+import sys, threading
+used = lambda: time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
+with interactive("watch", "eth0", "cic2017", console_for(Color.AUTO, own_stream(sys.stdout)), lambda: False) as screen:
+    for step in range(120):
+        alerts = [an_alert(id=str(step), sequence=step, source=Endpoint(f"10.0.0.{step % 40}", 1, 1, 1))]
+        screen.update(Progress(packets=step * 5000, bytes=step * 10**6, elapsed_s=step / 10, judged=step * 9,
+                               scoring_s=step / 999, alerts=step), alerts if step % 3 == 0 else [])
+        time.sleep(0.1)
+        if step == 19:
+            start, cpu = time.monotonic(), used()
+    share = (used() - cpu) / (time.monotonic() - start)
+    screen.finish(Progress())
+print("share", round(share, 4))
+"""
