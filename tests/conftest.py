@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from sensor.process.kernel_cache import use_kernel_cache
+from tests.support.examples import SHARE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -15,9 +16,7 @@ use_kernel_cache()
 
 from tests.support.command import STARTS  # noqa: E402  # it keeps the environment for commands, with the cache
 
-# The first example of a property may have to wait for the compiler.
-settings.register_profile("flowvigil", deadline=None)
-settings.load_profile("flowvigil")
+settings.load_profile(SHARE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

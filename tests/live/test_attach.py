@@ -20,7 +20,7 @@ from tests.support.command import FLOWVIGIL, surroundings
 from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import Watch, lines_of, watching
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.ux]
 
 GROUP = 2345
 

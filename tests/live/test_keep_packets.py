@@ -14,7 +14,7 @@ from tests.support.capture_bytes import read
 from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import watching
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.ux]
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 

@@ -14,7 +14,7 @@ from tests.support.load import counted, replay, sessions
 from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import Notified, Watch, notified
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.ux]
 
 STOP, REDRAW = b"\x13", b"\x0c"
 PACKETS = 60_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import REPORT
@@ -20,7 +20,10 @@ from sensor.terminal.summary import Silent
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, flowvigil
 from tests.support.episodes import Flow, episodes, guesses, judged, scan
+from tests.support.examples import examples
 from tests.support.native import OBSERVER, TEXTS, a_flow
+
+pytestmark = pytest.mark.ux
 
 
 @dataclass
@@ -90,7 +93,7 @@ def test_times_follow_a_clock_that_was_set() -> None:
     assert ahead["@timestamp"] == "2023-11-14T23:13:30.123456Z"
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     label=st.none() | TEXTS,
     name=TEXTS,

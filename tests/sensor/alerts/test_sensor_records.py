@@ -13,6 +13,8 @@ from sensor.alerts.alert import LINE_LIMIT_BYTES, Observer
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.progress.progress import InterfaceState, Progress
 
+pytestmark = pytest.mark.ux
+
 OBSERVER = Observer("gw1", "0.1.0")
 NOW_NS = 1_700_000_000_123_456_789
 COUNTS = st.integers(0, 2**58)

@@ -11,6 +11,8 @@ from sensor.checks.finding import Remark, Status, Subject
 from sensor.errors import ConfigError
 from sensor.settings.config import effective_config
 
+pytestmark = pytest.mark.ux
+
 
 def subject(**settings: object) -> Subject:
     overrides = [f"attach.{name}={value}" for name, value in settings.items()]

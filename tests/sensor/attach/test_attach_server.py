@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sensor.alerts.alert import alert_line
 from sensor.attach import server as server_module
 from sensor.attach.backlog import MOST_BYTES, Backlog
@@ -14,6 +16,8 @@ from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import Reader, connected, eventually, serving
 from tests.support.native import a_stats_line, an_event_line
+
+pytestmark = pytest.mark.ux
 
 ALERT = alert_line(an_alert())
 

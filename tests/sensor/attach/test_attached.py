@@ -29,6 +29,8 @@ from tests.support.attached import HELLO, eventually, serving
 from tests.support.command import FLOWVIGIL, flowvigil, surroundings
 from tests.support.native import a_stats_line, an_event_line
 
+pytestmark = pytest.mark.ux
+
 LINES = [alert_line(an_alert()), a_stats_line(), an_event_line()]
 
 

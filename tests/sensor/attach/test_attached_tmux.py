@@ -13,7 +13,7 @@ from tests.support.alerts import an_alert
 from tests.support.attached import serving
 from tests.support.native import an_event_line
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+pytestmark = [pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"), pytest.mark.ux]
 
 
 def test_an_operator_looks_at_a_sensor_until_it_ends(pane: Pane, tmp_path: Path) -> None:  # noqa: F811

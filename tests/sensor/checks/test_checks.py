@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.command import Result, flowvigil
 
+pytestmark = pytest.mark.ux
+
 NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 HOSTILE = "no\x1b[31m\nsuch\u202e"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: without it there is no capability to find")

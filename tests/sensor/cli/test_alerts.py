@@ -26,6 +26,8 @@ from tests.support.alerts import an_alert
 from tests.support.command import Result, flowvigil, started
 from tests.support.native import a_stats_line, an_event_line
 
+pytestmark = pytest.mark.ux
+
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
 SCAN = {"id": "B" * 26, "technique": technique_of("T1046"), "severity": 40, "label": "PortScan", "lane": "both"}

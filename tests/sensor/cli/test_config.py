@@ -7,6 +7,8 @@ import pytest
 from sensor.settings.config import Config, effective_config
 from tests.support.command import flowvigil
 
+pytestmark = pytest.mark.ux
+
 SITE = "meter:\n  idle_timeout_s: 60 # seconds\ndetection:\n  bundle: mine\n"
 
 

@@ -11,6 +11,8 @@ import pytest
 from sensor.errors import OutputError
 from sensor.outputs.jsonl import JsonlSink, open_jsonl
 
+pytestmark = pytest.mark.ux
+
 
 def test_lines_are_appended_to_what_the_file_held(tmp_path: Path) -> None:
     path = tmp_path / "alerts.jsonl"

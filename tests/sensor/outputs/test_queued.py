@@ -15,6 +15,8 @@ import pytest
 from sensor.outputs.jsonl import JsonlSink, open_descriptor, open_jsonl
 from sensor.outputs.queued import QueuedSink
 
+pytestmark = pytest.mark.ux
+
 LONG_S = 10.0
 
 

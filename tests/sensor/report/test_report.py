@@ -18,6 +18,8 @@ from sensor.alerts.alert import alert_line
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, Result, flowvigil
 
+pytestmark = pytest.mark.ux
+
 SCRIPT = "<script>alert(1)</script>"
 
 

@@ -18,6 +18,8 @@ import pytest
 from tests.support.command import DEMO, flowvigil
 from tests.support.controlling import ALTERNATE, BACK, Terminal, terminal
 
+pytestmark = pytest.mark.ux
+
 STOP, CTRL_C = b"\x13", b"\x03"
 ENDING_S = 10.0  # within which a run ends; it waits up to 3.5 s for its screen
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from sensor.terminal.keyboard import Keyboard, keys_of, unfinished, usable
 
+pytestmark = pytest.mark.ux
+
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, int]]:

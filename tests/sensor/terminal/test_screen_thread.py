@@ -24,6 +24,8 @@ from sensor.terminal.summary import SummaryLine
 from sensor.terminal.view import View
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 LONG_S = 10.0
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.command import DEMO, FLOWVIGIL, surroundings
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+pytestmark = [pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"), pytest.mark.ux]
 LONG_S = 60.0  # it may have to compile
 
 
