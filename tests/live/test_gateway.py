@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import FLOWVIGIL, flowvigil, surroundings
+from tests.support.command import flowvigil, launched, surroundings
 from tests.support.load import counted, replay, sessions
 from tests.support.namespaces import SCANNER, SERVER, inside, ip
 from tests.support.sensors import Watch, lines_of, notified, records_of, watching
@@ -248,12 +248,13 @@ def test_a_stopped_terminal_costs_no_packet(cable: tuple[str, str], tmp_path: Pa
     # a ring that holds much less than what comes while the terminal stands still
     options = ["--set", "capture.ring_blocks=32", "--set", "capture.ring_block_bytes=65536"]
     with notified() as ready, counted(right, "fv1") as count:
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", right, *FLOWVIGIL, "watch", "-i", "fv1", "-o", str(alerts), *options],
+        process = launched(
+            ["watch", "-i", "fv1", "-o", alerts, *options],
+            environment=surroundings(TERM="xterm-256color", NOTIFY_SOCKET=ready.name),
+            namespace=right,
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
-            env=surroundings(TERM="xterm-256color", NOTIFY_SOCKET=ready.name),
             start_new_session=True,
         )
         try:

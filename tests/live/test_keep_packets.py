@@ -85,8 +85,7 @@ def test_a_directory_that_the_process_user_may_not_write_ends_the_watch_at_its_s
     from tests.support.command import flowvigil
 
     (open_path / "packets").mkdir(mode=0o755)  # root's
-    prefix = "ip", "netns", "exec", cable[1]
     options = "--keep-packets", str(open_path / "packets"), "--set", "process.user=nobody"
-    result = flowvigil("watch", "-i", "fv1", *options, prefix=prefix)
+    result = flowvigil("watch", "-i", "fv1", *options, namespace=cable[1])
     assert result.code == 7
     assert "permission denied, expected a directory or a place for one" in result.stderr[-1]

@@ -21,6 +21,7 @@ from tests.support.forked import Forked, ForkServer
 # As the installed script does it, with the interpreter of the tests.
 FLOWVIGIL = (sys.executable, "-c", "from sensor.__main__ import main; main()")
 DEMO = Path(str(files("sensor.synth"))) / "demo.pcap.gz"
+PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 SECONDS = 120.0  # enough to compile everything on a slow machine
 
 
@@ -43,10 +44,15 @@ class Starts:
 STARTS = Starts()
 
 
-def flowvigil(*arguments: str | Path, stdin: bytes = b"", prefix: tuple[str, ...] = (), **environment: str) -> Result:
-    """Run the command to its end. prefix: a program that starts it. No run may show a traceback."""
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with launched(arguments, prefix, surroundings(**environment), **streams) as process:
+def flowvigil(
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    prefix: tuple[str, ...] = (),
+    namespace: str | None = None,
+    **environment: str,
+) -> Result:
+    """Run the command to its end. prefix, namespace: as launched() takes them. No run may show a traceback."""
+    with launched(arguments, prefix, surroundings(**environment), namespace=namespace, **PIPES) as process:
         try:
             stdout, stderr = process.communicate(stdin, SECONDS)
         except BaseException:
@@ -55,10 +61,12 @@ def flowvigil(*arguments: str | Path, stdin: bytes = b"", prefix: tuple[str, ...
     return ended(process.returncode, stdout, stderr)
 
 
-def started(*arguments: str | Path, prefix: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[bytes]:
+def started(
+    *arguments: str | Path, prefix: tuple[str, ...] = (), namespace: str | None = None, **environment: str
+) -> subprocess.Popen[bytes]:
     """Start the command with pipes on all its streams, out of reach of the terminal's signals."""
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return launched(arguments, prefix, surroundings(**environment), **streams, start_new_session=True, bufsize=0)
+    others = {"namespace": namespace, "start_new_session": True, "bufsize": 0}
+    return launched(arguments, prefix, surroundings(**environment), **PIPES, **others)
 
 
 def launched(
@@ -67,17 +75,20 @@ def launched(
     environment: Mapping[str, str] | None = None,
     *,
     controls: bool = False,
+    namespace: str | None = None,
     **others: Any,
 ) -> subprocess.Popen[bytes]:
     """Start the command with streams and settings of subprocess.
 
-    environment: all of it, as surroundings() gives it. controls: its stdin is the terminal that controls it.
+    prefix: a program that starts it. environment: all of it, as surroundings() gives it. controls: its stdin is the
+    terminal that controls it. namespace: the network's that it runs in, by name.
     """
     words, around = [*map(str, arguments)], surroundings() if environment is None else environment
     if STARTS.forks and sys.platform == "linux" and not prefix and fork_server().suits(around):
-        return Forked(fork_server(), words, controls=controls, env=around, **others)
+        return Forked(fork_server(), words, controls=controls, namespace=namespace, env=around, **others)
     before = {"preexec_fn": _take_terminal} if controls else {}
-    return subprocess.Popen([*prefix, *FLOWVIGIL, *words], env=around, **before, **others)
+    entered = () if namespace is None else ("ip", "netns", "exec", namespace)
+    return subprocess.Popen([*entered, *prefix, *FLOWVIGIL, *words], env=around, **before, **others)
 
 
 def _take_terminal() -> None:

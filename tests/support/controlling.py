@@ -26,7 +26,7 @@ class Terminal:
     """A pseudoterminal and the process that it controls. reads: whether what is written there is taken at once."""
 
     def __init__(
-        self, arguments: Sequence[str | Path], prefix: Sequence[str], environment: dict[str, str], *, reads: bool
+        self, arguments: Sequence[str | Path], namespace: str | None, environment: dict[str, str], *, reads: bool
     ) -> None:
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -35,8 +35,8 @@ class Terminal:
         self.reads = reads
         self._ended = False
         self.process = launched(
-            arguments, prefix, environment, stdin=self.slave, stdout=self.slave, stderr=subprocess.PIPE,
-            controls=True, start_new_session=True,
+            arguments, environment=environment, namespace=namespace, stdin=self.slave, stdout=self.slave,
+            stderr=subprocess.PIPE, controls=True, start_new_session=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -102,14 +102,14 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    *arguments: str | Path, prefix: tuple[str, ...] = (), reads: bool = True, **environment: str
+    *arguments: str | Path, namespace: str | None = None, reads: bool = True, **environment: str
 ) -> Iterator[Terminal]:
-    """`flowvigil ARGUMENTS` on a terminal. prefix: a program that starts it."""
+    """`flowvigil ARGUMENTS` on a terminal. namespace: the network's that it runs in."""
     around = surroundings(TERM="xterm-256color", **environment)
     around.pop("COLUMNS")
     # Without buffers there are no locks that an ending process could wait for.
     around.pop("PYTHONUNBUFFERED", None)
-    made = Terminal(arguments, prefix, around, reads=reads)
+    made = Terminal(arguments, namespace, around, reads=reads)
     try:
         yield made
     finally:

@@ -7,6 +7,7 @@ a child of the test's process: its parent here ends at once, and the test's proc
 
 import array
 import contextlib
+import ctypes
 import gc
 import io
 import json
@@ -22,19 +23,23 @@ from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
+from sensor.process import systemd
+
 LONGEST = 1 << 17  # bytes of a request: a whole environment
 STREAMS = 3
+CLONE_NEWNET, CLONE_NEWNS, MNT_DETACH, MS_REC, MS_SLAVE = 0x40000000, 0x00020000, 2, 1 << 14, 1 << 19
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a command is started with, beside its streams. controls: its stdin is the terminal that controls it."""
+    """What a command is started with, beside its streams."""
 
     arguments: list[str]
     directory: str
     environment: dict[str, str]
     new_session: bool = False
-    controls: bool = False
+    controls: bool = False  # its stdin is the terminal that controls it
+    namespace: str | None = None  # of the network, by its name
 
     def encoded(self) -> bytes:
         """As it is sent; names of files may be no UTF-8."""
@@ -99,16 +104,35 @@ def take_over(start: Start, streams: list[int]) -> None:
         import termios
 
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    if start.namespace is not None:
+        enter(start.namespace)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(start.directory)
     os.environ.clear()
     os.environ.update(start.environment)
     time.tzset()
+    systemd._MAIN = os.getpid()  # the only module that keeps the process in which it was loaded
     sys.argv = ["-c", *start.arguments]
     unbuffered = bool(start.environment.get("PYTHONUNBUFFERED"))
     sys.stdin = sys.__stdin__ = stream_of(0, "<stdin>", unbuffered=False)
     sys.stdout = sys.__stdout__ = stream_of(1, "<stdout>", unbuffered=unbuffered)
     sys.stderr = sys.__stderr__ = stream_of(2, "<stderr>", unbuffered=unbuffered)
+
+
+def enter(namespace: str) -> None:
+    """Move this process into a network namespace, with a /sys of its own that shows it, as ip-netns(8) does."""
+    system = ctypes.CDLL(None, use_errno=True)
+    with open(f"/run/netns/{namespace}") as file:
+        calls = (
+            lambda: system.setns(file.fileno(), CLONE_NEWNET),
+            lambda: system.unshare(CLONE_NEWNS),
+            lambda: system.mount(b"", b"/", b"none", MS_SLAVE | MS_REC, None),
+            lambda: system.umount2(b"/sys", MNT_DETACH),
+            lambda: system.mount(namespace.encode(), b"/sys", b"sysfs", 0, None),
+        )
+        for call in calls:
+            if call() != 0:
+                raise OSError(ctypes.get_errno(), f"namespace {namespace}")
 
 
 def stream_of(number: int, name: str, *, unbuffered: bool) -> io.TextIOWrapper:

@@ -19,11 +19,14 @@ AT_ANY_START = {"PYTHONUNBUFFERED"}  # which is looked at for each command
 
 
 class Forked(subprocess.Popen[bytes]):
-    """A command of the sensor in a process forked from one that has loaded it. controls: as in Start."""
+    """A command of the sensor in a process forked from one that has loaded it. controls, namespace: as in Start."""
 
-    def __init__(self, server: "ForkServer", arguments: list[str], *, controls: bool = False, **others: Any) -> None:
+    def __init__(
+        self, server: "ForkServer", arguments: list[str], *, controls: bool, namespace: str | None, **others: Any
+    ) -> None:
         self._server = server
         self._controls = controls
+        self._namespace = namespace
         super().__init__(arguments, **others)
 
     def _execute_child(
@@ -33,7 +36,9 @@ class Forked(subprocess.Popen[bytes]):
         pipes, start_new_session = rest[:6], rest[-2]
         inputs, _, _, outputs, _, errors = pipes
         streams = [given if given != -1 else own for own, given in enumerate((inputs, outputs, errors))]
-        start = Start(list(args), os.fspath(cwd or os.getcwd()), dict(env), bool(start_new_session), self._controls)
+        start = Start(
+            list(args), os.fspath(cwd or os.getcwd()), dict(env), start_new_session, self._controls, self._namespace
+        )
         self.pid = self._server.fork(start, streams)
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]

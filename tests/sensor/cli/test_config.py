@@ -1,11 +1,12 @@
 """flowvigil config: which settings hold, where each comes from, and what a wrong file is told."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from sensor.settings.config import Config, effective_config
-from tests.support.command import flowvigil
+from tests.support.command import ended, flowvigil, launched
 
 pytestmark = pytest.mark.ux
 
@@ -96,12 +97,7 @@ def test_a_full_output_is_exit_7() -> None:
 
 def flowvigil_into(stdout: object, *arguments: str) -> tuple[int, list[str]]:
     """Exit code and stderr of a command whose stdout is a file."""
-    import subprocess
-
-    from tests.support.command import FLOWVIGIL, ended, surroundings
-
-    run = subprocess.run(
-        [*FLOWVIGIL, *arguments], stdout=stdout, stderr=subprocess.PIPE, env=surroundings(), timeout=60, check=False
-    )
-    result = ended(run.returncode, b"", run.stderr)
+    with launched(arguments, stdout=stdout, stderr=subprocess.PIPE) as run:
+        _, errors = run.communicate(timeout=60)
+    result = ended(run.returncode, b"", errors)
     return result.code, result.stderr
