@@ -10,11 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from models.detector import Vector
-from models.jit import kernel
+from models.jit import Word, entry, inner
 
 TAIL_SHARE = 0.01
 MIN_TAIL, MIN_SCORES = 30, 50  # fewer say nothing about a tail
@@ -138,10 +137,20 @@ def _fit_tail(excess: Vector, spread: float) -> tuple[float, float]:
     return shape, max(sigma, -shape * float(excess[-1]) * ENDPOINT_MARGIN)
 
 
-@kernel
-def _p_value(  # type: ignore[no-untyped-def] # kernel: values (n,), scores and survival (q,), scalars -> out (n,)
-    values, scores, survival, tail_start, tail_share, shape, sigma, log_odds, floor, out
-):
+@entry
+def _p_value(
+    values: Vector,
+    scores: Vector,
+    survival: Vector,
+    tail_start: float,
+    tail_share: float,
+    shape: float,
+    sigma: float,
+    log_odds: bool,
+    floor: float,
+    out: Vector,
+) -> None:
+    """values and out (n,); scores and survival (q,)."""
     for row in range(values.shape[0]):
         value = values[row]
         p = _seen(value, scores, survival)
@@ -150,8 +159,8 @@ def _p_value(  # type: ignore[no-untyped-def] # kernel: values (n,), scores and 
         out[row] = max(p, floor)
 
 
-@njit(nogil=True, error_model="numpy")
-def _seen(value, scores, survival):  # type: ignore[no-untyped-def] # kernel: scalar, 2 × (q,) -> scalar
+@inner
+def _seen(value: Word, scores: Vector, survival: Vector) -> Word:
     """Survival interpolated between knots; 0 above the highest."""
     last = scores.shape[0] - 1
     if value > scores[last]:
@@ -169,18 +178,21 @@ def _seen(value, scores, survival):  # type: ignore[no-untyped-def] # kernel: sc
     return survival[low] + share * (survival[high] - survival[low])
 
 
-@kernel
-def _excess(value, start, log_odds):  # type: ignore[no-untyped-def] # kernel: scalars, how far value lies over start
+@entry
+def _excess(value: Word, start: Word, log_odds: bool) -> Word:
+    """How far value lies over start."""
     return _log_odds(value) - _log_odds(start) if log_odds else value - start
 
 
-@njit(nogil=True, error_model="numpy")
-def _log_odds(value):  # type: ignore[no-untyped-def] # kernel: scalar, finite also at 0 and 1
+@inner
+def _log_odds(value: Word) -> Word:
+    """log(value / (1 - value)), finite also at 0 and 1."""
     return math.log(max(value, NEVER)) - math.log(max(1.0 - value, NEVER))
 
 
-@njit(nogil=True, error_model="numpy")
-def _tail(excess, shape):  # type: ignore[no-untyped-def] # kernel: scalars; excess in sigmas
+@inner
+def _tail(excess: Word, shape: Word) -> Word:
+    """Survival of the Pareto tail; excess in sigmas."""
     if abs(shape) < 1e-9:
         return math.exp(-excess)
     base = 1.0 + shape * excess

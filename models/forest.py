@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from models.detector import Labels, Matrix, Steps, Vector
-from models.jit import kernel
+from models.jit import Word, entry, inner
 from models.scaling import Scaling
 
 Nodes = NDArray[np.int32]  # (m,) one entry a node, trees one after the other
@@ -313,8 +312,17 @@ def _float32_below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded > threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
-@kernel
-def _walk(x, feature, threshold, child, value, roots, levels, out):  # type: ignore[no-untyped-def]
+@entry
+def _walk(
+    x: Matrix,
+    feature: NDArray[np.uint32],
+    threshold: NDArray[np.float32],
+    child: NDArray[np.uint32],
+    value: NDArray[np.float64],
+    roots: NDArray[np.uint32],
+    levels: NDArray[np.int64],
+    out: NDArray[np.float64],
+) -> None:
     """Mean leaf value: x (n, d) float32, packed nodes (m,), value (m, k), roots and levels (t,), out (n, k) zeros."""
     node = np.empty(ROWS, dtype=np.uint32)
     width = np.uint64(x.shape[1])
@@ -338,8 +346,9 @@ def _walk(x, feature, threshold, child, value, roots, levels, out):  # type: ign
                 out[start + row, k] /= trees
 
 
-@kernel
-def _isolation(mean_path, expected_path, out):  # type: ignore[no-untyped-def] # kernel: (n, 1), scalar -> (n,)
+@entry
+def _isolation(mean_path: NDArray[np.float64], expected_path: float, out: Vector) -> None:
+    """mean_path (n, 1); out (n,)."""
     for row in range(mean_path.shape[0]):
         if expected_path > 0.0:
             out[row] = _exp2(-mean_path[row, 0] / expected_path)
@@ -350,8 +359,9 @@ def _isolation(mean_path, expected_path, out):  # type: ignore[no-untyped-def] #
 LN2 = math.log(2.0)
 
 
-@njit(nogil=True, error_model="numpy")
-def _exp2(power):  # type: ignore[no-untyped-def] # kernel: float64 in [-1000, 0]
+@inner
+def _exp2(power: Word) -> Word:
+    """2 to a power in [-1000, 0]."""
     # Own arithmetic: a vectorised library exp2 may differ between the body and the remainder of a batch.
     whole = math.floor(power)
     rest = (power - whole) * LN2

@@ -11,8 +11,13 @@ changes: remove their __pycache__ after editing it.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from models.jit import Word, inner
+
+Slots = NDArray[np.int32]  # (s,) a row number or ABSENT, s a power of two
+Int64s = NDArray[np.int64]
+Seed = NDArray[np.uint64]  # (2,)
 
 ABSENT = -1
 NEWEST, OLDEST, COUNT, ENDS_WIDTH = range(4)
@@ -27,11 +32,11 @@ class HostTable:
     next older and next newer. ends: (3,) int64, newest row, oldest row, rows in use. seed: (2,) uint64.
     """
 
-    slots: NDArray[np.int32]
-    keys: NDArray[np.int64]
-    links: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    seed: NDArray[np.uint64]
+    slots: Slots
+    keys: Int64s
+    links: Int64s
+    ends: Int64s
+    seed: Seed
 
     def clear(self) -> None:
         """Forget every host."""
@@ -60,21 +65,23 @@ MULTIPLIER_2 = np.uint64(0xA0761D6478BD642F)
 HALF = np.uint64(32)
 
 
-@njit(nogil=True, error_model="numpy")
-def _mixed(word):  # type: ignore[no-untyped-def] # kernel: uint64 -> uint64, a bijection
+@inner
+def _mixed(word: Word) -> Word:
+    """A bijection of uint64."""
     word = (word ^ (word >> HALF)) * MULTIPLIER_1
     word = (word ^ (word >> HALF)) * MULTIPLIER_2
     return word ^ (word >> HALF)
 
 
-@njit(nogil=True, error_model="numpy")
-def _home(high, low, slots, seed):  # type: ignore[no-untyped-def] # kernel: first slot to look in
+@inner
+def _home(high: Word, low: Word, slots: Slots, seed: Seed) -> Word:
+    """First slot to look in."""
     word = _mixed(_mixed(np.uint64(high) ^ seed[0]) + (np.uint64(low) ^ seed[1]))
     return np.int64(word & np.uint64(slots.shape[0] - 1))
 
 
-@njit(nogil=True, error_model="numpy")
-def find(high, low, slots, keys, seed):  # type: ignore[no-untyped-def] # kernel: int64 pair -> row or ABSENT
+@inner
+def find(high: Word, low: Word, slots: Slots, keys: Int64s, seed: Seed) -> Word:
     """Row of a host, ABSENT when it is not remembered."""
     slot = _home(high, low, slots, seed)
     while slots[slot] != ABSENT:
@@ -85,8 +92,8 @@ def find(high, low, slots, keys, seed):  # type: ignore[no-untyped-def] # kernel
     return np.int64(ABSENT)
 
 
-@njit(nogil=True, error_model="numpy")
-def admit(high, low, slots, keys, links, ends, seed):  # type: ignore[no-untyped-def] # kernel -> row
+@inner
+def admit(high: Word, low: Word, slots: Slots, keys: Int64s, links: Int64s, ends: Int64s, seed: Seed) -> Word:
     """Row for a host that has none, as the newest; takes the oldest host's when all are in use."""
     if ends[COUNT] < keys.shape[0]:
         row = ends[COUNT]
@@ -105,16 +112,16 @@ def admit(high, low, slots, keys, links, ends, seed):  # type: ignore[no-untyped
     return row
 
 
-@njit(nogil=True, error_model="numpy")
-def touch(row, links, ends):  # type: ignore[no-untyped-def] # kernel
+@inner
+def touch(row: Word, links: Int64s, ends: Int64s) -> None:
     """Make a row the newest."""
     if ends[NEWEST] != row:
         _unlink(row, links, ends)
         _link(row, links, ends)
 
 
-@njit(nogil=True, error_model="numpy")
-def _link(row, links, ends):  # type: ignore[no-untyped-def] # kernel
+@inner
+def _link(row: Word, links: Int64s, ends: Int64s) -> None:
     newest = ends[NEWEST]
     links[row, OLDER] = newest
     links[row, NEWER] = ABSENT
@@ -125,8 +132,8 @@ def _link(row, links, ends):  # type: ignore[no-untyped-def] # kernel
     ends[NEWEST] = row
 
 
-@njit(nogil=True, error_model="numpy")
-def _unlink(row, links, ends):  # type: ignore[no-untyped-def] # kernel
+@inner
+def _unlink(row: Word, links: Int64s, ends: Int64s) -> None:
     older, newer = links[row, OLDER], links[row, NEWER]
     if older == ABSENT:
         ends[OLDEST] = newer
@@ -138,8 +145,8 @@ def _unlink(row, links, ends):  # type: ignore[no-untyped-def] # kernel
         links[newer, OLDER] = older
 
 
-@njit(nogil=True, error_model="numpy")
-def _delete(row, slots, keys, seed):  # type: ignore[no-untyped-def] # kernel
+@inner
+def _delete(row: Word, slots: Slots, keys: Int64s, seed: Seed) -> None:
     """Empty a row's slot and move up what had been pushed past it, so that no search ends early."""
     mask = slots.shape[0] - 1
     hole = _home(keys[row, 0], keys[row, 1], slots, seed)

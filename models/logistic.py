@@ -6,11 +6,10 @@ It does not know how the weights were found. Equal to scikit-learn 1.x within 1e
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from models.detector import Matrix, Steps, Vector
-from models.jit import kernel
+from models.jit import Word, entry, inner
 from models.scaling import Scaling
 
 MAX_WEIGHT = 1e9
@@ -56,8 +55,9 @@ def sigmoid(log_odds: Vector) -> Vector:
     return out
 
 
-@kernel
-def _weigh(x, weights, bias, out):  # type: ignore[no-untyped-def] # kernel: (n, d) float32, (d,), scalar -> (n,)
+@entry
+def _weigh(x: Matrix, weights: Vector, bias: float, out: Vector) -> None:
+    """x (n, d); weights (d,); out (n,)."""
     for row in range(x.shape[0]):
         total = bias
         for column in range(weights.shape[0]):
@@ -65,14 +65,15 @@ def _weigh(x, weights, bias, out):  # type: ignore[no-untyped-def] # kernel: (n,
         out[row] = _sigmoid(total)
 
 
-@kernel
-def _sigmoids(log_odds, out):  # type: ignore[no-untyped-def] # kernel: (n,) -> (n,)
+@entry
+def _sigmoids(log_odds: Vector, out: Vector) -> None:
     for row in range(log_odds.shape[0]):
         out[row] = _sigmoid(log_odds[row])
 
 
-@njit(nogil=True, error_model="numpy")
-def _sigmoid(log_odds):  # type: ignore[no-untyped-def] # kernel: scalar; neither branch can overflow
+@inner
+def _sigmoid(log_odds: Word) -> Word:
+    # neither branch can overflow
     if log_odds >= 0.0:
         return 1.0 / (1.0 + math.exp(-log_odds))
     odds = math.exp(log_odds)

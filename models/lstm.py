@@ -9,12 +9,11 @@ import math
 import secrets
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from models.detector import Labels, Steps, Vector
-from models.hosts import ABSENT, admit, find, host_table, touch
-from models.jit import kernel
+from models.detector import Labels, Matrix, Steps, Vector
+from models.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
+from models.jit import Word, entry, inner
 from models.scaling import CLIP, Scaling
 
 Float32s = NDArray[np.float32]
@@ -148,30 +147,31 @@ def _own(array: NDArray[np.floating]) -> Float32s:
 # Kernels that only kernels call live in their callers' cache entries: each entry costs time at the start.
 
 
-@kernel
-def _run(  # type: ignore[no-untyped-def] # kernel: x (n, d), host (n, 2), time_ns and advances (n,) -> out (n, k)
-    x,
-    host,
-    time_ns,
-    advances,
-    kernel,
-    recurrent,
-    bias,
-    head_kernel,
-    head_bias,
-    reset_ns,
-    dt_center,
-    dt_scale,
-    slots,
-    keys,
-    links,
-    ends,
-    seed,
-    last_ns,
-    state,
-    gates,
-    out,
-):
+@entry
+def _run(
+    x: Matrix,
+    host: Int64s,
+    time_ns: Int64s,
+    advances: NDArray[np.bool_],
+    kernel: Float32s,
+    recurrent: Float32s,
+    bias: Float32s,
+    head_kernel: Float32s,
+    head_bias: Float32s,
+    reset_ns: int,
+    dt_center: float,
+    dt_scale: float,
+    slots: Slots,
+    keys: Int64s,
+    links: Int64s,
+    ends: Int64s,
+    seed: Seed,
+    last_ns: Int64s,
+    state: Float32s,
+    gates: Float32s,
+    out: NDArray[np.float64],
+) -> None:
+    """x (n, d); host (n, 2); time_ns and advances (n,); weights as in Lstm; out (n, k)."""
     units = recurrent.shape[0]
     width = x.shape[1]
     carried = np.empty(2 * units, dtype=np.float32)
@@ -207,8 +207,8 @@ def _run(  # type: ignore[no-untyped-def] # kernel: x (n, d), host (n, 2), time_
                 state[row] = carried
 
 
-@njit(nogil=True, error_model="numpy")
-def _scaled_gap(gap_ns, dt_center, dt_scale):  # type: ignore[no-untyped-def] # kernel: scalars
+@inner
+def _scaled_gap(gap_ns: Word, dt_center: float, dt_scale: float) -> Word:
     return min(max((math.log(1.0 + gap_ns * 1e-9) - dt_center) / dt_scale, -CLIP), CLIP)
 
 
@@ -216,8 +216,8 @@ def _scaled_gap(gap_ns, dt_center, dt_scale):  # type: ignore[no-untyped-def] # 
 # Four rows of weights a pass, so that a gate is loaded and stored a quarter as often.
 
 
-@njit(nogil=True, error_model="numpy")
-def _project(x, start, rows, kernel, bias, gates):  # type: ignore[no-untyped-def]
+@inner
+def _project(x: Matrix, start: int, rows: int, kernel: Float32s, bias: Float32s, gates: Float32s) -> None:
     """gates[i] = bias + x[start + i] · kernel, without the gap's row."""
     width = x.shape[1]
     whole = width // 4 * 4
@@ -233,8 +233,8 @@ def _project(x, start, rows, kernel, bias, gates):  # type: ignore[no-untyped-de
             _add_scaled(gates, i, x[start + i, j], kernel, j)
 
 
-@njit(nogil=True, error_model="numpy")
-def _add_product(gates, i, hidden, recurrent):  # type: ignore[no-untyped-def]
+@inner
+def _add_product(gates: Float32s, i: int, hidden: Float32s, recurrent: Float32s) -> None:
     """gates[i] += hidden · recurrent; hidden may be longer than recurrent has rows."""
     units = recurrent.shape[0]
     whole = units // 4 * 4
@@ -244,8 +244,9 @@ def _add_product(gates, i, hidden, recurrent):  # type: ignore[no-untyped-def]
         _add_scaled(gates, i, hidden[j], recurrent, j)
 
 
-@njit(nogil=True, error_model="numpy")
-def _add_four(gates, i, a, b, c, d, weights, j):  # type: ignore[no-untyped-def]
+@inner
+def _add_four(gates: Float32s, i: int, a: Word, b: Word, c: Word, d: Word, weights: Float32s, j: int) -> None:
+    """gates[i] += (a, b, c, d) · weights[j : j + 4]."""
     for gate in range(weights.shape[1]):
         total = gates[i, gate] + a * weights[j, gate]
         total = total + b * weights[j + 1, gate]
@@ -253,14 +254,15 @@ def _add_four(gates, i, a, b, c, d, weights, j):  # type: ignore[no-untyped-def]
         gates[i, gate] = total + d * weights[j + 3, gate]
 
 
-@njit(nogil=True, error_model="numpy")
-def _add_scaled(gates, i, a, weights, j):  # type: ignore[no-untyped-def]
+@inner
+def _add_scaled(gates: Float32s, i: int, a: Word, weights: Float32s, j: int) -> None:
+    """gates[i] += a · weights[j]."""
     for gate in range(weights.shape[1]):
         gates[i, gate] += a * weights[j, gate]
 
 
-@njit(nogil=True, error_model="numpy")
-def _advance(gates, i, carried):  # type: ignore[no-untyped-def]
+@inner
+def _advance(gates: Float32s, i: int, carried: Float32s) -> None:
     """One cell update: gates (i, f, c, o) before their functions; carried (h, c) becomes the next."""
     units = carried.shape[0] // 2
     for u in range(units):
@@ -273,8 +275,8 @@ def _advance(gates, i, carried):  # type: ignore[no-untyped-def]
         carried[u] = leave * _tanh(cell)
 
 
-@njit(nogil=True, error_model="numpy")
-def _head(hidden, head_kernel, head_bias, out, step):  # type: ignore[no-untyped-def]
+@inner
+def _head(hidden: Float32s, head_kernel: Float32s, head_bias: Float32s, out: NDArray[np.float64], step: int) -> None:
     """out[step] = softmax(hidden · head_kernel + head_bias), in float64."""
     classes = head_bias.shape[0]
     for k in range(classes):
@@ -304,8 +306,9 @@ STEEPEST = np.float32(40.0)  # sigmoid is 0 or 1 in float32 well before
 C2, C3, C4, C5, C6 = (np.float32(1.0 / math.factorial(n)) for n in range(2, 7))
 
 
-@njit(nogil=True, error_model="numpy")
-def _sigmoid(x):  # type: ignore[no-untyped-def] # kernel: float32 -> float32, within 1e-7
+@inner
+def _sigmoid(x: Word) -> Word:
+    """Of a float32, within 1e-7."""
     # Own arithmetic: no library call, so it vectorises, and every lane computes what a single one would.
     y = -x
     y = STEEPEST if y > STEEPEST else (-STEEPEST if y < -STEEPEST else y)
@@ -317,6 +320,7 @@ def _sigmoid(x):  # type: ignore[no-untyped-def] # kernel: float32 -> float32, w
     return ONE / (ONE + scaled)
 
 
-@njit(nogil=True, error_model="numpy")
-def _tanh(x):  # type: ignore[no-untyped-def] # kernel: float32 -> float32, within 2e-7
+@inner
+def _tanh(x: Word) -> Word:
+    """Of a float32, within 2e-7."""
     return TWO * _sigmoid(TWO * x) - ONE

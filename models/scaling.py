@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detector import Matrix
-from models.jit import kernel
+from models.jit import entry
 
 CLIP = 8.0  # in standard deviations: one absurd flow must not drown the rest of a host's state
 MIN_SPREAD = 1e-6
@@ -78,8 +78,15 @@ def fit_scaling(values: NDArray[np.float64], columns: Mapping[str, int]) -> Scal
     return Scaling(tuple(columns), index, logs.mean(axis=0), np.where(spread < MIN_SPREAD, 1.0, spread))
 
 
-@kernel
-def _transform(values, index, center, scale, out):  # type: ignore[no-untyped-def] # kernel: (n, c), 3 × (d,) -> (n, d)
+@entry
+def _transform(
+    values: NDArray[np.float64],
+    index: NDArray[np.int64],
+    center: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    out: Matrix,
+) -> None:
+    """values (n, c); index, center and scale (d,); out (n, d)."""
     for row in range(values.shape[0]):
         for column in range(index.shape[0]):
             value = values[row, index[column]]
