@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import pwd
+import shutil
 import signal
 import socket
 import struct
@@ -21,6 +22,7 @@ import pytest
 from tests.support.command import flowvigil, launched, surroundings
 from tests.support.load import counted, replay, sessions
 from tests.support.namespaces import SCANNER, SERVER, inside, ip
+from tests.support.opened import opened_below
 from tests.support.sensors import Watch, lines_of, notified, records_of, watching
 
 pytestmark = pytest.mark.live
@@ -128,21 +130,22 @@ def test_after_the_start_nothing_is_left_of_roots_privileges(
     assert [path.stat().st_uid for path in made] == [nobody.pw_uid] * len(made)
 
 
-def kernels(directory: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in directory.rglob("*.nb[ic]")}
-
-
 def test_nothing_is_compiled_once_it_captures(cable: tuple[str, str], tmp_path: Path, anybody: Path) -> None:
     left, right = cable
     options = ("--filter", "ip", "--decap", "--set", "meter.first_snapshot_s=0.1")
-    # a directory in which the user without privileges could keep what it has to compile
-    with watching(right, tmp_path, *options, NUMBA_CACHE_DIR=str(anybody)) as watch:
-        before = kernels(anybody)
+    # where the user without privileges could also keep what it has to compile
+    kernels = shutil.copytree(os.environ["NUMBA_CACHE_DIR"], anybody / "kernels")
+    for path in (kernels, *kernels.rglob("*")):
+        path.chmod(0o777)
+    with (
+        opened_below(kernels) as opened,
+        watching(right, tmp_path, *options, NUMBA_CACHE_DIR=str(kernels)) as watch,
+    ):
+        assert opened.names()
         knock(left, range(1000, 1200))
         watch.wait_for("alert", 10, action="opened")
         assert watch.stop().code == 0
-    assert before
-    assert kernels(anybody) == before
+        assert not opened.names()  # neither made nor, by whoever finds it there, loaded
 
 
 def test_the_user_who_called_sudo_owns_what_it_makes(cable: tuple[str, str], tmp_path: Path) -> None:
