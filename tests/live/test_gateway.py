@@ -104,6 +104,7 @@ def status(task: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.real_start
 def test_after_the_start_nothing_is_left_of_roots_privileges(
     cable: tuple[str, str], tmp_path: Path, workers: int
 ) -> None:
@@ -148,6 +149,7 @@ def test_nothing_is_compiled_once_it_captures(cable: tuple[str, str], tmp_path: 
         assert not opened.names()  # neither made nor, by whoever finds it there, loaded
 
 
+@pytest.mark.real_start
 def test_the_user_who_called_sudo_owns_what_it_makes(cable: tuple[str, str], tmp_path: Path) -> None:
     games = pwd.getpwnam("games")
     caller = {"SUDO_UID": str(games.pw_uid), "SUDO_GID": str(games.pw_gid), "SUDO_USER": "games"}

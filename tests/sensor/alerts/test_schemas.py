@@ -120,6 +120,7 @@ def test_a_field_may_be_added_anywhere(record: str) -> None:
     validator(record).validate(document)
 
 
+@pytest.mark.real_start
 def test_the_command_prints_the_schema() -> None:
     for record in RECORDS:
         result = flowvigil("schema", record)

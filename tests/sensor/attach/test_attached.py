@@ -49,6 +49,7 @@ def pretending(directory: Path, *lines: bytes) -> Iterator[None]:
         os.waitpid(child, 0)
 
 
+@pytest.mark.real_start
 def test_in_a_pipe_stand_the_lines_of_the_sensor_as_they_were_written(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.write(LINES[:1])

@@ -89,6 +89,7 @@ def test_what_a_file_says_reaches_the_terminal_only_escaped(tmp_path: Path) -> N
     assert b"\x1b" not in flowvigil("config", "check", path).stdout
 
 
+@pytest.mark.real_start
 def test_a_full_output_is_exit_7() -> None:
     with Path("/dev/full").open("wb") as full:
         shown = flowvigil_into(full, "config", "show")

@@ -144,6 +144,7 @@ def test_a_capture_on_standard_input_gives_what_the_file_gives(part: Path, part_
     assert re.findall(r"<article.*?</article>", output.read_text(), re.DOTALL) == alerts
 
 
+@pytest.mark.real_start
 def test_the_same_input_gives_the_same_bytes(part: Path, part_page: str, tmp_path: Path) -> None:
     assert flowvigil("report", "-q", part, "-o", tmp_path / "again.html").stderr == []
     assert (tmp_path / "again.html").read_text() == part_page

@@ -111,6 +111,7 @@ def test_a_window_that_is_closed_ends_the_run_in_order(tmp_path: Path) -> None:
         assert pty.end() == (0, "")
 
 
+@pytest.mark.real_start
 def test_a_key_pressed_before_the_run_has_begun_ends_it_in_order(tmp_path: Path) -> None:
     with terminal("read", half_a_capture(tmp_path / "pipe")) as pty:
         pty.type(b"q")
@@ -119,6 +120,7 @@ def test_a_key_pressed_before_the_run_has_begun_ends_it_in_order(tmp_path: Path)
         assert ALTERNATE in pty.shown
 
 
+@pytest.mark.real_start
 def test_ctrl_c_at_any_time_of_the_start_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     seen = []
     for step in range(6):
