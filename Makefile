@@ -9,8 +9,8 @@ NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
-# A worker a core; tests that share something, or are about time, are one group and run in one worker (tests/conftest.py).
-SPREAD := --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+# A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
+SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help demo test check golden properties tshark fuzz flood live bench api-test ux-test evaluate evaluate-kdd train docs picture dist clean
 

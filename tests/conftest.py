@@ -1,14 +1,15 @@
 """Where tests find the public data, which the repository never carries, and what all tests run with.
 
-Side by side (pytest-xdist, `make test`) a worker takes a file of tests after the other, those that take longest first.
-Files of one group stay in one worker: those of live capture, which need the same interfaces, times and share of a core.
+Side by side (pytest-xdist, `make test`) a worker takes a file of tests after the other, those that take longest first,
+so that what a file arranges is arranged once. Those of live capture are one group: they do not run beside each other.
 """
 
+import math
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,7 @@ from sensor.process.kernel_cache import use_kernel_cache
 from tests.support.examples import SHARE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LIVE = "tests/live/"
 LOADED = "from tests.support.fork_server import load; load()"
 
 # One cache for these kernels and for those of the commands that tests start, and none that is out of date.
@@ -44,24 +46,32 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         subprocess.run([sys.executable, "-c", LOADED], stdout=subprocess.DEVNULL, env=surroundings(), check=True)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make groups of files, and put those that take longest first."""
-    takes_s_of: defaultdict[str, float] = defaultdict(float)
-    group_of: dict[pytest.Item, str] = {}
-    for item in items:
-        group_of[item] = group = group_name(item)
-        item.add_marker(pytest.mark.xdist_group(group))
-        if takes_s := item.get_closest_marker("takes"):
-            takes_s_of[group] = max(takes_s_of[group], takes_s.args[0])
-    items.sort(key=lambda item: -takes_s_of[group_of[item]])
+    """Put first what takes longest: live capture, which waits much, then files by what they say of themselves."""
+
+    def takes_s(item: pytest.Item) -> float:
+        said = item.get_closest_marker("takes")
+        return math.inf if group_of(item.nodeid) == LIVE else said.args[0] if said else 0.0
+
+    items.sort(key=takes_s, reverse=True)
 
 
-def group_name(item: pytest.Item) -> str:
-    """The test's group: that of live capture, else its file."""
-    if item.get_closest_marker("live"):
-        return "live"
-    return item.path.relative_to(REPOSITORY / "tests").as_posix()
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out whole groups in this order. pytest-xdist's own groups (3.8) are not seen by pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return GroupScheduling(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """What a test belongs to: live capture, else its file."""
+    path = nodeid.partition("::")[0]
+    return LIVE if path.startswith(LIVE) else path
 
 
 @pytest.hookimpl(tryfirst=True)

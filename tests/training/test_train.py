@@ -11,7 +11,7 @@ from training.errors import DatasetError
 from training.train import train
 
 SHIPPED = Path(__file__).resolve().parents[2] / "configs" / "training" / "cic2017.yaml"
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.takes(35)]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.alerts import an_alert
 from tests.support.attached import Reader, connected, eventually, serving
 from tests.support.native import a_stats_line, an_event_line
 
-pytestmark = pytest.mark.ux
+pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
 
 ALERT = alert_line(an_alert())
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.command import Result, flowvigil
 
-pytestmark = pytest.mark.ux
+pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
 
 NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 HOSTILE = "no\x1b[31m\nsuch\u202e"

@@ -26,7 +26,7 @@ from sensor.synth.generate import DEMO_MINUTES, DEMO_SEED, SCENARIOS, generate
 from sensor.version import VERSION
 from tests.support.command import DEMO, FLOWVIGIL, Result, alerts_of, ended, flowvigil, started, surroundings
 
-pytestmark = pytest.mark.ux
+pytestmark = [pytest.mark.ux, pytest.mark.takes(20)]
 
 PCAP_HEADER, RECORD_HEADER = 24, 16
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "pretrained" / "cic2017"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.command import DEMO, FLOWVIGIL, ended, flowvigil, surroundings
 
-pytestmark = pytest.mark.ux
+pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
 
 # Root without its capabilities may read no more than others may.
 BOUND = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")

@@ -18,7 +18,7 @@ import pytest
 from tests.support.command import DEMO, flowvigil
 from tests.support.controlling import ALTERNATE, BACK, Terminal, terminal
 
-pytestmark = pytest.mark.ux
+pytestmark = [pytest.mark.ux, pytest.mark.takes(25)]
 
 STOP, CTRL_C = b"\x13", b"\x03"
 ENDING_S = 10.0  # within which a run ends; it waits up to 3.5 s for its screen

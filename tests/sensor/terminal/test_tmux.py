@@ -10,7 +10,11 @@ import pytest
 from tests.support.command import DEMO
 from tests.support.tmux import LONG_S, Pane, as_it_was
 
-pytestmark = [pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"), pytest.mark.ux]
+pytestmark = [
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
+    pytest.mark.ux,
+    pytest.mark.takes(25),
+]
 
 
 def test_an_analyst_reads_a_capture_with_keys(pane: Pane, tmp_path: Path) -> None:
