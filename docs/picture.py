@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sensor.cli.parts import build_pipeline, load_model
+from sensor.cli.assembly import capture_turns
+from sensor.cli.build import build_judge, load_model
 from sensor.process.kernel_cache import use_kernel_cache
 from sensor.settings.config import effective_config
 
@@ -16,9 +17,9 @@ WIDTH, HEIGHT = 120, 40
 def main() -> None:
     """Read the demo capture on a terminal that is recorded, as it stands at the end."""
     use_kernel_cache()
+    from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
-    from sensor.run.runner import Run
-    from sensor.sources.captures.reading import Reading
+    from sensor.run.run import Run
     from sensor.terminal.dashboard import Dashboard
 
     config = effective_config().config
@@ -28,7 +29,8 @@ def main() -> None:
     )
     view = Dashboard(console, "read", CAPTURE.name, hybrid.model_id)
     view.board.at_end = True
-    Run(Reading([str(CAPTURE)]), build_pipeline(config, hybrid), Outlet([], view)).read()
+    detection = Detection(build_judge(config, hybrid), Outlet(()))
+    Run(capture_turns(config, [str(CAPTURE)]), detection, view).run()
     console.export_text()  # forgets the summary
     for line in view.lines(WIDTH, HEIGHT):
         console.print(line, highlight=False, markup=False)

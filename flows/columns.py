@@ -1,15 +1,16 @@
 """The column table: every number a flow record carries, once, with its name in each public header dialect.
 
-This table is the feature contract. A bundle names the hash it was fitted on; a sensor with another table refuses it.
+This table is the feature contract of flow records: a bundle keeps a digest of each column that it uses (flows.contract).
 What each column means is CICFlowMeter's definition with its published errors corrected (Sharafaldin, Lashkari,
 Ghorbani 2018; Engelen, Rimmer, Joosen 2021; Liu, Engelen, Lynar, Essam, Joosen 2022). Times are packet times in µs,
 lengths come from IP headers.
 """
 
-import hashlib
-import json
 from dataclasses import astuple, dataclass
+from functools import cache
 from typing import Literal
+
+from flows.contract import FeatureContract, digest
 
 Use = Literal["model", "site", "duplicate", "never"]
 
@@ -156,10 +157,11 @@ SIBLINGS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def feature_contract() -> str:
-    """Hash that changes whenever a column's name, order, unit or definition does: 16 hexadecimal digits."""
-    table = json.dumps([astuple(column)[:4] for column in COLUMNS], ensure_ascii=False)
-    return hashlib.sha256(table.encode()).hexdigest()[:16]
+@cache
+def feature_contract() -> FeatureContract:
+    """The contract of flow records; a column's digest changes with its name, unit or definition."""
+    meanings = {column.name: digest([column.name, column.unit, column.definition], 8) for column in COLUMNS}
+    return FeatureContract("flow records", meanings, digest([astuple(column)[:4] for column in COLUMNS], 16))
 
 
 def usable_by_models(*, fingerprints: bool) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,19 +28,26 @@ insert_function: Any = cgutils.get_or_insert_function  # untyped
 
 # Kernels allocate nothing, so numba's runtime is off (_nrt): its reference counts on every array argument of every call
 # cost more than the metering itself.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
+
 def entry(function: F) -> F:
     """Compile a kernel that Python calls: kept on disk where NUMBA_CACHE_DIR says so, without the interpreter lock."""
-    return cast("F", compiler(cache=CACHED, nogil=True, error_model="numpy", _nrt=False)(function))
+    return cast("F", compiler(cache=CACHED, no_cfunc_wrapper=True, **OPTIONS)(function))
 
 
 def inner(function: F) -> F:
-    """Compile a kernel that only other kernels call; it lives in their cache entry."""
-    return cast("F", compiler(nogil=True, error_model="numpy", _nrt=False)(function))
+    """Compile a kernel as a part of those that call it, into their cache entries; to Python it stays as it is.
+
+    numba.njit would give each of them a way in from Python, one from C, and a copy for every constant argument: a third
+    of all compiling.
+    """
+    return register_jitable(no_cfunc_wrapper=True, **OPTIONS)(function)
 
 
 def inlined(function: F) -> F:
     """Compile a small kernel into its callers: an array argument is seven words, dear in a call for each packet."""
-    return cast("F", compiler(nogil=True, error_model="numpy", _nrt=False, inline="always")(function))
+    return cast("F", compiler(inline="always", **OPTIONS)(function))
 
 
 if configuration.DISABLE_JIT:

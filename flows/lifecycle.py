@@ -6,6 +6,8 @@ when the packet arrives; the wheel only brings out records that no packet asks f
 flow is reported within a tick of its close, and again at its end with the stragglers.
 """
 
+import numpy as np
+
 from flows.batch import (
     ACTIVE_TIMEOUT,
     END_DETECTED,
@@ -275,12 +277,12 @@ def turn_wheel(
         slot = tick & (WHEEL_SLOTS - 1)
         # What is put back belongs in a later slot, also while this one is emptied.
         registers[U(M_TICK)] = tick + 1
-        row = wheel[U(2 * slot)]
+        row = np.int64(wheel[U(2 * slot)])
         while row != UNSET:
             if registers[U(M_RECORDS)] >= len(identity):
                 registers[U(M_TICK)] = tick
                 return False
             registers[U(M_REPORTED_NS)] = max(registers[U(M_REPORTED_NS)], (tick + 1) * TICK_US * 1000)
             attend(rows, slots, links, wheel, queues, registers, identity, values, row, (tick + 1) * TICK_US)
-            row = wheel[U(2 * slot)]
+            row = np.int64(wheel[U(2 * slot)])
     return True

@@ -5,6 +5,8 @@ costs a few moves in its life and no sweep passes over the table (Varghese and L
 kept in the order they came, which makes the order of records a function of the packets alone.
 """
 
+import numpy as np
+
 from flows.block import Int64s
 from flows.jit import U, Word, inner
 from flows.layout import M_TICK
@@ -30,4 +32,4 @@ def schedule(links: Links, wheel: Heads, registers: Int64s, row: Word, due: Word
 @inner
 def unschedule(links: Links, wheel: Heads, row: Word) -> None:
     """Take a row out of its slot."""
-    remove(links, wheel, WHEEL, links[U(row * LINK_WORDS + WHEEL_SLOT)], row)
+    remove(links, wheel, WHEEL, np.int64(links[U(row * LINK_WORDS + WHEEL_SLOT)]), row)

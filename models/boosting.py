@@ -4,20 +4,25 @@ It does not know how the trees are grown; they are the flat trees of models.fore
 to scikit-learn's HistGradientBoostingClassifier within 1e-9 for rows without missing values.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from models.detector import Matrix, Steps, Vector
-from models.forest import LEAF, Forest, joined_trees
+from models.detector import Steps, Vector
+from models.forest import FOREST_FORMS, LEAF, Forest, joined_trees
 from models.logistic import sigmoid
-from models.scaling import Scaling
+from models.manifest import Arrays
+from models.scaling import Matrix, Scaling
+from models.stored import Forms, Parts, Settings
 
 MAX_BASELINE = 1e9
 
 
 class BoostedTrees:
     """Gradient boosting for two classes."""
+
+    FORMS: ClassVar[Forms] = FOREST_FORMS
+    SETTINGS: ClassVar[Settings] = {"trees": int, "baseline": float}
 
     def __init__(self, scaling: Scaling, forest: Forest, baseline: float, name: str = "gradient_boosting") -> None:
         """forest: leaves hold log-odds, already times the learning rate. baseline: log-odds before the first tree."""
@@ -43,6 +48,19 @@ class BoostedTrees:
 
     def forget(self) -> None:
         """Nothing to forget: a row's score depends on that row."""
+
+    def arrays(self) -> Arrays:
+        """Those of its trees."""
+        return self.forest.arrays()
+
+    def settings(self) -> dict[str, Any]:
+        """The number of trees, and the log-odds before the first."""
+        return {"trees": len(self.forest.roots), "baseline": self.baseline}
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "BoostedTrees":
+        """The trees of these parts. Raises ValueError where they do not fit together."""
+        return cls(parts.scaling, Forest.restored(parts), parts.settings["baseline"], parts.name)
 
 
 def boosting_from_sklearn(model: Any) -> tuple[Forest, float]:

@@ -1,86 +1,63 @@
 """Bundle: a hybrid model as a directory of manifest.json and weights.safetensors.
 
 Whatever stands in the directory, loading gives a model that fits together or a BundleError of one line: nothing in it
-can run, and every size, type, range and index is checked before a kernel sees it. It does not know how a model was
-made: that is the free section "about".
+can run, and every size, type, range and index is checked before a kernel sees it. The section
+"feature_contract" lists the columns that the model uses, each with a digest of what it means (models.contract); format
+1 had one hash of all columns there were. It does not know how a model was made: that is the free section "about".
 """
 
-import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 
 from models.calibration import Calibration
-from models.encoding import Encoding, described, read_encoding
-from models.forest import Forest, IsolationForest, RandomForest
-from models.fusion import ANY_ATTACK, Hybrid, Member, NormalProfile
-from models.lstm import Lstm
+from models.codec import (
+    CALIBRATION_FORMS,
+    described,
+    described_calibration,
+    name_of,
+    read_calibration,
+    restored,
+    stored,
+)
+from models.contract import Contract, fitting, of_former
+from models.detector import ColumnDetector
+from models.encoding import described_encoding, read_encoding
+from models.fusion import Hybrid, Member, NormalProfile, inputs_of
 from models.manifest import (
-    MAX_MANIFEST,
-    MAX_WEIGHTS,
     Arrays,
     BundleError,
-    Form,
-    check_identity,
+    Files,
+    check_all_named,
     checked_sum,
     exactly,
-    form,
     objects,
     one_line,
     own_arrays,
-    parsed,
     read_arrays,
-    read_file,
-    readable,
     refuse,
-    typed_section,
     value_of,
-    write_files,
 )
-from models.scaling import Scaling
 
 __all__ = ["BundleError", "load_bundle", "save_bundle"]
 
-FORMAT = "flowvigil-bundle/1"
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+FILES = Files(
+    "this model",
+    "flowvigil-bundle/2",
+    "flowvigil-bundle/1",
+    MANIFEST,
+    WEIGHTS,
+    f"a directory with {MANIFEST} and {WEIGHTS}",
+)
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 TECHNIQUE = re.compile(r"T\d{4}(\.\d{3})?")
-
-FOREST_ARRAYS = ("feature", "threshold", "left", "right", "value", "roots")
-LSTM_ARRAYS = ("kernel", "recurrent", "bias", "head_kernel", "head_bias")
-DTYPES = {
-    **dict.fromkeys(("feature", "left", "right", "roots"), np.int32),
-    **dict.fromkeys(("threshold", "value", "center", "scale", "scores", "survival"), np.float64),
-    **dict.fromkeys(LSTM_ARRAYS, np.float32),
-}
-DIMENSIONS = {"value": 2, "kernel": 2, "recurrent": 2, "head_kernel": 2}
-FORMS: dict[str, Form] = {role: (dtype, DIMENSIONS.get(role, 1)) for role, dtype in DTYPES.items()}
 VOTE = "vote_"  # before a lane's name
-VOTE_FORMS: dict[str, Form] = {role: FORMS[role] for role in ("scores", "survival")}
-SHARED_ARRAYS = ("center", "scale", "scores", "survival")
-ARRAYS: dict[str, tuple[str, ...]] = {
-    "lstm": (*LSTM_ARRAYS, *SHARED_ARRAYS),
-    "isolation_forest": (*FOREST_ARRAYS, *SHARED_ARRAYS),
-    "random_forest": (*FOREST_ARRAYS, *SHARED_ARRAYS),
-}
-SETTINGS: dict[str, dict[str, type]] = {
-    "lstm": {"units": int, "reset_ns": int, "dt_center": float, "dt_scale": float},
-    "isolation_forest": {"trees": int, "psi": int},
-    "random_forest": {"trees": int},
-}
-TAIL: dict[str, type] = {
-    "count": int,
-    "tail_start": float,
-    "tail_share": float,
-    "shape": float,
-    "sigma": float,
-    "log_odds": bool,
-}
+QUANTILES = ("p01", "median", "p99", "p999")
 
 
 # ---------------------------------------------------------------- saving
@@ -93,22 +70,15 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
     Raises ValueError for what loading would refuse, OSError where the directory cannot be written.
     """
     arrays: Arrays = {}
-    detectors = []
-    for lane, members in (("known", hybrid.known), ("novel", hybrid.novel)):
-        for member in members:
-            detectors.append(_described(lane, member, _inputs(hybrid.normal.columns, hybrid.encoding), arrays))
+    lanes = (("known", hybrid.known, hybrid.known_vote), ("novel", hybrid.novel, hybrid.novel_vote))
+    detectors = [_described(lane, member, hybrid, arrays) for lane, members, _ in lanes for member in members]
     votes = {
-        lane: _described_vote(lane, vote, arrays)
-        for lane, vote in (("known", hybrid.known_vote), ("novel", hybrid.novel_vote))
+        lane: {"name": VOTE + lane, **described_calibration(VOTE + lane, vote, arrays)}
+        for lane, _, vote in lanes
         if vote is not None
     }
-    weights = safetensors.numpy.save(arrays)
-    normal = hybrid.normal
-    manifest = {
-        "format": FORMAT,
-        "model_id": hybrid.model_id,
-        "feature_contract": hybrid.contract,
-        "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()},
+    used = np.flatnonzero(hybrid.normal.used).tolist()
+    sections = {
         "labels": [
             {"name": name, "technique": technique}
             for name, technique in zip(hybrid.labels, hybrid.techniques, strict=True)
@@ -121,106 +91,59 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
         ],
         "detectors": detectors,
         "votes": votes,
-        **({} if hybrid.encoding is None else {"encoding": described(hybrid.encoding)}),
-        "normal": [
-            {
-                "column": name,
-                "p01": float(normal.p01[i]),
-                "median": float(normal.median[i]),
-                "p99": float(normal.p99[i]),
-                "p999": float(normal.p999[i]),
-            }
-            for i, name in enumerate(normal.columns)
-        ],
+        **({} if hybrid.encoding is None else {"encoding": described_encoding(hybrid.encoding, used)}),
+        "normal": _described_normal(hybrid.normal),
         "about": dict(about),
     }
-    text = readable(manifest) + "\n"
-    try:
-        _hybrid(parsed(text.encode("utf-8", "surrogatepass"), MANIFEST), weights, hybrid.contract)
-    except BundleError as error:
-        raise ValueError(f"this model could not be loaded again: {error}") from error
-    directory = Path(path)
-    write_files(directory, {WEIGHTS: weights, MANIFEST: text.encode()})
+    identity = {"model_id": hybrid.model_id, "feature_contract": hybrid.used}
+    FILES.write(
+        Path(path), identity, sections, arrays, lambda manifest, weights: _hybrid(manifest, weights, [hybrid.contract])
+    )
 
 
-def _described(lane: str, member: Member, columns: tuple[str, ...], arrays: Arrays) -> dict[str, Any]:
-    """A detector's part of the manifest; arrays gains its weights."""
-    detector, calibration = member.detector, member.calibration
-    source: Any
-    settings: dict[str, Any]
-    match detector:
-        case Lstm():
-            kind, source = "lstm", detector
-            settings = {"units": len(detector.recurrent), "reset_ns": int(detector.reset_ns)}
-            settings |= {"dt_center": detector.dt_center, "dt_scale": detector.dt_scale}
-        case IsolationForest():
-            kind, source = "isolation_forest", detector.forest
-            settings = {"trees": len(source.roots), "psi": int(detector.psi)}
-        case RandomForest():
-            kind, source = "random_forest", detector.forest
-            settings = {"trees": len(source.roots)}
-        case _:
-            raise ValueError(f"a bundle cannot hold a detector of type {type(detector).__name__}")
-    scaling = detector.scaling
-    if tuple(columns[i] for i in scaling.index if i < len(columns)) != scaling.columns:
-        raise ValueError(f"{detector.name}'s column names are not those at its index in the normal profile")
-    own = {}
-    for role in ARRAYS[kind]:
-        holder = scaling if role in ("center", "scale") else calibration if role in ("scores", "survival") else source
-        array = np.ascontiguousarray(getattr(holder, role))
-        arrays[f"{detector.name}.{role}"] = array
-        own[f"{detector.name}.{role}"] = form(array)
+def _described(lane: str, member: Member, hybrid: Hybrid, arrays: Arrays) -> dict[str, Any]:
+    """A detector's entry; arrays gains its weights."""
+    kind, detector = stored(member.detector)
+    if not isinstance(member.detector, ColumnDetector):
+        raise ValueError(f"a bundle cannot hold a detector of kind {kind}")
+    name, scaling, inputs = member.detector.name, member.detector.scaling, hybrid.inputs
+    if any(inputs.get(column) != place for column, place in zip(scaling.columns, scaling.index.tolist(), strict=True)):
+        raise ValueError(f"{name}'s column names are not those at its index in the normal profile")
     return {
-        "name": detector.name,
+        "name": name,
         "kind": kind,
         "lane": lane,
         "weight": float(member.weight),
         "columns": list(scaling.columns),
-        "settings": settings,
-        "calibration": {key: kind_of(getattr(calibration, key)) for key, kind_of in TAIL.items()},
-        "arrays": own,
+        **described(name, detector, member.calibration, arrays, scaling),
     }
 
 
-def _inputs(columns: tuple[str, ...], encoding: Encoding | None) -> tuple[str, ...]:
-    """Names of what detectors see: features, or the columns of the contract."""
-    return columns if encoding is None else encoding.names
-
-
-def _described_vote(lane: str, vote: Calibration, arrays: Arrays) -> dict[str, Any]:
-    """What a lane's vote means, as its part of the manifest; arrays gains its knots."""
-    own = {}
-    for role in VOTE_FORMS:
-        array = np.ascontiguousarray(getattr(vote, role))
-        arrays[f"{VOTE}{lane}.{role}"] = array
-        own[f"{VOTE}{lane}.{role}"] = form(array)
-    return {
-        "name": VOTE + lane,
-        "calibration": {key: kind_of(getattr(vote, key)) for key, kind_of in TAIL.items()},
-        "arrays": own,
-    }
+def _described_normal(normal: NormalProfile) -> list[dict[str, Any]]:
+    """Quantiles of the columns that the model uses."""
+    return [
+        {"column": normal.columns[i], **{quantile: float(getattr(normal, quantile)[i]) for quantile in QUANTILES}}
+        for i in np.flatnonzero(normal.used).tolist()
+    ]
 
 
 # ---------------------------------------------------------------- loading
 
 
-def load_bundle(path: str | Path, *contracts: str) -> Hybrid:
-    """Model of a bundle.
+def load_bundle(path: str | Path, *contracts: Contract) -> Hybrid:
+    """Model of a bundle, for rows of the narrowest of these contracts that has the columns it uses.
 
-    path: the directory. contracts: hashes of the feature contracts that the caller can make rows of.
-    Raises BundleError, whose text is one line, for whatever cannot be used.
+    path: the directory. contracts: of the rows that the caller can make. Raises BundleError, whose text is one line,
+    for whatever cannot be used.
     """
-    expected = f"a directory with {MANIFEST} and {WEIGHTS}"
     try:
-        manifest = parsed(read_file(Path(path) / MANIFEST, MAX_MANIFEST, expected), MANIFEST)
-        contract = check_identity(manifest, FORMAT, *contracts)
-        return _hybrid(manifest, read_file(Path(path) / WEIGHTS, MAX_WEIGHTS, expected), contract)
+        return _hybrid(*FILES.read(Path(path)), contracts)
     except BundleError as error:
         raise one_line(path, error) from None
 
 
-def _hybrid(manifest: dict[str, Any], weights: bytes, contract: str) -> Hybrid:
-    check_identity(manifest, FORMAT, contract)
+def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contract]) -> Hybrid:
+    former = FILES.check_format(manifest)
     encoded = " encoding" if "encoding" in manifest else ""  # a bundle whose detectors see rows as they are has none
     exactly(
         manifest,
@@ -230,16 +153,20 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contract: str) -> Hybrid:
     )
     if not MODEL_ID.fullmatch(value_of(manifest, "model_id", str, "manifest")):
         refuse(f"model_id is {manifest['model_id']!r:.80}, expected letters, digits, '.', '_' and '-'")
-    fusion = value_of(manifest, "fusion", str, "manifest")
+    contract = _contract(manifest, contracts, former)
+    normal = _normal(manifest, contract, former)
     sha256 = checked_sum(manifest, weights, WEIGHTS)
-    labels, techniques = _labels(manifest)
-    normal = _normal(manifest)
     arrays = read_arrays(weights, WEIGHTS)
+    labels, techniques = _labels(manifest)
     votes = _votes(manifest, arrays)
-    encoding = read_encoding(manifest, len(normal.columns)) if encoded else None
-    lanes = _members(manifest, arrays, _inputs(normal.columns, encoding), labels)
+    encoding = None
+    if encoded:
+        rows = [normal.columns.index(entry["column"]) for entry in manifest["normal"]]
+        encoding = read_encoding(manifest, rows, len(normal.columns))
+    lanes = _members(manifest, arrays, inputs_of(normal, encoding), labels)
+    check_all_named(arrays, (*manifest["detectors"], *manifest["votes"].values()), WEIGHTS)
     try:
-        return Hybrid(
+        hybrid = Hybrid(
             known=lanes["known"],
             novel=lanes["novel"],
             labels=labels,
@@ -251,11 +178,40 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contract: str) -> Hybrid:
             default_rate=value_of(manifest, "default_rate", float, "manifest"),
             about=value_of(manifest, "about", dict, "manifest"),
             sha256=sha256,
-            fusion=fusion,
+            fusion=value_of(manifest, "fusion", str, "manifest"),
             known_vote=votes.get("known"),
             novel_vote=votes.get("novel"),
             encoding=encoding,
         )
+    except ValueError as error:
+        refuse(str(error))
+    # Format 1 listed every column there was.
+    return replace(hybrid, normal=normal.only(hybrid.seen)) if former else hybrid
+
+
+def _contract(manifest: dict[str, Any], contracts: Sequence[Contract], former: bool) -> Contract:
+    """The contract of the rows that the model takes."""
+    if former:
+        return of_former(value_of(manifest, "feature_contract", str, "manifest"), contracts)
+    used = value_of(manifest, "feature_contract", dict, "manifest")
+    return fitting({name: value_of(used, name, str, "feature_contract") for name in used}, contracts)
+
+
+def _normal(manifest: dict[str, Any], contract: Contract, former: bool) -> NormalProfile:
+    """What is normal in the columns that the model uses, NaN in others."""
+    entries = objects(manifest, "normal", f"column {' '.join(QUANTILES)}")
+    names = [value_of(entry, "column", str, "normal") for entry in entries]
+    if len(set(names)) != len(names):
+        refuse("normal names a column twice")
+    used = list(contract.columns if former else manifest["feature_contract"])
+    if names != used:
+        refuse(f"normal has {len(names)} columns that are not the {len(used)} of the feature contract in their order")
+    place = [tuple(contract.columns).index(name) for name in names]
+    quantiles = np.full((len(QUANTILES), len(contract.columns)), np.nan)
+    for i, quantile in enumerate(QUANTILES):
+        quantiles[i, place] = [value_of(entry, quantile, float, entry["column"]) for entry in entries]
+    try:
+        return NormalProfile(tuple(contract.columns), *quantiles)
     except ValueError as error:
         refuse(str(error))
 
@@ -283,23 +239,8 @@ def _thresholds(manifest: dict[str, Any]) -> dict[float, tuple[float, float]]:
     return thresholds
 
 
-def _normal(manifest: dict[str, Any]) -> NormalProfile:
-    entries = objects(manifest, "normal", "column p01 median p99 p999")
-    columns = tuple(value_of(entry, "column", str, "normal") for entry in entries)
-    if len(set(columns)) != len(columns):
-        refuse("normal names a column twice")
-    quantiles = (
-        np.array([value_of(entry, key, float, "normal") for entry in entries])
-        for key in ("p01", "median", "p99", "p999")
-    )
-    try:
-        return NormalProfile(columns, *quantiles)
-    except ValueError as error:
-        refuse(str(error))
-
-
 def _votes(manifest: dict[str, Any], arrays: Arrays) -> dict[str, Calibration]:
-    """What the lanes' votes mean; their arrays are taken out."""
+    """What the lanes' votes mean."""
     section = value_of(manifest, "votes", dict, "manifest")
     if unknown := sorted(set(section) - {"known", "novel"}):
         refuse(f"votes names {', '.join(map(repr, unknown)):.80}, expected lanes")
@@ -309,69 +250,27 @@ def _votes(manifest: dict[str, Any], arrays: Arrays) -> dict[str, Calibration]:
         exactly(entry, f"votes {lane}", "name calibration arrays")
         if entry["name"] != VOTE + lane:
             refuse(f"votes {lane} is named {entry['name']!r:.80}, expected {VOTE + lane!r}")
-        own = own_arrays(entry, VOTE_FORMS, arrays, WEIGHTS)
-        tail = typed_section(entry, "calibration", TAIL, entry["name"])
         try:
-            votes[lane] = Calibration(own["scores"], own["survival"], **tail)
+            votes[lane] = read_calibration(entry, own_arrays(entry, CALIBRATION_FORMS, arrays, WEIGHTS))
         except ValueError as error:
             refuse(f"{entry['name']}: {error}")
-        for key in entry["arrays"]:
-            arrays.pop(key)
     return votes
 
 
 def _members(
-    manifest: dict[str, Any], arrays: Arrays, columns: tuple[str, ...], labels: tuple[str, ...]
+    manifest: dict[str, Any], arrays: Arrays, inputs: Mapping[str, int], labels: tuple[str, ...]
 ) -> dict[str, tuple[Member, ...]]:
     lanes: dict[str, list[Member]] = {"known": [], "novel": []}
-    taken: set[str] = set()
     for entry in objects(manifest, "detectors", "name kind lane weight columns settings calibration arrays"):
-        name = value_of(entry, "name", str, "detectors")
-        if not NAME.fullmatch(name):
-            refuse(f"detector name is {name!r:.80}, expected a letter, then letters, digits, '_' and '-'")
-        kind, lane = value_of(entry, "kind", str, name), value_of(entry, "lane", str, name)
-        if kind not in ARRAYS:
-            refuse(f"{name} is of kind {kind!r:.80}, expected one of {', '.join(ARRAYS)}")
+        name = name_of(entry, "detector")
+        lane, weight = value_of(entry, "lane", str, name), value_of(entry, "weight", float, name)
         if lane not in lanes:
             refuse(f"{name} is in lane {lane!r:.80}, expected one of {', '.join(lanes)}")
-        own = own_arrays(entry, {role: FORMS[role] for role in ARRAYS[kind]}, arrays, WEIGHTS)
-        taken.update(value_of(entry, "arrays", dict, name))
+        detector, calibration = restored(entry, arrays, WEIGHTS, labels, None, inputs)
+        if not isinstance(detector, ColumnDetector):
+            refuse(f"{name} is of kind {entry['kind']!r}, which looks at no columns and stands in no lane")
         try:
-            lanes[lane].append(_member(entry, own, columns, labels))
+            lanes[lane].append(Member(detector, calibration, weight))
         except ValueError as error:
-            refuse(f"{name}: {error}")
-    if set(arrays) != taken:
-        refuse(f"{WEIGHTS} holds {sorted(set(arrays) - taken)}, which no detector names")
+            refuse(str(error))
     return {lane: tuple(members) for lane, members in lanes.items()}
-
-
-def _member(entry: dict[str, Any], own: Arrays, columns: tuple[str, ...], labels: tuple[str, ...]) -> Member:
-    """Raises ValueError where the parts do not fit together."""
-    name, kind = entry["name"], entry["kind"]
-    settings = typed_section(entry, "settings", SETTINGS[kind], name)
-    tail = typed_section(entry, "calibration", TAIL, name)
-    weight = value_of(entry, "weight", float, name)
-    calibration = Calibration(own["scores"], own["survival"], **tail)
-    scaling = _scaling(entry, own, columns)
-    if kind == "lstm":
-        weights: dict[str, Any] = {role: own[role] for role in LSTM_ARRAYS}
-        if settings.pop("units") != len(own["recurrent"]):
-            refuse(f"{name} units are not the {len(own['recurrent'])} rows of its recurrent array")
-        return Member(Lstm(scaling, **weights, labels=labels, **settings, name=name), calibration, weight)
-    if settings["trees"] != len(own["roots"]):
-        refuse(f"{name} trees are not its {len(own['roots'])} roots")
-    forest = Forest(**{role: own[role] for role in FOREST_ARRAYS}, width=len(scaling.columns))
-    if kind == "isolation_forest":
-        return Member(IsolationForest(scaling, forest, settings["psi"], name), calibration, weight)
-    named = labels if forest.value.shape[1] == len(labels) else ANY_ATTACK
-    return Member(RandomForest(scaling, forest, named, name), calibration, weight)
-
-
-def _scaling(entry: dict[str, Any], own: Arrays, columns: tuple[str, ...]) -> Scaling:
-    names = value_of(entry, "columns", list, entry["name"])
-    position = {column: i for i, column in enumerate(columns)}
-    for column in names:
-        if not isinstance(column, str) or column not in position:
-            refuse(f"{entry['name']} uses column {column!r:.80}, which the bundle does not describe")
-    index = np.array([position[column] for column in names], dtype=np.int64)
-    return Scaling(tuple(names), index, own["center"], own["scale"])

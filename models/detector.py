@@ -6,9 +6,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]  # (n, d), columns in the order the detector was fitted on
+from models.scaling import Scaling
+
 Vector = NDArray[np.float64]  # (n,)
 Labels = NDArray[np.int64]  # (n,) index into a tuple of label names, 0 is normal traffic
+
+ANY_ATTACK = ("normal", "attack")  # labels of a classifier that says whether, not what: it has a vote and names nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,13 @@ class Detector(Protocol):
     def forget(self) -> None:
         """Drop the state of every host, as if no step had been scored."""
         ...
+
+
+@runtime_checkable
+class ColumnDetector(Detector, Protocol):
+    """A detector of scaled columns, as are all that a bundle can hold."""
+
+    scaling: Scaling
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ has the frequency 0 and is none of the values that a one-hot feature asks for.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,33 +103,43 @@ class Encoding:
         return out
 
 
-def described(encoding: Encoding) -> list[dict[str, Any]]:
-    """The encoding as the section "encoding" of a bundle's manifest."""
+def described_encoding(encoding: Encoding, used: Sequence[int]) -> list[dict[str, Any]]:
+    """The encoding as the section "encoding" of a bundle's manifest.
+
+    used: positions in the record of the columns that the manifest lists. Raises ValueError for a feature of another.
+    """
+    place = {column: i for i, column in enumerate(used)}
+    for feature in encoding.features:
+        if not place.keys() >= set(feature.columns):
+            raise ValueError(f"feature {feature.name} has columns {feature.columns!r:.80}, of which not all are used")
     return [
         {
             "name": feature.name,
             "operation": feature.operation,
-            "columns": list(feature.columns),
+            "columns": [place[column] for column in feature.columns],
             "parameters": list(feature.parameters),
         }
         for feature in encoding.features
     ]
 
 
-def read_encoding(manifest: dict[str, Any], width: int) -> Encoding:
-    """The encoding that a manifest describes, of records of so many columns. Raises BundleError."""
+def read_encoding(manifest: dict[str, Any], used: Sequence[int], width: int) -> Encoding:
+    """The encoding that a manifest describes. Raises BundleError.
+
+    used: positions in the record, of so many columns, of the columns that the manifest lists.
+    """
     features = []
     for entry in objects(manifest, "encoding", "name operation columns parameters"):
         name, operation = value_of(entry, "name", str, "encoding"), value_of(entry, "operation", str, "encoding")
         if not (0 < len(name) <= 64 and name.isprintable()):
             refuse(f"feature {name!r:.80} is empty, longer than 64 or not printable")
         columns = value_of(entry, "columns", list, name)
-        if not all(type(column) is int and 0 <= column < width for column in columns):
-            refuse(f"feature {name} has columns {columns!r:.80}, expected 0..{width - 1}")
+        if not all(type(column) is int and 0 <= column < len(used) for column in columns):
+            refuse(f"feature {name} has columns {columns!r:.80}, expected 0..{len(used) - 1}")
         numbers = value_of(entry, "parameters", list, name)
         parameters = tuple(value_of({"parameters": number}, "parameters", float, name) for number in numbers)
         try:
-            features.append(Feature(name, operation, tuple(columns), parameters))
+            features.append(Feature(name, operation, tuple(used[column] for column in columns), parameters))
         except ValueError as error:
             refuse(str(error))
     try:

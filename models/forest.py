@@ -7,19 +7,29 @@ scikit-learn 1.x within 1e-9; like it, rows are compared as float32.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Labels, Matrix, Steps, Vector
+from models.detector import ANY_ATTACK, Labels, Steps, Vector
 from models.jit import Word, entry, inner
-from models.scaling import Scaling
+from models.manifest import Arrays
+from models.scaling import Matrix, Scaling
+from models.stored import Forms, Parts, Settings
 
 Nodes = NDArray[np.int32]  # (m,) one entry a node, trees one after the other
 EULER_GAMMA = 0.5772156649015329
 LEAF = -1
 MAX_DEPTH = 256
+FOREST_FORMS: Forms = {
+    "feature": (np.int32, 1),
+    "threshold": (np.float64, 1),
+    "left": (np.int32, 1),
+    "right": (np.int32, 1),
+    "value": (np.float64, 2),
+    "roots": (np.int32, 1),
+}
 ROWS = 64  # rows walked abreast: their columns and one tree's nodes stay in the first-level cache
 
 
@@ -57,20 +67,37 @@ class Forest:
         out = np.zeros((len(x), self.value.shape[1]))
         packed = self._packed
         _walk(
-            np.require(x, np.float32, ["C", "W"]),
+            np.require(x, np.float32, ["C", "W"]).reshape(-1),
+            self.width,
             packed.feature,
             packed.threshold,
             packed.child,
             packed.value,
             packed.roots,
             packed.levels,
+            np.empty(ROWS, dtype=np.uint32),
             out,
         )
         return out
 
+    def arrays(self) -> Arrays:
+        """Its arrays by their names, those of FOREST_FORMS."""
+        return {name: getattr(self, name) for name in FOREST_FORMS}
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "Forest":
+        """The trees of a stored detector. Raises ValueError where they are not as many as its setting says."""
+        trees = len(parts.arrays["roots"])
+        if parts.settings["trees"] != trees:
+            raise ValueError(f"trees are not its {trees} roots")
+        return cls(**parts.arrays, width=len(parts.scaling.columns))
+
 
 class IsolationForest:
     """Isolation Forest: normal rows need many random splits to be alone, odd ones few."""
+
+    FORMS: ClassVar[Forms] = FOREST_FORMS
+    SETTINGS: ClassVar[Settings] = {"trees": int, "psi": int}
 
     def __init__(self, scaling: Scaling, forest: Forest, psi: int, name: str = "iforest") -> None:
         """forest: leaves hold depth + c(rows in the leaf). psi: rows each tree was grown on."""
@@ -99,9 +126,25 @@ class IsolationForest:
     def forget(self) -> None:
         """Nothing to forget: a row's score depends on that row."""
 
+    def arrays(self) -> Arrays:
+        """Those of its trees."""
+        return self.forest.arrays()
+
+    def settings(self) -> dict[str, Any]:
+        """The number of trees, and of rows that each was grown on."""
+        return {"trees": len(self.forest.roots), "psi": int(self.psi)}
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "IsolationForest":
+        """The forest of these parts. Raises ValueError where they do not fit together."""
+        return cls(parts.scaling, Forest.restored(parts), parts.settings["psi"], parts.name)
+
 
 class RandomForest:
     """Random forest: class probabilities averaged over the trees; labels[0] is normal traffic."""
+
+    FORMS: ClassVar[Forms] = FOREST_FORMS
+    SETTINGS: ClassVar[Settings] = {"trees": int}
 
     def __init__(self, scaling: Scaling, forest: Forest, labels: tuple[str, ...], name: str = "rforest") -> None:
         if forest.value.shape[1] != len(labels) or len(labels) < 2 or forest.width != len(scaling.columns):
@@ -129,6 +172,24 @@ class RandomForest:
 
     def forget(self) -> None:
         """Nothing to forget: a row's score depends on that row."""
+
+    def arrays(self) -> Arrays:
+        """Those of its trees."""
+        return self.forest.arrays()
+
+    def settings(self) -> dict[str, Any]:
+        """The number of trees."""
+        return {"trees": len(self.forest.roots)}
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "RandomForest":
+        """The forest of these parts; with as many values a leaf as the model has labels it names them.
+
+        Raises ValueError where they do not fit together.
+        """
+        forest = Forest.restored(parts)
+        labels = parts.labels if forest.value.shape[1] == len(parts.labels) else ANY_ATTACK
+        return cls(parts.scaling, forest, labels, parts.name)
 
 
 def _attack(probability: NDArray[np.float64]) -> Vector:
@@ -314,30 +375,33 @@ def _float32_below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
 
 @entry
 def _walk(
-    x: Matrix,
+    x: NDArray[np.float32],
+    width: int,
     feature: NDArray[np.uint32],
     threshold: NDArray[np.float32],
     child: NDArray[np.uint32],
     value: NDArray[np.float64],
     roots: NDArray[np.uint32],
     levels: NDArray[np.int64],
+    node: NDArray[np.uint32],
     out: NDArray[np.float64],
 ) -> None:
-    """Mean leaf value: x (n, d) float32, packed nodes (m,), value (m, k), roots and levels (t,), out (n, k) zeros."""
-    node = np.empty(ROWS, dtype=np.uint32)
-    width = np.uint64(x.shape[1])
+    """Mean leaf value: x (n · width,), packed nodes (m,), value (m, k), roots and levels (t,), out (n, k) zeros.
+
+    node: scratch for ROWS rows.
+    """
+    step = np.uint64(width)
     trees = roots.shape[0]
-    for start in range(0, x.shape[0], ROWS):
-        rows = min(ROWS, x.shape[0] - start)
-        flat = x[start : start + rows].reshape(-1)
+    for start in range(0, out.shape[0], ROWS):
+        rows = min(ROWS, out.shape[0] - start)
         for tree in range(trees):
             node[:] = roots[tree]
             for _ in range(levels[tree]):
-                row_start = np.uint64(0)
+                row_start = np.uint64(start) * step
                 for row in range(rows):
                     at = node[row]
-                    node[row] = child[at] + np.uint32(flat[row_start + np.uint64(feature[at])] > threshold[at])
-                    row_start += width
+                    node[row] = child[at] + np.uint32(x[row_start + np.uint64(feature[at])] > threshold[at])
+                    row_start += step
             for row in range(rows):
                 for k in range(value.shape[1]):
                     out[start + row, k] += value[node[row], k]

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration
-from models.detector import Classifier, Detector, Labels, Steps, Vector
+from models.contract import Contract, contract_hash
+from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, Labels, Steps, Vector
 from models.encoding import Encoding
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
 VERDICTS: tuple[str, ...] = ("benign", "uncertain", "attack")
 LANES, CASCADE = "lanes", "cascade"
 FUSIONS: tuple[str, ...] = (LANES, CASCADE)
-ANY_ATTACK = ("normal", "attack")  # labels of a classifier that says whether, not what: it has a vote and names nothing
 RATES: tuple[float, ...] = (0.001, 0.01, 0.05)
 DEFAULT_RATE = 0.001
 
@@ -50,26 +50,55 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class NormalProfile:
-    """Raw column values on normal traffic, for explanations.
+    """Raw column values on normal traffic, for explanations: of the columns that a model uses, NaN for any other.
 
-    columns: (c) names, the whole feature contract in its order. p01, median, p99, p999: (c,) float64, quantiles at 1 %,
-    50 %, 99 % and 99.9 %. Raises ValueError for other shapes, values that are not finite and quantiles out of order.
+    Raises ValueError for other shapes, values that are not finite in columns used, and quantiles out of order.
     """
 
-    columns: tuple[str, ...]
-    p01: Vector
-    median: Vector
-    p99: Vector
-    p999: Vector
+    columns: tuple[str, ...]  # (c) names, those of the feature contract in its order
+    p01: Vector  # (c,) quantile at 1 %
+    median: Vector  # (c,) at 50 %
+    p99: Vector  # (c,) at 99 %
+    p999: Vector  # (c,) at 99.9 %
 
     def __post_init__(self) -> None:
         quantiles = (self.p01, self.median, self.p99, self.p999)
         if any(quantile.shape != (len(self.columns),) for quantile in quantiles):
             raise ValueError(f"normal profile quantiles do not have shape ({len(self.columns)},)")
-        if not all(np.isfinite(quantile).all() for quantile in quantiles):
+        if any((np.isfinite(quantile) != self.used).any() for quantile in quantiles):
             raise ValueError("normal profile holds values that are not finite")
         if any((low > high).any() for low, high in pairwise(quantiles)):
             raise ValueError("normal profile quantiles are out of order")
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Which columns the model uses, (c,)."""
+        return ~np.isnan(self.median)
+
+    @property
+    def typical(self) -> Vector:
+        """A row in the middle of normal traffic, (c,): the medians, 0 in columns that the model does not use."""
+        return np.where(self.used, self.median, 0.0)
+
+    def only(self, positions: Sequence[int] | NDArray[np.int64]) -> "NormalProfile":
+        """The same of a model that uses these columns alone."""
+        unused = np.ones(len(self.columns), dtype=np.bool_)
+        unused[positions] = False
+        quantiles = (np.where(unused, np.nan, q) for q in (self.p01, self.median, self.p99, self.p999))
+        return NormalProfile(self.columns, *quantiles)
+
+    def among_used(self, groups: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+        """The same groups of positions without the columns that the model does not use."""
+        used = self.used
+        kept = (tuple(column for column in group if used[column]) for group in groups)
+        return tuple(group for group in kept if group)
+
+
+def inputs_of(normal: NormalProfile, encoding: Encoding | None) -> dict[str, int]:
+    """What detectors may look at, and where it stands: features, or the columns used where there is no encoding."""
+    if encoding is not None:
+        return {name: i for i, name in enumerate(encoding.names)}
+    return {normal.columns[i]: i for i in np.flatnonzero(normal.used).tolist()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,32 +124,29 @@ class Judgement:
 class Hybrid:
     """The whole model: both lanes, their cuts, and what an alert says of them.
 
-    labels: names, labels[0] is normal traffic; every classifier in the known lane has these, or ANY_ATTACK.
-    techniques: MITRE ATT&CK id of each label or None. thresholds: by nominal false-positive rate, the p-values (known,
-    novel) below which a lane speaks. contract: hash of the feature contract that normal.columns are. model_id: name of
-    the model in alerts. sha256: of the weights file, "" for a model that was not loaded. about: how the model was made,
-    as it was saved. fusion: LANES, or CASCADE: the known lane is asked only about what the novel lane flags. It loses
-    every attack that looks normal, and is here to be compared. known_vote, novel_vote: what fisher() of a lane's
-    p-values means on normal traffic, None for a lane with one detector or without. encoding: what detectors see of a
-    row of the contract, None where they see the row itself.
-    Raises ValueError where these do not fit together.
+    Raises ValueError where its parts do not fit together.
     """
 
     known: tuple[Member, ...]
     novel: tuple[Member, ...]
+    # labels[0] is normal traffic; every classifier in the known lane has these, or ANY_ATTACK.
     labels: tuple[str, ...]
-    techniques: tuple[str | None, ...]
+    techniques: tuple[str | None, ...]  # MITRE ATT&CK id of each label
+    # By nominal false-positive rate, the p-values (known, novel) below which a lane speaks.
     thresholds: Mapping[float, tuple[float, float]]
     normal: NormalProfile
-    contract: str
-    model_id: str
+    contract: Contract  # of the rows that are judged
+    model_id: str  # name of the model in alerts
     default_rate: float = DEFAULT_RATE
-    about: Mapping[str, Any] = field(default_factory=dict)
-    sha256: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)  # how the model was made, as it was saved
+    sha256: str = ""  # of the weights file, "" for a model that was not loaded
+    # LANES, or CASCADE: the known lane is asked only about what the novel lane flags. It loses every attack that looks
+    # normal, and is here to be compared.
     fusion: str = LANES
+    # What fisher() of a lane's p-values means on normal traffic, None for a lane with one detector or without.
     known_vote: Calibration | None = None
     novel_vote: Calibration | None = None
-    encoding: Encoding | None = None
+    encoding: Encoding | None = None  # what detectors see of a row, None where they see the row itself
 
     def __post_init__(self) -> None:
         names = [member.detector.name for member in (*self.known, *self.novel)]
@@ -139,8 +165,36 @@ class Hybrid:
             raise ValueError(f"fusion is {self.fusion!r}, expected one of {', '.join(FUSIONS)}")
         if self.default_rate not in self.thresholds:
             raise ValueError(f"default rate {self.default_rate} has no threshold")
+        if self.normal.columns != tuple(self.contract.columns):
+            raise ValueError(f"the normal profile's columns are not those of {self.contract.rows}")
         if self.encoding is not None and self.encoding.width != len(self.normal.columns):
             raise ValueError(f"encoding is of {self.encoding.width} columns, expected {len(self.normal.columns)}")
+
+    @property
+    def used(self) -> dict[str, str]:
+        """Columns of the rows that the model uses, and the digest of what each means."""
+        return {name: self.contract.columns[name] for i, name in enumerate(self.normal.columns) if self.normal.used[i]}
+
+    @property
+    def seen(self) -> NDArray[np.int64]:
+        """Positions of the columns that any detector sees, itself or in a feature, ascending."""
+        seen: set[int] = set()
+        for member in (*self.known, *self.novel):
+            if isinstance(member.detector, ColumnDetector):
+                seen.update(member.detector.scaling.index.tolist())
+        if self.encoding is not None:
+            seen = {column for feature in seen for column in self.encoding.features[feature].columns}
+        return np.array(sorted(seen), dtype=np.int64)
+
+    @property
+    def feature_contract(self) -> str:
+        """Hash of the columns that the model uses and of what they mean: 16 hexadecimal digits."""
+        return contract_hash(self.used)
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """What a detector may look at, and where it stands."""
+        return inputs_of(self.normal, self.encoding)
 
     def judge(self, steps: Steps, rate: float | None = None) -> Judgement:
         """Score the steps with every detector and give the verdicts; the hosts' states advance.

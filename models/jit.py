@@ -1,12 +1,13 @@
 """How kernels are compiled: one decorator for the functions Python calls, one for those that only kernels call.
 
-The same two as in flows.jit, which this room must not import; here kernels may allocate, so numba's runtime stays on.
+The same two as in flows.jit, which this room must not import.
 """
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.extending import register_jitable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -14,15 +15,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 # cannot mix.
 Word = Any
 
+compiler: Any = numba.njit  # its signature leaves out _nrt
 configuration: Any = numba.config  # its settings are made when numba is imported
 CACHED = bool(configuration.CACHE_DIR)  # else numba would look for a place of its own, and end the import without one
 
 
+# As in flows.jit: kernels allocate nothing.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
+
 def entry(function: F) -> F:
     """Compile a kernel that Python calls: kept on disk where NUMBA_CACHE_DIR says so, without the interpreter lock."""
-    return cast("F", numba.njit(cache=CACHED, nogil=True, error_model="numpy")(function))
+    return cast("F", compiler(cache=CACHED, no_cfunc_wrapper=True, **OPTIONS)(function))
 
 
 def inner(function: F) -> F:
-    """Compile a kernel that only other kernels call; it lives in their cache entry, which it does not renew."""
-    return cast("F", numba.njit(nogil=True, error_model="numpy")(function))
+    """Compile a kernel as a part of those that call it, into their cache entries; to Python it stays as it is.
+
+    numba.njit would give each of them a way in from Python, one from C, and a copy for every constant argument: a third
+    of all compiling.
+    """
+    return register_jitable(no_cfunc_wrapper=True, **OPTIONS)(function)

@@ -4,19 +4,25 @@ It does not know how the weights were found. Equal to scikit-learn 1.x within 1e
 """
 
 import math
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Matrix, Steps, Vector
+from models.detector import Steps, Vector
 from models.jit import Word, entry, inner
-from models.scaling import Scaling
+from models.manifest import Arrays
+from models.scaling import Matrix, Scaling
+from models.stored import Forms, Parts, Settings
 
 MAX_WEIGHT = 1e9
 
 
 class LogisticRegression:
     """Probability of an attack, one weight for each scaled column."""
+
+    FORMS: ClassVar[Forms] = {"weights": (np.float64, 1)}
+    SETTINGS: ClassVar[Settings] = {"bias": float}
 
     def __init__(
         self, scaling: Scaling, weights: NDArray[np.float64], bias: float, name: str = "logistic_regression"
@@ -46,6 +52,19 @@ class LogisticRegression:
 
     def forget(self) -> None:
         """Nothing to forget: a row's score depends on that row."""
+
+    def arrays(self) -> Arrays:
+        """The weights."""
+        return {"weights": self.weights}
+
+    def settings(self) -> dict[str, Any]:
+        """The bias."""
+        return {"bias": self.bias}
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "LogisticRegression":
+        """The regression of these parts. Raises ValueError where they do not fit together."""
+        return cls(parts.scaling, parts.arrays["weights"], parts.settings["bias"], parts.name)
 
 
 def sigmoid(log_odds: Vector) -> Vector:

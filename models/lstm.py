@@ -7,14 +7,17 @@ all the time there is. Cell of Hochreiter, Schmidhuber 1997 and Gers, Schmidhube
 
 import math
 import secrets
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Labels, Matrix, Steps, Vector
+from models.detector import Labels, Steps, Vector
 from models.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
 from models.jit import Word, entry, inner
-from models.scaling import CLIP, Scaling
+from models.manifest import Arrays
+from models.scaling import CLIP, Matrix, Scaling
+from models.stored import Forms, Parts, Settings
 
 Float32s = NDArray[np.float32]
 HOSTS = 65_536
@@ -28,6 +31,15 @@ class Lstm:
     The state of a host is (h, c) and the latest start of its flows. The host that advanced longest ago is forgotten
     when there are too many.
     """
+
+    FORMS: ClassVar[Forms] = {
+        "kernel": (np.float32, 2),
+        "recurrent": (np.float32, 2),
+        "bias": (np.float32, 1),
+        "head_kernel": (np.float32, 2),
+        "head_bias": (np.float32, 1),
+    }
+    SETTINGS: ClassVar[Settings] = {"units": int, "reset_ns": int, "dt_center": float, "dt_scale": float}
 
     def __init__(
         self,
@@ -87,6 +99,7 @@ class Lstm:
         self._last_ns = np.zeros(hosts, dtype=np.int64)
         self._state = np.zeros((hosts, 2 * units), dtype=np.float32)  # h, then c; pages are taken as hosts come
         self._gates = np.empty((ROWS, 4 * units), dtype=np.float32)
+        self._carried = np.empty(2 * units, dtype=np.float32)
 
     def score(self, steps: Steps) -> Vector:
         """1 - p(normal) of each step, (n,) float64 in [0, 1]; hosts advance."""
@@ -131,6 +144,7 @@ class Lstm:
                 self._last_ns,
                 self._state,
                 self._gates,
+                self._carried,
                 out,
             )
         return out
@@ -139,12 +153,36 @@ class Lstm:
         """Drop the state of every host, as if no step had been scored."""
         self._hosts.clear()
 
+    def arrays(self) -> Arrays:
+        """The weights by their names, those of FORMS."""
+        return {name: getattr(self, name) for name in self.FORMS}
+
+    def settings(self) -> dict[str, Any]:
+        """The number of units, the silence that starts a host anew, and the scale of the gaps."""
+        return {
+            "units": len(self.recurrent),
+            "reset_ns": int(self.reset_ns),
+            "dt_center": self.dt_center,
+            "dt_scale": self.dt_scale,
+        }
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "Lstm":
+        """The network of these parts, with no host remembered. Raises ValueError where they do not fit together."""
+        rows = len(parts.arrays["recurrent"])
+        if parts.settings["units"] != rows:
+            raise ValueError(f"units are not the {rows} rows of its recurrent array")
+        own: dict[str, Any] = {**parts.arrays, **parts.settings}
+        del own["units"]
+        return cls(parts.scaling, **own, labels=parts.labels, name=parts.name)
+
 
 def _own(array: NDArray[np.floating]) -> Float32s:
     return np.array(array, dtype=np.float32, order="C")
 
 
-# Kernels that only kernels call live in their callers' cache entries: each entry costs time at the start.
+# Kernels that only kernels call live in their callers' cache entries: each entry costs time at the start. Rows are
+# copied number by number: to assign an array, numba would compile its message about shapes, for more than a second.
 
 
 @entry
@@ -169,12 +207,12 @@ def _run(
     last_ns: Int64s,
     state: Float32s,
     gates: Float32s,
+    carried: Float32s,
     out: NDArray[np.float64],
 ) -> None:
-    """x (n, d); host (n, 2); time_ns and advances (n,); weights as in Lstm; out (n, k)."""
+    """x (n, d); host (n, 2); time_ns and advances (n,); weights as in Lstm; gates and carried: scratch; out (n, k)."""
     units = recurrent.shape[0]
     width = x.shape[1]
-    carried = np.empty(2 * units, dtype=np.float32)
     for start in range(0, x.shape[0], ROWS):
         rows = min(ROWS, x.shape[0] - start)
         _project(x, start, rows, kernel, bias, gates)
@@ -189,7 +227,8 @@ def _run(
                 warm = gap_ns <= reset_ns
             if warm:
                 gap = np.float32(_scaled_gap(gap_ns, dt_center, dt_scale))
-                carried[:] = state[row]
+                for u in range(2 * units):
+                    carried[u] = state[row, u]
                 _add_scaled(gates, i, gap, kernel, width)
                 _add_product(gates, i, carried, recurrent)
             else:
@@ -204,7 +243,8 @@ def _run(
                     touch(row, links, ends)
                     # Flows become known out of order; a host's time never runs backwards.
                     last_ns[row] = max(last_ns[row], time_ns[step])
-                state[row] = carried
+                for u in range(2 * units):
+                    state[row, u] = carried[u]
 
 
 @inner

@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,56 @@ Form = tuple[type, int]  # dtype and number of dimensions
 
 class BundleError(Exception):
     """A bundle that cannot be used: one line of what was found and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A manifest and the weights beside it."""
+
+    what: str  # they are, such as "this model"
+    format: str  # that is written
+    former: str  # that is read as well
+    manifest: str  # name of the file
+    weights: str  # name of the file
+    expected: str  # what should be there, for errors
+    most_manifest: int = MAX_MANIFEST  # bytes
+    most_weights: int = MAX_WEIGHTS  # bytes
+
+    def write(
+        self,
+        directory: Path,
+        identity: Mapping[str, Any],
+        sections: Mapping[str, Any],
+        arrays: Arrays,
+        reread: Callable[[dict[str, Any], bytes], object],
+    ) -> None:
+        """Write both files: the same content gives the same bytes.
+
+        identity, sections: of the manifest, before and after what it says of the weights. reread: what loading does
+        with both. Raises ValueError for what it refuses, OSError where the directory cannot be written.
+        """
+        weights = safetensors.numpy.save(arrays)
+        sums = {"file": self.weights, "sha256": hashlib.sha256(weights).hexdigest()}
+        text = readable({"format": self.format, **identity, "weights": sums, **sections}) + "\n"
+        content = text.encode("utf-8", "surrogatepass")
+        try:
+            reread(parsed(content, self.manifest), weights)
+        except BundleError as error:
+            raise ValueError(f"{self.what} could not be loaded again: {error}") from error
+        write_files(directory, {self.weights: weights, self.manifest: content})
+
+    def read(self, directory: Path) -> tuple[dict[str, Any], bytes]:
+        """Manifest, of one of the two formats, and weights. Raises BundleError."""
+        manifest = parsed(read_file(directory / self.manifest, self.most_manifest, self.expected), self.manifest)
+        self.check_format(manifest)
+        return manifest, read_file(directory / self.weights, self.most_weights, self.expected)
+
+    def check_format(self, manifest: dict[str, Any]) -> bool:
+        """Whether a manifest is of the former format. Raises BundleError for one of neither."""
+        found = manifest.get("format")
+        if found not in (self.format, self.former):
+            refuse(f"format is {found!r:.80}, expected {self.format!r}")
+        return bool(found == self.former)
 
 
 def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
@@ -122,17 +173,6 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return keys
 
 
-def check_identity(manifest: dict[str, Any], expected: str, *contracts: str) -> str:
-    """The feature contract of a manifest of this format, one of those of this program; before all else is looked at."""
-    found = manifest.get("format")
-    if found != expected:
-        refuse(f"format is {found!r:.80}, expected {expected!r}")
-    fitted = manifest.get("feature_contract")
-    if fitted not in contracts:
-        refuse(f"fitted on feature contract {fitted!r:.80}, expected {' or '.join(map(repr, contracts))}")
-    return str(fitted)
-
-
 def checked_sum(manifest: dict[str, Any], weights: bytes, name: str) -> str:
     """SHA-256 of the weights, which the manifest's section "weights" says of the file name."""
     entry = value_of(manifest, "weights", dict, "manifest")
@@ -176,6 +216,13 @@ def own_arrays(entry: dict[str, Any], forms: Mapping[str, Form], arrays: Arrays,
     return own
 
 
+def check_all_named(arrays: Arrays, holders: Iterable[Mapping[str, Any]], weights: str) -> None:
+    """Raise BundleError for arrays of the file weights that no holder has in its section "arrays"."""
+    named = {name for holder in holders for name in holder["arrays"]}
+    if unnamed := sorted(set(arrays) - named):
+        refuse(f"{weights} holds {unnamed}, which nothing names")
+
+
 def kind_of(value: Any) -> str:
     """What a JSON value is, in words."""
     kinds = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null"}
@@ -205,7 +252,7 @@ def value_of(entry: dict[str, Any], key: str, kind: type, where: str) -> Any:
     refuse(f"{where}: {key} is {kind_of(value)} ({value!r:.40}), expected {wanted}")
 
 
-def typed_section(entry: dict[str, Any], key: str, kinds: dict[str, type], where: str) -> dict[str, Any]:
+def typed_section(entry: dict[str, Any], key: str, kinds: Mapping[str, type], where: str) -> dict[str, Any]:
     """The object under key, which has exactly these keys with values of these types."""
     section = value_of(entry, key, dict, where)
     exactly(section, f"{where} {key}", " ".join(kinds))

@@ -5,19 +5,25 @@ Used Datasets", 1993.
 """
 
 import math
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Matrix, Steps, Vector
+from models.detector import Steps, Vector
 from models.logistic import sigmoid
-from models.scaling import CLIP, Scaling
+from models.manifest import Arrays
+from models.scaling import CLIP, Matrix, Scaling
+from models.stored import Forms, Parts, Settings
 
 NO_PORT = -1
 
 
 class PortTable:
     """Share of attacks among the training flows to each destination port."""
+
+    FORMS: ClassVar[Forms] = {"ports": (np.int32, 1), "shares": (np.float64, 1)}
+    SETTINGS: ClassVar[Settings] = {"prior": float}
 
     def __init__(self, ports: NDArray[np.int32], shares: NDArray[np.float64], prior: float) -> None:
         """ports: (k,) int32, ascending within 0..65535. shares: (k,) float64 in [0, 1]. prior: share for other ports.
@@ -40,9 +46,25 @@ class PortTable:
         share: Vector = np.where(self.ports[place] == dst_port, self.shares[place], self.prior)
         return share
 
+    def arrays(self) -> Arrays:
+        """The ports and the share of each."""
+        return {"ports": self.ports, "shares": self.shares}
+
+    def settings(self) -> dict[str, Any]:
+        """The share of other ports."""
+        return {"prior": self.prior}
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "PortTable":
+        """The table of these parts; it looks at no column. Raises ValueError where they do not fit together."""
+        return cls(parts.arrays["ports"], parts.arrays["shares"], parts.settings["prior"])
+
 
 class ColumnThreshold:
     """One column against one value: 0.5 at the cut, more on the side of the attacks."""
+
+    FORMS: ClassVar[Forms] = {}
+    SETTINGS: ClassVar[Settings] = {"column": str, "rises": bool, "cut": float}
 
     def __init__(self, scaling: Scaling, column: str, rises: bool, cut: float, name: str = "one_column") -> None:
         """column: one of the scaling's. rises: attacks lie above the cut. cut: in the scaled column, within ±8.
@@ -70,3 +92,16 @@ class ColumnThreshold:
 
     def forget(self) -> None:
         """Nothing to forget: a row's score depends on that row."""
+
+    def arrays(self) -> Arrays:
+        """None."""
+        return {}
+
+    def settings(self) -> dict[str, Any]:
+        """The column, the attacks' side of the cut, and the cut."""
+        return {"column": self.column, "rises": self.rises, "cut": self.cut}
+
+    @classmethod
+    def restored(cls, parts: Parts) -> "ColumnThreshold":
+        """The rule of these parts. Raises ValueError where they do not fit together."""
+        return cls(parts.scaling, name=parts.name, **parts.settings)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Matrix
 from models.jit import entry
+
+Matrix = NDArray[np.float32]  # (n, d), columns in the order the detector was fitted on
 
 CLIP = 8.0  # in standard deviations: one absurd flow must not drown the rest of a host's state
 MIN_SPREAD = 1e-6

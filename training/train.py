@@ -60,7 +60,7 @@ def train(recipe_file: Path, data: Path, output: Path, report: Report) -> Figure
     columns = {name: INDEX[name] for name in usable_by_models(fingerprints=recipe.fingerprints)}
     baselines = fit_baselines(split.train, split.calibrate, columns, recipe.seed, forest=False)
     save_bundle(output, shipped, _about(recipe, text, table, shipped, figures))
-    save_baselines(output, baselines)
+    save_baselines(output, baselines, shipped)
     shutil.rmtree(output / UNFINISHED, ignore_errors=True)
     return figures
 

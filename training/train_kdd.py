@@ -29,7 +29,7 @@ def train_kdd(recipe: KddRecipe, text: str, data: Path, output: Path, report: Re
     hybrid = fit_kdd(recipe, table, recipe.seed, report)
     baselines = fit_kdd_baselines(recipe, table, recipe.seed, report)
     save_bundle(output, hybrid, _about(recipe, text, table))
-    save_baselines(output, baselines)
+    save_baselines(output, baselines, hybrid)
 
 
 def _about(recipe: KddRecipe, text: str, table: KddTable) -> dict[str, Any]:

@@ -5,11 +5,12 @@ Features and Models for Intrusion Detection Systems", ACM TISSEC 2000. A record 
 its position among the symbols of its column, UNKNOWN where it is none of them.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
+from functools import cache
 from typing import Literal
+
+from flows.contract import FeatureContract, digest
 
 Kind = Literal["symbol", "truth", "count", "share", "seconds", "bytes"]
 Group = Literal["basic", "content", "time", "host"]
@@ -97,10 +98,13 @@ def kdd_columns(*, content: bool) -> tuple[KddColumn, ...]:
     return tuple(column for column in KDD_COLUMNS if content or column.group != "content")
 
 
-def kdd_contract(*, content: bool) -> str:
-    """Hash that changes whenever a record's columns or symbols do: 16 hexadecimal digits."""
-    table = [[astuple(column) for column in kdd_columns(content=content)], dict(SYMBOLS)]
-    return hashlib.sha256(json.dumps(table).encode()).hexdigest()[:16]
+@cache
+def kdd_contract(*, content: bool) -> FeatureContract:
+    """The contract of connection records; a column's digest changes with all that is said of it, and its symbols."""
+    columns = kdd_columns(content=content)
+    meanings = {column.name: digest([astuple(column), SYMBOLS.get(column.name)], 8) for column in columns}
+    rows = "connection records" if content else "connection records without content columns"
+    return FeatureContract(rows, meanings, digest([[astuple(column) for column in columns], dict(SYMBOLS)], 16))
 
 
 # Columns that say the same thing of one connection's surroundings: they rise and fall together.

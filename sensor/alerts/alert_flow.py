@@ -8,21 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.alerts.alert import Alert
+
 
 @dataclass(frozen=True, slots=True)
 class AlertFlow:
-    """One report of a flagged flow of an open episode.
+    """One report of a flagged flow of an open episode."""
 
-    alert_id: `event.id` of the alert. after: `event.sequence` of the alert's line that it follows. number: 1 for
-    the first of this alert. identity: words of FlowBatch.identity. values: (len(COLUMNS),) a copy of its columns.
-    p_known, p_novel: of the two lanes. label: what the known lane said of it, None where it was silent.
-    """
+    alert_id: str  # `event.id` of its alert
+    number: int  # 1 for the first flow of this alert
+    identity: list[int]  # words of FlowBatch.identity
+    values: NDArray[np.float64]  # (len(COLUMNS),) a copy of its columns
+    p_known: float  # p-value in the known lane
+    p_novel: float  # p-value in the novel lane
+    label: str | None  # what the known lane said of it, None where it was silent
 
-    alert_id: str
-    after: int
-    number: int
-    identity: list[int]
-    values: NDArray[np.float64]
-    p_known: float
-    p_novel: float
-    label: str | None
+
+AlertItem = Alert | AlertFlow  # what episodes give, in order: an alert, then the flows handed on with it

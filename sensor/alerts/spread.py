@@ -7,24 +7,18 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What the flagged flows of an episode look like together.
+    """What the flagged flows of an episode look like together."""
 
-    flows: flows flagged. packets: of both directions. failed: flows in which no data was exchanged (never answered, or
-    without any payload). targets, ports: distinct destination addresses and ports, exact up to a bound;
-    targets_more, ports_more say that it was passed. span_ns: first packet to last packet. protocol: IP number, and
-    port: of the flow that speaks strongest.
-    """
-
-    flows: int
-    packets: int
-    failed: int
-    targets: int
-    targets_more: bool
-    ports: int
-    ports_more: bool
-    span_ns: int
-    protocol: int
-    port: int
+    flows: int  # flows flagged
+    packets: int  # of both directions
+    failed: int  # flows in which no data was exchanged: never answered, or without any payload
+    targets: int  # distinct destination addresses, exact up to a bound
+    targets_more: bool  # whether there were more
+    ports: int  # distinct destination ports, exact up to a bound
+    ports_more: bool  # whether there were more
+    span_ns: int  # first packet to last packet
+    protocol: int  # IP number, of the flow that speaks strongest
+    port: int  # destination port of that flow
 
 
 def spread_in_words(spread: Spread) -> str:

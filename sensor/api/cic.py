@@ -13,41 +13,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.columns import COLUMNS, INDEX
+from flows.columns import COLUMNS, INDEX, NAMES
 from flows.dialects import DIALECTS, NATIVE, Dialect
+from flows.headers import ENOUGH, FIELDS, nearest
 from models.fusion import Hybrid
 from sensor.api.cells import Row, check_names, check_scalars, column, numbers
 from sensor.api.problems import Flaw, unprocessable
 from sensor.api.records import SOURCE, TIME, Records, hosts_of, times_of
 
-# As other releases of the same programs spell names of the 2017 table.
-OTHER_SPELLINGS: Final = {
-    "Init Win Bytes Fwd": "Init_Win_bytes_forward",
-    "Init Win Bytes Bwd": "Init_Win_bytes_backward",
-    "Act Data Pkt Fwd": "act_data_pkt_fwd",
-    "Min Seg Size Fwd": "min_seg_size_forward",
-    "CWR Flag Count": "CWE Flag Count",
-}
 # Beside the flow's own columns in published tables: read by nobody.
 ASIDE: Final = frozenset({"id", "Label", "label", "Attempted Category", "Total TCP Flow Time"})
 DOUBLED: Final = "Fwd Header Length.1"  # the 2017 table's doubled column, as data frames name it
 RATES: Final = ("flow_bytes_per_s", "flow_packets_per_s", "fwd_packets_per_s", "bwd_packets_per_s")
 FIRST_WINDOW, LAST_WINDOW = "bwd_init_win_bytes", "bwd_last_win_bytes"
 TCP: Final = 6.0
-ENOUGH: Final = 0.3  # of a dialect's names, below which a row is of no dialect
-
-
-def dialect_names(dialect: Dialect) -> dict[str, str]:
-    """What stands under each name that rows of a dialect may have, blanks stripped."""
-    fields = {name.strip(): field for name, field in zip(dialect.header, dialect.fields, strict=True)}
-    if dialect.name == "v4":  # the corrected fork's extra columns stand in the same tables as V4's own
-        fields |= {column.v4: column.name for column in COLUMNS if column.v4}
-    if dialect.name == "cic2017":
-        fields |= {other: fields[name] for other, name in OTHER_SPELLINGS.items()}
-    return fields
-
-
-FIELDS: Final = {dialect.name: dialect_names(dialect) for dialect in DIALECTS}
 
 
 class CicForm:
@@ -55,13 +34,10 @@ class CicForm:
 
     name = "CIC flows"
     takes_flows = True
-    positional: tuple[str, ...] = ()
 
     def __init__(self, hybrid: Hybrid) -> None:
-        self._normal = hybrid.normal.median
-        members = (*hybrid.known, *hybrid.novel)
-        scalings = [getattr(member.detector, "scaling", None) for member in members]
-        self._used = frozenset(name for scaling in scalings if scaling is not None for name in scaling.columns)
+        self._normal = hybrid.normal.typical
+        self._used = frozenset(NAMES[position] for position in hybrid.seen)
         read = {name for fields in FIELDS.values() for name in fields}
         self.names = frozenset(read | ASIDE | {DOUBLED, SOURCE, TIME})
         self.texts = ASIDE | {SOURCE, TIME} | {
@@ -86,6 +62,10 @@ class CicForm:
         _check_finite(values, fields)
         host, time_ns = _sequence(rows, names, fields, dialect)
         return Records(values, host, time_ns, assumed)
+
+    def columns(self, first: Sequence[str]) -> tuple[Sequence[str], bool]:
+        """The first line of a table is its header."""
+        return first, True
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of one row under our own names; those of the public headers are as good."""
@@ -117,14 +97,13 @@ class CicForm:
 
     def _dialect(self, names: dict[str, str]) -> Dialect:
         """The header with the largest share of its names among these."""
-        share = {dialect.name: len(FIELDS[dialect.name].keys() & names) / len(dialect.header) for dialect in DIALECTS}
-        nearest = max(DIALECTS, key=lambda dialect: share[dialect.name])
-        if share[nearest.name] < ENOUGH:
+        dialect, share = nearest(names)
+        if share < ENOUGH:
             known = ", ".join(dialect.name for dialect in DIALECTS)
             lacking = [Flaw("missing", 0, name) for name in sorted(self._used, key=INDEX.__getitem__)]
             unknown = [Flaw("unknown", 0, name) for name in names if name not in self.names]
             raise unprocessable([*unknown[:5], *lacking], f"the names are those of none of {known}")
-        return nearest
+        return dialect
 
     def _recognised(self, names: dict[str, str], dialect: Dialect) -> dict[str, str]:
         """The name as sent of each field. Raises Problem for names that the dialect does not have."""

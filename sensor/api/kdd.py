@@ -11,30 +11,28 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.kdd.columns import FLAGS, KDD_COLUMNS, PROTOCOLS, SYMBOLS, UNKNOWN, KddColumn, kdd_columns
+from flows.kdd.columns import FLAGS, PROTOCOLS, SYMBOLS, UNKNOWN, KddColumn, kdd_columns
+from flows.kdd.header import DIFFICULTIES, LABELS, NAMES, column_of, columns_in_order, is_header
 from sensor.api.body import kind
 from sensor.api.cells import Row, check_names, check_scalars, column, numbers
 from sensor.api.cic import sequence_schema
 from sensor.api.problems import Flaw, unprocessable
 from sensor.api.records import SOURCE, TIME, Records, hosts_of, times_of
 
-ASIDE: Final = ("label", "difficulty")  # what the published files have after the columns; read by nobody
-ALSO_ASIDE: Final = frozenset({"class", "attack", "difficulty_level", "id"})  # other releases' names of these
+ASIDE: Final = LABELS | DIFFICULTIES | {"id"}  # what published files have beside the columns; read by nobody
 OPEN: Final = frozenset({"service"})
 EXAMPLE: Final = {
     "protocol_type": "tcp", "service": "http", "flag": "SF", "src_bytes": 232, "dst_bytes": 8153, "logged_in": 1,
     "count": 5, "srv_count": 5, "same_srv_rate": 1, "dst_host_count": 30, "dst_host_srv_count": 255,
     "dst_host_same_srv_rate": 1, "dst_host_same_src_port_rate": 0.03, "dst_host_srv_diff_host_rate": 0.04,
 }  # fmt: skip
-ALL: Final = tuple(column.name for column in KDD_COLUMNS)
 
 
 class KddForm:
     """Records of connections; content: whether the model looks at the columns that need payloads."""
 
-    texts = frozenset(SYMBOLS) | {SOURCE, TIME, *ASIDE} | ALSO_ASIDE
-    names = frozenset(ALL) | texts
-    positional = (*ALL, *ASIDE)
+    texts = frozenset(SYMBOLS) | {SOURCE, TIME} | ASIDE
+    names = frozenset(NAMES) | texts
 
     def __init__(self, *, content: bool) -> None:
         self.name = "NSL-KDD records" if content else "NSL-KDD records without content columns"
@@ -57,6 +55,13 @@ class KddForm:
             return Records(values)
         return Records(values, hosts_of(column(rows, SOURCE), SOURCE), times_of(column(rows, TIME), TIME))
 
+    def columns(self, first: Sequence[str]) -> tuple[Sequence[str], bool]:
+        """The first line of a table names its columns, or else they stand in the order of the published files."""
+        columns = None if is_header(first) else columns_in_order(len(first))
+        if columns is not None:
+            return columns, False
+        return [column_of(name) if column_of(name) in NAMES else name for name in first], True
+
     def schema(self) -> dict[str, Any]:
         """JSON Schema of one record."""
         return {
@@ -76,7 +81,7 @@ class KddForm:
         flaws = [Flaw("missing", 0, column.name) for column in self._columns if column.name not in row]
         for name in row:
             if name not in self.names:
-                near = difflib.get_close_matches(name, ALL, 1)
+                near = difflib.get_close_matches(name, NAMES, 1)
                 flaws.append(Flaw(f'unknown, did you mean "{near[0]}"?' if near else "unknown", 0, name))
         if (SOURCE in row) != (TIME in row):
             flaws.append(Flaw("missing: source and time go together", 0, TIME if SOURCE in row else SOURCE))

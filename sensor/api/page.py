@@ -11,10 +11,10 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, SRC_HIGH, SRC_LOW, SRC_PORT, FlowBatch, address
+from flows.headers import FIELDS
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, VERDICTS
 from sensor.api.captured import Captures, is_capture
 from sensor.api.cells import Row
-from sensor.api.cic import FIELDS
 from sensor.api.guard import Guard
 from sensor.api.metrics import Metrics
 from sensor.api.problems import Problem

@@ -48,15 +48,16 @@ class RecordForm(Protocol):
     """One kind of rows.
 
     name: for people. names: every name that a row may have. texts: of those, what stays text where all cells are text.
-    positional: names of a table without a header, in its order; empty where there is always one. takes_flows: whether
-    flow records of the meter are such rows.
+    takes_flows: whether flow records of the meter are such rows.
     """
 
     name: str
     takes_flows: bool
     names: frozenset[str]
     texts: frozenset[str]
-    positional: tuple[str, ...]
+
+    def columns(self, first: Sequence[str]) -> tuple[Sequence[str], bool]:
+        """Names of a table's columns, and whether its first line is a header. first: that line, without blanks."""
 
     def records(self, rows: Sequence[dict[str, Any]]) -> Records:
         """Rows, at least one, as numbers. Raises Problem, naming what is wrong and where."""

@@ -109,7 +109,7 @@ def model_document(hybrid: Hybrid, rate: float, rows: str) -> dict[str, Any]:
     return {
         "id": hybrid.model_id,
         "sha256": hybrid.sha256,
-        "feature_contract": hybrid.contract,
+        "feature_contract": hybrid.feature_contract,
         "rows": rows,
         "fusion": hybrid.fusion,
         "rate": rate,

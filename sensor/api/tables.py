@@ -30,20 +30,14 @@ def rows_of_csv(content: bytes, form: RecordForm) -> Table:
     """Rows of a CSV in UTF-8, with a header unless the form can do without. Raises Problem."""
     lines = _lines(content)
     first = [name.strip() for name in lines[0]]
-    if form.positional and not set(first) & form.names and _fits(first, form.positional):
-        header, body, number = list(form.positional[: len(first)]), lines, 1
-    else:
-        header, body, number = first, lines[1:], 2
+    header, has_header = form.columns(first)
+    body, number = (lines[1:], 2) if has_header else (lines, 1)
     check_count(len(body))
     kept = [i for i, name in enumerate(header) if name in form.names and name not in header[:i]]
     left = [name for i, name in enumerate(header) if i not in kept]
     notes = (f"columns left out: {', '.join(left)}",) if left else ()
     plan = [(i, header[i], header[i] in form.texts) for i in kept]
     return Table([_row(line, len(header), plan, number + i) for i, line in enumerate(body)], notes)
-
-
-def _fits(first: Sequence[str], positional: Sequence[str]) -> bool:
-    return len(positional) - 2 <= len(first) <= len(positional)
 
 
 def _lines(content: bytes) -> list[list[str]]:

@@ -15,7 +15,7 @@ def warm_up(scorer: Scorer, captures: Captures | None) -> None:
     """Run a few rows and packets through; every copy of the model forgets them."""
     keys_in(b'{"rows": []}')
     normal = scorer.hybrid.normal
-    values = np.stack([normal.median, normal.p999 + 1.0])
+    values = np.stack([normal.typical, np.nan_to_num(normal.p999) + 1.0])
     sources = np.zeros((2, 2), dtype=np.int64)
     with scorer.turn() as turn:
         for records in (Records(values), Records(values, sources, np.zeros(2, dtype=np.int64))):

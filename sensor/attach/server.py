@@ -18,7 +18,7 @@ from typing import Final, Self
 from sensor.attach.backlog import Backlog
 from sensor.attach.place import Place
 from sensor.attach.protocol import End, Hello, Refused, line_of
-from sensor.progress.progress import Progress
+from sensor.progress.latest import Latest
 
 CLIENTS: Final = 8
 HISTORY_LINES, HISTORY_BYTES = 1000, 3 << 20
@@ -62,8 +62,9 @@ class AttachServer:
     dropped: clients hung up on, because they sent something or gave way to others.
     """
 
-    def __init__(self, place: Place, hello: Hello, clock: Callable[[], float] = time.monotonic) -> None:
-        """place: listens already; it is left at the end."""
+    def __init__(self, place: Place, hello: Hello, latest: Latest, clock: Callable[[], float] = time.monotonic) -> None:
+        """place: listens already; it is left at the end. latest: what the run has come to."""
+        self._latest = latest
         self._place = place
         self._hello = line_of(hello)
         self._clock = clock
@@ -82,8 +83,6 @@ class AttachServer:
         self._progress_at_s = 0.0
         self._accepting = self._arriving = False
         self._accepted, self._counted_at_s = 0, -TURN_S
-        self.latest: Callable[[], Progress] = Progress
-        self.problem: Callable[[], str | None] = lambda: None
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="attach", daemon=True)
 
@@ -109,7 +108,7 @@ class AttachServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._end_line = line_of(End(self.problem()))
+            self._end_line = line_of(End(self._latest.problem))
         self._ending = True
         self._waking.send(b".")
         self._thread.join(2 * FAREWELL_S)
@@ -234,7 +233,7 @@ class AttachServer:
                 client.backlog.offer([line])
 
     def _progress_line(self) -> bytes:
-        return line_of(self.latest())
+        return line_of(self._latest.progress)
 
     def _send(self) -> None:
         now = self._clock()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from sensor.errors import OK, SensorError
 
 if TYPE_CHECKING:
+    from flows.meter import Meter
     from models.fusion import Hybrid
-    from sensor.judging.judge import Pipeline
+    from sensor.judging.judge import Judge
     from sensor.settings.config import Config
 
 
@@ -53,7 +54,8 @@ class Subject:
     interfaces: tuple[str, ...]
     cache: Remark
     load: "Callable[[Config], Hybrid]"
-    pipeline: "Callable[[Config, Hybrid], Pipeline]"
+    new_meter: "Callable[[Config], Meter]"
+    new_judge: "Callable[[Config, Hybrid], Judge]"
     packets: Path | None = None
     hybrid: "Hybrid | None" = None
 

@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from flows.meter import Meter
 from sensor.checks.finding import Remark, Status, Subject
 from sensor.errors import SensorError
-from sensor.judging.judge import Pipeline
+from sensor.judging.judge import Judge
 
 SEED: Final = 1
 MINUTES: Final = 0.5
@@ -21,7 +22,7 @@ def bundle(subject: Subject) -> Remark:
     """Load the bundle and have it take the features that the meter gives. Raises ModelError."""
     subject.hybrid = subject.load(subject.config)
     try:
-        subject.pipeline(subject.config, subject.hybrid)  # it may hold no threshold for the rate that is set
+        subject.new_judge(subject.config, subject.hybrid)  # it may hold no threshold for the rate that is set
     except SensorError:
         subject.hybrid = None
         raise
@@ -41,20 +42,20 @@ def speed(subject: Subject) -> Remark:
     from sensor.process.kernel_cache import kernels_are_compiled
     from sensor.run.warmup import warm_up
 
-    warm_up(subject.pipeline(subject.config, subject.hybrid))
+    warm_up(subject.new_meter(subject.config), subject.new_judge(subject.config, subject.hybrid))
     warm_packet_builder()
     if sys.platform == "linux":
         from sensor.sources.live.ring import warm_ring_walker
 
         warm_ring_walker()
     kernels_are_compiled()
-    per_s = _packets_per_second(subject.pipeline(subject.config, subject.hybrid))
+    per_s = _packets_per_second(subject.new_meter(subject.config), subject.new_judge(subject.config, subject.hybrid))
     return Remark(
         f"{_rounded(per_s):,} packets/s with one core, measured on generated traffic in memory, without capture"
     )
 
 
-def _packets_per_second(pipeline: Pipeline) -> float:
+def _packets_per_second(meter: Meter, judge: Judge) -> float:
     """Of the processor's time, not of the clock's."""
     from flows.block import block_of
     from sensor.synth.generate import SCENARIOS, generate
@@ -66,7 +67,7 @@ def _packets_per_second(pipeline: Pipeline) -> float:
     fed, began, deadline = 0, time.process_time(), time.monotonic() + LONGEST_S
     while time.process_time() - began < MEASURED_S and time.monotonic() < deadline:
         for block in blocks:
-            pipeline.feed(block)
+            judge.judge(meter.feed(block))
             block.ts_ns[:] += span  # the next time round is later
             fed += len(block)
     return fed / (time.process_time() - began)

@@ -1,206 +1,210 @@
-"""A watch put together in the order that its safety needs.
+"""A run put together in the order that its safety needs, and taken apart afterwards.
 
 First what may take long (model, kernels), so that no packet waits for it; then what needs privileges (filter, sockets,
-outputs); then the privileges go; then processes are made, while there is no thread; threads come last.
+outputs); then the privileges of a watch go; then processes are made, while there is no thread; threads come last.
 """
 
 import gc
-import signal
+import importlib
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from sensor import log
-from sensor.cli.keeping import build_keeper, make_packet_directory, refuse_keeping, warm_keeping
-from sensor.cli.kernels import cached_kernels
-from sensor.cli.options import Color
-from sensor.cli.parts import (
+from sensor.cli.build import (
     build_judge,
+    build_keeper,
     build_meter,
-    build_pipeline,
-    episode_settings,
     flow_records,
     load_model,
+    make_packet_directory,
     observer,
+    refuse_keeping,
+    refuse_to_keep_among,
+    warm_keeping,
 )
-from sensor.cli.refusals import refuse_to_overwrite
+from sensor.cli.capturing import drop_privileges, live_turns, open_captures, open_packets, refuse_packets, user_to_be
+from sensor.cli.kernels import cached_kernels
+from sensor.cli.options import Color
+from sensor.cli.reload import Reload, requested_by_signals
 from sensor.cli.screens import interactive, interactive_console, screen_for, stdout_is_listed
-from sensor.cli.showing import opened_place, show_to_others
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
-from sensor.errors import ConfigError, SensorError
 from sensor.process.kernel_cache import kernels_are_compiled
 from sensor.process.systemd import notify
-from sensor.signals import handled
+from sensor.version import VERSION
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
-    from sensor.metering.live import Capture
+    from sensor.attach.place import Place
+    from sensor.files.descriptors import Owner
+    from sensor.metering.captures import CaptureTurns
     from sensor.outputs.jsonl import JsonlSink
     from sensor.outputs.outputs import Outputs, Prepared
     from sensor.outputs.queued import QueuedSink
     from sensor.packets.keeper import Keeper
-    from sensor.packets.pcapng import PcapngWriter
     from sensor.process.privileges import User
-    from sensor.run.watching import Reports, Watch
+    from sensor.progress.latest import Latest
+    from sensor.run.detection import Detection
+    from sensor.run.outlet import Sink
+    from sensor.run.run import Run
+    from sensor.run.watching import Watching
     from sensor.settings.config import Config
     from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
 
 LAST_LINES_S = 5.0  # time for outputs to take what is queued at the end
-# Settings that a running sensor takes over; all others are fixed at its start.
-TAKEN_OVER = frozenset(
-    {
-        *("output.file", "stats.interval_s"),
-        *("episodes.flows_between_false_openings", "episodes.quiet_s", "episodes.alerts_per_minute"),
-    }
-)
+READ_PATIENCE_S = 10.0  # that reading a capture waits for room in an output's queue
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a run is shown."""
+
+    json: bool  # JSON lines on stdout also where that is a terminal
+    quiet: bool  # problems only
+    color: Color
+
+    def lines_on_stdout(self, config: "Config") -> bool:
+        """Whether JSON lines stand on stdout, and so nothing else may."""
+        return self.json or stdout_is_listed(config) or not sys.stdout.isatty()
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line asks for. settings: reads the settings, anew at each call."""
+    """What the command line of a watch asks for."""
 
     interfaces: tuple[str, ...]
-    packets: Path | None
-    json: bool
-    quiet: bool
-    color: Color
-    settings: Callable[[], "Config"]
+    packets: Path | None  # file that keeps all packets
+    shown: Shown
+    settings: Callable[[], "Config"]  # reads the settings, anew at each call
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A run ready to go, and whoever judges in it."""
+
+    run: "Run"
+    detection: "Detection"
 
 
 @contextmanager
-def assembled(wanted: Wanted) -> Iterator["Watch"]:
-    """A watch ready to run, all its parts taken apart afterwards."""
-    config = wanted.settings()
+def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator[Assembled]:
+    """A run over captures, all its parts taken apart afterwards."""
+    hybrid = ready_model(config, quiet=shown.quiet)
+    refuse_to_keep_among(config, captures)
+    from sensor.run.detection import Detection
+    from sensor.run.outlet import Outlet
+    from sensor.run.run import Run
+
+    make_packet_directory(config)
+    keeper = build_keeper(config)
+    with ExitStack() as stack:
+        sinks: list[JsonlSink] = _opened_outputs(config, None, shown)
+        for sink in sinks:
+            stack.enter_context(sink)
+        queues = _started_outputs(stack, _prepared_outputs(config, None), READ_PATIENCE_S)
+        outlet = Outlet(sinks, queues=queues, flow_records=flow_records(config))
+        screen = _screen_of_reading(
+            stack, config, captures, shown, hybrid, lambda: bool(outlet.alerts) and not run.stopping
+        )
+        detection = Detection(build_judge(config, hybrid), outlet, keeper)
+        run = Run(capture_turns(config, captures, keeper), detection, screen)
+        stack.enter_context(stopped_by_signals(run))
+        yield Assembled(run, detection)
+
+
+@contextmanager
+def watching(wanted: Wanted) -> Iterator[Assembled]:
+    """A run over interfaces, all its parts taken apart afterwards."""
+    config, shown = wanted.settings(), wanted.shown
     refuse_packets(wanted.packets, config)
     refuse_keeping(config)
-    user = _user(config)
-    hybrid = _warm(config, quiet=wanted.quiet)
-    captures = _captures(wanted, config)
-    listed = stdout_is_listed(config)
-    lines_on_stdout = wanted.json or listed or not sys.stdout.isatty()
-    with ExitStack() as stack:
-        files = _opened_outputs(config, user, lines_on_stdout=lines_on_stdout and not listed)
-        prepared = _prepared_outputs(config, user)
-        writer = _opened_packets(stack, wanted.packets, user)
-        make_packet_directory(config, user)
-        place = opened_place(stack, config, user)
-        _drop(user, metrics=config.stats.metrics_port is not None)
-        keeper = build_keeper(config, wanted.interfaces)
-        reports = _metering(config, captures, writer, keeper)
-        sinks = [stack.enter_context(_queued(sink)) for sink in files]
-        queues = _started_outputs(stack, prepared)
-        screen = stack.enter_context(_screen(wanted, hybrid, lines_on_stdout=lines_on_stdout))
-        watch = _watch(wanted, config, hybrid, reports, sinks, queues, screen)
-        watch.keeper = keeper
-        show_to_others(stack, place, watch, ", ".join(wanted.interfaces), hybrid.model_id)
-        if config.stats.metrics_port is not None:
-            from sensor.progress.prometheus import Metrics
+    user = user_to_be(config)
+    hybrid = ready_model(config, quiet=shown.quiet, live=True)
+    from sensor.progress.latest import Latest
+    from sensor.run.detection import KEEPING_S, Detection
+    from sensor.run.outlet import Outlet
+    from sensor.run.run import Run
 
-            stack.enter_context(Metrics(config.stats.metrics_port, lambda: watch.progress, hybrid.model_id))
-        stack.enter_context(stopped_by_signals(watch))
-        stack.enter_context(_wishes(watch))
-        notify("READY=1", f"STATUS=watching {', '.join(wanted.interfaces)}")
-        yield watch
+    captures = open_captures(config, wanted.interfaces)
+    with ExitStack() as stack:
+        files = _opened_outputs(config, user, shown)
+        prepared = _prepared_outputs(config, user)
+        writer = open_packets(stack, wanted.packets, user)
+        make_packet_directory(config, user)
+        place = _opened_place(stack, config, user)
+        drop_privileges(user, metrics=config.stats.metrics_port is not None)
+        keeper = build_keeper(config, wanted.interfaces)
+        turns = live_turns(config, captures, writer, keeper)
+        latest = Latest()
+        queued = [stack.enter_context(_queued(sink)) for sink in files]
+        queues = _started_outputs(stack, prepared)
+        source = ", ".join(wanted.interfaces)
+        screen = stack.enter_context(_screen_of_watch(shown, config, source, hybrid))
+        outlet = Outlet(
+            [*queued, *_lookers(stack, place, latest, source, hybrid.model_id)],
+            queues=queues,
+            flow_records=flow_records(config),
+        )
+        detection = Detection(build_judge(config, hybrid), outlet, keeper, keeping_s=KEEPING_S)
+        hook = _hook(wanted, config, detection, queued, queues)
+        run = Run(turns, detection, screen, [hook], latest)
+        _serve_metrics(stack, config, latest, hybrid)
+        stack.enter_context(stopped_by_signals(run))
+        stack.enter_context(requested_by_signals(hook))
+        notify("READY=1", f"STATUS=watching {source}")
+        yield Assembled(run, detection)
         notify("STOPPING=1")
 
 
-def refuse_packets(packets: Path | None, config: "Config") -> None:
-    """Raise ConfigError, OutputError where packets cannot be kept in this file with these settings."""
-    if packets is None:
-        return
-    if config.capture.workers > 1:
-        raise ConfigError(
-            f"--write with capture.workers {config.capture.workers}: expected 1 worker, which sees the packets in order"
-        )
-    refuse_to_overwrite(config.output.file, [str(packets)])
+def capture_turns(config: "Config", captures: Sequence[str], keeper: "Keeper | None" = None) -> "CaptureTurns":
+    """Turns of captures for a judge. Raises ConfigError for a filter."""
+    from sensor.metering.captures import CaptureTurns
+    from sensor.sources.captures.reading import Reading
+
+    return CaptureTurns(Reading(captures, config.capture.filter), build_meter(config), keeper.ring if keeper else None)
 
 
-def _warm(config: "Config", *, quiet: bool) -> "Hybrid":
-    """The model, after everything that a watch runs has run once: a ring that waits for a compiler loses packets."""
-    cached_kernels(quiet=quiet)
-    from sensor.packets.pcapng import warm_packet_builder
-    from sensor.run.warmup import warm_up
+def ready_model(config: "Config", *, quiet: bool, live: bool = False) -> "Hybrid":
+    """The model, with all kernels of a run compiled.
 
+    live: everything has run once, for a ring that waits for a compiler loses packets.
+    """
+    compiled = cached_kernels(quiet=quiet)
     hybrid = load_model(config)
-    with ended_by_interrupt():
-        warm_up(build_pipeline(config, hybrid))
-        warm_packet_builder()
-        warm_keeping(config)
-        if sys.platform == "linux":
-            from sensor.sources.live.ring import warm_ring_walker
+    judge = build_judge(config, hybrid)  # what the settings ask of the model and it does not have is refused here
+    if live or not compiled:  # so that the run's own times are the sensor's, not the compiler's
+        from sensor.run.warmup import warm_up
 
-            warm_ring_walker()
+        with ended_by_interrupt():
+            warm_up(build_meter(config), judge)
+            if live:
+                _warm_capture()
+    warm_keeping(config)
     kernels_are_compiled()
-    gc.collect()
+    if live:
+        gc.collect()
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
     return hybrid
 
 
-def _captures(wanted: Wanted, config: "Config") -> list["Capture"]:
-    """A capture for each worker, their sockets open. Raises CaptureError, ConfigError for a filter."""
-    settings = config.capture
-    if sys.platform != "linux":
-        from sensor.sources.live.portable import LIMIT, PortableCapture
+def _warm_capture() -> None:
+    from sensor.packets.pcapng import warm_packet_builder
 
-        if settings.workers > 1:
-            raise ConfigError(f"capture.workers is {settings.workers}: more than one needs Linux")
-        log.warning(LIMIT)
-        return [
-            PortableCapture(wanted.interfaces, promiscuous=settings.promiscuous, expression=settings.filter or None)
-        ]
-    from sensor.sources.filters.libpcap import compile_live
-    from sensor.sources.live.ring import Ring
-
-    programs = None
-    if settings.filter:
-        compiled = [compile_live(settings.filter, interface) for interface in wanted.interfaces]
-        programs = {program.linktype: program for program in compiled}
-    rings: list[Ring] = []
-    for _ in range(settings.workers):
-        group = None if settings.workers == 1 else rings[0].fanout_group if rings else 0
-        rings.append(
-            Ring(
-                wanted.interfaces,
-                settings.ring_block_bytes,
-                settings.ring_blocks,
-                promiscuous=settings.promiscuous,
-                hardware_timestamps=settings.timestamps == "hardware",
-                programs=programs,
-                fanout=group,
-            )
-        )
-    return list(rings)
-
-
-def _user(config: "Config") -> "User | None":
-    if sys.platform != "linux":
-        return None
-    from sensor.process.privileges import user_to_become
-
-    return user_to_become(config.process.user)
-
-
-def _drop(user: "User | None", *, metrics: bool) -> None:
-    """Go on without privileges: from here on nothing that a stranger sent is looked at with them."""
+    warm_packet_builder()
     if sys.platform == "linux":
-        from sensor.process.preloading import load_what_is_needed_later
-        from sensor.process.privileges import drop
+        from sensor.sources.live.ring import warm_ring_walker
 
-        load_what_is_needed_later(metrics=metrics)
-        drop(user)
+        warm_ring_walker()
 
 
-def _opened_outputs(config: "Config", user: "User | None", *, lines_on_stdout: bool) -> list["JsonlSink"]:
+def _opened_outputs(config: "Config", user: "User | None", shown: Shown) -> list["JsonlSink"]:
     from sensor.outputs.jsonl import JsonlSink, open_jsonl
 
-    sinks = [JsonlSink(sys.stdout.fileno(), "stdout")] if lines_on_stdout else []
+    plain = shown.lines_on_stdout(config) and not stdout_is_listed(config)
+    sinks = [JsonlSink(sys.stdout.fileno(), "stdout")] if plain else []
     if config.output.file is not None:
         sinks.append(open_jsonl(config.output.file, user))
     return sinks
@@ -215,38 +219,15 @@ def _prepared_outputs(config: "Config", user: "User | None") -> "list[Prepared]"
     return prepared_outputs(config.outputs, observer().name, user)
 
 
-def _started_outputs(stack: ExitStack, prepared: "Sequence[Prepared]") -> "Outputs | None":
+def _started_outputs(stack: ExitStack, prepared: "Sequence[Prepared]", patience_s: float = 0.0) -> "Outputs | None":
+    """patience_s: that whoever writes waits for room."""
     if not prepared:
         return None
     from sensor.outputs.outputs import Outputs
 
-    outputs = Outputs(prepared)
+    outputs = Outputs(prepared, patience_s)
     stack.callback(outputs.close, 0.0)
     return outputs
-
-
-def _opened_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "PcapngWriter | None":
-    if path is None:
-        return None
-    from sensor.packets.pcapng import create_capture
-
-    writer = create_capture(path, user)
-    stack.callback(writer.close)
-    return writer
-
-
-def _metering(
-    config: "Config", captures: Sequence["Capture"], writer: "PcapngWriter | None", keeper: "Keeper | None"
-) -> "Reports":
-    from sensor.metering.live import Metering
-
-    packets = keeper.ring if keeper else None
-    meterings = [Metering(capture, build_meter(config, news_only=True), writer, packets) for capture in captures]
-    if len(meterings) == 1:
-        return meterings[0]
-    from sensor.metering.workers import Workers
-
-    return Workers(meterings)
 
 
 @contextmanager
@@ -260,108 +241,88 @@ def _queued(sink: "JsonlSink") -> Iterator["QueuedSink"]:
         queued.close(LAST_LINES_S)
 
 
-def _screen(wanted: Wanted, hybrid: "Hybrid", *, lines_on_stdout: bool) -> AbstractContextManager["ScreenThread"]:
+def _screen_of_reading(
+    stack: ExitStack,
+    config: "Config",
+    captures: Sequence[str],
+    shown: Shown,
+    hybrid: "Hybrid",
+    stays: Callable[[], bool],
+) -> "Screen":
+    """stays: whether a view with keys waits at the end until the operator has seen enough."""
+    from sensor.terminal.screen_thread import own_stream
+
+    source = Path(captures[0]).name if len(captures) == 1 else f"{len(captures)} captures"
+    lines_on_stdout = shown.lines_on_stdout(config)
+    if not shown.quiet and not lines_on_stdout:
+        console = interactive_console(shown.color, own_stream(sys.stdout))
+        if console is not None:
+            return stack.enter_context(interactive("read", source, hybrid.model_id, console, stays))
+    streams = sys.stdout, sys.stderr
+    screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=shown.quiet, color=shown.color)
+    if isinstance(screen, AbstractContextManager):
+        stack.enter_context(screen)
+    return screen
+
+
+def _screen_of_watch(
+    shown: Shown, config: "Config", source: str, hybrid: "Hybrid"
+) -> AbstractContextManager["ScreenThread"]:
     """A screen whose terminal may stand still."""
     from sensor.terminal.screen_thread import ScreenThread, own_stream
 
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
-    source = ", ".join(wanted.interfaces)
-    if not wanted.quiet and not lines_on_stdout and (console := interactive_console(wanted.color, streams[0])):
+    lines_on_stdout = shown.lines_on_stdout(config)
+    if not shown.quiet and not lines_on_stdout and (console := interactive_console(shown.color, streams[0])):
         return interactive("watch", source, hybrid.model_id, console, stays=lambda: False)
     return ScreenThread(
-        screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=wanted.quiet, color=wanted.color)
+        screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=shown.quiet, color=shown.color)
     )
 
 
-def _watch(
+def _opened_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Place | None":
+    """The socket of attach.socket, None where that is null. Raises ConfigError."""
+    if config.attach.socket is None:
+        return None
+    from sensor.attach.place import listen
+
+    importlib.import_module("sensor.attach.server")  # while its file can still be read
+    place = listen(config.attach.socket, user, config.attach.group)
+    stack.callback(place.leave)
+    return place
+
+
+def _lookers(stack: ExitStack, place: "Place | None", latest: "Latest", source: str, bundle: str) -> list["Sink"]:
+    """Those who look at the sensor through its socket and get what the outputs get, from now on."""
+    if place is None:
+        return []
+    from sensor.attach.protocol import Hello
+    from sensor.attach.server import AttachServer
+
+    return [stack.enter_context(AttachServer(place, Hello(VERSION, observer().name, source, bundle), latest))]
+
+
+def _hook(
     wanted: Wanted,
     config: "Config",
-    hybrid: "Hybrid",
-    reports: "Reports",
-    sinks: Sequence["QueuedSink"],
+    detection: "Detection",
+    queued: Sequence["QueuedSink"],
     queues: "Outputs | None",
-    screen: "Screen",
-) -> "Watch":
+) -> "Watching":
     from sensor.process.systemd import Watchdog
-    from sensor.run.outlet import Outlet
-    from sensor.run.watching import Watch
+    from sensor.run.watching import Watching
 
-    outlet = Outlet(sinks, screen, queues=queues, flow_records=flow_records(config))
-    return Watch(
-        reports,
-        build_judge(config, hybrid),
-        outlet,
+    return Watching(
+        detection,
         observer(),
         interval_s=config.stats.interval_s,
-        reload=Reload(wanted, config, sinks, queues),
-        lost_lines=lambda: sum(sink.lost for sink in sinks) + (queues.lost if queues else 0),
-        reader_gone=lambda: outlet.reader_gone or any(sink.broken_pipe for sink in sinks),
+        reload=Reload(wanted.settings, config, queued, queues),
         alive=Watchdog().feed,
     )
 
 
-class Reload:
-    """Reads the settings again and takes over what can change while the sensor runs."""
+def _serve_metrics(stack: ExitStack, config: "Config", latest: "Latest", hybrid: "Hybrid") -> None:
+    if config.stats.metrics_port is not None:
+        from sensor.progress.prometheus import Metrics
 
-    def __init__(
-        self, wanted: Wanted, config: "Config", sinks: Sequence["QueuedSink"], queues: "Outputs | None" = None
-    ) -> None:
-        """config: the settings that the sensor runs with. sinks: all of them, stdout's too. queues: of its list."""
-        self._wanted = wanted
-        self._config = config
-        self._sinks = sinks
-        self._queues = queues
-
-    def __call__(self, watch: "Watch") -> list[str]:
-        """Lines that say what was done. What is wrong leaves everything as it was."""
-        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        try:
-            return self._reload(watch)
-        except SensorError as error:
-            return [f"not taken over: {error}"]
-        finally:
-            notify("READY=1")
-
-    def _reload(self, watch: "Watch") -> list[str]:
-        config = self._wanted.settings()
-        reopened = self._reopen(config)
-        watch.interval_s = config.stats.interval_s
-        watch.judge.episodes.adjust(episode_settings(config))
-        left = _changed(self._config, config) - TAKEN_OVER
-        if self._config.outputs != config.outputs:
-            left.add("outputs")
-        lines = [f"settings read again{reopened}"]
-        if left:
-            lines.append(f"only a restart takes over {', '.join(sorted(left))}")
-        return lines
-
-    def _reopen(self, config: "Config") -> str:
-        from sensor.outputs.jsonl import open_descriptor
-
-        again = f", {self._queues.reopen()} outputs connected anew" if self._queues else ""
-        path = config.output.file
-        if path is None or self._config.output.file is None:
-            return again
-        self._sinks[-1].reopen(partial(open_descriptor, path), str(path))
-        return f", {path} reopened{again}"
-
-
-def _changed(before: "Config", after: "Config") -> set[str]:
-    """Settings that differ, as section.name."""
-    old, new = before.model_dump(), after.model_dump()
-    return {f"{section}.{name}" for section in new for name in new[section] if new[section][name] != old[section][name]}
-
-
-@contextmanager
-def _wishes(watch: "Watch") -> Iterator[None]:
-    """SIGHUP and SIGUSR1 leave a wish, which the watch grants in its next turn."""
-
-    def wish(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            watch.wishes.reload = True
-        else:
-            watch.wishes.stats = True
-
-    names = [name for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
-    with handled({signal.Signals[name]: wish for name in names}):
-        yield
+        stack.enter_context(Metrics(config.stats.metrics_port, lambda: latest.progress, hybrid.model_id))

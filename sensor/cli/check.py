@@ -12,9 +12,9 @@ import typer
 
 from sensor import log
 from sensor.checks.finding import Finding, Remark, Status, Subject, failure
+from sensor.cli.build import build_judge, build_meter, load_model
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import tell_of_compiling
-from sensor.cli.parts import build_pipeline, load_model
 from sensor.cli.signals import ended_by_interrupt
 from sensor.cli.watch import WriteOption
 from sensor.errors import OK, SensorError
@@ -67,7 +67,7 @@ def check(
 
         single_threaded_libraries()
 
-    from sensor.cli.assembly import refuse_packets
+    from sensor.cli.capturing import refuse_packets
 
     def read_settings() -> "Config":
         read = flags.settings()
@@ -97,7 +97,7 @@ def _findings(
     cache = _kernel_cache(quiet=quiet)  # before the next import, which brings numba
     from sensor.checks.checks import findings
 
-    subject = Subject(config, interfaces, cache, load_model, build_pipeline, packets)
+    subject = Subject(config, interfaces, cache, load_model, build_meter, build_judge, packets)
     yield from findings(subject, measured=not quiet)
 
 

@@ -107,7 +107,7 @@ def evaluate(
     """
     _refuse_missing_packages()
     from models.bundle import BundleError
-    from sensor.cli.parts import bundle_path
+    from sensor.cli.build import bundle_path
     from training.errors import DatasetError, RecipeError
     from training.evaluation.evaluation import evaluate as run
     from training.evaluation.question import Question, QuestionError

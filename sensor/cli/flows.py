@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensor import log
+from sensor.cli.build import build_table_meter
 from sensor.cli.flags import Flags
 from sensor.cli.kernels import cached_kernels
 from sensor.cli.options import ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
-from sensor.cli.parts import build_meter
 from sensor.cli.read import CapturesArgument
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK
@@ -22,13 +22,10 @@ from sensor.printable import printable
 from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
-    from flows.batch import FlowBatch
     from flows.meter import Meter
     from sensor.flow_tables.background import BackgroundTable
+    from sensor.progress.progress import Progress
     from sensor.settings.config import Config
-    from sensor.sources.captures.reading import Reading
-
-PROGRESS_S = 0.5
 
 
 class DialectName(StrEnum):
@@ -113,22 +110,27 @@ def flows(
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, quiet=quiet)
+    from sensor.metering.captures import CaptureTurns
+    from sensor.run.export import Export
+    from sensor.run.run import Run
     from sensor.sources.captures.reading import Reading
+    from sensor.terminal.progress_line import ProgressLine
 
-    reading = Reading(captures, loaded.capture.filter)
-    shown = sys.stderr.isatty() if progress is None else progress
-    run = Export(reading, meter, snapshots=snapshots, screen=sys.stderr if shown and not quiet else None)
+    source = Reading(captures, loaded.capture.filter)
+    shown = (sys.stderr.isatty() if progress is None else progress) and not quiet
+    screen = ProgressLine(sys.stderr if shown else None, _how_far)
     started = time.monotonic()
-    with stopped_by_signals(reading), _table(output, dialect) as table:
-        run.write(table)
-    run.clear_progress()
+    with _table(output, dialect) as table:
+        run = Run(CaptureTurns(source, meter), Export(table, lambda: source.from_pipe, snapshots), screen)
+        with stopped_by_signals(run):
+            run.run()
     if not quiet:
-        log.info(run.summary(table.written, time.monotonic() - started))
-    for problem in reading.problems:
+        log.info(_summary(run.progress, table.written, time.monotonic() - started))
+    for problem in run.problems:
         log.warning(problem)
-    if reading.stopping:
+    if run.stopping:
         return INTERRUPTED
-    return INPUT if reading.problems else OK
+    return INPUT if run.problems else OK
 
 
 def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "Meter":
@@ -140,73 +142,29 @@ def compiled_meter(config: "Config", compat: Compat | None, *, quiet: bool) -> "
     program = compat.value if compat else None
     if not compiled:
         with ended_by_interrupt():
-            build_meter(config, program).feed(NO_PACKETS)
+            build_table_meter(config, program).feed(NO_PACKETS)
         kernels_are_compiled(kernels)
-    return build_meter(config, program)
+    return build_table_meter(config, program)
 
 
-class Export:
-    """One run from captures to a table."""
+def _how_far(progress: "Progress") -> str:
+    return f"{progress.packets:,} packets, {progress.flows:,} flows written"
 
-    def __init__(self, reading: "Reading", meter: "Meter", *, snapshots: bool, screen: TextIO | None) -> None:
-        """screen: where the progress line stands, None for nowhere."""
-        self._reading = reading
-        self._meter = meter
-        self._snapshots = snapshots
-        self._screen = screen
-        self._shown_s = 0.0
 
-    def write(self, table: "BackgroundTable") -> None:
-        """Meter the captures. Raises InputError when none can be opened."""
-        for block in self._reading:
-            table.write(self._wanted(self._meter.feed(block)), at_once=self._reading.from_pipe)
-            self._show(table.written)
-        table.write(self._wanted(self._meter.drain()))
-
-    def summary(self, written: int, seconds: float) -> str:
-        """What was read and written, in one line."""
-        stats = self._meter.stats
-        undecoded = ", ".join(f"{count:,} {reason}" for reason, count in stats.undecoded.items()) or "none"
-        line = f"{stats.packets:,} packets, {written:,} flows written, not decoded: {undecoded}"
-        counts = (
-            ("filtered", self._reading.filtered),
-            ("reported early because the table was full", stats.evicted),
-            ("late", stats.late),
-            ("clock jumps", stats.clock_jumps),
-        )
-        for name, count in counts:
-            if count:
-                line += f", {name}: {count:,}"
-        return f"{line}, {seconds:.1f} s"
-
-    def clear_progress(self) -> None:
-        """Take the progress line away."""
-        if self._screen is not None:
-            self._screen.write("\r\x1b[K")
-            self._screen.flush()
-
-    def _wanted(self, batch: "FlowBatch") -> "FlowBatch":
-        from flows.batch import END_REASON, SNAPSHOT, FlowBatch
-
-        if self._snapshots or not len(batch):
-            return batch
-        ended = batch.identity[:, END_REASON] != SNAPSHOT
-        return FlowBatch(batch.identity[ended], batch.values[ended])
-
-    def _show(self, written: int) -> None:
-        now = time.monotonic()
-        if self._screen is None or now - self._shown_s < PROGRESS_S:
-            return
-        self._shown_s = now
-        reading = self._reading
-        far = (
-            f"{100 * reading.bytes_read / reading.size:.0f} %"
-            if reading.size
-            else f"{reading.bytes_read / 1e6:,.0f} MB"
-        )
-        stats = self._meter.stats
-        self._screen.write(f"\r\x1b[K{far}: {stats.packets:,} packets, {written:,} flows written")
-        self._screen.flush()
+def _summary(progress: "Progress", written: int, seconds: float) -> str:
+    """What was read and written, in one line."""
+    undecoded = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
+    line = f"{progress.packets:,} packets, {written:,} flows written, not decoded: {undecoded}"
+    counts = (
+        ("filtered", progress.filtered),
+        ("reported early because the table was full", progress.evicted),
+        ("late", progress.late),
+        ("clock jumps", progress.clock_jumps),
+    )
+    for name, count in counts:
+        if count:
+            line += f", {name}: {count:,}"
+    return f"{line}, {seconds:.1f} s"
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sensor.cli.fail_on import FailOnOption, found
+from sensor.cli.assembly import Shown, reading
+from sensor.cli.ending import FailOnOption, exit_code
 from sensor.cli.flags import Flags
 from sensor.cli.options import (
     BundleOption,
@@ -20,8 +21,6 @@ from sensor.cli.options import (
     SetOption,
 )
 from sensor.cli.refusals import refuse_to_overwrite
-from sensor.cli.session import session
-from sensor.errors import INPUT, INTERRUPTED, OK, OUTPUT
 
 CapturesArgument = Annotated[
     list[str],
@@ -65,12 +64,6 @@ def read(
         keep_packets=keep_packets,
     ).settings()
     refuse_to_overwrite(loaded.output.file, captures)
-    with session(loaded, captures, json=json, quiet=quiet, color=color) as run:
-        run.read()
-    if run.outlet.reader_gone:
-        raise BrokenPipeError
-    if run.outlet.lost_output or run.lost_packets:
-        return OUTPUT
-    if run.stopping:
-        return INTERRUPTED
-    return found(fail_on, run.outlet.alerts, run.outlet.attacks) or (INPUT if run.outlet.problems else OK)
+    with reading(loaded, captures, Shown(json, quiet, color)) as assembled:
+        assembled.run.run()
+    return exit_code(assembled, fail_on)

@@ -1,29 +1,26 @@
 """`flowvigil report`: captures or alerts in, a page for people who were not there out."""
 
 import sys
-from collections.abc import Iterable
-from dataclasses import fields, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensor import log
+from sensor.cli.assembly import capture_turns, ready_model
+from sensor.cli.build import build_judge
 from sensor.cli.flags import Flags
-from sensor.cli.kernels import tell_of_compiling
 from sensor.cli.options import BundleOption, ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
-from sensor.cli.parts import build_pipeline, load_model
-from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
+from sensor.cli.signals import stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK, InputError
-from sensor.process.kernel_cache import kernels_are_compiled, use_kernel_cache
+from sensor.process.kernel_cache import use_kernel_cache
 
 if TYPE_CHECKING:
-    from models.fusion import Hybrid
-    from sensor.judging.judge import Pipeline
-    from sensor.report.coverage import Witness
     from sensor.report.inputs import Inputs
     from sensor.report.records import Lines
     from sensor.settings.config import Config
+    from sensor.terminal.screen import Screen
 
 InputsArgument = Annotated[
     list[str],
@@ -60,7 +57,7 @@ def report(
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
     """
     loaded = Flags(model=model, config=config, overrides=overrides, expression=expression, decap=decap).settings()
-    compiled = use_kernel_cache()  # before anything that imports numba
+    use_kernel_cache()  # before anything that imports numba
     from sensor.report.publish import refuse_unwritable
 
     refuse_unwritable(output, inputs)
@@ -68,7 +65,7 @@ def report(
 
     found = Inputs(inputs)
     if found.kind == "captures":
-        html, code = _of_captures(loaded, found, compiled=compiled, quiet=quiet)
+        html, code = _of_captures(loaded, found, quiet=quiet)
     else:
         html, code = _of_alerts(found, quiet=quiet)
     from sensor.report.publish import publish
@@ -114,36 +111,24 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
     return page(findings, coverage, subject, lines), INPUT if lines.unreadable else OK
 
 
-def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: bool) -> tuple[str, int]:
-    pipeline, witness, hybrid = _pipeline(config, compiled=compiled, quiet=quiet)
-    from sensor.alerts.alert import Alert, Observer
-    from sensor.report.coverage import coverage_of
+def _of_captures(config: "Config", inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
+    hybrid = ready_model(config, quiet=quiet)
+    from sensor.report.coverage import HostCensus, coverage_of
     from sensor.report.findings import Findings
+    from sensor.report.folding import Folding
     from sensor.report.page import page
-    from sensor.report.progress import ProgressLine
     from sensor.report.records import Lines
     from sensor.report.subject import Subject, command_of, judging_of, settings_of
+    from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
-    from sensor.run.runner import Run
-    from sensor.sources.captures.reading import Reading
-    from sensor.terminal.summary import Silent
-
-    told, findings = Lines(), Findings()
-
-    class Folded:
-        """Takes the lines that `read` would write. Which machine reads a capture is nobody's business."""
-
-        def write(self, lines: "Iterable[bytes]") -> None:
-            for record in told.records(lines, "the pipeline"):
-                if isinstance(record, Alert):
-                    findings.take([replace(record, observer=Observer("", ""))])
+    from sensor.run.run import Run
 
     inputs.put_back()
-    name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
-    screen = Silent(sys.stderr) if quiet else ProgressLine(sys.stderr, "report", name)
-    run = Run(Reading(inputs.names, config.capture.filter), pipeline, Outlet([Folded()], screen))
+    findings, census = Findings(), HostCensus()
+    detection = Detection(build_judge(config, hybrid), Outlet(()))
+    run = Run(capture_turns(config, inputs.names), detection, Folding(findings, _screens(inputs, quiet)), [census])
     with stopped_by_signals(run):
-        run.read()
+        run.run()
     subject = Subject(
         kind="captures",
         inputs=inputs.names,
@@ -152,30 +137,25 @@ def _of_captures(config: "Config", inputs: "Inputs", *, compiled: bool, quiet: b
         settings=settings_of(config),
         expression=config.capture.filter,
         decapsulated=config.meter.decapsulate,
-        problems=tuple(run.outlet.problems),
+        problems=tuple(run.problems),
     )
-    code = INTERRUPTED if run.stopping else INPUT if run.outlet.problems else OK
-    return page(findings, coverage_of(run.progress(), witness), subject, told), code
+    code = INTERRUPTED if run.stopping else INPUT if run.problems else OK
+    return page(findings, coverage_of(run.progress, census), subject, Lines()), code
 
 
-def _pipeline(config: "Config", *, compiled: bool, quiet: bool) -> "tuple[Pipeline, Witness, Hybrid]":
-    """As `read` has it, with a judge that remembers hosts."""
-    if not compiled and not quiet:
-        tell_of_compiling()
-    from sensor.report.coverage import Witness
+def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
+    """How far it is, where stderr is a terminal, and the closing line."""
+    from sensor.terminal.progress_line import ProgressLine
+    from sensor.terminal.summary import Silent, SummaryLine
 
-    hybrid = load_model(config)
-    pipeline = build_pipeline(config, hybrid)
-    if not compiled:
-        from sensor.run.warmup import warm_up
-
-        with ended_by_interrupt():
-            warm_up(build_pipeline(config, hybrid))
-        kernels_are_compiled()
-    judge = pipeline.judge
-    witness = Witness(**{field.name: getattr(judge, field.name) for field in fields(judge)})
-    pipeline.judge = witness
-    return pipeline, witness, hybrid
+    if quiet:
+        return [Silent(sys.stderr)]
+    name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
+    line = ProgressLine(
+        sys.stderr if sys.stderr.isatty() else None,
+        lambda progress: f"{progress.packets:,} packets, {progress.alerts:,} alerts",
+    )
+    return [line, SummaryLine(sys.stderr, "report", name)]
 
 
 def _tell_unreadable(lines: "Lines") -> None:

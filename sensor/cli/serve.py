@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
+from sensor.cli.build import build_meter, held_rate, load_model
 from sensor.cli.flags import Flags
 from sensor.cli.kernels import cached_kernels
 from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
-from sensor.cli.parts import build_meter, held_rate, load_model
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import OK
 from sensor.process.kernel_cache import kernels_are_compiled

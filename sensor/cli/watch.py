@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sensor.cli.fail_on import FailOnOption, found
+from sensor.cli.assembly import Shown, Wanted, watching
+from sensor.cli.ending import FailOnOption, exit_code
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.options import (
     Color,
@@ -14,7 +15,6 @@ from sensor.cli.options import (
     JsonOption,
     QuietOption,
 )
-from sensor.errors import CAPTURE, OUTPUT
 
 InterfacesOption = Annotated[
     list[str] | None,
@@ -80,14 +80,7 @@ def watch(
         from sensor.process.privileges import single_threaded_libraries
 
         single_threaded_libraries()
-    from sensor.cli.assembly import Wanted, assembled
-
-    wanted = Wanted(tuple(dict.fromkeys(interfaces)), write, json, quiet, color, flags.settings)
-    with assembled(wanted) as run:
-        run.run()
-    if run.reader_gone():
-        raise BrokenPipeError
-    if run.reports.problem:
-        return CAPTURE
-    lost = run.lost_lines() or run.lost_packets
-    return OUTPUT if lost else found(fail_on, run.progress.alerts, run.progress.attacks)
+    wanted = Wanted(tuple(dict.fromkeys(interfaces)), write, Shown(json, quiet, color), flags.settings)
+    with watching(wanted) as assembled:
+        assembled.run.run()
+    return exit_code(assembled, fail_on)

@@ -1,4 +1,4 @@
-"""From an episode to the alert that tells it: reason in words, severity, risk, and the flow that speaks strongest.
+"""From an episode to its alert: reason in words, severity, risk, and the flow that speaks strongest.
 
 It counts the lines it wrote, so that a reader of the output sees a gap if one is missing.
 """
@@ -35,10 +35,7 @@ def no_top_columns(_values: NDArray[np.float64], _p_known: float, _p_novel: floa
 
 
 class AlertBuilder:
-    """Words alerts.
-
-    sequence: lines so far. dropped: packets that the capture has lost so far; set by whoever knows it.
-    """
+    """Makes the alerts of a run, numbered in their order."""
 
     def __init__(
         self,
@@ -57,14 +54,16 @@ class AlertBuilder:
         self._model = model
         self._observer = observer
         self._top_columns = top_columns
-        self.sequence = 0
-        self.dropped = 0
+        self._sequence = 0
 
-    def alert(self, episode: Episode, action: Action, time_ns: int, continues: str = "") -> Alert:
-        """The next line about an episode. continues: id of the episode that a closed one goes on in."""
+    def alert(self, episode: Episode, action: Action, time_ns: int, dropped: int = 0, continues: str = "") -> Alert:
+        """The next line about an episode.
+
+        dropped: packets that the capture has lost so far. continues: id of the episode that a closed one goes on in.
+        """
         exemplar = episode.exemplar
         assert exemplar is not None, "an episode has a flow before it has a line"  # noqa: S101
-        self.sequence += 1
+        self._sequence += 1
         flow = exemplar.flow
         spread = episode.spread()
         if exemplar.top_columns is None:
@@ -87,7 +86,7 @@ class AlertBuilder:
             time_ns=time_ns,
             action=action,
             id=episode.id,
-            sequence=self.sequence,
+            sequence=self._sequence,
             severity=severity,
             risk=risk_of(severity, episode.peak, episode.known),
             start_ns=episode.start_ns,
@@ -109,7 +108,7 @@ class AlertBuilder:
             spread=spread,
             model=self._model,
             observer=self._observer,
-            dropped=self.dropped,
+            dropped=dropped,
             hosts_merged=episode.alerts,
             target_ips=tuple(episode.first_targets(TARGETS_SHOWN)),
             target_ports=tuple(islice(episode.ports, PORTS_SHOWN)),

@@ -40,22 +40,17 @@ Distinct = dict[int, None]
 
 
 class FlaggedFlow(NamedTuple):
-    """A flow that a lane flagged, as plain numbers, and where its columns are.
+    """A flow that a lane flagged, as plain numbers, and where its columns are."""
 
-    identity: words of FlowBatch.identity. row: in the batch whose values and scores are at hand. label: index, -1 where
-    the known lane was silent. strength: smaller is stronger; below 1 where the known lane flagged it. failed: no data
-    was exchanged. evidence: of known and novel lane, natural logarithm.
-    """
-
-    identity: list[int]
-    row: int
-    label: int
-    strength: float
-    failed: bool
-    p_known: float
-    p_novel: float
-    evidence_known: float
-    evidence_novel: float
+    identity: list[int]  # words of FlowBatch.identity
+    row: int  # in the batch whose values and scores are at hand
+    label: int  # index of the label, -1 where the known lane was silent
+    strength: float  # smaller is stronger; below 1 where the known lane flagged it
+    failed: bool  # whether no data was exchanged
+    p_known: float  # p-value in the known lane
+    p_novel: float  # p-value in the novel lane
+    evidence_known: float  # of the known lane after this flow, natural logarithm
+    evidence_novel: float  # of the novel lane
 
     @property
     def target(self) -> int:
@@ -70,20 +65,16 @@ class FlaggedFlow(NamedTuple):
 
 @dataclass(slots=True)
 class Exemplar:
-    """The flow of an episode that speaks strongest: what an alert shows.
-
-    values: (len(COLUMNS),) a copy of its columns. judged: (c,) the row that the model saw of it. top_columns: columns
-    of that row that moved its score, None while nobody has asked.
-    """
+    """The flow of an episode that speaks strongest: what an alert shows."""
 
     flow: FlaggedFlow
-    values: NDArray[np.float64]
-    judged: NDArray[np.float64]
-    scores: dict[str, float]
-    top_columns: Sequence[int] | None = None
+    values: NDArray[np.float64]  # (len(COLUMNS),) a copy of its columns
+    judged: NDArray[np.float64]  # (c,) the row that the model saw of it
+    scores: dict[str, float]  # of each detector, by name
+    top_columns: Sequence[int] | None = None  # columns that moved its score, strongest first; None: nobody has asked
 
 
-class HeldFlow(NamedTuple):
+class BufferedFlow(NamedTuple):
     """A flagged flow and a copy of its columns, for when its episode opens."""
 
     flow: FlaggedFlow
@@ -95,7 +86,7 @@ class Episode:
 
     __slots__ = (
         *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
-        *("held", "id", "known", "labels", "last_ns", "linked", "merged_in", "named_by_shape", "novel", "opened"),
+        *("buffered", "id", "known", "labels", "last_ns", "linked", "merged_in", "named_by_shape", "novel", "opened"),
         *("order", "packets", "peak", "pool", "ports", "ports_more", "services", "start_ns", "targets"),
         *("targets_more", "technique", "technique_at_line", "verdict_at_line"),
     )
@@ -122,14 +113,14 @@ class Episode:
         self.technique_at_line: Technique | None = None
         self.verdict_at_line = False
         self.alerts = self.alerts_at_line = 0  # of single hosts that a storm alert stands for
-        self.merged_in: Episode | None = None  # the storm alert that tells of this episode
-        self.held: list[HeldFlow] = []  # the latest flows before it opened, for who wants them then
-        self.linked = 0  # flows handed on with the id of its alert
+        self.merged_in: Episode | None = None  # the storm whose alert reports this episode
+        self.buffered: list[BufferedFlow] = []  # the latest flows before it opened, for who wants them then
+        self.linked = 0  # flows given with the id of its alert
         self._running: set[tuple[int, ...]] | None = None  # flows whose reports go on
 
     @property
-    def told(self) -> "Episode":
-        """The episode whose alert tells of this one: itself, or a storm."""
+    def reported_by(self) -> "Episode":
+        """The episode whose alert reports this one: itself, or a storm."""
         return self.merged_in or self
 
     def add(self, flow: FlaggedFlow, clock_ns: int, fresh: bool | None = None) -> bool:
@@ -179,7 +170,7 @@ class Episode:
     def end(self) -> None:
         """Mark it closed and give back what grew with it; hosts stay known for long after."""
         self.closed = True
-        self.targets, self.ports, self.services, self._running, self.held = {}, {}, {}, None, []
+        self.targets, self.ports, self.services, self._running, self.buffered = {}, {}, {}, None, []
 
     def spread(self) -> Spread:
         """The counts as they stand."""

@@ -1,10 +1,10 @@
 """Flagged flows grouped into episodes, and the few lines that each episode is worth.
 
 One line per source host and technique: an episode opens when the evidence of its pool (sensor.episodes.evidence)
-reaches the threshold, is told again when its flows have grown tenfold or its technique or verdict changed, and closes
-after a quiet time. Where more open than anyone can read, one episode tells of many (sensor.episodes.storms). A flow
-that names no technique itself (no data exchanged, or flagged by the novel lane alone) joins the open episode of its
-host that already has the same service, so one attack that both lanes see is one episode.
+reaches the threshold, is reported again when its flows have grown tenfold or its technique or verdict changed, and
+closes after a quiet time. Where more open than anyone can read, one episode stands for many (sensor.episodes.storms).
+A flow that names no technique itself (no data exchanged, or flagged by the novel lane alone) joins the open episode of
+its host that already has the same service, so one attack that both lanes see is one episode.
 
 Time is the flows' own: the newest packet of any record so far. Nothing depends on how records were cut into batches.
 """
@@ -20,18 +20,18 @@ from flows.batch import FlowBatch
 from flows.columns import INDEX
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
-from sensor.alerts.alert import Action, Alert, ModelIdentity, Observer
-from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.alert import Action, ModelIdentity, Observer
+from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, episode_id
-from sensor.episodes.episode import Episode, Exemplar, FlaggedFlow, HeldFlow
-from sensor.episodes.evidence import F_INDEX, FIRST_TECHNIQUE, NO_EXCHANGE, UNUSUAL, EvidenceTable, Findings
+from sensor.episodes.episode import BufferedFlow, Episode, Exemplar, FlaggedFlow
+from sensor.episodes.evidence import F_INDEX, FIRST_TECHNIQUE, NO_EXCHANGE, UNUSUAL, EvidenceTable, FlaggedRows
 from sensor.episodes.merging import belong_together, joined, merge, name_by_shape, open_episodes
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.storms import Storms
 
-GROWTH = 10  # an open episode is told again when its flows have grown by this factor
-_HELD = 8  # flows of an episode remembered before it opens: chance may fill many hosts with such
+GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
+_BUFFERED_FLOWS = 8  # flows of an episode remembered before it opens: chance may fill many hosts with such
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
 _TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
@@ -40,18 +40,13 @@ _FWD_BYTES, _BWD_BYTES, _BWD_PACKETS = INDEX["fwd_bytes"], INDEX["bwd_bytes"], I
 
 @dataclass(frozen=True, slots=True)
 class EpisodeSettings:
-    """When episodes open and close.
+    """When episodes open and close."""
 
-    threshold: expected number of flows of a host between two false openings, at least. quiet_ns: traffic time without a
-    flagged flow after which an episode closes. capacity_hosts: hosts with flagged flows remembered at once.
-    alerts_per_minute: of single hosts that open, None: any number. flows_per_alert: that are handed on with its id.
-    """
-
-    threshold: float = 1e5
-    quiet_ns: int = 300_000_000_000
-    capacity_hosts: int = 16384
-    alerts_per_minute: int | None = 120
-    flows_per_alert: int = 0
+    threshold: float = 1e5  # expected number of flows of a host between two false openings, at least
+    quiet_ns: int = 300_000_000_000  # traffic time without a flagged flow after which an episode closes
+    capacity_hosts: int = 16384  # hosts with flagged flows remembered at once
+    alerts_per_minute: int | None = 120  # of single hosts that open, None: any number
+    flows_per_alert: int = 0  # flows that are given with an alert's id
 
 
 def episodes_of(
@@ -85,7 +80,7 @@ def episodes_of(
 
 
 class Episodes:
-    """All episodes of a run. Feed it every scored batch in order; take the alerts; finish."""
+    """All episodes of a run: give it every scored batch in order, then finish."""
 
     def __init__(
         self,
@@ -100,7 +95,7 @@ class Episodes:
     ) -> None:
         """labels: names by label index; techniques: their ATT&CK ids, None where a label has none.
 
-        cut_known, cut_novel: p-values below which a lane flags. builder: words the alerts. seed: of the host hash,
+        cut_known, cut_novel: p-values below which a lane flags. builder: makes the alerts. seed: of the host hash,
         random unless given; nothing but speed depends on it.
         """
         self._labels = labels
@@ -126,23 +121,23 @@ class Episodes:
         self._deadlines: list[tuple[int, int, Episode]] = []  # heap; a deadline may be out of date
         self._clock_ns = 0
         self._ordinal = 0
-        self._lines: list[Alert] = []
-        self._flows: list[AlertFlow] = []
+        self._dropped = 0  # packets that the capture has lost so far
+        self._items: list[AlertItem] = []
 
     @property
     def merged(self) -> int:
-        """Alerts of single hosts that storms told of so far."""
+        """Alerts of single hosts that storms stand for so far."""
         return self._storms.merged
 
     def observe(
         self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
-    ) -> list[Alert]:
-        """Alerts that a batch of scored flows gives rise to, in order.
+    ) -> list[AlertItem]:
+        """Alerts that a batch of scored flows gives rise to, and flows of those that are open, in order.
 
         rows: (n, c) what was judged of each flow. judgement: of the same rows. dropped: packets that the capture has
         lost so far, stated in each alert.
         """
-        self._builder.dropped = dropped
+        self._dropped = dropped
         findings = self._table.observe(batch, judgement.p_known, judgement.p_novel, judgement.label)
         for (host, fresh, pool, anew, clock_ns), flow in _flagged(findings, batch, judgement, self._cuts):
             self._clock_ns = clock_ns
@@ -154,8 +149,8 @@ class Episodes:
             if episode is None or episode.closed or (anew and not episode.opened):
                 episode = pools[pool] = self._episode(pool, flow)
             _count(episode, flow, clock_ns, lambda flow: _exemplar(flow, batch, rows, judgement))
-            if episode.told.linked < self._settings.flows_per_alert:
-                self._hold(episode, HeldFlow(flow, batch.values[flow.row].copy()))
+            if episode.reported_by.linked < self._settings.flows_per_alert:
+                self._buffer(episode, BufferedFlow(flow, batch.values[flow.row].copy()))
             self._weigh(pools, episode, flow)
         self._clock_ns = findings.clock_ns
         self._close_until(findings.clock_ns)
@@ -167,27 +162,22 @@ class Episodes:
         self._table.adjust(settings.threshold, settings.quiet_ns)
         self._storms.adjust(settings.alerts_per_minute)
 
-    def finish(self) -> list[Alert]:
+    def finish(self) -> list[AlertItem]:
         """Close every open episode, in the order in which they would have closed."""
         self._close_until(_NEVER_NS)
         self._hosts.clear()
         return self._drain()
 
-    def take_flows(self) -> list[AlertFlow]:
-        """Flows of alerts that opened, up to `flows_per_alert` each, which were reported since the last call."""
-        flows, self._flows = self._flows, []
-        return flows
-
-    def _drain(self) -> list[Alert]:
-        lines, self._lines = self._lines, []
-        return lines
+    def _drain(self) -> list[AlertItem]:
+        items, self._items = self._items, []
+        return items
 
     def _episode(self, pool: int, first: FlaggedFlow) -> Episode:
         self._ordinal += 1
         return Episode(pool, self._technique_of_pool.get(pool), first, self._ordinal)
 
     def _weigh(self, pools: dict[int, Episode], episode: Episode, flow: FlaggedFlow) -> None:
-        """Take the evidence of a flagged flow into its episode and tell what has become worth a line."""
+        """Add the evidence of a flagged flow to its episode and report what has become worth a line."""
         threshold = self._table.threshold
         evidence = max(flow.evidence_known, flow.evidence_novel)
         episode.peak = max(episode.peak, evidence)
@@ -197,7 +187,7 @@ class Episodes:
         if not episode.opened and evidence >= threshold:
             episode = self._open(pools, episode)
         if episode.opened:
-            self._tell_progress(pools, episode)
+            self._report_progress(pools, episode)
 
     def _open(self, pools: dict[int, Episode], episode: Episode) -> Episode:
         """Open an episode, or add it to an open one that it belongs to; returns the one that is open now."""
@@ -206,7 +196,7 @@ class Episodes:
         same = next((other for other in open_episodes(pools) if belong_together(other, episode)), None)
         if same is not None:
             merge(pools, same, episode)
-            self._hand_on(same)
+            self._emit_flows(same)
             return same
         self._gather(pools, episode)
         if self._storms.admits(self._clock_ns, attack=episode.known):
@@ -217,13 +207,13 @@ class Episodes:
             if not storm.opened:
                 self._begin(storm)
             self._wait_for_end(episode)
-        self._hand_on(episode)
+        self._emit_flows(episode)
         return episode
 
     def _begin(self, episode: Episode) -> None:
         episode.id = episode_id(episode, self._clock_ns)
         self._wait_for_end(episode)
-        self._tell(episode, "opened", self._clock_ns)
+        self._report(episode, "opened", self._clock_ns)
 
     def _wait_for_end(self, episode: Episode) -> None:
         episode.opened = True
@@ -238,10 +228,10 @@ class Episodes:
             recent = self._clock_ns - other.last_ns < self._settings.quiet_ns
             if recent and other.services.keys() <= episode.services.keys():
                 episode.absorb(other)
-                episode.held = other.held + episode.held
+                episode.buffered = other.buffered + episode.buffered
                 del pools[pool]
 
-    def _tell_progress(self, pools: dict[int, Episode], episode: Episode) -> None:
+    def _report_progress(self, pools: dict[int, Episode], episode: Episode) -> None:
         """Write an update when flows or hosts have grown tenfold or the technique or the verdict changed."""
         renamed = episode.technique != episode.technique_at_line
         if renamed:
@@ -249,19 +239,21 @@ class Episodes:
             if twins:
                 self._join(pools, episode, twins[0])
                 return
-        told = episode.told
-        if told is not episode:
+        reported = episode.reported_by
+        if reported is not episode:
             episode.technique_at_line = episode.technique
-            told.weigh(episode)
+            reported.weigh(episode)
             renamed = False  # a storm keeps its name
-        grown = told.flows >= GROWTH * told.flows_at_line or told.alerts >= GROWTH * max(1, told.alerts_at_line)
-        if renamed or grown or told.known != told.verdict_at_line:
-            self._tell(told, "updated", self._clock_ns)
+        grown = reported.flows >= GROWTH * reported.flows_at_line or reported.alerts >= GROWTH * max(
+            1, reported.alerts_at_line
+        )
+        if renamed or grown or reported.known != reported.verdict_at_line:
+            self._report(reported, "updated", self._clock_ns)
 
     def _join(self, pools: dict[int, Episode], episode: Episode, twin: Episode) -> None:
         """Two open episodes turned out to be one: the newer ends in the older, one of a storm in one of its own."""
         older, newer = sorted((episode, twin), key=lambda e: (e.merged_in is not None, e.order))
-        self._tell(newer, "closed", self._clock_ns, continues=older.id)
+        self._report(newer, "closed", self._clock_ns, continues=older.id)
         older.absorb(newer)
         newer.end()
         for pool, held in list(pools.items()):
@@ -269,7 +261,7 @@ class Episodes:
                 pools[pool] = older
 
     def _close_until(self, until_ns: int) -> None:
-        """Close the episodes whose quiet time ends by then, earliest first; none is told later than now."""
+        """Close the episodes whose quiet time ends by then, earliest first; none is reported later than now."""
         while self._deadlines and self._deadlines[0][0] <= until_ns:
             deadline_ns, order, episode = heapq.heappop(self._deadlines)
             due_ns = episode.last_ns + self._settings.quiet_ns
@@ -281,7 +273,7 @@ class Episodes:
             self._close(episode, min(due_ns, self._clock_ns))
 
     def _close(self, episode: Episode, time_ns: int) -> None:
-        self._tell(episode, "closed", time_ns)
+        self._report(episode, "closed", time_ns)
         episode.end()
 
     def _forget(self, row_of_host: int) -> None:
@@ -289,33 +281,34 @@ class Episodes:
         for episode in open_episodes(self._hosts.pop(row_of_host, {})):
             self._close(episode, self._clock_ns)
 
-    def _hold(self, episode: Episode, held: HeldFlow) -> None:
-        episode.held.append(held)
+    def _buffer(self, episode: Episode, flow: BufferedFlow) -> None:
+        episode.buffered.append(flow)
         if episode.opened:
-            self._hand_on(episode)
+            self._emit_flows(episode)
         else:
-            del episode.held[:-_HELD]
+            del episode.buffered[:-_BUFFERED_FLOWS]
 
-    def _hand_on(self, episode: Episode) -> None:
-        """Give out the flows of an open episode, under the id of the alert that tells of it."""
-        told = episode.told
-        for flow, values in episode.held:
-            if told.linked >= self._settings.flows_per_alert:
+    def _emit_flows(self, episode: Episode) -> None:
+        """Give the buffered flows of an open episode, under the id of the alert that reports it."""
+        reported = episode.reported_by
+        for flow, values in episode.buffered:
+            if reported.linked >= self._settings.flows_per_alert:
                 break
-            told.linked += 1
+            reported.linked += 1
             label = self._labels[flow.label] if flow.label >= 0 else None
-            place = told.id, self._builder.sequence, told.linked
-            self._flows.append(AlertFlow(*place, flow.identity, values, flow.p_known, flow.p_novel, label))
-        episode.held = []
+            self._items.append(
+                AlertFlow(reported.id, reported.linked, flow.identity, values, flow.p_known, flow.p_novel, label)
+            )
+        episode.buffered = []
 
-    def _tell(self, episode: Episode, action: Action, time_ns: int, continues: str = "") -> None:
+    def _report(self, episode: Episode, action: Action, time_ns: int, continues: str = "") -> None:
         if episode.merged_in is not None:
             return
         episode.alerts_at_line = episode.alerts
         episode.flows_at_line = episode.flows
         episode.technique_at_line = episode.technique
         episode.verdict_at_line = episode.known
-        self._lines.append(self._builder.alert(episode, action, time_ns, continues))
+        self._items.append(self._builder.alert(episode, action, time_ns, self._dropped, continues))
 
 
 def _pools(labels: Sequence[str], techniques: Sequence[str | None]) -> NDArray[np.int64]:
@@ -329,7 +322,7 @@ def _pools(labels: Sequence[str], techniques: Sequence[str | None]) -> NDArray[n
 
 
 def _count(episode: Episode, flow: FlaggedFlow, clock_ns: int, exemplar: Callable[[FlaggedFlow], Exemplar]) -> None:
-    """Count a report of a flagged flow in its episode and in the storm that tells of it."""
+    """Count a report of a flagged flow in its episode and in the storm that reports it."""
     fresh = None
     for counting in (episode,) if episode.merged_in is None else (episode, episode.merged_in):
         fresh = counting.add(flow, clock_ns, fresh)
@@ -343,7 +336,7 @@ def _exemplar(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], ju
 
 
 def _flagged(
-    findings: Findings, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
+    findings: FlaggedRows, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
 ) -> Iterator[tuple[list[int], FlaggedFlow]]:
     """The flagged flows of a batch as plain numbers, each with the words of its finding but the first."""
     for first in range(0, len(findings.words), _CHUNK):

@@ -51,18 +51,14 @@ F_INDEX, F_ROW, F_FRESH, F_POOL, F_ANEW, F_CLOCK, FINDING_WORDS = range(7)
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """The flagged flows of a batch, in its order.
+class FlaggedRows:
+    """The flagged flows of a batch, in its order."""
 
-    words: (m, FINDING_WORDS) int64: row of the batch, row of the host, 1 when that row was just given to a new host,
-    pool, 1 when the pool held no evidence before this flow, traffic time in nanoseconds. evidence: (m, 2) float64,
-    natural logarithm, of the known and the novel lane in that pool after the flow. clock_ns: traffic time after the
-    whole batch.
-    """
-
+    # (m, FINDING_WORDS) int64: row of the batch, row of the host, 1 when that row was just given to a new host, pool,
+    # 1 when the pool held no evidence before this flow, traffic time in nanoseconds
     words: Int64s
-    evidence: Floats
-    clock_ns: int
+    evidence: Floats  # (m, 2) natural logarithm, of the known and the novel lane in that pool after the flow
+    clock_ns: int  # traffic time after the whole batch
 
 
 class EvidenceTable:
@@ -105,7 +101,7 @@ class EvidenceTable:
         self.threshold = math.log(threshold)
         self._settings[:2] = self.threshold, quiet_ns
 
-    def observe(self, batch: FlowBatch, p_known: Floats, p_novel: Floats, labels: Int64s) -> Findings:
+    def observe(self, batch: FlowBatch, p_known: Floats, p_novel: Floats, labels: Int64s) -> FlaggedRows:
         """Take in scored flows in their order. p_known, p_novel: (n,) in (0, 1]; labels: (n,) label indices."""
         words = np.empty((len(batch), FINDING_WORDS), dtype=np.int64)
         evidence = np.empty((len(batch), 2), dtype=np.float64)
@@ -120,7 +116,7 @@ class EvidenceTable:
                 hosts.slots, hosts.keys, hosts.links, hosts.ends, hosts.seed,
                 self._flows, self._evidence, self._marks, self._last_ns, self._reached, words, evidence,
             )  # fmt: skip
-        return Findings(words[:found], evidence[:found], int(self._clock_ns[0]))
+        return FlaggedRows(words[:found], evidence[:found], int(self._clock_ns[0]))
 
 
 def _gains(cut: float) -> tuple[float, float, float]:

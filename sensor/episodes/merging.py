@@ -62,7 +62,7 @@ def belong_together(opened: Episode, episode: Episode) -> bool:
 def merge(pools: dict[int, Episode], opened: Episode, episode: Episode) -> None:
     """Add an episode about to open to an open one, and send its later flows there too."""
     opened.absorb(episode)
-    opened.held += episode.held
+    opened.buffered += episode.buffered
     if opened.merged_in is not None:
         opened.merged_in.absorb(episode)
     if episode.pool < FIRST_TECHNIQUE and not episode.named_by_shape:

@@ -6,7 +6,6 @@ the bundle keeps of normal traffic. Of columns tied to each other (flows.columns
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,37 +13,19 @@ from numpy.typing import NDArray
 from flows.columns import COLUMNS, NAMES, reasons
 from flows.kdd.columns import kdd_columns, kdd_reasons
 from models.attribution import Groups
+from models.fusion import NormalProfile
 from sensor.alerts.deviation import MINIMAL_SPAN, Deviation
 
 NEAR = 0.25  # nearer to the median than this share of the way to the edge, a column says nothing
 
 
-class NormalQuantiles(Protocol):
-    """Quantiles of raw column values on normal traffic; columns names them, each array is (len(columns),)."""
-
-    @property
-    def columns(self) -> Sequence[str]: ...
-    @property
-    def p01(self) -> NDArray[np.float64]: ...
-    @property
-    def median(self) -> NDArray[np.float64]: ...
-    @property
-    def p99(self) -> NDArray[np.float64]: ...
-    @property
-    def p999(self) -> NDArray[np.float64]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What a contract's columns are called in reasons.
+    """What a contract's columns are called in reasons."""
 
-    columns: their names, in order. units: of each, "" for none. reasons: positions of the columns that may be named,
-    those tied to each other together.
-    """
-
-    columns: tuple[str, ...]
-    units: tuple[str, ...]
-    reasons: tuple[tuple[int, ...], ...]
+    columns: tuple[str, ...]  # their names, in order
+    units: tuple[str, ...]  # of each, "" for none
+    reasons: tuple[tuple[int, ...], ...]  # positions of the columns that may be named, those tied together as one
 
 
 FLOWS = Vocabulary(NAMES, tuple(column.unit for column in COLUMNS), reasons())
@@ -67,19 +48,20 @@ def vocabulary_of(columns: Sequence[str]) -> Vocabulary:
 
 
 class Explainer:
-    """Ranks the columns of a row. candidates: positions of those that it may name, siblings together."""
+    """Ranks the columns of a row by how far each lies from normal traffic."""
 
-    def __init__(self, normal: NormalQuantiles) -> None:
-        """normal: what the bundle keeps. Columns that models may not see are left out of explanations too."""
+    def __init__(self, normal: NormalProfile) -> None:
+        """normal: what the bundle keeps. Columns that it does not use are left out of explanations too."""
         words = vocabulary_of(normal.columns)
-        self.candidates: Groups = words.reasons
-        reason = {column: place for place, group in enumerate(words.reasons) for column in group}
+        # positions of the columns that it may name, siblings together
+        self.candidates: Groups = normal.among_used(words.reasons)
+        reason = {column: place for place, group in enumerate(self.candidates) for column in group}
         kept = sorted(reason)
         self._names = [words.columns[i] for i in kept]
         self._units = [words.units[i] for i in kept]
         self._reason = [reason[i] for i in kept]
         self._index = np.array(kept, dtype=np.int64)
-        self._raw = np.stack([np.asarray(q)[kept] for q in (normal.p01, normal.median, normal.p99, normal.p999)])
+        self._raw = np.stack([quantile[kept] for quantile in (normal.p01, normal.median, normal.p99, normal.p999)])
         low, middle, high, _ = _signed_log(self._raw)
         self._middle = middle
         self._span_low = np.maximum(middle - low, MINIMAL_SPAN)
@@ -95,15 +77,15 @@ class Explainer:
         x = _signed_log(raw)
         distance = np.maximum((x - self._middle) / self._span_high, (self._middle - x) / self._span_low)
         chosen: list[Deviation] = []
-        told: set[int] = set()
+        named_reasons: set[int] = set()
         first = [int(np.searchsorted(self._index, position)) for position in moved]
         for place, i in enumerate([*first, *np.argsort(-distance, kind="stable").tolist()]):
             named = place < len(first)
             if len(chosen) == top or (distance[i] < NEAR and not named):
                 break
-            if self._reason[i] in told and not named:
+            if self._reason[i] in named_reasons and not named:
                 continue
-            told.add(self._reason[i])
+            named_reasons.add(self._reason[i])
             p01, median, p99, p999 = (float(q) for q in self._raw[:, i])
             name, unit = self._names[i], self._units[i]
             chosen.append(Deviation(name, unit, float(raw[i]), median, p01, p99, p999, float(distance[i])))

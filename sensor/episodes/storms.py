@@ -1,4 +1,4 @@
-"""Alert storms: when more alerts open than anyone can read, the rest of each technique is told as one.
+"""Alert storms: when more alerts open than anyone can read, the rest of each technique is one alert.
 
 A budget in traffic time says how many alerts of single hosts may open. What opens beyond it is merged in the storm of
 its technique, an episode over many hosts with lines of its own, so that however many hosts there are, the lines are
@@ -14,11 +14,11 @@ _MINUTE_NS: Final = 60_000_000_000
 
 
 class Storms:
-    """The budget, and the open storms by technique. merged: alerts of single hosts told by storms so far."""
+    """The budget of alerts, and the open storms by technique."""
 
     def __init__(self, alerts_per_minute: int | None) -> None:
         """alerts_per_minute: that open on their own, as many at once; None: all of them."""
-        self.merged = 0
+        self.merged = 0  # alerts of single hosts that storms stand for
         self._cost_ns = 0
         self._credit_ns = _MINUTE_NS
         self._counted_ns = 0
@@ -40,7 +40,7 @@ class Storms:
         return True
 
     def merge(self, episode: Episode, order: int) -> Episode:
-        """Have the storm of its technique tell of an episode; it is one that has not opened where there was none.
+        """The storm that reports an episode from now on, by its technique: a new one, not opened, where there was none.
 
         order: of a new storm among the episodes.
         """

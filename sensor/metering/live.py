@@ -1,4 +1,4 @@
-"""One capture and its meter: packets in, flow records and an exact account out, turn by turn.
+"""One live capture and its meter: packets in, flow records and an exact account out, turn by turn.
 
 It knows no model and no output but the file that keeps packets; it runs in the sensor's own process or in one of its
 workers.
@@ -6,25 +6,24 @@ workers.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from flows.batch import FlowBatch
 from flows.block import Int64s, PacketBlock
-from flows.meter import Meter, MeterStats
+from flows.meter import Meter
 from sensor.errors import OutputError
-from sensor.metering.overload import STEPS, Overload, Step
+from sensor.metering.overload import Overload, Step
+from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.pcapng import PcapngWriter
-from sensor.packets.ring import PacketRing
+from sensor.packets.ring import PAUSES, PacketRing
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
 
 # A packet may reach us this much later than its stamp says; until then silence is not certain.
 LIVE_LAG_NS: Final = 1_000_000_000
-END_NS: Final = 1 << 62  # the last report's `until_ns`: there will be no other
 
 
-class Capture(Protocol):
+class LiveCapture(Protocol):
     """Live packets of one or more interfaces (sensor.sources.live.ring, sensor.sources.live.portable).
 
     The times of its blocks are steady: those of the wall clock without the steps that it was set by.
@@ -76,41 +75,15 @@ class Capture(Protocol):
         """Close this process's copies; another process, made by fork, goes on with the capture."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Totals of one capture since its start. stats: the meter's. first_ns, now_ns: oldest and newest packet, steady."""
+class LiveTurns:
+    """A live capture, its meter and what is done under overload; iterate over it for its turns."""
 
-    capture: CaptureStatistics
-    stats: MeterStats
-    first_ns: int
-    now_ns: int
-    clock_step_ns: int
-    overload: str
-    links: tuple[InterfaceState, ...]
-    lost_packets: bool  # the file that keeps packets took no more
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What one turn gave. until_ns: no later record was reported before this moment (REPORTED_NS, steady)."""
-
-    records: FlowBatch
-    until_ns: int
-    account: Account
-    events: tuple[LinkEvent, ...]
-
-
-class Metering:
-    """A capture, its meter and what is done under overload; iterate over it for a report a turn.
-
-    problem: always None; a capture does not end by itself.
-    """
-
-    problem: str | None = None
+    ends_by_itself = False
+    problems: Sequence[str] = ()  # a live capture does not end unasked
 
     def __init__(
         self,
-        capture: Capture,
+        capture: LiveCapture,
         meter: Meter,
         writer: PcapngWriter | None = None,
         packets: PacketRing | None = None,
@@ -131,7 +104,7 @@ class Metering:
         self._events: list[LinkEvent] = []
         self._lost_packets = False
 
-    def __iter__(self) -> Iterator[Report]:
+    def __iter__(self) -> Iterator[Turn]:
         capture = self._capture
         if self._writer:
             for name, linktype in zip(capture.interfaces, capture.linktypes, strict=True):
@@ -141,17 +114,17 @@ class Metering:
         asked_ns = capture.steady_now_ns()
         try:
             for block in capture:
-                self._keep(block)
+                self._store(block)
                 records = self._meter.feed(block) if len(block) else self._meter.advance(asked_ns - LIVE_LAG_NS)
                 until_ns = max(self._meter.now_ns, 0 if len(block) else asked_ns - LIVE_LAG_NS)
                 if not self._first_ns and len(block):
                     self._first_ns = int(block.ts_ns[0])
-                if self._overload.look(capture.fill):
+                if self._overload.observe(capture.fill):
                     self._adapt(self._overload.step)
-                yield self._report(records, until_ns)
+                yield self._turn(records, until_ns)
                 asked_ns = capture.steady_now_ns()
             records = self._meter.drain()
-            yield self._report(records, END_NS)
+            yield self._turn(records, END_NS)
         finally:
             capture.close()
 
@@ -163,7 +136,11 @@ class Metering:
         """Let go of the capture, with which another process goes on."""
         self._capture.leave_to_worker()
 
-    def _keep(self, block: PacketBlock) -> None:
+    @property
+    def _packets_due(self) -> bool:
+        return self._packets is not None and self._packets.share_since_pause >= 1 / PAUSES
+
+    def _store(self, block: PacketBlock) -> None:
         if not len(block):
             return
         if self._packets is not None:
@@ -174,23 +151,23 @@ class Metering:
             self._writer.write(block, self._capture.interface_of, self._capture.clock_step_ns)
         except OutputError as error:
             self._writer, self._lost_packets = None, True
-            self._tell("packets-lost", f"{error}; the watch goes on without keeping packets")
+            self._add_event("packets-lost", f"{error}; the watch goes on without keeping packets")
 
     def _adapt(self, step: Step) -> None:
         self._meter.adapt(
             idle_timeout_ns=step.idle_timeout_ns, capacity_share=step.capacity_share, keep_one_in=step.keep_one_in
         )
         message = f"overload: {step.name}" if step.name else "the overload is over: everything is metered again"
-        self._tell("overload", message)
+        self._add_event("overload", message)
 
-    def _tell(self, action: str, message: str) -> None:
+    def _add_event(self, action: str, message: str) -> None:
         self._events.append(LinkEvent(None, action, message, self._wall_clock_ns()))
 
-    def _report(self, records: FlowBatch, until_ns: int) -> Report:
+    def _turn(self, records: FlowBatch, until_ns: int) -> Turn:
         capture, meter = self._capture, self._meter
         events = (*capture.events(), *self._events)
         self._events = []
-        account = Account(
+        totals = CaptureTotals(
             capture=capture.statistics(),
             stats=meter.stats,
             first_ns=self._first_ns,
@@ -200,45 +177,4 @@ class Metering:
             links=capture.links,
             lost_packets=self._lost_packets,
         )
-        return Report(records, until_ns, account, events)
-
-
-def added(accounts: Sequence[Account]) -> Account:
-    """The account of several captures that share the packets of the same interfaces."""
-    if len(accounts) == 1:
-        return accounts[0]
-    captures = [account.capture for account in accounts]
-    firsts = [account.first_ns for account in accounts if account.first_ns]
-    return replace(
-        accounts[0],
-        capture=CaptureStatistics(
-            received=sum(capture.received for capture in captures),
-            dropped=sum(capture.dropped for capture in captures),
-            filtered=sum(capture.filtered for capture in captures),
-            waiting=sum(capture.waiting for capture in captures),
-        ),
-        stats=_added_stats([account.stats for account in accounts]),
-        first_ns=min(firsts, default=0),
-        now_ns=max(account.now_ns for account in accounts),
-        overload=max((account.overload for account in accounts), key=[step.name for step in STEPS].index),
-        lost_packets=any(account.lost_packets for account in accounts),
-    )
-
-
-def _added_stats(stats: Sequence[MeterStats]) -> MeterStats:
-    undecoded: dict[str, int] = {}
-    for one in stats:
-        for reason, count in one.undecoded.items():
-            undecoded[reason] = undecoded.get(reason, 0) + count
-    return MeterStats(
-        packets=sum(one.packets for one in stats),
-        wire_bytes=sum(one.wire_bytes for one in stats),
-        metered=sum(one.metered for one in stats),
-        flows=sum(one.flows for one in stats),
-        evicted=sum(one.evicted for one in stats),
-        late=sum(one.late for one in stats),
-        clock_jumps=sum(one.clock_jumps for one in stats),
-        left_out=sum(one.left_out for one in stats),
-        shed=sum(one.shed for one in stats),
-        undecoded=undecoded,
-    )
+        return Turn(records, until_ns, totals, events, packets_due=self._packets_due)

@@ -49,7 +49,7 @@ class Overload:
         """What is done now."""
         return STEPS[self._level]
 
-    def look(self, fill: float) -> bool:
+    def observe(self, fill: float) -> bool:
         """Take in the share of the ring that waits; whether the step has changed."""
         now = self._clock()
         before = self._level

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Final, cast
@@ -17,38 +16,41 @@ import numpy as np
 
 from flows.batch import REPORTED_NS, FlowBatch, empty_batch
 from flows.meter import concatenate
-from sensor.metering.live import END_NS, Account, Metering, Report, added
+from sensor.metering.live import LiveTurns
+from sensor.metering.turns import END_NS, CaptureTotals, Turn, sum_of
 from sensor.sources.capture import LinkEvent
 
 # A worker that is this far behind the others is not waited for: its records come late rather than hold up alerts.
 PATIENCE_NS: Final = 3_000_000_000
-SILENCE_S: Final = 10.0  # workers tell at least ten times a second
+SILENCE_S: Final = 10.0  # workers give a turn at least ten times a second
 
 
-class Workers:
-    """Several meterings as one; iterate over it for merged reports. problem: None, or why the capture ended."""
+class WorkerTurns:
+    """Several live captures as one, each in a process of its own; iterate over it for their turns, merged."""
 
-    def __init__(self, meterings: Sequence[Metering]) -> None:
-        """Start a process for each metering. No thread may run by now: a copy would hold its locks for ever."""
-        self.problem: str | None = None
+    ends_by_itself = False
+
+    def __init__(self, sources: Sequence[LiveTurns]) -> None:
+        """Start a process for each source. No thread may run by now: a copy would hold its locks for ever."""
+        self.problems: list[str] = []  # why the capture ended unasked
         context = multiprocessing.get_context("fork")
         self._processes: list[BaseProcess] = []
         self._connections: list[Connection] = []
-        for metering in meterings:
+        for source in sources:
             ours, theirs = context.Pipe(duplex=False)
-            others = [other for other in meterings if other is not metering]
+            others = [other for other in sources if other is not source]
             process = context.Process(
-                target=_work, args=(metering, others, theirs, (ours, *self._connections)), daemon=True
+                target=_work, args=(source, others, theirs, (ours, *self._connections)), daemon=True
             )
             process.start()
             theirs.close()
             self._processes.append(process)
             self._connections.append(ours)
-        for metering in meterings:
-            metering.leave_to_worker()
+        for source in sources:
+            source.leave_to_worker()
 
-    def __iter__(self) -> Iterator[Report]:
-        merge = Merge(len(self._connections))
+    def __iter__(self) -> Iterator[Turn]:
+        merge = TurnMerge(len(self._connections))
         running = dict(zip(self._connections, range(len(self._connections)), strict=True))
         try:
             while running:
@@ -57,15 +59,15 @@ class Workers:
                     self._give_up("a worker has not told anything for 10 s")
                     break
                 for connection in ready:
-                    report = _received(connection)
-                    if report is None:
+                    turn = _received(connection)
+                    if turn is None:
                         worker = running.pop(connection)
                         if not merge.end(worker):
                             self._give_up(f"worker {worker + 1} ended unasked")
                     else:
-                        merge.take(running[connection], report)
+                        merge.add(running[connection], turn)
                 if merge.complete:
-                    yield merge.report()
+                    yield merge.turn()
         finally:
             self._end()
 
@@ -76,8 +78,8 @@ class Workers:
                 os.kill(process.pid, signal.SIGTERM)
 
     def _give_up(self, problem: str) -> None:
-        if self.problem is None:
-            self.problem = problem
+        if not self.problems:
+            self.problems.append(problem)
             self.stop()
 
     def _end(self) -> None:
@@ -90,67 +92,67 @@ class Workers:
             connection.close()
 
 
-class Merge:
-    """Reports of several workers, put together in time order. Knows no process."""
+class TurnMerge:
+    """Turns of several workers, put together in time order. Knows no process."""
 
     def __init__(self, workers: int) -> None:
         self._waiting: list[list[FlowBatch]] = [[] for _ in range(workers)]
         self._until_ns = [0] * workers
-        self._accounts: list[Account | None] = [None] * workers
+        self._totals: list[CaptureTotals | None] = [None] * workers
         self._events: list[LinkEvent] = []
 
     @property
     def complete(self) -> bool:
-        """Whether every worker has told something."""
-        return all(account is not None for account in self._accounts)
+        """Whether every worker has given a turn."""
+        return all(totals is not None for totals in self._totals)
 
     def end(self, worker: int) -> bool:
-        """Wait no longer for a worker; whether it has told its last."""
-        told_all = self._until_ns[worker] == END_NS
+        """Wait no longer for a worker; whether it had given its last turn."""
+        complete = self._until_ns[worker] == END_NS
         self._until_ns[worker] = END_NS
-        return told_all
+        return complete
 
-    def take(self, worker: int, report: Report) -> None:
-        """Take in what a worker tells."""
-        if len(report.records):
-            self._waiting[worker].append(report.records)
-        self._until_ns[worker] = report.until_ns
-        self._accounts[worker] = report.account
+    def add(self, worker: int, turn: Turn) -> None:
+        """Add a worker's turn."""
+        if len(turn.records):
+            self._waiting[worker].append(turn.records)
+        self._until_ns[worker] = turn.until_ns
+        self._totals[worker] = turn.totals
         # every worker sees every interface; the first one speaks for all
-        self._events += [event for event in report.events if worker == 0 or event.interface is None]
+        self._events += [event for event in turn.events if worker == 0 or event.interface is None]
 
-    def report(self) -> Report:
-        """What can be told by now: records up to the moment that every worker has reached, in the order of time."""
+    def turn(self) -> Turn:
+        """What is complete by now: records up to the moment that every worker has reached, in the order of time."""
         newest_ns = max((until for until in self._until_ns if until < END_NS), default=END_NS)
         until_ns = max(min(self._until_ns), newest_ns - PATIENCE_NS if newest_ns < END_NS else 0)
         events, self._events = tuple(self._events), []
-        account = added([account for account in self._accounts if account is not None])
-        return Report(self._records(until_ns), until_ns, account, events)
+        totals = sum_of([totals for totals in self._totals if totals is not None])
+        return Turn(self._records(until_ns), until_ns, totals, events)
 
     def _records(self, until_ns: int) -> FlowBatch:
         if not any(self._waiting):
             return empty_batch()
-        told: list[FlowBatch] = []
+        ready: list[FlowBatch] = []
         for worker, batches in enumerate(self._waiting):
             batch = concatenate(batches)
             due = int(np.searchsorted(batch.identity[:, REPORTED_NS], until_ns, side="right"))
-            told.append(FlowBatch(batch.identity[:due], batch.values[:due]))
+            ready.append(FlowBatch(batch.identity[:due], batch.values[:due]))
             rest = FlowBatch(batch.identity[due:], batch.values[due:])
             self._waiting[worker] = [rest] if len(rest) else []
-        merged = concatenate(told)
+        merged = concatenate(ready)
         order = np.argsort(merged.identity[:, REPORTED_NS], kind="stable")
         return FlowBatch(merged.identity[order], merged.values[order])
 
 
-def _received(connection: Connection) -> Report | None:
+def _received(connection: Connection) -> Turn | None:
     try:
-        return cast("Report", connection.recv())
+        return cast("Turn", connection.recv())
     except (EOFError, OSError):
         return None
 
 
 def _work(
-    metering: Metering, others: Sequence[Metering], connection: Connection, other_connections: Sequence[Connection]
+    source: LiveTurns, others: Sequence[LiveTurns], connection: Connection, other_connections: Sequence[Connection]
 ) -> None:
     """The whole life of a worker."""
     for other_connection in other_connections:
@@ -159,11 +161,11 @@ def _work(
         other.leave_to_worker()
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # meant for the process that was started
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: metering.stop())
+    signal.signal(signal.SIGTERM, lambda _number, _frame: source.stop())
     code = 0
     try:
-        for report in metering:
-            connection.send(replace(report, events=tuple(report.events)))
+        for turn in source:
+            connection.send(turn)
     except (BrokenPipeError, ConnectionResetError):  # the sensor is gone
         code = 1
     os._exit(code)  # nothing of what was inherited is flushed or closed a second time

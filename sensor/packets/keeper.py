@@ -5,7 +5,7 @@ ones. Every packet of these flows is accounted for: kept, gone from memory by th
 that took no more. It knows no interface, no model and no clock but the alerts' own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -24,10 +24,10 @@ from flows.batch import (
     START_NS,
     VLAN,
 )
-from flows.block import Int64s, PacketBlock
+from flows.block import Int64s
 from flows.columns import INDEX
 from sensor.alerts.alert import Alert, Observer
-from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.files.descriptors import reason_of
 from sensor.packets.capture import SmallCapture
 from sensor.packets.directory import SUFFIX, PacketDirectory
@@ -79,7 +79,7 @@ class _Kept:
 
 
 class Keeper:
-    """Keeps the packets of one run's alerts. Tell it of alerts and flows as they come, and have it write.
+    """Keeps the packets of one run's alerts: give it alerts and flows as they come, and have it write.
 
     problem: None, or why a file could not be written, one line; of the first one.
     """
@@ -127,45 +127,9 @@ class Keeper:
             files_deleted=self._directory.deleted,
         )
 
-    def take(self, alerts: Sequence[Alert], flows: Sequence[AlertFlow]) -> list[Alert]:
-        """Note what is to be kept; returns the alerts with the names of their files."""
-        for alert in alerts:
-            if alert.action == "opened":
-                self._begin(alert)
-            if (kept := self._open.get(alert.id)) is not None:
-                kept.all_flows = alert.spread.flows
-        for flow in flows:
-            kept = self._open.get(flow.alert_id)
-            if kept is not None:
-                kept.waiting.append(flow)
-                self._due[flow.alert_id] = kept
-        named = [self._named(alert) for alert in alerts]
-        for alert in alerts:
-            if alert.action == "closed" and (kept := self._open.get(alert.id)) is not None:
-                kept.closed = True
-                self._due[alert.id] = kept
-        return named
-
-    def parts(self, block: PacketBlock) -> Iterator[PacketBlock]:
-        """A block in parts, each remembered by the time it is given; writes where it is time to.
-
-        The parts, and so the files, are the same however the packets were cut into blocks.
-        """
-        first = 0
-        while first < len(block):
-            end, paused = self.ring.remember_until_pause(block, first)
-            cut = slice(first, end)
-            yield PacketBlock(
-                block.buffer,
-                block.offset[cut],
-                block.caplen[cut],
-                block.wirelen[cut],
-                block.ts_ns[cut],
-                block.linktype[cut],
-            )
-            if paused:
-                self.write()
-            first = end
+    def retain(self, items: Sequence[AlertItem]) -> list[AlertItem]:
+        """Note what is to be kept; returns the items in their order, alerts with the names of their files."""
+        return [self._with_file(item) if isinstance(item, Alert) else self._with_packets(item) for item in items]
 
     def write(self) -> None:
         """Find the packets of the flows that were told of since the last call and write them.
@@ -190,9 +154,24 @@ class Keeper:
         self._directory.begin(name)
         self._open[alert.id] = self._due[alert.id] = _Kept(name, SmallCapture(self._interfaces))
 
-    def _named(self, alert: Alert) -> Alert:
+    def _with_file(self, alert: Alert) -> Alert:
+        if alert.action == "opened":
+            self._begin(alert)
         kept = self._open.get(alert.id)
-        return alert if kept is None else replace(alert, packets_file=kept.name)
+        if kept is None:
+            return alert
+        kept.all_flows = alert.spread.flows
+        if alert.action == "closed":
+            kept.closed = True
+            self._due[alert.id] = kept
+        return replace(alert, packets_file=kept.name)
+
+    def _with_packets(self, flow: AlertFlow) -> AlertFlow:
+        kept = self._open.get(flow.alert_id)
+        if kept is not None:
+            kept.waiting.append(flow)
+            self._due[flow.alert_id] = kept
+        return flow
 
     def _write(self, identifier: str, kept: _Kept) -> None:
         gone, over = kept.gone, kept.over

@@ -1,11 +1,10 @@
 """Where compiled kernels are kept between runs. Must be called before numba is first imported.
 
 numba checks only the file of the kernel that is called, not of those it calls, so the directory's name holds a digest
-of all kernel sources: an upgraded sensor never runs kernels of the old one. numba runs what it finds there, so nobody
-else may be able to put anything into it.
+of all that kernels are made of: an upgraded sensor never runs kernels of the old one, and compiles again only where
+kernels have changed. numba runs what it finds there, so nobody else may be able to put anything into it.
 """
 
-import hashlib
 import os
 import shutil
 import stat
@@ -14,6 +13,7 @@ import time
 from pathlib import Path
 
 from sensor import log
+from sensor.process.kernel_sources import kernel_digest
 
 VARIABLE = "NUMBA_CACHE_DIR"  # without it nothing is kept (flows.jit)
 SERVICE_VARIABLE = "CACHE_DIRECTORY"  # systemd.exec(5)
@@ -38,7 +38,7 @@ def use_kernel_cache(kernels: str = COMPLETE) -> bool:
             _require_usable(Path(os.environ[VARIABLE]))
             return True
         base = cache_base()
-        directory = base / f"kernels-{_digest()}"
+        directory = base / f"kernels-{kernel_digest()}"
         _make_private(base)
         _make_private(directory)
     except OSError as error:
@@ -130,12 +130,3 @@ def _forget_old(base: Path, current: Path) -> None:
     for directory in base.glob("kernels-*"):
         if directory != current and time.time() - directory.stat().st_mtime > MONTH_S:
             shutil.rmtree(directory, ignore_errors=True)
-
-
-def _digest() -> str:
-    """Digest of everything kernels are made of: 16 hexadecimal digits."""
-    root = Path(__file__).resolve().parents[2]
-    digest = hashlib.sha256(sys.version.encode())
-    for source in sorted(path for room in ("flows", "models", "sensor") for path in (root / room).rglob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import DST_HIGH, DST_LOW, SRC_HIGH, SRC_LOW, FlowBatch
-from sensor.alerts.alert import Alert
-from sensor.judging.judge import Judge
+from flows.batch import DST_HIGH, DST_LOW, SRC_HIGH, SRC_LOW
+from sensor.metering.turns import Turn
 from sensor.progress.progress import Progress
 from sensor.report.records import Account, StatsRecord
+from sensor.run.run import Run
 
 HOSTS_KEPT = 1_000_000
 _ADDED = ("received", "metered", "filtered", "shed", "dropped", "flows", "evicted", "late", "clock_jumps", "lost_lines")
@@ -82,7 +82,7 @@ def _sum(accounts: list[Account]) -> Account:
     return Account.model_construct(**added, undecoded=dict(undecoded))
 
 
-def coverage_of(progress: Progress, witness: "Witness") -> Coverage:
+def coverage_of(progress: Progress, census: "HostCensus") -> Coverage:
     """Of a run over captures."""
     counts = Account(
         received=progress.received,
@@ -97,19 +97,28 @@ def coverage_of(progress: Progress, witness: "Witness") -> Coverage:
         clock_jumps=progress.clock_jumps,
     )
     start, end = progress.started_ns, progress.traffic_time_ns
-    return Coverage(counts, start, end, progress.bytes, len(witness.hosts), len(witness.hosts) >= HOSTS_KEPT)
+    return Coverage(counts, start, end, progress.bytes, len(census.hosts), len(census.hosts) >= HOSTS_KEPT)
 
 
 @dataclass(slots=True)
-class Witness(Judge):
-    """A judge that remembers the addresses of the flows it was given, HOSTS_KEPT at most."""
+class HostCensus:
+    """The addresses of a run's flows, HOSTS_KEPT at most: a hook (sensor.run.run.Hook)."""
 
     hosts: set[tuple[int, int]] = field(default_factory=set)
 
-    def judge(self, batch: FlowBatch, dropped: int = 0) -> list[Alert]:
-        """As its parent does."""
-        if len(batch) and len(self.hosts) < HOSTS_KEPT:
-            words: NDArray[np.int64] = batch.identity
+    def begin(self, run: Run) -> None:
+        """Nothing yet."""
+
+    def before(self, turn: Turn, _run: Run) -> None:
+        """Count the hosts of a turn's records."""
+        records = turn.records
+        if len(records) and len(self.hosts) < HOSTS_KEPT:
+            words: NDArray[np.int64] = records.identity
             both = np.concatenate((words[:, [SRC_HIGH, SRC_LOW]], words[:, [DST_HIGH, DST_LOW]]))
             self.hosts.update(map(tuple, np.unique(both, axis=0).tolist()))
-        return Judge.judge(self, batch, dropped)
+
+    def after(self, turn: Turn, run: Run) -> None:
+        """Nothing more."""
+
+    def end(self, run: Run) -> None:
+        """Nothing more."""

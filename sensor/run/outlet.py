@@ -1,16 +1,15 @@
-"""Where a run's alerts go: counted, written to every output, shown on the screen."""
+"""Where a run's alerts go: counted, and written to every output."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sensor.alerts.alert import Alert, alert_line
 from sensor.errors import OutputError
-from sensor.progress.progress import OutputState, Progress
-from sensor.terminal.screen import Screen
+from sensor.progress.progress import OutputState
 
 if TYPE_CHECKING:  # arrays, which a screen elsewhere has no need of
-    from sensor.alerts.alert_flow import AlertFlow
+    from sensor.alerts.alert_flow import AlertItem
     from sensor.alerts.flow_record import FlowRecords
 
 LAST_LINES_S = 5.0  # for outputs to deliver what waits at the end
@@ -50,7 +49,7 @@ class Queues(Protocol):
 
 @dataclass(slots=True)
 class Outlet:
-    """Outputs and screen of one run, and what was counted on the way.
+    """Outputs of one run, and what was counted on the way.
 
     problems: one line for each input that could not be read to its end and each output that failed.
     lost_output: an output took no more; the others still get all there is.
@@ -59,7 +58,6 @@ class Outlet:
     """
 
     sinks: Sequence[Sink]
-    screen: Screen
     problems: list[str] = field(default_factory=list)
     lost_output: bool = False
     alerts: int = 0
@@ -68,14 +66,21 @@ class Outlet:
     flow_records: "FlowRecords | None" = None
     _open_uncertain: set[str] = field(default_factory=set)
 
-    def publish(self, alerts: Sequence[Alert], flows: "Sequence[AlertFlow]" = (), step_ns: int = 0) -> None:
+    def publish(self, items: "Sequence[AlertItem]", step_ns: int = 0) -> None:
         """Count alerts and write them to every output, and their flows where records of them are wanted.
 
         step_ns: what the wall clock was set forward by since the flows' times were taken.
         """
-        for alert in alerts:
-            self._count(alert)
-        self.write(self._lines(alerts, flows, step_ns))
+        lines: list[bytes] = []
+        unread = not self.sinks and self.queues is None
+        for item in items:
+            if isinstance(item, Alert):
+                self._count(item)
+                if not unread:
+                    lines.append(alert_line(item))
+            elif self.flow_records is not None and self.flow_records.wants(item):
+                lines.append(self.flow_records.line(item, step_ns))
+        self.write(lines)
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Write lines to every output; one that fails gets no more."""
@@ -85,18 +90,22 @@ class Outlet:
                 self.queues.write(lines)
                 self.lost_output |= self.queues.broken_pipe
 
-    def finish(self, progress: Progress) -> None:
-        """Let the queued outputs deliver what waits, and tell how the run ended."""
-        told = self.problems
+    def close(self) -> None:
+        """Have the queued outputs deliver what waits."""
         if self.queues is not None:
             self.queues.close(LAST_LINES_S)
             self.lost_output |= self.queues.lost > 0
-            told = [*told, *self.queues.problems]
-            lost_now = self.queues.lost - sum(state.lost for state in progress.outputs)
-            progress = replace(
-                progress, outputs=self.queues.states(), lost_lines=progress.lost_lines + max(0, lost_now)
-            )
-        self.screen.finish(progress, "; ".join(told) or None)
+            self.problems += self.queues.problems
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has nobody to write for: one of the plain outputs failed, or stdout's reader has gone."""
+        return self.lost_output or self.reader_gone
+
+    @property
+    def lost_lines(self) -> int:
+        """Lines that did not get out, over all outputs."""
+        return self.queues.lost if self.queues is not None else 0
 
     @property
     def reader_gone(self) -> bool:
@@ -106,15 +115,6 @@ class Outlet:
     def states(self) -> tuple[OutputState, ...]:
         """The account of the queued outputs."""
         return () if self.queues is None else self.queues.states()
-
-    def _lines(self, alerts: Sequence[Alert], flows: "Sequence[AlertFlow]", step_ns: int) -> list[bytes]:
-        """Lines of alerts, each followed by the flows that came after it, so that no order depends on batches."""
-        records = self.flow_records
-        if records is None:
-            return [alert_line(alert) for alert in alerts]
-        lines = [(alert.sequence, alert_line(alert)) for alert in alerts]
-        lines += [(flow.after, records.line(flow, step_ns)) for flow in flows if records.wants(flow)]
-        return [line for _, line in sorted(lines, key=lambda numbered: numbered[0])]
 
     def _count(self, alert: Alert) -> None:
         opened = alert.action == "opened"

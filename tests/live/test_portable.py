@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from sensor.cli.parts import build_meter
+from sensor.cli.build import build_meter
 from sensor.errors import CaptureError, ConfigError
-from sensor.metering.live import Metering
+from sensor.metering.live import LiveTurns
 from sensor.settings.config import Config
 from sensor.sources.capture import LinkEvent
 from sensor.sources.live.portable import PortableCapture
@@ -72,17 +72,16 @@ def test_each_turn_accounts_for_every_packet(namespaces: tuple[str, str]) -> Non
     left, right = namespaces
     with inside(right):
         capture = PortableCapture(["fv1"])
-        metering = Metering(capture, build_meter(Config()))
+        turns = LiveTurns(capture, build_meter(Config()))
         sender = threading.Thread(target=send, args=(left, "fv0", [frame_of(n) for n in range(SENT)]))
-        threading.Timer(1.0, metering.stop).start()
+        threading.Timer(1.0, turns.stop).start()
         sender.start()
-        for report in metering:
-            account = report.account
-            counted, stats = account.capture, account.stats
+        for turn in turns:
+            counted, stats = turn.totals.capture, turn.totals.stats
             undecoded = sum(stats.undecoded.values())
             assert counted.received == stats.metered + undecoded + stats.shed + counted.dropped + counted.waiting
         sender.join()
-    assert account.capture.received == SENT
+    assert counted.received == SENT
 
 
 def test_two_interfaces_are_told_apart(namespaces: tuple[str, str]) -> None:

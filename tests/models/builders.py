@@ -1,10 +1,13 @@
 """Small models that several of these tests need."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.contract import FeatureContract, digest
 from models.boosting import BoostedTrees
 from models.calibration import fit_calibration
 from models.detector import Steps
@@ -15,11 +18,24 @@ from models.lstm import Lstm
 from models.rules import ColumnThreshold
 from models.scaling import Scaling, fit_scaling
 
-CONTRACT = "0123456789abcdef"
 WIDTH = 12  # columns of the pretended feature contract
 USED = {f"column_{i}": i for i in (0, 2, 3, 5, 7, 8, 11)}
 LABELS = ("BENIGN", "PortScan", "DoS")
+FORMER = "0123456789abcdef"  # hash of all of the contract's columns
 SECOND = 1_000_000_000
+
+
+def contract_of(names: Iterable[str], **changed: str) -> FeatureContract:
+    """A contract of rows with these columns. changed: other digests of some."""
+    return FeatureContract("rows", {name: digest(name, 8) for name in names} | changed, FORMER)
+
+
+CONTRACT = contract_of(f"column_{i}" for i in range(WIDTH))
+
+
+def restate(manifest: dict[str, Any]) -> None:
+    """Have the feature contract list the same columns as "normal"."""
+    manifest["feature_contract"] = {entry["column"]: digest(entry["column"], 8) for entry in manifest["normal"]}
 
 
 def raw_values(rows: int, seed: int) -> NDArray[np.float64]:
@@ -120,9 +136,7 @@ def make_hybrid() -> Hybrid:
         labels=LABELS,
         techniques=(None, "T1046", "T1499"),
         thresholds={0.001: (0.0005, 0.0005), 0.01: (0.005, 0.005), 0.05: (0.025, 0.025)},
-        normal=NormalProfile(
-            tuple(f"column_{i}" for i in range(WIDTH)), normal[10], normal[500], normal[990], normal[999]
-        ),
+        normal=NormalProfile(tuple(CONTRACT.columns), normal[10], normal[500], normal[990], normal[999]),
         contract=CONTRACT,
         model_id="test-1",
     )

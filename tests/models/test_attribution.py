@@ -7,6 +7,7 @@ from models.attribution import top_columns
 from models.calibration import fit_calibration
 from models.detector import Steps, Vector
 from models.fusion import Hybrid, Member, NormalProfile
+from tests.models.builders import contract_of
 
 WIDTH = 6
 KNOWN, NOVEL = (True, False), (False, True)
@@ -39,7 +40,7 @@ def model(known: Weighted, novel: Weighted) -> Hybrid:
         techniques=(None, None),
         thresholds={0.001: (0.0005, 0.0005)},
         normal=NormalProfile(tuple("abcdef"), *levels),
-        contract="test",
+        contract=contract_of("abcdef"),
         model_id="test",
     )
 

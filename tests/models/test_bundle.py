@@ -14,9 +14,10 @@ import pytest
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from flows.contract import FeatureContract
 from models.bundle import BundleError, load_bundle, save_bundle
-from models.fusion import Hybrid
-from tests.models.builders import CONTRACT, LABELS, make_steps
+from models.fusion import Hybrid, Member
+from tests.models.builders import CONTRACT, LABELS, make_logistic, make_steps, restate
 
 ABOUT = {"recipe": "test", "metrics": [{"split": "time", "recall": 0.5}], "note": "naïve µ"}
 Manifest = dict[str, Any]
@@ -29,7 +30,7 @@ def bundle(hybrid: Hybrid, tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def refusal(path: Path, contract: str = CONTRACT) -> str:
+def refusal(path: Path, contract: FeatureContract = CONTRACT) -> str:
     """The line a bundle is refused with."""
     with pytest.raises(BundleError) as caught:
         load_bundle(path, contract)
@@ -81,6 +82,7 @@ def test_a_loaded_bundle_says_what_it_is(hybrid: Hybrid, bundle: Path):
     loaded = load_bundle(str(bundle), CONTRACT)
     assert (loaded.labels, loaded.techniques) == (LABELS, (None, "T1046", "T1499"))
     assert (loaded.model_id, loaded.contract, loaded.about) == ("test-1", CONTRACT, ABOUT)
+    assert loaded.feature_contract == hybrid.feature_contract
     assert loaded.sha256 == hashlib.sha256((bundle / "weights.safetensors").read_bytes()).hexdigest()
     assert loaded.thresholds == hybrid.thresholds
     assert loaded.normal.columns == hybrid.normal.columns
@@ -131,9 +133,11 @@ def test_what_could_not_be_loaded_is_not_saved(hybrid: Hybrid, tmp_path: Path):
 
 
 def test_another_feature_contract_is_refused_naming_both(bundle: Path):
-    line = refusal(bundle, "fedcba9876543210")
-    assert CONTRACT in line
-    assert "fedcba9876543210" in line
+    rewrite(bundle, lambda manifest: manifest["feature_contract"].update(column_3="fedcba98"))
+    line = refusal(bundle)
+    assert "'column_3'" in line
+    assert CONTRACT.columns["column_3"] in line
+    assert "fedcba98" in line
 
 
 def test_missing_things_are_refused(bundle: Path, tmp_path: Path):
@@ -186,8 +190,10 @@ def test_links_pipes_directories_and_huge_files_are_refused(bundle: Path, tmp_pa
         b"[" * 200_000,
         b'{"a": ' * 5000 + b"1" + b"}" * 5000,
         b"1" * 10_000,
-        b'{"format": "flowvigil-bundle/1", "x": "\\ud800"}',
+        b'{"format": "flowvigil-bundle/2", "x": "\\ud800"}',
         b'{"format": "flowvigil-bundle/2"}',
+        b'{"format": "flowvigil-bundle/1"}',
+        b'{"format": "flowvigil-bundle/3"}',
         b"{}",
     ],
 )
@@ -262,9 +268,12 @@ def _leaves(value: Any, place: tuple[Any, ...] = ()) -> list[list[Any]]:
         (lambda m: m["thresholds"][0].update(known=2.0), "two p-values"),
         (lambda m: m["normal"][0].update(p01=1e9), "out of order"),
         (lambda m: m["normal"].append(m["normal"][0]), "twice"),
-        (lambda m: m["normal"].pop(), "does not describe"),
+        (lambda m: m["normal"].pop(), "11 columns that are not the 12 of the feature contract"),
+        (lambda m: m["normal"].reverse(), "not the 12 of the feature contract in their order"),
+        (lambda m: m["feature_contract"].update(column_3=None), "column_3 is null"),
+        (lambda m: m["normal"].pop() and restate(m), "does not describe"),
         (lambda m: m["detectors"].append(m["detectors"][0]), "different names"),
-        (lambda m: m["detectors"].pop(), "no detector names"),
+        (lambda m: m["detectors"].pop(), "nothing names"),
         (lambda m: m["detectors"][0].update(name="../x"), "detector name"),
         (lambda m: m["detectors"][0].update(kind="pickle"), "kind 'pickle'"),
         (lambda m: m["detectors"][0].update(kind="isolation_forest"), "arrays lacks"),
@@ -330,7 +339,7 @@ def recast(name: str, dtype: type) -> Callable[[Arrays], object]:
         (lambda a: a.update({"lstm.bias": a["lstm.bias"][:0].copy()}), "not empty"),
         (lambda a: a.update({"iforest.value": a["rforest.value"]}), "expected float64"),
         (lambda a: a.pop("lstm.bias"), "lacks lstm.bias"),
-        (lambda a: a.update(surplus=np.zeros(3)), "no detector names"),
+        (lambda a: a.update(surplus=np.zeros(3)), "nothing names"),
     ],
 )
 def test_weights_that_are_no_model_are_refused_though_the_sums_agree(
@@ -338,6 +347,28 @@ def test_weights_that_are_no_model_are_refused_though_the_sums_agree(
 ):
     reweigh(bundle, change)
     assert reason in refusal(bundle)
+
+
+def test_a_table_of_ports_stands_in_no_lane(hybrid: Hybrid, tmp_path: Path):
+    (iforest,) = hybrid.novel
+    plain = make_logistic()
+    save_bundle(tmp_path, replace(hybrid, novel=(Member(plain, iforest.calibration),)), ABOUT)
+    arrays = {"ports": np.array([80], dtype=np.int32), "shares": np.array([0.5])}
+    name = plain.name
+
+    def swap(held: Arrays) -> None:
+        del held[f"{name}.weights"]
+        held.update({f"{name}.{role}": array for role, array in arrays.items()})
+
+    def rename(manifest: Manifest) -> None:
+        entry = manifest["detectors"][2]
+        entry.update(kind="port_table", settings={"prior": 0.1})
+        del entry["arrays"][f"{name}.weights"]
+        entry["arrays"].update({f"{name}.ports": "int32 [1]", f"{name}.shares": "float64 [1]"})
+
+    reweigh(tmp_path, swap)
+    rewrite(tmp_path, rename)
+    assert "of kind 'port_table', which looks at no columns and stands in no lane" in refusal(tmp_path)
 
 
 def _header(weights: bytes) -> tuple[dict[str, Any], bytes]:
@@ -430,10 +461,9 @@ def test_a_changed_byte_anywhere_in_the_weights_is_refused(bundle: Path):
 
 def test_loading_imports_no_training_library(bundle: Path):
     program = (
-        "import sys; from models.bundle import load_bundle; load_bundle(sys.argv[1], sys.argv[2]); "
+        "import sys; from models.bundle import load_bundle; from tests.models.builders import CONTRACT; "
+        "load_bundle(sys.argv[1], CONTRACT); "
         "print(sorted({'tensorflow', 'keras', 'sklearn', 'joblib', 'polars'} & set(sys.modules)))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program, str(bundle), CONTRACT], capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-c", program, str(bundle)], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"

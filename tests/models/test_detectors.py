@@ -2,16 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models.bundle import load_bundle, save_bundle
+from models.calibration import fit_calibration
+from models.codec import KINDS
 from models.detector import Classifier, Detector, Steps
+from models.fusion import Member
+from models.rules import PortTable
 from tests.models.builders import (
+    CONTRACT,
     LABELS,
     WIDTH,
     make_boosted_trees,
     make_column_threshold,
+    make_hybrid,
     make_isolation_forest,
     make_logistic,
     make_lstm,
@@ -121,3 +129,22 @@ def test_steps_of_different_lengths_are_refused(field: str):
     steps = make_steps(10, 2)
     with pytest.raises(ValueError, match="steps have shapes"):
         replace(steps, **{field: getattr(steps, field)[:9]})
+
+
+@each_detector
+def test_a_bundle_brings_it_back_as_it_was(make: Make, tmp_path: Path):
+    steps, detector = make_steps(400, 20), make()
+    scores = detector.score(steps)
+    detector.forget()
+    member = Member(detector, fit_calibration(scores), weight=2.5)
+    hybrid = replace(make_hybrid(), known=(), novel=(member,))
+    save_bundle(tmp_path, hybrid, {})
+    (back,) = load_bundle(tmp_path, CONTRACT).novel
+    assert type(back.detector) is type(detector)
+    assert (back.detector.name, back.weight) == (detector.name, 2.5)
+    assert np.array_equal(back.detector.score(steps), scores)
+    assert np.array_equal(back.calibration.p_value(scores), member.calibration.p_value(scores))
+
+
+def test_the_checks_know_every_kind_of_detector():
+    assert {type(make()) for make in DETECTORS} == {of_kind for _, of_kind in KINDS} - {PortTable}

@@ -20,7 +20,7 @@ from models.encoding import OPERATIONS, Encoding, Feature
 from models.forest import IsolationForest
 from models.fusion import Hybrid, Member, NormalProfile
 from models.scaling import Scaling
-from tests.models.builders import CONTRACT, make_hybrid, make_steps
+from tests.models.builders import CONTRACT, make_hybrid, make_steps, restate
 
 WIDTH = 12
 FEATURES = (
@@ -218,7 +218,7 @@ def parameter(value: object) -> Callable[[Manifest], None]:
         (lambda manifest: manifest["encoding"][0].pop("columns"), "columns"),
         (lambda manifest: manifest["encoding"][0].update(more=1), "more"),
         (lambda manifest: manifest.pop("encoding"), "which the bundle does not describe"),
-        (lambda manifest: manifest["normal"].__delitem__(slice(5, None)), "expected 0..4"),
+        (lambda manifest: (manifest["normal"].__delitem__(slice(5, None)), restate(manifest)), "expected 0..4"),
         (lambda manifest: manifest["normal"].clear(), "normal|columns"),
     ],
 )

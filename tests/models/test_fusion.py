@@ -6,7 +6,7 @@ import pytest
 from models.calibration import Calibration, fit_calibration
 from models.detector import Labels, Steps, Vector
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, Hybrid, Member, NormalProfile
-from tests.models.builders import LABELS, make_steps, part
+from tests.models.builders import LABELS, contract_of, make_steps, part
 
 # Scores are evenly spread over 0..1, so a p-value is about 1 - score.
 EVEN = fit_calibration(np.linspace(0.0, 1.0, 10_001))
@@ -47,7 +47,7 @@ def lanes(known: list[Told], novel: list[Told], calibration: Calibration = EVEN)
         techniques=(None, "T1046", "T1499"),
         thresholds={0.001: (0.0005, 0.0005), 0.05: (0.025, 0.025)},
         normal=PROFILE,
-        contract="c",
+        contract=contract_of("a"),
         model_id="m",
     )
 

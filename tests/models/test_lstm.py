@@ -3,6 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.detector import Steps
+from models.jit import entry
 from models.lstm import Lstm, _sigmoid, _tanh
 from tests.models.builders import LABELS, SECOND, USED, make_lstm, make_scaling, make_steps, part, raw_values
 
@@ -139,8 +140,9 @@ def test_own_sigmoid_and_tanh_are_within_float32():
     x = np.concatenate((np.linspace(-100, 100, 4001), np.linspace(-0.1, 0.1, 501), [1e30, -1e30])).astype(np.float32)
     with np.errstate(over="ignore"):
         exact = 1 / (1 + np.exp(-x.astype(np.float64)))
-    np.testing.assert_allclose([_sigmoid(v) for v in x], exact, atol=2e-7)
-    np.testing.assert_allclose([_tanh(v) for v in x], np.tanh(x.astype(np.float64)), atol=4e-7)
+    sigmoid, tanh = entry(_sigmoid), entry(_tanh)
+    np.testing.assert_allclose([sigmoid(v) for v in x], exact, atol=2e-7)
+    np.testing.assert_allclose([tanh(v) for v in x], np.tanh(x.astype(np.float64)), atol=4e-7)
 
 
 WEIGHTS = {

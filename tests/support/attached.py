@@ -12,6 +12,7 @@ from typing import Any
 from sensor.attach.place import listen
 from sensor.attach.protocol import Hello
 from sensor.attach.server import AttachServer
+from sensor.progress.latest import Latest
 from tests.support.command import launched
 
 HELLO = Hello("0.1.0", "gw1", "eth0", "cic2017")
@@ -30,9 +31,9 @@ def looking(place: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[AttachServer]:
-    """A server at `directory / "sock"`."""
-    with AttachServer(listen(directory / "sock", None, None), HELLO) as server:
+def serving(directory: Path, latest: Latest | None = None) -> Iterator[AttachServer]:
+    """A server at `directory / "sock"`. latest: what its run has come to."""
+    with AttachServer(listen(directory / "sock", None, None), HELLO, latest or Latest()) as server:
         yield server
 
 

@@ -77,7 +77,7 @@ def a_flow(**fields: Any) -> AlertFlow:
     values = np.zeros(len(COLUMNS))
     for name, value in {"fwd_bytes": 1234, "bwd_bytes": 4321, "fwd_packets": 12, "bwd_packets": 10}.items():
         values[INDEX[name]] = value
-    return replace(AlertFlow("A" * 26, 1, 3, identity, values, 2e-5, 0.4, "SSH-Patator"), **fields)
+    return replace(AlertFlow("A" * 26, 3, identity, values, 2e-5, 0.4, "SSH-Patator"), **fields)
 
 
 def a_flow_line() -> bytes:

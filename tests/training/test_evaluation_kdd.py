@@ -56,8 +56,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         recipe = small_recipe(content=content)
         text = recipe_text(digest).replace("content: true", f"content: {str(content).lower()}")
         about = {"recipe": text, "dataset": {"sha256": digest, "rows": rows}, "warnings": ["of <b>1998</b>"]}
-        save_bundle(directory / name, fit_kdd(recipe, train, 7, quiet), about)
-        save_baselines(directory / name, fit_kdd_baselines(recipe, train, 7, quiet))
+        hybrid = fit_kdd(recipe, train, 7, quiet)
+        save_bundle(directory / name, hybrid, about)
+        save_baselines(directory / name, fit_kdd_baselines(recipe, train, 7, quiet), hybrid)
     return directory
 
 

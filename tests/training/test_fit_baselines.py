@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.columns import INDEX, NAMES, feature_contract, usable_by_models
+from flows.columns import INDEX, NAMES, usable_by_models
 from models.baselines import Baselines, load_baselines, save_baselines
 from models.boosting import BoostedTrees
 from models.forest import RandomForest
 from models.logistic import LogisticRegression
 from models.rules import ColumnThreshold, PortTable
+from tests.support.evaluations import hybrid
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.fit import baselines as fit
@@ -125,18 +126,20 @@ def test_500_kb_hold_the_baselines_even_of_traffic_that_fills_every_tree(tmp_pat
     forest = fitted.members[1].detector
     assert isinstance(forest, RandomForest)
     assert len(forest.forest.feature) == fit.FOREST_TREES * (2 * fit.FOREST_LEAVES - 1)
-    save_baselines(tmp_path, fitted)
+    save_baselines(tmp_path, fitted, hybrid(noise))
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 500_000
 
 
 def test_the_same_seed_gives_the_same_bytes(fitted: Baselines, train: FlowTable, held_back: FlowTable, tmp_path: Path):
+    whole = hybrid(train)
     for name, seed in (("first", 3), ("again", 3), ("other", 4)):
-        save_baselines(tmp_path / name, fitted if name == "first" else fit_baselines(train, held_back, COLUMNS, seed))
+        plain = fitted if name == "first" else fit_baselines(train, held_back, COLUMNS, seed)
+        save_baselines(tmp_path / name, plain, whole)
     for file in ("baselines.json", "baselines.safetensors"):
         first = (tmp_path / "first" / file).read_bytes()
         assert (tmp_path / "again" / file).read_bytes() == first
         assert (tmp_path / "other" / file).read_bytes() != first
-    assert load_baselines(tmp_path / "first", feature_contract()) is not None
+    assert load_baselines(tmp_path / "first", whole) is not None
 
 
 def test_rows_of_small_families_and_unlabelled_ones_change_nothing(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.detector import Matrix, Vector
+from models.detector import Vector
+from models.scaling import Matrix
 from training.evaluation.scored import score_cut
 from training.fit.crossfit import Folds, calibrated, folds_of
 

@@ -96,8 +96,9 @@ def test_the_baselines_say_what_scikit_learn_says(monkeypatch: pytest.MonkeyPatc
 def test_the_same_recipe_and_seed_give_the_same_bytes(tmp_path: Path, content: bool) -> None:
     recipe, table = small_recipe(content=content), kdd_table()
     for name in ("one", "two"):
-        save_bundle(tmp_path / name, fit_kdd(recipe, table, 7, quiet), {})
-        save_baselines(tmp_path / name, fit_kdd_baselines(recipe, table, 7, quiet))
+        hybrid = fit_kdd(recipe, table, 7, quiet)
+        save_bundle(tmp_path / name, hybrid, {})
+        save_baselines(tmp_path / name, fit_kdd_baselines(recipe, table, 7, quiet), hybrid)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert files == ["baselines.json", "baselines.safetensors", "manifest.json", "weights.safetensors"]
     for file in files:
@@ -107,14 +108,14 @@ def test_the_same_recipe_and_seed_give_the_same_bytes(tmp_path: Path, content: b
 def test_a_saved_bundle_judges_records_as_the_fit_did(tmp_path: Path, fitted: Hybrid) -> None:
     table = kdd_table(seed=3)
     save_bundle(tmp_path, fitted, {})
-    save_baselines(tmp_path, fit_kdd_baselines(small_recipe(), kdd_table(), 7, quiet))
+    save_baselines(tmp_path, fit_kdd_baselines(small_recipe(), kdd_table(), 7, quiet), fitted)
     loaded = load_bundle(tmp_path, kdd_contract(content=True))
     assert loaded.encoding == fitted.encoding
     before, after = (model.judge(steps(table.records)) for model in (fitted, loaded))
     for name, scores in before.scores.items():
         assert (after.scores[name] == scores).all()
     assert (after.verdict == before.verdict).all()
-    baselines = load_baselines(tmp_path, kdd_contract(content=True))
+    baselines = load_baselines(tmp_path, loaded)
     assert baselines is not None
     assert loaded.encoding is not None
     scores = baselines.scores(loaded.encoding.encode(table.records), np.full(len(table), -1))

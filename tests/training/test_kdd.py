@@ -72,6 +72,11 @@ def test_the_dot_of_kdd_99_is_no_part_of_a_name(tmp_path: Path) -> None:
     assert (old.difficulty == NO_DIFFICULTY).all()
 
 
+def test_a_file_may_begin_with_an_attack_that_is_called_like_a_column(tmp_path: Path) -> None:
+    found = table(tmp_path, records(("land", "normal")))
+    assert found.label.tolist() == ["land", "normal"]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"])
 def test_a_file_is_the_same_however_it_is_stored(tmp_path: Path, pack: type, end: str) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flows.columns import NAMES
+from flows.columns import NAMES, feature_contract
 from models.calibration import fit_calibration
 from models.detector import Steps, Vector
 from models.fusion import Hybrid, Member, NormalProfile
@@ -54,7 +54,7 @@ def hybrid(table: FlowTable) -> Hybrid:
         techniques=(None, "T1499"),
         thresholds={rate: (rate / 2, rate / 2) for rate in (0.01, 0.05)},
         normal=NormalProfile(NAMES, flat, flat, flat, flat),
-        contract="test",
+        contract=feature_contract(),
         model_id="test",
         default_rate=0.01,
     )

@@ -1,6 +1,6 @@
 """Which public header a table has, and under which of its names each of our columns stands.
 
-The headers are those of flows.dialects; published files vary a little, and each variation that is accepted is counted.
+The header is recognised by flows.headers; each variation of it that is accepted is counted.
 """
 
 import difflib
@@ -10,19 +10,10 @@ import numpy as np
 
 from flows.columns import COLUMNS
 from flows.dialects import DIALECTS, DOUBLED, DOUBLED_AFTER, Dialect
+from flows.headers import ENOUGH, FIELDS, OTHER_SPELLINGS, nearest
 from training.datasets.text import TextTable
 from training.errors import DatasetError
 
-# As other releases of the same programs spell them.
-OTHER_SPELLINGS: dict[str, str] = {
-    "Init Win Bytes Fwd": "Init_Win_bytes_forward",
-    "Init Win Bytes Bwd": "Init_Win_bytes_backward",
-    "Act Data Pkt Fwd": "act_data_pkt_fwd",
-    "Min Seg Size Fwd": "min_seg_size_forward",
-    "CWR Flag Count": "CWE Flag Count",
-}
-# Of a foreign table at most this share of names is a dialect's by chance.
-ENOUGH = 0.5
 USE = {column.name: column.use for column in COLUMNS}
 UNNEEDED = frozenset({"flow_id", "src_port", "dst_port", "dst_address", "vlan", "end", "end_reason"})
 
@@ -65,15 +56,13 @@ def recognise(table: TextTable) -> Header:
     Raises DatasetError when no dialect fits, and for a column that is missing though a model or the order of flows
     needs it. Columns of no use here are left unread, and counted.
     """
-    dialect = _nearest(table)
+    dialect = _dialect(table)
     known = {name.strip(): field for name, field in zip(dialect.header, dialect.fields, strict=True)}
     named = _with_the_doubled_name(table, dialect)
     columns = _spelled(named, known, table)
-    # The corrected fork's extra columns stand in the same tables as V4's own.
-    extras = {column.v4: column.name for column in COLUMNS if column.v4} if dialect.name == "v4" else {}
     names: dict[str, str] = {}
     for name in columns:
-        field = known.get(name) or extras.get(name) or (LABEL if name.lower() == LABEL else None)
+        field = FIELDS[dialect.name].get(name) or (LABEL if name.lower() == LABEL else None)
         if field is not None and field not in names:
             names[field] = name
     for name, field in known.items():
@@ -90,14 +79,8 @@ def recognise(table: TextTable) -> Header:
     return Header(dialect, names, columns, doubled=len(columns) > len(table.names))
 
 
-def _nearest(table: TextTable) -> Dialect:
-    """The dialect that has the largest share of the table's names, and of whose names the table has most."""
-    present = {OTHER_SPELLINGS.get(name, name) for name in table.names} | set(table.names)
-    shares = []
-    for dialect in DIALECTS:
-        header = {name.strip() for name in dialect.header}
-        shares.append((len(present & header) / len(header), dialect))
-    share, dialect = max(shares, key=lambda found: found[0])
+def _dialect(table: TextTable) -> Dialect:
+    dialect, share = nearest(table.names)
     if share < ENOUGH:
         known = ", ".join(dialect.name for dialect in DIALECTS)
         problem = f"the header is none of {known}: at most {share:.0%} of one's names are there"

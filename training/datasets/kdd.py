@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
-from training.datasets.kdd_header import DIFFICULTY, LABEL, first_row, named
+from flows.kdd.header import DIFFICULTY, LABEL
+from training.datasets.kdd_header import first_row, named
 from training.datasets.packed import sha256_of
 from training.datasets.rows import Rows, taken
 from training.datasets.text import Repairs, TextTable, shown, text_tables

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.kdd.columns import FLAGS, PROTOCOLS
-from training.datasets.kdd_header import NAMES, is_arff, plain
+from flows.kdd.header import NAMES, plain
+from training.datasets.kdd_header import is_arff
 from training.datasets.packed import first_bytes, line_blocks, unreadable
 from training.datasets.text import PARQUET_MAGIC
 

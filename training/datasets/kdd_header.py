@@ -1,4 +1,4 @@
-"""How the columns of an NSL-KDD or KDD'99 file are known: by a header, or without one by their order.
+"""The columns of a labelled NSL-KDD or KDD'99 file, by its header or by their order (flows.kdd.header).
 
 Nothing of the values is read here but the first line's.
 """
@@ -6,16 +6,10 @@ Nothing of the values is read here but the first line's.
 from dataclasses import replace
 from pathlib import Path
 
-from flows.kdd.columns import KDD_COLUMNS
+from flows.kdd.header import LABEL, NAMES, column_of, columns_in_order, is_header
 from training.datasets.text import TextTable
 from training.errors import DatasetError
 
-LABEL, DIFFICULTY = "attack", "difficulty"
-NAMES = tuple(column.name for column in KDD_COLUMNS)
-# As copies of the files name the two columns, which the published lists of names lack.
-LABELS = frozenset({LABEL, "attack_type", "attack_name", "class", "label", "labels", "outcome", "target", "type"})
-DIFFICULTIES = frozenset({DIFFICULTY, "difficulty_level", "difficulty_score", "level"})
-WIDTHS = {len(NAMES) + 1: (*NAMES, LABEL), len(NAMES) + 2: (*NAMES, LABEL, DIFFICULTY)}
 EXPECTED = f"{len(NAMES)} columns, the attack's name, and the difficulty where it is known"
 
 
@@ -27,11 +21,12 @@ def first_row(path: Path, cells: tuple[str, ...]) -> tuple[str, ...] | None:
     if is_arff(cells):
         problem = "is an ARFF file, whose classes are only normal and anomaly; expected the .txt file of the same name"
         raise DatasetError(path, problem, line=1)
-    if any(plain(cell) in NAMES for cell in cells):
+    if is_header(cells):
         return None
-    if len(cells) not in WIDTHS:
+    columns = columns_in_order(len(cells))
+    if columns is None or LABEL not in columns:
         raise DatasetError(path, f"{len(cells)} fields; expected {EXPECTED}", line=1)
-    return WIDTHS[len(cells)]
+    return columns
 
 
 def named(table: TextTable) -> TextTable:
@@ -39,8 +34,7 @@ def named(table: TextTable) -> TextTable:
 
     Raises DatasetError for a header that lacks one of them or names one twice.
     """
-    names = tuple(plain(name) for name in table.names)
-    names = tuple(LABEL if name in LABELS else DIFFICULTY if name in DIFFICULTIES else name for name in names)
+    names = tuple(column_of(name) for name in table.names)
     if table.frame.width != len(names):
         problem = f"{table.frame.width} fields, the header has {len(names)}"
         raise DatasetError(table.path, problem, line=int(table.line[0]))
@@ -49,11 +43,6 @@ def named(table: TextTable) -> TextTable:
             problem = "the header lacks this column" if name not in names else "the header has this column twice"
             raise DatasetError(table.path, f"{problem}; expected {EXPECTED}", line=1, column=name)
     return replace(table, names=names)
-
-
-def plain(name: str) -> str:
-    """A column's name as flows.kdd.columns spells it."""
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def is_arff(cells: tuple[str, ...]) -> bool:

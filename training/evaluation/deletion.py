@@ -33,9 +33,6 @@ CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 QUIET_NS = 300_000_000_000  # the sensor closes an episode after so long without a flagged flow
 FLOWS = 2  # that an alert needs: the evidence of one opens none
 
-REASONS = reasons()
-COLUMNS = tuple((column,) for group in REASONS for column in group)
-
 # Names the columns behind flagged rows: model, raw rows (m, c), lanes that spoke (m, 2), groups of positions of which
 # one column each may be named, to positions (m, 3), as models.attribution.top_columns does.
 Explain = Callable[[Hybrid, NDArray[np.float64], Mask, Groups], Int64s]
@@ -51,14 +48,15 @@ def deletion(
     """
     told = reports(table.values, table.start_ns, table.end_ns)
     arranged = {name: Replay(hybrid, table, host, told) for name, host in hosts.items()}
+    first = next(iter(arranged.values()))
     return {
-        "columns": len(COLUMNS),
-        "reasons": len(REASONS),
+        "columns": len(first.columns),
+        "reasons": len(first.reasons),
         "rates": {
             rate_name(rate): {name: _of_alerts(replay, rate, explain, seed) for name, replay in arranged.items()}
             for rate in sorted(hybrid.thresholds)
         },
-        "flow_by_flow": _flow_by_flow(next(iter(arranged.values())), explain, seed),
+        "flow_by_flow": _flow_by_flow(first, explain, seed),
     }
 
 
@@ -70,6 +68,16 @@ class Replay:
     table: FlowTable
     host: Int64s
     told: Reports
+
+    @property
+    def reasons(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of the columns that make one reason of an alert by this model."""
+        return self.hybrid.normal.among_used(reasons())
+
+    @property
+    def columns(self) -> tuple[tuple[int, ...], ...]:
+        """The same columns, each by itself."""
+        return tuple((column,) for group in self.reasons for column in group)
 
     def steps(self) -> Iterator[tuple[slice, Steps]]:
         """All reports, a chunk at a time, in order."""
@@ -145,14 +153,14 @@ def _of_alerts(replay: Replay, rate: float, explain: Explain, seed: int) -> dict
     exemplar = order[np.searchsorted(alert[order], np.arange(count))]
     report, lanes = flagged.report[exemplar], flagged.lanes[exemplar]
     values = replay.values(report)
-    named = explain(replay.hybrid, values, lanes, REASONS)
+    named = explain(replay.hybrid, values, lanes, replay.reasons)
     instead = {
-        "columns_alone": _together(explain(replay.hybrid, values, lanes, COLUMNS), COLUMNS),
-        **_by_chance(named, np.random.default_rng([seed, 4])),
+        "columns_alone": _together(explain(replay.hybrid, values, lanes, replay.columns), replay.columns),
+        **_by_chance(named, replay, np.random.default_rng([seed, 4])),
     }
     of = np.full(len(replay.told), -1, dtype=np.int64)
     of[flagged.report] = alert
-    clear = _again(replay, rate, of, _together(named, REASONS))
+    clear = _again(replay, rate, of, _together(named, replay.reasons))
     cleared, label = clear[report], replay.labels(report)
     return {
         "alerts": count,
@@ -177,16 +185,17 @@ def _together(columns: Int64s, groups: Sequence[Sequence[int]]) -> Mask:
     return together
 
 
-def _by_chance(named: Int64s, rng: np.random.Generator) -> dict[str, Mask]:
+def _by_chance(named: Int64s, replay: Replay, rng: np.random.Generator) -> dict[str, Mask]:
     """What is restored in place of the reasons: three of the other reasons, and as many columns as the reasons hold."""
-    true = _together(named, REASONS)
+    all_reasons, all_columns = replay.reasons, replay.columns
+    true = _together(named, all_reasons)
     others, columns = np.zeros_like(true), np.zeros_like(true)
     for row, held in enumerate(true):
-        free = [group for group in REASONS if not held[list(group)].any()]
+        free = [group for group in all_reasons if not held[list(group)].any()]
         for place in rng.permutation(len(free))[: named.shape[1]]:
             others[row, list(free[place])] = True
-        drawn = rng.permutation(len(COLUMNS))[: held.sum()]
-        columns[row, [COLUMNS[place][0] for place in drawn]] = True
+        drawn = rng.permutation(len(all_columns))[: held.sum()]
+        columns[row, [all_columns[place][0] for place in drawn]] = True
     return {"other_reasons": others, "as_many_columns": columns}
 
 
@@ -231,7 +240,7 @@ def _flow_by_flow(replay: Replay, explain: Explain, seed: int) -> dict[str, Any]
     true = replay.values(report)
     alone = _unknown(hybrid, true) != BENIGN
     content: dict[str, Any] = {"flows": len(chosen), "host_unknown": {"flows": int(alone.sum())}}
-    for name, groups in (("reasons", REASONS), ("columns_alone", COLUMNS)):
+    for name, groups in (("reasons", replay.reasons), ("columns_alone", replay.columns)):
         restored = np.where(_together(explain(hybrid, true, lanes, groups), groups), hybrid.normal.median, true)
         content[name] = _share(_beside(replay, report, restored) == BENIGN)
         content["host_unknown"][name] = _share(_unknown(hybrid, restored[alone]) == BENIGN)

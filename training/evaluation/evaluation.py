@@ -20,7 +20,7 @@ from training.evaluation.deletion import Explain, deletion
 from training.evaluation.drift import drift_from_profile, drift_from_rows
 from training.evaluation.figures import attacks, curves, member_figures, rate_name, rounded, unsupervised
 from training.evaluation.flows import flows_outcome
-from training.evaluation.importance import importance, used_positions
+from training.evaluation.importance import importance
 from training.evaluation.kdd import records_outcome
 from training.evaluation.outcome import Judged, Outcome, Table
 from training.evaluation.protocols import rehomed_hosts
@@ -73,7 +73,7 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
 
 def _model(bundle: Path) -> tuple[Hybrid, Baselines | None]:
     hybrid = load_bundle(bundle, *CONTRACTS)
-    return hybrid, load_baselines(bundle, hybrid.contract)
+    return hybrid, load_baselines(bundle, hybrid)
 
 
 def _outcome(question: Question, hybrid: Hybrid, baselines: Baselines | None, report: Report) -> Outcome:
@@ -191,7 +191,7 @@ def _beside(question: Question, hybrid: Hybrid, report: Report) -> dict[str, Any
 
 def _drift(own: Judged) -> dict[str, Any]:
     hybrid = own.model[0]
-    index = used_positions(hybrid)
+    index = hybrid.seen
     columns = tuple(hybrid.normal.columns[at] for at in index)
     normal = own.table.values[own.table.family == BENIGN]
     if own.known is not None:

@@ -12,7 +12,6 @@ from models.fusion import Hybrid
 from training.datasets.collection import read_dataset
 from training.datasets.table import FlowTable, require_normal_and_attacks
 from training.errors import DatasetError
-from training.evaluation.importance import used_positions
 from training.evaluation.outcome import Outcome
 from training.evaluation.protocols import (
     by_held_out,
@@ -82,7 +81,7 @@ def _of_days(question: Question, table: FlowTable) -> FlowTable:
 
 
 def _refuse_missing(dataset: Path, table: FlowTable, hybrid: Hybrid) -> None:
-    used = [hybrid.normal.columns[at] for at in used_positions(hybrid)]
+    used = [hybrid.normal.columns[at] for at in hybrid.seen]
     lacking = [name for name in used if name in table.missing]
     if lacking:
         raise DatasetError(dataset, f"lacks columns that the bundle was fitted on: {', '.join(lacking)}")

@@ -31,7 +31,7 @@ def importance(hybrid: Hybrid, table: Table, rate: float, seed: int, report: Rep
     """
     sample = table.take(_subsample(table, seed))
     whole_auc, whole_recall = _judged(hybrid, sample, rate)
-    columns = used_positions(hybrid)
+    columns = hybrid.seen
     rng = np.random.default_rng([seed, 3])
     losses = []
     values = sample.values
@@ -63,17 +63,6 @@ def importance(hybrid: Hybrid, table: Table, rate: float, seed: int, report: Rep
             for name, auc, recall in losses
         ],
     }
-
-
-def used_positions(hybrid: Hybrid) -> NDArray[np.int64]:
-    """Positions of the columns that any detector of the hybrid sees, itself or in a feature, ascending."""
-    used: set[int] = set()
-    for member in (*hybrid.known, *hybrid.novel):
-        seen = member.detector.scaling.index.tolist()  # type: ignore[attr-defined] # every stored detector has one
-        if hybrid.encoding is not None:
-            seen = [column for feature in seen for column in hybrid.encoding.features[feature].columns]
-        used.update(seen)
-    return np.array(sorted(used), dtype=np.int64)
 
 
 def _judged(hybrid: Hybrid, sample: Table, rate: float) -> tuple[float, float]:

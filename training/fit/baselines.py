@@ -11,16 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.columns import feature_contract
 from models.baselines import Baseline, Baselines, Judge, row_scores
 from models.boosting import BoostedTrees, boosting_from_sklearn
 from models.calibration import MIN_SCORES, fit_calibration
-from models.detector import Matrix, Vector
+from models.detector import ANY_ATTACK, Vector
 from models.forest import RandomForest, forest_from_sklearn
-from models.fusion import ANY_ATTACK
 from models.logistic import LogisticRegression
 from models.rules import NO_PORT, ColumnThreshold, PortTable
-from models.scaling import CLIP, Scaling, fit_scaling
+from models.scaling import CLIP, Matrix, Scaling, fit_scaling
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.labels import BENIGN
@@ -71,7 +69,7 @@ def fit_baselines(
     for name, detector in fitted.items():
         scores = row_scores(detector, held_rows, normal.dst_port)
         members.append(Baseline(name, detector, fit_calibration(scores)))
-    return Baselines(scaling, tuple(members), feature_contract())
+    return Baselines(scaling, tuple(members))
 
 
 def fit_plain(scaling: Scaling, rows: Rows, seed: int, forest: bool = True) -> dict[str, Judge]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration, fit_calibration
-from models.detector import Matrix, Vector
+from models.detector import Vector
+from models.scaling import Matrix
 
 Folds = NDArray[np.int64]  # (n,), -1 for rows that are not normal
 Score = Callable[[Matrix], Vector]

@@ -67,7 +67,7 @@ def fit(
         labels=lstm.labels,
         techniques=tuple(TECHNIQUES[label] for label in lstm.labels),
         thresholds={rate: (rate / 2, rate / 2) for rate in recipe.rates},
-        normal=_profile(held_back, normal),
+        normal=_profile(columns, held_back, normal),
         contract=feature_contract(),
         model_id=recipe.name,
         default_rate=recipe.rates[0],
@@ -239,7 +239,8 @@ def _disturbance(recipe: Recipe, scaling: Scaling) -> Disturbance:
     )
 
 
-def _profile(*tables: FlowTable) -> NormalProfile:
-    """Quantiles of the raw columns over all normal traffic of the recipe."""
+def _profile(columns: dict[str, int], *tables: FlowTable) -> NormalProfile:
+    """Quantiles of these raw columns, by name and position, over all normal traffic of the recipe."""
     values = np.concatenate([table.values for table in tables])
-    return NormalProfile(NAMES, *np.quantile(values, (0.01, 0.5, 0.99, 0.999), axis=0))
+    whole = NormalProfile(NAMES, *np.quantile(values, (0.01, 0.5, 0.99, 0.999), axis=0))
+    return whole.only(list(columns.values()))

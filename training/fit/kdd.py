@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from flows.kdd.columns import SYMBOLS, kdd_columns, kdd_contract
 from models.baselines import Baseline, Baselines
 from models.boosting import BoostedTrees
-from models.detector import Matrix
 from models.encoding import Encoding, Feature
 from models.forest import IsolationForest, RandomForest, forest_from_sklearn
 from models.fusion import Hybrid, Member, NormalProfile
 from models.logistic import LogisticRegression
 from models.rules import NO_PORT, ColumnThreshold
-from models.scaling import Scaling, fit_scaling
+from models.scaling import Matrix, Scaling, fit_scaling
 from training.datasets.kdd import KddTable
 from training.errors import DatasetError
 from training.fit.baselines import Rows, fit_plain
@@ -131,7 +130,7 @@ def baselines_of(known: Prepared) -> Baselines:
         known.x, known.fold, lambda rows: {name: plain.score_rows for name, plain in _plain(known, rows).items()}
     )
     members = tuple(Baseline(name, detector, meaning[name]) for name, detector in fitted.items())
-    return Baselines(known.scaling, members, kdd_contract(content=known.recipe.content))
+    return Baselines(known.scaling, members)
 
 
 def records_of(table: KddTable, *, content: bool) -> NDArray[np.float64]:

@@ -69,8 +69,6 @@ class Reading:
             yield from self._read(source)
         if not opened and not self.stopping:
             raise InputError("; ".join(self.problems))
-        if self.stopping:
-            self.problems.append("stopped by the user before the end of the input")
 
     def _read(self, source: CaptureFile) -> Iterator[PacketBlock]:
         before = self.bytes_read

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
+from flows.jit import entry
 from flows.kdd.columns import SERVICES
 from flows.kdd.services import SERVICE_KEYS, TCP_SERVICES, UDP_SERVICES, service_key, service_table
 
 ICMP, TCP, UDP, GRE, ICMPV6 = 1, 6, 17, 47, 58
+KEY_OF = entry(service_key)
 
 
 def name_of(protocol, target_port=0, source_port=40_000, icmp=(0, 0)):
-    key = service_key(protocol, source_port, target_port, icmp[0] << 8 | icmp[1])
+    key = KEY_OF(protocol, source_port, target_port, icmp[0] << 8 | icmp[1])
     return SERVICES[service_table()[key]]
 
 

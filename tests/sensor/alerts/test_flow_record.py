@@ -1,9 +1,8 @@
 """Flow records: those that an alert rests on, linked to it, as many as were asked for."""
 
-import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import jsonschema
@@ -12,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import REPORT
-from sensor.alerts.alert import LINE_LIMIT_BYTES, Observer
+from sensor.alerts.alert import LINE_LIMIT_BYTES, Alert, Observer
+from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.flow_record import FlowRecords, flow_id, flow_line
 from sensor.alerts.formats.schemas import schema_of
 from sensor.run.outlet import Outlet
-from sensor.terminal.summary import Silent
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, flowvigil
 from tests.support.episodes import Flow, episodes, guesses, judged, scan
@@ -39,9 +38,12 @@ class Sink:
 def links(flows: list[Flow], **changes: object) -> list[tuple[str, int, int]]:
     """Alert, number in it and source port of each flow handed on."""
     watched = episodes(**changes)
-    watched.observe(*judged(flows))
-    watched.finish()
-    return [(flow.alert_id, flow.number, flow.identity[4]) for flow in watched.take_flows()]
+    items = watched.observe(*judged(flows)) + watched.finish()
+    return [(flow.alert_id, flow.number, flow.identity[4]) for flow in flows_in(items)]
+
+
+def flows_in(items: Sequence[AlertItem]) -> list[AlertFlow]:
+    return [item for item in items if isinstance(item, AlertFlow)]
 
 
 def test_every_flow_of_an_alert_is_handed_on_also_those_before_it_opened() -> None:
@@ -65,18 +67,17 @@ def test_an_alert_hands_on_as_many_flows_as_were_asked_for() -> None:
 def test_a_storm_hands_on_under_its_own_name() -> None:
     flows = [flow for host in range(30) for flow in guesses(4, start=host * 0.01, source=f"10.0.0.{host}")]
     watched = episodes(flows_per_alert=1000, alerts_per_minute=2)
-    alerts = watched.observe(*judged(sorted(flows, key=lambda flow: flow.at))) + watched.finish()
-    found = Counter(flow.alert_id for flow in watched.take_flows())
-    counted = {alert.id: alert.spread.flows for alert in alerts}
+    items = watched.observe(*judged(sorted(flows, key=lambda flow: flow.at))) + watched.finish()
+    found = Counter(flow.alert_id for flow in flows_in(items))
+    counted = {alert.id: alert.spread.flows for alert in items if isinstance(alert, Alert)}
     assert found == Counter(counted)
     assert sum(found.values()) == 120
 
 
 def test_flows_are_taken_once() -> None:
     watched = episodes(flows_per_alert=10)
-    watched.observe(*judged(guesses(5)))
-    assert len(watched.take_flows()) == 5
-    assert watched.take_flows() == []
+    assert len(flows_in(watched.observe(*judged(guesses(5))))) == 5
+    assert flows_in(watched.finish()) == []
 
 
 def test_a_flow_keeps_its_name_in_each_report_and_no_other_has_it() -> None:
@@ -113,17 +114,37 @@ def test_any_flow_is_a_valid_line_of_bounded_length(label: str | None, name: str
     jsonschema.Draft202012Validator(schema_of("flow")).validate(json.loads(line))
 
 
-def test_flows_follow_the_line_after_which_they_came_and_only_the_first_are_written() -> None:
+def test_flows_are_written_in_their_place_and_only_the_first_of_each_alert() -> None:
     written: list[bytes] = []
-    outlet = Outlet([Sink(written)], Silent(io.StringIO()), flow_records=FlowRecords(OBSERVER, 5))
-    alerts = [an_alert(sequence=sequence) for sequence in (7, 8, 9)]
-    flows = [a_flow(after=7 + number // 3, number=number) for number in range(1, 9)]
-    outlet.publish(alerts, flows)
+    outlet = Outlet([Sink(written)], flow_records=FlowRecords(OBSERVER, 5))
+    first, second, third = (an_alert(sequence=sequence) for sequence in (7, 8, 9))
+    flows = [a_flow(number=number) for number in range(1, 9)]
+    outlet.publish([first, *flows[:2], second, *flows[2:5], third, *flows[5:]])
     order = [
         document["event"].get("sequence") or document["flowvigil"]["alert"]["number"]
         for document in map(json.loads, written)
     ]
     assert order == [7, 1, 2, 8, 3, 4, 5, 9]
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(0, 60), max_size=6), hosts=st.lists(st.integers(0, 4), min_size=10, max_size=60))
+def test_a_flow_comes_after_its_alert_has_opened_wherever_batches_are_cut(cuts: list[int], hosts: list[int]) -> None:
+    flows = [flow._replace(source=f"10.0.0.{host}") for flow, host in zip(guesses(len(hosts)), hosts, strict=True)]
+    whole, split = (episodes(flows_per_alert=3, alerts_per_minute=2) for _ in range(2))
+    expected = whole.observe(*judged(flows)) + whole.finish()
+    items: list[AlertItem] = []
+    for low, high in zip([0, *sorted(cuts)], [*sorted(cuts), len(flows)], strict=True):
+        items += split.observe(*judged(flows[min(low, len(flows)) : max(low, high)]))
+    items += split.finish()
+    places = [(item.alert_id, item.number) if isinstance(item, AlertFlow) else item for item in items]
+    assert places == [(item.alert_id, item.number) if isinstance(item, AlertFlow) else item for item in expected]
+    opened: set[str] = set()
+    for item in items:
+        if isinstance(item, AlertFlow):
+            assert item.alert_id in opened
+        else:
+            opened.add(item.id)
 
 
 @pytest.fixture(scope="module")

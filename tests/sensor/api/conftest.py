@@ -44,7 +44,7 @@ def client_of() -> Callable[..., Any]:
     from sensor.api.guard import OWN_NAMES, Guard
     from sensor.api.scoring import Scorer
     from sensor.api.server import Life
-    from sensor.cli.parts import load_model
+    from sensor.cli.build import load_model
     from sensor.cli.serve import captures_for, form_for
     from sensor.episodes.reasons import Explainer
     from sensor.settings.config import effective_config

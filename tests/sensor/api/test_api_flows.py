@@ -10,7 +10,7 @@ from flows.columns import feature_contract
 from flows.dialects import DIALECTS, NATIVE
 from models.bundle import load_bundle
 from models.detector import Steps
-from sensor.cli.parts import bundle_path
+from sensor.cli.build import bundle_path
 from sensor.synth.scenarios.normal import NORMAL
 from sensor.synth.scenarios.portscan import PORTSCAN
 from tests.support.served import flows_of, rows_of

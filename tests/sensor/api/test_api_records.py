@@ -9,7 +9,7 @@ import pytest
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, kdd_contract
 from models.bundle import load_bundle
 from models.detector import Steps
-from sensor.cli.parts import bundle_path
+from sensor.cli.build import bundle_path
 from tests.support.kdd_rows import FLOOD, NAMES, WEB
 
 

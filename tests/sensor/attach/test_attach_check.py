@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ux
 def subject(**settings: object) -> Subject:
     overrides = [f"attach.{name}={value}" for name, value in settings.items()]
     nobody: Any = None
-    return Subject(effective_config(overrides=overrides).config, (), Remark(""), nobody, nobody)
+    return Subject(effective_config(overrides=overrides).config, (), Remark(""), nobody, nobody, nobody)
 
 
 def test_a_socket_that_can_be_made_is_made_and_removed_again(tmp_path: Path) -> None:

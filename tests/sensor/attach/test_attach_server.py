@@ -12,6 +12,7 @@ from sensor.alerts.alert import alert_line
 from sensor.attach import server as server_module
 from sensor.attach.backlog import MOST_BYTES, Backlog
 from sensor.attach.server import CLIENTS, HISTORY_BYTES, HISTORY_LINES
+from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import Reader, connected, eventually, serving
@@ -35,8 +36,7 @@ def numbered(number: int) -> bytes:
 
 
 def test_a_client_is_greeted_then_gets_the_latest_alerts_then_what_comes(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        server.latest = lambda: Progress(packets=7)
+    with serving(tmp_path, Latest(Progress(packets=7))) as server:
         server.write([numbered(1), a_stats_line(), numbered(2)])
         with Reader(tmp_path) as reader:
             first = reader.until(is_a("progress"))
@@ -53,8 +53,15 @@ def test_a_client_is_greeted_then_gets_the_latest_alerts_then_what_comes(tmp_pat
 
 def test_the_progress_of_the_moment_comes_twice_a_second(tmp_path: Path) -> None:
     counts = iter(range(100))
-    with serving(tmp_path) as server, Reader(tmp_path) as reader:
-        server.latest = lambda: Progress(packets=next(counts))
+
+    class Growing:
+        problem = None
+
+        @property
+        def progress(self) -> Progress:
+            return Progress(packets=next(counts))
+
+    with serving(tmp_path, Growing()), Reader(tmp_path) as reader:  # type: ignore[arg-type]
         reader.until(is_a("progress"))
         start = time.monotonic()
         told = [reader.until(is_a("progress"))[-1]["progress"]["packets"] for _ in range(4)]
@@ -64,8 +71,7 @@ def test_the_progress_of_the_moment_comes_twice_a_second(tmp_path: Path) -> None
 
 def test_an_orderly_end_is_told_with_what_led_to_it(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        with serving(tmp_path) as server:
-            server.problem = lambda: "eth0 has gone"
+        with serving(tmp_path, Latest(problem="eth0 has gone")) as server:
             reader = stack.enter_context(Reader(tmp_path))
             reader.record()
             server.write([numbered(9)])

@@ -23,6 +23,7 @@ from sensor.attach.server import AttachServer
 from sensor.cli import app
 from sensor.errors import CaptureError
 from sensor.process.privileges import User
+from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import HELLO, eventually, looking, serving
@@ -51,9 +52,8 @@ def pretending(directory: Path, *lines: bytes) -> Iterator[None]:
 
 @pytest.mark.real_start
 def test_in_a_pipe_stand_the_lines_of_the_sensor_as_they_were_written(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, Latest(Progress(packets=7, alerts=1, attacks=1))) as server:
         server.write(LINES[:1])
-        server.latest = lambda: Progress(packets=7, alerts=1, attacks=1)
         with looking(tmp_path / "sock") as process:
             assert process.stdout is not None
             assert process.stdout.readline() == LINES[0]
@@ -69,8 +69,7 @@ def test_in_a_pipe_stand_the_lines_of_the_sensor_as_they_were_written(tmp_path: 
 @pytest.mark.parametrize(("problem", "code"), [(None, 0), ("eth0 has gone", 5)])
 def test_it_ends_as_the_sensor_ends(problem: str | None, code: int, tmp_path: Path) -> None:
     with ExitStack() as sensor:
-        server = sensor.enter_context(serving(tmp_path))
-        server.problem = lambda: problem
+        server = sensor.enter_context(serving(tmp_path, Latest(problem=problem)))
         with looking(tmp_path / "sock") as process:
             eventually(lambda: bool(server._clients), 20)
             sensor.close()
@@ -134,7 +133,7 @@ def test_members_of_the_group_may_look_and_others_may_not(group: int, seen: bool
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         place = listen(Path(name) / "sock", User("somebody", 1234, 1234), 2345)
-        with AttachServer(place, HELLO):
+        with AttachServer(place, HELLO, Latest()):
             child = os.fork()
             if not child:
                 os.setgroups([group])

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sensor.alerts.alert import alert_line
+from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
+from tests.sensor.terminal.test_tmux import LONG_S, Pane, as_it_was, pane  # noqa: F401  # the fixture
 from tests.support.alerts import an_alert
 from tests.support.attached import serving
 from tests.support.native import an_event_line
@@ -18,9 +20,9 @@ pytestmark = [pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmu
 
 def test_an_operator_looks_at_a_sensor_until_it_ends(pane: Pane, tmp_path: Path) -> None:
     with ExitStack() as sensor:
-        server = sensor.enter_context(serving(tmp_path))
+        latest = Latest(Progress(packets=640, alerts=1, attacks=1, elapsed_s=61.0))
+        server = sensor.enter_context(serving(tmp_path, latest))
         server.write([alert_line(an_alert())])
-        server.latest = lambda: Progress(packets=640, alerts=1, attacks=1, elapsed_s=61.0)
         pane.start("watch", "--attach", str(tmp_path / "sock"))
         pane.shows("flowvigil watch eth0 on gw1 for 1:01", "bundle cic2017", "1 of 1", "Password Guessing",
                    within_s=LONG_S)  # fmt: skip

@@ -29,9 +29,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.importorskip(package)
     directory = tmp_path_factory.mktemp("evaluate")
     flows = table(scans=150, floods=120)
-    save_bundle(directory / "bundle", forests(flows), {"warnings": ["made up"]})
+    hybrid = forests(flows)
+    save_bundle(directory / "bundle", hybrid, {"warnings": ["made up"]})
     columns = {name: INDEX[name] for name in ("fwd_bytes", "bwd_bytes")}
-    save_baselines(directory / "bundle", fit_baselines(flows, flows, columns, 1))
+    save_baselines(directory / "bundle", fit_baselines(flows, flows, columns, 1), hybrid)
     other = table(seed=8)
     as_csv(other, directory / "flows.csv")
     as_csv(other.take(other.family == "BENIGN"), directory / "normal.csv")
@@ -152,9 +153,9 @@ def test_a_bundle_of_another_contract_is_a_fault_of_the_model(made: Path, tmp_pa
     for file in (made / "bundle").iterdir():
         (bundle / file.name).write_bytes(file.read_bytes())
     manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest["feature_contract"] = "0" * 16
+    manifest["feature_contract"]["fwd_bytes"] = "0" * 8
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ModelError, match="fitted on feature contract '0000000000000000'"):
+    with pytest.raises(ModelError, match="column 'fwd_bytes' has another unit or definition here"):
         evaluated(tmp_path, str(made / "flows.csv"))
 
 

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -24,12 +26,14 @@ from flows.batch import (
     START_NS,
     address,
 )
-from sensor.alerts.alert_flow import AlertFlow
+from flows.block import PacketBlock
+from sensor.alerts.alert_flow import AlertFlow, AlertItem
+from sensor.cli.build import build_judge, build_keeper, build_meter, load_model, make_packet_directory
 from sensor.cli.flags import Flags
-from sensor.cli.keeping import build_keeper, make_packet_directory
-from sensor.cli.parts import build_pipeline, load_model
+from sensor.metering.captures import CaptureTurns
 from sensor.packets.ring import PacketRing
 from sensor.progress.progress import KeptPackets
+from sensor.run.detection import Detection
 from sensor.sources.captures.files import CaptureFile
 from tests.support.capture_bytes import Arriving
 from tests.support.command import DEMO, alerts_of, flowvigil
@@ -49,20 +53,39 @@ def kept(
     """Files, flows and the account of a run over a capture that is read in pieces of so many bytes."""
     config = Flags(keep_packets=directory, overrides=[f"keep_packets.{setting}" for setting in settings]).settings()
     make_packet_directory(config)
-    keeper, pipeline = build_keeper(config), build_pipeline(config, load_model(config))
+    keeper, hybrid, published = build_keeper(config), load_model(config), Published()
     assert keeper is not None
     keeper.ring = PacketRing(memory)  # the settings allow no memory as small as a test needs
-    told: list[AlertFlow] = []
-    for block in CaptureFile(Arriving(capture, itertools.repeat(piece)), "demo"):
-        for part in keeper.parts(block):
-            alerts, flows = pipeline.feed(part), pipeline.judge.take_flows()
-            keeper.take(alerts, flows)
-            told += flows
-    alerts, flows = pipeline.finish(), pipeline.judge.take_flows()
-    keeper.take(alerts, flows)
-    keeper.write()
+    detection = Detection(build_judge(config, hybrid), published, keeper)  # type: ignore[arg-type]
+    source = OneCapture(CaptureFile(Arriving(capture, itertools.repeat(piece)), "demo"))
+    for turn in CaptureTurns(source, build_meter(config), keeper.ring):  # type: ignore[arg-type]
+        detection.take(turn)
+    detection.finish()
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
-    return files, told + flows, keeper.state
+    return files, published.flows, keeper.state
+
+
+@dataclass
+class OneCapture:
+    """A capture that is read from memory, as sensor.sources.captures.reading.Reading gives it."""
+
+    capture: CaptureFile
+    filtered: int = 0
+    bytes_read: int = 0
+    size: int | None = None
+
+    def __iter__(self) -> Iterator[PacketBlock]:
+        yield from self.capture
+
+
+@dataclass
+class Published:
+    """Keeps the flows that are published."""
+
+    flows: list[AlertFlow] = field(default_factory=list)
+
+    def publish(self, items: Sequence[AlertItem], _step_ns: int) -> None:
+        self.flows += [item for item in items if isinstance(item, AlertFlow)]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.columns import NAMES, feature_contract
 from sensor.packets.pcapng import create_capture
 from sensor.sources.captures.files import open_capture
 from sensor.synth.generate import DEMO_MINUTES, DEMO_SEED, SCENARIOS, generate
@@ -284,11 +285,34 @@ def test_a_bundle_of_another_feature_contract_is_refused_by_name(tmp_path: Path)
     shutil.copytree(SHIPPED, tmp_path / "bundle")
     manifest = tmp_path / "bundle" / "manifest.json"
     text = manifest.read_text()
-    contract = json.loads(text)["feature_contract"]
-    manifest.write_text(text.replace(contract, "0" * len(contract)))
+    digest = json.loads(text)["feature_contract"]["fwd_bytes"]
+    manifest.write_text(text.replace(digest, "00000000"))
     line = refusal(flowvigil("read", DEMO, "-m", tmp_path / "bundle"), 4)
-    assert "0" * len(contract) in line
-    assert contract in line
+    assert f"column 'fwd_bytes' has another unit or definition here ({digest})" in line
+    assert "00000000" in line
+
+
+def former(bundle: Path) -> Path:
+    """The shipped bundle as its format 1 had it, in this directory."""
+    shutil.copytree(SHIPPED, bundle)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    used = {entry["column"]: entry for entry in manifest["normal"]}
+    unused = dict.fromkeys(("p01", "median", "p99", "p999"), 0.0)
+    manifest["normal"] = [used.get(name, {"column": name, **unused}) for name in NAMES]
+    manifest |= {"format": "flowvigil-bundle/1", "feature_contract": feature_contract().former}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    return bundle
+
+
+def test_a_bundle_of_format_1_gives_the_same_alerts(tmp_path: Path, demo: Result) -> None:
+    assert flowvigil("read", DEMO, "-m", former(tmp_path / "cic2017")).stdout == demo.stdout
+
+
+def test_a_bundle_of_format_1_for_other_columns_is_refused(tmp_path: Path) -> None:
+    manifest = former(tmp_path / "bundle") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(feature_contract().former, "0" * 16))
+    line = refusal(flowvigil("read", DEMO, "-m", tmp_path / "bundle"), 4)
+    assert f"fitted on feature contract '{'0' * 16}', expected '{feature_contract().former}'" in line
 
 
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sensor.episodes.evidence import (
     NO_EXCHANGE,
     UNUSUAL,
     EvidenceTable,
-    Findings,
+    FlaggedRows,
 )
 
 CUT = 0.0005
@@ -35,7 +35,7 @@ def table(**changes: float) -> EvidenceTable:
 def observe(
     evidence: EvidenceTable, known: list[float], novel: list[float] | None = None, *, hosts: list[int] | None = None,
     payload: float = 10.0, report: int = 0, every_s: int = 1, labels: list[int] | None = None,
-) -> Findings:  # fmt: skip
+) -> FlaggedRows:  # fmt: skip
     n = len(known)
     identity = np.zeros((n, IDENTITY_WIDTH), dtype=np.int64)
     identity[:, SRC_LOW] = hosts or 7

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from flows.block import PacketBlock, block_of
 from flows.meter import Meter
 from sensor.errors import OutputError
-from sensor.metering.live import END_NS, LIVE_LAG_NS, Metering, Report, added
+from sensor.metering.live import LIVE_LAG_NS, LiveTurns
 from sensor.metering.overload import DOWN_S, STEPS
+from sensor.metering.turns import END_NS, Turn, sum_of
 from tests.support.packets import block, udp
 from tests.support.scripted import SILENCE, T0, ScriptedCapture
 
@@ -23,8 +24,8 @@ def nothing() -> None:
     pass
 
 
-def told(capture: ScriptedCapture, meter: Meter | None = None) -> list[Report]:
-    return list(Metering(capture, meter or Meter(1024, news_only=True)))
+def turns_of(capture: ScriptedCapture, meter: Meter | None = None) -> list[Turn]:
+    return list(LiveTurns(capture, meter or Meter(1024, news_only=True)))
 
 
 def test_an_empty_ring_proves_silence_only_up_to_when_it_was_asked() -> None:
@@ -34,11 +35,11 @@ def test_an_empty_ring_proves_silence_only_up_to_when_it_was_asked() -> None:
         capture.now_ns += 300 * SECOND
 
     capture.turns = [(nothing, packet(0)), (held_up, SILENCE), (nothing, SILENCE)]
-    reports = told(capture)
-    assert [len(report.records) for report in reports] == [0, 0, 1, 0]
-    assert reports[1].until_ns == T0
-    assert reports[2].until_ns == T0 + 300 * SECOND - LIVE_LAG_NS
-    assert reports[3].until_ns == END_NS
+    turns = turns_of(capture)
+    assert [len(turn.records) for turn in turns] == [0, 0, 1, 0]
+    assert turns[1].until_ns == T0
+    assert turns[2].until_ns == T0 + 300 * SECOND - LIVE_LAG_NS
+    assert turns[3].until_ns == END_NS
 
 
 def test_a_flow_is_not_over_while_its_next_packet_may_be_on_its_way() -> None:
@@ -53,21 +54,21 @@ def test_a_flow_is_not_over_while_its_next_packet_may_be_on_its_way() -> None:
     idle = Meter(64, idle_timeout_ns=5 * SECOND)
     in_doubt, certain = 5.6, 6.6
     capture.turns = [(later(in_doubt), packet(0)), (later(certain), SILENCE), (nothing, SILENCE)]
-    assert [len(report.records) for report in told(capture, idle)] == [0, 0, 1, 0]
+    assert [len(turn.records) for turn in turns_of(capture, idle)] == [0, 0, 1, 0]
 
 
 def test_packets_bring_their_own_time() -> None:
     capture = ScriptedCapture([(nothing, packet(0)), (nothing, packet(5))])
     capture.now_ns = T0 + 900 * SECOND
-    assert [report.until_ns for report in told(capture)] == [T0, T0 + 5 * SECOND, END_NS]
+    assert [turn.until_ns for turn in turns_of(capture)] == [T0, T0 + 5 * SECOND, END_NS]
 
 
 def test_every_packet_is_accounted_for_at_every_turn_and_the_capture_is_closed() -> None:
     capture = ScriptedCapture([(nothing, packet(0)), (nothing, UNDECODABLE), (nothing, SILENCE)])
     capture.lost, capture.filtered = 3, 5
-    reports = told(capture)
-    assert [report.account.stats.packets for report in reports] == [1, 2, 2, 2]
-    last = reports[-1].account
+    turns = turns_of(capture)
+    assert [turn.totals.stats.packets for turn in turns] == [1, 2, 2, 2]
+    last = turns[-1].totals
     assert last.capture.received == 5
     assert last.capture.dropped == 3
     assert last.stats.metered + sum(last.stats.undecoded.values()) == 2
@@ -91,9 +92,9 @@ def test_a_full_ring_is_answered_by_steps_and_told_once_each() -> None:
         (lambda: fill(0.0, DOWN_S + 1), packet(0)),
         (lambda: fill(0.0, DOWN_S + 1), packet(0)),
     ]
-    reports = list(Metering(capture, Meter(1024), clock=lambda: now[0]))
-    words = [event.message for report in reports for event in report.events]
-    steps = [report.account.overload for report in reports]
+    turns = list(LiveTurns(capture, Meter(1024), clock=lambda: now[0]))
+    words = [event.message for turn in turns for event in turn.events]
+    steps = [turn.totals.overload for turn in turns]
     assert steps == [step.name for step in (*STEPS[1:4], STEPS[2], STEPS[1], STEPS[0], STEPS[0])]
     assert words == [
         *(f"overload: {step.name}" for step in (*STEPS[1:4], STEPS[2], STEPS[1])),
@@ -114,7 +115,7 @@ def test_under_sampling_what_is_left_out_is_counted() -> None:
         now[0] += 1
 
     capture.turns = [(pressed, flood()) for _ in range(20)]
-    last = list(Metering(capture, Meter(4096), clock=lambda: now[0]))[-1].account
+    last = list(LiveTurns(capture, Meter(4096), clock=lambda: now[0]))[-1].totals
     assert last.overload == STEPS[-1].name
     assert last.stats.shed > 10_000
     assert last.stats.metered + last.stats.shed == 20_000
@@ -137,16 +138,16 @@ class FullDisk:
 
 def test_a_full_disk_ends_the_keeping_of_packets_and_not_the_watch() -> None:
     capture = ScriptedCapture([(nothing, packet(at)) for at in range(4)])
-    reports = list(Metering(capture, Meter(1024), FullDisk()))  # type: ignore[arg-type]
-    assert [report.account.lost_packets for report in reports] == [False, True, True, True, True]
-    assert [event.action for report in reports for event in report.events] == ["packets-lost"]
-    assert reports[-1].account.stats.packets == 4
+    turns = list(LiveTurns(capture, Meter(1024), FullDisk()))  # type: ignore[arg-type]
+    assert [turn.totals.lost_packets for turn in turns] == [False, True, True, True, True]
+    assert [event.action for turn in turns for event in turn.events] == ["packets-lost"]
+    assert turns[-1].totals.stats.packets == 4
 
 
 def test_accounts_of_workers_add_up() -> None:
-    one = told(ScriptedCapture([(nothing, packet(0)), (nothing, UNDECODABLE)], lost=1))[-1].account
-    two = told(ScriptedCapture([(nothing, packet(3)), (nothing, packet(4, 2000))], lost=2, filtered=7))[-1].account
-    both = added([dataclasses.replace(one, overload=STEPS[1].name), dataclasses.replace(two, overload=STEPS[-1].name)])
+    one = turns_of(ScriptedCapture([(nothing, packet(0)), (nothing, UNDECODABLE)], lost=1))[-1].totals
+    two = turns_of(ScriptedCapture([(nothing, packet(3)), (nothing, packet(4, 2000))], lost=2, filtered=7))[-1].totals
+    both = sum_of([dataclasses.replace(one, overload=STEPS[1].name), dataclasses.replace(two, overload=STEPS[-1].name)])
     assert both.capture.received == one.capture.received + two.capture.received == 7
     assert (both.capture.dropped, both.capture.filtered) == (3, 7)
     assert both.stats.packets == 4

@@ -19,7 +19,7 @@ class Clock:
 def overloaded(clock: Clock, levels: int) -> Overload:
     overload = Overload(clock)
     for _ in range(levels):
-        assert overload.look(HIGH)
+        assert overload.observe(HIGH)
         clock.now += 1.01 * UP_S
     return overload
 
@@ -29,7 +29,7 @@ def test_a_ring_that_is_half_full_brings_the_first_step_at_once_and_the_others_i
     overload = Overload(clock)
     seen = [overload.step]
     for _ in range(200):
-        if overload.look(0.9):
+        if overload.observe(0.9):
             seen.append(overload.step)
         clock.now += UP_S / 4
     assert seen == list(STEPS)
@@ -51,7 +51,7 @@ def test_a_step_is_left_only_after_a_quiet_time_and_one_at_a_time() -> None:
     start = clock.now
     for _ in range(1000):
         clock.now += 0.1
-        if overload.look(LOW / 2):
+        if overload.observe(LOW / 2):
             left_at.append(clock.now - start)
     assert len(left_at) == 3
     assert overload.step == STEPS[0]
@@ -64,7 +64,7 @@ def test_load_between_the_marks_keeps_the_step() -> None:
     overload = overloaded(clock, 2)
     for _ in range(1000):
         clock.now += 0.1
-        assert not overload.look((HIGH + LOW) / 2)
+        assert not overload.observe((HIGH + LOW) / 2)
     assert overload.step == STEPS[2]
 
 
@@ -74,7 +74,7 @@ def test_whatever_comes_it_moves_by_one_step_and_says_so(looks: list[tuple[float
     overload = Overload(clock)
     for fill, pause in looks:
         before = STEPS.index(overload.step)
-        changed = overload.look(fill)
+        changed = overload.observe(fill)
         after = STEPS.index(overload.step)
         assert abs(after - before) == changed
         clock.now += pause

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from flows.batch import IDENTITY_WIDTH, REPORTED_NS, SRC_PORT, FlowBatch, empty_batch
 from flows.columns import COLUMNS
 from flows.meter import Meter
-from sensor.metering.live import END_NS, Account, Metering, Report
-from sensor.metering.workers import PATIENCE_NS, Merge, Workers
+from sensor.metering.live import LiveTurns
+from sensor.metering.turns import END_NS, CaptureTotals, Turn
+from sensor.metering.workers import PATIENCE_NS, TurnMerge, WorkerTurns
 from sensor.sources.capture import LinkEvent
 from tests.support.packets import block, udp
 from tests.support.scripted import SILENCE, ScriptedCapture
 
-ACCOUNT = next(iter(Metering(ScriptedCapture([]), Meter(1024)))).account
+TOTALS = next(iter(LiveTurns(ScriptedCapture([]), Meter(1024)))).totals
 
 
 def records(times: list[int], worker: int = 0) -> FlowBatch:
@@ -29,61 +30,61 @@ def records(times: list[int], worker: int = 0) -> FlowBatch:
     return FlowBatch(identity, np.zeros((len(times), len(COLUMNS))))
 
 
-def report(times: list[int], until_ns: int, worker: int = 0, account: Account = ACCOUNT) -> Report:
-    return Report(records(times, worker), until_ns, account, ())
+def a_turn(times: list[int], until_ns: int, worker: int = 0, totals: CaptureTotals = TOTALS) -> Turn:
+    return Turn(records(times, worker), until_ns, totals)
 
 
-def told(merge: Merge) -> list[int]:
-    return [int(time) for time in merge.report().records.identity[:, REPORTED_NS]]
+def merged(merge: TurnMerge) -> list[int]:
+    return [int(time) for time in merge.turn().records.identity[:, REPORTED_NS]]
 
 
 def test_a_record_waits_until_every_worker_has_come_as_far() -> None:
-    merge = Merge(2)
-    merge.take(0, report([10, 20, 30], 40))
+    merge = TurnMerge(2)
+    merge.add(0, a_turn([10, 20, 30], 40))
     assert not merge.complete
-    merge.take(1, report([15], 20))
+    merge.add(1, a_turn([15], 20))
     assert merge.complete
-    assert told(merge) == [10, 15, 20]
-    merge.take(1, report([25, 35], END_NS))
-    assert told(merge) == [25, 30, 35]
+    assert merged(merge) == [10, 15, 20]
+    merge.add(1, a_turn([25, 35], END_NS))
+    assert merged(merge) == [25, 30, 35]
 
 
 def test_a_worker_that_hangs_does_not_hold_up_the_others_for_ever() -> None:
-    merge = Merge(2)
-    merge.take(1, report([], 1000))
-    merge.take(0, report([2000, PATIENCE_NS + 5000], PATIENCE_NS + 3000))
-    assert told(merge) == [2000]
+    merge = TurnMerge(2)
+    merge.add(1, a_turn([], 1000))
+    merge.add(0, a_turn([2000, PATIENCE_NS + 5000], PATIENCE_NS + 3000))
+    assert merged(merge) == [2000]
 
 
 def test_a_worker_that_died_is_not_waited_for() -> None:
-    merge = Merge(2)
-    merge.take(0, report([10, 50], END_NS))
-    merge.take(1, report([20], 30))
+    merge = TurnMerge(2)
+    merge.add(0, a_turn([10, 50], END_NS))
+    merge.add(1, a_turn([20], 30))
     assert not merge.end(1)
-    assert told(merge) == [10, 20, 50]
+    assert merged(merge) == [10, 20, 50]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50)), max_size=80))
 def test_merged_records_are_all_there_and_in_order(steps: list[tuple[int, int]]) -> None:
-    merge = Merge(3)
+    merge = TurnMerge(3)
     now = [0, 0, 0]
     sent: list[tuple[int, int]] = []
     got: list[tuple[int, int]] = []
 
     def collect() -> None:
-        identity = merge.report().records.identity
+        identity = merge.turn().records.identity
         got.extend(zip(identity[:, REPORTED_NS].tolist(), identity[:, SRC_PORT].tolist(), strict=True))
 
     for worker in range(3):
-        merge.take(worker, Report(empty_batch(), 0, ACCOUNT, ()))
+        merge.add(worker, Turn(empty_batch(), 0, TOTALS))
     for worker, passed in steps:
         times = [now[worker] + passed // 2, now[worker] + passed]
         now[worker] += passed
         sent += [(time, worker) for time in times]
-        merge.take(worker, report(times, now[worker], worker))
+        merge.add(worker, a_turn(times, now[worker], worker))
         collect()
     for worker in range(3):
-        merge.take(worker, report([], END_NS, worker))
+        merge.add(worker, a_turn([], END_NS, worker))
     collect()
     assert sorted(sent) == sorted(got)
     assert [time for time, _ in got] == sorted(time for time, _ in got)
@@ -96,7 +97,7 @@ def nothing() -> None:
 @pytest.fixture(autouse=True, scope="module")
 def _compiled() -> None:
     """Kernels are compiled before processes are made, as the sensor does: a worker may not be silent for long."""
-    list(Metering(capture_of(1), Meter(1024)))
+    list(LiveTurns(capture_of(1), Meter(1024)))
 
 
 def capture_of(port: int, *, turns: int = 5, act: Callable[[], None] = nothing) -> ScriptedCapture:
@@ -109,33 +110,33 @@ def test_workers_are_processes_whose_records_and_accounts_come_together() -> Non
     captures = [capture_of(1000 + worker) for worker in range(3)]
     captures[0].happened = [LinkEvent("made0", "up", "made0 is up", 0)]
     captures[1].happened = [LinkEvent("made0", "up", "made0 is up", 0)]
-    workers = Workers([Metering(capture, Meter(1024, news_only=True)) for capture in captures])
+    workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures])
     assert all(capture.left for capture in captures)
-    reports = list(workers)
-    ports = sorted(int(port) for each in reports for port in each.records.identity[:, SRC_PORT])
+    turns = list(workers)
+    ports = sorted(int(port) for each in turns for port in each.records.identity[:, SRC_PORT])
     assert ports == [1000, 1001, 1002]
-    assert reports[-1].account.stats.packets == 3
-    assert [event.message for each in reports for event in each.events] == ["made0 is up"]
-    assert workers.problem is None
+    assert turns[-1].totals.stats.packets == 3
+    assert [event.message for each in turns for event in each.events] == ["made0 is up"]
+    assert workers.problems == []
 
 
 def test_a_worker_that_is_killed_ends_the_watch_with_a_line_and_what_the_others_saw() -> None:
     captures = [capture_of(1000, turns=100), capture_of(1001, act=lambda: os.kill(os.getpid(), signal.SIGKILL))]
     started = time.monotonic()
-    workers = Workers([Metering(capture, Meter(1024, news_only=True)) for capture in captures])
-    reports = list(workers)
+    workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures])
+    turns = list(workers)
     assert time.monotonic() - started < 8
-    assert workers.problem == "worker 2 ended unasked"
-    assert 1000 in {int(port) for each in reports for port in each.records.identity[:, SRC_PORT]}
+    assert workers.problems == ["worker 2 ended unasked"]
+    assert 1000 in {int(port) for each in turns for port in each.records.identity[:, SRC_PORT]}
 
 
 def test_stopping_lets_every_worker_tell_what_it_has() -> None:
     captures = [capture_of(1000 + worker, turns=2000) for worker in range(2)]
-    workers = Workers([Metering(capture, Meter(1024, news_only=True)) for capture in captures])
+    workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures])
     started = time.monotonic()
     ports = set()
     for each in workers:
-        if each.account.stats.packets == 2:
+        if each.totals.stats.packets == 2:
             workers.stop()
         ports |= {int(port) for port in each.records.identity[:, SRC_PORT]}
     assert time.monotonic() - started < 8
@@ -145,6 +146,6 @@ def test_stopping_lets_every_worker_tell_what_it_has() -> None:
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_for_the_whole_group_do_not_end_a_worker(signal_number: int) -> None:
     capture = capture_of(1000, act=lambda: os.kill(os.getpid(), signal_number))
-    workers = Workers([Metering(capture, Meter(1024, news_only=True)), Metering(capture_of(1001), Meter(1024))])
-    assert list(workers)[-1].account.stats.packets == 2
-    assert workers.problem is None
+    workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)), LiveTurns(capture_of(1001), Meter(1024))])
+    assert list(workers)[-1].totals.stats.packets == 2
+    assert workers.problems == []

@@ -55,6 +55,12 @@ class Scene:
         self.keeper.ring.remember(taken, np.zeros(len(taken), dtype=np.int64))
         return flows_of(self.meter.feed(taken))
 
+    def retain(self, alerts: list[Alert], flows: list[AlertFlow]) -> list[Alert]:
+        """Alerts and flows in the order that episodes give them: an alert closes after its flows. The alerts, named."""
+        open_ones = [alert for alert in alerts if alert.action != "closed"]
+        closing = [alert for alert in alerts if alert.action == "closed"]
+        return [item for item in self.keeper.retain([*open_ones, *flows, *closing]) if isinstance(item, Alert)]
+
     def end(self) -> list[AlertFlow]:
         return flows_of(self.meter.drain())
 
@@ -70,7 +76,6 @@ def flows_of(records: FlowBatch, alert: str = ALERT) -> list[AlertFlow]:
     return [
         AlertFlow(
             alert_id=alert,
-            after=1,
             number=number,
             identity=identity,
             values=values,
@@ -91,7 +96,7 @@ def test_the_file_holds_the_packets_of_the_flagged_flows_in_time_order(tmp_path:
     flagged, others = talk(*ENDS, 6), talk("10.0.0.9:1", "10.0.0.2:80", 6, at=0.005)
     scene.see(sorted([*flagged, *others], key=lambda packet: packet.ts_ns))
     flows = [flow for flow in scene.end() if flow.identity[4] == 1000]
-    named = scene.keeper.take(lines("opened", "closed"), flows)
+    named = scene.retain(lines("opened", "closed"), flows)
     scene.keeper.write()
     assert [alert.packets_file for alert in named] == [f"{ALERT}.pcapng"] * 2
     assert scene.frames() == [packet.frame for packet in flagged]
@@ -103,10 +108,10 @@ def test_a_flow_told_again_and_again_adds_each_packet_once(tmp_path: Path) -> No
     packets = [tcp(*ENDS, at=second) for second in range(100)]
     opened = lines("opened")
     for begin in range(0, 100, 10):
-        scene.keeper.take(opened, scene.see(packets[begin : begin + 10]))
+        scene.retain(opened, scene.see(packets[begin : begin + 10]))
         scene.keeper.write()
         opened = []
-    scene.keeper.take(lines("closed"), scene.end())
+    scene.retain(lines("closed"), scene.end())
     scene.keeper.write()
     assert scene.frames() == [packet.frame for packet in packets]
     assert scene.keeper.state.forgotten == 0
@@ -118,9 +123,9 @@ def test_a_flow_told_late_stands_in_time_order_with_those_before(tmp_path: Path)
     slow, quick = talk(*ENDS, 3, at=0.001), [udp("10.0.0.3:5", "10.0.0.4:5", at=0.015)]
     scene.see(sorted([*slow, *quick], key=lambda packet: packet.ts_ns))
     first, second = sorted(scene.end(), key=lambda flow: flow.identity[6], reverse=True)
-    scene.keeper.take(lines("opened"), [first])
+    scene.keeper.retain([*lines("opened"), first])
     scene.keeper.write()
-    scene.keeper.take([], [second])
+    scene.keeper.retain([second])
     scene.keeper.write()
     assert [packet.ts_ns for packet in read((tmp_path / f"{ALERT}.pcapng").read_bytes())[0]] == sorted(
         packet.ts_ns for packet in [*slow, *quick]
@@ -131,18 +136,18 @@ def test_packets_beyond_either_limit_are_counted_and_told_in_the_file(tmp_path: 
     for limit, kept in ({"most_packets": 4}, 4), ({"most_bytes": 200}, 3):
         scene = Scene(tmp_path, **limit)
         scene.see(packets := talk(*ENDS, 10))
-        scene.keeper.take(lines("opened", "closed"), scene.end())
+        scene.retain(lines("opened", "closed"), scene.end())
         scene.keeper.write()
         assert scene.frames() == [packet.frame for packet in packets[:kept]]
         assert scene.keeper.state.over_limit == 10 - kept
         assert f"{10 - kept} over the limit of this file" in scene.comment()
-        scene.keeper.take(lines("opened"), [])
+        scene.keeper.retain(lines("opened"))
 
 
 def test_packets_that_have_left_the_memory_are_counted_and_told(tmp_path: Path) -> None:
     scene = Scene(tmp_path, memory=1 << 13)
     scene.see(packets := talk(*ENDS, 100))
-    scene.keeper.take(lines("opened", "closed"), scene.end())
+    scene.retain(lines("opened", "closed"), scene.end())
     scene.keeper.write()
     kept = scene.keeper.state.packets
     assert 0 < kept < 100
@@ -156,7 +161,7 @@ def test_an_alert_whose_packets_are_all_gone_has_a_file_that_says_so(tmp_path: P
     scene.see(talk(*ENDS, 5))
     flows = scene.end()
     scene.see(talk("10.0.0.9:1", "10.0.0.2:80", 200, at=10))
-    scene.keeper.take(lines("opened", "closed"), flows)
+    scene.retain(lines("opened", "closed"), flows)
     scene.keeper.write()
     assert scene.frames() == []
     assert "5 had left the memory" in scene.comment()
@@ -168,12 +173,12 @@ def test_a_file_that_gave_way_does_not_come_again(tmp_path: Path) -> None:
     flows = scene.end()
     scene.see(talk("10.0.0.9:1", "10.0.0.2:80", 400, at=10, size=1300))
     others = [replace(flow, alert_id=OTHER) for flow in scene.end()]
-    scene.keeper.take(lines("opened"), flows)
+    scene.retain(lines("opened"), flows)
     scene.keeper.write()
-    scene.keeper.take(lines("opened", alert=OTHER), others)
+    scene.retain(lines("opened", alert=OTHER), others)
     scene.keeper.write()
     assert os.listdir(tmp_path) == [f"{OTHER}.pcapng"]
-    scene.keeper.take(lines("closed"), flows)
+    scene.retain(lines("closed"), flows)
     scene.keeper.write()
     state = scene.keeper.state
     assert os.listdir(tmp_path) == [f"{OTHER}.pcapng"]
@@ -183,11 +188,11 @@ def test_a_file_that_gave_way_does_not_come_again(tmp_path: Path) -> None:
 def test_a_file_that_somebody_deleted_does_not_come_again_and_its_packets_are_counted(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.see(talk(*ENDS, 5))
-    scene.keeper.take(lines("opened"), scene.end())
+    scene.retain(lines("opened"), scene.end())
     scene.keeper.write()
     (tmp_path / f"{ALERT}.pcapng").unlink()
     scene.see(talk("10.0.0.7:1", "10.0.0.2:80", 3, at=5))
-    scene.keeper.take(lines("closed"), scene.end())
+    scene.retain(lines("closed"), scene.end())
     scene.keeper.write()
     assert os.listdir(tmp_path) == []
     assert (scene.keeper.state.packets, scene.keeper.state.over_limit) == (5, 3)
@@ -201,12 +206,12 @@ def test_a_disk_that_takes_no_more_is_told_once_counted_and_tried_again(
     flows = scene.end()
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", full_disk)
-        scene.keeper.take(lines("opened"), flows)
+        scene.retain(lines("opened"), flows)
         scene.keeper.write()
     assert scene.keeper.problem == f"{tmp_path / ALERT}.pcapng: packets cannot be written: no space left"
     assert (scene.keeper.state.lost, scene.keeper.state.packets, os.listdir(tmp_path)) == (5, 0, [])
     scene.see(talk("10.0.0.7:1", "10.0.0.2:80", 3, at=5))
-    scene.keeper.take(lines("closed"), scene.end())
+    scene.retain(lines("closed"), scene.end())
     scene.keeper.write()
     assert (scene.keeper.state.lost, scene.keeper.state.packets) == (5, 3)
     assert "5 could not be written" in scene.comment()
@@ -219,12 +224,12 @@ def full_disk(_descriptor: int, _content: bytes) -> int:
 def test_more_alerts_at_once_than_files_may_begin_are_counted_and_name_no_file(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     opened = [an_alert(id=f"{number:026d}".translate(str.maketrans("0189", "WXYZ"))) for number in range(600)]
-    named = scene.keeper.take(opened, [])
+    named = scene.retain(opened, [])
     scene.keeper.write()
     assert sum(alert.packets_file is not None for alert in named) == 512 == len(os.listdir(tmp_path))
     assert scene.keeper.state.alerts_without == 88
     later = [an_alert(id=OTHER, time_ns=opened[0].time_ns + 10**9)]
-    assert scene.keeper.take(later, [])[0].packets_file
+    assert scene.retain(later, [])[0].packets_file
 
 
 def test_interfaces_and_link_types_have_a_description_each(tmp_path: Path) -> None:
@@ -237,8 +242,8 @@ def test_interfaces_and_link_types_have_a_description_each(tmp_path: Path) -> No
     )]  # fmt: skip
     for number, part in enumerate([packets, *raw]):
         scene.keeper.ring.remember(part, np.full(6, number, dtype=np.int64))
-        scene.keeper.take(lines("opened")[number:], flows_of(scene.meter.feed(part)))
-    scene.keeper.take(lines("closed"), scene.end())
+        scene.retain(lines("opened")[number:], flows_of(scene.meter.feed(part)))
+    scene.retain(lines("closed"), scene.end())
     scene.keeper.write()
     found = read((tmp_path / f"{ALERT}.pcapng").read_bytes())[0]
     assert [packet.linktype for packet in found] == [1] * 6 + [101] * 6
@@ -261,13 +266,13 @@ def test_every_packet_told_of_is_kept_or_counted_whatever_comes(tmp_path: Path, 
     for begin in range(0, 500, 50):
         flows = scene.see(packets[begin : begin + 50])
         told += [FlowBatch(np.array([flow.identity]), flow.values[None]) for flow in flows]
-        scene.keeper.take(opened, flows)
+        scene.retain(opened, flows)
         opened = []
         if rng.random() < 0.6:
             scene.keeper.write()
     last = scene.end()
     told += [FlowBatch(np.array([flow.identity]), flow.values[None]) for flow in last]
-    scene.keeper.take(lines("closed"), last)
+    scene.retain(lines("closed"), last)
     scene.keeper.write()
     newest = {}  # a flow's last report counts all of its packets
     for record in told:

@@ -20,6 +20,7 @@ from flows.batch import (
 )
 from flows.block import Int64s, PacketBlock
 from flows.decode import comes_first
+from flows.jit import entry
 from flows.meter import Meter, concatenate
 from sensor.packets.keeper import flow_key
 from sensor.packets.ring import HEADER_WORDS, WORD, PacketRing
@@ -30,6 +31,7 @@ from tests.support.packets import EPOCH_NS, Packet, block, tcp, udp
 pytestmark = pytest.mark.ux
 
 MEMORY = 1 << 20
+first_of_two = entry(comes_first)
 FRAMES = list(structured())
 
 
@@ -237,6 +239,6 @@ def test_a_flows_key_has_its_ends_in_the_meters_order(words: tuple[int, ...], po
     identity[SRC_HIGH], identity[SRC_LOW], identity[DST_HIGH], identity[DST_LOW] = words
     identity[SRC_PORT], identity[DST_PORT] = port, other
     source, target = (*words[:2], port), (*words[2:], other)
-    first = source if comes_first(*map(np.int64, (*source, *target))) else target
+    first = source if first_of_two(*map(np.int64, (*source, *target))) else target
     key = flow_key(identity).tolist()
     assert (key[0], key[1], key[4] >> 16 & 0xFFFF) == first

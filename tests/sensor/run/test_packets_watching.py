@@ -14,14 +14,16 @@ from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
 from sensor.alerts.alert import Alert, Observer, alert_line
-from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.formats.schemas import schema_of
-from sensor.metering.live import Metering
+from sensor.metering.live import LiveTurns
 from sensor.packets.directory import PacketDirectory
 from sensor.packets.keeper import Keeper
 from sensor.packets.ring import PacketRing
+from sensor.run.detection import KEEPING_S, Detection
 from sensor.run.outlet import Outlet
-from sensor.run.watching import Watch
+from sensor.run.run import Run
+from sensor.run.watching import Watching
 from sensor.terminal.summary import Silent
 from tests.support.alerts import an_alert
 from tests.support.capture_bytes import read
@@ -42,22 +44,15 @@ class Judge:
     judged: int = 0
     spent_ns: int = 0
     merged: int = 0
-    told: list[AlertFlow] = field(default_factory=list)
 
-    def judge(self, records: FlowBatch, _dropped: int) -> list[Alert]:
-        opened = not self.judged and len(records) > 0
+    def judge(self, records: FlowBatch, _dropped: int) -> list[AlertItem]:
+        opened = [an_alert(id=ALERT)] if not self.judged and len(records) > 0 else []
         self.judged += len(records)
-        self.told = [
-            AlertFlow(
-                alert_id=ALERT, after=1, number=1, identity=identity, values=values, p_known=0, p_novel=0, label=None
-            )
+        flows = [
+            AlertFlow(alert_id=ALERT, number=1, identity=identity, values=values, p_known=0, p_novel=0, label=None)
             for identity, values in zip(records.identity.tolist(), records.values, strict=True)
         ]
-        return [an_alert(id=ALERT)] if opened else []
-
-    def take_flows(self) -> list[AlertFlow]:
-        told, self.told = self.told, []
-        return told
+        return [*opened, *flows]
 
     def finish(self) -> list[Alert]:
         return [an_alert(id=ALERT, action="closed", sequence=2)] if self.judged else []
@@ -78,24 +73,24 @@ class Lines:
 
 def watched(
     path: Path, turns: list[tuple[Callable[[], None], PacketBlock]], capture: ScriptedCapture
-) -> tuple[Watch, Lines]:
-    """A watch at its end, and what it told."""
+) -> tuple[Detection, Lines]:
+    """Whoever judged in a watch, at its end, and what it told."""
     capture.turns = turns
     keeper = Keeper(
         PacketRing(1 << 20), PacketDirectory(path, 1 << 30), Observer("gw1", "0"), interfaces=capture.interfaces,
         most_packets=1000, most_bytes=1 << 20,
     )  # fmt: skip
     lines = Lines()
+    detection = Detection(Judge(), Outlet([lines]), keeper, keeping_s=KEEPING_S)  # type: ignore[arg-type, list-item]
     with open(os.devnull, "w") as nowhere:
-        watch = Watch(
-            Metering(capture, Meter(1024, news_only=True), packets=keeper.ring),
-            Judge(),  # type: ignore[arg-type]
-            Outlet([lines], Silent(nowhere)),  # type: ignore[list-item]
-            Observer("gw1", "0"),
-            keeper=keeper,
+        run = Run(
+            LiveTurns(capture, Meter(1024, news_only=True), packets=keeper.ring),
+            detection,
+            Silent(nowhere),
+            [Watching(detection, Observer("gw1", "0"))],
         )
-        watch.run()
-    return watch, lines
+        run.run()
+    return detection, lines
 
 
 def nothing() -> None:
@@ -109,11 +104,11 @@ def test_packets_have_the_wall_clocks_time_of_the_moment_they_came(tmp_path: Pat
         capture.clock_step_ns = HOUR_NS
 
     before, after = (block([tcp("10.0.0.1:1", "10.0.0.2:80", "S", at=second)]) for second in (0, 1))
-    watch, lines = watched(tmp_path, [(nothing, before), (set_the_clock, after)], capture)
+    detection, lines = watched(tmp_path, [(nothing, before), (set_the_clock, after)], capture)
     found, problem = read((tmp_path / f"{ALERT}.pcapng").read_bytes())
     assert problem is None
     assert [packet.ts_ns for packet in found] == [EPOCH_NS, EPOCH_NS + 10**9 + HOUR_NS]
-    assert not watch.lost_packets
+    assert not detection.lost_packets
     assert {alert["flowvigil"]["packets_file"] for alert in lines.of("alert")} == {f"{ALERT}.pcapng"}
 
 
@@ -132,11 +127,11 @@ def test_a_full_disk_is_told_once_and_the_watch_goes_on(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(os, "write", full)
     turns = [(nothing, block([tcp("10.0.0.1:1", "10.0.0.2:80", "S", at=at)])) for at in (0, 200, 400, 600)]
-    watch, lines = watched(tmp_path, turns, ScriptedCapture([], now_ns=EPOCH_NS))
+    detection, lines = watched(tmp_path, turns, ScriptedCapture([], now_ns=EPOCH_NS))
     (event,) = lines.of("sensor")
     assert event["event"]["action"] == "packets-lost"
     assert "no space left; the watch goes on" in event["flowvigil"]["message"]
-    assert watch.lost_packets
+    assert detection.lost_packets
     assert lines.of("stats")[-1]["flowvigil"]["packets_kept"]["lost"] == 4
     assert os.listdir(tmp_path) == []
 

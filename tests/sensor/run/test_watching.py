@@ -8,11 +8,13 @@ from typing import Any
 from flows.batch import FlowBatch
 from flows.meter import Meter
 from sensor.alerts.alert import Alert, Observer
-from sensor.alerts.alert_flow import AlertFlow
-from sensor.metering.live import Metering, Report
-from sensor.progress.progress import Progress
+from sensor.metering.live import LiveTurns
+from sensor.metering.turns import Turn
+from sensor.progress.progress import OutputState, Progress
+from sensor.run.detection import Detection
 from sensor.run.outlet import Outlet
-from sensor.run.watching import Watch
+from sensor.run.run import Run
+from sensor.run.watching import Watching
 from sensor.sources.capture import LinkEvent
 from tests.support.alerts import an_alert
 from tests.support.packets import block, udp
@@ -35,9 +37,6 @@ class Judge:
         return self.found.pop(0) if self.found else []
 
     def finish(self) -> list[Alert]:
-        return []
-
-    def take_flows(self) -> list[AlertFlow]:
         return []
 
 
@@ -82,16 +81,17 @@ class Stage:
     lines: Lines = field(default_factory=Lines)
     now: float = 0.0
 
-    def watch(self, **options: Any) -> Watch:
-        return Watch(
-            Metering(self.capture, Meter(1024)),
-            self.judge,  # type: ignore[arg-type]
-            Outlet([self.lines], self.screen),
-            Observer("test", "0"),
-            clock=lambda: self.now,
-            wall_clock_ns=lambda: T0,
-            **options,
-        )
+    def watch(self, **options: Any) -> tuple[Run, Watching]:
+        """The run, and its hook with these options."""
+        outlet = Outlet([self.lines])
+        detection = Detection(self.judge, outlet)  # type: ignore[arg-type]
+        hook = Watching(detection, Observer("test", "0"), clock=lambda: self.now, wall_clock_ns=lambda: T0, **options)
+        source = LiveTurns(self.capture, Meter(1024))
+        return Run(source, detection, self.screen, [hook], clock=lambda: self.now), hook
+
+    def watched(self, **options: Any) -> None:
+        """A watch from its begin to its end."""
+        self.watch(**options)[0].run()
 
 
 def passing(stage: Stage, seconds: float) -> Callable[[], None]:
@@ -106,7 +106,7 @@ def test_each_interval_and_the_end_bring_an_account() -> None:
     packet = block([udp("10.0.0.1:1", "10.0.0.2:53")])
     stage.capture.turns = [(passing(stage, 4), packet) for _ in range(8)]
     stage.capture.filtered = 5
-    stage.watch(interval_s=10).run()
+    stage.watched(interval_s=10)
     accounts = [record["flowvigil"] for record in stage.lines.of("stats")]
     assert [account["received"] for account in accounts] == [8, 11, 13]
     assert [account["packets_per_second"] for account in accounts] == [round(8 / 12, 6), 3 / 12, 2 / 8]
@@ -118,7 +118,7 @@ def test_each_interval_and_the_end_bring_an_account() -> None:
 def test_events_are_told_on_every_output_and_the_screen_once() -> None:
     stage = Stage(ScriptedCapture([(lambda: None, SILENCE), (lambda: None, SILENCE)]))
     stage.capture.happened = [LinkEvent("made0", "down", "made0 went down", T0)]
-    stage.watch().run()
+    stage.watched()
     (event,) = stage.lines.of("sensor")
     assert event["event"]["action"] == "interface-down"
     assert event["observer"]["ingress"]["interface"]["name"] == "made0"
@@ -134,7 +134,7 @@ def test_after_a_clock_step_alerts_bear_the_new_time_and_the_step_is_told() -> N
     stage.capture.turns = [(lambda: None, SILENCE), (step, SILENCE)]
     before = an_alert(time_ns=T0, start_ns=T0 - 5, end_ns=T0 - 1)
     stage.judge.found = [[before], [before]]
-    stage.watch().run()
+    stage.watched()
     first, second = stage.lines.of("alert")
     assert first["@timestamp"] == "2023-11-14T22:13:20.000000Z"
     assert second["@timestamp"] == "2023-11-14T23:13:20.000000Z"
@@ -144,36 +144,57 @@ def test_after_a_clock_step_alerts_bear_the_new_time_and_the_step_is_told() -> N
     assert "set forward by 3,600.0 s" in stage.screen.notes[0]
 
 
-def test_wishes_are_granted_once_in_the_next_turn() -> None:
+def test_requests_are_handled_once_in_the_next_turn() -> None:
     stage = Stage(ScriptedCapture([]))
-    watches: list[Watch] = []
+    hooks: list[Watching] = []
 
-    def wish() -> None:
-        watches[0].wishes.stats = watches[0].wishes.reload = True
+    def request() -> None:
+        hooks[0].requests.stats = hooks[0].requests.reload = True
 
-    stage.capture.turns = [(wish, SILENCE), (lambda: None, SILENCE), (lambda: None, SILENCE)]
-    watches.append(stage.watch(reload=lambda _watch: ["settings read again"]))
-    watches[0].run()
+    stage.capture.turns = [(request, SILENCE), (lambda: None, SILENCE), (lambda: None, SILENCE)]
+    run, hook = stage.watch(reload=lambda _watching: ["settings read again"])
+    hooks.append(hook)
+    run.run()
     assert [event["event"]["action"] for event in stage.lines.of("sensor")] == ["reloaded"]
     assert stage.screen.notes[0] == "settings read again"
     assert len(stage.screen.notes) == 2
     assert "received 0 =" in stage.screen.notes[1]
 
 
+class Unread:
+    """Outputs whose stdout nobody reads any more."""
+
+    broken_pipe = True
+    lost = 0
+    problems: tuple[str, ...] = ()
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        pass
+
+    def states(self) -> tuple[OutputState, ...]:
+        return ()
+
+    def close(self, _timeout_s: float) -> None:
+        pass
+
+
 def test_a_watch_whose_reader_has_gone_ends() -> None:
     stage = Stage(ScriptedCapture([(lambda: None, SILENCE)] * 50))
-    stage.watch(reader_gone=lambda: True).run()
+    run, _ = stage.watch()
+    run.consumer.outlet.queues = Unread()  # type: ignore[attr-defined]
+    run.run()
     assert stage.capture.stopped
     assert stage.capture.closed
 
 
 class Broken:
-    """Reports that end unasked."""
+    """Turns that end unasked."""
 
-    problem = "worker 1 ended unasked"
+    ends_by_itself = False
+    problems = ("worker 1 ended unasked",)
 
-    def __iter__(self) -> Iterator[Report]:
-        yield from Metering(ScriptedCapture([(lambda: None, SILENCE)]), Meter(1024))
+    def __iter__(self) -> Iterator[Turn]:
+        yield from LiveTurns(ScriptedCapture([(lambda: None, SILENCE)]), Meter(1024))
 
     def stop(self) -> None:
         raise AssertionError
@@ -181,9 +202,9 @@ class Broken:
 
 def test_why_it_ended_unasked_is_told() -> None:
     stage = Stage(ScriptedCapture([]))
-    watch = stage.watch()
-    watch.reports = Broken()
-    watch.run()
+    run, _ = stage.watch()
+    run.turns = Broken()
+    run.run()
     assert stage.screen.problem == "worker 1 ended unasked"
     assert stage.lines.of("stats")[-1]["flowvigil"]["final"]
 
@@ -191,7 +212,7 @@ def test_why_it_ended_unasked_is_told() -> None:
 def test_the_watchdog_is_fed_in_every_turn() -> None:
     fed: list[int] = []
     stage = Stage(ScriptedCapture([(lambda: None, SILENCE)] * 7))
-    stage.watch(alive=lambda: fed.append(1)).run()
+    stage.watched(alive=lambda: fed.append(1))
     assert len(fed) == 8
 
 
@@ -199,7 +220,7 @@ def test_alerts_opened_are_in_the_totals_of_the_last_account() -> None:
     stage = Stage(ScriptedCapture([(lambda: None, SILENCE)]))
     opened = an_alert(time_ns=T0, start_ns=T0, end_ns=T0)
     stage.judge.found = [[opened, replace(opened, id="B", verdict="uncertain")]]
-    stage.watch().run()
+    stage.watched()
     assert stage.lines.of("stats")[-1]["flowvigil"]["alerts"] == {
         "opened": 2,
         "attack": 1,

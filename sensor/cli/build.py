@@ -1,10 +1,11 @@
-"""Meter, model, episodes and the pipeline of them, by the settings."""
+"""The parts of a run by the settings: meter, model, judge, detection, and who keeps the packets of alerts."""
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensor.errors import ModelError
+from sensor.errors import ConfigError, ModelError, OutputError
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from sensor.alerts.alert import Observer
     from sensor.alerts.flow_record import FlowRecords
     from sensor.episodes.episodes import EpisodeSettings
-    from sensor.judging.judge import Judge, Pipeline
+    from sensor.judging.judge import Judge
+    from sensor.packets.keeper import Keeper
+    from sensor.process.privileges import User
     from sensor.settings.config import Config
 
 SECOND_NS = 1_000_000_000
@@ -44,11 +47,20 @@ def bundle_path(bundle: Path | None) -> Path:
     return shipped if str(bundle) == bundle.name and not bundle.exists() and shipped.exists() else bundle
 
 
-def build_meter(config: "Config", compat: str | None = None, *, news_only: bool = False) -> "Meter":
-    """Meter by the settings. compat: a program whose flows and values it reproduces (flows.meter.COMPATIBLE).
+def build_meter(config: "Config") -> "Meter":
+    """A meter for a judge, by the settings: without final reports that add nothing to what was reported before."""
+    return _meter(config, news_only=True)
 
-    news_only: leave out final reports that add nothing, which a judge would pass over.
+
+def build_table_meter(config: "Config", compat: str | None = None) -> "Meter":
+    """A meter for a table of all flows, by the settings.
+
+    compat: a program whose flows and values it reproduces (flows.meter.COMPATIBLE).
     """
+    return _meter(config, compat)
+
+
+def _meter(config: "Config", compat: str | None = None, *, news_only: bool = False) -> "Meter":
     from flows.meter import Meter
 
     return Meter(
@@ -133,8 +145,65 @@ def flow_records(config: "Config") -> "FlowRecords | None":
     return FlowRecords(observer(), most) if most else None
 
 
-def build_pipeline(config: "Config", hybrid: "Hybrid") -> "Pipeline":
-    """Meter, model and episodes by the settings. Raises ModelError as build_judge."""
-    from sensor.judging.judge import Pipeline
+def refuse_keeping(config: "Config") -> None:
+    """Raise ConfigError where packets of alerts cannot be kept with these settings."""
+    directory, workers = config.keep_packets.directory, config.capture.workers
+    if directory is not None and workers > 1:
+        raise ConfigError(
+            f"keep_packets.directory is {str(directory)!r} with capture.workers {workers}: expected 1 worker, "
+            "in whose memory all packets are"
+        )
 
-    return Pipeline(build_meter(config, news_only=True), build_judge(config, hybrid))
+
+def refuse_to_keep_among(config: "Config", captures: Sequence[str]) -> None:
+    """Raise OutputError where files would be made, replaced and deleted among the captures that are read."""
+    if config.keep_packets.directory is None:
+        return
+    directory = config.keep_packets.directory.resolve()
+    for name in captures:
+        path = Path(name).resolve()
+        if directory in (path, path.parent):
+            raise OutputError(
+                f"packets cannot be kept in {config.keep_packets.directory}: found {name} there, which is to be read, "
+                "expected another directory"
+            )
+
+
+def make_packet_directory(config: "Config", user: "User | None" = None) -> None:
+    """The directory, where there is none, for whom the process becomes. Raises OutputError."""
+    if config.keep_packets.directory is None:
+        return
+    from sensor.packets.directory import make_directory
+
+    make_directory(config.keep_packets.directory, user)
+
+
+def build_keeper(config: "Config", interfaces: Sequence[str] = ("",)) -> "Keeper | None":
+    """Who keeps packets in the directory, None where none are to be. Raises OutputError where it cannot be written.
+
+    interfaces: names by number.
+    """
+    wanted = config.keep_packets
+    if wanted.directory is None:
+        return None
+    from sensor.packets.directory import PacketDirectory
+    from sensor.packets.keeper import Keeper
+    from sensor.packets.ring import PacketRing
+
+    return Keeper(
+        PacketRing(wanted.memory_bytes, decap=config.meter.decapsulate),
+        PacketDirectory(wanted.directory, wanted.directory_bytes),
+        observer(),
+        interfaces=interfaces,
+        most_packets=wanted.alert_packets,
+        most_bytes=wanted.alert_bytes,
+    )
+
+
+def warm_keeping(config: "Config") -> None:
+    """Have everything that keeping packets needs loaded and its kernels compiled."""
+    if config.keep_packets.directory is None:
+        return
+    from sensor.packets.keeper import warm_keeper
+
+    warm_keeper()

@@ -1,0 +1,110 @@
+"""What a watch takes packets from and keeps them in, opened by the settings, and the privileges that this needs."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensor import log
+from sensor.cli.build import build_meter
+from sensor.cli.refusals import refuse_to_overwrite
+from sensor.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sensor.metering.live import LiveCapture
+    from sensor.metering.turns import TurnSource
+    from sensor.packets.keeper import Keeper
+    from sensor.packets.pcapng import PcapngWriter
+    from sensor.process.privileges import User
+    from sensor.settings.config import Config
+
+
+def refuse_packets(packets: Path | None, config: "Config") -> None:
+    """Raise ConfigError, OutputError where packets cannot be kept in this file with these settings."""
+    if packets is None:
+        return
+    if config.capture.workers > 1:
+        raise ConfigError(
+            f"--write with capture.workers {config.capture.workers}: expected 1 worker, which sees the packets in order"
+        )
+    refuse_to_overwrite(config.output.file, [str(packets)])
+
+
+def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapture"]:
+    """A capture for each worker, their sockets open. Raises CaptureError, ConfigError for a filter."""
+    settings = config.capture
+    if sys.platform != "linux":
+        from sensor.sources.live.portable import LIMIT, PortableCapture
+
+        if settings.workers > 1:
+            raise ConfigError(f"capture.workers is {settings.workers}: more than one needs Linux")
+        log.warning(LIMIT)
+        return [PortableCapture(interfaces, promiscuous=settings.promiscuous, expression=settings.filter or None)]
+    from sensor.sources.filters.libpcap import compile_live
+    from sensor.sources.live.ring import Ring
+
+    programs = None
+    if settings.filter:
+        compiled = [compile_live(settings.filter, interface) for interface in interfaces]
+        programs = {program.linktype: program for program in compiled}
+    rings: list[Ring] = []
+    for _ in range(settings.workers):
+        group = None if settings.workers == 1 else rings[0].fanout_group if rings else 0
+        rings.append(
+            Ring(
+                interfaces,
+                settings.ring_block_bytes,
+                settings.ring_blocks,
+                promiscuous=settings.promiscuous,
+                hardware_timestamps=settings.timestamps == "hardware",
+                programs=programs,
+                fanout=group,
+            )
+        )
+    return list(rings)
+
+
+def open_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "PcapngWriter | None":
+    """The file that keeps all packets, None where none is wanted. Raises OutputError."""
+    if path is None:
+        return None
+    from sensor.packets.pcapng import create_capture
+
+    writer = create_capture(path, user)
+    stack.callback(writer.close)
+    return writer
+
+
+def live_turns(
+    config: "Config", captures: Sequence["LiveCapture"], writer: "PcapngWriter | None", keeper: "Keeper | None"
+) -> "TurnSource":
+    """Turns of captures, each in a process of its own where there are several."""
+    from sensor.metering.live import LiveTurns
+
+    packets = keeper.ring if keeper else None
+    sources = [LiveTurns(capture, build_meter(config), writer, packets) for capture in captures]
+    if len(sources) == 1:
+        return sources[0]
+    from sensor.metering.workers import WorkerTurns
+
+    return WorkerTurns(sources)
+
+
+def user_to_be(config: "Config") -> "User | None":
+    """Whom the sensor becomes once it captures, None where it stays who it is. Raises ConfigError."""
+    if sys.platform != "linux":
+        return None
+    from sensor.process.privileges import user_to_become
+
+    return user_to_become(config.process.user)
+
+
+def drop_privileges(user: "User | None", *, metrics: bool) -> None:
+    """Go on without privileges: from here on nothing that a stranger sent is looked at with them."""
+    if sys.platform == "linux":
+        from sensor.process.preloading import load_what_is_needed_later
+        from sensor.process.privileges import drop
+
+        load_what_is_needed_later(metrics=metrics)
+        drop(user)

@@ -1,0 +1,41 @@
+"""How a run over captures or interfaces ends: its exit code, also for scripts that want to know what was found."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensor.errors import CAPTURE, FAIL_ON, INPUT, INTERRUPTED, OK, OUTPUT
+
+if TYPE_CHECKING:
+    from sensor.cli.assembly import Assembled
+
+
+class FailOn(StrEnum):
+    """The least that counts as a find: an alert called an attack, or any alert."""
+
+    ATTACK = "attack"
+    UNCERTAIN = "uncertain"
+
+
+FailOnOption = Annotated[
+    FailOn | None,
+    typer.Option("--fail-on", metavar="WHAT", help="Exit code 10 on an alert: attack, or uncertain for any."),
+]
+
+
+def exit_code(assembled: "Assembled", fail_on: FailOn | None) -> int:
+    """What a run over captures or interfaces ends with. Raises BrokenPipeError when nobody reads stdout any more."""
+    run, detection = assembled.run, assembled.detection
+    if detection.outlet.reader_gone:
+        raise BrokenPipeError
+    live = not run.turns.ends_by_itself
+    if live and run.turns.problems:
+        return CAPTURE
+    stored = run.totals is None or not run.totals.lost_packets
+    if detection.outlet.lost_output or run.progress.lost_lines or detection.lost_packets or not stored:
+        return OUTPUT
+    if run.stopping and not live:
+        return INTERRUPTED
+    wanted = {None: 0, FailOn.ATTACK: run.progress.attacks, FailOn.UNCERTAIN: run.progress.alerts}[fail_on]
+    return FAIL_ON if wanted else INPUT if run.turns.problems else OK

@@ -1,0 +1,102 @@
+"""What an operator asks of a running watch by a signal: settings read again and outputs opened anew, the account."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from sensor.cli.build import episode_settings
+from sensor.errors import SensorError
+from sensor.process.systemd import notify
+from sensor.signals import handled
+
+if TYPE_CHECKING:
+    from sensor.outputs.outputs import Outputs
+    from sensor.outputs.queued import QueuedSink
+    from sensor.run.watching import Watching
+    from sensor.settings.config import Config
+
+# Settings that a running sensor takes over; all others are fixed at its start.
+TAKEN_OVER: Final = frozenset(
+    {
+        *("output.file", "stats.interval_s"),
+        *("episodes.flows_between_false_openings", "episodes.quiet_s", "episodes.alerts_per_minute"),
+    }
+)
+
+
+class Reload:
+    """Reads the settings again and takes over what can change while the sensor runs."""
+
+    def __init__(
+        self,
+        read_settings: Callable[[], "Config"],
+        config: "Config",
+        sinks: Sequence["QueuedSink"],
+        queues: "Outputs | None" = None,
+    ) -> None:
+        """read_settings: reads them anew. config: those that the sensor runs with.
+
+        sinks: all of them, stdout's too. queues: of its list.
+        """
+        self._read_settings = read_settings
+        self._config = config
+        self._sinks = sinks
+        self._queues = queues
+
+    def __call__(self, watching: "Watching") -> list[str]:
+        """Lines that say what was done. What is wrong leaves everything as it was."""
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            return self._reload(watching)
+        except SensorError as error:
+            return [f"not taken over: {error}"]
+        finally:
+            notify("READY=1")
+
+    def _reload(self, watching: "Watching") -> list[str]:
+        config = self._read_settings()
+        reopened = self._reopen(config)
+        watching.interval_s = config.stats.interval_s
+        watching.detection.judge.episodes.adjust(episode_settings(config))
+        left = _changed(self._config, config) - TAKEN_OVER
+        if self._config.outputs != config.outputs:
+            left.add("outputs")
+        lines = [f"settings read again{reopened}"]
+        if left:
+            lines.append(f"only a restart takes over {', '.join(sorted(left))}")
+        return lines
+
+    def _reopen(self, config: "Config") -> str:
+        from sensor.outputs.jsonl import open_descriptor
+
+        again = f", {self._queues.reopen()} outputs connected anew" if self._queues else ""
+        path = config.output.file
+        if path is None or self._config.output.file is None:
+            return again
+        self._sinks[-1].reopen(partial(open_descriptor, path), str(path))
+        return f", {path} reopened{again}"
+
+
+def _changed(before: "Config", after: "Config") -> set[str]:
+    """Settings that differ, as section.name."""
+    old, new = before.model_dump(), after.model_dump()
+    return {f"{section}.{name}" for section in new for name in new[section] if new[section][name] != old[section][name]}
+
+
+@contextmanager
+def requested_by_signals(watching: "Watching") -> Iterator[None]:
+    """SIGHUP and SIGUSR1 leave a request, which the watch handles in its next turn."""
+
+    def request(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            watching.requests.reload = True
+        else:
+            watching.requests.stats = True
+
+    names = [name for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+    with handled({signal.Signals[name]: request for name in names}):
+        yield

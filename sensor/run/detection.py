@@ -1,0 +1,106 @@
+"""Records of a run judged, its alerts published, and the packets of alerts kept."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_flow import AlertItem
+from sensor.judging.judge import Judge
+from sensor.metering.turns import Turn
+from sensor.packets.keeper import Keeper
+from sensor.progress.progress import Progress
+from sensor.run.outlet import Outlet
+
+KEEPING_S: Final = 0.25  # between two writes of packets in a live run
+
+
+@dataclass(slots=True)
+class Detection:
+    """Takes the records of a run (sensor.run.run.Consumer): judge, then packets of alerts, then outputs."""
+
+    judge: Judge
+    outlet: Outlet
+    keeper: Keeper | None = None  # of the packets of alerts
+    keeping_s: float | None = None  # write packets at least so often, None: where the packets alone say
+    clock: Callable[[], float] = time.monotonic
+    _clock_step_ns: int = 0
+    _kept_at_s: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody takes its lines any more."""
+        return self.outlet.over
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """One line for each output that lost lines, and for packets that could not be written."""
+        return [*self.outlet.problems, *([self.keeper.problem] if self.keeper and self.keeper.problem else [])]
+
+    @property
+    def lost_packets(self) -> bool:
+        """Whether a file of packets could not be written."""
+        return self.keeper is not None and self.keeper.problem is not None
+
+    def take(self, turn: Turn) -> list[Alert]:
+        """Judge the records of a turn and publish what they give rise to."""
+        self._clock_step_ns = turn.totals.clock_step_ns
+        alerts = self._publish(self.judge.judge(turn.records, turn.totals.capture.dropped))
+        if self.keeper is not None and self.keeper.due and (turn.packets_due or self._pause_is_over()):
+            self.keeper.write()
+        return alerts
+
+    def finish(self) -> list[Alert]:
+        """Close every open alert."""
+        alerts = self._publish(self.judge.finish())
+        if self.keeper is not None:
+            self.keeper.write()
+        return alerts
+
+    def close(self) -> None:
+        """Have the outputs deliver what waits."""
+        self.outlet.close()
+
+    def with_findings(self, progress: Progress) -> Progress:
+        """Totals with alerts, outputs and kept packets."""
+        judge, outlet = self.judge, self.outlet
+        return replace(
+            progress,
+            flows=judge.flows,
+            alerts=outlet.alerts,
+            attacks=outlet.attacks,
+            uncertain=outlet.alerts - outlet.attacks,
+            merged=judge.merged,
+            judged=judge.judged,
+            scoring_s=judge.spent_ns / 1e9,
+            lost_lines=outlet.lost_lines,
+            outputs=outlet.states(),
+            kept=None if self.keeper is None else self.keeper.state,
+        )
+
+    def _pause_is_over(self) -> bool:
+        if self.keeping_s is None or self.clock() - self._kept_at_s < self.keeping_s:
+            return False
+        self._kept_at_s = self.clock()
+        return True
+
+    def _publish(self, items: Sequence[AlertItem]) -> list[Alert]:
+        """Write alerts and flows; returns the alerts as they were written."""
+        if self.keeper is not None:
+            items = self.keeper.retain(items)
+        step = self._clock_step_ns
+        if step:
+            items = [_in_wall_time(item, step) if isinstance(item, Alert) else item for item in items]
+        self.outlet.publish(items, step)
+        return [item for item in items if isinstance(item, Alert)]
+
+
+def _in_wall_time(alert: Alert, step_ns: int) -> Alert:
+    """An alert in the wall clock's time as it is now."""
+    return replace(
+        alert,
+        time_ns=alert.time_ns + step_ns,
+        start_ns=alert.start_ns + step_ns,
+        end_ns=alert.end_ns + step_ns,
+    )
