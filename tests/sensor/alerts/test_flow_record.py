@@ -127,7 +127,7 @@ def test_flows_are_written_in_their_place_and_only_the_first_of_each_alert() -> 
     assert order == [7, 1, 2, 8, 3, 4, 5, 9]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(cuts=st.lists(st.integers(0, 60), max_size=6), hosts=st.lists(st.integers(0, 4), min_size=10, max_size=60))
 def test_a_flow_comes_after_its_alert_has_opened_wherever_batches_are_cut(cuts: list[int], hosts: list[int]) -> None:
     flows = [flow._replace(source=f"10.0.0.{host}") for flow, host in zip(guesses(len(hosts)), hosts, strict=True)]

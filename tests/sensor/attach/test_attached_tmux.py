@@ -9,7 +9,6 @@ import pytest
 from sensor.alerts.alert import alert_line
 from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
-from tests.sensor.terminal.test_tmux import LONG_S, Pane, as_it_was, pane  # noqa: F401  # the fixture
 from tests.support.alerts import an_alert
 from tests.support.attached import serving
 from tests.support.native import an_event_line
