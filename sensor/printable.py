@@ -10,13 +10,15 @@ import unicodedata
 # separators. A plain space is Zs and stays.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
+_FIRST_MARK = "\u0300"  # no character below combines with the one before it
+
 
 def printable(text: str, limit: int = 256) -> str:
     """Text without characters that a terminal or a log reader could obey, at most `limit` characters.
 
     An unsafe character is written as its Python escape (`\\x1b`, `\\u202e`); what is cut off is marked by an ellipsis.
     """
-    if len(text) <= limit and text.isascii() and text.isprintable():
+    if len(text) <= limit and text.isprintable() and (text.isascii() or max(text) < _FIRST_MARK):
         return text
     # Combining marks pile up without bound on one cell: more than two in a row are written as escapes too.
     safe, marks = [], 0

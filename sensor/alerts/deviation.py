@@ -14,18 +14,16 @@ MINIMAL_SPAN: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One column of a flow against normal traffic.
+    """One column of a flow against normal traffic."""
 
-    distance: from the median in spans to the edge of the central 98 %, on a logarithmic scale: over 1 is outside.
-    """
-
-    name: str
-    unit: str
-    value: float
-    median: float
-    p01: float
-    p99: float
-    p999: float
+    name: str  # of the column
+    unit: str  # such as µs or bytes; "" for a plain number
+    value: float  # of the flow
+    median: float  # of normal traffic
+    p01: float  # what 99 % of normal traffic is at least; NaN where that is not known
+    p99: float  # what 99 % of normal traffic is at most
+    p999: float  # what 99.9 % of normal traffic is at most; NaN where that is not known
+    # From the median in spans to the edge of the central 98 %, on a logarithmic scale: over 1 is outside.
     distance: float
 
     @property
@@ -36,12 +34,24 @@ class Deviation:
         """
         return self.distance > 1
 
+    @property
+    def low(self) -> bool:
+        """Whether the value is below the median, so that the lower edge of normal traffic is the one that tells."""
+        return self.value < self.median
+
+
+def edge_in_words(deviation: Deviation) -> str:
+    """The edge of normal traffic on the value's side, such as `99 % up to 9` or `99 % from 2`."""
+    if deviation.low:
+        return f"99 % from {quantity(deviation.p01, deviation.unit)}"
+    return f"99 % up to {quantity(deviation.p99, deviation.unit)}"
+
 
 def sentence(deviation: Deviation) -> str:
     """A deviation in words, such as `syn_flag_count 412 (99.9 % of normal traffic: at most 9)`."""
     unit = deviation.unit
     seen = f"{deviation.name} {quantity(deviation.value, unit)}"
-    if deviation.value < deviation.median:
+    if deviation.low:
         return f"{seen} (99 % of normal traffic: at least {quantity(deviation.p01, unit)})"
     if deviation.value > deviation.p999:
         return f"{seen} (99.9 % of normal traffic: at most {quantity(deviation.p999, unit)})"

@@ -1,4 +1,4 @@
-"""A flow that an alert rests on, as one line of JSON: schema `flow/1`.
+"""A flow that an alert rests on, as one line of JSON: the record `flow/1`.
 
 Field names are those of the Elastic Common Schema 9.4; everything that it has no name for stands under `flowvigil`, the
 alert it belongs to as `flowvigil.alert.id`. A flow that is reported again while it goes on has a line each time, under
@@ -8,7 +8,7 @@ the same `event.id`. This module formats what it is given and takes no decision.
 import hashlib
 from base64 import b32encode
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 import orjson
 
@@ -24,20 +24,22 @@ from flows.batch import (
     START_NS,
     VLAN,
 )
-from sensor.alerts.alert import Observer, network_fields, number, observer_fields, side_fields, timestamp
+from sensor.alerts import ecs
+from sensor.alerts.alert import Observer, transport_of
 from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.declaration import Constant, Declaration, Field, part
 from sensor.alerts.endpoints import community_id_of, endpoints_of
-from sensor.printable import printable
+from sensor.alerts.kinds import COUNT, MOMENT, NUMBER, Kind, count, exact, text, text_or_null
 
-FLOW_SCHEMA = "flow/1"
+FLOW_SCHEMA: Final = "flow/1"
 
 
 @dataclass(frozen=True, slots=True)
 class FlowRecords:
-    """The flow records of a run. most: of one alert; the others are only counted, in the alert itself."""
+    """The flow records of a run."""
 
-    observer: Observer
-    most: int
+    observer: Observer  # the sensor that speaks
+    most: int  # of one alert; the others are only counted, in the alert itself
 
     def wants(self, flow: AlertFlow) -> bool:
         """Whether a flow is one of the first of its alert."""
@@ -49,53 +51,82 @@ class FlowRecords:
 
 
 def flow_line(flow: AlertFlow, observer: Observer, step_ns: int = 0) -> bytes:
-    """The flow as one line of JSON with its newline, at most sensor.alerts.alert.LINE_LIMIT_BYTES.
+    """The flow as one line of JSON with its newline, at most sensor.alerts.ecs.LINE_LIMIT_BYTES.
 
     step_ns: what the wall clock was set forward by since the flow's times were taken.
     """
-    identity = flow.identity
-    source, destination = endpoints_of(identity, flow.values)
-    start_ns, end_ns = identity[START_NS] + step_ns, identity[END_NS] + step_ns
-    network = network_fields(identity[IP_VERSION], identity[PROTOCOL], community_id_of(identity, flow.values))
-    network |= {"bytes": source.bytes + destination.bytes, "packets": source.packets + destination.packets}
-    document = {
-        "@timestamp": timestamp(identity[REPORTED_NS] + step_ns),
-        "ecs": {"version": "9.4.0"},
-        "event": {
-            "kind": "event",
-            "category": ["network"],
-            "type": ["connection"],
-            "dataset": "flowvigil.flow",
-            "id": flow_id(identity),
-            "start": timestamp(start_ns),
-            "end": timestamp(end_ns),
-            "duration": max(0, end_ns - start_ns),
-        },
-        "source": side_fields(source),
-        "destination": side_fields(destination),
-        "network": network | _vlans(identity[VLAN]),
-        "observer": observer_fields(observer),
-        "flowvigil": {
-            "schema": FLOW_SCHEMA,
-            "alert": {"id": flow.alert_id, "number": flow.number},
-            "report": identity[REPORT],
-            "end_reason": END_REASONS[identity[END_REASON]],
-            "label": None if flow.label is None else printable(flow.label, 64),
-            "p": {"known": number(flow.p_known), "novel": number(flow.p_novel)},
-        },
-    }
-    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(FLOW.document(_Shown(flow, observer, step_ns)), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def flow_id(identity: list[int]) -> str:
     """Name of a flow, 26 characters of base 32: a hash over addresses, ports, protocol, VLAN and its first packet."""
-    text = " ".join(str(word) for word in identity[SRC_HIGH : START_NS + 1])
-    return b32encode(hashlib.blake2b(text.encode(), digest_size=16).digest()).decode("ascii").rstrip("=")
+    words = " ".join(str(word) for word in identity[SRC_HIGH : START_NS + 1])
+    return b32encode(hashlib.blake2b(words.encode(), digest_size=16).digest()).decode("ascii").rstrip("=")
 
 
-def _vlans(tags: int) -> dict[str, Any]:
-    outer, inner = tags >> 12, tags & 0xFFF
-    if not tags:
-        return {}
-    within = {"inner": {"vlan": {"id": str(inner)}}} if outer else {}
-    return {"vlan": {"id": str(outer or inner)}, **within}
+class _Shown:
+    """A flow with the values of its line."""
+
+    def __init__(self, flow: AlertFlow, observer: Observer, step_ns: int) -> None:
+        identity = flow.identity
+        self.flow, self.observer = flow, observer
+        self.id = flow_id(identity)
+        self.reported_ns = identity[REPORTED_NS] + step_ns
+        self.start_ns, self.end_ns = identity[START_NS] + step_ns, identity[END_NS] + step_ns
+        self.duration_ns = max(0, self.end_ns - self.start_ns)
+        self.source, self.destination = endpoints_of(identity, flow.values)
+        self.ip_version, self.protocol = identity[IP_VERSION], identity[PROTOCOL]
+        self.transport = transport_of(self.protocol)
+        self.community_id = community_id_of(identity, flow.values)
+        self.bytes = self.source.bytes + self.destination.bytes
+        self.packets = self.source.packets + self.destination.packets
+        outer, inner = identity[VLAN] >> 12, identity[VLAN] & 0xFFF
+        # Tags: of one the number, of two the outer one first.
+        self.vlan = outer or inner or None
+        self.inner_vlan = inner if outer else None
+        self.report = identity[REPORT]
+        self.end_reason = END_REASONS[identity[END_REASON]]
+
+
+def _tag(path: str) -> Kind:
+    return part(Declaration((Field(path, exact(4), str),)))
+
+
+FLOW: Final = Declaration(
+    (
+        Field("@timestamp", MOMENT, "reported_ns", "Traffic time at which the flow was reported."),
+        ecs.VERSION,
+        *ecs.event("event", "flowvigil.flow", type_="connection"),
+        Field("event.id", ecs.NAME, "id", "Of the flow: the same in each of its reports."),
+        Field("event.start", MOMENT, "start_ns", "First packet."),
+        Field("event.end", MOMENT, "end_ns", "Last packet so far."),
+        Field("event.duration", COUNT, "duration_ns", "Nanoseconds."),
+        *ecs.side("source"),
+        *ecs.side("destination"),
+        *ecs.network(),
+        Field("network.bytes", COUNT, "bytes"),
+        Field("network.packets", COUNT, "packets"),
+        Field("network.vlan", _tag("id"), "vlan", optional=True),
+        Field("network.inner", _tag("vlan.id"), "inner_vlan", optional=True),
+        *ecs.observer(),
+        Constant("flowvigil.schema", FLOW_SCHEMA),
+        Field("flowvigil.alert.id", ecs.NAME, "flow.alert_id", "event.id of the alert that rests on this flow."),
+        Field("flowvigil.alert.number", count(least=1), "flow.number", "Among the records of this alert."),
+        Field(
+            "flowvigil.report",
+            COUNT,
+            "report",
+            "Earlier reports of the same flow; each counts its packets from the start.",
+        ),
+        Field("flowvigil.end_reason", text(40), "end_reason", "How it ended, or snapshot while it goes on."),
+        Field("flowvigil.label", text_or_null(64), "flow.label", "What the known lane said of it."),
+        Field("flowvigil.p.known", NUMBER, "flow.p_known"),
+        Field("flowvigil.p.novel", NUMBER, "flow.p_novel"),
+    ),
+    objects={
+        "source": "Who began.",
+        "destination": "Who was asked.",
+        "observer": ecs.OBSERVER,
+        "flowvigil.p": "P-values.",
+    },
+)

@@ -1,22 +1,16 @@
-"""Alerts out of files of JSON lines: plain, gzip or zstd, or standard input; and out of a file that still grows.
+"""Lines out of files of JSON lines: plain, gzip or zstd, or standard input; and out of a file that still grows.
 
-Anybody may have written such a file. A line that is no alert is counted by what is wrong with it and the next one is
-read; it is never held as a whole when it is long. Input that ends in damage is read up to there.
+Anybody may have written such a file. A line that is too long is told as None and never held as a whole; input that ends
+in damage is read up to there. What the lines say is the business of sensor.alerts.reading.
 """
 
 import io
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
-import orjson
-
-from sensor.alerts.alert import Alert
-from sensor.alerts.reading import alert_of
 from sensor.errors import InputError
 from sensor.files.compression import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
 from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC
@@ -26,102 +20,98 @@ STDIN: Final = "-"
 LONGEST_LINE: Final = 65_536  # bytes; our own end at 8 KiB, what a pipeline added may be longer
 LOOK_AGAIN_S: Final = 0.25
 PIECE: Final = 65_536
-# Families of schemas, up to the number, that are ours and no alerts.
-OTHER_RECORDS: Final = ("stats/", "event/", "flow/")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An alert of a log. line: as it stood there, with its newline; document: what it says; alert: the same checked."""
+class LineSplitter:
+    """Bytes as they come, in lines."""
 
-    line: bytes
-    document: dict[str, Any]
-    alert: Alert
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skipping = False
 
-
-@dataclass(slots=True)
-class Account:
-    """What became of the lines that are no alerts.
-
-    refused: how many, by reason; first: of each reason, where it was met first and what it was. damage: one line for
-    each input that could not be read to its end.
-    """
-
-    refused: Counter[str] = field(default_factory=Counter)
-    first: dict[str, str] = field(default_factory=dict)
-    damage: list[str] = field(default_factory=list)
-
-    def refuse(self, reason: str, place: str, detail: str = "") -> None:
-        """Count a line."""
-        self.refused[reason] += 1
-        self.first.setdefault(reason, f"{place}{': ' * bool(detail)}{detail}")
+    def lines(self, piece: bytes) -> Iterator[bytes | None]:
+        """The lines that a piece ends, each with its newline; None for one that is longer than LONGEST_LINE."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        for line in whole:
+            yield None if self._skipping or len(line) > LONGEST_LINE else line + b"\n"
+            self._skipping = False
+        if len(self._rest) > LONGEST_LINE:
+            self._rest, self._skipping = b"", True
 
     @property
-    def whole(self) -> bool:
-        """Whether every line was what it should be."""
-        return not self.refused and not self.damage
+    def overlong(self) -> bool:
+        """Whether what came since the last newline is more than a line may hold."""
+        return self._skipping
 
-    def words(self) -> list[str]:
-        """One line for each kind of trouble; file names and texts in it are not yet printable."""
-        told = [
-            f"{count:,} {'line' if count == 1 else 'lines'} left out: {reason} (first: {self.first[reason]})"
-            for reason, count in sorted(self.refused.items())
-        ]
-        return told + self.damage
-
-
-def entries(names: Iterable[str], account: Account) -> Iterator[Entry]:
-    """The alerts of inputs, one input after the other; `-` is standard input. One that cannot be opened is damage."""
-    for name in names:
-        try:
-            yield from entries_of(lines_of(name, account), name, account)
-        except InputError as error:
-            account.damage.append(str(error))
-
-
-def entries_of(lines: Iterable[bytes | None], name: str, account: Account) -> Iterator[Entry]:
-    """The alerts among lines, None standing for one that was too long. name: of the input, for people."""
-    for number, line in enumerate(lines, 1):
-        place = f"{name}:{number}"
-        if line is None:
-            account.refuse("longer than 64 KiB", place)
-            continue
-        if not line.strip():
-            continue
-        try:
-            document = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            account.refuse("not JSON", place, str(error))
-            continue
-        own = document.get("flowvigil") if isinstance(document, dict) else None
-        schema = own.get("schema") if isinstance(own, dict) else None
-        if isinstance(schema, str) and schema.startswith(OTHER_RECORDS):
-            continue
-        if not isinstance(schema, str) or not schema.startswith("alert/"):
-            account.refuse("no record of this sensor", place)
-            continue
-        try:
-            alert = alert_of(document)
-        except ValueError as error:
-            account.refuse("an alert with a field that does not fit", place, str(error))
-            continue
-        yield Entry(line if line.endswith(b"\n") else line + b"\n", document, alert)
-
-
-def lines_of(name: str, account: Account) -> Iterator[bytes | None]:
-    """The lines of an input, None for one that is too long. Raises InputError when it cannot be opened."""
-    raw = io.FileIO(sys.stdin.fileno(), closefd=False) if name == STDIN else _opened(name)
-    with raw:
-        stream, unpacked = _unpacked(raw)
-        while line := stream.readline(LONGEST_LINE + 1):
-            if line.endswith(b"\n") or len(line) <= LONGEST_LINE:
-                yield line
-                continue
-            while line and not line.endswith(b"\n"):
-                line = stream.readline(PIECE)
+    def end(self) -> Iterator[bytes | None]:
+        """What stands behind the last newline, as a line."""
+        if self._skipping:
             yield None
-        if unpacked.damage:
-            account.damage.append(f"{name}: {unpacked.damage}")
+        elif self._rest:
+            yield self._rest + b"\n"
+        self._rest, self._skipping = b"", False
+
+
+def lines_in(name: str, damage: list[str]) -> Iterator[bytes | None]:
+    """The lines of an input, None for one that is too long. Raises InputError when it cannot be opened.
+
+    damage: gets one line when the input could not be read to its end.
+    """
+    splitter = LineSplitter()
+    with opened(name) as raw:
+        stream = unpacked(raw)
+        piece = memoryview(bytearray(PIECE))
+        while size := stream.readinto(piece):
+            yield from splitter.lines(bytes(piece[:size]))
+        yield from splitter.end()
+        if stream.damage:
+            damage.append(f"{name}: {stream.damage}")
+
+
+def opened(name: str) -> io.FileIO:
+    """An input, `-` being standard input. Raises InputError."""
+    if name == STDIN:
+        if sys.stdin is None:
+            raise InputError("-: standard input is closed, expected alerts as JSON lines")
+        return io.FileIO(sys.stdin.fileno(), closefd=False)
+    try:
+        return io.FileIO(name)
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: found no such file, expected alerts as JSON lines") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "cannot be opened"
+        raise InputError(f"{printable(name)}: {reason}, expected alerts as JSON lines") from error
+
+
+def unpacked(raw: RawFile) -> ByteStream:
+    """An input's bytes out of their packing; which it is, its first bytes say."""
+    stored = StoredBytes(raw)
+    head = b""
+    while len(head) < 4 and (got := stored.readinto(memoryview(piece := bytearray(4 - len(head))))):
+        head += piece[:got]
+    if head.startswith(GZIP_MAGIC):
+        return Gunzip(stored, head)
+    if head.startswith(ZSTD_MAGIC):
+        return Unzstd(stored, head)
+    return _Behind(head, stored)
+
+
+class _Behind:
+    """A stream of bytes behind those that were looked at already."""
+
+    def __init__(self, head: bytes, stream: ByteStream) -> None:
+        self._head, self._stream = head, stream
+        self.damage = stream.damage
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill a part of the view; 0 at the end and where damage begins."""
+        if not self._head:
+            got = self._stream.readinto(view)
+            self.damage = self._stream.damage
+            return got
+        part, self._head = self._head[: len(view)], self._head[len(view) :]
+        view[: len(part)] = part
+        return len(part)
 
 
 class Follower:
@@ -131,9 +121,8 @@ class Follower:
         """Begin at the first line. Raises InputError when it cannot be opened or is no plain file of lines."""
         self._name = name
         self._wait = wait
-        self._file = _opened(name)
-        self._rest = b""
-        self._skipping = False
+        self._file = opened(name)
+        self._splitter = LineSplitter()
         head = os.pread(self._file.fileno(), 4, 0) if self._file.seekable() else b""
         if not self._file.seekable() or head.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
             self._file.close()
@@ -142,12 +131,7 @@ class Follower:
     def lines(self) -> Iterator[bytes | None]:
         """What is in the file by now: its whole lines, None for one that is too long."""
         while piece := self._file.read(PIECE):
-            *whole, self._rest = (self._rest + piece).split(b"\n")
-            for line in whole:
-                yield None if self._skipping or len(line) > LONGEST_LINE else line + b"\n"
-                self._skipping = False
-            if len(self._rest) > LONGEST_LINE:
-                self._rest, self._skipping = b"", True
+            yield from self._splitter.lines(piece)
 
     def forever(self) -> Iterator[bytes | None]:
         """All lines from here on."""
@@ -157,9 +141,7 @@ class Follower:
                 self._wait(LOOK_AGAIN_S)
                 continue
             yield from self.lines()  # what was written before it was replaced, and after the last look
-            if self._rest:
-                yield self._rest + b"\n"
-                self._rest = b""
+            yield from self._splitter.end()
             self._open_anew()
 
     def _replaced(self) -> bool:
@@ -179,51 +161,8 @@ class Follower:
     def _open_anew(self) -> None:
         """Go on at the beginning of the file that has the name now; where there is none again, look again later."""
         try:
-            fresh = _opened(self._name)
+            fresh = opened(self._name)
         except InputError:
             return
         self._file.close()
-        self._file, self._rest, self._skipping = fresh, b"", False
-
-
-class _Bytes(io.RawIOBase):
-    """A stream of bytes behind those that were looked at already."""
-
-    def __init__(self, stream: ByteStream, head: bytes = b"") -> None:
-        self._stream, self._head = stream, head
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        if not self._head:
-            return self._stream.readinto(view)
-        part, self._head = self._head[: len(view)], self._head[len(view) :]
-        view[: len(part)] = part
-        return len(part)
-
-
-def _unpacked(raw: RawFile) -> tuple[io.BufferedReader, ByteStream]:
-    """The stream to read lines from, and the one that knows of damage: which packing it is, its first bytes say."""
-    stored = StoredBytes(raw)
-    head = b""
-    while len(head) < 4 and (got := stored.readinto(memoryview(piece := bytearray(4 - len(head))))):
-        head += piece[:got]
-    if head.startswith(GZIP_MAGIC):
-        gunzip = Gunzip(stored, head)
-        return io.BufferedReader(_Bytes(gunzip), PIECE), gunzip
-    if head.startswith(ZSTD_MAGIC):
-        unzstd = Unzstd(stored, head)
-        return io.BufferedReader(_Bytes(unzstd), PIECE), unzstd
-    return io.BufferedReader(_Bytes(stored, head), PIECE), stored
-
-
-def _opened(name: str) -> io.FileIO:
-    try:
-        return io.FileIO(name)
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: found no such file, expected alerts as JSON lines") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "cannot be opened"
-        raise InputError(f"{printable(name)}: {reason}, expected alerts as JSON lines") from error
+        self._file = fresh

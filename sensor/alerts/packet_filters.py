@@ -4,17 +4,14 @@ Wireshark's User's Guide, 6.4, and pcap-filter(7). Addresses have passed ipaddre
 of a packet can end the quotes around a filter.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # which holds a filter of its own
-    from sensor.alerts.alert import Alert
+from sensor.alerts.alert import Alert
 
 _PORTS = {6: "tcp", 17: "udp", 132: "sctp"}
 _NAMED = {1: "icmp", 58: "icmpv6"}
 _CAPTURED = {1: "icmp", 58: "icmp6"}
 
 
-def display_filter(alert: "Alert") -> str:
+def display_filter(alert: Alert) -> str:
     """Packets between the hosts of an episode in its time; of one target and one port where it had no more.
 
     Of a storm, of any host. Times are seconds since 1970, which every version of Wireshark compares alike.
@@ -29,7 +26,7 @@ def display_filter(alert: "Alert") -> str:
     return " && ".join(parts)
 
 
-def flow_filter(alert: "Alert") -> str:
+def flow_filter(alert: Alert) -> str:
     """The one flow that an alert shows, by its addresses and ports."""
     name = _PORTS.get(alert.protocol)
     parts = [f"{_field(alert)} == {alert.source.ip}", f"{_field(alert)} == {alert.destination.ip}"]
@@ -40,7 +37,7 @@ def flow_filter(alert: "Alert") -> str:
     return " && ".join(parts)
 
 
-def capture_filter(alert: "Alert") -> str:
+def capture_filter(alert: Alert) -> str:
     """The same hosts, protocol and port for a capture that is still to come."""
     number, name = alert.protocol, _PORTS.get(alert.protocol)
     parts = [] if alert.hosts_merged else [f"host {alert.source.ip}"]
@@ -56,15 +53,15 @@ def capture_filter(alert: "Alert") -> str:
     return " and ".join(parts)
 
 
-def _field(alert: "Alert") -> str:
+def _field(alert: Alert) -> str:
     return "ipv6.addr" if _sixth(alert) else "ip.addr"
 
 
-def _sixth(alert: "Alert") -> bool:
+def _sixth(alert: Alert) -> bool:
     return alert.ip_version == 6
 
 
-def _protocol(alert: "Alert") -> str:
+def _protocol(alert: Alert) -> str:
     number = alert.protocol
     name = _PORTS.get(number)
     if name:
@@ -72,11 +69,11 @@ def _protocol(alert: "Alert") -> str:
     return _NAMED.get(number) or (f"ipv6.nxt == {number}" if _sixth(alert) else f"ip.proto == {number}")
 
 
-def _one_target(alert: "Alert") -> bool:
+def _one_target(alert: Alert) -> bool:
     return alert.spread.targets <= 1 and not alert.spread.targets_more
 
 
-def _one_port(alert: "Alert") -> bool:
+def _one_port(alert: Alert) -> bool:
     return alert.spread.ports <= 1 and not alert.spread.ports_more and alert.destination.port is not None
 
 

@@ -7,10 +7,10 @@ from sensor.alerts.techniques import Technique
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """meaning: one sentence for a reader who is no analyst. steps: what to do next, the first thing first."""
+    """What a technique means, and what to do about it."""
 
-    meaning: str
-    steps: tuple[str, ...]
+    meaning: str  # one sentence for a reader who is no analyst
+    steps: tuple[str, ...]  # what to do next, the first thing first
 
 
 _SCAN = Playbook(

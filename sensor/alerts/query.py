@@ -41,19 +41,20 @@ _TECHNIQUE: Final = re.compile(r"T[0-9]{4}(\.[0-9]{3})?\Z")
 
 
 class QueryError(ValueError):
-    """A query that cannot be read. column: of the first character that is wrong, counted from 1."""
+    """A query that cannot be read."""
 
     def __init__(self, column: int, found: str, expected: str) -> None:
+        """column: of the first character that is wrong, counted from 1."""
         self.column = column
         super().__init__(f"column {column}: found {printable(found, 60)!r}, expected {expected}")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query that was read. text: as written."""
+    """A query that was read."""
 
-    text: str
-    terms: tuple[Predicate, ...]
+    text: str  # as written
+    terms: tuple[Predicate, ...]  # what must hold, all of it
 
     def matches(self, alert: Alert) -> bool:
         """Whether every term holds; a query without terms holds for all."""

@@ -1,285 +1,161 @@
-"""An alert read back from its line: the inverse of sensor.alerts.alert.alert_document, each field checked once.
+"""The sensor's own lines read back, the same for `flowvigil alerts`, `flowvigil report` and `watch --attach`.
 
-A document may come from a file or a socket that anybody writes to: a field that is missing or of another type is named
-in the error, every string is cut and made printable here, every list is bounded, and an address is one. It knows native
-documents of schema `alert/1` and no other.
-
-What a line does not carry: times below a microsecond, digits beyond the sixth, the 99.9 % of normal traffic (NaN), and
-numbers that JSON has none for (NaN). A writer may leave out what came to the schema later.
+Anybody may have written them. A line that holds no record is counted by what is wrong with it, and the next one is
+read. Records of the sensor that are not read back, such as flows, are told by their schema alone.
 """
 
-import math
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from ipaddress import ip_address
-from typing import Any, Final, cast
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from sensor.alerts.alert import (
-    FEATURES_SHOWN,
-    PORTS_SHOWN,
-    SCHEMA,
-    SCORES_SHOWN,
-    TARGETS_SHOWN,
-    Action,
-    Alert,
-    Endpoint,
-    Lane,
-    ModelIdentity,
-    Observer,
-    Verdict,
-)
-from sensor.alerts.deviation import Deviation, distance_of
-from sensor.alerts.spread import Spread
-from sensor.alerts.techniques import Technique
+import orjson
+
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_of
+from sensor.alerts.declaration import claimed_schema
+from sensor.alerts.json_lines import lines_in
+from sensor.alerts.sensor_records import EventRecord, StatsRecord, event_of, stats_of
+from sensor.errors import InputError
 from sensor.printable import printable
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_REQUIRED: Final = object()
+Record = Alert | StatsRecord | EventRecord
+
+# Families of schemas of this sensor, up to the number, that are no alerts.
+OTHER_RECORDS: Final = ("stats/", "event/", "flow/", "attach/")
+TOO_LONG: Final = "longer than 64 KiB"
+NOT_JSON: Final = "not JSON"
+_CALLED: Final = {"alert": "an alert", "stats": "an account", "event": "an event"}
 
 
-def alert_of(document: Mapping[str, Any]) -> Alert:
-    """The alert that a native document tells. Raises ValueError, which names the field, for any other document."""
-    schema = _text(document, "flowvigil.schema", 16)
-    if schema != SCHEMA:
-        raise ValueError(f"flowvigil.schema: found {schema!r}, expected {SCHEMA!r}")
-    source, destination = _endpoint(document, "source"), _endpoint(document, "destination")
-    if (":" in source.ip) != (":" in destination.ip):
-        raise ValueError(f"destination.ip: found {destination.ip}, expected an address of the source's IP version")
-    start_ns, end_ns = _time_ns(document, "event.start"), _time_ns(document, "event.end")
-    protocol = _protocol(document)
-    return Alert(
-        time_ns=_time_ns(document, "@timestamp"),
-        action=cast(Action, _one_of(document, "event.action", ("opened", "updated", "closed"))),
-        id=_text(document, "event.id", 26),
-        sequence=_count(document, "event.sequence"),
-        severity=_count(document, "event.severity", most=100),
-        risk=_risk(document),
-        start_ns=start_ns,
-        end_ns=end_ns,
-        reason=_text(document, "event.reason", 480),
-        source=source,
-        destination=destination,
-        ip_version=6 if ":" in source.ip else 4,
-        protocol=protocol,
-        community_id=_text(document, "network.community_id", 32),
-        technique=_technique(document),
-        verdict=cast(Verdict, _one_of(document, "flowvigil.verdict", ("attack", "uncertain"))),
-        lane=cast(Lane, _one_of(document, "flowvigil.lane", ("known", "novel", "both"))),
-        label=_text(document, "flowvigil.label", 64, "") or None,
-        p_known=_number(document, "flowvigil.p.known"),
-        p_novel=_number(document, "flowvigil.p.novel"),
-        scores=_scores(document),
-        deviations=_deviations(document),
-        spread=Spread(
-            flows=_count(document, "flowvigil.flows"),
-            packets=_count(document, "flowvigil.packets"),
-            failed=_count(document, "flowvigil.failed"),
-            targets=_count(document, "flowvigil.targets"),
-            targets_more=_flag(document, "flowvigil.targets_more"),
-            ports=_count(document, "flowvigil.ports"),
-            ports_more=_flag(document, "flowvigil.ports_more"),
-            span_ns=max(0, end_ns - start_ns),
-            protocol=protocol,
-            port=destination.port or 0,
-        ),
-        model=ModelIdentity(_text(document, "flowvigil.model.id", 64), _text(document, "flowvigil.model.sha256", 64)),
-        observer=Observer(_text(document, "observer.name", 64), _text(document, "observer.version", 24)),
-        dropped=_count(document, "flowvigil.quality.dropped"),
-        hosts_merged=_hosts_merged(document),
-        target_ips=_addresses(document, "flowvigil.target_ips"),
-        target_ports=_ports(document, "flowvigil.target_ports"),
-        packets_file=_text(document, "flowvigil.packets_file", 40, "") or None,
-    )
+class UnreadableLineError(ValueError):
+    """A line that holds no record of this sensor."""
+
+    def __init__(self, reason: str, detail: str = "", field: str = "") -> None:
+        """reason: what is counted. detail: of this line, which may quote it. field: name of the one that is wrong."""
+        self.reason, self.detail, self.field = reason, detail, field
+        super().__init__(f"{reason}{': ' * bool(detail)}{detail}")
 
 
-def is_alert(document: Mapping[str, Any]) -> bool:
-    """Whether a native record is an alert; else it tells of the sensor."""
-    schema = field(document, "flowvigil.schema")
-    return isinstance(schema, str) and schema.startswith("alert/")
+@dataclass(frozen=True, slots=True)
+class NativeLine:
+    """A line of the sensor's own."""
 
+    line: bytes  # as it stood there, with its newline
+    schema: str  # such as `alert/1`
+    document: dict[str, Any]  # what it says
 
-def field(document: Mapping[str, Any], path: str) -> Any:
-    """What stands under a dotted name, None where nothing does or a part of the way is no mapping."""
-    found: Any = document
-    for name in _names(path):
-        if not isinstance(found, dict):
-            return None
-        found = found.get(name)
-    return found
+    @property
+    def kind(self) -> str:
+        """The schema without its version: alert, stats, event, flow or attach."""
+        return self.schema.partition("/")[0]
 
-
-@cache
-def _names(path: str) -> tuple[str, ...]:
-    return tuple(path.split("."))
-
-
-def _found(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    return printable(f"{type(value).__name__} {value!r}"[:200], 60)
-
-
-def _text(document: Mapping[str, Any], path: str, limit: int, default: object = _REQUIRED) -> str:
-    value = field(document, path)
-    if value is None and default is not _REQUIRED:
-        return str(default)
-    if not isinstance(value, str):
-        raise ValueError(f"{path}: found {_found(value)}, expected text")
-    return printable(value, limit)
-
-
-def _first_text(document: Mapping[str, Any], path: str, limit: int) -> str:
-    """The first of a list of texts, "" where there is none; ECS takes a plain text for a list of one."""
-    value = field(document, path)
-    if value is None or value == []:
-        return ""
-    first = value[0] if isinstance(value, list) else value
-    if not isinstance(first, str):
-        raise ValueError(f"{path}: found {_found(value)}, expected a list of texts")
-    return printable(first, limit)
-
-
-def _one_of(document: Mapping[str, Any], path: str, expected: tuple[str, ...]) -> str:
-    value = field(document, path)
-    if value not in expected:
-        raise ValueError(f"{path}: found {_found(value)}, expected one of {', '.join(expected)}")
-    return str(value)
-
-
-def _count(document: Mapping[str, Any], path: str, most: int = 2**63 - 1) -> int:
-    value = field(document, path)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{path}: found {_found(value)}, expected a whole number from 0")
-    if value > most:
-        raise ValueError(f"{path}: found {value}, expected at most {most}")
-    return value
-
-
-def _flag(document: Mapping[str, Any], path: str) -> bool:
-    value = field(document, path)
-    if not isinstance(value, bool):
-        raise ValueError(f"{path}: found {_found(value)}, expected true or false")
-    return value
-
-
-def _number(document: Mapping[str, Any], path: str) -> float:
-    """NaN for what JSON had no number for."""
-    value = field(document, path)
-    if value is None:
-        return math.nan
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"{path}: found {_found(value)}, expected a number")
-    try:
-        return float(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        return math.nan
-
-
-def _risk(document: Mapping[str, Any]) -> float:
-    value = _number(document, "event.risk_score")
-    if not 0 <= value <= 100:
-        found = _found(field(document, "event.risk_score"))
-        raise ValueError(f"event.risk_score: found {found}, expected 0 to 100")
-    return value
-
-
-def _time_ns(document: Mapping[str, Any], path: str) -> int:
-    value = field(document, path)
-    try:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise ValueError
-        return (moment - _EPOCH) // _MICROSECOND * 1000
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: found {_found(value)}, expected an RFC 3339 time") from error
-
-
-def _listed(document: Mapping[str, Any], path: str, most: int) -> list[Any]:
-    """At most so many of a list that may be left out."""
-    value = field(document, path)
-    if value is not None and not isinstance(value, list | tuple):
-        raise ValueError(f"{path}: found {_found(value)}, expected a list")
-    return list(value or ())[:most]
-
-
-def _addresses(document: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    return tuple(_address(value, path) for value in _listed(document, path, TARGETS_SHOWN))
-
-
-def _ports(document: Mapping[str, Any], path: str) -> tuple[int, ...]:
-    return tuple(_count({"port": value}, "port", most=65535) for value in _listed(document, path, PORTS_SHOWN))
-
-
-def _address(value: Any, path: str) -> str:
-    # A zone (fe80::1%eth0) may be any text, and addresses go into filters that people paste into a shell.
-    try:
-        if isinstance(value, str) and "%" not in value:
-            return str(ip_address(value))
-    except ValueError:  # told below
-        pass
-    raise ValueError(f"{path}: found {_found(value)}, expected an IP address")
-
-
-def _endpoint(document: Mapping[str, Any], name: str) -> Endpoint:
-    ip = _address(field(document, f"{name}.ip"), f"{name}.ip")
-    port = None if field(document, f"{name}.port") is None else _count(document, f"{name}.port", most=65535)
-    return Endpoint(ip, port, _count(document, f"{name}.bytes"), _count(document, f"{name}.packets"))
-
-
-def _protocol(document: Mapping[str, Any]) -> int:
-    value = field(document, "network.iana_number")
-    if not isinstance(value, str) or not (value.isascii() and value.isdigit()) or len(value) > 3 or int(value) > 255:
-        raise ValueError(f"network.iana_number: found {_found(value)}, expected an IP protocol's number as text")
-    return int(value)
-
-
-def _technique(document: Mapping[str, Any]) -> Technique | None:
-    """The most exact one, None without any."""
-    parent = _first_text(document, "threat.technique.id", 16)
-    below = _first_text(document, "threat.technique.subtechnique.id", 16)
-    if not (below or parent):
+    def record(self) -> Record | None:
+        """What it says, checked; None for a record that is not read back. Raises UnreadableLineError."""
+        try:
+            if self.kind == "alert":
+                return alert_of(self.document)
+            if self.schema == "stats/1":
+                return stats_of(self.document)
+            if self.schema == "event/1":
+                return event_of(self.document)
+        except ValueError as error:
+            reason, told = f"{_CALLED[self.kind]} with a field that does not fit", str(error)
+            raise UnreadableLineError(reason, told, told.partition(":")[0]) from error
         return None
-    where = "threat.technique.subtechnique.name" if below else "threat.technique.name"
-    return Technique(below or parent, _first_text(document, where, 64), _first_text(document, "threat.tactic.name", 48))
 
 
-def _scores(document: Mapping[str, Any]) -> dict[str, float]:
-    scores = field(document, "flowvigil.scores")
-    if not isinstance(scores, dict):
-        raise ValueError(f"flowvigil.scores: found {_found(scores)}, expected numbers by name")
-    return {printable(name, 24): _number({"score": scores[name]}, "score") for name in list(scores)[:SCORES_SHOWN]}
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An alert of a log."""
+
+    line: bytes  # as it stood there, with its newline
+    document: dict[str, Any]  # what it says
+    alert: Alert  # the same, checked
 
 
-def _deviations(document: Mapping[str, Any]) -> tuple[Deviation, ...]:
-    features = field(document, "flowvigil.features")
-    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
-        raise ValueError(f"flowvigil.features: found {_found(features)}, expected a list of deviations")
-    return tuple(_deviation(feature) for feature in features[:FEATURES_SHOWN])
+@dataclass(slots=True)
+class ReadErrors:
+    """What became of the lines that hold no record, and of inputs that could not be read to their end."""
+
+    left_out: Counter[str] = field(default_factory=Counter)  # lines left out, by reason
+    first: dict[str, str] = field(default_factory=dict)  # of each reason, where it was met first
+    # Of each reason, what was wrong with the first line.
+    first_error: dict[str, UnreadableLineError] = field(default_factory=dict)
+    damage: list[str] = field(default_factory=list)  # one line for each input that could not be read to its end
+
+    def leave_out(self, error: UnreadableLineError, place: str) -> None:
+        """Count a line."""
+        self.left_out[error.reason] += 1
+        self.first.setdefault(error.reason, place)
+        self.first_error.setdefault(error.reason, error)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every line was what it should be."""
+        return not self.left_out and not self.damage
+
+    def words(self) -> list[str]:
+        """One line for each kind of trouble; file names and texts in it are not yet printable."""
+        details = {reason: error.detail for reason, error in self.first_error.items()}
+        return [
+            *self._told({reason: f": {detail}" if detail else "" for reason, detail in details.items()}),
+            *self.damage,
+        ]
+
+    def words_without_quotes(self) -> list[str]:
+        """The same of the lines left out, without a word of what stood there: for a page that people copy from."""
+        fields = {reason: error.field for reason, error in self.first_error.items()}
+        return self._told({reason: f", {name}" if name else "" for reason, name in fields.items()})
+
+    def _told(self, more: Mapping[str, str]) -> list[str]:
+        return [
+            f"{count:,} line{'s' * (count != 1)} left out: {reason} (first: {self.first[reason]}{more[reason]})"
+            for reason, count in sorted(self.left_out.items())
+        ]
 
 
-def _deviation(feature: Mapping[str, Any]) -> Deviation:
-    value, median = _number(feature, "value"), _number(feature, "normal_median")
-    p01, p99 = _number(feature, "normal_p01"), _number(feature, "normal_p99")
-    return Deviation(
-        name=_text(feature, "name", 40),
-        unit=_text(feature, "unit", 16, ""),
-        value=value,
-        median=median,
-        p01=p01,
-        p99=p99,
-        p999=math.nan,
-        distance=distance_of(value, median, p01, p99),
-    )
+def native_line(line: bytes) -> NativeLine:
+    """A line by its schema; its fields are not checked yet. Raises UnreadableLineError."""
+    try:
+        document = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise UnreadableLineError(NOT_JSON, str(error)) from error
+    schema = claimed_schema(document)
+    if schema is None or not schema.startswith(("alert/", *OTHER_RECORDS)):
+        raise UnreadableLineError("no record of this sensor")
+    return NativeLine(line if line.endswith(b"\n") else line + b"\n", printable(schema, 32), document)
 
 
-def _hosts_merged(document: Mapping[str, Any]) -> int:
-    """As sensor.alerts.alert has it: 0 where the line tells of one host."""
-    if field(document, "flowvigil.sources") is None:
-        return 0
-    sources = _count(document, "flowvigil.sources")
-    if sources < 1:
-        raise ValueError("flowvigil.sources: found 0, expected a whole number from 1")
-    storm = field(document, "flowvigil.storm") is not None and _flag(document, "flowvigil.storm")
-    return sources if storm else 0
+def read_lines(
+    lines: Iterable[bytes | None], name: str, errors: ReadErrors
+) -> Iterator[tuple[NativeLine, Record | None]]:
+    """The records among lines, None standing for a line that was too long; those that are not read back have no record.
+
+    name: of the input, for people.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            if line is None:
+                raise UnreadableLineError(TOO_LONG)
+            if line.strip():
+                native = native_line(line)
+                yield native, native.record()
+        except UnreadableLineError as error:
+            errors.leave_out(error, f"{name}:{number}")
+
+
+def entries_of(lines: Iterable[bytes | None], name: str, errors: ReadErrors) -> Iterator[Entry]:
+    """The alerts among lines. name: of the input, for people."""
+    for native, record in read_lines(lines, name, errors):
+        if isinstance(record, Alert):
+            yield Entry(native.line, native.document, record)
+
+
+def entries(names: Iterable[str], errors: ReadErrors) -> Iterator[Entry]:
+    """The alerts of inputs, one input after the other; `-` is standard input. One that cannot be opened is damage."""
+    for name in names:
+        try:
+            yield from entries_of(lines_in(name, errors.damage), name, errors)
+        except InputError as error:
+            errors.damage.append(str(error))

@@ -1,23 +1,66 @@
-"""What the sensor tells of itself, as JSON lines among the alerts: the account of every packet, and events.
+"""What the sensor tells of itself, as JSON lines among the alerts: the records `stats/1` and `event/1`.
 
-Field names are those of the Elastic Common Schema 9.4; everything that it has no name for stands under `flowvigil`.
-This module formats what it is given; it counts nothing and knows no clock.
+An account of every packet now and then, and events as they come. Field names are those of the Elastic Common Schema
+9.4; everything that it has no name for stands under `flowvigil`. This module formats what it is given; it counts
+nothing and knows no clock.
 """
 
 import math
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Final
 
 import orjson
 
-from sensor.alerts.alert import Observer, number, observer_fields, timestamp
+from sensor.alerts import ecs
+from sensor.alerts.alert import Observer
+from sensor.alerts.declaration import Constant, Declaration, Field, part
+from sensor.alerts.kinds import COUNT, FLAG, MOMENT, NUMBER, SIGNED, Kind, counts_by_name, first, text
 from sensor.printable import printable
-from sensor.progress.progress import Progress
+from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
 
-STATS_SCHEMA, EVENT_SCHEMA = "stats/1", "event/1"
-# With this and the bounds of the strings below, a line stays within sensor.alerts.alert.LINE_LIMIT_BYTES.
-INTERFACES_SHOWN, INTERFACE_BYTES = 32, 32
-OUTPUT_NAME = 40
+STATS_SCHEMA: Final = "stats/1"
+EVENT_SCHEMA: Final = "event/1"
+# With these and the bounds of the strings below, a line stays within sensor.alerts.ecs.LINE_LIMIT_BYTES. The settings
+# hold no more outputs (sensor.settings.outputs.MOST).
+INTERFACES_SHOWN, INTERFACE_BYTES, OUTPUTS_SHOWN = 32, 32, 8
+
+
+@dataclass(frozen=True, slots=True)
+class StatsRecord:
+    """What a line of statistics says."""
+
+    time_ns: int  # wall clock
+    observer: Observer  # the sensor that counted
+    progress: Progress  # totals since the start of the run
+    previous: Progress | None = None  # the same at the line before, None at the start and for a reader
+    interval_s: float = 0.0  # seconds between the two
+    final: bool = False  # whether it is the last of its run
+
+    @property
+    def packets_per_second(self) -> float:
+        """Of packets that came, lost or not."""
+        return self._rate(self.progress.received - (self.previous.received if self.previous else 0))
+
+    @property
+    def bits_per_second(self) -> float:
+        """Of what the meter was given."""
+        return self._rate((self.progress.bytes - (self.previous.bytes if self.previous else 0)) * 8)
+
+    def _rate(self, grown: int) -> float:
+        return max(0, grown) / self.interval_s if math.isfinite(self.interval_s) and self.interval_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """What a line about an event says."""
+
+    time_ns: int  # wall clock
+    observer: Observer  # the sensor that it befell
+    action: str  # what happened, such as `interface-down`
+    message: str  # the same for people
+    interface: str | None = None  # which it befell, None where it was no interface; a reader does not tell
 
 
 def stats_line(
@@ -35,34 +78,8 @@ def stats_line(
     difference. time_ns: wall clock. interval_s: seconds since `previous`, from which the rates come; None is the start.
     final: the last account of a run.
     """
-    document = _document("metric", "flowvigil.stats", None, observer, time_ns)
-    document["flowvigil"] = {
-        "schema": STATS_SCHEMA,
-        "final": final,
-        "interval_s": number(round(interval_s, 3)),
-        **_account(progress),
-        **_rates(progress, previous or Progress(), interval_s),
-        "flows": progress.flows,
-        "table_flows": progress.table_flows,
-        "evicted": progress.evicted,
-        "late": progress.late,
-        "clock_jumps": progress.clock_jumps,
-        "lost_lines": progress.lost_lines,
-        "overload": printable(progress.overload, 80),
-        "alerts": {
-            "opened": progress.alerts,
-            "attack": progress.attacks,
-            "uncertain": progress.uncertain,
-            "merged": progress.merged,
-        },
-        "interfaces": [
-            {"name": _interface_name(interface.name), "up": interface.up}
-            for interface in progress.interfaces[:INTERFACES_SHOWN]
-        ],
-        **({"outputs": _outputs(progress)} if progress.outputs else {}),
-        **({} if progress.kept is None else {"packets_kept": asdict(progress.kept)}),
-    }
-    return _line(document)
+    record = StatsRecord(time_ns, observer, progress, previous, interval_s, final)
+    return orjson.dumps(STATS.document(record), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def event_line(action: str, message: str, observer: Observer, time_ns: int, interface: str | None = None) -> bytes:
@@ -70,39 +87,28 @@ def event_line(action: str, message: str, observer: Observer, time_ns: int, inte
 
     action: such as `interface-down`. message: for people, one line. time_ns: wall clock. interface: which it befell.
     """
-    document = _document("event", "flowvigil.sensor", printable(action, 48), observer, time_ns)
-    if interface is not None:
-        document["observer"]["ingress"] = {"interface": {"name": printable(interface, 32)}}
-    document["flowvigil"] = {"schema": EVENT_SCHEMA, "message": printable(message, 480)}
-    return _line(document)
+    record = EventRecord(time_ns, observer, action, message, interface)
+    return orjson.dumps(EVENT.document(record), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _document(kind: str, dataset: str, action: str | None, observer: Observer, time_ns: int) -> dict[str, Any]:
-    return {
-        "@timestamp": timestamp(time_ns),
-        "ecs": {"version": "9.4.0"},
-        "event": {
-            "kind": kind,
-            "category": ["network"],
-            "type": ["info"],
-            "dataset": dataset,
-            **({} if action is None else {"action": action}),
-        },
-        "observer": observer_fields(observer),
-    }
+def stats_of(document: Mapping[str, Any]) -> StatsRecord:
+    """The account of a document of schema `stats/1`. Raises ValueError, which names the field that does not fit.
+
+    Counts that a release did not have yet are 0.
+    """
+    values = STATS.values(document)
+    told, counts = values[""], values["progress"]
+    return StatsRecord(**told, observer=Observer(**values["observer"]), progress=Progress(**counts))
 
 
-def _account(progress: Progress) -> dict[str, Any]:
-    return {
-        "received": progress.received,
-        "metered": progress.metered,
-        "filtered": progress.filtered,
-        "undecoded": {printable(reason, 40): count for reason, count in sorted(progress.undecoded.items()) if count},
-        "shed": progress.shed,
-        "dropped": progress.dropped,
-        "waiting": progress.waiting,
-        "difference": progress.difference,
-    }
+def event_of(document: Mapping[str, Any]) -> EventRecord:
+    """The event of a document of schema `event/1`. Raises ValueError, which names the field that does not fit."""
+    values = EVENT.values(document)
+    return EventRecord(**values[""], observer=Observer(**values["observer"]))
+
+
+def _interval(record: StatsRecord) -> float:
+    return round(record.interval_s, 3)
 
 
 def _interface_name(name: str) -> str:
@@ -110,30 +116,72 @@ def _interface_name(name: str) -> str:
     return printable(name, 32).encode()[:INTERFACE_BYTES].decode(errors="ignore")
 
 
-def _outputs(progress: Progress) -> list[dict[str, Any]]:
-    """The settings hold few enough (sensor.settings.outputs.MOST)."""
-    return [
-        {
-            "name": printable(output.name, OUTPUT_NAME),
-            "up": output.up,
-            "written": output.written,
-            "queued": output.queued,
-            "spooled": output.spooled,
-            "lost": output.lost,
-        }
-        for output in progress.outputs
-    ]
+def _counts(*names: str) -> tuple[Field, ...]:
+    """Totals of the run, each under its own name."""
+    return tuple(Field(f"flowvigil.{name}", COUNT, f"progress.{name}", absent=0) for name in names)
 
 
-def _rates(progress: Progress, previous: Progress, interval_s: float) -> dict[str, Any]:
-    """Of packets that came, lost or not, and of bits that the meter was given."""
-    if not (math.isfinite(interval_s) and interval_s > 0):
-        return {"packets_per_second": 0, "bits_per_second": 0}
-    return {
-        "packets_per_second": number(max(0, progress.received - previous.received) / interval_s),
-        "bits_per_second": number(max(0, progress.bytes - previous.bytes) * 8 / interval_s),
-    }
+_NAME: Final = Kind({"type": "string", "maxLength": 32}, _interface_name, text(32).read)
 
 
-def _line(document: dict[str, Any]) -> bytes:
-    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+def output(longest_name: int) -> Kind:
+    """The state of an output, under a name of at most so many letters."""
+    counts = (Field(name, COUNT, name) for name in ("written", "queued", "spooled", "lost"))
+    return part(Declaration((Field("name", text(longest_name), "name"), Field("up", FLAG, "up"), *counts)), OutputState)
+
+
+INTERFACE: Final = part(Declaration((Field("name", _NAME, "name"), Field("up", FLAG, "up"))), InterfaceState)
+KEPT: Final = part(
+    Declaration((Field(count.name, COUNT, count.name) for count in fields(KeptPackets)), {"": "Packets of alerts."}),
+    KeptPackets,
+)
+
+STATS: Final = Declaration(
+    (
+        Field("@timestamp", MOMENT, "time_ns", "Wall clock."),
+        ecs.VERSION,
+        *ecs.event("metric", "flowvigil.stats"),
+        *ecs.observer(absent=""),
+        Constant("flowvigil.schema", STATS_SCHEMA),
+        Field("flowvigil.final", FLAG, "final", "The last account of a run.", absent=False),
+        Field("flowvigil.interval_s", NUMBER, _interval),
+        Field("flowvigil.received", COUNT, "progress.received"),
+        *_counts("metered", "filtered"),
+        Field("flowvigil.undecoded", counts_by_name(64, 40), "progress.undecoded", "By reason.", absent={}),
+        *_counts("shed", "dropped", "waiting"),
+        Field("flowvigil.difference", SIGNED, attrgetter("progress.difference"), "Received less all the others: 0."),
+        Field("flowvigil.packets_per_second", NUMBER, attrgetter("packets_per_second")),
+        Field("flowvigil.bits_per_second", NUMBER, attrgetter("bits_per_second")),
+        *_counts("flows", "table_flows", "evicted", "late", "clock_jumps", "lost_lines"),
+        Field("flowvigil.overload", text(80), "progress.overload", absent=""),
+        Field("flowvigil.alerts.opened", COUNT, "progress.alerts", absent=0),
+        Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),
+        Field("flowvigil.alerts.uncertain", COUNT, "progress.uncertain", absent=0),
+        Field("flowvigil.alerts.merged", COUNT, "progress.merged", absent=0),
+        Field("flowvigil.interfaces", first(INTERFACES_SHOWN, INTERFACE), "progress.interfaces"),
+        Field(
+            "flowvigil.outputs",
+            first(OUTPUTS_SHOWN, output(40)),
+            lambda record: record.progress.outputs or None,
+            optional=True,
+        ),
+        Field("flowvigil.packets_kept", KEPT, "progress.kept", optional=True),
+    ),
+    objects={"observer": ecs.OBSERVER, "flowvigil": "Counts are totals since the start of the run."},
+)
+
+_INGRESS: Final = Declaration((Field("interface.name", text(32), str),))
+
+EVENT: Final = Declaration(
+    (
+        Field("@timestamp", MOMENT, "time_ns", "Wall clock."),
+        ecs.VERSION,
+        *ecs.event("event", "flowvigil.sensor"),
+        Field("event.action", text(48), "action", absent=""),
+        *ecs.observer(absent=""),
+        Field("observer.ingress", part(_INGRESS), attrgetter("interface"), optional=True),
+        Constant("flowvigil.schema", EVENT_SCHEMA),
+        Field("flowvigil.message", text(480), "message"),
+    ),
+    objects={"observer": ecs.OBSERVER},
+)

@@ -24,12 +24,12 @@ class Spread:
 def spread_in_words(spread: Spread) -> str:
     """Such as `412 ports on one host in 9.0 s: 418 flows, 424 packets, 410 flows without any data`."""
     if spread.ports > 1:
-        where = f"{_count(spread.ports, spread.ports_more)} ports on "
+        where = f"{amount(spread.ports, spread.ports_more)} ports on "
     elif spread.protocol in (6, 17, 132):
         where = f"port {spread.port} on "
     else:
         where = f"IP protocol {spread.protocol} to " if spread.protocol not in (1, 58) else "ICMP to "
-    hosts = "one host" if spread.targets == 1 else f"{_count(spread.targets, spread.targets_more)} hosts"
+    hosts = "one host" if spread.targets == 1 else f"{amount(spread.targets, spread.targets_more)} hosts"
     flows = "one flow" if spread.flows == 1 else f"{spread.flows:,} flows"
     packets = "one packet" if spread.packets == 1 else f"{spread.packets:,} packets"
     words = f"{where}{hosts} in {span_in_words(spread.span_ns)}: {flows}, {packets}"
@@ -48,5 +48,6 @@ def span_in_words(span_ns: int) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _count(number: int, more: bool) -> str:
+def amount(number: int, more: bool) -> str:
+    """A count for people, with a plus where there are more than were counted."""
     return f"{number:,}{'+' if more else ''}"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.attribution import Groups, top_columns
 from models.fusion import Hybrid, Judgement
-from sensor.alerts.alert import number
 from sensor.alerts.deviation import Deviation, quantity, sentence
+from sensor.alerts.kinds import number
 
 # "full": as alerts have them. "quick": the columns furthest from normal traffic, without asking the model. "none".
 FULL, QUICK, NONE = "full", "quick", "none"

@@ -10,17 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from sensor.attach.protocol import (
-    LONGEST_LINE,
-    SCHEMA,
-    End,
-    Hello,
-    Message,
-    NotUnderstoodError,
-    OtherProtocolError,
-    Refused,
-    message_of,
-)
+from sensor.alerts.json_lines import LineSplitter
+from sensor.alerts.reading import NOT_JSON, TOO_LONG, ReadErrors, UnreadableLineError
+from sensor.attach.protocol import SCHEMA, End, Hello, Message, OtherProtocolError, Refused, message_of
 from sensor.errors import CaptureError
 from sensor.version import VERSION
 
@@ -33,18 +25,19 @@ class Attachment:
     """A connection to a sensor; stopped as a run is (sensor.cli.signals.Stoppable). Use as a context manager.
 
     hello: who speaks. stopping: asked to leave. ended: what the sensor said at its end, None while it runs or where it
-    has gone without a word. not_understood: lines passed over. silent: called when nothing has come for QUIET_S, once.
+    has gone without a word. errors: lines left out. silent: called when nothing has come for QUIET_S, once.
     """
 
     def __init__(self, path: Path, *, hello_s: float = HELLO_S, quiet_s: float = QUIET_S) -> None:
         """Connect. Raises CaptureError: nobody listens, not permitted, or nobody who speaks this protocol."""
         self._path = path
-        self._rest = b""
-        self._skipping = False
+        self._splitter = LineSplitter()
+        self._waiting: list[bytes | None] = []  # lines that came with the hello
+        self._read = 0  # lines
         self._quiet_s = quiet_s
         self.stopping = False
         self.ended: End | None = None
-        self.not_understood = 0
+        self.errors = ReadErrors()
         self.silent: Callable[[], None] = lambda: None
         self._socket = _connected(path, hello_s)
         try:
@@ -68,7 +61,7 @@ class Attachment:
         """What the sensor tells, until it ends, goes, or `stop` is called."""
         self._socket.settimeout(self._quiet_s)
         told = False
-        for line in self._lines(b""):  # that came with the hello
+        for line in self._waiting:
             yield from self._understood(line)
         while not self.stopping and self.ended is None:
             try:
@@ -81,14 +74,23 @@ class Attachment:
             if not piece:
                 return
             told = False
-            for line in self._lines(piece):
+            for line in self._splitter.lines(piece):
                 yield from self._understood(line)
 
-    def _understood(self, line: bytes) -> Iterator[Message]:
+    def leave_out(self, error: UnreadableLineError) -> None:
+        """Count the latest line among the errors."""
+        self.errors.leave_out(error, f"{self._path}:{self._read}")
+
+    def _understood(self, line: bytes | None) -> Iterator[Message]:
+        self._read += 1
+        if line is not None and not line.strip():
+            return
         try:
+            if line is None:
+                raise UnreadableLineError(TOO_LONG)
             message = message_of(line)
-        except (NotUnderstoodError, OtherProtocolError):
-            self.not_understood += 1
+        except UnreadableLineError as error:
+            self.leave_out(error)
             return
         if isinstance(message, End):
             self.ended = message
@@ -97,25 +99,25 @@ class Attachment:
     def _greeted(self, within_s: float) -> Hello:
         """The first line. A sensor says hello at once."""
         deadline = time.monotonic() + within_s
-        while b"\n" not in self._rest:
+        while not self._waiting:
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             try:
                 piece = self._received()
             except TimeoutError:
                 raise self._no_sensor("nothing") from None
-            self._rest += piece
-            if not piece or len(self._rest) > LONGEST_LINE:
+            self._waiting += self._splitter.lines(piece)
+            if not piece or self._splitter.overlong or None in self._waiting[:1]:
                 raise self._no_sensor("an end" if not piece else "something else")
-        line, _, self._rest = self._rest.partition(b"\n")
+        self._read += 1
         try:
-            message = message_of(line)
+            message = message_of(self._waiting.pop(0) or b"")
         except OtherProtocolError as error:
             raise CaptureError(
-                f"{self._path}: found a sensor that speaks {error}, expected {SCHEMA}: "
+                f"{self._path}: found a sensor that speaks {error.detail}, expected {SCHEMA}: "
                 f"this is flowvigil {VERSION}, attach with the sensor's own release"
             ) from None
-        except NotUnderstoodError as error:
-            raise self._no_sensor(str(error)) from None
+        except UnreadableLineError as error:
+            raise self._no_sensor("no JSON" if error.reason == NOT_JSON else str(error)) from None
         if isinstance(message, Refused):
             raise CaptureError(f"{self._path}: the sensor refused: {message.reason}")
         if not isinstance(message, Hello):
@@ -133,18 +135,6 @@ class Attachment:
             raise
         except OSError:  # reset: the sensor was killed, or we are leaving
             return b""
-
-    def _lines(self, piece: bytes) -> Iterator[bytes]:
-        """Whole lines; one that is too long is passed over and never held."""
-        *whole, self._rest = (self._rest + piece).split(b"\n")
-        for line in whole:
-            if self._skipping or len(line) > LONGEST_LINE:
-                self.not_understood += 1
-            else:
-                yield line + b"\n"
-            self._skipping = False
-        if len(self._rest) > LONGEST_LINE:
-            self._rest, self._skipping = b"", True
 
     def _shut(self) -> None:
         try:

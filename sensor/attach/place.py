@@ -24,11 +24,11 @@ BACKLOG: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A socket that listens, and what it is known by in the file system: device and inode."""
+    """A socket that listens, in the file system."""
 
-    path: Path
-    listener: socket.socket
-    made: tuple[int, int]
+    path: Path  # its name
+    listener: socket.socket  # non-blocking
+    made: tuple[int, int]  # what its file is known by: device and inode
 
     def leave(self) -> None:
         """Stop listening, and remove the file where it is still the one that was made and that is permitted.

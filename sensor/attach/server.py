@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
-from sensor.attach.backlog import Backlog
 from sensor.attach.place import Place
 from sensor.attach.protocol import End, Hello, Refused, line_of
+from sensor.attach.send_buffer import SendBuffer
 from sensor.progress.latest import Latest
 
 CLIENTS: Final = 8
@@ -33,25 +33,22 @@ ALERT_MARK: Final = b'"kind":"alert"'  # a quote within a text of a line is an e
 
 @dataclass(slots=True)
 class Client:
-    """One who looks.
+    """A terminal that is attached."""
 
-    took_s: when it last took something, or had taken everything. deaf: it has closed its way of saying anything, as
-    `socat -u` does, or has gone, which sending will find out.
-    """
-
-    connection: socket.socket
-    took_s: float
-    backlog: Backlog = field(default_factory=Backlog)
+    connection: socket.socket  # non-blocking
+    took_s: float  # when it last took something, or had taken everything; of the server's clock
+    buffer: SendBuffer = field(default_factory=SendBuffer)  # what it has not taken yet
+    # It has closed its way of saying anything, as `socat -u` does, or has gone, which sending will find out.
     deaf: bool = False
 
     def send(self, now_s: float) -> None:
         """Send what it takes now. Raises OSError when it has gone."""
-        while self.backlog:
+        while self.buffer:
             try:
-                sent = self.connection.send(self.backlog.piece())
+                sent = self.connection.send(self.buffer.piece())
             except BlockingIOError:
                 return
-            self.backlog.sent(sent)
+            self.buffer.sent(sent)
             self.took_s = now_s
 
 
@@ -140,8 +137,8 @@ class AttachServer:
             if key.fileobj is self._place.listener:
                 self._accept()
             elif isinstance(key.data, Client):
-                self._look_at(key.data)
-        self._tell_progress()
+                self._observe(key.data)
+        self._report_progress()
         self._send()
 
     def _pass_on(self) -> list[bytes]:
@@ -153,8 +150,8 @@ class AttachServer:
             history = list(self._history) if self._arriving else []
             self._watched |= self._arriving
         for client in self._clients.values():
-            client.backlog.offer(lines)
-            client.backlog.missed += missed
+            client.buffer.add(lines)
+            client.buffer.missed += missed
         return history
 
     def _accept(self) -> None:
@@ -191,7 +188,7 @@ class AttachServer:
         self._arriving = True
         history = self._pass_on()
         self._arriving = False
-        client.backlog.offer([self._hello, *history, self._progress_line()])
+        client.buffer.add([self._hello, *history, self._progress_line()])
         self._clients[connection] = client
         self._listen_to(client)
 
@@ -199,11 +196,11 @@ class AttachServer:
         """Hang up on those who have not taken anything for long, where others want their place."""
         if len(self._clients) >= CLIENTS:
             overdue = self._clock() - TAKES_NOTHING_S
-            for client in [one for one in self._clients.values() if one.backlog and one.took_s < overdue]:
+            for client in [one for one in self._clients.values() if one.buffer and one.took_s < overdue]:
                 self.dropped += 1
                 self._hang_up(client)
 
-    def _look_at(self, client: Client) -> None:
+    def _observe(self, client: Client) -> None:
         """It can take more, or it has gone, or it said something that nobody asked for."""
         if client.connection not in self._clients:
             return
@@ -222,15 +219,15 @@ class AttachServer:
             client.deaf = True
             self._listen_to(client)
 
-    def _tell_progress(self) -> None:
+    def _report_progress(self) -> None:
         now = self._clock()
         if not self._clients or now - self._progress_at_s < PROGRESS_S:
             return
         self._progress_at_s = now
         line = self._progress_line()
         for client in self._clients.values():
-            if not client.backlog:  # the next one says more
-                client.backlog.offer([line])
+            if not client.buffer:  # the next one says more
+                client.buffer.add([line])
 
     def _progress_line(self) -> bytes:
         return line_of(self._latest.progress)
@@ -238,9 +235,9 @@ class AttachServer:
     def _send(self) -> None:
         now = self._clock()
         for client in list(self._clients.values()):
-            if not client.backlog:
+            if not client.buffer:
                 client.took_s = now
-                client.backlog.tell_missed()
+                client.buffer.report_missed()
                 continue
             try:
                 client.send(now)
@@ -251,7 +248,7 @@ class AttachServer:
 
     def _listen_to(self, client: Client) -> None:
         """Wait for what matters: that it says something, and that it takes more where more waits."""
-        wanted = (0 if client.deaf else selectors.EVENT_READ) | (selectors.EVENT_WRITE if client.backlog else 0)
+        wanted = (0 if client.deaf else selectors.EVENT_READ) | (selectors.EVENT_WRITE if client.buffer else 0)
         if client.connection in self._selector.get_map():
             self._selector.unregister(client.connection)
         if wanted:
@@ -269,15 +266,15 @@ class AttachServer:
         """The last lines, for who takes them within a moment."""
         self._pass_on()
         for client in self._clients.values():
-            client.backlog.offer([self._progress_line()])
+            client.buffer.add([self._progress_line()])
             if self._end_line:
-                client.backlog.keep(self._end_line)
+                client.buffer.append(self._end_line)
         until = self._clock() + FAREWELL_S
         self._send()
-        while any(client.backlog for client in self._clients.values()) and self._clock() < until:
+        while any(client.buffer for client in self._clients.values()) and self._clock() < until:
             for key, _events in self._selector.select(0.05):
                 if isinstance(key.data, Client):
-                    self._look_at(key.data)
+                    self._observe(key.data)
             self._send()
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sensor.alerts.alert import Alert, timestamp
+from sensor.alerts.alert import Alert
+from sensor.alerts.kinds import timestamp
 from sensor.alerts.techniques import NO_TECHNIQUE
+from sensor.alerts.words import moment
 
 KINDS: Final = ("verdict", "lane", "technique", "source", "hour")
 SHOWN, HOURS_SHOWN = 10, 24  # rows of a table
@@ -49,7 +51,8 @@ class Statistics:
         if not self.alerts:
             return ["no alerts"]
         names = {_id(alert) or "none": _technique(alert) for alert in self._last.values()}
-        first, last = document["first"][:19].replace("T", " "), document["last"][:19].replace("T", " ")
+        first = moment(min(alert.start_ns for alert in self._last.values()))
+        last = moment(max(alert.end_ns for alert in self._last.values()))
         lines = [
             f"{document['episodes']:,} episodes, {self.alerts:,} alerts, {document['flows']:,} flows",
             f"{first} to {last} UTC",

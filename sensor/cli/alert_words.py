@@ -1,26 +1,23 @@
 """An alert of a log in words: one line of a list, and everything about one episode. Nothing here needs a model."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from sensor.alerts.alert import Alert, Endpoint
-from sensor.alerts.deviation import Deviation, quantity
-from sensor.alerts.json_lines import Entry
+from sensor.alerts.deviation import Deviation, edge_in_words, quantity
 from sensor.alerts.packet_filters import display_filter
 from sensor.alerts.playbook import playbook_of
+from sensor.alerts.reading import Entry
 from sensor.alerts.spread import span_in_words
-from sensor.alerts.targets import targets_in_words
+from sensor.alerts.words import address_and_port, lane_in_words, moment, severity_word, targets_in_words, who
 
-# As the terminal has them: smallest severity of each word, highest first.
-SEVERITY_WORDS: Final = ((70, "HIGH"), (40, "MEDIUM"), (0, "LOW"))
 BAR: Final = 24  # characters
 STEPS_SHOWN: Final = 40
 
 
 def one_line(alert: Alert) -> str:
     """Such as `2026-03-02 09:01:15  HIGH    opened   192.0.2.10 -> 10.0.0.1:22  Brute Force  attack: port 22 on …`."""
-    head = f"{moment(alert.time_ns)}  {severity_word(alert):6}  {alert.action:7}  {who(alert)}"
+    head = f"{moment(alert.time_ns)}  {severity_word(alert.severity).upper():6}  {alert.action:7}  {who(alert)}"
     return f"{head}  {alert.title}  {alert.verdict}: {alert.reason}  [{alert.id}]"
 
 
@@ -29,7 +26,7 @@ def detail(entries: Sequence[Entry]) -> list[str]:
     alert = entries[-1].alert
     spread, playbook = alert.spread, playbook_of(alert.technique)
     lines = [
-        f"{severity_word(alert)}  {alert.title}  {who(alert)}",
+        f"{severity_word(alert.severity).upper()}  {alert.title}  {who(alert)}",
         f"{alert.verdict}, {lanes(alert)}, severity {alert.severity}, risk {alert.risk:g}",
         "",
         f"What        {playbook.meaning}",
@@ -56,34 +53,10 @@ def detail(entries: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def severity_word(alert: Alert) -> str:
-    """HIGH, MEDIUM or LOW."""
-    return next(word for least, word in SEVERITY_WORDS if alert.severity >= least)
-
-
-def who(alert: Alert) -> str:
-    """Source and target; where there were more than one, their number."""
-    if alert.spread.targets > 1 or alert.spread.targets_more:
-        return f"{alert.origin} -> {alert.spread.targets:,}{'+' * alert.spread.targets_more} hosts"
-    one_port = alert.spread.ports <= 1 and not alert.spread.ports_more
-    return f"{alert.origin} -> {_end(alert.destination.ip, alert.destination.port if one_port else None)}"
-
-
 def lanes(alert: Alert) -> str:
     """Such as `known lane said SSH-Patator` or `both lanes`."""
-    words = "both lanes" if alert.lane == "both" else f"{alert.lane} lane"
+    words = lane_in_words(alert)
     return f"{words}, label {alert.label}" if alert.label else words
-
-
-def moment(time_ns: int) -> str:
-    """Day and time of day in UTC."""
-    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _end(ip: str, port: int | None) -> str:
-    if port is None:
-        return ip
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def _technique(alert: Alert) -> str:
@@ -100,11 +73,9 @@ def _storm(alert: Alert) -> list[str]:
 
 
 def _flow(alert: Alert) -> str:
-    source, destination = alert.source, alert.destination
-    return (
-        f"{alert.transport} {_end(source.ip, source.port)} -> {_end(destination.ip, destination.port)}, "
-        f"there {_sent(source)}, back {_sent(destination)}"
-    )
+    source, destination = (address_and_port(end.ip, end.port) for end in (alert.source, alert.destination))
+    sent = f"there {_sent(alert.source)}, back {_sent(alert.destination)}"
+    return f"{alert.transport} {source} -> {destination}, {sent}"
 
 
 def _sent(end: Endpoint) -> str:
@@ -120,11 +91,8 @@ def _reasons(deviations: Sequence[Deviation]) -> list[str]:
 
 def _deviation(deviation: Deviation) -> str:
     """Value against normal, such as `412, normal 2, 99 % up to 9`, or from below where it is low."""
-    value, median, low, high = (
-        quantity(x, deviation.unit) for x in (deviation.value, deviation.median, deviation.p01, deviation.p99)
-    )
-    edge = f"99 % from {low}" if deviation.value < deviation.median else f"99 % up to {high}"
-    return f"{value}, normal {median}, {edge}"
+    value, median = quantity(deviation.value, deviation.unit), quantity(deviation.median, deviation.unit)
+    return f"{value}, normal {median}, {edge_in_words(deviation)}"
 
 
 def _course(entries: Sequence[Entry]) -> list[str]:

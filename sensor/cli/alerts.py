@@ -11,7 +11,8 @@ import typer
 
 from sensor import log
 from sensor.alerts.alert import Alert
-from sensor.alerts.json_lines import STDIN, Account, Entry, Follower, entries, entries_of
+from sensor.alerts.json_lines import STDIN, Follower
+from sensor.alerts.reading import Entry, ReadErrors, entries, entries_of
 from sensor.errors import INPUT, OK, USAGE, InputError, OutputError, SensorError
 from sensor.printable import printable
 
@@ -64,9 +65,9 @@ def convert(
     from sensor.alerts.formats import formatter
 
     line = formatter(to.value)
-    with _account() as account:
-        _write(line(entry.document) for entry in entries(_inputs(files), account))
-    return _code(account)
+    with _errors_told() as errors:
+        _write(line(entry.document) for entry in entries(_inputs(files), errors))
+    return _code(errors)
 
 
 @app.command("tail")
@@ -85,14 +86,14 @@ def tail(
     names = _inputs(files)
     if follow and (len(names) != 1 or names[0] == STDIN):
         raise typer.BadParameter("found no file or several, expected one to follow", param_hint="--follow")
-    with _account() as account:
+    with _errors_told() as errors:
         if not follow:
-            _show(deque(entries(names, account), maxlen=count), json=json)
-            return _code(account)
+            _show(deque(entries(names, errors), maxlen=count), json=json)
+            return _code(errors)
         follower = Follower(names[0])
-        _show(deque(entries_of(follower.lines(), names[0], account), maxlen=count), json=json)
-        _show(entries_of(follower.forever(), names[0], account), json=json)
-    return _code(account)
+        _show(deque(entries_of(follower.lines(), names[0], errors), maxlen=count), json=json)
+        _show(entries_of(follower.forever(), names[0], errors), json=json)
+    return _code(errors)
 
 
 @app.command("show")
@@ -112,8 +113,8 @@ def show(
     if len(wanted) < SHORTEST_ID:
         raise typer.BadParameter(f"found {printable(id_)!r}, expected at least {SHORTEST_ID} letters", param_hint="ID")
     names = _inputs(files)
-    with _account() as account:
-        found = [entry for entry in entries(names, account) if entry.alert.id.upper().startswith(wanted)]
+    with _errors_told() as errors:
+        found = [entry for entry in entries(names, errors) if entry.alert.id.upper().startswith(wanted)]
         ids = list(dict.fromkeys(entry.alert.id for entry in found))
         if len(ids) == 1:
             _show(found, json=True) if json else _print(detail(found))
@@ -122,7 +123,7 @@ def show(
     if len(ids) > 1:
         some = ", ".join(ids[:IDS_SHOWN]) + ", …" * (len(ids) > IDS_SHOWN)
         raise InputError(f"{printable(id_)}: found {len(ids):,} alerts ({some}), expected the beginning of one id")
-    return _code(account)
+    return _code(errors)
 
 
 @app.command("search")
@@ -152,9 +153,9 @@ def search(
         refused = QueryUsageError(f"query, {error}")
         refused.detail = (f"  {query[:200]}", f"  {' ' * (error.column - 1)}^")
         raise refused from error
-    with _account() as account:
-        _show((entry for entry in entries(_inputs(files), account) if terms.matches(entry.alert)), json=json)
-    return _code(account)
+    with _errors_told() as errors:
+        _show((entry for entry in entries(_inputs(files), errors) if terms.matches(entry.alert)), json=json)
+    return _code(errors)
 
 
 @app.command("stats")
@@ -173,13 +174,13 @@ def stats(
     from sensor.cli.alert_stats import Statistics
 
     counted = Statistics()
-    with _account() as account:
-        counted.add(entry.alert for entry in entries(_inputs(files), account))
+    with _errors_told() as errors:
+        counted.add(entry.alert for entry in entries(_inputs(files), errors))
         if json:
             _write([orjson.dumps(counted.document(), option=orjson.OPT_APPEND_NEWLINE)])
         else:
             _print(counted.table())
-    return _code(account)
+    return _code(errors)
 
 
 def _inputs(files: Sequence[str] | None) -> list[str]:
@@ -192,18 +193,18 @@ def _inputs(files: Sequence[str] | None) -> list[str]:
 
 
 @contextmanager
-def _account() -> Iterator[Account]:
+def _errors_told() -> Iterator[ReadErrors]:
     """What could not be read, told on stderr at the end, however that comes."""
-    account = Account()
+    errors = ReadErrors()
     try:
-        yield account
+        yield errors
     finally:
-        for line in account.words():
+        for line in errors.words():
             log.warning(line)
 
 
-def _code(account: Account) -> int:
-    return OK if account.whole else INPUT
+def _code(errors: ReadErrors) -> int:
+    return OK if errors.whole else INPUT
 
 
 def _show(found: Iterable[Entry], *, json: bool) -> None:
@@ -214,14 +215,15 @@ def _show(found: Iterable[Entry], *, json: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from sensor.cli.alert_words import one_line, severity_word
+    from sensor.alerts.words import severity_word
+    from sensor.cli.alert_words import one_line
+    from sensor.terminal.glyphs import SEVERITY_STYLES
 
-    styles = {"HIGH": "bold red", "MEDIUM": "yellow", "LOW": "cyan"}
     console = Console(highlight=False)
 
     def styled(alert: Alert) -> Text:
-        text, word = Text(one_line(alert)), severity_word(alert)
-        text.highlight_words([word], styles[word])
+        text, word = Text(one_line(alert)), severity_word(alert.severity)
+        text.highlight_words([word.upper()], SEVERITY_STYLES[word])
         return text
 
     for entry in found:

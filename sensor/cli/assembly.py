@@ -323,6 +323,6 @@ def _hook(
 
 def _serve_metrics(stack: ExitStack, config: "Config", latest: "Latest", hybrid: "Hybrid") -> None:
     if config.stats.metrics_port is not None:
-        from sensor.progress.prometheus import Metrics
+        from sensor.progress.prometheus import MetricsServer
 
-        stack.enter_context(Metrics(config.stats.metrics_port, lambda: latest.progress, hybrid.model_id))
+        stack.enter_context(MetricsServer(config.stats.metrics_port, latest, hybrid.model_id))

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from sensor import log
+from sensor.alerts.alert import Alert
+from sensor.alerts.reading import NativeLine, UnreadableLineError
+from sensor.alerts.sensor_records import EventRecord
 from sensor.attach.client import Attachment
-from sensor.attach.protocol import LeftOut, Message, Told
+from sensor.attach.protocol import LeftOut, Message
 from sensor.cli.options import Color
 from sensor.cli.screens import interactive_console, screen_for
 from sensor.cli.signals import stopped_by_signals
@@ -21,7 +24,6 @@ from sensor.printable import printable
 from sensor.progress.progress import Progress
 
 if TYPE_CHECKING:
-    from sensor.alerts.alert import Alert
     from sensor.terminal.board import Board
     from sensor.terminal.screen_thread import ScreenThread
 
@@ -29,14 +31,17 @@ TAKEN: Final = frozenset({"attach", "json", "quiet", "color"})  # options that s
 LEAVING: Final = "leaving: the sensor goes on"
 
 
-def look_at(context: typer.Context, path: Path, *, json: bool, quiet: bool, color: Color) -> int:
+def attach_to(context: typer.Context, path: Path, *, json: bool, quiet: bool, color: Color) -> int:
     """Show the sensor that listens at `path` until it ends or the operator leaves. Raises CaptureError."""
     refuse_others(context)
     with Attachment(path) as attachment, ExitStack() as stack:
-        looking = Looking(attachment, lines_on_stdout=json or not sys.stdout.isatty())
-        looking.screen = stack.enter_context(_screen(looking, quiet=quiet, color=color))
+        shown = AttachedView(attachment, lines_on_stdout=json or not sys.stdout.isatty())
+        shown.screen = stack.enter_context(_screen(shown, quiet=quiet, color=color))
         stack.enter_context(stopped_by_signals(attachment))
-        return looking.run()
+        code = shown.run()
+    for words in attachment.errors.words():
+        log.warning(words)
+    return code
 
 
 def refuse_others(context: typer.Context) -> None:
@@ -49,16 +54,15 @@ def refuse_others(context: typer.Context) -> None:
 
 
 @dataclass(slots=True)
-class Looking:
-    """One look at a sensor. lines_on_stdout: its lines are passed on. board: of the view that takes keys, if any."""
+class AttachedView:
+    """What a sensor says, on this terminal or as lines on stdout."""
 
-    attachment: Attachment
-    lines_on_stdout: bool
-    screen: "ScreenThread" = field(init=False)
-    board: "Board | None" = None
-    _progress: Progress = field(default_factory=Progress)
-    _left_out: int = 0
-    _not_understood: int = 0
+    attachment: Attachment  # the connection to the sensor
+    lines_on_stdout: bool  # whether the sensor's lines are passed on
+    screen: "ScreenThread" = field(init=False)  # where it is shown
+    board: "Board | None" = None  # of the view that takes keys, if any
+    _progress: Progress = field(default_factory=Progress)  # the latest
+    _left_out: int = 0  # lines that the sensor left out
 
     @property
     def source(self) -> str:
@@ -70,17 +74,14 @@ class Looking:
         """Take in messages to the end; the exit code."""
         self.attachment.silent = lambda: self.screen.note("nothing heard from the sensor for 5 s")
         for message in self.attachment.messages():
-            self._take(message)
+            self._handle(message)
         words, code = self._end()
         if self.board is not None:
             self.board.end_words = words
-        problem = [words] if code else []
-        if passed_over := self.attachment.not_understood + self._not_understood:
-            problem.append(f"{passed_over:,} lines of the sensor were not understood and passed over")
-        self.screen.finish(self._progress, "; ".join(problem) or None)
+        self.screen.finish(self._progress, words if code else None)
         return code or (OUTPUT if self._left_out and self.lines_on_stdout else OK)
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if isinstance(message, Progress):
             self._progress = message
             self.screen.update(message, [])
@@ -89,27 +90,21 @@ class Looking:
             self.screen.left_out(message.lines)
             if self.lines_on_stdout:
                 log.warning(f"{message.lines:,} lines of the sensor left out: they were read too slowly")
-        elif isinstance(message, Told):
-            self._told(message)
+        elif isinstance(message, NativeLine):
+            self._show(message)
 
-    def _told(self, told: Told) -> None:
-        if self.lines_on_stdout:
-            _pass_on(told.line)
-        elif told.kind == "alert" and (alert := self._alert(told)) is not None:
-            self.screen.update(self._progress, [alert])
-        if told.kind == "event":
-            own = told.document["flowvigil"].get("message")
-            if isinstance(own, str):
-                self.screen.note(own)
-
-    def _alert(self, told: Told) -> "Alert | None":
-        from sensor.alerts.reading import alert_of
-
+    def _show(self, native: NativeLine) -> None:
         try:
-            return alert_of(told.document)
-        except ValueError:
-            self._not_understood += 1
-            return None
+            record = native.record()
+        except UnreadableLineError as error:
+            self.attachment.leave_out(error)
+            return
+        if self.lines_on_stdout:
+            _pass_on(native.line)
+        elif isinstance(record, Alert):
+            self.screen.update(self._progress, [record])
+        if isinstance(record, EventRecord):
+            self.screen.note(record.message)
 
     def _end(self) -> tuple[str, int]:
         """How it ended, in words, and the exit code that this has."""
@@ -121,20 +116,20 @@ class Looking:
         return (f"the sensor has ended: {ended.problem}", CAPTURE) if ended.problem else ("the sensor has ended", OK)
 
 
-def _screen(looking: Looking, *, quiet: bool, color: Color) -> AbstractContextManager["ScreenThread"]:
+def _screen(shown: AttachedView, *, quiet: bool, color: Color) -> AbstractContextManager["ScreenThread"]:
     """As a watch has it: a terminal may stand still."""
     from sensor.terminal.screen_thread import ScreenThread, own_stream
 
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
-    lines_on_stdout = looking.lines_on_stdout
+    lines_on_stdout = shown.lines_on_stdout
     if not quiet and not lines_on_stdout and interactive_console(color, streams[0]):
-        return _interactive(looking, color)
-    screen = screen_for("watch", looking.source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
+        return _interactive(shown, color)
+    screen = screen_for("watch", shown.source, streams, lines_on_stdout=lines_on_stdout, quiet=quiet, color=color)
     return ScreenThread(screen)
 
 
 @contextmanager
-def _interactive(looking: Looking, color: Color) -> Iterator["ScreenThread"]:
+def _interactive(shown: AttachedView, color: Color) -> Iterator["ScreenThread"]:
     """The view that takes keys; when the sensor has ended it stays until the operator has seen enough."""
     from sensor.cli.screens import console_for
     from sensor.terminal.dashboard import Dashboard
@@ -142,10 +137,10 @@ def _interactive(looking: Looking, color: Color) -> Iterator["ScreenThread"]:
     from sensor.terminal.operator import Operator
     from sensor.terminal.screen_thread import ScreenThread, own_stream
 
-    attachment = looking.attachment
-    view = Dashboard(console_for(color, own_stream(sys.stdout)), "watch", looking.source, attachment.hello.bundle)
+    attachment = shown.attachment
+    view = Dashboard(console_for(color, own_stream(sys.stdout)), "watch", shown.source, attachment.hello.bundle)
     view.board.ending_words = LEAVING
-    looking.board = view.board
+    shown.board = view.board
     with Keyboard(sys.stdin.fileno()) as keyboard:
         operator = Operator(keyboard, view, stays=lambda: not attachment.stopping)
         with operator.following(), ScreenThread(view, operator) as screen:

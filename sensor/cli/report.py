@@ -18,7 +18,6 @@ from sensor.process.kernel_cache import use_kernel_cache
 
 if TYPE_CHECKING:
     from sensor.report.inputs import Inputs
-    from sensor.report.records import Lines
     from sensor.settings.config import Config
     from sensor.terminal.screen import Screen
 
@@ -50,8 +49,8 @@ def report(
     A verdict in one line, what was looked at, the alerts over time and one by one with their reasons, what to do next
     and filters that show their packets, and what this sensor could not see.
 
-    Of captures the page is made as `read` finds it; of alerts (JSONL, also .gz) it tells what the sensor wrote, and the
-    model and settings flags have no effect. Lines that cannot be read are counted and give exit code 6.
+    Of captures the page is made as `read` finds it; of alerts (JSONL, also .gz or .zst) it tells what the sensor wrote,
+    and the model and settings flags have no effect. Lines that hold no record are counted and give exit code 6.
 
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
@@ -77,59 +76,56 @@ def report(
 
 
 def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
+    from sensor.alerts.json_lines import lines_in
+    from sensor.alerts.reading import ReadErrors, read_lines
     from sensor.report.coverage import Coverage
-    from sensor.report.findings import Findings
+    from sensor.report.digest import Digest
     from sensor.report.page import page
-    from sensor.report.records import Lines, lines_of
-    from sensor.report.subject import Judging, Subject, command_of
+    from sensor.report.subject import Judging, ReportSubject, command_of
 
-    lines, findings = Lines(), Findings()
+    errors, digest = ReadErrors(), Digest()
+    inputs.put_back()
     for name in inputs.names:
-        with inputs.lines_in(name) as stream:
-            findings.take(lines.records(lines_of(stream), name))
-    if lines.unreadable and not lines.read and not lines.passed_over:
-        reason, number = lines.unreadable.most_common(1)[0]
-        raise InputError(
-            f"{inputs.names[0]}: found no record of flowvigil ({number:,} line{'s' * (number != 1)}: {reason}), "
-            "expected a capture or flowvigil's alerts"
-        )
-    models = {(episode.last.model.id, episode.last.model.sha256) for episode in findings}
-    subject = Subject(
+        digest.add(read_lines(lines_in(name, errors.damage), name, errors))
+    if not (errors.whole or digest.records or digest.passed_over):
+        raise InputError(f"{inputs.names[0]}: found no record of flowvigil ({'; '.join(errors.words())}), "
+                         "expected a capture or flowvigil's alerts")  # fmt: skip
+    models = {(episode.last.model.id, episode.last.model.sha256) for episode in digest}
+    subject = ReportSubject(
         kind="alerts",
         inputs=inputs.names,
         judging=tuple(Judging(name, sha256) for name, sha256 in sorted(models) if name),
         command=command_of(inputs.names, None),
     )
-    accounts = findings.accounts
-    starts = [moment for moment in (findings.first_ns, accounts.first_ns) if moment]
-    coverage = Coverage(
-        accounts.total(), min(starts, default=0), max(findings.last_ns, accounts.last_ns), runs=accounts.runs
-    )
-    _tell_unreadable(lines)
+    stats = digest.stats
+    starts = [moment for moment in (digest.first_ns, stats.first_ns) if moment]
+    coverage = Coverage(stats.total(), min(starts, default=0), max(digest.last_ns, stats.last_ns), runs=stats.runs)
+    for words in errors.words():
+        log.warning(words)
     if not quiet:
-        log.info(f"report: {lines.read:,} records, {len(findings):,} alerts")
-    return page(findings, coverage, subject, lines), INPUT if lines.unreadable else OK
+        log.info(f"report: {digest.records:,} records, {len(digest):,} alerts")
+    return page(digest, coverage, subject, errors), OK if errors.whole else INPUT
 
 
 def _of_captures(config: "Config", inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
     hybrid = ready_model(config, quiet=quiet)
+    from sensor.alerts.reading import ReadErrors
     from sensor.report.coverage import HostCensus, coverage_of
-    from sensor.report.findings import Findings
+    from sensor.report.digest import Digest
     from sensor.report.folding import Folding
     from sensor.report.page import page
-    from sensor.report.records import Lines
-    from sensor.report.subject import Subject, command_of, judging_of, settings_of
+    from sensor.report.subject import ReportSubject, command_of, judging_of, settings_of
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
     inputs.put_back()
-    findings, census = Findings(), HostCensus()
+    digest, census = Digest(), HostCensus()
     detection = Detection(build_judge(config, hybrid), Outlet(()))
-    run = Run(capture_turns(config, inputs.names), detection, Folding(findings, _screens(inputs, quiet)), [census])
+    run = Run(capture_turns(config, inputs.names), detection, Folding(digest, _screens(inputs, quiet)), [census])
     with stopped_by_signals(run):
         run.run()
-    subject = Subject(
+    subject = ReportSubject(
         kind="captures",
         inputs=inputs.names,
         judging=(judging_of(hybrid),),
@@ -140,7 +136,7 @@ def _of_captures(config: "Config", inputs: "Inputs", *, quiet: bool) -> tuple[st
         problems=tuple(run.problems),
     )
     code = INTERRUPTED if run.stopping else INPUT if run.problems else OK
-    return page(findings, coverage_of(run.progress, census), subject, Lines()), code
+    return page(digest, coverage_of(run.progress, census), subject, ReadErrors()), code
 
 
 def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
@@ -156,9 +152,3 @@ def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
         lambda progress: f"{progress.packets:,} packets, {progress.alerts:,} alerts",
     )
     return [line, SummaryLine(sys.stderr, "report", name)]
-
-
-def _tell_unreadable(lines: "Lines") -> None:
-    for reason, number in lines.unreadable.most_common(5):
-        many, first = "s" * (number != 1), lines.first_unreadable[reason]
-        log.warning(f"{number:,} line{many} could not be read: {reason} (first: {first})")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
-from sensor.cli.build import build_meter, held_rate, load_model
+from sensor.cli.build import build_table_meter, held_rate, load_model
 from sensor.cli.flags import Flags
 from sensor.cli.kernels import cached_kernels
 from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
@@ -159,7 +159,7 @@ def captures_for(config: "Config", hybrid: "Hybrid") -> "Captures":
     def new_columns() -> "Columns":
         return own_values if hybrid.contract == feature_contract() else Connections(CONNECTION_HOSTS).columns
 
-    return Captures(partial(build_meter, config), new_columns)
+    return Captures(partial(build_table_meter, config), new_columns)
 
 
 def _log(line: bytes) -> None:

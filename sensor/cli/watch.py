@@ -71,9 +71,9 @@ def watch(
     SIGTERM  end in order: judge what has come, close the open alerts
     """
     if attach is not None:
-        from sensor.cli.attached import look_at
+        from sensor.cli.attached import attach_to
 
-        return look_at(context, attach, json=json, quiet=quiet, color=color)
+        return attach_to(context, attach, json=json, quiet=quiet, color=color)
     if not interfaces:
         context.fail("Missing option '-i' / '--interface', or '--attach' to look at a running sensor")
     if sys.platform == "linux":

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import IP_VERSION, PROTOCOL, SRC_HIGH, SRC_LOW
-from sensor.alerts.alert import PORTS_SHOWN, TARGETS_SHOWN, Action, Alert, Lane, ModelIdentity, Observer
+from sensor.alerts.alert import Action, Alert, Lane, ModelIdentity, Observer
+from sensor.alerts.alert_record import PORTS_SHOWN, TARGETS_SHOWN
 from sensor.alerts.deviation import sentence
 from sensor.alerts.endpoints import community_id_of, endpoints_of
 from sensor.alerts.spread import spread_in_words

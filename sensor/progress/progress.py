@@ -6,93 +6,72 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class InterfaceState:
-    """An interface that is watched: under the name it has now, and whether it delivers packets."""
+    """An interface that is watched."""
 
-    name: str
-    up: bool
+    name: str  # the one it has now
+    up: bool  # whether it delivers packets
 
 
 @dataclass(frozen=True, slots=True)
 class OutputState:
-    """An output of the settings, in lines since the start: written to it, queued in memory, spooled on disk, lost.
-
-    up: whether its receiver can be reached.
-    """
+    """An output of the settings, its counts in lines since the start."""
 
     name: str
-    up: bool
+    up: bool  # whether its receiver can be reached
     written: int
-    queued: int
-    spooled: int
+    queued: int  # in memory
+    spooled: int  # on disk
     lost: int
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPackets:
-    """Packets of alerts, since the start. files: begun; packets, bytes: put into them.
+    """Packets of alerts since the start, by what became of them."""
 
-    Not put there, of the flows that were to be kept: forgotten: packets that had left the memory by then. over_limit:
-    more than a file may hold, or of a file that gave way. lost: that the disk did not take. alerts_without: alerts that
-    got no file, because too many opened at once. files_deleted: oldest files, which gave way to the total.
-    """
-
-    files: int = 0
-    packets: int = 0
-    bytes: int = 0
-    forgotten: int = 0
-    over_limit: int = 0
-    lost: int = 0
-    alerts_without: int = 0
-    files_deleted: int = 0
+    files: int = 0  # begun
+    packets: int = 0  # put into files
+    bytes: int = 0  # captured bytes of these
+    forgotten: int = 0  # had left the memory by the time they were wanted
+    over_limit: int = 0  # more than a file may hold, or of a file that gave way
+    lost: int = 0  # not taken by the disk
+    alerts_without: int = 0  # alerts without a file, because too many opened at once
+    files_deleted: int = 0  # oldest files, which gave way to the limit of all files together
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Totals of a run since its start.
+    """Totals of a run since its start."""
 
-    received: packets that reached the capture, lost or not. packets, bytes: of those, that the meter was given.
-    metered: in flows. filtered: that the capture filter left out. undecoded: without a flow, by reason. shed: left out
-    under overload. dropped: that the kernel or the card lost. waiting: in the ring, not looked at yet.
-    overload: what is done about too much traffic, "" while it is not. flows: flow records reported for the first time.
-    table_flows: flows in the table now. evicted: flows reported early because the table was full. late: packets stamped
-    before one that came earlier. clock_jumps: times a source's clock was set forward or back. lost_lines: of JSON, that
-    no output took. bytes_read and size: of the inputs, None where unknown (a pipe, an interface). traffic_time_ns:
-    newest packet, nanoseconds since 1970, 0 before the first. started_ns: oldest packet. elapsed_s: time since the run
-    began. alerts, attacks, uncertain: alerts opened, in all and by verdict; merged: alerts of single hosts that storms
-    stand for. judged: flow records, with every new report of a flow; scoring_s: time that took. interfaces: that
-    are watched. outputs: those of the list in the settings. kept: packets of alerts, None where none are to be.
-    """
-
-    received: int = 0
-    packets: int = 0
-    bytes: int = 0
-    metered: int = 0
-    filtered: int = 0
-    undecoded: Mapping[str, int] = field(default_factory=dict)
-    shed: int = 0
-    dropped: int = 0
-    waiting: int = 0
-    overload: str = ""
-    flows: int = 0
-    table_flows: int = 0
-    evicted: int = 0
-    late: int = 0
-    clock_jumps: int = 0
-    lost_lines: int = 0
-    bytes_read: int = 0
-    size: int | None = None
-    started_ns: int = 0
-    traffic_time_ns: int = 0
-    elapsed_s: float = 0.0
-    alerts: int = 0
-    attacks: int = 0
-    uncertain: int = 0
-    merged: int = 0
-    judged: int = 0
-    scoring_s: float = 0.0
-    interfaces: tuple[InterfaceState, ...] = ()
-    outputs: tuple[OutputState, ...] = ()
-    kept: KeptPackets | None = None
+    received: int = 0  # packets that reached the capture, lost or not
+    packets: int = 0  # of those, that the meter was given
+    bytes: int = 0  # on the wire, of those that the meter was given
+    metered: int = 0  # packets counted in flows
+    filtered: int = 0  # packets that the capture filter left out
+    undecoded: Mapping[str, int] = field(default_factory=dict)  # packets without a flow, by reason
+    shed: int = 0  # packets left out under overload
+    dropped: int = 0  # packets that the kernel or the card lost
+    waiting: int = 0  # packets in the ring that were not read yet
+    overload: str = ""  # what is done about too much traffic, "" while it is not
+    flows: int = 0  # flow records reported for the first time
+    table_flows: int = 0  # flows in the table now
+    evicted: int = 0  # flows reported early because the table was full
+    late: int = 0  # packets stamped before one that came earlier
+    clock_jumps: int = 0  # times that a source's clock was set forward or back
+    lost_lines: int = 0  # of JSON, that no output took
+    bytes_read: int = 0  # of the inputs, as they are stored
+    size: int | None = None  # bytes of the inputs, None where unknown: a pipe, an interface
+    started_ns: int = 0  # oldest packet, nanoseconds since 1970, 0 before the first
+    traffic_time_ns: int = 0  # newest packet
+    elapsed_s: float = 0.0  # since the run began
+    alerts: int = 0  # opened
+    attacks: int = 0  # of those, called an attack at some time
+    uncertain: int = 0  # of those, not
+    merged: int = 0  # alerts of single hosts that storms stand for
+    judged: int = 0  # flow records, with every new report of a flow
+    scoring_s: float = 0.0  # time that judging took
+    interfaces: tuple[InterfaceState, ...] = ()  # that are watched
+    outputs: tuple[OutputState, ...] = ()  # those of the list in the settings
+    kept: KeptPackets | None = None  # packets of alerts, None where none are to be kept
 
     @property
     def difference(self) -> int:

@@ -7,7 +7,7 @@ of its own, few at a time, and no connection lasts longer than a few seconds.
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from sensor.errors import ConfigError
+from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from sensor.version import VERSION
 
@@ -28,15 +29,15 @@ CONNECTION_S: Final = 5.0
 _POLL_S: Final = 0.25
 
 
-class Metrics:
-    """Serves the metrics while it is entered."""
+class MetricsServer:
+    """Serves the metrics over HTTP while it is entered."""
 
-    def __init__(self, port: int, latest: Callable[[], Progress], model: str = "") -> None:
-        """port: TCP, 0 for any. latest: called in other threads. model: of the bundle. Raises ConfigError."""
+    def __init__(self, port: int, latest: Latest, model: str = "") -> None:
+        """port: TCP, 0 for any. latest: read in other threads. model: of the bundle. Raises ConfigError."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Account(latest, model))
+        registry.register(PrometheusCollector(latest, model))
         try:
-            self._server = _Server(port, registry)
+            self._server = _HttpServer(port, registry)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise ConfigError(
@@ -60,16 +61,16 @@ class Metrics:
         self._server.server_close()
 
 
-class Account(Collector):
+class PrometheusCollector(Collector):
     """Progress as metrics, read when it is asked for."""
 
-    def __init__(self, latest: Callable[[], Progress], model: str) -> None:
+    def __init__(self, latest: Latest, model: str) -> None:
         self._latest = latest
         self._model = model
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of one moment: received = metered + filtered + undecoded + shed + dropped + waiting."""
-        progress = self._latest()
+        progress = self._latest.progress
         yield from _counters(progress)
         yield from _by_label(progress)
         yield from _gauges(progress)
@@ -153,7 +154,7 @@ def _gauges(progress: Progress) -> Iterable[Metric]:
     yield up
 
 
-class _Server(ThreadingHTTPServer):
+class _HttpServer(ThreadingHTTPServer):
     """A thread for each of a few connections, which are cut off when they last too long."""
 
     request_queue_size = 64  # so that refusing many takes no time from a scrape
@@ -196,7 +197,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     """GET /metrics, one request a connection."""
 
-    server: _Server
+    server: _HttpServer
     timeout = CONNECTION_S
     server_version, sys_version = "flowvigil", ""
 

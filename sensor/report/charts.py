@@ -7,11 +7,12 @@ and those who tell few colours apart, lose nothing. No style attribute: the page
 import math
 from collections.abc import Sequence
 
-from sensor.alerts.alert import timestamp
 from sensor.alerts.deviation import Deviation
-from sensor.report.findings import Episode
+from sensor.alerts.kinds import timestamp
+from sensor.alerts.words import severity_word
+from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import counted, severity_word
+from sensor.report.words import counted
 
 ROWS = 24  # episodes with a row of their own
 WIDTH, MARGIN, ROW, AXIS = 760.0, 12.0, 40.0, 26.0
@@ -22,7 +23,7 @@ _COLOURS = {"high": "#D55E00", "medium": "#E69F00", "low": "#56B4E9"}
 _REASON_WIDTH, _REASON_HEIGHT = 300.0, 22.0
 
 
-def timeline(episodes: Sequence[Episode], start_ns: int, end_ns: int) -> Markup:
+def timeline(episodes: Sequence[ReportedEpisode], start_ns: int, end_ns: int) -> Markup:
     """The worst episodes, a row each in the order of their beginning; when there are more, how many opened when.
 
     episodes: the worst first, as the page numbers them.
@@ -130,7 +131,7 @@ def _axis(scale: _Scale, height: float) -> list[Markup]:
     return parts
 
 
-def _row(episode: Episode, number: int, place: int, scale: _Scale) -> Markup:
+def _row(episode: ReportedEpisode, number: int, place: int, scale: _Scale) -> Markup:
     last, top = episode.last, place * ROW
     left, right = scale.x(last.start_ns), scale.x(last.end_ns)
     word = severity_word(last.severity)
@@ -149,7 +150,7 @@ def _row(episode: Episode, number: int, place: int, scale: _Scale) -> Markup:
     return element("a", element("g", bar, words), href=f"#alert-{number}")
 
 
-def _crowd(episodes: Sequence[Episode], scale: _Scale, top: float) -> list[Markup]:
+def _crowd(episodes: Sequence[ReportedEpisode], scale: _Scale, top: float) -> list[Markup]:
     """How many opened in each part of the time, all episodes."""
     counts = [0] * BINS
     width = scale.end_ns - scale.start_ns

@@ -4,15 +4,15 @@ It knows counts only. In a file of several runs the counts begin anew with each;
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import DST_HIGH, DST_LOW, SRC_HIGH, SRC_LOW
+from sensor.alerts.sensor_records import StatsRecord
 from sensor.metering.turns import Turn
 from sensor.progress.progress import Progress
-from sensor.report.records import Account, StatsRecord
 from sensor.run.run import Run
 
 HOSTS_KEPT = 1_000_000
@@ -21,20 +21,15 @@ _ADDED = ("received", "metered", "filtered", "shed", "dropped", "flows", "evicte
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The account of what was looked at.
+    """The account of what was looked at."""
 
-    counts: of all runs together, None where the input says nothing of packets. start_ns, end_ns: of the traffic, 0
-    where unknown. bytes_: that the meter was given. hosts: addresses seen, hosts_more: there were more. runs: of
-    sensors.
-    """
-
-    counts: Account | None = None
-    start_ns: int = 0
-    end_ns: int = 0
-    bytes_: int | None = None
-    hosts: int | None = None
-    hosts_more: bool = False
-    runs: int = 1
+    counts: Progress | None = None  # totals of all runs together, None where the input says nothing of packets
+    start_ns: int = 0  # beginning of the traffic, 0 where unknown
+    end_ns: int = 0  # its end, 0 where unknown
+    bytes_: int | None = None  # bytes that the meter was given, None where unknown
+    hosts: int | None = None  # addresses seen, None where unknown
+    hosts_more: bool = False  # whether there were more than were counted
+    runs: int = 1  # runs of sensors
 
     @property
     def unseen(self) -> int:
@@ -45,57 +40,44 @@ class Coverage:
 
 
 @dataclass(slots=True)
-class Accounts:
+class StatsCounts:
     """Lines of statistics, added up over runs. A run ends where its sensor's count of packets falls back."""
 
-    first_ns: int = 0
-    last_ns: int = 0
-    _ended: list[Account] = field(default_factory=list)
-    _current: dict[str, Account] = field(default_factory=dict)
+    first_ns: int = 0  # wall clock of the first line, 0 before it
+    last_ns: int = 0  # wall clock of the latest line
+    runs: int = 0  # runs of sensors
+    _ended: list[Progress] = field(default_factory=list)  # totals of runs that have ended
+    _current: dict[str, Progress] = field(default_factory=dict)  # totals of each sensor's latest run, by its name
 
-    def take(self, record: StatsRecord) -> None:
+    def add(self, record: StatsRecord) -> None:
         """Take in a line."""
         self.first_ns = min(self.first_ns or record.time_ns, record.time_ns)
         self.last_ns = max(self.last_ns, record.time_ns)
         before = self._current.get(record.observer.name)
-        if before is not None and record.flowvigil.received < before.received:
+        if before is not None and record.progress.received < before.received:
             self._ended = [_sum([*self._ended, before])] if len(self._ended) > 64 else [*self._ended, before]
             self.runs += 1
         elif before is None:
             self.runs += 1
         if before is not None or len(self._current) < 1024:
-            self._current[record.observer.name] = record.flowvigil
+            self._current[record.observer.name] = record.progress
 
-    runs: int = 0
-
-    def total(self) -> Account | None:
+    def total(self) -> Progress | None:
         """The counts of all runs, None without any line."""
         every = [*self._ended, *self._current.values()]
         return _sum(every) if every else None
 
 
-def _sum(accounts: list[Account]) -> Account:
+def _sum(totals: list[Progress]) -> Progress:
     undecoded: Counter[str] = Counter()
-    for account in accounts:
-        undecoded.update(account.undecoded)
-    added = {name: sum(getattr(account, name) for account in accounts) for name in _ADDED}
-    return Account.model_construct(**added, undecoded=dict(undecoded))
+    for each in totals:
+        undecoded.update(each.undecoded)
+    return Progress(undecoded=dict(undecoded), **{name: sum(getattr(each, name) for each in totals) for name in _ADDED})
 
 
 def coverage_of(progress: Progress, census: "HostCensus") -> Coverage:
     """Of a run over captures."""
-    counts = Account(
-        received=progress.received,
-        metered=progress.metered,
-        filtered=progress.filtered,
-        undecoded={reason: count for reason, count in progress.undecoded.items() if count},
-        shed=progress.shed,
-        dropped=progress.dropped,
-        flows=progress.flows,
-        evicted=progress.evicted,
-        late=progress.late,
-        clock_jumps=progress.clock_jumps,
-    )
+    counts = replace(progress, undecoded={reason: count for reason, count in progress.undecoded.items() if count})
     start, end = progress.started_ns, progress.traffic_time_ns
     return Coverage(counts, start, end, progress.bytes, len(census.hosts), len(census.hosts) >= HOSTS_KEPT)
 

@@ -8,11 +8,11 @@ from functools import cache
 from sensor.alerts.deviation import Deviation, quantity
 from sensor.alerts.packet_filters import capture_filter, display_filter, flow_filter
 from sensor.alerts.playbook import playbook_of
-from sensor.alerts.targets import targets_in_words
+from sensor.alerts.words import moment, severity_word, targets_in_words
 from sensor.report.charts import reason_bar
-from sensor.report.findings import Episode
+from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import counted, endpoint, moment, severity_word, stretch, targets
+from sensor.report.words import counted, endpoint, stretch, targets
 
 _HOW_TO_READ = (
     "Grey: from the median (upright line) to what 99 % of normal flows stay under, on a logarithmic scale. Diamond: "
@@ -26,7 +26,7 @@ _LANES = {
 }
 
 
-def alert(episode: Episode, number: int) -> Markup:
+def alert(episode: ReportedEpisode, number: int) -> Markup:
     """The whole entry; number: of the alert on its page."""
     record, playbook = episode.last, playbook_of(episode.technique)
     word = severity_word(record.severity)
@@ -50,7 +50,7 @@ def alert(episode: Episode, number: int) -> Markup:
     )
 
 
-def _badges(episode: Episode, word: str) -> Markup:
+def _badges(episode: ReportedEpisode, word: str) -> Markup:
     last, technique = episode.last, episode.technique
     badges = [
         element("span", f"{word} {last.severity}", class_="level"),
@@ -64,7 +64,7 @@ def _badges(episode: Episode, word: str) -> Markup:
     return element("p", badges, class_="badges")
 
 
-def _facts(episode: Episode) -> Markup:
+def _facts(episode: ReportedEpisode) -> Markup:
     record, own = episode.last, episode.last.spread
     traffic = f"{counted(own.flows, 'flow')}, {counted(own.packets, 'packet')}"
     if own.failed:
@@ -100,7 +100,7 @@ def facts_of(facts: Iterable[tuple[str, str]], wide: tuple[str, ...] = ()) -> Ma
     )
 
 
-def _reasons(episode: Episode, *, explained: bool) -> Content:
+def _reasons(episode: ReportedEpisode, *, explained: bool) -> Content:
     """explained: with how to read the bars, which once on a page is enough."""
     deviations = episode.last.deviations
     if not deviations:
@@ -140,7 +140,7 @@ def _definitions() -> dict[str, str]:
     return {**connections, **{column.name: column.definition for column in COLUMNS}}
 
 
-def _packets(episode: Episode) -> Content:
+def _packets(episode: ReportedEpisode) -> Content:
     record = episode.last
     pair = (
         f"{endpoint(record.source.ip, record.source.port)} → {endpoint(record.destination.ip, record.destination.port)}"

@@ -1,14 +1,12 @@
-"""Alerts of a run over captures folded into a page's findings while they come."""
+"""Alerts of a run over captures folded into a page's digest while they come."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import orjson
-
-from sensor.alerts.alert import Alert, Observer, alert_line
-from sensor.alerts.reading import alert_of
+from sensor.alerts.alert import Alert, Observer
+from sensor.alerts.alert_record import alert_document, alert_of
 from sensor.progress.progress import Progress
-from sensor.report.findings import Findings
+from sensor.report.digest import Digest
 from sensor.terminal.screen import Screen
 
 NOBODY = Observer("", "")  # which machine reads a capture is nobody's business
@@ -18,13 +16,13 @@ NOBODY = Observer("", "")  # which machine reads a capture is nobody's business
 class Folding:
     """A screen (sensor.terminal.screen.Screen) that folds alerts, and passes everything on to others."""
 
-    findings: Findings
+    digest: Digest
     screens: Sequence[Screen]
 
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
         """Fold alerts, as their lines would tell them."""
-        lines = (orjson.loads(alert_line(alert)) for alert in alerts)
-        self.findings.take(replace(alert_of(line), observer=NOBODY) for line in lines)
+        for alert in alerts:
+            self.digest.add_alert(replace(alert_of(alert_document(alert)), observer=NOBODY))
         for screen in self.screens:
             screen.update(progress, alerts)
 

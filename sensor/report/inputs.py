@@ -1,34 +1,31 @@
-"""What was named on the command line: captures, or files of flowvigil's JSON lines, plain or gzip. `-` is stdin.
+"""What was named on the command line: captures, or files of flowvigil's JSON lines, plain, gzip or zstd. `-` is stdin.
 
 Which of the two is decided by the first bytes, and by the name where there are none. Standard input cannot be looked at
 twice, so what was looked at is put back.
 """
 
-import gzip
-import io
 import os
 import threading
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
 from flows.pcap import MAGICS
 from flows.pcapng import MAGIC
+from sensor.alerts.json_lines import STDIN, opened, unpacked
 from sensor.errors import InputError
-from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC
-from sensor.sources.captures.files import STDIN
 
 Kind = Literal["captures", "alerts"]
-_LOOKED_AT = 4096
-_NAMES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+_LOOKED_AT = 64  # bytes, unpacked
+_NAMES = tuple(f"{name}{packing}" for name in (".jsonl", ".ndjson", ".json") for packing in ("", ".gz", ".zst"))
 
 
 class Inputs:
-    """Inputs of one kind. kind: what they are. Raises InputError where they are not, or one cannot be read."""
+    """Inputs of one kind."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        """Look at the beginning of each. Raises InputError where they are of two kinds, or one cannot be read."""
         self.names = tuple(names)
         self._head = b""
         kinds = {name: self._kind(name) for name in names}
@@ -46,67 +43,48 @@ class Inputs:
         os.close(reader)
         threading.Thread(target=_pump, args=(self._head, source, writer), name="stdin", daemon=True).start()
 
-    @contextmanager
-    def lines_in(self, name: str) -> Iterator[BinaryIO]:
-        """The stream of an input of alerts, unpacked. Raises InputError."""
-        try:
-            if name == STDIN:
-                raw = cast(BinaryIO, io.BufferedReader(_Resumed(self._head)))
-                yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if self._head[:2] == GZIP_MAGIC else raw
-            else:
-                with open(name, "rb") as file:
-                    packed = file.peek(2)[:2] == GZIP_MAGIC
-                    yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
-        except (OSError, EOFError, zlib.error) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise InputError(f"{name}: alerts cannot be read: {reason.lower()}") from error
-
     def _kind(self, name: str) -> Kind:
-        if name == STDIN:
-            try:
-                while len(self._head) < 4 and (piece := os.read(0, _LOOKED_AT)):
-                    self._head += piece
-            except OSError:  # closed: as below
-                return "captures"
-            return _kind_of(self._head, "")
-        path = Path(name)
-        if not path.is_file():  # a directory, a pipe, or nothing: the reader of captures says what is wrong with it
+        # A directory, a pipe, or nothing: the reader of captures says what is wrong with it.
+        if name != STDIN and not Path(name).is_file():
             return "captures"
         try:
-            with path.open("rb") as file:
-                return _kind_of(file.read(_LOOKED_AT), path.name.lower())
-        except OSError:
+            with opened(name) as file:
+                raw = _Remembered(file)
+                head = bytearray(_LOOKED_AT)
+                size = unpacked(raw).readinto(memoryview(head))
+        except (InputError, OSError, ValueError):  # closed, or not for us: as above
             return "captures"
+        if name == STDIN:
+            self._head = bytes(raw.read)
+        return _kind_of(bytes(head[:size]), "" if name == STDIN else Path(name).name.lower())
 
 
 def _kind_of(head: bytes, name: str) -> Kind:
-    if head[:4] in MAGICS or head[:4] in (MAGIC, ZSTD_MAGIC):
+    if head[:4] in MAGICS or head[:4] == MAGIC:
         return "captures"
-    if head[:2] == GZIP_MAGIC:
-        try:
-            inside = zlib.decompressobj(31).decompress(head, 64)
-        except zlib.error:
-            return "captures"
-        return "alerts" if inside.lstrip()[:1] == b"{" or name.endswith(_NAMES) else "captures"
     return "alerts" if head.lstrip()[:1] == b"{" or name.endswith(_NAMES) else "captures"
 
 
-class _Resumed(io.RawIOBase):
-    """Standard input from its beginning: the bytes that were looked at, then the rest."""
+class _Remembered:
+    """A file, and the bytes that were read of it."""
 
-    def __init__(self, head: bytes) -> None:
-        self._head = head
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self.read = bytearray()
 
-    def readable(self) -> bool:
-        return True
+    def readinto(self, view: memoryview, /) -> int | None:
+        """Fill the view as far as one read does; 0 at the end, None when nothing has arrived yet."""
+        got = self._file.readinto(view)
+        self.read += view[: got or 0]
+        return got
 
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]  # typeshed asks for a Buffer
-        if not self._head:
-            piece = os.read(0, len(buffer))
-        else:
-            piece, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
-        buffer[: len(piece)] = piece
-        return len(piece)
+    def fileno(self) -> int:
+        """Number of the descriptor."""
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
 
 
 def _pump(head: bytes, source: int, writer: int) -> None:

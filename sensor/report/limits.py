@@ -3,7 +3,7 @@
 from sensor.alerts.spread import span_in_words
 from sensor.report.coverage import Coverage
 from sensor.report.markup import Content, element
-from sensor.report.subject import Subject
+from sensor.report.subject import ReportSubject
 from sensor.report.words import counted, listed, share
 
 _SECOND_NS = 1_000_000_000
@@ -21,7 +21,7 @@ _UNDECODED = {
 }
 
 
-def limits(coverage: Coverage, subject: Subject) -> Content:
+def limits(coverage: Coverage, subject: ReportSubject) -> Content:
     """The section's content."""
     return [
         element("ul", [element("li", sentence) for sentence in _sentences(coverage, subject)]),
@@ -30,7 +30,7 @@ def limits(coverage: Coverage, subject: Subject) -> Content:
     ]
 
 
-def _sentences(coverage: Coverage, subject: Subject) -> list[str]:
+def _sentences(coverage: Coverage, subject: ReportSubject) -> list[str]:
     sentences = [
         "Contents. It judges headers, sizes and times, never payloads, encrypted or not: an attack that looks like a "
         "usual visit from outside (one stolen password, one crafted document) is not seen.",

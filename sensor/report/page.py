@@ -7,30 +7,31 @@ import hashlib
 from base64 import b64encode
 from importlib.resources import files
 
+from sensor.alerts.reading import ReadErrors
+from sensor.alerts.words import moment
 from sensor.report.charts import ROWS, legend, timeline
 from sensor.report.coverage import Coverage
 from sensor.report.detail import alert, facts_of
-from sensor.report.findings import Episode, Findings
+from sensor.report.digest import Digest, ReportedEpisode
 from sensor.report.limits import limits
 from sensor.report.markup import Content, Markup, element
-from sensor.report.records import Lines
-from sensor.report.subject import Subject
+from sensor.report.subject import ReportSubject
 from sensor.report.tables import sources, summary, targeted
 from sensor.report.verdict import cautions, verdict
-from sensor.report.words import counted, listed, moment, share, size, stretch
+from sensor.report.words import counted, listed, share, size, stretch
 from sensor.version import VERSION
 
 DETAILED = 100  # alerts that are told in full
 LISTED = 500  # that get a line
 
 
-def page(findings: Findings, coverage: Coverage, subject: Subject, lines: Lines) -> str:
+def page(digest: Digest, coverage: Coverage, subject: ReportSubject, errors: ReadErrors) -> str:
     """The whole page as HTML5."""
-    episodes = findings.episodes
+    episodes = digest.episodes
     style = files("sensor.report").joinpath("page.css").read_text(encoding="utf-8")
     # The style sheet is named by its hash: not even a colour could be smuggled in.
-    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    sha256 = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{sha256}'; base-uri 'none'; form-action 'none'"
     title = f"flowvigil report: {listed(list(subject.inputs), 3)}"
     head = element(
         "head",
@@ -46,8 +47,8 @@ def page(findings: Findings, coverage: Coverage, subject: Subject, lines: Lines)
         ("Alerts over time", _timeline(episodes, coverage)),
         ("Sources and targets", _parties(episodes)),
         ("Alerts", _alerts(episodes)),
-        ("What was merged or muted", _merged(findings, lines)),
-        ("What the sensor told of itself", _events(findings)),
+        ("What was merged or muted", _merged(digest, errors)),
+        ("What the sensor told of itself", _events(digest)),
         ("What this sensor could not see", limits(coverage, subject)),
         ("How this was made", _making(subject)),
     )
@@ -56,8 +57,11 @@ def page(findings: Findings, coverage: Coverage, subject: Subject, lines: Lines)
         element(
             "header",
             element("h1", title),
-            element("p", verdict(findings, coverage, subject), class_="verdict"),
-            [element("p", caution, class_="caution") for caution in cautions(coverage, subject, lines)],
+            element("p", verdict(digest, coverage, subject), class_="verdict"),
+            [
+                element("p", caution, class_="caution")
+                for caution in cautions(coverage, subject, errors, digest.records)
+            ],
         ),
         element("main", [_section(title, content) for title, content in sections if content is not None]),
         element(
@@ -71,7 +75,7 @@ def _section(title: str, content: Content) -> Markup:
     return element("section", element("h2", title), content)
 
 
-def _coverage(coverage: Coverage, subject: Subject) -> Content:
+def _coverage(coverage: Coverage, subject: ReportSubject) -> Content:
     facts = [("Captures" if subject.kind == "captures" else "Alert files", listed(list(subject.inputs), 8))]
     if coverage.end_ns:
         facts.append(("Time", stretch(coverage.start_ns, coverage.end_ns)))
@@ -98,7 +102,7 @@ def _coverage(coverage: Coverage, subject: Subject) -> Content:
     ]  # fmt: skip
 
 
-def _timeline(episodes: list[Episode], coverage: Coverage) -> Content:
+def _timeline(episodes: list[ReportedEpisode], coverage: Coverage) -> Content:
     if not episodes:
         return None
     shown_last = [episode.last for episode in episodes]
@@ -119,11 +123,11 @@ def _timeline(episodes: list[Episode], coverage: Coverage) -> Content:
     )
 
 
-def _parties(episodes: list[Episode]) -> Content:
+def _parties(episodes: list[ReportedEpisode]) -> Content:
     return [sources(episodes), targeted(episodes)] if episodes else None
 
 
-def _alerts(episodes: list[Episode]) -> Content:
+def _alerts(episodes: list[ReportedEpisode]) -> Content:
     if not episodes:
         return element("p", "None.")
     told = [alert(episode, number) for number, episode in enumerate(episodes[:DETAILED], 1)]
@@ -139,48 +143,45 @@ def _alerts(episodes: list[Episode]) -> Content:
     ]
 
 
-def _merged(findings: Findings, lines: Lines) -> Content:
-    flagged = sum(episode.last.spread.flows for episode in findings)
+def _merged(digest: Digest, errors: ReadErrors) -> Content:
+    flagged = sum(episode.last.spread.flows for episode in digest)
     sentences = []
-    if len(findings):
+    if len(digest):
         sentences.append(
-            f"{counted(flagged, 'flagged flow')} and {counted(findings.alert_lines - findings.not_kept, 'alert line')} "
-            f"are told as {counted(len(findings), 'alert')}: one for each source and technique."
+            f"{counted(flagged, 'flagged flow')} and {counted(digest.alert_lines - digest.not_kept, 'alert line')} "
+            f"are told as {counted(len(digest), 'alert')}: one for each source and technique."
         )
-    storms = [episode.last.hosts_merged for episode in findings if episode.last.hosts_merged]
+    storms = [episode.last.hosts_merged for episode in digest if episode.last.hosts_merged]
     if storms:
         sentences.append(
             f"{counted(len(storms), 'storm')} told as one alert each, of {counted(sum(storms), 'host')}: more alerts "
             "opened than are told one by one (episodes.alerts_per_minute)."
         )
-    joined_to = [episode for episode in findings if "; goes on in " in episode.last.reason]
+    joined_to = [episode for episode in digest if "; goes on in " in episode.last.reason]
     if joined_to:
         sentences.append(f"{counted(len(joined_to), 'alert')} turned out to be part of another and went on there.")
-    if findings.not_kept:
-        sentences.append(f"{findings.not_kept:,} alert lines were too many for one page and are only counted here.")
-    if lines.passed_over:
-        passed = [f"{number:,} {schema}" for schema, number in sorted(lines.passed_over.items())[:20]]
+    if digest.not_kept:
+        sentences.append(f"{digest.not_kept:,} alert lines were too many for one page and are only counted here.")
+    if digest.passed_over:
+        passed = [f"{number:,} {schema}" for schema, number in sorted(digest.passed_over.items())[:20]]
         sentences.append(f"Records that this page does not tell: {', '.join(passed)}.")
-    for reason, number in lines.unreadable.most_common(20):
-        sentences.append(
-            f"{counted(number, 'line')} could not be read: {reason} (first: {lines.first_unreadable[reason]})."
-        )
+    sentences += [f"{words}." for words in errors.words_without_quotes()]
     sentences.append("Nothing was muted: muting in the terminal changes what it shows, not what is written.")
     return element("ul", [element("li", sentence) for sentence in sentences])
 
 
-def _events(findings: Findings) -> Content:
-    if not findings.events:
+def _events(digest: Digest) -> Content:
+    if not digest.events:
         return None
     rows = [
-        element("li", f"{moment(event.time_ns)} ", element("strong", event.event.action or "event"),
-                f": {event.flowvigil.message}")
-        for event in findings.events
+        element("li", f"{moment(event.time_ns)} ", element("strong", event.action or "event"),
+                f": {event.message}")
+        for event in digest.events
     ]  # fmt: skip
-    return [element("ul", rows), element("p", f"And {findings.events_more:,} more.") if findings.events_more else None]
+    return [element("ul", rows), element("p", f"And {digest.events_more:,} more.") if digest.events_more else None]
 
 
-def _making(subject: Subject) -> Content:
+def _making(subject: ReportSubject) -> Content:
     facts = [("flowvigil", VERSION)]
     facts += [("Model", f"{judging.model_id} (sha256 {judging.sha256[:16]}…)") for judging in subject.judging[:20]]
     settings = [element("li", element("code", f"{name}: {value}"), " (not the default)" if changed else "")

@@ -16,31 +16,27 @@ _WORDS_KEPT = 2000
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """The model: its name and weights, the attacks it has learnt, and what its makers warn of."""
+    """A bundle that judged."""
 
-    model_id: str
-    sha256: str
-    attacks: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    model_id: str  # its name
+    sha256: str  # of its weights
+    attacks: tuple[str, ...] = ()  # that it has learnt, empty where that is not known
+    warnings: tuple[str, ...] = ()  # what its makers warn of
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What was read and how.
+class ReportSubject:
+    """What was read and how."""
 
-    inputs: names as given. judging: bundles, those that the alerts name where alerts were read. settings: name, value
-    and whether it is another than the default; empty where unknown. command: makes the page again. problems: one line
-    for each input that could not be read to its end.
-    """
-
-    kind: Literal["captures", "alerts"]
-    inputs: tuple[str, ...]
-    judging: tuple[Judging, ...]
-    command: str
+    kind: Literal["captures", "alerts"]  # of the inputs
+    inputs: tuple[str, ...]  # names as given
+    judging: tuple[Judging, ...]  # bundles, those that the alerts name where alerts were read
+    command: str  # makes the page again
+    # Name, value and whether it is another than the default; empty where unknown.
     settings: tuple[tuple[str, str, bool], ...] = ()
-    expression: str | None = None
-    decapsulated: bool = False
-    problems: tuple[str, ...] = ()
+    expression: str | None = None  # the capture filter, None without one
+    decapsulated: bool = False  # whether tunnels were looked into
+    problems: tuple[str, ...] = ()  # one line for each capture that could not be read to its end
 
 
 def judging_of(hybrid: Hybrid) -> Judging:

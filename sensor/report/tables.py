@@ -4,17 +4,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
-from sensor.report.findings import Episode
+from sensor.alerts.words import moment, severity_word
+from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import endpoint, listed, moment, severity_word, targets
+from sensor.report.words import endpoint, listed, targets
 
 TOP = 10
 _SHOWN = 3
 
 
-def sources(episodes: Sequence[Episode]) -> Markup:
+def sources(episodes: Sequence[ReportedEpisode]) -> Markup:
     """The sources whose alerts weigh most."""
-    by_source: dict[str, list[Episode]] = defaultdict(list)
+    by_source: dict[str, list[ReportedEpisode]] = defaultdict(list)
     for episode in episodes:
         by_source[episode.last.origin].append(episode)
     ranked = sorted(by_source.items(), key=lambda item: (item[1][0].rank[:3], -len(item[1]), _packed(item[1][0])))
@@ -26,9 +27,9 @@ def sources(episodes: Sequence[Episode]) -> Markup:
     return _table(f"Top sources ({len(rows)} of {len(ranked):,})", headings, rows)
 
 
-def targeted(episodes: Sequence[Episode]) -> Markup:
+def targeted(episodes: Sequence[ReportedEpisode]) -> Markup:
     """The services that the flows shown were aimed at."""
-    by_target: dict[tuple[str, int | None], list[Episode]] = defaultdict(list)
+    by_target: dict[tuple[str, int | None], list[ReportedEpisode]] = defaultdict(list)
     for episode in episodes:
         one_port = episode.last.spread.ports <= 1
         by_target[episode.last.destination.ip, episode.last.destination.port if one_port else None].append(episode)
@@ -42,7 +43,7 @@ def targeted(episodes: Sequence[Episode]) -> Markup:
     return _table(f"Top targets ({len(rows)} of {len(ranked):,}), of the flow that speaks strongest", headings, rows)
 
 
-def summary(episodes: Sequence[Episode], first: int) -> Markup:
+def summary(episodes: Sequence[ReportedEpisode], first: int) -> Markup:
     """A line for each alert; first: number of the first."""
     rows = [
         (number, moment(episode.last.start_ns), f"{severity_word(episode.last.severity)}, risk "
@@ -53,12 +54,12 @@ def summary(episodes: Sequence[Episode], first: int) -> Markup:
     return _table("Alerts in short", headings, rows)
 
 
-def _worst(episodes: Sequence[Episode]) -> str:
+def _worst(episodes: Sequence[ReportedEpisode]) -> str:
     last = episodes[0].last
     return f"{severity_word(last.severity)}, risk {last.risk:g}"
 
 
-def _kinds(episodes: Sequence[Episode]) -> str:
+def _kinds(episodes: Sequence[ReportedEpisode]) -> str:
     return listed(list(dict.fromkeys(episode.what for episode in episodes)), _SHOWN)
 
 
@@ -85,5 +86,5 @@ def _table(caption: str, headings: Iterable[tuple[str, bool]], rows: Iterable[Se
     )  # fmt: skip
 
 
-def _packed(episode: Episode) -> bytes:
+def _packed(episode: ReportedEpisode) -> bytes:
     return ip_address(episode.last.source.ip).packed

@@ -1,30 +1,31 @@
 """The page in one line, and what speaks against relying on it."""
 
+from sensor.alerts.reading import ReadErrors
 from sensor.alerts.spread import span_in_words
+from sensor.alerts.words import severity_word
 from sensor.report.coverage import Coverage
-from sensor.report.findings import Findings
-from sensor.report.records import Lines
-from sensor.report.subject import Subject
-from sensor.report.words import counted, severity_word, share, targets
+from sensor.report.digest import Digest
+from sensor.report.subject import ReportSubject
+from sensor.report.words import counted, share, targets
 
 UNSEEN_SHARE = 0.01  # of the packets: above it the verdict is qualified
 
 
-def verdict(findings: Findings, coverage: Coverage, subject: Subject) -> str:
+def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
     """What was found, in one line."""
     amount = _amount(coverage)
-    if not len(findings):
+    if not len(digest):
         if coverage.counts is not None and not coverage.counts.received:
             return "No packet was read: this says nothing of the network."
         what = "This file holds no alert" if subject.kind == "alerts" else "Nothing anomalous was found"
         return f"{what}{f' in {amount}' if amount else ''}."
-    attacks = [episode for episode in findings if episode.attack]
+    attacks = [episode for episode in digest if episode.attack]
     hosts = len({episode.last.source.ip for episode in attacks if not episode.last.hosts_merged})
     hosts += sum(episode.last.hosts_merged for episode in attacks)
-    uncertain = len(findings) - len(attacks)
+    uncertain = len(digest) - len(attacks)
     found = f"{counted(len(attacks), 'likely attack')} by {counted(hosts, 'host')}" if attacks else "No known attack"
     also = f" and {counted(uncertain, 'unusual episode')}" if uncertain else ""
-    worst = findings.worst(1)[0]
+    worst = digest.worst(1)[0]
     level = severity_word(worst.last.severity)
     return (
         f"{found}{also}{f' in {amount}' if amount else ''}. The worst: {worst.what}, "
@@ -32,18 +33,19 @@ def verdict(findings: Findings, coverage: Coverage, subject: Subject) -> str:
     )
 
 
-def cautions(coverage: Coverage, subject: Subject, lines: Lines) -> list[str]:
+def cautions(coverage: Coverage, subject: ReportSubject, errors: ReadErrors, records: int) -> list[str]:
     """What a reader must know before relying on the verdict."""
     found = []
     counts = coverage.counts
     if counts is not None and coverage.unseen > UNSEEN_SHARE * counts.received:
         part = share(coverage.unseen, counts.received)
         found.append(f"{part} of the packets were not judged: see what this sensor could not see.")
-    unreadable = sum(lines.unreadable.values())
-    if unreadable:
-        found.append(f"{counted(unreadable, 'line')} of the input could not be read; {lines.read:,} were.")
-    if subject.problems:
-        found.append(f"The input was not read to its end: {subject.problems[0]}")
+    left_out = sum(errors.left_out.values())
+    if left_out:
+        found.append(f"{counted(left_out, 'line')} of the input could not be read; {records:,} were.")
+    problems = (*subject.problems, *errors.damage)
+    if problems:
+        found.append(f"The input was not read to its end: {problems[0]}")
     return found
 
 

@@ -1,17 +1,10 @@
-"""Numbers, times and severities as the page writes them."""
+"""Numbers, times and targets as the page writes them; what an alert is called stands in sensor.alerts.words."""
 
-from sensor.alerts.alert import timestamp
 from sensor.alerts.spread import span_in_words
-from sensor.report.findings import Episode
+from sensor.alerts.words import moment
+from sensor.report.digest import ReportedEpisode
 
-# As the terminal has them: smallest severity of each word, highest first.
-SEVERITY_WORDS: tuple[tuple[int, str], ...] = ((70, "high"), (40, "medium"), (0, "low"))
 _SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
-
-
-def severity_word(severity: int) -> str:
-    """High, medium or low."""
-    return next(word for least, word in SEVERITY_WORDS if severity >= least)
 
 
 def counted(number: int, one: str, many: str | None = None, *, more: bool = False) -> str:
@@ -38,11 +31,6 @@ def share(part: int, whole: int) -> str:
     return f"{percent:.4g} %" if percent >= 99 else f"{percent:.3g} %"
 
 
-def moment(time_ns: int) -> str:
-    """`2026-03-02 09:01:15` in UTC."""
-    return timestamp(time_ns)[:19].replace("T", " ")
-
-
 def stretch(start_ns: int, end_ns: int) -> str:
     """From and to, the day once: `2026-03-02 09:01:15 to 09:01:22 UTC (6.6 s)`."""
     start, end = moment(start_ns), moment(end_ns)
@@ -62,7 +50,7 @@ def endpoint(ip: str, port: int | None) -> str:
     return ip if port is None else f"{ip} port {port}"
 
 
-def targets(episode: Episode) -> str:
+def targets(episode: ReportedEpisode) -> str:
     """Whom an episode was aimed at."""
     own, shown = episode.last.spread, episode.last.destination
     if own.targets <= 1 and not own.targets_more:

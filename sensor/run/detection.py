@@ -43,7 +43,7 @@ class Detection:
         """Whether a file of packets could not be written."""
         return self.keeper is not None and self.keeper.problem is not None
 
-    def take(self, turn: Turn) -> list[Alert]:
+    def consume(self, turn: Turn) -> list[Alert]:
         """Judge the records of a turn and publish what they give rise to."""
         self._clock_step_ns = turn.totals.clock_step_ns
         alerts = self._publish(self.judge.judge(turn.records, turn.totals.capture.dropped))

@@ -21,7 +21,7 @@ class Export:
     over = False
     problems: Sequence[str] = ()
 
-    def take(self, turn: Turn) -> Sequence[Alert]:
+    def consume(self, turn: Turn) -> Sequence[Alert]:
         """Hand the records of a turn to the table."""
         self.table.write(self._wanted(turn.records), at_once=self.at_once())
         return ()

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sensor.alerts.alert import Alert, alert_line
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_line
 from sensor.errors import OutputError
 from sensor.progress.progress import OutputState
 

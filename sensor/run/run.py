@@ -30,11 +30,11 @@ class Consumer(Protocol):
     def problems(self) -> Sequence[str]:
         """What went wrong, one line each."""
 
-    def take(self, turn: Turn) -> Sequence[Alert]:
-        """Take the records of a turn; the alerts that they gave rise to."""
+    def consume(self, turn: Turn) -> Sequence[Alert]:
+        """Judge, write or count the records of a turn; the alerts that they gave rise to."""
 
     def finish(self) -> Sequence[Alert]:
-        """Take note that no more will come; the last alerts."""
+        """Do what is due when no more will come; the last alerts."""
 
     def close(self) -> None:
         """Have everything delivered that waits."""
@@ -91,7 +91,7 @@ class Run:
         for hook in self.hooks:
             hook.begin(self)
         for turn in self.turns:
-            self._take(turn)
+            self._consume(turn)
         self.problems += self.turns.problems
         if self.stopping and self.turns.ends_by_itself:
             self.problems.append(CUT_SHORT)
@@ -108,10 +108,10 @@ class Run:
         self.problems += self.consumer.problems
         self.screen.finish(self.progress, "; ".join(self.problems) or None)
 
-    def _take(self, turn: Turn) -> None:
+    def _consume(self, turn: Turn) -> None:
         for hook in self.hooks:
             hook.before(turn, self)
-        alerts = self.consumer.take(turn)
+        alerts = self.consumer.consume(turn)
         self.totals = turn.totals
         self._count()
         for hook in self.hooks:

@@ -2,7 +2,8 @@
 
 from flows.block import block_of
 from flows.meter import Meter
-from sensor.alerts.alert import Alert, alert_line
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_line
 from sensor.judging.judge import Judge
 from sensor.synth.generate import generate
 from sensor.synth.scenarios.portscan import PORTSCAN

@@ -5,9 +5,10 @@ from typing import Final
 from rich.text import Text
 
 from sensor.alerts.alert import Alert
-from sensor.terminal.alerts import SEVERITY_WORDS, clock_time, what, who
-from sensor.terminal.board import Board, Row
-from sensor.terminal.glyphs import Glyphs, fitted, shown
+from sensor.alerts.words import clock_time, lane_in_words, severity_word, who
+from sensor.terminal.alerts import what
+from sensor.terminal.board import Board, BoardRow
+from sensor.terminal.glyphs import SEVERITY_STYLES, Glyphs, fitted, shown
 
 WIDE: Final = 150  # cells from which on who, what and why stand side by side
 _WHO_CELLS, _WHAT_CELLS, _LANE_CELLS = 44, 34, 12
@@ -32,12 +33,11 @@ def alert_list(board: Board, width: int, height: int, glyphs: Glyphs) -> list[Te
 
 def severity_mark(alert: Alert, glyphs: Glyphs) -> tuple[str, str]:
     """Glyph and word with their style; either says it without the colour."""
-    place = next(at for at, (least, _, _) in enumerate(SEVERITY_WORDS) if alert.severity >= least)
-    _, word, style = SEVERITY_WORDS[place]
-    return f"{glyphs.severities[place]} {word:<6}", style
+    word = severity_word(alert.severity)
+    return f"{glyphs.severities[word]} {word.upper():<6}", SEVERITY_STYLES[word]
 
 
-def _row(row: Row, selected: bool, width: int, glyphs: Glyphs) -> list[Text]:
+def _row(row: BoardRow, selected: bool, width: int, glyphs: Glyphs) -> list[Text]:
     alert, repeats = row.newest, len(row.episodes)
     # A selected row is known by its pointer too: reverse video is no more where there are no styles.
     style = "reverse" if selected else ""
@@ -45,11 +45,12 @@ def _row(row: Row, selected: bool, width: int, glyphs: Glyphs) -> list[Text]:
         (f"{glyphs.pointer} " if selected else "  "), (clock_time(alert.time_ns), "dim" * (not selected)), " ",
         severity_mark(alert, glyphs), " ",
     )  # fmt: skip
-    names = shown(who(alert, glyphs), 120, glyphs)
+    names = shown(who(alert, glyphs.arrow), 120, glyphs)
     title = shown(what(alert), 80, glyphs)
     again = f" {glyphs.times}{repeats}" if repeats > 1 else ""
     why = Text.assemble(
-        (f"{alert.verdict}, {_lane(alert)}", "italic"), f", {_STATES[alert.action]}: {shown(alert.reason, 480, glyphs)}"
+        (f"{alert.verdict}, {lane_in_words(alert)}", "italic"),
+        f", {_STATES[alert.action]}: {shown(alert.reason, 480, glyphs)}",
     )
     if width >= WIDE:
         line = head + _cell(names, _WHO_CELLS, "", glyphs) + _cell(title + again, _WHAT_CELLS, "bold", glyphs) + why
@@ -59,10 +60,6 @@ def _row(row: Row, selected: bool, width: int, glyphs: Glyphs) -> list[Text]:
     if not selected:
         below.stylize("dim")
     return [_filled(line, width, style, glyphs), _filled(below, width, "", glyphs)]
-
-
-def _lane(alert: Alert) -> str:
-    return "both lanes" if alert.lane == "both" else f"{alert.lane} lane"
 
 
 def _cell(words: str, cells: int, style: str, glyphs: Glyphs) -> Text:

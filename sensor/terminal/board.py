@@ -23,7 +23,7 @@ SEARCH_LETTERS: Final = 200
 NOTES_KEPT: Final = 20
 
 # Name, and what a row is ranked by, largest first.
-SORTS: Final[tuple[tuple[str, Callable[["Row"], tuple[float, ...]]], ...]] = (
+SORTS: Final[tuple[tuple[str, Callable[["BoardRow"], tuple[float, ...]]], ...]] = (
     ("newest", lambda row: (row.newest.time_ns, row.newest.sequence)),
     ("risk", lambda row: (row.newest.risk, row.newest.time_ns)),
     ("flows", lambda row: (sum(episode.newest.spread.flows for episode in row.episodes), row.newest.time_ns)),
@@ -32,24 +32,25 @@ SORTS: Final[tuple[tuple[str, Callable[["Row"], tuple[float, ...]]], ...]] = (
 
 
 @dataclass(slots=True)
-class Told:
-    """One episode as told so far: its newest line, and of the earlier ones the first and the last few."""
+class EpisodeHistory:
+    """What one episode's lines have said so far."""
 
-    newest: Alert
-    first: Alert
+    newest: Alert  # the newest line
+    first: Alert  # the first line
+    # The latest few, the newest among them.
     lines: deque[Alert] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Episodes of one source and technique, in the order in which they opened; newest: the last word about any."""
+class BoardRow:
+    """Episodes of one source and technique."""
 
-    key: Key
-    episodes: tuple[Told, ...]
-    newest: Alert
+    key: Key  # what they have in common
+    episodes: tuple[EpisodeHistory, ...]  # in the order in which they opened
+    newest: Alert  # the last word about any of them
 
     @property
-    def told(self) -> Told:
+    def history(self) -> EpisodeHistory:
         """The episode with the last word."""
         return next(episode for episode in reversed(self.episodes) if episode.newest.id == self.newest.id)
 
@@ -76,57 +77,54 @@ def everything(_alert: Alert) -> bool:
 
 @dataclass(slots=True)
 class Board:
-    """State of the view. search: makes a matcher of what was typed; raises ValueError with what is wrong with it.
+    """State of the view."""
 
-    quit: asked for. at_end: nothing more will come. sheet: of the detail, lines scrolled down. hidden: alerts left out
-    by the search; muted_alerts: by mutes, both of those that are remembered. frozen_since: alerts opened before.
-    ending_words, end_words: what stands below while it is left, and at the end.
-    """
-
-    search: Callable[[str], Matches]
-    page: Page = "list"
-    sort: int = 0
-    query: str = ""
-    typed: str = ""
-    complaint: str = ""
-    mutes: set[Mute] = field(default_factory=set)
-    frozen: bool = False
-    quit: bool = False
-    at_end: bool = False
-    ending_words: str = "ending: judging what has come, closing the open alerts"
-    end_words: str = "at its end"
-    sheet: int = 0
-    hidden: int = 0
-    muted_alerts: int = 0
-    opened: int = 0
-    frozen_since: int = 0
-    left_out: int = 0
+    search: Callable[[str], Matches]  # makes a matcher of what was typed; raises ValueError with what is wrong with it
+    page: Page = "list"  # what is shown
+    sort: int = 0  # place in SORTS
+    query: str = ""  # the search that holds, "" without any
+    typed: str = ""  # what is being typed on the page of the search
+    complaint: str = ""  # what is wrong with it
+    mutes: set[Mute] = field(default_factory=set)  # sources and techniques that are not shown
+    frozen: bool = False  # whether what comes is not shown for now
+    quit: bool = False  # whether the operator wants to leave
+    at_end: bool = False  # whether nothing more will come
+    ending_words: str = "ending: judging what has come, closing the open alerts"  # what stands below while it is left
+    end_words: str = "at its end"  # what stands below at the end
+    sheet: int = 0  # lines that the detail is scrolled down
+    hidden: int = 0  # alerts left out by the search, of those that are remembered
+    muted_alerts: int = 0  # alerts left out by mutes, of those that are remembered
+    opened: int = 0  # alerts opened
+    frozen_since: int = 0  # alerts opened before the view was frozen
+    left_out: int = 0  # alerts that came while the terminal took nothing
+    # When and what: the latest events.
     notes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))
-    _told: dict[str, Told] = field(default_factory=dict)
+    _histories: dict[str, EpisodeHistory] = field(default_factory=dict)
     _matches: Matches = everything
     _selected: Key | None = None
     _at: int = 0
-    _rows: list[Row] | None = None
-    _basis: tuple[Told, ...] | None = None
+    _rows: list[BoardRow] | None = None
+    _basis: tuple[EpisodeHistory, ...] | None = None
 
-    def take(self, alerts: Sequence[Alert]) -> None:
+    def add(self, alerts: Sequence[Alert]) -> None:
         """Take in lines about episodes."""
         for alert in alerts:
             self.opened += alert.action == "opened"
-            told = self._told.pop(alert.id, None)
-            if told is None:
-                told = Told(alert, alert)
+            history = self._histories.pop(alert.id, None)
+            if history is None:
+                history = EpisodeHistory(alert, alert)
             # A new value, not a changed one: a frozen view keeps what it shows.
-            self._told[alert.id] = Told(alert, told.first, deque((*told.lines, alert), maxlen=LINES_KEPT))
-        if len(self._told) >= 2 * REMEMBERED:
-            gravest = sorted(self._told.values(), key=lambda told: -told.newest.risk)[:REMEMBERED]
-            kept = {told.newest.id for told in gravest}
-            self._told = {name: told for name, told in self._told.items() if name in kept}
+            lines = deque((*history.lines, alert), maxlen=LINES_KEPT)
+            self._histories[alert.id] = EpisodeHistory(alert, history.first, lines)
+        if len(self._histories) >= 2 * REMEMBERED:
+            gravest = sorted(self._histories.values(), key=lambda history: -history.newest.risk)[:REMEMBERED]
+            kept = {history.newest.id for history in gravest}
+            self._histories = {name: history for name, history in self._histories.items() if name in kept}
         if alerts and not self.frozen:
             self._rows = None
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[BoardRow]:
         """What the list shows, in its order."""
         if self._rows is None:
             self._rows = self._arranged()
@@ -139,14 +137,14 @@ class Board:
         return self._at if self.rows else 0
 
     @property
-    def selected(self) -> Row | None:
+    def selected(self) -> BoardRow | None:
         """The row that keys speak about."""
         return self.rows[self.at] if self.rows else None
 
     @property
     def latest(self) -> list[Alert]:
         """Newest line of every episode remembered, muted or not."""
-        return [told.newest for told in self._told.values()]
+        return [history.newest for history in self._histories.values()]
 
     def press(self, key: str, page_rows: int = 10) -> None:
         """Do what a key means on the page at hand. page_rows: rows that the list shows at once."""
@@ -191,7 +189,7 @@ class Board:
 
     def _freeze(self) -> None:
         self.frozen = not self.frozen
-        self._basis = tuple(self._told.values()) if self.frozen else None
+        self._basis = tuple(self._histories.values()) if self.frozen else None
         self.frozen_since = self.opened
         self._rows = None
 
@@ -253,22 +251,22 @@ class Board:
     def _muted(self, alert: Alert) -> bool:
         return ("source", source_of(alert)) in self.mutes or ("technique", named(alert)) in self.mutes
 
-    def _arranged(self) -> list[Row]:
+    def _arranged(self) -> list[BoardRow]:
         self.hidden = self.muted_alerts = 0
-        groups: dict[Key, list[Told]] = {}
-        for told in self._told.values() if self._basis is None else self._basis:
-            if self._muted(told.newest):
+        groups: dict[Key, list[EpisodeHistory]] = {}
+        for history in self._histories.values() if self._basis is None else self._basis:
+            if self._muted(history.newest):
                 self.muted_alerts += 1
-            elif not self._matches(told.newest):
+            elif not self._matches(history.newest):
                 self.hidden += 1
             else:
-                groups.setdefault(key_of(told.newest), []).append(told)
+                groups.setdefault(key_of(history.newest), []).append(history)
         rows = [_row(key, group) for key, group in groups.items()]
         _, rank = SORTS[self.sort]
         return sorted(rows, key=rank, reverse=True)
 
 
-def _row(key: Key, group: list[Told]) -> Row:
-    episodes = sorted(group, key=lambda told: (told.first.time_ns, told.first.sequence))
-    newest = max((told.newest for told in group), key=lambda alert: (alert.time_ns, alert.sequence))
-    return Row(key, tuple(episodes), newest)
+def _row(key: Key, group: list[EpisodeHistory]) -> BoardRow:
+    episodes = sorted(group, key=lambda history: (history.first.time_ns, history.first.sequence))
+    newest = max((history.newest for history in group), key=lambda alert: (alert.time_ns, alert.sequence))
+    return BoardRow(key, tuple(episodes), newest)

@@ -17,9 +17,9 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.words import clock_time
 from sensor.printable import printable
 from sensor.progress.progress import Progress
-from sensor.terminal.alerts import clock_time
 from sensor.terminal.board import Board
 from sensor.terminal.frame import Scene, frame, list_rows
 from sensor.terminal.glyphs import glyphs_for
@@ -80,11 +80,11 @@ class Dashboard:
 
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
         """Take in what is new; draw when half a second has passed since the last drawing."""
-        self.board.take(alerts)
+        self.board.add(alerts)
         self._progress = progress
         now = self._clock()
         if now - self._drawn_at >= INTERVAL_S or self.board.at_end:  # of which there is no next one
-            self._rates.take(progress)
+            self._rates.add(progress)
             self.draw()
             self._drawn_at = now
 

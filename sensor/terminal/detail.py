@@ -5,14 +5,15 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from sensor.alerts.alert import Alert, number
+from sensor.alerts.alert import Alert
 from sensor.alerts.deviation import Deviation, quantity
+from sensor.alerts.kinds import number
 from sensor.alerts.packet_filters import capture_filter, display_filter
 from sensor.alerts.playbook import playbook_of
-from sensor.alerts.targets import targets_in_words
+from sensor.alerts.words import address_and_port, clock_time, targets_in_words, who
 from sensor.terminal.alert_list import severity_mark
-from sensor.terminal.alerts import clock_time, verdict, what, who
-from sensor.terminal.board import Row, Told
+from sensor.terminal.alerts import verdict, what
+from sensor.terminal.board import BoardRow, EpisodeHistory
 from sensor.terminal.glyphs import Glyphs, shown
 
 _BAR_CELLS, _NUMBER_CELLS = 24, 12
@@ -20,12 +21,12 @@ _BAR_SPANS: Final = 3.0  # spans from the median that a full bar stands for; the
 _TIMELINE: Final = 12
 
 
-def detail(row: Row, width: int, glyphs: Glyphs) -> list[Text]:
+def detail(row: BoardRow, width: int, glyphs: Glyphs) -> list[Text]:
     """Lines about the episode with the last word, in the order in which an analyst asks. No line is wider."""
-    told, alert = row.told, row.newest
+    history, alert = row.history, row.newest
     playbook = playbook_of(alert.technique)
     head = Text.assemble(
-        severity_mark(alert, glyphs), " ", (shown(what(alert), 80, glyphs), "bold"), f"  {who(alert, glyphs)}",
+        severity_mark(alert, glyphs), " ", (shown(what(alert), 80, glyphs), "bold"), f"  {who(alert, glyphs.arrow)}",
         f"  {glyphs.times}{len(row.episodes)}" if len(row.episodes) > 1 else "",
     )  # fmt: skip
     lines = [head]
@@ -35,7 +36,7 @@ def detail(row: Row, width: int, glyphs: Glyphs) -> list[Text]:
     lines += [Text(), *_reasons(alert, width, glyphs)]
     lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width, glyphs)]
     lines += [Text(), _title("Traffic", ""), *_wrapped(_traffic(alert), width, 2)]
-    lines += [Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(told, row, glyphs)]
+    lines += [Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(history, row, glyphs)]
     lines += [Text(), _title("Next", "")]
     for place, step in enumerate(playbook.steps, 1):
         lines += _wrapped(f"{place}. {shown(step, 300, glyphs)}", width, 2)
@@ -66,9 +67,9 @@ def _reasons(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
         inside, beyond = bar(deviation, cells, glyphs)
         column = Text(f"  {name} ")
         column.pad_right(room + 3 - column.cell_len)
-        numbers = (deviation.value, deviation.median, deviation.p01 if _below(deviation) else deviation.p99)
+        numbers = (deviation.value, deviation.median, deviation.p01 if deviation.low else deviation.p99)
         value, median, edge = (shown(_short(each, deviation.unit), 40, glyphs) for each in numbers)
-        way = glyphs.from_to[0 if _below(deviation) else 1]
+        way = glyphs.from_to[0 if deviation.low else 1]
         lines.append(
             Text.assemble(
                 column,
@@ -86,18 +87,14 @@ def _short(value: float, unit: str) -> str:
     return quantity(value, unit).replace(" packets/s", "/s").replace("bytes/s", "B/s")
 
 
-def _below(deviation: Deviation) -> bool:
-    return deviation.value < deviation.median
-
-
 def _traffic(alert: Alert) -> str:
     spread = alert.spread
     sources = f"{alert.hosts_merged:,} sources told as one alert, " if alert.hosts_merged else ""
     return (
         f"{sources}{targets_in_words(alert)}; {spread.flows:,} flows ({spread.failed:,} without data), "
         f"{spread.packets:,} packets; "
-        f"strongest: {_end(alert.source.ip, alert.source.port)} sent {alert.source.packets:,} packets "
-        f"({alert.source.bytes:,} B), {_end(alert.destination.ip, alert.destination.port)} "
+        f"strongest: {address_and_port(alert.source.ip, alert.source.port)} sent {alert.source.packets:,} packets "
+        f"({alert.source.bytes:,} B), {address_and_port(alert.destination.ip, alert.destination.port)} "
         f"{alert.destination.packets:,} ({alert.destination.bytes:,} B); "
         + ", ".join(f"{name} {number(float(f'{score:.3g}'))}" for name, score in _scores(alert))
     )
@@ -107,20 +104,14 @@ def _scores(alert: Alert) -> list[tuple[str, float]]:
     return [(shown_name[:24], score) for shown_name, score in alert.scores.items() if shown_name.isidentifier()]
 
 
-def _end(ip: str, port: int | None) -> str:
-    if port is None:
-        return ip
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
-
-def _timeline(told: Told, row: Row, glyphs: Glyphs) -> list[Text]:
+def _timeline(history: EpisodeHistory, row: BoardRow, glyphs: Glyphs) -> list[Text]:
     lines = [
         Text(f"  {clock_time(alert.start_ns)} first packet, {clock_time(alert.end_ns)} last")
-        for alert in (told.newest,)
+        for alert in (history.newest,)
     ]
-    history = list(told.lines)[-_TIMELINE:]
-    most = max((alert.spread.flows for alert in history), default=1)
-    for alert in history:
+    shown_last = list(history.lines)[-_TIMELINE:]
+    most = max((alert.spread.flows for alert in shown_last), default=1)
+    for alert in shown_last:
         cells = max(1, round(alert.spread.flows / most * 12))
         lines.append(
             Text.assemble(
@@ -128,7 +119,7 @@ def _timeline(told: Told, row: Row, glyphs: Glyphs) -> list[Text]:
                 f" {alert.spread.flows:,} flows, {alert.verdict}, risk {alert.risk:g}",
             )
         )  # fmt: skip
-    others = [other for other in row.episodes if other is not told][-3:]
+    others = [other for other in row.episodes if other is not history][-3:]
     lines += [
         Text(f"  before: {clock_time(other.first.time_ns)}, {other.newest.spread.flows:,} flows") for other in others
     ]

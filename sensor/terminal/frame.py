@@ -8,9 +8,9 @@ from typing import Final
 
 from rich.text import Text
 
+from sensor.alerts.words import clock_time
 from sensor.progress.progress import Progress
 from sensor.terminal.alert_list import alert_list
-from sensor.terminal.alerts import clock_time
 from sensor.terminal.board import SORTS, Board
 from sensor.terminal.detail import detail
 from sensor.terminal.glyphs import Glyphs, fitted, shown
@@ -39,16 +39,16 @@ HELP: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a frame is drawn of. source, bundle: names from outside. note: a fresh event, when and what."""
+    """What a frame is drawn of."""
 
-    mode: Mode
-    source: str
-    bundle: str
-    progress: Progress
-    rates: Rates
-    board: Board
-    ending: bool = False
-    note: tuple[int, str] | None = None
+    mode: Mode  # what the run does
+    source: str  # what it reads or watches, a name from outside
+    bundle: str  # the bundle that judges, a name from outside
+    progress: Progress  # how far the run is
+    rates: Rates  # how fast the totals grow
+    board: Board  # the alerts and what keys have made of them
+    ending: bool = False  # whether the run was asked to end
+    note: tuple[int, str] | None = None  # a fresh event: when and what
 
 
 def frame(scene: Scene, width: int, height: int, glyphs: Glyphs) -> list[Text]:

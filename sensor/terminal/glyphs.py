@@ -1,35 +1,38 @@
 """The few characters beyond ASCII that the views draw, and what stands for them where the terminal has no UTF-8."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
 from sensor.printable import printable
 
+# Style of each severity; the word carries the meaning where there is no colour.
+SEVERITY_STYLES: Final = {"high": "bold red", "medium": "yellow", "low": "cyan"}
+
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """Characters to draw with. severities: high, medium, low. spark: from nothing to the most.
+    """Characters to draw with."""
 
-    from_to: at least, at most."""
-
-    unicode: bool
-    arrow: str
-    full: str
-    empty: str
-    dot: str
-    edge: str
-    pointer: str
-    times: str
-    severities: tuple[str, str, str]
-    spark: str
-    from_to: tuple[str, str]
+    unicode: bool  # whether the terminal takes more than ASCII
+    arrow: str  # from a source to a target
+    full: str  # the part of a bar that is filled
+    empty: str  # the rest of it
+    dot: str  # between parts of a line
+    edge: str  # in a bar, the edge of normal traffic
+    pointer: str  # before the selected row
+    times: str  # before a number of repeats
+    severities: Mapping[str, str]  # by the word of the severity
+    spark: str  # of a sparkline, from nothing to the most
+    from_to: tuple[str, str]  # at least, at most
 
 
-UNICODE = Glyphs(True, "→", "━", "─", "·", "┃", "▶", "×", ("▲", "◆", "●"), "▁▂▃▄▅▆▇█", ("≥", "≤"))
-ASCII = Glyphs(False, "->", "#", "-", "|", "|", ">", "x", ("!", "*", "-"), " .:-=+*#", (">=", "<="))
+_SEVERITIES, _ASCII_SEVERITIES = {"high": "▲", "medium": "◆", "low": "●"}, {"high": "!", "medium": "*", "low": "-"}
+UNICODE = Glyphs(True, "→", "━", "─", "·", "┃", "▶", "×", _SEVERITIES, "▁▂▃▄▅▆▇█", ("≥", "≤"))
+ASCII = Glyphs(False, "->", "#", "-", "|", "|", ">", "x", _ASCII_SEVERITIES, " .:-=+*#", (">=", "<="))
 
 
 def glyphs_for(console: Console) -> Glyphs:

@@ -17,20 +17,17 @@ _SPARK_CELLS: Final = {100: 16, 120: 30, 160: 60}  # by the width of the termina
 
 @dataclass(slots=True)
 class Rates:
-    """How fast the totals grow, from one drawing to the next. scoring_ns: of a flow record. busy: share of the time.
+    """How fast the totals grow, from one drawing to the next."""
 
-    whole_run: these are averages, of a run that has ended.
-    """
-
-    packets_per_s: float = 0.0
-    bits_per_s: float = 0.0
-    scoring_ns: float = 0.0
-    busy: float = 0.0
-    history: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
-    whole_run: bool = False
+    packets_per_s: float = 0.0  # that the meter was given
+    bits_per_s: float = 0.0  # of the same
+    scoring_ns: float = 0.0  # time to score a flow record
+    busy: float = 0.0  # share of the time that scoring takes
+    history: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))  # the latest rates of packets
+    whole_run: bool = False  # whether these are averages, of a run that has ended
     _last: Progress = field(default_factory=Progress)
 
-    def take(self, progress: Progress) -> None:
+    def add(self, progress: Progress) -> None:
         """Measure since the last time; nothing where no time has passed."""
         last, seconds = self._last, progress.elapsed_s - self._last.elapsed_s
         if seconds <= 0:
@@ -46,7 +43,7 @@ class Rates:
     def of_all(self, progress: Progress) -> "Rates":
         """Averages over a run that has ended: since the last drawing nothing came."""
         average = Rates(history=deque(maxlen=1), whole_run=True)
-        average.take(progress)
+        average.add(progress)
         average.history = self.history
         return average
 

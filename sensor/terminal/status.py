@@ -8,10 +8,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.words import who
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 from sensor.progress.words import accounting, accounting_parts
-from sensor.terminal.alerts import severity_word, what, who
+from sensor.terminal.alerts import severity_word, what
 from sensor.terminal.glyphs import Glyphs
 
 Mode = Literal["read", "watch"]
@@ -74,7 +75,7 @@ def summary(
 def _ranked(alert: Alert, glyphs: Glyphs) -> Text:
     flows = f"{alert.spread.flows:,} flow{'s' * (alert.spread.flows != 1)}"
     line = Text.assemble(
-        "  ", severity_word(alert), f" risk {alert.risk:>5}  ", who(alert, glyphs), "  ",
+        "  ", severity_word(alert), f" risk {alert.risk:>5}  ", who(alert, glyphs.arrow), "  ",
         (what(alert), "bold"), f"  {alert.verdict}, {flows}",
     )  # fmt: skip
     _cut(line, glyphs)

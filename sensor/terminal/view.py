@@ -16,9 +16,10 @@ from rich.live import Live
 from rich.text import Text
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.words import clock_time
 from sensor.printable import printable
 from sensor.progress.progress import Progress
-from sensor.terminal.alerts import alert_block, clock_time, update_line
+from sensor.terminal.alerts import alert_block, update_line
 from sensor.terminal.glyphs import glyphs_for
 from sensor.terminal.status import Mode, status, summary
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sensor.alerts.reading import NativeLine
 from sensor.attach.client import Attachment
-from sensor.attach.protocol import Told
 from sensor.errors import CaptureError
 from tests.support.attached import looking
 from tests.support.namespaces import SCANNER, SERVER, inside
@@ -49,7 +49,9 @@ def seen_by(group: int, place: Path) -> int:
         try:
             with Attachment(place) as attachment:
                 os._exit(
-                    0 if any(isinstance(one, Told) and one.kind == "alert" for one in attachment.messages()) else 1
+                    0
+                    if any(isinstance(one, NativeLine) and one.kind == "alert" for one in attachment.messages())
+                    else 1
                 )
         except CaptureError as error:
             os._exit(error.exit_code)
@@ -112,7 +114,7 @@ def test_a_sensor_that_was_killed_is_exit_code_5_and_the_next_takes_its_place(
         scan(left)
         wait_for_alerts(watch, 1)
         with Attachment(place) as attachment:
-            alert = next(one for one in attachment.messages() if isinstance(one, Told) and one.kind == "alert")
+            alert = next(one for one in attachment.messages() if isinstance(one, NativeLine) and one.kind == "alert")
         assert json.loads(alert.line)["source"]["ip"] == SCANNER
         assert lines_of(watch.told() + b"\n", "alert")[0] == alert.line.rstrip()
         watch.stop()

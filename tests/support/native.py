@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from flows.batch import END_NS, IDENTITY_WIDTH, REPORT, REPORTED_NS, START_NS
 from flows.columns import COLUMNS, INDEX
-from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer, alert_document
+from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
 from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.alert_record import alert_document
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.flow_record import flow_line
 from sensor.alerts.sensor_records import event_line, stats_line

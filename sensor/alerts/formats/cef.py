@@ -8,7 +8,7 @@ bar in a value and an equals sign in the header stay as they are.
 from typing import Any, Final
 
 from sensor.alerts.alert import Alert
-from sensor.alerts.reading import alert_of, is_alert
+from sensor.alerts.alert_record import alert_of, is_alert
 from sensor.alerts.techniques import NO_TECHNIQUE
 
 UNNAMED_CLASS: Final = "unusual"

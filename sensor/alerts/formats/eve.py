@@ -9,17 +9,19 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.alerts.alert import Alert, timestamp
-from sensor.alerts.reading import alert_of, is_alert
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_of, is_alert
+from sensor.alerts.kinds import timestamp
 from sensor.alerts.techniques import NO_TECHNIQUE
+from sensor.alerts.words import severity_word
 
 # Suricata's own rules are generator 1; another number keeps these apart.
 GENERATOR: Final = 1717
 REVISION: Final = 1  # of the signatures' meaning
 UNNAMED_SIGNATURE: Final = 1
 PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 47: "GRE", 50: "ESP", 58: "IPv6-ICMP", 132: "SCTP"}
-# Smallest severity of ours, and Suricata's priority for it: 1 is the most urgent.
-PRIORITIES: Final = ((70, 1, "Critical"), (40, 2, "Major"), (0, 3, "Minor"))
+# Our severity, and Suricata's priority for it: 1 is the most urgent.
+PRIORITIES: Final = {"high": (1, "Critical"), "medium": (2, "Major"), "low": (3, "Minor")}
 
 
 def eve_line(document: dict[str, Any]) -> bytes:
@@ -51,7 +53,7 @@ def eve_document(alert: Alert) -> dict[str, Any]:
             "rev": REVISION,
             "signature": f"FLOWVIGIL {alert.title}",
             "category": technique.tactic or "Unusual Traffic",
-            "severity": next(priority for least, priority, _ in PRIORITIES if alert.severity >= least),
+            "severity": PRIORITIES[severity_word(alert.severity)][0],
             "source": {"ip": source.ip},
             "target": {"ip": destination.ip},
             "metadata": _metadata(alert),
@@ -105,7 +107,7 @@ def _metadata(alert: Alert) -> dict[str, list[str]]:
         "ports": f"{spread.ports}{'+' * spread.ports_more}",
         "model": alert.model.id,
     }
-    word = next(word for least, _, word in PRIORITIES if alert.severity >= least)
+    _, word = PRIORITIES[severity_word(alert.severity)]
     found = {"signature_severity": word, **named, **{f"flowvigil_{name}": text for name, text in own.items()}}
     return {name: [text] for name, text in found.items() if text}
 

@@ -9,16 +9,18 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.alerts.alert import Alert, number, timestamp
-from sensor.alerts.reading import alert_of, is_alert
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_of, is_alert
+from sensor.alerts.kinds import number, timestamp
 from sensor.alerts.techniques import Technique, technique_of
+from sensor.alerts.words import severity_word
 
 VERSION: Final = "1.5.0"
 LINE_LIMIT_BYTES: Final = 8192
 CATEGORY, CLASS = 2, 2004
 ACTIVITIES: Final = {"opened": (1, "Create"), "updated": (2, "Update"), "closed": (3, "Close")}
-# Smallest severity of ours, and OCSF's number and word.
-SEVERITIES: Final = ((70, 4, "High"), (40, 3, "Medium"), (0, 2, "Low"))
+# Our severity, and OCSF's number and word.
+SEVERITIES: Final = {"high": (4, "High"), "medium": (3, "Medium"), "low": (2, "Low")}
 CONFIDENCES: Final = {"attack": (3, "High"), "uncertain": (1, "Low")}
 STATUS_NEW: Final = 1  # to be looked at by people, who alone change it
 LEARNING: Final = 4  # analytic.type_id
@@ -42,7 +44,7 @@ def ocsf_line(document: dict[str, Any]) -> bytes:
 def ocsf_document(alert: Alert) -> dict[str, Any]:
     """The mapping that is written. Times are milliseconds since 1970."""
     activity, activity_name = ACTIVITIES[alert.action]
-    severity, severity_name = next((number, word) for least, number, word in SEVERITIES if alert.severity >= least)
+    severity, severity_name = SEVERITIES[severity_word(alert.severity)]
     confidence, confidence_name = CONFIDENCES[alert.verdict]
     return {
         "activity_id": activity,

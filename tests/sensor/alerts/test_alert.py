@@ -8,17 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts.alert import (
-    LINE_LIMIT_BYTES,
-    Alert,
-    Endpoint,
-    ModelIdentity,
-    Observer,
-    alert_document,
-    alert_line,
-    timestamp,
-)
+from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
+from sensor.alerts.alert_record import alert_document, alert_line
 from sensor.alerts.deviation import Deviation
+from sensor.alerts.ecs import LINE_LIMIT_BYTES
+from sensor.alerts.kinds import timestamp
 from sensor.alerts.playbook import playbook_of
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import TECHNIQUES, severity_of, technique_of

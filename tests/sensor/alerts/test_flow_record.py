@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import REPORT
-from sensor.alerts.alert import LINE_LIMIT_BYTES, Alert, Observer
+from sensor.alerts.alert import Alert, Observer
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
+from sensor.alerts.ecs import LINE_LIMIT_BYTES
 from sensor.alerts.flow_record import FlowRecords, flow_id, flow_line
 from sensor.alerts.formats.schemas import schema_of
 from sensor.run.outlet import Outlet

@@ -11,7 +11,9 @@ import jsonschema
 import pytest
 from hypothesis import given
 
-from sensor.alerts.alert import LINE_LIMIT_BYTES, Endpoint, alert_document
+from sensor.alerts.alert import Endpoint
+from sensor.alerts.alert_record import alert_document
+from sensor.alerts.ecs import LINE_LIMIT_BYTES
 from sensor.alerts.formats import FORMATS, formatter
 from sensor.alerts.formats.cef import header_text, value_text
 from sensor.alerts.formats.eve import signature_number

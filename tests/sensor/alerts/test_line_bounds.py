@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from flows.decode import REASONS
-from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer, alert_document, alert_line
+from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
+from sensor.alerts.alert_record import alert_document, alert_line
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.formats import FORMATS, formatter
 from sensor.alerts.sensor_records import event_line, stats_line

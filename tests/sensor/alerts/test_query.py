@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts.alert import Alert, Endpoint, alert_document
+from sensor.alerts.alert import Alert, Endpoint
+from sensor.alerts.alert_record import alert_document, alert_of
 from sensor.alerts.query import FIELDS, QueryError, parse
-from sensor.alerts.reading import alert_of
 from sensor.alerts.techniques import technique_of
 from tests.support.alerts import an_alert
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts.alert import Alert, Endpoint, alert_document, alert_line
+from sensor.alerts.alert import Alert, Endpoint
+from sensor.alerts.alert_record import alert_document, alert_line, alert_of
 from sensor.alerts.deviation import Deviation, distance_of
-from sensor.alerts.reading import alert_of
 from sensor.alerts.techniques import technique_of
 from tests.support.alerts import an_alert
 

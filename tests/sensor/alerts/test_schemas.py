@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts.alert import alert_document, alert_line
+from sensor.alerts.alert_record import alert_document, alert_line
 from sensor.alerts.formats import FORMATS, formatter
 from sensor.alerts.formats.schemas import RECORDS, schema_of
 from sensor.alerts.sensor_records import event_line, stats_line

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.decode import REASONS
-from sensor.alerts.alert import LINE_LIMIT_BYTES, Observer
+from sensor.alerts.alert import Observer
+from sensor.alerts.ecs import LINE_LIMIT_BYTES
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.progress.progress import InterfaceState, Progress
 

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensor.alerts.json_lines import LONGEST_LINE
+from sensor.alerts.reading import NativeLine, UnreadableLineError
 from sensor.attach.protocol import (
-    LONGEST_LINE,
     End,
     Hello,
     LeftOut,
-    NotUnderstoodError,
     OtherProtocolError,
     Refused,
-    Told,
     line_of,
     message_of,
 )
@@ -56,7 +55,7 @@ def test_every_other_message_arrives_as_it_was(message: Any) -> None:
 def test_a_line_of_the_sensor_passes_as_it_is() -> None:
     line = b'{"event":{"kind":"alert"},"flowvigil":{"schema":"alert/1"}}\n'
     found = message_of(line)
-    assert isinstance(found, Told)
+    assert isinstance(found, NativeLine)
     assert (found.kind, found.line) == ("alert", line)
 
 
@@ -79,7 +78,7 @@ def test_another_version_of_the_protocol_is_named() -> None:
     ],
 )  # fmt: skip
 def test_what_no_sensor_writes_is_not_understood(line: bytes) -> None:
-    with pytest.raises(NotUnderstoodError):
+    with pytest.raises(UnreadableLineError):
         message_of(line)
 
 
@@ -105,7 +104,7 @@ def test_any_json_is_understood_or_refused(record: str, what: Any) -> None:
         return
     try:
         message_of(line)
-    except NotUnderstoodError:
+    except UnreadableLineError:
         return
 
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.attach import server as server_module
-from sensor.attach.backlog import MOST_BYTES, Backlog
+from sensor.attach.send_buffer import MOST_BYTES, SendBuffer
 from sensor.attach.server import CLIENTS, HISTORY_BYTES, HISTORY_LINES
 from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
 from tests.support.attached import Reader, connected, eventually, serving
+from tests.support.growing import Growing
 from tests.support.native import a_stats_line, an_event_line
 
 pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
@@ -52,15 +53,6 @@ def test_a_client_is_greeted_then_gets_the_latest_alerts_then_what_comes(tmp_pat
 
 
 def test_the_progress_of_the_moment_comes_twice_a_second(tmp_path: Path) -> None:
-    counts = iter(range(100))
-
-    class Growing:
-        problem = None
-
-        @property
-        def progress(self) -> Progress:
-            return Progress(packets=next(counts))
-
     with serving(tmp_path, Growing()), Reader(tmp_path) as reader:  # type: ignore[arg-type]
         reader.until(is_a("progress"))
         start = time.monotonic()
@@ -124,27 +116,27 @@ def test_what_waits_is_bounded_whatever_is_written(tmp_path: Path) -> None:
             assert server._handed_over_bytes <= server_module.HANDED_OVER_BYTES
             eventually(lambda: not server._handed_over)
             (client,) = server._clients.values()
-            assert client.backlog.waiting <= MOST_BYTES
+            assert client.buffer.waiting <= MOST_BYTES
         assert server._history_bytes <= HISTORY_BYTES
         server.write([ALERT] * 5000)
         assert len(server._history) <= HISTORY_LINES
 
 
-def test_a_backlog_takes_lines_again_once_half_of_it_has_gone() -> None:
-    backlog, line = Backlog(), b"x" * 999 + b"\n"
-    backlog.offer([line] * 6000)
-    assert backlog.waiting == MOST_BYTES // 1000 * 1000
-    missed = backlog.missed
-    while backlog.waiting > MOST_BYTES // 2 - 2000:
-        backlog.sent(len(backlog.piece()))
-        backlog.offer([b"lost\n"] if backlog.waiting > MOST_BYTES // 2 else [])
-    assert backlog.missed > missed
-    backlog.offer([b"kept\n"])
+def test_a_buffer_takes_lines_again_once_half_of_it_has_gone() -> None:
+    buffer, line = SendBuffer(), b"x" * 999 + b"\n"
+    buffer.add([line] * 6000)
+    assert buffer.waiting == MOST_BYTES // 1000 * 1000
+    missed = buffer.missed
+    while buffer.waiting > MOST_BYTES // 2 - 2000:
+        buffer.sent(len(buffer.piece()))
+        buffer.add([b"lost\n"] if buffer.waiting > MOST_BYTES // 2 else [])
+    assert buffer.missed > missed
+    buffer.add([b"kept\n"])
     rest = b""
-    while backlog:
-        rest += backlog.piece()
-        backlog.sent(len(backlog.piece()))
-    assert backlog.waiting == 0
+    while buffer:
+        rest += buffer.piece()
+        buffer.sent(len(buffer.piece()))
+    assert buffer.waiting == 0
     assert rest.index(b'"leftout"') < rest.index(b"kept\n")
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
+from sensor.alerts.reading import NativeLine
 from sensor.attach.client import Attachment
 from sensor.attach.place import listen
-from sensor.attach.protocol import End, LeftOut, Refused, Told, line_of
+from sensor.attach.protocol import End, LeftOut, Refused, line_of
 from sensor.attach.server import AttachServer
 from sensor.cli import app
 from sensor.errors import CaptureError
@@ -172,16 +173,17 @@ def test_lines_that_nobody_can_read_are_passed_over_and_counted(tmp_path: Path) 
         pretending(tmp_path, line_of(HELLO), bad, alert, LINES[0], line_of(End(None))),
         Attachment(tmp_path / "sock") as attachment,
     ):
-        told = [message for message in attachment.messages() if isinstance(message, Told)]
+        told = [message for message in attachment.messages() if isinstance(message, NativeLine)]
     assert [message.line for message in told] == [alert, LINES[0]]
-    assert attachment.not_understood == 3
+    assert sum(attachment.errors.left_out.values()) == 3
     assert attachment.ended == End(None)
 
 
 def test_looking_loads_no_model_and_no_array() -> None:
     code = (
-        "import sys; from pathlib import Path; import sensor.cli; from sensor.cli.attached import Looking\n"
-        "import sensor.alerts.reading, sensor.terminal.dashboard, sensor.terminal.operator, sensor.terminal.summary\n"
+        "import sys; from pathlib import Path; import sensor.cli; from sensor.cli.attached import AttachedView\n"
+        "import sensor.alerts.alert_record\n"
+        "import sensor.terminal.dashboard, sensor.terminal.operator, sensor.terminal.summary\n"
         "print([name for name in ('numpy', 'numba', 'models', 'flows', 'scapy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=surroundings())

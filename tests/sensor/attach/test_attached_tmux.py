@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert

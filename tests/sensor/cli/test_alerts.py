@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.alerts.formats import formatter
-from sensor.alerts.json_lines import LONGEST_LINE, Account, Follower, entries
+from sensor.alerts.json_lines import LONGEST_LINE, Follower
+from sensor.alerts.reading import ReadErrors, entries
 from sensor.alerts.techniques import technique_of
 from sensor.cli.alert_stats import Statistics
 from sensor.cli.alert_words import detail, one_line
@@ -83,9 +84,9 @@ def words(result: Result) -> str:
 def test_alerts_are_read_however_they_are_packed(packing: str, log: Path, tmp_path: Path) -> None:
     path = tmp_path / "any name"
     path.write_bytes(packings(log.read_bytes())[packing])
-    account = Account()
-    assert [entry.line for entry in entries([str(path)], account)] == LINES
-    assert account.whole
+    errors = ReadErrors()
+    assert [entry.line for entry in entries([str(path)], errors)] == LINES
+    assert errors.whole
 
 
 @pytest.mark.parametrize("packing", ["plain", "zstd"])
@@ -99,9 +100,9 @@ def test_standard_input_is_read_the_same(packing: str, log: Path) -> None:
 @pytest.mark.parametrize("packing", ["gzip", "zstd"])
 def test_what_is_cut_short_is_read_up_to_there(packing: str, log: Path, tmp_path: Path) -> None:
     (tmp_path / "cut").write_bytes(packings(log.read_bytes() * 50)[packing][:-9])
-    account = Account()
-    assert sum(1 for _ in entries([str(tmp_path / "cut")], account)) > 0 or packing == "zstd"
-    assert "truncated" in account.damage[0]
+    errors = ReadErrors()
+    assert sum(1 for _ in entries([str(tmp_path / "cut")], errors)) > 0 or packing == "zstd"
+    assert "truncated" in errors.damage[0]
 
 
 def test_hostile_lines_are_counted_and_told_and_the_others_are_read(tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_nothing_from_a_log_reaches_a_terminal_unescaped(tmp_path: Path) -> None
     document["event"]["reason"] = document["flowvigil"]["features"][0]["name"] = "\x1b[2J\u202e\n"
     document["event"]["id"] = "D\x1b[2J" + "D" * 20
     (tmp_path / "log").write_bytes(json.dumps(document).encode())
-    (entry,) = entries([str(tmp_path / "log")], Account())
+    (entry,) = entries([str(tmp_path / "log")], ReadErrors())
     for line in [one_line(entry.alert), *detail([entry])]:
         assert line.isprintable(), line
 

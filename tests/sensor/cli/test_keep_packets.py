@@ -59,7 +59,7 @@ def kept(
     detection = Detection(build_judge(config, hybrid), published, keeper)  # type: ignore[arg-type]
     source = OneCapture(CaptureFile(Arriving(capture, itertools.repeat(piece)), "demo"))
     for turn in CaptureTurns(source, build_meter(config), keeper.ring):  # type: ignore[arg-type]
-        detection.take(turn)
+        detection.consume(turn)
     detection.finish()
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
     return files, published.flows, keeper.state

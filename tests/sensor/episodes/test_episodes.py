@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import END_DETECTED, SNAPSHOT
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from tests.support.episodes import CUT, HULK, T0, Flow, S, actions, alerts_of, episodes, guesses, judged, scan
 from tests.support.examples import examples
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts.alert import Alert, alert_line
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import alert_line
 from sensor.episodes.storms import Storms
 from tests.support.episodes import CUT, HULK, T0, Flow, S, alerts_of, episodes, guesses, judged
 from tests.support.examples import examples

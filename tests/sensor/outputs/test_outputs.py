@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.errors import ConfigError, OutputError
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.settings.outputs import FileEntry, KafkaEntry, OutputEntry, SyslogEntry, UnixEntry

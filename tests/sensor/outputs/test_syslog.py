@@ -6,7 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 
-from sensor.alerts.alert import alert_document
+from sensor.alerts.alert_record import alert_document
 from sensor.alerts.formats import FORMATS, formatter
 from sensor.outputs.syslog import LIMIT_BYTES, counted, severity_of, syslog_message
 from tests.support.alerts import an_alert

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.settings.outputs import SyslogEntry
 from tests.support.alerts import an_alert

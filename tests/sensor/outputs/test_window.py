@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.outputs.window import Window
 from sensor.settings.outputs import SyslogEntry

@@ -14,9 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from sensor.errors import ConfigError
 from sensor.progress import prometheus as metrics
+from sensor.progress.latest import Latest
 from sensor.progress.progress import InterfaceState, KeptPackets, Progress
-from sensor.progress.prometheus import CONNECTIONS, Metrics
+from sensor.progress.prometheus import CONNECTIONS, MetricsServer
 from sensor.version import VERSION
+from tests.support.growing import Growing
 
 pytestmark = pytest.mark.ux
 
@@ -48,7 +50,7 @@ def scraped(port: int) -> dict[tuple[str, ...], float]:
 
 
 def test_a_scrape_tells_the_account_and_it_adds_up() -> None:
-    with Metrics(0, lambda: PROGRESS, model="cic2017") as served:
+    with MetricsServer(0, Latest(PROGRESS), model="cic2017") as served:
         found = scraped(served.port)
     assert found == {
         ("flowvigil_packets_received_total",): 1000, ("flowvigil_packets_metered_total",): 800,
@@ -73,13 +75,12 @@ def test_a_scrape_tells_the_account_and_it_adds_up() -> None:
 
 
 def test_each_scrape_is_of_the_moment() -> None:
-    counts = iter((1, 2))
-    with Metrics(0, lambda: Progress(received=next(counts))) as served:
-        assert [scraped(served.port)["flowvigil_packets_received_total",] for _ in range(2)] == [1, 2]
+    with MetricsServer(0, Growing()) as served:
+        assert [scraped(served.port)["flowvigil_packets_received_total",] for _ in range(2)] == [0, 1]
 
 
 def test_openmetrics_is_served_to_who_asks_for_it() -> None:
-    with Metrics(0, lambda: PROGRESS) as served:
+    with MetricsServer(0, Latest(PROGRESS)) as served:
         response = get(served.port, accept=OPENMETRICS)
         assert response.headers["Content-Type"].startswith("application/openmetrics-text")
         families = {family.name: family for family in parse_openmetrics(response.read().decode())}  # type: ignore[no-untyped-call]
@@ -89,35 +90,35 @@ def test_openmetrics_is_served_to_who_asks_for_it() -> None:
 
 
 def test_other_paths_are_not_found() -> None:
-    with Metrics(0, Progress) as served, pytest.raises(urllib.error.HTTPError, match="404"):
+    with MetricsServer(0, Latest()) as served, pytest.raises(urllib.error.HTTPError, match="404"):
         get(served.port, "/etc/passwd")
 
 
 def test_only_this_machine_can_ask() -> None:
-    with Metrics(0, Progress) as served:
+    with MetricsServer(0, Latest()) as served:
         assert served._server.server_address[0] == "127.0.0.1"
         with socket.socket() as other:
             assert other.connect_ex(("127.0.0.2", served.port)) != 0
 
 
 def test_a_port_in_use_is_one_line() -> None:
-    with Metrics(0, Progress) as served, pytest.raises(ConfigError) as refused:
-        Metrics(served.port, Progress)
+    with MetricsServer(0, Latest()) as served, pytest.raises(ConfigError) as refused:
+        MetricsServer(served.port, Latest())
     assert str(refused.value) == (
         f"stats.metrics_port {served.port}: address already in use on 127.0.0.1, expected a port that is free"
     )
 
 
 def test_a_port_is_free_again_at_once() -> None:
-    with Metrics(0, Progress) as served:
+    with MetricsServer(0, Latest()) as served:
         port = served.port
         scraped(port)
-    with Metrics(port, Progress):
+    with MetricsServer(port, Latest()):
         scraped(port)
 
 
 def test_two_servers_keep_their_own_numbers() -> None:
-    with Metrics(0, lambda: Progress(received=1)) as one, Metrics(0, lambda: Progress(received=2)) as other:
+    with MetricsServer(0, Latest(Progress(received=1))) as one, MetricsServer(0, Latest(Progress(received=2))) as other:
         assert scraped(one.port)["flowvigil_packets_received_total",] == 1
         assert scraped(other.port)["flowvigil_packets_received_total",] == 2
 
@@ -125,7 +126,7 @@ def test_two_servers_keep_their_own_numbers() -> None:
 def test_clients_that_say_nothing_are_few_and_soon_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "CONNECTION_S", 0.5)
     before = threading.active_count()
-    with Metrics(0, lambda: PROGRESS) as served, ExitStack() as clients:
+    with MetricsServer(0, Latest(PROGRESS)) as served, ExitStack() as clients:
         for _ in range(50):
             client = clients.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=10))
             client.sendall(b"G")  # the start of a request that never goes on
@@ -151,7 +152,7 @@ def drip(client: socket.socket, seconds: float) -> None:
 def test_a_client_that_talks_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "CONNECTION_S", 0.5)
     with (
-        Metrics(0, Progress) as served,
+        MetricsServer(0, Latest()) as served,
         socket.create_connection(("127.0.0.1", served.port)) as client,
         pytest.raises(OSError, match=r"[Bb]roken|reset"),
     ):
@@ -160,7 +161,7 @@ def test_a_client_that_talks_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyP
 
 def test_leaving_does_not_wait_for_a_client() -> None:
     with ExitStack() as clients:
-        with Metrics(0, Progress) as served:
+        with MetricsServer(0, Latest()) as served:
             client = clients.enter_context(socket.create_connection(("127.0.0.1", served.port)))
             client.sendall(b"GET /metrics HTTP/1.0\r\n")
             time.sleep(0.1)

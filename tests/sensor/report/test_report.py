@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sensor.alerts.alert import alert_line
+from sensor.alerts.alert_record import alert_line
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, Result, flowvigil
 
@@ -208,7 +208,7 @@ def test_hostile_lines_are_counted_told_and_escaped(lines: list[bytes], tmp_path
     outline = Outline(html)
     assert outline.open == []
     assert not any(name.startswith("on") for _, attributes in outline.tags for name in attributes)
-    assert len([line for line in result.stderr if "could not be read" in line]) >= 4
+    assert len([line for line in result.stderr if "left out: " in line]) >= 4
 
 
 def test_lines_without_any_record_are_refused_and_leave_no_page(tmp_path: Path) -> None:

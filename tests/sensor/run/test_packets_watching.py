@@ -13,8 +13,9 @@ import pytest
 from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
-from sensor.alerts.alert import Alert, Observer, alert_line
+from sensor.alerts.alert import Alert, Observer
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
+from sensor.alerts.alert_record import alert_line
 from sensor.alerts.formats.schemas import schema_of
 from sensor.metering.live import LiveTurns
 from sensor.packets.directory import PacketDirectory

@@ -40,7 +40,7 @@ def alert(number: int, source: str = "192.0.2.10", technique: str | None = "T104
 
 def board(*alerts: Alert) -> Board:
     made = Board(matcher)
-    made.take(alerts)
+    made.add(alerts)
     return made
 
 
@@ -65,7 +65,7 @@ def test_an_episode_that_goes_on_is_one_row_with_its_history() -> None:
     made = board(alert(1), alert(1, action="updated", reason="more"), alert(1, action="closed", reason="all"))
     (row,) = made.rows
     assert len(row.episodes) == 1
-    assert [line.action for line in row.told.lines] == ["opened", "updated", "closed"]
+    assert [line.action for line in row.history.lines] == ["opened", "updated", "closed"]
     assert row.newest.reason == "all"
 
 
@@ -73,10 +73,10 @@ def test_the_selection_stays_on_its_alert_when_others_come() -> None:
     made = pressed(board(alert(1, "192.0.2.1"), alert(2, "192.0.2.2"), alert(3, "192.0.2.3")), "down")
     assert made.selected is not None
     assert made.selected.newest.source.ip == "192.0.2.2"
-    made.take([alert(4, "192.0.2.4")])
+    made.add([alert(4, "192.0.2.4")])
     assert made.selected.newest.source.ip == "192.0.2.2"
     assert made.at == 2
-    pressed(made, "home").take([alert(5, "192.0.2.5")])
+    pressed(made, "home").add([alert(5, "192.0.2.5")])
     assert made.selected.newest.source.ip == "192.0.2.5"
 
 
@@ -96,7 +96,7 @@ def test_a_storm_is_a_row_of_its_own_however_large_it_grows_and_is_muted_as_one(
 def test_enter_opens_the_detail_and_escape_closes_it() -> None:
     made = pressed(board(alert(1)), "enter")
     assert made.page == "detail"
-    made.take([alert(2, "192.0.2.99")])
+    made.add([alert(2, "192.0.2.99")])
     assert made.selected is not None
     assert made.selected.newest.id == "1"
     assert pressed(made, "escape").page == "list"
@@ -109,7 +109,7 @@ def test_a_search_shows_what_matches_and_counts_the_rest() -> None:
     assert made.page == "list"
     assert sources(made) == ["10.1.2.3"]
     assert made.hidden == 2
-    made.take([alert(4, "10.4.4.4")])
+    made.add([alert(4, "10.4.4.4")])
     assert sources(made) == ["10.4.4.4", "10.1.2.3"]
     assert len(pressed(made, "escape").rows) == 4
 
@@ -133,7 +133,7 @@ def test_what_is_muted_is_counted_and_comes_back() -> None:
     made = board(alert(1, "192.0.2.1"), alert(2, "192.0.2.2"), alert(3, "192.0.2.3", "T1110"))
     pressed(made, "m", "s")
     assert sources(made) == ["192.0.2.2", "192.0.2.1"]
-    pressed(made, "m", "t").take([alert(9, "192.0.2.9")])
+    pressed(made, "m", "t").add([alert(9, "192.0.2.9")])
     assert sources(made) == []
     assert made.muted_alerts == 4
     assert len(made.latest) == 4
@@ -150,7 +150,7 @@ def test_sorting_goes_round() -> None:
 
 def test_a_frozen_list_stays_as_it_is_and_says_how_many_came() -> None:
     made = pressed(board(alert(1, "192.0.2.1")), "f")
-    made.take([alert(2, "192.0.2.2"), alert(1, "192.0.2.1", action="closed", reason="over")])
+    made.add([alert(2, "192.0.2.2"), alert(1, "192.0.2.1", action="closed", reason="over")])
     assert sources(made) == ["192.0.2.1"]
     assert made.rows[0].newest.reason != "over"
     assert sources(pressed(made, "s")) == ["192.0.2.1"]
@@ -161,7 +161,7 @@ def test_a_frozen_list_stays_as_it_is_and_says_how_many_came() -> None:
 def test_of_a_storm_the_gravest_are_kept() -> None:
     made = board(alert(0, "192.0.2.1", risk=99.0))
     for number in range(1, 5 * REMEMBERED):
-        made.take([alert(number, "192.0.2.2", risk=1.0)])
+        made.add([alert(number, "192.0.2.2", risk=1.0)])
     assert len(made.latest) < 2 * REMEMBERED
     assert "192.0.2.1" in sources(made)
     assert made.opened == 5 * REMEMBERED
@@ -172,7 +172,7 @@ def test_no_order_of_keys_and_alerts_loses_an_alert_or_the_selection(steps: list
     made, given_ids = Board(matcher), set()
     for number, step in enumerate(steps):
         if isinstance(step, int):
-            made.take([alert(number, f"192.0.2.{step}")])
+            made.add([alert(number, f"192.0.2.{step}")])
             given_ids.add(str(number))
         else:
             made.press(step)

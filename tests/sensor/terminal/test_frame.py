@@ -40,14 +40,14 @@ STRETCHED = Deviation("fwd_psh_flags", "µs", 5e6, 2.0, 0.0, 9.0, 11.0, 3.0)
 
 def scene(board: Board, **fields: Any) -> Scene:
     rates = Rates()
-    rates.take(PROGRESS)
+    rates.add(PROGRESS)
     return Scene(**({"mode": "watch", "source": "eth0", "bundle": "cic2017", "progress": PROGRESS, "rates": rates,
                      "board": board} | fields))  # fmt: skip
 
 
 def board_of(*alerts: Any, keys: tuple[str, ...] = ()) -> Board:
     board = Board(matcher)
-    board.take(alerts)
+    board.add(alerts)
     for key in keys:
         board.press(key)
     return board

@@ -3,31 +3,29 @@
 It knows records only: no file and no page.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.reading import NativeLine, Record
+from sensor.alerts.sensor_records import EventRecord, StatsRecord
 from sensor.alerts.techniques import Technique
-from sensor.report.coverage import Accounts
-from sensor.report.records import EventRecord, Record, StatsRecord
+from sensor.report.coverage import StatsCounts
 
 EPISODES_KEPT = 20_000
 EVENTS_KEPT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
-    """An episode as its lines tell it.
+class ReportedEpisode:
+    """An episode as its lines tell it."""
 
-    last: the newest line. lines: how many there were. opened_ns: traffic time of the first. attack: whether any line
-    said so.
-    """
-
-    last: Alert
-    lines: int
-    opened_ns: int
-    attack: bool
+    last: Alert  # the newest line
+    lines: int  # how many there were
+    opened_ns: int  # traffic time of the first
+    attack: bool  # whether any line said so
 
     @property
     def rank(self) -> tuple[float, int, int, int, str]:
@@ -47,50 +45,54 @@ class Episode:
 
 
 @dataclass(slots=True)
-class Findings:
-    """What all lines said.
+class Digest:
+    """What all lines said."""
 
-    alert_lines: lines about episodes. not_kept: lines about episodes beyond EPISODES_KEPT. events: the first
-    EVENTS_KEPT, events_more: how many came after. first_ns, last_ns: traffic time that alerts speak of, 0 without any.
-    """
+    records: int = 0  # lines that held a record which the page tells
+    # Records of the sensor that the page does not tell, by their schema.
+    passed_over: Counter[str] = field(default_factory=Counter)
+    alert_lines: int = 0  # lines about episodes
+    not_kept: int = 0  # lines about episodes beyond EPISODES_KEPT
+    events: list[EventRecord] = field(default_factory=list)  # the first EVENTS_KEPT
+    events_more: int = 0  # how many came after those
+    first_ns: int = 0  # earliest traffic time that alerts speak of, 0 without any
+    last_ns: int = 0  # latest traffic time that alerts speak of, 0 without any
+    stats: StatsCounts = field(default_factory=StatsCounts)  # the accounts among the lines
+    _episodes: dict[tuple[str, str], ReportedEpisode] = field(default_factory=dict)  # by sensor and name of the episode
 
-    alert_lines: int = 0
-    not_kept: int = 0
-    events: list[EventRecord] = field(default_factory=list)
-    events_more: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    accounts: Accounts = field(default_factory=Accounts)
-    _episodes: dict[tuple[str, str], Episode] = field(default_factory=dict)
-
-    def take(self, records: Iterable[Record]) -> None:
-        """Fold records in."""
-        for record in records:
+    def add(self, lines: Iterable[tuple[NativeLine, Record | None]]) -> None:
+        """Fold lines in."""
+        for native, record in lines:
+            if record is None:
+                self.passed_over[native.schema] += 1
+                continue
+            self.records += 1
             if isinstance(record, Alert):
-                self._alert(record)
+                self.add_alert(record)
             elif isinstance(record, StatsRecord):
-                self.accounts.take(record)
+                self.stats.add(record)
             elif len(self.events) < EVENTS_KEPT:
                 self.events.append(record)
             else:
                 self.events_more += 1
 
     @property
-    def episodes(self) -> list[Episode]:
+    def episodes(self) -> list[ReportedEpisode]:
         """All that were kept, the worst first."""
         return sorted(self._episodes.values(), key=lambda episode: episode.rank)
 
-    def worst(self, number: int) -> list[Episode]:
+    def worst(self, number: int) -> list[ReportedEpisode]:
         """Some, the worst first."""
         return nsmallest(number, self._episodes.values(), key=lambda episode: episode.rank)
 
-    def __iter__(self) -> Iterator[Episode]:
+    def __iter__(self) -> Iterator[ReportedEpisode]:
         return iter(self._episodes.values())
 
     def __len__(self) -> int:
         return len(self._episodes)
 
-    def _alert(self, alert: Alert) -> None:
+    def add_alert(self, alert: Alert) -> None:
+        """Fold a line about an episode in."""
         self.alert_lines += 1
         self.first_ns = min(self.first_ns or alert.start_ns, alert.start_ns)
         self.last_ns = max(self.last_ns, alert.end_ns, alert.time_ns)
@@ -104,6 +106,6 @@ class Findings:
                 before, last=last, lines=before.lines + 1, opened_ns=opened_ns, attack=before.attack or attack
             )
         elif len(self._episodes) < EPISODES_KEPT:
-            self._episodes[key] = Episode(alert, 1, alert.time_ns, attack)
+            self._episodes[key] = ReportedEpisode(alert, 1, alert.time_ns, attack)
         else:
             self.not_kept += 1

@@ -15,35 +15,35 @@ _PIECE: Final = 1 << 16
 
 
 @dataclass(slots=True)
-class Backlog:
-    """What a client has not taken yet. waiting: bytes. missed: lines left out since the last one that was kept."""
+class SendBuffer:
+    """What a client has not taken yet."""
 
-    waiting: int = 0
-    missed: int = 0
+    waiting: int = 0  # bytes
+    missed: int = 0  # lines left out since the last one that was kept
     _lines: deque[bytes] = field(default_factory=deque)
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def offer(self, lines: Iterable[bytes]) -> None:
-        """Keep as many lines as there is room for."""
+    def add(self, lines: Iterable[bytes]) -> None:
+        """Take as many lines as there is room for."""
         for line in lines:
             # Once full, it waits for room for a half: one large gap tells more than many small ones.
             if self.waiting + len(line) > (MOST_BYTES // 2 if self.missed else MOST_BYTES):
                 self.missed += 1
                 continue
-            self.tell_missed()
-            self.keep(line)
+            self.report_missed()
+            self.append(line)
 
-    def keep(self, line: bytes) -> None:
-        """Keep a line, whatever room there is."""
+    def append(self, line: bytes) -> None:
+        """Take a line, whatever room there is."""
         self._lines.append(line)
         self.waiting += len(line)
 
-    def tell_missed(self) -> None:
+    def report_missed(self) -> None:
         """Where lines are missing, say how many."""
         if self.missed:
-            self.keep(line_of(LeftOut(self.missed)))
+            self.append(line_of(LeftOut(self.missed)))
             self.missed = 0
 
     def piece(self) -> bytes:

@@ -1,0 +1,76 @@
+"""An alert in words: one table for the terminal, the page, `flowvigil alerts` and what other tools are sent.
+
+Who shows an alert chooses colours, columns and how much is told; what a thing is called stands here.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sensor.alerts.alert import Alert
+from sensor.alerts.kinds import timestamp
+from sensor.alerts.spread import amount
+
+# Smallest severity of each word, the worst first.
+SEVERITIES: Final = ((70, "high"), (40, "medium"), (0, "low"))
+
+
+def severity_word(severity: int) -> str:
+    """High, medium or low."""
+    return next(word for least, word in SEVERITIES if severity >= least)
+
+
+def lane_in_words(alert: Alert) -> str:
+    """Such as `known lane`, or `both lanes`."""
+    return "both lanes" if alert.lane == "both" else f"{alert.lane} lane"
+
+
+def who(alert: Alert, arrow: str = "->") -> str:
+    """Source and target, such as `192.0.2.10 -> 10.0.0.1:22`; where there were more than one, their number."""
+    spread, destination = alert.spread, alert.destination
+    target = whom(alert)
+    if target == destination.ip and spread.ports <= 1 and not spread.ports_more:
+        target = address_and_port(destination.ip, destination.port)
+    return f"{alert.origin} {arrow} {target}"
+
+
+def whom(alert: Alert) -> str:
+    """The target's address, or of several their number: `17 hosts`."""
+    spread = alert.spread
+    if spread.targets <= 1 and not spread.targets_more:
+        return alert.destination.ip
+    return f"{amount(spread.targets, spread.targets_more)} hosts"
+
+
+def targets_in_words(alert: Alert) -> str:
+    """Such as `one host 10.20.0.10; 1,000 ports: 9332, 727, …` or `199 hosts: 10.0.0.1, 10.0.0.2, …; port 22`."""
+    spread, shown = alert.spread, alert.target_ips or (alert.destination.ip,)
+    hosts = f"one host {shown[0]}"
+    if spread.targets > 1 or spread.targets_more:
+        hosts = f"{whom(alert)}: {_listed(shown, spread.targets)}"
+    ports = [str(port) for port in alert.target_ports]
+    if not ports:
+        return hosts if spread.ports == 0 else f"{hosts}; {spread.ports:,} ports"
+    if spread.ports <= 1:
+        return f"{hosts}; port {ports[0]}"
+    return f"{hosts}; {amount(spread.ports, spread.ports_more)} ports: {_listed(ports, spread.ports)}"
+
+
+def address_and_port(ip: str, port: int | None) -> str:
+    """Such as `10.0.0.1:22` or `[2001:db8::1]:22`, the address alone without a port."""
+    if port is None:
+        return ip
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def moment(time_ns: int) -> str:
+    """Day and time of day in UTC: `2026-03-02 09:01:15`."""
+    return timestamp(time_ns)[:19].replace("T", " ")
+
+
+def clock_time(time_ns: int) -> str:
+    """Time of day in UTC: `09:01:15`."""
+    return timestamp(time_ns)[11:19]
+
+
+def _listed(shown: Sequence[str], all_of_them: int) -> str:
+    return ", ".join(shown) + (", …" if len(shown) < all_of_them else "")
