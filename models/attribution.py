@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Steps, Vector
+from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid, Judgement
 
 UNKNOWN_HOST = -1  # both words: an address that sends nothing, so it never has a state
@@ -85,7 +85,7 @@ def _evidence(hybrid: Hybrid, values: NDArray[np.float64], lanes: NDArray[np.boo
     """What the chosen lanes say of each row, the larger the less normal."""
     host = np.full((len(values), 2), UNKNOWN_HOST, dtype=np.int64)
     still = np.zeros(len(values), dtype=np.bool_)
-    judgement: Judgement = hybrid.judge(Steps(values, host, np.zeros(len(values), dtype=np.int64), still))
+    judgement: Judgement = hybrid.judge(FlowSteps(values, host, np.zeros(len(values), dtype=np.int64), still))
     said = np.stack([-np.log(judgement.p_known), -np.log(judgement.p_novel)], axis=1)
     scores = np.sum(list(judgement.scores.values()), axis=0)
     result: Vector = np.where(lanes, said, 0.0).sum(axis=1) + TIE * scores

@@ -59,7 +59,7 @@ class RowScorer(Protocol):
         """Scores of rows that are already scaled, (n,) float64, higher is more anomalous. x: (n, d) float32."""
 
 
-Judge = RowScorer | PortTable
+PlainModel = RowScorer | PortTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Baseline:
     """A plain model and what its scores mean on normal traffic."""
 
     name: str
-    detector: Judge
+    detector: PlainModel
     calibration: Calibration
 
 
@@ -105,7 +105,7 @@ class Baselines:
         return {member.name: member.calibration.p_value(scores[member.name]) for member in self.members}
 
 
-def row_scores(detector: Judge, x: Matrix, dst_port: NDArray[np.int64]) -> Vector:
+def row_scores(detector: PlainModel, x: Matrix, dst_port: NDArray[np.int64]) -> Vector:
     """Scores of rows by what this detector looks at, (n,) float64. x: (n, d) float32 scaled. dst_port: (n,) int64."""
     return detector.score_ports(dst_port) if isinstance(detector, PortTable) else detector.score_rows(x)
 

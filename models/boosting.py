@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from models.detector import Steps, Vector
+from models.detector import FlowSteps, Vector
 from models.forest import FOREST_FORMS, LEAF, Forest, joined_trees
 from models.logistic import sigmoid
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
-from models.stored import Forms, Parts, Settings
+from models.stored import Forms, SettingTypes, StoredParts
 
 MAX_BASELINE = 1e9
 
@@ -22,7 +22,7 @@ class BoostedTrees:
     """Gradient boosting for two classes."""
 
     FORMS: ClassVar[Forms] = FOREST_FORMS
-    SETTINGS: ClassVar[Settings] = {"trees": int, "baseline": float}
+    SETTINGS: ClassVar[SettingTypes] = {"trees": int, "baseline": float}
 
     def __init__(self, scaling: Scaling, forest: Forest, baseline: float, name: str = "gradient_boosting") -> None:
         """forest: leaves hold log-odds, already times the learning rate. baseline: log-odds before the first tree."""
@@ -38,7 +38,7 @@ class BoostedTrees:
         self.forest = forest
         self.baseline = float(baseline)
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """Probability that a step is an attack, (n,) float64 in [0, 1]."""
         return self.score_rows(self.scaling.transform(steps.values))
 
@@ -50,7 +50,7 @@ class BoostedTrees:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """Those of its trees."""
+        """The arrays of its trees, by the names of FOREST_FORMS."""
         return self.forest.arrays()
 
     def settings(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class BoostedTrees:
         return {"trees": len(self.forest.roots), "baseline": self.baseline}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "BoostedTrees":
+    def restored(cls, parts: StoredParts) -> "BoostedTrees":
         """The trees of these parts. Raises ValueError where they do not fit together."""
         return cls(parts.scaling, Forest.restored(parts), parts.settings["baseline"], parts.name)
 

@@ -27,21 +27,17 @@ ENDPOINT_MARGIN = 1.1  # a bounded tail ends at least this much beyond the highe
 class Calibration:
     """Survival of scores on normal traffic.
 
-    scores: (q,) float64, strictly ascending. survival: (q,) float64, strictly descending in (0, 1], share of normal
-    scores at least as high. tail_start: score over which the Pareto tail holds; tail_share: share of scores over it;
-    shape, sigma: of the tail. log_odds: the tail is one of log(score / (1 - score)), and scores lie in [0, 1].
-    count: how many scores were fitted.
     Raises ValueError for other shapes and for numbers outside these ranges.
     """
 
-    scores: Vector
-    survival: Vector
-    tail_start: float
-    tail_share: float
-    shape: float
-    sigma: float
-    log_odds: bool
-    count: int
+    scores: Vector  # (q,) float64, strictly ascending
+    survival: Vector  # (q,) float64, strictly descending in (0, 1], share of normal scores at least as high
+    tail_start: float  # score over which the Pareto tail holds
+    tail_share: float  # share of scores over it
+    shape: float  # of the tail
+    sigma: float  # of the tail
+    log_odds: bool  # the tail is one of log(score / (1 - score)), and scores lie in [0, 1]
+    count: int  # how many scores were fitted
 
     def __post_init__(self) -> None:
         if self.scores.ndim != 1 or not len(self.scores) or self.scores.shape != self.survival.shape:
@@ -150,7 +146,7 @@ def _p_value(
     floor: float,
     out: Vector,
 ) -> None:
-    """values and out (n,); scores and survival (q,)."""
+    """p-values of values (n,) by scores and survival (q,) into out (n,)."""
     for row in range(values.shape[0]):
         value = values[row]
         p = _seen(value, scores, survival)

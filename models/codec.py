@@ -20,7 +20,7 @@ from models.lstm import Lstm
 from models.manifest import Arrays, form, own_arrays, refuse, typed_section, value_of
 from models.rules import ColumnThreshold, PortTable
 from models.scaling import Scaling
-from models.stored import Forms, Parts, Settings, Stored
+from models.stored import Forms, SettingTypes, Stored, StoredParts
 
 # A detector is its own module, its fit, and a row here: the kind that manifests name, and the class.
 KINDS: tuple[tuple[str, type[Stored]], ...] = (
@@ -35,7 +35,7 @@ KINDS: tuple[tuple[str, type[Stored]], ...] = (
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 SCALING_FORMS: Forms = {"center": (np.float64, 1), "scale": (np.float64, 1)}
 CALIBRATION_FORMS: Forms = {"scores": (np.float64, 1), "survival": (np.float64, 1)}
-TAIL: Settings = {
+TAIL: SettingTypes = {
     "count": int,
     "tail_start": float,
     "tail_share": float,
@@ -140,6 +140,6 @@ def restored(
         calibration = read_calibration(entry, own)
         if scaling is None:
             scaling = read_scaling(value_of(entry, "columns", list, name), inputs, own, name)
-        return of_kind.restored(Parts(name, own, settings, scaling, labels)), calibration
+        return of_kind.restored(StoredParts(name, own, settings, scaling, labels)), calibration
     except ValueError as error:
         refuse(f"{name}: {error}")

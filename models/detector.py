@@ -15,18 +15,17 @@ ANY_ATTACK = ("normal", "attack")  # labels of a classifier that says whether, n
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class FlowSteps:
     """Flows to be scored, in the order in which they became known.
 
-    values: (n, c) float64, raw flow columns in the order of the feature contract. host: (n, 2) int64, whose sequence a
-    flow belongs to (its source address). time_ns: (n,) int64, start of the flow. advances: (n,) bool; a step that does
-    not advance (another report of a flow already seen) is scored against the host's state and leaves it as it is.
     Raises ValueError for other shapes: kernels trust them.
     """
 
-    values: NDArray[np.float64]
-    host: NDArray[np.int64]
-    time_ns: NDArray[np.int64]
+    values: NDArray[np.float64]  # (n, c) float64, raw flow columns in the order of the feature contract
+    host: NDArray[np.int64]  # (n, 2) int64, whose sequence a flow belongs to (its source address)
+    time_ns: NDArray[np.int64]  # (n,) int64, start of the flow
+    # (n,) bool; a step that does not advance (another report of a flow already seen) is scored against the host's state
+    # and leaves it as it is
     advances: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
@@ -44,7 +43,7 @@ class Detector(Protocol):
 
     name: str
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """Anomaly score of each step, (n,) finite float64, higher is more anomalous; the hosts' states advance."""
         ...
 
@@ -66,6 +65,6 @@ class Classifier(Detector, Protocol):
 
     labels: tuple[str, ...]
 
-    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+    def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack of each step, index into labels."""
         ...

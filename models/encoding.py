@@ -30,11 +30,11 @@ OPERATIONS: dict[str, tuple[int, int, int | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One feature. columns: positions in the record. Raises ValueError for what OPERATIONS does not allow."""
+    """One feature. Raises ValueError for what OPERATIONS does not allow."""
 
     name: str
     operation: str
-    columns: tuple[int, ...]
+    columns: tuple[int, ...]  # positions in the record
     parameters: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

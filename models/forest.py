@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import ANY_ATTACK, Labels, Steps, Vector
+from models.detector import ANY_ATTACK, FlowSteps, Labels, Vector
 from models.jit import Word, entry, inner
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
-from models.stored import Forms, Parts, Settings
+from models.stored import Forms, SettingTypes, StoredParts
 
 Nodes = NDArray[np.int32]  # (m,) one entry a node, trees one after the other
 EULER_GAMMA = 0.5772156649015329
@@ -37,19 +37,16 @@ ROWS = 64  # rows walked abreast: their columns and one tree's nodes stay in the
 class Forest:
     """Trees in flat arrays, nodes in any order in which children come after their parent.
 
-    feature, left, right: (m,) int32; left and right index these arrays and are -1 at a leaf. threshold: (m,) float64;
-    a row goes left when its column is <= threshold. value: (m, k) float64, what a leaf says. roots: (t,) int32, first
-    node of each tree, ascending from 0. width: number of columns.
     Raises ValueError when the arrays are not t trees over width columns.
     """
 
-    feature: Nodes
-    threshold: NDArray[np.float64]
-    left: Nodes
-    right: Nodes
-    value: NDArray[np.float64]
-    roots: Nodes
-    width: int
+    feature: Nodes  # (m,) int32, the column that a node looks at
+    threshold: NDArray[np.float64]  # (m,) float64; a row goes left when its column is <= threshold
+    left: Nodes  # (m,) int32, index of a node in these arrays, -1 at a leaf
+    right: Nodes  # (m,) int32, likewise
+    value: NDArray[np.float64]  # (m, k) float64, what a leaf says
+    roots: Nodes  # (t,) int32, first node of each tree, ascending from 0
+    width: int  # number of columns
     _packed: "_Packed" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +82,7 @@ class Forest:
         return {name: getattr(self, name) for name in FOREST_FORMS}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "Forest":
+    def restored(cls, parts: StoredParts) -> "Forest":
         """The trees of a stored detector. Raises ValueError where they are not as many as its setting says."""
         trees = len(parts.arrays["roots"])
         if parts.settings["trees"] != trees:
@@ -97,7 +94,7 @@ class IsolationForest:
     """Isolation Forest: normal rows need many random splits to be alone, odd ones few."""
 
     FORMS: ClassVar[Forms] = FOREST_FORMS
-    SETTINGS: ClassVar[Settings] = {"trees": int, "psi": int}
+    SETTINGS: ClassVar[SettingTypes] = {"trees": int, "psi": int}
 
     def __init__(self, scaling: Scaling, forest: Forest, psi: int, name: str = "iforest") -> None:
         """forest: leaves hold depth + c(rows in the leaf). psi: rows each tree was grown on."""
@@ -113,7 +110,7 @@ class IsolationForest:
         self.forest = forest
         self.psi = psi
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """2^(-mean path length / c(psi)) of each step, (n,) float64 in (0, 1]; higher is more anomalous."""
         return self.score_rows(self.scaling.transform(steps.values))
 
@@ -127,7 +124,7 @@ class IsolationForest:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """Those of its trees."""
+        """The arrays of its trees, by the names of FOREST_FORMS."""
         return self.forest.arrays()
 
     def settings(self) -> dict[str, Any]:
@@ -135,7 +132,7 @@ class IsolationForest:
         return {"trees": len(self.forest.roots), "psi": int(self.psi)}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "IsolationForest":
+    def restored(cls, parts: StoredParts) -> "IsolationForest":
         """The forest of these parts. Raises ValueError where they do not fit together."""
         return cls(parts.scaling, Forest.restored(parts), parts.settings["psi"], parts.name)
 
@@ -144,7 +141,7 @@ class RandomForest:
     """Random forest: class probabilities averaged over the trees; labels[0] is normal traffic."""
 
     FORMS: ClassVar[Forms] = FOREST_FORMS
-    SETTINGS: ClassVar[Settings] = {"trees": int}
+    SETTINGS: ClassVar[SettingTypes] = {"trees": int}
 
     def __init__(self, scaling: Scaling, forest: Forest, labels: tuple[str, ...], name: str = "rforest") -> None:
         if forest.value.shape[1] != len(labels) or len(labels) < 2 or forest.width != len(scaling.columns):
@@ -157,11 +154,11 @@ class RandomForest:
         self.forest = forest
         self.labels = labels
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """Probability that a step is not normal, (n,) float64 in [0, 1]."""
         return self.score_labels(steps)[0]
 
-    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+    def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
         probability = self.forest.mean_value(self.scaling.transform(steps.values))
         return _attack(probability), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
@@ -174,15 +171,15 @@ class RandomForest:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """Those of its trees."""
+        """The arrays of its trees, by the names of FOREST_FORMS."""
         return self.forest.arrays()
 
     def settings(self) -> dict[str, Any]:
-        """The number of trees."""
+        """The number of trees it has."""
         return {"trees": len(self.forest.roots)}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "RandomForest":
+    def restored(cls, parts: StoredParts) -> "RandomForest":
         """The forest of these parts; with as many values a leaf as the model has labels it names them.
 
         Raises ValueError where they do not fit together.
@@ -327,18 +324,14 @@ def _depths(forest: Forest) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Packed:
-    """The layout the kernel walks: siblings adjacent, a leaf its own child, so that a step is one addition.
+    """The layout the kernel walks: siblings adjacent, a leaf its own child, so that a step is one addition."""
 
-    feature, child: (m,) uint32, which spares a test for negative indices. threshold: (m,) float32, infinite at a leaf.
-    value: (m, k) float64. roots: (t,) uint32, first node of each tree. levels: (t,) int64, its depth.
-    """
-
-    feature: NDArray[np.uint32]
-    threshold: NDArray[np.float32]
-    child: NDArray[np.uint32]
-    value: NDArray[np.float64]
-    roots: NDArray[np.uint32]
-    levels: NDArray[np.int64]
+    feature: NDArray[np.uint32]  # (m,) uint32, which spares a test for negative indices
+    threshold: NDArray[np.float32]  # (m,) float32, infinite at a leaf
+    child: NDArray[np.uint32]  # (m,) uint32, the left one; the right one is the next
+    value: NDArray[np.float64]  # (m, k) float64
+    roots: NDArray[np.uint32]  # (t,) uint32, first node of each tree
+    levels: NDArray[np.int64]  # (t,) int64, its depth
 
 
 def _pack(forest: Forest, depth: NDArray[np.int64]) -> _Packed:
@@ -412,7 +405,7 @@ def _walk(
 
 @entry
 def _isolation(mean_path: NDArray[np.float64], expected_path: float, out: Vector) -> None:
-    """mean_path (n, 1); out (n,)."""
+    """Isolation scores of mean_path (n, 1) into out (n,)."""
     for row in range(mean_path.shape[0]):
         if expected_path > 0.0:
             out[row] = _exp2(-mean_path[row, 0] / expected_path)

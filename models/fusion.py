@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.contract import Contract, contract_hash
-from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, Labels, Steps, Vector
+from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, FlowSteps, Labels, Vector
 from models.encoding import Encoding
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
@@ -31,15 +31,12 @@ DEFAULT_RATE = 0.001
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A detector, what its scores mean, and what its voice weighs in its lane: positive, or ValueError is raised.
-
-    classifier: the detector where it names attacks, else None.
-    """
+    """A detector, what its scores mean, and what its voice weighs in its lane: positive, or ValueError is raised."""
 
     detector: Detector
     calibration: Calibration
     weight: float = 1.0
-    classifier: Classifier | None = field(init=False)
+    classifier: Classifier | None = field(init=False)  # the detector where it names attacks, else None
 
     def __post_init__(self) -> None:
         names = isinstance(self.detector, Classifier)  # asked once: it is slow
@@ -103,17 +100,13 @@ def inputs_of(normal: NormalProfile, encoding: Encoding | None) -> dict[str, int
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """What the lanes say of each step, in the order of the steps.
+    """What the lanes say of each step, in the order of the steps."""
 
-    verdict: (n,) int8, BENIGN, UNCERTAIN or ATTACK. p_known, p_novel: (n,) float64 in (0, 1], 1 for a lane without
-    detectors. scores: (n,) float64 of each detector by its name. label: (n,) int64, index into Hybrid.labels, the
-    likeliest attack whatever the verdict; 0 where no detector names attacks.
-    """
-
-    verdict: NDArray[np.int8]
-    p_known: Vector
-    p_novel: Vector
-    scores: dict[str, Vector]
+    verdict: NDArray[np.int8]  # (n,) int8, BENIGN, UNCERTAIN or ATTACK
+    p_known: Vector  # (n,) float64 in (0, 1], 1 without detectors in the lane
+    p_novel: Vector  # (n,) float64 in (0, 1], likewise
+    scores: dict[str, Vector]  # (n,) float64 of each detector by its name
+    # (n,) int64, index into Hybrid.labels, the likeliest attack whatever the verdict; 0 where no detector names attacks
     label: Labels
 
     def __len__(self) -> int:
@@ -196,7 +189,7 @@ class Hybrid:
         """What a detector may look at, and where it stands."""
         return inputs_of(self.normal, self.encoding)
 
-    def judge(self, steps: Steps, rate: float | None = None) -> Judgement:
+    def judge(self, steps: FlowSteps, rate: float | None = None) -> Judgement:
         """Score the steps with every detector and give the verdicts; the hosts' states advance.
 
         rate: nominal false-positive rate, one of thresholds; the default rate when None. Half of it is spent in each
@@ -223,7 +216,7 @@ class Hybrid:
             member.detector.forget()
 
     def _lane(
-        self, members: tuple[Member, ...], vote: Calibration | None, steps: Steps, scores: dict[str, Vector]
+        self, members: tuple[Member, ...], vote: Calibration | None, steps: FlowSteps, scores: dict[str, Vector]
     ) -> tuple[Vector, Labels]:
         """The lane's p-values, and its labels, those of the detector that is surest; scores gains each member's."""
         p_values: list[Vector] = []

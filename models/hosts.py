@@ -26,17 +26,13 @@ OLDER, NEWER, LINKS_WIDTH = range(3)
 
 @dataclass(frozen=True, eq=False)
 class HostTable:
-    """Arrays of the table, which kernels change in place.
+    """Arrays of the table, which kernels change in place."""
 
-    slots: (s,) int32, a row number or -1, s a power of two. keys: (capacity, 2) int64. links: (capacity, 2) int64, rows
-    next older and next newer. ends: (3,) int64, newest row, oldest row, rows in use. seed: (2,) uint64.
-    """
-
-    slots: Slots
-    keys: Int64s
-    links: Int64s
-    ends: Int64s
-    seed: Seed
+    slots: Slots  # (s,) int32, a row number or -1, s a power of two
+    keys: Int64s  # (capacity, 2) int64
+    links: Int64s  # (capacity, 2) int64, rows next older and next newer
+    ends: Int64s  # (3,) int64, newest row, oldest row, rows in use
+    seed: Seed  # (2,) uint64
 
     def clear(self) -> None:
         """Forget every host."""

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Steps, Vector
+from models.detector import FlowSteps, Vector
 from models.jit import Word, entry, inner
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
-from models.stored import Forms, Parts, Settings
+from models.stored import Forms, SettingTypes, StoredParts
 
 MAX_WEIGHT = 1e9
 
@@ -22,7 +22,7 @@ class LogisticRegression:
     """Probability of an attack, one weight for each scaled column."""
 
     FORMS: ClassVar[Forms] = {"weights": (np.float64, 1)}
-    SETTINGS: ClassVar[Settings] = {"bias": float}
+    SETTINGS: ClassVar[SettingTypes] = {"bias": float}
 
     def __init__(
         self, scaling: Scaling, weights: NDArray[np.float64], bias: float, name: str = "logistic_regression"
@@ -40,7 +40,7 @@ class LogisticRegression:
         self.weights = np.require(weights, np.float64, ["C", "W"])
         self.bias = float(bias)
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """Probability that a step is an attack, (n,) float64 in [0, 1]."""
         return self.score_rows(self.scaling.transform(steps.values))
 
@@ -54,15 +54,15 @@ class LogisticRegression:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """The weights."""
+        """The weights of the columns."""
         return {"weights": self.weights}
 
     def settings(self) -> dict[str, Any]:
-        """The bias."""
+        """The log-odds of a row of zeros."""
         return {"bias": self.bias}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "LogisticRegression":
+    def restored(cls, parts: StoredParts) -> "LogisticRegression":
         """The regression of these parts. Raises ValueError where they do not fit together."""
         return cls(parts.scaling, parts.arrays["weights"], parts.settings["bias"], parts.name)
 
@@ -76,7 +76,7 @@ def sigmoid(log_odds: Vector) -> Vector:
 
 @entry
 def _weigh(x: Matrix, weights: Vector, bias: float, out: Vector) -> None:
-    """x (n, d); weights (d,); out (n,)."""
+    """Probabilities of x (n, d) by weights (d,) into out (n,)."""
     for row in range(x.shape[0]):
         total = bias
         for column in range(weights.shape[0]):

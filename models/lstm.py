@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Labels, Steps, Vector
+from models.detector import FlowSteps, Labels, Vector
 from models.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
 from models.jit import Word, entry, inner
 from models.manifest import Arrays
 from models.scaling import CLIP, Matrix, Scaling
-from models.stored import Forms, Parts, Settings
+from models.stored import Forms, SettingTypes, StoredParts
 
 Float32s = NDArray[np.float32]
 HOSTS = 65_536
@@ -39,7 +39,7 @@ class Lstm:
         "head_kernel": (np.float32, 2),
         "head_bias": (np.float32, 1),
     }
-    SETTINGS: ClassVar[Settings] = {"units": int, "reset_ns": int, "dt_center": float, "dt_scale": float}
+    SETTINGS: ClassVar[SettingTypes] = {"units": int, "reset_ns": int, "dt_center": float, "dt_scale": float}
 
     def __init__(
         self,
@@ -101,11 +101,11 @@ class Lstm:
         self._gates = np.empty((ROWS, 4 * units), dtype=np.float32)
         self._carried = np.empty(2 * units, dtype=np.float32)
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """1 - p(normal) of each step, (n,) float64 in [0, 1]; hosts advance."""
         return self.score_labels(steps)[0]
 
-    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+    def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
         probability = self.probabilities(steps)
         # The sum of the others, not 1 - p(normal), which would round small scores away.
@@ -114,7 +114,7 @@ class Lstm:
             score += probability[:, k]
         return np.minimum(score, 1.0), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
 
-    def probabilities(self, steps: Steps) -> NDArray[np.float64]:
+    def probabilities(self, steps: FlowSteps) -> NDArray[np.float64]:
         """Softmax over the labels at each step, (n, k) float64; hosts advance.
 
         The gap of a step is its start minus the latest start of its host's earlier steps, at least 0; a host's first
@@ -167,7 +167,7 @@ class Lstm:
         }
 
     @classmethod
-    def restored(cls, parts: Parts) -> "Lstm":
+    def restored(cls, parts: StoredParts) -> "Lstm":
         """The network of these parts, with no host remembered. Raises ValueError where they do not fit together."""
         rows = len(parts.arrays["recurrent"])
         if parts.settings["units"] != rows:
@@ -210,7 +210,10 @@ def _run(
     carried: Float32s,
     out: NDArray[np.float64],
 ) -> None:
-    """x (n, d); host (n, 2); time_ns and advances (n,); weights as in Lstm; gates and carried: scratch; out (n, k)."""
+    """Probabilities into out (n, k) of x (n, d), host (n, 2), time_ns and advances (n,).
+
+    Weights as in Lstm; gates and carried are scratch.
+    """
     units = recurrent.shape[0]
     width = x.shape[1]
     for start in range(0, x.shape[0], ROWS):

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Steps, Vector
+from models.detector import FlowSteps, Vector
 from models.logistic import sigmoid
 from models.manifest import Arrays
 from models.scaling import CLIP, Matrix, Scaling
-from models.stored import Forms, Parts, Settings
+from models.stored import Forms, SettingTypes, StoredParts
 
 NO_PORT = -1
 
@@ -23,7 +23,7 @@ class PortTable:
     """Share of attacks among the training flows to each destination port."""
 
     FORMS: ClassVar[Forms] = {"ports": (np.int32, 1), "shares": (np.float64, 1)}
-    SETTINGS: ClassVar[Settings] = {"prior": float}
+    SETTINGS: ClassVar[SettingTypes] = {"prior": float}
 
     def __init__(self, ports: NDArray[np.int32], shares: NDArray[np.float64], prior: float) -> None:
         """ports: (k,) int32, ascending within 0..65535. shares: (k,) float64 in [0, 1]. prior: share for other ports.
@@ -55,7 +55,7 @@ class PortTable:
         return {"prior": self.prior}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "PortTable":
+    def restored(cls, parts: StoredParts) -> "PortTable":
         """The table of these parts; it looks at no column. Raises ValueError where they do not fit together."""
         return cls(parts.arrays["ports"], parts.arrays["shares"], parts.settings["prior"])
 
@@ -64,7 +64,7 @@ class ColumnThreshold:
     """One column against one value: 0.5 at the cut, more on the side of the attacks."""
 
     FORMS: ClassVar[Forms] = {}
-    SETTINGS: ClassVar[Settings] = {"column": str, "rises": bool, "cut": float}
+    SETTINGS: ClassVar[SettingTypes] = {"column": str, "rises": bool, "cut": float}
 
     def __init__(self, scaling: Scaling, column: str, rises: bool, cut: float, name: str = "one_column") -> None:
         """column: one of the scaling's. rises: attacks lie above the cut. cut: in the scaled column, within ±8.
@@ -81,7 +81,7 @@ class ColumnThreshold:
         self.rises = rises
         self.cut = float(cut)
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         """How far a step lies on the attacks' side, (n,) float64 in (0, 1)."""
         return self.score_rows(self.scaling.transform(steps.values))
 
@@ -94,7 +94,7 @@ class ColumnThreshold:
         """Nothing to forget: a row's score depends on that row."""
 
     def arrays(self) -> Arrays:
-        """None."""
+        """It has none."""
         return {}
 
     def settings(self) -> dict[str, Any]:
@@ -102,6 +102,6 @@ class ColumnThreshold:
         return {"column": self.column, "rises": self.rises, "cut": self.cut}
 
     @classmethod
-    def restored(cls, parts: Parts) -> "ColumnThreshold":
+    def restored(cls, parts: StoredParts) -> "ColumnThreshold":
         """The rule of these parts. Raises ValueError where they do not fit together."""
         return cls(parts.scaling, name=parts.name, **parts.settings)

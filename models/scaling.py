@@ -23,15 +23,13 @@ MIN_SPREAD = 1e-6
 class Scaling:
     """How the columns of one detector are picked and standardised.
 
-    columns: (d) names, in the detector's order. index: (d,) int64, position of each in the feature contract.
-    center, scale: (d,) float64, mean and standard deviation of the signed log1p on training traffic; scale is positive.
     Raises ValueError for other shapes, for a negative index, and for numbers that are not finite.
     """
 
-    columns: tuple[str, ...]
-    index: NDArray[np.int64]
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    columns: tuple[str, ...]  # (d) names, in the detector's order
+    index: NDArray[np.int64]  # (d,) int64, position of each in the feature contract
+    center: NDArray[np.float64]  # (d,) float64, mean of the signed log1p on training traffic
+    scale: NDArray[np.float64]  # (d,) float64, its standard deviation, positive
 
     def __post_init__(self) -> None:
         width = len(self.columns)
@@ -87,7 +85,7 @@ def _transform(
     scale: NDArray[np.float64],
     out: Matrix,
 ) -> None:
-    """values (n, c); index, center and scale (d,); out (n, d)."""
+    """Scaled columns of values (n, c) by index, center and scale (d,) into out (n, d)."""
     for row in range(values.shape[0]):
         for column in range(index.shape[0]):
             value = values[row, index[column]]

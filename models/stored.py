@@ -11,11 +11,11 @@ from models.manifest import Arrays, Form
 from models.scaling import Scaling
 
 Forms = Mapping[str, Form]  # by an array's role
-Settings = Mapping[str, type]  # by a setting's name: int, float, str or bool
+SettingTypes = Mapping[str, type]  # by a setting's name: int, float, str or bool
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class StoredParts:
     """What a detector is made of, as it was read: of the right forms and types, but not yet known to fit together."""
 
     name: str  # of the detector
@@ -29,7 +29,7 @@ class Stored(Protocol):
     """A detector that a bundle or its baselines can keep."""
 
     FORMS: ClassVar[Forms]
-    SETTINGS: ClassVar[Settings]
+    SETTINGS: ClassVar[SettingTypes]
 
     def arrays(self) -> Arrays:
         """Its own arrays by their roles, without those of its scaling."""
@@ -38,5 +38,5 @@ class Stored(Protocol):
         """Its numbers and names that are no arrays."""
 
     @classmethod
-    def restored(cls, parts: Parts) -> Self:
+    def restored(cls, parts: StoredParts) -> Self:
         """The detector of these parts. Raises ValueError where they do not fit together."""

@@ -13,10 +13,10 @@ BENIGN = "BENIGN"
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """An attack family. technique: MITRE ATT&CK technique id, None for normal traffic."""
+    """A family of attacks that models learn and alerts name."""
 
     name: str
-    technique: str | None
+    technique: str | None  # MITRE ATT&CK technique id, None for normal traffic
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -108,11 +108,11 @@ NORMAL = "normal"
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """An attack of KDD'99 or NSL-KDD as their files name it. technique: MITRE ATT&CK technique id."""
+    """An attack of KDD'99 or NSL-KDD as their files name it."""
 
     name: str
     family: str
-    technique: str
+    technique: str  # MITRE ATT&CK technique id
 
 
 KDD_ATTACKS: tuple[Attack, ...] = (

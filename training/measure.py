@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration, fit_calibration
-from models.detector import Detector, Steps, Vector
+from models.detector import Detector, FlowSteps, Vector
 from models.fusion import Hybrid, fisher, voted
+from training.arrays import Mask
 from training.datasets.table import FlowTable
 from training.labels import BENIGN
-from training.sequences import Reports, rehomed, reports
+from training.sequences import FlowReports, rehomed, reports
 
-Mask = NDArray[np.bool_]
 HALVES_SEED = 20170706
 STOPPING_HOSTS = 24
 STOPPING_SEED = 20170707
@@ -27,23 +27,18 @@ UNSEEN, LATER, FITTED = "unseen families", "later flows", "fitted attacks"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one detector, or the hybrid, finds at a nominal false-positive rate.
+    """What one detector, or the hybrid, finds at a nominal false-positive rate."""
 
-    split: what was kept from the fit (UNSEEN, LATER, FITTED). A flow counts once, found by any of its reports. hosts:
-    how flows are spread over source hosts. false_positive_rate: the actual one, on normal_flows. recall: over all
-    attack flows, None where there are none; families: (recall, flows) of each.
-    """
-
-    split: str
+    split: str  # what was kept from the fit (UNSEEN, LATER, FITTED). A flow counts once, found by any of its reports.
     detector: str
     rate: float
-    hosts: str
+    hosts: str  # how flows are spread over source hosts
     fingerprints: bool
     seed: int
-    false_positive_rate: float
+    false_positive_rate: float  # the actual one, on normal_flows
     normal_flows: int
-    recall: float | None
-    families: dict[str, tuple[float, int]]
+    recall: float | None  # over all attack flows, None where there are none
+    families: dict[str, tuple[float, int]]  # (recall, flows) of each
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, rounded to what the number of flows can carry."""
@@ -57,10 +52,10 @@ class Figure:
 Figures = tuple[Figure, ...]
 
 
-def steps_of(table: FlowTable, host: NDArray[np.int64], told: Reports) -> Steps:
+def steps_of(table: FlowTable, host: NDArray[np.int64], told: FlowReports) -> FlowSteps:
     """The table's reports as detectors meet them, from these hosts. host: (n, 2), of each flow."""
     row = told.row
-    return Steps(table.values[row], host[row], table.start_ns[row], told.advances)
+    return FlowSteps(table.values[row], host[row], table.start_ns[row], told.advances)
 
 
 def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
@@ -131,7 +126,7 @@ def _rehomed(table: FlowTable, hosts: int, seed: int = HALVES_SEED) -> NDArray[n
     return rehomed(len(table), hosts, np.random.default_rng(seed))
 
 
-def _scores(hybrid: Hybrid, steps: Steps) -> dict[str, NDArray[np.float64]]:
+def _scores(hybrid: Hybrid, steps: FlowSteps) -> dict[str, NDArray[np.float64]]:
     hybrid.forget()
     scores = hybrid.judge(steps).scores
     hybrid.forget()
@@ -202,7 +197,7 @@ def _figure(
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class SeedSpread:
     """Mean and sample standard deviation over the seeds; no deviation of a single seed."""
 
     mean: float
@@ -214,8 +209,8 @@ class Spread:
         return " ± ".join(f"{factor * part:.{digits}f}" for part in parts)
 
 
-def _spread(values: list[float]) -> Spread:
-    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
+def _spread(values: list[float]) -> SeedSpread:
+    return SeedSpread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 
 def over_seeds(figures: Figures) -> list[dict[str, Any]]:
@@ -264,11 +259,11 @@ def _by_seed(figures: Figures) -> list[list[Figure]]:
     return [groups[key] for key in sorted(groups, key=lambda key: (key[0], not key[1], key[2] != UNSEEN))]
 
 
-def _false_spread(group: list[Figure]) -> Spread:
+def _false_spread(group: list[Figure]) -> SeedSpread:
     return _spread([figure.false_positive_rate for figure in group])
 
 
-def _recall_spread(group: list[Figure]) -> Spread | None:
+def _recall_spread(group: list[Figure]) -> SeedSpread | None:
     recalls = [figure.recall for figure in group if figure.recall is not None]
     return _spread(recalls) if recalls else None
 
@@ -277,7 +272,7 @@ def _family_means(group: list[Figure]) -> dict[str, float]:
     return {name: float(np.mean([figure.families[name][0] for figure in group])) for name in group[0].families}
 
 
-def _rounded(spread: Spread) -> dict[str, float | None]:
+def _rounded(spread: SeedSpread) -> dict[str, float | None]:
     return {
         "mean": round(spread.mean, 5),
         "deviation": None if spread.deviation is None else round(spread.deviation, 5),

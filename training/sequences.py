@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import INDEX
-
-Int64s = NDArray[np.int64]
-Float32s = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from training.arrays import Float32s, Int64s, Mask
 
 # The meter's own delays: first and later reports of a running flow, linger of a closed one, idle timeout.
 SNAPSHOT_NS = 10_000_000_000
@@ -24,26 +21,22 @@ IDLE_NS = 120_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reports:
-    """When the meter reports flows, in the order in which it does.
+class FlowReports:
+    """When the meter reports flows, in the order in which it does."""
 
-    row: (m,) int64, the flow's row in its table. known_ns: (m,) int64. advances: (m,) bool, the flow's first report,
-    which alone moves its host's state on.
-    """
-
-    row: Int64s
-    known_ns: Int64s
-    advances: Mask
+    row: Int64s  # (m,) int64, the flow's row in its table
+    known_ns: Int64s  # (m,) int64
+    advances: Mask  # (m,) bool, the flow's first report, which alone moves its host's state on
 
     def __len__(self) -> int:
         return len(self.row)
 
-    def first(self) -> "Reports":
+    def first(self) -> "FlowReports":
         """The first report of each flow."""
-        return Reports(self.row[self.advances], self.known_ns[self.advances], self.advances[self.advances])
+        return FlowReports(self.row[self.advances], self.known_ns[self.advances], self.advances[self.advances])
 
 
-def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Reports:
+def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> FlowReports:
     """All reports of each flow that has packets the report before had not.
 
     A flow is first reported by its snapshot or its end, whichever comes first: closed (a reset, or FIN both ways) after
@@ -64,7 +57,7 @@ def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Re
         more = more[end_ns[more] > snapshot[more]]
     row, time, first = np.concatenate(rows), np.concatenate(known), np.concatenate(advances)
     order = np.lexsort((row, start_ns[row], time))
-    return Reports(row[order], time[order], first[order])
+    return FlowReports(row[order], time[order], first[order])
 
 
 def rehomed(n: int, hosts: int, rng: np.random.Generator) -> Int64s:
@@ -80,14 +73,11 @@ def rehomed(n: int, hosts: int, rng: np.random.Generator) -> Int64s:
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Reports that advance, grouped by host, each host's in the order of time, host after host.
+    """Reports that advance, grouped by host, each host's in the order of time, host after host."""
 
-    row: (m,) int64, the flow's row in its table. first: (m,) bool, starts a host's sequence. gap_s: (m,) float64,
-    seconds from the latest start of the host's earlier flows, at least 0; 0 on a first.
-    """
-
-    row: Int64s
-    first: Mask
+    row: Int64s  # (m,) int64, the flow's row in its table
+    first: Mask  # (m,) bool, starts a host's sequence
+    # (m,) float64, seconds from the latest start of the host's earlier flows, at least 0; 0 on a first
     gap_s: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -98,7 +88,7 @@ class Sequences:
         return Sequences(self.row[index], self.first[index], self.gap_s[index])
 
 
-def sequences(host: Int64s, start_ns: Int64s, told: Reports) -> Sequences:
+def sequences(host: Int64s, start_ns: Int64s, told: FlowReports) -> Sequences:
     """Group first reports by host. host: (n, 2), start_ns: (n,) nanoseconds, of each flow."""
     told = told.first()
     owner = host[told.row]
@@ -133,35 +123,27 @@ def joined(parts: list[Sequences]) -> Sequences:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One truncated back-propagation step: lanes side by side, each going on where the chunk before left it.
+    """One truncated back-propagation step: lanes side by side, each going on where the chunk before left it."""
 
-    row: (lanes, steps) int64. reset: (lanes, steps) float32, 1 where the state starts anew before this step. gap_s:
-    (lanes, steps) float64, NaN where the gap is not known. weight: (lanes, steps) float32, 0 on filling.
-    """
-
-    row: Int64s
-    reset: Float32s
-    gap_s: NDArray[np.float64]
-    weight: Float32s
+    row: Int64s  # (lanes, steps) int64
+    reset: Float32s  # (lanes, steps) float32, 1 where the state starts anew before this step
+    gap_s: NDArray[np.float64]  # (lanes, steps) float64, NaN where the gap is not known
+    weight: Float32s  # (lanes, steps) float32, 0 on filling
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """How sequences are laid out and disturbed for one epoch of fitting.
+    """How sequences are laid out and disturbed for one epoch of fitting."""
 
-    lanes: streams side by side; steps: length of a chunk. state_drop: chance of losing the state at any step, so that
-    the first flows of an unknown host are learnt as well. gap_unknown: chance, per lane and chunk, of hiding all gaps.
-    gap_decades: gaps are shortened by up to so many powers of ten, one draw per lane and chunk: the published sample is
-    thinned, its gaps are stretched (normal hosts' about two hundredfold), and live traffic will not have them.
-    reset_s: silence that ends a host's state.
-    """
-
-    lanes: int
-    steps: int
+    lanes: int  # streams side by side
+    steps: int  # length of a chunk
+    # Chance of losing the state at any step, so that the first flows of an unknown host are learnt as well
     state_drop: float
-    gap_unknown: float
+    gap_unknown: float  # chance, per lane and chunk, of hiding all gaps
+    # Gaps are shortened by up to so many powers of ten, one draw per lane and chunk: the published sample is thinned,
+    # its gaps are stretched (normal hosts' about two hundredfold), and live traffic will not have them
     gap_decades: float
-    reset_s: float
+    reset_s: float  # silence that ends a host's state
 
     def chunks(self, source: Sequences, rng: np.random.Generator) -> Iterator[Chunk]:
         """One epoch: all sequences once, in an order drawn from rng, packed end to end into the lanes."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from training.datasets.table import Int64s, Strings
+from training.arrays import Int64s, Strings
 from training.labels import BENIGN
 
 

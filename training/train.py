@@ -20,10 +20,11 @@ from training.datasets.collection import read_dataset
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.fit.baselines import fit_baselines
-from training.fit.hybrid import Report, Split, fit
+from training.fit.hybrid import Split, fit
 from training.labels import BENIGN
 from training.measure import FITTED, LATER, UNSEEN, Figure, Figures, measured, over_seeds
 from training.recipe import Days, KddRecipe, RandomSplit, Recipe, read_recipe
+from training.reporting import Report
 from training.splits import random_split
 from training.train_kdd import train_kdd
 from training.versions import versions

@@ -1,6 +1,5 @@
 """The whole run of a recipe for KDD connection records: dataset in, bundle out."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from training.datasets.kdd import KddTable, read_kdd
 from training.errors import DatasetError
 from training.fit.kdd import fit_kdd, fit_kdd_baselines
 from training.recipe import KddRecipe
+from training.reporting import Report
 from training.versions import versions
-
-Report = Callable[[str], None]
 
 
 def train_kdd(recipe: KddRecipe, text: str, data: Path, output: Path, report: Report) -> None:

@@ -79,16 +79,14 @@ class ReadErrors:
     """What became of the lines that hold no record, and of inputs that could not be read to their end."""
 
     left_out: Counter[str] = field(default_factory=Counter)  # lines left out, by reason
-    first: dict[str, str] = field(default_factory=dict)  # of each reason, where it was met first
-    # Of each reason, what was wrong with the first line.
-    first_error: dict[str, UnreadableLineError] = field(default_factory=dict)
+    # Of each reason, where it was met first, and what was wrong there.
+    first: dict[str, tuple[str, UnreadableLineError]] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)  # one line for each input that could not be read to its end
 
     def leave_out(self, error: UnreadableLineError, place: str) -> None:
         """Count a line."""
         self.left_out[error.reason] += 1
-        self.first.setdefault(error.reason, place)
-        self.first_error.setdefault(error.reason, error)
+        self.first.setdefault(error.reason, (place, error))
 
     @property
     def whole(self) -> bool:
@@ -97,20 +95,20 @@ class ReadErrors:
 
     def words(self) -> list[str]:
         """One line for each kind of trouble; file names and texts in it are not yet printable."""
-        details = {reason: error.detail for reason, error in self.first_error.items()}
-        return [
-            *self._told({reason: f": {detail}" if detail else "" for reason, detail in details.items()}),
-            *self.damage,
-        ]
+        firsts = {
+            reason: f"{place}{error.detail and f': {error.detail}'}" for reason, (place, error) in self.first.items()
+        }
+        return [*self._told(firsts), *self.damage]
 
     def words_without_quotes(self) -> list[str]:
         """The same of the lines left out, without a word of what stood there: for a page that people copy from."""
-        fields = {reason: error.field for reason, error in self.first_error.items()}
-        return self._told({reason: f", {name}" if name else "" for reason, name in fields.items()})
+        return self._told(
+            {reason: f"{place}{error.field and f', {error.field}'}" for reason, (place, error) in self.first.items()}
+        )
 
-    def _told(self, more: Mapping[str, str]) -> list[str]:
+    def _told(self, firsts: Mapping[str, str]) -> list[str]:
         return [
-            f"{count:,} line{'s' * (count != 1)} left out: {reason} (first: {self.first[reason]}{more[reason]})"
+            f"{count:,} line{'s' * (count != 1)} left out: {reason} (first: {firsts[reason]})"
             for reason, count in sorted(self.left_out.items())
         ]
 

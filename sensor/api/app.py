@@ -1,4 +1,4 @@
-"""The application: routes, and what all answers have in common. It opens no socket and loads no model."""
+"""The WSGI application: routes, and what all responses share. It opens no socket and loads no model."""
 
 import time
 import traceback
@@ -15,22 +15,22 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import HTTPException
 
 from sensor import log
-from sensor.api import documents
-from sensor.api.body import MOST_BYTES, score_request
-from sensor.api.captured import Captures
-from sensor.api.docs import add_docs
+from sensor.api import schemas
+from sensor.api.body import MAX_BODY_BYTES, parse_score_request
+from sensor.api.capture import CaptureReader
 from sensor.api.guard import Guard
-from sensor.api.metrics import Metrics
+from sensor.api.metrics import ApiMetrics
 from sensor.api.page import add_page
 from sensor.api.problems import PROBLEM_TYPE, Problem, problem_document
-from sensor.api.records import RecordForm
-from sensor.api.scoring import Scorer, model_document, rows_document
-from sensor.api.server import Life
+from sensor.api.samples import RowFormat
+from sensor.api.scoring import ModelPool, model_document, rows_document
+from sensor.api.server import ShutdownFlag
+from sensor.api.swagger_ui import add_swagger_ui
 from sensor.version import VERSION
 
 JSON: Final = "application/json"
 SCORING, OPERATION = Tag(name="scoring"), Tag(name="operation")
-SECURITY: Final = {
+SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # without any, a browser hides the origin of the page's own form too
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -40,100 +40,98 @@ SECURITY: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the application is made of.
+class Services:
+    """What the routes use: created once at the start, shared by all requests."""
 
-    captures: how they become rows, None where the model cannot score what a meter gives. life: the server's. log: takes
-    a finished request's line, None for no log.
-    """
-
-    scorer: Scorer
-    form: RecordForm
+    models: ModelPool
+    row_format: RowFormat
     guard: Guard
-    captures: Captures | None
-    life: Life
-    log: Callable[[bytes], None] | None = None
+    captures: CaptureReader | None  # None where the model cannot score what a meter measures
+    shutdown: ShutdownFlag  # the server's
+    access_log: Callable[[bytes], None] | None = None  # writes the line of an answered request; None for no log
 
 
-def build_app(parts: Parts) -> OpenAPI:
-    """The WSGI application."""
+def build_app(services: Services) -> OpenAPI:
+    """The WSGI application with all routes."""
     app = OpenAPI(
         "sensor.api",
-        info=Info(title="flowvigil", version=VERSION, description=documents.INTRODUCTION),
-        security_schemes={"token": {"type": "http", "scheme": "bearer"}} if parts.guard.token else None,
-        validation_error_model=documents.ProblemDetails,
+        info=Info(title="flowvigil", version=VERSION, description=schemas.INTRODUCTION),
+        security_schemes={"token": {"type": "http", "scheme": "bearer"}} if services.guard.token else None,
+        validation_error_model=schemas.ProblemDetails,
         doc_ui=False,
         static_folder=None,
     )
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined] # of flask's own provider
-    metrics = Metrics(parts.scorer.hybrid.model_id)
-    _add_common(app, parts, metrics)
+    metrics = ApiMetrics(services.models.hybrid.model_id)
+    _add_common(app, services, metrics)
     _add_errors(app)
-    _add_scoring(app, parts, metrics)
-    _add_status(app, parts, metrics)
-    add_page(app, parts.scorer, parts.form, parts.guard, parts.captures, metrics)
-    add_docs(app)
+    _add_scoring(app, services, metrics)
+    _add_status(app, services, metrics)
+    add_page(app, services.models, services.row_format, services.guard, services.captures, metrics)
+    add_swagger_ui(app)
     return app
 
 
-def as_json(document: Any) -> Response:
-    """An answer."""
+def json_response(document: Any) -> Response:
+    """Response 200 with the document as JSON."""
     return Response(orjson.dumps(document), mimetype=JSON)
 
 
-def _problem(problem: Problem) -> Response:
-    body = problem_document(problem.status, problem.detail, problem.flaws)
-    answer = Response(body, problem.status, mimetype=PROBLEM_TYPE)
+def _problem_response(problem: Problem) -> Response:
+    body = problem_document(problem.status, problem.detail, problem.errors)
+    response = Response(body, problem.status, mimetype=PROBLEM_TYPE)
     if problem.status == HTTPStatus.UNAUTHORIZED:
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="flowvigil"'
-    return answer
+        response.headers["WWW-Authenticate"] = 'Bearer realm="flowvigil"'
+    return response
 
 
 def _add_errors(app: OpenAPI) -> None:
     @app.errorhandler(Problem)
-    def refused(problem: Problem) -> Response:
-        return _problem(problem)
+    def handle_problem(problem: Problem) -> Response:
+        return _problem_response(problem)
 
     @app.errorhandler(HTTPException)
-    def not_for_us(error: HTTPException) -> Response:
-        asked = f"{request.method[:16]} {request.path[:200]}"
-        words = {404: f"{asked}: there is nothing at this path", 405: f"{asked}: expected another method"}
-        said = words.get(error.code or 500, " ".join((error.description or error.name).split()))
-        answer = _problem(Problem(error.code or 500, said))
+    def handle_http_error(error: HTTPException) -> Response:
+        target = f"{request.method[:16]} {request.path[:200]}"
+        details = {404: f"{target}: there is nothing at this path", 405: f"{target}: expected another method"}
+        detail = details.get(error.code or 500, " ".join((error.description or error.name).split()))
+        response = _problem_response(Problem(error.code or 500, detail))
         for name, value in error.get_headers():
             if name.lower() == "allow":
-                answer.headers[name] = value
-        return answer
+                response.headers[name] = value
+        return response
 
     @app.errorhandler(Exception)
-    def broken(error: Exception) -> Response:
-        what = traceback.format_exception_only(error)[-1].strip()
-        log.error(f"internal error at {request.method} {request.path!r:.80}: {' '.join(what.split())[:300]}")
-        return _problem(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of this program; its log says more"))
+    def handle_internal_error(error: Exception) -> Response:
+        message = traceback.format_exception_only(error)[-1].strip()
+        log.error(f"internal error at {request.method} {request.path!r:.80}: {' '.join(message.split())[:300]}")
+        return _problem_response(
+            Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of this program; its log says more")
+        )
 
 
-def _add_common(app: OpenAPI, parts: Parts, metrics: Metrics) -> None:
+def _add_common(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
     @app.before_request
-    def check() -> None:
-        g.began = time.perf_counter()
-        parts.guard.check(request.method, request.path, dict(request.headers))
+    def authorize() -> None:
+        g.started = time.perf_counter()
+        services.guard.check(request.method, request.path, dict(request.headers))
 
     @app.after_request
-    def finish(answer: Response) -> Response:
-        for name, value in SECURITY.items():
-            answer.headers.setdefault(name, value)
-        answer.headers.setdefault("Cache-Control", "no-store")
-        seconds = time.perf_counter() - g.get("began", time.perf_counter())
+    def finish(response: Response) -> Response:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        seconds = time.perf_counter() - g.get("started", time.perf_counter())
         route = request.url_rule.rule if request.url_rule else "other"
-        metrics.answered(route, answer.status_code, seconds)
-        if parts.log is not None:
-            parts.log(_access_line(answer, seconds))
-        return answer
+        metrics.observe_request(route, response.status_code, seconds)
+        if services.access_log is not None:
+            services.access_log(_access_line(response, seconds))
+        return response
 
 
-def _access_line(answer: Response, seconds: float) -> bytes:
-    """One request in the field names of the Elastic Common Schema."""
+def _access_line(response: Response, seconds: float) -> bytes:
+    """An answered request as a line of JSON, in the field names of the Elastic Common Schema."""
     return orjson.dumps(
         {
             "event": {"dataset": "flowvigil.access", "duration": round(seconds * 1e9)},
@@ -141,8 +139,8 @@ def _access_line(answer: Response, seconds: float) -> bytes:
             "http": {
                 "request": {"method": request.method[:16], "body": {"bytes": request.content_length or 0}},
                 "response": {
-                    "status_code": answer.status_code,
-                    "body": {"bytes": answer.calculate_content_length() or 0},
+                    "status_code": response.status_code,
+                    "body": {"bytes": response.calculate_content_length() or 0},
                 },
             },
             "url": {"path": request.path[:200].encode("utf-8", "replace").decode()},
@@ -151,79 +149,79 @@ def _access_line(answer: Response, seconds: float) -> bytes:
     )
 
 
-def _add_scoring(app: OpenAPI, parts: Parts, metrics: Metrics) -> None:
-    scorer, form = parts.scorer, parts.form
-    identity = {"id": scorer.hybrid.model_id, "sha256": scorer.hybrid.sha256}
+def _add_scoring(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
+    models, row_format = services.models, services.row_format
+    identity = {"id": models.hybrid.model_id, "sha256": models.hybrid.sha256}
 
     @app.post(
         "/v1/score",
-        summary=f"Score {form.name}",
+        summary=f"Score {row_format.name}",
         operation_id="score",
-        responses={200: documents.Scores, **documents.problems(400, 401, 403, 413, 415, 421, 422)},
+        responses={200: schemas.Scores, **schemas.problem_responses(400, 401, 403, 413, 415, 421, 422)},
         tags=[SCORING],
     )
     def score() -> Response:
         if request.mimetype != JSON:
             found = request.mimetype or "nothing"
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type says {found:.80}, expected {JSON}")
-        with scorer.turn() as turn:  # also while the body is read: what it becomes takes memory
-            asked = score_request(request.get_data(cache=False))
-            rate = scorer.check_rate(asked.rate)
-            records = form.records(asked.rows)
-            scored = turn.score(records, rate, asked.reasons)
-        metrics.scored(scored)
-        rows = rows_document(scorer.hybrid, scored)
-        return as_json({"model": identity, "rate": rate, "assumed": records.assumed, "rows": rows})
+        with models.lease() as lease:  # also while the body is read: parsed rows take memory
+            parsed = parse_score_request(request.get_data(cache=False))
+            rate = models.check_rate(parsed.rate)
+            samples = row_format.parse(parsed.rows)
+            result = lease.score(samples, rate, parsed.reasons)
+        metrics.count_rows(result)
+        rows = rows_document(models.hybrid, result)
+        return json_response({"model": identity, "rate": rate, "assumed": samples.imputed, "rows": rows})
 
     @app.get(
         "/v1/model",
         tags=[SCORING],
         summary="The model that scores",
         operation_id="model",
-        responses={200: documents.Model, **documents.problems(401, 421)},
+        responses={200: schemas.Model, **schemas.problem_responses(401, 421)},
     )
     def model() -> Response:
-        return as_json(model_document(scorer.hybrid, scorer.rate, form.name))
+        return json_response(model_document(models.hybrid, models.rate, row_format.name))
 
-    described = documents.score_body(form.schema(), form.example(), scorer.hybrid)
+    request_body = schemas.score_request_body(row_format.schema(), row_format.example(), models.hybrid)
 
     @app.get("/openapi.json", summary="This document", operation_id="openapi", doc_ui=False)
     def openapi() -> Response:
         document = app.api_doc
-        if not parts.guard.token:
+        if not services.guard.token:
             document["components"].pop("securitySchemes", None)  # null, which it may not be
-        document["paths"]["/v1/score"]["post"]["requestBody"] = described
+        document["paths"]["/v1/score"]["post"]["requestBody"] = request_body
         for path in document["paths"].values():
             for operation in path.values():
                 if operation["operationId"] != "score":
                     operation["responses"].pop("422", None)
-                if parts.guard.token and operation["operationId"] in ("score", "model", "metrics"):
+                if services.guard.token and operation["operationId"] in ("score", "model", "metrics"):
                     operation["security"] = [{"token": []}]
-        return as_json(document)
+        return json_response(document)
 
 
-def _add_status(app: OpenAPI, parts: Parts, metrics: Metrics) -> None:
+def _add_status(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
     @app.get(
         "/healthz",
         tags=[OPERATION],
         summary="Whether the server lives",
         operation_id="health",
-        responses={200: documents.Status, **documents.problems(421)},
+        responses={200: schemas.ServerStatus, **schemas.problem_responses(421)},
     )
     def health() -> Response:
-        return as_json({"status": "ok"})
+        return json_response({"status": "ok"})
 
     @app.get(
         "/readyz",
         tags=[OPERATION],
         summary="Whether the server takes requests: not while it ends",
         operation_id="ready",
-        responses={200: documents.Status, **documents.problems(421, 503)},
+        responses={200: schemas.ServerStatus, **schemas.problem_responses(421, 503)},
     )
     def ready() -> Response:
-        if parts.life.ending:
+        if services.shutdown.requested:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the server is about to end")
-        return as_json({"status": "ready"})
+        return json_response({"status": "ready"})
 
     @app.get(
         "/metrics",
@@ -232,7 +230,7 @@ def _add_status(app: OpenAPI, parts: Parts, metrics: Metrics) -> None:
         operation_id="metrics",
         responses={
             "200": {"content": {"text/plain": {"schema": {"type": "string"}}}},
-            **documents.problems(401, 421),
+            **schemas.problem_responses(401, 421),
         },
     )
     def scrape() -> Response:

@@ -1,4 +1,4 @@
-"""Who may ask: the token, the name that the API was called by, and the page that a browser's request came from.
+"""Access control: the token, the Host header, and the origin of a browser's request.
 
 A page of a stranger can make a browser send requests to this machine: by a name of its own that points here (DNS
 rebinding), or across origins (request forgery). Both are refused. It knows headers and no framework.
@@ -13,52 +13,52 @@ from urllib.parse import urlsplit
 
 from sensor.api.problems import Problem
 
-OWN_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-# What holds no data and can be had without a token: the page, what it is drawn with, and whether the server lives.
-OPEN: Final = frozenset({"/", "/docs", "/healthz", "/readyz", "/openapi.json"})
-OPEN_BELOW: Final = ("/page/", "/docs/")
+LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+# Without data, and so served without a token: the page and its files, the documentation, health.
+PUBLIC_PATHS: Final = frozenset({"/", "/docs", "/healthz", "/readyz", "/openapi.json"})
+PUBLIC_PREFIXES: Final = ("/page/", "/docs/")
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """token: None where nothing is asked for. names: hosts that requests may be for, None for any."""
+    """The access rules of one server."""
 
-    token: str | None
-    names: frozenset[str] | None
+    token: str | None  # bearer token that requests must present, None for none
+    names: frozenset[str] | None  # host names that requests may be for, None for any
 
     def check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
-        """Raise Problem for a request that must not be answered."""
-        self._check_name(headers.get("Host", ""))
+        """Raise Problem for a request that is refused: 401 for its token, 403 for its origin, 421 for its host."""
+        self._check_host(headers.get("Host", ""))
         if method not in ("GET", "HEAD", "OPTIONS"):
             _check_origin(headers)
-        if path in OPEN or path.startswith(OPEN_BELOW):  # the page asks for the token in its form
+        if path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES):  # the page asks for the token in its form
             return
-        scheme, _, shown = headers.get("Authorization", "").partition(" ")
-        self.check_token(shown.strip() if scheme.lower() == "bearer" else "")
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
+        self.check_token(token.strip() if scheme.lower() == "bearer" else "")
 
-    def check_token(self, shown: str) -> None:
-        """Raise Problem unless the token, where there is one, is the right one."""
+    def check_token(self, presented: str) -> None:
+        """Raise Problem 401 unless the presented token is this server's, where it has one."""
         if self.token is None:
             return
-        if not hmac.compare_digest(shown.encode("utf-8", "surrogatepass"), self.token.encode()):
+        if not hmac.compare_digest(presented.encode("utf-8", "surrogatepass"), self.token.encode()):
             raise Problem(HTTPStatus.UNAUTHORIZED, 'expected "Authorization: Bearer TOKEN" with this server\'s token')
 
-    def _check_name(self, host: str) -> None:
-        if self.names is not None and _name(host) not in self.names:
+    def _check_host(self, host: str) -> None:
+        if self.names is not None and _host_name(host) not in self.names:
             raise Problem(HTTPStatus.MISDIRECTED_REQUEST, f"this server is not {host:.80}, expected localhost")
 
 
 def _check_origin(headers: Mapping[str, str]) -> None:
-    """Browsers say where a request comes from; other clients say nothing."""
+    """Raise Problem 403 for another site's request: browsers name the origin, other clients name none."""
     origin = headers.get("Origin")
     site = headers.get("Sec-Fetch-Site", "none")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("Host", "").lower()
-    if foreign or site not in ("none", "same-origin"):
+    cross_origin = origin is not None and urlsplit(origin).netloc.lower() != headers.get("Host", "").lower()
+    if cross_origin or site not in ("none", "same-origin"):
         raise Problem(HTTPStatus.FORBIDDEN, "this request comes from another site's page")
 
 
-def _name(host: str) -> str:
-    """Of a Host header, without the port and brackets."""
+def _host_name(host: str) -> str:
+    """The name or address of a Host header, lower case, without port and brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()

@@ -1,20 +1,20 @@
-"""What the API tells of itself to Prometheus: requests, rows and times."""
+"""The API's own metrics for Prometheus: requests, their durations, and rows by verdict."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from models.fusion import VERDICTS
-from sensor.api.scoring import Scored
+from sensor.api.scoring import ScoringResult
 from sensor.version import VERSION
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+DURATION_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-class Metrics:
-    """Counts since the start. May be used by several threads."""
+class ApiMetrics:
+    """Metrics since the start of the server. Thread-safe."""
 
     def __init__(self, model: str) -> None:
-        """model: of the bundle."""
+        """model: id of the bundle."""
         disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each, of no use here
         self._registry = CollectorRegistry(auto_describe=False)
         self._requests = Counter(
@@ -24,7 +24,7 @@ class Metrics:
             "flowvigil_api_request_seconds",
             "Time from a whole request to its answer.",
             ("route",),
-            buckets=SECONDS,
+            buckets=DURATION_BUCKETS_S,
             registry=self._registry,
         )
         self._rows = Counter("flowvigil_api_rows", "Rows scored, by verdict.", ("verdict",), registry=self._registry)
@@ -38,17 +38,17 @@ class Metrics:
         )
         built.labels(VERSION, model).set(1)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count a request. route: one of a few, not what was asked for."""
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        """Count an answered request. route: the rule that matched, not the requested path: labels must be few."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def scored(self, scored: Scored) -> None:
-        """Count rows."""
+    def count_rows(self, result: ScoringResult) -> None:
+        """Count scored rows by verdict."""
         for verdict, name in enumerate(VERDICTS):
-            self._rows.labels(name).inc(int((scored.judgement.verdict == verdict).sum()))
+            self._rows.labels(name).inc(int((result.judgement.verdict == verdict).sum()))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Text for a scrape and its content type. accept: the request's header."""
+        """Body and content type of the response to a scrape. accept: the request's Accept header."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type

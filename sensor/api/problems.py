@@ -1,4 +1,4 @@
-"""What goes wrong with a request, as its sender is told: problem details (RFC 9457). It knows no framework."""
+"""Errors of requests as problem details (RFC 9457). It knows no framework."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,53 +10,54 @@ import orjson
 from sensor.printable import printable
 
 PROBLEM_TYPE = "application/problem+json"
-ERRORS_SHOWN = 20
-LONGEST_TEXT = 500
+MAX_ERRORS = 20
+MAX_TEXT_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
-    """One thing that is wrong in a request. row: from 0, None where it is no row's. column: its name, None likewise."""
+class ErrorDetail:
+    """One error in a request: an entry of the problem's `errors`."""
 
-    detail: str
-    row: int | None = None
-    column: str | None = None
+    detail: str  # one line: what was found and what was expected
+    row: int | None = None  # from 0, None where the error is not in a row
+    column: str | None = None  # name as sent, None where the error is not in a column
 
 
 class Problem(Exception):  # noqa: N818  # the name that RFC 9457 has for it
-    """A request that cannot be answered. status: 4xx of HTTP. detail: one line. flaws: the first of what is wrong."""
+    """Raised for a request that is refused; the application answers with its problem details."""
 
-    def __init__(self, status: int, detail: str, flaws: Sequence[Flaw] = ()) -> None:
+    def __init__(self, status: int, detail: str, errors: Sequence[ErrorDetail] = ()) -> None:
+        """status: HTTP status. detail: one line. errors: single errors, of which the first ones are reported."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.flaws = tuple(flaws)
+        self.errors = tuple(errors)
 
 
-def problem_document(status: int, detail: str, flaws: Sequence[Flaw] = ()) -> bytes:
-    """Problem details as JSON. Every string in it is bounded and printable: it repeats what a stranger sent."""
+def problem_document(status: int, detail: str, errors: Sequence[ErrorDetail] = ()) -> bytes:
+    """Problem details as JSON, every string of bounded length and printable, since it quotes the request."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": printable(detail, LONGEST_TEXT),
+        "detail": printable(detail, MAX_TEXT_CHARACTERS),
     }
-    if flaws:
+    if errors:
         document["errors"] = [
             {
-                name: printable(value, LONGEST_TEXT) if isinstance(value, str) else value
-                for name, value in asdict(flaw).items()
+                name: printable(value, MAX_TEXT_CHARACTERS) if isinstance(value, str) else value
+                for name, value in asdict(error).items()
                 if value is not None
             }
-            for flaw in flaws[:ERRORS_SHOWN]
+            for error in errors[:MAX_ERRORS]
         ]
     return orjson.dumps(document)
 
 
-def unprocessable(flaws: Sequence[Flaw], what: str) -> Problem:
-    """The problem of rows that are no records. what: one line before the first flaw."""
-    more = f", and {len(flaws) - 1} more" if len(flaws) > 1 else ""
-    first = flaws[0]
+def unprocessable(errors: Sequence[ErrorDetail], summary: str) -> Problem:
+    """Problem 422 for rows that cannot be scored. summary: one line before the first error."""
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    first = errors[0]
     where = "" if first.row is None else f" of row {first.row}"
     name = "" if first.column is None else f'"{printable(first.column, 80)}"{where}: '
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{what}: {name}{first.detail}{more}", flaws)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{summary}: {name}{first.detail}{more}", errors)

@@ -1,4 +1,4 @@
-"""Rows scored: a few copies of the model, one request at a time in each, no state carried from one to the next."""
+"""Scores samples with a pool of copies of the model: one request at a time in each, no state from one to the next."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -12,24 +12,25 @@ import numpy as np
 
 from models.fusion import ATTACK, VERDICTS, Hybrid, Judgement
 from sensor.api.problems import Problem
-from sensor.api.reasons import Explains, Reasons, reasons_of
-from sensor.api.records import Records
+from sensor.api.reasons import Reasons, reasons_of
+from sensor.api.samples import Samples
+from sensor.episodes.reasons import Explainer
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """n rows judged. reasons: of the flagged ones by their number, none where they were not asked for."""
+class ScoringResult:
+    """The judgement of n samples."""
 
     judgement: Judgement
-    rate: float
-    reasons: Mapping[int, Reasons]
+    rate: float  # nominal false-positive rate of the thresholds
+    reasons: Mapping[int, Reasons]  # by row, of the flagged ones; empty where none were requested
 
 
-class Scorer:
-    """A model behind a door: detectors have states and scratch memory, so that nobody else may be in there."""
+class ModelPool:
+    """Copies of a model, leased to one request at a time each, as detectors have states and scratch memory."""
 
-    def __init__(self, hybrid: Hybrid, explainer: Explains, rate: float, copies: int = 2) -> None:
-        """rate: nominal false-positive rate of requests that name none. copies: how many requests go on at once."""
+    def __init__(self, hybrid: Hybrid, explainer: Explainer, rate: float, copies: int = 2) -> None:
+        """rate: nominal false-positive rate of requests that name none. copies: limit of concurrent requests."""
         self.hybrid = hybrid
         self.rate = rate
         self._explainer = explainer
@@ -38,47 +39,47 @@ class Scorer:
             self._free.put(copy.deepcopy(hybrid))
 
     def check_rate(self, rate: float | None) -> float:
-        """The rate to judge at. Raises Problem for one that the model has no thresholds for."""
-        wanted = self.rate if rate is None else rate
-        if wanted not in self.hybrid.thresholds:
-            held = ", ".join(str(held) for held in sorted(self.hybrid.thresholds))
+        """The requested rate, or the default for None. Raises Problem 422 for one without thresholds in the model."""
+        requested = self.rate if rate is None else rate
+        if requested not in self.hybrid.thresholds:
+            known = ", ".join(str(known) for known in sorted(self.hybrid.thresholds))
             raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, f'"rate" is {wanted!r:.40}, this model has thresholds for {held}'
+                HTTPStatus.UNPROCESSABLE_ENTITY, f'"rate" is {requested!r:.40}, this model has thresholds for {known}'
             )
-        return wanted
+        return requested
 
     @contextmanager
-    def turn(self) -> Iterator["Turn"]:
-        """A copy of the model for oneself, as soon as one is free, without a memory of any host."""
+    def lease(self) -> Iterator["ModelLease"]:
+        """Wait for a free copy of the model and use it exclusively; it starts without state of any host."""
         hybrid = self._free.get()
         try:
             hybrid.forget()
-            yield Turn(hybrid, self._explainer)
+            yield ModelLease(hybrid, self._explainer)
         finally:
             self._free.put(hybrid)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One request's time with a model."""
+class ModelLease:
+    """Exclusive use of one copy of the model."""
 
     hybrid: Hybrid
-    explainer: Explains
+    explainer: Explainer
 
-    def score(self, records: Records, rate: float, reasons: str) -> Scored:
-        """Judge rows in their order. reasons: one of sensor.api.reasons.REASONS."""
-        judgement = self.hybrid.judge(records.steps(), rate)
-        cuts = self.hybrid.thresholds[rate]
-        told = reasons_of(self.hybrid, self.explainer, records.values, judgement, cuts, reasons)
-        return Scored(judgement, rate, told)
+    def score(self, samples: Samples, rate: float, reasons: str) -> ScoringResult:
+        """Judge samples in their order. reasons: one of sensor.api.reasons.REASONS."""
+        judgement = self.hybrid.judge(samples.steps(), rate)
+        thresholds = self.hybrid.thresholds[rate]
+        explained = reasons_of(self.hybrid, self.explainer, samples.values, judgement, thresholds, reasons)
+        return ScoringResult(judgement, rate, explained)
 
 
-def rows_document(hybrid: Hybrid, scored: Scored) -> list[dict[str, Any]]:
-    """A row's answer each, as JSON has it. The label and its technique are the known lane's, null where it is silent.
+def rows_document(hybrid: Hybrid, result: ScoringResult) -> list[dict[str, Any]]:
+    """One JSON object for each row (sensor.api.schemas.Row).
 
-    "reasons" is there for flagged rows of a request that asked for them.
+    label and technique are the known lane's, None where it did not flag; flagged rows have "reasons" if requested.
     """
-    judgement = scored.judgement
+    judgement = result.judgement
     names = list(judgement.scores)
     columns = zip(*(judgement.scores[name].tolist() for name in names), strict=True)
     labels = np.where(judgement.verdict == ATTACK, judgement.label, -1).tolist()
@@ -99,13 +100,13 @@ def rows_document(hybrid: Hybrid, scored: Scored) -> list[dict[str, Any]]:
             strict=True,
         )
     ]
-    for row, reasons in scored.reasons.items():
+    for row, reasons in result.reasons.items():
         rows[row]["reasons"] = reasons
     return rows
 
 
 def model_document(hybrid: Hybrid, rate: float, rows: str) -> dict[str, Any]:
-    """What a model is. rows: what it takes."""
+    """The bundle as JSON has it (sensor.api.schemas.Model). rows: name of its row format."""
     return {
         "id": hybrid.model_id,
         "sha256": hybrid.sha256,
@@ -114,7 +115,8 @@ def model_document(hybrid: Hybrid, rate: float, rows: str) -> dict[str, Any]:
         "fusion": hybrid.fusion,
         "rate": rate,
         "thresholds": [
-            {"rate": held, "known": cuts[0], "novel": cuts[1]} for held, cuts in sorted(hybrid.thresholds.items())
+            {"rate": known_rate, "known": known, "novel": novel}
+            for known_rate, (known, novel) in sorted(hybrid.thresholds.items())
         ],
         "labels": [
             {"name": name, "technique": technique}

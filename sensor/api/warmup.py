@@ -1,24 +1,25 @@
-"""Have the kernels compiled before requests come: rows of normal traffic, one of them explained, and a capture."""
+"""Compiles all kernels before the first request: scores rows of normal traffic with reasons, and reads a capture."""
 
 import numpy as np
 
-from sensor.api.captured import Captures
-from sensor.api.keys import keys_in
-from sensor.api.records import Records
-from sensor.api.scoring import Scorer
+from sensor.api.capture import CaptureReader
+from sensor.api.json_keys import count_keys
+from sensor.api.reasons import FULL
+from sensor.api.samples import Samples
+from sensor.api.scoring import ModelPool
 from sensor.synth.generate import generate
 from sensor.synth.pcap import pcap_bytes
 from sensor.synth.scenarios.portscan import PORTSCAN
 
 
-def warm_up(scorer: Scorer, captures: Captures | None) -> None:
-    """Run a few rows and packets through; every copy of the model forgets them."""
-    keys_in(b'{"rows": []}')
-    normal = scorer.hybrid.normal
+def warm_up(models: ModelPool, captures: CaptureReader | None) -> None:
+    """Score a few rows and meter a few packets; no copy of the model keeps state of them."""
+    count_keys(b'{"rows": []}')
+    normal = models.hybrid.normal
     values = np.stack([normal.typical, np.nan_to_num(normal.p999) + 1.0])
     sources = np.zeros((2, 2), dtype=np.int64)
-    with scorer.turn() as turn:
-        for records in (Records(values), Records(values, sources, np.zeros(2, dtype=np.int64))):
-            turn.score(records, scorer.rate, "full")
+    with models.lease() as lease:
+        for samples in (Samples(values), Samples(values, sources, np.zeros(2, dtype=np.int64))):
+            lease.score(samples, models.rate, FULL)
     if captures is not None:
         captures.read(pcap_bytes(generate([PORTSCAN], seed=1, minutes=0.5).packets[:64]), "warm-up")

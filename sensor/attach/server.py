@@ -53,8 +53,8 @@ class Client:
 
 
 class AttachServer:
-    """An output (sensor.run.outlet.Sink) that clients look at. Use as a context manager from the moment on that it
-    serves.
+    """Who takes lines (sensor.run.outlet.LineTaker) and shows them to clients. Use as a context manager from the moment
+    on that it serves.
 
     dropped: clients hung up on, because they sent something or gave way to others.
     """

@@ -50,7 +50,7 @@ def outputs(subject: Subject) -> Remark:
 def _tried(entry: "OutputEntry", subject: Subject) -> str:
     """What is to be warned of, or nothing. Raises ConfigError, OutputError."""
     from sensor.checks.outputs import opened
-    from sensor.outputs.outputs import transport_of
+    from sensor.outputs.transports import transport_of
     from sensor.settings.outputs import FileEntry, StdoutEntry, SyslogEntry
 
     lasting = "" if entry.spool else " and without a spool what it misses is lost"
@@ -69,7 +69,7 @@ def _tried(entry: "OutputEntry", subject: Subject) -> str:
     except OSError as error:
         return f"cannot be reached now: {reason_of(error)}: the sensor tries again and again{lasting}"
     finally:
-        transport.close()
+        transport.break_off()
     if isinstance(entry, SyslogEntry) and entry.transport == "tls":
         return _ends_soon(entry)
     if isinstance(entry, SyslogEntry) and entry.transport == "udp":
@@ -78,8 +78,8 @@ def _tried(entry: "OutputEntry", subject: Subject) -> str:
 
 
 def _ends_soon(entry: "SyslogEntry") -> str:
-    from sensor.outputs.outputs import tls_context
     from sensor.outputs.streams import tcp_connect
+    from sensor.outputs.tls import tls_context
 
     with tcp_connect(entry.host, entry.target_port, tls_context(entry))() as connection:
         certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None

@@ -107,7 +107,7 @@ def show(
     \b
     flowvigil alerts show BRTU alerts.jsonl
     """
-    from sensor.cli.alert_words import detail
+    from sensor.cli.alert_text import detail
 
     wanted = id_.upper()
     if len(wanted) < SHORTEST_ID:
@@ -216,7 +216,7 @@ def _show(found: Iterable[Entry], *, json: bool) -> None:
     from rich.text import Text
 
     from sensor.alerts.words import severity_word
-    from sensor.cli.alert_words import one_line
+    from sensor.cli.alert_text import one_line
     from sensor.terminal.glyphs import SEVERITY_STYLES
 
     console = Console(highlight=False)

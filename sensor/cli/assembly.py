@@ -40,22 +40,19 @@ if TYPE_CHECKING:
     from sensor.attach.place import Place
     from sensor.files.descriptors import Owner
     from sensor.metering.captures import CaptureTurns
-    from sensor.outputs.jsonl import JsonlSink
     from sensor.outputs.outputs import Outputs, Prepared
-    from sensor.outputs.queued import QueuedSink
     from sensor.packets.keeper import Keeper
     from sensor.process.privileges import User
     from sensor.progress.latest import Latest
     from sensor.run.detection import Detection
-    from sensor.run.outlet import Sink
+    from sensor.run.outlet import LineTaker
     from sensor.run.run import Run
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
     from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
 
-LAST_LINES_S = 5.0  # time for outputs to take what is queued at the end
-READ_PATIENCE_S = 10.0  # that reading a capture waits for room in an output's queue
+READ_PATIENCE_S = 10.0  # that reading a capture waits for room in the queue of a listed output
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +91,7 @@ def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator
     """A run over captures, all its parts taken apart afterwards."""
     hybrid = ready_model(config, quiet=shown.quiet)
     refuse_to_keep_among(config, captures)
+    from sensor.outputs.outputs import Outputs
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
@@ -101,17 +99,14 @@ def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator
     make_packet_directory(config)
     keeper = build_keeper(config)
     with ExitStack() as stack:
-        sinks: list[JsonlSink] = _opened_outputs(config, None, shown)
-        for sink in sinks:
-            stack.enter_context(sink)
-        queues = _started_outputs(stack, _prepared_outputs(config, None), READ_PATIENCE_S)
-        outlet = Outlet(sinks, queues=queues, flow_records=flow_records(config))
+        outputs = stack.enter_context(Outputs(_prepared_outputs(config, shown, None), READ_PATIENCE_S))
+        outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
             stack, config, captures, shown, hybrid, lambda: bool(outlet.alerts) and not run.stopping
         )
         detection = Detection(build_judge(config, hybrid), outlet, keeper)
         run = Run(capture_turns(config, captures, keeper), detection, screen)
-        stack.enter_context(stopped_by_signals(run))
+        stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield Assembled(run, detection)
 
 
@@ -123,6 +118,7 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
     refuse_keeping(config)
     user = user_to_be(config)
     hybrid = ready_model(config, quiet=shown.quiet, live=True)
+    from sensor.outputs.outputs import Outputs
     from sensor.progress.latest import Latest
     from sensor.run.detection import KEEPING_S, Detection
     from sensor.run.outlet import Outlet
@@ -130,8 +126,7 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
 
     captures = open_captures(config, wanted.interfaces)
     with ExitStack() as stack:
-        files = _opened_outputs(config, user, shown)
-        prepared = _prepared_outputs(config, user)
+        prepared = _prepared_outputs(config, shown, user)
         writer = open_packets(stack, wanted.packets, user)
         make_packet_directory(config, user)
         place = _opened_place(stack, config, user)
@@ -139,17 +134,13 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
         keeper = build_keeper(config, wanted.interfaces)
         turns = live_turns(config, captures, writer, keeper)
         latest = Latest()
-        queued = [stack.enter_context(_queued(sink)) for sink in files]
-        queues = _started_outputs(stack, prepared)
+        outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(wanted.interfaces)
         screen = stack.enter_context(_screen_of_watch(shown, config, source, hybrid))
-        outlet = Outlet(
-            [*queued, *_lookers(stack, place, latest, source, hybrid.model_id)],
-            queues=queues,
-            flow_records=flow_records(config),
-        )
+        lookers = _lookers(stack, place, latest, source, hybrid.model_id)
+        outlet = Outlet(lookers, outputs, flow_records(config))
         detection = Detection(build_judge(config, hybrid), outlet, keeper, keeping_s=KEEPING_S)
-        hook = _hook(wanted, config, detection, queued, queues)
+        hook = _hook(wanted, config, detection, outputs)
         run = Run(turns, detection, screen, [hook], latest)
         _serve_metrics(stack, config, latest, hybrid)
         stack.enter_context(stopped_by_signals(run))
@@ -200,45 +191,13 @@ def _warm_capture() -> None:
         warm_ring_walker()
 
 
-def _opened_outputs(config: "Config", user: "User | None", shown: Shown) -> list["JsonlSink"]:
-    from sensor.outputs.jsonl import JsonlSink, open_jsonl
-
-    plain = shown.lines_on_stdout(config) and not stdout_is_listed(config)
-    sinks = [JsonlSink(sys.stdout.fileno(), "stdout")] if plain else []
-    if config.output.file is not None:
-        sinks.append(open_jsonl(config.output.file, user))
-    return sinks
-
-
-def _prepared_outputs(config: "Config", user: "User | None") -> "list[Prepared]":
-    """The outputs of the settings, with what privileges are needed for; their modules are loaded by now too."""
-    if not config.outputs:
-        return []
+def _prepared_outputs(config: "Config", shown: Shown, user: "User | None") -> "list[Prepared]":
+    """All outputs, with what privileges are needed for; their modules are loaded by now too."""
     from sensor.outputs.outputs import prepared_outputs
+    from sensor.settings.outputs import all_outputs
 
-    return prepared_outputs(config.outputs, observer().name, user)
-
-
-def _started_outputs(stack: ExitStack, prepared: "Sequence[Prepared]", patience_s: float = 0.0) -> "Outputs | None":
-    """patience_s: that whoever writes waits for room."""
-    if not prepared:
-        return None
-    from sensor.outputs.outputs import Outputs
-
-    outputs = Outputs(prepared, patience_s)
-    stack.callback(outputs.close, 0.0)
-    return outputs
-
-
-@contextmanager
-def _queued(sink: "JsonlSink") -> Iterator["QueuedSink"]:
-    from sensor.outputs.queued import QueuedSink
-
-    queued = QueuedSink(sink)
-    try:
-        yield queued
-    finally:
-        queued.close(LAST_LINES_S)
+    entries = all_outputs(config.output.file, config.outputs, lines_on_stdout=shown.lines_on_stdout(config))
+    return prepared_outputs(entries, observer().name, user)
 
 
 def _screen_of_reading(
@@ -292,7 +251,7 @@ def _opened_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "
     return place
 
 
-def _lookers(stack: ExitStack, place: "Place | None", latest: "Latest", source: str, bundle: str) -> list["Sink"]:
+def _lookers(stack: ExitStack, place: "Place | None", latest: "Latest", source: str, bundle: str) -> list["LineTaker"]:
     """Those who look at the sensor through its socket and get what the outputs get, from now on."""
     if place is None:
         return []
@@ -302,13 +261,7 @@ def _lookers(stack: ExitStack, place: "Place | None", latest: "Latest", source: 
     return [stack.enter_context(AttachServer(place, Hello(VERSION, observer().name, source, bundle), latest))]
 
 
-def _hook(
-    wanted: Wanted,
-    config: "Config",
-    detection: "Detection",
-    queued: Sequence["QueuedSink"],
-    queues: "Outputs | None",
-) -> "Watching":
+def _hook(wanted: Wanted, config: "Config", detection: "Detection", outputs: "Outputs") -> "Watching":
     from sensor.process.systemd import Watchdog
     from sensor.run.watching import Watching
 
@@ -316,7 +269,7 @@ def _hook(
         detection,
         observer(),
         interval_s=config.stats.interval_s,
-        reload=Reload(wanted.settings, config, queued, queues),
+        reload=Reload(wanted.settings, config, outputs),
         alive=Watchdog().feed,
     )
 

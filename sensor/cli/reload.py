@@ -2,9 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,6 @@ from sensor.signals import handled
 
 if TYPE_CHECKING:
     from sensor.outputs.outputs import Outputs
-    from sensor.outputs.queued import QueuedSink
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
 
@@ -31,21 +29,11 @@ TAKEN_OVER: Final = frozenset(
 class Reload:
     """Reads the settings again and takes over what can change while the sensor runs."""
 
-    def __init__(
-        self,
-        read_settings: Callable[[], "Config"],
-        config: "Config",
-        sinks: Sequence["QueuedSink"],
-        queues: "Outputs | None" = None,
-    ) -> None:
-        """read_settings: reads them anew. config: those that the sensor runs with.
-
-        sinks: all of them, stdout's too. queues: of its list.
-        """
+    def __init__(self, read_settings: Callable[[], "Config"], config: "Config", outputs: "Outputs") -> None:
+        """read_settings: reads them anew. config: those that the sensor runs with."""
         self._read_settings = read_settings
         self._config = config
-        self._sinks = sinks
-        self._queues = queues
+        self._outputs = outputs
 
     def __call__(self, watching: "Watching") -> list[str]:
         """Lines that say what was done. What is wrong leaves everything as it was."""
@@ -71,14 +59,10 @@ class Reload:
         return lines
 
     def _reopen(self, config: "Config") -> str:
-        from sensor.outputs.jsonl import open_descriptor
-
-        again = f", {self._queues.reopen()} outputs connected anew" if self._queues else ""
         path = config.output.file
-        if path is None or self._config.output.file is None:
-            return again
-        self._sinks[-1].reopen(partial(open_descriptor, path), str(path))
-        return f", {path} reopened{again}"
+        listed = self._outputs.reopen(path)
+        again = f", {listed} outputs connected anew" if listed else ""
+        return f", {path} reopened{again}" if path is not None and self._config.output.file is not None else again
 
 
 def _changed(before: "Config", after: "Config") -> set[str]:

@@ -23,16 +23,16 @@ from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
-    from sensor.api.app import Parts
-    from sensor.api.captured import Captures, Columns
-    from sensor.api.listening import Address
-    from sensor.api.records import RecordForm
-    from sensor.api.server import Life
+    from sensor.api.app import Services
+    from sensor.api.capture import CaptureReader, FlowFeatures
+    from sensor.api.listening import ListenAddress
+    from sensor.api.samples import RowFormat
+    from sensor.api.server import ShutdownFlag
     from sensor.settings.config import Config
 
 NEEDS = ("flask", "flask_openapi3", "flask_openapi3_swagger", "waitress")
 KERNELS = "serve"
-CONNECTION_HOSTS = 4096  # destinations remembered within a capture of up to 10,000 flows
+CONNECTION_HOSTS = 4096  # capacity for destinations within a capture of up to 10,000 flows
 
 ListenOption = Annotated[
     str, typer.Option("--listen", metavar="ADDRESS", help="HOST:PORT, [IPV6]:PORT (port 0: any) or unix:PATH.")
@@ -78,90 +78,99 @@ def serve(
     missing = [package for package in NEEDS if find_spec(package) is None]
     if missing:
         raise typer.BadParameter(f"serving needs {', '.join(missing)}: pip install 'flowvigil[serve]'")
-    from sensor.api.listening import bound_socket, parse_address, require_token, token_of
-    from sensor.api.server import Life, Server
+    from sensor.api.listening import bound_socket, parse_listen_address, read_token, require_token
+    from sensor.api.server import ApiServer, ShutdownFlag
 
     loaded = Flags(model=model, config=config, overrides=overrides).settings()
-    address = parse_address(listen)
-    token = token_of(token_file, os.environ)
+    address = parse_listen_address(listen)
+    token = read_token(token_file, os.environ)
     require_token(address, token)
-    life = Life()
-    parts = _warm(loaded, token, address, life, verbose=verbose, quiet=quiet)
-    from sensor.api.app import build_app  # flask and what it brings, once the kernels have their place
+    shutdown = ShutdownFlag()
+    services = _warm_services(loaded, token, address, shutdown, verbose=verbose, quiet=quiet)
+    from sensor.api.app import build_app  # flask and its dependencies, after the kernel cache is set
 
     with ExitStack() as stack:
-        listening = bound_socket(address)
-        stack.callback(listening.close)
+        listener = bound_socket(address)
+        stack.callback(listener.close)
         if address.path is not None:
             stack.callback(address.path.unlink, missing_ok=True)
-        server = Server(build_app(parts), listening, life)
+        server = ApiServer(build_app(services), listener, shutdown)
         stack.enter_context(stopped_by_signals(server))
         if not quiet:
-            place = address if address.path else replace(address, port=listening.getsockname()[1])
+            bound = address if address.path else replace(address, port=listener.getsockname()[1])
             scheme = "" if address.path else "http://"
-            kept = "" if token is None else ", with a token"
-            log.info(f"scoring {parts.form.name} with {parts.scorer.hybrid.model_id} at {scheme}{place}{kept}")
+            with_token = "" if token is None else ", with a token"
+            log.info(
+                f"scoring {services.row_format.name} with {services.models.hybrid.model_id} at "
+                f"{scheme}{bound}{with_token}"
+            )
         server.run()
     return OK
 
 
-def _warm(
-    config: "Config", token: str | None, address: "Address", life: "Life", *, verbose: bool, quiet: bool
-) -> "Parts":
-    """What the application is made of, every kernel compiled: no request waits for that. Raises ModelError."""
+def _warm_services(
+    config: "Config",
+    token: str | None,
+    address: "ListenAddress",
+    shutdown: "ShutdownFlag",
+    *,
+    verbose: bool,
+    quiet: bool,
+) -> "Services":
+    """Services of the application, with every kernel compiled: no request waits for that. Raises ModelError."""
     compiled = cached_kernels(KERNELS, quiet=quiet)
-    from sensor.api.app import Parts
-    from sensor.api.guard import OWN_NAMES, Guard
-    from sensor.api.scoring import Scorer
+    from sensor.api.app import Services
+    from sensor.api.guard import LOCAL_NAMES, Guard
+    from sensor.api.scoring import ModelPool
     from sensor.api.warmup import warm_up
     from sensor.episodes.reasons import Explainer
 
     hybrid = load_model(config)
     rate = held_rate(config, hybrid)
-    form = form_for(hybrid)
+    row_format = row_format_for(hybrid)
     copies = max(2, min(8, os.cpu_count() or 2))
-    names = OWN_NAMES | {address.host} if address.is_own and address.path is None else None
-    parts = Parts(
-        scorer=Scorer(hybrid, Explainer(hybrid.normal), rate, copies),
-        form=form,
+    names = LOCAL_NAMES | {address.host} if address.is_local and address.path is None else None
+    services = Services(
+        models=ModelPool(hybrid, Explainer(hybrid.normal), rate, copies),
+        row_format=row_format,
         guard=Guard(token, names),
-        captures=captures_for(config, hybrid) if form.takes_flows else None,
-        life=life,
-        log=_log if verbose else None,
+        captures=capture_reader_for(config, hybrid) if row_format.accepts_flows else None,
+        shutdown=shutdown,
+        access_log=_write_access_line if verbose else None,
     )
     with ended_by_interrupt():
-        warm_up(parts.scorer, parts.captures)
+        warm_up(services.models, services.captures)
     if not compiled:
         kernels_are_compiled(KERNELS)
     gc.collect()
-    gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
-    return parts
+    gc.freeze()  # what is loaded by now stays: the collector need not scan it again and again
+    return services
 
 
-def form_for(hybrid: "Hybrid") -> "RecordForm":
-    """The rows that a model takes, by its feature contract."""
+def row_format_for(hybrid: "Hybrid") -> "RowFormat":
+    """The row format that a model takes, by its feature contract."""
     from flows.kdd.columns import kdd_contract
-    from sensor.api.cic import CicForm
-    from sensor.api.kdd import KddForm
+    from sensor.api.cic import CicFormat
+    from sensor.api.kdd import KddFormat
 
     for content in (True, False):
         if hybrid.contract == kdd_contract(content=content):
-            return KddForm(content=content)
-    return CicForm(hybrid)
+            return KddFormat(content=content)
+    return CicFormat(hybrid)
 
 
-def captures_for(config: "Config", hybrid: "Hybrid") -> "Captures":
-    """How captures become rows of a model that scores what a meter gives."""
+def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader":
+    """Reader of captures for a model that scores flow records, or the connection records made of them."""
     from flows.columns import feature_contract
     from flows.kdd.meter import Connections
-    from sensor.api.captured import Captures, own_values
+    from sensor.api.capture import CaptureReader, flow_values
 
-    def new_columns() -> "Columns":
-        return own_values if hybrid.contract == feature_contract() else Connections(CONNECTION_HOSTS).columns
+    def new_features() -> "FlowFeatures":
+        return flow_values if hybrid.contract == feature_contract() else Connections(CONNECTION_HOSTS).columns
 
-    return Captures(partial(build_table_meter, config), new_columns)
+    return CaptureReader(partial(build_table_meter, config), new_features)
 
 
-def _log(line: bytes) -> None:
+def _write_access_line(line: bytes) -> None:
     sys.stderr.buffer.write(line)
     sys.stderr.buffer.flush()

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
@@ -30,13 +30,17 @@ def ended_by_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def stopped_by_signals(run: Stoppable) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the run in order; a second one ends the process."""
+def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run in order; a second one ends the process.
+
+    also: what the first one does besides.
+    """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         if run.stopping:
             raise SystemExit(INTERRUPTED)
         run.stop()
+        also()
 
     with handled({signal.SIGINT: stop, signal.SIGTERM: stop}):
         yield

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import REPORT, SRC_HIGH, SRC_LOW, START_NS, FlowBatch
-from models.detector import Steps
+from models.detector import FlowSteps
 from models.fusion import Hybrid
 from sensor.alerts.alert_flow import AlertItem
 from sensor.episodes.episodes import Episodes
@@ -50,7 +50,7 @@ class Judge:
         self.flows += int(first_reports.sum())
         self.judged += len(records)
         rows = records.values if self.columns is None else self.columns(records)
-        steps = Steps(
+        steps = FlowSteps(
             values=rows,
             host=np.ascontiguousarray(records.identity[:, [SRC_HIGH, SRC_LOW]]),
             time_ns=np.ascontiguousarray(records.identity[:, START_NS]),

@@ -12,13 +12,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from sensor.outputs.transport import CONNECT_S
+from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S
 
 
 class DatagramTransport:
     """A connected datagram socket; what the kernel takes counts as delivered."""
 
     forever = False
+    poll_s: float | None = None  # a refusal comes with the next datagram
+    longest_pause_s = LONGEST_PAUSE_S
 
     def __init__(self, connect: Callable[[], socket.socket]) -> None:
         """connect: gives a connected socket or raises OSError."""
@@ -29,7 +31,7 @@ class DatagramTransport:
 
     def connect(self) -> None:
         """Make the socket. Raises OSError."""
-        self.close()
+        self.break_off()
         self._socket = self._connect()
         self._socket.setblocking(False)
 
@@ -68,10 +70,10 @@ class DatagramTransport:
         with suppress(OSError):
             self.flush(wait_s)
         sent = self.confirmed(0.0)
-        self.close()
+        self.break_off()
         return sent
 
-    def close(self) -> None:
+    def break_off(self) -> None:
         """Close the socket."""
         if self._socket is not None:
             self._socket.close()

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from sensor.errors import ConfigError
-from sensor.outputs.transport import CONNECT_S
+from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S
 
 QUEUED: Final = 10_000  # records on their way
 DELIVERY_MS: Final = 30_000  # for the brokers to acknowledge, after which the output counts as down
@@ -23,6 +23,8 @@ class KafkaTransport:
     """A producer that is made anew when a record could not be delivered."""
 
     forever = False
+    poll_s: float | None = 0.2
+    longest_pause_s = LONGEST_PAUSE_S
 
     def __init__(self, servers: str, topic: str, key: bytes, more: Mapping[str, Any] | None = None) -> None:
         """more: of librdkafka's configuration. Raises ConfigError where the extra is missing."""
@@ -51,7 +53,7 @@ class KafkaTransport:
 
     def connect(self) -> None:
         """Make a producer and ask for the topic. Raises OSError."""
-        self.close()
+        self.break_off()
         try:
             producer = self._kafka.Producer(self._settings)
             topic = producer.list_topics(self._topic, timeout=CONNECT_S).topics[self._topic]
@@ -108,10 +110,10 @@ class KafkaTransport:
             self.flush(wait_s)
         self._producer.flush(wait_s)
         count = self.confirmed(0.0)
-        self.close()
+        self.break_off()
         return count
 
-    def close(self) -> None:
+    def break_off(self) -> None:
         """Drop what is not acknowledged: it is produced again."""
         if self._producer is not None:
             self._producer.purge(in_flight=True)

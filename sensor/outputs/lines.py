@@ -1,88 +1,216 @@
-"""Lines to a descriptor: a file that is appended to, or stdout. Whole lines only, whatever the disk refuses."""
+"""Lines to a descriptor: a file that is appended to, or stdout. Whole lines only, whatever the disk refuses.
 
+A descriptor that is open outlives every error: what opened it may have been a privilege that has gone. Source: write(2)
+and pipe(7).
+"""
+
+import array
 import os
 import select
 import stat
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
 
-PIPE_BYTES = 4096  # a pipe that is ready takes as much without waiting (pipe(7), PIPE_BUF)
+from sensor.errors import OutputError
+from sensor.files.descriptors import APPEND, Owner, open_for, reason_of
+
+PIPE_BYTES: Final = 4096  # a pipe that is ready takes as much without waiting (PIPE_BUF)
 
 
 class LinesTransport:
-    """Writes to a descriptor that it opens anew after each error; what the kernel took counts as delivered."""
+    """Writes to a descriptor; a line that the kernel took counts as delivered."""
+
+    poll_s: float | None = None
+    longest_pause_s = 0.5
 
     def __init__(self, opener: Callable[[], int], descriptor: int | None = None, *, forever: bool = False) -> None:
         """opener: gives a descriptor that is ours. descriptor: the first one. forever: a broken pipe is the end."""
         self.forever = forever
         self._opener = opener
-        self._prepared = descriptor
         self._descriptor: int | None = None
-        self._regular = False
+        self._next = descriptor  # what to go on with, once the line at hand is whole
+        self._lock = threading.Lock()  # of the next
+        self._waits = False  # a write may have to wait for a reader
+        self._pipe_bytes = 0
         self._left: list[bytes] = []
-        self._content = memoryview(b"")
+        self._content = b""
+        self._into = 0  # bytes of the content that are written
         self._written = 0
+        self._late: OSError | None = None
+
+    def replace(self, opener: Callable[[], int] | None = None) -> None:
+        """Go on with another descriptor, which gets the lines that are not written yet. For any thread.
+
+        opener: from now on, where it changes; what it raises leaves everything as it was.
+        """
+        opener = opener or self._opener
+        self._go_on_with(opener())
+        self._opener = opener
 
     def connect(self) -> None:
-        """Open. Raises OSError."""
-        self.close()
-        self._descriptor, self._prepared = self._prepared if self._prepared is not None else self._opener(), None
-        # Windows can select sockets only.
-        self._regular = os.name == "nt" or stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        """Open anew, or go on with what is open where that cannot be done. Raises OSError, OutputError."""
+        self.break_off()
+        if self._next is None:
+            try:
+                self._go_on_with(self._opener())
+            except (OSError, OutputError):
+                if self._descriptor is None:
+                    raise
+        self._change()
 
     def offer(self, messages: Sequence[bytes]) -> None:
         """Take lines on."""
         self._left = list(messages)
-        self._content = memoryview(b"".join(messages))
+        self._content, self._into = b"".join(messages), 0
 
     def flush(self, wait_s: float) -> None:
         """Write. Raises OSError; a file then ends with a whole line."""
+        self._change()
         if self._descriptor is None:
             raise ConnectionError("not open")
         try:
-            while self._content:
-                if not self._regular and not select.select([], [self._descriptor], [], wait_s)[1]:
+            left = memoryview(self._content)[self._into :]
+            while left:
+                if self._waits and not select.select([], [self._descriptor], [], wait_s)[1]:
                     return
-                part = self._content if self._regular else self._content[:PIPE_BYTES]
-                self._content = self._content[os.write(self._descriptor, part) :]
+                taken = os.write(self._descriptor, left[: self._room()] if self._waits else left)
+                self._into += taken
+                left = left[taken:]
+        except BlockingIOError:  # a descriptor that does not wait had less room than it said
+            return
         except OSError:
-            self._cut_half_line()
-            raise
+            self._leave_whole_lines()
+            if self._next is None:  # which else gets the rest
+                raise
+            return
         self._written += len(self._left)
-        self._left = []
+        self._left, self._content, self._into = [], b"", 0
 
     def idle(self) -> bool:
         """Whether everything is written."""
-        return not self._content
+        return not self._left
 
     def confirmed(self, now_s: float) -> int:  # noqa: ARG002  the contract's
         """Lines written since the last call."""
         written, self._written = self._written, 0
         return written
 
+    def break_off(self) -> None:
+        """Forget the lines that are not written."""
+        self._leave_whole_lines()
+        self._left, self._content, self._into = [], b"", 0
+
     def finish(self, wait_s: float) -> int:
-        """Write the rest."""
+        """Write the rest and close. Raises OSError where the system tells only then that something was not written."""
         with suppress(OSError):
             self.flush(wait_s)
-        written = self.confirmed(0.0)
-        self.close()
-        return written
+        self.break_off()
+        for descriptor in (self._descriptor, self._taken_next()):
+            self._close(descriptor)
+        self._descriptor = None
+        if self._late is not None:
+            raise self._late
+        return self.confirmed(0.0)
 
-    def close(self) -> None:
-        """Close the descriptor."""
-        if self._descriptor is not None:
-            if self._content:
-                self._cut_half_line()
-            os.close(self._descriptor)
-            self._descriptor = None
-        self._left, self._content, self._written = [], memoryview(b""), 0
+    def _go_on_with(self, descriptor: int) -> None:
+        with self._lock:
+            before, self._next = self._next, descriptor
+        if before is not None:
+            os.close(before)
 
-    def _cut_half_line(self) -> None:
-        """Take what was written of this batch back from a file, so that all of it can be written again."""
-        written = sum(map(len, self._left)) - len(self._content)
-        if not (self._regular and written and self._descriptor is not None):
+    def _taken_next(self) -> int | None:
+        with self._lock:
+            descriptor, self._next = self._next, None
+        return descriptor
+
+    def _change(self) -> None:
+        """Go on with the next descriptor, where there is one."""
+        descriptor = self._taken_next()
+        if descriptor is None:
             return
-        end = os.fstat(self._descriptor).st_size
-        if end >= written and os.lseek(self._descriptor, 0, os.SEEK_CUR) == end:
-            os.ftruncate(self._descriptor, end - written)
-        self._content = memoryview(b"".join(self._left))
+        self._leave_whole_lines()
+        before, self._descriptor = self._descriptor, descriptor
+        mode = os.fstat(self._descriptor).st_mode
+        # Windows can select sockets only; a file, and what only looks like one, makes nobody wait.
+        self._waits = os.name != "nt" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._descriptor))
+        self._pipe_bytes = _pipe_bytes(self._descriptor) if stat.S_ISFIFO(mode) else 0
+        self._close(before)
+
+    def _close(self, descriptor: int | None) -> None:
+        try:
+            if descriptor is not None:
+                os.close(descriptor)
+        except OSError as error:
+            self._late = error
+
+    def _room(self) -> int:
+        """Bytes that a write, to a descriptor that is ready, may have without waiting.
+
+        A page of a pipe may be half empty, since what does not fit into its rest begins the next: what lies in it
+        counts twice.
+        """
+        if not self._pipe_bytes or self._descriptor is None:
+            return PIPE_BYTES
+        import fcntl
+        import termios
+
+        unread = array.array("i", [0])
+        fcntl.ioctl(self._descriptor, termios.FIONREAD, unread)
+        return max(PIPE_BYTES, self._pipe_bytes - 2 * unread[0] - 2 * PIPE_BYTES)
+
+    def _leave_whole_lines(self) -> None:
+        """Count the lines of the batch that are written whole, and take the written part of the next one back.
+
+        From a file where nobody else has written behind it. Else that line is written again: who reads a pipe sees
+        the part too.
+        """
+        ends = [end for end in accumulate(map(len, self._left)) if end <= self._into]
+        part = self._into - (ends[-1] if ends else 0)
+        if part and self._descriptor is not None:
+            _cut(self._descriptor, part)
+        self._written += len(ends)
+        self._left = self._left[len(ends) :]
+        self._content, self._into = b"".join(self._left), 0
+
+
+def open_descriptor(path: Path, owner: Owner | None = None) -> int:
+    """What appends to a file that only its owner and group may read, for the caller to close.
+
+    owner: whom the file shall belong to where it is made now; a file that was there stays whose it was. Raises
+    OutputError when it cannot be opened.
+    """
+    try:
+        return open_for(path, APPEND, owner)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be opened for writing: {reason_of(error)}") from error
+
+
+def duplicate_of_stdout() -> int:
+    """A descriptor of stdout that is ours to close. Raises OSError."""
+    return os.dup(sys.stdout.fileno())
+
+
+def _cut(descriptor: int, count: int) -> None:
+    """Take back the last bytes written, where that can be done."""
+    try:
+        found = os.fstat(descriptor)
+        end = os.lseek(descriptor, 0, os.SEEK_CUR)
+        if stat.S_ISREG(found.st_mode) and found.st_size == end and end >= count:
+            os.ftruncate(descriptor, end - count)
+            os.lseek(descriptor, end - count, os.SEEK_SET)
+    except OSError:
+        return
+
+
+def _pipe_bytes(descriptor: int) -> int:
+    """What a pipe holds, 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+
+    return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sensor.outputs.transport import CONNECT_S
+from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S
 from sensor.outputs.window import Window
 
 SEND_BYTES: Final = 1 << 18  # our kernel's share of what may be lost is bounded by this
@@ -24,6 +24,8 @@ class StreamTransport:
     """A connection that is made anew as often as it breaks."""
 
     forever = False
+    poll_s: float | None = 0.2
+    longest_pause_s = LONGEST_PAUSE_S
 
     def __init__(self, connect: Connect) -> None:
         """connect: gives a connected socket or raises OSError."""
@@ -37,7 +39,7 @@ class StreamTransport:
 
     def connect(self) -> None:
         """Reach the receiver. Raises OSError."""
-        self.close()
+        self.break_off()
         self._socket = self._connect()
         self._socket.setblocking(False)
         self._moved_s = time.monotonic()
@@ -85,9 +87,9 @@ class StreamTransport:
         except OSError:
             return 0
         finally:
-            self.close()
+            self.break_off()
 
-    def close(self) -> None:
+    def break_off(self) -> None:
         """Drop the connection and what it did not send."""
         if self._socket is not None:
             self._socket.close()

@@ -1,22 +1,27 @@
 """What carries lines to a receiver: the contract that every kind of output keeps. It knows no queue and no spool."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-CONNECT_S = 5.0  # for a receiver to answer
+CONNECT_S: Final = 5.0  # for a receiver to answer
+LONGEST_PAUSE_S: Final = 15.0  # between two tries to reach one over a network or a socket
 
 
 class Transport(Protocol):
     """One way out. It belongs to one thread; every method but connect returns soon.
 
     Errors are OSError: the receiver is gone, and what was not confirmed is handed over again after connect().
-    BrokenPipeError from offer or flush ends a pipe for good where `forever` is set.
     """
 
+    # A BrokenPipeError from offer or flush is the end: nobody will read there again.
     forever: bool
+    # Between two looks at the receiver while there is nothing to send, in seconds; None where that tells nothing.
+    poll_s: float | None
+    # Between two tries to reach a receiver that is away, in seconds, at most.
+    longest_pause_s: float
 
     def connect(self) -> None:
-        """Reach the receiver, within CONNECT_S."""
+        """Reach the receiver, within CONNECT_S. What was taken on before is forgotten."""
 
     def offer(self, messages: Sequence[bytes]) -> None:
         """Take messages on; only when idle()."""
@@ -33,8 +38,11 @@ class Transport(Protocol):
         now_s: monotonic.
         """
 
-    def finish(self, wait_s: float) -> int:
-        """No more will come: messages confirmed by the end."""
+    def break_off(self) -> None:
+        """Forget what was taken on and not confirmed; connect() or finish() follows."""
 
-    def close(self) -> None:
-        """Let go of the receiver."""
+    def finish(self, wait_s: float) -> int:
+        """Let go of the receiver, no more will come: messages confirmed by the end.
+
+        Raises OSError where the system tells only then that something was not written; confirmed() then has the rest.
+        """

@@ -1,4 +1,5 @@
-"""The list `outputs:` of the settings: one typed entry for each place that alerts go to beside `output.file`.
+"""The outputs of a run, one typed entry for each place that its lines go to: those of the list `outputs:` in the
+settings, and before them the sensor's own, which are stdout and `output.file`.
 
 Every entry has a type, which says what else it may have. A wrong one is told with file, line and column. It opens
 nothing: whether a receiver is there is known at the start, and to `flowvigil check`.
@@ -7,12 +8,13 @@ nothing: whether a receiver is there is known at the start, and to `flowvigil ch
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sensor.settings.setting import Setting
 
+OWN_QUEUE_BYTES: Final = 32 << 20  # some 20 000 alerts
 MOST: Final = 8  # outputs, so that the account of all of them stays within a line
 FACILITIES: Final = {
     "user": 1,
@@ -29,12 +31,17 @@ Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class _Entry(BaseModel):
-    """What every output has. queue_bytes: that wait in memory; spool_bytes: on disk, in the directory `spool`."""
+    """What every output has."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    # Whether it stands in the list of the settings, whose outputs are accounted for one by one.
+    listed: ClassVar[bool] = True
+
     format: Format = "native"
+    # Bytes of lines that wait in memory.
     queue_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 16 << 20
+    # A directory for lines that wait on disk, and how many bytes of them.
     spool: SomePath | None = None
     spool_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
 
@@ -62,6 +69,29 @@ class StdoutEntry(_Entry):
         return "stdout"
 
 
+class OwnFile(FileEntry):
+    """`output.file`, which -o names."""
+
+    listed: ClassVar[bool] = False
+
+    type: Literal["file"] = "file"
+    queue_bytes: int = OWN_QUEUE_BYTES
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.path)
+
+
+class OwnStdout(StdoutEntry):
+    """The lines that stand on stdout when it is no terminal."""
+
+    listed: ClassVar[bool] = False
+
+    type: Literal["stdout"] = "stdout"
+    queue_bytes: int = OWN_QUEUE_BYTES
+
+
 class UnixEntry(_Entry):
     """Lines to a Unix socket that somebody listens on."""
 
@@ -76,19 +106,22 @@ class UnixEntry(_Entry):
 
 
 class _Secured(_Entry):
-    """ca: whom to trust, the system's where it is not given. certificate, key: who we are, in PEM."""
+    """An output whose connections may use TLS."""
 
+    # Whom to trust, in PEM; the system's where it is not given.
     ca: SomePath | None = None
+    # Who we are, in PEM.
     certificate: SomePath | None = None
     key: SomePath | None = None
 
 
 class SyslogEntry(_Secured):
-    """RFC 5424 messages. Without a port: 514, with TLS 6514."""
+    """RFC 5424 messages."""
 
     type: Literal["syslog"]
     host: Text
     transport: Literal["udp", "tcp", "tls"] = "tcp"
+    # None: 514, with TLS 6514.
     port: Port | None = None
     facility: Literal[
         "user", "daemon", "auth", "authpriv",
@@ -107,9 +140,10 @@ class SyslogEntry(_Secured):
 
 
 class KafkaEntry(_Secured):
-    """Records of a topic. servers: host:port, more by commas. With a ca the connections use TLS."""
+    """Records of a topic; with a ca the connections use TLS."""
 
     type: Literal["kafka"]
+    # host:port, more by commas.
     servers: Text
     topic: Text
 
@@ -134,6 +168,18 @@ _ELSEWHERE: Final = {
     "protocol": ("transport",), "proto": ("transport",), "address": ("host", "servers", "path"), "server": ("host",),
     "target": ("host", "servers", "path"), "brokers": ("servers",), "filename": ("path",), "cert": ("certificate",),
 }  # fmt: skip
+
+
+def all_outputs(
+    own_file: Path | None, listed: Sequence[OutputEntry], *, lines_on_stdout: bool
+) -> tuple[OutputEntry, ...]:
+    """All outputs of a run: stdout and the sensor's own file where it has them, then those of the list.
+
+    lines_on_stdout: whether lines are to stand there, in the format of the list where that has stdout.
+    """
+    stdout = lines_on_stdout and not any(isinstance(entry, StdoutEntry) for entry in listed)
+    own = (*((OwnStdout(),) if stdout else ()), *((OwnFile(path=own_file),) if own_file is not None else ()))
+    return (*own, *listed)
 
 
 def read_outputs(entries: Sequence[tuple[str, Sequence[Setting]]]) -> tuple[tuple[OutputEntry, ...], list[str]]:

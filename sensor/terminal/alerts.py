@@ -19,7 +19,7 @@ def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
     """A new alert: a line of facts, then verdict and reason, then the columns that moved the score."""
     time = Text(words.clock_time(alert.time_ns), "dim")
     head = Table.grid(padding=(0, 1))  # a grid, so that a long line goes on below itself
-    head.add_row(time, severity_word(alert), Text.assemble(words.who(alert, glyphs.arrow), "  ", (what(alert), "bold")))
+    head.add_row(time, severity_text(alert), Text.assemble(words.who(alert, glyphs.arrow), "  ", (what(alert), "bold")))
     reason = Text.assemble((verdict(alert), "italic"), ": ", printable(alert.reason, 600))
     lines: list[RenderableType] = [head, Padding(reason, (0, 0, 0, INDENT))]
     if alert.deviations:
@@ -34,7 +34,7 @@ def update_line(alert: Alert, glyphs: Glyphs) -> RenderableType:
     return Text.assemble(
         (words.clock_time(alert.time_ns), "dim"),
         " ",
-        severity_word(alert),
+        severity_text(alert),
         f" {alert.origin} goes on: ",
         (what(alert), "bold"),
         f", {reason}",
@@ -43,7 +43,7 @@ def update_line(alert: Alert, glyphs: Glyphs) -> RenderableType:
     )
 
 
-def severity_word(alert: Alert) -> Text:
+def severity_text(alert: Alert) -> Text:
     """HIGH, MEDIUM or LOW, with its colour."""
     word = words.severity_word(alert.severity)
     return Text(f"{word.upper():<6}", SEVERITY_STYLES[word])

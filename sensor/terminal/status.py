@@ -12,7 +12,7 @@ from sensor.alerts.words import who
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 from sensor.progress.words import accounting, accounting_parts
-from sensor.terminal.alerts import severity_word, what
+from sensor.terminal.alerts import severity_text, what
 from sensor.terminal.glyphs import Glyphs
 
 Mode = Literal["read", "watch"]
@@ -75,7 +75,7 @@ def summary(
 def _ranked(alert: Alert, glyphs: Glyphs) -> Text:
     flows = f"{alert.spread.flows:,} flow{'s' * (alert.spread.flows != 1)}"
     line = Text.assemble(
-        "  ", severity_word(alert), f" risk {alert.risk:>5}  ", who(alert, glyphs.arrow), "  ",
+        "  ", severity_text(alert), f" risk {alert.risk:>5}  ", who(alert, glyphs.arrow), "  ",
         (what(alert), "bold"), f"  {alert.verdict}, {flows}",
     )  # fmt: skip
     _cut(line, glyphs)

@@ -8,7 +8,7 @@ from sklearn.ensemble import IsolationForest
 
 from flows.columns import COLUMNS, feature_contract
 from models.bundle import load_bundle
-from models.detector import Steps
+from models.detector import FlowSteps
 from tests.bench.process import REPOSITORY
 
 REPEATS = 3
@@ -19,7 +19,7 @@ def scoring() -> Iterator[tuple[str, str]]:
     random = np.random.default_rng(1)
     rows = 20_000
     hybrid = load_bundle(REPOSITORY / "models" / "pretrained" / "cic2017", feature_contract())
-    steps = Steps(
+    steps = FlowSteps(
         values=random.lognormal(3, 2, (rows, len(COLUMNS))),
         host=random.integers(0, 500, (rows, 2)),
         time_ns=np.sort(random.integers(0, 10**12, rows)),

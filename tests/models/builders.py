@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flows.contract import FeatureContract, digest
 from models.boosting import BoostedTrees
 from models.calibration import fit_calibration
-from models.detector import Steps
+from models.detector import FlowSteps
 from models.forest import Forest, IsolationForest, RandomForest
 from models.fusion import Hybrid, Member, NormalProfile
 from models.logistic import LogisticRegression
@@ -45,17 +45,17 @@ def raw_values(rows: int, seed: int) -> NDArray[np.float64]:
     return values
 
 
-def make_steps(rows: int, hosts: int, seed: int = 1) -> Steps:
+def make_steps(rows: int, hosts: int, seed: int = 1) -> FlowSteps:
     """Interleaved flows of some hosts, a few out of order, a few after long silences, some not advancing."""
     rng = np.random.default_rng(seed)
     gaps = rng.exponential(2.0, rows) + (rng.random(rows) < 0.01) * 700.0
     time_ns = ((np.cumsum(gaps) + rng.normal(0.0, 3.0, rows) + 1e9) * SECOND).astype(np.int64)
     words = rng.integers(-(1 << 62), 1 << 62, (hosts, 2))
-    return Steps(raw_values(rows, seed), words[rng.integers(0, hosts, rows)], time_ns, rng.random(rows) < 0.8)
+    return FlowSteps(raw_values(rows, seed), words[rng.integers(0, hosts, rows)], time_ns, rng.random(rows) < 0.8)
 
 
-def part(steps: Steps, rows: slice | NDArray[np.int64]) -> Steps:
-    return Steps(steps.values[rows], steps.host[rows], steps.time_ns[rows], steps.advances[rows])
+def part(steps: FlowSteps, rows: slice | NDArray[np.int64]) -> FlowSteps:
+    return FlowSteps(steps.values[rows], steps.host[rows], steps.time_ns[rows], steps.advances[rows])
 
 
 def make_scaling() -> Scaling:

@@ -5,7 +5,7 @@ import pytest
 
 from models.attribution import top_columns
 from models.calibration import fit_calibration
-from models.detector import Steps, Vector
+from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid, Member, NormalProfile
 from tests.models.builders import contract_of
 
@@ -21,7 +21,7 @@ class Weighted:
         self.weights = np.array(weights)
         self.advanced = 0
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         self.advanced += int(steps.advances.sum())
         return steps.values @ self.weights
 

@@ -14,7 +14,7 @@ from flows.columns import feature_contract
 from flows.contract import FeatureContract
 from flows.kdd.columns import kdd_contract
 from models.bundle import BundleError, load_bundle, save_bundle
-from models.detector import Steps
+from models.detector import FlowSteps
 from models.fusion import Hybrid, Judgement
 from tests.models.builders import CONTRACT, FORMER, USED, WIDTH, contract_of, make_steps
 from tests.models.test_encoding import encoded_hybrid
@@ -52,7 +52,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     file.write_text(json.dumps(manifest))
 
 
-def judged(model: Hybrid, steps: Steps) -> Judgement:
+def judged(model: Hybrid, steps: FlowSteps) -> Judgement:
     model.forget()
     return model.judge(steps)
 

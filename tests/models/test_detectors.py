@@ -10,7 +10,7 @@ import pytest
 from models.bundle import load_bundle, save_bundle
 from models.calibration import fit_calibration
 from models.codec import KINDS
-from models.detector import Classifier, Detector, Steps
+from models.detector import Classifier, Detector, FlowSteps
 from models.fusion import Member
 from models.rules import PortTable
 from tests.models.builders import (
@@ -77,7 +77,7 @@ def test_other_hosts_do_not_change_a_score(make: Make):
 @each_detector
 def test_flows_of_different_hosts_may_come_in_any_order(make: Make):
     steps = make_steps(300, 300)
-    steps = Steps(steps.values, np.stack([np.arange(300), np.arange(300)], axis=1), steps.time_ns, steps.advances)
+    steps = FlowSteps(steps.values, np.stack([np.arange(300), np.arange(300)], axis=1), steps.time_ns, steps.advances)
     order = np.random.default_rng(0).permutation(300)
     assert np.array_equal(make().score(part(steps, order)), make().score(steps)[order])
 
@@ -104,7 +104,7 @@ def test_extreme_values_keep_scores_finite(make: Make):
     steps = make_steps(60, 2)
     values = np.resize([0.0, 1e300, -1e300, 1.7e308, 5e-324], (60, WIDTH))
     times = np.resize([0, (1 << 63) - 1, -(1 << 63), 1], 60)
-    scores = make().score(Steps(values, steps.host, times, np.ones(60, dtype=bool)))
+    scores = make().score(FlowSteps(values, steps.host, times, np.ones(60, dtype=bool)))
     assert np.isfinite(scores).all()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.calibration import Calibration, fit_calibration
-from models.detector import Labels, Steps, Vector
+from models.detector import FlowSteps, Labels, Vector
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, Hybrid, Member, NormalProfile
 from tests.models.builders import LABELS, contract_of, make_steps, part
 
@@ -20,7 +20,7 @@ class Told:
         self.name = name
         self.column = column
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         return steps.values[:, self.column].copy()
 
     def forget(self) -> None:
@@ -35,7 +35,7 @@ class Naming(Told):
         self.attack = attack
         self.labels = LABELS
 
-    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+    def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         return self.score(steps), np.full(len(steps), self.attack, dtype=np.int64)
 
 
@@ -52,9 +52,11 @@ def lanes(known: list[Told], novel: list[Told], calibration: Calibration = EVEN)
     )
 
 
-def told(*scores: tuple[float, ...]) -> Steps:
+def told(*scores: tuple[float, ...]) -> FlowSteps:
     rows = len(scores)
-    return Steps(np.array(scores), np.zeros((rows, 2), np.int64), np.zeros(rows, np.int64), np.ones(rows, dtype=bool))
+    return FlowSteps(
+        np.array(scores), np.zeros((rows, 2), np.int64), np.zeros(rows, np.int64), np.ones(rows, dtype=bool)
+    )
 
 
 def test_the_known_lane_attacks_and_the_novel_lane_alone_is_uncertain():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.detector import Steps
+from models.detector import FlowSteps
 from models.jit import entry
 from models.lstm import Lstm, _sigmoid, _tanh
 from tests.models.builders import LABELS, SECOND, USED, make_lstm, make_scaling, make_steps, part, raw_values
@@ -10,7 +10,7 @@ from tests.models.builders import LABELS, SECOND, USED, make_lstm, make_scaling,
 Float64s = NDArray[np.float64]
 
 
-def sequences(steps: Steps, lstm: Lstm) -> list[tuple[NDArray[np.int64], Float64s]]:
+def sequences(steps: FlowSteps, lstm: Lstm) -> list[tuple[NDArray[np.int64], Float64s]]:
     """Advancing rows of each host between resets, with their inputs (t, d + 1)."""
     x = lstm.scaling.transform(steps.values).astype(np.float64)
     found = []
@@ -77,19 +77,19 @@ def test_interleaved_hosts_equal_keras():
 def test_a_step_that_does_not_advance_is_scored_as_if_it_were_next():
     steps = make_steps(50, 1)
     advancing, watching = make_lstm(), make_lstm()
-    before = Steps(steps.values[:-1], steps.host[:-1], steps.time_ns[:-1], np.ones(49, dtype=bool))
+    before = FlowSteps(steps.values[:-1], steps.host[:-1], steps.time_ns[:-1], np.ones(49, dtype=bool))
     last = part(steps, slice(49, 50))
     for lstm in (advancing, watching):
         lstm.score(before)
-    looked = [watching.score(Steps(last.values, last.host, last.time_ns, np.array([False]))) for _ in range(3)]
-    taken = advancing.score(Steps(last.values, last.host, last.time_ns, np.array([True])))
+    looked = [watching.score(FlowSteps(last.values, last.host, last.time_ns, np.array([False]))) for _ in range(3)]
+    taken = advancing.score(FlowSteps(last.values, last.host, last.time_ns, np.array([True])))
     assert all(np.array_equal(look, taken) for look in looked)
 
 
 def two_flows(lstm: Lstm, gap_ns: int) -> NDArray[np.float64]:
     values = np.repeat(raw_values(1, 5), 2, axis=0)
     host = np.full((2, 2), 7, dtype=np.int64)
-    return lstm.probabilities(Steps(values, host, np.array([SECOND, SECOND + gap_ns]), np.ones(2, dtype=bool)))
+    return lstm.probabilities(FlowSteps(values, host, np.array([SECOND, SECOND + gap_ns]), np.ones(2, dtype=bool)))
 
 
 def test_a_silence_longer_than_the_reset_starts_the_host_anew():
@@ -184,7 +184,7 @@ def test_the_host_that_advanced_longest_ago_is_forgotten(advances: bool, remembe
     a, b, c = (1, 0), (2, 0), (3, 0)
     host = np.array([a, b, a, c, a], dtype=np.int64)
     advancing = np.array([True, True, advances, True, True])
-    steps = Steps(raw_values(5, 1), host, np.arange(5) * SECOND, advancing)
+    steps = FlowSteps(raw_values(5, 1), host, np.arange(5) * SECOND, advancing)
     full, small = make_lstm(hosts=3).score(steps), make_lstm(hosts=2).score(steps)
     assert np.array_equal(full[:4], small[:4])
     assert (full[4] == small[4]) == remembered

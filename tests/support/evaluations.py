@@ -7,7 +7,7 @@ import numpy as np
 
 from flows.columns import INDEX, NAMES, feature_contract
 from models.calibration import fit_calibration
-from models.detector import Labels, Steps, Vector
+from models.detector import FlowSteps, Labels, Vector
 from models.forest import IsolationForest, RandomForest, forest_from_sklearn
 from models.fusion import Hybrid, Member, NormalProfile
 from models.scaling import fit_scaling
@@ -27,7 +27,7 @@ class ColumnScore:
         self.name = name
         self.column = column
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         return steps.values[:, self.column].copy()
 
     def forget(self) -> None:
@@ -39,7 +39,7 @@ class NamingColumnScore(ColumnScore):
 
     labels = ("BENIGN", "PortScan")
 
-    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+    def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         return self.score(steps), np.ones(len(steps), dtype=np.int64)
 
 
@@ -51,7 +51,7 @@ class FlowsOfHost:
         self.falls = falls
         self.seen: dict[bytes, int] = {}
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         scores = np.zeros(len(steps))
         for i, host in enumerate(steps.host):
             before = self.seen.get(host.tobytes(), 0)
@@ -102,7 +102,7 @@ def hybrid(calibrated_on: FlowTable, *, counting: bool = False) -> Hybrid:
     """Two columns as two lanes, calibrated on the table's normal flows; counting: the known lane keeps a state."""
     normal = calibrated_on.take(calibrated_on.family == "BENIGN")
     told = reports(normal.values, normal.start_ns, normal.end_ns)
-    steps = Steps(normal.values[told.row], normal.host[told.row], normal.start_ns[told.row], told.advances)
+    steps = FlowSteps(normal.values[told.row], normal.host[told.row], normal.start_ns[told.row], told.advances)
     known = FlowsOfHost() if counting else NamingColumnScore("lstm", KNOWN_COLUMN)
     novel = ColumnScore("iforest", NOVEL_COLUMN)
     members = [(Member(detector, fit_calibration(detector.score(steps))),) for detector in (known, novel)]

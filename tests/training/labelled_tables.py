@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from training.explore.table import Coded, Column, LabelledTable, coded
+from training.explore.table import Coded, ExploredColumn, LabelledTable, coded
 
 DAY_NS = 86_400 * 1_000_000_000
 FIRST_NS = 17_350 * DAY_NS  # 2017-07-03
@@ -20,7 +20,7 @@ def table(
         "name": "made.csv",
         "row": "flow",
         "files": ("made.csv",),
-        "columns": tuple(Column(name, "bytes") for name in columns),
+        "columns": tuple(ExploredColumn(name, "bytes") for name in columns),
         "values": np.array(list(columns.values()), dtype=np.float64).reshape(len(columns), n).T,
         "categories": {},
         "aside": (),

@@ -16,14 +16,14 @@ from training.evaluation.curves import FALSE_GRID, RECALL_GRID, curve
 from training.evaluation.drift import drift_from_profile, drift_from_rows, psi
 from training.evaluation.figures import confusion, curves, member_figures, per_class, shares
 from training.evaluation.intervals import wilson
-from training.evaluation.scored import Scored, scored
+from training.evaluation.scored import ScoredRows, scored
 from training.measure import HYBRID
 
 flags = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
 
 @pytest.fixture(scope="module")
-def told() -> Scored:
+def told() -> ScoredRows:
     flows = table()
     return scored(hybrid(flows), None, flows, flows.host, quiet)
 
@@ -58,7 +58,7 @@ def test_a_handful_of_flows_counted_by_hand() -> None:
     }
 
 
-def test_members_have_the_agreed_keys_and_count_every_class(told: Scored) -> None:
+def test_members_have_the_agreed_keys_and_count_every_class(told: ScoredRows) -> None:
     members = member_figures(told, curves(told, 1))
     assert list(members) == ["hybrid", "lstm", "iforest"]
     for member in members.values():
@@ -74,7 +74,7 @@ def test_members_have_the_agreed_keys_and_count_every_class(told: Scored) -> Non
     assert members["hybrid"]["rates"]["0.01"]["per_family"]["PortScan"]["n"] == 60
 
 
-def test_only_a_probability_is_judged_at_one_half(told: Scored) -> None:
+def test_only_a_probability_is_judged_at_one_half(told: ScoredRows) -> None:
     members = member_figures(told, curves(told, 1))
     assert members["iforest"]["at_0.5"]["accuracy"] is None
     assert members["iforest"]["at_0.5"]["rule"] == "score is no probability"
@@ -82,7 +82,7 @@ def test_only_a_probability_is_judged_at_one_half(told: Scored) -> None:
     assert members["hybrid"]["at_0.5"]["recall"] == members["hybrid"]["rates"]["0.01"]["recall"]
 
 
-def test_areas_and_curves_are_those_of_scikit_learn(told: Scored) -> None:
+def test_areas_and_curves_are_those_of_scikit_learn(told: ScoredRows) -> None:
     attack = told.family != "BENIGN"
     for name, member in member_figures(told, curves(told, 1)).items():
         score = told.scores[name]
@@ -118,7 +118,7 @@ def test_wilsons_interval_is_the_published_one() -> None:
     assert wilson(0, 0) is None
 
 
-def test_verdicts_lanes_and_pairs_count_each_flow_once(told: Scored) -> None:
+def test_verdicts_lanes_and_pairs_count_each_flow_once(told: ScoredRows) -> None:
     counts = {"BENIGN": 900, "DoS Hulk": 40, "Portscan": 60}
     for rate in RATES:
         for rows in (decisions(told, rate), lane_agreement(told, rate)):
@@ -129,7 +129,7 @@ def test_verdicts_lanes_and_pairs_count_each_flow_once(told: Scored) -> None:
     assert decisions(told, 0.01)["DoS Hulk"]["uncertain"] == 20
 
 
-def test_the_union_finds_all_that_a_voter_finds_and_the_cascade_loses_what_looks_normal(told: Scored) -> None:
+def test_the_union_finds_all_that_a_voter_finds_and_the_cascade_loses_what_looks_normal(told: ScoredRows) -> None:
     rows = ablation(told, 0.01)
     assert rows["union of the voters"]["recall"] == pytest.approx(0.8, abs=0.02)
     assert rows["union of the voters"]["recall"] >= max(rows[name]["recall"] for name in ("lstm", "iforest"))
@@ -137,7 +137,7 @@ def test_the_union_finds_all_that_a_voter_finds_and_the_cascade_loses_what_looks
     assert rows["lanes (the hybrid)"]["recall"] == pytest.approx(0.8, abs=0.02)
 
 
-def test_others_are_read_at_the_false_alarms_that_the_hybrid_made(told: Scored) -> None:
+def test_others_are_read_at_the_false_alarms_that_the_hybrid_made(told: ScoredRows) -> None:
     row = at_equal_false_alarms(told, 0.05)
     attack = told.family != "BENIGN"
     assert row["false_alarms"] == int((told.found(HYBRID, 0.05) & ~attack).sum())

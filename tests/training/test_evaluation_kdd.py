@@ -22,7 +22,7 @@ from training.evaluation.kdd import by_leaving_out
 from training.evaluation.question import Protocol, Question, QuestionError
 from training.evaluation.records import scored_records, seen_by_bundle
 from training.evaluation.table import table_of
-from training.fit.kdd import Prepared, fit_kdd, fit_kdd_baselines
+from training.fit.kdd import PreparedRecords, fit_kdd, fit_kdd_baselines
 from training.measure import HYBRID
 
 pytestmark = pytest.mark.takes(30)
@@ -168,10 +168,10 @@ def test_a_random_split_is_inflated_and_judges_a_third(made: Path) -> None:
 
 def test_leave_one_out_judges_each_attack_by_a_fit_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     table = kdd_table()
-    given: list[Prepared] = []
+    given: list[PreparedRecords] = []
     fits = room.hybrid_of
 
-    def seen(known: Prepared, novel: Any) -> Any:
+    def seen(known: PreparedRecords, novel: Any) -> Any:
         given.append(known)
         return fits(known, novel)
 

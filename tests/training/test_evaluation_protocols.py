@@ -14,10 +14,11 @@ from flows.columns import INDEX
 from models.attribution import Groups
 from models.bundle import BundleError
 from models.calibration import fit_calibration
-from models.detector import Steps
+from models.detector import FlowSteps
 from models.fusion import ATTACK, BENIGN, Hybrid, Member
 from tests.support.evaluations import DAYS, KNOWN_COLUMN, SECOND, FlowsOfHost, forests, hybrid, quiet, table
-from training.datasets.table import FlowTable, Int64s
+from training.arrays import Int64s
+from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.evaluation import deletion as room
 from training.evaluation.deletion import Explain, deletion
@@ -33,8 +34,8 @@ from training.evaluation.protocols import (
     rehomed_hosts,
     stored_recipe,
 )
-from training.evaluation.scored import Report
 from training.recipe import Recipe
+from training.reporting import Report
 from training.sequences import reports
 from training.splits import random_split
 
@@ -230,7 +231,7 @@ class LargestOfHost:
     def __init__(self) -> None:
         self.largest: dict[bytes, float] = {}
 
-    def score(self, steps: Steps) -> NDArray[np.float64]:
+    def score(self, steps: FlowSteps) -> NDArray[np.float64]:
         scores = np.zeros(len(steps))
         for i, host in enumerate(steps.host):
             scores[i] = max(self.largest.get(host.tobytes(), 0.0), steps.values[i, KNOWN_COLUMN])
@@ -273,7 +274,7 @@ def test_deletion_judges_a_flow_in_the_state_that_its_host_then_had(
     model = replace(hybrid(flows), known=(counter,))
     reported = reports(flows.values, flows.start_ns, flows.end_ns)
     row = reported.row
-    judgement = model.judge(Steps(flows.values[row], flows.host[row], flows.start_ns[row], reported.advances))
+    judgement = model.judge(FlowSteps(flows.values[row], flows.host[row], flows.start_ns[row], reported.advances))
     flagged = np.flatnonzero(judgement.verdict != BENIGN)
     first = flagged[np.unique(row[flagged], return_index=True)[1]]
     by_novel_alone = judgement.verdict[first] != ATTACK

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.calibration import fit_calibration
-from models.detector import Labels, Steps, Vector
+from models.detector import FlowSteps, Labels, Vector
 from models.fusion import ATTACK, BENIGN, FUSIONS, UNCERTAIN, Member
 from tests.support.evaluations import DAYS, KNOWN_COLUMN, NOVEL_COLUMN, RATES, FlowsOfHost, hybrid, quiet, table
 from tests.support.examples import examples
 from training.datasets.table import FlowTable
 from training.evaluation import scored as room
-from training.evaluation.scored import Scored, score_cut, scored
+from training.evaluation.scored import ScoredRows, score_cut, scored
 from training.measure import HYBRID
 from training.sequences import reports
 
 
-def judged(flows: FlowTable, *, counting: bool = False) -> Scored:
+def judged(flows: FlowTable, *, counting: bool = False) -> ScoredRows:
     return scored(hybrid(table(), counting=counting), None, flows, flows.host, quiet)
 
 
@@ -40,7 +40,7 @@ def test_its_score_is_the_highest_over_its_reports_and_its_p_value_the_lowest(fa
     model = dataclasses.replace(hybrid(flows), known=lanes[0], novel=lanes[1])
     told = reports(flows.values, flows.start_ns, flows.end_ns)
     judgement = model.judge(
-        Steps(flows.values[told.row], flows.host[told.row], flows.start_ns[told.row], told.advances)
+        FlowSteps(flows.values[told.row], flows.host[told.row], flows.start_ns[told.row], told.advances)
     )
     found = scored(model, None, flows, flows.host, quiet)
     for flow in range(len(flows)):
@@ -56,7 +56,7 @@ class NamingFlowsOfHost(FlowsOfHost):
 
     labels = ("BENIGN", "first", "later")
 
-    def score_labels(self, steps: Steps) -> tuple[Vector, Labels]:
+    def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         return self.score(steps), np.where(steps.advances, 1, 2)
 
 
@@ -72,7 +72,7 @@ def test_it_is_named_as_in_the_earliest_of_the_surest_reports(
     model = dataclasses.replace(hybrid(flows), known=known, labels=NamingFlowsOfHost.labels, techniques=(None,) * 3)
     told = reports(flows.values, flows.start_ns, flows.end_ns)
     judgement = model.judge(
-        Steps(flows.values[told.row], flows.host[told.row], flows.start_ns[told.row], told.advances)
+        FlowSteps(flows.values[told.row], flows.host[told.row], flows.start_ns[told.row], told.advances)
     )
     found = scored(model, None, flows, flows.host, quiet)
     for flow in range(len(flows)):
@@ -88,7 +88,7 @@ def test_verdicts_are_those_of_the_model_itself(counting: bool, fusion: str) -> 
     model = dataclasses.replace(hybrid(flows, counting=counting), fusion=fusion)
     found = scored(model, None, flows, flows.host, quiet)
     told = reports(flows.values, flows.start_ns, flows.end_ns)
-    steps = Steps(flows.values[told.row], flows.host[told.row], flows.start_ns[told.row], told.advances)
+    steps = FlowSteps(flows.values[told.row], flows.host[told.row], flows.start_ns[told.row], told.advances)
     for rate in RATES:
         model.forget()
         gravest = np.zeros(len(flows), dtype=np.int8)

@@ -9,7 +9,7 @@ from tests.training.labelled_tables import category, mixed, table
 from training.explore.comparison import comparisons
 from training.explore.correlation import correlations
 from training.explore.effects import amounts_differ
-from training.explore.hypotheses import NOT_SUPPORTED, SUPPORTED, Judged, verdicts
+from training.explore.hypotheses import NOT_SUPPORTED, SUPPORTED, Ruling, verdicts
 from training.explore.repeats import repeats
 from training.explore.table import Hypothesis, LabelledTable
 
@@ -20,7 +20,7 @@ def quiet(_: str) -> None:
     pass
 
 
-def judged(made: LabelledTable, *claims: Hypothesis) -> list[tuple[Judged | None, Judged | None]]:
+def judged(made: LabelledTable, *claims: Hypothesis) -> list[tuple[Ruling | None, Ruling | None]]:
     with_claims = table(
         [made.family.names[code] for code in made.family.codes],
         {column.name: made.values[:, i] for i, column in enumerate(made.columns)},

@@ -17,7 +17,7 @@ from training.explore.exploration import Exploration, explore
 from training.explore.findings import findings
 from training.explore.page import page_of
 from training.explore.scale import signed_log, ticks
-from training.explore.table import Column, Hypothesis, LabelledTable
+from training.explore.table import ExploredColumn, Hypothesis, LabelledTable
 from training.page.render import html_of
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b]0;\u202e$"
@@ -126,7 +126,7 @@ def test_partly_labelled_rows_are_counted_apart() -> None:
         table(["BENIGN", "Scan"], {"x": [1.0, 1.0]}),
         table(["BENIGN", "Scan"] * 3, {"x": [0.0] * 6, "y": [-5e9, 1.0, 3e12, -1.0, 0.0, 2.0]}),
         table(["BENIGN", "Scan"] * 3, {"x": range(6)}, time_ns=None),
-        replace(table(["BENIGN", "Scan"] * 3, {"x": range(6)}), columns=(Column("x", "", "category"),)),
+        replace(table(["BENIGN", "Scan"] * 3, {"x": range(6)}), columns=(ExploredColumn("x", "", "category"),)),
         table(["BENIGN", "Scan"] * 3, {"x": range(6)}, unfit=("x",)),
     ],
     ids=["one row", "one value", "huge and negative", "no times", "no amounts", "nothing fit"],

@@ -15,7 +15,7 @@ from training.explore.census import census
 from training.explore.columns import column_report
 from training.explore.repeats import repeats
 from training.explore.sample import of_all, per_family
-from training.explore.table import Column
+from training.explore.table import ExploredColumn
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 1), st.sampled_from("ab"), st.sampled_from(["1", "2"])), min_size=1
@@ -57,7 +57,9 @@ def test_columns_that_no_model_sees_do_not_tell_rows_apart() -> None:
     made = table(["a", "a"], {"x": [1, 1], "y": [1, 2]})
     assert repeats(made).duplicates == 0
     assert repeats(replace(made, unfit=("y",))).duplicates == 1
-    assert repeats(replace(made, columns=(Column("x", ""), Column("y", "", seen=False)))).duplicates == 1
+    assert (
+        repeats(replace(made, columns=(ExploredColumn("x", ""), ExploredColumn("y", "", seen=False)))).duplicates == 1
+    )
 
 
 def test_zero_has_no_sign() -> None:

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from models.detector import Steps
+from models.detector import FlowSteps
 from models.lstm import Lstm
 from models.scaling import Scaling, fit_scaling
 from training.fit.forests import fit_isolation_forest
-from training.fit.lstm import Disturbance, GapScale, LstmWeights, Settings, fit_lstm
-from training.sequences import Lanes, Reports, sequences
+from training.fit.lstm import Disturbance, GapScale, LstmSettings, LstmWeights, fit_lstm
+from training.sequences import FlowReports, Lanes, sequences
 
 SECOND = 1_000_000_000
 GAP = GapScale(center=0.5, scale=1.0)
@@ -71,7 +71,7 @@ def fitted(seed: int, epochs: int = 30) -> tuple[LstmWeights, Scaling, list[floa
     values, target, host, start = alternating(hosts=64, length=24)
     scaling = fit_scaling(values, {"a": 0, "b": 1, "c": 2})
     order = np.argsort(start, kind="stable")
-    told = Reports(order, start[order], np.ones(len(order), dtype=np.bool_))
+    told = FlowReports(order, start[order], np.ones(len(order), dtype=np.bool_))
     losses: list[float] = []
     weights, _ = fit_lstm(
         x=scaling.transform(values),
@@ -82,7 +82,7 @@ def fitted(seed: int, epochs: int = 30) -> tuple[LstmWeights, Scaling, list[floa
         lanes=Lanes(lanes=16, steps=8, state_drop=0.0, gap_unknown=0.0, gap_decades=0.0, reset_s=600.0),
         disturbance=disturbance(),
         gap=GAP,
-        settings=Settings(units=8, learning_rate=0.02, clip_norm=1.0, dropout=0.0, average=0.9, threads=2),
+        settings=LstmSettings(units=8, learning_rate=0.02, clip_norm=1.0, dropout=0.0, average=0.9, threads=2),
         epochs=epochs,
         seed=seed,
         progress=lambda _epoch, loss, _found: losses.append(loss),
@@ -109,7 +109,7 @@ def test_what_the_state_teaches_is_learnt_and_scored_alike_by_the_sensors_cell()
         dt_scale=GAP.scale,
     )
     order = np.argsort(start, kind="stable")  # hosts take turns, as on a network
-    steps = Steps(values[order], host[order], start[order], np.ones(len(order), dtype=np.bool_))
+    steps = FlowSteps(values[order], host[order], start[order], np.ones(len(order), dtype=np.bool_))
     surprise = -np.log(detector.probabilities(steps)[np.arange(len(order)), target[order]])
     assert surprise.mean() == pytest.approx(losses[-1], abs=0.01)
 

@@ -9,7 +9,7 @@ import pytest
 from flows.kdd.columns import SYMBOLS, kdd_columns, kdd_contract
 from models.baselines import load_baselines, save_baselines
 from models.bundle import load_bundle, save_bundle
-from models.detector import Steps
+from models.detector import FlowSteps
 from models.encoding import Encoding
 from models.fusion import ATTACK, Hybrid
 from tests.support.kdd_tables import AT, KINDS, kdd_table, small_recipe
@@ -29,9 +29,11 @@ def fitted() -> Hybrid:
     return fit_kdd(small_recipe(), kdd_table(), 7, quiet)
 
 
-def steps(records: np.ndarray) -> Steps:
+def steps(records: np.ndarray) -> FlowSteps:
     n = len(records)
-    return Steps(records, np.zeros((n, 2), dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_))
+    return FlowSteps(
+        records, np.zeros((n, 2), dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
+    )
 
 
 def test_it_names_the_families_that_are_large_enough_to_be_learnt(fitted: Hybrid) -> None:

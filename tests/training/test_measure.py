@@ -3,7 +3,7 @@ import pytest
 
 from flows.columns import NAMES, feature_contract
 from models.calibration import fit_calibration
-from models.detector import Steps, Vector
+from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid, Member, NormalProfile
 from training.datasets.table import FlowTable
 from training.measure import Figure, measured, over_seeds, table_of
@@ -18,7 +18,7 @@ class FirstColumn:
         self.name = name
         self.column = column
 
-    def score(self, steps: Steps) -> Vector:
+    def score(self, steps: FlowSteps) -> Vector:
         return steps.values[:, self.column].copy()
 
     def forget(self) -> None:

@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from training.page.charts import NARROW, WIDE, draw, looks
-from training.page.content import Bullets, Charts, Heading, Page, Paragraph, Section, Table
+from training.page.content import Bullets, Charts, Heading, Page, PageTable, Paragraph, Section
 from training.page.numbers import counted, effect, listed, p_value, quantity, share
 from training.page.render import html_of
 from training.page.text import short, visible
@@ -50,7 +50,7 @@ def paint(figure: Figure) -> None:
 
 def page(text: str = "text") -> str:
     charts = Charts((draw("first", text, text, paint, caption=text), draw("second", text, text, paint, size=WIDE)))
-    rows = Table(text, (Heading(text, hint=text), Heading("n", numeric=True)), ((text, "1"), (text, "2")))
+    rows = PageTable(text, (Heading(text, hint=text), Heading("n", numeric=True)), ((text, "1"), (text, "2")))
     blocks = (Paragraph(text), Paragraph(text, "command"), Bullets((text,)), rows, charts)
     return html_of(Page(text, (text,), ((text, text),), (Section(text, blocks),), text))
 
@@ -134,7 +134,7 @@ def test_headers_of_tables_say_what_they_head() -> None:
 
 def test_a_row_of_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match="1 cells under 2 headings"):
-        Table("t", (Heading("a"), Heading("b")), (("1",),))
+        PageTable("t", (Heading("a"), Heading("b")), (("1",),))
 
 
 def test_a_page_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

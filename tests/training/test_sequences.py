@@ -6,8 +6,8 @@ from training.sequences import (
     IDLE_NS,
     LINGER_NS,
     SNAPSHOT_NS,
+    FlowReports,
     Lanes,
-    Reports,
     Sequences,
     joined,
     rehomed,
@@ -34,7 +34,7 @@ def lanes(**changes: float) -> Lanes:
 def once(host: np.ndarray, start: np.ndarray, known: np.ndarray) -> Sequences:
     """Sequences of flows that are reported once, at these times."""
     order = np.lexsort((start, known))
-    return sequences(host, start, Reports(order, known[order], np.ones(len(order), dtype=np.bool_)))
+    return sequences(host, start, FlowReports(order, known[order], np.ones(len(order), dtype=np.bool_)))
 
 
 def test_a_flow_is_first_reported_when_the_meter_would() -> None:

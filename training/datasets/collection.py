@@ -16,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import INDEX, NAMES
-from training.datasets.flow_file import FlowFile, Labels, Report, joined, read_flow_file
+from training.arrays import Int64s
+from training.datasets.flow_file import FlowFile, LabelCodes, joined, read_flow_file
 from training.datasets.measured import program_of, repaired, unfit
 from training.datasets.packed import unreadable
-from training.datasets.programs import Program
+from training.datasets.programs import FlowProgram
 from training.datasets.rows import Rows, taken
-from training.datasets.table import UNLABELLED, FlowTable, Int64s
+from training.datasets.table import UNLABELLED, FlowTable
 from training.datasets.text import Repairs
 from training.errors import DatasetError
+from training.reporting import Report
 
 # Rows in the order that a table is to have: (n,) start times in, (n,) row numbers out.
 Order = Callable[[Int64s], Int64s]
@@ -79,7 +81,7 @@ def read_files(path: Path, files: list[Path], order: Order, report: Report) -> F
 
 
 def _read_files(path: Path, files: list[Path], order: Order, rows: Rows, report: Report) -> FlowTable:
-    labels = Labels()
+    labels = LabelCodes()
     repairs: Repairs = Counter({"rows": 0, "duplicate rows (kept)": 0})
     read: list[FlowFile] = []
     for file in files:
@@ -112,7 +114,7 @@ def _read_files(path: Path, files: list[Path], order: Order, rows: Rows, report:
     )
 
 
-def _repair_all(read: list[FlowFile], rows: Rows, program: Program, repairs: Repairs) -> tuple[Int64s, Int64s]:
+def _repair_all(read: list[FlowFile], rows: Rows, program: FlowProgram, repairs: Repairs) -> tuple[Int64s, Int64s]:
     """Repair all rows where they lie; the duration (µs) and the protocol of each, (n,)."""
     duration_us, protocol = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
     for file in read:

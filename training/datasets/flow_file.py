@@ -3,7 +3,6 @@
 It repairs no value: which program measured a file is only known at its end (training.datasets.programs).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,21 +13,22 @@ from numpy.typing import NDArray
 
 from flows.columns import INDEX, NAMES
 from flows.dialects import DIALECTS
+from training.arrays import Int64s
 from training.datasets.headers import LABEL, Header, recognise
 from training.datasets.packed import sha256_of
 from training.datasets.programs import Evidence, evidence
 from training.datasets.repairs import RATES
 from training.datasets.rows import Rows
-from training.datasets.table import UNLABELLED, Int64s
+from training.datasets.table import UNLABELLED
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.datasets.times import StartTimes
 from training.errors import DatasetError
 from training.labels import cic_family
+from training.reporting import Report
 
 if TYPE_CHECKING:
     import polars as pl
 
-Report = Callable[[str], None]
 
 NOT_LABELLED = frozenset(dialect.label for dialect in DIALECTS if dialect.label)
 # Numbers of rows, which make no two rows different.
@@ -37,7 +37,7 @@ TOLD_EVERY = 500_000  # rows
 LARGEST_PORT = 65_535
 
 
-class Labels:
+class LabelCodes:
     """The labels met so far, each with a code: its place in `names`. families: of each, None where only attempted."""
 
     def __init__(self) -> None:
@@ -57,18 +57,14 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What the rows of a file, or some of them, say besides their values: n rows.
+    """What the rows of a file, or some of them, say besides their values: n rows."""
 
-    line: (n,) int64, as in TextTable. start_ns: (n,) int64. host: (n, 2) int64. dst_port: (n,) int64. label: (n,)
-    int64, codes. digest: (n,) uint64, equal in rows whose text is equal.
-    """
-
-    line: Int64s
-    start_ns: Int64s
-    host: Int64s
-    dst_port: Int64s
-    label: Int64s
-    digest: NDArray[np.uint64]
+    line: Int64s  # (n,) int64, as in TextTable
+    start_ns: Int64s  # (n,) int64
+    host: Int64s  # (n, 2) int64
+    dst_port: Int64s  # (n,) int64
+    label: Int64s  # (n,) int64, codes
+    digest: NDArray[np.uint64]  # (n,) uint64, equal in rows whose text is equal
 
     def __len__(self) -> int:
         return len(self.line)
@@ -76,14 +72,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class FlowFile:
-    """One file. begin: its first row among those of all files; evidence: of all of its values."""
+    """One file of flows that was read, without its values."""
 
     path: Path
     sha256: str
     header: Header
-    begin: int
+    begin: int  # its first row among those of all files
     part: Part
-    evidence: Evidence
+    evidence: Evidence  # of all of its values
 
     @property
     def end(self) -> int:
@@ -91,7 +87,7 @@ class FlowFile:
         return self.begin + len(self.part)
 
 
-def read_flow_file(path: Path, rows: Rows, labels: Labels, repairs: Repairs, report: Report) -> FlowFile:
+def read_flow_file(path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs, report: Report) -> FlowFile:
     """Read a file and append its values, as written, to rows. Raises DatasetError with line and column, and OSError."""
     begin = len(rows)
     header: Header | None = None
@@ -138,7 +134,7 @@ def _values(text: TextTable, header: Header) -> NDArray[np.float64]:
     return values
 
 
-def _part(text: TextTable, header: Header, times: StartTimes, labels: Labels) -> Part:
+def _part(text: TextTable, header: Header, times: StartTimes, labels: LabelCodes) -> Part:
     # Places of bad cells are told in the order of the checks, values before these.
     return Part(
         line=text.line,
@@ -189,7 +185,7 @@ def _ports(text: TextTable, name: str | None) -> Int64s:
     return ports.astype(np.int64)
 
 
-def _labels(text: TextTable, name: str | None, labels: Labels) -> Int64s:
+def _labels(text: TextTable, name: str | None, labels: LabelCodes) -> Int64s:
     if name is None:
         return np.full(len(text), labels.code(UNLABELLED), dtype=np.int64)
     distinct, which = _distinct(text.text(name))

@@ -23,15 +23,12 @@ LABEL = "label"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A recognised header. names: the header name of each field of the dialect that the table has.
-
-    columns: names of all columns, set right where a published file is known to err. doubled: the header lacked a name.
-    """
+    """The header of a file, as it was recognised."""
 
     dialect: Dialect
-    names: dict[str, str]
-    columns: tuple[str, ...]
-    doubled: bool
+    names: dict[str, str]  # the header name of each field of the dialect that the table has
+    columns: tuple[str, ...]  # names of all columns, set right where a published file is known to err
+    doubled: bool  # the header lacked a name
 
     def over(self, table: TextTable) -> TextTable:
         """Rows of the file under the names set right.

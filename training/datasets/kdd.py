@@ -7,7 +7,6 @@ Ghorbani, "A Detailed Analysis of the KDD CUP 99 Data Set", CISDA 2009.
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +16,14 @@ from numpy.typing import NDArray
 
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
 from flows.kdd.header import DIFFICULTY, LABEL
+from training.arrays import Int64s, Strings, Values
 from training.datasets.kdd_header import first_row, named
 from training.datasets.packed import sha256_of
 from training.datasets.rows import Rows, taken
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.errors import DatasetError
 from training.labels import KDD_FAMILIES, kdd_attack
-
-Int64s = NDArray[np.int64]
-Strings = NDArray[np.str_]
-Values = NDArray[np.float64]
-Report = Callable[[str], None]
+from training.reporting import Report
 
 NO_DIFFICULTY = -1
 HARDEST = 21  # 21 learners judged each record of NSL-KDD
@@ -37,20 +33,17 @@ NUMBERS = tuple(column for column in KDD_COLUMNS if column.kind != "symbol")
 
 @dataclass(frozen=True, slots=True)
 class KddTable:
-    """Labelled connection records in the order of their file. The arrays of a large table lie in temporary files.
+    """Labelled connection records in the order of their file. The arrays of a large table lie in temporary files."""
 
-    records: (n, 41) float64, finite, in the order of flows.kdd.columns.KDD_COLUMNS; a symbol is its position there,
-    UNKNOWN where it is none of them. label: (n,) name of the attack or "normal"; family: (n,) its family
-    (training.labels). difficulty: (n,) int64, how many of 21 learners were right about it, NO_DIFFICULTY where the file
-    does not say. repairs: what was read in another way than it stands there, by reason. sha256: of the file on disk.
-    """
-
+    # (n, 41) float64, finite, in the order of flows.kdd.columns.KDD_COLUMNS; a symbol is its position there, UNKNOWN
+    # where it is none of them
     records: Values
-    label: Strings
-    family: Strings
+    label: Strings  # (n,) name of the attack or "normal"
+    family: Strings  # (n,) its family (training.labels)
+    # (n,) int64, how many of 21 learners were right about it, NO_DIFFICULTY where the file does not say
     difficulty: Int64s
-    repairs: dict[str, int]
-    sha256: str
+    repairs: dict[str, int]  # what was read in another way than it stands there, by reason
+    sha256: str  # of the file on disk
     path: Path = Path()
 
     def __len__(self) -> int:

@@ -11,15 +11,11 @@ from training.datasets.rows import ROWS_AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Records of two tables that are equal in all columns, their labels aside.
+    """Records of two tables that are equal in all columns, their labels aside."""
 
-    distinct: different such records; rows: how many rows they are in the first table and in the second. relabelled: of
-    the first's, those that the second has under other attacks only.
-    """
-
-    distinct: int
-    rows: tuple[int, int]
-    relabelled: int
+    distinct: int  # different such records
+    rows: tuple[int, int]  # how many rows they are in the first table and in the second
+    relabelled: int  # of the first's, those that the second has under other attacks only
 
 
 def overlap(first: KddTable, second: KddTable) -> Overlap:

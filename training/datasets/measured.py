@@ -5,12 +5,12 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.columns import INDEX, NAMES
+from training.arrays import Values
 from training.datasets.flow_file import FlowFile
 from training.datasets.headers import Header
-from training.datasets.programs import BEFORE_V4, PYTHON, V4, Program, measured_by, times_in_seconds
+from training.datasets.programs import BEFORE_V4, PYTHON, V4, FlowProgram, measured_by, times_in_seconds
 from training.datasets.repairs import (
     repair,
     repair_first_packet,
@@ -23,12 +23,10 @@ from training.datasets.rows import Rows
 from training.datasets.text import Repairs
 from training.errors import DatasetError
 
-Values = NDArray[np.float64]
-
 LONGEST_US = 100 * 365 * 86_400e6
 
 
-def program_of(files: Sequence[FlowFile]) -> Program:
+def program_of(files: Sequence[FlowFile]) -> FlowProgram:
     """The program that measured all of the files, which have one dialect.
 
     A file too small or too uniform to tell follows the others. Raises DatasetError, naming two of them, where the files
@@ -46,7 +44,7 @@ def program_of(files: Sequence[FlowFile]) -> Program:
     return program
 
 
-def unfit(header: Header, program: Program) -> frozenset[str]:
+def unfit(header: Header, program: FlowProgram) -> frozenset[str]:
     """Columns that a file lacks, or that its program measured otherwise."""
     have = frozenset(header.names)
     if not program.first_window and "bwd_init_win_bytes" in have:
@@ -54,7 +52,7 @@ def unfit(header: Header, program: Program) -> frozenset[str]:
     return frozenset(NAMES) - have | program.unfit
 
 
-def repaired(file: FlowFile, rows: Rows, program: Program, repairs: Repairs) -> Iterator[tuple[int, Values]]:
+def repaired(file: FlowFile, rows: Rows, program: FlowProgram, repairs: Repairs) -> Iterator[tuple[int, Values]]:
     """The values of a file, repaired where they lie, some rows at a time, with the first one's number among all.
 
     Raises DatasetError for a value that is not finite, and for an endless flow, with line and column.
@@ -76,7 +74,7 @@ def _in_seconds(file: FlowFile) -> bool:
         raise DatasetError(file.path, problem, column=file.header.names["flow_duration"]) from None
 
 
-def _repair(values: Values, program: Program, header: Header, repairs: Repairs) -> None:
+def _repair(values: Values, program: FlowProgram, header: Header, repairs: Repairs) -> None:
     if program is PYTHON:
         repair_negatives(values, repairs)
     if program.first_window:

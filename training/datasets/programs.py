@@ -7,12 +7,9 @@ of payload; sub-flows counted as gaps), checked on the programs' own output.
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, INDEX
-
-Values = NDArray[np.float64]  # (n, c) in the order of flows.columns.COLUMNS
-Mask = NDArray[np.bool_]  # (n,)
+from training.arrays import Mask, Values
 
 
 def _named(*beginnings: str) -> frozenset[str]:
@@ -20,16 +17,13 @@ def _named(*beginnings: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """What wrote a table.
-
-    unfit: columns it is known to measure otherwise than flows.columns says, beyond what a repair can undo.
-    first_window: the column named after a first backward window holds it, and not the last one's.
-    """
+class FlowProgram:
+    """A program that writes tables of flows, and how it errs."""
 
     name: str
+    # Columns it is known to measure otherwise than flows.columns says, beyond what a repair can undo
     unfit: frozenset[str]
-    first_window: bool = False
+    first_window: bool = False  # the column named after a first backward window holds it, and not the last one's
 
 
 BULKS = _named("fwd_bulk", "bwd_bulk")
@@ -48,14 +42,14 @@ LENGTHS = _named("fwd_packet_length", "bwd_packet_length", "packet_length") | fr
 )
 DEVIATIONS = frozenset(column.name for column in COLUMNS if column.name.endswith(("_std", "_variance")))
 
-CORRECTED = Program("a corrected meter", frozenset(), first_window=True)
-CORRECTED_FORK = Program("the corrected fork of CICFlowMeter", frozenset())
-V4 = Program("CICFlowMeter V4", DIRECTED_FLAGS | BULKS | SUBFLOWS | {"down_up_ratio"})
-BEFORE_V4 = Program(
+CORRECTED = FlowProgram("a corrected meter", frozenset(), first_window=True)
+CORRECTED_FORK = FlowProgram("the corrected fork of CICFlowMeter", frozenset())
+V4 = FlowProgram("CICFlowMeter V4", DIRECTED_FLAGS | BULKS | SUBFLOWS | {"down_up_ratio"})
+BEFORE_V4 = FlowProgram(
     "CICFlowMeter before V4",
     DIRECTED_FLAGS | FLAGS | BULKS | SUBFLOWS | _named("active", "idle") | {"down_up_ratio"},
 )
-PYTHON = Program(
+PYTHON = FlowProgram(
     "Python cicflowmeter",
     LENGTHS | DEVIATIONS | BULKS | SUBFLOWS | _named("active", "idle")
     | {"fwd_header_length", "bwd_header_length", "fwd_seg_size_min", "cwr_flag_count", "bwd_init_win_bytes"},
@@ -71,26 +65,20 @@ SMALLEST_FRAME = 42  # bytes: Ethernet, IPv4 and UDP headers
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """In how many rows of a table each program's errors show; the evidence of two parts of a table adds up.
+    """In how many rows of a table each program's errors show; the evidence of two parts of a table adds up."""
 
-    sized: rows that can tell how often the first packet was counted; twice: those that say twice.
-    flagged: rows with any flag; unpermuted: rows that the tables of 2017, whose flag columns stand in the order of a
-    Java hash map, do not have (each count is that of the first packet alone, SYN repeats forward PSH and CWR forward
-    URG). short: rows with a packet too
-    short for a frame. without_gap: flows without gaps; subflows_counted: those of them that are one sub-flow. timed:
-    rows whose rates tell the unit of times; in_us, in_s: those that say which.
-    """
-
-    sized: int = 0
-    twice: int = 0
-    flagged: int = 0
+    sized: int = 0  # rows that can tell how often the first packet was counted
+    twice: int = 0  # those that say twice
+    flagged: int = 0  # rows with any flag
+    # Rows that the tables of 2017, whose flag columns stand in the order of a Java hash map, do not have (each count is
+    # that of the first packet alone, SYN repeats forward PSH and CWR forward URG)
     unpermuted: int = 0
-    short: int = 0
-    without_gap: int = 0
-    subflows_counted: int = 0
-    timed: int = 0
-    in_us: int = 0
-    in_s: int = 0
+    short: int = 0  # rows with a packet too short for a frame
+    without_gap: int = 0  # flows without gaps
+    subflows_counted: int = 0  # those of them that are one sub-flow
+    timed: int = 0  # rows whose rates tell the unit of times
+    in_us: int = 0  # those that say µs
+    in_s: int = 0  # those that say seconds
 
     def __add__(self, other: "Evidence") -> "Evidence":
         return Evidence(*(ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)))
@@ -131,7 +119,7 @@ def evidence(values: Values) -> Evidence:
     )
 
 
-def measured_by(dialect: str, found: Evidence, present: frozenset[str]) -> Program:
+def measured_by(dialect: str, found: Evidence, present: frozenset[str]) -> FlowProgram:
     """The program behind a table of a dialect. present: columns that the table has; values of the others are 0."""
     if dialect == "native":
         return CORRECTED

@@ -6,14 +6,11 @@ CICFlowMeter's history, commits eaa853d (2018-02) to 98a5eba (2022).
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, INDEX
+from training.arrays import Mask, Values
 from training.datasets.programs import US_IN_A_SECOND
 from training.datasets.text import Repairs
-
-Values = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 TCP, UDP = 6.0, 17.0
 UDP_HEADER = 8

@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]  # (n, c)
-Int64s = NDArray[np.int64]
+from training.arrays import Int64s, Values
+
 T = TypeVar("T", bound=np.generic)
 
 IN_MEMORY_BYTES = 64 << 20  # the values of some 97,000 flows

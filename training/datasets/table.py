@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arrays import Int64s, Strings
 from training.datasets.rows import taken
 from training.errors import DatasetError
 from training.labels import BENIGN
-
-Int64s = NDArray[np.int64]
-Strings = NDArray[np.str_]
 
 UNLABELLED = ""
 
@@ -20,27 +18,22 @@ UNLABELLED = ""
 class FlowTable:
     """Labelled flow records, in the order that the reader states.
 
-    The arrays of a large table lie in temporary files that go with it. values: (n, c) float64, finite, in the order of
-    flows.columns.COLUMNS. host: (n, 2) int64, source address as two words (flows.batch). start_ns, end_ns: (n,) int64,
-    first and last packet, nanoseconds since 1970 UTC. label: (n,) the dataset's own label; family: (n,) its family
-    (training.labels), "" unlabelled; day: (n,) ISO date of the start, UTC. missing: columns unfit for any model: the
-    file does not have them (0), or its program measured something else. repairs: how many values were changed or rows
-    left out, by reason. sha256: of the file as it lies on disk; of a directory, the digest of its files' digests.
-    dst_port: (n,) int64, for comparison only, no model sees it; -1 where the header has none. path: file or directory.
+    The arrays of a large table lie in temporary files that go with it.
     """
 
-    values: NDArray[np.float64]
-    host: Int64s
-    start_ns: Int64s
-    end_ns: Int64s
-    label: Strings
-    family: Strings
-    day: Strings
+    values: NDArray[np.float64]  # (n, c) float64, finite, in the order of flows.columns.COLUMNS
+    host: Int64s  # (n, 2) int64, source address as two words (flows.batch)
+    start_ns: Int64s  # (n,) int64, first packet, nanoseconds since 1970 UTC
+    end_ns: Int64s  # (n,) int64, last packet
+    label: Strings  # (n,) the dataset's own label
+    family: Strings  # (n,) its family (training.labels), "" unlabelled
+    day: Strings  # (n,) ISO date of the start, UTC
+    # Columns unfit for any model: the file does not have them (0), or its program measured something else
     missing: tuple[str, ...]
-    repairs: dict[str, int]
-    sha256: str
-    dst_port: Int64s
-    path: Path = Path()
+    repairs: dict[str, int]  # how many values were changed or rows left out, by reason
+    sha256: str  # of the file as it lies on disk; of a directory, the digest of its files' digests
+    dst_port: Int64s  # (n,) int64, for comparison only, no model sees it; -1 where the header has none
+    path: Path = Path()  # file or directory
 
     def __len__(self) -> int:
         return len(self.values)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arrays import Values
 from training.datasets.packed import first_bytes, line_blocks, unreadable
 from training.errors import DatasetError
 
 if TYPE_CHECKING:
     import polars as pl
 
-Values = NDArray[np.float64]
 Repairs = Counter[str]
 # Cells of a first line in, names of the columns out.
 Headless = Callable[[tuple[str, ...]], tuple[str, ...] | None]
@@ -34,18 +34,13 @@ SHOWN = 60  # characters of a cell in a message
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Some consecutive rows of a file as text.
-
-    names: of the columns, without blanks around them; a name may come twice. frame: (n, len(names)) text, columns "0",
-    "1", ... line: (n,) int64, line of each row in the (unpacked) file, counted from 1; in Parquet its row. repairs: of
-    the whole file so far, by reason; each table of the file counts on in it.
-    """
+    """Some consecutive rows of a file as text."""
 
     path: Path
-    names: tuple[str, ...]
-    frame: "pl.DataFrame"
-    line: NDArray[np.int64]
-    repairs: Repairs
+    names: tuple[str, ...]  # of the columns, without blanks around them; a name may come twice
+    frame: "pl.DataFrame"  # (n, len(names)) text, columns "0", "1", …
+    line: NDArray[np.int64]  # (n,) int64, line of each row in the (unpacked) file, counted from 1; in Parquet its row
+    repairs: Repairs  # of the whole file so far, by reason; each table of the file counts on in it
 
     def __len__(self) -> int:
         return len(self.line)

@@ -5,7 +5,7 @@ The programs write the local time of the machine they ran on and do not say whic
 
 import numpy as np
 
-from training.datasets.table import Int64s
+from training.arrays import Int64s
 from training.datasets.text import Repairs, TextTable, shown
 
 ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")

@@ -7,20 +7,19 @@ curves at the false alarms that the hybrid really made, which no one could have 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, VERDICTS
+from training.arrays import Mask
 from training.evaluation.figures import attacks, confusion, interval, novel_recall, rate_name, rounded, shares
 from training.evaluation.intervals import wilson
-from training.evaluation.scored import Scored
+from training.evaluation.scored import ScoredRows
 from training.measure import HYBRID
 
-Mask = NDArray[np.bool_]
 UNION = "union of the voters"
 CASCADE = "cascade"
 
 
-def decisions(scored: Scored, rate: float) -> dict[str, dict[str, int]]:
+def decisions(scored: ScoredRows, rate: float) -> dict[str, dict[str, int]]:
     """Flows of each true class by verdict."""
     verdict = scored.verdicts[rate]
     return {
@@ -29,7 +28,7 @@ def decisions(scored: Scored, rate: float) -> dict[str, dict[str, int]]:
     }
 
 
-def named_families(scored: Scored, rate: float) -> dict[str, dict[str, int]]:
+def named_families(scored: ScoredRows, rate: float) -> dict[str, dict[str, int]]:
     """Flows that the known lane calls attacks, by true class and by the name it gives them."""
     known = scored.verdicts[rate] == ATTACK
     rows = {}
@@ -39,7 +38,7 @@ def named_families(scored: Scored, rate: float) -> dict[str, dict[str, int]]:
     return rows
 
 
-def lane_agreement(scored: Scored, rate: float) -> dict[str, dict[str, int]]:
+def lane_agreement(scored: ScoredRows, rate: float) -> dict[str, dict[str, int]]:
     """Flows of each true class by the lanes that speak, each within its share of the budget."""
     cuts = scored.cuts[rate]
     known, novel = scored.p_known < cuts[0], scored.p_novel < cuts[1]
@@ -51,7 +50,7 @@ def lane_agreement(scored: Scored, rate: float) -> dict[str, dict[str, int]]:
     }
 
 
-def pairs(scored: Scored, rate: float) -> list[dict[str, Any]]:
+def pairs(scored: ScoredRows, rate: float) -> list[dict[str, Any]]:
     """Each pair of members on the attacks, each with the whole rate: found by both, by one alone, by neither."""
     attack = attacks(scored)
     found = {name: scored.found(name, rate)[attack] for name in scored.members}
@@ -68,7 +67,7 @@ def pairs(scored: Scored, rate: float) -> list[dict[str, Any]]:
     return rows
 
 
-def ablation(scored: Scored, rate: float) -> dict[str, dict[str, Any]]:
+def ablation(scored: ScoredRows, rate: float) -> dict[str, dict[str, Any]]:
     """What is left of the hybrid without its parts, and what the original's rule makes of the same parts.
 
     Voters, and lanes of several voters, alone have the whole rate to spend; lanes is the hybrid. cascade: the novel
@@ -83,7 +82,7 @@ def ablation(scored: Scored, rate: float) -> dict[str, dict[str, Any]]:
     return {name: _cost_and_gain(scored, mask) for name, mask in masks.items()}
 
 
-def at_equal_false_alarms(scored: Scored, rate: float) -> dict[str, Any]:
+def at_equal_false_alarms(scored: ScoredRows, rate: float) -> dict[str, Any]:
     """Recall of each other member at no more false alarms than the hybrid made at this rate; best: the highest."""
     attack = attacks(scored)
     alarms = int((scored.found(HYBRID, rate) & ~attack).sum())
@@ -103,7 +102,7 @@ def at_equal_false_alarms(scored: Scored, rate: float) -> dict[str, Any]:
     return {"false_alarms": alarms, "hybrid": own, "members": recalls, "best": best, "novel": told}
 
 
-def combined(scored: Scored) -> dict[str, Any]:
+def combined(scored: ScoredRows) -> dict[str, Any]:
     """All of this module at every stored rate, for the JSON."""
     parts = {
         "decisions": decisions,
@@ -116,7 +115,7 @@ def combined(scored: Scored) -> dict[str, Any]:
     return {key: {rate_name(rate): part(scored, rate) for rate in scored.rates} for key, part in parts.items()}
 
 
-def _cost_and_gain(scored: Scored, found: Mask) -> dict[str, Any]:
+def _cost_and_gain(scored: ScoredRows, found: Mask) -> dict[str, Any]:
     attack = attacks(scored)
     cells = confusion(found, attack)
     figures = shares(cells)
@@ -129,7 +128,7 @@ def _cost_and_gain(scored: Scored, found: Mask) -> dict[str, Any]:
     }
 
 
-def _classes(scored: Scored) -> list[str]:
+def _classes(scored: ScoredRows) -> list[str]:
     """Labels of the table, normal traffic first."""
     attack = attacks(scored)
     return [*np.unique(scored.label[~attack]), *np.unique(scored.label[attack])]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
 from models.detector import Vector
+from training.arrays import Mask
 
-Mask = NDArray[np.bool_]
 RESAMPLES = 200
 LEVELS = 4096
 BAND = (0.025, 0.975)
@@ -22,16 +22,12 @@ RECALL_GRID = np.linspace(0.01, 1.0, 100)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """A member's curves on fixed grids, each with the lower and upper end of its band.
+    """A member's curves on fixed grids, each with the lower and upper end of its band."""
 
-    recall: (3, len(FALSE_GRID)), the figure, low, high, at most so many false positives. precision: (3,
-    len(RECALL_GRID)), NaN where the recall is not reached. auc, pr_auc: (low, high).
-    """
-
-    recall: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    auc: tuple[float, float]
-    pr_auc: tuple[float, float]
+    recall: NDArray[np.float64]  # (3, len(FALSE_GRID)), the figure, low, high, at most so many false positives
+    precision: NDArray[np.float64]  # (3, len(RECALL_GRID)), NaN where the recall is not reached
+    auc: tuple[float, float]  # (low, high)
+    pr_auc: tuple[float, float]  # (low, high)
 
 
 def curve(score: Vector, attack: Mask, seed: int) -> Curve:

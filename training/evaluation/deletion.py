@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from flows.columns import NAMES, reasons
 from models.attribution import Groups
-from models.detector import Steps, Vector
+from models.detector import FlowSteps, Vector
 from models.fusion import BENIGN, Hybrid
-from training.datasets.table import FlowTable, Int64s
+from training.arrays import Int64s, Mask
+from training.datasets.table import FlowTable
 from training.evaluation.figures import interval, rate_name, rounded
 from training.evaluation.intervals import wilson
 from training.measure import steps_of
-from training.sequences import Reports, reports
+from training.sequences import FlowReports, reports
 
-Mask = NDArray[np.bool_]
 MOST = 2000  # flows looked at one by one
 CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 QUIET_NS = 300_000_000_000  # the sensor closes an episode after so long without a flagged flow
@@ -67,7 +67,7 @@ class Replay:
     hybrid: Hybrid
     table: FlowTable
     host: Int64s
-    told: Reports
+    told: FlowReports
 
     @property
     def reasons(self) -> tuple[tuple[int, ...], ...]:
@@ -79,11 +79,11 @@ class Replay:
         """The same columns, each by itself."""
         return tuple((column,) for group in self.reasons for column in group)
 
-    def steps(self) -> Iterator[tuple[slice, Steps]]:
+    def steps(self) -> Iterator[tuple[slice, FlowSteps]]:
         """All reports, a chunk at a time, in order."""
         for at in range(0, len(self.told), CHUNK):
             span = slice(at, min(at + CHUNK, len(self.told)))
-            part = Reports(self.told.row[span], self.told.known_ns[span], self.told.advances[span])
+            part = FlowReports(self.told.row[span], self.told.known_ns[span], self.told.advances[span])
             yield span, steps_of(self.table, self.host, part)
 
     def values(self, index: Int64s) -> NDArray[np.float64]:
@@ -211,7 +211,7 @@ def _again(replay: Replay, rate: float, of: Int64s, restored: Mask) -> Mask:
         own = np.flatnonzero(of[span] >= 0)
         values = steps.values.copy()
         values[own] = np.where(restored[of[span][own]], hybrid.normal.median, values[own])
-        again = hybrid.judge(Steps(values, steps.host, steps.time_ns, steps.advances), rate)
+        again = hybrid.judge(FlowSteps(values, steps.host, steps.time_ns, steps.advances), rate)
         clear[span] = again.verdict == BENIGN
     hybrid.forget()
     return clear
@@ -266,7 +266,7 @@ def _beside(replay: Replay, chosen: Int64s, restored: NDArray[np.float64]) -> ND
         first = np.flatnonzero(np.diff(twice, append=-1) == 0)
         values, advances = steps.values[twice], steps.advances[twice]
         values[first], advances[first] = restored[low:high], False
-        again = hybrid.judge(Steps(values, steps.host[twice], steps.time_ns[twice], advances))
+        again = hybrid.judge(FlowSteps(values, steps.host[twice], steps.time_ns[twice], advances))
         verdicts.append(again.verdict[first])
     hybrid.forget()
     return np.concatenate(verdicts)
@@ -277,4 +277,4 @@ def _unknown(hybrid: Hybrid, values: NDArray[np.float64]) -> NDArray[np.int8]:
     hybrid.forget()
     nobody = np.zeros((len(values), 2), dtype=np.int64)
     still = np.zeros(len(values), dtype=np.bool_)
-    return hybrid.judge(Steps(values, nobody, np.zeros(len(values), dtype=np.int64), still)).verdict
+    return hybrid.judge(FlowSteps(values, nobody, np.zeros(len(values), dtype=np.int64), still)).verdict

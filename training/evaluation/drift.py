@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fusion import NormalProfile
+from training.arrays import Values
 from training.evaluation.figures import rounded
 
-Values = NDArray[np.float64]
 SMALLEST = 1e-4  # share that stands for none at all
 BINS = 10
 LEVELS = (0.01, 0.5, 0.99, 0.999)  # of a NormalProfile

@@ -22,11 +22,11 @@ from training.evaluation.figures import attacks, curves, member_figures, rate_na
 from training.evaluation.flows import flows_outcome
 from training.evaluation.importance import importance
 from training.evaluation.kdd import records_outcome
-from training.evaluation.outcome import Judged, Outcome, Table
+from training.evaluation.outcome import Judged, JudgedTable, Outcome
 from training.evaluation.protocols import rehomed_hosts
 from training.evaluation.question import Question, QuestionError
-from training.evaluation.scored import Report
 from training.labels import BENIGN
+from training.reporting import Report
 
 CONTRACTS = (feature_contract(), kdd_contract(content=True), kdd_contract(content=False))
 FITTED_RECORDS = "the normal records that were fitted on"
@@ -35,11 +35,11 @@ IMPORTANCE_RATE = 0.01  # at lower ones a subsample's recall hangs on few flows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """content: the JSON. outcome: the scored rows behind it; curves: of each member, as they stand and re-homed."""
+    """What is known of a bundle on a dataset, as JSON and as what a report is drawn from."""
 
-    content: dict[str, Any]
-    outcome: Outcome
-    curves: dict[str, Curve]
+    content: dict[str, Any]  # the JSON
+    outcome: Outcome  # the scored rows behind it
+    curves: dict[str, Curve]  # of each member, as they stand and re-homed
     rehomed_curves: dict[str, Curve] | None
 
 
@@ -108,7 +108,7 @@ def _head(question: Question, hybrid: Hybrid, outcome: Outcome) -> dict[str, Any
     }
 
 
-def _days(table: Table) -> dict[str, dict[str, int]] | None:
+def _days(table: JudgedTable) -> dict[str, dict[str, int]] | None:
     """Flows by day and label; None of records, which have no time."""
     if not isinstance(table, FlowTable):
         return None
@@ -132,7 +132,7 @@ def _records(hybrid: Hybrid, outcome: Outcome) -> dict[str, Any] | None:
 
 
 def counted(labels: NDArray[np.str_]) -> dict[str, int]:
-    """Rows of each label."""
+    """How many rows each label has."""
     found, counts = np.unique(labels, return_counts=True)
     return {str(label): int(count) for label, count in zip(found, counts, strict=True)}
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.detector import Vector
+from training.arrays import Mask
 from training.evaluation.curves import Curve, curve
 from training.evaluation.intervals import FEW, wilson
-from training.evaluation.scored import Scored
+from training.evaluation.scored import ScoredRows
 from training.labels import BENIGN
 from training.measure import HYBRID
 
-Mask = NDArray[np.bool_]
 HYBRID_RULE = "verdict at the default rate; the hybrid's score is no probability"
 PROBABILITY_RULE = "score >= 0.5"
 NO_PROBABILITY = "score is no probability"
@@ -26,19 +26,19 @@ DIGITS = 6
 NOMINAL_GRID = np.geomspace(2e-4, 0.5, 60)
 
 
-def attacks(scored: Scored) -> Mask:
+def attacks(scored: ScoredRows) -> Mask:
     """Which flows are attacks."""
     mask: Mask = scored.family != BENIGN
     return mask
 
 
-def curves(scored: Scored, seed: int) -> dict[str, Curve]:
+def curves(scored: ScoredRows, seed: int) -> dict[str, Curve]:
     """Curves of each member."""
     attack = attacks(scored)
     return {name: curve(score, attack, seed) for name, score in scored.scores.items()}
 
 
-def member_figures(scored: Scored, drawn: dict[str, Curve]) -> dict[str, Any]:
+def member_figures(scored: ScoredRows, drawn: dict[str, Curve]) -> dict[str, Any]:
     """The members block of the JSON; drawn: their curves, for the intervals of the areas."""
     attack = attacks(scored)
     members = {}
@@ -77,7 +77,7 @@ def shares(cells: dict[str, int]) -> dict[str, float | None]:
     }
 
 
-def novel_recall(scored: Scored, found: Mask, rows: Mask | None = None) -> float | None:
+def novel_recall(scored: ScoredRows, found: Mask, rows: Mask | None = None) -> float | None:
     """Share found of the attacks, or of those among some rows, whose type the fit had none of; None of nothing."""
     if scored.novel is None:
         return None
@@ -106,17 +106,17 @@ def rounded(value: float | None) -> float | None:
 
 
 def interval(ends: tuple[float, float] | None) -> list[float | None] | None:
-    """An interval for JSON."""
+    """The ends of an interval, rounded, as JSON has them."""
     return None if ends is None else [rounded(end) for end in ends]
 
 
-def _kind(scored: Scored, name: str) -> str:
+def _kind(scored: ScoredRows, name: str) -> str:
     if name == HYBRID:
         return "hybrid"
     return "baseline" if name in scored.baselines else "voter"
 
 
-def _at_half(scored: Scored, name: str, attack: Mask) -> dict[str, Any]:
+def _at_half(scored: ScoredRows, name: str, attack: Mask) -> dict[str, Any]:
     if name == HYBRID:
         found, rule = scored.found(name, scored.default_rate), HYBRID_RULE
     elif name in scored.probabilities:
@@ -127,7 +127,7 @@ def _at_half(scored: Scored, name: str, attack: Mask) -> dict[str, Any]:
     return {**shares(confusion(found, attack)), "novel_recall": novel_recall(scored, found), "rule": rule}
 
 
-def _at_rate(scored: Scored, name: str, rate: float, attack: Mask) -> dict[str, Any]:
+def _at_rate(scored: ScoredRows, name: str, rate: float, attack: Mask) -> dict[str, Any]:
     found = scored.found(name, rate)
     cells = confusion(found, attack)
     normal = cells["fp"] + cells["tn"]
@@ -153,7 +153,7 @@ def _at_rate(scored: Scored, name: str, rate: float, attack: Mask) -> dict[str, 
     }
 
 
-def _with_families(scored: Scored, rows: dict[str, Any]) -> dict[str, Any]:
+def _with_families(scored: ScoredRows, rows: dict[str, Any]) -> dict[str, Any]:
     for name, row in rows.items():
         first = np.argmax(scored.label == name)
         row["family"] = str(scored.family[first])
@@ -161,13 +161,13 @@ def _with_families(scored: Scored, rows: dict[str, Any]) -> dict[str, Any]:
     return rows
 
 
-def _with_novel(scored: Scored, rows: dict[str, Any], found: Mask) -> dict[str, Any]:
+def _with_novel(scored: ScoredRows, rows: dict[str, Any], found: Mask) -> dict[str, Any]:
     for name, row in rows.items():
         row["novel_recall"] = novel_recall(scored, found, scored.family == name)
     return rows
 
 
-def unsupervised(scored: Scored, members: Sequence[str]) -> dict[str, Any]:
+def unsupervised(scored: ScoredRows, members: Sequence[str]) -> dict[str, Any]:
     """What the lane that learnt normal rows alone finds and flags with the whole rate to spend.
 
     members: the detectors of that lane.
@@ -191,7 +191,7 @@ def _share(part: int, whole: int) -> float | None:
     return rounded(part / whole) if whole else None
 
 
-def nominal_actual(scored: Scored) -> dict[str, Vector]:
+def nominal_actual(scored: ScoredRows) -> dict[str, Vector]:
     """Actual share of normal flows below each p-value of NOMINAL_GRID, of each voter, baseline and lane."""
     normal = ~attacks(scored)
     told = {**scored.p_values, **scored.lanes_of_several}

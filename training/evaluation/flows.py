@@ -24,8 +24,8 @@ from training.evaluation.protocols import (
     stored_recipe,
 )
 from training.evaluation.question import Question
-from training.evaluation.scored import Report
 from training.labels import BENIGN
+from training.reporting import Report
 
 SHARED_HOSTS = 24  # where neither the command nor the bundle's recipe says how many
 

@@ -13,10 +13,10 @@ from sklearn.metrics import roc_auc_score
 from flows.columns import COLUMNS
 from models.fusion import Hybrid
 from training.evaluation.figures import attacks, rate_name, rounded
-from training.evaluation.outcome import Table, as_they_stand
-from training.evaluation.scored import Report
+from training.evaluation.outcome import JudgedTable, as_they_stand
 from training.labels import BENIGN
 from training.measure import HYBRID
+from training.reporting import Report
 
 PER_CLASS = 500  # rows of each label at most
 NORMAL = 2000
@@ -24,7 +24,7 @@ REPEATS = 3
 FINGERPRINTS = frozenset(column.name for column in COLUMNS if column.use == "site")
 
 
-def importance(hybrid: Hybrid, table: Table, rate: float, seed: int, report: Report) -> dict[str, Any]:
+def importance(hybrid: Hybrid, table: JudgedTable, rate: float, seed: int, report: Report) -> dict[str, Any]:
     """Mean loss of area under the ROC curve and of recall at a rate, over seeded permutations of each column.
 
     On a seeded subsample, in time order, with the hosts as they are: neighbouring flows are missing from it.
@@ -65,13 +65,13 @@ def importance(hybrid: Hybrid, table: Table, rate: float, seed: int, report: Rep
     }
 
 
-def _judged(hybrid: Hybrid, sample: Table, rate: float) -> tuple[float, float]:
+def _judged(hybrid: Hybrid, sample: JudgedTable, rate: float) -> tuple[float, float]:
     found = as_they_stand((hybrid, None), sample, _silent)
     attack = attacks(found)
     return float(roc_auc_score(attack, found.scores[HYBRID])), float(found.found(HYBRID, rate)[attack].mean())
 
 
-def _subsample(table: Table, seed: int) -> NDArray[np.int64]:
+def _subsample(table: JudgedTable, seed: int) -> NDArray[np.int64]:
     rng = np.random.default_rng([seed, 2])
     rows = []
     for label in np.unique(table.label):

@@ -24,10 +24,11 @@ from training.errors import DatasetError
 from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
 from training.evaluation.question import Question, QuestionError
 from training.evaluation.records import scored_records, seen_by_bundle
-from training.evaluation.scored import Report, Scored
+from training.evaluation.scored import ScoredRows
 from training.fit.kdd import baselines_of, fit_novel, hybrid_of, prepared
 from training.labels import BENIGN
 from training.recipe import KddRecipe
+from training.reporting import Report
 from training.splits import random_split
 
 TEST_SHARE = 0.3
@@ -106,7 +107,7 @@ def by_leaving_out(recipe: KddRecipe, table: KddTable, seed: int, report: Report
     whole = Judged(
         next(iter(left_out.values())).model,
         seen_by_bundle(table.take(held_out | (table.family != BENIGN)), content=recipe.content),
-        reduce(Scored.joined, (own.as_is for own in left_out.values())),
+        reduce(ScoredRows.joined, (own.as_is for own in left_out.values())),
     )
     return Outcome(whole, left_out, _notes(len(attacks), fitted, held_out, recipe))
 

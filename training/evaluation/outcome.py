@@ -10,48 +10,42 @@ from models.baselines import Baselines
 from models.bundle import BundleError
 from models.fusion import Hybrid
 from training.datasets.table import FlowTable
-from training.evaluation.records import Records, scored_records
-from training.evaluation.scored import Report, Scored, scored
+from training.evaluation.records import LabelledRecords, scored_records
+from training.evaluation.scored import ScoredRows, scored
+from training.reporting import Report
 
 INFLATED = "INFLATED: a random split puts neighbours of one attack on both sides; compare with published figures only"
 Model = tuple[Hybrid, Baselines | None]
-Table = FlowTable | Records
+JudgedTable = FlowTable | LabelledRecords
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A model and what it said of the rows it was judged by, as they stand and, where rows have hosts, re-homed.
-
-    known: normal rows that it was fitted on, None where they are not at hand.
-    """
+    """A model and what it said of the rows it was judged by, as they stand and, where rows have hosts, re-homed."""
 
     model: Model
-    table: Table
-    as_is: Scored
-    rehomed: Scored | None = None
-    known: Table | None = None
+    table: JudgedTable
+    as_is: ScoredRows
+    rehomed: ScoredRows | None = None
+    known: JudgedTable | None = None  # normal rows that it was fitted on, None where they are not at hand
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """All that a protocol judged.
-
-    left_out: by family or attack, of leave-one-out alone. notes: what a reader must know. hosts: shared ones of the
-    re-homed copy, None where rows have no hosts. overlap: records that stand in the training file as well, by kind of
-    count, None where nobody could count.
-    """
+    """All that a protocol judged."""
 
     whole: Judged
-    left_out: dict[str, Judged] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    hosts: int | None = None
+    left_out: dict[str, Judged] = field(default_factory=dict)  # by family or attack, of leave-one-out alone
+    notes: tuple[str, ...] = ()  # what a reader must know
+    hosts: int | None = None  # shared ones of the re-homed copy, None where rows have no hosts
+    # Records that stand in the training file as well, by kind of count, None where nobody could count
     overlap: dict[str, int] | None = None
 
 
-def as_they_stand(model: Model, table: Table, report: Report) -> Scored:
+def as_they_stand(model: Model, table: JudgedTable, report: Report) -> ScoredRows:
     """What a model says of rows, from the hosts they have or from none."""
-    if isinstance(table, Records):
+    if isinstance(table, LabelledRecords):
         return scored_records(*model, table)
     return scored(*model, table, table.host, report)
 

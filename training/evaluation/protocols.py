@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from flows.columns import INDEX, usable_by_models
 from models.bundle import BundleError
 from models.fusion import Hybrid
-from training.datasets.table import FlowTable, Int64s
+from training.arrays import Int64s
+from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
-from training.evaluation.scored import Report, Scored, scored
+from training.evaluation.scored import ScoredRows, scored
 from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Split, fit
 from training.labels import BENIGN
 from training.recipe import Recipe
+from training.reporting import Report
 from training.sequences import rehomed
 from training.splits import random_split
 
@@ -124,8 +126,8 @@ def by_leaving_out(
         held_back = table.take((part == 1) | (others & fifth))
         model = fitted(recipe, table.take(others | (part == 0)), held_back, seed, report)
         left_out[family] = judged(model, table.take(own | (part == 2)), hosts, seed, report)
-    as_is = reduce(Scored.joined, (own.as_is for own in left_out.values()))
-    moved = reduce(Scored.joined, (own.rehomed for own in left_out.values() if own.rehomed is not None))
+    as_is = reduce(ScoredRows.joined, (own.as_is for own in left_out.values()))
+    moved = reduce(ScoredRows.joined, (own.rehomed for own in left_out.values() if own.rehomed is not None))
     note = (
         f"Together: each family's flows come from the fit without it; the judged normal flows stand {len(families)} "
         "times, once for each fit. Areas under curves mix scores of different fits; figures at rates do not suffer."

@@ -13,17 +13,13 @@ class QuestionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be evaluated. hosts: shared ones, None for the recipe's number. days: ISO dates to judge, () for all.
-
-    beside: another bundle to judge by the same rows, for comparison. data: where training files may lie, None for
-    nowhere but beside the dataset.
-    """
+    """What is to be evaluated."""
 
     bundle: Path
     dataset: Path
     protocol: Protocol
-    hosts: int | None
+    hosts: int | None  # shared ones, None for the recipe's number
     seed: int
-    days: tuple[str, ...] = ()
-    beside: Path | None = None
-    data: Path | None = None
+    days: tuple[str, ...] = ()  # ISO dates to judge, () for all
+    beside: Path | None = None  # another bundle to judge by the same rows, for comparison
+    data: Path | None = None  # where training files may lie, None for nowhere but beside the dataset

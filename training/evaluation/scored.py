@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from models.baselines import Baselines
 from models.calibration import Calibration
-from models.detector import Classifier, Steps, Vector
+from models.detector import Classifier, FlowSteps, Vector
 from models.fusion import ATTACK, BENIGN, CASCADE, UNCERTAIN, Hybrid, Judgement
 from models.rules import ColumnThreshold
-from training.datasets.table import FlowTable, Int64s, Strings
+from training.arrays import Int64s, Mask, Strings
+from training.datasets.table import FlowTable
 from training.measure import HYBRID, steps_of
-from training.sequences import Reports, reports
+from training.reporting import Report
+from training.sequences import FlowReports, reports
 
-Mask = NDArray[np.bool_]
-Report = Callable[[str], None]
 CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 BISECTIONS = 80
 BASELINE_SUFFIX = " (baseline)"
@@ -31,35 +31,27 @@ FIXED = 7  # arrays of a Scored that do not hang on its members
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Flows in the order of their table, and what was said of each.
+class ScoredRows:
+    """Flows in the order of their table, and what was said of each."""
 
-    label, family: (n,) as in their table. scores: (n,) float64 of each member, hybrid first, higher is more
-    anomalous. p_values: (n,) of each member that has one (all but the hybrid). p_known, p_novel: (n,) of the lanes.
-    p_cascade: (n,) the larger of both lanes in one report, the lowest of it: below a rate where the gated rule speaks.
-    named: (n,) index into labels, the known lane's likeliest attack in the report it was surest of. verdicts: (n,) int8
-    by nominal rate, the gravest over the reports. cuts: p-values (known, novel) by rate, from the bundle.
-    probabilities: members whose score is the probability of an attack. baselines: which members are no part of the
-    hybrid. score_cuts: by member and rate, the lowest score whose p-value is below the rate, None where no score is.
-    novel: (n,) attacks of a type that the fit had none of, None where types are not told apart.
-    """
-
-    label: Strings
-    family: Strings
-    scores: Mapping[str, Vector]
-    p_values: Mapping[str, Vector]
-    p_known: Vector
-    p_novel: Vector
+    label: Strings  # (n,) as in their table
+    family: Strings  # (n,) as in their table
+    scores: Mapping[str, Vector]  # (n,) float64 of each member, hybrid first, higher is more anomalous
+    p_values: Mapping[str, Vector]  # (n,) of each member that has one (all but the hybrid)
+    p_known: Vector  # (n,) of the known lane
+    p_novel: Vector  # (n,) of the novel lane
+    # (n,) the larger of both lanes in one report, the lowest of it: below a rate where the gated rule speaks
     p_cascade: Vector
-    named: NDArray[np.int64]
-    verdicts: Mapping[float, NDArray[np.int8]]
+    named: NDArray[np.int64]  # (n,) index into labels, the known lane's likeliest attack in the report it was surest of
+    verdicts: Mapping[float, NDArray[np.int8]]  # (n,) int8 by nominal rate, the gravest over the reports
     labels: tuple[str, ...]
-    cuts: Mapping[float, tuple[float, float]]
-    probabilities: frozenset[str]
-    baselines: frozenset[str]
+    cuts: Mapping[float, tuple[float, float]]  # p-values (known, novel) by rate, from the bundle
+    probabilities: frozenset[str]  # members whose score is the probability of an attack
+    baselines: frozenset[str]  # which members are no part of the hybrid
+    # By member and rate, the lowest score whose p-value is below the rate, None where no score is
     score_cuts: Mapping[str, Mapping[float, float | None]]
     default_rate: float
-    novel: Mask | None = None
+    novel: Mask | None = None  # (n,) attacks of a type that the fit had none of, None where types are not told apart
 
     def __len__(self) -> int:
         return len(self.label)
@@ -94,11 +86,11 @@ class Scored:
             flagged = self.p_values[member] < rate
         return flagged
 
-    def take(self, rows: Int64s | Mask) -> "Scored":
+    def take(self, rows: Int64s | Mask) -> "ScoredRows":
         """The chosen flows, in the order given."""
         return self._with(lambda column: column[rows])
 
-    def joined(self, other: "Scored") -> "Scored":
+    def joined(self, other: "ScoredRows") -> "ScoredRows":
         """These rows and others that another fit of the same members judged at the same rates.
 
         Fits know different names, so these are put together; a score means another thing to each, so no cut is left.
@@ -112,7 +104,7 @@ class Scored:
         }
         return replace(both, labels=labels, score_cuts=uncut)
 
-    def _with(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "Scored":
+    def _with(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> "ScoredRows":
         changed = [change(column) for column in _columns(self)]
         fixed, members = changed[:FIXED], iter(changed[FIXED:])
         scores = {name: next(members) for name in self.scores}
@@ -134,23 +126,25 @@ class Scored:
         )
 
 
-def _columns(scored: Scored) -> list[NDArray[Any]]:
+def _columns(scored: ScoredRows) -> list[NDArray[Any]]:
     """All arrays of one entry a flow, in a fixed order, FIXED of them whatever the members are."""
     novel = np.zeros(len(scored), dtype=np.bool_) if scored.novel is None else scored.novel
     fixed = [scored.label, scored.family, scored.p_known, scored.p_novel, scored.p_cascade, scored.named, novel]
     return [*fixed, *scored.scores.values(), *scored.p_values.values(), *scored.verdicts.values()]
 
 
-def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: Int64s, report: Report) -> Scored:
+def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: Int64s, report: Report) -> ScoredRows:
     """Judge a table in the order in which its flows become known, the hosts' states carried from report to report.
 
     host: (n, 2) int64, the source address of each flow. The hybrid is left without state.
     """
     told = reports(table.values, table.start_ns, table.end_ns)
 
-    def steps() -> Iterator[tuple[Int64s, Steps]]:
+    def steps() -> Iterator[tuple[Int64s, FlowSteps]]:
         for at in range(0, len(told), CHUNK):
-            part = Reports(told.row[at : at + CHUNK], told.known_ns[at : at + CHUNK], told.advances[at : at + CHUNK])
+            part = FlowReports(
+                told.row[at : at + CHUNK], told.known_ns[at : at + CHUNK], told.advances[at : at + CHUNK]
+            )
             yield part.row, steps_of(table, host, part)
             if len(told) > CHUNK:
                 report(f"  judged {min(at + CHUNK, len(told)):,} of {len(told):,} reports")
@@ -161,11 +155,11 @@ def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: 
 
 def scored_steps(
     hybrid: Hybrid,
-    steps: Iterable[tuple[Int64s, Steps]],
+    steps: Iterable[tuple[Int64s, FlowSteps]],
     baselines: Baselines | None,
     plain: Mapping[str, Vector],
     truth: tuple[Strings, Strings],
-) -> Scored:
+) -> ScoredRows:
     """Judge rows in the order of their steps, each with the rows (m,) that its steps are of.
 
     plain: (n,) scores of each row by the baselines' names. truth: (n,) label and family of each row.
@@ -186,7 +180,7 @@ def scored_steps(
         scores[own], calibrations[own] = plain[member.name], member.calibration
         if not isinstance(member.detector, ColumnThreshold):
             probabilities.add(own)
-    return Scored(
+    return ScoredRows(
         label=label,
         family=family,
         scores={HYBRID: ranking(hybrid, lanes.p_known, lanes.p_novel), **scores},

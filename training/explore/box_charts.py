@@ -4,13 +4,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from training.arrays import Values
 from training.explore.census_charts import family_looks
 from training.explore.choice import shown_name
 from training.explore.comparison import rows_of
 from training.explore.exploration import Exploration
 from training.explore.hypotheses import Verdict, subject_rows
 from training.explore.scale import signed_log, ticks
-from training.explore.table import Hypothesis, Values
+from training.explore.table import Hypothesis
 from training.page.charts import NARROW, draw
 from training.page.content import Chart
 from training.page.numbers import count, quantity, share

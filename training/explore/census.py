@@ -23,22 +23,19 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Counts over all rows.
+    """Counts over all rows of a table."""
 
-    labels: largest families first. families: rows by family, most first. parts: rows by part. first_ns, last_ns: None
-    without times. hourly: by ISO day (UTC), (24, families) rows in the order of families.
-    """
-
-    labels: tuple[LabelCount, ...]
-    families: dict[str, int]
-    parts: dict[str, int]
+    labels: tuple[LabelCount, ...]  # largest families first
+    families: dict[str, int]  # rows by family, most first
+    parts: dict[str, int]  # rows by part
+    # first_ns, last_ns: None without times
     first_ns: int | None
     last_ns: int | None
-    hourly: dict[str, NDArray[np.int64]]
+    hourly: dict[str, NDArray[np.int64]]  # by ISO day (UTC), (24, families) rows in the order of families
 
 
 def census(table: LabelledTable) -> Census:
-    """Count a table."""
+    """Count the rows of a table by label, family, part and hour."""
     counts = table.family.counts()
     order = sorted(range(len(counts)), key=lambda i: (-counts[i], table.family.names[i]))
     time = table.time_ns

@@ -5,7 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from training.explore.table import Codes, LabelledTable, Values, blocks
+from training.arrays import Values
+from training.explore.table import Codes, LabelledTable, blocks
 
 # With fewer rows of another value than this a column tells one row in two hundred from the rest.
 NEARLY = 0.995
@@ -13,24 +14,21 @@ NEARLY = 0.995
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A column and its only, or by far most frequent, value. share: of the rows that have it."""
+    """A column and its only, or by far most frequent, value."""
 
     name: str
     value: float
-    share: float
+    share: float  # of the rows that have it
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnReport:
-    """constant, nearly: of all number columns; equal: groups of columns with the same values in every row.
+    """Which number columns say something, and which do not."""
 
-    telling: indices of the columns that vary and do not repeat an earlier one.
-    """
-
-    constant: tuple[Constant, ...]
-    nearly: tuple[Constant, ...]
-    equal: tuple[tuple[str, ...], ...]
-    telling: tuple[int, ...]
+    constant: tuple[Constant, ...]  # those of one value
+    nearly: tuple[Constant, ...]  # those of one value in nearly all rows
+    equal: tuple[tuple[str, ...], ...]  # groups of columns with the same values in every row
+    telling: tuple[int, ...]  # indices of the columns that vary and do not repeat an earlier one
 
 
 def column_report(table: LabelledTable, sample: Codes) -> ColumnReport:

@@ -1,42 +1,39 @@
 """Every column of every family against normal rows, on a sample of all rows and on one of different rows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from training.arrays import Mask
 from training.explore.effects import Difference, amounts_differ, categories_differ, corrected
 from training.explore.sample import per_family
-from training.explore.table import Codes, LabelledTable, Mask
-
-Report = Callable[[str], None]
+from training.explore.table import Codes, LabelledTable
+from training.reporting import Report
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one test says. p: corrected for all tests made on the same rows."""
+class TestResult:
+    """What one test of a family against normal rows says."""
 
     difference: Difference
-    p: float
+    p: float  # corrected for all tests made on the same rows
     rows: int
     normal_rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A family against normal rows in one column or category.
-
-    measure: which effect size. typical, normal: medians of an amount or the most frequent category, as text for a
-    category. all_rows, different_rows: outcomes on samples of all rows and of de-duplicated ones.
-    """
+    """A family against normal rows in one column or category."""
 
     family: str
     column: str
-    measure: str
+    measure: str  # which effect size
+    # typical, normal: medians of an amount or the most frequent category, as text for a category
     typical: float | str
     normal: float | str
-    all_rows: Outcome
-    different_rows: Outcome
+    # all_rows, different_rows: outcomes on samples of all rows and of de-duplicated ones
+    all_rows: TestResult
+    different_rows: TestResult
 
 
 DELTA, V = "Cliff's delta", "Cramér's V"
@@ -76,7 +73,7 @@ def rows_of(table: LabelledTable, sample: Codes, family: str) -> Codes:
     return mine
 
 
-def _tested(table: LabelledTable, columns: tuple[int, ...], sample: Codes) -> list[Outcome]:
+def _tested(table: LabelledTable, columns: tuple[int, ...], sample: Codes) -> list[TestResult]:
     normal = rows_of(table, sample, table.normal)
     normal_values = table.cells(normal, columns)
     differences: list[Difference] = []
@@ -89,7 +86,7 @@ def _tested(table: LabelledTable, columns: tuple[int, ...], sample: Codes) -> li
         sizes += [len(rows)] * (len(columns) + len(table.categories))
     ps = corrected([difference.p for difference in differences])
     return [
-        Outcome(difference, float(p), size, len(normal))
+        TestResult(difference, float(p), size, len(normal))
         for difference, p, size in zip(differences, ps, sizes, strict=True)
     ]
 

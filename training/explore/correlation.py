@@ -24,11 +24,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Correlations:
-    """names: k columns in the order of the clustering; matrix: (k, k); pairs: all of them, strongest first."""
+    """How columns go together, each with each."""
 
-    names: tuple[str, ...]
-    matrix: NDArray[np.float64]
-    pairs: tuple[Pair, ...]
+    names: tuple[str, ...]  # k columns in the order of the clustering
+    matrix: NDArray[np.float64]  # (k, k)
+    pairs: tuple[Pair, ...]  # all of them, strongest first
 
     def between(self, first: str, second: str) -> float:
         """Correlation of two columns. Raises ValueError for one that is not among names."""

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from training.explore.comparison import Comparison, Outcome
+from training.explore.comparison import Comparison, TestResult
 from training.explore.exploration import Exploration
 from training.explore.findings import findings
-from training.explore.hypotheses import UNTESTED, Judged, Verdict
+from training.explore.hypotheses import UNTESTED, Ruling, Verdict
 from training.explore.sample import ROWS_FOR_CORRELATION, ROWS_PER_FAMILY, SEED
 
 SCHEMA = "exploration/1"
@@ -65,7 +65,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _outcome(outcome: TestResult) -> dict[str, Any]:
     return {**asdict(outcome.difference), "p": outcome.p, "rows": outcome.rows, "normal_rows": outcome.normal_rows}
 
 
@@ -77,7 +77,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _tested(tested: Judged | None) -> dict[str, Any]:
+def _tested(tested: Ruling | None) -> dict[str, Any]:
     if tested is None:
         return {"verdict": UNTESTED}
     return {"verdict": tested.verdict, "reason": tested.reason, **_outcome(tested.outcome)}

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, false_discovery_control, mannwhitneyu
 
-from training.explore.table import Codes, Values
+from training.arrays import Values
+from training.explore.table import Codes
 
 Alternative = Literal["two-sided", "greater", "less"]
 
@@ -24,15 +25,12 @@ EXPECTED_AT_LEAST = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """effect: delta in [−1, 1], positive where the first group is larger, or V in [0, 1]; size: a word for it.
+    """How much two groups differ, and how likely that is by chance."""
 
-    doubtful: the approximation behind p does not hold (chi-squared with too few rows in most cells).
-    """
-
-    effect: float
-    size: str
+    effect: float  # delta in [−1, 1], positive where the first group is larger, or V in [0, 1]
+    size: str  # a word for it
     p: float
-    doubtful: bool = False
+    doubtful: bool = False  # the approximation behind p does not hold (chi-squared with too few rows in most cells)
 
 
 def amounts_differ(first: Values, second: Values, alternative: Alternative = "two-sided") -> list[Difference]:

@@ -1,6 +1,5 @@
 """Everything that is found in a table, in one value."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from training.explore.census import Census, census
@@ -11,16 +10,12 @@ from training.explore.hypotheses import Verdict, verdicts
 from training.explore.repeats import Repeats, repeats
 from training.explore.sample import of_all, per_family
 from training.explore.table import Codes, LabelledTable
-
-Report = Callable[[str], None]
+from training.reporting import Report
 
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """What is found. sample: the rows of at most sample.ROWS_PER_FAMILY a family that charts are drawn from.
-
-    telling: columns that vary, are fit, and do not repeat another: those that are tested and correlated.
-    """
+    """All that was found in a table."""
 
     table: LabelledTable
     census: Census
@@ -29,7 +24,8 @@ class Exploration:
     correlations: Correlations
     comparisons: tuple[Comparison, ...]
     verdicts: tuple[Verdict, ...]
-    sample: Codes
+    sample: Codes  # the rows of at most sample.ROWS_PER_FAMILY a family that charts are drawn from
+    # Columns that vary, are fit, and do not repeat another: those that are tested and correlated
     telling: tuple[int, ...]
 
 

@@ -9,7 +9,7 @@ from flows.columns import COLUMNS, INDEX, usable_by_models
 from training.datasets.collection import flow_files
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
-from training.explore.table import Coded, Column, Hypothesis, LabelledTable, coded
+from training.explore.table import Coded, ExploredColumn, Hypothesis, LabelledTable, coded
 from training.labels import BENIGN, TECHNIQUES
 
 CATEGORIES = ("protocol", "icmp_code", "icmp_type")
@@ -47,7 +47,9 @@ def table_of(flows: FlowTable) -> LabelledTable:
         raise DatasetError(flows.path, "has no flows but those of attempted attacks and unknown protocols")
     seen = usable_by_models(fingerprints=True)
     columns = tuple(
-        Column(column.name, "" if column.unit in NO_UNITS else column.unit, _kind(column.name), column.name in seen)
+        ExploredColumn(
+            column.name, "" if column.unit in NO_UNITS else column.unit, _kind(column.name), column.name in seen
+        )
         for column in COLUMNS
     )
     return LabelledTable(

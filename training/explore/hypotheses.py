@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.explore.comparison import Outcome, rows_of
+from training.arrays import Mask
+from training.explore.comparison import TestResult, rows_of
 from training.explore.effects import NEGLIGIBLE, amounts_differ, corrected
 from training.explore.sample import drawn, per_family
 from training.explore.scale import signed_log
-from training.explore.table import Codes, Hypothesis, LabelledTable, Mask
+from training.explore.table import Codes, Hypothesis, LabelledTable
 
 ALPHA = 0.01
 # Fewer rows than this are too few to generalise from, whatever p says.
@@ -22,12 +23,12 @@ SUPPORTED, NOT_SUPPORTED, UNTESTED = "supported", "not supported", "not tested"
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """An outcome and what follows from it. verdict: SUPPORTED or NOT_SUPPORTED; reason: in words."""
+class Ruling:
+    """The outcome of a test and what follows from it for the claim."""
 
-    outcome: Outcome
-    verdict: str
-    reason: str
+    outcome: TestResult
+    verdict: str  # SUPPORTED or NOT_SUPPORTED
+    reason: str  # in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class Verdict:
     """What became of a hypothesis on all rows and on different rows; None where the table cannot tell."""
 
     hypothesis: Hypothesis
-    all_rows: Judged | None
-    different_rows: Judged | None
+    all_rows: Ruling | None
+    different_rows: Ruling | None
 
 
 def verdicts(table: LabelledTable, unique: Mask) -> tuple[Verdict, ...]:
@@ -67,7 +68,7 @@ def subject_rows(table: LabelledTable, claim: Hypothesis, among: Mask | None) ->
     return drawn(np.flatnonzero(mine if among is None else mine & among))
 
 
-def _tested(table: LabelledTable, claims: list[Hypothesis], among: Mask | None) -> dict[Hypothesis, Judged]:
+def _tested(table: LabelledTable, claims: list[Hypothesis], among: Mask | None) -> dict[Hypothesis, Ruling]:
     outcomes = []
     sample = per_family(table, among)
     names = [column.name for column in table.columns]
@@ -78,7 +79,7 @@ def _tested(table: LabelledTable, claims: list[Hypothesis], among: Mask | None) 
         if claim.spread:
             family, normal = _distances(family), _distances(normal)
         found = amounts_differ(family[:, None], normal[:, None], claim.direction)[0]
-        outcomes.append(Outcome(found, found.p, len(family), len(normal)))
+        outcomes.append(TestResult(found, found.p, len(family), len(normal)))
     ps = corrected([outcome.p for outcome in outcomes])
     return {
         claim: _judged(claim, replace(outcome, p=float(p)))
@@ -92,13 +93,13 @@ def _distances(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _judged(claim: Hypothesis, outcome: Outcome) -> Judged:
+def _judged(claim: Hypothesis, outcome: TestResult) -> Ruling:
     effect = outcome.difference.effect if claim.direction == "greater" else -outcome.difference.effect
     if outcome.difference.size == NEGLIGIBLE:
-        return Judged(outcome, NOT_SUPPORTED, "the difference is negligible")
+        return Ruling(outcome, NOT_SUPPORTED, "the difference is negligible")
     if effect < 0:
-        return Judged(outcome, NOT_SUPPORTED, f"the opposite holds, by a {outcome.difference.size} effect")
+        return Ruling(outcome, NOT_SUPPORTED, f"the opposite holds, by a {outcome.difference.size} effect")
     if outcome.p >= ALPHA:
-        return Judged(outcome, NOT_SUPPORTED, "chance explains the difference")
+        return Ruling(outcome, NOT_SUPPORTED, "chance explains the difference")
     few = f"; only {outcome.rows} rows" if outcome.rows < FEW else ""
-    return Judged(outcome, SUPPORTED, f"a {outcome.difference.size} effect{few}")
+    return Ruling(outcome, SUPPORTED, f"a {outcome.difference.size} effect{few}")

@@ -2,8 +2,8 @@
 
 from training.explore.box_charts import claim_charts
 from training.explore.exploration import Exploration
-from training.explore.hypotheses import ALPHA, Judged, Verdict, stands_in
-from training.page.content import Block, Charts, Heading, Paragraph, Section, Table
+from training.explore.hypotheses import ALPHA, Ruling, Verdict, stands_in
+from training.page.content import Block, Charts, Heading, PageTable, Paragraph, Section
 from training.page.numbers import count, effect, p_value
 
 HEADINGS = (
@@ -28,7 +28,7 @@ def hypotheses_section(found: Exploration) -> tuple[Section, ...]:
     for topic in dict.fromkeys(verdict.hypothesis.topic for verdict in found.verdicts):
         verdicts = [verdict for verdict in found.verdicts if verdict.hypothesis.topic == topic]
         caption = topic or "Hypotheses and verdicts"
-        blocks.append(Table(caption, HEADINGS, tuple(_verdict_row(found, verdict) for verdict in verdicts)))
+        blocks.append(PageTable(caption, HEADINGS, tuple(_verdict_row(found, verdict) for verdict in verdicts)))
         if topic:
             blocks.append(Charts(claim_charts(found, verdicts)))
     return (Section("Hypotheses", tuple(blocks)),)
@@ -52,7 +52,7 @@ def _untested(found: Exploration, verdict: Verdict) -> str:
     return f"not tested: {verdict.hypothesis.column} is absent or unfit"
 
 
-def _tested_cells(tested: Judged | None) -> tuple[str, str, str]:
+def _tested_cells(tested: Ruling | None) -> tuple[str, str, str]:
     if tested is None:
         return "–", "–", "–"
     return f"{tested.verdict}: {tested.reason}", effect(tested.outcome.difference.effect), p_value(tested.outcome.p)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
 from training.datasets.kdd import KddTable, read_kdd
 from training.datasets.rows import stacked
-from training.explore.table import Coded, Codes, Column, Hypothesis, LabelledTable, coded
+from training.explore.table import Coded, Codes, ExploredColumn, Hypothesis, LabelledTable, coded
 from training.labels import BENIGN, KDD_TECHNIQUES, TECHNIQUES
 
 T = TypeVar("T", bound=np.generic)
@@ -93,8 +93,8 @@ def _name(file: Path, path: Path) -> str:
     return file.name if file == path else str(file.relative_to(path))
 
 
-def _column(column: KddColumn) -> Column:
-    return Column(column.name, UNITS.get(column.kind, ""), "category" if column.kind == "symbol" else "number")
+def _column(column: KddColumn) -> ExploredColumn:
+    return ExploredColumn(column.name, UNITS.get(column.kind, ""), "category" if column.kind == "symbol" else "number")
 
 
 def _symbols(records: NDArray[np.float64], name: str) -> Coded:

@@ -1,7 +1,5 @@
 """The exploration as a page: sections in the order in which a reader asks."""
 
-from collections.abc import Callable
-
 from training.explore.census_charts import family_chart, label_chart, time_charts
 from training.explore.choice import separating, shown_name, strongest
 from training.explore.column_charts import category_chart, distribution_chart
@@ -15,10 +13,9 @@ from training.explore.hypotheses_section import hypotheses_section
 from training.explore.relation_charts import correlation_chart, effect_chart, scatter_chart
 from training.explore.repeats import Common
 from training.explore.sample import ROWS_FOR_CORRELATION, ROWS_PER_FAMILY, SEED
-from training.page.content import Block, Bullets, Charts, Heading, Page, Paragraph, Section, Table
+from training.page.content import Block, Bullets, Charts, Heading, Page, PageTable, Paragraph, Section
 from training.page.numbers import count, counted, effect, listed, p_value, quantity, share
-
-Report = Callable[[str], None]
+from training.reporting import Report
 
 PAIRS_LISTED, PAIRS_DRAWN = 20, 4
 TESTS_LISTED = 6
@@ -80,7 +77,7 @@ def _classes(found: Exploration) -> Section:
     charts = [family_chart(table, counted_rows)]
     if len(counted_rows.labels) > len(counted_rows.families):
         charts.append(label_chart(table, counted_rows))
-    blocks: list[Block] = [Charts(tuple(charts)), Table("Labels", headings, rows)]
+    blocks: list[Block] = [Charts(tuple(charts)), PageTable("Labels", headings, rows)]
     if any(entry.rows < FEW for entry in counted_rows.labels):
         blocks.append(Paragraph(f"† fewer than {FEW} rows: too few to judge by.", "note"))
     if counted_rows.hourly:
@@ -117,7 +114,7 @@ def _meaning(found: Exploration) -> str:
     )
 
 
-def _family_table(found: Exploration, family: str) -> Table:
+def _family_table(found: Exploration, family: str) -> PageTable:
     mine = strongest(found, family)
     headings = (
         Heading("Column"), Heading("Typical", True, family), Heading("Typical", True, "normal"),
@@ -130,7 +127,7 @@ def _family_table(found: Exploration, family: str) -> Table:
         f"{family}: the {len(rows)} strongest of {len(mine)} tests, {counted(tested.rows, 'row')} "
         f"({count(mine[0].different_rows.rows)} different) against {count(tested.normal_rows)} normal"
     )
-    return Table(caption, headings, rows)
+    return PageTable(caption, headings, rows)
 
 
 def _comparison_row(found: Exploration, comparison: Comparison) -> tuple[str, ...]:
@@ -184,7 +181,7 @@ def _correlations(found: Exploration) -> Section:
     rows = tuple((pair.first, pair.second, f"{pair.rho:+.4f}".replace("-", "−")) for pair in pairs[:PAIRS_LISTED])
     headings = (Heading("Column"), Heading("Column"), Heading("ρ", True))
     blocks: list[Block] = [Paragraph(note), Charts((correlation_chart(found.correlations),))]
-    blocks.append(Table(f"The {len(rows)} strongest pairs", headings, rows))
+    blocks.append(PageTable(f"The {len(rows)} strongest pairs", headings, rows))
     blocks.append(Charts(tuple(scatter_chart(found, *pair) for pair in _drawn_pairs(found))))
     return Section(title, tuple(blocks), True)
 
@@ -248,12 +245,14 @@ def _rows(found: Exploration) -> Section:
         if repeats.contradictory
         else "No row has its like under another family.",
     )
-    blocks: list[Block] = [Table("Rows that repeat an earlier one of their family", headings, rows), Bullets(items)]
+    blocks: list[Block] = [PageTable("Rows that repeat an earlier one of their family", headings, rows), Bullets(items)]
     blocks += _shared_rows(f"{part.capitalize()}s", repeats.of_parts) + _shared_rows("Families", repeats.of_families)
     if table.repairs:
         changes = tuple((reason, count(number)) for reason, number in table.repairs.items())
         blocks.append(
-            Table("Values repaired and rows left out in reading", (Heading("What"), Heading("Number", True)), changes)
+            PageTable(
+                "Values repaired and rows left out in reading", (Heading("What"), Heading("Number", True)), changes
+            )
         )
     else:
         blocks.append(Paragraph("Nothing was missing or had to be repaired in reading."))
@@ -272,7 +271,7 @@ def _shared_rows(places: str, pairs: tuple[Common, ...]) -> list[Block]:
         (pair.first or "unlabelled", pair.second, count(pair.different), *map(count, pair.rows))
         for pair in pairs[:PAIRS_LISTED]
     )
-    return [Table(f"{places} that have rows in common, labels aside", headings, rows)]
+    return [PageTable(f"{places} that have rows in common, labels aside", headings, rows)]
 
 
 def _method(found: Exploration) -> Section:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from training.explore.table import Coded, Codes, LabelledTable, Mask, Values, blocks
+from training.arrays import Mask, Values
+from training.explore.table import Coded, Codes, LabelledTable, blocks
 
 Hashes = NDArray[np.uint64]
 
@@ -30,21 +31,15 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """What is repeated.
+    """Rows of a table that stand in it more than once."""
 
-    unique: (n,) the first row of each kind of values and family. duplicates: rows that repeat an earlier one of the
-    same family; by_family: the same by family. contradictory: rows whose like has another family, of_families: which
-    families. leaking: rows whose like (family included) stands in another part; of_parts: parts that have rows in
-    common, whatever their families. Most first.
-    """
-
-    unique: Mask
-    duplicates: int
-    by_family: dict[str, int]
-    contradictory: int
-    of_families: tuple[Common, ...]
-    leaking: int
-    of_parts: tuple[Common, ...]
+    unique: Mask  # (n,) the first row of each kind of values and family
+    duplicates: int  # rows that repeat an earlier one of the same family
+    by_family: dict[str, int]  # the same by family
+    contradictory: int  # rows whose like has another family
+    of_families: tuple[Common, ...]  # which families
+    leaking: int  # rows whose like (family included) stands in another part
+    of_parts: tuple[Common, ...]  # parts that have rows in common, whatever their families, most first
 
 
 def repeats(table: LabelledTable) -> Repeats:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from training.explore.table import Codes, LabelledTable, Mask
+from training.arrays import Mask
+from training.explore.table import Codes, LabelledTable
 
 ROWS_PER_FAMILY = 20_000
 ROWS_FOR_CORRELATION = 50_000

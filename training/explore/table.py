@@ -10,24 +10,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from training.arrays import Values
+
 Codes = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column of values.
-
-    unit: "" where it has none; kind: a category's numbers are names, not amounts; seen: whether a model may see it.
-    """
+class ExploredColumn:
+    """A column of numbers of a table to explore."""
 
     name: str
-    unit: str
-    kind: Literal["number", "category"] = "number"
-    seen: bool = True
+    unit: str  # "" where it has none
+    kind: Literal["number", "category"] = "number"  # a category's numbers are names, not amounts
+    seen: bool = True  # whether a model may see it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +49,17 @@ def coded(texts: NDArray[np.str_] | NDArray[np.int64]) -> Coded:
 class Hypothesis:
     """A claim about a family, stated before the data is looked at.
 
-    It holds when the family's values of a column are "greater" or "less" than those of normal rows. spread: not the
-    values are compared but their distances from their own group's median, on the signed-log scale. label: the claim is
-    about the family's rows of this label alone. topic: the idea that this claim and others test; "" stands alone.
+    It holds when the family's values of a column are "greater" or "less" than those of normal rows.
     """
 
     statement: str
     family: str
     column: str
     direction: Literal["greater", "less"]
+    # Not the values are compared but their distances from their own group's median, on the signed-log scale
     spread: bool = False
-    label: str = ""
-    topic: str = ""
+    label: str = ""  # the claim is about the family's rows of this label alone
+    topic: str = ""  # the idea that this claim and others test; "" stands alone
 
     @property
     def subject(self) -> str:
@@ -73,38 +69,27 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class LabelledTable:
-    """A table to explore.
+    """A labelled dataset, whichever it is, as the exploration takes it."""
 
-    name: of the dataset; row: what a row is, such as "flow". files: their names. columns: c of them; values: (n, c)
-    float64, finite, which may lie in a memory map. categories: of every row, by name, beside the columns; aside: those
-    that no model sees, so that they do not tell two rows apart. label: the dataset's own; family: of training.labels
-    or the like, unlabelled "" among them; normal: the family of normal rows. part: where a row stands, such as its
-    day: what is in two parts leaks from one to the other; part_is: what parts are called. time_ns: (n,) int64,
-    nanoseconds since 1970 UTC, None where there is no time. techniques: MITRE ATT&CK id by
-    family, and by label where a label has its own. unfit: columns that
-    the file lacks or that its program measured otherwise. repairs: values changed and rows left out, by reason.
-    hypotheses: claims to test. pairs: columns to draw against each other. sha256: of the dataset as it lies on disk.
-    """
-
-    name: str
-    row: str
-    files: tuple[str, ...]
-    columns: tuple[Column, ...]
-    values: Values
-    categories: dict[str, Coded]
-    aside: tuple[str, ...]
-    label: Coded
-    family: Coded
-    normal: str
-    part: Coded
-    part_is: str
-    time_ns: Codes | None
-    techniques: dict[str, str | None]
-    unfit: tuple[str, ...]
-    repairs: dict[str, int]
-    hypotheses: tuple[Hypothesis, ...]
-    pairs: tuple[tuple[str, str], ...]
-    sha256: str
+    name: str  # of the dataset
+    row: str  # what a row is, such as "flow"
+    files: tuple[str, ...]  # their names
+    columns: tuple[ExploredColumn, ...]  # c of them
+    values: Values  # (n, c) float64, finite, which may lie in a memory map
+    categories: dict[str, Coded]  # of every row, by name, beside the columns
+    aside: tuple[str, ...]  # those that no model sees, so that they do not tell two rows apart
+    label: Coded  # the dataset's own
+    family: Coded  # of training.labels or the like, unlabelled "" among them
+    normal: str  # the family of normal rows
+    part: Coded  # where a row stands, such as its day: what is in two parts leaks from one to the other
+    part_is: str  # what parts are called
+    time_ns: Codes | None  # (n,) int64, nanoseconds since 1970 UTC, None where there is no time
+    techniques: dict[str, str | None]  # MITRE ATT&CK id by family, and by label where a label has its own
+    unfit: tuple[str, ...]  # columns that the file lacks or that its program measured otherwise
+    repairs: dict[str, int]  # values changed and rows left out, by reason
+    hypotheses: tuple[Hypothesis, ...]  # claims to test
+    pairs: tuple[tuple[str, str], ...]  # columns to draw against each other
+    sha256: str  # of the dataset as it lies on disk
 
     def __len__(self) -> int:
         return len(self.values)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.baselines import Baseline, Baselines, Judge, row_scores
+from models.baselines import Baseline, Baselines, PlainModel, row_scores
 from models.boosting import BoostedTrees, boosting_from_sklearn
 from models.calibration import MIN_SCORES, fit_calibration
 from models.detector import ANY_ATTACK, Vector
@@ -34,13 +34,13 @@ SMOOTHING = 2.0  # flows of the prior's mixture that each port is taken to have 
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows to fit on. x: (n, d) scaled. attack: (n,) bool. weight: (n,) positive, mean 1. dst_port: (n,), or -1."""
+class FitRows:
+    """Rows that a baseline is fitted on."""
 
-    x: Matrix
-    attack: NDArray[np.bool_]
-    weight: Vector
-    dst_port: NDArray[np.int64]
+    x: Matrix  # (n, d) scaled
+    attack: NDArray[np.bool_]  # (n,) bool
+    weight: Vector  # (n,) positive, mean 1
+    dst_port: NDArray[np.int64]  # (n,), or -1
 
 
 def fit_random_forest(train: FlowTable, columns: Mapping[str, int], seed: int) -> RandomForest:
@@ -72,9 +72,9 @@ def fit_baselines(
     return Baselines(scaling, tuple(members))
 
 
-def fit_plain(scaling: Scaling, rows: Rows, seed: int, forest: bool = True) -> dict[str, Judge]:
+def fit_plain(scaling: Scaling, rows: FitRows, seed: int, forest: bool = True) -> dict[str, PlainModel]:
     """The learners and rules themselves, by name, not yet calibrated."""
-    fitted: dict[str, Judge] = {
+    fitted: dict[str, PlainModel] = {
         "logistic_regression": _logistic(scaling, rows),
         **({"random_forest": _random_forest(scaling, rows, seed)} if forest else {}),
         "gradient_boosting": _boosting(scaling, rows, seed),
@@ -85,10 +85,10 @@ def fit_plain(scaling: Scaling, rows: Rows, seed: int, forest: bool = True) -> d
     return fitted
 
 
-def _rows(train: FlowTable, columns: Mapping[str, int], seed: int) -> tuple[Scaling, Rows]:
+def _rows(train: FlowTable, columns: Mapping[str, int], seed: int) -> tuple[Scaling, FitRows]:
     drawn = train.take(_drawn(train, seed))
     scaling = fit_scaling(drawn.values, columns)
-    return scaling, Rows(scaling.transform(drawn.values), drawn.family != BENIGN, _weights(drawn), drawn.dst_port)
+    return scaling, FitRows(scaling.transform(drawn.values), drawn.family != BENIGN, _weights(drawn), drawn.dst_port)
 
 
 def _drawn(train: FlowTable, seed: int) -> NDArray[np.int64]:
@@ -119,7 +119,7 @@ def _weights(drawn: FlowTable) -> Vector:
     return weight
 
 
-def _logistic(scaling: Scaling, rows: Rows) -> LogisticRegression:
+def _logistic(scaling: Scaling, rows: FitRows) -> LogisticRegression:
     from sklearn.linear_model import LogisticRegression as SklearnRegression
 
     model = SklearnRegression(max_iter=2000)
@@ -129,7 +129,7 @@ def _logistic(scaling: Scaling, rows: Rows) -> LogisticRegression:
     return LogisticRegression(scaling, model.coef_[0].astype(np.float64), float(model.intercept_[0]))
 
 
-def _random_forest(scaling: Scaling, rows: Rows, seed: int) -> RandomForest:
+def _random_forest(scaling: Scaling, rows: FitRows, seed: int) -> RandomForest:
     from sklearn.ensemble import RandomForestClassifier
 
     model = RandomForestClassifier(
@@ -143,7 +143,7 @@ def _random_forest(scaling: Scaling, rows: Rows, seed: int) -> RandomForest:
     return RandomForest(scaling, forest_from_sklearn(model), ANY_ATTACK, "random_forest")
 
 
-def _boosting(scaling: Scaling, rows: Rows, seed: int) -> BoostedTrees:
+def _boosting(scaling: Scaling, rows: FitRows, seed: int) -> BoostedTrees:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
@@ -169,7 +169,7 @@ def _one_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def _port_table(rows: Rows) -> PortTable:
+def _port_table(rows: FitRows) -> PortTable:
     known = rows.dst_port != NO_PORT
     weight, attack = rows.weight[known], rows.attack[known]
     ports, place = np.unique(rows.dst_port[known], return_inverse=True)
@@ -179,7 +179,7 @@ def _port_table(rows: Rows) -> PortTable:
     return PortTable(ports.astype(np.int32), (attacks + SMOOTHING * prior) / (flows + SMOOTHING), prior)
 
 
-def _one_column(scaling: Scaling, rows: Rows) -> ColumnThreshold:
+def _one_column(scaling: Scaling, rows: FitRows) -> ColumnThreshold:
     """The column and direction of the largest area under the ROC curve, cut where hits less false alarms are most."""
     from sklearn.metrics import roc_auc_score, roc_curve
 

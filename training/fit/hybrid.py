@@ -20,13 +20,13 @@ from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.fit.baselines import fit_random_forest
 from training.fit.forests import fit_isolation_forest
-from training.fit.lstm import Curve, Disturbance, GapScale, LstmWeights, Settings, Stopping, fit_lstm
+from training.fit.lstm import Disturbance, GapScale, LearningCurve, LstmSettings, LstmWeights, Stopping, fit_lstm
 from training.labels import BENIGN, TECHNIQUES
 from training.measure import ranked_above_normal, steps_of
 from training.recipe import Recipe
+from training.reporting import Report
 from training.sequences import Lanes, Sequences, joined, rehomed, reports, sequences
 
-Report = Callable[[str], None]
 SECOND_NS = 1_000_000_000
 
 
@@ -99,7 +99,7 @@ def _calibrated(
 
 def _fit_lstm(
     recipe: Recipe, split: Split, columns: dict[str, int], seed: int, report: Report, epochs: int | None
-) -> tuple[Lstm, Curve]:
+) -> tuple[Lstm, LearningCurve]:
     table = split.train
     scaling = fit_scaling(table.values, columns)
     labels, target, weight = _targets(table, recipe.lstm.smallest_family, recipe.lstm.balance)
@@ -143,8 +143,8 @@ def _progress(name: str, epochs: int, report: Report) -> Callable[[int, float, f
     return told
 
 
-def _settings(recipe: Recipe) -> Settings:
-    return Settings(
+def _settings(recipe: Recipe) -> LstmSettings:
+    return LstmSettings(
         units=recipe.lstm.units,
         learning_rate=recipe.lstm.learning_rate,
         clip_norm=recipe.lstm.clip_norm,

@@ -3,69 +3,61 @@
 scikit-learn grows them, this product's kernels score them. It knows records, not where they come from.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.kdd.columns import SYMBOLS, kdd_columns, kdd_contract
-from models.baselines import Baseline, Baselines
-from models.boosting import BoostedTrees
+from models.baselines import Baseline, Baselines, RowScorer
 from models.encoding import Encoding, Feature
 from models.forest import IsolationForest, RandomForest, forest_from_sklearn
 from models.fusion import Hybrid, Member, NormalProfile
-from models.logistic import LogisticRegression
-from models.rules import NO_PORT, ColumnThreshold
+from models.rules import NO_PORT
 from models.scaling import Matrix, Scaling, fit_scaling
+from training.arrays import Mask
 from training.datasets.kdd import KddTable
 from training.errors import DatasetError
-from training.fit.baselines import Rows, fit_plain
+from training.fit.baselines import FitRows, fit_plain
 from training.fit.crossfit import Folds, calibrated, folds_of
 from training.fit.forests import fit_isolation_forest
 from training.labels import BENIGN, TECHNIQUES
 from training.recipe import KddRecipe
+from training.reporting import Report
 
-Report = Callable[[str], None]
-Mask = NDArray[np.bool_]
-RowJudge = LogisticRegression | BoostedTrees | ColumnThreshold
 SYN_ERRORS = ("serror_rate", "srv_serror_rate", "dst_host_serror_rate", "dst_host_srv_serror_rate")
 REJECTIONS = ("rerror_rate", "srv_rerror_rate", "dst_host_rerror_rate", "dst_host_srv_rerror_rate")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A table as the fits take it. All but labels and target hang on its normal records alone.
-
-    features: (n, f) not yet scaled; x: (n, f) scaled; target: (n,) index into labels, -1 for what is not learnt; fold:
-    (n,) of normal records; profile: what is normal in each column.
-    """
+class PreparedRecords:
+    """A table as the fits take it. All but labels and target hang on its normal records alone."""
 
     recipe: KddRecipe
     table: KddTable
     labels: tuple[str, ...]
     encoding: Encoding
-    features: NDArray[np.float64]
+    features: NDArray[np.float64]  # (n, f) not yet scaled
     scaling: Scaling
-    x: Matrix
+    x: Matrix  # (n, f) scaled
     normal: Mask
-    target: NDArray[np.int64]
-    fold: Folds
-    profile: NormalProfile
+    target: NDArray[np.int64]  # (n,) index into labels, -1 for what is not learnt
+    fold: Folds  # (n,) of normal records
+    profile: NormalProfile  # what is normal in each column
     seed: int
 
     @property
     def all(self) -> Mask:
-        """Every row."""
+        """Mask of every row."""
         return np.ones(len(self.x), dtype=np.bool_)
 
-    def without(self, attack: str) -> "Prepared":
+    def without(self, attack: str) -> "PreparedRecords":
         """The same where nobody has seen this attack. Raises DatasetError where no other can be learnt."""
         labels, target = _targets(self.recipe, self.table, self.table.label != attack)
         return replace(self, labels=labels, target=target)
 
 
-def prepared(recipe: KddRecipe, table: KddTable, seed: int) -> Prepared:
+def prepared(recipe: KddRecipe, table: KddTable, seed: int) -> PreparedRecords:
     """What the fits share: encoding, scaling and folds. Raises DatasetError as fit_kdd."""
     records, normal = records_of(table, content=recipe.content), table.family == BENIGN
     least = 2 * max(recipe.iforest.sample, recipe.calibrate.clusters)
@@ -78,7 +70,7 @@ def prepared(recipe: KddRecipe, table: KddTable, seed: int) -> Prepared:
     x = scaling.transform(features)
     fold = folds_of(x, normal, recipe.calibrate.clusters, recipe.calibrate.folds, seed)
     profile = normal_profile(records[normal], content=recipe.content)
-    return Prepared(recipe, table, labels, encoding, features, scaling, x, normal, target, fold, profile, seed)
+    return PreparedRecords(recipe, table, labels, encoding, features, scaling, x, normal, target, fold, profile, seed)
 
 
 def fit_kdd(recipe: KddRecipe, table: KddTable, seed: int, report: Report) -> Hybrid:
@@ -99,13 +91,13 @@ def fit_kdd_baselines(recipe: KddRecipe, table: KddTable, seed: int, report: Rep
     return baselines_of(prepared(recipe, table, seed))
 
 
-def fit_novel(known: Prepared) -> Member:
+def fit_novel(known: PreparedRecords) -> Member:
     """The Isolation Forest, calibrated; attacks have no part in it."""
     meaning = calibrated(known.x, known.fold, lambda rows: {"iforest": _isolation(known, rows).score_rows})
     return Member(_isolation(known, known.all), meaning["iforest"])
 
 
-def hybrid_of(known: Prepared, novel: Member) -> Hybrid:
+def hybrid_of(known: PreparedRecords, novel: Member) -> Hybrid:
     """The random forest, calibrated, beside the novel lane's member."""
     recipe = known.recipe
     meaning = calibrated(known.x, known.fold, lambda rows: {"forest": _forest(known, rows).score_rows})
@@ -123,7 +115,7 @@ def hybrid_of(known: Prepared, novel: Member) -> Hybrid:
     )
 
 
-def baselines_of(known: Prepared) -> Baselines:
+def baselines_of(known: PreparedRecords) -> Baselines:
     """The baselines, calibrated."""
     fitted = _plain(known, known.all)
     meaning = calibrated(
@@ -186,7 +178,7 @@ def _targets(recipe: KddRecipe, table: KddTable, seen: Mask) -> tuple[tuple[str,
     return labels, target
 
 
-def _forest(known: Prepared, rows: Mask) -> RandomForest:
+def _forest(known: PreparedRecords, rows: Mask) -> RandomForest:
     from sklearn.ensemble import RandomForestClassifier
 
     recipe, kept = known.recipe, rows & (known.target >= 0)
@@ -198,19 +190,22 @@ def _forest(known: Prepared, rows: Mask) -> RandomForest:
     return RandomForest(known.scaling, forest_from_sklearn(model), known.labels, "random_forest")
 
 
-def _isolation(known: Prepared, rows: Mask) -> IsolationForest:
+def _isolation(known: PreparedRecords, rows: Mask) -> IsolationForest:
     recipe, normal = known.recipe.iforest, known.features[rows & known.normal]
     return fit_isolation_forest(known.scaling, normal, recipe.trees, recipe.sample, known.seed)
 
 
-def _plain(known: Prepared, rows: Mask) -> dict[str, RowJudge]:
+def _plain(known: PreparedRecords, rows: Mask) -> dict[str, RowScorer]:
     kept = rows & (known.target >= 0)
     attack = known.target[kept] > 0
     ports = np.full(int(kept.sum()), NO_PORT)
     fitted = fit_plain(
-        known.scaling, Rows(known.x[kept], attack, _weights(attack.astype(np.int64), 2, 1.0), ports), known.seed, False
+        known.scaling,
+        FitRows(known.x[kept], attack, _weights(attack.astype(np.int64), 2, 1.0), ports),
+        known.seed,
+        False,
     )
-    return {name: plain for name, plain in fitted.items() if isinstance(plain, RowJudge)}
+    return {name: plain for name, plain in fitted.items() if isinstance(plain, RowScorer)}
 
 
 def _weights(target: NDArray[np.int64], classes: int, balance: float) -> NDArray[np.float64]:

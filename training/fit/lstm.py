@@ -13,28 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arrays import Float32s, Int64s
 from training.sequences import Chunk, Lanes, Sequences
-
-Float32s = NDArray[np.float32]
-Int64s = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What is done to the inputs while fitting, so that the model does not hang on one lab's exact values.
+    """What is done to the inputs while fitting, so that the model does not hang on one lab's exact values."""
 
-    noise: standard deviation added to scaled columns. column_drop: chance of a column reading as its centre, per lane,
-    chunk and column. fingerprint_drop: the same for all fingerprint columns at once; fingerprints: their positions.
-    time_decades: times are stretched by up to so many powers of ten either way, one draw per lane and chunk: another
-    network has other round trips. time_unit: (d,) float32, what a tenfold stretch adds to each scaled column: positive
-    for times, negative for rates, 0 for the rest; a value of 0 stays.
-    """
-
-    noise: float
-    column_drop: float
-    fingerprint_drop: float
-    fingerprints: tuple[int, ...]
+    noise: float  # standard deviation added to scaled columns
+    column_drop: float  # chance of a column reading as its centre, per lane, chunk and column
+    fingerprint_drop: float  # the same for all fingerprint columns at once
+    fingerprints: tuple[int, ...]  # their positions
+    # Times are stretched by up to so many powers of ten either way, one draw per lane and chunk: another network has
+    # other round trips
     time_decades: float
+    # (d,) float32, what a tenfold stretch adds to each scaled column: positive for times, negative for rates, 0 for the
+    # rest; a value of 0 stays
     time_unit: Float32s
 
     def applied(self, x: Float32s, moved: NDArray[np.bool_], rng: np.random.Generator) -> Float32s:
@@ -52,16 +47,13 @@ class Disturbance:
 
 @dataclass(frozen=True, slots=True)
 class LstmWeights:
-    """Fitted arrays in Keras's layout, float32.
+    """Fitted arrays in Keras's layout, float32."""
 
-    kernel: (d + 1, 4u), recurrent: (u, 4u), bias: (4u,), head: (u, k), head_bias: (k,); the gap is the last input.
-    """
-
-    kernel: Float32s
-    recurrent: Float32s
-    bias: Float32s
-    head: Float32s
-    head_bias: Float32s
+    kernel: Float32s  # (d + 1, 4u), the gap is the last input
+    recurrent: Float32s  # (u, 4u)
+    bias: Float32s  # (4u,)
+    head: Float32s  # (u, k)
+    head_bias: Float32s  # (k,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +70,14 @@ class GapScale:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Size and pace of the fit. average: decay of the running mean of weights (Polyak, Juditsky 1992), per chunk."""
+class LstmSettings:
+    """Size and pace of the fit."""
 
     units: int
     learning_rate: float
     clip_norm: float
     dropout: float
-    average: float
+    average: float  # decay of the running mean of weights (Polyak, Juditsky 1992), per chunk
     threads: int
 
 
@@ -101,7 +93,7 @@ class Stopping:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class LearningCurve:
     """How a fit went: mean loss of each epoch, what Stopping found after it, and the epoch whose weights were taken."""
 
     loss: tuple[float, ...]
@@ -139,12 +131,12 @@ def fit_lstm(
     lanes: Lanes,
     disturbance: Disturbance,
     gap: GapScale,
-    settings: Settings,
+    settings: LstmSettings,
     epochs: int,
     seed: int,
     progress: Progress,
     stopping: Stopping | None = None,
-) -> tuple[LstmWeights, Curve]:
+) -> tuple[LstmWeights, LearningCurve]:
     """Averaged weights after so many epochs, or of the epoch that stopping found best.
 
     x: (n, d) scaled columns; moved: (n, d) where the raw value is not 0. target: (n,) class, 0 is normal. weight: (n,)
@@ -177,15 +169,15 @@ def fit_lstm(
         if epoch - 1 - found.index(max(found)) >= stopping.patience:
             break
     if stopping is None:
-        return network.averaged(), Curve(tuple(losses), (), len(losses))
-    return best, Curve(tuple(losses), tuple(found), found.index(max(found)) + 1)
+        return network.averaged(), LearningCurve(tuple(losses), (), len(losses))
+    return best, LearningCurve(tuple(losses), tuple(found), found.index(max(found)) + 1)
 
 
 class _Network:
     """Variables, optimiser and carried state of one fit."""
 
     def __init__(
-        self, tf: Any, width: int, classes: int, lanes: Lanes, settings: Settings, rng: np.random.Generator
+        self, tf: Any, width: int, classes: int, lanes: Lanes, settings: LstmSettings, rng: np.random.Generator
     ) -> None:
         self._tf = tf
         self._settings = settings

@@ -8,16 +8,16 @@ from markupsafe import Markup
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A paragraph. role: a note is set apart, a command in fixed width."""
+    """A paragraph of plain text."""
 
     kind: ClassVar[str] = "paragraph"
     text: str
-    role: Literal["text", "note", "command"] = "text"
+    role: Literal["text", "note", "command"] = "text"  # a note is set apart, a command in fixed width
 
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """A list of sentences."""
+    """A list of sentences, each with a bullet."""
 
     kind: ClassVar[str] = "bullets"
     items: tuple[str, ...]
@@ -25,15 +25,15 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column of a table. numeric: right-aligned; hint: what the title means, shown below it."""
+    """The heading of a table's column."""
 
     title: str
-    numeric: bool = False
-    hint: str = ""
+    numeric: bool = False  # right-aligned
+    hint: str = ""  # what the title means, shown below it
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PageTable:
     """Rows of text, the first cell of each being its header. Raises ValueError for a row of another width."""
 
     kind: ClassVar[str] = "table"
@@ -49,11 +49,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """An inline SVG (charts.draw makes it) with its caption. wide: as wide as the page; small screens scroll it."""
+    """An inline SVG (charts.draw makes it) with its caption."""
 
     svg: Markup
     caption: str
-    wide: bool
+    wide: bool  # as wide as the page; small screens scroll it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +64,24 @@ class Charts:
     charts: tuple[Chart, ...]
 
 
-Block = Paragraph | Bullets | Table | Charts
+Block = Paragraph | Bullets | PageTable | Charts
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A headed part of a page. new_sheet: begins on a new sheet of paper."""
+    """A headed part of a page."""
 
     title: str
     blocks: tuple[Block, ...]
-    new_sheet: bool = False
+    new_sheet: bool = False  # begins on a new sheet of paper
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole page. summary: paragraphs at the top; facts: name and value pairs below it; made_by: the command line."""
+    """All that stands on a page."""
 
     title: str
-    summary: tuple[str, ...]
-    facts: tuple[tuple[str, str], ...]
+    summary: tuple[str, ...]  # paragraphs at the top
+    facts: tuple[tuple[str, str], ...]  # name and value pairs below it
     sections: tuple[Section, ...]
-    made_by: str
+    made_by: str  # the command line

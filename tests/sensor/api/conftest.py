@@ -40,12 +40,12 @@ def normal_rows() -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def client_of() -> Callable[..., Any]:
     """Client of the application, by bundle and token; the same one for the same."""
-    from sensor.api.app import Parts, build_app
-    from sensor.api.guard import OWN_NAMES, Guard
-    from sensor.api.scoring import Scorer
-    from sensor.api.server import Life
+    from sensor.api.app import Services, build_app
+    from sensor.api.guard import LOCAL_NAMES, Guard
+    from sensor.api.scoring import ModelPool
+    from sensor.api.server import ShutdownFlag
     from sensor.cli.build import load_model
-    from sensor.cli.serve import captures_for, form_for
+    from sensor.cli.serve import capture_reader_for, row_format_for
     from sensor.episodes.reasons import Explainer
     from sensor.settings.config import effective_config
     from sensor.settings.setting import Setting
@@ -54,10 +54,10 @@ def client_of() -> Callable[..., Any]:
     def make(bundle: str = "cic2017", token: str | None = None) -> Any:
         config = effective_config(None, {}, (), [Setting("detection.bundle", bundle, "-m")]).config
         hybrid = load_model(config)
-        form = form_for(hybrid)
-        scorer = Scorer(hybrid, Explainer(hybrid.normal), 0.01, 1)
-        captures = captures_for(config, hybrid) if form.takes_flows else None
-        app = build_app(Parts(scorer, form, Guard(token, OWN_NAMES), captures, Life()))
+        row_format = row_format_for(hybrid)
+        models = ModelPool(hybrid, Explainer(hybrid.normal), 0.01, 1)
+        captures = capture_reader_for(config, hybrid) if row_format.accepts_flows else None
+        app = build_app(Services(models, row_format, Guard(token, LOCAL_NAMES), captures, ShutdownFlag()))
         return app.test_client()
 
     return make

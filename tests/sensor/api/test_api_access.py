@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sensor.api.listening import parse_address, token_of
+from sensor.api.listening import parse_listen_address, read_token
 from sensor.errors import ConfigError
 from tests.support.command import flowvigil
 
@@ -75,7 +75,7 @@ def test_every_answer_forbids_scripts_from_elsewhere(client: Any) -> None:
 )
 def test_an_address_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--listen .*expected|is none"):
-        parse_address(text)
+        parse_listen_address(text)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_an_address_that_is_none_is_refused(text: str) -> None:
      ("0.0.0.0:80", False), ("[::]:80", False), ("10.0.0.1:80", False), ("localhost.example:80", False)],
 )  # fmt: skip
 def test_only_this_machine_s_addresses_are_its_own(text: str, own: bool) -> None:
-    assert parse_address(text).is_own is own
-    assert str(parse_address(text)) == text
+    assert parse_listen_address(text).is_local is own
+    assert str(parse_listen_address(text)) == text
 
 
 def test_another_address_without_a_token_is_refused_before_anything_is_loaded() -> None:
@@ -101,17 +101,17 @@ def test_a_bad_token_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "token"
     path.write_bytes(content)
     with pytest.raises(ConfigError):
-        token_of(path, {})
+        read_token(path, {})
     with pytest.raises(ConfigError):
-        token_of(tmp_path / "nowhere", {})
+        read_token(tmp_path / "nowhere", {})
 
 
 def test_the_file_s_token_comes_before_the_environment_s(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(TOKEN + "\n")
-    assert token_of(path, {"FLOWVIGIL_TOKEN": "y" * 40}) == TOKEN
-    assert token_of(None, {"FLOWVIGIL_TOKEN": "y" * 40}) == "y" * 40
-    assert token_of(None, {}) is None
+    assert read_token(path, {"FLOWVIGIL_TOKEN": "y" * 40}) == TOKEN
+    assert read_token(None, {"FLOWVIGIL_TOKEN": "y" * 40}) == "y" * 40
+    assert read_token(None, {}) is None
 
 
 def test_problems_are_not_taken_for_pages(client: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flows.columns import feature_contract
 from flows.dialects import DIALECTS, NATIVE
 from models.bundle import load_bundle
-from models.detector import Steps
+from models.detector import FlowSteps
 from sensor.cli.build import bundle_path
 from sensor.synth.scenarios.normal import NORMAL
 from sensor.synth.scenarios.portscan import PORTSCAN
@@ -32,7 +32,7 @@ def alone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_rows_are_judged_as_the_sensor_judges_flows(client: Any) -> None:
     hybrid = load_bundle(bundle_path(None), feature_contract())
     n = min(400, len(BATCH))
-    steps = Steps(
+    steps = FlowSteps(
         BATCH.values[:n],
         np.ascontiguousarray(BATCH.identity[:n, :2]),
         np.ascontiguousarray(BATCH.identity[:n, 9]) // 1000 * 1000,

@@ -20,11 +20,11 @@ def test_the_document_names_every_route_and_what_it_answers(client: Any) -> None
 
 
 def test_answers_are_as_documented(client: Any, scan_rows: list[dict[str, Any]]) -> None:
-    from sensor.api import documents
+    from sensor.api import schemas
 
-    documents.Scores.model_validate(client.post("/v1/score", json={"rows": scan_rows}).json)
-    documents.Model.model_validate(client.get("/v1/model").json)
-    documents.ProblemDetails.model_validate(client.post("/v1/score", json={"rows": [{"a": 1}]}).json)
+    schemas.Scores.model_validate(client.post("/v1/score", json={"rows": scan_rows}).json)
+    schemas.Model.model_validate(client.get("/v1/model").json)
+    schemas.ProblemDetails.model_validate(client.post("/v1/score", json={"rows": [{"a": 1}]}).json)
 
 
 def test_schemathesis_finds_no_error_of_the_server(server: Served) -> None:

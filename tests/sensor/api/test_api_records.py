@@ -8,7 +8,7 @@ import pytest
 
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, kdd_contract
 from models.bundle import load_bundle
-from models.detector import Steps
+from models.detector import FlowSteps
 from sensor.cli.build import bundle_path
 from tests.support.kdd_rows import FLOOD, NAMES, WEB
 
@@ -35,7 +35,7 @@ def test_records_are_judged_as_the_model_judges_them(client_of: Any) -> None:
         dtype=np.float64,
     )
     zeros = np.zeros(2, dtype=np.int64)
-    judgement = hybrid.judge(Steps(values, np.zeros((2, 2), dtype=np.int64), zeros, zeros.astype(np.bool_)), 0.01)
+    judgement = hybrid.judge(FlowSteps(values, np.zeros((2, 2), dtype=np.int64), zeros, zeros.astype(np.bool_)), 0.01)
     rows = client_of("nsl-kdd").post("/v1/score", json={"rows": [WEB, FLOOD]}).json["rows"]
     assert [row["p"]["known"] for row in rows] == judgement.p_known.tolist()
     assert [row["p"]["novel"] for row in rows] == judgement.p_novel.tolist()

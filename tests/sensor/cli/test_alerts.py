@@ -22,7 +22,7 @@ from sensor.alerts.json_lines import LONGEST_LINE, Follower
 from sensor.alerts.reading import ReadErrors, entries
 from sensor.alerts.techniques import technique_of
 from sensor.cli.alert_stats import Statistics
-from sensor.cli.alert_words import detail, one_line
+from sensor.cli.alert_text import detail, one_line
 from tests.support.alerts import an_alert
 from tests.support.command import Result, flowvigil, started
 from tests.support.native import a_stats_line, an_event_line

@@ -479,17 +479,43 @@ def test_an_interrupt_ends_a_read_that_has_got_nothing_yet(tmp_path: Path) -> No
     assert ended(run.returncode, b"", errors).code == 130
 
 
+def wait_for_the_reader(run: "subprocess.Popen[bytes]") -> None:
+    """Read nothing until the command has written what a small pipe holds and waits for its reader."""
+    assert run.stdout is not None
+    fcntl.fcntl(run.stdout, fcntl.F_SETPIPE_SZ, 4096)  # less than the alerts: writing them waits for us
+    waiting = array("i", [0])
+    while not waiting[0]:
+        fcntl.ioctl(run.stdout, termios.FIONREAD, waiting)
+        assert run.poll() is None
+        time.sleep(0.1)
+    time.sleep(1)
+
+
+def test_a_reader_that_has_fallen_asleep_is_waited_for_and_gets_everything(demo: Result) -> None:
+    with started("read", DEMO) as run:
+        wait_for_the_reader(run)
+        time.sleep(6)  # longer than a watch would wait at its end
+        assert run.poll() is None
+        stdout, errors = run.communicate(timeout=30)
+    result = ended(run.returncode, stdout, errors)
+    assert (result.code, result.stdout) == (0, demo.stdout)
+
+
+def test_an_interrupt_ends_the_waiting_for_a_reader_and_what_it_did_not_get_is_told() -> None:
+    with started("read", DEMO) as run:
+        wait_for_the_reader(run)
+        run.send_signal(signal.SIGINT)
+        code = run.wait(20)
+        stdout, errors = run.communicate()
+    result = ended(code, stdout, errors)
+    assert result.code == 7
+    assert re.search(r"stdout: the receiver did not take everything by the end, \d+ lines lost", result.stderr[-1])
+
+
 def test_a_second_interrupt_ends_a_read_whose_reader_has_fallen_asleep(unpacked: bytes, tmp_path: Path) -> None:
     (tmp_path / "demo.pcap").write_bytes(unpacked)
     with started("read", tmp_path / "demo.pcap") as run:
-        assert run.stdout is not None
-        fcntl.fcntl(run.stdout, fcntl.F_SETPIPE_SZ, 4096)  # less than the alerts: writing them waits for us
-        waiting = array("i", [0])
-        while not waiting[0]:
-            fcntl.ioctl(run.stdout, termios.FIONREAD, waiting)
-            assert run.poll() is None
-            time.sleep(0.1)
-        time.sleep(1)
+        wait_for_the_reader(run)
         run.send_signal(signal.SIGINT)
         time.sleep(0.5)
         assert run.poll() is None

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import typer.main
 
 from sensor.cli import app
 from sensor.errors import CAPTURE, CONFIG, INTERNAL, MODEL, OUTPUT, USAGE
-from sensor.outputs.jsonl import open_descriptor, open_jsonl
+from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.settings.config import effective_config
+from sensor.settings.outputs import OwnFile
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SERVICE, ROTATION, GATEWAY = CONFIGS / "flowvigil.service", CONFIGS / "flowvigil.logrotate", CONFIGS / "gateway.yaml"
@@ -147,22 +149,33 @@ def rotate(directory: Path, *, inactive: int = 0) -> list[str]:
     return calls.read_text().splitlines()
 
 
+def wait_for(file: Path, told: bytes) -> None:
+    """Wait until a file ends with a line."""
+    deadline = time.monotonic() + 10
+    while not file.read_bytes().endswith(told):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @rotated
 def test_rotation_tells_the_running_service_and_loses_no_line(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir(mode=0o750)
     file = logs / "alerts.jsonl"
-    with open_jsonl(file) as sink:
-        sink.write([b"before\n"])
+    with Outputs(prepared_outputs([OwnFile(path=file)], "gw1")) as outputs:
+        outputs.write([b"before\n"])
         for day in (b"1", b"2"):
             assert rotate(tmp_path) == [
                 f"--quiet is-active {SERVICE.name}",
                 f"reload {SERVICE.name}",
             ]
             assert not file.exists()  # else it would be root's
-            sink.write([b"before the news of rotation " + day + b"\n"])
-            sink.replace(open_descriptor(file), str(file))
-            sink.write([b"after rotation " + day + b"\n"])
+            told = b"before the news of rotation " + day + b"\n"
+            outputs.write([told])
+            wait_for(logs / "alerts.jsonl.1", told)
+            outputs.reopen(file)
+            outputs.write([b"after rotation " + day + b"\n"])
+            wait_for(file, b"after rotation " + day + b"\n")
     assert sorted(path.name for path in logs.iterdir()) == ["alerts.jsonl", "alerts.jsonl.1", "alerts.jsonl.2.gz"]
     whole = gzip.decompress((logs / "alerts.jsonl.2.gz").read_bytes())
     whole += (logs / "alerts.jsonl.1").read_bytes() + file.read_bytes()

@@ -164,7 +164,7 @@ def test_requests_are_handled_once_in_the_next_turn() -> None:
 class Unread:
     """Outputs whose stdout nobody reads any more."""
 
-    broken_pipe = True
+    broken_pipe = over = failed = True
     lost = 0
     problems: tuple[str, ...] = ()
 
@@ -174,14 +174,14 @@ class Unread:
     def states(self) -> tuple[OutputState, ...]:
         return ()
 
-    def close(self, _timeout_s: float) -> None:
+    def close(self) -> None:
         pass
 
 
 def test_a_watch_whose_reader_has_gone_ends() -> None:
     stage = Stage(ScriptedCapture([(lambda: None, SILENCE)] * 50))
     run, _ = stage.watch()
-    run.consumer.outlet.queues = Unread()  # type: ignore[attr-defined]
+    run.consumer.outlet.outputs = Unread()  # type: ignore[attr-defined]
     run.run()
     assert stage.capture.stopped
     assert stage.capture.closed

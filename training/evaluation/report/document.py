@@ -8,7 +8,7 @@ from training.evaluation.evaluation import Evaluation
 from training.evaluation.report import bars, lines, tables
 from training.evaluation.report.parts import parts
 from training.evaluation.report.records import beside, rows_of, unsupervised
-from training.evaluation.scored import Scored
+from training.evaluation.scored import ScoredRows
 from training.measure import HYBRID
 from training.page.content import Block, Bullets, Charts, Page, Paragraph, Section
 from training.page.numbers import count, listed
@@ -158,7 +158,7 @@ def _verdicts(content: Content) -> tuple[Block, ...]:
 
 def _curves(evaluation: Evaluation) -> tuple[Block, ...]:
     whole = evaluation.outcome.whole
-    arranged: list[tuple[str, dict[str, Curve], Scored]] = [("as is", evaluation.curves, whole.as_is)]
+    arranged: list[tuple[str, dict[str, Curve], ScoredRows]] = [("as is", evaluation.curves, whole.as_is)]
     if evaluation.rehomed_curves is not None and whole.rehomed is not None:
         arranged.append(("re-homed", evaluation.rehomed_curves, whole.rehomed))
     row = rows_of(evaluation.content)[0].removesuffix("s")
@@ -167,7 +167,7 @@ def _curves(evaluation: Evaluation) -> tuple[Block, ...]:
     return (Charts((*rocs, *others)),)
 
 
-def _calibration(as_is: Scored, moved: Scored | None) -> tuple[Block, ...]:
+def _calibration(as_is: ScoredRows, moved: ScoredRows | None) -> tuple[Block, ...]:
     charts = [lines.calibration(as_is, "calibration-0", "as is")]
     if moved is not None:
         charts.append(lines.calibration(moved, "calibration-1", "re-homed"))
@@ -176,7 +176,7 @@ def _calibration(as_is: Scored, moved: Scored | None) -> tuple[Block, ...]:
     return (Charts(tuple(charts)),)
 
 
-def _histograms(as_is: Scored) -> tuple[Block, ...]:
+def _histograms(as_is: ScoredRows) -> tuple[Block, ...]:
     return (Charts(tuple(lines.histogram(as_is, member, f"scores-{i}") for i, member in enumerate(as_is.members))),)
 
 

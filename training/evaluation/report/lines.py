@@ -6,25 +6,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
-from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 
+from training.arrays import Values
 from training.evaluation.curves import FALSE_GRID, RECALL_GRID, Curve
 from training.evaluation.figures import NOMINAL_GRID, attacks, nominal_actual
-from training.evaluation.scored import Scored
+from training.evaluation.scored import ScoredRows
 from training.labels import BENIGN
 from training.measure import HYBRID
 from training.page.charts import NARROW, draw, looks
 from training.page.content import Chart
 
-Floats = NDArray[np.float64]
 TALL = (NARROW[0], 3.9)
 RELIABILITY_BINS = 10
 HISTOGRAM_BINS = 30
 MOST_FAMILIES = 6  # lines in one histogram
 
 
-def roc(drawn: Mapping[str, Curve], scored: Scored, name: str, hosts: str, row: str = "flow") -> Chart:
+def roc(drawn: Mapping[str, Curve], scored: ScoredRows, name: str, hosts: str, row: str = "flow") -> Chart:
     """Recall over the actual false-positive rate, on a logarithmic axis: alarms are counted in tens of thousands."""
     normal = int((~attacks(scored)).sum())
 
@@ -43,7 +42,7 @@ def roc(drawn: Mapping[str, Curve], scored: Scored, name: str, hosts: str, row: 
     return draw(name, f"ROC, {hosts}", text, paint, caption=f"ROC, {hosts}; band: 95 % of bootstraps", size=TALL)
 
 
-def precision_recall(drawn: Mapping[str, Curve], scored: Scored, name: str, hosts: str) -> Chart:
+def precision_recall(drawn: Mapping[str, Curve], scored: ScoredRows, name: str, hosts: str) -> Chart:
     """Precision over recall, at this table's share of attacks."""
     prevalence = float(attacks(scored).mean())
 
@@ -63,7 +62,7 @@ def precision_recall(drawn: Mapping[str, Curve], scored: Scored, name: str, host
     )
 
 
-def calibration(scored: Scored, name: str, hosts: str) -> Chart:
+def calibration(scored: ScoredRows, name: str, hosts: str) -> Chart:
     """Actual over nominal false-positive rate of each member; grey: within twice and half."""
     actual = nominal_actual(scored)
     normal = int((~attacks(scored)).sum())
@@ -90,7 +89,7 @@ def calibration(scored: Scored, name: str, hosts: str) -> Chart:
     return draw(name, f"Calibration, {hosts}", text, paint, caption=caption, size=TALL)
 
 
-def reliability(scored: Scored, name: str) -> Chart:
+def reliability(scored: ScoredRows, name: str) -> Chart:
     """Share of attacks among the flows of each score, of the members whose score is the probability of an attack."""
     members = [member for member in scored.members if member in scored.probabilities]
     attack = attacks(scored)
@@ -112,7 +111,7 @@ def reliability(scored: Scored, name: str) -> Chart:
     return draw(name, "Reliability", text, paint, caption=caption, size=TALL)
 
 
-def histogram(scored: Scored, member: str, name: str) -> Chart:
+def histogram(scored: ScoredRows, member: str, name: str) -> Chart:
     """Scores of each family on a logarithmic count, with the thresholds of the stored rates."""
     score = scored.scores[member]
     families = _largest(scored)
@@ -139,7 +138,7 @@ def histogram(scored: Scored, member: str, name: str) -> Chart:
     return draw(name, f"Scores of {member}", told or "No score reaches a threshold.", paint, caption=caption, size=TALL)
 
 
-def _cuts(scored: Scored, member: str) -> dict[float, float]:
+def _cuts(scored: ScoredRows, member: str) -> dict[float, float]:
     """Where a rate's threshold lies on the member's axis; the hybrid has one only where its lanes keep their shares."""
     if member != HYBRID:
         return {rate: cut for rate, cut in scored.score_cuts[member].items() if cut is not None}
@@ -152,14 +151,14 @@ def _cuts(scored: Scored, member: str) -> dict[float, float]:
     return cuts
 
 
-def _largest(scored: Scored) -> list[str]:
+def _largest(scored: ScoredRows) -> list[str]:
     """Normal traffic and the largest families, by name."""
     families, counts = np.unique(scored.family[attacks(scored)], return_counts=True)
     largest = families[np.argsort(-counts, kind="stable")[:MOST_FAMILIES]]
     return [BENIGN, *sorted(str(family) for family in largest)]
 
 
-def _curves(axes: Axes, drawn: Mapping[str, Curve], grid: Floats, of: Callable[[Curve], Floats]) -> None:
+def _curves(axes: Axes, drawn: Mapping[str, Curve], grid: Values, of: Callable[[Curve], Values]) -> None:
     look = looks(list(drawn))
     for member, curve in drawn.items():
         own = look[member]
@@ -184,5 +183,5 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7.5, handlelength=3.2)
 
 
-def _at(values: Floats, grid: Floats, place: float) -> float:
+def _at(values: Values, grid: Values, place: float) -> float:
     return float(values[np.argmin(np.abs(grid - place))])

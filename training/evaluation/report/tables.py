@@ -5,7 +5,7 @@ from typing import Any
 
 from training.evaluation.figures import HYBRID_RULE, NO_PROBABILITY, PROBABILITY_RULE
 from training.measure import HYBRID
-from training.page.content import Heading, Table
+from training.page.content import Heading, PageTable
 from training.page.numbers import count
 
 NOTHING = "–"
@@ -13,7 +13,7 @@ Cell = Callable[[Mapping[str, Any]], str]
 SHORT_RULES = {HYBRID_RULE: "its verdict", PROBABILITY_RULE: "0.5", NO_PROBABILITY: "no probability"}
 
 
-def headline(members: Mapping[str, Any], moved: Mapping[str, Any] | None, rate: str, hosts: int | None) -> Table:
+def headline(members: Mapping[str, Any], moved: Mapping[str, Any] | None, rate: str, hosts: int | None) -> PageTable:
     """Every member at one nominal rate, as the rows stand and, where they have hosts, re-homed."""
     novel = any(member["rates"][rate]["novel_recall"] is not None for member in members.values())
     columns: tuple[tuple[str, Mapping[str, Any] | None, Cell], ...] = (
@@ -36,10 +36,10 @@ def headline(members: Mapping[str, Any], moved: Mapping[str, Any] | None, rate: 
     if moved is not None:
         caption += f"; re-homed onto {hosts} shared hosts"
     headings = (Heading("member"), *(Heading(title, numeric=True) for title, _, _ in shown))
-    return Table(caption, headings, tuple(rows))
+    return PageTable(caption, headings, tuple(rows))
 
 
-def areas(members: Mapping[str, Any], moved: Mapping[str, Any] | None) -> Table:
+def areas(members: Mapping[str, Any], moved: Mapping[str, Any] | None) -> PageTable:
     """What needs no threshold, and what a score of 0.5 would give."""
     columns: list[tuple[str, Mapping[str, Any] | None, str]] = []
     for title, key in (("ROC area", "auc"), ("PR area", "pr_auc")):
@@ -55,10 +55,10 @@ def areas(members: Mapping[str, Any], moved: Mapping[str, Any] | None) -> Table:
         half = member["at_0.5"]
         cells = [*(number(block[name][key], 4) for _, block, key in shown), *(number(half[key], 4) for key in halves)]
         rows.append((name, *cells, percent(half["fpr"]), SHORT_RULES[half["rule"]]))
-    return Table("Areas under the curves, and figures at a score of 0.5", headings, tuple(rows))
+    return PageTable("Areas under the curves, and figures at a score of 0.5", headings, tuple(rows))
 
 
-def unsupervised(told: Mapping[str, Any]) -> Table:
+def unsupervised(told: Mapping[str, Any]) -> PageTable:
     """Anomalies found by the lane that learnt normal rows alone, and what that costs."""
     titles = ("attacks found", "novel attacks found", "actual FPR")
     headings = (Heading("nominal"), *(Heading(title, numeric=True) for title in titles))
@@ -72,12 +72,12 @@ def unsupervised(told: Mapping[str, Any]) -> Table:
         for rate, row in told["rates"].items()
     ]
     named = ", ".join(told["members"])
-    return Table(f"Anomaly detection rate of the unsupervised lane ({named}) alone", headings, tuple(cells))
+    return PageTable(f"Anomaly detection rate of the unsupervised lane ({named}) alone", headings, tuple(cells))
 
 
 def beside(
     own: Mapping[str, Any], other: Mapping[str, Any], names: tuple[str, str], rates: Sequence[str], rows: str
-) -> Table:
+) -> PageTable:
     """Recall of two bundles' hybrids for each family. own, other: the members blocks."""
     members = (own[HYBRID]["rates"], other[HYBRID]["rates"])
     headings = [Heading("family"), Heading(rows, numeric=True)]
@@ -89,10 +89,10 @@ def beside(
     false = [percent(member[rate]["fpr"]) for rate in rates for member in members]
     cells.append(("flagged of the normal ones", "", *false))
     caption = f"Recall of the hybrid by family, {names[0]} beside {names[1]}; * fewer than 30 {rows}"
-    return Table(caption, tuple(headings), tuple(cells))
+    return PageTable(caption, tuple(headings), tuple(cells))
 
 
-def left_out(rows: Mapping[str, Any]) -> Table:
+def left_out(rows: Mapping[str, Any]) -> PageTable:
     """Each attack left out: what the hybrid of the fit without it finds of it and flags beside it."""
     rates = list(next(iter(rows.values()))["members"][HYBRID]["rates"])
     headings = [Heading("left out"), Heading("family"), Heading("records", numeric=True)]
@@ -107,12 +107,14 @@ def left_out(rows: Mapping[str, Any]) -> Table:
             cell for rate in rates for cell in (ranged_share(told[rate]["per_class"][name]), percent(told[rate]["fpr"]))
         ]
         cells.append((name, row["family"], count(row["n"]) + (" *" if row["few"] else ""), *figures))
-    return Table("The hybrid of the fit without each attack; * fewer than 30 records", tuple(headings), tuple(cells))
+    return PageTable(
+        "The hybrid of the fit without each attack; * fewer than 30 records", tuple(headings), tuple(cells)
+    )
 
 
 def by_class(
     members: Mapping[str, Any], rate: str, rows: str = "flows", kinds: Sequence[str] = ("hybrid", "voter")
-) -> Table:
+) -> PageTable:
     """Recall of the hybrid's parts for each class; classes of few rows are marked, and those no fit has seen."""
     chosen = {name: member["rates"][rate]["per_class"] for name, member in members.items() if member["kind"] in kinds}
     classes = next(iter(chosen.values()))
@@ -128,10 +130,10 @@ def by_class(
         n = count(row["n"]) + (" *" if row["few"] else "")
         novel = ("novel" if row["novel"] else "yes",) if told_apart else ()
         cells.append((label, row["family"], *novel, n, *(ranged_share(own[label]) for own in chosen.values())))
-    return Table(f"Recall by class at a nominal {percent_of(rate)}; * fewer than 30 {rows}", headings, tuple(cells))
+    return PageTable(f"Recall by class at a nominal {percent_of(rate)}; * fewer than 30 {rows}", headings, tuple(cells))
 
 
-def parts(rows: Mapping[str, Any], moved: Mapping[str, Any] | None, rate: str) -> Table:
+def parts(rows: Mapping[str, Any], moved: Mapping[str, Any] | None, rate: str) -> PageTable:
     """The ablation in figures."""
     titles, keys = ["part or rule", "actual FPR", "recall", "F1"], ["recall", "f1"]
     if any(row["novel_recall"] is not None for row in rows.values()):
@@ -146,10 +148,12 @@ def parts(rows: Mapping[str, Any], moved: Mapping[str, Any] | None, rate: str) -
         if moved is not None:
             own += [percent(moved[title]["fpr"]), number(moved[title]["recall"]), number(moved[title]["f1"])]
         cells.append((title, *own))
-    return Table(f"Parts and rules at a nominal {percent_of(rate)}", headings, tuple(cells))
+    return PageTable(f"Parts and rules at a nominal {percent_of(rate)}", headings, tuple(cells))
 
 
-def pairs(rows: Sequence[Mapping[str, Any]], voters: Sequence[str], rate: str, attacks: str = "Attack flows") -> Table:
+def pairs(
+    rows: Sequence[Mapping[str, Any]], voters: Sequence[str], rate: str, attacks: str = "Attack flows"
+) -> PageTable:
     """What each voter finds that others miss, and they of what it misses, among attacks."""
     shown = [row for row in rows if row["one"] != HYBRID and (row["one"] in voters or row["other"] in voters)]
     titles = ("both", "only the first", "only the second", "neither")
@@ -158,18 +162,18 @@ def pairs(rows: Sequence[Mapping[str, Any]], voters: Sequence[str], rate: str, a
         (f"{row['one']}, {row['other']}", *(count(row[key]) for key in ("both", "one only", "other only", "none")))
         for row in shown
     ]
-    return Table(f"{attacks} found by pairs of members at a nominal {percent_of(rate)}", headings, tuple(cells))
+    return PageTable(f"{attacks} found by pairs of members at a nominal {percent_of(rate)}", headings, tuple(cells))
 
 
-def matrix(rows: Mapping[str, Mapping[str, int]], caption: str, first: str) -> Table:
+def matrix(rows: Mapping[str, Mapping[str, int]], caption: str, first: str) -> PageTable:
     """Counts by true class and whatever the inner keys are."""
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     headings = (Heading(first), *(Heading(column, numeric=True) for column in columns))
     cells = [(label, *(count(row.get(column, 0)) for column in columns)) for label, row in rows.items()]
-    return Table(caption, headings, tuple(cells))
+    return PageTable(caption, headings, tuple(cells))
 
 
-def deletion(rates: Mapping[str, Any], hosts: int) -> Table:
+def deletion(rates: Mapping[str, Any], hosts: int) -> PageTable:
     """Alerts that clear when their reasons are restored, and what clears instead of them."""
     titles = ("alerts", "cleared", "of their flows", "columns alone", "other reasons", "as many columns")
     headings = (Heading("nominal"), Heading("hosts"), *(Heading(title, numeric=True) for title in titles))
@@ -180,10 +184,10 @@ def deletion(rates: Mapping[str, Any], hosts: int) -> Table:
             own = (count(row["alerts"]), ranged(row, "share", percent), percent(row["flows"]))
             where = "as they stand" if name == "as_is" else f"{hosts} shared"
             cells.append((percent_of(rate), where, *own, *(percent(share) for share in instead)))
-    return Table("Alerts that clear when three reasons, or others, are restored", headings, tuple(cells))
+    return PageTable("Alerts that clear when three reasons, or others, are restored", headings, tuple(cells))
 
 
-def at_equal_alarms(rows: Mapping[str, Any]) -> Table:
+def at_equal_alarms(rows: Mapping[str, Any]) -> PageTable:
     """The hybrid beside each other member at as many false alarms as the hybrid made, novel recall in brackets."""
     names = list(next(iter(rows.values()))["members"])
     headings = (Heading("nominal"), *(Heading(title, numeric=True) for title in ("false alarms", HYBRID, *names)))
@@ -200,10 +204,10 @@ def at_equal_alarms(rows: Mapping[str, Any]) -> Table:
     caption = "Recall at no more false alarms than the hybrid made: a threshold that could not have been set beforehand"
     if novel_told:
         caption += "; in brackets of novel attacks"
-    return Table(caption, headings, tuple(cells))
+    return PageTable(caption, headings, tuple(cells))
 
 
-def fingerprints(rows: Sequence[Mapping[str, Any]]) -> Table | None:
+def fingerprints(rows: Sequence[Mapping[str, Any]]) -> PageTable | None:
     """Figures that the bundle brought along, of fits with and without fingerprint columns; None where it has none."""
     titles = ("detector", "columns", "hosts", "kept from the fit", "nominal", "actual FPR", "recall", "seeds")
     cells = []
@@ -220,7 +224,9 @@ def fingerprints(rows: Sequence[Mapping[str, Any]]) -> Table | None:
     if not cells:
         return None
     headings = tuple(Heading(title, numeric=i > 3) for i, title in enumerate(titles))
-    return Table("Figures stored in the bundle, measured when it was fitted (mean ± deviation)", headings, tuple(cells))
+    return PageTable(
+        "Figures stored in the bundle, measured when it was fitted (mean ± deviation)", headings, tuple(cells)
+    )
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.api.keys import keys_in
+from sensor.api.json_keys import count_keys
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -23,8 +23,8 @@ def keys_of(value: object) -> int:
 
 @given(VALUES, st.booleans())
 def test_keys_are_counted_whatever_strings_hold(value: object, ascii_only: bool) -> None:
-    assert keys_in(json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")) == keys_of(value)
+    assert count_keys(json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")) == keys_of(value)
 
 
 def test_a_key_that_is_repeated_counts_twice_with_any_blanks() -> None:
-    assert keys_in(b'{"a" : 1, "a"\n:2, "b": ":", "\\":": {"\\\\" :0}}') == 5
+    assert count_keys(b'{"a" : 1, "a"\n:2, "b": ":", "\\":": {"\\\\" :0}}') == 5

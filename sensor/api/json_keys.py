@@ -1,7 +1,7 @@
-"""How many keys a JSON text has: one that an object repeats is counted, where parsers keep the last and are silent.
+"""Counts the keys of a JSON text, repeated ones too, of which parsers silently return the last.
 
-A colon outside strings stands after a key and nowhere else (RFC 8259). The text must have been parsed: this takes it
-for JSON as it is.
+A colon outside strings stands after a key and nowhere else (RFC 8259). The text must be valid JSON; that is not
+checked here.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ from flows.jit import entry
 QUOTE, COLON, BACKSLASH = 0x22, 0x3A, 0x5C
 
 
-def keys_in(text: bytes) -> int:
-    """Keys of all objects in a JSON text."""
-    return int(_colons(np.frombuffer(text, dtype=np.uint8)))
+def count_keys(text: bytes) -> int:
+    """Number of keys of all objects in a JSON text."""
+    return int(_count_colons(np.frombuffer(text, dtype=np.uint8)))
 
 
 @entry
-def _colons(text: NDArray[np.uint8]) -> int:
+def _count_colons(text: NDArray[np.uint8]) -> int:
     """Colons outside strings. text: (n,)."""
     count = 0
     quoted = False

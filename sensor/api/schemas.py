@@ -1,11 +1,14 @@
-"""The API as an OpenAPI document says it: what is answered, and the parts that depend on the model."""
+"""Schemas of the API's responses and of its score request, for the OpenAPI document.
+
+Names and docstrings of the models are part of that document.
+"""
 
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.fusion import Hybrid
-from sensor.api.body import MOST_ROWS
+from sensor.api.body import MAX_ROWS
 from sensor.api.problems import PROBLEM_TYPE
 from sensor.api.reasons import REASONS
 
@@ -15,18 +18,18 @@ INTRODUCTION: Final = (
 )
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class P(_Answer):
+class P(_Response):
     """p-values of the two lanes: how often normal traffic looks as odd."""
 
     known: float = Field(gt=0, le=1)
     novel: float = Field(gt=0, le=1)
 
 
-class Reason(_Answer):
+class Reason(_Response):
     """A column against normal traffic."""
 
     name: str
@@ -37,7 +40,7 @@ class Reason(_Answer):
     text: str
 
 
-class Row(_Answer):
+class Row(_Response):
     """What the model says of one row. label and technique: the known lane's, null where it is silent."""
 
     verdict: str = Field(pattern="^(benign|uncertain|attack)$")
@@ -48,14 +51,14 @@ class Row(_Answer):
     reasons: list[Reason] | None = None
 
 
-class ModelName(_Answer):
+class ModelName(_Response):
     """Which bundle: its name and the sha256 of its weights."""
 
     id: str
     sha256: str
 
 
-class Scores(_Answer):
+class Scores(_Response):
     """Rows in the order they came in. assumed: columns these rows cannot have, taken to be as in normal traffic."""
 
     model: ModelName
@@ -64,7 +67,7 @@ class Scores(_Answer):
     rows: list[Row]
 
 
-class Threshold(_Answer):
+class Threshold(_Response):
     """p-values below which the lanes speak at a nominal false-positive rate."""
 
     rate: float
@@ -72,14 +75,14 @@ class Threshold(_Answer):
     novel: float
 
 
-class LabelName(_Answer):
+class LabelName(_Response):
     """What the known lane may say."""
 
     name: str
     technique: str | None
 
 
-class DetectorName(_Answer):
+class DetectorName(_Response):
     """A member of a lane."""
 
     name: str
@@ -87,7 +90,7 @@ class DetectorName(_Answer):
     weight: float
 
 
-class Model(_Answer):
+class Model(_Response):
     """The bundle that scores."""
 
     id: str
@@ -102,13 +105,15 @@ class Model(_Answer):
     columns: list[str]
 
 
-class Status(_Answer):
+class ServerStatus(_Response):
     """Whether the server lives, or takes requests."""
+
+    model_config = ConfigDict(title="Status")
 
     status: str
 
 
-class ProblemError(_Answer):
+class ProblemError(_Response):
     """One thing that is wrong. row: from 0."""
 
     detail: str
@@ -116,7 +121,7 @@ class ProblemError(_Answer):
     column: str | None = None
 
 
-class ProblemDetails(_Answer):
+class ProblemDetails(_Response):
     """RFC 9457."""
 
     type: str
@@ -126,20 +131,20 @@ class ProblemDetails(_Answer):
     errors: list[ProblemError] | None = None
 
 
-def problems(*statuses: int) -> dict[str | int, type[BaseModel] | dict[Any, Any] | None]:
-    """Responses of these statuses, as flask-openapi3 takes them."""
+def problem_responses(*statuses: int) -> dict[str | int, type[BaseModel] | dict[Any, Any] | None]:
+    """Problem details as the responses of these statuses, as flask-openapi3 takes them."""
     content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     return {str(status): {"content": content} for status in statuses}
 
 
-def score_body(row: dict[str, Any], example: dict[str, Any], hybrid: Hybrid) -> dict[str, Any]:
-    """The request of /v1/score. row: JSON Schema of one row. example: a row."""
+def score_request_body(row: dict[str, Any], example: dict[str, Any], hybrid: Hybrid) -> dict[str, Any]:
+    """The OpenAPI request body of /v1/score. row: JSON Schema of one row. example: a row."""
     schema = {
         "type": "object",
         "required": ["rows"],
         "additionalProperties": False,
         "properties": {
-            "rows": {"type": "array", "minItems": 1, "maxItems": MOST_ROWS, "items": row},
+            "rows": {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": row},
             "rate": {
                 "type": "number",
                 "enum": sorted(hybrid.thresholds),

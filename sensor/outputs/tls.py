@@ -1,0 +1,45 @@
+"""TLS towards a receiver: its certificate and name are checked, it gets ours where it asks (RFC 5425, section 5)."""
+
+import ssl
+from pathlib import Path
+
+from sensor.errors import ConfigError
+from sensor.files.descriptors import reason_of
+from sensor.settings.outputs import SyslogEntry
+
+
+def tls_context(entry: SyslogEntry) -> ssl.SSLContext:
+    """TLS that checks the receiver's certificate and name. Raises ConfigError."""
+    for path in (entry.ca, entry.certificate, entry.key):
+        if path is not None:
+            _read(path, entry.name)
+    try:
+        context = ssl.create_default_context(cafile=entry.ca)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{entry.name}: {entry.ca}: found no certificate, expected some in PEM") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if entry.certificate is not None:
+        _show(context, entry)
+    return context
+
+
+def _read(path: Path, name: str) -> None:
+    """Raise ConfigError for a file that cannot be read: the library does not say which of several it is."""
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{name}: {path}: {reason_of(error)}, expected a file in PEM") from error
+
+
+def _show(context: ssl.SSLContext, entry: SyslogEntry) -> None:
+    """Have a receiver that asks for it get our certificate. Raises ConfigError."""
+    try:
+        # A passphrase given, though none, so that nobody is asked for one: a service has no terminal.
+        context.load_cert_chain(str(entry.certificate), entry.key, password="")
+    except (OSError, ssl.SSLError) as error:  # the first: what is in the file is no key
+        pair = f"{entry.certificate}, {entry.key}"
+        if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+            raise ConfigError(f"{entry.name}: {pair}: the key is another certificate's, expected its own") from error
+        raise ConfigError(
+            f"{entry.name}: {pair}: cannot be taken, expected a certificate and its key in PEM, without a passphrase"
+        ) from error

@@ -1,0 +1,78 @@
+"""What carries the lines of each kind of output, and how they look there, by its entry in the settings.
+
+What only some outputs need is loaded where one of them is asked for.
+"""
+
+from functools import partial
+from typing import Any
+
+from sensor.files.descriptors import Owner
+from sensor.outputs.delivery import Encode
+from sensor.outputs.lines import LinesTransport, duplicate_of_stdout, open_descriptor
+from sensor.outputs.transport import Transport
+from sensor.settings.outputs import FACILITIES, FileEntry, KafkaEntry, OutputEntry, StdoutEntry, SyslogEntry, UnixEntry
+
+
+def transport_of(entry: OutputEntry, observer_name: str, user: Owner | None = None) -> Transport:
+    """What carries the messages of an entry, its file open. Raises OutputError, ConfigError.
+
+    observer_name: key of Kafka records. user: whom a file shall belong to that is made here.
+    """
+    if isinstance(entry, FileEntry):
+        # Nobody reads a file of the sensor's own again that was a pipe; a listed one is opened anew.
+        opener = partial(open_descriptor, entry.path)
+        return LinesTransport(opener, open_descriptor(entry.path, user), forever=not entry.listed)
+    if isinstance(entry, StdoutEntry):
+        return LinesTransport(duplicate_of_stdout, forever=True)
+    if isinstance(entry, KafkaEntry):
+        from sensor.outputs.kafka import KafkaTransport
+
+        return KafkaTransport(entry.servers, entry.topic, observer_name.encode(), _kafka_security(entry))
+    return _socket_transport(entry)
+
+
+def _socket_transport(entry: UnixEntry | SyslogEntry) -> Transport:
+    from sensor.outputs.datagrams import DatagramTransport, udp_connect, unix_datagram_connect
+    from sensor.outputs.streams import StreamTransport, tcp_connect, unix_connect
+
+    if isinstance(entry, UnixEntry):
+        if entry.socket == "stream":
+            return StreamTransport(unix_connect(str(entry.path)))
+        return DatagramTransport(unix_datagram_connect(str(entry.path)))
+    if entry.transport == "udp":
+        return DatagramTransport(udp_connect(entry.host, entry.target_port))
+    if entry.transport == "tcp":
+        return StreamTransport(tcp_connect(entry.host, entry.target_port))
+    from sensor.outputs.tls import tls_context
+
+    return StreamTransport(tcp_connect(entry.host, entry.target_port, tls_context(entry)))
+
+
+def encoder_of(entry: OutputEntry) -> Encode | None:
+    """How a native line becomes a message there, None where it is one."""
+    if entry.format == "native" and not isinstance(entry, SyslogEntry):
+        return None
+    import orjson
+
+    from sensor.alerts.formats import formatter
+
+    form = formatter(entry.format)
+    if not isinstance(entry, SyslogEntry):
+        return lambda line: form(orjson.loads(line))
+    from sensor.outputs.syslog import counted, syslog_message
+
+    facility, stream = FACILITIES[entry.facility], entry.transport != "udp"
+
+    def encode(line: bytes) -> bytes:
+        message = syslog_message(orjson.loads(line), form, facility)
+        return counted(message) if stream and message else message
+
+    return encode
+
+
+def _kafka_security(entry: KafkaEntry) -> dict[str, Any]:
+    if entry.ca is None and entry.certificate is None:
+        return {}
+    files = {"ssl.ca": entry.ca, "ssl.certificate": entry.certificate, "ssl.key": entry.key}
+    named = {f"{name}.location": str(path) for name, path in files.items() if path is not None}
+    return {"security.protocol": "ssl", **named}

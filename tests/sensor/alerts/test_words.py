@@ -1,0 +1,102 @@
+"""What an alert is called, the same wherever it is shown."""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from sensor.alerts.alert import Alert, Endpoint
+from sensor.alerts.alert_record import alert_document
+from sensor.alerts.formats import formatter
+from sensor.alerts.words import (
+    address_and_port,
+    clock_time,
+    lane_in_words,
+    moment,
+    severity_word,
+    targets_in_words,
+    who,
+    whom,
+)
+from sensor.cli.alert_text import one_line
+from sensor.report.digest import Digest
+from sensor.report.tables import summary
+from sensor.terminal.alert_list import severity_mark
+from sensor.terminal.alerts import severity_text
+from sensor.terminal.glyphs import UNICODE
+from tests.support.alerts import an_alert
+
+pytestmark = pytest.mark.ux
+
+
+def of(**spread: Any) -> Alert:
+    return an_alert(spread=replace(an_alert().spread, **spread))
+
+
+@pytest.mark.parametrize(
+    ("severity", "word", "eve", "ocsf"),
+    [(100, "high", 1, "High"), (70, "high", 1, "High"), (69, "medium", 2, "Medium"), (40, "medium", 2, "Medium"),
+     (39, "low", 3, "Low"), (0, "low", 3, "Low")],
+)  # fmt: skip
+def test_a_severity_has_one_word_wherever_it_is_shown(severity: int, word: str, eve: int, ocsf: str) -> None:
+    alert = an_alert(severity=severity)
+    digest = Digest()
+    digest.add_alert(alert)
+    assert severity_word(severity) == word
+    assert severity_text(alert).plain.strip() == word.upper()
+    assert severity_mark(alert, UNICODE)[0].endswith(f" {word.upper():<6}")
+    assert f"  {word.upper():<6}  opened " in one_line(alert)
+    assert f">{word}, risk 60<" in summary(digest.episodes, 1)
+    assert orjson.loads(formatter("eve")(alert_document(alert)))["alert"]["severity"] == eve
+    assert orjson.loads(formatter("ocsf")(alert_document(alert)))["severity"] == ocsf
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        (an_alert(), "192.0.2.10 -> 198.51.100.7:22"),
+        (of(ports=12), "192.0.2.10 -> 198.51.100.7"),
+        (of(ports=1, ports_more=True), "192.0.2.10 -> 198.51.100.7"),
+        (of(targets=1200), "192.0.2.10 -> 1,200 hosts"),
+        (of(targets=1, targets_more=True), "192.0.2.10 -> 1+ hosts"),
+        (an_alert(hosts_merged=9412), "9,412 hosts -> 198.51.100.7:22"),
+        (
+            an_alert(
+                source=Endpoint("2001:db8::1", 9, 0, 0), destination=Endpoint("2001:db8::2", 22, 0, 0), ip_version=6
+            ),
+            "2001:db8::1 -> [2001:db8::2]:22",
+        ),
+    ],
+)
+def test_who_did_it_to_whom(alert: Alert, said: str) -> None:
+    assert who(alert) == said
+    assert who(alert, "→") == said.replace("->", "→")
+    assert f"{alert.origin} to {whom(alert)}, " in alert_document(alert)["message"]
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        (an_alert(), "one host 198.51.100.7; port 22"),
+        (of(ports=0), "one host 198.51.100.7; port 22"),
+        (replace(of(ports=7), target_ports=()), "one host 198.51.100.7; 7 ports"),
+        (
+            replace(of(ports=300, ports_more=True), target_ports=(22, 80)),
+            "one host 198.51.100.7; 300+ ports: 22, 80, …",
+        ),
+        (replace(of(targets=3), target_ips=("10.0.0.1", "10.0.0.2")), "3 hosts: 10.0.0.1, 10.0.0.2, …; port 22"),
+    ],
+)
+def test_its_targets(alert: Alert, said: str) -> None:
+    assert targets_in_words(alert) == said
+
+
+def test_lanes_times_and_ends() -> None:
+    assert [lane_in_words(an_alert(lane=lane)) for lane in ("known", "novel", "both")] == [
+        "known lane", "novel lane", "both lanes",
+    ]  # fmt: skip
+    assert (moment(1_700_000_000_999_999_999), clock_time(0)) == ("2023-11-14 22:13:20", "00:00:00")
+    assert [address_and_port("::1", 22), address_and_port("::1", None), address_and_port("10.0.0.1", 0)] == [
+        "[::1]:22", "::1", "10.0.0.1:0",
+    ]  # fmt: skip
