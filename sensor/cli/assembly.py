@@ -29,7 +29,7 @@ from sensor.cli.capturing import drop_privileges, live_turns, open_captures, ope
 from sensor.cli.kernels import cached_kernels
 from sensor.cli.options import Color
 from sensor.cli.reload import Reload, requested_by_signals
-from sensor.cli.screens import interactive, interactive_console, screen_for, stdout_is_listed
+from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.process.kernel_cache import kernels_are_compiled
 from sensor.process.systemd import notify
@@ -216,7 +216,7 @@ def _screen_of_reading(
     if not shown.quiet and not lines_on_stdout:
         console = interactive_console(shown.color, own_stream(sys.stdout))
         if console is not None:
-            return stack.enter_context(interactive("read", source, hybrid.model_id, console, stays))
+            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, stays))
     streams = sys.stdout, sys.stderr
     screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=shown.quiet, color=shown.color)
     if isinstance(screen, AbstractContextManager):
@@ -233,7 +233,7 @@ def _screen_of_watch(
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
     lines_on_stdout = shown.lines_on_stdout(config)
     if not shown.quiet and not lines_on_stdout and (console := interactive_console(shown.color, streams[0])):
-        return interactive("watch", source, hybrid.model_id, console, stays=lambda: False)
+        return interactive_screen("watch", source, hybrid.model_id, console, keep_open=lambda: False)
     return ScreenThread(
         screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=shown.quiet, color=shown.color)
     )

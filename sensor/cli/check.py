@@ -39,7 +39,7 @@ GLYPHS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", St
 Show = Callable[[Finding], None]
 
 
-@with_flags
+@with_flags()
 def check(
     interfaces: InterfacesOption = None,
     write: WriteOption = None,

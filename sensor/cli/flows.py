@@ -12,9 +12,9 @@ import typer
 
 from sensor import log
 from sensor.cli.build import build_table_meter
-from sensor.cli.flags import Flags
+from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import cached_kernels
-from sensor.cli.options import ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
+from sensor.cli.options import QuietOption
 from sensor.cli.read import CapturesArgument
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK
@@ -67,6 +67,7 @@ ProgressOption = Annotated[
 ]
 
 
+@with_flags("config", "overrides", "expression", "decap")
 def flows(
     captures: CapturesArgument,
     output: TableOption = None,
@@ -74,10 +75,8 @@ def flows(
     compat: CompatOption = None,
     snapshots: SnapshotsOption = False,
     progress: ProgressOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    expression: FilterOption = None,
-    decap: DecapOption = False,
+    *,
+    flags: Flags,
     quiet: QuietOption = False,
 ) -> int:
     """Meter captures and write a table of their flows, one row a flow.
@@ -106,7 +105,7 @@ def flows(
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
     if compat is not None and snapshots:
         raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none")
-    loaded = Flags(config=config, overrides=overrides, expression=expression, decap=decap).settings()
+    loaded = flags.settings()
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, quiet=quiet)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sensor import log
 from sensor.progress.progress import Progress
-from sensor.terminal.logged import Logged
+from sensor.terminal.json_log import JsonLog
 from tests.support.command import DEMO, flowvigil
 
 pytestmark = pytest.mark.ux
@@ -77,7 +77,7 @@ def test_messages_can_be_collected_instead(capsys: pytest.CaptureFixture[str]) -
 def test_the_end_of_a_run_has_its_totals_as_fields() -> None:
     log.set_form(log.LogFormat.JSON)
     stream = io.StringIO()
-    screen = Logged(stream, "read", "x.pcap", quiet=False)
+    screen = JsonLog(stream, "read", "x.pcap", quiet=False)
     screen.note("fv0 went down")
     screen.finish(Progress(packets=12, flows=3, alerts=2, attacks=1, uncertain=1, undecoded={"arp": 1}), "x.pcap: cut")
     note, totals, problem = (json.loads(line) for line in stream.getvalue().splitlines())

@@ -25,7 +25,7 @@ from sensor.run.detection import KEEPING_S, Detection
 from sensor.run.outlet import Outlet
 from sensor.run.run import Run
 from sensor.run.watching import Watching
-from sensor.terminal.summary import Silent
+from sensor.terminal.plain_screens import SilentScreen
 from tests.support.alerts import an_alert
 from tests.support.capture_bytes import read
 from tests.support.packets import EPOCH_NS, block, tcp
@@ -87,7 +87,7 @@ def watched(
         run = Run(
             LiveTurns(capture, Meter(1024, news_only=True), packets=keeper.ring),
             detection,
-            Silent(nowhere),
+            SilentScreen(nowhere),
             [Watching(detection, Observer("gw1", "0"))],
         )
         run.run()

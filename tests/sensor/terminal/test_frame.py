@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sensor.alerts.alert import Endpoint
 from sensor.alerts.deviation import Deviation
+from sensor.alerts.query import parse
 from sensor.alerts.techniques import Technique
 from sensor.printable import printable
 from sensor.progress.progress import InterfaceState, Progress
@@ -23,7 +24,6 @@ from sensor.terminal.detail import bar, detail
 from sensor.terminal.frame import Scene, frame
 from sensor.terminal.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from sensor.terminal.header import Rates
-from sensor.terminal.searching import matcher
 from tests.support.alerts import an_alert
 from tests.support.examples import examples
 
@@ -40,13 +40,13 @@ STRETCHED = Deviation("fwd_psh_flags", "µs", 5e6, 2.0, 0.0, 9.0, 11.0, 3.0)
 
 def scene(board: Board, **fields: Any) -> Scene:
     rates = Rates()
-    rates.add(PROGRESS)
+    rates.update(PROGRESS)
     return Scene(**({"mode": "watch", "source": "eth0", "bundle": "cic2017", "progress": PROGRESS, "rates": rates,
                      "board": board} | fields))  # fmt: skip
 
 
 def board_of(*alerts: Any, keys: tuple[str, ...] = ()) -> Board:
-    board = Board(matcher)
+    board = Board(lambda query: parse(query).matches)
     board.add(alerts)
     for key in keys:
         board.press(key)
@@ -183,7 +183,7 @@ def test_nothing_from_packets_names_or_keys_gives_the_terminal_orders(
         scores={one: 0.5},
     )
     board = board_of(alert, keys=keys)
-    board.typed = board.query = board.complaint = one * 3
+    board.typed = board.query = board.search_error = one * 3
     progress = replace(PROGRESS, overload=one, undecoded={two: 3}, interfaces=(InterfaceState(one, False),))
     drawn = rows(board, *size, glyphs, source=one, bundle=two, progress=progress, note=(1, two))
     for row in drawn:

@@ -79,14 +79,15 @@ def test_two_drawings_a_second_take_less_than_three_percent_of_a_core(pane: Pane
 BUSY = """
 import time
 from sensor.cli.options import Color
-from sensor.cli.screens import console_for, interactive
+from sensor.cli.screens import console_for, interactive_screen
 from sensor.progress.progress import Progress
 from sensor.alerts.alert import Endpoint
 from sensor.terminal.screen_thread import own_stream
 from tests.support.alerts import an_alert
 import sys, threading
 used = lambda: time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
-with interactive("watch", "eth0", "cic2017", console_for(Color.AUTO, own_stream(sys.stdout)), lambda: False) as screen:
+console = console_for(Color.AUTO, own_stream(sys.stdout))
+with interactive_screen("watch", "eth0", "cic2017", console, lambda: False) as screen:
     for step in range(120):
         alerts = [an_alert(id=str(step), sequence=step, source=Endpoint(f"10.0.0.{step % 40}", 1, 1, 1))]
         screen.update(Progress(packets=step * 5000, bytes=step * 10**6, elapsed_s=step / 10, judged=step * 9,
