@@ -17,6 +17,8 @@ from sensor.progress.progress import Progress
 from sensor.terminal.json_log import JsonLog
 from tests.support.command import DEMO, flowvigil
 
+pytestmark = pytest.mark.ux
+
 
 @pytest.fixture(autouse=True)
 def as_found() -> Iterator[None]:

@@ -21,6 +21,8 @@ from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, P
 from sensor.settings.outputs import MAX_OUTPUTS
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 LIMIT_BYTES = 8192  # said here once more: it is promised to whoever reads our lines
 LONG = "\U0001f600" * 2000  # four bytes a letter, printable
 MOST_COUNTED = 2**53  # what JSON carries exactly: three centuries at a million packets a second

@@ -11,6 +11,8 @@ from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import ConfigError
 from sensor.settings.config import effective_config
 
+pytestmark = pytest.mark.ux
+
 
 def context(**settings: object) -> CheckContext:
     overrides = [f"attach.{name}={value}" for name, value in settings.items()]

@@ -38,6 +38,8 @@ from sensor.sources.captures.files import CaptureFile
 from tests.support.capture_bytes import Arriving
 from tests.support.command import DEMO, alerts_of, flowvigil
 
+pytestmark = pytest.mark.ux
+
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
 

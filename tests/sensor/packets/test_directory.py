@@ -8,6 +8,8 @@ import pytest
 from sensor.errors import OutputError
 from sensor.packets.directory import PacketDirectory, make_directory
 
+pytestmark = pytest.mark.ux
+
 NAMES = [letter * 26 + ".pcapng" for letter in "ABCDEF"]
 
 

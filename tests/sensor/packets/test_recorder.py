@@ -23,6 +23,8 @@ from tests.support.alerts import an_alert
 from tests.support.capture_bytes import read
 from tests.support.packets import Packet, block, tcp, udp
 
+pytestmark = pytest.mark.ux
+
 ALERT, OTHER = "A" * 26, "B" * 26
 ENDS = "10.0.0.1:1000", "10.0.0.2:80"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import (
@@ -25,7 +25,10 @@ from flows.meter import Meter, concatenate
 from sensor.packets.recorder import flow_key
 from sensor.packets.ring import HEADER_WORDS, WORD, PacketRing
 from tests.fuzz.frames import structured
+from tests.support.examples import examples
 from tests.support.packets import EPOCH_NS, Packet, block, tcp, udp
+
+pytestmark = pytest.mark.ux
 
 MEMORY = 1 << 20
 first_of_two = entry(comes_first)
@@ -97,7 +100,7 @@ def test_what_was_found_before_is_not_found_again() -> None:
     assert count == 6
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.integers(0, 1400), min_size=1, max_size=120), st.integers(0, 2**32), st.integers(1500, 9000))
 def test_the_oldest_packets_give_way_one_by_one_as_in_a_queue_of_bytes(
     sizes: list[int], seed: int, memory: int
@@ -176,7 +179,7 @@ def block_of_kinds(frames: list[tuple[int, bytes]], ts_ns: Int64s) -> PacketBloc
     )  # fmt: skip
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 2**32), st.booleans(), st.booleans())
 def test_of_every_flow_that_the_meter_tells_of_hostile_frames_its_packets_are_found(
     seed: int, decap: bool, shaky: bool

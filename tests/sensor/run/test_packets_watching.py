@@ -31,6 +31,8 @@ from tests.support.capture_bytes import read
 from tests.support.packets import EPOCH_NS, block, tcp
 from tests.support.scripted import SILENCE, ScriptedCapture
 
+pytestmark = pytest.mark.ux
+
 HOUR_NS = 3600 * 10**9
 ALERT = "A" * 26
 

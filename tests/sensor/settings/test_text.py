@@ -10,6 +10,8 @@ from sensor.printable import printable
 from sensor.settings.config import Config, EffectiveConfig, effective_config
 from sensor.settings.text import settings_text, value_text
 
+pytestmark = pytest.mark.ux
+
 
 def test_the_defaults_read_back_as_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"

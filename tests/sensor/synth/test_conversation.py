@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.synth.conversation import Close, Conversation
@@ -15,6 +15,7 @@ from sensor.synth.packets import Flag, address
 from sensor.synth.site import Host, NetworkPath
 from sensor.synth.stacks import FREEBSD, LINUX, MACOS, MS, WINDOWS, Stack
 from sensor.synth.truth import Exchange, Packet, Purpose
+from tests.support.examples import examples
 
 START = 1_772_442_000 * 1_000_000_000
 PATH = NetworkPath(near_ns=MS // 5, far_ns=10 * MS, jitter_ns=MS // 20, bits_per_second=100_000_000)
@@ -60,7 +61,7 @@ def parse(packet: Packet) -> Segment:
 turns = st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=3), st.integers(1, 20000)), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     turns,
     st.tuples(st.sampled_from((LINUX, WINDOWS, MACOS)), st.sampled_from((LINUX, FREEBSD)), st.booleans()),
