@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sensor.checks.privileges import owner_of, without_privileges
 from sensor.checks.result import CheckContext, CheckStatus, Observation
-from sensor.errors import ConfigError, OutputError
-from sensor.files.descriptors import APPEND, MODE, reason_of
+from sensor.errors import ConfigError, OutputError, reason_of
+from sensor.files.ownership import APPEND, MODE
 
 
 def output(context: CheckContext) -> Observation:

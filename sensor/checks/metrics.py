@@ -5,8 +5,7 @@ from functools import partial
 
 from sensor.checks.privileges import without_privileges
 from sensor.checks.result import CheckContext, CheckStatus, Observation
-from sensor.errors import ConfigError
-from sensor.files.descriptors import reason_of
+from sensor.errors import ConfigError, reason_of
 
 
 def metrics(context: CheckContext) -> Observation:

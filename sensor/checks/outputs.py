@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.checks.result import CheckContext, CheckStatus, Observation
-from sensor.errors import CONFIG, OUTPUT, ConfigError, OutputError, SensorError
-from sensor.files.descriptors import reason_of
+from sensor.errors import CONFIG, OUTPUT, ConfigError, OutputError, SensorError, reason_of
 
 if TYPE_CHECKING:
     from sensor.settings.outputs import OutputEntry, SyslogEntry

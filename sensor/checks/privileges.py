@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sensor.checks.result import CheckContext, CheckStatus, Observation
-from sensor.errors import CONFIG, OK, ConfigError, SensorError
-from sensor.files.descriptors import reason_of
+from sensor.errors import CONFIG, OK, ConfigError, SensorError, reason_of
 
 if TYPE_CHECKING:
     from sensor.process.privileges import User

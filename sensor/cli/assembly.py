@@ -38,7 +38,7 @@ from sensor.version import VERSION
 if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.attach.place import Place
-    from sensor.files.descriptors import Owner
+    from sensor.files.ownership import Owner
     from sensor.metering.captures import CaptureTurns
     from sensor.outputs.outputs import Outputs, Prepared
     from sensor.packets.recorder import PacketRecorder

@@ -16,8 +16,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from sensor.errors import OutputError
-from sensor.files.descriptors import APPEND, Owner, open_owned, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import APPEND, Owner, open_owned
 
 PIPE_BYTES: Final = 4096  # a pipe that is ready takes as much without waiting (PIPE_BUF)
 

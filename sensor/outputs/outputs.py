@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sensor.errors import OutputError
-from sensor.files.descriptors import Owner, make_owned_directory, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import Owner, make_owned_directory
 from sensor.outputs.delivery import Delivery, Encode, close_all
 from sensor.outputs.lines import LinesTransport, open_descriptor
 from sensor.outputs.transport import Transport

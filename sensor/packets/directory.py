@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sensor.errors import OutputError
-from sensor.files.descriptors import REPLACE, Owner, make_owned_directory, open_owned, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import REPLACE, Owner, make_owned_directory, open_owned
 
 SUFFIX: Final = ".pcapng"
 _OURS: Final = re.compile(r"[A-Z2-7]{26}\.pcapng")

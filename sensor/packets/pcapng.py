@@ -14,8 +14,8 @@ from flows.block import Bytes, Int64s, PacketBlock
 from flows.jit import U, entry, inner
 from flows.pcap import MAX_CAPLEN
 from flows.pcapng import ENHANCED_PACKET, INTERFACE_DESCRIPTION, OPTION_END, OPTION_TSRESOL, SECTION_HEADER
-from sensor.errors import OutputError
-from sensor.files.descriptors import REPLACE, Owner, open_owned, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import REPLACE, Owner, open_owned
 
 OPTION_COMMENT, OPTION_IF_NAME = 1, 2
 NANOSECONDS: Final = 9  # if_tsresol: 10**-9 s

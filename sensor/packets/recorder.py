@@ -28,7 +28,7 @@ from flows.block import Int64s
 from flows.columns import INDEX
 from sensor.alerts.alert import Alert, Observer
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
-from sensor.files.descriptors import reason_of
+from sensor.errors import reason_of
 from sensor.packets.alert_capture import AlertCapture
 from sensor.packets.directory import SUFFIX, PacketDirectory
 from sensor.packets.pcapng import warm_packet_builder

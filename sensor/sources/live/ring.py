@@ -94,24 +94,7 @@ class RingCapture:
         self._stopping = False
         self._ends_at_ns: int | None = None  # monotonic time from which an empty ring ends the capture
         self._next = 0
-        # The monitor is opened before the interfaces are read, so that no change is missed.
-        with contextlib.ExitStack() as opened:
-            self._socket = opened.enter_context(open_packet_socket(self._name))
-            try:
-                self._monitor = opened.enter_context(contextlib.closing(LinkMonitor()))
-                links = _links(interfaces)
-                self.linktypes = tuple(LINKTYPES[link.hardware] for link in links)  # of each interface
-                self._watched = WatchedLinks(interfaces, links, LINKTYPES)
-                self._map = map_ring(self._socket, block_bytes, blocks)
-                if hardware_timestamps:
-                    enable_card_timestamps(self._socket)
-                self._complement = self._open_complement(fanout)
-                if self._complement:
-                    opened.enter_context(self._complement)
-                self._start(fanout)
-            except OSError as error:
-                raise CaptureError(f"{self._name}: cannot capture: {error.strerror}") from None
-            opened.pop_all()
+        self._open(block_bytes, blocks, fanout)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN | select.POLLERR)
         self._poll.register(self._monitor, select.POLLIN)
@@ -202,6 +185,27 @@ class RingCapture:
         # While a block is referenced the mapping stays, and is freed with it.
         with contextlib.suppress(BufferError):
             self._map.close()
+
+    def _open(self, block_bytes: int, blocks: int, fanout: int | None) -> None:
+        """Open sockets, monitor and ring, all or none. Raises CaptureError."""
+        # The monitor is opened before the interfaces are read, so that no change is missed.
+        with contextlib.ExitStack() as opened:
+            self._socket = opened.enter_context(open_packet_socket(self._name))
+            try:
+                self._monitor = opened.enter_context(contextlib.closing(LinkMonitor()))
+                links = _links(self.interfaces)
+                self.linktypes = tuple(LINKTYPES[link.hardware] for link in links)  # of each interface
+                self._watched = WatchedLinks(self.interfaces, links, LINKTYPES)
+                self._map = map_ring(self._socket, block_bytes, blocks)
+                if self._card_timestamps:
+                    enable_card_timestamps(self._socket)
+                self._complement = self._open_complement(fanout)
+                if self._complement:
+                    opened.enter_context(self._complement)
+                self._start(fanout)
+            except OSError as error:
+                raise CaptureError(f"{self._name}: cannot capture: {error.strerror}") from None
+            opened.pop_all()
 
     def _open_complement(self, fanout: int | None) -> socket.socket | None:
         """A socket that counts the packets that the capture filter excludes, opened by the group's first ring only.

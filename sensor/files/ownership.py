@@ -1,15 +1,12 @@
-"""Files and directories created for another owner, and the system's reason why one could not be."""
+"""Files and directories that are created for another owner than the process."""
 
-import errno
 import os
-import re
 from pathlib import Path
 from typing import Protocol
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
 APPEND = os.O_WRONLY | os.O_APPEND | _BINARY
 REPLACE = os.O_WRONLY | os.O_TRUNC | _BINARY
-_OF_THE_LIBRARY = re.compile(r"\[ssl[^]]*\] | ?\(_ssl\.c:\d+\)")  # the place in OpenSSL's binding that raised the error
 MODE = 0o640  # traffic data is for owner and group only
 
 
@@ -52,10 +49,3 @@ def make_owned_directory(path: Path, owner: Owner | None) -> None:
     path.mkdir(mode=0o750, parents=True)
     if owner is not None:
         os.chown(path, owner.uid, owner.gid)
-
-
-def reason_of(error: OSError) -> str:
-    """The system's reason for an error, in lower case, for the end of a message."""
-    if error.errno == errno.ENOSPC:
-        return "no space left"
-    return _OF_THE_LIBRARY.sub("", (error.strerror or str(error)).lower()).rstrip(".")
