@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.cli.build import build_judge, build_meter, load_model, refuse_to_keep_among
-from sensor.errors import OutputError
-from sensor.files.descriptors import reason_of
+from sensor.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
     from sensor.api.listening import ListenAddress
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def refuse_captures(config: "Config", captures: Sequence[str]) -> None:
     """Raise ConfigError for the filter, InputError where no capture can be opened."""
-    from sensor.sources.captures.reading import refuse_unreadable
+    from sensor.sources.captures.stream import refuse_unreadable
 
     refuse_unreadable(captures, config.capture.filter)
 
@@ -46,8 +45,8 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: Path |
     packets: the file that keeps all packets, None where none is wanted.
     """
     from sensor.checks.attach import attach
-    from sensor.checks.finding import Remark, Subject
-    from sensor.checks.outputs import metrics
+    from sensor.checks.metrics import metrics
+    from sensor.checks.result import CheckContext, Observation
     from sensor.cli.capturing import open_captures, user_to_be
 
     for capture in open_captures(config, interfaces):
@@ -55,9 +54,9 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: Path |
     given_away = user_to_be(config) is not None
     _refuse_file(config.output.file, "cannot be opened for writing", given_away=given_away)
     _refuse_file(packets, "packets cannot be written", given_away=given_away)
-    subject = Subject(config, tuple(interfaces), Remark(""), load_model, build_meter, build_judge, packets)
-    attach(subject)
-    metrics(subject)
+    context = CheckContext(config, tuple(interfaces), Observation(""), load_model, build_meter, build_judge, packets)
+    attach(context)
+    metrics(context)
 
 
 def refuse_serving(address: "ListenAddress") -> None:
@@ -71,7 +70,7 @@ def refuse_serving(address: "ListenAddress") -> None:
 
 def _refuse_file(path: Path | None, words: str, *, given_away: bool) -> None:
     """Raise OutputError, with the words of whoever opens the file later."""
-    from sensor.checks.outputs import try_to_open
+    from sensor.checks.files import try_to_open
 
     if path is None:
         return

@@ -28,10 +28,10 @@ class Kernels:
     compiled: bool = False  # whether they are in the cache, as far as was looked
 
 
-METERING: Final = Kernels("meter", 9)
-METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 9)}
-JUDGING: Final = Kernels(COMPLETE, 13)
-SERVING: Final = Kernels("serve", 13)
+METERING: Final = Kernels("meter", 11)
+METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 11)}
+JUDGING: Final = Kernels(COMPLETE, 15)
+SERVING: Final = Kernels("serve", 14)
 EVERYTHING: Final = Kernels("everything", 25)
 
 

@@ -101,11 +101,9 @@ def _needs_payloads(hybrid: "Hybrid") -> bool:
 
 
 def _warm_capture() -> None:
-    from sensor.packets.keeper import warm_keeper
-    from sensor.packets.pcapng import warm_packet_builder
+    from sensor.packets.recorder import warm_packet_recorder
 
-    warm_packet_builder()
-    warm_keeper()
+    warm_packet_recorder()
     if sys.platform == "linux":
         from sensor.sources.live.ring import warm_ring_walker
 

@@ -12,8 +12,9 @@ from flows.pcapng import SHORTEST_SECTION_HEADER, PcapngWalker
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
 from sensor.judging.judge import Judge
-from sensor.packets.pcapng import interface_description, packet_blocks, room_for, section_header
-from sensor.sources.filters.bpf import PacketFilter, Program
+from sensor.packets.pcapng import interface_description, max_encoded_bytes, packet_blocks, section_header
+from sensor.sources.filters.bpf import BpfProgram
+from sensor.sources.filters.packet_filter import PacketFilter
 from sensor.synth.generate import generate
 from sensor.synth.pcap import pcap_bytes
 from sensor.synth.scenarios.portscan import PORTSCAN
@@ -35,9 +36,11 @@ def warm_up_reading() -> None:
     """Read a few packets as pcap and as pcapng, and filter them."""
     packets = _packets()
     block = _block(packets)
-    PacketFilter(lambda linktype: Program("", linktype, ((RETURN, 0, 0, 0),))).apply(block)
+    PacketFilter(lambda linktype: BpfProgram("", linktype, ((RETURN, 0, 0, 0),))).apply(block)
     pcap = pcap_bytes(packets)
-    blocks = packet_blocks(block, np.zeros(len(block), dtype=np.int64), np.empty(room_for(block), dtype=np.uint8))
+    blocks = packet_blocks(
+        block, np.zeros(len(block), dtype=np.int64), np.empty(max_encoded_bytes(block), dtype=np.uint8)
+    )
     pcapng = section_header() + interface_description("", ETHERNET) + bytes(blocks)
     PcapWalker(pcap[:FILE_HEADER]).walk(np.array(bytearray(pcap)), FILE_HEADER, len(pcap))
     PcapngWalker(pcapng[:SHORTEST_SECTION_HEADER]).walk(np.array(bytearray(pcapng)), 0, len(pcapng))
