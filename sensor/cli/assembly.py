@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from sensor.cli.build import (
     build_judge,
-    build_keeper,
     build_meter,
+    build_packet_recorder,
     flow_records,
     load_model,
     make_packet_directory,
@@ -29,7 +29,7 @@ from sensor.cli.capturing import drop_privileges, live_turns, open_captures, ope
 from sensor.cli.kernels import cached_kernels
 from sensor.cli.options import Color
 from sensor.cli.reload import Reload, requested_by_signals
-from sensor.cli.screens import interactive, interactive_console, screen_for, stdout_is_listed
+from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.process.kernel_cache import kernels_are_compiled
 from sensor.process.systemd import notify
@@ -38,10 +38,10 @@ from sensor.version import VERSION
 if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.attach.place import Place
-    from sensor.files.descriptors import Owner
+    from sensor.files.ownership import Owner
     from sensor.metering.captures import CaptureTurns
     from sensor.outputs.outputs import Outputs, Prepared
-    from sensor.packets.keeper import Keeper
+    from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.progress.latest import Latest
     from sensor.run.detection import Detection
@@ -97,15 +97,15 @@ def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator
     from sensor.run.run import Run
 
     make_packet_directory(config)
-    keeper = build_keeper(config)
+    recorder = build_packet_recorder(config)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(_prepared_outputs(config, shown, None), READ_PATIENCE_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
             stack, config, captures, shown, hybrid, lambda: bool(outlet.alerts) and not run.stopping
         )
-        detection = Detection(build_judge(config, hybrid), outlet, keeper)
-        run = Run(capture_turns(config, captures, keeper), detection, screen)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder)
+        run = Run(capture_turns(config, captures, recorder), detection, screen)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield Assembled(run, detection)
 
@@ -131,15 +131,15 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
         make_packet_directory(config, user)
         place = _opened_place(stack, config, user)
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
-        keeper = build_keeper(config, wanted.interfaces)
-        turns = live_turns(config, captures, writer, keeper)
+        recorder = build_packet_recorder(config, wanted.interfaces)
+        turns = live_turns(config, captures, writer, recorder)
         latest = Latest()
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(wanted.interfaces)
         screen = stack.enter_context(_screen_of_watch(shown, config, source, hybrid))
         lookers = _lookers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(lookers, outputs, flow_records(config))
-        detection = Detection(build_judge(config, hybrid), outlet, keeper, keeping_s=KEEPING_S)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, keeping_s=KEEPING_S)
         hook = _hook(wanted, config, detection, outputs)
         run = Run(turns, detection, screen, [hook], latest)
         _serve_metrics(stack, config, latest, hybrid)
@@ -150,12 +150,16 @@ def watching(wanted: Wanted) -> Iterator[Assembled]:
         notify("STOPPING=1")
 
 
-def capture_turns(config: "Config", captures: Sequence[str], keeper: "Keeper | None" = None) -> "CaptureTurns":
+def capture_turns(
+    config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None
+) -> "CaptureTurns":
     """Turns of captures for a judge. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
-    from sensor.sources.captures.reading import Reading
+    from sensor.sources.captures.reader import CaptureReader
 
-    return CaptureTurns(Reading(captures, config.capture.filter), build_meter(config), keeper.ring if keeper else None)
+    return CaptureTurns(
+        CaptureReader(captures, config.capture.filter), build_meter(config), recorder.ring if recorder else None
+    )
 
 
 def ready_model(config: "Config", *, quiet: bool, live: bool = False) -> "Hybrid":
@@ -216,7 +220,7 @@ def _screen_of_reading(
     if not shown.quiet and not lines_on_stdout:
         console = interactive_console(shown.color, own_stream(sys.stdout))
         if console is not None:
-            return stack.enter_context(interactive("read", source, hybrid.model_id, console, stays))
+            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, stays))
     streams = sys.stdout, sys.stderr
     screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=shown.quiet, color=shown.color)
     if isinstance(screen, AbstractContextManager):
@@ -233,7 +237,7 @@ def _screen_of_watch(
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
     lines_on_stdout = shown.lines_on_stdout(config)
     if not shown.quiet and not lines_on_stdout and (console := interactive_console(shown.color, streams[0])):
-        return interactive("watch", source, hybrid.model_id, console, stays=lambda: False)
+        return interactive_screen("watch", source, hybrid.model_id, console, keep_open=lambda: False)
     return ScreenThread(
         screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=shown.quiet, color=shown.color)
     )

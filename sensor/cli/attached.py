@@ -77,7 +77,7 @@ class AttachedView:
             self._handle(message)
         words, code = self._end()
         if self.board is not None:
-            self.board.end_words = words
+            self.board.end_text = words
         self.screen.finish(self._progress, words if code else None)
         return code or (OUTPUT if self._left_out and self.lines_on_stdout else OK)
 
@@ -130,20 +130,20 @@ def _screen(shown: AttachedView, *, quiet: bool, color: Color) -> AbstractContex
 
 @contextmanager
 def _interactive(shown: AttachedView, color: Color) -> Iterator["ScreenThread"]:
-    """The view that takes keys; when the sensor has ended it stays until the operator has seen enough."""
+    """The view that takes keys; when the sensor has ended it keep_open until the operator has seen enough."""
     from sensor.cli.screens import console_for
     from sensor.terminal.dashboard import Dashboard
     from sensor.terminal.keyboard import Keyboard
-    from sensor.terminal.operator import Operator
     from sensor.terminal.screen_thread import ScreenThread, own_stream
+    from sensor.terminal.terminal_control import TerminalControl
 
     attachment = shown.attachment
     view = Dashboard(console_for(color, own_stream(sys.stdout)), "watch", shown.source, attachment.hello.bundle)
-    view.board.ending_words = LEAVING
+    view.board.ending_text = LEAVING
     shown.board = view.board
     with Keyboard(sys.stdin.fileno()) as keyboard:
-        operator = Operator(keyboard, view, stays=lambda: not attachment.stopping)
-        with operator.following(), ScreenThread(view, operator) as screen:
+        operator = TerminalControl(keyboard, view, keep_open=lambda: not attachment.stopping)
+        with operator.handling_signals(), ScreenThread(view, operator) as screen:
             yield screen
 
 

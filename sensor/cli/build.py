@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sensor.alerts.flow_record import FlowRecords
     from sensor.episodes.episodes import EpisodeSettings
     from sensor.judging.judge import Judge
-    from sensor.packets.keeper import Keeper
+    from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
 
@@ -125,9 +125,9 @@ def episode_settings(config: "Config") -> "EpisodeSettings":
 
     flows_per_alert = config.episodes.flows_per_alert
     if config.keep_packets.directory is not None:
-        from sensor.packets.keeper import FLOWS
+        from sensor.packets.recorder import MAX_FLOWS
 
-        flows_per_alert = max(flows_per_alert, FLOWS)
+        flows_per_alert = max(flows_per_alert, MAX_FLOWS)
     return EpisodeSettings(
         threshold=config.episodes.flows_between_false_openings,
         quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
@@ -178,7 +178,7 @@ def make_packet_directory(config: "Config", user: "User | None" = None) -> None:
     make_directory(config.keep_packets.directory, user)
 
 
-def build_keeper(config: "Config", interfaces: Sequence[str] = ("",)) -> "Keeper | None":
+def build_packet_recorder(config: "Config", interfaces: Sequence[str] = ("",)) -> "PacketRecorder | None":
     """Who keeps packets in the directory, None where none are to be. Raises OutputError where it cannot be written.
 
     interfaces: names by number.
@@ -187,16 +187,16 @@ def build_keeper(config: "Config", interfaces: Sequence[str] = ("",)) -> "Keeper
     if wanted.directory is None:
         return None
     from sensor.packets.directory import PacketDirectory
-    from sensor.packets.keeper import Keeper
+    from sensor.packets.recorder import PacketRecorder
     from sensor.packets.ring import PacketRing
 
-    return Keeper(
+    return PacketRecorder(
         PacketRing(wanted.memory_bytes, decap=config.meter.decapsulate),
         PacketDirectory(wanted.directory, wanted.directory_bytes),
         observer(),
         interfaces=interfaces,
-        most_packets=wanted.alert_packets,
-        most_bytes=wanted.alert_bytes,
+        max_packets=wanted.alert_packets,
+        max_bytes=wanted.alert_bytes,
     )
 
 
@@ -204,6 +204,6 @@ def warm_keeping(config: "Config") -> None:
     """Have everything that keeping packets needs loaded and its kernels compiled."""
     if config.keep_packets.directory is None:
         return
-    from sensor.packets.keeper import warm_keeper
+    from sensor.packets.recorder import warm_packet_recorder
 
-    warm_keeper()
+    warm_packet_recorder()

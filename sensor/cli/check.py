@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from sensor import log
-from sensor.checks.finding import Finding, Remark, Status, Subject, failure
+from sensor.checks.result import CheckContext, CheckResult, CheckStatus, Observation, failed_result
 from sensor.cli.build import build_judge, build_meter, load_model
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import tell_of_compiling
@@ -33,13 +33,18 @@ FailuresOption = Annotated[bool, typer.Option("-q", "--quiet", help="Failures on
 
 LONGEST: Final = 1000  # characters of a message
 NAME_COLUMN: Final = 13
-STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
-GLYPHS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "-"}
+STYLES: Final = {
+    CheckStatus.OK: "green",
+    CheckStatus.WARNING: "yellow",
+    CheckStatus.FAILED: "red",
+    CheckStatus.SKIPPED: "dim",
+}
+GLYPHS: Final = {CheckStatus.OK: "✓", CheckStatus.WARNING: "!", CheckStatus.FAILED: "✗", CheckStatus.SKIPPED: "-"}
 
-Show = Callable[[Finding], None]
+Show = Callable[[CheckResult], None]
 
 
-@with_flags
+@with_flags()
 def check(
     interfaces: InterfacesOption = None,
     write: WriteOption = None,
@@ -77,58 +82,58 @@ def check(
     show = _shown(json=json, quiet=quiet)
     code = OK
     with ended_by_interrupt():
-        for finding in _findings(read_settings, tuple(dict.fromkeys(interfaces or ())), write, quiet=quiet):
-            show(finding)
-            code = code or finding.exit_code
+        for result in _results(read_settings, tuple(dict.fromkeys(interfaces or ())), write, quiet=quiet):
+            show(result)
+            code = code or result.exit_code
     if json and (code or not quiet):
-        _line({"check": "all", "status": str(Status.FAILED if code else Status.OK), "exit_code": code})
+        _line({"check": "all", "status": str(CheckStatus.FAILED if code else CheckStatus.OK), "exit_code": code})
     return code
 
 
-def _findings(
+def _results(
     read_settings: Callable[[], "Config"], interfaces: tuple[str, ...], packets: Path | None, *, quiet: bool
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     try:
         config = read_settings()
     except SensorError as error:
-        yield failure("settings", error)
+        yield failed_result("settings", error)
         return  # nothing else is known to be what was meant
-    yield Finding("settings", Status.OK, "valid")
+    yield CheckResult("settings", CheckStatus.OK, "valid")
     cache = _kernel_cache(quiet=quiet)  # before the next import, which brings numba
-    from sensor.checks.checks import findings
+    from sensor.checks.checks import run_checks
 
-    subject = Subject(config, interfaces, cache, load_model, build_meter, build_judge, packets)
-    yield from findings(subject, measured=not quiet)
+    context = CheckContext(config, interfaces, cache, load_model, build_meter, build_judge, packets)
+    yield from run_checks(context, measured=not quiet)
 
 
-def _kernel_cache(*, quiet: bool) -> Remark:
-    """Choose the directory of compiled kernels, and what is to be said of it."""
+def _kernel_cache(*, quiet: bool) -> Observation:
+    """Choose the directory of compiled kernels; returns the observation of its check."""
     with log.collected() as said:
         compiled = use_kernel_cache()
     if said:
-        return Remark(said[0], Status.WARNING)
+        return Observation(said[0], CheckStatus.WARNING)
     directory = os.environ.get(VARIABLE, "")
     if compiled:
-        return Remark(directory)
+        return Observation(directory)
     if not quiet:
         tell_of_compiling()
-    return Remark(f"{directory}: not complete until now; this check compiles what is missing", Status.WARNING)
+    return Observation(f"{directory}: not complete until now; this check compiles what is missing", CheckStatus.WARNING)
 
 
 def _shown(*, json: bool, quiet: bool) -> Show:
-    """How a finding is told: as JSON, in colours, or as plain words; a failure alone, which is an error, on stderr."""
+    """How a result is shown: as JSON, in colours or as plain text; quiet: failures only, on stderr as errors."""
     if not quiet:
         return _as_json if json else _in_colours() if sys.stdout.isatty() else _as_words
     tell = _as_json if json else partial(_as_words, stream=sys.stderr)
-    return lambda finding: tell(finding) if finding.status is Status.FAILED else None
+    return lambda result: tell(result) if result.status is CheckStatus.FAILED else None
 
 
-def _as_json(finding: Finding) -> None:
-    fields: dict[str, object] = {"check": finding.name, "status": str(finding.status), "message": finding.message}
-    if finding.detail:
-        fields["detail"] = list(finding.detail)
-    if finding.exit_code:
-        fields["exit_code"] = finding.exit_code
+def _as_json(result: CheckResult) -> None:
+    fields: dict[str, object] = {"check": result.name, "status": str(result.status), "message": result.message}
+    if result.detail:
+        fields["detail"] = list(result.detail)
+    if result.exit_code:
+        fields["exit_code"] = result.exit_code
     _line(fields)
 
 
@@ -136,8 +141,8 @@ def _line(fields: dict[str, object]) -> None:
     print(json_.dumps(fields), flush=True)  # noqa: T201
 
 
-def _as_words(finding: Finding, stream: TextIO | None = None) -> None:
-    print(f"{finding.status:8} {_text(finding)}", file=stream, flush=True)
+def _as_words(result: CheckResult, stream: TextIO | None = None) -> None:
+    print(f"{result.status:8} {_text(result)}", file=stream, flush=True)
 
 
 def _in_colours() -> Show:
@@ -149,15 +154,15 @@ def _in_colours() -> Show:
     console = Console()
     drawn = glyphs_for(console).unicode
 
-    def tell(finding: Finding) -> None:
-        mark = GLYPHS[finding.status] + " " if drawn else ""
-        console.print(Text(f"{mark}{finding.status:8} ", STYLES[finding.status]) + Text(_text(finding)), soft_wrap=True)
+    def tell(result: CheckResult) -> None:
+        mark = GLYPHS[result.status] + " " if drawn else ""
+        console.print(Text(f"{mark}{result.status:8} ", STYLES[result.status]) + Text(_text(result)), soft_wrap=True)
 
     return tell
 
 
-def _text(finding: Finding) -> str:
+def _text(result: CheckResult) -> str:
     """Name and message on one line, details below."""
-    message = printable(" ".join(finding.message.split()), LONGEST)
-    lines = [f"{finding.name:{NAME_COLUMN}} {message}", *(printable(line, LONGEST) for line in finding.detail)]
+    message = printable(" ".join(result.message.split()), LONGEST)
+    lines = [f"{result.name:{NAME_COLUMN}} {message}", *(printable(line, LONGEST) for line in result.detail)]
     return "\n    ".join(lines)

@@ -20,7 +20,7 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Settings in 
 
 
 @config_app.command("show")
-@with_flags
+@with_flags()
 def show(
     origin: OriginOption = False,
     *,

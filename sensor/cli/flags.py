@@ -20,7 +20,7 @@ from sensor.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from sensor.settings.config import Config, Effective
+    from sensor.settings.config import Config, EffectiveConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Flags:
         """Settings of all sources, these last. Raises ConfigError."""
         return self.effective().config
 
-    def effective(self) -> "Effective":
+    def effective(self) -> "EffectiveConfig":
         """The same with the place of each setting."""
         from sensor.settings.config import effective_config
         from sensor.settings.setting import Setting
@@ -61,22 +61,33 @@ class Flags:
         return found
 
 
-def with_flags(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """A command whose parameter `flags` is, for the command line, all options of Flags in its place."""
-    signature = inspect.signature(command)
-    options = inspect.signature(Flags).parameters
+Command = Callable[..., int | None]
 
-    @wraps(command)
-    def taking_options(**given: Any) -> int | None:
-        flags = Flags(**{name: given.pop(name) for name in options})
-        return command(**given, flags=flags)
 
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
-        parameters += options.values() if parameter.name == "flags" else own
-    # These two are what typer reads.
-    taking_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    hints = get_type_hints(command, include_extras=True) | get_type_hints(Flags, include_extras=True)
-    taking_options.__annotations__ = {name: hints[name] for name in [parameter.name for parameter in parameters]}
-    return taking_options
+def with_flags(*names: str) -> Callable[[Command], Command]:
+    """Makes of a command with a parameter `flags` one that takes options of Flags in its place.
+
+    names: of those options, in the order of Flags; without any, all of them.
+    """
+    all_options = inspect.signature(Flags).parameters
+    options = {name: option for name, option in all_options.items() if not names or name in names}
+
+    def decorated(command: Command) -> Command:
+        signature = inspect.signature(command)
+
+        @wraps(command)
+        def taking_options(**given: Any) -> int | None:
+            flags = Flags(**{name: given.pop(name) for name in options})
+            return command(**given, flags=flags)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in signature.parameters.values():
+            own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+            parameters += options.values() if parameter.name == "flags" else own
+        # These two are what typer reads.
+        taking_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        hints = get_type_hints(command, include_extras=True) | get_type_hints(Flags, include_extras=True)
+        taking_options.__annotations__ = {name: hints[name] for name in [parameter.name for parameter in parameters]}
+        return taking_options
+
+    return decorated

@@ -12,9 +12,9 @@ import typer
 
 from sensor import log
 from sensor.cli.build import build_table_meter
-from sensor.cli.flags import Flags
+from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import cached_kernels
-from sensor.cli.options import ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
+from sensor.cli.options import QuietOption
 from sensor.cli.read import CapturesArgument
 from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK
@@ -23,7 +23,7 @@ from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from flows.meter import Meter
-    from sensor.flow_tables.background import BackgroundTable
+    from sensor.flow_tables.background import BackgroundWriter
     from sensor.progress.progress import Progress
     from sensor.settings.config import Config
 
@@ -67,6 +67,7 @@ ProgressOption = Annotated[
 ]
 
 
+@with_flags("config", "overrides", "expression", "decap")
 def flows(
     captures: CapturesArgument,
     output: TableOption = None,
@@ -74,10 +75,8 @@ def flows(
     compat: CompatOption = None,
     snapshots: SnapshotsOption = False,
     progress: ProgressOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    expression: FilterOption = None,
-    decap: DecapOption = False,
+    *,
+    flags: Flags,
     quiet: QuietOption = False,
 ) -> int:
     """Meter captures and write a table of their flows, one row a flow.
@@ -106,17 +105,17 @@ def flows(
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
     if compat is not None and snapshots:
         raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none")
-    loaded = Flags(config=config, overrides=overrides, expression=expression, decap=decap).settings()
+    loaded = flags.settings()
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, quiet=quiet)
     from sensor.metering.captures import CaptureTurns
     from sensor.run.export import Export
     from sensor.run.run import Run
-    from sensor.sources.captures.reading import Reading
+    from sensor.sources.captures.reader import CaptureReader
     from sensor.terminal.progress_line import ProgressLine
 
-    source = Reading(captures, loaded.capture.filter)
+    source = CaptureReader(captures, loaded.capture.filter)
     shown = (sys.stderr.isatty() if progress is None else progress) and not quiet
     screen = ProgressLine(sys.stderr if shown else None, _how_far)
     started = time.monotonic()
@@ -168,7 +167,7 @@ def _summary(progress: "Progress", written: int, seconds: float) -> str:
 
 
 @contextmanager
-def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundTable"]:
+def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundWriter"]:
     """The table as asked for."""
     from flows.dialects import DIALECTS
     from sensor.flow_tables.background import in_background
@@ -176,8 +175,8 @@ def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundTable"
 
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
     if output is not None:
-        with open_table(output, dialect) as sink, in_background(sink) as table:
+        with open_table(output, dialect) as writer, in_background(writer) as table:
             yield table
     else:
-        with stream_table(sys.stdout.buffer, "stdout", dialect) as sink, in_background(sink) as table:
+        with stream_table(sys.stdout.buffer, "stdout", dialect) as writer, in_background(writer) as table:
             yield table

@@ -6,19 +6,12 @@ import typer
 
 from sensor.cli.assembly import Shown, reading
 from sensor.cli.ending import FailOnOption, exit_code
-from sensor.cli.flags import Flags
+from sensor.cli.flags import Flags, with_flags
 from sensor.cli.options import (
-    BundleOption,
     Color,
     ColorOption,
-    ConfigOption,
-    DecapOption,
-    FilterOption,
     JsonOption,
-    KeepPacketsOption,
-    OutputOption,
     QuietOption,
-    SetOption,
 )
 from sensor.cli.refusals import refuse_to_overwrite
 
@@ -28,15 +21,11 @@ CapturesArgument = Annotated[
 ]
 
 
+@with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets")
 def read(
     captures: CapturesArgument,
-    output: OutputOption = None,
-    model: BundleOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    expression: FilterOption = None,
-    decap: DecapOption = False,
-    keep_packets: KeepPacketsOption = None,
+    *,
+    flags: Flags,
     json: JsonOption = False,
     fail_on: FailOnOption = None,
     quiet: QuietOption = False,
@@ -54,15 +43,7 @@ def read(
 
     Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
     """
-    loaded = Flags(
-        output=output,
-        model=model,
-        config=config,
-        overrides=overrides,
-        expression=expression,
-        decap=decap,
-        keep_packets=keep_packets,
-    ).settings()
+    loaded = flags.settings()
     refuse_to_overwrite(loaded.output.file, captures)
     with reading(loaded, captures, Shown(json, quiet, color)) as assembled:
         assembled.run.run()

@@ -10,8 +10,8 @@ import typer
 from sensor import log
 from sensor.cli.assembly import capture_turns, ready_model
 from sensor.cli.build import build_judge
-from sensor.cli.flags import Flags
-from sensor.cli.options import BundleOption, ConfigOption, DecapOption, FilterOption, QuietOption, SetOption
+from sensor.cli.flags import Flags, with_flags
+from sensor.cli.options import QuietOption
 from sensor.cli.signals import stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK, InputError
 from sensor.process.kernel_cache import use_kernel_cache
@@ -28,14 +28,12 @@ InputsArgument = Annotated[
 PageOption = Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)]
 
 
+@with_flags("model", "config", "overrides", "expression", "decap")
 def report(
     inputs: InputsArgument,
     output: PageOption,
-    model: BundleOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    expression: FilterOption = None,
-    decap: DecapOption = False,
+    *,
+    flags: Flags,
     quiet: QuietOption = False,
 ) -> int:
     """Write one HTML page about captures or alerts, for people who were not there.
@@ -55,7 +53,7 @@ def report(
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
     """
-    loaded = Flags(model=model, config=config, overrides=overrides, expression=expression, decap=decap).settings()
+    loaded = flags.settings()
     use_kernel_cache()  # before anything that imports numba
     from sensor.report.publish import refuse_unwritable
 
@@ -141,11 +139,11 @@ def _of_captures(config: "Config", inputs: "Inputs", *, quiet: bool) -> tuple[st
 
 def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
     """How far it is, where stderr is a terminal, and the closing line."""
+    from sensor.terminal.plain_screens import SilentScreen, SummaryLine
     from sensor.terminal.progress_line import ProgressLine
-    from sensor.terminal.summary import Silent, SummaryLine
 
     if quiet:
-        return [Silent(sys.stderr)]
+        return [SilentScreen(sys.stderr)]
     name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
     line = ProgressLine(
         sys.stderr if sys.stderr.isatty() else None,

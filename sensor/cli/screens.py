@@ -1,4 +1,4 @@
-"""Who is told how a run goes, and on what."""
+"""Chooses the screen of a run, and the console that it draws on."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def stdout_is_listed(config: "Config") -> bool:
-    """Whether stdout is one of the outputs in the settings, in place of the lines that stand there by themselves."""
+    """Whether stdout is one of the outputs in the settings, in place of the default JSON lines."""
     return any(output.type == "stdout" for output in config.outputs)
 
 
 def console_for(color: Color, stream: TextIO) -> "Console":
-    """Terminal to draw on."""
+    """Console on a stream, with or without colours."""
     from rich.console import Console
 
     if color is Color.NEVER:
@@ -41,51 +41,55 @@ def screen_for(
     quiet: bool,
     color: Color,
 ) -> "Screen":
-    """Who is told how the run goes: nobody, a closing line on stderr, or a view on the terminal.
+    """The screen of a run without keys: silent, a summary line on stderr, log lines, or a scrolling view.
 
     streams: stdout and stderr. A view is a context manager.
     """
-    from sensor.terminal.summary import Silent, SummaryLine
+    from sensor.terminal.plain_screens import SilentScreen, SummaryLine
 
     stdout, stderr = streams
     if log.is_json() and (quiet or lines_on_stdout):
-        from sensor.terminal.logged import Logged
+        from sensor.terminal.json_log import JsonLog
 
-        return Logged(stderr, mode, source, quiet=quiet)
+        return JsonLog(stderr, mode, source, quiet=quiet)
     if quiet:
-        return Silent(stderr)
+        return SilentScreen(stderr)
     if lines_on_stdout:
         return SummaryLine(stderr, mode, source)
-    from sensor.terminal.view import View
+    from sensor.terminal.scroll_view import ScrollView
 
-    return View(console_for(color, stdout), mode, source)
+    return ScrollView(console_for(color, stdout), mode, source)
 
 
 def interactive_console(color: Color, stream: TextIO) -> "Console | None":
-    """A terminal with somebody at its keys and a cursor that moves, or None. stream: of its own (own_stream)."""
+    """Console of a terminal with keys and cursor movement, or None. stream: of its own (own_stream)."""
     if sys.platform == "win32" or not sys.stdin.isatty():
         return None
-    from sensor.terminal.keyboard import usable
+    from sensor.terminal.keyboard import is_foreground_terminal
 
     console = console_for(color, stream)
-    return console if usable(sys.stdin.fileno()) and console.is_terminal and not console.is_dumb_terminal else None
+    return (
+        console
+        if is_foreground_terminal(sys.stdin.fileno()) and console.is_terminal and not console.is_dumb_terminal
+        else None
+    )
 
 
 @contextmanager
-def interactive(
-    mode: Literal["read", "watch"], source: str, bundle: str, console: "Console", stays: Callable[[], bool]
+def interactive_screen(
+    mode: Literal["read", "watch"], source: str, bundle: str, console: "Console", keep_open: Callable[[], bool]
 ) -> Iterator["ScreenThread"]:
-    """A view that takes keys, in a thread of its own; the terminal is as it was afterwards, whatever happens.
+    """The interactive view in a thread of its own; the terminal is restored on every way out.
 
-    stays: whether to wait, when there is nothing more to come, until the operator has seen enough.
+    keep_open: whether the view of a run that has ended stays until the operator dismisses it.
     """
     from sensor.terminal.dashboard import Dashboard
     from sensor.terminal.keyboard import Keyboard
-    from sensor.terminal.operator import Operator
     from sensor.terminal.screen_thread import ScreenThread
+    from sensor.terminal.terminal_control import TerminalControl
 
     view = Dashboard(console, mode, source, bundle)
     with Keyboard(sys.stdin.fileno()) as keyboard:
-        operator = Operator(keyboard, view, stays)
-        with operator.following(), ScreenThread(view, operator) as screen:
+        control = TerminalControl(keyboard, view, keep_open)
+        with control.handling_signals(), ScreenThread(view, control) as screen:
             yield screen

@@ -32,7 +32,7 @@ WriteOption = Annotated[
 ]
 
 
-@with_flags
+@with_flags()
 def watch(
     context: typer.Context,
     interfaces: InterfacesOption = None,

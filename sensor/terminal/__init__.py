@@ -1,1 +1,1 @@
-"""What an operator sees in a terminal. Import `sensor.terminal.view`; nothing here runs unless a terminal is there."""
+"""Screens, which show an operator a run: interactive, scrolling, one line, a log, or silent."""

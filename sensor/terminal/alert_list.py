@@ -1,4 +1,4 @@
-"""The list of the interactive view: a row for each source and technique, on one line where the terminal is wide."""
+"""The alert list of the interactive view: a row for each source and technique, on one line in a wide terminal."""
 
 from typing import Final
 
@@ -6,77 +6,77 @@ from rich.text import Text
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.words import clock_time, lane_in_words, severity_word, who
-from sensor.terminal.alerts import what
+from sensor.terminal.alert_text import title_text
 from sensor.terminal.board import Board, BoardRow
-from sensor.terminal.glyphs import SEVERITY_STYLES, Glyphs, fitted, shown
+from sensor.terminal.glyphs import SEVERITY_STYLES, Glyphs, fit_line, safe_text
 
-WIDE: Final = 150  # cells from which on who, what and why stand side by side
+WIDE: Final = 150  # cells of a terminal from which on a row is one line
 _WHO_CELLS, _WHAT_CELLS, _LANE_CELLS = 44, 34, 12
 _STATES: Final = {"opened": "new", "updated": "goes on", "closed": "ended"}
 
 
-def lines_a_row(width: int) -> int:
-    """Lines that a row takes."""
+def lines_per_row(width: int) -> int:
+    """Lines of a row."""
     return 1 if width >= WIDE else 2
 
 
 def alert_list(board: Board, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """At most `height` lines, around the selected row."""
-    rows, each = board.rows, lines_a_row(width)
+    """The rows around the selected one, at most `height` lines."""
+    rows, each = board.rows, lines_per_row(width)
     fit = max(1, height // each)
-    first = min(max(0, board.at - fit // 2), max(0, len(rows) - fit))
+    first = min(max(0, board.position - fit // 2), max(0, len(rows) - fit))
     lines: list[Text] = []
-    for place in range(first, min(first + fit, len(rows))):
-        lines += _row(rows[place], place == board.at, width, glyphs)
-    return lines[:height] if rows else [Text(_nothing(board), "dim")]
+    for index in range(first, min(first + fit, len(rows))):
+        lines += _row(rows[index], index == board.position, width, glyphs)
+    return lines[:height] if rows else [Text(_empty_text(board), "dim")]
 
 
 def severity_mark(alert: Alert, glyphs: Glyphs) -> tuple[str, str]:
-    """Glyph and word with their style; either says it without the colour."""
+    """Glyph and word of the severity, and their style; either is clear without the colour."""
     word = severity_word(alert.severity)
     return f"{glyphs.severities[word]} {word.upper():<6}", SEVERITY_STYLES[word]
 
 
 def _row(row: BoardRow, selected: bool, width: int, glyphs: Glyphs) -> list[Text]:
     alert, repeats = row.newest, len(row.episodes)
-    # A selected row is known by its pointer too: reverse video is no more where there are no styles.
+    # A selected row has a pointer too, for terminals without reverse video.
     style = "reverse" if selected else ""
     head = Text.assemble(
         (f"{glyphs.pointer} " if selected else "  "), (clock_time(alert.time_ns), "dim" * (not selected)), " ",
         severity_mark(alert, glyphs), " ",
     )  # fmt: skip
-    names = shown(who(alert, glyphs.arrow), 120, glyphs)
-    title = shown(what(alert), 80, glyphs)
+    names = safe_text(who(alert, glyphs.arrow), 120, glyphs)
+    title = safe_text(title_text(alert), 80, glyphs)
     again = f" {glyphs.times}{repeats}" if repeats > 1 else ""
     why = Text.assemble(
         (f"{alert.verdict}, {lane_in_words(alert)}", "italic"),
-        f", {_STATES[alert.action]}: {shown(alert.reason, 480, glyphs)}",
+        f", {_STATES[alert.action]}: {safe_text(alert.reason, 480, glyphs)}",
     )
     if width >= WIDE:
         line = head + _cell(names, _WHO_CELLS, "", glyphs) + _cell(title + again, _WHAT_CELLS, "bold", glyphs) + why
-        return [_filled(line, width, style, glyphs)]
+        return [_fill(line, width, style, glyphs)]
     line = head + Text.assemble(names, "  ", (title, "bold"), (again, "bold"))
     below = Text(" " * 11) + why
     if not selected:
         below.stylize("dim")
-    return [_filled(line, width, style, glyphs), _filled(below, width, "", glyphs)]
+    return [_fill(line, width, style, glyphs), _fill(below, width, "", glyphs)]
 
 
 def _cell(words: str, cells: int, style: str, glyphs: Glyphs) -> Text:
-    text = fitted(Text(words, style), cells - 2, glyphs)
+    text = fit_line(Text(words, style), cells - 2, glyphs)
     text.pad_right(cells - text.cell_len)
     return text
 
 
-def _filled(line: Text, width: int, style: str, glyphs: Glyphs) -> Text:
-    line = fitted(line, width, glyphs)
+def _fill(line: Text, width: int, style: str, glyphs: Glyphs) -> Text:
+    line = fit_line(line, width, glyphs)
     if style:
         line.pad_right(width - line.cell_len)
         line.stylize(style)
     return line
 
 
-def _nothing(board: Board) -> str:
+def _empty_text(board: Board) -> str:
     if board.query and board.hidden:
         return f"no alert matches; {board.hidden:,} do not (Esc ends the search)"
     if board.muted_alerts:

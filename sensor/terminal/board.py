@@ -1,7 +1,7 @@
-"""What the interactive view shows and how keys change it: alerts, selection, search, mutes. It draws nothing.
+"""The state of the interactive view and how keys change it: alerts, selection, search, mutes. It draws nothing.
 
-Episodes of one source and technique share a row. All that is muted or searched away is still counted, and still written
-to the outputs: this is a view.
+Episodes of one source and technique share a row. Mutes and searches only hide alerts: they are counted and written to
+the outputs all the same.
 """
 
 from collections import deque
@@ -11,16 +11,16 @@ from typing import Final, Literal
 
 from sensor.alerts.alert import Alert
 
-Matches = Callable[[Alert], bool]
+AlertFilter = Callable[[Alert], bool]
 Page = Literal["list", "detail", "search", "mute", "help"]
 Mute = tuple[Literal["source", "technique"], str]
-Key = tuple[str, str]
+Key = tuple[str, str]  # source and technique that the episodes of a row share
 
-REMEMBERED: Final = 1000  # episodes: the gravest of up to twice as many
-LINES_KEPT: Final = 40  # of each episode's history
+MAX_EPISODES: Final = 1000  # those of the highest risk of up to twice as many
+MAX_HISTORY: Final = 40  # alerts of one episode
 DETAIL_STEP: Final = 8  # lines that a page key scrolls
-SEARCH_LETTERS: Final = 200
-NOTES_KEPT: Final = 20
+MAX_QUERY_CHARACTERS: Final = 200
+MAX_NOTES: Final = 20
 
 # Name, and what a row is ranked by, largest first.
 SORTS: Final[tuple[tuple[str, Callable[["BoardRow"], tuple[float, ...]]], ...]] = (
@@ -33,45 +33,45 @@ SORTS: Final[tuple[tuple[str, Callable[["BoardRow"], tuple[float, ...]]], ...]] 
 
 @dataclass(slots=True)
 class EpisodeHistory:
-    """What one episode's lines have said so far."""
+    """The alerts of one episode so far."""
 
-    newest: Alert  # the newest line
-    first: Alert  # the first line
-    # The latest few, the newest among them.
-    lines: deque[Alert] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
+    newest: Alert
+    first: Alert
+    # The latest few, the newest among them, in order.
+    lines: deque[Alert] = field(default_factory=lambda: deque(maxlen=MAX_HISTORY))
 
 
 @dataclass(frozen=True, slots=True)
 class BoardRow:
     """Episodes of one source and technique."""
 
-    key: Key  # what they have in common
+    key: Key
     episodes: tuple[EpisodeHistory, ...]  # in the order in which they opened
-    newest: Alert  # the last word about any of them
+    newest: Alert  # the newest of all of them
 
     @property
     def history(self) -> EpisodeHistory:
-        """The episode with the last word."""
+        """The episode of the newest alert."""
         return next(episode for episode in reversed(self.episodes) if episode.newest.id == self.newest.id)
 
 
-def key_of(alert: Alert) -> Key:
-    """What makes alerts repeats of each other."""
-    return source_of(alert), named(alert)
+def group_key(alert: Alert) -> Key:
+    """The key of the row that an alert is in."""
+    return source_key(alert), technique_key(alert)
 
 
-def source_of(alert: Alert) -> str:
-    """What muting a source goes by: its address, or that it is a storm."""
+def source_key(alert: Alert) -> str:
+    """The source that a mute applies to: the address, "storms" for all merged ones."""
     return "storms" if alert.hosts_merged else alert.source.ip
 
 
-def named(alert: Alert) -> str:
-    """The technique's id, the label where there is none, or the lane's word."""
+def technique_key(alert: Alert) -> str:
+    """The technique that a mute applies to: its id, else the label, else the verdict."""
     return alert.technique.id if alert.technique is not None else alert.label or alert.verdict
 
 
-def everything(_alert: Alert) -> bool:
-    """The search for nothing in particular."""
+def match_all(_alert: Alert) -> bool:
+    """The filter of an empty search: true for every alert."""
     return True
 
 
@@ -79,75 +79,75 @@ def everything(_alert: Alert) -> bool:
 class Board:
     """State of the view."""
 
-    search: Callable[[str], Matches]  # makes a matcher of what was typed; raises ValueError with what is wrong with it
+    search: Callable[[str], AlertFilter]  # parses a query into a filter; raises ValueError for one that is wrong
     page: Page = "list"  # what is shown
-    sort: int = 0  # place in SORTS
-    query: str = ""  # the search that holds, "" without any
-    typed: str = ""  # what is being typed on the page of the search
-    complaint: str = ""  # what is wrong with it
-    mutes: set[Mute] = field(default_factory=set)  # sources and techniques that are not shown
-    frozen: bool = False  # whether what comes is not shown for now
-    quit: bool = False  # whether the operator wants to leave
+    sort: int = 0  # index in SORTS
+    query: str = ""  # the current search, "" for none
+    typed: str = ""  # the query being typed on the search page
+    search_error: str = ""  # of the query that was typed
+    mutes: set[Mute] = field(default_factory=set)  # hidden sources and techniques
+    frozen: bool = False  # whether new alerts are not shown for now
+    quit: bool = False  # whether the operator has quit
     at_end: bool = False  # whether nothing more will come
-    ending_words: str = "ending: judging what has come, closing the open alerts"  # what stands below while it is left
-    end_words: str = "at its end"  # what stands below at the end
-    sheet: int = 0  # lines that the detail is scrolled down
-    hidden: int = 0  # alerts left out by the search, of those that are remembered
-    muted_alerts: int = 0  # alerts left out by mutes, of those that are remembered
-    opened: int = 0  # alerts opened
-    frozen_since: int = 0  # alerts opened before the view was frozen
-    left_out: int = 0  # alerts that came while the terminal took nothing
-    # When and what: the latest events.
-    notes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))
+    ending_text: str = "ending: judging what has come, closing the open alerts"  # the bottom line after quit
+    end_text: str = "at its end"  # the bottom line at the end
+    detail_offset: int = 0  # lines by which the detail is scrolled down
+    hidden: int = 0  # retained alerts that the search hides
+    muted_alerts: int = 0  # retained alerts that mutes hide
+    opened: int = 0  # episodes opened so far
+    frozen_since: int = 0  # episodes opened before the view was frozen
+    omitted: int = 0  # alerts that were not passed to the view, because the terminal was too slow
+    # The latest events: time in ns since 1970 and message.
+    notes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MAX_NOTES))
     _histories: dict[str, EpisodeHistory] = field(default_factory=dict)
-    _matches: Matches = everything
+    _filter: AlertFilter = match_all
     _selected: Key | None = None
-    _at: int = 0
+    _position: int = 0
     _rows: list[BoardRow] | None = None
-    _basis: tuple[EpisodeHistory, ...] | None = None
+    _frozen_histories: tuple[EpisodeHistory, ...] | None = None
 
     def add(self, alerts: Sequence[Alert]) -> None:
-        """Take in lines about episodes."""
+        """Add alerts of new and known episodes."""
         for alert in alerts:
             self.opened += alert.action == "opened"
             history = self._histories.pop(alert.id, None)
             if history is None:
                 history = EpisodeHistory(alert, alert)
             # A new value, not a changed one: a frozen view keeps what it shows.
-            lines = deque((*history.lines, alert), maxlen=LINES_KEPT)
+            lines = deque((*history.lines, alert), maxlen=MAX_HISTORY)
             self._histories[alert.id] = EpisodeHistory(alert, history.first, lines)
-        if len(self._histories) >= 2 * REMEMBERED:
-            gravest = sorted(self._histories.values(), key=lambda history: -history.newest.risk)[:REMEMBERED]
-            kept = {history.newest.id for history in gravest}
-            self._histories = {name: history for name, history in self._histories.items() if name in kept}
+        if len(self._histories) >= 2 * MAX_EPISODES:
+            highest = sorted(self._histories.values(), key=lambda history: -history.newest.risk)[:MAX_EPISODES]
+            retained = {history.newest.id for history in highest}
+            self._histories = {name: history for name, history in self._histories.items() if name in retained}
         if alerts and not self.frozen:
             self._rows = None
 
     @property
     def rows(self) -> list[BoardRow]:
-        """What the list shows, in its order."""
+        """The rows of the list, in its order."""
         if self._rows is None:
-            self._rows = self._arranged()
-            self._follow()
+            self._rows = self._filtered_rows()
+            self._restore_selection()
         return self._rows
 
     @property
-    def at(self) -> int:
-        """Place of the selected row; 0 where there is none."""
-        return self._at if self.rows else 0
+    def position(self) -> int:
+        """Index of the selected row; 0 for an empty list."""
+        return self._position if self.rows else 0
 
     @property
     def selected(self) -> BoardRow | None:
-        """The row that keys speak about."""
-        return self.rows[self.at] if self.rows else None
+        """The selected row, which keys apply to; None for an empty list."""
+        return self.rows[self.position] if self.rows else None
 
     @property
     def latest(self) -> list[Alert]:
-        """Newest line of every episode remembered, muted or not."""
+        """The newest alert of every retained episode, muted or not."""
         return [history.newest for history in self._histories.values()]
 
     def press(self, key: str, page_rows: int = 10) -> None:
-        """Do what a key means on the page at hand. page_rows: rows that the list shows at once."""
+        """Handle a key as the current page defines it. page_rows: rows that the list shows at once."""
         if self.page == "search":
             self._type(key)
         elif self.page == "mute":
@@ -159,7 +159,7 @@ class Board:
         elif key in ("down", "j"):
             self._move(1)
         elif key in ("page up", "page down", " ", "b"):
-            self._leaf(page_rows if key in ("page down", " ") else -page_rows)
+            self._scroll(page_rows if key in ("page down", " ") else -page_rows)
         elif key in ("home", "g", "end", "G"):
             self._move(-len(self.rows) if key in ("home", "g") else len(self.rows))
         else:
@@ -167,9 +167,9 @@ class Board:
 
     def _command(self, key: str) -> None:
         if key == "enter" and self.selected is not None:
-            self.page, self.sheet, self._selected = "detail", 0, self.selected.key
+            self.page, self.detail_offset, self._selected = "detail", 0, self.selected.key
         elif key == "/":
-            self.page, self.typed, self.complaint = "search", self.query, ""
+            self.page, self.typed, self.search_error = "search", self.query, ""
         elif key == "escape":
             self._search("")
         elif key == "m" and self.selected is not None:
@@ -189,34 +189,36 @@ class Board:
 
     def _freeze(self) -> None:
         self.frozen = not self.frozen
-        self._basis = tuple(self._histories.values()) if self.frozen else None
+        self._frozen_histories = tuple(self._histories.values()) if self.frozen else None
         self.frozen_since = self.opened
         self._rows = None
 
     def _move(self, steps: int) -> None:
-        self._at = min(max(self.at + steps, 0), max(len(self.rows) - 1, 0))
+        self._position = min(max(self.position + steps, 0), max(len(self.rows) - 1, 0))
         row = self.selected
-        # Whoever is at the top stays there: what comes is what they look at.
-        self._selected = row.key if row is not None and (self._at or self.page == "detail") else None
-        self.sheet = 0
+        # A selection of the first row stays with the first row, so that new alerts are selected as they come.
+        self._selected = row.key if row is not None and (self._position or self.page == "detail") else None
+        self.detail_offset = 0
 
-    def _leaf(self, rows: int) -> None:
+    def _scroll(self, rows: int) -> None:
         if self.page == "detail":
-            self.sheet = max(0, self.sheet + (DETAIL_STEP if rows > 0 else -DETAIL_STEP))
+            self.detail_offset = max(0, self.detail_offset + (DETAIL_STEP if rows > 0 else -DETAIL_STEP))
         else:
             self._move(rows)
 
-    def _follow(self) -> None:
-        """Keep the selection on its row wherever that has gone."""
+    def _restore_selection(self) -> None:
+        """Move the selection to the new index of its row."""
         rows = self._rows or []
         if self._selected is None and self.page == "list":
-            self._at = 0
+            self._position = 0
             return
         places = {row.key: place for place, row in enumerate(rows)}
-        self._at = places.get(self._selected, min(self._at, max(len(rows) - 1, 0))) if self._selected else self._at
+        self._position = (
+            places.get(self._selected, min(self._position, max(len(rows) - 1, 0))) if self._selected else self._position
+        )
 
     def _type(self, key: str) -> None:
-        self.complaint = ""
+        self.search_error = ""
         if key == "enter":
             self._search(self.typed)
         elif key == "escape":
@@ -225,17 +227,17 @@ class Board:
             self.typed = self.typed[:-1]
         elif key == "clear":
             self.typed = ""
-        elif len(key) == 1 and len(self.typed) < SEARCH_LETTERS:
+        elif len(key) == 1 and len(self.typed) < MAX_QUERY_CHARACTERS:
             self.typed += key
 
-    def _search(self, words: str) -> None:
-        words = words.strip()
+    def _search(self, query: str) -> None:
+        query = query.strip()
         try:
-            self._matches = self.search(words) if words else everything
+            self._filter = self.search(query) if query else match_all
         except ValueError as error:
-            self.complaint = str(error)
+            self.search_error = str(error)
             return
-        self.page, self.query, self._rows = "list", words, None
+        self.page, self.query, self._rows = "list", query, None
 
     def _mute(self, key: str) -> None:
         row = self.selected
@@ -243,24 +245,24 @@ class Board:
         if row is None:
             return
         if key == "s":
-            self.mutes.add(("source", source_of(row.newest)))
+            self.mutes.add(("source", source_key(row.newest)))
         elif key == "t":
-            self.mutes.add(("technique", named(row.newest)))
+            self.mutes.add(("technique", technique_key(row.newest)))
         self._rows = None
 
     def _muted(self, alert: Alert) -> bool:
-        return ("source", source_of(alert)) in self.mutes or ("technique", named(alert)) in self.mutes
+        return ("source", source_key(alert)) in self.mutes or ("technique", technique_key(alert)) in self.mutes
 
-    def _arranged(self) -> list[BoardRow]:
+    def _filtered_rows(self) -> list[BoardRow]:
         self.hidden = self.muted_alerts = 0
         groups: dict[Key, list[EpisodeHistory]] = {}
-        for history in self._histories.values() if self._basis is None else self._basis:
+        for history in self._histories.values() if self._frozen_histories is None else self._frozen_histories:
             if self._muted(history.newest):
                 self.muted_alerts += 1
-            elif not self._matches(history.newest):
+            elif not self._filter(history.newest):
                 self.hidden += 1
             else:
-                groups.setdefault(key_of(history.newest), []).append(history)
+                groups.setdefault(group_key(history.newest), []).append(history)
         rows = [_row(key, group) for key, group in groups.items()]
         _, rank = SORTS[self.sort]
         return sorted(rows, key=rank, reverse=True)

@@ -1,4 +1,4 @@
-"""The interactive view on a terminal: takes in what a run tells and what keys say, and draws what has changed.
+"""The interactive view on a terminal: handles the reports of a run and keys, and draws what has changed.
 
 It draws the whole screen of the terminal, twice a second at most but for keys, and only the lines that differ from what
 is there. What was on the screen before comes back at the end, with the summary below it.
@@ -17,6 +17,7 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.query import parse
 from sensor.alerts.words import clock_time
 from sensor.printable import printable
 from sensor.progress.progress import Progress
@@ -24,21 +25,17 @@ from sensor.terminal.board import Board
 from sensor.terminal.frame import Scene, frame, list_rows
 from sensor.terminal.glyphs import glyphs_for
 from sensor.terminal.header import Rates
-from sensor.terminal.searching import matcher
 from sensor.terminal.status import Mode, summary
 
 INTERVAL_S: Final = 0.5
 # DEC private mode 7: terminals disagree on the width of some letters, and no line may spill into the one below it.
-_CUT, _WRAP = "\x1b[?7l", "\x1b[?7h"
-LEAVING: Final = f"{_WRAP}\x1b[?25h\x1b[?1049l"  # all that `put_away` says
-NOTE_NS: Final = 10_000_000_000  # that an event stands in the last line
+_NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
+LEAVE_SEQUENCE: Final = f"{_WRAP}\x1b[?25h\x1b[?1049l"  # all that `leave_screen` writes
+NOTE_NS: Final = 10_000_000_000  # for which an event is in the last line
 
 
 class Dashboard:
-    """What an operator sees of one run and can ask of it. Use as a context manager, so that the screen comes back.
-
-    board: its state. ending: it was left, and the run is coming to its end.
-    """
+    """The interactive view of one run. Use as a context manager, so that the screen is restored."""
 
     def __init__(
         self,
@@ -49,9 +46,12 @@ class Dashboard:
         clock: Callable[[], float] = time.monotonic,
         wall_clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """source, bundle: names, shown escaped. clock: seconds, for the pace only. wall_clock_ns: when a note came."""
-        self.board = Board(matcher)
-        self.ending = False
+        """source, bundle: names, escaped before they are shown. clock: seconds, for the interval of drawing.
+
+        wall_clock_ns: ns since 1970, for the times of events.
+        """
+        self.board = Board(lambda query: parse(query).matches)
+        self.ending = False  # whether the operator has quit and the run is ending
         self._console = console
         self._mode: Mode = mode
         self._source = printable(source, 60)
@@ -64,41 +64,41 @@ class Dashboard:
         self._drawn_at = clock() - INTERVAL_S
         self._lines: list[Text] = []
         self._size = (0, 0)
-        self._there = False
+        self._on_screen = False  # whether the terminal's alternate screen is in use
 
     def __enter__(self) -> Self:
         if not self._glyphs.unicode and isinstance(self._console.file, TextIOWrapper):
-            # Units may hold letters that this encoding lacks: an escape is better than an end.
+            # Units may have letters that this encoding lacks: an escape is better than an error.
             self._console.file.reconfigure(errors="backslashreplace")
-        self.bring_back()
+        self.enter_screen()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.put_away()
+        self.leave_screen()
 
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
-        """Take in what is new; draw when half a second has passed since the last drawing."""
+        """Add new totals and alerts; draw when half a second has passed since the last drawing."""
         self.board.add(alerts)
         self._progress = progress
         now = self._clock()
         if now - self._drawn_at >= INTERVAL_S or self.board.at_end:  # of which there is no next one
-            self._rates.add(progress)
+            self._rates.update(progress)
             self.draw()
             self._drawn_at = now
 
     def left_out(self, alerts: int) -> None:
-        """Count alerts that came while the terminal took nothing."""
-        self.board.left_out += alerts
+        """Count alerts that were not passed to `update`, because the terminal was too slow."""
+        self.board.omitted += alerts
 
     def note(self, message: str) -> None:
-        """Show an event at once, instead of the keys."""
+        """Show an event at once, in place of the key help."""
         self.board.notes.append((self._wall_clock_ns(), message))
         self.draw()
 
     def press(self, keys: Sequence[str]) -> None:
-        """Do what keys mean, and show it."""
+        """Handle keys and draw."""
         for key in keys:
             if key == "redraw":
                 self._lines = []
@@ -106,46 +106,46 @@ class Dashboard:
                 self.board.press(key, list_rows(self._size[1]))
         self.draw()
 
-    def follow_size(self) -> None:
-        """Draw anew where the terminal has another size."""
-        if self._there and self._terminal_size() != self._size:
+    def redraw_if_resized(self) -> None:
+        """Draw if the terminal has another size than at the last drawing."""
+        if self._on_screen and self._terminal_size() != self._size:
             self.draw()
 
-    def end(self) -> None:
-        """Say that the run is coming to its end."""
+    def show_ending(self) -> None:
+        """Show that the run is ending."""
         self.ending = True
         self.draw()
 
     def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Give the screen back, print events and summary. problem: what kept the input from being read to its end."""
-        self.put_away()
+        """Leave the screen, print events and summary. problem: what kept the input from being read to its end."""
+        self.leave_screen()
         for time_ns, message in self.board.notes:
             self._print(
                 Text.assemble((clock_time(time_ns), "dim"), " ", ("NOTE  ", "bold"), f" {printable(message, 400)}")
             )
         self._print(summary(progress, self._mode, self._source, self.board.latest, problem, self._glyphs))
 
-    def put_away(self) -> None:
-        """Leave the terminal as it was before."""
-        if self._there:
-            self._there = False
+    def leave_screen(self) -> None:
+        """Restore the terminal's screen, cursor and wrapping."""
+        if self._on_screen:
+            self._on_screen = False
             self._console.file.write(_WRAP)
             self._console.show_cursor(True)
             self._console.set_alt_screen(False)
 
-    def bring_back(self) -> None:
-        """Take the terminal's screen and draw."""
-        if not self._there:
-            self._there = True
+    def enter_screen(self) -> None:
+        """Switch to the alternate screen and draw."""
+        if not self._on_screen:
+            self._on_screen = True
             self._console.set_alt_screen(True)
             self._console.show_cursor(False)
-            self._console.file.write(_CUT)
+            self._console.file.write(_NO_WRAP)
         self._lines = []
         self.draw()
 
     def draw(self) -> None:
         """Bring the screen up to date."""
-        if not self._there:
+        if not self._on_screen:
             return
         width, height = size = self._terminal_size()
         lines = self.lines(width, height)
@@ -163,17 +163,17 @@ class Dashboard:
         self._lines = lines
 
     def lines(self, width: int, height: int) -> list[Text]:
-        """The view as it stands, for a terminal of this size."""
+        """The view in its current state, for a terminal of this size."""
         return frame(self._scene(), width, height, self._glyphs)
 
     def _scene(self) -> Scene:
         notes = self.board.notes
         note = notes[-1] if notes and self._wall_clock_ns() - notes[-1][0] < NOTE_NS else None
-        rates = self._rates.of_all(self._progress) if self.board.at_end else self._rates
+        rates = self._rates.averages(self._progress) if self.board.at_end else self._rates
         return Scene(self._mode, self._source, self._bundle, self._progress, rates, self.board, self.ending, note)
 
     def _terminal_size(self) -> tuple[int, int]:
-        """Columns and lines as they are now: the environment tells those of the start."""
+        """Columns and lines as they are now: the environment has those of the start."""
         try:
             width, height = os.get_terminal_size(self._console.file.fileno())
         except (OSError, ValueError):

@@ -12,13 +12,13 @@ from sensor.alerts.packet_filters import capture_filter, display_filter
 from sensor.alerts.playbook import playbook_of
 from sensor.alerts.words import address_and_port, clock_time, targets_in_words, who
 from sensor.terminal.alert_list import severity_mark
-from sensor.terminal.alerts import verdict, what
+from sensor.terminal.alert_text import title_text, verdict_text
 from sensor.terminal.board import BoardRow, EpisodeHistory
-from sensor.terminal.glyphs import Glyphs, shown
+from sensor.terminal.glyphs import Glyphs, safe_text
 
 _BAR_CELLS, _NUMBER_CELLS = 24, 12
-_BAR_SPANS: Final = 3.0  # spans from the median that a full bar stands for; the edge of normal lies at one
-_TIMELINE: Final = 12
+_BAR_DISTANCE: Final = 3.0  # spans from the median that a full bar stands for; the edge of normal lies at one
+_MAX_UPDATES: Final = 12
 
 
 def detail(row: BoardRow, width: int, glyphs: Glyphs) -> list[Text]:
@@ -26,27 +26,30 @@ def detail(row: BoardRow, width: int, glyphs: Glyphs) -> list[Text]:
     history, alert = row.history, row.newest
     playbook = playbook_of(alert.technique)
     head = Text.assemble(
-        severity_mark(alert, glyphs), " ", (shown(what(alert), 80, glyphs), "bold"), f"  {who(alert, glyphs.arrow)}",
+        severity_mark(alert, glyphs), " ", (safe_text(title_text(alert), 80, glyphs), "bold"),
+        f"  {who(alert, glyphs.arrow)}",
         f"  {glyphs.times}{len(row.episodes)}" if len(row.episodes) > 1 else "",
     )  # fmt: skip
     lines = [head]
-    lines += _wrapped(f"{shown(verdict(alert), 200, glyphs)}, severity {alert.severity}, risk {alert.risk:g}", width, 2)
-    lines += _wrapped(shown(alert.reason, 480, glyphs), width, 2)
-    lines += _wrapped(shown(playbook.meaning, 480, glyphs), width, 2, "italic")
+    lines += _wrapped(
+        f"{safe_text(verdict_text(alert), 200, glyphs)}, severity {alert.severity}, risk {alert.risk:g}", width, 2
+    )
+    lines += _wrapped(safe_text(alert.reason, 480, glyphs), width, 2)
+    lines += _wrapped(safe_text(playbook.meaning, 480, glyphs), width, 2, "italic")
     lines += [Text(), *_reasons(alert, width, glyphs)]
     lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width, glyphs)]
     lines += [Text(), _title("Traffic", ""), *_wrapped(_traffic(alert), width, 2)]
     lines += [Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(history, row, glyphs)]
     lines += [Text(), _title("Next", "")]
     for place, step in enumerate(playbook.steps, 1):
-        lines += _wrapped(f"{place}. {shown(step, 300, glyphs)}", width, 2)
+        lines += _wrapped(f"{place}. {safe_text(step, 300, glyphs)}", width, 2)
     return lines
 
 
 def bar(deviation: Deviation, cells: int, glyphs: Glyphs) -> tuple[str, str]:
     """How far from the median, with a mark at the edge of normal; the part inside of it and the part beyond."""
-    edge = round(cells / _BAR_SPANS)
-    filled = round(min(max(deviation.distance, 0.0), _BAR_SPANS) / _BAR_SPANS * cells)
+    edge = round(cells / _BAR_DISTANCE)
+    filled = round(min(max(deviation.distance, 0.0), _BAR_DISTANCE) / _BAR_DISTANCE * cells)
     letters = [glyphs.full] * filled + [glyphs.empty] * (cells - filled)
     inside, beyond = letters[:edge], letters[edge:]
     return "".join(inside), glyphs.edge + "".join(beyond)
@@ -57,7 +60,7 @@ def _reasons(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
     if not alert.deviations:
         return [_title("Against normal traffic", ""), Text("  no column stands out by itself", "dim")]
     cells = _BAR_CELLS if width >= 100 else _BAR_CELLS // 2
-    names = [shown(deviation.name, 40, glyphs) for deviation in alert.deviations]
+    names = [safe_text(deviation.name, 40, glyphs) for deviation in alert.deviations]
     room = max(22, *map(cell_len, names))
     head = _title("Against normal traffic", "")
     head.pad_right(room + cells + 5 - head.cell_len)
@@ -68,7 +71,7 @@ def _reasons(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
         column = Text(f"  {name} ")
         column.pad_right(room + 3 - column.cell_len)
         numbers = (deviation.value, deviation.median, deviation.p01 if deviation.low else deviation.p99)
-        value, median, edge = (shown(_short(each, deviation.unit), 40, glyphs) for each in numbers)
+        value, median, edge = (safe_text(_short(each, deviation.unit), 40, glyphs) for each in numbers)
         way = glyphs.from_to[0 if deviation.low else 1]
         lines.append(
             Text.assemble(
@@ -109,9 +112,9 @@ def _timeline(history: EpisodeHistory, row: BoardRow, glyphs: Glyphs) -> list[Te
         Text(f"  {clock_time(alert.start_ns)} first packet, {clock_time(alert.end_ns)} last")
         for alert in (history.newest,)
     ]
-    shown_last = list(history.lines)[-_TIMELINE:]
-    most = max((alert.spread.flows for alert in shown_last), default=1)
-    for alert in shown_last:
+    updates = list(history.lines)[-_MAX_UPDATES:]
+    most = max((alert.spread.flows for alert in updates), default=1)
+    for alert in updates:
         cells = max(1, round(alert.spread.flows / most * 12))
         lines.append(
             Text.assemble(
@@ -127,7 +130,7 @@ def _timeline(history: EpisodeHistory, row: BoardRow, glyphs: Glyphs) -> list[Te
 
 
 def _packets(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
-    kept = _wrapped(f"kept in {shown(alert.packets_file, 40, glyphs)}", width, 2) if alert.packets_file else []
+    kept = _wrapped(f"kept in {safe_text(alert.packets_file, 40, glyphs)}", width, 2) if alert.packets_file else []
     return [
         *kept,
         *_wrapped(f"tshark -r CAPTURE -Y '{display_filter(alert)}'", width, 2),

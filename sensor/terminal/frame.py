@@ -13,7 +13,7 @@ from sensor.progress.progress import Progress
 from sensor.terminal.alert_list import alert_list
 from sensor.terminal.board import SORTS, Board
 from sensor.terminal.detail import detail
-from sensor.terminal.glyphs import Glyphs, fitted, shown
+from sensor.terminal.glyphs import Glyphs, fit_line, safe_text
 from sensor.terminal.header import Rates, header
 from sensor.terminal.status import Mode
 
@@ -55,16 +55,16 @@ def frame(scene: Scene, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     """`height` lines of at most `width` cells."""
     board = scene.board
     top = header(scene.progress, scene.rates, scene.mode, scene.source, scene.bundle, width, glyphs)
-    top.append(_rule(board, width, glyphs))
+    top.append(_list_title(board, width, glyphs))
     room = max(height - len(top) - 1, 0)
     middle = _middle(board, width, room, glyphs)[:room]
     middle += [Text() for _ in range(room - len(middle))]
-    lines = [*[*top, *middle][: max(height - 1, 0)], _foot(scene, width, glyphs)]
-    return [fitted(line, width, glyphs) for line in lines][:height]
+    lines = [*[*top, *middle][: max(height - 1, 0)], _bottom_line(scene, width, glyphs)]
+    return [fit_line(line, width, glyphs) for line in lines][:height]
 
 
 def list_rows(height: int) -> int:
-    """About how many rows a page key moves by."""
+    """Number of rows that a page key moves by, about a page."""
     return max(1, (height - 6) // 2)
 
 
@@ -74,8 +74,8 @@ def _middle(board: Board, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     row = board.selected
     if board.page == "detail" and row is not None:
         lines = detail(row, width, glyphs)
-        board.sheet = min(board.sheet, max(0, len(lines) - room))
-        return lines[board.sheet :]
+        board.detail_offset = min(board.detail_offset, max(0, len(lines) - room))
+        return lines[board.detail_offset :]
     if room < SPLIT - 5 or row is None:
         return alert_list(board, width, room, glyphs)
     upper = max(8, min(room // 2, room - 24))
@@ -84,51 +84,55 @@ def _middle(board: Board, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     return [*listed, Text(glyphs.empty * width, "dim"), *detail(row, width, glyphs)]
 
 
-def _rule(board: Board, width: int, glyphs: Glyphs) -> Text:
-    """What the list shows, and what it does not."""
+def _list_title(board: Board, width: int, glyphs: Glyphs) -> Text:
+    """The line above the list: its position and order, and how many alerts it hides."""
     name, _ = SORTS[board.sort]
     rows = len(board.rows)
-    words = [f"{board.at + 1 if rows else 0} of {rows:,}, {'newest first' if name == 'newest' else f'by {name}'}"]
+    words = [f"{board.position + 1 if rows else 0} of {rows:,}, {'newest first' if name == 'newest' else f'by {name}'}"]
     if board.frozen:
         words.append(f"FROZEN, {board.opened - board.frozen_since:,} more since")
     if board.mutes:
         words.append(f"{board.muted_alerts:,} muted")
     if board.query:
-        words.append(f"search {shown(board.query, 60, glyphs)} hides {board.hidden:,}")
-    if board.left_out:
-        words.append(f"{board.left_out:,} not shown: too many at once")
+        words.append(f"search {safe_text(board.query, 60, glyphs)} hides {board.hidden:,}")
+    if board.omitted:
+        words.append(f"{board.omitted:,} not shown: too many at once")
     text = f"{glyphs.empty * 2} {f' {glyphs.dot} '.join(words)} "
-    line = fitted(Text(text, "bold yellow" if board.frozen else "bold"), width, glyphs)
+    line = fit_line(Text(text, "bold yellow" if board.frozen else "bold"), width, glyphs)
     line.append(glyphs.empty * max(0, width - line.cell_len))
     return line
 
 
-def _foot(scene: Scene, width: int, glyphs: Glyphs) -> Text:
+def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     board = scene.board
     if scene.ending:
-        return Text(shown(board.ending_words, 200, glyphs), "bold reverse")
+        return Text(safe_text(board.ending_text, 200, glyphs), "bold reverse")
     if board.page == "search":
         return _prompt(board, width, glyphs)
     if board.page == "mute" and board.selected is not None:
-        source, name = (shown(word, 40, glyphs) for word in board.selected.key)
+        source, name = (safe_text(word, 40, glyphs) for word in board.selected.key)
         return Text(f"mute: s source {source}, t technique {name}, any other key neither", "bold reverse")
     if scene.note is not None and not board.at_end:  # events are printed at the end too
         time_ns, message = scene.note
-        return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), shown(message, 300, glyphs))
+        return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), safe_text(message, 300, glyphs))
     keys = "? help  Enter detail  / search  m mute  s sort  f freeze  q quit"
     if board.page in ("detail", "help"):
         keys = (
             "Esc back  up down other alerts  Space b scroll  ? help" if board.page == "detail" else "any key goes back"
         )
-    end = f"{shown(board.end_words, 60, glyphs)}  " if board.at_end else ""
+    end = f"{safe_text(board.end_text, 60, glyphs)}  " if board.at_end else ""
     return Text.assemble((end, "bold green"), (keys, "dim"))
 
 
 def _prompt(board: Board, width: int, glyphs: Glyphs) -> Text:
-    """What is being typed, its end in sight, and what was wrong with it."""
-    typed = Text(shown(board.typed, 400, glyphs))
-    complaint = f"  {shown(board.complaint, 200, glyphs)}" if board.complaint else "  Enter finds, Esc leaves"
-    room = max(width // 2 if board.complaint else width - 28, 8)
+    """The search prompt: the end of what was typed, and the error of the last search."""
+    typed = Text(safe_text(board.typed, 400, glyphs))
+    search_error = (
+        f"  {safe_text(board.search_error, 200, glyphs)}" if board.search_error else "  Enter finds, Esc leaves"
+    )
+    room = max(width // 2 if board.search_error else width - 28, 8)
     while typed.cell_len > room:
         typed = typed[1:]
-    return Text.assemble(("/", "bold"), typed, ("_", "blink"), (complaint, "bold red" if board.complaint else "dim"))
+    return Text.assemble(
+        ("/", "bold"), typed, ("_", "blink"), (search_error, "bold red" if board.search_error else "dim")
+    )

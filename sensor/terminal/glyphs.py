@@ -1,4 +1,4 @@
-"""The few characters beyond ASCII that the views draw, and what stands for them where the terminal has no UTF-8."""
+"""The non-ASCII characters that the views draw, and their substitutes for terminals without UTF-8."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,25 +36,25 @@ ASCII = Glyphs(False, "->", "#", "-", "|", "|", ">", "x", _ASCII_SEVERITIES, " .
 
 
 def glyphs_for(console: Console) -> Glyphs:
-    """What the console's encoding can carry."""
+    """The characters that the console's encoding has."""
     return UNICODE if (console.encoding or "").lower().replace("-", "").startswith("utf") else ASCII
 
 
 def sparkline(values: Sequence[float], glyphs: Glyphs) -> str:
-    """One letter for each value, against the largest of them."""
+    """A sparkline: one character for each value, relative to the largest."""
     most = max(values, default=0.0)
     steps = len(glyphs.spark) - 1
     return "".join(glyphs.spark[round(max(value, 0.0) / most * steps) if most > 0 else 0] for value in values)
 
 
-def shown(text: str, limit: int, glyphs: Glyphs) -> str:
-    """Text from outside: printable, and in ASCII where the terminal takes nothing else."""
+def safe_text(text: str, limit: int, glyphs: Glyphs) -> str:
+    """Untrusted text made safe for a terminal: printable, limited in length, and ASCII where it has no UTF-8."""
     safe = printable(text, limit)
     return safe if glyphs.unicode else safe.encode("ascii", "backslashreplace").decode("ascii")
 
 
-def fitted(line: Text, width: int, glyphs: Glyphs) -> Text:
-    """The line on one row of at most so many cells; a wide letter that would stick out goes as a whole."""
+def fit_line(line: Text, width: int, glyphs: Glyphs) -> Text:
+    """Cut a line to at most `width` cells on one row, whole letters only, and return it."""
     line.truncate(width, overflow="ellipsis" if glyphs.unicode else "crop")
     line.no_wrap, line.overflow, line.end = True, "crop", ""
     return line

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from sensor.progress.progress import Progress
 from sensor.progress.words import accounting
-from sensor.terminal.glyphs import Glyphs, shown, sparkline
-from sensor.terminal.status import Mode, advance, counts, losses, short, trouble
+from sensor.terminal.glyphs import Glyphs, safe_text, sparkline
+from sensor.terminal.status import Mode, alert_counts, packet_losses, progress_text, warning_lines, with_prefix
 
 SAMPLES: Final = 60  # half a second each
 _SPARK_CELLS: Final = {100: 16, 120: 30, 160: 60}  # by the width of the terminal from which on
@@ -27,8 +27,8 @@ class Rates:
     whole_run: bool = False  # whether these are averages, of a run that has ended
     _last: Progress = field(default_factory=Progress)
 
-    def add(self, progress: Progress) -> None:
-        """Measure since the last time; nothing where no time has passed."""
+    def update(self, progress: Progress) -> None:
+        """Compute the rates since the last update; no change where no time has passed."""
         last, seconds = self._last, progress.elapsed_s - self._last.elapsed_s
         if seconds <= 0:
             return
@@ -40,10 +40,10 @@ class Rates:
         self.history.append(self.packets_per_s)
         self._last = progress
 
-    def of_all(self, progress: Progress) -> "Rates":
-        """Averages over a run that has ended: since the last drawing nothing came."""
+    def averages(self, progress: Progress) -> "Rates":
+        """Averages over a run that has ended, as nothing has come since the last drawing."""
         average = Rates(history=deque(maxlen=1), whole_run=True)
-        average.add(progress)
+        average.update(progress)
         average.history = self.history
         return average
 
@@ -51,11 +51,12 @@ class Rates:
 def header(
     progress: Progress, rates: Rates, mode: Mode, source: str, bundle: str, width: int, glyphs: Glyphs
 ) -> list[Text]:
-    """Three lines, and one for each trouble. source, bundle: shown escaped."""
+    """Three lines, and one for each warning. source, bundle: escaped before they are shown."""
     cells = next((cells for least, cells in sorted(_SPARK_CELLS.items(), reverse=True) if width >= least), 8)
     first = Text.assemble(
-        (f"flowvigil {mode} ", "bold"), (shown(source, 60, glyphs), "bold cyan"), " ", advance(progress, mode, glyphs),
-        (f"  bundle {shown(bundle, 40, glyphs)}", "dim"),
+        (f"flowvigil {mode} ", "bold"), (safe_text(source, 60, glyphs), "bold cyan"), " ",
+        progress_text(progress, mode, glyphs),
+        (f"  bundle {safe_text(bundle, 40, glyphs)}", "dim"),
     )  # fmt: skip
     spark = sparkline(list(rates.history)[-cells:], glyphs).rjust(min(cells, SAMPLES))
     if rates.whole_run:
@@ -63,20 +64,20 @@ def header(
     flows = f"{progress.flows if rates.whole_run else progress.table_flows:,} flows"
     flows += " in table" if width >= 100 and not rates.whole_run else ""
     second = Text.assemble(
-        (f"{short(rates.packets_per_s).rstrip()} packets/s ", "bold"),
+        (f"{with_prefix(rates.packets_per_s).rstrip()} packets/s ", "bold"),
         (spark, "green"),
-        f" {short(rates.bits_per_s)}bit/s  {flows}  ",
+        f" {with_prefix(rates.bits_per_s)}bit/s  {flows}  ",
         _scoring(rates, glyphs),
     )
     third = Text.assemble(
-        (counts(progress), "bold red" if progress.attacks else "bold" if progress.alerts else ""),
+        (alert_counts(progress), "bold red" if progress.attacks else "bold" if progress.alerts else ""),
         "  ",
-        (losses(progress), "bold yellow" if progress.dropped or progress.evicted else "dim"),
+        (packet_losses(progress), "bold yellow" if progress.dropped or progress.evicted else "dim"),
     )
     lines = [first, second, third]
     if progress.shed or progress.difference:
         lines.append(Text(accounting(progress), "bold yellow"))
-    return lines + [Text(row, "bold yellow") for row in trouble(progress)]
+    return lines + [Text(row, "bold yellow") for row in warning_lines(progress)]
 
 
 def _scoring(rates: Rates, glyphs: Glyphs) -> str:

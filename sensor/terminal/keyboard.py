@@ -1,7 +1,7 @@
-"""Keys from the controlling terminal, one at a time and unseen, with the terminal as it was on every way out.
+"""Keys from the controlling terminal, one at a time and without echo; the terminal is restored on every way out.
 
-cbreak as in termios(3): no line editing and no echo; Ctrl-C, Ctrl-Z, Ctrl-S and Ctrl-Q do what they always do. Ctrl-\\
-is switched off meanwhile, because it would end the process and leave the terminal as it stands. What a key means is
+cbreak mode as in termios(3): no line editing and no echo; Ctrl-C, Ctrl-Z, Ctrl-S and Ctrl-Q do what they always do.
+Ctrl-\\ is switched off meanwhile, because it would end the process without restoring the terminal. What a key means is
 not known here.
 """
 
@@ -16,13 +16,13 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from sensor.errors import INTERRUPTED
-from sensor.signals import handled
+from sensor.signals import handling
 
-ESCAPE_WAIT_S: Final = 0.05  # the rest of a key's sequence follows its escape at once; alone it is the key Esc
-_PUT_AWAY_S: Final = 0.5  # for a screen to leave the terminal before the process stops
-_LONGEST_READ: Final = 1024
+ESCAPE_WAIT_S: Final = 0.05  # for the rest of an escape sequence, which follows at once; alone, ESC is the key Esc
+_LEAVE_S: Final = 0.5  # for the view to leave the screen before the process stops
+_MAX_READ_BYTES: Final = 1024
 
-# ECMA-48 sequences of the keys that mean something, of terminals in normal and in application mode.
+# Escape sequences (ECMA-48) of the keys in use, of terminals in normal and in application mode.
 _SEQUENCES: Final = {
     "[A": "up", "OA": "up", "[B": "down", "OB": "down", "[5~": "page up", "[6~": "page down",
     "[H": "home", "OH": "home", "[1~": "home", "[F": "end", "OF": "end", "[4~": "end",
@@ -33,85 +33,85 @@ _NAMED: Final = {
 
 
 class Keyboard:
-    """The terminal that file `descriptor` is. Use as a context manager in the main thread, around whoever reads it.
-
-    gone: nobody presses a key any more.
-    """
+    """Reads keys from a terminal. Use as a context manager in the main thread, around the thread that calls `keys`."""
 
     def __init__(self, descriptor: int) -> None:
-        """descriptor: a terminal for which `usable` holds."""
+        """descriptor: a file that `is_foreground_terminal`."""
         self.descriptor = descriptor
-        self._before: list[Any] | None = None
-        self._woken, self._waking = os.pipe()
-        for end in (self._woken, self._waking):
+        self._original: list[Any] | None = None  # attributes of the terminal, as termios has them
+        self._wake_reader, self._wake_writer = os.pipe()
+        for end in (self._wake_reader, self._wake_writer):
             os.set_blocking(end, False)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
-        self.gone = False
-        self._taken = False
+        self.gone = False  # whether the terminal was closed, so that there are no keys any more
+        self._acquired = False
 
     def __enter__(self) -> Self:
-        self.take()
+        self.acquire()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.give_back()
+        self.release()
 
-    def take(self) -> None:
-        """Have keys one at a time from now on."""
-        self._taken = True
+    def acquire(self) -> None:
+        """Enter cbreak mode."""
+        self._acquired = True
         with suppress(termios.error):  # hung up: `keys` will find out
-            self._before = self._before or termios.tcgetattr(self.descriptor)
-            unseen = termios.tcgetattr(self.descriptor)
-            unseen[3] &= ~(termios.ICANON | termios.ECHO)
-            unseen[6][termios.VMIN], unseen[6][termios.VTIME] = 1, 0
-            unseen[6][termios.VQUIT] = os.fpathconf(self.descriptor, "PC_VDISABLE").to_bytes(1, "little")
-            # Now, not after what is written has been taken: a terminal stopped by Ctrl-S takes nothing.
-            termios.tcsetattr(self.descriptor, termios.TCSANOW, unseen)
+            self._original = self._original or termios.tcgetattr(self.descriptor)
+            cbreak = termios.tcgetattr(self.descriptor)
+            cbreak[3] &= ~(termios.ICANON | termios.ECHO)
+            cbreak[6][termios.VMIN], cbreak[6][termios.VTIME] = 1, 0
+            cbreak[6][termios.VQUIT] = os.fpathconf(self.descriptor, "PC_VDISABLE").to_bytes(1, "little")
+            # At once, not after pending output (TCSADRAIN): a terminal stopped by Ctrl-S accepts none.
+            termios.tcsetattr(self.descriptor, termios.TCSANOW, cbreak)
 
-    def give_back(self) -> None:
-        """Leave the terminal as it was, and its keys to others."""
-        self._taken = False
-        if self._before is not None:
+    def release(self) -> None:
+        """Restore the terminal's attributes, and read no keys."""
+        self._acquired = False
+        if self._original is not None:
             with suppress(termios.error):
-                termios.tcsetattr(self.descriptor, termios.TCSANOW, self._before)
+                termios.tcsetattr(self.descriptor, termios.TCSANOW, self._original)
 
-    def let_flow(self) -> None:
-        """Undo Ctrl-S, as the kernel does when Ctrl-C is pressed: who ends must still be able to leave the screen."""
+    def resume_output(self) -> None:
+        """Undo Ctrl-S, as the kernel does at Ctrl-C, so that the view can leave the screen."""
         with suppress(termios.error):
-            if usable(self.descriptor):
-                termios.tcflow(self.descriptor, termios.TCOOFF)  # Linux lets TCOON undo nothing but this
+            if is_foreground_terminal(self.descriptor):
+                termios.tcflow(self.descriptor, termios.TCOOFF)  # on Linux, TCOON only undoes TCOOFF
                 termios.tcflow(self.descriptor, termios.TCOON)
 
-    def discard(self) -> None:
-        """Throw away what a terminal that nobody reads has not taken, so that there is room to leave the screen."""
+    def discard_output(self) -> None:
+        """Discard pending output of a terminal that nobody reads, so that there is room to leave the screen."""
         with suppress(termios.error):
-            if usable(self.descriptor):
+            if is_foreground_terminal(self.descriptor):
                 termios.tcflush(self.descriptor, termios.TCOFLUSH)
 
-    def say(self, orders: str, seconds: float) -> bool:
-        """Write a few letters to the terminal if it takes them within this time; nobody else may be writing."""
+    def write(self, text: str, seconds: float) -> bool:
+        """Write a short text if the terminal accepts it within this time, and return whether it did.
+
+        No other thread may be writing to the terminal.
+        """
         with suppress(OSError):
             if select.select([], [self.descriptor], [], seconds)[1]:
-                os.write(self.descriptor, orders.encode())
+                os.write(self.descriptor, text.encode())
                 return True
         return False
 
     def wake(self) -> None:
-        """End the wait for keys that goes on in another thread, or the next one. Also for signal handlers."""
+        """End the current wait in `keys`, or the next one. From any thread or signal handler."""
         with suppress(BlockingIOError):  # woken already
-            os.write(self._waking, b".")
+            os.write(self._wake_writer, b".")
 
     def keys(self, seconds: float) -> list[str]:
         """Keys pressed within this time, which ends with the first of them or when woken."""
-        # Who reads the keys of a terminal from the background is stopped.
-        waiting = [self._woken, self.descriptor] if self._taken and not self.gone else [self._woken]
-        ready, _, _ = select.select(waiting, [], [], seconds)
-        if self._woken in ready:
+        # A process in the background that reads its terminal is stopped.
+        sources = [self._wake_reader, self.descriptor] if self._acquired and not self.gone else [self._wake_reader]
+        ready, _, _ = select.select(sources, [], [], seconds)
+        if self._wake_reader in ready:
             with suppress(BlockingIOError):
-                os.read(self._woken, 65536)
+                os.read(self._wake_reader, 65536)
         if self.descriptor not in ready:
             return []
         text = self._rest + self._read()
@@ -122,15 +122,15 @@ class Keyboard:
 
     def _read(self) -> str:
         try:
-            found = os.read(self.descriptor, _LONGEST_READ)
-        except OSError:  # the terminal has gone
+            found = os.read(self.descriptor, _MAX_READ_BYTES)
+        except OSError:  # the terminal was closed
             found = b""
         self.gone = not found
         return self._decode(found)
 
 
-def usable(descriptor: int) -> bool:
-    """Whether this is a terminal that this process may ask for keys: in the background that would stop it."""
+def is_foreground_terminal(descriptor: int) -> bool:
+    """Whether a file is the terminal of this process, and the process in its foreground: else reading would stop it."""
     try:
         return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:  # a terminal, but not the controlling one
@@ -138,7 +138,7 @@ def usable(descriptor: int) -> bool:
 
 
 def unfinished(text: str) -> bool:
-    """Whether the text ends within a key's sequence."""
+    """Whether the text ends within an escape sequence."""
     head = text[text.rfind("\x1b") :] if "\x1b" in text else ""
     if head in ("\x1b", "\x1b[", "\x1bO"):
         return True
@@ -164,7 +164,7 @@ def keys_of(text: str) -> list[str]:
 
 
 def _sequence(text: str, at: int) -> str:
-    """What belongs to the escape before `at`."""
+    """The rest of the escape sequence whose ESC is before `at`."""
     if text[at : at + 1] == "O":
         return text[at : at + 2]
     if text[at : at + 1] != "[":
@@ -176,37 +176,42 @@ def _sequence(text: str, at: int) -> str:
 
 
 @contextmanager
-def following_the_terminal(
-    keyboard: Keyboard, put_away: Callable[[float], None], bring_back: Callable[[], None], leave: Callable[[], None]
+def handling_terminal_signals(
+    keyboard: Keyboard,
+    leave_screen: Callable[[float], None],
+    enter_screen: Callable[[], None],
+    end_run: Callable[[], None],
 ) -> Iterator[None]:
-    """Stop (Ctrl-Z) with the terminal given back, take it again where it is ours when it goes on; wake at a new size.
+    """Handle the terminal's signals: suspend (Ctrl-Z) and continue, a new size, hang-up, termination.
 
-    put_away: has the screen leave the terminal, within so many seconds. bring_back: has it drawn anew. leave: ends the
-    run in order where the terminal was closed.
+    leave_screen: makes the view leave the screen, within this many seconds. enter_screen: makes it enter and
+    draw again. end_run: ends the run in order, as the terminal was closed.
     """
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        put_away(_PUT_AWAY_S)
-        keyboard.give_back()
+    def suspend(_number: int, _frame: FrameType | None) -> None:
+        leave_screen(_LEAVE_S)
+        keyboard.release()
         os.kill(os.getpid(), signal.SIGSTOP)  # as SIGTSTP would have, and this handler stays
 
-    def go_on(_number: int, _frame: FrameType | None) -> None:
-        if usable(keyboard.descriptor):  # in the background it goes on unseen
-            keyboard.take()
-            bring_back()
+    def resume(_number: int, _frame: FrameType | None) -> None:
+        if is_foreground_terminal(keyboard.descriptor):  # else it goes on in the background, without a view
+            keyboard.acquire()
+            enter_screen()
 
-    def resized(_number: int, _frame: FrameType | None) -> None:
+    def resize(_number: int, _frame: FrameType | None) -> None:
         keyboard.wake()
 
-    def hung_up(_number: int, _frame: FrameType | None) -> None:
-        leave()
+    def hang_up(_number: int, _frame: FrameType | None) -> None:
+        end_run()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(INTERRUPTED)  # before and after the run has its own way: it would end and leave no terminal
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(
+            INTERRUPTED
+        )  # before and after the run, which handles it itself: the default would not restore the terminal
 
     handlers = {
-        signal.SIGTERM: end, signal.SIGHUP: hung_up, signal.SIGTSTP: stop, signal.SIGCONT: go_on,
-        signal.SIGWINCH: resized,
+        signal.SIGTERM: terminate, signal.SIGHUP: hang_up, signal.SIGTSTP: suspend, signal.SIGCONT: resume,
+        signal.SIGWINCH: resize,
     }  # fmt: skip
-    with handled(handlers):
+    with handling(handlers):
         yield

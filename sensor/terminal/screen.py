@@ -1,4 +1,4 @@
-"""Who is told how a run goes: the contract that every screen keeps, the silent one too."""
+"""The contract of screens, which show an operator a run: interactive, scrolling, one line, a log, or silent."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,16 +8,16 @@ from sensor.progress.progress import Progress
 
 
 class Screen(Protocol):
-    """Who is told how the run goes."""
+    """Shows an operator how a run proceeds and ends."""
 
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
-        """Take in what is new."""
+        """Add the newest totals, and alerts since the last call."""
 
     def left_out(self, alerts: int) -> None:
-        """Count alerts that it was not given because it was too slow."""
+        """Count alerts that were not passed to `update`, because the screen was too slow."""
 
     def note(self, message: str) -> None:
-        """Tell of an event: one line."""
+        """Show an event. message: one line."""
 
     def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Tell how it ended."""
+        """Show how the run ended. problem: what kept the input from being read to its end."""

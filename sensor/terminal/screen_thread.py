@@ -1,7 +1,7 @@
-"""A screen in a thread of its own: a terminal that takes nothing (Ctrl-S, a pipe nobody reads) holds up nobody else.
+"""A screen in a thread of its own: a terminal that accepts no output (Ctrl-S, an unread pipe) blocks nothing else.
 
-Whoever tells it something never waits, but for a moment at the end. It gives the screen only the newest totals, and
-counts what is too much to keep.
+Its methods never block, except `finish` for a short time. The screen only gets the newest totals, and a number in place
+of alerts and events that exceed the buffer.
 """
 
 import io
@@ -16,52 +16,52 @@ from sensor.alerts.alert import Alert
 from sensor.progress.progress import Progress
 from sensor.terminal.screen import Screen
 
-# A little more than the half second that the view waits between two drawings, so that it draws each time.
-PACE_S: Final = 0.51
-ALERTS_KEPT: Final = 1000  # of those that wait for the screen: the gravest of up to twice as many
-NOTES_KEPT: Final = 100
-FAREWELL_S: Final = 2.0  # for the screen to tell how the run ended
+# Slightly more than the views' own interval of half a second, so that they draw each time.
+INTERVAL_S: Final = 0.51
+MAX_ALERTS: Final = 1000  # buffered for the screen: those of the highest risk of up to twice as many
+MAX_NOTES: Final = 100
+CLOSE_TIMEOUT_S: Final = 2.0  # for the screen to show how the run ended
 
 
-class Control(Protocol):
-    """Whoever may press keys."""
+class ScreenControl(Protocol):
+    """The keys of a screen's terminal, and its state beyond the screen's own output."""
 
     def wait(self, seconds: float) -> None:
-        """Pass keys on to the screen for at most this long. In the screen's thread."""
+        """Wait for keys for at most this long and pass them to the screen. In the screen's thread."""
 
     def wake(self) -> None:
-        """End that wait. From any thread."""
+        """End the current `wait`, or the next one. From any thread."""
 
-    def insist(self, wait: Callable[[float], bool]) -> None:
-        """Have the terminal take what the screen writes at its end. wait: so many seconds; whether it has ended."""
+    def unblock(self, wait: Callable[[float], bool]) -> None:
+        """Make a blocked terminal accept the screen's last output. wait: for this many seconds; whether it ended."""
 
-    def leave(self) -> None:
-        """The terminal has gone: nobody can ask for the end of the run any more. From any thread."""
+    def end_run(self) -> None:
+        """End the run in order, as the terminal was closed. From any thread."""
 
-    def stay(self, alive: Callable[[], bool]) -> None:
-        """When nothing more will come: wait until they have seen enough. alive: whether the screen still is."""
+    def wait_until_dismissed(self, alive: Callable[[], bool]) -> None:
+        """Wait until the operator dismisses the screen of an ended run. alive: whether the screen's thread runs."""
 
 
 class ScreenThread:
-    """A screen (sensor.run.outlet.Screen) around another one. Use as a context manager."""
+    """A screen (sensor.terminal.screen.Screen) that runs another one in a thread. Use as a context manager."""
 
-    def __init__(self, screen: Screen, control: Control | None = None) -> None:
-        """screen: belongs to the thread from now on, which also enters and leaves it if it is a context manager.
+    def __init__(self, screen: Screen, control: ScreenControl | None = None) -> None:
+        """screen: owned by the thread, which also enters and leaves it if it is a context manager.
 
-        control: of the same screen, where somebody can press keys. The screen must write to a stream of its own
-        (own_stream): who flushes sys.stdout waits for whoever writes to it.
+        control: of the same screen, None where there are no keys. The screen must write to a stream of its own
+        (own_stream), as a flush of sys.stdout waits for the lock of whoever writes to it.
         """
         self._screen = screen
         self._control = control
         self._changed = threading.Condition()
         self._progress: Progress | None = None
         self._alerts: list[Alert] = []
-        self._alerts_more = 0
+        self._alerts_omitted = 0
         self._notes: list[str] = []
-        self._notes_more = 0
+        self._notes_omitted = 0
         self._end: tuple[Progress, str | None] | None = None
-        self._leaving = False
-        self._patience_s = FAREWELL_S
+        self._closing = False
+        self._close_timeout_s = CLOSE_TIMEOUT_S
         self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
 
     def __enter__(self) -> Self:
@@ -71,60 +71,60 @@ class ScreenThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
+        self._close()
 
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
-        """Take in what is new."""
+        """Buffer the newest totals, and alerts."""
         with self._changed:
             self._progress = progress
             if alerts:
                 self._alerts += alerts
-                self._keep_gravest()
+                self._drop_least()
 
     def left_out(self, alerts: int) -> None:
-        """Count alerts for the screen to tell."""
+        """Count alerts that the screen is to report as left out."""
         with self._changed:
-            self._alerts_more += alerts
+            self._alerts_omitted += alerts
 
     def note(self, message: str) -> None:
-        """Take in an event."""
+        """Buffer an event."""
         with self._changed:
-            if len(self._notes) < NOTES_KEPT:
+            if len(self._notes) < MAX_NOTES:
                 self._notes.append(message)
             else:
-                self._notes_more += 1
+                self._notes_omitted += 1
             self._wake()
 
     def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Have it told how the run ended, when who looks at it has seen enough.
+        """Wait until the operator dismisses the screen, if it has keys, and have the screen finish.
 
-        Give up when the screen does not take it within 2 s.
+        Gives up when the screen does not finish within CLOSE_TIMEOUT_S.
         """
         if self._control is not None:
             self.update(progress, [])
-            self._control.stay(self._thread.is_alive)
+            self._control.wait_until_dismissed(self._thread.is_alive)
         with self._changed:
             self._end = progress, problem
-        self._leave()
+        self._close()
 
-    def _leave(self) -> None:
+    def _close(self) -> None:
         with self._changed:
-            self._leaving = True
+            self._closing = True
             self._wake()
-        if not self._ended(self._patience_s) and self._control is not None and self._patience_s:
-            self._control.insist(self._ended)
-        self._patience_s = 0.0  # waiting once is enough
+        if not self._ended(self._close_timeout_s) and self._control is not None and self._close_timeout_s:
+            self._control.unblock(self._ended)
+        self._close_timeout_s = 0.0  # only the first call waits
 
     def _ended(self, seconds: float) -> bool:
-        """Whether the screen has ended within this time."""
+        """Whether the screen's thread has ended, after at most this time."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def _keep_gravest(self) -> None:
-        if len(self._alerts) < 2 * ALERTS_KEPT:
+    def _drop_least(self) -> None:
+        if len(self._alerts) < 2 * MAX_ALERTS:
             return
-        gravest = sorted(range(len(self._alerts)), key=lambda at: -self._alerts[at].risk)[:ALERTS_KEPT]
-        self._alerts_more += len(self._alerts) - len(gravest)
+        gravest = sorted(range(len(self._alerts)), key=lambda at: -self._alerts[at].risk)[:MAX_ALERTS]
+        self._alerts_omitted += len(self._alerts) - len(gravest)
         self._alerts = [self._alerts[at] for at in sorted(gravest)]
 
     def _run(self) -> None:
@@ -134,29 +134,29 @@ class ScreenThread:
         )
         try:
             with entered:
-                while not self._leaving:
-                    self._pass_on()
+                while not self._closing:
+                    self._forward()
                     self._wait()
-                self._pass_on()
+                self._forward()
                 if self._end is not None:
                     screen.finish(*self._end)
-        except (OSError, ValueError):  # the terminal has gone or was closed: there is nobody to tell
-            if self._control is not None and not self._leaving:
-                self._control.leave()
+        except (OSError, ValueError):  # the terminal was closed
+            if self._control is not None and not self._closing:
+                self._control.end_run()
 
-    def _pass_on(self) -> None:
-        """Give the screen what has come since the last time."""
+    def _forward(self) -> None:
+        """Pass the screen what was buffered since the last call."""
         with self._changed:
             progress, alerts, notes = self._progress, self._alerts, self._notes
-            alerts_more, notes_more = self._alerts_more, self._notes_more
+            alerts_omitted, notes_omitted = self._alerts_omitted, self._notes_omitted
             self._progress, self._alerts, self._notes = None, [], []
-            self._alerts_more = self._notes_more = 0
+            self._alerts_omitted = self._notes_omitted = 0
         for message in notes:
             self._screen.note(message)
-        if notes_more:
-            self._screen.note(f"and {notes_more:,} more events")
-        if alerts_more:
-            self._screen.left_out(alerts_more)
+        if notes_omitted:
+            self._screen.note(f"and {notes_omitted:,} more events")
+        if alerts_omitted:
+            self._screen.left_out(alerts_omitted)
         if progress is not None:
             self._screen.update(progress, alerts)
 
@@ -166,16 +166,16 @@ class ScreenThread:
             self._control.wake()
 
     def _wait(self) -> None:
-        """Until it is time for the next drawing, or for something that should not wait for it."""
+        """Wait for the next drawing, an event or the end."""
         if self._control is not None:
-            self._control.wait(PACE_S)
+            self._control.wait(INTERVAL_S)
             return
         with self._changed:
-            self._changed.wait_for(lambda: self._leaving or bool(self._notes), PACE_S)
+            self._changed.wait_for(lambda: self._closing or bool(self._notes), INTERVAL_S)
 
 
 def own_stream(stream: TextIO) -> TextIO:
-    """A stream to the same file that shares no lock with `stream`; the same one where it is no file of the system."""
+    """A stream to the same file that shares no lock with `stream`; `stream` itself where it has no descriptor."""
     try:
         descriptor = os.dup(stream.fileno())
     except (OSError, io.UnsupportedOperation):

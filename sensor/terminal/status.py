@@ -1,4 +1,4 @@
-"""The lines that stay at the bottom while a run goes on, and the summary at its end."""
+"""The status lines at the bottom of the scrolling view, and the summary at the end of a run, in words."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,33 +12,38 @@ from sensor.alerts.words import who
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 from sensor.progress.words import accounting, accounting_parts
-from sensor.terminal.alerts import severity_text, what
+from sensor.terminal.alert_text import severity_text, title_text
 from sensor.terminal.glyphs import Glyphs
 
 Mode = Literal["read", "watch"]
 
-WIDTH = 60
+WIDTH = 60  # cells of a status line
 BAR_CELLS = 20
 SUMMARY_ALERTS = 15
-_REASONS_SHOWN = 3
+_MAX_REASONS = 3  # of a status line
 
 
 def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, glyphs: Glyphs) -> RenderableType:
     """Lines of at most WIDTH cells: none wraps, so the area keeps its height where a terminal gets narrower.
 
-    Four, and for a watch the account of every packet and, where there is any, trouble: overload, interfaces down.
+    Four, and for a watch the account of every packet and, where there are any, warnings: overload, interfaces down.
     """
     lines = [
-        Text.assemble((f"{mode} ", "bold"), advance(progress, mode, glyphs), "  ", source),
-        Text(f"{progress.packets:,} packets, {short(packets_per_s).rstrip()}/s {glyphs.dot} {progress.flows:,} flows"),
-        Text(counts(progress), "bold" if progress.alerts else ""),
-        Text(losses(progress), "" if progress.dropped or progress.evicted else "dim"),
+        Text.assemble((f"{mode} ", "bold"), progress_text(progress, mode, glyphs), "  ", source),
+        Text(
+            f"{progress.packets:,} packets, {with_prefix(packets_per_s).rstrip()}/s {glyphs.dot} "
+            f"{progress.flows:,} flows"
+        ),
+        Text(alert_counts(progress), "bold" if progress.alerts else ""),
+        Text(packet_losses(progress), "" if progress.dropped or progress.evicted else "dim"),
     ]
     if mode == "watch":
-        lines += [Text(row, "bold" if progress.shed or progress.difference else "dim") for row in _account(progress)]
-        lines += [Text(row, "bold yellow") for row in trouble(progress)]
+        lines += [
+            Text(row, "bold" if progress.shed or progress.difference else "dim") for row in _accounting_lines(progress)
+        ]
+        lines += [Text(row, "bold yellow") for row in warning_lines(progress)]
     for line in lines:
-        _cut(line, glyphs)
+        _fit_row(line, glyphs)
         line.truncate(WIDTH, overflow=line.overflow)
     return Group(*lines)
 
@@ -46,23 +51,23 @@ def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, gl
 def summary(
     progress: Progress, mode: Mode, source: str, alerts: Sequence[Alert], problem: str | None, glyphs: Glyphs
 ) -> RenderableType:
-    """What stays in the scrollback: the gravest alerts as they ended, totals, and what could not be judged."""
+    """The summary at the end of a run: the alerts of the highest risk, totals, and what could not be judged."""
     lines: list[Text] = []
     ranked = sorted(alerts, key=lambda alert: (-alert.risk, alert.sequence))[:SUMMARY_ALERTS]
     if progress.alerts == 0:
-        lines.append(Text(f"No alert: nothing in this {_kind(mode)} reached the threshold.", "bold green"))
+        lines.append(Text(f"No alert: nothing in this {_input_kind(mode)} reached the threshold.", "bold green"))
     else:
-        lines.append(Text(counts(progress), "bold"))
+        lines.append(Text(alert_counts(progress), "bold"))
         lines += [_ranked(alert, glyphs) for alert in ranked]
         if progress.alerts > len(ranked):
             lines.append(Text(f"  and {progress.alerts - len(ranked):,} more"))
     mean = progress.packets / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
-    took = f"in {progress.elapsed_s:.1f} s, {short(mean).rstrip()} packets/s"
-    volume = f"{progress.packets:,} packets, {_size(progress.bytes)}, {progress.flows:,} flows"
+    took = f"in {progress.elapsed_s:.1f} s, {with_prefix(mean).rstrip()} packets/s"
+    volume = f"{progress.packets:,} packets, {_byte_size(progress.bytes)}, {progress.flows:,} flows"
     lines.append(Text(f"{source}: {volume} {took}"))
     if progress.packets:
-        lines.append(Text(f"traffic from {_moment(progress.started_ns)} to {_moment(progress.traffic_time_ns)} UTC"))
-    lines.append(Text(losses(progress, all_reasons=True)))
+        lines.append(Text(f"traffic from {_utc(progress.started_ns)} to {_utc(progress.traffic_time_ns)} UTC"))
+    lines.append(Text(packet_losses(progress, all_reasons=True)))
     if mode == "watch" or progress.filtered or progress.shed:
         lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
     if irregular := irregularities(progress):
@@ -76,31 +81,31 @@ def _ranked(alert: Alert, glyphs: Glyphs) -> Text:
     flows = f"{alert.spread.flows:,} flow{'s' * (alert.spread.flows != 1)}"
     line = Text.assemble(
         "  ", severity_text(alert), f" risk {alert.risk:>5}  ", who(alert, glyphs.arrow), "  ",
-        (what(alert), "bold"), f"  {alert.verdict}, {flows}",
+        (title_text(alert), "bold"), f"  {alert.verdict}, {flows}",
     )  # fmt: skip
-    _cut(line, glyphs)
+    _fit_row(line, glyphs)
     return line
 
 
-def _cut(line: Text, glyphs: Glyphs) -> None:
-    """Keep a line on one row."""
+def _fit_row(line: Text, glyphs: Glyphs) -> None:
+    """Do not wrap a line."""
     line.no_wrap, line.overflow = True, "ellipsis" if glyphs.unicode else "crop"
 
 
-def advance(progress: Progress, mode: Mode, glyphs: Glyphs) -> str:
-    """How far: a bar by bytes read and the time left, bytes alone where the end is unknown, or the time since start."""
+def progress_text(progress: Progress, mode: Mode, glyphs: Glyphs) -> str:
+    """Progress: a bar by bytes read and the time left, bytes alone where the size is unknown, for a watch the time."""
     if mode == "watch":
         return f"for {_duration(progress.elapsed_s)}"
     if not progress.size:
-        return f"{_size(progress.bytes_read)} read, {_duration(progress.elapsed_s)}"
+        return f"{_byte_size(progress.bytes_read)} read, {_duration(progress.elapsed_s)}"
     share = min(1.0, progress.bytes_read / progress.size)
     cells = round(share * BAR_CELLS)
     bar = glyphs.full * cells + glyphs.empty * (BAR_CELLS - cells)
     left = f"  {_duration(progress.elapsed_s * (1 - share) / share)} left" if 0.01 < share < 1 else ""
-    return f"{bar} {share * 100:.0f} % of {_size(progress.size)}{left}"
+    return f"{bar} {share * 100:.0f} % of {_byte_size(progress.size)}{left}"
 
 
-def counts(progress: Progress) -> str:
+def alert_counts(progress: Progress) -> str:
     """Alerts by verdict."""
     alerts = f"{progress.alerts:,} alert{'s' * (progress.alerts != 1)}"
     verdicts = f"{progress.attacks:,} attack, {progress.uncertain:,} uncertain"
@@ -108,20 +113,20 @@ def counts(progress: Progress) -> str:
     return f"{alerts}: {verdicts}" if progress.alerts else "no alert so far"
 
 
-def losses(progress: Progress, *, all_reasons: bool = False) -> str:
-    """What nobody judged: packets not decoded, by reason, and packets lost before they came here."""
+def packet_losses(progress: Progress, *, all_reasons: bool = False) -> str:
+    """Packets that were not judged: not decoded, by reason, and dropped before the sensor read them."""
     total = sum(progress.undecoded.values())
     words = f"{total:,} packets not decoded"
     if total:
-        words += f" ({_reasons(progress.undecoded, len(progress.undecoded) if all_reasons else _REASONS_SHOWN)})"
+        words += f" ({_reasons(progress.undecoded, len(progress.undecoded) if all_reasons else _MAX_REASONS)})"
     words = f"{words}, {progress.dropped:,} dropped"
     if progress.evicted and not all_reasons:  # first: the line is cut where it is too long
         words = f"table full: {progress.evicted:,} flows evicted, {words}"
     return words
 
 
-def _account(progress: Progress) -> list[str]:
-    """Where every packet went, on as many lines as it takes."""
+def _accounting_lines(progress: Progress) -> list[str]:
+    """The account of every packet, on as many lines as it takes."""
     first, *others = accounting_parts(progress)
     rows = [first]
     for part in others:
@@ -132,8 +137,8 @@ def _account(progress: Progress) -> list[str]:
     return rows
 
 
-def trouble(progress: Progress) -> list[str]:
-    """What an operator should look after."""
+def warning_lines(progress: Progress) -> list[str]:
+    """Conditions that an operator should act on, one a line."""
     rows = []
     if progress.overload:
         rows.append(f"overload: {printable(progress.overload, WIDTH)}")
@@ -145,7 +150,7 @@ def trouble(progress: Progress) -> list[str]:
 
 
 def irregularities(progress: Progress) -> str:
-    """What bent flows or their times, in words; empty where nothing did."""
+    """Events that affect flows or their times, in words; empty for none."""
     words = []
     if progress.evicted:
         words.append(f"{progress.evicted:,} flows reported early: the table was full (meter.capacity_flows)")
@@ -165,11 +170,11 @@ def _reasons(undecoded: Mapping[str, int], shown: int) -> str:
     return ", ".join(words) + (", ..." if len(counted) > shown else "")
 
 
-def _kind(mode: Mode) -> str:
+def _input_kind(mode: Mode) -> str:
     return "capture" if mode == "read" else "traffic"
 
 
-def _moment(time_ns: int) -> str:
+def _utc(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -179,12 +184,12 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _size(count: int) -> str:
-    return f"{short(count)}B"
+def _byte_size(count: int) -> str:
+    return f"{with_prefix(count)}B"
 
 
-def short(value: float) -> str:
-    """Three digits and a decimal prefix."""
+def with_prefix(value: float) -> str:
+    """A number in up to three digits with a decimal (SI) prefix."""
     for divisor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if value >= divisor:
             scaled = value / divisor

@@ -23,9 +23,11 @@ from sensor.cli.alert_text import one_line
 from sensor.report.digest import Digest
 from sensor.report.tables import summary
 from sensor.terminal.alert_list import severity_mark
-from sensor.terminal.alerts import severity_text
+from sensor.terminal.alert_text import severity_text
 from sensor.terminal.glyphs import UNICODE
 from tests.support.alerts import an_alert
+
+pytestmark = pytest.mark.ux
 
 
 def of(**spread: Any) -> Alert:

@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.alerts.alert import Alert, Endpoint
+from sensor.alerts.query import parse
 from sensor.alerts.techniques import technique_of
-from sensor.terminal.board import REMEMBERED, SORTS, Board
-from sensor.terminal.searching import matcher
+from sensor.terminal.board import MAX_EPISODES, SORTS, Board
 from tests.support.alerts import an_alert
+
+pytestmark = pytest.mark.ux
 
 KEYS = (
     "up",
@@ -36,7 +39,7 @@ def alert(number: int, source: str = "192.0.2.10", technique: str | None = "T104
 
 
 def board(*alerts: Alert) -> Board:
-    made = Board(matcher)
+    made = Board(lambda query: parse(query).matches)
     made.add(alerts)
     return made
 
@@ -72,14 +75,14 @@ def test_the_selection_stays_on_its_alert_when_others_come() -> None:
     assert made.selected.newest.source.ip == "192.0.2.2"
     made.add([alert(4, "192.0.2.4")])
     assert made.selected.newest.source.ip == "192.0.2.2"
-    assert made.at == 2
+    assert made.position == 2
     pressed(made, "home").add([alert(5, "192.0.2.5")])
     assert made.selected.newest.source.ip == "192.0.2.5"
 
 
 def test_arrows_and_letters_stop_at_both_ends() -> None:
     made = board(*(alert(number, f"192.0.2.{number}") for number in range(3)))
-    assert [pressed(made, key).at for key in ("up", "j", "down", "j", "k", "end", "g")] == [0, 1, 2, 2, 1, 2, 0]
+    assert [pressed(made, key).position for key in ("up", "j", "down", "j", "k", "end", "g")] == [0, 1, 2, 2, 1, 2, 0]
 
 
 def test_a_storm_is_a_row_of_its_own_however_large_it_grows_and_is_muted_as_one() -> None:
@@ -114,7 +117,7 @@ def test_a_search_shows_what_matches_and_counts_the_rest() -> None:
 def test_a_search_that_cannot_be_read_says_so_and_changes_nothing() -> None:
     made = pressed(board(alert(1)), "/", *"src:nonsense", "enter")
     assert made.page == "search"
-    assert "expected an address" in made.complaint
+    assert "expected an address" in made.search_error
     assert len(made.rows) == 1
     pressed(made, "clear", *"score:>=0.98", "backspace", "7", "enter")
     assert made.query == "score:>=0.97"
@@ -157,16 +160,16 @@ def test_a_frozen_list_stays_as_it_is_and_says_how_many_came() -> None:
 
 def test_of_a_storm_the_gravest_are_kept() -> None:
     made = board(alert(0, "192.0.2.1", risk=99.0))
-    for number in range(1, 5 * REMEMBERED):
+    for number in range(1, 5 * MAX_EPISODES):
         made.add([alert(number, "192.0.2.2", risk=1.0)])
-    assert len(made.latest) < 2 * REMEMBERED
+    assert len(made.latest) < 2 * MAX_EPISODES
     assert "192.0.2.1" in sources(made)
-    assert made.opened == 5 * REMEMBERED
+    assert made.opened == 5 * MAX_EPISODES
 
 
 @given(st.lists(st.one_of(st.sampled_from(KEYS), st.integers(0, 5)), max_size=60))
 def test_no_order_of_keys_and_alerts_loses_an_alert_or_the_selection(steps: list[str | int]) -> None:
-    made, given_ids = Board(matcher), set()
+    made, given_ids = Board(lambda query: parse(query).matches), set()
     for number, step in enumerate(steps):
         if isinstance(step, int):
             made.add([alert(number, f"192.0.2.{step}")])
@@ -174,7 +177,7 @@ def test_no_order_of_keys_and_alerts_loses_an_alert_or_the_selection(steps: list
         else:
             made.press(step)
         assert (made.selected is None) == (not made.rows)
-        assert 0 <= made.at < max(len(made.rows), 1)
+        assert 0 <= made.position < max(len(made.rows), 1)
     shown = sum(len(row.episodes) for row in made.rows)
     assert {known.id for known in made.latest} == given_ids
     if not made.frozen:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
 from sensor.alerts.alert import Endpoint
 from sensor.alerts.deviation import Deviation
+from sensor.alerts.query import parse
 from sensor.alerts.techniques import Technique
 from sensor.printable import printable
 from sensor.progress.progress import InterfaceState, Progress
@@ -23,8 +24,10 @@ from sensor.terminal.detail import bar, detail
 from sensor.terminal.frame import Scene, frame
 from sensor.terminal.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from sensor.terminal.header import Rates
-from sensor.terminal.searching import matcher
 from tests.support.alerts import an_alert
+from tests.support.examples import examples
+
+pytestmark = pytest.mark.ux
 
 SIZES = [(80, 24), (120, 40), (200, 60), (40, 10), (20, 5), (1, 1), (300, 100)]
 PAGES = [(), ("enter",), ("?",), ("m",), ("/", *"src:192.0.2.0/24"), ("/", *"bad:1", "enter"), ("f",), ("s",)]
@@ -37,13 +40,13 @@ STRETCHED = Deviation("fwd_psh_flags", "µs", 5e6, 2.0, 0.0, 9.0, 11.0, 3.0)
 
 def scene(board: Board, **fields: Any) -> Scene:
     rates = Rates()
-    rates.add(PROGRESS)
+    rates.update(PROGRESS)
     return Scene(**({"mode": "watch", "source": "eth0", "bundle": "cic2017", "progress": PROGRESS, "rates": rates,
                      "board": board} | fields))  # fmt: skip
 
 
 def board_of(*alerts: Any, keys: tuple[str, ...] = ()) -> Board:
-    board = Board(matcher)
+    board = Board(lambda query: parse(query).matches)
     board.add(alerts)
     for key in keys:
         board.press(key)
@@ -166,7 +169,7 @@ HOSTILE = st.text(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(HOSTILE, HOSTILE, st.sampled_from(SIZES), st.sampled_from(PAGES), st.sampled_from([UNICODE, ASCII]))
 def test_nothing_from_packets_names_or_keys_gives_the_terminal_orders(
     one: str, two: str, size: tuple[int, int], keys: tuple[str, ...], glyphs: Glyphs
@@ -180,7 +183,7 @@ def test_nothing_from_packets_names_or_keys_gives_the_terminal_orders(
         scores={one: 0.5},
     )
     board = board_of(alert, keys=keys)
-    board.typed = board.query = board.complaint = one * 3
+    board.typed = board.query = board.search_error = one * 3
     progress = replace(PROGRESS, overload=one, undecoded={two: 3}, interfaces=(InterfaceState(one, False),))
     drawn = rows(board, *size, glyphs, source=one, bundle=two, progress=progress, note=(1, two))
     for row in drawn:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.terminal.keyboard import Keyboard, keys_of, unfinished, usable
+from sensor.terminal.keyboard import Keyboard, is_foreground_terminal, keys_of, unfinished
+
+pytestmark = pytest.mark.ux
 
 
 @pytest.fixture
@@ -110,8 +112,8 @@ def test_a_terminal_that_has_gone_is_no_reason_to_run_in_circles() -> None:
 
 
 def test_only_the_controlling_terminal_of_the_foreground_gives_keys(terminal: tuple[int, int]) -> None:
-    assert not usable(terminal[1])  # somebody's, but not this process's
+    assert not is_foreground_terminal(terminal[1])  # somebody's, but not this process's
     reader, writer = os.pipe()
-    assert not usable(reader)
+    assert not is_foreground_terminal(reader)
     os.close(reader)
     os.close(writer)

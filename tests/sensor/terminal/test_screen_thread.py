@@ -19,10 +19,12 @@ from rich.console import Console
 
 from sensor.alerts.alert import Alert
 from sensor.progress.progress import Progress
-from sensor.terminal.screen_thread import ALERTS_KEPT, NOTES_KEPT, ScreenThread, own_stream
-from sensor.terminal.summary import SummaryLine
-from sensor.terminal.view import View
+from sensor.terminal.plain_screens import SummaryLine
+from sensor.terminal.screen_thread import MAX_ALERTS, MAX_NOTES, ScreenThread, own_stream
+from sensor.terminal.scroll_view import ScrollView
 from tests.support.alerts import an_alert
+
+pytestmark = pytest.mark.ux
 
 LONG_S = 10.0
 
@@ -83,7 +85,7 @@ def test_a_screen_that_hangs_gets_the_newest_totals_and_every_alert_once() -> No
 
 def test_too_many_alerts_are_counted_and_the_gravest_are_kept() -> None:
     recorder = Recorder()
-    many = 5 * ALERTS_KEPT
+    many = 5 * MAX_ALERTS
     with held_up(recorder) as screen:
         screen.update(Progress(), [an_alert(id="worst", risk=99.0)])
         for step in range(many):
@@ -91,17 +93,17 @@ def test_too_many_alerts_are_counted_and_the_gravest_are_kept() -> None:
     left_out = sum(told[1] for told in recorder.told if told[0] == "left out")
     (kept,) = (told[2] for told in recorder.told if told[0] == "update" and told[2])
     assert kept[0] == "worst"
-    assert len(kept) < 2 * ALERTS_KEPT
+    assert len(kept) < 2 * MAX_ALERTS
     assert left_out + len(kept) == many + 1
 
 
 def test_too_many_events_are_counted() -> None:
     recorder = Recorder()
     with held_up(recorder) as screen:
-        for step in range(NOTES_KEPT + 7):
+        for step in range(MAX_NOTES + 7):
             screen.note(str(step))
     notes = [told[1] for told in recorder.told if told[0] == "note"]
-    assert notes == [*map(str, range(NOTES_KEPT)), "and 7 more events"]
+    assert notes == [*map(str, range(MAX_NOTES)), "and 7 more events"]
 
 
 def test_an_event_is_told_without_waiting_for_the_next_drawing() -> None:
@@ -130,7 +132,7 @@ def test_a_run_that_fails_leaves_the_screen_in_order() -> None:
     console = Console(file=stream, force_terminal=True, _environ={"TERM": "xterm"})
 
     def fail() -> None:
-        with ScreenThread(View(console, "watch", "eth0")) as screen:
+        with ScreenThread(ScrollView(console, "watch", "eth0")) as screen:
             screen.update(Progress(), [])
             raise RuntimeError
 
@@ -169,8 +171,8 @@ sys.path.insert(0, "")
 from rich.console import Console
 from sensor.progress.progress import Progress
 from sensor.terminal.screen_thread import ScreenThread, own_stream
-from sensor.terminal.summary import SummaryLine
-from sensor.terminal.view import View
+from sensor.terminal.plain_screens import SummaryLine
+from sensor.terminal.scroll_view import ScrollView
 from tests.support.alerts import an_alert
 
 stream = own_stream(sys.stdout)
@@ -193,8 +195,8 @@ sys.exit(7)
 @pytest.mark.parametrize(
     ("screen", "stop"),
     [
-        ('View(Console(file=stream), "watch", "eth0")', None),
-        ('View(Console(file=stream), "watch", "eth0")', termios.TCOOFF),
+        ('ScrollView(Console(file=stream), "watch", "eth0")', None),
+        ('ScrollView(Console(file=stream), "watch", "eth0")', termios.TCOOFF),
         ('SummaryLine(stream, "watch", "eth0")', termios.TCOOFF),
     ],
     ids=["nobody reads", "stopped with Ctrl-S", "a line stopped with Ctrl-S"],
@@ -232,7 +234,7 @@ def test_a_terminal_that_goes_on_after_ctrl_s_shows_how_it_ended() -> None:
     shown = bytearray()
     reading = threading.Thread(target=read_all, args=(master, shown.extend), daemon=True)
     reading.start()
-    with ScreenThread(View(Console(file=stream, _environ={"TERM": "xterm"}), "watch", "eth0")) as screen:
+    with ScreenThread(ScrollView(Console(file=stream, _environ={"TERM": "xterm"}), "watch", "eth0")) as screen:
         termios.tcflow(slave, termios.TCOOFF)
         for step in range(20):
             screen.update(Progress(packets=step), [an_alert(id=str(step), risk=float(step))])

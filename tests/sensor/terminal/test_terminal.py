@@ -16,10 +16,12 @@ from sensor.printable import printable
 from sensor.progress.progress import InterfaceState, Progress
 from sensor.progress.words import accounting
 from sensor.terminal.glyphs import ASCII
+from sensor.terminal.plain_screens import SilentScreen, SummaryLine
+from sensor.terminal.scroll_view import ScrollView
 from sensor.terminal.status import status
-from sensor.terminal.summary import Silent, SummaryLine
-from sensor.terminal.view import View
 from tests.support.alerts import an_alert
+
+pytestmark = pytest.mark.ux
 
 HOSTILE = (
     "[red]x[/red] \x1b[2J\x1b]0;owned\x07 \x9b31m \u202egnp.exe\u2066 \r\n\t\x00 a\u0301\u0301\u0301\u0301\u0301 \ud800"
@@ -35,7 +37,7 @@ class Screen:
         self.stream = console.pop("file", None) or io.StringIO()
         options = {"force_terminal": True, "color_system": "standard", "_environ": {"TERM": "xterm"}} | console
         self.console = Console(file=self.stream, width=width, height=24, **options)
-        self.view = View(self.console, mode, source, clock=lambda: self.now, **view)
+        self.view = ScrollView(self.console, mode, source, clock=lambda: self.now, **view)
 
     @property
     def text(self) -> str:
@@ -152,7 +154,7 @@ def test_an_event_is_printed_at_once_above_the_status() -> None:
 def test_events_are_lines_on_stderr_and_nothing_for_who_wants_silence() -> None:
     loud, silent = io.StringIO(), io.StringIO()
     SummaryLine(loud, "watch", "eth0").note("eth0 \x1b[2J went down")
-    Silent(silent).note("eth0 went down")
+    SilentScreen(silent).note("eth0 went down")
     assert loud.getvalue() == "flowvigil: eth0 \\x1b[2J went down\n"
     assert silent.getvalue() == ""
 

@@ -1,4 +1,4 @@
-"""Screens for runs whose stdout carries JSON lines: one closing line on stderr, or only what went wrong."""
+"""Screens of runs whose stdout has JSON lines: events and a summary line on stderr, or problems only."""
 
 from collections.abc import Sequence
 from typing import TextIO
@@ -8,48 +8,48 @@ from sensor.printable import printable
 from sensor.progress.progress import Progress
 
 
-class Silent:
-    """Tells nothing but a problem."""
+class SilentScreen:
+    """A screen (sensor.terminal.screen.Screen) that writes problems only."""
 
     def __init__(self, stream: TextIO) -> None:
-        """stream: where to."""
+        """stream: stderr, as a rule."""
         self._stream = stream
 
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
-        """Nothing to show."""
+        """Write nothing."""
 
     def left_out(self, alerts: int) -> None:
-        """Alerts are not shown anyway."""
+        """Write nothing, as alerts are not shown."""
 
     def note(self, message: str) -> None:
-        """Nothing: events stand in the JSON lines, and who asked for silence can read them there."""
+        """Write nothing: events are in the JSON lines too."""
 
     def finish(self, _progress: Progress, problem: str | None = None) -> None:
-        """Write a line for a problem."""
-        _tell(self._stream, problem)
+        """Write the problem if there is one."""
+        _write_line(self._stream, problem)
 
 
 class SummaryLine:
-    """Tells of events as they come, and at the end, in one line, what was read, found and left out."""
+    """A screen that writes events as they come, and at the end one line: what was read, found and left out."""
 
     def __init__(self, stream: TextIO, mode: str, source: str) -> None:
-        """stream: where to, mode: "read" or "watch", source: name of the input."""
+        """mode: "read", "watch" or "report". source: name of the input."""
         self._stream = stream
         self._mode = mode
         self._source = printable(source, 60)
 
     def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
-        """Nothing to show before the end."""
+        """Write nothing before the end."""
 
     def left_out(self, alerts: int) -> None:
-        """Alerts are not shown anyway."""
+        """Write nothing, as alerts are not shown."""
 
     def note(self, message: str) -> None:
-        """Write it as a line."""
-        _tell(self._stream, message)
+        """Write the event as a line."""
+        _write_line(self._stream, message)
 
     def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Write the line, and one for a problem."""
+        """Write the summary line, and the problem if there is one."""
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
         filtered = f"filtered: {progress.filtered:,}, " if progress.filtered else ""
         shed = f"shed: {progress.shed:,}, " if progress.shed else ""
@@ -62,11 +62,11 @@ class SummaryLine:
             f"evicted: {progress.evicted:,}, late: {progress.late:,}, clock jumps: {progress.clock_jumps:,}, "
             f"{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
-        _tell(self._stream, problem)
+        _write_line(self._stream, problem)
 
 
 def _outputs(progress: Progress) -> str:
-    """What became of the lines for the outputs of the settings."""
+    """Counts of lines, for each output of the settings."""
     return "".join(
         f"{printable(output.name, 60)}: {output.written:,} written, {output.queued:,} queued, "
         f"{output.spooled:,} spooled, {output.lost:,} lost, "
@@ -74,7 +74,7 @@ def _outputs(progress: Progress) -> str:
     )
 
 
-def _tell(stream: TextIO, problem: str | None) -> None:
+def _write_line(stream: TextIO, problem: str | None) -> None:
     if problem:
         stream.write(f"flowvigil: {printable(problem, 400)}\n")
     stream.flush()

@@ -1,4 +1,4 @@
-"""An alert in the words of the terminal: who, what, how sure and why. Everything shown has passed `printable`."""
+"""Text of an alert for the scrolling view: endpoints, title, verdict and reason. Untrusted text passes `printable`."""
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -16,11 +16,13 @@ INDENT = 9
 
 
 def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
-    """A new alert: a line of facts, then verdict and reason, then the columns that moved the score."""
+    """A new alert: a line with time, severity, endpoints and title, then verdict and reason, then top columns."""
     time = Text(words.clock_time(alert.time_ns), "dim")
     head = Table.grid(padding=(0, 1))  # a grid, so that a long line goes on below itself
-    head.add_row(time, severity_text(alert), Text.assemble(words.who(alert, glyphs.arrow), "  ", (what(alert), "bold")))
-    reason = Text.assemble((verdict(alert), "italic"), ": ", printable(alert.reason, 600))
+    head.add_row(
+        time, severity_text(alert), Text.assemble(words.who(alert, glyphs.arrow), "  ", (title_text(alert), "bold"))
+    )
+    reason = Text.assemble((verdict_text(alert), "italic"), ": ", printable(alert.reason, 600))
     lines: list[RenderableType] = [head, Padding(reason, (0, 0, 0, INDENT))]
     if alert.deviations:
         moved = "; ".join(deviation_in_words(deviation) for deviation in alert.deviations[:3])
@@ -29,14 +31,14 @@ def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
 
 
 def update_line(alert: Alert, glyphs: Glyphs) -> RenderableType:
-    """What became of an alert told before: one line, cut at the width of the terminal."""
+    """An update of an alert that was shown before: one line, cut at the width of the terminal."""
     reason = printable(alert.reason, 600)
     return Text.assemble(
         (words.clock_time(alert.time_ns), "dim"),
         " ",
         severity_text(alert),
         f" {alert.origin} goes on: ",
-        (what(alert), "bold"),
+        (title_text(alert), "bold"),
         f", {reason}",
         no_wrap=True,
         overflow="ellipsis" if glyphs.unicode else "crop",
@@ -49,12 +51,12 @@ def severity_text(alert: Alert) -> Text:
     return Text(f"{word.upper():<6}", SEVERITY_STYLES[word])
 
 
-def what(alert: Alert) -> str:
-    """What it is called, short enough for a row."""
+def title_text(alert: Alert) -> str:
+    """The alert's title, short enough for a row."""
     return printable(alert.title, 60)
 
 
-def verdict(alert: Alert) -> str:
+def verdict_text(alert: Alert) -> str:
     """Such as `attack, both lanes, SSH-Patator, T1110.001, p 2e-05`."""
     label = f", {printable(alert.label, 60)}" if alert.label is not None else ""
     technique = f", {printable(alert.technique.id, 16)}" if alert.technique is not None else ""

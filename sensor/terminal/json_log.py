@@ -1,4 +1,4 @@
-"""A screen for runs whose log is JSON lines: events as they come, and at the end the totals."""
+"""The screen of runs whose log is JSON lines: events as they come, and the totals at the end."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from sensor.progress.progress import Progress
 
 
-class Logged:
-    """A screen (sensor.run.outlet.Screen) that writes log lines."""
+class JsonLog:
+    """A screen (sensor.terminal.screen.Screen) that writes log lines."""
 
     def __init__(self, stream: TextIO, mode: str, source: str, *, quiet: bool) -> None:
-        """stream: where to. mode: "read" or "watch". source: name of the input. quiet: only what went wrong."""
+        """mode: "read" or "watch". source: name of the input. quiet: write problems only."""
         self._stream = stream
         self._name = f"{mode} {source}"
         self._quiet = quiet
 
     def update(self, progress: "Progress", alerts: "Sequence[Alert]") -> None:
-        """Nothing to tell before the end: alerts have outputs of their own."""
+        """Write nothing: alerts have outputs of their own, and totals are written at the end."""
 
     def left_out(self, alerts: int) -> None:
-        """Alerts are not told anyway."""
+        """Write nothing, as alerts are not shown."""
 
     def note(self, message: str) -> None:
         """Write an event."""
@@ -31,9 +31,9 @@ class Logged:
             log.write(self._stream, log.Level.INFO, message)
 
     def finish(self, progress: "Progress", problem: str | None = None) -> None:
-        """Write the totals, and a problem."""
+        """Write the totals, and the problem if there is one."""
         if not self._quiet:
-            log.write(self._stream, log.Level.INFO, f"{self._name} ended", own=_totals(progress))
+            log.write(self._stream, log.Level.INFO, f"{self._name} ended", extra=_totals(progress))
         if problem:
             log.write(self._stream, log.Level.ERROR, problem)
 
