@@ -155,10 +155,10 @@ def capture_turns(
 ) -> "CaptureTurns":
     """Turns of captures for a judge. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
-    from sensor.sources.captures.reader import CaptureReader
+    from sensor.sources.captures.stream import CaptureStream
 
     return CaptureTurns(
-        CaptureReader(captures, config.capture.filter), build_meter(config), recorder.ring if recorder else None
+        CaptureStream(captures, config.capture.filter), build_meter(config), recorder.ring if recorder else None
     )
 
 

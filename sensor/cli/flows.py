@@ -112,10 +112,10 @@ def flows(
     from sensor.metering.captures import CaptureTurns
     from sensor.run.export import Export
     from sensor.run.run import Run
-    from sensor.sources.captures.reader import CaptureReader
+    from sensor.sources.captures.stream import CaptureStream
     from sensor.terminal.progress_line import ProgressLine
 
-    source = CaptureReader(captures, loaded.capture.filter)
+    source = CaptureStream(captures, loaded.capture.filter)
     shown = (sys.stderr.isatty() if progress is None else progress) and not quiet
     screen = ProgressLine(sys.stderr if shown else None, _how_far)
     started = time.monotonic()

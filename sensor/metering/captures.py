@@ -11,7 +11,7 @@ from flows.meter import Meter
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.ring import PacketRing
 from sensor.sources.capture import CaptureStatistics
-from sensor.sources.captures.reader import CaptureReader
+from sensor.sources.captures.stream import CaptureStream
 
 
 class CaptureTurns:
@@ -19,7 +19,7 @@ class CaptureTurns:
 
     ends_by_itself = True
 
-    def __init__(self, reading: CaptureReader, meter: Meter, packets: PacketRing | None = None) -> None:
+    def __init__(self, reading: CaptureStream, meter: Meter, packets: PacketRing | None = None) -> None:
         """packets: remembers the latest ones."""
         self._reading = reading
         self._meter = meter

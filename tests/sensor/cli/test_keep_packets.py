@@ -67,7 +67,7 @@ def kept(
 
 @dataclass
 class OneCapture:
-    """A capture that is read from memory, as sensor.sources.captures.reader.CaptureReader gives it."""
+    """A capture that is read from memory, as sensor.sources.captures.stream.CaptureStream gives it."""
 
     capture: CaptureFile
     filtered: int = 0

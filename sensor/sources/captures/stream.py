@@ -1,4 +1,4 @@
-"""Reader of several captures as one stream of packet blocks, in the order of their first packets, and filtered.
+"""Several captures as one stream of packet blocks, in the order of their first packets, and filtered.
 
 A capture that cannot be read is a problem, one line, and the next one follows. It knows no meter and no output.
 """
@@ -13,7 +13,7 @@ from flows.block import PacketBlock
 from flows.linktypes import ETHERNET
 from sensor.errors import ConfigError, InputError
 from sensor.sources.captures.files import STDIN, CaptureFile, captures_in, open_capture
-from sensor.sources.filters.bpf import PacketFilter
+from sensor.sources.filters.packet_filter import PacketFilter
 
 Result = TypeVar("Result")
 
@@ -22,7 +22,7 @@ class ReadStopped(Exception):  # noqa: N818  # no error, but a request
     """Raised by `stop` where a read blocks on input that may never come."""
 
 
-class CaptureReader:
+class CaptureStream:
     """Iterable, once, of the packets of captures, including those of directories."""
 
     def __init__(self, captures: Sequence[str], expression: str | None = None) -> None:
