@@ -31,12 +31,12 @@ InterfacesOption = Annotated[
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object for each check, and one for all.")]
 FailuresOption = Annotated[bool, typer.Option("-q", "--quiet", help="Failures only, on stderr; no measurement.")]
 
-LONGEST: Final = 1000  # characters of a message
-NAME_COLUMN: Final = 13
+MAX_MESSAGE_CHARACTERS: Final = 1000  # characters of a message
+NAME_CELLS: Final = 13
 STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
 GLYPHS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "-"}
 
-Show = Callable[[Finding], None]
+Reporter = Callable[[Finding], None]
 
 
 @with_flags()
@@ -67,21 +67,21 @@ def check(
 
         single_threaded_libraries()
 
-    from sensor.cli.capturing import refuse_packets
+    from sensor.cli.live_capture import refuse_packets
 
     def read_settings() -> "Config":
         read = flags.settings()
         refuse_packets(write, read)
         return read
 
-    show = _shown(json=json, quiet=quiet)
+    report_finding = _reporter(json=json, quiet=quiet)
     code = OK
     with ended_by_interrupt():
         for finding in _findings(read_settings, tuple(dict.fromkeys(interfaces or ())), write, quiet=quiet):
-            show(finding)
+            report_finding(finding)
             code = code or finding.exit_code
     if json and (code or not quiet):
-        _line({"check": "all", "status": str(Status.FAILED if code else Status.OK), "exit_code": code})
+        _write_json({"check": "all", "status": str(Status.FAILED if code else Status.OK), "exit_code": code})
     return code
 
 
@@ -102,11 +102,11 @@ def _findings(
 
 
 def _kernel_cache(*, quiet: bool) -> Remark:
-    """Choose the directory of compiled kernels, and what is to be said of it."""
-    with log.collected() as said:
+    """Choose the directory of compiled kernels; a remark on it."""
+    with log.collected() as logged:
         compiled = use_kernel_cache()
-    if said:
-        return Remark(said[0], Status.WARNING)
+    if logged:
+        return Remark(logged[0], Status.WARNING)
     directory = os.environ.get(VARIABLE, "")
     if compiled:
         return Remark(directory)
@@ -115,12 +115,12 @@ def _kernel_cache(*, quiet: bool) -> Remark:
     return Remark(f"{directory}: not complete until now; this check compiles what is missing", Status.WARNING)
 
 
-def _shown(*, json: bool, quiet: bool) -> Show:
-    """How a finding is told: as JSON, in colours, or as plain words; a failure alone, which is an error, on stderr."""
+def _reporter(*, json: bool, quiet: bool) -> Reporter:
+    """Reporter of findings: as JSON, in colours, or as plain text; with quiet only of failures, as text on stderr."""
     if not quiet:
-        return _as_json if json else _in_colours() if sys.stdout.isatty() else _as_words
-    tell = _as_json if json else partial(_as_words, stream=sys.stderr)
-    return lambda finding: tell(finding) if finding.status is Status.FAILED else None
+        return _as_json if json else _in_colours() if sys.stdout.isatty() else _as_text
+    report = _as_json if json else partial(_as_text, stream=sys.stderr)
+    return lambda finding: report(finding) if finding.status is Status.FAILED else None
 
 
 def _as_json(finding: Finding) -> None:
@@ -129,35 +129,38 @@ def _as_json(finding: Finding) -> None:
         fields["detail"] = list(finding.detail)
     if finding.exit_code:
         fields["exit_code"] = finding.exit_code
-    _line(fields)
+    _write_json(fields)
 
 
-def _line(fields: dict[str, object]) -> None:
+def _write_json(fields: dict[str, object]) -> None:
     print(json_.dumps(fields), flush=True)  # noqa: T201
 
 
-def _as_words(finding: Finding, stream: TextIO | None = None) -> None:
+def _as_text(finding: Finding, stream: TextIO | None = None) -> None:
     print(f"{finding.status:8} {_text(finding)}", file=stream, flush=True)
 
 
-def _in_colours() -> Show:
+def _in_colours() -> Reporter:
     from rich.console import Console
     from rich.text import Text
 
     from sensor.terminal.glyphs import glyphs_for
 
     console = Console()
-    drawn = glyphs_for(console).unicode
+    has_glyphs = glyphs_for(console).unicode
 
-    def tell(finding: Finding) -> None:
-        mark = GLYPHS[finding.status] + " " if drawn else ""
+    def report_finding(finding: Finding) -> None:
+        mark = GLYPHS[finding.status] + " " if has_glyphs else ""
         console.print(Text(f"{mark}{finding.status:8} ", STYLES[finding.status]) + Text(_text(finding)), soft_wrap=True)
 
-    return tell
+    return report_finding
 
 
 def _text(finding: Finding) -> str:
     """Name and message on one line, details below."""
-    message = printable(" ".join(finding.message.split()), LONGEST)
-    lines = [f"{finding.name:{NAME_COLUMN}} {message}", *(printable(line, LONGEST) for line in finding.detail)]
+    message = printable(" ".join(finding.message.split()), MAX_MESSAGE_CHARACTERS)
+    lines = [
+        f"{finding.name:{NAME_CELLS}} {message}",
+        *(printable(line, MAX_MESSAGE_CHARACTERS) for line in finding.detail),
+    ]
     return "\n    ".join(lines)

@@ -6,14 +6,14 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensor import log
-from sensor.cli.build import build_table_meter, held_rate, load_model
+from sensor.cli.build import build_table_meter, checked_rate, load_model
+from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags
 from sensor.cli.kernels import cached_kernels
 from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
@@ -75,9 +75,7 @@ def serve(
     SIGINT end it when the requests under way are answered, with exit code 0; an address that cannot be had gives exit
     code 3.
     """
-    missing = [package for package in NEEDS if find_spec(package) is None]
-    if missing:
-        raise typer.BadParameter(f"serving needs {', '.join(missing)}: pip install 'flowvigil[serve]'")
+    require_packages(NEEDS, "serving", "serve")
     from sensor.api.listening import bound_socket, parse_listen_address, read_token, require_token
     from sensor.api.server import ApiServer, ShutdownFlag
 
@@ -126,7 +124,7 @@ def _warm_services(
     from sensor.episodes.reasons import Explainer
 
     hybrid = load_model(config)
-    rate = held_rate(config, hybrid)
+    rate = checked_rate(config, hybrid)
     row_format = row_format_for(hybrid)
     copies = max(2, min(8, os.cpu_count() or 2))
     names = LOCAL_NAMES | {address.host} if address.is_local and address.path is None else None
