@@ -8,8 +8,11 @@ CIC2017 ?= ../shared/data/cic-ids-2017/improved-sample-mon-thu.csv.gz
 NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
+SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden tshark fuzz flood live bench api-test ux-test evaluate evaluate-kdd train docs picture dist clean
+.PHONY: help demo test check golden properties tshark fuzz flood live bench api-test ux-test evaluate evaluate-kdd train docs picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,8 +24,8 @@ demo: $(VENV)/installed-sensor ## Show the main job: a capture in, hybrid alerts
 	@echo "The same alerts as JSON lines are in $(VENV)/demo.jsonl; the first one:"
 	@$(BIN)/python -m json.tool --no-ensure-ascii --json-lines $(VENV)/demo.jsonl | sed '/^}/q'
 
-test: $(VENV)/installed-test ## Run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/installed-test ## Run the tests, side by side on all cores
+	$(PYTEST) $(SPREAD) --durations=25
 
 check: $(VENV)/installed-check ## Lint, types and import contracts
 	$(BIN)/ruff check .
@@ -31,10 +34,13 @@ check: $(VENV)/installed-check ## Lint, types and import contracts
 	$(BIN)/lint-imports
 
 golden: $(VENV)/installed-test ## Compare the meter with two Java programs' output and with its plain twin
-	$(BIN)/python -m pytest tests/flows/test_golden_engelen.py tests/flows/test_golden_v4.py tests/flows/test_twin.py
+	$(PYTEST) --hypothesis-profile=full tests/flows/test_golden_engelen.py tests/flows/test_golden_v4.py tests/flows/test_twin.py
+
+properties: $(VENV)/installed-test ## Try every property with all its examples, four times those of make test
+	$(PYTEST) $(SPREAD) --hypothesis-profile=full -m hypothesis
 
 tshark: $(VENV)/installed-test ## Compare packets, bytes and five-tuples with tshark's on many small captures
-	$(BIN)/python -m pytest tests/sensor/sources/test_variety_tshark.py
+	$(PYTEST) tests/sensor/sources/test_variety_tshark.py
 
 fuzz: $(VENV)/installed-test ## Ten million hostile frames with bounds checks (about eight minutes)
 	$(BIN)/python -m tests.fuzz --frames 10000000 --seed 1 --controls
@@ -49,15 +55,11 @@ bench: $(VENV)/installed-test ## Measure speed and size against peers in one run
 	$(BIN)/python -m tests.bench --plot docs/bench.svg
 
 api-test: $(VENV)/installed-test ## Test and measure the JSON API (Chromium for its page; three minutes)
-	$(BIN)/python -m pytest tests/sensor/api
+	$(PYTEST) tests/sensor/api
 	$(BIN)/python -m tests.bench.api --check
 
 ux-test: $(VENV)/installed-test ## Test what operators see and send on (tmux, Chromium, rsyslog, syslog-ng, tshark where present)
-	$(BIN)/python -m pytest tests/sensor/report tests/sensor/attach \
-	  $(patsubst %,tests/live/test_%.py,attach keep_packets outputs terminal) $(wildcard $(patsubst %,tests/sensor/test_%*.py, \
-	  alert_record alerts community_id config docs_alerts episodes flow_record formats jsonl line_bounds log manual outputs packets \
-	  query records screen_thread settings_text sinks storms terminal completion checks \
-	  cli_alerts cli_config cli_keep_packets cli_pipes cli_read cli_refusals))
+	$(PYTEST) $(SPREAD) -m ux
 
 evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in runs/ (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
@@ -104,6 +106,7 @@ $(VENV)/installed-test: setup.cfg pyproject.toml | $(BIN)/python
 	$(PIP) install -e '.[train,serve,kafka,test]'
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
 
-$(VENV)/installed-check: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[train,serve,kafka,test,check]'
-	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train $(VENV)/installed-test
+# after installed-test: two pips at once, as by make -j check test, would be in each other's way
+$(VENV)/installed-check: setup.cfg pyproject.toml | $(VENV)/installed-test
+	$(PIP) install -e '.[check]'
+	touch $@

@@ -1,4 +1,7 @@
-"""Exit codes and the errors that carry them: one class for each different reaction of the command line."""
+"""Exit codes, the errors that carry them, one class for each reaction of the command line, and reasons of OSErrors."""
+
+import errno
+import re
 
 OK, INTERNAL, USAGE, CONFIG, MODEL, CAPTURE, INPUT, OUTPUT = range(8)
 FAIL_ON, INTERRUPTED, BROKEN_PIPE = 10, 130, 141
@@ -16,6 +19,8 @@ EXIT_CODES = (
     (INTERRUPTED, "interrupted", "Stopped by the user before the input's end."),
     (BROKEN_PIPE, "broken pipe", "Who read the output went away, such as head."),
 )
+
+_OF_THE_LIBRARY = re.compile(r"\[ssl[^]]*\] | ?\(_ssl\.c:\d+\)")  # the place in OpenSSL's binding that raised the error
 
 
 class SensorError(Exception):
@@ -56,3 +61,10 @@ class OutputError(SensorError):
     """An output that cannot be opened or lost records."""
 
     exit_code = OUTPUT
+
+
+def reason_of(error: OSError) -> str:
+    """The system's reason for an error, in lower case, for the end of a message."""
+    if error.errno == errno.ENOSPC:
+        return "no space left"
+    return _OF_THE_LIBRARY.sub("", (error.strerror or str(error)).lower()).rstrip(".")

@@ -1,4 +1,4 @@
-"""What the sensor says of its own work, on stderr: words for people, or JSON lines for a collector.
+"""Log messages of the sensor on stderr: text for people, or JSON lines for a log collector.
 
 Field names of the JSON are those of the Elastic Common Schema 9.4. It knows no command and no screen. Importing it
 loads nothing: structlog would bring asyncio, which takes longer than the whole of `flowvigil --help`.
@@ -8,7 +8,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Final, TextIO
@@ -21,7 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Level(IntEnum):
-    """How much a line matters."""
+    """Severity of a message; numbers as in Python's logging."""
 
     DEBUG = 10
     INFO = 20
@@ -30,7 +30,7 @@ class Level(IntEnum):
 
 
 class LogFormat(StrEnum):
-    """How a line is written."""
+    """Format of the log lines."""
 
     TEXT = "text"
     JSON = "json"
@@ -38,55 +38,55 @@ class LogFormat(StrEnum):
 
 @dataclass(slots=True)
 class _Settings:
-    """Of the process. heard: takes messages that are collected instead of written."""
+    """Log settings of this process."""
 
-    form: LogFormat = LogFormat.TEXT
-    least: Level = Level.INFO
-    heard: list[str] | None = field(default=None)
+    format: LogFormat = LogFormat.TEXT
+    level: Level = Level.INFO  # messages below it are dropped
+    collected: list[str] | None = None  # receives the messages in place of the stream, unless None
 
 
 _settings = _Settings()
 
 
-def set_form(form: LogFormat) -> None:
-    """How lines are written from now on."""
-    _settings.form = form
+def set_format(log_format: LogFormat) -> None:
+    """Set the format of all further messages."""
+    _settings.format = log_format
 
 
-def set_least(level: Level) -> None:
-    """What matters less is not written from now on."""
-    _settings.least = level
+def set_level(level: Level) -> None:
+    """Set the lowest severity that is still written."""
+    _settings.level = level
 
 
 def is_json() -> bool:
-    """Whether lines are JSON."""
-    return _settings.form is LogFormat.JSON
+    """Whether the log lines are JSON."""
+    return _settings.format is LogFormat.JSON
 
 
 def debug(message: str) -> None:
-    """Say what only somebody who looks for a fault wants to know."""
+    """Log what only helps to find a fault."""
     write(sys.stderr, Level.DEBUG, message)
 
 
 def info(message: str) -> None:
-    """Say what goes on."""
+    """Log an ordinary event."""
     write(sys.stderr, Level.INFO, message)
 
 
 def progress(message: str) -> None:
-    """The same while a person waits for it: text stands without the program's name."""
+    """Log the progress of something that a person waits for: as text without the program's name."""
     write(sys.stderr, Level.INFO, message, prefix="")
 
 
 def warning(message: str) -> None:
-    """Say what is not as it should be, though the work goes on."""
+    """Log what is not as it should be, though the work goes on."""
     write(sys.stderr, Level.WARNING, message)
 
 
 def error(message: str, detail: Sequence[str] = (), exit_code: int | None = None) -> None:
-    """Say why it stops. detail: lines below the message as they are laid out."""
-    own = {"detail": [printable(line, LONGEST) for line in detail]} if detail else {}
-    write(sys.stderr, Level.ERROR, message, detail=detail, exit_code=exit_code, own=own)
+    """Log why the program stops. detail: lines below the message, with their layout."""
+    extra = {"detail": [printable(line, LONGEST) for line in detail]} if detail else {}
+    write(sys.stderr, Level.ERROR, message, detail=detail, exit_code=exit_code, extra=extra)
 
 
 def write(
@@ -97,36 +97,39 @@ def write(
     prefix: str = PREFIX,
     detail: Sequence[str] = (),
     exit_code: int | None = None,
-    own: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> None:
-    """Write one message to a stream. own: what the JSON has under `flowvigil`. A stream that takes none is let be."""
-    if level < _settings.least:
+    """Write one message to a stream, unless it is closed or full.
+
+    prefix: before the text. extra: fields of the JSON under `flowvigil`.
+    """
+    if level < _settings.level:
         return
-    said = printable(" ".join(message.split()), LONGEST)
-    if _settings.heard is not None:
-        _settings.heard.append(said)
+    line = printable(" ".join(message.split()), LONGEST)
+    if _settings.collected is not None:
+        _settings.collected.append(line)
         return
     if is_json():
-        text = _json(level, said, exit_code, own or {})
+        text = _json(level, line, exit_code, extra or {})
     else:
-        text = "\n".join((prefix + said, *(printable(line, LONGEST) for line in detail))) + "\n"
-    with contextlib.suppress(OSError, ValueError):  # closed or full: there is nobody to tell
+        text = "\n".join((prefix + line, *(printable(each, LONGEST) for each in detail))) + "\n"
+    with contextlib.suppress(OSError, ValueError):  # closed or full: nobody reads it
         stream.write(text)
         stream.flush()
 
 
 @contextlib.contextmanager
 def collected() -> Iterator[list[str]]:
-    """Messages as a list instead of on stderr, for whoever tells them in another way."""
-    before, heard = _settings.heard, list[str]()
-    _settings.heard = heard
+    """Collect the messages in a list instead of writing them, for a caller that reports them in its own way."""
+    before, messages = _settings.collected, list[str]()
+    _settings.collected = messages
     try:
-        yield heard
+        yield messages
     finally:
-        _settings.heard = before
+        _settings.collected = before
 
 
-def _json(level: Level, message: str, exit_code: int | None, own: dict[str, Any]) -> str:
+def _json(level: Level, message: str, exit_code: int | None, extra: dict[str, Any]) -> str:
     import orjson
 
     moment = _EPOCH + timedelta(microseconds=time.time_ns() // 1000)
@@ -139,6 +142,6 @@ def _json(level: Level, message: str, exit_code: int | None, own: dict[str, Any]
     }
     if exit_code is not None:
         document["process"] = {"exit_code": exit_code}
-    if own:
-        document["flowvigil"] = own
+    if extra:
+        document["flowvigil"] = extra
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE).decode()

@@ -1,4 +1,4 @@
-"""Handlers of signals that are there for a while."""
+"""Signal handlers that are installed for the length of a block."""
 
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -9,8 +9,8 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 @contextmanager
-def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
-    """Around what they are for; those of before come back. In the main thread."""
+def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Install handlers for the block and restore the previous ones after it; in the main thread only."""
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from sensor.errors import InputError
-from sensor.files.compression import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
+from sensor.files.compression import ByteStream, CountingReader, GzipReader, RawFile, ZstdReader
 from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC
 from sensor.printable import printable
 
@@ -85,14 +85,14 @@ def opened(name: str) -> io.FileIO:
 
 def unpacked(raw: RawFile) -> ByteStream:
     """An input's bytes out of their packing; which it is, its first bytes say."""
-    stored = StoredBytes(raw)
+    stored = CountingReader(raw)
     head = b""
     while len(head) < 4 and (got := stored.readinto(memoryview(piece := bytearray(4 - len(head))))):
         head += piece[:got]
     if head.startswith(GZIP_MAGIC):
-        return Gunzip(stored, head)
+        return GzipReader(stored, head)
     if head.startswith(ZSTD_MAGIC):
-        return Unzstd(stored, head)
+        return ZstdReader(stored, head)
     return _Behind(head, stored)
 
 

@@ -23,7 +23,7 @@ from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, P
 STATS_SCHEMA: Final = "stats/1"
 EVENT_SCHEMA: Final = "event/1"
 # With these and the bounds of the strings below, a line stays within sensor.alerts.ecs.LINE_LIMIT_BYTES. The settings
-# hold no more outputs (sensor.settings.outputs.MOST).
+# hold no more outputs (sensor.settings.outputs.MAX_OUTPUTS).
 INTERFACES_SHOWN, INTERFACE_BYTES, OUTPUTS_SHOWN = 32, 32, 8
 
 

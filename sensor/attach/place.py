@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sensor.errors import ConfigError
-from sensor.files.descriptors import Owner, reason_of
+from sensor.errors import ConfigError, reason_of
+from sensor.files.ownership import Owner
 
 SETTING: Final = "attach.socket"
 MASK: Final = 0o117  # leaves reading and writing to owner and group

@@ -1,6 +1,6 @@
-"""Whether packets can be taken: filter, interfaces, permission, ring, and what merges packets before they are seen.
+"""Checks of the capture: filter, interfaces, capability, ring, and offloads that merge packets before the capture.
 
-Interfaces are only looked at; nothing is captured.
+Interfaces are only inspected; nothing is captured.
 """
 
 import socket
@@ -8,58 +8,58 @@ import sys
 from collections.abc import Sequence
 
 from flows.linktypes import ETHERNET
-from sensor.checks.finding import Remark, Status, Subject
+from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import CaptureError, ConfigError
 
-NO_INTERFACE = Remark("no interface named (-i)", Status.SKIPPED)
-NO_RING = Remark("this system has no packet ring", Status.SKIPPED)
-NOTHING_MERGES = Remark("nothing merges packets")
+NO_INTERFACE = Observation("no interface named (-i)", CheckStatus.SKIPPED)
+NO_RING = Observation("this system has no packet ring", CheckStatus.SKIPPED)
+NOTHING_MERGES = Observation("nothing merges packets")
 LINUX = sys.platform == "linux"
 
 
-def capture_filter(subject: Subject) -> Remark:
+def capture_filter(context: CheckContext) -> Observation:
     """Compile the filter for the interfaces, or for Ethernet where that cannot be done. Raises ConfigError."""
-    expression = subject.config.capture.filter
+    expression = context.config.capture.filter
     if not expression:
-        return Remark("none: all packets are taken")
+        return Observation("none: all packets are taken")
     from sensor.sources.filters.libpcap import compile_offline
 
-    compiled = _compiled(expression, subject.interfaces) if LINUX else []
+    compiled = _compiled(expression, context.interfaces) if LINUX else []
     if not compiled:
         compile_offline(expression, ETHERNET)
-    return Remark(f"compiles for {', '.join(compiled) or 'Ethernet; tried on no interface'}")
+    return Observation(f"compiles for {', '.join(compiled) or 'Ethernet; tried on no interface'}")
 
 
 def _compiled(expression: str, interfaces: Sequence[str]) -> list[str]:
     """Interfaces for which the filter compiles. Raises ConfigError, also when it is too long for the kernel."""
-    from sensor.sources.filters.bpf import Rule, socket_program
+    from sensor.sources.filters.bpf import InterfaceRule, socket_program
     from sensor.sources.filters.libpcap import compile_live
     from sensor.sources.live.packet_socket import ARPHRD_LOOPBACK, link_of
 
-    rules: dict[str, Rule] = {}
+    rules: dict[str, InterfaceRule] = {}
     for name in interfaces:
         try:
             link = link_of(name)
-            rules[name] = Rule(link.index, link.hardware == ARPHRD_LOOPBACK, compile_live(expression, name))
-        except CaptureError:  # absent, down or not permitted, of which other checks tell
+            rules[name] = InterfaceRule(link.index, link.hardware == ARPHRD_LOOPBACK, compile_live(expression, name))
+        except CaptureError:  # absent, down or not permitted, which other checks report
             continue
     for complement in (False, True):
         socket_program(list(rules.values()), complement=complement)
     return list(rules)
 
 
-def interface(subject: Subject) -> Remark:
-    """Look whether each interface is there, set up and of a type that can be read. Raises CaptureError."""
-    if not subject.interfaces:
+def interface(context: CheckContext) -> Observation:
+    """Inspect whether each interface exists, is up and is of a supported type. Raises CaptureError."""
+    if not context.interfaces:
         return NO_INTERFACE
     if not LINUX:
-        return _opened_portably(subject)
+        return _opened_portably(context)
     from sensor.sources.live.packet_socket import KNOWN_HARDWARE, LINKTYPES, link_of
     from sensor.sources.live.rtnetlink import IFF_UP
 
     names: dict[int, str] = {}
     without_carrier = []
-    for name in subject.interfaces:
+    for name in context.interfaces:
         link = link_of(name)
         if link.index in names:
             raise CaptureError(f"{name}: the interface is already named as {names[link.index]}")
@@ -71,38 +71,38 @@ def interface(subject: Subject) -> Remark:
         if not link.up:
             without_carrier.append(name)
     if without_carrier:
-        return Remark(f"no carrier, so no packets yet: {', '.join(without_carrier)}", Status.WARNING)
-    return Remark(f"up: {', '.join(subject.interfaces)}")
+        return Observation(f"no carrier, so no packets yet: {', '.join(without_carrier)}", CheckStatus.WARNING)
+    return Observation(f"up: {', '.join(context.interfaces)}")
 
 
-def capability(subject: Subject) -> Remark:
+def capability(context: CheckContext) -> Observation:
     """Open a packet socket. Raises CaptureError."""
     if not LINUX:
-        return Remark("not known before the start on this system", Status.SKIPPED)
+        return Observation("not known before the start on this system", CheckStatus.SKIPPED)
     from sensor.sources.live.packet_socket import open_packet_socket
 
-    open_packet_socket(_names(subject)).close()
-    return Remark("CAP_NET_RAW is there")
+    open_packet_socket(_names(context)).close()
+    return Observation("CAP_NET_RAW is there")
 
 
-def ring(subject: Subject) -> Remark:
-    """Map as many rings as there are workers, of the size set. Raises CaptureError; ConfigError off Linux."""
+def ring(context: CheckContext) -> Observation:
+    """Map as many rings as there are workers, of the configured size. Raises CaptureError; ConfigError off Linux."""
     if not LINUX:
-        if subject.config.capture.workers > 1:
-            raise ConfigError(f"capture.workers is {subject.config.capture.workers}: more than one needs Linux")
+        if context.config.capture.workers > 1:
+            raise ConfigError(f"capture.workers is {context.config.capture.workers}: more than one needs Linux")
         return NO_RING
     from contextlib import ExitStack, closing
 
     from sensor.sources.live.packet_socket import map_ring, open_packet_socket
 
-    settings = subject.config.capture
+    settings = context.config.capture
     size = f"{settings.workers} × {settings.ring_block_bytes * settings.ring_blocks / 2**20:.0f} MiB"
     with ExitStack() as opened:
         for _ in range(settings.workers):
             try:
-                packets = opened.enter_context(open_packet_socket(_names(subject)))
+                packets = opened.enter_context(open_packet_socket(_names(context)))
             except CaptureError:
-                return Remark("not tried without the capability", Status.SKIPPED)
+                return Observation("not tried without the capability", CheckStatus.SKIPPED)
             try:
                 opened.enter_context(closing(map_ring(packets, settings.ring_block_bytes, settings.ring_blocks)))
             except OSError as error:
@@ -110,36 +110,38 @@ def ring(subject: Subject) -> Remark:
                     f"the ring of {size} cannot be mapped: {(error.strerror or str(error)).lower()}, expected less by "
                     "capture.ring_blocks or capture.ring_block_bytes"
                 ) from None
-    return Remark(f"{size} can be mapped")
+    return Observation(f"{size} can be mapped")
 
 
-def offloads(subject: Subject) -> Remark:
-    """Ask each interface what it merges."""
+def offloads(context: CheckContext) -> Observation:
+    """Query the offloads of each interface that merge packets."""
     if not LINUX:
-        return Remark("not known on this system", Status.SKIPPED)
-    if not subject.interfaces:
+        return Observation("not known on this system", CheckStatus.SKIPPED)
+    if not context.interfaces:
         return NO_INTERFACE
     from sensor.sources.live.offloads import merging_offloads
 
-    found = {name: merging_offloads(name) for name in subject.interfaces}
+    found = {name: merging_offloads(name) for name in context.interfaces}
     cures = [f"ethtool -K {name} {' '.join(f'{word} off' for word in words)}" for name, words in found.items() if words]
     if not cures:
-        absent = set(subject.interfaces) - {name for _, name in socket.if_nameindex()}
-        return Remark("not known of an interface that is absent", Status.SKIPPED) if absent else NOTHING_MERGES
+        absent = set(context.interfaces) - {name for _, name in socket.if_nameindex()}
+        return (
+            Observation("not known of an interface that is absent", CheckStatus.SKIPPED) if absent else NOTHING_MERGES
+        )
     merging = ", ".join(f"{name} ({', '.join(words)})" for name, words in found.items() if words)
-    return Remark(
+    return Observation(
         f"packets are merged before they are seen, so flows have fewer and larger ones than on the wire: {merging}; "
         f"turn it off: {'; '.join(cures)}",
-        Status.WARNING,
+        CheckStatus.WARNING,
     )
 
 
-def _opened_portably(subject: Subject) -> Remark:
+def _opened_portably(context: CheckContext) -> Observation:
     from sensor.sources.live.portable import LIMIT, PortableCapture
 
-    PortableCapture(subject.interfaces, promiscuous=subject.config.capture.promiscuous).close()
-    return Remark(f"can be opened: {', '.join(subject.interfaces)}; {LIMIT}", Status.WARNING)
+    PortableCapture(context.interfaces, promiscuous=context.config.capture.promiscuous).close()
+    return Observation(f"can be opened: {', '.join(context.interfaces)}; {LIMIT}", CheckStatus.WARNING)
 
 
-def _names(subject: Subject) -> str:
-    return ", ".join(subject.interfaces) or "any interface"
+def _names(context: CheckContext) -> str:
+    return ", ".join(context.interfaces) or "any interface"

@@ -1,14 +1,16 @@
-"""All checks in the order of the sensor's start, so that the first failure is the one that it would stop at."""
+"""The list of checks, in the order of the sensor's start: the first failure is the one that it would stop at."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from sensor.checks.attach import attach
 from sensor.checks.capture import capability, capture_filter, interface, offloads, ring
-from sensor.checks.destinations import outputs
-from sensor.checks.finding import Check, Finding, Subject, finding_of
-from sensor.checks.outputs import metrics, output, packets, user
-from sensor.checks.speed import bundle, cache, speed
+from sensor.checks.files import output, packets
+from sensor.checks.metrics import metrics
+from sensor.checks.model import bundle, cache, speed
+from sensor.checks.outputs import outputs
+from sensor.checks.privileges import user
+from sensor.checks.result import Check, CheckContext, CheckResult, run_check
 
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("user", user),
@@ -28,10 +30,10 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
 SPEED: Final = ("speed", speed)  # which cannot fail
 
 
-def findings(subject: Subject, *, measured: bool = True) -> Iterator[Finding]:
-    """One after another, each after the one before has been told; a failure does not end them.
+def run_checks(context: CheckContext, *, measured: bool = True) -> Iterator[CheckResult]:
+    """Run the checks lazily, one for each result that is read; a failure does not end them.
 
     measured: with the measurement of speed, which takes a few seconds.
     """
     for name, check in (*CHECKS, SPEED) if measured else CHECKS:
-        yield finding_of(name, check, subject)
+        yield run_check(name, check, context)

@@ -55,13 +55,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _set_log_form(form: log.LogFormat) -> log.LogFormat:
-    log.set_form(form)
-    return form
+def _set_log_format(log_format: log.LogFormat) -> log.LogFormat:
+    log.set_format(log_format)
+    return log_format
 
 
 def _set_verbose(wanted: bool) -> None:
-    log.set_least(log.Level.DEBUG if wanted else log.Level.INFO)
+    log.set_level(log.Level.DEBUG if wanted else log.Level.INFO)
 
 
 @app.callback()
@@ -74,7 +74,7 @@ def common(
         typer.Option(
             "--log-format",
             metavar="FORM",
-            callback=_set_log_form,
+            callback=_set_log_format,
             is_eager=True,
             envvar="FLOWVIGIL_LOG_FORMAT",
             help="Messages on stderr: text, or json for a line of JSON each.",

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from sensor.cli.build import (
     build_judge,
-    build_keeper,
     build_meter,
+    build_packet_recorder,
     check_packet_settings,
     flow_records,
     load_model,
@@ -45,10 +45,10 @@ from sensor.version import VERSION
 if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.attach.place import Place
-    from sensor.files.descriptors import Owner
+    from sensor.files.ownership import Owner
     from sensor.metering.captures import CaptureTurns
     from sensor.outputs.outputs import Outputs, Prepared
-    from sensor.packets.keeper import Keeper
+    from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.progress.latest import Latest
     from sensor.run.detection import Detection
@@ -104,15 +104,15 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
     from sensor.run.run import Run
 
     make_packet_directory(config)
-    keeper = build_keeper(config)
+    recorder = build_packet_recorder(config)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
             stack, config, captures, display, hybrid, lambda: bool(outlet.alerts) and not run.stopping
         )
-        detection = Detection(build_judge(config, hybrid), outlet, keeper)
-        run = Run(capture_turns(config, captures, keeper), detection, screen)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder)
+        run = Run(capture_turns(config, captures, recorder), detection, screen)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
 
@@ -138,15 +138,15 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         make_packet_directory(config, user)
         place = _open_place(stack, config, user)
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
-        keeper = build_keeper(config, options.interfaces)
-        turns = live_turns(config, captures, writer, keeper)
+        recorder = build_packet_recorder(config, options.interfaces)
+        turns = live_turns(config, captures, writer, recorder)
         latest = Latest()
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(options.interfaces)
         screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
-        detection = Detection(build_judge(config, hybrid), outlet, keeper, keeping_s=KEEPING_S)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, keeping_s=KEEPING_S)
         hook = _watch_hook(options, config, detection, outputs)
         run = Run(turns, detection, screen, [hook], latest)
         _serve_metrics(stack, config, latest, hybrid)
@@ -157,12 +157,16 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         notify("STOPPING=1")
 
 
-def capture_turns(config: "Config", captures: Sequence[str], keeper: "Keeper | None" = None) -> "CaptureTurns":
+def capture_turns(
+    config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None
+) -> "CaptureTurns":
     """Turns of flow records of captures, for a judge. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
-    from sensor.sources.captures.reading import Reading
+    from sensor.sources.captures.stream import CaptureStream
 
-    return CaptureTurns(Reading(captures, config.capture.filter), build_meter(config), keeper.ring if keeper else None)
+    return CaptureTurns(
+        CaptureStream(captures, config.capture.filter), build_meter(config), recorder.ring if recorder else None
+    )
 
 
 def ready_model(config: "Config", *, quiet: bool, live: bool = False) -> "Hybrid":

@@ -1,4 +1,4 @@
-"""Builds the parts of a run by the settings: meter, model, judge, and the keeper of packets of alerts."""
+"""Builds the parts of a run by the settings: meter, model, judge, and the recorder of packets of alerts."""
 
 import socket
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sensor.alerts.flow_record import FlowRecords
     from sensor.episodes.episodes import EpisodeSettings
     from sensor.judging.judge import Judge
-    from sensor.packets.keeper import Keeper
+    from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
 
@@ -125,9 +125,9 @@ def episode_settings(config: "Config") -> "EpisodeSettings":
 
     flows_per_alert = config.episodes.flows_per_alert
     if config.keep_packets.directory is not None:
-        from sensor.packets.keeper import FLOWS
+        from sensor.packets.recorder import MAX_FLOWS
 
-        flows_per_alert = max(flows_per_alert, FLOWS)
+        flows_per_alert = max(flows_per_alert, MAX_FLOWS)
     return EpisodeSettings(
         threshold=config.episodes.flows_between_false_openings,
         quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
@@ -178,8 +178,8 @@ def make_packet_directory(config: "Config", user: "User | None" = None) -> None:
     make_directory(config.keep_packets.directory, user)
 
 
-def build_keeper(config: "Config", interfaces: Sequence[str] = ("",)) -> "Keeper | None":
-    """Keeper of packets of alerts, None for no directory. Raises OutputError for one that cannot be written.
+def build_packet_recorder(config: "Config", interfaces: Sequence[str] = ("",)) -> "PacketRecorder | None":
+    """Recorder of packets of alerts, None for no directory. Raises OutputError for one that cannot be written.
 
     interfaces: names by their number in packet blocks.
     """
@@ -187,16 +187,16 @@ def build_keeper(config: "Config", interfaces: Sequence[str] = ("",)) -> "Keeper
     if settings.directory is None:
         return None
     from sensor.packets.directory import PacketDirectory
-    from sensor.packets.keeper import Keeper
+    from sensor.packets.recorder import PacketRecorder
     from sensor.packets.ring import PacketRing
 
-    return Keeper(
+    return PacketRecorder(
         PacketRing(settings.memory_bytes, decap=config.meter.decapsulate),
         PacketDirectory(settings.directory, settings.directory_bytes),
         observer(),
         interfaces=interfaces,
-        most_packets=settings.alert_packets,
-        most_bytes=settings.alert_bytes,
+        max_packets=settings.alert_packets,
+        max_bytes=settings.alert_bytes,
     )
 
 
@@ -204,6 +204,6 @@ def warm_packet_keeping(config: "Config") -> None:
     """Load what keeping packets needs, and compile its kernels."""
     if config.keep_packets.directory is None:
         return
-    from sensor.packets.keeper import warm_keeper
+    from sensor.packets.recorder import warm_packet_recorder
 
-    warm_keeper()
+    warm_packet_recorder()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from sensor import log
-from sensor.checks.finding import Finding, Remark, Status, Subject, failure
+from sensor.checks.result import CheckContext, CheckResult, CheckStatus, Observation, failed_result
 from sensor.cli.build import build_judge, build_meter, load_model
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import tell_of_compiling
@@ -33,10 +33,15 @@ FailuresOption = Annotated[bool, typer.Option("-q", "--quiet", help="Failures on
 
 MAX_MESSAGE_CHARACTERS: Final = 1000  # characters of a message
 NAME_CELLS: Final = 13
-STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
-GLYPHS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "-"}
+STYLES: Final = {
+    CheckStatus.OK: "green",
+    CheckStatus.WARNING: "yellow",
+    CheckStatus.FAILED: "red",
+    CheckStatus.SKIPPED: "dim",
+}
+GLYPHS: Final = {CheckStatus.OK: "✓", CheckStatus.WARNING: "!", CheckStatus.FAILED: "✗", CheckStatus.SKIPPED: "-"}
 
-Reporter = Callable[[Finding], None]
+Reporter = Callable[[CheckResult], None]
 
 
 @with_flags()
@@ -74,61 +79,61 @@ def check(
         refuse_packets(write, read)
         return read
 
-    report_finding = _reporter(json=json, quiet=quiet)
+    report_result = _reporter(json=json, quiet=quiet)
     code = OK
     with ended_by_interrupt():
-        for finding in _findings(read_settings, tuple(dict.fromkeys(interfaces or ())), write, quiet=quiet):
-            report_finding(finding)
-            code = code or finding.exit_code
+        for result in _results(read_settings, tuple(dict.fromkeys(interfaces or ())), write, quiet=quiet):
+            report_result(result)
+            code = code or result.exit_code
     if json and (code or not quiet):
-        _write_json({"check": "all", "status": str(Status.FAILED if code else Status.OK), "exit_code": code})
+        _write_json({"check": "all", "status": str(CheckStatus.FAILED if code else CheckStatus.OK), "exit_code": code})
     return code
 
 
-def _findings(
+def _results(
     read_settings: Callable[[], "Config"], interfaces: tuple[str, ...], packets: Path | None, *, quiet: bool
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     try:
         config = read_settings()
     except SensorError as error:
-        yield failure("settings", error)
+        yield failed_result("settings", error)
         return  # nothing else is known to be what was meant
-    yield Finding("settings", Status.OK, "valid")
+    yield CheckResult("settings", CheckStatus.OK, "valid")
     cache = _kernel_cache(quiet=quiet)  # before the next import, which brings numba
-    from sensor.checks.checks import findings
+    from sensor.checks.checks import run_checks
 
-    subject = Subject(config, interfaces, cache, load_model, build_meter, build_judge, packets)
-    yield from findings(subject, measured=not quiet)
+    context = CheckContext(config, interfaces, cache, load_model, build_meter, build_judge, packets)
+    yield from run_checks(context, measured=not quiet)
 
 
-def _kernel_cache(*, quiet: bool) -> Remark:
-    """Choose the directory of compiled kernels; a remark on it."""
+def _kernel_cache(*, quiet: bool) -> Observation:
+    """Choose the directory of compiled kernels; returns the observation of its check."""
     with log.collected() as logged:
         compiled = use_kernel_cache()
     if logged:
-        return Remark(logged[0], Status.WARNING)
+        return Observation(logged[0], CheckStatus.WARNING)
     directory = os.environ.get(VARIABLE, "")
     if compiled:
-        return Remark(directory)
+        return Observation(directory)
     if not quiet:
         tell_of_compiling()
-    return Remark(f"{directory}: not complete until now; this check compiles what is missing", Status.WARNING)
+    return Observation(f"{directory}: not complete until now; this check compiles what is missing", CheckStatus.WARNING)
 
 
 def _reporter(*, json: bool, quiet: bool) -> Reporter:
-    """Reporter of findings: as JSON, in colours, or as plain text; with quiet only of failures, as text on stderr."""
+    """Reporter of results: as JSON, in colours, or as plain text; with quiet only of failures, as text on stderr."""
     if not quiet:
         return _as_json if json else _in_colours() if sys.stdout.isatty() else _as_text
     report = _as_json if json else partial(_as_text, stream=sys.stderr)
-    return lambda finding: report(finding) if finding.status is Status.FAILED else None
+    return lambda result: report(result) if result.status is CheckStatus.FAILED else None
 
 
-def _as_json(finding: Finding) -> None:
-    fields: dict[str, object] = {"check": finding.name, "status": str(finding.status), "message": finding.message}
-    if finding.detail:
-        fields["detail"] = list(finding.detail)
-    if finding.exit_code:
-        fields["exit_code"] = finding.exit_code
+def _as_json(result: CheckResult) -> None:
+    fields: dict[str, object] = {"check": result.name, "status": str(result.status), "message": result.message}
+    if result.detail:
+        fields["detail"] = list(result.detail)
+    if result.exit_code:
+        fields["exit_code"] = result.exit_code
     _write_json(fields)
 
 
@@ -136,8 +141,8 @@ def _write_json(fields: dict[str, object]) -> None:
     print(json_.dumps(fields), flush=True)  # noqa: T201
 
 
-def _as_text(finding: Finding, stream: TextIO | None = None) -> None:
-    print(f"{finding.status:8} {_text(finding)}", file=stream, flush=True)
+def _as_text(result: CheckResult, stream: TextIO | None = None) -> None:
+    print(f"{result.status:8} {_text(result)}", file=stream, flush=True)
 
 
 def _in_colours() -> Reporter:
@@ -149,18 +154,18 @@ def _in_colours() -> Reporter:
     console = Console()
     has_glyphs = glyphs_for(console).unicode
 
-    def report_finding(finding: Finding) -> None:
-        mark = GLYPHS[finding.status] + " " if has_glyphs else ""
-        console.print(Text(f"{mark}{finding.status:8} ", STYLES[finding.status]) + Text(_text(finding)), soft_wrap=True)
+    def report_result(result: CheckResult) -> None:
+        mark = GLYPHS[result.status] + " " if has_glyphs else ""
+        console.print(Text(f"{mark}{result.status:8} ", STYLES[result.status]) + Text(_text(result)), soft_wrap=True)
 
-    return report_finding
+    return report_result
 
 
-def _text(finding: Finding) -> str:
+def _text(result: CheckResult) -> str:
     """Name and message on one line, details below."""
-    message = printable(" ".join(finding.message.split()), MAX_MESSAGE_CHARACTERS)
+    message = printable(" ".join(result.message.split()), MAX_MESSAGE_CHARACTERS)
     lines = [
-        f"{finding.name:{NAME_CELLS}} {message}",
-        *(printable(line, MAX_MESSAGE_CHARACTERS) for line in finding.detail),
+        f"{result.name:{NAME_CELLS}} {message}",
+        *(printable(line, MAX_MESSAGE_CHARACTERS) for line in result.detail),
     ]
     return "\n    ".join(lines)

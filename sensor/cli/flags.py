@@ -20,7 +20,7 @@ from sensor.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from sensor.settings.config import Config, Effective
+    from sensor.settings.config import Config, EffectiveConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Flags:
         """Settings of all sources, of which these options have precedence. Raises ConfigError."""
         return self.effective().config
 
-    def effective(self) -> "Effective":
+    def effective(self) -> "EffectiveConfig":
         """The same settings with the origin of each. Raises ConfigError."""
         from sensor.settings.config import effective_config
         from sensor.settings.setting import Setting

@@ -23,7 +23,7 @@ from sensor.process.kernel_cache import kernels_are_compiled
 
 if TYPE_CHECKING:
     from flows.meter import Meter
-    from sensor.flow_tables.background import BackgroundTable
+    from sensor.flow_tables.background import BackgroundWriter
     from sensor.progress.progress import Progress
     from sensor.settings.config import Config
 
@@ -112,10 +112,10 @@ def flows(
     from sensor.metering.captures import CaptureTurns
     from sensor.run.export import Export
     from sensor.run.run import Run
-    from sensor.sources.captures.reading import Reading
+    from sensor.sources.captures.stream import CaptureStream
     from sensor.terminal.progress_line import ProgressLine
 
-    source = Reading(captures, loaded.capture.filter)
+    source = CaptureStream(captures, loaded.capture.filter)
     show_progress = (sys.stderr.isatty() if progress is None else progress) and not quiet
     screen = ProgressLine(sys.stderr if show_progress else None, _progress_text)
     started = time.monotonic()
@@ -167,7 +167,7 @@ def _summary(progress: "Progress", written: int, seconds: float) -> str:
 
 
 @contextmanager
-def _open_table(output: Path | None, name: DialectName) -> Iterator["BackgroundTable"]:
+def _open_table(output: Path | None, name: DialectName) -> Iterator["BackgroundWriter"]:
     """Open the table: a file that gets its name when it is whole, or CSV on stdout for no path."""
     from flows.dialects import DIALECTS
     from sensor.flow_tables.background import in_background
@@ -175,8 +175,8 @@ def _open_table(output: Path | None, name: DialectName) -> Iterator["BackgroundT
 
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
     if output is not None:
-        with open_table(output, dialect) as sink, in_background(sink) as table:
+        with open_table(output, dialect) as writer, in_background(writer) as table:
             yield table
     else:
-        with stream_table(sys.stdout.buffer, "stdout", dialect) as sink, in_background(sink) as table:
+        with stream_table(sys.stdout.buffer, "stdout", dialect) as writer, in_background(writer) as table:
             yield table

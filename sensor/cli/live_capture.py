@@ -14,8 +14,8 @@ from sensor.errors import ConfigError
 if TYPE_CHECKING:
     from sensor.metering.live import LiveCapture
     from sensor.metering.turns import TurnSource
-    from sensor.packets.keeper import Keeper
     from sensor.packets.pcapng import PcapngWriter
+    from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
 
@@ -42,17 +42,17 @@ def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapt
         log.warning(LIMIT)
         return [PortableCapture(interfaces, promiscuous=settings.promiscuous, expression=settings.filter or None)]
     from sensor.sources.filters.libpcap import compile_live
-    from sensor.sources.live.ring import Ring
+    from sensor.sources.live.ring import RingCapture
 
     programs = None
     if settings.filter:
         compiled = [compile_live(settings.filter, interface) for interface in interfaces]
         programs = {program.linktype: program for program in compiled}
-    rings: list[Ring] = []
+    rings: list[RingCapture] = []
     for _ in range(settings.workers):
         group = None if settings.workers == 1 else rings[0].fanout_group if rings else 0
         rings.append(
-            Ring(
+            RingCapture(
                 interfaces,
                 settings.ring_block_bytes,
                 settings.ring_blocks,
@@ -77,12 +77,15 @@ def open_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "P
 
 
 def live_turns(
-    config: "Config", captures: Sequence["LiveCapture"], writer: "PcapngWriter | None", keeper: "Keeper | None"
+    config: "Config",
+    captures: Sequence["LiveCapture"],
+    writer: "PcapngWriter | None",
+    recorder: "PacketRecorder | None",
 ) -> "TurnSource":
     """Turns of the captures; of several, each is metered in a process of its own."""
     from sensor.metering.live import LiveTurns
 
-    packets = keeper.ring if keeper else None
+    packets = recorder.ring if recorder else None
     sources = [LiveTurns(capture, build_meter(config), writer, packets) for capture in captures]
     if len(sources) == 1:
         return sources[0]
@@ -103,8 +106,8 @@ def unprivileged_user(config: "Config") -> "User | None":
 def drop_privileges(user: "User | None", *, metrics: bool) -> None:
     """Drop all privileges, before any packet is decoded. metrics: whether a metrics server is started afterwards."""
     if sys.platform == "linux":
-        from sensor.process.preloading import load_what_is_needed_later
+        from sensor.process.preloading import preload
         from sensor.process.privileges import drop
 
-        load_what_is_needed_later(metrics=metrics)
+        preload(metrics=metrics)
         drop(user)

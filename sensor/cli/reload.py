@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sensor.cli.build import episode_settings
 from sensor.errors import SensorError
 from sensor.process.systemd import notify
-from sensor.signals import handled
+from sensor.signals import handling
 
 if TYPE_CHECKING:
     from sensor.outputs.outputs import Outputs
@@ -82,5 +82,5 @@ def requested_by_signals(watching: "Watching") -> Iterator[None]:
             watching.requests.stats = True
 
     names = [name for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
-    with handled({signal.Signals[name]: request for name in names}):
+    with handling({signal.Signals[name]: request for name in names}):
         yield

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Protocol
 
 from sensor.errors import INTERRUPTED
-from sensor.signals import handled
+from sensor.signals import handling
 
 
 class Stoppable(Protocol):
@@ -25,7 +25,7 @@ class Stoppable(Protocol):
 @contextmanager
 def ended_by_interrupt() -> Iterator[None]:
     """Make SIGINT end the process at once: in the compiler's callbacks an exception would be printed and ignored."""
-    with handled({signal.SIGINT: lambda _signal, _frame: os._exit(INTERRUPTED)}):
+    with handling({signal.SIGINT: lambda _signal, _frame: os._exit(INTERRUPTED)}):
         yield
 
 
@@ -42,5 +42,5 @@ def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) 
         run.stop()
         also()
 
-    with handled({signal.SIGINT: stop, signal.SIGTERM: stop}):
+    with handling({signal.SIGINT: stop, signal.SIGTERM: stop}):
         yield

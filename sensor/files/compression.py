@@ -1,4 +1,7 @@
-"""Bytes of a capture as they are stored, counted, and the same unpacked when they are gzip (RFC 1952) or zstd."""
+"""Byte streams of a file: as stored, with a count, and decompressed from gzip (RFC 1952) or zstd (RFC 8878).
+
+Truncated or corrupt data does not raise: all bytes before the damage are read, and `damage` describes it.
+"""
 
 import os
 import select
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     import zstandard
 
-PIECE: Final = 65_536  # bytes of gzip data unpacked at a time
+PIECE: Final = 65_536  # bytes of compressed data read at a time
 
 # Bytes of zstd data: before a frame's descriptor, of a block's header, of a checksum.
 ZSTD_DESCRIPTOR, ZSTD_BLOCK_HEADER, ZSTD_CHECKSUM = 4, 3, 4
@@ -19,34 +22,34 @@ class RawFile(Protocol):
     """An unbuffered binary file: io.FileIO, or a test's stand-in."""
 
     def readinto(self, view: memoryview, /) -> int | None:
-        """Fill the view as far as one read does; 0 at the end, None when nothing has arrived yet."""
+        """Read into the view once: bytes read, 0 at the end, None when nothing is available yet."""
 
     def fileno(self) -> int:
-        """Number of the descriptor."""
+        """File descriptor."""
 
     def close(self) -> None:
         """Close it."""
 
 
 class ByteStream(Protocol):
-    """Where a capture's bytes come from."""
+    """A stream of bytes that may end in damage."""
 
-    damage: str | None  # why the bytes end where they do, None when they end well
+    damage: str | None  # why the bytes end here, None for a regular end
 
     def readinto(self, view: memoryview, /) -> int:
-        """Fill a part of the view, at least a byte; 0 at the end and where damage begins."""
+        """Read at least one byte into the view: bytes read, 0 at the end and at damage."""
 
 
-class StoredBytes:
-    """A raw file's bytes, counted."""
+class CountingReader:
+    """Reads the bytes of a file as stored, and counts them."""
 
     def __init__(self, raw: RawFile) -> None:
-        self.count = 0
+        self.count = 0  # bytes read
         self.damage: str | None = None
         self._raw = raw
 
     def readinto(self, view: memoryview, /) -> int:
-        """Fill a part of the view; 0 at the end and where the system reports an error."""
+        """Read into the view: bytes read, 0 at the end and at an error of the system."""
         try:
             while (got := self._raw.readinto(view)) is None:  # somebody made the descriptor non-blocking
                 waiting = select.poll()
@@ -59,11 +62,11 @@ class StoredBytes:
         return got
 
 
-class Gunzip:
-    """What gzip data of one or several members unpacks to, up to the last byte before damage."""
+class GzipReader:
+    """Decompresses gzip data of one or several members, up to the last byte before damage."""
 
-    def __init__(self, stored: StoredBytes, head: bytes) -> None:
-        """head: bytes that were read from `stored` already."""
+    def __init__(self, stored: CountingReader, head: bytes) -> None:
+        """head: bytes that were already read from `stored`."""
         self.damage: str | None = None
         self._stored = stored
         self._packed = head
@@ -72,7 +75,7 @@ class Gunzip:
         self._salvaged = b""
 
     def readinto(self, view: memoryview, /) -> int:
-        """Fill a part of the view; 0 at the end and where damage begins."""
+        """Read decompressed bytes into the view: bytes read, 0 at the end and at damage."""
         while not self.damage:
             if self._member.eof and not self._open_member():
                 return 0
@@ -96,7 +99,7 @@ class Gunzip:
         return bytes(self._piece[: self._stored.readinto(memoryview(self._piece))])
 
     def _open_member(self) -> bool:
-        """Go on to the next member; False when there is none. Zeros may pad the end, as on tapes."""
+        """Start the next member; False when there is none. Zeros may pad the end, as on tapes."""
         packed = self._member.unused_data.lstrip(b"\0")
         while not packed:
             piece = self._read()
@@ -109,7 +112,7 @@ class Gunzip:
         return True
 
     def _unpack(self, room: int) -> bytes:
-        """At most `room` bytes out of what is packed."""
+        """Decompress at most `room` bytes."""
         before = self._member.copy()
         try:
             unpacked = self._member.decompress(self._packed, room)
@@ -120,27 +123,27 @@ class Gunzip:
         return unpacked
 
     def _salvage(self, member: "zlib._Decompress") -> None:
-        """Unpack byte by byte up to the damage: zlib returns nothing of the call that meets it."""
+        """Decompress byte by byte up to the damage: zlib returns nothing from the call that meets it."""
         unpacked = bytearray()
-        taken = 0
+        consumed = 0
         try:
-            for taken in range(len(self._packed)):
-                unpacked += member.decompress(self._packed[taken : taken + 1])
+            for consumed in range(len(self._packed)):
+                unpacked += member.decompress(self._packed[consumed : consumed + 1])
         except zlib.error:
             pass
         self._salvaged = bytes(unpacked)
-        self.damage = f"corrupt gzip data near byte {self._stored.count - len(self._packed) + taken}"
+        self.damage = f"corrupt gzip data near byte {self._stored.count - len(self._packed) + consumed}"
 
 
-class Unzstd:
-    """What zstd data of one or several frames unpacks to, up to the last block before damage.
+class ZstdReader:
+    """Decompresses zstd data of one or several frames, up to the last block before damage.
 
-    Goes block by block (RFC 8878, 3.1.1), none larger than 128 KiB, so that neither memory nor what is read before
-    damage depends on how the bytes arrive.
+    Block by block (RFC 8878, 3.1.1), none larger than 128 KiB, so that neither the memory nor the bytes read before
+    damage depend on how the data arrives.
     """
 
-    def __init__(self, stored: StoredBytes, head: bytes) -> None:
-        """head: bytes that were read from `stored` already."""
+    def __init__(self, stored: CountingReader, head: bytes) -> None:
+        """head: bytes that were already read from `stored`."""
         from zstandard import ZstdDecompressor
 
         self.damage: str | None = None
@@ -149,11 +152,11 @@ class Unzstd:
         self._piece = bytearray(PIECE)
         self._decompressor = ZstdDecompressor()
         self._frame: zstandard.ZstdDecompressionObj | None = None  # None between frames
-        self._at_end = False  # behind the last block of the frame
+        self._at_end = False  # after the last block of the frame
         self._unpacked = memoryview(b"")
 
     def readinto(self, view: memoryview, /) -> int:
-        """Fill a part of the view; 0 at the end and where damage begins."""
+        """Read decompressed bytes into the view: bytes read, 0 at the end and at damage."""
         while not self._unpacked and not self.damage:
             wanted = self._header_size() if self._frame is None else self._block_size()
             if len(self._packed) >= wanted:
@@ -178,7 +181,7 @@ class Unzstd:
         return ZSTD_DESCRIPTOR + 1 + (1 - single_segment) + (0, 1, 2, 4)[descriptor & 3] + content_size
 
     def _block_size(self) -> int:
-        """Bytes of the next block with its header, or of the checksum behind the last one."""
+        """Bytes of the next block with its header, or of the checksum after the last one."""
         if self._at_end:
             return ZSTD_CHECKSUM
         if len(self._packed) < ZSTD_BLOCK_HEADER:

@@ -1,11 +1,11 @@
-"""What a file that is no capture seems to be, told from its first bytes. Refuses to open or unpack anything."""
+"""File types recognised by magic numbers in the first bytes. It opens and decompresses nothing."""
 
 from typing import Final
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
-# Offset, bytes there, and how people call such a file.
+# Offset, magic number, and name of the file type.
 SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, GZIP_MAGIC, "a gzip file"),
     (0, b"snoop\0\0\0", "a snoop capture"),
@@ -28,7 +28,7 @@ TEXT_CONTROLS: Final = frozenset("\t\n\r\f\x1b")
 
 
 def describe(first: bytes) -> str:
-    """A few words for a file that begins with these bytes; never contains any of them as they are."""
+    """Describe the type of a file by its first bytes; the text never contains any of them unescaped."""
     if not first:
         return "an empty file"
     for offset, magic, name in SIGNATURES:
@@ -40,7 +40,7 @@ def describe(first: bytes) -> str:
 
 
 def is_text(sample: bytes) -> bool:
-    """Whether the bytes are UTF-8 without control characters; a character cut at the end is forgiven."""
+    """Whether the bytes are UTF-8 without control characters; a character cut off at the end is allowed."""
     for cut in range(min(4, len(sample))):
         try:
             text = sample[: len(sample) - cut].decode()

@@ -1,7 +1,7 @@
-"""A flow table written in a thread of its own, so that metering and writing each have a core.
+"""Writing of a flow table in a thread of its own, so that metering and writing each have a core.
 
-Both let go of the interpreter while they work: kernels are compiled without it, and so is the table writer. The rows
-and their order stay those of a single thread.
+Both release the interpreter lock while they work: kernels are compiled without it, and so is the writer. The rows and
+their order are those of a single thread.
 """
 
 import queue
@@ -10,44 +10,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flows.batch import FlowBatch
-from sensor.flow_tables.table import FlowTableSink
+from sensor.flow_tables.table import FlowTableWriter
 
-WAITING = 64  # batches, a few MB: enough to even out both sides
+QUEUE_BATCHES = 64  # a few MB: enough to even out both sides
 
 
-class BackgroundTable:
-    """Takes records at once and has them written; what goes wrong is raised by a later call."""
+class BackgroundWriter:
+    """Queue of records before a writer in a thread; an error of the thread is raised by a later call."""
 
-    def __init__(self, sink: FlowTableSink) -> None:
-        """sink: belongs to the thread until close or abandon returns."""
-        self._sink = sink
-        self._batches: queue.Queue[FlowBatch | None] = queue.Queue(WAITING)
+    def __init__(self, writer: FlowTableWriter) -> None:
+        """Start the thread. writer: used by the thread alone until close or abandon returns."""
+        self._writer = writer
+        self._batches: queue.Queue[FlowBatch | None] = queue.Queue(QUEUE_BATCHES)
         self._error: BaseException | None = None
-        self._given_up = False
+        self._abandoned = False
         self._thread = threading.Thread(target=self._run, name="table", daemon=True)
         self._thread.start()
 
     @property
     def written(self) -> int:
-        """Flows written so far."""
-        return self._sink.written
+        """Rows written so far."""
+        return self._writer.written
 
-    def write(self, batch: FlowBatch, *, at_once: bool = False) -> None:
-        """Hand over records. at_once: do not wait for more before they are written. Raises as FlowTableSink.flush."""
+    def write(self, batch: FlowBatch, *, flush: bool = False) -> None:
+        """Queue records. flush: write them without waiting for more. Raises as FlowTableWriter.flush."""
         self._raise()
         if len(batch):
             self._batches.put(batch)
-        if at_once:
+        if flush:
             self._batches.put(None)
 
     def close(self) -> None:
-        """Have everything written that was handed over. Raises as FlowTableSink.flush."""
+        """Write all queued records and end the thread. Raises as FlowTableWriter.flush."""
         self._end()
         self._raise()
 
     def abandon(self) -> None:
-        """Write nothing more."""
-        self._given_up = True
+        """Discard all queued records and end the thread."""
+        self._abandoned = True
         self._end()
 
     def _end(self) -> None:
@@ -60,24 +60,24 @@ class BackgroundTable:
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not _END:
-            if self._error is not None or self._given_up:
-                continue  # taken, so that nobody waits for room
+            if self._error is not None or self._abandoned:
+                continue  # discarded, so that no write blocks on a full queue
             try:
                 if batch is None:
-                    self._sink.flush()
+                    self._writer.flush()
                 else:
-                    self._sink.write(batch)
+                    self._writer.write(batch)
             except BaseException as error:  # noqa: BLE001  raised where the records come from
                 self._error = error
 
 
-_END = FlowBatch.__new__(FlowBatch)  # a mark, told by identity
+_END = FlowBatch.__new__(FlowBatch)  # a sentinel, recognised by identity
 
 
 @contextmanager
-def in_background(sink: FlowTableSink) -> Iterator[BackgroundTable]:
-    """The table in a thread of its own; when the block ends, all is written or given up."""
-    table = BackgroundTable(sink)
+def in_background(writer: FlowTableWriter) -> Iterator[BackgroundWriter]:
+    """Write a table in a thread of its own; at the end of the block all is written, or abandoned on an exception."""
+    table = BackgroundWriter(writer)
     try:
         yield table
     except BaseException:

@@ -1,7 +1,6 @@
-"""Flow tables as CSV or Parquet, written while flows come, in constant memory.
+"""Writers of flow tables as CSV or Parquet, streaming and in constant memory.
 
-Knows the text and file formats, not what the columns mean (flows.dialects). A file appears under its name when it is
-whole, and not before.
+They know the file formats, not the meaning of the columns (flows.dialects). A file gets its name when it is complete.
 """
 
 import os
@@ -21,63 +20,63 @@ from sensor.errors import OutputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS_AT_ONCE = 16_384  # flows turned into text, or put into one row group, in one go: about 25 MB in between
+ROWS_AT_ONCE = 16_384  # rows converted at a time, or in one row group: about 25 MB in between
 PARQUET = ".parquet"
 
 
-class Format(Protocol):
-    """What writes the rows of one file format."""
+class TableFormat(Protocol):
+    """Encoder of one file format."""
 
     def rows(self, fields: tuple[Field, ...]) -> None:
-        """Write some rows."""
+        """Write rows."""
 
     def end(self) -> None:
         """Write what comes after the last row."""
 
 
-class FlowTableSink:
+class FlowTableWriter:
     """Writes the records of many batches as one table."""
 
-    def __init__(self, name: str, dialect: Dialect, form: Format) -> None:
-        """name: for error messages."""
+    def __init__(self, name: str, dialect: Dialect, table_format: TableFormat) -> None:
+        """name: of the output, for error messages."""
         self.name = name
-        self.written = 0  # flows handed to the format
+        self.written = 0  # rows
         self._dialect = dialect
-        self._form = form
-        self._waiting: list[FlowBatch] = []
+        self._format = table_format
+        self._pending: list[FlowBatch] = []
         self._rows = 0
 
     def write(self, batch: FlowBatch) -> None:
-        """Take records; they are written as soon as enough have come. Raises OutputError."""
+        """Buffer records; they are written once there are ROWS_AT_ONCE. Raises as flush does."""
         if len(batch):
-            self._waiting.append(batch)
+            self._pending.append(batch)
             self._rows += len(batch)
         if self._rows >= ROWS_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
-        """Write what has come so far. Raises BrokenPipeError when the reader has gone, OutputError otherwise."""
-        batch = concatenate(self._waiting)
-        self._waiting, self._rows = [], 0
+        """Write the buffered records. Raises BrokenPipeError when a pipe has no reader left, else OutputError."""
+        batch = concatenate(self._pending)
+        self._pending, self._rows = [], 0
         for start in range(0, len(batch), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             fields = dialect_fields(FlowBatch(batch.identity[part], batch.values[part]), self._dialect)
-            with _named(self.name, self.written):
-                self._form.rows(fields)
+            with _errors_of(self.name, self.written):
+                self._format.rows(fields)
             self.written += len(fields[0])
 
     def close(self) -> None:
-        """Write the rest. Raises as flush does."""
+        """Write the buffered records and what the format ends with. Raises as flush does."""
         self.flush()
-        with _named(self.name, self.written):
-            self._form.end()
+        with _errors_of(self.name, self.written):
+            self._format.end()
 
 
-class CsvForm:
-    """Comma-separated lines after one header line. Nothing needs quotes: no field holds a comma."""
+class CsvFormat:
+    """Comma-separated lines after a header line, without quotes: no field contains a comma."""
 
     def __init__(self, stream: IO[bytes], header: tuple[str, ...]) -> None:
-        """stream: where to; stays the caller's."""
+        """Write the header. stream: owned and closed by the caller."""
         self._stream = stream
         self._columns = [str(i) for i in range(len(header))]
         stream.write((",".join(header) + "\n").encode())
@@ -95,15 +94,15 @@ class CsvForm:
         self._stream.flush()
 
     def end(self) -> None:
-        """Nothing but the header of a table without rows waits."""
+        """Flush the stream: the header of a table without rows may still be buffered."""
         self._stream.flush()
 
 
-class ParquetForm:
-    """Row groups of typed columns, instants in µs UTC; a name that comes twice is numbered, as pandas reads CSVs."""
+class ParquetFormat:
+    """Row groups of typed columns, timestamps in µs UTC; repeated column names are numbered, as pandas reads CSVs."""
 
     def __init__(self, stream: IO[bytes], dialect: Dialect) -> None:
-        """stream: where to, seekable or not; stays the caller's."""
+        """stream: seekable or not, owned and closed by the caller."""
         from pyarrow import parquet
 
         self._schema = _schema(dialect)
@@ -117,28 +116,28 @@ class ParquetForm:
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
 
     def end(self) -> None:
-        """The footer, without which nobody can read the rest."""
+        """Write the footer, without which the file is unreadable."""
         self._writer.close()
 
 
 @contextmanager
-def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableSink]:
-    """Table in a file, CSV or Parquet by its suffix, which only its owner and group may read.
+def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
+    """Table in a file, CSV or Parquet by its suffix, readable for its owner and group only.
 
-    The file gets its name at the end; where the caller stops with an exception, what stood there before stays. A pipe
-    or a device is written as the rows come. Raises OutputError.
+    The file gets its name at the end; if the block raises, the previous file stays. A pipe or a device is written as
+    the rows come. Raises OutputError.
     """
     target = path.resolve()
     direct = target.exists() and not stat.S_ISREG(target.stat().st_mode)
     temporary = target if direct else target.with_name(f".{target.name}.{os.getpid()}.part")
-    with _named(str(path), 0):
+    with _errors_of(str(path), 0):
         flags = os.O_WRONLY if direct else os.O_WRONLY | os.O_CREAT | os.O_EXCL
         stream = os.fdopen(os.open(temporary, flags, 0o640), "wb")
     try:
-        sink = FlowTableSink(str(path), dialect, _form(path, stream, dialect))
-        yield sink
-        sink.close()
-        with _named(str(path), sink.written):
+        writer = FlowTableWriter(str(path), dialect, _format(path, stream, dialect))
+        yield writer
+        writer.close()
+        with _errors_of(str(path), writer.written):
             stream.flush()
             if not direct:
                 os.fsync(stream.fileno())
@@ -155,24 +154,24 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableSink]:
 
 
 @contextmanager
-def stream_table(stream: IO[bytes], name: str, dialect: Dialect) -> Iterator[FlowTableSink]:
-    """CSV on a stream that stays the caller's. Raises BrokenPipeError when the reader has gone, else OutputError."""
-    with _named(name, 0):
-        form = CsvForm(stream, dialect.header)
-    sink = FlowTableSink(name, dialect, form)
-    yield sink
-    sink.close()
+def stream_table(stream: IO[bytes], name: str, dialect: Dialect) -> Iterator[FlowTableWriter]:
+    """Table as CSV on a stream that the caller owns. Raises as FlowTableWriter.flush."""
+    with _errors_of(name, 0):
+        table_format = CsvFormat(stream, dialect.header)
+    writer = FlowTableWriter(name, dialect, table_format)
+    yield writer
+    writer.close()
 
 
-def _form(path: Path, stream: IO[bytes], dialect: Dialect) -> Format:
+def _format(path: Path, stream: IO[bytes], dialect: Dialect) -> TableFormat:
     if path.suffix == PARQUET:
-        return ParquetForm(stream, dialect)
-    return CsvForm(stream, dialect.header)
+        return ParquetFormat(stream, dialect)
+    return CsvFormat(stream, dialect.header)
 
 
 @contextmanager
-def _named(name: str, written: int) -> Iterator[None]:
-    """Turn the system's refusals into one line that says where, and after how much."""
+def _errors_of(name: str, written: int) -> Iterator[None]:
+    """Turn an OSError into an OutputError that states the output and the rows written; a broken pipe passes through."""
     try:
         yield
     except BrokenPipeError:
@@ -189,7 +188,7 @@ def _arrow(field: Field) -> "pa.Array[Any]":
 
 
 def _text(field: Field) -> "pa.Array[Any]":
-    """What the CSV writer can spell by itself, or text."""
+    """A column as the CSV writer can write it: numbers as they are, all else as text."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -209,7 +208,7 @@ _THREE_DIGITS = np.array([b"%03d" % number for number in range(1000)])
 
 
 def _iso_times(instants: Field) -> Field:
-    """ISO 8601 with microseconds, UTC. A second is spelled once however many flows begin in it."""
+    """Timestamps in ISO 8601 with microseconds, UTC. Each distinct second is formatted only once."""
     micros = instants.astype(np.int64)
     seconds, which = np.unique(micros // 1_000_000, return_inverse=True)
     text = np.char.add(np.datetime_as_string(seconds.astype("datetime64[s]")).astype(np.bytes_), b".")

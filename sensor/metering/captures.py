@@ -11,7 +11,7 @@ from flows.meter import Meter
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.ring import PacketRing
 from sensor.sources.capture import CaptureStatistics
-from sensor.sources.captures.reading import Reading
+from sensor.sources.captures.stream import CaptureStream
 
 
 class CaptureTurns:
@@ -19,7 +19,7 @@ class CaptureTurns:
 
     ends_by_itself = True
 
-    def __init__(self, reading: Reading, meter: Meter, packets: PacketRing | None = None) -> None:
+    def __init__(self, reading: CaptureStream, meter: Meter, packets: PacketRing | None = None) -> None:
         """packets: remembers the latest ones."""
         self._reading = reading
         self._meter = meter
@@ -51,7 +51,7 @@ class CaptureTurns:
             return
         first = 0
         while first < len(block):
-            end, paused = self._packets.remember_until_pause(block, first)
+            end, paused = self._packets.add_until_pause(block, first)
             cut = slice(first, end)
             yield (
                 PacketBlock(

@@ -144,7 +144,7 @@ class LiveTurns:
         if not len(block):
             return
         if self._packets is not None:
-            self._packets.remember(block, self._capture.interface_of, self._capture.clock_step_ns)
+            self._packets.add(block, self._capture.interface_of, self._capture.clock_step_ns)
         if self._writer is None:
             return
         try:

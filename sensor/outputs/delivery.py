@@ -14,8 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from sensor.errors import OutputError
-from sensor.files.descriptors import reason_of
+from sensor.errors import OutputError, reason_of
 from sensor.outputs.backlog import Backlog, MemoryBacklog
 from sensor.outputs.spool import Spool
 from sensor.outputs.transport import CONNECT_S, Transport

@@ -16,8 +16,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from sensor.errors import OutputError
-from sensor.files.descriptors import APPEND, Owner, open_for, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import APPEND, Owner, open_owned
 
 PIPE_BYTES: Final = 4096  # a pipe that is ready takes as much without waiting (PIPE_BUF)
 
@@ -185,7 +185,7 @@ def open_descriptor(path: Path, owner: Owner | None = None) -> int:
     OutputError when it cannot be opened.
     """
     try:
-        return open_for(path, APPEND, owner)
+        return open_owned(path, APPEND, owner)
     except OSError as error:
         raise OutputError(f"{path}: cannot be opened for writing: {reason_of(error)}") from error
 

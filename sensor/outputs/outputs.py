@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sensor.errors import OutputError
-from sensor.files.descriptors import Owner, own_directory, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import Owner, make_owned_directory
 from sensor.outputs.delivery import Delivery, Encode, close_all
 from sensor.outputs.lines import LinesTransport, open_descriptor
 from sensor.outputs.transport import Transport
@@ -199,6 +199,6 @@ def _reopened(one: Prepared, delivery: Delivery, own_file: Path | None) -> Outpu
 def _make_spool(directory: Path, user: Owner | None) -> None:
     """A directory of our own for whom the process becomes, where there is none yet. Raises OutputError."""
     try:
-        own_directory(directory, user)
+        make_owned_directory(directory, user)
     except OSError as error:
         raise OutputError(f"spool {directory}: {reason_of(error)}, expected a directory or a place for one") from error

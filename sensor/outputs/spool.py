@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sensor.errors import OutputError
-from sensor.files.descriptors import APPEND, MODE, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import APPEND, MODE
 
 SEGMENT_BYTES: Final = 4 << 20
 MARK_LINES: Final = 4096  # confirmed between two writes of the mark

@@ -3,8 +3,7 @@
 import ssl
 from pathlib import Path
 
-from sensor.errors import ConfigError
-from sensor.files.descriptors import reason_of
+from sensor.errors import ConfigError, reason_of
 from sensor.settings.outputs import SyslogEntry
 
 

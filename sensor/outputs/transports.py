@@ -6,7 +6,7 @@ What only some outputs need is loaded where one of them is asked for.
 from functools import partial
 from typing import Any
 
-from sensor.files.descriptors import Owner
+from sensor.files.ownership import Owner
 from sensor.outputs.delivery import Encode
 from sensor.outputs.lines import LinesTransport, duplicate_of_stdout, open_descriptor
 from sensor.outputs.transport import Transport

@@ -1,5 +1,5 @@
-"""Packets of alerts: the latest ones in memory, and a small capture for each alert with those of its flows.
+"""Packets of alerts: a ring of the latest packets in memory, and a small capture file for each alert.
 
-The way through: `ring` remembers packets, `keeper` finds those of the flows that alerts rest on, `capture` makes a
-file of them, `directory` holds the files to a total.
+The data path: `ring` stores the latest packets, `recorder` finds those of the flows that alerts rest on,
+`alert_capture` encodes them as pcapng, `directory` stores the files within a limit.
 """

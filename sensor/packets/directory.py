@@ -1,7 +1,7 @@
-"""The directory of kept captures: whole files or none, held to a total by deleting the oldest.
+"""The directory of alert captures: files are written atomically, and the oldest are deleted to stay within a limit.
 
-Only files named like ours are counted and deleted. The total counts what this process found at its start and wrote
-since.
+Only files with a name of ours are counted and deleted. The total counts what this process found at its start and
+wrote since.
 """
 
 import os
@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sensor.errors import OutputError
-from sensor.files.descriptors import REPLACE, Owner, open_for, own_directory, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import REPLACE, Owner, make_owned_directory, open_owned
 
 SUFFIX: Final = ".pcapng"
 _OURS: Final = re.compile(r"[A-Z2-7]{26}\.pcapng")
@@ -20,50 +20,56 @@ _UNFINISHED: Final = ".unfinished"
 
 
 def make_directory(path: Path, owner: Owner | None = None) -> None:
-    """Make it where there is none. owner: whom it shall then belong to. Raises OutputError."""
+    """Create the directory if it is missing, for its future owner. Raises OutputError."""
     try:
-        own_directory(path, owner)
+        make_owned_directory(path, owner)
     except OSError as error:
         raise _unusable(path, error) from error
 
 
 class PacketDirectory:
-    """deleted: files that gave way since the start."""
+    """Files of a directory within a limit of their total size."""
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
-        """path: exists. limit_bytes: of all files together. Raises OutputError when it cannot be written."""
+        """Scan the directory. Raises OutputError when it is missing or cannot be written.
+
+        limit_bytes: of all files together.
+        """
         self.path = path
-        self.deleted = 0
+        self.deleted = 0  # files that were deleted to make room
         self._limit = limit_bytes
         try:
             found = sorted(self._found(), key=lambda found: (found[1].st_mtime_ns, found[0]))
             self._sizes = {name: status.st_size for name, status in found}  # oldest first
             self._total = sum(self._sizes.values())
             trial = path / f".flowvigil{_UNFINISHED}"
-            _write_whole(trial, b"")
+            _write_file(trial, b"")
             trial.unlink()
             self._make_room(0)
         except OSError as error:
             raise _unusable(path, error) from error
 
     def begin(self, name: str) -> None:
-        """A file of this name will be made anew: one that another run left is then no older than the others."""
+        """Announce that a file is going to be written anew: one left by another run no longer counts as the oldest."""
         self._total -= self._sizes.pop(name, 0)
 
-    def holds(self, name: str) -> bool:
-        """Whether a file was written and is still there."""
+    def contains(self, name: str) -> bool:
+        """Whether a file was written and still exists."""
         return name in self._sizes and (self.path / name).is_file()
 
     def read(self, name: str) -> bytes:
-        """What a file holds. Raises OSError."""
+        """Content of a file. Raises OSError."""
         return (self.path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
-        """Make or replace a whole file after the oldest others have given way. Raises OSError: then it is as it was."""
+        """Create or replace a file atomically, after deleting the oldest others to make room.
+
+        Raises OSError; the file is then as it was.
+        """
         self._make_room(len(content) - self._sizes.get(name, 0), name)
         new = self.path / (name + _UNFINISHED)
         try:
-            _write_whole(new, content)
+            _write_file(new, content)
             new.replace(self.path / name)
         except OSError:
             with suppress(OSError):
@@ -72,9 +78,9 @@ class PacketDirectory:
         self._total += len(content) - self._sizes.get(name, 0)
         self._sizes[name] = len(content)
 
-    def _make_room(self, needed: int, keep: str | None = None) -> None:
+    def _make_room(self, needed: int, spare: str | None = None) -> None:
         for name in list(self._sizes) if self._total + needed > self._limit else ():
-            if name != keep:
+            if name != spare:
                 (self.path / name).unlink(missing_ok=True)
                 self._total -= self._sizes.pop(name)
                 self.deleted += 1
@@ -89,16 +95,16 @@ class PacketDirectory:
                 if not stat.S_ISREG(status.st_mode):
                     continue
                 if _OURS.fullmatch(entry.name.removesuffix(_UNFINISHED)):
-                    if entry.name.endswith(_UNFINISHED):  # of a run that was killed
+                    if entry.name.endswith(_UNFINISHED):  # left by a run that was killed
                         os.unlink(entry.path)
                     else:
                         found.append((entry.name, status))
         return found
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_file(path: Path, content: bytes) -> None:
     path.unlink(missing_ok=True)
-    descriptor = open_for(path, REPLACE | os.O_EXCL, None)  # a file of our own making and no link's target
+    descriptor = open_owned(path, REPLACE | os.O_EXCL, None)  # a file of our own making and no link's target
     try:
         rest = memoryview(content)
         while rest:

@@ -1,4 +1,4 @@
-"""Packets as a pcapng capture with nanosecond times, so that what was seen live can be read again.
+"""Writer of pcapng captures with nanosecond timestamps; a live capture can be read again with the same times.
 
 One write for each block of packets. Source: draft-ietf-opsawg-pcapng.
 """
@@ -14,8 +14,8 @@ from flows.block import Bytes, Int64s, PacketBlock
 from flows.jit import U, entry, inner
 from flows.pcap import MAX_CAPLEN
 from flows.pcapng import ENHANCED_PACKET, INTERFACE_DESCRIPTION, OPTION_END, OPTION_TSRESOL, SECTION_HEADER
-from sensor.errors import OutputError
-from sensor.files.descriptors import REPLACE, Owner, open_for, reason_of
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import REPLACE, Owner, open_owned
 
 OPTION_COMMENT, OPTION_IF_NAME = 1, 2
 NANOSECONDS: Final = 9  # if_tsresol: 10**-9 s
@@ -52,7 +52,7 @@ def build_packets(
     clock_step_ns: int,
     out: Bytes,
 ) -> int:
-    """Write an Enhanced Packet Block for each packet into `out`, which has room; returns the bytes written.
+    """Write an Enhanced Packet Block for each packet into `out`, which must be large enough; returns the bytes written.
 
     interface: (n,) number of each packet's description. clock_step_ns: is added to each time.
     """
@@ -81,7 +81,7 @@ def build_packets(
 
 
 class PcapngWriter:
-    """Writes one section: interfaces, and packets of them."""
+    """Writes a pcapng section: interface descriptions, and packets of these interfaces."""
 
     def __init__(self, raw: RawOutput, name: str) -> None:
         """Begin the section. name: of the output, for messages. Raises OutputError when it cannot be written."""
@@ -93,7 +93,7 @@ class PcapngWriter:
         self._write(section_header())
 
     def add_interface(self, name: str, linktype: int) -> int:
-        """Describe an interface; returns the number under which its packets are given."""
+        """Add an interface; returns its number, which its packets refer to."""
         self._names.append(name)
         self._describe(len(self._names) - 1, linktype)
         return len(self._names) - 1
@@ -106,13 +106,13 @@ class PcapngWriter:
         """
         if not len(block):
             return
-        needed = room_for(block)
+        needed = max_encoded_bytes(block)
         if needed > len(self._out):
             self._out = np.empty(1 << (needed - 1).bit_length(), dtype=np.uint8)
         self._write(packet_blocks(block, self._numbers(interface_of, block.linktype), self._out, clock_step_ns))
 
     def _numbers(self, interface_of: Int64s, linktype: Int64s) -> Int64s:
-        """Number of each packet's description: an interface that was recreated may have another link type."""
+        """Number of the description of each packet: a recreated interface may have another link type."""
         numbers = np.empty(len(interface_of), dtype=np.int64)
         for interface in np.unique(interface_of).tolist():
             of_interface = interface_of == interface
@@ -148,35 +148,38 @@ class PcapngWriter:
 def create_capture(path: Path, owner: Owner | None = None) -> PcapngWriter:
     """Create or replace a capture file. Raises OutputError, one line, when it cannot be written.
 
-    owner: whom the file shall belong to where it is made now.
+    owner: of a file that is created.
     """
     try:
-        raw = FileIO(open_for(path, REPLACE, owner), "w")
+        raw = FileIO(open_owned(path, REPLACE, owner), "w")
     except OSError as error:
         raise OutputError(f"{path}: packets cannot be written: {reason_of(error)}") from None
     return PcapngWriter(raw, str(path))
 
 
 def section_header(comment: str = "") -> bytes:
-    """The block that begins a section."""
+    """Section Header Block with an optional comment."""
     options = _option(OPTION_COMMENT, comment.encode()) + _option(OPTION_END, b"") if comment else b""
     return _block(SECTION_HEADER, struct.pack("<IHHq", BYTE_ORDER, 1, 0, UNKNOWN_LENGTH) + options)
 
 
 def interface_description(name: str, linktype: int) -> bytes:
-    """The block that describes an interface with nanosecond times. name: "" where it has none."""
+    """Interface Description Block with nanosecond resolution. name: "" for none."""
     options = _option(OPTION_IF_NAME, name.encode()) if name else b""
     options += _option(OPTION_TSRESOL, bytes([NANOSECONDS])) + _option(OPTION_END, b"")
     return _block(INTERFACE_DESCRIPTION, struct.pack("<HHI", linktype & 0xFFFF, 0, MAX_CAPLEN) + options)
 
 
-def room_for(block: PacketBlock) -> int:
-    """Bytes that packets take at most."""
+def max_encoded_bytes(block: PacketBlock) -> int:
+    """Upper bound of the encoded size of the packets of a block."""
     return len(block) * (PACKET_OVERHEAD + 3) + int(block.caplen.sum())
 
 
 def packet_blocks(block: PacketBlock, numbers: Int64s, out: Bytes, clock_step_ns: int = 0) -> memoryview:
-    """The blocks of packets, in `out`, which has room for them. numbers: (n,), of each one's interface description."""
+    """Enhanced Packet Blocks of the packets, written into `out`, which has at least max_encoded_bytes.
+
+    numbers: (n,) number of the interface description of each packet.
+    """
     length = build_packets(
         block.buffer, block.offset, block.caplen, block.wirelen, block.ts_ns, numbers, clock_step_ns, out
     )
@@ -193,6 +196,6 @@ def _option(code: int, value: bytes) -> bytes:
 
 
 def warm_packet_builder() -> None:
-    """Have the builder compiled before there are packets to keep."""
+    """Compile the kernel of the writer before there are packets."""
     none = np.empty(0, dtype=np.int64)
     build_packets(np.empty(0, dtype=np.uint8), none, none, none, none, none, 0, np.empty(0, dtype=np.uint8))

@@ -1,9 +1,9 @@
-"""The latest packets in memory, each with its flow's key, so that those of a flow can be found once it is reported.
+"""Ring of the latest packets in memory, indexed by flow key: the packets of a flow are found once it is reported.
 
-Packets lie one behind the other in one array, with a header each; the oldest give way, one by one. Those of one hash
-bucket are chained from the newest to the oldest, so looking for a flow costs what its bucket holds, however large the
+Packets lie one behind the other in one array, with a header each; the oldest are evicted, one by one. Those of one hash
+bucket are chained from the newest to the oldest, so a search costs the length of its bucket's chain, however large the
 ring is. Key and time of a packet are the meter's own: the same decoding, fragments and clock, with a state of its own
-that sees the same packets. Packets without a flow are not remembered. It knows no alert and no file.
+that sees the same packets. Packets without a flow are not added. It knows no alert and no file.
 """
 
 import secrets
@@ -34,8 +34,8 @@ from flows.table import HASH_KEYS, hash_key
 (
     H_LENGTHS,  # captured bytes << 32 | bytes on the wire; 0: the next packet lies at the ring's beginning
     H_SOURCE,  # interface << 32 | link type
-    H_WALL_NS,  # its stamp
-    H_TIME_NS,  # its time as the meter has it: never before that of the packet before it
+    H_WALL_NS,  # timestamp of the wall clock
+    H_TIME_NS,  # time in the meter's clock: never before that of the packet before it
     H_OLDER,  # position + 1 of the next older packet of its bucket, 0 none
     H_KEY,
 ) = range(6)
@@ -44,17 +44,17 @@ HEADER_WORDS: Final = H_KEY + KEY_WORDS
 LOW32: Final = 0xFFFFFFFF
 WORD: Final = 8  # bytes
 BUCKET_WORDS: Final = 128  # of the ring for each bucket
-# Packets are looked for each time so much of the ring is new: while it fills up, they can be reached that many times.
+# A pause for a search is due whenever this share of the ring is new: 16 searches can reach each packet.
 PAUSES: Final = 16
 
 # A position counts words since the start and never wraps round; modulo the ring's length it is a place. The places of
 # head and tail stand beside them, because divisions cost more than all else here.
-S_HEAD, S_HEAD_AT, S_TAIL, S_TAIL_AT, S_REMEMBERED, S_PAUSED, STATE_WORDS = range(7)
+S_HEAD, S_HEAD_AT, S_TAIL, S_TAIL_AT, S_ADDED, S_PAUSED, STATE_WORDS = range(7)
 
 
 @inner
 def make_room(words: Int64s, state: Int64s, end: Word) -> None:
-    """Have the oldest packets give way until the ring reaches to a position."""
+    """Evict the oldest packets until the ring reaches to a position."""
     capacity = len(words)
     head, tail, tail_at = state[U(S_HEAD)], state[U(S_TAIL)], state[U(S_TAIL_AT)]
     while end - tail > capacity and tail < head:
@@ -66,7 +66,7 @@ def make_room(words: Int64s, state: Int64s, end: Word) -> None:
 
 
 @entry
-def remember(
+def add_packets(
     buffer: Bytes,
     offset: Int64s,
     caplen: Int64s,
@@ -86,7 +86,7 @@ def remember(
     registers: Int64s,
     state: Int64s,
 ) -> Word:
-    """Remember packets from `first` on, until pause_words are new since the last pause; returns the next one's number.
+    """Add packets from `first` on until pause_words are new since the last pause; returns the number of the next one.
 
     octets: the bytes of `words`. clock_step_ns: is added to each stamp.
     """
@@ -115,7 +115,7 @@ def remember(
         if head_at + needed > capacity:  # a packet lies in one piece
             begun, at = head + capacity - head_at, 0
         make_room(words, state, begun + needed)
-        if state[U(S_TAIL)] >= head:  # all have given way
+        if state[U(S_TAIL)] >= head:  # all were evicted
             state[U(S_TAIL)], state[U(S_TAIL_AT)] = begun, at
         if begun != head:
             words[U(head_at)] = 0
@@ -133,7 +133,7 @@ def remember(
         buckets[U(bucket)] = begun + 1
         state[U(S_HEAD)] = begun + needed
         state[U(S_HEAD_AT)] = at + needed if at + needed < capacity else 0
-        state[U(S_REMEMBERED)] += 1
+        state[U(S_ADDED)] += 1
         if begun + needed - state[U(S_PAUSED)] >= pause_words:
             state[U(S_PAUSED)] = begun + needed
             return i + 1
@@ -153,10 +153,10 @@ def find_packets(
     seen_ns: Word,
     found: Int64s,
 ) -> Word:
-    """Count a flow's packets of a span of time; `found`, not empty, gets the positions of the oldest, newest first.
+    """Count a flow's packets within a span of time; writes the positions of the oldest into `found`, newest first.
 
-    Left out are packets before seen_position that are no later than seen_ns. Of n packets, when found has room for m,
-    its entry (n - 1 - j) % m is the j-th oldest one, j < m.
+    Packets before seen_position that are no later than seen_ns are left out. Of n packets, with m entries in found,
+    m > 0, the entry (n - 1 - j) % m is the j-th oldest packet, j < m.
     """
     capacity = len(words)
     count = 0
@@ -180,27 +180,28 @@ def find_packets(
 
 
 def warm_packet_ring() -> None:
-    """Have the kernels compiled before there are packets."""
+    """Compile the kernels of the ring before there are packets."""
     ring = PacketRing(1 << 20)
-    ring.remember(NO_PACKETS, np.empty(0, dtype=np.int64))
+    ring.add(NO_PACKETS, np.empty(0, dtype=np.int64))
     ring.find(np.zeros(KEY_WORDS, dtype=np.int64), (0, 0), 0, -1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    """Packets that lie in the ring. interface_of: (n,) int64, number of each one's interface."""
+class RingPackets:
+    """Packets found in the ring; their bytes are valid until others are added."""
 
     block: PacketBlock
-    interface_of: Int64s
+    interface_of: Int64s  # (n,) number of the interface of each packet
 
 
 class PacketRing:
-    """The latest packets, in so much memory."""
+    """Ring of the latest packets in a fixed amount of memory."""
 
     def __init__(self, memory_bytes: int, *, decap: bool = False) -> None:
-        """memory_bytes: of packets with a header of 88 bytes each; a hundredth more goes to the chains.
+        """Allocate the ring.
 
-        decap: as flows.meter.Meter has it, which sees the same packets.
+        memory_bytes: for packets with a header of 88 bytes each; the buckets take a hundredth more. decap: as of the
+        flows.meter.Meter that sees the same packets.
         """
         # zeros are not touched before they are used, so a large ring costs memory only as it fills
         self._words: Int64s = np.zeros(memory_bytes // WORD, dtype=np.int64)
@@ -217,60 +218,63 @@ class PacketRing:
 
     @property
     def head(self) -> int:
-        """Position that the next packet will have, or more; positions only grow."""
+        """Lower bound of the next packet's position; positions only grow."""
         return int(self._state[S_HEAD])
 
     @property
-    def remembered(self) -> int:
-        """Packets so far, with those that have given way."""
-        return int(self._state[S_REMEMBERED])
+    def added(self) -> int:
+        """Packets added so far, evicted ones included."""
+        return int(self._state[S_ADDED])
 
     @property
     def share_since_pause(self) -> float:
-        """How much of the ring is new since the last pause."""
+        """Share of the ring that was added since the last pause."""
         return (self.head - int(self._state[S_PAUSED])) / len(self._words)
 
     def pause(self) -> None:
-        """Say that what was looked for has been found by now."""
+        """Mark that the packets of all reported flows have been searched."""
         self._state[S_PAUSED] = self._state[S_HEAD]
 
-    def remember(self, block: PacketBlock, interface_of: Int64s, clock_step_ns: int = 0) -> None:
-        """Take in a block. interface_of: (n,) int64. clock_step_ns: the wall clock is ahead of its times by so much."""
-        self._remember(block, interface_of, 0, clock_step_ns, 1 << 62)
+    def add(self, block: PacketBlock, interface_of: Int64s, clock_step_ns: int = 0) -> None:
+        """Add the packets of a block.
 
-    def remember_until_pause(self, block: PacketBlock, first: int) -> tuple[int, bool]:
-        """Take in the packets from `first` on until it is time for a pause: the next packet's number, and whether.
+        interface_of: (n,) int64. clock_step_ns: what the wall clock is ahead of the block's times.
+        """
+        self._add(block, interface_of, 0, clock_step_ns, 1 << 62)
 
-        Where the pauses come depends on the packets alone, not on how they were cut into blocks.
+    def add_until_pause(self, block: PacketBlock, first: int) -> tuple[int, bool]:
+        """Add packets from `first` on until a pause is due: (number of the next packet, whether a pause is due).
+
+        Pauses depend on the packets alone, not on how they were divided into blocks.
         """
         if len(self._one_interface) < len(block):
             self._one_interface = np.zeros(len(block), dtype=np.int64)
         paused = int(self._state[S_PAUSED])
         of = self._one_interface[: len(block)]
-        following = self._remember(block, of, first, 0, max(1, len(self._words) // PAUSES))
+        following = self._add(block, of, first, 0, max(1, len(self._words) // PAUSES))
         return following, int(self._state[S_PAUSED]) != paused
 
     def find(
-        self, key: Int64s, span_ns: tuple[int, int], seen_position: int, seen_ns: int, most: int
+        self, key: Int64s, span_ns: tuple[int, int], seen_position: int, seen_ns: int, limit: int
     ) -> tuple[int, Int64s]:
-        """A flow's packets whose time is within a span, both ends included: how many, and where the oldest ones lie.
+        """A flow's packets within a span of time, both ends included: (their count, positions of the oldest ones).
 
-        key: its six words. seen_position, seen_ns: packets that lie before it and are no later were found before.
-        most: positions wanted, at least 1. Returns them oldest first.
+        key: (6,) words of the flow key. seen_position, seen_ns: packets before that position and no later than that
+        time were found earlier and are left out. limit: of positions, at least 1; the oldest comes first.
         """
-        found: Int64s = np.empty(most, dtype=np.int64)
+        found: Int64s = np.empty(limit, dtype=np.int64)
         count = find_packets(
             self._words, self._buckets, self._keys, self._state, key, *span_ns, seen_position, seen_ns, found
         )
-        order = (count - 1 - np.arange(min(count, most), dtype=np.int64)) % most
+        order = (count - 1 - np.arange(min(count, limit), dtype=np.int64)) % limit
         return int(count), found[order]
 
     def lengths(self, positions: Int64s) -> Int64s:
-        """Captured bytes of packets."""
+        """(n,) captured bytes of the packets at these positions."""
         return self._words[positions % len(self._words) + H_LENGTHS] >> 32
 
-    def packets(self, positions: Int64s) -> Remembered:
-        """The packets at these positions, where they lie: to be used before others are remembered."""
+    def packets(self, positions: Int64s) -> RingPackets:
+        """The packets at these positions, not copied: valid until others are added."""
         at = positions % len(self._words)
         lengths, source = self._words[at + H_LENGTHS], self._words[at + H_SOURCE]
         block = PacketBlock(
@@ -281,11 +285,11 @@ class PacketRing:
             ts_ns=self._words[at + H_WALL_NS],
             linktype=source & LOW32,
         )
-        return Remembered(block, source >> 32)
+        return RingPackets(block, source >> 32)
 
-    def _remember(self, block: PacketBlock, interface_of: Int64s, first: int, step_ns: int, pause_words: int) -> int:
+    def _add(self, block: PacketBlock, interface_of: Int64s, first: int, step_ns: int, pause_words: int) -> int:
         return int(
-            remember(
+            add_packets(
                 block.buffer,
                 block.offset,
                 block.caplen,

@@ -1,14 +1,14 @@
-"""Modules that a running watch needs after its privileges have gone: loaded while their files can still be read.
+"""Modules that a running watch imports after it has dropped its privileges, loaded while their files are readable.
 
-An installation may be root's alone, and then the user that the sensor becomes cannot import from it any more. The live
-tests hold this list to what a watch imports.
+An installation may be readable for root only, and then the user that the sensor becomes cannot import from it. The live
+tests compare this list with what a watch imports.
 """
 
 import importlib
 from typing import Final
 
-# What the watch is put together from, and what only its reload, its screen, its workers or its end needs.
-PARTS: Final = (
+# What the watch is assembled from, and what only its reload, its screen, its workers or its end needs.
+MODULES: Final = (
     "encodings.idna",  # what a host's name is looked up with
     "multiprocessing.popen_fork",
     "sensor.settings.config",
@@ -28,10 +28,10 @@ METRICS: Final = "sensor.progress.prometheus"
 WIDE: Final = "日"  # anything that takes more than one column
 
 
-def load_what_is_needed_later(*, metrics: bool) -> None:
-    """Import what a watch uses later. metrics: also what serves them, which takes memory."""
-    for name in (*PARTS, METRICS) if metrics else PARTS:
+def preload(*, metrics: bool) -> None:
+    """Import every module that a watch may need later. metrics: also the Prometheus exporter, which takes memory."""
+    for name in (*MODULES, METRICS) if metrics else MODULES:
         importlib.import_module(name)
     from rich.cells import cell_len
 
-    cell_len(WIDE)  # the table of widths is a module that is loaded at the first need of it
+    cell_len(WIDE)  # the table of widths is a module that is imported at its first use

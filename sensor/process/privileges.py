@@ -18,7 +18,7 @@ from typing import Final
 from sensor.errors import ConfigError, SensorError
 
 SETTING: Final = "process.user"
-SERVICE_USER, LAST_CHOICE = "flowvigil", "nobody"
+SERVICE_USER, FALLBACK_USER = "flowvigil", "nobody"
 
 # linux/prctl.h
 PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 23, 24, 38
@@ -39,42 +39,43 @@ _HIGHEST_ID = 2**32 - 2  # the one above means "leave as it is" to setresuid
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whom the process becomes, by number. The other groups of that user are not taken along."""
+    """The user that the process becomes, without that user's supplementary groups."""
 
     name: str
     uid: int
-    gid: int
+    gid: int  # the only group
 
 
 def single_threaded_libraries() -> None:
-    """Keep libraries from making threads when they are imported; call it before numpy is.
+    """Keep libraries from starting threads when they are imported; to be called before numpy is.
 
-    It goes over the user's own counts: capabilities belong to each thread, and drop() can only take its own.
+    It overrides the user's own counts: capabilities belong to each thread, and drop() can only clear those of its own.
     """
     for name in THREAD_COUNTS:
         os.environ[name] = "1"
 
 
 def user_to_become(setting: str | int | None, environment: Mapping[str, str] = os.environ) -> User | None:
-    """Whom to go on as: None where root did not start this, so that there is nobody else to become.
+    """The user to become; None where the process was not started by root and keeps its own.
 
-    setting: a name or a uid; without it who called sudo, else SERVICE_USER, else LAST_CHOICE. Root only by the setting.
+    setting: a name or a uid, also root's; None: the caller of sudo, else SERVICE_USER, else FALLBACK_USER, never root.
     Raises ConfigError for a user that does not exist.
     """
     if os.geteuid() != 0:
         return None
     if setting is not None:
-        return _configured(str(setting))
-    user = _caller_of_sudo(environment) or _named(SERVICE_USER) or _named(LAST_CHOICE)
+        return _configured_user(str(setting))
+    user = _caller_of_sudo(environment) or _user_named(SERVICE_USER) or _user_named(FALLBACK_USER)
     if user is None:
         raise ConfigError(
-            f"{SETTING} is null and neither user {SERVICE_USER!r} nor {LAST_CHOICE!r} exists: expected a user to become"
+            f"{SETTING} is null and neither user {SERVICE_USER!r} nor {FALLBACK_USER!r} exists: "
+            "expected a user to become"
         )
     return user
 
 
 def drop(user: User | None) -> None:
-    """Become `user` for good, or stay who we are (None), without any capability and without a way to get one.
+    """Become `user` for good, or keep the user (None), without any capability and without a way to gain one.
 
     Raises ConfigError when the system refuses to change the user, SensorError when privileges are left.
     """
@@ -98,8 +99,8 @@ def _drop(user: User | None) -> None:
     _verify(user, bounded=bounded)
 
 
-def _configured(setting: str) -> User:
-    user = _numbered(int(setting)) if _is_id(setting) else _named(setting)
+def _configured_user(setting: str) -> User:
+    user = _user_with_uid(int(setting)) if _is_id(setting) else _user_named(setting)
     if user is None:
         raise ConfigError(f"{SETTING} is {setting!r}: no such user, expected the name or the uid of an existing one")
     return user
@@ -110,11 +111,11 @@ def _caller_of_sudo(environment: Mapping[str, str]) -> User | None:
     uid, gid = environment.get("SUDO_UID", ""), environment.get("SUDO_GID", "")
     if not _is_id(uid) or not _is_id(gid) or not int(uid) or not int(gid):
         return None
-    user = _numbered(int(uid))
+    user = _user_with_uid(int(uid))
     return None if user is None else User(user.name, user.uid, int(gid))
 
 
-def _named(name: str) -> User | None:
+def _user_named(name: str) -> User | None:
     try:
         found = pwd.getpwnam(name)
     except (KeyError, ValueError):  # ValueError: a zero byte
@@ -122,7 +123,7 @@ def _named(name: str) -> User | None:
     return User(found.pw_name, found.pw_uid, found.pw_gid)
 
 
-def _numbered(uid: int) -> User | None:
+def _user_with_uid(uid: int) -> User | None:
     try:
         found = pwd.getpwuid(uid)
     except KeyError:
@@ -136,7 +137,7 @@ def _is_id(text: str) -> bool:
 
 
 def _check_single_thread() -> None:
-    """Raise SensorError when others run: the kernel keeps capabilities by thread and theirs would stay."""
+    """Raise SensorError when other threads run: the kernel has capabilities by thread, and theirs would stay."""
     names = [(task / "comm").read_text().strip() for task in (_OWN / "task").iterdir()]
     if len(names) != 1:
         raise SensorError(
@@ -145,9 +146,9 @@ def _check_single_thread() -> None:
 
 
 def _empty_bounding_set() -> bool:
-    """Take away what programs started later could ever get; whether that was permitted (CAP_SETPCAP).
+    """Clear the capability bounding set; returns whether that was permitted (CAP_SETPCAP).
 
-    Without it this changes nothing for us: PR_SET_NO_NEW_PRIVS keeps programs from getting anything anyway.
+    Without it nothing is lost: PR_SET_NO_NEW_PRIVS keeps programs started later from gaining anything anyway.
     """
     capability = 0
     try:
@@ -160,7 +161,7 @@ def _empty_bounding_set() -> bool:
 
 
 def _become(user: User) -> None:
-    """Groups first, because the user may no longer change them."""
+    """Set groups and user; the groups first, because the new user may no longer change them."""
     try:
         os.setgroups([])
         os.setresgid(user.gid, user.gid, user.gid)
@@ -174,13 +175,13 @@ def _become(user: User) -> None:
 
 
 def _clear_capabilities() -> None:
-    """Nothing effective, permitted or inheritable."""
+    """Clear the effective, permitted and inheritable capabilities of this thread."""
     header = struct.pack("Ii", LINUX_CAPABILITY_VERSION_3, 0)  # 0: this thread
     _call("capset", ctypes.c_char_p(header), ctypes.c_char_p(bytes(24)))
 
 
 def _verify(user: User | None, *, bounded: bool) -> None:
-    """Compare with what the kernel says of us. Raises SensorError."""
+    """Compare with what the kernel reports for this process. Raises SensorError."""
     found = _status()
     nothing = f"{0:016x}"
     expected = dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapAmb"), nothing) | {"NoNewPrivs": "1"}
@@ -196,13 +197,13 @@ def _verify(user: User | None, *, bounded: bool) -> None:
 
 
 def _status() -> dict[str, str]:
-    """Fields of this process, words apart by one blank."""
+    """Fields of /proc/self/status, with single blanks between words."""
     fields = (line.partition(":") for line in (_OWN / "status").read_text().splitlines())
     return {name: " ".join(value.split()) for name, _, value in fields}
 
 
 def _prctl_or_end(operation: int, argument: int) -> int | None:
-    """As _prctl; None where the kernel knows no such argument."""
+    """_prctl, but None where the kernel does not know the argument (EINVAL). Raises OSError."""
     try:
         return _prctl(operation, argument)
     except OSError as error:
@@ -218,7 +219,7 @@ def _prctl(operation: int, argument: int) -> int:
 
 
 def _call(name: str, *arguments: object) -> int:
-    """A function of the C library that gives a negative number for an error. Raises OSError."""
+    """Call a C library function that returns a negative number for an error. Raises OSError."""
     result = int(getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments))
     if result < 0:
         code = ctypes.get_errno()

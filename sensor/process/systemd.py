@@ -1,7 +1,7 @@
-"""What a service tells its manager: sd_notify(3) without libsystemd.
+"""Notifications of a service to its manager: sd_notify(3) without libsystemd.
 
-Without NOTIFY_SOCKET in the environment nothing happens. Nothing here raises or waits: a manager that does not listen
-must not hold up the capture. Who asks for what, and when, is the caller's business.
+Without NOTIFY_SOCKET in the environment nothing is sent. Nothing here raises or blocks: a manager that does not read
+must not hold up the capture. What is notified, and when, is the caller's decision.
 """
 
 import os
@@ -13,11 +13,11 @@ from typing import Final
 SOCKET, INTERVAL, WATCHED = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 FEEDINGS: Final = 3  # within the time after which the manager gives up: one may come late, one may be lost
 
-_MAIN = os.getpid()  # NotifyAccess=main: forked workers have nothing to say
+_MAIN = os.getpid()  # NotifyAccess=main: the manager ignores forked workers
 
 
 def notify(*lines: str) -> bool:
-    """Tell the manager lines such as READY=1, all in one datagram; whether it was told."""
+    """Send assignments such as READY=1 to the manager in one datagram; returns whether they were sent."""
     name = os.environ.get(SOCKET, "")
     if not name.startswith(("/", "@")) or os.getpid() != _MAIN:
         return False
@@ -32,16 +32,16 @@ def notify(*lines: str) -> bool:
 
 
 class Watchdog:
-    """Lets the manager know that the sensor still takes its turns; otherwise it starts it anew."""
+    """Keep-alive notifications to the manager's watchdog, which restarts a sensor whose loop stands still."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """clock: seconds, never backwards. The environment is read here, once."""
+        """Read the environment. clock: seconds, monotonic."""
         self._clock = clock
         self._pause_s = _watched_s() / FEEDINGS
         self._due_s = clock()
 
     def feed(self) -> None:
-        """Tell it where it is time to. May be called at every turn."""
+        """Send a keep-alive when one is due; cheap enough to be called at every turn."""
         if not self._pause_s:
             return
         now_s = self._clock()
@@ -50,7 +50,7 @@ class Watchdog:
 
 
 def _watched_s() -> float:
-    """Seconds after which the manager misses us; 0 where it does not watch this process."""
+    """Timeout of the manager's watchdog in seconds; 0 where it does not watch this process."""
     microseconds = os.environ.get(INTERVAL, "")
     if not _is_number(microseconds) or os.environ.get(WATCHED, str(os.getpid())) != str(os.getpid()):
         return 0.0
@@ -58,5 +58,5 @@ def _watched_s() -> float:
 
 
 def _is_number(text: str) -> bool:
-    """Whether text is a plain decimal number of 64 bits at most."""
+    """Whether text is a decimal number of 19 digits at most, as 64 bits hold."""
     return text.isascii() and text.isdigit() and len(text) <= 19

@@ -9,7 +9,7 @@ from sensor.alerts.alert import Alert
 from sensor.alerts.alert_flow import AlertItem
 from sensor.judging.judge import Judge
 from sensor.metering.turns import Turn
-from sensor.packets.keeper import Keeper
+from sensor.packets.recorder import PacketRecorder
 from sensor.progress.progress import Progress
 from sensor.run.outlet import Outlet
 
@@ -22,7 +22,7 @@ class Detection:
 
     judge: Judge
     outlet: Outlet
-    keeper: Keeper | None = None  # of the packets of alerts
+    recorder: PacketRecorder | None = None  # of the packets of alerts
     keeping_s: float | None = None  # write packets at least so often, None: where the packets alone say
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
@@ -36,26 +36,26 @@ class Detection:
     @property
     def problems(self) -> Sequence[str]:
         """One line for each output that lost lines, and for packets that could not be written."""
-        return [*self.outlet.problems, *([self.keeper.problem] if self.keeper and self.keeper.problem else [])]
+        return [*self.outlet.problems, *([self.recorder.problem] if self.recorder and self.recorder.problem else [])]
 
     @property
     def lost_packets(self) -> bool:
         """Whether a file of packets could not be written."""
-        return self.keeper is not None and self.keeper.problem is not None
+        return self.recorder is not None and self.recorder.problem is not None
 
     def consume(self, turn: Turn) -> list[Alert]:
         """Judge the records of a turn and publish what they give rise to."""
         self._clock_step_ns = turn.totals.clock_step_ns
         alerts = self._publish(self.judge.judge(turn.records, turn.totals.capture.dropped))
-        if self.keeper is not None and self.keeper.due and (turn.packets_due or self._pause_is_over()):
-            self.keeper.write()
+        if self.recorder is not None and self.recorder.due and (turn.packets_due or self._pause_is_over()):
+            self.recorder.write()
         return alerts
 
     def finish(self) -> list[Alert]:
         """Close every open alert."""
         alerts = self._publish(self.judge.finish())
-        if self.keeper is not None:
-            self.keeper.write()
+        if self.recorder is not None:
+            self.recorder.write()
         return alerts
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Detection:
             scoring_s=judge.spent_ns / 1e9,
             lost_lines=outlet.lost_lines,
             outputs=outlet.states(),
-            kept=None if self.keeper is None else self.keeper.state,
+            kept=None if self.recorder is None else self.recorder.state,
         )
 
     def _pause_is_over(self) -> bool:
@@ -87,8 +87,8 @@ class Detection:
 
     def _publish(self, items: Sequence[AlertItem]) -> list[Alert]:
         """Write alerts and flows; returns the alerts as they were written."""
-        if self.keeper is not None:
-            items = self.keeper.retain(items)
+        if self.recorder is not None:
+            items = self.recorder.retain(items)
         step = self._clock_step_ns
         if step:
             items = [_in_wall_time(item, step) if isinstance(item, Alert) else item for item in items]

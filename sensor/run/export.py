@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from flows.batch import END_REASON, SNAPSHOT, FlowBatch
 from sensor.alerts.alert import Alert
-from sensor.flow_tables.background import BackgroundTable
+from sensor.flow_tables.background import BackgroundWriter
 from sensor.metering.turns import Turn
 from sensor.progress.progress import Progress
 
@@ -14,7 +14,7 @@ from sensor.progress.progress import Progress
 class Export:
     """Takes the records of a run (sensor.run.run.Consumer) into a table, whose errors it raises."""
 
-    table: BackgroundTable
+    table: BackgroundWriter
     at_once: Callable[[], bool]  # whether somebody may wait for the rows at the other end of a pipe
     snapshots: bool = False  # also reports of flows that went on
 
@@ -23,7 +23,7 @@ class Export:
 
     def consume(self, turn: Turn) -> Sequence[Alert]:
         """Hand the records of a turn to the table."""
-        self.table.write(self._wanted(turn.records), at_once=self.at_once())
+        self.table.write(self._wanted(turn.records), flush=self.at_once())
         return ()
 
     def finish(self) -> Sequence[Alert]:

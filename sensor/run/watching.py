@@ -92,11 +92,13 @@ class Watching:
 
     def _report_loss(self, run: Run) -> None:
         """Say once that packets of alerts could not be written."""
-        keeper = self.detection.keeper
-        if keeper is None or keeper.problem is None or self._reported_loss:
+        recorder = self.detection.recorder
+        if recorder is None or recorder.problem is None or self._reported_loss:
             return
         self._reported_loss = True
-        self._report_now("packets-lost", f"{keeper.problem}; the watch goes on and tries again with the next ones", run)
+        self._report_now(
+            "packets-lost", f"{recorder.problem}; the watch goes on and tries again with the next ones", run
+        )
 
     def _report_now(self, action: str, message: str, run: Run) -> None:
         self._report(LinkEvent(None, action, message, self.wall_clock_ns()), run)

@@ -1,7 +1,7 @@
-"""Settings: their defaults, bounds and units, and where a value may come from.
+"""The settings: their defaults, bounds and units, and the sources that a value may come from.
 
 Defaults < file < environment (`FLOWVIGIL__METER__IDLE_TIMEOUT_S=60`) < `--set meter.idle_timeout_s=60`. An unknown or
-bad setting stops with one line that says where it stands. It opens no bundle and no interface.
+invalid setting raises an error of one line that states its place. It opens no bundle and no interface.
 """
 
 import difflib
@@ -18,94 +18,96 @@ from sensor.settings.outputs import OutputEntry, read_outputs
 from sensor.settings.setting import Setting, parse_scalar
 
 PREFIX = "FLOWVIGIL__"
-FAULTS_TOLD = 20
+MAX_FAULTS = 20  # that one error lists
 
 
 class _Section(BaseModel):
+    """A section of the settings: a mapping in the file, the first part of a dotted name elsewhere."""
+
     # strict: "12" is not 12 and 1 is not true; what looks like a number in YAML has become one by then
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Capture(_Section):
-    """Which packets are taken and how. The rings and the workers are those of `watch`."""
+class CaptureSection(_Section):
+    """Packet capture. Rings and workers belong to `watch`; the filter holds for capture files too."""
 
-    filter: str | None = None
+    filter: str | None = None  # pcap-filter(7)
     promiscuous: bool = False
     timestamps: Literal["kernel", "hardware"] = "kernel"
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 1  # processes, each with a ring of its own
     ring_block_bytes: Annotated[int, Field(ge=65536, le=1 << 26, multiple_of=65536)] = 1 << 20
-    ring_blocks: Annotated[int, Field(ge=2, le=4096)] = 32
+    ring_blocks: Annotated[int, Field(ge=2, le=4096)] = 32  # of each ring
 
 
-class Meter(_Section):
-    """Packets into flows."""
+class MeterSection(_Section):
+    """Flow metering: packets into flow records."""
 
-    capacity_flows: Annotated[int, Field(ge=1024, le=1 << 24)] = 131072
+    capacity_flows: Annotated[int, Field(ge=1024, le=1 << 24)] = 131072  # active at the same time
     idle_timeout_s: Annotated[float, Field(ge=0.001, le=3000)] = 120.0
-    # Sums of squared gaps are kept in 64 bits of µs²; they hold for 50 minutes.
+    # Sums of squared gaps are 64 bits of µs², which hold for 50 minutes.
     active_timeout_s: Annotated[float, Field(ge=0.001, le=3000)] = 120.0
-    closed_linger_s: Annotated[float, Field(ge=0, le=60)] = 2.0
-    first_snapshot_s: Annotated[float, Field(ge=0.001, le=3000)] = 10.0
-    snapshot_interval_s: Annotated[float, Field(ge=0.001, le=3000)] = 60.0
-    decapsulate: bool = False
+    closed_linger_s: Annotated[float, Field(ge=0, le=60)] = 2.0  # after FIN or RST, for late packets
+    first_snapshot_s: Annotated[float, Field(ge=0.001, le=3000)] = 10.0  # age at which an active flow is first judged
+    snapshot_interval_s: Annotated[float, Field(ge=0.001, le=3000)] = 60.0  # between further judgements of it
+    decapsulate: bool = False  # meter what tunnels carry
 
 
 def _one_of_the_rates(rate: float) -> float:
-    """Bundles hold cuts for these alone."""
+    """Refuse a rate for which bundles have no threshold."""
     if rate not in (0.001, 0.01, 0.05):
         raise PydanticCustomError("rate", "expected 0.001, 0.01 or 0.05")
     return rate
 
 
-class Detection(_Section):
-    """Flows into verdicts."""
+class DetectionSection(_Section):
+    """Detection: flow records into judgements."""
 
-    bundle: Path | None = Field(default=None, strict=False)
-    false_positive_rate: Annotated[float, AfterValidator(_one_of_the_rates)] = 0.01
+    bundle: Path | None = Field(default=None, strict=False)  # None: the one shipped
+    false_positive_rate: Annotated[float, AfterValidator(_one_of_the_rates)] = 0.01  # of benign flows
 
 
 class EpisodesSection(_Section):
-    """Verdicts into alerts."""
+    """Episodes: judgements into alerts."""
 
     flows_between_false_openings: Annotated[float, Field(ge=10, le=1e9)] = 1e5
-    quiet_s: Annotated[float, Field(gt=0, le=86400)] = 300.0
-    capacity_hosts: Annotated[int, Field(ge=16, le=1 << 20)] = 16384
-    alerts_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = 120
-    flows_per_alert: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    quiet_s: Annotated[float, Field(gt=0, le=86400)] = 300.0  # without evidence, after which an episode closes
+    capacity_hosts: Annotated[int, Field(ge=16, le=1 << 20)] = 16384  # followed at the same time
+    alerts_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = 120  # None: no limit
+    flows_per_alert: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # flow records written with an alert
 
 
-class Output(_Section):
-    """Where alerts go, beside the terminal."""
+class OutputSection(_Section):
+    """The file of alerts, beside the terminal and the list `outputs`."""
 
     file: Path | None = Field(default=None, strict=False)
 
 
-class KeepPackets(_Section):
-    """Packets of alerts."""
+class KeepPacketsSection(_Section):
+    """Captures of the packets that alerts rest on."""
 
-    directory: Path | None = Field(default=None, strict=False)
-    memory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 36)] = 64 << 20
-    alert_packets: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    alert_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20
-    directory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 1 << 30
-
-
-class Stats(_Section):
-    """What the sensor tells of itself while it watches."""
-
-    interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0
-    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    directory: Path | None = Field(default=None, strict=False)  # None: packets are not stored
+    memory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 36)] = 64 << 20  # of the ring of latest packets
+    alert_packets: Annotated[int, Field(ge=1, le=1_000_000)] = 1000  # of one alert at most
+    alert_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20  # captured bytes of one alert at most
+    directory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 1 << 30  # all files together at most
 
 
-class Attach(_Section):
-    """Who may look at the sensor while it watches (`watch --attach`)."""
+class StatsSection(_Section):
+    """Statistics of the sensor itself while it watches."""
+
+    interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0  # between two statistics records
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None  # of the Prometheus exporter
+
+
+class AttachSection(_Section):
+    """The socket on which a running sensor serves `attach`."""
 
     socket: Path | None = Field(default=None, strict=False)
     group: str | int | None = None  # a number is a gid
 
 
-class Process(_Section):
-    """What the process may do once its sockets are open."""
+class ProcessSection(_Section):
+    """Privileges of the process once its sockets are open."""
 
     user: str | int | None = None  # a number is a uid
 
@@ -113,33 +115,30 @@ class Process(_Section):
 class Config(_Section):
     """All settings; every section may be left out."""
 
-    capture: Capture = Capture()
-    meter: Meter = Meter()
-    detection: Detection = Detection()
+    capture: CaptureSection = CaptureSection()
+    meter: MeterSection = MeterSection()
+    detection: DetectionSection = DetectionSection()
     episodes: EpisodesSection = EpisodesSection()
-    output: Output = Output()
-    keep_packets: KeepPackets = KeepPackets()
-    stats: Stats = Stats()
-    attach: Attach = Attach()
-    process: Process = Process()
-    # The list `outputs:` of a file; not a section, so that no other source can name parts of it.
+    output: OutputSection = OutputSection()
+    keep_packets: KeepPacketsSection = KeepPacketsSection()
+    stats: StatsSection = StatsSection()
+    attach: AttachSection = AttachSection()
+    process: ProcessSection = ProcessSection()
+    # The list `outputs:` of a file; not a section, so that no other source can set parts of it.
     _outputs: tuple[OutputEntry, ...] = PrivateAttr(default=())
 
     @property
     def outputs(self) -> tuple[OutputEntry, ...]:
-        """Where alerts go beside output.file, in the order of the file."""
+        """Outputs of alerts beside output.file, in the order of the settings file."""
         return self._outputs
 
 
 @dataclass(frozen=True, slots=True)
-class Effective:
-    """The settings that hold.
-
-    places: by `section.name`, where each that does not have its default from here stands; of the outputs by
-    `outputs.number.name`, the first one being 0.
-    """
+class EffectiveConfig:
+    """The settings in effect after all sources, with the place of each."""
 
     config: Config
+    # By `section.name`, where each setting that was given stands; of outputs by `outputs.number.name`, counted from 0.
     places: Mapping[str, str]
 
 
@@ -148,10 +147,10 @@ def effective_config(
     environment: Mapping[str, str] | None = None,
     overrides: Iterable[str] = (),
     flags: Iterable[Setting] = (),
-) -> Effective:
-    """Settings from a file, the environment, `a.b=c` overrides and flags, the later winning.
+) -> EffectiveConfig:
+    """Settings from a file, the environment, `a.b=c` overrides and flags; the later source wins.
 
-    flags: taken as they are: the text of a flag is no YAML.
+    flags: their values are used as they are, since the text of a flag is no YAML.
 
     Raises ConfigError, one line: the place, what was found, what was expected and the nearest valid name; its detail
     has such a line for each further fault.
@@ -188,11 +187,11 @@ def effective_config(
     if faults:
         raise _error_of(faults)
     config._outputs = outputs
-    return Effective(config, {setting.name: setting.place for setting in settings.values()} | places)
+    return EffectiveConfig(config, {setting.name: setting.place for setting in settings.values()} | places)
 
 
 def setting_names() -> list[str]:
-    """Every valid setting as `section.name`."""
+    """Names of all settings, each `section.name`."""
     sections = {name: field.annotation for name, field in Config.model_fields.items()}
     return [f"{section}.{name}" for section, model in sections.items() if model for name in model.model_fields]
 
@@ -215,7 +214,7 @@ def _from_overrides(overrides: Iterable[str]) -> Iterable[Setting]:
 def _unknown_empty_sections(
     sections: Mapping[str, str], settings: Iterable[Setting], known: list[str]
 ) -> Iterable[str]:
-    """Sections without a setting that would tell of them."""
+    """Faults for unknown sections without settings: no unknown setting reports them."""
     filled = {setting.name.partition(".")[0] for setting in settings}
     valid = sorted({name.partition(".")[0] for name in known})
     for name, place in sections.items():
@@ -226,7 +225,7 @@ def _unknown_empty_sections(
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """The most similar valid setting, or all of its section, or the sections."""
+    """Hint for an unknown setting: the most similar valid one, else all of its section, else the sections."""
     section, _, last = name.rpartition(".")
     below = [valid for valid in known if valid.startswith(name + ".")]
     if below:
@@ -243,19 +242,19 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def _bad_values(error: ValidationError, settings: Mapping[str, Setting]) -> Iterable[str]:
-    """A line for each setting whose value is wrong."""
-    told: set[str] = set()
+    """A line for each setting whose value is invalid."""
+    reported: set[str] = set()
     for fault in error.errors(include_url=False):
         name = ".".join(str(part) for part in fault["loc"][:2])
-        if name in told:  # each type that the setting may have finds its own fault
+        if name in reported:  # each type of a union reports a fault of its own
             continue
-        told.add(name)
+        reported.add(name)
         expected = fault["msg"][0].lower() + fault["msg"][1:]
         yield f"{settings[name].place}: {name} is {settings[name].value!r}: {expected}"
 
 
 def _error_of(faults: list[str]) -> ConfigError:
     error = ConfigError(faults[0])
-    left = len(faults) - FAULTS_TOLD
-    error.detail = (*faults[1:FAULTS_TOLD], *([f"and {left:,} more"] if left > 0 else ()))
+    left = len(faults) - MAX_FAULTS
+    error.detail = (*faults[1:MAX_FAULTS], *([f"and {left:,} more"] if left > 0 else ()))
     return error

@@ -1,4 +1,4 @@
-"""A settings file: the part of YAML that cannot surprise, with the place of every setting.
+"""Reader of a settings file: a safe subset of YAML, with the place of every setting.
 
 Two levels of mappings with plain values, and one list of such mappings (`outputs`). Duplicate and merge keys, anchors,
 aliases, tags, other lists and several documents are refused; so is a value that one reader of YAML takes for something
@@ -21,33 +21,31 @@ from sensor.settings.setting import Scalar, Setting, parse_scalar
 LIMIT_BYTES: Final = 1 << 16  # twenty times a file that states every setting; hostile ones take about a second
 LIMIT_DEPTH: Final = 8
 MERGE_KEY: Final = "<<"
-LIST: Final = "outputs"
+OUTPUTS: Final = "outputs"
 _TYPES: Final = {"bool": bool, "int": int, "float": float, "null": type(None), "str": str}
-_GUESSES: Final = {
+_MISREADINGS: Final = {
     "bool": ("a truth value", "true or false"),
     "int": ("a number", "plain decimal digits"),
     "float": ("a number", "plain decimal digits"),
     "null": ("null", "null"),
     "timestamp": ("a date", "one of the kind of this setting"),
 }
-# What PyYAML leaves alone but others do not: single letters (YAML 1.1), octal digits (YAML 1.2).
-_OTHERS_GUESS: Final = {"bool": re.compile(r"[yYnN]\Z"), "int": re.compile(r"[-+]?0o[0-7]+\Z")}
+# Implicit types that PyYAML does not resolve but others do: single letters (YAML 1.1), octal digits (YAML 1.2).
+_TYPES_ELSEWHERE: Final = {"bool": re.compile(r"[yYnN]\Z"), "int": re.compile(r"[-+]?0o[0-7]+\Z")}
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """settings: in the order of the file. sections: where the name of each stands, the empty ones too.
+    """The contents of a settings file, not yet checked against the settings that exist."""
 
-    outputs: the one list, by entry: its place, and its settings by their bare names.
-    """
-
-    settings: tuple[Setting, ...]
-    sections: dict[str, str]
+    settings: tuple[Setting, ...]  # in the order of the file
+    sections: dict[str, str]  # place of the name of each section, the empty ones too
+    # The list of outputs, by entry: its place, and its settings by their bare names.
     outputs: tuple[tuple[str, tuple[Setting, ...]], ...] = ()
 
 
 def read_settings(path: Path) -> SettingsFile:
-    """The settings of a file. Raises ConfigError with file, line and column."""
+    """Read a settings file. Raises ConfigError with file, line and column."""
     try:
         with path.open("rb") as stream:
             content = stream.read(LIMIT_BYTES + 1)
@@ -63,12 +61,12 @@ def read_settings(path: Path) -> SettingsFile:
             f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8, expected a settings file"
         ) from None
     sections: dict[str, str] = {}
-    root = _composed(text, str(path))
-    return SettingsFile(tuple(_settings(root, str(path), sections)), sections, tuple(_listed(root, str(path))))
+    root = _compose(text, str(path))
+    return SettingsFile(tuple(_settings(root, str(path), sections)), sections, tuple(_output_entries(root, str(path))))
 
 
-def _composed(text: str, path: str) -> yaml.Node | None:
-    """The node tree that the YAML composer makes: it knows the places, and its guess of a type is only a tag."""
+def _compose(text: str, path: str) -> yaml.Node | None:
+    """The node graph of the YAML composer, which has the places; the implicit type of a scalar is only its tag."""
     try:
         root: yaml.Node | None = yaml.compose(text, Loader=_PlainLoader)
     except yaml.MarkedYAMLError as error:
@@ -85,12 +83,12 @@ def _composed(text: str, path: str) -> yaml.Node | None:
 
 
 def _settings(root: yaml.Node | None, path: str, sections: dict[str, str]) -> Iterator[Setting]:
-    """Walk the tree and note its sections."""
+    """Settings of the sections; adds the place of each section to `sections`."""
     for section, node in _entries(root, path, "the file"):
         name = section.value
-        if name == LIST:
+        if name == OUTPUTS:
             continue
-        if isinstance(node, yaml.ScalarNode) and not _is_nothing(node):
+        if isinstance(node, yaml.ScalarNode) and not _is_null(node):
             if "." in name:
                 raise ConfigError(
                     f'{_place(section, path)}: "{name}" in one, expected a section with settings below it'
@@ -105,47 +103,47 @@ def _settings(root: yaml.Node | None, path: str, sections: dict[str, str]) -> It
             yield Setting(full, _value(value, full, path), _place(value, path), _place(key, path))
 
 
-def _listed(root: yaml.Node | None, path: str) -> Iterator[tuple[str, tuple[Setting, ...]]]:
-    """Entries of the list, each a mapping of plain values."""
+def _output_entries(root: yaml.Node | None, path: str) -> Iterator[tuple[str, tuple[Setting, ...]]]:
+    """Entries of the list of outputs, each its place and its settings."""
     for name, node in _entries(root, path, "the file"):
-        if name.value != LIST or _is_nothing(node):
+        if name.value != OUTPUTS or _is_null(node):
             continue
         if not isinstance(node, yaml.SequenceNode):
-            raise ConfigError(f"{_place(node, path)}: {LIST} is a {_kind(node)}, expected a list: - type: file")
+            raise ConfigError(f"{_place(node, path)}: {OUTPUTS} is a {_kind(node)}, expected a list: - type: file")
         for entry in node.value:
             settings = []
-            for key, value in _entries(entry, path, f"an entry of {LIST}"):
+            for key, value in _entries(entry, path, f"an entry of {OUTPUTS}"):
                 if not isinstance(value, yaml.ScalarNode):
                     raise ConfigError(f'{_place(value, path)}: "{key.value}" is a {_kind(value)}, expected one value')
-                plain = _value(value, f"{LIST}.{key.value}", path)
+                plain = _value(value, f"{OUTPUTS}.{key.value}", path)
                 settings.append(Setting(key.value, plain, _place(value, path), _place(key, path)))
             yield _place(entry, path), tuple(settings)
 
 
 def _value(node: yaml.ScalarNode, name: str, path: str) -> Scalar:
-    """What is written, where every reader of YAML takes it for the same."""
+    """Value of a scalar node. Raises ConfigError where readers of YAML disagree about its type."""
     if node.style:
         return str(node.value)
-    value, guess = parse_scalar(node.value), _guess(node)
-    agreed = guess == "str" or _TYPES.get(guess) is type(value)
+    value, implied = parse_scalar(node.value), _implicit_type(node)
+    agreed = implied == "str" or _TYPES.get(implied) is type(value)
     if agreed and node.value != "~":
         return value
-    taken_for, instead = _GUESSES.get(guess, ("something else", "a plain value"))
+    taken_for, instead = _MISREADINGS.get(implied, ("something else", "a plain value"))
     raise ConfigError(
         f"{_place(node, path)}: {name} is {node.value}, which some readers of YAML take for {taken_for}: "
         f'expected {instead}, or "{node.value}" in quotes where that is the text'
     )
 
 
-def _guess(node: yaml.ScalarNode) -> str:
-    """The type that a reader of YAML may take an unquoted value for."""
-    others = (kind for kind, form in _OTHERS_GUESS.items() if form.match(node.value))
+def _implicit_type(node: yaml.ScalarNode) -> str:
+    """The type that some reader of YAML resolves an unquoted scalar to."""
+    others = (kind for kind, form in _TYPES_ELSEWHERE.items() if form.match(node.value))
     return next(others, node.tag.rpartition(":")[2])
 
 
 def _entries(node: yaml.Node | None, path: str, name: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
-    """Keys and values of a mapping; nothing at all counts as an empty one."""
-    if node is None or _is_nothing(node):
+    """Keys and values of a mapping; null counts as an empty one."""
+    if node is None or _is_null(node):
         return
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{_place(node, path)}: {name} is a {_kind(node)}, expected settings as `name: value`")
@@ -161,7 +159,7 @@ def _entries(node: yaml.Node | None, path: str, name: str) -> Iterator[tuple[yam
         yield key, value
 
 
-def _is_nothing(node: yaml.Node) -> bool:
+def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and not node.style and parse_scalar(node.value) is None
 
 
@@ -176,7 +174,7 @@ def _place(node: yaml.Node, path: str) -> str:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Composes nodes, but no anchors, aliases, tags or deep nesting."""
+    """YAML loader that refuses anchors, aliases, tags and deep nesting. Raises MarkedYAMLError."""
 
     depth = 0
 

@@ -1,8 +1,7 @@
-"""The outputs of a run, one typed entry for each place that its lines go to: those of the list `outputs:` in the
-settings, and before them the sensor's own, which are stdout and `output.file`.
+"""The outputs of a run, one typed entry each: stdout and `output.file`, then those of the list `outputs:`.
 
-Every entry has a type, which says what else it may have. A wrong one is told with file, line and column. It opens
-nothing: whether a receiver is there is known at the start, and to `flowvigil check`.
+The type of an entry decides its other settings. A fault is reported with file, line and column. It opens nothing:
+whether a receiver is reachable shows at the start, and in `flowvigil check`.
 """
 
 import difflib
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sensor.settings.setting import Setting
 
 OWN_QUEUE_BYTES: Final = 32 << 20  # some 20 000 alerts
-MOST: Final = 8  # outputs, so that the account of all of them stays within a line
+MAX_OUTPUTS: Final = 8  # so that the statistics of all of them fit into one record
 FACILITIES: Final = {
     "user": 1,
     "daemon": 3,
@@ -31,18 +30,15 @@ Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class _Entry(BaseModel):
-    """What every output has."""
+    """Settings that outputs of all types have."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    # Whether it stands in the list of the settings, whose outputs are accounted for one by one.
-    listed: ClassVar[bool] = True
+    listed: ClassVar[bool] = True  # in the list of the settings, whose outputs have statistics of their own
 
     format: Format = "native"
-    # Bytes of lines that wait in memory.
-    queue_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 16 << 20
-    # A directory for lines that wait on disk, and how many bytes of them.
-    spool: SomePath | None = None
+    queue_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 16 << 20  # that wait in memory
+    spool: SomePath | None = None  # directory of what waits on disk
     spool_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
 
 
@@ -54,23 +50,23 @@ class FileEntry(_Entry):
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return f"file {self.path}"
 
 
 class StdoutEntry(_Entry):
-    """Lines on stdout, in place of the ones that stand there when it is no terminal."""
+    """Lines on stdout, in place of those that stdout gets by default when it is no terminal."""
 
     type: Literal["stdout"]
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return "stdout"
 
 
 class OwnFile(FileEntry):
-    """`output.file`, which -o names."""
+    """The file of `output.file` or -o."""
 
     listed: ClassVar[bool] = False
 
@@ -79,12 +75,12 @@ class OwnFile(FileEntry):
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name of the output in messages."""
         return str(self.path)
 
 
 class OwnStdout(StdoutEntry):
-    """The lines that stand on stdout when it is no terminal."""
+    """The lines that stdout gets by default when it is no terminal."""
 
     listed: ClassVar[bool] = False
 
@@ -93,7 +89,7 @@ class OwnStdout(StdoutEntry):
 
 
 class UnixEntry(_Entry):
-    """Lines to a Unix socket that somebody listens on."""
+    """Lines to a Unix socket on which a receiver listens."""
 
     type: Literal["unix"]
     path: SomePath
@@ -101,28 +97,25 @@ class UnixEntry(_Entry):
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return f"unix {self.socket} {self.path}"
 
 
-class _Secured(_Entry):
-    """An output whose connections may use TLS."""
+class _TlsEntry(_Entry):
+    """Settings of the outputs that may use TLS; all files are PEM."""
 
-    # Whom to trust, in PEM; the system's where it is not given.
-    ca: SomePath | None = None
-    # Who we are, in PEM.
-    certificate: SomePath | None = None
-    key: SomePath | None = None
+    ca: SomePath | None = None  # authorities to trust; None: the system's
+    certificate: SomePath | None = None  # of the client
+    key: SomePath | None = None  # of the client's certificate
 
 
-class SyslogEntry(_Secured):
-    """RFC 5424 messages."""
+class SyslogEntry(_TlsEntry):
+    """Messages of RFC 5424 to a syslog receiver."""
 
     type: Literal["syslog"]
     host: Text
     transport: Literal["udp", "tcp", "tls"] = "tcp"
-    # None: 514, with TLS 6514.
-    port: Port | None = None
+    port: Port | None = None  # None: 514, with TLS 6514
     facility: Literal[
         "user", "daemon", "auth", "authpriv",
         "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
@@ -130,26 +123,25 @@ class SyslogEntry(_Secured):
 
     @property
     def target_port(self) -> int:
-        """The port, or the one that the transport is assigned."""
+        """The port that is set, else the one assigned to the transport."""
         return self.port or (6514 if self.transport == "tls" else 514)
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return f"syslog {self.transport} {self.host}:{self.target_port}"
 
 
-class KafkaEntry(_Secured):
-    """Records of a topic; with a ca the connections use TLS."""
+class KafkaEntry(_TlsEntry):
+    """Records of a Kafka topic; with a ca the connections use TLS."""
 
     type: Literal["kafka"]
-    # host:port, more by commas.
-    servers: Text
+    servers: Text  # host:port of brokers, separated by commas
     topic: Text
 
     @property
     def name(self) -> str:
-        """For messages and labels."""
+        """Name of the output in messages and labels."""
         return f"kafka {self.topic} {self.servers}"
 
 
@@ -163,8 +155,8 @@ _MODELS: Final[dict[str, type[OutputEntry]]] = {
     "kafka": KafkaEntry,
 }
 _TLS: Final = ("ca", "certificate", "key")
-# What other programs call a setting, too far from our name to be found by its letters.
-_ELSEWHERE: Final = {
+# Names of settings in other programs, too far from ours to be found by similarity.
+_SYNONYMS: Final = {
     "protocol": ("transport",), "proto": ("transport",), "address": ("host", "servers", "path"), "server": ("host",),
     "target": ("host", "servers", "path"), "brokers": ("servers",), "filename": ("path",), "cert": ("certificate",),
 }  # fmt: skip
@@ -173,9 +165,9 @@ _ELSEWHERE: Final = {
 def all_outputs(
     own_file: Path | None, listed: Sequence[OutputEntry], *, lines_on_stdout: bool
 ) -> tuple[OutputEntry, ...]:
-    """All outputs of a run: stdout and the sensor's own file where it has them, then those of the list.
+    """All outputs of a run: stdout and `output.file` where they are used, then those of the list.
 
-    lines_on_stdout: whether lines are to stand there, in the format of the list where that has stdout.
+    lines_on_stdout: whether stdout gets lines by default; an entry of the list for stdout replaces that one.
     """
     stdout = lines_on_stdout and not any(isinstance(entry, StdoutEntry) for entry in listed)
     own = (*((OwnStdout(),) if stdout else ()), *((OwnFile(path=own_file),) if own_file is not None else ()))
@@ -183,14 +175,17 @@ def all_outputs(
 
 
 def read_outputs(entries: Sequence[tuple[str, Sequence[Setting]]]) -> tuple[tuple[OutputEntry, ...], list[str]]:
-    """Outputs, and a line for each fault. entries: the place of each and its settings by their bare names."""
+    """Parse the list of outputs: (those that are valid, a line for each fault).
+
+    entries: the place of each and its settings by their bare names.
+    """
     outputs: list[OutputEntry] = []
     faults: list[str] = []
     for number, (place, settings) in enumerate(entries):
-        if number >= MOST:
-            faults.append(f"{place}: output {number + 1}, expected at most {MOST}")
+        if number >= MAX_OUTPUTS:
+            faults.append(f"{place}: output {number + 1}, expected at most {MAX_OUTPUTS}")
             break
-        found, wrong = _entry(place, settings)
+        found, wrong = _parse_entry(place, settings)
         faults += wrong
         if found is not None:
             faults += _clashes(found, outputs, place)
@@ -198,7 +193,7 @@ def read_outputs(entries: Sequence[tuple[str, Sequence[Setting]]]) -> tuple[tupl
     return tuple(outputs), faults
 
 
-def _entry(place: str, settings: Sequence[Setting]) -> tuple[OutputEntry | None, list[str]]:
+def _parse_entry(place: str, settings: Sequence[Setting]) -> tuple[OutputEntry | None, list[str]]:
     values: dict[str, Any] = {setting.name: setting.value for setting in settings}
     types = ", ".join(_MODELS)
     kind = next((setting for setting in settings if setting.name == "type"), None)
@@ -213,26 +208,26 @@ def _entry(place: str, settings: Sequence[Setting]) -> tuple[OutputEntry | None,
         entry = model.model_validate(values)
     except ValidationError as error:
         return None, list(_bad_values(error, model, settings, place))
-    return entry, list(_missing_pairs(entry, settings))
+    return entry, list(_tls_faults(entry, settings))
 
 
 def _bad_values(
     error: ValidationError, model: type[OutputEntry], settings: Sequence[Setting], place: str
 ) -> Iterator[str]:
     by_name = {setting.name: setting for setting in settings}
-    told: set[str] = set()
+    reported: set[str] = set()
     for fault in error.errors(include_url=False):
         name = str(fault["loc"][0])
-        if name in told:
+        if name in reported:
             continue
-        told.add(name)
+        reported.add(name)
         kind = by_name["type"].value
         if name not in by_name:
             yield f"{place}: an output of type {kind} without {name}, which it needs"
             continue
         found = by_name[name]
         if fault["type"] == "extra_forbidden":
-            near = [known for known in _ELSEWHERE.get(name, ()) if known in model.model_fields]
+            near = [known for known in _SYNONYMS.get(name, ()) if known in model.model_fields]
             near = near or difflib.get_close_matches(name, list(model.model_fields), 1)
             hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(model.model_fields)}"
             yield f'{found.name_place or found.place}: unknown setting "{name}" of an output of type {kind}, {hint}'
@@ -240,8 +235,8 @@ def _bad_values(
         yield f"{found.place}: outputs.{name} is {found.value!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
-def _missing_pairs(entry: OutputEntry, settings: Sequence[Setting]) -> Iterator[str]:
-    """What belongs together or to another transport."""
+def _tls_faults(entry: OutputEntry, settings: Sequence[Setting]) -> Iterator[str]:
+    """TLS settings that lack their pair or belong to another transport."""
     if not isinstance(entry, SyslogEntry | KafkaEntry):
         return
     given = {setting.name: setting for setting in settings}

@@ -1,6 +1,6 @@
-"""One setting as it was found, and how its text becomes a value.
+"""One setting as it was given, and the parsing of its text into a value.
 
-Plain decimal numbers, true, false and null; nothing is guessed beyond them: `no`, `012`, `1_000` and `12:30` are text.
+Decimal numbers, true, false and null; no other type is implied: `no`, `012`, `1_000` and `12:30` are text.
 It knows no setting by name.
 """
 
@@ -11,24 +11,24 @@ Scalar = str | int | float | bool | None
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?\Z")
-_WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_LITERALS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value under its dotted name. place: where it stands, such as `site.yaml:4:19`; name_place: its name."""
+    """A value under its dotted name, with its place in the source."""
 
     name: str
     value: Scalar
-    place: str
-    name_place: str = ""
+    place: str  # of the value, such as `site.yaml:4:19`
+    name_place: str = ""  # of the name
 
 
 def parse_scalar(text: str) -> Scalar:
-    """A plain value as written: decimal numbers, true, false, null (or nothing); all else is text."""
+    """Parse a plain value: decimal numbers, true, false, null (or nothing); all else is text."""
     word = text.strip()
-    if word in _WORDS:
-        return _WORDS[word]
+    if word in _LITERALS:
+        return _LITERALS[word]
     if _INTEGER.match(word):
         # Longer ones are no sizes or seconds, and Python would take long to read a book of digits.
         return int(word) if len(word) <= 20 else word

@@ -1,6 +1,6 @@
-"""Settings as a settings file: what reads back as the same values, with the place that each came from if asked.
+"""Writer of a settings file: text that reads back as the same values, with the source of each on request.
 
-It reads no file. Every character that a terminal could obey is written as YAML's own escape.
+It reads no file. Every character that a terminal interprets is written as an escape of YAML.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from sensor.printable import printable
-from sensor.settings.config import Effective
+from sensor.settings.config import EffectiveConfig
 
 DEFAULT: Final = "default"
 LONGEST_PLACE: Final = 300
@@ -19,15 +19,17 @@ LONGEST_PLACE: Final = 300
 _PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9_/.-]{2,}\Z")
 
 
-def settings_text(effective: Effective, *, places: bool) -> str:
-    """Lines of YAML, all settings in the order of the sections. places: each with a comment that says where it stands:
-    default, `file:line:column`, an environment variable or an option."""
+def settings_text(effective: EffectiveConfig, *, places: bool) -> str:
+    """All settings as YAML, in the order of the sections.
+
+    places: each with a comment that names its source: default, `file:line:column`, an environment variable or option.
+    """
     found = effective.places if places else None
     lines: list[str] = []
     for section, settings in effective.config.model_dump().items():
         lines += [f"{section}:", *_lines(section, settings, found)]
     entries = [entry.model_dump() for entry in effective.config.outputs]
-    lines.append("outputs:" if entries else "outputs: []" + _remark("outputs", found))
+    lines.append("outputs:" if entries else "outputs: []" + _comment("outputs", found))
     for number, entry in enumerate(entries):
         first, *more = _lines(f"outputs.{number}", {"type": entry.pop("type"), **entry}, found)
         lines += [f"  - {first.lstrip()}", *(f"  {line}" for line in more)]
@@ -35,15 +37,15 @@ def settings_text(effective: Effective, *, places: bool) -> str:
 
 
 def _lines(within: str, settings: Mapping[str, Any], places: Mapping[str, str] | None) -> list[str]:
-    return [f"  {name}: {value_text(value)}{_remark(f'{within}.{name}', places)}" for name, value in settings.items()]
+    return [f"  {name}: {value_text(value)}{_comment(f'{within}.{name}', places)}" for name, value in settings.items()]
 
 
-def _remark(name: str, places: Mapping[str, str] | None) -> str:
+def _comment(name: str, places: Mapping[str, str] | None) -> str:
     return "" if places is None else f"  # {printable(places.get(name, DEFAULT), LONGEST_PLACE)}"
 
 
 def value_text(value: object) -> str:
-    """One value as YAML that every reader takes for the same."""
+    """One value as YAML that every reader resolves to the same type."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str | PurePath):
@@ -52,7 +54,7 @@ def value_text(value: object) -> str:
 
 
 def _text(text: str) -> str:
-    guess = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-    if _PLAIN.match(text) and guess == "tag:yaml.org,2002:str":
+    resolved = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    if _PLAIN.match(text) and resolved == "tag:yaml.org,2002:str":
         return text
     return str(yaml.dump(text, default_style='"', width=float("inf"))).strip()

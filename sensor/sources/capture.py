@@ -1,30 +1,23 @@
-"""What a live capture tells beside packets: its counts, and what happened to its interfaces."""
+"""What a capture reports beside packets: its statistics, and events of its interfaces."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureStatistics:
-    """Packets since the capture began.
+    """Counts of packets since the start of the capture."""
 
-    received: that passed the capture filter, lost or not. dropped: of those, lost because nobody took them in time.
-    filtered: that the capture filter left out. waiting: received, and neither delivered nor lost yet.
-    """
-
-    received: int = 0
-    dropped: int = 0
-    filtered: int = 0
-    waiting: int = 0
+    received: int = 0  # passed the capture filter, dropped ones included
+    dropped: int = 0  # of the received: lost to a full buffer
+    filtered: int = 0  # excluded by the capture filter
+    waiting: int = 0  # received, and neither delivered nor dropped yet
 
 
 @dataclass(frozen=True, slots=True)
 class LinkEvent:
-    """One change: of an interface, or of the capture as a whole (None).
+    """A change of an interface or of the whole capture."""
 
-    action: such as "down", "up", "renamed". message: for people, one line. time_ns: wall clock.
-    """
-
-    interface: str | None
-    action: str
-    message: str
-    time_ns: int
+    interface: str | None  # None: the whole capture
+    action: str  # such as "down", "up", "renamed"
+    message: str  # one line for people
+    time_ns: int  # wall clock

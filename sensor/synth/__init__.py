@@ -1,1 +1,1 @@
-"""Traffic of our own making: seeded, labelled, without a library; for the demo, the self test and evaluations."""
+"""Generator of synthetic traffic: seeded, labelled, without a library; for the demo, the self test and evaluations."""

@@ -1,4 +1,4 @@
-"""python -m sensor.synth: write made traffic to a capture, and what it is to a CSV file."""
+"""python -m sensor.synth: write synthetic traffic to a capture, and its ground truth to a CSV file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -45,8 +45,8 @@ def main(
     truth: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV of what each flow is.")] = None,
 ) -> None:
     """Write traffic of our own making to a capture: an office's ordinary morning, and attacks on it."""
-    asked = scenario or [_ALL]
-    traffic = generate([each for each in SCENARIOS if each.name in asked or _ALL in asked], seed, minutes)
+    requested = scenario or [_ALL]
+    traffic = generate([each for each in SCENARIOS if each.name in requested or _ALL in requested], seed, minutes)
     write_pcap(out, pcap_bytes(traffic.packets, snaplen, nanoseconds))
     if truth is not None:
         with truth.open("w", encoding="utf-8", newline="") as stream:

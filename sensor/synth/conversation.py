@@ -1,8 +1,8 @@
 """A TCP conversation as the sensor sees it: handshake, segments, acknowledgements, close.
 
-Two endpoints speak in turn, as most applications do. Each write is cut at the segment size and paced by a congestion
+Two endpoints send in turn, as most applications do. Each write is cut at the segment size and paced by a congestion
 window that acknowledgements open; the receiver acknowledges every second segment at once, and a lone one after its
-delay or with its own answer. Nothing is lost on these paths. It knows no application and no other hosts.
+delay or with its own data. No packet is lost on these paths. It knows no application and no other hosts.
 RFC 9293 (TCP), 5681 (slow start, delayed ACK), 6928 (initial window of ten), 7323 (scale, timestamps).
 """
 
@@ -13,7 +13,7 @@ from random import Random
 from typing import NamedTuple
 
 from sensor.synth.packets import IPV4, IPV6, TCP, Flag, ethernet, internet, tcp
-from sensor.synth.site import Host, Path
+from sensor.synth.site import Host, NetworkPath
 from sensor.synth.stacks import MS, options, segment_size
 from sensor.synth.truth import Exchange, Packet, Purpose, flow
 
@@ -25,7 +25,7 @@ _ETHERNET_OVERHEAD = 24  # bytes: preamble, frame check sequence and gap, which 
 
 
 class Close(Enum):
-    """How a conversation ends: who speaks first, and whether politely."""
+    """How a connection is closed: by which side first, with FIN or RST."""
 
     INITIATOR_FIN = "initiator fin"
     TARGET_FIN = "target fin"
@@ -34,47 +34,47 @@ class Close(Enum):
 
 
 class Acknowledgement(NamedTuple):
-    """What one ACK tells the sender when it arrives."""
+    """An acknowledgement on its way to the sender."""
 
     arrival_ns: int
-    segments: int
-    ts_value: int
-    window: int
+    segments: int  # that it acknowledges
+    ts_value: int  # timestamp option
+    window: int  # bytes
 
 
 @dataclass(slots=True)
-class Endpoint:
-    """One side's TCP state; times are its own clock in ns, window in bytes."""
+class TcpEndpoint:
+    """TCP state of one side."""
 
     host: Host
     ip: bytes
     port: int
     next_seq: int
-    ident: int
-    ts_offset: int
-    window: int
+    ident: int  # IPv4 identification or IPv6 flow label
+    ts_offset: int  # of its timestamp option
+    window: int  # bytes
     received: int = 0  # next sequence number expected
     ts_recent: int = 0
     clock_ns: int = 0  # when the application last wrote or had received all
-    sent_ns: int = 0
+    sent_ns: int = 0  # its last segment
     unacknowledged: int = 0  # segments received and not yet acknowledged
     ack_due_ns: int = 0
     cwnd: int = _INITIAL_CWND
     in_flight: int = 0  # segments
     peer_window: int = 65535
-    acks: deque[Acknowledgement] = field(default_factory=deque)  # on their way here
+    acks: deque[Acknowledgement] = field(default_factory=deque)  # on their way to it
     seen_ns: int = 0  # its last packet at the sensor
     arrived_ns: int = 0  # its last packet at the peer
 
 
 class Conversation:
-    """One TCP connection; call `open`, then `initiator_says` and `target_says`, then `close`.
+    """One TCP connection; call `open`, then `initiator_sends` and `target_sends`, then `close`.
 
     Times are packets' times, ns since 1970 UTC. Sequence numbers, timestamps and jitter come from rng only.
     """
 
     def __init__(
-        self, initiator: tuple[Host, int], target: tuple[Host, int], path: Path, rng: Random, ipv6: bool = False
+        self, initiator: tuple[Host, int], target: tuple[Host, int], path: NetworkPath, rng: Random, ipv6: bool = False
     ) -> None:
         self._rng = rng
         self._path = path
@@ -91,7 +91,7 @@ class Conversation:
 
     @property
     def now_ns(self) -> int:
-        """When both sides have sent and received everything so far."""
+        """Time at which both sides have sent and received everything so far."""
         return max(self._initiator.clock_ns, self._target.clock_ns)
 
     def open(self, start_ns: int) -> None:
@@ -111,13 +111,13 @@ class Conversation:
         self._target.next_seq = 0  # RFC 9293 section 3.10.7.1: a closed port has no numbers of its own
         self._emit(self._target, self._target.clock_ns + _REACTION_NS, Flag.RST | Flag.ACK, ())
 
-    def initiator_says(self, payload: bytes, after_ns: int = 0) -> None:
+    def initiator_sends(self, payload: bytes, after_ns: int = 0) -> None:
         """The initiator writes payload after_ns after it last sent or received."""
-        self._say(self._initiator, self._target, payload, after_ns)
+        self._send(self._initiator, self._target, payload, after_ns)
 
-    def target_says(self, payload: bytes, after_ns: int = 0) -> None:
+    def target_sends(self, payload: bytes, after_ns: int = 0) -> None:
         """The target writes payload after_ns after it last sent or received."""
-        self._say(self._target, self._initiator, payload, after_ns)
+        self._send(self._target, self._initiator, payload, after_ns)
 
     def close(self, how: Close, after_ns: int = 0) -> None:
         """End the connection after_ns after the closing side last wrote or received."""
@@ -138,15 +138,15 @@ class Conversation:
         self._pure_ack(first, first.clock_ns + _REACTION_NS)
 
     def exchange(self, purpose: Purpose) -> Exchange:
-        """Everything sent so far, with its truth; late delayed acknowledgements are sent first."""
+        """All packets so far with their ground truth; pending delayed acknowledgements are sent first."""
         for side in (self._initiator, self._target):
             self._flush(side, side.ack_due_ns)
         ends = [(side.ip, side.port) for side in (self._initiator, self._target)]
         return flow(self._packets, purpose, TCP, ends[0], ends[1])
 
-    def _endpoint(self, host: Host, port: int, window: int) -> Endpoint:
+    def _endpoint(self, host: Host, port: int, window: int) -> TcpEndpoint:
         rng = self._rng
-        return Endpoint(
+        return TcpEndpoint(
             host, host.ip(self._ipv6), port, rng.getrandbits(32), rng.getrandbits(16), rng.getrandbits(31), window
         )
 
@@ -154,55 +154,55 @@ class Conversation:
     def _delay_ns(self) -> int:
         return self._path.near_ns + self._path.far_ns
 
-    def _say(self, sender: Endpoint, receiver: Endpoint, payload: bytes, after_ns: int) -> None:
+    def _send(self, sender: TcpEndpoint, receiver: TcpEndpoint, payload: bytes, after_ns: int) -> None:
         start_ns = sender.clock_ns + after_ns
         self._flush(sender, start_ns)
         for offset in range(0, len(payload), self._mss):
             part = payload[offset : offset + self._mss]
             self._wait_for_window(sender, receiver)
             at_ns = max(start_ns, sender.clock_ns, sender.sent_ns + self._serialisation_ns(len(part)))
-            self._hear(sender, at_ns)
+            self._process_acks(sender, at_ns)
             self._flush(receiver, at_ns + self._delay_ns)  # its timer may run out before this segment arrives
             push = Flag.PSH if offset + self._mss >= len(payload) else 0
             sender.in_flight += 1
             self._receive(receiver, self._emit(sender, at_ns, Flag.ACK | push, payload=part))
 
-    def _wait_for_window(self, sender: Endpoint, receiver: Endpoint) -> None:
+    def _wait_for_window(self, sender: TcpEndpoint, receiver: TcpEndpoint) -> None:
         while sender.in_flight >= min(sender.cwnd, max(2, sender.peer_window // self._mss - 1)):
             if not sender.acks:  # a lone segment is in flight, and the receiver waits for a second one
                 self._flush(receiver, receiver.ack_due_ns)
             sender.clock_ns = max(sender.clock_ns, sender.acks[0].arrival_ns)
-            self._hear(sender, sender.clock_ns)
+            self._process_acks(sender, sender.clock_ns)
 
-    def _hear(self, side: Endpoint, now_ns: int) -> None:
-        """Take in the acknowledgements that have reached side by now_ns."""
+    def _process_acks(self, side: TcpEndpoint, now_ns: int) -> None:
+        """Process the acknowledgements that have reached a side by now_ns."""
         while side.acks and side.acks[0].arrival_ns <= now_ns:
             ack = side.acks.popleft()
             side.in_flight -= ack.segments
             side.cwnd = min(side.cwnd + ack.segments, _CWND_LIMIT)
             side.ts_recent, side.peer_window = ack.ts_value, ack.window
 
-    def _receive(self, receiver: Endpoint, arrival_ns: int) -> None:
+    def _receive(self, receiver: TcpEndpoint, arrival_ns: int) -> None:
         receiver.unacknowledged += 1
         receiver.ack_due_ns = arrival_ns + receiver.host.stack.delayed_ack_ns
         if receiver.unacknowledged == 2:
             self._pure_ack(receiver, arrival_ns + _REACTION_NS)
 
-    def _flush(self, side: Endpoint, now_ns: int) -> None:
-        """Send side's delayed acknowledgement if its timer has run out by now_ns."""
+    def _flush(self, side: TcpEndpoint, now_ns: int) -> None:
+        """Send a side's delayed acknowledgement if its timer has expired by now_ns."""
         if side.unacknowledged and side.ack_due_ns <= now_ns:
             self._pure_ack(side, side.ack_due_ns)
 
-    def _pure_ack(self, side: Endpoint, at_ns: int) -> int:
+    def _pure_ack(self, side: TcpEndpoint, at_ns: int) -> int:
         clock_ns = side.clock_ns
         arrival_ns = self._emit(side, at_ns, Flag.ACK)
         side.clock_ns = clock_ns  # the kernel acknowledges; the application did nothing
         return arrival_ns
 
     def _emit(
-        self, side: Endpoint, at_ns: int, flags: int, layout: tuple[str, ...] | None = None, payload: bytes = b""
+        self, side: TcpEndpoint, at_ns: int, flags: int, layout: tuple[str, ...] | None = None, payload: bytes = b""
     ) -> int:
-        """Send one segment at at_ns; returns when the other side has it. layout None: the options of most segments."""
+        """Send one segment at at_ns; returns its arrival at the other side in ns. layout None: the usual options."""
         other = self._target if side is self._initiator else self._initiator
         if layout is None:
             layout = ("nop", "nop", "timestamps") if self._timestamps else ()
@@ -223,13 +223,13 @@ class Conversation:
         occupies = len(payload) + bool(flags & (Flag.SYN | Flag.FIN))
         side.next_seq += occupies
         other.acks.append(Acknowledgement(arrival_ns, acknowledged, ts_value, side.window))
-        if occupies:  # the sides speak in turn: the other one sends nothing before it has this
-            self._hear(other, arrival_ns)
+        if occupies:  # the sides send in turn: the other one sends nothing before this arrives
+            self._process_acks(other, arrival_ns)
             other.received, other.clock_ns = side.next_seq, max(other.clock_ns, arrival_ns)
             other.window = max(other.window, min(other.window + 2 * len(payload), other.host.stack.window_limit))
         return arrival_ns
 
-    def _carry(self, side: Endpoint, other: Endpoint, at_ns: int, segment: bytes) -> int:
+    def _carry(self, side: TcpEndpoint, other: TcpEndpoint, at_ns: int, segment: bytes) -> int:
         """Move a segment past the sensor to the other side, in order; returns its arrival in ns."""
         path = self._path
         legs = (path.near_ns, path.far_ns) if side is self._initiator else (path.far_ns, path.near_ns)
@@ -247,7 +247,7 @@ class Conversation:
         return (payload + 66) * 8 * 1_000_000_000 // self._path.bits_per_second
 
 
-def _window_field(side: Endpoint, flags: int) -> int:
+def _window_field(side: TcpEndpoint, flags: int) -> int:
     if flags & Flag.RST:
         return 0
     if flags & Flag.SYN:  # RFC 7323: never scaled

@@ -1,9 +1,9 @@
-"""Single packets between hosts: UDP datagrams and exchanges of one question and one answer."""
+"""Single packets between hosts: UDP datagrams, and exchanges of one request and one response."""
 
 from random import Random
 
 from sensor.synth.packets import IPV4, UDP, ethernet, internet, udp
-from sensor.synth.site import Host, Path
+from sensor.synth.site import Host, NetworkPath
 from sensor.synth.truth import Exchange, Packet, Purpose, flow
 
 
@@ -19,23 +19,23 @@ def datagram(source: Host, destination: Host, ports: tuple[int, int], payload: b
     return ip_frame(source, destination, UDP, udp((source.ipv4, destination.ipv4), ports, payload), rng)
 
 
-def question_and_answer(
+def request_and_response(
     ends: tuple[Host, Host],
     ports: tuple[int, int],
     payloads: tuple[bytes, bytes],
     *,
     start_ns: int,
-    path: Path,
+    path: NetworkPath,
     rng: Random,
     purpose: Purpose,
-    thinking_ns: int = 0,
+    processing_ns: int = 0,
 ) -> Exchange:
-    """One datagram each way over IPv4; start_ns is when the asker sends, thinking_ns how long the other side takes."""
-    asker, answerer = ends
-    asked_ns = start_ns + path.near_ns
-    answered_ns = asked_ns + 2 * path.far_ns + thinking_ns + int(rng.expovariate(1 / path.jitter_ns))
+    """One datagram each way over IPv4; start_ns is when the client sends, processing_ns the time of the server."""
+    client, server = ends
+    request_ns = start_ns + path.near_ns
+    response_ns = request_ns + 2 * path.far_ns + processing_ns + int(rng.expovariate(1 / path.jitter_ns))
     packets = (
-        Packet(asked_ns, datagram(asker, answerer, ports, payloads[0], rng)),
-        Packet(answered_ns, datagram(answerer, asker, ports[::-1], payloads[1], rng)),
+        Packet(request_ns, datagram(client, server, ports, payloads[0], rng)),
+        Packet(response_ns, datagram(server, client, ports[::-1], payloads[1], rng)),
     )
-    return flow(packets, purpose, UDP, (asker.ipv4, ports[0]), (answerer.ipv4, ports[1]))
+    return flow(packets, purpose, UDP, (client.ipv4, ports[0]), (server.ipv4, ports[1]))

@@ -1,9 +1,9 @@
-"""Traffic of chosen scenarios, merged in time, with the truth of each flow. Nothing here reads a clock or a file."""
+"""Traffic of chosen scenarios, merged in time, with the ground truth of each flow. It reads no clock and no file."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sensor.synth.dice import SECOND, stream
+from sensor.synth.randomness import SECOND, stream
 from sensor.synth.scenarios.guessing import SSH_GUESSING
 from sensor.synth.scenarios.normal import NORMAL
 from sensor.synth.scenarios.portscan import PORTSCAN
@@ -21,22 +21,22 @@ DEMO_SEED, DEMO_MINUTES, DEMO_SNAPLEN = 7, 7.0, 96
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Packets in time order, and the truth of each flow in the order of their starts."""
+    """Synthetic traffic with its ground truth."""
 
-    packets: tuple[Packet, ...]
-    truth: tuple[FlowTruth, ...]
+    packets: tuple[Packet, ...]  # by time
+    truth: tuple[FlowTruth, ...]  # by start of the flow
 
 
 def generate(scenarios: Iterable[Scenario], seed: int, minutes: float, start_ns: int = MONDAY_MORNING_NS) -> Traffic:
-    """Traffic of these scenarios side by side, over minutes from start_ns.
+    """Generate traffic of these scenarios side by side, for some minutes from start_ns.
 
-    Each scenario has its own random stream and its own hosts that initiate: the same seed gives it the same packets,
-    whichever others run beside it. What would come after the end is cut off, as by a capture that stops.
+    Each scenario has its own random stream and its own initiating hosts: the same seed gives it the same packets,
+    whichever others run beside it. Packets after the end are cut off, as by a capture that stops.
     """
     span = Span(start_ns, start_ns + int(minutes * 60 * SECOND))
     exchanges = [exchange for scenario in scenarios for exchange in _run(scenario, seed, span)]
-    packets = sorted((packet for exchange in exchanges for packet in exchange.packets), key=_when)
-    truth = sorted((exchange.truth for exchange in exchanges if exchange.truth), key=_started)
+    packets = sorted((packet for exchange in exchanges for packet in exchange.packets), key=_packet_time)
+    truth = sorted((exchange.truth for exchange in exchanges if exchange.truth), key=_flow_start)
     return Traffic(tuple(packets), tuple(truth))
 
 
@@ -48,18 +48,18 @@ def _run(scenario: Scenario, seed: int, span: Span) -> Iterator[Exchange]:
 
 
 def _cut(exchange: Exchange, end_ns: int) -> Iterator[Exchange]:
-    """The exchange as far as it lies before end_ns; nothing when it lies after."""
-    kept = tuple(packet for packet in exchange.packets if packet.ts_ns < end_ns)
-    if len(kept) == len(exchange.packets):
+    """The part of an exchange before end_ns; nothing when there is none."""
+    remaining = tuple(packet for packet in exchange.packets if packet.ts_ns < end_ns)
+    if len(remaining) == len(exchange.packets):
         yield exchange
-    elif kept:
-        truth = exchange.truth and replace(exchange.truth, end_ns=kept[-1].ts_ns, packets=len(kept))
-        yield Exchange(kept, truth)
+    elif remaining:
+        truth = exchange.truth and replace(exchange.truth, end_ns=remaining[-1].ts_ns, packets=len(remaining))
+        yield Exchange(remaining, truth)
 
 
-def _when(packet: Packet) -> int:
+def _packet_time(packet: Packet) -> int:
     return packet.ts_ns
 
 
-def _started(truth: FlowTruth) -> tuple[int, str, int, str, int]:
+def _flow_start(truth: FlowTruth) -> tuple[int, str, int, str, int]:
     return truth.start_ns, truth.initiator, truth.initiator_port, truth.target, truth.target_port

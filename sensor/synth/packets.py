@@ -1,4 +1,4 @@
-"""Packets built byte by byte: Ethernet, ARP, IPv4, IPv6, TCP, UDP and ICMP with right lengths and checksums.
+"""Encoders of packets: Ethernet, ARP, IPv4, IPv6, TCP, UDP and ICMP with correct lengths and checksums.
 
 Pure functions from fields to bytes. It knows no hosts, no times and no conversations.
 RFC 791 (IPv4), 8200 (IPv6), 9293 (TCP), 768 (UDP), 792 and 4443 (ICMP), 826 (ARP), 1071 (checksum).
@@ -22,7 +22,7 @@ class Flag(IntFlag):
 
 
 def address(text: str) -> bytes:
-    """Network-order bytes of an IPv4 (4) or IPv6 (16) address; ValueError when it is neither."""
+    """Network-order bytes of an IPv4 (4) or IPv6 (16) address. Raises ValueError for other text."""
     return ip_address(text).packed
 
 
@@ -42,7 +42,7 @@ def ethernet(source: bytes, destination: bytes, ethertype: int, payload: bytes) 
 
 
 def arp(operation: int, sender_mac: bytes, sender_ip: bytes, target_mac: bytes, target_ip: bytes) -> bytes:
-    """ARP for IPv4 over Ethernet; operation 1 asks, 2 answers."""
+    """ARP for IPv4 over Ethernet; operation 1 is a request, 2 a reply."""
     return struct.pack("!HHBBH", 1, IPV4, 6, 4, operation) + sender_mac + sender_ip + target_mac + target_ip
 
 

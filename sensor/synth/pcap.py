@@ -1,4 +1,4 @@
-"""Classic pcap of Ethernet frames with micro- or nanosecond timestamps, whole or cut to a snap length.
+"""Writer of classic pcap: Ethernet frames with micro- or nanosecond timestamps, whole or cut to a snap length.
 
 Source: the pcap file format, draft-ietf-opsawg-pcap.
 """
@@ -17,23 +17,23 @@ WHOLE = 262_144  # bytes: libpcap's own limit, so that nothing is cut
 
 
 def pcap_bytes(packets: Iterable[Packet], snaplen: int = WHOLE, nanoseconds: bool = False) -> bytes:
-    """Capture file of packets in the order given; a packet longer than snaplen bytes keeps its length on the wire."""
+    """Encode packets in the order given; one longer than snaplen bytes is cut, with its original length stated."""
     magic, tick = (_NANOSECONDS, 1) if nanoseconds else (_MICROSECONDS, 1000)
     parts = [struct.pack("<IHHiIII", magic, 2, 4, 0, 0, snaplen, _ETHERNET)]
     for ts_ns, frame in packets:
         seconds, rest = divmod(ts_ns, 1_000_000_000)
-        kept = frame[:snaplen]
-        parts += (struct.pack("<IIII", seconds, rest // tick, len(kept), len(frame)), kept)
+        captured = frame[:snaplen]
+        parts += (struct.pack("<IIII", seconds, rest // tick, len(captured), len(frame)), captured)
     return b"".join(parts)
 
 
 def write_pcap(path: Path, capture: bytes) -> None:
-    """Write capture, compressed when the name ends in .gz, with the same bytes each time. OSError as open raises it."""
+    """Write a capture, compressed reproducibly when the name ends in .gz. Raises OSError."""
     path.write_bytes(gzipped(capture) if path.suffix == ".gz" else capture)
 
 
 def gzipped(capture: bytes) -> bytes:
-    """capture compressed, with neither name nor time in the header: each run's file is the same one."""
+    """Compress a capture with neither name nor time in the header, so that all runs give the same file."""
     out = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=out, mtime=0) as stream:
         stream.write(capture)

@@ -1,4 +1,4 @@
-"""The network that the made traffic runs on: hosts, addresses, stacks, and the paths between them.
+"""The network of the synthetic traffic: hosts, addresses, stacks, and the paths between them.
 
 A small office seen from its gateway: private clients and servers, the outside behind the gateway's MAC address.
 Outside hosts have addresses that no real network uses: RFC 2544 for ordinary peers,
@@ -9,29 +9,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from sensor.synth.dice import child
 from sensor.synth.packets import address
+from sensor.synth.randomness import child
 from sensor.synth.stacks import FREEBSD, LINUX, MACOS, MS, WINDOWS, Stack
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One machine; mac is the one seen at the sensor, hops the routers between it and the sensor."""
+    """One machine."""
 
     name: str
-    mac: bytes
+    mac: bytes  # as seen at the sensor
     ipv4: bytes
     stack: Stack
     ipv6: bytes | None = None
-    hops: int = 0
+    hops: int = 0  # routers between it and the sensor
 
     @property
     def ttl(self) -> int:
-        """Hop limit left when its packets pass the sensor."""
+        """Remaining hop limit of its packets at the sensor."""
         return self.stack.ttl - self.hops
 
     def ip(self, ipv6: bool) -> bytes:
-        """Its address of one family; ValueError when it has none."""
+        """Its address of one family. Raises ValueError when it has none."""
         if not ipv6:
             return self.ipv4
         if self.ipv6 is None:
@@ -40,12 +40,12 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
-    """One-way delays in ns from the initiator to the sensor and on to the target; jitter is the mean extra per leg."""
+class NetworkPath:
+    """Delays and bandwidth of the path between two hosts."""
 
-    near_ns: int
-    far_ns: int
-    jitter_ns: int
+    near_ns: int  # one-way, from the initiator to the sensor
+    far_ns: int  # one-way, from the sensor to the target
+    jitter_ns: int  # mean extra delay of each leg
     bits_per_second: int
 
 
@@ -85,7 +85,7 @@ def _clients() -> tuple[Host, ...]:
 
 @dataclass(frozen=True)
 class Site:
-    """The hosts of the office and the ephemeral ports that they have given out, so that no flow key returns."""
+    """Hosts of the office, and the ephemeral ports that they have used: no flow key occurs twice."""
 
     gateway: Host = Host("gateway", _GATEWAY_MAC, address("10.20.0.1"), LINUX, address(f"{_PREFIX}1"))
     web: Host = Host("web", _mac(10), address("10.20.0.10"), LINUX, address(f"{_PREFIX}10"))
@@ -94,14 +94,14 @@ class Site:
     _ports: dict[str, Iterator[int]] = field(default_factory=dict)
 
     def port(self, host: Host, rng: Random) -> int:
-        """An ephemeral port that this host has not used yet, in the order its system gives them out."""
+        """The next ephemeral port of a host, in the order of its operating system."""
         if host.name not in self._ports:
             self._ports[host.name] = _ephemeral(host.stack, child(rng))
         return next(self._ports[host.name])
 
 
 def _ephemeral(stack: Stack, rng: Random) -> Iterator[int]:
-    """Ports in the system's order; each comes back only when all were used, as after a day."""
+    """Ports in the order of the operating system; one is repeated only after all were used."""
     low, high = stack.ephemeral_ports
     used: set[int] = set()
     port = rng.randint(low, high)
@@ -120,7 +120,7 @@ def outside(name: str, ipv4: str, rng: Random, stack: Stack = LINUX) -> Host:
 
 
 def remote_server(number: int) -> Host:
-    """One of 512 ordinary servers outside; the same number is the same server whatever else is generated."""
+    """One of 512 ordinary servers outside; a number is the same server in all traffic."""
     third, fourth = 10 + number // 200, 11 + number % 200
     return Host(
         name=f"server{number}",
@@ -132,18 +132,18 @@ def remote_server(number: int) -> Host:
     )
 
 
-def local_path(rng: Random) -> Path:
-    """Both ends on the office's switch."""
-    return Path(rng.randrange(MS // 20, MS // 5), rng.randrange(MS // 20, MS // 5), MS // 100, 1_000_000_000)
+def local_path(rng: Random) -> NetworkPath:
+    """Path between two hosts on the office's switch."""
+    return NetworkPath(rng.randrange(MS // 20, MS // 5), rng.randrange(MS // 20, MS // 5), MS // 100, 1_000_000_000)
 
 
-def outward_path(rng: Random) -> Path:
-    """From the office to a server outside: near a CDN in the next city, at worst another continent."""
+def outward_path(rng: Random) -> NetworkPath:
+    """Path from the office to a server outside, from a CDN in the next city to another continent."""
     far_ns = int(MS * min(95.0, rng.lognormvariate(1.9, 0.7)))
-    return Path(rng.randrange(MS // 10, MS), far_ns, far_ns // 200 + MS // 50, 100_000_000)
+    return NetworkPath(rng.randrange(MS // 10, MS), far_ns, far_ns // 200 + MS // 50, 100_000_000)
 
 
-def inward_path(rng: Random, far_ms: float = 0.0) -> Path:
-    """From outside to a server of the office; far_ms fixes the one-way delay of the outer leg."""
+def inward_path(rng: Random, far_ms: float = 0.0) -> NetworkPath:
+    """Path from outside to a server of the office. far_ms: one-way delay of the outer leg, random if 0."""
     outer_ns = int(MS * (far_ms or min(95.0, rng.lognormvariate(2.7, 0.6))))
-    return Path(outer_ns, rng.randrange(MS // 20, MS // 5), outer_ns // 200 + MS // 50, 50_000_000)
+    return NetworkPath(outer_ns, rng.randrange(MS // 20, MS // 5), outer_ns // 200 + MS // 50, 50_000_000)

@@ -1,6 +1,6 @@
-"""How operating systems speak TCP: option layouts, initial windows, TTLs, delayed acknowledgements, ephemeral ports.
+"""TCP stacks of operating systems: option layouts, initial windows, TTLs, delayed acknowledgements, ephemeral ports.
 
-Facts that any capture of these systems shows, in one table. It knows no hosts and no packets' contents.
+The values are those seen in captures of these systems. It knows no hosts and no packets' contents.
 """
 
 import struct
@@ -11,26 +11,21 @@ MS = 1_000_000  # nanoseconds
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One operating system's TCP.
-
-    syn_window and synack_window are unscaled, (IPv4, IPv6), as RFC 7323 wants on SYN segments; open_window and
-    window_limit are bytes: what is offered once connected, and how far receiving widens it.
-    offer and plain_answer order the options of a SYN, and of a SYN-ACK to a peer without timestamps.
-    """
+    """TCP parameters of one operating system."""
 
     name: str
     ttl: int
-    syn_window: tuple[int, int]
-    synack_window: tuple[int, int]
-    open_window: int
-    window_limit: int
+    syn_window: tuple[int, int]  # (IPv4, IPv6), unscaled as RFC 7323 requires on SYN segments
+    synack_window: tuple[int, int]  # likewise
+    open_window: int  # bytes, offered once connected
+    window_limit: int  # bytes, to which receiving widens it
     window_scale: int
     timestamps: bool
-    offer: tuple[str, ...]
-    plain_answer: tuple[str, ...]
+    offer: tuple[str, ...]  # options of a SYN, in order
+    plain_answer: tuple[str, ...]  # options of a SYN-ACK to a peer without timestamps
     delayed_ack_ns: int
-    ephemeral_ports: tuple[int, int]
-    random_ports: bool
+    ephemeral_ports: tuple[int, int]  # lowest and highest
+    random_ports: bool  # chosen at random, else ascending
 
 
 _PLAIN = ("mss", "nop", "scale", "nop", "nop", "sack")
@@ -98,12 +93,12 @@ FREEBSD = Stack(
 
 
 def segment_size(ipv6: bool) -> int:
-    """Largest TCP payload that an Ethernet MTU of 1500 carries without options."""
+    """Maximum segment size for an Ethernet MTU of 1500, in bytes of payload without options."""
     return 1440 if ipv6 else 1460
 
 
 def options(layout: tuple[str, ...], mss: int, scale: int, ts_value: int, ts_echo: int) -> bytes:
-    """TCP option bytes in the order of layout. RFC 9293 section 3.2, 2018, 7323."""
+    """Encode TCP options in the order of a layout. RFC 9293 section 3.2, 2018, 7323."""
     encoded = {
         "mss": struct.pack("!BBH", 2, 4, mss),
         "sack": b"\x04\x02",

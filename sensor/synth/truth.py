@@ -1,4 +1,4 @@
-"""Ground truth: what each made flow is, so that a judge can say what was found and what was missed."""
+"""Ground truth of synthetic flows, to count what a detector found and what it missed."""
 
 import csv
 from collections.abc import Iterable
@@ -10,30 +10,26 @@ BENIGN = "benign"
 
 
 class Packet(NamedTuple):
-    """One frame on the wire and when the sensor sees it, in nanoseconds since 1970 UTC."""
+    """One frame at the sensor."""
 
-    ts_ns: int
+    ts_ns: int  # since 1970 UTC
     frame: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class FlowTruth:
-    """One flow as its maker meant it.
+    """Ground truth of one flow; times are nanoseconds since 1970 UTC."""
 
-    technique is "benign" or a MITRE ATT&CK technique id. Ports are 0 where the protocol has none.
-    start_ns and end_ns are the first and the last packet's, nanoseconds since 1970 UTC.
-    """
-
-    start_ns: int
-    end_ns: int
+    start_ns: int  # first packet
+    end_ns: int  # last packet
     protocol: int
     initiator: str
-    initiator_port: int
+    initiator_port: int  # 0 where the protocol has none
     target: str
-    target_port: int
+    target_port: int  # 0 where the protocol has none
     packets: int
     scenario: str
-    technique: str
+    technique: str  # "benign" or a MITRE ATT&CK technique id
 
     @property
     def attack(self) -> bool:
@@ -43,18 +39,18 @@ class FlowTruth:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The packets of one flow, or of one non-IP chat, with their truth (None where there is no flow)."""
+    """The packets of one flow, or of one exchange without IP."""
 
     packets: tuple[Packet, ...]
-    truth: FlowTruth | None
+    truth: FlowTruth | None  # None for an exchange without IP
 
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """Why a flow exists: the scenario that made it, and its technique id or "benign"."""
+    """Labels of a flow."""
 
-    scenario: str
-    technique: str = BENIGN
+    scenario: str  # that generated it
+    technique: str = BENIGN  # "benign" or a MITRE ATT&CK technique id
 
 
 def flow(
@@ -64,7 +60,7 @@ def flow(
     initiator: tuple[bytes, int],
     target: tuple[bytes, int],
 ) -> Exchange:
-    """Exchange of one flow; initiator and target are (address bytes, port). packets are not empty."""
+    """The exchange of one flow from its packets, at least one; initiator and target are (address bytes, port)."""
     seen = tuple(sorted(packets))
     truth = FlowTruth(
         start_ns=seen[0].ts_ns,
@@ -82,7 +78,7 @@ def flow(
 
 
 def write_truth(truths: Iterable[FlowTruth], out: TextIO) -> None:
-    """Truth as CSV with a header line, in the order given."""
+    """Write ground truth as CSV with a header line, in the order given."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(field.name for field in fields(FlowTruth))
     writer.writerows(astuple(truth) for truth in truths)

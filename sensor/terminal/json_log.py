@@ -33,7 +33,7 @@ class JsonLog:
     def finish(self, progress: "Progress", problem: str | None = None) -> None:
         """Write the totals, and the problem if there is one."""
         if not self._quiet:
-            log.write(self._stream, log.Level.INFO, f"{self._name} ended", own=_totals(progress))
+            log.write(self._stream, log.Level.INFO, f"{self._name} ended", extra=_totals(progress))
         if problem:
             log.write(self._stream, log.Level.ERROR, problem)
 

@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from sensor.errors import INTERRUPTED
-from sensor.signals import handled
+from sensor.signals import handling
 
 ESCAPE_WAIT_S: Final = 0.05  # for the rest of an escape sequence, which follows at once; alone, ESC is the key Esc
 _LEAVE_S: Final = 0.5  # for the view to leave the screen before the process stops
@@ -213,5 +213,5 @@ def handling_terminal_signals(
         signal.SIGTERM: terminate, signal.SIGHUP: hang_up, signal.SIGTSTP: suspend, signal.SIGCONT: resume,
         signal.SIGWINCH: resize,
     }  # fmt: skip
-    with handled(handlers):
+    with handling(handlers):
         yield

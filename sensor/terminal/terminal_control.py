@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from sensor.signals import handled
+from sensor.signals import handling
 from sensor.terminal.dashboard import LEAVE_SEQUENCE, Dashboard
 from sensor.terminal.keyboard import Keyboard, handling_terminal_signals
 
@@ -120,5 +120,5 @@ class TerminalControl:
         def dismiss(_number: int, _frame: FrameType | None) -> None:
             self._dismissed = True
 
-        with handled({signal.SIGINT: dismiss, signal.SIGTERM: dismiss}):
+        with handling({signal.SIGINT: dismiss, signal.SIGTERM: dismiss}):
             yield

@@ -34,6 +34,8 @@ from flows.meter import Meter, concatenate
 from tests.support.captures import read_whole_pcap
 from tests.support.packets import block, ip, tcp, udp
 
+pytestmark = pytest.mark.takes(15)
+
 CAPTURES = ["syn_first10k", "syn20k_long", "real_2015"]
 NAMED = ("Flow ID", "Src IP", "Src Port", "Dst IP", "Dst Port", "Protocol", "Timestamp")
 CLIENT, SERVER = "10.0.0.1:40000", "10.0.0.2:80"

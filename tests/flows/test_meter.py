@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import (
@@ -21,6 +21,7 @@ from flows.batch import (
 )
 from flows.columns import INDEX
 from flows.meter import Meter, concatenate
+from tests.support.examples import examples
 from tests.support.packets import EPOCH_NS, Packet, block, metered, tcp, udp
 
 CLIENT, SERVER = "10.0.0.1:40000", "10.0.0.2:80"
@@ -187,7 +188,7 @@ def captures(draw):
     return packets
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(captures(), st.integers(1, 40), st.sampled_from([2, 5, 64]))
 def test_records_do_not_depend_on_blocks_and_no_packet_is_lost(packets, size, capacity):
     whole, pieces = Meter(capacity), Meter(capacity)
@@ -205,7 +206,7 @@ def test_records_do_not_depend_on_blocks_and_no_packet_is_lost(packets, size, ca
     assert got.values[:, : INDEX["fwd_init_win_bytes"]].min(initial=0) >= 0
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(captures())
 def test_columns_obey_their_definitions(packets):
     batch = metered(packets)

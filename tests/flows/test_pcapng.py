@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.capture_bytes import (
@@ -19,8 +19,6 @@ from tests.support.capture_bytes import (
     section,
     simple,
 )
-
-PATIENT = settings(deadline=None)  # the first example compiles the kernels
 
 TSRESOL, TSOFFSET = 9, 14
 LATEST_NS = 2**62 - 1
@@ -97,7 +95,6 @@ def test_an_interface_without_options_counts_microseconds() -> None:
     assert read(section() + interface() + enhanced(item, 2**40)) == ([item], None)
 
 
-@PATIENT
 @given(ticks=st.integers(0, 2**64 - 1), power=st.integers(0, 19), offset_s=st.integers(-(2**63), 2**63 - 1))
 def test_decimal_clocks_equal_exact_arithmetic_within_the_range_of_times(ticks: int, power: int, offset_s: int) -> None:
     since = min(ticks * 10**9 // 10**power, LATEST_NS)
@@ -105,7 +102,6 @@ def test_decimal_clocks_equal_exact_arithmetic_within_the_range_of_times(ticks: 
     assert time_of(ticks, power, offset_s) == max(0, min(LATEST_NS, since + offset_ns))
 
 
-@PATIENT
 @given(ticks=st.integers(0, 2**64 - 1), power=st.integers(0, 63))
 def test_binary_clocks_equal_exact_arithmetic_within_the_range_of_times(ticks: int, power: int) -> None:
     exact = ticks * 10**9 >> power

@@ -6,13 +6,14 @@ from ipaddress import ip_address
 from math import isclose
 from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import END_REASON, IDENTITY_WIDTH, NEW_PACKETS, SNAPSHOT
 from flows.block import block_of
 from flows.columns import NAMES
 from flows.meter import Meter, concatenate
+from tests.support.examples import examples
 from tests.support.packets import ip
 from tests.support.twin import SECOND, Packet, Settings, Twin
 
@@ -182,7 +183,7 @@ def first_difference(got, records):
     return None if len(got) == len(records) else (len(got), len(records))
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(scenes(), st.sampled_from([1, 7, 1000]), st.sampled_from([3, 8192]))
 def test_kernels_and_twin_report_the_same_records(scene, block_size, output_records):
     with patch("flows.meter.OUTPUT_RECORDS", output_records):
@@ -200,7 +201,7 @@ def test_deviations_are_exact_where_sums_of_squares_outgrow_64_bits():
         assert first_difference(got, twin.records) is None
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(scenes(), st.sampled_from([1, 1000]))
 def test_every_packet_is_in_one_final_record_or_counted(scene, block_size):
     chosen, events = scene

@@ -138,7 +138,7 @@ def check_capture(rng: np.random.Generator, row: Bytes, kind: int, meter: Meter)
 
 def read(content: bytes, sizes: list[int] | tuple[()], buffer: int, meter: Meter | None) -> Outcome:
     """Packets and how it ended, or why it was refused; buffer: bytes that the reader begins with."""
-    sensor.sources.captures.files.BUFFER = buffer  # type: ignore[misc]  # small ones make it move and grow
+    sensor.sources.captures.files.BUFFER_BYTES = buffer  # type: ignore[misc]  # small ones make it move and grow
     packets: list[Packet] = []
     try:
         source = CaptureFile(Arriving(content, sizes), "test")

@@ -8,6 +8,8 @@ import pytest
 from tests.fuzz.__main__ import REPOSITORY, TARGETS
 from tests.fuzz.overrun import check_that_bounds_are_checked
 
+pytestmark = pytest.mark.takes(45)
+
 SECONDS = 300.0  # enough to compile everything on a slow machine
 
 

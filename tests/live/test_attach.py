@@ -4,11 +4,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,11 +14,11 @@ import pytest
 from sensor.alerts.reading import NativeLine
 from sensor.attach.client import Attachment
 from sensor.errors import CaptureError
-from tests.support.command import FLOWVIGIL, surroundings
+from tests.support.attached import looking
 from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import Watch, lines_of, watching
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.ux]
 
 GROUP = 2345
 
@@ -39,19 +37,6 @@ def scan(namespace: str, first: int = 1000) -> None:
             with socket.socket() as knocking:
                 knocking.connect_ex((SERVER, port))
             time.sleep(0.002)
-
-
-@contextmanager
-def looking(place: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(
-        [*FLOWVIGIL, "watch", "--attach", str(place)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL, env=surroundings(),
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def seen_by(group: int, place: Path) -> int:

@@ -26,7 +26,7 @@ ETHTOOL_SGRO = ETHTOOL_GGRO + 1
 
 
 def run(command: str, namespace: str, *options: str | Path, prefix: tuple[str, ...] = ()) -> Result:
-    return flowvigil(command, *options, prefix=("ip", "netns", "exec", namespace, *prefix))
+    return flowvigil(command, *options, prefix=prefix, namespace=namespace)
 
 
 def findings(namespace: str, *options: str | Path, prefix: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:

@@ -11,10 +11,17 @@ import pytest
 
 from flows.block import block_of
 from sensor.errors import CaptureError
-from sensor.sources.filters.bpf import MOST, Instruction, PacketFilter, Program, Rule, socket_program
+from sensor.sources.filters.bpf import (
+    MAX_INSTRUCTIONS,
+    BpfProgram,
+    Instruction,
+    InterfaceRule,
+    PacketFilter,
+    socket_program,
+)
 from sensor.sources.filters.libpcap import compile_live, compile_offline
-from sensor.sources.live.packet_socket import attach_filter, bind_to, open_packet_socket, take_counts
-from sensor.sources.live.ring import Ring
+from sensor.sources.live.packet_socket import attach_filter, bind_to, open_packet_socket, read_counts
+from sensor.sources.live.ring import RingCapture
 from tests.support.bpf_programs import random_program
 from tests.support.capture_bytes import packets_of
 from tests.support.namespaces import inside, ip
@@ -72,7 +79,7 @@ def count_by(sockets: Sequence[socket.socket], filters: Sequence[Sequence[Instru
     for packets, program in zip(sockets, filters, strict=True):
         attach_filter(packets, program)
         bind_to(packets, ANY)
-        take_counts(packets)
+        read_counts(packets)
 
 
 def counted(sockets: Sequence[socket.socket], namespaces: tuple[str, str], frames: Sequence[bytes]) -> list[int]:
@@ -81,14 +88,14 @@ def counted(sockets: Sequence[socket.socket], namespaces: tuple[str, str], frame
     send(namespaces[0], "fv0", frames)
     deadline = time.monotonic() + 5
     while counts[-1] < len(frames) and time.monotonic() < deadline:
-        counts = [count + take_counts(packets)[0] for count, packets in zip(counts, sockets, strict=True)]
+        counts = [count + read_counts(packets)[0] for count, packets in zip(counts, sockets, strict=True)]
     assert counts[-1] == len(frames)
     return counts[:-1]
 
 
 def taken(namespaces: tuple[str, str], filters: Sequence[Sequence[Instruction]], frames: Sequence[bytes]) -> list[int]:
     """How many of the frames, sent through the cable, each filter takes."""
-    every = socket_program([Rule(index_of(namespaces[1], "fv1"), False, None)])
+    every = socket_program([InterfaceRule(index_of(namespaces[1], "fv1"), False, None)])
     with counters(namespaces[1], len(filters) + 1) as sockets:
         count_by(sockets, [*filters, every])
         return counted(sockets, namespaces, frames)
@@ -99,7 +106,7 @@ def index_of(namespace: str, interface: str) -> int:
         return socket.if_nametoindex(interface)
 
 
-def both(rules: Sequence[Rule]) -> list[list[Instruction]]:
+def both(rules: Sequence[InterfaceRule]) -> list[list[Instruction]]:
     return [socket_program(rules), socket_program(rules, complement=True)]
 
 
@@ -108,7 +115,7 @@ def test_any_program_and_its_complement_share_all_packets(namespaces: tuple[str,
     dice = random.Random(5)
     frames = [MACS + b"\x88\xb5" + dice.randbytes(dice.randrange(60)) for _ in range(40)]
     index = index_of(namespaces[1], "fv1")
-    every = socket_program([Rule(index, False, None)])
+    every = socket_program([InterfaceRule(index, False, None)])
     alone: list[Instruction] = [(0x20, 0, 0, 0xFFFFF008), (0x15, 1, 0, index), REJECT]
     partial = 0
     with counters(namespaces[1], 13) as sockets:
@@ -117,7 +124,7 @@ def test_any_program_and_its_complement_share_all_packets(namespaces: tuple[str,
             filters = [
                 which
                 for program in programs
-                for which in ([*alone, *program.instructions], *both([Rule(index, False, program)]))
+                for which in ([*alone, *program.instructions], *both([InterfaceRule(index, False, program)]))
             ]
             count_by(sockets, [*filters, every])
             counts = counted(sockets, namespaces, frames)
@@ -158,7 +165,7 @@ def test_live_and_stored_packets_pass_the_same_filter(namespaces: tuple[str, str
     compared = frames if "vlan" in expression else [untagged(frame) for frame in frames]
     expected = len(stored.apply(block_of(compared, [0] * len(frames))))
     assert 0 < expected < len(frames)
-    counts = taken(namespaces, both([Rule(index_of(right, "fv1"), False, program)]), frames)
+    counts = taken(namespaces, both([InterfaceRule(index_of(right, "fv1"), False, program)]), frames)
     assert counts == [expected, len(frames) - expected]
 
 
@@ -166,7 +173,7 @@ def test_a_ring_delivers_tagged_frames_by_a_vlan_filter(namespaces: tuple[str, s
     left, right = namespaces
     frames = traffic()
     with inside(right):
-        ring = Ring(["fv1"], 1 << 18, 4, programs={1: compile_live("vlan 100", "fv1")})
+        ring = RingCapture(["fv1"], 1 << 18, 4, programs={1: compile_live("vlan 100", "fv1")})
     send(left, "fv0", frames)
     ring.stop()
     seen = [packet.frame for packet in packets_of(ring)]
@@ -178,26 +185,33 @@ def test_a_ring_delivers_tagged_frames_by_a_vlan_filter(namespaces: tuple[str, s
 def test_each_interface_has_its_own_program(namespaces: tuple[str, str]) -> None:
     _, right = namespaces
     frames = traffic()
-    everything, nothing = Program("all", 1, (ACCEPT,)), Program("none", 1, (REJECT,))
+    everything, nothing = BpfProgram("all", 1, (ACCEPT,)), BpfProgram("none", 1, (REJECT,))
     index = index_of(right, "fv1")
-    rules = [Rule(1, False, everything), Rule(index, False, nothing), Rule(index + 7, False, everything)]
-    other = [Rule(1, False, nothing), Rule(index, False, everything)]
-    without = [Rule(1, False, everything), Rule(index + 7, False, None)]
+    rules = [
+        InterfaceRule(1, False, everything),
+        InterfaceRule(index, False, nothing),
+        InterfaceRule(index + 7, False, everything),
+    ]
+    other = [InterfaceRule(1, False, nothing), InterfaceRule(index, False, everything)]
+    without = [InterfaceRule(1, False, everything), InterfaceRule(index + 7, False, None)]
     counts = taken(namespaces, [*both(rules), *both(other), *both(without)], frames)
     assert counts == [0, len(frames), len(frames), 0, 0, 0]
 
 
 def test_skipped_packets_that_leave_are_in_neither_filter(namespaces: tuple[str, str]) -> None:
     left, _ = namespaces
-    everything, nothing = Program("all", 1, (ACCEPT,)), Program("none", 1, (REJECT,))
+    everything, nothing = BpfProgram("all", 1, (ACCEPT,)), BpfProgram("none", 1, (REJECT,))
     filters = [
-        which for skip in (True, False) for program in (everything, nothing) for which in both([Rule(1, skip, program)])
+        which
+        for skip in (True, False)
+        for program in (everything, nothing)
+        for which in both([InterfaceRule(1, skip, program)])
     ]
     with counters(left, len(filters)) as sockets:
         count_by(sockets, filters)
         send(left, "lo", [MACS + b"\x88\xb5" + bytes(46)] * 10)
         time.sleep(0.05)
-        counts = [take_counts(packets)[0] for packets in sockets]
+        counts = [read_counts(packets)[0] for packets in sockets]
     assert counts == [10, 0, 0, 10, 20, 0, 0, 20]
 
 
@@ -208,7 +222,7 @@ def test_long_programs_of_several_interfaces_are_reached(namespaces: tuple[str, 
     programs = [compile_offline(f"{ports} or port {port}", 1) for port in (53, 80)]
     assert min(len(program.instructions) for program in programs) > 300
     index = index_of(right, "fv1")
-    rules = [Rule(1, True, programs[0]), Rule(index, True, programs[1])]
+    rules = [InterfaceRule(1, True, programs[0]), InterfaceRule(index, True, programs[1])]
     stored = PacketFilter(lambda _: programs[1])
     plain = [frame for frame in frames if frame[12] != 0x81]
     expected = len(stored.apply(block_of(plain, [0] * len(plain))))
@@ -220,16 +234,16 @@ def test_a_conditional_jump_reaches_over_guarded_loads(namespaces: tuple[str, st
     _, right = namespaces
     loads: list[Instruction] = [(0x30, 0, 0, at % 14) for at in range(250)]
     steps = [(0x30, 0, 0, 14), (0x15, 251, 0, 1), *loads, REJECT, ACCEPT]
-    program = Program("far", 1, tuple(steps))
+    program = BpfProgram("far", 1, tuple(steps))
     frames = [MACS + b"\x88\xb5" + bytes([number % 3]) * 20 for number in range(30)]
-    assert taken(namespaces, both([Rule(index_of(right, "fv1"), False, program)]), frames) == [10, 20]
+    assert taken(namespaces, both([InterfaceRule(index_of(right, "fv1"), False, program)]), frames) == [10, 20]
 
 
 def test_the_longest_program_is_taken_by_the_kernel(namespaces: tuple[str, str]) -> None:
     _, right = namespaces
-    program = Program("long", 1, (*[(0x04, 0, 0, 1)] * (MOST - 5), ACCEPT))
-    rules = [Rule(index_of(right, "fv1"), False, program)]
-    assert len(socket_program(rules)) == MOST
+    program = BpfProgram("long", 1, (*[(0x04, 0, 0, 1)] * (MAX_INSTRUCTIONS - 5), ACCEPT))
+    rules = [InterfaceRule(index_of(right, "fv1"), False, program)]
+    assert len(socket_program(rules)) == MAX_INSTRUCTIONS
     assert taken(namespaces, both(rules), traffic()) == [len(traffic()), 0]
 
 

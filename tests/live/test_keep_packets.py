@@ -14,7 +14,7 @@ from tests.support.capture_bytes import read
 from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import watching
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.ux]
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 
@@ -85,8 +85,7 @@ def test_a_directory_that_the_process_user_may_not_write_ends_the_watch_at_its_s
     from tests.support.command import flowvigil
 
     (open_path / "packets").mkdir(mode=0o755)  # root's
-    prefix = "ip", "netns", "exec", cable[1]
     options = "--keep-packets", str(open_path / "packets"), "--set", "process.user=nobody"
-    result = flowvigil("watch", "-i", "fv1", *options, prefix=prefix)
+    result = flowvigil("watch", "-i", "fv1", *options, namespace=cable[1])
     assert result.code == 7
     assert "permission denied, expected a directory or a place for one" in result.stderr[-1]

@@ -15,7 +15,7 @@ import pytest
 
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import LinkEvent
-from sensor.sources.live.ring import Ring
+from sensor.sources.live.ring import RingCapture
 from tests.support.capture_bytes import packets_of
 from tests.support.namespaces import inside, ip
 
@@ -31,7 +31,7 @@ SETTLED_S = 1.5  # after this long no further event belongs to a change
 class Watching:
     """A ring that is read by a thread: the numbers of the frames it saw, and its events."""
 
-    ring: Ring
+    ring: RingCapture
     seen: list[tuple[int, int]] = field(default_factory=list)  # (interface, number in the frame)
     events: list[LinkEvent] = field(default_factory=list)
     blocks: int = 0
@@ -60,7 +60,7 @@ class Watching:
 @contextmanager
 def watching(namespace: str, interfaces: Sequence[str], **settings: bool) -> Iterator[Watching]:
     with inside(namespace):
-        ring = Ring(interfaces, 1 << 18, 8, **settings)  # type: ignore[arg-type]
+        ring = RingCapture(interfaces, 1 << 18, 8, **settings)  # type: ignore[arg-type]
     watch = Watching(ring)
     reader = threading.Thread(target=watch.read)
     reader.start()
@@ -274,7 +274,7 @@ def test_an_interface_of_unknown_hardware_in_its_place_is_left_out(namespaces: t
 def test_lost_news_are_made_up_for_by_a_listing(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 18, 8)
+        ring = RingCapture(["fv1"], 1 << 18, 8)
     ip("-n", right, "link", "add", "fvmany", "type", "veth", "peer", "name", "fvpeer")
     for _ in range(2):  # more news than the socket holds
         changes = [f"link set fvmany mtu {mtu}" for mtu in range(1000, 1400)]
@@ -298,7 +298,7 @@ def test_lost_news_are_made_up_for_by_a_listing(namespaces: tuple[str, str]) -> 
 def test_a_silent_ring_costs_next_to_nothing(namespaces: tuple[str, str]) -> None:
     _, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 18, 8)
+        ring = RingCapture(["fv1"], 1 << 18, 8)
     blocks = iter(ring)
     next(blocks)
     start, spent = time.monotonic(), time.process_time()

@@ -9,7 +9,7 @@ import pytest
 from tests.support.namespaces import SERVER, inside, ip
 from tests.support.sensors import watching
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.ux]
 
 
 def received(listening: socket.socket, content: bytearray) -> None:

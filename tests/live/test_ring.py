@@ -16,8 +16,8 @@ import pytest
 from sensor.errors import CaptureError
 from sensor.packets.pcapng import create_capture
 from sensor.sources.captures.files import open_capture
-from sensor.sources.filters.bpf import Program
-from sensor.sources.live.ring import Ring
+from sensor.sources.filters.bpf import BpfProgram
+from sensor.sources.live.ring import RingCapture
 from tests.support.capture_bytes import Packet, packets_of
 from tests.support.namespaces import inside, ip
 
@@ -33,7 +33,7 @@ def frame_of(number: int, size: int = 60) -> bytes:
     return (MACS + b"\x88\xb5" + number.to_bytes(4, "big")).ljust(size, b"\xaa")
 
 
-def capture(ring: Ring, act: Callable[[], object], *, until: int, seconds: float = 5.0) -> list[Packet]:
+def capture(ring: RingCapture, act: Callable[[], object], *, until: int, seconds: float = 5.0) -> list[Packet]:
     """Packets that a ring sees while another thread acts, up to a number of them or the end of the capture."""
     seen: list[Packet] = []
     actor = threading.Thread(target=act)
@@ -68,7 +68,7 @@ def test_each_packet_of_a_cable_is_received_once_with_its_bytes(namespaces: tupl
     left, right = namespaces
     frames = [frame_of(number, 60 + number % 1400) for number in range(SENT)]
     with inside(right):
-        ring = Ring(["fv1"], 1 << 20, 32)
+        ring = RingCapture(["fv1"], 1 << 20, 32)
     before = time.time_ns()
     seen = capture(ring, lambda: send(left, "fv0", frames), until=SENT)
     ring.close()
@@ -83,7 +83,7 @@ def test_each_packet_of_a_cable_is_received_once_with_its_bytes(namespaces: tupl
 def test_a_card_that_was_to_stamp_packets_and_does_not_is_told_of_once(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 20, 32, hardware_timestamps=True)  # which a veth pair cannot
+        ring = RingCapture(["fv1"], 1 << 20, 32, hardware_timestamps=True)  # which a veth pair cannot
     for _ in range(2):
         capture(ring, lambda: send(left, "fv0", [frame_of(1)]), until=1)
     events = ring.events() + ring.events()
@@ -98,7 +98,7 @@ def test_a_vlan_tag_is_where_it_was_on_the_wire(namespaces: tuple[str, str]) -> 
     provider = MACS + bytes.fromhex("88a80010") + bytes.fromhex("81000020") + b"\x88\xb5" + bytes(46)
     frames = [frame_of(1), tagged, provider, frame_of(2)]
     with inside(right):
-        ring = Ring(["fv1"], 1 << 20, 32)
+        ring = RingCapture(["fv1"], 1 << 20, 32)
     seen = capture(ring, lambda: send(left, "fv0", frames), until=len(frames))
     ring.close()
     assert [packet.frame for packet in seen] == frames
@@ -110,7 +110,7 @@ def test_what_was_written_reads_back_as_it_was_seen(namespaces: tuple[str, str],
     frames = [frame_of(number, 60 + 7 * number % 900) for number in range(300)]
     frames[7] = MACS + bytes.fromhex("81000007") + b"\x88\xb5" + bytes(100)
     with inside(right):
-        ring = Ring(["fv1"], 1 << 20, 32)
+        ring = RingCapture(["fv1"], 1 << 20, 32)
     writer = create_capture(tmp_path / "seen.pcapng")
     writer.add_interface(ring.interfaces[0], ring.linktypes[0])
     seen: list[Packet] = []
@@ -131,7 +131,7 @@ def test_what_was_written_reads_back_as_it_was_seen(namespaces: tuple[str, str],
 def test_loopback_shows_each_packet_once(namespaces: tuple[str, str]) -> None:
     left, _ = namespaces
     with inside(left):
-        ring = Ring(["lo"], 1 << 20, 32)
+        ring = RingCapture(["lo"], 1 << 20, 32)
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with sender, receiver:
@@ -147,7 +147,7 @@ def test_loopback_shows_each_packet_once(namespaces: tuple[str, str]) -> None:
 def test_silence_gives_empty_blocks_and_stop_ends_it(namespaces: tuple[str, str]) -> None:
     left, _ = namespaces
     with inside(left):
-        ring = Ring(["fv0"], 1 << 20, 32)
+        ring = RingCapture(["fv0"], 1 << 20, 32)
     start = time.monotonic()
     blocks = iter(ring)
     assert [len(next(blocks)) for _ in range(3)] == [0, 0, 0]
@@ -161,7 +161,7 @@ def test_silence_gives_empty_blocks_and_stop_ends_it(namespaces: tuple[str, str]
 def test_stop_still_delivers_what_the_ring_holds(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 20, 32)
+        ring = RingCapture(["fv1"], 1 << 20, 32)
     send(left, "fv0", [frame_of(number) for number in range(100)])
     ring.stop()
     assert sum(len(block) for block in ring) == 100
@@ -177,7 +177,7 @@ def test_after_stop_nothing_waits_even_on_a_busy_link(namespaces: tuple[str, str
             send(left, "fv0", [frame_of(0)] * 100)
 
     with inside(right):
-        ring = Ring(["fv1"], 1 << 16, 16)
+        ring = RingCapture(["fv1"], 1 << 16, 16)
     flooding = threading.Thread(target=flood)
     flooding.start()
     walked = 0
@@ -197,7 +197,7 @@ def test_after_stop_nothing_waits_even_on_a_busy_link(namespaces: tuple[str, str
 def test_what_a_full_ring_loses_is_counted_to_the_packet(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 16, 4)
+        ring = RingCapture(["fv1"], 1 << 16, 4)
     send(left, "fv0", [frame_of(number, 1000) for number in range(SENT)])
     counted = ring.statistics()
     assert (counted.received, ring.walked) == (SENT, 0)
@@ -216,7 +216,7 @@ def test_what_a_full_ring_loses_is_counted_to_the_packet(namespaces: tuple[str, 
 def test_fill_is_the_share_of_blocks_that_wait(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 16, 9)
+        ring = RingCapture(["fv1"], 1 << 16, 9)
     send(left, "fv0", [frame_of(number, 1400) for number in range(44 * 5)])  # 44 to a block
     time.sleep(0.2)
     blocks = iter(ring)
@@ -230,8 +230,8 @@ def test_fill_is_the_share_of_blocks_that_wait(namespaces: tuple[str, str]) -> N
 def test_several_interfaces_are_one_stream_with_a_number_each(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["lo", "fv1"], 1 << 20, 8)
-        other = Ring(["lo"], 1 << 20, 8)
+        ring = RingCapture(["lo", "fv1"], 1 << 20, 8)
+        other = RingCapture(["lo"], 1 << 20, 8)
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     assert ring.linktypes == (1, 1)
     send(left, "fv0", [frame_of(number) for number in range(50)])
@@ -256,13 +256,13 @@ def test_an_interface_named_twice_is_refused(namespaces: tuple[str, str]) -> Non
     left, _ = namespaces
     ip("-n", left, "link", "property", "add", "dev", "fv0", "altname", "uplink")
     with inside(left), pytest.raises(CaptureError, match=r"^uplink: the interface is already watched as fv0$"):
-        Ring(["fv0", "uplink"], 1 << 20, 4)
+        RingCapture(["fv0", "uplink"], 1 << 20, 4)
 
 
 # ldh [12]; jeq 0x88b5; ldb [17]; and 3; jeq 0: every fourth of our frames, by the number they carry
 EVERY_FOURTH = [(0x28, 0, 0, 12), (0x15, 0, 4, 0x88B5), (0x30, 0, 0, 17), (0x54, 0, 0, 3), (0x15, 0, 1, 0)]
 EVERY_FOURTH += [(0x06, 0, 0, 262_144), (0x06, 0, 0, 0)]
-FILTER = Program("every fourth", 1, tuple(EVERY_FOURTH))
+FILTER = BpfProgram("every fourth", 1, tuple(EVERY_FOURTH))
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_what_the_filter_leaves_out_is_counted_to_the_packet(
 ) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(interfaces, 1 << 18, 16, programs={1: FILTER}, fanout=group)
+        ring = RingCapture(interfaces, 1 << 18, 16, programs={1: FILTER}, fanout=group)
     many = 20_000
     seen = capture(ring, lambda: send(left, "fv0", [frame_of(number) for number in range(many)]), until=many // 4)
     ring.close()
@@ -285,7 +285,7 @@ def test_what_the_filter_leaves_out_is_counted_to_the_packet(
 def test_the_filter_holds_for_an_interface_that_returns(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 18, 16, programs={1: FILTER})
+        ring = RingCapture(["fv1"], 1 << 18, 16, programs={1: FILTER})
     blocks = iter(ring)
     ip("-n", left, "link", "delete", "fv0")
     time.sleep(0.15)
@@ -316,9 +316,9 @@ def conversations(count: int) -> list[bytes]:
 def test_a_group_of_rings_shares_packets_by_flow(namespaces: tuple[str, str], interfaces: list[str]) -> None:
     left, right = namespaces
     with inside(right):
-        first = Ring(interfaces, 1 << 18, 8, fanout=0)
+        first = RingCapture(interfaces, 1 << 18, 8, fanout=0)
         assert first.fanout_group
-        second = Ring(interfaces, 1 << 18, 8, fanout=first.fanout_group)
+        second = RingCapture(interfaces, 1 << 18, 8, fanout=first.fanout_group)
 
     def shares() -> list[list[int]]:
         """Conversations that each ring sees."""
@@ -359,7 +359,7 @@ def test_a_group_of_rings_shares_packets_by_flow(namespaces: tuple[str, str], in
 def test_a_ring_left_to_a_worker_goes_on_there(namespaces: tuple[str, str]) -> None:
     left, right = namespaces
     with inside(right):
-        ring = Ring(["fv1"], 1 << 18, 8)
+        ring = RingCapture(["fv1"], 1 << 18, 8)
     send(left, "fv0", [frame_of(number) for number in range(10)])
     told, tell = os.pipe()
     worker = os.fork()
@@ -379,7 +379,7 @@ def test_an_interface_that_is_down_is_refused(namespaces: tuple[str, str]) -> No
     left, _ = namespaces
     ip("-n", left, "link", "set", "fv0", "down")
     with inside(left), pytest.raises(CaptureError, match=r"^fv0: the interface is down.*ip link set fv0 up"):
-        Ring(["fv0"], 1 << 20, 32)
+        RingCapture(["fv0"], 1 << 20, 32)
 
 
 def test_a_tunnel_device_gives_raw_ip(namespaces: tuple[str, str]) -> None:
@@ -387,7 +387,7 @@ def test_a_tunnel_device_gives_raw_ip(namespaces: tuple[str, str]) -> None:
     ip("-n", left, "tuntap", "add", "dev", "fvtun", "mode", "tun")
     ip("-n", left, "link", "set", "fvtun", "up")
     with inside(left):
-        ring = Ring(["fvtun"], 1 << 20, 32)
+        ring = RingCapture(["fvtun"], 1 << 20, 32)
     assert ring.linktypes == (101,)
     ring.close()
 
@@ -399,14 +399,14 @@ def test_hardware_of_another_type_is_refused_by_number(namespaces: tuple[str, st
         ioctl(tun, TUNSETLINK, ARPHRD_PPP)
         ip("-n", left, "link", "set", "fvppp", "up")
         with pytest.raises(CaptureError, match=r"^fvppp: an interface of hardware type 512, expected Ethernet"):
-            Ring(["fvppp"], 1 << 20, 32)
+            RingCapture(["fvppp"], 1 << 20, 32)
 
 
 def test_capture_without_permission_says_what_would_give_it() -> None:
     unprivileged = ["setpriv", "--bounding-set", "-net_raw"] if os.geteuid() == 0 else []
     program = (
-        "from sensor.sources.live.ring import Ring\n"
-        "try: Ring(['lo'], 1 << 20, 4)\n"
+        "from sensor.sources.live.ring import RingCapture\n"
+        "try: RingCapture(['lo'], 1 << 20, 4)\n"
         "except Exception as error: print(repr(error))"
     )
     try:

@@ -14,7 +14,7 @@ from tests.support.load import counted, replay, sessions
 from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import Notified, Watch, notified
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.ux]
 
 STOP, REDRAW = b"\x13", b"\x0c"
 PACKETS = 60_000
@@ -25,9 +25,8 @@ ENDING_S = 10.0  # within which it ends; it waits up to 3.5 s for its screen
 def watched(namespace: str, directory: Path) -> Iterator[tuple[Terminal, Watch]]:
     """The interactive view of a sensor that captures by now."""
     alerts = directory / "alerts"
-    prefix = ("ip", "netns", "exec", namespace)
     with notified() as ready, terminal(
-        "watch", "-i", "fv1", "-o", alerts, "--set", "process.user=root", prefix=prefix, NOTIFY_SOCKET=ready.name
+        "watch", "-i", "fv1", "-o", alerts, "--set", "process.user=root", namespace=namespace, NOTIFY_SOCKET=ready.name
     ) as pty:  # fmt: skip
         wait_for_start(ready, pty)
         yield pty, Watch(pty.process, alerts, directory / "none")

@@ -106,6 +106,7 @@ def check_against_reading(result: Result, watch: Watch) -> None:
     assert last["difference"] == last["waiting"] == last["dropped"] == 0
 
 
+@pytest.mark.real_start
 def test_a_port_scan_is_told_within_ten_seconds_and_read_again_the_same(cable: tuple[str, str], tmp_path: Path) -> None:
     left, right = cable
     with watching(right, tmp_path) as watch:

@@ -17,12 +17,14 @@ from sensor.progress.progress import Progress
 from sensor.terminal.json_log import JsonLog
 from tests.support.command import DEMO, flowvigil
 
+pytestmark = pytest.mark.ux
+
 
 @pytest.fixture(autouse=True)
 def as_found() -> Iterator[None]:
     yield
-    log.set_form(log.LogFormat.TEXT)
-    log.set_least(log.Level.INFO)
+    log.set_format(log.LogFormat.TEXT)
+    log.set_level(log.Level.INFO)
 
 
 def test_text_begins_with_the_programs_name_and_progress_without(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +37,7 @@ def test_text_begins_with_the_programs_name_and_progress_without(capsys: pytest.
 def test_what_matters_less_than_asked_for_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     log.debug("details")
     assert capsys.readouterr().err == ""
-    log.set_least(log.Level.DEBUG)
+    log.set_level(log.Level.DEBUG)
     log.debug("details")
     assert capsys.readouterr().err == "flowvigil: details\n"
 
@@ -44,14 +46,14 @@ def test_what_matters_less_than_asked_for_is_left_out(capsys: pytest.CaptureFixt
 def test_any_message_is_one_printable_line_in_either_form(message: str) -> None:
     try:
         for form in log.LogFormat:
-            log.set_form(form)
+            log.set_format(form)
             stream = io.StringIO()
             log.write(stream, log.Level.WARNING, message)
             line = stream.getvalue()
             assert line.endswith("\n")
             assert line[:-1].isprintable()
     finally:
-        log.set_form(log.LogFormat.TEXT)
+        log.set_format(log.LogFormat.TEXT)
     assert json.loads(line)["log"]["level"] == "warning"
 
 
@@ -73,7 +75,7 @@ def test_messages_can_be_collected_instead(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_end_of_a_run_has_its_totals_as_fields() -> None:
-    log.set_form(log.LogFormat.JSON)
+    log.set_format(log.LogFormat.JSON)
     stream = io.StringIO()
     screen = JsonLog(stream, "read", "x.pcap", quiet=False)
     screen.note("fv0 went down")

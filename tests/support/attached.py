@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,21 @@ from sensor.attach.place import listen
 from sensor.attach.protocol import Hello
 from sensor.attach.server import AttachServer
 from sensor.progress.latest import Latest
+from tests.support.command import launched
 
 HELLO = Hello("0.1.0", "gw1", "eth0", "cic2017")
+
+
+@contextmanager
+def looking(place: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command that looks at a sensor, at work with its lines in a pipe."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = launched(["watch", "--attach", place, *options], **streams)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

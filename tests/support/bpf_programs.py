@@ -2,7 +2,7 @@
 
 import random
 
-from sensor.sources.filters.bpf import Instruction, Program
+from sensor.sources.filters.bpf import BpfProgram, Instruction
 
 CELLS = 4  # of scratch memory, all set at the start of each program
 ARITHMETIC = [0x04, 0x0C, 0x14, 0x1C, 0x24, 0x2C, 0x34, 0x3C, 0x44, 0x4C, 0x54, 0x5C, 0x64, 0x74, 0x84]
@@ -13,7 +13,7 @@ JUMPS = [0x15, 0x1D, 0x25, 0x2D, 0x35, 0x3D, 0x45, 0x4D]
 OTHERS = [0x02, 0x03, 0x07, 0x87]
 
 
-def random_program(dice: random.Random) -> Program:
+def random_program(dice: random.Random) -> BpfProgram:
     """A program of up to 60 instructions that reads most of its packet and answers by what it computed."""
     steps: list[Instruction] = [(0x30, 0, 0, dice.randrange(14)), (0x07, 0, 0, 0)]
     steps += [(dice.choice([0x02, 0x03]), 0, 0, cell) for cell in range(CELLS)]
@@ -21,7 +21,7 @@ def random_program(dice: random.Random) -> Program:
     while len(steps) < length:
         steps.append(step(dice, length - len(steps) - 1))
     last: Instruction = dice.choice([(0x16, 0, 0, 0), (0x06, 0, 0, 0), (0x06, 0, 0, 1)])
-    return Program("random", 1, (*steps, (0x54, 0, 0, 1), last))
+    return BpfProgram("random", 1, (*steps, (0x54, 0, 0, 1), last))
 
 
 def step(dice: random.Random, behind: int) -> Instruction:

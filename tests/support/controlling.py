@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from tests.support.command import FLOWVIGIL, surroundings
+from tests.support.command import launched, surroundings
 
 # Of a terminal as xterm has it (terminfo: smcup, rmcup, civis, cnorm).
 ALTERNATE, BACK, HIDDEN, SHOWN = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25l", b"\x1b[?25h"
@@ -25,22 +25,21 @@ LONG_S: Final = 60.0  # it may have to compile
 class Terminal:
     """A pseudoterminal and the process that it controls. reads: whether what is written there is taken at once."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], *, reads: bool) -> None:
+    def __init__(
+        self, arguments: Sequence[str | Path], namespace: str | None, environment: dict[str, str], *, reads: bool
+    ) -> None:
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.before = termios.tcgetattr(self.slave)
         self.shown = bytearray()
         self.reads = reads
         self._ended = False
-        self.process = subprocess.Popen(
-            command, stdin=self.slave, stdout=self.slave, stderr=subprocess.PIPE, env=environment,
-            preexec_fn=self._control, start_new_session=True,  # noqa: PLW1509  # an ioctl, no lock
+        self.process = launched(
+            arguments, environment=environment, namespace=namespace, stdin=self.slave, stdout=self.slave,
+            stderr=subprocess.PIPE, controls=True, start_new_session=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-
-    def _control(self) -> None:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def _read(self) -> None:
         with suppress(OSError):  # nobody has the other end any more
@@ -103,14 +102,14 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    *arguments: str | Path, prefix: tuple[str, ...] = (), reads: bool = True, **environment: str
+    *arguments: str | Path, namespace: str | None = None, reads: bool = True, **environment: str
 ) -> Iterator[Terminal]:
-    """`flowvigil ARGUMENTS` on a terminal. prefix: a program that starts it."""
+    """`flowvigil ARGUMENTS` on a terminal. namespace: the network's that it runs in."""
     around = surroundings(TERM="xterm-256color", **environment)
     around.pop("COLUMNS")
     # Without buffers there are no locks that an ending process could wait for.
     around.pop("PYTHONUNBUFFERED", None)
-    made = Terminal([*prefix, *FLOWVIGIL, *map(str, arguments)], around, reads=reads)
+    made = Terminal(arguments, namespace, around, reads=reads)
     try:
         yield made
     finally:

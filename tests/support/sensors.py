@@ -66,9 +66,7 @@ def watching(
     if write:
         arguments += ["--write", str(kept)]
     with notified() as ready:
-        process = started(
-            *arguments, prefix=("ip", "netns", "exec", namespace), NOTIFY_SOCKET=ready.name, **environment
-        )
+        process = started(*arguments, namespace=namespace, NOTIFY_SOCKET=ready.name, **environment)
         try:
             ready.wait("READY=1", process)
             yield Watch(process, alerts, kept)

@@ -25,6 +25,8 @@ from training.evaluation.table import table_of
 from training.fit.kdd import PreparedRecords, fit_kdd, fit_kdd_baselines
 from training.measure import HYBRID
 
+pytestmark = pytest.mark.takes(30)
+
 for package in ("polars", "sklearn", "matplotlib", "jinja2"):
     pytest.importorskip(package)
 

@@ -19,6 +19,8 @@ from training.evaluation.question import Question
 from training.evaluation.table import table_of
 from training.recipe import Recipe
 
+pytestmark = pytest.mark.takes(12)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def needs_the_train_extra() -> None:

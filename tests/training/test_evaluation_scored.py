@@ -4,13 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.calibration import fit_calibration
 from models.detector import FlowSteps, Labels, Vector
 from models.fusion import ATTACK, BENIGN, FUSIONS, UNCERTAIN, Member
 from tests.support.evaluations import DAYS, KNOWN_COLUMN, NOVEL_COLUMN, RATES, FlowsOfHost, hybrid, quiet, table
+from tests.support.examples import examples
 from training.datasets.table import FlowTable
 from training.evaluation import scored as room
 from training.evaluation.scored import ScoredRows, score_cut, scored
@@ -114,7 +115,7 @@ def test_the_state_of_another_table_is_forgotten() -> None:
     assert (first.scores["counter"] == again.scores["counter"]).all()
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_attacks_added_to_the_table_change_nothing_for_the_normal_flows(scans: int, floods: int) -> None:
     few, many = table(scans=1, floods=1), table(scans=scans + 1, floods=floods + 1)
@@ -131,7 +132,7 @@ def test_attacks_added_to_the_table_change_nothing_for_the_normal_flows(scans: i
             assert found.sum() == alone.found(member, rate).sum()
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.randoms(use_true_random=False))
 def test_rows_of_equal_time_may_stand_in_any_order(random: object) -> None:
     flows = table(normal=200, scans=20, floods=20)

@@ -1,7 +1,7 @@
-"""Captures in files, in pipes and on standard input: bytes in, PacketBlocks out.
+"""Capture files, pipes and standard input: bytes in, PacketBlocks out.
 
-Reads into one buffer and carries over the record that has not arrived as a whole; no memory map, which costs more and
-fails on pipes. Formats are in flows.pcap and flows.pcapng.
+Bytes are read into one buffer, and an incomplete record is carried over; no memory map, which costs more and fails on
+pipes. The formats are in flows.pcap and flows.pcapng.
 """
 
 import os
@@ -17,40 +17,38 @@ from flows.block import Bytes, PacketBlock
 from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
 from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
 from sensor.errors import InputError
-from sensor.files.compression import ByteStream, Gunzip, RawFile, StoredBytes, Unzstd
+from sensor.files.compression import ByteStream, CountingReader, GzipReader, RawFile, ZstdReader
 from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC, describe
 
-BUFFER: Final = 1 << 20  # bytes
-FIRST_BYTES: Final = 512  # enough to tell what a foreign file is
+BUFFER_BYTES: Final = 1 << 20
+FIRST_BYTES: Final = 512  # enough to recognise the type of a file that is no capture
 STDIN: Final = "-"
 
 
 class Walker(Protocol):
-    """What reads the records of one format."""
+    """Parser of the records of one capture format."""
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
-        """Take the whole records of buffer[start:end]."""
+        """Parse the complete records of buffer[start:end]."""
 
 
 class CaptureFile:
-    """A capture's packets as blocks, in the order of the file.
+    """Iterable of the packets of a capture as blocks, in the order of the file.
 
-    name: as given. size: bytes as stored, None on a pipe. bytes_read: of those, so far. problem: None, or after the
-    last block one line when the capture ended in damage; every packet before it has been delivered.
-    A block's buffer and arrays are overwritten when the next one is asked for.
+    A block's buffer and arrays are overwritten when the next one is requested.
     """
 
     def __init__(self, raw: RawFile, name: str, size: int | None = None) -> None:
         """Read the beginning. Raises InputError when it is not that of a capture."""
-        self.name = name
-        self.size = size
-        self.problem: str | None = None
+        self.name = name  # as given
+        self.size = size  # bytes as stored, None on a pipe
+        self.problem: str | None = None  # one line after the last block of a damaged capture
         self._raw = raw
-        self._stored = StoredBytes(raw)
+        self._stored = CountingReader(raw)
         self._stream: ByteStream = self._stored
-        self._buffer: Bytes = np.empty(BUFFER, dtype=np.uint8)
-        self._start = self._end = 0  # bytes of the buffer that were read and not yet taken
-        self._base = 0  # where in the (unpacked) capture the buffer begins
+        self._buffer: Bytes = np.empty(BUFFER_BYTES, dtype=np.uint8)
+        self._start = self._end = 0  # bytes of the buffer that were read and not yet parsed
+        self._base = 0  # offset of the buffer in the (decompressed) capture
         self._walker = self._recognise()
 
     @property
@@ -67,7 +65,7 @@ class CaptureFile:
             if walk.corrupt is not None:
                 self.problem = f"corrupt at byte {self._base + self._start}: {walk.corrupt}"
                 return
-            if walk.wanted <= self._end - self._start:  # the block was full, the buffer is not used up
+            if walk.wanted <= self._end - self._start:  # the block is full, the buffer still has records
                 continue
             self._make_room(walk.wanted)
             if not self._read():
@@ -82,12 +80,12 @@ class CaptureFile:
         first = self._first_bytes(FILE_HEADER)
         prefix = ""
         if first[:2] == GZIP_MAGIC:
-            self._stream = Gunzip(self._stored, self._buffer[: self._end].tobytes())
+            self._stream = GzipReader(self._stored, self._buffer[: self._end].tobytes())
             self._end = 0
             first = self._first_bytes(FILE_HEADER)
             prefix = "gzip of "
         elif first[:4] == ZSTD_MAGIC:
-            self._stream = Unzstd(self._stored, self._buffer[: self._end].tobytes())
+            self._stream = ZstdReader(self._stored, self._buffer[: self._end].tobytes())
             self._end = 0
             first = self._first_bytes(FILE_HEADER)
             prefix = "zstd of "
@@ -99,17 +97,17 @@ class CaptureFile:
             if first[:4] == MAGIC:
                 return PcapngWalker(self._first_bytes(SHORTEST_SECTION_HEADER)[:SHORTEST_SECTION_HEADER])
         except ValueError as error:
-            raise self._foreign(prefix + str(error)) from None
+            raise self._refusal(prefix + str(error)) from None
         if not first and self._stream.damage:
-            raise self._foreign(prefix + f"data that cannot be read ({self._stream.damage})")
-        raise self._foreign(prefix + describe(self._first_bytes(FIRST_BYTES)))
+            raise self._refusal(prefix + f"data that cannot be read ({self._stream.damage})")
+        raise self._refusal(prefix + describe(self._first_bytes(FIRST_BYTES)))
 
-    def _foreign(self, found: str) -> InputError:
+    def _refusal(self, found: str) -> InputError:
         self.close()
         return _not_a_capture(self.name, found)
 
     def _first_bytes(self, enough: int) -> bytes:
-        """The first bytes, at least `enough` unless the input is shorter, and no read more: a pipe may fall silent."""
+        """The first bytes, at least `enough` unless the input is shorter. No further read: on a pipe it may block."""
         while self._end < enough and self._read():
             pass
         return self._buffer[: min(self._end, FIRST_BYTES)].tobytes()
@@ -120,7 +118,7 @@ class CaptureFile:
         return got
 
     def _make_room(self, wanted: int) -> None:
-        """Move what is left to the front, of a larger buffer if the record asks for one."""
+        """Move the incomplete record to the front, of a larger buffer if it needs one."""
         left = self._end - self._start
         target = self._buffer
         if wanted > len(target):
@@ -166,9 +164,9 @@ def _not_a_capture(name: str, found: str) -> InputError:
 
 
 def captures_in(names: Sequence[str]) -> list[str]:
-    """The captures meant by names of captures and directories.
+    """Expand directories in a list of captures.
 
-    A directory stands for the files directly in it that begin like captures, but hidden ones; where there are none, it
+    A directory stands for the files directly in it that begin like captures, except hidden ones; without such files it
     stays in the list, and open_capture refuses it.
     """
     captures: list[str] = []
@@ -179,7 +177,7 @@ def captures_in(names: Sequence[str]) -> list[str]:
 
 
 def _captures_of(directory: Path) -> list[str]:
-    """Sorted; empty when it is no directory, or one that may not be read."""
+    """Captures of a directory, sorted; empty for one that is unreadable, and for what is no directory."""
     if not directory.is_dir():
         return []
     try:
@@ -190,7 +188,7 @@ def _captures_of(directory: Path) -> list[str]:
 
 
 def _begins_like_a_capture(path: Path) -> bool:
-    """What may not be read counts too, so that it is named as a problem and not passed over."""
+    """Whether a file may be a capture; an unreadable one counts, so that it is reported as a problem."""
     try:
         with path.open("rb") as file:
             first = file.read(4)

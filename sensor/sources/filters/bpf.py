@@ -1,6 +1,6 @@
-"""Classic BPF programs: one filter for a packet socket out of several, and filters run over stored packets.
+"""Classic BPF programs: the filter of a packet socket built from several, and an interpreter for stored packets.
 
-Refuses to know libpcap and sockets; programs come from sensor.sources.filters.libpcap. Sources: linux/filter.h and
+It knows neither libpcap nor sockets; programs come from sensor.sources.filters.libpcap. Sources: linux/filter.h and
 Documentation/networking/filter.rst; McCanne and Jacobson, The BSD Packet Filter, 1993.
 """
 
@@ -16,14 +16,16 @@ from flows.block import Bytes, Int64s, PacketBlock
 from flows.jit import U, Word, entry, inner
 from flows.linktypes import be16, be32
 from sensor.errors import ConfigError
-from sensor.sources.pairs import found_at
+from sensor.sources.pairs import lookup
 
-Instruction = tuple[int, int, int, int]  # code, steps to skip when a jump's condition holds and when not, constant k
+Instruction = tuple[
+    int, int, int, int
+]  # code, steps to skip when a jump's condition jump_taken and when not, constant k
 
-# What a code is made of: its class, then the size and mode of a load, or an operation and where its operand is.
+# Parts of a code: its class, then size and mode of a load, or an operation and the source of its operand.
 LD, LDX, ST, STX, ALU, JMP, RET, MISC = range(8)
-KIND, SIZE, MODE, OPERATION, OPERAND_X = 0x07, 0x18, 0xE0, 0xF0, 0x08
-HALF, BYTE = 0x08, 0x10  # a word is 0
+CLASS, SIZE, MODE, OPERATION, OPERAND_X = 0x07, 0x18, 0xE0, 0xF0, 0x08
+HALF, BYTE = 0x08, 0x10  # 0 for a word
 IMMEDIATE, ABSOLUTE, INDIRECT, MEMORY, LENGTH, HEADER = 0x00, 0x20, 0x40, 0x60, 0x80, 0xA0
 ADD, SUB, MUL, DIV, OR, AND, LSH, RSH, NEG, MOD, XOR = range(0x00, 0xB0, 0x10)
 JA, JEQ, JGT, JGE, JSET = range(0x00, 0x50, 0x10)
@@ -38,7 +40,7 @@ DIVIDE_X, MODULO_X = DIV | OPERAND_X | ALU, MOD | OPERAND_X | ALU
 MEMORY_CODES: Final = {LD_MEMORY, LDX_MEMORY, ST, STX}
 SHIFTS: Final = {LSH | ALU, RSH | ALU}
 DIVISIONS: Final = {DIV | ALU, MOD | ALU}
-KNOWN: Final = (
+VALID_CODES: Final = (
     LOADS
     | MEMORY_CODES
     | {IMMEDIATE | LD, IMMEDIATE | LDX, LD_LENGTH, LDX_LENGTH, HEADER_LENGTH, TAX, TXA, RET, ACCEPT_IF_A, NEG | ALU}
@@ -47,41 +49,41 @@ KNOWN: Final = (
     | {condition | source | JMP for condition in (JEQ, JGT, JGE, JSET) for source in (0, 8)}
 )
 
-WORDS: Final = 16  # BPF_MEMWORDS, cells of scratch memory
+MEMORY_WORDS: Final = 16  # BPF_MEMWORDS
 MASK: Final = 0xFFFFFFFF
-MOST: Final = 4096  # BPF_MAXINSNS
-FARTHEST: Final = 255  # steps that a conditional jump can skip
-WHOLE: Final = 0x40000  # bytes, more than any packet has
-KERNEL_ONLY: Final = 0xFFFFF000  # SKF_AD_OFF: loads from here on ask the kernel what is not in the packet
+MAX_INSTRUCTIONS: Final = 4096  # BPF_MAXINSNS
+MAX_JUMP: Final = 255  # instructions that a conditional jump can skip
+WHOLE_PACKET: Final = 0x40000  # bytes, more than any packet has
+KERNEL_ONLY: Final = 0xFFFFF000  # SKF_AD_OFF: loads from here on read metadata of the kernel
 PACKET_TYPE, INTERFACE = KERNEL_ONLY + 4, KERNEL_ONLY + 8
 OUTGOING: Final = 4  # PACKET_OUTGOING
-LARGEST: Final = (1 << 31) - 5  # offset that the kernel looks for in the packet, with its 4 bytes
+MAX_OFFSET: Final = (1 << 31) - 5  # of a load from the packet in the kernel, with its 4 bytes
 STRIDE: Final = 4  # numbers of an instruction in a flat program
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """A compiled filter: which packets of a link type (LINKTYPE_ number) the expression takes."""
+class BpfProgram:
+    """A filter expression compiled for one link type."""
 
     expression: str
-    linktype: int
+    linktype: int  # LINKTYPE_ number
     instructions: tuple[Instruction, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """What is taken of an interface: all, or what a program takes; on request nothing that leaves by it."""
+class InterfaceRule:
+    """Which packets of an interface a socket accepts."""
 
     index: int  # of the interface in the kernel
-    skip_outgoing: bool
-    program: Program | None
+    skip_outgoing: bool  # accept no packet that leaves by the interface
+    program: BpfProgram | None  # None: all packets
 
 
-def socket_program(rules: Sequence[Rule], *, complement: bool = False) -> list[Instruction]:
-    """A socket filter that takes what the rules take, or of the same packets those that their programs leave out.
+def socket_program(rules: Sequence[InterfaceRule], *, complement: bool = False) -> list[Instruction]:
+    """A socket filter that accepts what the rules accept, or as complement what their programs reject.
 
-    Packets of other interfaces and those a rule skips are in neither. Raises ConfigError when it is too long for the
-    kernel.
+    Packets of other interfaces and those that a rule skips are accepted by neither. Raises ConfigError when it is too
+    long for the kernel.
     """
     bodies = {(rule.skip_outgoing, rule.program): _body(rule, complement) for rule in rules}
     start = 2 + 2 * len(rules)
@@ -94,69 +96,70 @@ def socket_program(rules: Sequence[Rule], *, complement: bool = False) -> list[I
     out.append((RET, 0, 0, 0))
     for body in bodies.values():
         out += body
-    if len(out) > MOST:
+    if len(out) > MAX_INSTRUCTIONS:
         raise ConfigError(
-            f"capture.filter: {len(out)} instructions for {len(rules)} interfaces, expected at most {MOST}: "
-            "a shorter expression, or networks in place of many hosts"
+            f"capture.filter: {len(out)} instructions for {len(rules)} interfaces, expected at most "
+            f"{MAX_INSTRUCTIONS}: a shorter expression, or networks in place of many hosts"
         )
     return out
 
 
-def _body(rule: Rule, complement: bool) -> list[Instruction]:
-    steps: Sequence[Instruction] = rule.program.instructions if rule.program else [(RET, 0, 0, WHOLE)]
+def _body(rule: InterfaceRule, complement: bool) -> list[Instruction]:
+    steps: Sequence[Instruction] = rule.program.instructions if rule.program else [(RET, 0, 0, WHOLE_PACKET)]
     skip = [(ABSOLUTE | LD, 0, 0, PACKET_TYPE), (IF_EQUAL, 0, 1, OUTGOING), (RET, 0, 0, 0)]
-    return (skip if rule.skip_outgoing else []) + (_exchanged(steps) if complement else _whole(steps))
+    return (skip if rule.skip_outgoing else []) + (_complement(steps) if complement else _accepting_whole(steps))
 
 
-def _whole(steps: Sequence[Instruction]) -> list[Instruction]:
-    """The same filter, taking packets whole."""
-    return _laid_out([_answer(step, WHOLE, 0) for step in steps])
+def _accepting_whole(steps: Sequence[Instruction]) -> list[Instruction]:
+    """The same filter, which accepts packets as a whole."""
+    return _resolve_jumps([_return_as(step, WHOLE_PACKET, 0) for step in steps])
 
 
-def _exchanged(steps: Sequence[Instruction]) -> list[Instruction]:
-    """A filter that takes what this one rejects, also by failing.
+def _complement(steps: Sequence[Instruction]) -> list[Instruction]:
+    """A filter that accepts what this one rejects, also what it rejects by failing.
 
-    The kernel rejects when a load reaches past the packet's end and when a divisor is zero. That would be a rejection
-    here too, so such steps are guarded.
+    The kernel rejects a packet when a load reaches beyond its end and when a divisor is zero. The complement would
+    reject it too, so such instructions are guarded.
     """
     used = {k for code, _, _, k in steps if code in MEMORY_CODES}
-    spare = min(set(range(WORDS)) - used, default=None)
+    spare = min(set(range(MEMORY_WORDS)) - used, default=None)
     if spare is None:
-        raise ConfigError(f"capture.filter: the expression needs all {WORDS} cells of memory, expected fewer")
-    return _laid_out([[*_guard(step, spare), *_answer(step, 0, WHOLE)] for step in steps])
+        raise ConfigError(f"capture.filter: the expression needs all {MEMORY_WORDS} cells of memory, expected fewer")
+    return _resolve_jumps([[*_guard(step, spare), *_return_as(step, 0, WHOLE_PACKET)] for step in steps])
 
 
-def _answer(step: Instruction, taken: int, rejected: int) -> list[Instruction]:
+def _return_as(step: Instruction, accepted: int, rejected: int) -> list[Instruction]:
+    """An instruction whose return value, if it is a return, is one of two constants."""
     code, _, _, k = step
     if code == RET:
-        return [(RET, 0, 0, taken if k else rejected)]
+        return [(RET, 0, 0, accepted if k else rejected)]
     if code == ACCEPT_IF_A:
-        return [(IF_EQUAL, 0, 1, 0), (RET, 0, 0, rejected), (RET, 0, 0, taken)]
+        return [(IF_EQUAL, 0, 1, 0), (RET, 0, 0, rejected), (RET, 0, 0, accepted)]
     return [step]
 
 
 def _guard(step: Instruction, spare: int) -> list[Instruction]:
-    """Steps that take the packet when this one would fail, and leave all as it was but A where this one sets it."""
+    """Instructions that accept the packet when this one would fail; they preserve X, and A unless this one sets it."""
     code, _, _, k = step
-    take = (RET, 0, 0, WHOLE)
+    accept = (RET, 0, 0, WHOLE_PACKET)
     if code in (DIVIDE_X, MODULO_X):
-        return [(ST, 0, 0, spare), (TXA, 0, 0, 0), (IF_EQUAL, 0, 1, 0), take, (LD_MEMORY, 0, 0, spare)]
+        return [(ST, 0, 0, spare), (TXA, 0, 0, 0), (IF_EQUAL, 0, 1, 0), accept, (LD_MEMORY, 0, 0, spare)]
     size = BYTES_OF[code & SIZE] if code in LOADS else 1
     if code in LOADS and code & MODE == INDIRECT:
         # The kernel adds in 32 bits: what wraps around may be an offset again.
-        offset = [(STX, 0, 0, spare), (TXA, 0, 0, 0), (ADD | ALU, 0, 0, k), (IF_ABOVE, 0, 1, LARGEST), take]
-        end = [(ADD | ALU, 0, 0, size), (LDX_LENGTH, 0, 0, 0), (IF_ABOVE | OPERAND_X, 0, 1, 0), take]
+        offset = [(STX, 0, 0, spare), (TXA, 0, 0, 0), (ADD | ALU, 0, 0, k), (IF_ABOVE, 0, 1, MAX_OFFSET), accept]
+        end = [(ADD | ALU, 0, 0, size), (LDX_LENGTH, 0, 0, 0), (IF_ABOVE | OPERAND_X, 0, 1, 0), accept]
         return [*offset, *end, (LDX_MEMORY, 0, 0, spare)]
-    reach = [(LD_LENGTH, 0, 0, 0), (IF_AT_LEAST, 1, 0, k + size), take]
-    if k > LARGEST:  # to the kernel not an offset into the packet
+    reach = [(LD_LENGTH, 0, 0, 0), (IF_AT_LEAST, 1, 0, k + size), accept]
+    if k > MAX_OFFSET:  # to the kernel not an offset into the packet
         return []
     if code == HEADER_LENGTH:
         return [(ST, 0, 0, spare), *reach, (LD_MEMORY, 0, 0, spare)]
     return reach if code in LOADS else []
 
 
-def _laid_out(pieces: Sequence[Sequence[Instruction]]) -> list[Instruction]:
-    """The pieces in a row. A jump at the end of one counts pieces and is made to count steps."""
+def _resolve_jumps(pieces: Sequence[Sequence[Instruction]]) -> list[Instruction]:
+    """Concatenate pieces of code, and resolve the jump at the end of a piece from pieces to instructions."""
     far: set[int] = set()  # pieces whose conditional jump reaches by way of two unconditional ones
     while True:
         begins = list(accumulate((len(piece) + 2 * (at in far) for at, piece in enumerate(pieces)), initial=0))
@@ -168,13 +171,13 @@ def _laid_out(pieces: Sequence[Sequence[Instruction]]) -> list[Instruction]:
             out += piece[:-1]
             if code == JUMP:
                 out.append((code, 0, 0, begins[at + 1 + k] - here))
-            elif code & KIND == JMP:
+            elif code & CLASS == JMP:
                 yes, no = begins[at + 1 + jt] - here, begins[at + 1 + jf] - here
                 if at in far:
                     out += [(code, 0, 1, k), (JUMP, 0, 0, yes - 1), (JUMP, 0, 0, no - 2)]
                 else:
                     out.append((code, yes, no, k))
-                    if max(yes, no) > FARTHEST:
+                    if max(yes, no) > MAX_JUMP:
                         far.add(at)
             else:
                 out.append(piece[-1])
@@ -182,15 +185,15 @@ def _laid_out(pieces: Sequence[Sequence[Instruction]]) -> list[Instruction]:
             return out
 
 
-def check_program(program: Program) -> None:
-    """Refuse what the interpreter must not run: after this it ends, and stays inside of its memory.
+def check_program(program: BpfProgram) -> None:
+    """Verify that the interpreter terminates and stays within its memory, as the kernel does (bpf_check_classic).
 
-    As the kernel does (bpf_check_classic). Raises ConfigError.
+    Raises ConfigError.
     """
     steps = program.instructions
     where = f"filter program for link type {program.linktype}"
-    if not 0 < len(steps) <= MOST:
-        raise ConfigError(f"{where}: {len(steps)} instructions, expected 1 to {MOST}")
+    if not 0 < len(steps) <= MAX_INSTRUCTIONS:
+        raise ConfigError(f"{where}: {len(steps)} instructions, expected 1 to {MAX_INSTRUCTIONS}")
     for at, step in enumerate(steps):
         fault = _fault(step, len(steps) - at - 1)
         if fault:
@@ -203,18 +206,18 @@ def check_program(program: Program) -> None:
 
 
 def _fault(step: Instruction, behind: int) -> str | None:
-    """What is wrong with an instruction that has this many behind it."""
+    """What is wrong with an instruction, None if nothing. behind: number of instructions after it."""
     code, jt, jf, k = step
-    if code not in KNOWN:
+    if code not in VALID_CODES:
         return f"unknown code {code:#x}"
-    if not (0 <= jt <= FARTHEST and 0 <= jf <= FARTHEST and 0 <= k <= MASK):
+    if not (0 <= jt <= MAX_JUMP and 0 <= jf <= MAX_JUMP and 0 <= k <= MASK):
         return "a number is out of its range"
-    if code & KIND == JMP:
+    if code & CLASS == JMP:
         farthest = k if code == JUMP else max(jt, jf)
         if farthest >= behind:
             return f"jumps over {farthest} of {behind} instructions, expected one to land on"
-    if code in MEMORY_CODES and k >= WORDS:
-        return f"memory {k}, expected less than {WORDS}"
+    if code in MEMORY_CODES and k >= MEMORY_WORDS:
+        return f"memory {k}, expected less than {MEMORY_WORDS}"
     if code in DIVISIONS and k == 0:
         return "divides by the constant 0"
     if code in SHIFTS and k >= 32:
@@ -225,43 +228,41 @@ def _fault(step: Instruction, behind: int) -> str | None:
 
 
 def _reads_unset_memory(steps: Sequence[Instruction]) -> int | None:
-    """The first step that may read a cell of memory nobody has set. Jumps only lead forward: one pass is enough."""
-    every = (1 << WORDS) - 1
-    certain = [0] + [every] * (len(steps) - 1)  # cells set whichever way a step is reached, as bits
+    """The first instruction that may read an unset memory word. Jumps only lead forward: one pass is enough."""
+    every = (1 << MEMORY_WORDS) - 1
+    certain = [0] + [every] * (len(steps) - 1)  # bits of the words that are set on every path to an instruction
     for at, (code, jt, jf, k) in enumerate(steps):
-        cells = certain[at]
-        if code in (LD_MEMORY, LDX_MEMORY) and not cells >> k & 1:
+        words = certain[at]
+        if code in (LD_MEMORY, LDX_MEMORY) and not words >> k & 1:
             return at
         if code in (ST, STX):
-            cells |= 1 << k
-        skips = {k} if code == JUMP else {jt, jf} if code & KIND == JMP else {0}
-        if code & KIND != RET:
+            words |= 1 << k
+        skips = {k} if code == JUMP else {jt, jf} if code & CLASS == JMP else {0}
+        if code & CLASS != RET:
             for skip in skips:
-                certain[at + 1 + skip] &= cells
+                certain[at + 1 + skip] &= words
     return None
 
 
 class PacketFilter:
-    """Takes out of blocks what a capture filter leaves out, as pcap_offline_filter would.
+    """Applies a capture filter to blocks of packets, with the results of pcap_offline_filter."""
 
-    compile_for: the program for a link type, called when its first packet is met; its errors pass through.
-    """
-
-    def __init__(self, compile_for: Callable[[int], Program]) -> None:
-        self.filtered = 0  # packets left out
+    def __init__(self, compile_for: Callable[[int], BpfProgram]) -> None:
+        """compile_for: returns the program for a link type, called at its first packet; its errors pass through."""
+        self.filtered = 0  # packets that were rejected
         self._compile_for = compile_for
         self._steps: Int64s = np.zeros(0, dtype=np.int64)
         self._starts: Int64s = np.zeros(0, dtype=np.int64)
-        self._memory: Int64s = np.zeros(WORDS, dtype=np.int64)
-        self._kept: Int64s = np.zeros(0, dtype=np.int64)
+        self._memory: Int64s = np.zeros(MEMORY_WORDS, dtype=np.int64)
+        self._accepted: Int64s = np.zeros(0, dtype=np.int64)
 
     def apply(self, block: PacketBlock) -> PacketBlock:
-        """The packets that pass, in their order and in the same buffer; the block itself when all do.
+        """The accepted packets, in their order and in the same buffer; the block itself when all are accepted.
 
-        Raises ConfigError for a program that cannot be run.
+        Raises ConfigError for a program that the verification refuses.
         """
-        if len(self._kept) < len(block):
-            self._kept = np.zeros(len(block), dtype=np.int64)
+        if len(self._accepted) < len(block):
+            self._accepted = np.zeros(len(block), dtype=np.int64)
         count, seen = self._run(block)
         while seen < len(block):
             self._add(int(block.linktype[seen]))
@@ -269,14 +270,14 @@ class PacketFilter:
         self.filtered += len(block) - count
         if count == len(block):
             return block
-        kept = self._kept[:count]
+        accepted = self._accepted[:count]
         return PacketBlock(
             block.buffer,
-            block.offset[kept],
-            block.caplen[kept],
-            block.wirelen[kept],
-            block.ts_ns[kept],
-            block.linktype[kept],
+            block.offset[accepted],
+            block.caplen[accepted],
+            block.wirelen[accepted],
+            block.ts_ns[accepted],
+            block.linktype[accepted],
         )
 
     def _run(self, block: PacketBlock) -> tuple[int, int]:
@@ -289,7 +290,7 @@ class PacketFilter:
             self._starts,
             self._steps,
             self._memory,
-            self._kept,
+            self._accepted,
         )
 
     def _add(self, linktype: int) -> None:
@@ -301,7 +302,7 @@ class PacketFilter:
 
 
 def _flat(steps: Sequence[Instruction], start: int) -> Int64s:
-    """Instructions one behind the other from a position on; jumps tell the positions they lead to."""
+    """Encode a program from a position on, STRIDE numbers for each instruction, with absolute jump targets."""
     flat = []
     for at, (code, jt, jf, k) in enumerate(steps):
         following = start + STRIDE * (at + 1)
@@ -311,8 +312,8 @@ def _flat(steps: Sequence[Instruction], start: int) -> Int64s:
 
 
 @inner
-def number_at(buffer: Bytes, start: Word, caplen: Word, at: Word, size: Word) -> Word:
-    """Unsigned number of a load's size in network order, or -1 where not all of it was captured."""
+def load_packet(buffer: Bytes, start: Word, caplen: Word, at: Word, size: Word) -> Word:
+    """Unsigned number of the packet in network order, or -1 beyond the captured bytes."""
     if size == BYTE:
         return int64(buffer[U(start + at)]) if at + 1 <= caplen else int64(-1)
     if size == HALF:
@@ -321,17 +322,15 @@ def number_at(buffer: Bytes, start: Word, caplen: Word, at: Word, size: Word) ->
 
 
 @inner
-def loaded(
-    buffer: Bytes, start: Word, caplen: Word, wirelen: Word, memory: Int64s, code: Word, k: Word, x: Word
-) -> Word:
-    """What a load gives, or -1 where the packet does not reach."""
+def load(buffer: Bytes, start: Word, caplen: Word, wirelen: Word, memory: Int64s, code: Word, k: Word, x: Word) -> Word:
+    """Value of a load, or -1 beyond the captured bytes."""
     mode = code & MODE
     if mode == ABSOLUTE:
-        return number_at(buffer, start, caplen, k, code & SIZE)
+        return load_packet(buffer, start, caplen, k, code & SIZE)
     if mode == INDIRECT:
-        return number_at(buffer, start, caplen, k + x, code & SIZE)
+        return load_packet(buffer, start, caplen, k + x, code & SIZE)
     if mode == HEADER:
-        value = number_at(buffer, start, caplen, k, BYTE)
+        value = load_packet(buffer, start, caplen, k, BYTE)
         return (value & 0xF) << 2 if value >= 0 else value
     if mode == LENGTH:
         return wirelen & MASK
@@ -341,8 +340,8 @@ def loaded(
 
 
 @inner
-def computed(operation: Word, a: Word, operand: Word) -> Word:
-    """Arithmetic of 32 bits without sign; a divisor is not zero. Shifts as in libpcap: nothing is left from 32 on."""
+def alu(operation: Word, a: Word, operand: Word) -> Word:
+    """Unsigned 32-bit arithmetic with a divisor other than zero. As in libpcap, shifts of 32 bits or more give 0."""
     if operation == ADD:
         return (a + operand) & MASK
     if operation == SUB:
@@ -367,8 +366,8 @@ def computed(operation: Word, a: Word, operand: Word) -> Word:
 
 
 @inner
-def holds(condition: Word, a: Word, operand: Word) -> bool:
-    """Whether a jump takes its first way."""
+def jump_taken(condition: Word, a: Word, operand: Word) -> bool:
+    """Whether the condition of a jump holds."""
     if condition == JEQ:
         return bool(a == operand)
     if condition == JGT:
@@ -384,14 +383,14 @@ def holds(condition: Word, a: Word, operand: Word) -> bool:
 def accepts(  # noqa: PLR0912  one branch a class of instruction
     buffer: Bytes, start: Word, caplen: Word, wirelen: Word, steps: Int64s, at: Word, memory: Int64s
 ) -> bool:
-    """Run the flat program at a position, which was checked, on a packet."""
+    """Whether the encoded, verified program at a position accepts a packet."""
     a = x = int64(0)
     while True:
         code, k = steps[U(at)], steps[U(at + 3)]
-        kind = code & KIND
+        kind = code & CLASS
         operand = x if code & OPERAND_X else k
         if kind == JMP:
-            at = steps[U(at + 1)] if holds(code & OPERATION, a, operand) else steps[U(at + 2)]
+            at = steps[U(at + 1)] if jump_taken(code & OPERATION, a, operand) else steps[U(at + 2)]
             continue
         if kind == RET:
             return bool((a if code == ACCEPT_IF_A else k) != 0)
@@ -399,9 +398,9 @@ def accepts(  # noqa: PLR0912  one branch a class of instruction
             operation = code & OPERATION
             if operand == 0 and operation in (DIV, MOD):
                 return False
-            a = computed(operation, a, operand)
+            a = alu(operation, a, operand)
         elif kind in (LD, LDX):
-            value = loaded(buffer, start, caplen, wirelen, memory, code, k, x)
+            value = load(buffer, start, caplen, wirelen, memory, code, k, x)
             if value < 0:
                 return False
             if kind == LD:
@@ -429,22 +428,22 @@ def run_filters(
     starts: Int64s,
     steps: Int64s,
     memory: Int64s,
-    kept: Int64s,
+    accepted: Int64s,
 ) -> tuple[int, int]:
-    """Number the packets that pass, from 0 in `kept`: (those, packets seen before one without a program).
+    """Filter a block: (accepted packets, packets processed until one of a link type without a program).
 
-    buffer to linktype: a PacketBlock's. starts: pairs of a link type and the position of its program in `steps`.
-    memory: (16,), scratch. kept: (n,) or more.
+    buffer to linktype: of a PacketBlock. starts: pairs of a link type and the position of its program in `steps`.
+    memory: (16,), scratch. accepted: (n,) or more, receives the numbers of the accepted packets.
     """
     count = 0
     last = at = int64(-1)
     for packet in range(len(offset)):
         link = linktype[U(packet)]
         if at < 0 or link != last:
-            at, last = int64(found_at(starts, link, -1)), link
+            at, last = int64(lookup(starts, link, -1)), link
             if at < 0:
                 return count, packet
         if accepts(buffer, offset[U(packet)], caplen[U(packet)], wirelen[U(packet)], steps, at, memory):
-            kept[U(count)] = packet
+            accepted[U(count)] = packet
             count += 1
     return count, len(offset)

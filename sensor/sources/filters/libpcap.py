@@ -1,6 +1,6 @@
 """Capture filters in the language of pcap-filter(7), compiled by libpcap for an interface or for a file.
 
-Refuses to know what the programs are used for. Nothing stays open. Source: pcap(3PCAP), pcap-linktype(7).
+It does not know what the programs are used for. No handle stays open. Source: pcap(3PCAP), pcap-linktype(7).
 """
 
 import ctypes
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sensor.errors import CaptureError, ConfigError
-from sensor.sources.filters.bpf import Program
+from sensor.sources.filters.bpf import BpfProgram
 
 SNAPLEN: Final = 262_144  # bytes
-LIVE_BUFFER: Final = 65_536  # bytes, for a handle that nobody reads
+LIVE_BUFFER: Final = 65_536  # bytes, of a handle that is never read
 NO_NETMASK: Final = -1  # PCAP_NETMASK_UNKNOWN: `ip broadcast` is refused rather than wrong
 LONGEST: Final = 65_536  # bytes of an expression
 SHOWN: Final = 100  # characters of an expression around the place of an error
@@ -24,23 +24,23 @@ SEARCH_S: Final = 2.0  # host names in an expression are looked up again each ti
 DATALINKS: Final = {14: 12, 100: 11, 101: 12, 106: 19}
 LINKTYPES: Final = {11: 100, 12: 101, 19: 106}
 
-# A word, an address with colons, an operator of two characters, or any one character. Where the scanner of libpcap
-# would draw the line elsewhere, the place of an error is only coarser.
+# A word, an address with colons, an operator of two characters, or any one character. Where libpcap's scanner divides
+# otherwise, the place of an error is only coarser.
 TOKEN: Final = re.compile(r"[\\\w.]+(?:[-:.\w]*[\w.:])?|<<|>>|<=|>=|!=|==|&&|\|\||\S")
 QUOTED: Final = re.compile(r"['\"]([^'\"]+)['\"]")
 SYNTAX: Final = "syntax error"
-# libpcap's scanner refuses this number in words of its own, so whoever reads them knows that its parser asked for more.
+# libpcap's scanner refuses this number with an error of its own, which shows that its parser had accepted all before.
 STUMBLING_BLOCK: Final = " 99999999999999"
 
-Handle = Any  # pcap_t *
-Attempt = Callable[[str], str | None]  # compiles an expression: None, or what libpcap says against it
+PcapPointer = Any  # pcap_t *
+TrialCompile = Callable[[str], str | None]  # compiles an expression: None, or libpcap's error message
 
 
-def compile_live(expression: str, interface: str) -> Program:
-    """The filter for packets as the kernel has them on an interface; for the kernel only.
+def compile_live(expression: str, interface: str) -> BpfProgram:
+    """Compile a filter for the kernel on an interface; needs CAP_NET_RAW.
 
-    The handle has to be live: the kernel takes VLAN tags out of frames, and a program that does not know that finds
-    none. Needs CAP_NET_RAW. Raises ConfigError for the expression, CaptureError for the interface.
+    On a live handle, because the kernel removes VLAN tags from frames, and other programs would look for them there.
+    Raises ConfigError for the expression, CaptureError for the interface.
     """
     pcap = _library()
     with _live(pcap, interface) as handle:
@@ -48,8 +48,8 @@ def compile_live(expression: str, interface: str) -> Program:
         return _compiled(pcap, handle, expression, LINKTYPES.get(linktype, linktype))
 
 
-def compile_offline(expression: str, linktype: int) -> Program:
-    """The filter for stored packets of a link type, LINKTYPE_ number. Raises ConfigError."""
+def compile_offline(expression: str, linktype: int) -> BpfProgram:
+    """Compile a filter for stored packets. linktype: LINKTYPE_ number. Raises ConfigError."""
     pcap = _library()
     handle = pcap.pcap_open_dead(DATALINKS.get(linktype, linktype), SNAPLEN)
     try:
@@ -67,12 +67,12 @@ def _library() -> Any:
 
 
 @contextmanager
-def _live(pcap: Any, interface: str) -> Iterator[Handle]:
-    """An interface opened as cheaply as it goes. Raises CaptureError with libpcap's message."""
-    said = ctypes.create_string_buffer(pcap.PCAP_ERRBUF_SIZE)
-    handle = pcap.pcap_create(interface.encode(errors="surrogateescape"), said)
+def _live(pcap: Any, interface: str) -> Iterator[PcapPointer]:
+    """Activate a handle on an interface with a minimal buffer. Raises CaptureError with libpcap's message."""
+    message = ctypes.create_string_buffer(pcap.PCAP_ERRBUF_SIZE)
+    handle = pcap.pcap_create(interface.encode(errors="surrogateescape"), message)
     if not handle:
-        raise CaptureError(f"{interface}: cannot capture: {_text(said.value)}")
+        raise CaptureError(f"{interface}: cannot capture: {_text(message.value)}")
     try:
         pcap.pcap_set_snaplen(handle, SNAPLEN)
         pcap.pcap_set_buffer_size(handle, LIVE_BUFFER)
@@ -81,14 +81,14 @@ def _live(pcap: Any, interface: str) -> Iterator[Handle]:
         if status < 0:  # above 0 are warnings
             reason = _text(pcap.pcap_statustostr(status))
             more = _text(pcap.pcap_geterr(handle))
-            said_more = f" ({more})" if more and more != reason else ""
-            raise CaptureError(f"{interface}: cannot capture: {reason}{said_more}")
+            addition = f" ({more})" if more and more != reason else ""
+            raise CaptureError(f"{interface}: cannot capture: {reason}{addition}")
         yield handle
     finally:
         pcap.pcap_close(handle)
 
 
-def _compiled(pcap: Any, handle: Handle, expression: str, linktype: int) -> Program:
+def _compiled(pcap: Any, handle: PcapPointer, expression: str, linktype: int) -> BpfProgram:
     from scapy.libs.structures import bpf_program
 
     def attempt(text: str, optimize: int = 0) -> tuple[tuple[int, int, int, int], ...] | str:
@@ -111,7 +111,7 @@ def _compiled(pcap: Any, handle: Handle, expression: str, linktype: int) -> Prog
         error = ConfigError(f"capture.filter: {result}")
         error.detail = _pointed_at(expression, _place(expression, result, objection))
         raise error
-    return Program(expression, linktype, result)
+    return BpfProgram(expression, linktype, result)
 
 
 def _check_text(expression: str) -> None:
@@ -125,13 +125,13 @@ def _check_text(expression: str) -> None:
         raise ConfigError(f"capture.filter: the expression has {size} bytes, expected at most {LONGEST}")
 
 
-def _text(said: bytes | None) -> str:
+def _text(message: bytes | None) -> str:
     """A message of libpcap on one line."""
-    return " ".join((said or b"").decode(errors="replace").split())
+    return " ".join((message or b"").decode(errors="replace").split())
 
 
-def _place(expression: str, message: str, objection: Attempt) -> int | None:
-    """Where in the expression libpcap stopped, which it does not tell: a position, None when there is none."""
+def _place(expression: str, message: str, objection: TrialCompile) -> int | None:
+    """Position of an error in the expression, which libpcap does not report; None when there is no single one."""
     tokens = [(found.start(), found.end()) for found in TOKEN.finditer(expression)]
     if SYNTAX in message:
         return _syntax_place(expression, tokens, objection)
@@ -143,7 +143,7 @@ def _place(expression: str, message: str, objection: Attempt) -> int | None:
 
 
 def _named_places(expression: str, tokens: list[tuple[int, int]], message: str) -> list[int]:
-    """Where the words stand that the message quotes."""
+    """Positions of the tokens that the message quotes."""
     ends = {end for _, end in tokens}
     return [
         start
@@ -153,8 +153,8 @@ def _named_places(expression: str, tokens: list[tuple[int, int]], message: str) 
     ]
 
 
-def _syntax_place(expression: str, tokens: list[tuple[int, int]], objection: Attempt) -> int | None:
-    """Start of the first token that cannot follow those before it; the end when only more of them are missing."""
+def _syntax_place(expression: str, tokens: list[tuple[int, int]], objection: TrialCompile) -> int | None:
+    """Start of the first token that cannot follow those before it; the end when further tokens are missing."""
 
     def is_refused(count: int) -> bool:
         before = expression[: tokens[count - 1][1]] if count else ""
@@ -168,8 +168,8 @@ def _syntax_place(expression: str, tokens: list[tuple[int, int]], objection: Att
     return tokens[number - 1][0] if number <= len(tokens) else len(expression.rstrip())
 
 
-def _meaning_place(expression: str, tokens: list[tuple[int, int]], message: str, objection: Attempt) -> int | None:
-    """Start of the token with which the message comes up; None when it takes the whole, as `tcp and udp` does."""
+def _meaning_place(expression: str, tokens: list[tuple[int, int]], message: str, objection: TrialCompile) -> int | None:
+    """Start of the token with which the message first occurs; None when only the whole causes it, as `tcp and udp`."""
 
     def has_come_up(count: int) -> bool:
         return objection(expression[: tokens[count - 1][1]]) == message
@@ -181,7 +181,10 @@ def _meaning_place(expression: str, tokens: list[tuple[int, int]], message: str,
 
 
 def _first(most: int, holds: Callable[[int], bool]) -> int | None:
-    """Smallest number from 1 on for which it holds, then for all above too; most + 1 for none, None without time."""
+    """Binary search for the smallest number from 1 on for which a monotone condition holds.
+
+    Returns most + 1 when there is none, None when time runs out.
+    """
     deadline = time.monotonic() + SEARCH_S
     low, high = 1, most + 1
     while low < high:
@@ -193,7 +196,7 @@ def _first(most: int, holds: Callable[[int], bool]) -> int | None:
 
 
 def _pointed_at(expression: str, place: int | None) -> tuple[str, ...]:
-    """The expression on one line, the part around the place of a long one, and a line with a caret under the place."""
+    """The expression on one line, shortened around the place, and a line with a caret under the place."""
     shown = "".join(letter if letter.isprintable() else " " for letter in expression)
     first = max(0, min((place or 0) - SHOWN // 2, len(shown) - SHOWN))
     before, after = ("..." if first else ""), ("..." if first + SHOWN < len(shown) else "")

@@ -1,4 +1,4 @@
-"""Calls on AF_PACKET sockets, and what the kernel says of an interface: numbers and structures, no policy.
+"""Calls on AF_PACKET sockets, and look-up of an interface: numbers and structures, no policy.
 
 Opening one needs CAP_NET_RAW; binding, filters and memberships need no privilege. Source: packet(7),
 linux/if_packet.h, linux/filter.h.
@@ -33,7 +33,7 @@ ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE = 1, 772, 65534
 LINKTYPES: Final = {ARPHRD_ETHER: ETHERNET, ARPHRD_LOOPBACK: ETHERNET, ARPHRD_NONE: RAW}
 KNOWN_HARDWARE: Final = f"Ethernet ({ARPHRD_ETHER}), loopback ({ARPHRD_LOOPBACK}) or raw IP ({ARPHRD_NONE})"
 
-FRAME_BYTES: Final = 2048  # of no effect in version 3, but checked by the kernel
+FRAME_BYTES: Final = 2048  # without effect in version 3, but checked by the kernel
 RETIRE_MS: Final = 50  # a block that is not full is handed over after this long
 
 
@@ -52,7 +52,7 @@ def open_packet_socket(interface: str) -> socket.socket:
 
 
 def link_of(interface: str) -> Link:
-    """An interface as it is now. Raises CaptureError when there is none of that name; needs no privilege."""
+    """An interface as it is now; needs no privilege. Raises CaptureError when there is none of that name."""
     try:
         link = link_at(socket.if_nametoindex(interface))
     except OSError:
@@ -64,9 +64,9 @@ def link_of(interface: str) -> Link:
 
 
 def map_ring(packets: socket.socket, block_bytes: int, blocks: int) -> mmap.mmap:
-    """Give the socket a ring and map it.
+    """Create the ring of a socket and map it.
 
-    Raises OSError, also for a ring for which the kernel would end processes to have the memory.
+    Raises OSError, also for a ring larger than the available memory, for which the kernel would kill processes.
     """
     if block_bytes * blocks > _available_memory():
         raise OSError(errno.ENOMEM, f"{os.strerror(errno.ENOMEM)}: the ring is larger than what is available")
@@ -80,7 +80,7 @@ def map_ring(packets: socket.socket, block_bytes: int, blocks: int) -> mmap.mmap
 
 
 def _available_memory() -> int:
-    """Bytes that could be had without swapping; all there are where that is hidden (ProcSubset=pid)."""
+    """Bytes of memory available without swapping; of all memory where that is hidden (ProcSubset=pid)."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -88,13 +88,13 @@ def _available_memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def ask_for_card_stamps(packets: socket.socket) -> None:
-    """Have packets stamped by the card, where the operator has turned that on (hwstamp_ctl)."""
+def enable_card_timestamps(packets: socket.socket) -> None:
+    """Take timestamps of the card, which the operator must have enabled (hwstamp_ctl)."""
     packets.setsockopt(SOL_PACKET, PACKET_TIMESTAMP, SOF_TIMESTAMPING_RAW_HARDWARE)
 
 
 def attach_filter(packets: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
-    """Replace the socket's filter, classic BPF, at once and for all packets from now on. Raises OSError."""
+    """Replace the socket's filter, classic BPF, for all further packets. Raises OSError."""
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
     # struct sock_fprog: a count and a pointer, which the kernel has followed when the call returns
     packets.setsockopt(
@@ -103,9 +103,9 @@ def attach_filter(packets: socket.socket, program: Sequence[tuple[int, int, int,
 
 
 def bind_to(packets: socket.socket, index: int) -> None:
-    """Receive all packets of the interface with this index, 0: of all. Raises OSError.
+    """Bind to the interface with this index, 0 for all, and receive its packets. Raises OSError.
 
-    By index, which socket.bind cannot: a name may mean another interface by now.
+    By index, which socket.bind cannot: the name may belong to another interface by now.
     """
     address = struct.pack("HHiHBB8x", socket.AF_PACKET, socket.htons(ETH_P_ALL), index, 0, 0, 0)
     if ctypes.CDLL(None, use_errno=True).bind(packets.fileno(), address, len(address)):
@@ -114,22 +114,22 @@ def bind_to(packets: socket.socket, index: int) -> None:
 
 
 def make_promiscuous(packets: socket.socket, index: int) -> None:
-    """Let the interface take frames for other stations while the socket is open. Raises OSError."""
+    """Make the interface promiscuous while the socket is open. Raises OSError."""
     packets.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, struct.pack("iHH8x", index, PACKET_MR_PROMISC, 0))
 
 
-def found_fanout(packets: socket.socket) -> int:
-    """Make the socket, which is bound, the first of a new group that shares packets by flow. Returns the group's id."""
+def create_fanout(packets: socket.socket) -> int:
+    """Create a fanout group, which shares packets by flow, with this bound socket as its first; returns its id."""
     packets.setsockopt(SOL_PACKET, PACKET_FANOUT, struct.pack("I", FANOUT_UNIQUE_ID << 16))
     return packets.getsockopt(SOL_PACKET, PACKET_FANOUT) & 0xFFFF
 
 
 def join_fanout(packets: socket.socket, group: int) -> None:
-    """Make the socket, which is bound like the others, a member of a group."""
+    """Add the socket, which is bound like the others, to a fanout group."""
     packets.setsockopt(SOL_PACKET, PACKET_FANOUT, struct.pack("I", group))
 
 
-def take_counts(packets: socket.socket) -> tuple[int, int]:
-    """Packets that passed the filter, lost ones too, and lost ones since the last call, which resets the counts."""
+def read_counts(packets: socket.socket) -> tuple[int, int]:
+    """(received, dropped) packets since the last call, which resets them; received includes the dropped ones."""
     words = array.array("I", packets.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))
     return words[0], words[1]

@@ -1,8 +1,8 @@
-"""An interface opened by libpcap, through scapy: packets read a batch at a time, for one thread.
+"""A libpcap handle on an interface, opened through scapy: packets are read in batches, by one thread.
 
 scapy opens the interface, by the names that each system has for it, and sets the filter; its dissector, which would
-cost a hundred times more than all the rest, is left out: packets are read by scapy's own bindings to libpcap. Knows no
-queue and no meter. Source: pcap(3PCAP), pcap_stats(3PCAP).
+cost a hundred times more than all the rest, is left out: packets are read through scapy's bindings to libpcap. It
+knows no queue and no meter. Source: pcap(3PCAP), pcap_stats(3PCAP).
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from flows.linktypes import RAW, RAW_BSD, RAW_OPENBSD
 from sensor.errors import CaptureError, ConfigError
 
 SNAPLEN: Final = 65535  # bytes of each packet
-HANDOVER_MS: Final = 100  # libpcap may keep a packet back this long
+HANDOVER_MS: Final = 100  # libpcap may buffer a packet this long
 READ_AT_ONCE: Final = 256  # packets
 PACKET_OVERHEAD: Final = 256  # bytes that a waiting packet takes beside its own
 COUNTER: Final = 1 << 32  # libpcap's counts are 32 bits wide
@@ -24,15 +24,15 @@ RAW_DATALINKS: Final = frozenset({RAW, RAW_BSD, RAW_OPENBSD})  # libpcap's for r
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Packets of one interface, read at once. ts_ns: wall clock. number: of the interface.
+class PacketBatch:
+    """Packets of one interface that were read together.
 
-    Lists of bytes and numbers, not of objects that the garbage collector would have to look at.
+    Lists of bytes and numbers, not of objects that the garbage collector would have to visit.
     """
 
-    number: int
+    number: int  # of the interface
     frames: list[bytes]
-    ts_ns: list[int]
+    ts_ns: list[int]  # wall clock
     wirelen: list[int]
 
     def __len__(self) -> int:
@@ -40,19 +40,19 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """Bytes of memory, about."""
+        """Approximate bytes of memory."""
         return sum(map(len, self.frames)) + PACKET_OVERHEAD * len(self.frames)
 
 
-class Handle:
-    """An open libpcap capture, for one thread. linktype: LINKTYPE_ number of tcpdump.org."""
+class PcapHandle:
+    """An open libpcap capture, for one thread."""
 
     def __init__(self, interface: str, promiscuous: bool, expression: str | None) -> None:
-        """Open it. Raises CaptureError, ConfigError."""
+        """Open the interface. Raises CaptureError, ConfigError."""
         self._libpcap = _libpcap(interface)
         self._pcap = _opened(interface, promiscuous, expression)
         datalink = self._pcap.datalink()
-        self.linktype: int = RAW if datalink in RAW_DATALINKS else datalink
+        self.linktype: int = RAW if datalink in RAW_DATALINKS else datalink  # LINKTYPE_ number
         self._header = ctypes.POINTER(self._libpcap.pcap_pkthdr)()
         self._bytes = ctypes.POINTER(ctypes.c_ubyte)()
         self._arguments = self._pcap.pcap, ctypes.byref(self._header), ctypes.byref(self._bytes)
@@ -61,11 +61,11 @@ class Handle:
         self._descriptor = -1 if sys.platform == "win32" else self._pcap.fileno()
         if self._descriptor >= 0:
             self._pcap.setnonblock(True)
-        _have_handed_over_at_once(self._pcap)
+        _enable_immediate_mode(self._pcap)
 
-    def read(self, number: int) -> Batch:
-        """Packets that are there, up to READ_AT_ONCE, as those of the interface of this number. Raises OSError."""
-        batch = Batch(number, [], [], [])
+    def read(self, number: int) -> PacketBatch:
+        """Available packets, at most READ_AT_ONCE. number: of the interface. Raises OSError."""
+        batch = PacketBatch(number, [], [], [])
         following, string_at = self._libpcap.pcap_next_ex, ctypes.string_at
         for _ in range(READ_AT_ONCE):
             found = following(*self._arguments)
@@ -86,7 +86,7 @@ class Handle:
             select.select([self._descriptor], [], [], seconds)
 
     def newly_dropped(self) -> int:
-        """Packets that passed the filter and found no room in libpcap's buffer, since the last call."""
+        """Packets dropped by libpcap's full buffer since the last call."""
         counts = self._libpcap.pcap_stat()
         if self._libpcap.pcap_stats(self._pcap.pcap, ctypes.byref(counts)) < 0:
             return 0
@@ -102,7 +102,7 @@ class Handle:
 
 
 def _libpcap(interface: str) -> Any:
-    """scapy's bindings, whose structures are made at run time. Raises CaptureError where libpcap is absent."""
+    """scapy's bindings to libpcap, typed only at run time. Raises CaptureError where libpcap is absent."""
     try:
         from scapy.libs import winpcapy
     except OSError as error:
@@ -133,8 +133,8 @@ def _opened(interface: str, promiscuous: bool, expression: str | None) -> Any:
     return pcap
 
 
-def _have_handed_over_at_once(pcap: Any) -> None:
-    """Else macOS tells select() of packets only when its buffer is full. Not a call that other systems know."""
+def _enable_immediate_mode(pcap: Any) -> None:
+    """Immediate mode on macOS, where select() else reports packets only when the buffer is full."""
     if sys.platform == "darwin":
         import fcntl
 

@@ -1,4 +1,4 @@
-"""Live packets on systems without a packet ring (macOS, Windows): libpcap's, through scapy.
+"""Live capture on systems without a packet ring (macOS, Windows), by libpcap through scapy.
 
 One thread reads each interface, because not every system can wait for several at once. The handles are in
 sensor.sources.live.pcap_handle.
@@ -18,7 +18,7 @@ from flows.block import Int64s, PacketBlock
 from sensor.errors import CaptureError, ConfigError
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
-from sensor.sources.live.pcap_handle import HANDOVER_MS, Batch, Handle
+from sensor.sources.live.pcap_handle import HANDOVER_MS, PacketBatch, PcapHandle
 from sensor.sources.live.steady import SteadyClock
 
 LIMIT: Final = (
@@ -29,18 +29,17 @@ LIMIT: Final = (
 BLOCK_PACKETS: Final = 1024
 GATHER_S: Final = 0.05  # a block that is not full is delivered after this long
 SILENCE_S: Final = 0.1  # an empty block is delivered after this long
-QUEUE_BYTES: Final = 32 << 20  # as much as the ring has by default
-LAST_NS: Final = 2 * HANDOVER_MS * 1_000_000  # so long packets are still taken after `stop`
+QUEUE_BYTES: Final = 32 << 20  # as the ring has by default
+LAST_NS: Final = 2 * HANDOVER_MS * 1_000_000  # packets are still read this long after `stop`
 REOPEN_S: Final = 1.0
-LOOK_S: Final = 0.1  # a reader looks for `stop` at least this often
+POLL_S: Final = 0.1  # a reader checks for `stop` at least this often
 
 
 class PortableCapture:
-    """Packets of interfaces as blocks, until `stop`; each block in the order of their times.
+    """Iterable of blocks of packets in the order of their times, until `stop`; empty blocks during silence.
 
-    interfaces: names as given. linktypes: of each. Silence gives empty blocks. Times of packets are steady
-    (sensor.sources.live.steady). An interface whose capture ends with an error is opened again, tried each second.
-    Packets that the capture filter leaves out are not known and not in `received`.
+    Times of packets are steady (sensor.sources.live.steady). An interface whose capture fails is reopened, tried each
+    second. Packets that the capture filter excludes are unknown, and not in `received`.
     """
 
     def __init__(
@@ -53,27 +52,29 @@ class PortableCapture:
     ) -> None:
         """Open the interfaces. Raises CaptureError; ConfigError for an expression that is no filter (pcap-filter(7)).
 
-        queue_bytes: room for packets that wait for the meter.
+        queue_bytes: capacity for packets that wait for the meter.
         """
-        self.interfaces = tuple(interfaces)
+        self.interfaces = tuple(interfaces)  # names as given
         self.interface_of: Int64s = np.zeros(0, dtype=np.int64)  # (n,) of the last block's packets
-        self._queue = Queue(queue_bytes)
+        self._queue = PacketQueue(queue_bytes)
         self._clock = SteadyClock(time.time_ns, time.monotonic_ns)
         self._delivered = 0
         with contextlib.ExitStack() as opened:
             self._readers = [
-                opened.enter_context(contextlib.closing(Reader(name, number, self._queue, promiscuous, expression)))
+                opened.enter_context(
+                    contextlib.closing(InterfaceReader(name, number, self._queue, promiscuous, expression))
+                )
                 for number, name in enumerate(interfaces)
             ]
             opened.pop_all()
-        self.linktypes = tuple(reader.linktype for reader in self._readers)
+        self.linktypes = tuple(reader.linktype for reader in self._readers)  # of each interface
         self._linktypes = np.array(self.linktypes, dtype=np.int64)
 
     def __iter__(self) -> Iterator[PacketBlock]:
         for reader in self._readers:
             reader.start()
         while True:
-            batches = self._queue.take()
+            batches = self._queue.get()
             if not batches and not any(reader.reading for reader in self._readers) and not len(self._queue):
                 return
             self._settle(traffic=bool(batches))
@@ -81,7 +82,7 @@ class PortableCapture:
             yield self._block(batches)
 
     def stop(self) -> None:
-        """Take packets for a last fifth of a second, then end. May be called by a signal handler."""
+        """Read packets for a last fifth of a second, then end. May be called by a signal handler."""
         for reader in self._readers:
             reader.stopping = True
 
@@ -91,25 +92,25 @@ class PortableCapture:
         return tuple(InterfaceState(reader.name, reader.opened) for reader in self._readers)
 
     def events(self) -> list[LinkEvent]:
-        """Take what happened to the interfaces since the last call."""
-        return [event for reader in self._readers for event in reader.take_events()]
+        """Events of the interfaces since the last call."""
+        return [event for reader in self._readers for event in reader.events()]
 
     @property
     def clock_step_ns(self) -> int:
-        """What the wall clock was set forward by since the start, all told; packets' times leave it out."""
+        """Sum of all steps of the wall clock since the start, which packets' times do not contain."""
         return self._clock.step_ns
 
     def steady_now_ns(self) -> int:
-        """The present moment in the packets' time."""
+        """Current steady time, the clock of the packets' times."""
         return self._clock.now_ns()
 
     @property
     def fill(self) -> float:
-        """Share of the queue's room that is taken."""
+        """Fill level of the queue, 0 to 1."""
         return self._queue.fill
 
     def statistics(self) -> CaptureStatistics:
-        """Counts since the start. dropped: by libpcap's buffer and by our queue."""
+        """Counts since the start; dropped: by libpcap's buffer and by the queue."""
         read, lost = self._queue.counts()
         dropped = sum(reader.dropped for reader in self._readers)
         return CaptureStatistics(
@@ -117,23 +118,23 @@ class PortableCapture:
         )
 
     def close(self) -> None:
-        """Leave the interfaces; `statistics` keeps its last counts."""
+        """Close the interfaces; `statistics` still returns the last counts."""
         self.stop()
         for reader in self._readers:
             reader.close()
 
     def leave_to_worker(self) -> None:
-        """Raises CaptureError: threads and libpcap's handles do not survive a fork."""
+        """Raise CaptureError: threads and handles of libpcap do not survive a fork."""
         raise CaptureError(f"{', '.join(self.interfaces)}: this capture cannot be shared by workers, expected one")
 
-    def _block(self, batches: list[Batch]) -> PacketBlock:
+    def _block(self, batches: list[PacketBatch]) -> PacketBlock:
         frames = list(chain.from_iterable(batch.frames for batch in batches))
         caplen = np.fromiter(map(len, frames), dtype=np.int64, count=len(frames))
         ts_ns = _joined(batch.ts_ns for batch in batches)
         number = np.repeat(_joined([batch.number] for batch in batches), [len(batch) for batch in batches])
-        self._clock.look()
+        self._clock.observe()
         self._clock.correct(ts_ns)
-        order = np.argsort(ts_ns, kind="stable")  # several readers put theirs in as they come
+        order = np.argsort(ts_ns, kind="stable")  # the readers' packets arrive interleaved
         self.interface_of = number[order]
         return PacketBlock(
             buffer=np.frombuffer(b"".join(frames), dtype=np.uint8),
@@ -145,20 +146,20 @@ class PortableCapture:
         )
 
     def _settle(self, *, traffic: bool) -> None:
-        """Once nothing has waited for long enough after a step of the clock, no packet from before it can come."""
+        """Settle the clock once no packet from before its last step can arrive any more."""
         since_ns = self._clock.settling_since_ns
         if not traffic and since_ns is not None and time.monotonic_ns() - since_ns > LAST_NS:
             self._clock.settle()
 
 
-class Queue:
-    """Packets between the readers and the meter. What finds no room is counted and forgotten."""
+class PacketQueue:
+    """Queue of packets between the readers and the meter; packets that exceed its capacity are counted and dropped."""
 
-    def __init__(self, room: int) -> None:
-        """room: bytes."""
-        self._room = room
-        self._taken = 0  # bytes
-        self._batches: deque[Batch] = deque()
+    def __init__(self, capacity: int) -> None:
+        """capacity: bytes."""
+        self._capacity = capacity
+        self._size = 0  # bytes
+        self._batches: deque[PacketBatch] = deque()
         self._waiting = 0  # packets
         self._changed = threading.Condition()
         self._read = self._lost = 0
@@ -168,61 +169,61 @@ class Queue:
 
     @property
     def fill(self) -> float:
-        """Share of the room that is taken."""
-        return self._taken / self._room
+        """Fill level, 0 to 1."""
+        return self._size / self._capacity
 
     def counts(self) -> tuple[int, int]:
-        """Packets put in, lost ones too; lost ones."""
+        """(packets put, dropped ones included; packets dropped)."""
         with self._changed:
             return self._read, self._lost
 
-    def put(self, batch: Batch) -> None:
-        """Append the packets if there is room for them all."""
+    def put(self, batch: PacketBatch) -> None:
+        """Append the packets, or drop all of them when they exceed the capacity."""
         with self._changed:
             self._read += len(batch)
-            if self._taken + batch.size > self._room:
+            if self._size + batch.size > self._capacity:
                 self._lost += len(batch)
                 return
             before = self._waiting
             self._batches.append(batch)
-            self._taken += batch.size
+            self._size += batch.size
             self._waiting += len(batch)
             if not before or self._block_is_full():
                 self._changed.notify()
 
-    def take(self) -> list[Batch]:
-        """Wait for packets to fill a block, for a short while after the first; [] after SILENCE_S without any."""
+    def get(self) -> list[PacketBatch]:
+        """Wait until a block is full, at most GATHER_S after the first packet; [] after SILENCE_S without any."""
         with self._changed:
             if self._changed.wait_for(self.__len__, SILENCE_S):
                 self._changed.wait_for(self._block_is_full, GATHER_S)
-            taken: list[Batch] = []
+            batches: list[PacketBatch] = []
             room = BLOCK_PACKETS
             while self._batches and len(self._batches[0]) <= room:
                 batch = self._batches.popleft()
-                taken.append(batch)
+                batches.append(batch)
                 room -= len(batch)
-                self._taken -= batch.size
+                self._size -= batch.size
                 self._waiting -= len(batch)
-            return taken
+            return batches
 
     def _block_is_full(self) -> bool:
         return self._waiting >= BLOCK_PACKETS
 
 
-class Reader:
-    """One interface and the thread that reads it. dropped: packets that libpcap lost."""
+class InterfaceReader:
+    """One interface and the thread that reads it."""
 
-    def __init__(self, name: str, number: int, queue: Queue, promiscuous: bool, expression: str | None) -> None:
+    def __init__(self, name: str, number: int, queue: PacketQueue, promiscuous: bool, expression: str | None) -> None:
         """Open the interface. Raises CaptureError, ConfigError."""
         self.name = name
-        self.dropped = 0
+        self.dropped = 0  # packets, by libpcap
         self.stopping = False
         self._number = number
         self._queue = queue
         self._promiscuous = promiscuous
         self._expression = expression
         self._events: deque[LinkEvent] = deque()
-        self._handle: Handle | None = Handle(name, promiscuous, expression)
+        self._handle: PcapHandle | None = PcapHandle(name, promiscuous, expression)
         self.linktype = self._handle.linktype
         self._ends_at_ns: int | None = None
         self._thread = threading.Thread(target=self._run, name=f"capture {name}", daemon=True)
@@ -241,12 +242,12 @@ class Reader:
         """Begin to read."""
         self._thread.start()
 
-    def take_events(self) -> list[LinkEvent]:
-        """What happened since the last call."""
+    def events(self) -> list[LinkEvent]:
+        """Events since the last call."""
         return [self._events.popleft() for _ in range(len(self._events))]
 
     def close(self) -> None:
-        """End the thread and leave the interface."""
+        """End the thread and close the interface."""
         self.stopping = True
         self._ends_at_ns = 0
         if self._thread.is_alive():
@@ -263,11 +264,11 @@ class Reader:
                 if len(batch):
                     self._queue.put(batch)
                 else:
-                    self._handle.wait(LOOK_S)
+                    self._handle.wait(POLL_S)
                 self.dropped += self._handle.newly_dropped()
             except OSError as error:
                 self._shut()
-                self._tell("down", f"{self.name}: {error}; trying again each second")
+                self._report("down", f"{self.name}: {error}; trying again each second")
 
     def _over(self) -> bool:
         if not self.stopping:
@@ -281,14 +282,14 @@ class Reader:
         while time.monotonic() < deadline:
             if self.stopping:
                 return
-            time.sleep(LOOK_S)
-        with contextlib.suppress(CaptureError, ConfigError):  # told already: it is down
-            handle = Handle(self.name, self._promiscuous, self._expression)
-            if handle.linktype != self.linktype:  # the writer and the meter were told the first one
+            time.sleep(POLL_S)
+        with contextlib.suppress(CaptureError, ConfigError):  # already reported as down
+            handle = PcapHandle(self.name, self._promiscuous, self._expression)
+            if handle.linktype != self.linktype:  # writer and meter use the first one
                 handle.close()
                 return
             self._handle = handle
-            self._tell("up", f"{self.name}: the interface can be read again: capture goes on")
+            self._report("up", f"{self.name}: the interface can be read again: capture goes on")
 
     def _shut(self) -> None:
         handle, self._handle = self._handle, None
@@ -296,7 +297,7 @@ class Reader:
             self.dropped += handle.newly_dropped()
             handle.close()
 
-    def _tell(self, action: str, message: str) -> None:
+    def _report(self, action: str, message: str) -> None:
         self._events.append(LinkEvent(self.name, action, message, time.time_ns()))
 
 

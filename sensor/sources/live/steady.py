@@ -1,8 +1,8 @@
-"""Steady time: the wall clock's time without the steps it was set by, so that flows live through them.
+"""Steady time: the wall clock without its steps, so that flows continue across them.
 
-A step is a change of more than 0.5 s between two looks in the difference of the wall clock and CLOCK_MONOTONIC.
-Slewing stays below that and passes as ordinary time. CLOCK_MONOTONIC stands still while the machine sleeps, so a sleep
-is a step too. Knows no packets but their stamps.
+A step is a change of more than 0.5 s between two observations in the difference of the wall clock and CLOCK_MONOTONIC.
+Slewing stays below that and passes as ordinary time. CLOCK_MONOTONIC stands still while the machine is suspended, so a
+suspension is a step too. It knows only the timestamps of packets.
 """
 
 from collections.abc import Callable
@@ -19,29 +19,29 @@ AHEAD_NS: Final = 50_000_000  # a stamp may be this far ahead of our reading of 
 
 
 class SteadyClock:
-    """step_ns: the sum of all steps, which the wall clock is ahead of steady time.
+    """Converts timestamps of the wall clock to steady time.
 
     Packets stamped before a step may wait beside packets stamped after it; until `settle` is called, each packet is
-    corrected by the step that makes it youngest without lying in the future.
+    corrected by the step that makes it latest without lying in the future.
     """
 
     def __init__(self, realtime_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> None:
-        """The two clocks, nanoseconds."""
+        """Take the two clocks, in nanoseconds, and observe them."""
         self._realtime_ns = realtime_ns
         self._monotonic_ns = monotonic_ns
-        self.step_ns = 0
+        self.step_ns = 0  # sum of all steps: wall clock minus steady time
         self._earlier: tuple[int, ...] = ()  # other sums of steps under which waiting packets may have been stamped
         self._stepped_at_ns = 0  # monotonic
         self._difference_ns: int | None = None
-        self.look()
+        self.observe()
 
     @property
     def settling_since_ns(self) -> int | None:
-        """Monotonic time of the last step while packets from before it may be waiting, else None."""
+        """Monotonic time of the last step while packets from before it may wait, else None."""
         return self._stepped_at_ns if self._earlier else None
 
-    def look(self) -> None:
-        """Notice a step. To be called before a packet is corrected that was stamped since the last look."""
+    def observe(self) -> None:
+        """Detect a step; to be called before packets are corrected that were stamped since the last observation."""
         pair = self._pair()
         if pair is None:
             return
@@ -56,16 +56,16 @@ class SteadyClock:
             self._stepped_at_ns = monotonic
 
     def settle(self) -> None:
-        """No packet from before the last step is waiting any more."""
+        """Declare that no packet from before the last step waits any more."""
         self._earlier = ()
 
     def now_ns(self) -> int:
-        """The present moment in steady time, steps since the last look included."""
-        self.look()
+        """Current steady time; observes the clocks first."""
+        self.observe()
         return self._realtime_ns() - self.step_ns
 
     def correct(self, ts_ns: Int64s) -> None:
-        """Turn stamps of the wall clock, (n,) int64, into steady time, in place."""
+        """Convert timestamps of the wall clock, (n,) int64, to steady time, in place."""
         if not self._earlier:
             if self.step_ns:
                 ts_ns -= self.step_ns
@@ -78,7 +78,7 @@ class SteadyClock:
         ts_ns[:] = best
 
     def _pair(self) -> tuple[int, int] | None:
-        """Both clocks at one moment; None when the process is held up again and again in between."""
+        """(wall clock, monotonic) at one moment; None when the process was interrupted between all readings."""
         for _ in range(ATTEMPTS):
             before = self._monotonic_ns()
             realtime = self._realtime_ns()

@@ -1,6 +1,6 @@
-"""Blocks of a TPACKET_V3 ring: where the kernel puts packets in them, and the walk that finds them.
+"""Layout of the blocks of a TPACKET_V3 ring, and the kernel that parses them.
 
-Refuses to know sockets. Trusts no offset: each one is checked against the block. Source: linux/if_packet.h,
+It knows no sockets, and trusts no offset: each one is checked against the block. Source: linux/if_packet.h,
 Documentation/networking/packet_mmap.rst.
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flows.block import Bytes, Int64s
 from flows.jit import U, entry, inner
 from flows.pcap import MAX_CAPLEN
-from sensor.sources.pairs import found_at
+from sensor.sources.pairs import lookup
 
 Words = NDArray[np.uint32]  # (b / 4,) a block as 32-bit words
 
@@ -79,10 +79,10 @@ def le32(block: Bytes, at: int) -> int:
 
 
 @inner
-def put_back_vlan(block: Bytes, packet: int, frame: int) -> None:
-    """Write the tag that the kernel took out back behind the MAC addresses; the frame then begins 4 bytes earlier.
+def reinsert_vlan(block: Bytes, packet: int, frame: int) -> None:
+    """Reinsert the VLAN tag that the kernel removed after the MAC addresses; the frame then begins 4 bytes earlier.
 
-    A capture file holds the frame as it was on the wire, and live traffic must equal it.
+    Live frames must equal those of a capture file, which are as on the wire.
     """
     for byte in range(MAC_ADDRESSES):
         block[U(frame - VLAN_TAG + byte)] = block[U(frame + byte)]
@@ -105,11 +105,11 @@ def walk_ring_block(
     linktype: Int64s,
     interface: Int64s,
 ) -> tuple[int, int]:
-    """Find the packets of a block that the kernel handed over: (packets, those stamped by the card).
+    """Parse the packets of a block that the kernel handed over: (packets, those with a timestamp of the card).
 
-    block: (b,) uint8, changed where a VLAN tag is put back, so a block is walked once. numbers: pairs of an interface's
-    index in the kernel and ours, which is 0 for others; linktypes: pairs of an ARPHRD_ and a LINKTYPE_ number, which is
-    UNKNOWN_LINKTYPE for others. All other arrays are filled from 0.
+    block: (b,) uint8, modified where a VLAN tag is reinserted, so a block is walked only once. numbers: pairs of an
+    interface's index in the kernel and its number, which is 0 for others. linktypes: pairs of an ARPHRD_ and a
+    LINKTYPE_ number, which is UNKNOWN_LINKTYPE for others. All other arrays are outputs, filled from 0.
     """
     fence()
     count = stamped = 0
@@ -126,14 +126,14 @@ def walk_ring_block(
         if frame < packet + PACKET_HEADER or frame + captured > len(block):
             break
         if status & VLAN_VALID and captured >= MAC_ADDRESSES and frame - VLAN_TAG >= packet + PACKET_HEADER:
-            put_back_vlan(block, packet, frame)
+            reinsert_vlan(block, packet, frame)
             frame -= VLAN_TAG
             captured += VLAN_TAG
             original += VLAN_TAG
         index, hardware = le32(block, packet + INDEX), le16(block, packet + HARDWARE)
         if index != last_index or hardware != last_hardware:  # rarely: looked up once for many packets
-            number = found_at(numbers, index, 0)
-            link = found_at(linktypes, hardware, UNKNOWN_LINKTYPE)
+            number = lookup(numbers, index, 0)
+            link = lookup(linktypes, hardware, UNKNOWN_LINKTYPE)
             last_index, last_hardware = index, hardware
         offset[U(count)] = frame
         caplen[U(count)] = min(captured, MAX_CAPLEN)
@@ -151,7 +151,7 @@ def walk_ring_block(
 
 
 @entry
-def give_back(words: Words) -> None:
-    """Return a block to the kernel, after all that was read from it."""
+def release_block(words: Words) -> None:
+    """Return a block to the kernel, ordered after all reads from it."""
     fence()
     words[U(STATUS_WORD)] = 0

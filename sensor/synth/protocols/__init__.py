@@ -1,1 +1,1 @@
-"""Application messages as bytes: what a passer-by can read of them is right, the rest has the right size."""
+"""Encoders of application messages: what is in the clear is correct, what is encrypted has the correct size."""

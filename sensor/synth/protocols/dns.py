@@ -1,4 +1,4 @@
-"""DNS messages: questions, and answers with addresses or without. RFC 1035, 3596 (AAAA), 6891 (EDNS), 6762 (mDNS)."""
+"""DNS messages: queries, and responses with or without addresses. RFC 1035, 3596 (AAAA), 6891 (EDNS), 6762 (mDNS)."""
 
 import struct
 
@@ -9,24 +9,24 @@ _NAME_OF_QUESTION = b"\xc0\x0c"  # compression pointer to offset 12
 
 
 def query(ident: int, name: str, kind: int) -> bytes:
-    """Recursive question with an EDNS record."""
+    """Recursive query with an EDNS record."""
     return struct.pack("!HHHHHH", ident, 0x0100, 1, 0, 0, 1) + _question(name, kind) + _EDNS
 
 
 def response(ident: int, name: str, kind: int, addresses: list[bytes]) -> bytes:
-    """Answer with one record an address; with none, the zone's SOA says that there is no such record."""
+    """Response with a record for each address; without one, with the zone's SOA: there is no such record."""
     header = struct.pack("!HHHHHH", ident, 0x8180, 1, len(addresses), not addresses, 1)
     records = b"".join(_record(_NAME_OF_QUESTION, kind, 300, rdata) for rdata in addresses)
     return header + _question(name, kind) + (records or _no_such_record(name)) + _EDNS
 
 
 def multicast_query(name: str) -> bytes:
-    """One mDNS question for the instances of a service."""
+    """mDNS query for the instances of a service."""
     return struct.pack("!HHHHHH", 0, 0, 1, 0, 0, 0) + _question(name, PTR)
 
 
 def multicast_answer(service: str, instance: str) -> bytes:
-    """One mDNS answer: this host offers an instance of the service."""
+    """mDNS response: this host offers an instance of the service."""
     return struct.pack("!HHHHHH", 0, 0x8400, 0, 1, 0, 0) + _record(_labels(service), PTR, 4500, _labels(instance))
 
 

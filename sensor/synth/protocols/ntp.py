@@ -6,12 +6,12 @@ _NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
 
 
 def request(now_ns: int) -> bytes:
-    """Client mode, with its transmit time only."""
+    """Client packet, with its transmit time only."""
     return struct.pack("!BBbb", 0x23, 0, 6, -20) + bytes(36) + _timestamp(now_ns)
 
 
 def response(origin_ns: int, now_ns: int) -> bytes:
-    """Server mode, stratum 2; reference, origin, receive and transmit times."""
+    """Server packet of stratum 2, with reference, origin, receive and transmit times."""
     head = struct.pack("!BBbbIII", 0x24, 2, 6, -23, 1 << 11, 1 << 10, 0xC0000201)
     return head + b"".join(map(_timestamp, (now_ns - 37_000_000_000, origin_ns, now_ns, now_ns + 20_000)))
 

@@ -1,4 +1,4 @@
-"""SSH-2 as a passer-by sees it: banners, key exchange in the clear, then sealed packets of the right size.
+"""SSH-2 as seen on the wire: banners and key exchange in the clear, then encrypted packets of the correct size.
 
 RFC 4253 (transport), 4252 (authentication), 5656 (ECDH), and OpenSSH's chacha20-poly1305.
 """
@@ -37,7 +37,7 @@ def ecdh_init(rng: Random) -> bytes:
 
 
 def ecdh_reply(rng: Random) -> bytes:
-    """Host key, ephemeral key and signature, with NEWKEYS and the sealed extension list behind."""
+    """Host key, ephemeral key and signature, followed by NEWKEYS and the encrypted extension list."""
     host_key = _string(_string(b"ssh-ed25519") + _string(rng.randbytes(32)))
     signature = _string(_string(b"ssh-ed25519") + _string(rng.randbytes(64)))
     return _packet(bytes((_KEX_REPLY,)) + host_key + _string(rng.randbytes(32)) + signature) + new_keys() + sealed(150)
@@ -49,37 +49,37 @@ def new_keys() -> bytes:
 
 
 def service_request() -> bytes:
-    """Sealed request for ssh-userauth."""
+    """Encrypted service request for ssh-userauth."""
     return sealed(1 + 4 + len("ssh-userauth"))
 
 
 def service_accept() -> bytes:
-    """Sealed acceptance of ssh-userauth."""
+    """Encrypted service accept for ssh-userauth."""
     return sealed(1 + 4 + len("ssh-userauth"))
 
 
 def password_request(user: int, password: int) -> bytes:
-    """Sealed password authentication with names of these lengths."""
+    """Encrypted password authentication; user and password are lengths in bytes."""
     return sealed(1 + 4 + user + 4 + len("ssh-connection") + 4 + len("password") + 1 + 4 + password)
 
 
 def authentication_failure() -> bytes:
-    """Sealed failure naming the methods that can continue."""
+    """Encrypted authentication failure with the methods that can continue."""
     return sealed(1 + 4 + len("publickey,password") + 1)
 
 
 def authentication_success() -> bytes:
-    """Sealed success."""
+    """Encrypted authentication success."""
     return sealed(1)
 
 
 def too_many_failures() -> bytes:
-    """Sealed disconnect after the last attempt that the server allows."""
+    """Encrypted disconnect after the last attempt that the server allows."""
     return sealed(1 + 4 + 4 + len("Too many authentication failures") + 4)
 
 
 def sealed(payload: int) -> bytes:
-    """Packet of payload bytes under chacha20-poly1305: padded to eight, with four bytes of length and a tag."""
+    """Packet of `payload` bytes under chacha20-poly1305: padded to eight, with four bytes of length and a tag."""
     padding = 8 - (1 + payload) % 8
     return opaque(4 + 1 + payload + (padding if padding >= 4 else padding + 8) + _TAG)
 

@@ -1,4 +1,4 @@
-"""TLS 1.3 as a passer-by sees it: a readable ClientHello and ServerHello, then sealed records. RFC 8446."""
+"""TLS 1.3 as seen on the wire: ClientHello and ServerHello in the clear, then encrypted records. RFC 8446."""
 
 import struct
 from random import Random
@@ -7,14 +7,14 @@ from sensor.synth.protocols.opaque import opaque
 
 _CHANGE_CIPHER, _HANDSHAKE, _APPLICATION = 20, 22, 23
 _RECORD_LIMIT = 16384  # bytes of plaintext
-_SEAL = 17  # bytes that the content type and the tag add
+_OVERHEAD = 17  # bytes that content type and tag add
 _SUITES = struct.pack("!6H", 0x1301, 0x1302, 0x1303, 0xC02B, 0xC02F, 0xC030)
 _SERVER_NAME, _GROUPS, _SIGNATURES, _ALPN, _PADDING, _VERSIONS, _KEY_SHARE = 0, 10, 13, 16, 21, 43, 51
 _X25519 = 29
 
 
 def client_hello(rng: Random, server_name: str) -> bytes:
-    """First flight of the initiator, padded to 517 bytes as browsers do."""
+    """First flight of the client, padded to 517 bytes as browsers do."""
     name = server_name.encode()
     extensions = (
         _extension(_SERVER_NAME, _sized(b"\0" + _sized(name)))
@@ -30,7 +30,7 @@ def client_hello(rng: Random, server_name: str) -> bytes:
 
 
 def server_flight(rng: Random, certificate: int) -> bytes:
-    """ServerHello, change cipher spec, and the sealed rest of the handshake with certificate bytes of chain."""
+    """ServerHello, change cipher spec, and the encrypted rest of the handshake with a chain of `certificate` bytes."""
     share = _extension(_KEY_SHARE, struct.pack("!H", _X25519) + _sized(rng.randbytes(32)))
     fixed = b"\x03\x03" + rng.randbytes(32) + b"\x20" + rng.randbytes(32) + b"\x13\x01\x00"
     hello = _hello(2, fixed, _extension(_VERSIONS, b"\x03\x04") + share)
@@ -38,15 +38,15 @@ def server_flight(rng: Random, certificate: int) -> bytes:
 
 
 def client_finished() -> bytes:
-    """Second flight of the initiator: change cipher spec and the sealed Finished."""
+    """Second flight of the client: change cipher spec and the encrypted Finished."""
     return _record(_CHANGE_CIPHER, b"\1") + sealed(36)
 
 
 def sealed(count: int) -> bytes:
-    """count bytes of plaintext as application data records."""
+    """`count` bytes of plaintext as encrypted application data records."""
     whole, rest = divmod(count, _RECORD_LIMIT)
-    full = _record(_APPLICATION, opaque(_RECORD_LIMIT + _SEAL)) * whole
-    return full + (_record(_APPLICATION, opaque(rest + _SEAL)) if rest else b"")
+    full = _record(_APPLICATION, opaque(_RECORD_LIMIT + _OVERHEAD)) * whole
+    return full + (_record(_APPLICATION, opaque(rest + _OVERHEAD)) if rest else b"")
 
 
 def _sized(octets: bytes) -> bytes:

@@ -1,1 +1,1 @@
-"""Who talks to whom, when and why: one module for each kind of traffic, benign or not."""
+"""Scenarios: which hosts exchange traffic, when and why; one module for each kind, benign or not."""

@@ -1,10 +1,10 @@
-"""Service discovery: hosts that ask and answer over multicast DNS, to nobody in particular. RFC 6762."""
+"""Service discovery: queries and announcements over multicast DNS. RFC 6762."""
 
 from random import Random
 
-from sensor.synth.dice import SECOND, pause_ns
 from sensor.synth.packets import IPV4, UDP, address, ethernet, internet, udp
 from sensor.synth.protocols import dns
+from sensor.synth.randomness import SECOND, pause_ns
 from sensor.synth.scenarios.scenario import Span
 from sensor.synth.site import Host
 from sensor.synth.truth import Exchange, Packet, Purpose, flow
@@ -18,7 +18,7 @@ _SERVICES = ("_ipp._tcp.local", "_airplay._tcp.local", "_companion-link._tcp.loc
 
 
 def discovery(client: Host, rng: Random, span: Span) -> Exchange:
-    """One host's questions and announcements; they are one flow, for both ports are always the same."""
+    """One host's queries and announcements; they are one flow, since both ports are always the same."""
     seen = []
     at_ns = span.start_ns + int(rng.random() * min(20 * SECOND, span.end_ns - span.start_ns))
     while at_ns < span.end_ns:

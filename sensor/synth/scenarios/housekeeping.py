@@ -1,18 +1,18 @@
-"""What a network does by itself: clocks, neighbour resolution, service discovery, echo, a service that is not there."""
+"""Background traffic of a network: NTP, address resolution, service discovery, echo, refused connections."""
 
 from collections.abc import Iterator
 from random import Random
 
 from sensor.synth.conversation import Conversation
-from sensor.synth.datagrams import ip_frame, question_and_answer
-from sensor.synth.dice import SECOND, child, pause_ns
+from sensor.synth.datagrams import ip_frame, request_and_response
 from sensor.synth.packets import ICMP, icmp_echo
 from sensor.synth.protocols import ntp
 from sensor.synth.protocols.opaque import opaque
+from sensor.synth.randomness import SECOND, child, pause_ns
 from sensor.synth.scenarios.discovery import discovery
 from sensor.synth.scenarios.neighbours import address_resolution, neighbour_discovery
 from sensor.synth.scenarios.scenario import Span
-from sensor.synth.site import Host, Path, Site, local_path, outward_path, remote_server
+from sensor.synth.site import Host, NetworkPath, Site, local_path, outward_path, remote_server
 from sensor.synth.stacks import MS, WINDOWS
 from sensor.synth.truth import Exchange, Packet, Purpose, flow
 
@@ -20,7 +20,7 @@ TIME, ECHO, REFUSED = Purpose("ntp"), Purpose("ping"), Purpose("refused")
 
 
 def housekeeping(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-    """All of it for all clients."""
+    """Background traffic of all clients."""
     for client in site.clients:
         yield from _clock(site, client, child(rng), span)
         yield from address_resolution(client, site.gateway, child(rng), span)
@@ -32,12 +32,12 @@ def housekeeping(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
 
 
 def _clock(site: Site, client: Host, rng: Random, span: Span) -> Iterator[Exchange]:
-    """Asks one time server each two minutes or so."""
+    """One client's requests to a time server, about every two minutes."""
     at_ns = span.start_ns + int(rng.random() * 120 * SECOND)
     server = remote_server(500 + rng.randrange(4))
     while at_ns < span.end_ns:
         path = outward_path(rng)
-        yield question_and_answer(
+        yield request_and_response(
             (client, server),
             (site.port(client, rng), 123),
             (ntp.request(at_ns), ntp.response(at_ns, at_ns + path.near_ns + path.far_ns)),
@@ -45,13 +45,13 @@ def _clock(site: Site, client: Host, rng: Random, span: Span) -> Iterator[Exchan
             path=path,
             rng=rng,
             purpose=TIME,
-            thinking_ns=MS // 20,
+            processing_ns=MS // 20,
         )
         at_ns += pause_ns(rng, 128, 0.02)
 
 
 def _checks(site: Site, rng: Random, start_ns: int) -> Iterator[Exchange]:
-    """Somebody pings the gateway and the world, and some programs look for services that are not there."""
+    """Pings of the gateway and of a server outside, and connections to closed ports."""
     clients = {client.name: client for client in site.clients}
     yield _ping(clients["build"], site.gateway, local_path(rng), rng, at_ns=start_ns + 12 * SECOND)
     yield _ping(clients["accounts"], remote_server(3), outward_path(rng), rng, at_ns=start_ns + 41 * SECOND)
@@ -62,7 +62,7 @@ def _checks(site: Site, rng: Random, start_ns: int) -> Iterator[Exchange]:
     yield _refusal(site, clients["devel"], (site.web, 8080), local_path(rng), rng, at_ns=start_ns + 205 * SECOND)
 
 
-def _ping(client: Host, target: Host, path: Path, rng: Random, *, at_ns: int) -> Exchange:
+def _ping(client: Host, target: Host, path: NetworkPath, rng: Random, *, at_ns: int) -> Exchange:
     ident = rng.getrandbits(16)
     seen = []
     for number in range(1, rng.randrange(4, 11)):
@@ -73,7 +73,9 @@ def _ping(client: Host, target: Host, path: Path, rng: Random, *, at_ns: int) ->
     return flow(seen, ECHO, ICMP, (client.ipv4, 0), (target.ipv4, 0))
 
 
-def _refusal(site: Site, client: Host, end: tuple[Host, int], path: Path, rng: Random, *, at_ns: int) -> Exchange:
+def _refusal(
+    site: Site, client: Host, end: tuple[Host, int], path: NetworkPath, rng: Random, *, at_ns: int
+) -> Exchange:
     talk = Conversation((client, site.port(client, rng)), end, path, rng)
     talk.refuse(at_ns)
     return talk.exchange(REFUSED)

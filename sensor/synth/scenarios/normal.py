@@ -1,9 +1,9 @@
-"""A small office on an ordinary morning: all benign traffic, each actor on a random stream of its own."""
+"""A small office on an ordinary morning: all benign traffic, each actor with a random stream of its own."""
 
 from collections.abc import Iterator
 from random import Random
 
-from sensor.synth.dice import child
+from sensor.synth.randomness import child
 from sensor.synth.scenarios.browsing import browsing
 from sensor.synth.scenarios.housekeeping import housekeeping
 from sensor.synth.scenarios.mail import mail

@@ -1,4 +1,4 @@
-"""What a scenario is: a name, and a function from a site, a random stream and a span of time to exchanges."""
+"""Definition of a scenario: a name, and a function from a site, a random stream and a span of time to exchanges."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from sensor.synth.truth import Exchange
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When a scenario may act: ns since 1970 UTC, end exclusive."""
+    """Time span of a scenario, in ns since 1970 UTC."""
 
     start_ns: int
-    end_ns: int
+    end_ns: int  # exclusive
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of traffic. begins is where in the capture it starts, as a fraction of the whole span."""
+    """One kind of traffic."""
 
     name: str
     summary: str
-    begins: float
+    begins: float  # its start as a fraction of the whole span
     traffic: Callable[[Site, Random, Span], Iterator[Exchange]]

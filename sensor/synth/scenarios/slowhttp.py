@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from random import Random
 
 from sensor.synth.conversation import Close, Conversation
-from sensor.synth.dice import SECOND, child, pause_ns
 from sensor.synth.protocols import http
+from sensor.synth.randomness import SECOND, child, pause_ns
 from sensor.synth.scenarios.scenario import Scenario, Span
-from sensor.synth.site import Host, Path, Site, inward_path, outside
+from sensor.synth.site import Host, NetworkPath, Site, inward_path, outside
 from sensor.synth.truth import Exchange, Purpose
 
 SLOW = Purpose("slowhttp", "T1499.002")
@@ -18,27 +18,27 @@ _AGENT = "Mozilla/5.0 (Windows NT 6.3; rv:36.0) Gecko/20100101 Firefox/36.0"
 def slow_http(
     site: Site, rng: Random, span: Span, connections: int = 150, seconds: float = 110.0
 ) -> Iterator[Exchange]:
-    """That many connections to the web server, opened one after another and held open for about that long."""
+    """Connections to the web server, opened one after another and kept open until `seconds` after the start."""
     attacker = outside("slow", "203.0.113.180", rng)
     path = inward_path(rng, 20.0)
     at_ns = span.start_ns
     until_ns = span.start_ns + int(seconds * SECOND)
     for _ in range(connections):
         at_ns += 2 * (path.near_ns + path.far_ns) + pause_ns(rng, 0.004)
-        yield _hold(site, attacker, path, child(rng), at_ns=at_ns, until_ns=until_ns)
+        yield _slow_request(site, attacker, path, child(rng), at_ns=at_ns, until_ns=until_ns)
 
 
-def _hold(site: Site, attacker: Host, path: Path, rng: Random, *, at_ns: int, until_ns: int) -> Exchange:
+def _slow_request(site: Site, attacker: Host, path: NetworkPath, rng: Random, *, at_ns: int, until_ns: int) -> Exchange:
     talk = Conversation((attacker, site.port(attacker, rng)), (site.web, 80), path, rng)
     talk.open(at_ns)
-    talk.initiator_says(
+    talk.initiator_sends(
         http.unfinished_request("www.office.example", rng.randrange(2000), _AGENT), pause_ns(rng, 0.0003)
     )
     while True:
         waiting_ns = int(rng.uniform(10, 15) * SECOND)
         if talk.now_ns + waiting_ns > until_ns:
             break
-        talk.initiator_says(http.one_more_header(rng.randrange(1, 5000)), waiting_ns)
+        talk.initiator_sends(http.one_more_header(rng.randrange(1, 5000)), waiting_ns)
     talk.close(Close.INITIATOR_FIN, max(0, until_ns - talk.now_ns) + pause_ns(rng, 0.05))
     return talk.exchange(SLOW)
 

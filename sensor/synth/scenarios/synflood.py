@@ -1,14 +1,14 @@
 """SYN flood against a web server: the accept backlog fills, the rest goes unanswered. T1499.001.
 
-The victim keeps a bounded number of half-open connections and repeats its SYN-ACK for each; the attacker never answers.
+The victim has a bounded number of half-open connections and repeats its SYN-ACK for each; the attacker never responds.
 """
 
 from collections.abc import Iterator
 from random import Random
 
 from sensor.synth.datagrams import ip_frame
-from sensor.synth.dice import SECOND
 from sensor.synth.packets import TCP, Flag, tcp
+from sensor.synth.randomness import SECOND
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.site import Host, Site, inward_path, outside
 from sensor.synth.stacks import options
@@ -30,9 +30,9 @@ def syn_flood(
     backlog: int = 128,
     spoofed: bool = False,
 ) -> Iterator[Exchange]:
-    """syns to port 80, each from a source port, and when spoofed a source address, of its own.
+    """SYNs to port 80, each from a source port of its own, and if spoofed from an address of its own.
 
-    The first backlog of them are answered, again and again; the victim drops the others.
+    The first `backlog` SYNs are answered, repeatedly; the victim drops the others.
     """
     attacker = outside("flooder", "192.0.2.200", rng)
     path = inward_path(rng, 8.0)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from random import Random
 
 from sensor.synth.conversation import Close, Conversation
-from sensor.synth.dice import SECOND, child, pause_ns
 from sensor.synth.protocols import http, tls
+from sensor.synth.randomness import SECOND, child, pause_ns
 from sensor.synth.scenarios.lookups import lookup, resolved_ns, server_name
 from sensor.synth.scenarios.scenario import Span
 from sensor.synth.scenarios.secured import secure
@@ -16,7 +16,7 @@ TRANSFER = Purpose("bulk transfer")
 
 
 def transfers(site: Site, rng: Random, span: Span, size: int = 1_600_000) -> Iterator[Exchange]:
-    """Downloads and uploads of about size bytes each, one in three minutes."""
+    """Downloads and uploads of about `size` bytes each, about every three minutes."""
     downloader, uploader = (next(c for c in site.clients if c.name == name) for name in ("build", "design"))
     at_ns = span.start_ns + 25 * SECOND
     upload = False
@@ -31,25 +31,25 @@ def transfers(site: Site, rng: Random, span: Span, size: int = 1_600_000) -> Ite
 
 def _download(site: Site, client: Host, rng: Random, at_ns: int, size: int) -> Iterator[Exchange]:
     server = remote_server(504)
-    asked = list(lookup(site, client, server, rng, start_ns=at_ns, purpose=TRANSFER))
-    yield from asked
+    resolution = list(lookup(site, client, server, rng, start_ns=at_ns, purpose=TRANSFER))
+    yield from resolution
     talk = Conversation((client, site.port(client, rng)), (server, 80), outward_path(rng), rng)
-    talk.open(resolved_ns(asked))
+    talk.open(resolved_ns(resolution))
     for part in (9_000, size, 30_000):
-        talk.initiator_says(http.request(server_name(server), f"/pool/{part}.deb", "apt/2.6"), pause_ns(rng, 0.01))
-        talk.target_says(http.response(part, "application/octet-stream"), pause_ns(rng, 0.01))
+        talk.initiator_sends(http.request(server_name(server), f"/pool/{part}.deb", "apt/2.6"), pause_ns(rng, 0.01))
+        talk.target_sends(http.response(part, "application/octet-stream"), pause_ns(rng, 0.01))
     talk.close(Close.INITIATOR_FIN, pause_ns(rng, 0.5))
     yield talk.exchange(TRANSFER)
 
 
 def _upload(site: Site, client: Host, rng: Random, at_ns: int, size: int) -> Iterator[Exchange]:
     server = remote_server(505)
-    asked = list(lookup(site, client, server, rng, start_ns=at_ns, purpose=TRANSFER))
-    yield from asked
+    resolution = list(lookup(site, client, server, rng, start_ns=at_ns, purpose=TRANSFER))
+    yield from resolution
     talk = Conversation((client, site.port(client, rng)), (server, 443), outward_path(rng), rng)
-    talk.open(resolved_ns(asked))
+    talk.open(resolved_ns(resolution))
     secure(talk, rng, server_name(server))
-    talk.initiator_says(tls.sealed(600) + tls.sealed(size))
-    talk.target_says(tls.sealed(310), pause_ns(rng, 0.08))
+    talk.initiator_sends(tls.sealed(600) + tls.sealed(size))
+    talk.target_sends(tls.sealed(310), pause_ns(rng, 0.08))
     talk.close(Close.INITIATOR_FIN, pause_ns(rng, 2.0))
     yield talk.exchange(TRANSFER)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from random import Random
 
 from sensor.synth.conversation import Close, Conversation
-from sensor.synth.dice import SECOND, around, child, pause_ns
 from sensor.synth.protocols import http, tls
+from sensor.synth.randomness import SECOND, child, lognormal, pause_ns
 from sensor.synth.scenarios.scenario import Span
 from sensor.synth.scenarios.secured import secure
 from sensor.synth.site import Site, inward_path, outside
@@ -19,7 +19,7 @@ _AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Gecko/20100101 Firefox/128.0
 
 
 def visitors(site: Site, rng: Random, span: Span, every_s: float = 14.0) -> Iterator[Exchange]:
-    """Visits with a median of every_s seconds between them; a fifth comes over plain HTTP."""
+    """Visits about every_s seconds apart; a fifth uses plain HTTP."""
     at_ns = span.start_ns + pause_ns(rng, every_s)
     number = 0
     while at_ns < span.end_ns:
@@ -38,9 +38,9 @@ def _visit(site: Site, number: int, rng: Random, at_ns: int, secured: bool) -> E
         secure(talk, rng, _NAME)
     for view in range(rng.choice((1, 2, 2, 3, 4))):
         waiting_ns = pause_ns(rng, 0.0005) if view == 0 else pause_ns(rng, 1.5, 1.0)
-        size = min(60_000, int(around(rng, 4_000, 0.9)))
-        talk.initiator_says(tls.sealed(430) if secured else http.request(_NAME, f"/{view}.html", _AGENT), waiting_ns)
-        talk.target_says(tls.sealed(size) if secured else http.response(size), pause_ns(rng, 0.006))
+        size = min(60_000, int(lognormal(rng, 4_000, 0.9)))
+        talk.initiator_sends(tls.sealed(430) if secured else http.request(_NAME, f"/{view}.html", _AGENT), waiting_ns)
+        talk.target_sends(tls.sealed(size) if secured else http.response(size), pause_ns(rng, 0.006))
     how = rng.choice((Close.INITIATOR_FIN, Close.INITIATOR_FIN, Close.TARGET_FIN))
     talk.close(how, 5 * SECOND if how is Close.TARGET_FIN else pause_ns(rng, 2.0))
     return talk.exchange(VISIT)

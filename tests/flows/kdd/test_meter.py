@@ -3,13 +3,14 @@
 import struct
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.block import block_of
 from flows.kdd.columns import FLAGS, PROTOCOLS, SERVICES, UNKNOWN, kdd_columns
 from flows.kdd.meter import Connections
 from flows.meter import Meter, concatenate
+from tests.support.examples import examples
 from tests.support.packets import EPOCH_NS, ip, tcp, udp
 
 COLUMNS = kdd_columns(content=False)
@@ -59,7 +60,7 @@ def frames(draw):
 steps = st.sampled_from([0, 1000, 10**6, 10**8, 3 * 10**9, 11 * 10**9, 130 * 10**9, -(10**9)])
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(st.tuples(frames(), steps), min_size=1, max_size=80), st.integers(1, 40), st.sampled_from([2, 64]))
 def test_any_frames_give_rows_within_their_limits_that_do_not_depend_on_blocks(events, size, capacity):
     stamps = (EPOCH_NS + np.cumsum([step for _, step in events])).tolist()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import (
@@ -40,6 +40,7 @@ from flows.batch import (
 from flows.columns import COLUMNS
 from flows.kdd.columns import kdd_columns
 from flows.kdd.meter import Connections
+from tests.support.examples import examples
 from tests.support.kdd_twin import Connection, Windows
 
 NAMES = [column.name for column in kdd_columns(content=False)]
@@ -116,13 +117,13 @@ def scenes(draw):
     return connections
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(scenes())
 def test_kernels_and_twin_count_the_same(connections):
     assert_twins(connections)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(scenes(), st.lists(st.integers(0, 60), max_size=5))
 def test_rows_do_not_depend_on_how_records_are_batched(connections, cuts):
     cuts = sorted(min(cut, len(connections)) for cut in cuts)
@@ -146,7 +147,7 @@ def hostile_scenes(draw):
     return draw(st.lists(one, min_size=1, max_size=60))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(hostile_scenes(), st.lists(st.integers(0, 60), max_size=5))
 def test_hostile_times_give_rows_within_their_limits_that_do_not_depend_on_batches(connections, cuts):
     cuts = sorted(min(cut, len(connections)) for cut in cuts)

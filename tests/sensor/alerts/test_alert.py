@@ -19,6 +19,8 @@ from sensor.alerts.techniques import TECHNIQUES, severity_of, technique_of
 from sensor.episodes.alerting import risk_of
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 
 def test_the_line_is_the_documented_one() -> None:
     scan = an_alert(

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from sensor.alerts.community_id import community_id
 
+pytestmark = pytest.mark.ux
+
 # github.com/corelight/community-id-spec, baseline/baseline_deflt.json: protocol, source, destination, source port or
 # ICMP type, destination port or the type's counterpart (code where it has none), expected.
 LONG = "2001:470:e5bf:dead:4957:2174:e82c:4887"

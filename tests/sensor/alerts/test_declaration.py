@@ -9,6 +9,8 @@ import pytest
 from sensor.alerts.declaration import Constant, Declaration, Field, claimed_schema, part
 from sensor.alerts.kinds import ADDRESS, COUNT, FLAG, count, first, one_of, text
 
+pytestmark = pytest.mark.ux
+
 
 @dataclass(frozen=True)
 class Port:

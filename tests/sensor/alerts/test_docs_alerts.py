@@ -1,7 +1,11 @@
 """docs/alerts.md shows what the sensor says of the demo capture."""
 
+import pytest
+
 from docs.alert_book import PAGE, sources, with_alerts
 from sensor.synth.generate import DEMO_MINUTES, DEMO_SEED, SCENARIOS, generate
+
+pytestmark = pytest.mark.ux
 
 
 def test_the_page_shows_the_alerts_as_they_are() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import REPORT
@@ -20,7 +20,10 @@ from sensor.run.outlet import Outlet
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, flowvigil
 from tests.support.episodes import Flow, episodes, guesses, judged, scan
+from tests.support.examples import examples
 from tests.support.native import OBSERVER, TEXTS, a_flow
+
+pytestmark = pytest.mark.ux
 
 
 @dataclass
@@ -92,7 +95,7 @@ def test_times_follow_a_clock_that_was_set() -> None:
     assert ahead["@timestamp"] == "2023-11-14T23:13:30.123456Z"
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     label=st.none() | TEXTS,
     name=TEXTS,
@@ -125,7 +128,7 @@ def test_flows_are_written_in_their_place_and_only_the_first_of_each_alert() -> 
     assert order == [7, 1, 2, 8, 3, 4, 5, 9]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(cuts=st.lists(st.integers(0, 60), max_size=6), hosts=st.lists(st.integers(0, 4), min_size=10, max_size=60))
 def test_a_flow_comes_after_its_alert_has_opened_wherever_batches_are_cut(cuts: list[int], hosts: list[int]) -> None:
     flows = [flow._replace(source=f"10.0.0.{host}") for flow, host in zip(guesses(len(hosts)), hosts, strict=True)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from sensor.alerts.alert import Endpoint
 from sensor.alerts.alert_record import alert_document
@@ -19,8 +19,11 @@ from sensor.alerts.formats.cef import header_text, value_text
 from sensor.alerts.formats.eve import signature_number
 from sensor.alerts.techniques import TECHNIQUES, technique_of
 from tests.support.alerts import an_alert
+from tests.support.examples import examples
 from tests.support.native import a_stats_line, an_event_line, documents
 from tests.support.suricata_schema import HOW, eve_schema
+
+pytestmark = pytest.mark.ux
 
 FOREIGN = [name for name in FORMATS if name != "native"]
 IPV6 = {"source": Endpoint("2001:db8::1", 51514, 1, 2), "destination": Endpoint("fe80::2", 22, 3, 4), "ip_version": 6}
@@ -37,7 +40,7 @@ def written(name: str, document: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", FORMATS)
 @given(document=documents())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_any_alert_is_one_line_within_the_bound_and_the_same_each_time(name: str, document: dict[str, Any]) -> None:
     line = formatter(name)(document)
     assert line.endswith(b"\n")
@@ -116,7 +119,7 @@ def suricata() -> jsonschema.Draft202012Validator:
 
 
 @given(document=documents())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_eve_is_valid_by_suricatas_own_schema(document: dict[str, Any]) -> None:
     suricata().validate(written("eve", document))
 
@@ -179,7 +182,7 @@ def at(document: Any, path: str) -> Any:
 
 
 @given(document=documents())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_ocsf_has_the_required_attributes_of_a_detection_finding(document: dict[str, Any]) -> None:
     found = written("ocsf", document)
     for path, required in OCSF_REQUIRED.items():
@@ -192,7 +195,7 @@ def test_ocsf_has_the_required_attributes_of_a_detection_finding(document: dict[
 
 @pytest.mark.skipif(importlib.util.find_spec("py_ocsf_models") is None, reason="py-ocsf-models is not installed")
 @given(document=documents())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_ocsf_is_what_the_models_of_others_expect(document: dict[str, Any]) -> None:
     from py_ocsf_models.events.findings.detection_finding import DetectionFinding
 
@@ -257,7 +260,7 @@ def test_cef_escapes_what_would_end_a_header_field_or_begin_a_key() -> None:
 
 
 @given(document=documents())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_cef_keeps_its_shape_whatever_a_text_holds(document: dict[str, Any]) -> None:
     header, found = read_cef(formatter("cef")(document))
     assert len(header) == 7

@@ -18,8 +18,10 @@ from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
 from sensor.outputs.syslog import syslog_message
 from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
-from sensor.settings.outputs import MOST
+from sensor.settings.outputs import MAX_OUTPUTS
 from tests.support.alerts import an_alert
+
+pytestmark = pytest.mark.ux
 
 LIMIT_BYTES = 8192  # said here once more: it is promised to whoever reads our lines
 LONG = "\U0001f600" * 2000  # four bytes a letter, printable
@@ -54,7 +56,7 @@ def longest_progress() -> Progress:
     return Progress(
         **counts, undecoded={f"{number:02}{LONG}": MOST_COUNTED for number in range(len(REASONS))}, overload=LONG,
         interfaces=(InterfaceState(LONG, False),) * 99,
-        outputs=tuple(OutputState(f"{number}{LONG}", False, *(MOST_COUNTED,) * 4) for number in range(MOST)),
+        outputs=tuple(OutputState(f"{number}{LONG}", False, *(MOST_COUNTED,) * 4) for number in range(MAX_OUTPUTS)),
         kept=KeptPackets(*(MOST_COUNTED,) * 8),
     )  # fmt: skip
 

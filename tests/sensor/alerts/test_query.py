@@ -10,6 +10,8 @@ from sensor.alerts.query import FIELDS, QueryError, parse
 from sensor.alerts.techniques import technique_of
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 
 def facts(**fields: object) -> Alert:
     return alert_of(alert_document(an_alert(**fields)))

@@ -15,6 +15,8 @@ from sensor.alerts.deviation import Deviation, distance_of
 from sensor.alerts.techniques import technique_of
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 FIELDS = [
     {}, {"technique": None, "label": None}, {"technique": technique_of("T1046")}, {"hosts_merged": 412},
     {"packets_file": "AAAA.pcapng"}, {"deviations": ()}, {"p_known": math.nan, "scores": {}},

@@ -20,6 +20,8 @@ from tests.support.attached import HELLO
 from tests.support.command import Result, flowvigil
 from tests.support.native import a_flow_line, a_stats_line, an_event_line
 
+pytestmark = pytest.mark.ux
+
 ALERTS = [alert_line(an_alert(id=letter * 26, sequence=n)) for n, letter in enumerate("ABCDE", 1)]
 OTHERS = [
     a_stats_line(),

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.alerts.alert_record import alert_document, alert_line
@@ -19,7 +19,10 @@ from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.progress.progress import InterfaceState, Progress
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, flowvigil
+from tests.support.examples import examples
 from tests.support.native import NOW_NS, OBSERVER, TEXTS, a_flow_line, a_stats_line, an_event_line, documents
+
+pytestmark = pytest.mark.ux
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 WRITTEN = {"alert": alert_line(an_alert()), "flow": a_flow_line(), "stats": a_stats_line(), "event": an_event_line()}
@@ -61,13 +64,13 @@ def test_a_schema_is_one(record: str) -> None:
 
 
 @given(document=documents())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_any_alert_is_valid_by_its_schema(document: dict[str, Any]) -> None:
     validator("alert").validate(json.loads(formatter("native")(document)))
 
 
 @given(text=TEXTS, count=st.integers(0, 2**53), up=st.booleans(), interval_s=st.floats())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_any_account_and_event_is_valid_by_its_schema(text: str, count: int, up: bool, interval_s: float) -> None:
     progress = Progress(received=count, undecoded={text: count}, overload=text, interfaces=(InterfaceState(text, up),))
     validator("stats").validate(json.loads(stats_line(progress, OBSERVER, NOW_NS, interval_s, None)))
@@ -117,6 +120,7 @@ def test_a_field_may_be_added_anywhere(record: str) -> None:
     validator(record).validate(document)
 
 
+@pytest.mark.real_start
 def test_the_command_prints_the_schema() -> None:
     for record in RECORDS:
         result = flowvigil("schema", record)

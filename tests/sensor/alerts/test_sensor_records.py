@@ -14,6 +14,8 @@ from sensor.alerts.ecs import LINE_LIMIT_BYTES
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.progress.progress import InterfaceState, Progress
 
+pytestmark = pytest.mark.ux
+
 OBSERVER = Observer("gw1", "0.1.0")
 NOW_NS = 1_700_000_000_123_456_789
 COUNTS = st.integers(0, 2**58)

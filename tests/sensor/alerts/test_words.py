@@ -27,6 +27,8 @@ from sensor.terminal.alert_text import severity_text
 from sensor.terminal.glyphs import UNICODE
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 
 def of(**spread: Any) -> Alert:
     return an_alert(spread=replace(an_alert().spread, **spread))

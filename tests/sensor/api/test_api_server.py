@@ -120,6 +120,7 @@ def test_it_ends_when_what_is_under_way_is_answered(number: int, scan_rows: list
         assert len(running.told) == 1
 
 
+@pytest.mark.real_start
 def test_a_socket_file_is_its_owner_s_and_goes_with_the_server(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
     with served("--listen", f"unix:{path}") as running:

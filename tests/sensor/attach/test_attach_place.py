@@ -11,6 +11,8 @@ from sensor.attach.place import gid_of, listen
 from sensor.errors import ConfigError
 from sensor.process.privileges import User
 
+pytestmark = pytest.mark.ux
+
 
 def owned(path: Path) -> tuple[int, int, int]:
     found = path.lstat()

@@ -21,6 +21,8 @@ from sensor.attach.protocol import (
 )
 from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
 
+pytestmark = pytest.mark.ux
+
 FULL = Progress(
     received=100, packets=90, bytes=9000, metered=80, filtered=1, undecoded={"not IP": 3}, shed=4, dropped=5, waiting=6,
     overload="one flow in 2", flows=7, table_flows=8, evicted=9, late=10, clock_jumps=11, lost_lines=12, bytes_read=13,

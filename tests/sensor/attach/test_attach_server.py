@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sensor.alerts.alert_record import alert_line
 from sensor.attach import server as server_module
 from sensor.attach.send_buffer import MOST_BYTES, SendBuffer
@@ -16,6 +18,8 @@ from tests.support.alerts import an_alert
 from tests.support.attached import Reader, connected, eventually, serving
 from tests.support.growing import Growing
 from tests.support.native import a_stats_line, an_event_line
+
+pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
 
 ALERT = alert_line(an_alert())
 

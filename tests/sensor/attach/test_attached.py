@@ -27,25 +27,13 @@ from sensor.process.privileges import User
 from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from tests.support.alerts import an_alert
-from tests.support.attached import HELLO, eventually, serving
-from tests.support.command import FLOWVIGIL, flowvigil, surroundings
+from tests.support.attached import HELLO, eventually, looking, serving
+from tests.support.command import flowvigil, surroundings
 from tests.support.native import a_stats_line, an_event_line
 
+pytestmark = pytest.mark.ux
+
 LINES = [alert_line(an_alert()), a_stats_line(), an_event_line()]
-
-
-@contextmanager
-def looking(directory: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """The command at work with its lines in a pipe."""
-    arguments = [*FLOWVIGIL, "watch", "--attach", str(directory / "sock"), *options]
-    process = subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=surroundings()
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextmanager
@@ -63,10 +51,11 @@ def pretending(directory: Path, *lines: bytes) -> Iterator[None]:
         os.waitpid(child, 0)
 
 
+@pytest.mark.real_start
 def test_in_a_pipe_stand_the_lines_of_the_sensor_as_they_were_written(tmp_path: Path) -> None:
     with serving(tmp_path, Latest(Progress(packets=7, alerts=1, attacks=1))) as server:
         server.write(LINES[:1])
-        with looking(tmp_path) as process:
+        with looking(tmp_path / "sock") as process:
             assert process.stdout is not None
             assert process.stdout.readline() == LINES[0]
             server.write(LINES)
@@ -82,7 +71,7 @@ def test_in_a_pipe_stand_the_lines_of_the_sensor_as_they_were_written(tmp_path: 
 def test_it_ends_as_the_sensor_ends(problem: str | None, code: int, tmp_path: Path) -> None:
     with ExitStack() as sensor:
         server = sensor.enter_context(serving(tmp_path, Latest(problem=problem)))
-        with looking(tmp_path) as process:
+        with looking(tmp_path / "sock") as process:
             eventually(lambda: bool(server._clients), 20)
             sensor.close()
             _, told = process.communicate(timeout=10)
@@ -204,7 +193,7 @@ def test_looking_loads_no_model_and_no_array() -> None:
 def test_a_reader_that_has_gone_is_exit_code_141(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.write(LINES)
-        with looking(tmp_path) as process:
+        with looking(tmp_path / "sock") as process:
             assert process.stdout is not None
             process.stdout.readline()
             process.stdout.close()

@@ -9,15 +9,15 @@ import pytest
 from sensor.alerts.alert_record import alert_line
 from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
-from tests.sensor.terminal.test_tmux import LONG_S, Pane, as_it_was, pane  # noqa: F401  # the fixture
 from tests.support.alerts import an_alert
 from tests.support.attached import serving
 from tests.support.native import an_event_line
+from tests.support.tmux import LONG_S, Pane, as_it_was
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+pytestmark = [pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"), pytest.mark.ux]
 
 
-def test_an_operator_looks_at_a_sensor_until_it_ends(pane: Pane, tmp_path: Path) -> None:  # noqa: F811
+def test_an_operator_looks_at_a_sensor_until_it_ends(pane: Pane, tmp_path: Path) -> None:
     with ExitStack() as sensor:
         latest = Latest(Progress(packets=640, alerts=1, attacks=1, elapsed_s=61.0))
         server = sensor.enter_context(serving(tmp_path, latest))
@@ -40,7 +40,7 @@ def test_an_operator_looks_at_a_sensor_until_it_ends(pane: Pane, tmp_path: Path)
     assert as_it_was(tmp_path)
 
 
-def test_who_leaves_lets_the_sensor_go_on(pane: Pane, tmp_path: Path) -> None:  # noqa: F811
+def test_who_leaves_lets_the_sensor_go_on(pane: Pane, tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         pane.start("watch", "--attach", str(tmp_path / "sock"))
         pane.shows("no alert so far", within_s=LONG_S)

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.command import Result, flowvigil
 
+pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
+
 NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 HOSTILE = "no\x1b[31m\nsuch\u202e"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: without it there is no capability to find")
@@ -131,6 +133,7 @@ def test_files_that_are_there_stay_as_they_are(directory: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("json_", [(), ("--json",)])
+@pytest.mark.real_start
 def test_quiet_says_nothing_when_all_is_well(json_: tuple[str, ...]) -> None:
     result = flowvigil("check", "--quiet", *json_)
     assert (result.code, result.stdout, result.stderr) == (0, b"", [])

@@ -27,6 +27,8 @@ from tests.support.alerts import an_alert
 from tests.support.command import Result, flowvigil, started
 from tests.support.native import a_stats_line, an_event_line
 
+pytestmark = pytest.mark.ux
+
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
 SCAN = {"id": "B" * 26, "technique": technique_of("T1046"), "severity": 40, "label": "PortScan", "lane": "both"}
@@ -237,6 +239,7 @@ def test_nothing_from_a_log_reaches_a_terminal_unescaped(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("arguments", [("tail", "-n", "9999"), ("search", ""), ("convert", "--to", "eve")])
+@pytest.mark.real_start
 def test_a_reader_that_has_gone_ends_it_quietly(arguments: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(LINES[0] * 500)
     with started("alerts", *arguments, tmp_path / "log") as run:
@@ -314,6 +317,7 @@ def test_a_line_that_is_too_long_is_passed_over_while_following(tmp_path: Path) 
     assert peak < 10 * LONGEST_LINE  # never held as a whole
 
 
+@pytest.mark.real_start
 def test_tail_follows_a_file_until_it_is_interrupted(log: Path, tmp_path: Path) -> None:
     path = tmp_path / "alerts.jsonl"
     path.write_bytes(log.read_bytes())

@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.command import FLOWVIGIL, surroundings
 
+pytestmark = pytest.mark.ux
+
 PATIENCE_S = 20.0
 PROMPT = "ready> "
 ASK = "_FLOWVIGIL_COMPLETE=source_{} flowvigil"

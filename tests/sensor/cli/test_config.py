@@ -1,11 +1,14 @@
 """flowvigil config: which settings hold, where each comes from, and what a wrong file is told."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from sensor.settings.config import Config, effective_config
-from tests.support.command import flowvigil
+from tests.support.command import ended, flowvigil, launched
+
+pytestmark = pytest.mark.ux
 
 SITE = "meter:\n  idle_timeout_s: 60 # seconds\ndetection:\n  bundle: mine\n"
 
@@ -86,6 +89,7 @@ def test_what_a_file_says_reaches_the_terminal_only_escaped(tmp_path: Path) -> N
     assert b"\x1b" not in flowvigil("config", "check", path).stdout
 
 
+@pytest.mark.real_start
 def test_a_full_output_is_exit_7() -> None:
     with Path("/dev/full").open("wb") as full:
         shown = flowvigil_into(full, "config", "show")
@@ -94,12 +98,7 @@ def test_a_full_output_is_exit_7() -> None:
 
 def flowvigil_into(stdout: object, *arguments: str) -> tuple[int, list[str]]:
     """Exit code and stderr of a command whose stdout is a file."""
-    import subprocess
-
-    from tests.support.command import FLOWVIGIL, ended, surroundings
-
-    run = subprocess.run(
-        [*FLOWVIGIL, *arguments], stdout=stdout, stderr=subprocess.PIPE, env=surroundings(), timeout=60, check=False
-    )
-    result = ended(run.returncode, b"", run.stderr)
+    with launched(arguments, stdout=stdout, stderr=subprocess.PIPE) as run:
+        _, errors = run.communicate(timeout=60)
+    result = ended(run.returncode, b"", errors)
     return result.code, result.stderr

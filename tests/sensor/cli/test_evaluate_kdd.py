@@ -104,6 +104,7 @@ def test_flows_for_a_bundle_of_records_are_a_fault_of_input(made: Path, tmp_path
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.real_start
 def test_a_shipped_bundle_goes_by_its_name(made: Path) -> None:
     result = flowvigil("evaluate", "nsl-kdd-flow", made / "test.txt", "--data", made, "--json")
     assert result.code == 0, result.stderr

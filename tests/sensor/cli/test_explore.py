@@ -37,6 +37,7 @@ def dataset(tmp_path: Path, labels: tuple[str, ...] = ("BENIGN", "FTP-Patator"),
     return path
 
 
+@pytest.mark.real_start
 def test_a_page_is_written_and_its_findings_printed(tmp_path: Path) -> None:
     page = tmp_path / "x.html"
     result = flowvigil("explore", dataset(tmp_path), "-o", page, "--json")

@@ -170,6 +170,7 @@ def test_a_capture_on_stdin_gives_the_same_table(native: Result) -> None:
     assert (result.code, result.stdout) == (0, native.stdout)
 
 
+@pytest.mark.real_start
 def test_flows_come_down_a_pipe_before_it_ends() -> None:
     whole = gzip.decompress(DEMO.read_bytes())
     run = started("flows", "-", "-q")
@@ -242,6 +243,7 @@ def test_a_full_disk_leaves_no_half_a_table_and_code_7(suffix: str, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.real_start
 def test_a_reader_that_goes_ends_the_command_with_code_141() -> None:
     run = started("flows", DEMO)
     assert run.stdout is not None

@@ -28,7 +28,7 @@ from flows.batch import (
 )
 from flows.block import PacketBlock
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
-from sensor.cli.build import build_judge, build_keeper, build_meter, load_model, make_packet_directory
+from sensor.cli.build import build_judge, build_meter, build_packet_recorder, load_model, make_packet_directory
 from sensor.cli.flags import Flags
 from sensor.metering.captures import CaptureTurns
 from sensor.packets.ring import PacketRing
@@ -37,6 +37,8 @@ from sensor.run.detection import Detection
 from sensor.sources.captures.files import CaptureFile
 from tests.support.capture_bytes import Arriving
 from tests.support.command import DEMO, alerts_of, flowvigil
+
+pytestmark = pytest.mark.ux
 
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
@@ -51,21 +53,21 @@ def kept(
     """Files, flows and the account of a run over a capture that is read in pieces of so many bytes."""
     config = Flags(keep_packets=directory, overrides=[f"keep_packets.{setting}" for setting in settings]).settings()
     make_packet_directory(config)
-    keeper, hybrid, published = build_keeper(config), load_model(config), Published()
-    assert keeper is not None
-    keeper.ring = PacketRing(memory)  # the settings allow no memory as small as a test needs
-    detection = Detection(build_judge(config, hybrid), published, keeper)  # type: ignore[arg-type]
+    recorder, hybrid, published = build_packet_recorder(config), load_model(config), Published()
+    assert recorder is not None
+    recorder.ring = PacketRing(memory)  # the settings allow no memory as small as a test needs
+    detection = Detection(build_judge(config, hybrid), published, recorder)  # type: ignore[arg-type]
     source = OneCapture(CaptureFile(Arriving(capture, itertools.repeat(piece)), "demo"))
-    for turn in CaptureTurns(source, build_meter(config), keeper.ring):  # type: ignore[arg-type]
+    for turn in CaptureTurns(source, build_meter(config), recorder.ring):  # type: ignore[arg-type]
         detection.consume(turn)
     detection.finish()
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
-    return files, published.flows, keeper.state
+    return files, published.flows, recorder.state
 
 
 @dataclass
 class OneCapture:
-    """A capture that is read from memory, as sensor.sources.captures.reading.Reading gives it."""
+    """A capture that is read from memory, as sensor.sources.captures.stream.CaptureStream gives it."""
 
     capture: CaptureFile
     filtered: int = 0

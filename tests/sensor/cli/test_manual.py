@@ -19,6 +19,8 @@ from sensor.cli.manual import PAGE, commands_of, manual
 from sensor.settings.config import setting_names
 from tests.support.command import surroundings
 
+pytestmark = pytest.mark.ux
+
 TESTS = Path(__file__).resolve().parents[2]
 GROUP: Any = typer.main.get_command(app)
 COMMANDS = dict(commands_of(GROUP, "flowvigil"))

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.command import DEMO, FLOWVIGIL, flowvigil, surroundings
 
+pytestmark = pytest.mark.ux
+
 needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 COMMAND = shlex.join(FLOWVIGIL)

@@ -27,6 +27,8 @@ from sensor.synth.generate import DEMO_MINUTES, DEMO_SEED, SCENARIOS, generate
 from sensor.version import VERSION
 from tests.support.command import DEMO, FLOWVIGIL, Result, alerts_of, ended, flowvigil, started, surroundings
 
+pytestmark = [pytest.mark.ux, pytest.mark.takes(20)]
+
 PCAP_HEADER, RECORD_HEADER = 24, 16
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "pretrained" / "cic2017"
 
@@ -120,10 +122,12 @@ def test_a_capture_without_attacks_gives_no_lines(quiet_capture: Path) -> None:
 # The same packets, the same bytes
 
 
+@pytest.mark.real_start
 def test_reading_twice_gives_the_same_bytes(demo: Result) -> None:
     assert flowvigil("read", DEMO).stdout == demo.stdout
 
 
+@pytest.mark.real_start
 def test_a_pipe_gives_the_same_bytes(demo: Result) -> None:
     result = flowvigil("read", "-", stdin=DEMO.read_bytes())
     assert (result.code, result.stdout) == (0, demo.stdout)
@@ -338,6 +342,7 @@ def test_a_full_output_is_named_and_the_others_still_get_what_was_found(demo: Re
     assert told[-1]["event"]["action"] == "closed"
 
 
+@pytest.mark.real_start
 def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
     run = started("read", DEMO)
     assert run.stdin is not None
@@ -463,6 +468,7 @@ def test_an_interrupt_ends_a_read_with_what_was_found_so_far(demo: Result, unpac
     assert result.stderr[-1] == "flowvigil: stopped by the user before the end of the input"
 
 
+@pytest.mark.real_start
 def test_an_interrupt_ends_a_read_that_has_got_nothing_yet(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

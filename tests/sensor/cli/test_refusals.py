@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.command import DEMO, FLOWVIGIL, ended, flowvigil, surroundings
 
+pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
+
 # Root without its capabilities may read no more than others may.
 BOUND = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 PLAIN = () if os.name == "nt" or os.geteuid() else BOUND

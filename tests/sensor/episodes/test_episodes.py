@@ -1,11 +1,15 @@
 """Episodes: from flagged flows to the few lines an attack is worth."""
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import END_DETECTED, SNAPSHOT
 from sensor.alerts.alert_record import alert_line
 from tests.support.episodes import CUT, HULK, T0, Flow, S, actions, alerts_of, episodes, guesses, judged, scan
+from tests.support.examples import examples
+
+pytestmark = pytest.mark.ux
 
 
 def test_one_flagged_flow_opens_nothing() -> None:
@@ -210,7 +214,7 @@ random_flows = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(random_flows, st.lists(st.integers(0, 120), max_size=12), st.integers(0, 2**64), st.booleans())
 def test_alerts_are_the_same_bytes_however_the_flows_are_cut_into_batches(
     flows: list[Flow], cuts: list[int], seed: int, in_time_order: bool
@@ -228,7 +232,7 @@ def test_alerts_are_the_same_bytes_however_the_flows_are_cut_into_batches(
     assert len(set(lines)) == len(lines)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(random_flows)
 def test_every_episode_opens_once_and_closes_once(flows: list[Flow]) -> None:
     alerts = alerts_of(flows, capacity_hosts=3)

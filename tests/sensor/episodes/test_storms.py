@@ -3,13 +3,16 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
 from sensor.episodes.storms import Storms
 from tests.support.episodes import CUT, HULK, T0, Flow, S, alerts_of, episodes, guesses, judged
+from tests.support.examples import examples
+
+pytestmark = pytest.mark.ux
 
 MINUTE = 60 * S
 
@@ -100,7 +103,7 @@ def test_the_budget_comes_back_with_traffic_time_and_never_goes_beyond_a_minute(
 
 
 @pytest.mark.parametrize("budget", [1, 3])
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     order=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2)), max_size=150),
     cuts=st.lists(st.integers(0, 150), max_size=6),

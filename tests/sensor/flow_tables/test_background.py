@@ -29,7 +29,7 @@ def test_rows_come_in_the_order_in_which_they_were_handed_over(tmp_path: Path) -
     path = tmp_path / "t.csv"
     with open_table(path, NATIVE) as sink, in_background(sink) as table:
         for first in range(0, 40_000, 100):
-            table.write(batch(*range(first, first + 100)), at_once=first % 700 == 0)
+            table.write(batch(*range(first, first + 100)), flush=first % 700 == 0)
     assert ports_of(path) == list(range(40_000))
     assert table.written == 40_000
 

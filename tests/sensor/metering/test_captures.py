@@ -14,7 +14,7 @@ from sensor.metering.captures import CaptureTurns
 from sensor.metering.turns import END_NS, Turn
 from sensor.packets.ring import PAUSES, PacketRing
 from sensor.sources.captures.files import CaptureFile
-from sensor.sources.captures.reading import Reading
+from sensor.sources.captures.stream import CaptureStream
 from tests.support.capture_bytes import Arriving
 from tests.support.command import DEMO
 
@@ -68,7 +68,7 @@ def test_packets_are_due_each_time_a_part_of_the_memory_is_new() -> None:
 
 
 def test_stopped_they_end_with_what_was_read() -> None:
-    source = CaptureTurns(Reading([str(DEMO)]), Meter(65536, news_only=True))
+    source = CaptureTurns(CaptureStream([str(DEMO)]), Meter(65536, news_only=True))
     turns: list[Turn] = []
     for turn in source:
         turns.append(turn)

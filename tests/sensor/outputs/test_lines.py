@@ -17,6 +17,8 @@ from sensor.outputs.lines import LinesTransport, open_descriptor
 from sensor.outputs.outputs import prepared_outputs
 from sensor.settings.outputs import OwnFile
 
+pytestmark = pytest.mark.ux
+
 LONG_S = 10.0
 
 

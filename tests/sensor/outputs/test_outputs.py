@@ -21,6 +21,8 @@ from sensor.settings.outputs import FileEntry, KafkaEntry, OutputEntry, SyslogEn
 from tests.support.alerts import an_alert
 from tests.support.receivers import RECEIVERS, free_port, received, receiver
 
+pytestmark = pytest.mark.ux
+
 LONG_S = 20.0
 
 

@@ -18,6 +18,8 @@ from sensor.outputs.outputs import Outputs, Prepared, prepared_outputs
 from sensor.outputs.transports import encoder_of
 from sensor.settings.outputs import FileEntry, OutputEntry, OwnFile, OwnStdout, StdoutEntry, all_outputs
 
+pytestmark = pytest.mark.ux
+
 LONG_S = 10.0
 
 

@@ -4,19 +4,22 @@ import re
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from sensor.alerts.alert_record import alert_document
 from sensor.alerts.formats import FORMATS, formatter
 from sensor.outputs.syslog import LIMIT_BYTES, counted, severity_of, syslog_message
 from tests.support.alerts import an_alert
+from tests.support.examples import examples
 from tests.support.native import alerts
+
+pytestmark = pytest.mark.ux
 
 HEADER = re.compile(rb"<(\d{1,3})>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z [\x21-\x7e]{1,255} flowvigil \d+ alert - ")
 LOCAL0 = 16
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(alert=alerts())
 @pytest.mark.parametrize("name", FORMATS)
 def test_any_alert_is_one_message_within_the_limit(name: str, alert: object) -> None:

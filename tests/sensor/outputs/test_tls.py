@@ -20,6 +20,8 @@ from tests.support.certificates import Authority, Identity
 from tests.support.command import flowvigil
 from tests.support.receivers import RECEIVERS, received, receiver
 
+pytestmark = pytest.mark.ux
+
 LONG_S = 20.0
 
 

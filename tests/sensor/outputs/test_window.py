@@ -13,6 +13,8 @@ from sensor.outputs.window import Window
 from sensor.settings.outputs import SyslogEntry
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 MIB = 1 << 20
 LARGEST_SOCKET = 6 * MIB  # tcp_rmem, as Linux has it by default
 SO_RCVBUFFORCE = 33

@@ -8,6 +8,8 @@ import pytest
 from sensor.errors import OutputError
 from sensor.packets.directory import PacketDirectory, make_directory
 
+pytestmark = pytest.mark.ux
+
 NAMES = [letter * 26 + ".pcapng" for letter in "ABCDEF"]
 
 
@@ -17,7 +19,7 @@ def test_the_oldest_files_give_way_to_the_total_and_are_counted(tmp_path: Path) 
         directory.write(name, bytes(300))
     assert sorted(os.listdir(tmp_path)) == NAMES[1:4]
     assert directory.deleted == 1
-    assert [directory.holds(name) for name in NAMES[:2]] == [False, True]
+    assert [directory.contains(name) for name in NAMES[:2]] == [False, True]
     directory.write(NAMES[1], bytes(500))  # grows: others give way, not itself
     assert sorted(os.listdir(tmp_path)) == [NAMES[1], NAMES[3]]
     assert directory.deleted == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.block import Int64s, PacketBlock, block_of
@@ -13,7 +13,7 @@ from sensor.errors import OutputError
 from sensor.packets.pcapng import PcapngWriter, create_capture
 from tests.support.capture_bytes import Packet, packet, packets_of, read
 
-PATIENT = settings(deadline=None)  # the first example compiles the kernels
+pytestmark = pytest.mark.ux
 
 
 class Memory:
@@ -52,7 +52,6 @@ packets_any = st.builds(
 )
 
 
-@PATIENT
 @given(st.lists(st.lists(packets_any, min_size=1, max_size=5), max_size=3))
 def test_what_was_written_reads_back_byte_for_byte(blocks: list[list[Packet]]) -> None:
     memory = Memory()

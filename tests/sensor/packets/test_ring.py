@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import (
@@ -22,10 +22,13 @@ from flows.block import Int64s, PacketBlock
 from flows.decode import comes_first
 from flows.jit import entry
 from flows.meter import Meter, concatenate
-from sensor.packets.keeper import flow_key
+from sensor.packets.recorder import flow_key
 from sensor.packets.ring import HEADER_WORDS, WORD, PacketRing
 from tests.fuzz.frames import structured
+from tests.support.examples import examples
 from tests.support.packets import EPOCH_NS, Packet, block, tcp, udp
+
+pytestmark = pytest.mark.ux
 
 MEMORY = 1 << 20
 first_of_two = entry(comes_first)
@@ -38,7 +41,7 @@ def one_interface(packets: PacketBlock) -> Int64s:
 
 def ring_with(packets: list[Packet], memory: int = MEMORY) -> PacketRing:
     ring = PacketRing(memory)
-    ring.remember(taken := block(packets), one_interface(taken))
+    ring.add(taken := block(packets), one_interface(taken))
     return ring
 
 
@@ -90,14 +93,14 @@ def test_of_more_packets_than_wanted_the_oldest_are_given_and_all_are_counted() 
 def test_what_was_found_before_is_not_found_again() -> None:
     ring = ring_with(packets := conversation(9))
     key, seen = key_of("10.0.0.1:1", "10.0.0.2:80"), ring.head
-    ring.remember(more := block(conversation(15)[9:]), one_interface(more))
+    ring.add(more := block(conversation(15)[9:]), one_interface(more))
     until = packets[4].ts_ns
     count, positions = ring.find(key, (0, 1 << 62), seen, until, 100)
     assert frames_at(ring, positions) == [packet.frame for n, packet in enumerate(conversation(15)) if n % 3 < 2][4:]
     assert count == 6
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.integers(0, 1400), min_size=1, max_size=120), st.integers(0, 2**32), st.integers(1500, 9000))
 def test_the_oldest_packets_give_way_one_by_one_as_in_a_queue_of_bytes(
     sizes: list[int], seed: int, memory: int
@@ -108,7 +111,7 @@ def test_the_oldest_packets_give_way_one_by_one_as_in_a_queue_of_bytes(
     capacity, head = memory // WORD, 0
     for number, size in enumerate(sizes):
         item = tcp("10.0.0.1:1", "10.0.0.2:80", at=number, payload=size)
-        ring.remember(taken := block([item]), one_interface(taken))
+        ring.add(taken := block([item]), one_interface(taken))
         words = HEADER_WORDS + (len(item.frame) + 7) // 8
         if words > capacity:
             continue
@@ -136,7 +139,7 @@ def test_stamps_lengths_interfaces_and_link_types_come_back_as_they_were() -> No
         packets.buffer, packets.offset, packets.caplen - 40, packets.wirelen, packets.ts_ns, packets.linktype
     )
     ring = PacketRing(MEMORY)
-    ring.remember(cut, np.array([0, 1, 2, 3, 4, 5], dtype=np.int64), clock_step_ns=-7)
+    ring.add(cut, np.array([0, 1, 2, 3, 4, 5], dtype=np.int64), clock_step_ns=-7)
     count, positions = ring.find(key_of_first(), (0, 1 << 62), 0, -1, 10)
     found = ring.packets(positions)
     chosen = [0, 1, 3, 4]
@@ -176,7 +179,7 @@ def block_of_kinds(frames: list[tuple[int, bytes]], ts_ns: Int64s) -> PacketBloc
     )  # fmt: skip
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 2**32), st.booleans(), st.booleans())
 def test_of_every_flow_that_the_meter_tells_of_hostile_frames_its_packets_are_found(
     seed: int, decap: bool, shaky: bool
@@ -189,10 +192,10 @@ def test_of_every_flow_that_the_meter_tells_of_hostile_frames_its_packets_are_fo
         ts_ns[rng.random(count) < 0.02] = rng.integers(0, 2**62)
     packets = block_of_kinds(drawn_frames(rng, count), ts_ns.astype(np.int64))
     meter, ring = Meter(1024, decap=decap), PacketRing(MEMORY, decap=decap)
-    ring.remember(packets, one_interface(packets))
+    ring.add(packets, one_interface(packets))
     records = concatenate([meter.feed(packets), meter.drain()])
     assert len(records) or not meter.stats.metered
-    assert ring.remembered == meter.stats.metered
+    assert ring.added == meter.stats.metered
     for identity, told in zip(records.identity.tolist(), told_packets(records), strict=True):
         span = identity[START_NS], identity[END_NS]
         found = ring.find(flow_key(identity), span, 0, -1, 4096)[0]
@@ -214,7 +217,7 @@ def test_pauses_come_at_the_same_packets_however_they_are_cut_into_blocks(memory
             part = sliced(whole, begin, begin + size)
             first = 0
             while first < len(part):
-                first, paused = ring.remember_until_pause(part, first)
+                first, paused = ring.add_until_pause(part, first)
                 if paused:
                     found.append(begin + first)
         places.append(found)

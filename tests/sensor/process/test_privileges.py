@@ -17,7 +17,7 @@ if sys.platform != "linux":
 import pwd
 
 from sensor.errors import ConfigError
-from sensor.process.privileges import LAST_CHOICE, SERVICE_USER, User, user_to_become
+from sensor.process.privileges import FALLBACK_USER, SERVICE_USER, User, user_to_become
 from sensor.settings.config import effective_config
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -148,7 +148,7 @@ HOSTILE = (
 @pytest.mark.parametrize("number", HOSTILE, ids=short)
 def test_what_is_no_other_users_number_makes_nobody_the_caller_of_sudo(number: str) -> None:
     names = {user.pw_name for user in pwd.getpwall()}
-    expected = as_user(pwd.getpwnam(SERVICE_USER if SERVICE_USER in names else LAST_CHOICE))
+    expected = as_user(pwd.getpwnam(SERVICE_USER if SERVICE_USER in names else FALLBACK_USER))
     one = str(NOBODY.pw_uid)
     assert user_to_become(None, {"SUDO_UID": number, "SUDO_GID": "1"}) == expected
     assert user_to_become(None, {"SUDO_UID": "1", "SUDO_GID": number}) == expected

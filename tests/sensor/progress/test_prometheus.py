@@ -20,6 +20,8 @@ from sensor.progress.prometheus import CONNECTIONS, MetricsServer
 from sensor.version import VERSION
 from tests.support.growing import Growing
 
+pytestmark = pytest.mark.ux
+
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PROGRESS = Progress(
     received=1000, metered=800, filtered=50, undecoded={"not IP": 40, 'odd "reason"\n\\': 10}, shed=30, dropped=60,

@@ -18,6 +18,8 @@ from sensor.alerts.alert_record import alert_line
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, Result, flowvigil
 
+pytestmark = pytest.mark.ux
+
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -142,6 +144,7 @@ def test_a_capture_on_standard_input_gives_what_the_file_gives(part: Path, part_
     assert re.findall(r"<article.*?</article>", output.read_text(), re.DOTALL) == alerts
 
 
+@pytest.mark.real_start
 def test_the_same_input_gives_the_same_bytes(part: Path, part_page: str, tmp_path: Path) -> None:
     assert flowvigil("report", "-q", part, "-o", tmp_path / "again.html").stderr == []
     assert (tmp_path / "again.html").read_text() == part_page

@@ -19,7 +19,7 @@ from sensor.alerts.alert_record import alert_line
 from sensor.alerts.formats.schemas import schema_of
 from sensor.metering.live import LiveTurns
 from sensor.packets.directory import PacketDirectory
-from sensor.packets.keeper import Keeper
+from sensor.packets.recorder import PacketRecorder
 from sensor.packets.ring import PacketRing
 from sensor.run.detection import KEEPING_S, Detection
 from sensor.run.outlet import Outlet
@@ -30,6 +30,8 @@ from tests.support.alerts import an_alert
 from tests.support.capture_bytes import read
 from tests.support.packets import EPOCH_NS, block, tcp
 from tests.support.scripted import SILENCE, ScriptedCapture
+
+pytestmark = pytest.mark.ux
 
 HOUR_NS = 3600 * 10**9
 ALERT = "A" * 26
@@ -75,15 +77,15 @@ def watched(
 ) -> tuple[Detection, Lines]:
     """Whoever judged in a watch, at its end, and what it told."""
     capture.turns = turns
-    keeper = Keeper(
+    recorder = PacketRecorder(
         PacketRing(1 << 20), PacketDirectory(path, 1 << 30), Observer("gw1", "0"), interfaces=capture.interfaces,
-        most_packets=1000, most_bytes=1 << 20,
+        max_packets=1000, max_bytes=1 << 20,
     )  # fmt: skip
     lines = Lines()
-    detection = Detection(Judge(), Outlet([lines]), keeper, keeping_s=KEEPING_S)  # type: ignore[arg-type, list-item]
+    detection = Detection(Judge(), Outlet([lines]), recorder, keeping_s=KEEPING_S)  # type: ignore[arg-type, list-item]
     with open(os.devnull, "w") as nowhere:
         run = Run(
-            LiveTurns(capture, Meter(1024, news_only=True), packets=keeper.ring),
+            LiveTurns(capture, Meter(1024, news_only=True), packets=recorder.ring),
             detection,
             SilentScreen(nowhere),
             [Watching(detection, Observer("gw1", "0"))],

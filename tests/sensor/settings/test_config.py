@@ -15,6 +15,8 @@ from sensor.settings.config import Config, effective_config
 from sensor.settings.file import LIMIT_BYTES
 from sensor.settings.setting import parse_scalar
 
+pytestmark = pytest.mark.ux
+
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 

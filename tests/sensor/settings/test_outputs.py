@@ -8,6 +8,8 @@ from sensor.errors import ConfigError
 from sensor.settings.config import effective_config
 from sensor.settings.outputs import FileEntry, SyslogEntry
 
+pytestmark = pytest.mark.ux
+
 
 def faults(tmp_path: Path, text: str) -> str:
     file = tmp_path / "site.yaml"

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.printable import printable
-from sensor.settings.config import Config, Effective, effective_config
+from sensor.settings.config import Config, EffectiveConfig, effective_config
 from sensor.settings.text import settings_text, value_text
+
+pytestmark = pytest.mark.ux
 
 
 def test_the_defaults_read_back_as_the_defaults(tmp_path: Path) -> None:
@@ -43,7 +45,7 @@ def test_any_text_reads_back_as_it_was_and_is_safe_to_show(
 ) -> None:
     config = effective_config().config
     changed = config.model_copy(update={"capture": config.capture.model_copy(update={"filter": text})})
-    written = settings_text(Effective(changed, {"capture.filter": f"--set {text}"}), places=places)
+    written = settings_text(EffectiveConfig(changed, {"capture.filter": f"--set {text}"}), places=places)
     assert all(printable(line, 2000) == line for line in written.splitlines())
     path = tmp_path_factory.getbasetemp() / "written.yaml"
     path.write_text(written)

@@ -14,7 +14,15 @@ from scapy.libs.structures import bpf_insn, bpf_program
 
 from flows.block import PacketBlock, block_of
 from sensor.errors import ConfigError
-from sensor.sources.filters.bpf import MOST, Instruction, PacketFilter, Program, Rule, check_program, socket_program
+from sensor.sources.filters.bpf import (
+    MAX_INSTRUCTIONS,
+    BpfProgram,
+    Instruction,
+    InterfaceRule,
+    PacketFilter,
+    check_program,
+    socket_program,
+)
 from sensor.sources.filters.libpcap import compile_offline
 from tests.support.bpf_programs import random_program
 from tests.support.capture_bytes import packets_of
@@ -77,7 +85,7 @@ ip[12:4] | 0xff = 0x0a0000ff
 ETHERNET_ONLY = ["ether host 02:00:00:00:00:01", "ether[12:2] = 0x0800", "ether broadcast or ether multicast"]
 
 
-def prepared(program: Program) -> bpf_program:
+def prepared(program: BpfProgram) -> bpf_program:
     steps = (bpf_insn * len(program.instructions))(*program.instructions)
     return bpf_program(len(steps), ctypes.cast(steps, ctypes.POINTER(bpf_insn)))
 
@@ -91,7 +99,7 @@ def offline_filter() -> Any:
     return function
 
 
-def passed_by_libpcap(program: Program, block: PacketBlock) -> list[int]:
+def passed_by_libpcap(program: BpfProgram, block: PacketBlock) -> list[int]:
     """Numbers of the packets that libpcap lets pass."""
     compiled = prepared(program)
     header = winpcapy.pcap_pkthdr()
@@ -103,7 +111,7 @@ def passed_by_libpcap(program: Program, block: PacketBlock) -> list[int]:
     return kept
 
 
-def passed_by_us(program: Program, block: PacketBlock) -> list[int]:
+def passed_by_us(program: BpfProgram, block: PacketBlock) -> list[int]:
     numbered = PacketBlock(
         block.buffer, block.offset, block.caplen, block.wirelen, np.arange(len(block), dtype=np.int64), block.linktype
     )
@@ -216,7 +224,7 @@ def test_each_link_type_has_its_program_compiled_once() -> None:
     other = udp("10.0.0.1:40000", "10.0.0.2:80").frame
     asked: list[int] = []
 
-    def compile_for(linktype: int) -> Program:
+    def compile_for(linktype: int) -> BpfProgram:
         asked.append(linktype)
         return compile_offline("tcp", linktype)
 
@@ -236,7 +244,7 @@ ACCEPT: Instruction = (0x06, 0, 0, 1)
     ("steps", "reason"),
     [
         ([], "0 instructions, expected 1 to 4096"),
-        ([ACCEPT] * (MOST + 1), "4097 instructions"),
+        ([ACCEPT] * (MAX_INSTRUCTIONS + 1), "4097 instructions"),
         ([(0x00, 0, 0, 1)], "the last instruction has code 0x0"),
         ([(0xFF, 0, 0, 0), ACCEPT], "unknown code 0xff"),
         ([(0x0E, 0, 0, 0)], "unknown code 0xe"),
@@ -259,35 +267,35 @@ ACCEPT: Instruction = (0x06, 0, 0, 1)
     ],
 )
 def test_a_hostile_program_is_never_run(steps: list[Instruction], reason: str) -> None:
-    program = Program("hostile", 1, tuple(steps))
+    program = BpfProgram("hostile", 1, tuple(steps))
     with pytest.raises(ConfigError, match=rf"^filter program for link type 1: .*({reason})"):
         PacketFilter(lambda _: program).apply(block([b"x"], 1))
 
 
 def test_memory_set_on_all_ways_may_be_read() -> None:
     steps = [(0x15, 1, 0, 0), (0x15, 0, 0, 1), (0x02, 0, 0, 3), (0x60, 0, 0, 3), ACCEPT]
-    check_program(Program("fine", 1, tuple(steps)))
+    check_program(BpfProgram("fine", 1, tuple(steps)))
 
 
-def long_program(length: int) -> Program:
-    return Program("long", 1, (*[(0x04, 0, 0, 1)] * (length - 1), ACCEPT))
+def long_program(length: int) -> BpfProgram:
+    return BpfProgram("long", 1, (*[(0x04, 0, 0, 1)] * (length - 1), ACCEPT))
 
 
 def test_a_program_of_many_interfaces_is_there_once() -> None:
     program = long_program(3000)
-    rules = [Rule(index, False, program) for index in range(1, 21)]
+    rules = [InterfaceRule(index, False, program) for index in range(1, 21)]
     assert len(socket_program(rules)) == 1 + 2 * 20 + 1 + 3000
 
 
 def test_a_socket_filter_that_the_kernel_would_refuse_is_refused() -> None:
-    assert len(socket_program([Rule(1, False, long_program(MOST - 4))])) == MOST
+    assert len(socket_program([InterfaceRule(1, False, long_program(MAX_INSTRUCTIONS - 4))])) == MAX_INSTRUCTIONS
     with pytest.raises(
         ConfigError, match=r"^capture.filter: 4097 instructions for 1 interfaces, expected at most 4096"
     ):
-        socket_program([Rule(1, False, long_program(MOST - 3))])
+        socket_program([InterfaceRule(1, False, long_program(MAX_INSTRUCTIONS - 3))])
 
 
 def test_a_complement_without_a_free_cell_of_memory_is_refused() -> None:
-    program = Program("greedy", 1, (*[(0x02, 0, 0, cell) for cell in range(16)], ACCEPT))
+    program = BpfProgram("greedy", 1, (*[(0x02, 0, 0, cell) for cell in range(16)], ACCEPT))
     with pytest.raises(ConfigError, match=r"^capture.filter: the expression needs all 16 cells of memory"):
-        socket_program([Rule(1, False, program)], complement=True)
+        socket_program([InterfaceRule(1, False, program)], complement=True)

@@ -8,7 +8,7 @@ import pytest
 from scapy.libs import winpcapy
 
 from sensor.errors import CaptureError, ConfigError
-from sensor.sources import libpcap
+from sensor.sources.filters import libpcap
 from sensor.sources.filters.libpcap import LONGEST, compile_live, compile_offline
 
 SYNTAX = "can't parse filter expression: syntax error"

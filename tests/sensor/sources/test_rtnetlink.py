@@ -6,7 +6,7 @@ import struct
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sensor.sources.live.rtnetlink import Gone, Link, messages, parse_link
+from sensor.sources.live.rtnetlink import Link, LinkRemoved, messages, parse_link
 
 NEWLINK, DELLINK = 16, 17
 NAME = struct.pack("=HH", 9, 3) + b"eth0\0" + bytes(3)
@@ -25,7 +25,7 @@ def test_an_interface_is_told_with_its_name_flags_and_hardware() -> None:
     assert parse_link(NEWLINK, body(mtu + NAME)) == Link(2, "eth0", 0x10001, 1)
     assert Link(2, "eth0", 0x10001, 1).up
     assert not Link(2, "eth0", 0x00001, 1).up
-    assert parse_link(DELLINK, body()) == Gone(2)
+    assert parse_link(DELLINK, body()) == LinkRemoved(2)
 
 
 def test_a_port_that_leaves_a_bridge_is_not_removed() -> None:
@@ -35,7 +35,7 @@ def test_a_port_that_leaves_a_bridge_is_not_removed() -> None:
 
 def test_messages_lie_one_behind_the_other() -> None:
     told = list(messages(message(NEWLINK, body()) + message(DELLINK, body(), flags=2) + b"cut"))
-    assert [(item.kind, item.listed, item.body) for item in told] == [(NEWLINK, False, body()), (DELLINK, True, body())]
+    assert [(item.kind, item.dump, item.body) for item in told] == [(NEWLINK, False, body()), (DELLINK, True, body())]
 
 
 @given(st.binary(max_size=120))
@@ -47,4 +47,4 @@ def test_no_length_leads_astray(datagram: bytes) -> None:
     for item in messages(datagram):
         for kind in (NEWLINK, DELLINK):
             told = parse_link(kind, item.body)
-            assert told is None or isinstance(told, Link | Gone)
+            assert told is None or isinstance(told, Link | LinkRemoved)

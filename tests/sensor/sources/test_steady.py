@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import END_REASON, IDLE_TIMEOUT, SNAPSHOT, START_NS
 from flows.block import block_of
 from flows.meter import Meter
 from sensor.sources.live.steady import SteadyClock
+from tests.support.examples import examples
 from tests.support.packets import tcp
 
 SECOND, MINUTE, HOUR, DAY = 10**9, 60 * 10**9, 3600 * 10**9, 86_400 * 10**9
@@ -30,7 +31,7 @@ class Machine:
             self.monotonic += turn
             self.realtime += turn + turn * slewing_ppm // 1_000_000
             elapsed -= turn
-            self.steady.look()
+            self.steady.observe()
 
     def step(self, by: int) -> None:
         """Set the wall clock, or sleep: nobody looks meanwhile."""
@@ -113,11 +114,11 @@ def test_a_process_held_up_between_its_two_readings_sees_no_step() -> None:
 
     clock = SteadyClock(lambda: realtime, tick_long)
     for _ in range(5):
-        clock.look()
+        clock.observe()
     assert clock.step_ns == 0
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     steps=st.lists(st.sampled_from([HOUR, -HOUR, DAY, -DAY, 8 * HOUR, 2 * SECOND, -2 * SECOND]), max_size=4),
     pauses=st.lists(st.integers(1, 25), min_size=5, max_size=5),

@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.block import PacketBlock
 from flows.pcap import packet_arrays
-from sensor.sources.live.tpacket import UNKNOWN_LINKTYPE, give_back, walk_ring_block
+from sensor.sources.live.tpacket import UNKNOWN_LINKTYPE, release_block, walk_ring_block
 from tests.support.capture_bytes import Packet, packets_of
-
-PATIENT = settings(deadline=None)  # the first example compiles the kernels
 
 VLAN_VALID, VLAN_TPID_VALID, CARD_STAMP = 0x10, 0x40, 1 << 31
 NUMBERS = np.array([2, 0, 7, 1, 5, 1], dtype=np.int64)  # an interface, and another that was recreated
@@ -119,12 +117,11 @@ def test_a_block_given_back_is_the_kernels() -> None:
     content = ring_block([record(b"x")])
     words = np.frombuffer(content, dtype=np.uint32)
     assert words[2] == 1
-    give_back(words)
+    release_block(words)
     assert words[2] == 0
     assert words[0] == 3
 
 
-@PATIENT
 @given(st.data())
 def test_no_offset_leads_outside_the_block(data: st.DataObject) -> None:
     frame = ADDRESSES + bytes(50)

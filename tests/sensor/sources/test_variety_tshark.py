@@ -29,7 +29,7 @@ from sensor.errors import InputError
 from sensor.sources.captures.files import open_capture
 from tests.support.tshark import TSHARK, Counts, read_with_tshark, tuple_of
 
-pytestmark = pytest.mark.skipif(TSHARK is None, reason="tshark is not installed")
+pytestmark = [pytest.mark.skipif(TSHARK is None, reason="tshark is not installed"), pytest.mark.takes(60)]
 
 Totals = tuple[int, int, int]  # packets, bytes, five-tuples
 

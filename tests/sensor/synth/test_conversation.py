@@ -7,17 +7,18 @@ from random import Random
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.synth.conversation import Close, Conversation
 from sensor.synth.packets import Flag, address
-from sensor.synth.site import Host, Path
+from sensor.synth.site import Host, NetworkPath
 from sensor.synth.stacks import FREEBSD, LINUX, MACOS, MS, WINDOWS, Stack
 from sensor.synth.truth import Exchange, Packet, Purpose
+from tests.support.examples import examples
 
 START = 1_772_442_000 * 1_000_000_000
-PATH = Path(near_ns=MS // 5, far_ns=10 * MS, jitter_ns=MS // 20, bits_per_second=100_000_000)
+PATH = NetworkPath(near_ns=MS // 5, far_ns=10 * MS, jitter_ns=MS // 20, bits_per_second=100_000_000)
 
 
 class Segment(NamedTuple):
@@ -36,7 +37,7 @@ def host(last: int, stack: Stack = LINUX) -> Host:
     return Host(f"host{last}", bytes((2, 0, 0, 0, 0, last)), address(f"10.0.0.{last}"), stack, v6)
 
 
-def talk(initiator: Stack = LINUX, target: Stack = LINUX, ipv6: bool = False, path: Path = PATH) -> Conversation:
+def talk(initiator: Stack = LINUX, target: Stack = LINUX, ipv6: bool = False, path: NetworkPath = PATH) -> Conversation:
     return Conversation((host(1, initiator), 40000), (host(2, target), 443), path, Random(1), ipv6)
 
 
@@ -60,7 +61,7 @@ def parse(packet: Packet) -> Segment:
 turns = st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=3), st.integers(1, 20000)), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     turns,
     st.tuples(st.sampled_from((LINUX, WINDOWS, MACOS)), st.sampled_from((LINUX, FREEBSD)), st.booleans()),
@@ -74,7 +75,7 @@ def test_each_side_sends_exactly_what_it_was_asked_to(
     conversation.open(START)
     asked = {True: b"", False: b""}
     for forward, pattern, repeats in script:
-        (conversation.initiator_says if forward else conversation.target_says)(pattern * repeats, pause_ms * MS)
+        (conversation.initiator_sends if forward else conversation.target_sends)(pattern * repeats, pause_ms * MS)
         asked[forward] += pattern * repeats
     conversation.close(how, pause_ms * MS)
     seen = segments(conversation.exchange(Purpose("test")))
@@ -102,7 +103,7 @@ def check_sequence(seen: list[Segment]) -> None:
 def test_packets_of_one_direction_never_share_a_microsecond() -> None:
     conversation = talk()
     conversation.open(START)
-    conversation.target_says(b"x" * 400_000)
+    conversation.target_sends(b"x" * 400_000)
     seen = [s.ts_ns // 1000 for s in segments(conversation.exchange(Purpose("test"))) if not s.forward]
     assert all(earlier < later for earlier, later in pairwise(seen))
 
@@ -110,7 +111,7 @@ def test_packets_of_one_direction_never_share_a_microsecond() -> None:
 def test_no_sender_exceeds_the_window_it_was_offered() -> None:
     conversation = talk(target=WINDOWS, path=replace(PATH, far_ns=150 * MS))
     conversation.open(START)
-    conversation.initiator_says(b"x" * 2_000_000)
+    conversation.initiator_sends(b"x" * 2_000_000)
     window, acknowledged = 65535, 0
     for segment in segments(conversation.exchange(Purpose("test"))):
         if segment.forward:
@@ -123,7 +124,7 @@ def test_no_sender_exceeds_the_window_it_was_offered() -> None:
 def test_a_long_write_is_cut_at_the_segment_size_and_pushed_at_its_end() -> None:
     conversation = talk()
     conversation.open(START)
-    conversation.initiator_says(b"x" * 3000)
+    conversation.initiator_sends(b"x" * 3000)
     data = [s for s in segments(conversation.exchange(Purpose("test"))) if s.payload]
     assert [len(s.payload) for s in data] == [1448, 1448, 104]  # 1460 less twelve bytes of timestamps
     assert [bool(s.flags & Flag.PSH) for s in data] == [False, False, True]
@@ -156,14 +157,14 @@ def option_kinds(octets: bytes) -> list[int]:
 def test_timestamps_are_used_only_when_both_sides_offer_them() -> None:
     conversation = talk(initiator=WINDOWS)
     conversation.open(START)
-    conversation.target_says(b"x" * 5000)
+    conversation.target_sends(b"x" * 5000)
     assert all(8 not in option_kinds(s.options) for s in segments(conversation.exchange(Purpose("test"))))
 
 
 def test_a_lone_segment_is_acknowledged_after_the_delay_of_its_receiver() -> None:
     conversation = talk(target=FREEBSD)
     conversation.open(START)
-    conversation.initiator_says(b"x", 50 * MS)
+    conversation.initiator_sends(b"x", 50 * MS)
     *_, data, ack = segments(conversation.exchange(Purpose("test")))
     assert data.payload == b"x"
     assert (ack.forward, ack.flags, ack.payload) == (False, Flag.ACK, b"")
@@ -173,8 +174,8 @@ def test_a_lone_segment_is_acknowledged_after_the_delay_of_its_receiver() -> Non
 def test_a_delay_that_runs_out_between_two_writes_sends_its_acknowledgement() -> None:
     conversation = talk()
     conversation.open(START)
-    conversation.initiator_says(b"one", 50 * MS)
-    conversation.initiator_says(b"two", 500 * MS)
+    conversation.initiator_sends(b"one", 50 * MS)
+    conversation.initiator_sends(b"two", 500 * MS)
     seen = segments(conversation.exchange(Purpose("test")))[3:]
     assert [s.payload for s in seen] == [b"one", b"", b"two", b""]
 
@@ -182,7 +183,7 @@ def test_a_delay_that_runs_out_between_two_writes_sends_its_acknowledgement() ->
 def test_nothing_is_acknowledged_on_a_connection_that_was_reset() -> None:
     conversation = talk()
     conversation.open(START)
-    conversation.initiator_says(b"x", 50 * MS)
+    conversation.initiator_sends(b"x", 50 * MS)
     conversation.close(Close.INITIATOR_RST, 5 * MS)
     assert segments(conversation.exchange(Purpose("test")))[-1].flags & Flag.RST
 
@@ -190,8 +191,8 @@ def test_nothing_is_acknowledged_on_a_connection_that_was_reset() -> None:
 def test_an_answer_carries_the_acknowledgement() -> None:
     conversation = talk()
     conversation.open(START)
-    conversation.initiator_says(b"ask", 50 * MS)
-    conversation.target_says(b"answer", 5 * MS)
+    conversation.initiator_sends(b"ask", 50 * MS)
+    conversation.target_sends(b"answer", 5 * MS)
     assert [s.payload for s in segments(conversation.exchange(Purpose("test")))[3:]] == [b"ask", b"answer", b""]
 
 
@@ -207,7 +208,7 @@ def test_an_answer_carries_the_acknowledgement() -> None:
 def test_a_close_is_begun_by_the_side_that_was_asked(how: Close, forward: bool, flag: Flag) -> None:
     conversation = talk()
     conversation.open(START)
-    conversation.initiator_says(b"x")
+    conversation.initiator_sends(b"x")
     conversation.close(how, 300 * MS)
     ends = [s for s in segments(conversation.exchange(Purpose("test"))) if s.flags & (Flag.FIN | Flag.RST)]
     assert (ends[0].forward, ends[0].flags) == (forward, flag | Flag.ACK)

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 import sensor.synth
 from sensor.synth.__main__ import app
-from sensor.synth.dice import SECOND, stream
 from sensor.synth.generate import (
     DEMO_MINUTES,
     DEMO_SEED,
@@ -25,6 +24,7 @@ from sensor.synth.generate import (
     generate,
 )
 from sensor.synth.pcap import pcap_bytes
+from sensor.synth.randomness import SECOND, stream
 from sensor.synth.scenarios.guessing import SSH_GUESSING, password_guessing
 from sensor.synth.scenarios.normal import NORMAL
 from sensor.synth.scenarios.portscan import PORTSCAN, port_scan

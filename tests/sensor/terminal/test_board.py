@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from sensor.alerts.query import parse
 from sensor.alerts.techniques import technique_of
 from sensor.terminal.board import MAX_EPISODES, SORTS, Board
 from tests.support.alerts import an_alert
+
+pytestmark = pytest.mark.ux
 
 KEYS = (
     "up",

@@ -18,6 +18,8 @@ import pytest
 from tests.support.command import DEMO, flowvigil
 from tests.support.controlling import ALTERNATE, BACK, Terminal, terminal
 
+pytestmark = [pytest.mark.ux, pytest.mark.takes(25)]
+
 STOP, CTRL_C = b"\x13", b"\x03"
 ENDING_S = 10.0  # within which a run ends; it waits up to 3.5 s for its screen
 
@@ -109,6 +111,7 @@ def test_a_window_that_is_closed_ends_the_run_in_order(tmp_path: Path) -> None:
         assert pty.end() == (0, "")
 
 
+@pytest.mark.real_start
 def test_a_key_pressed_before_the_run_has_begun_ends_it_in_order(tmp_path: Path) -> None:
     with terminal("read", half_a_capture(tmp_path / "pipe")) as pty:
         pty.type(b"q")
@@ -117,6 +120,7 @@ def test_a_key_pressed_before_the_run_has_begun_ends_it_in_order(tmp_path: Path)
         assert ALTERNATE in pty.shown
 
 
+@pytest.mark.real_start
 def test_ctrl_c_at_any_time_of_the_start_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     seen = []
     for step in range(6):

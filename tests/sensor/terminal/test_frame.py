@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -25,6 +25,9 @@ from sensor.terminal.frame import Scene, frame
 from sensor.terminal.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from sensor.terminal.header import Rates
 from tests.support.alerts import an_alert
+from tests.support.examples import examples
+
+pytestmark = pytest.mark.ux
 
 SIZES = [(80, 24), (120, 40), (200, 60), (40, 10), (20, 5), (1, 1), (300, 100)]
 PAGES = [(), ("enter",), ("?",), ("m",), ("/", *"src:192.0.2.0/24"), ("/", *"bad:1", "enter"), ("f",), ("s",)]
@@ -166,7 +169,7 @@ HOSTILE = st.text(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(HOSTILE, HOSTILE, st.sampled_from(SIZES), st.sampled_from(PAGES), st.sampled_from([UNICODE, ASCII]))
 def test_nothing_from_packets_names_or_keys_gives_the_terminal_orders(
     one: str, two: str, size: tuple[int, int], keys: tuple[str, ...], glyphs: Glyphs

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from sensor.terminal.keyboard import Keyboard, is_foreground_terminal, keys_of, unfinished
 
+pytestmark = pytest.mark.ux
+
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, int]]:

@@ -24,6 +24,8 @@ from sensor.terminal.screen_thread import MAX_ALERTS, MAX_NOTES, ScreenThread, o
 from sensor.terminal.scroll_view import ScrollView
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 LONG_S = 10.0
 
 

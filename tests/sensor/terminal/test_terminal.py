@@ -21,6 +21,8 @@ from sensor.terminal.scroll_view import ScrollView
 from sensor.terminal.status import status
 from tests.support.alerts import an_alert
 
+pytestmark = pytest.mark.ux
+
 HOSTILE = (
     "[red]x[/red] \x1b[2J\x1b]0;owned\x07 \x9b31m \u202egnp.exe\u2066 \r\n\t\x00 a\u0301\u0301\u0301\u0301\u0301 \ud800"
 )

@@ -1,74 +1,20 @@
 """The interactive view in a real terminal: keys, sizes, and the terminal as it was afterwards (tmux)."""
 
-import os
 import shlex
 import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import DEMO, FLOWVIGIL, surroundings
+from tests.support.command import DEMO
+from tests.support.tmux import LONG_S, Pane, as_it_was
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
-LONG_S = 60.0  # it may have to compile
-
-
-class Pane:
-    """A shell in a terminal of tmux."""
-
-    def __init__(self, directory: Path, width: int, height: int, environment: dict[str, str]) -> None:
-        self._tmux = ("tmux", "-S", str(directory / "tmux"), "-f", "/dev/null")
-        self.run("new-session", "-d", "-x", str(width), "-y", str(height), "sh", env=environment)
-
-    def run(self, *arguments: str, env: dict[str, str] | None = None) -> str:
-        done = subprocess.run(
-            [*self._tmux, *arguments], check=True, capture_output=True, text=True, timeout=20, env=env
-        )
-        return done.stdout
-
-    def start(self, *arguments: str, before: str = "") -> None:
-        self.keys(
-            f"{before} {shlex.join((*FLOWVIGIL, *arguments))}; echo code=$?; stty -a | tr ' ;' '\\n\\n' > stty", "Enter"
-        )
-
-    def keys(self, *keys: str) -> None:
-        for key in keys:
-            self.run("send-keys", *(("-l",) if len(key) > 1 and " " in key else ()), key)
-
-    def shows(self, *words: str, within_s: float = 10.0) -> str:
-        """The screen, once it shows all of these."""
-        deadline = time.monotonic() + within_s
-        while True:
-            screen = self.run("capture-pane", "-p")
-            if all(word in screen for word in words):
-                return screen
-            assert time.monotonic() < deadline, f"not {words} in\n{screen}"
-            time.sleep(0.05)
-
-
-@pytest.fixture
-def pane(tmp_path: Path) -> Iterator[Pane]:
-    environment = surroundings(PS1="$ ", TERM="xterm-256color") | {"HOME": os.environ.get("HOME", "/root")}
-    environment.pop("COLUMNS")
-    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
-    made = Pane(tmp_path, 80, 24, environment)
-    made.keys(f"cd {shlex.quote(str(tmp_path))} && clear", "Enter")
-    yield made
-    made.run("kill-server")
-
-
-def as_it_was(directory: Path) -> bool:
-    """Whether the terminal takes lines and shows what is typed."""
-    deadline = time.monotonic() + 5
-    while not (directory / "stty").exists() or "echoke" not in (directory / "stty").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    words = (directory / "stty").read_text().split()
-    return "icanon" in words and "echo" in words
+pytestmark = [
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
+    pytest.mark.ux,
+    pytest.mark.takes(25),
+]
 
 
 def test_an_analyst_reads_a_capture_with_keys(pane: Pane, tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ from flows.meter import Meter, concatenate
 from sensor.alerts.alert import Alert, Observer
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.packets.directory import PacketDirectory
-from sensor.packets.keeper import Keeper
+from sensor.packets.recorder import PacketRecorder
 from sensor.packets.ring import PacketRing
 from sensor.progress.progress import KeptPackets
 from sensor.progress.words import kept_in_words
 from tests.support.alerts import an_alert
 from tests.support.capture_bytes import read
 from tests.support.packets import Packet, block, tcp, udp
+
+pytestmark = pytest.mark.ux
 
 ALERT, OTHER = "A" * 26, "B" * 26
 ENDS = "10.0.0.1:1000", "10.0.0.2:80"
@@ -34,30 +36,30 @@ def talk(source: str, target: str, count: int, *, at: float = 0.0, size: int = 1
 
 
 class Scene:
-    """A keeper, its directory and the meter of the same packets."""
+    """A recorder, its directory and the meter of the same packets."""
 
     def __init__(self, path: Path, *, memory: int = 1 << 20, total: int = 1 << 30, **limits: Any) -> None:
         self.path = path
         self.meter = Meter(1024, news_only=True)
-        self.keeper = Keeper(
+        self.recorder = PacketRecorder(
             PacketRing(memory),
             PacketDirectory(path, total),
             Observer("gw1", "0"),
             interfaces=("eth0", "eth1"),
-            **{"most_packets": 1000, "most_bytes": 1 << 20, **limits},
+            **{"max_packets": 1000, "max_bytes": 1 << 20, **limits},
         )
 
     def see(self, packets: list[Packet], **fields: Any) -> list[AlertFlow]:
         """Packets come; flows that the meter tells of by then."""
         taken = replace(block(packets), **fields)
-        self.keeper.ring.remember(taken, np.zeros(len(taken), dtype=np.int64))
+        self.recorder.ring.add(taken, np.zeros(len(taken), dtype=np.int64))
         return flows_of(self.meter.feed(taken))
 
     def retain(self, alerts: list[Alert], flows: list[AlertFlow]) -> list[Alert]:
         """Alerts and flows in the order that episodes give them: an alert closes after its flows. The alerts, named."""
         open_ones = [alert for alert in alerts if alert.action != "closed"]
         closing = [alert for alert in alerts if alert.action == "closed"]
-        return [item for item in self.keeper.retain([*open_ones, *flows, *closing]) if isinstance(item, Alert)]
+        return [item for item in self.recorder.retain([*open_ones, *flows, *closing]) if isinstance(item, Alert)]
 
     def end(self) -> list[AlertFlow]:
         return flows_of(self.meter.drain())
@@ -95,10 +97,10 @@ def test_the_file_holds_the_packets_of_the_flagged_flows_in_time_order(tmp_path:
     scene.see(sorted([*flagged, *others], key=lambda packet: packet.ts_ns))
     flows = [flow for flow in scene.end() if flow.identity[4] == 1000]
     named = scene.retain(lines("opened", "closed"), flows)
-    scene.keeper.write()
+    scene.recorder.write()
     assert [alert.packets_file for alert in named] == [f"{ALERT}.pcapng"] * 2
     assert scene.frames() == [packet.frame for packet in flagged]
-    assert scene.keeper.state == KeptPackets(1, 6, sum(len(packet.frame) for packet in flagged))
+    assert scene.recorder.state == KeptPackets(1, 6, sum(len(packet.frame) for packet in flagged))
 
 
 def test_a_flow_told_again_and_again_adds_each_packet_once(tmp_path: Path) -> None:
@@ -107,12 +109,12 @@ def test_a_flow_told_again_and_again_adds_each_packet_once(tmp_path: Path) -> No
     opened = lines("opened")
     for begin in range(0, 100, 10):
         scene.retain(opened, scene.see(packets[begin : begin + 10]))
-        scene.keeper.write()
+        scene.recorder.write()
         opened = []
     scene.retain(lines("closed"), scene.end())
-    scene.keeper.write()
+    scene.recorder.write()
     assert scene.frames() == [packet.frame for packet in packets]
-    assert scene.keeper.state.forgotten == 0
+    assert scene.recorder.state.forgotten == 0
     assert "100 packets of 1 of its 318 flows; packets of these that are missing: none" in scene.comment()
 
 
@@ -121,36 +123,36 @@ def test_a_flow_told_late_stands_in_time_order_with_those_before(tmp_path: Path)
     slow, quick = talk(*ENDS, 3, at=0.001), [udp("10.0.0.3:5", "10.0.0.4:5", at=0.015)]
     scene.see(sorted([*slow, *quick], key=lambda packet: packet.ts_ns))
     first, second = sorted(scene.end(), key=lambda flow: flow.identity[6], reverse=True)
-    scene.keeper.retain([*lines("opened"), first])
-    scene.keeper.write()
-    scene.keeper.retain([second])
-    scene.keeper.write()
+    scene.recorder.retain([*lines("opened"), first])
+    scene.recorder.write()
+    scene.recorder.retain([second])
+    scene.recorder.write()
     assert [packet.ts_ns for packet in read((tmp_path / f"{ALERT}.pcapng").read_bytes())[0]] == sorted(
         packet.ts_ns for packet in [*slow, *quick]
     )
 
 
 def test_packets_beyond_either_limit_are_counted_and_told_in_the_file(tmp_path: Path) -> None:
-    for limit, kept in ({"most_packets": 4}, 4), ({"most_bytes": 200}, 3):
+    for limit, kept in ({"max_packets": 4}, 4), ({"max_bytes": 200}, 3):
         scene = Scene(tmp_path, **limit)
         scene.see(packets := talk(*ENDS, 10))
         scene.retain(lines("opened", "closed"), scene.end())
-        scene.keeper.write()
+        scene.recorder.write()
         assert scene.frames() == [packet.frame for packet in packets[:kept]]
-        assert scene.keeper.state.over_limit == 10 - kept
+        assert scene.recorder.state.over_limit == 10 - kept
         assert f"{10 - kept} over the limit of this file" in scene.comment()
-        scene.keeper.retain(lines("opened"))
+        scene.recorder.retain(lines("opened"))
 
 
 def test_packets_that_have_left_the_memory_are_counted_and_told(tmp_path: Path) -> None:
     scene = Scene(tmp_path, memory=1 << 13)
     scene.see(packets := talk(*ENDS, 100))
     scene.retain(lines("opened", "closed"), scene.end())
-    scene.keeper.write()
-    kept = scene.keeper.state.packets
+    scene.recorder.write()
+    kept = scene.recorder.state.packets
     assert 0 < kept < 100
     assert scene.frames() == [packet.frame for packet in packets[-kept:]]
-    assert scene.keeper.state.forgotten == 100 - kept
+    assert scene.recorder.state.forgotten == 100 - kept
     assert f"{100 - kept} had left the memory" in scene.comment()
 
 
@@ -160,7 +162,7 @@ def test_an_alert_whose_packets_are_all_gone_has_a_file_that_says_so(tmp_path: P
     flows = scene.end()
     scene.see(talk("10.0.0.9:1", "10.0.0.2:80", 200, at=10))
     scene.retain(lines("opened", "closed"), flows)
-    scene.keeper.write()
+    scene.recorder.write()
     assert scene.frames() == []
     assert "5 had left the memory" in scene.comment()
 
@@ -172,13 +174,13 @@ def test_a_file_that_gave_way_does_not_come_again(tmp_path: Path) -> None:
     scene.see(talk("10.0.0.9:1", "10.0.0.2:80", 400, at=10, size=1300))
     others = [replace(flow, alert_id=OTHER) for flow in scene.end()]
     scene.retain(lines("opened"), flows)
-    scene.keeper.write()
+    scene.recorder.write()
     scene.retain(lines("opened", alert=OTHER), others)
-    scene.keeper.write()
+    scene.recorder.write()
     assert os.listdir(tmp_path) == [f"{OTHER}.pcapng"]
     scene.retain(lines("closed"), flows)
-    scene.keeper.write()
-    state = scene.keeper.state
+    scene.recorder.write()
+    state = scene.recorder.state
     assert os.listdir(tmp_path) == [f"{OTHER}.pcapng"]
     assert (state.files, state.files_deleted) == (2, 1)
 
@@ -187,13 +189,13 @@ def test_a_file_that_somebody_deleted_does_not_come_again_and_its_packets_are_co
     scene = Scene(tmp_path)
     scene.see(talk(*ENDS, 5))
     scene.retain(lines("opened"), scene.end())
-    scene.keeper.write()
+    scene.recorder.write()
     (tmp_path / f"{ALERT}.pcapng").unlink()
     scene.see(talk("10.0.0.7:1", "10.0.0.2:80", 3, at=5))
     scene.retain(lines("closed"), scene.end())
-    scene.keeper.write()
+    scene.recorder.write()
     assert os.listdir(tmp_path) == []
-    assert (scene.keeper.state.packets, scene.keeper.state.over_limit) == (5, 3)
+    assert (scene.recorder.state.packets, scene.recorder.state.over_limit) == (5, 3)
 
 
 def test_a_disk_that_takes_no_more_is_told_once_counted_and_tried_again(
@@ -205,13 +207,13 @@ def test_a_disk_that_takes_no_more_is_told_once_counted_and_tried_again(
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", full_disk)
         scene.retain(lines("opened"), flows)
-        scene.keeper.write()
-    assert scene.keeper.problem == f"{tmp_path / ALERT}.pcapng: packets cannot be written: no space left"
-    assert (scene.keeper.state.lost, scene.keeper.state.packets, os.listdir(tmp_path)) == (5, 0, [])
+        scene.recorder.write()
+    assert scene.recorder.problem == f"{tmp_path / ALERT}.pcapng: packets cannot be written: no space left"
+    assert (scene.recorder.state.lost, scene.recorder.state.packets, os.listdir(tmp_path)) == (5, 0, [])
     scene.see(talk("10.0.0.7:1", "10.0.0.2:80", 3, at=5))
     scene.retain(lines("closed"), scene.end())
-    scene.keeper.write()
-    assert (scene.keeper.state.lost, scene.keeper.state.packets) == (5, 3)
+    scene.recorder.write()
+    assert (scene.recorder.state.lost, scene.recorder.state.packets) == (5, 3)
     assert "5 could not be written" in scene.comment()
 
 
@@ -223,9 +225,9 @@ def test_more_alerts_at_once_than_files_may_begin_are_counted_and_name_no_file(t
     scene = Scene(tmp_path)
     opened = [an_alert(id=f"{number:026d}".translate(str.maketrans("0189", "WXYZ"))) for number in range(600)]
     named = scene.retain(opened, [])
-    scene.keeper.write()
+    scene.recorder.write()
     assert sum(alert.packets_file is not None for alert in named) == 512 == len(os.listdir(tmp_path))
-    assert scene.keeper.state.alerts_without == 88
+    assert scene.recorder.state.alerts_without == 88
     later = [an_alert(id=OTHER, time_ns=opened[0].time_ns + 10**9)]
     assert scene.retain(later, [])[0].packets_file
 
@@ -239,10 +241,10 @@ def test_interfaces_and_link_types_have_a_description_each(tmp_path: Path) -> No
         np.full(6, 101, dtype=np.int64),
     )]  # fmt: skip
     for number, part in enumerate([packets, *raw]):
-        scene.keeper.ring.remember(part, np.full(6, number, dtype=np.int64))
+        scene.recorder.ring.add(part, np.full(6, number, dtype=np.int64))
         scene.retain(lines("opened")[number:], flows_of(scene.meter.feed(part)))
     scene.retain(lines("closed"), scene.end())
-    scene.keeper.write()
+    scene.recorder.write()
     found = read((tmp_path / f"{ALERT}.pcapng").read_bytes())[0]
     assert [packet.linktype for packet in found] == [1] * 6 + [101] * 6
     assert [packet.frame for packet in found[6:]] == [packet.frame[14:] for packet in frames]
@@ -253,7 +255,7 @@ def test_interfaces_and_link_types_have_a_description_each(tmp_path: Path) -> No
 @pytest.mark.parametrize("seed", range(12))
 def test_every_packet_told_of_is_kept_or_counted_whatever_comes(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    limits = {"most_packets": int(rng.integers(1, 300)), "most_bytes": int(rng.integers(100, 60_000))}
+    limits = {"max_packets": int(rng.integers(1, 300)), "max_bytes": int(rng.integers(100, 60_000))}
     scene = Scene(tmp_path, memory=int(rng.integers(1 << 12, 1 << 18)), **limits)
     packets = [
         tcp(f"10.0.0.{rng.integers(1, 6)}:{rng.integers(1, 4)}", "10.0.1.1:80", at=at, payload=int(rng.integers(600)))
@@ -267,19 +269,19 @@ def test_every_packet_told_of_is_kept_or_counted_whatever_comes(tmp_path: Path, 
         scene.retain(opened, flows)
         opened = []
         if rng.random() < 0.6:
-            scene.keeper.write()
+            scene.recorder.write()
     last = scene.end()
     told += [FlowBatch(np.array([flow.identity]), flow.values[None]) for flow in last]
     scene.retain(lines("closed"), last)
-    scene.keeper.write()
+    scene.recorder.write()
     newest = {}  # a flow's last report counts all of its packets
     for record in told:
         newest[tuple(record.identity[0, :10].tolist())] = record.values[0]
     total = sum(values[INDEX["fwd_packets"]] + values[INDEX["bwd_packets"]] for values in newest.values())
-    state = scene.keeper.state
+    state = scene.recorder.state
     assert state.packets + state.forgotten + state.over_limit == total == 500
-    assert len(scene.frames()) == state.packets <= limits["most_packets"]
-    assert sum(map(len, scene.frames())) == state.bytes <= limits["most_bytes"]
+    assert len(scene.frames()) == state.packets <= limits["max_packets"]
+    assert sum(map(len, scene.frames())) == state.bytes <= limits["max_bytes"]
     assert len(COLUMNS) == concatenate(told).values.shape[1]
 
 

@@ -1,4 +1,4 @@
-"""Seeded random streams, one a purpose: more traffic of one kind leaves the others byte for byte as they were."""
+"""Seeded random streams, one for each purpose: more traffic of one kind leaves the others byte for byte the same."""
 
 import math
 from random import Random
@@ -16,11 +16,11 @@ def child(rng: Random) -> Random:
     return Random(rng.getrandbits(64))  # noqa: S311  traffic, not secrets
 
 
-def around(rng: Random, median: float, sigma: float = 0.5) -> float:
-    """Log-normal draw: human pauses and object sizes are skewed that way. sigma is of the logarithm."""
+def lognormal(rng: Random, median: float, sigma: float = 0.5) -> float:
+    """Log-normal draw, as human pauses and object sizes are distributed. sigma: of the logarithm."""
     return rng.lognormvariate(math.log(median), sigma)
 
 
 def pause_ns(rng: Random, median_s: float, sigma: float = 0.5) -> int:
-    """Log-normal pause in ns around a median in seconds."""
-    return int(around(rng, median_s, sigma) * SECOND)
+    """Log-normal pause in ns with a median in seconds."""
+    return int(lognormal(rng, median_s, sigma) * SECOND)

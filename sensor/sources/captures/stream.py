@@ -1,6 +1,6 @@
-"""Captures one after the other as blocks of packets: in the order of their times, filtered, as far as each can be read.
+"""Several captures as one stream of packet blocks, in the order of their first packets, and filtered.
 
-What cannot be read is a problem, one line, and the rest goes on. It knows no meter and no output.
+A capture that cannot be read is a problem, one line, and the next one follows. It knows no meter and no output.
 """
 
 import math
@@ -18,39 +18,34 @@ from sensor.sources.filters.bpf import PacketFilter
 Result = TypeVar("Result")
 
 
-class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
-    """The run is to end, and it waits for input that may never come."""
+class ReadStopped(Exception):  # noqa: N818  # no error, but a request
+    """Raised by `stop` where a read blocks on input that may never come."""
 
 
-class Reading:
-    """Captures, also those of directories; iterate over it once for their packets.
-
-    stopping: it ends with the block at hand. problems: one line for each capture that could not be read to its end.
-    bytes_read, size: of the captures as stored; size is None when one is a pipe. from_pipe: whether the block at hand
-    came from one, at the other end of which somebody may wait.
-    """
+class CaptureStream:
+    """Iterable, once, of the packets of captures, including those of directories."""
 
     def __init__(self, captures: Sequence[str], expression: str | None = None) -> None:
         """expression: a capture filter (pcap-filter(7)). Raises ConfigError when it does not compile."""
-        self.stopping = False
-        self.problems: list[str] = []
-        self.bytes_read = 0
+        self.stopping = False  # the present block is the last one
+        self.problems: list[str] = []  # one line for each capture that could not be read to its end
+        self.bytes_read = 0  # of the captures as stored
         self.size = _total_size(captures)
-        self.from_pipe = False
+        self.from_pipe = False  # whether the present block came from a pipe, whose writer may wait
         self._captures = captures
         self._filter = _packet_filter(expression) if expression else None
         self._waiting = False
 
     @property
     def filtered(self) -> int:
-        """Packets that the capture filter left out."""
+        """Packets that the capture filter excluded."""
         return self._filter.filtered if self._filter else 0
 
     def stop(self) -> None:
-        """End. For a signal handler: raises Stopped where input is waited for, which the iteration expects."""
+        """End with the present block. In a signal handler it raises ReadStopped, to leave a read that blocks."""
         self.stopping = True
         if self._waiting:
-            raise Stopped
+            raise ReadStopped
 
     def __iter__(self) -> Iterator[PacketBlock]:
         """Blocks of all captures. Raises InputError when none can be opened."""
@@ -63,7 +58,7 @@ class Reading:
             except InputError as error:
                 self.problems.append(str(error))
                 continue
-            except Stopped:
+            except ReadStopped:
                 break
             opened = True
             yield from self._read(source)
@@ -78,7 +73,7 @@ class Reading:
             while not self.stopping and (block := self._wait_for(lambda: next(blocks, None))) is not None:
                 self.bytes_read = before + source.bytes_read
                 yield self._filter.apply(block) if self._filter else block
-        except Stopped:
+        except ReadStopped:
             pass
         except ConfigError as error:  # the filter does not fit this capture's link type
             self.problems.append(f"{source.name}: {error}")
@@ -88,7 +83,7 @@ class Reading:
             self.problems.append(f"{source.name}: {source.problem}")
 
     def _wait_for(self, read: Callable[[], Result]) -> Result:
-        """What a call returns that may wait for input. Raises Stopped as soon as the run is to end."""
+        """Result of a call that may block on input. Raises ReadStopped as soon as `stop` is called."""
         self._waiting = True
         try:
             return read()
@@ -100,12 +95,12 @@ def _packet_filter(expression: str) -> PacketFilter:
     from sensor.sources.filters.libpcap import compile_offline
 
     compile_for = partial(compile_offline, expression)
-    compile_for(ETHERNET)  # so that a wrong expression is known before anything is read
+    compile_for(ETHERNET)  # so that an invalid expression fails before anything is read
     return PacketFilter(compile_for)
 
 
 def _total_size(captures: Sequence[str]) -> int | None:
-    """Bytes of all captures as stored; None when one of them is a pipe or cannot be looked at."""
+    """Bytes of all captures as stored; None when one of them is a pipe or unreadable."""
     paths = [Path(name) for name in captures_in(captures)]
     if STDIN in captures or not all(path.is_file() for path in paths):
         return None
@@ -113,9 +108,9 @@ def _total_size(captures: Sequence[str]) -> int | None:
 
 
 def in_time_order(captures: Sequence[str]) -> list[str]:
-    """Captures, also of directories, by the time of their first packet: rotated files may be named in any order.
+    """Captures, also of directories, by the time of their first packet: rotated files may have any name.
 
-    Standard input, which cannot be looked at twice, and what cannot be read come last.
+    Standard input, which cannot be read twice, and unreadable captures come last.
     """
     names = captures_in(captures)
     if len(names) < 2:

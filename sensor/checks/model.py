@@ -1,4 +1,4 @@
-"""Whether the model fits, and how much one core of this machine does with it."""
+"""Checks of the model: whether the bundle fits, its compiled kernels, and the packet rate of one core."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from flows.meter import Meter
-from sensor.checks.finding import Remark, Status, Subject
+from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import SensorError
 from sensor.judging.judge import Judge
 
@@ -15,48 +15,48 @@ SEED: Final = 1
 MINUTES: Final = 0.5
 BLOCK_PACKETS: Final = 4096
 MEASURED_S: Final = 1.0  # of the core's time
-LONGEST_S: Final = 5.0  # where other programs have the core
+LONGEST_S: Final = 5.0  # of the clock, where other programs use the core
 
 
-def bundle(subject: Subject) -> Remark:
-    """Load the bundle and have it take the features that the meter gives. Raises ModelError."""
-    subject.hybrid = subject.load(subject.config)
+def bundle(context: CheckContext) -> Observation:
+    """Load the bundle, which must fit the features of this version's meter. Raises ModelError."""
+    context.hybrid = context.load(context.config)
     try:
-        subject.new_judge(subject.config, subject.hybrid)  # it may hold no threshold for the rate that is set
+        context.new_judge(context.config, context.hybrid)  # it may have no threshold for the rate that is set
     except SensorError:
-        subject.hybrid = None
+        context.hybrid = None
         raise
-    return Remark(f"{subject.hybrid.model_id} fits this version's features")
+    return Observation(f"{context.hybrid.model_id} fits this version's features")
 
 
-def cache(subject: Subject) -> Remark:
-    """Tell of the directory of compiled kernels."""
-    return subject.cache
+def cache(context: CheckContext) -> Observation:
+    """Report the directory of compiled kernels, which was chosen before the checks."""
+    return context.cache
 
 
-def speed(subject: Subject) -> Remark:
-    """Meter and judge generated traffic over and over for a second."""
-    if subject.hybrid is None:
-        return Remark("not measured without a model", Status.SKIPPED)
+def speed(context: CheckContext) -> Observation:
+    """Measure metering and judging of generated traffic for a second of processor time."""
+    if context.hybrid is None:
+        return Observation("not measured without a model", CheckStatus.SKIPPED)
     from sensor.packets.pcapng import warm_packet_builder
     from sensor.process.kernel_cache import kernels_are_compiled
     from sensor.run.warmup import warm_up
 
-    warm_up(subject.new_meter(subject.config), subject.new_judge(subject.config, subject.hybrid))
+    warm_up(context.new_meter(context.config), context.new_judge(context.config, context.hybrid))
     warm_packet_builder()
     if sys.platform == "linux":
         from sensor.sources.live.ring import warm_ring_walker
 
         warm_ring_walker()
     kernels_are_compiled()
-    per_s = _packets_per_second(subject.new_meter(subject.config), subject.new_judge(subject.config, subject.hybrid))
-    return Remark(
+    per_s = _packets_per_second(context.new_meter(context.config), context.new_judge(context.config, context.hybrid))
+    return Observation(
         f"{_rounded(per_s):,} packets/s with one core, measured on generated traffic in memory, without capture"
     )
 
 
 def _packets_per_second(meter: Meter, judge: Judge) -> float:
-    """Of the processor's time, not of the clock's."""
+    """Packets per second of processor time."""
     from flows.block import block_of
     from sensor.synth.generate import SCENARIOS, generate
 
@@ -74,5 +74,5 @@ def _packets_per_second(meter: Meter, judge: Judge) -> float:
 
 
 def _rounded(per_s: float) -> int:
-    """Two digits: the figure is no more certain than that."""
+    """Round to two significant digits: the measurement is no more precise."""
     return int(float(f"{per_s:.1e}"))

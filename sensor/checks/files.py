@@ -1,0 +1,107 @@
+"""Checks of the files that the sensor writes: alerts and packets. They are left as they were found."""
+
+import errno
+import os
+import stat
+from functools import partial
+from pathlib import Path
+
+from sensor.checks.privileges import owner_of, without_privileges
+from sensor.checks.result import CheckContext, CheckStatus, Observation
+from sensor.errors import ConfigError, OutputError, reason_of
+from sensor.files.ownership import APPEND, MODE
+
+
+def output(context: CheckContext) -> Observation:
+    """Open the file of alerts to append; one that the check created is removed again. Raises OutputError."""
+    path = context.config.output.file
+    if path is None:
+        return Observation("no file: alerts go to stdout, or to the screen on a terminal")
+    observation = open_to_append(path, context)
+    if observation.status is CheckStatus.OK and (why := without_privileges(context, partial(_cannot_reopen, path))):
+        return Observation(
+            f"{observation.message}, but not opened again when the settings are read again or after a log rotation: "
+            f"once its privileges have gone, the sensor {why}",
+            CheckStatus.WARNING,
+        )
+    return observation
+
+
+def packets(context: CheckContext) -> Observation:
+    """Open the capture file to write, and leave it as it is. Raises OutputError."""
+    if context.packets is None:
+        return Observation("no file named (--write)", CheckStatus.SKIPPED)
+    return open_to_append(context.packets, context)
+
+
+def open_to_append(path: Path, context: CheckContext) -> Observation:
+    """Open and close a file to append, and leave it as it was. Raises OutputError."""
+    try:
+        made, full = _open(path, given_away=_gives_away(context))
+    except OSError as error:
+        if error.errno == errno.ENXIO and _is_pipe(path):
+            return Observation(
+                f"{path}: a pipe that nobody reads yet: the start waits for a reader", CheckStatus.WARNING
+            )
+        raise OutputError(f"{path}: cannot be opened for writing: {_reason(path, error)}") from error
+    if full:
+        return Observation(f"{path}: can be opened, but its file system has no space left", CheckStatus.WARNING)
+    return Observation(f"{path}: can be made" if made else f"{path}: can be written to")
+
+
+def _open(path: Path, *, given_away: bool) -> tuple[bool, bool]:
+    """Open and close a file as the sensor does, but without waiting for a pipe's reader, or truncating it.
+
+    given_away: a file that is created gets another owner, so it must not be the target of a link. Returns whether the
+    file was created, which is undone, and whether its file system is full. Raises OSError.
+    """
+    flags = APPEND | getattr(os, "O_NONBLOCK", 0)
+    if path.exists():
+        # The kernel may refuse O_CREAT for another user's file in a directory such as /tmp.
+        return False, _close_and_is_full(os.open(path, flags if given_away else flags | os.O_CREAT, MODE))
+    target = path if given_away else os.path.realpath(path)
+    descriptor = os.open(target, flags | os.O_CREAT | os.O_EXCL, MODE)
+    os.unlink(target)
+    return True, _close_and_is_full(descriptor)
+
+
+def _close_and_is_full(descriptor: int) -> bool:
+    """Close a file; returns whether it is a regular one on a full file system."""
+    try:
+        if not hasattr(os, "fstatvfs") or not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        room = os.fstatvfs(descriptor)
+        return room.f_blocks > 0 and room.f_bavail == 0
+    finally:
+        os.close(descriptor)
+
+
+def _gives_away(context: CheckContext) -> bool:
+    try:
+        return owner_of(context) is not None
+    except ConfigError:  # which the check of the user reports
+        return False
+
+
+def _is_pipe(path: Path) -> bool:
+    return stat.S_ISFIFO(path.stat().st_mode)
+
+
+def _reason(path: Path, error: OSError) -> str:
+    directory = Path(os.path.realpath(path)).parent
+    if isinstance(error, FileNotFoundError) and not directory.exists():
+        return f"there is no directory {directory}"
+    if isinstance(error, FileExistsError):
+        return "a link that leads nowhere, which is not followed for another user"
+    return reason_of(error)
+
+
+def _cannot_reopen(path: Path) -> str:
+    """Why this process cannot open the file again, also after it was renamed, or ""."""
+    directory = path.absolute().parent
+    if os.access(path, os.F_OK):
+        if not path.is_file():
+            return ""
+        if not os.access(path, os.W_OK):
+            return f"may not write to {path}"
+    return "" if os.access(directory, os.W_OK | os.X_OK) else f"may not make files in {directory}"

@@ -1,0 +1,51 @@
+"""Files and directories that are created for another owner than the process."""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
+APPEND = os.O_WRONLY | os.O_APPEND | _BINARY
+REPLACE = os.O_WRONLY | os.O_TRUNC | _BINARY
+MODE = 0o640  # traffic data is for owner and group only
+
+
+class Owner(Protocol):
+    """Owner of a file, by number."""
+
+    @property
+    def uid(self) -> int:
+        """User id."""
+
+    @property
+    def gid(self) -> int:
+        """Group id."""
+
+
+def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
+    """Open a file for writing and create it if it is missing; returns the descriptor. Raises OSError.
+
+    flags: APPEND or REPLACE. owner: of a file that is created; None: this process. An existing file keeps its owner.
+    """
+    if owner is None:
+        return os.open(path, flags | os.O_CREAT, MODE)
+    try:
+        # Exclusive: only a file created here is given away, never the target of a link.
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, MODE)
+    except FileExistsError:
+        return os.open(path, flags)
+    try:
+        os.fchown(descriptor, owner.uid, owner.gid)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def make_owned_directory(path: Path, owner: Owner | None) -> None:
+    """Create a directory and its parents if it is missing. owner: of a directory that is created. Raises OSError."""
+    if path.is_dir():
+        return
+    path.mkdir(mode=0o750, parents=True)
+    if owner is not None:
+        os.chown(path, owner.uid, owner.gid)
