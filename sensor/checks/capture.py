@@ -32,8 +32,8 @@ def capture_filter(context: CheckContext) -> Observation:
 
 def _compiled(expression: str, interfaces: Sequence[str]) -> list[str]:
     """Interfaces for which the filter compiles. Raises ConfigError, also when it is too long for the kernel."""
-    from sensor.sources.filters.bpf import InterfaceRule, socket_program
     from sensor.sources.filters.libpcap import compile_live
+    from sensor.sources.filters.socket_program import InterfaceRule, socket_program
     from sensor.sources.live.packet_socket import ARPHRD_LOOPBACK, link_of
 
     rules: dict[str, InterfaceRule] = {}

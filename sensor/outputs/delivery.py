@@ -191,9 +191,9 @@ class Delivery:
         self._end()
 
     def _is_over(self) -> bool:
+        if self._closing_at_s is None:
+            return False
         with self._changed:
-            if self._closing_at_s is None:
-                return False
             if time.monotonic() >= self._closing_at_s or self.over:
                 return True
             idle = not self._up or self._transport.idle()
@@ -269,9 +269,10 @@ class Delivery:
                 self._changed.notify_all()
 
     def _settle(self, messages: int) -> None:
-        lines = sum(self._on_way.popleft() for _ in range(messages))
-        if lines:
-            self._backlog.settle(lines)
+        if not messages:
+            return
+        lines = sum([self._on_way.popleft() for _ in range(messages)])
+        self._backlog.settle(lines)
         with self._changed:
             self.written += lines
 

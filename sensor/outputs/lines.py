@@ -10,6 +10,7 @@ import select
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import accumulate
@@ -20,6 +21,7 @@ from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import APPEND, Owner, open_owned
 
 PIPE_BYTES: Final = 4096  # a pipe that is ready takes as much without waiting (PIPE_BUF)
+FILLING_S: Final = 0.001  # for the reader of a pipe that is half full to make room
 
 
 class LinesTransport:
@@ -78,7 +80,7 @@ class LinesTransport:
             while left:
                 if self._waits and not select.select([], [self._descriptor], [], wait_s)[1]:
                     return
-                taken = os.write(self._descriptor, left[: self._room()] if self._waits else left)
+                taken = os.write(self._descriptor, left[: self._room(len(left))] if self._waits else left)
                 self._into += taken
                 left = left[taken:]
         except BlockingIOError:  # a descriptor that does not wait had less room than it said
@@ -148,20 +150,15 @@ class LinesTransport:
         except OSError as error:
             self._late = error
 
-    def _room(self) -> int:
-        """Bytes that a write, to a descriptor that is ready, may have without waiting.
-
-        A page of a pipe may be half empty, since what does not fit into its rest begins the next: what lies in it
-        counts twice.
-        """
+    def _room(self, wanted: int) -> int:
+        """Bytes that a write, to a descriptor that is ready, may have without waiting."""
         if not self._pipe_bytes or self._descriptor is None:
             return PIPE_BYTES
-        import fcntl
-        import termios
-
-        unread = array.array("i", [0])
-        fcntl.ioctl(self._descriptor, termios.FIONREAD, unread)
-        return max(PIPE_BYTES, self._pipe_bytes - 2 * unread[0] - 2 * PIPE_BYTES)
+        room = _room_in_pipe(self._descriptor, self._pipe_bytes)
+        if room < min(wanted, 2 * PIPE_BYTES):  # its reader has enough to do meanwhile: one large write costs less
+            time.sleep(FILLING_S)
+            room = _room_in_pipe(self._descriptor, self._pipe_bytes)
+        return max(PIPE_BYTES, room)
 
     def _leave_whole_lines(self) -> None:
         """Count the lines of the batch that are written whole, and take the written part of the next one back.
@@ -205,6 +202,19 @@ def _cut(descriptor: int, count: int) -> None:
             os.lseek(descriptor, end - count, os.SEEK_SET)
     except OSError:
         return
+
+
+def _room_in_pipe(descriptor: int, pipe_bytes: int) -> int:
+    """Bytes that a pipe has room for at least, as far as its unread bytes tell.
+
+    A page of it may be half empty, since what does not fit into its rest begins the next: what lies there counts twice.
+    """
+    import fcntl
+    import termios
+
+    unread = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, unread)
+    return pipe_bytes - 2 * unread[0] - 2 * PIPE_BYTES
 
 
 def _pipe_bytes(descriptor: int) -> int:

@@ -11,15 +11,10 @@ import pytest
 
 from flows.block import block_of
 from sensor.errors import CaptureError
-from sensor.sources.filters.bpf import (
-    MAX_INSTRUCTIONS,
-    BpfProgram,
-    Instruction,
-    InterfaceRule,
-    PacketFilter,
-    socket_program,
-)
+from sensor.sources.filters.bpf import MAX_INSTRUCTIONS, BpfProgram, Instruction
 from sensor.sources.filters.libpcap import compile_live, compile_offline
+from sensor.sources.filters.packet_filter import PacketFilter
+from sensor.sources.filters.socket_program import InterfaceRule, socket_program
 from sensor.sources.live.packet_socket import attach_filter, bind_to, open_packet_socket, read_counts
 from sensor.sources.live.ring import RingCapture
 from tests.support.bpf_programs import random_program

@@ -85,9 +85,16 @@ class Terminal:
         assert "Traceback" not in stderr, stderr
         return code, stderr
 
-    def is_as_it_was(self) -> bool:
-        """Whether screen, cursor and settings are those of before."""
-        time.sleep(0.1)  # for the last of it to be read
+    def is_as_it_was(self, seconds: float = 5.0) -> bool:
+        """Whether screen, cursor and settings are those of before, once nothing more comes."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not select.select([self.master], [], [], 0.1)[0] and self._has_what_it_had():
+                return True
+            time.sleep(0.02)
+        return self._has_what_it_had()
+
+    def _has_what_it_had(self) -> bool:
         text = bytes(self.shown)
         back = all(text.rfind(after) >= text.rfind(before) for before, after in CHANGES)
         return back and termios.tcgetattr(self.slave) == self.before

@@ -13,7 +13,7 @@ from flows.block import PacketBlock
 from flows.linktypes import ETHERNET
 from sensor.errors import ConfigError, InputError
 from sensor.sources.captures.files import STDIN, CaptureFile, captures_in, open_capture
-from sensor.sources.filters.bpf import PacketFilter
+from sensor.sources.filters.packet_filter import PacketFilter
 
 Result = TypeVar("Result")
 

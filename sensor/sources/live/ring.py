@@ -20,7 +20,8 @@ from flows.pcap import packet_arrays
 from sensor.errors import CaptureError
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
-from sensor.sources.filters.bpf import BpfProgram, InterfaceRule, socket_program
+from sensor.sources.filters.bpf import BpfProgram
+from sensor.sources.filters.socket_program import InterfaceRule, socket_program
 from sensor.sources.live.links import ABSENT, WatchedLinks
 from sensor.sources.live.packet_socket import (
     ARPHRD_LOOPBACK,

@@ -196,6 +196,20 @@ def test_a_reader_that_has_gone_is_remembered_and_its_lines_are_counted(pipe: tu
     assert problem_of(outputs) == "stdout: the reader has gone, 4 lines lost"
     outputs.close(LONG_S)
     assert outputs.lost == 4
+    assert outputs.problems == []  # it left of its own will
+
+
+def test_who_can_wait_is_told_of_a_reader_that_has_gone_as_by_a_write(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.close(reader)
+    outputs = to_pipe(writer, patience_s=5.0)
+    with pytest.raises(BrokenPipeError):
+        while not outputs.lost:  # known once its thread has tried
+            outputs.write([b"x\n"])
+            time.sleep(0.01)
+    with pytest.raises(BrokenPipeError):
+        outputs.close(LONG_S)
+    assert outputs.over
 
 
 def test_a_full_device_is_named_and_every_line_counted() -> None:

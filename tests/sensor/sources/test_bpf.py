@@ -14,16 +14,10 @@ from scapy.libs.structures import bpf_insn, bpf_program
 
 from flows.block import PacketBlock, block_of
 from sensor.errors import ConfigError
-from sensor.sources.filters.bpf import (
-    MAX_INSTRUCTIONS,
-    BpfProgram,
-    Instruction,
-    InterfaceRule,
-    PacketFilter,
-    check_program,
-    socket_program,
-)
+from sensor.sources.filters.bpf import MAX_INSTRUCTIONS, BpfProgram, Instruction, check_program
 from sensor.sources.filters.libpcap import compile_offline
+from sensor.sources.filters.packet_filter import PacketFilter
+from sensor.sources.filters.socket_program import InterfaceRule, socket_program
 from tests.support.bpf_programs import random_program
 from tests.support.capture_bytes import packets_of
 from tests.support.captures import read_whole_pcap
