@@ -18,7 +18,7 @@ from sensor.cli.read import read
 from sensor.cli.report import report
 from sensor.cli.schema import schema
 from sensor.cli.serve import serve
-from sensor.cli.stdout import give_up_where_full, lost, say
+from sensor.cli.stdout import discard_if_full, stdout_error, write_stdout
 from sensor.cli.train import train
 from sensor.cli.warm_up import warm_up
 from sensor.cli.watch import watch
@@ -99,59 +99,61 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        _stand_in_for_closed_streams()
+        _replace_closed_streams()
         result: Any = app(standalone_mode=False, prog_name="flowvigil")
-        say("")  # what is still buffered must not fail when nobody can say so any more
+        write_stdout("")  # buffered text must not fail later, when no error can be reported any more
     except SensorError as error:
-        give_up_where_full()
-        return _stop(str(error), error.exit_code, error.detail)
+        discard_if_full()
+        return _report_stop(str(error), error.exit_code, error.detail)
     except BrokenPipeError:
         return _reader_gone()
     except SystemExit as end:
-        # The command line's library has an answer of its own to a reader that has gone.
+        # The command line's library handles a reader that has gone with an exit of its own.
         if isinstance(end.__context__, BrokenPipeError):
             return _reader_gone()
         raise
     except (KeyboardInterrupt, typer.Abort):
-        return _stop("interrupted", INTERRUPTED)
+        return _report_stop("interrupted", INTERRUPTED)
     except typer.Exit as end:
         return end.exit_code
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of the command line's library
-            return _usage(error)
+            return _report_usage(error)
         if os.environ.get("FLOWVIGIL_TRACEBACK"):
             raise
-        stop = lost(error) if isinstance(error, OSError) else error
+        stop = stdout_error(error) if isinstance(error, OSError) else error
         if isinstance(stop, SensorError):
-            return _stop(str(stop), stop.exit_code)
-        return _stop(f"internal error: {type(error).__name__}: {error} (FLOWVIGIL_TRACEBACK=1 shows where)", INTERNAL)
+            return _report_stop(str(stop), stop.exit_code)
+        return _report_stop(
+            f"internal error: {type(error).__name__}: {error} (FLOWVIGIL_TRACEBACK=1 shows where)", INTERNAL
+        )
     return result if isinstance(result, int) else 0
 
 
-def _stop(message: str, code: int, detail: Sequence[str] = ()) -> int:
-    """One line, and lines of detail as they are laid out."""
+def _report_stop(message: str, code: int, detail: Sequence[str] = ()) -> int:
+    """Log the error, one line and lines of detail; return the exit code."""
     log.error(message, detail, code)
     return code
 
 
-def _usage(error: Any) -> int:
-    """One line, or the whole help where nothing was asked for."""
+def _report_usage(error: Any) -> int:
+    """Log a usage error, or show the help where there are no arguments; return the exit code."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return int(error.exit_code)
     message = " ".join(error.format_message().split())
     command = getattr(error.ctx, "command_path", "flowvigil")
-    return _stop(f"{message.rstrip('.')} (see {command} --help)", int(error.exit_code))
+    return _report_stop(f"{message.rstrip('.')} (see {command} --help)", int(error.exit_code))
 
 
 def _reader_gone() -> int:
-    """Keep the interpreter from writing what is buffered for nobody."""
+    """Redirect stdout, so that the interpreter does not fail on buffered text at exit; return the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE
 
 
-def _stand_in_for_closed_streams() -> None:
-    """Send a closed stdout or stderr nowhere: else a file that is opened later gets its number and its text."""
+def _replace_closed_streams() -> None:
+    """Open the null device for a closed stdout or stderr: else a file opened later gets its descriptor and its text."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # until the process ends

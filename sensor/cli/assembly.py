@@ -1,4 +1,4 @@
-"""A run put together in the order that its safety needs, and taken apart afterwards.
+"""Assembles a run in the order that its safety requires, and tears it down afterwards.
 
 First what may take long (model, kernels), so that no packet waits for it; then what needs privileges (filter, sockets,
 outputs); then the privileges of a watch go; then processes are made, while there is no thread; threads come last.
@@ -19,16 +19,23 @@ from sensor.cli.build import (
     build_judge,
     build_meter,
     build_packet_recorder,
+    check_packet_settings,
     flow_records,
     load_model,
     make_packet_directory,
     observer,
-    refuse_keeping,
-    refuse_to_keep_among,
-    warm_keeping,
+    refuse_packet_directory,
+    warm_packet_keeping,
 )
-from sensor.cli.capturing import drop_privileges, live_turns, open_captures, open_packets, refuse_packets, user_to_be
 from sensor.cli.kernels import JUDGING, Kernels, cached, compiling
+from sensor.cli.live_capture import (
+    drop_privileges,
+    live_turns,
+    open_captures,
+    open_packets,
+    refuse_packets,
+    unprivileged_user,
+)
 from sensor.cli.options import Color
 from sensor.cli.reload import Reload, requested_by_signals
 from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
@@ -53,45 +60,47 @@ if TYPE_CHECKING:
     from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
 
-READ_PATIENCE_S = 10.0  # that reading a capture waits for room in the queue of a listed output
+READ_QUEUE_WAIT_S = 10.0  # for which reading a capture waits for room in the queue of a listed output
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """How a run is shown."""
+class DisplayOptions:
+    """The options of the command line for how a run is shown."""
 
     json: bool  # JSON lines on stdout also where that is a terminal
     quiet: bool  # problems only
     color: Color
 
     def lines_on_stdout(self, config: "Config") -> bool:
-        """Whether JSON lines stand on stdout, and so nothing else may."""
+        """Whether stdout has JSON lines, and so nothing else."""
         return self.json or stdout_is_listed(config) or not sys.stdout.isatty()
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the command line of a watch asks for."""
+class WatchOptions:
+    """The options of the command line of a watch."""
 
     interfaces: tuple[str, ...]
-    packets: Path | None  # file that keeps all packets
-    shown: Shown
+    packets: Path | None  # file to write all packets to
+    display: DisplayOptions
     settings: Callable[[], "Config"]  # reads the settings, anew at each call
 
 
 @dataclass(frozen=True, slots=True)
-class Assembled:
-    """A run ready to go, and whoever judges in it."""
+class AssembledRun:
+    """A run that is ready to start."""
 
     run: "Run"
-    detection: "Detection"
+    detection: "Detection"  # the consumer of its turns: judge, outputs and kept packets
 
 
 @contextmanager
-def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator[Assembled]:
-    """A run over captures, all its parts taken apart afterwards."""
-    hybrid = ready_model(config, cached(JUDGING, config), partial(refuse_reading, config, captures), quiet=shown.quiet)
-    refuse_to_keep_among(config, captures)
+def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) -> Iterator[AssembledRun]:
+    """A run over captures, torn down on exit."""
+    hybrid = ready_model(
+        config, cached(JUDGING, config), partial(refuse_reading, config, captures), quiet=display.quiet
+    )
+    refuse_packet_directory(config, captures)
     from sensor.outputs.outputs import Outputs
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
@@ -100,62 +109,62 @@ def reading(config: "Config", captures: Sequence[str], shown: Shown) -> Iterator
     make_packet_directory(config)
     recorder = build_packet_recorder(config)
     with ExitStack() as stack:
-        outputs = stack.enter_context(Outputs(_prepared_outputs(config, shown, None), READ_PATIENCE_S))
+        outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
-            stack, config, captures, shown, hybrid, lambda: bool(outlet.alerts) and not run.stopping
+            stack, config, captures, display, hybrid, lambda: bool(outlet.alerts) and not run.stopping
         )
         detection = Detection(build_judge(config, hybrid), outlet, recorder)
         run = Run(capture_turns(config, captures, recorder), detection, screen)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
-        yield Assembled(run, detection)
+        yield AssembledRun(run, detection)
 
 
 @contextmanager
-def watching(wanted: Wanted) -> Iterator[Assembled]:
-    """A run over interfaces, all its parts taken apart afterwards."""
-    config, shown = wanted.settings(), wanted.shown
-    refuse_packets(wanted.packets, config)
-    refuse_keeping(config)
-    user = user_to_be(config)
-    beforehand = partial(refuse_watching, config, wanted.interfaces, wanted.packets)
-    hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=shown.quiet, live=True)
+def watching(options: WatchOptions) -> Iterator[AssembledRun]:
+    """A run over interfaces, torn down on exit."""
+    config, display = options.settings(), options.display
+    refuse_packets(options.packets, config)
+    check_packet_settings(config)
+    user = unprivileged_user(config)
+    beforehand = partial(refuse_watching, config, options.interfaces, options.packets)
+    hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet, live=True)
     from sensor.outputs.outputs import Outputs
     from sensor.progress.latest import Latest
     from sensor.run.detection import KEEPING_S, Detection
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
-    captures = open_captures(config, wanted.interfaces)
+    captures = open_captures(config, options.interfaces)
     with ExitStack() as stack:
-        prepared = _prepared_outputs(config, shown, user)
-        writer = open_packets(stack, wanted.packets, user)
+        prepared = _prepared_outputs(config, display, user)
+        writer = open_packets(stack, options.packets, user)
         make_packet_directory(config, user)
-        place = _opened_place(stack, config, user)
+        place = _open_place(stack, config, user)
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
-        recorder = build_packet_recorder(config, wanted.interfaces)
+        recorder = build_packet_recorder(config, options.interfaces)
         turns = live_turns(config, captures, writer, recorder)
         latest = Latest()
         outputs = stack.enter_context(Outputs(prepared))
-        source = ", ".join(wanted.interfaces)
-        screen = stack.enter_context(_screen_of_watch(shown, config, source, hybrid))
-        lookers = _lookers(stack, place, latest, source, hybrid.model_id)
-        outlet = Outlet(lookers, outputs, flow_records(config))
+        source = ", ".join(options.interfaces)
+        screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid))
+        attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
+        outlet = Outlet(attach_servers, outputs, flow_records(config))
         detection = Detection(build_judge(config, hybrid), outlet, recorder, keeping_s=KEEPING_S)
-        hook = _hook(wanted, config, detection, outputs)
+        hook = _watch_hook(options, config, detection, outputs)
         run = Run(turns, detection, screen, [hook], latest)
         _serve_metrics(stack, config, latest, hybrid)
         stack.enter_context(stopped_by_signals(run))
         stack.enter_context(requested_by_signals(hook))
         notify("READY=1", f"STATUS=watching {source}")
-        yield Assembled(run, detection)
+        yield AssembledRun(run, detection)
         notify("STOPPING=1")
 
 
 def capture_turns(
     config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None
 ) -> "CaptureTurns":
-    """Turns of captures for a judge. Raises ConfigError for a filter."""
+    """Turns of flow records of captures, for a judge. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
     from sensor.sources.captures.stream import CaptureStream
 
@@ -169,11 +178,11 @@ def ready_model(
 ) -> "Hybrid":
     """The model, with all kernels of a run compiled.
 
-    kernels: those of judging. beforehand: raises what the run would stop at, before anything is compiled. live:
-    everything has run once, for a ring that waits for a compiler loses packets.
+    kernels: those of judging. beforehand: raises what the run would stop at, before anything is compiled. live: also
+    run every kernel once, as a ring that waits for a compiler loses packets.
     """
     hybrid = load_model(config)
-    judge = build_judge(config, hybrid)  # what the settings ask of the model and it does not have is refused here
+    judge = build_judge(config, hybrid)  # refuses settings that the model does not support
     if not kernels.compiled:
         beforehand()
     if live or not kernels.compiled:  # so that the run's own times are the sensor's, not the compiler's
@@ -183,7 +192,7 @@ def ready_model(
             warm_up(build_meter(config), judge)
             if live:
                 _warm_capture()
-    warm_keeping(config)
+    warm_packet_keeping(config)
     if live:
         gc.collect()
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
@@ -200,12 +209,12 @@ def _warm_capture() -> None:
         warm_ring_walker()
 
 
-def _prepared_outputs(config: "Config", shown: Shown, user: "User | None") -> "list[Prepared]":
-    """All outputs, with what privileges are needed for; their modules are loaded by now too."""
+def _prepared_outputs(config: "Config", display: DisplayOptions, user: "User | None") -> "list[Prepared]":
+    """All outputs, with what needs privileges done and their modules loaded."""
     from sensor.outputs.outputs import prepared_outputs
     from sensor.settings.outputs import all_outputs
 
-    entries = all_outputs(config.output.file, config.outputs, lines_on_stdout=shown.lines_on_stdout(config))
+    entries = all_outputs(config.output.file, config.outputs, lines_on_stdout=display.lines_on_stdout(config))
     return prepared_outputs(entries, observer().name, user)
 
 
@@ -213,43 +222,45 @@ def _screen_of_reading(
     stack: ExitStack,
     config: "Config",
     captures: Sequence[str],
-    shown: Shown,
+    display: DisplayOptions,
     hybrid: "Hybrid",
-    stays: Callable[[], bool],
+    keep_open: Callable[[], bool],
 ) -> "Screen":
-    """stays: whether a view with keys waits at the end until the operator has seen enough."""
+    """The screen of a run over captures. keep_open: whether an interactive view stays until it is dismissed."""
     from sensor.terminal.screen_thread import own_stream
 
     source = Path(captures[0]).name if len(captures) == 1 else f"{len(captures)} captures"
-    lines_on_stdout = shown.lines_on_stdout(config)
-    if not shown.quiet and not lines_on_stdout:
-        console = interactive_console(shown.color, own_stream(sys.stdout))
+    lines_on_stdout = display.lines_on_stdout(config)
+    if not display.quiet and not lines_on_stdout:
+        console = interactive_console(display.color, own_stream(sys.stdout))
         if console is not None:
-            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, stays))
+            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, keep_open))
     streams = sys.stdout, sys.stderr
-    screen = screen_for("read", source, streams, lines_on_stdout=lines_on_stdout, quiet=shown.quiet, color=shown.color)
+    screen = screen_for(
+        "read", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color
+    )
     if isinstance(screen, AbstractContextManager):
         stack.enter_context(screen)
     return screen
 
 
 def _screen_of_watch(
-    shown: Shown, config: "Config", source: str, hybrid: "Hybrid"
+    display: DisplayOptions, config: "Config", source: str, hybrid: "Hybrid"
 ) -> AbstractContextManager["ScreenThread"]:
-    """A screen whose terminal may stand still."""
+    """The screen of a watch, in a thread of its own, as its terminal may block."""
     from sensor.terminal.screen_thread import ScreenThread, own_stream
 
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
-    lines_on_stdout = shown.lines_on_stdout(config)
-    if not shown.quiet and not lines_on_stdout and (console := interactive_console(shown.color, streams[0])):
+    lines_on_stdout = display.lines_on_stdout(config)
+    if not display.quiet and not lines_on_stdout and (console := interactive_console(display.color, streams[0])):
         return interactive_screen("watch", source, hybrid.model_id, console, keep_open=lambda: False)
     return ScreenThread(
-        screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=shown.quiet, color=shown.color)
+        screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color)
     )
 
 
-def _opened_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Place | None":
-    """The socket of attach.socket, None where that is null. Raises ConfigError."""
+def _open_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Place | None":
+    """The listening socket of attach.socket, None where that is null. Raises ConfigError."""
     if config.attach.socket is None:
         return None
     from sensor.attach.place import listen
@@ -260,8 +271,10 @@ def _opened_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "
     return place
 
 
-def _lookers(stack: ExitStack, place: "Place | None", latest: "Latest", source: str, bundle: str) -> list["LineTaker"]:
-    """Those who look at the sensor through its socket and get what the outputs get, from now on."""
+def _attach_servers(
+    stack: ExitStack, place: "Place | None", latest: "Latest", source: str, bundle: str
+) -> list["LineTaker"]:
+    """The server of attached terminals, which get the lines that the outputs get; none without a socket."""
     if place is None:
         return []
     from sensor.attach.protocol import Hello
@@ -270,7 +283,7 @@ def _lookers(stack: ExitStack, place: "Place | None", latest: "Latest", source: 
     return [stack.enter_context(AttachServer(place, Hello(VERSION, observer().name, source, bundle), latest))]
 
 
-def _hook(wanted: Wanted, config: "Config", detection: "Detection", outputs: "Outputs") -> "Watching":
+def _watch_hook(options: WatchOptions, config: "Config", detection: "Detection", outputs: "Outputs") -> "Watching":
     from sensor.process.systemd import Watchdog
     from sensor.run.watching import Watching
 
@@ -278,7 +291,7 @@ def _hook(wanted: Wanted, config: "Config", detection: "Detection", outputs: "Ou
         detection,
         observer(),
         interval_s=config.stats.interval_s,
-        reload=Reload(wanted.settings, config, outputs),
+        reload=Reload(options.settings, config, outputs),
         alive=Watchdog().feed,
     )
 

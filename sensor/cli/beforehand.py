@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensor.cli.build import build_judge, build_meter, load_model, refuse_to_keep_among
+from sensor.cli.build import build_judge, build_meter, load_model, refuse_packet_directory
 from sensor.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def refuse_captures(config: "Config", captures: Sequence[str]) -> None:
 
 def refuse_reading(config: "Config", captures: Sequence[str]) -> None:
     """As refuse_captures; raise OutputError for the file of alerts and the directory of their packets."""
-    refuse_to_keep_among(config, captures)
+    refuse_packet_directory(config, captures)
     _refuse_file(config.output.file, "cannot be opened for writing", given_away=False)
     refuse_captures(config, captures)
 
@@ -47,11 +47,11 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: Path |
     from sensor.checks.attach import attach
     from sensor.checks.metrics import metrics
     from sensor.checks.result import CheckContext, Observation
-    from sensor.cli.capturing import open_captures, user_to_be
+    from sensor.cli.live_capture import open_captures, unprivileged_user
 
     for capture in open_captures(config, interfaces):
         capture.close()
-    given_away = user_to_be(config) is not None
+    given_away = unprivileged_user(config) is not None
     _refuse_file(config.output.file, "cannot be opened for writing", given_away=given_away)
     _refuse_file(packets, "packets cannot be written", given_away=given_away)
     context = CheckContext(config, tuple(interfaces), Observation(""), load_model, build_meter, build_judge, packets)

@@ -1,4 +1,4 @@
-"""The parts of a run by the settings: meter, model, judge, detection, and who keeps the packets of alerts."""
+"""Builds the parts of a run by the settings: meter, model, judge, and the recorder of packets of alerts."""
 
 import socket
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ DEFAULT_BUNDLE = "cic2017"
 
 
 def load_model(config: "Config") -> "Hybrid":
-    """The bundle of the settings: for flows, or for connection records of either kind. Raises ModelError."""
+    """Load the bundle of the settings: for flows, or for connection records of either kind. Raises ModelError."""
     from flows.columns import feature_contract
     from flows.kdd.columns import kdd_contract
     from models.bundle import BundleError, load_bundle
@@ -37,7 +37,7 @@ def load_model(config: "Config") -> "Hybrid":
 
 
 def bundle_path(bundle: Path | None) -> Path:
-    """A directory as given, or the shipped bundle of that name."""
+    """The directory of a bundle: as given, else of the shipped bundle with that name; None for the default bundle."""
     import models
 
     pretrained = Path(str(models.__file__)).parent / "pretrained"
@@ -55,7 +55,7 @@ def build_meter(config: "Config") -> "Meter":
 def build_table_meter(config: "Config", compat: str | None = None) -> "Meter":
     """A meter for a table of all flows, by the settings.
 
-    compat: a program whose flows and values it reproduces (flows.meter.COMPATIBLE).
+    compat: name of a program whose flows and values it reproduces (flows.meter.COMPATIBLE).
     """
     return _meter(config, compat)
 
@@ -77,7 +77,7 @@ def _meter(config: "Config", compat: str | None = None, *, news_only: bool = Fal
 
 
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
-    """Model and episodes by the settings.
+    """A judge with this model and episodes by the settings.
 
     Raises ModelError for a rate that the bundle has no threshold for, and for a bundle that needs payloads.
     """
@@ -92,7 +92,7 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
             f"bundle {hybrid.model_id}: found columns that need payloads, which a flow sensor does not see; "
             "expected a bundle without them, such as nsl-kdd-flow (flowvigil serve takes this one)"
         )
-    rate = held_rate(config, hybrid)
+    rate = checked_rate(config, hybrid)
     episodes = episodes_of(
         hybrid,
         observer(),
@@ -103,24 +103,24 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     return Judge(hybrid, episodes, rate, columns)
 
 
-def held_rate(config: "Config", hybrid: "Hybrid") -> float:
+def checked_rate(config: "Config", hybrid: "Hybrid") -> float:
     """The false positive rate of the settings. Raises ModelError for one that the bundle has no threshold for."""
     rate = config.detection.false_positive_rate
     if rate not in hybrid.thresholds:
-        held = ", ".join(str(held) for held in sorted(hybrid.thresholds))
-        raise ModelError(f"bundle {hybrid.model_id}: found thresholds for rates {held}, expected one for {rate}")
+        known = ", ".join(str(known) for known in sorted(hybrid.thresholds))
+        raise ModelError(f"bundle {hybrid.model_id}: found thresholds for rates {known}, expected one for {rate}")
     return rate
 
 
 def observer() -> "Observer":
-    """This sensor, as its records name it."""
+    """This sensor as the observer of its records: host name and version."""
     from sensor.alerts.alert import Observer
 
     return Observer(socket.gethostname(), VERSION)
 
 
 def episode_settings(config: "Config") -> "EpisodeSettings":
-    """When episodes open and close, by the settings."""
+    """Settings of the episodes: when they open and close, and their limits."""
     from sensor.episodes.episodes import EpisodeSettings
 
     flows_per_alert = config.episodes.flows_per_alert
@@ -138,15 +138,15 @@ def episode_settings(config: "Config") -> "EpisodeSettings":
 
 
 def flow_records(config: "Config") -> "FlowRecords | None":
-    """Who makes records of the flows of alerts, by the settings; None where they want none."""
+    """Writer of the records of flows of alerts, by the settings; None for no records."""
     from sensor.alerts.flow_record import FlowRecords
 
-    most = config.episodes.flows_per_alert
-    return FlowRecords(observer(), most) if most else None
+    limit = config.episodes.flows_per_alert
+    return FlowRecords(observer(), limit) if limit else None
 
 
-def refuse_keeping(config: "Config") -> None:
-    """Raise ConfigError where packets of alerts cannot be kept with these settings."""
+def check_packet_settings(config: "Config") -> None:
+    """Raise ConfigError where these settings do not allow to keep packets of alerts."""
     directory, workers = config.keep_packets.directory, config.capture.workers
     if directory is not None and workers > 1:
         raise ConfigError(
@@ -155,8 +155,8 @@ def refuse_keeping(config: "Config") -> None:
         )
 
 
-def refuse_to_keep_among(config: "Config", captures: Sequence[str]) -> None:
-    """Raise OutputError where files would be made, replaced and deleted among the captures that are read."""
+def refuse_packet_directory(config: "Config", captures: Sequence[str]) -> None:
+    """Raise OutputError where packets would be kept in a directory of the captures that are read."""
     if config.keep_packets.directory is None:
         return
     directory = config.keep_packets.directory.resolve()
@@ -170,7 +170,7 @@ def refuse_to_keep_among(config: "Config", captures: Sequence[str]) -> None:
 
 
 def make_packet_directory(config: "Config", user: "User | None" = None) -> None:
-    """The directory, where there is none, for whom the process becomes. Raises OutputError."""
+    """Create the directory of kept packets if there is none, owned by `user`. Raises OutputError."""
     if config.keep_packets.directory is None:
         return
     from sensor.packets.directory import make_directory
@@ -179,29 +179,29 @@ def make_packet_directory(config: "Config", user: "User | None" = None) -> None:
 
 
 def build_packet_recorder(config: "Config", interfaces: Sequence[str] = ("",)) -> "PacketRecorder | None":
-    """Who keeps packets in the directory, None where none are to be. Raises OutputError where it cannot be written.
+    """Recorder of packets of alerts, None for no directory. Raises OutputError for one that cannot be written.
 
-    interfaces: names by number.
+    interfaces: names by their number in packet blocks.
     """
-    wanted = config.keep_packets
-    if wanted.directory is None:
+    settings = config.keep_packets
+    if settings.directory is None:
         return None
     from sensor.packets.directory import PacketDirectory
     from sensor.packets.recorder import PacketRecorder
     from sensor.packets.ring import PacketRing
 
     return PacketRecorder(
-        PacketRing(wanted.memory_bytes, decap=config.meter.decapsulate),
-        PacketDirectory(wanted.directory, wanted.directory_bytes),
+        PacketRing(settings.memory_bytes, decap=config.meter.decapsulate),
+        PacketDirectory(settings.directory, settings.directory_bytes),
         observer(),
         interfaces=interfaces,
-        max_packets=wanted.alert_packets,
-        max_bytes=wanted.alert_bytes,
+        max_packets=settings.alert_packets,
+        max_bytes=settings.alert_bytes,
     )
 
 
-def warm_keeping(config: "Config") -> None:
-    """Have everything that keeping packets needs loaded and its kernels compiled."""
+def warm_packet_keeping(config: "Config") -> None:
+    """Load what keeping packets needs, and compile its kernels."""
     if config.keep_packets.directory is None:
         return
     from sensor.packets.recorder import warm_packet_recorder

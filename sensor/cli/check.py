@@ -31,8 +31,8 @@ InterfacesOption = Annotated[
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object for each check, and one for all.")]
 FailuresOption = Annotated[bool, typer.Option("-q", "--quiet", help="Failures only, on stderr; no measurement.")]
 
-LONGEST: Final = 1000  # characters of a message
-NAME_COLUMN: Final = 13
+MAX_MESSAGE_CHARACTERS: Final = 1000  # characters of a message
+NAME_CELLS: Final = 13
 STYLES: Final = {
     CheckStatus.OK: "green",
     CheckStatus.WARNING: "yellow",
@@ -41,7 +41,7 @@ STYLES: Final = {
 }
 GLYPHS: Final = {CheckStatus.OK: "✓", CheckStatus.WARNING: "!", CheckStatus.FAILED: "✗", CheckStatus.SKIPPED: "-"}
 
-Show = Callable[[CheckResult], None]
+Reporter = Callable[[CheckResult], None]
 
 
 @with_flags()
@@ -72,21 +72,21 @@ def check(
 
         single_threaded_libraries()
 
-    from sensor.cli.capturing import refuse_packets
+    from sensor.cli.live_capture import refuse_packets
 
     def read_settings() -> "Config":
         read = flags.settings()
         refuse_packets(write, read)
         return read
 
-    show = _shown(json=json, quiet=quiet)
+    report_result = _reporter(json=json, quiet=quiet)
     code = OK
     with ended_by_interrupt():
         for result in _results(read_settings, tuple(dict.fromkeys(interfaces or ())), write, quiet=quiet):
-            show(result)
+            report_result(result)
             code = code or result.exit_code
     if json and (code or not quiet):
-        _line({"check": "all", "status": str(CheckStatus.FAILED if code else CheckStatus.OK), "exit_code": code})
+        _write_json({"check": "all", "status": str(CheckStatus.FAILED if code else CheckStatus.OK), "exit_code": code})
     return code
 
 
@@ -110,10 +110,10 @@ def _results(
 
 def _kernel_cache(config: "Config", *, quiet: bool) -> tuple[Kernels, Observation]:
     """Choose the directory of compiled kernels; returns those wanted and the observation of its check."""
-    with log.collected() as said:
+    with log.collected() as logged:
         kernels = cached(JUDGING, config)
-    if said:
-        return kernels, Observation(said[0], CheckStatus.WARNING)
+    if logged:
+        return kernels, Observation(logged[0], CheckStatus.WARNING)
     directory = os.environ.get(VARIABLE, "")
     if kernels.compiled:
         return kernels, Observation(directory)
@@ -124,12 +124,12 @@ def _kernel_cache(config: "Config", *, quiet: bool) -> tuple[Kernels, Observatio
     )
 
 
-def _shown(*, json: bool, quiet: bool) -> Show:
-    """How a result is shown: as JSON, in colours or as plain text; quiet: failures only, on stderr as errors."""
+def _reporter(*, json: bool, quiet: bool) -> Reporter:
+    """Reporter of results: as JSON, in colours, or as plain text; with quiet only of failures, as text on stderr."""
     if not quiet:
-        return _as_json if json else _in_colours() if sys.stdout.isatty() else _as_words
-    tell = _as_json if json else partial(_as_words, stream=sys.stderr)
-    return lambda result: tell(result) if result.status is CheckStatus.FAILED else None
+        return _as_json if json else _in_colours() if sys.stdout.isatty() else _as_text
+    report = _as_json if json else partial(_as_text, stream=sys.stderr)
+    return lambda result: report(result) if result.status is CheckStatus.FAILED else None
 
 
 def _as_json(result: CheckResult) -> None:
@@ -138,35 +138,38 @@ def _as_json(result: CheckResult) -> None:
         fields["detail"] = list(result.detail)
     if result.exit_code:
         fields["exit_code"] = result.exit_code
-    _line(fields)
+    _write_json(fields)
 
 
-def _line(fields: dict[str, object]) -> None:
+def _write_json(fields: dict[str, object]) -> None:
     print(json_.dumps(fields), flush=True)  # noqa: T201
 
 
-def _as_words(result: CheckResult, stream: TextIO | None = None) -> None:
+def _as_text(result: CheckResult, stream: TextIO | None = None) -> None:
     print(f"{result.status:8} {_text(result)}", file=stream, flush=True)
 
 
-def _in_colours() -> Show:
+def _in_colours() -> Reporter:
     from rich.console import Console
     from rich.text import Text
 
     from sensor.terminal.glyphs import glyphs_for
 
     console = Console()
-    drawn = glyphs_for(console).unicode
+    has_glyphs = glyphs_for(console).unicode
 
-    def tell(result: CheckResult) -> None:
-        mark = GLYPHS[result.status] + " " if drawn else ""
+    def report_result(result: CheckResult) -> None:
+        mark = GLYPHS[result.status] + " " if has_glyphs else ""
         console.print(Text(f"{mark}{result.status:8} ", STYLES[result.status]) + Text(_text(result)), soft_wrap=True)
 
-    return tell
+    return report_result
 
 
 def _text(result: CheckResult) -> str:
     """Name and message on one line, details below."""
-    message = printable(" ".join(result.message.split()), LONGEST)
-    lines = [f"{result.name:{NAME_COLUMN}} {message}", *(printable(line, LONGEST) for line in result.detail)]
+    message = printable(" ".join(result.message.split()), MAX_MESSAGE_CHARACTERS)
+    lines = [
+        f"{result.name:{NAME_CELLS}} {message}",
+        *(printable(line, MAX_MESSAGE_CHARACTERS) for line in result.detail),
+    ]
     return "\n    ".join(lines)

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from sensor.cli.flags import Flags, with_flags
-from sensor.cli.stdout import say
+from sensor.cli.stdout import write_stdout
 from sensor.printable import printable
 
-LONGEST_PATH = 300
+MAX_PATH_CHARACTERS = 300
 
 config_app = typer.Typer(
     help="Show the settings that hold, or check a file of them.", no_args_is_help=True, rich_markup_mode=None
@@ -38,7 +38,7 @@ def show(
     """
     from sensor.settings.text import settings_text
 
-    say(settings_text(flags.effective(), places=origin))
+    write_stdout(settings_text(flags.effective(), places=origin))
 
 
 @config_app.command("check")
@@ -55,14 +55,14 @@ def check_file(file: FileArgument) -> None:
     from sensor.settings.config import Config, effective_config
 
     found = effective_config(file)
-    held, default = found.config.model_dump(), Config().model_dump()
-    other = sum(value != default[section][name] for section in held for name, value in held[section].items())
-    named = [name for name in found.places if name.count(".") == 1]
-    say(
-        f"{printable(str(file), LONGEST_PATH)}: valid, {_counted(len(named), 'setting')}, {other} other than the "
-        f"default, {_counted(len(found.config.outputs), 'output')} listed\n"
+    settings, default = found.config.model_dump(), Config().model_dump()
+    other = sum(value != default[section][name] for section in settings for name, value in settings[section].items())
+    set_names = [name for name in found.places if name.count(".") == 1]
+    write_stdout(
+        f"{printable(str(file), MAX_PATH_CHARACTERS)}: valid, {_count(len(set_names), 'setting')}, {other} "
+        f"other than the default, {_count(len(found.config.outputs), 'output')} listed\n"
     )
 
 
-def _counted(count: int, noun: str) -> str:
+def _count(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -3,7 +3,6 @@
 import sys
 from datetime import date
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sensor import log
+from sensor.cli.extras import missing_packages, require_packages
 from sensor.errors import ConfigError, InputError, ModelError, OutputError
 from sensor.printable import printable
 from sensor.process.kernel_cache import use_kernel_cache
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from training.evaluation.evaluation import Evaluation
 
 NEEDS = ("polars", "sklearn", "matplotlib", "jinja2")
-LONGEST_LINE = 1000
+MAX_LINE_CHARACTERS = 1000
 
 
-class Protocol(StrEnum):
-    """What is fitted and what is judged. FILE is TIME, as one says it of records, which have none."""
+class EvaluationProtocol(StrEnum):
+    """What is fitted and what is judged. FILE is the same as TIME, named for records, which have no time."""
 
     TIME = "time"
     FILE = "file"
@@ -31,11 +31,11 @@ class Protocol(StrEnum):
     LEAVE_ONE_OUT = "leave-one-out"
 
 
-ASKED: dict[Protocol, Literal["time", "random", "leave-one-out"]] = {
-    Protocol.TIME: "time",
-    Protocol.FILE: "time",
-    Protocol.RANDOM: "random",
-    Protocol.LEAVE_ONE_OUT: "leave-one-out",
+QUESTION_PROTOCOLS: dict[EvaluationProtocol, Literal["time", "random", "leave-one-out"]] = {
+    EvaluationProtocol.TIME: "time",
+    EvaluationProtocol.FILE: "time",
+    EvaluationProtocol.RANDOM: "random",
+    EvaluationProtocol.LEAVE_ONE_OUT: "leave-one-out",
 }
 
 
@@ -53,13 +53,13 @@ def evaluate(
         ),
     ],
     protocol: Annotated[
-        Protocol,
+        EvaluationProtocol,
         typer.Option(
             help="time, or file: the bundle as it is; for NSL-KDD the official protocol, by the separate test file. "
             "random: a fit by its recipe on a random split (inflated). "
             "leave-one-out: a fit without each attack family in turn; of records, without each type of attack."
         ),
-    ] = Protocol.TIME,
+    ] = EvaluationProtocol.TIME,
     day: Annotated[
         list[str] | None, typer.Option(metavar="YYYY-MM-DD", help="Judge flows of this day only; may be repeated.")
     ] = None,
@@ -106,7 +106,7 @@ def evaluate(
     theirs stand once, with recall of attacks that the fit had none of. Progress goes to stderr. Fitting protocols take
     minutes for each fit of flows, and minutes in all for records.
     """
-    _refuse_missing_packages()
+    require_packages(NEEDS, "evaluation", "train")
     use_kernel_cache()  # before the next imports, which bring numba
     from models.bundle import BundleError
     from sensor.cli.build import bundle_path
@@ -119,8 +119,8 @@ def evaluate(
     _refuse_unwritable(output)
     question = Question(
         bundle_path(bundle),
-        _found(dataset, data),
-        ASKED[protocol],
+        _dataset_path(dataset, data),
+        QUESTION_PROTOCOLS[protocol],
         rehome,
         seed,
         days,
@@ -132,7 +132,7 @@ def evaluate(
     except QuestionError as error:
         raise typer.BadParameter(str(error)) from error
     except ModuleNotFoundError as error:
-        raise typer.BadParameter(_missing([str(error.name)])) from error
+        raise missing_packages([str(error.name)], "evaluation", "train") from error
     except BundleError as error:
         raise ModelError(str(error)) from error
     except RecipeError as error:
@@ -141,24 +141,14 @@ def evaluate(
         raise InputError(str(error)) from error
     if output is not None:
         named = bundle, dataset, beside
-        _write(evaluation, output, _command(named, protocol, days, evaluation.content, output))
+        _write_report(evaluation, output, _command(named, protocol, days, evaluation.content, output))
     if as_json:
         import orjson
 
         sys.stdout.write(orjson.dumps(evaluation.content, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         for line in table_of(evaluation.content).splitlines():
-            typer.echo(printable(line, LONGEST_LINE))
-
-
-def _refuse_missing_packages() -> None:
-    missing = [package for package in NEEDS if find_spec(package) is None]
-    if missing:
-        raise typer.BadParameter(_missing(missing))
-
-
-def _missing(packages: list[str]) -> str:
-    return f"evaluation needs {', '.join(packages)}: pip install 'flowvigil[train]'"
+            typer.echo(printable(line, MAX_LINE_CHARACTERS))
 
 
 def _days(texts: list[str]) -> tuple[str, ...]:
@@ -170,15 +160,15 @@ def _days(texts: list[str]) -> tuple[str, ...]:
     return tuple(date.fromisoformat(text).isoformat() for text in texts)
 
 
-def _found(dataset: Path, data: Path | None) -> Path:
-    """The dataset here, else below the data directory."""
+def _dataset_path(dataset: Path, data: Path | None) -> Path:
+    """The dataset's path as given, else below the data directory."""
     if dataset.exists() or data is None or not (data / dataset).exists():
         return dataset
     return data / dataset
 
 
 def _refuse_unwritable(output: Path | None) -> None:
-    """Before minutes are spent on what could not be kept."""
+    """Raise OutputError for a report that cannot be written, before minutes are spent on it."""
     from training.page.write import refuse_unwritable
 
     if output is None:
@@ -191,12 +181,12 @@ def _refuse_unwritable(output: Path | None) -> None:
 
 def _command(
     named: tuple[Path, Path, Path | None],
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     days: tuple[str, ...],
     content: dict[str, Any],
     output: Path,
 ) -> str:
-    """The line that gives the same page, defaults written out. named: bundle, dataset, and the bundle beside it."""
+    """The command line that writes the same page, with all defaults. named: bundle, dataset, and the other bundle."""
     bundle, dataset, beside = named
     words = ["flowvigil", "evaluate", str(bundle), str(dataset), "--protocol", protocol.value]
     for day in days:
@@ -210,7 +200,7 @@ def _command(
     return " ".join(quote(word) for word in words)
 
 
-def _write(evaluation: "Evaluation", output: Path, command: str) -> None:
+def _write_report(evaluation: "Evaluation", output: Path, command: str) -> None:
     from training.evaluation.report.document import document
     from training.page.render import html_of
     from training.page.write import write_page

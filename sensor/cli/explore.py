@@ -2,13 +2,13 @@
 
 import json
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sensor import log
+from sensor.cli.extras import require_packages
 from sensor.errors import InputError, OutputError
 
 NEEDS = ("polars", "scipy", "matplotlib", "jinja2")
@@ -42,21 +42,20 @@ def explore(
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same dataset gives the same page, byte for byte.
     """
-    missing = [package for package in NEEDS if find_spec(package) is None]
-    if missing:
-        raise typer.BadParameter(f"exploring needs {', '.join(missing)}: pip install 'flowvigil[train]'")
+    require_packages(NEEDS, "exploring", "train")
     from training.page.write import refuse_unwritable
 
     try:
         refuse_unwritable(output)
-        document = _explored(dataset, output)
+        document = _write_page(dataset, output)
     except OSError as error:
         raise OutputError(f"page {output} cannot be written: {error.strerror}") from error
     if as_json:
         typer.echo(json.dumps(document, allow_nan=False))
 
 
-def _explored(dataset: Path, output: Path) -> dict[str, object]:
+def _write_page(dataset: Path, output: Path) -> dict[str, object]:
+    """Explore the dataset, write the page, and return the findings as JSON has them."""
     from training.errors import DatasetError
     from training.explore.dataset import read_labelled
     from training.explore.document import document_of

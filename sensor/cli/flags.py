@@ -1,4 +1,4 @@
-"""The options that stand for settings, as one value, and the settings that hold with them."""
+"""The options that override settings, as one value, and the effective settings with them."""
 
 import inspect
 import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """What the command line says of settings; all that watch can say, in the order of its help."""
+    """The options that override settings: all that watch has, in the order of its help."""
 
     output: OutputOption = None
     model: BundleOption = None
@@ -37,11 +37,11 @@ class Flags:
     keep_packets: KeepPacketsOption = None
 
     def settings(self) -> "Config":
-        """Settings of all sources, these last. Raises ConfigError."""
+        """Settings of all sources, of which these options have precedence. Raises ConfigError."""
         return self.effective().config
 
     def effective(self) -> "EffectiveConfig":
-        """The same with the place of each setting."""
+        """The same settings with the origin of each. Raises ConfigError."""
         from sensor.settings.config import effective_config
         from sensor.settings.setting import Setting
 
@@ -65,14 +65,14 @@ Command = Callable[..., int | None]
 
 
 def with_flags(*names: str) -> Callable[[Command], Command]:
-    """Makes of a command with a parameter `flags` one that takes options of Flags in its place.
+    """Decorator that replaces a command's parameter `flags` by options of Flags.
 
     names: of those options, in the order of Flags; without any, all of them.
     """
     all_options = inspect.signature(Flags).parameters
     options = {name: option for name, option in all_options.items() if not names or name in names}
 
-    def decorated(command: Command) -> Command:
+    def decorate(command: Command) -> Command:
         signature = inspect.signature(command)
 
         @wraps(command)
@@ -84,10 +84,10 @@ def with_flags(*names: str) -> Callable[[Command], Command]:
         for parameter in signature.parameters.values():
             own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
             parameters += options.values() if parameter.name == "flags" else own
-        # These two are what typer reads.
+        # typer reads these two.
         taking_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         hints = get_type_hints(command, include_extras=True) | get_type_hints(Flags, include_extras=True)
         taking_options.__annotations__ = {name: hints[name] for name in [parameter.name for parameter in parameters]}
         return taking_options
 
-    return decorated
+    return decorate

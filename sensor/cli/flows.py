@@ -117,10 +117,10 @@ def flows(
     from sensor.terminal.progress_line import ProgressLine
 
     source = CaptureStream(captures, loaded.capture.filter)
-    shown = (sys.stderr.isatty() if progress is None else progress) and not quiet
-    screen = ProgressLine(sys.stderr if shown else None, _how_far)
+    show_progress = (sys.stderr.isatty() if progress is None else progress) and not quiet
+    screen = ProgressLine(sys.stderr if show_progress else None, _progress_text)
     started = time.monotonic()
-    with _table(output, dialect) as table:
+    with _open_table(output, dialect) as table:
         run = Run(CaptureTurns(source, meter), Export(table, lambda: source.from_pipe, snapshots), screen)
         with stopped_by_signals(run):
             run.run()
@@ -149,12 +149,12 @@ def compiled_meter(config: "Config", compat: Compat | None, beforehand: Callable
     return build_table_meter(config, program)
 
 
-def _how_far(progress: "Progress") -> str:
+def _progress_text(progress: "Progress") -> str:
     return f"{progress.packets:,} packets, {progress.flows:,} flows written"
 
 
 def _summary(progress: "Progress", written: int, seconds: float) -> str:
-    """What was read and written, in one line."""
+    """Counts of what was read and written, in one line."""
     undecoded = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
     line = f"{progress.packets:,} packets, {written:,} flows written, not decoded: {undecoded}"
     counts = (
@@ -170,8 +170,8 @@ def _summary(progress: "Progress", written: int, seconds: float) -> str:
 
 
 @contextmanager
-def _table(output: Path | None, name: DialectName) -> Iterator["BackgroundWriter"]:
-    """The table as asked for."""
+def _open_table(output: Path | None, name: DialectName) -> Iterator["BackgroundWriter"]:
+    """Open the table: a file that gets its name when it is whole, or CSV on stdout for no path."""
     from flows.dialects import DIALECTS
     from sensor.flow_tables.background import in_background
     from sensor.flow_tables.table import open_table, stream_table

@@ -18,7 +18,7 @@ from sensor.settings.text import value_text
 from sensor.version import VERSION
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "flowvigil.1"
-AS_LAID_OUT: Final = "\b"  # what a paragraph of the help begins with that is not to be filled
+VERBATIM: Final = "\b"  # first character of a help paragraph that is not filled
 ENVIRONMENT: Final = (
     ("FLOWVIGIL__SECTION__NAME", "A setting, such as FLOWVIGIL__METER__IDLE_TIMEOUT_S=60."),
     ("FLOWVIGIL_LOG_FORMAT", "As --log-format."),
@@ -40,7 +40,7 @@ COMPLETION: Final = (
 
 
 def manual() -> str:
-    """The page in roff."""
+    """The manual page in roff."""
     group: Any = typer.main.get_command(app)
     lines = [
         f'.TH FLOWVIGIL 1 "" "flowvigil {VERSION}" "User Commands"',
@@ -72,7 +72,7 @@ def manual() -> str:
 
 
 def commands_of(group: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every command below a group that does something itself, by the words that call it."""
+    """All commands of a group and its subgroups, with the full names that call them; hidden ones are left out."""
     for name, command in group.commands.items():
         if command.hidden:
             continue
@@ -83,9 +83,9 @@ def commands_of(group: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _commands(group: Any, path: str) -> Iterator[str]:
-    for words, command in commands_of(group, path):
+    for name, command in commands_of(group, path):
         arguments = " ".join(_argument(param) for param in command.params if param.param_type_name == "argument")
-        yield f'.SS "{_roff(f"{words} [OPTIONS] {arguments}".strip())}"'
+        yield f'.SS "{_roff(f"{name} [OPTIONS] {arguments}".strip())}"'
         yield from _paragraphs(command.help)
         yield from _parameters(command)
 
@@ -94,9 +94,9 @@ def _paragraphs(text: str | None) -> Iterator[str]:
     for index, paragraph in enumerate(inspect.cleandoc(text or "").split("\n\n")):
         if index:
             yield ".PP"
-        if paragraph.startswith(AS_LAID_OUT):
+        if paragraph.startswith(VERBATIM):
             yield from (".nf", ".RS 4")
-            yield from (_roff(line) for line in paragraph.removeprefix(AS_LAID_OUT).strip("\n").splitlines())
+            yield from (_roff(line) for line in paragraph.removeprefix(VERBATIM).strip("\n").splitlines())
             yield from (".RE", ".fi")
         else:
             yield from (_roff(line) for line in paragraph.splitlines())
@@ -107,10 +107,10 @@ def _parameters(command: Any) -> Iterator[str]:
         if getattr(param, "hidden", False) or "--help" in param.opts:
             continue
         name = _argument(param) if param.param_type_name == "argument" else _option(param)
-        said = [param.help or "", "Required." if param.required and param.param_type_name == "option" else ""]
+        sentences = [param.help or "", "Required." if param.required and param.param_type_name == "option" else ""]
         if isinstance(param.envvar, str):
-            said.append(f"Also by {param.envvar} in the environment.")
-        yield from (".TP", f".B {_roff(name)}", _roff(" ".join(part for part in said if part)))
+            sentences.append(f"Also by {param.envvar} in the environment.")
+        yield from (".TP", f".B {_roff(name)}", _roff(" ".join(part for part in sentences if part)))
 
 
 def _argument(param: Any) -> str:
@@ -141,7 +141,7 @@ def _first_line(text: str) -> str:
 
 
 def _roff(text: str) -> str:
-    """Text that the formatter takes for nothing else; a hyphen that can be copied."""
+    """Text escaped for roff, with hyphens that can be copied."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq").replace("'", "\\(aq")
     for sign, name in (("^", "\\(ha"), ("~", "\\(ti"), ("`", "\\(ga"), ("…", "...")):
         escaped = escaped.replace(sign, name)

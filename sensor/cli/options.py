@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""Options that several commands have."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,13 +8,13 @@ import typer
 
 
 def _settings_from(incomplete: str) -> list[str]:
-    """For the shell: settings that begin with what is typed."""
+    """Completions for the shell: settings that begin with the typed text."""
     from sensor.settings.config import setting_names
 
     return [f"{name}=" for name in setting_names() if name.startswith(incomplete)]
 
 
-# readable=False with each path, here and elsewhere: whoever opens it says what is wrong, with an exit code of its own.
+# readable=False with each path, here and elsewhere: a file is checked where it is opened, with its exit code.
 ConfigOption = Annotated[
     Path | None, typer.Option("-c", "--config", metavar="FILE", help="Settings in YAML.", readable=False)
 ]

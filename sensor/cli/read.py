@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sensor.cli.assembly import Shown, reading
-from sensor.cli.ending import FailOnOption, exit_code
+from sensor.cli.assembly import DisplayOptions, reading
+from sensor.cli.exit_code import FailOnOption, exit_code
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.options import (
     Color,
@@ -45,6 +45,6 @@ def read(
     """
     loaded = flags.settings()
     refuse_to_overwrite(loaded.output.file, captures)
-    with reading(loaded, captures, Shown(json, quiet, color)) as assembled:
+    with reading(loaded, captures, DisplayOptions(json, quiet, color)) as assembled:
         assembled.run.run()
     return exit_code(assembled, fail_on)

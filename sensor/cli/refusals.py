@@ -1,4 +1,4 @@
-"""What is refused before anything is opened for writing."""
+"""Checks of the command line before anything is opened for writing."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from sensor.errors import OutputError
 
 
 def refuse_to_overwrite(output: Path | None, packets: list[str]) -> None:
-    """Raise OutputError where alerts would be appended to one of the files that hold packets."""
+    """Raise OutputError where alerts would be appended to a file of packets."""
     if output is None:
         return
     for name in packets:

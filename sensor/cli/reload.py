@@ -1,4 +1,4 @@
-"""What an operator asks of a running watch by a signal: settings read again and outputs opened anew, the account."""
+"""Requests to a running watch by signals: read the settings again and reopen outputs, report the statistics."""
 
 import signal
 import time
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
 
-# Settings that a running sensor takes over; all others are fixed at its start.
-TAKEN_OVER: Final = frozenset(
+# Settings that a reload applies; all others are fixed at the start.
+RELOADABLE: Final = frozenset(
     {
         *("output.file", "stats.interval_s"),
         *("episodes.flows_between_false_openings", "episodes.quiet_s", "episodes.alerts_per_minute"),
@@ -27,16 +27,16 @@ TAKEN_OVER: Final = frozenset(
 
 
 class Reload:
-    """Reads the settings again and takes over what can change while the sensor runs."""
+    """Reads the settings again, applies those that can change while the sensor runs, and reopens outputs."""
 
     def __init__(self, read_settings: Callable[[], "Config"], config: "Config", outputs: "Outputs") -> None:
-        """read_settings: reads them anew. config: those that the sensor runs with."""
+        """read_settings: reads the current settings. config: the settings at the start."""
         self._read_settings = read_settings
         self._config = config
         self._outputs = outputs
 
     def __call__(self, watching: "Watching") -> list[str]:
-        """Lines that say what was done. What is wrong leaves everything as it was."""
+        """Reload; lines that describe what was done. Settings with an error change nothing."""
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             return self._reload(watching)
@@ -50,12 +50,12 @@ class Reload:
         reopened = self._reopen(config)
         watching.interval_s = config.stats.interval_s
         watching.detection.judge.episodes.adjust(episode_settings(config))
-        left = _changed(self._config, config) - TAKEN_OVER
+        fixed = _changed(self._config, config) - RELOADABLE
         if self._config.outputs != config.outputs:
-            left.add("outputs")
+            fixed.add("outputs")
         lines = [f"settings read again{reopened}"]
-        if left:
-            lines.append(f"only a restart takes over {', '.join(sorted(left))}")
+        if fixed:
+            lines.append(f"only a restart takes over {', '.join(sorted(fixed))}")
         return lines
 
     def _reopen(self, config: "Config") -> str:
@@ -66,14 +66,14 @@ class Reload:
 
 
 def _changed(before: "Config", after: "Config") -> set[str]:
-    """Settings that differ, as section.name."""
+    """Names of settings that differ, as section.name."""
     old, new = before.model_dump(), after.model_dump()
     return {f"{section}.{name}" for section in new for name in new[section] if new[section][name] != old[section][name]}
 
 
 @contextmanager
 def requested_by_signals(watching: "Watching") -> Iterator[None]:
-    """SIGHUP and SIGUSR1 leave a request, which the watch handles in its next turn."""
+    """Make SIGHUP request a reload and SIGUSR1 statistics; the watch handles requests at its next turn."""
 
     def request(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP:

@@ -140,7 +140,7 @@ def _of_captures(config: "Config", inputs: "Inputs", kernels: Kernels, *, quiet:
 
 
 def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
-    """How far it is, where stderr is a terminal, and the closing line."""
+    """Progress on stderr where that is a terminal, and a summary line; problems only with quiet."""
     from sensor.terminal.plain_screens import SilentScreen, SummaryLine
     from sensor.terminal.progress_line import ProgressLine
 

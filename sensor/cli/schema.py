@@ -1,4 +1,4 @@
-"""`flowvigil schema`: what a reader may rely on in the lines that the sensor writes."""
+"""`flowvigil schema`: JSON Schemas of the records that the sensor writes."""
 
 from enum import StrEnum
 from typing import Annotated

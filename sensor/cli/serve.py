@@ -6,7 +6,6 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,8 @@ import typer
 
 from sensor import log
 from sensor.cli.beforehand import refuse_serving
-from sensor.cli.build import build_table_meter, held_rate, load_model
+from sensor.cli.build import build_table_meter, checked_rate, load_model
+from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags
 from sensor.cli.kernels import SERVING, Kernels, cached, compiling
 from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
@@ -74,9 +74,7 @@ def serve(
     SIGINT end it when the requests under way are answered, with exit code 0; an address that cannot be had gives exit
     code 3.
     """
-    missing = [package for package in NEEDS if find_spec(package) is None]
-    if missing:
-        raise typer.BadParameter(f"serving needs {', '.join(missing)}: pip install 'flowvigil[serve]'")
+    require_packages(NEEDS, "serving", "serve")
     loaded = Flags(model=model, config=config, overrides=overrides).settings()
     kernels = cached(SERVING, loaded)
     from sensor.api.listening import bound_socket, parse_listen_address, read_token, require_token
@@ -121,7 +119,7 @@ def _services(
     from sensor.episodes.reasons import Explainer
 
     hybrid = load_model(config)
-    rate = held_rate(config, hybrid)
+    rate = checked_rate(config, hybrid)
     row_format = row_format_for(hybrid)
     copies = max(2, min(8, os.cpu_count() or 2))
     names = LOCAL_NAMES | {address.host} if address.is_local and address.path is None else None

@@ -1,4 +1,4 @@
-"""Signals that end a command."""
+"""Handlers of the signals that end a command."""
 
 import os
 import signal
@@ -16,24 +16,24 @@ class Stoppable(Protocol):
 
     @property
     def stopping(self) -> bool:
-        """Whether it was asked to."""
+        """Whether `stop` was called."""
 
     def stop(self) -> None:
-        """End in order."""
+        """End in order. May be called by a signal handler."""
 
 
 @contextmanager
 def ended_by_interrupt() -> Iterator[None]:
-    """SIGINT ends the process on the spot: the compiler's callbacks would print an exception and go on."""
+    """Make SIGINT end the process at once: in the compiler's callbacks an exception would be printed and ignored."""
     with handling({signal.SIGINT: lambda _signal, _frame: os._exit(INTERRUPTED)}):
         yield
 
 
 @contextmanager
 def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the run in order; a second one ends the process.
+    """Make the first SIGINT or SIGTERM stop the run in order, and a second one end the process.
 
-    also: what the first one does besides.
+    also: called at the first one, after the run's stop.
     """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Text on stdout that has arrived or is known not to have."""
+"""Writes text to stdout, with an error where it did not arrive."""
 
 import errno
 import os
@@ -7,35 +7,35 @@ from typing import Final
 
 from sensor.errors import OutputError
 
-# What a write says of a file that takes no more; it names no file, as opening one would.
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+# Errors of a write to a full device. They have no file name, as those of opening a file do.
+FULL_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
-def say(text: str) -> None:
-    """Write text. Raises OutputError where it cannot be taken, BrokenPipeError where nobody reads it."""
+def write_stdout(text: str) -> None:
+    """Write and flush text. Raises OutputError where stdout is full, BrokenPipeError where its reader has gone."""
     try:
-        if text:  # unbuffered, a full file refuses even nothing
+        if text:  # unbuffered, a full device refuses even an empty write
             sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        raise lost(error) from error
+        raise stdout_error(error) from error
 
 
-def lost(error: OSError) -> OSError | OutputError:
-    """What a failed write to stdout means: OutputError where that is full, else the error as it is."""
-    if error.errno not in FULL or error.filename is not None:
+def stdout_error(error: OSError) -> OSError | OutputError:
+    """The error to raise for a failed write: OutputError where stdout is full, which is then discarded, else itself."""
+    if error.errno not in FULL_ERRORS or error.filename is not None:
         return error
-    _give_up()
+    _discard_stdout()
     return OutputError(f"stdout: {(error.strerror or str(error)).lower()}")
 
 
-def give_up_where_full() -> None:
-    """Let go of text that stdout does not take, after somebody has said so."""
+def discard_if_full() -> None:
+    """Discard buffered text that stdout does not accept; the error is reported elsewhere."""
     try:
         sys.stdout.flush()
     except OSError:
-        _give_up()
+        _discard_stdout()
 
 
-def _give_up() -> None:
+def _discard_stdout() -> None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # else the end of the process tries again

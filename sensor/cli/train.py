@@ -1,12 +1,12 @@
 """flowvigil train: fit a bundle from a recipe. Training's packages load in here and nowhere else."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sensor import log
+from sensor.cli.extras import require_packages
 from sensor.errors import ConfigError, InputError, OutputError
 from sensor.process.kernel_cache import use_kernel_cache
 
@@ -39,7 +39,7 @@ def train(
 
     Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
     """
-    _refuse_missing_packages(NEEDS)
+    require_packages(NEEDS, "training", "train")
     use_kernel_cache()  # before the next imports, which bring numba
     from training.errors import DatasetError, RecipeError
     from training.measure import table_of
@@ -49,7 +49,7 @@ def train(
     try:
         of_records = isinstance(read_recipe(recipe)[0], KddRecipe)
         if not of_records:
-            _refuse_missing_packages(FLOWS_NEED)
+            require_packages(FLOWS_NEED, "training", "train")
         figures = run(recipe, data, output, log.progress)
     except RecipeError as error:
         raise ConfigError(str(error)) from error
@@ -66,9 +66,3 @@ def train(
     else:
         log.progress("a random split: flowvigil evaluate with --protocol random measures it on the flows held back")
     log.progress(f"bundle written to {output}")
-
-
-def _refuse_missing_packages(needed: tuple[str, ...]) -> None:
-    missing = [package for package in needed if find_spec(package) is None]
-    if missing:
-        raise typer.BadParameter(f"training needs {', '.join(missing)}: pip install 'flowvigil[train]'")

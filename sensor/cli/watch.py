@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sensor.cli.assembly import Shown, Wanted, watching
-from sensor.cli.ending import FailOnOption, exit_code
+from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
+from sensor.cli.exit_code import FailOnOption, exit_code
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.options import (
     Color,
@@ -80,7 +80,7 @@ def watch(
         from sensor.process.privileges import single_threaded_libraries
 
         single_threaded_libraries()
-    wanted = Wanted(tuple(dict.fromkeys(interfaces)), write, Shown(json, quiet, color), flags.settings)
-    with watching(wanted) as assembled:
+    options = WatchOptions(tuple(dict.fromkeys(interfaces)), write, DisplayOptions(json, quiet, color), flags.settings)
+    with watching(options) as assembled:
         assembled.run.run()
     return exit_code(assembled, fail_on)

@@ -1,7 +1,6 @@
 """flowvigil evaluate: the agreed JSON, a whole page or none, and one line for what cannot be judged."""
 
 import json
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import typer
 from flows.columns import INDEX
 from models.baselines import save_baselines
 from models.bundle import save_bundle
-from sensor.cli.evaluate import Protocol, evaluate
+from sensor.cli import extras
+from sensor.cli.evaluate import EvaluationProtocol, evaluate
 from sensor.errors import InputError, ModelError, SensorError
 from tests.support.command import flowvigil
 from tests.support.evaluations import as_csv, forests, table
@@ -50,7 +50,13 @@ def content(made: Path) -> dict[str, Any]:
 def evaluated(made: Path, file: str, *arguments: object) -> None:
     """The command, as its line would call it, without a process of its own."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    settings: dict[str, Any] = {"protocol": Protocol.TIME, "day": None, "rehome": None, "seed": 1, "as_json": False}
+    settings: dict[str, Any] = {
+        "protocol": EvaluationProtocol.TIME,
+        "day": None,
+        "rehome": None,
+        "seed": 1,
+        "as_json": False,
+    }
     settings |= {"output": None, "data": None} | options
     evaluate(made / "bundle", made / file, **settings)
 
@@ -109,7 +115,7 @@ def test_a_dataset_below_the_data_directory_is_found(made: Path, capsys: pytest.
         (["absent.csv"], 6, "absent.csv"),
         (["flows.csv", "day", ["2018-01-01"]], 6, "has no flows of 2018-01-01; its days are 2017-07-03, 2017-07-04"),
         (["flows.csv", "output", Path("nowhere/page.html")], 7, "cannot be written"),
-        (["flows.csv", "protocol", Protocol.RANDOM], 4, "holds no recipe"),
+        (["flows.csv", "protocol", EvaluationProtocol.RANDOM], 4, "holds no recipe"),
     ],
 )
 def test_what_cannot_be_judged_is_one_line(
@@ -142,7 +148,7 @@ def test_a_day_that_is_no_date_is_a_fault_of_usage(made: Path) -> None:
 
 
 def test_a_missing_package_is_named(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[evaluate.__module__], "find_spec", lambda name: None if name == "jinja2" else name)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "jinja2" else name)
     with pytest.raises(typer.BadParameter, match="evaluation needs jinja2: pip install 'flowvigil\\[train\\]'"):
         evaluated(made, "flows.csv")
 

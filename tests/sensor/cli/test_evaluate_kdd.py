@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import typer
 
-from sensor.cli.evaluate import Protocol, evaluate
+from sensor.cli import extras
+from sensor.cli.evaluate import EvaluationProtocol, evaluate
 from sensor.cli.train import train
 from sensor.errors import InputError
 from tests.support.command import flowvigil
@@ -31,7 +32,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluated(made: Path, **options: Any) -> None:
-    settings: dict[str, Any] = {"protocol": Protocol.TIME, "day": None, "rehome": None, "seed": 1, "as_json": True}
+    settings: dict[str, Any] = {
+        "protocol": EvaluationProtocol.TIME,
+        "day": None,
+        "rehome": None,
+        "seed": 1,
+        "as_json": True,
+    }
     settings |= {"output": None, "data": None, "beside": None} | options
     evaluate(made / "bundle", settings.pop("dataset", made / "test.txt"), **settings)
 
@@ -39,8 +46,7 @@ def evaluated(made: Path, **options: Any) -> None:
 def test_training_on_records_needs_no_tensorflow_and_says_how_to_measure_the_fit(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = sys.modules[train.__module__]
-    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "tensorflow" else name)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "tensorflow" else name)
     train(made / "small.yaml", tmp_path / "bundle", made)
     written = capsys.readouterr()
     lines = written.err.splitlines()
@@ -54,23 +60,22 @@ def test_training_on_records_needs_no_tensorflow_and_says_how_to_measure_the_fit
 
 def test_training_on_flows_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Path(__file__).resolve().parents[3] / "configs" / "training" / "cic2017.yaml"
-    module = sys.modules[train.__module__]
-    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "tensorflow" else name)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "tensorflow" else name)
     with pytest.raises(typer.BadParameter, match="training needs tensorflow"):
         train(recipe, tmp_path / "bundle", tmp_path)
 
 
 def test_refitting_records_needs_no_tensorflow(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loaded = {name for name in sys.modules if name.split(".")[0] == "tensorflow"}
-    evaluated(made, protocol=Protocol.RANDOM)
+    evaluated(made, protocol=EvaluationProtocol.RANDOM)
     assert {name for name in sys.modules if name.split(".")[0] == "tensorflow"} == loaded
     assert json.loads(capsys.readouterr().out)["inflated"]
 
 
 def test_the_separate_file_is_the_protocol_time_by_another_name(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluated(made, protocol=Protocol.TIME)
+    evaluated(made, protocol=EvaluationProtocol.TIME)
     first = capsys.readouterr().out
-    evaluated(made, protocol=Protocol.FILE)
+    evaluated(made, protocol=EvaluationProtocol.FILE)
     assert capsys.readouterr().out == first
     assert json.loads(first)["protocol"] == "time"
 

@@ -1,4 +1,4 @@
-"""How a run over captures or interfaces ends: its exit code, also for scripts that want to know what was found."""
+"""The exit code of a run over captures or interfaces, for scripts also by what was found (--fail-on)."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -8,11 +8,11 @@ import typer
 from sensor.errors import CAPTURE, FAIL_ON, INPUT, INTERRUPTED, OK, OUTPUT
 
 if TYPE_CHECKING:
-    from sensor.cli.assembly import Assembled
+    from sensor.cli.assembly import AssembledRun
 
 
 class FailOn(StrEnum):
-    """The least that counts as a find: an alert called an attack, or any alert."""
+    """The least severe verdict of an alert that makes a run fail."""
 
     ATTACK = "attack"
     UNCERTAIN = "uncertain"
@@ -24,8 +24,8 @@ FailOnOption = Annotated[
 ]
 
 
-def exit_code(assembled: "Assembled", fail_on: FailOn | None) -> int:
-    """What a run over captures or interfaces ends with. Raises BrokenPipeError when nobody reads stdout any more."""
+def exit_code(assembled: "AssembledRun", fail_on: FailOn | None) -> int:
+    """The exit code of a run that has ended. Raises BrokenPipeError when stdout's reader has gone."""
     run, detection = assembled.run, assembled.detection
     if detection.outlet.reader_gone:
         raise BrokenPipeError
@@ -37,5 +37,5 @@ def exit_code(assembled: "Assembled", fail_on: FailOn | None) -> int:
         return OUTPUT
     if run.stopping and not live:
         return INTERRUPTED
-    wanted = {None: 0, FailOn.ATTACK: run.progress.attacks, FailOn.UNCERTAIN: run.progress.alerts}[fail_on]
-    return FAIL_ON if wanted else INPUT if run.turns.problems else OK
+    failing = {None: 0, FailOn.ATTACK: run.progress.attacks, FailOn.UNCERTAIN: run.progress.alerts}[fail_on]
+    return FAIL_ON if failing else INPUT if run.turns.problems else OK

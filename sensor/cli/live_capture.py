@@ -1,4 +1,4 @@
-"""What a watch takes packets from and keeps them in, opened by the settings, and the privileges that this needs."""
+"""The live capture of a watch by the settings: sockets, the file of all packets, and privileges, which are dropped."""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def refuse_packets(packets: Path | None, config: "Config") -> None:
-    """Raise ConfigError, OutputError where packets cannot be kept in this file with these settings."""
+    """Raise ConfigError or OutputError where these settings do not allow to write all packets to this file."""
     if packets is None:
         return
     if config.capture.workers > 1:
@@ -32,7 +32,7 @@ def refuse_packets(packets: Path | None, config: "Config") -> None:
 
 
 def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapture"]:
-    """A capture for each worker, their sockets open. Raises CaptureError, ConfigError for a filter."""
+    """Open a capture for each worker. Raises CaptureError, and ConfigError for a filter."""
     settings = config.capture
     if sys.platform != "linux":
         from sensor.sources.live.portable import LIMIT, PortableCapture
@@ -66,7 +66,7 @@ def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapt
 
 
 def open_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "PcapngWriter | None":
-    """The file that keeps all packets, None where none is wanted. Raises OutputError."""
+    """Create the file of all packets, None for no path; the stack closes it. Raises OutputError."""
     if path is None:
         return None
     from sensor.packets.pcapng import create_capture
@@ -82,7 +82,7 @@ def live_turns(
     writer: "PcapngWriter | None",
     recorder: "PacketRecorder | None",
 ) -> "TurnSource":
-    """Turns of captures, each in a process of its own where there are several."""
+    """Turns of the captures; of several, each is metered in a process of its own."""
     from sensor.metering.live import LiveTurns
 
     packets = recorder.ring if recorder else None
@@ -94,8 +94,8 @@ def live_turns(
     return WorkerTurns(sources)
 
 
-def user_to_be(config: "Config") -> "User | None":
-    """Whom the sensor becomes once it captures, None where it stays who it is. Raises ConfigError."""
+def unprivileged_user(config: "Config") -> "User | None":
+    """The user that the process becomes once its sockets are open, None for no change. Raises ConfigError."""
     if sys.platform != "linux":
         return None
     from sensor.process.privileges import user_to_become
@@ -104,7 +104,7 @@ def user_to_be(config: "Config") -> "User | None":
 
 
 def drop_privileges(user: "User | None", *, metrics: bool) -> None:
-    """Go on without privileges: from here on nothing that a stranger sent is looked at with them."""
+    """Drop all privileges, before any packet is decoded. metrics: whether a metrics server is started afterwards."""
     if sys.platform == "linux":
         from sensor.process.preloading import preload
         from sensor.process.privileges import drop

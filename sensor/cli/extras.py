@@ -1,0 +1,17 @@
+"""Packages of the optional extras, which some commands need."""
+
+from importlib.util import find_spec
+
+import typer
+
+
+def require_packages(packages: tuple[str, ...], purpose: str, extra: str) -> None:
+    """Raise typer.BadParameter unless all these packages are installed, with the extra that installs them."""
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise missing_packages(missing, purpose, extra)
+
+
+def missing_packages(packages: list[str], purpose: str, extra: str) -> typer.BadParameter:
+    """The usage error for packages that are not installed. purpose: such as "training"."""
+    return typer.BadParameter(f"{purpose} needs {', '.join(packages)}: pip install 'flowvigil[{extra}]'")
