@@ -28,11 +28,11 @@ class Kernels:
     compiled: bool = False  # whether they are in the cache, as far as was looked
 
 
-METERING: Final = Kernels("meter", 11)
-METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 11)}
-JUDGING: Final = Kernels(COMPLETE, 15)
-SERVING: Final = Kernels("serve", 14)
-EVERYTHING: Final = Kernels("everything", 25)
+METERING: Final = Kernels("meter", 8)
+METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 8)}
+JUDGING: Final = Kernels(COMPLETE, 11)
+SERVING: Final = Kernels("serve", 11)
+EVERYTHING: Final = Kernels("everything", 20)
 
 
 def cached(kernels: Kernels, config: "Config | None" = None) -> Kernels:
