@@ -5,7 +5,7 @@ in which order is a function of the packets alone, whatever blocks they come in.
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -203,16 +203,16 @@ class MeterStats:
     the table + left_out.
     """
 
-    packets: int
-    wire_bytes: int
-    metered: int
-    shed: int  # of flows outside of the sample (Meter.adapt)
-    flows: int  # in the table now
-    evicted: int  # flows reported early because the table was full
-    late: int  # packets stamped before one that came earlier
-    clock_jumps: int
-    left_out: int  # metered packets of no record; only where a compatibility mode's rules drop some
-    undecoded: dict[str, int]  # by reason; reasons that did not occur are left out
+    packets: int = 0
+    wire_bytes: int = 0
+    metered: int = 0
+    shed: int = 0  # of flows outside of the sample (Meter.adapt)
+    flows: int = 0  # in the table now
+    evicted: int = 0  # flows reported early because the table was full
+    late: int = 0  # packets stamped before one that came earlier
+    clock_jumps: int = 0
+    left_out: int = 0  # metered packets of no record; only where a compatibility mode's rules drop some
+    undecoded: dict[str, int] = field(default_factory=dict)  # by reason; reasons that did not occur are left out
 
 
 NO_PACKETS = PacketBlock(np.empty(0, dtype=np.uint8), *(np.empty(0, dtype=np.int64) for _ in range(5)))

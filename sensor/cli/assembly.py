@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.attach.place import Place
     from sensor.files.ownership import Owner
-    from sensor.metering.captures import CaptureTurns
+    from sensor.metering.turns import TurnSource
     from sensor.outputs.outputs import Outputs, Prepared
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
@@ -161,9 +161,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         notify("STOPPING=1")
 
 
-def capture_turns(
-    config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None
-) -> "CaptureTurns":
+def capture_turns(config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None) -> "TurnSource":
     """Turns of flow records of captures, for a judge. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
     from sensor.sources.captures.stream import CaptureStream
