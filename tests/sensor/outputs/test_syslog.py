@@ -37,7 +37,7 @@ def test_a_document_that_is_too_long_keeps_its_scalars_and_says_so() -> None:
     told = orjson.loads(message[message.index(b"{") :])
     assert told["flowvigil"]["shortened"] is True
     assert told["flowvigil"]["features"] == document["flowvigil"]["features"]
-    assert told["event"] == document["event"]
+    assert told["event"] == orjson.loads(orjson.dumps(document["event"]))
     assert len(document["flowvigil"]["hosts"]) == 2000
 
 

@@ -164,6 +164,7 @@ def test_rotation_tells_the_running_service_and_loses_no_line(tmp_path: Path) ->
     file = logs / "alerts.jsonl"
     with Outputs(prepared_outputs([OwnFile(path=file)], "gw1")) as outputs:
         outputs.write([b"before\n"])
+        wait_for(file, b"before\n")  # an empty file is not rotated
         for day in (b"1", b"2"):
             assert rotate(tmp_path) == [
                 f"--quiet is-active {SERVICE.name}",
