@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from sensor.cli.assembly import DisplayOptions, reading
 from sensor.cli.exit_code import FailOnOption, exit_code
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.options import (
@@ -45,6 +44,8 @@ def read(
     """
     loaded = flags.settings()
     refuse_to_overwrite(loaded.output.file, captures)
+    from sensor.cli.assembly import DisplayOptions, reading
+
     with reading(loaded, captures, DisplayOptions(json, quiet, color)) as assembled:
         assembled.run.run()
     return exit_code(assembled, fail_on)

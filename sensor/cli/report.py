@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
-from sensor.cli.assembly import capture_turns, ready_model
 from sensor.cli.beforehand import refuse_captures
 from sensor.cli.build import build_judge
 from sensor.cli.flags import Flags, with_flags
@@ -108,6 +107,8 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
 
 
 def _of_captures(config: "Config", inputs: "Inputs", kernels: Kernels, *, quiet: bool) -> tuple[str, int]:
+    from sensor.cli.assembly import capture_turns, ready_model
+
     hybrid = ready_model(config, kernels, partial(refuse_captures, config, inputs.names), quiet=quiet)
     from sensor.alerts.reading import ReadErrors
     from sensor.report.coverage import HostCensus, coverage_of

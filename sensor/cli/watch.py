@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
 from sensor.cli.exit_code import FailOnOption, exit_code
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.options import (
@@ -80,6 +79,8 @@ def watch(
         from sensor.process.privileges import single_threaded_libraries
 
         single_threaded_libraries()
+    from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
+
     options = WatchOptions(tuple(dict.fromkeys(interfaces)), write, DisplayOptions(json, quiet, color), flags.settings)
     with watching(options) as assembled:
         assembled.run.run()
