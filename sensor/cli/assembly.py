@@ -97,10 +97,10 @@ class AssembledRun:
 @contextmanager
 def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) -> Iterator[AssembledRun]:
     """A run over captures, torn down on exit."""
+    refuse_packet_directory(config, captures)
     hybrid = ready_model(
         config, cached(JUDGING, config), partial(refuse_reading, config, captures), quiet=display.quiet
     )
-    refuse_packet_directory(config, captures)
     from sensor.outputs.outputs import Outputs
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensor.cli.build import build_judge, build_meter, load_model, refuse_packet_directory
+from sensor.cli.build import build_judge, build_meter, load_model
 from sensor.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def refuse_captures(config: "Config", captures: Sequence[str]) -> None:
 
 
 def refuse_reading(config: "Config", captures: Sequence[str]) -> None:
-    """As refuse_captures; raise OutputError for the file of alerts and the directory of their packets."""
-    refuse_packet_directory(config, captures)
+    """As refuse_captures; raise OutputError for the file of alerts."""
     _refuse_file(config.output.file, "cannot be opened for writing", given_away=False)
     refuse_captures(config, captures)
 

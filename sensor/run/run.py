@@ -1,7 +1,7 @@
 """The only loop: turns of a source through whoever takes their records to the screen, until the source ends.
 
 What is done with the records is the consumer's: judged (sensor.run.detection), or written as a table
-(sensor.flow_tables.export). What only some runs need is a hook.
+(sensor.run.export). What only some runs need is a hook.
 """
 
 import time
