@@ -23,15 +23,17 @@ Values = NDArray[np.float64]  # (n, len(COLUMNS)), order of flows.columns.COLUMN
     PROTOCOL,
     IP_VERSION,  # 4 or 6
     VLAN,  # outer tag << 12 | inner tag; 0 untagged
-    START_NS,  # first packet of this record
-    END_NS,  # last packet of this record
+    START_NS,  # first packet of this record, as it was stamped
+    END_NS,  # last packet of this record, as it was stamped
     END_REASON,  # one of the codes below
     REPORT,  # how many times this record was reported before: 0 the first time
     NEW_PACKETS,  # packets since the report before this one; 0 on a final report that adds nothing
     REPORTED_NS,  # the meter's clock when this record was written; no record comes before one with an earlier moment
     SEEN,  # bits below | fragments that do not fit together << 8, at most 65535 | bytes of the first ICMP message << 24
+    START_SHIFT_NS,  # the meter's clock at the first packet - START_NS: 0 where stamps are in order
+    END_SHIFT_NS,  # the same of the last packet and END_NS
     IDENTITY_WIDTH,
-) = range(17)
+) = range(19)
 
 # Bits of SEEN: TCP flags that the originator sent, and those that the responder did. SYN stays seen when an active
 # timeout has cut the connection since; flows.compat sees nothing.

@@ -15,7 +15,8 @@ class PacketBlock:
 
     buffer: (b,) uint8, contiguous. offset, caplen, wirelen: (n,) int64, bytes; a packet is
     buffer[offset : offset + caplen] and lies inside the buffer. ts_ns: (n,) int64, nanoseconds since 1970 UTC.
-    linktype: (n,) int64, LINKTYPE_ numbers of tcpdump.org.
+    linktype: (n,) int64, LINKTYPE_ numbers of tcpdump.org. clock_ns: None, or (n,) int64, when the packets came by a
+    clock that wrong stamps do not move (flows.arrival).
     The buffer may be reused by the source once the meter has returned.
     """
 
@@ -25,9 +26,27 @@ class PacketBlock:
     wirelen: Int64s
     ts_ns: Int64s
     linktype: Int64s
+    clock_ns: Int64s | None = None
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    @property
+    def arrival_ns(self) -> Int64s:
+        """(n,) int64, when the packets came, by which flows begin and end: clock_ns, or ts_ns where there is none."""
+        return self.ts_ns if self.clock_ns is None else self.clock_ns
+
+    def select(self, which: slice | Int64s) -> "PacketBlock":
+        """Some of the packets, by a slice or by their numbers, in the same buffer."""
+        return PacketBlock(
+            self.buffer,
+            self.offset[which],
+            self.caplen[which],
+            self.wirelen[which],
+            self.ts_ns[which],
+            self.linktype[which],
+            None if self.clock_ns is None else self.clock_ns[which],
+        )
 
 
 def block_of(frames: list[bytes], ts_ns: list[int], linktype: int = 1) -> PacketBlock:

@@ -220,6 +220,7 @@ def run_compat(
     caplen: Int64s,
     wirelen: Int64s,
     ts_ns: Int64s,
+    _clock_ns: Int64s,
     linktype: Int64s,
     _until: Word,
     rows: Int64s,

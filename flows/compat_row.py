@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from flows.batch import (
     END_NS,
     END_REASON,
+    END_SHIFT_NS,
     NEW_PACKETS,
     PROTOCOL,
     REPORT,
     REPORTED_NS,
     SEEN,
     START_NS,
+    START_SHIFT_NS,
     Identity,
     Values,
 )
@@ -332,6 +334,7 @@ def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason:
     write_endpoints(rows, k, identity, row)
     identity[row, START_NS] = rows[U(k + V_START_NS)]
     identity[row, END_NS] = rows[U(k + V_SEEN_NS)]
+    identity[row, START_SHIFT_NS] = identity[row, END_SHIFT_NS] = 0
     identity[row, END_REASON] = reason
     identity[row, REPORT] = 0
     identity[row, SEEN] = 0

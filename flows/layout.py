@@ -19,10 +19,11 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     P_WINDOW,  # raw TCP window, -1 for other protocols
     P_ICMP,  # bytes of the message << 16 | type << 8 | code, -1 for other protocols
     P_HASH,
-    P_TIME_NS,
+    P_TIME_NS,  # by the meter's clock
+    P_STAMP_NS,  # the packet's own
     P_FRAGMENT,  # offset in bytes << 40 | IPv4 protocol << 32 | identification, of the IP header; -1: a whole packet
     PACKET_FIELDS,
-) = range(16)
+) = range(17)
 
 # Words of a flow row, shared by both directions.
 (
@@ -39,8 +40,10 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     R_START,
     R_LAST,
     R_CONNECTION_START,  # start of the connection across active timeouts
-    R_START_NS,
+    R_START_NS,  # by the meter's clock, and R_LAST_NS
     R_LAST_NS,
+    R_FIRST_STAMP_NS,  # the earliest stamp of its packets
+    R_LAST_STAMP_NS,  # the latest
     R_REPORTS,
     R_REPORTED_PACKETS,
     R_NEXT_SNAPSHOT,
@@ -54,8 +57,8 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     R_ACTIVE,  # count, sum, squares, min, max
     R_IDLE,
     R_ICMP,
-) = (*range(26), 30, 35)
-R_FORWARD = 36
+) = (*range(28), 32, 37)
+R_FORWARD = 38
 
 # Words of a direction block.
 (

@@ -39,6 +39,7 @@ from flows.layout import (
     P_FLAGS,
     P_ICMP,
     P_SENDER,
+    P_STAMP_NS,
     P_TIME_NS,
     R_A_HIGH,
     R_A_LOW,
@@ -48,9 +49,11 @@ from flows.layout import (
     R_BACKWARD,
     R_CLOSED_AT,
     R_CONNECTION_START,
+    R_FIRST_STAMP_NS,
     R_FORWARD,
     R_ICMP,
     R_LAST,
+    R_LAST_STAMP_NS,
     R_NEXT_SNAPSHOT,
     R_ORIGINATOR,
     R_PORTS,
@@ -154,6 +157,7 @@ def begin_flow(
     rows[U(k + R_ACTIVE_SINCE)] = time
     rows[U(k + R_CONNECTION_START)] = time
     rows[U(k + R_START_NS)] = time_ns
+    rows[U(k + R_FIRST_STAMP_NS)] = rows[U(k + R_LAST_STAMP_NS)] = fields[U(f + P_STAMP_NS)]
     rows[U(k + R_ICMP)] = fields[U(f + P_ICMP)]
     rows[U(k + R_NEXT_SNAPSHOT)] = time + registers[U(M_FIRST_SNAPSHOT)]
     due = min(rows[U(k + R_NEXT_SNAPSHOT)], time + registers[U(M_IDLE_TIMEOUT)])

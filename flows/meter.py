@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.batch import IDENTITY_WIDTH, FlowBatch, Identity, Values, empty_batch
 from flows.block import Bytes, Int64s, PacketBlock
-from flows.clock import clamp_time
+from flows.clock import LATEST_STAMP_NS, clamp_time
 from flows.columns import COLUMNS
 from flows.compat import run_compat
 from flows.decode import DECODED, REASONS, decode
@@ -50,6 +50,7 @@ from flows.layout import (
     M_UPDATED,
     P_FLAGS,
     P_HASH,
+    P_STAMP_NS,
     P_TIME_NS,
     PACKET_FIELDS,
     R_STATE,
@@ -82,6 +83,7 @@ def decode_group(
     caplen: Int64s,
     wirelen: Int64s,
     ts_ns: Int64s,
+    clock_ns: Int64s,
     linktype: Int64s,
     fields: Int64s,
     keys: Int64s,
@@ -101,7 +103,8 @@ def decode_group(
         reason = decode(
             buffer, start, start + caplen[U(i)], start + wirelen[U(i)], linktype[U(i)], decapsulate, fields, f
         )
-        fields[U(f + P_TIME_NS)] = clamp_time(registers, ts_ns[U(i)])
+        fields[U(f + P_TIME_NS)] = clamp_time(registers, clock_ns[U(i)])
+        fields[U(f + P_STAMP_NS)] = min(max(ts_ns[U(i)], 0), LATEST_STAMP_NS)
         if reason < DECODED:
             reason = follow_fragment(fragments, registers, fields, f, keys, reason)
         registers[U(M_PACKETS)] += 1
@@ -141,6 +144,7 @@ def run_meter(
     caplen: Int64s,
     wirelen: Int64s,
     ts_ns: Int64s,
+    clock_ns: Int64s,
     linktype: Int64s,
     until: Word,
     rows: Int64s,
@@ -188,7 +192,9 @@ def run_meter(
             registers[U(M_UPDATED)] += 1
         if registers[U(M_NEXT_PACKET)] >= len(offset):
             break
-        decode_group(buffer, offset, caplen, wirelen, ts_ns, linktype, fields, keys, slots, fragments, registers)
+        decode_group(
+            buffer, offset, caplen, wirelen, ts_ns, clock_ns, linktype, fields, keys, slots, fragments, registers
+        )
         prefetch_rows(fields, slots, rows, registers)
     if until == UNSET:
         return True
@@ -358,6 +364,7 @@ class Meter:
                 block.caplen,
                 block.wirelen,
                 block.ts_ns,
+                block.arrival_ns,
                 block.linktype,
                 until,
                 self._rows,

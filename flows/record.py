@@ -12,6 +12,7 @@ from flows.batch import (
     DST_PORT,
     END_NS,
     END_REASON,
+    END_SHIFT_NS,
     IP_VERSION,
     NEW_PACKETS,
     PROTOCOL,
@@ -29,6 +30,7 @@ from flows.batch import (
     SRC_LOW,
     SRC_PORT,
     START_NS,
+    START_SHIFT_NS,
     VLAN,
     Identity,
     Values,
@@ -69,6 +71,7 @@ from flows.layout import (
     R_BACKWARD,
     R_CONNECTION_START,
     R_CWR_ECE_FLAGS,
+    R_FIRST_STAMP_NS,
     R_FORWARD,
     R_GAPS,
     R_IAT_MAX,
@@ -78,6 +81,7 @@ from flows.layout import (
     R_IDLE,
     R_LAST,
     R_LAST_NS,
+    R_LAST_STAMP_NS,
     R_ORIGINATOR,
     R_PORTS,
     R_REPORTED_PACKETS,
@@ -325,8 +329,10 @@ def seen_of(rows: Int64s, k: Word) -> Word:
 def write_identity(rows: Int64s, k: Word, identity: Identity, row: Word, reason: Word) -> None:
     """Who, when, why it is reported, and how much of it is new."""
     write_endpoints(rows, k, identity, row)
-    identity[row, START_NS] = rows[U(k + R_START_NS)]
-    identity[row, END_NS] = rows[U(k + R_LAST_NS)]
+    identity[row, START_NS] = rows[U(k + R_FIRST_STAMP_NS)]
+    identity[row, END_NS] = rows[U(k + R_LAST_STAMP_NS)]
+    identity[row, START_SHIFT_NS] = rows[U(k + R_START_NS)] - rows[U(k + R_FIRST_STAMP_NS)]
+    identity[row, END_SHIFT_NS] = rows[U(k + R_LAST_NS)] - rows[U(k + R_LAST_STAMP_NS)]
     identity[row, END_REASON] = reason
     identity[row, REPORT] = rows[U(k + R_REPORTS)]
     packets = rows[U(k + R_FORWARD + D_PACKETS)] + rows[U(k + R_BACKWARD + D_PACKETS)]

@@ -42,6 +42,7 @@ from flows.layout import (
     P_HEADER,
     P_PAYLOAD,
     P_SENDER,
+    P_STAMP_NS,
     P_TIME_NS,
     P_WINDOW,
     R_ACTIVE,
@@ -49,6 +50,7 @@ from flows.layout import (
     R_BACKWARD,
     R_CLOSED_AT,
     R_CWR_ECE_FLAGS,
+    R_FIRST_STAMP_NS,
     R_FORWARD,
     R_GAPS,
     R_IAT_MAX,
@@ -57,6 +59,7 @@ from flows.layout import (
     R_IDLE,
     R_LAST,
     R_LAST_NS,
+    R_LAST_STAMP_NS,
     R_ORIGINATOR,
     R_STATE,
     R_WRONG_FRAGMENTS,
@@ -201,3 +204,6 @@ def update_row(rows: Int64s, k: Word, fields: Int64s, f: Word) -> None:
         rows[U(k + R_STATE)] |= ESTABLISHED
     rows[U(k + R_LAST)] = time
     rows[U(k + R_LAST_NS)] = time_ns
+    stamp_ns = fields[U(f + P_STAMP_NS)]
+    rows[U(k + R_FIRST_STAMP_NS)] = min(rows[U(k + R_FIRST_STAMP_NS)], stamp_ns)
+    rows[U(k + R_LAST_STAMP_NS)] = max(rows[U(k + R_LAST_STAMP_NS)], stamp_ns)

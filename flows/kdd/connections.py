@@ -15,6 +15,7 @@ from flows.batch import (
     DST_PORT,
     END_NS,
     END_REASON,
+    END_SHIFT_NS,
     PROTOCOL,
     SEEN,
     SEEN_ACK,
@@ -146,4 +147,4 @@ def write_connection(
     out[row, K_WRONG_FRAGMENT] = (seen >> 8) & 0xFFFF
     out[row, K_URGENT] = values[row, C_URGENT]
     error = error_of(flag, seen, identity[row, END_REASON])
-    return key, error, identity[row, END_NS] // 1000 - duration
+    return key, error, (identity[row, END_NS] + identity[row, END_SHIFT_NS]) // 1000 - duration

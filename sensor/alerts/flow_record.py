@@ -16,6 +16,7 @@ from flows.batch import (
     END_NS,
     END_REASON,
     END_REASONS,
+    END_SHIFT_NS,
     IP_VERSION,
     PROTOCOL,
     REPORT,
@@ -71,7 +72,7 @@ class _Shown:
         identity = flow.identity
         self.flow, self.observer = flow, observer
         self.id = flow_id(identity)
-        self.reported_ns = identity[REPORTED_NS] + step_ns
+        self.reported_ns = identity[REPORTED_NS] - identity[END_SHIFT_NS] + step_ns
         self.start_ns, self.end_ns = identity[START_NS] + step_ns, identity[END_NS] + step_ns
         self.duration_ns = max(0, self.end_ns - self.start_ns)
         self.source, self.destination = endpoints_of(identity, flow.values)

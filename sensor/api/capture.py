@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import END_REASON, SNAPSHOT, SRC_HIGH, SRC_LOW, START_NS, FlowBatch
+from flows.batch import END_REASON, SNAPSHOT, SRC_HIGH, SRC_LOW, START_NS, START_SHIFT_NS, FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter, concatenate
 from flows.pcap import MAGICS
@@ -42,7 +42,7 @@ class CaptureFlows:
         return Samples(
             self.values,
             np.ascontiguousarray(identity[:, [SRC_HIGH, SRC_LOW]]),
-            np.ascontiguousarray(identity[:, START_NS]),
+            identity[:, START_NS] + identity[:, START_SHIFT_NS],
         )
 
 

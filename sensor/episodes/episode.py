@@ -19,6 +19,7 @@ from flows.batch import (
     DST_PORT,
     END_NS,
     END_REASON,
+    END_SHIFT_NS,
     IP_VERSION,
     NEW_PACKETS,
     PROTOCOL,
@@ -87,7 +88,7 @@ class Episode:
     __slots__ = (
         *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
         *("buffered", "id", "known", "labels", "last_ns", "linked", "merged_in", "named_by_shape", "novel", "opened"),
-        *("order", "packets", "peak", "pool", "ports", "ports_more", "services", "start_ns", "targets"),
+        *("order", "packets", "peak", "pool", "ports", "ports_more", "services", "shift_ns", "start_ns", "targets"),
         *("targets_more", "technique", "technique_at_line", "verdict_at_line"),
     )
 
@@ -104,6 +105,7 @@ class Episode:
         self.flows = self.packets = self.failed = 0
         self.start_ns, self.end_ns = first.identity[START_NS], first.identity[END_NS]
         self.last_ns = 0  # traffic time of the newest flagged flow
+        self.shift_ns = 0  # what that time is ahead of the stamps of that flow's packets
         self.targets: Distinct = {}
         self.ports: Distinct = {}
         self.services: Distinct = {}
@@ -130,6 +132,7 @@ class Episode:
         """
         identity = flow.identity
         self.last_ns = clock_ns
+        self.shift_ns = identity[END_SHIFT_NS]
         self.packets += identity[NEW_PACKETS]
         self.start_ns = min(self.start_ns, identity[START_NS])
         self.end_ns = max(self.end_ns, identity[END_NS])

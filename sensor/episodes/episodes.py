@@ -308,7 +308,7 @@ class Episodes:
         episode.flows_at_line = episode.flows
         episode.technique_at_line = episode.technique
         episode.verdict_at_line = episode.known
-        self._items.append(self._builder.alert(episode, action, time_ns, self._dropped, continues))
+        self._items.append(self._builder.alert(episode, action, time_ns - episode.shift_ns, self._dropped, continues))
 
 
 def _pools(labels: Sequence[str], techniques: Sequence[str | None]) -> NDArray[np.int64]:

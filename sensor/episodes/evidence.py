@@ -23,7 +23,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import END_NS, IP_VERSION, NEW_PACKETS, REPORT, SRC_HIGH, SRC_LOW, FlowBatch, Identity, Values
+from flows.batch import (
+    END_NS,
+    END_SHIFT_NS,
+    IP_VERSION,
+    NEW_PACKETS,
+    REPORT,
+    SRC_HIGH,
+    SRC_LOW,
+    FlowBatch,
+    Identity,
+    Values,
+)
 from flows.columns import INDEX
 from flows.jit import entry, inner
 from models.hosts import ABSENT, admit, find, host_table, touch
@@ -138,7 +149,7 @@ def _observe(
     found = 0
     pools = len(marks) // len(flows)
     for i in range(len(identity)):
-        clock_ns[0] = max(clock_ns[0], identity[i, END_NS])
+        clock_ns[0] = max(clock_ns[0], identity[i, END_NS] + identity[i, END_SHIFT_NS])
         if identity[i, NEW_PACKETS] == 0:
             continue
         known, novel = p_known[i] < settings[S_KNOWN], p_novel[i] < settings[S_NOVEL]

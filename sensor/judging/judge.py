@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import REPORT, SRC_HIGH, SRC_LOW, START_NS, FlowBatch
+from flows.batch import REPORT, SRC_HIGH, SRC_LOW, START_NS, START_SHIFT_NS, FlowBatch
 from models.detector import FlowSteps
 from models.fusion import Hybrid
 from sensor.alerts.alert_flow import AlertItem
@@ -53,7 +53,7 @@ class Judge:
         steps = FlowSteps(
             values=rows,
             host=np.ascontiguousarray(records.identity[:, [SRC_HIGH, SRC_LOW]]),
-            time_ns=np.ascontiguousarray(records.identity[:, START_NS]),
+            time_ns=records.identity[:, START_NS] + records.identity[:, START_SHIFT_NS],
             advances=first_reports,
         )
         items = self.episodes.observe(records, rows, self.hybrid.judge(steps, self.rate), dropped)

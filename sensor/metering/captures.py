@@ -4,6 +4,7 @@ The turns, and what is remembered for alerts in them, depend on the packets alon
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from flows.batch import FlowBatch
 from flows.block import PacketBlock
@@ -31,11 +32,16 @@ class CaptureTurns:
         """One line for each capture that could not be read to its end."""
         return self._reading.problems
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """One line for each oddity of the times of a capture that has ended."""
+        return self._reading.remarks
+
     def __iter__(self) -> Iterator[Turn]:
         """Turns to the end. Raises InputError when no capture can be opened."""
         for block in self._reading:
             if not self._first_ns and len(block):
-                self._first_ns = int(block.ts_ns[0])
+                self._first_ns = int(block.arrival_ns[0])
             for part, packets_due in self._parts(block):
                 yield self._turn(self._meter.feed(part), self._meter.now_ns, packets_due=packets_due)
         yield self._turn(self._meter.drain(), END_NS)
@@ -52,22 +58,14 @@ class CaptureTurns:
         first = 0
         while first < len(block):
             end, paused = self._packets.add_until_pause(block, first)
-            cut = slice(first, end)
-            yield (
-                PacketBlock(
-                    block.buffer,
-                    block.offset[cut],
-                    block.caplen[cut],
-                    block.wirelen[cut],
-                    block.ts_ns[cut],
-                    block.linktype[cut],
-                ),
-                paused,
-            )
+            yield block.select(slice(first, end)), paused
             first = end
 
     def _turn(self, records: FlowBatch, until_ns: int, *, packets_due: bool = False) -> Turn:
-        stats, reading = self._meter.stats, self._reading
+        metered, reading = self._meter.stats, self._reading
+        stats = replace(
+            metered, late=metered.late + reading.late, clock_jumps=metered.clock_jumps + reading.clock_jumps
+        )
         totals = CaptureTotals(
             capture=CaptureStatistics(received=stats.packets, filtered=reading.filtered),
             stats=stats,

@@ -80,6 +80,7 @@ class LiveTurns:
 
     ends_by_itself = False
     problems: Sequence[str] = ()  # a live capture does not end unasked
+    remarks: Sequence[str] = ()  # the kernel stamps packets
 
     def __init__(
         self,

@@ -55,6 +55,10 @@ class TurnSource(Protocol):
     def problems(self) -> Sequence[str]:
         """Why it ended unasked, or what could not be read to its end: one line each."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was odd about its packets, one line each, known at the end."""
+
     def __iter__(self) -> Iterator[Turn]:
         """Turns until the end, or until stopped. Raises InputError where there is nothing to read."""
 

@@ -29,6 +29,7 @@ class WorkerTurns:
     """Several live captures as one, each in a process of its own; iterate over it for their turns, merged."""
 
     ends_by_itself = False
+    remarks: Sequence[str] = ()
 
     def __init__(self, sources: Sequence[LiveTurns]) -> None:
         """Start a process for each source. No thread may run by now: a copy would hold its locks for ever."""

@@ -16,12 +16,14 @@ from flows.batch import (
     DST_LOW,
     DST_PORT,
     END_NS,
+    END_SHIFT_NS,
     IP_VERSION,
     PROTOCOL,
     SRC_HIGH,
     SRC_LOW,
     SRC_PORT,
     START_NS,
+    START_SHIFT_NS,
     VLAN,
 )
 from flows.block import Int64s
@@ -172,7 +174,10 @@ class PacketRecorder:
         if recording.created and not self._directory.contains(recording.name):  # deleted since: it is not made again
             recording.packets = self._max_packets
         # of flows with one key the earlier one first: what lies before a flow's end is not searched again
-        flows, recording.pending = sorted(recording.pending, key=lambda flow: flow.identity[END_NS]), []
+        flows, recording.pending = (
+            sorted(recording.pending, key=lambda flow: flow.identity[END_NS] + flow.identity[END_SHIFT_NS]),
+            [],
+        )
         positions = np.unique(np.concatenate([_NONE, *(self._find_new(recording, flow) for flow in flows)]))
         found = self.ring.packets(positions)
         captured_bytes = int(found.block.caplen.sum())
@@ -190,7 +195,8 @@ class PacketRecorder:
     def _find_new(self, recording: _Recording, flow: AlertFlow) -> Int64s:
         """Positions of a flow's packets that were not found before, within the limits of the file."""
         key = flow_key(flow.identity)
-        start_ns, end_ns = flow.identity[START_NS], flow.identity[END_NS]
+        start_ns = flow.identity[START_NS] + flow.identity[START_SHIFT_NS]  # by the clock that the ring keeps, too
+        end_ns = flow.identity[END_NS] + flow.identity[END_SHIFT_NS]
         reported = sum(int(flow.values[column]) for column in _PACKET_COUNTS)
         known = recording.searched.get(key.tobytes())
         same = known is not None and known.start_ns == start_ns

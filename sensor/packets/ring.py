@@ -72,6 +72,7 @@ def add_packets(
     caplen: Int64s,
     wirelen: Int64s,
     ts_ns: Int64s,
+    clock_ns: Int64s,
     linktype: Int64s,
     interface: Int64s,
     first: Word,
@@ -103,7 +104,7 @@ def add_packets(
             fields,
             0,
         )
-        time_ns = clamp_time(registers, ts_ns[U(i)])
+        time_ns = clamp_time(registers, clock_ns[U(i)])
         fields[U(P_TIME_NS)] = time_ns
         if reason < DECODED:
             reason = follow_fragment(fragments, registers, fields, 0, keys, reason)
@@ -295,6 +296,7 @@ class PacketRing:
                 block.caplen,
                 block.wirelen,
                 block.ts_ns,
+                block.arrival_ns,
                 block.linktype,
                 interface_of,
                 first,

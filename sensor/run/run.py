@@ -100,6 +100,8 @@ class Run:
         self._count()
         if self.progress.kept is not None:
             self.screen.note(kept_in_words(self.progress.kept))
+        for remark in self.turns.remarks:
+            self.screen.note(remark)
         for hook in self.hooks:
             hook.end(self)
         self.screen.update(self.progress, alerts)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from flows.arrival import warm_arrivals
 from flows.block import PacketBlock, block_of
 from flows.linktypes import ETHERNET
 from flows.meter import Meter
@@ -34,6 +35,7 @@ def warm_up(meter: Meter, judge: Judge) -> None:
 
 def warm_up_reading() -> None:
     """Read a few packets as pcap and as pcapng, and filter them."""
+    warm_arrivals()
     packets = _packets()
     block = _block(packets)
     PacketFilter(lambda linktype: BpfProgram("", linktype, ((RETURN, 0, 0, 0),))).apply(block)

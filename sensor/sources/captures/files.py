@@ -6,7 +6,7 @@ pipes. The formats are in flows.pcap and flows.pcapng.
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Final, Protocol
@@ -38,7 +38,7 @@ class CaptureFile:
     A block's buffer and arrays are overwritten when the next one is requested.
     """
 
-    def __init__(self, raw: RawFile, name: str, size: int | None = None) -> None:
+    def __init__(self, raw: RawFile, name: str, size: int | None = None, buffer_bytes: int = BUFFER_BYTES) -> None:
         """Read the beginning. Raises InputError when it is not that of a capture."""
         self.name = name  # as given
         self.size = size  # bytes as stored, None on a pipe
@@ -46,7 +46,7 @@ class CaptureFile:
         self._raw = raw
         self._stored = CountingReader(raw)
         self._stream: ByteStream = self._stored
-        self._buffer: Bytes = np.empty(BUFFER_BYTES, dtype=np.uint8)
+        self._buffer: Bytes = np.empty(buffer_bytes, dtype=np.uint8)
         self._start = self._end = 0  # bytes of the buffer that were read and not yet parsed
         self._base = 0  # offset of the buffer in the (decompressed) capture
         self._walker = self._recognise()
@@ -139,14 +139,18 @@ class CaptureFile:
         )
 
 
-def open_capture(path: str | Path) -> CaptureFile:
+def open_capture(
+    path: str | Path, opened: Callable[[str | Path], RawFile] = FileIO, buffer_bytes: int = BUFFER_BYTES
+) -> CaptureFile:
     """Open a capture; "-" is standard input.
+
+    opened: opens a file that is not standard input. buffer_bytes: of the capture that are in memory, at least.
 
     Raises InputError, one line, when it is missing, not readable, empty or of another format.
     """
     name = str(path)
     try:
-        raw = FileIO(0, closefd=False) if name == STDIN else FileIO(path)
+        raw: RawFile = FileIO(0, closefd=False) if name == STDIN else opened(path)
     except FileNotFoundError:
         raise _not_a_capture(name, "no such file") from None
     except IsADirectoryError:
@@ -156,7 +160,7 @@ def open_capture(path: str | Path) -> CaptureFile:
     except OSError as error:
         raise _not_a_capture(name, f"what cannot be opened ({error.strerror})") from None
     status = os.fstat(raw.fileno())
-    return CaptureFile(raw, name, status.st_size if stat.S_ISREG(status.st_mode) else None)
+    return CaptureFile(raw, name, status.st_size if stat.S_ISREG(status.st_mode) else None, buffer_bytes)
 
 
 def _not_a_capture(name: str, found: str) -> InputError:

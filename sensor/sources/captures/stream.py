@@ -1,4 +1,4 @@
-"""Several captures as one stream of packet blocks, in the order of their first packets, and filtered.
+"""Several captures as one stream of packet blocks, in the order of time, and filtered.
 
 A capture that cannot be read is a problem, one line, and the next one follows. It knows no meter and no output.
 """
@@ -7,15 +7,21 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from flows.arrival import WINDOW_NS, ArrivalClock, Oddities
 from flows.block import PacketBlock
 from flows.linktypes import ETHERNET
 from sensor.errors import ConfigError, InputError
-from sensor.sources.captures.files import STDIN, CaptureFile, captures_in, open_capture
+from sensor.sources.captures.files import BUFFER_BYTES, STDIN, CaptureFile, captures_in, open_capture
+from sensor.sources.captures.merging import MergedCaptures, Waiting
+from sensor.sources.captures.pool import FilePool
 from sensor.sources.filters.packet_filter import PacketFilter
 
 Result = TypeVar("Result")
+
+BUFFERS_BYTES: Final = 256 << 20  # of all captures that may be merged
+LEAST_BUFFER_BYTES: Final = 64 << 10
 
 
 class ReadStopped(Exception):  # noqa: N818  # no error, but a request
@@ -29,12 +35,17 @@ class CaptureStream:
         """expression: a capture filter (pcap-filter(7)). Raises ConfigError when it does not compile."""
         self.stopping = False  # the present block is the last one
         self.problems: list[str] = []  # one line for each capture that could not be read to its end
+        self.remarks: list[str] = []  # one line for each oddity of a capture's times, when it has ended
+        self.late = 0  # packets whose stamps do not fit those around them, of captures that have ended
+        self.clock_jumps = 0  # times that a capture's clock was set back
         self.bytes_read = 0  # of the captures as stored
         self.size = _total_size(captures)
         self.from_pipe = False  # whether the present block came from a pipe, whose writer may wait
         self._captures = captures
         self._filter = _packet_filter(expression) if expression else None
         self._waiting = False
+        self._opened = False
+        self._read_of: dict[str, int] = {}  # bytes of each capture that are part of bytes_read
 
     @property
     def filtered(self) -> int:
@@ -48,39 +59,60 @@ class CaptureStream:
             raise ReadStopped
 
     def __iter__(self) -> Iterator[PacketBlock]:
-        """Blocks of all captures. Raises InputError when none can be opened."""
-        opened = False
-        for name in in_time_order(self._captures):
-            if self.stopping:
-                break
-            try:
-                source = self._wait_for(partial(open_capture, name))
-            except InputError as error:
-                self.problems.append(str(error))
-                continue
-            except ReadStopped:
-                break
-            opened = True
-            yield from self._read(source)
-        if not opened and not self.stopping:
+        """Blocks of all captures, in the order of time. Raises InputError when none can be opened."""
+        waiting = in_time_order(self._captures)
+        pool = FilePool()
+        buffer_bytes = max(LEAST_BUFFER_BYTES, min(BUFFER_BYTES, BUFFERS_BYTES // max(1, len(waiting))))
+        opening = partial(self._open, pool=pool, buffer_bytes=buffer_bytes)
+        try:
+            yield from MergedCaptures(waiting, opening, self._next_block, self._end_of)
+        finally:
+            pool.close()
+        if not self._opened and not self.stopping:
             raise InputError("; ".join(self.problems))
 
-    def _read(self, source: CaptureFile) -> Iterator[PacketBlock]:
-        before = self.bytes_read
-        self.from_pipe = source.size is None
-        blocks = iter(source)
+    def _open(self, name: str, pool: "FilePool", buffer_bytes: int) -> CaptureFile | None:
+        if self.stopping:
+            return None
         try:
-            while not self.stopping and (block := self._wait_for(lambda: next(blocks, None))) is not None:
-                self.bytes_read = before + source.bytes_read
-                yield self._filter.apply(block) if self._filter else block
+            source = self._wait_for(partial(open_capture, name, pool.open, buffer_bytes))
+        except InputError as error:
+            self.problems.append(str(error))
+            return None
         except ReadStopped:
-            pass
+            return None
+        self._opened = True
+        self._read_of[source.name] = 0
+        return source
+
+    def _next_block(self, source: CaptureFile, blocks: Iterator[PacketBlock]) -> PacketBlock | None:
+        """The next block of a capture, filtered; None at its end, or when reading is to end."""
+        self.from_pipe = source.size is None
+        try:
+            if self.stopping or (block := self._wait_for(lambda: next(blocks, None))) is None:
+                return None
+            self._account(source)
+            return self._filter.apply(block) if self._filter else block
+        except ReadStopped:
+            return None
         except ConfigError as error:  # the filter does not fit this capture's link type
             self.problems.append(f"{source.name}: {error}")
-        finally:
-            source.close()
+            return None
+
+    def _account(self, source: CaptureFile) -> None:
+        self.bytes_read += source.bytes_read - self._read_of[source.name]
+        self._read_of[source.name] = source.bytes_read
+
+    def _end_of(self, source: CaptureFile, clock: ArrivalClock) -> None:
+        """Close a capture, and note what was odd."""
+        self._account(source)
+        source.close()
         if source.problem and not self.stopping:
             self.problems.append(f"{source.name}: {source.problem}")
+        self.remarks += oddities_in_words(source.name, clock.oddities)
+        oddities = clock.oddities
+        self.late += oddities.behind + oddities.ahead
+        self.clock_jumps += oddities.set_back
 
     def _wait_for(self, read: Callable[[], Result]) -> Result:
         """Result of a call that may block on input. Raises ReadStopped as soon as `stop` is called."""
@@ -128,15 +160,47 @@ def _total_size(captures: Sequence[str]) -> int | None:
     return sum(path.stat().st_size for path in paths)
 
 
-def in_time_order(captures: Sequence[str]) -> list[str]:
+def in_time_order(captures: Sequence[str]) -> list[Waiting]:
     """Captures, also of directories, by the time of their first packet: rotated files may have any name.
 
     Standard input, which cannot be read twice, and unreadable captures come last.
     """
     names = captures_in(captures)
     if len(names) < 2:
-        return names
-    return sorted(names, key=lambda name: (_first_packet_ns(name), name))
+        return [Waiting(name, math.inf) for name in names]
+    return sorted((Waiting(name, _first_packet_ns(name)) for name in names), key=lambda one: (one.first_ns, one.name))
+
+
+def oddities_in_words(name: str, oddities: Oddities) -> list[str]:
+    """What was odd about the times of a capture, one line each, with how to mend it."""
+    found = (
+        (
+            oddities.behind,
+            f"stamped up to {in_words(oddities.behind_ns)} before packets that stand ahead of them, more than the "
+            f"{in_words(WINDOW_NS)} within which they are put in order (reordercap sorts a capture as a whole)",
+        ),
+        (
+            oddities.ahead,
+            f"stamped up to {in_words(oddities.ahead_ns)} after those around them, which moved nothing else "
+            "(editcap -A and -B leave packets out by time)",
+        ),
+    )
+    remarks = [f"{name}: {count:,} packet{'s' * (count != 1)} {what}" for count, what in found if count]
+    if oddities.set_back:
+        times = f"{oddities.set_back:,} time{'s' * (oddities.set_back != 1)}"
+        remarks.append(
+            f"{name}: the clock was set back {times}, by up to {in_words(oddities.set_back_ns)}; flows keep the times "
+            "of their packets (editcap -t shifts them)"
+        )
+    return remarks
+
+
+def in_words(span_ns: int) -> str:
+    """A span of time to two or three digits, in the largest unit that fits."""
+    for unit, size_ns in (("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
+        if span_ns >= size_ns:
+            return f"{span_ns / size_ns:,.3g} {unit}" if span_ns < 1000 * size_ns else f"{span_ns // size_ns:,} {unit}"
+    return f"{span_ns / 1e9:.3g} s"
 
 
 def _first_packet_ns(name: str) -> float:

@@ -88,14 +88,7 @@ class PacketFilter:
         if count == len(block):
             return block
         accepted = self._accepted[:count]
-        return PacketBlock(
-            block.buffer,
-            block.offset[accepted],
-            block.caplen[accepted],
-            block.wirelen[accepted],
-            block.ts_ns[accepted],
-            block.linktype[accepted],
-        )
+        return block.select(accepted)
 
     def _run(self, block: PacketBlock) -> tuple[int, int]:
         return run_filters(

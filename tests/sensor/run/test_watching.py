@@ -167,6 +167,7 @@ class Unread:
     broken_pipe = over = failed = True
     lost = 0
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def write(self, lines: Sequence[bytes]) -> None:
         pass
