@@ -21,6 +21,7 @@ from flows.layout import (
     P_PAYLOAD,
     P_PORTS,
     P_SENDER,
+    P_SEQUENCE,
     P_VLAN,
     P_WINDOW,
 )
@@ -85,7 +86,7 @@ def layer4(
     length: bytes from `at` on by the IP header. In the CIC columns only TCP and UDP have headers and payload.
     """
     fields[U(f + P_FLAGS)] = 0
-    fields[U(f + P_WINDOW)] = -1
+    fields[U(f + P_WINDOW)] = fields[U(f + P_SEQUENCE)] = -1
     fields[U(f + P_ICMP)] = -1
     fields[U(f + P_HEADER)] = 0
     fields[U(f + P_PAYLOAD)] = 0
@@ -97,6 +98,7 @@ def layer4(
             return BAD_LAYER4, 0, 0
         fields[U(f + P_FLAGS)] = int64(buffer[U(at + 13)])
         fields[U(f + P_WINDOW)] = be16(buffer, at + 14)
+        fields[U(f + P_SEQUENCE)] = (be32(buffer, at + 4) << 32) | be32(buffer, at + 8)
     elif protocol == UDP:
         if at + 8 > end:
             return TRUNCATED, 0, 0

@@ -26,6 +26,7 @@ from flows.layout import (
     P_PAYLOAD,
     P_PORTS,
     P_SENDER,
+    P_SEQUENCE,
     P_TIME_NS,
     P_VLAN,
     P_WINDOW,
@@ -128,7 +129,7 @@ def join_first(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
     if (ports >> 32) & 0xFF not in (TCP, UDP):
         fields[U(f + P_PAYLOAD)] = 0
     fields[U(f + P_HEADER)] = 0
-    fields[U(f + P_WINDOW)] = -1
+    fields[U(f + P_WINDOW)] = fields[U(f + P_SEQUENCE)] = -1
     fields[U(f + P_ICMP)] = -1
     return DECODED
 

@@ -16,6 +16,7 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     P_PAYLOAD,  # bytes after the layer-4 header
     P_HEADER,  # bytes of the layer-4 header
     P_FLAGS,  # TCP flags octet; WRONG_FRAGMENT where that is what the packet is
+    P_SEQUENCE,  # TCP sequence number << 32 | acknowledgement number, -1 for other protocols
     P_WINDOW,  # raw TCP window, -1 for other protocols
     P_ICMP,  # bytes of the message << 16 | type << 8 | code, -1 for other protocols
     P_HASH,
@@ -23,7 +24,7 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     P_STAMP_NS,  # the packet's own
     P_FRAGMENT,  # offset in bytes << 40 | IPv4 protocol << 32 | identification, of the IP header; -1: a whole packet
     PACKET_FIELDS,
-) = range(17)
+) = range(18)
 
 # Words of a flow row, shared by both directions.
 (
@@ -51,14 +52,15 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     R_IAT_MIN,
     R_IAT_MAX,
     R_WRONG_FRAGMENTS,
+    R_INITIAL_SEQUENCES,  # of the connection, forward << 32 | backward, where the bits of R_STATE say so
     R_CWR_ECE_FLAGS,  # packets with CWR << 32 | with ECE
     R_GAPS,  # gaps over 1 s
     R_ACTIVE_SINCE,
     R_ACTIVE,  # count, sum, squares, min, max
     R_IDLE,
     R_ICMP,
-) = (*range(28), 32, 37)
-R_FORWARD = 38
+) = (*range(29), 33, 38)
+R_FORWARD = 39
 
 # Words of a direction block.
 (
@@ -96,8 +98,10 @@ ROW_WORDS = R_BACKWARD + DIRECTION_WORDS
 # Words of a series: how often, sum, sum of squares, smallest, largest.
 S_COUNT, S_SUM, S_SQUARES, S_MIN, S_MAX = range(5)
 
-# Bits of R_STATE. The last two: a SYN was seen before an active timeout cut the connection.
+# Bits of R_STATE. SYN: one was seen before an active timeout cut the connection. ISN: the direction's initial sequence
+# number is known.
 FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED, SYN_FORWARD, SYN_BACKWARD = 1, 2, 4, 8, 16, 32
+ISN_FORWARD, ISN_BACKWARD = 64, 128
 
 WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
 
@@ -111,6 +115,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_FIRST_SNAPSHOT,
     M_SNAPSHOT_INTERVAL,
     M_DECAPSULATE,  # 1: flows are those inside tunnels
+    M_VLAN_IN_KEY,  # 1: what has other VLAN tags is another flow
     M_NEWS_ONLY,  # 1: final reports that add nothing are left out
     M_SAMPLE,  # flows are metered whose hash has none of these bits: 0 all, 1 half of them, 3 a quarter
     # flows in the table
@@ -143,7 +148,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,
-) = (*range(34), 50)
+) = (*range(35), 51)
 
 UNSET = -1
 HUGE = 1 << 62

@@ -1,9 +1,9 @@
 """When flows begin, end and are reported while they run.
 
 A flow ends by idle timeout, by active timeout, a short linger after it was closed (so that late ACKs and resets stay in
-it), when a new SYN reuses its ports, or when the table is full. Whether a packet still belongs to a flow is decided
-when the packet arrives; the wheel only brings out records that no packet asks for, in the order they fell due. A closed
-flow is reported within a tick of its close, and again at its end with the stragglers.
+it), when the SYN of another connection reuses its ports, or when the table is full. Whether a packet still belongs to a
+flow is decided when the packet arrives; the wheel only brings out records that no packet asks for, in the order they
+fell due. A closed flow is reported within a tick of its close, and again at its end with the stragglers.
 """
 
 import numpy as np
@@ -24,6 +24,8 @@ from flows.layout import (
     CLOSED,
     D_PACKETS,
     ESTABLISHED,
+    ISN_BACKWARD,
+    ISN_FORWARD,
     M_ACTIVE_TIMEOUT,
     M_CLOSED_LINGER,
     M_DRAINING,
@@ -39,6 +41,7 @@ from flows.layout import (
     P_FLAGS,
     P_ICMP,
     P_SENDER,
+    P_SEQUENCE,
     P_STAMP_NS,
     P_TIME_NS,
     R_A_HIGH,
@@ -52,6 +55,7 @@ from flows.layout import (
     R_FIRST_STAMP_NS,
     R_FORWARD,
     R_ICMP,
+    R_INITIAL_SEQUENCES,
     R_LAST,
     R_LAST_STAMP_NS,
     R_NEXT_SNAPSHOT,
@@ -84,15 +88,35 @@ EVICTIONS_PER_FLOW = 2  # where the table has become smaller, more go than come
 RECORDS_PER_PACKET = 1 + EVICTIONS_PER_FLOW
 
 
+@inner
+def is_new_connection(rows: Int64s, k: Word, fields: Int64s, f: Word) -> Word:
+    """Whether a SYN begins another connection than that of the flow, by its initial sequence number (RFC 9293, 3.5).
+
+    In a closed flow it does unless it is that connection's own, recorded late.
+    """
+    state, flags = rows[U(k + R_STATE)], fields[U(f + P_FLAGS)]
+    forward = fields[U(f + P_SENDER)] == rows[U(k + R_ORIGINATOR)]
+    known = state & (ISN_FORWARD if forward else ISN_BACKWARD)
+    initial = (rows[U(k + R_INITIAL_SEQUENCES)] >> (32 if forward else 0)) & LOW32
+    same = initial == (fields[U(f + P_SEQUENCE)] >> 32) & LOW32
+    if not state & CLOSED:
+        return flags & ACK == 0 and known and not same
+    opened, answered = syn_seen(rows, k)
+    return flags & ACK != 0 or not known or not same or (opened if forward else answered) != 0
+
+
 @inlined
-def end_reason(rows: Int64s, k: Word, registers: Int64s, time: Word, flags: Word) -> Word:
-    """Why the flow cannot take a packet of this time and these flags, or GOES_ON."""
+def end_reason(rows: Int64s, k: Word, registers: Int64s, time: Word, fields: Int64s, f: Word) -> Word:
+    """Why the flow cannot take a packet of this time, or GOES_ON."""
+    syn = fields[U(f + P_FLAGS)] & SYN
     if rows[U(k + R_STATE)] & CLOSED:
-        if flags & SYN or time - rows[U(k + R_CLOSED_AT)] > registers[U(M_CLOSED_LINGER)]:
+        if time - rows[U(k + R_CLOSED_AT)] > registers[U(M_CLOSED_LINGER)]:
             return END_DETECTED
-        return GOES_ON
+        return END_DETECTED if syn and is_new_connection(rows, k, fields, f) else GOES_ON
     if time - rows[U(k + R_LAST)] > registers[U(M_IDLE_TIMEOUT)]:
         return IDLE_TIMEOUT
+    if syn and is_new_connection(rows, k, fields, f):
+        return END_DETECTED
     if time - rows[U(k + R_START)] > registers[U(M_ACTIVE_TIMEOUT)]:
         return ACTIVE_TIMEOUT
     return GOES_ON
@@ -185,7 +209,7 @@ def replace_flow(
 
     Reports at most RECORDS_PER_PACKET flows: the one that ends and those that are evicted.
     """
-    originator, connection_start, opened, answered = UNSET, UNSET, 0, 0
+    originator, connection_start, state, sequences = UNSET, UNSET, 0, 0
     registers[U(M_REPORTED_NS)] = max(registers[U(M_REPORTED_NS)], fields[U(f + P_TIME_NS)])
     if slot >= 0:
         row = (slots[U(slot)] & LOW32) - 1
@@ -193,6 +217,8 @@ def replace_flow(
         if reason == ACTIVE_TIMEOUT:
             originator, connection_start = rows[U(k + R_ORIGINATOR)], rows[U(k + R_CONNECTION_START)]
             opened, answered = syn_seen(rows, k)
+            state = opened | answered | (rows[U(k + R_STATE)] & (ISN_FORWARD | ISN_BACKWARD))
+            sequences = rows[U(k + R_INITIAL_SEQUENCES)]
         end_flow(rows, slots, links, wheel, queues, registers, identity, values, row, reason)
     for _ in range(EVICTIONS_PER_FLOW):
         if not has_room(registers):
@@ -207,7 +233,8 @@ def replace_flow(
         k = row * ROW_WORDS
         rows[U(k + R_ORIGINATOR)] = originator
         rows[U(k + R_CONNECTION_START)] = connection_start
-        rows[U(k + R_STATE)] |= opened | answered
+        rows[U(k + R_STATE)] |= state
+        rows[U(k + R_INITIAL_SEQUENCES)] = sequences
     return row
 
 

@@ -48,10 +48,11 @@ from flows.layout import (
     M_TICK,
     M_UNDECODED,
     M_UPDATED,
-    P_FLAGS,
+    M_VLAN_IN_KEY,
     P_HASH,
     P_STAMP_NS,
     P_TIME_NS,
+    P_VLAN,
     PACKET_FIELDS,
     R_STATE,
     REGISTERS,
@@ -103,6 +104,8 @@ def decode_group(
         reason = decode(
             buffer, start, start + caplen[U(i)], start + wirelen[U(i)], linktype[U(i)], decapsulate, fields, f
         )
+        if registers[U(M_VLAN_IN_KEY)] == 0:
+            fields[U(f + P_VLAN)] = 0
         fields[U(f + P_TIME_NS)] = clamp_time(registers, clock_ns[U(i)])
         fields[U(f + P_STAMP_NS)] = min(max(ts_ns[U(i)], 0), LATEST_STAMP_NS)
         if reason < DECODED:
@@ -179,7 +182,7 @@ def run_meter(
             row, reason = UNSET, GOES_ON
             if slot >= 0:
                 row = (slots[U(slot)] & LOW32) - 1
-                reason = end_reason(rows, row * ROW_WORDS, registers, time, fields[U(f + P_FLAGS)])
+                reason = end_reason(rows, row * ROW_WORDS, registers, time, fields, f)
             if slot < 0 or reason != GOES_ON:
                 row = replace_flow(
                     rows, slots, links, wheel, queues, registers, identity, values, fields, f, hashed, slot, reason
@@ -229,6 +232,7 @@ class Meter:
 
     capacity: flows. Times in nanoseconds of packet time. The active timeout is at most 3000 s, because sums of squared
     gaps are kept in 64 bits. decap: flows are those inside tunnels (flows.tunnels), not the tunnels.
+    vlan_in_key: what has other VLAN tags is another flow; else tags are not looked at, and records have none.
     compat: None, or a program of COMPATIBLE whose construction and values are followed, errors included (flows.compat).
     Of the times only the active timeout counts then, and nothing is reported before it ends. The two rates over the
     whole flow may be infinite or not a number.
@@ -246,6 +250,7 @@ class Meter:
         snapshot_interval_ns: int = 60 * SECOND_NS,
         compat: str | None = None,
         decap: bool = False,
+        vlan_in_key: bool = True,
         news_only: bool = False,
     ) -> None:
         if compat not in (None, *COMPATIBLE):
@@ -277,6 +282,7 @@ class Meter:
         registers[M_FIRST_SNAPSHOT] = first_snapshot_ns // 1000
         registers[M_SNAPSHOT_INTERVAL] = snapshot_interval_ns // 1000
         registers[M_DECAPSULATE] = decap
+        registers[M_VLAN_IN_KEY] = vlan_in_key
         registers[M_NEWS_ONLY] = news_only
         registers[M_FREE] = registers[M_CLOCK_NS] = registers[M_CLOCK_CANDIDATE_NS] = UNSET
         self._registers = registers

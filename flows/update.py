@@ -38,10 +38,13 @@ from flows.layout import (
     ESTABLISHED,
     FIN_BACKWARD,
     FIN_FORWARD,
+    ISN_BACKWARD,
+    ISN_FORWARD,
     P_FLAGS,
     P_HEADER,
     P_PAYLOAD,
     P_SENDER,
+    P_SEQUENCE,
     P_STAMP_NS,
     P_TIME_NS,
     P_WINDOW,
@@ -57,6 +60,7 @@ from flows.layout import (
     R_IAT_MIN,
     R_IAT_SQUARES,
     R_IDLE,
+    R_INITIAL_SEQUENCES,
     R_LAST,
     R_LAST_NS,
     R_LAST_STAMP_NS,
@@ -70,6 +74,7 @@ from flows.layout import (
     S_SUM,
     UNSET,
 )
+from flows.table import LOW32
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
 SUBFLOW_GAP_US, ACTIVITY_GAP_US, BULK_GAP_US, BULK_PACKETS = 1_000_000, 5_000_000, 1_000_000, 4
@@ -175,6 +180,29 @@ def next_state(state: Word, flags: Word, forward: bool) -> Word:
 
 
 @inner
+def follow_sequence(rows: Int64s, k: Word, sequence: Word, flags: Word, forward: bool) -> None:
+    """Learn the initial sequence numbers of a connection (RFC 9293, 3.4), which are not there yet.
+
+    A SYN has that of its sender, and with an ACK it acknowledges the other one; else the first segment that was seen
+    follows its SYN, as it does unless the capture began later. A reset may have any number.
+    """
+    if flags & RST:
+        return
+    own, other = (ISN_FORWARD, ISN_BACKWARD) if forward else (ISN_BACKWARD, ISN_FORWARD)
+    state, known = rows[U(k + R_STATE)], rows[U(k + R_INITIAL_SEQUENCES)]
+    number = (sequence >> 32) & LOW32
+    if not state & own:
+        initial = number if flags & SYN else (number - 1) & LOW32
+        known |= initial << 32 if forward else initial
+        state |= own
+    if flags & SYN and flags & ACK and not state & other:
+        initial = (sequence - 1) & LOW32
+        known |= initial if forward else initial << 32
+        state |= other
+    rows[U(k + R_STATE)], rows[U(k + R_INITIAL_SEQUENCES)] = state, known
+
+
+@inner
 def update_row(rows: Int64s, k: Word, fields: Int64s, f: Word) -> None:
     """Count a packet in the row whose words start at k."""
     time_ns = fields[U(f + P_TIME_NS)]
@@ -193,6 +221,9 @@ def update_row(rows: Int64s, k: Word, fields: Int64s, f: Word) -> None:
     if window != UNSET:
         flags = fields[U(f + P_FLAGS)]
         update_tcp(rows, k, d, flags, window)
+        if state & (ISN_FORWARD | ISN_BACKWARD) != ISN_FORWARD | ISN_BACKWARD:
+            follow_sequence(rows, k, fields[U(f + P_SEQUENCE)], flags, forward)
+            state = rows[U(k + R_STATE)]
         after = next_state(state, flags, forward)
         if after & ~state & CLOSED:
             rows[U(k + R_CLOSED_AT)] = time

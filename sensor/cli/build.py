@@ -71,6 +71,7 @@ def _meter(config: "Config", compat: str | None = None, *, news_only: bool = Fal
         first_snapshot_ns=round(config.meter.first_snapshot_s * SECOND_NS),
         snapshot_interval_ns=round(config.meter.snapshot_interval_s * SECOND_NS),
         decap=config.meter.decapsulate,
+        vlan_in_key=config.meter.vlan_in_key,
         compat=compat,
         news_only=news_only,
     )
@@ -191,7 +192,7 @@ def build_packet_recorder(config: "Config", interfaces: Sequence[str] = ("",)) -
     from sensor.packets.ring import PacketRing
 
     return PacketRecorder(
-        PacketRing(settings.memory_bytes, decap=config.meter.decapsulate),
+        PacketRing(settings.memory_bytes, decap=config.meter.decapsulate, vlan_in_key=config.meter.vlan_in_key),
         PacketDirectory(settings.directory, settings.directory_bytes),
         observer(),
         interfaces=interfaces,

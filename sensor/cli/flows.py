@@ -126,6 +126,9 @@ def flows(
             run.run()
     if not quiet:
         log.info(_summary(run.progress, table.written, time.monotonic() - started))
+    if not quiet:
+        for remark in run.turns.remarks:
+            log.warning(remark)
     for problem in run.problems:
         log.warning(problem)
     if run.stopping:

@@ -10,6 +10,7 @@ from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
+from sensor.metering.vlans import SplitSessions
 from sensor.packets.ring import PacketRing
 from sensor.sources.capture import CaptureStatistics
 from sensor.sources.captures.stream import CaptureStream
@@ -26,6 +27,7 @@ class CaptureTurns:
         self._meter = meter
         self._packets = packets
         self._first_ns = 0
+        self._split = SplitSessions()
 
     @property
     def problems(self) -> Sequence[str]:
@@ -34,8 +36,8 @@ class CaptureTurns:
 
     @property
     def remarks(self) -> Sequence[str]:
-        """One line for each oddity of the times of a capture that has ended."""
-        return self._reading.remarks
+        """What was odd about times and VLAN tags, one line each."""
+        return [*self._reading.remarks, *self._split.remarks]
 
     def __iter__(self) -> Iterator[Turn]:
         """Turns to the end. Raises InputError when no capture can be opened."""
@@ -62,6 +64,7 @@ class CaptureTurns:
             first = end
 
     def _turn(self, records: FlowBatch, until_ns: int, *, packets_due: bool = False) -> Turn:
+        self._split.add(records)
         metered, reading = self._meter.stats, self._reading
         stats = replace(
             metered, late=metered.late + reading.late, clock_jumps=metered.clock_jumps + reading.clock_jumps

@@ -21,6 +21,7 @@ from flows.layout import (
     M_CLOCK_CANDIDATE_NS,
     M_CLOCK_NS,
     M_DECAPSULATE,
+    M_VLAN_IN_KEY,
     P_TIME_NS,
     P_VLAN,
     PACKET_FIELDS,
@@ -104,6 +105,8 @@ def add_packets(
             fields,
             0,
         )
+        if registers[U(M_VLAN_IN_KEY)] == 0:
+            fields[U(P_VLAN)] = 0
         time_ns = clamp_time(registers, clock_ns[U(i)])
         fields[U(P_TIME_NS)] = time_ns
         if reason < DECODED:
@@ -198,11 +201,11 @@ class RingPackets:
 class PacketRing:
     """Ring of the latest packets in a fixed amount of memory."""
 
-    def __init__(self, memory_bytes: int, *, decap: bool = False) -> None:
+    def __init__(self, memory_bytes: int, *, decap: bool = False, vlan_in_key: bool = True) -> None:
         """Allocate the ring.
 
-        memory_bytes: for packets with a header of 88 bytes each; the buckets take a hundredth more. decap: as of the
-        flows.meter.Meter that sees the same packets.
+        memory_bytes: for packets with a header of 88 bytes each; the buckets take a hundredth more. decap,
+        vlan_in_key: as of the flows.meter.Meter that sees the same packets.
         """
         # zeros are not touched before they are used, so a large ring costs memory only as it fills
         self._words: Int64s = np.zeros(memory_bytes // WORD, dtype=np.int64)
@@ -213,6 +216,7 @@ class PacketRing:
         self._fragments = fragment_table()
         self._registers: Int64s = np.zeros(REGISTERS, dtype=np.int64)
         self._registers[M_DECAPSULATE] = decap
+        self._registers[M_VLAN_IN_KEY] = vlan_in_key
         self._registers[M_CLOCK_NS] = self._registers[M_CLOCK_CANDIDATE_NS] = UNSET
         self._state: Int64s = np.zeros(STATE_WORDS, dtype=np.int64)
         self._one_interface: Int64s = np.zeros(0, dtype=np.int64)

@@ -50,6 +50,7 @@ class MeterSection(_Section):
     first_snapshot_s: Annotated[float, Field(ge=0.001, le=3000)] = 10.0  # age at which an active flow is first judged
     snapshot_interval_s: Annotated[float, Field(ge=0.001, le=3000)] = 60.0  # between further judgements of it
     decapsulate: bool = False  # meter what tunnels carry
+    vlan_in_key: bool = True  # what has other VLAN tags is another flow
 
 
 def _one_of_the_rates(rate: float) -> float:

@@ -55,12 +55,12 @@ CONVERSATIONS = [
 ]
 
 
-def packet_of(talk, backward, flags, payload, header, window, icmp):
+def packet_of(talk, backward, flags, payload, header, window, icmp, numbers=(0, 0)):
     """A packet of a conversation and its Ethernet frame."""
     (source, source_port), (target, target_port) = reversed(talk.ends) if backward else talk.ends
     ports = (source_port, target_port)
     heads = {
-        TCP: struct.pack("!HHIIBBHHH", *ports, 0, 0, header << 2, flags, window, 0, 0).ljust(header, b"\0"),
+        TCP: struct.pack("!HHIIBBHHH", *ports, *numbers, header << 2, flags, window, 0, 0).ljust(header, b"\0"),
         UDP: struct.pack("!HHHH", *ports, 8 + payload, 0),
     }
     head = heads.get(talk.protocol, bytes(icmp) + bytes(14))
@@ -73,6 +73,8 @@ def packet_of(talk, backward, flags, payload, header, window, icmp):
         header=len(head) if talk.protocol in heads else 0,
         flags=flags if talk.protocol == TCP else 0,
         window=window if talk.protocol == TCP else None,
+        sequence=numbers[0],
+        acknowledged=numbers[1],
         icmp=icmp if talk.protocol in (ICMP, ICMPV6) else None,
         vlan=talk.vlan,
         message=len(head) + payload if talk.protocol in (ICMP, ICMPV6) else 0,
@@ -128,6 +130,7 @@ def scenes(draw):
         st.sampled_from([20, 20, 32, 60]),
         st.sampled_from([0, 8192, 65535]),
         st.sampled_from([(8, 0), (0, 0), (3, 13)]),
+        st.sampled_from([(0, 0), (0, 0), (1, 2), (2, 1), (2**32 - 1, 0), (0, 2**32 - 1)]),
     )
     size = draw(st.sampled_from([1, 2, 5, 20, 60]))
     return chosen, draw(st.lists(event, min_size=size, max_size=size))

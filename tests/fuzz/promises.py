@@ -6,6 +6,7 @@ from flows.batch import (
     DST_PORT,
     END_NS,
     END_REASON,
+    END_SHIFT_NS,
     IP_VERSION,
     LACK_OF_RESOURCES,
     NEW_PACKETS,
@@ -14,6 +15,7 @@ from flows.batch import (
     SNAPSHOT,
     SRC_PORT,
     START_NS,
+    START_SHIFT_NS,
     VLAN,
     FlowBatch,
 )
@@ -53,7 +55,8 @@ def check_records(batch: FlowBatch) -> None:
         require(found.min() >= least and found.max() <= most, f"identity column {column} outside {least}..{most}")
     start, end = batch.identity[:, START_NS], batch.identity[:, END_NS]
     require((start <= end).all(), "a flow ends before it begins")
-    require(np.array_equal(end // 1000 - start // 1000, batch.column("flow_duration")), "duration is not end - start")
+    begun, over = start + batch.identity[:, START_SHIFT_NS], end + batch.identity[:, END_SHIFT_NS]
+    require(np.array_equal(over // 1000 - begun // 1000, batch.column("flow_duration")), "duration is not end - start")
     for stem in ("fwd_packet_length", "bwd_packet_length", "packet_length", "flow_iat", "fwd_iat", "bwd_iat"):
         smallest, mean, largest = (batch.column(f"{stem}_{word}") for word in ("min", "mean", "max"))
         inside = (smallest <= mean * (1 + 1e-12)).all() and (mean <= largest * (1 + 1e-12)).all()

@@ -36,6 +36,8 @@ class Packet:
     icmp: tuple[int, int] | None = None  # type, code
     vlan: tuple[int, ...] = ()
     message: int = 0  # bytes of an ICMP message, its header included
+    sequence: int = 0  # TCP's, and the number that it acknowledges
+    acknowledged: int = 0
 
     @property
     def key(self):
@@ -52,6 +54,7 @@ class Seen:
     packet: Packet
     time_ns: int
     forward: bool
+    stamp_ns: int
 
     @property
     def time(self):
@@ -66,6 +69,7 @@ class Flow:
     next_snapshot: int
     seen: list = field(default_factory=list)
     syn_before: frozenset = frozenset()  # directions whose SYN an active timeout cut off
+    seen_before: tuple = ()  # packets that active timeouts cut off
     closed_at: int | None = None
     reports: int = 0
     reported_packets: int = 0
@@ -81,6 +85,18 @@ class Flow:
     @property
     def syn_seen(self):
         return self.syn_before | {seen.forward for seen in self.seen if seen.packet.has(SYN)}
+
+    def initial_sequence(self, forward):
+        """Number with which a direction of the connection began, None where nothing tells."""
+        for seen in (*self.seen_before, *self.seen):
+            packet = seen.packet
+            if packet.window is None or packet.has(RST):
+                continue
+            if seen.forward == forward:
+                return packet.sequence if packet.has(SYN) else (packet.sequence - 1) % 2**32
+            if packet.has(SYN) and packet.has(ACK):
+                return (packet.acknowledged - 1) % 2**32
+        return None
 
     @property
     def established(self):
@@ -165,12 +181,13 @@ class Twin:
         self.play(time)
         self.reported_ns = max(self.reported_ns, time_ns)
         flow, reason = self.flows.get(packet.key), None
-        originator, connection_start, syn_before = None, None, frozenset()
+        originator, connection_start, syn_before, seen_before = None, None, frozenset(), ()
         if flow:
             reason = self.end_reason(flow, time, packet)
             if reason is not None:
                 if reason == batch.ACTIVE_TIMEOUT:
                     originator, syn_before = flow.originator, flow.syn_seen
+                    seen_before = (*flow.seen_before, *flow.seen)
                     connection_start = flow.start if flow.connection_start is None else flow.connection_start
                 self.end(packet.key, reason)
         if packet.key not in self.flows:
@@ -178,7 +195,8 @@ class Twin:
                 self.evicted += 1
                 self.end((self.queues[FIRST_SEEN] or self.queues[ESTABLISHED])[0], batch.LACK_OF_RESOURCES)
             self.begin(packet, time, originator, connection_start, syn_before)
-        self.count(packet, time_ns)
+            self.flows[packet.key].seen_before = seen_before
+        self.count(packet, time_ns, min(max(ts_ns, 0), Clock.LATEST))
 
     def skip(self, ts_ns):
         """A packet without a flow: only its time counts."""
@@ -200,10 +218,17 @@ class Twin:
     def end_reason(self, flow, time, packet):
         """Why a packet of this time no longer belongs to the flow of its key; None where it does."""
         if flow.closed_at is not None:
-            over = packet.has(SYN) or time > flow.closed_at + self.settings.closed_linger
+            forward = packet.source == flow.originator
+            own = packet.sequence == flow.initial_sequence(forward) and forward not in flow.syn_seen
+            anew = packet.has(SYN) and (packet.has(ACK) or not own)
+            over = anew or time > flow.closed_at + self.settings.closed_linger
             return batch.END_DETECTED if over else None
         if time > flow.last + self.settings.idle_timeout:
             return batch.IDLE_TIMEOUT
+        if packet.has(SYN) and not packet.has(ACK):
+            initial = flow.initial_sequence(packet.source == flow.originator)
+            if initial not in (None, packet.sequence):
+                return batch.END_DETECTED
         if time > flow.start + self.settings.active_timeout:
             return batch.ACTIVE_TIMEOUT
         return None
@@ -219,11 +244,11 @@ class Twin:
         self.queues[FIRST_SEEN].append(packet.key)
         self.look_at(packet.key, min(snapshot, time + self.settings.idle_timeout))
 
-    def count(self, packet, time_ns):
+    def count(self, packet, time_ns, stamp_ns):
         flow = self.flows[packet.key]
         established = flow.established
         fin_both_ways = {seen.forward for seen in flow.seen if seen.packet.has(FIN)} == {True, False}
-        flow.seen.append(Seen(packet, time_ns, packet.source == flow.originator))
+        flow.seen.append(Seen(packet, time_ns, packet.source == flow.originator, stamp_ns))
         if flow.established and not established:
             self.queues[FIRST_SEEN].remove(packet.key)
             self.queues[ESTABLISHED].append(packet.key)
@@ -294,7 +319,10 @@ def identity_of(flow, reason):
     identity[batch.PROTOCOL], identity[batch.IP_VERSION] = opening.protocol, opening.version
     for tag in opening.vlan[:2]:
         identity[batch.VLAN] = identity[batch.VLAN] * 4096 + tag
-    identity[batch.START_NS], identity[batch.END_NS] = flow.seen[0].time_ns, flow.seen[-1].time_ns
+    stamps = [seen.stamp_ns for seen in flow.seen]
+    identity[batch.START_NS], identity[batch.END_NS] = min(stamps), max(stamps)
+    identity[batch.START_SHIFT_NS] = flow.seen[0].time_ns - min(stamps)
+    identity[batch.END_SHIFT_NS] = flow.seen[-1].time_ns - max(stamps)
     identity[batch.END_REASON], identity[batch.REPORT] = reason, flow.reports
     identity[batch.NEW_PACKETS] = len(flow.seen) - flow.reported_packets
     identity[batch.SEEN] = seen_of(flow)

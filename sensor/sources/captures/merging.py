@@ -1,7 +1,7 @@
 """Packets of several captures as one stream in the order of time, without holding the captures.
 
 Captures that follow one another pass as they are, block by block. Of those that overlap in time, the packets up to a
-moment that all have reached are merged, those of equal times in the order of the captures, as mergecap does. Packets
+moment that all have reached are merged, those of equal times in the order of the captures. Packets
 that are out of order within a capture by at most flows.arrival.WINDOW_NS are put in order; where the order is right
 nothing is copied and nothing held back.
 """

@@ -16,8 +16,7 @@ MAX_OPEN: Final = 64
 class FilePool:
     """Opens files, and closes those that were not read for the longest time."""
 
-    def __init__(self, max_open: int = MAX_OPEN) -> None:
-        self._max_open = max_open
+    def __init__(self) -> None:
         self._open: OrderedDict[PooledFile, FileIO] = OrderedDict()
 
     def open(self, path: str | Path) -> "PooledFile | FileIO":
@@ -53,7 +52,7 @@ class FilePool:
 
     def _keep(self, pooled: "PooledFile", raw: FileIO) -> None:
         self._open[pooled] = raw
-        while len(self._open) > self._max_open:
+        while len(self._open) > MAX_OPEN:
             self._open.popitem(last=False)[1].close()
 
 

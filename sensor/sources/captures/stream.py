@@ -176,7 +176,7 @@ def oddities_in_words(name: str, oddities: Oddities) -> list[str]:
     found = (
         (
             oddities.behind,
-            f"stamped up to {in_words(oddities.behind_ns)} before packets that stand ahead of them, more than the "
+            f"stamped up to {in_words(oddities.behind_ns)} before those ahead of them, more than the "
             f"{in_words(WINDOW_NS)} within which they are put in order (reordercap sorts a capture as a whole)",
         ),
         (

@@ -107,7 +107,7 @@ def test_any_flow_is_a_valid_line_of_bounded_length(label: str | None, name: str
     identity = [
         *words[:4], *(word & 0xFFFF for word in words[4:6]), words[6] & 0xFF, 4 if words[7] & 1 else 6,
         words[8] & 0xFFFFFF, *(word & 2**62 - 1 for word in words[9:11]), words[11] % 6, words[12] & 2**53 - 1,
-        *(word & 2**62 - 1 for word in words[13:]),
+        *(word & 2**62 - 1 for word in words[13:16]), *2 * [words[16] & 2**62 - 1 & words[14]],
     ]  # fmt: skip
     line = flow_line(replace(flow, identity=identity, label=label, p_known=p), Observer(name, name))
     assert line.count(b"\n") == 1

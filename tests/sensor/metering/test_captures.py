@@ -27,6 +27,8 @@ class InPieces:
     filtered: int = 0
     bytes_read: int = 0
     size: int | None = None
+    late: int = 0
+    clock_jumps: int = 0
     problems: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[PacketBlock]:

@@ -11,11 +11,13 @@ from flows.batch import (
     DST_PORT,
     END_NS,
     END_REASON,
+    END_SHIFT_NS,
     SNAPSHOT,
     SRC_HIGH,
     SRC_LOW,
     SRC_PORT,
     START_NS,
+    START_SHIFT_NS,
     FlowBatch,
 )
 from flows.block import Int64s, PacketBlock
@@ -197,7 +199,7 @@ def test_of_every_flow_that_the_meter_tells_of_hostile_frames_its_packets_are_fo
     assert len(records) or not meter.stats.metered
     assert ring.added == meter.stats.metered
     for identity, told in zip(records.identity.tolist(), told_packets(records), strict=True):
-        span = identity[START_NS], identity[END_NS]
+        span = identity[START_NS] + identity[START_SHIFT_NS], identity[END_NS] + identity[END_SHIFT_NS]
         found = ring.find(flow_key(identity), span, 0, -1, 4096)[0]
         # where times are equal a snapshot may have been taken between two packets
         assert found >= told if shaky else found == told, (identity, identity[END_REASON] == SNAPSHOT)

@@ -193,6 +193,7 @@ class Broken:
 
     ends_by_itself = False
     problems = ("worker 1 ended unasked",)
+    remarks = ()
 
     def __iter__(self) -> Iterator[Turn]:
         yield from LiveTurns(ScriptedCapture([(lambda: None, SILENCE)]), Meter(1024))

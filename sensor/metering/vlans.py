@@ -1,0 +1,66 @@
+"""Sessions whose two directions have different VLAN tags: a mirror that tags one side, or a router between two VLANs.
+
+With tags in the key of a flow each is two flows that nobody answered. They are found among flows of one direction, so
+nothing is looked up before a tag was seen.
+"""
+
+from typing import Final
+
+from flows.batch import (
+    DST_HIGH,
+    DST_LOW,
+    DST_PORT,
+    END_REASON,
+    IP_VERSION,
+    PROTOCOL,
+    SNAPSHOT,
+    SRC_HIGH,
+    SRC_LOW,
+    SRC_PORT,
+    VLAN,
+    FlowBatch,
+)
+
+MAX_REMEMBERED: Final = 65_536  # flows of one direction
+
+
+class SplitSessions:
+    """Counts them over the records of a run."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._tagged = False
+        self._tags: dict[tuple[int, ...], int] = {}  # tags of the latest flows without an answer, by who talked
+
+    def add(self, records: FlowBatch) -> None:
+        """Look at the records of flows that have ended."""
+        self._tagged = self._tagged or bool(records.identity[:, VLAN].any())
+        if not self._tagged:
+            return
+        answers = records.column("fwd_packets") == 0  # what begins with a SYN+ACK has the other side as originator
+        one_way = (answers | (records.column("bwd_packets") == 0)) & (records.identity[:, END_REASON] != SNAPSHOT)
+        for row, answer in zip(records.identity[one_way].tolist(), answers[one_way].tolist(), strict=True):
+            source = row[SRC_HIGH], row[SRC_LOW], row[SRC_PORT]
+            target = row[DST_HIGH], row[DST_LOW], row[DST_PORT]
+            if answer:
+                source, target = target, source
+            common = row[PROTOCOL], row[IP_VERSION]
+            answered = self._tags.get((*common, *target, *source))
+            if answered is not None and answered != row[VLAN]:
+                self.count += 1
+                del self._tags[(*common, *target, *source)]
+                continue
+            if len(self._tags) >= MAX_REMEMBERED:
+                self._tags.pop(next(iter(self._tags)))
+            self._tags[(*common, *source, *target)] = row[VLAN]
+
+    @property
+    def remarks(self) -> list[str]:
+        """One line where there were any, with the setting that joins them."""
+        if not self.count:
+            return []
+        sessions = f"{self.count:,} session{'s' * (self.count != 1)}"
+        return [
+            f"{sessions} seen with other VLAN tags, or none, on the way back, and metered as two flows each: "
+            "meter.vlan_in_key: false makes them one"
+        ]
