@@ -137,10 +137,11 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_EVICTED,
     M_LATE,
     M_CLOCK_JUMPS,
+    M_TUNNELLED,  # packets of tunnels that were not looked into
     M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,
-) = (*range(34), 50)
+) = (*range(35), 51)
 
 UNSET = -1
 HUGE = 1 << 62

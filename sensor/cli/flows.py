@@ -111,6 +111,7 @@ def flows(
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, partial(refuse_metering, loaded, captures, output), quiet=quiet)
     from sensor.metering.captures import CaptureTurns
+    from sensor.progress.hints import hints
     from sensor.run.export import Export
     from sensor.run.run import Run
     from sensor.sources.captures.stream import CaptureStream
@@ -126,6 +127,8 @@ def flows(
             run.run()
     if not quiet:
         log.info(_summary(run.progress, table.written, time.monotonic() - started))
+        for hint in hints(run.progress):
+            log.info(hint)
     for problem in run.problems:
         log.warning(problem)
     if run.stopping:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from sensor import log
+from sensor.progress.hints import hints
 
 if TYPE_CHECKING:
     from sensor.alerts.alert import Alert
@@ -31,9 +32,11 @@ class JsonLog:
             log.write(self._stream, log.Level.INFO, message)
 
     def finish(self, progress: "Progress", problem: str | None = None) -> None:
-        """Write the totals, and the problem if there is one."""
+        """Write the totals, hints, and the problem if there is one."""
         if not self._quiet:
             log.write(self._stream, log.Level.INFO, f"{self._name} ended", extra=_totals(progress))
+            for hint in hints(progress):
+                log.write(self._stream, log.Level.INFO, hint)
         if problem:
             log.write(self._stream, log.Level.ERROR, problem)
 

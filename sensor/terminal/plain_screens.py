@@ -5,6 +5,7 @@ from typing import TextIO
 
 from sensor.alerts.alert import Alert
 from sensor.printable import printable
+from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
 
 
@@ -49,7 +50,7 @@ class SummaryLine:
         _write_line(self._stream, message)
 
     def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Write the summary line, and the problem if there is one."""
+        """Write the summary line, hints, and the problem if there is one."""
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
         filtered = f"filtered: {progress.filtered:,}, " if progress.filtered else ""
         shed = f"shed: {progress.shed:,}, " if progress.shed else ""
@@ -62,6 +63,8 @@ class SummaryLine:
             f"evicted: {progress.evicted:,}, late: {progress.late:,}, clock jumps: {progress.clock_jumps:,}, "
             f"{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
+        for hint in hints(progress):
+            _write_line(self._stream, hint)
         _write_line(self._stream, problem)
 
 

@@ -26,6 +26,9 @@ V4 = IP(src="192.0.2.1", dst="198.51.100.2")
 V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
 INNER4 = IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=40000, dport=443, flags="S") / Raw(b"x" * 11)
 INNER6 = IPv6(src="fd00::1", dst="fd00::2") / TCP(sport=40000, dport=443, flags="S") / Raw(b"x" * 11)
+TZSP = b"\x01\x00\x00\x01" + b"\x0a\x02\xc8\x00" + b"\x00" + b"\x01"  # signal strength, padding, the end
+WLAN = b"\x08\x01" + bytes(22) + b"\xaa\xaa\x03\x00\x00\x00\x08\x00"
+AVS = b"\x80\x21\x10\x01\x00\x00\x00\x40" + bytes(56)
 EXTENDED_GTP = b"\x34\xff\x00\x48" + bytes(4) + b"\x00\x01\x00\x85" + b"\x01\x00\x09\x00"
 
 TUNNELS = {
@@ -48,6 +51,12 @@ TUNNELS = {
     "Geneve with IP": V6 / UDP(sport=50000, dport=6081) / GENEVE(vni=7, proto=0x0800) / INNER4,
     "GTP-U": V4 / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=7, gtp_type=255) / INNER4,
     "GTP-U with a sequence number": V4 / UDP(dport=2152) / GTP_U_Header(teid=7, gtp_type=255, S=1) / INNER4,
+    "TZSP": V4 / UDP(sport=50000, dport=37008) / Raw(b"\x01\x00\x00\x01\x01" + bytes(Ether() / INNER4)),
+    "TZSP with tags": V4 / UDP(sport=50000, dport=37008) / Raw(TZSP + bytes(Ether() / INNER6)),
+    "TZSP to send, IP": V6 / UDP(sport=50000, dport=37008) / Raw(b"\x01\x01\x00\x07\x01" + bytes(INNER4)),
+    "TZSP with 802.11": V4 / UDP(dport=37008) / Raw(b"\x01\x00\x00\x12\x01" + WLAN + bytes(INNER4)),
+    "TZSP with AVS": V4 / UDP(dport=37008) / Raw(b"\x01\x00\x00\x7f\x01" + AVS + WLAN + bytes(INNER4)),
+    "TZSP with Prism": V4 / UDP(dport=37008) / Raw(b"\x01\x00\x00\x77\x01\x44" + bytes(143) + WLAN + bytes(INNER4)),
     "GTP-U with extensions": V4 / UDP(sport=2152, dport=9) / Raw(EXTENDED_GTP + bytes(INNER4)),
 }
 
@@ -105,6 +114,15 @@ def test_tunnels_are_followed_four_deep_and_counted_beyond():
         (V4 / GRE(routing_present=1) / INNER4, [0, 0, 47]),
         (V4 / UDP(sport=50000, dport=4789) / VXLAN(flags=0) / Ether() / INNER4, [50000, 4789, 17]),
         (V4 / UDP(sport=50000, dport=4790) / VXLAN(flags=8) / Ether() / INNER4, [50000, 4790, 17]),
+        *[
+            (V4 / UDP(sport=50000, dport=37008) / Raw(header + bytes(Ether() / INNER4)), [50000, 37008, 17])
+            for header in (
+                b"\x02\x00\x00\x01\x01",  # another version
+                b"\x01\x04\x00\x01\x01",  # keepalive
+                b"\x01\x00\x00\x03\x01",  # SLIP
+                b"\x01\x00\x00\x01" + b"\x00" * 40 + b"\x01",  # more tags than are walked
+            )
+        ],
         (V4 / UDP(sport=2152, dport=2152) / GTP_U_Header(gtp_type=1) / Raw(bytes(40)), [2152, 2152, 17]),
         (V4 / UDP(sport=2152, dport=2152) / Raw(b"\x45" + bytes(60)), [2152, 2152, 17]),
     ],
