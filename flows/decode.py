@@ -84,7 +84,7 @@ def comes_first(high: Word, low: Word, port: Word, other_high: Word, other_low: 
 
 
 @inner
-def layer4(
+def layer4(  # noqa: PLR0912  one branch a protocol
     buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word, fields: Int64s, f: Word
 ) -> tuple[Word, Word, Word]:
     """Ports of a packet and its lengths into fields: (reason, source port, destination port).

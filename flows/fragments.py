@@ -5,9 +5,9 @@ A later fragment joins the flow of its first one: all its bytes are payload of T
 forgotten it, is counted and not metered. One that overlaps its first one or the one before it, or reaches beyond what
 a datagram can hold, is metered and told as wrong. Where tunnels are looked into, the first fragment of a tunnel's
 packet shows the headers inside, and the IP header there states the length of the whole: the packet inside is counted
-with it, and the later fragments of the tunnel's packet by a reason of their own. The table is a ring, the oldest entry giving way, with hash chains
-over it. RFC 791, RFC 8200 4.5: a packet's fragments share addresses, identification and, in IPv4, protocol. RFC 1858,
-RFC 5722: they do not overlap.
+with it, and the later fragments of the tunnel's packet by a reason of their own. The table is a ring, the oldest entry
+giving way, with hash chains over it. RFC 791, RFC 8200 4.5: a packet's fragments share addresses, identification and,
+in IPv4, protocol. RFC 1858, RFC 5722: they do not overlap.
 """
 
 import numpy as np
@@ -51,7 +51,8 @@ ENTRIES = 1024
 BUCKETS = 2048
 
 # Words of an entry: a packet's six key words, P_PORTS holding sender << 48 | version << 40 | P_FRAGMENT without its
-# offset instead. E_PORTS: of the first fragment, with OF_TUNNEL where its packet is a tunnel's. Bytes of the datagram: where its first fragment ended, where the latest later one began and ended.
+# offset instead; P_PORTS of the first fragment, with OF_TUNNEL where its packet is a tunnel's. Bytes of the datagram:
+# where its first fragment ended, where the latest later one began and ended.
 E_PORTS, E_TIME_NS, E_BUCKET, E_NEXT, E_FIRST_END, E_BEGIN, E_END, ENTRY_WORDS = range(6, 14)
 FRAGMENT_KEY = (1 << 40) - 1
 OF_TUNNEL = 1 << 48
