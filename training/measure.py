@@ -69,7 +69,8 @@ def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
     told = reports(day.values, day.start_ns, day.end_ns)
     attack = day.family != BENIGN
     areas = []
-    for host in (day.host, _rehomed(day, STOPPING_HOSTS, STOPPING_SEED)):
+    hosts = (day.host, _rehomed(day, STOPPING_HOSTS, STOPPING_SEED)) if day.has_hosts else (day.host,)
+    for host in hosts:
         detector.forget()
         score = np.full(len(day), -np.inf)
         np.maximum.at(score, told.row, detector.score(steps_of(day, host, told)))
@@ -94,11 +95,12 @@ def measured(
     normal_day = day.take(day.family == BENIGN)
     half = np.zeros(len(normal_day), dtype=np.bool_)
     half[np.random.default_rng(HALVES_SEED).permutation(len(normal_day))[::2]] = True
-    arrangements = {
-        "as is": (day, day.host),
-        f"re-homed onto {shared_hosts}": (day, _rehomed(day, shared_hosts)),
-        f"{shared_hosts}, no attacks": (normal_day, _rehomed(normal_day, shared_hosts)),
-    }
+    arrangements = {"as is": (day, day.host)}
+    if day.has_hosts:
+        arrangements |= {
+            f"re-homed onto {shared_hosts}": (day, _rehomed(day, shared_hosts)),
+            f"{shared_hosts}, no attacks": (normal_day, _rehomed(normal_day, shared_hosts)),
+        }
     told = {hosts: reports(table.values, table.start_ns, table.end_ns) for hosts, (table, _) in arrangements.items()}
     scores = {
         hosts: _scores(hybrid, steps_of(table, host, told[hosts])) for hosts, (table, host) in arrangements.items()

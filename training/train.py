@@ -123,6 +123,9 @@ def _read(recipe: Recipe, path: Path, report: Report) -> FlowTable:
         raise DatasetError(path, f"sha256 is {table.sha256}, the recipe expects {recipe.dataset.sha256}")
     for reason, count in table.repairs.items():
         report(f"  {count:6d} {reason}")
+    if recipe.days is not None and not table.has_times:
+        problem = "has no start times, the recipe's days cannot be told apart; a recipe with random needs no times"
+        raise DatasetError(path, problem)
     days = () if recipe.days is None else (recipe.days.train, (recipe.days.calibrate,))
     for part, chosen in zip(("train", "calibrate"), days, strict=False):
         names = [day.isoformat() for day in chosen]
@@ -179,7 +182,7 @@ def _about(recipe: Recipe, text: str, table: FlowTable, shipped: Hybrid, figures
         },
         "seed": recipe.seed,
         "training": shipped.about["training"],
-        "warnings": list(recipe.dataset.warnings),
+        "warnings": [*recipe.dataset.warnings, *([f"fitted on flows with {table.left_out}"] if table.left_out else [])],
         "metrics": {
             "splits": SPLITS if figures else {},
             "this_model": [figure.as_dict() for figure in figures if figure.split == FITTED],

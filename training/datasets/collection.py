@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import INDEX, NAMES
-from training.arrays import Int64s
+from training.arrays import Int64s, Strings
 from training.datasets.flow_file import FlowFile, LabelCodes, joined, read_flow_file
 from training.datasets.measured import program_of, repaired, unfit
 from training.datasets.packed import unreadable
 from training.datasets.programs import FlowProgram
 from training.datasets.rows import Rows, taken
 from training.datasets.table import UNLABELLED, FlowTable
-from training.datasets.text import Repairs
+from training.datasets.text import STRAY_ROWS, Repairs
 from training.errors import DatasetError
 from training.reporting import Report
 
@@ -94,24 +94,55 @@ def _read_files(path: Path, files: list[Path], order: Order, rows: Rows, report:
     repairs["duplicate rows (kept)"] = len(rows) - len(np.unique(part.digest))
     duration_us, protocol = _repair_all(read, rows, program, repairs)
     kept = _kept(np.array([family is None for family in labels.families])[part.label], protocol, repairs)
-    chosen = kept[order(part.start_ns[kept])]
-    start_ns, label = part.start_ns[chosen], part.label[chosen]
-    days, day = np.unique(start_ns // DAY_NS, return_inverse=True)
+    has_hosts, has_times = all(file.header.has_hosts for file in read), all(file.header.has_times for file in read)
+    starts = part.start_ns if has_times else np.zeros(len(rows), dtype=np.int64)
+    chosen = kept[order(starts[kept])]
+    start_ns, label = starts[chosen], part.label[chosen]
     lacking = frozenset().union(*(unfit(one.header, program) for one in read))
-    return FlowTable(
+    table = FlowTable(
         values=rows.taken(chosen),
-        host=part.host[chosen],
+        host=part.host[chosen] if has_hosts else _strangers(len(chosen)),
         start_ns=start_ns,
         end_ns=start_ns + duration_us[chosen] * 1000,
         label=taken(np.array(labels.names), label),
         family=taken(np.array([family or UNLABELLED for family in labels.families]), label),
-        day=taken(days.astype("datetime64[D]").astype(np.str_), day),
+        day=_days(start_ns) if has_times else _files(path, read, chosen),
         missing=tuple(name for name in NAMES if name in lacking),
         repairs=dict(repairs),
         sha256=_digest(path, read),
         dst_port=part.dst_port[chosen],
         path=path,
+        has_hosts=has_hosts,
+        has_times=has_times,
     )
+    _tell(table, report)
+    return table
+
+
+def _tell(table: FlowTable, report: Report) -> None:
+    """What the dataset does not have, and which rows are not of flows."""
+    if table.left_out:
+        report(f"{table.path} has {table.left_out}")
+    for reason, number in table.repairs.items():
+        if number and reason in STRAY_ROWS:
+            report(f"{table.path}: {number:,} {reason}")
+
+
+def _days(start_ns: Int64s) -> Strings:
+    """ISO date of each start, (n,)."""
+    days, day = np.unique(start_ns // DAY_NS, return_inverse=True)
+    return taken(days.astype("datetime64[D]").astype(np.str_), day)
+
+
+def _files(path: Path, read: list[FlowFile], chosen: Int64s) -> Strings:
+    """Name of the file that each chosen row is of, (n,)."""
+    names = [str(file.path.relative_to(path)) if file.path != path else path.name for file in read]
+    return taken(np.array(names), np.searchsorted([file.end for file in read], chosen, side="right"))
+
+
+def _strangers(n: int) -> Int64s:
+    """A host of its own for each of n flows, (n, 2): none comes after another."""
+    return np.stack([np.zeros(n, dtype=np.int64), np.arange(n)], axis=1)
 
 
 def _repair_all(read: list[FlowFile], rows: Rows, program: FlowProgram, repairs: Repairs) -> tuple[Int64s, Int64s]:

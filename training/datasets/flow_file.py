@@ -60,8 +60,8 @@ class Part:
     """What the rows of a file, or some of them, say besides their values: n rows."""
 
     line: Int64s  # (n,) int64, as in TextTable
-    start_ns: Int64s  # (n,) int64
-    host: Int64s  # (n, 2) int64
+    start_ns: Int64s  # (n,) int64, 0 where the file has no times
+    host: Int64s  # (n, 2) int64, 0 where the file has no addresses
     dst_port: Int64s  # (n,) int64
     label: Int64s  # (n,) int64, codes
     digest: NDArray[np.uint64]  # (n,) uint64, equal in rows whose text is equal
@@ -109,7 +109,7 @@ def read_flow_file(path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs,
     if header is None:
         raise DatasetError(path, "has a header and no rows", line=1)
     part = joined(parts)
-    settled = times.settled(part.start_ns, repairs)
+    settled = times.settled(part.start_ns, repairs) if header.has_times else part.start_ns
     part = Part(part.line, settled, part.host, part.dst_port, part.label, part.digest)
     return FlowFile(path, digest, header, begin, part, found)
 
@@ -138,8 +138,8 @@ def _part(text: TextTable, header: Header, times: StartTimes, labels: LabelCodes
     # Places of bad cells are told in the order of the checks, values before these.
     return Part(
         line=text.line,
-        start_ns=times.read(text, header.names["start"]),
-        host=_hosts(text, header.names["src_address"]),
+        start_ns=times.read(text, header.names["start"]) if header.has_times else np.zeros(len(text), dtype=np.int64),
+        host=_hosts(text, header.names["src_address"]) if header.has_hosts else np.zeros((len(text), 2), np.int64),
         dst_port=_ports(text, header.names.get("dst_port")),
         label=_labels(text, header.names.get(LABEL), labels),
         digest=_digests(text),

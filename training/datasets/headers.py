@@ -16,6 +16,11 @@ from training.errors import DatasetError
 
 USE = {column.name: column.use for column in COLUMNS}
 UNNEEDED = frozenset({"flow_id", "src_port", "dst_port", "dst_address", "vlan", "end", "end_reason"})
+# Files published for machine learning have none of these; a file that has some of them has lost the others.
+ADDRESSES = frozenset({"flow_id", "src_address", "dst_address"})
+# What such files may lack as well: MachineLearningCVE has neither, CSE-CIC-IDS2018 both.
+WITHOUT_ADDRESSES = frozenset({"src_address", "start"})
+PROTOCOL_TOLD = frozenset({"cic2017"})  # dialects whose values tell the protocol (training.datasets.measured)
 
 
 LABEL = "label"
@@ -29,6 +34,16 @@ class Header:
     names: dict[str, str]  # the header name of each field of the dialect that the table has
     columns: tuple[str, ...]  # names of all columns, set right where a published file is known to err
     doubled: bool  # the header lacked a name
+
+    @property
+    def has_hosts(self) -> bool:
+        """Whether flows have source addresses."""
+        return "src_address" in self.names
+
+    @property
+    def has_times(self) -> bool:
+        """Whether flows have start times."""
+        return "start" in self.names
 
     def over(self, table: TextTable) -> TextTable:
         """Rows of the file under the names set right.
@@ -51,7 +66,8 @@ def recognise(table: TextTable) -> Header:
     """The header of a file, told from its first rows.
 
     Raises DatasetError when no dialect fits, and for a column that is missing though a model or the order of flows
-    needs it. Columns of no use here are left unread, and counted.
+    needs it; a file without any address may lack times as well, and in the dialect of 2017 protocols. Columns of no use
+    here are left unread, and counted.
     """
     dialect = _dialect(table)
     known = {name.strip(): field for name, field in zip(dialect.header, dialect.fields, strict=True)}
@@ -62,8 +78,11 @@ def recognise(table: TextTable) -> Header:
         field = FIELDS[dialect.name].get(name) or (LABEL if name.lower() == LABEL else None)
         if field is not None and field not in names:
             names[field] = name
+    unneeded = UNNEEDED if ADDRESSES & names.keys() else UNNEEDED | WITHOUT_ADDRESSES
+    if not ADDRESSES & names.keys() and dialect.name in PROTOCOL_TOLD:
+        unneeded |= {"protocol"}
     for name, field in known.items():
-        if field not in names and field not in UNNEEDED and USE.get(field) != "never":
+        if field not in names and field not in unneeded and USE.get(field) != "never":
             near = difflib.get_close_matches(name, [found for found in columns if found not in known], n=1)
             hint = f'; nearest is "{near[0]}"' if near else ""
             problem = f"the header lacks this column of the {dialect.name} dialect{hint}"

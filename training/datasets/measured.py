@@ -15,6 +15,7 @@ from training.datasets.repairs import (
     repair,
     repair_first_packet,
     repair_flag_order,
+    repair_missing_protocols,
     repair_missing_windows,
     repair_negatives,
     repair_seconds,
@@ -47,6 +48,8 @@ def program_of(files: Sequence[FlowFile]) -> FlowProgram:
 def unfit(header: Header, program: FlowProgram) -> frozenset[str]:
     """Columns that a file lacks, or that its program measured otherwise."""
     have = frozenset(header.names)
+    if "protocol" not in have:  # told from the other columns
+        have |= {"protocol"}
     if not program.first_window and "bwd_init_win_bytes" in have:
         have = have - {"bwd_init_win_bytes"} | {"bwd_last_win_bytes"}
     return frozenset(NAMES) - have | program.unfit
@@ -59,6 +62,9 @@ def repaired(file: FlowFile, rows: Rows, program: FlowProgram, repairs: Repairs)
     """
     seconds = file.header.dialect.name == "python" and _in_seconds(file)
     for first, values in rows.blocks(file.begin, file.end):
+        if "protocol" not in file.header.names:
+            port = file.part.dst_port[first - file.begin : first - file.begin + len(values)]
+            repair_missing_protocols(values, port, repairs)
         if seconds:
             repair_seconds(values, repairs)
         _repair(values, program, file.header, repairs)

@@ -8,7 +8,7 @@ CICFlowMeter's history, commits eaa853d (2018-02) to 98a5eba (2022).
 import numpy as np
 
 from flows.columns import COLUMNS, INDEX
-from training.arrays import Mask, Values
+from training.arrays import Int64s, Mask, Values
 from training.datasets.programs import US_IN_A_SECOND
 from training.datasets.text import Repairs
 
@@ -67,6 +67,16 @@ def repair_missing_windows(values: Values, repairs: Repairs) -> None:
         _fill(column[name], none, -1.0, f"{name} of no TCP packet -> -1", repairs)
     for name in RATES:
         _fill(column[name], column["flow_duration"] <= 0, 0.0, f"{name} without duration -> 0", repairs)
+
+
+def repair_missing_protocols(values: Values, dst_port: Int64s, repairs: Repairs) -> None:
+    """Tell protocols that a table of 2017 does not have: a TCP flow has a window, a UDP flow a port and no window.
+
+    dst_port: (n,) int64. The others are 0, that program's word for any protocol it does not know.
+    """
+    windowless = values[:, INDEX["fwd_init_win_bytes"]] < 0
+    values[:, INDEX["protocol"]] = np.where(~windowless, TCP, np.where(dst_port != 0, UDP, 0.0))
+    repairs["protocols that the header lacks -> by TCP windows and ports"] += len(values)
 
 
 def repair_flag_order(values: Values, repairs: Repairs) -> None:

@@ -12,6 +12,7 @@ from training.errors import DatasetError
 from training.labels import BENIGN
 
 UNLABELLED = ""
+SEQUENCES = "sequences of a host's flows (each flow is judged by itself)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +23,30 @@ class FlowTable:
     """
 
     values: NDArray[np.float64]  # (n, c) float64, finite, in the order of flows.columns.COLUMNS
-    host: Int64s  # (n, 2) int64, source address as two words (flows.batch)
-    start_ns: Int64s  # (n,) int64, first packet, nanoseconds since 1970 UTC
+    # (n, 2) int64, source address as two words (flows.batch); one for each flow alone where the files have none
+    host: Int64s
+    start_ns: Int64s  # (n,) int64, first packet, nanoseconds since 1970 UTC; 0 where the files have no times
     end_ns: Int64s  # (n,) int64, last packet
     label: Strings  # (n,) the dataset's own label
     family: Strings  # (n,) its family (training.labels), "" unlabelled
-    day: Strings  # (n,) ISO date of the start, UTC
+    day: Strings  # (n,) ISO date of the start, UTC; the file's name where the files have no times
     # Columns unfit for any model: the file does not have them (0), or its program measured something else
     missing: tuple[str, ...]
     repairs: dict[str, int]  # how many values were changed or rows left out, by reason
     sha256: str  # of the file as it lies on disk; of a directory, the digest of its files' digests
     dst_port: Int64s  # (n,) int64, for comparison only, no model sees it; -1 where the header has none
     path: Path = Path()  # file or directory
+    has_hosts: bool = True
+    has_times: bool = True
+
+    @property
+    def left_out(self) -> str:
+        """What cannot be told of these flows, and for want of what; "" where nothing is wanting."""
+        if not self.has_times:
+            return f"no source addresses and no start times: {SEQUENCES}, re-homing, days and hours are left out"
+        if not self.has_hosts:
+            return f"no source addresses: {SEQUENCES} and re-homing are left out"
+        return ""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -54,6 +67,8 @@ class FlowTable:
             self.sha256,
             taken(self.dst_port, chosen),
             self.path,
+            self.has_hosts,
+            self.has_times,
         )
 
 

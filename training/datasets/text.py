@@ -29,6 +29,7 @@ PARQUET_ROWS = 16_384  # what our own files have in a row group
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Two published files write the dash of "Web Attack – XSS" as Windows does, the rest is ASCII.
 WINDOWS_DASH, DASH = b"\x96", "–".encode()
+STRAY_ROWS = ("empty rows, left out", "header rows inside the table, left out")
 SHOWN = 60  # characters of a cell in a message
 
 
@@ -201,7 +202,7 @@ def _without_stray_rows(table: TextTable) -> TextTable:
     doubled = np.zeros(len(table), dtype=np.bool_)
     for row in np.flatnonzero(suspects.to_numpy()):
         doubled[row] = tuple(cell.strip() for cell in table.frame.row(int(row)))[: len(table.names)] == table.names
-    for rows, reason in ((empty, "empty rows, left out"), (doubled, "header rows inside the table, left out")):
+    for rows, reason in zip((empty, doubled), STRAY_ROWS, strict=True):
         if rows.any():
             table.repairs[reason] += int(rows.sum())
     kept = ~(empty | doubled)

@@ -109,8 +109,8 @@ def _head(question: Question, hybrid: Hybrid, outcome: Outcome) -> dict[str, Any
 
 
 def _days(table: JudgedTable) -> dict[str, dict[str, int]] | None:
-    """Flows by day and label; None of records, which have no time."""
-    if not isinstance(table, FlowTable):
+    """Flows by day and label; None of records and of flows without times."""
+    if not isinstance(table, FlowTable) or not table.has_times:
         return None
     return {str(day): counted(table.label[table.day == day]) for day in np.unique(table.day)}
 

@@ -1,5 +1,6 @@
 """Evaluation of flows: which of a dataset's flows are judged, by which fits, and what of them was known before."""
 
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,11 @@ from training.evaluation.question import Question
 from training.labels import BENIGN
 from training.reporting import Report
 
+LISTED = 8  # columns in a message
+JUDGED_INSTEAD = (
+    "of public files it can judge the corrected CIC-IDS-2017 and CSE-CIC-IDS2018 (Liu et al. 2022); flowvigil train "
+    "fits a model on such a file by the columns that it has"
+)
 SHARED_HOSTS = 24  # where neither the command nor the bundle's recipe says how many
 
 
@@ -44,7 +50,10 @@ def flows_outcome(question: Question, hybrid: Hybrid, baselines: Baselines | Non
         raise
     require_normal_and_attacks(table)
     _refuse_missing(question.dataset, table, hybrid)
-    return _outcome(question, hybrid, baselines, table, report)
+    outcome = _outcome(question, hybrid, baselines, table, report)
+    if not table.left_out:
+        return outcome
+    return replace(outcome, notes=(f"the dataset has {table.left_out}", *outcome.notes), hosts=None)
 
 
 def _outcome(
@@ -68,6 +77,8 @@ def _of_days(question: Question, table: FlowTable) -> FlowTable:
     """The flows to be judged: both kinds, or nothing can be said."""
     if not question.days:
         return table
+    if not table.has_times:
+        raise DatasetError(question.dataset, "has no start times; expected times of flows for --day to choose by")
     missing = [day for day in question.days if not (table.day == day).any()]
     if missing:
         there = ", ".join(np.unique(table.day))
@@ -84,7 +95,11 @@ def _refuse_missing(dataset: Path, table: FlowTable, hybrid: Hybrid) -> None:
     used = [hybrid.normal.columns[at] for at in hybrid.seen]
     lacking = [name for name in used if name in table.missing]
     if lacking:
-        raise DatasetError(dataset, f"lacks columns that the bundle was fitted on: {', '.join(lacking)}")
+        raise DatasetError(
+            dataset,
+            f"lacks columns that {hybrid.model_id} was fitted on, or has them as a program measured them that errs "
+            f"there: {', '.join(lacking[:LISTED])}{' and others' if len(lacking) > LISTED else ''}; {JUDGED_INSTEAD}",
+        )
 
 
 def _hosts(question: Question, hybrid: Hybrid) -> int:

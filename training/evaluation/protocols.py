@@ -37,12 +37,14 @@ Fit = Callable[[Recipe, FlowTable, FlowTable, int, Report], Model]
 def judged(
     model: Model, table: FlowTable, hosts: int, seed: int, report: Report, known: FlowTable | None = None
 ) -> Judged:
-    """The flows as they stand, and behind so many shared hosts; thresholds are the model's in both.
+    """The flows as they stand, and, where they have hosts, behind so many shared ones; thresholds are the model's.
 
     known: normal flows that the model was fitted on, where they are at hand.
     """
     report(f"judging {len(table):,} flows as they stand")
     as_is = scored(*model, table, table.host, report)
+    if not table.has_hosts:
+        return Judged(model, table, as_is, known=known)
     report(f"judging them re-homed onto {hosts} shared hosts")
     moved = scored(*model, table, rehomed_hosts(table, hosts, seed), report)
     return Judged(model, table, as_is, moved, known)
@@ -127,7 +129,8 @@ def by_leaving_out(
         model = fitted(recipe, table.take(others | (part == 0)), held_back, seed, report)
         left_out[family] = judged(model, table.take(own | (part == 2)), hosts, seed, report)
     as_is = reduce(ScoredRows.joined, (own.as_is for own in left_out.values()))
-    moved = reduce(ScoredRows.joined, (own.rehomed for own in left_out.values() if own.rehomed is not None))
+    behind = [own.rehomed for own in left_out.values() if own.rehomed is not None]
+    moved = reduce(ScoredRows.joined, behind) if behind else None
     note = (
         f"Together: each family's flows come from the fit without it; the judged normal flows stand {len(families)} "
         "times, once for each fit. Areas under curves mix scores of different fits; figures at rates do not suffer."

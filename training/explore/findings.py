@@ -24,6 +24,8 @@ def _rows(found: Exploration) -> list[str]:
     if counted_rows.first_ns is not None and counted_rows.last_ns is not None:
         text += f" from {instant(counted_rows.first_ns)} to {instant(counted_rows.last_ns)} UTC"
     sentences = [f"{text} in {counted(len(counted_rows.parts), table.part_is)}."]
+    if table.left_out:
+        sentences.append(f"It has {table.left_out}.")
     attacks = table.attacks()
     if not attacks and not table.has_normal():
         return [*sentences, "Nobody has labelled them, so nothing is compared by class."]

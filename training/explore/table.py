@@ -90,6 +90,7 @@ class LabelledTable:
     hypotheses: tuple[Hypothesis, ...]  # claims to test
     pairs: tuple[tuple[str, str], ...]  # columns to draw against each other
     sha256: str  # of the dataset as it lies on disk
+    left_out: str = ""  # what cannot be told of the rows, and for want of what
 
     def __len__(self) -> int:
         return len(self.values)

@@ -188,13 +188,16 @@ def _sources(recipe: Recipe, table: FlowTable, seed: int) -> Sequences:
     """
     rng = np.random.default_rng([seed, 1])
     told = reports(table.values, table.start_ns, table.end_ns)
-    hosts = [table.host] + [rehomed(len(table), recipe.hosts.shared, rng) for _ in range(recipe.hosts.rehomed_copies)]
+    copies = recipe.hosts.rehomed_copies if table.has_hosts else 0
+    hosts = [table.host] + [rehomed(len(table), recipe.hosts.shared, rng) for _ in range(copies)]
     return joined([sequences(host, table.start_ns, told) for host in hosts])
 
 
 def _gap_scale(source: Sequences, decades: float) -> GapScale:
     """Mean and spread of log1p of the gaps, as the middle of the shortening leaves them."""
     level = np.log1p(source.gap_s[~source.first] * 10.0 ** (-decades / 2))
+    if not len(level):  # no flow comes after another of its host
+        return GapScale(0.0, 1.0)
     return GapScale(float(level.mean()), float(level.std()) or 1.0)
 
 

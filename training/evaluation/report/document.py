@@ -86,7 +86,8 @@ def _against_members(content: Content, rate: str) -> str:
 
 def _facts(content: Content) -> tuple[tuple[str, str], ...]:
     rows, records = rows_of(content)[0], content["records"]
-    days = () if records is not None else (("Days", listed(list(content["dataset"]["days"]), 8)),)
+    dated = content["dataset"]["days"]
+    days = () if dated is None else (("Days", listed(list(dated), 8)),)
     columns = () if records is None else (("Columns of a record", str(records["columns"])),)
     return (
         (f"{rows.capitalize()} judged", count(content["n"])),
@@ -257,10 +258,9 @@ def _left_out(content: Content) -> tuple[Block, ...]:
     shown: list[Block] = []
     for family, own in content["left_out"].items():
         shown.append(Paragraph(f"{family}: {count(own['n'])} flows judged by a fit that had none of its flows."))
-        members, moved = own["members"], own["rehomed"]["members"]
-        shown += [
-            tables.headline(members, moved, rate, content["rehomed"]["hosts"]) for rate in members[HYBRID]["rates"]
-        ]
+        members = own["members"]
+        moved = None if own["rehomed"] is None else own["rehomed"]["members"]
+        shown += [tables.headline(members, moved, rate, _moved(content)[1]) for rate in members[HYBRID]["rates"]]
     return tuple(shown)
 
 
