@@ -2,7 +2,7 @@
 
 Lengths come from the IP header, never from the captured length: Ethernet pads to 60 bytes and captures are cut.
 Nothing is read outside the captured bytes. What cannot be decoded is told by a reason, never by an exception.
-RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 792, RFC 4443.
+RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 9260, RFC 792, RFC 4443.
 """
 
 from numpy import int64
@@ -41,6 +41,7 @@ REASONS: tuple[str, ...] = (
     "encrypted 802.11 frame",
     "tunnels nested too deep",
     "not IPv4",  # where flows.compat reads IPv4 only
+    "later fragment of a tunnel's packet",  # which its first one has counted
 )
 (
     DECODED,
@@ -54,13 +55,19 @@ REASONS: tuple[str, ...] = (
     ENCRYPTED,
     NESTED,
     NOT_IPV4,
-) = range(11)
+    TUNNEL_FRAGMENT,
+) = range(12)
 
-# Decoded, but a fragment: flows.fragments completes it. A first one has its ports, a later one only its length.
-FIRST_FRAGMENT, LATER_FRAGMENT = -1, -2
+# Decoded, but a fragment: flows.fragments completes it. A first one has its ports, a later one only its length. One
+# whose tunnel is to be looked into is decoded as it is on the outside, to be remembered and decoded again.
+FIRST_FRAGMENT, LATER_FRAGMENT, FIRST_OF_TUNNEL = -1, -2, -3
 
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+# How far `decode` looks into tunnels: not, unless the packet that a tunnel is in is a fragment, or into first ones too.
+OUTSIDE, INSIDE, INSIDE_FIRST = range(3)
+
+ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION, MOBILITY, HIP, SHIM6 = 0, 43, 44, 51, 60, 135, 139, 140
+SCTP_HEADER = 12  # bytes of the common header, RFC 9260 3.1
 MAX_EXTENSIONS = 8
 MAX_TUNNELS = 4
 MAX_LENGTH = 1 << 19  # bytes of a packet whose IP header states none: Linux builds no larger ones
@@ -78,7 +85,7 @@ def comes_first(high: Word, low: Word, port: Word, other_high: Word, other_low: 
 
 
 @inner
-def layer4(
+def layer4(  # noqa: PLR0912  one branch a protocol
     buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word, fields: Int64s, f: Word
 ) -> tuple[Word, Word, Word]:
     """Ports of a packet and its lengths into fields: (reason, source port, destination port).
@@ -112,6 +119,12 @@ def layer4(
             return BAD_LAYER4, 0, 0
         fields[U(f + P_ICMP)] = (length << 16) | be16(buffer, at)
         return DECODED, 0, 0
+    elif protocol == SCTP:
+        if at + SCTP_HEADER > end:
+            return TRUNCATED, 0, 0
+        if length < SCTP_HEADER:
+            return BAD_LAYER4, 0, 0
+        return DECODED, be16(buffer, at), be16(buffer, at + 2)
     else:
         return DECODED, 0, 0
     fields[U(f + P_HEADER)] = header
@@ -256,6 +269,22 @@ def write_endpoints(
 
 
 @inner
+def holds_tunnel(buffer: Bytes, start: Word, end: Word, wire_end: Word, linktype: Word) -> bool:
+    """Whether `decode` would find a packet inside the frame's own, were it asked to look."""
+    at, _vlan = ip_offset(buffer, start, end, linktype)
+    if at < 0 or at >= end:
+        return False
+    if int64(buffer[U(at)]) >> 4 == 4:
+        reason, at, length, protocol, _identification = ipv4_header(buffer, at, end, wire_end)
+    else:
+        reason, at, length, protocol, _identification = ipv6_header(buffer, at, end, wire_end)
+    if reason != DECODED:
+        return False
+    beneath, _tags = inside(buffer, at, end, length, protocol)
+    return bool(beneath != 0)
+
+
+@inner
 def decode(  # noqa: PLR0912  early returns, one a reason
     buffer: Bytes,
     start: Word,
@@ -268,11 +297,12 @@ def decode(  # noqa: PLR0912  early returns, one a reason
 ) -> Word:
     """Decode the frame buffer[start:end] into fields[f : f + PACKET_FIELDS].
 
-    wire_end: where the frame would end had it been captured whole. decapsulate: 1 to look into tunnels.
-    Returns the reason, 0 when decoded, or FIRST_FRAGMENT or LATER_FRAGMENT.
+    wire_end: where the frame would end had it been captured whole. decapsulate: OUTSIDE, INSIDE or INSIDE_FIRST.
+    Returns the reason, 0 when decoded, or FIRST_FRAGMENT, LATER_FRAGMENT or, with INSIDE only, FIRST_OF_TUNNEL.
     """
     at, vlan = ip_offset(buffer, start, end, linktype)
     tunnels = 0
+    first = FIRST_FRAGMENT
     while True:
         if at < 0:
             return -at
@@ -288,11 +318,13 @@ def decode(  # noqa: PLR0912  early returns, one a reason
             return BAD_IP
         if reason > DECODED:
             return reason
-        # a tunnel's fragment stays outside: the later ones could not follow it in
-        if not decapsulate or identification >= 0:
+        if decapsulate == OUTSIDE or reason == LATER_FRAGMENT:
             break
         beneath, tags = inside(buffer, at, end, length, protocol)
         if beneath == 0:
+            break
+        if identification >= 0 and decapsulate == INSIDE:
+            first = FIRST_OF_TUNNEL
             break
         at = beneath
         vlan = tags if tags else vlan
@@ -306,7 +338,7 @@ def decode(  # noqa: PLR0912  early returns, one a reason
         if reason != DECODED:
             return reason
         if identification >= 0:
-            reason = FIRST_FRAGMENT
+            reason = first
     fields[U(f + P_FRAGMENT)] = identification
     fields[U(f + P_VLAN)] = vlan
     write_endpoints(buffer, ip, version, protocol, source_port, target_port, fields, f)

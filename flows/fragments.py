@@ -3,15 +3,28 @@
 A later fragment joins the flow of its first one: all its bytes are payload of TCP or UDP, and it has no layer-4 header
 (length 0) and no flags. One that comes before its first one, more than EXPIRY_NS after it, or after the table has
 forgotten it, is counted and not metered. One that overlaps its first one or the one before it, or reaches beyond what
-a datagram can hold, is metered and told as wrong. The table is a ring, the oldest entry giving way, with hash chains
-over it. RFC 791, RFC 8200 4.5: a packet's fragments share addresses, identification and, in IPv4, protocol. RFC 1858,
-RFC 5722: they do not overlap.
+a datagram can hold, is metered and told as wrong. Where tunnels are looked into, the first fragment of a tunnel's
+packet shows the headers inside, and the IP header there states the length of the whole: the packet inside is counted
+with it, and the later fragments of the tunnel's packet by a reason of their own. The table is a ring, the oldest entry
+giving way, with hash chains over it. RFC 791, RFC 8200 4.5: a packet's fragments share addresses, identification and,
+in IPv4, protocol. RFC 1858, RFC 5722: they do not overlap.
 """
 
 import numpy as np
 
-from flows.block import Int64s
-from flows.decode import DECODED, FIRST_FRAGMENT, LOST_FRAGMENT, TCP, UDP, comes_first
+from flows.block import Bytes, Int64s
+from flows.decode import (
+    DECODED,
+    FIRST_OF_TUNNEL,
+    INSIDE_FIRST,
+    LATER_FRAGMENT,
+    LOST_FRAGMENT,
+    TCP,
+    TUNNEL_FRAGMENT,
+    UDP,
+    comes_first,
+    decode,
+)
 from flows.jit import U, Word, inner
 from flows.layout import (
     M_FRAGMENTS,
@@ -39,9 +52,11 @@ ENTRIES = 1024
 BUCKETS = 2048
 
 # Words of an entry: a packet's six key words, P_PORTS holding sender << 48 | version << 40 | P_FRAGMENT without its
-# offset instead. Bytes of the datagram: where its first fragment ended, where the latest later one began and ended.
+# offset instead; P_PORTS of the first fragment, with OF_TUNNEL where its packet is a tunnel's. Bytes of the datagram:
+# where its first fragment ended, where the latest later one began and ended.
 E_PORTS, E_TIME_NS, E_BUCKET, E_NEXT, E_FIRST_END, E_BEGIN, E_END, ENTRY_WORDS = range(6, 14)
 FRAGMENT_KEY = (1 << 40) - 1
+OF_TUNNEL = 1 << 48
 MAX_DATAGRAM = 65535
 HEADS = ENTRIES * ENTRY_WORDS  # chains' heads follow the entries; a link is entry + 1, 0 ends a chain
 
@@ -115,8 +130,10 @@ def join_first(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
     """Give a later fragment the ports and the protocol of its first one; returns its reason."""
     if e < 0 or abs(fields[U(f + P_TIME_NS)] - table[U(e + E_TIME_NS)]) > EXPIRY_NS:
         return LOST_FRAGMENT
-    fields[U(f + P_FLAGS)] = WRONG_FRAGMENT if is_wrong(table, e, fields, f) else 0
     ports = table[U(e + E_PORTS)]
+    if ports & OF_TUNNEL:
+        return TUNNEL_FRAGMENT
+    fields[U(f + P_FLAGS)] = WRONG_FRAGMENT if is_wrong(table, e, fields, f) else 0
     source_port, target_port = (ports >> 16) & 0xFFFF, ports & 0xFFFF
     a_high, a_low = fields[U(f + P_A_HIGH)], fields[U(f + P_A_LOW)]
     b_high, b_low = fields[U(f + P_B_HIGH)], fields[U(f + P_B_LOW)]
@@ -138,7 +155,7 @@ def join_first(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
 def follow_fragment(table: Int64s, registers: Int64s, fields: Int64s, f: Word, keys: Int64s, kind: Word) -> Word:
     """Remember a first fragment, or complete a later one from it; returns the packet's reason.
 
-    kind: FIRST_FRAGMENT or LATER_FRAGMENT, as flows.decode returned it.
+    kind: FIRST_FRAGMENT, FIRST_OF_TUNNEL or LATER_FRAGMENT, as flows.decode returned it.
     """
     ports = fields[U(f + P_PORTS)]
     sender = fields[U(f + P_SENDER)]
@@ -148,15 +165,41 @@ def follow_fragment(table: Int64s, registers: Int64s, fields: Int64s, f: Word, k
     fields[U(f + P_PORTS)] = (direction << 48) | (version << 40) | (fields[U(f + P_FRAGMENT)] & FRAGMENT_KEY)
     bucket = hash_key(fields, f, keys) & (BUCKETS - 1)
     e = find_entry(table, fields, f, bucket)
-    if kind != FIRST_FRAGMENT:
+    if kind == LATER_FRAGMENT:
         return join_first(table, e, fields, f)
     if e < 0:
         e = add_entry(table, registers, fields, f, bucket)
     a_port, b_port = (ports >> 16) & 0xFFFF, ports & 0xFFFF
     source_port, target_port = (a_port, b_port) if sender == 0 else (b_port, a_port)
-    table[U(e + E_PORTS)] = (ports & ~0xFFFFFFFF) | (source_port << 16) | target_port
+    tunnel = OF_TUNNEL if kind == FIRST_OF_TUNNEL else 0
+    table[U(e + E_PORTS)] = tunnel | (ports & ~0xFFFFFFFF) | (source_port << 16) | target_port
     table[U(e + E_TIME_NS)] = fields[U(f + P_TIME_NS)]
     table[U(e + E_FIRST_END)] = first_end(fields, f)
     table[U(e + E_BEGIN)] = table[U(e + E_END)] = 0
     fields[U(f + P_PORTS)] = ports
     return DECODED
+
+
+@inner
+def resolve_fragment(
+    buffer: Bytes,
+    start: Word,
+    end: Word,
+    wire_end: Word,
+    linktype: Word,
+    table: Int64s,
+    registers: Int64s,
+    fields: Int64s,
+    f: Word,
+    keys: Int64s,
+    kind: Word,
+) -> Word:
+    """Follow a fragment, into the tunnel if it is the first one of a tunnel's packet; returns the packet's reason.
+
+    The frame is as flows.decode took it, kind what it returned. The packet inside may be a fragment itself.
+    """
+    reason = follow_fragment(table, registers, fields, f, keys, kind)
+    if kind != FIRST_OF_TUNNEL:
+        return reason
+    kind = decode(buffer, start, end, wire_end, linktype, INSIDE_FIRST, fields, f)
+    return follow_fragment(table, registers, fields, f, keys, kind) if kind < DECODED else kind

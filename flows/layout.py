@@ -145,6 +145,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_EVICTED,
     M_LATE,
     M_CLOCK_JUMPS,
+    M_TUNNELLED,  # packets of tunnels that were not looked into
     M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,

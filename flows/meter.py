@@ -14,8 +14,8 @@ from flows.block import Bytes, Int64s, PacketBlock
 from flows.clock import LATEST_STAMP_NS, clamp_time
 from flows.columns import COLUMNS
 from flows.compat import run_compat
-from flows.decode import DECODED, REASONS, decode
-from flows.fragments import follow_fragment, fragment_table
+from flows.decode import DECODED, OUTSIDE, REASONS, decode, holds_tunnel
+from flows.fragments import fragment_table, resolve_fragment
 from flows.jit import U, Word, entry, inner, prefetch
 from flows.layout import (
     M_ACTIVE_TIMEOUT,
@@ -46,10 +46,12 @@ from flows.layout import (
     M_SHED,
     M_SNAPSHOT_INTERVAL,
     M_TICK,
+    M_TUNNELLED,
     M_UNDECODED,
     M_UPDATED,
     M_VLAN_IN_KEY,
     P_HASH,
+    P_PORTS,
     P_STAMP_NS,
     P_TIME_NS,
     P_VLAN,
@@ -62,6 +64,7 @@ from flows.layout import (
 from flows.lifecycle import GOES_ON, RECORDS_PER_PACKET, end_reason, follow_state, replace_flow, turn_wheel
 from flows.lists import LINK_WORDS, Heads, Links
 from flows.table import HASH_KEYS, LOW32, find, hash_key
+from flows.tunnels import may_be_tunnel
 from flows.update import update_row
 from flows.wheel import TICK_US, WHEEL_SLOTS
 
@@ -101,21 +104,22 @@ def decode_group(
     while i < len(offset) and decoded < GROUP:
         f = decoded * PACKET_FIELDS
         start = offset[U(i)]
-        reason = decode(
-            buffer, start, start + caplen[U(i)], start + wirelen[U(i)], linktype[U(i)], decapsulate, fields, f
-        )
-        if registers[U(M_VLAN_IN_KEY)] == 0:
-            fields[U(f + P_VLAN)] = 0
+        end, wire_end, link = start + caplen[U(i)], start + wirelen[U(i)], linktype[U(i)]
+        reason = decode(buffer, start, end, wire_end, link, decapsulate, fields, f)
         fields[U(f + P_TIME_NS)] = clamp_time(registers, clock_ns[U(i)])
         fields[U(f + P_STAMP_NS)] = min(max(ts_ns[U(i)], 0), LATEST_STAMP_NS)
+        if registers[U(M_VLAN_IN_KEY)] == 0:
+            fields[U(f + P_VLAN)] = 0
         if reason < DECODED:
-            reason = follow_fragment(fragments, registers, fields, f, keys, reason)
+            reason = resolve_fragment(buffer, start, end, wire_end, link, fragments, registers, fields, f, keys, reason)
         registers[U(M_PACKETS)] += 1
         registers[U(M_BYTES)] += wirelen[U(i)]
         i += 1
         if reason != DECODED:
             registers[U(M_UNDECODED + reason)] += 1
             continue
+        if decapsulate == OUTSIDE and may_be_tunnel(fields[U(f + P_PORTS)]):
+            registers[U(M_TUNNELLED)] += holds_tunnel(buffer, start, end, wire_end, link)
         hashed = hash_key(fields, f, keys)
         if (hashed >> SAMPLE_SHIFT) & sample:
             registers[U(M_SHED)] += 1
@@ -220,6 +224,7 @@ class MeterStats:
     evicted: int = 0  # flows reported early because the table was full
     late: int = 0  # packets stamped before one that came earlier
     clock_jumps: int = 0
+    tunnelled: int = 0  # packets that were a tunnel's and not looked into; 0 with decap or compat
     left_out: int = 0  # metered packets of no record; only where a compatibility mode's rules drop some
     undecoded: dict[str, int] = field(default_factory=dict)  # by reason; reasons that did not occur are left out
 
@@ -346,6 +351,7 @@ class Meter:
             evicted=int(registers[M_EVICTED]),
             late=int(registers[M_LATE]),
             clock_jumps=int(registers[M_CLOCK_JUMPS]),
+            tunnelled=int(registers[M_TUNNELLED]),
             left_out=int(registers[M_LEFT_OUT]),
             undecoded={
                 reason: int(registers[M_UNDECODED + i])

@@ -111,6 +111,7 @@ def flows(
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, partial(refuse_metering, loaded, captures, output), quiet=quiet)
     from sensor.metering.captures import CaptureTurns
+    from sensor.progress.hints import hints
     from sensor.progress.words import first_problems
     from sensor.run.export import Export
     from sensor.run.run import Run
@@ -129,7 +130,7 @@ def flows(
             run.run()
     if not quiet:
         log.info(_summary(run.progress, table.written, time.monotonic() - started))
-        for remark in run.turns.remarks:
+        for remark in (*run.turns.remarks, *hints(run.progress)):
             log.warning(remark)
     for problem in first_problems(run.problems):
         log.warning(problem)

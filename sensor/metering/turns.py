@@ -101,6 +101,7 @@ def _sum_of_stats(stats: Sequence[MeterStats]) -> MeterStats:
         evicted=sum(one.evicted for one in stats),
         late=sum(one.late for one in stats),
         clock_jumps=sum(one.clock_jumps for one in stats),
+        tunnelled=sum(one.tunnelled for one in stats),
         left_out=sum(one.left_out for one in stats),
         shed=sum(one.shed for one in stats),
         undecoded=undecoded,

@@ -15,7 +15,7 @@ import numpy as np
 from flows.block import Bytes, Int64s, PacketBlock
 from flows.clock import clamp_time
 from flows.decode import DECODED, decode
-from flows.fragments import follow_fragment, fragment_table
+from flows.fragments import fragment_table, resolve_fragment
 from flows.jit import U, Word, entry, inner
 from flows.layout import (
     M_CLOCK_CANDIDATE_NS,
@@ -95,22 +95,14 @@ def add_packets(
     capacity = len(words)
     for i in range(first, len(offset)):
         start, captured = offset[U(i)], caplen[U(i)]
-        reason = decode(
-            buffer,
-            start,
-            start + captured,
-            start + wirelen[U(i)],
-            linktype[U(i)],
-            registers[U(M_DECAPSULATE)],
-            fields,
-            0,
-        )
+        end, wire_end, link = start + captured, start + wirelen[U(i)], linktype[U(i)]
+        reason = decode(buffer, start, end, wire_end, link, registers[U(M_DECAPSULATE)], fields, 0)
+        time_ns = clamp_time(registers, clock_ns[U(i)])
         if registers[U(M_VLAN_IN_KEY)] == 0:
             fields[U(P_VLAN)] = 0
-        time_ns = clamp_time(registers, clock_ns[U(i)])
         fields[U(P_TIME_NS)] = time_ns
         if reason < DECODED:
-            reason = follow_fragment(fragments, registers, fields, 0, keys, reason)
+            reason = resolve_fragment(buffer, start, end, wire_end, link, fragments, registers, fields, 0, keys, reason)
         needed = HEADER_WORDS + ((captured + 7) >> 3)
         if reason != DECODED or needed > capacity:
             continue

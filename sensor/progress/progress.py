@@ -57,6 +57,7 @@ class Progress:
     evicted: int = 0  # flows reported early because the table was full
     late: int = 0  # packets stamped before one that came earlier
     clock_jumps: int = 0  # times that a source's clock was set forward or back
+    tunnelled: int = 0  # packets that were a tunnel's and not looked into
     lost_lines: int = 0  # of JSON, that no output took
     bytes_read: int = 0  # of the inputs, as they are stored
     size: int | None = None  # bytes of the inputs, None where unknown: a pipe, an interface

@@ -15,6 +15,7 @@ _UNDECODED = {
     "malformed IP header": "broken, or made to confuse a sensor",
     "malformed layer-4 header": "broken, or made to confuse a sensor",
     "later fragment without its first": "pieces of packets whose beginning was not captured",
+    "later fragment of a tunnel's packet": "the packet inside was counted with the first fragment",
     "too many IPv6 extension headers": "unusual; made to hide a payload more often than not",
     "encrypted 802.11 frame": "wireless frames: capture behind the access point",
     "tunnels nested too deep": "more tunnels inside each other than are followed",

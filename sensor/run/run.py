@@ -146,6 +146,7 @@ def progress_of(totals: CaptureTotals, elapsed_s: float) -> Progress:
         evicted=stats.evicted,
         late=stats.late,
         clock_jumps=stats.clock_jumps,
+        tunnelled=stats.tunnelled,
         bytes_read=totals.bytes_read,
         size=totals.size,
         started_ns=totals.first_ns + step_ns if totals.first_ns else 0,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from sensor import log
+from sensor.progress.hints import hints
 from sensor.progress.words import first_problems
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ class JsonLog:
             log.write(self._stream, log.Level.INFO, message)
 
     def finish(self, progress: "Progress", problems: Sequence[str] = ()) -> None:
-        """Write the totals, and a line for each problem."""
+        """Write the totals, hints, and a line for each problem."""
         if not self._quiet:
             log.write(self._stream, log.Level.INFO, f"{self._name} ended", extra=_totals(progress))
+            for hint in hints(progress):
+                log.write(self._stream, log.Level.INFO, hint)
         for problem in first_problems(problems):
             log.write(self._stream, log.Level.ERROR, problem)
 

@@ -5,6 +5,7 @@ from typing import TextIO
 
 from sensor.alerts.alert import Alert
 from sensor.printable import printable
+from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
 from sensor.progress.words import first_problems
 
@@ -50,7 +51,7 @@ class SummaryLine:
         _write_line(self._stream, message)
 
     def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
-        """Write the summary line, and a line for each problem."""
+        """Write the summary line, hints, and a line for each problem."""
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
         filtered = f"filtered: {progress.filtered:,}, " if progress.filtered else ""
         shed = f"shed: {progress.shed:,}, " if progress.shed else ""
@@ -63,6 +64,8 @@ class SummaryLine:
             f"evicted: {progress.evicted:,}, late: {progress.late:,}, clock jumps: {progress.clock_jumps:,}, "
             f"{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
+        for hint in hints(progress):
+            _write_line(self._stream, hint)
         _write_problems(self._stream, problems)
 
 

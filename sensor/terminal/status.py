@@ -10,6 +10,7 @@ from rich.text import Text
 from sensor.alerts.alert import Alert
 from sensor.alerts.words import who
 from sensor.printable import printable
+from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
 from sensor.progress.words import accounting, accounting_parts, first_problems
 from sensor.terminal.alert_text import severity_text, title_text
@@ -72,6 +73,7 @@ def summary(
         lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
     if irregular := irregularities(progress):
         lines.append(Text(irregular, "bold yellow" if progress.evicted else ""))
+    lines += [Text(hint) for hint in hints(progress)]
     lines += [Text(printable(problem, 400), "bold yellow") for problem in first_problems(problems)]
     return Group(*lines)
 

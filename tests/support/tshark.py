@@ -1,6 +1,6 @@
 """What tshark makes of a capture, in the meter's terms. Nothing of ours decodes here: it is the second opinion.
 
-The definition: a packet counts when tshark dissects its outermost IP header and, for TCP, UDP and ICMP, the whole
+The definition: a packet counts when tshark dissects its outermost IP header and, for TCP, UDP, SCTP and ICMP, the whole
 fixed part of the layer-4 header behind it. Its five-tuple is that of the outermost IP header, the protocol being what
 follows IPv6 extension headers and AH. Its bytes are what TCP or UDP carries by the IP length (and 0 for others). A
 later fragment belongs to the five-tuple of the first fragment before it with the same addresses, identification and
@@ -39,10 +39,12 @@ EXTENSIONS = {
     139: ("hip.proto", "hip.hdr_len", 8, 8),
     140: ("shim6.nxt", "shim6.len", 8, 8),
 }
+SCTP = 132
 # Protocol -> (source port, destination port, header length or its absence, last field of the fixed header)
 LAYER4 = {
     6: ("tcp.srcport", "tcp.dstport", "tcp.hdr_len", "tcp.urgent_pointer"),
     17: ("udp.srcport", "udp.dstport", "", "udp.checksum"),
+    SCTP: ("sctp.srcport", "sctp.dstport", "", "sctp.checksum"),
     1: ("", "", "", "icmp.code"),
     58: ("", "", "", "icmpv6.code"),
 }
@@ -169,6 +171,8 @@ def layer4(frame: Frame, source: str, target: str, protocol: int, payload: int) 
     if not source_port:
         return tuple_of(source, 0, target, 0, protocol), 0
     ports = int(frame[source_port][0]), int(frame[target_port][0])
+    if protocol == SCTP:
+        return (tuple_of(source, ports[0], target, ports[1], protocol), 0) if payload >= 12 else None
     payload -= int(frame[header][0]) if header else 8
     return (tuple_of(source, ports[0], target, ports[1], protocol), payload) if payload >= 0 else None
 
