@@ -1,4 +1,4 @@
-"""Lines out of files of JSON lines: plain, gzip or zstd, or standard input; and out of a file that still grows.
+"""Lines out of files of JSON lines: plain or compressed, or standard input; and out of a file that still grows.
 
 Anybody may have written such a file. A line that is too long is told as None and never held as a whole; input that ends
 in damage is read up to there. What the lines say is the business of sensor.alerts.reading.
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from sensor.errors import InputError
-from sensor.files.compression import ByteStream, CountingReader, GzipReader, RawFile, ZstdReader
-from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC
+from sensor.files.compression import ByteStream, CountingReader, RawFile, decompressed
+from sensor.files.magic import COMPRESSED, LONGEST_MAGIC
 from sensor.printable import printable
 
 STDIN: Final = "-"
@@ -87,13 +87,12 @@ def unpacked(raw: RawFile) -> ByteStream:
     """An input's bytes out of their packing; which it is, its first bytes say."""
     stored = CountingReader(raw)
     head = b""
-    while len(head) < 4 and (got := stored.readinto(memoryview(piece := bytearray(4 - len(head))))):
+    while len(head) < LONGEST_MAGIC and (
+        got := stored.readinto(memoryview(piece := bytearray(LONGEST_MAGIC - len(head))))
+    ):
         head += piece[:got]
-    if head.startswith(GZIP_MAGIC):
-        return GzipReader(stored, head)
-    if head.startswith(ZSTD_MAGIC):
-        return ZstdReader(stored, head)
-    return _Behind(head, stored)
+    packed = decompressed(stored, head)
+    return packed[0] if packed else _Behind(head, stored)
 
 
 class _Behind:
@@ -123,8 +122,8 @@ class Follower:
         self._wait = wait
         self._file = opened(name)
         self._splitter = LineSplitter()
-        head = os.pread(self._file.fileno(), 4, 0) if self._file.seekable() else b""
-        if not self._file.seekable() or head.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
+        head = os.pread(self._file.fileno(), LONGEST_MAGIC, 0) if self._file.seekable() else b""
+        if not self._file.seekable() or head.startswith(COMPRESSED):
             self._file.close()
             raise InputError(f"{name}: found no plain file, expected one to follow")
 

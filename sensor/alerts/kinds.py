@@ -50,11 +50,15 @@ def timestamp(time_ns: int) -> str:
     return moment.isoformat(timespec="microseconds") + "Z"
 
 
-def number(value: float) -> float | int | None:
-    """A whole number without its `.0`, any other with 6 significant digits; None for what JSON has no number for."""
+def number(value: float) -> float | None:
+    """A whole number as it is, any other with 6 significant digits; None for what JSON has no number for.
+
+    Always written with a fraction (5.0, not 5): what guesses the type of a field by the first record that has it, as
+    Elasticsearch's dynamic mapping does, would take 5 for an integer and cut the fractions of all others.
+    """
     if not math.isfinite(value):
         return None
-    return int(value) if value == int(value) and abs(value) < 2**53 else float(f"{value:.6g}")
+    return float(int(value)) if value == int(value) and abs(value) < 2**53 else float(f"{value:.6g}")
 
 
 # Words
@@ -140,7 +144,7 @@ def between(least: float, most: float) -> Kind:
             raise misfit(path, value, f"{least:g} to {most:g}")
         return found
 
-    return Kind({"type": "number", "minimum": least, "maximum": most}, None, read)
+    return Kind({"type": "number", "minimum": least, "maximum": most}, float, read)
 
 
 def _number_of(value: Any, path: str) -> float:

@@ -22,7 +22,7 @@ from sensor.api.body import MAX_ROWS
 from sensor.api.problems import Problem
 from sensor.api.samples import Samples
 from sensor.errors import InputError
-from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC
+from sensor.files.magic import COMPRESSED
 from sensor.sources.captures.files import CaptureFile
 
 MAX_PACKETS: Final = 2_000_000  # a small file may unpack into a large one
@@ -106,8 +106,8 @@ class _MemoryFile(io.RawIOBase):
 
 
 def is_capture(content: bytes) -> bool:
-    """Whether bytes begin with the magic number of a capture (pcap, pcapng) or of a compressed file (gzip, zstd)."""
-    return content[:4] in MAGICS or content[:4] in (MAGIC, ZSTD_MAGIC) or content[:2] == GZIP_MAGIC
+    """Whether bytes begin with the magic number of a capture (pcap, pcapng) or of a compressed file."""
+    return content[:4] in MAGICS or content.startswith((MAGIC, *COMPRESSED))
 
 
 def _batches(capture: Iterable[PacketBlock], meter: Meter, notes: list[str]) -> Iterator[FlowBatch]:

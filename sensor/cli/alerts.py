@@ -28,7 +28,9 @@ app = typer.Typer(
 
 FilesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE...", help="Alerts as JSON lines, also .gz or .zst; - or nothing is stdin."),
+    typer.Argument(
+        metavar="FILE...", help="Alerts as JSON lines, also .gz, .zst, .xz, .bz2, .lz4; - or nothing is stdin."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="The alerts as JSON lines, also in a terminal.")]
 

@@ -78,7 +78,7 @@ class AttachedView:
         words, code = self._end()
         if self.board is not None:
             self.board.end_text = words
-        self.screen.finish(self._progress, words if code else None)
+        self.screen.finish(self._progress, [words] if code else [])
         return code or (OUTPUT if self._left_out and self.lines_on_stdout else OK)
 
     def _handle(self, message: Message) -> None:

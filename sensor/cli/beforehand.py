@@ -8,12 +8,27 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensor import log
 from sensor.cli.build import build_judge, build_meter, load_model
 from sensor.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
     from sensor.api.listening import ListenAddress
     from sensor.settings.config import Config
+
+
+SKIPPED_NAMED = 3
+
+
+def tell_skipped(captures: Sequence[str]) -> None:
+    """Log in one line what directories among the captures hold besides captures."""
+    from sensor.sources.captures.files import skipped_in
+
+    skipped = skipped_in(captures)
+    if skipped:
+        left = len(skipped) - SKIPPED_NAMED
+        more = f" and {left:,} more" if left > 0 else ""
+        log.info(f"skipped {len(skipped):,}, no capture: {', '.join(skipped[:SKIPPED_NAMED])}{more}")
 
 
 def refuse_captures(config: "Config", captures: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
-from sensor.cli.beforehand import refuse_metering
+from sensor.cli.beforehand import refuse_metering, tell_skipped
 from sensor.cli.build import build_table_meter
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import METERING, METERING_AS, cached, compiling
@@ -111,11 +111,14 @@ def flows(
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
     meter = compiled_meter(loaded, compat, partial(refuse_metering, loaded, captures, output), quiet=quiet)
     from sensor.metering.captures import CaptureTurns
+    from sensor.progress.words import first_problems
     from sensor.run.export import Export
     from sensor.run.run import Run
     from sensor.sources.captures.stream import CaptureStream
     from sensor.terminal.progress_line import ProgressLine
 
+    if not quiet:
+        tell_skipped(captures)
     source = CaptureStream(captures, loaded.capture.filter)
     show_progress = (sys.stderr.isatty() if progress is None else progress) and not quiet
     screen = ProgressLine(sys.stderr if show_progress else None, _progress_text)
@@ -126,7 +129,7 @@ def flows(
             run.run()
     if not quiet:
         log.info(_summary(run.progress, table.written, time.monotonic() - started))
-    for problem in run.problems:
+    for problem in first_problems(run.problems):
         log.warning(problem)
     if run.stopping:
         return INTERRUPTED

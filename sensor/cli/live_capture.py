@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sensor import log
 from sensor.cli.build import build_meter
 from sensor.cli.refusals import refuse_to_overwrite
-from sensor.errors import ConfigError
+from sensor.errors import CaptureError, ConfigError
 
 if TYPE_CHECKING:
     from sensor.metering.live import LiveCapture
@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
+
+
+ANY = "any"
+
+
+def named_interfaces(names: Sequence[str]) -> tuple[str, ...]:
+    """Interfaces to watch, each once; `any` on Linux is all that are up at the start and whose frames can be read.
+
+    Raises CaptureError where none is.
+    """
+    if ANY not in names or sys.platform != "linux":
+        return tuple(dict.fromkeys(names))
+    from sensor.sources.live.ring import interfaces_up
+
+    up = interfaces_up()
+    if not up:
+        raise CaptureError("any: found no interface that is up and can be read, expected at least one")
+    return tuple(dict.fromkeys(found for name in names for found in (up if name == ANY else (name,))))
 
 
 def refuse_packets(packets: Path | None, config: "Config") -> None:
@@ -29,6 +47,9 @@ def refuse_packets(packets: Path | None, config: "Config") -> None:
             f"--write with capture.workers {config.capture.workers}: expected 1 worker, which sees the packets in order"
         )
     refuse_to_overwrite(config.output.file, [str(packets)])
+    from sensor.packets.pcapng import refuse_existing
+
+    refuse_existing(packets)
 
 
 def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapture"]:

@@ -16,7 +16,10 @@ from sensor.cli.refusals import refuse_to_overwrite
 
 CapturesArgument = Annotated[
     list[str],
-    typer.Argument(metavar="CAPTURE", help="pcap or pcapng, also .gz or .zst; a directory; - is stdin."),
+    typer.Argument(
+        metavar="CAPTURE",
+        help="pcap or pcapng, also .gz, .zst, .xz, .bz2, .lz4; a directory with all below; - is stdin.",
+    ),
 ]
 
 
@@ -45,6 +48,10 @@ def read(
     loaded = flags.settings()
     refuse_to_overwrite(loaded.output.file, captures)
     from sensor.cli.assembly import DisplayOptions, reading
+    from sensor.cli.beforehand import tell_skipped
+
+    if not quiet:
+        tell_skipped(captures)
 
     with reading(loaded, captures, DisplayOptions(json, quiet, color)) as assembled:
         assembled.run.run()

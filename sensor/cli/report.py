@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
-from sensor.cli.beforehand import refuse_captures
+from sensor.cli.beforehand import refuse_captures, tell_skipped
 from sensor.cli.build import build_judge
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, Kernels, cached
@@ -48,7 +48,7 @@ def report(
     A verdict in one line, what was looked at, the alerts over time and one by one with their reasons, what to do next
     and filters that show their packets, and what this sensor could not see.
 
-    Of captures the page is made as `read` finds it; of alerts (JSONL, also .gz or .zst) it tells what the sensor wrote,
+    Of captures the page is made as `read` finds it; of alerts (JSONL, also compressed) it tells what the sensor wrote,
     and the model and settings flags have no effect. Lines that hold no record are counted and give exit code 6.
 
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
@@ -120,6 +120,8 @@ def _of_captures(config: "Config", inputs: "Inputs", kernels: Kernels, *, quiet:
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
+    if not quiet:
+        tell_skipped(inputs.names)
     inputs.put_back()
     digest, census = Digest(), HostCensus()
     detection = Detection(build_judge(config, hybrid), Outlet(()))

@@ -17,7 +17,7 @@ from sensor.cli.options import (
 
 InterfacesOption = Annotated[
     list[str] | None,
-    typer.Option("-i", "--interface", metavar="IFACE", help="Interface to watch; more than one by repeating it."),
+    typer.Option("-i", "--interface", metavar="IFACE", help="Interface, repeatable; any: all that are up (Linux)."),
 ]
 AttachOption = Annotated[
     Path | None,
@@ -27,7 +27,9 @@ AttachOption = Annotated[
 ]
 WriteOption = Annotated[
     Path | None,
-    typer.Option("--write", metavar="FILE", help="Keep the packets too, as nanosecond pcapng.", readable=False),
+    typer.Option(
+        "--write", metavar="FILE", help="Keep the packets too in a new file, nanosecond pcapng.", readable=False
+    ),
 ]
 
 
@@ -80,8 +82,9 @@ def watch(
 
         single_threaded_libraries()
     from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
+    from sensor.cli.live_capture import named_interfaces
 
-    options = WatchOptions(tuple(dict.fromkeys(interfaces)), write, DisplayOptions(json, quiet, color), flags.settings)
+    options = WatchOptions(named_interfaces(interfaces), write, DisplayOptions(json, quiet, color), flags.settings)
     with watching(options) as assembled:
         assembled.run.run()
     return exit_code(assembled, fail_on)

@@ -1,17 +1,25 @@
-"""Byte streams of a file: as stored, with a count, and decompressed from gzip (RFC 1952) or zstd (RFC 8878).
+"""Byte streams of a file: as stored, with a count, and decompressed from gzip (RFC 1952), zstd (RFC 8878), xz, bzip2
+or lz4 frames.
 
 Truncated or corrupt data does not raise: all bytes before the damage are read, and `damage` describes it.
 """
 
+import bz2
+import lzma
 import os
 import select
 import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
+
+from sensor.files.magic import BZIP2_MAGIC, GZIP_MAGIC, LZ4_MAGIC, XZ_MAGIC, ZSTD_MAGIC
 
 if TYPE_CHECKING:
     import zstandard
 
 PIECE: Final = 65_536  # bytes of compressed data read at a time
+PART: Final = 4096  # decompressed bytes of which none or all are read before damage
+XZ_MEMORY: Final = 128 << 20  # bytes for the dictionary that a file asks for; xz -9 takes half of it
 
 # Bytes of zstd data: before a frame's descriptor, of a block's header, of a checksum.
 ZSTD_DESCRIPTOR, ZSTD_BLOCK_HEADER, ZSTD_CHECKSUM = 4, 3, 4
@@ -212,3 +220,132 @@ class ZstdReader:
         if self._stored.damage or (self._frame is None and not self._packed):
             return self._stored.damage
         return f"truncated: the zstd data ends early, at byte {self._stored.count}"
+
+
+class Decompressor(Protocol):
+    """The incremental decompressors of the standard library and of lz4: of one stream, or frame."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+
+    @property
+    def unused_data(self) -> bytes | None:
+        """What was given behind its end."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing that was given is left to be decompressed."""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """Take data, and return at most so many bytes."""
+
+
+class PartReader:
+    """Decompresses data of one or several streams, up to the last whole part of PART bytes before damage.
+
+    A decompressor that meets damage loses what the call had decompressed: asking for no more than what a part lacks,
+    the bytes read before damage do not depend on how the data arrives. Memory is bounded whatever the data claims.
+    """
+
+    def __init__(self, stored: CountingReader, head: bytes, name: str, open_stream: Callable[[], Decompressor]) -> None:
+        """head: bytes that were already read from `stored`. name: of the format."""
+        self.damage: str | None = None
+        self._stored = stored
+        self._packed = head
+        self._piece = bytearray(PIECE)
+        self._name = name
+        self._open_stream = open_stream
+        self._stream = open_stream()
+        self._more = False  # the stream may have more without being given any
+        self._part = bytearray()  # decompressed, and not yet a whole part
+        self._unpacked = memoryview(b"")
+        self._total = 0  # bytes of all whole parts
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Read decompressed bytes into the view: bytes read, 0 at the end and at damage."""
+        while not self._unpacked and not self.damage:
+            if self._stream.eof:
+                ended = not self._next_stream()
+            else:
+                ended = not self._more and not self._packed and not self._read()
+                if ended:
+                    self.damage = self._stored.damage or (
+                        f"truncated: the {self._name} data ends early, at byte {self._stored.count}"
+                    )
+            if ended:
+                self._deliver()
+                break
+            self._unpack()
+        part = self._unpacked[: len(view)]
+        self._unpacked = self._unpacked[len(part) :]
+        view[: len(part)] = part
+        return len(part)
+
+    def _read(self) -> bool:
+        self._packed = bytes(self._piece[: self._stored.readinto(memoryview(self._piece))])
+        return bool(self._packed)
+
+    def _next_stream(self) -> bool:
+        """Start the next stream; False when there is none. Zeros may pad the end, as xz allows."""
+        self._packed = ((self._stream.unused_data or b"") + self._packed).lstrip(b"\0")
+        while not self._packed:
+            if not self._read():
+                self.damage = self._stored.damage
+                return False
+            self._packed = self._packed.lstrip(b"\0")
+        self._stream, self._more = self._open_stream(), False
+        return True
+
+    def _unpack(self) -> None:
+        """Decompress what the part lacks, as far as the data goes."""
+        packed, room = self._packed, PART - len(self._part)
+        self._packed = b""
+        try:
+            got = self._stream.decompress(packed, room)
+        except (lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError):
+            self.damage = f"corrupt {self._name} data behind {self._total} decompressed bytes"
+            return
+        self._part += got
+        self._more = not self._stream.eof and (not self._stream.needs_input or len(got) == room)
+        if len(self._part) == PART:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        self._total += len(self._part)
+        self._unpacked, self._part = memoryview(bytes(self._part)), bytearray()
+
+
+def _xz(stored: CountingReader, head: bytes) -> ByteStream:
+    return PartReader(stored, head, "xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY))
+
+
+def _bzip2(stored: CountingReader, head: bytes) -> ByteStream:
+    return PartReader(stored, head, "bzip2", bz2.BZ2Decompressor)
+
+
+def _lz4(stored: CountingReader, head: bytes) -> ByteStream:
+    from lz4.frame import LZ4FrameDecompressor
+
+    return PartReader(stored, head, "lz4", LZ4FrameDecompressor)
+
+
+# Magic number, name and reader of each format.
+_READERS: Final[tuple[tuple[bytes, str, Callable[[CountingReader, bytes], ByteStream]], ...]] = (
+    (GZIP_MAGIC, "gzip", GzipReader),
+    (ZSTD_MAGIC, "zstd", ZstdReader),
+    (XZ_MAGIC, "xz", _xz),
+    (BZIP2_MAGIC, "bzip2", _bzip2),
+    (LZ4_MAGIC, "lz4", _lz4),
+)
+
+
+def decompressed(stored: CountingReader, head: bytes) -> tuple[ByteStream, str] | None:
+    """The decompressed bytes and the name of the format; None where the head is that of none.
+
+    head: bytes that were already read from `stored`, sensor.files.magic.LONGEST_MAGIC or more unless it has fewer.
+    """
+    for magic, name, reader in _READERS:
+        if head.startswith(magic):
+            return reader(stored, head), name
+    return None

@@ -4,6 +4,11 @@ from typing import Final
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+XZ_MAGIC: Final = b"\xfd7zXZ\0"
+BZIP2_MAGIC: Final = b"BZh"
+LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"
+COMPRESSED: Final = (GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC, LZ4_MAGIC)  # that are decompressed while reading
+LONGEST_MAGIC: Final = max(map(len, COMPRESSED))  # bytes
 
 # Offset, magic number, and name of the file type.
 SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
@@ -13,9 +18,9 @@ SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"GMBU", "a Network Monitor 2 capture"),
     (0, b"XCP\0", "a Sniffer capture"),
     (0, ZSTD_MAGIC, "a zstd file"),
-    (0, b"\xfd7zXZ\0", "an xz file"),
-    (0, b"BZh", "a bzip2 file"),
-    (0, b"\x04\x22\x4d\x18", "an lz4 file"),
+    (0, XZ_MAGIC, "an xz file"),
+    (0, BZIP2_MAGIC, "a bzip2 file"),
+    (0, LZ4_MAGIC, "an lz4 file"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (0, b"PK\x03\x04", "a zip archive"),
     (257, b"ustar", "a tar archive"),

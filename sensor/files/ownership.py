@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
+CREATE = os.O_WRONLY | _BINARY
 APPEND = os.O_WRONLY | os.O_APPEND | _BINARY
 REPLACE = os.O_WRONLY | os.O_TRUNC | _BINARY
 MODE = 0o640  # traffic data is for owner and group only
@@ -25,7 +26,8 @@ class Owner(Protocol):
 def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
     """Open a file for writing and create it if it is missing; returns the descriptor. Raises OSError.
 
-    flags: APPEND or REPLACE. owner: of a file that is created; None: this process. An existing file keeps its owner.
+    flags: CREATE (leaves what is there), APPEND or REPLACE.
+    owner: of a file that is created; None: this process. An existing file keeps its owner.
     """
     if owner is None:
         return os.open(path, flags | os.O_CREAT, MODE)

@@ -15,7 +15,7 @@ from flows.jit import U, entry, inner
 from flows.pcap import MAX_CAPLEN
 from flows.pcapng import ENHANCED_PACKET, INTERFACE_DESCRIPTION, OPTION_END, OPTION_TSRESOL, SECTION_HEADER
 from sensor.errors import OutputError, reason_of
-from sensor.files.ownership import REPLACE, Owner, open_owned
+from sensor.files.ownership import CREATE, Owner, open_owned
 
 OPTION_COMMENT, OPTION_IF_NAME = 1, 2
 NANOSECONDS: Final = 9  # if_tsresol: 10**-9 s
@@ -146,15 +146,22 @@ class PcapngWriter:
 
 
 def create_capture(path: Path, owner: Owner | None = None) -> PcapngWriter:
-    """Create or replace a capture file. Raises OutputError, one line, when it cannot be written.
+    """Create a capture file. Raises OutputError, one line, when it cannot be written or holds something already.
 
     owner: of a file that is created.
     """
+    refuse_existing(path)
     try:
-        raw = FileIO(open_owned(path, REPLACE, owner), "w")
+        raw = FileIO(open_owned(path, CREATE, owner), "w")
     except OSError as error:
         raise OutputError(f"{path}: packets cannot be written: {reason_of(error)}") from None
     return PcapngWriter(raw, str(path))
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise OutputError where a file holds something: a capture of an earlier run is never overwritten."""
+    if path.is_file() and path.stat().st_size:
+        raise OutputError(f"{path}: found a file that is not empty, expected a new name for the packets")
 
 
 def section_header(comment: str = "") -> bytes:

@@ -1,6 +1,17 @@
 """The account of a run in words, the same wherever it is shown."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from sensor.progress.progress import KeptPackets, Progress
+
+PROBLEMS_TOLD: Final = 1000
+
+
+def first_problems(problems: Sequence[str]) -> list[str]:
+    """Problems to be told, one line each: all of them up to PROBLEMS_TOLD, then how many more there are."""
+    left = len(problems) - PROBLEMS_TOLD
+    return [*problems[:PROBLEMS_TOLD], *([f"and {left:,} more problems"] if left > 0 else [])]
 
 
 def kept_in_words(kept: KeptPackets) -> str:

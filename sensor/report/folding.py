@@ -36,7 +36,7 @@ class Folding:
         for screen in self.screens:
             screen.note(message)
 
-    def finish(self, progress: Progress, problem: str | None = None) -> None:
+    def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
         """Pass it on."""
         for screen in self.screens:
-            screen.finish(progress, problem)
+            screen.finish(progress, problems)

@@ -106,7 +106,7 @@ class Run:
         self.consumer.close()
         self._count()
         self.problems += self.consumer.problems
-        self.screen.finish(self.progress, "; ".join(self.problems) or None)
+        self.screen.finish(self.progress, self.problems)
 
     def _consume(self, turn: Turn) -> None:
         for hook in self.hooks:

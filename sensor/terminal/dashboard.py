@@ -116,14 +116,14 @@ class Dashboard:
         self.ending = True
         self.draw()
 
-    def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Leave the screen, print events and summary. problem: what kept the input from being read to its end."""
+    def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
+        """Leave the screen, print events and summary. problems: why an input was not read to its end."""
         self.leave_screen()
         for time_ns, message in self.board.notes:
             self._print(
                 Text.assemble((clock_time(time_ns), "dim"), " ", ("NOTE  ", "bold"), f" {printable(message, 400)}")
             )
-        self._print(summary(progress, self._mode, self._source, self.board.latest, problem, self._glyphs))
+        self._print(summary(progress, self._mode, self._source, self.board.latest, problems, self._glyphs))
 
     def leave_screen(self) -> None:
         """Restore the terminal's screen, cursor and wrapping."""

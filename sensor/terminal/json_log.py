@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from sensor import log
+from sensor.progress.words import first_problems
 
 if TYPE_CHECKING:
     from sensor.alerts.alert import Alert
@@ -30,11 +31,11 @@ class JsonLog:
         if not self._quiet:
             log.write(self._stream, log.Level.INFO, message)
 
-    def finish(self, progress: "Progress", problem: str | None = None) -> None:
-        """Write the totals, and the problem if there is one."""
+    def finish(self, progress: "Progress", problems: Sequence[str] = ()) -> None:
+        """Write the totals, and a line for each problem."""
         if not self._quiet:
             log.write(self._stream, log.Level.INFO, f"{self._name} ended", extra=_totals(progress))
-        if problem:
+        for problem in first_problems(problems):
             log.write(self._stream, log.Level.ERROR, problem)
 
 

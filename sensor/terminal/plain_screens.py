@@ -6,6 +6,7 @@ from typing import TextIO
 from sensor.alerts.alert import Alert
 from sensor.printable import printable
 from sensor.progress.progress import Progress
+from sensor.progress.words import first_problems
 
 
 class SilentScreen:
@@ -24,9 +25,9 @@ class SilentScreen:
     def note(self, message: str) -> None:
         """Write nothing: events are in the JSON lines too."""
 
-    def finish(self, _progress: Progress, problem: str | None = None) -> None:
-        """Write the problem if there is one."""
-        _write_line(self._stream, problem)
+    def finish(self, _progress: Progress, problems: Sequence[str] = ()) -> None:
+        """Write a line for each problem."""
+        _write_problems(self._stream, problems)
 
 
 class SummaryLine:
@@ -48,8 +49,8 @@ class SummaryLine:
         """Write the event as a line."""
         _write_line(self._stream, message)
 
-    def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Write the summary line, and the problem if there is one."""
+    def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
+        """Write the summary line, and a line for each problem."""
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
         filtered = f"filtered: {progress.filtered:,}, " if progress.filtered else ""
         shed = f"shed: {progress.shed:,}, " if progress.shed else ""
@@ -62,7 +63,7 @@ class SummaryLine:
             f"evicted: {progress.evicted:,}, late: {progress.late:,}, clock jumps: {progress.clock_jumps:,}, "
             f"{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
-        _write_line(self._stream, problem)
+        _write_problems(self._stream, problems)
 
 
 def _outputs(progress: Progress) -> str:
@@ -74,7 +75,12 @@ def _outputs(progress: Progress) -> str:
     )
 
 
-def _write_line(stream: TextIO, problem: str | None) -> None:
-    if problem:
-        stream.write(f"flowvigil: {printable(problem, 400)}\n")
+def _write_problems(stream: TextIO, problems: Sequence[str]) -> None:
+    for problem in first_problems(problems):
+        _write_line(stream, problem)
+    stream.flush()
+
+
+def _write_line(stream: TextIO, line: str) -> None:
+    stream.write(f"flowvigil: {printable(line, 400)}\n")
     stream.flush()

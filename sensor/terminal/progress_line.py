@@ -35,7 +35,7 @@ class ProgressLine:
     def note(self, message: str) -> None:
         """Events are not shown."""
 
-    def finish(self, _progress: Progress, _problem: str | None = None) -> None:
+    def finish(self, _progress: Progress, _problems: Sequence[str] = ()) -> None:
         """Erase the line."""
         if self._stream is not None:
             self._stream.write("\r\x1b[K")

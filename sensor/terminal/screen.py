@@ -19,5 +19,5 @@ class Screen(Protocol):
     def note(self, message: str) -> None:
         """Show an event. message: one line."""
 
-    def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Show how the run ended. problem: what kept the input from being read to its end."""
+    def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
+        """Show how the run ended. problems: why, one line each, an input was not read to its end."""

@@ -59,7 +59,7 @@ class ScreenThread:
         self._alerts_omitted = 0
         self._notes: list[str] = []
         self._notes_omitted = 0
-        self._end: tuple[Progress, str | None] | None = None
+        self._end: tuple[Progress, Sequence[str]] | None = None
         self._closing = False
         self._close_timeout_s = CLOSE_TIMEOUT_S
         self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
@@ -95,7 +95,7 @@ class ScreenThread:
                 self._notes_omitted += 1
             self._wake()
 
-    def finish(self, progress: Progress, problem: str | None = None) -> None:
+    def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
         """Wait until the operator dismisses the screen, if it has keys, and have the screen finish.
 
         Gives up when the screen does not finish within CLOSE_TIMEOUT_S.
@@ -104,7 +104,7 @@ class ScreenThread:
             self.update(progress, [])
             self._control.wait_until_dismissed(self._thread.is_alive)
         with self._changed:
-            self._end = progress, problem
+            self._end = progress, problems
         self._close()
 
     def _close(self) -> None:

@@ -90,12 +90,12 @@ class ScrollView:
         time_of_day = clock_time(self._wall_clock_ns())
         self._print(Text.assemble((time_of_day, "dim"), " ", ("NOTE  ", "bold"), f" {printable(message, 400)}"))
 
-    def finish(self, progress: Progress, problem: str | None = None) -> None:
-        """Print pending alerts and the summary. problem: what kept the input from being read to its end."""
+    def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
+        """Print pending alerts and the summary. problems: why an input was not read to its end."""
         self._print_pending()
         self._stop_live()
         latest = list(self._latest.values())
-        self._print(summary(progress, self._mode, self._source, latest, problem, self._glyphs))
+        self._print(summary(progress, self._mode, self._source, latest, problems, self._glyphs))
 
     def _record(self, alert: Alert) -> None:
         self._latest[alert.id] = alert

@@ -11,7 +11,7 @@ from sensor.alerts.alert import Alert
 from sensor.alerts.words import who
 from sensor.printable import printable
 from sensor.progress.progress import Progress
-from sensor.progress.words import accounting, accounting_parts
+from sensor.progress.words import accounting, accounting_parts, first_problems
 from sensor.terminal.alert_text import severity_text, title_text
 from sensor.terminal.glyphs import Glyphs
 
@@ -49,7 +49,7 @@ def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, gl
 
 
 def summary(
-    progress: Progress, mode: Mode, source: str, alerts: Sequence[Alert], problem: str | None, glyphs: Glyphs
+    progress: Progress, mode: Mode, source: str, alerts: Sequence[Alert], problems: Sequence[str], glyphs: Glyphs
 ) -> RenderableType:
     """The summary at the end of a run: the alerts of the highest risk, totals, and what could not be judged."""
     lines: list[Text] = []
@@ -72,8 +72,7 @@ def summary(
         lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
     if irregular := irregularities(progress):
         lines.append(Text(irregular, "bold yellow" if progress.evicted else ""))
-    if problem:
-        lines.append(Text(printable(problem, 400), "bold yellow"))
+    lines += [Text(printable(problem, 400), "bold yellow") for problem in first_problems(problems)]
     return Group(*lines)
 
 

@@ -79,7 +79,9 @@ def test_the_end_of_a_run_has_its_totals_as_fields() -> None:
     stream = io.StringIO()
     screen = JsonLog(stream, "read", "x.pcap", quiet=False)
     screen.note("fv0 went down")
-    screen.finish(Progress(packets=12, flows=3, alerts=2, attacks=1, uncertain=1, undecoded={"arp": 1}), "x.pcap: cut")
+    screen.finish(
+        Progress(packets=12, flows=3, alerts=2, attacks=1, uncertain=1, undecoded={"arp": 1}), ["x.pcap: cut"]
+    )
     note, totals, problem = (json.loads(line) for line in stream.getvalue().splitlines())
     assert (note["message"], note["log"]["level"]) == ("fv0 went down", "info")
     assert totals["message"] == "read x.pcap ended"

@@ -164,7 +164,7 @@ def _unmapped(alert: Alert) -> dict[str, Any]:
     return {
         "flowvigil": {
             "severity": alert.severity,
-            "risk_score": alert.risk,
+            "risk_score": float(alert.risk),
             "verdict": alert.verdict,
             "lane": alert.lane,
             "label": alert.label,

@@ -17,8 +17,8 @@ from flows.block import Bytes, PacketBlock
 from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
 from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
 from sensor.errors import InputError
-from sensor.files.compression import ByteStream, CountingReader, GzipReader, RawFile, ZstdReader
-from sensor.files.magic import GZIP_MAGIC, ZSTD_MAGIC, describe
+from sensor.files.compression import ByteStream, CountingReader, RawFile, decompressed
+from sensor.files.magic import COMPRESSED, LONGEST_MAGIC, describe
 
 BUFFER_BYTES: Final = 1 << 20
 FIRST_BYTES: Final = 512  # enough to recognise the type of a file that is no capture
@@ -79,16 +79,11 @@ class CaptureFile:
     def _recognise(self) -> Walker:
         first = self._first_bytes(FILE_HEADER)
         prefix = ""
-        if first[:2] == GZIP_MAGIC:
-            self._stream = GzipReader(self._stored, self._buffer[: self._end].tobytes())
+        if packed := decompressed(self._stored, self._buffer[: self._end].tobytes()):
+            self._stream, name = packed
             self._end = 0
             first = self._first_bytes(FILE_HEADER)
-            prefix = "gzip of "
-        elif first[:4] == ZSTD_MAGIC:
-            self._stream = ZstdReader(self._stored, self._buffer[: self._end].tobytes())
-            self._end = 0
-            first = self._first_bytes(FILE_HEADER)
-            prefix = "zstd of "
+            prefix = f"{name} of "
         try:
             if first[:4] in MAGICS:
                 walker: Walker = PcapWalker(first[:FILE_HEADER])
@@ -166,32 +161,56 @@ def _not_a_capture(name: str, found: str) -> InputError:
 def captures_in(names: Sequence[str]) -> list[str]:
     """Expand directories in a list of captures.
 
-    A directory stands for the files directly in it that begin like captures, except hidden ones; without such files it
-    stays in the list, and open_capture refuses it.
+    A directory stands for the files in it and below it that begin like captures, except hidden ones; without such files
+    it stays in the list, and open_capture refuses it.
     """
     captures: list[str] = []
     for name in names:
-        found = _captures_of(Path(name)) if name != STDIN else []
+        found, _ = _captures_below(name)
         captures += found or [name]
     return captures
 
 
-def _captures_of(directory: Path) -> list[str]:
-    """Captures of a directory, sorted; empty for one that is unreadable, and for what is no directory."""
-    if not directory.is_dir():
-        return []
-    try:
-        paths = [path for path in directory.iterdir() if path.is_file() and not path.name.startswith(".")]
-    except PermissionError:
-        return []
-    return sorted(str(path) for path in paths if _begins_like_a_capture(path))
+def skipped_in(names: Sequence[str]) -> list[str]:
+    """What directories in a list of captures hold besides captures and hidden files, sorted; also unreadable ones."""
+    return sorted(path for name in names for path in _captures_below(name)[1])
+
+
+def _captures_below(name: str) -> tuple[list[str], list[str]]:
+    """Captures of a directory and all below, and what is none, both sorted; nothing for what is no directory.
+
+    Links are followed, and a directory is read once however many links lead to it: a loop of them ends.
+    """
+    captures: list[str] = []
+    others: list[str] = []
+    if name == STDIN or not Path(name).is_dir():
+        return captures, others
+    seen: set[tuple[int, int]] = set()
+    waiting = [Path(name)]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            status = directory.stat()
+            paths = [] if (status.st_dev, status.st_ino) in seen else sorted(directory.iterdir())
+        except OSError:
+            others.append(str(directory))
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for path in paths:
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                waiting.append(path)
+            else:
+                (captures if path.is_file() and _begins_like_a_capture(path) else others).append(str(path))
+    return sorted(captures), sorted(others)
 
 
 def _begins_like_a_capture(path: Path) -> bool:
     """Whether a file may be a capture; an unreadable one counts, so that it is reported as a problem."""
     try:
         with path.open("rb") as file:
-            first = file.read(4)
+            first = file.read(LONGEST_MAGIC)
     except OSError:
         return True
-    return first in MAGICS or first in (MAGIC, ZSTD_MAGIC) or first[:2] == GZIP_MAGIC
+    return first[:4] in MAGICS or first.startswith((MAGIC, *COMPRESSED))

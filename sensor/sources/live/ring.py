@@ -39,7 +39,7 @@ from sensor.sources.live.packet_socket import (
     open_packet_socket,
     read_counts,
 )
-from sensor.sources.live.rtnetlink import IFF_UP, Link, LinkMonitor
+from sensor.sources.live.rtnetlink import IFF_UP, Link, LinkMonitor, link_at
 from sensor.sources.live.steady import SteadyClock
 from sensor.sources.live.tpacket import PACKET_HEADER, STATUS_USER, STATUS_WORD, Words, release_block, walk_ring_block
 
@@ -50,6 +50,12 @@ GRACE_NS: Final = 1_000_000_000  # further time on a busy machine
 INDICES_EACH: Final = 8  # latest indices of a recreated interface that are known, for packets that still wait
 ANY: Final = 0  # index that stands for all interfaces
 ACCEPT_NOTHING: Final = [(0x06, 0, 0, 0)]  # BPF_RET 0
+
+
+def interfaces_up() -> tuple[str, ...]:
+    """Names of the interfaces that are up and whose frames can be read, in the kernel's order."""
+    links = (link_at(index) for index, _ in socket.if_nameindex())
+    return tuple(link.name for link in links if link and link.flags & IFF_UP and link.hardware in LINKTYPES)
 
 
 class RingCapture:

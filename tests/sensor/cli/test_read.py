@@ -199,6 +199,21 @@ def test_a_directory_without_captures_is_refused(tmp_path: Path) -> None:
     assert "found a directory without captures, expected" in refusal(flowvigil("read", tmp_path), 6)
 
 
+def test_every_damaged_capture_is_named_and_what_was_skipped(tmp_path: Path, unpacked: bytes) -> None:
+    names = [tmp_path / f"{'long-name-' * 6}{number}.pcap" for number in range(12)]
+    for name in names:
+        name.write_bytes(unpacked[:2003])
+    for number in range(5):
+        (tmp_path / f"notes{number}.txt").write_text("about")
+    result = flowvigil("read", tmp_path)
+    assert result.code == 6
+    for name in names:
+        assert any(f"{name}: truncated: " in line for line in result.stderr)
+    (skipped,) = [line for line in result.stderr if "no capture" in line]
+    assert f"skipped 5, no capture: {tmp_path}/notes0.txt, " in skipped
+    assert skipped.endswith(" and 2 more")
+
+
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_a_truncated_capture_is_reported_up_to_where_it_ends(packed: bool, unpacked: bytes, tmp_path: Path) -> None:
     content = DEMO.read_bytes() if packed else unpacked
@@ -217,7 +232,7 @@ def test_what_cannot_be_read_does_not_keep_the_rest_from_being_read(
     (tmp_path / "notes.txt").write_text("notes\n")
     result = flowvigil("read", tmp_path / "gone.pcap", *halves, tmp_path / "notes.txt")
     assert (result.code, result.stdout) == (6, demo.stdout)
-    assert "gone.pcap: found no such file" in result.stderr[-1]
+    assert any("gone.pcap: found no such file" in line for line in result.stderr[-2:])
     assert "notes.txt: found a text file" in result.stderr[-1]
 
 

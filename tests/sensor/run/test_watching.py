@@ -54,8 +54,8 @@ class Screen:
     def note(self, message: str) -> None:
         self.notes.append(message)
 
-    def finish(self, _progress: Progress, problem: str | None = None) -> None:
-        self.problem = problem
+    def finish(self, _progress: Progress, problems: Sequence[str] = ()) -> None:
+        self.problem = "; ".join(problems) or None
 
 
 @dataclass

@@ -1,23 +1,28 @@
 """Captures from files and pipes: what is refused when opened, what is reported at the end, what is always delivered."""
 
+import bz2
 import gzip
+import lzma
 import os
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
+import zlib
 from collections.abc import Iterable
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
+import lz4.frame
 import pytest
 import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sensor.errors import InputError
-from sensor.sources.captures.files import CaptureFile, captures_in, open_capture
+from sensor.sources.captures.files import CaptureFile, captures_in, open_capture, skipped_in
 from tests.support.capture_bytes import (
     Arriving,
     Packet,
@@ -38,6 +43,9 @@ CAPTURES = {
     "pcapng big-endian": pcapng(PACKETS, order=">"),
     "gzip": gzip.compress(pcapng(PACKETS), mtime=0),
     "zstd": zstandard.compress(pcapng(PACKETS)),
+    "xz": lzma.compress(pcapng(PACKETS)),
+    "bzip2": bz2.compress(pcapng(PACKETS)),
+    "lz4": lz4.frame.compress(pcapng(PACKETS), content_checksum=True),
 }
 captures = st.sampled_from(sorted(CAPTURES)).map(CAPTURES.__getitem__)
 pieces = st.lists(st.integers(1, 3000))
@@ -56,6 +64,9 @@ def outcome_of(content: bytes, sizes: Iterable[int] = ()) -> tuple[list[Packet],
 @example(content=CAPTURES["pcapng"], sizes=[1] * 20_000)
 @example(content=CAPTURES["gzip"], sizes=[1] * 20_000)
 @example(content=CAPTURES["zstd"], sizes=[1] * 20_000)
+@example(content=CAPTURES["xz"], sizes=[1] * 20_000)
+@example(content=CAPTURES["bzip2"], sizes=[1] * 20_000)
+@example(content=CAPTURES["lz4"], sizes=[1] * 20_000)
 def test_packets_do_not_depend_on_how_the_bytes_arrive(content: bytes, sizes: list[int]) -> None:
     assert read(content, sizes) == (PACKETS, None)
 
@@ -174,6 +185,9 @@ def test_a_read_error_is_reported_behind_what_was_read() -> None:
         (b"\x28\xb5\x2f\xfd\x08" + bytes(40), "zstd of data that cannot be read (corrupt zstd data near byte 0)"),
         (zstandard.compress(b"words " * 200), "zstd of a text file"),
         (zstandard.compress(CAPTURES["gzip"]), "zstd of a gzip file"),
+        (lzma.compress(b"words " * 200), "xz of a text file"),
+        (b"BZh91AY", "bzip2 of data that cannot be read (truncated: the bzip2 data ends early, at byte 7)"),
+        (b"BZhello", "bzip2 of data that cannot be read (corrupt bzip2 data behind 0 decompressed bytes)"),
         (bytes(257) + b"ustar" + bytes(300), "a tar archive"),
         (gzip.compress(b"words " * 200, mtime=0), "gzip of a text file"),  # no time: ids are of the content
         (gzip.compress(b"", mtime=0), "gzip of an empty file"),
@@ -214,6 +228,49 @@ def test_zstd_data_that_unpacks_to_much_is_held_in_small_parts() -> None:
     tracemalloc.stop()
 
 
+PACKERS = {
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+    "lz4": partial(lz4.frame.compress, content_checksum=True),
+}
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_streams_behind_one_another_are_one_capture(name: str) -> None:
+    whole, pack = CAPTURES["pcap"], PACKERS[name]
+    packed = b"".join(pack(whole[at : at + 1000]) for at in range(0, len(whole), 1000))
+    assert read(packed + bytes(8)) == (PACKETS, None)
+    assert read(packed, [1] * len(packed)) == (PACKETS, None)
+    packets, problem = read(pack(whole)[:-3])
+    assert packets == PACKETS[: len(packets)]
+    assert problem == f"truncated: the {name} data ends early, at byte {len(pack(whole)) - 3}"
+    packets, problem = read(pack(pcap(PACKETS * 50)) + b"more" * 8)
+    assert len(packets) >= 49 * len(PACKETS)
+    assert problem is not None
+    assert problem.startswith(f"corrupt {name} data behind ")
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_data_that_unpacks_to_much_is_held_in_parts(name: str) -> None:
+    packed = PACKERS[name](pcap([packet(262_144)] * 400))
+    source = CaptureFile(Arriving(packed), "large")
+    tracemalloc.start()
+    assert sum(len(block) for block in source) == 400
+    assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    tracemalloc.stop()
+
+
+def test_xz_data_that_asks_for_much_memory_is_refused() -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 29}]
+    huge = lzma.LZMACompressor(check=lzma.CHECK_CRC32, filters=[{**filters[0], "dict_size": 1 << 20}])
+    packed = bytearray(huge.compress(CAPTURES["pcap"]) + huge.flush())
+    packed[16] = 39  # the size of the dictionary, 3 GiB; behind it stand padding and the block header's checksum
+    size = (packed[12] + 1) * 4
+    packed[12 + size - 4 : 12 + size] = zlib.crc32(packed[12 : 12 + size - 4]).to_bytes(4, "little")
+    with pytest.raises(InputError, match="xz of data that cannot be read"):
+        read(bytes(packed))
+
+
 CONCATENATED = [
     pcap(PACKETS),
     pcap_header() + pcap_record(PACKETS[0]),
@@ -247,6 +304,22 @@ def test_a_directory_stands_for_the_captures_in_it(tmp_path: Path) -> None:
     found = [str(tmp_path / name) for name in ("a.pcapng.zst", "b.pcap", "c")]
     assert captures_in([str(tmp_path), "-", "missing"]) == [*found, "-", "missing"]
     assert captures_in([str(tmp_path / "below")]) == [str(tmp_path / "below")]
+    assert skipped_in([str(tmp_path), "-", "missing"]) == [str(tmp_path / "README")]
+
+
+def test_a_directory_stands_for_what_is_below_it_and_a_loop_of_links_ends(tmp_path: Path) -> None:
+    deep = tmp_path / "2026" / "eth0"
+    deep.mkdir(parents=True)
+    (deep / "a.pcap.xz").write_bytes(CAPTURES["xz"])
+    (deep / "notes").write_text("about these captures")
+    (deep / "up").symlink_to(tmp_path)
+    (deep / "self").symlink_to(deep)
+    (tmp_path / ".old").mkdir()
+    (tmp_path / ".old" / "b.pcap").write_bytes(CAPTURES["pcap"])
+    (found,) = captures_in([str(tmp_path)])
+    assert Path(found).resolve() == (deep / "a.pcap.xz").resolve()
+    (skipped,) = skipped_in([str(tmp_path)])
+    assert Path(skipped).name == "notes"
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:

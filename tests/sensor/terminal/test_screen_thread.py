@@ -49,8 +49,8 @@ class Recorder:
     def left_out(self, alerts: int) -> None:
         self.told.append(("left out", alerts))
 
-    def finish(self, progress: Progress, problem: str | None = None) -> None:
-        self.told.append(("finish", progress.packets, problem))
+    def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
+        self.told.append(("finish", progress.packets, *problems))
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def test_what_is_told_arrives_in_order_and_the_end_last() -> None:
     with ScreenThread(recorder) as screen:
         screen.update(Progress(packets=1), [an_alert(id="A")])
         screen.note("eth0 went down")
-        screen.finish(Progress(packets=2), "a problem")
+        screen.finish(Progress(packets=2), ["a problem"])
     assert ("note", "eth0 went down") in recorder.told
     assert ("update", 1, ["A"]) in recorder.told
     assert recorder.told[-1] == ("finish", 2, "a problem")

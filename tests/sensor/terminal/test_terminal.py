@@ -305,7 +305,7 @@ def test_nothing_from_packets_files_or_labels_gives_the_terminal_orders() -> Non
     with screen.view as view:
         view.update(progress, alerts)
         view.note(HOSTILE)
-        view.finish(progress, problem=HOSTILE)
+        view.finish(progress, problems=[HOSTILE])
     assert orders(screen.text) == []
     assert "[red]x[/red]" in screen.plain
     assert r"\x1b[2J" in screen.plain
