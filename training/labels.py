@@ -104,6 +104,7 @@ CIC_FAMILIES: dict[str, str] = {
 ATTEMPTED = " - attempted"
 
 NORMAL = "normal"
+ANOMALY = "anomaly"  # copies of NSL-KDD of two classes call every attack so: it has no family and no technique
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +187,31 @@ def cic_family(label: str) -> str | None:
     return None if attempted else family
 
 
-def kdd_attack(label: str) -> str:
-    """The attack that a label of KDD'99 or NSL-KDD names, or NORMAL, as the files spell it; KDD'99's ends in a dot.
+def cic_vocabulary() -> str:
+    """The labels that `cic_family` knows, in its spelling, for a message."""
+    return f"{', '.join(CIC_FAMILIES)} (letter case and kind of dash do not matter)"
 
+
+def kdd_vocabulary() -> str:
+    """The labels that `kdd_attack` knows, for a message."""
+    return ", ".join((NORMAL, ANOMALY, *(attack.name for attack in KDD_ATTACKS)))
+
+
+def kdd_attack(label: str) -> str:
+    """The attack that a label of KDD'99 or NSL-KDD names, ANOMALY or NORMAL, as the files spell it.
+
+    KDD'99's ends in a dot.
     Raises KeyError for a label that the vocabulary does not have.
     """
     name = label.strip().lower().removesuffix(".")
-    if name not in KDD_FAMILIES:
+    if name not in KDD_FAMILIES and name != ANOMALY:
         raise KeyError(label)
     return name
+
+
+def kdd_family(attack: str) -> str:
+    """Family of an attack as `kdd_attack` names it; of ANOMALY itself."""
+    return attack if attack == ANOMALY else KDD_FAMILIES[attack]
 
 
 def technique(label: str) -> str | None:

@@ -19,6 +19,7 @@ from tests.support.evaluations import as_csv, forests, table
 from tests.support.flow_files import lines, many_shapes, rewritten, written
 from training.datasets.collection import read_dataset
 from training.datasets.table import FlowTable
+from training.errors import DatasetError
 
 for package in ("polars", "sklearn", "scipy", "matplotlib", "jinja2"):
     pytest.importorskip(package)
@@ -184,3 +185,37 @@ def small(shipped: Path, dataset: Path, directory: Path) -> Path:
     path = directory / shipped.name
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_an_unknown_label_is_told_with_the_vocabulary(tmp_path: Path) -> None:
+    rows = labelled(lines(written(tmp_path, many_shapes(), TOT)), "Mirai")
+    with pytest.raises(DatasetError, match="unknown label 'Mirai'; known are benign, ftp-patator") as error:
+        read(rewritten(tmp_path / "own.csv", rows))
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("flow_duration,Header_Length,Protocol Type,Rate,Srate,IAT,Magnitue,label", "is CIC-IoT-2023 .*are missing"),
+        ("id,dur,proto,sbytes,dbytes,sttl,dttl,sload,attack_cat,label", r"is UNSW-NB15 by its header.*are missing"),
+        ("flow_id,src_ip,timestamp,packets_count,fwd_packets_count,delta_start,label", "is a BCCC set.*are missing"),
+    ],
+)
+def test_a_public_set_that_is_not_read_is_named_with_what_it_lacks(names: str, words: str, tmp_path: Path) -> None:
+    path = rewritten(tmp_path / "other.csv", [names.split(","), ["1"] * len(names.split(","))])
+    with pytest.raises(InputError, match=words) as error:
+        explore(path, tmp_path / "x.html")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding", "words"),
+    [(";", "utf-8", "by semicolons"), ("\t", "utf-8", "by tabs"), (",", "utf-16", "is UTF-16; expected UTF-8")],
+)
+def test_another_encoding_or_separator_is_named(mark: str, encoding: str, words: str, tmp_path: Path) -> None:
+    path = written(tmp_path, many_shapes(), TOT)
+    path.write_text(path.read_text(encoding="utf-8").replace(",", mark), encoding=encoding)
+    with pytest.raises(InputError, match=words):
+        explore(path, tmp_path / "x.html")

@@ -13,6 +13,7 @@ from training.datasets import text
 from training.datasets.collection import read_dataset
 from training.datasets.table import require_labels, require_normal_and_attacks
 from training.errors import DatasetError
+from training.labels import cic_vocabulary
 
 pytest.importorskip("polars")
 
@@ -88,7 +89,10 @@ def test_text_where_a_number_belongs(table: Rows, path: Path) -> None:
 
 def test_an_unknown_label(table: Rows, path: Path) -> None:
     table[5][place("Label")] = "Ransomware"
-    assert complaint(rewritten(path, table)) == f"""{path}:6, column "Label": unknown label 'Ransomware'"""
+    assert (
+        complaint(rewritten(path, table))
+        == f"""{path}:6, column "Label": unknown label 'Ransomware'; known are {cic_vocabulary()}"""
+    )
 
 
 def test_no_label_in_one_row(table: Rows, path: Path) -> None:
@@ -216,7 +220,7 @@ def test_a_fault_in_a_parquet_file_is_told_with_its_row(path: Path, monkeypatch:
     table = pl.read_parquet(written(path.parent, many_shapes(), V4, ".parquet"))
     labels = ["BENIGN"] * 9 + ["Ransomware"] + ["BENIGN"] * (len(table) - 10)
     table.with_columns(pl.Series("Label", labels)).write_parquet(path)
-    assert complaint(path) == f"""{path}:10, column "Label": unknown label 'Ransomware'"""
+    assert complaint(path) == f"""{path}:10, column "Label": unknown label 'Ransomware'; known are {cic_vocabulary()}"""
 
 
 def test_binary_garbage(path: Path) -> None:

@@ -23,7 +23,7 @@ from training.datasets.table import UNLABELLED
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.datasets.times import StartTimes
 from training.errors import DatasetError
-from training.labels import cic_family
+from training.labels import cic_family, cic_vocabulary
 from training.reporting import Report
 
 if TYPE_CHECKING:
@@ -196,7 +196,8 @@ def _labels(text: TextTable, name: str | None, labels: LabelCodes) -> Int64s:
                 raise KeyError(found)
             codes[i] = labels.code(found)
         except KeyError:
-            raise text.error(f"unknown label {shown(found)}", int(np.argmax(which == i)), name) from None
+            problem = f"unknown label {shown(found)}" + (f"; known are {cic_vocabulary()}" if found else "")
+            raise text.error(problem, int(np.argmax(which == i)), name) from None
     return codes[which]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from flows.columns import COLUMNS
 from flows.dialects import DIALECTS, DOUBLED, DOUBLED_AFTER, Dialect
 from flows.headers import ENOUGH, FIELDS, OTHER_SPELLINGS, nearest
+from training.datasets.foreign import foreign_set
 from training.datasets.text import TextTable
 from training.errors import DatasetError
 
@@ -98,6 +99,9 @@ def recognise(table: TextTable) -> Header:
 def _dialect(table: TextTable) -> Dialect:
     dialect, share = nearest(table.names)
     if share < ENOUGH:
+        named = foreign_set(table.names)
+        if named is not None:
+            raise DatasetError(table.path, named, line=1)
         known = ", ".join(dialect.name for dialect in DIALECTS)
         problem = f"the header is none of {known}: at most {share:.0%} of one's names are there"
         raise DatasetError(table.path, problem, line=1)

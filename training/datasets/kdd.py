@@ -22,7 +22,7 @@ from training.datasets.packed import sha256_of
 from training.datasets.rows import Rows, taken
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.errors import DatasetError
-from training.labels import KDD_FAMILIES, kdd_attack
+from training.labels import kdd_attack, kdd_family, kdd_vocabulary
 from training.reporting import Report
 
 NO_DIFFICULTY = -1
@@ -102,7 +102,7 @@ def _read(path: Path, rows: Rows, report: Report) -> KddTable:
     return KddTable(
         records=rows.taken(np.arange(len(rows))),
         label=taken(np.array(names), code),
-        family=taken(np.array([KDD_FAMILIES[name] for name in names]), code),
+        family=taken(np.array([kdd_family(name) for name in names]), code),
         difficulty=np.concatenate(difficulty),
         repairs={reason: number for reason, number in repairs.items() if number},
         sha256=digest,
@@ -173,7 +173,8 @@ def _attacks(text: TextTable, attacks: dict[str, int]) -> Int64s:
             name = kdd_attack(found)
         except KeyError:
             row = int((cells == found).arg_max() or 0)
-            raise text.error(f"unknown attack {shown(found)}; expected its name, or normal", row, LABEL) from None
+            problem = f"unknown attack {shown(found)}; expected its name, or normal; known are {kdd_vocabulary()}"
+            raise text.error(problem, row, LABEL) from None
         codes[found] = attacks.setdefault(name, len(attacks))
     return cells.replace_strict(codes, return_dtype=pl.Int64).to_numpy()
 

@@ -27,6 +27,7 @@ Headless = Callable[[tuple[str, ...]], tuple[str, ...] | None]
 PARQUET_MAGIC = b"PAR1"
 PARQUET_ROWS = 16_384  # what our own files have in a row group
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Two published files write the dash of "Web Attack – XSS" as Windows does, the rest is ASCII.
 WINDOWS_DASH, DASH = b"\x96", "–".encode()
 STRAY_ROWS = ("empty rows, left out", "header rows inside the table, left out")
@@ -101,7 +102,9 @@ def text_tables(path: Path, repairs: Repairs, headless: Headless | None = None) 
 
 def _csv_tables(path: Path, repairs: Repairs, headless: Headless | None) -> Iterator[TextTable]:
     blocks = line_blocks(path)
-    head, _, body = _plain(path, next(blocks, b"").removeprefix(BYTE_ORDER_MARK), 1, repairs).partition(b"\n")
+    first = next(blocks, b"")
+    _refuse_other_text(path, first)
+    head, _, body = _plain(path, first.removeprefix(BYTE_ORDER_MARK), 1, repairs).partition(b"\n")
     while not body.strip() and (more := next(blocks, b"")):
         body += _plain(path, more, 2 + body.count(b"\n"), repairs)
     if not head.strip() and not body.strip():
@@ -118,6 +121,17 @@ def _csv_tables(path: Path, repairs: Repairs, headless: Headless | None) -> Iter
         yield TextTable(path, names, frame, np.arange(line, line + len(frame)), repairs)
         line += len(frame)
         body = _plain(path, next(blocks, b""), line, repairs)
+
+
+def _refuse_other_text(path: Path, content: bytes) -> None:
+    """Raise DatasetError for UTF-16, and for a first line that separates its fields by something else than commas."""
+    if content.startswith(UTF_16_MARKS):
+        problem = "is UTF-16; expected UTF-8, which iconv -f UTF-16 -t UTF-8 makes of it"
+        raise DatasetError(path, problem, line=1)
+    head = content.partition(b"\n")[0]
+    for mark, name in ((b";", "semicolons"), (b"\t", "tabs")):
+        if b"," not in head and head.count(mark) > 1:
+            raise DatasetError(path, f"separates its fields by {name}; expected commas", line=1)
 
 
 def _frame(path: Path, body: bytes, width: int, line: int) -> "pl.DataFrame":

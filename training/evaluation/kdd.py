@@ -26,7 +26,7 @@ from training.evaluation.question import Question, QuestionError
 from training.evaluation.records import scored_records, seen_by_bundle
 from training.evaluation.scored import ScoredRows
 from training.fit.kdd import baselines_of, fit_novel, hybrid_of, prepared
-from training.labels import BENIGN
+from training.labels import ANOMALY, BENIGN
 from training.recipe import KddRecipe
 from training.reporting import Report
 from training.splits import random_split
@@ -135,7 +135,8 @@ def judged(
     report(f"judging {len(table):,} records")
     records = seen_by_bundle(table, content=content)
     told = scored_records(hybrid, baselines, records)
-    novel = None if trained is None else (table.family != BENIGN) & ~np.isin(table.label, sorted(trained))
+    untold = trained is None or ANOMALY in table.label
+    novel = None if untold else (table.family != BENIGN) & ~np.isin(table.label, sorted(trained or ()))
     before = None if known is None else seen_by_bundle(known, content=content)
     return Judged(model, records, replace(told, novel=novel), known=before)
 

@@ -5,10 +5,15 @@ from pathlib import Path
 
 from flows.dialects import DIALECTS
 from training.datasets.collection import read_dataset
+from training.datasets.foreign import foreign_set
 from training.datasets.kdd_files import first_cells, kdd_files
+from training.datasets.packed import first_bytes
+from training.datasets.text import UTF_16_MARKS
 from training.errors import DatasetError
 from training.explore import flows, kdd
 from training.explore.table import LabelledTable
+
+OTHER_TEXT = (";", "\t")  # other separators
 
 
 def read_labelled(path: Path, report: Callable[[str], None]) -> LabelledTable:
@@ -23,7 +28,11 @@ def read_labelled(path: Path, report: Callable[[str], None]) -> LabelledTable:
 
 def _refuse_foreign(path: Path) -> None:
     """Raise DatasetError for a file of which no column has a name that any flow table gives one."""
+    if first_bytes(path, 2) in UTF_16_MARKS:
+        return  # the reader names it
     cells = first_cells(path)
+    if foreign_set(cells) is not None or (len(cells) == 1 and any(mark in cells[0] for mark in OTHER_TEXT)):
+        return  # the reader names it
     known = {name.strip() for dialect in DIALECTS for name in dialect.header}
     if cells != ("",) and not known & set(cells):
         problem = (

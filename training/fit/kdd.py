@@ -21,7 +21,7 @@ from training.errors import DatasetError
 from training.fit.baselines import FitRows, fit_plain
 from training.fit.crossfit import Folds, calibrated, folds_of
 from training.fit.forests import fit_isolation_forest
-from training.labels import BENIGN, TECHNIQUES
+from training.labels import ANOMALY, BENIGN, TECHNIQUES
 from training.recipe import KddRecipe
 from training.reporting import Report
 
@@ -59,6 +59,8 @@ class PreparedRecords:
 
 def prepared(recipe: KddRecipe, table: KddTable, seed: int) -> PreparedRecords:
     """What the fits share: encoding, scaling and folds. Raises DatasetError as fit_kdd."""
+    if ANOMALY in table.label:
+        raise DatasetError(table.path, "names no attacks, only anomaly: no family can be learnt; expected their names")
     records, normal = records_of(table, content=recipe.content), table.family == BENIGN
     least = 2 * max(recipe.iforest.sample, recipe.calibrate.clusters)
     if int(normal.sum()) < least:
