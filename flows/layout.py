@@ -149,7 +149,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,
-) = (*range(35), 51)
+) = (*range(36), 52)
 
 UNSET = -1
 HUGE = 1 << 62
