@@ -454,11 +454,12 @@ def test_watching_without_permission_says_what_would_give_it() -> None:
     assert "no permission to capture, which needs CAP_NET_RAW" in line
 
 
-def test_a_capture_that_cannot_be_written_is_named_and_an_old_one_outlives_a_failed_start(tmp_path: Path) -> None:
+def test_a_capture_of_an_earlier_run_is_never_overwritten(tmp_path: Path) -> None:
     kept = tmp_path / "kept.pcapng"
     kept.write_bytes(b"old")
-    refusal(flowvigil("watch", "-i", "nowhere0", "--write", kept), 5)
+    assert str(kept) in refusal(flowvigil("watch", "-i", "nowhere0", "--write", kept), 7)
     assert kept.read_bytes() == b"old"
+    refusal(flowvigil("watch", "-i", "nowhere0", "--write", tmp_path / "new.pcapng"), 5)
 
 
 # Interrupted
