@@ -73,6 +73,8 @@ class OneCapture:
     filtered: int = 0
     bytes_read: int = 0
     size: int | None = None
+    late: int = 0
+    clock_jumps: int = 0
 
     def __iter__(self) -> Iterator[PacketBlock]:
         yield from self.capture
