@@ -50,9 +50,8 @@ def read(
     from sensor.cli.assembly import DisplayOptions, reading
     from sensor.cli.beforehand import tell_skipped
 
-    if not quiet:
-        tell_skipped(captures)
-
     with reading(loaded, captures, DisplayOptions(json, quiet, color)) as assembled:
+        if not quiet:
+            tell_skipped(captures)  # not before: it loads kernels, whose cache is chosen by now
         assembled.run.run()
     return exit_code(assembled, fail_on)
