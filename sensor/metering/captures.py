@@ -9,6 +9,7 @@ from dataclasses import replace
 from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
+from sensor.metering.remarks import of_split_sessions, of_times
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.metering.vlans import SplitSessions
 from sensor.packets.ring import PacketRing
@@ -37,7 +38,8 @@ class CaptureTurns:
     @property
     def remarks(self) -> Sequence[str]:
         """What was odd about times and VLAN tags, one line each."""
-        return [*self._reading.remarks, *self._split.remarks]
+        odd = [remark for name, oddities in self._reading.odd for remark in of_times(name, oddities)]
+        return odd + of_split_sessions(self._split.count)
 
     def __iter__(self) -> Iterator[Turn]:
         """Turns to the end. Raises InputError when no capture can be opened."""

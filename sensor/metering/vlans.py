@@ -53,14 +53,3 @@ class SplitSessions:
             if len(self._tags) >= MAX_REMEMBERED:
                 self._tags.pop(next(iter(self._tags)))
             self._tags[(*common, *source, *target)] = row[VLAN]
-
-    @property
-    def remarks(self) -> list[str]:
-        """One line where there were any, with the setting that joins them."""
-        if not self.count:
-            return []
-        sessions = f"{self.count:,} session{'s' * (self.count != 1)}"
-        return [
-            f"{sessions} seen with other VLAN tags, or none, on the way back, and metered as two flows each: "
-            "meter.vlan_in_key: false makes them one"
-        ]

@@ -47,7 +47,7 @@ def test_a_clock_that_was_set_back_for_good(tmp_path: Path) -> None:
     flows, source = read(stored(tmp_path / "back", packets + back))
     assert times(flows) == {1 + i: (packet.ts_ns, packet.ts_ns) for i, packet in enumerate(packets + back)}
     assert source.remarks == [
-        f"{tmp_path}/back: the clock was set back 1 time, by up to 59.5 min; flows keep the times of their packets "
+        f"{tmp_path}/back: the clock was set back 1 time, by up to 60 min; flows keep the times of their packets "
         "(editcap -t shifts them)"
     ]
 

@@ -125,7 +125,7 @@ def test_records_out_of_order_by_more_are_told_with_how_far_and_how_to_mend_it(t
     packets.insert(90, packets.pop(50))
     flows, source = read(stored(tmp_path / "late", packets))
     assert source.remarks == [
-        f"{tmp_path}/late: 1 packet stamped up to 40 s before those ahead of them, more than the 1 s within which "
+        f"{tmp_path}/late: 1 packet stamped up to 40.0 s before those ahead of them, more than the 1.0 s within which "
         "they are put in order (reordercap sorts a capture as a whole)"
     ]
     assert sorted(set(flows.identity[:, START_NS].tolist())) == [EPOCH_NS + SECOND * i for i in range(100)]
@@ -164,3 +164,21 @@ def test_it_is_what_reordercap_gives_within_the_window(tmp_path: Path) -> None:
     ours, theirs = (list(_packets(CaptureStream([str(given)]))) for given in (mixed, tmp_path / "sorted"))
     assert len(ours) == len(packets)
     assert ours == theirs
+
+
+def test_a_file_that_another_has_replaced_while_it_was_closed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ring of files reuses its names: what stands at the place of the first one is not its continuation."""
+    monkeypatch.setattr(pool, "MAX_OPEN", 1)
+    names = [stored(tmp_path / name, traffic(3000)) for name in "ab"]  # more than one buffer each
+    stream = CaptureStream(names)
+    blocks = iter(stream)
+    next(blocks)
+    for name in names:
+        Path(name).rename(f"{name}.old")
+        stored(Path(name), traffic(3000))
+    for _ in blocks:
+        pass
+    assert stream.problems
+    assert all("unreadable after" in problem for problem in stream.problems)

@@ -1,9 +1,9 @@
 """Packets of several captures as one stream in the order of time, without holding the captures.
 
 Captures that follow one another pass as they are, block by block. Of those that overlap in time, the packets up to a
-moment that all have reached are merged, those of equal times in the order of the captures. Packets
-that are out of order within a capture by at most flows.arrival.WINDOW_NS are put in order; where the order is right
-nothing is copied and nothing held back.
+moment that all have reached are merged, those of equal times in the order of the captures. Packets that are out of
+order within a capture by at most flows.arrival.WINDOW_NS are put in order; where the order is right nothing is copied
+and nothing held back.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,6 @@ from flows.block import Int64s, PacketBlock
 from sensor.sources.captures.files import CaptureFile
 
 MAX_HELD: Final = 65_536  # packets that wait for earlier ones; beyond, the oldest go on
-DONE_NS: Final = (1 << 63) - 1  # later than any packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +37,10 @@ class _Merged:
     rest: PacketBlock | None = None
     newest: Int64s = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
-    def fill(self, block: PacketBlock | None) -> None:
-        """Take the next block of the capture, None at its end."""
-        self.rest = block
-        if block is not None:
-            self.newest, places = self.clock.follow(block.ts_ns)
-            self.rest = replace(block, clock_ns=places)
+    def fill(self, block: PacketBlock) -> None:
+        """Take the next block of the capture."""
+        self.newest, places = self.clock.follow(block.ts_ns)
+        self.rest = replace(block, clock_ns=places)
 
     def take_until(self, moment_ns: int) -> PacketBlock | None:
         """Packets up to a moment that were not taken before; None where there are none."""

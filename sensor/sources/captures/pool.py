@@ -3,6 +3,7 @@
 A file that was closed to make room for another is opened again where its reading stands.
 """
 
+import errno
 import os
 import stat
 from collections import OrderedDict
@@ -24,15 +25,18 @@ class FilePool:
         raw = FileIO(path)
         if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
             return raw
-        pooled = PooledFile(self, path)
+        pooled = PooledFile(self, path, _identity(raw))
         self._keep(pooled, raw)
         return pooled
 
     def raw(self, pooled: "PooledFile") -> FileIO:
-        """The open file of one of its own. Raises OSError when it cannot be opened again."""
+        """The open file of one of its own. Raises OSError when it cannot be opened again, or is another file."""
         raw = self._open.get(pooled)
         if raw is None:
             raw = FileIO(pooled.path)
+            if _identity(raw) != pooled.identity:  # another one has its name by now
+                raw.close()
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(pooled.path))
             raw.seek(pooled.position)
             self._keep(pooled, raw)
         else:
@@ -59,8 +63,10 @@ class FilePool:
 class PooledFile:
     """A regular file that may be closed between two reads."""
 
-    def __init__(self, pool: FilePool, path: str | Path) -> None:
+    def __init__(self, pool: FilePool, path: str | Path, identity: tuple[int, int]) -> None:
+        """identity: device and number of the file."""
         self.path = path
+        self.identity = identity
         self.position = 0  # bytes read
         self._pool = pool
 
@@ -77,3 +83,8 @@ class PooledFile:
     def close(self) -> None:
         """Close it for good."""
         self._pool.forget(self)
+
+
+def _identity(raw: FileIO) -> tuple[int, int]:
+    status = os.fstat(raw.fileno())
+    return status.st_dev, status.st_ino

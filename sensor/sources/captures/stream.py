@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from flows.arrival import WINDOW_NS, ArrivalClock, Oddities
+from flows.arrival import ArrivalClock, Oddities
 from flows.block import PacketBlock
 from flows.linktypes import ETHERNET
 from sensor.errors import ConfigError, InputError
@@ -35,9 +35,7 @@ class CaptureStream:
         """expression: a capture filter (pcap-filter(7)). Raises ConfigError when it does not compile."""
         self.stopping = False  # the present block is the last one
         self.problems: list[str] = []  # one line for each capture that could not be read to its end
-        self.remarks: list[str] = []  # one line for each oddity of a capture's times, when it has ended
-        self.late = 0  # packets whose stamps do not fit those around them, of captures that have ended
-        self.clock_jumps = 0  # times that a capture's clock was set back
+        self.odd: list[tuple[str, Oddities]] = []  # captures that have ended whose stamps were odd, by name
         self.bytes_read = 0  # of the captures as stored
         self.size = _total_size(captures)
         self.from_pipe = False  # whether the present block came from a pipe, whose writer may wait
@@ -45,12 +43,22 @@ class CaptureStream:
         self._filter = _packet_filter(expression) if expression else None
         self._waiting = False
         self._opened = False
-        self._read_of: dict[str, int] = {}  # bytes of each capture that are part of bytes_read
+        self._read_of: dict[CaptureFile, int] = {}  # bytes of each open capture that are part of bytes_read
 
     @property
     def filtered(self) -> int:
         """Packets that the capture filter excluded."""
         return self._filter.filtered if self._filter else 0
+
+    @property
+    def late(self) -> int:
+        """Packets whose stamps do not fit those around them, of captures that have ended."""
+        return sum(oddities.behind + oddities.ahead for _, oddities in self.odd)
+
+    @property
+    def clock_jumps(self) -> int:
+        """Times that the clock of a capture that has ended was set back."""
+        return sum(oddities.set_back for _, oddities in self.odd)
 
     def stop(self) -> None:
         """End with the present block. In a signal handler it raises ReadStopped, to leave a read that blocks."""
@@ -71,7 +79,7 @@ class CaptureStream:
         if not self._opened and not self.stopping:
             raise InputError("; ".join(self.problems))
 
-    def _open(self, name: str, pool: "FilePool", buffer_bytes: int) -> CaptureFile | None:
+    def _open(self, name: str, pool: FilePool, buffer_bytes: int) -> CaptureFile | None:
         if self.stopping:
             return None
         try:
@@ -82,7 +90,7 @@ class CaptureStream:
         except ReadStopped:
             return None
         self._opened = True
-        self._read_of[source.name] = 0
+        self._read_of[source] = 0
         return source
 
     def _next_block(self, source: CaptureFile, blocks: Iterator[PacketBlock]) -> PacketBlock | None:
@@ -100,19 +108,18 @@ class CaptureStream:
             return None
 
     def _account(self, source: CaptureFile) -> None:
-        self.bytes_read += source.bytes_read - self._read_of[source.name]
-        self._read_of[source.name] = source.bytes_read
+        self.bytes_read += source.bytes_read - self._read_of[source]
+        self._read_of[source] = source.bytes_read
 
     def _end_of(self, source: CaptureFile, clock: ArrivalClock) -> None:
         """Close a capture, and note what was odd."""
         self._account(source)
+        del self._read_of[source]
         source.close()
         if source.problem and not self.stopping:
             self.problems.append(f"{source.name}: {source.problem}")
-        self.remarks += oddities_in_words(source.name, clock.oddities)
-        oddities = clock.oddities
-        self.late += oddities.behind + oddities.ahead
-        self.clock_jumps += oddities.set_back
+        if clock.oddities.any:
+            self.odd.append((source.name, clock.oddities))
 
     def _wait_for(self, read: Callable[[], Result]) -> Result:
         """Result of a call that may block on input. Raises ReadStopped as soon as `stop` is called."""
@@ -169,38 +176,6 @@ def in_time_order(captures: Sequence[str]) -> list[Waiting]:
     if len(names) < 2:
         return [Waiting(name, math.inf) for name in names]
     return sorted((Waiting(name, _first_packet_ns(name)) for name in names), key=lambda one: (one.first_ns, one.name))
-
-
-def oddities_in_words(name: str, oddities: Oddities) -> list[str]:
-    """What was odd about the times of a capture, one line each, with how to mend it."""
-    found = (
-        (
-            oddities.behind,
-            f"stamped up to {in_words(oddities.behind_ns)} before those ahead of them, more than the "
-            f"{in_words(WINDOW_NS)} within which they are put in order (reordercap sorts a capture as a whole)",
-        ),
-        (
-            oddities.ahead,
-            f"stamped up to {in_words(oddities.ahead_ns)} after those around them, which moved nothing else "
-            "(editcap -A and -B leave packets out by time)",
-        ),
-    )
-    remarks = [f"{name}: {count:,} packet{'s' * (count != 1)} {what}" for count, what in found if count]
-    if oddities.set_back:
-        times = f"{oddities.set_back:,} time{'s' * (oddities.set_back != 1)}"
-        remarks.append(
-            f"{name}: the clock was set back {times}, by up to {in_words(oddities.set_back_ns)}; flows keep the times "
-            "of their packets (editcap -t shifts them)"
-        )
-    return remarks
-
-
-def in_words(span_ns: int) -> str:
-    """A span of time to two or three digits, in the largest unit that fits."""
-    for unit, size_ns in (("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
-        if span_ns >= size_ns:
-            return f"{span_ns / size_ns:,.3g} {unit}" if span_ns < 1000 * size_ns else f"{span_ns // size_ns:,} {unit}"
-    return f"{span_ns / 1e9:.3g} s"
 
 
 def _first_packet_ns(name: str) -> float:
