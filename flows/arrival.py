@@ -1,10 +1,10 @@
 """When packets of a stored capture came, as far as their stamps tell: a clock that no single wrong stamp moves.
 
 Stamps are the packets' own and are not changed. Beside each the kernel gives the newest time by then, which never goes
-back, and the packet's place in the order of time: its stamp where that is at most a window behind the newest one, so
-that sorting by places undoes what several capture threads have mixed, and else the newest time. A stamp that the next
-packet takes back by more than the window moves nothing. Where packets stay behind, the clock was set back, and from
-then on the difference is added.
+back, and the packet's place in the order of time: its stamp, or a window behind the newest time where it is further
+back. Sorting by places undoes what several capture threads have mixed, and puts no packet before one that stands ahead
+of it in the capture and is stamped earlier. A stamp that the next packet takes back by more than the window moves
+nothing. Where packets stay behind, the clock was set back, and from then on the difference is added.
 """
 
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def follow_arrivals(ts_ns: Int64s, state: Int64s, newest: Int64s, places: Int64s
         else:
             state[U(A_RUN)] += 1
             state[U(A_RUN_NS)] = max(state[U(A_RUN_NS)], now - place)
-            place = now
+            place = max(now - WINDOW_NS, 0)
             if state[U(A_RUN)] == BEHIND_RUN:
                 state[U(A_SET_BACK)] += 1
                 state[U(A_SET_BACK_NS)] = max(state[U(A_SET_BACK_NS)], state[U(A_RUN_NS)])

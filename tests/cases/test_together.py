@@ -182,3 +182,19 @@ def test_a_file_that_another_has_replaced_while_it_was_closed_is_named(
         pass
     assert stream.problems
     assert all("unreadable after" in problem for problem in stream.problems)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_cannot_be_put_in_order_is_not_mixed_further(tmp_path: Path, seed: int) -> None:
+    """A resolver that logs a question with its answer when that has come: no answer gets before its question."""
+    rng = random.Random(seed)
+    packets = []
+    for i in range(2000):
+        at, wait = 0.05 * i, rng.choice([0.01, 0.3, 0.9, 1.6, 2.7])
+        client = f"10.0.{i // 250}.{1 + i % 250}:{20_000 + i}"
+        asked_at = at - rng.choice([0, 0, 2.0])
+        packets.append(udp(client, "10.9.0.53:53", at=10 + asked_at, payload=40))
+        packets.append(udp("10.9.0.53:53", client, at=10 + asked_at + wait, payload=90))
+    flows, _ = read(stored(tmp_path / "dns", packets))
+    assert counts(flows) == {(1, 1): 2000}
+    assert 53 not in flows.identity[:, SRC_PORT].tolist()
