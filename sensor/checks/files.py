@@ -3,13 +3,19 @@
 import errno
 import os
 import stat
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sensor.checks.privileges import owner_of, without_privileges
+from sensor.checks.privileges import Trial, owner_of, without_privileges
 from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import ConfigError, OutputError, reason_of
 from sensor.files.ownership import APPEND, MODE
+
+if TYPE_CHECKING:
+    from sensor.packets.packet_files import PacketFiles
 
 
 def output(context: CheckContext) -> Observation:
@@ -28,10 +34,26 @@ def output(context: CheckContext) -> Observation:
 
 
 def packets(context: CheckContext) -> Observation:
-    """Open the capture file to write, and leave it as it is. Raises OutputError."""
+    """Open the capture file to write, and leave it as it is; of files in turn the first one. Raises OutputError."""
     if context.packets is None:
         return Observation("no file named (--write)", CheckStatus.SKIPPED)
-    return open_to_append(context.packets, context)
+    observation = open_to_append(context.packets.free_path(time.time_ns()), context)
+    if context.packets.rotates:
+        refuse_rotation(context.packets, partial(without_privileges, context))
+    return observation
+
+
+def refuse_rotation(files: "PacketFiles", tried: Callable[[Trial], str]) -> None:
+    """Raise OutputError where the sensor could make the first of these files only, while it has its privileges.
+
+    tried: result of a trial without them.
+    """
+    why = tried(partial(_cannot_make_files, files.path.absolute().parent))
+    if why:
+        raise OutputError(
+            f"{files.path}: packets cannot be written to files in turn: once its privileges have gone, the sensor "
+            f"{why}, expected a directory of its user's"
+        )
 
 
 def open_to_append(path: Path, context: CheckContext) -> Observation:
@@ -117,4 +139,9 @@ def _cannot_reopen(path: Path) -> str:
             return ""
         if not os.access(path, os.W_OK):
             return f"may not write to {path}"
+    return _cannot_make_files(directory)
+
+
+def _cannot_make_files(directory: Path) -> str:
+    """Why this process cannot make files in a directory, or ""."""
     return "" if os.access(directory, os.W_OK | os.X_OK) else f"may not make files in {directory}"
