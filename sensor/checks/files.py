@@ -48,11 +48,14 @@ def refuse_rotation(files: "PacketFiles", tried: Callable[[Trial], str]) -> None
 
     tried: result of a trial without them.
     """
-    why = tried(partial(_cannot_make_files, files.path.absolute().parent))
+    directory = files.path.absolute().parent
+    if not os.path.isdir(directory):
+        raise OutputError(f"{files.path}: packets cannot be written: there is no directory {directory}")
+    why = tried(partial(_cannot_make, files.free_path(time.time_ns(), 1)))
     if why:
         raise OutputError(
             f"{files.path}: packets cannot be written to files in turn: once its privileges have gone, the sensor "
-            f"{why}, expected a directory of its user's"
+            f"cannot make {why}, expected a directory in which its user can"
         )
 
 
@@ -139,9 +142,13 @@ def _cannot_reopen(path: Path) -> str:
             return ""
         if not os.access(path, os.W_OK):
             return f"may not write to {path}"
-    return _cannot_make_files(directory)
-
-
-def _cannot_make_files(directory: Path) -> str:
-    """Why this process cannot make files in a directory, or ""."""
     return "" if os.access(directory, os.W_OK | os.X_OK) else f"may not make files in {directory}"
+
+
+def _cannot_make(path: Path) -> str:
+    """The path and why this process cannot make a file there, or ""."""
+    try:
+        try_to_open(path, given_away=False)
+    except OSError as error:
+        return f"{path}: {reason_of(error)}"
+    return ""

@@ -56,7 +56,7 @@ def refuse_packets(packets: "PacketFiles | None", config: "Config") -> None:
 
         refuse_existing(first)
     elif os.path.exists(first) and not os.path.isfile(first):
-        raise OutputError(f"{first}: found what is no file, expected a name for the first of the files")
+        raise OutputError(f"{first}: found a pipe, device or directory, expected a name for files in turn")
 
 
 def refuse_rotation_of(packets: "PacketFiles | None", user: "User | None") -> None:

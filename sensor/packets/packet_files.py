@@ -60,9 +60,11 @@ class PacketFiles:
             yield path.with_name(f"{path.stem}_{number:05}{path.suffix}") if number else path
         raise OutputError(f"{path}: packets cannot be written: found all numbers up to {MAX_NUMBER:,} taken")
 
-    def free_path(self, time_ns: int) -> Path:
-        """Path of the file that would be made at this moment. Raises OutputError as paths_at."""
-        return next(itertools.dropwhile(os.path.lexists, self.paths_at(time_ns))) if self.rotates else self.path
+    def free_path(self, time_ns: int, first: int = 0) -> Path:
+        """Path of the file that would be made at this moment. first, and OutputError: as of paths_at."""
+        if not self.rotates:
+            return self.path
+        return next(itertools.dropwhile(os.path.lexists, self.paths_at(time_ns, first)))
 
 
 def _formatted(pattern: str, local: time.struct_time) -> str:

@@ -6,6 +6,7 @@ is written to or removed. The habits are those of tcpdump(8) -C, -G, -W and dump
 
 import os
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -56,7 +57,7 @@ class RotatingWriter:
         self._start_ns = self._interval_ns = now_ns  # _interval_ns: where the current interval began
         self._named: Path | None = None  # the name without a number
         self._number = 0  # to be tried next for this name
-        self._current = self._create(now_ns, owner)
+        self._current = self._begin_file(now_ns, owner)
 
     @property
     def packets(self) -> int:
@@ -112,9 +113,7 @@ class RotatingWriter:
         if every_ns is not None and self._outside_interval(np.array([first_ns]), every_ns)[0]:
             self._interval_ns = first_ns - (first_ns - self._start_ns) % every_ns
         self._remove_oldest()
-        self._current, self._closed_packets = self._create(first_ns + clock_step_ns, None), packets
-        for name, linktype in self._interfaces:
-            self._current.add_interface(name, linktype)
+        self._current, self._closed_packets = self._begin_file(first_ns + clock_step_ns, None), packets
 
     def _remove_oldest(self) -> None:
         """Make room for one more file."""
@@ -125,7 +124,24 @@ class RotatingWriter:
             except OSError as error:
                 raise OutputError(f"{oldest.path}: cannot be removed: {reason_of(error)}") from None
 
-    def _create(self, time_ns: int, owner: Owner | None) -> PcapngWriter:
+    def _begin_file(self, time_ns: int, owner: Owner | None) -> PcapngWriter:
+        """Create a file and describe the interfaces in it; one that does not take that is removed again."""
+        raw, path = self._create(time_ns, owner)
+        status = os.fstat(raw.fileno())
+        own = _OwnFile(path, status.st_dev, status.st_ino)
+        try:
+            writer = PcapngWriter(raw, str(path))
+            for name, linktype in self._interfaces:
+                writer.add_interface(name, linktype)
+        except OutputError:
+            with suppress(OSError), raw:
+                own.remove()
+            raise
+        if self._files.files is not None:
+            self._own.append(own)
+        return writer
+
+    def _create(self, time_ns: int, owner: Owner | None) -> tuple[FileIO, Path]:
         named = self._files.path_at(time_ns)
         if named != self._named:
             self._named, self._number = named, 0
@@ -134,12 +150,8 @@ class RotatingWriter:
             path = next(paths)
             self._number += 1
             try:
-                raw = FileIO(open_owned(path, CREATE | os.O_EXCL, owner), "w")
+                return FileIO(open_owned(path, CREATE | os.O_EXCL, owner), "w"), path
             except FileExistsError:
                 continue
             except OSError as error:
                 raise OutputError(f"{path}: packets cannot be written: {reason_of(error)}") from None
-            if self._files.files is not None:
-                status = os.fstat(raw.fileno())
-                self._own.append(_OwnFile(path, status.st_dev, status.st_ino))
-            return PcapngWriter(raw, str(path))
