@@ -67,6 +67,7 @@ def check(
     \b
     flowvigil check
     sudo flowvigil check -i eth0 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
+    sudo flowvigil check -i eth0 --write kept.pcapng -C 500 -W 48
     flowvigil check -c /etc/flowvigil.yaml -i eth0 -q        # as ExecStartPre= of a service
     flowvigil check --json | jq -r 'select(.status != "ok") | .message'
 

@@ -56,7 +56,7 @@ def watch(
     sudo flowvigil watch -i eth0
     sudo flowvigil watch -i eth0 -i eth1 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
     sudo flowvigil watch -i eth0 --promiscuous --write kept.pcapng
-    sudo flowvigil watch -i eth0 --write /var/lib/flowvigil/%Y%m%d-%H%M%S.pcapng -G 3600 -C 500 -W 48
+    sudo flowvigil watch -i eth0 --write kept-%Y%m%d-%H%M%S.pcapng -G 3600 -C 500 -W 48
     sudo flowvigil watch -i eth0 --keep-packets /var/lib/flowvigil/packets
     sudo flowvigil watch -i eth0 | jq -c 'select(.event.kind == "alert") | [.source.ip, .event.reason]'
     flowvigil watch --attach /run/flowvigil/attach.sock

@@ -13,6 +13,7 @@ from flows.block import Int64s, PacketBlock, block_of
 from sensor.errors import OutputError
 from sensor.packets import packet_files
 from sensor.packets.packet_files import PacketFiles
+from sensor.packets.pcapng import PcapngWriter
 from sensor.packets.rotation import RotatingWriter
 from tests.support.capture_bytes import Packet, packets_of, read
 
@@ -247,6 +248,20 @@ def test_a_directory_that_vanished_is_told_and_the_packets_written_are_counted(t
         writer.write(block, of(block))
     assert writer.packets == len(content(tmp_path / "elsewhere" / "a.pcapng")) == 2
     writer.close()
+
+
+def test_a_file_that_has_no_room_for_its_header_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = rotating(PacketFiles(tmp_path / "a.pcapng", every_ns=SECOND))
+    block = ticking([0, 1])
+    monkeypatch.setattr(PcapngWriter, "_describe", _full)
+    with pytest.raises(OutputError, match="no space left"):
+        writer.write(block, of(block))
+    writer.close()
+    assert [len(content(path)) for path in tmp_path.iterdir()] == [1]
+
+
+def _full(_writer: object, _interface: int, _linktype: int) -> None:
+    raise OutputError("packets cannot be written: no space left")
 
 
 def test_a_file_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
