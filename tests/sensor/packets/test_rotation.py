@@ -62,13 +62,13 @@ def ticking(at_s: list[float], size: int = 60) -> PacketBlock:
 
 frames = st.binary(min_size=1, max_size=300)
 gaps_ns = st.one_of(st.integers(0, 10 * SECOND), st.integers(-SECOND // 2, 0), st.integers(-(10**13), 10**13))
-some_packets = st.lists(st.tuples(frames, gaps_ns), max_size=12)
+some_packets = st.lists(st.tuples(frames, gaps_ns), min_size=1, max_size=12)
 
 
 @settings(deadline=None)
 @given(
-    st.lists(some_packets, max_size=6),
-    st.none() | st.integers(1, 2000),
+    st.lists(some_packets, min_size=2, max_size=6),
+    st.none() | st.integers(1, 1000),
     st.none() | st.integers(1, 20).map(lambda seconds: seconds * SECOND),
     st.none() | st.integers(1, 4),
 )
@@ -129,6 +129,11 @@ def test_a_file_is_filled_up_to_its_size_and_not_beyond(tmp_path: Path) -> None:
         header + 3 * each,
         header + each,
     ]
+
+
+def test_a_file_that_is_full_takes_nothing_of_the_next_block(tmp_path: Path) -> None:
+    written(PacketFiles(tmp_path / "a.pcapng", size_bytes=1), [ticking([0]), ticking([1]), ticking([2])])
+    assert [len(content(path)) for path in in_order_of_making(tmp_path)] == [1, 1, 1]
 
 
 def test_a_packet_larger_than_a_file_has_one_of_its_own(tmp_path: Path) -> None:
