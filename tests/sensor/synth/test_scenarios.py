@@ -1,4 +1,4 @@
-"""Properties of all scenarios: reproducible, within their span, sound packets, and a truth that the meter agrees with."""
+"""All scenarios: reproducible, within their span, sound packets, and a truth that the meter agrees with."""
 
 from collections import Counter, defaultdict
 from functools import cache
