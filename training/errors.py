@@ -28,3 +28,10 @@ class RecipeError(TrainingError):
 
 class DatasetError(TrainingError):
     """A dataset that is missing, foreign or damaged."""
+
+
+class LabelMapError(Exception):
+    """A map of labels that contradicts itself or the vocabulary. place: such as `map.yaml:3:1`."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from training.arrays import Int64s, Strings
 from training.datasets.rows import taken
 from training.errors import DatasetError
+from training.label_map import LabelMap
 from training.labels import BENIGN
 
 UNLABELLED = ""
@@ -38,6 +39,7 @@ class FlowTable:
     path: Path = Path()  # file or directory
     has_hosts: bool = True
     has_times: bool = True
+    label_map: LabelMap | None = None  # by which labels were read
 
     @property
     def left_out(self) -> str:
@@ -69,6 +71,7 @@ class FlowTable:
             self.path,
             self.has_hosts,
             self.has_times,
+            self.label_map,
         )
 
 

@@ -102,6 +102,7 @@ def _head(question: Question, hybrid: Hybrid, outcome: Outcome) -> dict[str, Any
             "sha256": table.sha256,
             "days": _days(table),
             "repairs": dict(table.repairs),
+            **({} if table.label_map is None else {"label_map": table.label_map.record()}),
         },
         "notes": list(outcome.notes),
         "records": _records(hybrid, outcome),

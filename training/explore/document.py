@@ -38,6 +38,7 @@ def document_of(found: Exploration) -> dict[str, Any]:
             "of_parts": [asdict(pair) for pair in found.repeats.of_parts],
         },
         "repairs": table.repairs,
+        **({} if table.label_map is None else {"label_map": table.label_map.record()}),
         "columns": {
             "all": [column.name for column in table.columns],
             "unfit": list(table.unfit),

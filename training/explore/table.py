@@ -91,6 +91,7 @@ class LabelledTable:
     pairs: tuple[tuple[str, str], ...]  # columns to draw against each other
     sha256: str  # of the dataset as it lies on disk
     left_out: str = ""  # what cannot be told of the rows, and for want of what
+    label_map: LabelMap | None = None  # by which labels were read
 
     def __len__(self) -> int:
         return len(self.values)
