@@ -49,6 +49,11 @@ class LabelMap:
         return f"{self.file}, sha256 {self.sha256[:12]}…, {labels}"
 
 
+def recorded(labels: LabelMap | None) -> dict[str, Any]:
+    """The entry of a dataset's record about the map that its labels were read by; none without a map."""
+    return {} if labels is None else {"label_map": labels.record()}
+
+
 def recorded_map(record: object, place: str) -> LabelMap | None:
     """The map of a record, None where there is no record. place: where that stands, for messages.
 
@@ -88,12 +93,16 @@ class Relabelling:
         return self._lines.get(self.vocabulary.spelled(label)) if self._lines else None
 
     def unknown(self, label: str) -> str:
-        """The message about a label that neither the map nor the vocabulary has."""
-        known = f"known are {self.vocabulary.listed}"
+        """The end of a message about a label that neither the map nor the vocabulary has."""
+        beside = "" if self.map is None else f", which {self.map.file} does not have either"
+        return f"{label}{beside}; known are {self.vocabulary.listed}"
+
+    def advice(self) -> tuple[str, ...]:
+        """Lines below that message: how such a label can be read all the same."""
         if self.map is not None:
-            return f"{label} is not in {self.map.file} either; {known}"
-        scan, noise = f"my-scan: {self.vocabulary.example}", f"my-noise: {DROP}"
-        return f"{label}; {known}; --labels map.yaml maps others, a line each, such as `{scan}` and `{noise}`"
+            return ()
+        how = "--labels map.yaml reads others as these, or leaves their rows out, by lines such as"
+        return (how, f"  my-scan: {self.vocabulary.example}", f"  my-noise: {DROP}")
 
     def told(self, repairs: Mapping[str, int]) -> Iterator[str]:
         """What the map did, in lines. repairs: of the dataset, the effects of the map's lines among them."""
@@ -127,11 +136,11 @@ def _target(line: MappedLabel, vocabulary: Vocabulary) -> str:
     try:
         return vocabulary.target(line.target)
     except KeyError:
-        families = f", a family ({', '.join(vocabulary.families)})" if vocabulary.families else ""
+        families = ", ".join(vocabulary.families)
         problem = (
-            f"{line.label!r} is mapped to {line.target!r}; expected {DROP}{families}, or one of {vocabulary.listed}"
+            f"{line.label!r} is mapped to {line.target!r}; expected {DROP}, a family ({families}), or a known label"
         )
-        raise LabelMapError(line.place, problem) from None
+        raise LabelMapError(line.place, problem, (f"known labels: {vocabulary.listed}",)) from None
 
 
 def _listed(labels: Sequence[str]) -> str:

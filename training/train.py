@@ -17,18 +17,18 @@ from models.baselines import save_baselines
 from models.bundle import BundleError, load_bundle, save_bundle
 from models.fusion import Hybrid
 from training.datasets.collection import read_dataset
-from training.datasets.table import FlowTable, require_normal_and_attacks
+from training.datasets.table import FlowTable, require_both_classes
 from training.errors import DatasetError
 from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Split, fit
-from training.label_map import LabelMap
+from training.label_map import LabelMap, recorded
 from training.labels import BENIGN
 from training.measure import FITTED, LATER, UNSEEN, Figure, Figures, measured, over_seeds
 from training.recipe import Days, KddRecipe, RandomSplit, Recipe, read_recipe
 from training.reporting import Report
 from training.splits import random_split
 from training.train_kdd import train_kdd
-from training.versions import versions
+from training.versions import made_by, versions
 
 SPLITS = {
     UNSEEN: (
@@ -41,9 +41,7 @@ SPLITS = {
 UNFINISHED = ".unfinished"  # directory of finished fits, in that of the bundle, while a run is not over
 
 
-def train(
-    recipe_file: Path, data: Path, output: Path, report: Report, labels: LabelMap | None = None
-) -> Figures:
+def train(recipe_file: Path, data: Path, output: Path, report: Report, labels: LabelMap | None = None) -> Figures:
     """Fit what the recipe says and write the bundle to the directory output; returns the figures in its manifest.
 
     A recipe for connection records gives none: `flowvigil evaluate` does.
@@ -135,7 +133,7 @@ def _read(recipe: Recipe, path: Path, report: Report, labels: LabelMap | None) -
     if recipe.days is not None and not table.has_times:
         problem = "has no start times, the recipe's days cannot be told apart; a recipe with random needs no times"
         raise DatasetError(path, problem)
-    require_normal_and_attacks(table)
+    require_both_classes(table)
     days = () if recipe.days is None else (recipe.days.train, (recipe.days.calibrate,))
     for part, chosen in zip(("train", "calibrate"), days, strict=False):
         names = [day.isoformat() for day in chosen]
@@ -182,7 +180,7 @@ def _about(recipe: Recipe, text: str, table: FlowTable, shipped: Hybrid, figures
             "citation": recipe.dataset.citation,
             "rows": rows,
             "repairs": table.repairs,
-            **({} if table.label_map is None else {"label_map": table.label_map.record()}),
+            **recorded(table.label_map),
         },
         "days": None
         if recipe.days is None

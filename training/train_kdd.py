@@ -10,10 +10,10 @@ from models.bundle import save_bundle
 from training.datasets.kdd import KddTable, read_kdd
 from training.errors import DatasetError
 from training.fit.kdd import fit_kdd, fit_kdd_baselines
-from training.label_map import LabelMap
+from training.label_map import LabelMap, recorded
 from training.recipe import KddRecipe
 from training.reporting import Report
-from training.versions import versions
+from training.versions import made_by, versions
 
 
 def train_kdd(
@@ -45,7 +45,7 @@ def _about(recipe: KddRecipe, text: str, table: KddTable) -> dict[str, Any]:
             "citation": recipe.dataset.citation,
             "rows": {str(label): int(count) for label, count in zip(labels, counts, strict=True)},
             "repairs": table.repairs,
-            **({} if table.label_map is None else {"label_map": table.label_map.record()}),
+            **recorded(table.label_map),
         },
         "seed": recipe.seed,
         "warnings": list(recipe.dataset.warnings),

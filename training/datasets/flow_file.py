@@ -53,7 +53,7 @@ class LabelCodes:
         self._codes: dict[str | None, int] = {}  # None: of a file without labels
 
     def code(self, label: str) -> int:
-        """The label's code. Raises KeyError for one that neither the map nor the vocabulary has, such as none at all."""
+        """The label's code. Raises KeyError for one that neither the map nor the vocabulary has."""
         if label not in self._codes:
             self._codes[label] = self._added(label, self.relabelling.line(label))
         return self._codes[label]
@@ -219,8 +219,9 @@ def _labels(text: TextTable, name: str | None, labels: LabelCodes) -> Int64s:
         try:
             codes[i] = labels.code(found)
         except KeyError:
-            problem = f"unknown label {labels.relabelling.unknown(shown(found)) if found else shown(found)}"
-            raise text.error(problem, int(np.argmax(which == i)), name) from None
+            relabelling, row = labels.relabelling, int(np.argmax(which == i))
+            told = relabelling.unknown(shown(found)) if found else shown(found)
+            raise text.error(f"unknown label {told}", row, name, relabelling.advice()) from None
     return codes[which]
 
 

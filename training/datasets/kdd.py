@@ -204,7 +204,7 @@ def _attacks(text: TextTable, attacks: dict[str, int], relabelling: Relabelling,
         except KeyError:
             row = int((cells == found).arg_max() or 0)
             problem = f"unknown attack {relabelling.unknown(shown(found))}"
-            raise text.error(problem, row, LABEL) from None
+            raise text.error(problem, row, LABEL, relabelling.advice()) from None
         codes[found] = DROPPED if name == DROP else attacks.setdefault(name, len(attacks))
     return cells.replace_strict(codes, return_dtype=pl.Int64).to_numpy()
 

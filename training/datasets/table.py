@@ -85,7 +85,12 @@ def require_labels(table: FlowTable) -> None:
 def require_normal_and_attacks(table: FlowTable) -> None:
     """Raise DatasetError for a table that lacks labels, or normal traffic, or attacks: nothing can be told apart."""
     require_labels(table)
-    found = np.unique(table.family).tolist()
+    require_both_classes(table)
+
+
+def require_both_classes(table: FlowTable) -> None:
+    """Raise DatasetError for a table that lacks normal traffic or attacks; flows without a label are not looked at."""
+    found = [family for family in np.unique(table.family).tolist() if family != UNLABELLED]
     if not found:
         raise DatasetError(table.path, "has no flows; expected normal traffic and attacks", column="Label")
     if BENIGN not in found:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.arrays import Values
+from training.label_map import LabelMap
 
 Codes = NDArray[np.int64]
 
