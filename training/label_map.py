@@ -115,7 +115,7 @@ class Relabelling:
         if len(used) > LISTED:
             rows = sum(repairs[line.effect] for line in used[LISTED:])
             yield f"{self.map.file}: {rows:,} rows of {len(used) - LISTED:,} other labels read as the map says"
-        unused = [line.label for line in lines if line not in used]
+        unused = [line.label for line in lines if not repairs.get(line.effect)]
         if unused:
             yield f"{self.map.file}: no row is labelled {_listed(unused)}"
 

@@ -63,8 +63,8 @@ def read_settings(path: Path) -> SettingsFile:
 def read_pairs(path: Path, expected: str) -> PairsFile:
     """Read a file of pairs, by the same rules. Raises ConfigError with file, line and column.
 
-    Both sides are text as it is written: what a reader of YAML takes for a truth value, null or a date (`no: benign`) is
-    refused without quotes; numbers stay, where all readers agree on them. expected: what the file is, for messages.
+    Both sides are text as it is written: what a reader of YAML takes for a truth value, null or a date (`no: benign`)
+    is refused without quotes; numbers stay, where all readers agree on them. expected: what the file is, for messages.
     """
     content, root = _root(path, expected)
     pairs = tuple(

@@ -42,8 +42,8 @@ def read_dataset(path: Path, report: Report, labels: LabelMap | None = None) -> 
     other endings are named and skipped. Flows of the same start keep the order of the files (by name) and rows.
     Rows that only attempted an attack, and rows of protocol 0 (the programs' word for any protocol they do not know),
     are left out and counted in repairs. labels: how labels beside the vocabulary are read; what it did is reported, and
-    counted in repairs. Raises LabelMapError, and DatasetError with file, line and column of what cannot be read, and for
-    files of different dialects or programs.
+    counted in repairs. Raises LabelMapError, and DatasetError with file, line and column of what cannot be read, and
+    for files of different dialects or programs.
     """
     files = flow_files(path, report) if path.is_dir() else [path]
     return read_files(path, files, in_time_order, report, labels)
