@@ -92,7 +92,8 @@ def require_both_classes(table: FlowTable) -> None:
     """Raise DatasetError for a table that lacks normal traffic or attacks; flows without a label are not looked at."""
     found = [family for family in np.unique(table.family).tolist() if family != UNLABELLED]
     if not found:
-        raise DatasetError(table.path, "has no labelled flows; expected normal traffic and attacks", column="Label")
+        problem = f"has no flows{' with a label' if len(table) else ''}; expected normal traffic and attacks"
+        raise DatasetError(table.path, problem, column="Label")
     if BENIGN not in found:
         problem = f"has no normal traffic, only {', '.join(found)}; expected flows labelled {BENIGN} as well"
         raise DatasetError(table.path, problem, column="Label")
