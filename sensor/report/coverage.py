@@ -16,7 +16,10 @@ from sensor.progress.progress import Progress
 from sensor.run.run import Run
 
 HOSTS_KEPT = 1_000_000
-_ADDED = ("received", "metered", "filtered", "shed", "dropped", "flows", "evicted", "late", "clock_jumps", "lost_lines")
+_ADDED = (
+    "received", "metered", "filtered", "shed", "dropped", "flows", "evicted", "late", "clock_jumps", "tunnelled",
+    "lost_lines",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def _of_packets(coverage: Coverage) -> list[str]:
         (counts.dropped, "lost before they reached the sensor"),
         (counts.shed, "left out under overload"),
         (counts.late, "stamped before one that came earlier, so that gaps between packets are blurred"),
+        (counts.tunnelled, "of tunnels (mirrored traffic?), which were judged from outside"),
     )
     sentences = [f"{counted(number, 'packet')} {what}." for number, what in told if number]
     if counts.evicted:

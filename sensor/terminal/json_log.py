@@ -59,6 +59,7 @@ def _totals(progress: "Progress") -> dict[str, object]:
         "evicted": progress.evicted,
         "late": progress.late,
         "clock_jumps": progress.clock_jumps,
+        "tunnelled": progress.tunnelled,
         "lost_lines": progress.lost_lines,
         "elapsed_s": round(progress.elapsed_s, 3),
     }

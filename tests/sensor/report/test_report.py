@@ -157,17 +157,19 @@ def test_no_alert_is_said_to_be_none(tmp_path: Path) -> None:
 
 
 def test_statistics_of_two_runs_are_added_up(tmp_path: Path) -> None:
-    def stats(received: int, dropped: int, second: int) -> bytes:
-        own = {"schema": "stats/1", "received": received, "metered": received - dropped, "dropped": dropped}
+    def stats(received: int, dropped: int, second: int, tunnelled: int = 0) -> bytes:
+        own: dict[str, object] = {"schema": "stats/1", "received": received, "metered": received - dropped}
+        own |= {"dropped": dropped, "tunnelled": tunnelled}
         moment = f"2026-03-02T09:00:{second:02}.000000Z"
         return json.dumps({"@timestamp": moment, "observer": {"name": "gw"}, "flowvigil": own}).encode() + b"\n"
 
-    result, html = reported(tmp_path, stats(100, 0, 1) + stats(1000, 400, 2) + stats(10, 0, 3))
+    result, html = reported(tmp_path, stats(100, 0, 1) + stats(1000, 400, 2, 30) + stats(10, 0, 3, 7))
     text = Outline(html).text
     assert result.code == 0
     assert "Packets1,010" in text
     assert "Dropped400" in text
     assert "39.6 % of the packets were not judged" in text
+    assert "37 packets of tunnels (mirrored traffic?), which were judged from outside" in text
 
 
 # Hostile lines
