@@ -1,5 +1,7 @@
 """What a run's counts say about how it was run: one sentence a setting that would show more."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from sensor.progress.progress import Progress
@@ -8,16 +10,56 @@ from sensor.progress.progress import Progress
 # container network), and looking into them would make no difference.
 _SHARE: Final = 0.01
 _PACKETS: Final = 10  # fewer say nothing, whatever their share
+_LATE_NS: Final = 10_000_000  # less is how cores that receive side by side pass each other, and blurs no gap
 
 
-def hints(progress: Progress) -> list[str]:
-    """Sentences for the end of a run, most often none."""
-    return [*_of_tunnels(progress)]
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A sentence about a run, and the count that it rests on."""
+
+    action: str  # what was counted, as the `event.action` of a line
+    count: int
+    message: str  # one sentence
 
 
-def _of_tunnels(progress: Progress) -> list[str]:
+def hints(progress: Progress) -> list[Hint]:
+    """What stands out by now, most often nothing."""
+    return [*_of_tunnels(progress), *_of_split_sessions(progress), *_of_late_packets(progress)]
+
+
+def _of_tunnels(progress: Progress) -> Iterable[Hint]:
     """Mirrored traffic comes in a tunnel: all of it looks like one flow from the outside."""
-    if progress.tunnelled < max(_PACKETS, _SHARE * progress.packets):
-        return []
-    share = 100 * progress.tunnelled // progress.packets  # rounded down: 100 % are all of them
-    return [f"{share} % of the packets are a tunnel's (mirrored traffic?): --decap looks into them"]
+    if _is_worth_telling(progress.tunnelled, progress):
+        share = _share(progress.tunnelled, progress)
+        message = f"{share} of the packets are a tunnel's (mirrored traffic?): --decap looks into them"
+        yield Hint("packets-tunnelled", progress.tunnelled, message)
+
+
+def _of_split_sessions(progress: Progress) -> Iterable[Hint]:
+    """With tags in the key both halves of such a session look unanswered."""
+    if count := progress.split_sessions:
+        message = (
+            f"{count:,} session{'s' * (count != 1)} seen with other VLAN tags, or none, on the way back, and metered "
+            "as two flows each: meter.vlan_in_key: false makes them one"
+        )
+        yield Hint("sessions-split", count, message)
+
+
+def _of_late_packets(progress: Progress) -> Iterable[Hint]:
+    """Live packets are taken as they come: no clock but a card's own brings them in another order than that of time."""
+    if progress.late_ns >= _LATE_NS and _is_worth_telling(progress.late, progress):
+        message = (
+            f"{_share(progress.late, progress)} of the packets came after others stamped up to "
+            f"{progress.late_ns / 1e9:,.2f} s later, which blurs the gaps between them: set the cards' clocks by the "
+            "system's, or let the kernel stamp (capture.timestamps: kernel)"
+        )
+        yield Hint("packets-late", progress.late, message)
+
+
+def _is_worth_telling(count: int, progress: Progress) -> bool:
+    return count >= max(_PACKETS, _SHARE * progress.packets)
+
+
+def _share(count: int, progress: Progress) -> str:
+    """Rounded down: 100 % are all of them."""
+    return f"{100 * count // progress.packets} %"
