@@ -62,7 +62,7 @@ HALF = np.uint64(32)
 
 
 @inner
-def _mixed(word: Word) -> Word:
+def mixed(word: Word) -> Word:
     """A bijection of uint64."""
     word = (word ^ (word >> HALF)) * MULTIPLIER_1
     word = (word ^ (word >> HALF)) * MULTIPLIER_2
@@ -72,7 +72,7 @@ def _mixed(word: Word) -> Word:
 @inner
 def _home(high: Word, low: Word, slots: Slots, seed: Seed) -> Word:
     """First slot to look in."""
-    word = _mixed(_mixed(np.uint64(high) ^ seed[0]) + (np.uint64(low) ^ seed[1]))
+    word = mixed(mixed(np.uint64(high) ^ seed[0]) + (np.uint64(low) ^ seed[1]))
     return np.int64(word & np.uint64(slots.shape[0] - 1))
 
 

@@ -129,6 +129,11 @@ class Episodes:
         """Alerts of single hosts that storms stand for so far."""
         return self._storms.merged
 
+    @property
+    def one_sided(self) -> int:
+        """Records that were evidence of nothing so far: one side of a conversation alone is in view."""
+        return self._table.one_sided
+
     def observe(
         self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
     ) -> list[AlertItem]:

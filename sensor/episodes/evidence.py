@@ -38,6 +38,7 @@ from flows.batch import (
 from flows.columns import INDEX
 from flows.jit import entry, inner
 from models.hosts import ABSENT, admit, find, host_table, touch
+from sensor.episodes.view import T_PASSED_OVER, Tally, Voices, hear, new_voices
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
@@ -105,7 +106,13 @@ class EvidenceTable:
         self._marks = np.zeros(capacity * self._pools, dtype=np.float64)
         self._last_ns = np.zeros(capacity * self._pools, dtype=np.int64)
         self._reached = np.zeros(capacity * self._pools, dtype=np.int8)
+        self._voices, self._tally = new_voices()
         self._settings = np.array([self.threshold, quiet_ns, *_gains(cut_known), *_gains(cut_novel)], dtype=np.float64)
+
+    @property
+    def one_sided(self) -> int:
+        """Records passed over so far, as their answers are out of view (sensor.episodes.view)."""
+        return int(self._tally[T_PASSED_OVER])
 
     def adjust(self, threshold: float, quiet_ns: int) -> None:
         """Go on with other settings; what was found so far stays."""
@@ -124,6 +131,7 @@ class EvidenceTable:
         with np.errstate(over="ignore"):  # the hash wraps around; only interpreted kernels notice
             found = _observe(
                 identity, values, p_known, p_novel, labels, self._pool_of_label, self._settings, self._clock_ns,
+                self._voices, self._tally,
                 hosts.slots, hosts.keys, hosts.links, hosts.ends, hosts.seed,
                 self._flows, self._evidence, self._marks, self._last_ns, self._reached, words, evidence,
             )  # fmt: skip
@@ -142,7 +150,8 @@ def _gains(cut: float) -> tuple[float, float, float]:
 @entry
 def _observe(
     identity: Identity, values: Values, p_known: Floats, p_novel: Floats, labels: Int64s, pool_of_label: Int64s,
-    settings: Floats, clock_ns: Int64s, slots: Int32s, keys: Int64s, links: Int64s, ends: Int64s, seed: Seed,
+    settings: Floats, clock_ns: Int64s, voices: Voices, tally: Tally,
+    slots: Int32s, keys: Int64s, links: Int64s, ends: Int64s, seed: Seed,
     flows: Floats, evidence: Floats, marks: Floats, last_ns: Int64s, reached: Int8s, words: Int64s, out: Floats,
 ) -> int:  # fmt: skip
     """Walk a batch; write a finding for each flagged flow. Returns their number."""
@@ -150,7 +159,7 @@ def _observe(
     pools = len(marks) // len(flows)
     for i in range(len(identity)):
         clock_ns[0] = max(clock_ns[0], identity[i, END_NS] + identity[i, END_SHIFT_NS])
-        if identity[i, NEW_PACKETS] == 0:
+        if identity[i, NEW_PACKETS] == 0 or hear(identity, values, i, voices, tally, seed):
             continue
         known, novel = p_known[i] < settings[S_KNOWN], p_novel[i] < settings[S_NOVEL]
         high = _IPV4_HIGH if identity[i, IP_VERSION] == 4 else identity[i, SRC_HIGH]

@@ -37,6 +37,11 @@ class Judge:
         """Alerts of single hosts that storms stand for so far."""
         return self.episodes.merged
 
+    @property
+    def one_sided(self) -> int:
+        """Records that were evidence of nothing so far: one side of a conversation alone is in view."""
+        return self.episodes.one_sided
+
     def judge(self, records: FlowBatch, dropped: int = 0) -> list[AlertItem]:
         """Alerts that flow records give rise to, each followed by the flows handed on with it.
 

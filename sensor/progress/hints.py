@@ -9,7 +9,8 @@ from sensor.progress.progress import Progress
 # A share of packets that changes what is seen. A few tunnel packets stand in many captures (a host's own 6in4, a
 # container network), and looking into them would make no difference.
 _SHARE: Final = 0.01
-_PACKETS: Final = 10  # fewer say nothing, whatever their share
+_MANY_HALVES: Final = 0.25  # of flow records: a network that loses as much has other troubles
+_FEWEST: Final = 10  # packets or records; fewer say nothing, whatever their share
 _LATE_NS: Final = 10_000_000  # less is how cores that receive side by side pass each other, and blurs no gap
 
 
@@ -24,13 +25,18 @@ class Hint:
 
 def hints(progress: Progress) -> list[Hint]:
     """What stands out by now, most often nothing."""
-    return [*_of_tunnels(progress), *_of_split_sessions(progress), *_of_late_packets(progress)]
+    return [
+        *_of_tunnels(progress),
+        *_of_split_sessions(progress),
+        *_of_halves(progress),
+        *_of_late_packets(progress),
+    ]
 
 
 def _of_tunnels(progress: Progress) -> Iterable[Hint]:
     """Mirrored traffic comes in a tunnel: all of it looks like one flow from the outside."""
     if _is_worth_telling(progress.tunnelled, progress):
-        share = _share(progress.tunnelled, progress)
+        share = _share(progress.tunnelled, progress.packets)
         message = f"{share} of the packets are a tunnel's (mirrored traffic?): --decap looks into them"
         yield Hint("packets-tunnelled", progress.tunnelled, message)
 
@@ -45,11 +51,22 @@ def _of_split_sessions(progress: Progress) -> Iterable[Hint]:
         yield Hint("sessions-split", count, message)
 
 
+def _of_halves(progress: Progress) -> Iterable[Hint]:
+    """A tap of one direction, or a sample of packets: what has no answer there says nothing."""
+    if progress.one_sided >= max(_FEWEST, _MANY_HALVES * progress.judged):
+        share = _share(progress.one_sided, progress.judged)
+        message = (
+            f"{share} of the flow records show one side of a conversation only (a tap of one direction, a sample of "
+            "packets?): they are evidence of nothing, capture both directions whole"
+        )
+        yield Hint("flows-one-sided", progress.one_sided, message)
+
+
 def _of_late_packets(progress: Progress) -> Iterable[Hint]:
     """Live packets are taken as they come: no clock but a card's own brings them in another order than that of time."""
     if progress.late_ns >= _LATE_NS and _is_worth_telling(progress.late, progress):
         message = (
-            f"{_share(progress.late, progress)} of the packets came after others stamped up to "
+            f"{_share(progress.late, progress.packets)} of the packets came after others stamped up to "
             f"{progress.late_ns / 1e9:,.2f} s later, which blurs the gaps between them: set the cards' clocks by the "
             "system's, or let the kernel stamp (capture.timestamps: kernel)"
         )
@@ -57,9 +74,9 @@ def _of_late_packets(progress: Progress) -> Iterable[Hint]:
 
 
 def _is_worth_telling(count: int, progress: Progress) -> bool:
-    return count >= max(_PACKETS, _SHARE * progress.packets)
+    return count >= max(_FEWEST, _SHARE * progress.packets)
 
 
-def _share(count: int, progress: Progress) -> str:
+def _share(count: int, all_: int) -> str:
     """Rounded down: 100 % are all of them."""
-    return f"{100 * count // progress.packets} %"
+    return f"{100 * count // all_} %"

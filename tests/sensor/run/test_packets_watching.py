@@ -45,6 +45,7 @@ class Judge:
     judged: int = 0
     spent_ns: int = 0
     merged: int = 0
+    one_sided: int = 0
 
     def judge(self, records: FlowBatch, _dropped: int) -> list[AlertItem]:
         opened = [an_alert(id=ALERT)] if not self.judged and len(records) > 0 else []

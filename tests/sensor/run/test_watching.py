@@ -36,6 +36,7 @@ class Judge:
     judged: int = 0
     spent_ns: int = 0
     merged: int = 0
+    one_sided: int = 0
 
     def judge(self, _records: FlowBatch, _dropped: int) -> list[Alert]:
         return self.found.pop(0) if self.found else []
