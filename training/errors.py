@@ -7,11 +7,20 @@ class TrainingError(Exception):
     """A stop with one line: what was found, where, and what was expected.
 
     file: the recipe or dataset. line, column: counted from 1, or the column's name in a table; None where the fault has
-    no single place.
+    no single place. detail: lines to be shown below it.
     """
 
-    def __init__(self, file: Path, problem: str, *, line: int | None = None, column: int | str | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        problem: str,
+        *,
+        line: int | None = None,
+        column: int | str | None = None,
+        detail: tuple[str, ...] = (),
+    ) -> None:
         self.file = file
+        self.detail = detail
         self.line = line
         self.column = column
         place = str(file)
@@ -28,3 +37,14 @@ class RecipeError(TrainingError):
 
 class DatasetError(TrainingError):
     """A dataset that is missing, foreign or damaged."""
+
+
+class LabelMapError(Exception):
+    """A map of labels that contradicts itself or the vocabulary.
+
+    place: such as `map.yaml:3:1`. detail: lines to be shown below it.
+    """
+
+    def __init__(self, place: str, problem: str, detail: tuple[str, ...] = ()) -> None:
+        self.detail = detail
+        super().__init__(f"{place}: {problem}")

@@ -6,6 +6,7 @@ Sources: attack.mitre.org, Enterprise matrix; labels as the sets' published file
 did: Kendall, "A Database of Computer Attacks for the Evaluation of Intrusion Detection Systems", MIT 1999.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 BENIGN = "BENIGN"
@@ -212,6 +213,61 @@ def kdd_attack(label: str) -> str:
 def kdd_family(attack: str) -> str:
     """Family of an attack as `kdd_attack` names it; of ANOMALY itself."""
     return attack if attack == ANOMALY else KDD_FAMILIES[attack]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The labels that datasets of one kind have, and what a map of other labels may map to."""
+
+    spelled: Callable[[str], str]  # a label in the spelling in which labels are compared
+    name: Callable[[str], str]  # what a table of this kind calls a label; raises KeyError for an unknown one
+    family: Callable[[str], str | None]  # of such a name, None for an attack only attempted
+    families: tuple[str, ...]  # which a map may name in place of a label
+    listed: str  # all labels, for a message
+    example: str  # one of them
+
+    def target(self, text: str) -> str:
+        """What a table calls the label or family that a map names. Raises KeyError for what is neither."""
+        try:
+            return self.name(text)
+        except KeyError:
+            return {canonical(family): family for family in self.families}[canonical(text)]
+
+    def family_of(self, target: str) -> str | None:
+        """Family of what `target` gave."""
+        return target if target in self.families else self.family(target)
+
+
+def _cic_name(label: str) -> str:
+    cic_family(label)
+    return label.strip()
+
+
+def _kdd_spelled(label: str) -> str:
+    return canonical(label).removesuffix(".")
+
+
+CIC_VOCABULARY = Vocabulary(
+    canonical,
+    _cic_name,
+    cic_family,
+    tuple(family for family in TECHNIQUES if family in CIC_FAMILIES.values()),
+    cic_vocabulary(),
+    "PortScan",
+)
+KDD_VOCABULARY = Vocabulary(
+    _kdd_spelled,
+    kdd_attack,
+    kdd_family,
+    tuple(family for family in TECHNIQUES if family in KDD_FAMILIES.values() and family != BENIGN),
+    kdd_vocabulary(),
+    "portsweep",
+)
+
+
+def names_attacks(labels: Iterable[str]) -> bool:
+    """Whether labels of KDD tables are names of attacks and normal, not of whole families nor of any anomaly."""
+    return all(label in KDD_FAMILIES for label in labels)
 
 
 def technique(label: str) -> str | None:

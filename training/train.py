@@ -17,17 +17,18 @@ from models.baselines import save_baselines
 from models.bundle import BundleError, load_bundle, save_bundle
 from models.fusion import Hybrid
 from training.datasets.collection import read_dataset
-from training.datasets.table import FlowTable
+from training.datasets.table import FlowTable, require_both_classes
 from training.errors import DatasetError
 from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Split, fit
+from training.label_map import LabelMap, recorded
 from training.labels import BENIGN
 from training.measure import FITTED, LATER, UNSEEN, Figure, Figures, measured, over_seeds
 from training.recipe import Days, KddRecipe, RandomSplit, Recipe, read_recipe
 from training.reporting import Report
 from training.splits import random_split
 from training.train_kdd import train_kdd
-from training.versions import versions
+from training.versions import made_by, versions
 
 SPLITS = {
     UNSEEN: (
@@ -40,19 +41,20 @@ SPLITS = {
 UNFINISHED = ".unfinished"  # directory of finished fits, in that of the bundle, while a run is not over
 
 
-def train(recipe_file: Path, data: Path, output: Path, report: Report) -> Figures:
+def train(recipe_file: Path, data: Path, output: Path, report: Report, labels: LabelMap | None = None) -> Figures:
     """Fit what the recipe says and write the bundle to the directory output; returns the figures in its manifest.
 
     A recipe for connection records gives none: `flowvigil evaluate` does.
 
-    data: directory that the recipe's dataset lies below. Raises RecipeError, DatasetError.
+    data: directory that the recipe's dataset lies below. labels: how its labels are read. Raises RecipeError,
+    DatasetError, LabelMapError.
     """
     recipe, text = read_recipe(recipe_file)
     if isinstance(recipe, KddRecipe):
-        train_kdd(recipe, text, data, output, report)
+        train_kdd(recipe, text, data, output, report, labels)
         return ()
-    table = _read(recipe, data / recipe.dataset.file, report)
-    fits = _Fits(output / UNFINISHED, recipe, text, table.sha256, report)
+    table = _read(recipe, data / recipe.dataset.file, report, labels)
+    fits = _Fits(output / UNFINISHED, recipe, text, _dataset_key(table), report)
     if recipe.random is not None:
         split, figures, shipped = _by_chance(recipe, recipe.random, table, fits)
     elif recipe.days is not None:
@@ -116,9 +118,14 @@ def _measured(
     return measured(hybrid, day, recipe.hosts.shared, recipe.rates, fingerprints, seed, split)
 
 
-def _read(recipe: Recipe, path: Path, report: Report) -> FlowTable:
+def _dataset_key(table: FlowTable) -> str:
+    """What tells one dataset, with the labels it is read by, from another."""
+    return table.sha256 if table.label_map is None else repr((table.sha256, table.label_map.record()))
+
+
+def _read(recipe: Recipe, path: Path, report: Report, labels: LabelMap | None) -> FlowTable:
     report(f"reading {path}")
-    table = read_dataset(path, report)
+    table = read_dataset(path, report, labels)
     if table.sha256 != recipe.dataset.sha256:
         raise DatasetError(path, f"sha256 is {table.sha256}, the recipe expects {recipe.dataset.sha256}")
     for reason, count in table.repairs.items():
@@ -126,6 +133,7 @@ def _read(recipe: Recipe, path: Path, report: Report) -> FlowTable:
     if recipe.days is not None and not table.has_times:
         problem = "has no start times, the recipe's days cannot be told apart; a recipe with random needs no times"
         raise DatasetError(path, problem)
+    require_both_classes(table)
     days = () if recipe.days is None else (recipe.days.train, (recipe.days.calibrate,))
     for part, chosen in zip(("train", "calibrate"), days, strict=False):
         names = [day.isoformat() for day in chosen]
@@ -164,7 +172,7 @@ def _about(recipe: Recipe, text: str, table: FlowTable, shipped: Hybrid, figures
         labels, counts = np.unique(table.label[table.day == day], return_counts=True)
         rows[str(day)] = {str(label): int(count) for label, count in zip(labels, counts, strict=True)}
     return {
-        "made_by": f"flowvigil train {recipe.name}.yaml",
+        "made_by": made_by(recipe.name, table.label_map),
         "recipe": text,
         "dataset": {
             "name": recipe.dataset.name,
@@ -172,6 +180,7 @@ def _about(recipe: Recipe, text: str, table: FlowTable, shipped: Hybrid, figures
             "citation": recipe.dataset.citation,
             "rows": rows,
             "repairs": table.repairs,
+            **recorded(table.label_map),
         },
         "days": None
         if recipe.days is None

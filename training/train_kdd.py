@@ -10,18 +10,22 @@ from models.bundle import save_bundle
 from training.datasets.kdd import KddTable, read_kdd
 from training.errors import DatasetError
 from training.fit.kdd import fit_kdd, fit_kdd_baselines
+from training.label_map import LabelMap, recorded
 from training.recipe import KddRecipe
 from training.reporting import Report
-from training.versions import versions
+from training.versions import made_by, versions
 
 
-def train_kdd(recipe: KddRecipe, text: str, data: Path, output: Path, report: Report) -> None:
+def train_kdd(
+    recipe: KddRecipe, text: str, data: Path, output: Path, report: Report, labels: LabelMap | None = None
+) -> None:
     """Fit what the recipe says and write the bundle to the directory output.
 
-    data: directory that the recipe's dataset lies below. Raises DatasetError.
+    data: directory that the recipe's dataset lies below. labels: how its labels are read. Raises DatasetError,
+    LabelMapError.
     """
     path = data / recipe.dataset.file
-    table = read_kdd(path, report)
+    table = read_kdd(path, report, labels)
     if table.sha256 != recipe.dataset.sha256:
         raise DatasetError(path, f"sha256 is {table.sha256}, the recipe expects {recipe.dataset.sha256}")
     hybrid = fit_kdd(recipe, table, recipe.seed, report)
@@ -33,7 +37,7 @@ def train_kdd(recipe: KddRecipe, text: str, data: Path, output: Path, report: Re
 def _about(recipe: KddRecipe, text: str, table: KddTable) -> dict[str, Any]:
     labels, counts = np.unique(table.label, return_counts=True)
     return {
-        "made_by": f"flowvigil train {recipe.name}.yaml",
+        "made_by": made_by(recipe.name, table.label_map),
         "recipe": text,
         "dataset": {
             "name": recipe.dataset.name,
@@ -41,6 +45,7 @@ def _about(recipe: KddRecipe, text: str, table: KddTable) -> dict[str, Any]:
             "citation": recipe.dataset.citation,
             "rows": {str(label): int(count) for label, count in zip(labels, counts, strict=True)},
             "repairs": table.repairs,
+            **recorded(table.label_map),
         },
         "seed": recipe.seed,
         "warnings": list(recipe.dataset.warnings),

@@ -11,6 +11,7 @@ import typer
 
 from sensor import log
 from sensor.cli.extras import missing_packages, require_packages
+from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.errors import ConfigError, InputError, ModelError, OutputError
 from sensor.printable import printable
 from sensor.process.kernel_cache import use_kernel_cache
@@ -93,6 +94,7 @@ def evaluate(
             readable=False,
         ),
     ] = None,
+    labels: LabelsOption = None,
 ) -> None:
     """Judge a model by labelled flows or connection records, at the thresholds that it brings along.
 
@@ -101,6 +103,7 @@ def evaluate(
     flowvigil evaluate mine improved/ --day 2017-07-06 --json
     flowvigil evaluate mine improved/ --protocol random      # inflated, to compare with published figures
     flowvigil evaluate nsl-kdd KDDTest+.txt --beside nsl-kdd-flow -o kdd.html
+    flowvigil evaluate mine ours.csv --labels map.yaml -o ours.html
 
     Every figure of flows is given twice: as they stand, and re-homed onto a few shared hosts. Records have no hosts:
     theirs stand once, with recall of attacks that the fit had none of. Progress goes to stderr. Fitting protocols take
@@ -110,7 +113,7 @@ def evaluate(
     use_kernel_cache()  # before the next imports, which bring numba
     from models.bundle import BundleError
     from sensor.cli.build import bundle_path
-    from training.errors import DatasetError, RecipeError
+    from training.errors import DatasetError, LabelMapError, RecipeError
     from training.evaluation.evaluation import evaluate as run
     from training.evaluation.question import Question, QuestionError
     from training.evaluation.table import table_of
@@ -126,6 +129,7 @@ def evaluate(
         days,
         None if beside is None else bundle_path(beside),
         data,
+        label_map(labels),
     )
     try:
         evaluation = run(question, log.progress)
@@ -135,12 +139,12 @@ def evaluate(
         raise missing_packages([str(error.name)], "evaluation", "train") from error
     except BundleError as error:
         raise ModelError(str(error)) from error
-    except RecipeError as error:
-        raise ConfigError(str(error)) from error
+    except (RecipeError, LabelMapError) as error:
+        raise stop(ConfigError, error) from error
     except DatasetError as error:
-        raise InputError(str(error)) from error
+        raise stop(InputError, error) from error
     if output is not None:
-        named = bundle, dataset, beside
+        named = bundle, dataset, beside, labels
         _write_report(evaluation, output, _command(named, protocol, days, evaluation.content, output))
     if as_json:
         import orjson
@@ -180,14 +184,17 @@ def _refuse_unwritable(output: Path | None) -> None:
 
 
 def _command(
-    named: tuple[Path, Path, Path | None],
+    named: tuple[Path, Path, Path | None, Path | None],
     protocol: EvaluationProtocol,
     days: tuple[str, ...],
     content: dict[str, Any],
     output: Path,
 ) -> str:
-    """The command line that writes the same page, with all defaults. named: bundle, dataset, and the other bundle."""
-    bundle, dataset, beside = named
+    """The command line that writes the same page, with all defaults.
+
+    named: bundle, dataset, the other bundle, the map of labels.
+    """
+    bundle, dataset, beside, labels = named
     words = ["flowvigil", "evaluate", str(bundle), str(dataset), "--protocol", protocol.value]
     for day in days:
         words += ["--day", day]
@@ -196,6 +203,8 @@ def _command(
     words += ["--seed", str(content["seed"])]
     if beside is not None:
         words += ["--beside", str(beside)]
+    if labels is not None:
+        words += ["--labels", str(labels)]
     words += ["-o", str(output)]
     return " ".join(quote(word) for word in words)
 

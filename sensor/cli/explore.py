@@ -9,7 +9,8 @@ import typer
 
 from sensor import log
 from sensor.cli.extras import require_packages
-from sensor.errors import InputError, OutputError
+from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.errors import ConfigError, InputError, OutputError
 
 NEEDS = ("polars", "scipy", "matplotlib", "jinja2")
 
@@ -23,6 +24,7 @@ def explore(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Also print all findings as JSON on stdout.")] = False,
+    labels: LabelsOption = None,
 ) -> None:
     """Explore a dataset: classes, distributions, correlations, hypothesis tests, as one HTML page.
 
@@ -31,6 +33,7 @@ def explore(
     flowvigil explore monday.csv.gz -o monday.html
     flowvigil explore KDDTrain+.txt -o nsl-kdd.html
     flowvigil explore flows.csv -o flows.html --json | jq '.findings[]'
+    flowvigil explore ours.csv -o ours.html --labels map.yaml
 
     A flow table is CSV (plain, .gz, .zst) or Parquet with any header that CICFlowMeter, cicflowmeter or flowvigil
     flows write. Without labels, or with a single class, the page has all but the tests.
@@ -38,6 +41,9 @@ def explore(
     KDD records are those of NSL-KDD and KDD'99 as published (plain, .gz, .zst), with or without header and
     difficulty. Of several files the page also says which records stand in more than one. The content decides which
     kind a file is, not its name.
+
+    Labels beside those of the public sets are read as --labels says: a YAML file with a line for each, its target a
+    known label, a family of attacks, or drop, which leaves the rows out. What each line did is told.
 
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same dataset gives the same page, byte for byte.
@@ -47,16 +53,16 @@ def explore(
 
     try:
         refuse_unwritable(output)
-        document = _write_page(dataset, output)
+        document = _write_page(dataset, output, labels)
     except OSError as error:
         raise OutputError(f"page {output} cannot be written: {error.strerror}") from error
     if as_json:
         typer.echo(json.dumps(document, allow_nan=False))
 
 
-def _write_page(dataset: Path, output: Path) -> dict[str, object]:
+def _write_page(dataset: Path, output: Path, labels: Path | None) -> dict[str, object]:
     """Explore the dataset, write the page, and return the findings as JSON has them."""
-    from training.errors import DatasetError
+    from training.errors import DatasetError, LabelMapError
     from training.explore.dataset import read_labelled
     from training.explore.document import document_of
     from training.explore.exploration import explore as run
@@ -65,11 +71,14 @@ def _write_page(dataset: Path, output: Path) -> dict[str, object]:
     from training.page.write import write_page
 
     try:
-        table = read_labelled(dataset, log.progress)
+        table = read_labelled(dataset, log.progress, label_map(labels))
+    except LabelMapError as error:
+        raise stop(ConfigError, error) from error
     except DatasetError as error:
-        raise InputError(str(error)) from error
+        raise stop(InputError, error) from error
     found = run(table, log.progress)
-    made_by = shlex.join(("flowvigil", "explore", str(dataset), "-o", str(output)))
+    mapped = () if labels is None else ("--labels", str(labels))
+    made_by = shlex.join(("flowvigil", "explore", str(dataset), *mapped, "-o", str(output)))
     html = html_of(page_of(found, made_by, log.progress))
     write_page(html, output)
     log.progress(f"page written to {output} ({len(html.encode()) / 1e6:.1f} MB)")

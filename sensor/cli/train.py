@@ -7,6 +7,7 @@ import typer
 
 from sensor import log
 from sensor.cli.extras import require_packages
+from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.errors import ConfigError, InputError, OutputError
 from sensor.process.kernel_cache import use_kernel_cache
 
@@ -30,18 +31,21 @@ def train(
             readable=False,
         ),
     ] = Path("../shared/data"),
+    labels: LabelsOption = None,
 ) -> None:
     """Fit a model from a recipe and a dataset, measure it, and write the bundle.
 
     \b
     flowvigil train configs/training/cic2017.yaml -o mine --data ~/datasets
     flowvigil read capture.pcap -m mine
+    flowvigil train ours.yaml -o ours --data ~/datasets --labels map.yaml
 
     Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
+    The bundle keeps the map of labels that it was fitted by.
     """
     require_packages(NEEDS, "training", "train")
     use_kernel_cache()  # before the next imports, which bring numba
-    from training.errors import DatasetError, RecipeError
+    from training.errors import DatasetError, LabelMapError, RecipeError
     from training.measure import table_of
     from training.recipe import KddRecipe, read_recipe
     from training.train import train as run
@@ -50,11 +54,11 @@ def train(
         of_records = isinstance(read_recipe(recipe)[0], KddRecipe)
         if not of_records:
             require_packages(FLOWS_NEED, "training", "train")
-        figures = run(recipe, data, output, log.progress)
-    except RecipeError as error:
-        raise ConfigError(str(error)) from error
+        figures = run(recipe, data, output, log.progress, label_map(labels))
+    except (RecipeError, LabelMapError) as error:
+        raise stop(ConfigError, error) from error
     except DatasetError as error:
-        raise InputError(str(error)) from error
+        raise stop(InputError, error) from error
     except OSError as error:
         raise OutputError(f"bundle {output} cannot be written: {error.strerror}") from error
     if figures:

@@ -2,11 +2,12 @@
 
 Two levels of mappings with plain values, and one list of such mappings (`outputs`). Duplicate and merge keys, anchors,
 aliases, tags, other lists and several documents are refused; so is a value that one reader of YAML takes for something
-else than another (`no`, `012`, `1_000`, `12:30:00`, `.inf`, `~`) unless quotes make it text. It knows no setting by
-name.
+else than another (`no`, `012`, `1_000`, `12:30:00`, `.inf`, `~`) unless quotes make it text. A file of pairs of text is
+read by the same rules. It knows no setting by name.
 Source: YAML 1.1 (yaml.org/type) and YAML 1.2.2, section 10.3.2.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ _TYPES_ELSEWHERE: Final = {"bool": re.compile(r"[yYnN]\Z"), "int": re.compile(r"
 
 
 @dataclass(frozen=True, slots=True)
+class PairsFile:
+    """The contents of a file of pairs of text, such as `"their-scan": PortScan`, a line each."""
+
+    pairs: tuple[Setting, ...]  # in the order of the file; the value is text
+    sha256: str  # of the file
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsFile:
     """The contents of a settings file, not yet checked against the settings that exist."""
 
@@ -46,23 +55,60 @@ class SettingsFile:
 
 def read_settings(path: Path) -> SettingsFile:
     """Read a settings file. Raises ConfigError with file, line and column."""
+    _, root = _root(path, "a settings file")
+    sections: dict[str, str] = {}
+    return SettingsFile(tuple(_settings(root, str(path), sections)), sections, tuple(_output_entries(root, str(path))))
+
+
+def read_pairs(path: Path, expected: str) -> PairsFile:
+    """Read a file of pairs, by the same rules. Raises ConfigError with file, line and column.
+
+    Both sides are text as it is written: what a reader of YAML takes for a truth value, null or a date (`no: benign`)
+    is refused without quotes; numbers stay, where all readers agree on them. expected: what the file is, for messages.
+    """
+    content, root = _root(path, expected)
+    pairs = tuple(
+        Setting(_text(key, str(path)), _text(value, str(path)), _place(value, str(path)), _place(key, str(path)))
+        for key, value in _entries(root, str(path), "the file", "pairs")
+    )
+    if not pairs:
+        raise ConfigError(f"{path}: is empty, expected {expected}")
+    return PairsFile(pairs, hashlib.sha256(content).hexdigest())
+
+
+def _text(node: yaml.Node, path: str) -> str:
+    """Text of a scalar as it is written. Raises ConfigError for anything but text and numbers."""
+    if not isinstance(node, yaml.ScalarNode):
+        raise ConfigError(f"{_place(node, path)}: a {_kind(node)}, expected plain text")
+    if node.style or _implicit_type(node) == "str":
+        return str(node.value)
+    kind = _implicit_type(node)
+    if kind in ("int", "float") and _TYPES[kind] is type(parse_scalar(node.value)):
+        return str(node.value)
+    taken_for = _MISREADINGS.get(kind, ("something else",))[0]
+    raise ConfigError(
+        f"{_place(node, path)}: {node.value or 'nothing'}, which readers of YAML take for {taken_for}: "
+        f'expected text, or "{node.value}" in quotes where that is the text'
+    )
+
+
+def _root(path: Path, expected: str) -> tuple[bytes, yaml.Node | None]:
+    """The bytes of a file and its node graph. Raises ConfigError; expected: what the file should be."""
     try:
         with path.open("rb") as stream:
             content = stream.read(LIMIT_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}, expected a settings file") from error
+        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}, expected {expected}") from error
     if len(content) > LIMIT_BYTES:
-        raise ConfigError(f"{path}: longer than {LIMIT_BYTES:,} bytes, expected a settings file")
+        raise ConfigError(f"{path}: longer than {LIMIT_BYTES:,} bytes, expected {expected}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8, expected a settings file"
+            f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8, expected {expected}"
         ) from None
-    sections: dict[str, str] = {}
-    root = _compose(text, str(path))
-    return SettingsFile(tuple(_settings(root, str(path), sections)), sections, tuple(_output_entries(root, str(path))))
+    return content, _compose(text, str(path))
 
 
 def _compose(text: str, path: str) -> yaml.Node | None:
@@ -141,12 +187,14 @@ def _implicit_type(node: yaml.ScalarNode) -> str:
     return next(others, node.tag.rpartition(":")[2])
 
 
-def _entries(node: yaml.Node | None, path: str, name: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+def _entries(
+    node: yaml.Node | None, path: str, name: str, content: str = "settings"
+) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
     """Keys and values of a mapping; null counts as an empty one."""
     if node is None or _is_null(node):
         return
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{_place(node, path)}: {name} is a {_kind(node)}, expected settings as `name: value`")
+        raise ConfigError(f"{_place(node, path)}: {name} is a {_kind(node)}, expected {content} as `name: value`")
     seen: set[str] = set()
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):

@@ -7,12 +7,14 @@ RFC 9293 (TCP), 5681 (slow start, delayed ACK), 6928 (initial window of ten), 73
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
 from typing import NamedTuple
 
 from sensor.synth.packets import IPV4, IPV6, TCP, Flag, ethernet, internet, tcp
+from sensor.synth.randomness import SECOND
 from sensor.synth.site import Host, NetworkPath
 from sensor.synth.stacks import MS, options, segment_size
 from sensor.synth.truth import Exchange, Packet, Purpose, flow
@@ -71,10 +73,18 @@ class Conversation:
     """One TCP connection; call `open`, then `initiator_sends` and `target_sends`, then `close`.
 
     Times are packets' times, ns since 1970 UTC. Sequence numbers, timestamps and jitter come from rng only.
+    joined: segments that make one packet at the sensor, as where it stands on a host whose network card joins and cuts
+    them (segmentation offload); 22 at most, for two such packets must fit into the first window.
     """
 
     def __init__(
-        self, initiator: tuple[Host, int], target: tuple[Host, int], path: NetworkPath, rng: Random, ipv6: bool = False
+        self,
+        initiator: tuple[Host, int],
+        target: tuple[Host, int],
+        path: NetworkPath,
+        rng: Random,
+        ipv6: bool = False,
+        joined: int = 1,
     ) -> None:
         self._rng = rng
         self._path = path
@@ -82,7 +92,7 @@ class Conversation:
         offered, answered = initiator[0].stack, target[0].stack
         self._timestamps = offered.timestamps and answered.timestamps
         self._segment = segment_size(ipv6)
-        self._mss = self._segment - 12 * self._timestamps
+        self._mss = joined * (self._segment - 12 * self._timestamps)
         # Without timestamps the first window is a multiple of the larger segment again, as in a SYN.
         answer = answered.synack_window if self._timestamps else answered.syn_window
         self._initiator = self._endpoint(*initiator, offered.syn_window[ipv6])
@@ -110,6 +120,21 @@ class Conversation:
         self._emit(self._initiator, start_ns, Flag.SYN, self._initiator.host.stack.offer)
         self._target.next_seq = 0  # RFC 9293 section 3.10.7.1: a closed port has no numbers of its own
         self._emit(self._target, self._target.clock_ns + _REACTION_NS, Flag.RST | Flag.ACK, ())
+
+    def unanswered(self, start_ns: int, repeats_s: Iterable[float] = (1, 3, 7)) -> None:
+        """A SYN that nobody answers, at start_ns and again so many seconds later. RFC 6298: after twice the time."""
+        first, offer = self._initiator.next_seq, self._initiator.host.stack.offer
+        for after_s in (0.0, *repeats_s):
+            self._initiator.next_seq = first
+            self._emit(self._initiator, start_ns + int(after_s * SECOND), Flag.SYN, offer)
+
+    def check(self, start_ns: int) -> None:
+        """A SYN, its SYN-ACK, and a RST in place of the third step: the port is open, and nothing more is wanted."""
+        initiator, target = self._initiator, self._target
+        self._emit(initiator, start_ns, Flag.SYN, initiator.host.stack.offer)
+        layout = target.host.stack.offer if self._timestamps else target.host.stack.plain_answer
+        self._emit(target, target.clock_ns + _REACTION_NS, Flag.SYN | Flag.ACK, layout)
+        self._emit(initiator, initiator.clock_ns + _REACTION_NS, Flag.RST | Flag.ACK, ())
 
     def initiator_sends(self, payload: bytes, after_ns: int = 0) -> None:
         """The initiator writes payload after_ns after it last sent or received."""

@@ -1,10 +1,20 @@
-"""Single packets between hosts: UDP datagrams, and exchanges of one request and one response."""
+"""Single packets between hosts: UDP datagrams and ICMP messages, and what is said in them."""
 
+from collections.abc import Iterable
 from random import Random
+from typing import NamedTuple
 
-from sensor.synth.packets import IPV4, UDP, ethernet, internet, udp
+from sensor.synth.packets import ICMP, IPV4, UDP, ethernet, icmp_unreachable, internet, udp
 from sensor.synth.site import Host, NetworkPath
 from sensor.synth.truth import Exchange, Packet, Purpose, flow
+
+
+class Message(NamedTuple):
+    """What one host tells another in one packet."""
+
+    at_ns: int  # at the sensor
+    answers: bool  # from the second host to the first
+    content: bytes
 
 
 def ip_frame(source: Host, destination: Host, protocol: int, payload: bytes, rng: Random) -> bytes:
@@ -39,3 +49,30 @@ def request_and_response(
         Packet(response_ns, datagram(server, client, ports[::-1], payloads[1], rng)),
     )
     return flow(packets, purpose, UDP, (client.ipv4, ports[0]), (server.ipv4, ports[1]))
+
+
+def dialogue(
+    ends: tuple[Host, Host], ports: tuple[int, int], messages: Iterable[Message], rng: Random, purpose: Purpose
+) -> Exchange:
+    """UDP datagrams between two hosts as one flow; contents of messages are payloads."""
+    packets = [
+        Packet(
+            at_ns, datagram(*ends[::-1], ports[::-1], content, rng) if answers else datagram(*ends, ports, content, rng)
+        )
+        for at_ns, answers, content in messages
+    ]
+    return flow(packets, purpose, UDP, (ends[0].ipv4, ports[0]), (ends[1].ipv4, ports[1]))
+
+
+def signalling(ends: tuple[Host, Host], messages: Iterable[Message], rng: Random, purpose: Purpose) -> Exchange:
+    """ICMP messages between two hosts as one flow; contents of messages are whole ICMP messages."""
+    packets = [
+        Packet(at_ns, ip_frame(*(ends[::-1] if answers else ends), ICMP, content, rng))
+        for at_ns, answers, content in messages
+    ]
+    return flow(packets, purpose, ICMP, (ends[0].ipv4, 0), (ends[1].ipv4, 0))
+
+
+def port_unreachable(frame: bytes) -> bytes:
+    """ICMP message that the port of a frame's datagram is closed; the frame is untagged Ethernet with IPv4."""
+    return icmp_unreachable(3, frame[14 : 14 + int.from_bytes(frame[16:18], "big")])

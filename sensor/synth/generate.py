@@ -27,14 +27,19 @@ class Traffic:
     truth: tuple[FlowTruth, ...]  # by start of the flow
 
 
-def generate(scenarios: Iterable[Scenario], seed: int, minutes: float, start_ns: int = MONDAY_MORNING_NS) -> Traffic:
-    """Generate traffic of these scenarios side by side, for some minutes from start_ns.
+def generate(
+    scenarios: Iterable[Scenario], seed: int, minutes: float | None = None, start_ns: int = MONDAY_MORNING_NS
+) -> Traffic:
+    """Generate traffic of these scenarios side by side, for some minutes from start_ns; None: as long as the longest.
 
     Each scenario has its own random stream and its own initiating hosts: the same seed gives it the same packets,
     whichever others run beside it. Packets after the end are cut off, as by a capture that stops.
     """
+    chosen = tuple(scenarios)
+    if minutes is None:
+        minutes = max((scenario.minutes for scenario in chosen), default=0.0)
     span = Span(start_ns, start_ns + int(minutes * 60 * SECOND))
-    exchanges = [exchange for scenario in scenarios for exchange in _run(scenario, seed, span)]
+    exchanges = [exchange for scenario in chosen for exchange in _run(scenario, seed, span)]
     packets = sorted((packet for exchange in exchanges for packet in exchange.packets), key=_packet_time)
     truth = sorted((exchange.truth for exchange in exchanges if exchange.truth), key=_flow_start)
     return Traffic(tuple(packets), tuple(truth))

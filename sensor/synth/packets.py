@@ -46,8 +46,13 @@ def arp(operation: int, sender_mac: bytes, sender_ip: bytes, target_mac: bytes, 
     return struct.pack("!HHBBH", 1, IPV4, 6, 4, operation) + sender_mac + sender_ip + target_mac + target_ip
 
 
-def internet(source: bytes, destination: bytes, protocol: int, payload: bytes, *, ttl: int, ident: int) -> bytes:
-    """IPv4 or IPv6 packet, by the length of the addresses; ident is the IPv4 identification or the IPv6 flow label."""
+def internet(
+    source: bytes, destination: bytes, protocol: int, payload: bytes, *, ttl: int, ident: int, options: bytes = b""
+) -> bytes:
+    """IPv4 or IPv6 packet, by the length of the addresses; ident is the IPv4 identification or the IPv6 flow label.
+
+    options: of IPv4, a multiple of four bytes.
+    """
     if len(source) == 16:
         return (
             struct.pack("!IHBB", 6 << 28 | ident & 0xFFFFF, len(payload), protocol, ttl)
@@ -55,9 +60,11 @@ def internet(source: bytes, destination: bytes, protocol: int, payload: bytes, *
             + destination
             + payload
         )
-    fields = (0x45, 0, 20 + len(payload), ident & 0xFFFF, _DONT_FRAGMENT, ttl, protocol)
-    bare = struct.pack("!BBHHHBBH", *fields, 0) + source + destination
-    return struct.pack("!BBHHHBBH", *fields, checksum(bare)) + source + destination + payload
+    header = 20 + len(options)
+    fields = (0x40 | header // 4, 0, header + len(payload), ident & 0xFFFF, _DONT_FRAGMENT, ttl, protocol)
+    rest = source + destination + options
+    total = checksum(struct.pack("!BBHHHBBH", *fields, 0) + rest)
+    return struct.pack("!BBHHHBBH", *fields, total) + rest + payload
 
 
 def tcp(
@@ -92,6 +99,15 @@ def icmp_echo(reply: bool, ident: int, sequence: int, payload: bytes) -> bytes:
     body = struct.pack("!HH", ident, sequence) + payload
     kind = 0 if reply else 8
     return struct.pack("!BBH", kind, 0, checksum(struct.pack("!BBH", kind, 0, 0) + body)) + body
+
+
+def icmp_unreachable(code: int, packet: bytes) -> bytes:
+    """ICMP destination unreachable about an IPv4 packet, with as much of it as RFC 1812 section 4.3.2.3 wants.
+
+    code: 1 host, 3 port, 13 administratively prohibited. packet: without its frame.
+    """
+    body = bytes(4) + packet[:548]
+    return struct.pack("!BBH", 3, code, checksum(struct.pack("!BBH", 3, code, 0) + body)) + body
 
 
 def icmpv6(addresses: tuple[bytes, bytes], kind: int, body: bytes) -> bytes:

@@ -114,6 +114,11 @@ def _ephemeral(stack: Stack, rng: Random) -> Iterator[int]:
             port = rng.randint(low, high) if stack.random_ports else low + (port + 1 - low) % (high + 1 - low)
 
 
+def inside(name: str, last: int, stack: Stack = LINUX) -> Host:
+    """A further host of the office, at 10.20.0.`last`: 2 to 9, 12 to 99 and 110 to 254 are free."""
+    return Host(name, _mac(last), address(f"10.20.0.{last}"), stack)
+
+
 def outside(name: str, ipv4: str, rng: Random, stack: Stack = LINUX) -> Host:
     """A host on the internet: its packets carry the gateway's MAC and have crossed some routers."""
     return Host(name, _GATEWAY_MAC, address(ipv4), stack, hops=rng.randrange(6, 16))

@@ -25,6 +25,36 @@ for package in ("polars", "sklearn", "scipy", "matplotlib", "jinja2"):
     pytest.importorskip(package)
 
 Rows = list[list[str]]
+# Headers as published: CIC-IoT-2023's two, UNSW-NB15's of the training and test sets and of its list of features, and
+# the beginning of NTLFlowLyzer's.
+IOT_OF_46 = (
+    "flow_duration,Header_Length,Protocol Type,Duration,Rate,Srate,Drate,fin_flag_number,syn_flag_number,"
+    "rst_flag_number,psh_flag_number,ack_flag_number,ece_flag_number,cwr_flag_number,ack_count,syn_count,fin_count,"
+    "urg_count,rst_count,HTTP,HTTPS,DNS,Telnet,SMTP,SSH,IRC,TCP,UDP,DHCP,ARP,ICMP,IPv,LLC,Tot sum,Min,Max,AVG,Std,"
+    "Tot size,IAT,Number,Magnitue,Radius,Covariance,Variance,Weight,label"
+)
+IOT_OF_39 = (
+    "Header_Length,Protocol Type,Time_To_Live,Rate,fin_flag_number,syn_flag_number,rst_flag_number,psh_flag_number,"
+    "ack_flag_number,ece_flag_number,cwr_flag_number,ack_count,syn_count,fin_count,rst_count,HTTP,HTTPS,DNS,Telnet,SMTP,"
+    "SSH,IRC,TCP,UDP,DHCP,ARP,ICMP,IGMP,IPv,LLC,Tot sum,Min,Max,AVG,Std,Tot size,IAT,Number,Variance,Label"
+)
+UNSW_SETS = (
+    "id,dur,proto,service,state,spkts,dpkts,sbytes,dbytes,rate,sttl,dttl,sload,dload,sloss,dloss,sinpkt,dinpkt,sjit,djit,"
+    "swin,stcpb,dtcpb,dwin,tcprtt,synack,ackdat,smean,dmean,trans_depth,response_body_len,ct_srv_src,ct_state_ttl,"
+    "ct_dst_ltm,ct_src_dport_ltm,ct_dst_sport_ltm,ct_dst_src_ltm,is_ftp_login,ct_ftp_cmd,ct_flw_http_mthd,ct_src_ltm,"
+    "ct_srv_dst,is_sm_ips_ports,attack_cat,label"
+)
+UNSW_FEATURES = (
+    "srcip,sport,dstip,dsport,proto,state,dur,sbytes,dbytes,sttl,dttl,sloss,dloss,service,Sload,Dload,Spkts,Dpkts,swin,"
+    "dwin,stcpb,dtcpb,smeansz,dmeansz,trans_depth,res_bdy_len,Sjit,Djit,Stime,Ltime,Sintpkt,Dintpkt,tcprtt,synack,ackdat,"
+    "is_sm_ips_ports,ct_state_ttl,ct_flw_http_mthd,is_ftp_login,ct_ftp_cmd,ct_srv_src,ct_srv_dst,ct_dst_ltm,ct_src_ltm,"
+    "ct_src_dport_ltm,ct_dst_sport_ltm,ct_dst_src_ltm,attack_cat,Label"
+)
+NTLFLOWLYZER = (
+    "flow_id,timestamp,src_ip,src_port,dst_ip,dst_port,protocol,duration,packets_count,fwd_packets_count,"
+    "bwd_packets_count,total_payload_bytes,fwd_total_payload_bytes,bwd_total_payload_bytes,payload_bytes_max,"
+    "payload_bytes_min,payload_bytes_mean,payload_bytes_std,payload_bytes_variance,fwd_payload_bytes_max,label"
+)
 RANDOM_RECIPE = Path(__file__).resolve().parents[2] / "configs" / "training" / "cic2017-random.yaml"
 OF_2017 = ("Flow ID", "Source IP", "Source Port", "Destination IP", "Protocol", "Timestamp")
 OF_2018 = ("Flow ID", "Src IP", "Src Port", "Dst IP")
@@ -199,6 +229,11 @@ def test_an_unknown_label_is_told_with_the_vocabulary(tmp_path: Path) -> None:
     ("names", "words"),
     [
         ("flow_duration,Header_Length,Protocol Type,Rate,Srate,IAT,Magnitue,label", "is CIC-IoT-2023 .*are missing"),
+        (IOT_OF_46, "is CIC-IoT-2023 .*are missing"),
+        (IOT_OF_39, "is CIC-IoT-2023 .*are missing"),
+        (UNSW_SETS, r"is UNSW-NB15 by its header.*are missing"),
+        (UNSW_FEATURES, r"is UNSW-NB15 by its header.*are missing"),
+        (NTLFLOWLYZER, "is a BCCC set.*are missing"),
         ("id,dur,proto,sbytes,dbytes,sttl,dttl,sload,attack_cat,label", r"is UNSW-NB15 by its header.*are missing"),
         ("flow_id,src_ip,timestamp,packets_count,fwd_packets_count,delta_start,label", "is a BCCC set.*are missing"),
     ],

@@ -13,10 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.columns import INDEX, NAMES
-from training.arrays import Int64s, Strings
+from training.arrays import Int64s, Mask, Strings
 from training.datasets.flow_file import FlowFile, LabelCodes, joined, read_flow_file
 from training.datasets.measured import program_of, repaired, unfit
 from training.datasets.packed import unreadable
@@ -25,6 +24,8 @@ from training.datasets.rows import Rows, taken
 from training.datasets.table import UNLABELLED, FlowTable
 from training.datasets.text import STRAY_ROWS, Repairs
 from training.errors import DatasetError
+from training.label_map import DROP, LabelMap, Relabelling
+from training.labels import CIC_VOCABULARY
 from training.reporting import Report
 
 # Rows in the order that a table is to have: (n,) start times in, (n,) row numbers out.
@@ -34,17 +35,18 @@ SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet")
 DAY_NS = 86_400_000_000_000
 
 
-def read_dataset(path: Path, report: Report) -> FlowTable:
+def read_dataset(path: Path, report: Report, labels: LabelMap | None = None) -> FlowTable:
     """Flows of a file, or of all files below a directory, in the order of their start; family "" where unlabelled.
 
     A file is CSV (plain, gzip or Zstandard) or Parquet with any header of flows.dialects; in a directory, files with
     other endings are named and skipped. Flows of the same start keep the order of the files (by name) and rows.
     Rows that only attempted an attack, and rows of protocol 0 (the programs' word for any protocol they do not know),
-    are left out and counted in repairs. Raises DatasetError with file, line and column of what cannot be read, and for
-    files of different dialects or programs.
+    are left out and counted in repairs. labels: how labels beside the vocabulary are read; what it did is reported, and
+    counted in repairs. Raises LabelMapError, and DatasetError with file, line and column of what cannot be read, and
+    for files of different dialects or programs.
     """
     files = flow_files(path, report) if path.is_dir() else [path]
-    return read_files(path, files, in_time_order, report)
+    return read_files(path, files, in_time_order, report, labels)
 
 
 def flow_files(directory: Path, report: Report) -> list[Path]:
@@ -69,19 +71,29 @@ def in_time_order(start_ns: Int64s) -> Int64s:
     return np.argsort(start_ns, kind="stable")
 
 
-def read_files(path: Path, files: list[Path], order: Order, report: Report) -> FlowTable:
-    """Files as one table. path: what they are files of, as messages and the table name it. Raises DatasetError."""
+def read_files(
+    path: Path, files: list[Path], order: Order, report: Report, labels: LabelMap | None = None
+) -> FlowTable:
+    """Files as one table. path: what they are files of, as messages and the table name it.
+
+    labels: as of read_dataset. Raises DatasetError, LabelMapError.
+    """
+    relabelling = Relabelling(labels, CIC_VOCABULARY)
     try:
         with closing(Rows(len(NAMES))) as rows:
-            return _read_files(path, files, order, rows, report)
+            table = _read_files(path, files, order, rows, report, LabelCodes(relabelling))
     except OSError as error:
         place = tempfile.gettempdir()
         problem = f"its values do not fit into {place} ({error.strerror}); TMPDIR chooses another directory"
         raise DatasetError(path, problem) from error
+    for line in relabelling.told(table.repairs):
+        report(line)
+    return table
 
 
-def _read_files(path: Path, files: list[Path], order: Order, rows: Rows, report: Report) -> FlowTable:
-    labels = LabelCodes()
+def _read_files(
+    path: Path, files: list[Path], order: Order, rows: Rows, report: Report, labels: LabelCodes
+) -> FlowTable:
     repairs: Repairs = Counter({"rows": 0, "duplicate rows (kept)": 0})
     read: list[FlowFile] = []
     for file in files:
@@ -93,7 +105,8 @@ def _read_files(path: Path, files: list[Path], order: Order, rows: Rows, report:
     repairs["rows"] = len(rows)
     repairs["duplicate rows (kept)"] = len(rows) - len(np.unique(part.digest))
     duration_us, protocol = _repair_all(read, rows, program, repairs)
-    kept = _kept(np.array([family is None for family in labels.families])[part.label], protocol, repairs)
+    attempted = np.array([family is None for family in labels.families])[part.label]
+    kept = _kept(_dropped(path, part.label, labels, repairs), attempted, protocol, repairs)
     has_hosts, has_times = all(file.header.has_hosts for file in read), all(file.header.has_times for file in read)
     starts = part.start_ns if has_times else np.zeros(len(rows), dtype=np.int64)
     chosen = kept[order(starts[kept])]
@@ -114,6 +127,7 @@ def _read_files(path: Path, files: list[Path], order: Order, rows: Rows, report:
         path=path,
         has_hosts=has_hosts,
         has_times=has_times,
+        label_map=labels.relabelling.map,
     )
     _tell(table, report)
     return table
@@ -156,12 +170,24 @@ def _repair_all(read: list[FlowFile], rows: Rows, program: FlowProgram, repairs:
     return duration_us, protocol
 
 
-def _kept(attempted: NDArray[np.bool_], protocol: Int64s, repairs: Repairs) -> Int64s:
+def _dropped(path: Path, label: Int64s, labels: LabelCodes, repairs: Repairs) -> Mask:
+    """(n,) whether the map of labels leaves a row out; counts in repairs what it did. Raises DatasetError for all."""
+    counts = np.bincount(label, minlength=len(labels.names))
+    for line, count in zip(labels.lines, counts, strict=True):
+        if line is not None:
+            repairs[line.effect] += int(count)
+    dropped: Mask = np.array([line is not None and line.target == DROP for line in labels.lines])[label]
+    if dropped.all():
+        raise DatasetError(path, f"has {len(label):,} rows, and the map of labels drops all of them", column="Label")
+    return dropped
+
+
+def _kept(dropped: Mask, attempted: Mask, protocol: Int64s, repairs: Repairs) -> Int64s:
     """Numbers of the rows that stay."""
-    unknown_protocol = (protocol == 0) & ~attempted
+    unknown_protocol = (protocol == 0) & ~attempted & ~dropped
     repairs["rows of attempted attacks, left out"] = int(attempted.sum())
     repairs["rows of protocol 0, left out"] = int(unknown_protocol.sum())
-    return np.flatnonzero(~(attempted | unknown_protocol))
+    return np.flatnonzero(~(dropped | attempted | unknown_protocol))
 
 
 def _refuse_other_dialect(first: FlowFile, file: FlowFile) -> None:

@@ -23,7 +23,8 @@ from training.datasets.table import UNLABELLED
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.datasets.times import StartTimes
 from training.errors import DatasetError
-from training.labels import cic_family, cic_vocabulary
+from training.label_map import DROP, MappedLabel, Relabelling
+from training.labels import cic_family
 from training.reporting import Report
 
 if TYPE_CHECKING:
@@ -38,21 +39,45 @@ LARGEST_PORT = 65_535
 
 
 class LabelCodes:
-    """The labels met so far, each with a code: its place in `names`. families: of each, None where only attempted."""
+    """The labels met so far, each with a code: its place in the lists.
 
-    def __init__(self) -> None:
+    names: what the table calls each, families: of each, None where only attempted, lines: of the map of labels that
+    says how to read each, None where none does.
+    """
+
+    def __init__(self, relabelling: Relabelling) -> None:
+        self.relabelling = relabelling
         self.names: list[str] = []
         self.families: list[str | None] = []
-        self._codes: dict[str, int] = {}
+        self.lines: list[MappedLabel | None] = []
+        self._codes: dict[str | None, int] = {}  # None: of a file without labels
 
     def code(self, label: str) -> int:
-        """The label's code. Raises KeyError for one that the vocabulary does not have."""
+        """The label's code. Raises KeyError for one that neither the map nor the vocabulary has."""
         if label not in self._codes:
-            unlabelled = label in NOT_LABELLED or label == UNLABELLED
-            self.families.append(UNLABELLED if unlabelled else cic_family(label))
-            self._codes[label] = len(self.names)
-            self.names.append(label)
+            self._codes[label] = self._added(label, self.relabelling.line(label))
         return self._codes[label]
+
+    def unlabelled(self) -> int:
+        """The code of rows of a file without labels."""
+        if None not in self._codes:
+            self._codes[None] = self._appended(UNLABELLED, UNLABELLED, None)
+        return self._codes[None]
+
+    def _added(self, label: str, line: MappedLabel | None) -> int:
+        if line is not None and line.target != DROP:
+            return self._appended(line.target, self.relabelling.vocabulary.family_of(line.target), line)
+        if line is not None or label in NOT_LABELLED:
+            return self._appended(label, UNLABELLED, line)
+        if label == UNLABELLED:
+            raise KeyError(label)
+        return self._appended(label, cic_family(label), None)
+
+    def _appended(self, name: str, family: str | None, line: MappedLabel | None) -> int:
+        self.names.append(name)
+        self.families.append(family)
+        self.lines.append(line)
+        return len(self.names) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +212,16 @@ def _ports(text: TextTable, name: str | None) -> Int64s:
 
 def _labels(text: TextTable, name: str | None, labels: LabelCodes) -> Int64s:
     if name is None:
-        return np.full(len(text), labels.code(UNLABELLED), dtype=np.int64)
+        return np.full(len(text), labels.unlabelled(), dtype=np.int64)
     distinct, which = _distinct(text.text(name))
     codes = np.empty(len(distinct), dtype=np.int64)
     for i, found in enumerate(distinct):
         try:
-            if found == UNLABELLED:
-                raise KeyError(found)
             codes[i] = labels.code(found)
         except KeyError:
-            problem = f"unknown label {shown(found)}" + (f"; known are {cic_vocabulary()}" if found else "")
-            raise text.error(problem, int(np.argmax(which == i)), name) from None
+            relabelling, row = labels.relabelling, int(np.argmax(which == i))
+            told = relabelling.unknown(shown(found)) if found else shown(found)
+            raise text.error(f"unknown label {told}", row, name, relabelling.advice()) from None
     return codes[which]
 
 

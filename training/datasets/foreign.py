@@ -1,7 +1,9 @@
 """Public tables that no reader here takes, told by names that only they have, and what they lack.
 
-Sources: the headers of CIC-IoT-2023's CSV files, of UNSW-NB15's training and test sets, and of NTLFlowLyzer, which
-measured the BCCC sets.
+Sources: the two headers of CIC-IoT-2023's CSV files, of 46 columns (`flow_duration` to `Weight`) and of 39
+(`Header_Length` to `Variance`), which have four of the names below in common; those of UNSW-NB15's training and test
+sets and of its list of features (Moustafa, Slay 2015); the features of NTLFlowLyzer (github.com/ahlashkari), which
+measured the BCCC sets, by their names in its README and its module time_related.
 """
 
 from collections.abc import Collection

@@ -7,6 +7,7 @@ Ghorbani, "A Detailed Analysis of the KDD CUP 99 Data Set", CISDA 2009.
 
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,12 @@ from training.datasets.packed import sha256_of
 from training.datasets.rows import Rows, taken
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.errors import DatasetError
-from training.labels import kdd_attack, kdd_family, kdd_vocabulary
+from training.label_map import DROP, LabelMap, Relabelling
+from training.labels import KDD_VOCABULARY, kdd_attack
 from training.reporting import Report
 
 NO_DIFFICULTY = -1
+DROPPED = -1  # in place of an attack's code
 HARDEST = 21  # 21 learners judged each record of NSL-KDD
 TOLD_EVERY = 500_000  # rows
 NUMBERS = tuple(column for column in KDD_COLUMNS if column.kind != "symbol")
@@ -45,6 +48,7 @@ class KddTable:
     repairs: dict[str, int]  # what was read in another way than it stands there, by reason
     sha256: str  # of the file on disk
     path: Path = Path()
+    label_map: LabelMap | None = None  # by which labels were read
 
     def __len__(self) -> int:
         return len(self.records)
@@ -60,10 +64,31 @@ class KddTable:
             self.repairs,
             self.sha256,
             self.path,
+            self.label_map,
         )
 
 
-def read_kdd(path: Path, report: Report) -> KddTable:
+def read_kdd(path: Path, report: Report, labels: LabelMap | None = None) -> KddTable:
+    """Records of a file, as `read_kdd_file`; what the map of labels did is reported.
+
+    Raises DatasetError, also where no record is left, and LabelMapError.
+    """
+    relabelling = Relabelling(labels, KDD_VOCABULARY)
+    table = read_kdd_file(path, relabelling, report)
+    refuse_all_dropped(path, [table])
+    for line in relabelling.told(table.repairs):
+        report(line)
+    return table
+
+
+def refuse_all_dropped(path: Path, tables: Sequence[KddTable]) -> None:
+    """Raise DatasetError where the map of labels has left no record of a dataset. path: of the dataset."""
+    if not any(len(table) for table in tables):
+        rows = sum(table.repairs["rows"] for table in tables)
+        raise DatasetError(path, f"has {rows:,} records, and the map of labels drops all of them", column=LABEL)
+
+
+def read_kdd_file(path: Path, relabelling: Relabelling, report: Report) -> KddTable:
     """Records of a file: text (plain, gzip or Zstandard) or Parquet, with or without header and difficulty.
 
     Symbols that are none of the known ones become UNKNOWN and are counted in repairs; names of attacks are spelled as
@@ -73,14 +98,14 @@ def read_kdd(path: Path, report: Report) -> KddTable:
     """
     try:
         with closing(Rows(len(KDD_COLUMNS))) as rows:
-            return _read(path, rows, report)
+            return _read(path, rows, relabelling, report)
     except OSError as error:
         place = tempfile.gettempdir()
         problem = f"its values do not fit into {place} ({error.strerror}); TMPDIR chooses another directory"
         raise DatasetError(path, problem) from error
 
 
-def _read(path: Path, rows: Rows, report: Report) -> KddTable:
+def _read(path: Path, rows: Rows, relabelling: Relabelling, report: Report) -> KddTable:
     repairs: Repairs = Counter({"rows": 0})
     report(f"reading {path}")
     digest = sha256_of(path)
@@ -92,21 +117,23 @@ def _read(path: Path, rows: Rows, report: Report) -> KddTable:
         told = len(rows) // TOLD_EVERY
         _refuse_short_rows(text)
         rows.append(_values(text, repairs))
-        codes.append(_attacks(text, attacks))
+        codes.append(_attacks(text, attacks, relabelling, repairs))
         difficulty.append(_difficulty(text))
         if len(rows) // TOLD_EVERY > told:
             report(f"  {len(rows):,} records read")
     repairs["rows"] = len(rows)
-    names = list(attacks)
     code = np.concatenate(codes)
+    kept = np.flatnonzero(code != DROPPED)
+    family = relabelling.vocabulary.family_of
     return KddTable(
-        records=rows.taken(np.arange(len(rows))),
-        label=taken(np.array(names), code),
-        family=taken(np.array([kdd_family(name) for name in names]), code),
-        difficulty=np.concatenate(difficulty),
+        records=rows.taken(kept),
+        label=taken(np.array(list(attacks), dtype=np.str_), code[kept]),
+        family=taken(np.array([family(name) for name in attacks], dtype=np.str_), code[kept]),
+        difficulty=np.concatenate(difficulty)[kept],
         repairs={reason: number for reason, number in repairs.items() if number},
         sha256=digest,
         path=path,
+        label_map=relabelling.map,
     )
 
 
@@ -162,20 +189,23 @@ def _symbols(text: TextTable, name: str, repairs: Repairs) -> Values:
     return values
 
 
-def _attacks(text: TextTable, attacks: dict[str, int]) -> Int64s:
-    """Code of each row's attack; attacks: those met so far, extended."""
+def _attacks(text: TextTable, attacks: dict[str, int], relabelling: Relabelling, repairs: Repairs) -> Int64s:
+    """Code of each row's attack, or DROPPED; attacks: those met so far, extended."""
     import polars as pl
 
     cells = text.text(LABEL)
     codes: dict[str, int] = {}
     for found in cells.unique(maintain_order=True).to_list():
+        line = relabelling.line(found)
+        if line is not None:
+            repairs[line.effect] += int((cells == found).sum())
         try:
-            name = kdd_attack(found)
+            name = kdd_attack(found) if line is None else line.target
         except KeyError:
             row = int((cells == found).arg_max() or 0)
-            problem = f"unknown attack {shown(found)}; expected its name, or normal; known are {kdd_vocabulary()}"
-            raise text.error(problem, row, LABEL) from None
-        codes[found] = attacks.setdefault(name, len(attacks))
+            problem = f"unknown attack {relabelling.unknown(shown(found))}"
+            raise text.error(problem, row, LABEL, relabelling.advice()) from None
+        codes[found] = DROPPED if name == DROP else attacks.setdefault(name, len(attacks))
     return cells.replace_strict(codes, return_dtype=pl.Int64).to_numpy()
 
 

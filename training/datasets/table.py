@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from training.arrays import Int64s, Strings
 from training.datasets.rows import taken
 from training.errors import DatasetError
+from training.label_map import LabelMap
 from training.labels import BENIGN
 
 UNLABELLED = ""
@@ -38,6 +39,7 @@ class FlowTable:
     path: Path = Path()  # file or directory
     has_hosts: bool = True
     has_times: bool = True
+    label_map: LabelMap | None = None  # by which labels were read
 
     @property
     def left_out(self) -> str:
@@ -69,6 +71,7 @@ class FlowTable:
             self.path,
             self.has_hosts,
             self.has_times,
+            self.label_map,
         )
 
 
@@ -82,9 +85,15 @@ def require_labels(table: FlowTable) -> None:
 def require_normal_and_attacks(table: FlowTable) -> None:
     """Raise DatasetError for a table that lacks labels, or normal traffic, or attacks: nothing can be told apart."""
     require_labels(table)
-    found = np.unique(table.family).tolist()
+    require_both_classes(table)
+
+
+def require_both_classes(table: FlowTable) -> None:
+    """Raise DatasetError for a table that lacks normal traffic or attacks; flows without a label are not looked at."""
+    found = [family for family in np.unique(table.family).tolist() if family != UNLABELLED]
     if not found:
-        raise DatasetError(table.path, "has no flows; expected normal traffic and attacks", column="Label")
+        problem = f"has no flows{' with a label' if len(table) else ''}; expected normal traffic and attacks"
+        raise DatasetError(table.path, problem, column="Label")
     if BENIGN not in found:
         problem = f"has no normal traffic, only {', '.join(found)}; expected flows labelled {BENIGN} as well"
         raise DatasetError(table.path, problem, column="Label")

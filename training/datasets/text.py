@@ -72,9 +72,9 @@ class TextTable:
             values[:, i] = column.to_numpy()
         return values
 
-    def error(self, problem: str, row: int, name: str) -> DatasetError:
-        """What is wrong with one cell, with its place."""
-        return DatasetError(self.path, problem, line=int(self.line[row]), column=name)
+    def error(self, problem: str, row: int, name: str, detail: tuple[str, ...] = ()) -> DatasetError:
+        """What is wrong with one cell, with its place. detail: lines to be shown below."""
+        return DatasetError(self.path, problem, line=int(self.line[row]), column=name, detail=detail)
 
 
 def shown(cell: str) -> str:

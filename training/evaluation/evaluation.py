@@ -25,6 +25,7 @@ from training.evaluation.kdd import records_outcome
 from training.evaluation.outcome import Judged, JudgedTable, Outcome
 from training.evaluation.protocols import rehomed_hosts
 from training.evaluation.question import Question, QuestionError
+from training.label_map import recorded
 from training.labels import BENIGN
 from training.reporting import Report
 
@@ -102,6 +103,7 @@ def _head(question: Question, hybrid: Hybrid, outcome: Outcome) -> dict[str, Any
             "sha256": table.sha256,
             "days": _days(table),
             "repairs": dict(table.repairs),
+            **recorded(table.label_map),
         },
         "notes": list(outcome.notes),
         "records": _records(hybrid, outcome),

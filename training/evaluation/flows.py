@@ -37,14 +37,14 @@ SHARED_HOSTS = 24  # where neither the command nor the bundle's recipe says how 
 
 
 def flows_outcome(question: Question, hybrid: Hybrid, baselines: Baselines | None, report: Report) -> Outcome:
-    """Judge the flows of a dataset as the protocol says. Raises BundleError, DatasetError.
+    """Judge the flows of a dataset as the protocol says. Raises BundleError, DatasetError, LabelMapError.
 
     Raises ModuleNotFoundError where the protocol has to fit and TensorFlow is not installed.
     """
     if question.protocol != "time" and find_spec("tensorflow") is None:
         raise ModuleNotFoundError("no fit without TensorFlow", name="tensorflow")
     try:
-        table = read_dataset(question.dataset, report)
+        table = read_dataset(question.dataset, report, question.labels)
     except DatasetError as error:
         error.args = (f"{error} ({hybrid.model_id} judges flows)",)
         raise

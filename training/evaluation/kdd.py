@@ -20,13 +20,14 @@ from models.fusion import Hybrid
 from training.datasets.kdd import KddTable, read_kdd
 from training.datasets.kdd_overlap import overlap
 from training.datasets.packed import sha256_of
-from training.errors import DatasetError
+from training.errors import DatasetError, LabelMapError
 from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
 from training.evaluation.question import Question, QuestionError
 from training.evaluation.records import scored_records, seen_by_bundle
 from training.evaluation.scored import ScoredRows
 from training.fit.kdd import baselines_of, fit_novel, hybrid_of, prepared
-from training.labels import ANOMALY, BENIGN
+from training.label_map import LabelMap, recorded_map
+from training.labels import BENIGN, names_attacks
 from training.recipe import KddRecipe
 from training.reporting import Report
 from training.splits import random_split
@@ -38,10 +39,13 @@ MOST_NORMAL, MOST_OF_AN_ATTACK = 10_000, 1_000  # records to fit on
 
 
 def records_outcome(question: Question, hybrid: Hybrid, baselines: Baselines | None, report: Report) -> Outcome:
-    """Judge the records of a file as the protocol says. Raises BundleError, DatasetError, QuestionError."""
+    """Judge the records of a file as the protocol says.
+
+    Raises BundleError, DatasetError, LabelMapError, QuestionError.
+    """
     if question.days or question.hosts is not None:
         raise QuestionError(f"{hybrid.model_id} judges connection records: they have no day to choose and no host")
-    table = _read(question.dataset, hybrid, report)
+    table = _read(question.dataset, hybrid, report, question.labels)
     if question.protocol == "random":
         return by_random_split(recipe_of(hybrid, KddRecipe), table, question.seed, report)
     if question.protocol == "leave-one-out":
@@ -135,15 +139,15 @@ def judged(
     report(f"judging {len(table):,} records")
     records = seen_by_bundle(table, content=content)
     told = scored_records(hybrid, baselines, records)
-    untold = trained is None or ANOMALY in table.label
+    untold = trained is None or not names_attacks(trained | set(table.label.tolist()))
     novel = None if untold else (table.family != BENIGN) & ~np.isin(table.label, sorted(trained or ()))
     before = None if known is None else seen_by_bundle(known, content=content)
     return Judged(model, records, replace(told, novel=novel), known=before)
 
 
-def _read(path: Path, hybrid: Hybrid, report: Report) -> KddTable:
+def _read(path: Path, hybrid: Hybrid, report: Report, labels: LabelMap | None) -> KddTable:
     try:
-        table = read_kdd(path, report)
+        table = read_kdd(path, report, labels)
     except DatasetError as error:
         _name_the_bundle(error, hybrid)
     families = np.unique(table.family).tolist()
@@ -170,8 +174,16 @@ def _training_file(
     for place in places:
         for path in () if place is None else (place / file, place / file.name):
             if path.is_file() and sha256_of(path) == stored.get("sha256"):
-                return read_kdd(path, report)
+                return _read_as_fitted(path, stored, report)
     return None
+
+
+def _read_as_fitted(path: Path, stored: dict[str, object], report: Report) -> KddTable:
+    """A bundle's training file with the labels that the bundle was fitted by. Raises BundleError."""
+    try:
+        return read_kdd(path, report, recorded_map(stored.get("label_map"), "the bundle's map of labels"))
+    except LabelMapError as error:
+        raise BundleError(str(error)) from error
 
 
 def _parts(table: KddTable, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

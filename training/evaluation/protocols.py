@@ -87,15 +87,22 @@ def stored_epochs(hybrid: Hybrid) -> int | None:
 
 
 def own_split(hybrid: Hybrid, table: FlowTable) -> Recipe | None:
-    """The bundle's recipe where it was fitted by a random split of this very table, else None."""
+    """The bundle's recipe where it was fitted by a random split of this very table, read alike, else None."""
     dataset = hybrid.about.get("dataset")
     if not isinstance(dataset, dict) or dataset.get("sha256") != table.sha256:
         return None
+    if _mapped_by(dataset.get("label_map")) != _mapped_by(table.label_map and table.label_map.record()):
+        return None  # rows of other labels are drawn otherwise
     try:
         recipe = stored_recipe(hybrid)
     except BundleError:
         return None
     return None if recipe.random is None else recipe
+
+
+def _mapped_by(record: object) -> object:
+    """What a record of a map of labels maps, None without one."""
+    return record.get("labels") if isinstance(record, dict) else None
 
 
 def by_held_out(model: Model, recipe: Recipe, table: FlowTable, hosts: int, seed: int, report: Report) -> Outcome:

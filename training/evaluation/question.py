@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from training.label_map import LabelMap
+
 Protocol = Literal["time", "random", "leave-one-out"]
 
 
@@ -23,3 +25,4 @@ class Question:
     days: tuple[str, ...] = ()  # ISO dates to judge, () for all
     beside: Path | None = None  # another bundle to judge by the same rows, for comparison
     data: Path | None = None  # where training files may lie, None for nowhere but beside the dataset
+    labels: LabelMap | None = None  # how the dataset's labels are read

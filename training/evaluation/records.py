@@ -16,6 +16,7 @@ from training.datasets.kdd import KddTable
 from training.datasets.rows import taken
 from training.evaluation.scored import CHUNK, ScoredRows, scored_steps
 from training.fit.kdd import records_of
+from training.label_map import LabelMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +30,7 @@ class LabelledRecords:
     repairs: dict[str, int]
     sha256: str
     path: Path = Path()
+    label_map: LabelMap | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -43,7 +45,13 @@ class LabelledRecords:
 def seen_by_bundle(table: KddTable, *, content: bool) -> LabelledRecords:
     """The table with the columns of one contract."""
     return LabelledRecords(
-        records_of(table, content=content), table.label, table.family, table.repairs, table.sha256, table.path
+        records_of(table, content=content),
+        table.label,
+        table.family,
+        table.repairs,
+        table.sha256,
+        table.path,
+        table.label_map,
     )
 
 

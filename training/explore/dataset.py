@@ -12,18 +12,22 @@ from training.datasets.text import UTF_16_MARKS
 from training.errors import DatasetError
 from training.explore import flows, kdd
 from training.explore.table import LabelledTable
+from training.label_map import LabelMap
 
 OTHER_TEXT = (";", "\t")  # other separators
 
 
-def read_labelled(path: Path, report: Callable[[str], None]) -> LabelledTable:
-    """Flows, or KDD records, of a file or of all files below a directory. Raises DatasetError for what is neither."""
+def read_labelled(path: Path, report: Callable[[str], None], labels: LabelMap | None = None) -> LabelledTable:
+    """Flows, or KDD records, of a file or of all files below a directory.
+
+    labels: how labels beside the vocabulary are read. Raises DatasetError for what is neither, and LabelMapError.
+    """
     files = kdd_files(path, report)
     if files:
-        return kdd.read_table(path, files, report)
+        return kdd.read_table(path, files, report, labels)
     if path.is_file():
         _refuse_foreign(path)
-    return flows.table_of(read_dataset(path, report))
+    return flows.table_of(read_dataset(path, report, labels))
 
 
 def _refuse_foreign(path: Path) -> None:

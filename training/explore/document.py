@@ -8,6 +8,7 @@ from training.explore.exploration import Exploration
 from training.explore.findings import findings
 from training.explore.hypotheses import UNTESTED, Ruling, Verdict
 from training.explore.sample import ROWS_FOR_CORRELATION, ROWS_PER_FAMILY, SEED
+from training.label_map import recorded
 
 SCHEMA = "exploration/1"
 
@@ -38,6 +39,7 @@ def document_of(found: Exploration) -> dict[str, Any]:
             "of_parts": [asdict(pair) for pair in found.repeats.of_parts],
         },
         "repairs": table.repairs,
+        **recorded(table.label_map),
         "columns": {
             "all": [column.name for column in table.columns],
             "unfit": list(table.unfit),

@@ -73,6 +73,7 @@ def table_of(flows: FlowTable) -> LabelledTable:
         hypotheses=HYPOTHESES,
         pairs=PAIRS,
         sha256=flows.sha256,
+        label_map=flows.label_map,
     )
 
 

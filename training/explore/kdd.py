@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
-from training.datasets.kdd import KddTable, read_kdd
+from training.datasets.kdd import KddTable, read_kdd_file, refuse_all_dropped
 from training.datasets.rows import stacked
 from training.explore.table import Coded, Codes, ExploredColumn, Hypothesis, LabelledTable, coded
-from training.labels import BENIGN, KDD_TECHNIQUES, TECHNIQUES
+from training.label_map import LabelMap, Relabelling
+from training.labels import BENIGN, KDD_TECHNIQUES, KDD_VOCABULARY, TECHNIQUES
 
 T = TypeVar("T", bound=np.generic)
 
@@ -56,9 +57,20 @@ HYPOTHESES = (
 PAIRS = (("src_bytes", "dst_bytes"),)
 
 
-def read_table(path: Path, files: Sequence[Path], report: Callable[[str], None]) -> LabelledTable:
-    """Files as one table, a part each. path: what they are files of. Raises DatasetError as read_kdd does."""
-    return table_of(path, [read_kdd(file, report) for file in files])
+def read_table(
+    path: Path, files: Sequence[Path], report: Callable[[str], None], labels: LabelMap | None = None
+) -> LabelledTable:
+    """Files as one table, a part each. path: what they are files of; what the map of labels did is reported.
+
+    Raises DatasetError and LabelMapError as read_kdd does.
+    """
+    relabelling = Relabelling(labels, KDD_VOCABULARY)
+    tables = [read_kdd_file(file, relabelling, report) for file in files]
+    refuse_all_dropped(path, tables)
+    table = table_of(path, tables)
+    for line in relabelling.told(table.repairs):
+        report(line)
+    return table
 
 
 def table_of(path: Path, tables: Sequence[KddTable]) -> LabelledTable:
@@ -86,6 +98,7 @@ def table_of(path: Path, tables: Sequence[KddTable]) -> LabelledTable:
         hypotheses=HYPOTHESES,
         pairs=PAIRS,
         sha256=tables[0].sha256 if len(tables) == 1 else _digest(tables),
+        label_map=tables[0].label_map,
     )
 
 

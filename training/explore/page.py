@@ -54,6 +54,7 @@ def _facts(found: Exploration) -> tuple[tuple[str, str], ...]:
         ("Duplicate rows", f"{count(found.repeats.duplicates)} ({share(found.repeats.duplicates, len(table))})"),
         (f"In several {table.part_is}s", count(found.repeats.leaking)),
         ("SHA-256", table.sha256),
+        *(() if table.label_map is None else (("Map of labels", table.label_map.summary),)),
     )
 
 

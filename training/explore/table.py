@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.arrays import Values
+from training.label_map import LabelMap
 
 Codes = NDArray[np.int64]
 
@@ -91,6 +92,7 @@ class LabelledTable:
     pairs: tuple[tuple[str, str], ...]  # columns to draw against each other
     sha256: str  # of the dataset as it lies on disk
     left_out: str = ""  # what cannot be told of the rows, and for want of what
+    label_map: LabelMap | None = None  # by which labels were read
 
     def __len__(self) -> int:
         return len(self.values)

@@ -2,7 +2,7 @@
 
 import struct
 
-A, PTR, AAAA = 1, 12, 28
+A, PTR, TXT, AAAA = 1, 12, 16, 28
 _SOA, _OPT = 6, 41
 _EDNS = b"\0" + struct.pack("!HHIH", _OPT, 1232, 0, 0)
 _NAME_OF_QUESTION = b"\xc0\x0c"  # compression pointer to offset 12

@@ -29,6 +29,7 @@ def syn_flood(
     per_second: float = 400.0,
     backlog: int = 128,
     spoofed: bool = False,
+    purpose: Purpose = FLOOD,
 ) -> Iterator[Exchange]:
     """SYNs to port 80, each from a source port of its own, and if spoofed from an address of its own.
 
@@ -42,16 +43,19 @@ def syn_flood(
         at_ns += int(rng.expovariate(per_second) * SECOND)
         source = _forged(number, rng) if spoofed else attacker
         source_port = source_ports[number % len(source_ports)]
-        yield _half_open(source, source_port, site.web, rng, at_ns=at_ns, far_ns=path.far_ns, answered=number < backlog)
+        seen = _half_open(
+            source, source_port, site.web, rng, at_ns=at_ns, far_ns=path.far_ns, answered=number < backlog
+        )
+        yield flow(seen, purpose, TCP, (source.ipv4, source_port), (site.web.ipv4, 80))
 
 
 def _forged(number: int, rng: Random) -> Host:
-    return outside(f"forged{number}", f"192.0.2.{rng.randrange(1, 255)}", rng)
+    return outside(f"forged{number}", f"198.19.{rng.randrange(128, 256)}.{rng.randrange(1, 255)}", rng)
 
 
 def _half_open(
     source: Host, source_port: int, victim: Host, rng: Random, *, at_ns: int, far_ns: int, answered: bool
-) -> Exchange:
+) -> list[Packet]:
     ends, pair = (source.ipv4, victim.ipv4), (source_port, 80)
     sequence, initial = rng.getrandbits(32), rng.getrandbits(32)
     seen = [
@@ -63,7 +67,7 @@ def _half_open(
         for after_s in _REPEATS_S:
             when = at_ns + 2 * far_ns + after_s * SECOND + rng.randrange(20_000, 4_000_000 if after_s else 60_000)
             seen.append(Packet(when, ip_frame(victim, source, TCP, answer, rng)))
-    return flow(seen, FLOOD, TCP, (source.ipv4, source_port), (victim.ipv4, 80))
+    return seen
 
 
 SYNFLOOD = Scenario("synflood", "4000 SYNs to port 80 in ten seconds from one host", 0.27, syn_flood)

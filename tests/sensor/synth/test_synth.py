@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import sensor.synth
 from sensor.synth.__main__ import app
+from sensor.synth.catalogue import CATALOGUE
 from sensor.synth.generate import (
     DEMO_MINUTES,
     DEMO_SEED,
@@ -31,6 +32,7 @@ from sensor.synth.scenarios.portscan import PORTSCAN, port_scan
 from sensor.synth.scenarios.scenario import Span
 from sensor.synth.scenarios.slowhttp import slow_http
 from sensor.synth.scenarios.synflood import syn_flood
+from sensor.synth.scenarios.tunnels import dns_tunnel
 from sensor.synth.site import Site
 from sensor.synth.truth import write_truth
 
@@ -194,6 +196,18 @@ def test_the_command_writes_what_the_generator_makes(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert out.read_bytes() == pcap_bytes(generate([SSH_GUESSING], 3, 1.0).packets, snaplen=96)
     assert len(truth.read_text().splitlines()) == 1 + len(generate([SSH_GUESSING], 3, 1.0).truth)
+
+
+def test_the_command_lists_each_scenario_with_what_it_is() -> None:
+    lines = CliRunner().invoke(app, ["--list"]).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["demo", *(scenario.name for scenario in CATALOGUE)]
+    assert all(scenario.summary in line for scenario, line in zip(CATALOGUE, lines[1:], strict=True))
+
+
+def test_the_command_takes_the_time_that_a_scenario_needs(tmp_path: Path) -> None:
+    out = tmp_path / "x.pcap"
+    assert CliRunner().invoke(app, [str(out), "--scenario", "dns-tunnel"]).exit_code == 0
+    assert out.read_bytes() == pcap_bytes(generate([dns_tunnel()], DEMO_SEED, 10.0).packets, snaplen=96)
 
 
 def test_the_command_refuses_a_scenario_that_it_does_not_know(tmp_path: Path) -> None:

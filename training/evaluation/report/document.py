@@ -9,6 +9,7 @@ from training.evaluation.report import bars, lines, tables
 from training.evaluation.report.parts import parts
 from training.evaluation.report.records import beside, rows_of, unsupervised
 from training.evaluation.scored import ScoredRows
+from training.label_map import LISTED, ROWS_LABELLED
 from training.measure import HYBRID
 from training.page.content import Block, Bullets, Charts, Page, Paragraph, Section
 from training.page.numbers import count, listed
@@ -97,8 +98,23 @@ def _facts(content: Content) -> tuple[tuple[str, str], ...]:
         *_novel_types(content),
         ("Protocol", _protocol(content) + (", INFLATED" if content["inflated"] else "")),
         ("Dataset", f"{content['dataset']['file']}, sha256 {content['dataset']['sha256'][:12]}…"),
+        *_label_map(content),
         ("Bundle", f"{content['bundle']['model_id']}, sha256 {content['bundle']['sha256'][:12]}…"),
     )
+
+
+def _label_map(content: Content) -> tuple[tuple[str, str], ...]:
+    """By which map labels were read, and what it did."""
+    record = content["dataset"].get("label_map")
+    if record is None:
+        return ()
+    effects = [
+        f"{count(number)} {reason}"
+        for reason, number in content["dataset"]["repairs"].items()
+        if number and reason.startswith(ROWS_LABELLED)
+    ]
+    told = f"{record['file']}, sha256 {record['sha256'][:12]}…: {listed(effects, LISTED)}"
+    return (("Map of labels", told),)
 
 
 def _novel_types(content: Content) -> tuple[tuple[str, str], ...]:
