@@ -17,6 +17,7 @@ from flows.layout import (
     M_CLOCK_NS,
     M_CLOCK_OFFSET_NS,
     M_LATE,
+    M_LATE_NS,
     UNSET,
 )
 
@@ -70,6 +71,7 @@ def unusual_time(registers: Int64s, now: Word, stamp: Word, ahead: Word) -> Word
 def late_time(registers: Int64s, now: Word, stamp: Word, ahead: Word) -> Word:
     """Meter time of a packet behind the clock: now."""
     registers[U(M_LATE)] += 1
+    registers[U(M_LATE_NS)] = max(registers[U(M_LATE_NS)], -ahead)
     registers[U(M_CLOCK_LATE_RUN)] = registers[U(M_CLOCK_LATE_RUN)] + 1 if ahead < -MAX_BEHIND_NS else 0
     if registers[U(M_CLOCK_LATE_RUN)] == BEHIND_RUN:
         registers[U(M_CLOCK_LATE_RUN)] = 0

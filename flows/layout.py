@@ -144,12 +144,13 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_SHED,  # packets of flows outside of the sample
     M_EVICTED,
     M_LATE,
+    M_LATE_NS,  # the farthest of these
     M_CLOCK_JUMPS,
     M_TUNNELLED,  # packets of tunnels that were not looked into
     M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,
-) = (*range(36), 52)
+) = (*range(37), 53)
 
 UNSET = -1
 HUGE = 1 << 62

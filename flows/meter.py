@@ -35,6 +35,7 @@ from flows.layout import (
     M_FREE,
     M_IDLE_TIMEOUT,
     M_LATE,
+    M_LATE_NS,
     M_LEFT_OUT,
     M_MASK,
     M_METERED,
@@ -223,6 +224,7 @@ class MeterStats:
     flows: int = 0  # in the table now
     evicted: int = 0  # flows reported early because the table was full
     late: int = 0  # packets stamped before one that came earlier
+    late_ns: int = 0  # how far before it at most
     clock_jumps: int = 0
     tunnelled: int = 0  # packets that were a tunnel's and not looked into; 0 with decap or compat
     left_out: int = 0  # metered packets of no record; only where a compatibility mode's rules drop some
@@ -350,6 +352,7 @@ class Meter:
             flows=int(registers[M_FLOWS]),
             evicted=int(registers[M_EVICTED]),
             late=int(registers[M_LATE]),
+            late_ns=int(registers[M_LATE_NS]),
             clock_jumps=int(registers[M_CLOCK_JUMPS]),
             tunnelled=int(registers[M_TUNNELLED]),
             left_out=int(registers[M_LEFT_OUT]),

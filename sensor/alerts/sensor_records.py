@@ -152,7 +152,7 @@ STATS: Final = Declaration(
         Field("flowvigil.difference", SIGNED, attrgetter("progress.difference"), "Received less all the others: 0."),
         Field("flowvigil.packets_per_second", NUMBER, attrgetter("packets_per_second")),
         Field("flowvigil.bits_per_second", NUMBER, attrgetter("bits_per_second")),
-        *_counts("flows", "table_flows", "evicted", "late", "clock_jumps", "tunnelled", "lost_lines"),
+        *_counts("flows", "table_flows", "evicted", "late", "clock_jumps", "tunnelled", "split_sessions", "lost_lines"),
         Field("flowvigil.overload", text(80), "progress.overload", absent=""),
         Field("flowvigil.alerts.opened", COUNT, "progress.alerts", absent=0),
         Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),

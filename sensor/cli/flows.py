@@ -130,7 +130,7 @@ def flows(
             run.run()
     if not quiet:
         log.info(_summary(run.progress, table.written, time.monotonic() - started))
-        for remark in (*run.turns.remarks, *hints(run.progress)):
+        for remark in (*run.turns.remarks, *(hint.message for hint in hints(run.progress))):
             log.warning(remark)
     for problem in first_problems(run.problems):
         log.warning(problem)

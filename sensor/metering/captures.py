@@ -9,9 +9,8 @@ from dataclasses import replace
 from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
-from sensor.metering.remarks import of_split_sessions, of_times
+from sensor.metering.remarks import of_times
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
-from sensor.metering.vlans import SplitSessions
 from sensor.packets.ring import PacketRing
 from sensor.sources.capture import CaptureStatistics
 from sensor.sources.captures.stream import CaptureStream
@@ -28,7 +27,6 @@ class CaptureTurns:
         self._meter = meter
         self._packets = packets
         self._first_ns = 0
-        self._split = SplitSessions()
 
     @property
     def problems(self) -> Sequence[str]:
@@ -37,9 +35,8 @@ class CaptureTurns:
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What was odd about times and VLAN tags, one line each."""
-        odd = [remark for name, oddities in self._reading.odd for remark in of_times(name, oddities)]
-        return odd + of_split_sessions(self._split.count)
+        """What was odd about times, one line each."""
+        return [remark for name, oddities in self._reading.odd for remark in of_times(name, oddities)]
 
     def __iter__(self) -> Iterator[Turn]:
         """Turns to the end. Raises InputError when no capture can be opened."""
@@ -66,10 +63,12 @@ class CaptureTurns:
             first = end
 
     def _turn(self, records: FlowBatch, until_ns: int, *, packets_due: bool = False) -> Turn:
-        self._split.add(records)
         metered, reading = self._meter.stats, self._reading
         stats = replace(
-            metered, late=metered.late + reading.late, clock_jumps=metered.clock_jumps + reading.clock_jumps
+            metered,
+            late=metered.late + reading.late,
+            late_ns=0,  # it is told of each capture
+            clock_jumps=metered.clock_jumps + reading.clock_jumps,
         )
         totals = CaptureTotals(
             capture=CaptureStatistics(received=stats.packets, filtered=reading.filtered),

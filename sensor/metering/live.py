@@ -80,7 +80,7 @@ class LiveTurns:
 
     ends_by_itself = False
     problems: Sequence[str] = ()  # a live capture does not end unasked
-    remarks: Sequence[str] = ()  # the kernel stamps packets
+    remarks: Sequence[str] = ()  # a live capture is told of by its counts (sensor.progress.hints)
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What was odd about the packets of captures in words: one line each, with what mends it."""
+"""What was odd about the times of captures in words: one line each, with what mends it."""
 
 from flows.arrival import WINDOW_NS, Oddities
 from sensor.alerts.spread import span_in_words
@@ -26,13 +26,3 @@ def of_times(name: str, oddities: Oddities) -> list[str]:
             "times of their packets (editcap -t shifts them)"
         )
     return remarks
-
-
-def of_split_sessions(count: int) -> list[str]:
-    """Sessions that sensor.metering.vlans found, with the setting that joins them."""
-    if not count:
-        return []
-    return [
-        f"{count:,} session{'s' * (count != 1)} seen with other VLAN tags, or none, on the way back, and metered as "
-        "two flows each: meter.vlan_in_key: false makes them one"
-    ]

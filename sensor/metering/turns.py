@@ -100,6 +100,7 @@ def _sum_of_stats(stats: Sequence[MeterStats]) -> MeterStats:
         flows=sum(one.flows for one in stats),
         evicted=sum(one.evicted for one in stats),
         late=sum(one.late for one in stats),
+        late_ns=max((one.late_ns for one in stats), default=0),
         clock_jumps=sum(one.clock_jumps for one in stats),
         tunnelled=sum(one.tunnelled for one in stats),
         left_out=sum(one.left_out for one in stats),

@@ -10,10 +10,9 @@ from flows.batch import (
     DST_HIGH,
     DST_LOW,
     DST_PORT,
-    END_REASON,
     IP_VERSION,
     PROTOCOL,
-    SNAPSHOT,
+    REPORT,
     SRC_HIGH,
     SRC_LOW,
     SRC_PORT,
@@ -33,12 +32,12 @@ class SplitSessions:
         self._tags: dict[tuple[int, ...], int] = {}  # tags of the latest flows without an answer, by who talked
 
     def add(self, records: FlowBatch) -> None:
-        """Look at the records of flows that have ended."""
+        """Look at each flow when it is reported for the first time."""
         self._tagged = self._tagged or bool(records.identity[:, VLAN].any())
         if not self._tagged:
             return
         answers = records.column("fwd_packets") == 0  # what begins with a SYN+ACK has the other side as originator
-        one_way = (answers | (records.column("bwd_packets") == 0)) & (records.identity[:, END_REASON] != SNAPSHOT)
+        one_way = (answers | (records.column("bwd_packets") == 0)) & (records.identity[:, REPORT] == 0)
         for row, answer in zip(records.identity[one_way].tolist(), answers[one_way].tolist(), strict=True):
             source = row[SRC_HIGH], row[SRC_LOW], row[SRC_PORT]
             target = row[DST_HIGH], row[DST_LOW], row[DST_PORT]

@@ -56,8 +56,10 @@ class Progress:
     table_flows: int = 0  # flows in the table now
     evicted: int = 0  # flows reported early because the table was full
     late: int = 0  # packets stamped before one that came earlier
+    late_ns: int = 0  # how far behind one of these was at most, 0 where captures are read
     clock_jumps: int = 0  # times that a source's clock was set forward or back
     tunnelled: int = 0  # packets that were a tunnel's and not looked into
+    split_sessions: int = 0  # sessions whose ways have other VLAN tags, metered as two flows each
     lost_lines: int = 0  # of JSON, that no output took
     bytes_read: int = 0  # of the inputs, as they are stored
     size: int | None = None  # bytes of the inputs, None where unknown: a pipe, an interface

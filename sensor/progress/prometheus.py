@@ -93,6 +93,7 @@ def _counters(progress: Progress) -> Iterable[Metric]:
         ("packets_late", "Packets stamped before an earlier one.", progress.late),
         ("clock_jumps", "Times that the clock of the packets was set forward or back.", progress.clock_jumps),
         ("packets_tunnelled", "Packets that were a tunnel's and not looked into.", progress.tunnelled),
+        ("sessions_split", "Sessions with other VLAN tags on the way back.", progress.split_sessions),
         ("alerts_merged", "Alerts of single hosts that storms stand for.", progress.merged),
         ("lines_lost", "JSON lines that no output took.", progress.lost_lines),
     ):

@@ -18,7 +18,7 @@ from sensor.run.run import Run
 HOSTS_KEPT = 1_000_000
 _ADDED = (
     "received", "metered", "filtered", "shed", "dropped", "flows", "evicted", "late", "clock_jumps", "tunnelled",
-    "lost_lines",
+    "split_sessions", "lost_lines",
 )  # fmt: skip
 
 

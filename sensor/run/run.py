@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sensor.alerts.alert import Alert
 from sensor.metering.turns import CaptureTotals, Turn, TurnSource
+from sensor.metering.vlans import SplitSessions
 from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from sensor.progress.words import kept_in_words
@@ -72,6 +73,7 @@ class Run:
     stopping: bool = False  # whether somebody asked it to end
     totals: CaptureTotals | None = None  # of the source, None before the first turn
     problems: list[str] = field(default_factory=list)  # of the source and the consumer, known at the end
+    _split: SplitSessions = field(default_factory=SplitSessions)
     _enough: bool = False
     _started_s: float = 0.0
 
@@ -114,6 +116,7 @@ class Run:
         for hook in self.hooks:
             hook.before(turn, self)
         alerts = self.consumer.consume(turn)
+        self._split.add(turn.records)
         self.totals = turn.totals
         self._count()
         for hook in self.hooks:
@@ -124,11 +127,12 @@ class Run:
             self.turns.stop()
 
     def _count(self) -> None:
-        progress = Progress() if self.totals is None else progress_of(self.totals, self.clock() - self._started_s)
+        elapsed_s, split = self.clock() - self._started_s, self._split.count
+        progress = Progress() if self.totals is None else progress_of(self.totals, elapsed_s, split)
         self.latest.progress = self.consumer.with_findings(progress)
 
 
-def progress_of(totals: CaptureTotals, elapsed_s: float) -> Progress:
+def progress_of(totals: CaptureTotals, elapsed_s: float, split_sessions: int) -> Progress:
     """The totals of a source as progress, in the wall clock's time; what was found in its records is not known here."""
     stats, capture, step_ns = totals.stats, totals.capture, totals.clock_step_ns
     return Progress(
@@ -145,8 +149,10 @@ def progress_of(totals: CaptureTotals, elapsed_s: float) -> Progress:
         table_flows=stats.flows,
         evicted=stats.evicted,
         late=stats.late,
+        late_ns=stats.late_ns,
         clock_jumps=stats.clock_jumps,
         tunnelled=stats.tunnelled,
+        split_sessions=split_sessions,
         bytes_read=totals.bytes_read,
         size=totals.size,
         started_ns=totals.first_ns + step_ns if totals.first_ns else 0,

@@ -4,15 +4,19 @@ packet accounted for each interval and at the end."""
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from sensor.alerts.alert import Observer
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.metering.turns import Turn
+from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
 from sensor.progress.words import accounting
 from sensor.run.detection import Detection
 from sensor.run.run import Run
 from sensor.sources.capture import LinkEvent
+
+HINTED_FROM: Final = 10  # a hint that rests on fewer waits for the end
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class Watching:
     _accounted: Progress = field(default_factory=Progress)
     _clock_step_ns: int = 0
     _reported_loss: bool = False
+    _hinted: set[str] = field(default_factory=set)  # actions of the hints that were reported
 
     def begin(self, _run: Run) -> None:
         """The first interval begins."""
@@ -81,6 +86,7 @@ class Watching:
             run.screen.note(accounting(run.progress))
 
     def _account(self, run: Run, *, final: bool) -> None:
+        self._report_hints(run, final=final)
         now = self.clock()
         interval_s = now - self._accounted_at_s
         self._accounted_at_s = now
@@ -89,6 +95,17 @@ class Watching:
         )
         self._accounted = run.progress
         self.detection.outlet.write([line])
+
+    def _report_hints(self, run: Run, *, final: bool) -> None:
+        """Say each once, as soon as it rests on enough; at the end the screen says them by itself."""
+        for hint in hints(run.progress):
+            if hint.action in self._hinted or (hint.count < HINTED_FROM and not final):
+                continue
+            self._hinted.add(hint.action)
+            event = LinkEvent(None, hint.action, hint.message, self.wall_clock_ns())
+            self._write(event)
+            if not final:
+                run.screen.note(hint.message)
 
     def _report_loss(self, run: Run) -> None:
         """Say once that packets of alerts could not be written."""
@@ -104,7 +121,10 @@ class Watching:
         self._report(LinkEvent(None, action, message, self.wall_clock_ns()), run)
 
     def _report(self, event: LinkEvent, run: Run) -> None:
+        self._write(event)
+        run.screen.note(event.message)
+
+    def _write(self, event: LinkEvent) -> None:
         action = f"interface-{event.action}" if event.interface else event.action
         line = event_line(action, event.message, self.observer, event.time_ns, event.interface)
         self.detection.outlet.write([line])
-        run.screen.note(event.message)

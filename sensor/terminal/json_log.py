@@ -37,7 +37,7 @@ class JsonLog:
         if not self._quiet:
             log.write(self._stream, log.Level.INFO, f"{self._name} ended", extra=_totals(progress))
             for hint in hints(progress):
-                log.write(self._stream, log.Level.INFO, hint)
+                log.write(self._stream, log.Level.INFO, hint.message)
         for problem in first_problems(problems):
             log.write(self._stream, log.Level.ERROR, problem)
 
@@ -60,6 +60,7 @@ def _totals(progress: "Progress") -> dict[str, object]:
         "late": progress.late,
         "clock_jumps": progress.clock_jumps,
         "tunnelled": progress.tunnelled,
+        "split_sessions": progress.split_sessions,
         "lost_lines": progress.lost_lines,
         "elapsed_s": round(progress.elapsed_s, 3),
     }

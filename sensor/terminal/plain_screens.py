@@ -65,7 +65,7 @@ class SummaryLine:
             f"{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
         for hint in hints(progress):
-            _write_line(self._stream, hint)
+            _write_line(self._stream, hint.message)
         _write_problems(self._stream, problems)
 
 

@@ -73,7 +73,7 @@ def summary(
         lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
     if irregular := irregularities(progress):
         lines.append(Text(irregular, "bold yellow" if progress.evicted else ""))
-    lines += [Text(hint) for hint in hints(progress)]
+    lines += [Text(hint.message) for hint in hints(progress)]
     lines += [Text(printable(problem, 400), "bold yellow") for problem in first_problems(problems)]
     return Group(*lines)
 

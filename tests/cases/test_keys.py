@@ -10,6 +10,9 @@ from pathlib import Path
 from flows.batch import END_DETECTED, END_REASON, FlowBatch
 from flows.meter import Meter, concatenate
 from sensor.metering.captures import CaptureTurns
+from sensor.metering.vlans import SplitSessions
+from sensor.progress.hints import hints
+from sensor.progress.progress import Progress
 from sensor.sources.captures.stream import CaptureStream
 from tests.cases.test_together import counts, session, stored
 from tests.support.packets import FLAG_BITS, Packet, ip, metered
@@ -91,8 +94,12 @@ def tagged(packet: Packet, vlan: int) -> Packet:
 
 
 def read(path: Path, packets: list[Packet], *, vlan_in_key: bool) -> tuple[FlowBatch, list[str]]:
+    """Records, and what is told of tags."""
     source = CaptureTurns(CaptureStream([stored(path, packets)]), Meter(64, vlan_in_key=vlan_in_key))
-    return concatenate([turn.records for turn in source]), list(source.remarks)
+    records = concatenate([turn.records for turn in source])
+    split = SplitSessions()
+    split.add(records)
+    return records, [hint.message for hint in hints(Progress(split_sessions=split.count))]
 
 
 def by_side(packets: list[Packet], out: int, back: int) -> list[Packet]:
@@ -106,20 +113,20 @@ def test_a_session_tagged_one_way_or_with_two_tags_is_told_and_can_be_one_flow(t
     """Mirrors that tag one side are common, and so are trunks with a router between two of their VLANs."""
     for out, back in ((100, 0), (0, 100), (100, 200)):
         packets = by_side(session(f"{CLIENT}:40000", at=0), out, back)
-        flows, remarks = read(tmp_path / "a", packets, vlan_in_key=True)
+        flows, told = read(tmp_path / "a", packets, vlan_in_key=True)
         assert counts(flows) == {(6, 0): 1, (4, 0): 1} or counts(flows) == {(6, 0): 1, (0, 4): 1}
-        assert remarks == [
+        assert told == [
             "1 session seen with other VLAN tags, or none, on the way back, and metered as two flows each: "
             "meter.vlan_in_key: false makes them one"
         ]
-        flows, remarks = read(tmp_path / "b", packets, vlan_in_key=False)
+        flows, told = read(tmp_path / "b", packets, vlan_in_key=False)
         assert counts(flows) == {(6, 4): 1}
-        assert remarks == []
+        assert told == []
 
 
 def test_two_vlans_with_the_same_addresses_are_two_flows(tmp_path: Path) -> None:
     whole = session(f"{CLIENT}:40000", at=0)
     packets = sorted(by_side(whole, 100, 100) + by_side(whole, 200, 200), key=lambda packet: packet.ts_ns)
-    flows, remarks = read(tmp_path / "a", packets, vlan_in_key=True)
+    flows, told = read(tmp_path / "a", packets, vlan_in_key=True)
     assert counts(flows) == {(6, 4): 2}
-    assert remarks == []
+    assert told == []

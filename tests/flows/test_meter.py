@@ -149,6 +149,7 @@ def test_a_clock_set_back_for_good_is_followed():
     batch = concatenate([meter.feed(block(packets)), meter.drain()])
     assert meter.stats.clock_jumps == 1
     assert meter.stats.late == 32
+    assert meter.stats.late_ns == 1000_020_000_000
     assert ACTIVE_TIMEOUT in batch.identity[:, END_REASON]
 
 

@@ -22,8 +22,11 @@ from tests.support.packets import tcp
 SOL_PACKET, PACKET_STATISTICS, ETH_P_ALL = 263, 6, 3
 
 
+FRAME_BYTES = 96
+
+
 def sessions(path: Path, flows: int = 400, packets: int = 24, *, closed: bool = False) -> Path:
-    """Capture of TCP segments that keep 96 bytes on the wire: `flows` sessions side by side, data both ways.
+    """Capture of TCP segments that keep FRAME_BYTES on the wire: `flows` sessions side by side, data both ways.
 
     closed: they end with a FIN each way, so that over and over they are new flows, each of which is scored.
     """
@@ -33,7 +36,7 @@ def sessions(path: Path, flows: int = 400, packets: int = 24, *, closed: bool = 
             client, server = f"10.7.{flow // 200}.{flow % 200 + 1}:{20000 + flow}", "10.8.0.1:443"
             ends = (client, server) if number % 2 == 0 else (server, client)
             flags = {0: "S", 1: "SA"} | ({packets - 3: "FA", packets - 2: "FA"} if closed else {})
-            frames.append(tcp(*ends, flags.get(number, "PA"), payload=96 - 54).frame)
+            frames.append(tcp(*ends, flags.get(number, "PA"), payload=FRAME_BYTES - 54).frame)
     path.write_bytes(pcap([Packet(frame, i * 1000, len(frame)) for i, frame in enumerate(frames)]))
     return path
 
@@ -66,6 +69,25 @@ def counted(namespace: str, interface: str) -> Iterator[list[int]]:
         # of the socket's two counters the first includes the second, what its buffer did not take
         received, _dropped = struct.unpack("II", packets.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         count.append(received)
+
+
+@contextmanager
+def stopped(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Keep every thread of a process stopped; it goes on afterwards."""
+    os.killpg(process.pid, signal.SIGSTOP)
+    deadline = time.monotonic() + 30
+    while any(state != "T" for state in _thread_states(process.pid)):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+
+
+def _thread_states(pid: int) -> list[str]:
+    """State of each thread, a letter of proc_pid_stat(5)."""
+    return [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
 
 
 @contextmanager

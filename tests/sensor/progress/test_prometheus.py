@@ -26,7 +26,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PROGRESS = Progress(
     received=1000, metered=800, filtered=50, undecoded={"not IP": 40, 'odd "reason"\n\\': 10}, shed=30, dropped=60,
     waiting=10, bytes=123_456, overload="one flow in 2 is metered", flows=90, table_flows=70, evicted=20, late=3,
-    clock_jumps=2, tunnelled=15, lost_lines=5, alerts=4, attacks=3, uncertain=1,
+    clock_jumps=2, tunnelled=15, split_sessions=12, lost_lines=5, alerts=4, attacks=3, uncertain=1,
     merged=6, kept=KeptPackets(2, 31, 4000, 32, 33, 34, 0, 0),
     interfaces=(InterfaceState("eth0", True), InterfaceState("eth1", False)),
 )  # fmt: skip
@@ -60,7 +60,7 @@ def test_a_scrape_tells_the_account_and_it_adds_up() -> None:
         ("flowvigil_bytes_total",): 123_456,
         ("flowvigil_flows_total",): 90, ("flowvigil_table_flows",): 70, ("flowvigil_flows_evicted_total",): 20,
         ("flowvigil_packets_late_total",): 3, ("flowvigil_clock_jumps_total",): 2, ("flowvigil_lines_lost_total",): 5,
-        ("flowvigil_packets_tunnelled_total",): 15,
+        ("flowvigil_packets_tunnelled_total",): 15, ("flowvigil_sessions_split_total",): 12,
         ("flowvigil_alerts_merged_total",): 6, ("flowvigil_alert_packets_total", "kept"): 31,
         ("flowvigil_alert_packets_total", "forgotten"): 32, ("flowvigil_alert_packets_total", "over_limit"): 33,
         ("flowvigil_alert_packets_total", "lost"): 34,

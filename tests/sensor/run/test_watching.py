@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from flows.batch import FlowBatch
+from flows.block import PacketBlock
 from flows.meter import Meter
 from sensor.alerts.alert import Alert, Observer
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import Turn
+from sensor.progress.hints import hints
 from sensor.progress.progress import OutputState, Progress
 from sensor.run.detection import Detection
 from sensor.run.outlet import Outlet
@@ -17,7 +21,7 @@ from sensor.run.run import Run
 from sensor.run.watching import Watching
 from sensor.sources.capture import LinkEvent
 from tests.support.alerts import an_alert
-from tests.support.packets import block, udp
+from tests.support.packets import Packet, block, udp
 from tests.support.scripted import SILENCE, T0, ScriptedCapture
 
 HOUR_NS = 3600 * 10**9
@@ -160,6 +164,58 @@ def test_requests_are_handled_once_in_the_next_turn() -> None:
     assert stage.screen.notes[0] == "settings read again"
     assert len(stage.screen.notes) == 2
     assert "received 0 =" in stage.screen.notes[1]
+
+
+def one_way(vlan: int, source: str, target: str, at: float) -> Packet:
+    return udp(source, target, at=at, vlan=(vlan,) if vlan else ())
+
+
+def sessions_by_side(count: int, at: float) -> PacketBlock:
+    """Questions with a tag, their answers with none."""
+    ends = [(f"10.0.0.1:{1000 + number}", "10.0.0.2:53") for number in range(count)]
+    return block([one_way(vlan, *pair, at) for one in ends for vlan, pair in ((7, one), (0, one[::-1]))])
+
+
+SPLIT = "seen with other VLAN tags, or none, on the way back, and metered as two flows each: meter.vlan_in_key: false"
+
+
+def test_sessions_with_a_tag_one_way_are_told_with_the_first_account_that_knows_enough_of_them() -> None:
+    stage = Stage(ScriptedCapture([]))
+    silence = [(passing(stage, 6), block([udp("10.0.0.9:1", "10.0.0.8:2", at=at)])) for at in (20, 40, 60, 200)]
+    stage.capture.turns = [(passing(stage, 1), sessions_by_side(12, at=0)), *silence]
+    stage.watched(interval_s=10)
+    told = [record["event"]["action"] for record in stage.lines.written if "action" in record["event"]]
+    assert told == ["sessions-split"]
+    datasets = [record["event"]["dataset"] for record in stage.lines.written]
+    assert datasets == ["flowvigil.sensor", "flowvigil.stats", "flowvigil.stats", "flowvigil.stats"]
+    (note,) = stage.screen.notes
+    assert note.startswith(f"12 sessions {SPLIT}")
+    assert stage.lines.of("stats")[0]["flowvigil"]["split_sessions"] == 12
+
+
+def test_a_hint_that_rests_on_little_is_a_line_at_the_end_and_the_screens_own_affair() -> None:
+    stage = Stage(ScriptedCapture([]))
+    stage.capture.turns = [(passing(stage, 11), sessions_by_side(2, at=at)) for at in (0, 100)]
+    stage.watched(interval_s=10)
+    assert [event["event"]["action"] for event in stage.lines.of("sensor")] == ["sessions-split"]
+    assert stage.lines.of("sensor")[0]["flowvigil"]["message"].startswith(f"2 sessions {SPLIT}")
+    assert stage.screen.notes == []
+    assert [hint.action for hint in hints(stage.screen.last)] == ["sessions-split"]
+
+
+@pytest.mark.parametrize(("behind_s", "told"), [(0.5, True), (0.001, False)])
+def test_packets_far_out_of_order_are_told_with_how_far_and_how_to_mend_it(behind_s: float, told: bool) -> None:
+    """Two cards, each with a clock of its own; what cores mix by a little is no matter."""
+    stage = Stage(ScriptedCapture([]))
+    times = [number / 10 - (number % 2) * (0.1 + behind_s) for number in range(100)]
+    packets = block([udp("10.0.0.1:1", "10.0.0.2:53", at=5 + at) for at in times])
+    stage.capture.turns = [(passing(stage, 11), packets), (passing(stage, 11), SILENCE)]
+    stage.watched(interval_s=10)
+    expected = (
+        f"50 % of the packets came after others stamped up to {behind_s:.2f} s later, which blurs the gaps "
+        "between them: set the cards' clocks by the system's, or let the kernel stamp (capture.timestamps: kernel)"
+    )
+    assert stage.screen.notes == ([expected] if told else [])
 
 
 class Unread:
