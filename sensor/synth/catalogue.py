@@ -2,9 +2,12 @@
 
 from sensor.synth.generate import SCENARIOS
 from sensor.synth.scenarios.beacons import held_channel, tcp_beacon, tls_beacon
+from sensor.synth.scenarios.bulk import backups, software_updates, speed_test, web_crawl
 from sensor.synth.scenarios.exfiltration import exfiltration, slow_exfiltration
 from sensor.synth.scenarios.floods import forged_syn_flood, http_flood, icmp_flood, udp_flood
 from sensor.synth.scenarios.logins import LOGIN_SERVICES, guessing
+from sensor.synth.scenarios.monitoring import agent_polling, health_checks, snmp_polling, uptime_checks
+from sensor.synth.scenarios.recurring import dashboard, mail_delivery, retries
 from sensor.synth.scenarios.reflection import reflection
 from sensor.synth.scenarios.scenario import Scenario
 from sensor.synth.scenarios.sweeps import echo_sweep, slow_scan, slow_sweep, udp_sweep
@@ -29,5 +32,18 @@ ATTACKS: tuple[Scenario, ...] = (
     exfiltration(),
     slow_exfiltration(),
 )
-EVERYDAY: tuple[Scenario, ...] = ()
+EVERYDAY: tuple[Scenario, ...] = (
+    snmp_polling(),
+    agent_polling(),
+    health_checks(),
+    uptime_checks(),
+    software_updates(),
+    speed_test(),
+    web_crawl(),
+    backups(),
+    retries(),
+    retries(every_s=5.0, refused=True, hours=6.0),
+    dashboard(),
+    mail_delivery(),
+)
 CATALOGUE: tuple[Scenario, ...] = (*SCENARIOS, *ATTACKS, *EVERYDAY)
