@@ -52,9 +52,13 @@ class CaptureError(SensorError):
 
 
 class InputError(SensorError):
-    """A capture that is missing, foreign, empty or cut short."""
+    """A capture that is missing, foreign, empty or cut short; others: one line for each further one."""
 
     exit_code = INPUT
+
+    def __init__(self, problem: str, *others: str) -> None:
+        super().__init__(problem)
+        self.others = others
 
 
 class OutputError(SensorError):

@@ -22,7 +22,7 @@ from sensor.cli.stdout import discard_if_full, stdout_error, write_stdout
 from sensor.cli.train import train
 from sensor.cli.warm_up import warm_up
 from sensor.cli.watch import watch
-from sensor.errors import BROKEN_PIPE, EXIT_CODES, INTERNAL, INTERRUPTED, SensorError
+from sensor.errors import BROKEN_PIPE, EXIT_CODES, INTERNAL, INTERRUPTED, InputError, SensorError
 from sensor.version import VERSION
 
 EPILOG = f"Exit codes: {', '.join(f'{code} {word}' for code, word, _ in EXIT_CODES)}."
@@ -102,6 +102,12 @@ def _run() -> int:
         _replace_closed_streams()
         result: Any = app(standalone_mode=False, prog_name="flowvigil")
         write_stdout("")  # buffered text must not fail later, when no error can be reported any more
+    except InputError as error:
+        discard_if_full()
+        *others, last = str(error), *error.others
+        for problem in others:
+            log.error(problem)
+        return _report_stop(last, error.exit_code, error.detail)
     except SensorError as error:
         discard_if_full()
         return _report_stop(str(error), error.exit_code, error.detail)

@@ -41,7 +41,9 @@ FilterOption = Annotated[
 PromiscuousOption = Annotated[
     bool, typer.Option("--promiscuous", help="Also frames for other stations: on a port mirror or a tap.")
 ]
-DecapOption = Annotated[bool, typer.Option("--decap", help="Look into tunnels: GRE, VXLAN, Geneve, GTP-U, IP-in-IP.")]
+DecapOption = Annotated[
+    bool, typer.Option("--decap", help="Look into tunnels: GRE, ERSPAN, VXLAN, Geneve, GTP-U, TZSP, IP in IP.")
+]
 KeepPacketsOption = Annotated[
     Path | None,
     typer.Option(

@@ -43,7 +43,8 @@ def _sentences(coverage: Coverage, subject: ReportSubject) -> list[str]:
         sentences.append(f"Whatever the capture filter left out: {subject.expression}")
     if subject.kind == "captures" and not subject.decapsulated:
         sentences.append(
-            "Inside tunnels (GRE, VXLAN, Geneve, GTP-U, IP-in-IP): each was judged from outside. --decap looks in."
+            "Inside tunnels (GRE, ERSPAN, VXLAN, Geneve, GTP-U, TZSP, IP in IP): each was judged from outside. --decap "
+            "looks in."
         )
     span_ns = coverage.end_ns - coverage.start_ns
     if coverage.end_ns and span_ns < SHORT_NS:

@@ -13,6 +13,7 @@ from flows.arrival import ArrivalClock, Oddities
 from flows.block import PacketBlock
 from flows.linktypes import ETHERNET
 from sensor.errors import ConfigError, InputError
+from sensor.progress.words import first_problems
 from sensor.sources.captures.files import BUFFER_BYTES, STDIN, CaptureFile, captures_in, open_capture
 from sensor.sources.captures.merging import MergedCaptures, Waiting
 from sensor.sources.captures.pool import FilePool
@@ -77,7 +78,7 @@ class CaptureStream:
         finally:
             pool.close()
         if not self._opened and not self.stopping:
-            raise InputError("; ".join(self.problems))
+            raise InputError(*first_problems(self.problems))
 
     def _open(self, name: str, pool: FilePool, buffer_bytes: int) -> CaptureFile | None:
         if self.stopping:
@@ -148,7 +149,7 @@ def refuse_unreadable(captures: Sequence[str], expression: str | None = None) ->
             problems.append(str(error))
         else:
             return
-    raise InputError("; ".join(problems))
+    raise InputError(*first_problems(problems))
 
 
 def _packet_filter(expression: str) -> PacketFilter:

@@ -1,9 +1,13 @@
 """The page in a real browser: what a person pastes or uploads is scored and shown, under the strict policy."""
 
+import bz2
 import csv
+import gzip
 import io
 import json
-from collections.abc import Iterator, Sequence
+import lzma
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,11 +53,19 @@ def test_a_pasted_table_is_scored(tab: Browser, server: Served, scan_rows: list[
     assert tab.errors == []
 
 
-def test_an_uploaded_capture_is_metered_and_scored(tab: Browser, server: Served) -> None:
+PACKED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}
+
+
+@pytest.mark.parametrize("packed", PACKED)
+def test_an_uploaded_capture_is_metered_and_scored(tab: Browser, server: Served, tmp_path: Path, packed: str) -> None:
+    capture = tmp_path / f"demo.pcap.{packed}"
+    capture.write_bytes(PACKED[packed](gzip.decompress(DEMO.read_bytes())))
     tab.open(server.url + "/")
-    tab.choose("#file", DEMO)
+    label = tab.run("document.querySelector('label[for=file]').innerText")
+    assert "also .gz, .zst, .xz, .bz2 or .lz4" in label
+    tab.choose("#file", capture)
     tab.submit()
-    assert tab.run("document.querySelector('h2').innerText") == DEMO.name
+    assert tab.run("document.querySelector('h2').innerText") == capture.name
     rows = tab.run(ROWS)
     assert len(rows) == 500
     assert {row[2] for row in rows} == {"attack"}

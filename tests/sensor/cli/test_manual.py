@@ -74,6 +74,13 @@ def laid_out(text: str) -> str:
     return "\n".join(part for part in text.split("\n\n") if part.lstrip().startswith("\b"))
 
 
+@pytest.mark.parametrize("place", ["README.md", "docs/flowvigil.1", "configs/default.yaml", "sensor/report/limits.py"])
+def test_tunnels_are_listed_alike_everywhere(place: str) -> None:
+    text = (TESTS.parent / place).read_text(encoding="utf-8").replace("\\-", "-")
+    assert "GRE, ERSPAN, VXLAN, Geneve, GTP-U, TZSP, IP in IP" in text
+    assert "IP-in-IP" not in text
+
+
 def test_the_manual_page_says_what_the_help_says() -> None:
     assert PAGE.read_text(encoding="utf-8") == manual(), "run python -m sensor.cli.manual"
 

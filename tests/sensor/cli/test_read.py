@@ -214,6 +214,25 @@ def test_every_damaged_capture_is_named_and_what_was_skipped(tmp_path: Path, unp
     assert skipped.endswith(" and 2 more")
 
 
+@pytest.mark.parametrize(("command", "log_format"), [("read", "text"), ("flows", "json")])
+def test_captures_none_of_which_can_be_read_have_a_line_each(command: str, log_format: str, tmp_path: Path) -> None:
+    """As where some can be read: a line for each, up to a bound, and one with how many more."""
+    names = [tmp_path / f"{number:04}.pcap" for number in range(1_003)]
+    for name in names:
+        name.write_bytes(b"\xd4\xc3\xb2\xa1 cut")
+    result = flowvigil("--log-format", log_format, command, *names)
+    assert result.code == 6
+    assert len(result.stderr) == 1_001
+    if log_format == "json":
+        told = [json.loads(line) for line in result.stderr]
+        assert told[-1]["process"]["exit_code"] == 6
+        lines = [document["message"] for document in told]
+    else:
+        lines = [line.removeprefix("flowvigil: ") for line in result.stderr]
+    assert [line.partition(":")[0] for line in lines[:-1]] == [str(name) for name in names[:1000]]
+    assert lines[-1] == "and 3 more problems"
+
+
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_a_truncated_capture_is_reported_up_to_where_it_ends(packed: bool, unpacked: bytes, tmp_path: Path) -> None:
     content = DEMO.read_bytes() if packed else unpacked
