@@ -1,15 +1,20 @@
 """All scenarios with their usual arguments, by name: those of the demo, further attacks, further everyday traffic."""
 
 from sensor.synth.generate import SCENARIOS
+from sensor.synth.scenarios.announcements import announcements
+from sensor.synth.scenarios.answers import backscatter, unreachable_ports
 from sensor.synth.scenarios.beacons import held_channel, tcp_beacon, tls_beacon
 from sensor.synth.scenarios.bulk import backups, software_updates, speed_test, web_crawl
+from sensor.synth.scenarios.devices import cloud_heartbeats, devices
 from sensor.synth.scenarios.exfiltration import exfiltration, slow_exfiltration
 from sensor.synth.scenarios.floods import forged_syn_flood, http_flood, icmp_flood, udp_flood
 from sensor.synth.scenarios.logins import LOGIN_SERVICES, guessing
+from sensor.synth.scenarios.logon import directory_logon
 from sensor.synth.scenarios.monitoring import agent_polling, health_checks, snmp_polling, uptime_checks
 from sensor.synth.scenarios.recurring import dashboard, mail_delivery, retries
 from sensor.synth.scenarios.reflection import reflection
 from sensor.synth.scenarios.scenario import Scenario
+from sensor.synth.scenarios.streams import video_call, vpn
 from sensor.synth.scenarios.sweeps import echo_sweep, slow_scan, slow_sweep, udp_sweep
 from sensor.synth.scenarios.tunnels import dns_tunnel, icmp_tunnel
 
@@ -45,5 +50,13 @@ EVERYDAY: tuple[Scenario, ...] = (
     retries(every_s=5.0, refused=True, hours=6.0),
     dashboard(),
     mail_delivery(),
+    devices(),
+    cloud_heartbeats(),
+    announcements(),
+    directory_logon(),
+    video_call(),
+    vpn(),
+    backscatter(),
+    unreachable_ports(),
 )
 CATALOGUE: tuple[Scenario, ...] = (*SCENARIOS, *ATTACKS, *EVERYDAY)

@@ -1,8 +1,11 @@
-"""DNS messages: queries, and responses with or without addresses. RFC 1035, 3596 (AAAA), 6891 (EDNS), 6762 (mDNS)."""
+"""DNS messages: queries, and responses with or without records.
+
+RFC 1035, 3596 (AAAA), 2782 (SRV), 6891 (EDNS), 6762 (mDNS).
+"""
 
 import struct
 
-A, PTR, TXT, AAAA = 1, 12, 16, 28
+A, PTR, TXT, AAAA, SRV = 1, 12, 16, 28, 33
 _SOA, _OPT = 6, 41
 _EDNS = b"\0" + struct.pack("!HHIH", _OPT, 1232, 0, 0)
 _NAME_OF_QUESTION = b"\xc0\x0c"  # compression pointer to offset 12
@@ -18,6 +21,11 @@ def response(ident: int, name: str, kind: int, addresses: list[bytes]) -> bytes:
     header = struct.pack("!HHHHHH", ident, 0x8180, 1, len(addresses), not addresses, 1)
     records = b"".join(_record(_NAME_OF_QUESTION, kind, 300, rdata) for rdata in addresses)
     return header + _question(name, kind) + (records or _no_such_record(name)) + _EDNS
+
+
+def service(target: str, port: int) -> bytes:
+    """Data of a SRV record: first choice, the port, and the host that offers the service. RFC 2782."""
+    return struct.pack("!HHH", 0, 100, port) + _labels(target)
 
 
 def multicast_query(name: str) -> bytes:

@@ -9,8 +9,7 @@ from random import Random
 
 from sensor.synth.conversation import Close, Conversation
 from sensor.synth.datagrams import Message, dialogue
-from sensor.synth.protocols import http, tls
-from sensor.synth.protocols.opaque import opaque
+from sensor.synth.protocols import http, snmp, tls
 from sensor.synth.randomness import child, pause_ns
 from sensor.synth.scenarios.lookups import server_name
 from sensor.synth.scenarios.scenario import Scenario, Span
@@ -32,7 +31,7 @@ _ITEMS = ("system.cpu.load[all,avg1]", "vm.memory.size[available]", "net.if.in[e
 def snmp_polling(
     *, hosts: int = 10, every_s: float = 60.0, questions: int = 2, new_ports: bool = True, hours: float = 2.0
 ) -> Scenario:
-    """GetBulk questions over UDP 161 to each host every period, each answered. RFC 3416.
+    """Questions for some values over UDP 161 to each host every period, each answered.
 
     hosts: at most 60. new_ports: a source port for each poll; else one for each host, which makes one flow of all.
     """
@@ -50,9 +49,10 @@ def snmp_polling(
 
     def _poll(rng: Random, at_ns: int) -> Iterator[Message]:
         for _ in range(questions):
-            yield Message(at_ns, False, opaque(rng.randrange(78, 86)))
+            ident, objects = rng.getrandbits(31), rng.randrange(4, 9)
+            yield Message(at_ns, False, snmp.question(ident, objects))
             at_ns += rng.randrange(MS, 6 * MS)
-            yield Message(at_ns, True, opaque(rng.randrange(90, 420)))
+            yield Message(at_ns, True, snmp.answer(ident, objects, rng.randrange(4, 40)))
             at_ns += rng.randrange(MS // 5, MS)
 
     return Scenario("snmp-polling", f"SNMP polls of {hosts} hosts every {every_s:g} s", 0.0, traffic, hours * 60)

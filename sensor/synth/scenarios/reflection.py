@@ -5,13 +5,14 @@ a service that answers small questions at length over UDP, to one address. What 
 and the victim's ICMP port unreachable to them even less so.
 """
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
 from sensor.synth.datagrams import Message, dialogue, port_unreachable, signalling
 from sensor.synth.packets import address
-from sensor.synth.protocols import dns
+from sensor.synth.protocols import dns, ldap, ntp, ssdp
 from sensor.synth.protocols.opaque import opaque
 from sensor.synth.randomness import SECOND
 from sensor.synth.scenarios.scenario import Scenario, Span
@@ -28,18 +29,36 @@ _LARGE_ZONE = [address(f"198.18.5.{1 + number}") for number in range(90)]
 
 @dataclass(frozen=True, slots=True)
 class Reflector:
-    """A service that amplifies."""
+    """A service that amplifies. Answers are of one datagram and not cut in fragments."""
 
     port: int
-    answer_bytes: tuple[int, int]  # payload of a datagram, least and most; longer answers would be cut in fragments
+    answer: Callable[[Random, int], bytes]  # from a random stream and its number
+
+
+def _large_zone(rng: Random, _: int) -> bytes:
+    """All records of a name that has many, under EDNS: RFC 6891."""
+    return dns.response(rng.getrandbits(16), "big.example.org", dns.A, _LARGE_ZONE[: rng.randrange(66, 87)])
+
+
+def _controller(rng: Random, number: int) -> bytes:
+    return ldap.controller_found(1 + number, rng.randrange(1250, 1380))
+
+
+def _cached_value(_: Random, number: int) -> bytes:
+    """A frame of a large value in memcached: its number, one of a hundred, 1400 bytes with the header of eight."""
+    return struct.pack("!HHHH", 0, number, 100, 0) + opaque(1392)
+
+
+def _device(rng: Random, _: int) -> bytes:
+    return ssdp.found("192.168.1.1", rng.getrandbits(32))
 
 
 REFLECTORS: dict[str, Reflector] = {
-    "dns": Reflector(53, (1100, 1440)),  # ANY or TXT of a large zone under EDNS, RFC 6891
-    "ntp": Reflector(123, (440, 440)),  # monlist: six peers in each of up to a hundred packets
-    "cldap": Reflector(389, (1300, 1440)),  # rootDSE, RFC 4511
-    "memcached": Reflector(11211, (1400, 1408)),  # UDP frames of 1400 bytes
-    "ssdp": Reflector(1900, (260, 340)),  # one answer for each service
+    "dns": Reflector(53, _large_zone),
+    "ntp": Reflector(123, ntp.monitor_list),
+    "cldap": Reflector(389, _controller),
+    "memcached": Reflector(11211, _cached_value),
+    "ssdp": Reflector(1900, _device),
 }
 
 
@@ -57,7 +76,7 @@ def reflection(
         for number in range(reflectors):
             reflector = outside(f"reflector{number}", f"198.18.{64 + number // 250}.{1 + number % 250}", rng)
             times = sorted(span.start_ns + int(rng.random() * seconds * SECOND) for _ in range(answers))
-            sent = [Message(at_ns, False, _answer(service, kind, rng)) for at_ns in times]
+            sent = [Message(at_ns, False, kind.answer(rng, order)) for order, at_ns in enumerate(times)]
             exchange = dialogue((reflector, victim), (kind.port, port), sent, rng, REFLECTION)
             yield exchange
             if unreachables:
@@ -65,13 +84,6 @@ def reflection(
 
     summary = f"{service} answers of {reflectors} reflectors to a host that asked nothing"
     return Scenario("reflection", summary, 0.0, traffic, (seconds + 2) / 60)
-
-
-def _answer(service: str, kind: Reflector, rng: Random) -> bytes:
-    size = rng.randint(*kind.answer_bytes)
-    if service != "dns":
-        return opaque(size)
-    return dns.response(rng.getrandbits(16), "big.example.org", dns.A, _LARGE_ZONE[: (size - 45) // 16])
 
 
 def _refusals(victim: Host, reflector: Host, exchange: Exchange, rng: Random) -> Exchange:

@@ -11,7 +11,7 @@ from random import Random
 from sensor.synth.conversation import Conversation
 from sensor.synth.datagrams import Message, dialogue, port_unreachable, signalling
 from sensor.synth.packets import address, icmp_echo
-from sensor.synth.protocols.opaque import opaque
+from sensor.synth.protocols import snmp
 from sensor.synth.randomness import SECOND, child, lognormal
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.site import Host, Site, inward_path, outside
@@ -23,9 +23,6 @@ SLOW_SWEEP = Purpose("slow-sweep", "T1046")
 UDP_SWEEP = Purpose("udp-sweep", "T1046")
 NOBODY_LISTENS = Purpose("udp-sweep")  # ICMP of the hosts that were asked
 ECHO_SWEEP = Purpose("echo-sweep", "T1018")
-
-_SNMP_QUESTION = bytes.fromhex("302602010104067075626c6963a019020401020304020100020100300b300906052b060102010500")
-_SNMP_ANSWER_BYTES = 90
 
 
 def slow_scan(*, every_s: float = 400.0, refused: float = 0.5, repeats: int = 1, hours: float = 24.0) -> Scenario:
@@ -77,7 +74,7 @@ def slow_sweep(*, every_s: float = 300.0, port: int = 445, hosts: int = 500, hou
 def udp_sweep(
     *, port: int = 161, hosts: int = 500, per_second: float = 100.0, answering: float = 0.01, closed: float = 0.05
 ) -> Scenario:
-    """A small question to one UDP service of each host of a network, within seconds, from one source port.
+    """An SNMP question to one UDP port of each host of a network, within seconds, from one source port.
 
     answering, closed: shares of the hosts that answer, and that send an ICMP port unreachable; others are silent.
     """
@@ -88,10 +85,10 @@ def udp_sweep(
         for number in range(hosts):
             at_ns += int(lognormal(rng, SECOND / per_second, 0.3))
             host, kind = _nobody(site, number), rng.random()
-            messages = [Message(at_ns, False, _SNMP_QUESTION)]
+            messages = [Message(at_ns, False, snmp.question(number))]
             answered_ns = at_ns + 2 * path.far_ns + rng.randrange(MS // 5, 2 * MS)
             if kind < answering:
-                messages.append(Message(answered_ns, True, opaque(_SNMP_ANSWER_BYTES)))
+                messages.append(Message(answered_ns, True, snmp.answer(number, value_bytes=60)))
             exchange = dialogue((scanner, host), (source_port, port), messages, rng, UDP_SWEEP)
             yield exchange
             if answering <= kind < answering + closed:
