@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensor.alerts.deviation import Deviation
-from sensor.alerts.spread import Spread
+from sensor.alerts.spread import Spread, amount
 from sensor.alerts.techniques import Technique
 
 Action = Literal["opened", "updated", "closed"]
 Verdict = Literal["attack", "uncertain"]
-Lane = Literal["known", "novel", "both"]
+Lane = Literal["known", "novel", "both", "shape"]
 
 _TRANSPORT = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "ipv6-icmp", 132: "sctp"}
 
@@ -68,7 +68,7 @@ class Alert:
     community_id: str  # name of the flow shown that other tools compute alike (sensor.alerts.community_id)
     technique: Technique | None  # what ATT&CK calls it, None where neither a class nor the shape of the episode says so
     verdict: Verdict  # how sure it is
-    lane: Lane  # which detectors flagged it
+    lane: Lane  # which detectors speak for it, "shape" where none does
     label: str | None  # what the known lane most often said, None where it was silent
     p_known: float  # P-value of the known lane; NaN where it has none
     p_novel: float  # P-value of the novel lane; NaN where it has none
@@ -105,7 +105,10 @@ class Alert:
     @property
     def origin(self) -> str:
         """Who did it: the source's address, or of a storm how many hosts."""
-        return f"{self.hosts_merged:,} host{'s' * (self.hosts_merged != 1)}" if self.hosts_merged else self.source.ip
+        if self.hosts_merged:
+            return f"{self.hosts_merged:,} host{'s' * (self.hosts_merged != 1)}"
+        spread = self.spread
+        return f"{amount(spread.origins, spread.origins_more)} hosts" if spread.origins > 1 else self.source.ip
 
     @property
     def transport(self) -> str:

@@ -93,7 +93,7 @@ def is_alert(document: Mapping[str, Any]) -> bool:
 
 def _message(alert: Alert) -> str:
     """Who did what to whom, how sure that is and why, in one sentence."""
-    lane = "the " * (alert.lane != "both") + lane_in_words(alert)
+    lane = "the " * (alert.lane in ("known", "novel")) + lane_in_words(alert)
     sure = f"{alert.verdict} by {lane}, risk {alert.risk:g} of 100"
     return f"{alert.title}: {alert.origin} to {whom(alert)}, {sure}: {alert.reason}"
 
@@ -210,7 +210,7 @@ ALERT: Final = Declaration(
         Field("threat", _TECHNIQUE, "technique", optional=True),
         Constant("flowvigil.schema", SCHEMA),
         Field("flowvigil.verdict", one_of("attack", "uncertain"), "verdict"),
-        Field("flowvigil.lane", one_of("known", "novel", "both"), "lane"),
+        Field("flowvigil.lane", one_of("known", "novel", "both", "shape"), "lane"),
         Field("flowvigil.label", text_or_null(64), "label", "What the known lane said."),
         Field("flowvigil.p.known", NUMBER, "p_known"),
         Field("flowvigil.p.novel", NUMBER, "p_novel"),
@@ -235,6 +235,14 @@ ALERT: Final = Declaration(
         Field("flowvigil.failed", COUNT, "spread.failed", "Flagged flows in which no data was exchanged."),
         Field("flowvigil.targets", COUNT, "spread.targets", "Distinct destination addresses."),
         Field("flowvigil.targets_more", FLAG, "spread.targets_more", "There are more targets than were counted."),
+        Field("flowvigil.origins", COUNT, "spread.origins", "Distinct source addresses.", absent=1),
+        Field(
+            "flowvigil.origins_more",
+            FLAG,
+            "spread.origins_more",
+            "There are more source addresses than were counted.",
+            absent=False,
+        ),
         Field("flowvigil.target_ips", first(TARGETS_SHOWN, ADDRESS), "target_ips", "The first targets."),
         Field("flowvigil.ports", COUNT, "spread.ports", "Distinct destination ports."),
         Field("flowvigil.ports_more", FLAG, "spread.ports_more", "There are more ports than were counted."),

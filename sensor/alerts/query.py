@@ -10,7 +10,7 @@ case of its letters. It knows alerts and no file and no terminal.
 | score:          | the highest score of a detector compares so, 0 to 1                           |
 | severity:       | the severity compares so, 0 to 100                                            |
 | tech:           | it is this ATT&CK technique, or one below it                                  |
-| verdict:, lane: | it has this verdict (attack, uncertain), this lane (known, novel, both)       |
+| verdict:, lane: | it has this verdict (attack, uncertain), this lane (known, novel, both, shape)|
 """
 
 import operator
@@ -29,7 +29,7 @@ Predicate = Callable[[Alert], bool]
 
 FIELDS: Final = ("src", "dst", "port", "score", "tech", "verdict", "lane", "severity")
 VERDICTS: Final = ("attack", "uncertain")
-LANES: Final = ("known", "novel", "both")
+LANES: Final = ("known", "novel", "both", "shape")
 LONGEST: Final = 1000  # characters of a query
 
 _COMPARISONS: Final = {

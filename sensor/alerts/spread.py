@@ -19,6 +19,8 @@ class Spread:
     span_ns: int  # first packet to last packet
     protocol: int  # IP number, of the flow that speaks strongest
     port: int  # destination port of that flow
+    origins: int = 1  # distinct source addresses, exact up to a bound
+    origins_more: bool = False  # whether there were more
 
 
 def spread_in_words(spread: Spread) -> str:
@@ -32,6 +34,8 @@ def spread_in_words(spread: Spread) -> str:
     hosts = "one host" if spread.targets == 1 else f"{amount(spread.targets, spread.targets_more)} hosts"
     flows = "one flow" if spread.flows == 1 else f"{spread.flows:,} flows"
     packets = "one packet" if spread.packets == 1 else f"{spread.packets:,} packets"
+    if spread.origins > 1:
+        hosts += f" from {amount(spread.origins, spread.origins_more)} hosts"
     words = f"{where}{hosts} in {span_in_words(spread.span_ns)}: {flows}, {packets}"
     if spread.failed == spread.flows:
         return words + ", no data exchanged"

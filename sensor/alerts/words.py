@@ -20,8 +20,9 @@ def severity_word(severity: int) -> str:
 
 
 def lane_in_words(alert: Alert) -> str:
-    """Such as `known lane`, or `both lanes`."""
-    return "both lanes" if alert.lane == "both" else f"{alert.lane} lane"
+    """Such as `known lane`, `both lanes`, or `its shape alone`."""
+    words = {"both": "both lanes", "shape": "its shape alone"}
+    return words.get(alert.lane, f"{alert.lane} lane")
 
 
 def who(alert: Alert, arrow: str = "->") -> str:

@@ -21,8 +21,10 @@ from sensor.alerts.spread import spread_in_words
 from sensor.alerts.techniques import severity_of
 from sensor.episodes.episode import Episode
 from sensor.episodes.reasons import Explainer
+from sensor.episodes.shapes import KINDS, SHAPES
 
 _UNCERTAIN_WEIGHT = 0.6
+UNCERTAIN_SEVERITY = 50  # at most, of what the shape or the known lane alone says
 _FULL_EVIDENCE = 10 * math.log(10)
 
 
@@ -42,15 +44,13 @@ class AlertBuilder:
         self,
         *,
         labels: Sequence[str],
-        techniques: Sequence[str | None],
         explainer: Explainer,
         model: ModelIdentity,
         observer: Observer,
         top_columns: TopColumns = no_top_columns,
     ) -> None:
-        """labels: names by label index; techniques: their ATT&CK ids. top_columns: which columns moved a score most."""
+        """labels: names by label index. top_columns: which columns moved a score most."""
         self._labels = labels
-        self._techniques = techniques
         self._explainer = explainer
         self._model = model
         self._observer = observer
@@ -73,15 +73,18 @@ class AlertBuilder:
         label = self._labels[episode.label()] if episode.label() >= 0 else None
         reason = f"storm, {episode.alerts:,} host{'s' * (episode.alerts > 1)} told as one: " if episode.alerts else ""
         reason += spread_in_words(spread)
-        if label is not None and episode.technique is not None and self._overruled(episode):
-            named = episode.technique.name or episode.technique.id
-            reason += f"; the model took it for {label}, its number and spread are those of {named}"
+        if episode.kind < KINDS:
+            reason += "; " + SHAPES[episode.kind].reason
+        elif label is not None:
+            reason += f"; the model takes it for {label}, which its shape does not show"
         outside = next((deviation for deviation in deviations if deviation.outside), None)
         if outside is not None:
             reason += "; " + sentence(outside)
         if continues:
             reason += f"; goes on in {continues}"
         severity = severity_of(episode.technique)
+        if not episode.attack:
+            severity = min(severity, UNCERTAIN_SEVERITY)
         source, destination = endpoints_of(flow.identity, exemplar.values)
         return Alert(
             time_ns=time_ns,
@@ -89,7 +92,7 @@ class AlertBuilder:
             id=episode.id,
             sequence=self._sequence,
             severity=severity,
-            risk=risk_of(severity, episode.peak, episode.known),
+            risk=risk_of(severity, episode.peak, episode.attack),
             start_ns=episode.start_ns,
             end_ns=episode.end_ns,
             reason=reason,
@@ -99,7 +102,7 @@ class AlertBuilder:
             protocol=flow.identity[PROTOCOL],
             community_id=community_id_of(flow.identity, exemplar.values),
             technique=episode.technique,
-            verdict="attack" if episode.known else "uncertain",
+            verdict="attack" if episode.attack else "uncertain",
             lane=_lane(episode),
             label=label,
             p_known=flow.p_known,
@@ -115,13 +118,6 @@ class AlertBuilder:
             target_ports=tuple(islice(episode.ports, PORTS_SHOWN)),
         )
 
-    def _overruled(self, episode: Episode) -> bool:
-        """Whether its shape gave an episode another technique than its label has; a sub-technique is not another."""
-        if not episode.named_by_shape or episode.technique is None:
-            return False
-        labelled = self._techniques[episode.label()] or ""
-        return labelled.partition(".")[0] != episode.technique.id.partition(".")[0]
-
 
 def risk_of(severity: int, evidence: float, attack: bool) -> float:
     """severity · (0.5 + 0.5 · min(1, log10 of the evidence / 10)) · (1 for attack, 0.6 for uncertain); 0..100.
@@ -135,7 +131,7 @@ def risk_of(severity: int, evidence: float, attack: bool) -> float:
 def episode_id(episode: Episode, opened_ns: int) -> str:
     """Name of an episode, 26 characters of base 32: the same flows in the same order give the same name.
 
-    A hash over source, pool, first packet and the traffic time of opening, of which no two episodes share all. A storm
+    A hash over source, kind, first packet and the traffic time of opening, of which no two episodes share all. A storm
     has no source, and one technique has one open storm.
     """
     exemplar = episode.exemplar
@@ -143,11 +139,11 @@ def episode_id(episode: Episode, opened_ns: int) -> str:
     source = f"{identity[SRC_HIGH]} {identity[SRC_LOW]} {identity[IP_VERSION]}"
     if episode.alerts:
         source = f"storm {episode.technique.id if episode.technique else ''}"
-    text = f"{source} {episode.pool} {episode.start_ns} {opened_ns}"
+    text = f"{source} {episode.kind} {episode.start_ns} {opened_ns}"
     return b32encode(hashlib.blake2b(text.encode(), digest_size=16).digest()).decode("ascii").rstrip("=")
 
 
 def _lane(episode: Episode) -> Lane:
     if episode.known:
         return "both" if episode.novel else "known"
-    return "novel"
+    return "novel" if episode.novel else "shape"

@@ -1,6 +1,6 @@
-"""One episode: the flagged flows of one source that belong together, counted; it decides nothing and writes nothing.
+"""One episode: the flows of one claim, counted; it decides nothing and writes nothing.
 
-Distinct targets, ports and services are held exactly up to DISTINCT_LIMIT each and then only known to be more, so an
+Distinct targets, ports and sources are held exactly up to DISTINCT_LIMIT each and then only known to be more, so an
 episode's memory is bounded whatever an attacker does.
 """
 
@@ -26,6 +26,7 @@ from flows.batch import (
     REPORT,
     SNAPSHOT,
     SRC_HIGH,
+    SRC_LOW,
     START_NS,
 )
 from sensor.alerts.spread import Spread
@@ -50,8 +51,6 @@ class FlaggedFlow(NamedTuple):
     failed: bool  # whether no data was exchanged
     p_known: float  # p-value in the known lane
     p_novel: float  # p-value in the novel lane
-    evidence_known: float  # of the known lane after this flow, natural logarithm
-    evidence_novel: float  # of the novel lane
 
     @property
     def target(self) -> int:
@@ -59,9 +58,9 @@ class FlaggedFlow(NamedTuple):
         return self.identity[DST_HIGH] << 64 | (self.identity[DST_LOW] & 0xFFFFFFFFFFFFFFFF)
 
     @property
-    def service(self) -> int:
-        """Destination address and port as one number."""
-        return self.target << 16 | self.identity[DST_PORT]
+    def source(self) -> int:
+        """Source address as one number."""
+        return self.identity[SRC_HIGH] << 64 | (self.identity[SRC_LOW] & 0xFFFFFFFFFFFFFFFF)
 
 
 @dataclass(slots=True)
@@ -83,24 +82,28 @@ class BufferedFlow(NamedTuple):
 
 
 class Episode:
-    """Counts over the flagged flows of one source and one pool (sensor.episodes.evidence); of a storm, over many."""
+    """Counts over the flows of one kind (sensor.episodes.shapes) about one subject; of a storm, over many."""
 
     __slots__ = (
         *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
-        *("buffered", "id", "known", "labels", "last_ns", "linked", "merged_in", "named_by_shape", "novel", "opened"),
-        *("order", "packets", "peak", "pool", "ports", "ports_more", "services", "shift_ns", "start_ns", "targets"),
-        *("targets_more", "technique", "technique_at_line", "verdict_at_line"),
+        *("attack", "buffered", "id", "kind", "known", "labels", "last_ns", "linked", "merged_in", "novel", "opened"),
+        *("order", "packets", "peak", "ports", "ports_more", "shift_ns", "origins", "origins_more", "start_ns"),
+        *("subject", "supported", "targets", "targets_more", "technique", "technique_at_line", "verdict_at_line"),
     )
 
-    def __init__(self, pool: int, technique: Technique | None, first: FlaggedFlow, order: int) -> None:
-        self.pool = pool
+    def __init__(
+        self, kind: int, subject: tuple[int, ...], technique: Technique | None, first: FlaggedFlow, order: int
+    ) -> None:
+        self.kind = kind
+        self.subject = subject
         self.technique = technique
-        self.named_by_shape = False
         self.order = order
         self.exemplar: Exemplar | None = None
         self.id = ""
         self.opened = self.closed = False
-        self.known = self.novel = False  # lanes whose evidence reached the threshold
+        self.attack = False  # the verdict
+        self.known = self.novel = False  # lanes that speak for it
+        self.supported = 0  # reports that the known lane took for what the shape says
         self.peak = 0.0  # largest evidence of either lane, natural logarithm
         self.flows = self.packets = self.failed = 0
         self.start_ns, self.end_ns = first.identity[START_NS], first.identity[END_NS]
@@ -108,8 +111,8 @@ class Episode:
         self.shift_ns = 0  # what that time is ahead of the stamps of that flow's packets
         self.targets: Distinct = {}
         self.ports: Distinct = {}
-        self.services: Distinct = {}
-        self.targets_more = self.ports_more = False
+        self.origins: Distinct = {}
+        self.targets_more = self.ports_more = self.origins_more = False
         self.labels: dict[int, int] = {}
         self.flows_at_line = 0
         self.technique_at_line: Technique | None = None
@@ -156,7 +159,8 @@ class Episode:
         self.weigh(other)
         self.targets_more = _take_over(self.targets, other.targets) or self.targets_more or other.targets_more
         self.ports_more = _take_over(self.ports, other.ports) or self.ports_more or other.ports_more
-        _take_over(self.services, other.services)
+        self.origins_more = _take_over(self.origins, other.origins) or self.origins_more or other.origins_more
+        self.supported += other.supported
         if other._running:
             self._running = self._running or set()
             self._running.update(sorted(other._running)[: DISTINCT_LIMIT - len(self._running)])
@@ -167,13 +171,14 @@ class Episode:
 
     def weigh(self, other: "Episode") -> None:
         """Take over the weight of another episode's evidence."""
+        self.attack = self.attack or other.attack
         self.known, self.novel = self.known or other.known, self.novel or other.novel
         self.peak = max(self.peak, other.peak)
 
     def end(self) -> None:
         """Mark it closed and give back what grew with it; hosts stay known for long after."""
         self.closed = True
-        self.targets, self.ports, self.services, self._running, self.buffered = {}, {}, {}, None, []
+        self.targets, self.ports, self.origins, self._running, self.buffered = {}, {}, {}, None, []
 
     def spread(self) -> Spread:
         """The counts as they stand."""
@@ -186,6 +191,8 @@ class Episode:
             targets_more=self.targets_more,
             ports=len(self.ports),
             ports_more=self.ports_more,
+            origins=len(self.origins),
+            origins_more=self.origins_more,
             span_ns=self.end_ns - self.start_ns,
             protocol=identity[PROTOCOL],
             port=identity[DST_PORT],
@@ -220,12 +227,12 @@ class Episode:
         return False
 
     def _spread(self, flow: FlaggedFlow) -> None:
-        """Count the flow's target, port and service among the distinct ones."""
+        """Count the flow's target, port and source among the distinct ones."""
         port = flow.identity[DST_PORT]
         self.targets_more = _count(self.targets, flow.target) or self.targets_more
         if flow.identity[PROTOCOL] in _WITH_PORTS:
             self.ports_more = _count(self.ports, port) or self.ports_more
-        _count(self.services, flow.service)
+        self.origins_more = _count(self.origins, flow.source) or self.origins_more
 
 
 def _count(distinct: Distinct, value: int) -> bool:

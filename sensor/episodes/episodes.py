@@ -1,10 +1,11 @@
-"""Flagged flows grouped into episodes, and the few lines that each episode is worth.
+"""Flows grouped into episodes, and the few lines that each episode is worth.
 
-One line per source host and technique: an episode opens when the evidence of its pool (sensor.episodes.evidence)
-reaches the threshold, is reported again when its flows have grown tenfold or its technique or verdict changed, and
-closes after a quiet time. Where more open than anyone can read, one episode stands for many (sensor.episodes.storms).
-A flow that names no technique itself (no data exchanged, or flagged by the novel lane alone) joins the open episode of
-its host that already has the same service, so one attack that both lanes see is one episode.
+An episode is a claim: one kind (sensor.episodes.shapes) about one source, target or pair. It opens when the level of its
+shape is reached (sensor.episodes.behaviour), is reported again when its flows have grown tenfold or its verdict changed,
+and closes after a quiet time. What the lanes flag beyond any shape is one kind more: unusual traffic of one source
+(sensor.episodes.evidence). Where more open than anyone can read, one episode stands for many (sensor.episodes.storms).
+
+The verdict is an attack where the known lane and the shape agree, or where the shape is beyond doubt; else uncertain.
 
 Time is the flows' own: the newest packet of any record so far. Nothing depends on how records were cut into batches.
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import FlowBatch
+from flows.batch import DST_PORT, IP_VERSION, PROTOCOL, FlowBatch
 from flows.columns import INDEX
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
@@ -24,16 +25,33 @@ from sensor.alerts.alert import Action, ModelIdentity, Observer
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, episode_id
+from sensor.episodes.behaviour import C_CLOCK, C_INDEX, C_KIND, C_ROW, Behaviour, Claims
 from sensor.episodes.episode import BufferedFlow, Episode, Exemplar, FlaggedFlow
-from sensor.episodes.evidence import F_INDEX, FIRST_TECHNIQUE, NO_EXCHANGE, UNUSUAL, EvidenceTable, FlaggedRows
-from sensor.episodes.merging import belong_together, joined, merge, name_by_shape, open_episodes
+from sensor.episodes.evidence import EVIDENCE_LIMIT, F_CLOCK, F_INDEX, F_ROW, EvidenceTable, FlaggedRows
 from sensor.episodes.reasons import Explainer
+from sensor.episodes.roles import ICMP, ICMP6, TALK
+from sensor.episodes.shapes import (
+    BEACON,
+    DNS_TUNNEL,
+    KINDS,
+    NO_LABEL,
+    OTHER_LABEL,
+    SCAN,
+    SHAPES,
+    SUPPORTING,
+    UNSHAPED_FLOWS,
+    WEB_PORTS,
+    label_kind,
+)
 from sensor.episodes.storms import Storms
 
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
 _BUFFERED_FLOWS = 8  # flows of an episode remembered before it opens: chance may fill many hosts with such
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
+_DAY_NS = 86_400_000_000_000
+UNSHAPED, STORM = KINDS, KINDS + 1  # kinds beside those of the shapes
+SLOW = frozenset({SCAN, BEACON, DNS_TUNNEL})  # kinds of which a few flows an hour are a part
 _TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
 _FWD_BYTES, _BWD_BYTES, _BWD_PACKETS = INDEX["fwd_bytes"], INDEX["bwd_bytes"], INDEX["bwd_packets"]
 
@@ -63,7 +81,6 @@ def episodes_of(
 
     builder = AlertBuilder(
         labels=hybrid.labels,
-        techniques=hybrid.techniques,
         explainer=explainer,
         model=ModelIdentity(hybrid.model_id, hybrid.sha256),
         observer=observer,
@@ -95,7 +112,7 @@ class Episodes:
     ) -> None:
         """labels: names by label index; techniques: their ATT&CK ids, None where a label has none.
 
-        cut_known, cut_novel: p-values below which a lane flags. builder: makes the alerts. seed: of the host hash,
+        cut_known, cut_novel: p-values below which a lane flags. builder: makes the alerts. seed: of the hash keys,
         random unless given; nothing but speed depends on it.
         """
         self._labels = labels
@@ -103,22 +120,18 @@ class Episodes:
         self._settings = settings
         self._storms = Storms(settings.alerts_per_minute)
         self._cuts = (cut_known, cut_novel)
-        self._technique_of_label = [technique_of(identifier) for identifier in techniques]
-        pools = _pools(labels, techniques)
-        self._technique_of_pool: dict[int, Technique | None] = {}
-        for pool, technique in zip(pools.tolist(), self._technique_of_label, strict=True):
-            self._technique_of_pool[pool] = technique
+        self._label_kinds = np.array([label_kind(identifier) for identifier in techniques], dtype=np.int8)
+        self._behaviour = Behaviour(settings.capacity_hosts, seed)
         self._table = EvidenceTable(
             capacity=settings.capacity_hosts,
-            pool_of_label=pools,
             cut_known=cut_known,
             cut_novel=cut_novel,
             threshold=settings.threshold,
             quiet_ns=settings.quiet_ns,
             seed=seed,
         )
-        self._hosts: dict[int, dict[int, Episode]] = {}  # row of the evidence table → pool → episode
-        self._deadlines: list[tuple[int, int, Episode]] = []  # heap; a deadline may be out of date
+        self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
+        self._deadlines: list[tuple[int, int, tuple[int, int], Episode]] = []  # heap; a deadline may be out of date
         self._clock_ns = 0
         self._ordinal = 0
         self._dropped = 0  # packets that the capture has lost so far
@@ -132,7 +145,7 @@ class Episodes:
     @property
     def one_sided(self) -> int:
         """Records that were evidence of nothing so far: one side of a conversation alone is in view."""
-        return self._table.one_sided
+        return self._behaviour.one_sided
 
     def observe(
         self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
@@ -143,22 +156,22 @@ class Episodes:
         lost so far, stated in each alert.
         """
         self._dropped = dropped
-        findings = self._table.observe(batch, judgement.p_known, judgement.p_novel, judgement.label)
-        for (host, fresh, pool, anew, clock_ns), flow in _flagged(findings, batch, judgement, self._cuts):
+        known = judgement.p_known < self._cuts[0]
+        kinds = np.where(known, self._label_kinds[judgement.label], NO_LABEL).astype(np.int8)
+        claims = self._behaviour.observe(batch, kinds)
+        findings = self._table.observe(batch, *self._unshaped(judgement, claims, kinds))
+        for (kind, row, level, clock_ns), flow in _told(claims, findings, batch, judgement, self._cuts):
             self._clock_ns = clock_ns
             self._close_until(clock_ns)
-            if fresh:
-                self._forget(host)
-            pools = self._hosts.setdefault(host, {})
-            episode = joined(pools, pool, flow) or pools.get(pool)
-            if episode is None or episode.closed or (anew and not episode.opened):
-                episode = pools[pool] = self._episode(pool, flow)
+            episode = self._episode(kind, row, flow)
             _count(episode, flow, clock_ns, lambda flow: _exemplar(flow, batch, rows, judgement))
+            if flow.label >= 0 and self._label_kinds[flow.label] == SUPPORTING.get(kind):
+                episode.supported += 1
             if episode.reported_by.linked < self._settings.flows_per_alert:
                 self._buffer(episode, BufferedFlow(flow, batch.values[flow.row].copy()))
-            self._weigh(pools, episode, flow)
-        self._clock_ns = findings.clock_ns
-        self._close_until(findings.clock_ns)
+            self._weigh(episode, flow, level)
+        self._clock_ns = self._behaviour.clock_ns
+        self._close_until(self._clock_ns)
         return self._drain()
 
     def adjust(self, settings: EpisodeSettings) -> None:
@@ -170,121 +183,116 @@ class Episodes:
     def finish(self) -> list[AlertItem]:
         """Close every open episode, in the order in which they would have closed."""
         self._close_until(_NEVER_NS)
-        self._hosts.clear()
         return self._drain()
 
     def _drain(self) -> list[AlertItem]:
         items, self._items = self._items, []
         return items
 
-    def _episode(self, pool: int, first: FlaggedFlow) -> Episode:
-        self._ordinal += 1
-        return Episode(pool, self._technique_of_pool.get(pool), first, self._ordinal)
+    def _unshaped(
+        self, judgement: Judgement, claims: Claims, kinds: NDArray[np.int8]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """p-values of the lanes where they speak for themselves: of flows with data that no shape accounts for.
 
-    def _weigh(self, pools: dict[int, Episode], episode: Episode, flow: FlaggedFlow) -> None:
-        """Add the evidence of a flagged flow to its episode and report what has become worth a line."""
-        threshold = self._table.threshold
-        evidence = max(flow.evidence_known, flow.evidence_novel)
-        episode.peak = max(episode.peak, evidence)
-        episode.known |= flow.evidence_known >= threshold
-        episode.novel |= flow.evidence_novel >= threshold
-        name_by_shape(episode)
-        if not episode.opened and evidence >= threshold:
-            episode = self._open(pools, episode)
+        A label that a shape could support says nothing by itself.
+        """
+        alone = claims.roles == TALK
+        alone[claims.words[:, C_INDEX]] = False
+        p_known = np.where(kinds == OTHER_LABEL, judgement.p_known, 1.0)
+        return np.where(alone, p_known, np.nan), np.where(alone, judgement.p_novel, np.nan)
+
+    def _episode(self, kind: int, row: int, flow: FlaggedFlow) -> Episode:
+        """The episode that a flow belongs to, begun where there is none."""
+        key = (kind, row)
+        subject = _subject(kind, flow)
+        episode = self._episodes.get(key)
+        if episode is not None and episode.subject != subject and episode.opened:
+            self._close(episode, self._clock_ns)  # its row was given to another
+        if episode is None or episode.closed or episode.subject != subject:
+            self._ordinal += 1
+            technique = None if kind == UNSHAPED else _technique(kind, flow)
+            episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal)
+            self._await(key, episode)
+        return episode
+
+    def _weigh(self, episode: Episode, flow: FlaggedFlow, level: float) -> None:
+        """Take the level of a claim into account and report what has become worth a line."""
+        reached = level >= 1
+        if episode.kind == UNSHAPED:
+            episode.known |= reached and flow.p_known < self._cuts[0]
+            episode.novel |= reached and flow.p_novel < self._cuts[1]
+            reached = reached and episode.flows >= UNSHAPED_FLOWS
+        elif reached:
+            certain = SHAPES[episode.kind].certain
+            episode.known |= 2 * episode.supported >= episode.flows > 0
+            episode.attack |= episode.known or (certain is not None and level >= certain)
+        if reached:
+            episode.peak = max(episode.peak, EVIDENCE_LIMIT * (1 - 0.5 / level))
+        if not episode.opened and reached:
+            self._open(episode)
         if episode.opened:
-            self._report_progress(pools, episode)
+            self._report_progress(episode)
 
-    def _open(self, pools: dict[int, Episode], episode: Episode) -> Episode:
-        """Open an episode, or add it to an open one that it belongs to; returns the one that is open now."""
-        if episode.technique is None and episode.label() >= 0:
-            episode.technique = self._technique_of_label[episode.label()]
-        same = next((other for other in open_episodes(pools) if belong_together(other, episode)), None)
-        if same is not None:
-            merge(pools, same, episode)
-            self._emit_flows(same)
-            return same
-        self._gather(pools, episode)
-        if self._storms.admits(self._clock_ns, attack=episode.known):
+    def _open(self, episode: Episode) -> None:
+        episode.opened = True
+        if self._storms.admits(self._clock_ns, attack=episode.attack):
             self._begin(episode)
         else:
             self._ordinal += 1
             storm = self._storms.merge(episode, self._ordinal)
             if not storm.opened:
+                storm.opened = True
+                self._await((STORM, storm.order), storm)
                 self._begin(storm)
-            self._wait_for_end(episode)
         self._emit_flows(episode)
-        return episode
 
     def _begin(self, episode: Episode) -> None:
         episode.id = episode_id(episode, self._clock_ns)
-        self._wait_for_end(episode)
         self._report(episode, "opened", self._clock_ns)
 
-    def _wait_for_end(self, episode: Episode) -> None:
-        episode.opened = True
-        heapq.heappush(self._deadlines, (episode.last_ns + self._settings.quiet_ns, episode.order, episode))
+    def _await(self, key: tuple[int, int], episode: Episode) -> None:
+        """Look at an episode again when it may be over."""
+        heapq.heappush(self._deadlines, (self._due_ns(episode), episode.order, key, episode))
 
-    def _gather(self, pools: dict[int, Episode], episode: Episode) -> None:
-        """Take in the recent flows without a technique that had the service of an episode about to open."""
-        for pool in (NO_EXCHANGE, UNUSUAL):
-            other = pools.get(pool)
-            if other is None or other is episode or other.opened or episode.named_by_shape:
-                continue
-            recent = self._clock_ns - other.last_ns < self._settings.quiet_ns
-            if recent and other.services.keys() <= episode.services.keys():
-                episode.absorb(other)
-                episode.buffered = other.buffered + episode.buffered
-                del pools[pool]
+    def _due_ns(self, episode: Episode) -> int:
+        """When an episode is over unless it goes on: after the quiet time, or eight of its gaps where it is slow."""
+        wait_ns = self._settings.quiet_ns
+        if episode.kind in SLOW:
+            wait_ns = min(_DAY_NS, wait_ns + 8 * (episode.end_ns - episode.start_ns) // max(1, episode.flows))
+            wait_ns = wait_ns if episode.opened else _DAY_NS
+        return (episode.last_ns or self._clock_ns) + wait_ns
 
-    def _report_progress(self, pools: dict[int, Episode], episode: Episode) -> None:
-        """Write an update when flows or hosts have grown tenfold or the technique or the verdict changed."""
-        renamed = episode.technique != episode.technique_at_line
-        if renamed:
-            twins = [e for e in open_episodes(pools) if e is not episode and e.technique == episode.technique]
-            if twins:
-                self._join(pools, episode, twins[0])
-                return
+    def _report_progress(self, episode: Episode) -> None:
+        """Write an update when flows or hosts have grown tenfold or the verdict changed."""
         reported = episode.reported_by
         if reported is not episode:
-            episode.technique_at_line = episode.technique
             reported.weigh(episode)
-            renamed = False  # a storm keeps its name
         grown = reported.flows >= GROWTH * reported.flows_at_line or reported.alerts >= GROWTH * max(
             1, reported.alerts_at_line
         )
-        if renamed or grown or reported.known != reported.verdict_at_line:
+        if grown or reported.attack != reported.verdict_at_line:
             self._report(reported, "updated", self._clock_ns)
-
-    def _join(self, pools: dict[int, Episode], episode: Episode, twin: Episode) -> None:
-        """Two open episodes turned out to be one: the newer ends in the older, one of a storm in one of its own."""
-        older, newer = sorted((episode, twin), key=lambda e: (e.merged_in is not None, e.order))
-        self._report(newer, "closed", self._clock_ns, continues=older.id)
-        older.absorb(newer)
-        newer.end()
-        for pool, held in list(pools.items()):
-            if held is newer:
-                pools[pool] = older
 
     def _close_until(self, until_ns: int) -> None:
         """Close the episodes whose quiet time ends by then, earliest first; none is reported later than now."""
         while self._deadlines and self._deadlines[0][0] <= until_ns:
-            deadline_ns, order, episode = heapq.heappop(self._deadlines)
-            due_ns = episode.last_ns + self._settings.quiet_ns
+            deadline_ns, order, key, episode = heapq.heappop(self._deadlines)
+            due_ns = self._due_ns(episode)
             if episode.closed:
                 continue
-            if due_ns != deadline_ns:  # flows came since: look again later
-                heapq.heappush(self._deadlines, (due_ns, order, episode))
+            if due_ns > deadline_ns:  # flows came since: look again later
+                heapq.heappush(self._deadlines, (due_ns, order, key, episode))
                 continue
-            self._close(episode, min(due_ns, self._clock_ns))
+            if self._episodes.get(key) is episode:
+                del self._episodes[key]
+            if episode.opened:
+                self._close(episode, min(due_ns, self._clock_ns))
+            else:
+                episode.end()
 
     def _close(self, episode: Episode, time_ns: int) -> None:
         self._report(episode, "closed", time_ns)
         episode.end()
-
-    def _forget(self, row_of_host: int) -> None:
-        """Close what the former host of a row still had open: more hosts were flagged since than are remembered."""
-        for episode in open_episodes(self._hosts.pop(row_of_host, {})):
-            self._close(episode, self._clock_ns)
 
     def _buffer(self, episode: Episode, flow: BufferedFlow) -> None:
         episode.buffered.append(flow)
@@ -312,18 +320,28 @@ class Episodes:
         episode.alerts_at_line = episode.alerts
         episode.flows_at_line = episode.flows
         episode.technique_at_line = episode.technique
-        episode.verdict_at_line = episode.known
+        episode.verdict_at_line = episode.attack
         self._items.append(self._builder.alert(episode, action, time_ns - episode.shift_ns, self._dropped, continues))
 
 
-def _pools(labels: Sequence[str], techniques: Sequence[str | None]) -> NDArray[np.int64]:
-    """Pool of each label: one for each technique, and one for each label without any."""
-    keys: dict[str, int] = {}
-    pools = [
-        keys.setdefault(technique or f"label {label}", FIRST_TECHNIQUE + len(keys))
-        for label, technique in zip(labels, techniques, strict=True)
-    ]
-    return np.array(pools, dtype=np.int64)
+def _subject(kind: int, flow: FlaggedFlow) -> tuple[int, ...]:
+    """Whom a claim is about, by addresses and port: its source, its target, or both."""
+    sided = "source" if kind == UNSHAPED else SHAPES[kind].sided
+    if sided == "source":
+        return (flow.source, flow.identity[IP_VERSION])
+    if sided == "target":
+        return (flow.target, flow.identity[IP_VERSION])
+    return (flow.source, flow.target, flow.identity[IP_VERSION])
+
+
+def _technique(kind: int, flow: FlaggedFlow) -> Technique | None:
+    """What ATT&CK calls a kind, by the protocol of the flow that begins it."""
+    identity = flow.identity
+    if kind == SCAN and identity[PROTOCOL] in (ICMP, ICMP6):
+        return technique_of("T1018")
+    if kind == BEACON and identity[DST_PORT] not in WEB_PORTS:
+        return technique_of("T1571")
+    return technique_of(SHAPES[kind].technique)
 
 
 def _count(episode: Episode, flow: FlaggedFlow, clock_ns: int, exemplar: Callable[[FlaggedFlow], Exemplar]) -> None:
@@ -340,13 +358,19 @@ def _exemplar(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], ju
     return Exemplar(flow, batch.values[flow.row].copy(), rows[flow.row].copy(), scores)
 
 
-def _flagged(
-    findings: FlaggedRows, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
-) -> Iterator[tuple[list[int], FlaggedFlow]]:
-    """The flagged flows of a batch as plain numbers, each with the words of its finding but the first."""
-    for first in range(0, len(findings.words), _CHUNK):
-        words = findings.words[first : first + _CHUNK]
-        index = words[:, F_INDEX]
+def _told(
+    claims: Claims, findings: FlaggedRows, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
+) -> Iterator[tuple[tuple[int, int, float, int], FlaggedFlow]]:
+    """What is told of the flows of a batch in their order, as plain numbers: kind, row, level and traffic time; flow."""
+    words = np.concatenate([claims.words[:, C_INDEX], findings.words[:, F_INDEX]])
+    kinds = np.concatenate([claims.words[:, C_KIND], np.full(len(findings.words), UNSHAPED)])
+    subjects = np.concatenate([claims.words[:, C_ROW], findings.words[:, F_ROW]])
+    clocks = np.concatenate([claims.words[:, C_CLOCK], findings.words[:, F_CLOCK]])
+    levels = np.concatenate([claims.levels, findings.evidence.max(axis=1, initial=0.0) / findings.threshold])
+    order = np.argsort(words, kind="stable")
+    for first in range(0, len(order), _CHUNK):
+        chunk = order[first : first + _CHUNK]
+        index = words[chunk]
         values = batch.values[index]
         failed = (values[:, _BWD_PACKETS] == 0) | (values[:, _FWD_BYTES] + values[:, _BWD_BYTES] == 0)
         p_known, p_novel = judgement.p_known[index], judgement.p_novel[index]
@@ -361,7 +385,7 @@ def _flagged(
             failed.tolist(),
             p_known.tolist(),
             p_novel.tolist(),
-            *findings.evidence[first : first + _CHUNK].T.tolist(),
             strict=True,
         )
-        yield from zip(words[:, F_INDEX + 1 :].tolist(), map(FlaggedFlow._make, flows), strict=True)
+        about = zip(*(part[chunk].tolist() for part in (kinds, subjects, levels, clocks)), strict=True)
+        yield from zip(about, map(FlaggedFlow._make, flows), strict=True)

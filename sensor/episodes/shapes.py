@@ -1,52 +1,117 @@
-"""What the spread of an episode gives away: the technique whose shape it has.
+"""The shape of each technique that alerts name: what must be seen, in how long, and why.
 
-The known classes were learned from other attacks than tomorrow's, and a flow in which nothing was said (a probe, a
-half-open connection) carries little to tell classes apart. So the spread of such flows is judged by the explicit table
-below, and where it speaks it overrules the label. It knows counts only, no addresses.
+A shape is a claim about a rate in a stretch of time between two sides. A label of a model is evidence beside it, never a
+name by itself: the known classes were learned in other networks than the one that is watched. The counts are those of
+sensor.episodes.behaviour; thresholds stand here, once, each with its reason. None is fitted to a network.
 """
 
-from sensor.alerts.spread import Spread
-from sensor.alerts.techniques import Technique, technique_of
+from dataclasses import dataclass
+from typing import Final
 
-SCAN_PORTS = 20  # no client asks so many ports that do not answer
-SCAN_START = 3  # guessing and overload stay on one service; a scan that begins does not
-SWEEP_TARGETS = 20
-FEW_TARGETS = 4
-FLOOD_FLOWS = 100
-FLOOD_FLOWS_PER_S = 10
-# A scan of a host asks each port once or twice and takes a while; above this rate and number on so few targets the load
-# is the point, whatever ports it hits. A whole scan of one host at such a rate is called a flood too.
-TORRENT_FLOWS = 5000
-TORRENT_FLOWS_PER_S = 1000
+# What the known lane took a flow for, of the shapes that a label can support.
+NO_LABEL, SCAN_LABEL, DOS_LABEL, GUESS_LABEL, OTHER_LABEL = range(5)
 
-_SECOND_NS = 1_000_000_000
+(
+    SCAN,
+    FLOOD_FROM,
+    FLOOD_AT,
+    REFLECTION,
+    STREAM,
+    GUESSING,
+    GUESSING_AT,
+    OVERLOAD,
+    BEACON,
+    DNS_TUNNEL,
+    ECHO_TUNNEL,
+    KINDS,
+) = range(12)
+
+# A scan asks what it does not know, so most of what it asks is not there. Services that were never tried before count;
+# what is asked again does not, nor does a source most of whose services answer.
+SCAN_PORTS: Final = 6.0  # of one host within minutes: a program that misses its server asks one or two
+SCAN_PORTS_A_DAY: Final = 12.0  # of one host within a day, of which none ever answered
+SCAN_TARGETS: Final = 8.0  # of one port in one network (/24, IPv6 /64), within minutes or, if none answers, a day
+SCAN_SPREAD: Final = (
+    30.0  # services anywhere within minutes: a host without its uplink asks some of a cloud's addresses
+)
+MOSTLY: Final = 0.8  # share of those that failed
+NEVER: Final = 0.97  # the same within a day
+
+# A flood is more than a service can answer. Ten a second for ten seconds from one source to one port is what no client
+# does that waits for an answer; of many sources none alone shows it, so their number counts too.
+FLOOD_FROM_FLOWS: Final = 100.0  # flows without data in 10 s, of one source to one service
+FLOOD_AT_FLOWS: Final = 200.0  # the same of many sources to one host, four times what it exchanges
+MANY_SOURCES: Final = 20.0  # within 10 s
+REFLECTION_FLOWS: Final = 50.0  # answers within 10 s that their target did not ask for, twice what it exchanges
+STREAM_ECHOES_PER_S: Final = 100.0  # ping sends one; 100 is its flood mode
+STREAM_PACKETS_PER_S: Final = 5000.0  # of UDP without answers: five times a video stream of 10 Mbit/s
+
+# Guessing is one short session after the other, all alike: the same greeting, the same refusal. Nobody logs on ten times
+# in five minutes; a program might, so that without a label it stays uncertain until there are twice as many.
+GUESSES: Final = 20.0  # like sessions to one log-on service from one source within 10 minutes
+GUESSES_LABELLED: Final = 5.0  # of them, where the known lane says so too
+GUESSES_ANYWHERE: Final = 20.0  # like sessions that the known lane says so of, to any other service
+GUESSES_AT: Final = 40.0  # like sessions to one log-on service from several sources, each with few
+GUESSING_SOURCES: Final = 3.0
+LIKE: Final = 0.35  # deviation of the logarithm of the bytes sent
+
+# Overload by whole requests looks like use, so it needs the known lane as well: many a second, or many that are kept open
+# and hardly send.
+OVERLOAD_FLOWS: Final = 100.0  # sessions in 10 s from one source to one service
+OVERLOAD_OPEN: Final = (
+    20.0  # that send less than 200 bytes a second for 5 s or more, within 2 minutes: browsers keep six
+)
+
+# A beacon calls home in a beat that people do not have: real ones deviate by at most .16 of the median gap (median
+# absolute deviation), refreshed pages by .34 and more. What polls faster than each 2 s is a control loop; a source with
+# several beats is a monitor, and a service with many clients that have one is a service.
+BEACON_EVENTS: Final = 24
+BEACON_GAP_S: Final = 2.0
+BEACON_JITTER: Final = 0.16
+BEACON_PAIRS: Final = 3
+COMMON_TARGET: Final = 4.0  # sources of its destination within 10 minutes
 
 
-def technique_of_spread(spread: Spread) -> Technique | None:
-    """What flows without any exchange of data give away by their number and spread, or None. In this order:
-
-    | shape                                      | technique                       |
-    |--------------------------------------------|---------------------------------|
-    | ≥ 5000 flows, ≥ 1000 a second, ≤ 4 targets | T1499.001 OS Exhaustion Flood   |
-    | ≥ 20 ports                                 | T1046 Network Service Discovery |
-    | ≥ 20 targets, ICMP                         | T1018 Remote System Discovery   |
-    | ≥ 20 targets, otherwise                    | T1046 Network Service Discovery |
-    | ≥ 100 flows, ≥ 10 a second, ≤ 4 targets    | T1499.001 OS Exhaustion Flood   |
-    | ≥ 3 flows, each to another port            | T1046 Network Service Discovery |
-    """
-    if _floods(spread, TORRENT_FLOWS, TORRENT_FLOWS_PER_S):
-        return technique_of("T1499.001")
-    if spread.ports >= SCAN_PORTS:
-        return technique_of("T1046")
-    if spread.targets >= SWEEP_TARGETS:
-        return technique_of("T1018" if spread.protocol in (1, 58) else "T1046")
-    if _floods(spread, FLOOD_FLOWS, FLOOD_FLOWS_PER_S):
-        return technique_of("T1499.001")
-    if spread.failed >= SCAN_START and spread.ports == spread.flows:
-        return technique_of("T1046")
-    return None
+UNSHAPED_FLOWS: Final = 10  # flagged flows with data that no shape accounts for, before they are worth a word
+WEB_PORTS: Final = frozenset({80, 443, 8080, 8443})
 
 
-def _floods(spread: Spread, flows: int, flows_per_s: int) -> bool:
-    fast = spread.failed * _SECOND_NS >= flows_per_s * spread.span_ns
-    return spread.failed >= flows and spread.targets <= FEW_TARGETS and fast
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A kind of claim."""
+
+    technique: str  # ATT&CK id
+    sided: str  # whom it is about: "source", "target" or "pair"
+    certain: float | None  # level from which the shape alone makes it an attack, None: never
+    reason: str
+
+
+SHAPES: Final[tuple[Shape, ...]] = (
+    Shape("T1046", "source", 2.0, "services never tried before that do not answer"),
+    Shape("T1499.001", "pair", 1.0, "connections to one service that carry nothing"),
+    Shape("T1498.001", "target", 1.0, "connections from many sources that carry nothing"),
+    Shape("T1498.002", "target", 1.0, "answers from many sources that nobody asked for"),
+    Shape("T1498.001", "pair", 2.0, "one stream of packets without answers"),
+    Shape("T1110.001", "pair", 2.0, "short sessions to a log-on service, all alike"),
+    Shape("T1110.001", "target", 2.0, "short sessions of many sources to a log-on service, all alike"),
+    Shape("T1499.002", "pair", None, "sessions of one source that keep a service busy"),
+    Shape("T1071.001", "pair", None, "connections in a beat"),
+    Shape("T1071.004", "pair", None, "questions to a resolver that carry more than names"),
+    Shape("T1095", "pair", None, "echo packets that carry data both ways"),
+)
+
+_SUPPORTED: Final = {
+    "T1046": SCAN_LABEL,
+    "T1018": SCAN_LABEL,
+    "T1595": SCAN_LABEL,
+    "T1498": DOS_LABEL,
+    "T1499": DOS_LABEL,
+    "T1110": GUESS_LABEL,
+}
+SUPPORTING: Final = {SCAN: SCAN_LABEL, FLOOD_FROM: DOS_LABEL, FLOOD_AT: DOS_LABEL, STREAM: DOS_LABEL,
+                     REFLECTION: DOS_LABEL, GUESSING: GUESS_LABEL, GUESSING_AT: GUESS_LABEL, OVERLOAD: DOS_LABEL}  # fmt: skip
+
+
+def label_kind(technique: str | None) -> int:
+    """Which shapes a label of this technique supports: one of the constants above, OTHER_LABEL where it has no shape."""
+    return _SUPPORTED.get((technique or "").partition(".")[0], OTHER_LABEL)

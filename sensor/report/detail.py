@@ -22,6 +22,7 @@ _COMMUNITY_ID = re.compile(r"1:[A-Za-z0-9+/]{27}=")
 _LANES = {
     "known": "recognised as a known attack",
     "novel": "unlike normal traffic",
+    "shape": "by number, spread and rate alone",
     "both": "recognised as a known attack, and unlike normal traffic",
 }
 

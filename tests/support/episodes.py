@@ -74,7 +74,6 @@ def normal() -> NormalProfile:
 def episodes(seed: int | None = None, **changes: Any) -> Episodes:
     builder = AlertBuilder(
         labels=LABELS,
-        techniques=TECHNIQUES,
         explainer=Explainer(normal()),
         model=ModelIdentity("test", "0" * 64),
         observer=Observer("gw1", "0.1.0"),

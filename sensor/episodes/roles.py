@@ -1,0 +1,97 @@
+"""The part that a flow record plays between its two sides: who asked, who answered, and whether anything was said.
+
+Only who asks can be accused. An answer to a question that is not in view (its flow had ended, the question bore a forged
+address, or it never was) is evidence against nobody, though many of them are against whom they hit. Protocols of
+membership, discovery and routing, and whatever goes to a group of hosts, have no answers to wait for: they are not
+judged. Sources: RFC 792, 4443 (ICMP errors), RFC 9293, 3.5.1 (who gets an RST or a SYN-ACK he did not ask for), RFC 6335
+(system ports), RFC 1112, 919, 4291 (groups and broadcast).
+"""
+
+from flows.batch import (
+    DST_HIGH,
+    DST_LOW,
+    DST_PORT,
+    IP_VERSION,
+    PROTOCOL,
+    SEEN,
+    SEEN_RST,
+    SEEN_SYN,
+    SEEN_SYN_BACK,
+    SRC_HIGH,
+    SRC_LOW,
+    SRC_PORT,
+    Identity,
+    Values,
+)
+from flows.columns import INDEX
+from flows.jit import inner
+
+# Not judged; an answer without its question; an attempt that nobody answered or that was refused; one that was answered
+# and no more (a handshake and an end); data in both directions, or in one over an open connection.
+UNJUDGED, ANSWER, FAILED, OPENED, TALK = range(5)
+
+ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
+_SYSTEM_PORTS = 1024
+_ECHO, _ECHO6 = 8, 128
+_TRACEROUTE_FIRST, _TRACEROUTE_LAST = 33434, 33534  # IANA: traceroute; its probes are meant to fail on their way
+
+_FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
+_FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
+_ICMP_TYPE, _BWD_RST = INDEX["icmp_type"], INDEX["bwd_rst_flags"]
+
+
+@inner
+def role_of(identity: Identity, values: Values, i: int) -> int:
+    """The role of record i, one of the constants above."""
+    protocol = identity[i, PROTOCOL]
+    if _to_a_group(identity, i) or (protocol == UDP and _is_discovery(identity[i, SRC_PORT], identity[i, DST_PORT])):
+        return UNJUDGED
+    there, back = values[i, _FWD_PACKETS], values[i, _BWD_PACKETS]
+    data = values[i, _FWD_BYTES] + values[i, _BWD_BYTES] > 0
+    if protocol in (TCP, SCTP):
+        return _role_of_connection(identity, values, i, there, back, data)
+    if protocol == UDP:
+        if back > 0:
+            return TALK if data else OPENED
+        if identity[i, SRC_PORT] < _SYSTEM_PORTS <= identity[i, DST_PORT]:
+            return ANSWER
+        return UNJUDGED if _TRACEROUTE_FIRST <= identity[i, DST_PORT] <= _TRACEROUTE_LAST else FAILED
+    if protocol in (ICMP, ICMP6):
+        if values[i, _ICMP_TYPE] != (_ECHO if protocol == ICMP else _ECHO6):
+            return ANSWER if protocol == ICMP or values[i, _ICMP_TYPE] < _ECHO6 else UNJUDGED  # ND, MLD are from 130 on
+        return TALK if back > 0 else FAILED
+    return OPENED if back > 0 else FAILED
+
+
+@inner
+def _role_of_connection(identity: Identity, values: Values, i: int, there: float, back: float, data: bool) -> int:
+    seen = identity[i, SEEN]
+    if there == 0:
+        return ANSWER  # a SYN-ACK whose SYN was never seen
+    if not data:
+        if back == 0 and identity[i, PROTOCOL] == TCP and seen & SEEN_SYN == 0:
+            service_answers = identity[i, SRC_PORT] < _SYSTEM_PORTS <= identity[i, DST_PORT]
+            if seen & SEEN_RST or service_answers:
+                return ANSWER  # an RST to what is not in view, the last packets of what has ended
+        refused = back == 0 or (seen & SEEN_SYN_BACK == 0 and identity[i, PROTOCOL] == TCP)
+        return FAILED if refused or identity[i, PROTOCOL] == SCTP else OPENED
+    return TALK
+
+
+@inner
+def _to_a_group(identity: Identity, i: int) -> bool:
+    """Whether the destination is a multicast group or a broadcast address, or the source has no address yet."""
+    if identity[i, IP_VERSION] == 6:
+        unspecified = identity[i, SRC_HIGH] == 0 and identity[i, SRC_LOW] == 0
+        return unspecified or (identity[i, DST_HIGH] >> 56) & 0xFF == 0xFF
+    low = identity[i, DST_LOW] & 0xFFFFFFFF
+    # The last address of a /24 is broadcast in most networks that have one, and hardly ever a host in the others.
+    return low >= 0xE0000000 or low & 0xFF == 0xFF or identity[i, SRC_LOW] == 0
+
+
+@inner
+def _is_discovery(source_port: int, port: int) -> bool:
+    """Names, services and leases of a local network: DHCP, NetBIOS, SSDP, WS-Discovery, mDNS, LLMNR (IANA)."""
+    if port in (67, 68, 137, 138, 546, 547, 1900):
+        return True
+    return port in (3702, 5353, 5355) or source_port == 5353
