@@ -3,13 +3,19 @@
 import errno
 import os
 import stat
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sensor.checks.privileges import owner_of, without_privileges
+from sensor.checks.privileges import Trial, owner_of, without_privileges
 from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import ConfigError, OutputError, reason_of
 from sensor.files.ownership import APPEND, MODE
+
+if TYPE_CHECKING:
+    from sensor.packets.packet_files import PacketFiles
 
 
 def output(context: CheckContext) -> Observation:
@@ -28,10 +34,29 @@ def output(context: CheckContext) -> Observation:
 
 
 def packets(context: CheckContext) -> Observation:
-    """Open the capture file to write, and leave it as it is. Raises OutputError."""
+    """Open the capture file to write, and leave it as it is; of files in turn the first one. Raises OutputError."""
     if context.packets is None:
         return Observation("no file named (--write)", CheckStatus.SKIPPED)
-    return open_to_append(context.packets, context)
+    observation = open_to_append(context.packets.free_path(time.time_ns()), context)
+    if context.packets.rotates:
+        refuse_rotation(context.packets, partial(without_privileges, context))
+    return observation
+
+
+def refuse_rotation(files: "PacketFiles", tried: Callable[[Trial], str]) -> None:
+    """Raise OutputError where the sensor could make the first of these files only, while it has its privileges.
+
+    tried: result of a trial without them.
+    """
+    directory = files.path.absolute().parent
+    if not os.path.isdir(directory):
+        raise OutputError(f"{files.path}: packets cannot be written: there is no directory {directory}")
+    why = tried(partial(_cannot_make, files.free_path(time.time_ns(), 1)))
+    if why:
+        raise OutputError(
+            f"{files.path}: packets cannot be written to files in turn: once its privileges have gone, the sensor "
+            f"cannot make {why}, expected a directory in which its user can"
+        )
 
 
 def open_to_append(path: Path, context: CheckContext) -> Observation:
@@ -118,3 +143,12 @@ def _cannot_reopen(path: Path) -> str:
         if not os.access(path, os.W_OK):
             return f"may not write to {path}"
     return "" if os.access(directory, os.W_OK | os.X_OK) else f"may not make files in {directory}"
+
+
+def _cannot_make(path: Path) -> str:
+    """The path and why this process cannot make a file there, or ""."""
+    try:
+        try_to_open(path, given_away=False)
+    except OSError as error:
+        return f"{path}: {reason_of(error)}"
+    return ""

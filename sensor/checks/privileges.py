@@ -22,7 +22,7 @@ def user(context: CheckContext) -> Observation:
     if not LINUX:
         return Observation("the sensor stays who started it", CheckStatus.SKIPPED)
     becomes = owner_of(context)
-    _once_dropped(becomes, str)
+    once_dropped(becomes, str)
     if becomes is None:
         return Observation("the sensor stays who started it, which is not root")
     return Observation(f"root starts it and it becomes {becomes.name} (uid {becomes.uid})")
@@ -42,16 +42,16 @@ def without_privileges(context: CheckContext, trial: Trial) -> str:
 
     The check of the user reports that case.
     """
-    if not LINUX:
-        return trial()
     try:
-        return _once_dropped(owner_of(context), trial)
+        return once_dropped(owner_of(context), trial)
     except SensorError:
         return trial()
 
 
-def _once_dropped(becomes: "User | None", trial: Trial) -> str:
+def once_dropped(becomes: "User | None", trial: Trial) -> str:
     """Result of a trial by a forked process that has dropped its privileges. Raises as drop does."""
+    if not LINUX:
+        return trial()
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

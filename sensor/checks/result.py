@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.errors import OK, SensorError
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from flows.meter import Meter
     from models.fusion import Hybrid
     from sensor.judging.judge import Judge
+    from sensor.packets.packet_files import PacketFiles
     from sensor.settings.config import Config
 
 
@@ -54,7 +54,7 @@ class CheckContext:
     load: "Callable[[Config], Hybrid]"
     new_meter: "Callable[[Config], Meter]"
     new_judge: "Callable[[Config, Hybrid], Judge]"
-    packets: Path | None = None  # the capture file to write (--write)
+    packets: "PacketFiles | None" = None  # the capture files to write (--write)
     kernels: str = COMPLETE  # mark in the cache of those that the sensor needs
     hybrid: "Hybrid | None" = None  # the model, once the check of the bundle has loaded it
 

@@ -34,6 +34,7 @@ from sensor.cli.live_capture import (
     open_captures,
     open_packets,
     refuse_packets,
+    refuse_rotation_of,
     unprivileged_user,
 )
 from sensor.cli.options import Color
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from sensor.files.ownership import Owner
     from sensor.metering.turns import TurnSource
     from sensor.outputs.outputs import Outputs, Prepared
+    from sensor.packets.packet_files import PacketFiles
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.progress.latest import Latest
@@ -81,7 +83,7 @@ class WatchOptions:
     """The options of the command line of a watch."""
 
     interfaces: tuple[str, ...]
-    packets: Path | None  # file to write all packets to
+    packets: "PacketFiles | None"  # files to write all packets to
     display: DisplayOptions
     settings: Callable[[], "Config"]  # reads the settings, anew at each call
 
@@ -127,6 +129,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     refuse_packets(options.packets, config)
     check_packet_settings(config)
     user = unprivileged_user(config)
+    refuse_rotation_of(options.packets, user)
     beforehand = partial(refuse_watching, config, options.interfaces, options.packets)
     hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet, live=True)
     from sensor.outputs.outputs import Outputs

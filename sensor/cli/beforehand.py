@@ -3,6 +3,7 @@
 Each function raises what the run itself would raise later, and leaves nothing behind.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from sensor.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
     from sensor.api.listening import ListenAddress
+    from sensor.packets.packet_files import PacketFiles
     from sensor.settings.config import Config
 
 
@@ -53,10 +55,10 @@ def refuse_metering(config: "Config", captures: Sequence[str], table: Path | Non
     refuse_captures(config, captures)
 
 
-def refuse_watching(config: "Config", interfaces: Sequence[str], packets: Path | None) -> None:
+def refuse_watching(config: "Config", interfaces: Sequence[str], packets: "PacketFiles | None") -> None:
     """Raise CaptureError for an interface or the permission, ConfigError for the filter, and so on, as the start would.
 
-    packets: the file that keeps all packets, None where none is wanted.
+    packets: the files that keep all packets, None where none is wanted.
     """
     from sensor.checks.attach import attach
     from sensor.checks.metrics import metrics
@@ -67,7 +69,8 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: Path |
         capture.close()
     given_away = unprivileged_user(config) is not None
     _refuse_file(config.output.file, "cannot be opened for writing", given_away=given_away)
-    _refuse_file(packets, "packets cannot be written", given_away=given_away)
+    first = packets.free_path(time.time_ns()) if packets else None
+    _refuse_file(first, "packets cannot be written", given_away=given_away)
     context = CheckContext(config, tuple(interfaces), Observation(""), load_model, build_meter, build_judge, packets)
     attach(context)
     metrics(context)

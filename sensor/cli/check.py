@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
@@ -15,13 +14,20 @@ from sensor.checks.result import CheckContext, CheckResult, CheckStatus, Observa
 from sensor.cli.build import build_judge, build_meter, load_model
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, Kernels, cached, tell_of_compiling
+from sensor.cli.packet_options import (
+    WriteEveryOption,
+    WriteFilesOption,
+    WriteOption,
+    WriteSizeOption,
+    packet_files,
+)
 from sensor.cli.signals import ended_by_interrupt
-from sensor.cli.watch import WriteOption
 from sensor.errors import OK, SensorError
 from sensor.printable import printable
 from sensor.process.kernel_cache import VARIABLE
 
 if TYPE_CHECKING:
+    from sensor.packets.packet_files import PacketFiles
     from sensor.settings.config import Config
 
 InterfacesOption = Annotated[
@@ -48,6 +54,9 @@ Reporter = Callable[[CheckResult], None]
 def check(
     interfaces: InterfacesOption = None,
     write: WriteOption = None,
+    write_size: WriteSizeOption = None,
+    write_every: WriteEveryOption = None,
+    write_files: WriteFilesOption = None,
     *,
     flags: Flags,
     json: JsonLinesOption = False,
@@ -58,6 +67,7 @@ def check(
     \b
     flowvigil check
     sudo flowvigil check -i eth0 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
+    sudo flowvigil check -i eth0 --write kept.pcapng -C 500 -W 48
     flowvigil check -c /etc/flowvigil.yaml -i eth0 -q        # as ExecStartPre= of a service
     flowvigil check --json | jq -r 'select(.status != "ok") | .message'
 
@@ -67,6 +77,7 @@ def check(
     The exit code is that of the first failure in the list, with which watch would stop: 3 settings, user, filter or
     metrics, 4 bundle, 5 capability, interface or ring, 7 output; 0 when there was none. Warnings do not count.
     """
+    packets = packet_files(write, write_size, write_every, write_files)
     if sys.platform == "linux":
         from sensor.process.privileges import single_threaded_libraries
 
@@ -76,13 +87,13 @@ def check(
 
     def read_settings() -> "Config":
         read = flags.settings()
-        refuse_packets(write, read)
+        refuse_packets(packets, read)
         return read
 
     report_result = _reporter(json=json, quiet=quiet)
     code = OK
     with ended_by_interrupt():
-        for result in _results(read_settings, tuple(dict.fromkeys(interfaces or ())), write, quiet=quiet):
+        for result in _results(read_settings, tuple(dict.fromkeys(interfaces or ())), packets, quiet=quiet):
             report_result(result)
             code = code or result.exit_code
     if json and (code or not quiet):
@@ -91,7 +102,7 @@ def check(
 
 
 def _results(
-    read_settings: Callable[[], "Config"], interfaces: tuple[str, ...], packets: Path | None, *, quiet: bool
+    read_settings: Callable[[], "Config"], interfaces: tuple[str, ...], packets: "PacketFiles | None", *, quiet: bool
 ) -> Iterator[CheckResult]:
     try:
         config = read_settings()

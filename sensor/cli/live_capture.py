@@ -1,20 +1,23 @@
 """The live capture of a watch by the settings: sockets, the file of all packets, and privileges, which are dropped."""
 
+import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sensor import log
 from sensor.cli.build import build_meter
 from sensor.cli.refusals import refuse_to_overwrite
-from sensor.errors import CaptureError, ConfigError
+from sensor.errors import CaptureError, ConfigError, OutputError
 
 if TYPE_CHECKING:
     from sensor.metering.live import LiveCapture
     from sensor.metering.turns import TurnSource
-    from sensor.packets.pcapng import PcapngWriter
+    from sensor.packets.packet_files import PacketFiles
+    from sensor.packets.pcapng import PacketWriter
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
@@ -38,18 +41,34 @@ def named_interfaces(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found for name in names for found in (up if name == ANY else (name,))))
 
 
-def refuse_packets(packets: Path | None, config: "Config") -> None:
-    """Raise ConfigError or OutputError where these settings do not allow to write all packets to this file."""
+def refuse_packets(packets: "PacketFiles | None", config: "Config") -> None:
+    """Raise ConfigError or OutputError where these settings do not allow to write all packets to these files."""
     if packets is None:
         return
     if config.capture.workers > 1:
         raise ConfigError(
             f"--write with capture.workers {config.capture.workers}: expected 1 worker, which sees the packets in order"
         )
-    refuse_to_overwrite(config.output.file, [str(packets)])
-    from sensor.packets.pcapng import refuse_existing
+    first = packets.path_at(time.time_ns())
+    refuse_to_overwrite(config.output.file, [str(first)])
+    if not packets.rotates:
+        from sensor.packets.pcapng import refuse_existing
 
-    refuse_existing(packets)
+        refuse_existing(first)
+    elif os.path.exists(first) and not os.path.isfile(first):
+        raise OutputError(f"{first}: found a pipe, device or directory, expected a name for files in turn")
+
+
+def refuse_rotation_of(packets: "PacketFiles | None", user: "User | None") -> None:
+    """Raise OutputError where this user could not make the files that follow the first.
+
+    user: the one that the process becomes, None for no change.
+    """
+    if packets is not None and packets.rotates:
+        from sensor.checks.files import refuse_rotation
+        from sensor.checks.privileges import once_dropped
+
+        refuse_rotation(packets, partial(once_dropped, user))
 
 
 def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapture"]:
@@ -86,13 +105,16 @@ def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapt
     return list(rings)
 
 
-def open_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "PcapngWriter | None":
-    """Create the file of all packets, None for no path; the stack closes it. Raises OutputError."""
-    if path is None:
+def open_packets(stack: ExitStack, packets: "PacketFiles | None", user: "User | None") -> "PacketWriter | None":
+    """Create the file of all packets, or the first one, None for none; the stack closes it. Raises OutputError."""
+    if packets is None:
         return None
     from sensor.packets.pcapng import create_capture
+    from sensor.packets.rotation import RotatingWriter
 
-    writer = create_capture(path, user)
+    writer: PacketWriter = (
+        RotatingWriter(packets, time.time_ns(), user) if packets.rotates else create_capture(packets.path, user)
+    )
     stack.callback(writer.close)
     return writer
 
@@ -100,7 +122,7 @@ def open_packets(stack: ExitStack, path: Path | None, user: "User | None") -> "P
 def live_turns(
     config: "Config",
     captures: Sequence["LiveCapture"],
-    writer: "PcapngWriter | None",
+    writer: "PacketWriter | None",
     recorder: "PacketRecorder | None",
 ) -> "TurnSource":
     """Turns of the captures; of several, each is metered in a process of its own."""

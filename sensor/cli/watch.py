@@ -14,6 +14,13 @@ from sensor.cli.options import (
     JsonOption,
     QuietOption,
 )
+from sensor.cli.packet_options import (
+    WriteEveryOption,
+    WriteFilesOption,
+    WriteOption,
+    WriteSizeOption,
+    packet_files,
+)
 
 InterfacesOption = Annotated[
     list[str] | None,
@@ -25,12 +32,6 @@ AttachOption = Annotated[
         "--attach", metavar="SOCKET", help="Show the sensor that listens there (attach.socket) instead.", readable=False
     ),
 ]
-WriteOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--write", metavar="FILE", help="Keep the packets too in a new file, nanosecond pcapng.", readable=False
-    ),
-]
 
 
 @with_flags()
@@ -39,6 +40,9 @@ def watch(
     interfaces: InterfacesOption = None,
     attach: AttachOption = None,
     write: WriteOption = None,
+    write_size: WriteSizeOption = None,
+    write_every: WriteEveryOption = None,
+    write_files: WriteFilesOption = None,
     *,
     flags: Flags,
     json: JsonOption = False,
@@ -52,6 +56,7 @@ def watch(
     sudo flowvigil watch -i eth0
     sudo flowvigil watch -i eth0 -i eth1 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
     sudo flowvigil watch -i eth0 --promiscuous --write kept.pcapng
+    sudo flowvigil watch -i eth0 --write kept-%Y%m%d-%H%M%S.pcapng -G 3600 -C 500 -W 48
     sudo flowvigil watch -i eth0 --keep-packets /var/lib/flowvigil/packets
     sudo flowvigil watch -i eth0 | jq -c 'select(.event.kind == "alert") | [.source.ip, .event.reason]'
     flowvigil watch --attach /run/flowvigil/attach.sock
@@ -60,6 +65,12 @@ def watch(
     that goes down, is renamed or comes back is followed. Among the alerts on its outputs stand two other kinds of
     lines: each ten seconds and at the end an account of every packet (flowvigil.stats), and events such as an interface
     that went down (flowvigil.sensor).
+
+    With -C or -G the packets go to files one after the other, each a whole capture: no packet is lost between two, none
+    is in both. With -G the file's name (not its directory's) may hold conversions of strftime, local time. A name that
+    is taken gets a number (kept_00001.pcapng): no capture of an earlier run is overwritten, and -W removes none. The
+    directory must let the user that the sensor becomes make files. When no more can be written, that is told, the
+    watch goes on without, and ends with 7.
 
     With --attach it shows a sensor that runs already, to its user and the group of attach.group: the latest alerts,
     then what comes, on the terminal or as JSON lines. It needs no privileges and no model, and nothing that it does
@@ -77,6 +88,7 @@ def watch(
         return attach_to(context, attach, json=json, quiet=quiet, color=color)
     if not interfaces:
         context.fail("Missing option '-i' / '--interface', or '--attach' to look at a running sensor")
+    packets = packet_files(write, write_size, write_every, write_files)
     if sys.platform == "linux":
         from sensor.process.privileges import single_threaded_libraries
 
@@ -84,7 +96,7 @@ def watch(
     from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
     from sensor.cli.live_capture import named_interfaces
 
-    options = WatchOptions(named_interfaces(interfaces), write, DisplayOptions(json, quiet, color), flags.settings)
+    options = WatchOptions(named_interfaces(interfaces), packets, DisplayOptions(json, quiet, color), flags.settings)
     with watching(options) as assembled:
         assembled.run.run()
     return exit_code(assembled, fail_on)

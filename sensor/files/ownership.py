@@ -26,7 +26,7 @@ class Owner(Protocol):
 def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
     """Open a file for writing and create it if it is missing; returns the descriptor. Raises OSError.
 
-    flags: CREATE (leaves what is there), APPEND or REPLACE.
+    flags: CREATE (leaves what is there), APPEND or REPLACE; with os.O_EXCL a file that exists is a FileExistsError.
     owner: of a file that is created; None: this process. An existing file keeps its owner.
     """
     if owner is None:
@@ -35,6 +35,8 @@ def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
         # Exclusive: only a file created here is given away, never the target of a link.
         descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, MODE)
     except FileExistsError:
+        if flags & os.O_EXCL:
+            raise
         return os.open(path, flags)
     try:
         os.fchown(descriptor, owner.uid, owner.gid)

@@ -14,7 +14,7 @@ from flows.meter import Meter
 from sensor.errors import OutputError
 from sensor.metering.overload import Overload, Step
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
-from sensor.packets.pcapng import PcapngWriter
+from sensor.packets.pcapng import PacketWriter
 from sensor.packets.ring import PAUSES, PacketRing
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
@@ -86,7 +86,7 @@ class LiveTurns:
         self,
         capture: LiveCapture,
         meter: Meter,
-        writer: PcapngWriter | None = None,
+        writer: PacketWriter | None = None,
         packets: PacketRing | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock_ns: Callable[[], int] = time.time_ns,
@@ -103,7 +103,7 @@ class LiveTurns:
         self._wall_clock_ns = wall_clock_ns
         self._first_ns = 0
         self._events: list[LinkEvent] = []
-        self._lost_packets = False
+        self._lost_packets = 0  # that the writer did not take
 
     def __iter__(self) -> Iterator[Turn]:
         capture = self._capture
@@ -124,6 +124,8 @@ class LiveTurns:
                     self._adapt(self._overload.step)
                 yield self._turn(records, until_ns)
                 asked_ns = capture.steady_now_ns()
+            if self._lost_packets:
+                self._add_event("packets-lost", f"{self._lost_packets:,} packets in all were not written to a file")
             records = self._meter.drain()
             yield self._turn(records, END_NS)
         finally:
@@ -147,11 +149,14 @@ class LiveTurns:
         if self._packets is not None:
             self._packets.add(block, self._capture.interface_of, self._capture.clock_step_ns)
         if self._writer is None:
+            self._lost_packets += len(block) if self._lost_packets else 0
             return
+        before = self._writer.packets
         try:
             self._writer.write(block, self._capture.interface_of, self._capture.clock_step_ns)
         except OutputError as error:
-            self._writer, self._lost_packets = None, True
+            self._lost_packets = len(block) - (self._writer.packets - before)
+            self._writer = None
             self._add_event("packets-lost", f"{error}; the watch goes on without keeping packets")
 
     def _adapt(self, step: Step) -> None:

@@ -28,7 +28,7 @@ class CaptureTotals:
     clock_step_ns: int = 0  # what the wall clock was set forward by, all told
     overload: str = ""  # what is done about too much traffic, "" while it is not
     links: tuple[InterfaceState, ...] = ()  # interfaces that are watched
-    lost_packets: bool = False  # whether the file that keeps all packets took no more
+    lost_packets: int = 0  # packets that were to be written to a file, which took no more
     bytes_read: int = 0  # of the captures, as they are stored
     size: int | None = None  # bytes of all captures as they are stored, None where that is unknown
 
@@ -84,7 +84,7 @@ def sum_of(totals: Sequence[CaptureTotals]) -> CaptureTotals:
         first_ns=min(firsts, default=0),
         now_ns=max(each.now_ns for each in totals),
         overload=max((each.overload for each in totals), key=[step.name for step in STEPS].index),
-        lost_packets=any(each.lost_packets for each in totals),
+        lost_packets=sum(each.lost_packets for each in totals),
     )
 
 

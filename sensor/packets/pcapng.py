@@ -3,7 +3,9 @@
 One write for each block of packets. Source: draft-ietf-opsawg-pcapng.
 """
 
+import os
 import struct
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final, Protocol
@@ -30,8 +32,28 @@ class RawOutput(Protocol):
     def write(self, content: memoryview, /) -> int | None:
         """Write a part of the content: how many bytes, None when none can be taken now."""
 
+    def truncate(self, size: int, /) -> object:
+        """Cut it to this many bytes. Raises OSError where it cannot be cut."""
+
     def close(self) -> None:
         """Close it."""
+
+
+class PacketWriter(Protocol):
+    """Writes packets of interfaces somewhere: PcapngWriter, or sensor.packets.rotation.RotatingWriter."""
+
+    @property
+    def packets(self) -> int:
+        """Packets that were written."""
+
+    def add_interface(self, name: str, linktype: int, /) -> int:
+        """Add an interface; returns its number, which its packets refer to."""
+
+    def write(self, block: PacketBlock, interface_of: Int64s, clock_step_ns: int, /) -> None:
+        """Append the packets of a block. Raises OutputError."""
+
+    def close(self) -> None:
+        """Close the output. Raises OutputError."""
 
 
 @inner
@@ -86,6 +108,8 @@ class PcapngWriter:
     def __init__(self, raw: RawOutput, name: str) -> None:
         """Begin the section. name: of the output, for messages. Raises OutputError when it cannot be written."""
         self.name = name
+        self.size = 0  # bytes that were written
+        self.packets = 0  # that were written
         self._raw = raw
         self._names: list[str] = []
         self._described: dict[tuple[int, int], int] = {}  # (interface, link type) to the number in the section
@@ -110,6 +134,7 @@ class PcapngWriter:
         if needed > len(self._out):
             self._out = np.empty(1 << (needed - 1).bit_length(), dtype=np.uint8)
         self._write(packet_blocks(block, self._numbers(interface_of, block.linktype), self._out, clock_step_ns))
+        self.packets += len(block)
 
     def _numbers(self, interface_of: Int64s, linktype: Int64s) -> Int64s:
         """Number of the description of each packet: a recreated interface may have another link type."""
@@ -134,12 +159,16 @@ class PcapngWriter:
             raise self._lost(error) from None
 
     def _write(self, content: bytes | memoryview) -> None:
+        """Write all of the content, or as far as possible nothing: what is cut short would end the reading."""
         rest = memoryview(content)
         try:
             while rest:
                 rest = rest[self._raw.write(rest) or 0 :]
         except OSError as error:
+            with suppress(OSError):
+                self._raw.truncate(self.size)
             raise self._lost(error) from None
+        self.size += len(content)
 
     def _lost(self, error: OSError) -> OutputError:
         return OutputError(f"{self.name}: packets cannot be written: {reason_of(error)}")
@@ -160,7 +189,7 @@ def create_capture(path: Path, owner: Owner | None = None) -> PcapngWriter:
 
 def refuse_existing(path: Path) -> None:
     """Raise OutputError where a file holds something: a capture of an earlier run is never overwritten."""
-    if path.is_file() and path.stat().st_size:
+    if os.path.isfile(path) and path.stat().st_size:
         raise OutputError(f"{path}: found a file that is not empty, expected a new name for the packets")
 
 
@@ -175,6 +204,11 @@ def interface_description(name: str, linktype: int) -> bytes:
     options = _option(OPTION_IF_NAME, name.encode()) if name else b""
     options += _option(OPTION_TSRESOL, bytes([NANOSECONDS])) + _option(OPTION_END, b"")
     return _block(INTERFACE_DESCRIPTION, struct.pack("<HHI", linktype & 0xFFFF, 0, MAX_CAPLEN) + options)
+
+
+def encoded_sizes(block: PacketBlock) -> Int64s:
+    """Encoded size of each packet of a block, (n,) int64, bytes."""
+    return PACKET_OVERHEAD + ((block.caplen + 3) & ~3)
 
 
 def max_encoded_bytes(block: PacketBlock) -> int:

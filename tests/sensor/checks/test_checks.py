@@ -121,6 +121,22 @@ def test_the_measurement_is_plausible_and_no_file_is_left(directory: Path) -> No
         assert (result.code, found["all"]) == (0, {"check": "all", "status": "ok", "exit_code": 0})
 
 
+@needs_root
+def test_files_in_turn_need_a_directory_of_the_process_user(directory: Path) -> None:
+    own = directory / "roots"
+    own.mkdir(mode=0o755)
+    found = []
+    for place in (directory, own):
+        options = ("--write", place / "kept.pcapng", "-C", "1", "--set", "process.user=nobody")
+        found.append(findings(flowvigil("check", "--json", "-q", *options)))
+    assert "packets" not in found[0]  # only failures are told
+    assert found[1]["packets"]["exit_code"] == 7
+    assert (
+        "kept_00001.pcapng: permission denied, expected a directory in which its user" in found[1]["packets"]["message"]
+    )
+    assert [path.name for path in (*directory.iterdir(), *own.iterdir())] == ["roots"]
+
+
 def test_files_that_are_there_stay_as_they_are(directory: Path) -> None:
     alerts, kept = directory / "alerts.jsonl", directory / "kept.pcapng"
     for path in (alerts, kept):

@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 import zipfile
@@ -441,6 +442,7 @@ def test_reading_loads_no_package_that_only_other_commands_need() -> None:
     foreign = ("tensorflow", "keras", "sklearn", "scapy", "polars", "matplotlib", "flask", "training")
     program = f"""
 import sys
+import tempfile
 sys.argv = ["flowvigil", "read", "--quiet", {str(DEMO)!r}]
 import sensor.cli
 try:
@@ -479,6 +481,59 @@ def test_a_capture_of_an_earlier_run_is_never_overwritten(tmp_path: Path) -> Non
     assert str(kept) in refusal(flowvigil("watch", "-i", "nowhere0", "--write", kept), 7)
     assert kept.read_bytes() == b"old"
     refusal(flowvigil("watch", "-i", "nowhere0", "--write", tmp_path / "new.pcapng"), 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("-C 0", "--write-size: found 0, expected 0.01 to 1,000,000,000 millions of bytes"),
+        ("-C 1e30", "--write-size: found 1e+30, expected"),
+        ("-C nan", "--write-size: found nan, expected"),
+        ("-C -inf", "--write-size: found -inf, expected"),
+        ("-G 0", "'-G' / '--write-every'"),
+        ("-G 1e30", "'-G' / '--write-every'"),
+        ("-G 1 -W 0", "'-W' / '--write-files'"),
+        ("-W 3", "--write-files: expected --write-size or --write-every beside it"),
+    ],
+)
+def test_a_rotation_that_makes_no_sense_is_a_usage_error(tmp_path: Path, options: str, words: str) -> None:
+    for command in ("watch", "check"):
+        assert words in refusal(flowvigil(command, "-i", "lo", "--write", tmp_path / "a", *options.split()), 2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--write-size", "--write-every", "--write-files"])
+def test_a_rotation_of_no_file_is_a_usage_error(option: str) -> None:
+    assert f"{option}: expected --write FILE beside it" in refusal(flowvigil("watch", "-i", "lo", option, "3"), 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pipe", "found a pipe, device or directory"),
+        ("", "found a pipe, device or directory"),
+        ("%D", "found a pattern that gives"),
+        ("%Y/a.pcapng", "found a pattern in the directory"),
+        ("nosuch/a.pcapng", "there is no directory"),
+        ("a" * 252, "file name too long"),
+    ],
+)
+def test_a_name_that_cannot_be_rotated_is_refused(name: str, words: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o777)
+        os.mkfifo(Path(directory) / "pipe")
+        result = flowvigil("watch", "-i", "nowhere0", "--write", Path(directory) / name, "-G", "1")
+        assert words in refusal(result, 7)
+        assert os.listdir(directory) == ["pipe"]
+
+
+def test_beside_a_capture_of_an_earlier_run_a_rotation_goes_on_with_a_number() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o777)
+        kept = Path(directory) / "kept.pcapng"
+        kept.write_bytes(b"old")
+        refusal(flowvigil("watch", "-i", "nowhere0", "--write", kept, "-C", "1"), 5)
+        assert kept.read_bytes() == b"old"
 
 
 # Interrupted

@@ -125,22 +125,27 @@ class FullDisk:
     """Keeps one block."""
 
     def __init__(self) -> None:
-        self.kept = 0
+        self.packets = 0
 
     def add_interface(self, _name: str, _linktype: int) -> int:
         return 0
 
     def write(self, packets: PacketBlock, _interface_of: object, _step: int) -> None:
-        if self.kept:
+        if self.packets:
             raise OutputError("kept.pcapng: packets cannot be written: no space left")
-        self.kept += len(packets)
+        self.packets += len(packets)
+
+    def close(self) -> None:
+        pass
 
 
 def test_a_full_disk_ends_the_keeping_of_packets_and_not_the_watch() -> None:
     capture = ScriptedCapture([(nothing, packet(at)) for at in range(4)])
-    turns = list(LiveTurns(capture, Meter(1024), FullDisk()))  # type: ignore[arg-type]
-    assert [turn.totals.lost_packets for turn in turns] == [False, True, True, True, True]
-    assert [event.action for turn in turns for event in turn.events] == ["packets-lost"]
+    turns = list(LiveTurns(capture, Meter(1024), FullDisk()))
+    assert [turn.totals.lost_packets for turn in turns] == [0, 1, 2, 3, 3]
+    events = [(number, event.action, event.message) for number, turn in enumerate(turns) for event in turn.events]
+    assert [(number, action) for number, action, _ in events] == [(1, "packets-lost"), (4, "packets-lost")]
+    assert events[-1][2] == "3 packets in all were not written to a file"
     assert turns[-1].totals.stats.packets == 4
 
 

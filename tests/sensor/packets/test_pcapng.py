@@ -1,5 +1,6 @@
 """Packets written as pcapng: what is read back is what was given."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from flows.block import Int64s, PacketBlock, block_of
 from sensor.errors import OutputError
-from sensor.packets.pcapng import PcapngWriter, create_capture
+from sensor.packets.pcapng import PcapngWriter, create_capture, encoded_sizes
 from tests.support.capture_bytes import Packet, packet, packets_of, read
 
 pytestmark = pytest.mark.ux
@@ -29,8 +30,25 @@ class Memory:
         self.writes += 1
         return min(len(content), self._at_once)
 
+    def truncate(self, size: int, /) -> None:
+        self.content = self.content[:size]
+
     def close(self) -> None:
         pass
+
+
+class FullMemory(Memory):
+    """Takes this many bytes in all."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(at_once=100)
+        self._room = room
+
+    def write(self, content: memoryview, /) -> int:
+        taken = super().write(content[: self._room - len(self.content)])
+        if not taken:
+            raise OSError(errno.ENOSPC, "full")
+        return taken
 
 
 def of(interface: int, block: PacketBlock) -> Int64s:
@@ -105,6 +123,21 @@ def test_a_block_larger_than_the_buffer_is_written_whole(tmp_path: Path) -> None
     writer.write(nothing := block_of([], []), of(0, nothing))
     writer.close()
     assert read((tmp_path / "a.pcapng").read_bytes()) == (packets_of([block]), None)
+
+
+@given(st.integers(200, 2000))
+def test_a_full_disk_leaves_a_whole_capture(room: int) -> None:
+    memory = FullMemory(room)
+    writer = PcapngWriter(memory, "test")
+    interface = writer.add_interface("eth0", 1)
+    block = block_of([bytes([number]) * 60 for number in range(3)], [1, 2, 3])
+    for _ in range((room - writer.size) // int(encoded_sizes(block).sum())):
+        writer.write(block, of(interface, block))
+    with pytest.raises(OutputError, match="no space left"):
+        writer.write(block, of(interface, block))
+    packets, problem = read(memory.content)
+    assert problem is None
+    assert (len(packets), len(memory.content)) == (writer.packets, writer.size)
 
 
 def test_padding_holds_nothing_of_earlier_packets() -> None:
