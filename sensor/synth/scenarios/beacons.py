@@ -11,7 +11,7 @@ from random import Random
 from sensor.synth.conversation import Close, Conversation
 from sensor.synth.protocols import tls
 from sensor.synth.protocols.opaque import opaque
-from sensor.synth.randomness import SECOND, child, lognormal, pause_ns
+from sensor.synth.randomness import child, lognormal, pause_ns
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.scenarios.secured import secure
 from sensor.synth.site import Host, Site, inside, outside, outward_path
@@ -119,7 +119,7 @@ def held_channel(
         talk = Conversation((client, site.port(client, rng)), (controller, port), outward_path(rng), rng)
         beats = list(whole.ticks(rng, keep_alive_s, jitter))
         commanded = set(rng.sample(range(len(beats)), min(commands, len(beats))))
-        talk.open(beats[0] - 10 * SECOND if beats[0] - whole.start_ns > 10 * SECOND else whole.start_ns)
+        talk.open(whole.start_ns)
         for number, at_ns in enumerate(beats):
             talk.initiator_sends(opaque(message_bytes), max(0, at_ns - talk.now_ns))
             talk.target_sends(opaque(message_bytes), pause_ns(rng, 0.002))

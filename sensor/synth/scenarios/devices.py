@@ -39,7 +39,9 @@ def devices(
         part = span.first(hours * 3600)
         for device in _devices(count, 210):
             yield _held_connection(site, device, child(rng), list(part.ticks(rng, mqtt_s, 0.005)), part)
-            yield _heartbeats(site, device, child(rng), list(part.ticks(rng, heartbeat_s, 0.1)))
+            own, beats = child(rng), list(part.ticks(rng, heartbeat_s, 0.1))
+            if beats:
+                yield _heartbeats(site, device, own, beats)
             path = outward_path(rng)
             for at_ns in part.ticks(rng, clock_s, 0.005):
                 yield request_and_response(

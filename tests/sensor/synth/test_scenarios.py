@@ -110,7 +110,7 @@ def test_what_is_made_is_sound_and_in_its_place(scenario: Scenario) -> None:
     assert 0 < len(traffic.packets) < 13_000
 
 
-@each_scenario
+@pytest.mark.parametrize("scenario", [*ATTACKS, *EVERYDAY], ids=lambda scenario: scenario.name)
 def test_the_same_seed_gives_the_same_packets_and_another_seed_others(scenario: Scenario) -> None:
     again, other = (generate([scenario], seed, scenario.minutes / 4) for seed in (3, 4))
     assert again == generate([scenario], 3, scenario.minutes / 4)
@@ -154,6 +154,15 @@ def test_each_scenario_of_the_catalogue_has_a_name_of_its_own_and_the_demo_those
     names = [scenario.name for scenario in CATALOGUE]
     assert len(set(names)) == len(names)
     assert [scenario.name for scenario in SCENARIOS] == ["normal", "portscan", "synflood", "ssh", "slowhttp"]
+
+
+def test_a_span_too_short_for_most_of_them_cuts_them_off() -> None:
+    lasting = [scenario for scenario in CATALOGUE if scenario.minutes >= 15]
+    assert len(lasting) > 15
+    for scenario in lasting:
+        made = generate([scenario], seed=3, minutes=0.1)
+        assert all(packet.ts_ns < MONDAY_MORNING_NS + 6 * SECOND for packet in made.packets)
+        assert sum(flow.packets for flow in made.truth) == len(made.packets)
 
 
 def test_all_of_them_side_by_side_share_no_flow() -> None:
