@@ -87,10 +87,9 @@ class Alert:
 
     @property
     def title(self) -> str:
-        """What it is called: the technique's name or id, or the label, or that it is only unusual."""
+        """What it is called: the technique's name or id, or that it is only unusual."""
         technique = self.technique
-        named = "" if technique is None else technique.name or technique.id
-        return named or self.label or "Unusual traffic"
+        return "Unusual traffic" if technique is None else technique.name or technique.id
 
     @property
     def sources(self) -> int:

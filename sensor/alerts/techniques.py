@@ -28,6 +28,9 @@ TECHNIQUES: tuple[Technique, ...] = (
     Technique("T1046", "Network Service Discovery", "Discovery"),
     Technique("T1068", "Exploitation for Privilege Escalation", "Privilege Escalation"),
     Technique("T1071", "Application Layer Protocol", "Command and Control"),
+    Technique("T1071.001", "Web Protocols", "Command and Control"),
+    Technique("T1071.004", "DNS", "Command and Control"),
+    Technique("T1095", "Non-Application Layer Protocol", "Command and Control"),
     Technique("T1110", "Brute Force", "Credential Access"),
     Technique("T1110.001", "Password Guessing", "Credential Access"),
     Technique("T1190", "Exploit Public-Facing Application", "Initial Access"),
@@ -39,6 +42,8 @@ TECHNIQUES: tuple[Technique, ...] = (
     Technique("T1499.001", "OS Exhaustion Flood", "Impact"),
     Technique("T1499.002", "Service Exhaustion Flood", "Impact"),
     Technique("T1499.003", "Application Exhaustion Flood", "Impact"),
+    Technique("T1571", "Non-Standard Port", "Command and Control"),
+    Technique("T1572", "Protocol Tunneling", "Command and Control"),
     Technique("T1499.004", "Application or System Exploitation", "Impact"),
 )
 

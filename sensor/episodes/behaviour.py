@@ -2,8 +2,8 @@
 
 Each count is of the flows of the last seconds, minutes or day: it fades exponentially in traffic time, so that a few
 flows spread over hours are nothing by themselves. A rule compares counts with the shape of a technique
-(sensor.episodes.shapes) and gives a *level*: 1 where the shape is reached, more where it is surpassed. Flows from half
-of a level on are told, so that an alert can count what led to it.
+(sensor.episodes.shapes) and gives a *level*: 1 where the shape is reached, more where it is surpassed. Flows are
+told from a part of a level on, so that an alert can count what led to it.
 
 Distinct targets and ports are pairs that were not there before: a client that tries one dead server again and again has
 one. Rows give way to newer ones when a table is full, which no flow from a forged source can force, as long as its
@@ -31,6 +31,10 @@ from flows.batch import (
     REPORT,
     SEEN,
     SEEN_ACK,
+    SEEN_FIN,
+    SEEN_FIN_BACK,
+    SEEN_RST,
+    SEEN_RST_BACK,
     SNAPSHOT,
     SRC_HIGH,
     SRC_LOW,
@@ -44,10 +48,11 @@ from flows.batch import (
 from flows.columns import INDEX
 from flows.jit import Word, entry, inner
 from models.hosts import ABSENT, admit, find, host_table, mixed, touch
-from sensor.episodes.roles import ANSWER, FAILED, ICMP, ICMP6, TALK, TCP, UDP, UNJUDGED, role_of
+from sensor.episodes.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, role_of
 from sensor.episodes.shapes import (
     BEACON,
     BEACON_EVENTS,
+    BEACON_FIRST,
     BEACON_GAP_S,
     BEACON_JITTER,
     BEACON_PAIRS,
@@ -75,7 +80,7 @@ from sensor.episodes.shapes import (
     OVERLOAD_FLOWS,
     OVERLOAD_OPEN,
     REFLECTION,
-    REFLECTION_FLOWS,
+    REFLECTION_PACKETS,
     SCAN,
     SCAN_PORTS,
     SCAN_PORTS_A_DAY,
@@ -100,7 +105,7 @@ AT = 0  # when the row was last brought up to date, in all tables
     H_OPENED_5M,  # and that did not
     H_HIT_10S,  # flows without data that hit this host
     H_TALK_10S,  # flows with data that it took part in
-    H_ANSWERS_10S,  # answers that it did not ask for
+    H_ANSWERS_10S,  # packets of answers that it did not ask for
     H_SOURCES_AT,  # when its bitmap of sources began
     H_SOURCES,  # bits set in it
     H_SOURCES_BEFORE,  # bits set in the one before
@@ -121,21 +126,22 @@ _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_CELLS = range(6)
     P_QUESTIONS_1M,  # of DNS in flows of their own, then bytes of these and of their answers
     P_ASKED_BYTES,
     P_ANSWERED_BYTES,
-    P_EVENT,  # start of the last connection, s
-    P_GAPS,  # gaps between them so far
+    P_STARTS,  # of connections that are kept
     P_BEAT,  # 1 once they were regular
     P_CELLS,
-) = range(16)
+) = range(15)
 _, V_LIKE_10M, V_SUM, V_SQUARES, V_GUESSES_10M, V_SOURCES_AT, V_SOURCES, V_SOURCES_BEFORE, V_CELLS = range(9)
 
-GAPS = 32  # the latest gaps of a pair that are kept
+STARTS = 40  # the latest starts of a pair's connections that are kept, and as many gaps
 WINDOW_S = 10.0
 _DAY_S, _10_MINUTES_S, _5_MINUTES_S, _2_MINUTES_S, _MINUTE_S = 86400.0, 600.0, 300.0, 120.0, 60.0
 _SOURCES_S = 600.0  # a service's bitmap of sources
 _BITS = 64
 
-C_INDEX, C_KIND, C_ROW, C_FRESH, C_CLOCK, CLAIM_WORDS = range(6)
+C_INDEX, C_KIND, C_ROW, C_CLOCK, CLAIM_WORDS = range(5)
 CLAIMS_A_FLOW = 4  # at most
+TOLD = 0.3  # flows are told from this level on, so that an alert counts what led to it
+_ENDED = SEEN_FIN | SEEN_FIN_BACK | SEEN_RST | SEEN_RST_BACK
 
 _DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packets"], INDEX["bwd_packets"]
 _FWD_BYTES, _BWD_BYTES, _SYN = INDEX["fwd_bytes"], INDEX["bwd_bytes"], INDEX["syn_flag_count"]
@@ -164,8 +170,8 @@ def _rows(capacity: int, cells: int, seed: int) -> Rows:
 class Claims:
     """What the flows of a batch are part of, in their order."""
 
-    # (m, CLAIM_WORDS) int64: row of the batch, kind, row of the subject in the table of that kind, 1 when the row was
-    # given to a new subject since the kind's last claim about it, traffic time in nanoseconds
+    # (m, CLAIM_WORDS) int64: row of the batch, kind, row of the subject in the table of that kind (which may have been
+    # another's before), traffic time in nanoseconds
     words: Int64s
     levels: Floats  # (m,) 1 where the shape is reached
     roles: NDArray[np.int8]  # (n,) of every record, sensor.episodes.roles
@@ -181,7 +187,7 @@ class Behaviour:
         self._spots = _rows(2 * capacity, S_CELLS, seed)
         self._pairs = _rows(4 * capacity, P_CELLS, seed)
         self._services = _rows(2 * capacity, V_CELLS, seed)
-        self._gaps = np.zeros((4 * capacity, GAPS), dtype=np.float32)
+        self._starts = np.zeros((4 * capacity, 2 * STARTS))
         self._voices, self._tally = new_voices()
         self._clock = np.zeros(2, dtype=np.int64)  # traffic time and its beginning, ns
         self._unjudged = np.zeros(256, dtype=np.int64)
@@ -210,7 +216,7 @@ class Behaviour:
         with np.errstate(over="ignore"):  # the hash wraps around; only interpreted kernels notice
             found = _observe(
                 identity, values, label_kinds, self._clock, self._voices, self._tally, self._unjudged,
-                self._hosts, self._spots, self._pairs, self._services, self._gaps, words, levels, roles,
+                self._hosts, self._spots, self._pairs, self._services, self._starts, words, levels, roles,
             )  # fmt: skip
         return Claims(words[:found], levels[:found], roles)
 
@@ -218,7 +224,7 @@ class Behaviour:
 @entry
 def _observe(
     identity: Identity, values: Values, label_kinds: NDArray[np.int8], clock: Int64s, voices: Voices, tally: Tally,
-    unjudged: Int64s, hosts: Rows, spots: Rows, pairs: Rows, services: Rows, gaps: NDArray[np.float32],
+    unjudged: Int64s, hosts: Rows, spots: Rows, pairs: Rows, services: Rows, starts: Floats,
     words: Int64s, levels: Floats, roles: NDArray[np.int8],
 ) -> int:  # fmt: skip
     """Walk a batch; write what each flow is part of. Returns their number."""
@@ -244,7 +250,7 @@ def _observe(
         if role == ANSWER:
             found = _answer(identity, i, first, now, hosts, words, levels, found)
         elif role == TALK:
-            found = _talk(identity, values, i, first, now, clock[1], label_kinds[i], hosts, spots, pairs, services, gaps,
+            found = _talk(identity, values, i, first, now, clock[1], label_kinds[i], hosts, spots, pairs, services, starts,
                           words, levels, found)  # fmt: skip
         else:
             found = _attempt(identity, values, i, first, role, now, hosts, spots, pairs, words, levels, found)
@@ -261,12 +267,12 @@ def _answer(
     if identity[i, PROTOCOL] == ICMP or identity[i, PROTOCOL] == ICMP6:
         return found
     target = _host(identity, i, DST_HIGH, DST_LOW, now, hosts)
+    hosts.cells[target, H_ANSWERS_10S] += identity[i, NEW_PACKETS]
     if first:
-        hosts.cells[target, H_ANSWERS_10S] += 1
         _see(identity, i, target, now, WINDOW_S, H_SOURCES_AT, hosts)
     answers = hosts.cells[target, H_ANSWERS_10S]
     if answers >= 2 * hosts.cells[target, H_TALK_10S] and _seen(target, H_SOURCES_AT, hosts) >= MANY_SOURCES:
-        return _tell(i, REFLECTION, target, answers / REFLECTION_FLOWS, words, levels, found)
+        return _tell(i, REFLECTION, target, answers / REFLECTION_PACKETS, words, levels, found)
     return found
 
 
@@ -283,7 +289,10 @@ def _attempt(
         _see(identity, i, target, now, WINDOW_S, H_SOURCES_AT, hosts)
     hits = hosts.cells[target, H_HIT_10S]
     many = hits >= 4 * hosts.cells[target, H_TALK_10S] and _seen(target, H_SOURCES_AT, hosts) >= MANY_SOURCES
-    if many and without:
+    port = identity[i, SRC_PORT]
+    if identity[i, PROTOCOL] == UDP and port < SYSTEM_PORTS and port != identity[i, DST_PORT]:
+        found = _answer(identity, i, False, now, hosts, words, levels, found)  # whatever port of its target it goes to
+    elif many and without:
         found = _tell(i, FLOOD_AT, target, hits / FLOOD_AT_FLOWS, words, levels, found)
     high, low = _pair_key(identity, i, hosts.seed)
     pair = find(high, low, pairs.slots, pairs.keys, pairs.seed)
@@ -318,15 +327,23 @@ def _probe(identity: Identity, i: int, failed: bool, fresh: bool, now: float, ho
         net = mixed(np.uint64(identity[i, DST_HIGH]) ^ seed[0])
     service = np.uint64(identity[i, DST_PORT] << 8 | identity[i, PROTOCOL]) | np.uint64(1 << 40)
     targets = _spot(src, mixed(net + service), now, spots)
+    port = identity[i, DST_PORT]
+    everybodys = port in (53, 123) or _is_web(port)
+    everywhere = _spot(src, mixed(service), now, spots)
     if fresh:
-        for row in (ports, targets):
+        for row in (ports, targets, everywhere):
             spots.cells[row, S_FAILED_10M if failed else S_OPENED_10M] += 1
             spots.cells[row, S_FAILED_DAY if failed else S_OPENED_DAY] += 1
         hosts.cells[source, H_FAILED_5M if failed else H_OPENED_5M] += 1
+    if identity[i, PROTOCOL] not in (TCP, UDP, SCTP, ICMP, ICMP6):
+        return _level(spots.cells, ports, SCAN_PORTS, SCAN_PORTS_A_DAY)  # of other protocols nobody knows what answers
     failed_5m, opened_5m = hosts.cells[source, H_FAILED_5M], hosts.cells[source, H_OPENED_5M]
     level = failed_5m / SCAN_SPREAD if failed_5m >= MOSTLY * (failed_5m + opened_5m) else 0.0
     level = max(level, _level(spots.cells, ports, SCAN_PORTS, SCAN_PORTS_A_DAY))
-    return max(level, _level(spots.cells, targets, SCAN_TARGETS, SCAN_TARGETS))
+    level = max(level, _level(spots.cells, targets, SCAN_TARGETS, SCAN_TARGETS))
+    if everybodys:
+        return level
+    return max(level, _level(spots.cells, everywhere, SCAN_SPREAD, SCAN_TARGETS))
 
 
 @inner
@@ -356,7 +373,7 @@ def _stream(identity: Identity, values: Values, i: int, pair: int, words: Int64s
 @inner
 def _talk(
     identity: Identity, values: Values, i: int, first: bool, now: float, base_ns: int, label_kind: int, hosts: Rows,
-    spots: Rows, pairs: Rows, services: Rows, gaps: NDArray[np.float32], words: Int64s, levels: Floats, found: int,
+    spots: Rows, pairs: Rows, services: Rows, starts: Floats, words: Int64s, levels: Floats, found: int,
 ) -> int:  # fmt: skip
     """A flow with data: a session that may be like others, a beat, or questions that carry more than a name."""
     source = _host(identity, i, SRC_HIGH, SRC_LOW, now, hosts)
@@ -378,10 +395,10 @@ def _talk(
         found = _session(identity, values, i, first, label_kind, pair, service, pairs, services, words, levels, found)
         if first and values[i, _SYN] > 0:
             start = (identity[i, START_NS] + identity[i, START_SHIFT_NS] - base_ns) * 1e-9
-            if _beats(pair, start, source, pairs, gaps, hosts) and _may_beat(
+            if _beats(pair, start, source, pairs, starts, hosts) and _may_beat(
                 identity, i, service, source, hosts, services
             ):
-                found = _tell(i, BEACON, pair, cells[pair, P_GAPS] / BEACON_EVENTS, words, levels, found)
+                found = _tell(i, BEACON, pair, cells[pair, P_STARTS] / BEACON_EVENTS, words, levels, found)
     elif protocol == UDP:
         if identity[i, DST_PORT] == 53 or identity[i, SRC_PORT] == 53:
             found = _questions(identity, values, i, first, pair, pairs, words, levels, found)
@@ -405,7 +422,7 @@ def _session(
     port = identity[i, DST_PORT]
     login, sent = _is_login(port), values[i, _FWD_BYTES]
     cells, at = pairs.cells, services.cells
-    ended = identity[i, END_REASON] != SNAPSHOT
+    ended = identity[i, END_REASON] != SNAPSHOT or identity[i, SEEN] & _ENDED != 0
     short = first and ended and values[i, _DURATION] < 3e7 and sent + values[i, _BWD_BYTES] < 20_000
     if short and (login or label_kind == GUESS_LABEL):
         weight = math.log(1 + sent)
@@ -448,32 +465,47 @@ def _is_login(port: int) -> bool:
 
 
 @inner
-def _beats(pair: int, start: float, source: int, pairs: Rows, gaps: NDArray[np.float32], hosts: Rows) -> bool:
-    """Whether the latest connections of a pair came in a beat: their gaps deviate little from the median one."""
-    cells = pairs.cells
-    gap = start - cells[pair, P_EVENT]
-    if cells[pair, P_EVENT] == 0.0:
-        cells[pair, P_EVENT] = start
+def _beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hosts: Rows) -> bool:
+    """Whether the latest connections of a pair came in a beat: their gaps deviate little from the median one.
+
+    Flows are reported in the order of their ends, so starts are kept in order; those within a second are one event.
+    """
+    n = int(pairs.cells[pair, P_STARTS])
+    kept = starts[pair]
+    if n == STARTS:
+        if start < kept[0]:
+            return False
+        n -= 1
+        for k in range(n):
+            kept[k] = kept[k + 1]
+    k = n
+    while k > 0 and kept[k - 1] > start:
+        kept[k] = kept[k - 1]
+        k -= 1
+    kept[k] = start
+    n += 1
+    pairs.cells[pair, P_STARTS] = n
+    if n < BEACON_FIRST:
         return False
-    if gap < 1.0:
-        return False  # at once with the last one: one event
-    cells[pair, P_EVENT] = start
-    n = int(cells[pair, P_GAPS])
-    gaps[pair, n % GAPS] = gap
-    cells[pair, P_GAPS] = n + 1
-    if n + 1 < BEACON_EVENTS:
+    gaps = kept[STARTS:]  # room behind the starts
+    events, last = 0, kept[0]
+    for k in range(1, n):
+        if kept[k] - last >= 1.0:
+            gaps[events] = kept[k] - last
+            events += 1
+            last = kept[k]
+    if events < BEACON_FIRST:
         return False
-    kept = min(n + 1, GAPS)
-    median = _median(gaps[pair], kept, 0.0)
-    regular = median >= BEACON_GAP_S and _median(gaps[pair], kept, median) <= BEACON_JITTER * median
-    if regular and cells[pair, P_BEAT] == 0.0:
-        cells[pair, P_BEAT] = 1.0
+    median = _median(gaps, events, 0.0)
+    regular = median >= BEACON_GAP_S and _median(gaps, events, median) <= BEACON_JITTER * median
+    if regular and pairs.cells[pair, P_BEAT] == 0.0:
+        pairs.cells[pair, P_BEAT] = 1.0
         hosts.cells[source, H_REGULAR] += 1
-    return regular
+    return regular and events >= BEACON_EVENTS
 
 
 @inner
-def _median(numbers: NDArray[np.float32], n: int, centre: float) -> float:
+def _median(numbers: Floats, n: int, centre: float) -> float:
     """Median of |number − centre| of the first n, found by counting: n is small and nothing may be allocated."""
     for a in range(n):
         value = abs(numbers[a] - centre)
@@ -494,9 +526,15 @@ def _may_beat(identity: Identity, i: int, service: int, source: int, hosts: Rows
     if hosts.cells[source, H_REGULAR] > BEACON_PAIRS or _seen(service, V_SOURCES_AT, services) > COMMON_TARGET:
         return False
     port = identity[i, DST_PORT]
-    if port in (80, 443, 8080, 8443):
+    if _is_web(port):
         return True
     return _is_outside(identity, i) and identity[i, SRC_PORT] >= 1024
+
+
+@inner
+def _is_web(port: int) -> bool:
+    """HTTP, HTTPS and their alternatives (IANA); the same as WEB_PORTS."""
+    return port in (80, 443, 8080, 8443)
 
 
 @inner
@@ -547,9 +585,9 @@ def _questions(
 @inner
 def _tell(i: int, kind: int, row: int, level: float, words: Int64s, levels: Floats, found: int) -> int:
     """Write a claim of a flow from half a level on."""
-    if level < 0.5:
+    if level < TOLD:
         return found
-    words[found, C_INDEX], words[found, C_KIND], words[found, C_ROW], words[found, C_FRESH] = i, kind, row, 0
+    words[found, C_INDEX], words[found, C_KIND], words[found, C_ROW] = i, kind, row
     levels[found] = level
     return found + 1
 
@@ -623,7 +661,7 @@ def _row(high: Word, low: Word, now: float, table: Rows) -> int:
             _fade(table.cells, row, P_LIKE_10M, P_OVERLOAD_10S, seconds / _10_MINUTES_S)
             _fade(table.cells, row, P_OVERLOAD_10S, P_SLOW_2M, seconds / WINDOW_S)
             _fade(table.cells, row, P_SLOW_2M, P_QUESTIONS_1M, seconds / _2_MINUTES_S)
-            _fade(table.cells, row, P_QUESTIONS_1M, P_EVENT, seconds / _MINUTE_S)
+            _fade(table.cells, row, P_QUESTIONS_1M, P_STARTS, seconds / _MINUTE_S)
             table.cells[row, AT] = now
     return row
 

@@ -33,13 +33,16 @@ from sensor.episodes.roles import ICMP, ICMP6, TALK
 from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,
+    GUESSING,
     KINDS,
+    LOGIN_PORTS,
     NO_LABEL,
     OTHER_LABEL,
     SCAN,
     SHAPES,
     SUPPORTING,
     UNSHAPED_FLOWS,
+    UNSHAPED_TARGETS,
     WEB_PORTS,
     label_kind,
 )
@@ -221,11 +224,14 @@ class Episodes:
         if episode.kind == UNSHAPED:
             episode.known |= reached and flow.p_known < self._cuts[0]
             episode.novel |= reached and flow.p_novel < self._cuts[1]
-            reached = reached and episode.flows >= UNSHAPED_FLOWS
+            few = episode.novel or len(episode.targets) <= UNSHAPED_TARGETS
+            reached = reached and few and episode.flows >= UNSHAPED_FLOWS
         elif reached:
             certain = SHAPES[episode.kind].certain
             episode.known |= 2 * episode.supported >= episode.flows > 0
-            episode.attack |= episode.known or (certain is not None and level >= certain)
+            agreed = episode.known or (certain is not None and level >= certain)
+            # Only where people log on are like sessions guesses; elsewhere a program does its work.
+            episode.attack |= agreed and (episode.kind != GUESSING or flow.identity[DST_PORT] in LOGIN_PORTS)
         if reached:
             episode.peak = max(episode.peak, EVIDENCE_LIMIT * (1 - 0.5 / level))
         if not episode.opened and reached:

@@ -31,7 +31,7 @@ from flows.jit import inner
 UNJUDGED, ANSWER, FAILED, OPENED, TALK = range(5)
 
 ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
-_SYSTEM_PORTS = 1024
+SYSTEM_PORTS = 1024
 _ECHO, _ECHO6 = 8, 128
 _TRACEROUTE_FIRST, _TRACEROUTE_LAST = 33434, 33534  # IANA: traceroute; its probes are meant to fail on their way
 
@@ -44,7 +44,11 @@ _ICMP_TYPE, _BWD_RST = INDEX["icmp_type"], INDEX["bwd_rst_flags"]
 def role_of(identity: Identity, values: Values, i: int) -> int:
     """The role of record i, one of the constants above."""
     protocol = identity[i, PROTOCOL]
-    if _to_a_group(identity, i) or (protocol == UDP and _is_discovery(identity[i, SRC_PORT], identity[i, DST_PORT])):
+    if identity[i, SRC_LOW] == identity[i, DST_LOW] and identity[i, SRC_HIGH] == identity[i, DST_HIGH]:
+        return UNJUDGED  # a host with itself
+    if _to_a_group(identity, i) or (
+        protocol == UDP and (_is_discovery(identity[i, SRC_PORT]) or _is_discovery(identity[i, DST_PORT]))
+    ):
         return UNJUDGED
     there, back = values[i, _FWD_PACKETS], values[i, _BWD_PACKETS]
     data = values[i, _FWD_BYTES] + values[i, _BWD_BYTES] > 0
@@ -53,7 +57,7 @@ def role_of(identity: Identity, values: Values, i: int) -> int:
     if protocol == UDP:
         if back > 0:
             return TALK if data else OPENED
-        if identity[i, SRC_PORT] < _SYSTEM_PORTS <= identity[i, DST_PORT]:
+        if identity[i, SRC_PORT] < SYSTEM_PORTS <= identity[i, DST_PORT]:
             return ANSWER
         return UNJUDGED if _TRACEROUTE_FIRST <= identity[i, DST_PORT] <= _TRACEROUTE_LAST else FAILED
     if protocol in (ICMP, ICMP6):
@@ -70,7 +74,7 @@ def _role_of_connection(identity: Identity, values: Values, i: int, there: float
         return ANSWER  # a SYN-ACK whose SYN was never seen
     if not data:
         if back == 0 and identity[i, PROTOCOL] == TCP and seen & SEEN_SYN == 0:
-            service_answers = identity[i, SRC_PORT] < _SYSTEM_PORTS <= identity[i, DST_PORT]
+            service_answers = identity[i, SRC_PORT] < SYSTEM_PORTS <= identity[i, DST_PORT]
             if seen & SEEN_RST or service_answers:
                 return ANSWER  # an RST to what is not in view, the last packets of what has ended
         refused = back == 0 or (seen & SEEN_SYN_BACK == 0 and identity[i, PROTOCOL] == TCP)
@@ -90,8 +94,8 @@ def _to_a_group(identity: Identity, i: int) -> bool:
 
 
 @inner
-def _is_discovery(source_port: int, port: int) -> bool:
+def _is_discovery(port: int) -> bool:
     """Names, services and leases of a local network: DHCP, NetBIOS, SSDP, WS-Discovery, mDNS, LLMNR (IANA)."""
     if port in (67, 68, 137, 138, 546, 547, 1900):
         return True
-    return port in (3702, 5353, 5355) or source_port == 5353
+    return port in (3702, 5353, 5355)

@@ -28,13 +28,14 @@ NO_LABEL, SCAN_LABEL, DOS_LABEL, GUESS_LABEL, OTHER_LABEL = range(5)
 
 # A scan asks what it does not know, so most of what it asks is not there. Services that were never tried before count;
 # what is asked again does not, nor does a source most of whose services answer.
-SCAN_PORTS: Final = 6.0  # of one host within minutes: a program that misses its server asks one or two
+SCAN_PORTS: Final = 4.5  # of one host within minutes: a program that misses its server asks one or two
 SCAN_PORTS_A_DAY: Final = 12.0  # of one host within a day, of which none ever answered
-SCAN_TARGETS: Final = 8.0  # of one port in one network (/24, IPv6 /64), within minutes or, if none answers, a day
+SCAN_TARGETS: Final = 8.0  # of one port in one network (/24, IPv6 /64), within minutes or, if none answers, a day;
+# of a day in any network too, but for ports of the web, DNS and NTP: who has no uplink asks those of many
 SCAN_SPREAD: Final = (
     30.0  # services anywhere within minutes: a host without its uplink asks some of a cloud's addresses
 )
-MOSTLY: Final = 0.8  # share of those that failed
+MOSTLY: Final = 0.7  # share of those that failed
 NEVER: Final = 0.97  # the same within a day
 
 # A flood is more than a service can answer. Ten a second for ten seconds from one source to one port is what no client
@@ -42,14 +43,14 @@ NEVER: Final = 0.97  # the same within a day
 FLOOD_FROM_FLOWS: Final = 100.0  # flows without data in 10 s, of one source to one service
 FLOOD_AT_FLOWS: Final = 200.0  # the same of many sources to one host, four times what it exchanges
 MANY_SOURCES: Final = 20.0  # within 10 s
-REFLECTION_FLOWS: Final = 50.0  # answers within 10 s that their target did not ask for, twice what it exchanges
+REFLECTION_PACKETS: Final = 100.0  # of answers within 10 s that their target did not ask for, twice what it exchanges
 STREAM_ECHOES_PER_S: Final = 100.0  # ping sends one; 100 is its flood mode
 STREAM_PACKETS_PER_S: Final = 5000.0  # of UDP without answers: five times a video stream of 10 Mbit/s
 
 # Guessing is one short session after the other, all alike: the same greeting, the same refusal. Nobody logs on ten times
 # in five minutes; a program might, so that without a label it stays uncertain until there are twice as many.
 GUESSES: Final = 20.0  # like sessions to one log-on service from one source within 10 minutes
-GUESSES_LABELLED: Final = 5.0  # of them, where the known lane says so too
+GUESSES_LABELLED: Final = 4.0  # of them, where the known lane says so too
 GUESSES_ANYWHERE: Final = 20.0  # like sessions that the known lane says so of, to any other service
 GUESSES_AT: Final = 40.0  # like sessions to one log-on service from several sources, each with few
 GUESSING_SOURCES: Final = 3.0
@@ -66,6 +67,7 @@ OVERLOAD_OPEN: Final = (
 # absolute deviation), refreshed pages by .34 and more. What polls faster than each 2 s is a control loop; a source with
 # several beats is a monitor, and a service with many clients that have one is a service.
 BEACON_EVENTS: Final = 24
+BEACON_FIRST: Final = 12  # from here on a pair counts among those that have a beat
 BEACON_GAP_S: Final = 2.0
 BEACON_JITTER: Final = 0.16
 BEACON_PAIRS: Final = 3
@@ -73,6 +75,8 @@ COMMON_TARGET: Final = 4.0  # sources of its destination within 10 minutes
 
 
 UNSHAPED_FLOWS: Final = 10  # flagged flows with data that no shape accounts for, before they are worth a word
+UNSHAPED_TARGETS: Final = 3  # at most, where the known lane alone flags them: an exploit is of one host
+LOGIN_PORTS: Final = frozenset({21, 22, 23, 110, 143, 465, 587, 990, 993, 995, 3389, *range(5900, 5904), 5985, 5986})
 WEB_PORTS: Final = frozenset({80, 443, 8080, 8443})
 
 
