@@ -1,9 +1,10 @@
 """Flows grouped into episodes, and the few lines that each episode is worth.
 
-An episode is a claim: one kind (sensor.episodes.shapes) about one source, target or pair. It opens when the level of its
-shape is reached (sensor.episodes.behaviour), is reported again when its flows have grown tenfold or its verdict changed,
-and closes after a quiet time. What the lanes flag beyond any shape is one kind more: unusual traffic of one source
-(sensor.episodes.evidence). Where more open than anyone can read, one episode stands for many (sensor.episodes.storms).
+An episode is a claim: one kind (sensor.episodes.shapes) about one source, target or pair. It opens when the level of
+its shape is reached (sensor.episodes.behaviour), is reported again when its flows have grown tenfold or its verdict
+changed, and closes after a quiet time. What the lanes flag beyond any shape is one kind more: unusual traffic of one
+source (sensor.episodes.evidence). Where more open than anyone can read, one episode stands for many
+(sensor.episodes.storms).
 
 The verdict is an attack where the known lane and the shape agree, or where the shape is beyond doubt; else uncertain.
 
@@ -25,7 +26,8 @@ from sensor.alerts.alert import Action, ModelIdentity, Observer
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, episode_id
-from sensor.episodes.behaviour import C_CLOCK, C_INDEX, C_KIND, C_ROW, Behaviour, Claims
+from sensor.episodes.behaviour import Behaviour
+from sensor.episodes.claims import C_CLOCK, C_INDEX, C_KIND, C_ROW, Claims
 from sensor.episodes.episode import BufferedFlow, Episode, Exemplar, FlaggedFlow
 from sensor.episodes.evidence import EVIDENCE_LIMIT, F_CLOCK, F_INDEX, F_ROW, EvidenceTable, FlaggedRows
 from sensor.episodes.reasons import Explainer
@@ -367,7 +369,7 @@ def _exemplar(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], ju
 def _told(
     claims: Claims, findings: FlaggedRows, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
 ) -> Iterator[tuple[tuple[int, int, float, int], FlaggedFlow]]:
-    """What is told of the flows of a batch in their order, as plain numbers: kind, row, level and traffic time; flow."""
+    """What is told of the flows of a batch in their order, as plain numbers: kind, row, level, traffic time; flow."""
     words = np.concatenate([claims.words[:, C_INDEX], findings.words[:, F_INDEX]])
     kinds = np.concatenate([claims.words[:, C_KIND], np.full(len(findings.words), UNSHAPED)])
     subjects = np.concatenate([claims.words[:, C_ROW], findings.words[:, F_ROW]])

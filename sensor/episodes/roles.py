@@ -1,10 +1,10 @@
 """The part that a flow record plays between its two sides: who asked, who answered, and whether anything was said.
 
-Only who asks can be accused. An answer to a question that is not in view (its flow had ended, the question bore a forged
-address, or it never was) is evidence against nobody, though many of them are against whom they hit. Protocols of
-membership, discovery and routing, and whatever goes to a group of hosts, have no answers to wait for: they are not
-judged. Sources: RFC 792, 4443 (ICMP errors), RFC 9293, 3.5.1 (who gets an RST or a SYN-ACK he did not ask for), RFC 6335
-(system ports), RFC 1112, 919, 4291 (groups and broadcast).
+Only who asks can be accused. An answer to a question that is not in view (its flow had ended, the question bore a
+forged address, or it never was) is evidence against nobody, though many of them tell of a flood on whom they hit.
+Protocols of membership, discovery and routing, and whatever goes to a group of hosts, have no answers to wait for:
+they are not judged. Sources: RFC 792, 4443 (ICMP errors), RFC 9293, 3.5.1 (who gets an RST or a SYN-ACK that he did
+not ask for), RFC 6335 (system ports), RFC 1112, 919, 4291 (groups and broadcast).
 """
 
 from flows.batch import (
@@ -53,7 +53,7 @@ def role_of(identity: Identity, values: Values, i: int) -> int:
     there, back = values[i, _FWD_PACKETS], values[i, _BWD_PACKETS]
     data = values[i, _FWD_BYTES] + values[i, _BWD_BYTES] > 0
     if protocol in (TCP, SCTP):
-        return _role_of_connection(identity, values, i, there, back, data)
+        return _role_of_connection(identity, i, there, back, data)
     if protocol == UDP:
         if back > 0:
             return TALK if data else OPENED
@@ -68,7 +68,7 @@ def role_of(identity: Identity, values: Values, i: int) -> int:
 
 
 @inner
-def _role_of_connection(identity: Identity, values: Values, i: int, there: float, back: float, data: bool) -> int:
+def _role_of_connection(identity: Identity, i: int, there: float, back: float, data: bool) -> int:
     seen = identity[i, SEEN]
     if there == 0:
         return ANSWER  # a SYN-ACK whose SYN was never seen
@@ -87,10 +87,10 @@ def _to_a_group(identity: Identity, i: int) -> bool:
     """Whether the destination is a multicast group or a broadcast address, or the source has no address yet."""
     if identity[i, IP_VERSION] == 6:
         unspecified = identity[i, SRC_HIGH] == 0 and identity[i, SRC_LOW] == 0
-        return unspecified or (identity[i, DST_HIGH] >> 56) & 0xFF == 0xFF
+        return bool(unspecified or (identity[i, DST_HIGH] >> 56) & 0xFF == 0xFF)
     low = identity[i, DST_LOW] & 0xFFFFFFFF
     # The last address of a /24 is broadcast in most networks that have one, and hardly ever a host in the others.
-    return low >= 0xE0000000 or low & 0xFF == 0xFF or identity[i, SRC_LOW] == 0
+    return bool(low >= 0xE0000000 or low & 0xFF == 0xFF or identity[i, SRC_LOW] == 0)
 
 
 @inner

@@ -1,7 +1,7 @@
 """The shape of each technique that alerts name: what must be seen, in how long, and why.
 
-A shape is a claim about a rate in a stretch of time between two sides. A label of a model is evidence beside it, never a
-name by itself: the known classes were learned in other networks than the one that is watched. The counts are those of
+A shape is a claim about a rate in a stretch of time between two sides. A label of a model is evidence beside it, never
+a name by itself: the known classes were learned in other networks than the one that is watched. The counts are those of
 sensor.episodes.behaviour; thresholds stand here, once, each with its reason. None is fitted to a network.
 """
 
@@ -45,19 +45,20 @@ FLOOD_AT_FLOWS: Final = 200.0  # the same of many sources to one host, four time
 MANY_SOURCES: Final = 20.0  # within 10 s
 REFLECTION_PACKETS: Final = 100.0  # of answers within 10 s that their target did not ask for, twice what it exchanges
 STREAM_ECHOES_PER_S: Final = 100.0  # ping sends one; 100 is its flood mode
-STREAM_PACKETS_PER_S: Final = 5000.0  # of UDP without answers: five times a video stream of 10 Mbit/s
+STREAM_PACKETS_PER_S: Final = 800.0  # of UDP without answers, more than a film of 8 Mbit/s
+STREAM_BEYOND_DOUBT: Final = 10.0  # times that rate
 
-# Guessing is one short session after the other, all alike: the same greeting, the same refusal. Nobody logs on ten times
-# in five minutes; a program might, so that without a label it stays uncertain until there are twice as many.
+# Guessing is one short session after the other, all alike: the same greeting, the same refusal. Nobody logs on ten
+# times in five minutes; a program might, so that without a label it stays uncertain until there are twice as many.
 GUESSES: Final = 20.0  # like sessions to one log-on service from one source within 10 minutes
 GUESSES_LABELLED: Final = 4.0  # of them, where the known lane says so too
 GUESSES_ANYWHERE: Final = 20.0  # like sessions that the known lane says so of, to any other service
 GUESSES_AT: Final = 40.0  # like sessions to one log-on service from several sources, each with few
 GUESSING_SOURCES: Final = 3.0
-LIKE: Final = 0.35  # deviation of the logarithm of the bytes sent
+LIKE: Final = 0.5  # deviation of the logarithm of the bytes sent
 
-# Overload by whole requests looks like use, so it needs the known lane as well: many a second, or many that are kept open
-# and hardly send.
+# Overload by whole requests looks like use, so it needs the known lane as well: many a second, or many that are kept
+# open and hardly send.
 OVERLOAD_FLOWS: Final = 100.0  # sessions in 10 s from one source to one service
 OVERLOAD_OPEN: Final = (
     20.0  # that send less than 200 bytes a second for 5 s or more, within 2 minutes: browsers keep six
@@ -73,6 +74,11 @@ BEACON_JITTER: Final = 0.16
 BEACON_PAIRS: Final = 3
 COMMON_TARGET: Final = 4.0  # sources of its destination within 10 minutes
 
+
+# Echo requests that carry something: more often and larger than ping sends them, answered, for minutes.
+TUNNEL_ECHOES: Final = 100.0
+TUNNEL_ECHOES_PER_S: Final = 2.0
+TUNNEL_ECHO_BYTES: Final = 128
 
 UNSHAPED_FLOWS: Final = 10  # flagged flows with data that no shape accounts for, before they are worth a word
 UNSHAPED_TARGETS: Final = 3  # at most, where the known lane alone flags them: an exploit is of one host
@@ -112,10 +118,19 @@ _SUPPORTED: Final = {
     "T1499": DOS_LABEL,
     "T1110": GUESS_LABEL,
 }
-SUPPORTING: Final = {SCAN: SCAN_LABEL, FLOOD_FROM: DOS_LABEL, FLOOD_AT: DOS_LABEL, STREAM: DOS_LABEL,
-                     REFLECTION: DOS_LABEL, GUESSING: GUESS_LABEL, GUESSING_AT: GUESS_LABEL, OVERLOAD: DOS_LABEL}  # fmt: skip
+# The kind of label that speaks for a kind of claim.
+SUPPORTING: Final = {
+    SCAN: SCAN_LABEL,
+    FLOOD_FROM: DOS_LABEL,
+    FLOOD_AT: DOS_LABEL,
+    REFLECTION: DOS_LABEL,
+    STREAM: DOS_LABEL,
+    GUESSING: GUESS_LABEL,
+    GUESSING_AT: GUESS_LABEL,
+    OVERLOAD: DOS_LABEL,
+}
 
 
 def label_kind(technique: str | None) -> int:
-    """Which shapes a label of this technique supports: one of the constants above, OTHER_LABEL where it has no shape."""
+    """Which shapes a label of this technique supports: one of the constants above, OTHER_LABEL for none."""
     return _SUPPORTED.get((technique or "").partition(".")[0], OTHER_LABEL)
