@@ -8,6 +8,7 @@ from base64 import b64encode
 from importlib.resources import files
 
 from sensor.alerts.reading import ReadErrors
+from sensor.alerts.spread import counted
 from sensor.alerts.words import moment
 from sensor.report.charts import ROWS, legend, timeline
 from sensor.report.coverage import Coverage
@@ -18,7 +19,7 @@ from sensor.report.markup import Content, Markup, element
 from sensor.report.subject import ReportSubject
 from sensor.report.tables import sources, summary, targeted
 from sensor.report.verdict import cautions, verdict
-from sensor.report.words import counted, listed, share, size, stretch
+from sensor.report.words import listed, share, size, stretch
 from sensor.version import VERSION
 
 DETAILED = 100  # alerts that are told in full

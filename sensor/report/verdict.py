@@ -1,12 +1,12 @@
 """The page in one line, and what speaks against relying on it."""
 
 from sensor.alerts.reading import ReadErrors
-from sensor.alerts.spread import span_in_words
+from sensor.alerts.spread import counted, span_in_words
 from sensor.alerts.words import severity_word
 from sensor.report.coverage import Coverage
 from sensor.report.digest import Digest
 from sensor.report.subject import ReportSubject
-from sensor.report.words import counted, share, targets
+from sensor.report.words import share, targets
 
 UNSEEN_SHARE = 0.01  # of the packets: above it the verdict is qualified
 
