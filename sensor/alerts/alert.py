@@ -87,9 +87,15 @@ class Alert:
 
     @property
     def title(self) -> str:
-        """What it is called: the technique's name or id, or that it is only unusual."""
+        """What it is called: the technique's name or id, or that it is only unusual.
+
+        The names of command and control say by what means alone (DNS, Web Protocols), so the tactic stands before them.
+        """
         technique = self.technique
-        return "Unusual traffic" if technique is None else technique.name or technique.id
+        if technique is None:
+            return "Unusual traffic"
+        name = technique.name or technique.id
+        return f"{technique.tactic}: {name}" if technique.tactic == "Command and Control" else name
 
     @property
     def sources(self) -> int:

@@ -50,7 +50,7 @@ def edge_in_words(deviation: Deviation) -> str:
 
 
 def sentence(deviation: Deviation) -> str:
-    """A deviation in words, its gloss first: `packets answered …: bwd_rst_flags 4 (99 % of normal traffic: at most 1)`."""
+    """A deviation in words, its gloss first: `packets sent: fwd_packets 40 (99 % of normal traffic: at most 9)`."""
     unit, meaning = deviation.unit, gloss(deviation.name)
     seen = f"{meaning}{': ' if meaning else ''}{deviation.name} {quantity(deviation.value, unit)}"
     if deviation.low:

@@ -35,7 +35,7 @@ def one_line(alert: Alert) -> str:
 def detail(entries: Sequence[Entry]) -> list[str]:
     """Lines about one episode, of which `entries` are all alerts in the order they were written."""
     alert = entries[-1].alert
-    playbook = playbook_of(alert.technique)
+    playbook = playbook_of(alert)
     lines = [
         f"{severity_word(alert.severity).upper()}  {alert.title}  {who(alert)}",
         f"{alert.verdict}, {lanes(alert)}, severity {alert.severity}, risk {alert.risk:g}",
@@ -102,7 +102,7 @@ def _reasons(deviations: Sequence[Deviation]) -> list[str]:
 
 
 def _deviation(deviation: Deviation) -> str:
-    """Value against normal and its gloss: `412, normal 2, 99 % up to 9: sent packets that …`; from below where it is low."""
+    """Value against normal and its gloss: `412, normal 2, 99 % up to 9: packets sent`; `from` where it is low."""
     value, median = quantity(deviation.value, deviation.unit), quantity(deviation.median, deviation.unit)
     meaning = gloss(deviation.name)
     return f"{value}, normal {median}, {edge_in_words(deviation)}{': ' if meaning else ''}{meaning}"

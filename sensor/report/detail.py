@@ -23,8 +23,8 @@ from sensor.report.markup import Content, Markup, element
 from sensor.report.words import endpoint, stretch, targets
 
 _HOW_TO_READ = (
-    "Grey: what 98 % of normal flows lie in, the median as an upright line, on a logarithmic scale. Diamond: this flow. "
-    "Only columns outside of normal traffic are named; an alert without any is one by its number, rate and spread."
+    "Grey: what 98 % of normal flows lie in, the median as an upright line, on a logarithmic scale. Diamond: this "
+    "flow. Only columns outside of normal traffic are named; an alert may have none: its flows count together."
 )
 _COMMUNITY_ID = re.compile(r"1:[A-Za-z0-9+/]{27}=")
 _LANES = {
@@ -37,7 +37,7 @@ _LANES = {
 
 def alert(episode: ReportedEpisode, number: int) -> Markup:
     """The whole entry; number: of the alert on its page."""
-    record, playbook = episode.last, playbook_of(episode.technique)
+    record, playbook = episode.last, playbook_of(episode.last)
     word = severity_word(record.severity)
     certainty = "" if episode.attack else " uncertain"
     return element(

@@ -150,7 +150,7 @@ def _merged(digest: Digest, errors: ReadErrors) -> Content:
     if len(digest):
         sentences.append(
             f"{counted(flagged, 'flagged flow')} and {counted(digest.alert_lines - digest.not_kept, 'alert line')} "
-            f"are told as {counted(len(digest), 'alert')}: one for each source and technique."
+            f"are told as {counted(len(digest), 'alert')}: one for each kind and whom it is about."
         )
     storms = [episode.last.hosts_merged for episode in digest if episode.last.hosts_merged]
     if storms:

@@ -20,8 +20,12 @@ def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
         what = "This file holds no alert" if subject.kind == "alerts" else "Nothing anomalous was found"
         return f"{what}{f' in {amount}' if amount else ''}."
     attacks = [episode for episode in digest if episode.attack]
-    hosts = len({episode.last.source.ip for episode in attacks if not episode.last.hosts_merged})
-    hosts += sum(episode.last.hosts_merged for episode in attacks)
+    hosts = len({episode.last.source.ip for episode in attacks if not episode.last.many_sources})
+    hosts += sum(
+        episode.last.sources if episode.last.storm else episode.last.spread.origins
+        for episode in attacks
+        if episode.last.many_sources
+    )
     uncertain = len(digest) - len(attacks)
     found = f"{counted(len(attacks), 'likely attack')} by {counted(hosts, 'host')}" if attacks else "No known attack"
     also = f" and {counted(uncertain, 'unusual episode')}" if uncertain else ""

@@ -27,7 +27,7 @@ def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
     outside = words.outside_normal(alert)
     if outside:
         columns = "; ".join(deviation_in_words(deviation) for deviation in outside[:3])
-        lines.append(Padding(Text(f"outside normal traffic: {columns}", "dim"), (0, 0, 0, INDENT)))
+        lines.append(Padding(Text(f"outside normal: {columns}", "dim"), (0, 0, 0, INDENT)))
     return Group(*lines)
 
 

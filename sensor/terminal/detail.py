@@ -34,7 +34,7 @@ _MAX_UPDATES: Final = 12
 def detail(row: BoardRow, width: int, glyphs: Glyphs) -> list[Text]:
     """Lines about the episode with the last word, in the order in which an analyst asks. No line is wider."""
     history, alert = row.history, row.newest
-    playbook = playbook_of(alert.technique)
+    playbook = playbook_of(alert)
     head = Text.assemble(
         severity_mark(alert, glyphs), " ", (safe_text(title_text(alert), 80, glyphs), "bold"),
         f"  {who(alert, glyphs.arrow)}",
