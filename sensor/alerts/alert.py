@@ -15,7 +15,10 @@ Action = Literal["opened", "updated", "closed"]
 Verdict = Literal["attack", "uncertain"]
 Lane = Literal["known", "novel", "both", "shape"]
 
-_TRANSPORT = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "ipv6-icmp", 132: "sctp"}
+_TRANSPORT = {
+    **{1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp"},
+    **{88: "eigrp", 89: "ospf", 103: "pim", 112: "vrrp", 132: "sctp"},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ from sensor.episodes.view import T_PASSED_OVER, Tally, Voices, hear, new_voices
 
 ONE_SIDED = 5  # a role beside those of sensor.episodes.roles: one side of a conversation alone is in view
 
-_DURATION, _BWD_PACKETS, _SYN = INDEX["flow_duration"], INDEX["bwd_packets"], INDEX["syn_flag_count"]
+_DURATION, _SYN = INDEX["flow_duration"], INDEX["syn_flag_count"]
+_FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 
 
 class Behaviour:
@@ -287,7 +288,9 @@ def _talk(
             found = stream(identity, values, i, pair, words, levels, found)
     elif protocol in (ICMP, ICMP6):
         found = stream(identity, values, i, pair, words, levels, found)
-        seconds, echoes = values[i, _DURATION] * 1e-6, values[i, _BWD_PACKETS]
-        if identity[i, SEEN] >> 24 >= shapes.TUNNEL_ECHO_BYTES and echoes >= shapes.TUNNEL_ECHOES_PER_S * seconds:
+        seconds, asked, echoes = values[i, _DURATION] * 1e-6, values[i, _FWD_PACKETS], values[i, _BWD_PACKETS]
+        flood = asked >= shapes.STREAM_ECHOES_PER_S * max(seconds, 1.0)
+        often = echoes >= shapes.TUNNEL_ECHOES_PER_S * seconds
+        if often and not flood and identity[i, SEEN] >> 24 >= shapes.TUNNEL_ECHO_BYTES:
             found = tell(i, shapes.ECHO_TUNNEL, pair, echoes / shapes.TUNNEL_ECHOES, words, levels, found)
     return found

@@ -152,6 +152,11 @@ class Episodes:
         """Records that were evidence of nothing so far: one side of a conversation alone is in view."""
         return self._behaviour.one_sided
 
+    @property
+    def unjudged(self) -> dict[int, int]:
+        """Flows that no model judged so far, by IP protocol."""
+        return self._behaviour.unjudged
+
     def observe(
         self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
     ) -> list[AlertItem]:

@@ -74,8 +74,8 @@ BEACON_JITTER: Final = 0.16
 BEACON_PAIRS: Final = 3
 COMMON_TARGET: Final = 4.0  # sources of its destination within 10 minutes
 
-
-# Echo requests that carry something: more often and larger than ping sends them, answered, for minutes.
+# Echo requests that carry something: more often and larger than ping sends them, answered, for minutes; as many as a
+# flood has are one.
 TUNNEL_ECHOES: Final = 100.0
 TUNNEL_ECHOES_PER_S: Final = 2.0
 TUNNEL_ECHO_BYTES: Final = 128

@@ -49,7 +49,7 @@ _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_CELLS = range(6)
 ) = range(15)
 _, V_LIKE_10M, V_SUM, V_SQUARES, V_GUESSES_10M, V_SOURCES_AT, V_SOURCES, V_SOURCES_BEFORE, V_CELLS = range(9)
 
-STARTS = 40  # the latest starts of a pair's connections that are kept, and as many gaps
+STARTS = 40  # the latest starts of a pair's connections that are kept, a second or more apart, and as many gaps
 WINDOW_S = 10.0
 _DAY_S, _10_MINUTES_S, _5_MINUTES_S, _2_MINUTES_S, _MINUTE_S = 86400.0, 600.0, 300.0, 120.0, 60.0
 SOURCES_S = 600.0  # a service's bitmap of sources

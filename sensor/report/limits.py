@@ -71,6 +71,9 @@ def _of_packets(coverage: Coverage) -> list[str]:
         (counts.tunnelled, "of tunnels (mirrored traffic?), which were judged from outside"),
     )
     sentences = [f"{counted(number, 'packet')} {what}." for number, what in told if number]
+    if counts.unjudged:
+        kinds = ", ".join(f"{number:,} of {protocol}" for protocol, number in sorted(counts.unjudged.items()))
+        sentences.append(f"Flows that no model judges (groups, discovery, routing): {kinds}.")
     if counts.evicted:
         sentences.append(f"{counted(counts.evicted, 'flow')} to the end: the table was full (meter.capacity_flows).")
     if counts.clock_jumps:
