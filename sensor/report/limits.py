@@ -1,10 +1,10 @@
 """What this sensor could not see, said as plainly as what it found."""
 
-from sensor.alerts.spread import span_in_words
+from sensor.alerts.spread import counted, span_in_words
 from sensor.report.coverage import Coverage
 from sensor.report.markup import Content, element
 from sensor.report.subject import ReportSubject
-from sensor.report.words import counted, listed, share
+from sensor.report.words import listed, share
 
 _SECOND_NS = 1_000_000_000
 SHORT_NS = 3600 * _SECOND_NS
