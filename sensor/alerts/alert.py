@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensor.alerts.deviation import Deviation
-from sensor.alerts.spread import Spread, amount
+from sensor.alerts.spread import Spread, counted
 from sensor.alerts.techniques import Technique
 
 Action = Literal["opened", "updated", "closed"]
 Verdict = Literal["attack", "uncertain"]
 Lane = Literal["known", "novel", "both", "shape"]
 
-_TRANSPORT = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "ipv6-icmp", 132: "sctp"}
+_TRANSPORT = {
+    **{1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp"},
+    **{88: "eigrp", 89: "ospf", 103: "pim", 112: "vrrp", 132: "sctp"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Alert:
     start_ns: int  # first packet of the flagged flows
     end_ns: int  # last packet of the flagged flows
     reason: str  # what the flagged flows look like, in one sentence
-    source: Endpoint  # the host that the episode is about; of a storm, the one that speaks strongest
+    source: Endpoint  # the host that the episode is about; of several, the one that speaks strongest
     destination: Endpoint  # the other side of the flow shown
     ip_version: int  # 4 or 6
     protocol: int  # IP number
@@ -87,9 +90,15 @@ class Alert:
 
     @property
     def title(self) -> str:
-        """What it is called: the technique's name or id, or that it is only unusual."""
+        """What it is called: the technique's name or id, or that it is only unusual.
+
+        The names of command and control say by what means alone (DNS, Web Protocols), so the tactic stands before them.
+        """
         technique = self.technique
-        return "Unusual traffic" if technique is None else technique.name or technique.id
+        if technique is None:
+            return "Unusual traffic"
+        name = technique.name or technique.id
+        return f"{technique.tactic}: {name}" if technique.tactic == "Command and Control" else name
 
     @property
     def sources(self) -> int:
@@ -102,12 +111,18 @@ class Alert:
         return self.hosts_merged > 0
 
     @property
+    def many_sources(self) -> bool:
+        """Whether it is not about one source: its flows came from several, or it is a storm."""
+        return self.storm or self.spread.origins > 1 or self.spread.origins_more
+
+    @property
     def origin(self) -> str:
-        """Who did it: the source's address, or of a storm how many hosts."""
-        if self.hosts_merged:
-            return f"{self.hosts_merged:,} host{'s' * (self.hosts_merged != 1)}"
-        spread = self.spread
-        return f"{amount(spread.origins, spread.origins_more)} hosts" if spread.origins > 1 else self.source.ip
+        """Who did it: the source's address, or of several how many hosts."""
+        if self.storm:
+            return counted(self.hosts_merged, "host")
+        if self.many_sources:
+            return counted(self.spread.origins, "host", more=self.spread.origins_more)
+        return self.source.ip
 
     @property
     def transport(self) -> str:

@@ -99,7 +99,7 @@ def _message(alert: Alert) -> str:
 
 
 def _next(alert: Alert) -> tuple[str, ...]:
-    return playbook_of(alert.technique).steps
+    return playbook_of(alert).steps
 
 
 # ECS keeps a sub-technique beside its parent, each text of both in a list.

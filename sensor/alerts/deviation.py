@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from sensor.alerts.glosses import gloss
+
 # Below this span of the logarithmic scale a column is taken to be constant in normal traffic; without a floor the
 # smallest change in such a column would outweigh all the others.
 MINIMAL_SPAN: Final = 0.5
@@ -48,9 +50,9 @@ def edge_in_words(deviation: Deviation) -> str:
 
 
 def sentence(deviation: Deviation) -> str:
-    """A deviation in words, such as `syn_flag_count 412 (99.9 % of normal traffic: at most 9)`."""
-    unit = deviation.unit
-    seen = f"{deviation.name} {quantity(deviation.value, unit)}"
+    """A deviation in words, its gloss first: `packets sent: fwd_packets 40 (99 % of normal traffic: at most 9)`."""
+    unit, meaning = deviation.unit, gloss(deviation.name)
+    seen = f"{meaning}{': ' if meaning else ''}{deviation.name} {quantity(deviation.value, unit)}"
     if deviation.low:
         return f"{seen} (99 % of normal traffic: at least {quantity(deviation.p01, unit)})"
     if deviation.value > deviation.p999:

@@ -14,9 +14,10 @@ _CAPTURED = {1: "icmp", 58: "icmp6"}
 def display_filter(alert: Alert) -> str:
     """Packets between the hosts of an episode in its time; of one target and one port where it had no more.
 
-    Of a storm, of any host. Times are seconds since 1970, which every version of Wireshark compares alike.
+    Where many sources hit one target, the target's with any of them; of a storm, of any host. Times are seconds since
+    1970, which every version of Wireshark compares alike.
     """
-    parts = [] if alert.hosts_merged else [f"{_field(alert)} == {alert.source.ip}"]
+    parts = [f"{_field(alert)} == {alert.source.ip}"] if _one_source(alert) else []
     if _one_target(alert):
         parts.append(f"{_field(alert)} == {alert.destination.ip}")
     parts.append(_protocol(alert))
@@ -40,7 +41,7 @@ def flow_filter(alert: Alert) -> str:
 def capture_filter(alert: Alert) -> str:
     """The same hosts, protocol and port for a capture that is still to come."""
     number, name = alert.protocol, _PORTS.get(alert.protocol)
-    parts = [] if alert.hosts_merged else [f"host {alert.source.ip}"]
+    parts = [f"host {alert.source.ip}"] if _one_source(alert) else []
     if _one_target(alert):
         parts.append(f"host {alert.destination.ip}")
     if name and _one_port(alert):
@@ -67,6 +68,10 @@ def _protocol(alert: Alert) -> str:
     if name:
         return f"{name}.port == {alert.destination.port}" if _one_port(alert) else name
     return _NAMED.get(number) or (f"ipv6.nxt == {number}" if _sixth(alert) else f"ip.proto == {number}")
+
+
+def _one_source(alert: Alert) -> bool:
+    return not alert.many_sources
 
 
 def _one_target(alert: Alert) -> bool:

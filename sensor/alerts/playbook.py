@@ -1,8 +1,9 @@
 """What each technique means for the hosts concerned, and what to look at next (ids: sensor.alerts.techniques)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
-from sensor.alerts.techniques import Technique
+from sensor.alerts.alert import Alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,16 @@ _SCAN = Playbook(
     ),
 )
 _GUESSING = Playbook(
-    "One host logged in again and again, as somebody does who guesses passwords.",
+    "Log-ins came again and again, all alike, as from somebody who guesses passwords.",
     (
-        "Read the target's log of authentication for this source and time: failures, above all a success after them.",
+        "Read the target's log of authentication for that time: failures of its sources, and a success after them.",
         "A success: lock the account, end its sessions, and look at what it did next.",
-        "None: limit the rate or block the source at the target; make sure that keys or a second factor are required.",
+        "None: limit the rate or block them at the target; make sure that keys or a second factor are required.",
         "An inside source: a job with an old password looks the same; ask its owner.",
     ),
 )
 _FLOOD = Playbook(
-    "One host sent more connections or packets than the target can be meant to serve: it may be overloaded.",
+    "More connections or packets came than the target can be meant to serve: it may be overloaded.",
     (
         "Is the service still answering? Look at its response times, its connection table and its error log.",
         "The addresses of a flood are often forged: block by rate, not by address alone; turn on SYN cookies.",
@@ -66,6 +67,42 @@ _INSIDE = Playbook(
         "Isolate it where more than one of these is found, and keep its memory and disk as they are.",
     ),
 )
+_REFLECTION = Playbook(
+    "Many servers sent the target answers that it never asked for: somebody asks in its name, so that they flood it.",
+    (
+        "Is the line full? Only the provider can filter before it: by the answering port, which the flow shown has.",
+        "The servers that answer are abused, they are not the attacker: blocking them one by one helps little.",
+        "The target did nothing to cause it; its ICMP errors to these servers are no act of its own.",
+        "A server of your own among them: close it to questions from outside.",
+    ),
+)
+_BEAT = Playbook(
+    "A host connects to another in an even beat, as malware does that waits for orders; so do updates and monitors.",
+    (
+        "Who is the other end? Look at its name, certificate, age and owner. A maker or monitor you know: mute it.",
+        "How many of your hosts talk to it, and since when? One alone, since a few days, weighs most.",
+        "Find the process that opens the connections on the inside machine.",
+        "Look for flows of this pair that are larger or out of the beat: orders that came, data that went.",
+    ),
+)
+_QUESTIONS = Playbook(
+    "A host asks a resolver more or longer questions than names need: data may travel in them.",
+    (
+        "Read the resolver's log for this host: long random names below one domain are a tunnel. Whose domain is it?",
+        "Mail filters, virus scanners and content networks ask for long names too, below domains that are well known.",
+        "Find the process that asks; block the domain at the resolver until it is explained.",
+        "Let questions through to your own resolvers only.",
+    ),
+)
+_ECHOES = Playbook(
+    "Two hosts exchange echoes (ping) that are larger and more often than a test needs: data may travel in them.",
+    (
+        "Look at what the packets carry: ping repeats one pattern, a tunnel's packets differ.",
+        "A monitor of the line's quality pings so, too: ask its owner.",
+        "Find the process that sends them on the inside machine.",
+        "Let echoes to outside through only from those who need them.",
+    ),
+)
 _CONTROL = Playbook(
     "A host talks to another in a way that malware uses to get its orders.",
     (
@@ -83,6 +120,12 @@ _UNUSUAL = Playbook(
     ),
 )
 
+# Said first of what only the shape says.
+_DOUBT: Final = (
+    "Uncertain: its number, rate and spread look like this, but no model trained on attacks says so. Ask first whether "
+    "it is meant to be."
+)
+
 _BY_ID: dict[str, Playbook] = {
     "T1018": _SCAN,
     "T1046": _SCAN,
@@ -90,10 +133,15 @@ _BY_ID: dict[str, Playbook] = {
     "T1499": _SLOW,
     "T1499.001": _FLOOD,
     "T1498": _FLOOD,
+    "T1498.002": _REFLECTION,
     "T1190": _WEB,
     "T1203": _INSIDE,
     "T1068": _INSIDE,
     "T1071": _CONTROL,
+    "T1071.001": _BEAT,
+    "T1071.004": _QUESTIONS,
+    "T1571": _BEAT,
+    "T1095": _ECHOES,
 }
 _BY_TACTIC: dict[str, Playbook] = {
     "Discovery": _SCAN,
@@ -106,9 +154,15 @@ _BY_TACTIC: dict[str, Playbook] = {
 }
 
 
-def playbook_of(technique: Technique | None) -> Playbook:
-    """By the technique, else its parent, else its tactic, else as for traffic that is only unusual."""
+def playbook_of(alert: Alert) -> Playbook:
+    """By the technique, else its parent, else its tactic, else as for traffic that is only unusual.
+
+    Where the verdict is uncertain, what speaks against the technique is the first thing to ask.
+    """
+    technique = alert.technique
     if technique is None:
         return _UNUSUAL
-    parent = technique.id.partition(".")[0]
-    return _BY_ID.get(technique.id) or _BY_ID.get(parent) or _BY_TACTIC.get(technique.tactic) or _UNUSUAL
+    found = _BY_ID.get(technique.id) or _BY_ID.get(technique.parent) or _BY_TACTIC.get(technique.tactic)
+    if found is None:
+        return _UNUSUAL
+    return replace(found, steps=(_DOUBT, *found.steps)) if alert.verdict == "uncertain" else found

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _SECOND_NS = 1_000_000_000
+_ICMP = frozenset({1, 58})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +25,42 @@ class Spread:
 
 
 def spread_in_words(spread: Spread) -> str:
-    """Such as `412 ports on one host in 9.0 s: 418 flows, 424 packets, 410 flows without any data`."""
+    """Such as `port 22 on one host: 588 flows from 60 hosts in 39 min, 15 a minute, 9,210 packets`.
+
+    Flows that said nothing come last: `…, 410 of them without any data`.
+    """
     if spread.ports > 1:
         where = f"{amount(spread.ports, spread.ports_more)} ports on "
     elif spread.protocol in (6, 17, 132):
         where = f"port {spread.port} on "
     else:
-        where = f"IP protocol {spread.protocol} to " if spread.protocol not in (1, 58) else "ICMP to "
-    hosts = "one host" if spread.targets == 1 else f"{amount(spread.targets, spread.targets_more)} hosts"
-    flows = "one flow" if spread.flows == 1 else f"{spread.flows:,} flows"
-    packets = "one packet" if spread.packets == 1 else f"{spread.packets:,} packets"
-    if spread.origins > 1:
-        hosts += f" from {amount(spread.origins, spread.origins_more)} hosts"
-    words = f"{where}{hosts} in {span_in_words(spread.span_ns)}: {flows}, {packets}"
-    if spread.failed == spread.flows:
-        return words + ", no data exchanged"
-    return words + (f", {spread.failed:,} flows without any data" if spread.failed else "")
+        where = f"IP protocol {spread.protocol} to " if spread.protocol not in _ICMP else "ICMP to "
+    one_target = spread.targets <= 1 and not spread.targets_more
+    hosts = "one host" if one_target else counted(spread.targets, "host", more=spread.targets_more)
+    many = spread.origins > 1 or spread.origins_more
+    sources = f" from {counted(spread.origins, 'host', more=spread.origins_more)}" if many else ""
+    packets = "one packet" if spread.packets == 1 else counted(spread.packets, "packet")
+    span = f" in {span_in_words(spread.span_ns)}" if spread.span_ns else ""
+    if spread.flows == 1:
+        words = f"{where}{hosts}: one flow of {packets}{sources}{span}{_rate(spread.packets, spread.span_ns)}"
+    else:
+        flows = f"{counted(spread.flows, 'flow')}{sources}{span}{_rate(spread.flows, spread.span_ns)}"
+        words = f"{where}{hosts}: {flows}, {packets}"
+    if not spread.failed:
+        return words
+    nothing = "no answer" if spread.protocol in _ICMP else "no data exchanged"
+    return f"{words}, {nothing}" + (f" in {spread.failed:,} of them" if spread.failed < spread.flows else "")
+
+
+def _rate(number: int, span_ns: int) -> str:
+    """Such as `, 15 a minute`, in the largest unit of which there is one; nothing for what is over within a second."""
+    if number < 2 or span_ns < _SECOND_NS:
+        return ""
+    per_second = number * _SECOND_NS / span_ns
+    for unit, seconds in (("a second", 1), ("a minute", 60), ("an hour", 3600)):
+        if per_second * seconds >= 1:
+            return f", {per_second * seconds:,.0f} {unit}"
+    return f", {per_second * 86400:,.0f} a day"
 
 
 def span_in_words(span_ns: int) -> str:
@@ -55,3 +76,9 @@ def span_in_words(span_ns: int) -> str:
 def amount(number: int, more: bool) -> str:
     """A count for people, with a plus where there are more than were counted."""
     return f"{number:,}{'+' if more else ''}"
+
+
+def counted(number: int, one: str, many: str | None = None, *, more: bool = False) -> str:
+    """A number with its noun: `1 host`, `2 hosts`, `no hosts`, `4,096+ hosts`."""
+    noun = one if number == 1 and not more else many or one + "s"
+    return f"{amount(number, more) if number or more else 'no'} {noun}"

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.deviation import Deviation
 from sensor.alerts.kinds import timestamp
-from sensor.alerts.spread import amount
+from sensor.alerts.spread import amount, counted
 
 # Smallest severity of each word, the worst first.
 SEVERITIES: Final = ((70, "high"), (40, "medium"), (0, "low"))
@@ -39,7 +40,7 @@ def whom(alert: Alert) -> str:
     spread = alert.spread
     if spread.targets <= 1 and not spread.targets_more:
         return alert.destination.ip
-    return f"{amount(spread.targets, spread.targets_more)} hosts"
+    return counted(spread.targets, "host", more=spread.targets_more)
 
 
 def targets_in_words(alert: Alert) -> str:
@@ -54,6 +55,29 @@ def targets_in_words(alert: Alert) -> str:
     if spread.ports <= 1:
         return f"{hosts}; port {ports[0]}"
     return f"{hosts}; {amount(spread.ports, spread.ports_more)} ports: {_listed(ports, spread.ports)}"
+
+
+def sources_in_words(alert: Alert) -> str:
+    """How many hosts it tells of where that is more than one: `36 hosts`; of a storm `30 hosts told as one alert`."""
+    if alert.storm:
+        return f"{alert.origin} told as one alert"
+    return alert.origin if alert.many_sources else ""
+
+
+def traffic_in_words(alert: Alert) -> str:
+    """Such as `120 flows, 3,671 packets, 4 of the flows without any data`."""
+    spread = alert.spread
+    words = f"{counted(spread.flows, 'flow')}, {counted(spread.packets, 'packet')}"
+    if not spread.failed:
+        return words
+    if spread.failed == spread.flows:
+        return f"{words}, no data exchanged"
+    return f"{words}, {spread.failed:,} of the flows without any data"
+
+
+def outside_normal(alert: Alert) -> tuple[Deviation, ...]:
+    """The columns of the flow shown that lie outside of normal traffic; logs of older versions have others too."""
+    return tuple(deviation for deviation in alert.deviations if deviation.outside)
 
 
 def address_and_port(ip: str, port: int | None) -> str:

@@ -5,11 +5,22 @@ from typing import Final
 
 from sensor.alerts.alert import Alert, Endpoint
 from sensor.alerts.deviation import Deviation, edge_in_words, quantity
+from sensor.alerts.glosses import gloss
 from sensor.alerts.packet_filters import display_filter
 from sensor.alerts.playbook import playbook_of
 from sensor.alerts.reading import Entry
 from sensor.alerts.spread import span_in_words
-from sensor.alerts.words import address_and_port, lane_in_words, moment, severity_word, targets_in_words, who
+from sensor.alerts.words import (
+    address_and_port,
+    lane_in_words,
+    moment,
+    outside_normal,
+    severity_word,
+    sources_in_words,
+    targets_in_words,
+    traffic_in_words,
+    who,
+)
 
 BAR: Final = 24  # characters
 STEPS_SHOWN: Final = 40
@@ -24,19 +35,19 @@ def one_line(alert: Alert) -> str:
 def detail(entries: Sequence[Entry]) -> list[str]:
     """Lines about one episode, of which `entries` are all alerts in the order they were written."""
     alert = entries[-1].alert
-    spread, playbook = alert.spread, playbook_of(alert.technique)
+    playbook = playbook_of(alert)
     lines = [
         f"{severity_word(alert.severity).upper()}  {alert.title}  {who(alert)}",
         f"{alert.verdict}, {lanes(alert)}, severity {alert.severity}, risk {alert.risk:g}",
         "",
         f"What        {playbook.meaning}",
         f"Why         {alert.reason}",
-        *_reasons(alert.deviations),
+        *_reasons(outside_normal(alert)),
         "",
         f"Technique   {_technique(alert)}",
         f"Targets     {targets_in_words(alert)}",
-        *_storm(alert),
-        f"Traffic     {spread.flows:,} flows, {spread.packets:,} packets, {spread.failed:,} flows without any data",
+        *_sources(alert),
+        f"Traffic     {traffic_in_words(alert)}",
         f"Flow shown  {_flow(alert)}",
         f"Community   {alert.community_id}",
         f"Packets     tshark -r CAPTURE -Y '{display_filter(alert)}'",
@@ -67,9 +78,10 @@ def _technique(alert: Alert) -> str:
     return f"{technique.id}{name}{f' ({technique.tactic})' if technique.tactic else ''}"
 
 
-def _storm(alert: Alert) -> list[str]:
-    """Of how many hosts one alert tells."""
-    return [f"Sources     {alert.hosts_merged:,} hosts told as one alert"] if alert.hosts_merged else []
+def _sources(alert: Alert) -> list[str]:
+    """Of how many hosts one alert tells, where there are several."""
+    sources = sources_in_words(alert)
+    return [f"Sources     {sources}"] if sources else []
 
 
 def _flow(alert: Alert) -> str:
@@ -90,9 +102,10 @@ def _reasons(deviations: Sequence[Deviation]) -> list[str]:
 
 
 def _deviation(deviation: Deviation) -> str:
-    """Value against normal, such as `412, normal 2, 99 % up to 9`, or from below where it is low."""
+    """Value against normal and its gloss: `412, normal 2, 99 % up to 9: packets sent`; `from` where it is low."""
     value, median = quantity(deviation.value, deviation.unit), quantity(deviation.median, deviation.unit)
-    return f"{value}, normal {median}, {edge_in_words(deviation)}"
+    meaning = gloss(deviation.name)
+    return f"{value}, normal {median}, {edge_in_words(deviation)}{': ' if meaning else ''}{meaning}"
 
 
 def _course(entries: Sequence[Entry]) -> list[str]:
@@ -107,8 +120,8 @@ def _course(entries: Sequence[Entry]) -> list[str]:
         later = span_in_words(max(0, alert.time_ns - first.time_ns))
         bar = "#" * max(1, alert.spread.flows * BAR // most) if alert.spread.flows else ""
         lines.append(
-            f"  {moment(alert.time_ns)} {alert.action:7} {'+' + later:>9}  {alert.spread.flows:>9,} flows  "
-            f"risk {alert.risk:>5.1f}  {bar}".rstrip()
+            f"  {moment(alert.time_ns)} {alert.action:7} {'+' + later:>9}  {alert.spread.flows:>9,} "
+            f"{'flow' if alert.spread.flows == 1 else 'flows':5}  risk {alert.risk:>5.1f}  {bar}".rstrip()
         )
     if len(entries) > STEPS_SHOWN:
         lines.insert(2, f"  ({len(entries) - STEPS_SHOWN:,} alerts between)")

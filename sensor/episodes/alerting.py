@@ -17,13 +17,14 @@ from sensor.alerts.alert import Action, Alert, Lane, ModelIdentity, Observer
 from sensor.alerts.alert_record import PORTS_SHOWN, TARGETS_SHOWN
 from sensor.alerts.deviation import sentence
 from sensor.alerts.endpoints import community_id_of, endpoints_of
-from sensor.alerts.spread import spread_in_words
+from sensor.alerts.spread import counted, spread_in_words
 from sensor.alerts.techniques import severity_of
 from sensor.episodes.episode import Episode
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.shapes import KINDS, SHAPES
 
 _UNCERTAIN_WEIGHT = 0.6
+COLUMNS_TOLD = 2  # in the sentence; all that lie outside of normal traffic stand beside it
 UNCERTAIN_SEVERITY = 50  # at most, of what the shape or the known lane alone says
 _FULL_EVIDENCE = 10 * math.log(10)
 
@@ -69,17 +70,16 @@ class AlertBuilder:
         spread = episode.spread()
         if exemplar.top_columns is None:
             exemplar.top_columns = self._top_columns(exemplar.judged, flow.p_known, flow.p_novel)
-        deviations = self._explainer.deviations(exemplar.judged, exemplar.top_columns)
+        found = self._explainer.deviations(exemplar.judged, exemplar.top_columns)
+        deviations = tuple(deviation for deviation in found if deviation.outside)
         label = self._labels[episode.label()] if episode.label() >= 0 else None
-        reason = f"storm, {episode.alerts:,} host{'s' * (episode.alerts > 1)} told as one: " if episode.alerts else ""
+        reason = f"storm, {counted(episode.alerts, 'host')} told as one: " if episode.alerts else ""
         reason += spread_in_words(spread)
         if episode.kind < KINDS:
             reason += "; " + SHAPES[episode.kind].reason
         elif label is not None:
             reason += f"; the model takes it for {label}, which its shape does not show"
-        outside = next((deviation for deviation in deviations if deviation.outside), None)
-        if outside is not None:
-            reason += "; " + sentence(outside)
+        reason += "".join(f"; {sentence(deviation)}" for deviation in deviations[:COLUMNS_TOLD])
         if continues:
             reason += f"; goes on in {continues}"
         severity = severity_of(episode.technique)

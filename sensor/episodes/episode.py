@@ -86,7 +86,20 @@ class Episode:
 
     __slots__ = (
         *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
-        *("attack", "buffered", "due_ns", "id", "kind", "known", "labels", "last_ns", "linked", "merged_in", "novel", "opened"),
+        *(
+            "attack",
+            "buffered",
+            "due_ns",
+            "id",
+            "kind",
+            "known",
+            "labels",
+            "last_ns",
+            "linked",
+            "merged_in",
+            "novel",
+            "opened",
+        ),
         *("order", "packets", "peak", "ports", "ports_more", "shift_ns", "origins", "origins_more", "start_ns"),
         *("subject", "supported", "targets", "targets_more", "technique", "technique_at_line", "verdict_at_line"),
     )

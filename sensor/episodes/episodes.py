@@ -155,6 +155,11 @@ class Episodes:
         """Records that were evidence of nothing so far: one side of a conversation alone is in view."""
         return self._behaviour.one_sided
 
+    @property
+    def unjudged(self) -> dict[int, int]:
+        """Flows that no model judged so far, by IP protocol."""
+        return self._behaviour.unjudged
+
     def observe(
         self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
     ) -> list[AlertItem]:
@@ -240,13 +245,14 @@ class Episodes:
         if reached:
             episode.peak = max(episode.peak, EVIDENCE_LIMIT * (1 - 0.5 / level))
         if not episode.opened and reached:
-            self._open(episode)
-            self._await(key, episode)  # slow ones are remembered for longer before they open than after
+            self._open(key, episode)
         if episode.opened:
             self._report_progress(episode)
 
-    def _open(self, episode: Episode) -> None:
+    def _open(self, key: tuple[int, int], episode: Episode) -> None:
         episode.opened = True
+        if episode.kind in SLOW:
+            self._await(key, episode)  # sooner than one that may open yet is forgotten
         if self._storms.admits(self._clock_ns, attack=episode.attack):
             self._begin(episode)
         else:

@@ -108,40 +108,37 @@ def _is_login(port: int) -> bool:
 def beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hosts: Rows) -> bool:
     """Whether the latest connections of a pair came in a beat: their gaps deviate little from the median one.
 
-    Flows are reported in the order of their ends, so starts are kept in order; those within a second are one event.
+    Flows are reported in the order of their ends, so starts are kept in order; within a second of another a start is
+    the same event.
     """
     n = int(pairs.cells[pair, P_STARTS])
     kept = starts[pair]
-    if n == STARTS:
-        if start < kept[0]:
-            return False
-        n -= 1
-        for k in range(n):
-            kept[k] = kept[k + 1]
     k = n
     while k > 0 and kept[k - 1] > start:
-        kept[k] = kept[k - 1]
         k -= 1
+    if (k > 0 and start - kept[k - 1] < 1.0) or (k < n and kept[k] - start < 1.0) or (n == STARTS and k == 0):
+        return False
+    if n == STARTS:
+        k -= 1
+        for older in range(k):
+            kept[older] = kept[older + 1]
+    else:
+        for newer in range(n, k, -1):
+            kept[newer] = kept[newer - 1]
+        n += 1
+        pairs.cells[pair, P_STARTS] = n
     kept[k] = start
-    n += 1
-    pairs.cells[pair, P_STARTS] = n
-    if n < shapes.BEACON_FIRST:
+    if n <= shapes.BEACON_FIRST:
         return False
     gaps = kept[STARTS:]  # room behind the starts
-    events, last = 0, kept[0]
-    for k in range(1, n):
-        if kept[k] - last >= 1.0:
-            gaps[events] = kept[k] - last
-            events += 1
-            last = kept[k]
-    if events < shapes.BEACON_FIRST:
-        return False
-    median = _median(gaps, events, 0.0)
-    regular = median >= shapes.BEACON_GAP_S and _median(gaps, events, median) <= shapes.BEACON_JITTER * median
+    for k in range(n - 1):
+        gaps[k] = kept[k + 1] - kept[k]
+    median = _median(gaps, n - 1, 0.0)
+    regular = median >= shapes.BEACON_GAP_S and _median(gaps, n - 1, median) <= shapes.BEACON_JITTER * median
     if regular and pairs.cells[pair, P_BEAT] == 0.0:
         pairs.cells[pair, P_BEAT] = 1.0
         hosts.cells[source, H_REGULAR] += 1
-    return regular and events >= shapes.BEACON_EVENTS
+    return regular and n > shapes.BEACON_EVENTS
 
 
 @inner

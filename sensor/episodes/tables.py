@@ -29,7 +29,7 @@ AT = 0  # when the row was last brought up to date, in all tables
     H_REGULAR,  # pairs of this source that have a beat, never fading
     H_CELLS,
 ) = range(11)
-_, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_CELLS = range(6)
+_, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS = range(7)
 (
     _,
     P_FLOWS,  # all, never fading
@@ -49,7 +49,7 @@ _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_CELLS = range(6)
 ) = range(15)
 _, V_LIKE_10M, V_SUM, V_SQUARES, V_GUESSES_10M, V_SOURCES_AT, V_SOURCES, V_SOURCES_BEFORE, V_CELLS = range(9)
 
-STARTS = 40  # the latest starts of a pair's connections that are kept, and as many gaps
+STARTS = 40  # the latest starts of a pair's connections that are kept, a second or more apart, and as many gaps
 WINDOW_S = 10.0
 _DAY_S, _10_MINUTES_S, _5_MINUTES_S, _2_MINUTES_S, _MINUTE_S = 86400.0, 600.0, 300.0, 120.0, 60.0
 SOURCES_S = 600.0  # a service's bitmap of sources
@@ -96,7 +96,8 @@ def spot_row(high: Word, low: Word, now: float, spots: Rows) -> Word:
     seconds = now - cells[row, AT]
     if seconds > 0:
         _fade(cells, row, S_FAILED_10M, S_FAILED_DAY, seconds / _10_MINUTES_S)
-        _fade(cells, row, S_FAILED_DAY, S_CELLS, seconds / _DAY_S)
+        _fade(cells, row, S_FAILED_DAY, S_WITHOUT_1S, seconds / _DAY_S)
+        _fade(cells, row, S_WITHOUT_1S, S_CELLS, seconds)
         cells[row, AT] = now
     return row
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flows.batch import REPORT, SRC_HIGH, SRC_LOW, START_NS, START_SHIFT_NS, FlowBatch
 from models.detector import FlowSteps
 from models.fusion import Hybrid
+from sensor.alerts.alert import transport_of
 from sensor.alerts.alert_flow import AlertItem
 from sensor.episodes.episodes import Episodes
 
@@ -36,6 +37,11 @@ class Judge:
     def merged(self) -> int:
         """Alerts of single hosts that storms stand for so far."""
         return self.episodes.merged
+
+    @property
+    def unjudged(self) -> dict[str, int]:
+        """Flows that no model judged so far, by the protocol's name."""
+        return {transport_of(protocol): count for protocol, count in self.episodes.unjudged.items()}
 
     @property
     def one_sided(self) -> int:

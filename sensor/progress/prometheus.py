@@ -107,6 +107,12 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
     for reason, count in sorted(progress.undecoded.items()):
         undecoded.add_metric((reason,), count)
     yield undecoded
+    unjudged = CounterMetricFamily(
+        "flowvigil_flows_unjudged", "Flows that no model judges, by protocol.", labels=("protocol",)
+    )
+    for protocol, count in sorted(progress.unjudged.items()):
+        unjudged.add_metric((protocol,), count)
+    yield unjudged
     yield from _outputs(progress)
     if progress.kept is not None:
         kept = CounterMetricFamily(

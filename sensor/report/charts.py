@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.kinds import timestamp
+from sensor.alerts.spread import counted
 from sensor.alerts.words import severity_word
 from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import counted
 
 ROWS = 24  # episodes with a row of their own
 WIDTH, MARGIN, ROW, AXIS = 760.0, 12.0, 40.0, 26.0
@@ -63,36 +63,37 @@ def legend() -> Markup:
 
 
 def reason_bar(deviation: Deviation) -> Markup | None:
-    """A column of the flow as a mark beside the stretch from the median to the 99 % of normal flows; logarithmic."""
+    """A column of the flow as a mark beside the stretch that 98 % of normal flows lie in; logarithmic.
+
+    Without the lower edge, as in lines of older sensors, that stretch begins at the median.
+    """
     value, median, high = deviation.value, deviation.median, deviation.p99
     if not all(map(math.isfinite, (value, median, high))):
         return None
-    places = [_signed_log(number) for number in (value, median, high)]
-    low, span = min(*places, 0.0), max(*places, 0.0) - min(*places, 0.0)
-    x_value, x_median, x_high = (8 + (_REASON_WIDTH - 16) * ((place - low) / span if span else 0.5) for place in places)
+    low = deviation.p01 if math.isfinite(deviation.p01) else median
+    places = [_signed_log(number) for number in (value, median, low, high)]
+    least, span = min(*places, 0.0), max(*places, 0.0) - min(*places, 0.0)
+    x_value, x_median, x_low, x_high = (
+        8 + (_REASON_WIDTH - 16) * ((place - least) / span if span else 0.5) for place in places
+    )
     middle = _REASON_HEIGHT / 2
     return element(
         "svg",
         element("title", f"{deviation.name} against normal traffic"),
         element("line", x1=0, x2=_REASON_WIDTH, y1=middle, y2=middle, stroke="#bbbbbb"),
         element(
-            "rect", x=x_median, y=middle - 5, width=max(2.0, x_high - x_median), height=10,
+            "rect", x=x_low, y=middle - 5, width=max(2.0, x_high - x_low), height=10,
             fill="#c9d6df", stroke="#5b6b78",
         ),
         element("line", x1=x_median, x2=x_median, y1=middle - 8, y2=middle + 8, stroke="#333333", stroke_width=2),
         element(
             "path", d=f"M{x_value:.5g} {middle - 8:g}l6 8l-6 8l-6 -8z",
-            fill="#D55E00" if _outside(deviation) else "#ffffff", stroke="#1a1a1a",
+            fill="#D55E00" if deviation.outside else "#ffffff", stroke="#1a1a1a",
         ),
         viewBox=f"0 0 {_REASON_WIDTH:g} {_REASON_HEIGHT:g}",
         role="img",
         class_="reason-bar",
     )  # fmt: skip
-
-
-def _outside(deviation: Deviation) -> bool:
-    """Whether the value is beyond what 99 % of normal flows stay under; what is too low, the record does not say."""
-    return deviation.value > deviation.p99
 
 
 class _Scale:

@@ -73,9 +73,15 @@ class StatsCounts:
 
 def _sum(totals: list[Progress]) -> Progress:
     undecoded: Counter[str] = Counter()
+    unjudged: Counter[str] = Counter()
     for each in totals:
         undecoded.update(each.undecoded)
-    return Progress(undecoded=dict(undecoded), **{name: sum(getattr(each, name) for each in totals) for name in _ADDED})
+        unjudged.update(each.unjudged)
+    return Progress(
+        undecoded=dict(undecoded),
+        unjudged=dict(unjudged),
+        **{name: sum(getattr(each, name) for each in totals) for name in _ADDED},
+    )
 
 
 def coverage_of(progress: Progress, census: "HostCensus") -> Coverage:

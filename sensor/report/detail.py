@@ -3,20 +3,28 @@
 import math
 import re
 from collections.abc import Iterable
-from functools import cache
 
-from sensor.alerts.deviation import Deviation, quantity
+from sensor.alerts.deviation import Deviation, edge_in_words, quantity
+from sensor.alerts.glosses import gloss
 from sensor.alerts.packet_filters import capture_filter, display_filter, flow_filter
 from sensor.alerts.playbook import playbook_of
-from sensor.alerts.words import moment, severity_word, targets_in_words
+from sensor.alerts.spread import counted
+from sensor.alerts.words import (
+    moment,
+    outside_normal,
+    severity_word,
+    sources_in_words,
+    targets_in_words,
+    traffic_in_words,
+)
 from sensor.report.charts import reason_bar
 from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import counted, endpoint, stretch, targets
+from sensor.report.words import endpoint, stretch, targets
 
 _HOW_TO_READ = (
-    "Grey: from the median (upright line) to what 99 % of normal flows stay under, on a logarithmic scale. Diamond: "
-    "this flow, filled where it is beyond. What is named may lie within: the model weighs columns together."
+    "Grey: what 98 % of normal flows lie in, the median as an upright line, on a logarithmic scale. Diamond: this "
+    "flow. Only columns outside of normal traffic are named; an alert may have none: its flows count together."
 )
 _COMMUNITY_ID = re.compile(r"1:[A-Za-z0-9+/]{27}=")
 _LANES = {
@@ -29,7 +37,7 @@ _LANES = {
 
 def alert(episode: ReportedEpisode, number: int) -> Markup:
     """The whole entry; number: of the alert on its page."""
-    record, playbook = episode.last, playbook_of(episode.technique)
+    record, playbook = episode.last, playbook_of(episode.last)
     word = severity_word(record.severity)
     certainty = "" if episode.attack else " uncertain"
     return element(
@@ -66,22 +74,19 @@ def _badges(episode: ReportedEpisode, word: str) -> Markup:
 
 
 def _facts(episode: ReportedEpisode) -> Markup:
-    record, own = episode.last, episode.last.spread
-    traffic = f"{counted(own.flows, 'flow')}, {counted(own.packets, 'packet')}"
-    if own.failed:
-        traffic += f"; {'none' if own.failed == own.flows else f'{own.flows - own.failed:,}'} with data exchanged"
+    record, sources = episode.last, sources_in_words(episode.last)
     facts = [
         ("When", stretch(record.start_ns, record.end_ns)),
         ("In short", record.reason),
         ("Targets", targets_in_words(record)),
-        ("Flagged traffic", traffic),
+        ("Flagged traffic", traffic_in_words(record)),
         ("How it was seen", _LANES[record.lane] + (f" ({record.label})" if record.label else "")),
         ("First told", f"{moment(episode.opened_ns)} UTC, in {counted(episode.lines, 'line')}"),
         ("State", "closed" if record.action == "closed" else "still open where the input ends"),
         ("Id", record.id),
     ]
-    if record.hosts_merged:
-        facts.insert(2, ("Sources", f"{record.hosts_merged:,} hosts, told as one alert"))
+    if sources:
+        facts.insert(2, ("Sources", sources))
     if record.packets_file:
         facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:
@@ -103,7 +108,7 @@ def facts_of(facts: Iterable[tuple[str, str]], wide: tuple[str, ...] = ()) -> Ma
 
 def _reasons(episode: ReportedEpisode, *, explained: bool) -> Content:
     """explained: with how to read the bars, which once on a page is enough."""
-    deviations = episode.last.deviations
+    deviations = outside_normal(episode.last)
     if not deviations:
         return None
     return [
@@ -114,8 +119,8 @@ def _reasons(episode: ReportedEpisode, *, explained: bool) -> Content:
 
 
 def _reason(deviation: Deviation) -> Markup:
-    normal = f"normal: median {_quantity(deviation.median, deviation)}, 99 % {_quantity(deviation.p99, deviation)}"
-    meaning = _definitions().get(deviation.name)
+    normal = f"normal: median {_quantity(deviation.median, deviation)}, {edge_in_words(deviation)}"
+    meaning = gloss(deviation.name)
     return element(
         "li",
         element(
@@ -129,16 +134,6 @@ def _reason(deviation: Deviation) -> Markup:
 
 def _quantity(value: float, deviation: Deviation) -> str:
     return quantity(value, deviation.unit) if math.isfinite(value) else "–"
-
-
-@cache
-def _definitions() -> dict[str, str]:
-    """What each column of a flow or of a connection is."""
-    from flows.columns import COLUMNS
-    from flows.kdd.columns import kdd_columns
-
-    connections = {column.name: column.definition for column in kdd_columns(content=True)}
-    return {**connections, **{column.name: column.definition for column in COLUMNS}}
 
 
 def _packets(episode: ReportedEpisode) -> Content:

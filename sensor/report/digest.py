@@ -40,7 +40,7 @@ class ReportedEpisode:
 
     @property
     def what(self) -> str:
-        """Technique, else the label, else that it is unusual."""
+        """The technique, else that it is unusual."""
         return self.last.title
 
 

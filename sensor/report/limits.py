@@ -1,10 +1,10 @@
 """What this sensor could not see, said as plainly as what it found."""
 
-from sensor.alerts.spread import span_in_words
+from sensor.alerts.spread import counted, span_in_words
 from sensor.report.coverage import Coverage
 from sensor.report.markup import Content, element
 from sensor.report.subject import ReportSubject
-from sensor.report.words import counted, listed, share
+from sensor.report.words import listed, share
 
 _SECOND_NS = 1_000_000_000
 SHORT_NS = 3600 * _SECOND_NS
@@ -71,6 +71,9 @@ def _of_packets(coverage: Coverage) -> list[str]:
         (counts.tunnelled, "of tunnels (mirrored traffic?), which were judged from outside"),
     )
     sentences = [f"{counted(number, 'packet')} {what}." for number, what in told if number]
+    if counts.unjudged:
+        kinds = ", ".join(f"{number:,} of {protocol}" for protocol, number in sorted(counts.unjudged.items()))
+        sentences.append(f"Flows that no model judges (groups, discovery, routing): {kinds}.")
     if counts.evicted:
         sentences.append(f"{counted(counts.evicted, 'flow')} to the end: the table was full (meter.capacity_flows).")
     if counts.clock_jumps:

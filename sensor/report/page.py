@@ -8,6 +8,7 @@ from base64 import b64encode
 from importlib.resources import files
 
 from sensor.alerts.reading import ReadErrors
+from sensor.alerts.spread import counted
 from sensor.alerts.words import moment
 from sensor.report.charts import ROWS, legend, timeline
 from sensor.report.coverage import Coverage
@@ -18,7 +19,7 @@ from sensor.report.markup import Content, Markup, element
 from sensor.report.subject import ReportSubject
 from sensor.report.tables import sources, summary, targeted
 from sensor.report.verdict import cautions, verdict
-from sensor.report.words import counted, listed, share, size, stretch
+from sensor.report.words import listed, share, size, stretch
 from sensor.version import VERSION
 
 DETAILED = 100  # alerts that are told in full
@@ -149,7 +150,7 @@ def _merged(digest: Digest, errors: ReadErrors) -> Content:
     if len(digest):
         sentences.append(
             f"{counted(flagged, 'flagged flow')} and {counted(digest.alert_lines - digest.not_kept, 'alert line')} "
-            f"are told as {counted(len(digest), 'alert')}: one for each source and technique."
+            f"are told as {counted(len(digest), 'alert')}: one for each kind and whom it is about."
         )
     storms = [episode.last.hosts_merged for episode in digest if episode.last.hosts_merged]
     if storms:

@@ -1,12 +1,12 @@
 """The page in one line, and what speaks against relying on it."""
 
 from sensor.alerts.reading import ReadErrors
-from sensor.alerts.spread import span_in_words
+from sensor.alerts.spread import counted, span_in_words
 from sensor.alerts.words import severity_word
 from sensor.report.coverage import Coverage
 from sensor.report.digest import Digest
 from sensor.report.subject import ReportSubject
-from sensor.report.words import counted, share, targets
+from sensor.report.words import share, targets
 
 UNSEEN_SHARE = 0.01  # of the packets: above it the verdict is qualified
 
@@ -20,8 +20,12 @@ def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
         what = "This file holds no alert" if subject.kind == "alerts" else "Nothing anomalous was found"
         return f"{what}{f' in {amount}' if amount else ''}."
     attacks = [episode for episode in digest if episode.attack]
-    hosts = len({episode.last.source.ip for episode in attacks if not episode.last.hosts_merged})
-    hosts += sum(episode.last.hosts_merged for episode in attacks)
+    hosts = len({episode.last.source.ip for episode in attacks if not episode.last.many_sources})
+    hosts += sum(
+        episode.last.sources if episode.last.storm else episode.last.spread.origins
+        for episode in attacks
+        if episode.last.many_sources
+    )
     uncertain = len(digest) - len(attacks)
     found = f"{counted(len(attacks), 'likely attack')} by {counted(hosts, 'host')}" if attacks else "No known attack"
     also = f" and {counted(uncertain, 'unusual episode')}" if uncertain else ""

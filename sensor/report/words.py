@@ -1,16 +1,10 @@
 """Numbers, times and targets as the page writes them; what an alert is called stands in sensor.alerts.words."""
 
-from sensor.alerts.spread import span_in_words
+from sensor.alerts.spread import counted, span_in_words
 from sensor.alerts.words import moment
 from sensor.report.digest import ReportedEpisode
 
 _SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
-
-
-def counted(number: int, one: str, many: str | None = None, *, more: bool = False) -> str:
-    """A number with its noun: `1 host`, `2 hosts`, `no hosts`."""
-    noun = one if number == 1 and not more else many or one + "s"
-    return f"{f'{number:,}' if number else 'no'}{'+' if more else ''} {noun}"
 
 
 def size(number: int) -> str:

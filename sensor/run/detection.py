@@ -73,6 +73,7 @@ class Detection:
             uncertain=outlet.alerts - outlet.attacks,
             merged=judge.merged,
             judged=judge.judged,
+            unjudged=judge.unjudged,
             one_sided=judge.one_sided,
             scoring_s=judge.spent_ns / 1e9,
             lost_lines=outlet.lost_lines,

@@ -24,9 +24,10 @@ def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
     )
     reason = Text.assemble((verdict_text(alert), "italic"), ": ", printable(alert.reason, 600))
     lines: list[RenderableType] = [head, Padding(reason, (0, 0, 0, INDENT))]
-    if alert.deviations:
-        moved = "; ".join(deviation_in_words(deviation) for deviation in alert.deviations[:3])
-        lines.append(Padding(Text(f"moved the score: {moved}", "dim"), (0, 0, 0, INDENT)))
+    outside = words.outside_normal(alert)
+    if outside:
+        columns = "; ".join(deviation_in_words(deviation) for deviation in outside[:3])
+        lines.append(Padding(Text(f"outside normal: {columns}", "dim"), (0, 0, 0, INDENT)))
     return Group(*lines)
 
 
@@ -65,7 +66,6 @@ def verdict_text(alert: Alert) -> str:
 
 
 def deviation_in_words(deviation: Deviation) -> str:
-    """Such as `fwd_psh_flags 412 (normal 2, 99 % up to 9)`; inside of that only what is normal."""
+    """Such as `fwd_psh_flags 412 (normal 2, 99 % up to 9)`."""
     value, median = quantity(deviation.value, deviation.unit), quantity(deviation.median, deviation.unit)
-    normal = f"normal {median}, {edge_in_words(deviation)}" if deviation.outside else f"normal {median}"
-    return f"{printable(deviation.name, 40)} {value} ({normal})"
+    return f"{printable(deviation.name, 40)} {value} (normal {median}, {edge_in_words(deviation)})"

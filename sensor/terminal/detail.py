@@ -7,10 +7,20 @@ from rich.text import Text
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.deviation import Deviation, quantity
+from sensor.alerts.glosses import gloss
 from sensor.alerts.kinds import number
 from sensor.alerts.packet_filters import capture_filter, display_filter
 from sensor.alerts.playbook import playbook_of
-from sensor.alerts.words import address_and_port, clock_time, targets_in_words, who
+from sensor.alerts.spread import counted
+from sensor.alerts.words import (
+    address_and_port,
+    clock_time,
+    outside_normal,
+    sources_in_words,
+    targets_in_words,
+    traffic_in_words,
+    who,
+)
 from sensor.terminal.alert_list import severity_mark
 from sensor.terminal.alert_text import title_text, verdict_text
 from sensor.terminal.board import BoardRow, EpisodeHistory
@@ -24,7 +34,7 @@ _MAX_UPDATES: Final = 12
 def detail(row: BoardRow, width: int, glyphs: Glyphs) -> list[Text]:
     """Lines about the episode with the last word, in the order in which an analyst asks. No line is wider."""
     history, alert = row.history, row.newest
-    playbook = playbook_of(alert.technique)
+    playbook = playbook_of(alert)
     head = Text.assemble(
         severity_mark(alert, glyphs), " ", (safe_text(title_text(alert), 80, glyphs), "bold"),
         f"  {who(alert, glyphs.arrow)}",
@@ -50,6 +60,8 @@ def bar(deviation: Deviation, cells: int, glyphs: Glyphs) -> tuple[str, str]:
     """How far from the median, with a mark at the edge of normal; the part inside of it and the part beyond."""
     edge = round(cells / _BAR_DISTANCE)
     filled = round(min(max(deviation.distance, 0.0), _BAR_DISTANCE) / _BAR_DISTANCE * cells)
+    if deviation.outside:
+        filled = max(filled, edge + 1)  # what is outside is seen to be
     letters = [glyphs.full] * filled + [glyphs.empty] * (cells - filled)
     inside, beyond = letters[:edge], letters[edge:]
     return "".join(inside), glyphs.edge + "".join(beyond)
@@ -57,16 +69,17 @@ def bar(deviation: Deviation, cells: int, glyphs: Glyphs) -> tuple[str, str]:
 
 def _reasons(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
     """A table: name, bar, value, median and edge of normal traffic."""
-    if not alert.deviations:
+    outside = outside_normal(alert)
+    if not outside:
         return [_title("Against normal traffic", ""), Text("  no column stands out by itself", "dim")]
     cells = _BAR_CELLS if width >= 100 else _BAR_CELLS // 2
-    names = [safe_text(deviation.name, 40, glyphs) for deviation in alert.deviations]
+    names = [safe_text(deviation.name, 40, glyphs) for deviation in outside]
     room = max(22, *map(cell_len, names))
     head = _title("Against normal traffic", "")
     head.pad_right(room + cells + 5 - head.cell_len)
     head.append(f"{'value':>{_NUMBER_CELLS}}{'normal':>{_NUMBER_CELLS}}{'99 %':>{_NUMBER_CELLS + 3}}", "dim")
     lines = [head]
-    for name, deviation in zip(names, alert.deviations, strict=True):
+    for name, deviation in zip(names, outside, strict=True):
         inside, beyond = bar(deviation, cells, glyphs)
         column = Text(f"  {name} ")
         column.pad_right(room + 3 - column.cell_len)
@@ -77,12 +90,13 @@ def _reasons(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
             Text.assemble(
                 column,
                 (inside, "green"),
-                (beyond, "bold red" if deviation.outside else "dim"),
+                (beyond, "bold red"),
                 " ",
-                (f" {value:>{_NUMBER_CELLS - 1}}", "bold" if deviation.outside else ""),
+                (f" {value:>{_NUMBER_CELLS - 1}}", "bold"),
                 f" {median:>{_NUMBER_CELLS - 1}} {f'{way} {edge}':>{_NUMBER_CELLS + 2}}",
             )
         )
+        lines += _wrapped(gloss(deviation.name), width, 4, "dim")
     return lines
 
 
@@ -91,13 +105,12 @@ def _short(value: float, unit: str) -> str:
 
 
 def _traffic(alert: Alert) -> str:
-    spread = alert.spread
-    sources = f"{alert.hosts_merged:,} sources told as one alert, " if alert.hosts_merged else ""
+    sources = sources_in_words(alert)
     return (
-        f"{sources}{targets_in_words(alert)}; {spread.flows:,} flows ({spread.failed:,} without data), "
-        f"{spread.packets:,} packets; "
-        f"strongest: {address_and_port(alert.source.ip, alert.source.port)} sent {alert.source.packets:,} packets "
-        f"({alert.source.bytes:,} B), {address_and_port(alert.destination.ip, alert.destination.port)} "
+        f"{f'from {sources}; ' if sources else ''}{targets_in_words(alert)}; {traffic_in_words(alert)}; "
+        f"strongest: {address_and_port(alert.source.ip, alert.source.port)} sent "
+        f"{counted(alert.source.packets, 'packet')} ({alert.source.bytes:,} B), "
+        f"{address_and_port(alert.destination.ip, alert.destination.port)} "
         f"{alert.destination.packets:,} ({alert.destination.bytes:,} B); "
         + ", ".join(f"{name} {number(float(f'{score:.3g}'))}" for name, score in _scores(alert))
     )

@@ -53,6 +53,7 @@ def _totals(progress: "Progress") -> dict[str, object]:
             "merged": progress.merged,
         },
         "undecoded": dict(sorted(progress.undecoded.items())),
+        "unjudged": dict(sorted(progress.unjudged.items())),
         "filtered": progress.filtered,
         "shed": progress.shed,
         "dropped": progress.dropped,

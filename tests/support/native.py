@@ -14,6 +14,7 @@ from sensor.alerts.alert_flow import AlertFlow
 from sensor.alerts.alert_record import alert_document
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.flow_record import flow_line
+from sensor.alerts.query import LANES
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import TECHNIQUES, Technique
@@ -44,11 +45,13 @@ def alerts(draw: st.DrawFn) -> Alert:
         risk=draw(st.floats(0, 100)), reason=draw(TEXTS), source=ends[0], destination=ends[1],
         ip_version=addresses[2], protocol=draw(st.integers(0, 255)),
         technique=draw(st.sampled_from([None, *TECHNIQUES, own])),
-        verdict=draw(st.sampled_from(["attack", "uncertain"])), lane=draw(st.sampled_from(["known", "novel", "both"])),
+        verdict=draw(st.sampled_from(["attack", "uncertain"])), lane=draw(st.sampled_from(LANES)),
         label=draw(st.none() | TEXTS), p_known=draw(NUMBERS), p_novel=draw(NUMBERS),
         scores=draw(st.dictionaries(TEXTS, NUMBERS, max_size=12)),
         deviations=tuple(draw(st.lists(deviations, max_size=7))),
-        spread=Spread(shape[0], shape[1], shape[2], shape[3], draw(st.booleans()), 7, draw(st.booleans()), 9, 6, 22),
+        spread=Spread(
+            *shape, draw(st.booleans()), 7, draw(st.booleans()), 9, 6, 22, draw(COUNTS), draw(st.booleans())
+        ),
         model=ModelIdentity(draw(TEXTS), draw(TEXTS)), observer=Observer(draw(TEXTS), draw(TEXTS)),
         dropped=draw(COUNTS), hosts_merged=draw(COUNTS),
     )  # fmt: skip
@@ -63,7 +66,8 @@ def a_stats_line() -> bytes:
     """An account with something in each of its fields."""
     progress = Progress(
         received=100, metered=80, filtered=5, undecoded={"not IP": 4}, shed=3, dropped=6, waiting=1, bytes=9_000,
-        flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, tunnelled=15, split_sessions=12, lost_lines=11,
+        flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, tunnelled=15, split_sessions=12, one_sided=4,
+        unjudged={"igmp": 2}, lost_lines=11,
         overload="one flow in 2 is metered", alerts=3, attacks=2, uncertain=1, merged=9412,
         interfaces=(InterfaceState("eth0", True),),
     )  # fmt: skip

@@ -74,6 +74,7 @@ def _pairs(alert: Alert) -> list[tuple[str, str]]:
         *_custom("cn1", "targets", str(alert.spread.targets)),
         *_custom("cn2", "ports", str(alert.spread.ports)),
         *_custom("cn3", "sequence", str(alert.sequence)),
+        *_custom("flexNumber1", "origins", str(alert.spread.origins) if alert.spread.origins > 1 else ""),
     ]
 
 

@@ -103,6 +103,7 @@ def _metadata(alert: Alert) -> dict[str, list[str]]:
         "first_seen": timestamp(alert.start_ns),
         "last_seen": timestamp(alert.end_ns),
         "flows": str(spread.flows),
+        "origins": f"{spread.origins}{'+' * spread.origins_more}",
         "targets": f"{spread.targets}{'+' * spread.targets_more}",
         "ports": f"{spread.ports}{'+' * spread.ports_more}",
         "model": alert.model.id,

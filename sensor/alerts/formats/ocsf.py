@@ -172,6 +172,8 @@ def _unmapped(alert: Alert) -> dict[str, Any]:
             "flows": alert.spread.flows,
             "packets": alert.spread.packets,
             "failed": alert.spread.failed,
+            "origins": alert.spread.origins,
+            "origins_more": alert.spread.origins_more,
             "targets": alert.spread.targets,
             "targets_more": alert.spread.targets_more,
             "ports": alert.spread.ports,

@@ -71,9 +71,10 @@ def test_the_line_is_the_documented_one() -> None:
                 }
             ],
             "sources": 1, "storm": False, "flows": 412, "packets": 830, "failed": 410, "targets": 1,
-            "targets_more": False, "target_ips": ["198.51.100.7"], "ports": 412, "ports_more": False,
+            "targets_more": False, "origins": 1, "origins_more": False, "target_ips": ["198.51.100.7"],
+            "ports": 412, "ports_more": False,
             "target_ports": [22],
-            "next": list(playbook_of(technique_of("T1046")).steps),
+            "next": list(playbook_of(scan).steps),
             "packets_filter": "ip.addr == 192.0.2.10 && ip.addr == 198.51.100.7 && tcp && "
             "frame.time_epoch >= 1700000000.000000 && frame.time_epoch <= 1700000009.000001",
             "model": {"id": "cic2017", "sha256": "0" * 64}, "quality": {"dropped": 0},

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
@@ -17,7 +18,7 @@ from sensor.alerts.ecs import LINE_LIMIT_BYTES
 from sensor.alerts.formats import FORMATS, formatter
 from sensor.alerts.formats.cef import header_text, value_text
 from sensor.alerts.formats.eve import signature_number
-from sensor.alerts.techniques import TECHNIQUES, technique_of
+from sensor.alerts.techniques import TECHNIQUES, Technique, technique_of
 from tests.support.alerts import an_alert
 from tests.support.examples import examples
 from tests.support.native import a_stats_line, an_event_line, documents
@@ -105,6 +106,17 @@ def test_a_damaged_alert_is_refused_by_the_name_of_its_field(name: str, path: st
 def test_a_format_that_is_none_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="'leef', expected one of native, eve, ocsf, cef"):
         formatter("leef")
+
+
+def test_every_format_says_how_many_sources_there_were() -> None:
+    alert = an_alert(spread=replace(an_alert().spread, origins=412, origins_more=True))
+    document = alert_document(alert)
+    assert (document["flowvigil"]["origins"], document["flowvigil"]["origins_more"]) == (412, True)
+    assert written("eve", document)["alert"]["metadata"]["flowvigil_origins"] == ["412+"]
+    unmapped = written("ocsf", document)["unmapped"]["flowvigil"]
+    assert (unmapped["origins"], unmapped["origins_more"]) == (412, True)
+    _, found = read_cef(formatter("cef")(document))
+    assert (found["flexNumber1Label"], found["flexNumber1"]) == ("origins", "412")
 
 
 # EVE
@@ -251,7 +263,7 @@ def test_cef_says_who_what_and_how_bad() -> None:
 def test_cef_escapes_what_would_end_a_header_field_or_begin_a_key() -> None:
     assert header_text("a|b\\c=d\ne") == "a\\|b\\\\c=d e"
     assert value_text("a|b\\c=d\ne\r") == "a|b\\\\c\\=d\\ne\\r"
-    hostile = an_alert(reason="x src=10.9.9.9|act=\\", label="a|b", technique=None)
+    hostile = an_alert(reason="x src=10.9.9.9|act=\\", technique=Technique("T1999", "a|b", "Impact"))
     header, found = read_cef(formatter("cef")(alert_document(hostile)))
     assert found["src"] == "192.0.2.10"
     assert found["act"] == "opened"

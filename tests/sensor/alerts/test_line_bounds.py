@@ -35,7 +35,13 @@ END_NS = 4_102_444_799_999_999_999
 def longest_alert() -> Alert:
     end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED)
     deviation = Deviation(LONG, LONG, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE)
-    known: dict[str, Any] = {"targets_more": True, "ports_more": True, "protocol": 255, "port": 65535}
+    known: dict[str, Any] = {
+        "targets_more": True,
+        "ports_more": True,
+        "origins_more": True,
+        "protocol": 255,
+        "port": 65535,
+    }
     counts = {name: MOST_COUNTED for name in Spread.__dataclass_fields__ if name not in known}
     return an_alert(
         time_ns=END_NS, start_ns=END_NS, end_ns=END_NS, sequence=MOST_COUNTED, severity=100, risk=99.9, reason=LONG,

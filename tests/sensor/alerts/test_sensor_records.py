@@ -50,15 +50,17 @@ def test_it_tells_totals_alerts_and_interfaces() -> None:
         Progress(
             received=100, metered=80, filtered=5, undecoded={"not IP": 4, "headers cut short": 1, "never": 0}, shed=3,
             dropped=6, waiting=1, flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, tunnelled=15,
-            split_sessions=12, lost_lines=11, overload="one flow in 2 is metered", alerts=3, attacks=2, uncertain=1,
+            split_sessions=12, one_sided=4, unjudged={"igmp": 2},
+            lost_lines=11, overload="one flow in 2 is metered", alerts=3, attacks=2, uncertain=1,
             interfaces=(InterfaceState("eth0", True), InterfaceState("eth1", False)),
         )
     )  # fmt: skip
     assert told == {
         "schema": "stats/1", "final": False, "interval_s": 10, "received": 100, "metered": 80, "filtered": 5,
-        "undecoded": {"headers cut short": 1, "not IP": 4}, "shed": 3, "dropped": 6, "waiting": 1, "difference": 0,
+        "undecoded": {"headers cut short": 1, "not IP": 4}, "unjudged": {"igmp": 2},
+        "shed": 3, "dropped": 6, "waiting": 1, "difference": 0,
         "packets_per_second": 10, "bits_per_second": 0, "flows": 9, "table_flows": 7, "evicted": 2, "late": 8,
-        "clock_jumps": 1, "tunnelled": 15, "split_sessions": 12, "lost_lines": 11,
+        "clock_jumps": 1, "tunnelled": 15, "split_sessions": 12, "one_sided": 4, "lost_lines": 11,
         "overload": "one flow in 2 is metered",
         "alerts": {"opened": 3, "attack": 2, "uncertain": 1, "merged": 0},
         "interfaces": [{"name": "eth0", "up": True}, {"name": "eth1", "up": False}],

@@ -8,18 +8,24 @@ import pytest
 
 from sensor.alerts.alert import Alert, Endpoint
 from sensor.alerts.alert_record import alert_document
+from sensor.alerts.deviation import Deviation, distance_of
 from sensor.alerts.formats import formatter
+from sensor.alerts.reading import Entry
+from sensor.alerts.techniques import Technique, technique_of
 from sensor.alerts.words import (
     address_and_port,
     clock_time,
     lane_in_words,
     moment,
+    outside_normal,
     severity_word,
+    sources_in_words,
     targets_in_words,
+    traffic_in_words,
     who,
     whom,
 )
-from sensor.cli.alert_text import one_line
+from sensor.cli.alert_text import detail, one_line
 from sensor.report.digest import Digest
 from sensor.report.tables import summary
 from sensor.terminal.alert_list import severity_mark
@@ -61,6 +67,8 @@ def test_a_severity_has_one_word_wherever_it_is_shown(severity: int, word: str, 
         (of(targets=1200), "192.0.2.10 -> 1,200 hosts"),
         (of(targets=1, targets_more=True), "192.0.2.10 -> 1+ hosts"),
         (an_alert(hosts_merged=9412), "9,412 hosts -> 198.51.100.7:22"),
+        (of(origins=412), "412 hosts -> 198.51.100.7:22"),
+        (of(origins=4096, origins_more=True), "4,096+ hosts -> 198.51.100.7:22"),
         (
             an_alert(
                 source=Endpoint("2001:db8::1", 9, 0, 0), destination=Endpoint("2001:db8::2", 22, 0, 0), ip_version=6
@@ -100,3 +108,56 @@ def test_lanes_times_and_ends() -> None:
     assert [address_and_port("::1", 22), address_and_port("::1", None), address_and_port("10.0.0.1", 0)] == [
         "[::1]:22", "::1", "10.0.0.1:0",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        (an_alert(), ""),
+        (of(origins=36), "36 hosts"),
+        (an_alert(hosts_merged=1), "1 host told as one alert"),
+        (an_alert(hosts_merged=30, spread=replace(an_alert().spread, origins=30)), "30 hosts told as one alert"),
+    ],
+)
+def test_where_there_are_several_sources_their_number_is_said(alert: Alert, said: str) -> None:
+    assert sources_in_words(alert) == said
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        (an_alert(), "318 flows, 640 packets"),
+        (of(failed=1), "318 flows, 640 packets, 1 of the flows without any data"),
+        (of(failed=318), "318 flows, 640 packets, no data exchanged"),
+        (of(flows=1, packets=1, failed=1), "1 flow, 1 packet, no data exchanged"),
+    ],
+)
+def test_the_traffic_is_counted_in_the_grammar_of_one_and_many(alert: Alert, said: str) -> None:
+    assert traffic_in_words(alert) == said
+
+
+@pytest.mark.parametrize(
+    ("technique", "title"),
+    [
+        (technique_of("T1110.001"), "Password Guessing"),
+        (technique_of("T1071.004"), "Command and Control: DNS"),
+        (Technique("T1999", "", ""), "T1999"),
+        (None, "Unusual traffic"),
+    ],
+)
+def test_a_title_says_what_it_is_even_where_the_technique_names_a_means_alone(
+    technique: Technique | None, title: str
+) -> None:
+    assert an_alert(technique=technique, label="Bot").title == title
+
+
+def test_only_columns_outside_of_normal_traffic_are_named_also_of_older_logs() -> None:
+    beyond, within = (
+        Deviation(name, "packets", value, 2.0, 0.0, 9.0, 11.0, distance_of(value, 2.0, 0.0, 9.0))
+        for name, value in (("fwd_packets", 412.0), ("bwd_packets", 5.0))
+    )
+    alert = an_alert(deviations=(within, beyond))
+    assert outside_normal(alert) == (beyond,)
+    shown = "\n".join(detail([Entry(b"", {}, alert)]))
+    assert "fwd_packets  412, normal 2, 99 % up to 9: packets sent" in shown
+    assert "bwd_packets" not in shown

@@ -174,7 +174,7 @@ def test_show_tells_an_analyst_what_to_look_at(log: Path) -> None:
         "fwd_psh_flags   412, normal 2, 99 % up to 9",
         "one host 198.51.100.7; port 22",
         "there 12 packets with 1.23 kB of data, back 10 packets with 4.32 kB",
-        "Next        1. Read the target's log of authentication for this source and time",
+        "Next        1. Read the target's log of authentication for that time: failures of its sources",
         "T1110.001 Password Guessing (Credential Access)",
         "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
         "tshark -r CAPTURE -Y 'ip.addr == 192.0.2.10 && ip.addr == 198.51.100.7 && tcp.port == 22 && ",

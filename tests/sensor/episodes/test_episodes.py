@@ -54,7 +54,7 @@ def test_password_guessing_is_one_alert_that_names_who_what_and_where() -> None:
     )
     assert (first.source.ip, first.destination.ip, first.destination.port) == ("192.0.2.10", "198.51.100.7", 22)
     assert last.spread.flows == 199
-    assert last.reason.startswith("port 22 on one host in 99.0 s: 199 flows, 398 packets")
+    assert last.reason.startswith("port 22 on one host: 199 flows in 99.0 s, 2 a second, 398 packets")
 
 
 def test_a_scan_of_a_thousand_ports_is_one_opened_alert_and_a_handful_of_updates() -> None:
@@ -66,7 +66,7 @@ def test_a_scan_of_a_thousand_ports_is_one_opened_alert_and_a_handful_of_updates
     assert last.technique is not None
     assert last.technique.id == "T1046"
     assert (last.spread.flows, last.spread.ports, last.spread.targets) == (999, 999, 1)
-    assert last.reason.startswith("999 ports on one host in 10.0 s: 999 flows")
+    assert last.reason.startswith("999 ports on one host: 999 flows in 10.0 s, 100 a second")
     assert "no data exchanged" in last.reason
 
 
@@ -110,14 +110,15 @@ def test_many_half_open_connections_to_one_port_are_a_flood() -> None:
     assert 2950 < alerts[-1].spread.flows <= 3000
 
 
-def test_a_torrent_over_many_ports_of_one_host_stays_one_scan_whose_counts_are_bounded() -> None:
+def test_a_torrent_over_many_ports_of_one_host_is_a_flood_beside_the_scan_and_their_counts_are_bounded() -> None:
     flow = Flow(sent=0, answered=0)
     alerts = alerts_of([flow._replace(at=i * 0.0001, port=1 + i) for i in range(8000)])
-    assert techniques(alerts) == ["T1046"]
-    last = alerts[-1]
-    assert last.spread.flows == 7999
-    assert last.spread.ports_more
-    assert "4,096+ ports" in last.reason
+    assert techniques(alerts) == ["T1046", "T1499.001"]
+    ends = {alert.technique.id: alert for alert in alerts if alert.technique}
+    assert ends["T1046"].spread.flows == 7999
+    for last in ends.values():
+        assert last.spread.ports_more
+        assert "4,096+ ports" in last.reason
 
 
 def test_an_attack_that_both_lanes_see_is_one_alert() -> None:
@@ -273,7 +274,7 @@ def test_of_a_flood_from_many_sources_the_alert_names_the_victim_and_how_many_th
     last = alerts[-1]
     assert (last.destination.ip, last.spread.origins > 1000) == ("198.51.100.7", True)
     assert last.origin == f"{last.spread.origins:,} hosts"
-    assert f"port 80 on one host from {last.spread.origins:,} hosts" in last.reason
+    assert f"port 80 on one host: {last.spread.flows:,} flows from {last.spread.origins:,} hosts" in last.reason
 
 
 def test_an_episode_whose_place_another_took_closes_before_that_one_opens() -> None:

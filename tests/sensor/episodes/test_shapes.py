@@ -34,6 +34,15 @@ def hosts(n: int, every: float = 1.0, **fields: int) -> list[Flow]:
     return [SYN._replace(target=f"198.51.100.{1 + i}", at=i * every, **fields) for i in range(n)]
 
 
+def echo_sweep(n: int, there: int) -> list[Flow]:
+    """One echo request to each of n hosts of a network, of which so many, here and there, answer."""
+    flow = Flow(protocol=ICMP, port=0, source_port=0, sent=0)
+    answered = [i * there // n != (i + 1) * there // n for i in range(n)]
+    return [
+        flow._replace(target=f"198.51.100.{1 + i}", at=i * 0.1, back=int(answered[i]), answered=0) for i in range(n)
+    ]
+
+
 def anywhere(n: int, every: float = 0.1, **fields: int) -> list[Flow]:
     """One service of n hosts, each of another network."""
     return [SYN._replace(target=f"198.{i}.100.1", at=i * every, **fields) for i in range(n)]
@@ -112,6 +121,17 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "echoes, 90 a second, of 56 bytes": (echoes(900, 10, 64), set()),
     "echoes, 110 a second": (echoes(1100, 10), {("T1498.001", U)}),
     "echoes, 220 a second": (echoes(2200, 10), {("T1498.001", A)}),
+    "SYNs to ports of one host, 4900 a second": (
+        [SYN._replace(at=i / 4900, port=i) for i in range(20_000)],
+        {("T1046", A)},
+    ),
+    "SYNs to ports of one host, 5100 a second": (
+        [SYN._replace(at=i / 5100, port=i) for i in range(40_000)],
+        {("T1046", A), ("T1499.001", A)},
+    ),
+    "echo requests to eleven hosts, a third of them there": (echo_sweep(11, 4), set()),
+    "echo requests to thirteen hosts, two thirds of them there": (echo_sweep(13, 9), {("T1018", U)}),
+    "echo requests to hosts all of which are there": (echo_sweep(60, 60), set()),
     "large echoes, 1.5 a second": (echoes(150, 100), set()),
     "large echoes, 2.5 a second": (echoes(250, 100), {("T1095", U)}),
     "eighteen like sessions": (guesses(18, known=1.0), set()),
@@ -203,17 +223,20 @@ def test_kernels_know_the_ports_of_the_table(kernel: Callable[[int], bool], tabl
 
 def test_the_words_state_targets_ports_flows_packets_and_failures() -> None:
     scan = Spread(412, 830, 410, 1, False, 412, False, 9 * S, 6, 80)
-    assert spread_in_words(scan) == "412 ports on one host in 9.0 s: 412 flows, 830 packets, 410 flows without any data"
+    assert (
+        spread_in_words(scan)
+        == "412 ports on one host: 412 flows in 9.0 s, 46 a second, 830 packets, no data exchanged in 410 of them"
+    )
     wide = Spread(9000, 9000, 9000, 4096, True, 4096, True, 7200 * S, 6, 80)
-    words = "4,096+ ports on 4,096+ hosts in 2.0 h: 9,000 flows, 9,000 packets, no data exchanged"
+    words = "4,096+ ports on 4,096+ hosts: 9,000 flows in 2.0 h, 1 a second, 9,000 packets, no data exchanged"
     assert spread_in_words(wide) == words
-    assert spread_in_words(replace(ONE, failed=0)) == "port 80 on one host in 0 ms: one flow, one packet"
+    assert spread_in_words(replace(ONE, failed=0)) == "port 80 on one host: one flow of one packet"
     assert spread_in_words(replace(ONE, protocol=47, ports=0)).startswith("IP protocol 47 to one host")
 
 
 def test_the_words_state_how_many_sources_there_are_where_there_are_several() -> None:
     flood = replace(ONE, flows=300, origins=270, span_ns=S)
-    assert spread_in_words(flood).startswith("port 80 on one host from 270 hosts in 1.0 s: 300 flows")
+    assert spread_in_words(flood).startswith("port 80 on one host: 300 flows from 270 hosts in 1.0 s, 300 a second, ")
     assert "from 4,096+ hosts" in spread_in_words(replace(flood, origins=4096, origins_more=True))
 
 

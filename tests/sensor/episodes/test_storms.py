@@ -53,7 +53,9 @@ def test_ten_thousand_attackers_a_second_are_few_lines_whose_counts_add_up() -> 
     assert sum(alert.spread.packets for alert in ends) == 80_000
     storm = next(alert for alert in ends if alert.hosts_merged)
     assert storm.hosts_merged == 9_899
-    assert storm.reason.startswith("storm, 9,899 hosts told as one: port 22 on 4,096+ hosts from 4,096+ hosts")
+    assert storm.reason.startswith(
+        "storm, 9,899 hosts told as one: port 22 on 4,096+ hosts: 39,596 flows from 4,096+ hosts"
+    )
 
 
 def test_a_storm_is_told_on_a_log_scale() -> None:

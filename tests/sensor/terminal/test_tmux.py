@@ -19,7 +19,7 @@ pytestmark = [
 
 def test_an_analyst_reads_a_capture_with_keys(pane: Pane, tmp_path: Path) -> None:
     pane.start("read", str(DEMO))
-    pane.shows("at its end", "4 alerts: 4 attack", "▶", "Endpoint Denial of Service", within_s=LONG_S)
+    pane.shows("at its end", "4 alerts: 4 attack", "▶", "OS Exhaustion Flood", within_s=LONG_S)
     pane.keys("Down", "Enter")
     pane.shows("Against normal traffic", "Community ID", "tshark -r CAPTURE", "2 of 4")
     pane.keys("Escape")

@@ -1,0 +1,41 @@
+"""Every column that an alert may give as a reason is said in plain words."""
+
+import pytest
+
+from flows.columns import usable_as_reasons
+from flows.kdd.columns import kdd_columns
+from sensor.alerts.deviation import Deviation, sentence
+from sensor.alerts.glosses import GLOSSES, gloss
+from sensor.episodes.reasons import CONNECTIONS
+
+pytestmark = pytest.mark.ux
+
+_OF_CONNECTIONS = {
+    name for words in CONNECTIONS for group in words.reasons for name in map(words.columns.__getitem__, group)
+}
+
+
+def test_each_reason_has_a_gloss_and_each_gloss_a_column() -> None:
+    reasons = {*usable_as_reasons(), *_OF_CONNECTIONS}
+    assert reasons <= set(GLOSSES)
+    assert set(GLOSSES) <= reasons | {column.name for column in kdd_columns(content=True)}
+
+
+def test_a_gloss_is_plain_and_short() -> None:
+    for name, words in GLOSSES.items():
+        assert 4 <= len(words) <= 70, name
+        assert "  " not in words
+        assert "_" not in words
+
+
+def test_a_column_of_another_version_goes_without_one() -> None:
+    unknown = Deviation("some_column", "", 7.0, 1.0, 0.0, 2.0, 3.0, 4.0)
+    assert gloss("some_column") == ""
+    assert sentence(unknown) == "some_column 7 (99.9 % of normal traffic: at most 3)"
+
+
+def test_a_sentence_says_first_what_the_column_is() -> None:
+    deviation = Deviation("syn_flag_count", "packets", 412.0, 1.0, 0.0, 9.0, 11.0, 4.0)
+    assert sentence(deviation) == (
+        "packets that begin a connection (SYN), both ways: syn_flag_count 412 (99.9 % of normal traffic: at most 11)"
+    )
