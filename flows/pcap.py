@@ -56,7 +56,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class PacketArrays:
-    """Room for the packets of one block; (MAX_PACKETS,) int64 each, named as in PacketBlock."""
+    """Room for packets; (n,) int64 each, named as in PacketBlock."""
 
     offset: Int64s
     caplen: Int64s
@@ -76,7 +76,16 @@ class PacketArrays:
         )
 
 
-def packet_arrays(packets: int = MAX_PACKETS) -> PacketArrays:
+    def beyond(self, count: int) -> "PacketArrays":
+        """Room behind the first `count` packets, elsewhere and for MAX_PACKETS where less than half of that is left."""
+        if len(self.offset) - count < MAX_PACKETS // 2:
+            return PacketArrays(*(np.empty(MAX_PACKETS, dtype=np.int64) for _ in range(5)))
+        return PacketArrays(
+            self.offset[count:], self.caplen[count:], self.wirelen[count:], self.ts_ns[count:], self.linktype[count:]
+        )
+
+
+def packet_arrays(packets: int) -> PacketArrays:
     """Zeroed room for `packets` packets."""
     return PacketArrays(*(np.zeros(packets, dtype=np.int64) for _ in range(5)))
 
@@ -163,15 +172,12 @@ class PcapWalker:
 
         Raises ValueError, saying what was found, when they are cut short, of no known magic or of another version.
         """
-        self._arrays = packet_arrays()
+        self._room = packet_arrays(MAX_PACKETS)
         self._read_header(header)
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
-        """Take the whole records of buffer[start:end], at most MAX_PACKETS.
-
-        The block's arrays are overwritten by the next walk.
-        """
-        room = self._arrays
+        """Take the whole records of buffer[start:end], at most MAX_PACKETS. The block has arrays of its own."""
+        room = self._room
         position, count, stop, wanted = walk_records(
             buffer,
             start,
@@ -186,6 +192,9 @@ class PcapWalker:
             room.ts_ns,
         )
         block = room.block(buffer, count)
+        self._room = room.beyond(count)
+        if len(self._room.linktype) == MAX_PACKETS:
+            self._room.linktype.fill(self._linktype)
         if stop == NEXT_HEADER and not count:
             return self._next_capture(block, buffer, position, end)
         if stop == NEXT_HEADER:  # its packets may be of another link type: a block of their own
@@ -214,4 +223,5 @@ class PcapWalker:
             raise ValueError(f"pcap version {major}.{minor} instead of 2.4")
         self._lengths = CAPTURED_FIRST if minor > 3 else SMALLER_IS_CAPTURED if minor == 3 else ORIGINAL_FIRST
         # The upper 16 bits hold the length of the frame check sequence and reserved bits.
-        self._arrays.linktype.fill(linktype & 0xFFFF)
+        self._linktype = linktype & 0xFFFF
+        self._room.linktype.fill(self._linktype)

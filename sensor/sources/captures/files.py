@@ -1,6 +1,6 @@
 """Capture files, pipes and standard input: bytes in, PacketBlocks out.
 
-Bytes are read into one buffer, and an incomplete record is carried over; no memory map, which costs more and fails on
+Bytes are read into a buffer, and an incomplete record is carried over to the next one; no memory map, which costs more and fails on
 pipes. The formats are in flows.pcap and flows.pcapng.
 """
 
@@ -35,7 +35,7 @@ class Walker(Protocol):
 class CaptureFile:
     """Iterable of the packets of a capture as blocks, in the order of the file.
 
-    A block's buffer and arrays are overwritten when the next one is requested.
+    A block stays as it is when the next one is requested; blocks may lie in one buffer.
     """
 
     def __init__(self, raw: RawFile, name: str, size: int | None = None, buffer_bytes: int = BUFFER_BYTES) -> None:
@@ -46,6 +46,7 @@ class CaptureFile:
         self._raw = raw
         self._stored = CountingReader(raw)
         self._stream: ByteStream = self._stored
+        self._buffer_bytes = buffer_bytes
         self._buffer: Bytes = np.empty(buffer_bytes, dtype=np.uint8)
         self._start = self._end = 0  # bytes of the buffer that were read and not yet parsed
         self._base = 0  # offset of the buffer in the (decompressed) capture
@@ -113,11 +114,12 @@ class CaptureFile:
         return got
 
     def _make_room(self, wanted: int) -> None:
-        """Move the incomplete record to the front, of a larger buffer if it needs one."""
+        """See to it that the incomplete record fits, in a new buffer unless enough of the present one is left."""
+        size = len(self._buffer)
+        if self._start + wanted <= size and (self._start == 0 or size - self._end >= size // 4):
+            return
         left = self._end - self._start
-        target = self._buffer
-        if wanted > len(target):
-            target = np.empty(1 << (wanted - 1).bit_length(), dtype=np.uint8)
+        target = np.empty(max(self._buffer_bytes, 1 << (wanted - 1).bit_length()), dtype=np.uint8)
         target[:left] = self._buffer[self._start : self._end]
         self._buffer = target
         self._base += self._start
