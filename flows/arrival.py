@@ -44,6 +44,29 @@ def end_run(state: Int64s) -> None:
 
 
 @entry
+def follow_in_order(ts_ns: Int64s, more: bool, state: Int64s) -> int:
+    """Follow a clock over stamps of which each is the newest one; returns as follow_arrivals does, UNSET where not so.
+
+    The state is then as it was. At least one packet.
+    """
+    last = len(ts_ns) - 1
+    now: Word = state[U(A_NEWEST)]
+    back = state[U(A_OFFSET)] != 0 or ts_ns[U(0)] < max(now, 0) or ts_ns[U(last)] > LATEST_STAMP_NS
+    for i in range(last):
+        back |= ts_ns[U(i + 1)] < ts_ns[U(i)]
+    if back:
+        return int(UNSET)
+    if last > 0:
+        now = ts_ns[U(last - 1)]
+    if now != UNSET and more and ts_ns[U(last)] - now > WINDOW_NS:
+        last -= 1
+    if last >= 0:
+        state[U(A_NEWEST)] = ts_ns[U(last)]
+        end_run(state)
+    return last + 1
+
+
+@entry
 def follow_arrivals(ts_ns: Int64s, more: bool, state: Int64s, newest: Int64s, places: Int64s) -> int:
     """Follow a clock over the stamps of consecutive packets; returns how many.
 
@@ -114,21 +137,14 @@ class ArrivalClock:
         """(newest time by then, place) of each of the next packets, (n,) ns; `ts_ns` itself where all are in order.
 
         more: others follow, without which the last one may not be told from a wrong stamp: it has no entry then, and is
-        to be given again with them.
+        to be given again with them. At least one packet.
         """
-        state = self._state
-        count = len(ts_ns)
-        in_order = count and not state[A_OFFSET] and state[A_NEWEST] <= ts_ns[0] and ts_ns[-1] <= LATEST_STAMP_NS
-        if in_order and ts_ns[0] >= 0 and bool(np.all(ts_ns[1:] >= ts_ns[:-1])):
-            before = ts_ns[-2] if count > 1 else state[A_NEWEST] if state[A_NEWEST] != UNSET else ts_ns[-1]
-            if more and ts_ns[-1] - before > WINDOW_NS:
-                ts_ns = ts_ns[:-1]
-            if len(ts_ns):
-                end_run(state)
-                state[A_NEWEST] = ts_ns[-1]
-            return ts_ns, ts_ns
+        count = follow_in_order(ts_ns, more, self._state)
+        if count != UNSET:
+            in_order = ts_ns if count == len(ts_ns) else ts_ns[:count]
+            return in_order, in_order
         newest, places = np.empty_like(ts_ns), np.empty_like(ts_ns)
-        count = follow_arrivals(ts_ns, more, state, newest, places)
+        count = follow_arrivals(ts_ns, more, self._state, newest, places)
         return newest[:count], places[:count]
 
     @property

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.block import Bytes, Int64s
 from flows.jit import U, entry, inner
-from flows.pcap import MAX_CAPLEN, MAX_PACKETS, Walk, packet_arrays, u16, u32
+from flows.pcap import MAX_CAPLEN, PacketRoom, Walk, u16, u32
 
 Interfaces = NDArray[np.int64]  # (k, INTERFACE_WIDTH), a row for each interface of the section, columns below
 
@@ -244,7 +244,7 @@ class PcapngWalker:
         self._interfaces: Interfaces = np.zeros((8, INTERFACE_WIDTH), dtype=np.int64)
         self._interface_count = 0
         self._last_ns = 0
-        self._room = packet_arrays(MAX_PACKETS)
+        self._room = PacketRoom()
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
         """Take the packets of the whole blocks of buffer[start:end], at most MAX_PACKETS.
@@ -252,11 +252,11 @@ class PcapngWalker:
         The block has arrays of its own.
         """
         walk = self._walk(buffer, start, end)
-        self._room = self._room.beyond(len(walk.block))
+        self._room.take(len(walk.block))
         return walk
 
     def _walk(self, buffer: Bytes, start: int, end: int) -> Walk:
-        room = self._room
+        room = self._room.left
         position, count = start, 0
         while True:
             position, count, self._last_ns, stop, number = walk_blocks(

@@ -1,7 +1,7 @@
 """Capture files, pipes and standard input: bytes in, PacketBlocks out.
 
-Bytes are read into a buffer, and an incomplete record is carried over to the next one; no memory map, which costs more and fails on
-pipes. The formats are in flows.pcap and flows.pcapng.
+Bytes are read into a buffer, and an incomplete record is carried over to the next one; no memory map, which costs more
+and fails on pipes. The formats are in flows.pcap and flows.pcapng.
 """
 
 import os
@@ -16,6 +16,7 @@ import numpy as np
 from flows.block import Bytes, PacketBlock
 from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
 from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
+from flows.reuse import ReusedArrays
 from sensor.errors import InputError
 from sensor.files.compression import ByteStream, CountingReader, RawFile, decompressed
 from sensor.files.magic import COMPRESSED, LONGEST_MAGIC, describe
@@ -46,8 +47,8 @@ class CaptureFile:
         self._raw = raw
         self._stored = CountingReader(raw)
         self._stream: ByteStream = self._stored
-        self._buffer_bytes = buffer_bytes
-        self._buffer: Bytes = np.empty(buffer_bytes, dtype=np.uint8)
+        self._buffers: ReusedArrays[Bytes] = ReusedArrays(lambda: np.empty(buffer_bytes, dtype=np.uint8))
+        self._buffer = self._buffers.take()
         self._start = self._end = 0  # bytes of the buffer that were read and not yet parsed
         self._base = 0  # offset of the buffer in the (decompressed) capture
         self._walker = self._recognise()
@@ -119,7 +120,9 @@ class CaptureFile:
         if self._start + wanted <= size and (self._start == 0 or size - self._end >= size // 4):
             return
         left = self._end - self._start
-        target = np.empty(max(self._buffer_bytes, 1 << (wanted - 1).bit_length()), dtype=np.uint8)
+        target = self._buffers.take()
+        if wanted > len(target):
+            target = np.empty(1 << (wanted - 1).bit_length(), dtype=np.uint8)
         target[:left] = self._buffer[self._start : self._end]
         self._buffer = target
         self._base += self._start

@@ -17,7 +17,7 @@ from flows.block import Int64s, PacketBlock
 from sensor.sources.captures.files import CaptureFile
 
 MAX_HELD_BYTES: Final = 32 << 20  # of packets that may come between two that are put in order
-LEAST_BYTES: Final = 512  # that a packet counts as
+PACKET_BYTES: Final = 512  # that a packet counts as beside its own
 MAX_BUFFER_BYTES: Final = 4 * MAX_HELD_BYTES  # in which packets lie that wait
 
 
@@ -51,11 +51,12 @@ class _Merged:
     def fill(self, block: PacketBlock | None) -> None:
         """Take the next block of the capture, None at its end."""
         self.ended = block is None
-        blocks = [part for part in (self.uncertain, block) if part is not None and len(part)]
-        self.uncertain = None
-        if not blocks:
+        every = block if block is not None and len(block) else None
+        if self.uncertain is not None:
+            every = joined([self.uncertain, every]) if every is not None else self.uncertain
+            self.uncertain = None
+        if every is None:
             return
-        every = joined(blocks)
         newest, places = self.clock.follow(every.ts_ns, more=not self.ended)
         count = len(newest)
         if count < len(every):
@@ -167,7 +168,7 @@ class ReorderWindow:
     """Sorts packets by their clock, whatever blocks they come in.
 
     A packet is held back until none can come that belongs before it: until the newest time is WINDOW_NS later, or
-    MAX_HELD_BYTES have come since, packets of fewer than LEAST_BYTES counted as these. One that comes later still is
+    MAX_HELD_BYTES have come since, PACKET_BYTES added for each packet. One that comes later still is
     given as soon as it comes, its clock behind. Blocks in order are held as they are, others are joined with those that
     they overlap. So at most twice MAX_HELD_BYTES of packets are held and a block, in buffers of twice that at most.
     """
@@ -221,12 +222,13 @@ class ReorderWindow:
         """The time before which each packet cannot be put any more, as so many bytes have come since; (n,) ns."""
         newest = np.concatenate([*(seen.newest for seen in self._seen), part.newest])
         caplen = np.concatenate([*(seen.caplen for seen in self._seen), part.block.caplen])
-        came = np.cumsum(np.maximum(caplen, LEAST_BYTES))
+        came = np.cumsum(caplen + PACKET_BYTES)
         since = np.searchsorted(came, came[-len(part.newest) :] - MAX_HELD_BYTES, side="right") - 1
         return np.where(since >= 0, newest[since], self._passed_ns)
 
     def _remember(self, part: Part) -> None:
-        seen = _Seen(part.newest, part.block.caplen, int(np.maximum(part.block.caplen, LEAST_BYTES).sum()))
+        caplen = part.block.caplen
+        seen = _Seen(part.newest, caplen, int(caplen.sum()) + PACKET_BYTES * len(caplen))
         self._seen.append(seen)
         self._seen_bytes += seen.bytes
         self._newest_ns = int(part.newest[-1])
@@ -239,7 +241,7 @@ class ReorderWindow:
             self._passed_ns = int(seen.newest[-1])
 
     def _pack(self) -> None:
-        """Give packets buffers of their own where they are a small part of those they lie in, as a filter leaves them."""
+        """Give packets a buffer of their own where they are few in the one they lie in, as a filter leaves them."""
         self._held = deque(_Held(packed(block), keys) for block, keys in self._held)
         self._buffer_bytes = sum(len(held.block.buffer) for held in self._held)
 

@@ -1,15 +1,12 @@
 """Packets put in order over the edges of blocks, files and captures: nothing depends on how the bytes were read."""
 
-import gzip
 import os
 import random
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,10 +14,10 @@ from hypothesis import strategies as st
 from flows.arrival import WINDOW_NS
 from flows.meter import Meter, concatenate
 from sensor.metering.captures import CaptureTurns
-from sensor.sources.captures import merging, stream
+from sensor.sources.captures import stream
 from sensor.sources.captures.stream import CaptureStream
 from sensor.synth.pcap import gzipped, pcap_bytes
-from tests.support.packets import EPOCH_NS, Packet, tcp, udp
+from tests.support.packets import Packet, tcp, udp
 
 SECOND = 1_000_000_000
 BUFFERS = (256, 300, 1000, 4096)  # bytes: from two packets a block on
