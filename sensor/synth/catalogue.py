@@ -1,4 +1,9 @@
-"""All scenarios with their usual arguments, by name: those of the demo, further attacks, further everyday traffic."""
+"""All scenarios with their usual arguments, by name: those of the demo, further attacks, further everyday traffic.
+
+Each function that is called here makes a scenario, and takes its rate, jitter, sources, sizes and duration as keyword
+arguments: `generate([tls_beacon(period_s=60, jitter=0.2, hours=8)], seed=3)` is another beacon; `replace(udp_flood(),
+begins=0.5)` begins half way. A day is some thousands of packets.
+"""
 
 from sensor.synth.generate import SCENARIOS
 from sensor.synth.scenarios.announcements import announcements

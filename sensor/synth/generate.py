@@ -33,7 +33,8 @@ def generate(
     """Generate traffic of these scenarios side by side, for some minutes from start_ns; None: as long as the longest.
 
     Each scenario has its own random stream and its own initiating hosts: the same seed gives it the same packets,
-    whichever others run beside it. Packets after the end are cut off, as by a capture that stops.
+    whichever others run beside it; two of one name would be the same hosts. Packets after the end are cut off, as by a
+    capture that stops.
     """
     chosen = tuple(scenarios)
     if minutes is None:

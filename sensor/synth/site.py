@@ -115,7 +115,7 @@ def _ephemeral(stack: Stack, rng: Random) -> Iterator[int]:
 
 
 def inside(name: str, last: int, stack: Stack = LINUX) -> Host:
-    """A further host of the office, at 10.20.0.`last`: 2 to 9, 12 to 99 and 110 to 254 are free."""
+    """A further host of the office, at 10.20.0.`last`; 1, 10, 11 and 100 to 109 are taken by those of every Site."""
     return Host(name, _mac(last), address(f"10.20.0.{last}"), stack)
 
 

@@ -18,7 +18,7 @@ from sensor.synth.randomness import SECOND, child
 from sensor.synth.scenarios.discovery import discovery
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.site import Host, Site, inside
-from sensor.synth.stacks import MS
+from sensor.synth.stacks import MACOS, MS, WINDOWS
 from sensor.synth.truth import Exchange, Packet, Purpose, flow
 
 SSDP, LLMNR, NETBIOS = Purpose("ssdp"), Purpose("llmnr"), Purpose("netbios")
@@ -38,13 +38,14 @@ def announcements(*, clients: int = 8, every_s: float = 120.0, minutes: float = 
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
         part, television = span.first(minutes * 60), inside("television", 230)
-        for client in site.clients[:clients]:
+        talkers = [inside(f"talker{number}", 160 + number, (WINDOWS, MACOS)[number % 2]) for number in range(clients)]
+        for client in talkers:
             yield discovery(client, child(rng), part)
             yield from _searches(site, client, television, child(rng), list(part.ticks(rng, every_s, 0.05)))
             yield from _names(site, client, child(rng), list(part.ticks(rng, 4 * every_s, 0.5)))
             yield from _netbios(client, child(rng), list(part.ticks(rng, 6 * every_s, 0.3)))
             yield from _renewals(site, client, child(rng), list(part.ticks(rng, 8 * every_s, 0.1)))
-        yield from _membership(site, [*site.clients[:clients], television], child(rng), list(part.ticks(rng, 125.0)))
+        yield from _membership(site, [*talkers, television], child(rng), list(part.ticks(rng, 125.0)))
         yield from _arrivals(site, child(rng), list(part.ticks(rng, 5 * every_s, 0.8)))
 
     return Scenario("announcements", f"discovery and membership of {clients} clients", 0.0, traffic, minutes)
@@ -105,7 +106,7 @@ def _renewals(site: Site, client: Host, rng: Random, times: list[int]) -> Iterat
 
 def _arrivals(site: Site, rng: Random, times: list[int]) -> Iterator[Exchange]:
     """A phone that comes and goes: DISCOVER and REQUEST from 0.0.0.0 to all, OFFER and ACK from the gateway to all."""
-    phone = replace(site.clients[6], ipv4=bytes(4))
+    phone = replace(inside("visitor's phone", 170, MACOS), ipv4=bytes(4))
     asked, answered = [], []
     for at_ns in times:
         ident = rng.getrandbits(32)

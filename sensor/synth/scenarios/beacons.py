@@ -11,10 +11,11 @@ from random import Random
 from sensor.synth.conversation import Close, Conversation
 from sensor.synth.protocols import tls
 from sensor.synth.protocols.opaque import opaque
-from sensor.synth.randomness import SECOND, child, lognormal, pause_ns
+from sensor.synth.randomness import child, lognormal, pause_ns
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.scenarios.secured import secure
-from sensor.synth.site import Host, Site, outside, outward_path
+from sensor.synth.site import Host, Site, inside, outside, outward_path
+from sensor.synth.stacks import WINDOWS
 from sensor.synth.truth import Exchange, Purpose
 
 TLS_BEACON = Purpose("tls-beacon", "T1071.001")
@@ -35,12 +36,12 @@ def tls_beacon(
     """A TLS connection each period to one controller on 443: a report, an answer, a close.
 
     jitter: the largest change of the period, as a share of it. orders: share of answers that are some kilobytes and
-    followed by a longer report. victims: clients that have the same implant, at most nine.
+    followed by a longer report. victims: clients that have the same implant, at most ten.
     """
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
         controller = outside("tls controller", "203.0.113.77", rng)
-        for client in site.clients[:victims]:
+        for client in (inside(f"infected{number}", 120 + number, WINDOWS) for number in range(victims)):
             own = child(rng)
             for at_ns in span.first(hours * 3600).ticks(own, period_s, jitter):
                 ordered = own.random() < orders
@@ -78,7 +79,7 @@ def tcp_beacon(
     """
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, controller = site.clients[2], outside("raw controller", "203.0.113.91", rng)
+        client, controller = inside("infected by raw", 130, WINDOWS), outside("raw controller", "203.0.113.91", rng)
         path = outward_path(rng)
         for at_ns in span.first(hours * 3600).ticks(rng, period_s, jitter):
             own = child(rng)
@@ -111,11 +112,14 @@ def held_channel(
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
         whole = span.first(hours * 3600)
-        client, controller = site.clients[3], outside("channel controller", "203.0.113.102", rng)
+        client, controller = (
+            inside("infected by channel", 131, WINDOWS),
+            outside("channel controller", "203.0.113.102", rng),
+        )
         talk = Conversation((client, site.port(client, rng)), (controller, port), outward_path(rng), rng)
         beats = list(whole.ticks(rng, keep_alive_s, jitter))
         commanded = set(rng.sample(range(len(beats)), min(commands, len(beats))))
-        talk.open(beats[0] - 10 * SECOND if beats[0] - whole.start_ns > 10 * SECOND else whole.start_ns)
+        talk.open(whole.start_ns)
         for number, at_ns in enumerate(beats):
             talk.initiator_sends(opaque(message_bytes), max(0, at_ns - talk.now_ns))
             talk.target_sends(opaque(message_bytes), pause_ns(rng, 0.002))

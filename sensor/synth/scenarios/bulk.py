@@ -14,7 +14,7 @@ from sensor.synth.scenarios.lookups import server_name
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.scenarios.secured import secure
 from sensor.synth.site import Host, NetworkPath, Site, inside, inward_path, local_path, outside, remote_server
-from sensor.synth.stacks import MS
+from sensor.synth.stacks import MACOS, MS, WINDOWS
 from sensor.synth.truth import Exchange, Purpose
 
 UPDATES = Purpose("software-updates")
@@ -31,7 +31,7 @@ def software_updates(*, bursts: int = 2, parallel: int = 8, kilobytes: int = 400
     """Bursts of parallel downloads from one mirror in the clear, each of about so many kilobytes, every every_s."""
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, mirror = site.clients[0], remote_server(480)
+        client, mirror = inside("updated", 140, WINDOWS), remote_server(480)
         for burst in range(bursts):
             at_ns = span.start_ns + int((burst + 0.2 * rng.random()) * every_s * SECOND)
             for number in range(parallel):
@@ -54,7 +54,7 @@ def speed_test(*, parallel: int = 8, megabytes: int = 2) -> Scenario:
     """Parallel downloads and then parallel uploads as fast as the line is, of so many megabytes each."""
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, server = site.clients[6], remote_server(481)
+        client, server = inside("impatient", 141, MACOS), remote_server(481)
         path = NetworkPath(MS // 5, 5 * MS, MS // 20, 200_000_000 // parallel)
         seconds = megabytes * 1e6 * 8 / path.bits_per_second
         for upload in (False, True):

@@ -37,9 +37,11 @@ def devices(
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
         part = span.first(hours * 3600)
-        for device in _devices(count):
+        for device in _devices(count, 210):
             yield _held_connection(site, device, child(rng), list(part.ticks(rng, mqtt_s, 0.005)), part)
-            yield _heartbeats(site, device, child(rng), list(part.ticks(rng, heartbeat_s, 0.1)))
+            own, beats = child(rng), list(part.ticks(rng, heartbeat_s, 0.1))
+            if beats:
+                yield _heartbeats(site, device, own, beats)
             path = outward_path(rng)
             for at_ns in part.ticks(rng, clock_s, 0.005):
                 yield request_and_response(
@@ -63,7 +65,7 @@ def cloud_heartbeats(
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
         server = remote_server(_CLOUD)
-        for device in _devices(count):
+        for device in _devices(count, 232):
             path = outward_path(rng)
             for at_ns in span.first(hours * 3600).ticks(rng, period_s, jitter):
                 own = child(rng)
@@ -106,5 +108,5 @@ def _heartbeats(site: Site, device: Host, rng: Random, beats: list[int]) -> Exch
     return dialogue((device, remote_server(_RELAY)), (site.port(device, rng), 32100), messages, rng, DEVICES)
 
 
-def _devices(count: int) -> list[Host]:
-    return [inside(f"device{number}", 210 + number) for number in range(count)]
+def _devices(count: int, last: int) -> list[Host]:
+    return [inside(f"device{last + number}", last + number) for number in range(count)]

@@ -14,7 +14,7 @@ from sensor.synth.randomness import child, pause_ns
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.scenarios.secured import secure
 from sensor.synth.scenarios.shells import negotiate
-from sensor.synth.site import NetworkPath, Site, outside
+from sensor.synth.site import NetworkPath, Site, inside, outside
 from sensor.synth.stacks import MS
 from sensor.synth.truth import Exchange, Purpose
 
@@ -32,7 +32,7 @@ def exfiltration(*, megabytes: int = 64, megabits_per_second: float = 8.0, port:
     """
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, drop = site.clients[8], outside("drop", "198.51.100.140", rng)
+        client, drop = inside("sender", 134), outside("drop", "198.51.100.140", rng)
         path = NetworkPath(MS // 5, 21 * MS, MS // 5, int(megabits_per_second * 1e6))
         talk = Conversation((client, site.port(client, rng)), (drop, port), path, rng, joined=_JOINED)
         talk.open(span.start_ns)
@@ -55,7 +55,7 @@ def slow_exfiltration(
     """A POST of some hundred kilobytes over TLS every few minutes to one controller, which answers in a few bytes."""
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, drop = site.clients[1], outside("slow drop", "198.51.100.141", rng)
+        client, drop = inside("slow sender", 135), outside("slow drop", "198.51.100.141", rng)
         path = NetworkPath(MS // 5, 32 * MS, MS // 4, 20_000_000)
         for at_ns in span.first(hours * 3600).ticks(rng, every_s, jitter):
             own = child(rng)

@@ -88,7 +88,7 @@ def icmp_flood(
 def http_flood(*, sources: int = 60, connections: int = 8, gets: int = 2, seconds: float = 20.0) -> Scenario:
     """Many hosts that each open full connections to the web server one after the other and ask for a costly page.
 
-    connections: of each source. gets: requests on each connection. All within about `seconds`.
+    sources: at most 2500. connections: of each source. gets: requests on each connection. All within about `seconds`.
     """
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
@@ -96,7 +96,7 @@ def http_flood(*, sources: int = 60, connections: int = 8, gets: int = 2, second
         for number in range(sources):
             own = child(rng)
             stack = own.choice((LINUX, WINDOWS, MACOS))
-            source = outside(f"bot{number}", f"203.0.113.{1 + number}", own, stack)
+            source = outside(f"bot{number}", f"198.18.{240 + number // 250}.{1 + number % 250}", own, stack)
             at_ns = span.start_ns + int(own.random() * gap_s * SECOND)
             for _ in range(connections):
                 talk = Conversation((source, site.port(source, own)), (site.web, 80), inward_path(own), own)

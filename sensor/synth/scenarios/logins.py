@@ -94,13 +94,13 @@ def guessing(
 ) -> Scenario:
     """Sessions of password guesses by `workers`, each of which starts one about pause_s after its last one ended.
 
-    service: a key of LOGIN_SERVICES. sources: hosts that guess, at most 700; each worker takes one after the other.
+    service: a key of LOGIN_SERVICES. sources: hosts that guess, at most 1000; each worker takes one after the other.
     """
     purpose = Purpose(_name(service, sources), "T1110")
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
         login = LOGIN_SERVICES[service]
-        hosts = [outside(f"guesser{number}", _address(number), rng) for number in range(sources)]
+        hosts = [outside(f"guesser{number}", _address(service, number), rng) for number in range(sources)]
         paths = [inward_path(rng) for _ in hosts]
         free_ns = [span.start_ns + pause_ns(rng, pause_s) for _ in range(workers)]
         for number in range(sessions):
@@ -124,5 +124,7 @@ def _name(service: str, sources: int) -> str:
     return f"{service}-guessing" if sources == 1 else f"{service}-guessing-by-many"
 
 
-def _address(number: int) -> str:
-    return f"{('203.0.113', '198.51.100', '192.0.2')[number % 3]}.{1 + number // 3}"
+def _address(service: str, number: int) -> str:
+    """Of other people's machines, of others for each service."""
+    third = 220 + 4 * list(LOGIN_SERVICES).index(service) + number // 250
+    return f"198.18.{third}.{1 + number % 250}"

@@ -49,7 +49,8 @@ def directory_logon(*, clients: int = 5, seconds: float = 30.0, every_s: float =
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
         controller = inside("controller", 15, WINDOWS)
-        for number, client in enumerate(site.clients[:clients]):
+        for number in range(clients):
+            client = inside(f"workstation{number}", 150 + number, WINDOWS)
             own = child(rng)
             path = local_path(own)
             at_ns = span.start_ns + int((number + 0.2 * own.random()) * every_s * SECOND)

@@ -14,6 +14,7 @@ from sensor.synth.scenarios.lookups import lookup, resolved_ns, server_name
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.scenarios.secured import secure
 from sensor.synth.site import Host, Site, inside, outward_path, remote_server
+from sensor.synth.stacks import MACOS
 from sensor.synth.truth import Exchange, Purpose
 
 DASHBOARD = Purpose("dashboard")
@@ -31,7 +32,7 @@ def retries(
     purpose = Purpose("refused-retries" if refused else "unanswered-retries")
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, server, path = site.clients[7], remote_server(484), outward_path(rng)
+        client, server, path = inside("forsaken", 142), remote_server(484), outward_path(rng)
         for at_ns in span.first(hours * 3600).ticks(rng, every_s, jitter):
             talk = Conversation((client, site.port(client, rng)), (server, 5432), path, child(rng))
             if refused:
@@ -53,7 +54,7 @@ def dashboard(*, gap_s: float = 90.0, spread: float = 0.8, hours: float = 6.0) -
     """
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, server, path = site.clients[5], remote_server(483), outward_path(rng)
+        client, server, path = inside("reader", 143, MACOS), remote_server(483), outward_path(rng)
         end_ns = span.first(hours * 3600).end_ns
         at_ns = span.start_ns + pause_ns(rng, gap_s, spread)
         while at_ns < end_ns:

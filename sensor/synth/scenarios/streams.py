@@ -7,8 +7,8 @@ from sensor.synth.datagrams import Message, dialogue
 from sensor.synth.protocols.opaque import opaque
 from sensor.synth.randomness import SECOND, lognormal, pause_ns
 from sensor.synth.scenarios.scenario import Scenario, Span
-from sensor.synth.site import Site, outward_path, remote_server
-from sensor.synth.stacks import MS
+from sensor.synth.site import Site, inside, outward_path, remote_server
+from sensor.synth.stacks import MACOS, MS
 from sensor.synth.truth import Exchange, Purpose
 
 CALL = Purpose("video-call")
@@ -22,7 +22,7 @@ def video_call(*, per_second: float = 50.0, seconds: float = 45.0, largest_bytes
     """RTP both ways, so many packets a second each way: sound of about 120 bytes, pictures in larger ones. RFC 3550."""
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, server = site.clients[4], remote_server(489)
+        client, server = inside("caller", 144, MACOS), remote_server(489)
         messages = []
         for answers in (False, True):
             for at_ns in span.first(seconds).ticks(rng, 1 / per_second, 0.05):
@@ -42,7 +42,7 @@ def vpn(*, burst_s: float = 20.0, packets: int = 9, hours: float = 2.0) -> Scena
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
         part, path = span.first(hours * 3600), outward_path(rng)
-        client, server = site.clients[5], remote_server(490)
+        client, server = inside("commuter", 145), remote_server(490)
         messages = [Message(part.start_ns + MS, False, opaque(_INITIATION))]
         for at_ns in part.ticks(rng, _REKEY_S, 0.02):
             answered_ns = at_ns + 2 * path.far_ns + MS

@@ -11,8 +11,8 @@ from sensor.synth.datagrams import Message, dialogue, signalling
 from sensor.synth.packets import icmp_echo
 from sensor.synth.protocols import dns
 from sensor.synth.scenarios.scenario import Scenario, Span
-from sensor.synth.site import NetworkPath, Site, outside, outward_path
-from sensor.synth.stacks import MS
+from sensor.synth.site import NetworkPath, Site, inside, outside, outward_path
+from sensor.synth.stacks import MACOS, MS
 from sensor.synth.truth import Exchange, Purpose
 
 DNS_TUNNEL = Purpose("dns-tunnel", "T1071.004")
@@ -41,7 +41,7 @@ def dns_tunnel(
     """
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client = site.clients[4]
+        client = inside("names tunneller", 132, MACOS)
         server = outside("tunnel server", "198.51.100.53", rng) if direct else site.gateway
         path = outward_path(rng)
         messages: list[Message] = []
@@ -77,8 +77,8 @@ def icmp_tunnel(
     A ping's payload is of one size, and the reply repeats it (RFC 792).
     """
 
-    def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
-        client, server = site.clients[7], outside("echo server", "198.51.100.80", rng)
+    def traffic(_: Site, rng: Random, span: Span) -> Iterator[Exchange]:
+        client, server = inside("echo tunneller", 133), outside("echo server", "198.51.100.80", rng)
         path, ident = outward_path(rng), rng.getrandbits(16)
         messages = []
         for number, at_ns in enumerate(span.first(minutes * 60).ticks(rng, 1 / echoes_per_second, jitter)):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sensor.synth.catalogue import ATTACKS, EVERYDAY
 from sensor.synth.generate import SCENARIOS, generate
 from sensor.synth.pcap import pcap_bytes, write_pcap
 from sensor.synth.scenarios.normal import NORMAL
@@ -63,6 +64,10 @@ def test_no_packet_is_malformed_and_each_checksum_is_right(tmp_path: Path) -> No
     path = capture(tmp_path, SCENARIOS)
     assert tshark(path, "-Y", WRONG) == []
     assert len(tshark(path, "-Y", "tcp.checksum.status == 1", "-T", "fields", "-e", "frame.number")) > 5000
+
+
+def test_no_packet_of_the_other_scenarios_is_malformed_either(tmp_path: Path) -> None:
+    assert tshark(capture(tmp_path, (*ATTACKS, *EVERYDAY)), "-Y", WRONG) == []
 
 
 def test_normal_tcp_has_nothing_lost_repeated_or_out_of_order(tmp_path: Path) -> None:
