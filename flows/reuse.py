@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from flows.block import Bytes, Int64s
+from numpy.typing import NDArray
 
-Array = TypeVar("Array", Bytes, Int64s)
+Array = TypeVar("Array", bound=NDArray[Any])
 
 _ALONE: Final = [object()]
 UNUSED: Final = sys.getrefcount(_ALONE[0])  # references to what only stands in a list, with that of the call

@@ -26,7 +26,7 @@ class Waiting:
     """A capture that is not open yet."""
 
     name: str
-    first_ns: float  # time of its first packet
+    first_ns: int | float  # time of its first packet, infinite where that is not known
 
 
 class Part(NamedTuple):

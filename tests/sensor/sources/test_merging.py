@@ -7,17 +7,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.arrival import WINDOW_NS
+from flows.block import block_of
 from flows.meter import Meter, concatenate
 from sensor.metering.captures import CaptureTurns
-from sensor.sources.captures import stream
+from sensor.sources.captures import merging, stream
+from sensor.sources.captures.merging import Part, ReorderWindow, packed
 from sensor.sources.captures.stream import CaptureStream
 from sensor.synth.pcap import gzipped, pcap_bytes
-from tests.support.packets import Packet, tcp, udp
+from tests.support.packets import EPOCH_NS, Packet, tcp, udp
 
 SECOND = 1_000_000_000
 BUFFERS = (256, 300, 1000, 4096)  # bytes: from two packets a block on
@@ -133,6 +136,44 @@ def test_consecutive_captures_are_as_one(rng: random.Random, count: int, buffer:
         ends = zip([0, *cuts], [*cuts, count], strict=True)
         names = [stored(Path(directory, f"{i}"), packets[begin:end]) for i, (begin, end) in enumerate(ends)]
         assert outcome(names, buffer) == right
+
+
+@given(rng=seeds, count=st.integers(1, 120), buffer=st.sampled_from(BUFFERS), held=st.sampled_from([1, 3000, 20_000]))
+def test_with_little_memory_too_nothing_depends_on_where_blocks_end(
+    rng: random.Random, count: int, buffer: int, held: int
+) -> None:
+    """What cannot be put in order any more is late, once, however it is read."""
+    parts: list[list[Packet]] = [[], []]
+    for packet in traffic(rng, count):
+        rng.choice(parts).append(packet)
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        names = [stored(Path(directory, f"{i}"), disturbed(rng, part)) for i, part in enumerate(parts) if part]
+        patch.setattr(merging, "MAX_HELD_BYTES", held)
+        right = outcome(names, 1 << 20)
+        assert outcome(names, buffer) == right
+        patch.setattr(merging, "MAX_BUFFER_BYTES", 1)  # packed at once
+        assert outcome(names, buffer) == right
+
+
+def test_what_waits_is_bounded_however_many_packets_come_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last packet of the window may still come: of 20,000 within it those of the latest 1 MB wait."""
+    monkeypatch.setattr(merging, "MAX_HELD_BYTES", 1 << 20)
+    window = ReorderWindow()
+    came = given = most = 0
+    for begin in range(0, 20_000, 100):
+        block = block_of([bytes(100)] * 100, list(range(EPOCH_NS + begin, EPOCH_NS + begin + 100)))
+        came += 100
+        given += sum(len(part) for part in window.add(Part(block, block.ts_ns, in_order=True)))
+        most = max(most, came - given)
+    assert most <= (1 << 20) // (100 + merging.PACKET_BYTES) + 200
+
+
+def test_packets_of_a_filter_do_not_keep_the_memory_of_those_left_out() -> None:
+    block = block_of([bytes([i]) * 60 for i in range(100)], list(range(100)))
+    few = packed(block.select(np.array([70, 3])))
+    assert len(few.buffer) == 120
+    assert [few.buffer[few.offset[i]] for i in range(2)] == [70, 3]
+    assert packed(block) is block
 
 
 @settings(max_examples=30)
