@@ -224,6 +224,15 @@ def test_a_slow_scan_is_one_alert_that_outlasts_its_gaps_and_closes_before_a_day
     assert 8 * 900 * S <= after_ns <= 9 * 900 * S
 
 
+def test_a_slow_beacon_is_one_alert_and_counts_the_connections_before_it_opened() -> None:
+    beat = [Flow(port=443, source_port=1024 + i, at=i * 420.0 + (i % 3 == 2) * 40.0) for i in range(200)]
+    alerts = alerts_of(beat)
+    assert actions(alerts) == ["opened", "updated", "closed"]
+    assert techniques(alerts) == ["T1071.001"]
+    assert alerts[0].spread.flows == 13
+    assert alerts[-1].spread.flows == 188
+
+
 def test_a_slow_scan_that_grew_fast_closes_and_time_does_not_run_back() -> None:
     slow = [Flow(sent=0, answered=0, port=5000 + i, at=i * 900.0) for i in range(30)]
     fast = [flow._replace(at=flow.at + 30 * 900.0) for flow in scan(2000)]
