@@ -181,7 +181,7 @@ def _attempt(
 ) -> int:  # fmt: skip
     """A flow without data: a probe of a scan, a half-open connection of a flood, or a service that is down."""
     target = host_row(identity, i, DST_HIGH, DST_LOW, now, hosts)
-    without = role == FAILED or identity[i, SEEN] & SEEN_ACK == 0
+    without = role == FAILED or (identity[i, PROTOCOL] == TCP and identity[i, SEEN] & SEEN_ACK == 0)
     if first and without:
         hosts.cells[target, H_HIT_10S] += 1
         see(identity, i, target, now, WINDOW_S, H_SOURCES_AT, hosts)

@@ -77,8 +77,9 @@ def _role_of_connection(identity: Identity, i: int, there: float, back: float, d
             service_answers = identity[i, SRC_PORT] < SYSTEM_PORTS <= identity[i, DST_PORT]
             if seen & SEEN_RST or service_answers:
                 return ANSWER  # an RST to what is not in view, the last packets of what has ended
-        refused = back == 0 or (seen & SEEN_SYN_BACK == 0 and identity[i, PROTOCOL] == TCP)
-        return FAILED if refused or identity[i, PROTOCOL] == SCTP else OPENED
+        if identity[i, PROTOCOL] == SCTP:  # of which no data is counted; four packets open it (RFC 9260, 5.1)
+            return OPENED if there >= 2 and back >= 2 else FAILED
+        return FAILED if back == 0 or seen & SEEN_SYN_BACK == 0 else OPENED
     return TALK
 
 
