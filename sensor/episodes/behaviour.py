@@ -60,6 +60,7 @@ from sensor.episodes.tables import (
     S_FAILED_DAY,
     S_OPENED_10M,
     S_OPENED_DAY,
+    S_WITHOUT_1S,
     SOURCES_S,
     STARTS,
     V_CELLS,
@@ -201,16 +202,19 @@ def _attempt(
             i, shapes.FLOOD_FROM, pair, cells[pair, P_WITHOUT_10S] / shapes.FLOOD_FROM_FLOWS, words, levels, found
         )
         found = stream(identity, values, i, pair, words, levels, found)
-    level = _probe(identity, i, role == FAILED, fresh and first, now, hosts, spots)
-    if role == FAILED and cells[pair, P_WITHOUT_10S] < shapes.FLOOD_FROM_FLOWS / 2:
-        source = host_row(identity, i, SRC_HIGH, SRC_LOW, now, hosts)
-        found = tell(i, shapes.SCAN, source, level, words, levels, found)
-    return found
+    asked_again = cells[pair, P_WITHOUT_10S] >= shapes.FLOOD_FROM_FLOWS / 2
+    return _probe(
+        identity, i, role == FAILED, fresh and first, without and first, asked_again, now, hosts, spots, words, levels,
+        found,
+    )  # fmt: skip
 
 
 @inner
-def _probe(identity: Identity, i: int, failed: bool, fresh: bool, now: float, hosts: Rows, spots: Rows) -> float:
-    """Count a flow among the ports of its target, the targets of its port, and all that its source tried; the level."""
+def _probe(
+    identity: Identity, i: int, failed: bool, fresh: bool, without: bool, asked_again: bool, now: float, hosts: Rows,
+    spots: Rows, words: Int64s, levels: Floats, found: int,
+) -> int:  # fmt: skip
+    """Count a flow among the ports of its target, the targets of its port, and all that its source tried."""
     source = host_row(identity, i, SRC_HIGH, SRC_LOW, now, hosts)
     seed = spots.seed
     src = mixed(mixed(np.uint64(identity[i, SRC_HIGH]) ^ seed[0]) + np.uint64(identity[i, SRC_LOW]))
@@ -230,17 +234,27 @@ def _probe(identity: Identity, i: int, failed: bool, fresh: bool, now: float, ho
             spots.cells[row, S_FAILED_10M if failed else S_OPENED_10M] += 1
             spots.cells[row, S_FAILED_DAY if failed else S_OPENED_DAY] += 1
         hosts.cells[source, H_FAILED_5M if failed else H_OPENED_5M] += 1
-    if identity[i, PROTOCOL] not in (TCP, UDP, SCTP, ICMP, ICMP6):
-        return _level(
-            spots.cells, ports, shapes.SCAN_PORTS, shapes.SCAN_PORTS_A_DAY
-        )  # of other protocols nobody knows what answers
+    cells = spots.cells
+    cells[ports, S_WITHOUT_1S] += without
+    found = tell(i, shapes.TORRENT, ports, cells[ports, S_WITHOUT_1S] / shapes.TORRENT_FLOWS, words, levels, found)
+    protocol = identity[i, PROTOCOL]
+    if protocol in (ICMP, ICMP6):
+        missed, asked = cells[targets, S_FAILED_10M], cells[targets, S_FAILED_10M] + cells[targets, S_OPENED_10M]
+        level = asked / shapes.ECHO_TARGETS if missed >= shapes.EMPTY * asked else 0.0
+        level = max(level, _level(cells, targets, shapes.SCAN_TARGETS, shapes.SCAN_TARGETS))
+        return tell(i, shapes.SCAN, source, level, words, levels, found)
+    if not failed or asked_again:
+        return found
+    level = _level(cells, ports, shapes.SCAN_PORTS, shapes.SCAN_PORTS_A_DAY)
+    if protocol not in (TCP, UDP, SCTP):  # of other protocols nobody knows what answers
+        return tell(i, shapes.SCAN, source, level, words, levels, found)
     failed_5m, opened_5m = hosts.cells[source, H_FAILED_5M], hosts.cells[source, H_OPENED_5M]
-    level = failed_5m / shapes.SCAN_SPREAD if failed_5m >= shapes.MOSTLY * (failed_5m + opened_5m) else 0.0
-    level = max(level, _level(spots.cells, ports, shapes.SCAN_PORTS, shapes.SCAN_PORTS_A_DAY))
-    level = max(level, _level(spots.cells, targets, shapes.SCAN_TARGETS, shapes.SCAN_TARGETS))
-    if everybodys:
-        return level
-    return max(level, _level(spots.cells, everywhere, shapes.SCAN_SPREAD, shapes.SCAN_TARGETS))
+    if failed_5m >= shapes.MOSTLY * (failed_5m + opened_5m):
+        level = max(level, failed_5m / shapes.SCAN_SPREAD)
+    level = max(level, _level(cells, targets, shapes.SCAN_TARGETS, shapes.SCAN_TARGETS))
+    if not everybodys:
+        level = max(level, _level(cells, everywhere, shapes.SCAN_SPREAD, shapes.SCAN_TARGETS))
+    return tell(i, shapes.SCAN, source, level, words, levels, found)
 
 
 @inner
@@ -267,7 +281,9 @@ def _talk(
         hosts.cells[source, H_TALK_10S] += 1
         hosts.cells[target, H_TALK_10S] += 1
         if cells[pair, P_FLOWS] == 0:
-            _probe(identity, i, False, True, now, hosts, spots)
+            found = _probe(
+                identity, i, False, True, False, False, now, hosts, spots, words, levels, found
+            )  # fmt: skip
         cells[pair, P_FLOWS] += 1
     protocol = identity[i, PROTOCOL]
     if protocol == TCP:

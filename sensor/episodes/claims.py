@@ -9,7 +9,7 @@ from flows.jit import inner
 from sensor.episodes.tables import Floats, Int64s
 
 C_INDEX, C_KIND, C_ROW, C_CLOCK, CLAIM_WORDS = range(5)
-CLAIMS_A_FLOW = 4  # at most
+CLAIMS_A_FLOW = 6  # at most
 TOLD = 0.3  # flows are told from this level on, so that an alert counts what led to it
 
 

@@ -179,7 +179,7 @@ class Episodes:
                 episode.supported += 1
             if episode.reported_by.linked < self._settings.flows_per_alert:
                 self._buffer(episode, BufferedFlow(flow, batch.values[flow.row].copy()))
-            self._weigh(episode, flow, level)
+            self._weigh((kind, row), episode, flow, level)
         self._clock_ns = self._behaviour.clock_ns
         self._close_until(self._clock_ns)
         return self._drain()
@@ -225,7 +225,7 @@ class Episodes:
             self._await(key, episode)
         return episode
 
-    def _weigh(self, episode: Episode, flow: FlaggedFlow, level: float) -> None:
+    def _weigh(self, key: tuple[int, int], episode: Episode, flow: FlaggedFlow, level: float) -> None:
         """Take the level of a claim into account and report what has become worth a line."""
         reached = level >= 1
         if episode.kind == UNSHAPED:
@@ -242,12 +242,14 @@ class Episodes:
         if reached:
             episode.peak = max(episode.peak, EVIDENCE_LIMIT * (1 - 0.5 / level))
         if not episode.opened and reached:
-            self._open(episode)
+            self._open(key, episode)
         if episode.opened:
             self._report_progress(episode)
 
-    def _open(self, episode: Episode) -> None:
+    def _open(self, key: tuple[int, int], episode: Episode) -> None:
         episode.opened = True
+        if episode.kind in SLOW:
+            self._await(key, episode)  # sooner than one that may open yet is forgotten
         if self._storms.admits(self._clock_ns, attack=episode.attack):
             self._begin(episode)
         else:

@@ -23,8 +23,9 @@ NO_LABEL, SCAN_LABEL, DOS_LABEL, GUESS_LABEL, OTHER_LABEL = range(5)
     BEACON,
     DNS_TUNNEL,
     ECHO_TUNNEL,
+    TORRENT,
     KINDS,
-) = range(12)
+) = range(13)
 
 # A scan asks what it does not know, so most of what it asks is not there. Services that were never tried before count;
 # what is asked again does not, nor does a source most of whose services answer.
@@ -35,6 +36,8 @@ SCAN_TARGETS: Final = 8.0  # of one port in one network (/24, IPv6 /64), within 
 SCAN_SPREAD: Final = (
     30.0  # services anywhere within minutes: a host without its uplink asks some of a cloud's addresses
 )
+ECHO_TARGETS: Final = 12.0  # of one network within minutes, answered or not: most that are swept are there
+EMPTY: Final = 0.25  # share of them that is not; who watches his own hosts misses few
 MOSTLY: Final = 0.7  # share of those that failed
 NEVER: Final = 0.97  # the same within a day
 
@@ -42,6 +45,7 @@ NEVER: Final = 0.97  # the same within a day
 # does that waits for an answer; of many sources none alone shows it, so their number counts too.
 FLOOD_FROM_FLOWS: Final = 100.0  # flows without data in 10 s, of one source to one service
 FLOOD_AT_FLOWS: Final = 200.0  # the same of many sources to one host, four times what it exchanges
+TORRENT_FLOWS: Final = 5000.0  # flows without data in a second, of one source to one host: what a scan has no need of
 MANY_SOURCES: Final = 20.0  # within 10 s
 REFLECTION_PACKETS: Final = 100.0  # of answers within 10 s that their target did not ask for, twice what it exchanges
 STREAM_ECHOES_PER_S: Final = 100.0  # ping sends one; 100 is its flood mode
@@ -108,6 +112,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape("T1071.001", "pair", None, "connections in a beat"),
     Shape("T1071.004", "pair", None, "questions to a resolver that carry more than names"),
     Shape("T1095", "pair", None, "echo packets that carry data both ways"),
+    Shape("T1499.001", "pair", 1.0, "connections to one host that carry nothing, on whatever port"),
 )
 
 _SUPPORTED: Final = {
@@ -122,6 +127,7 @@ _SUPPORTED: Final = {
 SUPPORTING: Final = {
     SCAN: SCAN_LABEL,
     FLOOD_FROM: DOS_LABEL,
+    TORRENT: DOS_LABEL,
     FLOOD_AT: DOS_LABEL,
     REFLECTION: DOS_LABEL,
     STREAM: DOS_LABEL,

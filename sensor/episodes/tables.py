@@ -29,7 +29,7 @@ AT = 0  # when the row was last brought up to date, in all tables
     H_REGULAR,  # pairs of this source that have a beat, never fading
     H_CELLS,
 ) = range(11)
-_, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_CELLS = range(6)
+_, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS = range(7)
 (
     _,
     P_FLOWS,  # all, never fading
@@ -96,7 +96,8 @@ def spot_row(high: Word, low: Word, now: float, spots: Rows) -> Word:
     seconds = now - cells[row, AT]
     if seconds > 0:
         _fade(cells, row, S_FAILED_10M, S_FAILED_DAY, seconds / _10_MINUTES_S)
-        _fade(cells, row, S_FAILED_DAY, S_CELLS, seconds / _DAY_S)
+        _fade(cells, row, S_FAILED_DAY, S_WITHOUT_1S, seconds / _DAY_S)
+        _fade(cells, row, S_WITHOUT_1S, S_CELLS, seconds)
         cells[row, AT] = now
     return row
 

@@ -66,8 +66,8 @@ def a_stats_line() -> bytes:
     """An account with something in each of its fields."""
     progress = Progress(
         received=100, metered=80, filtered=5, undecoded={"not IP": 4}, shed=3, dropped=6, waiting=1, bytes=9_000,
-        flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, tunnelled=15, split_sessions=12, one_sided=4, unjudged={"igmp": 2},
-        lost_lines=11,
+        flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, tunnelled=15, split_sessions=12, one_sided=4,
+        unjudged={"igmp": 2}, lost_lines=11,
         overload="one flow in 2 is metered", alerts=3, attacks=2, uncertain=1, merged=9412,
         interfaces=(InterfaceState("eth0", True),),
     )  # fmt: skip
