@@ -44,10 +44,35 @@ def end_run(state: Int64s) -> None:
 
 
 @entry
-def follow_arrivals(ts_ns: Int64s, state: Int64s, newest: Int64s, places: Int64s) -> None:
-    """Follow a clock over the stamps of consecutive packets.
+def follow_in_order(ts_ns: Int64s, more: bool, state: Int64s) -> int:
+    """Follow a clock over stamps of which each is the newest one; returns as follow_arrivals does, UNSET where not so.
 
-    ts_ns: (n,) ns since 1970. state: (ARRIVAL_WORDS,), carried from call to call. newest, places: (n,), filled.
+    The state is then as it was. At least one packet.
+    """
+    last = len(ts_ns) - 1
+    now: Word = state[U(A_NEWEST)]
+    back = state[U(A_OFFSET)] != 0 or ts_ns[U(0)] < max(now, 0) or ts_ns[U(last)] > LATEST_STAMP_NS
+    for i in range(last):
+        back |= ts_ns[U(i + 1)] < ts_ns[U(i)]
+    if back:
+        return int(UNSET)
+    if last > 0:
+        now = ts_ns[U(last - 1)]
+    if now != UNSET and more and ts_ns[U(last)] - now > WINDOW_NS:
+        last -= 1
+    if last >= 0:
+        state[U(A_NEWEST)] = ts_ns[U(last)]
+        end_run(state)
+    return last + 1
+
+
+@entry
+def follow_arrivals(ts_ns: Int64s, more: bool, state: Int64s, newest: Int64s, places: Int64s) -> int:
+    """Follow a clock over the stamps of consecutive packets; returns how many.
+
+    These are all, but for a last one that cannot be told from a wrong stamp before the next one is known, where there
+    are to be `more`. ts_ns: (n,) ns since 1970. state: (ARRIVAL_WORDS,), carried from call to call. newest, places:
+    (n,), filled.
     """
     for i in range(len(ts_ns)):
         stamp: Word = min(max(ts_ns[U(i)], 0), LATEST_STAMP_NS)
@@ -59,6 +84,8 @@ def follow_arrivals(ts_ns: Int64s, state: Int64s, newest: Int64s, places: Int64s
             following: Word = place
             if i + 1 < len(ts_ns):
                 following = min(max(ts_ns[U(i + 1)], 0), LATEST_STAMP_NS) + state[U(A_OFFSET)]
+            elif more and place - now > WINDOW_NS:
+                return i
             if place - now > WINDOW_NS and following < place - WINDOW_NS:
                 state[U(A_AHEAD)] += 1
                 state[U(A_AHEAD_NS)] = max(state[U(A_AHEAD_NS)], place - now)
@@ -79,6 +106,7 @@ def follow_arrivals(ts_ns: Int64s, state: Int64s, newest: Int64s, places: Int64s
         state[U(A_NEWEST)] = now
         newest[U(i)] = now
         places[U(i)] = place
+    return len(ts_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +133,19 @@ class ArrivalClock:
         self._state: Int64s = np.zeros(ARRIVAL_WORDS, dtype=np.int64)
         self._state[A_NEWEST] = UNSET
 
-    def follow(self, ts_ns: Int64s) -> tuple[Int64s, Int64s]:
-        """(newest time by then, place) of each of the next packets, (n,) ns; `ts_ns` itself where all are in order."""
-        state = self._state
-        in_order = len(ts_ns) and not state[A_OFFSET] and state[A_NEWEST] <= ts_ns[0] and ts_ns[-1] <= LATEST_STAMP_NS
-        if in_order and ts_ns[0] >= 0 and bool(np.all(ts_ns[1:] >= ts_ns[:-1])):
-            end_run(state)
-            state[A_NEWEST] = ts_ns[-1]
-            return ts_ns, ts_ns
+    def follow(self, ts_ns: Int64s, more: bool = False) -> tuple[Int64s, Int64s]:
+        """(newest time by then, place) of each of the next packets, (n,) ns; `ts_ns` itself where all are in order.
+
+        more: others follow, without which the last one may not be told from a wrong stamp: it has no entry then, and is
+        to be given again with them. At least one packet.
+        """
+        count = follow_in_order(ts_ns, more, self._state)
+        if count != UNSET:
+            in_order = ts_ns if count == len(ts_ns) else ts_ns[:count]
+            return in_order, in_order
         newest, places = np.empty_like(ts_ns), np.empty_like(ts_ns)
-        follow_arrivals(ts_ns, state, newest, places)
-        return newest, places
+        count = follow_arrivals(ts_ns, more, self._state, newest, places)
+        return newest[:count], places[:count]
 
     @property
     def oddities(self) -> Oddities:

@@ -72,6 +72,7 @@ from flows.wheel import TICK_US, WHEEL_SLOTS
 # Packets decoded before any is counted: their slots and rows are fetched meanwhile. Cache misses, not arithmetic,
 # bound the meter from about 100,000 concurrent flows on.
 GROUP = 64
+FRAMES_AHEAD = 16  # asked for while one is decoded: a capture's blocks may have waited
 OUTPUT_RECORDS = 8192
 SAMPLE_SHIFT = 26  # the top bits of a hash say which sample a flow is in; those below say where in the table it stands
 LEAST_SAMPLE = 64  # one flow in so many
@@ -103,6 +104,8 @@ def decode_group(
     i = registers[U(M_NEXT_PACKET)]
     decoded = 0
     while i < len(offset) and decoded < GROUP:
+        ahead = min(i + FRAMES_AHEAD, len(offset) - 1)
+        prefetch(buffer, offset[U(ahead)])
         f = decoded * PACKET_FIELDS
         start = offset[U(i)]
         end, wire_end, link = start + caplen[U(i)], start + wirelen[U(i)], linktype[U(i)]

@@ -14,6 +14,7 @@ from numpy import int64
 
 from flows.block import Bytes, Int64s, PacketBlock
 from flows.jit import U, entry, inner
+from flows.reuse import ReusedArrays
 
 FILE_HEADER: Final = 24  # bytes
 MAX_CAPLEN: Final = 262_144  # bytes; no writer captures more of one packet, so a larger length is damage
@@ -56,7 +57,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class PacketArrays:
-    """Room for the packets of one block; (MAX_PACKETS,) int64 each, named as in PacketBlock."""
+    """Room for packets; (n,) int64 each, named as in PacketBlock."""
 
     offset: Int64s
     caplen: Int64s
@@ -76,9 +77,29 @@ class PacketArrays:
         )
 
 
-def packet_arrays(packets: int = MAX_PACKETS) -> PacketArrays:
+def packet_arrays(packets: int) -> PacketArrays:
     """Zeroed room for `packets` packets."""
     return PacketArrays(*(np.zeros(packets, dtype=np.int64) for _ in range(5)))
+
+
+class PacketRoom:
+    """Room for the packets of one block after the other, each of which has it for itself while it is referred to."""
+
+    def __init__(self) -> None:
+        self._reused: ReusedArrays[Int64s] = ReusedArrays(lambda: np.empty((5, MAX_PACKETS), dtype=np.int64))
+        self._rows = self._reused.take()
+        self._used = 0
+        self.left = PacketArrays(*self._rows)  # for the next block
+
+    def take(self, packets: int) -> bool:
+        """Leave the first packets of what was left to a block. Whether what is left now is elsewhere."""
+        self._used += packets
+        elsewhere = MAX_PACKETS - self._used < MAX_PACKETS // 2
+        if elsewhere:
+            self._rows = self._reused.take()
+            self._used = 0
+        self.left = PacketArrays(*self._rows[:, self._used :])
+        return elsewhere
 
 
 @inner
@@ -163,15 +184,12 @@ class PcapWalker:
 
         Raises ValueError, saying what was found, when they are cut short, of no known magic or of another version.
         """
-        self._arrays = packet_arrays()
+        self._room = PacketRoom()
         self._read_header(header)
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
-        """Take the whole records of buffer[start:end], at most MAX_PACKETS.
-
-        The block's arrays are overwritten by the next walk.
-        """
-        room = self._arrays
+        """Take the whole records of buffer[start:end], at most MAX_PACKETS. The block has arrays of its own."""
+        room = self._room.left
         position, count, stop, wanted = walk_records(
             buffer,
             start,
@@ -186,6 +204,8 @@ class PcapWalker:
             room.ts_ns,
         )
         block = room.block(buffer, count)
+        if self._room.take(count):
+            self._room.left.linktype.fill(self._linktype)
         if stop == NEXT_HEADER and not count:
             return self._next_capture(block, buffer, position, end)
         if stop == NEXT_HEADER:  # its packets may be of another link type: a block of their own
@@ -214,4 +234,5 @@ class PcapWalker:
             raise ValueError(f"pcap version {major}.{minor} instead of 2.4")
         self._lengths = CAPTURED_FIRST if minor > 3 else SMALLER_IS_CAPTURED if minor == 3 else ORIGINAL_FIRST
         # The upper 16 bits hold the length of the frame check sequence and reserved bits.
-        self._arrays.linktype.fill(linktype & 0xFFFF)
+        self._linktype = linktype & 0xFFFF
+        self._room.left.linktype.fill(self._linktype)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.block import Bytes, Int64s
 from flows.jit import U, entry, inner
-from flows.pcap import MAX_CAPLEN, Walk, packet_arrays, u16, u32
+from flows.pcap import MAX_CAPLEN, PacketRoom, Walk, u16, u32
 
 Interfaces = NDArray[np.int64]  # (k, INTERFACE_WIDTH), a row for each interface of the section, columns below
 
@@ -244,14 +244,19 @@ class PcapngWalker:
         self._interfaces: Interfaces = np.zeros((8, INTERFACE_WIDTH), dtype=np.int64)
         self._interface_count = 0
         self._last_ns = 0
-        self._arrays = packet_arrays()
+        self._room = PacketRoom()
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
         """Take the packets of the whole blocks of buffer[start:end], at most MAX_PACKETS.
 
-        The block's arrays are overwritten by the next walk.
+        The block has arrays of its own.
         """
-        room = self._arrays
+        walk = self._walk(buffer, start, end)
+        self._room.take(len(walk.block))
+        return walk
+
+    def _walk(self, buffer: Bytes, start: int, end: int) -> Walk:
+        room = self._room.left
         position, count = start, 0
         while True:
             position, count, self._last_ns, stop, number = walk_blocks(

@@ -150,13 +150,17 @@ def _observe(
             continue
         if role != UNJUDGED and hear(identity, values, i, voices, tally, hosts.seed):
             roles[i] = ONE_SIDED
-            continue
         first = identity[i, REPORT] == 0
         if role == UNJUDGED:
             unjudged[identity[i, PROTOCOL] & 255] += first
             continue
         before = found
-        if role == ANSWER:
+        if roles[i] == ONE_SIDED:
+            # No client asks from a system port: what comes to one from another was not asked for, whatever is in view.
+            service, port = identity[i, SRC_PORT], identity[i, DST_PORT]
+            if identity[i, PROTOCOL] == UDP and service < SYSTEM_PORTS and port < SYSTEM_PORTS and service != port:
+                found = answer(identity, i, first, now, hosts, words, levels, found)
+        elif role == ANSWER:
             found = answer(identity, i, first, now, hosts, words, levels, found)
         elif role == TALK:
             found = _talk(

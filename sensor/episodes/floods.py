@@ -34,7 +34,7 @@ def answer(
     if first:
         see(identity, i, target, now, WINDOW_S, H_SOURCES_AT, hosts)
     answers = hosts.cells[target, H_ANSWERS_10S]
-    if answers >= 2 * hosts.cells[target, H_TALK_10S] and seen(target, H_SOURCES_AT, hosts) >= shapes.MANY_SOURCES:
+    if answers >= 2 * hosts.cells[target, H_TALK_10S] and seen(target, H_SOURCES_AT, hosts) >= shapes.REFLECTORS:
         return tell(i, shapes.REFLECTION, target, answers / shapes.REFLECTION_PACKETS, words, levels, found)
     return found
 

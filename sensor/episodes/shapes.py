@@ -48,6 +48,7 @@ FLOOD_AT_FLOWS: Final = 200.0  # the same of many sources to one host, four time
 TORRENT_FLOWS: Final = 5000.0  # flows without data in a second, of one source to one host: what a scan has no need of
 MANY_SOURCES: Final = 20.0  # within 10 s
 REFLECTION_PACKETS: Final = 100.0  # of answers within 10 s that their target did not ask for, twice what it exchanges
+REFLECTORS: Final = 10.0  # within 10 s
 STREAM_ECHOES_PER_S: Final = 100.0  # ping sends one; 100 is its flood mode
 STREAM_PACKETS_PER_S: Final = 800.0  # of UDP without answers, more than a film of 8 Mbit/s
 STREAM_BEYOND_DOUBT: Final = 10.0  # times that rate

@@ -68,7 +68,7 @@ def test_a_thousand_captures_of_the_same_time_are_merged_with_few_of_them_open(
 ) -> None:
     """Each host's packets are spread over the files; what is open at once is bounded."""
     monkeypatch.setattr(pool, "MAX_OPEN", 8)
-    files = [[udp(f"10.{i // 250}.{i % 250}.1:5", "10.9.9.9:53", at=second + i / 1e4) for second in (0, 1)] for i in
+    files = [[udp(f"10.{i // 250}.{i % 250}.1:5", "10.9.9.9:53", at=second + i / 1e4) for second in (0, 3)] for i in
              range(1000)]  # fmt: skip
     names = [stored(tmp_path / f"{i:04}.pcap", packets) for i, packets in enumerate(files)]
     most = 0

@@ -1,7 +1,7 @@
 """Capture files, pipes and standard input: bytes in, PacketBlocks out.
 
-Bytes are read into one buffer, and an incomplete record is carried over; no memory map, which costs more and fails on
-pipes. The formats are in flows.pcap and flows.pcapng.
+Bytes are read into a buffer, and an incomplete record is carried over to the next one; no memory map, which costs more
+and fails on pipes. The formats are in flows.pcap and flows.pcapng.
 """
 
 import os
@@ -16,6 +16,7 @@ import numpy as np
 from flows.block import Bytes, PacketBlock
 from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
 from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
+from flows.reuse import ReusedArrays
 from sensor.errors import InputError
 from sensor.files.compression import ByteStream, CountingReader, RawFile, decompressed
 from sensor.files.magic import COMPRESSED, LONGEST_MAGIC, describe
@@ -35,7 +36,7 @@ class Walker(Protocol):
 class CaptureFile:
     """Iterable of the packets of a capture as blocks, in the order of the file.
 
-    A block's buffer and arrays are overwritten when the next one is requested.
+    A block stays as it is when the next one is requested; blocks may lie in one buffer.
     """
 
     def __init__(self, raw: RawFile, name: str, size: int | None = None, buffer_bytes: int = BUFFER_BYTES) -> None:
@@ -46,7 +47,8 @@ class CaptureFile:
         self._raw = raw
         self._stored = CountingReader(raw)
         self._stream: ByteStream = self._stored
-        self._buffer: Bytes = np.empty(buffer_bytes, dtype=np.uint8)
+        self._buffers: ReusedArrays[Bytes] = ReusedArrays(lambda: np.empty(buffer_bytes, dtype=np.uint8))
+        self._buffer = self._buffers.take()
         self._start = self._end = 0  # bytes of the buffer that were read and not yet parsed
         self._base = 0  # offset of the buffer in the (decompressed) capture
         self._walker = self._recognise()
@@ -113,9 +115,12 @@ class CaptureFile:
         return got
 
     def _make_room(self, wanted: int) -> None:
-        """Move the incomplete record to the front, of a larger buffer if it needs one."""
+        """See to it that the incomplete record fits, in a new buffer unless enough of the present one is left."""
+        size = len(self._buffer)
+        if self._start + wanted <= size and (self._start == 0 or size - self._end >= size // 4):
+            return
         left = self._end - self._start
-        target = self._buffer
+        target = self._buffers.take()
         if wanted > len(target):
             target = np.empty(1 << (wanted - 1).bit_length(), dtype=np.uint8)
         target[:left] = self._buffer[self._start : self._end]

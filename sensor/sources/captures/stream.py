@@ -179,7 +179,7 @@ def in_time_order(captures: Sequence[str]) -> list[Waiting]:
     return sorted((Waiting(name, _first_packet_ns(name)) for name in names), key=lambda one: (one.first_ns, one.name))
 
 
-def _first_packet_ns(name: str) -> float:
+def _first_packet_ns(name: str) -> int | float:
     path = Path(name)
     if not path.is_file():  # a pipe, standard input, or nothing
         return math.inf
@@ -188,6 +188,6 @@ def _first_packet_ns(name: str) -> float:
     except InputError:
         return math.inf
     try:
-        return next((float(block.ts_ns[0]) for block in source if len(block)), math.inf)
+        return next((int(block.ts_ns[0]) for block in source if len(block)), math.inf)
     finally:
         source.close()
