@@ -20,7 +20,11 @@ def test_the_page_shows_each_attack_of_the_demo_capture() -> None:
     assert set(names(PAGE.read_text())) >= {flow.initiator for flow in truth if flow.attack}
 
 
-@pytest.mark.parametrize("reason", [shape.reason for shape in SHAPES])
+# The generator makes none by itself: the page tells of them in words.
+WITHOUT_A_SCENARIO = ("connections to one host that carry nothing, on whatever port",)
+
+
+@pytest.mark.parametrize("reason", [shape.reason for shape in SHAPES if shape.reason not in WITHOUT_A_SCENARIO])
 def test_the_page_shows_an_alert_of_each_kind(reason: str) -> None:
     assert f"; {reason}" in PAGE.read_text()
 
