@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import IP_VERSION, PROTOCOL, SRC_HIGH, SRC_LOW
+from flows.batch import DST_PORT, IP_VERSION, PROTOCOL
 from sensor.alerts.alert import Action, Alert, Lane, ModelIdentity, Observer
 from sensor.alerts.alert_record import PORTS_SHOWN, TARGETS_SHOWN
 from sensor.alerts.deviation import sentence
@@ -131,15 +131,15 @@ def risk_of(severity: int, evidence: float, attack: bool) -> float:
 def episode_id(episode: Episode, opened_ns: int) -> str:
     """Name of an episode, 26 characters of base 32: the same flows in the same order give the same name.
 
-    A hash over source, kind, first packet and the traffic time of opening, of which no two episodes share all. A storm
-    has no source, and one technique has one open storm.
+    A hash over whom it is about, kind, service, first packet and the traffic time of opening, of which no two episodes
+    share all. A storm is about nobody, and one technique has one open storm.
     """
     exemplar = episode.exemplar
-    identity = exemplar.flow.identity if exemplar else []
-    source = f"{identity[SRC_HIGH]} {identity[SRC_LOW]} {identity[IP_VERSION]}"
+    assert exemplar is not None, "an episode has a flow before it has a name"  # noqa: S101
+    subject = f"{episode.subject} {exemplar.flow.identity[DST_PORT]}"
     if episode.alerts:
-        source = f"storm {episode.technique.id if episode.technique else ''}"
-    text = f"{source} {episode.kind} {episode.start_ns} {opened_ns}"
+        subject = f"storm {episode.technique.id if episode.technique else ''}"
+    text = f"{subject} {episode.kind} {episode.start_ns} {opened_ns}"
     return b32encode(hashlib.blake2b(text.encode(), digest_size=16).digest()).decode("ascii").rstrip("=")
 
 

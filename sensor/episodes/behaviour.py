@@ -300,7 +300,8 @@ def _talk(
             if beats(pair, start, source, pairs, starts, hosts) and may_beat(
                 identity, i, service, source, hosts, services
             ):
-                found = tell(i, shapes.BEACON, pair, cells[pair, P_STARTS] / shapes.BEACON_EVENTS, words, levels, found)
+                gaps = cells[pair, P_STARTS] - 1
+                found = tell(i, shapes.BEACON, pair, gaps / shapes.BEACON_EVENTS, words, levels, found)
     elif protocol == UDP:
         if identity[i, DST_PORT] == 53 or identity[i, SRC_PORT] == 53:
             found = questions(identity, values, i, first, pair, pairs, words, levels, found)

@@ -86,7 +86,20 @@ class Episode:
 
     __slots__ = (
         *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
-        *("attack", "buffered", "id", "kind", "known", "labels", "last_ns", "linked", "merged_in", "novel", "opened"),
+        *(
+            "attack",
+            "buffered",
+            "due_ns",
+            "id",
+            "kind",
+            "known",
+            "labels",
+            "last_ns",
+            "linked",
+            "merged_in",
+            "novel",
+            "opened",
+        ),
         *("order", "packets", "peak", "ports", "ports_more", "shift_ns", "origins", "origins_more", "start_ns"),
         *("subject", "supported", "targets", "targets_more", "technique", "technique_at_line", "verdict_at_line"),
     )
@@ -101,6 +114,7 @@ class Episode:
         self.exemplar: Exemplar | None = None
         self.id = ""
         self.opened = self.closed = False
+        self.due_ns = 0  # when it is looked at whether it is over
         self.attack = False  # the verdict
         self.known = self.novel = False  # lanes that speak for it
         self.supported = 0  # reports that the known lane took for what the shape says
@@ -174,6 +188,10 @@ class Episode:
         self.attack = self.attack or other.attack
         self.known, self.novel = self.known or other.known, self.novel or other.novel
         self.peak = max(self.peak, other.peak)
+
+    def awaits(self, deadline_ns: int) -> bool:
+        """Whether it is to be looked at then."""
+        return not self.closed and deadline_ns == self.due_ns
 
     def end(self) -> None:
         """Mark it closed and give back what grew with it; hosts stay known for long after."""

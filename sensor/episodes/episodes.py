@@ -52,6 +52,7 @@ from sensor.episodes.storms import Storms
 
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
 _BUFFERED_FLOWS = 8  # flows of an episode remembered before it opens: chance may fill many hosts with such
+_SPARE = 1024  # deadlines that may be out of date, beside as many as there are episodes
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
 _DAY_NS = 86_400_000_000_000
@@ -136,7 +137,9 @@ class Episodes:
             seed=seed,
         )
         self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
-        self._deadlines: list[tuple[int, int, tuple[int, int], Episode]] = []  # heap; a deadline may be out of date
+        # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
+        self._deadlines: list[tuple[int, int, int, tuple[int, int], Episode]] = []
+        self._looks = 0  # entries so far
         self._clock_ns = 0
         self._ordinal = 0
         self._dropped = 0  # packets that the capture has lost so far
@@ -216,9 +219,9 @@ class Episodes:
         key = (kind, row)
         subject = _subject(kind, flow)
         episode = self._episodes.get(key)
-        if episode is not None and episode.subject != subject and episode.opened:
-            self._close(episode, self._clock_ns)  # its row was given to another
-        if episode is None or episode.closed or episode.subject != subject:
+        if episode is not None and episode.subject != subject and not episode.closed:  # its row was given to another
+            self._end(episode, self._clock_ns)
+        if episode is None or episode.closed or episode.reported_by.closed:
             self._ordinal += 1
             technique = None if kind == UNSHAPED else _technique(kind, flow)
             episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal)
@@ -266,8 +269,13 @@ class Episodes:
         self._report(episode, "opened", self._clock_ns)
 
     def _await(self, key: tuple[int, int], episode: Episode) -> None:
-        """Look at an episode again when it may be over."""
-        heapq.heappush(self._deadlines, (self._due_ns(episode), episode.order, key, episode))
+        """Look at an episode when it may be over, and not when it was to be looked at before."""
+        self._looks += 1
+        episode.due_ns = self._due_ns(episode)
+        heapq.heappush(self._deadlines, (episode.due_ns, episode.order, self._looks, key, episode))
+        if len(self._deadlines) > 2 * len(self._episodes) + _SPARE:  # most of whose rows were given to others
+            self._deadlines = [entry for entry in self._deadlines if entry[-1].awaits(entry[0])]
+            heapq.heapify(self._deadlines)
 
     def _due_ns(self, episode: Episode) -> int:
         """When an episode is over unless it goes on: after the quiet time, or eight of its gaps where it is slow."""
@@ -291,22 +299,19 @@ class Episodes:
     def _close_until(self, until_ns: int) -> None:
         """Close the episodes whose quiet time ends by then, earliest first; none is reported later than now."""
         while self._deadlines and self._deadlines[0][0] <= until_ns:
-            deadline_ns, order, key, episode = heapq.heappop(self._deadlines)
-            due_ns = self._due_ns(episode)
-            if episode.closed:
+            deadline_ns, _, _, key, episode = heapq.heappop(self._deadlines)
+            if not episode.awaits(deadline_ns):
                 continue
-            if due_ns > deadline_ns:  # flows came since: look again later
-                heapq.heappush(self._deadlines, (due_ns, order, key, episode))
+            if self._due_ns(episode) > deadline_ns:  # flows came since: look again later
+                self._await(key, episode)
                 continue
             if self._episodes.get(key) is episode:
                 del self._episodes[key]
-            if episode.opened:
-                self._close(episode, min(due_ns, self._clock_ns))
-            else:
-                episode.end()
+            self._end(episode, min(deadline_ns, self._clock_ns))
 
-    def _close(self, episode: Episode, time_ns: int) -> None:
-        self._report(episode, "closed", time_ns)
+    def _end(self, episode: Episode, time_ns: int) -> None:
+        if episode.opened:
+            self._report(episode, "closed", time_ns)
         episode.end()
 
     def _buffer(self, episode: Episode, flow: BufferedFlow) -> None:

@@ -138,7 +138,7 @@ def beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hos
     if regular and pairs.cells[pair, P_BEAT] == 0.0:
         pairs.cells[pair, P_BEAT] = 1.0
         hosts.cells[source, H_REGULAR] += 1
-    return regular and n > shapes.BEACON_EVENTS
+    return regular
 
 
 @inner

@@ -72,8 +72,8 @@ OVERLOAD_OPEN: Final = (
 # A beacon calls home in a beat that people do not have: real ones deviate by at most .16 of the median gap (median
 # absolute deviation), refreshed pages by .34 and more. What polls faster than each 2 s is a control loop; a source with
 # several beats is a monitor, and a service with many clients that have one is a service.
-BEACON_EVENTS: Final = 24
-BEACON_FIRST: Final = 12  # from here on a pair counts among those that have a beat
+BEACON_EVENTS: Final = 24  # gaps
+BEACON_FIRST: Final = 12  # from here on a pair counts among those that have a beat, and its connections are told
 BEACON_GAP_S: Final = 2.0
 BEACON_JITTER: Final = 0.16
 BEACON_PAIRS: Final = 3

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from flows.batch import END_NS, IDENTITY_WIDTH, IP_VERSION, NEW_PACKETS, REPORT, SRC_LOW, FlowBatch
-from flows.columns import COLUMNS, INDEX
+from flows.columns import COLUMNS
 from sensor.episodes.evidence import (
+    F_ANEW,
+    F_CLOCK,
     F_FRESH,
     F_INDEX,
-    F_POOL,
     F_ROW,
+    FADE_NS,
     MIXTURE,
-    NO_EXCHANGE,
-    UNUSUAL,
     EvidenceTable,
     FlaggedRows,
 )
@@ -29,24 +29,22 @@ S = 1_000_000_000
 
 def table(**changes: float) -> EvidenceTable:
     options = {"capacity": 64, "cut_known": CUT, "cut_novel": CUT, "threshold": 1e5, "quiet_ns": 300 * S, "seed": 1}
-    return EvidenceTable(pool_of_label=np.array([2, 2, 3], dtype=np.int64), **(options | changes))
+    return EvidenceTable(**(options | changes))
 
 
 def observe(
     evidence: EvidenceTable, known: list[float], novel: list[float] | None = None, *, hosts: list[int] | None = None,
-    payload: float = 10.0, report: int = 0, every_s: int = 1, labels: list[int] | None = None,
+    report: int = 0, every_s: float = 0.0, starts_s: float = 0.0,
 ) -> FlaggedRows:  # fmt: skip
     n = len(known)
     identity = np.zeros((n, IDENTITY_WIDTH), dtype=np.int64)
     identity[:, SRC_LOW] = hosts or 7
     identity[:, IP_VERSION] = 4
-    identity[:, END_NS] = np.arange(n) * every_s * S
+    identity[:, END_NS] = S + np.round((starts_s + np.arange(n) * every_s) * S)
     identity[:, REPORT] = report
     identity[:, NEW_PACKETS] = 1
-    values = np.zeros((n, len(COLUMNS)))
-    values[:, INDEX["bwd_packets"]] = values[:, INDEX["fwd_bytes"]] = payload
     return evidence.observe(
-        FlowBatch(identity, values), np.array(known), np.array(novel or [1.0] * n), np.array(labels or [1] * n)
+        FlowBatch(identity, np.zeros((n, len(COLUMNS)))), np.array(known), np.array(novel or [1.0] * n)
     )
 
 
@@ -76,7 +74,7 @@ def test_evidence_is_the_running_product_that_never_falls_below_one() -> None:
 def test_chance_opens_an_episode_less_often_than_promised() -> None:
     rng = np.random.default_rng(5)
     threshold, flows = 100.0, 200_000
-    found = observe(table(threshold=threshold, quiet_ns=0), rng.uniform(size=flows).tolist(), payload=0)
+    found = observe(table(threshold=threshold, quiet_ns=0), rng.uniform(size=flows).tolist())
     openings = np.count_nonzero(found.evidence[:, 0] >= math.log(threshold))
     assert 0 < openings <= flows / threshold
 
@@ -86,18 +84,45 @@ def test_further_reports_of_a_flow_weigh_less_and_less() -> None:
     assert second == pytest.approx(first / 2)
 
 
-def test_pools_follow_payload_lane_and_label() -> None:
-    flagged = [CUT / 2, CUT / 2, 1.0, 1.0]
-    found = observe(table(), flagged, [1.0, 1.0, CUT / 2, 1.0], labels=[1, 2, 2, 2])
-    assert found.words[:, F_POOL].tolist() == [2, 3, UNUSUAL]
-    assert observe(table(), flagged, payload=0).words[:, F_POOL].tolist() == [NO_EXCHANGE] * 2
+def test_each_lane_has_evidence_of_its_own() -> None:
+    found = observe(table(), [CUT / 10, 1.0, CUT / 10], [1.0, CUT / 10, CUT / 10])
+    once = found.evidence[0, 0]
+    spoken = math.log((1 - MIXTURE) / (1 - CUT))  # what an unflagged flow subtracts
+    assert found.evidence[:, 0].tolist() == pytest.approx([once, once + spoken, 2 * once + spoken])
+    assert found.evidence[:, 1].tolist() == pytest.approx([0, once, 2 * once])
 
 
-def test_a_pool_that_reached_the_threshold_starts_anew_after_the_quiet_time() -> None:
-    evidence = table(quiet_ns=30 * S)
-    once = observe(evidence, [CUT / 20]).evidence[0, 0]
-    found = observe(table(quiet_ns=30 * S), [CUT / 20] * 4, every_s=40)
-    assert found.evidence[:, 0].tolist() == pytest.approx([once, 2 * once, once, 2 * once])
+def test_a_flow_that_says_nothing_is_evidence_for_and_against_nobody() -> None:
+    spoken = observe(table(), [CUT / 10, CUT / 10])
+    silent = observe(table(), [CUT / 10, *[math.nan] * 50, CUT / 10], [1.0, *[CUT / 99] * 50, 1.0])
+    assert silent.words[:, F_INDEX].tolist() == [0, 51]
+    assert silent.evidence.tolist() == spoken.evidence.tolist()
+
+
+def test_evidence_fades_in_traffic_time_and_is_gone_after_the_time_to_fade() -> None:
+    once = observe(table(), [CUT / 10]).evidence[0, 0]
+    faded = math.log(1e5) * 60 * S / FADE_NS
+    found = observe(table(), [CUT / 10] * 3, every_s=60)
+    assert found.evidence[:, 0].tolist() == pytest.approx([once, 2 * once - faded, 3 * once - 2 * faded])
+    assert found.words[:, F_ANEW].tolist() == [1, 0, 0]
+    apart = observe(table(), [CUT / 10] * 3, every_s=FADE_NS / S)
+    assert apart.evidence[:, 0].tolist() == pytest.approx([once] * 3)
+    assert apart.words[:, F_ANEW].tolist() == [1, 1, 1]
+
+
+def test_the_clock_is_that_of_the_newest_record_of_anybody_and_never_runs_back() -> None:
+    evidence = table()
+    observe(evidence, [0.5], hosts=[8], starts_s=100)
+    late = observe(evidence, [CUT / 10] * 3, starts_s=50, every_s=40)
+    assert late.words[:, F_CLOCK].tolist() == [101 * S, 101 * S, 131 * S]
+
+
+def test_a_host_that_reached_the_threshold_starts_anew_after_the_quiet_time() -> None:
+    once = observe(table(), [CUT / 20]).evidence[0, 0]
+    faded = math.log(1e3) * 40 * S / FADE_NS
+    found = observe(table(quiet_ns=30 * S, threshold=1e3), [CUT / 20] * 4, every_s=40)
+    assert once < math.log(1e3) < 2 * once - faded
+    assert found.evidence[:, 0].tolist() == pytest.approx([once, 2 * once - faded, once, 2 * once - faded])
 
 
 def test_the_host_not_flagged_for_longest_gives_way() -> None:

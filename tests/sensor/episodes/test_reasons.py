@@ -55,7 +55,10 @@ def test_distance_is_judged_on_each_columns_own_scale() -> None:
 def test_a_value_below_normal_counts_too() -> None:
     (deviation,) = Explainer(normal(fwd_header_length=(20, 200, 900, 2000))).deviations(flow(fwd_header_length=0))
     assert deviation.name == "fwd_header_length"
-    assert sentence(deviation) == "fwd_header_length 0 bytes (99 % of normal traffic: at least 20 bytes)"
+    assert (
+        sentence(deviation)
+        == "headers of all sent packets together: fwd_header_length 0 bytes (99 % of normal traffic: at least 20 bytes)"
+    )
 
 
 def test_columns_that_say_the_same_are_named_once() -> None:
@@ -95,9 +98,15 @@ def test_a_quantity_is_said_for_people(value: float, unit: str, words: str) -> N
 
 def test_a_contrast_names_the_quantile_that_was_passed() -> None:
     known = Deviation("syn_flag_count", "packets", 412, 1, 0, 9, 11, 3.0)
-    assert sentence(known) == "syn_flag_count 412 (99.9 % of normal traffic: at most 11)"
+    assert (
+        sentence(known)
+        == "packets that begin a connection (SYN), both ways: syn_flag_count 412 (99.9 % of normal traffic: at most 11)"
+    )
     between = Deviation("syn_flag_count", "packets", 10, 1, 0, 9, 11, 3.0)
-    assert sentence(between) == "syn_flag_count 10 (99 % of normal traffic: at most 9)"
+    assert (
+        sentence(between)
+        == "packets that begin a connection (SYN), both ways: syn_flag_count 10 (99 % of normal traffic: at most 9)"
+    )
 
 
 def test_columns_that_moved_the_score_come_first_then_the_furthest() -> None:
