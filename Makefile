@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CIC2017 ?= ../shared/data/cic-ids-2017/improved-sample-mon-thu.csv.gz
+FOREIGN ?= ../shared/data/foreign
 NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -12,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz flood live bench api-test ux-test evaluate evaluate-kdd train docs picture dist clean
+.PHONY: help demo test check golden properties tshark fuzz flood live bench foreign api-test ux-test evaluate evaluate-kdd train docs picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,6 +51,9 @@ flood: $(VENV)/installed-test ## Ten million SYNs through a small table, memory 
 
 live: $(VENV)/installed-test ## Measure the live sensor between two namespaces (root, tcpreplay; five minutes)
 	$(BIN)/python -m tests.bench.live
+
+foreign: $(VENV)/installed-test ## Count alerts on captures of foreign networks, FOREIGN=directory with index.csv (two minutes)
+	$(BIN)/python -m tests.bench.foreign $(FOREIGN)
 
 bench: $(VENV)/installed-test ## Measure speed and size against peers in one run (a few minutes)
 	$(BIN)/python -m tests.bench --plot docs/bench.svg

@@ -1,6 +1,7 @@
-"""Writes the alerts of the demo capture into docs/alerts.md: `python -m docs.alert_book`. A test holds it to them.
+"""Writes alerts of generated captures into docs/alerts.md: `python -m docs.alert_book`. A test holds it to them.
 
-The page is written by hand but for the blocks after `<!-- alerts of ADDRESS -->`.
+The page is written by hand but for the blocks after `<!-- alerts of NAME -->`, where NAME is a source address in the
+demo capture, or a scenario of the generator (sensor.synth.catalogue) in a capture of its own.
 """
 
 import json
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,21 +21,38 @@ _BLOCK: Final = re.compile(r"(?<=<!-- alerts of )(\S+)( -->\n```text\n).*?(?=```
 
 def with_alerts(page: str) -> str:
     """The page with the alerts as the sensor tells them now."""
-    found = [json.loads(line) for line in _run("read", "--quiet", str(CAPTURE)).splitlines()]
-    found = [line | {"observer": line["observer"] | {"name": "gw1"}} for line in found]
     with tempfile.TemporaryDirectory() as name:
-        log = Path(name) / "demo.jsonl"
-        log.write_text("".join(json.dumps(line) + "\n" for line in found))
-        return _BLOCK.sub(lambda block: block[1] + block[2] + _shown(found, block[1], log), page)
+        room = Path(name)
+        demo = _alerts(CAPTURE)
+        return _BLOCK.sub(lambda block: block[1] + block[2] + _shown(_of(block[1], demo, room), room), page)
 
 
-def sources(page: str) -> list[str]:
-    """Addresses whose alerts the page shows."""
+def names(page: str) -> list[str]:
+    """Source addresses and scenarios whose alerts the page shows."""
     return [block[1] for block in _BLOCK.finditer(page)]
 
 
-def _shown(found: list[dict[str, Any]], source: str, log: Path) -> str:
-    ids = dict.fromkeys(line["event"]["id"] for line in found if line["source"]["ip"] == source)
+def _of(name: str, demo: list[dict[str, Any]], room: Path) -> list[dict[str, Any]]:
+    """Lines of a source of the demo, or of a scenario by itself."""
+    try:
+        ip_address(name)
+    except ValueError:
+        capture = room / f"{name}.pcap"
+        command = (sys.executable, "-m", "sensor.synth", str(capture), "--scenario", name)
+        subprocess.run(command, check=True, capture_output=True, cwd=PAGE.parents[1])  # noqa: S603
+        return _alerts(capture)
+    return [line for line in demo if line["source"]["ip"] == name]
+
+
+def _alerts(capture: Path) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in _run("read", "--quiet", str(capture)).splitlines()]
+    return [line | {"observer": line["observer"] | {"name": "gw1"}} for line in found]
+
+
+def _shown(found: list[dict[str, Any]], room: Path) -> str:
+    log = room / "alerts.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in found))
+    ids = dict.fromkeys(line["event"]["id"] for line in found)
     return "\n".join(_run("alerts", "show", identifier, str(log)) for identifier in ids)
 
 

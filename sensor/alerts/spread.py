@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _SECOND_NS = 1_000_000_000
+_FEW_FLOWS = 10  # below which packets say more than flows
 _ICMP = frozenset({1, 58})
 
 
@@ -27,7 +28,7 @@ class Spread:
 def spread_in_words(spread: Spread) -> str:
     """Such as `port 22 on one host: 588 flows from 60 hosts in 39 min, 15 a minute, 9,210 packets`.
 
-    Flows that said nothing come last: `…, 410 of them without any data`.
+    What was not answered or said nothing comes last.
     """
     if spread.ports > 1:
         where = f"{amount(spread.ports, spread.ports_more)} ports on "
@@ -40,27 +41,32 @@ def spread_in_words(spread: Spread) -> str:
     many = spread.origins > 1 or spread.origins_more
     sources = f" from {counted(spread.origins, 'host', more=spread.origins_more)}" if many else ""
     packets = "one packet" if spread.packets == 1 else counted(spread.packets, "packet")
+    flows = "one flow" if spread.flows == 1 else counted(spread.flows, "flow")
     span = f" in {span_in_words(spread.span_ns)}" if spread.span_ns else ""
-    if spread.flows == 1:
-        words = f"{where}{hosts}: one flow of {packets}{sources}{span}{_rate(spread.packets, spread.span_ns)}"
+    if spread.flows < _FEW_FLOWS:
+        words = f"{flows} of {packets}{sources}{span}{_rate(spread.packets, 'packets ', spread.span_ns)}"
     else:
-        flows = f"{counted(spread.flows, 'flow')}{sources}{span}{_rate(spread.flows, spread.span_ns)}"
-        words = f"{where}{hosts}: {flows}, {packets}"
+        words = f"{flows}{sources}{span}{_rate(spread.flows, '', spread.span_ns)}, {packets}"
+    return f"{where}{hosts}: {words}{nothing_in_words(spread)}"
+
+
+def nothing_in_words(spread: Spread) -> str:
+    """How many flows said nothing, to go on with: `, no data exchanged in 410 of the flows`; nothing for none."""
     if not spread.failed:
-        return words
+        return ""
     nothing = "no answer" if spread.protocol in _ICMP else "no data exchanged"
-    return f"{words}, {nothing}" + (f" in {spread.failed:,} of them" if spread.failed < spread.flows else "")
+    return f", {nothing}" + (f" in {spread.failed:,} of the flows" if spread.failed < spread.flows else "")
 
 
-def _rate(number: int, span_ns: int) -> str:
-    """Such as `, 15 a minute`, in the largest unit of which there is one; nothing for what is over within a second."""
+def _rate(number: int, noun: str, span_ns: int) -> str:
+    """Such as `, 15 a minute`, by the shortest time in which there are two; nothing for what is over within 1 s."""
     if number < 2 or span_ns < _SECOND_NS:
         return ""
     per_second = number * _SECOND_NS / span_ns
     for unit, seconds in (("a second", 1), ("a minute", 60), ("an hour", 3600)):
-        if per_second * seconds >= 1:
-            return f", {per_second * seconds:,.0f} {unit}"
-    return f", {per_second * 86400:,.0f} a day"
+        if per_second * seconds >= 2:
+            return f", {per_second * seconds:,.0f} {noun}{unit}"
+    return f", {per_second * 86400:,.0f} {noun}a day"
 
 
 def span_in_words(span_ns: int) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from sensor.alerts.alert import Alert
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.kinds import timestamp
-from sensor.alerts.spread import amount, counted
+from sensor.alerts.spread import amount, counted, nothing_in_words
 
 # Smallest severity of each word, the worst first.
 SEVERITIES: Final = ((70, "high"), (40, "medium"), (0, "low"))
@@ -24,6 +24,14 @@ def lane_in_words(alert: Alert) -> str:
     """Such as `known lane`, `both lanes`, or `its shape alone`."""
     words = {"both": "both lanes", "shape": "its shape alone"}
     return words.get(alert.lane, f"{alert.lane} lane")
+
+
+def label_in_words(alert: Alert) -> str:
+    """What the known lane took it for, where that speaks for the alert or nothing else names it; else nothing.
+
+    What a model says beside another name would only confuse: it stays in the record.
+    """
+    return (alert.label or "") if alert.technique is None or alert.lane in ("known", "both") else ""
 
 
 def who(alert: Alert, arrow: str = "->") -> str:
@@ -65,14 +73,9 @@ def sources_in_words(alert: Alert) -> str:
 
 
 def traffic_in_words(alert: Alert) -> str:
-    """Such as `120 flows, 3,671 packets, 4 of the flows without any data`."""
+    """Such as `120 flows, 3,671 packets, no data exchanged in 4 of the flows`."""
     spread = alert.spread
-    words = f"{counted(spread.flows, 'flow')}, {counted(spread.packets, 'packet')}"
-    if not spread.failed:
-        return words
-    if spread.failed == spread.flows:
-        return f"{words}, no data exchanged"
-    return f"{words}, {spread.failed:,} of the flows without any data"
+    return f"{counted(spread.flows, 'flow')}, {counted(spread.packets, 'packet')}{nothing_in_words(spread)}"
 
 
 def outside_normal(alert: Alert) -> tuple[Deviation, ...]:

@@ -12,6 +12,7 @@ from sensor.alerts.reading import Entry
 from sensor.alerts.spread import span_in_words
 from sensor.alerts.words import (
     address_and_port,
+    label_in_words,
     lane_in_words,
     moment,
     outside_normal,
@@ -65,9 +66,9 @@ def detail(entries: Sequence[Entry]) -> list[str]:
 
 
 def lanes(alert: Alert) -> str:
-    """Such as `known lane said SSH-Patator` or `both lanes`."""
-    words = lane_in_words(alert)
-    return f"{words}, label {alert.label}" if alert.label else words
+    """Such as `known lane, label SSH-Patator` or `both lanes`."""
+    words, label = lane_in_words(alert), label_in_words(alert)
+    return f"{words}, label {label}" if label else words
 
 
 def _technique(alert: Alert) -> str:

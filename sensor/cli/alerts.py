@@ -144,7 +144,7 @@ def search(
     \b
     src: dst:          an address or a network       tech:      ATT&CK technique, with those below it
     port:              destination port              verdict:   attack, uncertain
-    score: severity:   0 to 1, 0 to 100              lane:      known, novel, both
+    score: severity:   0 to 1, 0 to 100              lane:      known, novel, both, shape
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
     """
     from sensor.alerts.query import QueryError, parse

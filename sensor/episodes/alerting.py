@@ -24,7 +24,6 @@ from sensor.episodes.reasons import Explainer
 from sensor.episodes.shapes import KINDS, SHAPES
 
 _UNCERTAIN_WEIGHT = 0.6
-COLUMNS_TOLD = 2  # in the sentence; all that lie outside of normal traffic stand beside it
 UNCERTAIN_SEVERITY = 50  # at most, of what the shape or the known lane alone says
 _FULL_EVIDENCE = 10 * math.log(10)
 
@@ -79,7 +78,8 @@ class AlertBuilder:
             reason += "; " + SHAPES[episode.kind].reason
         elif label is not None:
             reason += f"; the model takes it for {label}, which its shape does not show"
-        reason += "".join(f"; {sentence(deviation)}" for deviation in deviations[:COLUMNS_TOLD])
+        if deviations:  # the first; all stand beside it
+            reason += "; " + sentence(deviations[0])
         if continues:
             reason += f"; goes on in {continues}"
         severity = severity_of(episode.technique)

@@ -392,7 +392,10 @@ def _told(
         chunk = order[first : first + _CHUNK]
         index = words[chunk]
         values = batch.values[index]
-        failed = (values[:, _BWD_PACKETS] == 0) | (values[:, _FWD_BYTES] + values[:, _BWD_BYTES] == 0)
+        # Of ICMP the meter counts no data: an echo that was answered has said what it can.
+        speaks = ~np.isin(batch.identity[index, PROTOCOL], (ICMP, ICMP6))
+        silent = speaks & (values[:, _FWD_BYTES] + values[:, _BWD_BYTES] == 0)
+        failed = (values[:, _BWD_PACKETS] == 0) | silent
         p_known, p_novel = judgement.p_known[index], judgement.p_novel[index]
         known = p_known < cuts[0]
         # A flow that the known lane flagged is below 1 and stands before any that it did not.

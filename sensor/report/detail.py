@@ -10,6 +10,7 @@ from sensor.alerts.packet_filters import capture_filter, display_filter, flow_fi
 from sensor.alerts.playbook import playbook_of
 from sensor.alerts.spread import counted
 from sensor.alerts.words import (
+    label_in_words,
     moment,
     outside_normal,
     severity_word,
@@ -74,13 +75,13 @@ def _badges(episode: ReportedEpisode, word: str) -> Markup:
 
 
 def _facts(episode: ReportedEpisode) -> Markup:
-    record, sources = episode.last, sources_in_words(episode.last)
+    record, sources, label = episode.last, sources_in_words(episode.last), label_in_words(episode.last)
     facts = [
         ("When", stretch(record.start_ns, record.end_ns)),
         ("In short", record.reason),
         ("Targets", targets_in_words(record)),
         ("Flagged traffic", traffic_in_words(record)),
-        ("How it was seen", _LANES[record.lane] + (f" ({record.label})" if record.label else "")),
+        ("How it was seen", _LANES[record.lane] + (f" ({label})" if label else "")),
         ("First told", f"{moment(episode.opened_ns)} UTC, in {counted(episode.lines, 'line')}"),
         ("State", "closed" if record.action == "closed" else "still open where the input ends"),
         ("Id", record.id),

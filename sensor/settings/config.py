@@ -70,8 +70,10 @@ class DetectionSection(_Section):
 class EpisodesSection(_Section):
     """Episodes: judgements into alerts."""
 
-    flows_between_false_openings: Annotated[float, Field(ge=10, le=1e9)] = 1e5
-    quiet_s: Annotated[float, Field(gt=0, le=86400)] = 300.0  # without evidence, after which an episode closes
+    flows_between_false_openings: Annotated[float, Field(ge=10, le=1e9)] = 1e5  # of unusual traffic without a shape
+    quiet_s: Annotated[float, Field(gt=0, le=86400)] = (
+        300.0  # without a flow of its kind, after which an episode closes
+    )
     capacity_hosts: Annotated[int, Field(ge=16, le=1 << 20)] = 16384  # followed at the same time
     alerts_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = 120  # None: no limit
     flows_per_alert: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # flow records written with an alert

@@ -59,7 +59,8 @@ def title_text(alert: Alert) -> str:
 
 def verdict_text(alert: Alert) -> str:
     """Such as `attack, both lanes, SSH-Patator, T1110.001, p 2e-05`."""
-    label = f", {printable(alert.label, 60)}" if alert.label is not None else ""
+    said = words.label_in_words(alert)
+    label = f", {printable(said, 60)}" if said else ""
     technique = f", {printable(alert.technique.id, 16)}" if alert.technique is not None else ""
     p_value = number(float(f"{min(alert.p_known, alert.p_novel):.1g}"))
     return f"{alert.verdict}, {words.lane_in_words(alert)}{label}{technique}, p {p_value}"

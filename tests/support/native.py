@@ -50,7 +50,8 @@ def alerts(draw: st.DrawFn) -> Alert:
         scores=draw(st.dictionaries(TEXTS, NUMBERS, max_size=12)),
         deviations=tuple(draw(st.lists(deviations, max_size=7))),
         spread=Spread(
-            *shape, draw(st.booleans()), 7, draw(st.booleans()), 9, 6, 22, draw(COUNTS), draw(st.booleans())
+            shape[0], shape[1], shape[2], shape[3], draw(st.booleans()), 7, draw(st.booleans()), 9, 6, 22,
+            draw(COUNTS), draw(st.booleans()),
         ),
         model=ModelIdentity(draw(TEXTS), draw(TEXTS)), observer=Observer(draw(TEXTS), draw(TEXTS)),
         dropped=draw(COUNTS), hosts_merged=draw(COUNTS),

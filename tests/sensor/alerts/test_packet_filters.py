@@ -74,9 +74,9 @@ def test_of_a_pair_both_addresses_and_the_port() -> None:
     assert capture == "host 192.0.2.10 and host 198.51.100.7 and tcp port 22"
 
 
-@pytest.mark.parametrize("many", [{"origins": 2}, {"origins": 1, "origins_more": True}])
-def test_of_a_target_no_source_is_singled_out(many: dict[str, int]) -> None:
-    alert = an_alert(spread=replace(SPREAD, **many))
+@pytest.mark.parametrize(("origins", "more"), [(2, False), (1, True)])
+def test_of_a_target_no_source_is_singled_out(origins: int, more: bool) -> None:
+    alert = an_alert(spread=replace(SPREAD, origins=origins, origins_more=more))
     assert display_filter(alert).startswith("ip.addr == 198.51.100.7 && tcp.port == 22 && ")
     assert capture_filter(alert) == "host 198.51.100.7 and tcp port 22"
 

@@ -1,5 +1,7 @@
 """What to do next: for each technique that a shape or a label can name, and where it is not sure."""
 
+from operator import attrgetter
+
 import pytest
 
 from sensor.alerts.alert_record import STEPS_SHOWN, alert_document
@@ -10,10 +12,11 @@ from tests.support.alerts import an_alert
 
 pytestmark = pytest.mark.ux
 
-NAMED = {*TECHNIQUES, *filter(None, (technique_of(shape.technique) for shape in SHAPES))}
+_OF_SHAPES = [technique for shape in SHAPES if (technique := technique_of(shape.technique))]
+NAMED: set[Technique] = {*TECHNIQUES, *_OF_SHAPES}
 
 
-@pytest.mark.parametrize("technique", sorted(NAMED, key=lambda technique: technique.id), ids=lambda found: found.id)
+@pytest.mark.parametrize("technique", sorted(NAMED, key=attrgetter("id")))
 def test_every_technique_says_what_it_means_and_what_to_do(technique: Technique) -> None:
     found = playbook_of(an_alert(technique=technique))
     assert found != playbook_of(an_alert(technique=None))

@@ -31,15 +31,16 @@ def spread(**fields: Any) -> Spread:
         ),
         (
             {"ports": 412, "port": 9, "flows": 418, "packets": 424, "failed": 410, "span_ns": 9_000_000_000},
-            "412 ports on one host: 418 flows in 9.0 s, 46 a second, 424 packets, no data exchanged in 410 of them",
+            "412 ports on one host: 418 flows in 9.0 s, 46 a second, 424 packets, "
+            "no data exchanged in 410 of the flows",
         ),
         (
             {"flows": 2, "packets": 2, "failed": 1, "span_ns": 700_000},
-            "port 22 on one host: 2 flows in 0.7 ms, 2 packets, no data exchanged in 1 of them",
+            "port 22 on one host: 2 flows of 2 packets in 0.7 ms, no data exchanged in 1 of the flows",
         ),
         (
             {"flows": 1, "packets": 6000, "failed": 1, "span_ns": 6_000_000_000, "protocol": 17, "port": 27015},
-            "port 27015 on one host: one flow of 6,000 packets in 6.0 s, 1,000 a second, no data exchanged",
+            "port 27015 on one host: one flow of 6,000 packets in 6.0 s, 1,000 packets a second, no data exchanged",
         ),
         (
             {"flows": 1, "packets": 1, "failed": 1, "span_ns": 0},
@@ -53,6 +54,14 @@ def spread(**fields: Any) -> Spread:
         (
             {"flows": 214, "packets": 428, "ports": 214, "span_ns": 1424 * MINUTE_NS},
             "214 ports on one host: 214 flows in 23.7 h, 9 an hour, 428 packets",
+        ),
+        (
+            {"flows": 5, "packets": 4814, "protocol": 17, "port": 53, "span_ns": 10 * MINUTE_NS},
+            "port 53 on one host: 5 flows of 4,814 packets in 10 min, 8 packets a second",
+        ),
+        (
+            {"flows": 97, "packets": 1940, "span_ns": 86_900_000_000},
+            "port 22 on one host: 97 flows in 86.9 s, 67 a minute, 1,940 packets",
         ),
         (
             {"flows": 20, "packets": 40, "protocol": 47, "port": 0, "ports": 0, "span_ns": 2880 * MINUTE_NS},

@@ -15,6 +15,7 @@ from sensor.alerts.techniques import Technique, technique_of
 from sensor.alerts.words import (
     address_and_port,
     clock_time,
+    label_in_words,
     lane_in_words,
     moment,
     outside_normal,
@@ -29,7 +30,7 @@ from sensor.cli.alert_text import detail, one_line
 from sensor.report.digest import Digest
 from sensor.report.tables import summary
 from sensor.terminal.alert_list import severity_mark
-from sensor.terminal.alert_text import severity_text
+from sensor.terminal.alert_text import severity_text, verdict_text
 from sensor.terminal.glyphs import UNICODE
 from tests.support.alerts import an_alert
 
@@ -127,7 +128,7 @@ def test_where_there_are_several_sources_their_number_is_said(alert: Alert, said
     ("alert", "said"),
     [
         (an_alert(), "318 flows, 640 packets"),
-        (of(failed=1), "318 flows, 640 packets, 1 of the flows without any data"),
+        (of(failed=1), "318 flows, 640 packets, no data exchanged in 1 of the flows"),
         (of(failed=318), "318 flows, 640 packets, no data exchanged"),
         (of(flows=1, packets=1, failed=1), "1 flow, 1 packet, no data exchanged"),
     ],
@@ -161,3 +162,23 @@ def test_only_columns_outside_of_normal_traffic_are_named_also_of_older_logs() -
     shown = "\n".join(detail([Entry(b"", {}, alert)]))
     assert "fwd_packets  412, normal 2, 99 % up to 9: packets sent" in shown
     assert "bwd_packets" not in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "SSH-Patator"),
+        ({"lane": "both"}, "SSH-Patator"),
+        ({"lane": "shape"}, ""),
+        ({"lane": "novel"}, ""),
+        ({"lane": "novel", "technique": None}, "SSH-Patator"),
+        ({"label": None}, ""),
+    ],
+)
+def test_a_label_that_does_not_speak_for_the_alert_is_not_shown_beside_its_name(
+    changes: dict[str, Any], said: str
+) -> None:
+    alert = an_alert(**changes)
+    assert label_in_words(alert) == said
+    assert ("SSH-Patator" in "\n".join(detail([Entry(b"", {}, alert)]))) == bool(said)
+    assert ("SSH-Patator" in verdict_text(alert)) == bool(said)
