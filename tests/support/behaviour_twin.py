@@ -1,0 +1,431 @@
+"""What hosts do in a stretch of time once more, obvious and slow: the oracle of the tests of sensor.episodes.behaviour.
+
+A count is the list of what was counted and when; it is added up anew, each at its weight, whenever it is looked at. All
+is kept, in dictionaries without bound. Of the sensor's path it knows the roles, which have tests of their own, the
+thresholds and the names of columns. Where two numbers that are compared lie so near to each other that rounding
+decides, it says so, as no order of adding up is the right one.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from itertools import pairwise
+from typing import NamedTuple
+
+from flows import batch as words
+from flows.batch import FlowBatch
+from flows.columns import INDEX
+from models.hosts import HALF, MULTIPLIER_1, MULTIPLIER_2
+from sensor.episodes import shapes
+from sensor.episodes.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED, role_of
+
+SECOND, MINUTE, DAY = 1.0, 60.0, 86400.0
+WINDOW = 10 * SECOND
+TOLD = 0.3
+BITS = 64
+MASK = (1 << 64) - 1
+ENDED = words.SEEN_FIN | words.SEEN_FIN_BACK | words.SEEN_RST | words.SEEN_RST_BACK
+PRIVATE = [
+    ip_network(text)
+    for text in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8"),
+        *("fc00::/7", "fe80::/10", "::/16"),
+    )
+]
+
+
+class TooNearError(Exception):
+    """Rounding decides a comparison."""
+
+
+class Claim(NamedTuple):
+    """A flow is part of something."""
+
+    index: int
+    kind: int
+    subject: Hashable
+    level: float
+
+
+def reaches(value: float, threshold: float) -> bool:
+    """Whether a number is as large as another one."""
+    whole = float(value).is_integer() and float(threshold).is_integer()  # nothing has faded
+    if not whole and abs(value - threshold) <= 1e-9 * max(abs(value), abs(threshold)):
+        raise TooNearError
+    return value >= threshold
+
+
+@dataclass
+class Count:
+    """What was counted, with when."""
+
+    memory: float
+    events: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, now: float, amount: float = 1.0) -> None:
+        self.events.append((now, amount))
+
+    def at(self, now: float) -> float:
+        return math.fsum(amount * math.exp((then - now) / self.memory) for then, amount in self.events)
+
+
+@dataclass
+class Sources:
+    """Distinct sources in a window, by the bits that their addresses fall on: linear counting."""
+
+    window: float
+    began: float = 0.0
+    bits: set[int] = field(default_factory=set)
+    before: int = 0
+
+    def see(self, now: float, high: int, low: int) -> None:
+        if reaches(now - self.began, self.window):
+            self.before = 0 if reaches(now - self.began, 2 * self.window) else len(self.bits)
+            self.began, self.bits = now, set()
+        self.bits.add(mixed((mixed(high & MASK) + (low & MASK)) & MASK) % BITS)
+
+    @property
+    def number(self) -> float:
+        share = max(len(self.bits), self.before) / BITS
+        return -BITS * math.log(max(1 - share, 1 / BITS))
+
+
+def mixed(word: int) -> int:
+    """models.hosts.mixed of a number of 64 bits."""
+    for multiplier in (MULTIPLIER_1, MULTIPLIER_2):
+        word = (word ^ word >> int(HALF)) * int(multiplier) & MASK
+    return word ^ word >> int(HALF)
+
+
+@dataclass
+class Tried:
+    """Services that were tried for the first time, of some kind."""
+
+    failed: Count = field(default_factory=lambda: Count(10 * MINUTE))
+    opened: Count = field(default_factory=lambda: Count(10 * MINUTE))
+    failed_day: Count = field(default_factory=lambda: Count(DAY))
+    opened_day: Count = field(default_factory=lambda: Count(DAY))
+
+    def add(self, now: float, failed: bool) -> None:
+        for count in (self.failed, self.failed_day) if failed else (self.opened, self.opened_day):
+            count.add(now)
+
+    def level(self, now: float, soon: float, a_day: float) -> float:
+        level = 0.0
+        for failed, opened, share, enough in (
+            (self.failed.at(now), self.opened.at(now), shapes.MOSTLY, soon),
+            (self.failed_day.at(now), self.opened_day.at(now), shapes.NEVER, a_day),
+        ):
+            if reaches(failed, share * (failed + opened)):
+                level = max(level, failed / enough)
+        return level
+
+
+@dataclass
+class Host:
+    """A host."""
+
+    failed: Count = field(default_factory=lambda: Count(5 * MINUTE))
+    opened: Count = field(default_factory=lambda: Count(5 * MINUTE))
+    hits: Count = field(default_factory=lambda: Count(WINDOW))
+    talk: Count = field(default_factory=lambda: Count(WINDOW))
+    answers: Count = field(default_factory=lambda: Count(WINDOW))
+    sources: Sources = field(default_factory=lambda: Sources(WINDOW))
+    regular: int = 0
+
+
+@dataclass
+class Sessions:
+    """Short sessions: how many, and the logarithms of what they sent."""
+
+    number: Count = field(default_factory=lambda: Count(10 * MINUTE))
+    sums: Count = field(default_factory=lambda: Count(10 * MINUTE))
+    squares: Count = field(default_factory=lambda: Count(10 * MINUTE))
+
+    def add(self, now: float, sent: float) -> None:
+        self.number.add(now)
+        self.sums.add(now, math.log(1 + sent))
+        self.squares.add(now, math.log(1 + sent) ** 2)
+
+    def alike(self, now: float) -> bool:
+        number = self.number.at(now)
+        variance = self.squares.at(now) / number - (self.sums.at(now) / number) ** 2
+        return reaches(shapes.LIKE**2, variance)
+
+
+@dataclass
+class Pair:
+    """A source, a destination and its service."""
+
+    flows: int = 0
+    without: Count = field(default_factory=lambda: Count(WINDOW))
+    like: Sessions = field(default_factory=Sessions)
+    guesses: Count = field(default_factory=lambda: Count(10 * MINUTE))
+    overload: Count = field(default_factory=lambda: Count(WINDOW))
+    slow: Count = field(default_factory=lambda: Count(2 * MINUTE))
+    asked: Count = field(default_factory=lambda: Count(MINUTE))
+    asked_bytes: Count = field(default_factory=lambda: Count(MINUTE))
+    starts: list[float] = field(default_factory=list)
+    beats: bool = False
+
+
+@dataclass
+class Service:
+    """A destination's port."""
+
+    like: Sessions = field(default_factory=Sessions)
+    sources: Sources = field(default_factory=lambda: Sources(10 * MINUTE))
+
+
+class Flow:
+    """One record, by names."""
+
+    def __init__(self, batch: FlowBatch, index: int, label: int) -> None:
+        identity, values = batch.identity[index].tolist(), batch.values[index].tolist()
+        self.index, self.label = index, label
+        self.role = role_of(batch.identity, batch.values, index)
+        self.source, self.target = tuple(identity[words.SRC_HIGH :][:2]), tuple(identity[words.DST_HIGH :][:2])
+        self.version, self.protocol = identity[words.IP_VERSION], identity[words.PROTOCOL]
+        self.source_port, self.port = identity[words.SRC_PORT], identity[words.DST_PORT]
+        self.first = identity[words.REPORT] == 0
+        self.news = identity[words.NEW_PACKETS]
+        self.seen, self.goes_on = identity[words.SEEN], identity[words.END_REASON] == words.SNAPSHOT
+        self.start_ns, self.end_ns = identity[words.START_NS], identity[words.END_NS]
+        self.seconds = values[INDEX["flow_duration"]] / 1e6
+        self.sent, self.answered = values[INDEX["fwd_bytes"]], values[INDEX["bwd_bytes"]]
+        self.there, self.back = values[INDEX["fwd_packets"]], values[INDEX["bwd_packets"]]
+        self.syn = values[INDEX["syn_flag_count"]] > 0
+
+    @property
+    def service(self) -> tuple[int, int]:
+        from_dns = self.protocol == UDP and self.source_port == 53
+        return (53 if from_dns else self.port, self.protocol)
+
+    @property
+    def pair(self) -> Hashable:
+        return (self.source, self.target, self.service)
+
+    @property
+    def network(self) -> Hashable:
+        return self.target[1] >> 8 if self.version == 4 else self.target[0]
+
+    def inside(self, end: tuple[int, int]) -> bool:
+        number = (end[0] & MASK) << 64 | end[1] & MASK
+        address = IPv4Address(number) if self.version == 4 else IPv6Address(number)
+        return any(address in network for network in PRIVATE if network.version == self.version)
+
+
+class Twin:
+    """Everything that was seen so far."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[Hashable, Host] = defaultdict(Host)
+        self.pairs: dict[Hashable, Pair] = defaultdict(Pair)
+        self.services: dict[Hashable, Service] = defaultdict(Service)
+        self.tried: dict[Hashable, Tried] = defaultdict(Tried)
+        self.torrents: dict[Hashable, Count] = defaultdict(lambda: Count(SECOND))
+        self.began_ns: int | None = None
+        self.clock_ns = 0
+        self.claims: list[Claim] = []
+
+    def observe(self, batch: FlowBatch, labels: list[int]) -> list[Claim]:
+        """What the records are part of, in their order."""
+        self.claims = []
+        for index, label in enumerate(labels):
+            flow = Flow(batch, index, label)
+            self.began_ns = flow.end_ns if self.began_ns is None else self.began_ns
+            self.clock_ns = max(self.clock_ns, flow.end_ns)
+            now = (self.clock_ns - self.began_ns) / 1e9
+            if flow.news and flow.role == ANSWER:
+                self._answer(flow, now, counted=flow.first)
+            elif flow.news and flow.role == TALK:
+                self._talk(flow, now)
+            elif flow.news and flow.role != UNJUDGED:
+                self._attempt(flow, now)
+        return self.claims
+
+    def _tell(self, flow: Flow, kind: int, subject: Hashable, level: float) -> None:
+        if reaches(level, TOLD):
+            self.claims.append(Claim(flow.index, kind, subject, level))
+
+    def _answer(self, flow: Flow, now: float, *, counted: bool) -> None:
+        """What a host gets that it did not ask for."""
+        if flow.protocol in (ICMP, ICMP6):
+            return
+        target = self.hosts[flow.target]
+        target.answers.add(now, flow.news)
+        if counted:
+            target.sources.see(now, *flow.source)
+        answers = target.answers.at(now)
+        if reaches(answers, 2 * target.talk.at(now)) and reaches(target.sources.number, shapes.REFLECTORS):
+            self._tell(flow, shapes.REFLECTION, flow.target, answers / shapes.REFLECTION_PACKETS)
+
+    def _attempt(self, flow: Flow, now: float) -> None:
+        """A flow without data."""
+        target = self.hosts[flow.target]
+        half_open = flow.protocol == TCP and not flow.seen & words.SEEN_ACK
+        without = flow.role == FAILED or half_open
+        if flow.first and without:
+            target.hits.add(now)
+            target.sources.see(now, *flow.source)
+        hits = target.hits.at(now)
+        many = reaches(hits, 4 * target.talk.at(now)) and reaches(target.sources.number, shapes.MANY_SOURCES)
+        if flow.protocol == UDP and flow.source_port < 1024 and flow.source_port != flow.port:
+            self._answer(flow, now, counted=False)
+        elif many and without:
+            self._tell(flow, shapes.FLOOD_AT, flow.target, hits / shapes.FLOOD_AT_FLOWS)
+        if many and flow.pair not in self.pairs and reaches(hits, shapes.FLOOD_AT_FLOWS):
+            return  # whoever it says it is
+        pair = self.pairs[flow.pair]
+        fresh, pair.flows = pair.flows == 0 and flow.first, pair.flows + flow.first
+        if without:
+            if flow.first:
+                pair.without.add(now)
+            self._tell(flow, shapes.FLOOD_FROM, flow.pair, pair.without.at(now) / shapes.FLOOD_FROM_FLOWS)
+            self._stream(flow)
+        again = reaches(pair.without.at(now), shapes.FLOOD_FROM_FLOWS / 2)
+        self._probe(flow, now, fresh=fresh, hit=flow.first and without, again=again)
+
+    def _probe(self, flow: Flow, now: float, *, fresh: bool, hit: bool, again: bool) -> None:
+        """Among what a source tried: ports of one host, hosts of one port, and all."""
+        failed, source = flow.role == FAILED, self.hosts[flow.source]
+        service = (flow.port, flow.protocol)
+        ports = self.tried[flow.source, "host", flow.target]
+        targets = self.tried[flow.source, "network", flow.network, service]
+        everywhere = self.tried[flow.source, "anywhere", service]
+        if fresh:
+            for tried in (ports, targets, everywhere):
+                tried.add(now, failed)
+            (source.failed if failed else source.opened).add(now)
+        torrent = self.torrents[flow.source, flow.target]
+        if hit:
+            torrent.add(now)
+        self._tell(flow, shapes.TORRENT, (flow.source, flow.target), torrent.at(now) / shapes.TORRENT_FLOWS)
+        level = 0.0
+        if flow.protocol in (ICMP, ICMP6):
+            missed, there = targets.failed.at(now), targets.opened.at(now)
+            if reaches(missed, shapes.EMPTY * (missed + there)):
+                level = (missed + there) / shapes.ECHO_TARGETS
+            level = max(level, targets.level(now, shapes.SCAN_TARGETS, shapes.SCAN_TARGETS))
+        elif not failed or again:
+            return
+        else:
+            level = ports.level(now, shapes.SCAN_PORTS, shapes.SCAN_PORTS_A_DAY)
+            if flow.protocol in (TCP, UDP, SCTP):
+                missed, there = source.failed.at(now), source.opened.at(now)
+                if reaches(missed, shapes.MOSTLY * (missed + there)):
+                    level = max(level, missed / shapes.SCAN_SPREAD)
+                level = max(level, targets.level(now, shapes.SCAN_TARGETS, shapes.SCAN_TARGETS))
+                if flow.port not in {53, 123} | shapes.WEB_PORTS:
+                    level = max(level, everywhere.level(now, shapes.SCAN_SPREAD, shapes.SCAN_TARGETS))
+        self._tell(flow, shapes.SCAN, flow.source, level)
+
+    def _talk(self, flow: Flow, now: float) -> None:
+        """A flow with data."""
+        pair = self.pairs[flow.pair]
+        if flow.first:
+            self.hosts[flow.source].talk.add(now)
+            self.hosts[flow.target].talk.add(now)
+            if pair.flows == 0:
+                self._probe(flow, now, fresh=True, hit=False, again=False)
+            pair.flows += 1
+        if flow.protocol == TCP:
+            service = self.services[flow.target, flow.port]
+            if flow.first:
+                service.sources.see(now, *flow.source)
+            self._session(flow, now, pair, service)
+            if flow.first and flow.syn:
+                self._beat(flow, pair, service)
+        elif flow.protocol == UDP and 53 in (flow.port, flow.source_port):
+            self._questions(flow, now, pair)
+        elif flow.protocol in (UDP, ICMP, ICMP6):
+            self._stream(flow)
+        if flow.protocol in (ICMP, ICMP6):
+            flood = flow.there >= shapes.STREAM_ECHOES_PER_S * max(flow.seconds, 1)
+            often = flow.back >= shapes.TUNNEL_ECHOES_PER_S * flow.seconds
+            if often and not flood and flow.seen >> 24 >= shapes.TUNNEL_ECHO_BYTES:
+                self._tell(flow, shapes.ECHO_TUNNEL, flow.pair, flow.back / shapes.TUNNEL_ECHOES)
+
+    def _stream(self, flow: Flow) -> None:
+        """Packets a second of one flow."""
+        rate = flow.there / max(flow.seconds, 1)
+        if flow.protocol in (ICMP, ICMP6):
+            self._tell(flow, shapes.STREAM, flow.pair, rate / shapes.STREAM_ECHOES_PER_S)
+        elif flow.protocol == UDP and 20 * flow.back < flow.there:
+            level = rate / shapes.STREAM_PACKETS_PER_S
+            sure = level >= shapes.STREAM_BEYOND_DOUBT
+            self._tell(flow, shapes.STREAM, flow.pair, level if sure else min(level, 1.9))
+
+    def _session(self, flow: Flow, now: float, pair: Pair, service: Service) -> None:
+        """Guesses, and requests that keep a service busy."""
+        login, guess = flow.port in shapes.LOGIN_PORTS, flow.label == shapes.GUESS_LABEL
+        ended = not flow.goes_on or bool(flow.seen & ENDED)
+        short = ended and flow.seconds < 30 and flow.sent + flow.answered < 20_000
+        if flow.first and short and (login or guess):
+            pair.like.add(now, flow.sent)
+            service.like.add(now, flow.sent)
+            if guess:
+                pair.guesses.add(now)
+            level = 0.0
+            if pair.like.alike(now):
+                labelled = shapes.GUESSES_LABELLED if login else shapes.GUESSES_ANYWHERE
+                level = pair.guesses.at(now) / labelled
+                level = max(level, pair.like.number.at(now) / shapes.GUESSES) if login else level
+            self._tell(flow, shapes.GUESSING, flow.pair, level)
+            several = service.sources.number >= shapes.GUESSING_SOURCES
+            if login and several and not reaches(level, 1) and service.like.alike(now):
+                subject = (flow.target, flow.port)
+                self._tell(flow, shapes.GUESSING_AT, subject, service.like.number.at(now) / shapes.GUESSES_AT)
+        if flow.first and flow.label == shapes.DOS_LABEL:
+            pair.overload.add(now)
+            if flow.seconds >= 5 and flow.sent < 200 * flow.seconds:
+                pair.slow.add(now)
+            level = max(pair.overload.at(now) / shapes.OVERLOAD_FLOWS, pair.slow.at(now) / shapes.OVERLOAD_OPEN)
+            self._tell(flow, shapes.OVERLOAD, flow.pair, level)
+
+    def _beat(self, flow: Flow, pair: Pair, service: Service) -> None:
+        """Connections whose gaps are alike: the latest forty that are a second or more apart."""
+        assert self.began_ns is not None
+        start = (flow.start_ns - self.began_ns) / 1e9
+        if any(not reaches(abs(start - other), 1.0) for other in pair.starts):
+            return
+        kept = sorted([*pair.starts, start])[-40:]
+        if start not in kept:
+            return
+        pair.starts = kept
+        gaps = sorted(later - earlier for earlier, later in pairwise(kept))
+        if len(gaps) < shapes.BEACON_FIRST:
+            return
+        median = gaps[len(gaps) // 2]
+        deviation = sorted(abs(gap - median) for gap in gaps)[len(gaps) // 2]
+        if not (reaches(median, shapes.BEACON_GAP_S) and reaches(shapes.BEACON_JITTER * median, deviation)):
+            return
+        source = self.hosts[flow.source]
+        source.regular += not pair.beats
+        pair.beats = True
+        if source.regular > shapes.BEACON_PAIRS or service.sources.number > shapes.COMMON_TARGET:
+            return
+        outward = flow.inside(flow.source) and not flow.inside(flow.target) and flow.source_port >= 1024
+        if flow.port in shapes.WEB_PORTS or outward:
+            self._tell(flow, shapes.BEACON, flow.pair, len(gaps) / shapes.BEACON_EVENTS)
+
+    def _questions(self, flow: Flow, now: float, pair: Pair) -> None:
+        """Questions to a resolver, whichever side of the flow asks them."""
+        backwards = flow.source_port == 53 and flow.port != 53
+        asked, asked_bytes, answered_bytes = flow.there, flow.sent, flow.answered
+        if backwards:
+            asked, asked_bytes, answered_bytes = flow.back, flow.answered, flow.sent
+        level, rate = 0.0, asked / max(flow.seconds, 1)
+        if asked >= 50:
+            long_answers = rate >= 1 and answered_bytes >= 250 * asked
+            many = rate >= 5 and asked >= 100 and asked_bytes + answered_bytes >= 200 * asked
+            level = asked / 50 if long_answers or many else 0.0
+        elif flow.first:
+            pair.asked.add(now, asked)
+            pair.asked_bytes.add(now, asked_bytes)
+            asked, asked_bytes = pair.asked.at(now), pair.asked_bytes.at(now)
+        if reaches(asked_bytes, 100 * asked):
+            level = max(level, asked / 50)
+        self._tell(flow, shapes.DNS_TUNNEL, flow.pair, level)
