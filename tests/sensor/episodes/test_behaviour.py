@@ -15,10 +15,13 @@ from flows.batch import END_DETECTED, SEEN_SYN, SEEN_SYN_BACK, SNAPSHOT
 from sensor.episodes import shapes
 from sensor.episodes.behaviour import Behaviour
 from sensor.episodes.claims import C_CLOCK, C_INDEX, C_KIND, C_ROW, Claims
+from sensor.episodes.shapes import label_kind
 from tests.support.behaviour_twin import Claim, TooNearError, Twin
-from tests.support.episodes import Flow, guesses, judged, scan
+from tests.support.edges import EDGES
+from tests.support.episodes import CUT, TECHNIQUES, Flow, guesses, judged, scan
 from tests.support.examples import examples
 
+LONGEST = 600  # flows that the twin is asked of: it adds everything up anew for each
 GUESS, DOS = shapes.GUESS_LABEL, shapes.DOS_LABEL
 
 
@@ -66,13 +69,40 @@ bursts = st.builds(
     st.sampled_from([0.0, 0.004, 0.3, 20.0, 600.0]),
     st.sampled_from(["source_port", "port", "source", "target"]),
 )
-traffic = st.lists(bursts, min_size=1, max_size=6).map(lambda parts: list(chain(*parts)))
+likely = st.builds(  # flows of which so many come near to a shape
+    varied,
+    st.builds(
+        lambda flow, at, source: flow._replace(at=at, source=source),
+        st.sampled_from(
+            [
+                *(Flow(port=port, label=label) for port in (22, 3389) for label in (0, GUESS)),
+                *(Flow(port=80, label=DOS, lasts=lasts) for lasts in (0.3, 45.1)),
+                *(Flow(port=port, sent=0, answered=0, label=0, back=back) for port in (80, 8883) for back in (0, 1)),
+                *(Flow(port=port, label=0) for port in (443, 8883)),
+                *(Flow(protocol=17, port=53, sent=sent, label=0) for sent in (60, 150)),
+                Flow(protocol=17, port=40000, source_port=53, answered=0, label=0),
+                Flow(protocol=1, sent=0, packets=150, back=150, lasts=45.1, label=0, seen=300 << 24),
+            ]
+        ),
+        st.floats(0, 300),
+        st.sampled_from(["192.0.2.1", "192.0.2.2", "10.0.0.3"]),
+    ),
+    st.sampled_from([15, 30, 90, 150]),
+    st.sampled_from([0.004, 0.3, 20.0, 600.0]),
+    st.sampled_from(["source_port", "port", "source", "source", "target"]),
+)
+traffic = st.lists(bursts | likely, min_size=1, max_size=6).map(lambda parts: list(chain(*parts)))
 
 
 def observed(behaviour: Behaviour, told: list[Flow]) -> Claims:
     """Of flows whose `label` is the kind of label that the known lane gave."""
     batch, _, _ = judged(told)
     return behaviour.observe(batch, np.array([flow.label for flow in told], dtype=np.int8))
+
+
+def kind_of(flow: Flow) -> int:
+    """The kind of label that the known lane gave a flow."""
+    return label_kind(TECHNIQUES[flow.label]) if flow.known < CUT else shapes.NO_LABEL
 
 
 def twin_of(told: list[Flow]) -> list[Claim]:
@@ -97,6 +127,15 @@ def test_the_kernels_tell_what_their_plain_twin_tells(told: list[Flow], order: s
         for (kind, row), claim in zip(found.words[:, [C_KIND, C_ROW]].tolist(), expected, strict=True)
     }
     assert len(places) == len(subjects) == len(pairs)
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_kernels_and_twin_tell_the_same_of_what_comes_near_to_a_shape(case: str) -> None:
+    near = [flow._replace(label=kind_of(flow), at=flow.at * 1.000307) for flow in EDGES[case][0]]
+    told = sorted(near, key=lambda flow: flow.at)[:LONGEST]
+    found, expected = observed(Behaviour(4096, 1), told), twin_of(told)
+    assert found.words[:, [C_INDEX, C_KIND]].tolist() == [[claim.index, claim.kind] for claim in expected]
+    assert found.levels == pytest.approx([claim.level for claim in expected], rel=1e-9, abs=1e-9)
 
 
 @examples(60)

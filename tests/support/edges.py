@@ -1,0 +1,164 @@
+"""Flows that come near to the shape of a technique, on either side of where it is reached."""
+
+from flows.batch import SNAPSHOT
+from tests.support.episodes import ICMP, Flow, guesses, requests
+
+UDP = 17
+SYN = Flow(sent=0, answered=0, port=80)
+
+
+def ports(n: int, every: float = 1.0, *, answered: int = 0) -> list[Flow]:
+    """One host asked for n ports, of which the first `answered` answer."""
+    return [SYN._replace(port=1 + i, at=i * every, back=int(i < answered)) for i in range(n)]
+
+
+def hosts(n: int, every: float = 1.0, **fields: int) -> list[Flow]:
+    """One service of n hosts of a network asked."""
+    return [SYN._replace(target=f"198.51.100.{1 + i}", at=i * every, **fields) for i in range(n)]
+
+
+def echo_sweep(n: int, there: int) -> list[Flow]:
+    """One echo request to each of n hosts of a network, of which so many, here and there, answer."""
+    flow = Flow(protocol=ICMP, port=0, source_port=0, sent=0)
+    answered = [i * there // n != (i + 1) * there // n for i in range(n)]
+    return [
+        flow._replace(target=f"198.51.100.{1 + i}", at=i * 0.1, back=int(answered[i]), answered=0) for i in range(n)
+    ]
+
+
+def anywhere(n: int, every: float = 0.1, **fields: int) -> list[Flow]:
+    """One service of n hosts, each of another network."""
+    return [SYN._replace(target=f"198.{i}.100.1", at=i * every, **fields) for i in range(n)]
+
+
+def crowd(n: int, every: float, sources: int = 60, **fields: int) -> list[Flow]:
+    """SYNs of many sources to one service."""
+    return [
+        SYN._replace(source=f"203.0.113.{1 + i % sources}", at=i * every, source_port=i, **fields) for i in range(n)
+    ]
+
+
+def answers(n: int, sources: int = 60, **fields: int) -> list[Flow]:
+    """Answers of many resolvers that nobody asked for."""
+    flow = SYN._replace(protocol=UDP, source_port=53, port=40000, **fields)
+    return [flow._replace(source=f"203.0.113.{1 + i % sources}", at=i * 0.01, port=40000 + i) for i in range(n)]
+
+
+def beat(n: int, gap: float, jitter: float, **fields: object) -> list[Flow]:
+    """Connections whose gaps are the median one, longer and shorter by turns."""
+    flow = Flow(port=443, source="10.0.0.1")._replace(**fields)
+    return [flow._replace(at=i * gap + (i % 3 == 2) * jitter * gap, source_port=1024 + i) for i in range(n)]
+
+
+def echoes(n: int, seconds: float, size: int = 600) -> list[Flow]:
+    """One flow of n echo requests, each answered."""
+    return [Flow(protocol=ICMP, port=0, source_port=0, sent=0, packets=n, back=n, lasts=seconds, seen=size << 24)]
+
+
+def names(n: int, asked: int, every: float = 0.25) -> list[Flow]:
+    """Questions to a resolver, each of so many bytes from a port of its own."""
+    flow = Flow(protocol=UDP, port=53, sent=asked)
+    return [flow._replace(at=i * every, source_port=1024 + i) for i in range(n)]
+
+
+def one_flow(packets: int, seconds: float, back: int = 0) -> list[Flow]:
+    """One flow of datagrams."""
+    return [Flow(protocol=UDP, port=9999, sent=1000 * packets, answered=0, packets=packets, back=back, lasts=seconds)]
+
+
+A, U = "attack", "uncertain"
+EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
+    "four ports of one host": (ports(4), set()),
+    "five ports of one host": (ports(5), {("T1046", U)}),
+    "ten ports of one host": (ports(10), {("T1046", A)}),
+    "ten ports, of which four answer": (ports(10, answered=4), set()),
+    "ten ports, each ten minutes after the last": (ports(10, 600), set()),
+    "eighteen ports of one host, each an hour after the last": (ports(18, 3600), {("T1046", U)}),
+    "eighteen ports, each an hour after the last, of which one answers": (ports(18, 3600, answered=1), set()),
+    "seven hosts of a network": (hosts(7), set()),
+    "nine hosts of a network": (hosts(9), {("T1046", U)}),
+    "seventeen hosts of a network": (hosts(17), {("T1046", A)}),
+    "echo requests to seventeen hosts": (hosts(17, protocol=ICMP, port=0, source_port=0), {("T1018", A)}),
+    "one port of nine hosts anywhere": (anywhere(9, port=8883), {("T1046", U)}),
+    "web sites, as without an uplink": (anywhere(29, port=443), set()),
+    "web sites, more than a client asks": (anywhere(31, port=443), {("T1046", U)}),
+    "one dead server, again and again": ([SYN._replace(at=i * 5.0, source_port=i) for i in range(2000)], set()),
+    "SYNs, 9.5 a second": ([SYN._replace(at=i / 9.5, source_port=i) for i in range(1000)], set()),
+    "SYNs, 11 a second": ([SYN._replace(at=i / 11, source_port=i) for i in range(1000)], {("T1499.001", A)}),
+    "SYNs of sixty hosts, 19 a second": (crowd(1000, 1 / 19), set()),
+    "SYNs of sixty hosts, 22 a second": (crowd(1000, 1 / 22), {("T1498.001", A)}),
+    "SYNs of ten hosts, 22 a second": (crowd(1000, 1 / 22, sources=10), set()),
+    "SYNs of sixty hosts to a busy service": (
+        crowd(1000, 1 / 22)
+        + [Flow(port=80, at=i / 11, source=f"10.0.0.{1 + i % 200}", source_port=i) for i in range(500)],
+        set(),
+    ),
+    "ninety packets of answers": (answers(45), set()),
+    "a hundred and twenty packets of answers": (answers(60), {("T1498.002", A)}),
+    "as many of ten hosts": (answers(60, sources=10), set()),
+    "datagrams one way, 700 a second": (one_flow(7000, 10), set()),
+    "datagrams one way, 900 a second": (one_flow(9000, 10), {("T1498.001", U)}),
+    "datagrams one way, as many as 3000 a second": (one_flow(30_000, 10), {("T1498.001", U)}),
+    "datagrams one way, 9000 a second": (one_flow(90_000, 10), {("T1498.001", A)}),
+    "datagrams that are answered": (one_flow(9000, 10, back=600), set()),
+    "echoes, 90 a second, of 56 bytes": (echoes(900, 10, 64), set()),
+    "echoes, 110 a second": (echoes(1100, 10), {("T1498.001", U)}),
+    "echoes, 220 a second": (echoes(2200, 10), {("T1498.001", A)}),
+    "SYNs to ports of one host, 4900 a second": (
+        [SYN._replace(at=i / 4900, port=i) for i in range(20_000)],
+        {("T1046", A)},
+    ),
+    "SYNs to ports of one host, 5100 a second": (
+        [SYN._replace(at=i / 5100, port=i) for i in range(40_000)],
+        {("T1046", A), ("T1499.001", A)},
+    ),
+    "echo requests to eleven hosts, a third of them there": (echo_sweep(11, 4), set()),
+    "echo requests to thirteen hosts, two thirds of them there": (echo_sweep(13, 9), {("T1018", U)}),
+    "echo requests to hosts all of which are there": (echo_sweep(60, 60), set()),
+    "large echoes, 1.5 a second": (echoes(150, 100), set()),
+    "large echoes, 2.5 a second": (echoes(250, 100), {("T1095", U)}),
+    "eighteen like sessions": (guesses(18, known=1.0), set()),
+    "twenty-five like sessions": (guesses(25, known=1.0), {("T1110.001", U)}),
+    "forty-five like sessions": (guesses(45, known=1.0), {("T1110.001", A)}),
+    "four labelled ones": (guesses(4), set()),
+    "five labelled ones": (guesses(5), {("T1110.001", A)}),
+    "labelled ones elsewhere": (guesses(19, port=8883), set()),
+    "more of them elsewhere": (guesses(25, port=8883), {("T1110.001", U)}),
+    "sessions with a login service that differ": (
+        [flow._replace(sent=4 ** (i % 7)) for i, flow in enumerate(guesses(60))],
+        set(),
+    ),
+    "long sessions": (guesses(60, lasts=40.0), set()),
+    "sessions that go on": (guesses(60, end=SNAPSHOT, seen=3), set()),
+    "thirty like sessions of thirty hosts": (
+        [flow._replace(source=f"203.0.113.{i}") for i, flow in enumerate(guesses(30, known=1.0))],
+        set(),
+    ),
+    "fifty like sessions of fifty hosts": (
+        [flow._replace(source=f"203.0.113.{i}") for i, flow in enumerate(guesses(50, known=1.0))],
+        {("T1110.001", U)},
+    ),
+    "requests, 9 a second": (requests(1000, every=1 / 9), set()),
+    "requests, 11 a second": (requests(1000, every=1 / 11), {("T1499.002", A)}),
+    "requests that no lane takes for overload": (requests(1000, every=1 / 11, known=1.0), set()),
+    "nineteen requests that never end": (requests(19, every=1.0, lasts=90.0, sent=200), set()),
+    "thirty requests that never end": (requests(30, every=1.0, lasts=90.0, sent=200), {("T1499.002", A)}),
+    "twenty connections in a beat": (beat(20, 60, 0.1), set()),
+    "thirty connections in a beat": (beat(30, 60, 0.05), {("T1071.001", U)}),
+    "thirty in a beat to another port outside": (beat(30, 60, 0.05, port=4444), {("T1571", U)}),
+    "thirty in a beat to another port inside": (beat(30, 60, 0.05, port=4444, target="10.0.0.9"), set()),
+    "thirty whose gaps differ by .15 of the median": (beat(30, 60, 0.15), {("T1071.001", U)}),
+    "thirty whose gaps differ by .17 of the median": (beat(30, 60, 0.17), set()),
+    "a control loop": (beat(30, 1.5, 0.0), set()),
+    "a service with eight clients": (
+        [flow for c in range(8) for flow in beat(30, 60, 0.05, source=f"10.0.0.{c + 1}", port=8443)],
+        set(),
+    ),
+    "a monitor of five hosts": (
+        [flow for c in range(5) for flow in beat(24, 60, 0.05, target=f"198.51.100.{c + 1}")],
+        set(),
+    ),
+    "questions of 60 bytes": (names(400, 60), set()),
+    "questions of 150 bytes, four a second": (names(400, 150), {("T1071.004", U)}),
+    "questions of 150 bytes, one in two seconds": (names(400, 150, 2.0), set()),
+}
