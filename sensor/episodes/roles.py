@@ -89,8 +89,8 @@ def _to_a_group(identity: Identity, i: int) -> bool:
         unspecified = identity[i, SRC_HIGH] == 0 and identity[i, SRC_LOW] == 0
         return bool(unspecified or (identity[i, DST_HIGH] >> 56) & 0xFF == 0xFF)
     low = identity[i, DST_LOW] & 0xFFFFFFFF
-    # The last address of a /24 is broadcast in most networks that have one, and hardly ever a host in the others; nobody
-    # connects to a broadcast address (RFC 9293, 3.9.2.3).
+    # The last address of a /24 is broadcast in most networks that have one, and hardly ever a host in the others;
+    # nobody connects to a broadcast address (RFC 9293, 3.9.2.3).
     broadcast = low & 0xFF == 0xFF and identity[i, PROTOCOL] != TCP
     return bool(low >= 0xE0000000 or broadcast or identity[i, SRC_LOW] == 0)
 
