@@ -225,10 +225,10 @@ def test_the_words_state_targets_ports_flows_packets_and_failures() -> None:
     scan = Spread(412, 830, 410, 1, False, 412, False, 9 * S, 6, 80)
     assert (
         spread_in_words(scan)
-        == "412 ports on one host: 412 flows in 9.0 s, 46 a second, 830 packets, no data exchanged in 410 of them"
+        == "412 ports on one host: 412 flows in 9.0 s, 46 a second, 830 packets, no data exchanged in 410 of the flows"
     )
     wide = Spread(9000, 9000, 9000, 4096, True, 4096, True, 7200 * S, 6, 80)
-    words = "4,096+ ports on 4,096+ hosts: 9,000 flows in 2.0 h, 1 a second, 9,000 packets, no data exchanged"
+    words = "4,096+ ports on 4,096+ hosts: 9,000 flows in 2.0 h, 75 a minute, 9,000 packets, no data exchanged"
     assert spread_in_words(wide) == words
     assert spread_in_words(replace(ONE, failed=0)) == "port 80 on one host: one flow of one packet"
     assert spread_in_words(replace(ONE, protocol=47, ports=0)).startswith("IP protocol 47 to one host")
