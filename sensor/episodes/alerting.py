@@ -57,10 +57,10 @@ class AlertBuilder:
         self._top_columns = top_columns
         self._sequence = 0
 
-    def alert(self, episode: Episode, action: Action, time_ns: int, dropped: int = 0, continues: str = "") -> Alert:
+    def alert(self, episode: Episode, action: Action, time_ns: int, dropped: int = 0) -> Alert:
         """The next line about an episode.
 
-        dropped: packets that the capture has lost so far. continues: id of the episode that a closed one goes on in.
+        dropped: packets that the capture has lost so far.
         """
         exemplar = episode.exemplar
         assert exemplar is not None, "an episode has a flow before it has a line"  # noqa: S101
@@ -80,8 +80,6 @@ class AlertBuilder:
             reason += f"; the model takes it for {label}, which its shape does not show"
         if deviations:  # the first; all stand beside it
             reason += "; " + sentence(deviations[0])
-        if continues:
-            reason += f"; goes on in {continues}"
         severity = severity_of(episode.technique)
         if not episode.attack:
             severity = min(severity, UNCERTAIN_SEVERITY)

@@ -334,14 +334,14 @@ class Episodes:
             )
         episode.buffered = []
 
-    def _report(self, episode: Episode, action: Action, time_ns: int, continues: str = "") -> None:
+    def _report(self, episode: Episode, action: Action, time_ns: int) -> None:
         if episode.merged_in is not None:
             return
         episode.alerts_at_line = episode.alerts
         episode.flows_at_line = episode.flows
         episode.technique_at_line = episode.technique
         episode.verdict_at_line = episode.attack
-        self._items.append(self._builder.alert(episode, action, time_ns - episode.shift_ns, self._dropped, continues))
+        self._items.append(self._builder.alert(episode, action, time_ns - episode.shift_ns, self._dropped))
 
 
 def _subject(kind: int, flow: FlaggedFlow) -> tuple[int, ...]:

@@ -57,7 +57,7 @@ def legend() -> Markup:
     return element(
         "ul",
         [element("li", _swatch(word, dashed=False), f"{word} severity") for word in _COLOURS],
-        element("li", _swatch(None, dashed=True), "uncertain: unusual only"),
+        element("li", _swatch(None, dashed=True), "uncertain"),
         class_="legend",
     )
 

@@ -55,7 +55,9 @@ def _sentences(coverage: Coverage, subject: ReportSubject) -> list[str]:
     attacks = sorted({attack for judging in subject.judging for attack in judging.attacks})
     if attacks:
         sentences.append(
-            f"Attacks of other families than {listed(attacks, 12)} can be seen as unusual traffic only, not by name."
+            f"The model knows {listed(attacks, 12)}. Other attacks have a name only where number, rate and spread give "
+            "it away (scans, floods, reflection, guessing, beats, tunnels in DNS and echoes); else they are unusual "
+            "traffic at most. Data that is carried out, and floods of whole requests, have no such shape yet."
         )
     return sentences
 

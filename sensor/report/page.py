@@ -158,9 +158,6 @@ def _merged(digest: Digest, errors: ReadErrors) -> Content:
             f"{counted(len(storms), 'storm')} told as one alert each, of {counted(sum(storms), 'host')}: more alerts "
             "opened than are told one by one (episodes.alerts_per_minute)."
         )
-    joined_to = [episode for episode in digest if "; goes on in " in episode.last.reason]
-    if joined_to:
-        sentences.append(f"{counted(len(joined_to), 'alert')} turned out to be part of another and went on there.")
     if digest.not_kept:
         sentences.append(f"{digest.not_kept:,} alert lines were too many for one page and are only counted here.")
     if digest.passed_over:

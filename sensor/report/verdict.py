@@ -28,7 +28,7 @@ def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
     )
     uncertain = len(digest) - len(attacks)
     found = f"{counted(len(attacks), 'likely attack')} by {counted(hosts, 'host')}" if attacks else "No known attack"
-    also = f" and {counted(uncertain, 'unusual episode')}" if uncertain else ""
+    also = f" and {counted(uncertain, 'uncertain alert')}" if uncertain else ""
     worst = digest.worst(1)[0]
     level = severity_word(worst.last.severity)
     return (

@@ -8,15 +8,17 @@ import re
 import shutil
 import subprocess
 from base64 import b64encode
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
 from sensor.alerts.glosses import GLOSSES
-from tests.support.alerts import an_alert
+from tests.support.alerts import SPREAD, an_alert
 from tests.support.command import DEMO, Result, flowvigil
 
 pytestmark = pytest.mark.ux
@@ -94,6 +96,26 @@ class Outline(HTMLParser):
 
 def test_the_demos_page_says_in_one_line_what_was_found(page: str) -> None:
     assert 'class="verdict">4 likely attacks by 4 hosts in 32,858 packets over 7 min. The worst: ' in page
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        (an_alert(spread=replace(SPREAD, origins=36)), "1 likely attack by 36 hosts."),
+        (an_alert(hosts_merged=30), "1 likely attack by 30 hosts."),
+        (an_alert(verdict="uncertain", lane="shape"), "No known attack and 1 uncertain alert."),
+    ],
+)
+def test_the_line_counts_the_sources_of_attacks_and_what_is_uncertain(alert: Alert, said: str, tmp_path: Path) -> None:
+    _, html = reported(tmp_path, alert_line(alert))
+    assert f'class="verdict">{said} The worst: ' in html
+
+
+def test_the_page_tells_of_an_attack_by_many_sources_as_one_on_its_target(tmp_path: Path) -> None:
+    text = Outline(reported(tmp_path, alert_line(an_alert(spread=replace(SPREAD, origins=36))))[1]).text
+    assert "Sources36 hosts" in text
+    assert "1. Password Guessing: 36 hosts → 198.51.100.7 port 22" in text
+    assert "host 198.51.100.7 and tcp port 22" in text
 
 
 def test_the_page_tells_what_was_looked_at(page: str) -> None:
