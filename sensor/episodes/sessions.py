@@ -8,6 +8,7 @@ from flows.batch import (
     DST_PORT,
     END_REASON,
     IP_VERSION,
+    REPORT,
     SEEN,
     SEEN_FIN,
     SEEN_FIN_BACK,
@@ -45,6 +46,7 @@ from sensor.episodes.tables import (
     seen,
 )
 
+FIRST_REPORT_US = 1e7  # age at which a flow that goes on is told for the first time (flows.meter)
 _ENDED = SEEN_FIN | SEEN_FIN_BACK | SEEN_RST | SEEN_RST_BACK
 
 _DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packets"], INDEX["bwd_packets"]
@@ -60,8 +62,10 @@ def session(
     port = identity[i, DST_PORT]
     login, sent = _is_login(port), values[i, _FWD_BYTES]
     cells, at = pairs.cells, services.cells
+    # A session counts when its end is told: in its first report or, of a flow that went on by then, in the second.
     ended = identity[i, END_REASON] != SNAPSHOT or identity[i, SEEN] & _ENDED != 0
-    short = first and ended and values[i, _DURATION] < 3e7 and sent + values[i, _BWD_BYTES] < 20_000
+    told = first or (identity[i, REPORT] == 1 and values[i, _DURATION] > FIRST_REPORT_US)
+    short = ended and told and values[i, _DURATION] < 3e7 and sent + values[i, _BWD_BYTES] < 20_000
     if short and (login or label_kind == shapes.GUESS_LABEL):
         weight = math.log(1 + sent)
         for table, row, column in ((cells, pair, P_LIKE_10M), (at, service, V_LIKE_10M)):

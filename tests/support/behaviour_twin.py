@@ -189,7 +189,8 @@ class Flow:
         self.source, self.target = tuple(identity[words.SRC_HIGH :][:2]), tuple(identity[words.DST_HIGH :][:2])
         self.version, self.protocol = identity[words.IP_VERSION], identity[words.PROTOCOL]
         self.source_port, self.port = identity[words.SRC_PORT], identity[words.DST_PORT]
-        self.first = identity[words.REPORT] == 0
+        self.report = identity[words.REPORT]
+        self.first = self.report == 0
         self.news = identity[words.NEW_PACKETS]
         self.seen, self.goes_on = identity[words.SEEN], identity[words.END_REASON] == words.SNAPSHOT
         self.start_ns, self.end_ns = identity[words.START_NS], identity[words.END_NS]
@@ -362,8 +363,9 @@ class Twin:
         """Guesses, and requests that keep a service busy."""
         login, guess = flow.port in shapes.LOGIN_PORTS, flow.label == shapes.GUESS_LABEL
         ended = not flow.goes_on or bool(flow.seen & ENDED)
+        told = flow.first or (flow.report == 1 and flow.seconds > 10)
         short = ended and flow.seconds < 30 and flow.sent + flow.answered < 20_000
-        if flow.first and short and (login or guess):
+        if told and short and (login or guess):
             pair.like.add(now, flow.sent)
             service.like.add(now, flow.sent)
             if guess:
