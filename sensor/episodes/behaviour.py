@@ -232,7 +232,7 @@ def _probe(
     targets = spot_row(src, mixed(net + service), now, spots)
     port = identity[i, DST_PORT]
     everybodys = port in (53, 123) or is_web(port)
-    everywhere = spot_row(src, mixed(service), now, spots)
+    everywhere = spot_row(src, mixed(service | np.uint64(1 << 41)), now, spots)
     if fresh:
         for row in (ports, targets, everywhere):
             spots.cells[row, S_FAILED_10M if failed else S_OPENED_10M] += 1

@@ -77,6 +77,10 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "eighteen ports, each an hour after the last, of which one answers": (ports(18, 3600, answered=1), set()),
     "seven hosts of a network": (hosts(7), set()),
     "nine hosts of a network": (hosts(9), {("T1046", U)}),
+    "nine web servers here and there in a network": (
+        [flow._replace(target=f"198.51.100.{1 + 28 * i}") for i, flow in enumerate(hosts(9, port=443))],
+        {("T1046", U)},
+    ),
     "seventeen hosts of a network": (hosts(17), {("T1046", A)}),
     "echo requests to seventeen hosts": (hosts(17, protocol=ICMP, port=0, source_port=0), {("T1018", A)}),
     "one port of nine hosts anywhere": (anywhere(9, port=8883), {("T1046", U)}),

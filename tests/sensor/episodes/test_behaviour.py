@@ -178,6 +178,13 @@ def test_claims_do_not_depend_on_how_flows_are_cut_into_batches(told: list[Flow]
     assert roles == whole.roles.tolist()
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2**64, 2**128 - 1])
+def test_a_target_is_counted_once_whatever_the_seed(seed: int) -> None:
+    flow = Flow(sent=0, answered=0, source="2001:db8::1", label=0)
+    swept = [flow._replace(target=f"::{i:x}:1") for i in range(1, 8)]  # of whose network all bits are 0
+    assert observed(Behaviour(64, seed), swept).levels == pytest.approx([claim.level for claim in twin_of(swept)])
+
+
 def test_a_client_that_tries_one_dead_server_for_a_day_has_tried_one_service() -> None:
     flow = Flow(sent=0, answered=0, port=5432, label=0)
     retries = [flow._replace(at=i * 60.0, source_port=1024 + i) for i in range(1440)]
