@@ -46,9 +46,7 @@ from sensor.episodes.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORT
 from sensor.episodes.sessions import beats, is_web, may_beat, questions, session
 from sensor.episodes.tables import (
     H_CELLS,
-    H_FAILED_5M,
     H_HIT_10S,
-    H_OPENED_5M,
     H_SOURCES_AT,
     H_TALK_10S,
     P_CELLS,
@@ -218,7 +216,7 @@ def _probe(
     identity: Identity, i: int, failed: bool, fresh: bool, without: bool, asked_again: bool, now: float, hosts: Rows,
     spots: Rows, words: Int64s, levels: Floats, found: int,
 ) -> int:  # fmt: skip
-    """Count a flow among the ports of its target, the targets of its port, and all that its source tried."""
+    """Count a flow among the ports of its target, and the targets of its port in a network and anywhere."""
     source = host_row(identity, i, SRC_HIGH, SRC_LOW, now, hosts)
     seed = spots.seed
     src = mixed(mixed(np.uint64(identity[i, SRC_HIGH]) ^ seed[0]) + np.uint64(identity[i, SRC_LOW]))
@@ -237,7 +235,6 @@ def _probe(
         for row in (ports, targets, everywhere):
             spots.cells[row, S_FAILED_10M if failed else S_OPENED_10M] += 1
             spots.cells[row, S_FAILED_DAY if failed else S_OPENED_DAY] += 1
-        hosts.cells[source, H_FAILED_5M if failed else H_OPENED_5M] += 1
     cells = spots.cells
     cells[ports, S_WITHOUT_1S] += without
     found = tell(i, shapes.TORRENT, ports, cells[ports, S_WITHOUT_1S] / shapes.TORRENT_FLOWS, words, levels, found)
@@ -252,12 +249,9 @@ def _probe(
     level = _level(cells, ports, shapes.SCAN_PORTS, shapes.SCAN_PORTS_A_DAY)
     if protocol not in (TCP, UDP, SCTP):  # of other protocols nobody knows what answers
         return tell(i, shapes.SCAN, source, level, words, levels, found)
-    failed_5m, opened_5m = hosts.cells[source, H_FAILED_5M], hosts.cells[source, H_OPENED_5M]
-    if failed_5m >= shapes.MOSTLY * (failed_5m + opened_5m):
-        level = max(level, failed_5m / shapes.SCAN_SPREAD)
     level = max(level, _level(cells, targets, shapes.SCAN_TARGETS, shapes.SCAN_TARGETS))
-    if not everybodys:
-        level = max(level, _level(cells, everywhere, shapes.SCAN_SPREAD, shapes.SCAN_TARGETS))
+    a_day = shapes.SCAN_SPREAD if everybodys else shapes.SCAN_TARGETS
+    level = max(level, _level(cells, everywhere, shapes.SCAN_SPREAD, a_day))
     return tell(i, shapes.SCAN, source, level, words, levels, found)
 
 

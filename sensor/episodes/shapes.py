@@ -34,8 +34,9 @@ SCAN_PORTS_A_DAY: Final = 12.0  # of one host within a day, of which none ever a
 SCAN_TARGETS: Final = 8.0  # of one port in one network (/24, IPv6 /64), within minutes or, if none answers, a day;
 # of a day in any network too, but for ports of the web, DNS and NTP: who has no uplink asks those of many
 SCAN_SPREAD: Final = (
-    30.0  # services anywhere within minutes: a host without its uplink asks some of a cloud's addresses
+    30.0  # of one port anywhere within minutes: without its uplink a host asks some of a cloud's hosts,
 )
+# and who shares files asks peers, most of them gone, each on a port of its own
 ECHO_TARGETS: Final = 12.0  # of one network within minutes, answered or not: most that are swept are there
 EMPTY: Final = 0.25  # share of them that is not; who watches his own hosts misses few
 MOSTLY: Final = 0.7  # share of those that failed

@@ -18,8 +18,6 @@ Floats = NDArray[np.float64]
 AT = 0  # when the row was last brought up to date, in all tables
 (
     _,
-    H_FAILED_5M,  # services never tried before that failed
-    H_OPENED_5M,  # and that did not
     H_HIT_10S,  # flows without data that hit this host
     H_TALK_10S,  # flows with data that it took part in
     H_ANSWERS_10S,  # packets of answers that it did not ask for
@@ -28,7 +26,7 @@ AT = 0  # when the row was last brought up to date, in all tables
     H_SOURCES_BEFORE,  # bits set in the one before
     H_REGULAR,  # pairs of this source that have a beat, never fading
     H_CELLS,
-) = range(11)
+) = range(9)
 _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS = range(7)
 (
     _,
@@ -51,7 +49,7 @@ _, V_LIKE_10M, V_SUM, V_SQUARES, V_GUESSES_10M, V_SOURCES_AT, V_SOURCES, V_SOURC
 
 STARTS = 40  # the latest starts of a pair's connections that are kept, a second or more apart, and as many gaps
 WINDOW_S = 10.0
-_DAY_S, _10_MINUTES_S, _5_MINUTES_S, _2_MINUTES_S, _MINUTE_S = 86400.0, 600.0, 300.0, 120.0, 60.0
+_DAY_S, _10_MINUTES_S, _2_MINUTES_S, _MINUTE_S = 86400.0, 600.0, 120.0, 60.0
 SOURCES_S = 600.0  # a service's bitmap of sources
 _BITS = 64
 
@@ -83,7 +81,6 @@ def host_row(identity: Identity, i: int, high: int, low: int, now: float, hosts:
     cells = hosts.cells
     seconds = now - cells[row, AT]
     if seconds > 0:
-        _fade(cells, row, H_FAILED_5M, H_HIT_10S, seconds / _5_MINUTES_S)
         _fade(cells, row, H_HIT_10S, H_SOURCES_AT, seconds / WINDOW_S)
         cells[row, AT] = now
     return row

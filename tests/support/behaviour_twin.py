@@ -127,8 +127,6 @@ class Tried:
 class Host:
     """A host."""
 
-    failed: Count = field(default_factory=lambda: Count(5 * MINUTE))
-    opened: Count = field(default_factory=lambda: Count(5 * MINUTE))
     hits: Count = field(default_factory=lambda: Count(WINDOW))
     talk: Count = field(default_factory=lambda: Count(WINDOW))
     answers: Count = field(default_factory=lambda: Count(WINDOW))
@@ -291,7 +289,7 @@ class Twin:
 
     def _probe(self, flow: Flow, now: float, *, fresh: bool, hit: bool, again: bool) -> None:
         """Among what a source tried: ports of one host, hosts of one port, and all."""
-        failed, source = flow.role == FAILED, self.hosts[flow.source]
+        failed = flow.role == FAILED
         service = (flow.port, flow.protocol)
         ports = self.tried[flow.source, "host", flow.target]
         targets = self.tried[flow.source, "network", flow.network, service]
@@ -299,7 +297,6 @@ class Twin:
         if fresh:
             for tried in (ports, targets, everywhere):
                 tried.add(now, failed)
-            (source.failed if failed else source.opened).add(now)
         torrent = self.torrents[flow.source, flow.target]
         if hit:
             torrent.add(now)
@@ -315,12 +312,10 @@ class Twin:
         else:
             level = ports.level(now, shapes.SCAN_PORTS, shapes.SCAN_PORTS_A_DAY)
             if flow.protocol in (TCP, UDP, SCTP):
-                missed, there = source.failed.at(now), source.opened.at(now)
-                if reaches(missed, shapes.MOSTLY * (missed + there)):
-                    level = max(level, missed / shapes.SCAN_SPREAD)
                 level = max(level, targets.level(now, shapes.SCAN_TARGETS, shapes.SCAN_TARGETS))
-                if flow.port not in {53, 123} | shapes.WEB_PORTS:
-                    level = max(level, everywhere.level(now, shapes.SCAN_SPREAD, shapes.SCAN_TARGETS))
+                everybodys = flow.port in {53, 123} | shapes.WEB_PORTS
+                a_day = shapes.SCAN_SPREAD if everybodys else shapes.SCAN_TARGETS
+                level = max(level, everywhere.level(now, shapes.SCAN_SPREAD, a_day))
         self._tell(flow, shapes.SCAN, flow.source, level)
 
     def _talk(self, flow: Flow, now: float) -> None:

@@ -86,6 +86,10 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "one port of nine hosts anywhere": (anywhere(9, port=8883), {("T1046", U)}),
     "web sites, as without an uplink": (anywhere(29, port=443), set()),
     "web sites, more than a client asks": (anywhere(31, port=443), {("T1046", U)}),
+    "peers that are gone, each on a port of its own": (
+        [flow._replace(port=20000 + 7 * i) for i, flow in enumerate(anywhere(200))],
+        set(),
+    ),
     "one dead server, again and again": ([SYN._replace(at=i * 5.0, source_port=i) for i in range(2000)], set()),
     "SYNs, 9.5 a second": ([SYN._replace(at=i / 9.5, source_port=i) for i in range(1000)], set()),
     "SYNs, 11 a second": ([SYN._replace(at=i / 11, source_port=i) for i in range(1000)], {("T1499.001", A)}),
