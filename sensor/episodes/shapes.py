@@ -37,6 +37,7 @@ SCAN_SPREAD: Final = (
     30.0  # of one port anywhere within minutes: without its uplink a host asks some of a cloud's hosts,
 )
 # and who shares files asks peers, most of them gone, each on a port of its own
+PROBE_PACKETS: Final = 8.0  # of UDP, at most: more go one way, as logs and pictures do
 ECHO_TARGETS: Final = 12.0  # of one network within minutes, answered or not: most that are swept are there
 EMPTY: Final = 0.25  # share of them that is not; who watches his own hosts misses few
 MOSTLY: Final = 0.7  # share of those that failed

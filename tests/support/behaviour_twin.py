@@ -289,7 +289,8 @@ class Twin:
 
     def _probe(self, flow: Flow, now: float, *, fresh: bool, hit: bool, again: bool) -> None:
         """Among what a source tried: ports of one host, hosts of one port, and all."""
-        failed = flow.role == FAILED
+        streams = flow.protocol == UDP and flow.there > shapes.PROBE_PACKETS
+        failed = flow.role == FAILED and not streams
         service = (flow.port, flow.protocol)
         ports = self.tried[flow.source, "host", flow.target]
         targets = self.tried[flow.source, "network", flow.network, service]

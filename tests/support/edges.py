@@ -86,6 +86,14 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "one port of nine hosts anywhere": (anywhere(9, port=8883), {("T1046", U)}),
     "web sites, as without an uplink": (anywhere(29, port=443), set()),
     "web sites, more than a client asks": (anywhere(31, port=443), {("T1046", U)}),
+    "pictures sent one way, each to a port of its own": (
+        [flow._replace(protocol=UDP, packets=9, sent=9000) for flow in ports(20)],
+        set(),
+    ),
+    "datagrams to ports that do not answer": (
+        [flow._replace(protocol=UDP, packets=8, sent=800) for flow in ports(6)],
+        {("T1046", U)},
+    ),
     "peers that are gone, each on a port of its own": (
         [flow._replace(port=20000 + 7 * i) for i, flow in enumerate(anywhere(200))],
         set(),
