@@ -207,8 +207,8 @@ def _attempt(
     asked_again = cells[pair, P_WITHOUT_10S] >= shapes.FLOOD_FROM_FLOWS / 2
     streams = identity[i, PROTOCOL] == UDP and values[i, _FWD_PACKETS] > shapes.PROBE_PACKETS
     return _probe(
-        identity, i, role == FAILED and not streams, fresh and first, without and first, asked_again, now, hosts, spots, words, levels,
-        found,
+        identity, i, role == FAILED and not streams, fresh and first, without and first, asked_again, now, hosts, spots,
+        words, levels, found,
     )  # fmt: skip
 
 
