@@ -43,7 +43,7 @@ from sensor.episodes import shapes
 from sensor.episodes.claims import C_CLOCK, CLAIM_WORDS, CLAIMS_A_FLOW, Claims, tell
 from sensor.episodes.floods import answer, stream
 from sensor.episodes.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, role_of
-from sensor.episodes.sessions import beats, is_web, may_beat, questions, session
+from sensor.episodes.sessions import beats, may_beat, questions, session
 from sensor.episodes.tables import (
     H_CELLS,
     H_HIT_10S,
@@ -69,7 +69,7 @@ from sensor.episodes.tables import (
     Rows,
     host_row,
     pair_key,
-    row_of,
+    pair_row,
     see,
     seen,
     service_row,
@@ -194,7 +194,7 @@ def _attempt(
     pair = find(high, low, pairs.slots, pairs.keys, pairs.seed)
     if pair == ABSENT and many and hits >= shapes.FLOOD_AT_FLOWS:
         return found  # forged sources push nobody out
-    pair = row_of(high, low, now, pairs)
+    pair = pair_row(high, low, now, pairs)
     cells = pairs.cells
     fresh = cells[pair, P_FLOWS] == 0
     cells[pair, P_FLOWS] += first
@@ -230,7 +230,7 @@ def _probe(
     service = np.uint64(identity[i, DST_PORT] << 8 | identity[i, PROTOCOL]) | np.uint64(1 << 40)
     targets = spot_row(src, mixed(net + service), now, spots)
     port = identity[i, DST_PORT]
-    everybodys = port in (53, 123) or is_web(port)
+    everybodys = port in (53, 123) or port in shapes.WEB_PORTS
     everywhere = spot_row(src, mixed(service | np.uint64(1 << 41)), now, spots)
     if fresh:
         for row in (ports, targets, everywhere):
@@ -274,7 +274,7 @@ def _talk(
     source = host_row(identity, i, SRC_HIGH, SRC_LOW, now, hosts)
     target = host_row(identity, i, DST_HIGH, DST_LOW, now, hosts)
     high, low = pair_key(identity, i, hosts.seed)
-    pair = row_of(high, low, now, pairs)
+    pair = pair_row(high, low, now, pairs)
     cells = pairs.cells
     if first:
         hosts.cells[source, H_TALK_10S] += 1

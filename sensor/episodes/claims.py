@@ -26,7 +26,7 @@ class Claims:
 
 @inner
 def tell(i: int, kind: int, row: int, level: float, words: Int64s, levels: Floats, found: int) -> int:
-    """Write a claim of a flow from half a level on."""
+    """Write a claim of a flow, from TOLD on."""
     if level < TOLD:
         return found
     words[found, C_INDEX], words[found, C_KIND], words[found, C_ROW] = i, kind, row

@@ -37,7 +37,7 @@ _TRACEROUTE_FIRST, _TRACEROUTE_LAST = 33434, 33534  # IANA: traceroute; its prob
 
 _FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
-_ICMP_TYPE, _BWD_RST = INDEX["icmp_type"], INDEX["bwd_rst_flags"]
+_ICMP_TYPE = INDEX["icmp_type"]
 
 
 @inner
@@ -46,11 +46,12 @@ def role_of(identity: Identity, values: Values, i: int) -> int:
     protocol = identity[i, PROTOCOL]
     if identity[i, SRC_LOW] == identity[i, DST_LOW] and identity[i, SRC_HIGH] == identity[i, DST_HIGH]:
         return UNJUDGED  # a host with itself
-    if _to_a_group(identity, i) or (
-        protocol == UDP and (_is_discovery(identity[i, SRC_PORT]) or _is_discovery(identity[i, DST_PORT]))
-    ):
+    if _to_a_group(identity, i) or (protocol == UDP and _is_discovery(identity[i, DST_PORT])):
         return UNJUDGED
     there, back = values[i, _FWD_PACKETS], values[i, _BWD_PACKETS]
+    if protocol == UDP and _is_discovery(identity[i, SRC_PORT]):
+        # Nobody searches beyond his network: what answers from outside was asked by another, in this host's name.
+        return ANSWER if back == 0 and not is_private(identity, i, SRC_HIGH, SRC_LOW) else UNJUDGED
     data = values[i, _FWD_BYTES] + values[i, _BWD_BYTES] > 0
     if protocol in (TCP, SCTP):
         return _role_of_connection(identity, i, there, back, data)
@@ -102,3 +103,13 @@ def _is_discovery(port: int) -> bool:
     if port in (67, 68, 137, 138, 546, 547, 1900):
         return True
     return port in (3702, 5353, 5355)
+
+
+@inner
+def is_private(identity: Identity, i: int, high: int, low: int) -> bool:
+    """Whether an address, by its two columns, is of a private network (RFC 1918, 4193), link-local or loopback."""
+    if identity[i, IP_VERSION] == 6:
+        top = (identity[i, high] >> 48) & 0xFFFF
+        return bool(top & 0xFE00 == 0xFC00 or top & 0xFFC0 == 0xFE80 or top == 0)
+    a = identity[i, low] & 0xFFFFFFFF
+    return bool(a >> 24 == 10 or a >> 20 == 0xAC1 or a >> 16 == 0xC0A8 or a >> 16 == 0xA9FE or a >> 24 == 127)

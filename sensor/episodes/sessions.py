@@ -7,7 +7,6 @@ from flows.batch import (
     DST_LOW,
     DST_PORT,
     END_REASON,
-    IP_VERSION,
     REPORT,
     SEEN,
     SEEN_FIN,
@@ -25,9 +24,9 @@ from flows.columns import INDEX
 from flows.jit import inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import tell
+from sensor.episodes.roles import is_private
 from sensor.episodes.tables import (
     H_REGULAR,
-    P_ANSWERED_BYTES,
     P_ASKED_BYTES,
     P_BEAT,
     P_GUESSES_10M,
@@ -37,7 +36,6 @@ from sensor.episodes.tables import (
     P_SLOW_2M,
     P_STARTS,
     STARTS,
-    V_GUESSES_10M,
     V_LIKE_10M,
     V_SOURCES_AT,
     Floats,
@@ -60,7 +58,7 @@ def session(
 ) -> int:  # fmt: skip
     """A TCP session among others of its pair and service: guessing is many that are alike, overload many at all."""
     port = identity[i, DST_PORT]
-    login, sent = _is_login(port), values[i, _FWD_BYTES]
+    login, sent = port in shapes.LOGIN_PORTS, values[i, _FWD_BYTES]
     cells, at = pairs.cells, services.cells
     # A session counts when its end is told: in its first report or, of a flow that went on by then, in the second.
     ended = identity[i, END_REASON] != SNAPSHOT or identity[i, SEEN] & _ENDED != 0
@@ -73,7 +71,6 @@ def session(
             table[row, column + 1] += weight
             table[row, column + 2] += weight * weight
         cells[pair, P_GUESSES_10M] += label_kind == shapes.GUESS_LABEL
-        at[service, V_GUESSES_10M] += label_kind == shapes.GUESS_LABEL
         level = 0.0
         if _alike(cells, pair, P_LIKE_10M):
             guesses = cells[pair, P_GUESSES_10M] / (shapes.GUESSES_LABELLED if login else shapes.GUESSES_ANYWHERE)
@@ -98,14 +95,6 @@ def _alike(cells: Floats, row: int, column: int) -> bool:
     """Whether sessions sent about the same: the deviation of the logarithm of their bytes."""
     n, mean = cells[row, column], cells[row, column + 1] / max(cells[row, column], 1e-9)
     return bool(cells[row, column + 2] / max(n, 1e-9) - mean * mean <= shapes.LIKE * shapes.LIKE)
-
-
-@inner
-def _is_login(port: int) -> bool:
-    """A service that people log on to: FTP, SSH, Telnet, POP3, IMAP, submission, RDP, VNC, WinRM (IANA)."""
-    if port in (21, 22, 23, 110, 143, 465, 587):
-        return True
-    return port in (993, 995, 990, 3389) or 5900 <= port <= 5903 or 5985 <= port <= 5986
 
 
 @inner
@@ -170,30 +159,15 @@ def may_beat(identity: Identity, i: int, service: int, source: int, hosts: Rows,
     ):
         return False
     port = identity[i, DST_PORT]
-    if is_web(port):
+    if port in shapes.WEB_PORTS:
         return True
     return _is_outside(identity, i) and identity[i, SRC_PORT] >= 1024
 
 
 @inner
-def is_web(port: int) -> bool:
-    """HTTP, HTTPS and their alternatives (IANA); the same as shapes.WEB_PORTS."""
-    return port in (80, 443, 8080, 8443)
-
-
-@inner
 def _is_outside(identity: Identity, i: int) -> bool:
     """Whether the destination is in no private network (RFC 1918, 4193, link-local, loopback) and the source is."""
-    return not _is_private(identity, i, DST_HIGH, DST_LOW) and _is_private(identity, i, SRC_HIGH, SRC_LOW)
-
-
-@inner
-def _is_private(identity: Identity, i: int, high: int, low: int) -> bool:
-    if identity[i, IP_VERSION] == 6:
-        top = (identity[i, high] >> 48) & 0xFFFF
-        return bool(top & 0xFE00 == 0xFC00 or top & 0xFFC0 == 0xFE80 or top == 0)
-    a = identity[i, low] & 0xFFFFFFFF
-    return bool(a >> 24 == 10 or a >> 20 == 0xAC1 or a >> 16 == 0xC0A8 or a >> 16 == 0xA9FE or a >> 24 == 127)
+    return not is_private(identity, i, DST_HIGH, DST_LOW) and is_private(identity, i, SRC_HIGH, SRC_LOW)
 
 
 @inner
@@ -219,7 +193,6 @@ def questions(
     if first and asked < 50:
         cells[pair, P_QUESTIONS_1M] += asked
         cells[pair, P_ASKED_BYTES] += asked_bytes
-        cells[pair, P_ANSWERED_BYTES] += answered_bytes
         asked, asked_bytes = cells[pair, P_QUESTIONS_1M], cells[pair, P_ASKED_BYTES]
     if asked_bytes >= 100 * asked:  # of 12 bytes of header and a name: most are below 60
         level = max(level, asked / 50)

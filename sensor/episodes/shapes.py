@@ -33,10 +33,9 @@ SCAN_PORTS: Final = 4.5  # of one host within minutes: a program that misses its
 SCAN_PORTS_A_DAY: Final = 12.0  # of one host within a day, of which none ever answered
 SCAN_TARGETS: Final = 8.0  # of one port in one network (/24, IPv6 /64), within minutes or, if none answers, a day;
 # of a day in any network too, but for ports of the web, DNS and NTP: who has no uplink asks those of many
-SCAN_SPREAD: Final = (
-    30.0  # of one port anywhere within minutes: without its uplink a host asks some of a cloud's hosts,
-)
-# and who shares files asks peers, most of them gone, each on a port of its own
+# Of one port anywhere within minutes: without its uplink a host asks some of a cloud's hosts, and who shares files asks
+# peers, most of them gone, each on a port of its own.
+SCAN_SPREAD: Final = 30.0
 PROBE_PACKETS: Final = 8.0  # of UDP, at most: more go one way, as logs and pictures do
 ECHO_TARGETS: Final = 12.0  # of one network within minutes, answered or not: most that are swept are there
 EMPTY: Final = 0.25  # share of them that is not; who watches his own hosts misses few
@@ -67,9 +66,8 @@ LIKE: Final = 0.5  # deviation of the logarithm of the bytes sent
 # Overload by whole requests looks like use, so it needs the known lane as well: many a second, or many that are kept
 # open and hardly send.
 OVERLOAD_FLOWS: Final = 100.0  # sessions in 10 s from one source to one service
-OVERLOAD_OPEN: Final = (
-    20.0  # that send less than 200 bytes a second for 5 s or more, within 2 minutes: browsers keep six
-)
+# Within 2 minutes, that send less than 200 bytes a second for 5 s or more: browsers keep six.
+OVERLOAD_OPEN: Final = 20.0
 
 # A beacon calls home in a beat that people do not have: real ones deviate by at most .16 of the median gap (median
 # absolute deviation), refreshed pages by .34 and more. What polls faster than each 2 s is a control loop; a source with
@@ -89,8 +87,10 @@ TUNNEL_ECHO_BYTES: Final = 128
 
 UNSHAPED_FLOWS: Final = 10  # flagged flows with data that no shape accounts for, before they are worth a word
 UNSHAPED_TARGETS: Final = 3  # at most, where the known lane alone flags them: an exploit is of one host
-LOGIN_PORTS: Final = frozenset({21, 22, 23, 110, 143, 465, 587, 990, 993, 995, 3389, *range(5900, 5904), 5985, 5986})
-WEB_PORTS: Final = frozenset({80, 443, 8080, 8443})
+# Services that people log on to (IANA): FTP, SSH, Telnet, POP3, IMAP, submission, RDP, VNC, WinRM. Tuples, as kernels
+# look in them.
+LOGIN_PORTS: Final = (21, 22, 23, 110, 143, 465, 587, 990, 993, 995, 3389, 5900, 5901, 5902, 5903, 5985, 5986)
+WEB_PORTS: Final = (80, 443, 8080, 8443)  # HTTP, HTTPS and their alternatives (IANA)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,14 +38,13 @@ _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS
     P_GUESSES_10M,  # that the known lane took for guessing
     P_OVERLOAD_10S,  # that the known lane took for denial of service
     P_SLOW_2M,  # of these, those that hardly send
-    P_QUESTIONS_1M,  # of DNS in flows of their own, then bytes of these and of their answers
+    P_QUESTIONS_1M,  # of DNS in flows of their own, then their bytes
     P_ASKED_BYTES,
-    P_ANSWERED_BYTES,
     P_STARTS,  # of connections that are kept
     P_BEAT,  # 1 once they were regular
     P_CELLS,
-) = range(15)
-_, V_LIKE_10M, V_SUM, V_SQUARES, V_GUESSES_10M, V_SOURCES_AT, V_SOURCES, V_SOURCES_BEFORE, V_CELLS = range(9)
+) = range(14)
+_, V_LIKE_10M, V_SUM, V_SQUARES, V_SOURCES_AT, V_SOURCES, V_SOURCES_BEFORE, V_CELLS = range(8)
 
 STARTS = 40  # the latest starts of a pair's connections that are kept, a second or more apart, and as many gaps
 WINDOW_S = 10.0
@@ -67,6 +66,7 @@ class Rows(NamedTuple):
 
 
 def table_rows(capacity: int, cells: int, seed: int) -> Rows:
+    """An empty table of so many rows and cells a row."""
     table = host_table(capacity, seed)
     zeros, bits = np.zeros((capacity, cells)), np.zeros(capacity, dtype=np.uint64)
     return Rows(table.slots, table.keys, table.links, table.ends, table.seed, zeros, bits)
@@ -88,6 +88,7 @@ def host_row(identity: Identity, i: int, high: int, low: int, now: float, hosts:
 
 @inner
 def spot_row(high: Word, low: Word, now: float, spots: Rows) -> Word:
+    """Row of what a source tried somewhere, its counts brought up to date."""
     row = row_of(np.int64(high), np.int64(low), now, spots)
     cells = spots.cells
     seconds = now - cells[row, AT]
@@ -125,8 +126,24 @@ def pair_key(identity: Identity, i: int, seed: NDArray[np.uint64]) -> tuple[Word
 
 
 @inner
+def pair_row(high: Word, low: Word, now: float, pairs: Rows) -> Word:
+    """Row of a pair by its key, its counts brought up to date."""
+    row = row_of(high, low, now, pairs)
+    cells = pairs.cells
+    seconds = now - cells[row, AT]
+    if seconds > 0:
+        _fade(cells, row, P_WITHOUT_10S, P_LIKE_10M, seconds / WINDOW_S)
+        _fade(cells, row, P_LIKE_10M, P_OVERLOAD_10S, seconds / _10_MINUTES_S)
+        _fade(cells, row, P_OVERLOAD_10S, P_SLOW_2M, seconds / WINDOW_S)
+        _fade(cells, row, P_SLOW_2M, P_QUESTIONS_1M, seconds / _2_MINUTES_S)
+        _fade(cells, row, P_QUESTIONS_1M, P_STARTS, seconds / _MINUTE_S)
+        cells[row, AT] = now
+    return row
+
+
+@inner
 def row_of(high: Word, low: Word, now: float, table: Rows) -> Word:
-    """Row of a key as the newest, given anew where it had none; fades the cells of pairs, which have no more to say."""
+    """Row of a key as the newest, given anew where it had none."""
     row = find(high, low, table.slots, table.keys, table.seed)
     if row == ABSENT:
         row = admit(high, low, table.slots, table.keys, table.links, table.ends, table.seed)
@@ -135,14 +152,6 @@ def row_of(high: Word, low: Word, now: float, table: Rows) -> Word:
         table.bits[row] = np.uint64(0)
     else:
         touch(row, table.links, table.ends)
-        if table.cells.shape[1] == P_CELLS and now > table.cells[row, AT]:
-            seconds = now - table.cells[row, AT]
-            _fade(table.cells, row, P_WITHOUT_10S, P_LIKE_10M, seconds / WINDOW_S)
-            _fade(table.cells, row, P_LIKE_10M, P_OVERLOAD_10S, seconds / _10_MINUTES_S)
-            _fade(table.cells, row, P_OVERLOAD_10S, P_SLOW_2M, seconds / WINDOW_S)
-            _fade(table.cells, row, P_SLOW_2M, P_QUESTIONS_1M, seconds / _2_MINUTES_S)
-            _fade(table.cells, row, P_QUESTIONS_1M, P_STARTS, seconds / _MINUTE_S)
-            table.cells[row, AT] = now
     return row
 
 

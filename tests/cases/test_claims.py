@@ -105,6 +105,7 @@ ATTACKS = (
     Attack(icmp_flood(), "T1498", ATTACK, "192.0.2.88", WEB),
     Attack(reflection(), "T1498", ATTACK, None, WEB, MANY),
     Attack(reflection(service="ntp", reflectors=150), "T1498", ATTACK, None, WEB, MANY),
+    Attack(reflection(service="ssdp", reflectors=150), "T1498", ATTACK, None, WEB, MANY),
     Attack(SLOWHTTP, "T1499", ATTACK, "203.0.113.180", WEB),
     Attack(SSH_GUESSING, "T1110", ATTACK, "198.51.100.23", WEB),
     Attack(guessing(service="ssh"), "T1110", ATTACK, "198.18.220.1", WEB),

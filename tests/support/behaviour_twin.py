@@ -314,7 +314,7 @@ class Twin:
             level = ports.level(now, shapes.SCAN_PORTS, shapes.SCAN_PORTS_A_DAY)
             if flow.protocol in (TCP, UDP, SCTP):
                 level = max(level, targets.level(now, shapes.SCAN_TARGETS, shapes.SCAN_TARGETS))
-                everybodys = flow.port in {53, 123} | shapes.WEB_PORTS
+                everybodys = flow.port in (53, 123, *shapes.WEB_PORTS)
                 a_day = shapes.SCAN_SPREAD if everybodys else shapes.SCAN_TARGETS
                 level = max(level, everywhere.level(now, shapes.SCAN_SPREAD, a_day))
         self._tell(flow, shapes.SCAN, flow.source, level)

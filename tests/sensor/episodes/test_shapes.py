@@ -1,6 +1,5 @@
 """The shape of a technique: the table at its edges, what labels support, and the words of a spread."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from sensor.alerts.spread import Spread, span_in_words, spread_in_words
 from sensor.alerts.techniques import TECHNIQUES
 from sensor.episodes import shapes
-from sensor.episodes.sessions import _is_login, is_web
 from sensor.episodes.shapes import KINDS, SHAPES, SUPPORTING, label_kind
 from tests.support.edges import EDGES
 from tests.support.episodes import Flow, S, alerts_of
@@ -55,11 +53,6 @@ def test_each_kind_of_claim_has_a_shape_whose_technique_and_side_there_are() -> 
 )
 def test_a_label_supports_the_shapes_of_its_technique(technique: str | None, kind: int) -> None:
     assert label_kind(technique) == kind
-
-
-@pytest.mark.parametrize(("kernel", "table"), [(is_web, shapes.WEB_PORTS), (_is_login, shapes.LOGIN_PORTS)])
-def test_kernels_know_the_ports_of_the_table(kernel: Callable[[int], bool], table: frozenset[int]) -> None:
-    assert {port for port in range(1 << 16) if kernel(port)} == table
 
 
 def test_the_words_state_targets_ports_flows_packets_and_failures() -> None:
