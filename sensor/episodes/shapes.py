@@ -191,7 +191,7 @@ SUPPORTING: Final = {
     OVERLOAD_AT: DOS_LABEL,
 }
 # Kinds of which the load of the target, now and before, is a part of what is told.
-LOADED: Final = (FLOOD_FROM, FLOOD_AT, REFLECTION, STREAM, OVERLOAD, OVERLOAD_AT, TORRENT)
+LOADED: Final = (FLOOD_FROM, FLOOD_AT, REFLECTION, STREAM, OVERLOAD_AT, TORRENT)
 
 
 def label_kind(technique: str | None) -> int:

@@ -213,6 +213,14 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     ),
     "an upload of 55 MB, of which a twelfth comes back": (upload(55, answered=4_600_000), set()),
     "an upload of 55 MB to the web": (upload(55, port=443), set()),
+    "an upload of 55 MB to a mail server": (upload(55, port=587), set()),
+    "reports of two uploads of 30 MB by turns": (
+        upload(20, end=SNAPSHOT, packets=99)
+        + upload(20, end=SNAPSHOT, packets=99, at=0.5)
+        + upload(26, lasts=70.0, report=1, news=30, packets=129, back=1)
+        + upload(26, lasts=70.0, report=1, news=30, packets=129, back=1, at=0.5),
+        {("T1048", U)},
+    ),
     "an upload of 55 MB inside": (upload(55, target="10.0.0.9"), set()),
     "an upload of 55 MB to a server of many": (
         [flow for c in range(8) for flow in upload(55, source=f"10.0.0.{c + 1}", at=100.0 * c)][4:]
@@ -227,6 +235,11 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "one that began out of view": (kept(seen=SEEN_ACK), set()),
     "one to a port of MQTT": (kept(port=8883), set()),
     "one to a web port": (kept(port=8443), set()),
+    "four one after the other": ([flow for i in range(4) for flow in kept(30, 80, at=40.0 * i)], {("T1571", U)}),
+    "five of which the last is long": (
+        [flow for i in range(4) for flow in kept(0.5, 4, sent=10, at=2.0 * i)] + kept(90, at=10.0),
+        set(),
+    ),
     "one inside": (kept(target="10.0.0.9"), set()),
     "nine at once, as who shares files has": (
         [flow for c in range(9) for flow in kept(30, 60, target=f"198.51.100.{c}", end=SNAPSHOT)]
