@@ -88,7 +88,6 @@ class Episode:
         *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
         *(
             "attack",
-            "buffered",
             "due_ns",
             "id",
             "kind",
@@ -133,7 +132,6 @@ class Episode:
         self.verdict_at_line = False
         self.alerts = self.alerts_at_line = 0  # of single hosts that a storm alert stands for
         self.merged_in: Episode | None = None  # the storm whose alert reports this episode
-        self.buffered: list[BufferedFlow] = []  # the latest flows before it opened, for who wants them then
         self.linked = 0  # flows given with the id of its alert
         self._running: set[tuple[int, ...]] | None = None  # flows whose reports go on
 
@@ -196,7 +194,7 @@ class Episode:
     def end(self) -> None:
         """Mark it closed and give back what grew with it; hosts stay known for long after."""
         self.closed = True
-        self.targets, self.ports, self.origins, self._running, self.buffered = {}, {}, {}, None, []
+        self.targets, self.ports, self.origins, self._running = {}, {}, {}, None
 
     def spread(self) -> Spread:
         """The counts as they stand."""
