@@ -28,7 +28,7 @@ from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, episode_id
 from sensor.episodes.behaviour import Behaviour
 from sensor.episodes.claims import C_CLOCK, C_INDEX, C_KIND, C_ROW, Claims
-from sensor.episodes.episode import BufferedFlow, Episode, Exemplar, FlaggedFlow
+from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, Exemplar, FlaggedFlow
 from sensor.episodes.evidence import EVIDENCE_LIMIT, F_CLOCK, F_INDEX, F_ROW, EvidenceTable, FlaggedRows
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.remembered import RememberedFlows
@@ -138,6 +138,7 @@ class Episodes:
         )
         self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
         self._remembered = RememberedFlows()
+        self._budget = DistinctBudget()
         # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
         self._deadlines: list[tuple[int, int, int, tuple[int, int], Episode]] = []
         self._looks = 0  # entries so far
@@ -225,7 +226,7 @@ class Episodes:
         if episode is None or episode.closed or episode.reported_by.closed:
             self._ordinal += 1
             technique = None if kind == UNSHAPED else _technique(kind, flow)
-            episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal)
+            episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal, self._budget)
             self._await(key, episode)
         return episode
 
@@ -235,7 +236,7 @@ class Episodes:
         if episode.kind == UNSHAPED:
             episode.known |= reached and flow.p_known < self._cuts[0]
             episode.novel |= reached and flow.p_novel < self._cuts[1]
-            few = episode.novel or len(episode.targets) <= UNSHAPED_TARGETS
+            few = episode.novel or (len(episode.targets) <= UNSHAPED_TARGETS and not episode.targets_more)
             reached = reached and few and episode.flows >= UNSHAPED_FLOWS
         elif reached:
             certain = SHAPES[episode.kind].certain

@@ -5,14 +5,14 @@ from collections import Counter
 
 import numpy as np
 
-from sensor.episodes.episode import BufferedFlow, Episode, FlaggedFlow
+from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, FlaggedFlow
 from sensor.episodes.remembered import RememberedFlows
 
 NO_VALUES = np.empty(0)
 
 
 def an_episode(order: int) -> Episode:
-    return Episode(0, (order,), None, flow(0).flow, order)
+    return Episode(0, (order,), None, flow(0).flow, order, DistinctBudget())
 
 
 def flow(number: int) -> BufferedFlow:
