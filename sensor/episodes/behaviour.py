@@ -335,8 +335,8 @@ def _connection(
         found = outward(
             identity, values, i, start, end, source, pair, service, hosts, pairs, services, words, levels, found
         )
-    regular = first and values[i, _SYN] > 0 and beats(pair, start, source, pairs, starts, hosts)
-    if regular and may_beat(identity, i, service, source, hosts, services):
+    jitter = beats(pair, start, source, pairs, starts, hosts) if first and values[i, _SYN] > 0 else -1.0
+    if jitter >= 0 and may_beat(identity, i, jitter, service, source, hosts, services):
         gaps = pairs.cells[pair, P_STARTS] - 1
         kind = beat_kind(identity, values, i, pair, pairs)
         found = tell(i, kind, pair, gaps / shapes.BEACON_EVENTS, words, levels, found)

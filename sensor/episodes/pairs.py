@@ -52,8 +52,8 @@ _FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 
 
 @inner
-def beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hosts: Rows) -> bool:
-    """Whether the latest connections of a pair came in a beat: their gaps deviate little from the median one.
+def beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hosts: Rows) -> float:
+    """The deviation of a pair's gaps by their median one where its latest connections came in a beat, else −1.
 
     Flows are reported in the order of their ends, so starts are kept in order; within a second of another a start is
     the same event.
@@ -64,7 +64,7 @@ def beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hos
     while k > 0 and kept[k - 1] > start:
         k -= 1
     if (k > 0 and start - kept[k - 1] < 1.0) or (k < n and kept[k] - start < 1.0) or (n == STARTS and k == 0):
-        return False
+        return -1.0
     if n == STARTS:
         k -= 1
         for older in range(k):
@@ -76,16 +76,20 @@ def beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hos
         pairs.cells[pair, P_STARTS] = n
     kept[k] = start
     if n <= shapes.BEACON_FIRST:
-        return False
+        return -1.0
     gaps = kept[STARTS:]  # room behind the starts
     for k in range(n - 1):
         gaps[k] = kept[k + 1] - kept[k]
     median = _median(gaps, n - 1, 0.0)
-    regular = median >= shapes.BEACON_GAP_S and _median(gaps, n - 1, median) <= shapes.BEACON_JITTER * median
-    if regular and pairs.cells[pair, P_BEAT] == 0.0:
+    if median < shapes.BEACON_GAP_S:
+        return -1.0
+    jitter = _median(gaps, n - 1, median) / median
+    if jitter > shapes.BEACON_JITTER:
+        return -1.0
+    if pairs.cells[pair, P_BEAT] == 0.0:
         pairs.cells[pair, P_BEAT] = 1.0
         hosts.cells[source, H_REGULAR] += 1
-    return regular
+    return jitter
 
 
 @inner
@@ -105,7 +109,7 @@ def _median(numbers: Floats, n: int, centre: float) -> float:
 
 
 @inner
-def may_beat(identity: Identity, i: int, service: int, source: int, hosts: Rows, services: Rows) -> bool:
+def may_beat(identity: Identity, i: int, jitter: float, service: int, source: int, hosts: Rows, services: Rows) -> bool:
     """Whether a beat is worth a word: a monitor has many, a common service has many clients with one."""
     if (
         hosts.cells[source, H_REGULAR] > shapes.BEACON_PAIRS
@@ -113,9 +117,9 @@ def may_beat(identity: Identity, i: int, service: int, source: int, hosts: Rows,
     ):
         return False
     port = identity[i, DST_PORT]
-    if port in shapes.WEB_PORTS:
-        return True
-    return is_outward(identity, i) and identity[i, SRC_PORT] >= 1024
+    if is_outward(identity, i):
+        return port in shapes.WEB_PORTS or identity[i, SRC_PORT] >= SYSTEM_PORTS
+    return port in shapes.WEB_PORTS and jitter >= shapes.TIMER_JITTER
 
 
 @inner

@@ -89,6 +89,7 @@ BEACON_EVENTS: Final = 24  # gaps
 BEACON_FIRST: Final = 12  # from here on a pair counts among those that have a beat, and its connections are told
 BEACON_GAP_S: Final = 2.0
 BEACON_JITTER: Final = 0.16
+TIMER_JITTER: Final = 0.01  # within a network, less is a timer that polls a neighbour: what calls home waits at random
 BEACON_PAIRS: Final = 3
 COMMON_TARGET: Final = 4.0  # sources of its destination within 10 minutes
 

@@ -506,7 +506,9 @@ class Twin:
         if source.regular > shapes.BEACON_PAIRS or service.sources.number > shapes.COMMON_TARGET:
             return
         outward = flow.inside(flow.source) and not flow.inside(flow.target) and flow.source_port >= 1024
-        if flow.port in shapes.WEB_PORTS or outward:
+        web = flow.port in shapes.WEB_PORTS
+        neighbour = not (flow.inside(flow.source) and not flow.inside(flow.target))
+        if outward or (web and (not neighbour or reaches(deviation, shapes.TIMER_JITTER * median))):
             inside_out = flow.inside(flow.source) and not flow.inside(flow.target)
             much = flow.sent >= max(shapes.UPLOAD_BEAT_BYTES, shapes.UPLOAD_BEAT_RATIO * flow.answered)
             much = much and reaches(pair.sent.at(now), shapes.UPLOAD_BEAT_RATIO * pair.received.at(now))
