@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from flows.batch import DST_PORT, IP_VERSION, PROTOCOL, FlowBatch
 from flows.columns import INDEX
+from flows.meter import FIRST_SNAPSHOT_NS
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import Action, ModelIdentity, Observer
@@ -70,6 +71,7 @@ class EpisodeSettings:
     quiet_ns: int = 300_000_000_000  # traffic time without a flagged flow after which an episode closes
     capacity_hosts: int = 16384  # hosts with flagged flows remembered at once
     alerts_per_minute: int | None = 120  # of single hosts that open, None: any number
+    first_report_ns: int = FIRST_SNAPSHOT_NS  # age at which the meter first reports a flow that goes on
     flows_per_alert: int | None = 0  # flows that are given with an alert's id, None: all of them
 
 
@@ -127,7 +129,7 @@ class Episodes:
         self._storms = Storms(settings.alerts_per_minute)
         self._cuts = (cut_known, cut_novel)
         self._label_kinds = np.array([label_kind(identifier) for identifier in techniques], dtype=np.int8)
-        self._behaviour = Behaviour(settings.capacity_hosts, seed)
+        self._behaviour = Behaviour(settings.capacity_hosts, seed, settings.first_report_ns)
         self._table = EvidenceTable(
             capacity=settings.capacity_hosts,
             cut_known=cut_known,
@@ -190,8 +192,9 @@ class Episodes:
         return self._drain()
 
     def adjust(self, settings: EpisodeSettings) -> None:
-        """Go on with other settings; open episodes stay open. The capacity stays as it is."""
-        self._settings = replace(settings, capacity_hosts=self._settings.capacity_hosts)
+        """Go on with other settings; open episodes stay open. The capacity and the meter's stay as they are."""
+        kept = self._settings
+        self._settings = replace(settings, capacity_hosts=kept.capacity_hosts, first_report_ns=kept.first_report_ns)
         self._table.adjust(settings.threshold, settings.quiet_ns)
         self._storms.adjust(settings.alerts_per_minute)
 
