@@ -12,6 +12,7 @@ Time is the flows' own: the newest packet of any record so far. Nothing depends 
 """
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -54,6 +55,7 @@ from sensor.episodes.storms import Storms
 
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
 _SPARE = 1024  # deadlines that may be out of date, beside as many as there are episodes
+WAITING_A_HOST = 2  # episodes that may open yet, for each host remembered: some 3 KB each, and a slow one waits a day
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
 _DAY_NS = 86_400_000_000_000
@@ -139,6 +141,7 @@ class Episodes:
             seed=seed,
         )
         self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
+        self._waiting: OrderedDict[tuple[int, int], Episode] = OrderedDict()  # of these, that have not opened
         self._remembered = RememberedFlows()
         self._budget = DistinctBudget()
         # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
@@ -231,6 +234,12 @@ class Episodes:
             technique = None if kind == UNSHAPED else _technique(kind, flow)
             episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal, self._budget)
             self._await(key, episode)
+            self._waiting.pop(key, None)
+            self._waiting[key] = episode
+            if len(self._waiting) > WAITING_A_HOST * self._settings.capacity_hosts:
+                forgotten, oldest = self._waiting.popitem(last=False)
+                del self._episodes[forgotten]
+                self._end(oldest, self._clock_ns)
         return episode
 
     def _weigh(self, key: tuple[int, int], episode: Episode, flow: FlaggedFlow, level: float) -> None:
@@ -256,6 +265,7 @@ class Episodes:
 
     def _open(self, key: tuple[int, int], episode: Episode) -> None:
         episode.opened = True
+        del self._waiting[key]
         if episode.kind in SLOW:
             self._await(key, episode)  # sooner than one that may open yet is forgotten
         if self._storms.admits(self._clock_ns, attack=episode.attack):
@@ -313,6 +323,7 @@ class Episodes:
                 continue
             if self._episodes.get(key) is episode:
                 del self._episodes[key]
+                self._waiting.pop(key, None)
             self._end(episode, min(deadline_ns, self._clock_ns))
 
     def _end(self, episode: Episode, time_ns: int) -> None:
