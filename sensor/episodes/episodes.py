@@ -55,7 +55,6 @@ from sensor.episodes.storms import Storms
 
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
 _SPARE = 1024  # deadlines that may be out of date, beside as many as there are episodes
-WAITING_A_HOST = 2  # episodes that may open yet, for each host remembered: some 3 KB each, and a slow one waits a day
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
 _DAY_NS = 86_400_000_000_000
@@ -236,7 +235,7 @@ class Episodes:
             self._await(key, episode)
             self._waiting.pop(key, None)
             self._waiting[key] = episode
-            if len(self._waiting) > WAITING_A_HOST * self._settings.capacity_hosts:
+            if len(self._waiting) > self._settings.capacity_hosts:  # some 7 KB each, and slow ones wait a day
                 forgotten, oldest = self._waiting.popitem(last=False)
                 del self._episodes[forgotten]
                 self._end(oldest, self._clock_ns)
