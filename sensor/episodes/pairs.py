@@ -44,7 +44,6 @@ from sensor.episodes.tables import (
     seen,
 )
 
-FIRST_REPORT_US = 1e7  # age at which a flow that goes on is told for the first time (flows.meter)
 _ENDED = SEEN_FIN | SEEN_FIN_BACK | SEEN_RST | SEEN_RST_BACK
 
 _DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packets"], INDEX["bwd_packets"]
