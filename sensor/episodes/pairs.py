@@ -7,10 +7,6 @@ from flows.batch import (
     NEW_PACKETS,
     REPORT,
     SEEN,
-    SEEN_FIN,
-    SEEN_FIN_BACK,
-    SEEN_RST,
-    SEEN_RST_BACK,
     SEEN_SYN,
     SRC_HIGH,
     SRC_LOW,
@@ -44,9 +40,7 @@ from sensor.episodes.tables import (
     seen,
 )
 
-_ENDED = SEEN_FIN | SEEN_FIN_BACK | SEEN_RST | SEEN_RST_BACK
-
-_DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packets"], INDEX["bwd_packets"]
+_FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 _FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 
 
