@@ -14,8 +14,8 @@ import numpy as np
 
 from flows.block import Int64s
 from flows.clock import BEHIND_RUN, LATEST_STAMP_NS
-from flows.jit import U, Word, entry, inner
 from flows.layout import UNSET
+from kernels.jit import U, Word, entry, inner
 
 WINDOW_NS: Final = 1_000_000_000  # within which packets are put in order
 

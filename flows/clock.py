@@ -9,7 +9,6 @@ count as that year, and should the clock reach 2262 it stands still instead of w
 """
 
 from flows.block import Int64s
-from flows.jit import U, Word, inner
 from flows.layout import (
     M_CLOCK_CANDIDATE_NS,
     M_CLOCK_JUMPS,
@@ -20,6 +19,7 @@ from flows.layout import (
     M_LATE_NS,
     UNSET,
 )
+from kernels.jit import U, Word, inner
 
 MAX_FORWARD_NS = 86_400_000_000_000
 MAX_BEHIND_NS = 60_000_000_000

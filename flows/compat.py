@@ -25,7 +25,6 @@ from flows.compat_row import (
     write_record,
 )
 from flows.decode import DECODED, LATER_FRAGMENT, LOST_FRAGMENT, NOT_IPV4, TCP, UDP, decode
-from flows.jit import U, Word, entry, inner
 from flows.layout import (
     ESTABLISHED,
     FIN_FORWARD,
@@ -64,6 +63,7 @@ from flows.table import (
     hash_key,
 )
 from flows.update import FIN, RST
+from kernels.jit import U, Word, entry, inner
 
 RECORDS_PER_PACKET = 2
 IPV4_WITHOUT_PROTOCOL = 4 << 40  # in P_PORTS

@@ -25,7 +25,6 @@ from flows.batch import (
     Values,
 )
 from flows.block import Int64s
-from flows.jit import U, Word, inner
 from flows.layout import (
     M_CLOCK_NS,
     M_RECORDS,
@@ -69,6 +68,7 @@ from flows.record import (
 )
 from flows.table import LOW32
 from flows.update import ACTIVITY_GAP_US, BULK_GAP_US, BULK_PACKETS, PSH, SUBFLOW_GAP_US, URG
+from kernels.jit import U, Word, inner
 
 Floats = NDArray[np.float64]  # (words,) the rows once more, for the words that hold a float
 

@@ -8,7 +8,6 @@ RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 9260, RFC 792, RFC 4443.
 from numpy import int64
 
 from flows.block import Bytes, Int64s
-from flows.jit import U, Word, inner
 from flows.layout import (
     P_A_HIGH,
     P_A_LOW,
@@ -27,6 +26,7 @@ from flows.layout import (
 )
 from flows.linktypes import be16, be32, be64, ip_offset
 from flows.tunnels import inside
+from kernels.jit import U, Word, inner
 
 # Why a frame is not metered; index 0 is "decoded".
 REASONS: tuple[str, ...] = (

@@ -25,7 +25,6 @@ from flows.decode import (
     comes_first,
     decode,
 )
-from flows.jit import U, Word, inner
 from flows.layout import (
     M_FRAGMENTS,
     P_A_HIGH,
@@ -46,6 +45,7 @@ from flows.layout import (
     WRONG_FRAGMENT,
 )
 from flows.table import hash_key
+from kernels.jit import U, Word, inner
 
 EXPIRY_NS = 30_000_000_000
 ENTRIES = 1024

@@ -19,7 +19,6 @@ from flows.batch import (
     Values,
 )
 from flows.block import Int64s
-from flows.jit import U, Word, inlined, inner
 from flows.layout import (
     CLOSED,
     D_PACKETS,
@@ -82,6 +81,7 @@ from flows.table import (
 )
 from flows.update import ACK, SYN
 from flows.wheel import TICK_US, WHEEL_SLOTS, schedule, unschedule
+from kernels.jit import U, Word, inlined, inner
 
 GOES_ON = -1
 EVICTIONS_PER_FLOW = 2  # where the table has become smaller, more go than come

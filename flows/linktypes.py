@@ -8,8 +8,8 @@ headers are in flows.wireless. Sources: IEEE 802.1Q, 802.1ad and 802.1ah; IEEE 8
 from numpy import int64
 
 from flows.block import Bytes
-from flows.jit import U, Word, inner
 from flows.wireless import after_avs, after_prism, after_radiotap, after_wlan, pads_header
+from kernels.jit import U, Word, inner
 
 NULL, ETHERNET, TOKEN_RING, SLIP, PPP, FDDI, RAW_BSD, RAW_OPENBSD = 0, 1, 6, 8, 9, 10, 12, 14
 PPP_HDLC, PPP_ETHER, ATM_RFC1483, RAW, C_HDLC, IEEE802_11, ATM_CLIP, FRELAY = 50, 51, 100, 101, 104, 105, 106, 107

@@ -7,8 +7,8 @@ Each row has LINK_WORDS words: its neighbours in a wheel slot, that slot, and it
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.jit import U, Word, inner
 from flows.layout import UNSET
+from kernels.jit import U, Word, inner
 
 Links = NDArray[np.int32]  # (rows * LINK_WORDS,)
 Heads = NDArray[np.int32]  # (lists * 2,)

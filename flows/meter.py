@@ -16,7 +16,6 @@ from flows.columns import COLUMNS
 from flows.compat import run_compat
 from flows.decode import DECODED, OUTSIDE, REASONS, decode, holds_tunnel
 from flows.fragments import fragment_table, resolve_fragment
-from flows.jit import U, Word, entry, inner, prefetch
 from flows.layout import (
     M_ACTIVE_TIMEOUT,
     M_BYTES,
@@ -68,6 +67,7 @@ from flows.table import HASH_KEYS, LOW32, find, hash_key
 from flows.tunnels import may_be_tunnel
 from flows.update import update_row
 from flows.wheel import TICK_US, WHEEL_SLOTS
+from kernels.jit import U, Word, entry, inner, prefetch
 
 # Packets decoded before any is counted: their slots and rows are fetched meanwhile. Cache misses, not arithmetic,
 # bound the meter from about 100,000 concurrent flows on.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy import int64
 
 from flows.block import Bytes, Int64s, PacketBlock
-from flows.jit import U, entry, inner
 from flows.reuse import ReusedArrays
+from kernels.jit import U, entry, inner
 
 FILE_HEADER: Final = 24  # bytes
 MAX_CAPLEN: Final = 262_144  # bytes; no writer captures more of one packet, so a larger length is damage

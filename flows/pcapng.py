@@ -12,8 +12,8 @@ from numpy import int64
 from numpy.typing import NDArray
 
 from flows.block import Bytes, Int64s
-from flows.jit import U, entry, inner
 from flows.pcap import MAX_CAPLEN, PacketRoom, Walk, u16, u32
+from kernels.jit import U, entry, inner
 
 Interfaces = NDArray[np.int64]  # (k, INTERFACE_WIDTH), a row for each interface of the section, columns below
 

@@ -37,7 +37,6 @@ from flows.batch import (
 )
 from flows.block import Int64s
 from flows.columns import INDEX
-from flows.jit import U, Word, inner
 from flows.layout import (
     D_BULK_BYTES,
     D_BULK_PACKETS,
@@ -101,6 +100,7 @@ from flows.layout import (
     UNSET,
 )
 from flows.table import LOW32
+from kernels.jit import U, Word, inner
 
 # Positions of the columns; groups stand in table order behind their first.
 C_PROTOCOL = INDEX["protocol"]

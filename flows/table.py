@@ -11,7 +11,6 @@ open addressing with backward-shift deletion, so a lookup touches one row. Nothi
 import numpy as np
 
 from flows.block import Int64s
-from flows.jit import U, Word, inlined, inner
 from flows.layout import (
     D_BYTES_MIN,
     D_HEADER_MIN,
@@ -40,6 +39,7 @@ from flows.layout import (
     UNSET,
 )
 from flows.lists import Heads
+from kernels.jit import U, Word, inlined, inner
 
 UNESTABLISHED_QUEUE, ESTABLISHED_QUEUE = 0, 1
 

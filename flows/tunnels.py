@@ -10,9 +10,9 @@ it and Wireshark reads it (packet-tzsp.c).
 from numpy import int64
 
 from flows.block import Bytes
-from flows.jit import U, Word, inner
 from flows.linktypes import FOUND, FRAME, PPP_FRAME, TYPED, WLAN, be16, walk_layers
 from flows.wireless import after_avs, after_prism
+from kernels.jit import U, Word, inner
 
 IP_IN_IP, UDP, IPV6_IN_IP, GRE = 4, 17, 41, 47
 VXLAN_PORT, VXLAN_LINUX_PORT, GENEVE_PORT, GTP_PORT, TZSP_PORT = 4789, 8472, 6081, 2152, 37008

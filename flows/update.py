@@ -6,7 +6,6 @@ before and not interrupted by data of the other direction.
 """
 
 from flows.block import Int64s
-from flows.jit import U, Word, inner
 from flows.layout import (
     CLOSED,
     D_BULK_BYTES,
@@ -75,6 +74,7 @@ from flows.layout import (
     UNSET,
 )
 from flows.table import LOW32
+from kernels.jit import U, Word, inner
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
 SUBFLOW_GAP_US, ACTIVITY_GAP_US, BULK_GAP_US, BULK_PACKETS = 1_000_000, 5_000_000, 1_000_000, 4

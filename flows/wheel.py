@@ -8,9 +8,9 @@ kept in the order they came, which makes the order of records a function of the 
 import numpy as np
 
 from flows.block import Int64s
-from flows.jit import U, Word, inner
 from flows.layout import M_TICK
 from flows.lists import LINK_WORDS, WHEEL, WHEEL_SLOT, Heads, Links, append, remove
+from kernels.jit import U, Word, inner
 
 TICK_US = 250_000
 WHEEL_SLOTS = 1024  # 256 s; what is due later waits in the last slot and is put back

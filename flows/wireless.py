@@ -7,7 +7,7 @@ Sources: IEEE 802.11-2020, 9.2 and 9.3.2; radiotap.org; the Prism and AVS header
 from numpy import int64
 
 from flows.block import Bytes
-from flows.jit import U, Word, inner
+from kernels.jit import U, Word, inner
 
 NOT_IP, TRUNCATED, ENCRYPTED = 1, 2, 8
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.jit import Word, entry, inner
 from models.detector import Vector
-from models.jit import Word, entry, inner
 
 TAIL_SHARE = 0.01
 MIN_TAIL, MIN_SCORES = 30, 50  # fewer say nothing about a tail

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.jit import Word, entry, inner
 from models.detector import ANY_ATTACK, FlowSteps, Labels, Vector
-from models.jit import Word, entry, inner
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
 from models.stored import Forms, SettingTypes, StoredParts

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
+from kernels.jit import Word, entry, inner
 from models.detector import FlowSteps, Labels, Vector
-from models.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
-from models.jit import Word, entry, inner
 from models.manifest import Arrays
 from models.scaling import CLIP, Matrix, Scaling
 from models.stored import Forms, SettingTypes, StoredParts

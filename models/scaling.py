@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.jit import entry
+from kernels.jit import entry
 
 Matrix = NDArray[np.float32]  # (n, d), columns in the order the detector was fitted on
 

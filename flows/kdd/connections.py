@@ -35,9 +35,9 @@ from flows.batch import (
 from flows.block import Int64s
 from flows.columns import INDEX
 from flows.decode import ICMP, ICMPV6, TCP, UDP
-from flows.jit import Word, inner
 from flows.kdd.columns import FLAGS, PROTOCOLS, UNKNOWN, kdd_columns
 from flows.kdd.services import service_key
+from kernels.jit import Word, inner
 
 KDD_INDEX = {column.name: position for position, column in enumerate(kdd_columns(content=False))}
 

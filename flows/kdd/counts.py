@@ -7,7 +7,6 @@ import numpy as np
 
 from flows.batch import Values
 from flows.block import Int64s
-from flows.jit import U, Word, inlined, inner
 from flows.kdd.connections import KDD_INDEX, REJECTED, SYN_ERROR
 from flows.kdd.windows import (
     E_BEFORE_TO_HOST,
@@ -37,6 +36,7 @@ from flows.kdd.windows import (
     Order,
 )
 from flows.layout import UNSET
+from kernels.jit import U, Word, inlined, inner
 
 (K_COUNT, K_SRV_COUNT, K_SERROR, K_SRV_SERROR, K_RERROR, K_SRV_RERROR, K_SAME, K_DIFF, K_SRV_DIFF) = (
     KDD_INDEX[name]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from flows.batch import DST_HIGH, DST_LOW, REPORT, REPORTED_NS, SRC_PORT, FlowBatch, Identity, Values
 from flows.block import Int64s
-from flows.jit import entry
 from flows.kdd.columns import kdd_columns
 from flows.kdd.connections import C_CONNECTION, C_DURATION, write_connection
 from flows.kdd.counts import count_host, count_last, count_service
@@ -31,6 +30,7 @@ from flows.kdd.windows import (
 )
 from flows.layout import UNSET
 from flows.lists import Heads, Links
+from kernels.jit import entry
 
 
 @entry

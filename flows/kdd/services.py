@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.decode import ICMP, ICMPV6, TCP, UDP
-from flows.jit import Word, inner
 from flows.kdd.columns import SERVICES
+from kernels.jit import Word, inner
 
 # What "same service" means in the windows: a class << 16 | the port, or an ICMP message's type << 8 | code, or the
 # number of another protocol. Not the name: published rows count 511 different services where 71 have names.

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.block import Int64s
-from flows.jit import U, Word, inner
 from flows.kdd.services import SERVICE_KEYS
 from flows.layout import UNSET
 from flows.lists import LINK_WORDS, QUEUE, Heads, Links, append, remove
+from kernels.jit import U, Word, inner
 
 Order = NDArray[np.int32]  # (hosts,) rows of the hosts in use, by address
 

@@ -7,7 +7,7 @@ checked here.
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.jit import entry
+from kernels.jit import entry
 
 QUOTE, COLON, BACKSLASH = 0x22, 0x3A, 0x5C
 

@@ -37,14 +37,15 @@ from flows.batch import (
     Values,
 )
 from flows.columns import INDEX
-from flows.jit import entry, inner
 from flows.meter import FIRST_SNAPSHOT_NS
-from models.hosts import ABSENT, find, mixed
+from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, role_of
+from kernels.fading import Floats, Int64s, Rows, see, seen, table_rows
+from kernels.hosts import ABSENT, find, mixed
+from kernels.jit import entry, inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import C_CLOCK, C_KIND, CLAIM_WORDS, CLAIMS_A_FLOW, Claims, tell
 from sensor.episodes.floods import answer, stream
 from sensor.episodes.pairs import beat_kind, beats, is_outward, may_beat, outward
-from sensor.episodes.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, role_of
 from sensor.episodes.sessions import crowd, questions, session
 from sensor.episodes.tables import (
     H_CELLS,
@@ -67,23 +68,17 @@ from sensor.episodes.tables import (
     V_CELLS,
     V_SOURCES_AT,
     WINDOW_S,
-    Floats,
-    Int64s,
-    Rows,
     host_row,
     load,
     load_before,
     pair_key,
     pair_row,
-    see,
-    seen,
     service_row,
     spot_row,
-    table_rows,
 )
 from sensor.episodes.view import T_PASSED_OVER, Tally, Voices, hear, new_voices
 
-ONE_SIDED = 5  # a role beside those of sensor.episodes.roles: one side of a conversation alone is in view
+ONE_SIDED = 5  # a role beside those of flows.roles: one side of a conversation alone is in view
 
 _DURATION, _SYN = INDEX["flow_duration"], INDEX["syn_flag_count"]
 _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
@@ -196,7 +191,7 @@ def _attempt(
     without = role == FAILED or (identity[i, PROTOCOL] == TCP and identity[i, SEEN] & SEEN_ACK == 0)
     if first and without:
         hosts.cells[target, H_HIT_10S] += 1
-        see(identity, i, target, now, WINDOW_S, H_SOURCES_AT, hosts)
+        see(identity[i, SRC_HIGH], identity[i, SRC_LOW], target, now, WINDOW_S, H_SOURCES_AT, hosts)
     hits = hosts.cells[target, H_HIT_10S]
     many = hits >= 4 * hosts.cells[target, H_TALK_10S] and seen(target, H_SOURCES_AT, hosts) >= shapes.MANY_SOURCES
     port = identity[i, SRC_PORT]
@@ -330,7 +325,7 @@ def _connection(
     """A TCP connection with data: among the sessions of its service, and in what its pair does over hours."""
     service = service_row(identity, i, now, services)
     if first:
-        see(identity, i, service, now, SOURCES_S, V_SOURCES_AT, services)
+        see(identity[i, SRC_HIGH], identity[i, SRC_LOW], service, now, SOURCES_S, V_SOURCES_AT, services)
     found = session(
         identity, values, i, first, clock[2], label_kind, pair, service, pairs, services, words, levels, found
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.jit import inner
-from sensor.episodes.tables import Floats, Int64s
+from kernels.fading import Floats, Int64s
+from kernels.jit import inner
 
 C_INDEX, C_KIND, C_ROW, C_CLOCK, CLAIM_WORDS = range(5)
 CLAIMS_A_FLOW = 8  # at most
@@ -22,7 +22,7 @@ class Claims:
     words: Int64s
     levels: Floats  # (m,) 1 where the shape is reached
     befores: Floats  # (m,) packets a second of the target in the ten minutes before, −1 where that is not known
-    roles: NDArray[np.int8]  # (n,) of every record, sensor.episodes.roles
+    roles: NDArray[np.int8]  # (n,) of every record, flows.roles
 
 
 @inner

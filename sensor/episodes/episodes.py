@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from flows.batch import DST_PORT, IP_VERSION, PROTOCOL, FlowBatch
 from flows.columns import INDEX
 from flows.meter import FIRST_SNAPSHOT_NS
+from flows.roles import ICMP, ICMP6, TALK
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import Action, ModelIdentity, Observer
@@ -34,7 +35,6 @@ from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, Exemp
 from sensor.episodes.evidence import EVIDENCE_LIMIT, F_CLOCK, F_INDEX, F_ROW, EvidenceTable, FlaggedRows
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.remembered import RememberedFlows
-from sensor.episodes.roles import ICMP, ICMP6, TALK
 from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,

@@ -35,8 +35,8 @@ from flows.batch import (
     FlowBatch,
     Identity,
 )
-from flows.jit import entry, inner
-from models.hosts import ABSENT, admit, find, host_table, touch
+from kernels.hosts import ABSENT, admit, find, host_table, touch
+from kernels.jit import entry, inner
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]

@@ -1,22 +1,13 @@
 """Floods that one record or one target shows: streams of packets without answers, and answers that nobody asked for."""
 
-from flows.batch import NEW_PACKETS, PROTOCOL, Identity, Values
+from flows.batch import NEW_PACKETS, PROTOCOL, SRC_HIGH, SRC_LOW, Identity, Values
 from flows.columns import INDEX
-from flows.jit import inner
+from flows.roles import ICMP, ICMP6, UDP
+from kernels.fading import Floats, Int64s, Rows, see, seen
+from kernels.jit import inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import tell
-from sensor.episodes.roles import ICMP, ICMP6, UDP
-from sensor.episodes.tables import (
-    H_ANSWERS_10S,
-    H_SOURCES_AT,
-    H_TALK_10S,
-    WINDOW_S,
-    Floats,
-    Int64s,
-    Rows,
-    see,
-    seen,
-)
+from sensor.episodes.tables import H_ANSWERS_10S, H_SOURCES_AT, H_TALK_10S, WINDOW_S
 
 _DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packets"], INDEX["bwd_packets"]
 
@@ -31,7 +22,7 @@ def answer(
         return found
     hosts.cells[target, H_ANSWERS_10S] += identity[i, NEW_PACKETS]
     if first:
-        see(identity, i, target, now, WINDOW_S, H_SOURCES_AT, hosts)
+        see(identity[i, SRC_HIGH], identity[i, SRC_LOW], target, now, WINDOW_S, H_SOURCES_AT, hosts)
     answers = hosts.cells[target, H_ANSWERS_10S]
     if answers >= 2 * hosts.cells[target, H_TALK_10S] and seen(target, H_SOURCES_AT, hosts) >= shapes.REFLECTORS:
         return tell(i, shapes.REFLECTION, target, answers / shapes.REFLECTION_PACKETS, words, levels, found)

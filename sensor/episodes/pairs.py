@@ -5,7 +5,6 @@ from flows.batch import (
     DST_LOW,
     DST_PORT,
     NEW_PACKETS,
-    REPORT,
     SEEN,
     SEEN_SYN,
     SRC_HIGH,
@@ -15,17 +14,17 @@ from flows.batch import (
     Values,
 )
 from flows.columns import INDEX
-from flows.jit import inner
+from flows.growth import grown
+from flows.roles import SYSTEM_PORTS, is_private
+from kernels.fading import Floats, Int64s, Rows, seen
+from kernels.jit import inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import TOLD, tell
-from sensor.episodes.roles import SYSTEM_PORTS, is_private
 from sensor.episodes.tables import (
     H_OUTWARD,
     H_REGULAR,
     P_BEAT,
     P_FLOW,
-    P_FLOW_RECEIVED,
-    P_FLOW_SENT,
     P_OUTWARD,
     P_PACKETS,
     P_RECEIVED_DAY,
@@ -34,10 +33,6 @@ from sensor.episodes.tables import (
     P_STARTS,
     STARTS,
     V_SOURCES_AT,
-    Floats,
-    Int64s,
-    Rows,
-    seen,
 )
 
 _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
@@ -131,7 +126,9 @@ def outward(
     started, ended: of this record, seconds of traffic time.
     """
     cells, port = pairs.cells, identity[i, DST_PORT]
-    _transferred(identity, values, i, pair, started, cells)
+    sent, received = grown(identity, values, i, started, pair, P_FLOW, cells)
+    cells[pair, P_SENT_DAY] += sent
+    cells[pair, P_RECEIVED_DAY] += received
     if cells[pair, P_PACKETS] == 0:
         cells[pair, P_SINCE] = started
     cells[pair, P_PACKETS] += identity[i, NEW_PACKETS]
@@ -162,23 +159,6 @@ def _one_of_few(pair: int, level: float, source: int, pairs: Rows, hosts: Rows) 
         pairs.cells[pair, P_OUTWARD] = 1.0
         hosts.cells[source, H_OUTWARD] += 1
     return bool(hosts.cells[source, H_OUTWARD] <= shapes.OUTWARD_PAIRS)
-
-
-@inner
-def _transferred(identity: Identity, values: Values, i: int, pair: int, started: float, cells: Floats) -> None:
-    """Add the bytes of a record that none before it told, as a report of a flow tells all since its beginning."""
-    sent, received = values[i, _FWD_BYTES], values[i, _BWD_BYTES]
-    if identity[i, REPORT] == 0:
-        cells[pair, P_SENT_DAY] += sent
-        cells[pair, P_RECEIVED_DAY] += received
-    elif cells[pair, P_FLOW] == started:
-        cells[pair, P_SENT_DAY] += sent - cells[pair, P_FLOW_SENT]
-        cells[pair, P_RECEIVED_DAY] += received - cells[pair, P_FLOW_RECEIVED]
-    else:  # another of the pair's flows was reported since: about as many as packets
-        news = identity[i, NEW_PACKETS] / (values[i, _FWD_PACKETS] + values[i, _BWD_PACKETS])
-        cells[pair, P_SENT_DAY] += news * sent
-        cells[pair, P_RECEIVED_DAY] += news * received
-    cells[pair, P_FLOW], cells[pair, P_FLOW_SENT], cells[pair, P_FLOW_RECEIVED] = started, sent, received
 
 
 @inner

@@ -17,7 +17,8 @@ from flows.batch import (
     Values,
 )
 from flows.columns import INDEX
-from flows.jit import inner
+from kernels.fading import Floats, Int64s, Rows, seen
+from kernels.jit import inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import tell
 from sensor.episodes.tables import (
@@ -34,12 +35,8 @@ from sensor.episodes.tables import (
     V_SOURCES_AT,
     V_TALK_10S,
     WINDOW_S,
-    Floats,
-    Int64s,
-    Rows,
     load,
     load_before,
-    seen,
 )
 
 _ENDED = SEEN_FIN | SEEN_FIN_BACK | SEEN_RST | SEEN_RST_BACK

@@ -1,21 +1,17 @@
 """Bounded tables of counts that fade: of hosts, of what a source tried, of pairs, and of services."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, PROTOCOL, SRC_HIGH, SRC_LOW, SRC_PORT, Identity
-from flows.jit import Word, inner
-from models.hosts import ABSENT, admit, find, host_table, mixed, touch
-from sensor.episodes.roles import UDP
-
-Int64s = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from flows.roles import UDP
+from kernels.fading import AT, Rows, fade, row_of
+from kernels.hosts import mixed
+from kernels.jit import Word, inner
 
 # Columns of a table's cells; a column counts flows of about so many seconds, unless it says another thing.
-AT = 0  # when the row was last brought up to date, in all tables
 (
     _,
     H_HIT_10S,  # flows without data that hit this host
@@ -83,27 +79,7 @@ WINDOW_S = 10.0
 LOAD_WINDOW_S = 30.0  # a flood is told before its first packets count among those before it
 _DAY_S, _10_MINUTES_S, _2_MINUTES_S, _MINUTE_S = 86400.0, 600.0, 120.0, 60.0
 SOURCES_S = 600.0  # a service's bitmap of sources
-_BITS = 64
 _EPOCH_S = 1.0  # so that no moment is 0, which says that there is none
-
-
-class Rows(NamedTuple):
-    """A bounded table: rows by key (models.hosts), cells that fade, and a bitmap a row."""
-
-    slots: NDArray[np.int32]
-    keys: Int64s
-    links: Int64s
-    ends: Int64s
-    seed: NDArray[np.uint64]
-    cells: Floats  # (capacity, cells of the table)
-    bits: NDArray[np.uint64]  # (capacity,) addresses seen, hashed to 64 bits
-
-
-def table_rows(capacity: int, cells: int, seed: int) -> Rows:
-    """An empty table of so many rows and cells a row."""
-    table = host_table(capacity, seed)
-    zeros, bits = np.zeros((capacity, cells)), np.zeros(capacity, dtype=np.uint64)
-    return Rows(table.slots, table.keys, table.links, table.ends, table.seed, zeros, bits)
 
 
 @inner
@@ -115,7 +91,7 @@ def host_row(identity: Identity, i: int, high: int, low: int, now: float, hosts:
     cells = hosts.cells
     seconds = now - cells[row, AT]
     if seconds > 0:
-        _fade(cells, row, H_HIT_10S, H_SOURCES_AT, seconds / WINDOW_S)
+        fade(cells, row, H_HIT_10S, H_SOURCES_AT, seconds / WINDOW_S)
         cells[row, AT] = now
     return row
 
@@ -127,9 +103,9 @@ def spot_row(high: Word, low: Word, now: float, spots: Rows) -> Word:
     cells = spots.cells
     seconds = now - cells[row, AT]
     if seconds > 0:
-        _fade(cells, row, S_FAILED_10M, S_FAILED_DAY, seconds / _10_MINUTES_S)
-        _fade(cells, row, S_FAILED_DAY, S_WITHOUT_1S, seconds / _DAY_S)
-        _fade(cells, row, S_WITHOUT_1S, S_CELLS, seconds)
+        fade(cells, row, S_FAILED_10M, S_FAILED_DAY, seconds / _10_MINUTES_S)
+        fade(cells, row, S_FAILED_DAY, S_WITHOUT_1S, seconds / _DAY_S)
+        fade(cells, row, S_WITHOUT_1S, S_CELLS, seconds)
         cells[row, AT] = now
     return row
 
@@ -143,8 +119,8 @@ def service_row(identity: Identity, i: int, now: float, services: Rows) -> Word:
     cells = services.cells
     seconds = now - cells[row, AT]
     if seconds > 0:
-        _fade(cells, row, V_LIKE_10M, V_TALK_10S, seconds / _10_MINUTES_S)
-        _fade(cells, row, V_TALK_10S, V_SOURCES_AT, seconds / WINDOW_S)
+        fade(cells, row, V_LIKE_10M, V_TALK_10S, seconds / _10_MINUTES_S)
+        fade(cells, row, V_TALK_10S, V_SOURCES_AT, seconds / WINDOW_S)
         cells[row, AT] = now
     return row
 
@@ -167,36 +143,14 @@ def pair_row(high: Word, low: Word, now: float, pairs: Rows) -> Word:
     cells = pairs.cells
     seconds = now - cells[row, AT]
     if seconds > 0:
-        _fade(cells, row, P_WITHOUT_10S, P_LIKE_10M, seconds / WINDOW_S)
-        _fade(cells, row, P_LIKE_10M, P_OVERLOAD_10S, seconds / _10_MINUTES_S)
-        _fade(cells, row, P_OVERLOAD_10S, P_SLOW_2M, seconds / WINDOW_S)
-        _fade(cells, row, P_SLOW_2M, P_QUESTIONS_1M, seconds / _2_MINUTES_S)
-        _fade(cells, row, P_QUESTIONS_1M, P_SENT_DAY, seconds / _MINUTE_S)
-        _fade(cells, row, P_SENT_DAY, P_STARTS, seconds / _DAY_S)
+        fade(cells, row, P_WITHOUT_10S, P_LIKE_10M, seconds / WINDOW_S)
+        fade(cells, row, P_LIKE_10M, P_OVERLOAD_10S, seconds / _10_MINUTES_S)
+        fade(cells, row, P_OVERLOAD_10S, P_SLOW_2M, seconds / WINDOW_S)
+        fade(cells, row, P_SLOW_2M, P_QUESTIONS_1M, seconds / _2_MINUTES_S)
+        fade(cells, row, P_QUESTIONS_1M, P_SENT_DAY, seconds / _MINUTE_S)
+        fade(cells, row, P_SENT_DAY, P_STARTS, seconds / _DAY_S)
         cells[row, AT] = now
     return row
-
-
-@inner
-def row_of(high: Word, low: Word, now: float, table: Rows) -> Word:
-    """Row of a key as the newest, given anew where it had none."""
-    row = find(high, low, table.slots, table.keys, table.seed)
-    if row == ABSENT:
-        row = admit(high, low, table.slots, table.keys, table.links, table.ends, table.seed)
-        table.cells[row, :] = 0.0
-        table.cells[row, AT] = now
-        table.bits[row] = np.uint64(0)
-    else:
-        touch(row, table.links, table.ends)
-    return row
-
-
-@inner
-def _fade(cells: Floats, row: int, first: int, end: int, times: float) -> None:
-    """Let counts fade by so many times their memory."""
-    factor = math.exp(-times)
-    for column in range(first, end):
-        cells[row, column] *= factor
 
 
 @inner
@@ -226,26 +180,3 @@ def load_before(row: int, column: int, table: Rows) -> float:
     if seconds < _MINUTE_S:
         return -1.0
     return float(cells[row, column + 4] / (_10_MINUTES_S * (1.0 - math.exp(-seconds / _10_MINUTES_S))))
-
-
-@inner
-def see(identity: Identity, i: int, row: int, now: float, window_s: float, column: int, table: Rows) -> None:
-    """Count a flow's source among those of a row in a window: linear counting over 64 bits (Whang et al. 1990)."""
-    cells = table.cells
-    if now - cells[row, column] >= window_s:
-        cells[row, column + 2] = cells[row, column + 1] if now - cells[row, column] < 2 * window_s else 0.0
-        cells[row, column + 1], cells[row, column] = 0.0, now
-        table.bits[row] = np.uint64(0)
-    # Not keyed: what is told must be the same in every run.
-    word = mixed(mixed(np.uint64(identity[i, SRC_HIGH])) + np.uint64(identity[i, SRC_LOW]))
-    bit = np.uint64(1) << (word & np.uint64(_BITS - 1))
-    if table.bits[row] & bit == 0:
-        table.bits[row] |= bit
-        cells[row, column + 1] += 1
-
-
-@inner
-def seen(row: int, column: int, table: Rows) -> float:
-    """About how many sources a row had in this window or the one before, at most some 270."""
-    bits = max(table.cells[row, column + 1], table.cells[row, column + 2])
-    return -_BITS * math.log(max(1 - bits / _BITS, 1 / _BITS))

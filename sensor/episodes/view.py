@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from flows.batch import DST_HIGH, DST_LOW, END_NS, END_SHIFT_NS, PROTOCOL, SRC_HIGH, SRC_LOW, Identity, Values
 from flows.columns import INDEX
-from flows.jit import inner
-from models.hosts import mixed
+from kernels.hosts import mixed
+from kernels.jit import inner
 
 VOICES = 1 << 12
 AGREED = 8  # records that a voice remembers: so many of the other kind, and a few more, turn it

@@ -13,9 +13,9 @@ from typing import Final, Protocol
 import numpy as np
 
 from flows.block import Bytes, Int64s, PacketBlock
-from flows.jit import U, entry, inner
 from flows.pcap import MAX_CAPLEN
 from flows.pcapng import ENHANCED_PACKET, INTERFACE_DESCRIPTION, OPTION_END, OPTION_TSRESOL, SECTION_HEADER
+from kernels.jit import U, entry, inner
 from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import CREATE, Owner, open_owned
 

@@ -16,7 +16,6 @@ from flows.block import Bytes, Int64s, PacketBlock
 from flows.clock import clamp_time
 from flows.decode import DECODED, decode
 from flows.fragments import fragment_table, resolve_fragment
-from flows.jit import U, Word, entry, inner
 from flows.layout import (
     M_CLOCK_CANDIDATE_NS,
     M_CLOCK_NS,
@@ -30,6 +29,7 @@ from flows.layout import (
 )
 from flows.meter import NO_PACKETS
 from flows.table import HASH_KEYS, hash_key
+from kernels.jit import U, Word, entry, inner
 
 # Words of a packet's header. A key has the six words that flows.layout begins a packet's fields with.
 (

@@ -15,7 +15,7 @@ from pathlib import Path
 from sensor import log
 from sensor.process.kernel_sources import kernel_digest
 
-VARIABLE = "NUMBA_CACHE_DIR"  # without it nothing is kept (flows.jit)
+VARIABLE = "NUMBA_CACHE_DIR"  # without it nothing is kept (kernels.jit)
 SERVICE_VARIABLE = "CACHE_DIRECTORY"  # systemd.exec(5)
 SYSTEM_CACHE = Path("/var/cache")
 COMPLETE = "complete"  # a file that says so of all kernels of reading and watching

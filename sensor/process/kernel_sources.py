@@ -12,12 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("flows", "models", "sensor")
+ROOMS = ("kernels", "flows", "models", "sensor")
 COMPILERS = ("numba", "llvmlite")
 # Who imports one of these holds kernels, or says how they are compiled.
-DECORATORS = (b"\nfrom flows.jit import", b"\nfrom models.jit import", b"\nfrom numba", b"\nimport numba")
+DECORATORS = (b"\nfrom kernels.jit import", b"\nfrom numba", b"\nimport numba")
 # Imports at the beginning of a line, the module's own: a kernel's constants cannot come from any other. (^ is slower.)
-IMPORTS = re.compile(rb"\n(?:from|import) ((?:flows|models|sensor)[\w.]*)(?: import (\([^)]*\)|.*))?")
+IMPORTS = re.compile(rb"\n(?:from|import) ((?:kernels|flows|models|sensor)[\w.]*)(?: import (\([^)]*\)|.*))?")
 WORDS = re.compile(rb"\w+")
 
 

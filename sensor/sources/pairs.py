@@ -1,7 +1,7 @@
 """Look-up in small tables of pairs for kernels: an array of keys, each followed by its value."""
 
 from flows.block import Int64s
-from flows.jit import U, inner
+from kernels.jit import U, inner
 
 
 @inner

@@ -7,10 +7,10 @@ import pytest
 
 from flows.batch import END_REASON, IDLE_TIMEOUT
 from flows.block import block_of
-from flows.jit import U, entry
 from flows.layout import P_A_HIGH, P_A_LOW, P_B_HIGH, P_B_LOW, P_PORTS, PACKET_FIELDS
 from flows.meter import COMPATIBLE, Meter, concatenate
 from flows.table import hash_key
+from kernels.jit import U, entry
 from tests.bench.bounded import SESSIONS, TABLE, flood, resident
 from tests.support.packets import EPOCH_NS, block, udp
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from flows.block import Bytes
-from flows.jit import U, Word, entry
+from kernels.jit import U, Word, entry
 
 
 @entry

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from kernels.jit import entry
 from models.detector import FlowSteps
-from models.jit import entry
 from models.lstm import Lstm, _sigmoid, _tanh
 from tests.models.builders import LABELS, SECOND, USED, make_lstm, make_scaling, make_steps, part, raw_values
 

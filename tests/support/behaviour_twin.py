@@ -17,9 +17,9 @@ from typing import NamedTuple
 from flows import batch as words
 from flows.batch import FlowBatch
 from flows.columns import INDEX
-from models.hosts import HALF, MULTIPLIER_1, MULTIPLIER_2
+from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED, role_of
+from kernels.hosts import HALF, MULTIPLIER_1, MULTIPLIER_2
 from sensor.episodes import shapes
-from sensor.episodes.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED, role_of
 
 SECOND, MINUTE, DAY = 1.0, 60.0, 86400.0
 WINDOW = 10 * SECOND
@@ -94,7 +94,7 @@ class Sources:
 
 
 def mixed(word: int) -> int:
-    """models.hosts.mixed of a number of 64 bits."""
+    """kernels.hosts.mixed of a number of 64 bits."""
     for multiplier in (MULTIPLIER_1, MULTIPLIER_2):
         word = (word ^ word >> int(HALF)) * int(multiplier) & MASK
     return word ^ word >> int(HALF)

@@ -14,8 +14,8 @@ from numpy import int64
 from numpy.typing import NDArray
 
 from flows.block import Bytes, Int64s
-from flows.jit import U, entry, inner
 from flows.pcap import MAX_CAPLEN
+from kernels.jit import U, entry, inner
 from sensor.sources.pairs import lookup
 
 Words = NDArray[np.uint32]  # (b / 4,) a block as 32-bit words

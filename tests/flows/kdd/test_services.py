@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from flows.jit import entry
 from flows.kdd.columns import SERVICES
 from flows.kdd.services import SERVICE_KEYS, TCP_SERVICES, UDP_SERVICES, service_key, service_table
+from kernels.jit import entry
 
 ICMP, TCP, UDP, GRE, ICMPV6 = 1, 6, 17, 47, 58
 KEY_OF = entry(service_key)

@@ -22,8 +22,8 @@ from flows.batch import (
 )
 from flows.block import Int64s, PacketBlock
 from flows.decode import comes_first
-from flows.jit import entry
 from flows.meter import Meter, concatenate
+from kernels.jit import entry
 from sensor.packets.recorder import flow_key
 from sensor.packets.ring import HEADER_WORDS, WORD, PacketRing
 from tests.fuzz.frames import structured

@@ -24,7 +24,7 @@ from flows.batch import (
     Values,
 )
 from flows.columns import INDEX
-from flows.jit import inner
+from kernels.jit import inner
 
 # Not judged; an answer without its question; an attempt that nobody answered or that was refused; one that was answered
 # and no more (a handshake and an end); data in both directions, or in one over an open connection.

@@ -3,7 +3,7 @@
 import pytest
 
 from flows.batch import FlowBatch
-from sensor.episodes.roles import ANSWER, FAILED, OPENED, TALK, UNJUDGED, role_of
+from flows.roles import ANSWER, FAILED, OPENED, TALK, UNJUDGED, role_of
 from tests.support.packets import Packet, ip, metered, tcp, udp
 
 NAMES = {UNJUDGED: "not judged", ANSWER: "an answer", FAILED: "failed", OPENED: "opened", TALK: "talk"}

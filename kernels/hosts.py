@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.jit import Word, inner
+from kernels.jit import Word, inner
 
 Slots = NDArray[np.int32]  # (s,) a row number or ABSENT, s a power of two
 Int64s = NDArray[np.int64]
 Seed = NDArray[np.uint64]  # (2,)
 
 ABSENT = -1
-NEWEST, OLDEST, COUNT, ENDS_WIDTH = range(4)
+NEWEST, OLDEST, COUNT, EVICTED, ENDS_WIDTH = range(5)
 OLDER, NEWER, LINKS_WIDTH = range(3)
 
 
@@ -31,13 +31,13 @@ class HostTable:
     slots: Slots  # (s,) int32, a row number or -1, s a power of two
     keys: Int64s  # (capacity, 2) int64
     links: Int64s  # (capacity, 2) int64, rows next older and next newer
-    ends: Int64s  # (3,) int64, newest row, oldest row, rows in use
+    ends: Int64s  # (4,) int64, newest row, oldest row, rows in use, hosts that gave way to others
     seed: Seed  # (2,) uint64
 
     def clear(self) -> None:
         """Forget every host."""
         self.slots.fill(ABSENT)
-        self.ends[:] = (ABSENT, ABSENT, 0)
+        self.ends[:] = (ABSENT, ABSENT, 0, 0)
 
 
 def host_table(capacity: int, seed: int) -> HostTable:
@@ -96,6 +96,7 @@ def admit(high: Word, low: Word, slots: Slots, keys: Int64s, links: Int64s, ends
         ends[COUNT] += 1
     else:
         row = ends[OLDEST]
+        ends[EVICTED] += 1
         _unlink(row, links, ends)
         _delete(row, slots, keys, seed)
     keys[row, 0] = high

@@ -3,9 +3,9 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from models import hosts
-from models.hosts import ABSENT, host_table
-from models.jit import entry
+from kernels import hosts
+from kernels.hosts import ABSENT, host_table
+from kernels.jit import entry
 
 find, admit, touch = entry(hosts.find), entry(hosts.admit), entry(hosts.touch)  # compiled, as their callers have them
 
