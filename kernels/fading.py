@@ -15,6 +15,7 @@ from kernels.jit import Word, inner
 
 Int64s = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bits = NDArray[np.uint64]  # (capacity,) a bitmap a row
 
 AT = 0  # the cell that says when its row was last brought up to date, in all tables
 _BITS = 64
@@ -29,7 +30,7 @@ class Rows(NamedTuple):
     ends: Int64s
     seed: NDArray[np.uint64]
     cells: Floats  # (capacity, cells of the table)
-    bits: NDArray[np.uint64]  # (capacity,) addresses seen, hashed to 64 bits
+    bits: Bits  # addresses seen, hashed to 64 bits
 
 
 def table_rows(capacity: int, cells: int, seed: int) -> Rows:
@@ -62,26 +63,25 @@ def fade(cells: Floats, row: int, first: int, end: int, times: float) -> None:
 
 
 @inner
-def see(high: Word, low: Word, row: int, now: float, window_s: float, column: int, table: Rows) -> None:
+def see(high: Word, low: Word, row: int, now: float, window_s: float, column: int, cells: Floats, bits: Bits) -> None:
     """Count 128 bits among those of a row in a window: linear counting over 64 bits (Whang et al. 1990).
 
-    column: of the window's begin; the next two hold the bits that are set in it, and that were in the one before.
+    column: of the window's begin; the next two hold how many bits are set in it, and were in the one before.
     """
-    cells = table.cells
     if now - cells[row, column] >= window_s:
         cells[row, column + 2] = cells[row, column + 1] if now - cells[row, column] < 2 * window_s else 0.0
         cells[row, column + 1], cells[row, column] = 0.0, now
-        table.bits[row] = np.uint64(0)
+        bits[row] = np.uint64(0)
     # Not keyed: what is told must be the same in every run.
     word = mixed(mixed(np.uint64(high)) + np.uint64(low))
     bit = np.uint64(1) << (word & np.uint64(_BITS - 1))
-    if table.bits[row] & bit == 0:
-        table.bits[row] |= bit
+    if bits[row] & bit == 0:
+        bits[row] |= bit
         cells[row, column + 1] += 1
 
 
 @inner
-def seen(row: int, column: int, table: Rows) -> float:
+def seen(row: int, column: int, cells: Floats) -> float:
     """About how many a row had in this window or the one before, at most some 270."""
-    bits = max(table.cells[row, column + 1], table.cells[row, column + 2])
+    bits = max(cells[row, column + 1], cells[row, column + 2])
     return -_BITS * math.log(max(1 - bits / _BITS, 1 / _BITS))

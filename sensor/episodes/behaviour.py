@@ -191,9 +191,10 @@ def _attempt(
     without = role == FAILED or (identity[i, PROTOCOL] == TCP and identity[i, SEEN] & SEEN_ACK == 0)
     if first and without:
         hosts.cells[target, H_HIT_10S] += 1
-        see(identity[i, SRC_HIGH], identity[i, SRC_LOW], target, now, WINDOW_S, H_SOURCES_AT, hosts)
+        see(identity[i, SRC_HIGH], identity[i, SRC_LOW], target, now, WINDOW_S, H_SOURCES_AT, hosts.cells, hosts.bits)
     hits = hosts.cells[target, H_HIT_10S]
-    many = hits >= 4 * hosts.cells[target, H_TALK_10S] and seen(target, H_SOURCES_AT, hosts) >= shapes.MANY_SOURCES
+    sources = seen(target, H_SOURCES_AT, hosts.cells)
+    many = hits >= 4 * hosts.cells[target, H_TALK_10S] and sources >= shapes.MANY_SOURCES
     port = identity[i, SRC_PORT]
     if identity[i, PROTOCOL] == UDP and port < SYSTEM_PORTS and port != identity[i, DST_PORT]:
         found = answer(
@@ -325,7 +326,8 @@ def _connection(
     """A TCP connection with data: among the sessions of its service, and in what its pair does over hours."""
     service = service_row(identity, i, now, services)
     if first:
-        see(identity[i, SRC_HIGH], identity[i, SRC_LOW], service, now, SOURCES_S, V_SOURCES_AT, services)
+        high, low = identity[i, SRC_HIGH], identity[i, SRC_LOW]
+        see(high, low, service, now, SOURCES_S, V_SOURCES_AT, services.cells, services.bits)
     found = session(
         identity, values, i, first, clock[2], label_kind, pair, service, pairs, services, words, levels, found
     )

@@ -22,9 +22,9 @@ def answer(
         return found
     hosts.cells[target, H_ANSWERS_10S] += identity[i, NEW_PACKETS]
     if first:
-        see(identity[i, SRC_HIGH], identity[i, SRC_LOW], target, now, WINDOW_S, H_SOURCES_AT, hosts)
+        see(identity[i, SRC_HIGH], identity[i, SRC_LOW], target, now, WINDOW_S, H_SOURCES_AT, hosts.cells, hosts.bits)
     answers = hosts.cells[target, H_ANSWERS_10S]
-    if answers >= 2 * hosts.cells[target, H_TALK_10S] and seen(target, H_SOURCES_AT, hosts) >= shapes.REFLECTORS:
+    if answers >= 2 * hosts.cells[target, H_TALK_10S] and seen(target, H_SOURCES_AT, hosts.cells) >= shapes.REFLECTORS:
         return tell(i, shapes.REFLECTION, target, answers / shapes.REFLECTION_PACKETS, words, levels, found)
     return found
 

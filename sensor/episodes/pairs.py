@@ -5,6 +5,7 @@ from flows.batch import (
     DST_LOW,
     DST_PORT,
     NEW_PACKETS,
+    REPORT,
     SEEN,
     SEEN_SYN,
     SRC_HIGH,
@@ -101,7 +102,7 @@ def may_beat(identity: Identity, i: int, jitter: float, service: int, source: in
     """Whether a beat is worth a word: a monitor has many, a common service has many clients with one."""
     if (
         hosts.cells[source, H_REGULAR] > shapes.BEACON_PAIRS
-        or seen(service, V_SOURCES_AT, services) > shapes.COMMON_TARGET
+        or seen(service, V_SOURCES_AT, services.cells) > shapes.COMMON_TARGET
     ):
         return False
     port = identity[i, DST_PORT]
@@ -126,7 +127,9 @@ def outward(
     started, ended: of this record, seconds of traffic time.
     """
     cells, port = pairs.cells, identity[i, DST_PORT]
-    sent, received = grown(identity, values, i, started, pair, P_FLOW, cells)
+    first, sent, received = identity[i, REPORT] == 0, values[i, _FWD_BYTES], values[i, _BWD_BYTES]
+    share = identity[i, NEW_PACKETS] / max(values[i, _FWD_PACKETS] + values[i, _BWD_PACKETS], 1.0)
+    sent, received = grown(first, share, sent, received, started, pair, P_FLOW, cells)
     cells[pair, P_SENT_DAY] += sent
     cells[pair, P_RECEIVED_DAY] += received
     if cells[pair, P_PACKETS] == 0:
@@ -135,7 +138,7 @@ def outward(
     sent, received = cells[pair, P_SENT_DAY], cells[pair, P_RECEIVED_DAY]
     if identity[i, SEEN] & SEEN_SYN == 0 or port in shapes.WEB_PORTS:
         return found
-    if seen(service, V_SOURCES_AT, services) > shapes.COMMON_TARGET:
+    if seen(service, V_SOURCES_AT, services.cells) > shapes.COMMON_TARGET:
         return found
     if sent >= shapes.UPLOAD_RATIO * received and port not in shapes.MAIL_PORTS:
         level = sent / shapes.UPLOAD_BYTES

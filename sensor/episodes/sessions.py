@@ -71,7 +71,7 @@ def session(
             guesses = cells[pair, P_GUESSES_10M] / (shapes.GUESSES_LABELLED if login else shapes.GUESSES_ANYWHERE)
             level = max(cells[pair, P_LIKE_10M] / shapes.GUESSES if login else 0.0, guesses)
         found = tell(i, shapes.GUESSING, pair, level, words, levels, found)
-        many = seen(service, V_SOURCES_AT, services) >= shapes.GUESSING_SOURCES
+        many = seen(service, V_SOURCES_AT, services.cells) >= shapes.GUESSING_SOURCES
         if level < 1 and login and many and _alike(at, service, V_LIKE_10M):
             found = tell(
                 i, shapes.GUESSING_AT, service, at[service, V_LIKE_10M] / shapes.GUESSES_AT, words, levels, found
@@ -95,7 +95,7 @@ def crowd(
     cells[service, V_TALK_10S] += 1
     cells[service, V_OVERLOAD_10S] += label_kind == shapes.DOS_LABEL
     load(service, 1.0, now, V_LOAD_AT, services)
-    sessions, sources = cells[service, V_TALK_10S], seen(service, V_SOURCES_AT, services)
+    sessions, sources = cells[service, V_TALK_10S], seen(service, V_SOURCES_AT, services.cells)
     if sources < shapes.MANY_SOURCES or sessions < shapes.CROWD_AGAIN * sources:
         return found
     before = max(load_before(service, V_LOAD_AT, services), 0.0)

@@ -1,0 +1,93 @@
+"""The column table of a flow record's context: what its source, its target and their services did before it.
+
+TODO
+"""
+
+from functools import cache
+
+from flows.columns import Column, feature_contract
+from flows.contract import FeatureContract, digest
+
+_NOWHERE = (None, None, None, None)  # no public table has them
+
+# fmt: off
+CONTEXT_COLUMNS: tuple[Column, ...] = (
+    Column("src_flows_1s", "flows", "model", "flows of the source, over 1 s", *_NOWHERE),
+    Column("src_flows_10s", "flows", "model", "flows of the source, over 10 s", *_NOWHERE),
+    Column("src_flows_1m", "flows", "model", "flows of the source, over 60 s", *_NOWHERE),
+    Column("src_flows_10m", "flows", "model", "flows of the source, over 600 s", *_NOWHERE),
+    Column("src_surge", "ratio", "model", "flows of the source: the rate over 10 s by that over 600 s, (1 + n10) / (1 + n600 / 60)", *_NOWHERE),
+    Column("src_failed_share_10s", "share", "model", "flows of the source without an answer / (1 + its flows), over 10 s", *_NOWHERE),
+    Column("src_failed_share_10m", "share", "model", "flows of the source without an answer / (1 + its flows), over 600 s", *_NOWHERE),
+    Column("src_failed_share_day", "share", "model", "flows of the source without an answer / (1 + its flows), over a day", *_NOWHERE),
+    Column("src_new_peers_10s", "hosts", "model", "targets that the source met for the first time, over 10 s", *_NOWHERE),
+    Column("src_new_peers_10m", "hosts", "model", "targets that the source met for the first time, over 600 s", *_NOWHERE),
+    Column("src_new_peers_day", "hosts", "model", "targets that the source met for the first time, over a day", *_NOWHERE),
+    Column("src_new_peer_share_10m", "share", "model", "targets that the source met for the first time / (1 + its flows), over 600 s", *_NOWHERE),
+    Column("src_new_services_1m", "services", "model", "services of targets that the source tried for the first time, over 60 s", *_NOWHERE),
+    Column("src_missed_day", "services", "model", "services that the source tried for the first time and that did not answer, over a day", *_NOWHERE),
+    Column("src_peers_10m", "hosts", "model", "distinct targets of the source in a window of 600 s or the one before", *_NOWHERE),
+    Column("src_ports_10m", "ports", "model", "distinct ports that the source asked in a window of 600 s or the one before", *_NOWHERE),
+    Column("src_peers_per_port_10m", "ratio", "model", "(1 + src_peers_10m) / (1 + src_ports_10m)", *_NOWHERE),
+    Column("src_packets_10s", "packets", "model", "packets of the source, over 10 s", *_NOWHERE),
+    Column("src_sent_share_10m", "share", "model", "bytes sent by the source / (1000 + bytes that its flows carried), over 600 s", *_NOWHERE),
+    Column("src_sent_share_day", "share", "model", "bytes sent by the source / (1000 + bytes that its flows carried), over a day", *_NOWHERE),
+    Column("src_size_spread_10m", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the flows of the source over 600 s, and of one flow with 1", *_NOWHERE),
+    Column("dst_flows_1s", "flows", "model", "flows to the target, over 1 s", *_NOWHERE),
+    Column("dst_flows_10s", "flows", "model", "flows to the target, over 10 s", *_NOWHERE),
+    Column("dst_flows_10m", "flows", "model", "flows to the target, over 600 s", *_NOWHERE),
+    Column("dst_surge", "ratio", "model", "flows to the target: the rate over 10 s by that over 600 s, (1 + n10) / (1 + n600 / 60)", *_NOWHERE),
+    Column("dst_failed_share_10s", "share", "model", "flows to the target without an answer / (1 + flows to it), over 10 s", *_NOWHERE),
+    Column("dst_failed_share_10m", "share", "model", "flows to the target without an answer / (1 + flows to it), over 600 s", *_NOWHERE),
+    Column("dst_new_sources_10s", "hosts", "model", "sources that the target met for the first time, over 10 s", *_NOWHERE),
+    Column("dst_new_source_share_10s", "share", "model", "sources that the target met for the first time / (1 + flows to it), over 10 s", *_NOWHERE),
+    Column("dst_new_sources_10m", "hosts", "model", "sources that the target met for the first time, over 600 s", *_NOWHERE),
+    Column("dst_sources_10m", "hosts", "model", "distinct sources of the target in a window of 600 s or the one before", *_NOWHERE),
+    Column("dst_flows_per_source_10m", "ratio", "model", "flows to the target over 600 s / (1 + dst_sources_10m)", *_NOWHERE),
+    Column("dst_unasked_10s", "packets", "model", "packets of answers to the target that it did not ask for, over 10 s", *_NOWHERE),
+    Column("dst_unasked_share_10s", "share", "model", "packets of answers that the target did not ask for / (1 + packets to it), over 10 s", *_NOWHERE),
+    Column("dst_packets_in_10s", "packets", "model", "packets to the target, over 10 s", *_NOWHERE),
+    Column("dst_packets_in_share_10s", "share", "model", "packets to the target / (1 + packets to it and from it), over 10 s", *_NOWHERE),
+    Column("dst_received_share_10m", "share", "model", "bytes sent to the target / (1000 + bytes that flows to it carried), over 600 s", *_NOWHERE),
+    Column("link_new_services_10m", "services", "model", "services of the target that the source tried for the first time, over 600 s", *_NOWHERE),
+    Column("link_new_services_day", "services", "model", "services of the target that the source tried for the first time, over a day", *_NOWHERE),
+    Column("link_missed_share_day", "share", "model", "services of the target that did not answer at the first time / (1 + those tried), over a day", *_NOWHERE),
+    Column("pair_age", "s", "model", "since the first flow of the pair began, 0 for its first", *_NOWHERE),
+    Column("pair_gap", "s", "model", "since the newest flow of the pair before this one began, 0 for its first", *_NOWHERE),
+    Column("pair_flows_10s", "flows", "model", "flows of the pair, over 10 s", *_NOWHERE),
+    Column("pair_flows_10m", "flows", "model", "flows of the pair, over 600 s", *_NOWHERE),
+    Column("pair_flows_day", "flows", "model", "flows of the pair, over a day", *_NOWHERE),
+    Column("pair_failed_share_10m", "share", "model", "flows of the pair without an answer / (1 + its flows), over 600 s", *_NOWHERE),
+    Column("pair_packets_10s", "packets", "model", "packets of the pair both ways, over 10 s", *_NOWHERE),
+    Column("pair_gaps", "gaps", "model", "gaps of a second or more between begins of the pair's flows, each weighing 15/16 with every further one", *_NOWHERE),
+    Column("pair_gap_mean", "s", "model", "geometric mean of these gaps, 0 without any", *_NOWHERE),
+    Column("pair_gap_spread", "ln s", "model", "deviation of ln of these gaps, and of two with 1", *_NOWHERE),
+    Column("pair_gap_deviation", "ln s", "model", "|ln of this flow's gap - mean of ln of these gaps|, 0 without any or under a second", *_NOWHERE),
+    Column("pair_sent_spread", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the pair's flows, each weighing 15/16 with every further one, and of one with 1", *_NOWHERE),
+    Column("pair_received_spread", "ln bytes", "model", "deviation of ln(1 + bytes received) of the pair's flows, likewise", *_NOWHERE),
+    Column("pair_sent_deviation", "ln bytes", "model", "|ln(1 + bytes sent by this flow) - its mean of the pair's flows|, 0 without any", *_NOWHERE),
+    Column("pair_sent_mean", "bytes", "model", "geometric mean of bytes sent by the pair's flows, 0 without any", *_NOWHERE),
+    Column("pair_received_mean", "bytes", "model", "geometric mean of bytes received by the pair's flows, 0 without any", *_NOWHERE),
+    Column("pair_sent_day", "bytes", "model", "bytes sent by the pair, over a day", *_NOWHERE),
+    Column("pair_sent_share_day", "share", "model", "bytes sent by the pair / (1000 + bytes that it carried), over a day", *_NOWHERE),
+    Column("pair_packet_bytes_day", "bytes", "model", "bytes that the pair carried / (1 + its packets), over a day", *_NOWHERE),
+    Column("pair_open_day", "s", "model", "how long the pair's flows lasted, over a day", *_NOWHERE),
+    Column("svc_flows_10s", "flows", "model", "flows to the service, over 10 s", *_NOWHERE),
+    Column("svc_flows_10m", "flows", "model", "flows to the service, over 600 s", *_NOWHERE),
+    Column("svc_surge", "ratio", "model", "flows to the service: the rate over 10 s by that over 600 s, (1 + n10) / (1 + n600 / 60)", *_NOWHERE),
+    Column("svc_new_source_share_10s", "share", "model", "sources that the service met for the first time / (1 + flows to it), over 10 s", *_NOWHERE),
+    Column("svc_failed_share_10m", "share", "model", "flows to the service without an answer / (1 + flows to it), over 600 s", *_NOWHERE),
+    Column("svc_sent_spread_10m", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the flows to the service over 600 s, and of one with 1", *_NOWHERE),
+    Column("svc_sources_10m", "hosts", "model", "distinct sources of the service in a window of 600 s or the one before", *_NOWHERE),
+    Column("svc_flows_per_source_10m", "ratio", "model", "flows to the service over 600 s / (1 + svc_sources_10m)", *_NOWHERE),
+)
+# fmt: on
+CONTEXT_NAMES: tuple[str, ...] = tuple(column.name for column in CONTEXT_COLUMNS)
+
+
+@cache
+def context_contract() -> FeatureContract:
+    """The contract of flow records with their context: the columns of flow records, and these after them."""
+    meanings = {column.name: digest([column.name, column.unit, column.definition], 8) for column in CONTEXT_COLUMNS}
+    columns = {**feature_contract().columns, **meanings}
+    return FeatureContract("flow records with context", columns, digest(list(columns.items()), 16))

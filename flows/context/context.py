@@ -1,0 +1,123 @@
+"""Context: of each flow record, what its source, its target and their services did before it, in bounded memory.
+
+What a record sees: records are taken in the order in which they come, which is that of their reports (FlowBatch). Those
+that follow one another and end at the same moment (END_NS + END_SHIFT_NS, ns) are peers: none sees another, whatever
+their order. A record sees all that came before its peers, each weighed by its age, and nothing that comes after them.
+
+The columns are a function of the records alone, in whatever batches they come, and of the capacity once rows give way:
+those that were touched longest ago do first, and are counted (evicted).
+"""
+
+import secrets
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.batch import END_NS, END_SHIFT_NS, FlowBatch, Values
+from flows.context.counting import L_CELLS, P_CELLS, S_CELLS, T_CELLS, V_CELLS, count
+from flows.context.facts import AMOUNT_WORDS, KEY_WORDS, NEWS, Amounts, Keys, write_facts
+from flows.context.rows import CONTEXT_WIDTH, write_row
+from kernels.fading import Bits, Int64s, Rows, table_rows
+from kernels.hosts import EVICTED
+from kernels.jit import entry
+
+CAPACITY = 65_536
+MOST_PEERS = 65_536  # of a run; the next one takes those that follow as coming later
+DAY_NS = 86_400 * 1_000_000_000
+
+
+class Context:
+    """The columns of records of one run, in their order."""
+
+    def __init__(self, capacity: int = CAPACITY, seed: int | None = None) -> None:
+        """capacity: sources, as many targets, twice as many services, four times as many links and pairs.
+
+        seed: 128 bits of the keys that addresses are hashed with, random unless given; nothing depends on it.
+        """
+        seed = secrets.randbits(128) if seed is None else seed
+        self._sources = table_rows(capacity, S_CELLS, seed)
+        self._targets = table_rows(capacity, T_CELLS, seed)
+        self._links = table_rows(4 * capacity, L_CELLS, seed)
+        self._pairs = table_rows(4 * capacity, P_CELLS, seed)
+        self._services = table_rows(2 * capacity, V_CELLS, seed)
+        self._ports = np.zeros(capacity, dtype=np.uint64)
+        self._base_ns: int | None = None
+        # The peers that are not counted yet: their ends, keys and amounts.
+        self._ends = np.empty(0, dtype=np.int64)
+        self._keys = np.empty((0, KEY_WORDS), dtype=np.int64)
+        self._amounts = np.empty((0, AMOUNT_WORDS))
+
+    @property
+    def evicted(self) -> int:
+        """Rows of all tables that gave way to others so far."""
+        tables = (self._sources, self._targets, self._links, self._pairs, self._services)
+        return sum(int(table.ends[EVICTED]) for table in tables)
+
+    def columns(self, batch: FlowBatch) -> Values:
+        """Values of the records, and their context after them: (n, columns of context_contract) float64, finite."""
+        return np.concatenate([batch.values, self.observe(batch)], axis=1)
+
+    def observe(self, batch: FlowBatch) -> Values:
+        """The context of the next records, (n, len(CONTEXT_COLUMNS)) float64."""
+        n = len(batch)
+        out = np.zeros((n, CONTEXT_WIDTH))
+        if not n:
+            return out
+        identity, values = np.ascontiguousarray(batch.identity), np.ascontiguousarray(batch.values)
+        ends = identity[:, END_NS] + identity[:, END_SHIFT_NS]
+        if self._base_ns is None:
+            self._base_ns = int(ends[0]) - DAY_NS  # so that no window begins at 0
+        keys, amounts = np.empty((n, KEY_WORDS), dtype=np.int64), np.empty((n, AMOUNT_WORDS))
+        with np.errstate(over="ignore"):  # the hash wraps around; only interpreted kernels notice
+            write_facts(identity, values, self._base_ns, self._sources.seed, keys, amounts)
+            waiting = len(self._ends)
+            if waiting:
+                ends, keys = np.concatenate([self._ends, ends]), np.concatenate([self._keys, keys])
+                amounts = np.concatenate([self._amounts, amounts])
+            runs = _runs(ends)
+            order = _order(runs, keys, amounts)
+            _observe(
+                keys, amounts, runs, order, waiting, self._sources, self._targets, self._links, self._pairs,
+                self._services, self._ports, out,
+            )  # fmt: skip
+        last = runs[-2]
+        if len(ends) - last == MOST_PEERS:
+            last = len(ends)
+        self._ends, self._keys, self._amounts = ends[last:].copy(), keys[last:].copy(), amounts[last:].copy()
+        return out
+
+
+def _runs(ends: Int64s) -> Int64s:
+    """Where each run of peers begins, and where the last one ends."""
+    begins = np.flatnonzero(np.diff(ends)) + 1
+    begins = np.concatenate([[0], begins, [len(ends)]])
+    if np.diff(begins).max() > MOST_PEERS:
+        parts = [np.arange(first, end, MOST_PEERS) for first, end in pairwise(begins)]
+        begins = np.concatenate([*parts, begins[-1:]])
+    return begins
+
+
+def _order(runs: Int64s, keys: Keys, amounts: Amounts) -> Int64s:
+    """The order in which records are counted: runs as they come, and peers by what they say."""
+    n = len(keys)
+    if len(runs) == n + 1:
+        return np.arange(n)
+    run = np.repeat(np.arange(len(runs) - 1), np.diff(runs))
+    return np.lexsort([*amounts.T, *keys.T, run])
+
+
+@entry
+def _observe(
+    keys: Keys, amounts: Amounts, runs: Int64s, order: Int64s, waiting: int, sources: Rows, targets: Rows, links: Rows,
+    pairs: Rows, services: Rows, ports: Bits, out: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Write the row of each record that waits for one, and count all but the last run, unless that is full."""
+    for run in range(len(runs) - 1):
+        first, end = runs[run], runs[run + 1]
+        for i in range(max(first, waiting), end):
+            write_row(keys, amounts, i, sources, targets, links, pairs, services, out, i - waiting)
+        if run < len(runs) - 2 or end - first == MOST_PEERS:
+            for k in range(first, end):
+                if amounts[order[k], NEWS] > 0:
+                    count(keys, amounts, order[k], sources, targets, links, pairs, services, ports)
