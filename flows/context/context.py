@@ -77,13 +77,12 @@ class Context:
                 amounts = np.concatenate([self._amounts, amounts])
             runs = _runs(ends)
             order = _order(runs, keys, amounts)
+            complete = len(runs) - 1 - (runs[-1] - runs[-2] < MOST_PEERS)
             _observe(
-                keys, amounts, runs, order, waiting, self._sources, self._targets, self._links, self._pairs,
+                keys, amounts, runs, order, complete, waiting, self._sources, self._targets, self._links, self._pairs,
                 self._services, self._ports, out,
             )  # fmt: skip
-        last = runs[-2]
-        if len(ends) - last == MOST_PEERS:
-            last = len(ends)
+        last = runs[complete]
         self._ends, self._keys, self._amounts = ends[last:].copy(), keys[last:].copy(), amounts[last:].copy()
         return out
 
@@ -109,15 +108,15 @@ def _order(runs: Int64s, keys: Keys, amounts: Amounts) -> Int64s:
 
 @entry
 def _observe(
-    keys: Keys, amounts: Amounts, runs: Int64s, order: Int64s, waiting: int, sources: Rows, targets: Rows, links: Rows,
-    pairs: Rows, services: Rows, ports: Bits, out: NDArray[np.float64],
+    keys: Keys, amounts: Amounts, runs: Int64s, order: Int64s, complete: int, waiting: int, sources: Rows,
+    targets: Rows, links: Rows, pairs: Rows, services: Rows, ports: Bits, out: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Write the row of each record that waits for one, and count all but the last run, unless that is full."""
+    """Write the rows of the records after those that waited to be counted, and count the runs that are complete."""
     for run in range(len(runs) - 1):
         first, end = runs[run], runs[run + 1]
         for i in range(max(first, waiting), end):
             write_row(keys, amounts, i, sources, targets, links, pairs, services, out, i - waiting)
-        if run < len(runs) - 2 or end - first == MOST_PEERS:
+        if run < complete:
             for k in range(first, end):
                 if amounts[order[k], NEWS] > 0:
                     count(keys, amounts, order[k], sources, targets, links, pairs, services, ports)
