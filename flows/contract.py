@@ -17,7 +17,7 @@ class FeatureContract:
 
     rows: str  # what they are called, for people
     columns: Mapping[str, str]  # digest of what each column means, by its name, in the order of the rows
-    former: str  # hash of the whole table, by which bundles of format 1 name it
+    former: str  # hash of the whole table, by which bundles of format 1 name it; "" for one that is newer
 
 
 def digest(meaning: Any, digits: int) -> str:

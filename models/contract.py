@@ -25,7 +25,7 @@ class Contract(Protocol):
 
     @property
     def former(self) -> str:
-        """Hash by which bundles of format 1 name the contract: of the columns together, whether used or not."""
+        """Hash by which bundles of format 1 name it, of all its columns together; "" for one that is newer."""
 
 
 def contract_hash(used: Mapping[str, str]) -> str:
@@ -57,8 +57,7 @@ def fitting(used: Mapping[str, str], contracts: Sequence[Contract]) -> Contract:
 def of_former(fitted: str, contracts: Sequence[Contract]) -> Contract:
     """The contract that a manifest of format 1 names by the hash of a whole table. Raises BundleError."""
     for contract in contracts:
-        if contract.former == fitted:
+        if contract.former and contract.former == fitted:
             return contract
-    refuse(
-        f"fitted on feature contract {fitted!r:.80}, expected {' or '.join(repr(each.former) for each in contracts)}"
-    )
+    known = " or ".join(repr(each.former) for each in contracts if each.former)
+    refuse(f"fitted on feature contract {fitted!r:.80}, expected {known}")

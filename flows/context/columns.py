@@ -1,11 +1,18 @@
 """The column table of a flow record's context: what its source, its target and their services did before it.
 
-TODO
+"Over 60 s" is a count that fades: what is t seconds old weighs exp(−t / 60). What a record sees, and what counts as
+before it, is said in flows.context.context. A link is a source and a target, a pair those and the service: the
+target's port and protocol. Most are shares and ratios of what one network has to itself; counts are those of flows,
+hosts and ports, which mean the same wherever they are seen. They are a part of the feature contract of their own: rows
+without context, as tables of single flows are, have none of them.
 """
 
 from functools import cache
 
-from flows.columns import Column, feature_contract
+import numpy as np
+
+from flows.batch import Values
+from flows.columns import NAMES, Column, feature_contract, reasons
 from flows.contract import FeatureContract, digest
 
 _NOWHERE = (None, None, None, None)  # no public table has them
@@ -85,9 +92,53 @@ CONTEXT_COLUMNS: tuple[Column, ...] = (
 CONTEXT_NAMES: tuple[str, ...] = tuple(column.name for column in CONTEXT_COLUMNS)
 
 
+# Columns that say the same of one row in other stretches of time, or one thing by another: one reason of an alert.
+SIBLINGS: tuple[tuple[str, ...], ...] = (
+    ("src_flows_1s", "src_flows_10s", "src_flows_1m", "src_flows_10m", "src_surge", "src_packets_10s"),
+    ("src_failed_share_10s", "src_failed_share_10m", "src_failed_share_day", "src_missed_day"),
+    (
+        *("src_new_peers_10s", "src_new_peers_10m", "src_new_peers_day", "src_new_peer_share_10m"),
+        *("src_new_services_1m", "src_peers_10m", "src_ports_10m", "src_peers_per_port_10m"),
+    ),
+    ("src_sent_share_10m", "src_sent_share_day"),
+    ("dst_flows_1s", "dst_flows_10s", "dst_flows_10m", "dst_surge", "dst_flows_per_source_10m"),
+    ("dst_failed_share_10s", "dst_failed_share_10m"),
+    ("dst_new_sources_10s", "dst_new_source_share_10s", "dst_new_sources_10m", "dst_sources_10m"),
+    ("dst_unasked_10s", "dst_unasked_share_10s"),
+    ("dst_packets_in_10s", "dst_packets_in_share_10s"),
+    ("link_new_services_10m", "link_new_services_day", "link_missed_share_day"),
+    ("pair_age", "pair_gap", "pair_flows_10s", "pair_flows_10m", "pair_flows_day"),
+    ("pair_gaps", "pair_gap_mean", "pair_gap_spread", "pair_gap_deviation"),
+    ("pair_sent_spread", "pair_received_spread", "pair_sent_deviation", "pair_sent_mean", "pair_received_mean"),
+    ("pair_sent_day", "pair_sent_share_day", "pair_packet_bytes_day"),
+    ("svc_flows_10s", "svc_flows_10m", "svc_surge", "svc_flows_per_source_10m"),
+    ("svc_new_source_share_10s", "svc_sources_10m"),
+)
+
+
 @cache
 def context_contract() -> FeatureContract:
     """The contract of flow records with their context: the columns of flow records, and these after them."""
     meanings = {column.name: digest([column.name, column.unit, column.definition], 8) for column in CONTEXT_COLUMNS}
     columns = {**feature_contract().columns, **meanings}
-    return FeatureContract("flow records with context", columns, digest(list(columns.items()), 16))
+    return FeatureContract("flow records with context", columns, former="")
+
+
+def context_reasons() -> tuple[tuple[int, ...], ...]:
+    """Positions of the columns that make one reason of an alert on flow records with context, as flows.columns.reasons.
+
+    Those of the record itself come first; each column of its context is in exactly one, siblings together.
+    """
+    siblings = {name: group for group in SIBLINGS for name in group}
+    together = {siblings.get(name, (name,)): None for name in CONTEXT_NAMES}
+    place = {name: i for i, name in enumerate(CONTEXT_NAMES, len(NAMES))}
+    return (*reasons(), *(tuple(sorted(place[name] for name in group)) for group in together))
+
+
+def without_context(values: Values) -> Values:
+    """Rows of the contract for flow records whose context nobody knows: NaN in its columns.
+
+    values: (n, columns of flow records). A table that holds a part of the traffic has none: what its sources did before
+    is not in it, and counts of what happens to be there would be invented.
+    """
+    return np.concatenate([values, np.full((len(values), len(CONTEXT_NAMES)), np.nan)], axis=1)

@@ -33,7 +33,7 @@ from flows.context.facts import (
     Keys,
 )
 from flows.growth import FLOW_CELLS, grown
-from kernels.fading import AT, Bits, Rows, fade, row_of, see
+from kernels.fading import AT, Bits, Floats, Rows, fade, row_of, see
 from kernels.hosts import ABSENT, find
 from kernels.jit import Word, inner
 
@@ -131,6 +131,7 @@ P_CELLS = P_FLOW + FLOW_CELLS
     V_CELLS,
 ) = range(11)
 
+FORGOTTEN = 40.0  # memories, after which a count weighs 4e-18
 SAME_EVENT_S = 1.0  # flows of a pair that begin within less are one event
 EVENT_MEMORY = 1.0 - 1.0 / 16.0  # what a gap or a size weighs after one more
 # A flood from forged sources and a sweep that finds nobody: so many flows without an answer in ten seconds, mostly of
@@ -146,17 +147,23 @@ def bring(row: int, now: float, s1: int, s10: int, m1: int, m10: int, day: int, 
     seconds = now - cells[row, AT]
     if seconds <= 0.0:
         return
-    if s10 > s1:
-        fade(cells, row, s1, s10, seconds / SECOND)
-    if m1 > s10:
-        fade(cells, row, s10, m1, seconds / TEN_S)
-    if m10 > m1:
-        fade(cells, row, m1, m10, seconds / MINUTE)
-    if day > m10:
-        fade(cells, row, m10, day, seconds / TEN_MINUTES)
-    if end > day:
-        fade(cells, row, day, end, seconds / DAY)
+    _dim(cells, row, s1, s10, seconds / SECOND)
+    _dim(cells, row, s10, m1, seconds / TEN_S)
+    _dim(cells, row, m1, m10, seconds / MINUTE)
+    _dim(cells, row, m10, day, seconds / TEN_MINUTES)
+    _dim(cells, row, day, end, seconds / DAY)
     cells[row, AT] = now
+
+
+@inner
+def _dim(cells: Floats, row: int, first: int, end: int, times: float) -> None:
+    """Fade, but to nothing where next to nothing is left: it would end in numbers too small to be quick."""
+    if first == end:
+        return
+    if times < FORGOTTEN:
+        fade(cells, row, first, end, times)
+    else:
+        cells[row, first:end] = 0.0
 
 
 @inner

@@ -1,7 +1,7 @@
 """Builds the parts of a run by the settings: meter, model, judge, and the recorder of packets of alerts."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,13 @@ from sensor.errors import ConfigError, ModelError, OutputError
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
+    from flows.batch import FlowBatch
     from flows.meter import Meter
     from models.fusion import Hybrid
     from sensor.alerts.alert import Observer
     from sensor.alerts.flow_record import FlowRecords
     from sensor.episodes.episodes import EpisodeSettings
-    from sensor.judging.judge import Judge
+    from sensor.judging.judge import Judge, Rows
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
@@ -24,14 +25,17 @@ DEFAULT_BUNDLE = "cic2017"
 
 
 def load_model(config: "Config") -> "Hybrid":
-    """Load the bundle of the settings: for flows, or for connection records of either kind. Raises ModelError."""
+    """Load the bundle of the settings: for flows, alone or with context, or for connections. Raises ModelError."""
     from flows.columns import feature_contract
+    from flows.context.columns import context_contract
     from flows.kdd.columns import kdd_contract
     from models.bundle import BundleError, load_bundle
 
     path = bundle_path(config.detection.bundle)
     try:
-        return load_bundle(path, feature_contract(), kdd_contract(content=False), kdd_contract(content=True))
+        return load_bundle(
+            path, feature_contract(), context_contract(), kdd_contract(content=False), kdd_contract(content=True)
+        )
     except BundleError as error:
         raise ModelError(str(error)) from error
 
@@ -82,9 +86,7 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
 
     Raises ModelError for a rate that the bundle has no threshold for, and for a bundle that needs payloads.
     """
-    from flows.columns import feature_contract
     from flows.kdd.columns import kdd_contract
-    from flows.kdd.meter import Connections
     from sensor.episodes.episodes import episodes_of
     from sensor.judging.judge import Judge
 
@@ -100,8 +102,26 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
         rate,
         episode_settings(config),
     )
-    columns = None if hybrid.contract == feature_contract() else Connections().columns
-    return Judge(hybrid, episodes, rate, columns)
+    return Judge(hybrid, episodes, rate, row_maker(hybrid, config.episodes.capacity_hosts))
+
+
+def row_maker(hybrid: "Hybrid", capacity: int) -> "Callable[[FlowBatch], Rows] | None":
+    """What makes the rows that a model judges of records, a new one for each run; None: they are the records' values.
+
+    capacity: hosts whose context is kept.
+    """
+    from flows.columns import feature_contract
+    from flows.context.columns import context_contract
+
+    if hybrid.contract == feature_contract():
+        return None
+    if hybrid.contract == context_contract():
+        from flows.context.context import Context
+
+        return Context(capacity).columns
+    from flows.kdd.meter import Connections
+
+    return Connections().columns
 
 
 def checked_rate(config: "Config", hybrid: "Hybrid") -> float:

@@ -19,7 +19,7 @@ from sensor.cli.flags import Flags
 from sensor.cli.kernels import SERVING, Kernels, cached, compiling
 from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
 from sensor.cli.signals import stopped_by_signals
-from sensor.errors import OK
+from sensor.errors import OK, ModelError
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -144,7 +144,8 @@ def _warm(services: "Services", kernels: Kernels, *, quiet: bool) -> None:
 
 
 def row_format_for(hybrid: "Hybrid") -> "RowFormat":
-    """The row format that a model takes, by its feature contract."""
+    """The row format that a model takes, by its feature contract. Raises ModelError for one that needs context."""
+    from flows.context.columns import context_contract
     from flows.kdd.columns import kdd_contract
     from sensor.api.cic import CicFormat
     from sensor.api.kdd import KddFormat
@@ -152,6 +153,11 @@ def row_format_for(hybrid: "Hybrid") -> "RowFormat":
     for content in (True, False):
         if hybrid.contract == kdd_contract(content=content):
             return KddFormat(content=content)
+    if hybrid.contract == context_contract():
+        raise ModelError(
+            f"bundle {hybrid.model_id}: found columns of what hosts did before, which single rows do not have; "
+            "expected a bundle without them, such as cic2017 (read and watch take this one)"
+        )
     return CicFormat(hybrid)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, NAMES, reasons
+from flows.context.columns import CONTEXT_COLUMNS, CONTEXT_NAMES, context_reasons
 from flows.kdd.columns import kdd_columns, kdd_reasons
 from models.attribution import Groups
 from models.fusion import NormalProfile
@@ -29,6 +30,9 @@ class Vocabulary:
 
 
 FLOWS = Vocabulary(NAMES, tuple(column.unit for column in COLUMNS), reasons())
+IN_CONTEXT = Vocabulary(
+    (*NAMES, *CONTEXT_NAMES), tuple(column.unit for column in (*COLUMNS, *CONTEXT_COLUMNS)), context_reasons()
+)
 CONNECTIONS = tuple(
     Vocabulary(
         tuple(column.name for column in kdd_columns(content=content)),
@@ -41,7 +45,7 @@ CONNECTIONS = tuple(
 
 def vocabulary_of(columns: Sequence[str]) -> Vocabulary:
     """The vocabulary of the contract that has these columns. Raises ValueError for columns of none."""
-    for vocabulary in (FLOWS, *CONNECTIONS):
+    for vocabulary in (FLOWS, IN_CONTEXT, *CONNECTIONS):
         if tuple(columns) == vocabulary.columns:
             return vocabulary
     raise ValueError(f"{len(columns)} columns are those of no contract")
