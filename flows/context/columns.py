@@ -19,15 +19,17 @@ _NOWHERE = (None, None, None, None)  # no public table has them
 
 # fmt: off
 CONTEXT_COLUMNS: tuple[Column, ...] = (
+    # How fast a source is, and whether faster than it was: floods and fast scans against what asks as often all day.
     Column("src_flows_1s", "flows", "model", "flows of the source, over 1 s", *_NOWHERE),
     Column("src_flows_10s", "flows", "model", "flows of the source, over 10 s", *_NOWHERE),
     Column("src_flows_1m", "flows", "model", "flows of the source, over 60 s", *_NOWHERE),
     Column("src_flows_10m", "flows", "model", "flows of the source, over 600 s", *_NOWHERE),
     Column("src_surge", "ratio", "model", "flows of the source: the rate over 10 s by that over 600 s, (1 + n10) / (1 + n600 / 60)", *_NOWHERE),
+    # Who scans or has a wrong list asks in vain; of a day, for those that ask one thing in minutes.
     Column("src_failed_share_10s", "share", "model", "flows of the source without an answer / (1 + its flows), over 10 s", *_NOWHERE),
     Column("src_failed_share_10m", "share", "model", "flows of the source without an answer / (1 + its flows), over 600 s", *_NOWHERE),
     Column("src_failed_share_day", "share", "model", "flows of the source without an answer / (1 + its flows), over a day", *_NOWHERE),
-    Column("src_new_peers_10s", "hosts", "model", "targets that the source met for the first time, over 10 s", *_NOWHERE),
+    # Fan-out: who meets many that it never met, on one port or on any; a worm has one port, who shares files has many.
     Column("src_new_peers_10m", "hosts", "model", "targets that the source met for the first time, over 600 s", *_NOWHERE),
     Column("src_new_peers_day", "hosts", "model", "targets that the source met for the first time, over a day", *_NOWHERE),
     Column("src_new_peer_share_10m", "share", "model", "targets that the source met for the first time / (1 + its flows), over 600 s", *_NOWHERE),
@@ -36,10 +38,12 @@ CONTEXT_COLUMNS: tuple[Column, ...] = (
     Column("src_peers_10m", "hosts", "model", "distinct targets of the source in a window of 600 s or the one before", *_NOWHERE),
     Column("src_ports_10m", "ports", "model", "distinct ports that the source asked in a window of 600 s or the one before", *_NOWHERE),
     Column("src_peers_per_port_10m", "ratio", "model", "(1 + src_peers_10m) / (1 + src_ports_10m)", *_NOWHERE),
+    # What leaves against what comes, and whether one flow is like the other, as those of a program are.
     Column("src_packets_10s", "packets", "model", "packets of the source, over 10 s", *_NOWHERE),
     Column("src_sent_share_10m", "share", "model", "bytes sent by the source / (1000 + bytes that its flows carried), over 600 s", *_NOWHERE),
     Column("src_sent_share_day", "share", "model", "bytes sent by the source / (1000 + bytes that its flows carried), over a day", *_NOWHERE),
-    Column("src_size_spread_10m", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the flows of the source over 600 s, and of one flow with 1", *_NOWHERE),
+    Column("src_size_spread_10m", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the flows of the source over 600 s, and of one that deviates by 1", *_NOWHERE),
+    # Load of a target, against what it was, and of how many: a flood of one, of many, and of forged sources, all new.
     Column("dst_flows_1s", "flows", "model", "flows to the target, over 1 s", *_NOWHERE),
     Column("dst_flows_10s", "flows", "model", "flows to the target, over 10 s", *_NOWHERE),
     Column("dst_flows_10m", "flows", "model", "flows to the target, over 600 s", *_NOWHERE),
@@ -51,42 +55,42 @@ CONTEXT_COLUMNS: tuple[Column, ...] = (
     Column("dst_new_sources_10m", "hosts", "model", "sources that the target met for the first time, over 600 s", *_NOWHERE),
     Column("dst_sources_10m", "hosts", "model", "distinct sources of the target in a window of 600 s or the one before", *_NOWHERE),
     Column("dst_flows_per_source_10m", "ratio", "model", "flows to the target over 600 s / (1 + dst_sources_10m)", *_NOWHERE),
-    Column("dst_unasked_10s", "packets", "model", "packets of answers to the target that it did not ask for, over 10 s", *_NOWHERE),
+    # Reflection: answers that nobody asked for, packets in and none out, and what is sent at a host.
     Column("dst_unasked_share_10s", "share", "model", "packets of answers that the target did not ask for / (1 + packets to it), over 10 s", *_NOWHERE),
     Column("dst_packets_in_10s", "packets", "model", "packets to the target, over 10 s", *_NOWHERE),
     Column("dst_packets_in_share_10s", "share", "model", "packets to the target / (1 + packets to it and from it), over 10 s", *_NOWHERE),
     Column("dst_received_share_10m", "share", "model", "bytes sent to the target / (1000 + bytes that flows to it carried), over 600 s", *_NOWHERE),
-    Column("link_new_services_10m", "services", "model", "services of the target that the source tried for the first time, over 600 s", *_NOWHERE),
+    # One source that tries one host's ports, however slowly.
     Column("link_new_services_day", "services", "model", "services of the target that the source tried for the first time, over a day", *_NOWHERE),
     Column("link_missed_share_day", "share", "model", "services of the target that did not answer at the first time / (1 + those tried), over a day", *_NOWHERE),
+    # Whether this source was there before, and how often: guessing comes again and again, at once or all day.
     Column("pair_age", "s", "model", "since the first flow of the pair began, 0 for its first", *_NOWHERE),
-    Column("pair_gap", "s", "model", "since the newest flow of the pair before this one began, 0 for its first", *_NOWHERE),
     Column("pair_flows_10s", "flows", "model", "flows of the pair, over 10 s", *_NOWHERE),
     Column("pair_flows_10m", "flows", "model", "flows of the pair, over 600 s", *_NOWHERE),
     Column("pair_flows_day", "flows", "model", "flows of the pair, over a day", *_NOWHERE),
-    Column("pair_failed_share_10m", "share", "model", "flows of the pair without an answer / (1 + its flows), over 600 s", *_NOWHERE),
     Column("pair_packets_10s", "packets", "model", "packets of the pair both ways, over 10 s", *_NOWHERE),
+    # A beat that people do not have: beacons.
     Column("pair_gaps", "gaps", "model", "gaps of a second or more between begins of the pair's flows, each weighing 15/16 with every further one", *_NOWHERE),
-    Column("pair_gap_mean", "s", "model", "geometric mean of these gaps, 0 without any", *_NOWHERE),
-    Column("pair_gap_spread", "ln s", "model", "deviation of ln of these gaps, and of two with 1", *_NOWHERE),
-    Column("pair_gap_deviation", "ln s", "model", "|ln of this flow's gap - mean of ln of these gaps|, 0 without any or under a second", *_NOWHERE),
-    Column("pair_sent_spread", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the pair's flows, each weighing 15/16 with every further one, and of one with 1", *_NOWHERE),
-    Column("pair_received_spread", "ln bytes", "model", "deviation of ln(1 + bytes received) of the pair's flows, likewise", *_NOWHERE),
+    Column("pair_gap_mean", "s", "model", "geometric mean of the gaps of pair_gaps, 0 without any", *_NOWHERE),
+    Column("pair_gap_spread", "ln s", "model", "deviation of ln of the gaps of pair_gaps, and of two that deviate by 1", *_NOWHERE),
+    # Flows that are alike, as guesses, beacons and tunnels are, and how large: long questions, short orders.
+    Column("pair_sent_spread", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the pair's flows, each weighing 15/16 with every further one, and of one that deviates by 1", *_NOWHERE),
+    Column("pair_received_spread", "ln bytes", "model", "deviation of ln(1 + bytes received) of the pair's flows, weighed as in pair_sent_spread", *_NOWHERE),
     Column("pair_sent_deviation", "ln bytes", "model", "|ln(1 + bytes sent by this flow) - its mean of the pair's flows|, 0 without any", *_NOWHERE),
     Column("pair_sent_mean", "bytes", "model", "geometric mean of bytes sent by the pair's flows, 0 without any", *_NOWHERE),
     Column("pair_received_mean", "bytes", "model", "geometric mean of bytes received by the pair's flows, 0 without any", *_NOWHERE),
+    # What leaves in a day, over how long: exfiltration at once or in parts, and channels that are kept open.
     Column("pair_sent_day", "bytes", "model", "bytes sent by the pair, over a day", *_NOWHERE),
     Column("pair_sent_share_day", "share", "model", "bytes sent by the pair / (1000 + bytes that it carried), over a day", *_NOWHERE),
     Column("pair_packet_bytes_day", "bytes", "model", "bytes that the pair carried / (1 + its packets), over a day", *_NOWHERE),
     Column("pair_open_day", "s", "model", "how long the pair's flows lasted, over a day", *_NOWHERE),
-    Column("svc_flows_10s", "flows", "model", "flows to the service, over 10 s", *_NOWHERE),
+    # One service and all who use it: guessing and floods by many of whom each does little, a service that is down.
     Column("svc_flows_10m", "flows", "model", "flows to the service, over 600 s", *_NOWHERE),
     Column("svc_surge", "ratio", "model", "flows to the service: the rate over 10 s by that over 600 s, (1 + n10) / (1 + n600 / 60)", *_NOWHERE),
     Column("svc_new_source_share_10s", "share", "model", "sources that the service met for the first time / (1 + flows to it), over 10 s", *_NOWHERE),
     Column("svc_failed_share_10m", "share", "model", "flows to the service without an answer / (1 + flows to it), over 600 s", *_NOWHERE),
-    Column("svc_sent_spread_10m", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the flows to the service over 600 s, and of one with 1", *_NOWHERE),
+    Column("svc_sent_spread_10m", "ln bytes", "model", "deviation of ln(1 + bytes sent) of the flows to the service over 600 s, and of one that deviates by 1", *_NOWHERE),
     Column("svc_sources_10m", "hosts", "model", "distinct sources of the service in a window of 600 s or the one before", *_NOWHERE),
-    Column("svc_flows_per_source_10m", "ratio", "model", "flows to the service over 600 s / (1 + svc_sources_10m)", *_NOWHERE),
 )
 # fmt: on
 CONTEXT_NAMES: tuple[str, ...] = tuple(column.name for column in CONTEXT_COLUMNS)
@@ -97,21 +101,27 @@ SIBLINGS: tuple[tuple[str, ...], ...] = (
     ("src_flows_1s", "src_flows_10s", "src_flows_1m", "src_flows_10m", "src_surge", "src_packets_10s"),
     ("src_failed_share_10s", "src_failed_share_10m", "src_failed_share_day", "src_missed_day"),
     (
-        *("src_new_peers_10s", "src_new_peers_10m", "src_new_peers_day", "src_new_peer_share_10m"),
+        *("src_new_peers_10m", "src_new_peers_day", "src_new_peer_share_10m"),
         *("src_new_services_1m", "src_peers_10m", "src_ports_10m", "src_peers_per_port_10m"),
     ),
     ("src_sent_share_10m", "src_sent_share_day"),
     ("dst_flows_1s", "dst_flows_10s", "dst_flows_10m", "dst_surge", "dst_flows_per_source_10m"),
     ("dst_failed_share_10s", "dst_failed_share_10m"),
     ("dst_new_sources_10s", "dst_new_source_share_10s", "dst_new_sources_10m", "dst_sources_10m"),
-    ("dst_unasked_10s", "dst_unasked_share_10s"),
     ("dst_packets_in_10s", "dst_packets_in_share_10s"),
-    ("link_new_services_10m", "link_new_services_day", "link_missed_share_day"),
-    ("pair_age", "pair_gap", "pair_flows_10s", "pair_flows_10m", "pair_flows_day"),
-    ("pair_gaps", "pair_gap_mean", "pair_gap_spread", "pair_gap_deviation"),
+    ("link_new_services_day", "link_missed_share_day"),
+    ("pair_age", "pair_flows_10s", "pair_flows_10m", "pair_flows_day"),
+    (
+        "pair_gaps",
+        "pair_gap_mean",
+        "pair_gap_spread",
+    ),
     ("pair_sent_spread", "pair_received_spread", "pair_sent_deviation", "pair_sent_mean", "pair_received_mean"),
     ("pair_sent_day", "pair_sent_share_day", "pair_packet_bytes_day"),
-    ("svc_flows_10s", "svc_flows_10m", "svc_surge", "svc_flows_per_source_10m"),
+    (
+        "svc_flows_10m",
+        "svc_surge",
+    ),
     ("svc_new_source_share_10s", "svc_sources_10m"),
 )
 

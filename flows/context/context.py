@@ -51,8 +51,16 @@ class Context:
     @property
     def evicted(self) -> int:
         """Rows of all tables that gave way to others so far."""
-        tables = (self._sources, self._targets, self._links, self._pairs, self._services)
-        return sum(int(table.ends[EVICTED]) for table in tables)
+        return sum(int(table.ends[EVICTED]) for table in self._tables)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the tables, whether filled or not."""
+        return self._ports.nbytes + sum(array.nbytes for table in self._tables for array in table)
+
+    @property
+    def _tables(self) -> tuple[Rows, Rows, Rows, Rows, Rows]:
+        return self._sources, self._targets, self._links, self._pairs, self._services
 
     def columns(self, batch: FlowBatch) -> Values:
         """Values of the records, and their context after them: (n, columns of context_contract) float64, finite."""
@@ -79,8 +87,7 @@ class Context:
             order = _order(runs, keys, amounts)
             complete = len(runs) - 1 - (runs[-1] - runs[-2] < MOST_PEERS)
             _observe(
-                keys, amounts, runs, order, complete, waiting, self._sources, self._targets, self._links, self._pairs,
-                self._services, self._ports, out,
+                keys, amounts, runs, order, complete, waiting, *self._tables, self._ports, out
             )  # fmt: skip
         last = runs[complete]
         self._ends, self._keys, self._amounts = ends[last:].copy(), keys[last:].copy(), amounts[last:].copy()

@@ -92,13 +92,12 @@ PEERS_S = 600.0  # of the windows in which distinct peers are counted
     T_SOURCES_BEFORE,
     T_CELLS,
 ) = range(17)
-_, L_SERVICES_10M, L_MISSED_10M, L_SERVICES_DAY, L_MISSED_DAY, L_CELLS = range(6)
+_, L_SERVICES_DAY, L_MISSED_DAY, L_CELLS = range(4)
 (
     _,
     P_FLOWS_10S,
     P_PACKETS_10S,  # both ways
     P_FLOWS_10M,
-    P_FAILED_10M,
     P_FLOWS_DAY,
     P_SENT_DAY,  # bytes
     P_RECEIVED_DAY,
@@ -115,7 +114,7 @@ _, L_SERVICES_10M, L_MISSED_10M, L_SERVICES_DAY, L_MISSED_DAY, L_CELLS = range(6
     P_RECEIVED_SUM,
     P_RECEIVED_SQUARES,
     P_FLOW,
-) = range(21)
+) = range(20)
 P_CELLS = P_FLOW + FLOW_CELLS
 (
     _,
@@ -178,7 +177,7 @@ def bring_target(row: int, now: float, table: Rows) -> None:
 
 @inner
 def bring_link(row: int, now: float, table: Rows) -> None:
-    bring(row, now, L_SERVICES_10M, L_SERVICES_10M, L_SERVICES_10M, L_SERVICES_10M, L_SERVICES_DAY, L_CELLS, table)
+    bring(row, now, L_SERVICES_DAY, L_SERVICES_DAY, L_SERVICES_DAY, L_SERVICES_DAY, L_SERVICES_DAY, L_CELLS, table)
 
 
 @inner
@@ -343,9 +342,7 @@ def count_link(amounts: Amounts, i: int, row: int, table: Rows) -> None:
     """A service that its source tries for the first time."""
     bring_link(row, amounts[i, END], table)
     cells, late = table.cells, table.cells[row, AT] - amounts[i, END]
-    w600, day = math.exp(-late / TEN_MINUTES), math.exp(-late / DAY)
-    cells[row, L_SERVICES_10M] += w600
-    cells[row, L_MISSED_10M] += w600 * amounts[i, FAIL]
+    day = math.exp(-late / DAY)
     cells[row, L_SERVICES_DAY] += day
     cells[row, L_MISSED_DAY] += day * amounts[i, FAIL]
 
@@ -377,7 +374,6 @@ def count_pair(amounts: Amounts, i: int, row: int, sent: float, received: float,
         cells[row, P_LAST] = amounts[i, START]
     cells[row, P_FLOWS_10S] += w10
     cells[row, P_FLOWS_10M] += w600
-    cells[row, P_FAILED_10M] += w600 * amounts[i, FAIL]
     cells[row, P_FLOWS_DAY] += day
     size, answer = math.log(1.0 + amounts[i, SENT]), math.log(1.0 + amounts[i, RECEIVED])
     cells[row, P_SIZES] = EVENT_MEMORY * cells[row, P_SIZES] + 1.0

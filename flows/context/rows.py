@@ -21,7 +21,6 @@ from kernels.jit import inner
     SRC_FAILED_SHARE_10S,
     SRC_FAILED_SHARE_10M,
     SRC_FAILED_SHARE_DAY,
-    SRC_NEW_PEERS_10S,
     SRC_NEW_PEERS_10M,
     SRC_NEW_PEERS_DAY,
     SRC_NEW_PEER_SHARE_10M,
@@ -45,25 +44,20 @@ from kernels.jit import inner
     DST_NEW_SOURCES_10M,
     DST_SOURCES_10M,
     DST_FLOWS_PER_SOURCE_10M,
-    DST_UNASKED_10S,
     DST_UNASKED_SHARE_10S,
     DST_PACKETS_IN_10S,
     DST_PACKETS_IN_SHARE_10S,
     DST_RECEIVED_SHARE_10M,
-    LINK_NEW_SERVICES_10M,
     LINK_NEW_SERVICES_DAY,
     LINK_MISSED_SHARE_DAY,
     PAIR_AGE,
-    PAIR_GAP,
     PAIR_FLOWS_10S,
     PAIR_FLOWS_10M,
     PAIR_FLOWS_DAY,
-    PAIR_FAILED_SHARE_10M,
     PAIR_PACKETS_10S,
     PAIR_GAPS,
     PAIR_GAP_MEAN,
     PAIR_GAP_SPREAD,
-    PAIR_GAP_DEVIATION,
     PAIR_SENT_SPREAD,
     PAIR_RECEIVED_SPREAD,
     PAIR_SENT_DEVIATION,
@@ -73,16 +67,14 @@ from kernels.jit import inner
     PAIR_SENT_SHARE_DAY,
     PAIR_PACKET_BYTES_DAY,
     PAIR_OPEN_DAY,
-    SVC_FLOWS_10S,
     SVC_FLOWS_10M,
     SVC_SURGE,
     SVC_NEW_SOURCE_SHARE_10S,
     SVC_FAILED_SHARE_10M,
     SVC_SENT_SPREAD_10M,
     SVC_SOURCES_10M,
-    SVC_FLOWS_PER_SOURCE_10M,
     CONTEXT_WIDTH,
-) = range(69)
+) = range(61)
 
 CARRIED = 1000.0  # bytes that a share of bytes must exceed to say much
 
@@ -130,7 +122,6 @@ def write_row(
     if row != ABSENT:
         c.bring_link(row, now, links)
         cells = links.cells
-        out[o, LINK_NEW_SERVICES_10M] = cells[row, c.L_SERVICES_10M]
         out[o, LINK_NEW_SERVICES_DAY] = cells[row, c.L_SERVICES_DAY]
         out[o, LINK_MISSED_SHARE_DAY] = share(cells[row, c.L_MISSED_DAY], cells[row, c.L_SERVICES_DAY])
     row = c.row_at(keys, i, PAIR, pairs)
@@ -155,7 +146,6 @@ def write_source(row: int, cells: Floats, out: Floats, o: int) -> None:
     out[o, SRC_FAILED_SHARE_10S] = share(cells[row, c.S_FAILED_10S], cells[row, c.S_FLOWS_10S])
     out[o, SRC_FAILED_SHARE_10M] = share(cells[row, c.S_FAILED_10M], flows)
     out[o, SRC_FAILED_SHARE_DAY] = share(cells[row, c.S_FAILED_DAY], cells[row, c.S_FLOWS_DAY])
-    out[o, SRC_NEW_PEERS_10S] = cells[row, c.S_PEERS_10S]
     out[o, SRC_NEW_PEERS_10M] = cells[row, c.S_PEERS_10M]
     out[o, SRC_NEW_PEERS_DAY] = cells[row, c.S_PEERS_DAY]
     out[o, SRC_NEW_PEER_SHARE_10M] = share(cells[row, c.S_PEERS_10M], flows)
@@ -189,7 +179,6 @@ def write_target(row: int, cells: Floats, out: Floats, o: int) -> None:
     sources = seen(row, c.T_SOURCES_AT, cells)
     out[o, DST_SOURCES_10M] = sources
     out[o, DST_FLOWS_PER_SOURCE_10M] = flows / (1.0 + sources)
-    out[o, DST_UNASKED_10S] = cells[row, c.T_UNASKED_10S]
     out[o, DST_UNASKED_SHARE_10S] = share(cells[row, c.T_UNASKED_10S], packets)
     out[o, DST_PACKETS_IN_10S] = packets
     out[o, DST_PACKETS_IN_SHARE_10S] = share(packets, packets + cells[row, c.T_OUT_10S])
@@ -202,20 +191,15 @@ def write_pair(row: int, started: float, sent: float, cells: Floats, out: Floats
     """What the source did with the service. started, sent: of the record."""
     flows, gaps, sizes = cells[row, c.P_FLOWS_10M], cells[row, c.P_GAPS], cells[row, c.P_SIZES]
     if cells[row, c.P_FLOWS_DAY] > 0.0:
-        gap = started - cells[row, c.P_LAST]
         out[o, PAIR_AGE] = max(started - cells[row, c.P_SINCE], 0.0)
-        out[o, PAIR_GAP] = max(gap, 0.0)
         if gaps > 0.0:
             mean = cells[row, c.P_GAP_SUM] / gaps
             out[o, PAIR_GAP_MEAN] = math.exp(mean)
-            if gap >= c.SAME_EVENT_S:
-                out[o, PAIR_GAP_DEVIATION] = abs(math.log(gap) - mean)
     out[o, PAIR_GAPS] = gaps
     out[o, PAIR_GAP_SPREAD] = spread(gaps, cells[row, c.P_GAP_SUM], cells[row, c.P_GAP_SQUARES], 2.0)
     out[o, PAIR_FLOWS_10S] = cells[row, c.P_FLOWS_10S]
     out[o, PAIR_FLOWS_10M] = flows
     out[o, PAIR_FLOWS_DAY] = cells[row, c.P_FLOWS_DAY]
-    out[o, PAIR_FAILED_SHARE_10M] = share(cells[row, c.P_FAILED_10M], flows)
     out[o, PAIR_PACKETS_10S] = cells[row, c.P_PACKETS_10S]
     out[o, PAIR_SENT_SPREAD] = spread(sizes, cells[row, c.P_SENT_SUM], cells[row, c.P_SENT_SQUARES], 1.0)
     out[o, PAIR_RECEIVED_SPREAD] = spread(sizes, cells[row, c.P_RECEIVED_SUM], cells[row, c.P_RECEIVED_SQUARES], 1.0)
@@ -235,7 +219,6 @@ def write_pair(row: int, started: float, sent: float, cells: Floats, out: Floats
 def write_service(row: int, cells: Floats, out: Floats, o: int) -> None:
     """What was done to the service."""
     soon, flows = cells[row, c.V_FLOWS_10S], cells[row, c.V_FLOWS_10M]
-    out[o, SVC_FLOWS_10S] = soon
     out[o, SVC_FLOWS_10M] = flows
     out[o, SVC_SURGE] = surge(soon, flows)
     out[o, SVC_NEW_SOURCE_SHARE_10S] = share(cells[row, c.V_SOURCES_10S], soon)
@@ -243,4 +226,3 @@ def write_service(row: int, cells: Floats, out: Floats, o: int) -> None:
     out[o, SVC_SENT_SPREAD_10M] = spread(flows, cells[row, c.V_SIZES_10M], cells[row, c.V_SQUARES_10M], 1.0)
     sources = seen(row, c.V_SOURCES_AT, cells)
     out[o, SVC_SOURCES_10M] = sources
-    out[o, SVC_FLOWS_PER_SOURCE_10M] = flows / (1.0 + sources)

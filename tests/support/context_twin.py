@@ -186,19 +186,16 @@ class ContextTwin:
         yield from self.of_source(source)
         yield from self.of_target(target)
         missed, tried = link.sum("missed", DAY), link.sum("services", DAY)
-        yield "link_new_services_10m", link.sum("services", M10)
         yield "link_new_services_day", tried
         yield "link_missed_share_day", share(missed, tried)
         yield from self.of_pair(pair, record)
         flows = service.sum("flows", M10)
-        yield "svc_flows_10s", service.sum("flows", S10)
         yield "svc_flows_10m", flows
         yield "svc_surge", surge(service)
         yield "svc_new_source_share_10s", share(service.sum("met", S10), service.sum("flows", S10))
         yield "svc_failed_share_10m", share(service.sum("failed", M10), flows)
         yield "svc_sent_spread_10m", deviation(self.sizes(service), 1)
         yield "svc_sources_10m", service.peers.number
-        yield "svc_flows_per_source_10m", flows / (1 + service.peers.number)
 
     def sizes(self, entity: Entity) -> list[tuple[float, float]]:
         return [(math.exp((when - entity.at) / M10), size) for when, size, _ in entity.events["sizes"]]
@@ -209,7 +206,8 @@ class ContextTwin:
         yield "src_surge", surge(source)
         for name, memory in (("10s", S10), ("10m", M10), ("day", DAY)):
             yield f"src_failed_share_{name}", share(source.sum("failed", memory), source.sum("flows", memory))
-            yield f"src_new_peers_{name}", source.sum("met", memory)
+        yield "src_new_peers_10m", source.sum("met", M10)
+        yield "src_new_peers_day", source.sum("met", DAY)
         yield "src_new_peer_share_10m", share(source.sum("met", M10), source.sum("flows", M10))
         yield "src_new_services_1m", source.sum("services", M1)
         yield "src_missed_day", source.sum("missed", DAY)
@@ -235,25 +233,20 @@ class ContextTwin:
         yield "dst_sources_10m", target.peers.number
         yield "dst_flows_per_source_10m", flows / (1 + target.peers.number)
         there, back = target.sum("there", S10), target.sum("back", S10)
-        yield "dst_unasked_10s", target.sum("unasked", S10)
         yield "dst_unasked_share_10s", share(target.sum("unasked", S10), there)
         yield "dst_packets_in_10s", there
         yield "dst_packets_in_share_10s", share(there, there + back)
         yield "dst_received_share_10m", of_bytes(target, M10)
 
     def of_pair(self, pair: Entity, record: Record) -> Iterator[tuple[str, float]]:
-        known, gap = pair.since is not None, record.start - pair.last
         yield "pair_age", max(record.start - pair.since, 0.0) if pair.since is not None else 0.0
-        yield "pair_gap", max(gap, 0.0) if known else 0.0
         for name, memory in (("10s", S10), ("10m", M10), ("day", DAY)):
             yield f"pair_flows_{name}", pair.sum("flows", memory)
-        yield "pair_failed_share_10m", share(pair.sum("failed", M10), pair.sum("flows", M10))
         yield "pair_packets_10s", pair.sum("packets", S10)
         gaps = by_event(pair.gaps)
         yield "pair_gaps", math.fsum(weight for weight, _ in gaps)
         yield "pair_gap_mean", math.exp(mean(gaps)) if gaps else 0.0
         yield "pair_gap_spread", deviation(gaps, 2)
-        yield "pair_gap_deviation", abs(math.log(gap) - mean(gaps)) if gaps and gap >= 1 else 0.0
         sent, received = by_event([s for s, _ in pair.numbers]), by_event([r for _, r in pair.numbers])
         yield "pair_sent_spread", deviation(sent, 1)
         yield "pair_received_spread", deviation(received, 1)
