@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.hosts import ABSENT, admit, find, host_table, mixed, touch
-from kernels.jit import Word, inner
+from kernels.hosts import ABSENT, admit, find, home_slot, host_table, mixed, touch
+from kernels.jit import Word, inner, prefetch
 
 Int64s = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -19,6 +19,7 @@ Bits = NDArray[np.uint64]  # (capacity,) a bitmap a row
 
 AT = 0  # the cell that says when its row was last brought up to date, in all tables
 _BITS = 64
+_CACHE_LINE_WORDS = 8
 
 
 class Rows(NamedTuple):
@@ -52,6 +53,24 @@ def row_of(high: Word, low: Word, now: float, table: Rows) -> Word:
     else:
         touch(row, table.links, table.ends)
     return row
+
+
+@inner
+def fetch_slot(high: Word, low: Word, table: Rows) -> None:
+    """Ask for the slot that a key hashes to, some records before its row is wanted."""
+    prefetch(table.slots, home_slot(high, low, table.slots, table.seed))
+
+
+@inner
+def fetch_row(high: Word, low: Word, table: Rows) -> None:
+    """Ask for the row that a key's slot points at, once that has come; a wrong guess costs nothing but bandwidth."""
+    row = np.int64(table.slots[home_slot(high, low, table.slots, table.seed)])
+    if row != ABSENT:
+        prefetch(table.keys[row], 0)
+        prefetch(table.links[row], 0)
+        cells = table.cells[row]
+        for word in range(0, cells.shape[0], _CACHE_LINE_WORDS):
+            prefetch(cells, word)
 
 
 @inner

@@ -70,7 +70,7 @@ def mixed(word: Word) -> Word:
 
 
 @inner
-def _home(high: Word, low: Word, slots: Slots, seed: Seed) -> Word:
+def home_slot(high: Word, low: Word, slots: Slots, seed: Seed) -> Word:
     """First slot to look in."""
     word = mixed(mixed(np.uint64(high) ^ seed[0]) + (np.uint64(low) ^ seed[1]))
     return np.int64(word & np.uint64(slots.shape[0] - 1))
@@ -79,7 +79,7 @@ def _home(high: Word, low: Word, slots: Slots, seed: Seed) -> Word:
 @inner
 def find(high: Word, low: Word, slots: Slots, keys: Int64s, seed: Seed) -> Word:
     """Row of a host, ABSENT when it is not remembered."""
-    slot = _home(high, low, slots, seed)
+    slot = home_slot(high, low, slots, seed)
     while slots[slot] != ABSENT:
         row = np.int64(slots[slot])
         if keys[row, 0] == high and keys[row, 1] == low:
@@ -101,7 +101,7 @@ def admit(high: Word, low: Word, slots: Slots, keys: Int64s, links: Int64s, ends
         _delete(row, slots, keys, seed)
     keys[row, 0] = high
     keys[row, 1] = low
-    slot = _home(high, low, slots, seed)
+    slot = home_slot(high, low, slots, seed)
     while slots[slot] != ABSENT:
         slot = (slot + 1) & (slots.shape[0] - 1)
     slots[slot] = row
@@ -146,7 +146,7 @@ def _unlink(row: Word, links: Int64s, ends: Int64s) -> None:
 def _delete(row: Word, slots: Slots, keys: Int64s, seed: Seed) -> None:
     """Empty a row's slot and move up what had been pushed past it, so that no search ends early."""
     mask = slots.shape[0] - 1
-    hole = _home(keys[row, 0], keys[row, 1], slots, seed)
+    hole = home_slot(keys[row, 0], keys[row, 1], slots, seed)
     while slots[hole] != row:
         hole = (hole + 1) & mask
     slot = hole
@@ -157,7 +157,7 @@ def _delete(row: Word, slots: Slots, keys: Int64s, seed: Seed) -> None:
             if slots[slot] == ABSENT:
                 return
             other = np.int64(slots[slot])
-            home = _home(keys[other, 0], keys[other, 1], slots, seed)
+            home = home_slot(keys[other, 0], keys[other, 1], slots, seed)
             # It may move into the hole unless its home lies cyclically in (hole, slot].
             if ((slot - home) & mask) >= ((slot - hole) & mask):
                 break

@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import END_NS, END_SHIFT_NS, FlowBatch, Values
-from flows.context.counting import L_CELLS, P_CELLS, S_CELLS, T_CELLS, V_CELLS, count
+from flows.context.counting import (
+    L_CELLS,
+    P_CELLS,
+    S_CELLS,
+    T_CELLS,
+    V_CELLS,
+    count,
+    fetch_rows,
+    fetch_slots,
+)
 from flows.context.facts import AMOUNT_WORDS, KEY_WORDS, NEWS, Amounts, Keys, write_facts
 from flows.context.rows import CONTEXT_WIDTH, write_row
 from kernels.fading import Bits, Int64s, Rows, table_rows
@@ -25,6 +34,7 @@ from kernels.jit import entry
 CAPACITY = 65_536
 MOST_PEERS = 65_536  # of a run; the next one takes those that follow as coming later
 DAY_NS = 86_400 * 1_000_000_000
+SLOTS_AHEAD, ROWS_AHEAD = 12, 6  # records, for which slots and then rows are asked from memory
 
 
 class Context:
@@ -122,6 +132,10 @@ def _observe(
     for run in range(len(runs) - 1):
         first, end = runs[run], runs[run + 1]
         for i in range(max(first, waiting), end):
+            if i + SLOTS_AHEAD < len(keys):
+                fetch_slots(keys, i + SLOTS_AHEAD, sources, targets, links, pairs, services)
+            if i + ROWS_AHEAD < len(keys):
+                fetch_rows(keys, i + ROWS_AHEAD, sources, targets, links, pairs, services)
             write_row(keys, amounts, i, sources, targets, links, pairs, services, out, i - waiting)
         if run < complete:
             for k in range(first, end):

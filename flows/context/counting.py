@@ -33,7 +33,7 @@ from flows.context.facts import (
     Keys,
 )
 from flows.growth import FLOW_CELLS, grown
-from kernels.fading import AT, Bits, Floats, Rows, fade, row_of, see
+from kernels.fading import AT, Bits, Floats, Rows, fade, fetch_row, fetch_slot, row_of, see
 from kernels.hosts import ABSENT, find
 from kernels.jit import Word, inner
 
@@ -194,6 +194,30 @@ def bring_service(row: int, now: float, table: Rows) -> None:
 def row_at(keys: Keys, i: int, key: int, table: Rows) -> Word:
     """Row of one of a record's keys, ABSENT where it has none."""
     return find(keys[i, key], keys[i, key + 1], table.slots, table.keys, table.seed)
+
+
+@inner
+def fetch_slots(
+    keys: Keys, i: int, sources: Rows, targets: Rows, links: Rows, pairs: Rows, services: Rows
+) -> None:  # fmt: skip
+    """Ask for the slots of a record's keys."""
+    fetch_slot(keys[i, SOURCE], keys[i, SOURCE + 1], sources)
+    fetch_slot(keys[i, TARGET], keys[i, TARGET + 1], targets)
+    fetch_slot(keys[i, LINK], keys[i, LINK + 1], links)
+    fetch_slot(keys[i, PAIR], keys[i, PAIR + 1], pairs)
+    fetch_slot(keys[i, SERVICE], keys[i, SERVICE + 1], services)
+
+
+@inner
+def fetch_rows(
+    keys: Keys, i: int, sources: Rows, targets: Rows, links: Rows, pairs: Rows, services: Rows
+) -> None:  # fmt: skip
+    """Ask for the rows of a record's keys."""
+    fetch_row(keys[i, SOURCE], keys[i, SOURCE + 1], sources)
+    fetch_row(keys[i, TARGET], keys[i, TARGET + 1], targets)
+    fetch_row(keys[i, LINK], keys[i, LINK + 1], links)
+    fetch_row(keys[i, PAIR], keys[i, PAIR + 1], pairs)
+    fetch_row(keys[i, SERVICE], keys[i, SERVICE + 1], services)
 
 
 @inner
