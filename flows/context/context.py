@@ -1,11 +1,15 @@
 """Context: of each flow record, what its source, its target and their services did before it, in bounded memory.
 
 What a record sees: records are taken in the order in which they come, which is that of their reports (FlowBatch). Those
-that follow one another and end at the same moment (END_NS + END_SHIFT_NS, ns) are peers: none sees another, whatever
-their order. A record sees all that came before its peers, each weighed by its age, and nothing that comes after them.
+that follow one another and end at the same moment (the meter's clock at the last packet, END_NS + END_SHIFT_NS, to the
+ns) are peers: none sees another, whatever their order. A record sees all that came before its peers, and nothing that
+comes after them. What it sees is weighed by the time between the ends of flows, not by when they were reported: a
+timeout or the end of a capture, which bring many records at once, make no rate. Where a later end was seen in a row
+already, the row is seen as it was then.
 
 The columns are a function of the records alone, in whatever batches they come, and of the capacity once rows give way:
-those that were touched longest ago do first, and are counted (evicted).
+those that were touched longest ago do first, and are counted (evicted); no hash has a part in that. Whether one side
+of conversations is out of view is not asked: in such a view nearly all flows are without an answer.
 """
 
 import secrets
@@ -25,7 +29,7 @@ from flows.context.counting import (
     fetch_rows,
     fetch_slots,
 )
-from flows.context.facts import AMOUNT_WORDS, KEY_WORDS, NEWS, Amounts, Keys, write_facts
+from flows.context.facts import AMOUNT_WORDS, KEY_WORDS, NEWS, PORT, SOURCE, TARGET, Amounts, Keys, write_facts
 from flows.context.rows import CONTEXT_WIDTH, write_row
 from kernels.fading import Bits, Int64s, Rows, table_rows
 from kernels.hosts import EVICTED
@@ -115,12 +119,13 @@ def _runs(ends: Int64s) -> Int64s:
 
 
 def _order(runs: Int64s, keys: Keys, amounts: Amounts) -> Int64s:
-    """The order in which records are counted: runs as they come, and peers by what they say."""
+    """The order in which records are counted: runs as they come, peers by what they say, whatever the hash."""
     n = len(keys)
     if len(runs) == n + 1:
         return np.arange(n)
     run = np.repeat(np.arange(len(runs) - 1), np.diff(runs))
-    return np.lexsort([*amounts.T, *keys.T, run])
+    plain = keys[:, [SOURCE, SOURCE + 1, TARGET, TARGET + 1, PORT]]  # the others are hashed
+    return np.lexsort([*amounts.T, *plain.T, run])
 
 
 @entry
