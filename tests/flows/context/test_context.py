@@ -1,5 +1,6 @@
 """The context of flow records: kernels give what their plain twin gives, causally, in bounded tables, however cut."""
 
+import math
 import os
 import subprocess
 import sys
@@ -216,6 +217,19 @@ def test_a_conversation_met_in_the_middle_is_counted_for_who_asked() -> None:
     turned = Flow("198.51.100.9", "10.0.0.5", port=50000, source_port=443, at=5, seen=0)
     seen = dict(zip(CONTEXT_NAMES, Context(64).observe(batch_of([*asked, turned]))[-1], strict=True))
     assert seen["pair_flows_day"] == pytest.approx(3, rel=1e-3)
+
+
+def test_a_record_that_comes_late_is_weighed_by_its_age() -> None:
+    told = [Flow(at=100.0, lasts=0.0), Flow(at=80.0, lasts=0.0), Flow(at=100.0, lasts=0.0)]
+    seen = dict(zip(CONTEXT_NAMES, Context(64).observe(batch_of(told))[-1], strict=True))
+    for name in ("src_flows_10s", "dst_flows_10s", "pair_flows_10s"):
+        assert seen[name] == pytest.approx(1 + math.exp(-2)), name
+
+
+def test_a_late_record_sees_its_source_as_it_was_left() -> None:
+    told = [Flow(at=100.0, lasts=0.0), Flow(at=80.0, lasts=0.0)]
+    seen = dict(zip(CONTEXT_NAMES, Context(64).observe(batch_of(told))[-1], strict=True))
+    assert seen["src_flows_1s"] == 1
 
 
 def test_a_long_flow_counts_its_packets_over_its_time() -> None:

@@ -32,8 +32,6 @@ def test_a_complete_table_gives_what_its_records_gave() -> None:
     meter = Meter(65_536)
     stamps = [packet.ts_ns // 1000 * 1000 for packet in packets]  # durations are of µs
     block = block_of([packet.frame for packet in packets], stamps)
-        [packet.frame for packet in packets], [packet.ts_ns // 1000 * 1000 for packet in packets]
-    )  # durations are of µs
     batch = concatenate([meter.feed(block), meter.drain()])
     ended = batch.identity[:, END_REASON] != SNAPSHOT
     identity, values = batch.identity[ended], batch.values[ended]
