@@ -1,0 +1,148 @@
+"""Which flows belong to whom: what every user and every episode of a scenario may have on the network, and when.
+
+It reads no packet and no clock.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final
+
+from flows.truth import BENIGN
+from training.lab.actions import ACTIONS
+from training.lab.attacks.tool import Networks, Reach
+from training.lab.scenario import Scenario
+from training.lab.services import SERVICES
+from training.lab.traffic import Ports
+
+GRACE_NS: Final = 5_000_000_000  # after its process has ended, the last answers of an attack come in
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Flows that belong to a user or to an episode."""
+
+    name: str
+    technique: str
+    reach: Reach
+    start_ns: int = 0
+    end_ns: int = 1 << 62
+    own_ports: frozenset[int] = frozenset()  # of the initiator, where the reach is about those alone
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Initiator and target of a flow."""
+
+    protocol: int
+    initiator: int  # address
+    initiator_port: int
+    target: int
+    target_port: int
+
+    def turned(self) -> "Ends":
+        """The same flow, begun by the other side."""
+        return Ends(self.protocol, self.target, self.target_port, self.initiator, self.initiator_port)
+
+
+@dataclass(slots=True)
+class Claims:
+    """All claims of a run; attacks go before users."""
+
+    claims: Sequence[Claim]
+    hosts: frozenset[int]  # addresses that hosts of the site or the router have
+    _sources: list[list[tuple[int, int]] | None] = field(init=False)
+    _targets: list[list[tuple[int, int]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sources = [None if c.reach.sources is None else _spans(c.reach.sources) for c in self.claims]
+        self._targets = [_spans(claim.reach.targets) for claim in self.claims]
+
+    def of(self, ends: Ends, now_ns: int) -> Claim | None:
+        """Whose flow this is, None where nobody's."""
+        for number, claim in enumerate(self.claims):
+            if not claim.start_ns <= now_ns <= claim.end_ns + GRACE_NS:
+                continue
+            if not any(ports.has(ends.protocol, ends.target_port) for ports in claim.reach.ports):
+                continue
+            if claim.reach.own_ports and ends.initiator_port not in claim.own_ports:
+                continue
+            sources = self._sources[number]
+            known = ends.initiator not in self.hosts if sources is None else _within(ends.initiator, sources)
+            if known and _within(ends.target, self._targets[number]):
+                return claim
+        return None
+
+
+def _spans(networks: Networks) -> list[tuple[int, int]]:
+    return [(int(network.network_address), int(network.broadcast_address)) for network in networks]
+
+
+def _within(address: int, spans: list[tuple[int, int]]) -> bool:
+    return any(low <= address <= high for low, high in spans)
+
+
+def host_addresses(scenario: Scenario) -> frozenset[int]:
+    """All addresses that hosts and the router have."""
+    hosts = {int(host.address) for host in scenario.hosts.values()}
+    return frozenset(hosts | {int(segment.gateway) for segment in scenario.segments.values()})
+
+
+def benign_claims(scenario: Scenario) -> list[Claim]:
+    """What users, and the programs that serve them, may do at any time."""
+    found = [
+        Claim(f"{host}/{name}/{action}", BENIGN, Reach(_one(scenario, host), _some(scenario, targets), ports))
+        for host, name, action, targets, ports in _uses(scenario)
+    ]
+    everyone = tuple(IPv4Network(host.address) for host in scenario.hosts.values())
+    found.append(Claim("lookups", BENIGN, Reach(everyone, _one(scenario, scenario.resolver), SERVICES["dns"].ports)))
+    for host, parts in scenario.hosts.items():
+        for service in parts.services:
+            for asked in SERVICES[service].asks:
+                owners = tuple(
+                    name for name, other in scenario.hosts.items() if asked in other.services and name != host
+                )
+                if owners:
+                    reach = Reach(_one(scenario, host), _some(scenario, owners), SERVICES[asked].ports)
+                    found.append(Claim(f"{host}/{service}/{asked}", BENIGN, reach))
+    return found
+
+
+def _uses(scenario: Scenario) -> Iterator[tuple[str, str, str, tuple[str, ...], tuple[Ports, ...]]]:
+    """Host, habit, action, targets and ports of everything that users do."""
+    for host, parts in scenario.hosts.items():
+        for name in parts.habits:
+            for action, targets in scenario.habits[name].actions.items():
+                service = ACTIONS[action].service
+                ports = ACTIONS[action].ports + (SERVICES[service].ports if service else ())
+                yield host, name, action, targets, ports
+
+
+def _one(scenario: Scenario, host: str) -> Networks:
+    return (IPv4Network(scenario.hosts[host].address),)
+
+
+def _some(scenario: Scenario, hosts: Sequence[str]) -> Networks:
+    return tuple(IPv4Network(scenario.hosts[host].address) for host in hosts)
+
+
+def ambiguities(scenario: Scenario, attack: str, reaches: Sequence[Reach]) -> list[str]:
+    """Where an attack and a user of the same host would have flows that nobody can tell apart, a line each."""
+    found = []
+    for reach in reaches:
+        for host, name, action, targets, ports in _uses(scenario):
+            address = scenario.hosts[host].address
+            if reach.own_ports or reach.sources is None or not _has(reach.sources, address):
+                continue
+            shared = any(_meet(one, other) for one in reach.ports for other in ports)
+            if shared and any(_has(reach.targets, scenario.hosts[target].address) for target in targets):
+                found.append(f"attack {attack} and {action} of habit {name} of host {host} cannot be told apart")
+    return found
+
+
+def _has(networks: Networks, address: IPv4Address) -> bool:
+    return any(address in network for network in networks)
+
+
+def _meet(one: Ports, other: Ports) -> bool:
+    return one.protocol == other.protocol and one.low <= other.high and other.low <= one.high
