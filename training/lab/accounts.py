@@ -1,5 +1,6 @@
 """Accounts of the lab's hosts, which stand in each namespace's own passwd and shadow and nowhere else."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -45,6 +46,14 @@ def account_files(homes: Path) -> dict[str, str]:
         group += f"{user}:x:{number}:\n"
         shadow += f"{user}:{_hash(password)}:19000:0:99999:7:::\n"
     return {"passwd": passwd, "shadow": shadow, "group": group}
+
+
+def make_homes(homes: Path) -> None:
+    """Make the homes of all accounts. Raises OSError."""
+    for number, user in enumerate(PASSWORDS, start=FIRST_ID):
+        home = homes / user
+        home.mkdir(parents=True)
+        os.chown(home, number, number)
 
 
 def _hash(password: str) -> str:

@@ -4,18 +4,19 @@ A run writes a directory: router.pcap and a capture for each segment that asks f
 of the generator), episodes.json (each attack), run.json (what ran, by which versions) and the logs of all processes.
 """
 
-import json
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from threading import Event, Lock, Thread
-from typing import Any, Final
+from threading import Event, Lock
+from typing import Final
 
+from training.lab.accounts import make_homes
 from training.lab.actions import ACTIONS
 from training.lab.attacks import ATTACKS
 from training.lab.attacks.tool import Order
@@ -110,8 +111,9 @@ def remove_leftovers(report: Report) -> None:
 def _make(scenario: Scenario, directory: Path, output: Path, report: Report, stopping: Event) -> Run:
     """Bring all up, let it work, take all down."""
     shared, logs = directory / "shared", output / "logs"
-    for path in (shared, logs, directory / "homes"):
+    for path in (shared, logs):
         path.mkdir()
+    make_homes(directory / "homes")
     report("making content")
     make_content(shared, scenario.seed)
     site = site_of(scenario, shared)
@@ -137,7 +139,9 @@ def _services_up(going: Run) -> Iterator[None]:
                 place = going.place(host, name)
                 for command in SERVICES[name].commands(place):
                     log = going.logs / f"{host}-{name}.log"
-                    process = start(going.network.namespace(host), SERVICES[name].start_command(command), log, place.directory)
+                    process = start(
+                        going.network.namespace(host), SERVICES[name].start_command(command), log, place.directory
+                    )
                     stack.callback(end, process)
                     waiting.append((host, name, process, log))
         going.report(f"waiting for {len(waiting)} servers")
@@ -159,13 +163,17 @@ def _work(going: Run) -> None:
     users = users_of(going.scenario)
     going.network.begin_capture()
     going.began_s = time.monotonic() + 0.2
-    threads = [Thread(target=_use, args=(going, user), name=f"{user.host}/{user.habit}") for user in users]
-    threads += [Thread(target=_attack, args=(going, attack), name=attack.name) for attack in going.scenario.attacks]
-    going.report(f"{len(users)} users and {len(going.scenario.attacks)} attacks for {going.scenario.duration_s:g} s")
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    attacks = going.scenario.attacks
+    going.report(f"{len(users)} users and {len(attacks)} attacks for {going.scenario.duration_s:g} s")
+    with ThreadPoolExecutor(max(1, len(users) + len(attacks))) as pool:
+        work = [pool.submit(_use, going, user) for user in users]
+        work += [pool.submit(_attack, going, attack) for attack in attacks]
+        try:
+            for done in as_completed(work):
+                done.result()
+        except BaseException:
+            going.stopping.set()  # the others need not go on
+            raise
     going.sleep_until(going.scenario.duration_s + SETTLING_S)
 
 
