@@ -3,9 +3,12 @@
 import os
 import subprocess
 from pathlib import Path
+from random import Random
+from textwrap import wrap
 from typing import Final
 
 FIRST_ID: Final = 21_001
+LETTERS: Final = 12  # in each inbox
 PASSWORDS: Final = {  # invented; the last one is in every list of common passwords
     "anna": "Tulpe-41-regen",
     "ben": "kleiner.Bagger7",
@@ -49,11 +52,16 @@ def account_files(homes: Path) -> dict[str, str]:
 
 
 def make_homes(homes: Path) -> None:
-    """Make the homes of all accounts. Raises OSError."""
+    """Make the homes of all accounts, with some letters in their inboxes. Raises OSError."""
     for number, user in enumerate(PASSWORDS, start=FIRST_ID):
-        home = homes / user
-        home.mkdir(parents=True)
-        os.chown(home, number, number)
+        inbox = homes / user / "Maildir" / "new"
+        inbox.mkdir(parents=True)
+        for letter in range(LETTERS):
+            text = Random(f"{user} {letter}").randbytes(600 << letter % 6).hex()
+            head = f"From: clara@lab.test\nTo: {user}@lab.test\nSubject: {letter}\n\n"
+            (inbox / f"{letter}.lab").write_text(head + "\n".join(wrap(text, 76)) + "\n", encoding="utf-8")
+        for path in (homes / user, *(homes / user).rglob("*")):
+            os.chown(path, number, number)
 
 
 def _hash(password: str) -> str:

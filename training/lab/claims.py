@@ -95,6 +95,7 @@ def benign_claims(scenario: Scenario) -> list[Claim]:
         for host, name, action, targets, ports in _uses(scenario)
     ]
     everyone = tuple(IPv4Network(host.address) for host in scenario.hosts.values())
+    found += _among(scenario)
     found.append(Claim("lookups", BENIGN, Reach(everyone, _one(scenario, scenario.resolver), SERVICES["dns"].ports)))
     for host, parts in scenario.hosts.items():
         for service in parts.services:
@@ -114,8 +115,18 @@ def _uses(scenario: Scenario) -> Iterator[tuple[str, str, str, tuple[str, ...], 
         for name in parts.habits:
             for action, targets in scenario.habits[name].actions.items():
                 service = ACTIONS[action].service
-                ports = ACTIONS[action].ports + (SERVICES[service].ports if service else ())
-                yield host, name, action, targets, ports
+                yield host, name, action, targets, ACTIONS[action].ports(SERVICES[service].ports if service else ())
+
+
+def _among(scenario: Scenario) -> Iterator[Claim]:
+    """Flows of peers: those who do the same, and whom they do it with."""
+    peers: dict[str, set[str]] = {}
+    for host, _, action, targets, _ in _uses(scenario):
+        if ACTIONS[action].among:
+            peers.setdefault(action, set()).update((host, *targets))
+    for action, hosts in peers.items():
+        some = _some(scenario, sorted(hosts))
+        yield Claim(f"peers/{action}", BENIGN, Reach(some, some, ACTIONS[action].among))
 
 
 def _one(scenario: Scenario, host: str) -> Networks:

@@ -29,7 +29,7 @@ class Activity:
     """What users did of one kind."""
 
     times: int = 0
-    failed: int = 0  # with a command that ended in an error, or was cut off
+    failed: int = 0  # with a command that ended in an error
     seconds: float = 0.0
 
 

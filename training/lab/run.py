@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from subprocess import Popen
 from threading import Event, Lock
 from typing import Final
 
@@ -146,16 +147,21 @@ def _services_up(going: Run) -> Iterator[None]:
                     waiting.append((host, name, process, log))
         going.report(f"waiting for {len(waiting)} servers")
         until = time.monotonic() + READY_S
-        for host, name, process, log in waiting:
-            while not is_open(going.network.namespace(host), SERVICES[name].ports[0]):
-                if process.poll() is not None or time.monotonic() > until:
-                    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                    raise LabError(
-                        f"service {name} of host {host} is not ready: {said[-1] if said else 'it said nothing'}"
-                    )
-                if going.stopping.wait(0.05):
-                    return
+        faults = [fault for each in waiting if (fault := _not_ready(going, *each, until)) is not None]
+        if faults:
+            raise LabError("; ".join(faults))
         yield
+
+
+def _not_ready(going: Run, host: str, name: str, process: "Popen[bytes]", log: Path, until: float) -> str | None:
+    """What keeps a server from being ready, None where it is or nobody waits for it any more."""
+    while not is_open(going.network.namespace(host), SERVICES[name].ports[0]):
+        if process.poll() is not None or time.monotonic() > until:
+            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            return f"service {name} of host {host} is not ready: {said[-1] if said else 'it said nothing'}"
+        if going.stopping.wait(0.05):
+            return None
+    return None
 
 
 def _work(going: Run) -> None:
@@ -193,7 +199,7 @@ def _use(going: Run, user: User) -> None:
                 break
             log = going.logs / f"{user.host}-{user.habit}.log"
             ended = run(namespace, step.command, log, place.directory, longest_s, going.stopping)
-            failed |= ended.code != 0
+            failed |= ended.code not in (0, None)  # None: the time was up
             if going.stopping.wait(max(0.0, min(step.pause_s, going.left_s()))):
                 return
         took_s = time.monotonic() - began_s

@@ -1,40 +1,74 @@
-"""Guessing of passwords: hydra, medusa and ncrack."""
+"""Guessing of passwords and of hidden pages: hydra, medusa, ncrack, gobuster."""
 
 from collections.abc import Callable
 from typing import Final
 
 from training.lab.attacks.tool import Order, Tool, addresses, straight
 from training.lab.place import Place
-from training.lab.traffic import tcp
+from training.lab.traffic import Ports, tcp
 
 GUESSING: Final = "T1110.001"
 
 
-def _hydra(service: str, *path: str) -> Callable[[Place, Order], list[list[str]]]:
-    """hydra with as many tasks as the rate asks for, one try a second each."""
+def _tasks(order: Order) -> str:
+    """As many at once as the rate asks for: a try takes about a second."""
+    return str(max(1, min(16, round(order.rate))))
 
+
+def _hydra(service: str, *path: str) -> Callable[[Place, Order], list[list[str]]]:
     def commands(place: Place, order: Order) -> list[list[str]]:
-        tasks = str(max(1, min(16, round(order.rate))))
-        lists = ["-L", str(place.site.shared / "users.txt"), "-P", str(place.site.shared / "passwords.txt")]
-        return [
-            ["hydra", "-I", *lists, "-t", tasks, "-W", "1", f"{service}://{address}", *path]
-            for address in addresses(place, order)
-        ]
+        shared = place.site.shared
+        options = ["-I", "-L", str(shared / "users.txt"), "-P", str(shared / "passwords.txt"), "-t", _tasks(order)]
+        return [["hydra", *options, f"{service}://{address}", *path] for address in addresses(place, order)]
 
     return commands
 
 
-_HYDRA: Final = (("hydra",), ("hydra",))
+def _medusa(module: str) -> Callable[[Place, Order], list[list[str]]]:
+    def commands(place: Place, order: Order) -> list[list[str]]:
+        shared = place.site.shared
+        options = ["-U", str(shared / "users.txt"), "-P", str(shared / "passwords.txt"), "-t", _tasks(order), "-M", module]
+        return [["medusa", "-h", address, *options] for address in addresses(place, order)]
+
+    return commands
+
+
+def _ncrack(place: Place, order: Order) -> list[list[str]]:
+    shared = place.site.shared
+    pace = f"ssh:CL={_tasks(order)},to={order.for_s:.0f}s"
+    lists = ["-U", str(shared / "users.txt"), "-P", str(shared / "passwords.txt")]
+    return [["ncrack", *lists, "-g", pace.removeprefix("ssh:"), *(f"ssh://{each}" for each in addresses(place, order))]]
+
+
+def _pages(place: Place, order: Order) -> list[list[str]]:
+    delay = ["--delay", f"{1000 / order.rate:.0f}ms", "-t", "1"]
+    words = ["-w", str(place.site.shared / "passwords.txt")]
+    return [["gobuster", "dir", "-q", "-z", "-u", f"http://{each}/", *words, *delay] for each in addresses(place, order)]
+
+
+def _guess(name: str, summary: str, program: str, service: str, port: Ports, how: "_Commands") -> Tool:
+    return Tool(name, summary, GUESSING, (program,), (program,), how, straight(port), service=service)
+
+
+_Commands = Callable[[Place, Order], list[list[str]]]
 
 GUESSERS: Final = (
-    Tool("hydra-ssh", "guesses SSH passwords", GUESSING, *_HYDRA, _hydra("ssh"), straight(tcp(22)), service="ssh"),
-    Tool("hydra-ftp", "guesses FTP passwords", GUESSING, *_HYDRA, _hydra("ftp"), straight(tcp(21)), service="ftp"),
+    _guess("hydra-ssh", "guesses SSH passwords", "hydra", "ssh", tcp(22), _hydra("ssh")),
+    _guess("hydra-ftp", "guesses FTP passwords", "hydra", "ftp", tcp(21), _hydra("ftp")),
+    _guess("hydra-telnet", "guesses telnet passwords", "hydra", "telnet", tcp(23), _hydra("telnet")),
+    _guess("hydra-http", "guesses the password of a page", "hydra", "http", tcp(80), _hydra("http-get", "/login")),
+    _guess("hydra-imap", "guesses IMAP passwords", "hydra", "imap", tcp(143), _hydra("imap")),
+    _guess("hydra-postgres", "guesses a database's password", "hydra", "postgresql", tcp(5432), _hydra("postgres")),
+    _guess("medusa-ssh", "guesses SSH passwords", "medusa", "ssh", tcp(22), _medusa("ssh")),
+    _guess("medusa-ftp", "guesses FTP passwords", "medusa", "ftp", tcp(21), _medusa("ftp")),
+    _guess("ncrack-ssh", "guesses SSH passwords", "ncrack", "ssh", tcp(22), _ncrack),
     Tool(
-        "hydra-http",
-        "guesses the password of a page",
-        GUESSING,
-        *_HYDRA,
-        _hydra("http-get", "/login"),
+        "gobuster",
+        "guesses the names of pages, rate a second",
+        "T1595.003",
+        ("gobuster",),
+        ("gobuster",),
+        _pages,
         straight(tcp(80)),
         service="http",
     ),

@@ -3,10 +3,39 @@
 from collections.abc import Mapping
 from typing import Final
 
+from training.lab.services.far_ends import DNS2TCP, IODINE, PTUNNEL
+from training.lab.services.files import GIT, RSYNC, SMB, TORRENT
+from training.lab.services.machines import MODBUS, MQTT, NTP, SNMP
+from training.lab.services.mail import IMAP, SMTP
 from training.lab.services.names import DNS
+from training.lab.services.private import WIREGUARD
 from training.lab.services.service import Service
-from training.lab.services.shells import FTP, SSH
+from training.lab.services.shells import FTP, SSH, TELNET
+from training.lab.services.stores import POSTGRESQL, REDIS
 from training.lab.services.web import HTTP, HTTPS
 
-_ALL: Final = (HTTP, HTTPS, SSH, FTP, DNS)
+_ALL: Final = (
+    DNS,
+    HTTP,
+    HTTPS,
+    SSH,
+    FTP,
+    TELNET,
+    SMTP,
+    IMAP,
+    SMB,
+    RSYNC,
+    GIT,
+    TORRENT,
+    POSTGRESQL,
+    REDIS,
+    NTP,
+    SNMP,
+    MQTT,
+    MODBUS,
+    WIREGUARD,
+    IODINE,
+    DNS2TCP,
+    PTUNNEL,
+)
 SERVICES: Final[Mapping[str, Service]] = {service.name: service for service in _ALL}

@@ -1,4 +1,4 @@
-"""Servers that people log on to: OpenSSH and vsftpd."""
+"""Servers that people log on to: OpenSSH, vsftpd, and telnet as old devices have it."""
 
 from typing import Final
 
@@ -45,6 +45,11 @@ def _ssh(place: Place) -> list[Command]:
     return [["/usr/sbin/sshd", "-D", "-e", "-f", str(place.write("sshd_config", settings))]]
 
 
+def _telnet(place: Place) -> list[Command]:
+    line = "telnet stream tcp nowait root /usr/sbin/telnetd telnetd\n"
+    return [["inetutils-inetd", "-d", str(place.write("inetd.conf", line))]]
+
+
 def _ftp(place: Place) -> list[Command]:
     settings = _VSFTPD.format(
         address=place.address,
@@ -60,3 +65,11 @@ SSH: Final = Service(
     "ssh", "OpenSSH with passwords", ("openssh-server",), ("sshd",), (tcp(22),), _ssh, private=("/run/sshd",)
 )
 FTP: Final = Service("ftp", "vsftpd, passive", ("vsftpd",), ("vsftpd",), (tcp(21), tcp(*PASSIVE)), _ftp)
+TELNET: Final = Service(
+    "telnet",
+    "telnet by inetd",
+    ("inetutils-telnetd", "inetutils-inetd"),
+    ("telnetd", "inetutils-inetd"),
+    (tcp(23),),
+    _telnet,
+)
