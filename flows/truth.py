@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
-from typing import TextIO
+from typing import Any, TextIO
 
 BENIGN = "benign"
 
@@ -43,6 +43,8 @@ def read_truth(lines: Iterable[str]) -> list[FlowTruth]:
     if reader.fieldnames != expected:
         raise ValueError(f"found columns {reader.fieldnames}, expected {expected}")
     numbers = {field.name for field in fields(FlowTruth) if field.type is int}
-    return [
-        FlowTruth(**{name: int(row[name]) if name in numbers else row[name] for name in expected}) for row in reader
-    ]
+    rows: list[FlowTruth] = []
+    for row in reader:
+        values: dict[str, Any] = {name: int(row[name]) if name in numbers else row[name] for name in expected}
+        rows.append(FlowTruth(**values))
+    return rows

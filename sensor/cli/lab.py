@@ -1,4 +1,4 @@
-"""`flowvigil lab`: complete traffic of real programs with its truth. The lab's modules load in here and nowhere else."""
+"""`flowvigil lab`: complete traffic of real programs with its truth. The lab loads in here and nowhere else."""
 
 import os
 import sys
@@ -139,7 +139,7 @@ def list_() -> None:
 def _read(path: Path, *, no_attacks: bool = False) -> "tuple[Scenario, str]":
     """The scenario of a file and the file's digest. Raises ConfigError."""
     from training.errors import ScenarioError
-    from training.lab.scenario import read_scenario
+    from training.lab.reading import read_scenario
 
     try:
         found, digest = read_scenario(path)

@@ -37,7 +37,7 @@ COMMON_PASSWORDS: Final = (
 
 
 def account_files(homes: Path) -> dict[str, str]:
-    """passwd, shadow and group of a namespace: the system's own, and the lab's users with their homes below a directory.
+    """passwd, shadow and group of a namespace: the system's own, and the lab's users with homes below a directory.
 
     Raises CalledProcessError where openssl cannot hash a password.
     """

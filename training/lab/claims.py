@@ -3,9 +3,10 @@
 It reads no packet and no clock.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
+from itertools import combinations
 from typing import Final
 
 from flows.truth import BENIGN
@@ -15,7 +16,8 @@ from training.lab.scenario import Scenario
 from training.lab.services import SERVICES
 from training.lab.traffic import Ports
 
-GRACE_NS: Final = 5_000_000_000  # after its process has ended, the last answers of an attack come in
+GRACE_S: Final = 5.0
+GRACE_NS: Final = int(GRACE_S * 1e9)  # after its process has ended, the last answers of an attack come in
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +139,38 @@ def _some(scenario: Scenario, hosts: Sequence[str]) -> Networks:
     return tuple(IPv4Network(scenario.hosts[host].address) for host in hosts)
 
 
-def ambiguities(scenario: Scenario, attack: str, reaches: Sequence[Reach]) -> list[str]:
-    """Where an attack and a user of the same host would have flows that nobody can tell apart, a line each."""
-    found = []
-    for reach in reaches:
+def ambiguities(scenario: Scenario, reaches: Mapping[str, Sequence[Reach]]) -> Iterator[str]:
+    """Where flows of an attack could not be told from those of a user or of another attack at that time, a line each.
+
+    reaches: of the attacks, by name.
+    """
+    for attack in scenario.attacks:
         for host, name, action, targets, ports in _uses(scenario):
-            address = scenario.hosts[host].address
-            if reach.own_ports or reach.sources is None or not _has(reach.sources, address):
-                continue
-            shared = any(_meet(one, other) for one in reach.ports for other in ports)
-            if shared and any(_has(reach.targets, scenario.hosts[target].address) for target in targets):
-                found.append(f"attack {attack} and {action} of habit {name} of host {host} cannot be told apart")
-    return found
+            used = Reach((IPv4Network(scenario.hosts[host].address),), _some(scenario, targets), ports)
+            if any(_meet(reach, used) for reach in reaches[attack.name]):
+                both = f"attack {attack.name} and {action} of habit {name} of host {host}"
+                yield f"{both} cannot be told apart, expected another host or target"
+    for one, other in combinations(scenario.attacks, 2):
+        together = one.at_s <= other.at_s + other.for_s + GRACE_S and other.at_s <= one.at_s + one.for_s + GRACE_S
+        if together and any(_meet(mine, its) for mine in reaches[one.name] for its in reaches[other.name]):
+            yield f"attacks {one.name} and {other.name} cannot be told apart, expected one after the other"
 
 
-def _has(networks: Networks, address: IPv4Address) -> bool:
-    return any(address in network for network in networks)
+def _meet(one: Reach, other: Reach) -> bool:
+    """Whether a flow could belong to both."""
+    if one.own_ports or other.own_ports:
+        return False
+    ports = any(
+        mine.protocol == its.protocol and mine.low <= its.high and its.low <= mine.high
+        for mine in one.ports
+        for its in other.ports
+    )
+    if not ports or not _overlap(one.targets, other.targets):
+        return False
+    if one.sources is None or other.sources is None:
+        return one.sources is other.sources
+    return _overlap(one.sources, other.sources)
 
 
-def _meet(one: Ports, other: Ports) -> bool:
-    return one.protocol == other.protocol and one.low <= other.high and other.low <= one.high
+def _overlap(one: Networks, other: Networks) -> bool:
+    return any(mine.overlaps(its) for mine in one for its in other)

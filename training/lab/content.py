@@ -1,4 +1,4 @@
-"""What the lab's servers serve: pages with their parts, files, a film, word lists, a certificate; the same at a seed."""
+"""What the lab's servers serve: pages with their parts, files, a film, word lists, a certificate."""
 
 import subprocess
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Switches of the lab as a process: frames of hosts' TAP devices in, delayed, thinned out, captured and handed on.
 
 `python -m training.lab.fabric PLAN.json` is started with the devices as open descriptors. Cables have a delay, jitter,
-loss, a rate and a queue; switches know where each hardware address is. It needs no module of the kernel beside tun, so it
-works where netem is missing, and frames are captured as they were on the cable, never merged by an offload. "capture" on
-stdin begins the captures; the end of stdin ends the process, which then prints its counts as JSON.
+loss, a rate and a queue; switches know where each hardware address is. It needs nothing of the kernel but tun, so it
+works where netem is missing, and frames are captured as they were on the cable, never merged by an offload. "capture"
+on stdin begins the captures; the end of stdin ends the process, which then prints its counts as JSON.
 """
 
 import heapq
@@ -194,12 +194,12 @@ class Fabric:
 
 def port_of(plan: dict[str, Any]) -> Port:
     """A port as the plan describes it."""
-    cables = [
+    up, down = (
         Cable(int(plan["delay_ms"] * 1e6), int(plan["jitter_ms"] * 1e6), plan["loss"], 8e3 / plan["rate_mbit"])
         for _ in range(2)
-    ]
+    )
     own = bytes.fromhex(plan["own"]) if plan["own"] else None
-    return Port(plan["fd"], plan["name"], bytes.fromhex(plan["mac"]), plan["segment"], own, plan["hops"], *cables)
+    return Port(plan["fd"], plan["name"], bytes.fromhex(plan["mac"]), plan["segment"], own, plan["hops"], up, down)
 
 
 def main(plan_path: str) -> None:

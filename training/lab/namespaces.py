@@ -56,7 +56,10 @@ def ip(*arguments: str, batch: str | None = None) -> None:
 
 
 def add_namespace(name: str, sysctls: Mapping[str, str], overlay: Mapping[str, str]) -> None:
-    """Make a namespace. overlay: text of files that stand for those of /etc in it. Raises OSError, CalledProcessError."""
+    """Make a namespace. overlay: text of files that stand for those of /etc in it.
+
+    Raises OSError, CalledProcessError.
+    """
     place = OVERLAYS / name
     place.mkdir(parents=True)
     for file, text in overlay.items():

@@ -1,6 +1,6 @@
-"""The network of a scenario: namespaces, devices, addresses and routes, and the process that is its cables and switches.
+"""The network of a scenario: namespaces, devices, addresses, routes, and the process that is its cables and switches.
 
-Nothing leads out of it: no device of the system's own namespace takes part, and what no host has is dropped by the router.
+Nothing leads out of it: no device of the system's own namespace takes part, and the router drops what no host has.
 """
 
 import contextlib
@@ -28,18 +28,6 @@ _WIRE: Final = Link(delay_ms=0.0, rate_mbit=1000.0)  # of the router
 _ENDING_S: Final = 20.0
 
 
-def site_of(scenario: Scenario, shared: Path) -> Site:
-    """What all hosts know of each other."""
-    return Site(
-        domain=scenario.domain,
-        addresses={name: str(host.address) for name, host in scenario.hosts.items()},
-        networks={name: scenario.segments[host.segment].network for name, host in scenario.hosts.items()},
-        resolver=scenario.resolver,
-        services={name: host.services for name, host in scenario.hosts.items()},
-        shared=shared,
-    )
-
-
 def hardware_address(scenario: Scenario, segment: str, name: str) -> str:
     """The hardware address of a host or of the router at a segment, as 12 hexadecimal digits; the same at each run."""
     digest = hashlib.sha256(f"{scenario.name} {segment} {name}".encode()).hexdigest()
@@ -60,9 +48,9 @@ class Network:
 
     def begin_capture(self) -> None:
         """Begin the captures. Raises OSError where the fabric is gone."""
-        assert self.fabric.stdin is not None
-        self.fabric.stdin.write("capture\n")
-        self.fabric.stdin.flush()
+        if self.fabric.stdin is not None:  # as it is: it was started with a pipe
+            self.fabric.stdin.write("capture\n")
+            self.fabric.stdin.flush()
 
     def end(self) -> None:
         """End the fabric, which writes out its captures, and keep its counts."""
@@ -112,9 +100,10 @@ def _start_fabric(plan: Path, descriptors: list[int], directory: Path) -> subpro
 def _overlay(site: Site, directory: Path) -> dict[str, str]:
     """Files that stand for those of /etc at every host."""
     homes = directory / "homes"
+    resolver = site.addresses[site.resolver]
     return {
         **account_files(homes),
-        "resolv.conf": f"nameserver {site.addresses[site.resolver]}\nsearch {site.domain}\noptions timeout:2 attempts:2\n",
+        "resolv.conf": f"nameserver {resolver}\nsearch {site.domain}\noptions timeout:2 attempts:2\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n",
         "hosts": "127.0.0.1 localhost\n",
     }

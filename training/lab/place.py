@@ -1,4 +1,4 @@
-"""What a service, an action or an attack may know of where it runs: its host, the others, and a directory of its own."""
+"""What a service, an action or an attack may know of where it runs: its host, the others, a directory of its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A run of a scenario: the network up, the servers ready, users and attacks at work, all of it down again, the truth told.
+"""A run of a scenario: the network up, the servers ready, users and attacks at work, all of it down, the truth told.
 
 A run writes a directory: router.pcap and a capture for each segment that asks for one, truth.csv (what each flow is, as
 of the generator), episodes.json (each attack), run.json (what ran, by which versions) and the logs of all processes.
@@ -20,11 +20,11 @@ from typing import Final
 from training.lab.accounts import make_homes
 from training.lab.actions import ACTIONS
 from training.lab.attacks import ATTACKS
-from training.lab.attacks.tool import Order
 from training.lab.claims import Claim
 from training.lab.content import make_content
 from training.lab.namespaces import leftovers, remove_namespace
-from training.lab.network import Network, network_up, site_of
+from training.lab.network import Network, network_up
+from training.lab.orders import order_of, site_of
 from training.lab.place import Place, Site
 from training.lab.processes import end, is_open, run, start
 from training.lab.record import Activity, Episode, write_record
@@ -231,9 +231,3 @@ def _attack(going: Run, attack: Attack) -> None:
         Claim(attack.name, tool.technique, reach, began_ns, ended_ns, frozenset(ports or ())) for reach in reaches
     ]
     going.episodes.append(Episode(attack, tool.technique, began_ns, ended_ns, commands, codes, claims))
-
-
-def order_of(attack: Attack, seed: int) -> Order:
-    """An episode as its tool is told of it."""
-    drawn = Random(f"{seed} {attack.name}").getrandbits(31)
-    return Order(attack.name, attack.targets, attack.through, attack.for_s, attack.packets, attack.rate, drawn)

@@ -1,18 +1,14 @@
-"""A scenario of the lab: site, services, users and attacks, read from YAML; faults are named by file, line and column."""
+"""A scenario of the lab: site, services, users and attacks. It reads no file."""
 
-import hashlib
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from training.errors import ScenarioError
 from training.lab.actions import ACTIONS
 from training.lab.attacks import ATTACKS
 from training.lab.services import SERVICES
 from training.lab.stacks import STACKS
-from training.yaml_model import read_model
 
 LONGEST_S: Final = 3600.0
 MOST_HOSTS: Final = 64
@@ -185,9 +181,3 @@ def _expect(name: str, known: Any, what: str) -> str:
     if name not in known:
         raise ValueError(f"unknown {what} {name!r}, expected one of {', '.join(sorted(known)) or 'none'}")
     return name
-
-
-def read_scenario(path: Path) -> tuple[Scenario, str]:
-    """The scenario of a file, and the SHA-256 of the file. Raises ScenarioError with line and column."""
-    scenario, text = read_model(path, lambda _: Scenario, ScenarioError, "a YAML scenario")
-    return scenario, hashlib.sha256(text.encode()).hexdigest()

@@ -58,6 +58,12 @@ FILES: Final = (
     Action("mirror", "fetches what is new of a directory", *_RSYNC, _mirror),
     Action("repository", "fetches from a repository", ("git",), ("git",), "git", _repository),
     Action(
-        "torrent", "fetches a file by BitTorrent", ("aria2",), ("aria2c",), "torrent", _torrent, among=(tcp(*PEER_PORTS),)
+        "torrent",
+        "fetches a file by BitTorrent",
+        ("aria2",),
+        ("aria2c",),
+        "torrent",
+        _torrent,
+        among=(tcp(*PEER_PORTS),),
     ),
 )

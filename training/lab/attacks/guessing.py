@@ -9,25 +9,36 @@ from training.lab.traffic import Ports, tcp
 
 GUESSING: Final = "T1110.001"
 
+_Commands = Callable[[Place, Order], list[list[str]]]
+
 
 def _tasks(order: Order) -> str:
     """As many at once as the rate asks for: a try takes about a second."""
     return str(max(1, min(16, round(order.rate))))
 
 
-def _hydra(service: str, *path: str) -> Callable[[Place, Order], list[list[str]]]:
+def _hydra(service: str, path: str = "") -> _Commands:
     def commands(place: Place, order: Order) -> list[list[str]]:
         shared = place.site.shared
         options = ["-I", "-L", str(shared / "users.txt"), "-P", str(shared / "passwords.txt"), "-t", _tasks(order)]
-        return [["hydra", *options, f"{service}://{address}", *path] for address in addresses(place, order)]
+        return [["hydra", *options, f"{service}://{address}{path}"] for address in addresses(place, order)]
 
     return commands
 
 
-def _medusa(module: str) -> Callable[[Place, Order], list[list[str]]]:
+def _medusa(module: str) -> _Commands:
     def commands(place: Place, order: Order) -> list[list[str]]:
         shared = place.site.shared
-        options = ["-U", str(shared / "users.txt"), "-P", str(shared / "passwords.txt"), "-t", _tasks(order), "-M", module]
+        options = [
+            "-U",
+            str(shared / "users.txt"),
+            "-P",
+            str(shared / "passwords.txt"),
+            "-t",
+            _tasks(order),
+            "-M",
+            module,
+        ]
         return [["medusa", "-h", address, *options] for address in addresses(place, order)]
 
     return commands
@@ -43,14 +54,14 @@ def _ncrack(place: Place, order: Order) -> list[list[str]]:
 def _pages(place: Place, order: Order) -> list[list[str]]:
     delay = ["--delay", f"{1000 / order.rate:.0f}ms", "-t", "1"]
     words = ["-w", str(place.site.shared / "passwords.txt")]
-    return [["gobuster", "dir", "-q", "-z", "-u", f"http://{each}/", *words, *delay] for each in addresses(place, order)]
+    return [
+        ["gobuster", "dir", "-q", "-z", "-u", f"http://{each}/", *words, *delay] for each in addresses(place, order)
+    ]
 
 
-def _guess(name: str, summary: str, program: str, service: str, port: Ports, how: "_Commands") -> Tool:
+def _guess(name: str, summary: str, program: str, service: str, port: Ports, how: _Commands) -> Tool:
     return Tool(name, summary, GUESSING, (program,), (program,), how, straight(port), service=service)
 
-
-_Commands = Callable[[Place, Order], list[list[str]]]
 
 GUESSERS: Final = (
     _guess("hydra-ssh", "guesses SSH passwords", "hydra", "ssh", tcp(22), _hydra("ssh")),

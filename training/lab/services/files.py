@@ -118,7 +118,13 @@ def _torrent(place: Place) -> list[Command]:
 def aria2(place: Place, *options: str) -> list[str]:
     """aria2 as a peer that asks the tracker alone, and nobody else."""
     quiet = ["--no-conf", "--console-log-level=warn", "--show-console-readout=false", "--summary-interval=0"]
-    closed = ["--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false", "--disable-ipv6"]
+    closed = [
+        "--enable-dht=false",
+        "--enable-dht6=false",
+        "--bt-enable-lpd=false",
+        "--enable-peer-exchange=false",
+        "--disable-ipv6",
+    ]
     port = [f"--listen-port={PEER_PORTS[0]}-{PEER_PORTS[1]}", f"--interface={place.address}"]
     return ["aria2c", *quiet, *closed, *port, *options]
 

@@ -32,7 +32,8 @@ import sys
 from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
 from pymodbus.server import StartTcpServer
 block = ModbusSequentialDataBlock(0, [number * 37 % 4096 for number in range(256)])
-StartTcpServer(context=ModbusServerContext(slaves=ModbusSlaveContext(hr=block, ir=block), single=True), address=(sys.argv[1], 502))
+context = ModbusServerContext(slaves=ModbusSlaveContext(hr=block, ir=block), single=True)
+StartTcpServer(context=context, address=(sys.argv[1], 502))
 """
 
 
@@ -58,5 +59,10 @@ NTP: Final = Service("ntp", "chrony, which leaves the clock alone", ("chrony",),
 SNMP: Final = Service("snmp", "snmpd", ("snmpd",), ("snmpd",), (udp(161),), _snmp, private=("/var/lib/snmp",))
 MQTT: Final = Service("mqtt", "mosquitto", ("mosquitto",), ("mosquitto",), (tcp(1883),), _mqtt)
 MODBUS: Final = Service(
-    "modbus", "registers of a plant", ("python3-pymodbus", "python3-serial-asyncio"), (SYSTEM_PYTHON,), (tcp(502),), _modbus
+    "modbus",
+    "registers of a plant",
+    ("python3-pymodbus", "python3-serial-asyncio"),
+    (SYSTEM_PYTHON,),
+    (tcp(502),),
+    _modbus,
 )
