@@ -1,13 +1,14 @@
 """Exfiltration, bulk and slow, and what goes before it: moving on inside, and standing between others."""
 
 import sys
+from ipaddress import IPv4Network
 from typing import Final
 
 from training.lab.accounts import PASSWORDS
-from training.lab.attacks.tool import Order, Reach, Tool, addresses, straight
+from training.lab.attacks.tool import Order, Reach, Tool, addresses, only, straight
 from training.lab.content import web_root
 from training.lab.place import Place
-from training.lab.traffic import tcp
+from training.lab.traffic import tcp, udp
 
 LONGEST_TRY_S: Final = "8"
 
@@ -46,8 +47,10 @@ def _between(place: Place, order: Order) -> list[list[str]]:
     return [["sh", "-c", script, "sh", addresses(place, order)[0], router]]
 
 
-def _no_flows(place: Place, order: Order) -> list[Reach]:  # noqa: ARG001  a tool's arguments
-    return []
+def _asks(place: Place, order: Order) -> list[Reach]:
+    """Datagrams by which arpspoof makes the kernel ask for hardware addresses; else it sends ARP alone."""
+    router = IPv4Network(place.site.networks[place.host].network_address + 1)
+    return [Reach(only(place, place.host), (*only(place, *order.targets), router), (udp(67),))]
 
 
 THEFT: Final = (
@@ -69,7 +72,7 @@ THEFT: Final = (
         ("dsniff",),
         ("arpspoof",),
         _between,
-        _no_flows,
+        _asks,
         arp=True,
     ),
 )
