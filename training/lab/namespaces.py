@@ -41,12 +41,14 @@ def _started(pid: int) -> str:
 
 def leftovers() -> list[str]:
     """Namespaces of runs whose process is gone."""
-    found = []
-    for path in sorted({*NAMESPACES.glob(f"{PREFIX}*"), *OVERLAYS.glob(f"{PREFIX}*")}):
-        pid, _, started = path.name.removeprefix(PREFIX).partition("-")[0].partition(".")
-        if pid.isdigit() and _started(int(pid)) != started and path.name not in found:
-            found.append(path.name)
-    return found
+    names = {path.name for place in (NAMESPACES, OVERLAYS) for path in place.glob(f"{PREFIX}*")}
+    return sorted(name for name in names if is_leftover(name))
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a name has own_prefix() of a process in it that is gone."""
+    pid, _, started = name.rpartition(PREFIX)[2].partition("-")[0].partition(".")
+    return PREFIX in name and pid.isdigit() and _started(int(pid)) != started
 
 
 def ip(*arguments: str, batch: str | None = None) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from training.lab.accounts import account_files
 from training.lab.namespaces import DEVICE, add_namespace, add_tap, ip, own_prefix, remove_namespace
 from training.lab.place import Site
+from training.lab.processes import surroundings
 from training.lab.scenario import Link, Scenario
 from training.lab.stacks import EVERYWHERE, STACKS, congestion_control
 
@@ -92,6 +93,7 @@ def _start_fabric(plan: Path, descriptors: list[int], directory: Path) -> subpro
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            env=surroundings(directory),
             pass_fds=descriptors,
             start_new_session=True,  # an interrupt at the keyboard is the runner's alone
         )

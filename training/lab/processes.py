@@ -33,8 +33,6 @@ class Ended:
 
 def start(namespace: str, command: Sequence[str], log: Path, directory: Path) -> "subprocess.Popen[bytes]":
     """Start a command in a namespace, with the namespace's own files of /etc. Raises OSError."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("FLOWVIGIL", "SSH"))}
-    environment |= {"PATH": PATH, "HOME": str(directory), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(_packages())}
     with log.open("ab") as out:
         return subprocess.Popen(
             ["ip", "netns", "exec", namespace, *command],
@@ -42,14 +40,16 @@ def start(namespace: str, command: Sequence[str], log: Path, directory: Path) ->
             stdout=out,
             stderr=out,
             cwd=directory,
-            env=environment,
+            env=surroundings(directory),
             start_new_session=True,
         )
 
 
-def _packages() -> Path:
-    """Where the lab's own clients are imported from."""
-    return Path(__file__).resolve().parents[2]
+def surroundings(home: Path) -> dict[str, str]:
+    """Environment of the lab's processes: nothing of the sensor's, and this very lab where they are its own."""
+    packages = Path(__file__).resolve().parents[2]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("FLOWVIGIL", "SSH", "PYTHON"))}
+    return kept | {"PATH": PATH, "HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(packages)}
 
 
 def wait(process: "subprocess.Popen[bytes]", longest_s: float, stopping: Event, ports: set[int] | None = None) -> bool:
