@@ -1,5 +1,6 @@
 """The lab as root: a short site whose truth and capture agree, nothing that leads out, nothing that stays behind."""
 
+import csv
 import json
 import os
 import signal
@@ -8,21 +9,25 @@ import subprocess
 import tempfile
 import time
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from flows.truth import FlowTruth, read_truth
 from tests.support.command import flowvigil, started
 from tests.support.namespaces import inside
-from tests.training.lab.sites import SHIPPED, SMALL, scenario_of, written
+from tests.training.lab.sites import SHIPPED, SMALL, scenario_of
 from training.lab.agreement import disagreements
 from training.lab.namespaces import NAMESPACES, OVERLAYS, PREFIX, pids_in
 from training.lab.network import network_up
 from training.lab.orders import site_of
 from training.lab.programs import missing_programs, packages_of
 from training.lab.reading import read_scenario
+from training.lab.run import LabError, run_scenario
 from training.lab.scenario import Scenario
+from training.lab.services import SERVICES
 
 pytestmark = pytest.mark.live
 
@@ -200,11 +205,40 @@ def wait_for_line(process: "subprocess.Popen[bytes]", part: str) -> None:
     raise AssertionError(part)
 
 
-def test_a_service_that_does_not_start_is_named_and_nothing_stays(tmp_path: Path) -> None:
-    content = {**deepcopy(SMALL), "attacks": [], "duration_s": 5}
-    # nginx and a second nginx on one port of one host cannot be; two name servers either
-    content["hosts"]["server"]["services"] = ["dns", "dns", "http", "ssh"]
-    result = flowvigil("lab", "run", written(tmp_path, content), "-o", tmp_path / "out")
-    assert result.code == 5
-    assert "service dns of host server is not ready" in result.stderr[-1]
+def test_a_service_that_does_not_start_is_named_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = replace(SERVICES["http"], commands=lambda _: [["sh", "-c", "echo out of paper; exit 1"]])
+    monkeypatch.setitem(SERVICES, "http", broken)
+    scenario = scenario_of(tmp_path, {**deepcopy(SMALL), "attacks": []})
+    with pytest.raises(LabError, match="service http of host server is not ready: out of paper"):
+        run_scenario(scenario, "", tmp_path / "out", lambda _: None, Event())
     assert left_behind() == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_meter_finds_the_truth_of_every_flow(tmp_path: Path) -> None:
+    output = tmp_path / "flows"
+    assert flowvigil("lab", "run", brief(tmp_path, 15), "-o", output).code == 0
+    told = {
+        five_tuple(truth.protocol, (truth.initiator, truth.initiator_port), (truth.target, truth.target_port))
+        for truth in truths_of(output)
+    }
+    table = tmp_path / "flows.csv"
+    assert flowvigil("flows", output / "router.pcap", "-o", table).code == 0
+    with table.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    found = [
+        five_tuple(
+            int(row["protocol"]),
+            (row["src_address"], int(row["src_port"])),
+            (row["dst_address"], int(row["dst_port"])),
+        )
+        for row in rows
+    ]
+    assert found
+    assert set(found) == told
+
+
+def five_tuple(protocol: int, *ends: tuple[str, int]) -> tuple[int, frozenset[tuple[str, int]]]:
+    return protocol, frozenset(ends)

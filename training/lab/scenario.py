@@ -87,8 +87,13 @@ class Host(Part):
     @field_validator("services")
     @classmethod
     def _known_services(cls, services: tuple[str, ...]) -> tuple[str, ...]:
+        taken: dict[tuple[int, int], str] = {}
         for name in services:
             _expect(name, SERVICES, "service")
+            first = SERVICES[name].ports[0]
+            other = taken.setdefault((first.protocol, first.low), name)
+            if other != name or services.count(name) > 1:
+                raise ValueError(f"services {other} and {name} have one port, expected them on two hosts")
         return services
 
 

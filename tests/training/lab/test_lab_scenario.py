@@ -52,6 +52,7 @@ def test_the_sites_are_at_least_three_and_of_ten_minutes() -> None:
         (("hosts", "desk", "address"), "10.1.1.2", "hosts server and desk both have 10.1.1.2"),
         (("hosts", "desk", "address"), "10.1.1.1", "host desk has the router's address"),
         (("hosts", "server", "services"), ["dns", "gopher"], "unknown service 'gopher'"),
+        (("hosts", "server", "services"), ["dns", "iodine"], "services dns and iodine have one port"),
         (("hosts", "server", "services"), ["dns", "ssh"], "needs the service http"),
         (("resolver",), "desk", "host desk has no service dns"),
         (("habits", "clerk", "actions", "juggle"), ["server"], "unknown action 'juggle'"),

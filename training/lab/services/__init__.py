@@ -1,6 +1,5 @@
 """Servers of the lab, by name."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from training.lab.services.far_ends import DNS2TCP, IODINE, PTUNNEL
@@ -38,4 +37,4 @@ _ALL: Final = (
     DNS2TCP,
     PTUNNEL,
 )
-SERVICES: Final[Mapping[str, Service]] = {service.name: service for service in _ALL}
+SERVICES: Final[dict[str, Service]] = {service.name: service for service in _ALL}

@@ -35,7 +35,10 @@ def _dns2tcp(place: Place) -> list[Command]:
     settings = _DNS2TCPD.format(
         address=place.address, directory=place.directory, zone=TUNNELS["dns2tcp"], key=TUNNEL_PASSWORD, port=SINK_PORT
     )
-    return [["nice", "-n", "19", "dns2tcpd", "-F", "-d", "1", "-f", str(place.write("dns2tcpd.conf", settings))], _sink(place)]
+    return [
+        ["nice", "-n", "19", "dns2tcpd", "-F", "-d", "1", "-f", str(place.write("dns2tcpd.conf", settings))],
+        _sink(place),
+    ]
 
 
 def _ptunnel(place: Place) -> list[Command]:
