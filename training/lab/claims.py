@@ -117,7 +117,13 @@ def _uses(scenario: Scenario) -> Iterator[tuple[str, str, str, tuple[str, ...], 
         for name in parts.habits:
             for action, targets in scenario.habits[name].actions.items():
                 service = ACTIONS[action].service
-                yield host, name, action, targets, ACTIONS[action].ports(SERVICES[service].ports if service else ())
+                yield (
+                    host,
+                    name,
+                    action,
+                    targets,
+                    (*ACTIONS[action].other, *(SERVICES[service].ports if service else ())),
+                )
 
 
 def _among(scenario: Scenario) -> Iterator[Claim]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from subprocess import Popen
+from subprocess import CalledProcessError, Popen
 from threading import Event, Lock
 from typing import Final
 
@@ -67,6 +67,12 @@ class Run:
         """Wait for a time of the run: whether it came before the run was stopped."""
         return not self.stopping.wait(max(0.0, self.began_s + at_s - time.monotonic()))
 
+    def refuse_without_switches(self) -> None:
+        """Raise LabError where the switches are gone: nobody could reach anybody."""
+        if self.network.fabric.poll() is not None:
+            said = (self.directory / "fabric.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise LabError(f"the switches ended before the run: {said[-1] if said else 'without a word'}")
+
     def left_s(self) -> float:
         """Seconds until the users' work ends."""
         return self.began_s + self.scenario.duration_s - time.monotonic()
@@ -92,7 +98,11 @@ def run_scenario(scenario: Scenario, digest: str, output: Path, report: Report, 
         directory = Path(tempfile.mkdtemp(prefix=own_prefix()))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         directory.chmod(0o755)
-        done = _make(scenario, directory, unfinished, report, stopping)
+        try:
+            done = _make(scenario, directory, unfinished, report, stopping)
+        except CalledProcessError as error:
+            said = str(error.stderr or "").strip().splitlines()
+            raise LabError(f"{error.cmd[0]} failed: {said[-1] if said else f'exit code {error.returncode}'}") from error
         if stopping.is_set():
             raise KeyboardInterrupt
         report("putting flows and claims together")
@@ -129,9 +139,7 @@ def _make(scenario: Scenario, directory: Path, output: Path, report: Report, sto
         going = Run(scenario, site, network, directory, logs, report, stopping)
         with _services_up(going):
             _work(going)
-    if not network.counts and not stopping.is_set():
-        said = (directory / "fabric.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise LabError(f"the switches ended before the run: {said[-1] if said else 'without a word'}")
+            going.refuse_without_switches()
     return going
 
 
@@ -210,6 +218,7 @@ def _use(going: Run, user: User) -> None:
         took_s = time.monotonic() - began_s
         behind_s += took_s
         going.did(planned.action, took_s, failed)
+        going.refuse_without_switches()
 
 
 def _attack(going: Run, attack: Attack) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from training.lab.place import Place
-from training.lab.traffic import ECHO, Ports
+from training.lab.traffic import Ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,5 @@ class Action:
     service: str | None  # that its target must have; its flows go to that service's ports
     steps: Callable[[Place, str, Random], list[Step]]  # at a host, to a host, as the stream draws
     longest_s: float = 60.0  # of each command, then it is ended
-    echo: bool = False  # whether it sends echo requests
+    other: tuple[Ports, ...] = ()  # that its flows go to, beside those of the service
     among: tuple[Ports, ...] = ()  # of all who do this and their targets, among each other
-
-    def ports(self, of_service: tuple[Ports, ...]) -> tuple[Ports, ...]:
-        """Ports of its flows. of_service: those of its service, none where it has none."""
-        return (*of_service, ECHO) if self.echo else of_service

@@ -5,6 +5,10 @@ from typing import Final
 
 from training.lab.actions.action import Action, Step
 from training.lab.place import Place
+from training.lab.traffic import ECHO, tcp
+
+CHECKED: Final = (22, 25, 80, 443)
+OFF: Final = 8081  # where nobody listens
 
 
 def _time(place: Place, target: str, draw: Random) -> list[Step]:  # noqa: ARG001  an action's arguments
@@ -54,6 +58,19 @@ def _ping(place: Place, target: str, draw: Random) -> list[Step]:
     return [Step(["ping", "-n", "-c", str(draw.randint(2, 5)), "-W", "2", place.site.addresses[target]])]
 
 
+def _port_check(place: Place, target: str, draw: Random) -> list[Step]:  # noqa: ARG001  an action's arguments
+    """What a monitoring system does with servers: a connection to each service, at once closed again."""
+    script = 'for port in $2; do socat -u OPEN:/dev/null "TCP:$1:$port,connect-timeout=3"; done; true'
+    return [Step(["sh", "-c", script, "sh", place.site.addresses[target], " ".join(map(str, CHECKED))])]
+
+
+def _retry(place: Place, target: str, draw: Random) -> list[Step]:
+    """A program whose server is gone: it asks some times, waits longer each time, and gives up for now."""
+    url = f"http://{place.site.addresses[target]}:{OFF}/"
+    waits = [0.5 * 2**number for number in range(draw.randint(2, 5))]
+    return [Step(["sh", "-c", 'curl -s --max-time 4 -o /dev/null "$1"; true', "sh", url], wait) for wait in waits]
+
+
 _MODBUS: Final = (("mbpoll",), ("mbpoll",), "modbus")
 _MQTT: Final = ("mosquitto-clients",)
 
@@ -65,5 +82,15 @@ MACHINES: Final = (
     Action("subscribe", "listens to measurements", _MQTT, ("mosquitto_sub",), "mqtt", _subscribe, longest_s=70),
     Action("registers", "reads registers of a plant", *_MODBUS, _registers),
     Action("steer", "writes a register of a plant", *_MODBUS, _steer),
-    Action("ping", "asks whether a host is there", ("iputils-ping",), ("ping",), None, _ping, echo=True),
+    Action("ping", "asks whether a host is there", ("iputils-ping",), ("ping",), None, _ping, other=(ECHO,)),
+    Action(
+        "port-check",
+        "looks whether services of a server take connections",
+        ("socat",),
+        ("socat",),
+        None,
+        _port_check,
+        other=tuple(tcp(port) for port in CHECKED),
+    ),
+    Action("retry", "asks a server that is switched off", ("curl",), ("curl",), None, _retry, other=(tcp(OFF),)),
 )

@@ -33,6 +33,13 @@ def _browse(scheme: str, place: Place, target: str, draw: Random) -> list[Step]:
     return steps
 
 
+def _crawl(place: Place, target: str, draw: Random) -> list[Step]:
+    """Many pages without a rest, as a search engine reads them."""
+    base = f"http://{place.site.name(target)}"
+    pages = draw.sample(range(PAGES), draw.randint(8, PAGES))
+    return [Step(curl(place, [f"{base}/page-{page}.html"]), draw.uniform(0.05, 0.5)) for page in pages]
+
+
 def _film(place: Place, target: str, draw: Random) -> list[Step]:
     base = f"https://{place.site.name(target)}"
     begin = draw.randrange(CHUNKS)
@@ -64,6 +71,7 @@ _CURL: Final = (("curl",), ("curl",))
 WEB: Final = (
     Action("browse", "reads pages", *_CURL, "http", lambda *given: _browse("http", *given)),
     Action("browse-tls", "reads pages by TLS", *_CURL, "https", lambda *given: _browse("https", *given)),
+    Action("crawl", "reads all pages without a rest", *_CURL, "http", _crawl),
     Action("film", "watches a film in chunks", *_CURL, "https", _film),
     Action("download", "fetches a large file", *_CURL, "http", _download),
     Action("upload", "sends a file", *_CURL, "https", _upload),

@@ -54,7 +54,7 @@ def _ptunnel(place: Place, order: Order) -> list[list[str]]:
     return _lines(order, PTUNNEL_PORT, ["ptunnel-ng", *options])
 
 
-def _by_resolver(place: Place, order: Order) -> list[Reach]:
+def by_resolver(place: Place, order: Order) -> list[Reach]:
     """From the host to its resolver, by the tool's own sockets; from the resolver to the far end."""
     resolver = only(place, order.through or "")
     return [
@@ -71,7 +71,7 @@ TUNNELLERS: Final = (
         ("iodine", "iputils-ping"),
         ("iodine", "ping"),
         _iodine,
-        _by_resolver,
+        by_resolver,
         service="iodine",
         through_service="dns",
     ),
@@ -82,7 +82,7 @@ TUNNELLERS: Final = (
         ("dns2tcp", "socat"),
         ("dns2tcpc", "socat"),
         _dns2tcp,
-        _by_resolver,
+        by_resolver,
         service="dns2tcp",
         through_service="dns",
     ),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from training.lab.services.far_ends import DNS2TCP, IODINE, PTUNNEL
+from training.lab.services.far_ends import DNS2TCP, IODINE, LISTENER, NAME_ORDERS, PTUNNEL
 from training.lab.services.files import GIT, RSYNC, SMB, TORRENT
 from training.lab.services.machines import MODBUS, MQTT, NTP, SNMP
 from training.lab.services.mail import IMAP, SMTP
@@ -36,5 +36,7 @@ _ALL: Final = (
     IODINE,
     DNS2TCP,
     PTUNNEL,
+    LISTENER,
+    NAME_ORDERS,
 )
 SERVICES: Final[dict[str, Service]] = {service.name: service for service in _ALL}

@@ -1,4 +1,4 @@
-"""Far ends of tunnels that attackers set up: in DNS (iodine, dns2tcp) and in echoes (ptunnel-ng)."""
+"""Far ends that attackers set up: a bare port, tunnels in DNS (iodine, dns2tcp) and in echoes (ptunnel-ng)."""
 
 from typing import Final
 
@@ -9,6 +9,7 @@ from training.lab.traffic import ICMP, Ports, tcp, udp
 
 TUNNEL_PASSWORD: Final = "gnocchi"  # noqa: S105  the lab's
 IODINE_NETWORK: Final = "172.29.7.1"
+LISTENER_PORT: Final = 4444
 SINK_PORT: Final = 8899  # of what is behind a tunnel: it answers every line with as much
 
 _DNS2TCPD: Final = """listen = {address}
@@ -19,6 +20,18 @@ domain = {zone}
 key = {key}
 resources = sink:{address}:{port}
 """
+
+
+def _listener(place: Place) -> list[Command]:
+    answer = f"TCP-LISTEN:{LISTENER_PORT},bind={place.address},reuseaddr,fork,max-children=20"
+    return [["socat", answer, "EXEC:cat"]]
+
+
+def _name_orders(place: Place) -> list[Command]:
+    lines = ["keep-in-foreground", "no-resolv", "no-hosts", "bind-interfaces", "user=root", "log-facility=-"]
+    lines += [f"listen-address={place.address}", f"pid-file={place.path('dnsmasq.pid')}"]
+    lines.append(f"address=/{TUNNELS['name-orders']}/198.18.0.7")  # whatever is asked for below it
+    return [["dnsmasq", "-C", str(place.write("dnsmasq.conf", "\n".join(lines) + "\n"))]]
 
 
 def _sink(place: Place) -> Command:
@@ -56,4 +69,15 @@ PTUNNEL: Final = Service(
     ("ptunnel-ng", "socat"),
     (tcp(SINK_PORT), Ports(ICMP)),
     _ptunnel,
+)
+LISTENER: Final = Service(
+    "listener", "a port that answers what it is told", ("socat",), ("socat",), (tcp(LISTENER_PORT),), _listener
+)
+NAME_ORDERS: Final = Service(
+    "name-orders",
+    "a name server that answers any name of its zone",
+    ("dnsmasq",),
+    ("dnsmasq",),
+    (udp(53),),
+    _name_orders,
 )
