@@ -9,6 +9,7 @@ from training.lab.traffic import tcp, udp
 TUNNELS: Final = {
     "iodine": "t.example.test",
     "dns2tcp": "d.example.test",
+    "name-orders": "o.example.test",
 }  # zones, by the service that answers for each
 LARGE_NAME: Final = "large.example.test"  # its answer is many times as long as the question
 LARGE_RECORDS: Final = 10
