@@ -33,7 +33,7 @@ class Labelled:
 
     truths: list[FlowTruth] = field(default_factory=list)  # by start
     packets: int = 0  # all frames
-    arp: Counter[str] = field(default_factory=Counter)  # frames by hardware address of the sender
+    arp: dict[str, list[int]] = field(default_factory=dict)  # times of frames, ns, by hardware address of the sender
     others: Counter[str] = field(default_factory=Counter)  # frames that are neither IPv4 nor ARP, by EtherType
 
 
@@ -45,7 +45,7 @@ def label(packets: Iterable[LabPacket], claims: Claims) -> Labelled:
         labelled.packets += 1
         if packet.ends is None:
             if packet.kind == ARP:
-                labelled.arp[packet.source_mac.hex()] += 1
+                labelled.arp.setdefault(packet.source_mac.hex(), []).append(packet.ts_ns)
             else:
                 labelled.others[f"{packet.kind:#06x}"] += 1
             continue

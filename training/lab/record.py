@@ -71,6 +71,7 @@ def _episode(scenario: Scenario, episode: Episode, labelled: Labelled) -> dict[s
     attack = episode.attack
     flows = [truth for truth in labelled.truths if truth.scenario == attack.name]
     mac = hardware_address(scenario, scenario.hosts[attack.source].segment, attack.source)
+    asked = labelled.arp.get(mac, []) if ATTACKS[attack.tool].arp else []
     return {
         "episode": attack.name,
         "technique": episode.technique,
@@ -86,7 +87,7 @@ def _episode(scenario: Scenario, episode: Episode, labelled: Labelled) -> dict[s
         "last_packet_ns": max((truth.end_ns for truth in flows), default=None),
         "flows": len(flows),
         "packets": sum(truth.packets for truth in flows),
-        "arp_frames": labelled.arp[mac] if ATTACKS[attack.tool].arp else 0,
+        "arp_frames": sum(episode.start_ns <= at <= episode.end_ns for at in asked),
         "commands": [list(command) for command in episode.commands],
         "exit_codes": list(episode.codes),
     }
@@ -111,7 +112,11 @@ def _record(
         "packages": package_versions(packages_used(scenario)),
         "captures": counts.get("packets", {}),
         "ports": counts.get("ports", {}),
-        "frames": {"all": labelled.packets, "arp": sum(labelled.arp.values()), "others": dict(labelled.others)},
+        "frames": {
+            "all": labelled.packets,
+            "arp": sum(map(len, labelled.arp.values())),
+            "others": dict(labelled.others),
+        },
         "flows": {"benign": benign, "attack": attack, "unaccounted": unknown},
         "flows_by_scenario": dict(sorted(Counter(truth.scenario for truth in labelled.truths).items())),
         "actions": {name: asdict(activity) for name, activity in sorted(activities.items())},

@@ -7,7 +7,6 @@ from training.lab.attacks.tool import Order, Reach, Tool, addresses, only, strai
 from training.lab.place import Place
 from training.lab.traffic import ANY_TCP, ANY_UDP, ECHO, tcp
 
-SWEPT: Final = 254  # addresses of a network that a sweep asks at most
 SCAN: Final = "T1046"
 
 
@@ -61,6 +60,6 @@ SCANS: Final = (
     Tool("nmap-udp", "UDP scan", SCAN, *_NMAP, _nmap("-sU"), straight(ANY_UDP)),
     Tool("nmap-slow", "SYN scan with a pause after each probe", SCAN, *_NMAP, _slow, straight(ANY_TCP)),
     Tool("nmap-versions", "asks services what they are", SCAN, *_NMAP, _versions, straight(ANY_TCP)),
-    Tool("nmap-sweep", "asks all addresses of a network", "T1018", *_NMAP, _sweep, _sweep_reaches),
+    Tool("nmap-sweep", "asks all addresses of a network", "T1018", *_NMAP, _sweep, _sweep_reaches, arp=True),
     Tool("masscan", "SYN scan by a stack of its own", SCAN, ("masscan",), ("masscan",), _masscan, straight(ANY_TCP)),
 )

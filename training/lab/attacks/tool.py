@@ -46,7 +46,7 @@ class Tool:
     reaches: Callable[[Place, Order], list[Reach]]
     service: str | None = None  # that every target must have
     through_service: str | None = None  # that the host must have that it goes through; None: through nobody
-    arp: bool = False  # whether it sends ARP of its own
+    arp: bool = False  # whether it sends ARP of its own, and perhaps nothing else
 
     def refuse(self, through: str | None, services: dict[str, tuple[str, ...]], targets: tuple[str, ...]) -> None:
         """Raise ValueError where a host lacks what the attack is about. services: of each host."""
