@@ -38,6 +38,14 @@ def _publish(place: Place, target: str, draw: Random) -> list[Step]:
     return [Step(["mosquitto_pub", "-h", place.site.addresses[target], "-t", topic, "-m", reading, "-q", "1"])]
 
 
+def _stream(place: Place, target: str, draw: Random) -> list[Step]:
+    """Measurements for a while by one connection, as most things tell them."""
+    lines = [f'{{"t": {draw.gauss(21, 2):.2f}, "id": "{place.host}"}}' for _ in range(draw.randint(4, 12))]
+    script = 'pause=$1; shift; for line; do echo "$line"; sleep "$pause"; done | mosquitto_pub -h "$HUB" -t "$TOPIC" -l'
+    given = f"HUB={place.site.addresses[target]} TOPIC=site/{place.host}/stream\nexport HUB TOPIC\n"
+    return [Step(["sh", "-c", given + script, "sh", f"{draw.uniform(2, 6):.2f}", *lines])]
+
+
 def _subscribe(place: Place, target: str, draw: Random) -> list[Step]:
     options = ["-h", place.site.addresses[target], "-t", "site/#", "-W", str(draw.randint(15, 50)), "-k", "20"]
     until_late = 'mosquitto_sub "$@"; test $? = 27'  # its code when the time is up
@@ -79,6 +87,7 @@ MACHINES: Final = (
     Action("lookups", "asks for names", ("bind9-dnsutils",), ("dig",), "dns", _lookups),
     Action("poll", "asks a device for its state", ("snmp",), ("snmpget", "snmpbulkwalk"), "snmp", _poll),
     Action("publish", "tells a measurement", _MQTT, ("mosquitto_pub",), "mqtt", _publish),
+    Action("stream", "tells measurements by one connection", _MQTT, ("mosquitto_pub",), "mqtt", _stream, longest_s=90),
     Action("subscribe", "listens to measurements", _MQTT, ("mosquitto_sub",), "mqtt", _subscribe, longest_s=70),
     Action("registers", "reads registers of a plant", *_MODBUS, _registers),
     Action("steer", "writes a register of a plant", *_MODBUS, _steer),

@@ -3,19 +3,21 @@
 from random import Random
 from typing import Final
 
+from training.lab.accounts import LETTERS
 from training.lab.actions.action import Action, Step
 from training.lab.actions.shells import PEOPLE, account_of
 from training.lab.place import Place
 
 
 def _read(place: Place, target: str, draw: Random) -> list[Step]:
-    """A look at the inbox, and the newest letters."""
+    """A look at the inbox, then some letters, in one session; now and then another one."""
     user, password = account_of(place.host)
-    base, login = f"imaps://{place.site.name(target)}", ["-u", f"{user}:{password}"]
-    curl = ["curl", "-sSk", *login, "-o", "/dev/null"]
-    letters = [f"{base}/INBOX;MAILINDEX={number}" for number in range(1, draw.randint(1, 5))]
-    first = Step([*curl, f"{base}/INBOX", "-X", "SELECT INBOX"], draw.uniform(0.2, 2))
-    return [first, *(Step([*curl, letter], draw.lognormvariate(1.2, 0.8)) for letter in letters)]
+    base = f"imaps://{place.site.name(target)}"
+    curl = ["curl", "-sSk", "--no-progress-meter", "-u", f"{user}:{password}", "--rate", f"{draw.randint(6, 40)}/m"]
+    first = draw.randint(1, LETTERS - 4)
+    urls = [f"{base}/INBOX;MAILINDEX={number}" for number in range(first, first + draw.randint(1, 5))]
+    sinks = [part for url in (f"{base}/", *urls) for part in ("-o", "/dev/null", url)]
+    return [Step([*curl, *sinks], draw.uniform(0.2, 2))]
 
 
 def _look(place: Place, target: str, draw: Random) -> list[Step]:  # noqa: ARG001  an action's arguments

@@ -19,7 +19,12 @@ def curl(place: Place, urls: list[str], *options: str) -> list[str]:
     agent = AGENTS[sum(place.host.encode()) % len(AGENTS)]
     parallel = ["--parallel", "--parallel-max", "4"] if len(urls) > 1 else []
     sinks = [part for url in urls for part in ("-o", "/dev/null", url)]
-    return ["curl", "-sSk", "--no-progress-meter", "--max-time", "50", "-A", agent, *parallel, *options, *sinks]
+    return ["curl", "-sSk", "--no-progress-meter", "--max-time", "80", "-A", agent, *parallel, *options, *sinks]
+
+
+def curl_in_turn(place: Place, urls: list[str], *options: str) -> list[str]:
+    """curl for these addresses one after the other, by one connection."""
+    return [*curl(place, urls[:1], *options), *(part for url in urls[1:] for part in ("-o", "/dev/null", url))]
 
 
 def _browse(scheme: str, place: Place, target: str, draw: Random) -> list[Step]:
@@ -41,10 +46,17 @@ def _crawl(place: Place, target: str, draw: Random) -> list[Step]:
 
 
 def _film(place: Place, target: str, draw: Random) -> list[Step]:
+    """Chunks by one connection, each when the one before has been watched; now and then the player reconnects."""
     base = f"https://{place.site.name(target)}"
-    begin = draw.randrange(CHUNKS)
-    chunks = [(begin + number) % CHUNKS for number in range(draw.randint(4, 9))]
-    return [Step(curl(place, [f"{base}/film-{chunk}.ts"]), 3.6 + draw.random()) for chunk in chunks]
+    steps = []
+    for _ in range(draw.choice((1, 1, 2))):
+        begin = draw.randrange(CHUNKS)
+        chunks = [(begin + number) % CHUNKS for number in range(draw.randint(4, 11))]
+        pace = ["--rate", f"{draw.randint(12, 17)}/m"]
+        steps.append(
+            Step(curl_in_turn(place, [f"{base}/film-{chunk}.ts" for chunk in chunks], *pace), draw.uniform(1, 6))
+        )
+    return steps
 
 
 def _download(place: Place, target: str, draw: Random) -> list[Step]:
@@ -72,7 +84,7 @@ WEB: Final = (
     Action("browse", "reads pages", *_CURL, "http", lambda *given: _browse("http", *given)),
     Action("browse-tls", "reads pages by TLS", *_CURL, "https", lambda *given: _browse("https", *given)),
     Action("crawl", "reads all pages without a rest", *_CURL, "http", _crawl),
-    Action("film", "watches a film in chunks", *_CURL, "https", _film),
+    Action("film", "watches a film in chunks", *_CURL, "https", _film, longest_s=90),
     Action("download", "fetches a large file", *_CURL, "http", _download),
     Action("upload", "sends a file", *_CURL, "https", _upload),
     Action("api", "asks an interface for programs", *_CURL, "https", _api),

@@ -45,7 +45,7 @@ def _nginx(place: Place, name: str, port: int, tls: bool) -> list[Command]:
         name=name,
         address=place.address,
         port=port,
-        tls=" ssl" if tls else "",
+        tls=" ssl http2" if tls else "",
         host=place.name,
         certificate=certificate,
         root=web_root(shared),
