@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from training.lab.scenario import Scenario
 
 NAME_CELLS: Final = 14
+MAX_SEED: Final = (1 << 31) - 1
 
 app = typer.Typer(
     name="lab",
@@ -67,6 +68,9 @@ def run(
     scenario: ScenarioArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Directory to write.", readable=False)],
     no_attacks: NoAttacksOption = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MAX_SEED, help="Another seed than the scenario's: users do other things.")
+    ] = None,
 ) -> int:
     """Run a scenario as root, and write captures, truth and a record of the run.
 
@@ -84,7 +88,11 @@ def run(
     from training.lab.agreement import disagreements
     from training.lab.run import LabError, run_scenario
 
-    found, digest = _read(scenario, no_attacks=no_attacks)
+    found, digest = _read(scenario)
+    if no_attacks:
+        found = found.model_copy(update={"attacks": ()})
+    if seed is not None:
+        found = found.model_copy(update={"seed": seed})
     _refuse_missing(found)
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         raise CaptureError("the lab makes network namespaces, which needs Linux and root")
@@ -136,16 +144,15 @@ def list_() -> None:
             write_stdout(f"{found.name:{NAME_CELLS}}{minutes}  {found.summary}\n{'':{NAME_CELLS}}{path}\n")
 
 
-def _read(path: Path, *, no_attacks: bool = False) -> "tuple[Scenario, str]":
+def _read(path: Path) -> "tuple[Scenario, str]":
     """The scenario of a file and the file's digest. Raises ConfigError."""
     from training.errors import ScenarioError
     from training.lab.reading import read_scenario
 
     try:
-        found, digest = read_scenario(path)
+        return read_scenario(path)
     except ScenarioError as error:
         raise stop(ConfigError, error) from error
-    return (found.model_copy(update={"attacks": ()}) if no_attacks else found), digest
 
 
 def _refuse_missing(scenario: "Scenario") -> None:

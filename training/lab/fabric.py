@@ -13,6 +13,7 @@ import select
 import struct
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -111,7 +112,7 @@ class Fabric:
     _way: list[tuple[int, int, Port, bytes, bool]] = field(default_factory=list)
     _count: int = 0
 
-    def run(self, stdin: int, begin: Any) -> None:
+    def run(self, stdin: int, begin: Callable[[], dict[str, Capture]]) -> None:
         """Hand on frames until stdin ends; begin() gives the captures when it is time for them."""
         by_fd = {port.fd: port for port in self.ports}
         segments = {port.segment for port in self.ports}
