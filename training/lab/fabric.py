@@ -24,6 +24,7 @@ NANOSECOND_PCAP: Final = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN
 QUEUE_NS: Final = 200_000_000  # what a cable keeps back at most; more is dropped, as by a full queue
 AT_ONCE: Final = 64  # frames read from one device before the others have their turn
 LARGEST_FRAME: Final = 2048
+TEN_MS: Final = 10_000_000
 IPV4: Final = b"\x08\x00"
 ARP: Final = b"\x08\x06"
 
@@ -50,6 +51,28 @@ class Cable:
         jitter_ns = int(rng.random() * self.jitter_ns) if self.jitter_ns else 0
         self.last_ns = max(self.last_ns, self.free_ns + self.delay_ns + jitter_ns)
         return self.last_ns
+
+
+@dataclass(slots=True)
+class Lateness:
+    """How much later than due frames were handed on, because others had the processor."""
+
+    frames: int = 0
+    total_ns: int = 0
+    most_ns: int = 0
+    over_10_ms: int = 0  # frames
+
+    def add(self, late_ns: int) -> None:
+        """Count a frame."""
+        self.frames += 1
+        self.total_ns += late_ns
+        self.most_ns = max(self.most_ns, late_ns)
+        self.over_10_ms += late_ns > TEN_MS
+
+    def told(self) -> dict[str, float]:
+        """The same for people, in milliseconds."""
+        mean_ms = self.total_ns / max(1, self.frames) / 1e6
+        return {"mean_ms": round(mean_ms, 3), "most_ms": round(self.most_ns / 1e6, 3), "over_10_ms": self.over_10_ms}
 
 
 @dataclass(slots=True)
@@ -109,6 +132,7 @@ class Fabric:
     rng: Random
     clock_ns: int  # what is to be added to the monotonic clock for the time since 1970
     captures: dict[str, Capture] = field(default_factory=dict)  # by segment; "router" is the one of all segments
+    lateness: Lateness = field(default_factory=Lateness)
     _way: list[tuple[int, int, Port, bytes, bool]] = field(default_factory=list)
     _count: int = 0
 
@@ -152,8 +176,9 @@ class Fabric:
 
     def _deliver(self, members: dict[str, list[Port]], places: dict[str, dict[bytes, Port]]) -> None:
         """Hand on all frames whose time has come."""
-        while self._way and self._way[0][0] <= time.monotonic_ns():
-            _, _, port, frame, down = heapq.heappop(self._way)
+        while self._way and self._way[0][0] <= (now_ns := time.monotonic_ns()):
+            due_ns, _, port, frame, down = heapq.heappop(self._way)
+            self.lateness.add(now_ns - due_ns)
             changed = with_lower_ttl(frame, port.hops)
             if changed is None or len(frame) < 14:
                 port.lost += 1
@@ -219,6 +244,7 @@ def main(plan_path: str) -> None:
         capture.close()
     counts = {
         "packets": {name: capture.packets for name, capture in fabric.captures.items()},
+        "lateness": fabric.lateness.told(),
         "ports": {f"{port.segment}/{port.name}": {"sent": port.sent, "lost": port.lost} for port in ports},
     }
     sys.stdout.write(json.dumps(counts) + "\n")

@@ -139,7 +139,7 @@ def _host(scenario: Scenario, name: str, overlay: Mapping[str, str], stack: Exit
     length = segment.network.prefixlen if inside else 32
     lines = [
         "link set lo up",
-        f"link set {DEVICE} address {_colons(mac)} up",
+        f"link set {DEVICE} address {_colons(mac)} mtu {scenario.links[host.link].mtu} up",
         f"address add {host.address}/{length} dev {DEVICE}"
         + (f" broadcast {segment.network.broadcast_address}" if inside else ""),
         *([] if inside else [f"route add {segment.gateway} dev {DEVICE}"]),

@@ -111,6 +111,7 @@ def _record(
         "kernel": platform.release(),
         "packages": package_versions(packages_used(scenario)),
         "captures": counts.get("packets", {}),
+        "lateness": counts.get("lateness", {}),
         "ports": counts.get("ports", {}),
         "frames": {
             "all": labelled.packets,

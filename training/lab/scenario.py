@@ -44,6 +44,7 @@ class Link(Part):
     jitter_ms: Annotated[float, Field(ge=0.0, le=500.0)] = 0.0
     loss: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
     rate_mbit: Annotated[float, Field(gt=0.0, le=1000.0)] = 100.0
+    mtu: Annotated[int, Field(ge=576, le=1500)] = 1500  # of the host; it asks others for segments that fit
     hops: Annotated[int, Field(ge=0, le=30)] = 0  # routers on the way, which lower the TTL
 
 
