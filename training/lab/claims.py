@@ -97,7 +97,7 @@ def benign_claims(scenario: Scenario) -> list[Claim]:
         for host, name, action, targets, ports in _uses(scenario)
     ]
     everyone = tuple(IPv4Network(host.address) for host in scenario.hosts.values())
-    found += _among(scenario)
+    found += [*_among(scenario), *_shouts(scenario)]
     found.append(Claim("lookups", BENIGN, Reach(everyone, _one(scenario, scenario.resolver), SERVICES["dns"].ports)))
     for host, parts in scenario.hosts.items():
         for service in parts.services:
@@ -124,6 +124,21 @@ def _uses(scenario: Scenario) -> Iterator[tuple[str, str, str, tuple[str, ...], 
                     targets,
                     (*ACTIONS[action].other, *(SERVICES[service].ports if service else ())),
                 )
+
+
+def _shouts(scenario: Scenario) -> Iterator[Claim]:
+    """What hosts tell or ask all of their segment, and what servers that do so tell each other."""
+    for host, parts in scenario.hosts.items():
+        actions = {action for habit in parts.habits for action in scenario.habits[habit].actions}
+        network = scenario.segments[parts.segment].network
+        shouts = {service: SERVICES[service].shouts for service in parts.services}
+        shouts |= {action: ACTIONS[action].shouts for action in sorted(actions)}
+        for name, shout in ((name, shout) for name, some in shouts.items() for shout in some):
+            to = IPv4Network(shout.address or network.broadcast_address)
+            yield Claim(f"{host}/{name}", BENIGN, Reach(_one(scenario, host), (to,), (shout.ports,)))
+    for name in (name for name, service in SERVICES.items() if service.shouts):
+        peers = _some(scenario, [host for host, parts in scenario.hosts.items() if name in parts.services])
+        yield Claim(f"peers/{name}", BENIGN, Reach(peers, peers, SERVICES[name].ports))
 
 
 def _among(scenario: Scenario) -> Iterator[Claim]:

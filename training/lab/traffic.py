@@ -20,6 +20,14 @@ class Ports:
         return protocol == self.protocol and (protocol == ICMP or self.low <= port <= self.high)
 
 
+@dataclass(frozen=True, slots=True)
+class Shout:
+    """Datagrams to all of a segment, or to all who listen to an address of several."""
+
+    ports: Ports
+    address: str | None = None  # None: the segment's own broadcast address
+
+
 def tcp(low: int, high: int | None = None) -> Ports:
     """A TCP port, or those from low to high."""
     return Ports(TCP, low, low if high is None else high)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from training.lab.place import Place
-from training.lab.traffic import Ports
+from training.lab.traffic import Ports, Shout
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +29,4 @@ class Action:
     longest_s: float = 60.0  # of each command, then it is ended
     other: tuple[Ports, ...] = ()  # that its flows go to, beside those of the service
     among: tuple[Ports, ...] = ()  # of all who do this and their targets, among each other
+    shouts: tuple[Shout, ...] = ()  # to all of the segment

@@ -18,7 +18,7 @@ exec ping -n -i "$4" -s "$5" "$6"
 _LINES: Final = """"$@" &
 sleep 3
 number=0
-while :; do
+while [ "$number" -lt 5000 ]; do
   number=$((number + 1))
   head -c $((200 + number % 7 * 300)) /dev/zero | tr '\\0' x
   echo

@@ -3,7 +3,7 @@
 from typing import Final
 
 from training.lab.services.far_ends import DNS2TCP, IODINE, LISTENER, NAME_ORDERS, PTUNNEL
-from training.lab.services.files import GIT, RSYNC, SMB, TORRENT
+from training.lab.services.files import GIT, NETBIOS, RSYNC, SMB, TORRENT
 from training.lab.services.machines import MODBUS, MQTT, NTP, SNMP
 from training.lab.services.mail import IMAP, SMTP
 from training.lab.services.names import DNS
@@ -23,6 +23,7 @@ _ALL: Final = (
     SMTP,
     IMAP,
     SMB,
+    NETBIOS,
     RSYNC,
     GIT,
     TORRENT,

@@ -8,7 +8,7 @@ from training.lab.accounts import PASSWORDS
 from training.lab.content import file_root, web_root
 from training.lab.place import Place
 from training.lab.services.service import Command, Service
-from training.lab.traffic import tcp, udp
+from training.lab.traffic import Shout, tcp, udp
 
 TRACKER_PORT: Final = 6969
 PEER_PORTS: Final = (6881, 6889)
@@ -38,6 +38,20 @@ read only = yes
 path = {work}
 read only = no
 force create mode = 0666
+"""
+_NETBIOS: Final = """[global]
+netbios name = {name}
+workgroup = WORKGROUP
+interfaces = {interface}
+bind interfaces only = yes
+local master = yes
+os level = 20
+lock directory = {directory}/lock
+state directory = {directory}/state
+cache directory = {directory}/cache
+private dir = {directory}/private
+pid directory = {directory}/pid
+log file = /dev/null
 """
 _RSYNCD: Final = """use chroot = no
 max connections = 8
@@ -70,6 +84,15 @@ def _smb(place: Place) -> list[Command]:
         for user, password in PASSWORDS.items()
     )
     return [["sh", "-c", f"{words} exec smbd -F --no-process-group -s {path}"]]
+
+
+def _netbios(place: Place) -> list[Command]:
+    for name in ("lock", "state", "cache", "private", "pid"):
+        place.folder(name)
+    network = place.site.networks[place.host]
+    interface = f"{place.address}/{network.prefixlen}"
+    settings = _NETBIOS.format(interface=interface, directory=place.directory, name=place.host[:15].upper())
+    return [["nmbd", "-F", "--no-process-group", "-s", str(place.write("smb.conf", settings))]]
 
 
 def _rsync(place: Place) -> list[Command]:
@@ -130,6 +153,16 @@ def aria2(place: Place, *options: str) -> list[str]:
 
 
 SMB: Final = Service("smb", "samba, two shares", ("samba",), ("smbd", "smbpasswd"), (tcp(445),), _smb)
+NETBIOS: Final = Service(
+    "netbios",
+    "samba's nmbd, as every Windows has one",
+    ("samba",),
+    ("nmbd",),
+    (udp(137), udp(138)),
+    _netbios,
+    private=("/run/samba",),
+    shouts=(Shout(udp(137)), Shout(udp(138))),
+)
 RSYNC: Final = Service("rsync", "rsync as a daemon", ("rsync",), ("rsync",), (tcp(873),), _rsync)
 GIT: Final = Service("git", "git as a daemon", ("git",), ("git",), (tcp(9418),), _git)
 TORRENT: Final = Service(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from training.lab.place import Place
-from training.lab.traffic import Ports
+from training.lab.traffic import Ports, Shout
 
 Command = list[str]
 
@@ -30,6 +30,7 @@ class Service:
     ports: tuple[Ports, ...]  # that its clients' flows go to; it is ready when the first is open
     commands: Callable[[Place], list[Command]]  # writes its settings; its processes, which stay in the foreground
     private: tuple[str, ...] = ()  # directories of the system that it gets empty and for itself; /run always
+    shouts: tuple[Shout, ...] = ()  # to all of the segment
     asks: tuple[str, ...] = ()  # services of other hosts that it asks, whichever host has them
 
     def start_command(self, command: Command) -> Command:
