@@ -12,6 +12,7 @@ Time is the flows' own: the newest packet of any record so far. Nothing depends 
 """
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from flows.batch import DST_PORT, IP_VERSION, PROTOCOL, FlowBatch
 from flows.columns import INDEX
+from flows.meter import FIRST_SNAPSHOT_NS
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import Action, ModelIdentity, Observer
@@ -37,6 +39,7 @@ from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,
     GUESSING,
+    KEPT_OPEN,
     KINDS,
     LOGIN_PORTS,
     NO_LABEL,
@@ -46,6 +49,8 @@ from sensor.episodes.shapes import (
     SUPPORTING,
     UNSHAPED_FLOWS,
     UNSHAPED_TARGETS,
+    UPLOAD,
+    UPLOAD_BEAT,
     WEB_PORTS,
     label_kind,
 )
@@ -57,7 +62,9 @@ _CHUNK = 256  # rows made into Python numbers at once: many more would only wake
 _NEVER_NS = 2**63
 _DAY_NS = 86_400_000_000_000
 UNSHAPED, STORM = KINDS, KINDS + 1  # kinds beside those of the shapes
-SLOW = frozenset({SCAN, BEACON, DNS_TUNNEL})  # kinds of which a few flows an hour are a part
+SLOW = frozenset(
+    {SCAN, BEACON, DNS_TUNNEL, UPLOAD, UPLOAD_BEAT, KEPT_OPEN}
+)  # kinds of which a few flows an hour are a part
 _TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
 _FWD_BYTES, _BWD_BYTES, _BWD_PACKETS = INDEX["fwd_bytes"], INDEX["bwd_bytes"], INDEX["bwd_packets"]
 
@@ -70,6 +77,7 @@ class EpisodeSettings:
     quiet_ns: int = 300_000_000_000  # traffic time without a flagged flow after which an episode closes
     capacity_hosts: int = 16384  # hosts with flagged flows remembered at once
     alerts_per_minute: int | None = 120  # of single hosts that open, None: any number
+    first_report_ns: int = FIRST_SNAPSHOT_NS  # age at which the meter first reports a flow that goes on
     flows_per_alert: int | None = 0  # flows that are given with an alert's id, None: all of them
 
 
@@ -127,7 +135,7 @@ class Episodes:
         self._storms = Storms(settings.alerts_per_minute)
         self._cuts = (cut_known, cut_novel)
         self._label_kinds = np.array([label_kind(identifier) for identifier in techniques], dtype=np.int8)
-        self._behaviour = Behaviour(settings.capacity_hosts, seed)
+        self._behaviour = Behaviour(settings.capacity_hosts, seed, settings.first_report_ns)
         self._table = EvidenceTable(
             capacity=settings.capacity_hosts,
             cut_known=cut_known,
@@ -137,6 +145,7 @@ class Episodes:
             seed=seed,
         )
         self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
+        self._waiting: OrderedDict[tuple[int, int], Episode] = OrderedDict()  # of these, that have not opened
         self._remembered = RememberedFlows()
         self._budget = DistinctBudget()
         # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
@@ -175,10 +184,12 @@ class Episodes:
         kinds = np.where(known, self._label_kinds[judgement.label], NO_LABEL).astype(np.int8)
         claims = self._behaviour.observe(batch, kinds)
         findings = self._table.observe(batch, *self._unshaped(judgement, claims, kinds))
-        for (kind, row, level, clock_ns), flow in _told(claims, findings, batch, judgement, self._cuts):
+        for (kind, row, level, clock_ns, before), flow in _told(claims, findings, batch, judgement, self._cuts):
             self._clock_ns = clock_ns
             self._close_until(clock_ns)
             episode = self._episode(kind, row, flow)
+            if not episode.flows and before >= 0:
+                episode.load_before = before
             _count(episode, flow, clock_ns, lambda flow: _exemplar(flow, batch, rows, judgement))
             if flow.label >= 0 and self._label_kinds[flow.label] == SUPPORTING.get(kind):
                 episode.supported += 1
@@ -190,8 +201,9 @@ class Episodes:
         return self._drain()
 
     def adjust(self, settings: EpisodeSettings) -> None:
-        """Go on with other settings; open episodes stay open. The capacity stays as it is."""
-        self._settings = replace(settings, capacity_hosts=self._settings.capacity_hosts)
+        """Go on with other settings; open episodes stay open. The capacity and the meter's stay as they are."""
+        kept = self._settings
+        self._settings = replace(settings, capacity_hosts=kept.capacity_hosts, first_report_ns=kept.first_report_ns)
         self._table.adjust(settings.threshold, settings.quiet_ns)
         self._storms.adjust(settings.alerts_per_minute)
 
@@ -228,6 +240,12 @@ class Episodes:
             technique = None if kind == UNSHAPED else _technique(kind, flow)
             episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal, self._budget)
             self._await(key, episode)
+            self._waiting.pop(key, None)
+            self._waiting[key] = episode
+            if len(self._waiting) > self._settings.capacity_hosts:  # some 7 KB each, and slow ones wait a day
+                forgotten, oldest = self._waiting.popitem(last=False)
+                del self._episodes[forgotten]
+                self._end(oldest, self._clock_ns)
         return episode
 
     def _weigh(self, key: tuple[int, int], episode: Episode, flow: FlaggedFlow, level: float) -> None:
@@ -253,6 +271,7 @@ class Episodes:
 
     def _open(self, key: tuple[int, int], episode: Episode) -> None:
         episode.opened = True
+        del self._waiting[key]
         if episode.kind in SLOW:
             self._await(key, episode)  # sooner than one that may open yet is forgotten
         if self._storms.admits(self._clock_ns, attack=episode.attack):
@@ -310,6 +329,7 @@ class Episodes:
                 continue
             if self._episodes.get(key) is episode:
                 del self._episodes[key]
+                self._waiting.pop(key, None)
             self._end(episode, min(deadline_ns, self._clock_ns))
 
     def _end(self, episode: Episode, time_ns: int) -> None:
@@ -387,13 +407,16 @@ def _exemplar(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], ju
 
 def _told(
     claims: Claims, findings: FlaggedRows, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
-) -> Iterator[tuple[tuple[int, int, float, int], FlaggedFlow]]:
-    """What is told of the flows of a batch in their order, as plain numbers: kind, row, level, traffic time; flow."""
+) -> Iterator[tuple[tuple[int, int, float, int, float], FlaggedFlow]]:
+    """What is told of the flows of a batch in their order, as plain numbers: (kind, row, level, traffic time, packets a
+    second of the target before), flow.
+    """
     words = np.concatenate([claims.words[:, C_INDEX], findings.words[:, F_INDEX]])
     kinds = np.concatenate([claims.words[:, C_KIND], np.full(len(findings.words), UNSHAPED)])
     subjects = np.concatenate([claims.words[:, C_ROW], findings.words[:, F_ROW]])
     clocks = np.concatenate([claims.words[:, C_CLOCK], findings.words[:, F_CLOCK]])
     levels = np.concatenate([claims.levels, findings.evidence.max(axis=1, initial=0.0) / findings.threshold])
+    befores = np.concatenate([claims.befores, np.full(len(findings.words), -1.0)])
     order = np.argsort(words, kind="stable")
     for first in range(0, len(order), _CHUNK):
         chunk = order[first : first + _CHUNK]
@@ -417,5 +440,5 @@ def _told(
             p_novel.tolist(),
             strict=True,
         )
-        about = zip(*(part[chunk].tolist() for part in (kinds, subjects, levels, clocks)), strict=True)
+        about = zip(*(part[chunk].tolist() for part in (kinds, subjects, levels, clocks, befores)), strict=True)
         yield from zip(about, map(FlaggedFlow._make, flows), strict=True)
