@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from training.lab.fabric import QUEUE_NS, Cable, Capture, Fabric, Port, with_lower_ttl
+from training.lab.fabric import QUEUE_NS, Cable, Capture, Fabric, Lateness, Port, with_lower_ttl
 from training.lab.packets import packets_of
 
 MS = 1_000_000
@@ -54,6 +54,14 @@ def test_about_so_many_frames_are_lost() -> None:
     line, draw = cable(loss=0.1), Random(2)
     lost = sum(line.arrival_ns(100, number * MS, draw) is None for number in range(5000))
     assert 400 < lost < 600
+
+
+def test_lateness_is_told_in_milliseconds() -> None:
+    late = Lateness()
+    for ns in (1 * MS, 11 * MS):
+        late.add(ns)
+    assert late.told() == {"mean_ms": 6.0, "most_ms": 11.0, "over_10_ms": 1}
+    assert Lateness().told() == {"mean_ms": 0.0, "most_ms": 0.0, "over_10_ms": 0}
 
 
 def test_no_frame_overtakes_another() -> None:

@@ -1,9 +1,10 @@
 """Whose a flow is: users, episodes while they last, forged addresses, answers, ICMP errors, ports of a tool's own."""
 
+from copy import deepcopy
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from tests.training.lab.sites import scenario_of
+from tests.training.lab.sites import SMALL, scenario_of
 from training.lab.attacks.tool import Reach
 from training.lab.claims import GRACE_NS, Claim, Claims, Ends, benign_claims, host_addresses
 from training.lab.labelling import IDLE_NS, label
@@ -95,6 +96,18 @@ def test_silence_and_a_new_beginning_end_a_flow(tmp_path: Path) -> None:
     silent = names(tmp_path, packet(0, browse, begins=True), packet(IDLE_NS + 1, browse.turned()))
     anew = names(tmp_path, packet(0, browse, begins=True), packet(IDLE_NS // 2, browse, begins=True))
     assert [len(found) for found in (whole, silent, anew)] == [1, 2, 2]
+
+
+def test_what_a_host_tells_all_of_its_segment_is_its_own(tmp_path: Path) -> None:
+    content = deepcopy(SMALL)
+    content["hosts"]["desk"]["services"] = ["netbios"]
+    content["habits"]["clerk"]["actions"]["discover"] = ["server"]
+    scenario = scenario_of(tmp_path, content)
+    claims = Claims(benign_claims(scenario), host_addresses(scenario))
+    shouts = [ends(UDP, DESK, 138, "10.1.1.255", 138), ends(UDP, DESK, 5353, "224.0.0.251", 5353)]
+    others = [ends(UDP, SERVER, 138, "10.1.1.255", 138), ends(UDP, DESK, 138, "10.1.2.255", 138)]
+    found = [claims.of(each, 0) for each in (*shouts, *others)]
+    assert [claim and claim.name for claim in found] == ["desk/netbios", "desk/discover", None, None]
 
 
 def test_packets_in_are_packets_over_all_flows(tmp_path: Path) -> None:
