@@ -116,6 +116,7 @@ def test_a_normal_run_has_no_attack_and_the_programs_do_what_they_should(tmp_pat
     assert sum(activity["times"] for activity in record["actions"].values()) >= 4
     assert sum(activity["failed"] for activity in record["actions"].values()) == 0
     assert record["captures"]["router"] == record["frames"]["all"]
+    assert record["ended_early"] == []
 
 
 def test_a_truth_with_a_flow_less_is_found_out(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ class Fabric:
     def _write(self, port: Port, frame: bytes) -> None:
         try:
             os.write(port.fd, frame)
-        except (BlockingIOError, OSError):  # a full device, or one whose host is gone
+        except OSError:  # a full device, or one whose host is gone
             port.lost += 1
 
 

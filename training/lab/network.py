@@ -19,10 +19,9 @@ from training.lab.accounts import account_files
 from training.lab.namespaces import DEVICE, add_namespace, add_tap, ip, own_prefix, remove_namespace
 from training.lab.place import Site
 from training.lab.processes import surroundings
-from training.lab.scenario import Link, Scenario
+from training.lab.scenario import ROUTER, Link, Scenario
 from training.lab.stacks import EVERYWHERE, STACKS, congestion_control
 
-ROUTER: Final = "router"
 _ROUTING: Final = {"net/ipv4/ip_forward": "1", "net/ipv4/icmp_ratelimit": "0"}
 _VENDORS: Final = ("3c5282", "b42e99", "a4bb6d", "f4939f", "001e4f", "dca632")
 _WIRE: Final = Link(delay_ms=0.0, rate_mbit=1000.0)  # of the router

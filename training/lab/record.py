@@ -111,6 +111,7 @@ def _record(
         "kernel": platform.release(),
         "packages": package_versions(packages_used(scenario)),
         "captures": counts.get("packets", {}),
+        "ended_early": counts.get("ended_early", []),
         "lateness": counts.get("lateness", {}),
         "ports": counts.get("ports", {}),
         "frames": {

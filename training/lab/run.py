@@ -55,6 +55,7 @@ class Run:
     began_s: float = 0.0  # of the monotonic clock
     episodes: list[Episode] = field(default_factory=list)
     activities: dict[str, Activity] = field(default_factory=dict)
+    ended_early: list[str] = field(default_factory=list)  # servers, as host/service
     _lock: Lock = field(default_factory=Lock)
 
     def place(self, host: str, name: str) -> Place:
@@ -106,7 +107,8 @@ def run_scenario(scenario: Scenario, digest: str, output: Path, report: Report, 
         if stopping.is_set():
             raise KeyboardInterrupt
         report("putting flows and claims together")
-        write_record(unfinished, scenario, digest, done.episodes, done.activities, done.network.counts)
+        counts = {**done.network.counts, "ended_early": done.ended_early}
+        write_record(unfinished, scenario, digest, done.episodes, done.activities, counts)
         unfinished.chmod(0o755)
         unfinished.rename(output)
     return output
@@ -164,6 +166,11 @@ def _services_up(going: Run) -> Iterator[None]:
         if faults:
             raise LabError("; ".join(faults))
         yield
+        going.ended_early = sorted(
+            {f"{host}/{name}" for host, name, process, _ in waiting if process.poll() is not None}
+        )
+        for name in going.ended_early:
+            going.report(f"server {name} ended before the run")
 
 
 def _not_ready(going: Run, host: str, name: str, process: "Popen[bytes]", log: Path, until: float) -> str | None:

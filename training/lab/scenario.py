@@ -12,6 +12,7 @@ from training.lab.stacks import STACKS
 
 LONGEST_S: Final = 3600.0
 MOST_HOSTS: Final = 64
+ROUTER: Final = "router"
 MOST_PACKETS: Final = 200_000  # of one attack
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
@@ -136,6 +137,8 @@ class Scenario(Part):
     @classmethod
     def _hosts_in_place(cls, hosts: dict[str, Host], info: ValidationInfo) -> dict[str, Host]:
         seen: dict[IPv4Address, str] = {}
+        if ROUTER in hosts or ROUTER in info.data.get("segments", ()):
+            raise ValueError(f"a host or segment named {ROUTER}, expected another name: the router has this one")
         for name, host in hosts.items():
             for kind, part in (("segment", host.segment), ("link", host.link)):
                 _expect(part, info.data.get(f"{kind}s", ()), f"{kind} of host {name}")

@@ -48,6 +48,7 @@ def test_the_sites_are_at_least_three_and_of_ten_minutes() -> None:
         (("hosts", "desk", "link"), "radio", "unknown link of host desk 'radio', expected one of wired"),
         (("hosts", "desk", "segment"), "moon", "unknown segment of host desk 'moon'"),
         (("hosts", "desk", "habits"), ["idler"], "unknown habit of host desk 'idler'"),
+        (("hosts", "router"), SMALL["hosts"]["desk"], "a host or segment named router"),
         (("hosts", "desk", "stack"), "amiga", "unknown stack 'amiga'"),
         (("hosts", "desk", "address"), "10.1.1.2", "hosts server and desk both have 10.1.1.2"),
         (("hosts", "desk", "address"), "10.1.1.1", "host desk has the router's address"),

@@ -52,7 +52,7 @@ def _ncrack(place: Place, order: Order) -> list[list[str]]:
 
 
 def _shares(place: Place, order: Order) -> list[list[str]]:
-    """One word after the other by smbclient, since Debian's hydra and ncrack do not speak to a samba of today."""
+    """One word after the other by smbclient: Debian 12's hydra is built without SMB, its ncrack stalls at its samba."""
     script = (
         'while read -r word; do smbclient -s /dev/null -p 445 -U "admin%$word" -L "$1"; sleep "$2"; done <"$3"; true'
     )
