@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,7 +38,7 @@ SHORT = SHIPPED / "short.yaml"
 OTHERS: set[str] = set()  # of runs that go on beside these tests
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def needs_root_and_programs() -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
@@ -46,8 +47,21 @@ def needs_root_and_programs() -> None:
     missing = missing_programs(read_scenario(SHORT)[0])
     if missing:
         pytest.skip(f"not installed: {', '.join(packages_of(missing))}")
+
+
+@pytest.fixture(autouse=True)
+def what_is_there_before(needs_root_and_programs: None) -> None:  # noqa: ARG001  it comes first
     OTHERS.clear()
     OTHERS.update(left_behind())
+
+
+@pytest.fixture(scope="module")
+def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A normal run of 20 seconds."""
+    directory = tmp_path_factory.mktemp("normal")
+    result = flowvigil("lab", "run", brief(directory, 20), "--no-attacks", "-o", directory / "run")
+    assert result.code == 0, result.stderr
+    return directory / "run"
 
 
 def left_behind() -> list[str]:
@@ -104,24 +118,21 @@ def check_five_tuples(truths: list[FlowTruth], scenario: Scenario) -> None:
     assert not {truth.initiator for truth in flood} & set(address.values())
 
 
-def test_a_normal_run_has_no_attack_and_the_programs_do_what_they_should(tmp_path: Path) -> None:
-    output = tmp_path / "normal"
-    result = flowvigil("lab", "run", brief(tmp_path, 20), "--no-attacks", "-o", output)
-    assert result.code == 0, result.stderr
-    assert disagreements(output) == []
-    truths = truths_of(output)
+def test_a_normal_run_has_no_attack_and_the_programs_do_what_they_should(normal: Path) -> None:
+    assert disagreements(normal) == []
+    truths = truths_of(normal)
     assert {truth.technique for truth in truths} == {"benign"}
     assert {truth.protocol for truth in truths} == {6, 17}
-    record = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    record = json.loads((normal / "run.json").read_text(encoding="utf-8"))
     assert sum(activity["times"] for activity in record["actions"].values()) >= 4
     assert sum(activity["failed"] for activity in record["actions"].values()) == 0
     assert record["captures"]["router"] == record["frames"]["all"]
     assert record["ended_early"] == []
 
 
-def test_a_truth_with_a_flow_less_is_found_out(tmp_path: Path) -> None:
+def test_a_truth_with_a_flow_less_is_found_out(normal: Path, tmp_path: Path) -> None:
     output = tmp_path / "normal"
-    assert flowvigil("lab", "run", brief(tmp_path, 5), "-o", output).code == 0
+    shutil.copytree(normal, output)
     lines = (output / "truth.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (output / "truth.csv").write_text("".join(lines[:-1]), encoding="utf-8")
     assert any("packets of" in line and "0 in the truth" in line for line in disagreements(output))
@@ -218,15 +229,13 @@ def test_a_service_that_does_not_start_is_named_and_nothing_stays(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_meter_finds_the_truth_of_every_flow(tmp_path: Path) -> None:
-    output = tmp_path / "flows"
-    assert flowvigil("lab", "run", brief(tmp_path, 15), "-o", output).code == 0
+def test_the_meter_finds_the_truth_of_every_flow(normal: Path, tmp_path: Path) -> None:
     told = {
         five_tuple(truth.protocol, (truth.initiator, truth.initiator_port), (truth.target, truth.target_port))
-        for truth in truths_of(output)
+        for truth in truths_of(normal)
     }
     table = tmp_path / "flows.csv"
-    assert flowvigil("flows", output / "router.pcap", "-o", table).code == 0
+    assert flowvigil("flows", normal / "router.pcap", "-o", table).code == 0
     with table.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     found = [
