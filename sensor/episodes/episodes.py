@@ -60,7 +60,8 @@ _DAY_NS = 86_400_000_000_000
 UNSHAPED, STORM = KINDS, KINDS + 1  # kinds beside those of the shapes
 SLOW = frozenset({SCAN, BEACON, DNS_TUNNEL})  # kinds of which a few flows an hour are a part
 _TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
-_FWD_BYTES, _BWD_BYTES, _BWD_PACKETS = INDEX["fwd_bytes"], INDEX["bwd_bytes"], INDEX["bwd_packets"]
+_FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
+_FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +413,9 @@ def _told(
         known = p_known < cuts[0]
         # A flow that the known lane flagged is below 1 and stands before any that it did not.
         strength = np.where(known, p_known / max(cuts[0], _TINY), 1 + p_novel / max(cuts[1], _TINY))
+        # Of those that no model judged, all last, the largest shows most.
+        packets = values[:, _FWD_PACKETS] + values[:, _BWD_PACKETS]
+        strength += ~judgement.judged[index] / (1 + packets)
         flows = zip(
             batch.identity[index].tolist(),
             index.tolist(),

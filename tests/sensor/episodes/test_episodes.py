@@ -56,6 +56,13 @@ def test_flows_of_a_kind_that_was_never_normal_are_counted_once_each_by_protocol
     assert watched.unjudged == {1: 1, 2: 1, 6: 2}
 
 
+def test_of_flows_that_no_model_judged_the_largest_is_shown_and_any_other_before_them() -> None:
+    lone = [Flow(at=k, source_port=k, port=k, packets=1 + k % 3, sent=0, answered=0, judged=False) for k in range(30)]
+    assert alerts_of(lone)[-1].exemplar.values[INDEX["fwd_packets"]] == 3
+    told = alerts_of([*lone, lone[0]._replace(at=31.0, port=99, packets=2, judged=True)])
+    assert told[-1].exemplar.identity[DST_PORT] == 99
+
+
 def test_password_guessing_is_one_alert_that_names_who_what_and_where() -> None:
     alerts = alerts_of(guesses(200))
     assert actions(alerts) == ["opened", "updated", "closed"]
