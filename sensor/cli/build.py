@@ -124,17 +124,12 @@ def episode_settings(config: "Config") -> "EpisodeSettings":
     """Settings of the episodes: when they open and close, and their limits."""
     from sensor.episodes.episodes import EpisodeSettings
 
-    flows_per_alert = config.episodes.flows_per_alert
-    if config.keep_packets.directory is not None:
-        from sensor.packets.recorder import MAX_FLOWS
-
-        flows_per_alert = max(flows_per_alert, MAX_FLOWS)
     return EpisodeSettings(
         threshold=config.episodes.flows_between_false_openings,
         quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
         capacity_hosts=config.episodes.capacity_hosts,
         alerts_per_minute=config.episodes.alerts_per_minute,
-        flows_per_alert=flows_per_alert,
+        flows_per_alert=None if config.keep_packets.directory is not None else config.episodes.flows_per_alert,
     )
 
 

@@ -1,7 +1,8 @@
 """One episode: the flows of one claim, counted; it decides nothing and writes nothing.
 
-Distinct targets, ports and sources are held exactly up to DISTINCT_LIMIT each and then only known to be more, so an
-episode's memory is bounded whatever an attacker does.
+Distinct targets, ports and sources are held exactly up to DISTINCT_LIMIT each and then only known to be more. All
+episodes together share one budget of such values, so that their memory is bounded whatever an attacker does: the fuller
+it is, the fewer a single one may have (dynamic thresholds, Choudhury and Hahne 1998), and the largest stop first.
 """
 
 from collections.abc import Sequence
@@ -32,13 +33,31 @@ from flows.batch import (
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
 
-DISTINCT_LIMIT = 4096
+DISTINCT_LIMIT = 4096  # values in one set at most
+DISTINCT_IN_ALL = 1 << 18  # values of all episodes together, some 150 bytes each
+_SHARE = 16  # a set grows while it has less than this part of what is free
 _ADDRESS = (1 << 128) - 1
 _WITH_PORTS = frozenset({6, 17, 132})
 
 # Distinct values are keys of dictionaries: they keep their order, and the garbage collector passes over dictionaries of
 # plain numbers, of which a flood from forged addresses makes many.
 Distinct = dict[int, None]
+
+
+class DistinctBudget:
+    """What is left of the distinct values that episodes may hold together; the first of each set is beyond it."""
+
+    __slots__ = ("free",)
+
+    def __init__(self, values: int = DISTINCT_IN_ALL) -> None:
+        self.free = values
+
+    def admits(self, held: int) -> bool:
+        """Whether a set that holds so many values may have one more; if so, it is charged."""
+        if held >= DISTINCT_LIMIT or (held and held * _SHARE >= self.free):
+            return False
+        self.free -= 1
+        return True
 
 
 class FlaggedFlow(NamedTuple):
@@ -88,7 +107,7 @@ class Episode:
         *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
         *(
             "attack",
-            "buffered",
+            "budget",
             "due_ns",
             "id",
             "kind",
@@ -105,8 +124,16 @@ class Episode:
     )
 
     def __init__(
-        self, kind: int, subject: tuple[int, ...], technique: Technique | None, first: FlaggedFlow, order: int
+        self,
+        kind: int,
+        subject: tuple[int, ...],
+        technique: Technique | None,
+        first: FlaggedFlow,
+        order: int,
+        budget: DistinctBudget,
     ) -> None:
+        """budget: of distinct values, shared with other episodes."""
+        self.budget = budget
         self.kind = kind
         self.subject = subject
         self.technique = technique
@@ -133,7 +160,6 @@ class Episode:
         self.verdict_at_line = False
         self.alerts = self.alerts_at_line = 0  # of single hosts that a storm alert stands for
         self.merged_in: Episode | None = None  # the storm whose alert reports this episode
-        self.buffered: list[BufferedFlow] = []  # the latest flows before it opened, for who wants them then
         self.linked = 0  # flows given with the id of its alert
         self._running: set[tuple[int, ...]] | None = None  # flows whose reports go on
 
@@ -171,13 +197,16 @@ class Episode:
         self.start_ns, self.end_ns = min(self.start_ns, other.start_ns), max(self.end_ns, other.end_ns)
         self.last_ns = max(self.last_ns, other.last_ns)
         self.weigh(other)
-        self.targets_more = _take_over(self.targets, other.targets) or self.targets_more or other.targets_more
-        self.ports_more = _take_over(self.ports, other.ports) or self.ports_more or other.ports_more
-        self.origins_more = _take_over(self.origins, other.origins) or self.origins_more or other.origins_more
+        self.targets_more |= self._take_over(self.targets, other.targets) or other.targets_more
+        self.ports_more |= self._take_over(self.ports, other.ports) or other.ports_more
+        self.origins_more |= self._take_over(self.origins, other.origins) or other.origins_more
         self.supported += other.supported
         if other._running:
             self._running = self._running or set()
-            self._running.update(sorted(other._running)[: DISTINCT_LIMIT - len(self._running)])
+            for key in sorted(other._running - self._running):
+                if not self.budget.admits(len(self._running)):
+                    break
+                self._running.add(key)
         for label, count in other.labels.items():
             self.labels[label] = self.labels.get(label, 0) + count
         if other.exemplar and (not self.exemplar or other.exemplar.flow.strength < self.exemplar.flow.strength):
@@ -196,7 +225,8 @@ class Episode:
     def end(self) -> None:
         """Mark it closed and give back what grew with it; hosts stay known for long after."""
         self.closed = True
-        self.targets, self.ports, self.origins, self._running, self.buffered = {}, {}, {}, None, []
+        self.budget.free += sum(map(len, (self.targets, self.ports, self.origins, self._running or ())))
+        self.targets, self.ports, self.origins, self._running = {}, {}, {}, None
 
     def spread(self) -> Spread:
         """The counts as they stand."""
@@ -239,31 +269,32 @@ class Episode:
         if key in self._running:
             if not snapshot:
                 self._running.remove(key)
+                self.budget.free += 1
             return True
-        if snapshot and len(self._running) < DISTINCT_LIMIT:
+        if snapshot and self.budget.admits(len(self._running)):
             self._running.add(key)
         return False
 
     def _spread(self, flow: FlaggedFlow) -> None:
         """Count the flow's target, port and source among the distinct ones."""
         port = flow.identity[DST_PORT]
-        self.targets_more = _count(self.targets, flow.target) or self.targets_more
+        self.targets_more |= self._count(self.targets, flow.target)
         if flow.identity[PROTOCOL] in _WITH_PORTS:
-            self.ports_more = _count(self.ports, port) or self.ports_more
-        self.origins_more = _count(self.origins, flow.source) or self.origins_more
+            self.ports_more |= self._count(self.ports, port)
+        self.origins_more |= self._count(self.origins, flow.source)
 
-
-def _count(distinct: Distinct, value: int) -> bool:
-    """Add a value while there is room; returns whether it is one too many."""
-    if len(distinct) < DISTINCT_LIMIT:
+    def _count(self, distinct: Distinct, value: int) -> bool:
+        """Add a value while there is room; returns whether it is one too many."""
+        if value in distinct:
+            return False
+        if not self.budget.admits(len(distinct)):
+            return True
         distinct[value] = None
         return False
-    return value not in distinct
 
-
-def _take_over(distinct: Distinct, others: Distinct) -> bool:
-    """Add the values of another episode while there is room; returns whether one was too many."""
-    too_many = False
-    for value in others:
-        too_many |= _count(distinct, value)
-    return too_many
+    def _take_over(self, distinct: Distinct, others: Distinct) -> bool:
+        """Add the values of another episode while there is room; returns whether one was too many."""
+        too_many = False
+        for value in others:
+            too_many |= self._count(distinct, value)
+        return too_many

@@ -29,9 +29,10 @@ from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, episode_id
 from sensor.episodes.behaviour import Behaviour
 from sensor.episodes.claims import C_CLOCK, C_INDEX, C_KIND, C_ROW, Claims
-from sensor.episodes.episode import BufferedFlow, Episode, Exemplar, FlaggedFlow
+from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, Exemplar, FlaggedFlow
 from sensor.episodes.evidence import EVIDENCE_LIMIT, F_CLOCK, F_INDEX, F_ROW, EvidenceTable, FlaggedRows
 from sensor.episodes.reasons import Explainer
+from sensor.episodes.remembered import RememberedFlows
 from sensor.episodes.roles import FAILED, ICMP, ICMP6, OPENED, TALK
 from sensor.episodes.shapes import (
     BEACON,
@@ -52,7 +53,6 @@ from sensor.episodes.shapes import (
 from sensor.episodes.storms import Storms
 
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
-_BUFFERED_FLOWS = 8  # flows of an episode remembered before it opens: chance may fill many hosts with such
 _SPARE = 1024  # deadlines that may be out of date, beside as many as there are episodes
 _CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
@@ -72,7 +72,7 @@ class EpisodeSettings:
     quiet_ns: int = 300_000_000_000  # traffic time without a flagged flow after which an episode closes
     capacity_hosts: int = 16384  # hosts with flagged flows remembered at once
     alerts_per_minute: int | None = 120  # of single hosts that open, None: any number
-    flows_per_alert: int = 0  # flows that are given with an alert's id
+    flows_per_alert: int | None = 0  # flows that are given with an alert's id, None: all of them
 
 
 def episodes_of(
@@ -139,6 +139,8 @@ class Episodes:
             seed=seed,
         )
         self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
+        self._remembered = RememberedFlows()
+        self._budget = DistinctBudget()
         # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
         self._deadlines: list[tuple[int, int, int, tuple[int, int], Episode]] = []
         self._looks = 0  # entries so far
@@ -185,8 +187,8 @@ class Episodes:
             _count(episode, flow, clock_ns, lambda flow: _exemplar(flow, batch, rows, judgement))
             if flow.label >= 0 and self._label_kinds[flow.label] == SUPPORTING.get(kind):
                 episode.supported += 1
-            if episode.reported_by.linked < self._settings.flows_per_alert:
-                self._buffer(episode, BufferedFlow(flow, batch.values[flow.row].copy()))
+            if self._wants_flow(episode):
+                self._keep_flow(episode, BufferedFlow(flow, batch.values[flow.row].copy()))
             self._weigh((kind, row), episode, flow, level)
         self._clock_ns = self._behaviour.clock_ns
         self._close_until(self._clock_ns)
@@ -237,7 +239,7 @@ class Episodes:
         if episode is None or episode.closed or episode.reported_by.closed:
             self._ordinal += 1
             technique = None if kind == UNSHAPED else _technique(kind, flow)
-            episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal)
+            episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal, self._budget)
             self._await(key, episode)
         return episode
 
@@ -247,7 +249,7 @@ class Episodes:
         if episode.kind == UNSHAPED:
             episode.known |= reached and flow.p_known < self._cuts[0]
             episode.novel |= reached and flow.p_novel < self._cuts[1]
-            few = episode.novel or len(episode.targets) <= UNSHAPED_TARGETS
+            few = episode.novel or (len(episode.targets) <= UNSHAPED_TARGETS and not episode.targets_more)
             reached = reached and few and episode.flows >= UNSHAPED_FLOWS
         elif reached:
             certain = SHAPES[episode.kind].certain
@@ -275,7 +277,8 @@ class Episodes:
                 storm.opened = True
                 self._await((STORM, storm.order), storm)
                 self._begin(storm)
-        self._emit_flows(episode)
+        for flow in self._remembered.take(episode):
+            self._give_flow(episode, flow)
 
     def _begin(self, episode: Episode) -> None:
         episode.id = episode_id(episode, self._clock_ns)
@@ -325,27 +328,31 @@ class Episodes:
     def _end(self, episode: Episode, time_ns: int) -> None:
         if episode.opened:
             self._report(episode, "closed", time_ns)
+        self._remembered.take(episode)
         episode.end()
 
-    def _buffer(self, episode: Episode, flow: BufferedFlow) -> None:
-        episode.buffered.append(flow)
-        if episode.opened:
-            self._emit_flows(episode)
-        else:
-            del episode.buffered[:-_BUFFERED_FLOWS]
+    def _wants_flow(self, episode: Episode) -> bool:
+        """Whether another flow is to be given with the id of the alert that reports an episode."""
+        most = self._settings.flows_per_alert
+        return most is None or episode.reported_by.linked < most
 
-    def _emit_flows(self, episode: Episode) -> None:
-        """Give the buffered flows of an open episode, under the id of the alert that reports it."""
-        reported = episode.reported_by
-        for flow, values in episode.buffered:
-            if reported.linked >= self._settings.flows_per_alert:
-                break
-            reported.linked += 1
-            label = self._labels[flow.label] if flow.label >= 0 else None
-            self._items.append(
-                AlertFlow(reported.id, reported.linked, flow.identity, values, flow.p_known, flow.p_novel, label)
-            )
-        episode.buffered = []
+    def _keep_flow(self, episode: Episode, flow: BufferedFlow) -> None:
+        """Give a flow of an open episode at once, remember that of another."""
+        if episode.opened:
+            self._give_flow(episode, flow)
+        else:
+            self._remembered.add(episode, flow)
+
+    def _give_flow(self, episode: Episode, buffered: BufferedFlow) -> None:
+        """Give a flow of an open episode, under the id of the alert that reports it."""
+        if not self._wants_flow(episode):
+            return
+        (flow, values), reported = buffered, episode.reported_by
+        reported.linked += 1
+        label = self._labels[flow.label] if flow.label >= 0 else None
+        self._items.append(
+            AlertFlow(reported.id, reported.linked, flow.identity, values, flow.p_known, flow.p_novel, label)
+        )
 
     def _report(self, episode: Episode, action: Action, time_ns: int) -> None:
         if episode.merged_in is not None:

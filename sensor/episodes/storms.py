@@ -47,7 +47,7 @@ class Storms:
         storm = self._open.get(episode.technique)
         if storm is None or storm.closed:
             assert episode.exemplar is not None, "an episode has a flow before it opens"  # noqa: S101
-            storm = Episode(episode.kind, (), episode.technique, episode.exemplar.flow, order)
+            storm = Episode(episode.kind, (), episode.technique, episode.exemplar.flow, order, episode.budget)
             self._open[episode.technique] = storm
         episode.merged_in = storm
         storm.absorb(episode)

@@ -1,9 +1,11 @@
-"""The capture of one alert, encoded anew whenever packets are added: in time order, with a comment on missing packets.
+"""The capture of one alert, encoded anew when its packets change: in time order, with a comment on missing packets.
 
 It works on bytes and knows no file. Source: draft-ietf-opsawg-pcapng.
 """
 
 import struct
+from array import array
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +19,17 @@ from sensor.packets.ring import RingPackets
 _BLOCK_HEADER: Final = struct.Struct("<II")  # block type, length
 _STAMP: Final = struct.Struct("<II")  # upper and lower half, behind the interface's number
 _STAMP_AT: Final = 12
+_LEAST: Final = 12  # bytes of a block
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPacket:
+    """A packet as it stands in a file."""
+
+    stamp_ns: int
+    position: int  # in the ring: unique, and in order of arrival
+    captured: int  # bytes
+    block: bytes  # Enhanced Packet Block
 
 
 @dataclass(slots=True)
@@ -27,17 +40,32 @@ class AlertCapture:
     _descriptions: list[bytes] = field(default_factory=list)  # Interface Description Blocks
     _described: dict[tuple[int, int], int] = field(default_factory=dict)  # (interface, link type) to its description
 
-    def encode(self, comment: str, previous: bytes, packets: RingPackets) -> bytes:
-        """The whole capture as pcapng: its previous packets and the new ones.
+    def packets(self, found: RingPackets, positions: Int64s) -> list[EncodedPacket]:
+        """Packets of the ring as they stand in a file, copied. positions: (n,) of them in the ring."""
+        out = np.empty(max_encoded_bytes(found.block), dtype=np.uint8)
+        content = bytes(packet_blocks(found.block, self._numbers(found), out))
+        captured = found.block.caplen.tolist()
+        blocks = zip(positions.tolist(), captured, _stamped_blocks(content), strict=True)
+        return [EncodedPacket(stamp_ns, position, size, block) for position, size, (stamp_ns, block) in blocks]
 
-        previous: what this returned last, or nothing.
+    def encode(
+        self, comment: str, previous: bytes, places: Sequence[int], gone: Set[int], added: Iterable[EncodedPacket]
+    ) -> "tuple[bytes, array[int]]":
+        """The whole capture as pcapng, and the positions of its packets in the file's order.
+
+        previous: what this returned last, or nothing. places: the positions with it. gone: positions of the packets
+        of it that are left out. Raises ValueError where the previous content is another.
         """
-        numbers = self._numbers(packets)
-        out = np.empty(max_encoded_bytes(packets.block), dtype=np.uint8)
-        blocks = _stamped_packets(previous) + _stamped_packets(bytes(packet_blocks(packets.block, numbers, out)))
-        blocks.sort(key=lambda stamped: stamped[0])  # stable: packets with equal times stay in their order
+        stamped = [
+            (stamp_ns, position, block)
+            for position, (stamp_ns, block) in zip(places, _stamped_blocks(previous), strict=True)
+            if position not in gone
+        ]
+        stamped += [(packet.stamp_ns, packet.position, packet.block) for packet in added]
+        stamped.sort(key=lambda packet: packet[:2])
         descriptions = self._descriptions or [interface_description(self.names[0], 1)]
-        return b"".join([section_header(comment), *descriptions, *(block for _, block in blocks)])
+        content = b"".join([section_header(comment), *descriptions, *(block for _, _, block in stamped)])
+        return content, array("q", [position for _, position, _ in stamped])
 
     def _numbers(self, packets: RingPackets) -> Int64s:
         interface_of, linktype = packets.interface_of, packets.block.linktype
@@ -50,12 +78,14 @@ class AlertCapture:
         return numbers
 
 
-def _stamped_packets(content: bytes) -> list[tuple[int, bytes]]:
+def _stamped_blocks(content: bytes) -> list[tuple[int, bytes]]:
     """(timestamp, Enhanced Packet Block) of each packet of a capture that was encoded here."""
     found = []
     at = 0
     while at < len(content):
-        kind, length = _BLOCK_HEADER.unpack_from(content, at)
+        kind, length = _BLOCK_HEADER.unpack_from(content, at) if at + _LEAST <= len(content) else (0, 0)
+        if not _LEAST <= length <= len(content) - at:
+            raise ValueError("found no block of pcapng")
         if kind == ENHANCED_PACKET:
             high, low = _STAMP.unpack_from(content, at + _STAMP_AT)
             found.append((high << 32 | low, content[at : at + length]))

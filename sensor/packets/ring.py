@@ -147,12 +147,13 @@ def find_packets(
     end_ns: Word,
     seen_position: Word,
     seen_ns: Word,
-    found: Int64s,
+    newest: Int64s,
+    oldest: Int64s,
 ) -> Word:
-    """Count a flow's packets within a span of time; writes the positions of the oldest into `found`, newest first.
+    """Count a flow's packets within a span of time; writes positions of the newest and of the oldest ones.
 
-    Packets before seen_position that are no later than seen_ns are left out. Of n packets, with m entries in found,
-    m > 0, the entry (n - 1 - j) % m is the j-th oldest packet, j < m.
+    Packets before seen_position that are no later than seen_ns are left out. `newest` is filled first, newest first. Of
+    n others, with m entries in `oldest`, the entry (n - 1 - j) % m is the j-th oldest packet, j < m.
     """
     capacity = len(words)
     count = 0
@@ -170,7 +171,10 @@ def find_packets(
         for w in range(KEY_WORDS):
             same = same and words[U(at + H_KEY + w)] == key[U(w)]
         if same:
-            found[U(count % len(found))] = position
+            if count < len(newest):
+                newest[U(count)] = position
+            elif len(oldest) > 0:
+                oldest[U((count - len(newest)) % len(oldest))] = position
             count += 1
     return count
 
@@ -252,19 +256,24 @@ class PacketRing:
         return following, int(self._state[S_PAUSED]) != paused
 
     def find(
-        self, key: Int64s, span_ns: tuple[int, int], seen_position: int, seen_ns: int, limit: int
+        self, key: Int64s, span_ns: tuple[int, int], seen_position: int, seen_ns: int, oldest: int, newest: int = 0
     ) -> tuple[int, Int64s]:
-        """A flow's packets within a span of time, both ends included: (their count, positions of the oldest ones).
+        """A flow's packets within a span of time, both ends included: (their count, positions in order of arrival).
 
         key: (6,) words of the flow key. seen_position, seen_ns: packets before that position and no later than that
-        time were found earlier and are left out. limit: of positions, at least 1; the oldest comes first.
+        time were found earlier and are left out. oldest, newest: how many of either are wanted; where there are more
+        packets, those between have no position here.
         """
-        found: Int64s = np.empty(limit, dtype=np.int64)
-        count = find_packets(
-            self._words, self._buckets, self._keys, self._state, key, *span_ns, seen_position, seen_ns, found
+        first: Int64s = np.empty(oldest, dtype=np.int64)
+        last: Int64s = np.empty(newest, dtype=np.int64)
+        count = int(
+            find_packets(
+                self._words, self._buckets, self._keys, self._state, key, *span_ns, seen_position, seen_ns, last, first
+            )
         )
-        order = (count - 1 - np.arange(min(count, limit), dtype=np.int64)) % limit
-        return int(count), found[order]
+        others = max(0, count - newest)
+        order = (others - 1 - np.arange(min(others, oldest), dtype=np.int64)) % max(1, oldest)
+        return count, np.concatenate([first[order], last[: min(count, newest)][::-1]])
 
     def lengths(self, positions: Int64s) -> Int64s:
         """(n,) captured bytes of the packets at these positions."""

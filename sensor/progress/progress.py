@@ -29,13 +29,14 @@ class KeptPackets:
     """Packets of alerts since the start, by what became of them."""
 
     files: int = 0  # begun
-    packets: int = 0  # put into files
+    packets: int = 0  # in files
     bytes: int = 0  # captured bytes of these
     forgotten: int = 0  # had left the memory by the time they were wanted
     over_limit: int = 0  # more than a file may hold, or of a file that gave way
     lost: int = 0  # not taken by the disk
     alerts_without: int = 0  # alerts without a file, because too many opened at once
     files_deleted: int = 0  # oldest files, which gave way to the limit of all files together
+    replaced: int = 0  # of those over the limit, that were in a file before later ones took their place
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,9 +118,10 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
         kept = CounterMetricFamily(
             "flowvigil_alert_packets", "Packets of alerts' flows, by what became of them.", labels=("outcome",)
         )
-        kept.add_metric(("kept",), progress.kept.packets)
+        # A counter only grows: what was replaced by later packets was kept at first.
+        kept.add_metric(("kept",), progress.kept.packets + progress.kept.replaced)
         kept.add_metric(("forgotten",), progress.kept.forgotten)
-        kept.add_metric(("over_limit",), progress.kept.over_limit)
+        kept.add_metric(("over_limit",), progress.kept.over_limit - progress.kept.replaced)
         kept.add_metric(("lost",), progress.kept.lost)
         yield kept
     alerts = CounterMetricFamily("flowvigil_alerts", "Alerts opened, by verdict.", labels=("verdict",))

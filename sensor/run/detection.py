@@ -1,10 +1,11 @@
 """Records of a run judged, its alerts published, and the packets of alerts kept."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from flows.batch import FlowBatch
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_flow import AlertItem
 from sensor.judging.judge import Judge
@@ -14,6 +15,7 @@ from sensor.progress.progress import Progress
 from sensor.run.outlet import Outlet
 
 KEEPING_S: Final = 0.25  # between two writes of packets in a live run
+_RECORDS: Final = 8192  # judged at once: a meter that is drained has many more, and each flow handed on takes memory
 
 
 @dataclass(slots=True)
@@ -46,7 +48,9 @@ class Detection:
     def consume(self, turn: Turn) -> list[Alert]:
         """Judge the records of a turn and publish what they give rise to."""
         self._clock_step_ns = turn.totals.clock_step_ns
-        alerts = self._publish(self.judge.judge(turn.records, turn.totals.capture.dropped))
+        alerts: list[Alert] = []
+        for records in _parts(turn.records):
+            alerts += self._publish(self.judge.judge(records, turn.totals.capture.dropped))
         if self.recorder is not None and self.recorder.due and (turn.packets_due or self._pause_is_over()):
             self.recorder.write()
         return alerts
@@ -96,6 +100,13 @@ class Detection:
             items = [_in_wall_time(item, step) if isinstance(item, Alert) else item for item in items]
         self.outlet.publish(items, step)
         return [item for item in items if isinstance(item, Alert)]
+
+
+def _parts(records: FlowBatch) -> Iterator[FlowBatch]:
+    """The records in parts of at most _RECORDS; none at all are a part too."""
+    for first in range(0, max(1, len(records)), _RECORDS):
+        part = slice(first, first + _RECORDS)
+        yield FlowBatch(records.identity[part], records.values[part])
 
 
 def _in_wall_time(alert: Alert, step_ns: int) -> Alert:

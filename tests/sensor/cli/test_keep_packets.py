@@ -9,6 +9,7 @@ import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ from sensor.packets.ring import PacketRing
 from sensor.progress.progress import KeptPackets
 from sensor.run.detection import Detection
 from sensor.sources.captures.files import CaptureFile
-from tests.support.capture_bytes import Arriving
+from tests.support.capture_bytes import Arriving, read
 from tests.support.command import DEMO, alerts_of, flowvigil
 
 pytestmark = pytest.mark.ux
@@ -136,7 +137,7 @@ def test_tshark_shows_what_is_missing_and_complains_of_nothing(demo: bytes, tmp_
         command = ["capinfos", "-k", str(tmp_path / name)]
         told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         assert f"flowvigil alert {name.removesuffix('.pcapng')}, sensor " in told.stdout
-        assert " packets of these that are missing: " in told.stdout
+        assert " packets of its flows that are missing: " in told.stdout
         read = subprocess.run(["tshark", "-n", "-r", str(tmp_path / name)], capture_output=True, timeout=60, check=True)
         assert not [line for line in read.stderr.splitlines() if b"root" not in line]
 
@@ -173,12 +174,24 @@ def test_an_alert_names_the_file_in_which_its_packets_are(tmp_path: Path) -> Non
     assert without == [json.loads(line) for line in plain.stdout.splitlines()]
 
 
+def test_each_file_reaches_from_what_led_to_its_alert_to_its_last_packet(tmp_path: Path) -> None:
+    result = flowvigil("read", DEMO, "--keep-packets", tmp_path, "-q")
+    last_lines = {alert["event"]["id"]: alert for alert in alerts_of(result.stdout)}
+    assert len(last_lines) == 4
+    for identifier, alert in last_lines.items():
+        stamps = [packet.ts_ns for packet in read((tmp_path / f"{identifier}.pcapng").read_bytes())[0]]
+        start, end = (datetime.fromisoformat(alert["event"][name]).timestamp() for name in ("start", "end"))
+        assert stamps[-1] == pytest.approx(end * 1e9, abs=2e3)  # a record has microseconds
+        assert 0 <= stamps[0] / 1e9 - start < 0.1  # of a flood more than 256 flows led to it
+        assert len(stamps) == 1000 or alert["flowvigil"]["flows"] == 119
+
+
 def test_the_end_tells_what_was_kept_also_from_stdin_and_another_run_makes_the_same_files(tmp_path: Path) -> None:
     first = flowvigil("read", DEMO, "--keep-packets", tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     again = flowvigil("read", "-", "--keep-packets", tmp_path, stdin=DEMO.read_bytes())
     (line,) = [line for line in first.stderr if "packets of alerts" in line]
-    assert line.startswith("flowvigil: packets of alerts: 2,043 kept in 4 files")
+    assert line.startswith("flowvigil: packets of alerts: 3,597 kept in 4 files")
     assert line in again.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

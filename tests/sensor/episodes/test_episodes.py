@@ -57,10 +57,10 @@ def test_flows_of_a_kind_that_was_never_normal_are_counted_once_each_by_protocol
 
 
 def test_of_flows_that_no_model_judged_the_largest_is_shown_and_any_other_before_them() -> None:
-    lone = [Flow(at=k, source_port=k, port=k, packets=1 + k % 3, sent=0, answered=0, judged=False) for k in range(30)]
-    assert alerts_of(lone)[-1].exemplar.values[INDEX["fwd_packets"]] == 3
-    told = alerts_of([*lone, lone[0]._replace(at=31.0, port=99, packets=2, judged=True)])
-    assert told[-1].exemplar.identity[DST_PORT] == 99
+    lone = [flow._replace(judged=False, packets=1 + at % 3) for at, flow in enumerate(scan(30, novel=1.0))]
+    assert alerts_of(lone)[-1].source.packets == 3
+    judged_one = lone[-1]._replace(judged=True, at=lone[-1].at + 1, port=9999, packets=1)
+    assert alerts_of([*lone, judged_one])[-1].destination.port == 9999
 
 
 def test_password_guessing_is_one_alert_that_names_who_what_and_where() -> None:

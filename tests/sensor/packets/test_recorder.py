@@ -1,6 +1,8 @@
 """Packets of alerts: every packet of the flows they rest on is in the alert's file, or counted as missing."""
 
+import itertools
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ class Scene:
     def __init__(self, path: Path, *, memory: int = 1 << 20, total: int = 1 << 30, **limits: Any) -> None:
         self.path = path
         self.meter = Meter(1024, news_only=True)
+        self.numbers = itertools.count(1)
         self.recorder = PacketRecorder(
             PacketRing(memory),
             PacketDirectory(path, total),
@@ -53,7 +56,7 @@ class Scene:
         """Packets come; flows that the meter tells of by then."""
         taken = replace(block(packets), **fields)
         self.recorder.ring.add(taken, np.zeros(len(taken), dtype=np.int64))
-        return flows_of(self.meter.feed(taken))
+        return flows_of(self.meter.feed(taken), self.numbers)
 
     def retain(self, alerts: list[Alert], flows: list[AlertFlow]) -> list[Alert]:
         """Alerts and flows in the order that episodes give them: an alert closes after its flows. The alerts, named."""
@@ -62,7 +65,7 @@ class Scene:
         return [item for item in self.recorder.retain([*open_ones, *flows, *closing]) if isinstance(item, Alert)]
 
     def end(self) -> list[AlertFlow]:
-        return flows_of(self.meter.drain())
+        return flows_of(self.meter.drain(), self.numbers)
 
     def frames(self, alert: str = ALERT) -> list[bytes]:
         return [packet.frame for packet in read((self.path / f"{alert}.pcapng").read_bytes())[0]]
@@ -72,18 +75,18 @@ class Scene:
         return content[28 : 28 + int.from_bytes(content[26:28], "little")].decode()
 
 
-def flows_of(records: FlowBatch, alert: str = ALERT) -> list[AlertFlow]:
+def flows_of(records: FlowBatch, numbers: Iterator[int]) -> list[AlertFlow]:
     return [
         AlertFlow(
-            alert_id=alert,
-            number=number,
+            alert_id=ALERT,
+            number=next(numbers),
             identity=identity,
             values=values,
             p_known=0.1,
             p_novel=0.1,
             label=None,
         )
-        for number, (identity, values) in enumerate(zip(records.identity.tolist(), records.values, strict=True), 1)
+        for identity, values in zip(records.identity.tolist(), records.values, strict=True)
     ]
 
 
@@ -115,7 +118,7 @@ def test_a_flow_told_again_and_again_adds_each_packet_once(tmp_path: Path) -> No
     scene.recorder.write()
     assert scene.frames() == [packet.frame for packet in packets]
     assert scene.recorder.state.forgotten == 0
-    assert "100 packets of 1 of its 318 flows; packets of these that are missing: none" in scene.comment()
+    assert "100 packets of 1 of its 318 flows; packets of its flows that are missing: none" in scene.comment()
 
 
 def test_a_flow_told_late_stands_in_time_order_with_those_before(tmp_path: Path) -> None:
@@ -133,15 +136,109 @@ def test_a_flow_told_late_stands_in_time_order_with_those_before(tmp_path: Path)
 
 
 def test_packets_beyond_either_limit_are_counted_and_told_in_the_file(tmp_path: Path) -> None:
-    for limit, kept in ({"max_packets": 4}, 4), ({"max_bytes": 200}, 3):
+    for limit, first, last in ({"max_packets": 4}, 2, 2), ({"max_bytes": 200}, 1, 2):
         scene = Scene(tmp_path, **limit)
         scene.see(packets := talk(*ENDS, 10))
         scene.retain(lines("opened", "closed"), scene.end())
         scene.recorder.write()
-        assert scene.frames() == [packet.frame for packet in packets[:kept]]
-        assert scene.recorder.state.over_limit == 10 - kept
-        assert f"{10 - kept} over the limit of this file" in scene.comment()
+        assert scene.frames() == [packet.frame for packet in packets[:first] + packets[-last:]]
+        assert scene.recorder.state.over_limit == 10 - first - last
+        assert f"{10 - first - last} over the limit of this file" in scene.comment()
         scene.recorder.retain(lines("opened"))
+
+
+def test_a_long_alert_has_its_beginning_and_its_end_and_its_file_is_not_written_for_each_packet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(tmp_path, max_packets=100)
+    written: list[int] = []
+    write = PacketDirectory.write
+    monkeypatch.setattr(
+        PacketDirectory, "write", lambda self, name, content: (written.append(len(content)), write(self, name, content))
+    )
+    packets = [udp(f"10.0.0.1:{1 + n}", "10.0.0.2:9", at=n) for n in range(3000)]
+    opened = lines("opened")
+    for packet in packets:
+        scene.retain(opened, scene.see([packet]))
+        scene.recorder.write()
+        opened = []
+    before_the_end = len(written)
+    scene.retain(lines("closed"), scene.end())
+    scene.recorder.write()
+    frames, sent = scene.frames(), [packet.frame for packet in packets]
+    assert frames[:50] == sent[:50]
+    assert frames[-25:] == sent[-25:]
+    assert len(frames) == 100
+    assert frames == [frame for frame in sent if frame in set(frames)]
+    assert (scene.recorder.state.packets, scene.recorder.state.over_limit) == (100, 2900)
+    assert "100 packets of 100 of its 318 flows" in scene.comment()
+    assert 50 < before_the_end <= 50 + 3000 / 12  # each packet of the beginning, then an eighth of the limit at once
+
+
+def test_a_flow_that_goes_on_for_long_has_its_latest_packets_in_the_file(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, max_packets=40)
+    packets = [tcp(*ENDS, at=second) for second in range(400)]
+    opened = lines("opened")
+    for begin in range(0, 400, 10):
+        scene.retain(opened, scene.see(packets[begin : begin + 10]))
+        scene.recorder.write()
+        opened = []
+    scene.retain(lines("closed"), scene.end())
+    scene.recorder.write()
+    frames = scene.frames()
+    assert frames[:20] == [packet.frame for packet in packets[:20]]
+    assert frames[-10:] == [packet.frame for packet in packets[-10:]]
+    assert (scene.recorder.state.packets, scene.recorder.state.over_limit) == (40, 360)
+    assert "40 packets of 4 of its 318 flows" in scene.comment()  # three ended by the active timeout
+
+
+def test_what_waits_for_a_file_is_written_before_long_while_the_alert_goes_on(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, max_packets=100)
+    packets = [udp(f"10.0.0.1:{1 + n}", "10.0.0.2:9", at=n) for n in range(100)]
+    scene.retain(lines("opened"), [*scene.see(packets), *scene.end()])
+    scene.recorder.write()
+    scene.see(late := [udp("10.0.0.1:999", "10.0.0.2:9", at=200)])
+    scene.retain([], scene.end())
+    for _ in range(39):
+        scene.recorder.write()
+    assert (late[0].frame in scene.frames(), scene.recorder.due) == (False, True)
+    scene.recorder.write()
+    assert (late[0].frame in scene.frames(), scene.recorder.due) == (True, False)
+
+
+def test_a_flood_between_two_writes_leaves_few_flows_waiting(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, memory=1 << 24, max_packets=100)
+    packets = [udp(f"10.0.{n >> 12}.1:{1 + (n & 4095)}", "10.0.0.2:9", at=n / 1e4) for n in range(20_000)]
+    opened = lines("opened")
+    for begin in range(0, 20_000, 500):
+        scene.see(packets[begin : begin + 500])
+        scene.retain(opened, scene.end())
+        opened = []
+        assert sum(len(recording.pending) for recording in scene.recorder._open.values()) < 1000
+    scene.retain(lines("closed"), [])
+    scene.recorder.write()
+    frames, sent = scene.frames(), {packet.frame: n for n, packet in enumerate(packets)}
+    places = [sent[frame] for frame in frames]
+    assert len(places) == 100
+    assert places[:50] == list(range(50))
+    assert places[-25:] == list(range(19_975, 20_000))
+    assert np.diff(places[50:75]).max() <= 2 * np.median(np.diff(places[50:75]))
+    assert scene.recorder.state.over_limit == 19_900
+
+
+def test_a_file_that_somebody_wrote_to_is_left_alone(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.see(talk(*ENDS, 5))
+    scene.retain(lines("opened"), scene.end())
+    scene.recorder.write()
+    for content in (b"", bytes(100)):
+        (tmp_path / f"{ALERT}.pcapng").write_bytes(content)
+        scene.see(talk("10.0.0.7:1", "10.0.0.2:80", 3, at=5))
+        scene.retain([], scene.end())
+        scene.recorder.write()
+        assert (tmp_path / f"{ALERT}.pcapng").read_bytes() == content
+    assert (scene.recorder.state.packets, scene.recorder.state.over_limit) == (5, 6)
+    assert scene.recorder.problem is None
 
 
 def test_packets_that_have_left_the_memory_are_counted_and_told(tmp_path: Path) -> None:
@@ -242,7 +339,7 @@ def test_interfaces_and_link_types_have_a_description_each(tmp_path: Path) -> No
     )]  # fmt: skip
     for number, part in enumerate([packets, *raw]):
         scene.recorder.ring.add(part, np.full(6, number, dtype=np.int64))
-        scene.retain(lines("opened")[number:], flows_of(scene.meter.feed(part)))
+        scene.retain(lines("opened")[number:], flows_of(scene.meter.feed(part), scene.numbers))
     scene.retain(lines("closed"), scene.end())
     scene.recorder.write()
     found = read((tmp_path / f"{ALERT}.pcapng").read_bytes())[0]

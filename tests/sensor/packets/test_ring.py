@@ -92,6 +92,17 @@ def test_of_more_packets_than_wanted_the_oldest_are_given_and_all_are_counted() 
     assert (count, frames_at(ring, positions)) == (20, [packets[n].frame for n in (0, 1, 3)])
 
 
+def test_of_more_packets_than_wanted_the_newest_are_given_too() -> None:
+    ring = ring_with(conversation(30))
+    key, span = key_of("10.0.0.1:1", "10.0.0.2:80"), (0, 1 << 62)
+    every = frames_at(ring, ring.find(key, span, 0, -1, 20)[1])
+    for oldest, newest in (3, 2), (0, 4), (4, 0), (1, 18), (15, 5):
+        count, positions = ring.find(key, span, 0, -1, oldest, newest)
+        assert (count, frames_at(ring, positions)) == (20, every[:oldest] + every[20 - newest :])
+    for oldest, newest in (19, 5), (0, 30), (30, 0), (20, 20):
+        assert frames_at(ring, ring.find(key, span, 0, -1, oldest, newest)[1]) == every
+
+
 def test_what_was_found_before_is_not_found_again() -> None:
     ring = ring_with(packets := conversation(9))
     key, seen = key_of("10.0.0.1:1", "10.0.0.2:80"), ring.head

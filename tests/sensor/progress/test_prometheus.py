@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
+from dataclasses import replace
 from http.client import HTTPResponse
 
 import pytest
@@ -168,3 +169,17 @@ def test_leaving_does_not_wait_for_a_client() -> None:
             time.sleep(0.1)
             start = time.monotonic()
         assert time.monotonic() - start < 1
+
+
+def test_kept_packets_that_later_ones_replace_let_no_counter_fall() -> None:
+    before = KeptPackets(files=1, packets=1000, over_limit=500, forgotten=7, lost=8)
+    after = replace(before, packets=990, over_limit=560, replaced=60)
+    scrapes = []
+    for kept in (before, after):
+        with MetricsServer(0, Latest(replace(PROGRESS, kept=kept)), model="cic2017") as served:
+            found = scraped(served.port)
+            scrapes.append({key[1]: value for key, value in found.items() if key[0] == "flowvigil_alert_packets_total"})
+    assert scrapes == [
+        {"kept": 1000, "over_limit": 500, "forgotten": 7, "lost": 8},
+        {"kept": 1050, "over_limit": 500, "forgotten": 7, "lost": 8},
+    ]
