@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from flows.compression import COMPRESSED, LONGEST_MAGIC, unpacked
 from sensor.errors import InputError
-from sensor.files.compression import ByteStream, CountingReader, RawFile, decompressed
-from sensor.files.magic import COMPRESSED, LONGEST_MAGIC
 from sensor.printable import printable
 
 STDIN: Final = "-"
@@ -81,36 +80,6 @@ def opened(name: str) -> io.FileIO:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "cannot be opened"
         raise InputError(f"{printable(name)}: {reason}, expected alerts as JSON lines") from error
-
-
-def unpacked(raw: RawFile) -> ByteStream:
-    """An input's bytes out of their packing; which it is, its first bytes say."""
-    stored = CountingReader(raw)
-    head = b""
-    while len(head) < LONGEST_MAGIC and (
-        got := stored.readinto(memoryview(piece := bytearray(LONGEST_MAGIC - len(head))))
-    ):
-        head += piece[:got]
-    packed = decompressed(stored, head)
-    return packed[0] if packed else _Behind(head, stored)
-
-
-class _Behind:
-    """A stream of bytes behind those that were looked at already."""
-
-    def __init__(self, head: bytes, stream: ByteStream) -> None:
-        self._head, self._stream = head, stream
-        self.damage = stream.damage
-
-    def readinto(self, view: memoryview, /) -> int:
-        """Fill a part of the view; 0 at the end and where damage begins."""
-        if not self._head:
-            got = self._stream.readinto(view)
-            self.damage = self._stream.damage
-            return got
-        part, self._head = self._head[: len(view)], self._head[len(view) :]
-        view[: len(part)] = part
-        return len(part)
 
 
 class Follower:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flows.batch import END_REASON, SNAPSHOT, SRC_HIGH, SRC_LOW, START_NS, START_SHIFT_NS, FlowBatch
 from flows.block import PacketBlock
+from flows.compression import COMPRESSED
 from flows.meter import Meter, concatenate
 from flows.pcap import MAGICS
 from flows.pcapng import MAGIC
@@ -22,7 +23,6 @@ from sensor.api.body import MAX_ROWS
 from sensor.api.problems import Problem
 from sensor.api.samples import Samples
 from sensor.errors import InputError
-from sensor.files.magic import COMPRESSED
 from sensor.sources.captures.files import CaptureFile
 
 MAX_PACKETS: Final = 2_000_000  # a small file may unpack into a large one

@@ -2,13 +2,7 @@
 
 from typing import Final
 
-GZIP_MAGIC: Final = b"\x1f\x8b"
-ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-XZ_MAGIC: Final = b"\xfd7zXZ\0"
-BZIP2_MAGIC: Final = b"BZh"
-LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"
-COMPRESSED: Final = (GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC, LZ4_MAGIC)  # that are decompressed while reading
-LONGEST_MAGIC: Final = max(map(len, COMPRESSED))  # bytes
+from flows.compression import BZIP2_MAGIC, GZIP_MAGIC, LZ4_MAGIC, XZ_MAGIC, ZSTD_MAGIC
 
 # Offset, magic number, and name of the file type.
 SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (

@@ -11,9 +11,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Literal
 
+from flows.compression import unpacked
 from flows.pcap import MAGICS
 from flows.pcapng import MAGIC
-from sensor.alerts.json_lines import STDIN, opened, unpacked
+from sensor.alerts.json_lines import STDIN, opened
 from sensor.errors import InputError
 
 Kind = Literal["captures", "alerts"]

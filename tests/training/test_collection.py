@@ -1,13 +1,16 @@
 """Datasets of several files and of any size: one table, the same however it is cut into blocks or files."""
 
+import bz2
 import dataclasses
 import gzip
+import lzma
 import resource
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import lz4.frame
 import numpy as np
 import pytest
 import zstandard
@@ -278,10 +281,10 @@ def test_every_file_format_reads_as_the_plain_csv(dialect: Dialect, tmp_path: Pa
     plain = read(path)
     content = path.read_bytes()
     halves = content[:5000], content[5000:]
-    (tmp_path / "t.csv.gz").write_bytes(b"".join(gzip.compress(half) for half in halves))
-    (tmp_path / "t.csv.zst").write_bytes(b"".join(zstandard.compress(half) for half in halves))
-    for name in ("t.csv.gz", "t.csv.zst"):
-        assert same(read(tmp_path / name), plain), name
+    packings = {"gz": gzip, "zst": zstandard, "xz": lzma, "bz2": bz2, "lz4": lz4.frame}
+    for suffix, packing in packings.items():
+        (tmp_path / f"t.csv.{suffix}").write_bytes(b"".join(packing.compress(half) for half in halves))
+        assert same(read(tmp_path / f"t.csv.{suffix}"), plain), suffix
     parquet = read(written(tmp_path, many_shapes(), dialect, ".parquet"))
     assert same(dataclasses.replace(parquet, repairs=plain.repairs), plain)
 

@@ -31,14 +31,14 @@ from training.reporting import Report
 # Rows in the order that a table is to have: (n,) start times in, (n,) row numbers out.
 Order = Callable[[Int64s], Int64s]
 
-SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".csv.xz", ".csv.bz2", ".csv.lz4", ".parquet")
 DAY_NS = 86_400_000_000_000
 
 
 def read_dataset(path: Path, report: Report, labels: LabelMap | None = None) -> FlowTable:
     """Flows of a file, or of all files below a directory, in the order of their start; family "" where unlabelled.
 
-    A file is CSV (plain, gzip or Zstandard) or Parquet with any header of flows.dialects; in a directory, files with
+    A file is CSV (plain or compressed) or Parquet with any header of flows.dialects; in a directory, files with
     other endings are named and skipped. Flows of the same start keep the order of the files (by name) and rows.
     Rows that only attempted an attack, and rows of protocol 0 (the programs' word for any protocol they do not know),
     are left out and counted in repairs. labels: how labels beside the vocabulary are read; what it did is reported, and

@@ -89,7 +89,7 @@ def refuse_all_dropped(path: Path, tables: Sequence[KddTable]) -> None:
 
 
 def read_kdd_file(path: Path, relabelling: Relabelling, report: Report) -> KddTable:
-    """Records of a file: text (plain, gzip or Zstandard) or Parquet, with or without header and difficulty.
+    """Records of a file: text (plain or compressed) or Parquet, with or without header and difficulty.
 
     Symbols that are none of the known ones become UNKNOWN and are counted in repairs; names of attacks are spelled as
     published, without the dot that ends them in KDD'99. Raises DatasetError with file, line and column of what is

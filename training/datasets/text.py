@@ -83,7 +83,7 @@ def shown(cell: str) -> str:
 
 
 def text_tables(path: Path, repairs: Repairs, headless: Headless | None = None) -> Iterator[TextTable]:
-    """A CSV (plain, gzip or Zstandard) or Parquet file as tables of at most some ten thousand rows, in its order.
+    """A CSV (plain or compressed) or Parquet file as tables of at most some ten thousand rows, in its order.
 
     headless: told a CSV's first line, names its columns where that line is a row; None where it is a header.
     Raises DatasetError for what is no such table or has no rows.

@@ -14,12 +14,12 @@ from typing import Final, Protocol
 import numpy as np
 
 from flows.block import Bytes, PacketBlock
+from flows.compression import COMPRESSED, LONGEST_MAGIC, ByteStream, CountingReader, RawFile, decompressed
 from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
 from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
 from flows.reuse import ReusedArrays
 from sensor.errors import InputError
-from sensor.files.compression import ByteStream, CountingReader, RawFile, decompressed
-from sensor.files.magic import COMPRESSED, LONGEST_MAGIC, describe
+from sensor.files.magic import describe
 
 BUFFER_BYTES: Final = 1 << 20
 FIRST_BYTES: Final = 512  # enough to recognise the type of a file that is no capture

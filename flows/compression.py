@@ -1,7 +1,8 @@
 """Byte streams of a file: as stored, with a count, and decompressed from gzip (RFC 1952), zstd (RFC 8878), xz, bzip2
 or lz4 frames.
 
-Truncated or corrupt data does not raise: all bytes before the damage are read, and `damage` describes it.
+It opens no file. Truncated or corrupt data does not raise: all bytes before the damage are read, and `damage` describes
+it.
 """
 
 import bz2
@@ -12,10 +13,16 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sensor.files.magic import BZIP2_MAGIC, GZIP_MAGIC, LZ4_MAGIC, XZ_MAGIC, ZSTD_MAGIC
-
 if TYPE_CHECKING:
     import zstandard
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+XZ_MAGIC: Final = b"\xfd7zXZ\0"
+BZIP2_MAGIC: Final = b"BZh"
+LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"
+COMPRESSED: Final = (GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC, LZ4_MAGIC)  # that are decompressed while reading
+LONGEST_MAGIC: Final = max(map(len, COMPRESSED))  # bytes
 
 PIECE: Final = 65_536  # bytes of compressed data read at a time
 PART: Final = 4096  # decompressed bytes of which none or all are read before damage
@@ -343,9 +350,39 @@ _READERS: Final[tuple[tuple[bytes, str, Callable[[CountingReader, bytes], ByteSt
 def decompressed(stored: CountingReader, head: bytes) -> tuple[ByteStream, str] | None:
     """The decompressed bytes and the name of the format; None where the head is that of none.
 
-    head: bytes that were already read from `stored`, sensor.files.magic.LONGEST_MAGIC or more unless it has fewer.
+    head: bytes that were already read from `stored`, LONGEST_MAGIC or more unless it has fewer.
     """
     for magic, name, reader in _READERS:
         if head.startswith(magic):
             return reader(stored, head), name
     return None
+
+
+def unpacked(raw: RawFile) -> ByteStream:
+    """A file's bytes out of their packing; which it is, if any, its first bytes say."""
+    stored = CountingReader(raw)
+    head = b""
+    while len(head) < LONGEST_MAGIC and (
+        got := stored.readinto(memoryview(piece := bytearray(LONGEST_MAGIC - len(head))))
+    ):
+        head += piece[:got]
+    packed = decompressed(stored, head)
+    return packed[0] if packed else _Behind(head, stored)
+
+
+class _Behind:
+    """A stream of bytes behind those that were looked at already."""
+
+    def __init__(self, head: bytes, stream: ByteStream) -> None:
+        self._head, self._stream = head, stream
+        self.damage = stream.damage
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill a part of the view; 0 at the end and where damage begins."""
+        if not self._head:
+            got = self._stream.readinto(view)
+            self.damage = self._stream.damage
+            return got
+        part, self._head = self._head[: len(view)], self._head[len(view) :]
+        view[: len(part)] = part
+        return len(part)
