@@ -78,6 +78,7 @@ SAMPLE_SHIFT = 26  # the top bits of a hash say which sample a flow is in; those
 LEAST_SAMPLE = 64  # one flow in so many
 CACHE_LINE_WORDS = 8
 SECOND_NS = 1_000_000_000
+FIRST_SNAPSHOT_NS = 10 * SECOND_NS  # age at which a flow that goes on is reported for the first time
 MAX_ACTIVE_TIMEOUT_NS = 3000 * SECOND_NS
 COMPATIBLE: tuple[str, ...] = ("cicflowmeter-v4",)
 
@@ -256,7 +257,7 @@ class Meter:
         idle_timeout_ns: int = 120 * SECOND_NS,
         active_timeout_ns: int = 120 * SECOND_NS,
         closed_linger_ns: int = 2 * SECOND_NS,
-        first_snapshot_ns: int = 10 * SECOND_NS,
+        first_snapshot_ns: int = FIRST_SNAPSHOT_NS,
         snapshot_interval_ns: int = 60 * SECOND_NS,
         compat: str | None = None,
         decap: bool = False,

@@ -129,6 +129,7 @@ def episode_settings(config: "Config") -> "EpisodeSettings":
         quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
         capacity_hosts=config.episodes.capacity_hosts,
         alerts_per_minute=config.episodes.alerts_per_minute,
+        first_report_ns=round(config.meter.first_snapshot_s * SECOND_NS),
         flows_per_alert=None if config.keep_packets.directory is not None else config.episodes.flows_per_alert,
     )
 

@@ -38,6 +38,7 @@ from flows.batch import (
 )
 from flows.columns import INDEX
 from flows.jit import entry, inner
+from flows.meter import FIRST_SNAPSHOT_NS
 from models.hosts import ABSENT, find, mixed
 from sensor.episodes import shapes
 from sensor.episodes.claims import C_CLOCK, CLAIM_WORDS, CLAIMS_A_FLOW, Claims, tell
@@ -87,8 +88,11 @@ _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 class Behaviour:
     """Counts over all records of a run; at most `capacity` hosts, twice as many services, four times as many pairs."""
 
-    def __init__(self, capacity: int, seed: int | None = None) -> None:
-        """seed: of the hash keys, random unless given; nothing but speed depends on it."""
+    def __init__(self, capacity: int, seed: int | None = None, first_report_ns: int = FIRST_SNAPSHOT_NS) -> None:
+        """seed: of the hash keys, random unless given; nothing but speed depends on it.
+
+        first_report_ns: age at which the meter first reports a flow that goes on.
+        """
         seed = secrets.randbits(128) if seed is None else seed
         self._hosts = table_rows(capacity, H_CELLS, seed)
         self._spots = table_rows(2 * capacity, S_CELLS, seed)
@@ -96,7 +100,8 @@ class Behaviour:
         self._services = table_rows(2 * capacity, V_CELLS, seed)
         self._starts = np.zeros((4 * capacity, 2 * STARTS))
         self._voices, self._tally = new_voices()
-        self._clock = np.zeros(2, dtype=np.int64)  # traffic time and its beginning, ns
+        # Traffic time and its beginning, and the age of a flow at its first report, ns.
+        self._clock = np.array([0, 0, first_report_ns], dtype=np.int64)
         self._unjudged = np.zeros(256, dtype=np.int64)
 
     @property
@@ -162,7 +167,7 @@ def _observe(
             found = answer(identity, i, first, now, hosts, words, levels, found)
         elif role == TALK:
             found = _talk(
-                identity, values, i, first, now, clock[1], label_kinds[i], hosts, spots, pairs, services, starts,
+                identity, values, i, first, now, clock, label_kinds[i], hosts, spots, pairs, services, starts,
                 words, levels, found,
             )  # fmt: skip
         else:
@@ -267,7 +272,7 @@ def _level(cells: Floats, row: int, soon: float, a_day: float) -> float:
 
 @inner
 def _talk(
-    identity: Identity, values: Values, i: int, first: bool, now: float, base_ns: int, label_kind: int, hosts: Rows,
+    identity: Identity, values: Values, i: int, first: bool, now: float, clock: Int64s, label_kind: int, hosts: Rows,
     spots: Rows, pairs: Rows, services: Rows, starts: Floats, words: Int64s, levels: Floats, found: int,
 ) -> int:  # fmt: skip
     """A flow with data: a session that may be like others, a beat, or questions that carry more than a name."""
@@ -289,9 +294,11 @@ def _talk(
         service = service_row(identity, i, now, services)
         if first:
             see(identity, i, service, now, SOURCES_S, V_SOURCES_AT, services)
-        found = session(identity, values, i, first, label_kind, pair, service, pairs, services, words, levels, found)
+        found = session(
+            identity, values, i, first, clock[2], label_kind, pair, service, pairs, services, words, levels, found
+        )
         if first and values[i, _SYN] > 0:
-            start = (identity[i, START_NS] + identity[i, START_SHIFT_NS] - base_ns) * 1e-9
+            start = (identity[i, START_NS] + identity[i, START_SHIFT_NS] - clock[1]) * 1e-9
             if beats(pair, start, source, pairs, starts, hosts) and may_beat(
                 identity, i, service, source, hosts, services
             ):

@@ -12,7 +12,7 @@ Time is the flows' own: the newest packet of any record so far. Nothing depends 
 """
 
 import heapq
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from flows.batch import DST_PORT, IP_VERSION, NEW_PACKETS, PROTOCOL, REPORT, FlowBatch
 from flows.columns import INDEX
+from flows.meter import FIRST_SNAPSHOT_NS
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import Action, ModelIdentity, Observer
@@ -72,6 +73,7 @@ class EpisodeSettings:
     quiet_ns: int = 300_000_000_000  # traffic time without a flagged flow after which an episode closes
     capacity_hosts: int = 16384  # hosts with flagged flows remembered at once
     alerts_per_minute: int | None = 120  # of single hosts that open, None: any number
+    first_report_ns: int = FIRST_SNAPSHOT_NS  # age at which the meter first reports a flow that goes on
     flows_per_alert: int | None = 0  # flows that are given with an alert's id, None: all of them
 
 
@@ -129,7 +131,7 @@ class Episodes:
         self._storms = Storms(settings.alerts_per_minute)
         self._cuts = (cut_known, cut_novel)
         self._label_kinds = np.array([label_kind(identifier) for identifier in techniques], dtype=np.int8)
-        self._behaviour = Behaviour(settings.capacity_hosts, seed)
+        self._behaviour = Behaviour(settings.capacity_hosts, seed, settings.first_report_ns)
         self._table = EvidenceTable(
             capacity=settings.capacity_hosts,
             cut_known=cut_known,
@@ -139,6 +141,7 @@ class Episodes:
             seed=seed,
         )
         self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
+        self._waiting: OrderedDict[tuple[int, int], Episode] = OrderedDict()  # of these, that have not opened
         self._remembered = RememberedFlows()
         self._budget = DistinctBudget()
         # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
@@ -195,8 +198,9 @@ class Episodes:
         return self._drain()
 
     def adjust(self, settings: EpisodeSettings) -> None:
-        """Go on with other settings; open episodes stay open. The capacity stays as it is."""
-        self._settings = replace(settings, capacity_hosts=self._settings.capacity_hosts)
+        """Go on with other settings; open episodes stay open. The capacity and the meter's stay as they are."""
+        kept = self._settings
+        self._settings = replace(settings, capacity_hosts=kept.capacity_hosts, first_report_ns=kept.first_report_ns)
         self._table.adjust(settings.threshold, settings.quiet_ns)
         self._storms.adjust(settings.alerts_per_minute)
 
@@ -241,6 +245,12 @@ class Episodes:
             technique = None if kind == UNSHAPED else _technique(kind, flow)
             episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal, self._budget)
             self._await(key, episode)
+            self._waiting.pop(key, None)
+            self._waiting[key] = episode
+            if len(self._waiting) > self._settings.capacity_hosts:  # some 7 KB each, and slow ones wait a day
+                forgotten, oldest = self._waiting.popitem(last=False)
+                del self._episodes[forgotten]
+                self._end(oldest, self._clock_ns)
         return episode
 
     def _weigh(self, key: tuple[int, int], episode: Episode, flow: FlaggedFlow, level: float) -> None:
@@ -266,6 +276,7 @@ class Episodes:
 
     def _open(self, key: tuple[int, int], episode: Episode) -> None:
         episode.opened = True
+        del self._waiting[key]
         if episode.kind in SLOW:
             self._await(key, episode)  # sooner than one that may open yet is forgotten
         if self._storms.admits(self._clock_ns, attack=episode.attack):
@@ -323,6 +334,7 @@ class Episodes:
                 continue
             if self._episodes.get(key) is episode:
                 del self._episodes[key]
+                self._waiting.pop(key, None)
             self._end(episode, min(deadline_ns, self._clock_ns))
 
     def _end(self, episode: Episode, time_ns: int) -> None:

@@ -44,7 +44,6 @@ from sensor.episodes.tables import (
     seen,
 )
 
-FIRST_REPORT_US = 1e7  # age at which a flow that goes on is told for the first time (flows.meter)
 _ENDED = SEEN_FIN | SEEN_FIN_BACK | SEEN_RST | SEEN_RST_BACK
 
 _DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packets"], INDEX["bwd_packets"]
@@ -53,8 +52,8 @@ _FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 
 @inner
 def session(
-    identity: Identity, values: Values, i: int, first: bool, label_kind: int, pair: int, service: int, pairs: Rows,
-    services: Rows, words: Int64s, levels: Floats, found: int,
+    identity: Identity, values: Values, i: int, first: bool, first_report_ns: int, label_kind: int, pair: int,
+    service: int, pairs: Rows, services: Rows, words: Int64s, levels: Floats, found: int,
 ) -> int:  # fmt: skip
     """A TCP session among others of its pair and service: guessing is many that are alike, overload many at all."""
     port = identity[i, DST_PORT]
@@ -62,7 +61,7 @@ def session(
     cells, at = pairs.cells, services.cells
     # A session counts when its end is told: in its first report or, of a flow that went on by then, in the second.
     ended = identity[i, END_REASON] != SNAPSHOT or identity[i, SEEN] & _ENDED != 0
-    told = first or (identity[i, REPORT] == 1 and values[i, _DURATION] > FIRST_REPORT_US)
+    told = first or (identity[i, REPORT] == 1 and values[i, _DURATION] * 1000 > first_report_ns)
     short = ended and told and values[i, _DURATION] < 3e7 and sent + values[i, _BWD_BYTES] < 20_000
     if short and (login or label_kind == shapes.GUESS_LABEL):
         weight = math.log(1 + sent)

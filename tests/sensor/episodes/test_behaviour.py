@@ -191,6 +191,18 @@ def test_a_client_that_tries_one_dead_server_for_a_day_has_tried_one_service() -
     assert len(observed(Behaviour(64, 1), retries).words) == 0
 
 
+@pytest.mark.parametrize(
+    ("lasts", "first_report_s", "counted"), [(3, 10, False), (3, 1, True), (15, 10, True), (15, 100, False)]
+)
+def test_a_session_counts_in_its_second_report_where_its_first_came_before_its_end(
+    lasts: float, first_report_s: int, counted: bool
+) -> None:
+    told = [flow._replace(report=1, lasts=lasts, label=0) for flow in guesses(20)]
+    behaviour = Behaviour(64, 1, first_report_s * 1_000_000_000)
+    kinds, _ = _kinds_and_levels(observed(behaviour, told))
+    assert (shapes.GUESSING in kinds) == counted
+
+
 def test_forged_sources_push_nobody_out_of_a_target_under_a_flood() -> None:
     probes = [flow._replace(label=0) for flow in scan(8, target="198.51.100.9")]
     forged = [

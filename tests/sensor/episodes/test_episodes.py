@@ -331,6 +331,9 @@ def test_what_is_remembered_of_hosts_is_bounded(flows_per_alert: int) -> None:
         ]
         watched.observe(*judged([flow._replace(target=flow.source.replace("10.", "11.", 1)) for flow in probes]))
         assert len(watched._episodes) <= places
+        assert len(watched._waiting) <= 8
+        assert watched._waiting.items() <= watched._episodes.items()
+        assert {key for key, episode in watched._episodes.items() if not episode.opened} == watched._waiting.keys()
         assert len(watched._deadlines) <= 2 * places + 1024 + 1
 
 
