@@ -243,6 +243,13 @@ ALERT: Final = Declaration(
             "There are more source addresses than were counted.",
             absent=False,
         ),
+        Field(
+            "flowvigil.load_before",
+            NUMBER,
+            "spread.load_before",
+            "Of floods: packets a second of the target in the ten minutes before, both directions.",
+            optional=True,
+        ),
         Field("flowvigil.target_ips", first(TARGETS_SHOWN, ADDRESS), "target_ips", "The first targets."),
         Field("flowvigil.ports", COUNT, "spread.ports", "Distinct destination ports."),
         Field("flowvigil.ports_more", FLAG, "spread.ports_more", "There are more ports than were counted."),

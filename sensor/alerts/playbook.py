@@ -85,6 +85,25 @@ _BEAT = Playbook(
         "Look for flows of this pair that are larger or out of the beat: orders that came, data that went.",
     ),
 )
+_UNUSUAL_PORT = Playbook(
+    "A host keeps contact with another over a port that no common service has: one connection that stays open, or an "
+    "even beat.",
+    (
+        "Who is the other end? Look at its name, age and owner, and at the certificate if there is one.",
+        "Find the process that holds the connection on the inside machine: its path, its age, who started it.",
+        "Games, remote help and devices that report to their maker do so too. One you know: mute it.",
+        "Look at what the pair does at night, and for the same destination on other machines.",
+    ),
+)
+_UPLOAD = Playbook(
+    "A host sends another, outside, far more than it gets: data leaves.",
+    (
+        "Is it a backup, a copy or a publication that somebody ordered? Ask the machine's owner.",
+        "Who is the other end? Look at its name, age and owner.",
+        "Find the process that sends, and what it has read: archives that were just made weigh most.",
+        "Block the destination until it is explained; what has left cannot be called back.",
+    ),
+)
 _QUESTIONS = Playbook(
     "A host asks a resolver more or longer questions than names need: data may travel in them.",
     (
@@ -140,7 +159,7 @@ _BY_ID: dict[str, Playbook] = {
     "T1071": _CONTROL,
     "T1071.001": _BEAT,
     "T1071.004": _QUESTIONS,
-    "T1571": _BEAT,
+    "T1571": _UNUSUAL_PORT,
     "T1095": _ECHOES,
 }
 _BY_TACTIC: dict[str, Playbook] = {
@@ -151,6 +170,7 @@ _BY_TACTIC: dict[str, Playbook] = {
     "Execution": _INSIDE,
     "Privilege Escalation": _INSIDE,
     "Command and Control": _CONTROL,
+    "Exfiltration": _UPLOAD,
 }
 
 

@@ -23,6 +23,8 @@ class Spread:
     port: int  # destination port of that flow
     origins: int = 1  # distinct source addresses, exact up to a bound
     origins_more: bool = False  # whether there were more
+    # Packets a second of the target in the ten minutes before, of floods; None where that is not known.
+    load_before: float | None = None
 
 
 def spread_in_words(spread: Spread) -> str:
@@ -47,7 +49,7 @@ def spread_in_words(spread: Spread) -> str:
         words = f"{flows} of {packets}{sources}{span}{_rate(spread.packets, 'packets ', spread.span_ns)}"
     else:
         words = f"{flows}{sources}{span}{_rate(spread.flows, '', spread.span_ns)}, {packets}"
-    return f"{where}{hosts}: {words}{nothing_in_words(spread)}"
+    return f"{where}{hosts}: {words}{nothing_in_words(spread)}{_load_in_words(spread)}"
 
 
 def nothing_in_words(spread: Spread) -> str:
@@ -56,6 +58,14 @@ def nothing_in_words(spread: Spread) -> str:
         return ""
     nothing = "no answer" if spread.protocol in _ICMP else "no data exchanged"
     return f", {nothing}" + (f" in {spread.failed:,} of the flows" if spread.failed < spread.flows else "")
+
+
+def _load_in_words(spread: Spread) -> str:
+    """How much more comes to the target of a flood than before; nothing where that is not known."""
+    if spread.load_before is None:
+        return ""
+    now = spread.packets * _SECOND_NS / max(spread.span_ns, _SECOND_NS)
+    return f"; {now:,.0f} packets a second, before it {spread.load_before:,.3g} to the same host"
 
 
 def _rate(number: int, noun: str, span_ns: int) -> str:

@@ -25,7 +25,9 @@ NO_TECHNIQUE = Technique("", "", "")  # for what must name one
 
 TECHNIQUES: tuple[Technique, ...] = (
     Technique("T1018", "Remote System Discovery", "Discovery"),
+    Technique("T1041", "Exfiltration Over C2 Channel", "Exfiltration"),
     Technique("T1046", "Network Service Discovery", "Discovery"),
+    Technique("T1048", "Exfiltration Over Alternative Protocol", "Exfiltration"),
     Technique("T1068", "Exploitation for Privilege Escalation", "Privilege Escalation"),
     Technique("T1071", "Application Layer Protocol", "Command and Control"),
     Technique("T1071.001", "Web Protocols", "Command and Control"),
@@ -56,6 +58,7 @@ SEVERITY: dict[str, int] = {
     "Credential Access": 70,
     "Initial Access": 80,
     "Privilege Escalation": 80,
+    "Exfiltration": 80,
     "Impact": 80,
 }
 SEVERITY_OTHER = 60

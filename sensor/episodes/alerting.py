@@ -13,18 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import DST_PORT, IP_VERSION, PROTOCOL
+from flows.columns import INDEX
 from sensor.alerts.alert import Action, Alert, Lane, ModelIdentity, Observer
 from sensor.alerts.alert_record import PORTS_SHOWN, TARGETS_SHOWN
-from sensor.alerts.deviation import sentence
+from sensor.alerts.deviation import quantity, sentence
 from sensor.alerts.endpoints import community_id_of, endpoints_of
 from sensor.alerts.spread import counted, spread_in_words
 from sensor.alerts.techniques import severity_of
 from sensor.episodes.episode import Episode
 from sensor.episodes.reasons import Explainer
-from sensor.episodes.shapes import KINDS, SHAPES
+from sensor.episodes.shapes import KINDS, SHAPES, UPLOAD, UPLOAD_BEAT
 
 _UNCERTAIN_WEIGHT = 0.6
 UNCERTAIN_SEVERITY = 50  # at most, of what the shape or the known lane alone says
+_FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 _FULL_EVIDENCE = 10 * math.log(10)
 
 
@@ -76,6 +78,10 @@ class AlertBuilder:
         reason += spread_in_words(spread)
         if episode.kind < KINDS:
             reason += "; " + SHAPES[episode.kind].reason
+            if episode.kind in (UPLOAD, UPLOAD_BEAT):
+                sent, received = exemplar.values[_FWD_BYTES], exemplar.values[_BWD_BYTES]
+                there, back = quantity(sent, "bytes"), quantity(received, "bytes")
+                reason += f", {there} there and {back} back in the flow shown"
         elif label is not None:
             reason += f"; the model takes it for {label}, which its shape does not show"
         if deviations:  # the first; all stand beside it

@@ -41,13 +41,15 @@ from flows.jit import entry, inner
 from flows.meter import FIRST_SNAPSHOT_NS
 from models.hosts import ABSENT, find, mixed
 from sensor.episodes import shapes
-from sensor.episodes.claims import C_CLOCK, CLAIM_WORDS, CLAIMS_A_FLOW, Claims, tell
+from sensor.episodes.claims import C_CLOCK, C_KIND, CLAIM_WORDS, CLAIMS_A_FLOW, Claims, tell
 from sensor.episodes.floods import answer, stream
+from sensor.episodes.pairs import beat_kind, beats, is_outward, may_beat, outward
 from sensor.episodes.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, role_of
-from sensor.episodes.sessions import beats, may_beat, questions, session
+from sensor.episodes.sessions import crowd, questions, session
 from sensor.episodes.tables import (
     H_CELLS,
     H_HIT_10S,
+    H_LOAD_AT,
     H_SOURCES_AT,
     H_TALK_10S,
     P_CELLS,
@@ -69,6 +71,8 @@ from sensor.episodes.tables import (
     Int64s,
     Rows,
     host_row,
+    load,
+    load_before,
     pair_key,
     pair_row,
     see,
@@ -123,21 +127,22 @@ class Behaviour:
         """Take in records in their order. label_kinds: (n,) what the known lane took each for, 0 unflagged."""
         n = len(batch)
         words = np.empty((n * CLAIMS_A_FLOW, CLAIM_WORDS), dtype=np.int64)
-        levels, roles = np.empty(n * CLAIMS_A_FLOW), np.empty(n, dtype=np.int8)
+        levels, befores = np.empty(n * CLAIMS_A_FLOW), np.empty(n * CLAIMS_A_FLOW)
+        roles = np.empty(n, dtype=np.int8)
         identity, values = np.ascontiguousarray(batch.identity), np.ascontiguousarray(batch.values)
         with np.errstate(over="ignore"):  # the hash wraps around; only interpreted kernels notice
             found = _observe(
                 identity, values, label_kinds, self._clock, self._voices, self._tally, self._unjudged,
-                self._hosts, self._spots, self._pairs, self._services, self._starts, words, levels, roles,
+                self._hosts, self._spots, self._pairs, self._services, self._starts, words, levels, befores, roles,
             )  # fmt: skip
-        return Claims(words[:found], levels[:found], roles)
+        return Claims(words[:found], levels[:found], befores[:found], roles)
 
 
 @entry
 def _observe(
     identity: Identity, values: Values, label_kinds: NDArray[np.int8], clock: Int64s, voices: Voices, tally: Tally,
     unjudged: Int64s, hosts: Rows, spots: Rows, pairs: Rows, services: Rows, starts: Floats,
-    words: Int64s, levels: Floats, roles: NDArray[np.int8],
+    words: Int64s, levels: Floats, befores: Floats, roles: NDArray[np.int8],
 ) -> int:  # fmt: skip
     """Walk a batch; write what each flow is part of. Returns their number."""
     found = 0
@@ -158,32 +163,36 @@ def _observe(
             unjudged[identity[i, PROTOCOL] & 255] += first
             continue
         before = found
+        target = host_row(identity, i, DST_HIGH, DST_LOW, now, hosts)
+        load(target, float(identity[i, NEW_PACKETS]), now, H_LOAD_AT, hosts)
         if roles[i] == ONE_SIDED:
             # No client asks from a system port: what comes to one from another was not asked for, whatever is in view.
             service, port = identity[i, SRC_PORT], identity[i, DST_PORT]
             if identity[i, PROTOCOL] == UDP and service < SYSTEM_PORTS and port < SYSTEM_PORTS and service != port:
-                found = answer(identity, i, first, now, hosts, words, levels, found)
+                found = answer(identity, i, first, target, now, hosts, words, levels, found)
         elif role == ANSWER:
-            found = answer(identity, i, first, now, hosts, words, levels, found)
+            found = answer(identity, i, first, target, now, hosts, words, levels, found)
         elif role == TALK:
             found = _talk(
-                identity, values, i, first, now, clock, label_kinds[i], hosts, spots, pairs, services, starts,
-                words, levels, found,
+                identity, values, i, first, target, now, clock, label_kinds[i], hosts, spots, pairs, services,
+                starts, words, levels, found,
             )  # fmt: skip
         else:
-            found = _attempt(identity, values, i, first, role, now, hosts, spots, pairs, words, levels, found)
+            found = _attempt(identity, values, i, first, role, target, now, hosts, spots, pairs, words, levels, found)
         for k in range(before, found):
             words[k, C_CLOCK] = clock[0]
+            befores[k] = -1.0
+            if words[k, C_KIND] in shapes.LOADED:
+                befores[k] = load_before(target, H_LOAD_AT, hosts)
     return found
 
 
 @inner
 def _attempt(
-    identity: Identity, values: Values, i: int, first: bool, role: int, now: float, hosts: Rows, spots: Rows,
-    pairs: Rows, words: Int64s, levels: Floats, found: int,
+    identity: Identity, values: Values, i: int, first: bool, role: int, target: int, now: float, hosts: Rows,
+    spots: Rows, pairs: Rows, words: Int64s, levels: Floats, found: int,
 ) -> int:  # fmt: skip
     """A flow without data: a probe of a scan, a half-open connection of a flood, or a service that is down."""
-    target = host_row(identity, i, DST_HIGH, DST_LOW, now, hosts)
     without = role == FAILED or (identity[i, PROTOCOL] == TCP and identity[i, SEEN] & SEEN_ACK == 0)
     if first and without:
         hosts.cells[target, H_HIT_10S] += 1
@@ -192,7 +201,9 @@ def _attempt(
     many = hits >= 4 * hosts.cells[target, H_TALK_10S] and seen(target, H_SOURCES_AT, hosts) >= shapes.MANY_SOURCES
     port = identity[i, SRC_PORT]
     if identity[i, PROTOCOL] == UDP and port < SYSTEM_PORTS and port != identity[i, DST_PORT]:
-        found = answer(identity, i, False, now, hosts, words, levels, found)  # whatever port of its target it goes to
+        found = answer(
+            identity, i, False, target, now, hosts, words, levels, found
+        )  # whatever port of its target it goes to
     elif many and without:
         found = tell(i, shapes.FLOOD_AT, target, hits / shapes.FLOOD_AT_FLOWS, words, levels, found)
     high, low = pair_key(identity, i, hosts.seed)
@@ -243,7 +254,8 @@ def _probe(
             spots.cells[row, S_FAILED_DAY if failed else S_OPENED_DAY] += 1
     cells = spots.cells
     cells[ports, S_WITHOUT_1S] += without
-    found = tell(i, shapes.TORRENT, ports, cells[ports, S_WITHOUT_1S] / shapes.TORRENT_FLOWS, words, levels, found)
+    if without:
+        found = tell(i, shapes.TORRENT, ports, cells[ports, S_WITHOUT_1S] / shapes.TORRENT_FLOWS, words, levels, found)
     protocol = identity[i, PROTOCOL]
     if protocol in (ICMP, ICMP6):
         missed, asked = cells[targets, S_FAILED_10M], cells[targets, S_FAILED_10M] + cells[targets, S_OPENED_10M]
@@ -272,12 +284,11 @@ def _level(cells: Floats, row: int, soon: float, a_day: float) -> float:
 
 @inner
 def _talk(
-    identity: Identity, values: Values, i: int, first: bool, now: float, clock: Int64s, label_kind: int, hosts: Rows,
-    spots: Rows, pairs: Rows, services: Rows, starts: Floats, words: Int64s, levels: Floats, found: int,
+    identity: Identity, values: Values, i: int, first: bool, target: int, now: float, clock: Int64s, label_kind: int,
+    hosts: Rows, spots: Rows, pairs: Rows, services: Rows, starts: Floats, words: Int64s, levels: Floats, found: int,
 ) -> int:  # fmt: skip
     """A flow with data: a session that may be like others, a beat, or questions that carry more than a name."""
     source = host_row(identity, i, SRC_HIGH, SRC_LOW, now, hosts)
-    target = host_row(identity, i, DST_HIGH, DST_LOW, now, hosts)
     high, low = pair_key(identity, i, hosts.seed)
     pair = pair_row(high, low, now, pairs)
     cells = pairs.cells
@@ -291,19 +302,10 @@ def _talk(
         cells[pair, P_FLOWS] += 1
     protocol = identity[i, PROTOCOL]
     if protocol == TCP:
-        service = service_row(identity, i, now, services)
-        if first:
-            see(identity, i, service, now, SOURCES_S, V_SOURCES_AT, services)
-        found = session(
-            identity, values, i, first, clock[2], label_kind, pair, service, pairs, services, words, levels, found
-        )
-        if first and values[i, _SYN] > 0:
-            start = (identity[i, START_NS] + identity[i, START_SHIFT_NS] - clock[1]) * 1e-9
-            if beats(pair, start, source, pairs, starts, hosts) and may_beat(
-                identity, i, service, source, hosts, services
-            ):
-                gaps = cells[pair, P_STARTS] - 1
-                found = tell(i, shapes.BEACON, pair, gaps / shapes.BEACON_EVENTS, words, levels, found)
+        found = _connection(
+            identity, values, i, first, now, clock, label_kind, source, target, pair, hosts, pairs, services, starts,
+            words, levels, found,
+        )  # fmt: skip
     elif protocol == UDP:
         if identity[i, DST_PORT] == 53 or identity[i, SRC_PORT] == 53:
             found = questions(identity, values, i, first, pair, pairs, words, levels, found)
@@ -316,4 +318,33 @@ def _talk(
         often = echoes >= shapes.TUNNEL_ECHOES_PER_S * seconds
         if often and not flood and identity[i, SEEN] >> 24 >= shapes.TUNNEL_ECHO_BYTES:
             found = tell(i, shapes.ECHO_TUNNEL, pair, echoes / shapes.TUNNEL_ECHOES, words, levels, found)
+    return found
+
+
+@inner
+def _connection(
+    identity: Identity, values: Values, i: int, first: bool, now: float, clock: Int64s, label_kind: int, source: int,
+    target: int, pair: int, hosts: Rows, pairs: Rows, services: Rows, starts: Floats, words: Int64s, levels: Floats,
+    found: int,
+) -> int:  # fmt: skip
+    """A TCP connection with data: among the sessions of its service, and in what its pair does over hours."""
+    service = service_row(identity, i, now, services)
+    if first:
+        see(identity, i, service, now, SOURCES_S, V_SOURCES_AT, services)
+    found = session(
+        identity, values, i, first, clock[2], label_kind, pair, service, pairs, services, words, levels, found
+    )
+    if first and identity[i, DST_PORT] not in shapes.LOGIN_PORTS:
+        found = crowd(i, label_kind, target, service, now, hosts, services, words, levels, found)
+    start = (identity[i, START_NS] + identity[i, START_SHIFT_NS] - clock[1]) * 1e-9
+    if is_outward(identity, i):
+        end = (identity[i, END_NS] + identity[i, END_SHIFT_NS] - clock[1]) * 1e-9
+        found = outward(
+            identity, values, i, start, end, source, pair, service, hosts, pairs, services, words, levels, found
+        )
+    jitter = beats(pair, start, source, pairs, starts, hosts) if first and values[i, _SYN] > 0 else -1.0
+    if jitter >= 0 and may_beat(identity, i, jitter, service, source, hosts, services):
+        gaps = pairs.cells[pair, P_STARTS] - 1
+        kind = beat_kind(identity, values, i, pair, pairs)
+        found = tell(i, kind, pair, gaps / shapes.BEACON_EVENTS, words, levels, found)
     return found

@@ -9,7 +9,7 @@ from flows.jit import inner
 from sensor.episodes.tables import Floats, Int64s
 
 C_INDEX, C_KIND, C_ROW, C_CLOCK, CLAIM_WORDS = range(5)
-CLAIMS_A_FLOW = 6  # at most
+CLAIMS_A_FLOW = 8  # at most
 TOLD = 0.3  # flows are told from this level on, so that an alert counts what led to it
 
 
@@ -21,6 +21,7 @@ class Claims:
     # another's before), traffic time in nanoseconds
     words: Int64s
     levels: Floats  # (m,) 1 where the shape is reached
+    befores: Floats  # (m,) packets a second of the target in the ten minutes before, −1 where that is not known
     roles: NDArray[np.int8]  # (n,) of every record, sensor.episodes.roles
 
 

@@ -113,6 +113,7 @@ class Episode:
             "kind",
             "known",
             "labels",
+            "load_before",
             "last_ns",
             "linked",
             "merged_in",
@@ -146,6 +147,7 @@ class Episode:
         self.known = self.novel = False  # lanes that speak for it
         self.supported = 0  # reports that the known lane took for what the shape says
         self.peak = 0.0  # largest evidence of either lane, natural logarithm
+        self.load_before: float | None = None  # packets a second of the target in the ten minutes before, where known
         self.flows = self.packets = self.failed = 0
         self.start_ns, self.end_ns = first.identity[START_NS], first.identity[END_NS]
         self.last_ns = 0  # traffic time of the newest flagged flow
@@ -244,6 +246,7 @@ class Episode:
             span_ns=self.end_ns - self.start_ns,
             protocol=identity[PROTOCOL],
             port=identity[DST_PORT],
+            load_before=self.load_before,
         )
 
     def first_targets(self, most: int) -> list[str]:

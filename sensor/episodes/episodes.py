@@ -39,6 +39,7 @@ from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,
     GUESSING,
+    KEPT_OPEN,
     KINDS,
     LOGIN_PORTS,
     NO_LABEL,
@@ -48,6 +49,8 @@ from sensor.episodes.shapes import (
     SUPPORTING,
     UNSHAPED_FLOWS,
     UNSHAPED_TARGETS,
+    UPLOAD,
+    UPLOAD_BEAT,
     WEB_PORTS,
     label_kind,
 )
@@ -59,7 +62,9 @@ _CHUNK = 256  # rows made into Python numbers at once: many more would only wake
 _NEVER_NS = 2**63
 _DAY_NS = 86_400_000_000_000
 UNSHAPED, STORM = KINDS, KINDS + 1  # kinds beside those of the shapes
-SLOW = frozenset({SCAN, BEACON, DNS_TUNNEL})  # kinds of which a few flows an hour are a part
+SLOW = frozenset(
+    {SCAN, BEACON, DNS_TUNNEL, UPLOAD, UPLOAD_BEAT, KEPT_OPEN}
+)  # kinds of which a few flows an hour are a part
 _TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
 _FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
@@ -183,10 +188,12 @@ class Episodes:
         claims = self._behaviour.observe(batch, kinds)
         self._count_never_met(batch, judgement, claims)
         findings = self._table.observe(batch, *self._unshaped(judgement, claims, kinds))
-        for (kind, row, level, clock_ns), flow in _told(claims, findings, batch, judgement, self._cuts):
+        for (kind, row, level, clock_ns, before), flow in _told(claims, findings, batch, judgement, self._cuts):
             self._clock_ns = clock_ns
             self._close_until(clock_ns)
             episode = self._episode(kind, row, flow)
+            if not episode.flows and before >= 0:
+                episode.load_before = before
             _count(episode, flow, clock_ns, lambda flow: _exemplar(flow, batch, rows, judgement))
             if flow.label >= 0 and self._label_kinds[flow.label] == SUPPORTING.get(kind):
                 episode.supported += 1
@@ -412,13 +419,16 @@ def _exemplar(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], ju
 
 def _told(
     claims: Claims, findings: FlaggedRows, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
-) -> Iterator[tuple[tuple[int, int, float, int], FlaggedFlow]]:
-    """What is told of the flows of a batch in their order, as plain numbers: kind, row, level, traffic time; flow."""
+) -> Iterator[tuple[tuple[int, int, float, int, float], FlaggedFlow]]:
+    """What is told of the flows of a batch in their order, as plain numbers: (kind, row, level, traffic time, packets a
+    second of the target before), flow.
+    """
     words = np.concatenate([claims.words[:, C_INDEX], findings.words[:, F_INDEX]])
     kinds = np.concatenate([claims.words[:, C_KIND], np.full(len(findings.words), UNSHAPED)])
     subjects = np.concatenate([claims.words[:, C_ROW], findings.words[:, F_ROW]])
     clocks = np.concatenate([claims.words[:, C_CLOCK], findings.words[:, F_CLOCK]])
     levels = np.concatenate([claims.levels, findings.evidence.max(axis=1, initial=0.0) / findings.threshold])
+    befores = np.concatenate([claims.befores, np.full(len(findings.words), -1.0)])
     order = np.argsort(words, kind="stable")
     for first in range(0, len(order), _CHUNK):
         chunk = order[first : first + _CHUNK]
@@ -445,5 +455,5 @@ def _told(
             p_novel.tolist(),
             strict=True,
         )
-        about = zip(*(part[chunk].tolist() for part in (kinds, subjects, levels, clocks)), strict=True)
+        about = zip(*(part[chunk].tolist() for part in (kinds, subjects, levels, clocks, befores)), strict=True)
         yield from zip(about, map(FlaggedFlow._make, flows), strict=True)

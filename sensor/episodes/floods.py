@@ -1,6 +1,6 @@
 """Floods that one record or one target shows: streams of packets without answers, and answers that nobody asked for."""
 
-from flows.batch import DST_HIGH, DST_LOW, NEW_PACKETS, PROTOCOL, Identity, Values
+from flows.batch import NEW_PACKETS, PROTOCOL, Identity, Values
 from flows.columns import INDEX
 from flows.jit import inner
 from sensor.episodes import shapes
@@ -14,7 +14,6 @@ from sensor.episodes.tables import (
     Floats,
     Int64s,
     Rows,
-    host_row,
     see,
     seen,
 )
@@ -24,12 +23,12 @@ _DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packe
 
 @inner
 def answer(
-    identity: Identity, i: int, first: bool, now: float, hosts: Rows, words: Int64s, levels: Floats, found: int
-) -> int:
+    identity: Identity, i: int, first: bool, target: int, now: float, hosts: Rows, words: Int64s, levels: Floats,
+    found: int,
+) -> int:  # fmt: skip
     """An answer that nobody asked for: many of them to one host are a reflection on it."""
     if identity[i, PROTOCOL] == ICMP or identity[i, PROTOCOL] == ICMP6:
         return found
-    target = host_row(identity, i, DST_HIGH, DST_LOW, now, hosts)
     hosts.cells[target, H_ANSWERS_10S] += identity[i, NEW_PACKETS]
     if first:
         see(identity, i, target, now, WINDOW_S, H_SOURCES_AT, hosts)

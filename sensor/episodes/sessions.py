@@ -3,8 +3,6 @@
 import math
 
 from flows.batch import (
-    DST_HIGH,
-    DST_LOW,
     DST_PORT,
     END_REASON,
     REPORT,
@@ -14,8 +12,6 @@ from flows.batch import (
     SEEN_RST,
     SEEN_RST_BACK,
     SNAPSHOT,
-    SRC_HIGH,
-    SRC_LOW,
     SRC_PORT,
     Identity,
     Values,
@@ -24,23 +20,25 @@ from flows.columns import INDEX
 from flows.jit import inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import tell
-from sensor.episodes.roles import is_private
 from sensor.episodes.tables import (
-    H_REGULAR,
+    H_LOAD_AT,
     P_ASKED_BYTES,
-    P_BEAT,
     P_GUESSES_10M,
     P_LIKE_10M,
     P_OVERLOAD_10S,
     P_QUESTIONS_1M,
     P_SLOW_2M,
-    P_STARTS,
-    STARTS,
     V_LIKE_10M,
+    V_LOAD_AT,
+    V_OVERLOAD_10S,
     V_SOURCES_AT,
+    V_TALK_10S,
+    WINDOW_S,
     Floats,
     Int64s,
     Rows,
+    load,
+    load_before,
     seen,
 )
 
@@ -62,7 +60,8 @@ def session(
     # A session counts when its end is told: in its first report or, of a flow that went on by then, in the second.
     ended = identity[i, END_REASON] != SNAPSHOT or identity[i, SEEN] & _ENDED != 0
     told = first or (identity[i, REPORT] == 1 and values[i, _DURATION] * 1000 > first_report_ns)
-    short = ended and told and values[i, _DURATION] < 3e7 and sent + values[i, _BWD_BYTES] < 20_000
+    short = ended and told and values[i, _DURATION] < 1e6 * shapes.GUESS_S
+    short = short and sent + values[i, _BWD_BYTES] < shapes.GUESS_BYTES
     if short and (login or label_kind == shapes.GUESS_LABEL):
         weight = math.log(1 + sent)
         for table, row, column in ((cells, pair, P_LIKE_10M), (at, service, V_LIKE_10M)):
@@ -83,10 +82,31 @@ def session(
     if first and label_kind == shapes.DOS_LABEL:
         cells[pair, P_OVERLOAD_10S] += 1
         seconds = values[i, _DURATION] * 1e-6
-        cells[pair, P_SLOW_2M] += seconds >= 5 and sent < 200 * seconds
+        cells[pair, P_SLOW_2M] += seconds >= shapes.OPEN_S and sent < shapes.OPEN_BYTES_PER_S * seconds
         level = max(cells[pair, P_OVERLOAD_10S] / shapes.OVERLOAD_FLOWS, cells[pair, P_SLOW_2M] / shapes.OVERLOAD_OPEN)
         found = tell(i, shapes.OVERLOAD, pair, level, words, levels, found)
     return found
+
+
+@inner
+def crowd(
+    i: int, label_kind: int, target: int, service: int, now: float, hosts: Rows, services: Rows, words: Int64s,
+    levels: Floats, found: int,
+) -> int:  # fmt: skip
+    """A new session among all of its service: of many sources, each again and again, and many times what was before."""
+    cells = services.cells
+    cells[service, V_TALK_10S] += 1
+    cells[service, V_OVERLOAD_10S] += label_kind == shapes.DOS_LABEL
+    load(service, 1.0, now, V_LOAD_AT, services)
+    sessions, sources = cells[service, V_TALK_10S], seen(service, V_SOURCES_AT, services)
+    if sources < shapes.MANY_SOURCES or sessions < shapes.CROWD_AGAIN * sources:
+        return found
+    before = max(load_before(service, V_LOAD_AT, services), 0.0)
+    in_view = load_before(target, H_LOAD_AT, hosts) >= 0
+    surge = in_view and sessions >= shapes.SURGE * before * WINDOW_S
+    if not surge and 2 * cells[service, V_OVERLOAD_10S] < sessions:
+        return found
+    return tell(i, shapes.OVERLOAD_AT, service, sessions / shapes.CROWD_FLOWS, words, levels, found)
 
 
 @inner
@@ -94,79 +114,6 @@ def _alike(cells: Floats, row: int, column: int) -> bool:
     """Whether sessions sent about the same: the deviation of the logarithm of their bytes."""
     n, mean = cells[row, column], cells[row, column + 1] / max(cells[row, column], 1e-9)
     return bool(cells[row, column + 2] / max(n, 1e-9) - mean * mean <= shapes.LIKE * shapes.LIKE)
-
-
-@inner
-def beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hosts: Rows) -> bool:
-    """Whether the latest connections of a pair came in a beat: their gaps deviate little from the median one.
-
-    Flows are reported in the order of their ends, so starts are kept in order; within a second of another a start is
-    the same event.
-    """
-    n = int(pairs.cells[pair, P_STARTS])
-    kept = starts[pair]
-    k = n
-    while k > 0 and kept[k - 1] > start:
-        k -= 1
-    if (k > 0 and start - kept[k - 1] < 1.0) or (k < n and kept[k] - start < 1.0) or (n == STARTS and k == 0):
-        return False
-    if n == STARTS:
-        k -= 1
-        for older in range(k):
-            kept[older] = kept[older + 1]
-    else:
-        for newer in range(n, k, -1):
-            kept[newer] = kept[newer - 1]
-        n += 1
-        pairs.cells[pair, P_STARTS] = n
-    kept[k] = start
-    if n <= shapes.BEACON_FIRST:
-        return False
-    gaps = kept[STARTS:]  # room behind the starts
-    for k in range(n - 1):
-        gaps[k] = kept[k + 1] - kept[k]
-    median = _median(gaps, n - 1, 0.0)
-    regular = median >= shapes.BEACON_GAP_S and _median(gaps, n - 1, median) <= shapes.BEACON_JITTER * median
-    if regular and pairs.cells[pair, P_BEAT] == 0.0:
-        pairs.cells[pair, P_BEAT] = 1.0
-        hosts.cells[source, H_REGULAR] += 1
-    return regular
-
-
-@inner
-def _median(numbers: Floats, n: int, centre: float) -> float:
-    """Median of |number − centre| of the first n, found by counting: n is small and nothing may be allocated."""
-    for a in range(n):
-        value = abs(numbers[a] - centre)
-        below = 0
-        same = 0
-        for b in range(n):
-            other = abs(numbers[b] - centre)
-            below += other < value
-            same += other == value
-        if below <= n // 2 < below + same:
-            return float(value)
-    return 0.0
-
-
-@inner
-def may_beat(identity: Identity, i: int, service: int, source: int, hosts: Rows, services: Rows) -> bool:
-    """Whether a beat is worth a word: a monitor has many, a common service has many clients with one."""
-    if (
-        hosts.cells[source, H_REGULAR] > shapes.BEACON_PAIRS
-        or seen(service, V_SOURCES_AT, services) > shapes.COMMON_TARGET
-    ):
-        return False
-    port = identity[i, DST_PORT]
-    if port in shapes.WEB_PORTS:
-        return True
-    return _is_outside(identity, i) and identity[i, SRC_PORT] >= 1024
-
-
-@inner
-def _is_outside(identity: Identity, i: int) -> bool:
-    """Whether the destination is in no private network (RFC 1918, 4193, link-local, loopback) and the source is."""
-    return not is_private(identity, i, DST_HIGH, DST_LOW) and is_private(identity, i, SRC_HIGH, SRC_LOW)
 
 
 @inner
@@ -182,17 +129,17 @@ def questions(
         asked, asked_bytes, answered_bytes = values[i, _BWD_PACKETS], values[i, _BWD_BYTES], values[i, _FWD_BYTES]
     seconds = max(values[i, _DURATION] * 1e-6, 1.0)
     level = 0.0
-    if asked >= 50:  # in one flow: a stub asks each question from a port of its own (RFC 5452, 9.2)
-        rate = asked / seconds
-        long_answers = rate >= 1 and answered_bytes >= 250 * asked
-        many = rate >= 5 and asked >= 100 and asked_bytes + answered_bytes >= 200 * asked
-        if long_answers or many:
-            level = asked / 50
+    if asked >= shapes.QUESTIONS:
+        rate, exchanged = asked / seconds, asked_bytes + answered_bytes
+        long_answers = rate >= shapes.LONG_ANSWERS_PER_S and answered_bytes >= shapes.ANSWER_BYTES * asked
+        many = rate >= shapes.QUESTIONS_PER_S and asked >= 2 * shapes.QUESTIONS
+        if long_answers or (many and exchanged >= shapes.EXCHANGE_BYTES * asked):
+            level = asked / shapes.QUESTIONS
     cells = pairs.cells
-    if first and asked < 50:
+    if first and asked < shapes.QUESTIONS:
         cells[pair, P_QUESTIONS_1M] += asked
         cells[pair, P_ASKED_BYTES] += asked_bytes
         asked, asked_bytes = cells[pair, P_QUESTIONS_1M], cells[pair, P_ASKED_BYTES]
-    if asked_bytes >= 100 * asked:  # of 12 bytes of header and a name: most are below 60
-        level = max(level, asked / 50)
+    if asked_bytes >= shapes.QUESTION_BYTES * asked:
+        level = max(level, asked / shapes.QUESTIONS)
     return tell(i, shapes.DNS_TUNNEL, pair, level, words, levels, found)

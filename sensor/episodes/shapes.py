@@ -24,8 +24,12 @@ NO_LABEL, SCAN_LABEL, DOS_LABEL, GUESS_LABEL, OTHER_LABEL = range(5)
     DNS_TUNNEL,
     ECHO_TUNNEL,
     TORRENT,
+    OVERLOAD_AT,
+    UPLOAD,
+    UPLOAD_BEAT,
+    KEPT_OPEN,
     KINDS,
-) = range(13)
+) = range(17)
 
 # A scan asks what it does not know, so most of what it asks is not there. Services that were never tried before count;
 # what is asked again does not, nor does a source most of whose services answer.
@@ -56,6 +60,8 @@ STREAM_BEYOND_DOUBT: Final = 10.0  # times that rate
 
 # Guessing is one short session after the other, all alike: the same greeting, the same refusal. Nobody logs on ten
 # times in five minutes; a program might, so that without a label it stays uncertain until there are twice as many.
+GUESS_S: Final = 30.0  # a session that was refused is over, and has carried little
+GUESS_BYTES: Final = 20_000.0
 GUESSES: Final = 20.0  # like sessions to one log-on service from one source within 10 minutes
 GUESSES_LABELLED: Final = 4.0  # of them, where the known lane says so too
 GUESSES_ANYWHERE: Final = 20.0  # like sessions that the known lane says so of, to any other service
@@ -66,8 +72,15 @@ LIKE: Final = 0.5  # deviation of the logarithm of the bytes sent
 # Overload by whole requests looks like use, so it needs the known lane as well: many a second, or many that are kept
 # open and hardly send.
 OVERLOAD_FLOWS: Final = 100.0  # sessions in 10 s from one source to one service
-# Within 2 minutes, that send less than 200 bytes a second for 5 s or more: browsers keep six.
-OVERLOAD_OPEN: Final = 20.0
+OVERLOAD_OPEN: Final = 20.0  # within 2 minutes, that hardly send: browsers keep six
+OPEN_S: Final = 5.0  # or more, in which one sends less than so many bytes a second
+OPEN_BYTES_PER_S: Final = 200.0
+
+# Of many sources each must ask again and again, as who comes once is a visitor, and the service must get many times
+# what it got before, or the known lane must say so: a service that is much used is no news.
+CROWD_FLOWS: Final = 200.0  # sessions in 10 s from many sources to one service
+CROWD_AGAIN: Final = 3.0  # of each source: a browser opens six at once, but not all visitors come at once
+SURGE: Final = 10.0  # times the rate before
 
 # A beacon calls home in a beat that people do not have: real ones deviate by at most .16 of the median gap (median
 # absolute deviation), refreshed pages by .34 and more. What polls faster than each 2 s is a control loop; a source with
@@ -76,8 +89,36 @@ BEACON_EVENTS: Final = 24  # gaps
 BEACON_FIRST: Final = 12  # from here on a pair counts among those that have a beat, and its connections are told
 BEACON_GAP_S: Final = 2.0
 BEACON_JITTER: Final = 0.16
+TIMER_JITTER: Final = 0.01  # within a network, less is a timer that polls a neighbour: what calls home waits at random
 BEACON_PAIRS: Final = 3
 COMMON_TARGET: Final = 4.0  # sources of its destination within 10 minutes
+
+# Data that leaves: to a host outside that few of the others talk to, many times what comes back. Web ports are left
+# out, as all of the cloud is behind them, and mail; there only what goes out in a beat is told.
+UPLOAD_BYTES: Final = 50e6  # a day
+UPLOAD_RATIO: Final = 20.0  # sent by received
+UPLOAD_BEAT_BYTES: Final = 10_000.0  # of each connection of a beat; who only asks for orders sends some hundreds
+UPLOAD_BEAT_RATIO: Final = 10.0
+
+# A connection that is kept open to a port outside that no service is known for, over which the inside host tells more
+# than it is told, in small packets: remote control sends what it sees and gets orders. Games, calls and downloads get
+# more than they send; who has many such connections shares files.
+KEPT_S: Final = 60.0
+KEPT_PACKETS: Final = 80.0
+KEPT_BYTES: Final = 4000.0  # sent
+KEPT_RATIO: Final = 1.3  # sent by received
+KEPT_PACKET_BYTES: Final = 300.0  # mean of a packet, at most
+KEPT_CONNECTIONS: Final = 3  # opened, at most
+KEPT_PAIRS: Final = 3  # of one source
+
+# Questions that carry data: a name has some 20 characters behind 12 bytes of header, most questions less than 60 bytes.
+# A stub asks each question from a port of its own (RFC 5452, 9.2), so that many over one port are of a program.
+QUESTIONS: Final = 50.0  # within a minute, or in one flow
+QUESTION_BYTES: Final = 100.0  # mean
+QUESTIONS_PER_S: Final = 5.0  # in one flow, twice as many at least, with so many bytes in question and answer
+EXCHANGE_BYTES: Final = 200.0
+LONG_ANSWERS_PER_S: Final = 1.0  # in one flow, with so many bytes in each answer
+ANSWER_BYTES: Final = 250.0
 
 # Echo requests that carry something: more often and larger than ping sends them, answered, for minutes; as many as a
 # flood has are one.
@@ -90,6 +131,13 @@ UNSHAPED_TARGETS: Final = 3  # at most, where the known lane alone flags them: a
 # Services that people log on to (IANA): FTP, SSH, Telnet, POP3, IMAP, submission, RDP, VNC, WinRM. Tuples, as kernels
 # look in them.
 LOGIN_PORTS: Final = (21, 22, 23, 110, 143, 465, 587, 990, 993, 995, 3389, 5900, 5901, 5902, 5903, 5985, 5986)
+MAIL_PORTS: Final = (25, 465, 587)
+# Services whose clients keep a connection open for hours (IANA): VPNs, MQTT, XMPP and what pushes to phones, IRC,
+# conference calls, syslog, databases, monitoring agents.
+KEPT_OPEN_PORTS: Final = (
+    *(1194, 1433, 1521, 1723, 1883, 3306, 3478, 4222, 5061, 5222, 5223, 5228, 5269, 5349, 5432, 5671, 5672),
+    *(6379, 6514, 6667, 6697, 8883, 9092, 10050, 10051, 27017),
+)
 WEB_PORTS: Final = (80, 443, 8080, 8443)  # HTTP, HTTPS and their alternatives (IANA)
 
 
@@ -116,6 +164,10 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape("T1071.004", "pair", None, "questions to a resolver that carry more than names"),
     Shape("T1095", "pair", None, "echo packets that carry data both ways"),
     Shape("T1499.001", "pair", 1.0, "connections to one host that carry nothing, on whatever port"),
+    Shape("T1499.002", "target", None, "sessions of many sources to one service, each again and again"),
+    Shape("T1048", "pair", None, "much more sent to a host outside than came back"),
+    Shape("T1041", "pair", None, "connections in a beat, each of which sends much more than it gets"),
+    Shape("T1571", "pair", None, "a connection to an unusual port outside, kept open, that tells more than it gets"),
 )
 
 _SUPPORTED: Final = {
@@ -137,7 +189,10 @@ SUPPORTING: Final = {
     GUESSING: GUESS_LABEL,
     GUESSING_AT: GUESS_LABEL,
     OVERLOAD: DOS_LABEL,
+    OVERLOAD_AT: DOS_LABEL,
 }
+# Kinds of which the load of the target, now and before, is a part of what is told.
+LOADED: Final = (FLOOD_FROM, FLOOD_AT, REFLECTION, STREAM, OVERLOAD_AT, TORRENT)
 
 
 def label_kind(technique: str | None) -> int:

@@ -25,8 +25,15 @@ AT = 0  # when the row was last brought up to date, in all tables
     H_SOURCES,  # bits set in it
     H_SOURCES_BEFORE,  # bits set in the one before
     H_REGULAR,  # pairs of this source that have a beat, never fading
+    H_KEPT,  # pairs of this source that keep a connection open, never fading
+    H_LOAD_AT,  # packets of flows to this host in a window (load): when it began
+    H_LOAD,  # those in it
+    H_LAST_LOAD_AT,  # the same of the window before it
+    H_LAST_LOAD,
+    H_LOAD_BEFORE,  # those of the ten minutes before both
+    H_LOAD_SINCE,  # when the host came into view
     H_CELLS,
-) = range(9)
+) = range(16)
 _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS = range(7)
 (
     _,
@@ -40,17 +47,44 @@ _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS
     P_SLOW_2M,  # of these, those that hardly send
     P_QUESTIONS_1M,  # of DNS in flows of their own, then their bytes
     P_ASKED_BYTES,
+    P_SENT_DAY,  # bytes of TCP
+    P_RECEIVED_DAY,
     P_STARTS,  # of connections that are kept
     P_BEAT,  # 1 once they were regular
+    P_PACKETS,  # of TCP
+    P_KEPT,  # 1 once it counted among those that keep a connection open
+    P_SINCE,  # when the first of its flows began
+    P_FLOW,  # start of the flow that was reported last, the bytes that it had sent by then, and those received
+    P_FLOW_SENT,
+    P_FLOW_RECEIVED,
     P_CELLS,
-) = range(14)
-_, V_LIKE_10M, V_SUM, V_SQUARES, V_SOURCES_AT, V_SOURCES, V_SOURCES_BEFORE, V_CELLS = range(8)
+) = range(22)
+(
+    _,
+    V_LIKE_10M,
+    V_SUM,
+    V_SQUARES,
+    V_TALK_10S,  # sessions
+    V_OVERLOAD_10S,  # of them, those that the known lane took for denial of service
+    V_SOURCES_AT,
+    V_SOURCES,
+    V_SOURCES_BEFORE,
+    V_LOAD_AT,  # sessions in a window, as of a host's packets
+    V_LOAD,
+    V_LAST_LOAD_AT,
+    V_LAST_LOAD,
+    V_LOAD_BEFORE,
+    V_LOAD_SINCE,
+    V_CELLS,
+) = range(16)
 
 STARTS = 40  # the latest starts of a pair's connections that are kept, a second or more apart, and as many gaps
 WINDOW_S = 10.0
+LOAD_WINDOW_S = 30.0  # a flood is told before its first packets count among those before it
 _DAY_S, _10_MINUTES_S, _2_MINUTES_S, _MINUTE_S = 86400.0, 600.0, 120.0, 60.0
 SOURCES_S = 600.0  # a service's bitmap of sources
 _BITS = 64
+_EPOCH_S = 1.0  # so that no moment is 0, which says that there is none
 
 
 class Rows(NamedTuple):
@@ -109,7 +143,8 @@ def service_row(identity: Identity, i: int, now: float, services: Rows) -> Word:
     cells = services.cells
     seconds = now - cells[row, AT]
     if seconds > 0:
-        _fade(cells, row, V_LIKE_10M, V_SOURCES_AT, seconds / _10_MINUTES_S)
+        _fade(cells, row, V_LIKE_10M, V_TALK_10S, seconds / _10_MINUTES_S)
+        _fade(cells, row, V_TALK_10S, V_SOURCES_AT, seconds / WINDOW_S)
         cells[row, AT] = now
     return row
 
@@ -136,7 +171,8 @@ def pair_row(high: Word, low: Word, now: float, pairs: Rows) -> Word:
         _fade(cells, row, P_LIKE_10M, P_OVERLOAD_10S, seconds / _10_MINUTES_S)
         _fade(cells, row, P_OVERLOAD_10S, P_SLOW_2M, seconds / WINDOW_S)
         _fade(cells, row, P_SLOW_2M, P_QUESTIONS_1M, seconds / _2_MINUTES_S)
-        _fade(cells, row, P_QUESTIONS_1M, P_STARTS, seconds / _MINUTE_S)
+        _fade(cells, row, P_QUESTIONS_1M, P_SENT_DAY, seconds / _MINUTE_S)
+        _fade(cells, row, P_SENT_DAY, P_STARTS, seconds / _DAY_S)
         cells[row, AT] = now
     return row
 
@@ -161,6 +197,35 @@ def _fade(cells: Floats, row: int, first: int, end: int, times: float) -> None:
     factor = math.exp(-times)
     for column in range(first, end):
         cells[row, column] *= factor
+
+
+@inner
+def load(row: int, amount: float, now: float, column: int, table: Rows) -> None:
+    """Count what a row gets, in windows: in this one, in the last one, and in the ten minutes before both."""
+    cells = table.cells
+    this, last = column, column + 2  # each its begin and its count
+    moment = now + _EPOCH_S
+    if cells[row, column + 5] == 0.0:
+        cells[row, this] = cells[row, last] = cells[row, column + 5] = moment
+    seconds = moment - cells[row, this]
+    if seconds >= LOAD_WINDOW_S:
+        cells[row, column + 4] = cells[row, column + 4] * math.exp(-seconds / _10_MINUTES_S) + cells[row, last + 1]
+        cells[row, last], cells[row, last + 1] = cells[row, this], cells[row, this + 1]
+        if seconds >= 2 * LOAD_WINDOW_S:  # the last one is long over
+            cells[row, column + 4] += cells[row, last + 1]
+            cells[row, last], cells[row, last + 1] = moment, 0.0
+        cells[row, this], cells[row, this + 1] = moment, 0.0
+    cells[row, this + 1] += amount
+
+
+@inner
+def load_before(row: int, column: int, table: Rows) -> float:
+    """What a row got each second before these two windows, of ten minutes; −1 where it was not in view for one."""
+    cells = table.cells
+    seconds = cells[row, column + 2] - cells[row, column + 5]
+    if seconds < _MINUTE_S:
+        return -1.0
+    return float(cells[row, column + 4] / (_10_MINUTES_S * (1.0 - math.exp(-seconds / _10_MINUTES_S))))
 
 
 @inner

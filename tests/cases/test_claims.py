@@ -2,9 +2,6 @@
 
 The traffic is that of our own generator (sensor.synth.catalogue): attacks, each of which is one alert that names the
 right technique and the right sides, and what is done every day on networks and only looks like one, which is none.
-
-Not found yet: `held-channel`, one connection that is kept for hours; `http-flood`, whole requests of many hosts;
-`exfiltration`, one long upload. `slow-exfiltration` is found by its beat, and so has the name of a beacon, not T1041.
 """
 
 import json
@@ -106,6 +103,7 @@ ATTACKS = (
     Attack(reflection(), "T1498", ATTACK, None, WEB, MANY),
     Attack(reflection(service="ntp", reflectors=150), "T1498", ATTACK, None, WEB, MANY),
     Attack(reflection(service="ssdp", reflectors=150), "T1498", ATTACK, None, WEB, MANY),
+    Attack(http_flood(), "T1499", UNCERTAIN, None, WEB, MANY),
     Attack(SLOWHTTP, "T1499", ATTACK, "203.0.113.180", WEB),
     Attack(SSH_GUESSING, "T1110", ATTACK, "198.51.100.23", WEB),
     Attack(guessing(service="ssh"), "T1110", ATTACK, "198.18.220.1", WEB),
@@ -118,11 +116,12 @@ ATTACKS = (
     Attack(guessing(service="ftp", sources=40), "T1110", ATTACK, None, WEB, MANY),
     Attack(tls_beacon(hours=8), "T1071", UNCERTAIN, "10.20.0.120", "203.0.113.77"),
     Attack(tcp_beacon(hours=6), "T1571", UNCERTAIN, "10.20.0.130", "203.0.113.91"),
-    Attack(slow_exfiltration(hours=8), "T1071", UNCERTAIN, "10.20.0.135", "198.51.100.141"),
+    Attack(held_channel(hours=3), "T1571", UNCERTAIN, "10.20.0.131", "203.0.113.102"),
+    Attack(exfiltration(), "T1048", UNCERTAIN, "10.20.0.134", "198.51.100.140"),
+    Attack(slow_exfiltration(hours=8), "T1041", UNCERTAIN, "10.20.0.135", "198.51.100.141"),
     Attack(dns_tunnel(minutes=4), "T1071", UNCERTAIN, "10.20.0.132", RESOLVER),
     Attack(icmp_tunnel(minutes=4), "T1095", UNCERTAIN, "10.20.0.133", "198.51.100.80"),
 )
-NOT_FOUND_YET = (held_channel(hours=3), http_flood(), exfiltration(megabytes=16))
 EVERYDAY = (
     NORMAL,
     announcements(minutes=30),
@@ -208,11 +207,6 @@ def test_devices_that_call_their_maker_in_a_beat_are_beacons_at_most_and_never_c
     alerts = told([cloud_heartbeats()], SEEDS[0], tmp_path)
     assert {alert.source for alert in alerts} <= {"10.20.0.232", "10.20.0.233"}
     assert {(alert.technique, alert.verdict) for alert in alerts} <= {("T1071", UNCERTAIN)}
-
-
-@pytest.mark.parametrize("scenario", NOT_FOUND_YET, ids=name_of)
-def test_what_is_not_found_yet_has_at_least_no_wrong_name(scenario: Scenario, tmp_path: Path) -> None:
-    assert told([scenario], SEEDS[0], tmp_path) == []
 
 
 @pytest.mark.parametrize("seed", SEEDS)

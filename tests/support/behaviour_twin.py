@@ -47,6 +47,7 @@ class Claim(NamedTuple):
     kind: int
     subject: Hashable
     level: float
+    before: float = -1.0
 
 
 def reaches(value: float, threshold: float) -> bool:
@@ -100,6 +101,38 @@ def mixed(word: int) -> int:
 
 
 @dataclass
+class Load:
+    """What came, in windows of thirty seconds; this one and the last are told apart from the ten minutes before."""
+
+    since: float | None = None
+    this: list[float] = field(default_factory=lambda: [0.0, 0.0])  # its begin and what came
+    last: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    before: Count = field(default_factory=lambda: Count(10 * MINUTE))
+
+    def add(self, now: float, amount: float) -> None:
+        if self.since is None:
+            self.since, self.this, self.last = now, [now, 0.0], [now, 0.0]
+        seconds = now - self.this[0]
+        if reaches(seconds, 30 * SECOND):
+            self.before.add(now, self.last[1])
+            self.last = self.this
+            if reaches(seconds, 60 * SECOND):
+                self.before.add(now, self.last[1])
+                self.last = [now, 0.0]
+            self.this = [now, 0.0]
+        self.this[1] += amount
+
+    @property
+    def rate_before(self) -> float:
+        """Each second; −1 where not a minute of it was in view."""
+        assert self.since is not None
+        seconds = self.last[0] - self.since
+        if not reaches(seconds, MINUTE):
+            return -1.0
+        return self.before.at(self.this[0]) / (10 * MINUTE * (1 - math.exp(-seconds / (10 * MINUTE))))
+
+
+@dataclass
 class Tried:
     """Services that were tried for the first time, of some kind."""
 
@@ -132,6 +165,8 @@ class Host:
     answers: Count = field(default_factory=lambda: Count(WINDOW))
     sources: Sources = field(default_factory=lambda: Sources(WINDOW))
     regular: int = 0
+    kept: int = 0
+    load: Load = field(default_factory=Load)
 
 
 @dataclass
@@ -167,6 +202,12 @@ class Pair:
     asked_bytes: Count = field(default_factory=lambda: Count(MINUTE))
     starts: list[float] = field(default_factory=list)
     beats: bool = False
+    sent: Count = field(default_factory=lambda: Count(DAY))
+    received: Count = field(default_factory=lambda: Count(DAY))
+    packets: int = 0
+    since: float = 0.0
+    kept: bool = False
+    last: tuple[float, float, float] = (0.0, 0.0, 0.0)  # start of the flow reported last, its bytes there and back
 
 
 @dataclass
@@ -175,6 +216,9 @@ class Service:
 
     like: Sessions = field(default_factory=Sessions)
     sources: Sources = field(default_factory=lambda: Sources(10 * MINUTE))
+    talk: Count = field(default_factory=lambda: Count(WINDOW))
+    overload: Count = field(default_factory=lambda: Count(WINDOW))
+    load: Load = field(default_factory=Load)
 
 
 class Flow:
@@ -212,7 +256,7 @@ class Flow:
 
     def inside(self, end: tuple[int, int]) -> bool:
         number = (end[0] & MASK) << 64 | end[1] & MASK
-        address = IPv4Address(number) if self.version == 4 else IPv6Address(number)
+        address = IPv4Address(number & 0xFFFFFFFF) if self.version == 4 else IPv6Address(number)
         return any(address in network for network in PRIVATE if network.version == self.version)
 
 
@@ -237,6 +281,8 @@ class Twin:
             self.began_ns = flow.end_ns if self.began_ns is None else self.began_ns
             self.clock_ns = max(self.clock_ns, flow.end_ns)
             now = (self.clock_ns - self.began_ns) / 1e9
+            if flow.news and flow.role != UNJUDGED:
+                self.hosts[flow.target].load.add(now, flow.news)
             if flow.news and flow.role == ANSWER:
                 self._answer(flow, now, counted=flow.first)
             elif flow.news and flow.role == TALK:
@@ -247,7 +293,8 @@ class Twin:
 
     def _tell(self, flow: Flow, kind: int, subject: Hashable, level: float) -> None:
         if reaches(level, TOLD):
-            self.claims.append(Claim(flow.index, kind, subject, level))
+            before = self.hosts[flow.target].load.rate_before if kind in shapes.LOADED else -1.0
+            self.claims.append(Claim(flow.index, kind, subject, level, before))
 
     def _answer(self, flow: Flow, now: float, *, counted: bool) -> None:
         """What a host gets that it did not ask for."""
@@ -301,7 +348,7 @@ class Twin:
         torrent = self.torrents[flow.source, flow.target]
         if hit:
             torrent.add(now)
-        self._tell(flow, shapes.TORRENT, (flow.source, flow.target), torrent.at(now) / shapes.TORRENT_FLOWS)
+            self._tell(flow, shapes.TORRENT, (flow.source, flow.target), torrent.at(now) / shapes.TORRENT_FLOWS)
         level = 0.0
         if flow.protocol in (ICMP, ICMP6):
             missed, there = targets.failed.at(now), targets.opened.at(now)
@@ -333,8 +380,12 @@ class Twin:
             if flow.first:
                 service.sources.see(now, *flow.source)
             self._session(flow, now, pair, service)
+            if flow.first and flow.port not in shapes.LOGIN_PORTS:
+                self._crowd(flow, now, service)
+            if flow.inside(flow.source) and not flow.inside(flow.target):
+                self._outward(flow, now, pair, service)
             if flow.first and flow.syn:
-                self._beat(flow, pair, service)
+                self._beat(flow, now, pair, service)
         elif flow.protocol == UDP and 53 in (flow.port, flow.source_port):
             self._questions(flow, now, pair)
         elif flow.protocol in (UDP, ICMP, ICMP6):
@@ -360,7 +411,7 @@ class Twin:
         login, guess = flow.port in shapes.LOGIN_PORTS, flow.label == shapes.GUESS_LABEL
         ended = not flow.goes_on or bool(flow.seen & ENDED)
         told = flow.first or (flow.report == 1 and flow.seconds > 10)
-        short = ended and flow.seconds < 30 and flow.sent + flow.answered < 20_000
+        short = ended and flow.seconds < shapes.GUESS_S and flow.sent + flow.answered < shapes.GUESS_BYTES
         if told and short and (login or guess):
             pair.like.add(now, flow.sent)
             service.like.add(now, flow.sent)
@@ -378,12 +429,61 @@ class Twin:
                 self._tell(flow, shapes.GUESSING_AT, subject, service.like.number.at(now) / shapes.GUESSES_AT)
         if flow.first and flow.label == shapes.DOS_LABEL:
             pair.overload.add(now)
-            if flow.seconds >= 5 and flow.sent < 200 * flow.seconds:
+            if flow.seconds >= shapes.OPEN_S and flow.sent < shapes.OPEN_BYTES_PER_S * flow.seconds:
                 pair.slow.add(now)
             level = max(pair.overload.at(now) / shapes.OVERLOAD_FLOWS, pair.slow.at(now) / shapes.OVERLOAD_OPEN)
             self._tell(flow, shapes.OVERLOAD, flow.pair, level)
 
-    def _beat(self, flow: Flow, pair: Pair, service: Service) -> None:
+    def _crowd(self, flow: Flow, now: float, service: Service) -> None:
+        """Many sources that each open session after session at one service."""
+        service.talk.add(now)
+        if flow.label == shapes.DOS_LABEL:
+            service.overload.add(now)
+        service.load.add(now, 1)
+        sessions, sources = service.talk.at(now), service.sources.number
+        if not reaches(sources, shapes.MANY_SOURCES) or not reaches(sessions, shapes.CROWD_AGAIN * sources):
+            return
+        usual = max(service.load.rate_before, 0.0) * WINDOW
+        surge = self.hosts[flow.target].load.rate_before >= 0 and reaches(sessions, shapes.SURGE * usual)
+        if surge or reaches(2 * service.overload.at(now), sessions):
+            self._tell(flow, shapes.OVERLOAD_AT, (flow.target, flow.port), sessions / shapes.CROWD_FLOWS)
+
+    def _outward(self, flow: Flow, now: float, pair: Pair, service: Service) -> None:
+        """Bytes of an inside host and one outside."""
+        assert self.began_ns is not None
+        start, end = (flow.start_ns - self.began_ns) / 1e9, (flow.end_ns - self.began_ns) / 1e9
+        sent, received = flow.sent, flow.answered
+        if flow.report and pair.last[0] == start:
+            sent, received = sent - pair.last[1], received - pair.last[2]
+        elif flow.report:
+            news = flow.news / (flow.there + flow.back)
+            sent, received = news * sent, news * received
+        pair.last = (start, flow.sent, flow.answered)
+        pair.sent.add(now, sent)
+        pair.received.add(now, received)
+        pair.since = pair.since if pair.packets else start
+        pair.packets += flow.news
+        met = not flow.seen & words.SEEN_SYN
+        if met or flow.port in shapes.WEB_PORTS or service.sources.number > shapes.COMMON_TARGET:
+            return
+        sent, received = pair.sent.at(now), pair.received.at(now)
+        if flow.port not in shapes.MAIL_PORTS and reaches(sent, shapes.UPLOAD_RATIO * received):
+            self._tell(flow, shapes.UPLOAD, flow.pair, sent / shapes.UPLOAD_BYTES)
+        known = flow.port < 1024 or flow.port in shapes.KEPT_OPEN_PORTS
+        if known or len(pair.starts) > shapes.KEPT_CONNECTIONS or not reaches(sent, shapes.KEPT_RATIO * received):
+            return
+        if not reaches(shapes.KEPT_PACKET_BYTES * pair.packets, sent + received):
+            return
+        enough = (shapes.KEPT_S, shapes.KEPT_PACKETS, shapes.KEPT_BYTES)
+        level = min(x / y for x, y in zip((end - pair.since, pair.packets, sent), enough, strict=True))
+        source = self.hosts[flow.source]
+        if not pair.kept and reaches(level, TOLD):
+            pair.kept = True
+            source.kept += 1
+        if source.kept <= shapes.KEPT_PAIRS:
+            self._tell(flow, shapes.KEPT_OPEN, flow.pair, level)
+
+    def _beat(self, flow: Flow, now: float, pair: Pair, service: Service) -> None:
         """Connections whose gaps are alike: the latest forty that are a second or more apart."""
         assert self.began_ns is not None
         start = (flow.start_ns - self.began_ns) / 1e9
@@ -406,8 +506,14 @@ class Twin:
         if source.regular > shapes.BEACON_PAIRS or service.sources.number > shapes.COMMON_TARGET:
             return
         outward = flow.inside(flow.source) and not flow.inside(flow.target) and flow.source_port >= 1024
-        if flow.port in shapes.WEB_PORTS or outward:
-            self._tell(flow, shapes.BEACON, flow.pair, len(gaps) / shapes.BEACON_EVENTS)
+        web = flow.port in shapes.WEB_PORTS
+        neighbour = not (flow.inside(flow.source) and not flow.inside(flow.target))
+        if outward or (web and (not neighbour or reaches(deviation, shapes.TIMER_JITTER * median))):
+            inside_out = flow.inside(flow.source) and not flow.inside(flow.target)
+            much = flow.sent >= max(shapes.UPLOAD_BEAT_BYTES, shapes.UPLOAD_BEAT_RATIO * flow.answered)
+            much = much and reaches(pair.sent.at(now), shapes.UPLOAD_BEAT_RATIO * pair.received.at(now))
+            kind = shapes.UPLOAD_BEAT if much and inside_out else shapes.BEACON
+            self._tell(flow, kind, flow.pair, len(gaps) / shapes.BEACON_EVENTS)
 
     def _questions(self, flow: Flow, now: float, pair: Pair) -> None:
         """Questions to a resolver, whichever side of the flow asks them."""
@@ -416,14 +522,16 @@ class Twin:
         if backwards:
             asked, asked_bytes, answered_bytes = flow.back, flow.answered, flow.sent
         level, rate = 0.0, asked / max(flow.seconds, 1)
-        if asked >= 50:
-            long_answers = rate >= 1 and answered_bytes >= 250 * asked
-            many = rate >= 5 and asked >= 100 and asked_bytes + answered_bytes >= 200 * asked
-            level = asked / 50 if long_answers or many else 0.0
+        if asked >= shapes.QUESTIONS:
+            exchanged = asked_bytes + answered_bytes
+            long_answers = rate >= shapes.LONG_ANSWERS_PER_S and answered_bytes >= shapes.ANSWER_BYTES * asked
+            many = rate >= shapes.QUESTIONS_PER_S and asked >= 2 * shapes.QUESTIONS
+            many = many and exchanged >= shapes.EXCHANGE_BYTES * asked
+            level = asked / shapes.QUESTIONS if long_answers or many else 0.0
         elif flow.first:
             pair.asked.add(now, asked)
             pair.asked_bytes.add(now, asked_bytes)
             asked, asked_bytes = pair.asked.at(now), pair.asked_bytes.at(now)
-        if reaches(asked_bytes, 100 * asked):
-            level = max(level, asked / 50)
+        if reaches(asked_bytes, shapes.QUESTION_BYTES * asked):
+            level = max(level, asked / shapes.QUESTIONS)
         self._tell(flow, shapes.DNS_TUNNEL, flow.pair, level)

@@ -1,7 +1,7 @@
 """Flows that come near to the shape of a technique, on either side of where it is reached."""
 
-from flows.batch import SNAPSHOT
-from tests.support.episodes import ICMP, Flow, guesses, requests
+from flows.batch import SEEN_ACK, SEEN_SYN, SEEN_SYN_BACK, SNAPSHOT
+from tests.support.episodes import HULK, ICMP, Flow, guesses, requests
 
 UDP = 17
 SYN = Flow(sent=0, answered=0, port=80)
@@ -64,6 +64,26 @@ def names(n: int, asked: int, every: float = 0.25) -> list[Flow]:
 def one_flow(packets: int, seconds: float, back: int = 0) -> list[Flow]:
     """One flow of datagrams."""
     return [Flow(protocol=UDP, port=9999, sent=1000 * packets, answered=0, packets=packets, back=back, lasts=seconds)]
+
+
+def visits(n: int, every: float, sources: int = 40, quiet: float = 200, **fields: float) -> list[Flow]:
+    """Sessions of many sources with a web server, after a time in which it had one every ten seconds."""
+    flow = Flow(port=80)._replace(**fields)
+    before = [flow._replace(source="192.0.2.200", at=i * 10.0, known=1.0) for i in range(int(quiet / 10))]
+    return before + [
+        flow._replace(source=f"203.0.113.{1 + i % sources}", at=quiet + i * every, source_port=i) for i in range(n)
+    ]
+
+
+def kept(seconds: float = 90, packets: int = 200, **fields: object) -> list[Flow]:
+    """One connection out of a private network to an unusual port, kept open."""
+    flow = Flow(source="10.0.0.1", port=4444, sent=9000, answered=3000, seen=SEEN_SYN | SEEN_SYN_BACK | SEEN_ACK)
+    return [flow._replace(lasts=seconds, news=packets, packets=packets // 2, back=packets // 2)._replace(**fields)]
+
+
+def upload(megabytes: float, **fields: object) -> list[Flow]:
+    """One connection out of a private network that sends so much."""
+    return [Flow(source="10.0.0.1", sent=int(1e6 * megabytes), answered=10_000, lasts=60.0)._replace(**fields)]
 
 
 A, U = "attack", "uncertain"
@@ -157,14 +177,78 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "requests, 9 a second": (requests(1000, every=1 / 9), set()),
     "requests, 11 a second": (requests(1000, every=1 / 11), {("T1499.002", A)}),
     "requests that no lane takes for overload": (requests(1000, every=1 / 11, known=1.0), set()),
+    "visits, 18 a second, of a server that had one in ten": (visits(1000, 1 / 18, known=1.0), set()),
+    "visits, 22 a second, of a server that had one in ten": (visits(1000, 1 / 22, known=1.0), {("T1499.002", U)}),
+    "as many of a server just come into view": (visits(1000, 1 / 22, quiet=30, known=1.0), set()),
+    "as many that the known lane takes for overload": (
+        visits(1000, 1 / 22, quiet=0, label=HULK, known=1e-9),
+        {("T1499.002", A)},
+    ),
+    "as many of two hundred visitors": (visits(1000, 1 / 22, sources=200, known=1.0), set()),
+    "as many of a server that had three a second": (
+        [
+            *(Flow(port=80, at=i / 3, source=f"203.0.113.{1 + i % 60}") for i in range(1800)),
+            *(flow._replace(at=600 + flow.at) for flow in visits(1000, 1 / 22, quiet=0, known=1.0)),
+        ],
+        set(),
+    ),
     "nineteen requests that never end": (requests(19, every=1.0, lasts=90.0, sent=200), set()),
     "thirty requests that never end": (requests(30, every=1.0, lasts=90.0, sent=200), {("T1499.002", A)}),
     "twenty connections in a beat": (beat(20, 60, 0.1), set()),
     "thirty connections in a beat": (beat(30, 60, 0.05), {("T1071.001", U)}),
     "thirty in a beat to another port outside": (beat(30, 60, 0.05, port=4444), {("T1571", U)}),
+    "thirty in a beat to a web port inside": (beat(30, 60, 0.05, port=8080, target="10.0.0.9"), {("T1071.001", U)}),
+    "a timer that polls a neighbour": (beat(30, 60, 0.005, port=8080, target="10.0.0.9"), set()),
+    "a timer that polls a host outside": (beat(30, 60, 0.005, port=8080), {("T1071.001", U)}),
     "thirty in a beat to another port inside": (beat(30, 60, 0.05, port=4444, target="10.0.0.9"), set()),
     "thirty whose gaps differ by .15 of the median": (beat(30, 60, 0.15), {("T1071.001", U)}),
     "thirty whose gaps differ by .17 of the median": (beat(30, 60, 0.17), set()),
+    "a beat of uploads": (beat(30, 60, 0.05, sent=20_000), {("T1041", U)}),
+    "a beat of uploads inside": (beat(30, 60, 0.05, sent=20_000, target="10.0.0.9"), {("T1071.001", U)}),
+    "a beat that sends little": (beat(30, 60, 0.05, sent=9_000), {("T1071.001", U)}),
+    "a beat that gets as much": (beat(30, 60, 0.05, sent=20_000, answered=2_500), {("T1071.001", U)}),
+    "an upload of 45 MB": (upload(45), set()),
+    "an upload of 55 MB": (upload(55), {("T1048", U)}),
+    "two uploads of 30 MB": (upload(30) + upload(30, at=3600.0), {("T1048", U)}),
+    "two reports of one upload of 30 MB": (
+        upload(30, end=SNAPSHOT) + upload(30, lasts=70.0, report=1, news=1),
+        set(),
+    ),
+    "an upload of 55 MB, of which a twelfth comes back": (upload(55, answered=4_600_000), set()),
+    "an upload of 55 MB to the web": (upload(55, port=443), set()),
+    "an upload of 55 MB to a mail server": (upload(55, port=587), set()),
+    "reports of two uploads of 30 MB by turns": (
+        upload(20, end=SNAPSHOT, packets=99)
+        + upload(20, end=SNAPSHOT, packets=99, at=0.5)
+        + upload(26, lasts=70.0, report=1, news=30, packets=129, back=1)
+        + upload(26, lasts=70.0, report=1, news=30, packets=129, back=1, at=0.5),
+        {("T1048", U)},
+    ),
+    "an upload of 55 MB inside": (upload(55, target="10.0.0.9"), set()),
+    "an upload of 55 MB to a server of many": (
+        [flow for c in range(8) for flow in upload(55, source=f"10.0.0.{c + 1}", at=100.0 * c)][4:]
+        + [Flow(source=f"10.0.1.{c + 1}") for c in range(6)],
+        set(),
+    ),
+    "a kept connection": (kept(), {("T1571", U)}),
+    "one kept for 50 s": (kept(50), set()),
+    "one of 70 packets": (kept(packets=70), set()),
+    "one that gets as much": (kept(answered=8000), set()),
+    "one of large packets": (kept(sent=60_000), set()),
+    "one that began out of view": (kept(seen=SEEN_ACK), set()),
+    "one to a port of MQTT": (kept(port=8883), set()),
+    "one to a web port": (kept(port=8443), set()),
+    "four one after the other": ([flow for i in range(4) for flow in kept(30, 80, at=40.0 * i)], {("T1571", U)}),
+    "five of which the last is long": (
+        [flow for i in range(4) for flow in kept(0.5, 4, sent=10, at=2.0 * i)] + kept(90, at=10.0),
+        set(),
+    ),
+    "one inside": (kept(target="10.0.0.9"), set()),
+    "nine at once, as who shares files has": (
+        [flow for c in range(9) for flow in kept(30, 60, target=f"198.51.100.{c}", end=SNAPSHOT)]
+        + [flow for c in range(9) for flow in kept(95, target=f"198.51.100.{c}", report=1)],
+        set(),
+    ),
     "a control loop": (beat(30, 1.5, 0.0), set()),
     "a service with eight clients": (
         [flow for c in range(8) for flow in beat(30, 60, 0.05, source=f"10.0.0.{c + 1}", port=8443)],

@@ -61,6 +61,7 @@ class Flow(NamedTuple):
     seen: int | None = None  # word SEEN of its identity
     icmp_type: int | None = None
     judged: bool = True  # the model has met its like in normal traffic; else known and novel are to be 1
+    news: int = 2  # packets of both directions since its report before
 
     @property
     def answers(self) -> int:
@@ -82,7 +83,7 @@ def judged(flows: list[Flow]) -> tuple[FlowBatch, np.ndarray, Judgement]:
         words = [*_words(int(source)), *_words(int(target))]
         start = T0 + round(flow.at * S)
         words += [flow.source_port, flow.port, flow.protocol, source.version, 0, start, start + round(flow.lasts * S)]
-        identity[i, : REPORTED_NS + 1] = [*words, flow.end, flow.report, 2, words[-1]]
+        identity[i, : REPORTED_NS + 1] = [*words, flow.end, flow.report, flow.news, words[-1]]
         identity[i, SEEN] = flow.flags
         values[i, INDEX["flow_duration"]] = round(flow.lasts * 1e6)
         values[i, INDEX["fwd_bytes"]], values[i, INDEX["bwd_bytes"]] = flow.sent, flow.answered

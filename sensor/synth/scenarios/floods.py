@@ -16,6 +16,7 @@ from sensor.synth.protocols.opaque import opaque
 from sensor.synth.randomness import SECOND, child, pause_ns
 from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.scenarios.synflood import syn_flood
+from sensor.synth.scenarios.visitors import visitors
 from sensor.synth.site import Site, inward_path, outside
 from sensor.synth.stacks import LINUX, MACOS, WINDOWS
 from sensor.synth.truth import Exchange, Purpose
@@ -85,19 +86,23 @@ def icmp_flood(
     return Scenario("icmp-flood", summary, 0.0, traffic, _minutes(packets / per_second + 2))
 
 
-def http_flood(*, sources: int = 60, connections: int = 8, gets: int = 2, seconds: float = 20.0) -> Scenario:
+def http_flood(
+    *, sources: int = 100, connections: int = 8, gets: int = 2, seconds: float = 20.0, quiet_s: float = 180.0
+) -> Scenario:
     """Many hosts that each open full connections to the web server one after the other and ask for a costly page.
 
-    sources: at most 2500. connections: of each source. gets: requests on each connection. All within about `seconds`.
+    sources: at most 2500. connections: of each source. gets: requests on each connection. All within about `seconds`,
+    after some in which there are only visitors.
     """
 
     def traffic(site: Site, rng: Random, span: Span) -> Iterator[Exchange]:
+        yield from visitors(site, child(rng), span.first(quiet_s))
         gap_s = seconds / (connections + 1)
         for number in range(sources):
             own = child(rng)
             stack = own.choice((LINUX, WINDOWS, MACOS))
             source = outside(f"bot{number}", f"198.18.{240 + number // 250}.{1 + number % 250}", own, stack)
-            at_ns = span.start_ns + int(own.random() * gap_s * SECOND)
+            at_ns = span.start_ns + int((quiet_s + own.random() * gap_s) * SECOND)
             for _ in range(connections):
                 talk = Conversation((source, site.port(source, own)), (site.web, 80), inward_path(own), own)
                 talk.open(at_ns)
@@ -110,7 +115,7 @@ def http_flood(*, sources: int = 60, connections: int = 8, gets: int = 2, second
                 at_ns = talk.now_ns + int(gap_s * own.uniform(0.3, 1.0) * SECOND)
 
     summary = f"GET requests on {sources * connections} connections from {_counted(sources, 'host')}"
-    return Scenario("http-flood", summary, 0.0, traffic, _minutes(seconds + 20))
+    return Scenario("http-flood", summary, 0.0, traffic, _minutes(quiet_s + seconds + 20))
 
 
 def _minutes(seconds: float) -> float:

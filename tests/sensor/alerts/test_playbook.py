@@ -40,7 +40,7 @@ def test_unusual_traffic_has_no_technique_to_doubt() -> None:
 
 @pytest.mark.parametrize(
     ("technique", "word"),
-    [("T1498.002", "never asked for"), ("T1071.001", "beat"), ("T1571", "beat"), ("T1071.004", "resolver"),
+    [("T1498.002", "never asked for"), ("T1071.001", "beat"), ("T1571", "port"), ("T1071.004", "resolver"),
      ("T1095", "echoes"), ("T1572", "orders")],
 )  # fmt: skip
 def test_command_and_control_and_reflection_have_their_own(technique: str, word: str) -> None:

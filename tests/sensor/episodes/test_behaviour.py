@@ -27,7 +27,8 @@ GUESS, DOS = shapes.GUESS_LABEL, shapes.DOS_LABEL
 
 def varied(flow: Flow, n: int, every: float, field: str) -> list[Flow]:
     """The flow so many times, each with another value in one field; gaps that are not of whole milliseconds."""
-    host = {"source": "10.1.{}.{}", "target": "10.2.{}.{}"}
+    v6 = ":" in flow.source
+    host = {"source": "fd00::1:{}:{}" if v6 else "10.1.{}.{}", "target": "fd00::2:{}:{}" if v6 else "10.2.{}.{}"}
     values = [host[field].format(i >> 6, 1 + i % 64) if field in host else 1024 + i for i in range(n)]
     return [flow._replace(**{field: value}, at=flow.at + i * every * 1.0307) for i, value in enumerate(values)]
 
@@ -78,7 +79,9 @@ likely = st.builds(  # flows of which so many come near to a shape
                 *(Flow(port=port, label=label) for port in (22, 3389) for label in (0, GUESS)),
                 *(Flow(port=80, label=DOS, lasts=lasts) for lasts in (0.3, 45.1)),
                 *(Flow(port=port, sent=0, answered=0, label=0, back=back) for port in (80, 8883) for back in (0, 1)),
-                *(Flow(port=port, label=0) for port in (443, 8883)),
+                *(Flow(port=port, label=0) for port in (443, 8883, 4444)),
+                *(Flow(port=port, label=0, sent=60_000_000, lasts=45.1) for port in (22, 443)),
+                Flow(port=4444, label=0, sent=9_000, packets=60, lasts=45.1, source="10.0.0.3", seen=3),
                 *(Flow(protocol=17, port=53, sent=sent, label=0) for sent in (60, 150)),
                 Flow(protocol=17, port=40000, source_port=53, answered=0, label=0),
                 Flow(protocol=1, sent=0, packets=150, back=150, lasts=45.1, label=0, seen=300 << 24),
@@ -120,6 +123,7 @@ def test_the_kernels_tell_what_their_plain_twin_tells(told: list[Flow], order: s
     found = observed(Behaviour(4096, seed), told)
     assert found.words[:, [C_INDEX, C_KIND]].tolist() == [[claim.index, claim.kind] for claim in expected]
     assert found.levels == pytest.approx([claim.level for claim in expected], rel=1e-9, abs=1e-9)
+    assert found.befores == pytest.approx([claim.before for claim in expected], rel=1e-9, abs=1e-9)
     places = {(kind, row) for kind, row in found.words[:, [C_KIND, C_ROW]].tolist()}
     subjects = {(claim.kind, claim.subject) for claim in expected}
     pairs = {
