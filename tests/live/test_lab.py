@@ -20,6 +20,7 @@ from flows.truth import FlowTruth, read_truth
 from tests.support.command import flowvigil, started
 from tests.support.namespaces import inside
 from tests.training.lab.sites import SHIPPED, SMALL, scenario_of
+from training.lab import namespaces
 from training.lab.agreement import disagreements
 from training.lab.namespaces import NAMESPACES, OVERLAYS, PREFIX, pids_in
 from training.lab.network import network_up
@@ -252,3 +253,12 @@ def test_the_meter_finds_the_truth_of_every_flow(normal: Path, tmp_path: Path) -
 
 def five_tuple(protocol: int, *ends: tuple[str, int]) -> tuple[int, frozenset[tuple[str, int]]]:
     return protocol, frozenset(ends)
+
+
+def test_what_the_system_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespaces, "TUN", "/dev/net/no-such-device")
+    scenario = scenario_of(tmp_path, {**deepcopy(SMALL), "attacks": []})
+    with pytest.raises(LabError, match="^/dev/net/no-such-device: no such file or directory$"):
+        run_scenario(scenario, "", tmp_path / "out", lambda _: None, Event())
+    assert left_behind() == []
+    assert not (tmp_path / "out").exists()

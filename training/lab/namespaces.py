@@ -18,6 +18,7 @@ from typing import Final
 
 NAMESPACES: Final = Path("/run/netns")
 OVERLAYS: Final = Path("/etc/netns")  # files that stand for those of /etc inside a namespace
+TUN = "/dev/net/tun"
 PREFIX: Final = "flowvigil-lab-"
 CLONE_NEWNET: Final = 0x40000000
 TUNSETIFF: Final = 0x400454CA
@@ -127,7 +128,7 @@ def _enter(library: ctypes.CDLL, namespace: int) -> None:
 def add_tap(namespace: str, device: str = DEVICE) -> int:
     """Make a TAP device in a namespace: the descriptor that has its frames; closing it removes the device."""
     with inside(namespace):
-        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", device.encode(), IFF_TAP | IFF_NO_PI))
         except OSError:

@@ -104,6 +104,8 @@ def run_scenario(scenario: Scenario, digest: str, output: Path, report: Report, 
         except CalledProcessError as error:
             said = str(error.stderr or "").strip().splitlines()
             raise LabError(f"{error.cmd[0]} failed: {said[-1] if said else f'exit code {error.returncode}'}") from error
+        except OSError as error:
+            raise LabError(f"{error.filename or 'the network'}: {(error.strerror or str(error)).lower()}") from error
         if stopping.is_set():
             raise KeyboardInterrupt
         report("putting flows and claims together")
