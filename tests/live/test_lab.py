@@ -258,7 +258,7 @@ def five_tuple(protocol: int, *ends: tuple[str, int]) -> tuple[int, frozenset[tu
 def test_what_the_system_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(namespaces, "TUN", "/dev/net/no-such-device")
     scenario = scenario_of(tmp_path, {**deepcopy(SMALL), "attacks": []})
-    with pytest.raises(LabError, match="^/dev/net/no-such-device: no such file or directory$"):
+    with pytest.raises(LabError, match=r"^/dev/net/no-such-device: no such file or directory$"):
         run_scenario(scenario, "", tmp_path / "out", lambda _: None, Event())
     assert left_behind() == []
     assert not (tmp_path / "out").exists()

@@ -18,7 +18,7 @@ from typing import Final
 
 NAMESPACES: Final = Path("/run/netns")
 OVERLAYS: Final = Path("/etc/netns")  # files that stand for those of /etc inside a namespace
-TUN = "/dev/net/tun"
+TUN: Final = "/dev/net/tun"
 PREFIX: Final = "flowvigil-lab-"
 CLONE_NEWNET: Final = 0x40000000
 TUNSETIFF: Final = 0x400454CA
