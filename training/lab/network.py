@@ -106,7 +106,6 @@ def _overlay(site: Site, directory: Path) -> dict[str, str]:
         **account_files(homes),
         "resolv.conf": f"nameserver {resolver}\nsearch {site.domain}\noptions timeout:2 attempts:2\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n",
-        "hosts": "127.0.0.1 localhost\n",
     }
 
 
@@ -131,7 +130,8 @@ def _close(descriptor: int) -> None:
 def _host(scenario: Scenario, name: str, overlay: Mapping[str, str], stack: ExitStack) -> dict[str, Any]:
     host = scenario.hosts[name]
     segment = scenario.segments[host.segment]
-    namespace = _namespace(name, {**EVERYWHERE, **congestion_control(), **STACKS[host.stack]}, overlay, stack)
+    files = {**overlay, "hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}.{scenario.domain} {name}\n"}
+    namespace = _namespace(name, {**EVERYWHERE, **congestion_control(), **STACKS[host.stack]}, files, stack)
     descriptor = _tap(namespace, DEVICE, stack)
     mac = hardware_address(scenario, host.segment, name)
     inside = host.address in segment.network

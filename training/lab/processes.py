@@ -12,12 +12,14 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from training.lab.namespaces import inside
+from training.lab.namespaces import inside, own_prefix
 from training.lab.programs import PATH
 from training.lab.sockets import ports_of
 from training.lab.traffic import TCP, Ports
 
 LISTENING: Final = "0A"  # state of a TCP socket in /proc/net/tcp
+# A host's name is not that of this machine, which programs would tell others and ask for.
+_NAMED: Final = ("unshare", "--uts", "sh", "-c", 'hostname "$1" && shift && exec "$@"', "sh")
 TICK_S: Final = 0.05
 ENDING_S: Final = 3.0
 
@@ -35,7 +37,7 @@ def start(namespace: str, command: Sequence[str], log: Path, directory: Path) ->
     """Start a command in a namespace, with the namespace's own files of /etc. Raises OSError."""
     with log.open("ab") as out:
         return subprocess.Popen(
-            ["ip", "netns", "exec", namespace, *command],
+            ["ip", "netns", "exec", namespace, *_NAMED, namespace.removeprefix(own_prefix()), *command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -13,6 +13,8 @@ from training.lab.services import SERVICES
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games"
 _ALWAYS: Final = (
     (("iproute2",), ("ip",)),
+    (("util-linux",), ("unshare",)),
+    (("hostname",), ("hostname",)),
     (("openssl",), ("openssl",)),
     (("openssh-client",), ("ssh-keygen",)),
 )
