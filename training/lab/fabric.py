@@ -235,6 +235,7 @@ def main(plan_path: str) -> None:
     """Run the switches of a plan until stdin ends, and print their counts."""
     with suppress(OSError):  # where it may not, a busy machine is a slow cable; the counts say how slow
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        Path("/proc/self/autogroup").write_text(str(PRIORITY), encoding="ascii")  # sched(7): beside other sessions
     gc.disable()  # nothing here is a circle
     plan = json.loads(Path(plan_path).read_text(encoding="utf-8"))
     ports = [port_of(port) for port in plan["ports"]]
