@@ -35,7 +35,6 @@ from kernels.fading import Bits, Int64s, Rows, table_rows
 from kernels.hosts import EVICTED
 from kernels.jit import entry
 
-CAPACITY = 65_536
 MOST_PEERS = 65_536  # of a run; the next one takes those that follow as coming later
 DAY_NS = 86_400 * 1_000_000_000
 SLOTS_AHEAD, ROWS_AHEAD = 12, 6  # records, for which slots and then rows are asked from memory
@@ -44,7 +43,7 @@ SLOTS_AHEAD, ROWS_AHEAD = 12, 6  # records, for which slots and then rows are as
 class Context:
     """The columns of records of one run, in their order."""
 
-    def __init__(self, capacity: int = CAPACITY, seed: int | None = None) -> None:
+    def __init__(self, capacity: int, seed: int | None = None) -> None:
         """capacity: sources, as many targets, twice as many services, four times as many links and pairs.
 
         seed: 128 bits of the keys that addresses are hashed with, random unless given; nothing depends on it.

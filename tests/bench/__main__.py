@@ -32,7 +32,8 @@ def main() -> None:
         for line in starts(python, scratch):
             tell(*line)
         # in a process of its own, because a large parent counts in the peak memory of its children
-        print(run([sys.executable, "-m", "tests.bench.scoring"]).stdout.decode(), end="", flush=True)
+        for part in ("scoring", "context"):
+            print(run([sys.executable, "-m", f"tests.bench.{part}"]).stdout.decode(), end="", flush=True)
         try:
             whole, cut = large(scratch, chosen.packets)
         except FileNotFoundError as error:

@@ -112,4 +112,4 @@ def in_words(rate: float, evicted: int) -> str:
 
 if __name__ == "__main__":
     for line, figure in context_columns(*(int(word) for word in (sys.argv[1:] or ("50000", "1000000")))):
-        print(f"{line:<48} {figure}")
+        print(f"{line:<62} {figure}")
