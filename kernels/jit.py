@@ -12,8 +12,8 @@ from numba.extending import intrinsic, register_jitable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# A scalar of the compiler's choosing, int64 in most kernels and uint64 in hashes; to the interpreter Python's or numpy's,
-# which mypy cannot mix.
+# A scalar of the compiler's choosing, int64 in most kernels and uint64 in hashes; to the interpreter Python's or
+# numpy's, which mypy cannot mix.
 Word = Any
 
 # A signed index makes numba test for negative values; mixing int64 with uint64 gives float64. So offsets are int64
