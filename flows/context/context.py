@@ -29,7 +29,19 @@ from flows.context.counting import (
     fetch_rows,
     fetch_slots,
 )
-from flows.context.facts import AMOUNT_WORDS, KEY_WORDS, NEWS, PORT, SOURCE, TARGET, Amounts, Keys, write_facts
+from flows.context.facts import (
+    AMOUNT_WORDS,
+    KEY_WORDS,
+    NEW,
+    NEWS,
+    PORT,
+    SOURCE,
+    START,
+    TARGET,
+    Amounts,
+    Keys,
+    write_facts,
+)
 from flows.context.rows import CONTEXT_WIDTH, write_row
 from kernels.fading import Bits, Int64s, Rows, table_rows
 from kernels.hosts import EVICTED
@@ -118,13 +130,13 @@ def _runs(ends: Int64s) -> Int64s:
 
 
 def _order(runs: Int64s, keys: Keys, amounts: Amounts) -> Int64s:
-    """The order in which records are counted: runs as they come, peers by what they say, whatever the hash."""
+    """The order in which records are counted: runs as they come; peers by what they say, new flows first, by start."""
     n = len(keys)
     if len(runs) == n + 1:
         return np.arange(n)
     run = np.repeat(np.arange(len(runs) - 1), np.diff(runs))
     plain = keys[:, [SOURCE, SOURCE + 1, TARGET, TARGET + 1, PORT]]  # the others are hashed
-    return np.lexsort([*amounts.T, *plain.T, run])
+    return np.lexsort([*plain.T, *amounts.T, amounts[:, START], -amounts[:, NEW], run])
 
 
 @entry

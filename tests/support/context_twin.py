@@ -32,10 +32,8 @@ class Record:
     end_ns: int
     start: float
     end: float
-    source: Hashable
-    target: Hashable
-    source_words: tuple[int, int]
-    target_words: tuple[int, int]
+    source: tuple[int, int]
+    target: tuple[int, int]
     port: int
     protocol: int
     new: bool
@@ -48,6 +46,12 @@ class Record:
     sent: float
     received: float
     span: float
+
+    def rank(self) -> tuple[float, ...]:
+        """Order among peers: new flows first, by their start; then whatever it is, always the same."""
+        said = (self.span, self.received, self.sent, self.share, self.back, self.there, self.unasked, self.failed)
+        service = self.port << 8 | self.protocol
+        return (not self.new, self.start, *said, self.first, service, *self.target[::-1], *self.source[::-1])
 
     @property
     def vain(self) -> bool:
@@ -72,7 +76,7 @@ def record_of(batch: FlowBatch, i: int, base_ns: int) -> Record:
     new = first and values[INDEX["connection_duration"]] <= values[INDEX["flow_duration"]]
     start, end = ids[words.START_NS] + ids[words.START_SHIFT_NS], ids[words.END_NS] + ids[words.END_SHIFT_NS]
     return Record(
-        i, end, (start - base_ns) * 1e-9, (end - base_ns) * 1e-9, a, b, a, b, ports[1], protocol, new, first,
+        i, end, (start - base_ns) * 1e-9, (end - base_ns) * 1e-9, a, b, ports[1], protocol, new, first,
         new and role == FAILED, float(news) if role == ANSWER else 0.0, share * packets[0], share * packets[1], share,
         carried[0], carried[1], share * values[INDEX["flow_duration"]] * 1e-6,
     )  # fmt: skip
@@ -160,7 +164,7 @@ class ContextTwin:
             for record in run:
                 seen = dict(self.columns(record))
                 rows[record.index] = [seen[name] for name in CONTEXT_NAMES]
-            run.sort(key=lambda record: (record.start, record.sent, record.received))
+            run.sort(key=Record.rank)
             for record in run:
                 if batch.identity[record.index, words.NEW_PACKETS] > 0:
                     self.count(record)
@@ -305,7 +309,7 @@ class ContextTwin:
                 entity.add("failed", record.end, float(record.failed))
                 entity.add("met", record.end, first)
                 entity.add("sizes", record.end, size)
-                entity.peers.see(entity.at, *(record.target_words if entity is source else record.source_words))
+                entity.peers.see(entity.at, *(record.target if entity is source else record.source))
 
     def entities(self, record: Record) -> tuple[Any, ...]:
         """Those that a record is counted in, made where there is room for them, and whether two of them are new."""

@@ -110,6 +110,12 @@ def test_what_comes_later_changes_no_row(told: list[Flow], later: list[Flow], or
     assert Context(4096, 1).observe(both)[: len(first)].tobytes() == alone.tobytes()
 
 
+def test_a_new_flow_meets_its_target_before_one_of_its_peers_that_went_on() -> None:
+    told = [Flow(at=0.0, lasts=9.0, report=1, source_port=40001), Flow(at=5.0, lasts=4.0), Flow(at=20.0)]
+    seen = dict(zip(CONTEXT_NAMES, Context(64).observe(batch_of(told))[-1], strict=True))
+    assert seen["src_new_peers_day"] == pytest.approx(1, rel=1e-3)
+
+
 @examples(60)
 @given(traffic, st.randoms(use_true_random=False), st.sampled_from([4096, 5]))
 def test_the_order_of_records_that_end_at_one_moment_does_not_matter(
