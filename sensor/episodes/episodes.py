@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from flows.batch import DST_PORT, IP_VERSION, NEW_PACKETS, PROTOCOL, REPORT, FlowBatch
 from flows.columns import INDEX
 from flows.meter import FIRST_SNAPSHOT_NS
-from flows.roles import FAILED, ICMP, ICMP6, OPENED, TALK
+from flows.roles import FAILED, ICMP, ICMP6, OPENED, TALK, TCP
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import Action, ModelIdentity, Observer
@@ -38,6 +38,7 @@ from sensor.episodes.remembered import RememberedFlows
 from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,
+    FLOOD_FROM,
     GUESSING,
     KEPT_OPEN,
     KINDS,
@@ -47,6 +48,7 @@ from sensor.episodes.shapes import (
     SCAN,
     SHAPES,
     SUPPORTING,
+    TORRENT,
     UNSHAPED_FLOWS,
     UNSHAPED_TARGETS,
     UPLOAD,
@@ -400,6 +402,8 @@ def _technique(kind: int, flow: FlaggedFlow) -> Technique | None:
         return technique_of("T1018")
     if kind == BEACON and identity[DST_PORT] not in WEB_PORTS:
         return technique_of("T1571")
+    if kind in (FLOOD_FROM, TORRENT) and identity[PROTOCOL] != TCP:
+        return technique_of("T1498.001")  # it exhausts the line, as no system keeps a connection of it
     return technique_of(SHAPES[kind].technique)
 
 

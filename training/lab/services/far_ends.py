@@ -76,7 +76,7 @@ LISTENER: Final = Service(
 NAME_ORDERS: Final = Service(
     "name-orders",
     "a name server that answers any name of its zone",
-    ("dnsmasq",),
+    ("dnsmasq-base",),
     ("dnsmasq",),
     (udp(53),),
     _name_orders,

@@ -39,5 +39,11 @@ def _dns(place: Place) -> list[Command]:
 
 
 DNS: Final = Service(
-    "dns", "dnsmasq with the site's names", ("dnsmasq-base",), ("dnsmasq",), (udp(53), tcp(53)), _dns, asks=tuple(TUNNELS)
+    "dns",
+    "dnsmasq with the site's names",
+    ("dnsmasq-base",),
+    ("dnsmasq",),
+    (udp(53), tcp(53)),
+    _dns,
+    asks=tuple(TUNNELS),
 )
