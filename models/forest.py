@@ -7,19 +7,18 @@ scikit-learn 1.x within 1e-9; like it, rows are compared as float32.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.detector import ANY_ATTACK, FlowSteps, Labels, Vector
-from models.jit import Word, entry, inner
+from models.jit import Word, aligned, entry, inner
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
 from models.stored import Forms, SettingTypes, StoredParts
 
 Nodes = NDArray[np.int32]  # (m,) one entry a node, trees one after the other
-T = TypeVar("T", bound=np.generic)
 EULER_GAMMA = 0.5772156649015329
 LEAF = -1
 MAX_DEPTH = 256
@@ -34,7 +33,6 @@ FOREST_FORMS: Forms = {
 ROWS = 128  # rows looked at abreast: their columns stay in the first-level cache
 LANES = np.uint64(16)  # rows that one instruction may take: as many more are looked at as fill the last
 SPLITS = 4  # looked at in one pass
-LINE = 64  # bytes of a cache line
 WORD = 32  # leaves told of in one word
 ALL, ZERO, ONE_BIT = np.uint32(0xFFFFFFFF), np.uint32(0), np.uint32(1)
 NONE, ONE, ROWS_U, SPLITS_U = np.uint64(0), np.uint64(1), np.uint64(ROWS), np.uint64(SPLITS)
@@ -79,9 +77,9 @@ class Forest:
             packed.first_leaf,
             packed.words,
             packed.value,
-            _aligned(self.width * ROWS, np.float32),
-            _aligned(ROWS, np.uint32),
-            _aligned(ROWS, np.uint32),
+            aligned((self.width * ROWS,)),
+            aligned((ROWS,)).view(np.uint32),
+            aligned((ROWS,)).view(np.uint32),
             out,
         )
         return out
@@ -404,13 +402,6 @@ def _leaves(forest: Forest, depth: NDArray[np.int64]) -> tuple[NDArray[np.int64]
         first[forest.left[nodes]] = first[nodes]
         first[forest.right[nodes]] = first[nodes] + leaves[forest.left[nodes]]
     return leaves, first
-
-
-def _aligned(count: int, dtype: type[T]) -> NDArray[T]:
-    """So many numbers of four bytes, not set, where a cache line begins: vectors across two take twice as long."""
-    room = np.empty(4 * count + LINE, dtype=np.uint8)
-    begin = -room.ctypes.data % LINE
-    return room[begin : begin + 4 * count].view(dtype)
 
 
 def _float32_below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -1,13 +1,16 @@
 """How kernels are compiled: one decorator for the functions Python calls, one for those that only kernels call.
 
-The same two as in flows.jit, which this room must not import.
+The same two as in flows.jit, which this room must not import; and where the arrays that they pass over often begin.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 from numba.extending import register_jitable
+from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,3 +39,14 @@ def inner(function: F) -> F:
     of all compiling.
     """
     return register_jitable(no_cfunc_wrapper=True, **OPTIONS)(function)
+
+
+LINE = 64  # bytes of a cache line
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Array that is not set yet and begins where a cache line does: vectors across two lines take twice as long."""
+    count = 4 * math.prod(shape)
+    room = np.empty(count + LINE, dtype=np.uint8)
+    begin = -room.ctypes.data % LINE
+    return room[begin : begin + count].view(np.float32).reshape(shape)
