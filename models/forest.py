@@ -119,7 +119,7 @@ class IsolationForest:
 
     def score(self, steps: FlowSteps) -> Vector:
         """2^(-mean path length / c(psi)) of each step, (n,) float64 in (0, 1]; higher is more anomalous."""
-        return self.score_rows(self.scaling.transform(steps.values))
+        return self.score_rows(steps.scaled(self.scaling))
 
     def score_rows(self, x: Matrix) -> Vector:
         """As score, of rows that are already scaled, (n, d) float32: equals -score_samples(x) of scikit-learn."""
@@ -167,7 +167,7 @@ class RandomForest:
 
     def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
-        probability = self.forest.mean_value(self.scaling.transform(steps.values))
+        probability = self.forest.mean_value(steps.scaled(self.scaling))
         return _attack(probability), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
 
     def score_rows(self, x: Matrix) -> Vector:

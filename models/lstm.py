@@ -127,7 +127,7 @@ class Lstm:
         table = self._hosts
         with np.errstate(over="ignore"):  # the hash wraps around; matters where kernels run as plain Python
             _run(
-                self.scaling.transform(steps.values),
+                steps.scaled(self.scaling),
                 np.require(steps.host, np.int64, ["C", "W"]),
                 np.require(steps.time_ns, np.int64, ["C", "W"]),
                 np.require(steps.advances, np.bool_, ["C", "W"]),
