@@ -8,6 +8,7 @@ Convolutional Networks", 2014 (there: patches of a picture). It does not know wh
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ def top_columns(
     groups: columns that are restored together, at least count groups, no column in two of them. The hosts' states stay
     as they are.
     """
+    hybrid = replace(hybrid, support=None)  # a flow that cannot be, halfway restored, has lost no evidence by that
     member = np.zeros((len(groups), values.shape[1]), dtype=np.bool_)
     for place, group in enumerate(groups):
         member[place, np.atleast_1d(group)] = True

@@ -3,7 +3,8 @@
 Whatever stands in the directory, loading gives a model that fits together or a BundleError of one line: nothing in it
 can run, and every size, type, range and index is checked before a kernel sees it. The section
 "feature_contract" lists the columns that the model uses, each with a digest of what it means (models.contract); format
-1 had one hash of all columns there were. It does not know how a model was made: that is the free section "about".
+1 had one hash of all columns there were. "encoding" and "support" may be left out. It does not know how a model was
+made: that is the free section "about".
 """
 
 import re
@@ -42,6 +43,7 @@ from models.manifest import (
     refuse,
     value_of,
 )
+from models.support import described_support, read_support
 
 __all__ = ["BundleError", "load_bundle", "save_bundle"]
 
@@ -78,6 +80,7 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
         if vote is not None
     }
     used = np.flatnonzero(hybrid.normal.used).tolist()
+    normal_flows = None if hybrid.support is None else hybrid.support.normal_flows
     sections = {
         "labels": [
             {"name": name, "technique": technique}
@@ -93,6 +96,7 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
         "votes": votes,
         **({} if hybrid.encoding is None else {"encoding": described_encoding(hybrid.encoding, used)}),
         "normal": _described_normal(hybrid.normal),
+        **({} if normal_flows is None else {"support": described_support(normal_flows)}),
         "about": dict(about),
     }
     identity = {"model_id": hybrid.model_id, "feature_contract": hybrid.used}
@@ -144,12 +148,13 @@ def load_bundle(path: str | Path, *contracts: Contract) -> Hybrid:
 
 def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contract]) -> Hybrid:
     former = FILES.check_format(manifest)
-    encoded = " encoding" if "encoding" in manifest else ""  # a bundle whose detectors see rows as they are has none
+    # Detectors that see rows as they are have no encoding, connection records and older bundles no support.
+    optional = "".join(f" {section}" for section in ("encoding", "support") if section in manifest)
     exactly(
         manifest,
         "manifest",
         "format model_id feature_contract weights labels fusion default_rate thresholds detectors votes normal about"
-        + encoded,
+        + optional,
     )
     if not MODEL_ID.fullmatch(value_of(manifest, "model_id", str, "manifest")):
         refuse(f"model_id is {manifest['model_id']!r:.80}, expected letters, digits, '.', '_' and '-'")
@@ -160,7 +165,7 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
     labels, techniques = _labels(manifest)
     votes = _votes(manifest, arrays)
     encoding = None
-    if encoded:
+    if "encoding" in manifest:
         rows = [normal.columns.index(entry["column"]) for entry in manifest["normal"]]
         encoding = read_encoding(manifest, rows, len(normal.columns))
     lanes = _members(manifest, arrays, inputs_of(normal, encoding), labels)
@@ -182,6 +187,7 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
             known_vote=votes.get("known"),
             novel_vote=votes.get("novel"),
             encoding=encoding,
+            support=read_support(manifest, normal.columns),
         )
     except ValueError as error:
         refuse(str(error))

@@ -3,8 +3,8 @@
 The known lane holds detectors that learnt attacks, the novel lane those that learnt normal traffic. Detectors of one
 lane vote: their p-values are combined by Fisher's method with weights (Good, "On the Weighted Combination of
 Significance Tests", 1955), and since they are not independent, what the sum means is calibrated on normal traffic as a
-score is. Without such a calibration the smallest p-value counts, times their number (Bonferroni). It does not know how
-a detector scores.
+score is. Without such a calibration the smallest p-value counts, times their number (Bonferroni). A step of a group
+that was never met in normal traffic (models.support) gets no verdict. It does not know how a detector scores.
 """
 
 import math
@@ -20,6 +20,7 @@ from models.calibration import Calibration
 from models.contract import Contract, contract_hash
 from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, FlowSteps, Labels, Vector
 from models.encoding import Encoding
+from models.support import Support
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
 VERDICTS: tuple[str, ...] = ("benign", "uncertain", "attack")
@@ -108,6 +109,7 @@ class Judgement:
     scores: dict[str, Vector]  # (n,) float64 of each detector by its name
     # (n,) int64, index into Hybrid.labels, the likeliest attack whatever the verdict; 0 where no detector names attacks
     label: Labels
+    judged: NDArray[np.bool_]  # (n,) False: nothing like it was met in normal traffic; then benign, and both p are 1
 
     def __len__(self) -> int:
         return len(self.verdict)
@@ -140,6 +142,7 @@ class Hybrid:
     known_vote: Calibration | None = None
     novel_vote: Calibration | None = None
     encoding: Encoding | None = None  # what detectors see of a row, None where they see the row itself
+    support: Support | None = None  # which rows get a verdict, None: every one
 
     def __post_init__(self) -> None:
         names = [member.detector.name for member in (*self.known, *self.novel)]
@@ -162,6 +165,8 @@ class Hybrid:
             raise ValueError(f"the normal profile's columns are not those of {self.contract.rows}")
         if self.encoding is not None and self.encoding.width != len(self.normal.columns):
             raise ValueError(f"encoding is of {self.encoding.width} columns, expected {len(self.normal.columns)}")
+        if self.support is not None and tuple(self.support.columns) != self.normal.columns:
+            raise ValueError(f"the support's columns are not those of {self.contract.rows}")
 
     @property
     def used(self) -> dict[str, str]:
@@ -199,16 +204,19 @@ class Hybrid:
         if rate not in self.thresholds:
             raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
         known_cut, novel_cut = self.thresholds[rate]
+        judged = np.ones(len(steps), dtype=np.bool_) if self.support is None else self.support.judges(steps.values)
         # Of its own, so that what the detectors share of it goes when they are done.
         steps = replace(steps, values=steps.values if self.encoding is None else self.encoding.encode(steps.values))
         scores: dict[str, Vector] = {}
         p_known, label = self._lane(self.known, self.known_vote, steps, scores)
         p_novel, _ = self._lane(self.novel, self.novel_vote, steps, scores)
+        if not judged.all():
+            p_known, p_novel = np.where(judged, p_known, 1.0), np.where(judged, p_novel, 1.0)
         verdict = np.full(len(steps), BENIGN, dtype=np.int8)
         odd = p_novel < novel_cut
         verdict[odd] = UNCERTAIN
         verdict[(p_known < known_cut) & (odd if self.fusion == CASCADE else True)] = ATTACK
-        return Judgement(verdict, p_known, p_novel, scores, label)
+        return Judgement(verdict, p_known, p_novel, scores, label, judged)
 
     def forget(self) -> None:
         """Drop the state of every host, as if nothing had been judged."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration, fit_calibration
 from models.detector import Detector, FlowSteps, Vector
-from models.fusion import Hybrid, fisher, voted
+from models.fusion import Hybrid, Judgement, fisher, voted
 from training.arrays import Mask
 from training.datasets.table import FlowTable
 from training.labels import BENIGN
@@ -102,9 +102,10 @@ def measured(
             f"{shared_hosts}, no attacks": (normal_day, _rehomed(normal_day, shared_hosts)),
         }
     told = {hosts: reports(table.values, table.start_ns, table.end_ns) for hosts, (table, _) in arrangements.items()}
-    scores = {
-        hosts: _scores(hybrid, steps_of(table, host, told[hosts])) for hosts, (table, host) in arrangements.items()
+    judged = {
+        hosts: _judged(hybrid, steps_of(table, host, told[hosts])) for hosts, (table, host) in arrangements.items()
     }
+    scores = {hosts: judgement.scores for hosts, judgement in judged.items()}
     # The sensor's thresholds come from the traffic as it is, so they hold for every arrangement.
     part = np.full(len(day), -1)  # 1 and 0: the halves of the normal flows
     part[day.family == BENIGN] = half
@@ -117,7 +118,7 @@ def measured(
     for rate in rates:
         for hosts, (table, _) in arrangements.items():
             row = told[hosts].row
-            found = [_found(hybrid, scores[hosts], *own, rate, row) for own in zip(fitted, votes, strict=True)]
+            found = [_found(hybrid, judged[hosts], *own, rate, row) for own in zip(fitted, votes, strict=True)]
             for name in found[0]:
                 alarms = (found[0][name], found[1][name])
                 figures.append(_figure(alarms, table.family, half, name, rate, hosts, fingerprints, seed, split))
@@ -128,11 +129,11 @@ def _rehomed(table: FlowTable, hosts: int, seed: int = HALVES_SEED) -> NDArray[n
     return rehomed(len(table), hosts, np.random.default_rng(seed))
 
 
-def _scores(hybrid: Hybrid, steps: FlowSteps) -> dict[str, NDArray[np.float64]]:
+def _judged(hybrid: Hybrid, steps: FlowSteps) -> Judgement:
     hybrid.forget()
-    scores = hybrid.judge(steps).scores
+    judgement = hybrid.judge(steps)
     hybrid.forget()
-    return scores
+    return judgement
 
 
 def _votes(
@@ -149,7 +150,7 @@ def _votes(
 
 def _found(
     hybrid: Hybrid,
-    scores: dict[str, NDArray[np.float64]],
+    judged: Judgement,
     calibrations: dict[str, Calibration],
     votes: tuple[Calibration | None, Calibration | None],
     rate: float,
@@ -157,12 +158,13 @@ def _found(
 ) -> dict[str, Mask]:
     """Flows with any report over the threshold: each detector with the whole rate, the hybrid with half in each lane.
 
-    row: (m,) the flow of each report.
+    judged: each report; the hybrid is silent where it has met no normal traffic of that group. row: (m,) the flow of
+    each report.
     """
-    p = {name: calibrations[name].p_value(values) for name, values in scores.items()}
+    p = {name: calibrations[name].p_value(values) for name, values in judged.scores.items()}
     found = {name: values < rate for name, values in p.items()}
     lanes = zip((hybrid.known, hybrid.novel), votes, hybrid.thresholds[rate], strict=True)
-    found[HYBRID] = np.any(
+    found[HYBRID] = judged.judged & np.any(
         [voted(lane, [p[member.detector.name] for member in lane], vote, len(row)) < cut for lane, vote, cut in lanes],
         axis=0,
     )

@@ -152,7 +152,7 @@ STATS: Final = Declaration(
             "flowvigil.unjudged",
             counts_by_name(64, 40),
             "progress.unjudged",
-            "Flows that no model judges (to groups, of discovery, of routing), by protocol.",
+            "Flows that no model judges (groups, discovery, routing, no normal traffic in the bundle), by protocol.",
             absent={},
         ),
         *_counts("shed", "dropped", "waiting"),

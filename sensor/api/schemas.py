@@ -41,13 +41,18 @@ class Reason(_Response):
 
 
 class Row(_Response):
-    """What the model says of one row. label and technique: the known lane's, null where it is silent."""
+    """What the model says of one row. label and technique: the known lane's, null where it is silent.
+
+    judged is false, and else not there, where the model has no normal traffic of the row's kind (protocol, answered or
+    not, one packet or several): then the verdict says nothing, and both p are 1.
+    """
 
     verdict: str = Field(pattern="^(benign|uncertain|attack)$")
     label: str | None
     technique: str | None
     p: P
     scores: dict[str, float]
+    judged: bool | None = None
     reasons: list[Reason] | None = None
 
 

@@ -77,7 +77,8 @@ class ModelLease:
 def rows_document(hybrid: Hybrid, result: ScoringResult) -> list[dict[str, Any]]:
     """One JSON object for each row (sensor.api.schemas.Row).
 
-    label and technique are the known lane's, None where it did not flag; flagged rows have "reasons" if requested.
+    label and technique are the known lane's, None where it did not flag; flagged rows have "reasons" if requested, and
+    rows of no group met in normal traffic "judged", false.
     """
     judgement = result.judgement
     names = list(judgement.scores)
@@ -100,6 +101,8 @@ def rows_document(hybrid: Hybrid, result: ScoringResult) -> list[dict[str, Any]]
             strict=True,
         )
     ]
+    for row in np.flatnonzero(~judgement.judged).tolist():
+        rows[row]["judged"] = False
     for row, reasons in result.reasons.items():
         rows[row]["reasons"] = reasons
     return rows

@@ -12,14 +12,14 @@ Time is the flows' own: the newest packet of any record so far. Nothing depends 
 """
 
 import heapq
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import DST_PORT, IP_VERSION, PROTOCOL, FlowBatch
+from flows.batch import DST_PORT, IP_VERSION, NEW_PACKETS, PROTOCOL, REPORT, FlowBatch
 from flows.columns import INDEX
 from flows.meter import FIRST_SNAPSHOT_NS
 from models.attribution import top_columns
@@ -34,7 +34,7 @@ from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, Exemp
 from sensor.episodes.evidence import EVIDENCE_LIMIT, F_CLOCK, F_INDEX, F_ROW, EvidenceTable, FlaggedRows
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.remembered import RememberedFlows
-from sensor.episodes.roles import ICMP, ICMP6, TALK
+from sensor.episodes.roles import FAILED, ICMP, ICMP6, OPENED, TALK
 from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,
@@ -66,7 +66,8 @@ SLOW = frozenset(
     {SCAN, BEACON, DNS_TUNNEL, UPLOAD, UPLOAD_BEAT, KEPT_OPEN}
 )  # kinds of which a few flows an hour are a part
 _TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
-_FWD_BYTES, _BWD_BYTES, _BWD_PACKETS = INDEX["fwd_bytes"], INDEX["bwd_bytes"], INDEX["bwd_packets"]
+_FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
+_FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ class Episodes:
         self._ordinal = 0
         self._dropped = 0  # packets that the capture has lost so far
         self._items: list[AlertItem] = []
+        self._never_met = np.zeros(256, dtype=np.int64)  # flows that the model has no normal traffic of, by protocol
 
     @property
     def merged(self) -> int:
@@ -169,7 +171,8 @@ class Episodes:
     @property
     def unjudged(self) -> dict[int, int]:
         """Flows that no model judged so far, by IP protocol."""
-        return self._behaviour.unjudged
+        never_met = {int(p): int(self._never_met[p]) for p in np.flatnonzero(self._never_met)}
+        return dict(sorted((Counter(self._behaviour.unjudged) + Counter(never_met)).items()))
 
     def observe(
         self, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, dropped: int = 0
@@ -183,6 +186,7 @@ class Episodes:
         known = judgement.p_known < self._cuts[0]
         kinds = np.where(known, self._label_kinds[judgement.label], NO_LABEL).astype(np.int8)
         claims = self._behaviour.observe(batch, kinds)
+        self._count_never_met(batch, judgement, claims)
         findings = self._table.observe(batch, *self._unshaped(judgement, claims, kinds))
         for (kind, row, level, clock_ns, before), flow in _told(claims, findings, batch, judgement, self._cuts):
             self._clock_ns = clock_ns
@@ -215,6 +219,14 @@ class Episodes:
     def _drain(self) -> list[AlertItem]:
         items, self._items = self._items, []
         return items
+
+    def _count_never_met(self, batch: FlowBatch, judgement: Judgement, claims: Claims) -> None:
+        """Count flows that a model would be asked about, had it met their like in normal traffic."""
+        if judgement.judged.all():
+            return
+        fresh = (batch.identity[:, REPORT] == 0) & (batch.identity[:, NEW_PACKETS] > 0)
+        never_met = fresh & ~judgement.judged & np.isin(claims.roles, (FAILED, OPENED, TALK))
+        self._never_met += np.bincount(batch.identity[never_met, PROTOCOL] & 255, minlength=256)
 
     def _unshaped(
         self, judgement: Judgement, claims: Claims, kinds: NDArray[np.int8]
@@ -430,6 +442,9 @@ def _told(
         known = p_known < cuts[0]
         # A flow that the known lane flagged is below 1 and stands before any that it did not.
         strength = np.where(known, p_known / max(cuts[0], _TINY), 1 + p_novel / max(cuts[1], _TINY))
+        # Of those that no model judged, all last, the largest shows most.
+        packets = values[:, _FWD_PACKETS] + values[:, _BWD_PACKETS]
+        strength += ~judgement.judged[index] / (1 + packets)
         flows = zip(
             batch.identity[index].tolist(),
             index.tolist(),

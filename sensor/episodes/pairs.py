@@ -7,10 +7,6 @@ from flows.batch import (
     NEW_PACKETS,
     REPORT,
     SEEN,
-    SEEN_FIN,
-    SEEN_FIN_BACK,
-    SEEN_RST,
-    SEEN_RST_BACK,
     SEEN_SYN,
     SRC_HIGH,
     SRC_LOW,
@@ -24,13 +20,13 @@ from sensor.episodes import shapes
 from sensor.episodes.claims import TOLD, tell
 from sensor.episodes.roles import SYSTEM_PORTS, is_private
 from sensor.episodes.tables import (
-    H_KEPT,
+    H_OUTWARD,
     H_REGULAR,
     P_BEAT,
     P_FLOW,
     P_FLOW_RECEIVED,
     P_FLOW_SENT,
-    P_KEPT,
+    P_OUTWARD,
     P_PACKETS,
     P_RECEIVED_DAY,
     P_SENT_DAY,
@@ -44,9 +40,7 @@ from sensor.episodes.tables import (
     seen,
 )
 
-_ENDED = SEEN_FIN | SEEN_FIN_BACK | SEEN_RST | SEEN_RST_BACK
-
-_DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packets"], INDEX["bwd_packets"]
+_FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 _FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 
 
@@ -147,19 +141,27 @@ def outward(
     if seen(service, V_SOURCES_AT, services) > shapes.COMMON_TARGET:
         return found
     if sent >= shapes.UPLOAD_RATIO * received and port not in shapes.MAIL_PORTS:
-        found = tell(i, shapes.UPLOAD, pair, sent / shapes.UPLOAD_BYTES, words, levels, found)
+        level = sent / shapes.UPLOAD_BYTES
+        if _one_of_few(pair, level, source, pairs, hosts):
+            found = tell(i, shapes.UPLOAD, pair, level, words, levels, found)
     if port < SYSTEM_PORTS or port in shapes.KEPT_OPEN_PORTS or cells[pair, P_STARTS] > shapes.KEPT_CONNECTIONS:
         return found
     packets, seconds = cells[pair, P_PACKETS], ended - cells[pair, P_SINCE]
     if sent < shapes.KEPT_RATIO * received or sent + received > shapes.KEPT_PACKET_BYTES * packets:
         return found
     level = min(seconds / shapes.KEPT_S, packets / shapes.KEPT_PACKETS, sent / shapes.KEPT_BYTES)
-    if level >= TOLD and cells[pair, P_KEPT] == 0.0:
-        cells[pair, P_KEPT] = 1.0
-        hosts.cells[source, H_KEPT] += 1
-    if hosts.cells[source, H_KEPT] > shapes.KEPT_PAIRS:
+    if not _one_of_few(pair, level, source, pairs, hosts):
         return found
     return tell(i, shapes.KEPT_OPEN, pair, level, words, levels, found)
+
+
+@inner
+def _one_of_few(pair: int, level: float, source: int, pairs: Rows, hosts: Rows) -> bool:
+    """Count a pair of a source once it is told; whether there are few: who shares files has many."""
+    if level >= TOLD and pairs.cells[pair, P_OUTWARD] == 0.0:
+        pairs.cells[pair, P_OUTWARD] = 1.0
+        hosts.cells[source, H_OUTWARD] += 1
+    return bool(hosts.cells[source, H_OUTWARD] <= shapes.OUTWARD_PAIRS)
 
 
 @inner

@@ -109,7 +109,7 @@ KEPT_BYTES: Final = 4000.0  # sent
 KEPT_RATIO: Final = 1.3  # sent by received
 KEPT_PACKET_BYTES: Final = 300.0  # mean of a packet, at most
 KEPT_CONNECTIONS: Final = 3  # opened, at most
-KEPT_PAIRS: Final = 3  # of one source
+OUTWARD_PAIRS: Final = 3  # of one source, with uploads
 
 # Questions that carry data: a name has some 20 characters behind 12 bytes of header, most questions less than 60 bytes.
 # A stub asks each question from a port of its own (RFC 5452, 9.2), so that many over one port are of a program.

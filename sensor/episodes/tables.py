@@ -25,7 +25,7 @@ AT = 0  # when the row was last brought up to date, in all tables
     H_SOURCES,  # bits set in it
     H_SOURCES_BEFORE,  # bits set in the one before
     H_REGULAR,  # pairs of this source that have a beat, never fading
-    H_KEPT,  # pairs of this source that keep a connection open, never fading
+    H_OUTWARD,  # pairs of this source that send much or keep a connection open, never fading
     H_LOAD_AT,  # packets of flows to this host in a window (load): when it began
     H_LOAD,  # those in it
     H_LAST_LOAD_AT,  # the same of the window before it
@@ -52,7 +52,7 @@ _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS
     P_STARTS,  # of connections that are kept
     P_BEAT,  # 1 once they were regular
     P_PACKETS,  # of TCP
-    P_KEPT,  # 1 once it counted among those that keep a connection open
+    P_OUTWARD,  # 1 once it counted among those that send much or keep a connection open
     P_SINCE,  # when the first of its flows began
     P_FLOW,  # start of the flow that was reported last, the bytes that it had sent by then, and those received
     P_FLOW_SENT,

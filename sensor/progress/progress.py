@@ -72,7 +72,8 @@ class Progress:
     uncertain: int = 0  # of those, not
     merged: int = 0  # alerts of single hosts that storms stand for
     judged: int = 0  # flow records, with every new report of a flow
-    # flows that no model judges, by protocol: those to groups, of discovery, of routing; rules of their own watch them
+    # flows that no model judges, by protocol: those to groups, of discovery, of routing, and those of which the bundle
+    # has no normal traffic; rules of their own and shapes watch them
     unjudged: Mapping[str, int] = field(default_factory=dict)
     one_sided: int = 0  # of those, evidence of nothing: one side of a conversation alone is in view
     scoring_s: float = 0.0  # time that judging took

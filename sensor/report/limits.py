@@ -75,7 +75,10 @@ def _of_packets(coverage: Coverage) -> list[str]:
     sentences = [f"{counted(number, 'packet')} {what}." for number, what in told if number]
     if counts.unjudged:
         kinds = ", ".join(f"{number:,} of {protocol}" for protocol, number in sorted(counts.unjudged.items()))
-        sentences.append(f"Flows that no model judges (groups, discovery, routing): {kinds}.")
+        sentences.append(
+            f"Flows that no model judges: {kinds}. They go to groups, are of discovery or routing, or of a kind that "
+            "the bundle has no normal traffic of, such as lone packets without answers; scans and floods are seen."
+        )
     if counts.evicted:
         sentences.append(f"{counted(counts.evicted, 'flow')} to the end: the table was full (meter.capacity_flows).")
     if counts.clock_jumps:

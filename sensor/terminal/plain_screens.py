@@ -57,7 +57,7 @@ class SummaryLine:
         shed = f"shed: {progress.shed:,}, " if progress.shed else ""
         merged = f"{progress.merged:,} more hosts merged in storms, " if progress.merged else ""
         unjudged = ", ".join(f"{count:,} {protocol}" for protocol, count in progress.unjudged.items())
-        unjudged = f"flows not judged: {unjudged}, " if unjudged else ""
+        unjudged = f"flows that no model judged: {unjudged}, " if unjudged else ""
         lost = f"lost lines: {progress.lost_lines:,}, " if progress.lost_lines else ""
         self._stream.write(
             f"flowvigil: {self._mode} {self._source}: {progress.packets:,} packets, {progress.flows:,} flows, "

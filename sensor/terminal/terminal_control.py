@@ -76,10 +76,10 @@ class TerminalControl:
         """Wait until the operator dismisses the view or the terminal is closed. In the main thread."""
         if not self.keep_open() or self._keyboard.gone:
             return
-        self._dashboard.board.at_end = True
-        self._enter_requested = True  # draws
-        self.wake()
-        with self._dismissed_by_signals():
+        with self._dismissed_by_signals():  # before the screen invites to it
+            self._dashboard.board.at_end = True
+            self._enter_requested = True  # draws
+            self.wake()
             while alive() and self.keep_open() and not self._keyboard.gone and not self._dismissed:
                 self._wake_main.wait(_CHECK_S)
 

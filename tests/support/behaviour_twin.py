@@ -468,7 +468,7 @@ class Twin:
             return
         sent, received = pair.sent.at(now), pair.received.at(now)
         if flow.port not in shapes.MAIL_PORTS and reaches(sent, shapes.UPLOAD_RATIO * received):
-            self._tell(flow, shapes.UPLOAD, flow.pair, sent / shapes.UPLOAD_BYTES)
+            self._tell_few(flow, shapes.UPLOAD, pair, sent / shapes.UPLOAD_BYTES)
         known = flow.port < 1024 or flow.port in shapes.KEPT_OPEN_PORTS
         if known or len(pair.starts) > shapes.KEPT_CONNECTIONS or not reaches(sent, shapes.KEPT_RATIO * received):
             return
@@ -476,12 +476,16 @@ class Twin:
             return
         enough = (shapes.KEPT_S, shapes.KEPT_PACKETS, shapes.KEPT_BYTES)
         level = min(x / y for x, y in zip((end - pair.since, pair.packets, sent), enough, strict=True))
+        self._tell_few(flow, shapes.KEPT_OPEN, pair, level)
+
+    def _tell_few(self, flow: Flow, kind: int, pair: Pair, level: float) -> None:
+        """Only of a source that has few such pairs."""
         source = self.hosts[flow.source]
         if not pair.kept and reaches(level, TOLD):
             pair.kept = True
             source.kept += 1
-        if source.kept <= shapes.KEPT_PAIRS:
-            self._tell(flow, shapes.KEPT_OPEN, flow.pair, level)
+        if source.kept <= shapes.OUTWARD_PAIRS:
+            self._tell(flow, kind, flow.pair, level)
 
     def _beat(self, flow: Flow, now: float, pair: Pair, service: Service) -> None:
         """Connections whose gaps are alike: the latest forty that are a second or more apart."""

@@ -224,6 +224,15 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
         + upload(26, lasts=70.0, report=1, news=30, packets=129, back=1, at=0.5),
         {("T1048", U)},
     ),
+    "nine uploads in parts, each to another host": (
+        [
+            flow
+            for part in range(3)
+            for c in range(9)
+            for flow in upload(20, target=f"198.51.100.{c}", at=part * 9.0 + c)
+        ],
+        set(),
+    ),
     "an upload of 55 MB inside": (upload(55, target="10.0.0.9"), set()),
     "an upload of 55 MB to a server of many": (
         [flow for c in range(8) for flow in upload(55, source=f"10.0.0.{c + 1}", at=100.0 * c)][4:]

@@ -60,6 +60,7 @@ class Flow(NamedTuple):
     back: int | None = None  # packets backward, None: one where bytes came back
     seen: int | None = None  # word SEEN of its identity
     icmp_type: int | None = None
+    judged: bool = True  # the model has met its like in normal traffic; else known and novel are to be 1
     news: int = 2  # packets of both directions since its report before
 
     @property
@@ -95,7 +96,8 @@ def judged(flows: list[Flow]) -> tuple[FlowBatch, np.ndarray, Judgement]:
     verdict = np.where(known < CUT, ATTACK, np.where(novel < CUT, UNCERTAIN, BENIGN)).astype(np.int8)
     labels = np.array([flow.label for flow in flows], dtype=np.int64)
     scores = {"lstm": 1 - known, "iforest": 1 - novel}
-    return FlowBatch(identity, values), values, Judgement(verdict, known, novel, scores, labels)
+    judged = np.array([flow.judged for flow in flows], dtype=np.bool_)
+    return FlowBatch(identity, values), values, Judgement(verdict, known, novel, scores, labels, judged)
 
 
 def _words(number: int) -> tuple[int, int]:

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from flows.columns import NAMES, feature_contract
+from flows.columns import INDEX, NAMES, feature_contract
 from models.calibration import fit_calibration
 from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid, Member, NormalProfile
+from models.support import Group, Support
 from training.datasets.table import FlowTable
 from training.measure import Figure, measured, over_seeds, table_of
 
@@ -73,6 +76,19 @@ def test_the_actual_rate_is_near_the_nominal_one() -> None:
             figure = found[detector, rate, "as is"]
             assert figure.normal_flows == N
             assert figure.false_positive_rate == pytest.approx(rate, rel=0.4)
+
+
+def test_what_was_never_normal_is_not_found_by_the_hybrid() -> None:
+    table = day()
+    protocol, flood = table.values[:, 0], table.family == "DoS"
+    table.values[:, [INDEX["fwd_packets"], INDEX["bwd_packets"]]] = np.where(flood, 1.0, 2.0)[:, None]
+    judging = replace(hybrid(table), support=Support(NAMES, {Group(0, answered=True, several=True): N}))
+    assert 0 <= protocol.min() < protocol[table.family == "BENIGN"].max() < 1 < protocol.max() == 2
+    found = {f.detector: f for f in measured(judging, table, 24, (0.01,), True, 1, "later flows") if f.hosts == "as is"}
+    # The scans, too: of another protocol than normal traffic.
+    assert found["hybrid"].recall == 0
+    assert found["first"].families["PortScan"][0] == 1.0
+    assert found["second"].families["DoS"][0] == pytest.approx(0.5)
 
 
 def test_recall_counts_all_attacks_and_each_family() -> None:

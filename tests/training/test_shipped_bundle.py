@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.columns import INDEX, feature_contract, usable_by_models
+from flows.columns import INDEX, NAMES, feature_contract, usable_by_models
 from models.bundle import load_bundle
 from models.fusion import Hybrid
+from models.support import counted_groups
 from tests.support.labelled_flows import read_cic
+from training.labels import BENIGN
 from training.measure import FITTED, measured
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -46,6 +48,15 @@ def test_its_detectors_see_allowed_columns_only(shipped: Hybrid) -> None:
         assert columns == usable_by_models(fingerprints=True)
         assert not {part for name in columns for part in name.split("_")} & set(FORBIDDEN)
         assert [INDEX[name] for name in columns] == member.detector.scaling.index.tolist()  # type: ignore[attr-defined]
+
+
+def test_it_judges_what_its_normal_traffic_held(shipped: Hybrid, shared_data: Path) -> None:
+    pytest.importorskip("polars")
+    table = read_cic(shared_data / "cic-ids-2017" / "improved-sample-mon-thu.csv.gz")
+    assert shipped.support is not None
+    normal = table.values[table.family == BENIGN]
+    assert shipped.support.normal_flows == counted_groups(normal, NAMES)
+    assert shipped.support.judges(normal).all()
 
 
 def test_its_figures_are_those_of_the_sensors_own_kernels(shipped: Hybrid, shared_data: Path) -> None:

@@ -64,6 +64,8 @@ def test_the_same_recipe_gives_the_same_bundle(tmp_path: Path, recipe: Path, dat
     assert (tmp_path / "first" / "manifest.json").read_bytes() == (tmp_path / "second" / "manifest.json").read_bytes()
     assert first.labels == ("BENIGN", "BruteForce", "DoS", "PortScan", "WebAttack", "Infiltration")
     assert first.techniques == (None, "T1110", "T1499", "T1046", "T1190", "T1203")
+    assert first.support is not None
+    assert sum(first.support.normal_flows.values()) == 6186  # those of all days, fitted on or held back
     assert any("epoch 1/1" in line and "s left" in line for line in lines)
     assert all(np.isfinite(figure.false_positive_rate) for figure in figures)
 

@@ -16,6 +16,7 @@ from models.detector import Detector
 from models.fusion import Hybrid, Member, NormalProfile, fisher
 from models.lstm import Lstm
 from models.scaling import Scaling, fit_scaling
+from models.support import Support, counted_groups
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.fit.baselines import fit_random_forest
@@ -74,6 +75,7 @@ def fit(
         about={"training": curve.as_dict()},
         fusion=recipe.fusion,
         known_vote=vote,
+        support=Support(NAMES, counted_groups(np.concatenate([normal.values, held_back.values]), NAMES)),
     )
 
 

@@ -50,6 +50,16 @@ def test_rows_are_judged_as_the_sensor_judges_flows(client: Any) -> None:
     assert all((row["label"] is not None) == (row["verdict"] == "attack") for row in rows)
 
 
+def test_a_row_of_a_kind_that_normal_traffic_never_held_is_said_not_to_be_judged(
+    client: Any, scan_rows: list[dict[str, Any]]
+) -> None:
+    other = {**scan_rows[0], "protocol": 132}
+    row, judged = scored(client, alone([other, scan_rows[0]]))["rows"]
+    assert (row["verdict"], row["p"], row["judged"]) == ("benign", {"known": 1.0, "novel": 1.0}, False)
+    assert "reasons" not in row
+    assert "judged" not in judged
+
+
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_every_public_header_is_understood(client: Any, dialect: Any) -> None:
     native = scored(client, alone(rows_of(BATCH)[:100]), reasons="none")["rows"]

@@ -41,6 +41,28 @@ def test_one_flagged_flow_opens_nothing() -> None:
     assert alerts_of(unusual(1)) == []
 
 
+def test_flows_of_a_kind_that_was_never_normal_are_counted_once_each_by_protocol() -> None:
+    talk = [Flow(judged=False, label=0), Flow(judged=False, label=0, report=1), Flow(label=0)]
+    echo, probe = Flow(judged=False, protocol=ICMP, label=0), Flow(judged=False, sent=0, answered=0, label=0)
+    # To a group, and what is no act: neither is a model's matter, whatever it has met.
+    others = [
+        Flow(judged=False, protocol=2, target="224.0.0.22", answered=0, label=0),
+        Flow(judged=False, protocol=ICMP, icmp_type=3, answered=0, label=0),
+    ]
+    watched = episodes()
+    assert watched.unjudged == {}
+    for flows in (talk, [echo, probe], others):
+        watched.observe(*judged(flows))
+    assert watched.unjudged == {1: 1, 2: 1, 6: 2}
+
+
+def test_of_flows_that_no_model_judged_the_largest_is_shown_and_any_other_before_them() -> None:
+    lone = [flow._replace(judged=False, packets=1 + at % 3) for at, flow in enumerate(scan(30, novel=1.0))]
+    assert alerts_of(lone)[-1].source.packets == 3
+    judged_one = lone[-1]._replace(judged=True, at=lone[-1].at + 1, port=9999, packets=1)
+    assert alerts_of([*lone, judged_one])[-1].destination.port == 9999
+
+
 def test_password_guessing_is_one_alert_that_names_who_what_and_where() -> None:
     alerts = alerts_of(guesses(200))
     assert actions(alerts) == ["opened", "updated", "closed"]
