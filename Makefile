@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz flood live bench foreign api-test ux-test evaluate evaluate-kdd train docs picture dist clean
+.PHONY: help demo test check golden properties tshark fuzz flood live lab bench foreign api-test ux-test evaluate evaluate-kdd train docs picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +51,12 @@ flood: $(VENV)/installed-test ## Ten million SYNs through a small table, memory 
 
 live: $(VENV)/installed-test ## Measure the live sensor between two namespaces (root, tcpreplay; five minutes)
 	$(BIN)/python -m tests.bench.live
+
+lab: $(VENV)/installed-sensor ## Run the lab's short site with attacks and without; truth and captures must agree (root; three minutes)
+	mkdir -p runs
+	rm -rf runs/lab runs/lab-normal
+	$(BIN)/flowvigil lab run configs/lab/short.yaml --output runs/lab
+	$(BIN)/flowvigil lab run configs/lab/short.yaml --no-attacks --output runs/lab-normal
 
 foreign: $(VENV)/installed-test ## Count alerts on captures of foreign networks, FOREIGN=directory with index.csv (two minutes)
 	$(BIN)/python -m tests.bench.foreign $(FOREIGN)

@@ -35,6 +35,10 @@ class RecipeError(TrainingError):
     """A recipe that cannot be read, has an unknown key, or a value out of range."""
 
 
+class ScenarioError(TrainingError):
+    """A scenario of the lab that cannot be read, contradicts itself, or has a value out of range."""
+
+
 class DatasetError(TrainingError):
     """A dataset that is missing, foreign or damaged."""
 

@@ -4,10 +4,10 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.errors import RecipeError
+from training.yaml_model import read_model
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -174,75 +174,9 @@ def read_recipe(path: Path) -> tuple[Recipe | KddRecipe, str]:
 
     Raises RecipeError with line and column.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RecipeError(path, f"cannot be read ({error.strerror}); expected a YAML recipe") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(path, f"is not UTF-8 text (byte {error.start}); expected a YAML recipe") from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise RecipeError(path, problem, line=mark and mark.line + 1, column=mark and mark.column + 1) from error
-    if not isinstance(root, yaml.MappingNode):
-        raise RecipeError(path, "expected a mapping of settings", line=1, column=1)
-    _refuse_repeated_keys(path, root)
-    try:
-        return model_of(content).model_validate(content), text
-    except ValidationError as error:
-        raise _located(path, root, error) from error
+    return read_model(path, model_of, RecipeError, "a YAML recipe")
 
 
 def model_of(content: Any) -> type[Recipe] | type[KddRecipe]:
     """Which kind of recipe a mapping is meant to be."""
     return KddRecipe if isinstance(content, dict) and "records" in content else Recipe
-
-
-def _refuse_repeated_keys(path: Path, node: yaml.Node) -> None:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(path, item)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        if key.value in seen:
-            mark = key.start_mark
-            raise RecipeError(path, f'key "{key.value}" is given twice', line=mark.line + 1, column=mark.column + 1)
-        seen.add(key.value)
-        _refuse_repeated_keys(path, value)
-
-
-def _located(path: Path, root: yaml.Node, error: ValidationError) -> RecipeError:
-    fault = error.errors()[0]
-    where = fault["loc"]
-    unknown = fault["type"] == "extra_forbidden"
-    mark = _mark(root, where, key=unknown)
-    name = ".".join(str(part) for part in where)
-    if unknown:
-        problem = f'unknown key "{name}"'
-    else:
-        problem = f"{name}: {fault['msg'].removeprefix('Value error, ')}"
-        if fault["type"] not in {"missing", "value_error"}:
-            problem += f", found {fault['input']!r}"
-    return RecipeError(path, problem, line=mark.line + 1, column=mark.column + 1)
-
-
-def _mark(node: yaml.Node, where: tuple[int | str, ...], *, key: bool) -> Any:
-    """Place of a setting: its value, or its key; the nearest parent where the setting is missing."""
-    mark = node.start_mark
-    for part in where:
-        if isinstance(node, yaml.MappingNode):
-            found = next((pair for pair in node.value if pair[0].value == str(part)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            found = (node.value[part], node.value[part])
-        else:
-            found = None
-        if found is None:
-            return mark
-        node = found[1]
-        mark = found[0].start_mark if key else node.start_mark
-    return mark

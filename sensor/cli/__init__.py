@@ -14,6 +14,7 @@ from sensor.cli.config import config_app
 from sensor.cli.evaluate import evaluate
 from sensor.cli.explore import explore
 from sensor.cli.flows import flows
+from sensor.cli.lab import app as lab_app
 from sensor.cli.read import read
 from sensor.cli.report import report
 from sensor.cli.schema import schema
@@ -47,6 +48,7 @@ app.add_typer(config_app, name="config")
 app.command("explore")(explore)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
+app.add_typer(lab_app)
 app.command("serve")(serve)
 app.command("warm-up")(warm_up)
 

@@ -34,10 +34,11 @@ from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, Exemp
 from sensor.episodes.evidence import EVIDENCE_LIMIT, F_CLOCK, F_INDEX, F_ROW, EvidenceTable, FlaggedRows
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.remembered import RememberedFlows
-from sensor.episodes.roles import FAILED, ICMP, ICMP6, OPENED, TALK
+from sensor.episodes.roles import FAILED, ICMP, ICMP6, OPENED, TALK, TCP
 from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,
+    FLOOD_FROM,
     GUESSING,
     KEPT_OPEN,
     KINDS,
@@ -47,6 +48,7 @@ from sensor.episodes.shapes import (
     SCAN,
     SHAPES,
     SUPPORTING,
+    TORRENT,
     UNSHAPED_FLOWS,
     UNSHAPED_TARGETS,
     UPLOAD,
@@ -400,6 +402,8 @@ def _technique(kind: int, flow: FlaggedFlow) -> Technique | None:
         return technique_of("T1018")
     if kind == BEACON and identity[DST_PORT] not in WEB_PORTS:
         return technique_of("T1571")
+    if kind in (FLOOD_FROM, TORRENT) and identity[PROTOCOL] != TCP:
+        return technique_of("T1498.001")  # it exhausts the line, as no system keeps a connection of it
     return technique_of(SHAPES[kind].technique)
 
 

@@ -63,22 +63,19 @@ def session(
     short = ended and told and values[i, _DURATION] < 1e6 * shapes.GUESS_S
     short = short and sent + values[i, _BWD_BYTES] < shapes.GUESS_BYTES
     if short and (login or label_kind == shapes.GUESS_LABEL):
-        weight = math.log(1 + sent)
-        for table, row, column in ((cells, pair, P_LIKE_10M), (at, service, V_LIKE_10M)):
-            table[row, column] += 1
-            table[row, column + 1] += weight
-            table[row, column + 2] += weight * weight
+        _add_like(cells, pair, P_LIKE_10M, sent)
         cells[pair, P_GUESSES_10M] += label_kind == shapes.GUESS_LABEL
         level = 0.0
         if _alike(cells, pair, P_LIKE_10M):
             guesses = cells[pair, P_GUESSES_10M] / (shapes.GUESSES_LABELLED if login else shapes.GUESSES_ANYWHERE)
             level = max(cells[pair, P_LIKE_10M] / shapes.GUESSES if login else 0.0, guesses)
         found = tell(i, shapes.GUESSING, pair, level, words, levels, found)
-        many = seen(service, V_SOURCES_AT, services) >= shapes.GUESSING_SOURCES
-        if level < 1 and login and many and _alike(at, service, V_LIKE_10M):
-            found = tell(
-                i, shapes.GUESSING_AT, service, at[service, V_LIKE_10M] / shapes.GUESSES_AT, words, levels, found
-            )
+        if level < 1 and login:  # what one source does by itself is not of many
+            _add_like(at, service, V_LIKE_10M, sent)
+            many = seen(service, V_SOURCES_AT, services) >= shapes.GUESSING_SOURCES
+            level = at[service, V_LIKE_10M] / shapes.GUESSES_AT if _alike(at, service, V_LIKE_10M) else 0.0
+            if many:
+                found = tell(i, shapes.GUESSING_AT, service, level, words, levels, found)
     if first and label_kind == shapes.DOS_LABEL:
         cells[pair, P_OVERLOAD_10S] += 1
         seconds = values[i, _DURATION] * 1e-6
@@ -107,6 +104,15 @@ def crowd(
     if not surge and 2 * cells[service, V_OVERLOAD_10S] < sessions:
         return found
     return tell(i, shapes.OVERLOAD_AT, service, sessions / shapes.CROWD_FLOWS, words, levels, found)
+
+
+@inner
+def _add_like(cells: Floats, row: int, column: int, sent: float) -> None:
+    """Count a session with the logarithm of what it sent."""
+    weight = math.log(1 + sent)
+    cells[row, column] += 1
+    cells[row, column + 1] += weight
+    cells[row, column + 2] += weight * weight
 
 
 @inner

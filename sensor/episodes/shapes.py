@@ -64,7 +64,9 @@ GUESS_S: Final = 30.0  # a session that was refused is over, and has carried lit
 GUESS_BYTES: Final = 20_000.0
 GUESSES: Final = 20.0  # like sessions to one log-on service from one source within 10 minutes
 GUESSES_LABELLED: Final = 4.0  # of them, where the known lane says so too
-GUESSES_ANYWHERE: Final = 20.0  # like sessions that the known lane says so of, to any other service
+# Like sessions that the known lane says so of, to any other service within 10 minutes: devices and programs have short
+# ones of a kind each few seconds, so that only more than ten a minute are told.
+GUESSES_ANYWHERE: Final = 100.0
 GUESSES_AT: Final = 40.0  # like sessions to one log-on service from several sources, each with few
 GUESSING_SOURCES: Final = 3.0
 LIKE: Final = 0.5  # deviation of the logarithm of the bytes sent
@@ -95,7 +97,7 @@ COMMON_TARGET: Final = 4.0  # sources of its destination within 10 minutes
 
 # Data that leaves: to a host outside that few of the others talk to, many times what comes back. Web ports are left
 # out, as all of the cloud is behind them, and mail; there only what goes out in a beat is told.
-UPLOAD_BYTES: Final = 50e6  # a day
+UPLOAD_BYTES: Final = 20e6  # a day: more than is typed or filed in, less than most backups
 UPLOAD_RATIO: Final = 20.0  # sent by received
 UPLOAD_BEAT_BYTES: Final = 10_000.0  # of each connection of a beat; who only asks for orders sends some hundreds
 UPLOAD_BEAT_RATIO: Final = 10.0

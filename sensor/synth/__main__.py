@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from flows.truth import write_truth
 from sensor.synth.catalogue import CATALOGUE
 from sensor.synth.generate import DEMO_SEED, DEMO_SNAPLEN, SCENARIOS, generate
 from sensor.synth.pcap import WHOLE, pcap_bytes, write_pcap
-from sensor.synth.truth import write_truth
 
 _ALL = "demo"
 _BY_NAME = {scenario.name: scenario for scenario in CATALOGUE}

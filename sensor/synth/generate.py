@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from flows.truth import FlowTruth
 from sensor.synth.randomness import SECOND, stream
 from sensor.synth.scenarios.guessing import SSH_GUESSING
 from sensor.synth.scenarios.normal import NORMAL
@@ -11,7 +12,7 @@ from sensor.synth.scenarios.scenario import Scenario, Span
 from sensor.synth.scenarios.slowhttp import SLOWHTTP
 from sensor.synth.scenarios.synflood import SYNFLOOD
 from sensor.synth.site import Site
-from sensor.synth.truth import Exchange, FlowTruth, Packet
+from sensor.synth.truth import Exchange, Packet
 
 SCENARIOS: tuple[Scenario, ...] = (NORMAL, PORTSCAN, SYNFLOOD, SSH_GUESSING, SLOWHTTP)
 

@@ -1,12 +1,11 @@
-"""Ground truth of synthetic flows, to count what a detector found and what it missed."""
+"""Packets of synthetic flows with their ground truth."""
 
-import csv
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
-BENIGN = "benign"
+from flows.truth import BENIGN, FlowTruth
 
 
 class Packet(NamedTuple):
@@ -14,27 +13,6 @@ class Packet(NamedTuple):
 
     ts_ns: int  # since 1970 UTC
     frame: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FlowTruth:
-    """Ground truth of one flow; times are nanoseconds since 1970 UTC."""
-
-    start_ns: int  # first packet
-    end_ns: int  # last packet
-    protocol: int
-    initiator: str
-    initiator_port: int  # 0 where the protocol has none
-    target: str
-    target_port: int  # 0 where the protocol has none
-    packets: int
-    scenario: str
-    technique: str  # "benign" or a MITRE ATT&CK technique id
-
-    @property
-    def attack(self) -> bool:
-        """Whether the flow belongs to an attack."""
-        return self.technique != BENIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +53,3 @@ def flow(
         technique=purpose.technique,
     )
     return Exchange(seen, truth)
-
-
-def write_truth(truths: Iterable[FlowTruth], out: TextIO) -> None:
-    """Write ground truth as CSV with a header line, in the order given."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(field.name for field in fields(FlowTruth))
-    writer.writerows(astuple(truth) for truth in truths)

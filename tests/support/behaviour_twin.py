@@ -414,7 +414,6 @@ class Twin:
         short = ended and flow.seconds < shapes.GUESS_S and flow.sent + flow.answered < shapes.GUESS_BYTES
         if told and short and (login or guess):
             pair.like.add(now, flow.sent)
-            service.like.add(now, flow.sent)
             if guess:
                 pair.guesses.add(now)
             level = 0.0
@@ -423,10 +422,12 @@ class Twin:
                 level = pair.guesses.at(now) / labelled
                 level = max(level, pair.like.number.at(now) / shapes.GUESSES) if login else level
             self._tell(flow, shapes.GUESSING, flow.pair, level)
-            several = service.sources.number >= shapes.GUESSING_SOURCES
-            if login and several and not reaches(level, 1) and service.like.alike(now):
-                subject = (flow.target, flow.port)
-                self._tell(flow, shapes.GUESSING_AT, subject, service.like.number.at(now) / shapes.GUESSES_AT)
+            if login and not reaches(level, 1):
+                service.like.add(now, flow.sent)
+                several = service.sources.number >= shapes.GUESSING_SOURCES
+                if several and service.like.alike(now):
+                    subject = (flow.target, flow.port)
+                    self._tell(flow, shapes.GUESSING_AT, subject, service.like.number.at(now) / shapes.GUESSES_AT)
         if flow.first and flow.label == shapes.DOS_LABEL:
             pair.overload.add(now)
             if flow.seconds >= shapes.OPEN_S and flow.sent < shapes.OPEN_BYTES_PER_S * flow.seconds:

@@ -158,8 +158,8 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "forty-five like sessions": (guesses(45, known=1.0), {("T1110.001", A)}),
     "four labelled ones": (guesses(4), set()),
     "five labelled ones": (guesses(5), {("T1110.001", A)}),
-    "labelled ones elsewhere": (guesses(19, port=8883), set()),
-    "more of them elsewhere": (guesses(25, port=8883), {("T1110.001", U)}),
+    "labelled ones elsewhere": (guesses(95, port=8883), set()),
+    "more of them elsewhere": (guesses(130, port=8883), {("T1110.001", U)}),
     "sessions with a login service that differ": (
         [flow._replace(sent=4 ** (i % 7)) for i, flow in enumerate(guesses(60))],
         set(),
@@ -169,6 +169,17 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "thirty like sessions of thirty hosts": (
         [flow._replace(source=f"203.0.113.{i}") for i, flow in enumerate(guesses(30, known=1.0))],
         set(),
+    ),
+    "sixty like sessions of one host beside those of five": (
+        guesses(60, every=2.0)
+        + [
+            flow._replace(source=f"203.0.113.{i % 5}", at=1 + 12.0 * i) for i, flow in enumerate(guesses(12, known=1.0))
+        ],
+        {("T1110.001", A)},
+    ),
+    "datagrams of one host, each from a port of its own, 11 a second": (
+        [SYN._replace(protocol=UDP, at=i / 11, source_port=i) for i in range(1000)],
+        {("T1498.001", A)},
     ),
     "fifty like sessions of fifty hosts": (
         [flow._replace(source=f"203.0.113.{i}") for i, flow in enumerate(guesses(50, known=1.0))],
@@ -207,21 +218,21 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "a beat of uploads inside": (beat(30, 60, 0.05, sent=20_000, target="10.0.0.9"), {("T1071.001", U)}),
     "a beat that sends little": (beat(30, 60, 0.05, sent=9_000), {("T1071.001", U)}),
     "a beat that gets as much": (beat(30, 60, 0.05, sent=20_000, answered=2_500), {("T1071.001", U)}),
-    "an upload of 45 MB": (upload(45), set()),
-    "an upload of 55 MB": (upload(55), {("T1048", U)}),
-    "two uploads of 30 MB": (upload(30) + upload(30, at=3600.0), {("T1048", U)}),
-    "two reports of one upload of 30 MB": (
-        upload(30, end=SNAPSHOT) + upload(30, lasts=70.0, report=1, news=1),
+    "an upload of 18 MB": (upload(18), set()),
+    "an upload of 22 MB": (upload(22), {("T1048", U)}),
+    "two uploads of 12 MB": (upload(12) + upload(12, at=3600.0), {("T1048", U)}),
+    "two reports of one upload of 12 MB": (
+        upload(12, end=SNAPSHOT) + upload(12, lasts=70.0, report=1, news=1),
         set(),
     ),
-    "an upload of 55 MB, of which a twelfth comes back": (upload(55, answered=4_600_000), set()),
-    "an upload of 55 MB to the web": (upload(55, port=443), set()),
-    "an upload of 55 MB to a mail server": (upload(55, port=587), set()),
-    "reports of two uploads of 30 MB by turns": (
-        upload(20, end=SNAPSHOT, packets=99)
-        + upload(20, end=SNAPSHOT, packets=99, at=0.5)
-        + upload(26, lasts=70.0, report=1, news=30, packets=129, back=1)
-        + upload(26, lasts=70.0, report=1, news=30, packets=129, back=1, at=0.5),
+    "an upload of 22 MB, of which a twelfth comes back": (upload(22, answered=1_900_000), set()),
+    "an upload of 22 MB to the web": (upload(22, port=443), set()),
+    "an upload of 22 MB to a mail server": (upload(22, port=587), set()),
+    "reports of two uploads of 12 MB by turns": (
+        upload(8, end=SNAPSHOT, packets=99)
+        + upload(8, end=SNAPSHOT, packets=99, at=0.5)
+        + upload(11, lasts=70.0, report=1, news=30, packets=129, back=1)
+        + upload(11, lasts=70.0, report=1, news=30, packets=129, back=1, at=0.5),
         {("T1048", U)},
     ),
     "nine uploads in parts, each to another host": (
@@ -229,13 +240,13 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
             flow
             for part in range(3)
             for c in range(9)
-            for flow in upload(20, target=f"198.51.100.{c}", at=part * 9.0 + c)
+            for flow in upload(8, target=f"198.51.100.{c}", at=part * 9.0 + c)
         ],
         set(),
     ),
-    "an upload of 55 MB inside": (upload(55, target="10.0.0.9"), set()),
-    "an upload of 55 MB to a server of many": (
-        [flow for c in range(8) for flow in upload(55, source=f"10.0.0.{c + 1}", at=100.0 * c)][4:]
+    "an upload of 22 MB inside": (upload(22, target="10.0.0.9"), set()),
+    "an upload of 22 MB to a server of many": (
+        [flow for c in range(8) for flow in upload(22, source=f"10.0.0.{c + 1}", at=100.0 * c)][4:]
         + [Flow(source=f"10.0.1.{c + 1}") for c in range(6)],
         set(),
     ),

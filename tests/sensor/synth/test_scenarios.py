@@ -26,6 +26,7 @@ from flows.batch import (
 )
 from flows.block import block_of
 from flows.meter import Meter, concatenate
+from flows.truth import FlowTruth
 from sensor.synth.catalogue import ATTACKS, CATALOGUE, EVERYDAY
 from sensor.synth.generate import MONDAY_MORNING_NS, SCENARIOS, Traffic, generate
 from sensor.synth.packets import Flag, checksum
@@ -42,7 +43,6 @@ from sensor.synth.scenarios.scenario import Scenario
 from sensor.synth.scenarios.sweeps import slow_scan
 from sensor.synth.scenarios.tunnels import dns_tunnel
 from sensor.synth.site import Site
-from sensor.synth.truth import FlowTruth
 
 VARIANTS = (
     tls_beacon(victims=3, period_s=60.0, jitter=0.4, orders=0.3, hours=1.0),

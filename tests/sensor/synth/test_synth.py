@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sensor.synth
+from flows.truth import write_truth
 from sensor.synth.__main__ import app
 from sensor.synth.catalogue import CATALOGUE
 from sensor.synth.generate import (
@@ -34,7 +35,6 @@ from sensor.synth.scenarios.slowhttp import slow_http
 from sensor.synth.scenarios.synflood import syn_flood
 from sensor.synth.scenarios.tunnels import dns_tunnel
 from sensor.synth.site import Site
-from sensor.synth.truth import write_truth
 
 DEMO = Path(sensor.synth.__file__).parent / "demo.pcap.gz"
 SPAN = Span(MONDAY_MORNING_NS, MONDAY_MORNING_NS + 600 * SECOND)

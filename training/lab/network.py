@@ -1,0 +1,175 @@
+"""The network of a scenario: namespaces, devices, addresses, routes, and the process that is its cables and switches.
+
+Nothing leads out of it: no device of the system's own namespace takes part, and the router drops what no host has.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from training.lab.accounts import account_files
+from training.lab.namespaces import DEVICE, add_namespace, add_tap, ip, own_prefix, remove_namespace
+from training.lab.place import Site
+from training.lab.processes import surroundings
+from training.lab.scenario import ROUTER, Link, Scenario
+from training.lab.stacks import EVERYWHERE, STACKS, congestion_control
+
+_ROUTING: Final = {"net/ipv4/ip_forward": "1", "net/ipv4/icmp_ratelimit": "0"}
+_VENDORS: Final = ("3c5282", "b42e99", "a4bb6d", "f4939f", "001e4f", "dca632")
+_WIRE: Final = Link(delay_ms=0.0, rate_mbit=1000.0)  # of the router
+_ENDING_S: Final = 20.0
+
+
+def hardware_address(scenario: Scenario, segment: str, name: str) -> str:
+    """The hardware address of a host or of the router at a segment, as 12 hexadecimal digits; the same at each run."""
+    digest = hashlib.sha256(f"{scenario.name} {segment} {name}".encode()).hexdigest()
+    return _VENDORS[int(digest[:2], 16) % len(_VENDORS)] + digest[2:8]
+
+
+@dataclass(slots=True)
+class Network:
+    """A network that is up."""
+
+    scenario: Scenario
+    fabric: subprocess.Popen[str]
+    counts: Mapping[str, Any]  # of the fabric; empty until it has ended
+
+    def namespace(self, host: str) -> str:
+        """The namespace of a host."""
+        return own_prefix() + host
+
+    def begin_capture(self) -> None:
+        """Begin the captures. Raises OSError where the fabric is gone."""
+        if self.fabric.stdin is not None:  # as it is: it was started with a pipe
+            self.fabric.stdin.write("capture\n")
+            self.fabric.stdin.flush()
+
+    def end(self) -> None:
+        """End the fabric, which writes out its captures, and keep its counts."""
+        if self.counts:
+            return
+        with suppress(subprocess.TimeoutExpired, ValueError, OSError):
+            out, _ = self.fabric.communicate(timeout=_ENDING_S)
+            self.counts = json.loads(out) if out else {}
+        if self.fabric.poll() is None:
+            self.fabric.kill()
+            self.fabric.wait()
+
+
+@contextmanager
+def network_up(scenario: Scenario, site: Site, directory: Path, captures: Mapping[str, Path]) -> Iterator[Network]:
+    """The network of a scenario while it is needed. directory: of this run's own files. captures: by vantage point.
+
+    Raises OSError and CalledProcessError; then nothing is left of it.
+    """
+    overlay = _overlay(site, directory)
+    with ExitStack() as stack:
+        ports = [_host(scenario, name, overlay, stack) for name in scenario.hosts]
+        ports += _router(scenario, stack)
+        plan = {"ports": ports, "seed": scenario.seed, "captures": {key: str(path) for key, path in captures.items()}}
+        path = directory / "fabric.json"
+        path.write_text(json.dumps(plan), encoding="utf-8")
+        network = Network(scenario, _start_fabric(path, [port["fd"] for port in ports], directory), {})
+        try:
+            yield network
+        finally:
+            network.end()
+
+
+def _start_fabric(plan: Path, descriptors: list[int], directory: Path) -> subprocess.Popen[str]:
+    with (directory / "fabric.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "training.lab.fabric", str(plan)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=surroundings(directory),
+            pass_fds=descriptors,
+            start_new_session=True,  # an interrupt at the keyboard is the runner's alone
+        )
+
+
+def _overlay(site: Site, directory: Path) -> dict[str, str]:
+    """Files that stand for those of /etc at every host."""
+    homes = directory / "homes"
+    resolver = site.addresses[site.resolver]
+    return {
+        **account_files(homes),
+        "resolv.conf": f"nameserver {resolver}\nsearch {site.domain}\noptions timeout:2 attempts:2\n",
+        "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n",
+    }
+
+
+def _namespace(name: str, sysctls: Mapping[str, str], overlay: Mapping[str, str], stack: ExitStack) -> str:
+    namespace = own_prefix() + name
+    stack.callback(remove_namespace, namespace)
+    add_namespace(namespace, sysctls, overlay)
+    return namespace
+
+
+def _tap(namespace: str, device: str, stack: ExitStack) -> int:
+    descriptor = add_tap(namespace, device)
+    stack.callback(_close, descriptor)
+    return descriptor
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
+def _host(scenario: Scenario, name: str, overlay: Mapping[str, str], stack: ExitStack) -> dict[str, Any]:
+    host = scenario.hosts[name]
+    segment = scenario.segments[host.segment]
+    files = {**overlay, "hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}.{scenario.domain} {name}\n"}
+    namespace = _namespace(name, {**EVERYWHERE, **congestion_control(), **STACKS[host.stack]}, files, stack)
+    descriptor = _tap(namespace, DEVICE, stack)
+    mac = hardware_address(scenario, host.segment, name)
+    inside = host.address in segment.network
+    length = segment.network.prefixlen if inside else 32
+    lines = [
+        "link set lo up",
+        f"link set {DEVICE} address {_colons(mac)} mtu {scenario.links[host.link].mtu} up",
+        f"address add {host.address}/{length} dev {DEVICE}"
+        + (f" broadcast {segment.network.broadcast_address}" if inside else ""),
+        *([] if inside else [f"route add {segment.gateway} dev {DEVICE}"]),
+        f"route add default via {segment.gateway}",
+    ]
+    ip("-n", namespace, batch="\n".join(lines) + "\n")
+    return _port(descriptor, name, mac, host.segment, None, scenario.links[host.link])
+
+
+def _router(scenario: Scenario, stack: ExitStack) -> list[dict[str, Any]]:
+    namespace = _namespace(ROUTER, {**EVERYWHERE, **_ROUTING}, {}, stack)
+    ports, lines = [], ["link set lo up"]
+    for name, segment in scenario.segments.items():
+        descriptor = _tap(namespace, name[:15], stack)
+        mac = hardware_address(scenario, name, ROUTER)
+        lines += [
+            f"link set {name[:15]} address {_colons(mac)} up",
+            f"address add {segment.gateway}/{segment.network.prefixlen} dev {name[:15]}",
+        ]
+        ports.append(_port(descriptor, ROUTER, mac, name, segment.gateway.packed.hex(), _WIRE))
+    for host in scenario.hosts.values():
+        if host.address not in scenario.segments[host.segment].network:
+            lines.append(f"route add {host.address} dev {host.segment[:15]}")
+    lines.append("route add blackhole default")  # what no host has goes nowhere, and nobody is told
+    ip("-n", namespace, batch="\n".join(lines) + "\n")
+    return ports
+
+
+def _port(fd: int, name: str, mac: str, segment: str, own: str | None, link: Link) -> dict[str, Any]:
+    return {"fd": fd, "name": name, "mac": mac, "segment": segment, "own": own, **link.model_dump()}
+
+
+def _colons(mac: str) -> str:
+    return ":".join(mac[place : place + 2] for place in range(0, 12, 2))

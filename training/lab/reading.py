@@ -1,0 +1,21 @@
+"""A scenario read from YAML; faults are named by file, line and column."""
+
+import hashlib
+from pathlib import Path
+
+from training.errors import ScenarioError
+from training.lab.claims import ambiguities
+from training.lab.orders import reaches_of
+from training.lab.scenario import Scenario
+from training.yaml_model import read_model
+
+
+def read_scenario(path: Path) -> tuple[Scenario, str]:
+    """The scenario of a file, and the SHA-256 of the file.
+
+    Raises ScenarioError with line and column, or without where two parts of it could not be told apart in a capture.
+    """
+    scenario, text = read_model(path, lambda _: Scenario, ScenarioError, "a YAML scenario")
+    for problem in ambiguities(scenario, reaches_of(scenario)):
+        raise ScenarioError(path, problem)
+    return scenario, hashlib.sha256(text.encode()).hexdigest()

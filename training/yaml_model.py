@@ -1,0 +1,92 @@
+"""A YAML file as a pydantic model; faults are named by file, line and column.
+
+It knows no model. Keys that are given twice are refused, which YAML's own readers let pass.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from training.errors import TrainingError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_model(
+    path: Path, model_of: Callable[[Any], type[Model]], stop: type[TrainingError], expected: str
+) -> tuple[Model, str]:
+    """The model of a file, and the file's text.
+
+    model_of: chooses the model by the file's content. expected: what the file should be, such as "a YAML recipe".
+    Raises stop with line and column.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise stop(path, f"cannot be read ({error.strerror}); expected {expected}") from error
+    except UnicodeDecodeError as error:
+        raise stop(path, f"is not UTF-8 text (byte {error.start}); expected {expected}") from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise stop(path, problem, line=mark and mark.line + 1, column=mark and mark.column + 1) from error
+    if not isinstance(root, yaml.MappingNode):
+        raise stop(path, "expected a mapping of settings", line=1, column=1)
+    _refuse_repeated_keys(path, root, stop)
+    try:
+        return model_of(content).model_validate(content), text
+    except ValidationError as error:
+        raise _located(path, root, error, stop) from error
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node, stop: type[TrainingError]) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(path, item, stop)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        if key.value in seen:
+            mark = key.start_mark
+            raise stop(path, f'key "{key.value}" is given twice', line=mark.line + 1, column=mark.column + 1)
+        seen.add(key.value)
+        _refuse_repeated_keys(path, value, stop)
+
+
+def _located(path: Path, root: yaml.Node, error: ValidationError, stop: type[TrainingError]) -> TrainingError:
+    fault = error.errors()[0]
+    where = fault["loc"]
+    unknown = fault["type"] == "extra_forbidden"
+    mark = _mark(root, where, key=unknown)
+    name = ".".join(str(part) for part in where)
+    if unknown:
+        problem = f'unknown key "{name}"'
+    else:
+        problem = f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+        if fault["type"] not in {"missing", "value_error"}:
+            problem += f", found {fault['input']!r}"
+    return stop(path, problem, line=mark.line + 1, column=mark.column + 1)
+
+
+def _mark(node: yaml.Node, where: tuple[int | str, ...], *, key: bool) -> Any:
+    """Place of a setting: its value, or its key; the nearest parent where the setting is missing."""
+    mark = node.start_mark
+    for part in where:
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        else:
+            found = None
+        if found is None:
+            return mark
+        node = found[1]
+        mark = found[0].start_mark if key else node.start_mark
+    return mark
