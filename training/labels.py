@@ -31,12 +31,65 @@ FAMILIES: tuple[Family, ...] = (
     Family("Heartbleed", "T1190"),
     Family("Infiltration", "T1203"),  # Exploitation for Client Execution
     Family("Botnet", "T1071"),  # Application Layer Protocol
+    Family("Tunnel", "T1572"),  # Protocol Tunneling
+    Family("Exfiltration", "T1048"),  # Exfiltration Over Alternative Protocol
+    Family("Lateral", "T1021"),  # Remote Services, from host to host
+    Family("Credentials", "T1003"),  # OS Credential Dumping, and tickets asked of a directory
+    Family("Miner", "T1496"),  # Resource Hijacking
+    Family("Interception", "T1557"),  # Adversary-in-the-Middle
     # Of KDD'99, which shares DoS: looking around, from outside to a user's rights, from those to all rights.
     Family("Probe", "T1046"),  # Network Service Discovery
     Family("R2L", "T1190"),  # Exploit Public-Facing Application
     Family("U2R", "T1068"),  # Exploitation for Privilege Escalation
 )
 TECHNIQUES: dict[str, str | None] = {family.name: family.technique for family in FAMILIES}
+
+# The family of an attack that is named by its technique, as the truth of captures does. A sub-technique that has no
+# line is of its parent's family.
+TECHNIQUE_FAMILIES: dict[str, str] = {
+    "T1110": "BruteForce",
+    "T1499": "DoS",
+    "T1498": "DDoS",
+    "T1498.002": "Reflection",
+    "T1046": "PortScan",
+    "T1018": "PortScan",  # Remote System Discovery
+    "T1595": "PortScan",  # Active Scanning
+    "T1190": "WebAttack",
+    "T1505": "WebAttack",  # Server Software Component, such as a web shell
+    "T1068": "WebAttack",  # Exploitation for Privilege Escalation
+    "T1203": "Infiltration",
+    "T1204": "Infiltration",  # User Execution
+    "T1189": "Infiltration",  # Drive-by Compromise
+    "T1566": "Infiltration",  # Phishing
+    "T1071": "Botnet",
+    "T1571": "Botnet",  # Non-Standard Port
+    "T1573": "Botnet",  # Encrypted Channel
+    "T1071.004": "Tunnel",  # Application Layer Protocol: DNS
+    "T1095": "Tunnel",  # Non-Application Layer Protocol
+    "T1572": "Tunnel",
+    "T1041": "Exfiltration",  # Exfiltration Over C2 Channel
+    "T1048": "Exfiltration",
+    "T1021": "Lateral",
+    "T1047": "Lateral",  # Windows Management Instrumentation
+    "T1053": "Lateral",  # Scheduled Task or Job
+    "T1210": "Lateral",  # Exploitation of Remote Services
+    "T1569": "Lateral",  # System Services
+    "T1570": "Lateral",  # Lateral Tool Transfer
+    "T1003": "Credentials",
+    "T1069": "Credentials",  # Permission Groups Discovery
+    "T1087": "Credentials",  # Account Discovery
+    "T1187": "Credentials",  # Forced Authentication
+    "T1558": "Credentials",  # Steal or Forge Kerberos Tickets
+    "T1496": "Miner",
+    "T1557": "Interception",
+}
+# Techniques that look alike on the wire: a name of one is right for any of them.
+LOOK_ALIKE: tuple[frozenset[str], ...] = (
+    frozenset({"T1498", "T1499"}),
+    frozenset({"T1046", "T1018", "T1595"}),
+    frozenset({"T1071", "T1095", "T1571", "T1572", "T1573"}),
+    frozenset({"T1041", "T1048"}),
+)
 
 # Spellings in lower case; a dash there is of any kind. Names that several sets spell alike stand once.
 CIC_FAMILIES: dict[str, str] = {
@@ -163,6 +216,22 @@ KDD_ATTACKS: tuple[Attack, ...] = (
 )
 KDD_FAMILIES: dict[str, str] = {NORMAL: BENIGN, **{attack.name: attack.family for attack in KDD_ATTACKS}}
 KDD_TECHNIQUES: dict[str, str] = {attack.name: attack.technique for attack in KDD_ATTACKS}
+
+
+def technique_family(technique: str) -> str:
+    """Family of a MITRE ATT&CK technique id. Raises KeyError for one that no family holds."""
+    return TECHNIQUE_FAMILIES.get(technique) or TECHNIQUE_FAMILIES[parent_technique(technique)]
+
+
+def parent_technique(technique: str) -> str:
+    """Id of the technique that a sub-technique belongs to; its own of any other."""
+    return technique.partition(".")[0]
+
+
+def right_names(technique: str) -> frozenset[str]:
+    """Ids of the techniques, parents, by any of which an alert on this one is rightly named."""
+    parent = parent_technique(technique)
+    return frozenset({parent}).union(*(alike for alike in LOOK_ALIKE if parent in alike))
 
 
 def canonical(label: str) -> str:

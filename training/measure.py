@@ -16,7 +16,7 @@ from models.fusion import Hybrid, Judgement, fisher, voted
 from training.arrays import Mask
 from training.datasets.table import FlowTable
 from training.labels import BENIGN
-from training.sequences import FlowReports, rehomed, reports
+from training.sequences import FlowReports, rehomed
 
 HALVES_SEED = 20170706
 STOPPING_HOSTS = 24
@@ -55,7 +55,8 @@ Figures = tuple[Figure, ...]
 def steps_of(table: FlowTable, host: NDArray[np.int64], told: FlowReports) -> FlowSteps:
     """The table's reports as detectors meet them, from these hosts. host: (n, 2), of each flow."""
     row = told.row
-    return FlowSteps(table.values[row], host[row], table.start_ns[row], told.advances)
+    values = table.values[row] if told.values is None else told.values
+    return FlowSteps(values, host[row], table.start_ns[row], told.advances)
 
 
 def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
@@ -66,7 +67,7 @@ def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
     """
     from sklearn.metrics import roc_auc_score
 
-    told = reports(day.values, day.start_ns, day.end_ns)
+    told = day.reports()
     attack = day.family != BENIGN
     areas = []
     hosts = (day.host, _rehomed(day, STOPPING_HOSTS, STOPPING_SEED)) if day.has_hosts else (day.host,)
@@ -101,7 +102,7 @@ def measured(
             f"re-homed onto {shared_hosts}": (day, _rehomed(day, shared_hosts)),
             f"{shared_hosts}, no attacks": (normal_day, _rehomed(normal_day, shared_hosts)),
         }
-    told = {hosts: reports(table.values, table.start_ns, table.end_ns) for hosts, (table, _) in arrangements.items()}
+    told = {hosts: table.reports() for hosts, (table, _) in arrangements.items()}
     judged = {
         hosts: _judged(hybrid, steps_of(table, host, told[hosts])) for hosts, (table, host) in arrangements.items()
     }

@@ -27,13 +27,20 @@ class FlowReports:
     row: Int64s  # (m,) int64, the flow's row in its table
     known_ns: Int64s  # (m,) int64
     advances: Mask  # (m,) bool, the flow's first report, which alone moves its host's state on
+    # (m, c) float64, what each report held; None where a dataset has nothing but the finished flow
+    values: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.row)
 
     def first(self) -> "FlowReports":
         """The first report of each flow."""
-        return FlowReports(self.row[self.advances], self.known_ns[self.advances], self.advances[self.advances])
+        return self.take(self.advances)
+
+    def take(self, chosen: slice | Mask) -> "FlowReports":
+        """The chosen reports, of the same flows."""
+        values = None if self.values is None else self.values[chosen]
+        return FlowReports(self.row[chosen], self.known_ns[chosen], self.advances[chosen], values)
 
 
 def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> FlowReports:
@@ -41,7 +48,8 @@ def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Fl
 
     A flow is first reported by its snapshot or its end, whichever comes first: closed (a reset, or FIN both ways) after
     the linger, any other after the idle timeout. A longer one is reported again while it runs, and at its end. values:
-    (n, c) in the order of flows.columns.COLUMNS. What a running flow's report would have held is not in a dataset.
+    (n, c) in the order of flows.columns.COLUMNS. What a running flow's report would have held is not in a table of
+    finished flows; of captures it is (training.datasets.captures).
     """
     closed = (values[:, INDEX["rst_flag_count"]] >= 1) | (values[:, INDEX["fin_flag_count"]] >= 2)
     ended = end_ns + np.where(closed, LINGER_NS, IDLE_NS)

@@ -1,6 +1,7 @@
 """flowvigil evaluate: judge a bundle by a labelled dataset. Training's packages load in here and nowhere else."""
 
 import sys
+from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,7 @@ from sensor.printable import printable
 from sensor.process.kernel_cache import use_kernel_cache
 
 if TYPE_CHECKING:
-    from training.evaluation.evaluation import Evaluation
+    from training.page.content import Page
 
 NEEDS = ("polars", "sklearn", "matplotlib", "jinja2")
 MAX_LINE_CHARACTERS = 1000
@@ -30,6 +31,7 @@ class EvaluationProtocol(StrEnum):
     FILE = "file"
     RANDOM = "random"
     LEAVE_ONE_OUT = "leave-one-out"
+    NETWORKS = "networks"
 
 
 QUESTION_PROTOCOLS: dict[EvaluationProtocol, Literal["time", "random", "leave-one-out"]] = {
@@ -49,7 +51,8 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="DATASET",
-            help="Labelled flows: a file, or a directory of days. Of a KDD bundle: a file of records.",
+            help="Labelled flows: a file, or a directory of days. Of a KDD bundle: a file of records. Of --protocol "
+            "networks: an index of labelled captures, or the directory with its index.csv.",
             readable=False,
         ),
     ],
@@ -58,7 +61,9 @@ def evaluate(
         typer.Option(
             help="time, or file: the bundle as it is; for NSL-KDD the official protocol, by the separate test file. "
             "random: a fit by its recipe on a random split (inflated). "
-            "leave-one-out: a fit without each attack family in turn; of records, without each type of attack."
+            "leave-one-out: a fit without each attack family in turn; of records, without each type of attack. "
+            "networks: the bundle as it is, by labelled captures of several networks, flow by flow and by the alerts "
+            "that read would give."
         ),
     ] = EvaluationProtocol.TIME,
     day: Annotated[
@@ -104,6 +109,7 @@ def evaluate(
     flowvigil evaluate mine improved/ --protocol random      # inflated, to compare with published figures
     flowvigil evaluate nsl-kdd KDDTest+.txt --beside nsl-kdd-flow -o kdd.html
     flowvigil evaluate mine ours.csv --labels map.yaml -o ours.html
+    flowvigil evaluate mine captures/index.csv --protocol networks -o networks.html
 
     Every figure of flows is given twice: as they stand, and re-homed onto a few shared hosts. Records have no hosts:
     theirs stand once, with recall of attacks that the fit had none of. Progress goes to stderr. Fitting protocols take
@@ -116,10 +122,16 @@ def evaluate(
     from training.errors import DatasetError, LabelMapError, RecipeError
     from training.evaluation.evaluation import evaluate as run
     from training.evaluation.question import Question, QuestionError
+    from training.evaluation.report.document import document
     from training.evaluation.table import table_of
 
     days = _days(day or [])
     _refuse_unwritable(output)
+    if protocol is EvaluationProtocol.NETWORKS:
+        if days or rehome is not None or labels is not None:
+            raise typer.BadParameter("captures have no --day, --rehome or --labels: their index says what is in them")
+        _evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json)
+        return
     question = Question(
         bundle_path(bundle),
         _dataset_path(dataset, data),
@@ -145,14 +157,49 @@ def evaluate(
         raise stop(InputError, error) from error
     if output is not None:
         named = bundle, dataset, beside, labels
-        _write_report(evaluation, output, _command(named, protocol, days, evaluation.content, output))
+        rehomed = evaluation.content["rehomed"]
+        hosts = None if rehomed is None else rehomed["hosts"]
+        command = _command(named, protocol, days, hosts, evaluation.content["seed"], output)
+        _write_report(document(evaluation, command), output)
+    _print(evaluation.content, table_of, as_json=as_json)
+
+
+def _evaluate_networks(
+    bundle: Path, index: Path, seed: int, beside: Path | None, output: Path | None, *, as_json: bool
+) -> None:
+    from models.bundle import BundleError
+    from sensor.cli.build import bundle_path
+    from sensor.cli.replay import DefaultSensor
+    from training.errors import DatasetError
+    from training.evaluation.networks.evaluation import NetworksQuestion, evaluate_networks
+    from training.evaluation.networks.table import networks_table
+    from training.evaluation.report.networks import networks_document
+
+    other = None if beside is None else bundle_path(beside)
+    try:
+        content = evaluate_networks(
+            NetworksQuestion(bundle_path(bundle), index, seed, other), DefaultSensor(), log.progress
+        )
+    except BundleError as error:
+        raise ModelError(str(error)) from error
+    except DatasetError as error:
+        raise stop(InputError, error) from error
+    if output is not None:
+        named = bundle, index, beside, None
+        command = _command(named, EvaluationProtocol.NETWORKS, (), None, seed, output)
+        _write_report(networks_document(content, command), output)
+    _print(content, networks_table, as_json=as_json)
+
+
+def _print(content: dict[str, Any], table: Callable[[dict[str, Any]], str], *, as_json: bool) -> None:
+    """The figures on stdout, as JSON or as a table."""
     if as_json:
         import orjson
 
-        sys.stdout.write(orjson.dumps(evaluation.content, option=orjson.OPT_INDENT_2).decode() + "\n")
-    else:
-        for line in table_of(evaluation.content).splitlines():
-            typer.echo(printable(line, MAX_LINE_CHARACTERS))
+        sys.stdout.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
+        return
+    for line in table(content).splitlines():
+        typer.echo(printable(line, MAX_LINE_CHARACTERS))
 
 
 def _days(texts: list[str]) -> tuple[str, ...]:
@@ -187,20 +234,21 @@ def _command(
     named: tuple[Path, Path, Path | None, Path | None],
     protocol: EvaluationProtocol,
     days: tuple[str, ...],
-    content: dict[str, Any],
+    hosts: int | None,
+    seed: int,
     output: Path,
 ) -> str:
     """The command line that writes the same page, with all defaults.
 
-    named: bundle, dataset, the other bundle, the map of labels.
+    named: bundle, dataset, the other bundle, the map of labels. hosts: of the re-homed copy, None without one.
     """
     bundle, dataset, beside, labels = named
     words = ["flowvigil", "evaluate", str(bundle), str(dataset), "--protocol", protocol.value]
     for day in days:
         words += ["--day", day]
-    if content["rehomed"] is not None:
-        words += ["--rehome", str(content["rehomed"]["hosts"])]
-    words += ["--seed", str(content["seed"])]
+    if hosts is not None:
+        words += ["--rehome", str(hosts)]
+    words += ["--seed", str(seed)]
     if beside is not None:
         words += ["--beside", str(beside)]
     if labels is not None:
@@ -209,14 +257,13 @@ def _command(
     return " ".join(quote(word) for word in words)
 
 
-def _write_report(evaluation: "Evaluation", output: Path, command: str) -> None:
-    from training.evaluation.report.document import document
+def _write_report(page: "Page", output: Path) -> None:
     from training.page.render import html_of
     from training.page.write import write_page
 
     log.progress("drawing the report")
     try:
-        write_page(html_of(document(evaluation, command)), output)
+        write_page(html_of(page), output)
     except OSError as error:
         raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
     log.progress(f"report written to {output}")

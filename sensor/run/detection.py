@@ -49,7 +49,7 @@ class Detection:
         """Judge the records of a turn and publish what they give rise to."""
         self._clock_step_ns = turn.totals.clock_step_ns
         alerts: list[Alert] = []
-        for records in _parts(turn.records):
+        for records in in_parts(turn.records):
             alerts += self._publish(self.judge.judge(records, turn.totals.capture.dropped))
         if self.recorder is not None and self.recorder.due and (turn.packets_due or self._pause_is_over()):
             self.recorder.write()
@@ -102,8 +102,8 @@ class Detection:
         return [item for item in items if isinstance(item, Alert)]
 
 
-def _parts(records: FlowBatch) -> Iterator[FlowBatch]:
-    """The records in parts of at most _RECORDS; none at all are a part too."""
+def in_parts(records: FlowBatch) -> Iterator[FlowBatch]:
+    """Records in parts that are judged at once; none at all are a part too."""
     for first in range(0, max(1, len(records)), _RECORDS):
         part = slice(first, first + _RECORDS)
         yield FlowBatch(records.identity[part], records.values[part])

@@ -32,6 +32,19 @@ def sha256_of(path: Path) -> str:
         raise unreadable(path, error) from error
 
 
+def unpacked_sha256(path: Path) -> str:
+    """Digest of the unpacked content, up to where packed data breaks. Raises DatasetError where it cannot be read."""
+    digest, piece = hashlib.sha256(), memoryview(bytearray(READ_BYTES))
+    try:
+        with path.open("rb", buffering=0) as stored:
+            stream = unpacked(stored)
+            while size := stream.readinto(piece):
+                digest.update(piece[:size])
+    except OSError as error:
+        raise DatasetError(path, f"cannot be read ({error.strerror or error})") from error
+    return digest.hexdigest()
+
+
 def line_blocks(path: Path) -> Iterator[bytes]:
     """The unpacked content, in blocks of about BLOCK_BYTES that end with a line's end (the last may lack it).
 

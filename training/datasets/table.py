@@ -1,16 +1,19 @@
 """FlowTable: labelled flows as a dataset reader gives them to the fit, whatever files they came from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.arrays import Int64s, Strings
+from flows.columns import INDEX
+from training.arrays import Int64s, Strings, Values
 from training.datasets.rows import taken
 from training.errors import DatasetError
 from training.label_map import LabelMap
 from training.labels import BENIGN
+from training.sequences import FlowReports, reports
 
 UNLABELLED = ""
 SEQUENCES = "sequences of a host's flows (each flow is judged by itself)"
@@ -40,6 +43,9 @@ class FlowTable:
     has_hosts: bool = True
     has_times: bool = True
     label_map: LabelMap | None = None  # by which labels were read
+    reported: FlowReports | None = None  # the meter's own reports, None where the files hold finished flows alone
+    # (n,) float64 of each flow, columns beside flows.columns.COLUMNS that this dataset has, by name
+    context: Mapping[str, Values] = field(default_factory=dict)
 
     @property
     def left_out(self) -> str:
@@ -53,8 +59,33 @@ class FlowTable:
     def __len__(self) -> int:
         return len(self.values)
 
+    def reports(self) -> FlowReports:
+        """When flows are reported and what the reports hold: the meter's own, or imitated from finished flows."""
+        return reports(self.values, self.start_ns, self.end_ns) if self.reported is None else self.reported
+
+    def first_values(self) -> Values:
+        """What each flow's first report holds, (n, c) float64; the finished flow where the files have nothing else."""
+        if self.reported is None or self.reported.values is None:
+            return self.values
+        first = np.empty(len(self), dtype=np.int64)
+        first[self.reported.row[self.reported.advances]] = np.flatnonzero(self.reported.advances)
+        return taken(self.reported.values, first)
+
+    def columns(self, names: Sequence[str]) -> Values:
+        """Columns by their names, (n, len(names)) float64, NaN throughout where the dataset cannot have one.
+
+        A name is one of flows.columns.COLUMNS, which is absent where it is among the missing, or one of the context.
+        """
+        chosen = np.full((len(self), len(names)), np.nan)
+        for place, name in enumerate(names):
+            if name in INDEX and name not in self.missing:
+                chosen[:, place] = self.values[:, INDEX[name]]
+            elif name in self.context:
+                chosen[:, place] = self.context[name]
+        return chosen
+
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "FlowTable":
-        """The chosen rows, in the order given."""
+        """The chosen rows, in the order given. Raises ValueError for a row chosen twice where reports are at hand."""
         chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)
         return FlowTable(
             taken(self.values, chosen),
@@ -72,7 +103,20 @@ class FlowTable:
             self.has_hosts,
             self.has_times,
             self.label_map,
+            None if self.reported is None else _reports_of(self.reported, chosen, len(self)),
+            {name: taken(column, chosen) for name, column in self.context.items()},
         )
+
+
+def _reports_of(told: FlowReports, rows: Int64s, flows: int) -> FlowReports:
+    """The reports of some of a table's flows, which are renumbered in the order given."""
+    place = np.full(flows, -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    if (place >= 0).sum() != len(rows):
+        raise ValueError("found a flow chosen twice, expected each once: it would have no reports the second time")
+    kept = np.flatnonzero(place[told.row] >= 0)
+    values = None if told.values is None else taken(told.values, kept)
+    return FlowReports(place[told.row[kept]], told.known_ns[kept], told.advances[kept], values)
 
 
 def require_labels(table: FlowTable) -> None:

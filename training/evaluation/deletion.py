@@ -26,7 +26,7 @@ from training.datasets.table import FlowTable
 from training.evaluation.figures import interval, rate_name, rounded
 from training.evaluation.intervals import wilson
 from training.measure import steps_of
-from training.sequences import FlowReports, reports
+from training.sequences import FlowReports
 
 MOST = 2000  # flows looked at one by one
 CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
@@ -46,7 +46,7 @@ def deletion(
     hosts: (n, 2) of each flow, by the name of the arrangement; the first one's flows are also looked at one by one, at
     the default rate.
     """
-    told = reports(table.values, table.start_ns, table.end_ns)
+    told = table.reports()
     arranged = {name: Replay(hybrid, table, host, told) for name, host in hosts.items()}
     first = next(iter(arranged.values()))
     return {
@@ -83,12 +83,12 @@ class Replay:
         """All reports, a chunk at a time, in order."""
         for at in range(0, len(self.told), CHUNK):
             span = slice(at, min(at + CHUNK, len(self.told)))
-            part = FlowReports(self.told.row[span], self.told.known_ns[span], self.told.advances[span])
-            yield span, steps_of(self.table, self.host, part)
+            yield span, steps_of(self.table, self.host, self.told.take(span))
 
     def values(self, index: Int64s) -> NDArray[np.float64]:
         """Raw rows of some reports, a copy."""
-        return np.asarray(self.table.values[self.told.row[index]])
+        told = self.told
+        return np.asarray(self.table.values[told.row[index]] if told.values is None else told.values[index])
 
     def labels(self, index: Int64s) -> NDArray[np.str_]:
         """True labels of some reports."""

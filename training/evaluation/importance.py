@@ -4,6 +4,7 @@ Columns say much the same as one another, so each alone looks less important tha
 a column is unused. Permutation importance: Breiman, "Random Forests", 2001, section 10.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from flows.columns import COLUMNS
 from models.fusion import Hybrid
+from training.datasets.table import FlowTable
 from training.evaluation.figures import attacks, rate_name, rounded
 from training.evaluation.outcome import JudgedTable, as_they_stand
 from training.labels import BENIGN
@@ -30,6 +32,8 @@ def importance(hybrid: Hybrid, table: JudgedTable, rate: float, seed: int, repor
     On a seeded subsample, in time order, with the hosts as they are: neighbouring flows are missing from it.
     """
     sample = table.take(_subsample(table, seed))
+    if isinstance(sample, FlowTable):
+        sample = replace(sample, reported=None)  # whose values would stay as they are while the flows' are exchanged
     whole_auc, whole_recall = _judged(hybrid, sample, rate)
     columns = hybrid.seen
     rng = np.random.default_rng([seed, 3])

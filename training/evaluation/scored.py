@@ -22,7 +22,6 @@ from training.arrays import Int64s, Mask, Strings
 from training.datasets.table import FlowTable
 from training.measure import HYBRID, steps_of
 from training.reporting import Report
-from training.sequences import FlowReports, reports
 
 CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 BISECTIONS = 80
@@ -138,13 +137,11 @@ def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: 
 
     host: (n, 2) int64, the source address of each flow. The hybrid is left without state.
     """
-    told = reports(table.values, table.start_ns, table.end_ns)
+    told = table.reports()
 
     def steps() -> Iterator[tuple[Int64s, FlowSteps]]:
         for at in range(0, len(told), CHUNK):
-            part = FlowReports(
-                told.row[at : at + CHUNK], told.known_ns[at : at + CHUNK], told.advances[at : at + CHUNK]
-            )
+            part = told.take(slice(at, at + CHUNK))
             yield part.row, steps_of(table, host, part)
             if len(told) > CHUNK:
                 report(f"  judged {min(at + CHUNK, len(told)):,} of {len(told):,} reports")

@@ -26,7 +26,7 @@ from training.labels import BENIGN, TECHNIQUES
 from training.measure import ranked_above_normal, steps_of
 from training.recipe import Recipe
 from training.reporting import Report
-from training.sequences import Lanes, Sequences, joined, rehomed, reports, sequences
+from training.sequences import Lanes, Sequences, joined, rehomed, sequences
 
 SECOND_NS = 1_000_000_000
 
@@ -87,7 +87,7 @@ def _calibrated(
     Attacks among them are judged too: they are the company that normal flows of a taken-over host keep. Calibrated
     without it, a model that knows the attacks flags 17 % of the normal flows behind shared addresses at a nominal 1 %.
     """
-    told = reports(held_back.values, held_back.start_ns, held_back.end_ns)
+    told = held_back.reports()
     normal = held_back.family[told.row] == BENIGN
     steps = steps_of(held_back, held_back.host, told)
     members, p_values = [], []
@@ -102,8 +102,8 @@ def _calibrated(
 def _fit_lstm(
     recipe: Recipe, split: Split, columns: dict[str, int], seed: int, report: Report, epochs: int | None
 ) -> tuple[Lstm, LearningCurve]:
-    table = split.train
-    scaling = fit_scaling(table.values, columns)
+    table, first = split.train, split.train.first_values()
+    scaling = fit_scaling(first, columns)
     labels, target, weight = _targets(table, recipe.lstm.smallest_family, recipe.lstm.balance)
     source = _sources(recipe, table, seed)
     gap = _gap_scale(source, recipe.gaps.shorten_decades)
@@ -117,8 +117,8 @@ def _fit_lstm(
     epochs = epochs or recipe.lstm.epochs
     report(f"lstm ({len(columns)} columns, seed {seed}): {len(source)} steps an epoch, {', '.join(labels)}")
     weights, curve = fit_lstm(
-        x=scaling.transform(table.values),
-        moved=table.values[:, list(columns.values())] != 0,
+        x=scaling.transform(first),
+        moved=first[:, list(columns.values())] != 0,
         target=target,
         weight=weight,
         source=source,
@@ -189,7 +189,7 @@ def _sources(recipe: Recipe, table: FlowTable, seed: int) -> Sequences:
     First reports only: with later ones among them, unseen attacks were found less surely. Calibration knows them all.
     """
     rng = np.random.default_rng([seed, 1])
-    told = reports(table.values, table.start_ns, table.end_ns)
+    told = table.reports()
     copies = recipe.hosts.rehomed_copies if table.has_hosts else 0
     hosts = [table.host] + [rehomed(len(table), recipe.hosts.shared, rng) for _ in range(copies)]
     return joined([sequences(host, table.start_ns, told) for host in hosts])
