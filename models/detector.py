@@ -1,12 +1,12 @@
 """What every detector takes and gives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scaling import Scaling
+from models.scaling import Logs, Matrix, Scaling, signed_logs
 
 Vector = NDArray[np.float64]  # (n,)
 Labels = NDArray[np.int64]  # (n,) index into a tuple of label names, 0 is normal traffic
@@ -27,6 +27,7 @@ class FlowSteps:
     # (n,) bool; a step that does not advance (another report of a flow already seen) is scored against the host's state
     # and leaves it as it is
     advances: NDArray[np.bool_]
+    _logs: list[tuple[NDArray[np.int64], Logs]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         rows = len(self.values)
@@ -36,6 +37,15 @@ class FlowSteps:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def scaled(self, scaling: Scaling) -> Matrix:
+        """As scaling.transform(values), (n, d) float32; where columns are the same, their logarithms are taken once."""
+        for index, logs in self._logs:
+            if index is scaling.index or np.array_equal(index, scaling.index):
+                return scaling.standardised(logs)
+        logs = signed_logs(self.values, scaling.index)
+        self._logs.append((scaling.index, logs))
+        return scaling.standardised(logs)
 
 
 class Detector(Protocol):

@@ -1,4 +1,4 @@
-"""Forests: one kernel that walks trees, an Isolation Forest and a random forest that read their leaves.
+"""Forests: one kernel that finds leaves, an Isolation Forest and a random forest that read their leaves.
 
 It does not know how trees are grown. Isolation score: Liu, Ting, Zhou, "Isolation Forest", 2008, eq. 1 and 2. Equal to
 scikit-learn 1.x within 1e-9; like it, rows are compared as float32.
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import Word, entry, inner
+from kernels.jit import Word, aligned, entry, inner
 from models.detector import ANY_ATTACK, FlowSteps, Labels, Vector
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
@@ -30,7 +30,12 @@ FOREST_FORMS: Forms = {
     "value": (np.float64, 2),
     "roots": (np.int32, 1),
 }
-ROWS = 64  # rows walked abreast: their columns and one tree's nodes stay in the first-level cache
+ROWS = 128  # rows looked at abreast: their columns stay in the first-level cache
+LANES = np.uint64(16)  # rows that one instruction may take: as many more are looked at as fill the last
+SPLITS = 4  # looked at in one pass
+WORD = 32  # leaves told of in one word
+ALL, ZERO, ONE_BIT = np.uint32(0xFFFFFFFF), np.uint32(0), np.uint32(1)
+NONE, ONE, ROWS_U, SPLITS_U = np.uint64(0), np.uint64(1), np.uint64(ROWS), np.uint64(SPLITS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +68,18 @@ class Forest:
             raise ValueError(f"rows have shape {x.shape}, expected (n, {self.width})")
         out = np.zeros((len(x), self.value.shape[1]))
         packed = self._packed
-        _walk(
-            np.require(x, np.float32, ["C", "W"]).reshape(-1),
-            self.width,
-            packed.feature,
+        _find(
+            np.require(x, np.float32, ["C", "W"]),
+            packed.column,
             packed.threshold,
-            packed.child,
+            packed.kept,
+            packed.ends,
+            packed.first_leaf,
+            packed.words,
             packed.value,
-            packed.roots,
-            packed.levels,
-            np.empty(ROWS, dtype=np.uint32),
+            aligned((self.width * ROWS,)),
+            aligned((ROWS,)).view(np.uint32),
+            aligned((ROWS,)).view(np.uint32),
             out,
         )
         return out
@@ -112,7 +119,7 @@ class IsolationForest:
 
     def score(self, steps: FlowSteps) -> Vector:
         """2^(-mean path length / c(psi)) of each step, (n,) float64 in (0, 1]; higher is more anomalous."""
-        return self.score_rows(self.scaling.transform(steps.values))
+        return self.score_rows(steps.scaled(self.scaling))
 
     def score_rows(self, x: Matrix) -> Vector:
         """As score, of rows that are already scaled, (n, d) float32: equals -score_samples(x) of scikit-learn."""
@@ -160,7 +167,7 @@ class RandomForest:
 
     def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
-        probability = self.forest.mean_value(self.scaling.transform(steps.values))
+        probability = self.forest.mean_value(steps.scaled(self.scaling))
         return _attack(probability), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
 
     def score_rows(self, x: Matrix) -> Vector:
@@ -324,39 +331,77 @@ def _depths(forest: Forest) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Packed:
-    """The layout the kernel walks: siblings adjacent, a leaf its own child, so that a step is one addition."""
+    """The layout the kernel reads: which leaves each split rules out. Lucchese et al., "QuickScorer", 2015.
 
-    feature: NDArray[np.uint32]  # (m,) uint32, which spares a test for negative indices
-    threshold: NDArray[np.float32]  # (m,) float32, infinite at a leaf
-    child: NDArray[np.uint32]  # (m,) uint32, the left one; the right one is the next
-    value: NDArray[np.float64]  # (m, k) float64
-    roots: NDArray[np.uint32]  # (t,) uint32, first node of each tree
-    levels: NDArray[np.int64]  # (t,) int64, its depth
+    A row that goes right at a split cannot reach a leaf left of it: of the leaves, numbered from the left, the row
+    falls into the first that no split rules out. Which are left is told 32 at a time, in words of bits, a tree's last
+    word first; a word's splits, in any order, are filled up to a multiple of SPLITS by some that rule nothing out.
+    """
+
+    column: NDArray[np.uint32]  # (s,) uint32, where the column of a split begins among ROWS numbers of each
+    threshold: NDArray[np.float32]  # (s,) float32; what is greater rules leaves out
+    kept: NDArray[np.uint32]  # (s,) uint32, the leaves of the word that are left then
+    ends: NDArray[np.uint64]  # (w + 1,) uint64, where the splits of each word begin, and their number
+    first_leaf: NDArray[np.uint32]  # (w,) uint32, leaf of each word's lowest bit
+    words: NDArray[np.uint64]  # (t + 1,) uint64, where the words of each tree begin, and their number
+    value: NDArray[np.float64]  # (l, k) float64, of each leaf
 
 
 def _pack(forest: Forest, depth: NDArray[np.int64]) -> _Packed:
     nodes = len(forest.feature)
     tree = np.searchsorted(forest.roots, np.arange(nodes), side="right") - 1
-    inner = np.flatnonzero(forest.left != LEAF)
-    pair = np.zeros(nodes, dtype=np.int64)  # siblings sort together, left first, by their parent's number
-    pair[forest.left[inner]] = 2 * inner
-    pair[forest.right[inner]] = 2 * inner + 1
-    order = np.lexsort((pair, depth, tree))
-    place = np.empty(nodes, dtype=np.int64)
-    place[order] = np.arange(nodes)
-    leaf = forest.left[order] == LEAF
-    child = np.where(leaf, np.arange(nodes), place[forest.left[order]]).astype(np.uint32)
-    threshold = np.where(leaf, np.inf, forest.threshold[order])
-    levels = np.zeros(len(forest.roots), dtype=np.int64)
-    np.maximum.at(levels, tree, depth)
+    leaves, first = _leaves(forest, depth)
+    tree_leaves = leaves[forest.roots]
+    tree_words = -(-tree_leaves // WORD)
+    words_end = np.cumsum(tree_words)
+    leaf_start = np.cumsum(tree_leaves) - tree_leaves
+    # Splits, one for each word that it rules leaves out of.
+    split = np.flatnonzero(forest.left != LEAF)
+    low = first[forest.left[split]]
+    high = low + leaves[forest.left[split]]
+    times = (high - 1) // WORD - low // WORD + 1
+    row = np.repeat(np.arange(len(split)), times)
+    word = low[row] // WORD + np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
+    split, low, high = split[row], np.maximum(low[row] - WORD * word, 0), np.minimum(high[row] - WORD * word, WORD)
+    place = words_end[tree[split]] - 1 - word
+    order = np.argsort(place, kind="stable")
+    counts = np.bincount(place, minlength=words_end[-1])
+    ends = np.concatenate(([0], np.cumsum(-(-counts // SPLITS) * SPLITS)))
+    at = ends[place[order]] + np.arange(len(order)) - (np.cumsum(counts) - counts)[place[order]]
+    column = np.zeros(ends[-1], dtype=np.uint32)
+    column[at] = forest.feature[split[order]].astype(np.uint32) * np.uint32(ROWS)
+    threshold = np.full(ends[-1], np.inf, dtype=np.float32)
+    threshold[at] = _float32_below(forest.threshold[split[order]])
+    kept = np.full(ends[-1], ALL, dtype=np.uint32)
+    kept[at] = ~((1 << high[order]) - (1 << low[order])) & int(ALL)
+    word_tree = np.repeat(np.arange(len(tree_words)), tree_words)
+    number = words_end[word_tree] - 1 - np.arange(words_end[-1])
+    leaf = np.flatnonzero(forest.left == LEAF)
+    value = np.empty((len(leaf), forest.value.shape[1]))
+    value[leaf_start[tree[leaf]] + first[leaf]] = forest.value[leaf]
     return _Packed(
-        forest.feature[order].astype(np.uint32),
-        _float32_below(threshold),
-        child,
-        np.ascontiguousarray(forest.value[order]),
-        forest.roots.astype(np.uint32),
-        levels,
+        column,
+        threshold,
+        kept,
+        ends.astype(np.uint64),
+        (leaf_start[word_tree] + WORD * number).astype(np.uint32),
+        np.concatenate(([0], words_end)).astype(np.uint64),
+        value,
     )
+
+
+def _leaves(forest: Forest, depth: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each node the number of leaves below it, and how many of its tree's leaves are left of them."""
+    leaves = np.ones(len(depth), dtype=np.int64)
+    first = np.zeros(len(depth), dtype=np.int64)
+    inner = np.flatnonzero(forest.left != LEAF)
+    levels = [inner[depth[inner] == level] for level in range(depth.max())]
+    for nodes in reversed(levels):
+        leaves[nodes] = leaves[forest.left[nodes]] + leaves[forest.right[nodes]]
+    for nodes in levels:
+        first[forest.left[nodes]] = first[nodes]
+        first[forest.right[nodes]] = first[nodes] + leaves[forest.left[nodes]]
+    return leaves, first
 
 
 def _float32_below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -367,40 +412,84 @@ def _float32_below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 @entry
-def _walk(
+def _find(
     x: NDArray[np.float32],
-    width: int,
-    feature: NDArray[np.uint32],
+    column: NDArray[np.uint32],
     threshold: NDArray[np.float32],
-    child: NDArray[np.uint32],
+    kept: NDArray[np.uint32],
+    ends: NDArray[np.uint64],
+    first_leaf: NDArray[np.uint32],
+    words: NDArray[np.uint64],
     value: NDArray[np.float64],
-    roots: NDArray[np.uint32],
-    levels: NDArray[np.int64],
-    node: NDArray[np.uint32],
+    turned: NDArray[np.float32],
+    bits: NDArray[np.uint32],
+    leaf: NDArray[np.uint32],
     out: NDArray[np.float64],
 ) -> None:
-    """Mean leaf value: x (n · width,), packed nodes (m,), value (m, k), roots and levels (t,), out (n, k) zeros.
+    """Mean leaf value: x (n, width), packed splits (s,), words (w,) and trees (t,), value (l, k), out (n, k) zeros.
 
-    node: scratch for ROWS rows.
+    turned: scratch for width columns of ROWS rows; bits, leaf: for ROWS rows.
     """
-    step = np.uint64(width)
-    trees = roots.shape[0]
-    for start in range(0, out.shape[0], ROWS):
-        rows = min(ROWS, out.shape[0] - start)
-        for tree in range(trees):
-            node[:] = roots[tree]
-            for _ in range(levels[tree]):
-                row_start = np.uint64(start) * step
-                for row in range(rows):
-                    at = node[row]
-                    node[row] = child[at] + np.uint32(x[row_start + np.uint64(feature[at])] > threshold[at])
-                    row_start += step
-            for row in range(rows):
-                for k in range(value.shape[1]):
-                    out[start + row, k] += value[node[row], k]
+    # Unsigned counters spare a test for negative indices; the loops over lanes are vectorised.
+    count, width, answers = np.uint64(x.shape[0]), np.uint64(x.shape[1]), np.uint64(value.shape[1])
+    trees = np.uint64(words.shape[0] - 1)
+    for start in range(NONE, count, ROWS_U):
+        rows = min(ROWS_U, count - start)
+        lanes = (rows + LANES - ONE) // LANES * LANES
         for row in range(rows):
-            for k in range(value.shape[1]):
+            for number in range(width):
+                turned[number * ROWS_U + row] = x[start + row, number]
+        for tree in range(trees):
+            for word in range(words[tree], words[tree + ONE]):
+                for lane in range(lanes):
+                    bits[lane] = ALL
+                for split in range(ends[word], ends[word + ONE], SPLITS_U):
+                    _rule_out(turned, column, threshold, kept, split, lanes, bits)
+                lowest = first_leaf[word]
+                for lane in range(lanes):
+                    left = bits[lane]
+                    leaf[lane] = lowest + _lowest(left) if left != ZERO else leaf[lane]
+            for row in range(rows):
+                at = np.uint64(leaf[row])
+                for k in range(answers):
+                    out[start + row, k] += value[at, k]
+        for row in range(rows):
+            for k in range(answers):
                 out[start + row, k] /= trees
+
+
+@inner
+def _rule_out(
+    turned: NDArray[np.float32],
+    column: NDArray[np.uint32],
+    threshold: NDArray[np.float32],
+    kept: NDArray[np.uint32],
+    split: Word,
+    lanes: Word,
+    bits: NDArray[np.uint32],
+) -> None:
+    """Of bits those that SPLITS splits from this one on keep, so that bits are loaded and stored once for all."""
+    b, c, d = split + np.uint64(1), split + np.uint64(2), split + np.uint64(3)
+    column_a, column_b, column_c, column_d = (
+        np.uint64(column[split]), np.uint64(column[b]), np.uint64(column[c]), np.uint64(column[d])
+    )  # fmt: skip
+    threshold_a, threshold_b, threshold_c, threshold_d = threshold[split], threshold[b], threshold[c], threshold[d]
+    kept_a, kept_b, kept_c, kept_d = kept[split], kept[b], kept[c], kept[d]
+    for lane in range(lanes):
+        left = bits[lane]
+        left = left & kept_a if turned[column_a + lane] > threshold_a else left
+        left = left & kept_b if turned[column_b + lane] > threshold_b else left
+        left = left & kept_c if turned[column_c + lane] > threshold_c else left
+        left = left & kept_d if turned[column_d + lane] > threshold_d else left
+        bits[lane] = left
+
+
+@inner
+def _lowest(bits: Word) -> Word:
+    """Number of the lowest bit that is set, of at least one."""
+    # The exponent of that power of two: no library call, so it vectorises.
+    power = np.float32(np.int32(bits & (~bits + ONE_BIT)))
+    return (np.uint32(power.view(np.int32)) >> np.uint32(23) & np.uint32(255)) - np.uint32(127)
 
 
 @entry

@@ -205,8 +205,8 @@ class Hybrid:
             raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
         known_cut, novel_cut = self.thresholds[rate]
         judged = np.ones(len(steps), dtype=np.bool_) if self.support is None else self.support.judges(steps.values)
-        if self.encoding is not None:
-            steps = replace(steps, values=self.encoding.encode(steps.values))
+        # Of its own, so that what the detectors share of it goes when they are done.
+        steps = replace(steps, values=steps.values if self.encoding is None else self.encoding.encode(steps.values))
         scores: dict[str, Vector] = {}
         p_known, label = self._lane(self.known, self.known_vote, steps, scores)
         p_novel, _ = self._lane(self.novel, self.novel_vote, steps, scores)

@@ -42,7 +42,7 @@ class LogisticRegression:
 
     def score(self, steps: FlowSteps) -> Vector:
         """Probability that a step is an attack, (n,) float64 in [0, 1]."""
-        return self.score_rows(self.scaling.transform(steps.values))
+        return self.score_rows(steps.scaled(self.scaling))
 
     def score_rows(self, x: Matrix) -> Vector:
         """As score, of rows that are already scaled, (n, d) float32."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
-from kernels.jit import Word, entry, inner
+from kernels.jit import Word, aligned, entry, inner
 from models.detector import FlowSteps, Labels, Vector
 from models.manifest import Arrays
 from models.scaling import CLIP, Matrix, Scaling
@@ -22,7 +22,7 @@ from models.stored import Forms, SettingTypes, StoredParts
 Float32s = NDArray[np.float32]
 HOSTS = 65_536
 MAX_WEIGHT = 1e6  # below it no sum can overflow float32, so scores stay finite
-ROWS = 8  # steps projected together: their gates stay in the first-level cache while the weights pass once
+ROWS = 16  # steps taken together: their gates stay in the first-level cache while the weights pass once
 
 
 class Lstm:
@@ -98,8 +98,11 @@ class Lstm:
         self._hosts = host_table(hosts, secrets.randbits(128) if seed is None else seed)
         self._last_ns = np.zeros(hosts, dtype=np.int64)
         self._state = np.zeros((hosts, 2 * units), dtype=np.float32)  # h, then c; pages are taken as hosts come
-        self._gates = np.empty((ROWS, 4 * units), dtype=np.float32)
-        self._carried = np.empty(2 * units, dtype=np.float32)
+        self._gates = aligned((ROWS, 4 * units))
+        self._carried = aligned((ROWS, 2 * units))
+        self._plan = np.empty((PLAN_WIDTH, ROWS), dtype=np.int64)
+        self._gaps = np.empty(ROWS, dtype=np.float32)
+        self._logits = np.empty((classes, ROWS))
 
     def score(self, steps: FlowSteps) -> Vector:
         """1 - p(normal) of each step, (n,) float64 in [0, 1]; hosts advance."""
@@ -124,7 +127,7 @@ class Lstm:
         table = self._hosts
         with np.errstate(over="ignore"):  # the hash wraps around; matters where kernels run as plain Python
             _run(
-                self.scaling.transform(steps.values),
+                steps.scaled(self.scaling),
                 np.require(steps.host, np.int64, ["C", "W"]),
                 np.require(steps.time_ns, np.int64, ["C", "W"]),
                 np.require(steps.advances, np.bool_, ["C", "W"]),
@@ -145,6 +148,9 @@ class Lstm:
                 self._state,
                 self._gates,
                 self._carried,
+                self._plan,
+                self._gaps,
+                self._logits,
                 out,
             )
         return out
@@ -178,7 +184,9 @@ class Lstm:
 
 
 def _own(array: NDArray[np.floating]) -> Float32s:
-    return np.array(array, dtype=np.float32, order="C")
+    own = aligned(array.shape)
+    own[...] = array
+    return own
 
 
 # Kernels that only kernels call live in their callers' cache entries: each entry costs time at the start. Rows are
@@ -208,46 +216,107 @@ def _run(
     state: Float32s,
     gates: Float32s,
     carried: Float32s,
+    plan: Int64s,
+    gaps: Float32s,
+    logits: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
     """Probabilities into out (n, k) of x (n, d), host (n, 2), time_ns and advances (n,).
 
-    Weights as in Lstm; gates and carried are scratch.
+    Weights as in Lstm; gates (ROWS, 4u), carried (ROWS, 2u), plan (PLAN_WIDTH, ROWS), gaps (ROWS,) and logits (k, ROWS)
+    are scratch.
     """
-    units = recurrent.shape[0]
-    width = x.shape[1]
+    units, width = recurrent.shape[0], x.shape[1]
     for start in range(0, x.shape[0], ROWS):
         rows = min(ROWS, x.shape[0] - start)
-        _project(x, start, rows, kernel, bias, gates)
+        turns = 0
         for i in range(rows):
             step = start + i
-            high, low = host[step, 0], host[step, 1]
-            row = find(high, low, slots, keys, seed)
-            warm = row != ABSENT
-            gap_ns = np.int64(0)
-            if warm:
-                gap_ns = max(time_ns[step] - last_ns[row], np.int64(0))
-                warm = gap_ns <= reset_ns
-            if warm:
-                gap = np.float32(_scaled_gap(gap_ns, dt_center, dt_scale))
-                for u in range(2 * units):
-                    carried[u] = state[row, u]
-                _add_scaled(gates, i, gap, kernel, width)
-                _add_product(gates, i, carried, recurrent)
-            else:
-                carried[:] = np.float32(0.0)
-            _advance(gates, i, carried)
-            _head(carried, head_kernel, head_bias, out, step)
-            if advances[step]:
-                if row == ABSENT:
-                    row = admit(high, low, slots, keys, links, ends, seed)
-                    last_ns[row] = time_ns[step]
-                else:
-                    touch(row, links, ends)
-                    # Flows become known out of order; a host's time never runs backwards.
-                    last_ns[row] = max(last_ns[row], time_ns[step])
-                for u in range(2 * units):
-                    state[row, u] = carried[u]
+            row, gap_ns = _meet(
+                host[step, 0], host[step, 1], time_ns[step], advances[step], reset_ns, slots, keys, links, ends, seed,
+                last_ns,
+            )  # fmt: skip
+            plan[ROW, i], plan[WARM, i] = row, gap_ns >= 0
+            gaps[i] = np.float32(_scaled_gap(max(gap_ns, 0), dt_center, dt_scale))
+            plan[TURN, i] = _turn(plan, i)
+            turns = max(turns, plan[TURN, i] + 1)
+            plan[CHOSEN, i] = i
+            for gate in range(bias.shape[0]):
+                gates[i, gate] = bias[gate]
+        _add_products(gates, plan, rows, x, start, kernel, width)
+        for turn in range(turns):
+            warm = _recall(plan, rows, turn, state, carried)
+            for at in range(warm):
+                i = plan[CHOSEN, at]
+                _add_scaled(gates, i, gaps[i], kernel, width)
+            _add_products(gates, plan, warm, carried, 0, recurrent, units)
+            for i in range(rows):
+                if plan[TURN, i] == turn:
+                    _advance(gates, i, carried)
+                    if advances[start + i]:
+                        for u in range(2 * units):
+                            state[plan[ROW, i], u] = carried[i, u]
+        _heads(carried, head_kernel, head_bias, logits, rows, out, start)
+
+
+# Of each step of a block: its row of the state, or ABSENT; whether its host's state goes on; the turn in which it is
+# taken, after all before it that read or write the same row; and numbers of steps that are taken together.
+ROW, WARM, TURN, CHOSEN, PLAN_WIDTH = range(5)
+
+
+@inner
+def _meet(
+    high: Word, low: Word, now_ns: Word, advances: bool, reset_ns: int, slots: Slots, keys: Int64s, links: Int64s,
+    ends: Int64s, seed: Seed, last_ns: Int64s,
+) -> tuple[Word, Word]:  # fmt: skip
+    """A step's row of the state, and the gap since its host's steps, -1 where it starts from zero; the table goes on.
+
+    What is in the state does not matter to it.
+    """
+    row = find(high, low, slots, keys, seed)
+    gap_ns = np.int64(-1)
+    if row != ABSENT:
+        gap_ns = max(now_ns - last_ns[row], np.int64(0))
+        if gap_ns > reset_ns:
+            gap_ns = np.int64(-1)
+    if advances:
+        if row == ABSENT:
+            row = admit(high, low, slots, keys, links, ends, seed)
+            last_ns[row] = now_ns
+        else:
+            touch(row, links, ends)
+            # Flows become known out of order; a host's time never runs backwards.
+            last_ns[row] = max(last_ns[row], now_ns)
+    return row, gap_ns
+
+
+@inner
+def _turn(plan: Int64s, i: int) -> Word:
+    """The turn after those of earlier steps of the same row, the first where there are none."""
+    turn = np.int64(0)
+    if plan[ROW, i] != ABSENT:
+        for earlier in range(i):
+            if plan[ROW, earlier] == plan[ROW, i]:
+                turn = plan[TURN, earlier] + 1
+    return turn
+
+
+@inner
+def _recall(plan: Int64s, rows: int, turn: int, state: Float32s, carried: Float32s) -> Word:
+    """Carry what the steps of a turn start from; those whose hosts' states go on are chosen. Returns their number."""
+    warm = 0
+    for i in range(rows):
+        if plan[TURN, i] != turn:
+            continue
+        if plan[WARM, i]:
+            for u in range(carried.shape[1]):
+                carried[i, u] = state[plan[ROW, i], u]
+            plan[CHOSEN, warm] = i
+            warm += 1
+        else:
+            for u in range(carried.shape[1]):
+                carried[i, u] = np.float32(0.0)
+    return warm
 
 
 @inner
@@ -256,40 +325,51 @@ def _scaled_gap(gap_ns: Word, dt_center: float, dt_scale: float) -> Word:
 
 
 # The inner loops below run over gates, whose sums do not mix: LLVM vectorises them without reordering any addition.
-# Four rows of weights a pass, so that a gate is loaded and stored a quarter as often.
+# Four rows of weights a pass, so that a gate is loaded and stored a quarter as often, for two steps at once, so that a
+# weight is loaded half as often.
 
 
 @inner
-def _project(x: Matrix, start: int, rows: int, kernel: Float32s, bias: Float32s, gates: Float32s) -> None:
-    """gates[i] = bias + x[start + i] · kernel, without the gap's row."""
-    width = x.shape[1]
-    whole = width // 4 * 4
-    for i in range(rows):
-        for gate in range(bias.shape[0]):
-            gates[i, gate] = bias[gate]
+def _add_products(
+    gates: Float32s, plan: Int64s, count: int, inputs: Float32s, first: int, weights: Float32s, depth: int
+) -> None:
+    """gates[i] += inputs[first + i, :depth] · weights[:depth], of the count steps i that are chosen."""
+    whole = depth // 4 * 4
     for j in range(0, whole, 4):
-        for i in range(rows):
-            step = start + i
-            _add_four(gates, i, x[step, j], x[step, j + 1], x[step, j + 2], x[step, j + 3], kernel, j)
-    for j in range(whole, width):
-        for i in range(rows):
-            _add_scaled(gates, i, x[start + i, j], kernel, j)
+        for at in range(0, count - 1, 2):
+            i, k = plan[CHOSEN, at], plan[CHOSEN, at + 1]
+            _add_four_to_two(gates, i, k, inputs, first, weights, j)
+        if count % 2:
+            i = plan[CHOSEN, count - 1]
+            _add_four(gates, i, inputs, first + i, weights, j)
+    for j in range(whole, depth):
+        for at in range(count):
+            i = plan[CHOSEN, at]
+            _add_scaled(gates, i, inputs[first + i, j], weights, j)
 
 
 @inner
-def _add_product(gates: Float32s, i: int, hidden: Float32s, recurrent: Float32s) -> None:
-    """gates[i] += hidden · recurrent; hidden may be longer than recurrent has rows."""
-    units = recurrent.shape[0]
-    whole = units // 4 * 4
-    for j in range(0, whole, 4):
-        _add_four(gates, i, hidden[j], hidden[j + 1], hidden[j + 2], hidden[j + 3], recurrent, j)
-    for j in range(whole, units):
-        _add_scaled(gates, i, hidden[j], recurrent, j)
+def _add_four_to_two(gates: Float32s, i: int, k: int, inputs: Float32s, first: int, weights: Float32s, j: int) -> None:
+    """As _add_four, of two steps i and k."""
+    one, two = first + i, first + k
+    a, b, c, d = inputs[one, j], inputs[one, j + 1], inputs[one, j + 2], inputs[one, j + 3]
+    e, f, g, h = inputs[two, j], inputs[two, j + 1], inputs[two, j + 2], inputs[two, j + 3]
+    for gate in range(weights.shape[1]):
+        weight = weights[j, gate]
+        total, other = gates[i, gate] + a * weight, gates[k, gate] + e * weight
+        weight = weights[j + 1, gate]
+        total, other = total + b * weight, other + f * weight
+        weight = weights[j + 2, gate]
+        total, other = total + c * weight, other + g * weight
+        weight = weights[j + 3, gate]
+        gates[i, gate] = total + d * weight
+        gates[k, gate] = other + h * weight
 
 
 @inner
-def _add_four(gates: Float32s, i: int, a: Word, b: Word, c: Word, d: Word, weights: Float32s, j: int) -> None:
-    """gates[i] += (a, b, c, d) · weights[j : j + 4]."""
+def _add_four(gates: Float32s, i: int, inputs: Float32s, row: int, weights: Float32s, j: int) -> None:
+    """gates[i] += inputs[row, j : j + 4] · weights[j : j + 4]."""
+    a, b, c, d = inputs[row, j], inputs[row, j + 1], inputs[row, j + 2], inputs[row, j + 3]
     for gate in range(weights.shape[1]):
         total = gates[i, gate] + a * weights[j, gate]
         total = total + b * weights[j + 1, gate]
@@ -306,33 +386,50 @@ def _add_scaled(gates: Float32s, i: int, a: Word, weights: Float32s, j: int) -> 
 
 @inner
 def _advance(gates: Float32s, i: int, carried: Float32s) -> None:
-    """One cell update: gates (i, f, c, o) before their functions; carried (h, c) becomes the next."""
-    units = carried.shape[0] // 2
+    """One cell update: gates[i] (i, f, c, o) before their functions; carried[i] (h, c) becomes the next."""
+    units = carried.shape[1] // 2
     for u in range(units):
         enter = _sigmoid(gates[i, u])
         forget = _sigmoid(gates[i, units + u])
         candidate = _tanh(gates[i, 2 * units + u])
         leave = _sigmoid(gates[i, 3 * units + u])
-        cell = forget * carried[units + u] + enter * candidate
-        carried[units + u] = cell
-        carried[u] = leave * _tanh(cell)
+        cell = forget * carried[i, units + u] + enter * candidate
+        carried[i, units + u] = cell
+        carried[i, u] = leave * _tanh(cell)
 
 
 @inner
-def _head(hidden: Float32s, head_kernel: Float32s, head_bias: Float32s, out: NDArray[np.float64], step: int) -> None:
-    """out[step] = softmax(hidden · head_kernel + head_bias), in float64."""
+def _heads(
+    carried: Float32s, head_kernel: Float32s, head_bias: Float32s, logits: NDArray[np.float64], rows: int,
+    out: NDArray[np.float64], start: int,
+) -> None:  # fmt: skip
+    """out[start + i] = softmax(h · head_kernel + head_bias) of each of so many rows, in float64.
+
+    carried: (ROWS, 2u), h first. logits: scratch (k, ROWS).
+    """
     classes = head_bias.shape[0]
     for k in range(classes):
-        out[step, k] = head_bias[k]
+        for i in range(ROWS):
+            logits[k, i] = head_bias[k]
     for u in range(head_kernel.shape[0]):
         for k in range(classes):
-            out[step, k] += np.float64(hidden[u]) * np.float64(head_kernel[u, k])
-    highest = out[step, 0]
+            weight = np.float64(head_kernel[u, k])
+            for i in range(ROWS):
+                logits[k, i] += np.float64(carried[i, u]) * weight
+    for i in range(rows):
+        _softmax(logits, i, out, start + i)
+
+
+@inner
+def _softmax(logits: NDArray[np.float64], i: int, out: NDArray[np.float64], step: int) -> None:
+    """out[step] = softmax of logits[:, i]."""
+    classes = logits.shape[0]
+    highest = logits[0, i]
     for k in range(1, classes):
-        highest = max(highest, out[step, k])
+        highest = max(highest, logits[k, i])
     total = 0.0
     for k in range(classes):
-        out[step, k] = math.exp(out[step, k] - highest)
+        out[step, k] = math.exp(logits[k, i] - highest)
         total += out[step, k]
     for k in range(classes):
         out[step, k] /= total

@@ -83,7 +83,7 @@ class ColumnThreshold:
 
     def score(self, steps: FlowSteps) -> Vector:
         """How far a step lies on the attacks' side, (n,) float64 in (0, 1)."""
-        return self.score_rows(self.scaling.transform(steps.values))
+        return self.score_rows(steps.scaled(self.scaling))
 
     def score_rows(self, x: Matrix) -> Vector:
         """As score, of rows that are already scaled, (n, d) float32."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kernels.jit import entry
 
+Logs = NDArray[np.float64]  # (n, d), logarithms of picked columns
 Matrix = NDArray[np.float32]  # (n, d), columns in the order the detector was fitted on
 
 CLIP = 8.0  # in standard deviations: one absurd flow must not drown the rest of a host's state
@@ -54,11 +55,26 @@ class Scaling:
         values: (n, c) finite float64, all columns of the feature contract. Returns (n, d) float32 in [-8, 8].
         Raises ValueError when values is too narrow for the index.
         """
-        if values.ndim != 2 or values.shape[1] <= self.index.max():
-            raise ValueError(f"values have shape {values.shape}, expected (n, {self.index.max() + 1} or more)")
-        out = np.empty((len(values), len(self.index)), dtype=np.float32)
-        _transform(np.require(values, np.float64, ["C", "W"]), self.index, self.center, self.scale, out)
+        return self.standardised(signed_logs(values, self.index))
+
+    def standardised(self, logs: Logs) -> Matrix:
+        """As transform, of rows whose logarithms are taken: signed_logs of them and of this index, (n, d) float64."""
+        out = np.empty(logs.shape, dtype=np.float32)
+        _standardise(logs, self.center, self.scale, out)
         return out
+
+
+def signed_logs(values: NDArray[np.float64], index: NDArray[np.int64]) -> Logs:
+    """Signed log1p of the columns at these positions, (n, d) float64. values: (n, c) finite float64.
+
+    Scalings that pick the same columns differ in what they make of these alone. Raises ValueError when values is too
+    narrow for the index.
+    """
+    if values.ndim != 2 or values.shape[1] <= index.max():
+        raise ValueError(f"values have shape {values.shape}, expected (n, {index.max() + 1} or more)")
+    out = np.empty((len(values), len(index)))
+    _log(np.require(values, np.float64, ["C", "W"]), index, out)
+    return out
 
 
 def fit_scaling(values: NDArray[np.float64], columns: Mapping[str, int]) -> Scaling:
@@ -78,17 +94,21 @@ def fit_scaling(values: NDArray[np.float64], columns: Mapping[str, int]) -> Scal
 
 
 @entry
-def _transform(
-    values: NDArray[np.float64],
-    index: NDArray[np.int64],
-    center: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    out: Matrix,
-) -> None:
-    """Scaled columns of values (n, c) by index, center and scale (d,) into out (n, d)."""
+def _log(values: NDArray[np.float64], index: NDArray[np.int64], out: Logs) -> None:
+    """Signed log1p of values (n, c) by index (d,) into out (n, d)."""
     for row in range(values.shape[0]):
         for column in range(index.shape[0]):
-            value = values[row, index[column]]
+            value = values[row, np.uint64(index[column])]
             # log(1 + x) for log1p: several times faster, and 1e-16 apart where float32 resolves 1e-7.
-            log = math.log(1.0 + value) if value >= 0.0 else -math.log(1.0 - value)
-            out[row, column] = min(max((log - center[column]) / scale[column], -CLIP), CLIP)
+            if value == 0.0:  # as nearly half of a flow's columns are
+                out[row, column] = 0.0
+            else:
+                out[row, column] = math.log(1.0 + value) if value > 0.0 else -math.log(1.0 - value)
+
+
+@entry
+def _standardise(logs: Logs, center: NDArray[np.float64], scale: NDArray[np.float64], out: Matrix) -> None:
+    """Scaled columns of logs (n, d) by center and scale (d,) into out (n, d)."""
+    for row in range(logs.shape[0]):
+        for column in range(center.shape[0]):
+            out[row, column] = min(max((logs[row, column] - center[column]) / scale[column], -CLIP), CLIP)

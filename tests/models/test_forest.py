@@ -1,10 +1,11 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.forest import Forest, IsolationForest, RandomForest, average_path_length, forest_from_sklearn
+from models.forest import Forest, IsolationForest, RandomForest, average_path_length, forest_from_sklearn, joined_trees
 from models.scaling import Scaling
 from tests.models.builders import LABELS, make_isolation_forest, make_scaling, make_steps, random_trees
 
@@ -36,6 +37,33 @@ def test_the_kernel_walks_as_its_plain_twin(values: int):
     forest = random_trees(7, values, seed=2)
     x = rows(130, forest.width)
     assert np.array_equal(forest.mean_value(x), walked(forest, x))
+
+
+def grown(leaves: int, favour: float, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
+    """A tree over four columns that grows a leaf at a time, with that likelihood at one of its right-most leaves."""
+    left, right, feature, threshold = [-1], [-1], [0], [0.0]
+    ends = [0]
+    for _ in range(leaves - 1):
+        node = ends.pop(-1 if rng.random() < favour else int(rng.integers(len(ends))))
+        feature[node], threshold[node] = int(rng.integers(4)), round(float(rng.normal()), 1)
+        left[node], right[node] = len(left), len(left) + 1
+        for _ in range(2):
+            left.append(-1), right.append(-1), feature.append(0), threshold.append(0.0)
+        ends += [left[node], right[node]]
+    return np.array(feature), np.array(threshold), np.array(left), np.array(right), rng.random((len(left), 2))
+
+
+@pytest.mark.parametrize("leaves", [1, 2, 31, 32, 33, 64, 65, 97, 300])
+def test_trees_of_any_shape_and_batches_of_any_size_are_walked_as_by_the_twin(leaves: int):
+    rng = np.random.default_rng(leaves)
+    trees = [grown(leaves, favour, rng) for favour in (0.0, 0.4, 0.6)] + [grown(3, 0.5, rng)]
+    forest = joined_trees(trees, 4)
+    x = rows(300, 4, seed=leaves)
+    expected = walked(forest, x)
+    assert np.array_equal(forest.mean_value(x), expected)
+    for size in (1, 15, 16, 17, 63, 127, 129):
+        assert np.array_equal(forest.mean_value(x[:size]), expected[:size])
+        assert np.array_equal(forest.mean_value(x[-size:]), expected[-size:])
 
 
 @pytest.mark.parametrize(

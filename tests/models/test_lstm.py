@@ -117,6 +117,16 @@ def test_a_host_evicted_for_others_starts_anew():
     assert not np.array_equal(kept, evicting)
 
 
+@pytest.mark.parametrize("units", [1, 6, 8])
+@pytest.mark.parametrize(("hosts", "remembered"), [(1, 8), (2, 8), (5, 8), (40, 64), (5, 1), (9, 3), (40, 12)])
+def test_steps_taken_together_score_as_one_by_one(units: int, hosts: int, remembered: int):
+    # hosts follow upon themselves, and are forgotten and met again, within the steps that are taken together
+    steps = make_steps(200, hosts)
+    together, alone = (make_lstm(units=units, hosts=remembered) for _ in range(2))
+    expected = np.concatenate([alone.probabilities(part(steps, slice(i, i + 1))) for i in range(len(steps))])
+    assert np.array_equal(together.probabilities(steps), expected)
+
+
 @pytest.mark.parametrize("hosts", [3, 4096])
 def test_the_hash_seed_does_not_change_a_bit(hosts: int):
     steps = make_steps(500, 60)

@@ -1,8 +1,12 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from models.scaling import Scaling, fit_scaling
-from tests.models.builders import USED, make_scaling, raw_values
+from models.scaling import Scaling, fit_scaling, signed_logs
+from tests.models.builders import USED, make_hybrid, make_scaling, make_steps, raw_values
 
 
 def test_scaling_is_the_standardised_signed_logarithm():
@@ -37,6 +41,37 @@ def test_columns_are_picked_by_their_position_in_the_contract():
     values = np.zeros((1, 5))
     values[0, 4], values[0, 1] = np.expm1(2.0), np.expm1(3.0)
     np.testing.assert_allclose(scaling.transform(values), [[2.0, 3.0]], rtol=1e-6)
+
+
+def test_noughts_negative_and_tiny_numbers_scale_by_the_same_formula():
+    values = np.array([[0.0, -0.0, 5e-324, -5e-324, 1.0, -1.0, 2.5e9, -2.5e9]])
+    scaling = Scaling(tuple("abcdefgh"), np.arange(8), np.full(8, 0.25), np.full(8, 3.0))
+    logs = [math.copysign(math.log(1.0 + abs(value)), value) for value in values[0].tolist()]
+    expected = [np.float32(min(max((log - 0.25) / 3.0, -8.0), 8.0)) for log in logs]
+    assert scaling.transform(values)[0].tolist() == expected
+
+
+def test_steps_scale_the_same_whatever_was_asked_of_them_before():
+    steps = make_steps(50, 3)
+    one = make_scaling()
+    other = replace(one, center=one.center + 1.0, scale=2.0 * one.scale)  # of the same columns
+    turned = Scaling(one.columns[::-1], one.index[::-1].copy(), one.center, one.scale)
+    for scaling in (one, other, turned, one):
+        assert np.array_equal(steps.scaled(scaling), scaling.transform(steps.values))
+
+
+def test_logarithms_are_taken_once_for_detectors_of_the_same_columns(monkeypatch: pytest.MonkeyPatch):
+    hybrid, steps = make_hybrid(), make_steps(50, 3)
+    taken: list[int] = []
+
+    def counted(values: NDArray[np.float64], index: NDArray[np.int64]) -> NDArray[np.float64]:
+        taken.append(len(values))
+        return signed_logs(values, index)
+
+    monkeypatch.setattr("models.detector.signed_logs", counted)
+    hybrid.judge(steps)
+    hybrid.judge(steps)
+    assert taken == [50, 50]  # and are not kept beyond a judgement
 
 
 def test_views_and_read_only_values_scale_the_same():
