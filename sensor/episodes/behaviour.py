@@ -197,9 +197,8 @@ def _attempt(
     many = hits >= 4 * hosts.cells[target, H_TALK_10S] and sources >= shapes.MANY_SOURCES
     port = identity[i, SRC_PORT]
     if identity[i, PROTOCOL] == UDP and port < SYSTEM_PORTS and port != identity[i, DST_PORT]:
-        found = answer(
-            identity, i, False, target, now, hosts, words, levels, found
-        )  # whatever port of its target it goes to
+        # Whatever port of its target it goes to.
+        found = answer(identity, i, False, target, now, hosts, words, levels, found)
     elif many and without:
         found = tell(i, shapes.FLOOD_AT, target, hits / shapes.FLOOD_AT_FLOWS, words, levels, found)
     high, low = pair_key(identity, i, hosts.seed)

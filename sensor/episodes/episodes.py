@@ -13,14 +13,13 @@ Time is the flows' own: the newest packet of any record so far. Nothing depends 
 
 import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import DST_PORT, IP_VERSION, NEW_PACKETS, PROTOCOL, REPORT, FlowBatch
-from flows.columns import INDEX
 from flows.meter import FIRST_SNAPSHOT_NS
 from flows.roles import FAILED, ICMP, ICMP6, OPENED, TALK, TCP
 from models.attribution import top_columns
@@ -30,9 +29,9 @@ from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, episode_id
 from sensor.episodes.behaviour import Behaviour
-from sensor.episodes.claims import C_CLOCK, C_INDEX, C_KIND, C_ROW, Claims
+from sensor.episodes.claims import C_INDEX, Claims
 from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, Exemplar, FlaggedFlow
-from sensor.episodes.evidence import EVIDENCE_LIMIT, F_CLOCK, F_INDEX, F_ROW, EvidenceTable, FlaggedRows
+from sensor.episodes.evidence import EVIDENCE_LIMIT, EvidenceTable
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.remembered import RememberedFlows
 from sensor.episodes.shapes import (
@@ -41,7 +40,6 @@ from sensor.episodes.shapes import (
     FLOOD_FROM,
     GUESSING,
     KEPT_OPEN,
-    KINDS,
     LOGIN_PORTS,
     NO_LABEL,
     OTHER_LABEL,
@@ -57,19 +55,15 @@ from sensor.episodes.shapes import (
     label_kind,
 )
 from sensor.episodes.storms import Storms
+from sensor.episodes.telling import UNSHAPED, exemplar_of, told
 
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
 _SPARE = 1024  # deadlines that may be out of date, beside as many as there are episodes
-_CHUNK = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
 _NEVER_NS = 2**63
 _DAY_NS = 86_400_000_000_000
-UNSHAPED, STORM = KINDS, KINDS + 1  # kinds beside those of the shapes
-SLOW = frozenset(
-    {SCAN, BEACON, DNS_TUNNEL, UPLOAD, UPLOAD_BEAT, KEPT_OPEN}
-)  # kinds of which a few flows an hour are a part
-_TINY = float(np.finfo(np.float64).tiny)  # instead of the cut 0 of a lane that is off
-_FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
-_FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
+STORM = UNSHAPED + 1  # a kind beside those of the shapes and of what none accounts for
+# Kinds of which a few flows an hour are a part.
+SLOW = frozenset({SCAN, BEACON, DNS_TUNNEL, UPLOAD, UPLOAD_BEAT, KEPT_OPEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +184,13 @@ class Episodes:
         claims = self._behaviour.observe(batch, kinds)
         self._count_never_met(batch, judgement, claims)
         findings = self._table.observe(batch, *self._unshaped(judgement, claims, kinds))
-        for (kind, row, level, clock_ns, before), flow in _told(claims, findings, batch, judgement, self._cuts):
+        for (kind, row, level, clock_ns, before), flow in told(claims, findings, batch, judgement, self._cuts):
             self._clock_ns = clock_ns
             self._close_until(clock_ns)
             episode = self._episode(kind, row, flow)
             if not episode.flows and before >= 0:
                 episode.load_before = before
-            _count(episode, flow, clock_ns, lambda flow: _exemplar(flow, batch, rows, judgement))
+            _count(episode, flow, clock_ns, lambda flow: exemplar_of(flow, batch, rows, judgement))
             if flow.label >= 0 and self._label_kinds[flow.label] == SUPPORTING.get(kind):
                 episode.supported += 1
             if self._wants_flow(episode):
@@ -414,50 +408,3 @@ def _count(episode: Episode, flow: FlaggedFlow, clock_ns: int, exemplar: Callabl
         fresh = counting.add(flow, clock_ns, fresh)
         if counting.exemplar is None or flow.strength < counting.exemplar.flow.strength:
             counting.exemplar = exemplar(flow)
-
-
-def _exemplar(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement) -> Exemplar:
-    scores = {name: float(score[flow.row]) for name, score in judgement.scores.items()}
-    return Exemplar(flow, batch.values[flow.row].copy(), rows[flow.row].copy(), scores)
-
-
-def _told(
-    claims: Claims, findings: FlaggedRows, batch: FlowBatch, judgement: Judgement, cuts: tuple[float, float]
-) -> Iterator[tuple[tuple[int, int, float, int, float], FlaggedFlow]]:
-    """What is told of the flows of a batch in their order, as plain numbers: (kind, row, level, traffic time, packets a
-    second of the target before), flow.
-    """
-    words = np.concatenate([claims.words[:, C_INDEX], findings.words[:, F_INDEX]])
-    kinds = np.concatenate([claims.words[:, C_KIND], np.full(len(findings.words), UNSHAPED)])
-    subjects = np.concatenate([claims.words[:, C_ROW], findings.words[:, F_ROW]])
-    clocks = np.concatenate([claims.words[:, C_CLOCK], findings.words[:, F_CLOCK]])
-    levels = np.concatenate([claims.levels, findings.evidence.max(axis=1, initial=0.0) / findings.threshold])
-    befores = np.concatenate([claims.befores, np.full(len(findings.words), -1.0)])
-    order = np.argsort(words, kind="stable")
-    for first in range(0, len(order), _CHUNK):
-        chunk = order[first : first + _CHUNK]
-        index = words[chunk]
-        values = batch.values[index]
-        # Of ICMP the meter counts no data: an echo that was answered has said what it can.
-        speaks = ~np.isin(batch.identity[index, PROTOCOL], (ICMP, ICMP6))
-        silent = speaks & (values[:, _FWD_BYTES] + values[:, _BWD_BYTES] == 0)
-        failed = (values[:, _BWD_PACKETS] == 0) | silent
-        p_known, p_novel = judgement.p_known[index], judgement.p_novel[index]
-        known = p_known < cuts[0]
-        # A flow that the known lane flagged is below 1 and stands before any that it did not.
-        strength = np.where(known, p_known / max(cuts[0], _TINY), 1 + p_novel / max(cuts[1], _TINY))
-        # Of those that no model judged, all last, the largest shows most.
-        packets = values[:, _FWD_PACKETS] + values[:, _BWD_PACKETS]
-        strength += ~judgement.judged[index] / (1 + packets)
-        flows = zip(
-            batch.identity[index].tolist(),
-            index.tolist(),
-            np.where(known, judgement.label[index], -1).tolist(),
-            strength.tolist(),
-            failed.tolist(),
-            p_known.tolist(),
-            p_novel.tolist(),
-            strict=True,
-        )
-        about = zip(*(part[chunk].tolist() for part in (kinds, subjects, levels, clocks, befores)), strict=True)
-        yield from zip(about, map(FlaggedFlow._make, flows), strict=True)
