@@ -76,14 +76,14 @@ def serve(requests: socket.socket) -> Start | None:
         answer, told = os.pipe()
         parent = os.fork()
         if parent == 0:
-            command = os.fork()
-            if command == 0:
-                for own in (answer, told, requests.detach()):
+            if os.fork() == 0:
+                for own in (answer, requests.detach()):
                     os.close(own)
                 start = Start(**json.loads(message))
                 take_over(start, list(streams))
+                os.write(told, str(os.getpid()).encode())  # not before it has what it was given
+                os.close(told)
                 return start
-            os.write(told, str(command).encode())
             os._exit(0)  # and whoever takes over orphans has the command
         for own in (told, *streams):
             os.close(own)
