@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from subprocess import CalledProcessError, Popen
@@ -215,7 +215,8 @@ def _use(going: Run, user: User) -> None:
             return
         action = ACTIONS[planned.action]
         began_s, failed = time.monotonic(), False
-        for step in action.steps(place, planned.target, Random(planned.seed)):
+        here = replace(place, site=place.site.by(planned.ip))
+        for step in action.steps(here, planned.target, Random(planned.seed)):
             longest_s = min(action.longest_s, going.left_s())
             if longest_s <= 0:
                 break
@@ -232,14 +233,15 @@ def _use(going: Run, user: User) -> None:
 
 def _attack(going: Run, attack: Attack) -> None:
     """One episode."""
-    if not going.sleep_until(attack.at_s):
+    order = order_of(attack, going.scenario)
+    if not going.sleep_until(order.at_s):
         return
     tool = ATTACKS[attack.tool]
     place = going.place(attack.source, attack.name)
-    order = order_of(attack, going.scenario.seed)
+    place = replace(place, site=place.site.by(order.ip))
     reaches = tool.reaches(place, order)
     going.report(f"{attack.name}: {attack.tool} from {attack.source} to {', '.join(attack.targets)}")
-    began_ns, until_s = time.time_ns(), going.began_s + attack.at_s + attack.for_s
+    began_ns, until_s = time.time_ns(), going.began_s + order.at_s + order.for_s
     commands, codes = tool.commands(place, order), []
     ports: set[int] | None = set() if any(reach.own_ports for reach in reaches) else None
     for command in commands:
@@ -253,4 +255,4 @@ def _attack(going: Run, attack: Attack) -> None:
     claims = [
         Claim(attack.name, tool.technique, reach, began_ns, ended_ns, frozenset(ports or ())) for reach in reaches
     ]
-    going.episodes.append(Episode(attack, tool.technique, began_ns, ended_ns, commands, codes, claims))
+    going.episodes.append(Episode(attack, order, tool.technique, began_ns, ended_ns, commands, codes, claims))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from training.lab.attacks.tool import Order, Tool, addresses, straight
+from training.lab.attacks.tool import Order, Tool, addresses, in_urls, straight
 from training.lab.place import Place
 from training.lab.traffic import Ports, tcp
 
@@ -21,7 +21,8 @@ def _hydra(service: str, path: str = "") -> _Commands:
     def commands(place: Place, order: Order) -> list[list[str]]:
         shared = place.site.shared
         options = ["-I", "-L", str(shared / "users.txt"), "-P", str(shared / "passwords.txt"), "-t", _tasks(order)]
-        return [["hydra", *options, f"{service}://{address}{path}"] for address in addresses(place, order)]
+        version = ["-6"] if order.ip == 6 else []
+        return [["hydra", *version, *options, f"{service}://{address}{path}"] for address in in_urls(place, order)]
 
     return commands
 
@@ -69,7 +70,8 @@ def _pages(place: Place, order: Order) -> list[list[str]]:
 
 
 def _guess(name: str, summary: str, program: str, service: str, port: Ports, how: _Commands) -> Tool:
-    return Tool(name, summary, GUESSING, (program,), (program,), how, straight(port), service=service)
+    ipv6 = program == "hydra"
+    return Tool(name, summary, GUESSING, (program,), (program,), how, straight(port), service=service, ipv6=ipv6)
 
 
 GUESSERS: Final = (

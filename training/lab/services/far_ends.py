@@ -23,8 +23,12 @@ resources = sink:{address}:{port}
 
 
 def _listener(place: Place) -> list[Command]:
-    answer = f"TCP-LISTEN:{LISTENER_PORT},bind={place.address},reuseaddr,fork,max-children=20"
-    return [["socat", answer, "EXEC:cat"]]
+    commands = []
+    for address in place.addresses:
+        kind, bind = ("TCP6", f"[{address}]") if ":" in address else ("TCP4", address)
+        answer = f"{kind}-LISTEN:{LISTENER_PORT},bind={bind},reuseaddr,fork,max-children=20"
+        commands.append(["socat", answer, "EXEC:cat"])
+    return commands
 
 
 def _name_orders(place: Place) -> list[Command]:
@@ -71,7 +75,13 @@ PTUNNEL: Final = Service(
     _ptunnel,
 )
 LISTENER: Final = Service(
-    "listener", "a port that answers what it is told", ("socat",), ("socat",), (tcp(LISTENER_PORT),), _listener
+    "listener",
+    "a port that answers what it is told",
+    ("socat",),
+    ("socat",),
+    (tcp(LISTENER_PORT),),
+    _listener,
+    ipv6=True,
 )
 NAME_ORDERS: Final = Service(
     "name-orders",
