@@ -5,6 +5,7 @@ from typing import Final
 
 from training.lab.attacks.tool import Order, Tool, addresses, in_urls, straight
 from training.lab.place import Place
+from training.lab.services.desktops import RDP_PORT
 from training.lab.traffic import Ports, tcp
 
 GUESSING: Final = "T1110.001"
@@ -80,6 +81,7 @@ GUESSERS: Final = (
     _guess("hydra-telnet", "guesses telnet passwords", "hydra", "telnet", tcp(23), _hydra("telnet")),
     _guess("hydra-http", "guesses the password of a page", "hydra", "http", tcp(80), _hydra("http-get", "/login")),
     _guess("hydra-imap", "guesses IMAP passwords", "hydra", "imap", tcp(143), _hydra("imap")),
+    _guess("hydra-rdp", "guesses the password of a desktop", "hydra", "rdp", tcp(RDP_PORT), _hydra("rdp")),
     _guess("hydra-postgres", "guesses a database's password", "hydra", "postgresql", tcp(5432), _hydra("postgres")),
     _guess("medusa-ssh", "guesses SSH passwords", "medusa", "ssh", tcp(22), _medusa("ssh")),
     _guess("medusa-ftp", "guesses FTP passwords", "medusa", "ftp", tcp(21), _medusa("ftp")),

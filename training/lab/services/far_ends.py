@@ -64,7 +64,13 @@ def _ptunnel(place: Place) -> list[Command]:
 
 IODINE: Final = Service("iodine", "far end of iodine", ("iodine",), ("iodined",), (udp(53),), _iodine)
 DNS2TCP: Final = Service(
-    "dns2tcp", "far end of dns2tcp", ("dns2tcp", "socat"), ("dns2tcpd", "socat"), (udp(53),), _dns2tcp
+    "dns2tcp",
+    "far end of dns2tcp",
+    ("dns2tcp", "socat"),
+    ("dns2tcpd", "socat"),
+    (udp(53),),
+    _dns2tcp,
+    restless=True,
 )
 PTUNNEL: Final = Service(
     "ptunnel",
