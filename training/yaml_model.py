@@ -45,6 +45,12 @@ def read_model(
         raise _located(path, root, error, stop) from error
 
 
+def place_of(text: str, where: tuple[int | str, ...]) -> tuple[int, int]:
+    """Line and column, from 1, of a setting in the text of a file that was read; of its parent where it is not there."""
+    mark = _mark(yaml.compose(text, Loader=yaml.SafeLoader), where, key=False)
+    return mark.line + 1, mark.column + 1
+
+
 def _refuse_repeated_keys(path: Path, node: yaml.Node, stop: type[TrainingError]) -> None:
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.columns import feature_contract
+from flows.context.columns import context_contract
 from models.baselines import load_baselines
 from models.bundle import load_bundle
 from models.fusion import Hybrid
@@ -65,7 +66,7 @@ def metered(index: Path, sensor: Sensor, report: Report) -> CaptureTable:
 
 
 def _model(bundle: Path) -> Model:
-    hybrid = load_bundle(bundle, feature_contract())
+    hybrid = load_bundle(bundle, feature_contract(), context_contract())
     return hybrid, load_baselines(bundle, hybrid)
 
 
