@@ -86,16 +86,16 @@ def fit_calibration(scores_normal: Vector, weight: Vector | None = None) -> Cali
     as many as Kish's effective sample size. Raises ValueError for fewer than 50 scores, or 50 by their weights, and for
     scores that are not finite.
     """
-    weighed = np.ones(len(scores_normal)) if weight is None else _effective(weight)
-    total = float(weighed.sum())
-    count = len(scores_normal) if weight is None else int(total)
+    order = np.argsort(scores_normal, kind="stable")
+    weighed = np.ones(len(order)) if weight is None else _effective(weight)[order]
+    at_least = np.cumsum(weighed[::-1])[::-1]  # weight of this score and of all above it
+    total = float(at_least[0]) if len(order) else 0.0
+    count = int(total)
     if count < MIN_SCORES:
         raise ValueError(f"calibration needs at least {MIN_SCORES} scores, found {count}")
     if not np.isfinite(scores_normal).all():
         raise ValueError(f"calibration scores hold {int((~np.isfinite(scores_normal)).sum())} that are not finite")
-    order = np.argsort(scores_normal, kind="stable")
-    ordered, weighed = scores_normal[order].astype(np.float64), weighed[order]
-    at_least = np.cumsum(weighed[::-1])[::-1]  # weight of this score and of all above it
+    ordered = scores_normal[order].astype(np.float64)
     knots, first = np.unique(ordered, return_index=True)
     survival = ((at_least[first] + 1.0) / (total + 1.0)).astype(np.float64)
     kept = _kept_knots(survival)

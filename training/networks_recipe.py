@@ -1,5 +1,6 @@
 """A recipe for a bundle that is fitted on captures of several networks: its sources, and every choice of the fit."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,6 @@ from training.recipe_sections import (
     IsolationForestRecipe,
     LstmSize,
     Name,
-    Positive,
     Power,
     Rate,
     RecipeSection,
@@ -151,7 +151,7 @@ class NetworksRecipe(RecipeSection):
     captures: tuple[Source, ...] = Field(min_length=1)
     warnings: tuple[str, ...] = ()  # what readers of its figures must know
     whole: Rule  # what flows of captures labelled as a whole are (training.datasets.captures.whole)
-    classes: dict[str, str | None] = {}  # families that are learnt as another one, or not at all
+    classes: Mapping[str, str | None] = Field(default_factory=dict)  # families that are learnt as another one, or not at all
     smallest_family: Count  # flows; a smaller one is not learnt
     most_flows: Count | None = None  # of a family in a capture; of more, so many are drawn to be fitted on
     context: bool  # with the columns of flows.context.columns

@@ -26,6 +26,7 @@ from training.recipe_sections import (
 )
 from training.yaml_model import read_model
 
+
 class Days(RecipeSection):
     """Days, UTC, whose flows are fitted on and calibrated on, by the flows' starts."""
 

@@ -46,8 +46,11 @@ def read_model(
 
 
 def place_of(text: str, where: tuple[int | str, ...]) -> tuple[int, int]:
-    """Line and column, from 1, of a setting in the text of a file that was read; of its parent where it is not there."""
-    mark = _mark(yaml.compose(text, Loader=yaml.SafeLoader), where, key=False)
+    """Line and column, from 1, of a setting in a file that was read; those of its parent where it is not there."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is None:
+        return 1, 1
+    mark = _mark(root, where, key=False)
     return mark.line + 1, mark.column + 1
 
 

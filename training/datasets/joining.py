@@ -57,7 +57,8 @@ def _reports(tables: Sequence[FlowTable]) -> FlowReports:
     told = [table.reports() for table in tables]
     before = np.cumsum([0, *map(len, tables)])
     values = (
-        taken(table.values, own.row) if own.values is None else own.values for table, own in zip(tables, told, strict=True)
+        taken(table.values, own.row) if own.values is None else own.values
+        for table, own in zip(tables, told, strict=True)
     )
     reports, width = sum(map(len, told)), len(tables[0].names)
     return FlowReports(

@@ -35,16 +35,23 @@ from training.yaml_model import place_of
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureTools:
+    """What reads and makes captures, handed in by the command line: this room knows no packets."""
+
+    meter: Metering
+    generator: TrafficGenerator
+    lab: Path  # directory that runs of the lab lie below
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Where the sources of a recipe are found, and what reads them."""
 
     recipe: Path  # for errors
     text: str  # of the recipe
-    data: Path  # that paths of indices and tables lie below
-    lab: Path  # that paths of the lab's runs lie below
-    work: Path  # directory for what is made and metered, kept by who calls until the run is over
-    meter: Metering
-    generator: TrafficGenerator
+    data: Path  # directory that indices and tables lie below
+    work: Path  # directory for what is made and metered, which the caller keeps until the run is over
+    tools: CaptureTools
 
     def fault(self, number: int, key: str, problem: str) -> DatasetError:
         """A fault of a source with its place in the recipe."""
@@ -95,22 +102,22 @@ def read_sources(
     for number, source in enumerate(recipe.captures):
         report(f"{source.name}: reading what it has")
         if isinstance(source, TableSource):
-            table = read_dataset(places.data / source.path, report, labels)
-            tables.append((source.name, as_network(table, number, sequences=source.sequences)))
-            digest, own = table.sha256, []
+            flows = read_dataset(places.data / source.path, report, labels)
+            tables.append((source.name, as_network(flows, number, sequences=source.sequences)))
+            count, digest = 0, flows.sha256
         else:
             own = _captures_of(source, places)
-            digest = _digest(own)
+            count, digest = len(own), _digest(own)
             captures += [replace(capture, name=f"{source.name}/{capture.name}") for capture in own]
         if source.sha256 not in (None, digest):
             problem = f"source {source.name} is {digest}, another than was meant"
             raise places.fault(number, "sha256", problem)
-        of_source.append((len(own), digest))
+        of_source.append((count, digest))
     sha256 = hashlib.sha256("".join(digest for _, digest in of_source).encode()).hexdigest()
     index = CaptureIndex(places.recipe, tuple(captures), sha256)
     report(f"metering {len(captures):,} captures of {len(index.networks):,} networks")
     digests = {capture.path: capture.sha256 for capture in captures}
-    meter = kept_metering(places.work / "metered", places.meter, digests, repr(versions()))
+    meter = kept_metering(places.work / "metered", places.tools.meter, digests, repr(versions()))
     table = with_labels(read_captures(index, meter, report), recipe.whole)
     return NetworkSources(table, tuple(tables), tuple(_described(recipe, of_source, table, dict(tables))), sha256)
 
@@ -122,13 +129,13 @@ def _require_all(recipe: NetworksRecipe, places: Places) -> None:
         raise RecipeError(places.recipe, problem, line=line, column=column)
     for number, source in enumerate(recipe.captures):
         if isinstance(source, GeneratorSource):
-            unknown = [name for name in source.scenarios if name not in places.generator.scenarios]
+            unknown = [name for name in source.scenarios if name not in places.tools.generator.scenarios]
             if unknown:
                 line, column = place_of(places.text, ("captures", number, "scenarios"))
                 problem = f"the generator has no scenario {unknown[0]!r:.80}; python -m sensor.synth --list names all"
                 raise RecipeError(places.recipe, problem, line=line, column=column)
             continue
-        below, option = (places.lab, "--lab") if isinstance(source, LabSource) else (places.data, "--data")
+        below, option = (places.tools.lab, "--lab") if isinstance(source, LabSource) else (places.data, "--data")
         if not (below / source.path).exists():
             problem = f"source {source.name} is not at {below / source.path}; {option} says what it lies below"
             raise places.fault(number, "path", problem)
@@ -138,10 +145,10 @@ def _captures_of(source: Source, places: Places) -> Sequence[LabelledCapture]:
     if isinstance(source, IndexSource):
         return read_index(places.data / source.path).captures
     if isinstance(source, LabSource):
-        return lab_runs(places.lab / source.path, source.name)
+        return lab_runs(places.tools.lab / source.path, source.name)
     assert isinstance(source, GeneratorSource)  # noqa: S101  # tables are no captures
     return generated(
-        places.generator, source.name, source.scenarios, source.seeds, source.minutes, places.work / "generated"
+        places.tools.generator, source.name, source.scenarios, source.seeds, source.minutes, places.work / "generated"
     )
 
 

@@ -17,9 +17,7 @@ from training.networks_recipe import Balance
 NOT_LEARNT = -1  # class of a flow that no fit takes
 
 
-def classes_of(
-    table: FlowTable, names: Mapping[str, str | None], smallest: int
-) -> tuple[tuple[str, ...], Int64s]:
+def classes_of(table: FlowTable, names: Mapping[str, str | None], smallest: int) -> tuple[tuple[str, ...], Int64s]:
     """Names of the classes, BENIGN first, and the class of each flow, (n,), NOT_LEARNT where it has none.
 
     names: families that are learnt as another one, or as None not at all. smallest: flows below which a class is not

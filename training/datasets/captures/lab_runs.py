@@ -58,7 +58,7 @@ def _site(directory: Path) -> str:
     except OSError as error:
         raise DatasetError(path, f"cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise DatasetError(path, f"is no record of a run ({str(error):.80})") from error
+        raise DatasetError(path, f"is no record of a run ({error!s:.80})") from error
     site = record.get("scenario") if isinstance(record, dict) else None
     if not isinstance(site, str) or not site.isprintable() or not 0 < len(site) <= 80:
         raise DatasetError(path, f"names the scenario {site!r:.80}; expected the name of the site")
