@@ -151,7 +151,9 @@ class NetworksRecipe(RecipeSection):
     captures: tuple[Source, ...] = Field(min_length=1)
     warnings: tuple[str, ...] = ()  # what readers of its figures must know
     whole: Rule  # what flows of captures labelled as a whole are (training.datasets.captures.whole)
-    classes: Mapping[str, str | None] = Field(default_factory=dict)  # families that are learnt as another one, or not at all
+    classes: Mapping[str, str | None] = Field(
+        default_factory=dict
+    )  # families that are learnt as another one, or not at all
     smallest_family: Count  # flows; a smaller one is not learnt
     most_flows: Count | None = None  # of a family in a capture; of more, so many are drawn to be fitted on
     context: bool  # with the columns of flows.context.columns
@@ -193,3 +195,15 @@ class NetworksRecipe(RecipeSection):
         """Names of the columns used, in the order of the rows."""
         own = (*usable_by_models(fingerprints=False), *(CONTEXT_NAMES if self.context else ()))
         return tuple(name for name in own if name not in self.without)
+
+    def lighter(self) -> "NetworksRecipe":
+        """The recipe of the fits without a network or family."""
+        folds, steps = self.folds, self.lstm.network_steps
+        lstm = {"epochs": folds.epochs or self.lstm.epochs, "network_steps": folds.network_steps or steps}
+        forest = {"trees": folds.trees or self.random_forest.trees}
+        return self.model_copy(
+            update={
+                "lstm": self.lstm.model_copy(update=lstm),
+                "random_forest": self.random_forest.model_copy(update=forest),
+            }
+        )

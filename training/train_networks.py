@@ -30,7 +30,7 @@ def train_networks(
     """
     sources = read_sources(recipe, places, report, labels)
     split = sources.split()
-    fits = KeptFits(places.work, places.text, dataset_key(sources, labels), report)
+    fits = KeptFits(places.work, places.text, sources.key(labels), report)
     hybrid = fits.fitted("the fit of all networks", "shipped", lambda: fit_networks(recipe, split, report))
     _require_small(recipe, places, hybrid)
     save_bundle(output, hybrid, _about(recipe, places.text, sources, split, hybrid, labels))
@@ -38,11 +38,6 @@ def train_networks(
         report("baselines on the same flows")
         _write_baselines(recipe, split, output, hybrid)
     fits.forget()
-
-
-def dataset_key(sources: NetworkSources, labels: LabelMap | None) -> str:
-    """What tells these sources, with the labels they are read by, from others."""
-    return repr((sources.sha256, None if labels is None else labels.record()))
 
 
 def weights_bytes(hybrid: Hybrid) -> int:
@@ -82,7 +77,7 @@ def _about(
         "sha256": sources.sha256,
         "parts": {"fitted": counts(split.train.family), "held_back": counts(split.held_back.family)},
         "repairs": dict(flows.repairs),
-        "unread": list(sources.captures.problems),
+        "not_read_to_their_end": len(sources.captures.problems),
         **recorded(labels),
         "seed": recipe.seed,
         "training": hybrid.about["training"],

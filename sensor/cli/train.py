@@ -7,8 +7,8 @@ import typer
 
 from sensor import log
 from sensor.cli.extras import require_packages
-from sensor.cli.lab_runs import LAB, LabOption
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.training_data import DATA, LAB, LabOption
 from sensor.errors import ConfigError, InputError, OutputError
 from sensor.process.kernel_cache import use_kernel_cache
 
@@ -31,7 +31,7 @@ def train(
             help="Where the recipe's dataset file, or its indices of captures and tables, lie below.",
             readable=False,
         ),
-    ] = Path("../shared/data"),
+    ] = DATA,
     lab: LabOption = LAB,
     labels: LabelsOption = None,
 ) -> None:

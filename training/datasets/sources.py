@@ -68,6 +68,10 @@ class NetworkSources:
     described: tuple[dict[str, Any], ...]  # each source, for a manifest
     sha256: str  # of all that was read
 
+    def key(self, labels: LabelMap | None) -> str:
+        """What tells these flows, with the labels of tables read by this map, from others."""
+        return repr((self.sha256, None if labels is None else labels.record()))
+
     def split(self) -> NetworkSplit:
         """All of it in two parts."""
         everything = np.ones(len(self.captures), dtype=np.bool_)

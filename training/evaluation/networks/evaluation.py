@@ -45,16 +45,25 @@ def evaluate_networks(question: NetworksQuestion, sensor: Sensor, report: Report
     return {**_head(table, question.seed), "bundle": _bundle(models[0][0]), "networks": told[0], "beside": beside}
 
 
-def evaluate_folds(table: CaptureTable, fit: Fit, sensor: Sensor, seed: int, report: Report) -> dict[str, Any]:
+def evaluate_folds(
+    table: CaptureTable,
+    fit: Fit,
+    sensor: Sensor,
+    seed: int,
+    report: Report,
+    groups: int | None = None,
+    *,
+    families: bool = True,
+) -> dict[str, Any]:
     """Judge a way of fitting: each network by the fit without it, and each family by the fit without it.
 
+    groups: of networks that are left out together; each by itself without. families: whether they are left out as well.
     The figures as JSON. Raises DatasetError where a fold leaves nothing to fit on.
     """
-    networks = network_figures(by_networks(table, fit, sensor, report), seed)
-    families = {
-        family: attack_figures(judged, seed) for family, judged in by_families(table, fit, sensor, report).items()
-    }
-    return {**_head(table, seed), "bundle": None, "networks": networks, "families": families, "beside": None}
+    networks = network_figures(by_networks(table, fit, sensor, report, groups), seed)
+    judged = by_families(table, fit, sensor, report) if families else {}
+    of_family = {family: attack_figures(own, seed) for family, own in judged.items()}
+    return {**_head(table, seed), "bundle": None, "networks": networks, "families": of_family, "beside": None}
 
 
 def metered(index: Path, sensor: Sensor, report: Report) -> CaptureTable:

@@ -1,10 +1,11 @@
-"""The option that says where runs of the lab are, of the commands that fit models."""
+"""Where the commands that fit models find data: an option for runs of the lab, and what both are without options."""
 
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+DATA: Final = Path("../shared/data")
 LAB: Final = Path("runs/lab-sites")
 LabOption = Annotated[
     Path,
