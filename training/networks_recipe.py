@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from flows.columns import usable_by_models
 from flows.context.columns import CONTEXT_NAMES
@@ -132,6 +132,12 @@ class NetworkIsolationForest(IsolationForestRecipe):
 
     rows: Count  # drawn by their weights, so that a network counts once
 
+    @model_validator(mode="after")
+    def _enough(self) -> "NetworkIsolationForest":
+        if self.sample > self.rows:
+            raise ValueError(f"found {self.sample} rows a tree of {self.rows}; expected as many or fewer")
+        return self
+
 
 class FoldRecipe(RecipeSection):
     """How networks and families are left out by flowvigil evaluate, and what is lighter in these fits."""
@@ -151,9 +157,7 @@ class NetworksRecipe(RecipeSection):
     captures: tuple[Source, ...] = Field(min_length=1)
     warnings: tuple[str, ...] = ()  # what readers of its figures must know
     whole: Rule  # what flows of captures labelled as a whole are (training.datasets.captures.whole)
-    classes: Mapping[str, str | None] = Field(
-        default_factory=dict
-    )  # families that are learnt as another one, or not at all
+    classes: Mapping[str, str | None] = Field(default_factory=dict)  # families learnt as another, or not at all
     smallest_family: Count  # flows; a smaller one is not learnt
     most_flows: Count | None = None  # of a family in a capture; of more, so many are drawn to be fitted on
     context: bool  # with the columns of flows.context.columns
@@ -174,21 +178,34 @@ class NetworksRecipe(RecipeSection):
     folds: FoldRecipe = FoldRecipe()
     rates: tuple[Rate, ...] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _known_names(self) -> "NetworksRecipe":
-        names = [source.name for source in self.captures]
+    @field_validator("captures")
+    @classmethod
+    def _each_once(cls, captures: tuple[Source, ...]) -> tuple[Source, ...]:
+        names = [source.name for source in captures]
         if len(set(names)) != len(names):
-            raise ValueError(f"captures: found the names {', '.join(names)}; expected each once")
-        families = ", ".join(family for family in TECHNIQUES if family != BENIGN)
-        for family, name in self.classes.items():
+            raise ValueError(f"found the names {', '.join(names)}; expected each once")
+        if all(isinstance(source, TableSource) for source in captures):
+            raise ValueError("found tables alone; expected a source of captures as well")
+        return captures
+
+    @field_validator("classes")
+    @classmethod
+    def _families(cls, classes: Mapping[str, str | None]) -> Mapping[str, str | None]:
+        known = [family for family in TECHNIQUES if family != BENIGN]
+        for family, name in classes.items():
             for found in (family, *(() if name is None else (name,))):
-                if found not in TECHNIQUES or found == BENIGN:
-                    raise ValueError(f"classes: {found!r} is no family; known are {families}")
+                if found not in known:
+                    raise ValueError(f"{found!r:.80} is no family of attacks; known are {', '.join(known)}")
+        return classes
+
+    @field_validator("without")
+    @classmethod
+    def _known_columns(cls, without: tuple[str, ...]) -> tuple[str, ...]:
         known = (*usable_by_models(fingerprints=False), *CONTEXT_NAMES)
-        for column in self.without:
+        for column in without:
             if column not in known:
-                raise ValueError(f"without: {column!r} is no column that a model may use")
-        return self
+                raise ValueError(f"{column!r:.80} is no column that a model may use")
+        return without
 
     @property
     def columns(self) -> tuple[str, ...]:

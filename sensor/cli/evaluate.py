@@ -150,9 +150,7 @@ def evaluate(
         raise typer.BadParameter("captures have no --day, --rehome or --labels: their index says what is in them")
     if recipe is not None:
         if protocol is not EvaluationProtocol.NETWORKS or bundle is not None or beside is not None:
-            raise typer.BadParameter(
-                "--recipe is judged with --protocol networks, without BUNDLE, DATASET and --beside"
-            )
+            raise typer.BadParameter("--recipe goes with --protocol networks, without BUNDLE, DATASET and --beside")
         evaluate_recipe(recipe, data or DATA, lab, label_map(labels), seed, output, as_json=as_json)
         return
     if bundle is None or dataset is None:

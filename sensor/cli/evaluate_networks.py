@@ -55,8 +55,8 @@ def evaluate_recipe(
 ) -> None:
     """Judge a recipe for several networks by fits without each network and each family.
 
-    What is finished of an interrupted run is kept beside the page, where one is written. Raises ConfigError, InputError,
-    OutputError.
+    What is finished of an interrupted run is kept beside the page, where one is written. Raises ConfigError,
+    InputError, OutputError.
     """
     require_packages(("tensorflow",), "evaluation of a recipe", "train")
     from sensor.cli.made_traffic import capture_tools

@@ -127,10 +127,6 @@ def read_sources(
 
 
 def _require_all(recipe: NetworksRecipe, places: Places) -> None:
-    if all(isinstance(source, TableSource) for source in recipe.captures):
-        line, column = place_of(places.text, ("captures",))
-        problem = "captures: has tables alone; expected a source of captures as well"
-        raise RecipeError(places.recipe, problem, line=line, column=column)
     for number, source in enumerate(recipe.captures):
         if isinstance(source, GeneratorSource):
             unknown = [name for name in source.scenarios if name not in places.tools.generator.scenarios]

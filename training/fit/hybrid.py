@@ -257,6 +257,6 @@ def tenfold_stretch(scaling: Scaling) -> Float32s:
 
 def _profile(columns: dict[str, int], *tables: FlowTable) -> NormalProfile:
     """Quantiles of these raw columns, by name and position, over all normal traffic of the recipe."""
-    values = np.concatenate([table.values for table in tables])
+    values = np.concatenate([table.values[:, : len(NAMES)] for table in tables])
     whole = NormalProfile(NAMES, *np.quantile(values, (0.01, 0.5, 0.99, 0.999), axis=0))
     return whole.only(list(columns.values()))

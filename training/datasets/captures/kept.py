@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def _kept(path: Path) -> tuple[FlowBatch, Sequence[str]] | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             identity, values, problems = (arrays[name] for name in ("identity", "values", "problems"))
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     rows = len(identity)
     if identity.shape != (rows, IDENTITY_WIDTH) or values.shape != (rows, len(NAMES)) or identity.dtype != np.int64:
