@@ -81,14 +81,15 @@ def test_a_judge_sees_the_context_of_records_however_they_come(bundle: Path, rec
     config, hybrid = loaded(bundle)
     judge = build_judge(config, hybrid)
     seen: list[np.ndarray] = []
-    make = judge.columns
+    make = judge.row_maker
     assert make is not None
 
-    def watched(batch: FlowBatch) -> np.ndarray:
-        seen.append(make(batch))
-        return seen[-1]
+    class Watched:
+        def columns(self, batch: FlowBatch) -> np.ndarray:
+            seen.append(make.columns(batch))
+            return seen[-1]
 
-    judge.columns = watched
+    judge.row_maker = Watched()
     for first in range(0, len(records), size):
         judge.judge(FlowBatch(records.identity[first : first + size], records.values[first : first + size]))
     judge.finish()
@@ -97,10 +98,23 @@ def test_a_judge_sees_the_context_of_records_however_they_come(bundle: Path, rec
 
 def test_each_run_has_a_context_of_its_own(bundle: Path, records: FlowBatch) -> None:
     config, hybrid = loaded(bundle)
-    first, second = build_judge(config, hybrid).columns, build_judge(config, hybrid).columns
+    first, second = build_judge(config, hybrid).row_maker, build_judge(config, hybrid).row_maker
     assert first is not None
     assert second is not None
-    assert first(records).tobytes() == second(records).tobytes()
+    assert first.columns(records).tobytes() == second.columns(records).tobytes()
+
+
+def test_rows_of_context_that_gave_way_are_counted(bundle: Path, records: FlowBatch) -> None:
+    config, hybrid = loaded(bundle)
+    roomy = build_judge(config, hybrid)
+    roomy.judge(records)
+    assert roomy.context_evicted == 0
+    small = config.model_copy(update={"episodes": config.episodes.model_copy(update={"capacity_hosts": 16})})
+    judge = build_judge(small, hybrid)
+    judge.judge(records)
+    alone = Context(16, 1)
+    alone.observe(records)
+    assert judge.context_evicted == alone.evicted > 0
 
 
 def test_rows_that_come_by_themselves_have_no_context(bundle: Path) -> None:
@@ -112,5 +126,6 @@ def test_rows_that_come_by_themselves_have_no_context(bundle: Path) -> None:
 def test_a_bundle_without_context_makes_no_rows() -> None:
     config = Config()
     judge = build_judge(config, load_model(config))
-    assert judge.columns is None
+    assert judge.row_maker is None
+    assert judge.context_evicted is None
     assert judge.hybrid.contract != context_contract()
