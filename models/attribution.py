@@ -29,9 +29,10 @@ def top_columns(
 ) -> Columns:
     """Of the groups that moved each row's evidence most, strongest first, the leading columns: positions, (m, count).
 
-    values: (m, c) raw columns in the order of the feature contract; NaN in masked columns, which are never named. lanes:
-    (m, 2), whose evidence counts: known, novel. groups: columns that are restored together, at least count groups, no
-    column in two of them. The hosts' states stay as they are. -1 stands where no further group is known of a row.
+    values: (m, c) raw columns in the order of the feature contract; NaN in masked columns, which are never named.
+    lanes: (m, 2), whose evidence counts: known, novel. groups: columns that are restored together, at least count
+    groups, no column in two of them. The hosts' states stay as they are. -1 stands where no further group is known of
+    a row.
     """
     hybrid = replace(hybrid, support=None)  # a flow that cannot be, halfway restored, has lost no evidence by that
     member = np.zeros((len(groups), values.shape[1]), dtype=np.bool_)
@@ -59,7 +60,7 @@ def _of_few(
 ) -> Columns:
     rows, median = np.arange(len(values)), hybrid.normal.median
     restored = values
-    taken = ~member.any(axis=2)  # of which nothing is known
+    taken: NDArray[np.bool_] = np.logical_not(np.any(member, axis=2))  # of which nothing is known
     before, chosen = [], []
     for _ in range(count):
         variants = np.where(member, median, restored[:, None, :]).reshape(-1, values.shape[1])

@@ -170,10 +170,7 @@ class Hybrid:
         if self.support is not None and tuple(self.support.columns) != self.normal.columns:
             raise ValueError(f"the support's columns are not those of {self.contract.rows}")
         if self.masking is not None:
-            used = inputs_of(self.normal, None)
-            for name, place in zip(self.masking.columns, self.masking.index.tolist(), strict=True):
-                if used.get(name) != place:
-                    raise ValueError(f"masked column {name:.80} is none that the model uses, or stands elsewhere")
+            self.masking.check(inputs_of(self.normal, None))
 
     @property
     def used(self) -> dict[str, str]:

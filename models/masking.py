@@ -37,6 +37,12 @@ class Masking:
         if self.index.min() < 0 or not np.isfinite(self.fill).all():
             raise ValueError("masking has a negative position, or a value that is not finite")
 
+    def check(self, used: Mapping[str, int]) -> None:
+        """Raise ValueError where a column is none of those used, names and positions, or stands elsewhere."""
+        for name, place in zip(self.columns, self.index.tolist(), strict=True):
+            if used.get(name) != place:
+                raise ValueError(f"masked column {name:.80} is none that the model uses, or stands elsewhere")
+
     def filled(self, values: Values) -> Values:
         """A copy of rows with what stands for each masked column; rows of which all is known are as they were.
 
@@ -55,9 +61,8 @@ def fit_masking(values: Values, columns: Mapping[str, int]) -> Masking:
     column that no row knows.
     """
     index = np.fromiter(columns.values(), dtype=np.int64, count=len(columns))
-    known = ~np.isnan(values[:, index]).all(axis=0)
-    if not known.all():
-        unknown = [name for name, found in zip(columns, known, strict=True) if not found]
+    unknown = [name for name, place in columns.items() if np.isnan(values[:, place]).all()]
+    if unknown:
         raise ValueError(f"no row knows {', '.join(unknown):.200}, expected some that do")
     return Masking(tuple(columns), index, np.nanmedian(values[:, index], axis=0))
 

@@ -61,7 +61,7 @@ def sentence(deviation: Deviation) -> str:
 
 
 def quantity(value: float, unit: str) -> str:
-    """A column's value for people: times scaled to a readable unit, large numbers short, counts and shares without one."""
+    """A column's value for people: times in a readable unit, large numbers short, counts and shares without a unit."""
     if not math.isfinite(value):
         return str(value)
     if unit == "µs":

@@ -1,8 +1,8 @@
 """What the columns that an alert may give as a reason are, in plain words.
 
 The definitions of the column tables (flows.columns, flows.context.columns, flows.kdd.columns) say how a column is
-reckoned; these are for who reads an alert. "Sent" is by the source of the flow, "answered" by its destination; a service
-is a port of the target, and "over 10 s" a count that fades. Nothing is loaded for them.
+reckoned; these are for who reads an alert. "Sent" is by the source of the flow, "answered" by its destination; a
+service is a port of the target, and "over 10 s" a count that fades. Nothing is loaded for them.
 """
 
 from typing import Final
