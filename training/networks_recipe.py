@@ -53,9 +53,10 @@ class LabSource(SourceSection):
 
 
 class GeneratorSource(SourceSection):
-    """Traffic of the product's own generator, a capture for each seed, all of one network of the source's name."""
+    """Traffic of the product's own generator, a capture for each seed, all of one network."""
 
     kind: Literal["generator"]
+    network: Name | None = None  # its name, so that several sources are one; None: the source's
     seeds: tuple[Seed, ...] = Field(min_length=1)
     scenarios: tuple[str, ...] = Field(min_length=1)
     minutes: Annotated[float, Field(ge=0.1, le=10_080.0)] | None = None  # None: as long as the longest scenario

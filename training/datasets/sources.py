@@ -77,11 +77,11 @@ class NetworkSources:
         everything = np.ones(len(self.captures), dtype=np.bool_)
         return self.with_tables(network_split(self.captures.flows, self.captures.network, everything))
 
-    def with_tables(self, split: NetworkSplit, without: str = "") -> NetworkSplit:
-        """A split of captures and beside it the flows of the tables. without: a family that is left out."""
+    def with_tables(self, split: NetworkSplit, without: Sequence[str] = ()) -> NetworkSplit:
+        """A split of captures and beside it the flows of the tables. without: families that are left out."""
         parts = [split]
         for name, flows in self.tables:
-            usable = flows.family != (without or UNLABELLED)
+            usable = ~np.isin(flows.family, np.array(without, dtype=np.str_))
             parts.append(network_split(flows, np.full(len(flows), name), usable))
         return NetworkSplit(
             train=joined([part.train for part in parts]),
@@ -148,7 +148,12 @@ def _captures_of(source: Source, places: Places) -> Sequence[LabelledCapture]:
         return lab_runs(places.tools.lab / source.path, source.name)
     assert isinstance(source, GeneratorSource)  # noqa: S101  # tables are no captures
     return generated(
-        places.tools.generator, source.name, source.scenarios, source.seeds, source.minutes, places.work / "generated"
+        places.tools.generator,
+        source.network or source.name,
+        source.scenarios,
+        source.seeds,
+        source.minutes,
+        places.work / "generated" / source.name,
     )
 
 

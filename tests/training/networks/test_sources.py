@@ -95,7 +95,7 @@ def test_all_of_it_is_split_network_by_network(sources: NetworkSources) -> None:
 
 def test_a_family_that_is_left_out_is_in_no_table_either(sources: NetworkSources) -> None:
     captures = network_split(sources.captures.flows, sources.captures.network, sources.captures.flows.family == BENIGN)
-    split = sources.with_tables(captures, "PortScan")
+    split = sources.with_tables(captures, ["PortScan"])
     for part in (split.train, split.held_back):
         assert set(part.family.tolist()) == {BENIGN, "DoS"}
 

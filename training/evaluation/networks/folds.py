@@ -5,8 +5,9 @@ family is left out, every capture with an episode of it is left out whole, so th
 seen. How a model is fitted is the caller's to say.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,11 +26,13 @@ from training.reporting import Report
 class Fold(NetworkSplit):
     """What a model is fitted on, and which captures it is then judged by."""
 
-    left_out: str  # names of the networks, or of the family
-    family: str  # the family that is left out, "" where networks are
+    left_out: str  # names of the networks, or of the class of attacks
+    families: tuple[str, ...]  # of that class, none where networks are left out
     judged: tuple[int, ...]  # numbers of the captures that it is judged by
 
 
+Classes = Mapping[str, str | None]  # families that are learnt as another one, or not at all
+AS_THEY_ARE: Classes = MappingProxyType({})
 Fit = Callable[[Fold, Report], Model]
 
 
@@ -43,15 +46,21 @@ def network_folds(table: CaptureTable, groups: int | None = None) -> Iterator[Fo
     for place in range(min(groups or len(names), len(names))):
         own = names[place :: groups or len(names)]
         judged = [number for number, capture in enumerate(table.index.captures) if capture.network in own]
-        yield _fold(table, ", ".join(own), "", np.isin(table.network, own), judged)
+        yield _fold(table, ", ".join(own), (), np.isin(table.network, own), judged)
 
 
-def family_folds(table: CaptureTable) -> Iterator[Fold]:
-    """A fold for each family that episodes are of, in the order of their names. Raises as network_folds does."""
-    for family in sorted({episode.family for episode in table.episodes if episode.family}):
-        captures = sorted({episode.capture for episode in table.episodes if episode.family == family})
-        out = np.isin(table.capture, captures) | (table.flows.family == family)
-        yield _fold(table, family, family, out, captures)
+def family_folds(table: CaptureTable, classes: Classes = AS_THEY_ARE) -> Iterator[Fold]:
+    """A fold for each family that episodes are of, in the order of their names.
+
+    classes: families that are learnt as another one, and so left out with it. Raises as network_folds does.
+    """
+    found = sorted({episode.family for episode in table.episodes if episode.family})
+    names = {family: classes.get(family) or family for family in {*found, *classes}}
+    for name in sorted({names[family] for family in found}):
+        families = tuple(sorted({name, *(family for family in names if names[family] == name)}))
+        captures = sorted({episode.capture for episode in table.episodes if episode.family in families})
+        out = np.isin(table.capture, captures) | np.isin(table.flows.family, families)
+        yield _fold(table, name, families, out, captures)
 
 
 def by_networks(
@@ -64,11 +73,16 @@ def by_networks(
     return [judged[capture.name] for capture in table.index.captures]
 
 
-def by_families(table: CaptureTable, fit: Fit, sensor: Sensor, report: Report) -> dict[str, list[JudgedCapture]]:
-    """By family, the captures with an episode of it, judged by the fit without the family; its episodes alone."""
+def by_families(
+    table: CaptureTable, fit: Fit, sensor: Sensor, report: Report, classes: Classes = AS_THEY_ARE
+) -> dict[str, list[JudgedCapture]]:
+    """By family, the captures with an episode of it, judged by the fit without the family; its episodes alone.
+
+    classes: as of family_folds.
+    """
     return {
-        fold.left_out: [own.of_family(fold.left_out) for own in _of_fold(table, fold, fit, sensor, report)]
-        for fold in family_folds(table)
+        fold.left_out: [own.of_families(fold.families) for own in _of_fold(table, fold, fit, sensor, report)]
+        for fold in family_folds(table, classes)
     }
 
 
@@ -77,7 +91,7 @@ def _of_fold(table: CaptureTable, fold: Fold, fit: Fit, sensor: Sensor, report: 
     return judged_captures(fit(fold, report), table, fold.judged, sensor, report)
 
 
-def _fold(table: CaptureTable, left_out: str, family: str, out: Mask, judged: Sequence[int]) -> Fold:
+def _fold(table: CaptureTable, left_out: str, families: tuple[str, ...], out: Mask, judged: Sequence[int]) -> Fold:
     """out: (n,) flows that are kept from the fit."""
     split = network_split(table.flows, table.network, ~out)
     for name, part in (("fit", split.train), ("calibrate", split.held_back)):
@@ -90,6 +104,6 @@ def _fold(table: CaptureTable, left_out: str, family: str, out: Mask, judged: Se
         train_network=split.train_network,
         held_back_network=split.held_back_network,
         left_out=left_out,
-        family=family,
+        families=families,
         judged=tuple(judged),
     )

@@ -48,13 +48,12 @@ def evaluate_recipe(question: RecipeQuestion, sensor: Sensor, report: Report) ->
     fits = KeptFits(places.work, places.text, sources.key(question.labels), report)
 
     def fitted(fold: Fold, report: Report) -> Model:
-        split = sources.with_tables(fold, fold.family)
+        split = sources.with_tables(fold, fold.families)
         what = f"the fit without {fold.left_out}"
-        return fits.fitted(what, (fold.left_out, fold.family), lambda: fit_networks(lighter, split, report)), None
+        return fits.fitted(what, (fold.left_out, fold.families), lambda: fit_networks(lighter, split, report)), None
 
-    content = evaluate_folds(
-        sources.captures, fitted, sensor, question.seed, report, recipe.folds.groups, families=recipe.folds.families
-    )
+    classes = recipe.classes if recipe.folds.families else None
+    content = evaluate_folds(sources.captures, fitted, sensor, question.seed, report, recipe.folds.groups, classes)
     content["recipe"] = {"name": recipe.name, "sources": list(sources.described)}
     content["notes"] += _notes(recipe, lighter, [name for name, _ in sources.tables])
     fits.forget()
