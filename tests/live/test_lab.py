@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from flows.truth import FlowTruth, read_truth
 from tests.support.command import flowvigil, started
 from tests.support.namespaces import inside
-from tests.training.lab.sites import SHIPPED, SMALL, scenario_of
+from tests.training.lab.sites import SHIPPED, SMALL, TRANSLATED, scenario_of
 from training.lab import namespaces
 from training.lab.agreement import disagreements
 from training.lab.namespaces import NAMESPACES, OVERLAYS, PREFIX, pids_in
@@ -101,6 +102,8 @@ def test_truth_and_capture_of_an_attack_run_agree(tmp_path: Path) -> None:
     assert record["flows"]["unaccounted"] == {"flows": 0, "packets": 0}
     assert record["packages"]["nmap"]
     check_five_tuples(truths_of(output), scenario)
+    check_ipv6(truths_of(output), scenario)
+    check_meter_agrees(output, tmp_path)
 
 
 def check_five_tuples(truths: list[FlowTruth], scenario: Scenario) -> None:
@@ -119,11 +122,24 @@ def check_five_tuples(truths: list[FlowTruth], scenario: Scenario) -> None:
     assert not {truth.initiator for truth in flood} & set(address.values())
 
 
+def check_ipv6(truths: list[FlowTruth], scenario: Scenario) -> None:
+    """What goes by IPv6 has the addresses of the scenario, users and attacks alike."""
+    by_ipv6 = [truth for truth in truths if ":" in truth.initiator]
+    address = {name: str(host.address6) for name, host in scenario.hosts.items()}
+    beacon = {(truth.initiator, truth.target) for truth in by_ipv6 if truth.attack}
+    assert beacon == {(address["ben"], address["orders"])}
+    doing = {truth.scenario for truth in by_ipv6} - {"neighbours", "beacon"}
+    assert doing
+    assert {address[name.split("/")[0]] for name in doing} >= {
+        truth.initiator for truth in by_ipv6 if truth.scenario in doing
+    }
+
+
 def test_a_normal_run_has_no_attack_and_the_programs_do_what_they_should(normal: Path) -> None:
     assert disagreements(normal) == []
     truths = truths_of(normal)
     assert {truth.technique for truth in truths} == {"benign"}
-    assert {truth.protocol for truth in truths} == {6, 17}
+    assert {truth.protocol for truth in truths} == {6, 17, 58}
     record = json.loads((normal / "run.json").read_text(encoding="utf-8"))
     assert sum(activity["times"] for activity in record["actions"].values()) >= 4
     assert sum(activity["failed"] for activity in record["actions"].values()) == 0
@@ -137,6 +153,26 @@ def test_a_truth_with_a_flow_less_is_found_out(normal: Path, tmp_path: Path) -> 
     lines = (output / "truth.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (output / "truth.csv").write_text("".join(lines[:-1]), encoding="utf-8")
     assert any("packets of" in line and "0 in the truth" in line for line in disagreements(output))
+
+
+def test_behind_one_address_truth_and_capture_agree_on_both_sides(tmp_path: Path) -> None:
+    content = deepcopy(TRANSLATED)
+    content["habits"]["guest"]["pace_s"] = 1
+    content["hosts"]["three"] = {**content["hosts"]["two"], "address": "10.1.2.5", "habits": []}
+    scan = {**SMALL["attacks"][0], "source": "three", "targets": ["news"], "packets": 200, "at_s": 3, "for_s": 5}
+    scenario = scenario_of(tmp_path, {**content, "duration_s": 9, "attacks": [scan]})
+    if (missing := missing_programs(scenario)) != []:
+        pytest.skip(f"not installed: {', '.join(packages_of(missing))}")
+    output = run_scenario(scenario, "", tmp_path / "run", lambda _: None, Event())
+    assert disagreements(output) == []
+    inside = [truth for truth in truths_of(output) if truth.target == "5.1.1.3"]
+    with (output / "outside-truth.csv").open(encoding="utf-8", newline="") as lines:
+        outside = [truth for truth in read_truth(lines) if truth.target == "5.1.1.3"]
+    assert {truth.initiator for truth in inside} >= {"10.1.2.3", "10.1.2.5"}
+    assert {truth.initiator for truth in outside} == {"192.0.2.1"}
+    assert Counter(truth.scenario for truth in inside) == Counter(truth.scenario for truth in outside)
+    assert {truth.scenario for truth in outside} >= {"scan", "one/guest/browse"}
+    assert left_behind() == []
 
 
 def test_nothing_leads_out_of_the_namespaces(tmp_path: Path) -> None:
@@ -231,12 +267,17 @@ def test_a_service_that_does_not_start_is_named_and_nothing_stays(
 
 
 def test_the_meter_finds_the_truth_of_every_flow(normal: Path, tmp_path: Path) -> None:
+    check_meter_agrees(normal, tmp_path)
+
+
+def check_meter_agrees(run: Path, tmp_path: Path) -> None:
+    """The meter's five-tuples are those of the truth."""
     told = {
         five_tuple(truth.protocol, (truth.initiator, truth.initiator_port), (truth.target, truth.target_port))
-        for truth in truths_of(normal)
+        for truth in truths_of(run)
     }
     table = tmp_path / "flows.csv"
-    assert flowvigil("flows", normal / "router.pcap", "-o", table).code == 0
+    assert flowvigil("flows", run / "router.pcap", "-o", table).code == 0
     with table.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     found = [

@@ -13,15 +13,19 @@ from typing import Any, Final
 
 from flows.truth import FlowTruth, write_truth
 from training.lab.attacks import ATTACKS
+from training.lab.attacks.tool import Order
 from training.lab.claims import Claim, Claims, benign_claims, host_addresses
 from training.lab.labelling import UNKNOWN, Labelled, label
 from training.lab.network import hardware_address
+from training.lab.orders import site_of
 from training.lab.packets import packets_of
 from training.lab.programs import packages_used
 from training.lab.scenario import Attack, Scenario
+from training.lab.translation import ClaimsOutside, translation_of
 
 FORMAT: Final = "flowvigil.lab/1"
 TRUTH, EPISODES, RECORD, ROUTER = "truth.csv", "episodes.json", "run.json", "router.pcap"
+OUTSIDE_TRUTH: Final = "-truth.csv"  # behind the name of a segment: what is in its capture, with translated addresses
 
 
 @dataclass(slots=True)
@@ -38,6 +42,7 @@ class Episode:
     """One attack as it went."""
 
     attack: Attack
+    order: Order
     technique: str
     start_ns: int  # of its first process
     end_ns: int  # of its last one
@@ -57,30 +62,41 @@ def write_record(
     """Write truth.csv, episodes.json and run.json beside the captures of a directory. Raises OSError."""
     claims = [claim for episode in episodes for claim in episode.claims]
     claims.sort(key=lambda claim: not claim.reach.own_ports)  # what is known by its ports goes first
-    labelled = label(
-        packets_of(directory / ROUTER), Claims([*claims, *benign_claims(scenario)], host_addresses(scenario))
-    )
-    with (directory / TRUTH).open("w", encoding="utf-8", newline="") as out:
-        write_truth(labelled.truths, out)
+    whole = Claims([*claims, *benign_claims(scenario)], host_addresses(scenario))
+    labelled = label(packets_of(directory / ROUTER), whole)
+    _write_truth(directory / TRUTH, labelled)
+    translation = translation_of(scenario)
+    if translation is not None and scenario.segments[translation.outside].capture:
+        outside = label(packets_of(directory / f"{translation.outside}.pcap"), ClaimsOutside(whole, translation))
+        _write_truth(directory / f"{translation.outside}{OUTSIDE_TRUTH}", outside)
     told = [_episode(scenario, episode, labelled) for episode in sorted(episodes, key=lambda each: each.start_ns)]
     _write(directory / EPISODES, told)
     _write(directory / RECORD, _record(scenario, digest, labelled, activities, counts))
+
+
+def _write_truth(path: Path, labelled: Labelled) -> None:
+    with path.open("w", encoding="utf-8", newline="") as out:
+        write_truth(labelled.truths, out)
 
 
 def _episode(scenario: Scenario, episode: Episode, labelled: Labelled) -> dict[str, Any]:
     attack = episode.attack
     flows = [truth for truth in labelled.truths if truth.scenario == attack.name]
     mac = hardware_address(scenario, scenario.hosts[attack.source].segment, attack.source)
+    address_of = site_of(scenario, Path()).by(episode.order.ip).addresses
     asked = labelled.arp.get(mac, []) if ATTACKS[attack.tool].arp else []
     return {
         "episode": attack.name,
         "technique": episode.technique,
         "tool": attack.tool,
         "source": attack.source,
-        "source_address": str(scenario.hosts[attack.source].address),
+        "source_address": address_of[attack.source],
         "targets": list(attack.targets),
-        "target_addresses": [str(scenario.hosts[target].address) for target in attack.targets],
+        "target_addresses": [address_of[target] for target in attack.targets],
         "through": attack.through,
+        "at_s": round(episode.order.at_s, 3),
+        "for_s": round(episode.order.for_s, 3),
+        "rate": round(episode.order.rate, 4),
         "process_start_ns": episode.start_ns,
         "process_end_ns": episode.end_ns,
         "first_packet_ns": min((truth.start_ns for truth in flows), default=None),
