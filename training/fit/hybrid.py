@@ -93,7 +93,7 @@ def calibrated(
     """
     told = held_back.reports()
     normal = held_back.family[told.row] == BENIGN
-    steps = steps_of(held_back, held_back.host, told)
+    steps = steps_of(held_back, held_back.host, told, held_back.names)
     of_report = None if counts is None else counts[told.row[normal]]
     members, p_values = [], []
     for detector, weight in zip(detectors, weights, strict=True):
