@@ -48,11 +48,11 @@ rates: [0.01, 0.05]
 
 def made_sources(directory: Path) -> Path:
     """A recipe with all that it names, below a directory: two runs of a lab's site and one of another, and so on."""
+    attacks = {"day": [PORTSCAN, SSH_GUESSING], "yard": [SSH_GUESSING]}
     for name, seed, record in (("day", 21, "hall"), ("night", 22, "hall"), ("yard", 23, None)):
         run = directory / "runs" / name
         run.mkdir(parents=True)
-        attacks = [PORTSCAN, SSH_GUESSING] if name == "day" else []
-        write_capture(run / "router.pcap", [NORMAL, *attacks], seed, 1.0, run / "truth.csv")
+        write_capture(run / "router.pcap", [NORMAL, *attacks.get(name, ())], seed, 1.0, run / "truth.csv")
         if record:
             (run / "run.json").write_text(f'{{"scenario": "{record}"}}\n', encoding="utf-8")
     (directory / "others").mkdir()

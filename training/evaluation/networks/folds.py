@@ -41,7 +41,8 @@ class Folding:
 
     groups: int | None = None  # networks, by their names in turn, are left out in so many groups; None: each by itself
     families: bool = True  # whether families are left out as well
-    classes: Classes = field(default_factory=lambda: AS_THEY_ARE)  # a family that is learnt as another one is left out with it
+    # A family that is learnt as another one is left out with it.
+    classes: Classes = field(default_factory=lambda: AS_THEY_ARE)
     holds_back: bool = True  # as of network_split
 
 

@@ -71,7 +71,7 @@ def _notes(recipe: NetworksRecipe, lighter: NetworksRecipe, tables: list[str]) -
     if lighter != recipe:
         told = [f"{lighter.lstm.epochs} epochs instead of {recipe.lstm.epochs}"] * (recipe.vote.lstm > 0)
         told += [f"{lighter.random_forest.trees} trees instead of {recipe.random_forest.trees}"]
-        notes.append(f"fits are lighter than that of the bundle: {', '.join(told)}")
+        notes.append(f"fits are not those of the bundle: {', '.join(told)}")
     if tables:
         notes.append(f"{', '.join(tables)}: fitted on without context in every fold, and not judged")
     return notes
