@@ -160,6 +160,24 @@ def test_a_source_that_is_missing_is_one_line(
     assert (error.line, error.column) == place
 
 
+def test_networks_may_be_left_out_of_a_source(recipe: Path, tmp_path: Path, sources: NetworkSources) -> None:
+    kept = changed(recipe, tmp_path, "kind: lab,", "kind: lab, leave_out: [hall],")
+    read = read_sources(*places_of(kept, tmp_path / "work"), quiet)
+    assert read.described[0]["networks"] == ["yard"]
+    assert "hall" not in read.captures.index.networks
+    assert read.sha256 != sources.sha256
+
+
+@pytest.mark.parametrize(("names", "found"), [("attic", "no network 'attic'"), ("hall, yard", "no network beside")])
+def test_networks_that_a_source_does_not_have_are_not_left_out(
+    recipe: Path, tmp_path: Path, names: str, found: str
+) -> None:
+    error = fault(changed(recipe, tmp_path, "kind: lab,", f"kind: lab, leave_out: [{names}],"))
+    assert f"source sites has {found}" in str(error)
+    assert str(error).endswith("it has hall, yard")
+    assert error.line == 4
+
+
 def runs(tmp_path: Path, recipe: Path) -> Path:
     """A lab's directory that a test may spoil."""
     run = tmp_path / "runs" / "day"
