@@ -10,7 +10,7 @@ from flows.batch import SNAPSHOT
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
 from sensor.episodes.storms import Storms
-from tests.support.episodes import CUT, ICMP, T0, Flow, S, alerts_of, episodes, guesses, judged, requests, scan
+from tests.support.episodes import CUT, ICMP, T0, Flow, S, alerts_of, episodes, judged, requests, scan
 from tests.support.examples import examples
 
 pytestmark = pytest.mark.ux
