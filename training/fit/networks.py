@@ -82,7 +82,11 @@ def fit_networks(recipe: NetworksRecipe, split: NetworkSplit, report: Report) ->
     _tell(known, report)
     fitted = _fitted(known, report)
     unseen = _crossed(known, report) if recipe.calibrate.folds else _of_held_back(known, split, fitted)
-    report(f"calibration on {len(unseen.novel.scores[0]):,} reports of normal flows")
+    found = len(unseen.novel.scores[0])
+    if found < MIN_SCORES:
+        problem = f"has {found} reports of normal flows to calibrate on; expected {MIN_SCORES} or more"
+        raise DatasetError(split.train.path, problem)
+    report(f"calibration on {found:,} reports of normal flows")
     lane = calibrated(fitted.known, fitted.voices, unseen.known, by_class=recipe.vote.by_class)
     novel = calibrated((fitted.novel,), (1.0,), unseen.novel)
     names = split.train.names if recipe.context else NAMES
@@ -203,10 +207,6 @@ def _tell(known: PreparedFlows, report: Report) -> None:
 def _normal_counts(recipe: NetworksRecipe, unseen: FlowTable, network: Strings) -> Vector:
     """What each flow counts in calibration, (n,). network: (n,) of each."""
     normal = unseen.family == BENIGN
-    found = int(normal.sum())
-    if found < MIN_SCORES:
-        problem = f"has {found} normal flows to calibrate on; expected {MIN_SCORES} or more"
-        raise DatasetError(unseen.path, problem)
     counts = np.ones(len(normal))
     own = recipe.calibrate
     counts[normal] = network_weights(network[normal], own.networks, own.least)
