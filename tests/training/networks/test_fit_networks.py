@@ -168,9 +168,7 @@ def test_a_network_is_scored_by_fits_without_it_where_they_are_crossed(
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_fits_that_are_crossed_need_normal_traffic_of_two_networks(
-    recipe: NetworksRecipe, split: NetworkSplit
-) -> None:
+def test_fits_that_are_crossed_need_normal_traffic_of_two_networks(recipe: NetworksRecipe, split: NetworkSplit) -> None:
     crossing = recipe.model_copy(update={"calibrate": recipe.calibrate.model_copy(update={"folds": 2})})
     one = replace(split, train_network=np.full(len(split.train), "one"))
     with pytest.raises(DatasetError, match="has no normal flows of other networks; expected captures of more of them"):
