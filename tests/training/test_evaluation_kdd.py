@@ -82,6 +82,7 @@ def page(evaluation: Evaluation) -> str:
 
 def test_members_rates_and_classes_are_as_for_flows(evaluation: Evaluation) -> None:
     content = evaluation.content
+    assert content["novel_choice"] is None  # of leave-one-out alone
     assert list(content["members"]) == NAMES
     assert (content["n"], content["rehomed"], content["deletion"]) == (sum(COUNTS.values()), None, None)
     assert content["records"]["columns"] == 41
@@ -307,3 +308,15 @@ def test_attacks_left_out_stand_in_one_table(made: Path) -> None:
     assert "The hybrid of the fit without each attack" in page
     assert "Attacks left out" in page
     assert len(told.content["notes"]) == 3
+    sizes = [(own["trees"], own["sample"]) for own in told.content["novel_choice"]["candidates"]]
+    assert sizes == [(20, 64), (20, 16), (10, 128)]
+    assert "Sizes of Isolation Forest on clusters and attacks that no fit saw" in page
+    assert "20 of 64 (recipe" in page
+    lines = table_of(told.content).splitlines()
+    told_sizes = [line.split("  ")[0] for line in lines if " of " in line and " ± 0." in line]
+    assert told_sizes == ["20 of 64", "20 of 16", "10 of 128"]
+
+
+def test_a_recipe_that_names_no_other_size_compares_none() -> None:
+    outcome = by_leaving_out(small_recipe(iforest_candidates=()), kdd_table(), 1, quiet)
+    assert outcome.novel_choice is None

@@ -2,7 +2,8 @@
 
 time: the bundle as it is; of NSL-KDD that is the official protocol where the dataset is the test file. random: a fit by
 the bundle's recipe on 70 % of the file, judged on the rest, which is inflated. leave-one-out: each type of attack is
-left out of a fit and judged by that fit. Whatever hangs on normal records alone is fitted once for all of those.
+left out of a fit and judged by that fit. Whatever hangs on normal records alone is fitted once for all of those; there
+the novel lane's forest is compared with other sizes as well (training.evaluation.novel_choice).
 """
 
 from dataclasses import replace
@@ -21,6 +22,7 @@ from training.datasets.kdd import KddTable, read_kdd
 from training.datasets.kdd_overlap import overlap
 from training.datasets.packed import sha256_of
 from training.errors import DatasetError, LabelMapError
+from training.evaluation.novel_choice import compared
 from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
 from training.evaluation.question import Question, QuestionError
 from training.evaluation.records import scored_records, seen_by_bundle
@@ -113,7 +115,8 @@ def by_leaving_out(recipe: KddRecipe, table: KddTable, seed: int, report: Report
         seen_by_bundle(table.take(held_out | (table.family != BENIGN)), content=recipe.content),
         reduce(ScoredRows.joined, (own.as_is for own in left_out.values())),
     )
-    return Outcome(whole, left_out, _notes(len(attacks), fitted, held_out, recipe))
+    choice = compared(known, report) if recipe.iforest_candidates else None
+    return Outcome(whole, left_out, _notes(len(attacks), fitted, held_out, recipe), novel_choice=choice)
 
 
 def _notes(attacks: int, fitted: KddTable, held_out: NDArray[np.bool_], recipe: KddRecipe) -> tuple[str, ...]:

@@ -1,0 +1,109 @@
+"""Which size the novel lane's forest gets: the rule on given figures, and that nobody sees what he is judged by."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.kdd_tables import COUNTS, kdd_table, small_recipe
+from training.arrays import Mask
+from training.recipe import IsolationForestRecipe
+
+pytestmark = pytest.mark.takes(10)
+
+for package in ("polars", "sklearn"):
+    pytest.importorskip(package)
+
+from training.evaluation import novel_choice as room  # noqa: E402  # scikit-learn may be missing
+from training.evaluation.novel_choice import DRAWINGS, Candidate, NovelChoice, compared  # noqa: E402
+from training.fit.kdd import PreparedRecords, prepared  # noqa: E402
+
+ATTACKS = [name for name in sorted(COUNTS) if name != "normal"]
+
+
+def quiet(_: str) -> None:
+    """Progress for nobody."""
+
+
+def choice(*candidates: tuple[int, list[float]]) -> NovelChoice:
+    """Candidates of so many nodes that find these shares of the attacks at each of two rates and in each drawing."""
+    rows = [
+        Candidate(IsolationForestRecipe(trees=nodes, sample=2), nodes, np.tile(np.array(found), (2, DRAWINGS, 1)))
+        for nodes, found in candidates
+    ]
+    return NovelChoice((0.005, 0.05), tuple(f"a{i}" for i in range(len(candidates[0][1]))), 1000, tuple(rows))
+
+
+def test_the_best_is_chosen_where_it_is_better_by_more_than_chance() -> None:
+    assert choice((10, [0.1, 0.2, 0.3, 0.4]), (20, [0.3, 0.4, 0.5, 0.6])).chosen == 1
+    assert choice((10, [0.3, 0.4, 0.5, 0.6]), (20, [0.1, 0.2, 0.3, 0.4])).chosen == 0
+
+
+def test_of_those_that_are_as_good_as_the_best_the_smallest_is_chosen() -> None:
+    best, near = [0.9, 0.5, 0.5, 0.5], [0.5, 0.6, 0.5, 0.5]  # one attack makes the whole difference
+    assert choice((30, best), (20, near), (10, [0.0, 0.0, 0.0, 0.0])).chosen == 1
+    assert choice((10, [0.0, 0.0, 0.0, 0.0]), (20, near), (30, best)).chosen == 1
+
+
+def test_an_attack_is_judged_by_what_the_others_choose() -> None:
+    told = choice((20, [0.0, 0.4, 0.4, 0.4]), (10, [0.9, 0.1, 0.1, 0.1]))
+    assert (
+        told.found_by_others[0] == 0.0
+    )  # without the first attack, which the small one finds, the large one is better
+    assert told.as_dict()["recall_of_unseen"] == pytest.approx(told.found_by_others.mean(), abs=1e-6)
+
+
+def test_the_choice_is_by_the_first_rate_and_every_drawing_counts_alike() -> None:
+    found = np.zeros((2, DRAWINGS, 2))
+    found[1, 0] = 0.6
+    other = Candidate(IsolationForestRecipe(trees=2, sample=2), 5, found[::-1])
+    both = (other, Candidate(IsolationForestRecipe(trees=3, sample=2), 9, found))
+    assert NovelChoice((0.005, 0.05), ("a", "b"), 100, both).chosen == 0
+    assert NovelChoice((0.005, 0.05), ("a", "b"), 100, both).as_dict()["chosen_at"] == "0.005"
+    told = NovelChoice((0.005, 0.05), ("a", "b"), 100, (Candidate(IsolationForestRecipe(trees=3, sample=2), 9, found),))
+    (row,) = told.as_dict()["candidates"]
+    assert row["recall"]["0.005"] == {"mean": 0.0, "spread": 0.0}
+    assert row["recall"]["0.05"]["mean"] == pytest.approx(0.6 / DRAWINGS)
+    assert row["recall"]["0.05"]["spread"] == pytest.approx(np.std([0.6, 0, 0], ddof=1), abs=1e-6)
+    assert row["behind_best"] == {"mean": 0.0, "error": 0.0}
+
+
+def test_no_fit_sees_an_attack_or_the_fold_that_it_is_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = prepared(
+        small_recipe(),
+        kdd_table(),
+        7,
+    )
+    given: list[tuple[int, Mask]] = []
+    fits = room.isolation_forest
+
+    def seen(own: PreparedRecords, rows: Mask, size: Any) -> Any:
+        given.append((own.seed, rows & own.normal))
+        return fits(own, rows, size)
+
+    monkeypatch.setattr(room, "isolation_forest", seen)
+    told = compared(known, quiet)
+    assert told.attacks == tuple(ATTACKS)
+    assert told.rates == (0.005, 0.0005, 0.025)
+    folds, sizes = known.recipe.calibrate.folds, len(told.candidates)
+    assert len(given) == sizes * (DRAWINGS * folds + 1)
+    for seed in range(7, 7 + DRAWINGS):
+        apart = [rows for own, rows in given if own == seed and not rows[known.normal].all()]
+        assert len(apart) == sizes * folds
+        left_out = sum((known.normal & ~rows).astype(int) for rows in apart)
+        assert (left_out == sizes * known.normal).all()
+
+
+def test_the_same_seed_gives_the_same_choice_and_the_recipes_own_size_stands_first() -> None:
+    first, again = (compared(prepared(small_recipe(), kdd_table(), 7), quiet).as_dict() for _ in range(2))
+    assert first == again
+    assert (first["recipe"], first["normal"]) == (0, COUNTS["normal"])
+    assert [(own["trees"], own["sample"]) for own in first["candidates"]] == [(20, 64), (20, 16), (10, 128)]
+    assert list(first["candidates"][0]["recall"]) == ["0.0005", "0.005", "0.025"]
+
+
+def test_more_false_alarms_never_find_less() -> None:
+    told = compared(prepared(small_recipe(), kdd_table(), 7), quiet)
+    for candidate in told.candidates:
+        assert (np.diff(candidate.found, axis=0) >= 0).all()
+        assert ((candidate.found >= 0) & (candidate.found <= 1)).all()
