@@ -69,7 +69,7 @@ def run(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Directory to write.", readable=False)],
     no_attacks: NoAttacksOption = False,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=MAX_SEED, help="Another seed than the scenario's: users do other things.")
+        int | None, typer.Option(min=0, max=MAX_SEED, help="Another seed than the scenario's: other actions and times.")
     ] = None,
 ) -> int:
     """Run a scenario as root, and write captures, truth and a record of the run.
@@ -88,11 +88,9 @@ def run(
     from training.lab.agreement import disagreements
     from training.lab.run import LabError, run_scenario
 
-    found, digest = _read(scenario)
+    found, digest = _read(scenario, seed)
     if no_attacks:
         found = found.model_copy(update={"attacks": ()})
-    if seed is not None:
-        found = found.model_copy(update={"seed": seed})
     _refuse_missing(found)
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         raise CaptureError("the lab makes network namespaces, which needs Linux and root")
@@ -144,13 +142,13 @@ def list_() -> None:
             write_stdout(f"{found.name:{NAME_CELLS}}{minutes}  {found.summary}\n{'':{NAME_CELLS}}{path}\n")
 
 
-def _read(path: Path) -> "tuple[Scenario, str]":
-    """The scenario of a file and the file's digest. Raises ConfigError."""
+def _read(path: Path, seed: int | None = None) -> "tuple[Scenario, str]":
+    """The scenario of a file, at another seed where one is given, and the file's digest. Raises ConfigError."""
     from training.errors import ScenarioError
     from training.lab.reading import read_scenario
 
     try:
-        return read_scenario(path)
+        return read_scenario(path, seed)
     except ScenarioError as error:
         raise stop(ConfigError, error) from error
 

@@ -101,6 +101,8 @@ def test_truth_and_capture_of_an_attack_run_agree(tmp_path: Path) -> None:
     assert record["flows"]["unaccounted"] == {"flows": 0, "packets": 0}
     assert record["packages"]["nmap"]
     check_five_tuples(truths_of(output), scenario)
+    check_ipv6(truths_of(output), scenario)
+    check_meter_agrees(output, tmp_path)
 
 
 def check_five_tuples(truths: list[FlowTruth], scenario: Scenario) -> None:
@@ -119,11 +121,24 @@ def check_five_tuples(truths: list[FlowTruth], scenario: Scenario) -> None:
     assert not {truth.initiator for truth in flood} & set(address.values())
 
 
+def check_ipv6(truths: list[FlowTruth], scenario: Scenario) -> None:
+    """What goes by IPv6 has the addresses of the scenario, users and attacks alike."""
+    by_ipv6 = [truth for truth in truths if ":" in truth.initiator]
+    address = {name: str(host.address6) for name, host in scenario.hosts.items()}
+    beacon = {(truth.initiator, truth.target) for truth in by_ipv6 if truth.attack}
+    assert beacon == {(address["ben"], address["orders"])}
+    doing = {truth.scenario for truth in by_ipv6} - {"neighbours", "beacon"}
+    assert doing
+    assert {address[name.split("/")[0]] for name in doing} >= {
+        truth.initiator for truth in by_ipv6 if truth.scenario in doing
+    }
+
+
 def test_a_normal_run_has_no_attack_and_the_programs_do_what_they_should(normal: Path) -> None:
     assert disagreements(normal) == []
     truths = truths_of(normal)
     assert {truth.technique for truth in truths} == {"benign"}
-    assert {truth.protocol for truth in truths} == {6, 17}
+    assert {truth.protocol for truth in truths} == {6, 17, 58}
     record = json.loads((normal / "run.json").read_text(encoding="utf-8"))
     assert sum(activity["times"] for activity in record["actions"].values()) >= 4
     assert sum(activity["failed"] for activity in record["actions"].values()) == 0
@@ -231,12 +246,17 @@ def test_a_service_that_does_not_start_is_named_and_nothing_stays(
 
 
 def test_the_meter_finds_the_truth_of_every_flow(normal: Path, tmp_path: Path) -> None:
+    check_meter_agrees(normal, tmp_path)
+
+
+def check_meter_agrees(run: Path, tmp_path: Path) -> None:
+    """The meter's five-tuples are those of the truth."""
     told = {
         five_tuple(truth.protocol, (truth.initiator, truth.initiator_port), (truth.target, truth.target_port))
-        for truth in truths_of(normal)
+        for truth in truths_of(run)
     }
     table = tmp_path / "flows.csv"
-    assert flowvigil("flows", normal / "router.pcap", "-o", table).code == 0
+    assert flowvigil("flows", run / "router.pcap", "-o", table).code == 0
     with table.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     found = [

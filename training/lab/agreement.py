@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from flows.truth import FlowTruth, read_truth
@@ -52,7 +51,7 @@ def _counts(directory: Path, truths: list[FlowTruth]) -> list[str]:
         if packet.ends is None:
             continue
         ends = packet.ends
-        pair = ((_text(ends.initiator), ends.initiator_port), (_text(ends.target), ends.target_port))
+        pair = ((ends.text(ends.initiator), ends.initiator_port), (ends.text(ends.target), ends.target_port))
         key = (ends.protocol, frozenset(pair))
         seen[key] += 1
         low, high = spans.get(key, (0, -1))
@@ -60,10 +59,6 @@ def _counts(directory: Path, truths: list[FlowTruth]) -> list[str]:
     wrong = [key for key in {*told, *seen} if told[key] != seen[key]]
     lines = [f"{seen[key]} packets of {key} in the capture, {told[key]} in the truth" for key in wrong[:SHOWN]]
     return lines + ([f"{outside} packets outside of the times of their flows"] if outside else [])
-
-
-def _text(address: int) -> str:
-    return str(IPv4Address(address))
 
 
 def _of_episodes(truths: list[FlowTruth], episodes: list[dict[str, object]]) -> list[str]:

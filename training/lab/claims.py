@@ -5,16 +5,16 @@ It reads no packet and no clock.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
 from itertools import combinations
 from typing import Final
 
 from flows.truth import BENIGN
 from training.lab.actions import ACTIONS
-from training.lab.attacks.tool import Networks, Reach
+from training.lab.attacks.tool import Networks, Order, Reach
 from training.lab.scenario import Scenario
 from training.lab.services import SERVICES
-from training.lab.traffic import Ports
+from training.lab.traffic import ICMPV6, Ports
 
 GRACE_S: Final = 5.0
 GRACE_NS: Final = int(GRACE_S * 1e9)  # after its process has ended, the last answers of an attack come in
@@ -45,6 +45,10 @@ class Ends:
     def turned(self) -> "Ends":
         """The same flow, begun by the other side."""
         return Ends(self.protocol, self.target, self.target_port, self.initiator, self.initiator_port)
+
+    def text(self, address: int) -> str:
+        """One of its addresses as people write it. IPv4's are the numbers of 32 bits, save with ICMPv6."""
+        return str(IPv6Address(address) if self.protocol == ICMPV6 else ip_address(address))
 
 
 @dataclass(slots=True)
@@ -86,8 +90,9 @@ def _within(address: int, spans: list[tuple[int, int]]) -> bool:
 
 def host_addresses(scenario: Scenario) -> frozenset[int]:
     """All addresses that hosts and the router have."""
-    hosts = {int(host.address) for host in scenario.hosts.values()}
-    return frozenset(hosts | {int(segment.gateway) for segment in scenario.segments.values()})
+    hosts = [address for host in scenario.hosts.values() for address in (host.address, host.address6)]
+    gateways = [address for each in scenario.segments.values() for address in (each.gateway, each.gateway6)]
+    return frozenset(int(address) for address in (*hosts, *gateways) if address is not None)
 
 
 def benign_claims(scenario: Scenario) -> list[Claim]:
@@ -96,7 +101,7 @@ def benign_claims(scenario: Scenario) -> list[Claim]:
         Claim(f"{host}/{name}/{action}", BENIGN, Reach(_one(scenario, host), _some(scenario, targets), ports))
         for host, name, action, targets, ports in _uses(scenario)
     ]
-    everyone = tuple(IPv4Network(host.address) for host in scenario.hosts.values())
+    everyone = _some(scenario, tuple(scenario.hosts))
     found += [*_among(scenario), *_shouts(scenario)]
     found.append(Claim("lookups", BENIGN, Reach(everyone, _one(scenario, scenario.resolver), SERVICES["dns"].ports)))
     for host, parts in scenario.hosts.items():
@@ -153,25 +158,28 @@ def _among(scenario: Scenario) -> Iterator[Claim]:
 
 
 def _one(scenario: Scenario, host: str) -> Networks:
-    return (IPv4Network(scenario.hosts[host].address),)
+    parts = scenario.hosts[host]
+    return tuple(ip_network(address) for address in (parts.address, parts.address6) if address is not None)
 
 
 def _some(scenario: Scenario, hosts: Sequence[str]) -> Networks:
-    return tuple(IPv4Network(scenario.hosts[host].address) for host in hosts)
+    return tuple(network for host in hosts for network in _one(scenario, host))
 
 
-def ambiguities(scenario: Scenario, reaches: Mapping[str, Sequence[Reach]]) -> Iterator[str]:
+def ambiguities(
+    scenario: Scenario, orders: Mapping[str, Order], reaches: Mapping[str, Sequence[Reach]]
+) -> Iterator[str]:
     """Where flows of an attack could not be told from those of a user or of another attack at that time, a line each.
 
-    reaches: of the attacks, by name.
+    orders and reaches: of the attacks, by name, as the scenario's seed draws them.
     """
     for attack in scenario.attacks:
         for host, name, action, targets, ports in _uses(scenario):
-            used = Reach((IPv4Network(scenario.hosts[host].address),), _some(scenario, targets), ports)
+            used = Reach(_one(scenario, host), _some(scenario, targets), ports)
             if any(_meet(reach, used) for reach in reaches[attack.name]):
                 both = f"attack {attack.name} and {action} of habit {name} of host {host}"
                 yield f"{both} cannot be told apart, expected another host or target"
-    for one, other in combinations(scenario.attacks, 2):
+    for one, other in combinations([orders[attack.name] for attack in scenario.attacks], 2):
         together = one.at_s <= other.at_s + other.for_s + GRACE_S and other.at_s <= one.at_s + one.for_s + GRACE_S
         if together and any(_meet(mine, its) for mine in reaches[one.name] for its in reaches[other.name]):
             yield f"attacks {one.name} and {other.name} cannot be told apart, expected one after the other"
@@ -194,4 +202,4 @@ def _meet(one: Reach, other: Reach) -> bool:
 
 
 def _overlap(one: Networks, other: Networks) -> bool:
-    return any(mine.overlaps(its) for mine in one for its in other)
+    return any(mine.version == its.version and mine.overlaps(its) for mine in one for its in other)

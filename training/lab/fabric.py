@@ -21,6 +21,8 @@ from pathlib import Path
 from random import Random
 from typing import IO, Any, Final
 
+from training.lab.traffic import ICMPV6, NEIGHBOURS
+
 SNAPLEN: Final = 65_535
 NANOSECOND_PCAP: Final = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN, 1)  # Ethernet
 QUEUE_NS: Final = 200_000_000  # what a cable keeps back at most; more is dropped, as by a full queue
@@ -29,6 +31,7 @@ LARGEST_FRAME: Final = 2048
 PRIORITY: Final = -10  # nice value: frames do not wait for whom they come from
 TEN_MS: Final = 10_000_000
 IPV4: Final = b"\x08\x00"
+IPV6: Final = b"\x86\xdd"
 ARP: Final = b"\x08\x06"
 
 
@@ -86,7 +89,7 @@ class Port:
     name: str
     mac: bytes
     segment: str
-    own: bytes | None  # address of the router; None for a host
+    own: frozenset[bytes] | None  # addresses of the router; None for a host
     hops: int
     up: Cable
     down: Cable
@@ -116,7 +119,14 @@ class Capture:
 
 
 def with_lower_ttl(frame: bytes, hops: int) -> bytes | None:
-    """The frame after so many routers: None where its TTL has run out. RFC 1624 for the checksum."""
+    """The frame after so many routers: None where its TTL has run out. RFC 1624 for the checksum.
+
+    What neighbours tell each other in IPv6 crosses none: it would not be believed. RFC 4861, 6.1.
+    """
+    if hops and frame[12:14] == IPV6 and len(frame) >= 55:
+        between = frame[38] == 0xFF or (frame[20] == ICMPV6 and NEIGHBOURS[0] <= frame[54] <= NEIGHBOURS[1])
+        limit = frame[21] if between else frame[21] - hops
+        return frame[:21] + bytes((limit,)) + frame[22:] if limit > 0 else None
     if not hops or frame[12:14] != IPV4 or len(frame) < 34:
         return frame
     ttl = frame[22]
@@ -207,8 +217,7 @@ class Fabric:
     def _capture(self, port: Port, frame: bytes) -> None:
         """Write a frame as it arrives at the switch: each once for the router, and once for each segment it crosses."""
         now_ns = time.monotonic_ns() + self.clock_ns
-        own = port.own
-        if own is None or (frame[28:32] if frame[12:14] == ARP else frame[26:30]) == own:
+        if port.own is None or _is_own(frame, port.own):
             self.captures["router"].write(frame, now_ns)
         segment = self.captures.get(port.segment)
         if segment is not None:
@@ -221,13 +230,20 @@ class Fabric:
             port.lost += 1
 
 
+def _is_own(frame: bytes, own: frozenset[bytes]) -> bool:
+    """Whether a frame that the router sends is its own; addresses of one link are never handed on. RFC 4291, 2.5.6."""
+    if frame[12:14] == IPV6:
+        return frame[22] == 0xFE or frame[22:38] in own
+    return (frame[28:32] if frame[12:14] == ARP else frame[26:30]) in own
+
+
 def port_of(plan: dict[str, Any]) -> Port:
     """A port as the plan describes it."""
     up, down = (
         Cable(int(plan["delay_ms"] * 1e6), int(plan["jitter_ms"] * 1e6), plan["loss"], 8e3 / plan["rate_mbit"])
         for _ in range(2)
     )
-    own = bytes.fromhex(plan["own"]) if plan["own"] else None
+    own = frozenset(map(bytes.fromhex, plan["own"])) if plan["own"] else None
     return Port(plan["fd"], plan["name"], bytes.fromhex(plan["mac"]), plan["segment"], own, plan["hops"], up, down)
 
 

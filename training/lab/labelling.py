@@ -1,21 +1,22 @@
 """Flows of a capture with what each is, by the claims of the run.
 
 A flow is what has the same five-tuple, either way, until it is silent for IDLE_NS or belongs to somebody else. An ICMP
-error belongs to whom the packet belongs that it is about.
+error belongs to whom the packet belongs that it is about. What IPv6 does by ICMPv6 that IPv4 does by ARP, and where
+hosts listen, are flows of nobody's doing, "neighbours".
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import Final
 
-from flows.truth import FlowTruth
+from flows.truth import BENIGN, FlowTruth
 from training.lab.claims import GRACE_NS, Claim, Claims, Ends
 from training.lab.packets import ARP, LabPacket
 
 IDLE_NS: Final = 120_000_000_000
 UNKNOWN: Final = Claim("unaccounted", "unknown", reach=None)  # type: ignore[arg-type]  # of nobody, so it reaches nobody
+NEIGHBOURS: Final = Claim("neighbours", BENIGN, reach=None)  # type: ignore[arg-type]  # told by what the packets are
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Labelled:
     truths: list[FlowTruth] = field(default_factory=list)  # by start
     packets: int = 0  # all frames
     arp: dict[str, list[int]] = field(default_factory=dict)  # times of frames, ns, by hardware address of the sender
-    others: Counter[str] = field(default_factory=Counter)  # frames that are neither IPv4 nor ARP, by EtherType
+    others: Counter[str] = field(default_factory=Counter)  # frames that are neither IP nor ARP, by EtherType
 
 
 def label(packets: Iterable[LabPacket], claims: Claims) -> Labelled:
@@ -63,6 +64,8 @@ def _flow_of(
     """The flow of a packet: the one that goes on, or a new one."""
     flow = running.get(ends)
     if flow is not None and packet.ts_ns - flow.end_ns <= IDLE_NS and not _reused(packet, flow):
+        if packet.neighbours:
+            return flow
         # Once its episode is over, the same ports may be somebody else's.
         over = packet.ts_ns > flow.claim.end_ns + GRACE_NS
         if not over or _attributed(packet, ends, claims)[1] in (UNKNOWN, flow.claim):
@@ -76,12 +79,16 @@ def _flow_of(
 
 
 def _reused(packet: LabPacket, flow: _Flow) -> bool:
-    """Whether a packet begins a connection anew that was silent for a while, from the same ports."""
+    """Whether a packet begins something anew by the same ports: a connection after a while, echoes after neighbours."""
+    if flow.claim is NEIGHBOURS:
+        return not packet.neighbours
     return packet.begins and packet.ts_ns - flow.end_ns > IDLE_NS // 4
 
 
 def _attributed(packet: LabPacket, ends: Ends, claims: Claims) -> tuple[Ends, Claim]:
     """Who began a flow, and whose it is."""
+    if packet.neighbours:
+        return ends, NEIGHBOURS
     if packet.about is not None:
         for about in (packet.about, packet.about.turned()):
             if (claim := claims.of(about, packet.ts_ns)) is not None:
@@ -99,9 +106,9 @@ def _truth(flow: _Flow) -> FlowTruth:
         start_ns=flow.start_ns,
         end_ns=flow.end_ns,
         protocol=ends.protocol,
-        initiator=str(IPv4Address(ends.initiator)),
+        initiator=ends.text(ends.initiator),
         initiator_port=ends.initiator_port,
-        target=str(IPv4Address(ends.target)),
+        target=ends.text(ends.target),
         target_port=ends.target_port,
         packets=flow.packets,
         scenario=flow.claim.name,

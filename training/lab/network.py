@@ -19,10 +19,11 @@ from training.lab.accounts import account_files
 from training.lab.namespaces import DEVICE, add_namespace, add_tap, ip, own_prefix, remove_namespace
 from training.lab.place import Site
 from training.lab.processes import surroundings
-from training.lab.scenario import ROUTER, Link, Scenario
-from training.lab.stacks import EVERYWHERE, STACKS, congestion_control
+from training.lab.scenario import ROUTER, Host, Link, Scenario, Segment
+from training.lab.stacks import EVERYWHERE, STACKS, WITH_IPV6, congestion_control
 
 _ROUTING: Final = {"net/ipv4/ip_forward": "1", "net/ipv4/icmp_ratelimit": "0"}
+_ROUTING6: Final = {**WITH_IPV6, "net/ipv6/conf/all/forwarding": "1", "net/ipv6/icmp/ratelimit": "0"}
 _VENDORS: Final = ("3c5282", "b42e99", "a4bb6d", "f4939f", "001e4f", "dca632")
 _WIRE: Final = Link(delay_ms=0.0, rate_mbit=1000.0)  # of the router
 _ENDING_S: Final = 20.0
@@ -131,7 +132,8 @@ def _host(scenario: Scenario, name: str, overlay: Mapping[str, str], stack: Exit
     host = scenario.hosts[name]
     segment = scenario.segments[host.segment]
     files = {**overlay, "hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}.{scenario.domain} {name}\n"}
-    namespace = _namespace(name, {**EVERYWHERE, **congestion_control(), **STACKS[host.stack]}, files, stack)
+    six = {} if host.address6 is None else WITH_IPV6
+    namespace = _namespace(name, {**EVERYWHERE, **six, **congestion_control(), **STACKS[host.stack]}, files, stack)
     descriptor = _tap(namespace, DEVICE, stack)
     mac = hardware_address(scenario, host.segment, name)
     inside = host.address in segment.network
@@ -143,13 +145,27 @@ def _host(scenario: Scenario, name: str, overlay: Mapping[str, str], stack: Exit
         + (f" broadcast {segment.network.broadcast_address}" if inside else ""),
         *([] if inside else [f"route add {segment.gateway} dev {DEVICE}"]),
         f"route add default via {segment.gateway}",
+        *_host_ipv6(host, segment),
     ]
     ip("-n", namespace, batch="\n".join(lines) + "\n")
     return _port(descriptor, name, mac, host.segment, None, scenario.links[host.link])
 
 
+def _host_ipv6(host: Host, segment: Segment) -> list[str]:
+    """Commands of ip for a host's IPv6 address; none where it has none."""
+    if host.address6 is None or segment.network6 is None:
+        return []
+    inside = host.address6 in segment.network6
+    return [
+        f"address add {host.address6}/{segment.network6.prefixlen if inside else 128} dev {DEVICE} nodad",
+        *([] if inside else [f"route add {segment.gateway6} dev {DEVICE}"]),
+        f"route add ::/0 via {segment.gateway6} dev {DEVICE}",
+    ]
+
+
 def _router(scenario: Scenario, stack: ExitStack) -> list[dict[str, Any]]:
-    namespace = _namespace(ROUTER, {**EVERYWHERE, **_ROUTING}, {}, stack)
+    six = any(segment.network6 is not None for segment in scenario.segments.values())
+    namespace = _namespace(ROUTER, {**EVERYWHERE, **_ROUTING, **(_ROUTING6 if six else {})}, {}, stack)
     ports, lines = [], ["link set lo up"]
     for name, segment in scenario.segments.items():
         descriptor = _tap(namespace, name[:15], stack)
@@ -158,16 +174,22 @@ def _router(scenario: Scenario, stack: ExitStack) -> list[dict[str, Any]]:
             f"link set {name[:15]} address {_colons(mac)} up",
             f"address add {segment.gateway}/{segment.network.prefixlen} dev {name[:15]}",
         ]
-        ports.append(_port(descriptor, ROUTER, mac, name, segment.gateway.packed.hex(), _WIRE))
+        if segment.network6 is not None:
+            lines.append(f"address add {segment.gateway6}/{segment.network6.prefixlen} dev {name[:15]} nodad")
+        own = [address.packed.hex() for address in (segment.gateway, segment.gateway6) if address is not None]
+        ports.append(_port(descriptor, ROUTER, mac, name, own, _WIRE))
     for host in scenario.hosts.values():
-        if host.address not in scenario.segments[host.segment].network:
-            lines.append(f"route add {host.address} dev {host.segment[:15]}")
-    lines.append("route add blackhole default")  # what no host has goes nowhere, and nobody is told
+        segment = scenario.segments[host.segment]
+        for address, network in ((host.address, segment.network), (host.address6, segment.network6)):
+            if address is not None and address not in (network or ()):
+                lines.append(f"route add {address} dev {host.segment[:15]}")
+    # What no host has goes nowhere, and nobody is told.
+    lines += ["route add blackhole default", *(["route add blackhole ::/0"] if six else [])]
     ip("-n", namespace, batch="\n".join(lines) + "\n")
     return ports
 
 
-def _port(fd: int, name: str, mac: str, segment: str, own: str | None, link: Link) -> dict[str, Any]:
+def _port(fd: int, name: str, mac: str, segment: str, own: list[str] | None, link: Link) -> dict[str, Any]:
     return {"fd": fd, "name": name, "mac": mac, "segment": segment, "own": own, **link.model_dump()}
 
 

@@ -70,11 +70,17 @@ def wait(process: "subprocess.Popen[bytes]", longest_s: float, stopping: Event, 
     return True
 
 
+def send(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """Send a signal to a process and those of its group that it started; to nobody where they are gone."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
 def end(process: "subprocess.Popen[bytes]") -> None:
     """End a process and those of its group that it started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+        send(process, number)
+        send(process, signal.SIGCONT)  # a stopped one takes no other signal to heart
         with suppress(subprocess.TimeoutExpired):
             process.wait(ENDING_S)
             return

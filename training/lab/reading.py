@@ -5,17 +5,19 @@ from pathlib import Path
 
 from training.errors import ScenarioError
 from training.lab.claims import ambiguities
-from training.lab.orders import reaches_of
+from training.lab.orders import orders_of, reaches_of
 from training.lab.scenario import Scenario
 from training.yaml_model import read_model
 
 
-def read_scenario(path: Path) -> tuple[Scenario, str]:
-    """The scenario of a file, and the SHA-256 of the file.
+def read_scenario(path: Path, seed: int | None = None) -> tuple[Scenario, str]:
+    """The scenario of a file, and the SHA-256 of the file. seed: another one than the scenario's own.
 
     Raises ScenarioError with line and column, or without where two parts of it could not be told apart in a capture.
     """
     scenario, text = read_model(path, lambda _: Scenario, ScenarioError, "a YAML scenario")
-    for problem in ambiguities(scenario, reaches_of(scenario)):
+    if seed is not None:
+        scenario = scenario.model_copy(update={"seed": seed})
+    for problem in ambiguities(scenario, orders_of(scenario), reaches_of(scenario)):
         raise ScenarioError(path, problem)
     return scenario, hashlib.sha256(text.encode()).hexdigest()

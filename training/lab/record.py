@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from flows.truth import FlowTruth, write_truth
 from training.lab.attacks import ATTACKS
+from training.lab.attacks.tool import Order
 from training.lab.claims import Claim, Claims, benign_claims, host_addresses
 from training.lab.labelling import UNKNOWN, Labelled, label
 from training.lab.network import hardware_address
+from training.lab.orders import site_of
 from training.lab.packets import packets_of
 from training.lab.programs import packages_used
 from training.lab.scenario import Attack, Scenario
@@ -38,6 +40,7 @@ class Episode:
     """One attack as it went."""
 
     attack: Attack
+    order: Order
     technique: str
     start_ns: int  # of its first process
     end_ns: int  # of its last one
@@ -71,16 +74,20 @@ def _episode(scenario: Scenario, episode: Episode, labelled: Labelled) -> dict[s
     attack = episode.attack
     flows = [truth for truth in labelled.truths if truth.scenario == attack.name]
     mac = hardware_address(scenario, scenario.hosts[attack.source].segment, attack.source)
+    address_of = site_of(scenario, Path()).by(episode.order.ip).addresses
     asked = labelled.arp.get(mac, []) if ATTACKS[attack.tool].arp else []
     return {
         "episode": attack.name,
         "technique": episode.technique,
         "tool": attack.tool,
         "source": attack.source,
-        "source_address": str(scenario.hosts[attack.source].address),
+        "source_address": address_of[attack.source],
         "targets": list(attack.targets),
-        "target_addresses": [str(scenario.hosts[target].address) for target in attack.targets],
+        "target_addresses": [address_of[target] for target in attack.targets],
         "through": attack.through,
+        "at_s": round(episode.order.at_s, 3),
+        "for_s": round(episode.order.for_s, 3),
+        "rate": round(episode.order.rate, 4),
         "process_start_ns": episode.start_ns,
         "process_end_ns": episode.end_ns,
         "first_packet_ns": min((truth.start_ns for truth in flows), default=None),

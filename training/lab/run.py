@@ -5,12 +5,13 @@ of the generator), episodes.json (each attack), run.json (what ran, by which ver
 """
 
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from subprocess import CalledProcessError, Popen
@@ -26,7 +27,7 @@ from training.lab.namespaces import PREFIX, is_leftover, leftovers, own_prefix, 
 from training.lab.network import Network, network_up
 from training.lab.orders import order_of, site_of
 from training.lab.place import Place, Site
-from training.lab.processes import end, is_open, run, start
+from training.lab.processes import end, is_open, run, send, start
 from training.lab.record import Activity, Episode, write_record
 from training.lab.scenario import Attack, Scenario
 from training.lab.schedule import User, users_of
@@ -56,6 +57,9 @@ class Run:
     episodes: list[Episode] = field(default_factory=list)
     activities: dict[str, Activity] = field(default_factory=dict)
     ended_early: list[str] = field(default_factory=list)  # servers, as host/service
+    restless: dict[tuple[str, str], list["Popen[bytes]"]] = field(
+        default_factory=dict
+    )  # stopped servers, by host and name
     _lock: Lock = field(default_factory=Lock)
 
     def place(self, host: str, name: str) -> Place:
@@ -167,6 +171,10 @@ def _services_up(going: Run) -> Iterator[None]:
         faults = [fault for each in waiting if (fault := _not_ready(going, *each, until)) is not None]
         if faults:
             raise LabError("; ".join(faults))
+        for host, name, process, _ in waiting:
+            if SERVICES[name].restless:
+                going.restless.setdefault((host, name), []).append(process)
+                send(process, signal.SIGSTOP)
         yield
         going.ended_early = sorted(
             {f"{host}/{name}" for host, name, process, _ in waiting if process.poll() is not None}
@@ -215,7 +223,8 @@ def _use(going: Run, user: User) -> None:
             return
         action = ACTIONS[planned.action]
         began_s, failed = time.monotonic(), False
-        for step in action.steps(place, planned.target, Random(planned.seed)):
+        here = replace(place, site=place.site.by(planned.ip))
+        for step in action.steps(here, planned.target, Random(planned.seed)):
             longest_s = min(action.longest_s, going.left_s())
             if longest_s <= 0:
                 break
@@ -230,16 +239,31 @@ def _use(going: Run, user: User) -> None:
         going.refuse_without_switches()
 
 
+@contextmanager
+def _awake(going: Run, attack: Attack) -> Iterator[None]:
+    """Servers that an attack is about and that are stopped otherwise, at work for a while."""
+    service = ATTACKS[attack.tool].service or ""
+    processes = [process for host in attack.targets for process in going.restless.get((host, service), ())]
+    for process in processes:
+        send(process, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        for process in processes:
+            send(process, signal.SIGSTOP)
+
+
 def _attack(going: Run, attack: Attack) -> None:
     """One episode."""
-    if not going.sleep_until(attack.at_s):
+    order = order_of(attack, going.scenario)
+    if not going.sleep_until(order.at_s):
         return
     tool = ATTACKS[attack.tool]
     place = going.place(attack.source, attack.name)
-    order = order_of(attack, going.scenario.seed)
+    place = replace(place, site=place.site.by(order.ip))
     reaches = tool.reaches(place, order)
     going.report(f"{attack.name}: {attack.tool} from {attack.source} to {', '.join(attack.targets)}")
-    began_ns, until_s = time.time_ns(), going.began_s + attack.at_s + attack.for_s
+    began_ns, until_s = time.time_ns(), going.began_s + order.at_s + order.for_s
     commands, codes = tool.commands(place, order), []
     ports: set[int] | None = set() if any(reach.own_ports for reach in reaches) else None
     for command in commands:
@@ -248,9 +272,10 @@ def _attack(going: Run, attack: Attack) -> None:
             break
         log = going.logs / f"attack-{attack.name}.log"
         namespace = going.network.namespace(attack.source)
-        codes.append(run(namespace, command, log, place.directory, longest_s, going.stopping, ports).code)
+        with _awake(going, attack):
+            codes.append(run(namespace, command, log, place.directory, longest_s, going.stopping, ports).code)
     ended_ns = time.time_ns()
     claims = [
         Claim(attack.name, tool.technique, reach, began_ns, ended_ns, frozenset(ports or ())) for reach in reaches
     ]
-    going.episodes.append(Episode(attack, tool.technique, began_ns, ended_ns, commands, codes, claims))
+    going.episodes.append(Episode(attack, order, tool.technique, began_ns, ended_ns, commands, codes, claims))

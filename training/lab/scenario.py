@@ -1,9 +1,18 @@
 """A scenario of the lab: site, services, users and attacks. It reads no file."""
 
-from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Any, Final
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from training.lab.actions import ACTIONS
 from training.lab.attacks import ATTACKS
@@ -12,12 +21,28 @@ from training.lab.stacks import STACKS
 
 LONGEST_S: Final = 3600.0
 MOST_HOSTS: Final = 64
+LEAST_MTU6: Final = 1280  # of a cable with IPv6; RFC 8200, 5
 ROUTER: Final = "router"
 MOST_PACKETS: Final = 200_000  # of one attack
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0.0, le=LONGEST_S)]
+Time = Annotated[float, Field(ge=0.0, le=LONGEST_S)]
+Rate = Annotated[float, Field(gt=0.0, le=5000.0)]
+
+
+def _both_ends(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value, value)
+
+
+def _ascending(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise ValueError(f"{span[0]:g} to {span[1]:g}, expected the lower end first")
+    return span
+
+
+_SPAN: Final = (BeforeValidator(_both_ends), AfterValidator(_ascending))  # one number is a span without width
 
 
 class Part(BaseModel):
@@ -30,12 +55,18 @@ class Segment(Part):
     """A network behind one switch; the router has its first address."""
 
     network: IPv4Network
+    network6: IPv6Network | None = None  # of its hosts that have an IPv6 address too
     capture: bool = False  # a capture of this segment alone, beside the router's
 
     @property
     def gateway(self) -> IPv4Address:
         """The router's address."""
         return self.network.network_address + 1
+
+    @property
+    def gateway6(self) -> IPv6Address | None:
+        """The router's IPv6 address, None where the segment has none."""
+        return None if self.network6 is None else self.network6.network_address + 1
 
 
 class Link(Part):
@@ -72,10 +103,11 @@ class Habit(Part):
 
 
 class Host(Part):
-    """A host: one namespace with one address."""
+    """A host: one namespace with one address, or one of each version of IP."""
 
     segment: Name
     address: IPv4Address
+    address6: IPv6Address | None = None
     link: Name
     stack: str = "linux"
     services: tuple[str, ...] = ()
@@ -107,10 +139,11 @@ class Attack(Part):
     source: Name  # host that it comes from
     targets: Names  # hosts that it is about
     through: Name | None = None  # host that it goes through, such as a resolver
-    at_s: Annotated[float, Field(ge=0.0, le=LONGEST_S)]
-    for_s: Seconds
+    at_s: Annotated[tuple[Time, Time], *_SPAN]  # spans: the seed draws from them
+    for_s: Annotated[tuple[Seconds, Seconds], *_SPAN]
     packets: Annotated[int, Field(ge=1, le=MOST_PACKETS)] = 2000
-    rate: Annotated[float, Field(gt=0.0, le=5000.0)] = 100.0  # packets, tries or bytes a second, as its tool says
+    rate: Annotated[tuple[Rate, Rate], *_SPAN] = (100.0, 100.0)  # packets, tries or bytes a second, as its tool says
+    ip: Literal[4, 6] | None = None  # version of IP; None: the seed draws it where both are possible
 
     @field_validator("tool")
     @classmethod
@@ -127,16 +160,21 @@ class Scenario(Part):
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     duration_s: Seconds
     resolver: Name  # host with the service dns, that all others ask
+    ipv6_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5  # of what could go by either version of IP
     segments: Annotated[dict[Name, Segment], Field(min_length=1)]
     links: Annotated[dict[Name, Link], Field(min_length=1)]
     habits: dict[Name, Habit] = {}
     hosts: Annotated[dict[Name, Host], Field(min_length=2, max_length=MOST_HOSTS)]
     attacks: tuple[Attack, ...] = ()
 
+    def by_ipv6(self, attack: Attack) -> bool:
+        """Whether an attack could go by IPv6: its tool and all of its hosts have it."""
+        return _by_ipv6(attack, self.hosts)
+
     @field_validator("hosts")
     @classmethod
     def _hosts_in_place(cls, hosts: dict[str, Host], info: ValidationInfo) -> dict[str, Host]:
-        seen: dict[IPv4Address, str] = {}
+        seen: dict[IPv4Address | IPv6Address, str] = {}
         if ROUTER in hosts or ROUTER in info.data.get("segments", ()):
             raise ValueError(f"a host or segment named {ROUTER}, expected another name: the router has this one")
         for name, host in hosts.items():
@@ -144,12 +182,19 @@ class Scenario(Part):
                 _expect(part, info.data.get(f"{kind}s", ()), f"{kind} of host {name}")
             for habit in host.habits:
                 _expect(habit, info.data.get("habits", ()), f"habit of host {name}")
-            gateway = info.data["segments"][host.segment].gateway
-            if host.address == gateway:
-                raise ValueError(f"host {name} has the router's address {gateway}, expected another one")
-            if host.address in seen:
-                raise ValueError(f"hosts {seen[host.address]} and {name} both have {host.address}, expected two")
-            seen[host.address] = name
+            segment, link = info.data["segments"][host.segment], info.data["links"][host.link]
+            if host.address6 is not None and segment.network6 is None:
+                raise ValueError(f"host {name} has {host.address6}, its segment {host.segment} has no network6")
+            if host.address6 is not None and link.mtu < LEAST_MTU6:
+                raise ValueError(f"host {name} has {host.address6} and an mtu of {link.mtu}, expected {LEAST_MTU6}")
+            for address, gateway in ((host.address, segment.gateway), (host.address6, segment.gateway6)):
+                if address is None:
+                    continue
+                if address == gateway:
+                    raise ValueError(f"host {name} has the router's address {gateway}, expected another one")
+                if address in seen:
+                    raise ValueError(f"hosts {seen[address]} and {name} both have {address}, expected two")
+                seen[address] = name
         return hosts
 
     @field_validator("attacks")
@@ -160,14 +205,16 @@ class Scenario(Part):
         for attack in attacks:
             for host in (attack.source, *attack.targets, *((attack.through,) if attack.through else ())):
                 _expect(host, hosts, f"host of attack {attack.name}")
-            if attack.at_s + attack.for_s > duration_s:
-                end_s = attack.at_s + attack.for_s
+            end_s = attack.at_s[1] + attack.for_s[1]
+            if end_s > duration_s:
                 raise ValueError(f"attack {attack.name} ends at {end_s:g} s, expected {duration_s:g} s or before")
             if attack.name in seen:
                 raise ValueError(f"two attacks are named {attack.name}, expected a name for each")
             seen.add(attack.name)
             services = {name: host.services for name, host in hosts.items()}
             ATTACKS[attack.tool].refuse(attack.through, services, attack.targets)
+            if attack.ip == 6 and not _by_ipv6(attack, hosts):
+                raise ValueError(f"attack {attack.name} by IPv6: its tool or one of its hosts has none")
         return attacks
 
     @model_validator(mode="after")
@@ -183,6 +230,13 @@ class Scenario(Part):
                     if service is not None and service not in self.hosts[target].services:
                         raise ValueError(f"habits.{name}: {action} needs the service {service}, {target} has none")
         return self
+
+
+def _by_ipv6(attack: Attack, hosts: dict[str, Host]) -> bool:
+    parties = (attack.source, *attack.targets, *((attack.through,) if attack.through else ()))
+    tool = ATTACKS[attack.tool]
+    works = tool.ipv6 and (tool.service is None or SERVICES[tool.service].ipv6)
+    return works and all(hosts[name].address6 is not None for name in parties)
 
 
 def _expect(name: str, known: Any, what: str) -> str:

@@ -6,6 +6,7 @@ from math import log
 from random import Random
 from typing import Final
 
+from training.lab.actions import ACTIONS
 from training.lab.scenario import Habit, Scenario
 
 SPREAD: Final = 0.9  # of the logarithm of a person's pauses
@@ -21,6 +22,7 @@ class Planned:
     action: str
     target: str  # host
     seed: int  # of what the action draws
+    ip: int = 4  # version of IP that it goes by
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,16 @@ def _actions(habit: Habit, scenario: Scenario, host: str, name: str) -> Iterator
         action = draw.choices(names, weights)[0]
         liked = [host_ for host_ in favourites[action] if host_ != host] or favourites[action]
         target = liked[min(int(draw.expovariate(1.0)), len(liked) - 1)]
-        yield Planned(at_s, pause_s, action, target, draw.getrandbits(31))
+        seed = draw.getrandbits(31)
+        yield Planned(at_s, pause_s, action, target, seed, _version(scenario, host, action, target, seed))
         pause_s = _pause_s(habit, draw)
+
+
+def _version(scenario: Scenario, host: str, action: str, target: str, seed: int) -> int:
+    """The version of IP that an action goes by. It takes nothing from the user's own stream."""
+    both = all(scenario.hosts[name].address6 is not None for name in (host, target))
+    possible = both and ACTIONS[action].ipv6
+    return 6 if possible and Random(f"version {seed}").random() < scenario.ipv6_share else 4
 
 
 def _pause_s(habit: Habit, draw: Random) -> float:

@@ -15,7 +15,7 @@ def ports_of(session: int) -> set[int]:
     found: set[int] = set()
     for pid in _processes(session):
         inodes = set(_inodes(pid))
-        for name in ("tcp", "udp") if inodes else ():
+        for name in ("tcp", "udp", "tcp6", "udp6") if inodes else ():
             with suppress(OSError):
                 rows = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii").splitlines()[1:]
                 fields = [row.split() for row in rows]

@@ -12,6 +12,7 @@ from typing import Final
 def _stack(ttl: int, ports: tuple[int, int], receive: int, scaling: int, timestamps: int, sack: int) -> dict[str, str]:
     return {
         "net/ipv4/ip_default_ttl": str(ttl),
+        "net/ipv6/conf/default/hop_limit": str(ttl),
         "net/ipv4/ip_local_port_range": f"{ports[0]} {ports[1]}",
         "net/ipv4/tcp_rmem": f"4096 {receive} {max(4 << 20, receive)}",
         "net/ipv4/tcp_window_scaling": str(scaling),
@@ -29,7 +30,7 @@ STACKS: Final[Mapping[str, Mapping[str, str]]] = {
     "embedded": _stack(255, (1025, 5000), 16_384, 0, 0, 0),
     "phone": _stack(64, (37000, 50000), 110_592, 1, 1, 1),
 }
-# Of every host, whatever its stack: IPv4 only, no redirects, answers to pings, no chatter of the system's own.
+# Of every host, whatever its stack: no redirects, answers to pings, no chatter of the system's own.
 EVERYWHERE: Final[Mapping[str, str]] = {
     "net/ipv6/conf/all/disable_ipv6": "1",
     "net/ipv6/conf/default/disable_ipv6": "1",
@@ -41,6 +42,16 @@ EVERYWHERE: Final[Mapping[str, str]] = {
     "net/ipv4/ip_unprivileged_port_start": "0",
     "net/ipv4/ping_group_range": "0 2147483647",
     "net/ipv4/tcp_no_metrics_save": "1",
+}
+# Of one that has an IPv6 address too, which it is told: it asks no router and does not doubt its address.
+WITH_IPV6: Final[Mapping[str, str]] = {
+    "net/ipv6/conf/all/disable_ipv6": "0",
+    "net/ipv6/conf/default/disable_ipv6": "0",
+    "net/ipv6/conf/default/accept_ra": "0",
+    "net/ipv6/conf/default/autoconf": "0",
+    "net/ipv6/conf/default/accept_redirects": "0",
+    "net/ipv6/conf/default/router_solicitations": "0",
+    "net/ipv6/conf/default/accept_dad": "0",
 }
 
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-ICMP, TCP, UDP = 1, 6, 17
-PROTOCOLS: Final = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+NEIGHBOURS: Final = (133, 137)  # types of ICMPv6 by which hosts of a link find each other; RFC 4861
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Ports of one protocol, at the side that is asked."""
+    """Ports of one protocol, at the side that is asked; ICMP's are those of ICMPv6 too."""
 
     protocol: int
     low: int = 0
@@ -17,7 +17,9 @@ class Ports:
 
     def has(self, protocol: int, port: int) -> bool:
         """Whether a packet to this port is meant."""
-        return protocol == self.protocol and (protocol == ICMP or self.low <= port <= self.high)
+        if protocol in (ICMP, ICMPV6):
+            return self.protocol == ICMP
+        return protocol == self.protocol and self.low <= port <= self.high
 
 
 @dataclass(frozen=True, slots=True)

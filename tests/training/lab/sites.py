@@ -36,6 +36,18 @@ SMALL: dict[str, Any] = {
         },
     ],
 }
+DUAL: dict[str, Any] = {
+    **SMALL,
+    "segments": {
+        "lan": {"network": "10.1.1.0/24", "network6": "2001:db8:1::/64"},
+        "outside": {"network": "192.0.2.0/24", "network6": "2001:db8:2::/64"},
+    },
+    "hosts": {
+        "server": {**SMALL["hosts"]["server"], "address6": "2001:db8:1::2"},
+        "desk": {**SMALL["hosts"]["desk"], "address6": "2001:db8:1::3"},
+        "mallory": {**SMALL["hosts"]["mallory"], "address6": "2a00:f::9"},
+    },
+}
 
 
 def scenario_of(tmp_path: Path, content: dict[str, Any] = SMALL) -> Scenario:

@@ -12,7 +12,7 @@ from tests.training.lab.sites import scenario_of
 from training.lab.agreement import disagreements
 from training.lab.claims import Claim
 from training.lab.fabric import Capture
-from training.lab.orders import reaches_of
+from training.lab.orders import order_of, reaches_of
 from training.lab.record import Activity, Episode, write_record
 from training.lab.scenario import Scenario
 
@@ -44,9 +44,10 @@ def run_of(directory: Path, scenario: Scenario, sent: list[Sent]) -> None:
     reaches = reaches_of(scenario)
     episodes = []
     for attack in scenario.attacks:
-        start_ns, end_ns = int(attack.at_s * S), int((attack.at_s + attack.for_s) * S)
+        order = order_of(attack, scenario)
+        start_ns, end_ns = int(order.at_s * S), int((order.at_s + order.for_s) * S)
         claims = [Claim(attack.name, "T1046", reach, start_ns, end_ns) for reach in reaches[attack.name]]
-        episodes.append(Episode(attack, "T1046", start_ns, end_ns, [["nmap"]], [0], claims))
+        episodes.append(Episode(attack, order, "T1046", start_ns, end_ns, [["nmap"]], [0], claims))
     write_record(directory, scenario, "digest", episodes, {"browse": Activity(1, 0, 0.1)}, {"packets": {}, "ports": {}})
 
 

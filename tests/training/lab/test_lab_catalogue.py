@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.truth import BENIGN
-from tests.training.lab.sites import SHIPPED
+from tests.training.lab.sites import DUAL, SHIPPED, scenario_of
 from training.lab.actions import ACTIONS
 from training.lab.attacks import ATTACKS
 from training.lab.attacks.tool import Order, Tool
@@ -24,6 +24,7 @@ def order(tool: Tool, **changed: object) -> Order:
         "name": "episode",
         "targets": ("intranet",),
         "through": None if tool.through_service is None else "dns",
+        "at_s": 5.0,
         "for_s": 30.0,
         "packets": 600,
         "rate": 20.0,
@@ -95,3 +96,31 @@ def test_no_user_is_taken_for_an_attack() -> None:
 def test_the_documentation_names_them_all() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert [name for name in (*SERVICES, *ACTIONS, *ATTACKS) if f"`{name}`" not in text] == []
+
+
+def test_what_works_by_ipv6_asks_services_that_answer_there() -> None:
+    lacking = [
+        action.name
+        for action in ACTIONS.values()
+        if action.ipv6 and not (SERVICES[action.service].ipv6 if action.service else True)
+    ]
+    assert lacking == []
+
+
+def test_a_host_that_is_asked_by_ipv6_has_a_name_for_that_and_brackets_in_urls(tmp_path: Path) -> None:
+    site = site_of(scenario_of(tmp_path, DUAL), tmp_path)
+    assert (site.name("server"), site.in_url("server")) == ("server.small.test", "10.1.1.2")
+    six = site.by(6)
+    assert (six.name("server"), six.in_url("server")) == ("server.ip6.small.test", "[2001:db8:1::2]")
+    assert six.by(4) == six
+    assert site.by(4) == site
+
+
+@pytest.mark.parametrize("tool", [tool for tool in ATTACKS.values() if tool.ipv6], ids=lambda tool: tool.name)
+def test_a_tool_that_is_sent_by_ipv6_is_told_no_ipv4_address(tool: Tool, tmp_path: Path) -> None:
+    site = site_of(scenario_of(tmp_path, DUAL), tmp_path).by(6)
+    place, asked = Place("mallory", site, tmp_path), order(tool, targets=("server",), ip=6)
+    commands = tool.commands(place, asked)
+    assert any("2001:db8:1::2" in word for command in commands for word in command)
+    assert not any("10.1.1.2" in word for command in commands for word in command)
+    assert {network.version for reach in tool.reaches(place, asked) for network in reach.targets} == {6}

@@ -16,6 +16,7 @@ from training.lab.packets import packets_of
 MS = 1_000_000
 MACS = {name: bytes((2, 0, 0, 0, 0, number)) for number, name in enumerate(("a", "b", "c", "router"))}
 ROUTER_ADDRESS = socket.inet_aton("10.0.0.1")
+ROUTER_ADDRESS6 = socket.inet_pton(socket.AF_INET6, "2001:db8::1")
 
 
 def cable(delay_ms: float = 0.0, loss: float = 0.0, rate_mbit: float = 1000.0) -> Cable:
@@ -78,6 +79,23 @@ def test_a_lower_ttl_has_a_right_checksum(hops: int) -> None:
     assert checksum(changed[14:34]) == 0
 
 
+def ip6_frame(source: str, target: str, sender: str, to: str, kind: int = 128, limit: int = 64) -> bytes:
+    """An ICMPv6 packet."""
+    ends = socket.inet_pton(socket.AF_INET6, sender) + socket.inet_pton(socket.AF_INET6, to)
+    header = struct.pack("!IHBB", 6 << 28, 8, 58, limit) + ends
+    return MACS[target] + MACS[source] + b"\x86\xdd" + header + bytes((kind,)) + bytes(7)
+
+
+def test_a_hop_limit_is_lowered_save_between_neighbours() -> None:
+    away = ip6_frame("a", "b", "2001:db8::2", "2001:db8::3")
+    lowered = with_lower_ttl(away, 9)
+    assert lowered == away[:21] + bytes((55,)) + away[22:]
+    assert with_lower_ttl(ip6_frame("a", "b", "2001:db8::2", "2001:db8::3", limit=9), 9) is None
+    solicitation = ip6_frame("a", "b", "2001:db8::2", "ff02::1:ff00:3", kind=135, limit=255)
+    advertisement = ip6_frame("a", "b", "2001:db8::2", "2001:db8::3", kind=136, limit=255)
+    assert [with_lower_ttl(frame, 9) for frame in (solicitation, advertisement)] == [solicitation, advertisement]
+
+
 def test_a_frame_whose_ttl_runs_out_is_gone() -> None:
     assert with_lower_ttl(ip_frame("a", "b", ttl=3), 3) is None
 
@@ -91,7 +109,7 @@ def switched(tmp_path: Path) -> Callable[[list[tuple[str, bytes]]], tuple[dict[s
         ports = []
         for name, (_, inner) in ends.items():
             inner.setblocking(False)
-            own = ROUTER_ADDRESS if name == "router" else None
+            own = frozenset([ROUTER_ADDRESS, ROUTER_ADDRESS6]) if name == "router" else None
             ports.append(Port(inner.fileno(), name, MACS[name], "lan", own, 0, cable(), cable()))
         read, write = os.pipe()
         path = tmp_path / "router.pcap"
@@ -144,3 +162,12 @@ def test_what_the_router_hands_on_is_not_captured_again_but_its_own_is(
     got, path = switched([("router", handed_on), ("router", own)])
     assert got["a"] == [handed_on, own]
     assert [packet.ends is not None and packet.ends.initiator for packet in packets_of(path)] == [0x0A000001]
+
+
+def test_of_ipv6_too_only_what_is_the_routers_own_is_captured_from_it(
+    switched: Callable[[list[tuple[str, bytes]]], tuple[dict[str, list[bytes]], Path]],
+) -> None:
+    senders = ("2a00:1::7", "2001:db8::1", "fe80::1")
+    _, path = switched([("router", ip6_frame("router", "a", sender, "2001:db8::2")) for sender in senders])
+    found = [packet.ends.text(packet.ends.initiator) for packet in packets_of(path) if packet.ends is not None]
+    assert found == ["2001:db8::1", "fe80::1"]

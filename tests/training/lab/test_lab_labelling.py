@@ -1,23 +1,23 @@
 """Whose a flow is: users, episodes while they last, forged addresses, answers, ICMP errors, ports of a tool's own."""
 
 from copy import deepcopy
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 
-from tests.training.lab.sites import SMALL, scenario_of
+from tests.training.lab.sites import DUAL, SMALL, scenario_of
 from training.lab.attacks.tool import Reach
 from training.lab.claims import GRACE_NS, Claim, Claims, Ends, benign_claims, host_addresses
 from training.lab.labelling import IDLE_NS, label
 from training.lab.orders import reaches_of
-from training.lab.packets import IPV4, LabPacket
-from training.lab.traffic import ICMP, TCP, UDP, udp
+from training.lab.packets import IPV4, IPV6, LabPacket
+from training.lab.traffic import ICMP, ICMPV6, TCP, UDP, udp
 
 S = 1_000_000_000
 SERVER, DESK, MALLORY = "10.1.1.2", "10.1.1.3", "203.0.113.9"
 
 
 def ends(protocol: int, initiator: str, initiator_port: int, target: str, target_port: int) -> Ends:
-    return Ends(protocol, int(IPv4Address(initiator)), initiator_port, int(IPv4Address(target)), target_port)
+    return Ends(protocol, int(ip_address(initiator)), initiator_port, int(ip_address(target)), target_port)
 
 
 def packet(at_ns: int, of: Ends, about: Ends | None = None, *, begins: bool = False, answer: bool = False) -> LabPacket:
@@ -122,3 +122,30 @@ def test_packets_in_are_packets_over_all_flows(tmp_path: Path) -> None:
 def replace_kind(of: LabPacket) -> LabPacket:
     """The same as a frame of ARP."""
     return of._replace(kind=0x0806, ends=None)
+
+
+def test_flows_of_ipv6_are_told_as_those_of_ipv4(tmp_path: Path) -> None:
+    content = deepcopy(DUAL)
+    content["habits"]["clerk"]["actions"]["ping"] = ["server"]
+    scenario = scenario_of(tmp_path, content)
+    claims = Claims(benign_claims(scenario), host_addresses(scenario))
+    six, server6 = "2001:db8:1::3", "2001:db8:1::2"
+    sent = [ends(TCP, six, 50000, server6, 80), ends(UDP, six, 50001, server6, 53), ends(ICMPV6, six, 0, server6, 0)]
+    found = label([packet(n, each) for n, each in enumerate(sent)], claims).truths
+    assert [truth.scenario for truth in found] == ["desk/clerk/browse", "lookups", "desk/clerk/ping"]
+    assert {(truth.initiator, truth.target) for truth in found} == {(six, server6)}
+
+
+def test_neighbours_are_nobodys_doing_and_echoes_between_the_same_two_are_somebodys(tmp_path: Path) -> None:
+    content = deepcopy(DUAL)
+    content["habits"]["clerk"]["actions"]["ping"] = ["server"]
+    scenario = scenario_of(tmp_path, content)
+    claims = Claims(benign_claims(scenario), host_addresses(scenario))
+    both = ends(ICMPV6, "2001:db8:1::3", 0, "2001:db8:1::2", 0)
+    asked = LabPacket(1, bytes(6), IPV6, both, None, False, False, neighbours=True)
+    packets = [asked, packet(2, both), packet(3, both.turned()), asked._replace(ts_ns=4), packet(5, both)]
+    found = label(packets, claims).truths
+    assert [(truth.scenario, truth.packets, truth.technique) for truth in found] == [
+        ("neighbours", 1, "benign"),
+        ("desk/clerk/ping", 4, "benign"),
+    ]

@@ -1,10 +1,11 @@
 """What users do when: the same at a seed, whoever else there is."""
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from tests.training.lab.sites import SMALL, scenario_of
+from tests.training.lab.sites import DUAL, SMALL, scenario_of
 from training.lab.actions import ACTIONS
 from training.lab.orders import site_of
 from training.lab.place import Place
@@ -56,3 +57,13 @@ def test_every_action_draws_the_same_commands_from_the_same_stream(tmp_path: Pat
         assert first == second, action.name
         assert first, action.name
         assert all(step.command and step.pause_s >= 0 for step in first), action.name
+
+
+def test_a_share_of_actions_goes_by_ipv6_and_nothing_else_changes(tmp_path: Path) -> None:
+    long = {"duration_s": 1200}
+    (user,) = users_of(scenario_of(tmp_path, {**DUAL, **long}))
+    (by_ipv4,) = users_of(scenario_of(tmp_path, {**SMALL, **long}))
+    assert tuple(replace(planned, ip=4) for planned in user.actions) == by_ipv4.actions
+    assert 0.4 < sum(planned.ip == 6 for planned in user.actions) / len(user.actions) < 0.6
+    (never,) = users_of(scenario_of(tmp_path, {**DUAL, **long, "ipv6_share": 0}))
+    assert never == by_ipv4

@@ -30,3 +30,4 @@ class Action:
     other: tuple[Ports, ...] = ()  # that its flows go to, beside those of the service
     among: tuple[Ports, ...] = ()  # of all who do this and their targets, among each other
     shouts: tuple[Shout, ...] = ()  # to all of the segment
+    ipv6: bool = False  # whether it works by IPv6 too

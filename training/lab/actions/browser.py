@@ -38,4 +38,6 @@ def _open(place: Place, target: str, draw: Random) -> list[Step]:
     return steps
 
 
-BROWSER: Final = (Action("chromium", "opens pages in Chromium", ("chromium",), ("chromium",), "https", _open),)
+BROWSER: Final = (
+    Action("chromium", "opens pages in Chromium", ("chromium",), ("chromium",), "https", _open, ipv6=True),
+)

@@ -56,7 +56,7 @@ FILES: Final = (
     Action("share", "opens files of a share", ("smbclient",), ("smbclient",), "smb", _share),
     Action("backup", "copies its files to a backup", *_RSYNC, _backup),
     Action("mirror", "fetches what is new of a directory", *_RSYNC, _mirror),
-    Action("repository", "fetches from a repository", ("git",), ("git",), "git", _repository),
+    Action("repository", "fetches from a repository", ("git",), ("git",), "git", _repository, ipv6=True),
     Action(
         "torrent",
         "fetches a file by BitTorrent",

@@ -74,7 +74,7 @@ def _port_check(place: Place, target: str, draw: Random) -> list[Step]:  # noqa:
 
 def _retry(place: Place, target: str, draw: Random) -> list[Step]:
     """A program whose server is gone: it asks some times, waits longer each time, and gives up for now."""
-    url = f"http://{place.site.addresses[target]}:{OFF}/"
+    url = f"http://{place.site.in_url(target)}:{OFF}/"
     waits = [0.5 * 2**number for number in range(draw.randint(2, 5))]
     return [Step(["sh", "-c", 'curl -s --max-time 4 -o /dev/null "$1"; true', "sh", url], wait) for wait in waits]
 
@@ -83,15 +83,26 @@ _MODBUS: Final = (("mbpoll",), ("mbpoll",), "modbus")
 _MQTT: Final = ("mosquitto-clients",)
 
 MACHINES: Final = (
-    Action("time", "asks for the time", ("chrony",), ("chronyd",), "ntp", _time),
-    Action("lookups", "asks for names", ("bind9-dnsutils",), ("dig",), "dns", _lookups),
+    Action("time", "asks for the time", ("chrony",), ("chronyd",), "ntp", _time, ipv6=True),
+    Action("lookups", "asks for names", ("bind9-dnsutils",), ("dig",), "dns", _lookups, ipv6=True),
     Action("poll", "asks a device for its state", ("snmp",), ("snmpget", "snmpbulkwalk"), "snmp", _poll),
-    Action("publish", "tells a measurement", _MQTT, ("mosquitto_pub",), "mqtt", _publish),
-    Action("stream", "tells measurements by one connection", _MQTT, ("mosquitto_pub",), "mqtt", _stream, longest_s=90),
-    Action("subscribe", "listens to measurements", _MQTT, ("mosquitto_sub",), "mqtt", _subscribe, longest_s=70),
+    Action("publish", "tells a measurement", _MQTT, ("mosquitto_pub",), "mqtt", _publish, ipv6=True),
+    Action(
+        "stream",
+        "tells measurements by one connection",
+        _MQTT,
+        ("mosquitto_pub",),
+        "mqtt",
+        _stream,
+        longest_s=90,
+        ipv6=True,
+    ),
+    Action(
+        "subscribe", "listens to measurements", _MQTT, ("mosquitto_sub",), "mqtt", _subscribe, longest_s=70, ipv6=True
+    ),
     Action("registers", "reads registers of a plant", *_MODBUS, _registers),
     Action("steer", "writes a register of a plant", *_MODBUS, _steer),
-    Action("ping", "asks whether a host is there", ("iputils-ping",), ("ping",), None, _ping, other=(ECHO,)),
+    Action("ping", "asks whether a host is there", ("iputils-ping",), ("ping",), None, _ping, other=(ECHO,), ipv6=True),
     Action(
         "port-check",
         "looks whether services of a server take connections",
@@ -101,5 +112,7 @@ MACHINES: Final = (
         _port_check,
         other=tuple(tcp(port) for port in CHECKED),
     ),
-    Action("retry", "asks a server that is switched off", ("curl",), ("curl",), None, _retry, other=(tcp(OFF),)),
+    Action(
+        "retry", "asks a server that is switched off", ("curl",), ("curl",), None, _retry, other=(tcp(OFF),), ipv6=True
+    ),
 )

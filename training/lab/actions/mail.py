@@ -38,7 +38,7 @@ def _send(place: Place, target: str, draw: Random) -> list[Step]:
 
 
 MAIL: Final = (
-    Action("mail-read", "reads mail by IMAP with TLS", ("curl",), ("curl",), "imap", _read),
-    Action("mail-look", "asks whether there is mail", ("curl",), ("curl",), "imap", _look),
+    Action("mail-read", "reads mail by IMAP with TLS", ("curl",), ("curl",), "imap", _read, ipv6=True),
+    Action("mail-look", "asks whether there is mail", ("curl",), ("curl",), "imap", _look, ipv6=True),
     Action("mail-send", "sends mail, some with a file", ("swaks",), ("swaks",), "smtp", _send),
 )

@@ -67,8 +67,8 @@ def _ftp(place: Place, target: str, draw: Random) -> list[Step]:
 _SSH: Final = (("openssh-client", "sshpass"), ("ssh", "sshpass"), "ssh")
 
 SHELLS: Final = (
-    Action("ssh-session", "types commands over ssh", *_SSH, _session),
-    Action("ssh-mistyped", "mistypes a password, then does", *_SSH, _mistyped),
-    Action("ssh-copy", "copies a file over ssh", *_SSH, _copy),
+    Action("ssh-session", "types commands over ssh", *_SSH, _session, ipv6=True),
+    Action("ssh-mistyped", "mistypes a password, then does", *_SSH, _mistyped, ipv6=True),
+    Action("ssh-copy", "copies a file over ssh", *_SSH, _copy, ipv6=True),
     Action("ftp-fetch", "lists and fetches files by FTP", ("curl",), ("curl",), "ftp", _ftp),
 )

@@ -18,7 +18,7 @@ _QUERIES: Final = (
 
 def _query(place: Place, target: str, draw: Random) -> list[Step]:
     """Some questions in one session."""
-    url = f"postgresql://postgres:{DATABASE_PASSWORD}@{place.site.addresses[target]}/postgres"
+    url = f"postgresql://postgres:{DATABASE_PASSWORD}@{place.site.in_url(target)}/postgres"
     asked = [part for _ in range(draw.randint(1, 6)) for part in ("-c", draw.choice(_QUERIES))]
     return [Step(["psql", "-q", "-o", "/dev/null", url, *asked])]
 
@@ -32,6 +32,14 @@ def _cache(place: Place, target: str, draw: Random) -> list[Step]:
 
 
 STORES: Final = (
-    Action("query", "asks a database", ("postgresql-client",), ("psql",), "postgresql", _query),
-    Action("cache", "puts something into a cache, and takes it out", ("redis-tools",), ("redis-cli",), "redis", _cache),
+    Action("query", "asks a database", ("postgresql-client",), ("psql",), "postgresql", _query, ipv6=True),
+    Action(
+        "cache",
+        "puts something into a cache, and takes it out",
+        ("redis-tools",),
+        ("redis-cli",),
+        "redis",
+        _cache,
+        ipv6=True,
+    ),
 )

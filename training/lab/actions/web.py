@@ -81,12 +81,12 @@ def _health(place: Place, target: str, draw: Random) -> list[Step]:  # noqa: ARG
 _CURL: Final = (("curl",), ("curl",))
 
 WEB: Final = (
-    Action("browse", "reads pages", *_CURL, "http", lambda *given: _browse("http", *given)),
-    Action("browse-tls", "reads pages by TLS", *_CURL, "https", lambda *given: _browse("https", *given)),
-    Action("crawl", "reads all pages without a rest", *_CURL, "http", _crawl),
-    Action("film", "watches a film in chunks", *_CURL, "https", _film, longest_s=90),
-    Action("download", "fetches a large file", *_CURL, "http", _download),
-    Action("upload", "sends a file", *_CURL, "https", _upload),
-    Action("api", "asks an interface for programs", *_CURL, "https", _api),
-    Action("health-check", "looks whether a web server answers", *_CURL, "http", _health),
+    Action("browse", "reads pages", *_CURL, "http", lambda *given: _browse("http", *given), ipv6=True),
+    Action("browse-tls", "reads pages by TLS", *_CURL, "https", lambda *given: _browse("https", *given), ipv6=True),
+    Action("crawl", "reads all pages without a rest", *_CURL, "http", _crawl, ipv6=True),
+    Action("film", "watches a film in chunks", *_CURL, "https", _film, longest_s=90, ipv6=True),
+    Action("download", "fetches a large file", *_CURL, "http", _download, ipv6=True),
+    Action("upload", "sends a file", *_CURL, "https", _upload, ipv6=True),
+    Action("api", "asks an interface for programs", *_CURL, "https", _api, ipv6=True),
+    Action("health-check", "looks whether a web server answers", *_CURL, "http", _health, ipv6=True),
 )

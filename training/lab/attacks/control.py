@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from training.lab.attacks.tool import Order, Reach, Tool, addresses, straight
+from training.lab.attacks.tool import Order, Reach, Tool, in_urls, straight
 from training.lab.attacks.tunnels import by_resolver
 from training.lab.place import Place
 from training.lab.services.far_ends import LISTENER_PORT
@@ -16,7 +16,7 @@ Url = Callable[[Place, Order], str]
 
 def _at(form: str) -> Url:
     """The address of the first target, in a form."""
-    return lambda place, order: form.format(addresses(place, order)[0])
+    return lambda place, order: form.format(in_urls(place, order)[0])
 
 
 def _in_names(place: Place, order: Order) -> str:
@@ -40,7 +40,9 @@ def _beacon(
         client = [sys.executable, "-m", "training.lab.clients.beacon"]
         return [[*client, *options, "--for", f"{order.for_s:g}", url(place, order)]]
 
-    return Tool(name, summary, technique, (), (), commands, reaches, service=service, through_service=through_service)
+    by_ipv6 = through_service is None
+    own = (name, summary, technique, (), (), commands, reaches)
+    return Tool(*own, service=service, through_service=through_service, ipv6=by_ipv6)
 
 
 _BARE: Final = ("T1571", "listener", straight(tcp(LISTENER_PORT)))

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from training.lab.attacks.tool import Order, Tool, addresses, straight
+from training.lab.attacks.tool import Order, Tool, addresses, in_urls, straight
 from training.lab.place import Place
 from training.lab.traffic import tcp
 
@@ -20,7 +20,7 @@ def _slow(kind: str, place: Place, order: Order) -> list[list[str]]:
 def _many(place: Place, order: Order) -> list[list[str]]:
     """packets requests at most, each by a connection of its own, as fast as they go."""
     options = ["-n", str(order.packets), "-c", str(max(1, min(50, round(order.rate)))), "-s", "10", "-r"]
-    return [["ab", "-q", *options, f"http://{addresses(place, order)[0]}/page-0.html"]]
+    return [["ab", "-q", *options, f"http://{in_urls(place, order)[0]}/page-0.html"]]
 
 
 _SLOWHTTPTEST: Final = (("slowhttptest",), ("slowhttptest",))
@@ -53,5 +53,6 @@ EXHAUSTIONS: Final = (
         _many,
         straight(tcp(80)),
         service="http",
+        ipv6=True,
     ),
 )

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
-from training.lab.attacks.tool import Order, Tool, addresses, straight
+from training.lab.attacks.tool import Order, Tool, addresses, in_urls, straight
 from training.lab.place import Place
+from training.lab.services.desktops import RDP_PORT
 from training.lab.traffic import Ports, tcp
 
 GUESSING: Final = "T1110.001"
@@ -21,7 +22,8 @@ def _hydra(service: str, path: str = "") -> _Commands:
     def commands(place: Place, order: Order) -> list[list[str]]:
         shared = place.site.shared
         options = ["-I", "-L", str(shared / "users.txt"), "-P", str(shared / "passwords.txt"), "-t", _tasks(order)]
-        return [["hydra", *options, f"{service}://{address}{path}"] for address in addresses(place, order)]
+        version = ["-6"] if order.ip == 6 else []
+        return [["hydra", *version, *options, f"{service}://{address}{path}"] for address in in_urls(place, order)]
 
     return commands
 
@@ -69,7 +71,8 @@ def _pages(place: Place, order: Order) -> list[list[str]]:
 
 
 def _guess(name: str, summary: str, program: str, service: str, port: Ports, how: _Commands) -> Tool:
-    return Tool(name, summary, GUESSING, (program,), (program,), how, straight(port), service=service)
+    ipv6 = program == "hydra"
+    return Tool(name, summary, GUESSING, (program,), (program,), how, straight(port), service=service, ipv6=ipv6)
 
 
 GUESSERS: Final = (
@@ -78,6 +81,7 @@ GUESSERS: Final = (
     _guess("hydra-telnet", "guesses telnet passwords", "hydra", "telnet", tcp(23), _hydra("telnet")),
     _guess("hydra-http", "guesses the password of a page", "hydra", "http", tcp(80), _hydra("http-get", "/login")),
     _guess("hydra-imap", "guesses IMAP passwords", "hydra", "imap", tcp(143), _hydra("imap")),
+    _guess("hydra-rdp", "guesses the password of a desktop", "hydra", "rdp", tcp(RDP_PORT), _hydra("rdp")),
     _guess("hydra-postgres", "guesses a database's password", "hydra", "postgresql", tcp(5432), _hydra("postgres")),
     _guess("medusa-ssh", "guesses SSH passwords", "medusa", "ssh", tcp(22), _medusa("ssh")),
     _guess("medusa-ftp", "guesses FTP passwords", "medusa", "ftp", tcp(21), _medusa("ftp")),

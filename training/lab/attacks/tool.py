@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from training.lab.place import Place
 from training.lab.traffic import Ports
 
-Networks = tuple[IPv4Network, ...]
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,12 @@ class Order:
     name: str
     targets: tuple[str, ...]
     through: str | None
+    at_s: float
     for_s: float
     packets: int  # at most, where the tool counts them
     rate: float  # packets, tries or bytes a second, as the tool says
     seed: int
+    ip: int = 4  # version of IP
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Tool:
     service: str | None = None  # that every target must have
     through_service: str | None = None  # that the host must have that it goes through; None: through nobody
     arp: bool = False  # whether it sends ARP of its own, and perhaps nothing else
+    ipv6: bool = False  # whether it works by IPv6 too
 
     def refuse(self, through: str | None, services: dict[str, tuple[str, ...]], targets: tuple[str, ...]) -> None:
         """Raise ValueError where a host lacks what the attack is about. services: of each host."""
@@ -62,7 +65,7 @@ class Tool:
 
 def only(place: Place, *hosts: str) -> Networks:
     """The addresses of these hosts."""
-    return tuple(IPv4Network(place.site.addresses[host]) for host in hosts)
+    return tuple(ip_network(place.site.addresses[host]) for host in hosts)
 
 
 def straight(*ports: Ports) -> Callable[[Place, Order], list[Reach]]:
@@ -77,3 +80,8 @@ def straight(*ports: Ports) -> Callable[[Place, Order], list[Reach]]:
 def addresses(place: Place, order: Order) -> list[str]:
     """The targets' addresses."""
     return [place.site.addresses[target] for target in order.targets]
+
+
+def in_urls(place: Place, order: Order) -> list[str]:
+    """The targets' addresses as addresses of the web have them."""
+    return [place.site.in_url(target) for target in order.targets]

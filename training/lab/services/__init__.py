@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from training.lab.services.desktops import RDP
 from training.lab.services.far_ends import DNS2TCP, IODINE, LISTENER, NAME_ORDERS, PTUNNEL
 from training.lab.services.files import GIT, NETBIOS, RSYNC, SMB, TORRENT
 from training.lab.services.machines import MODBUS, MQTT, NTP, SNMP
@@ -20,6 +21,7 @@ _ALL: Final = (
     SSH,
     FTP,
     TELNET,
+    RDP,
     SMTP,
     IMAP,
     SMB,

@@ -23,8 +23,12 @@ resources = sink:{address}:{port}
 
 
 def _listener(place: Place) -> list[Command]:
-    answer = f"TCP-LISTEN:{LISTENER_PORT},bind={place.address},reuseaddr,fork,max-children=20"
-    return [["socat", answer, "EXEC:cat"]]
+    commands = []
+    for address in place.addresses:
+        kind, bind = ("TCP6", f"[{address}]") if ":" in address else ("TCP4", address)
+        answer = f"{kind}-LISTEN:{LISTENER_PORT},bind={bind},reuseaddr,fork,max-children=20"
+        commands.append(["socat", answer, "EXEC:cat"])
+    return commands
 
 
 def _name_orders(place: Place) -> list[Command]:
@@ -60,7 +64,13 @@ def _ptunnel(place: Place) -> list[Command]:
 
 IODINE: Final = Service("iodine", "far end of iodine", ("iodine",), ("iodined",), (udp(53),), _iodine)
 DNS2TCP: Final = Service(
-    "dns2tcp", "far end of dns2tcp", ("dns2tcp", "socat"), ("dns2tcpd", "socat"), (udp(53),), _dns2tcp
+    "dns2tcp",
+    "far end of dns2tcp",
+    ("dns2tcp", "socat"),
+    ("dns2tcpd", "socat"),
+    (udp(53),),
+    _dns2tcp,
+    restless=True,
 )
 PTUNNEL: Final = Service(
     "ptunnel",
@@ -71,7 +81,13 @@ PTUNNEL: Final = Service(
     _ptunnel,
 )
 LISTENER: Final = Service(
-    "listener", "a port that answers what it is told", ("socat",), ("socat",), (tcp(LISTENER_PORT),), _listener
+    "listener",
+    "a port that answers what it is told",
+    ("socat",),
+    ("socat",),
+    (tcp(LISTENER_PORT),),
+    _listener,
+    ipv6=True,
 )
 NAME_ORDERS: Final = Service(
     "name-orders",

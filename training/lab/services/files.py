@@ -113,7 +113,8 @@ def _git(place: Place) -> list[Command]:
         _run_git(place, ["git", *who, "-C", str(tree), "add", path.name])
         _run_git(place, ["git", *who, "-C", str(tree), "commit", "-q", "-m", path.name])
     _run_git(place, ["git", "clone", "-q", "--bare", str(tree), str(base / "site.git")])
-    options = [f"--listen={place.address}", f"--base-path={base}", "--export-all", "--reuseaddr", str(base)]
+    listen = [f"--listen={address}" for address in place.addresses]
+    options = [*listen, f"--base-path={base}", "--export-all", "--reuseaddr", str(base)]
     return [["git", "daemon", *options]]
 
 
@@ -164,7 +165,7 @@ NETBIOS: Final = Service(
     shouts=(Shout(udp(137)), Shout(udp(138))),
 )
 RSYNC: Final = Service("rsync", "rsync as a daemon", ("rsync",), ("rsync",), (tcp(873),), _rsync)
-GIT: Final = Service("git", "git as a daemon", ("git",), ("git",), (tcp(9418),), _git)
+GIT: Final = Service("git", "git as a daemon", ("git",), ("git",), (tcp(9418),), _git, ipv6=True)
 TORRENT: Final = Service(
     "torrent",
     "a BitTorrent tracker and a peer with the whole file",

@@ -10,7 +10,7 @@ SYSTEM_PYTHON: Final = "/usr/bin/python3"  # which has Debian's modules
 
 _CHRONY: Final = """allow all
 local stratum 8
-bindaddress {address}
+{listen}
 cmdport 0
 bindcmdaddress /
 pidfile {directory}/chronyd.pid
@@ -21,7 +21,7 @@ rocommunity public
 sysLocation rack 3
 sysContact admin
 """
-_MOSQUITTO: Final = """listener 1883 {address}
+_MOSQUITTO: Final = """{listen}
 allow_anonymous true
 persistence false
 log_dest stderr
@@ -38,7 +38,8 @@ StartTcpServer(context=context, address=(sys.argv[1], 502))
 
 
 def _ntp(place: Place) -> list[Command]:
-    settings = _CHRONY.format(address=place.address, directory=place.directory)
+    listen = "\n".join(f"bindaddress {address}" for address in place.addresses)
+    settings = _CHRONY.format(listen=listen, directory=place.directory)
     return [["chronyd", "-x", "-d", "-u", "root", "-f", str(place.write("chrony.conf", settings))]]
 
 
@@ -48,16 +49,19 @@ def _snmp(place: Place) -> list[Command]:
 
 
 def _mqtt(place: Place) -> list[Command]:
-    return [["mosquitto", "-c", str(place.write("mosquitto.conf", _MOSQUITTO.format(address=place.address)))]]
+    listen = "\n".join(f"listener 1883 {address}" for address in place.addresses)
+    return [["mosquitto", "-c", str(place.write("mosquitto.conf", _MOSQUITTO.format(listen=listen)))]]
 
 
 def _modbus(place: Place) -> list[Command]:
     return [[SYSTEM_PYTHON, "-c", _MODBUS, place.address]]
 
 
-NTP: Final = Service("ntp", "chrony, which leaves the clock alone", ("chrony",), ("chronyd",), (udp(123),), _ntp)
+NTP: Final = Service(
+    "ntp", "chrony, which leaves the clock alone", ("chrony",), ("chronyd",), (udp(123),), _ntp, ipv6=True
+)
 SNMP: Final = Service("snmp", "snmpd", ("snmpd",), ("snmpd",), (udp(161),), _snmp, private=("/var/lib/snmp",))
-MQTT: Final = Service("mqtt", "mosquitto", ("mosquitto",), ("mosquitto",), (tcp(1883),), _mqtt)
+MQTT: Final = Service("mqtt", "mosquitto", ("mosquitto",), ("mosquitto",), (tcp(1883),), _mqtt, ipv6=True)
 MODBUS: Final = Service(
     "modbus",
     "registers of a plant",

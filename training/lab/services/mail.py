@@ -11,12 +11,12 @@ _MAIN: Final = """compatibility_level = 3.6
 queue_directory = {directory}/queue
 data_directory = {directory}/data
 maillog_file = /dev/stdout
-inet_interfaces = {address}
-inet_protocols = ipv4
+inet_interfaces = {addresses}
+inet_protocols = {protocols}
 myhostname = {name}
 mydomain = {domain}
 mydestination = {domain}, {name}
-mynetworks = 0.0.0.0/0
+mynetworks = 0.0.0.0/0 [::]/0
 alias_maps =
 alias_database =
 home_mailbox = Maildir/
@@ -47,7 +47,7 @@ scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
 _DOVECOT: Final = """protocols = imap
-listen = {address}
+listen = {addresses}
 base_dir = /run/dovecot
 log_path = /dev/stderr
 ssl = yes
@@ -72,7 +72,8 @@ userdb {{
 def _smtp(place: Place) -> list[Command]:
     settings = _MAIN.format(
         directory=place.directory,
-        address=place.address,
+        addresses=", ".join(place.addresses),
+        protocols="ipv4" if len(place.addresses) == 1 else "all",
         name=place.name,
         domain=place.site.domain,
         shared=place.site.shared,
@@ -86,9 +87,9 @@ def _smtp(place: Place) -> list[Command]:
 
 def _imap(place: Place) -> list[Command]:
     users = place.write("users", "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in PASSWORDS.items()))
-    settings = _DOVECOT.format(address=place.address, shared=place.site.shared, users=users)
+    settings = _DOVECOT.format(addresses=", ".join(place.addresses), shared=place.site.shared, users=users)
     return [["dovecot", "-F", "-c", str(place.write("dovecot.conf", settings))]]
 
 
-SMTP: Final = Service("smtp", "postfix", ("postfix",), ("postfix",), (tcp(25),), _smtp, asks=("dns",))
-IMAP: Final = Service("imap", "dovecot", ("dovecot-imapd",), ("dovecot",), (tcp(143), tcp(993)), _imap)
+SMTP: Final = Service("smtp", "postfix", ("postfix",), ("postfix",), (tcp(25),), _smtp, asks=("dns",), ipv6=True)
+IMAP: Final = Service("imap", "dovecot", ("dovecot-imapd",), ("dovecot",), (tcp(143), tcp(993)), _imap, ipv6=True)

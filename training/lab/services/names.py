@@ -23,13 +23,14 @@ def _dns(place: Place) -> list[Command]:
         "no-hosts",
         "local=/#/",  # what nobody here has is nowhere: NXDOMAIN, not a refusal
         "bind-interfaces",
-        f"listen-address={place.address}",
+        *(f"listen-address={address}" for address in place.addresses),
         "user=root",
         "log-facility=-",
         "cache-size=1000",
         "edns-packet-max=4096",
         f"pid-file={place.path('dnsmasq.pid')}",
         *(f"host-record={site.name(host)},{address}" for host, address in site.addresses.items()),
+        *(f"host-record={site.by(6).name(host)},{address}" for host, address in site.addresses6.items()),
         *(f'txt-record={LARGE_NAME},"{number:04d}{"." * 200}"' for number in range(LARGE_RECORDS)),
     ]
     for service, zone in TUNNELS.items():
@@ -46,4 +47,5 @@ DNS: Final = Service(
     (udp(53), tcp(53)),
     _dns,
     asks=tuple(TUNNELS),
+    ipv6=True,
 )

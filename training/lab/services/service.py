@@ -32,6 +32,8 @@ class Service:
     private: tuple[str, ...] = ()  # directories of the system that it gets empty and for itself; /run always
     shouts: tuple[Shout, ...] = ()  # to all of the segment
     asks: tuple[str, ...] = ()  # services of other hosts that it asks, whichever host has them
+    ipv6: bool = False  # whether it answers at its host's IPv6 address too
+    restless: bool = False  # takes all of a processor: it is stopped save while an attack is about its host
 
     def start_command(self, command: Command) -> Command:
         """One of its commands with the directories that are its own."""

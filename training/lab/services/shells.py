@@ -10,7 +10,7 @@ from training.lab.traffic import tcp
 PASSIVE: Final = (30_000, 30_199)  # FTP's data ports
 
 _SSHD: Final = """Port 22
-ListenAddress {address}
+{listen}
 HostKey {key}
 PidFile none
 UsePAM no
@@ -41,7 +41,8 @@ local_root={root}
 
 
 def _ssh(place: Place) -> list[Command]:
-    settings = _SSHD.format(address=place.address, key=place.site.shared / "ssh_host_key")
+    listen = "\n".join(f"ListenAddress {address}" for address in place.addresses)
+    settings = _SSHD.format(listen=listen, key=place.site.shared / "ssh_host_key")
     return [["/usr/sbin/sshd", "-D", "-e", "-f", str(place.write("sshd_config", settings))]]
 
 
@@ -62,7 +63,14 @@ def _ftp(place: Place) -> list[Command]:
 
 
 SSH: Final = Service(
-    "ssh", "OpenSSH with passwords", ("openssh-server",), ("sshd",), (tcp(22),), _ssh, private=("/run/sshd",)
+    "ssh",
+    "OpenSSH with passwords",
+    ("openssh-server",),
+    ("sshd",),
+    (tcp(22),),
+    _ssh,
+    private=("/run/sshd",),
+    ipv6=True,
 )
 FTP: Final = Service("ftp", "vsftpd, passive", ("vsftpd",), ("vsftpd",), (tcp(21), tcp(*PASSIVE)), _ftp)
 TELNET: Final = Service(

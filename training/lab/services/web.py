@@ -21,7 +21,7 @@ http {{
   client_max_body_size 64m;
   {temporary}
   server {{
-    listen {address}:{port}{tls};
+    {listen}
     server_name {host};
     {certificate}
     root {root};
@@ -38,14 +38,13 @@ def _nginx(place: Place, name: str, port: int, tls: bool) -> list[Command]:
     shared = place.site.shared
     certificate = f"ssl_certificate {shared}/lab.crt; ssl_certificate_key {shared}/lab.key;" if tls else ""
     temporary = " ".join(f"{body}_temp_path {place.folder('temporary')}/{body};" for body in _BODIES)
+    addresses = [f"[{address}]" if ":" in address else address for address in place.addresses]
     place.folder("uploads", 0o777)
     place.write("users", f"admin:{(shared / 'admin.hash').read_text(encoding='utf-8').strip()}\n")
     settings = _NGINX.format(
         directory=place.directory,
         name=name,
-        address=place.address,
-        port=port,
-        tls=" ssl http2" if tls else "",
+        listen=" ".join(f"listen {address}:{port}{' ssl http2' if tls else ''};" for address in addresses),
         host=place.name,
         certificate=certificate,
         root=web_root(shared),
@@ -61,6 +60,7 @@ HTTP: Final = Service(
     ("nginx",),
     (tcp(80),),
     lambda place: _nginx(place, "http", 80, False),
+    ipv6=True,
 )
 HTTPS: Final = Service(
     "https",
@@ -69,4 +69,5 @@ HTTPS: Final = Service(
     ("nginx",),
     (tcp(443),),
     lambda place: _nginx(place, "https", 443, True),
+    ipv6=True,
 )
