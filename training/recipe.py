@@ -139,7 +139,6 @@ class KddRecipe(RecipeSection):
     dataset: Dataset
     random_forest: KddForest
     iforest: IsolationForestRecipe
-    iforest_candidates: tuple[IsolationForestRecipe, ...] = ()  # sizes that leave-one-out compares with that of iforest
     calibrate: CrossFit
     rates: tuple[Annotated[float, Field(gt=0.0, lt=0.5)], ...] = Field(min_length=1)
 

@@ -20,7 +20,6 @@ seed: 7
 dataset: {name: made up, file: train.txt, sha256: "%s", citation: none, warnings: [made up]}
 random_forest: {trees: 8, leaves: 32, balance: 0.5, smallest_family: 20}
 iforest: {trees: 20, sample: 64}
-iforest_candidates: [{trees: 20, sample: 16}, {trees: 10, sample: 128}]
 calibrate: {clusters: 12, folds: 3}
 rates: [0.01, 0.001, 0.05]
 """

@@ -18,6 +18,7 @@ from training.evaluation import novel_choice as room  # noqa: E402  # scikit-lea
 from training.evaluation.novel_choice import DRAWINGS, Candidate, NovelChoice, compared  # noqa: E402
 from training.fit.kdd import PreparedRecords, prepared  # noqa: E402
 
+SIZES = [(20, 64), (20, 32), (20, 128), (12, 128), (10, 256)]  # ten times as many trees of 512 would need more records
 ATTACKS = [name for name in sorted(COUNTS) if name != "normal"]
 
 
@@ -34,38 +35,45 @@ def choice(*candidates: tuple[int, list[float]]) -> NovelChoice:
     return NovelChoice((0.005, 0.05), tuple(f"a{i}" for i in range(len(candidates[0][1]))), 1000, tuple(rows))
 
 
-def test_the_best_is_chosen_where_it_is_better_by_more_than_chance() -> None:
-    assert choice((10, [0.1, 0.2, 0.3, 0.4]), (20, [0.3, 0.4, 0.5, 0.6])).chosen == 1
-    assert choice((10, [0.3, 0.4, 0.5, 0.6]), (20, [0.1, 0.2, 0.3, 0.4])).chosen == 0
+def test_another_size_is_chosen_where_it_finds_more_by_more_than_chance() -> None:
+    own = [0.1, 0.2, 0.3, 0.4]
+    assert choice((10, own), (20, [0.3, 0.4, 0.5, 0.6])).chosen == 1
+    assert choice((10, own), (20, [0.3, 0.4, 0.5, 0.6]), (30, [0.5, 0.6, 0.7, 0.8])).chosen == 2
+    assert choice((10, own), (20, own)).chosen == 0
+    assert choice((10, own), (20, [0.0, 0.1, 0.2, 0.3])).chosen == 0
 
 
-def test_of_those_that_are_as_good_as_the_best_the_smallest_is_chosen() -> None:
-    best, near = [0.9, 0.5, 0.5, 0.5], [0.5, 0.6, 0.5, 0.5]  # one attack makes the whole difference
-    assert choice((30, best), (20, near), (10, [0.0, 0.0, 0.0, 0.0])).chosen == 1
-    assert choice((10, [0.0, 0.0, 0.0, 0.0]), (20, near), (30, best)).chosen == 1
+def test_the_recipes_size_stands_where_one_attack_makes_the_whole_difference() -> None:
+    assert choice((10, [0.1, 0.5, 0.5, 0.5]), (20, [0.9, 0.5, 0.5, 0.5])).chosen == 0
+
+
+def test_a_single_attack_changes_nothing() -> None:
+    told = choice((10, [0.1]), (20, [0.9]))
+    assert told.chosen == 0
 
 
 def test_an_attack_is_judged_by_what_the_others_choose() -> None:
-    told = choice((20, [0.0, 0.4, 0.4, 0.4]), (10, [0.9, 0.1, 0.1, 0.1]))
-    assert (
-        told.found_by_others[0] == 0.0
-    )  # without the first attack, which the small one finds, the large one is better
+    told = choice((10, [0.5, 0.3, 0.3, 0.3]), (20, [0.0, 0.4, 0.4, 0.4]))
+    assert told.chosen == 0  # the first attack speaks against the other size, which all others choose
+    assert told.found_by_others.tolist() == [0.0, 0.3, 0.3, 0.3]
     assert told.as_dict()["recall_of_unseen"] == pytest.approx(told.found_by_others.mean(), abs=1e-6)
 
 
 def test_the_choice_is_by_the_first_rate_and_every_drawing_counts_alike() -> None:
     found = np.zeros((2, DRAWINGS, 2))
     found[1, 0] = 0.6
+    own = Candidate(IsolationForestRecipe(trees=3, sample=2), 9, found)
     other = Candidate(IsolationForestRecipe(trees=2, sample=2), 5, found[::-1])
-    both = (other, Candidate(IsolationForestRecipe(trees=3, sample=2), 9, found))
-    assert NovelChoice((0.005, 0.05), ("a", "b"), 100, both).chosen == 0
-    assert NovelChoice((0.005, 0.05), ("a", "b"), 100, both).as_dict()["chosen_at"] == "0.005"
-    told = NovelChoice((0.005, 0.05), ("a", "b"), 100, (Candidate(IsolationForestRecipe(trees=3, sample=2), 9, found),))
-    (row,) = told.as_dict()["candidates"]
+    told = NovelChoice((0.005, 0.05), ("a", "b"), 100, (own, other))
+    assert told.chosen == 1
+    content = told.as_dict()
+    assert content["chosen_at"] == "0.005"
+    row, better = content["candidates"]
     assert row["recall"]["0.005"] == {"mean": 0.0, "spread": 0.0}
     assert row["recall"]["0.05"]["mean"] == pytest.approx(0.6 / DRAWINGS)
-    assert row["recall"]["0.05"]["spread"] == pytest.approx(np.std([0.6, 0, 0], ddof=1), abs=1e-6)
-    assert row["behind_best"] == {"mean": 0.0, "error": 0.0}
+    assert row["recall"]["0.05"]["spread"] == pytest.approx(np.std([0.6] + [0] * (DRAWINGS - 1), ddof=1), abs=1e-6)
+    assert row["gain"] == {"mean": 0.0, "error": 0.0}
+    assert better["gain"] == {"mean": pytest.approx(0.6 / DRAWINGS), "error": 0.0}
 
 
 def test_no_fit_sees_an_attack_or_the_fold_that_it_is_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +106,7 @@ def test_the_same_seed_gives_the_same_choice_and_the_recipes_own_size_stands_fir
     first, again = (compared(prepared(small_recipe(), kdd_table(), 7), quiet).as_dict() for _ in range(2))
     assert first == again
     assert (first["recipe"], first["normal"]) == (0, COUNTS["normal"])
-    assert [(own["trees"], own["sample"]) for own in first["candidates"]] == [(20, 64), (20, 16), (10, 128)]
+    assert [(own["trees"], own["sample"]) for own in first["candidates"]] == SIZES
     assert list(first["candidates"][0]["recall"]) == ["0.0005", "0.005", "0.025"]
 
 

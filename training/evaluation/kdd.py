@@ -2,8 +2,8 @@
 
 time: the bundle as it is; of NSL-KDD that is the official protocol where the dataset is the test file. random: a fit by
 the bundle's recipe on 70 % of the file, judged on the rest, which is inflated. leave-one-out: each type of attack is
-left out of a fit and judged by that fit. Whatever hangs on normal records alone is fitted once for all of those; there
-the novel lane's forest is compared with other sizes as well (training.evaluation.novel_choice).
+left out of a fit and judged by that fit. Whatever hangs on normal records alone is fitted once for all of those; beside
+them the novel lane's forest is compared with other sizes (training.evaluation.novel_choice).
 """
 
 from dataclasses import replace
@@ -115,7 +115,8 @@ def by_leaving_out(recipe: KddRecipe, table: KddTable, seed: int, report: Report
         seen_by_bundle(table.take(held_out | (table.family != BENIGN)), content=recipe.content),
         reduce(ScoredRows.joined, (own.as_is for own in left_out.values())),
     )
-    choice = compared(known, report) if recipe.iforest_candidates else None
+    fitted_or_normal = np.union1d(fit_rows, np.flatnonzero((table.family == BENIGN) & ~held_out))
+    choice = compared(prepared(recipe, table.take(fitted_or_normal), seed), report)
     return Outcome(whole, left_out, _notes(len(attacks), fitted, held_out, recipe), novel_choice=choice)
 
 

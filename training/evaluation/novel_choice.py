@@ -1,11 +1,10 @@
-"""Which size of Isolation Forest the novel lane of connection records gets, by what no fit has seen.
+"""Whether the novel lane of connection records has the right size of Isolation Forest, by what no fit has seen.
 
-Each candidate is fitted without a fold of clusters of normal records, fold after fold; an attack it never learns. At
-the score that so many normal records of unseen clusters reach as the lane may spend, its fits say how much they find
-of each attack. An attack counts once, however many records it has. Of the candidates within one standard error of the
-best, over the attacks, the smallest is chosen: Breiman, Friedman, Olshen, Stone, "Classification and Regression Trees",
-1984, section 3.4.3. The choice is by the default rate, which a bundle is run at: a mean over rates would be decided by
-the loosest, where most is found.
+The recipe's size stands beside others. Each is fitted without a fold of clusters of normal records, fold after fold; an
+attack it never learns. At the score that so many normal records of unseen clusters reach as the lane may spend, its
+fits say how much they find of each attack. An attack counts once, however many records it has. Another size is chosen
+where it finds more at the default rate, which a bundle is run at, by more than two standard errors over the attacks;
+the recipe's stands where none does.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,10 @@ from training.fit.kdd import PreparedRecords, isolation_forest
 from training.recipe import IsolationForestRecipe
 from training.reporting import Report
 
-DRAWINGS = 5  # of clusters, folds and trees; the shipped fit has one of them
+DRAWINGS = 5  # of clusters, folds and trees; a bundle's fit is one of them
+# Trees and sample of the others, times the recipe's. A smaller forest of larger samples has as many nodes.
+OTHERS = ((1.0, 0.5), (1.0, 2.0), (0.6, 2.0), (0.5, 4.0), (0.25, 8.0))
+CERTAIN = 2.0  # standard errors
 LANE_SHARE = 0.5  # of a nominal rate, which is what training.fit.kdd gives to the novel lane
 
 Found = NDArray[np.float64]  # (rates, drawings, attacks) share of an attack's records over the score of a rate
@@ -49,7 +51,7 @@ class NovelChoice:
 
     @property
     def chosen(self) -> int:
-        """Which candidate has been chosen."""
+        """Which candidate is chosen by all attacks."""
         return self.chosen_by(np.ones(len(self.attacks), dtype=np.bool_))
 
     @property
@@ -60,16 +62,13 @@ class NovelChoice:
         return np.array([by_attack[self.chosen_by(places != place), place] for place in places])
 
     def chosen_by(self, attacks: Mask) -> int:
-        """The smallest candidate that is as good as the best by these attacks, (attacks,), one or more."""
-        gaps = self._gaps(attacks)
-        within = gaps.mean(axis=1) <= _errors(gaps)
-        nodes = np.array([candidate.nodes for candidate in self.candidates])
-        return int(np.argmin(np.where(within, nodes, nodes.max() + 1)))
+        """The candidate that finds surely more of these attacks than the recipe's, (attacks,), or that one."""
+        means, errors = self._gains(attacks)
+        return int(np.argmax(np.where(means > CERTAIN * errors, means, 0.0)))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        gaps = self._gaps(np.ones(len(self.attacks), dtype=np.bool_))
-        rows = zip(self.candidates, gaps.mean(axis=1), _errors(gaps), strict=True)
+        rows = zip(self.candidates, *self._gains(np.ones(len(self.attacks), dtype=np.bool_)), strict=True)
         return {
             "chosen_at": rate_name(self.rates[0]),
             "normal": self.normal,
@@ -81,9 +80,9 @@ class NovelChoice:
                     "sample": candidate.size.sample,
                     "nodes": candidate.nodes,
                     "recall": self._recall(candidate),
-                    "behind_best": {"mean": rounded(gap), "error": rounded(error)},
+                    "gain": {"mean": rounded(gain), "error": rounded(error)},
                 }
-                for candidate, gap, error in rows
+                for candidate, gain, error in rows
             ],
             "recipe": 0,
             "chosen": self.chosen,
@@ -103,27 +102,42 @@ class NovelChoice:
         """(candidates, attacks) at the first rate, mean over the drawings."""
         return np.array([candidate.found[0].mean(axis=0) for candidate in self.candidates])
 
-    def _gaps(self, attacks: Mask) -> NDArray[np.float64]:
-        """How far each candidate is behind the best in each of these attacks, (candidates, attacks)."""
+    def _gains(self, attacks: Mask) -> tuple[Vector, Vector]:
+        """How much more of these attacks each candidate finds than the recipe's, mean and its standard error."""
         by_attack = self._by_attack[:, attacks]
-        gaps: NDArray[np.float64] = by_attack[np.argmax(by_attack.mean(axis=1))] - by_attack
-        return gaps
+        gains = by_attack - by_attack[0]
+        n = gains.shape[1]
+        errors = gains.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(gains), np.inf)
+        return gains.mean(axis=1), errors
 
 
 def compared(known: PreparedRecords, report: Report) -> NovelChoice:
-    """The recipe's Isolation Forest beside its candidates."""
+    """The recipe's Isolation Forest beside others."""
     recipe = known.recipe
-    sizes = tuple(dict.fromkeys((recipe.iforest, *recipe.iforest_candidates)))
+    drawings = [known.redrawn(known.seed + drawing) for drawing in range(DRAWINGS)]
+    sizes = _sizes(recipe.iforest, min(_fewest_fitted(drawn) for drawn in drawings))
     attacks = tuple(str(label) for label in np.unique(known.table.label[~known.normal]))
     rates = tuple(LANE_SHARE * rate for rate in recipe.rates)
     report(f"{len(sizes)} sizes of Isolation Forest, each {DRAWINGS * recipe.calibrate.folds} times without a fold")
-    drawings = [known.redrawn(known.seed + drawing) for drawing in range(DRAWINGS)]
     candidates = []
     for size in sizes:
         found = np.array([_found(drawn, size, attacks, rates) for drawn in drawings])
         nodes = len(isolation_forest(known, known.all, size).forest.feature)
         candidates.append(Candidate(size, nodes, found.swapaxes(0, 1)))
     return NovelChoice(rates, attacks, int(known.normal.sum()), tuple(candidates))
+
+
+def _sizes(own: IsolationForestRecipe, most: int) -> tuple[IsolationForestRecipe, ...]:
+    """The recipe's own size, then others whose sample, of two or more, is no larger than most."""
+    others = [(max(round(trees * own.trees), 1), round(sample * own.sample)) for trees, sample in OTHERS]
+    fitting = [IsolationForestRecipe(trees=t, sample=s) for t, s in others if 2 <= s <= most]
+    return tuple(dict.fromkeys((own, *fitting)))
+
+
+def _fewest_fitted(drawn: PreparedRecords) -> int:
+    """Normal records of the smallest fit without a fold."""
+    folds = np.bincount(drawn.fold[drawn.normal])
+    return int(folds.sum() - folds.max())
 
 
 def _found(
@@ -138,10 +152,3 @@ def _found(
     cuts = [ordered[len(ordered) - 1 - int(rate * len(ordered))] for rate in rates]
     over = [(attacking > cut).mean(axis=0) for cut in cuts]
     return np.array([[share[label == attack].mean() for attack in attacks] for share in over])
-
-
-def _errors(gaps: NDArray[np.float64]) -> Vector:
-    """Standard error of the mean gap of each candidate, (candidates,), 0 of a single attack."""
-    attacks = gaps.shape[1]
-    errors: Vector = gaps.std(axis=1, ddof=1) / np.sqrt(attacks) if attacks > 1 else np.zeros(len(gaps))
-    return errors

@@ -42,7 +42,7 @@ class Outcome:
     hosts: int | None = None  # shared ones of the re-homed copy, None where rows have no hosts
     # Records that stand in the training file as well, by kind of count, None where nobody could count
     overlap: dict[str, int] | None = None
-    # How the size of the novel lane's forest stands beside others, None where the recipe names none
+    # How the size of the novel lane's forest stands beside others, of leave-one-out by records alone
     novel_choice: NovelChoice | None = None
 
 

@@ -30,19 +30,23 @@ def unsupervised(content: Content) -> tuple[Block, ...]:
 
 
 def novel_choice(content: Content) -> tuple[Block, ...]:
-    """How the size of the novel lane's forest was chosen; nothing where the recipe names no other."""
+    """Whether the novel lane's forest has the right size; nothing but of leave-one-out."""
     told = content["novel_choice"]
     if told is None:
         return ()
     chosen, own = (told["candidates"][told[name]] for name in ("chosen", "recipe"))
-    stands = "which is the recipe's" if chosen == own else f"where the recipe has {_size(own)}"
+    found = (
+        f"none finds surely more at {tables.percent_of(told['chosen_at'])}, the lane's part of the default rate: "
+        f"{_size(own)} stand"
+        if chosen == own
+        else f"{_size(chosen)} find surely more at {tables.percent_of(told['chosen_at'])}, the lane's part of the "
+        f"default rate, than the recipe's {_size(own)}"
+    )
     text = (
         f"Each size was fitted without a fold of clusters of the {count(told['normal'])} normal records, fold after "
         f"fold and {told['drawings']} times over; no attack was learnt. Recall is the mean of {len(told['attacks'])} "
         "attacks, each of which counts once, at the score that so many of the normal records of unseen clusters reach. "
-        f"Chosen at {tables.percent_of(told['chosen_at'])}, the lane's part of the default rate, as the smallest "
-        f"within one standard error of the best: {_size(chosen)}, {stands}. "
-        "With each attack judged by the size that the others choose, recall is "
+        f"Of the other sizes {found}. With each attack judged by the size that the others choose, recall is "
         f"{tables.number(told['recall_of_unseen'])}."
     )
     return (Paragraph(text), tables.novel_choice(told))

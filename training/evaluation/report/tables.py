@@ -85,9 +85,9 @@ def novel_choice(told: Mapping[str, Any]) -> PageTable:
         marks = [name for name in ("recipe", "chosen") if told[name] == place]
         size = f"{own['trees']} of {count(own['sample'])}" + (f" ({', '.join(marks)})" if marks else "")
         recalls = [f"{number(row['mean'])} ± {number(row['spread'])}" for row in own["recall"].values()]
-        gap = own["behind_best"]
-        cells.append((size, count(own["nodes"]), *recalls, f"{number(gap['mean'])} ± {number(gap['error'])}"))
-    headings.append(Heading(f"behind the best at {percent_of(told['chosen_at'])}", numeric=True))
+        gain = own["gain"]
+        cells.append((size, count(own["nodes"]), *recalls, f"{number(gain['mean'])} ± {number(gain['error'])}"))
+    headings.append(Heading(f"gain at {percent_of(told['chosen_at'])}", numeric=True))
     return PageTable("Sizes of Isolation Forest on clusters and attacks that no fit saw", tuple(headings), tuple(cells))
 
 
