@@ -56,6 +56,21 @@ def inlined(function: F) -> F:
     return cast("F", compiler(inline="always", **OPTIONS)(function))
 
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def as_taken(array: NDArray[Any], kind: type[Scalar]) -> NDArray[Scalar]:
+    """The array as kernels take it, of this type of number, contiguous and writable; a copy where it is not so already.
+
+    Kernels are compiled for such arrays alone: another layout would compile again at run time. numpy.require says the
+    same and takes ten times as long, which counts where a batch has few rows.
+    """
+    flags = array.flags
+    if array.dtype == kind and flags.c_contiguous and flags.writeable and flags.aligned:
+        return array
+    return np.require(array, kind, ["C", "W", "A"])
+
+
 LINE = 64  # bytes of a cache line
 
 

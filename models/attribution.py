@@ -29,19 +29,30 @@ def top_columns(
 ) -> Columns:
     """Of the groups that moved each row's evidence most, strongest first, the leading columns: positions, (m, count).
 
-    values: (m, c) raw columns in the order of the feature contract. lanes: (m, 2), whose evidence counts: known, novel.
-    groups: columns that are restored together, at least count groups, no column in two of them. The hosts' states stay
-    as they are.
+    values: (m, c) raw columns in the order of the feature contract; NaN in masked columns, which are never named.
+    lanes: (m, 2), whose evidence counts: known, novel. groups: columns that are restored together, at least count
+    groups, no column in two of them. The hosts' states stay as they are. -1 stands where no further group is known of
+    a row.
     """
     hybrid = replace(hybrid, support=None)  # a flow that cannot be, halfway restored, has lost no evidence by that
     member = np.zeros((len(groups), values.shape[1]), dtype=np.bool_)
     for place, group in enumerate(groups):
         member[place, np.atleast_1d(group)] = True
+    known = ~np.isnan(values)
+    if not known.all() and hybrid.masking is not None:
+        values = hybrid.filled(values)
     chosen = np.empty((len(values), count), dtype=np.int64)
     for at in range(0, len(values), ROWS):
         part = slice(at, at + ROWS)
-        chosen[part] = _of_few(hybrid, values[part], lanes[part], member, count)
+        chosen[part] = _of_few(hybrid, values[part], lanes[part], _members(member, known[part]), count)
     return chosen
+
+
+def _members(member: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Each row's groups without the columns that it does not know, (m, g, c). member: (g, c). known: (m, c)."""
+    if known.all():
+        return np.broadcast_to(member, (len(known), *member.shape))
+    return member & known[:, None, :]
 
 
 def _of_few(
@@ -49,17 +60,18 @@ def _of_few(
 ) -> Columns:
     rows, median = np.arange(len(values)), hybrid.normal.median
     restored = values
-    taken = np.zeros((len(values), len(member)), dtype=np.bool_)
+    taken: NDArray[np.bool_] = np.logical_not(np.any(member, axis=2))  # of which nothing is known
     before, chosen = [], []
     for _ in range(count):
         variants = np.where(member, median, restored[:, None, :]).reshape(-1, values.shape[1])
-        evidence = _evidence(hybrid, variants, np.repeat(lanes, len(member), axis=0)).reshape(taken.shape)
+        evidence = _evidence(hybrid, variants, np.repeat(lanes, member.shape[1], axis=0)).reshape(taken.shape)
         evidence[taken] = np.inf  # it would be named twice where nothing else helps
         group = np.argmin(evidence, axis=1)
+        own = member[rows, group] & ~taken[rows, group][:, None]
         taken[rows, group] = True
         before.append(restored)
-        chosen.append(member[group])
-        restored = np.where(member[group], median, restored)
+        chosen.append(own)
+        restored = np.where(own, median, restored)
     leading = _leading(hybrid, np.concatenate(before), np.tile(lanes, (count, 1)), np.concatenate(chosen))
     return leading.reshape(count, len(values)).T
 
@@ -69,7 +81,7 @@ def _leading(
 ) -> Columns:
     """Of each row's group, (m, c), the column that keeps most of the evidence when its siblings alone are restored.
 
-    A column that is at its median leads only where all are.
+    A column that is at its median leads only where all are; -1 of an empty group.
     """
     median = hybrid.normal.median
     row, column = np.nonzero(group)
@@ -79,7 +91,7 @@ def _leading(
     evidence = _evidence(hybrid, variants, lanes[row])
     ranked = np.full(values.shape, -np.inf)
     ranked[row, column] = np.where(kept == median[column], np.finfo(np.float64).min, evidence)
-    leading: Columns = np.argmax(ranked, axis=1)
+    leading: Columns = np.where(group.any(axis=1), np.argmax(ranked, axis=1), -1)
     return leading
 
 

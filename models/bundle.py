@@ -3,8 +3,8 @@
 Whatever stands in the directory, loading gives a model that fits together or a BundleError of one line: nothing in it
 can run, and every size, type, range and index is checked before a kernel sees it. The section
 "feature_contract" lists the columns that the model uses, each with a digest of what it means (models.contract); format
-1 had one hash of all columns there were. "encoding" and "support" may be left out. It does not know how a model was
-made: that is the free section "about".
+1 had one hash of all columns there were. "encoding", "masked" and "support" may be left out. It does not know how a
+model was made: that is the free section "about".
 """
 
 import re
@@ -43,6 +43,7 @@ from models.manifest import (
     refuse,
     value_of,
 )
+from models.masking import described_masking, read_masking
 from models.support import described_support, read_support
 
 __all__ = ["BundleError", "load_bundle", "save_bundle"]
@@ -96,6 +97,7 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
         "votes": votes,
         **({} if hybrid.encoding is None else {"encoding": described_encoding(hybrid.encoding, used)}),
         "normal": _described_normal(hybrid.normal),
+        **({} if hybrid.masking is None else {"masked": described_masking(hybrid.masking)}),
         **({} if normal_flows is None else {"support": described_support(normal_flows)}),
         "about": dict(about),
     }
@@ -148,8 +150,9 @@ def load_bundle(path: str | Path, *contracts: Contract) -> Hybrid:
 
 def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contract]) -> Hybrid:
     former = FILES.check_format(manifest)
-    # Detectors that see rows as they are have no encoding, connection records and older bundles no support.
-    optional = "".join(f" {section}" for section in ("encoding", "support") if section in manifest)
+    # Detectors that see rows as they are have no encoding, rows of which all is known nothing masked, connection
+    # records and older bundles no support.
+    optional = "".join(f" {section}" for section in ("encoding", "masked", "support") if section in manifest)
     exactly(
         manifest,
         "manifest",
@@ -188,6 +191,7 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
             novel_vote=votes.get("novel"),
             encoding=encoding,
             support=read_support(manifest, normal.columns),
+            masking=read_masking(manifest, normal.columns),
         )
     except ValueError as error:
         refuse(str(error))

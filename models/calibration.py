@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import Word, entry, inner
+from kernels.jit import Word, as_taken, entry, inner
 from models.detector import Vector
 
 TAIL_SHARE = 0.01
@@ -50,8 +50,8 @@ class Calibration:
             raise ValueError("calibration tail is not finite with a share in (0, 1] and a positive sigma")
         if not (-1 <= self.shape <= 1) or not (0 < self.count < 1 << 53):
             raise ValueError(f"calibration has shape {self.shape} and count {self.count}, expected -1..1 and positive")
-        object.__setattr__(self, "scores", np.require(self.scores, np.float64, ["C", "W"]))
-        object.__setattr__(self, "survival", np.require(self.survival, np.float64, ["C", "W"]))
+        object.__setattr__(self, "scores", as_taken(self.scores, np.float64))
+        object.__setattr__(self, "survival", as_taken(self.survival, np.float64))
 
     @property
     def floor(self) -> float:
@@ -65,7 +65,7 @@ class Calibration:
         """
         out = np.empty(len(scores))
         _p_value(
-            np.require(scores, np.float64, ["C", "W"]),
+            as_taken(scores, np.float64),
             self.scores,
             self.survival,
             self.tail_start,

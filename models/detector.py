@@ -27,6 +27,7 @@ class FlowSteps:
     # (n,) bool; a step that does not advance (another report of a flow already seen) is scored against the host's state
     # and leaves it as it is
     advances: NDArray[np.bool_]
+    masked: bool = False  # whether rows may have NaN in columns that may be masked (models.masking)
     _logs: list[tuple[NDArray[np.int64], Logs]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import Word, aligned, entry, inner
+from kernels.jit import Word, aligned, as_taken, entry, inner
 from models.detector import ANY_ATTACK, FlowSteps, Labels, Vector
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
@@ -68,8 +68,10 @@ class Forest:
             raise ValueError(f"rows have shape {x.shape}, expected (n, {self.width})")
         out = np.zeros((len(x), self.value.shape[1]))
         packed = self._packed
+        scratch = aligned(((self.width + 2) * ROWS,))
+        turned, bits, leaf = scratch[: -2 * ROWS], scratch[-2 * ROWS : -ROWS], scratch[-ROWS:]
         _find(
-            np.require(x, np.float32, ["C", "W"]),
+            as_taken(x, np.float32),
             packed.column,
             packed.threshold,
             packed.kept,
@@ -77,9 +79,9 @@ class Forest:
             packed.first_leaf,
             packed.words,
             packed.value,
-            aligned((self.width * ROWS,)),
-            aligned((ROWS,)).view(np.uint32),
-            aligned((ROWS,)).view(np.uint32),
+            turned,
+            bits.view(np.uint32),
+            leaf.view(np.uint32),
             out,
         )
         return out

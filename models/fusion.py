@@ -20,6 +20,7 @@ from models.calibration import Calibration
 from models.contract import Contract, contract_hash
 from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, FlowSteps, Labels, Vector
 from models.encoding import Encoding
+from models.masking import Masking
 from models.support import Support
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
@@ -143,6 +144,7 @@ class Hybrid:
     novel_vote: Calibration | None = None
     encoding: Encoding | None = None  # what detectors see of a row, None where they see the row itself
     support: Support | None = None  # which rows get a verdict, None: every one
+    masking: Masking | None = None  # what stands for columns of which rows know nothing, None: they know all
 
     def __post_init__(self) -> None:
         names = [member.detector.name for member in (*self.known, *self.novel)]
@@ -167,6 +169,8 @@ class Hybrid:
             raise ValueError(f"encoding is of {self.encoding.width} columns, expected {len(self.normal.columns)}")
         if self.support is not None and tuple(self.support.columns) != self.normal.columns:
             raise ValueError(f"the support's columns are not those of {self.contract.rows}")
+        if self.masking is not None:
+            self.masking.check(inputs_of(self.normal, None))
 
     @property
     def used(self) -> dict[str, str]:
@@ -194,16 +198,32 @@ class Hybrid:
         """What a detector may look at, and where it stands."""
         return inputs_of(self.normal, self.encoding)
 
+    @property
+    def maskable(self) -> tuple[str, ...]:
+        """Columns that a row may be without: NaN stands in it, and the model knows what stands for that."""
+        return () if self.masking is None else self.masking.columns
+
+    def filled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows with what stands for their masked columns, as detectors see them; (n, c) as FlowSteps.values.
+
+        Raises ValueError where the model has nothing to stand for them.
+        """
+        if self.masking is None:
+            raise ValueError(f"{self.model_id} has no values that stand for masked columns")
+        return self.masking.filled(values)
+
     def judge(self, steps: FlowSteps, rate: float | None = None) -> Judgement:
         """Score the steps with every detector and give the verdicts; the hosts' states advance.
 
         rate: nominal false-positive rate, one of thresholds; the default rate when None. Half of it is spent in each
-        lane. Raises ValueError for a rate without threshold.
+        lane. Raises ValueError for a rate without threshold, and for masked rows where the model has no masking.
         """
         rate = self.default_rate if rate is None else rate
         if rate not in self.thresholds:
             raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
         known_cut, novel_cut = self.thresholds[rate]
+        if steps.masked:
+            steps = replace(steps, values=self.filled(steps.values), masked=False)
         judged = np.ones(len(steps), dtype=np.bool_) if self.support is None else self.support.judges(steps.values)
         # Of its own, so that what the detectors share of it goes when they are done.
         steps = replace(steps, values=steps.values if self.encoding is None else self.encoding.encode(steps.values))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import Word, entry, inner
+from kernels.jit import Word, as_taken, entry, inner
 from models.detector import FlowSteps, Vector
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
@@ -37,7 +37,7 @@ class LogisticRegression:
             raise ValueError("logistic regression has a weight that is not finite or beyond 1e9")
         self.name = name
         self.scaling = scaling
-        self.weights = np.require(weights, np.float64, ["C", "W"])
+        self.weights = as_taken(weights, np.float64)
         self.bias = float(bias)
 
     def score(self, steps: FlowSteps) -> Vector:
@@ -47,7 +47,7 @@ class LogisticRegression:
     def score_rows(self, x: Matrix) -> Vector:
         """As score, of rows that are already scaled, (n, d) float32."""
         out = np.empty(len(x))
-        _weigh(np.require(x, np.float32, ["C", "W"]), self.weights, self.bias, out)
+        _weigh(as_taken(x, np.float32), self.weights, self.bias, out)
         return out
 
     def forget(self) -> None:
@@ -70,7 +70,7 @@ class LogisticRegression:
 def sigmoid(log_odds: Vector) -> Vector:
     """1 / (1 + exp(-log_odds)) of each, (n,) float64 in [0, 1]; the same bits for any batching."""
     out = np.empty(len(log_odds))
-    _sigmoids(np.require(log_odds, np.float64, ["C", "W"]), out)
+    _sigmoids(as_taken(log_odds, np.float64), out)
     return out
 
 

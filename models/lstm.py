@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
-from kernels.jit import Word, aligned, entry, inner
+from kernels.jit import Word, aligned, as_taken, entry, inner
 from models.detector import FlowSteps, Labels, Vector
 from models.manifest import Arrays
 from models.scaling import CLIP, Matrix, Scaling
@@ -128,9 +128,9 @@ class Lstm:
         with np.errstate(over="ignore"):  # the hash wraps around; matters where kernels run as plain Python
             _run(
                 steps.scaled(self.scaling),
-                np.require(steps.host, np.int64, ["C", "W"]),
-                np.require(steps.time_ns, np.int64, ["C", "W"]),
-                np.require(steps.advances, np.bool_, ["C", "W"]),
+                as_taken(steps.host, np.int64),
+                as_taken(steps.time_ns, np.int64),
+                as_taken(steps.advances, np.bool_),
                 self.kernel,
                 self.recurrent,
                 self.bias,

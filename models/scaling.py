@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import entry
+from kernels.jit import as_taken, entry
 
 Logs = NDArray[np.float64]  # (n, d), logarithms of picked columns
 Matrix = NDArray[np.float32]  # (n, d), columns in the order the detector was fitted on
@@ -45,9 +45,9 @@ class Scaling:
         if not (np.isfinite(self.center).all() and np.isfinite(self.scale).all() and (self.scale > 0).all()):
             raise ValueError("scaling center and scale must be finite and scale positive")
         # Kernels are compiled for writable, contiguous arrays only: another layout would compile again at run time.
-        object.__setattr__(self, "index", np.require(self.index, np.int64, ["C", "W"]))
-        object.__setattr__(self, "center", np.require(self.center, np.float64, ["C", "W"]))
-        object.__setattr__(self, "scale", np.require(self.scale, np.float64, ["C", "W"]))
+        object.__setattr__(self, "index", as_taken(self.index, np.int64))
+        object.__setattr__(self, "center", as_taken(self.center, np.float64))
+        object.__setattr__(self, "scale", as_taken(self.scale, np.float64))
 
     def transform(self, values: NDArray[np.float64]) -> Matrix:
         """Scaled columns of each row.
@@ -73,7 +73,7 @@ def signed_logs(values: NDArray[np.float64], index: NDArray[np.int64]) -> Logs:
     if values.ndim != 2 or values.shape[1] <= index.max():
         raise ValueError(f"values have shape {values.shape}, expected (n, {index.max() + 1} or more)")
     out = np.empty((len(values), len(index)))
-    _log(np.require(values, np.float64, ["C", "W"]), index, out)
+    _log(as_taken(values, np.float64), index, out)
     return out
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import Word, entry, inner
+from kernels.jit import Word, as_taken, entry, inner
 from models.manifest import objects, refuse, value_of
 
 COLUMNS = ("protocol", "fwd_packets", "bwd_packets")  # that tell a flow's group; rows without them have no groups
@@ -133,7 +133,7 @@ def _places(columns: Sequence[str]) -> NDArray[np.int64]:
 
 def _group_ids(values: NDArray[np.float64], places: NDArray[np.int64]) -> GroupIds:
     out = np.empty(len(values), dtype=np.int64)
-    _write_group_ids(np.require(values, np.float64, ["C", "W"]), places, out)
+    _write_group_ids(as_taken(values, np.float64), places, out)
     return out
 
 

@@ -4,16 +4,19 @@ Thresholds and false-positive rate never come from the same flows: calibrations 
 normal traffic and the rate is counted on the other, then the other way round, and both are averaged.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.columns import NAMES
+from flows.context.columns import without_context
 from models.calibration import Calibration, fit_calibration
 from models.detector import Detector, FlowSteps, Vector
 from models.fusion import Hybrid, Judgement, fisher, voted
-from training.arrays import Mask
+from training.arrays import Mask, Values
 from training.datasets.table import FlowTable
 from training.labels import BENIGN
 from training.sequences import FlowReports, rehomed
@@ -52,11 +55,30 @@ class Figure:
 Figures = tuple[Figure, ...]
 
 
-def steps_of(table: FlowTable, host: NDArray[np.int64], told: FlowReports) -> FlowSteps:
-    """The table's reports as detectors meet them, from these hosts. host: (n, 2), of each flow."""
+def steps_of(table: FlowTable, host: NDArray[np.int64], told: FlowReports, columns: Sequence[str] = NAMES) -> FlowSteps:
+    """The table's reports as detectors meet them, from these hosts.
+
+    host: (n, 2), of each flow. columns: those of the rows that a model judges, as in rows_of.
+    """
     row = told.row
-    values = table.values[row] if told.values is None else told.values
-    return FlowSteps(values, host[row], table.start_ns[row], told.advances)
+    values = rows_of(table.values[row] if told.values is None else told.values, columns)
+    return FlowSteps(values, host[row], table.start_ns[row], told.advances, masked=has_masked(values))
+
+
+def rows_of(values: Values, columns: Sequence[str]) -> Values:
+    """Rows of a table as a model judges them, (m, len(columns)): without context where it uses none, masked where the
+    table has none.
+
+    values: (m, c), in the order of flows.columns.COLUMNS, and their context after them where the table has it.
+    """
+    if values.shape[1] < len(columns):
+        return without_context(values)
+    return values if values.shape[1] == len(columns) else values[:, : len(columns)]
+
+
+def has_masked(values: Values) -> bool:
+    """Whether rows know nothing of any of their context. values: as rows_of gives them."""
+    return bool(np.isnan(values[:, len(NAMES) :]).any())
 
 
 def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
@@ -104,7 +126,8 @@ def measured(
         }
     told = {hosts: table.reports() for hosts, (table, _) in arrangements.items()}
     judged = {
-        hosts: _judged(hybrid, steps_of(table, host, told[hosts])) for hosts, (table, host) in arrangements.items()
+        hosts: _judged(hybrid, steps_of(table, host, told[hosts], hybrid.normal.columns))
+        for hosts, (table, host) in arrangements.items()
     }
     scores = {hosts: judgement.scores for hosts, judgement in judged.items()}
     # The sensor's thresholds come from the traffic as it is, so they hold for every arrangement.

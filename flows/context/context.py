@@ -89,41 +89,52 @@ class Context:
 
     def columns(self, batch: FlowBatch) -> Values:
         """Values of the records, and their context after them: (n, columns of context_contract) float64, finite."""
-        return np.concatenate([batch.values, self.observe(batch)], axis=1)
+        width = batch.values.shape[1]
+        out = np.empty((len(batch), width + CONTEXT_WIDTH))
+        out[:, :width] = batch.values
+        self._observe(batch, out, width)
+        return out
 
     def observe(self, batch: FlowBatch) -> Values:
         """The context of the next records, (n, len(CONTEXT_COLUMNS)) float64."""
-        n = len(batch)
-        out = np.zeros((n, CONTEXT_WIDTH))
-        if not n:
-            return out
+        out = np.empty((len(batch), CONTEXT_WIDTH))
+        self._observe(batch, out, 0)
+        return out
+
+    def _observe(self, batch: FlowBatch, out: Values, first: int) -> None:
+        """Write the context of the next records into the columns of out from the first on."""
+        if not len(batch):
+            return
         identity, values = np.ascontiguousarray(batch.identity), np.ascontiguousarray(batch.values)
-        ends = identity[:, END_NS] + identity[:, END_SHIFT_NS]
+        waiting, n = len(self._ends), len(self._ends) + len(batch)
+        ends, keys, amounts = (
+            np.empty(n, dtype=np.int64),
+            np.empty((n, KEY_WORDS), dtype=np.int64),
+            np.empty((n, AMOUNT_WORDS)),
+        )
+        ends[:waiting], keys[:waiting], amounts[:waiting] = self._ends, self._keys, self._amounts
+        np.add(identity[:, END_NS], identity[:, END_SHIFT_NS], out=ends[waiting:])
         if self._base_ns is None:
             self._base_ns = int(ends[0]) - DAY_NS  # so that no window begins at 0
-        keys, amounts = np.empty((n, KEY_WORDS), dtype=np.int64), np.empty((n, AMOUNT_WORDS))
         with np.errstate(over="ignore"):  # the hash wraps around; only interpreted kernels notice
-            write_facts(identity, values, self._base_ns, self._sources.seed, keys, amounts)
-            waiting = len(self._ends)
-            if waiting:
-                ends, keys = np.concatenate([self._ends, ends]), np.concatenate([self._keys, keys])
-                amounts = np.concatenate([self._amounts, amounts])
+            write_facts(identity, values, self._base_ns, self._sources.seed, keys[waiting:], amounts[waiting:])
             runs = _runs(ends)
             order = _order(runs, keys, amounts)
             complete = len(runs) - 1 - (runs[-1] - runs[-2] < MOST_PEERS)
             _observe(
-                keys, amounts, runs, order, complete, waiting, *self._tables, self._ports, out
+                keys, amounts, runs, order, complete, waiting, *self._tables, self._ports, out, first
             )  # fmt: skip
         last = runs[complete]
         self._ends, self._keys, self._amounts = ends[last:].copy(), keys[last:].copy(), amounts[last:].copy()
-        return out
 
 
 def _runs(ends: Int64s) -> Int64s:
     """Where each run of peers begins, and where the last one ends."""
-    begins = np.flatnonzero(np.diff(ends)) + 1
-    begins = np.concatenate([[0], begins, [len(ends)]])
-    if np.diff(begins).max() > MOST_PEERS:
+    between = np.flatnonzero(ends[1:] != ends[:-1])
+    begins = np.empty(len(between) + 2, dtype=np.int64)
+    begins[0], begins[-1] = 0, len(ends)
+    np.add(between, 1, out=begins[1:-1])
+    if len(ends) > MOST_PEERS and np.diff(begins).max() > MOST_PEERS:
         parts = [np.arange(first, end, MOST_PEERS) for first, end in pairwise(begins)]
         begins = np.concatenate([*parts, begins[-1:]])
     return begins
@@ -142,9 +153,13 @@ def _order(runs: Int64s, keys: Keys, amounts: Amounts) -> Int64s:
 @entry
 def _observe(
     keys: Keys, amounts: Amounts, runs: Int64s, order: Int64s, complete: int, waiting: int, sources: Rows,
-    targets: Rows, links: Rows, pairs: Rows, services: Rows, ports: Bits, out: NDArray[np.float64],
+    targets: Rows, links: Rows, pairs: Rows, services: Rows, ports: Bits, out: NDArray[np.float64], column: int,
 ) -> None:  # fmt: skip
-    """Write the rows of the records after those that waited to be counted, and count the runs that are complete."""
+    """Write the rows of the records after those that waited to be counted, and count the runs that are complete.
+
+    Rows are written into the columns of out from this column on.
+    """
+    context = out[:, column:]
     for run in range(len(runs) - 1):
         first, end = runs[run], runs[run + 1]
         for i in range(max(first, waiting), end):
@@ -152,7 +167,7 @@ def _observe(
                 fetch_slots(keys, i + SLOTS_AHEAD, sources, targets, links, pairs, services)
             if i + ROWS_AHEAD < len(keys):
                 fetch_rows(keys, i + ROWS_AHEAD, sources, targets, links, pairs, services)
-            write_row(keys, amounts, i, sources, targets, links, pairs, services, out, i - waiting)
+            write_row(keys, amounts, i, sources, targets, links, pairs, services, context, i - waiting)
         if run < complete:
             for k in range(first, end):
                 if amounts[order[k], NEWS] > 0:

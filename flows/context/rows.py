@@ -105,8 +105,10 @@ def write_row(
     keys: Keys, amounts: Amounts, i: int, sources: Rows, targets: Rows, links: Rows, pairs: Rows, services: Rows,
     out: NDArray[np.float64], o: int,
 ) -> None:  # fmt: skip
-    """Columns of record i into row o, which is all 0."""
+    """Columns of record i into row o."""
     now = amounts[i, END]
+    for column in range(CONTEXT_WIDTH):
+        out[o, column] = 0.0
     out[o, SRC_SURGE] = out[o, DST_SURGE] = out[o, SVC_SURGE] = out[o, SRC_PEERS_PER_PORT_10M] = 1.0
     out[o, SRC_SIZE_SPREAD_10M] = out[o, SVC_SENT_SPREAD_10M] = 1.0
     out[o, PAIR_GAP_SPREAD] = out[o, PAIR_SENT_SPREAD] = out[o, PAIR_RECEIVED_SPREAD] = 1.0

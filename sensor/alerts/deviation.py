@@ -61,11 +61,13 @@ def sentence(deviation: Deviation) -> str:
 
 
 def quantity(value: float, unit: str) -> str:
-    """A column's value for people: times scaled to a readable unit, large numbers short, counts without a unit."""
+    """A column's value for people: times in a readable unit, large numbers short, counts and shares without a unit."""
     if not math.isfinite(value):
         return str(value)
     if unit == "µs":
         steps = [(1e6, "s"), (1e3, "ms"), (1.0, "µs")]
+    elif unit == "s":
+        steps = [(86_400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s")]
     elif unit in ("bytes", "bytes/s", "packets/s"):
         short = {"bytes": "B", "bytes/s": "B/s"}.get(unit, f" {unit}")
         steps = [(1e9, f"G{short}"), (1e6, f"M{short}"), (1e3, f"k{short}"), (1.0, unit)]

@@ -170,6 +170,13 @@ STATS: Final = Declaration(
             "one_sided",
             "lost_lines",
         ),
+        Field(
+            "flowvigil.context_evicted",
+            COUNT,
+            "progress.context_evicted",
+            "Rows on what hosts, pairs and services did before that gave way to others; of bundles that use context.",
+            optional=True,
+        ),
         Field("flowvigil.overload", text(80), "progress.overload", absent=""),
         Field("flowvigil.alerts.opened", COUNT, "progress.alerts", absent=0),
         Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),

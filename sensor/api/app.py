@@ -170,8 +170,8 @@ def _add_scoring(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
             samples = row_format.parse(parsed.rows)
             result = lease.score(samples, rate, parsed.reasons)
         metrics.count_rows(result)
-        rows = rows_document(models.hybrid, result)
-        return json_response({"model": identity, "rate": rate, "assumed": samples.imputed, "rows": rows})
+        rows, assumed = rows_document(models.hybrid, result), (*samples.imputed, *samples.masked)
+        return json_response({"model": identity, "rate": rate, "assumed": assumed, "rows": rows})
 
     @app.get(
         "/v1/model",

@@ -1,6 +1,7 @@
 """Meters an uploaded capture in memory, up to as many flows as a request may have rows.
 
-What is scored of each flow is its flow record, or the connection record that a model of NSL-KDD's columns takes.
+What is scored of each flow is its flow record, with its context where the model takes that, or the connection record
+that a model of NSL-KDD's columns takes.
 """
 
 import io

@@ -7,13 +7,14 @@ al. 2022).
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.columns import COLUMNS, INDEX, NAMES
+from flows.columns import COLUMNS, INDEX
+from flows.context.columns import CONTEXT_COLUMNS
 from flows.dialects import DIALECTS, NATIVE, Dialect
 from flows.headers import ENOUGH, FIELDS, nearest
 from models.fusion import Hybrid
@@ -30,15 +31,23 @@ TCP: Final = 6.0  # IANA protocol number, as a column has it
 
 
 class CicFormat:
-    """JsonRow format (sensor.api.samples.RowFormat) of flows, for one model."""
+    """JsonRow format (sensor.api.samples.RowFormat) of flows, for one model.
+
+    Rows may have columns of context too, under our own names: what the hosts of a flow did before it, which the API,
+    that keeps no state, does not know. Of a model that uses them they are optional: without them the rows are masked.
+    """
 
     name = "CIC flows"
     accepts_flows = True
 
     def __init__(self, hybrid: Hybrid) -> None:
         self._normal = hybrid.normal.typical
-        self._used = frozenset(NAMES[position] for position in hybrid.seen)
-        known = {name for fields in FIELDS.values() for name in fields}
+        names = hybrid.normal.columns
+        self._place = {name: i for i, name in enumerate(names)}
+        self._used = frozenset(names[position] for position in hybrid.seen)
+        self._context = tuple(column for column in CONTEXT_COLUMNS if column.name in self._place)
+        self._optional = frozenset(hybrid.maskable)
+        known = {name for fields in FIELDS.values() for name in fields} | {column.name for column in self._context}
         self.column_names = frozenset(known | IGNORED_COLUMNS | {DUPLICATE_COLUMN, SOURCE, TIME})
         self.text_columns = IGNORED_COLUMNS | {SOURCE, TIME} | {
             name for fields in FIELDS.values() for name, field in fields.items() if field not in INDEX
@@ -51,17 +60,19 @@ class CicFormat:
         dialect = self._dialect(names)
         fields = self._sent_names(names, dialect)
         imputed = self._check_complete(names, fields, dialect)
-        numeric = [field for field in fields if field in INDEX]
+        masked = tuple(name for name in self._in_order(self._optional) if name not in fields)
+        numeric = [field for field in fields if field in self._place]
         sent = [fields[field] for field in numeric]
         values = np.tile(self._normal, (len(rows), 1))
-        values[:, [INDEX[field] for field in numeric]] = numbers(rows, sent)
+        values[:, [self._place[field] for field in numeric]] = numbers(rows, sent)
         check_scalars(rows, [name for name in names.values() if name not in sent])
         if dialect is not NATIVE and FIRST_WINDOW in fields and LAST_WINDOW not in fields:
             values[:, INDEX[LAST_WINDOW]] = values[:, INDEX[FIRST_WINDOW]]
         _set_undefined(values)
-        _check_finite(values, fields)
+        self._check_finite(values, fields)
+        values[:, [self._place[name] for name in masked]] = np.nan
         host, time_ns = _sequence(rows, names, fields, dialect)
-        return Samples(values, host, time_ns, imputed)
+        return Samples(values, host, time_ns, imputed, masked)
 
     def table_columns(self, first_line: Sequence[str]) -> tuple[Sequence[str], bool]:
         """The first line of a table is its header."""
@@ -70,7 +81,8 @@ class CicFormat:
     def schema(self) -> dict[str, Any]:
         """JSON Schema of one row under our own names; those of the public headers are as good."""
         number_schemas = {
-            column.name: {"type": "number", "description": f"{column.definition} ({column.unit})"} for column in COLUMNS
+            column.name: {"type": "number", "description": f"{column.definition} ({column.unit})"}
+            for column in (*COLUMNS, *self._context)
         }
         return {
             "type": "object",
@@ -78,13 +90,17 @@ class CicFormat:
             "description": "A flow under our own names. The names of the CIC-IDS-2017, CICFlowMeter 2018-2020, "
             "CICFlowMeter V4 and Python cicflowmeter headers are accepted as well; the first row's names decide.",
             "properties": number_schemas | sequence_schema(),
-            "required": sorted(self._used, key=INDEX.__getitem__),
+            "required": self._in_order(self._used - self._optional),
             "additionalProperties": True,
         }
 
     def example(self) -> dict[str, Any]:
         """A row of the medians of normal traffic: accepted, though no real flow has all of them."""
-        return {name: float(self._normal[INDEX[name]]) for name in sorted(self._used, key=INDEX.__getitem__)}
+        needed = self._in_order(self._used - self._optional)
+        return {name: float(self._normal[self._place[name]]) for name in needed}
+
+    def _in_order(self, names: Iterable[str]) -> list[str]:
+        return sorted(names, key=self._place.__getitem__)
 
     def _stripped(self, row: JsonRow) -> dict[str, str]:
         """The names as sent, by the same without surrounding blanks. Raises Problem 422 for two that are the same."""
@@ -100,14 +116,14 @@ class CicFormat:
         dialect, share = nearest(names)
         if share < ENOUGH:
             known = ", ".join(dialect.name for dialect in DIALECTS)
-            lacking = [ErrorDetail("missing", 0, name) for name in sorted(self._used, key=INDEX.__getitem__)]
+            lacking = [ErrorDetail("missing", 0, name) for name in self._in_order(self._used - self._optional)]
             unknown = [ErrorDetail("unknown", 0, name) for name in names if name not in self.column_names]
             raise unprocessable([*unknown[:5], *lacking], f"the names are those of none of {known}")
         return dialect
 
     def _sent_names(self, names: dict[str, str], dialect: Dialect) -> dict[str, str]:
         """The name as sent of each field. Raises Problem 422 for names that the dialect does not have."""
-        known = FIELDS[dialect.name]
+        known = FIELDS[dialect.name] | {column.name: column.name for column in self._context}
         fields: dict[str, str] = {}
         errors: list[ErrorDetail] = []
         for stripped, sent in names.items():
@@ -127,7 +143,8 @@ class CicFormat:
         Raises Problem 422 for missing columns that the header does have.
         """
         known = {field: name.strip() for name, field in zip(dialect.header, dialect.fields, strict=True)}
-        absent = [name for name in sorted(self._used, key=INDEX.__getitem__) if name not in fields]
+        known |= {column.name: column.name for column in self._context}
+        absent = [name for name in self._in_order(self._used - self._optional) if name not in fields]
         if dialect is not NATIVE and FIRST_WINDOW in fields:
             absent = [name for name in absent if name != LAST_WINDOW]
         errors = [ErrorDetail("missing", 0, known[name]) for name in absent if name in known]
@@ -136,6 +153,14 @@ class CicFormat:
         if errors:
             raise unprocessable(errors, "rows lack columns that the model looks at")
         return tuple(name for name in absent if name not in known)
+
+    def _check_finite(self, values: NDArray[np.float64], fields: dict[str, str]) -> None:
+        """Raise Problem 422 for infinity and NaN, which JSON cannot have and tables of text can."""
+        bad = ~np.isfinite(values)
+        if bad.any():
+            names = tuple(self._place)
+            errors = [ErrorDetail("not finite", int(row), fields[names[at]]) for row, at in np.argwhere(bad)[:100]]
+            raise unprocessable(errors, "a column holds no number")
 
 
 def sequence_schema() -> dict[str, Any]:
@@ -171,13 +196,3 @@ def _set_undefined(values: NDArray[np.float64]) -> None:
     unanswered = no_tcp | (values[:, INDEX["bwd_packets"]] == 0)
     values[no_tcp, INDEX["fwd_init_win_bytes"]] = -1.0
     values[unanswered, INDEX[FIRST_WINDOW]] = values[unanswered, INDEX[LAST_WINDOW]] = -1.0
-
-
-def _check_finite(values: NDArray[np.float64], fields: dict[str, str]) -> None:
-    """Raise Problem 422 for infinity and NaN, which JSON cannot have and tables of text can."""
-    bad = ~np.isfinite(values)
-    if bad.any():
-        errors = [
-            ErrorDetail("not finite", int(row), fields[COLUMNS[place].name]) for row, place in np.argwhere(bad)[:100]
-        ]
-        raise unprocessable(errors, "a column holds no number")

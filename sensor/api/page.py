@@ -93,6 +93,8 @@ def add_page(
         metrics.count_rows(scored)
         if samples.imputed:
             notes = (*notes, f"taken to be as in normal traffic: {', '.join(samples.imputed)}")
+        if samples.masked:
+            notes = (*notes, f"scored without what hosts did before: {', '.join(samples.masked)}")
         if not explained:
             notes = (*notes, "reasons are the columns furthest from normal: there are too many flows to ask the model")
         return page(result=_page_result(name, endpoints, models, scored, notes))

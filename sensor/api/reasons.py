@@ -39,8 +39,10 @@ def reasons_of(
     if method == NONE or not len(flagged):
         return {}
     lanes = np.stack([judgement.p_known[flagged] < thresholds[0], judgement.p_novel[flagged] < thresholds[1]], axis=1)
-    distinct, which = np.unique(np.column_stack([values[flagged], lanes]), axis=0, return_inverse=True)
-    rows, flagging = np.ascontiguousarray(distinct[:, :-2]), distinct[:, -2:].astype(np.bool_)
+    told = np.ascontiguousarray(np.column_stack([values[flagged], lanes]))
+    # By their bytes: a masked column, NaN, is not equal to itself.
+    _, first, which = np.unique(told.view(f"V{told.itemsize * told.shape[1]}"), return_index=True, return_inverse=True)
+    rows, flagging = np.ascontiguousarray(told[first, :-2]), told[first, -2:].astype(np.bool_)
     moved: list[list[int]] = [[] for _ in rows]
     if method == FULL:
         moved = top_columns(hybrid, rows, flagging, explainer.candidates).tolist()

@@ -22,10 +22,11 @@ MAX_TIME_S = (2**63 - 1) // 10**9  # the largest in 64 bits of ns
 class Samples:
     """n rows as numbers, in the order of the request."""
 
-    values: NDArray[np.float64]  # (n, c) in the order of the bundle's contract, finite
+    values: NDArray[np.float64]  # (n, c) in the order of the bundle's contract, finite but for those masked
     host: NDArray[np.int64] | None = None  # (n, 2) address whose sequence a row is in, None where rows are independent
     time_ns: NDArray[np.int64] | None = None  # (n,) start since 1970, None as host is
     imputed: tuple[str, ...] = ()  # columns that the model uses and such rows lack: medians of normal traffic
+    masked: tuple[str, ...] = ()  # columns that the model uses and of which these rows know nothing: NaN
 
     def __len__(self) -> int:
         return len(self.values)
@@ -35,8 +36,9 @@ class Samples:
         n = len(self)
         if self.host is None or self.time_ns is None:
             unknown = np.full((n, 2), UNKNOWN_HOST, dtype=np.int64)
-            return FlowSteps(self.values, unknown, np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_))
-        return FlowSteps(self.values, self.host, self.time_ns, np.ones(n, dtype=np.bool_))
+            nobody = (unknown, np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_))
+            return FlowSteps(self.values, *nobody, masked=bool(self.masked))
+        return FlowSteps(self.values, self.host, self.time_ns, np.ones(n, dtype=np.bool_), masked=bool(self.masked))
 
 
 class RowFormat(Protocol):

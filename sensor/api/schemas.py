@@ -64,7 +64,11 @@ class ModelName(_Response):
 
 
 class Scores(_Response):
-    """Rows in the order they came in. assumed: columns these rows cannot have, taken to be as in normal traffic."""
+    """Rows in the order they came in.
+
+    assumed: columns that the model looks at and these rows do not have. They are taken to be as in normal traffic, or,
+    where the model has them as optional, to say nothing.
+    """
 
     model: ModelName
     rate: float
@@ -96,7 +100,7 @@ class DetectorName(_Response):
 
 
 class Model(_Response):
-    """The bundle that scores."""
+    """The bundle that scores. optional: of the columns, those that rows may be without."""
 
     id: str
     sha256: str
@@ -108,6 +112,7 @@ class Model(_Response):
     labels: list[LabelName]
     detectors: list[DetectorName]
     columns: list[str]
+    optional: list[str]
 
 
 class ServerStatus(_Response):

@@ -131,4 +131,5 @@ def model_document(hybrid: Hybrid, rate: float, rows: str) -> dict[str, Any]:
             for member in members
         ],
         "columns": list(hybrid.normal.columns),
+        "optional": list(hybrid.maskable),
     }

@@ -1,7 +1,7 @@
 """Builds the parts of a run by the settings: meter, model, judge, and the recorder of packets of alerts."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +9,12 @@ from sensor.errors import ConfigError, ModelError, OutputError
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
-    from flows.batch import FlowBatch
     from flows.meter import Meter
     from models.fusion import Hybrid
     from sensor.alerts.alert import Observer
     from sensor.alerts.flow_record import FlowRecords
     from sensor.episodes.episodes import EpisodeSettings
-    from sensor.judging.judge import Judge, Rows
+    from sensor.judging.judge import Judge, RowMaker
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
@@ -102,10 +101,10 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
         rate,
         episode_settings(config),
     )
-    return Judge(hybrid, episodes, rate, row_maker(hybrid, config.episodes.capacity_hosts))
+    return Judge(hybrid, episodes, rate, build_row_maker(hybrid, config.episodes.capacity_hosts))
 
 
-def row_maker(hybrid: "Hybrid", capacity: int) -> "Callable[[FlowBatch], Rows] | None":
+def build_row_maker(hybrid: "Hybrid", capacity: int) -> "RowMaker | None":
     """What makes the rows that a model judges of records, a new one for each run; None: they are the records' values.
 
     capacity: hosts whose context is kept.
@@ -118,10 +117,10 @@ def row_maker(hybrid: "Hybrid", capacity: int) -> "Callable[[FlowBatch], Rows] |
     if hybrid.contract == context_contract():
         from flows.context.context import Context
 
-        return Context(capacity).columns
+        return Context(capacity)
     from flows.kdd.meter import Connections
 
-    return Connections().columns
+    return Connections()
 
 
 def checked_rate(config: "Config", hybrid: "Hybrid") -> float:

@@ -19,7 +19,7 @@ from sensor.cli.flags import Flags
 from sensor.cli.kernels import SERVING, Kernels, cached, compiling
 from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
 from sensor.cli.signals import stopped_by_signals
-from sensor.errors import OK, ModelError
+from sensor.errors import OK
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 NEEDS = ("flask", "flask_openapi3", "flask_openapi3_swagger", "waitress")
-CONNECTION_HOSTS = 4096  # capacity for destinations within a capture of up to 10,000 flows
+CAPTURE_HOSTS = 4096  # capacity for hosts within a capture of up to 10,000 flows
 
 ListenOption = Annotated[
     str, typer.Option("--listen", metavar="ADDRESS", help="HOST:PORT, [IPV6]:PORT (port 0: any) or unix:PATH.")
@@ -144,8 +144,7 @@ def _warm(services: "Services", kernels: Kernels, *, quiet: bool) -> None:
 
 
 def row_format_for(hybrid: "Hybrid") -> "RowFormat":
-    """The row format that a model takes, by its feature contract. Raises ModelError for one that needs context."""
-    from flows.context.columns import context_contract
+    """The row format that a model takes, by its feature contract."""
     from flows.kdd.columns import kdd_contract
     from sensor.api.cic import CicFormat
     from sensor.api.kdd import KddFormat
@@ -153,22 +152,24 @@ def row_format_for(hybrid: "Hybrid") -> "RowFormat":
     for content in (True, False):
         if hybrid.contract == kdd_contract(content=content):
             return KddFormat(content=content)
-    if hybrid.contract == context_contract():
-        raise ModelError(
-            f"bundle {hybrid.model_id}: found columns of what hosts did before, which single rows do not have; "
-            "expected a bundle without them, such as cic2017 (read and watch take this one)"
-        )
     return CicFormat(hybrid)
 
 
 def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader":
-    """Reader of captures for a model that scores flow records, or the connection records made of them."""
+    """Reader of captures for a model that scores flow records, their context too, or connection records of them."""
     from flows.columns import feature_contract
+    from flows.context.columns import context_contract
     from flows.kdd.meter import Connections
     from sensor.api.capture import CaptureReader, flow_values
 
     def new_features() -> "FlowFeatures":
-        return flow_values if hybrid.contract == feature_contract() else Connections(CONNECTION_HOSTS).columns
+        if hybrid.contract == feature_contract():
+            return flow_values
+        if hybrid.contract == context_contract():
+            from flows.context.context import Context
+
+            return Context(CAPTURE_HOSTS).columns
+        return Connections(CAPTURE_HOSTS).columns
 
     return CaptureReader(partial(build_table_meter, config), new_features)
 

@@ -74,15 +74,17 @@ class Explainer:
     def deviations(self, values: NDArray[np.float64], moved: Sequence[int] = (), top: int = 5) -> tuple[Deviation, ...]:
         """The columns that moved the score, then those furthest from normal; of these none nearer than NEAR.
 
-        values: (c,) one row of the contract. moved: positions of columns that may be reasons, strongest first. Of a
-        reason's columns only the first is kept, but for those that moved the score.
+        values: (c,) one row of the contract; a masked column, NaN, is never named. moved: positions of columns that may
+        be reasons, strongest first, -1 for none. Of a reason's columns only the first is kept, but for those that
+        moved the score.
         """
         raw = values[self._index]
         x = _signed_log(raw)
         distance = np.maximum((x - self._middle) / self._span_high, (self._middle - x) / self._span_low)
+        distance[np.isnan(raw)] = -np.inf
         chosen: list[Deviation] = []
         named_reasons: set[int] = set()
-        first = [int(np.searchsorted(self._index, position)) for position in moved]
+        first = [int(np.searchsorted(self._index, position)) for position in moved if position >= 0]
         for place, i in enumerate([*first, *np.argsort(-distance, kind="stable").tolist()]):
             named = place < len(first)
             if len(chosen) == top or (distance[i] < NEAR and not named):

@@ -6,6 +6,7 @@ The clock only measures how long judging takes: no alert depends on it.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,22 @@ from sensor.episodes.episodes import Episodes
 Rows = NDArray[np.float64]  # (n, c), what a bundle judges of n records, in the order of its contract
 
 
+class RowMaker(Protocol):
+    """Makes of the records of one run, in their order, the rows that a bundle judges."""
+
+    def columns(self, batch: FlowBatch) -> Rows:
+        """The rows of the next records."""
+
+
+@runtime_checkable
+class ContextMaker(RowMaker, Protocol):
+    """A row maker that remembers what hosts did before, in tables of bounded size (flows.context.context)."""
+
+    @property
+    def evicted(self) -> int:
+        """Rows of the tables that gave way to others so far."""
+
+
 @dataclass(slots=True)
 class Judge:
     """A model and the episodes of what it flags, with counts of what was judged."""
@@ -27,7 +44,7 @@ class Judge:
     hybrid: Hybrid
     episodes: Episodes
     rate: float | None = None  # nominal false-positive rate that the bundle holds thresholds for, None: its default
-    columns: Callable[[FlowBatch], Rows] | None = None  # makes the rows of records, None: the records' own values
+    row_maker: RowMaker | None = None  # None: rows are the records' own values
     flows: int = 0  # flows reported for the first time
     judged: int = 0  # records, with every new report of a flow
     spent_ns: int = 0  # time that judging took, by clock_ns
@@ -48,6 +65,11 @@ class Judge:
         """Records that were evidence of nothing so far: one side of a conversation alone is in view."""
         return self.episodes.one_sided
 
+    @property
+    def context_evicted(self) -> int | None:
+        """Rows of the records' context that gave way to others so far, None for a bundle that uses no context."""
+        return self.row_maker.evicted if isinstance(self.row_maker, ContextMaker) else None
+
     def judge(self, records: FlowBatch, dropped: int = 0) -> list[AlertItem]:
         """Alerts that flow records give rise to, each followed by the flows handed on with it.
 
@@ -60,7 +82,7 @@ class Judge:
         first_reports = records.identity[:, REPORT] == 0
         self.flows += int(first_reports.sum())
         self.judged += len(records)
-        rows = records.values if self.columns is None else self.columns(records)
+        rows = records.values if self.row_maker is None else self.row_maker.columns(records)
         steps = FlowSteps(
             values=rows,
             host=np.ascontiguousarray(records.identity[:, [SRC_HIGH, SRC_LOW]]),

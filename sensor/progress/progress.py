@@ -77,6 +77,8 @@ class Progress:
     unjudged: Mapping[str, int] = field(default_factory=dict)
     one_sided: int = 0  # of those, evidence of nothing: one side of a conversation alone is in view
     scoring_s: float = 0.0  # time that judging took
+    # rows of the context of flows (flows.context) that gave way to others, None where the bundle uses no context
+    context_evicted: int | None = None
     interfaces: tuple[InterfaceState, ...] = ()  # that are watched
     outputs: tuple[OutputState, ...] = ()  # those of the list in the settings
     kept: KeptPackets | None = None  # packets of alerts, None where none are to be kept

@@ -98,6 +98,12 @@ def _counters(progress: Progress) -> Iterable[Metric]:
         ("lines_lost", "JSON lines that no output took.", progress.lost_lines),
     ):
         yield CounterMetricFamily(f"flowvigil_{name}", help_, value=count)
+    if progress.context_evicted is not None:
+        yield CounterMetricFamily(
+            "flowvigil_context_rows_evicted",
+            "Rows on what hosts, pairs and services did before that gave way to others.",
+            value=progress.context_evicted,
+        )
 
 
 def _by_label(progress: Progress) -> Iterable[Metric]:

@@ -81,6 +81,11 @@ def _of_packets(coverage: Coverage) -> list[str]:
         )
     if counts.evicted:
         sentences.append(f"{counted(counts.evicted, 'flow')} to the end: the table was full (meter.capacity_flows).")
+    if counts.context_evicted:
+        sentences.append(
+            "What hosts, pairs and services did before as a whole: "
+            f"{counted(counts.context_evicted, 'row')} of it gave way to others (episodes.capacity_hosts)."
+        )
     if counts.clock_jumps:
         sentences.append(f"The true times around {counted(counts.clock_jumps, 'jump')} of a source's clock.")
     if counts.lost_lines:

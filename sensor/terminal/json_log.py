@@ -58,6 +58,7 @@ def _totals(progress: "Progress") -> dict[str, object]:
         "shed": progress.shed,
         "dropped": progress.dropped,
         "evicted": progress.evicted,
+        **({} if progress.context_evicted is None else {"context_evicted": progress.context_evicted}),
         "late": progress.late,
         "clock_jumps": progress.clock_jumps,
         "tunnelled": progress.tunnelled,

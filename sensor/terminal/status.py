@@ -155,6 +155,8 @@ def irregularities(progress: Progress) -> str:
     words = []
     if progress.evicted:
         words.append(f"{progress.evicted:,} flows reported early: the table was full (meter.capacity_flows)")
+    if progress.context_evicted:
+        words.append(f"{progress.context_evicted:,} rows of context gave way (episodes.capacity_hosts)")
     if progress.late:
         words.append(f"{progress.late:,} packets stamped before an earlier one")
     if progress.clock_jumps:

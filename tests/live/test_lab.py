@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from flows.truth import FlowTruth, read_truth
 from tests.support.command import flowvigil, started
 from tests.support.namespaces import inside
-from tests.training.lab.sites import SHIPPED, SMALL, scenario_of
+from tests.training.lab.sites import SHIPPED, SMALL, TRANSLATED, scenario_of
 from training.lab import namespaces
 from training.lab.agreement import disagreements
 from training.lab.namespaces import NAMESPACES, OVERLAYS, PREFIX, pids_in
@@ -152,6 +153,26 @@ def test_a_truth_with_a_flow_less_is_found_out(normal: Path, tmp_path: Path) -> 
     lines = (output / "truth.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (output / "truth.csv").write_text("".join(lines[:-1]), encoding="utf-8")
     assert any("packets of" in line and "0 in the truth" in line for line in disagreements(output))
+
+
+def test_behind_one_address_truth_and_capture_agree_on_both_sides(tmp_path: Path) -> None:
+    content = deepcopy(TRANSLATED)
+    content["habits"]["guest"]["pace_s"] = 1
+    content["hosts"]["three"] = {**content["hosts"]["two"], "address": "10.1.2.5", "habits": []}
+    scan = {**SMALL["attacks"][0], "source": "three", "targets": ["news"], "packets": 200, "at_s": 3, "for_s": 5}
+    scenario = scenario_of(tmp_path, {**content, "duration_s": 9, "attacks": [scan]})
+    if (missing := missing_programs(scenario)) != []:
+        pytest.skip(f"not installed: {', '.join(packages_of(missing))}")
+    output = run_scenario(scenario, "", tmp_path / "run", lambda _: None, Event())
+    assert disagreements(output) == []
+    inside = [truth for truth in truths_of(output) if truth.target == "5.1.1.3"]
+    with (output / "outside-truth.csv").open(encoding="utf-8", newline="") as lines:
+        outside = [truth for truth in read_truth(lines) if truth.target == "5.1.1.3"]
+    assert {truth.initiator for truth in inside} >= {"10.1.2.3", "10.1.2.5"}
+    assert {truth.initiator for truth in outside} == {"192.0.2.1"}
+    assert Counter(truth.scenario for truth in inside) == Counter(truth.scenario for truth in outside)
+    assert {truth.scenario for truth in outside} >= {"scan", "one/guest/browse"}
+    assert left_behind() == []
 
 
 def test_nothing_leads_out_of_the_namespaces(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ the strictest reading: one flow restored, the flagged ones before it left in the
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import NAMES, reasons
+from flows.context.columns import context_reasons
 from models.attribution import Groups
 from models.detector import FlowSteps, Vector
 from models.fusion import BENIGN, Hybrid
@@ -25,7 +26,7 @@ from training.arrays import Int64s, Mask
 from training.datasets.table import FlowTable
 from training.evaluation.figures import interval, rate_name, rounded
 from training.evaluation.intervals import wilson
-from training.measure import steps_of
+from training.measure import has_masked, rows_of, steps_of
 from training.sequences import FlowReports
 
 MOST = 2000  # flows looked at one by one
@@ -71,8 +72,14 @@ class Replay:
 
     @property
     def reasons(self) -> tuple[tuple[int, ...], ...]:
-        """Positions of the columns that make one reason of an alert by this model."""
-        return self.hybrid.normal.among_used(reasons())
+        """Positions of the columns that make one reason of an alert by this model, of those that the table has."""
+        with_context = self.width > len(NAMES) and self.table.values.shape[1] == self.width
+        return self.hybrid.normal.among_used(context_reasons() if with_context else reasons())
+
+    @property
+    def width(self) -> int:
+        """How many columns the rows have that the model judges."""
+        return len(self.hybrid.normal.columns)
 
     @property
     def columns(self) -> tuple[tuple[int, ...], ...]:
@@ -83,12 +90,13 @@ class Replay:
         """All reports, a chunk at a time, in order."""
         for at in range(0, len(self.told), CHUNK):
             span = slice(at, min(at + CHUNK, len(self.told)))
-            yield span, steps_of(self.table, self.host, self.told.take(span))
+            yield span, steps_of(self.table, self.host, self.told.take(span), self.hybrid.normal.columns)
 
     def values(self, index: Int64s) -> NDArray[np.float64]:
         """Raw rows of some reports, a copy."""
         told = self.told
-        return np.asarray(self.table.values[told.row[index]] if told.values is None else told.values[index])
+        values = np.asarray(self.table.values[told.row[index]] if told.values is None else told.values[index])
+        return rows_of(values, self.hybrid.normal.columns)
 
     def labels(self, index: Int64s) -> NDArray[np.str_]:
         """True labels of some reports."""
@@ -155,12 +163,12 @@ def _of_alerts(replay: Replay, rate: float, explain: Explain, seed: int) -> dict
     values = replay.values(report)
     named = explain(replay.hybrid, values, lanes, replay.reasons)
     instead = {
-        "columns_alone": _together(explain(replay.hybrid, values, lanes, replay.columns), replay.columns),
+        "columns_alone": _together(explain(replay.hybrid, values, lanes, replay.columns), replay.columns, replay.width),
         **_by_chance(named, replay, np.random.default_rng([seed, 4])),
     }
     of = np.full(len(replay.told), -1, dtype=np.int64)
     of[flagged.report] = alert
-    clear = _again(replay, rate, of, _together(named, replay.reasons))
+    clear = _again(replay, rate, of, _together(named, replay.reasons, replay.width))
     cleared, label = clear[report], replay.labels(report)
     return {
         "alerts": count,
@@ -175,20 +183,20 @@ def _of_alerts(replay: Replay, rate: float, explain: Explain, seed: int) -> dict
     }
 
 
-def _together(columns: Int64s, groups: Sequence[Sequence[int]]) -> Mask:
-    """(m, c), the named columns with the others of their groups."""
-    siblings = np.zeros((len(NAMES), len(NAMES)), dtype=np.bool_)
+def _together(columns: Int64s, groups: Sequence[Sequence[int]], width: int) -> Mask:
+    """(m, width), the named columns with the others of their groups. columns: (m, k), -1 for none."""
+    siblings = np.zeros((width, width), dtype=np.bool_)
     for group in groups:
         siblings[np.ix_(group, group)] = True
     np.fill_diagonal(siblings, val=True)
-    together: Mask = np.any(siblings[columns], axis=1)
+    together: Mask = np.any(siblings[columns] & (columns >= 0)[:, :, None], axis=1)
     return together
 
 
 def _by_chance(named: Int64s, replay: Replay, rng: np.random.Generator) -> dict[str, Mask]:
     """What is restored in place of the reasons: three of the other reasons, and as many columns as the reasons hold."""
     all_reasons, all_columns = replay.reasons, replay.columns
-    true = _together(named, all_reasons)
+    true = _together(named, all_reasons, replay.width)
     others, columns = np.zeros_like(true), np.zeros_like(true)
     for row, held in enumerate(true):
         free = [group for group in all_reasons if not held[list(group)].any()]
@@ -211,7 +219,7 @@ def _again(replay: Replay, rate: float, of: Int64s, restored: Mask) -> Mask:
         own = np.flatnonzero(of[span] >= 0)
         values = steps.values.copy()
         values[own] = np.where(restored[of[span][own]], hybrid.normal.median, values[own])
-        again = hybrid.judge(FlowSteps(values, steps.host, steps.time_ns, steps.advances), rate)
+        again = hybrid.judge(replace(steps, values=values), rate)
         clear[span] = again.verdict == BENIGN
     hybrid.forget()
     return clear
@@ -241,7 +249,8 @@ def _flow_by_flow(replay: Replay, explain: Explain, seed: int) -> dict[str, Any]
     alone = _unknown(hybrid, true) != BENIGN
     content: dict[str, Any] = {"flows": len(chosen), "host_unknown": {"flows": int(alone.sum())}}
     for name, groups in (("reasons", replay.reasons), ("columns_alone", replay.columns)):
-        restored = np.where(_together(explain(hybrid, true, lanes, groups), groups), hybrid.normal.median, true)
+        named = _together(explain(hybrid, true, lanes, groups), groups, replay.width)
+        restored = np.where(named, hybrid.normal.median, true)
         content[name] = _share(_beside(replay, report, restored) == BENIGN)
         content["host_unknown"][name] = _share(_unknown(hybrid, restored[alone]) == BENIGN)
     return content
@@ -266,7 +275,7 @@ def _beside(replay: Replay, chosen: Int64s, restored: NDArray[np.float64]) -> ND
         first = np.flatnonzero(np.diff(twice, append=-1) == 0)
         values, advances = steps.values[twice], steps.advances[twice]
         values[first], advances[first] = restored[low:high], False
-        again = hybrid.judge(FlowSteps(values, steps.host[twice], steps.time_ns[twice], advances))
+        again = hybrid.judge(FlowSteps(values, steps.host[twice], steps.time_ns[twice], advances, steps.masked))
         verdicts.append(again.verdict[first])
     hybrid.forget()
     return np.concatenate(verdicts)
@@ -277,4 +286,5 @@ def _unknown(hybrid: Hybrid, values: NDArray[np.float64]) -> NDArray[np.int8]:
     hybrid.forget()
     nobody = np.zeros((len(values), 2), dtype=np.int64)
     still = np.zeros(len(values), dtype=np.bool_)
-    return hybrid.judge(FlowSteps(values, nobody, np.zeros(len(values), dtype=np.int64), still)).verdict
+    never = np.zeros(len(values), dtype=np.int64)
+    return hybrid.judge(FlowSteps(values, nobody, never, still, has_masked(values))).verdict

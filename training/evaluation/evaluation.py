@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import feature_contract
+from flows.context.columns import context_contract
 from flows.kdd.columns import kdd_contract
 from models.attribution import top_columns
 from models.baselines import Baselines, load_baselines
@@ -29,7 +30,8 @@ from training.label_map import recorded
 from training.labels import BENIGN
 from training.reporting import Report
 
-CONTRACTS = (feature_contract(), kdd_contract(content=True), kdd_contract(content=False))
+FLOWS = (feature_contract(), context_contract())
+CONTRACTS = (*FLOWS, kdd_contract(content=True), kdd_contract(content=False))
 FITTED_RECORDS = "the normal records that were fitted on"
 IMPORTANCE_RATE = 0.01  # at lower ones a subsample's recall hangs on few flows
 
@@ -80,7 +82,7 @@ def _model(bundle: Path) -> tuple[Hybrid, Baselines | None]:
 
 def _outcome(question: Question, hybrid: Hybrid, baselines: Baselines | None, report: Report) -> Outcome:
     """By the rows that the bundle was fitted on: flows, or connection records."""
-    judge = flows_outcome if hybrid.contract == feature_contract() else records_outcome
+    judge = flows_outcome if hybrid.contract in FLOWS else records_outcome
     return judge(question, hybrid, baselines, report)
 
 
@@ -179,7 +181,7 @@ def _beside(question: Question, hybrid: Hybrid, report: Report) -> dict[str, Any
     if question.beside is None:
         return None
     other, baselines = _model(question.beside)
-    if (other.contract == feature_contract()) != (hybrid.contract == feature_contract()):
+    if (other.contract in FLOWS) != (hybrid.contract in FLOWS):
         raise QuestionError(f"{other.model_id} and {hybrid.model_id} judge different kinds of rows")
     report(f"the same by {other.model_id}")
     outcome = _outcome(question, other, baselines, report)
@@ -194,7 +196,7 @@ def _beside(question: Question, hybrid: Hybrid, report: Report) -> dict[str, Any
 
 def _drift(own: Judged) -> dict[str, Any]:
     hybrid = own.model[0]
-    index = hybrid.seen
+    index = hybrid.seen[hybrid.seen < own.table.values.shape[1]]  # masked columns do not drift
     columns = tuple(hybrid.normal.columns[at] for at in index)
     normal = own.table.values[own.table.family == BENIGN]
     if own.known is not None:

@@ -33,6 +33,10 @@ JUDGED_INSTEAD = (
     "of public files it can judge the corrected CIC-IDS-2017 and CSE-CIC-IDS2018 (Liu et al. 2022); flowvigil train "
     "fits a model on such a file by the columns that it has"
 )
+MASKED = (
+    "what hosts did before a flow is not in the dataset: {} columns that say so are masked, and the bundle judges by "
+    "the others"
+)
 SHARED_HOSTS = 24  # where neither the command nor the bundle's recipe says how many
 
 
@@ -51,6 +55,8 @@ def flows_outcome(question: Question, hybrid: Hybrid, baselines: Baselines | Non
     require_normal_and_attacks(table)
     _refuse_missing(question.dataset, table, hybrid)
     outcome = _outcome(question, hybrid, baselines, table, report)
+    if masked := len([name for name in hybrid.maskable if name not in hybrid.normal.columns[: table.values.shape[1]]]):
+        outcome = replace(outcome, notes=(MASKED.format(masked), *outcome.notes))
     if not table.left_out:
         return outcome
     return replace(outcome, notes=(f"the dataset has {table.left_out}", *outcome.notes), hosts=None)
@@ -93,7 +99,8 @@ def _of_days(question: Question, table: FlowTable) -> FlowTable:
 
 def _refuse_missing(dataset: Path, table: FlowTable, hybrid: Hybrid) -> None:
     used = [hybrid.normal.columns[at] for at in hybrid.seen]
-    lacking = [name for name in used if name in table.missing]
+    there = hybrid.normal.columns[: table.values.shape[1]]
+    lacking = [name for name in used if name in table.missing or name not in (*there, *hybrid.maskable)]
     if lacking:
         raise DatasetError(
             dataset,

@@ -35,7 +35,7 @@ def importance(hybrid: Hybrid, table: JudgedTable, rate: float, seed: int, repor
     if isinstance(sample, FlowTable):
         sample = replace(sample, reported=None)  # whose values would stay as they are while the flows' are exchanged
     whole_auc, whole_recall = _judged(hybrid, sample, rate)
-    columns = hybrid.seen
+    columns = hybrid.seen[hybrid.seen < sample.values.shape[1]]  # of masked ones nobody knows what they say
     rng = np.random.default_rng([seed, 3])
     losses = []
     values = sample.values

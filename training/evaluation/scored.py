@@ -20,7 +20,7 @@ from models.fusion import ATTACK, BENIGN, CASCADE, UNCERTAIN, Hybrid, Judgement
 from models.rules import ColumnThreshold
 from training.arrays import Int64s, Mask, Strings
 from training.datasets.table import FlowTable
-from training.measure import HYBRID, steps_of
+from training.measure import HYBRID, has_masked, rows_of, steps_of
 from training.reporting import Report
 
 CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
@@ -142,12 +142,22 @@ def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: 
     def steps() -> Iterator[tuple[Int64s, FlowSteps]]:
         for at in range(0, len(told), CHUNK):
             part = told.take(slice(at, at + CHUNK))
-            yield part.row, steps_of(table, host, part)
+            yield part.row, steps_of(table, host, part, hybrid.normal.columns)
             if len(told) > CHUNK:
                 report(f"  judged {min(at + CHUNK, len(told)):,} of {len(told):,} reports")
 
-    plain = {} if baselines is None else baselines.scores(table.values, table.dst_port)
+    plain = {} if baselines is None else _plain_scores(hybrid, baselines, table)
     return scored_steps(hybrid, steps(), baselines, plain, (table.label, table.family))
+
+
+def _plain_scores(hybrid: Hybrid, baselines: Baselines, table: FlowTable) -> Mapping[str, Vector]:
+    """What the baselines, which see rows as the hybrid's detectors do, say of each flow."""
+    parts = []
+    for at in range(0, max(1, len(table)), CHUNK):
+        part = slice(at, at + CHUNK)
+        values = rows_of(table.values[part], hybrid.normal.columns)
+        parts.append(baselines.scores(hybrid.filled(values) if has_masked(values) else values, table.dst_port[part]))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def scored_steps(

@@ -7,7 +7,7 @@ from pathlib import Path
 from flows.truth import FlowTruth, read_truth
 from training.lab.labelling import UNKNOWN
 from training.lab.packets import packets_of
-from training.lab.record import EPISODES, ROUTER, TRUTH
+from training.lab.record import EPISODES, OUTSIDE_TRUTH, ROUTER, TRUTH
 
 SHOWN = 20
 
@@ -18,12 +18,22 @@ def disagreements(directory: Path) -> list[str]:
     """Lines about what does not agree, none where all does. Raises OSError, ValueError for what is no run of the lab.
 
     Each packet of the capture belongs to a flow of the truth with its five-tuple and within its time, each flow has as
-    many packets as it says, each flow is somebody's, and each episode has flows or, where it is one of ARP, frames.
+    many packets as it says, each flow is somebody's, and each episode has flows or, where it is one of ARP, frames. The
+    same of a capture of translated addresses and its own truth, save the episodes.
     """
-    with (directory / TRUTH).open(encoding="utf-8", newline="") as lines:
-        truths = read_truth(lines)
+    truths = _read(directory / TRUTH)
     episodes = json.loads((directory / EPISODES).read_text(encoding="utf-8"))
-    return [*_unaccounted(truths), *_counts(directory, truths), *_of_episodes(truths, episodes)]
+    lines = [*_unaccounted(truths), *_counts(directory / ROUTER, truths), *_of_episodes(truths, episodes)]
+    for path in sorted(directory.glob(f"*{OUTSIDE_TRUTH}")):
+        outside = _read(path)
+        capture = path.with_name(path.name.removesuffix(OUTSIDE_TRUTH) + ".pcap")
+        lines += [f"{path.name}: {line}" for line in (*_unaccounted(outside), *_counts(capture, outside))]
+    return lines
+
+
+def _read(path: Path) -> list[FlowTruth]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return read_truth(lines)
 
 
 def _unaccounted(truths: list[FlowTruth]) -> list[str]:
@@ -36,7 +46,7 @@ def _unaccounted(truths: list[FlowTruth]) -> list[str]:
     return lines + ([f"nor for {len(found) - SHOWN} further flows"] if len(found) > SHOWN else [])
 
 
-def _counts(directory: Path, truths: list[FlowTruth]) -> list[str]:
+def _counts(capture: Path, truths: list[FlowTruth]) -> list[str]:
     """Packets of each five-tuple, by the capture and by the truth."""
     told: Counter[Tuple] = Counter()
     spans: dict[Tuple, tuple[int, int]] = {}
@@ -47,7 +57,7 @@ def _counts(directory: Path, truths: list[FlowTruth]) -> list[str]:
         spans[key] = min(low, truth.start_ns), max(high, truth.end_ns)
     seen: Counter[Tuple] = Counter()
     outside = 0
-    for packet in packets_of(directory / ROUTER):
+    for packet in packets_of(capture):
         if packet.ends is None:
             continue
         ends = packet.ends

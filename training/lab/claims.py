@@ -99,7 +99,7 @@ def benign_claims(scenario: Scenario) -> list[Claim]:
     """What users, and the programs that serve them, may do at any time."""
     found = [
         Claim(f"{host}/{name}/{action}", BENIGN, Reach(_one(scenario, host), _some(scenario, targets), ports))
-        for host, name, action, targets, ports in _uses(scenario)
+        for host, name, action, targets, ports in uses(scenario)
     ]
     everyone = _some(scenario, tuple(scenario.hosts))
     found += [*_among(scenario), *_shouts(scenario)]
@@ -116,7 +116,7 @@ def benign_claims(scenario: Scenario) -> list[Claim]:
     return found
 
 
-def _uses(scenario: Scenario) -> Iterator[tuple[str, str, str, tuple[str, ...], tuple[Ports, ...]]]:
+def uses(scenario: Scenario) -> Iterator[tuple[str, str, str, tuple[str, ...], tuple[Ports, ...]]]:
     """Host, habit, action, targets and ports of everything that users do."""
     for host, parts in scenario.hosts.items():
         for name in parts.habits:
@@ -149,7 +149,7 @@ def _shouts(scenario: Scenario) -> Iterator[Claim]:
 def _among(scenario: Scenario) -> Iterator[Claim]:
     """Flows of peers: those who do the same, and whom they do it with."""
     peers: dict[str, set[str]] = {}
-    for host, _, action, targets, _ in _uses(scenario):
+    for host, _, action, targets, _ in uses(scenario):
         if ACTIONS[action].among:
             peers.setdefault(action, set()).update((host, *targets))
     for action, hosts in peers.items():
@@ -174,7 +174,7 @@ def ambiguities(
     orders and reaches: of the attacks, by name, as the scenario's seed draws them.
     """
     for attack in scenario.attacks:
-        for host, name, action, targets, ports in _uses(scenario):
+        for host, name, action, targets, ports in uses(scenario):
             used = Reach(_one(scenario, host), _some(scenario, targets), ports)
             if any(_meet(reach, used) for reach in reaches[attack.name]):
                 both = f"attack {attack.name} and {action} of habit {name} of host {host}"

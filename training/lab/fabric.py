@@ -89,10 +89,11 @@ class Port:
     name: str
     mac: bytes
     segment: str
-    own: frozenset[bytes] | None  # addresses of the router; None for a host
+    own: frozenset[bytes] | None  # addresses whose frames are captured from the router; None for a host
     hops: int
     up: Cable
     down: Cable
+    hidden: bytes | None = None  # address that stands for others, whose frames are captured with their own addresses
     sent: int = 0  # frames that it sent
     lost: int = 0  # frames from or to it that were lost
 
@@ -217,7 +218,7 @@ class Fabric:
     def _capture(self, port: Port, frame: bytes) -> None:
         """Write a frame as it arrives at the switch: each once for the router, and once for each segment it crosses."""
         now_ns = time.monotonic_ns() + self.clock_ns
-        if port.own is None or _is_own(frame, port.own):
+        if (port.own is None or _is_own(frame, port.own)) and not _is_translated(frame, port):
             self.captures["router"].write(frame, now_ns)
         segment = self.captures.get(port.segment)
         if segment is not None:
@@ -237,6 +238,13 @@ def _is_own(frame: bytes, own: frozenset[bytes]) -> bool:
     return (frame[28:32] if frame[12:14] == ARP else frame[26:30]) in own
 
 
+def _is_translated(frame: bytes, port: Port) -> bool:
+    """Whether a frame has the address that stands for others, at the end where it does."""
+    if port.hidden is None or frame[12:14] != IPV4:
+        return False
+    return port.hidden == (frame[30:34] if port.own is None else frame[26:30])
+
+
 def port_of(plan: dict[str, Any]) -> Port:
     """A port as the plan describes it."""
     up, down = (
@@ -244,7 +252,9 @@ def port_of(plan: dict[str, Any]) -> Port:
         for _ in range(2)
     )
     own = frozenset(map(bytes.fromhex, plan["own"])) if plan["own"] else None
-    return Port(plan["fd"], plan["name"], bytes.fromhex(plan["mac"]), plan["segment"], own, plan["hops"], up, down)
+    hidden = bytes.fromhex(plan["hidden"]) if plan["hidden"] else None
+    mac = bytes.fromhex(plan["mac"])
+    return Port(plan["fd"], plan["name"], mac, plan["segment"], own, plan["hops"], up, down, hidden)
 
 
 def main(plan_path: str) -> None:

@@ -8,15 +8,22 @@ hosts listen, are flows of nobody's doing, "neighbours".
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from flows.truth import BENIGN, FlowTruth
-from training.lab.claims import GRACE_NS, Claim, Claims, Ends
+from training.lab.claims import GRACE_NS, Claim, Ends
 from training.lab.packets import ARP, LabPacket
 
 IDLE_NS: Final = 120_000_000_000
 UNKNOWN: Final = Claim("unaccounted", "unknown", reach=None)  # type: ignore[arg-type]  # of nobody, so it reaches nobody
 NEIGHBOURS: Final = Claim("neighbours", BENIGN, reach=None)  # type: ignore[arg-type]  # told by what the packets are
+
+
+class Owners(Protocol):
+    """Who knows whose a flow is."""
+
+    def of(self, ends: Ends, now_ns: int) -> Claim | None:
+        """Whose flow this is, None where nobody's."""
 
 
 @dataclass(slots=True)
@@ -38,7 +45,7 @@ class Labelled:
     others: Counter[str] = field(default_factory=Counter)  # frames that are neither IP nor ARP, by EtherType
 
 
-def label(packets: Iterable[LabPacket], claims: Claims) -> Labelled:
+def label(packets: Iterable[LabPacket], claims: Owners) -> Labelled:
     """Put the packets together to flows, and say of each flow what it is."""
     labelled = Labelled()
     running: dict[Ends, _Flow] = {}
@@ -59,7 +66,7 @@ def label(packets: Iterable[LabPacket], claims: Claims) -> Labelled:
 
 
 def _flow_of(
-    packet: LabPacket, ends: Ends, claims: Claims, running: dict[Ends, _Flow], ended: list[FlowTruth]
+    packet: LabPacket, ends: Ends, claims: Owners, running: dict[Ends, _Flow], ended: list[FlowTruth]
 ) -> _Flow:
     """The flow of a packet: the one that goes on, or a new one."""
     flow = running.get(ends)
@@ -85,7 +92,7 @@ def _reused(packet: LabPacket, flow: _Flow) -> bool:
     return packet.begins and packet.ts_ns - flow.end_ns > IDLE_NS // 4
 
 
-def _attributed(packet: LabPacket, ends: Ends, claims: Claims) -> tuple[Ends, Claim]:
+def _attributed(packet: LabPacket, ends: Ends, claims: Owners) -> tuple[Ends, Claim]:
     """Who began a flow, and whose it is."""
     if packet.neighbours:
         return ends, NEIGHBOURS

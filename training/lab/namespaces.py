@@ -58,6 +58,12 @@ def ip(*arguments: str, batch: str | None = None) -> None:
     subprocess.run(command, input=batch, text=True, check=True, capture_output=True, timeout=30)
 
 
+def nft(namespace: str, rules: str) -> None:
+    """Give rules to a namespace's packet filter. Raises CalledProcessError with what nft said."""
+    command = ["ip", "netns", "exec", namespace, "nft", "-f", "-"]
+    subprocess.run(command, input=rules, text=True, check=True, capture_output=True, timeout=30)
+
+
 def add_namespace(name: str, sysctls: Mapping[str, str], overlay: Mapping[str, str]) -> None:
     """Make a namespace. overlay: text of files that stand for those of /etc in it.
 

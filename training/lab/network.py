@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.lab.accounts import account_files
-from training.lab.namespaces import DEVICE, add_namespace, add_tap, ip, own_prefix, remove_namespace
+from training.lab.namespaces import DEVICE, add_namespace, add_tap, ip, nft, own_prefix, remove_namespace
 from training.lab.place import Site
 from training.lab.processes import surroundings
 from training.lab.scenario import ROUTER, Host, Link, Scenario, Segment
 from training.lab.stacks import EVERYWHERE, STACKS, WITH_IPV6, congestion_control
+from training.lab.translation import translation_of
 
 _ROUTING: Final = {"net/ipv4/ip_forward": "1", "net/ipv4/icmp_ratelimit": "0"}
 _ROUTING6: Final = {**WITH_IPV6, "net/ipv6/conf/all/forwarding": "1", "net/ipv6/icmp/ratelimit": "0"}
@@ -148,7 +149,7 @@ def _host(scenario: Scenario, name: str, overlay: Mapping[str, str], stack: Exit
         *_host_ipv6(host, segment),
     ]
     ip("-n", namespace, batch="\n".join(lines) + "\n")
-    return _port(descriptor, name, mac, host.segment, None, scenario.links[host.link])
+    return _port(descriptor, mac, (name, host.segment), segment, None, scenario.links[host.link])
 
 
 def _host_ipv6(host: Host, segment: Segment) -> list[str]:
@@ -176,8 +177,7 @@ def _router(scenario: Scenario, stack: ExitStack) -> list[dict[str, Any]]:
         ]
         if segment.network6 is not None:
             lines.append(f"address add {segment.gateway6}/{segment.network6.prefixlen} dev {name[:15]} nodad")
-        own = [address.packed.hex() for address in (segment.gateway, segment.gateway6) if address is not None]
-        ports.append(_port(descriptor, ROUTER, mac, name, own, _WIRE))
+        ports.append(_port(descriptor, mac, (ROUTER, name), segment, _captured_from_router(scenario, name), _WIRE))
     for host in scenario.hosts.values():
         segment = scenario.segments[host.segment]
         for address, network in ((host.address, segment.network), (host.address6, segment.network6)):
@@ -186,11 +186,28 @@ def _router(scenario: Scenario, stack: ExitStack) -> list[dict[str, Any]]:
     # What no host has goes nowhere, and nobody is told.
     lines += ["route add blackhole default", *(["route add blackhole ::/0"] if six else [])]
     ip("-n", namespace, batch="\n".join(lines) + "\n")
+    translation = translation_of(scenario)
+    if translation is not None:
+        nft(namespace, translation.rules())
     return ports
 
 
-def _port(fd: int, name: str, mac: str, segment: str, own: list[str] | None, link: Link) -> dict[str, Any]:
-    return {"fd": fd, "name": name, "mac": mac, "segment": segment, "own": own, **link.model_dump()}
+def _captured_from_router(scenario: Scenario, name: str) -> list[str]:
+    """Whose frames are captured where the router sends them to a segment: its own, and what it translates back."""
+    segment, translation = scenario.segments[name], translation_of(scenario)
+    addresses = [address for address in (segment.gateway, segment.gateway6) if address is not None]
+    if translation is not None and name in translation.inside:
+        addresses += [host.address for host in scenario.hosts.values() if host.segment == translation.outside]
+    return [address.packed.hex() for address in addresses]
+
+
+def _port(
+    fd: int, mac: str, names: tuple[str, str], segment: Segment, own: list[str] | None, link: Link
+) -> dict[str, Any]:
+    """A port of the fabric. names: of who is at it, and of the segment."""
+    hidden = segment.gateway.packed.hex() if segment.masquerades else None
+    described = {"fd": fd, "name": names[0], "mac": mac, "segment": names[1], "own": own, "hidden": hidden}
+    return {**described, **link.model_dump()}
 
 
 def _colons(mac: str) -> str:

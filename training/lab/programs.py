@@ -52,6 +52,8 @@ def packages_used(scenario: Scenario) -> list[str]:
 def _needs(scenario: Scenario) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     for packages, programs in _ALWAYS:
         yield "the lab", packages, programs
+    if any(segment.masquerades for segment in scenario.segments.values()):
+        yield "address translation", ("nftables",), ("nft",)
     for host in scenario.hosts.values():
         for service in map(SERVICES.__getitem__, host.services):
             yield f"service {service.name}", service.packages, service.programs

@@ -7,6 +7,7 @@ from training.errors import ScenarioError
 from training.lab.claims import ambiguities
 from training.lab.orders import orders_of, reaches_of
 from training.lab.scenario import Scenario
+from training.lab.translation import alike_outside
 from training.yaml_model import read_model
 
 
@@ -18,6 +19,7 @@ def read_scenario(path: Path, seed: int | None = None) -> tuple[Scenario, str]:
     scenario, text = read_model(path, lambda _: Scenario, ScenarioError, "a YAML scenario")
     if seed is not None:
         scenario = scenario.model_copy(update={"seed": seed})
-    for problem in ambiguities(scenario, orders_of(scenario), reaches_of(scenario)):
+    reaches = reaches_of(scenario)
+    for problem in (*ambiguities(scenario, orders_of(scenario), reaches), *alike_outside(scenario, reaches)):
         raise ScenarioError(path, problem)
     return scenario, hashlib.sha256(text.encode()).hexdigest()

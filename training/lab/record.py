@@ -21,9 +21,11 @@ from training.lab.orders import site_of
 from training.lab.packets import packets_of
 from training.lab.programs import packages_used
 from training.lab.scenario import Attack, Scenario
+from training.lab.translation import ClaimsOutside, translation_of
 
 FORMAT: Final = "flowvigil.lab/1"
 TRUTH, EPISODES, RECORD, ROUTER = "truth.csv", "episodes.json", "run.json", "router.pcap"
+OUTSIDE_TRUTH: Final = "-truth.csv"  # behind the name of a segment: what is in its capture, with translated addresses
 
 
 @dataclass(slots=True)
@@ -60,14 +62,21 @@ def write_record(
     """Write truth.csv, episodes.json and run.json beside the captures of a directory. Raises OSError."""
     claims = [claim for episode in episodes for claim in episode.claims]
     claims.sort(key=lambda claim: not claim.reach.own_ports)  # what is known by its ports goes first
-    labelled = label(
-        packets_of(directory / ROUTER), Claims([*claims, *benign_claims(scenario)], host_addresses(scenario))
-    )
-    with (directory / TRUTH).open("w", encoding="utf-8", newline="") as out:
-        write_truth(labelled.truths, out)
+    whole = Claims([*claims, *benign_claims(scenario)], host_addresses(scenario))
+    labelled = label(packets_of(directory / ROUTER), whole)
+    _write_truth(directory / TRUTH, labelled)
+    translation = translation_of(scenario)
+    if translation is not None and scenario.segments[translation.outside].capture:
+        outside = label(packets_of(directory / f"{translation.outside}.pcap"), ClaimsOutside(whole, translation))
+        _write_truth(directory / f"{translation.outside}{OUTSIDE_TRUTH}", outside)
     told = [_episode(scenario, episode, labelled) for episode in sorted(episodes, key=lambda each: each.start_ns)]
     _write(directory / EPISODES, told)
     _write(directory / RECORD, _record(scenario, digest, labelled, activities, counts))
+
+
+def _write_truth(path: Path, labelled: Labelled) -> None:
+    with path.open("w", encoding="utf-8", newline="") as out:
+        write_truth(labelled.truths, out)
 
 
 def _episode(scenario: Scenario, episode: Episode, labelled: Labelled) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class Segment(Part):
     network: IPv4Network
     network6: IPv6Network | None = None  # of its hosts that have an IPv6 address too
     capture: bool = False  # a capture of this segment alone, beside the router's
+    masquerades: tuple[Name, ...] = ()  # segments whose hosts have the router's IPv4 address here
 
     @property
     def gateway(self) -> IPv4Address:
@@ -167,6 +168,17 @@ class Scenario(Part):
     hosts: Annotated[dict[Name, Host], Field(min_length=2, max_length=MOST_HOSTS)]
     attacks: tuple[Attack, ...] = ()
 
+    @field_validator("segments")
+    @classmethod
+    def _translated_once(cls, segments: dict[str, Segment]) -> dict[str, Segment]:
+        translating = [name for name, segment in segments.items() if segment.masquerades]
+        if len(translating) > 1:
+            raise ValueError(f"segments {' and '.join(translating)} masquerade others, expected one that does")
+        for name in translating:
+            for inside in segments[name].masquerades:
+                _expect(inside, [other for other in segments if other != name], f"segment behind {name}")
+        return segments
+
     def by_ipv6(self, attack: Attack) -> bool:
         """Whether an attack could go by IPv6: its tool and all of its hosts have it."""
         return _by_ipv6(attack, self.hosts)
@@ -229,7 +241,22 @@ class Scenario(Part):
                     _expect(target, self.hosts, f"host of habit {name}")
                     if service is not None and service not in self.hosts[target].services:
                         raise ValueError(f"habits.{name}: {action} needs the service {service}, {target} has none")
+        self._refuse_uncalled()
         return self
+
+    def _refuse_uncalled(self) -> None:
+        """Raise ValueError where somebody asks a host that stands behind the router's address."""
+        asked = [
+            (attack.source, target, f"attack {attack.name}") for attack in self.attacks for target in attack.targets
+        ]
+        for name, host in self.hosts.items():
+            for habit in host.habits:
+                targets = {target for some in self.habits[habit].actions.values() for target in some}
+                asked += [(name, target, f"habit {habit} of host {name}") for target in sorted(targets)]
+        for source, target, what in asked:
+            hidden = self.segments[self.hosts[source].segment].masquerades
+            if self.hosts[target].segment in hidden:
+                raise ValueError(f"{what} goes to {target}, which stands behind the router's address there")
 
 
 def _by_ipv6(attack: Attack, hosts: dict[str, Host]) -> bool:

@@ -3,20 +3,25 @@
 import pytest
 
 from flows.columns import usable_as_reasons
+from flows.context.columns import CONTEXT_NAMES
 from flows.kdd.columns import kdd_columns
 from sensor.alerts.deviation import Deviation, sentence
 from sensor.alerts.glosses import GLOSSES, gloss
-from sensor.episodes.reasons import CONNECTIONS
+from sensor.episodes.reasons import CONNECTIONS, IN_CONTEXT
 
 pytestmark = pytest.mark.ux
 
-_OF_CONNECTIONS = {
-    name for words in CONNECTIONS for group in words.reasons for name in map(words.columns.__getitem__, group)
+_NAMED = {
+    name
+    for words in (IN_CONTEXT, *CONNECTIONS)
+    for group in words.reasons
+    for name in map(words.columns.__getitem__, group)
 }
 
 
 def test_each_reason_has_a_gloss_and_each_gloss_a_column() -> None:
-    reasons = {*usable_as_reasons(), *_OF_CONNECTIONS}
+    reasons = {*usable_as_reasons(), *_NAMED}
+    assert set(CONTEXT_NAMES) <= reasons
     assert reasons <= set(GLOSSES)
     assert set(GLOSSES) <= reasons | {column.name for column in kdd_columns(content=True)}
 
@@ -39,3 +44,21 @@ def test_a_sentence_says_first_what_the_column_is() -> None:
     assert sentence(deviation) == (
         "packets that begin a connection (SYN), both ways: syn_flag_count 412 (99.9 % of normal traffic: at most 11)"
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "unit", "value", "words"),
+    [
+        ("src_flows_10s", "flows", 840.4, "flows from the source over 10 s: src_flows_10s 840 "),
+        ("pair_gap_mean", "s", 59.7, "typical pause between the source's flows to this service: pair_gap_mean 59.7 s "),
+        ("pair_open_day", "s", 5400.0, "lasted, over a day: pair_open_day 1.5 h "),
+        ("pair_sent_day", "bytes", 3.1e9, "data that the source sent this service over a day: pair_sent_day 3.1 GB "),
+    ],
+)
+def test_what_hosts_did_before_is_said_in_units_for_people(column: str, unit: str, value: float, words: str) -> None:
+    said = sentence(Deviation(column, unit, value, 1.0, 0.0, 12.0, 14.0, 4.0))
+    assert words in said
+
+
+def test_glosses_of_context_differ() -> None:
+    assert len({GLOSSES[name] for name in CONTEXT_NAMES}) == len(CONTEXT_NAMES)

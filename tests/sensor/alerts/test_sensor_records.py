@@ -67,6 +67,12 @@ def test_it_tells_totals_alerts_and_interfaces() -> None:
     }  # fmt: skip
 
 
+def test_rows_of_context_that_gave_way_are_told_where_a_bundle_uses_context() -> None:
+    assert "context_evicted" not in stats(Progress())
+    assert stats(Progress(context_evicted=0))["context_evicted"] == 0
+    assert stats(Progress(context_evicted=7))["context_evicted"] == 7
+
+
 @given(
     *(COUNTS for _ in range(6)), st.dictionaries(st.sampled_from(REASONS), COUNTS)
 )  # fmt: skip

@@ -76,6 +76,12 @@ def test_a_scrape_tells_the_account_and_it_adds_up() -> None:
     assert found["flowvigil_packets_received_total",] == counted + found["flowvigil_packets_waiting",]
 
 
+def test_rows_of_context_that_gave_way_are_counted_where_a_bundle_uses_context() -> None:
+    with MetricsServer(0, Latest(replace(PROGRESS, context_evicted=7))) as served:
+        found = scraped(served.port)
+    assert found["flowvigil_context_rows_evicted_total",] == 7
+
+
 def test_each_scrape_is_of_the_moment() -> None:
     with MetricsServer(0, Growing()) as served:
         assert [scraped(served.port)["flowvigil_packets_received_total",] for _ in range(2)] == [0, 1]

@@ -37,6 +37,7 @@ class Judge:
     spent_ns: int = 0
     merged: int = 0
     one_sided: int = 0
+    context_evicted: int | None = None
     unjudged: dict[str, int] = field(default_factory=dict)
 
     def judge(self, _records: FlowBatch, _dropped: int) -> list[Alert]:

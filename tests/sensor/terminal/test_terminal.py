@@ -84,6 +84,15 @@ def test_a_full_table_and_clocks_that_jump_are_told_where_there_were_any() -> No
     assert "evicted: 1,234, late: 5, clock jumps: 2, " in line.getvalue()
 
 
+def test_context_that_gave_way_is_told_where_there_was_any() -> None:
+    plain = shown(Progress(packets=100, context_evicted=1234), []).plain
+    assert "1,234 rows of context gave way (episodes.capacity_hosts)" in plain
+    assert "context" not in shown(Progress(packets=100, context_evicted=0), []).plain
+    line = io.StringIO()
+    SummaryLine(line, "read", "x").finish(Progress(context_evicted=1234))
+    assert "evicted: 0, context evicted: 1,234, late: 0, " in line.getvalue()
+
+
 def status_rows(progress: Progress, mode: Any = "watch") -> list[str]:
     return [str(row) for row in status(progress, mode, "eth0", 0.0, ASCII).renderables]  # type: ignore[union-attr]
 

@@ -48,6 +48,21 @@ DUAL: dict[str, Any] = {
         "mallory": {**SMALL["hosts"]["mallory"], "address6": "2a00:f::9"},
     },
 }
+TRANSLATED: dict[str, Any] = {
+    **SMALL,
+    "segments": {
+        "lan": {"network": "10.1.1.0/24"},
+        "guests": {"network": "10.1.2.0/24"},
+        "outside": {"network": "192.0.2.0/24", "capture": True, "masquerades": ["guests"]},
+    },
+    "habits": {**SMALL["habits"], "guest": {"pace_s": 2, "actions": {"browse": ["news"]}}},
+    "hosts": {
+        **SMALL["hosts"],
+        "news": {"segment": "outside", "address": "5.1.1.3", "link": "wired", "services": ["http"]},
+        "one": {"segment": "guests", "address": "10.1.2.3", "link": "wired", "habits": ["guest"]},
+        "two": {"segment": "guests", "address": "10.1.2.4", "link": "wired", "habits": ["guest"]},
+    },
+}
 
 
 def scenario_of(tmp_path: Path, content: dict[str, Any] = SMALL) -> Scenario:

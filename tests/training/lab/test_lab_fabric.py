@@ -146,6 +146,27 @@ def switched(tmp_path: Path) -> Callable[[list[tuple[str, bytes]]], tuple[dict[s
     return send
 
 
+def test_what_is_translated_is_captured_with_its_own_addresses_alone(tmp_path: Path) -> None:
+    public, news = socket.inet_aton("10.0.0.1"), "5.1.1.3"
+    host = Port(-1, "a", MACS["a"], "outside", None, 0, cable(), cable(), hidden=public)
+    outside = Port(-1, "router", MACS["router"], "outside", frozenset([public]), 0, cable(), cable(), hidden=public)
+    inside = Port(-1, "router", MACS["router"], "guests", frozenset([socket.inet_aton(news)]), 0, cable(), cable())
+    fabric = Fabric([], Random(1), 0, captures={"router": Capture(tmp_path / "router.pcap")})
+    answer = ip_frame("a", "router", sender=news)
+    to_public = answer[:30] + public + answer[34:]
+    by_public = ip_frame("router", "a", sender="10.0.0.1")
+    asked = MACS["router"] + MACS["a"] + b"\x08\x06" + bytes(14) + public + bytes(10)
+    for port, frame in ((host, to_public), (outside, by_public), (inside, answer), (host, answer), (outside, asked)):
+        fabric._capture(port, frame)
+    fabric.captures["router"].close()
+    found = list(packets_of(tmp_path / "router.pcap"))
+    assert [(packet.kind, packet.ends and packet.ends.text(packet.ends.target)) for packet in found] == [
+        (0x0800, "10.0.0.3"),
+        (0x0800, "10.0.0.3"),
+        (0x0806, None),
+    ]
+
+
 def test_a_frame_goes_to_the_one_it_is_for_and_a_broadcast_to_all_others(
     switched: Callable[[list[tuple[str, bytes]]], tuple[dict[str, list[bytes]], Path]],
 ) -> None:
