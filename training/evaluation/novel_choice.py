@@ -1,10 +1,10 @@
 """Whether the novel lane of connection records has the right size of Isolation Forest, by what no fit has seen.
 
 The recipe's size stands beside others. Each is fitted without a fold of clusters of normal records, fold after fold; an
-attack it never learns. At the score that so many normal records of unseen clusters reach as the lane may spend, its
-fits say how much they find of each attack. An attack counts once, however many records it has. Another size is chosen
-where it finds more at the default rate, which a bundle is run at, by more than two standard errors over the attacks;
-the recipe's stands where none does.
+attack it never learns. The scores of unseen clusters calibrate it as those of a bundle do, and at the rates that the
+lane may spend its fits say how much they find of each attack. An attack counts once, however many records it has, and
+so does a drawing of clusters. Another size is chosen where it finds surely more at the default rate, which a bundle is
+run at, and surely less at none; the recipe's stands where there is no such.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.calibration import fit_calibration
 from models.detector import Vector
 from training.arrays import Mask
 from training.evaluation.figures import rate_name, rounded
@@ -22,13 +23,13 @@ from training.fit.kdd import PreparedRecords, isolation_forest
 from training.recipe import IsolationForestRecipe
 from training.reporting import Report
 
-DRAWINGS = 5  # of clusters, folds and trees; a bundle's fit is one of them
+DRAWINGS = 10  # of clusters, folds and trees; a bundle's fit is one of them
 # Trees and sample of the others, times the recipe's. A smaller forest of larger samples has as many nodes.
 OTHERS = ((1.0, 0.5), (1.0, 2.0), (0.6, 2.0), (0.5, 4.0), (0.25, 8.0))
-CERTAIN = 2.0  # standard errors
+CERTAIN = 2.0  # standard errors of a mean difference, over attacks and over drawings
 LANE_SHARE = 0.5  # of a nominal rate, which is what training.fit.kdd gives to the novel lane
 
-Found = NDArray[np.float64]  # (rates, drawings, attacks) share of an attack's records over the score of a rate
+Found = NDArray[np.float64]  # (rates, drawings, attacks) share of an attack's records that a fit finds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +45,7 @@ class Candidate:
 class NovelChoice:
     """Candidates side by side; the first is the recipe's own."""
 
-    rates: tuple[float, ...]  # actual shares of normal records of unseen clusters; the choice is by the first
+    rates: tuple[float, ...]  # that the lane spends; the choice is by the first
     attacks: tuple[str, ...]
     normal: int  # records, each scored once a drawing
     candidates: tuple[Candidate, ...]
@@ -52,23 +53,23 @@ class NovelChoice:
     @property
     def chosen(self) -> int:
         """Which candidate is chosen by all attacks."""
-        return self.chosen_by(np.ones(len(self.attacks), dtype=np.bool_))
+        return self.chosen_by(self._all)
 
     @property
     def found_by_others(self) -> Vector:
         """Of each attack, what the candidate finds that all other attacks choose, (attacks,) at the first rate."""
-        by_attack = self._by_attack
-        places = np.arange(len(self.attacks))
-        return np.array([by_attack[self.chosen_by(places != place), place] for place in places])
+        found, places = self._found[:, 0].mean(axis=1), np.arange(len(self.attacks))
+        return np.array([found[self.chosen_by(places != place), place] for place in places])
 
     def chosen_by(self, attacks: Mask) -> int:
-        """The candidate that finds surely more of these attacks than the recipe's, (attacks,), or that one."""
+        """The best of the candidates that are surely better than the recipe's by these attacks, (attacks,), or 0."""
         means, errors = self._gains(attacks)
-        return int(np.argmax(np.where(means > CERTAIN * errors, means, 0.0)))
+        better = (means[:, 0] > CERTAIN * errors[:, 0]) & (means >= -CERTAIN * errors).all(axis=1)
+        return int(np.argmax(np.where(better, means[:, 0], 0.0)))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        rows = zip(self.candidates, *self._gains(np.ones(len(self.attacks), dtype=np.bool_)), strict=True)
+        rows = zip(self.candidates, *self._gains(self._all), strict=True)
         return {
             "chosen_at": rate_name(self.rates[0]),
             "normal": self.normal,
@@ -80,9 +81,9 @@ class NovelChoice:
                     "sample": candidate.size.sample,
                     "nodes": candidate.nodes,
                     "recall": self._recall(candidate),
-                    "gain": {"mean": rounded(gain), "error": rounded(error)},
+                    "gain": self._by_rate("mean", gains, "error", errors),
                 }
-                for candidate, gain, error in rows
+                for candidate, gains, errors in rows
             ],
             "recipe": 0,
             "chosen": self.chosen,
@@ -91,24 +92,29 @@ class NovelChoice:
 
     def _recall(self, candidate: Candidate) -> dict[str, Any]:
         """Of each rate the mean over attacks, and its standard deviation over the drawings."""
-        means = dict(sorted(zip(self.rates, candidate.found.mean(axis=2), strict=True)))
-        return {
-            rate_name(rate): {"mean": rounded(float(own.mean())), "spread": rounded(float(own.std(ddof=1)))}
-            for rate, own in means.items()
-        }
+        means = candidate.found.mean(axis=2)
+        return self._by_rate("mean", means.mean(axis=1), "spread", means.std(axis=1, ddof=1))
+
+    def _by_rate(self, first: str, ones: Vector, second: str, others: Vector) -> dict[str, Any]:
+        """Two figures of each rate, ascending."""
+        rows = sorted(zip(self.rates, ones.tolist(), others.tolist(), strict=True))
+        return {rate_name(rate): {first: rounded(one), second: rounded(other)} for rate, one, other in rows}
 
     @property
-    def _by_attack(self) -> NDArray[np.float64]:
-        """(candidates, attacks) at the first rate, mean over the drawings."""
-        return np.array([candidate.found[0].mean(axis=0) for candidate in self.candidates])
+    def _all(self) -> Mask:
+        return np.ones(len(self.attacks), dtype=np.bool_)
 
-    def _gains(self, attacks: Mask) -> tuple[Vector, Vector]:
-        """How much more of these attacks each candidate finds than the recipe's, mean and its standard error."""
-        by_attack = self._by_attack[:, attacks]
-        gains = by_attack - by_attack[0]
-        n = gains.shape[1]
-        errors = gains.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(gains), np.inf)
-        return gains.mean(axis=1), errors
+    @property
+    def _found(self) -> NDArray[np.float64]:
+        """(candidates, rates, drawings, attacks)."""
+        return np.array([candidate.found for candidate in self.candidates])
+
+    def _gains(self, attacks: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How much more of these attacks each finds than the recipe's: mean and error, (candidates, rates)."""
+        found = self._found[:, :, :, attacks]
+        gains = found - found[:1]
+        errors = np.hypot(_error(gains.mean(axis=2)), _error(gains.mean(axis=3)))
+        return gains.mean(axis=(2, 3)), errors
 
 
 def compared(known: PreparedRecords, report: Report) -> NovelChoice:
@@ -147,8 +153,17 @@ def _found(
     normal, attacking = scored_apart(
         drawn.x, drawn.fold, lambda rows: isolation_forest(drawn, rows, size).score_rows, drawn.x[~drawn.normal]
     )
-    ordered = np.sort(normal[drawn.normal])
+    meaning = fit_calibration(normal[drawn.normal])
+    p = meaning.p_value(attacking.ravel()).reshape(attacking.shape)
     label = drawn.table.label[~drawn.normal]
-    cuts = [ordered[len(ordered) - 1 - int(rate * len(ordered))] for rate in rates]
-    over = [(attacking > cut).mean(axis=0) for cut in cuts]
-    return np.array([[share[label == attack].mean() for attack in attacks] for share in over])
+    found = [(p < rate).mean(axis=0) for rate in rates]
+    return np.array([[share[label == attack].mean() for attack in attacks] for share in found])
+
+
+def _error(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard error of the mean over the last axis; infinite of a single one."""
+    n = means.shape[-1]
+    if n < 2:
+        return np.full(means.shape[:-1], np.inf)
+    error: NDArray[np.float64] = means.std(axis=-1, ddof=1) / np.sqrt(n)
+    return error

@@ -36,16 +36,16 @@ def novel_choice(content: Content) -> tuple[Block, ...]:
         return ()
     chosen, own = (told["candidates"][told[name]] for name in ("chosen", "recipe"))
     found = (
-        f"none finds surely more at {tables.percent_of(told['chosen_at'])}, the lane's part of the default rate: "
-        f"{_size(own)} stand"
+        f"none finds surely more at {tables.percent_of(told['chosen_at'])}, the lane's part of the default rate, and "
+        f"surely less at no other: {_size(own)} stand"
         if chosen == own
         else f"{_size(chosen)} find surely more at {tables.percent_of(told['chosen_at'])}, the lane's part of the "
-        f"default rate, than the recipe's {_size(own)}"
+        f"default rate, than the recipe's {_size(own)}, and surely less at none"
     )
     text = (
         f"Each size was fitted without a fold of clusters of the {count(told['normal'])} normal records, fold after "
-        f"fold and {told['drawings']} times over; no attack was learnt. Recall is the mean of {len(told['attacks'])} "
-        "attacks, each of which counts once, at the score that so many of the normal records of unseen clusters reach. "
+        f"fold and {told['drawings']} times over, and calibrated on what it had not seen; no attack was learnt. Recall "
+        f"is the mean of {len(told['attacks'])} attacks, each of which counts once, at the rates that the lane may spend. "
         f"Of the other sizes {found}. With each attack judged by the size that the others choose, recall is "
         f"{tables.number(told['recall_of_unseen'])}."
     )

@@ -85,7 +85,7 @@ def novel_choice(told: Mapping[str, Any]) -> PageTable:
         marks = [name for name in ("recipe", "chosen") if told[name] == place]
         size = f"{own['trees']} of {count(own['sample'])}" + (f" ({', '.join(marks)})" if marks else "")
         recalls = [f"{number(row['mean'])} ± {number(row['spread'])}" for row in own["recall"].values()]
-        gain = own["gain"]
+        gain = own["gain"][told["chosen_at"]]
         cells.append((size, count(own["nodes"]), *recalls, f"{number(gain['mean'])} ± {number(gain['error'])}"))
     headings.append(Heading(f"gain at {percent_of(told['chosen_at'])}", numeric=True))
     return PageTable("Sizes of Isolation Forest on clusters and attacks that no fit saw", tuple(headings), tuple(cells))
