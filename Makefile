@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CIC2017 ?= ../shared/data/cic-ids-2017/improved-sample-mon-thu.csv.gz
 FOREIGN ?= ../shared/data/foreign
+DATA ?= ../shared/data
+LAB ?= runs/lab-sites
 NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -13,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz flood live lab bench foreign api-test ux-test evaluate evaluate-kdd train docs picture dist clean
+.PHONY: help demo test check golden properties tshark fuzz flood live lab bench foreign api-test ux-test evaluate evaluate-default evaluate-kdd train train-default docs picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -86,6 +88,13 @@ evaluate-kdd: $(VENV)/installed-train ## Judge the KDD bundles and write the rep
 
 train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
+
+train-default: $(VENV)/installed-train ## Fit a bundle on several networks into runs/default, LAB=directory of runs of the lab (five minutes)
+	$(BIN)/flowvigil train configs/training/default.yaml --output runs/default --data $(DATA) --lab $(LAB)
+
+evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each network and family (half an hour)
+	mkdir -p runs
+	$(BIN)/flowvigil evaluate --recipe configs/training/default.yaml --protocol networks --data $(DATA) --lab $(LAB) --output runs/default-folds.html
 
 docs: $(VENV)/installed-test ## Write the manual and the alerts in docs/alerts.md anew
 	$(BIN)/python -m sensor.cli.manual

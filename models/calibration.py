@@ -79,35 +79,48 @@ class Calibration:
         return out
 
 
-def fit_calibration(scores_normal: Vector) -> Calibration:
+def fit_calibration(scores_normal: Vector, weight: Vector | None = None) -> Calibration:
     """Calibration from the scores of held-back normal traffic.
 
-    scores_normal: (n,) float64. Raises ValueError for fewer than 50 scores and for scores that are not finite.
+    scores_normal: (n,) float64. weight: (n,) positive, what each score counts, all alike without; together they count
+    as many as Kish's effective sample size. Raises ValueError for fewer than 50 scores, or 50 by their weights, and for
+    scores that are not finite.
     """
-    count = len(scores_normal)
+    order = np.argsort(scores_normal, kind="stable")
+    weighed = np.ones(len(order)) if weight is None else _effective(weight)[order]
+    at_least = np.cumsum(weighed[::-1])[::-1]  # weight of this score and of all above it
+    total = float(at_least[0]) if len(order) else 0.0
+    count = int(total)
     if count < MIN_SCORES:
         raise ValueError(f"calibration needs at least {MIN_SCORES} scores, found {count}")
     if not np.isfinite(scores_normal).all():
         raise ValueError(f"calibration scores hold {int((~np.isfinite(scores_normal)).sum())} that are not finite")
-    ordered = np.sort(scores_normal.astype(np.float64))
+    ordered = scores_normal[order].astype(np.float64)
     knots, first = np.unique(ordered, return_index=True)
-    survival = ((count - first + 1.0) / (count + 1.0)).astype(np.float64)
+    survival = ((at_least[first] + 1.0) / (total + 1.0)).astype(np.float64)
     kept = _kept_knots(survival)
     tail_count = max(math.ceil(TAIL_SHARE * count), min(MIN_TAIL, count // 5))
-    tail_start = float(ordered[count - 1 - tail_count])
+    tail_start = float(ordered[np.flatnonzero(at_least > tail_count)[-1]])
     log_odds = bool(ordered[0] >= 0.0 and ordered[-1] <= 1.0)
-    excess = np.array([_excess(score, tail_start, log_odds) for score in ordered[ordered > tail_start]])
-    shape, sigma = _fit_tail(excess, _excess(knots[-1], knots[0], log_odds))
+    over = ordered > tail_start
+    excess = np.array([_excess(score, tail_start, log_odds) for score in ordered[over]])
+    shape, sigma = _fit_tail(excess, weighed[over], _excess(knots[-1], knots[0], log_odds))
     return Calibration(
         scores=knots[kept],
         survival=survival[kept],
         tail_start=tail_start,
-        tail_share=(len(excess) + 1.0) / (count + 1.0),
+        tail_share=(float(weighed[over].sum()) + 1.0) / (total + 1.0),
         shape=shape,
         sigma=sigma,
         log_odds=log_odds,
         count=count,
     )
+
+
+def _effective(weight: Vector) -> Vector:
+    """The weights so that they add up to Kish's effective sample size, (sum of w)^2 / sum of w^2. Kish 1965."""
+    scaled: Vector = weight * (weight.sum() / (weight**2).sum())
+    return scaled
 
 
 def _kept_knots(survival: Vector) -> NDArray[np.int64]:
@@ -119,13 +132,14 @@ def _kept_knots(survival: Vector) -> NDArray[np.int64]:
     return np.unique(np.concatenate(([0, len(survival) - 1], np.minimum(found, len(survival) - 1))))
 
 
-def _fit_tail(excess: Vector, spread: float) -> tuple[float, float]:
-    """(shape, sigma) of the Pareto tail; excess ascending and positive. spread: range of all scores."""
+def _fit_tail(excess: Vector, weight: Vector, spread: float) -> tuple[float, float]:
+    """(shape, sigma) of the Pareto tail; excess ascending and positive, each with its weight. spread: of all scores."""
     if len(excess) < 2 or excess[-1] <= 0.0:
         return 0.0, max(spread * 1e-2, 1e-9)
-    mean = float(excess.mean())
-    rank = (np.arange(1, len(excess) + 1) - 0.35) / len(excess)
-    weighted = float((excess * (1.0 - rank)).mean())
+    share = weight / weight.mean()
+    mean = float((share * excess).mean())
+    rank = (np.cumsum(share) - 0.35 * share) / len(excess)
+    weighted = float((share * (excess * (1.0 - rank))).mean())
     spare = mean - 2.0 * weighted
     shape = SHAPE_RANGE[1] if spare <= 0 else 2.0 - mean / spare
     shape = min(max(shape, SHAPE_RANGE[0]), SHAPE_RANGE[1])

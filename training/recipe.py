@@ -4,30 +4,27 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from training.errors import RecipeError
+from training.networks_recipe import NetworksRecipe
+from training.recipe_sections import (
+    Count,
+    Dataset,
+    Disturbances,
+    Gaps,
+    Hosts,
+    IsolationForestRecipe,
+    LstmSize,
+    Name,
+    Positive,
+    Power,
+    Rate,
+    RecipeSection,
+    Seed,
+    Share,
+)
 from training.yaml_model import read_model
-
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class RecipeSection(BaseModel):
-    """A mapping of the recipe; a key that it does not list is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class Dataset(RecipeSection):
-    """The dataset that a bundle is fitted on."""
-
-    name: str
-    file: Path  # below the data directory
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of the file as it lies on disk
-    citation: str
-    warnings: tuple[str, ...]  # what readers of its figures must know
 
 
 class Days(RecipeSection):
@@ -51,46 +48,18 @@ class RandomSplit(RecipeSection):
     held_back_share: Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
-class Hosts(RecipeSection):
-    """How flows are spread over hosts for the LSTM (training.sequences)."""
+class Augment(Disturbances):
+    """What is done to the inputs while fitting, fingerprint columns among them."""
 
-    rehomed_copies: Annotated[int, Field(ge=0)]  # of all flows, each behind a few shared hosts
-    shared: Count  # hosts of such a copy
-    reset_s: Positive  # silence that ends a host's state
-
-
-class Gaps(RecipeSection):
-    """What is done to the gaps between a host's flows while fitting."""
-
-    shorten_decades: Annotated[float, Field(ge=0.0, le=9.0)]  # up to so many powers of ten
-    unknown: Share  # chance, per lane and chunk, of hiding all gaps
-
-
-class Augment(RecipeSection):
-    """What is done to the inputs while fitting; see training.fit.lstm.Disturbance."""
-
-    noise: Annotated[float, Field(ge=0.0)]
-    column_drop: Share
     fingerprint_drop: Share
-    state_drop: Share
-    time_decades: Annotated[float, Field(ge=0.0, le=4.0)]
 
 
-class LstmRecipe(RecipeSection):
+class LstmRecipe(LstmSize):
     """Size and pace of the LSTM's fit, and the families it learns."""
 
-    units: Annotated[int, Field(ge=1, le=1024)]
-    chunk: Count  # steps of truncated back-propagation
-    lanes: Count  # streams side by side
-    epochs: Count  # at most
     patience: Count  # epochs without gain on the day that was not fitted
-    learning_rate: Positive
-    clip_norm: Positive
-    dropout: Share
-    average: Share  # decay of the running mean of weights
-    balance: Annotated[float, Field(ge=0.0, le=1.0)]  # a family's weight falls with its count to this power
+    balance: Power  # a family's weight falls with its count to this power
     smallest_family: Count  # flows; a smaller one is not learnt
-    threads: Count  # fixed: sums in another order give other weights
 
 
 class Vote(RecipeSection):
@@ -100,17 +69,10 @@ class Vote(RecipeSection):
     random_forest: Positive
 
 
-class IsolationForestRecipe(RecipeSection):
-    """Size of the Isolation Forest."""
-
-    trees: Count
-    sample: Annotated[int, Field(ge=2)]  # rows that each tree is grown on
-
-
 class Measure(RecipeSection):
     """Further fits, for the spread of the figures; only that of the recipe's own seed is shipped."""
 
-    seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 31)], ...]
+    seeds: tuple[Seed, ...]
 
 
 class KddForest(RecipeSection):
@@ -118,7 +80,7 @@ class KddForest(RecipeSection):
 
     trees: Count
     leaves: Annotated[int, Field(ge=2)]
-    balance: Annotated[float, Field(ge=0.0, le=1.0)]  # a family's weight falls with its count to this power
+    balance: Power  # a family's weight falls with its count to this power
     smallest_family: Count
 
 
@@ -132,22 +94,22 @@ class CrossFit(RecipeSection):
 class KddRecipe(RecipeSection):
     """A recipe for a bundle that judges KDD connection records."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    name: Name
     records: Literal["kdd"]
     content: bool  # with the columns that need payloads
-    seed: Annotated[int, Field(ge=0, lt=1 << 31)]
+    seed: Seed
     dataset: Dataset
     random_forest: KddForest
     iforest: IsolationForestRecipe
     calibrate: CrossFit
-    rates: tuple[Annotated[float, Field(gt=0.0, lt=0.5)], ...] = Field(min_length=1)
+    rates: tuple[Rate, ...] = Field(min_length=1)
 
 
 class Recipe(RecipeSection):
     """A recipe for a bundle that judges flows."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-    seed: Annotated[int, Field(ge=0, lt=1 << 31)]
+    name: Name
+    seed: Seed
     dataset: Dataset
     days: Days | None = None
     random: RandomSplit | None = None
@@ -160,7 +122,7 @@ class Recipe(RecipeSection):
     vote: Vote
     iforest: IsolationForestRecipe
     measure: Measure
-    rates: tuple[Annotated[float, Field(gt=0.0, lt=0.5)], ...] = Field(min_length=1)
+    rates: tuple[Rate, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _one_split(self) -> "Recipe":
@@ -169,14 +131,20 @@ class Recipe(RecipeSection):
         return self
 
 
-def read_recipe(path: Path) -> tuple[Recipe | KddRecipe, str]:
-    """The recipe and its text; one with the key `records` is for connection records, any other for flows.
+AnyRecipe = Recipe | NetworksRecipe | KddRecipe
 
-    Raises RecipeError with line and column.
+
+def read_recipe(path: Path) -> tuple[AnyRecipe, str]:
+    """The recipe and its text.
+
+    One with the key `records` is for connection records, one with `captures` for flows of captures of several networks,
+    any other for flows of a table. Raises RecipeError with line and column.
     """
     return read_model(path, model_of, RecipeError, "a YAML recipe")
 
 
-def model_of(content: Any) -> type[Recipe] | type[KddRecipe]:
+def model_of(content: Any) -> type[AnyRecipe]:
     """Which kind of recipe a mapping is meant to be."""
-    return KddRecipe if isinstance(content, dict) and "records" in content else Recipe
+    if not isinstance(content, dict):
+        return Recipe
+    return KddRecipe if "records" in content else NetworksRecipe if "captures" in content else Recipe

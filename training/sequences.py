@@ -178,6 +178,30 @@ class Lanes:
             )
 
 
+def of_each_group(source: Sequences, group: Int64s, most: int, rng: np.random.Generator) -> Sequences:
+    """At most so many steps of each group: whole sequences drawn at random, of the last one drawn a stretch.
+
+    group: (m,) of each step, the same throughout a sequence.
+    """
+    starts = np.flatnonzero(source.first)
+    ends = np.append(starts[1:], len(source))
+    order = rng.permutation(len(starts))
+    chosen: list[Int64s] = []
+    for own in np.unique(group[starts]):
+        left = most
+        for i in order[group[starts[order]] == own]:
+            length = int(ends[i] - starts[i])
+            begin = int(starts[i] + (rng.integers(0, length - left + 1) if length > left else 0))
+            chosen.append(np.arange(begin, begin + min(length, left)))
+            left -= len(chosen[-1])
+            if not left:
+                break
+    drawn = source.take(np.concatenate(chosen))
+    begins = np.zeros(len(drawn), dtype=np.bool_)
+    begins[np.cumsum([0, *map(len, chosen[:-1])])] = True
+    return Sequences(drawn.row, begins, np.where(begins, 0.0, drawn.gap_s))
+
+
 def shuffled(source: Sequences, rng: np.random.Generator) -> Sequences:
     """The same sequences in another order."""
     starts = np.flatnonzero(source.first)

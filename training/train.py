@@ -4,30 +4,32 @@ Fits that an interrupted run has finished are taken over by the next one. It pri
 `report`.
 """
 
-import hashlib
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flows.columns import INDEX, feature_contract, usable_by_models
+from flows.columns import INDEX, usable_by_models
 from models.baselines import save_baselines
-from models.bundle import BundleError, load_bundle, save_bundle
+from models.bundle import save_bundle
 from models.fusion import Hybrid
 from training.datasets.collection import read_dataset
+from training.datasets.sources import CaptureTools, Places
 from training.datasets.table import FlowTable, require_both_classes
 from training.errors import DatasetError
 from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Split, fit
+from training.kept_fits import UNFINISHED, KeptFits
 from training.label_map import LabelMap, recorded
 from training.labels import BENIGN
 from training.measure import FITTED, LATER, UNSEEN, Figure, Figures, measured, over_seeds
+from training.networks_recipe import NetworksRecipe
 from training.recipe import Days, KddRecipe, RandomSplit, Recipe, read_recipe
 from training.reporting import Report
 from training.splits import random_split
 from training.train_kdd import train_kdd
+from training.train_networks import train_networks
 from training.versions import made_by, versions
 
 SPLITS = {
@@ -38,23 +40,35 @@ SPLITS = {
     FITTED: "the shipped model, which has learnt the attacks that it is measured by: only its rates mean something",
     LATER: "fitted on the first half of each family of days.calibrated too, measured on the rest; halves as above",
 }
-UNFINISHED = ".unfinished"  # directory of finished fits, in that of the bundle, while a run is not over
 
 
-def train(recipe_file: Path, data: Path, output: Path, report: Report, labels: LabelMap | None = None) -> Figures:
+def train(
+    recipe_file: Path,
+    data: Path,
+    output: Path,
+    report: Report,
+    labels: LabelMap | None = None,
+    captures: CaptureTools | None = None,
+) -> Figures:
     """Fit what the recipe says and write the bundle to the directory output; returns the figures in its manifest.
 
-    A recipe for connection records gives none: `flowvigil evaluate` does.
+    A recipe for connection records, or for captures of several networks, gives none: `flowvigil evaluate` does.
 
-    data: directory that the recipe's dataset lies below. labels: how its labels are read. Raises RecipeError,
-    DatasetError, LabelMapError.
+    data: directory that the recipe's dataset lies below. labels: how its labels are read. captures: what meters and
+    makes captures, needed by a recipe for them alone. Raises RecipeError, DatasetError, LabelMapError.
     """
     recipe, text = read_recipe(recipe_file)
+    if isinstance(recipe, NetworksRecipe):
+        if captures is None:
+            raise ValueError("a recipe for captures needs a meter")
+        places = Places(recipe_file, text, data, output / UNFINISHED, captures)
+        train_networks(recipe, places, output, report, labels)
+        return ()
     if isinstance(recipe, KddRecipe):
         train_kdd(recipe, text, data, output, report, labels)
         return ()
     table = _read(recipe, data / recipe.dataset.file, report, labels)
-    fits = _Fits(output / UNFINISHED, recipe, text, _dataset_key(table), report)
+    fits = _Fits(recipe, KeptFits(output / UNFINISHED, text, _dataset_key(table), report), report)
     if recipe.random is not None:
         split, figures, shipped = _by_chance(recipe, recipe.random, table, fits)
     elif recipe.days is not None:
@@ -64,7 +78,7 @@ def train(recipe_file: Path, data: Path, output: Path, report: Report, labels: L
     baselines = fit_baselines(split.train, split.calibrate, columns, recipe.seed, forest=False)
     save_bundle(output, shipped, _about(recipe, text, table, shipped, figures))
     save_baselines(output, baselines, shipped)
-    shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+    fits.kept.forget()
     return figures
 
 
@@ -144,26 +158,19 @@ def _read(recipe: Recipe, path: Path, report: Report, labels: LabelMap | None) -
 
 @dataclass(frozen=True, slots=True)
 class _Fits:
-    """Finished fits of one recipe on one dataset, kept in a directory until the run is over."""
+    """Fits of one recipe on parts of one dataset."""
 
-    directory: Path
     recipe: Recipe
-    text: str
-    dataset: str
+    kept: KeptFits
     report: Report
 
     def fitted(self, name: str, split: Split, fingerprints: bool, seed: int, epochs: int | None) -> Hybrid:
         """A fit, or what an interrupted run has kept of it."""
-        key = repr((self.text, self.dataset, versions(), name, fingerprints, seed, epochs))
-        kept = self.directory / hashlib.sha256(key.encode()).hexdigest()[:16]
-        try:
-            hybrid = load_bundle(kept, feature_contract())
-        except BundleError:
-            hybrid = fit(self.recipe, split, fingerprints, seed, self.report, epochs)
-            save_bundle(kept, hybrid, hybrid.about)
-            return hybrid
-        self.report(f"{name}, seed {seed}: taken over from an interrupted run")
-        return hybrid
+        return self.kept.fitted(
+            f"{name}, seed {seed}",
+            (name, fingerprints, seed, epochs),
+            lambda: fit(self.recipe, split, fingerprints, seed, self.report, epochs),
+        )
 
 
 def _about(recipe: Recipe, text: str, table: FlowTable, shipped: Hybrid, figures: Figures) -> dict[str, Any]:

@@ -45,6 +45,15 @@ def read_model(
         raise _located(path, root, error, stop) from error
 
 
+def place_of(text: str, where: tuple[int | str, ...]) -> tuple[int, int]:
+    """Line and column, from 1, of a setting in a file that was read; those of its parent where it is not there."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is None:
+        return 1, 1
+    mark = _mark(root, where, key=False)
+    return mark.line + 1, mark.column + 1
+
+
 def _refuse_repeated_keys(path: Path, node: yaml.Node, stop: type[TrainingError]) -> None:
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
@@ -62,7 +71,7 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node, stop: type[TrainingError]
 
 def _located(path: Path, root: yaml.Node, error: ValidationError, stop: type[TrainingError]) -> TrainingError:
     fault = error.errors()[0]
-    where = fault["loc"]
+    where = _without_tags(root, fault["loc"])
     unknown = fault["type"] == "extra_forbidden"
     mark = _mark(root, where, key=unknown)
     name = ".".join(str(part) for part in where)
@@ -75,16 +84,34 @@ def _located(path: Path, root: yaml.Node, error: ValidationError, stop: type[Tra
     return stop(path, problem, line=mark.line + 1, column=mark.column + 1)
 
 
+def _without_tags(root: yaml.Node, where: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The way to a setting without the names that pydantic puts where one of several models was chosen by a key."""
+    kept: list[int | str] = []
+    node: yaml.Node | None = root
+    for place, part in enumerate(where):
+        last = place == len(where) - 1
+        found = None if node is None else _child(node, part)
+        if found is None and not last and isinstance(node, yaml.MappingNode):
+            continue
+        kept.append(part)
+        node = None if found is None else found[1]
+    return tuple(kept)
+
+
+def _child(node: yaml.Node, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Key and value of a setting in a mapping or list, the value for both in a list; None where it is not there."""
+    if isinstance(node, yaml.MappingNode):
+        return next((pair for pair in node.value if pair[0].value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
+
+
 def _mark(node: yaml.Node, where: tuple[int | str, ...], *, key: bool) -> Any:
     """Place of a setting: its value, or its key; the nearest parent where the setting is missing."""
     mark = node.start_mark
     for part in where:
-        if isinstance(node, yaml.MappingNode):
-            found = next((pair for pair in node.value if pair[0].value == str(part)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            found = (node.value[part], node.value[part])
-        else:
-            found = None
+        found = _child(node, part)
         if found is None:
             return mark
         node = found[1]

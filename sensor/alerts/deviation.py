@@ -12,6 +12,10 @@ from sensor.alerts.glosses import gloss
 # Below this span of the logarithmic scale a column is taken to be constant in normal traffic; without a floor the
 # smallest change in such a column would outweigh all the others.
 MINIMAL_SPAN: Final = 0.5
+# Units of counts that fade (flows.context.columns) and of shares of these: what is left of one after many times its
+# span is none to people.
+_FADING: Final = frozenset({"flows", "hosts", "ports", "services", "gaps", "packets", "share"})
+_HARDLY_ANY: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ def quantity(value: float, unit: str) -> str:
     """A column's value for people: times in a readable unit, large numbers short, counts and shares without a unit."""
     if not math.isfinite(value):
         return str(value)
+    if unit in _FADING and abs(value) < _HARDLY_ANY:
+        return "0"
     if unit == "µs":
         steps = [(1e6, "s"), (1e3, "ms"), (1.0, "µs")]
     elif unit == "s":

@@ -1,27 +1,30 @@
 """flowvigil evaluate: judge a bundle by a labelled dataset. Training's packages load in here and nowhere else."""
 
-import sys
-from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from sensor import log
+from sensor.cli.evaluate_networks import evaluate_networks, evaluate_recipe
+from sensor.cli.evaluation_output import command_of, print_figures, refuse_unwritable, write_report
 from sensor.cli.extras import missing_packages, require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
-from sensor.errors import ConfigError, InputError, ModelError, OutputError
-from sensor.printable import printable
+from sensor.cli.training_data import DATA, LAB, LabOption
+from sensor.errors import ConfigError, InputError, ModelError
 from sensor.process.kernel_cache import use_kernel_cache
 
-if TYPE_CHECKING:
-    from training.page.content import Page
-
 NEEDS = ("polars", "sklearn", "matplotlib", "jinja2")
-MAX_LINE_CHARACTERS = 1000
+
+
+class MissingArgumentError(typer.BadParameter):
+    """An argument that is needed where --recipe does not stand in its place; as the command line's library says it."""
+
+    def format_message(self) -> str:
+        """The line for people."""
+        return f"Missing argument '{self.message}'."
 
 
 class EvaluationProtocol(StrEnum):
@@ -44,18 +47,24 @@ QUESTION_PROTOCOLS: dict[EvaluationProtocol, Literal["time", "random", "leave-on
 
 def evaluate(
     bundle: Annotated[
-        Path,
-        typer.Argument(metavar="BUNDLE", help="Directory of the model, or the name of a shipped one.", readable=False),
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="Directory of the model, or the name of a shipped one.",
+            readable=False,
+            show_default=False,
+        ),
+    ] = None,
     dataset: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="DATASET",
             help="Labelled flows: a file, or a directory of days. Of a KDD bundle: a file of records. Of --protocol "
             "networks: an index of labelled captures, or the directory with its index.csv.",
             readable=False,
+            show_default=False,
         ),
-    ],
+    ] = None,
     protocol: Annotated[
         EvaluationProtocol,
         typer.Option(
@@ -63,9 +72,17 @@ def evaluate(
             "random: a fit by its recipe on a random split (inflated). "
             "leave-one-out: a fit without each attack family in turn; of records, without each type of attack. "
             "networks: the bundle as it is, by labelled captures of several networks, flow by flow and by the alerts "
-            "that read would give."
+            "that read would give; with --recipe fits without each network and each family in turn."
         ),
     ] = EvaluationProtocol.TIME,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RECIPE.yaml",
+            help="Judge a recipe for several networks instead of a bundle, with --protocol networks.",
+            readable=False,
+        ),
+    ] = None,
     day: Annotated[
         list[str] | None, typer.Option(metavar="YYYY-MM-DD", help="Judge flows of this day only; may be repeated.")
     ] = None,
@@ -95,10 +112,11 @@ def evaluate(
             metavar="DIRECTORY",
             envvar="FLOWVIGIL_DATA",
             help="Where a relative DATASET lies, if not here, and where a KDD bundle's training file may lie: records "
-            "that stand in both files are counted.",
+            "that stand in both files are counted. Of --recipe: where its indices and tables lie below.",
             readable=False,
         ),
     ] = None,
+    lab: LabOption = LAB,
     labels: LabelsOption = None,
 ) -> None:
     """Judge a model by labelled flows or connection records, at the thresholds that it brings along.
@@ -110,6 +128,7 @@ def evaluate(
     flowvigil evaluate nsl-kdd KDDTest+.txt --beside nsl-kdd-flow -o kdd.html
     flowvigil evaluate mine ours.csv --labels map.yaml -o ours.html
     flowvigil evaluate mine captures/index.csv --protocol networks -o networks.html
+    flowvigil evaluate --recipe configs/training/default.yaml --protocol networks --data ~/datasets -o folds.html
 
     Every figure of flows is given twice: as they stand, and re-homed onto a few shared hosts. Records have no hosts:
     theirs stand once, with recall of attacks that the fit had none of. Progress goes to stderr. Fitting protocols take
@@ -126,11 +145,18 @@ def evaluate(
     from training.evaluation.table import table_of
 
     days = _days(day or [])
-    _refuse_unwritable(output)
+    refuse_unwritable(output)
+    if protocol is EvaluationProtocol.NETWORKS and (days or rehome is not None or (labels and recipe is None)):
+        raise typer.BadParameter("captures have no --day, --rehome or --labels: their index says what is in them")
+    if recipe is not None:
+        if protocol is not EvaluationProtocol.NETWORKS or bundle is not None or beside is not None:
+            raise typer.BadParameter("--recipe goes with --protocol networks, without BUNDLE, DATASET and --beside")
+        evaluate_recipe(recipe, data or DATA, lab, label_map(labels), seed, output, as_json=as_json)
+        return
+    if bundle is None or dataset is None:
+        raise MissingArgumentError("BUNDLE" if bundle is None else "DATASET")
     if protocol is EvaluationProtocol.NETWORKS:
-        if days or rehome is not None or labels is not None:
-            raise typer.BadParameter("captures have no --day, --rehome or --labels: their index says what is in them")
-        _evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json)
+        evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json)
         return
     question = Question(
         bundle_path(bundle),
@@ -159,47 +185,9 @@ def evaluate(
         named = bundle, dataset, beside, labels
         rehomed = evaluation.content["rehomed"]
         hosts = None if rehomed is None else rehomed["hosts"]
-        command = _command(named, protocol, days, hosts, evaluation.content["seed"], output)
-        _write_report(document(evaluation, command), output)
-    _print(evaluation.content, table_of, as_json=as_json)
-
-
-def _evaluate_networks(
-    bundle: Path, index: Path, seed: int, beside: Path | None, output: Path | None, *, as_json: bool
-) -> None:
-    from models.bundle import BundleError
-    from sensor.cli.build import bundle_path
-    from sensor.cli.replay import DefaultSensor
-    from training.errors import DatasetError
-    from training.evaluation.networks.evaluation import NetworksQuestion, evaluate_networks
-    from training.evaluation.networks.table import networks_table
-    from training.evaluation.report.networks import networks_document
-
-    other = None if beside is None else bundle_path(beside)
-    try:
-        content = evaluate_networks(
-            NetworksQuestion(bundle_path(bundle), index, seed, other), DefaultSensor(), log.progress
-        )
-    except BundleError as error:
-        raise ModelError(str(error)) from error
-    except DatasetError as error:
-        raise stop(InputError, error) from error
-    if output is not None:
-        named = bundle, index, beside, None
-        command = _command(named, EvaluationProtocol.NETWORKS, (), None, seed, output)
-        _write_report(networks_document(content, command), output)
-    _print(content, networks_table, as_json=as_json)
-
-
-def _print(content: dict[str, Any], table: Callable[[dict[str, Any]], str], *, as_json: bool) -> None:
-    """The figures on stdout, as JSON or as a table."""
-    if as_json:
-        import orjson
-
-        sys.stdout.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
-        return
-    for line in table(content).splitlines():
-        typer.echo(printable(line, MAX_LINE_CHARACTERS))
+        command = command_of(named, protocol.value, days, hosts, evaluation.content["seed"], output)
+        write_report(document(evaluation, command), output)
+    print_figures(evaluation.content, table_of, as_json=as_json)
 
 
 def _days(texts: list[str]) -> tuple[str, ...]:
@@ -216,54 +204,3 @@ def _dataset_path(dataset: Path, data: Path | None) -> Path:
     if dataset.exists() or data is None or not (data / dataset).exists():
         return dataset
     return data / dataset
-
-
-def _refuse_unwritable(output: Path | None) -> None:
-    """Raise OutputError for a report that cannot be written, before minutes are spent on it."""
-    from training.page.write import refuse_unwritable
-
-    if output is None:
-        return
-    try:
-        refuse_unwritable(output)
-    except OSError as error:
-        raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
-
-
-def _command(
-    named: tuple[Path, Path, Path | None, Path | None],
-    protocol: EvaluationProtocol,
-    days: tuple[str, ...],
-    hosts: int | None,
-    seed: int,
-    output: Path,
-) -> str:
-    """The command line that writes the same page, with all defaults.
-
-    named: bundle, dataset, the other bundle, the map of labels. hosts: of the re-homed copy, None without one.
-    """
-    bundle, dataset, beside, labels = named
-    words = ["flowvigil", "evaluate", str(bundle), str(dataset), "--protocol", protocol.value]
-    for day in days:
-        words += ["--day", day]
-    if hosts is not None:
-        words += ["--rehome", str(hosts)]
-    words += ["--seed", str(seed)]
-    if beside is not None:
-        words += ["--beside", str(beside)]
-    if labels is not None:
-        words += ["--labels", str(labels)]
-    words += ["-o", str(output)]
-    return " ".join(quote(word) for word in words)
-
-
-def _write_report(page: "Page", output: Path) -> None:
-    from training.page.render import html_of
-    from training.page.write import write_page
-
-    log.progress("drawing the report")
-    try:
-        write_page(html_of(page), output)
-    except OSError as error:
-        raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
-    log.progress(f"report written to {output}")

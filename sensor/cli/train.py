@@ -8,6 +8,7 @@ import typer
 from sensor import log
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.training_data import DATA, LAB, LabOption
 from sensor.errors import ConfigError, InputError, OutputError
 from sensor.process.kernel_cache import use_kernel_cache
 
@@ -27,10 +28,11 @@ def train(
         typer.Option(
             metavar="DIRECTORY",
             envvar="FLOWVIGIL_DATA",
-            help="Where the recipe's dataset file lies below.",
+            help="Where the recipe's dataset file, or its indices of captures and tables, lie below.",
             readable=False,
         ),
-    ] = Path("../shared/data"),
+    ] = DATA,
+    lab: LabOption = LAB,
     labels: LabelsOption = None,
 ) -> None:
     """Fit a model from a recipe and a dataset, measure it, and write the bundle.
@@ -39,22 +41,25 @@ def train(
     flowvigil train configs/training/cic2017.yaml -o mine --data ~/datasets
     flowvigil read capture.pcap -m mine
     flowvigil train ours.yaml -o ours --data ~/datasets --labels map.yaml
+    flowvigil train configs/training/default.yaml -o runs/default --data ~/datasets --lab runs/lab-sites
 
     Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
     The bundle keeps the map of labels that it was fitted by.
     """
     require_packages(NEEDS, "training", "train")
     use_kernel_cache()  # before the next imports, which bring numba
+    from sensor.cli.made_traffic import capture_tools
     from training.errors import DatasetError, LabelMapError, RecipeError
     from training.measure import table_of
+    from training.networks_recipe import NetworksRecipe
     from training.recipe import KddRecipe, read_recipe
     from training.train import train as run
 
     try:
-        of_records = isinstance(read_recipe(recipe)[0], KddRecipe)
-        if not of_records:
+        kind = type(read_recipe(recipe)[0])
+        if kind is not KddRecipe:
             require_packages(FLOWS_NEED, "training", "train")
-        figures = run(recipe, data, output, log.progress, label_map(labels))
+        figures = run(recipe, data, output, log.progress, label_map(labels), capture_tools(lab))
     except (RecipeError, LabelMapError) as error:
         raise stop(ConfigError, error) from error
     except DatasetError as error:
@@ -63,7 +68,9 @@ def train(
         raise OutputError(f"bundle {output} cannot be written: {error.strerror}") from error
     if figures:
         typer.echo(table_of(figures))
-    elif of_records:
+    elif kind is NetworksRecipe:
+        log.progress(f"flowvigil evaluate --recipe {recipe} --protocol networks measures fits without each network")
+    elif kind is KddRecipe:
         log.progress(
             "fitted on the whole file: flowvigil evaluate measures it by another, or with --protocol leave-one-out"
         )

@@ -23,7 +23,7 @@ from tests.support.namespaces import inside
 from tests.training.lab.sites import SHIPPED, SMALL, TRANSLATED, scenario_of
 from training.lab import namespaces
 from training.lab.agreement import disagreements
-from training.lab.namespaces import NAMESPACES, OVERLAYS, PREFIX, pids_in
+from training.lab.namespaces import NAMESPACES, OVERLAYS, PREFIX, is_leftover, own_prefix, pids_in
 from training.lab.network import network_up
 from training.lab.orders import site_of
 from training.lab.programs import missing_programs, packages_of
@@ -67,9 +67,10 @@ def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def left_behind() -> list[str]:
-    """Namespaces, overlays and directories of the lab that there are and were not before the test."""
+    """Namespaces, overlays and directories of ended runs or of this process that were not there before the test."""
     places = (NAMESPACES, OVERLAYS, Path(tempfile.gettempdir()))
-    return sorted({path.name for place in places for path in place.glob(f"{PREFIX}*")} - OTHERS)
+    names = {path.name for place in places for path in place.glob(f"{PREFIX}*")} - OTHERS
+    return sorted(name for name in names if is_leftover(name) or name.startswith(own_prefix()))
 
 
 def truths_of(directory: Path) -> list[FlowTruth]:

@@ -144,7 +144,9 @@ def forests(fitted_on: FlowTable) -> Hybrid:
     known_member, novel_member = (
         (Member(detector, fit_calibration(detector.score_rows(x[normal]))),) for detector in detectors
     )
-    profile = NormalProfile(NAMES, *np.quantile(fitted_on.values[normal], (0.01, 0.5, 0.99, 0.999), axis=0))
+    profile = NormalProfile(
+        NAMES, *np.quantile(fitted_on.values[normal, : len(NAMES)], (0.01, 0.5, 0.99, 0.999), axis=0)
+    )
     return replace(model, known=known_member, novel=novel_member, normal=profile)
 
 

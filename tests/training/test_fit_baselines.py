@@ -15,6 +15,7 @@ from tests.support.evaluations import hybrid
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.fit import baselines as fit
+from training.fit import forests
 from training.fit.baselines import fit_baselines
 
 pytest.importorskip("sklearn")
@@ -84,9 +85,9 @@ def assert_scores_equal_scikit_learns(
 ) -> Baselines:
     linear_model = pytest.importorskip("sklearn.linear_model")
     models: list[Any] = []
-    for name in ("forest_from_sklearn", "boosting_from_sklearn"):
-        convert = getattr(fit, name)
-        monkeypatch.setattr(fit, name, lambda model, convert=convert: (models.append(model), convert(model))[1])
+    for room, name in ((forests, "forest_from_sklearn"), (fit, "boosting_from_sklearn")):
+        convert = getattr(room, name)
+        monkeypatch.setattr(room, name, lambda model, convert=convert: (models.append(model), convert(model))[1])
     fitted = fit_baselines(train, fresh, columns, seed=3)
     x = fitted.scaling.transform(fresh.values)
     names = ("random_forest", "gradient_boosting")

@@ -1,13 +1,13 @@
 """FlowTable: labelled flows as a dataset reader gives them to the fit, whatever files they came from."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.columns import INDEX
+from flows.columns import NAMES
 from training.arrays import Int64s, Strings, Values
 from training.datasets.rows import taken
 from training.errors import DatasetError
@@ -26,7 +26,8 @@ class FlowTable:
     The arrays of a large table lie in temporary files that go with it.
     """
 
-    values: NDArray[np.float64]  # (n, c) float64, finite, in the order of flows.columns.COLUMNS
+    # (n, c) float64, in the order of flows.columns.COLUMNS and, of rows with context, flows.context.columns after them
+    values: NDArray[np.float64]
     # (n, 2) int64, source address as two words (flows.batch); one for each flow alone where the files have none
     host: Int64s
     start_ns: Int64s  # (n,) int64, first packet, nanoseconds since 1970 UTC; 0 where the files have no times
@@ -44,8 +45,7 @@ class FlowTable:
     has_times: bool = True
     label_map: LabelMap | None = None  # by which labels were read
     reported: FlowReports | None = None  # the meter's own reports, None where the files hold finished flows alone
-    # (n,) float64 of each flow, columns beside flows.columns.COLUMNS that this dataset has, by name
-    context: Mapping[str, Values] = field(default_factory=dict)
+    names: tuple[str, ...] = NAMES  # of the columns of values
 
     @property
     def left_out(self) -> str:
@@ -72,16 +72,11 @@ class FlowTable:
         return taken(self.reported.values, first)
 
     def columns(self, names: Sequence[str]) -> Values:
-        """Columns by their names, (n, len(names)) float64, NaN throughout where the dataset cannot have one.
-
-        A name is one of flows.columns.COLUMNS, which is absent where it is among the missing, or one of the context.
-        """
+        """Columns by their names, (n, len(names)) float64, NaN throughout where the dataset does not have one."""
         chosen = np.full((len(self), len(names)), np.nan)
         for place, name in enumerate(names):
-            if name in INDEX and name not in self.missing:
-                chosen[:, place] = self.values[:, INDEX[name]]
-            elif name in self.context:
-                chosen[:, place] = self.context[name]
+            if name in self.names and name not in self.missing:
+                chosen[:, place] = self.values[:, self.names.index(name)]
         return chosen
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "FlowTable":
@@ -104,7 +99,7 @@ class FlowTable:
             self.has_times,
             self.label_map,
             None if self.reported is None else _reports_of(self.reported, chosen, len(self)),
-            {name: taken(column, chosen) for name, column in self.context.items()},
+            self.names,
         )
 
 

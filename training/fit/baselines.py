@@ -15,12 +15,13 @@ from models.baselines import Baseline, Baselines, PlainModel, row_scores
 from models.boosting import BoostedTrees, boosting_from_sklearn
 from models.calibration import MIN_SCORES, fit_calibration
 from models.detector import ANY_ATTACK, Vector
-from models.forest import RandomForest, forest_from_sklearn
+from models.forest import RandomForest
 from models.logistic import LogisticRegression
 from models.rules import NO_PORT, ColumnThreshold, PortTable
 from models.scaling import CLIP, Matrix, Scaling, fit_scaling
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
+from training.fit.forests import ForestSize, grow_random_forest
 from training.labels import BENIGN
 
 SMALLEST_FAMILY = 100  # flows; a smaller one would teach a name, not an attack
@@ -130,17 +131,8 @@ def _logistic(scaling: Scaling, rows: FitRows) -> LogisticRegression:
 
 
 def _random_forest(scaling: Scaling, rows: FitRows, seed: int) -> RandomForest:
-    from sklearn.ensemble import RandomForestClassifier
-
-    model = RandomForestClassifier(
-        FOREST_TREES,
-        max_leaf_nodes=FOREST_LEAVES,
-        max_features=min(TREE_COLUMNS, rows.x.shape[1]),
-        random_state=seed,
-        n_jobs=1,
-    )
-    model.fit(rows.x, rows.attack, rows.weight)
-    return RandomForest(scaling, forest_from_sklearn(model), ANY_ATTACK, "random_forest")
+    size = ForestSize(FOREST_TREES, FOREST_LEAVES, None, TREE_COLUMNS, 1)
+    return grow_random_forest(scaling, rows.x, rows.attack.astype(np.int64), rows.weight, ANY_ATTACK, size, seed)
 
 
 def _boosting(scaling: Scaling, rows: FitRows, seed: int) -> BoostedTrees:

@@ -1,13 +1,16 @@
-"""Fits the Isolation Forest on normal traffic and hands it over as this product's own flat trees.
+"""Grows forests with scikit-learn and hands them over as this product's own flat trees.
 
-It knows rows of scaled columns, not what they mean. Liu, Ting, Zhou 2008.
+It knows rows of scaled columns, not what they mean. Liu, Ting, Zhou 2008 (Isolation Forest); Breiman 2001.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.forest import IsolationForest, forest_from_sklearn
-from models.scaling import Scaling
+from models.detector import Vector
+from models.forest import IsolationForest, RandomForest, forest_from_sklearn
+from models.scaling import Matrix, Scaling
 
 
 def fit_isolation_forest(
@@ -25,3 +28,38 @@ def fit_isolation_forest(
     model = SklearnForest(n_estimators=trees, max_samples=sample, random_state=seed, n_jobs=1)
     model.fit(scaling.transform(values))
     return IsolationForest(scaling, forest_from_sklearn(model), psi=sample)
+
+
+@dataclass(frozen=True, slots=True)
+class ForestSize:
+    """Size of a random forest."""
+
+    trees: int
+    leaves: int  # of a tree
+    depth: int | None
+    columns: int  # that each split chooses among
+    smallest_leaf: int  # rows
+    threads: int = 1  # that grow trees; their number changes nothing but the time
+
+
+def grow_random_forest(
+    scaling: Scaling, x: Matrix, target: NDArray[np.int64], weight: Vector, labels: tuple[str, ...], size: ForestSize,
+    seed: int,
+) -> RandomForest:  # fmt: skip
+    """Random forest of these classes on rows that are already scaled.
+
+    x: (n, d). target: (n,) index into labels, each of which occurs. weight: (n,) positive.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    model = RandomForestClassifier(
+        size.trees,
+        max_leaf_nodes=size.leaves,
+        max_depth=size.depth,
+        max_features=min(size.columns, x.shape[1]),
+        min_samples_leaf=size.smallest_leaf,
+        random_state=seed,
+        n_jobs=size.threads,  # each tree has a seed of its own
+    )
+    model.fit(x, target, weight)
+    return RandomForest(scaling, forest_from_sklearn(model), labels, "random_forest")

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, INDEX, NAMES, feature_contract, usable_by_models
 from models.calibration import Calibration, fit_calibration
-from models.detector import Detector
+from models.detector import Detector, Vector
 from models.fusion import Hybrid, Member, NormalProfile, fisher
 from models.lstm import Lstm
 from models.scaling import Scaling, fit_scaling
 from models.support import Support, counted_groups
+from training.arrays import Float32s
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.fit.baselines import fit_random_forest
@@ -24,7 +25,8 @@ from training.fit.forests import fit_isolation_forest
 from training.fit.lstm import Disturbance, GapScale, LearningCurve, LstmSettings, LstmWeights, Stopping, fit_lstm
 from training.labels import BENIGN, TECHNIQUES
 from training.measure import ranked_above_normal, steps_of
-from training.recipe import Recipe
+from training.recipe import Augment, Recipe
+from training.recipe_sections import Disturbances, Gaps, Hosts, LstmSize
 from training.reporting import Report
 from training.sequences import Lanes, Sequences, joined, rehomed, sequences
 
@@ -60,8 +62,8 @@ def fit(
     forest = fit_isolation_forest(scaling, normal.values, recipe.iforest.trees, recipe.iforest.sample, seed)
     trees = fit_random_forest(split.train, columns, seed)
     held_back = split.calibrate.take(split.calibrate.family == BENIGN)
-    known, vote = _calibrated((lstm, trees), (recipe.vote.lstm, recipe.vote.random_forest), split.calibrate)
-    novel, _ = _calibrated((forest,), (1.0,), split.calibrate)
+    known, vote = calibrated((lstm, trees), (recipe.vote.lstm, recipe.vote.random_forest), split.calibrate)
+    novel, _ = calibrated((forest,), (1.0,), split.calibrate)
     return Hybrid(
         known=known,
         novel=novel,
@@ -79,24 +81,27 @@ def fit(
     )
 
 
-def _calibrated(
-    detectors: Sequence[Detector], weights: Sequence[float], held_back: FlowTable
+def calibrated(
+    detectors: Sequence[Detector], weights: Sequence[float], held_back: FlowTable, counts: Vector | None = None
 ) -> tuple[tuple[Member, ...], Calibration]:
     """Members with their calibrations on held-back normal flows, and what their vote means on the same.
+
+    counts: (n,) of each flow of held_back, what it counts; all alike without.
 
     Attacks among them are judged too: they are the company that normal flows of a taken-over host keep. Calibrated
     without it, a model that knows the attacks flags 17 % of the normal flows behind shared addresses at a nominal 1 %.
     """
     told = held_back.reports()
     normal = held_back.family[told.row] == BENIGN
-    steps = steps_of(held_back, held_back.host, told)
+    steps = steps_of(held_back, held_back.host, told, held_back.names)
+    of_report = None if counts is None else counts[told.row[normal]]
     members, p_values = [], []
     for detector, weight in zip(detectors, weights, strict=True):
         scores = detector.score(steps)[normal]
         detector.forget()
-        members.append(Member(detector, fit_calibration(scores), weight))
+        members.append(Member(detector, fit_calibration(scores, of_report), weight))
         p_values.append(members[-1].calibration.p_value(scores))
-    return tuple(members), fit_calibration(fisher(members, p_values))
+    return tuple(members), fit_calibration(fisher(members, p_values), of_report)
 
 
 def _fit_lstm(
@@ -106,7 +111,7 @@ def _fit_lstm(
     scaling = fit_scaling(first, columns)
     labels, target, weight = _targets(table, recipe.lstm.smallest_family, recipe.lstm.balance)
     source = _sources(recipe, table, seed)
-    gap = _gap_scale(source, recipe.gaps.shorten_decades)
+    gap = gap_scale(source, recipe.gaps.shorten_decades)
     reset_ns = int(recipe.hosts.reset_s * SECOND_NS)
 
     def found(weights: LstmWeights) -> float:
@@ -122,19 +127,20 @@ def _fit_lstm(
         target=target,
         weight=weight,
         source=source,
-        lanes=_lanes(recipe),
-        disturbance=_disturbance(recipe, scaling),
+        lanes=lanes_of(recipe.lstm, recipe.gaps, recipe.augment, recipe.hosts),
+        disturbance=_disturbance(recipe.augment, scaling),
         gap=gap,
-        settings=_settings(recipe),
+        settings=settings_of(recipe.lstm),
         epochs=epochs,
         seed=seed,
-        progress=_progress(f"lstm ({len(columns)} columns, seed {seed})", epochs, report),
+        progress=progress_of(f"lstm ({len(columns)} columns, seed {seed})", epochs, report),
         stopping=stopping,
     )
     return as_detector(weights, scaling, labels, gap, reset_ns), curve
 
 
-def _progress(name: str, epochs: int, report: Report) -> Callable[[int, float, float | None], None]:
+def progress_of(name: str, epochs: int, report: Report) -> Callable[[int, float, float | None], None]:
+    """What tells of each epoch of a fit with this name."""
     began = time.monotonic()
 
     def told(epoch: int, loss: float, validation: float | None) -> None:
@@ -145,25 +151,27 @@ def _progress(name: str, epochs: int, report: Report) -> Callable[[int, float, f
     return told
 
 
-def _settings(recipe: Recipe) -> LstmSettings:
+def settings_of(lstm: LstmSize) -> LstmSettings:
+    """Size and pace as the recipe says them."""
     return LstmSettings(
-        units=recipe.lstm.units,
-        learning_rate=recipe.lstm.learning_rate,
-        clip_norm=recipe.lstm.clip_norm,
-        dropout=recipe.lstm.dropout,
-        average=recipe.lstm.average,
-        threads=recipe.lstm.threads,
+        units=lstm.units,
+        learning_rate=lstm.learning_rate,
+        clip_norm=lstm.clip_norm,
+        dropout=lstm.dropout,
+        average=lstm.average,
+        threads=lstm.threads,
     )
 
 
-def _lanes(recipe: Recipe) -> Lanes:
+def lanes_of(lstm: LstmSize, gaps: Gaps, augment: Disturbances, hosts: Hosts) -> Lanes:
+    """How sequences are laid out and disturbed, as the recipe says it."""
     return Lanes(
-        lanes=recipe.lstm.lanes,
-        steps=recipe.lstm.chunk,
-        state_drop=recipe.augment.state_drop,
-        gap_unknown=recipe.gaps.unknown,
-        gap_decades=recipe.gaps.shorten_decades,
-        reset_s=recipe.hosts.reset_s,
+        lanes=lstm.lanes,
+        steps=lstm.chunk,
+        state_drop=augment.state_drop,
+        gap_unknown=gaps.unknown,
+        gap_decades=gaps.shorten_decades,
+        reset_s=hosts.reset_s,
     )
 
 
@@ -195,8 +203,8 @@ def _sources(recipe: Recipe, table: FlowTable, seed: int) -> Sequences:
     return joined([sequences(host, table.start_ns, told) for host in hosts])
 
 
-def _gap_scale(source: Sequences, decades: float) -> GapScale:
-    """Mean and spread of log1p of the gaps, as the middle of the shortening leaves them."""
+def gap_scale(source: Sequences, decades: float) -> GapScale:
+    """Scale of gaps: mean and spread of log1p of the gaps, as the middle of the shortening leaves them."""
     level = np.log1p(source.gap_s[~source.first] * 10.0 ** (-decades / 2))
     if not len(level):  # no flow comes after another of its host
         return GapScale(0.0, 1.0)
@@ -223,29 +231,32 @@ def _targets(
     return labels, target, (weight / weight[weight > 0].mean()).astype(np.float32)
 
 
-def _disturbance(recipe: Recipe, scaling: Scaling) -> Disturbance:
-    tenfold = np.zeros(len(scaling.columns), dtype=np.float32)
-    fingerprints = []
-    for i, name in enumerate(scaling.columns):
-        column = COLUMNS[INDEX[name]]
-        if column.unit == "µs":
-            tenfold[i] = np.log(10.0) / scaling.scale[i]
-        elif column.unit.endswith("/s"):
-            tenfold[i] = -np.log(10.0) / scaling.scale[i]
-        if column.use == "site":
-            fingerprints.append(i)
+def _disturbance(augment: Augment, scaling: Scaling) -> Disturbance:
+    fingerprints = [i for i, name in enumerate(scaling.columns) if COLUMNS[INDEX[name]].use == "site"]
     return Disturbance(
-        noise=recipe.augment.noise,
-        column_drop=recipe.augment.column_drop,
-        fingerprint_drop=recipe.augment.fingerprint_drop,
+        noise=augment.noise,
+        column_drop=augment.column_drop,
+        fingerprint_drop=augment.fingerprint_drop,
         fingerprints=tuple(fingerprints),
-        time_decades=recipe.augment.time_decades,
-        time_unit=tenfold,
+        time_decades=augment.time_decades,
+        time_unit=tenfold_stretch(scaling),
     )
+
+
+def tenfold_stretch(scaling: Scaling) -> Float32s:
+    """What times ten times as long add to each scaled column of a record, (d,); 0 to those of its context."""
+    tenfold = np.zeros(len(scaling.columns), dtype=np.float32)
+    for i, name in enumerate(scaling.columns):
+        unit = COLUMNS[INDEX[name]].unit if name in INDEX else ""
+        if unit == "µs":
+            tenfold[i] = np.log(10.0) / scaling.scale[i]
+        elif unit.endswith("/s"):
+            tenfold[i] = -np.log(10.0) / scaling.scale[i]
+    return tenfold
 
 
 def _profile(columns: dict[str, int], *tables: FlowTable) -> NormalProfile:
     """Quantiles of these raw columns, by name and position, over all normal traffic of the recipe."""
-    values = np.concatenate([table.values for table in tables])
+    values = np.concatenate([table.values[:, : len(NAMES)] for table in tables])
     whole = NormalProfile(NAMES, *np.quantile(values, (0.01, 0.5, 0.99, 0.999), axis=0))
     return whole.only(list(columns.values()))

@@ -31,6 +31,9 @@ class Disturbance:
     # (d,) float32, what a tenfold stretch adds to each scaled column: positive for times, negative for rates, 0 for the
     # rest; a value of 0 stays
     time_unit: Float32s
+    context_drop: float = 0.0  # chance of the context's columns reading as if nobody knew it, per lane and chunk
+    context: tuple[int, ...] = ()  # their positions
+    unknown_context: tuple[float, ...] = ()  # what each of them then reads, scaled
 
     def applied(self, x: Float32s, moved: NDArray[np.bool_], rng: np.random.Generator) -> Float32s:
         """x: (lanes, steps, d) scaled; moved: where the raw value is not 0. Returns a disturbed copy."""
@@ -42,6 +45,10 @@ class Disturbance:
             kept[:, :, list(self.fingerprints)] &= rng.random((lanes, 1, 1)) >= self.fingerprint_drop
         disturbed = x + noise + moved * (stretch * self.time_unit)
         result: Float32s = np.clip(np.where(kept, disturbed, np.float32(0.0)), -8.0, 8.0)
+        if self.context:
+            hidden = rng.random((lanes, 1, 1)) < self.context_drop
+            unknown = np.array(self.unknown_context, dtype=np.float32)
+            result[:, :, list(self.context)] = np.where(hidden, unknown, result[:, :, list(self.context)])
         return result
 
 
@@ -81,6 +88,7 @@ class LstmSettings:
     threads: int
 
 
+Draw = Callable[[Sequences, np.random.Generator], Sequences]  # those of one epoch
 Progress = Callable[[int, float, float | None], None]  # epoch from 1, mean loss, what Stopping found
 
 
@@ -136,11 +144,13 @@ def fit_lstm(
     seed: int,
     progress: Progress,
     stopping: Stopping | None = None,
+    drawn: Draw | None = None,
 ) -> tuple[LstmWeights, LearningCurve]:
     """Averaged weights after so many epochs, or of the epoch that stopping found best.
 
     x: (n, d) scaled columns; moved: (n, d) where the raw value is not 0. target: (n,) class, 0 is normal. weight: (n,)
-    of each row in the loss, 0 leaves it out of the loss but in its host's sequence.
+    of each row in the loss, 0 leaves it out of the loss but in its host's sequence. drawn: which sequences an epoch
+    takes; all without.
     """
     tf = prepare_tensorflow(settings.threads)
     tf.random.set_seed(seed)
@@ -152,7 +162,7 @@ def fit_lstm(
     for epoch in range(1, epochs + 1):
         network.forget()
         told = []
-        for chunk in lanes.chunks(source, rng):
+        for chunk in lanes.chunks(source if drawn is None else drawn(source, rng), rng):
             inputs = np.empty((*chunk.row.shape, x.shape[1] + 1), dtype=np.float32)
             inputs[..., :-1] = disturbance.applied(x[chunk.row], moved[chunk.row], rng)
             inputs[..., -1] = gap.scaled(chunk.gap_s)

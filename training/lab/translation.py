@@ -104,7 +104,7 @@ def translation_of(scenario: Scenario) -> Translation | None:
 
 
 def alike_outside(scenario: Scenario, reaches: Mapping[str, Sequence[Reach]]) -> Iterator[str]:
-    """Who could not be told apart in a capture of translated addresses: echoes have no ports. A line for all of them.
+    """Who could not be told apart in a capture of translated addresses, where echoes have no ports and others change.
 
     reaches: of the attacks, by name.
     """
@@ -127,6 +127,10 @@ def alike_outside(scenario: Scenario, reaches: Mapping[str, Sequence[Reach]]) ->
     ]
     if len(parties) > 1:
         yield f"echoes of {' and '.join(parties)} cannot be told apart in segment {translation.outside}, expected one"
+    for attack in scenario.attacks:
+        by_ports = any(reach.own_ports for reach in reaches[attack.name])
+        if by_ports and hosts[attack.source].segment in translation.inside and attack.through in outside:
+            yield f"attack {attack.name} is told by its ports, which are others in segment {translation.outside}"
 
 
 def _is_echo(ports: Sequence[Ports]) -> bool:

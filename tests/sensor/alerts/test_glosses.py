@@ -5,7 +5,7 @@ import pytest
 from flows.columns import usable_as_reasons
 from flows.context.columns import CONTEXT_NAMES
 from flows.kdd.columns import kdd_columns
-from sensor.alerts.deviation import Deviation, sentence
+from sensor.alerts.deviation import Deviation, quantity, sentence
 from sensor.alerts.glosses import GLOSSES, gloss
 from sensor.episodes.reasons import CONNECTIONS, IN_CONTEXT
 
@@ -58,6 +58,23 @@ def test_a_sentence_says_first_what_the_column_is() -> None:
 def test_what_hosts_did_before_is_said_in_units_for_people(column: str, unit: str, value: float, words: str) -> None:
     said = sentence(Deviation(column, unit, value, 1.0, 0.0, 12.0, 14.0, 4.0))
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (8.97684e-79, "hosts", "0"),
+        (0.0049, "flows", "0"),
+        (0.012, "flows", "0.012"),
+        (3.1e-9, "share", "0"),
+        (0.0049, "ratio", "0.0049"),
+        (90.0, "s", "1.5 min"),
+        (0.25, "s", "0.25 s"),
+        (172_800.0, "s", "2 d"),
+    ],
+)
+def test_what_is_left_of_a_count_that_faded_away_is_none(value: float, unit: str, words: str) -> None:
+    assert quantity(value, unit) == words
 
 
 def test_glosses_of_context_differ() -> None:

@@ -1,21 +1,25 @@
 """A bundle that uses columns of context: judged on rows that have them, by whatever command."""
 
+import html
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flows.batch import FlowBatch
-from flows.context.columns import context_contract
+from flows.context.columns import CONTEXT_NAMES, context_contract
 from flows.context.context import Context
 from models.bundle import save_bundle
 from models.fusion import Hybrid
 from sensor.alerts.alert import Alert
 from sensor.alerts.deviation import sentence
+from sensor.alerts.glosses import GLOSSES
 from sensor.cli.build import build_judge, build_meter, load_model
 from sensor.cli.warm_up import _compile_serving
 from sensor.run.warmup import warm_up as warm_up_judging
 from sensor.settings.config import Config
+from tests.support.command import DEMO, flowvigil
 from tests.support.context_bundles import LOOKED_AT, TELLING, context_hybrid, with_a_scan
 
 
@@ -108,3 +112,29 @@ def test_its_kernels_are_compiled_for_judging_and_for_serving(bundle: Path) -> N
     config, hybrid = loaded(bundle)
     warm_up_judging(build_meter(config), build_judge(config, hybrid))
     _compile_serving(config, hybrid)
+
+
+def test_every_command_tells_reasons_of_context(bundle: Path, tmp_path: Path) -> None:
+    alerts, page = tmp_path / "alerts.jsonl", tmp_path / "page.html"
+    read = flowvigil("read", DEMO, "-q", "-m", bundle, "-o", alerts)
+    assert read.code == 0, read.stderr
+    documents = [json.loads(line) for line in alerts.read_bytes().splitlines()]
+    name, told = next(
+        (own["name"], document)
+        for document in reversed(documents)
+        for own in document["flowvigil"]["features"]
+        if own["name"] in CONTEXT_NAMES
+    )
+    shown = flowvigil("alerts", "show", told["event"]["id"], alerts)
+    assert name.encode() in shown.stdout
+    assert GLOSSES[name].encode() in shown.stdout
+    assert flowvigil("report", alerts, "-q", "-o", page).code == 0
+    assert GLOSSES[name] in html.unescape(page.read_text(encoding="utf-8"))
+
+
+def test_its_last_account_tells_what_gave_way(bundle: Path) -> None:
+    told = flowvigil(
+        "--log-format", "json", "read", DEMO, "-m", bundle, "--set", "episodes.capacity_hosts=16", "--json"
+    )
+    assert told.code == 0, told.stderr
+    assert json.loads(told.stderr[-1])["flowvigil"]["context_evicted"] > 0

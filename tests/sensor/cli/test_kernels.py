@@ -11,13 +11,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from models.bundle import save_bundle
 from sensor.api.listening import ListenAddress, bound_socket
+from sensor.cli.kernels import JUDGING, SERVING, of_bundle
 from sensor.packets.pcapng import interface_description, section_header
 from tests.support.command import DEMO, FLOWVIGIL, Result, ended, surroundings
+from tests.support.context_bundles import context_hybrid
 from tests.support.kdd_tables import as_kdd_text, kdd_table, recipe_text
 from training.datasets.packed import sha256_of
 
@@ -108,6 +112,31 @@ def test_after_warming_up_the_api_compiles_nothing(warm: Path, tmp_path: Path, b
     assert FOUND in output.read_bytes()
     assert KEPT not in output.read_bytes()
     assert FIRST_RUN not in errors.read_text()
+
+
+def test_kernels_of_context_are_compiled_once(tmp_path: Path) -> None:
+    save_bundle(tmp_path / "bundle", context_hybrid(), {})
+    command = ("read", DEMO, "-q", "-m", tmp_path / "bundle")
+    assert run(tmp_path / "cache", *command).code == 0
+    again = run(tmp_path / "cache", *command, NUMBA_DEBUG_CACHE="1")
+    assert again.code == 0
+    assert FOUND in again.stdout
+    assert KEPT not in again.stdout
+    assert not [line for line in again.stderr if FIRST_RUN in line]
+
+
+@pytest.mark.parametrize("bundle", ["shipped", "unmasked"])
+def test_warming_up_compiles_what_serves_a_shipped_bundle_with_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: str
+) -> None:
+    pytest.importorskip("flask_openapi3")
+    place = tmp_path / bundle
+    save_bundle(place, context_hybrid(masked=bundle == "shipped"), {})
+    compiled: list[str] = []
+    warming = import_module("sensor.cli.warm_up")  # the package has the command of that name
+    monkeypatch.setattr(warming, "kernels_are_compiled", compiled.append)
+    warming._compile_for(place)
+    assert compiled == [of_bundle(SERVING, place).name, of_bundle(JUDGING, place).name]
 
 
 def test_the_api_keeps_what_it_compiles(tmp_path: Path) -> None:

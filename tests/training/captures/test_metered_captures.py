@@ -1,6 +1,6 @@
 """Captures through the meter into one table: the truth flow by flow, true reports, hosts of one capture alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flows.batch import DST_LOW, IDENTITY_WIDTH, IP_VERSION, PROTOCOL, REPORT, SRC_LOW, START_NS, FlowBatch
-from flows.columns import INDEX
+from flows.batch import DST_LOW, IDENTITY_WIDTH, IP_VERSION, PROTOCOL, REPORT, SRC_LOW, START_NS
+from flows.columns import INDEX, NAMES
+from flows.context.context import Context
 from flows.truth import FlowTruth
 from sensor.cli.replay import DefaultSensor
+from sensor.settings.config import Config
 from sensor.synth.scenarios.beacons import held_channel
 from sensor.synth.scenarios.normal import NORMAL
 from tests.support.evaluations import quiet
 from tests.support.networks import NETWORKS, made_networks, write_capture, write_index
 from training.datasets.captures.index import read_index
-from training.datasets.captures.metered import CaptureTable, flow_numbers, read_captures
+from training.datasets.captures.metered import CONTEXT_HOSTS, ROW_NAMES, CaptureTable, flow_numbers, read_captures
 from training.datasets.captures.truth import matched, truth_of
 from training.errors import DatasetError
 from training.lab.attacks import ATTACKS
@@ -129,36 +131,27 @@ def test_a_flow_that_is_taken_twice_is_refused(table: CaptureTable) -> None:
 
 
 def test_columns_by_name_are_nothing_where_the_dataset_cannot_have_them(table: CaptureTable) -> None:
-    flows = replace(table.flows, missing=("bwd_bytes",), context={"peers_60s": np.arange(len(table), dtype=np.float64)})
-    chosen = flows.take(np.array([4, 2])).columns(("fwd_bytes", "bwd_bytes", "peers_60s", "peers_day"))
+    flows = replace(table.flows, missing=("bwd_bytes",))
+    chosen = flows.take(np.array([4, 2])).columns(("fwd_bytes", "bwd_bytes", "src_flows_10m", "peers_day"))
     assert np.array_equal(chosen[:, 0], table.flows.values[[4, 2], INDEX["fwd_bytes"]])
     assert np.isnan(chosen[:, [1, 3]]).all()
-    assert chosen[:, 2].tolist() == [4.0, 2.0]
+    assert np.array_equal(chosen[:, 2], table.flows.values[[4, 2], ROW_NAMES.index("src_flows_10m")])
+    assert np.isnan(replace(flows, names=NAMES).columns(("src_flows_10m",))).all()
 
 
-def test_context_begins_anew_with_each_capture(index: Path, table: CaptureTable) -> None:
-    made: list[int] = []
-
-    def context() -> "Counting":
-        made.append(0)
-        return Counting()
-
-    with_context = read_captures(read_index(index), DefaultSensor().metered, quiet, context)
-    assert len(made) == len(table.index.captures)
+def test_rows_have_the_context_that_a_sensor_gives_them_anew_for_each_capture(table: CaptureTable) -> None:
+    """As a bundle that uses it is judged on, whatever the capacity."""
+    told = table.flows.reports()
+    assert told.values is not None
     for number in range(len(table.index.captures)):
-        own = with_context.flows.columns(("records",))[with_context.rows(number), 0]
-        assert own.max() == len(table.records(number)) - 1
+        records = table.records(number)
+        assert records.values.shape[1] == len(NAMES)
+        rows = Context(CONTEXT_HOSTS, 5).columns(records)
+        assert told.values[table.report_rows(number)].tobytes() == rows.tobytes()
 
 
-class Counting:
-    """The number of each record that it was ever shown."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def __call__(self, records: FlowBatch) -> Mapping[str, NDArray[np.float64]]:
-        first, self.seen = self.seen, self.seen + len(records)
-        return {"records": np.arange(first, self.seen, dtype=np.float64)}
+def test_as_many_hosts_are_remembered_as_by_a_sensor() -> None:
+    assert Config().episodes.capacity_hosts == CONTEXT_HOSTS
 
 
 def test_a_truth_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

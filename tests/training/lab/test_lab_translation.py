@@ -105,6 +105,28 @@ def test_flows_outside_are_told_by_what_hosts_inside_do(tmp_path: Path) -> None:
             changed(habits={"guest": {"pace_s": 2, "actions": {"ping": ["news"]}}}),
             "echoes of ping of habit guest of host one and ping of habit guest of host two cannot be told apart",
         ),
+        (
+            {
+                **changed(
+                    hosts={
+                        "news": {**TRANSLATED["hosts"]["news"], "services": ["http", "dns"]},
+                        "zone": {**TRANSLATED["hosts"]["news"], "address": "5.1.1.4", "services": ["iodine"]},
+                    }
+                ),
+                "attacks": [
+                    {
+                        "name": "tunnel",
+                        "tool": "iodine",
+                        "source": "one",
+                        "targets": ["zone"],
+                        "through": "news",
+                        "at_s": 1,
+                        "for_s": 9,
+                    }
+                ],
+            },
+            "attack tunnel is told by its ports, which are others in segment outside",
+        ),
     ],
 )
 def test_what_translation_does_not_let_through_or_tell_apart_is_refused(

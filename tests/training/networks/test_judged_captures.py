@@ -161,8 +161,8 @@ def test_host_days_are_those_of_hosts_that_begin_normal_flows(table: CaptureTabl
 
 def test_episodes_of_one_family_can_be_told_alone(table: CaptureTable) -> None:
     own = judged(table, "north-attacked.pcap")
-    assert [episode.episode.family for episode in own.of_family("BruteForce").episodes] == ["BruteForce"]
-    assert replace(own.of_family("BruteForce"), episodes=own.episodes) == own
+    assert [episode.episode.family for episode in own.of_families(["BruteForce"]).episodes] == ["BruteForce"]
+    assert replace(own.of_families(["BruteForce"]), episodes=own.episodes) == own
 
 
 def test_the_index_may_be_read_from_anywhere(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 A capture is metered by whoever calls: this room knows records, no packets. Every host is one of its capture: the same
 address in two captures is two hosts, and no sequence runs from one capture into the next.
 
+A row is the record and, after it, its context (flows.context), which begins anew with each capture.
+
 Flows of a benign capture are normal, those of a labelled one what its truth says. Of a capture that is an attack as a
 whole nobody says which flows are the attack's, and ordinary traffic is among them: such flows have no label
 (family ""), so nothing is fitted on them as an attack or as normal traffic, and the capture is judged as one episode.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,8 @@ from flows.batch import (
     Identity,
 )
 from flows.columns import NAMES
+from flows.context.columns import CONTEXT_NAMES
+from flows.context.context import Context
 from flows.truth import BENIGN as TRUTH_BENIGN
 from training.arrays import Int64s, Strings, Values
 from training.datasets.captures.index import CaptureIndex, LabelledCapture
@@ -50,9 +54,9 @@ from training.sequences import FlowReports
 # A capture to its records, as a judge of the sensor gets them, and a line for each problem with it. Raises DatasetError
 # for what is no capture.
 Metering = Callable[[Path], tuple[FlowBatch, Sequence[str]]]
-# Records of one capture, in the order of their reports, to further columns of each: names to (m,) float64.
-Context = Callable[[FlowBatch], Mapping[str, Values]]
 
+ROW_NAMES = (*NAMES, *CONTEXT_NAMES)  # of the columns of a row
+CONTEXT_HOSTS = 16_384  # whose context is kept: episodes.capacity_hosts of the sensor's default settings
 NO_PORT = -1
 NO_EPISODE = -1
 DAY_NS = 86_400_000_000_000
@@ -100,7 +104,7 @@ class CaptureTable:
         """The records of a capture as a judge of the sensor gets them."""
         rows, values = self.report_rows(capture), self.flows.reports().values
         assert values is not None  # noqa: S101  # the meter's own reports have theirs
-        return FlowBatch(self.identity[rows], np.asarray(values[rows]))
+        return FlowBatch(self.identity[rows], np.ascontiguousarray(values[rows, : len(NAMES)]))
 
     def report_rows(self, capture: int) -> slice:
         """The reports of a capture."""
@@ -117,23 +121,20 @@ class CaptureTable:
 class _Capture:
     """One capture as it was metered, and what is known of each of its flows."""
 
-    records: FlowBatch
+    identity: Identity  # (m, IDENTITY_WIDTH) of each report
+    values: Values  # (m, c) of each report, its context among them
     flow: Int64s  # (m,) number of each report's flow, by their first reports
     last: Int64s  # (n,) the last report of each flow
     label: Strings  # (n,)
     family: Strings  # (n,)
     episode: Int64s  # (n,) number in episodes, NO_EPISODE of none
     episodes: tuple[TruthEpisode, ...]
-    context: Mapping[str, Values]  # (n,) of each flow
 
 
-def read_captures(
-    index: CaptureIndex, meter: Metering, report: Report, context: Callable[[], Context] | None = None
-) -> CaptureTable:
+def read_captures(index: CaptureIndex, meter: Metering, report: Report) -> CaptureTable:
     """Meter every capture of an index, and put their flows into one table.
 
-    context: makes what gives each capture's records further columns; none without. Raises DatasetError for a capture or
-    a truth that cannot be read, and where no capture holds a flow.
+    Raises DatasetError for a capture or a truth that cannot be read, and where no capture holds a flow.
     """
     problems: list[str] = []
     parts: list[_Capture] = []
@@ -141,7 +142,7 @@ def read_captures(
     for number, capture in enumerate(index.captures):
         records, found = meter(capture.path)
         problems += found
-        parts.append(_captured(number, capture, records, None if context is None else context()))
+        parts.append(_captured(number, capture, records))
         untold = int((parts[-1].family == UNLABELLED).sum())
         repairs[WHOLE if capture.kind == "attack" else UNTOLD] += untold
         if (number + 1) % 100 == 0:
@@ -170,16 +171,20 @@ def flow_numbers(identity: Identity) -> Int64s:
     return numbers
 
 
-def _captured(number: int, capture: LabelledCapture, records: FlowBatch, context: Context | None) -> _Capture:
+def with_context(records: FlowBatch) -> Values:
+    """Rows of all records of a capture, their context after their values: (m, c) float64."""
+    # No record makes more than one row in any table, so that a smaller one gives the same to a small capture.
+    hosts = min(max(len(records), 1), CONTEXT_HOSTS)
+    return Context(hosts, 1).columns(records)
+
+
+def _captured(number: int, capture: LabelledCapture, records: FlowBatch) -> _Capture:
     flow = flow_numbers(records.identity)
     flows = int(flow.max()) + 1 if len(flow) else 0
     last = np.zeros(flows, dtype=np.int64)
     last[flow] = np.arange(len(flow))  # of several writes the last one stays
-    told = context(records) if context is not None else {}
     label, family, episode, episodes = _labels(number, capture, records.identity, last)
-    return _Capture(
-        records, flow, last, label, family, episode, episodes, {name: column[last] for name, column in told.items()}
-    )
+    return _Capture(records.identity, with_context(records), flow, last, label, family, episode, episodes)
 
 
 def _labels(
@@ -235,8 +240,8 @@ def _table(
     last = np.concatenate(
         [part.last + first for part, first in zip(parts, np.cumsum(reports) - reports, strict=True)], dtype=np.int64
     )
-    identity = np.concatenate([part.records.identity for part in parts]).reshape(-1, IDENTITY_WIDTH)
-    values = stacked((part.records.values for part in parts), (len(identity), len(NAMES)), np.dtype(np.float64))
+    identity = np.concatenate([part.identity for part in parts]).reshape(-1, IDENTITY_WIDTH)
+    values = stacked((part.values for part in parts), (len(identity), len(ROW_NAMES)), np.dtype(np.float64))
     of_flow = identity[last]
     start_ns = of_flow[:, START_NS] + of_flow[:, START_SHIFT_NS]
     with_port = np.isin(of_flow[:, PROTOCOL], sorted(WITH_PORTS))
@@ -261,7 +266,7 @@ def _table(
         dst_port=np.where(with_port, of_flow[:, DST_PORT], NO_PORT),
         path=index.path,
         reported=told,
-        context={name: np.concatenate([part.context[name] for part in parts]) for name in parts[0].context},
+        names=ROW_NAMES,
     )
     episode = np.concatenate(
         [

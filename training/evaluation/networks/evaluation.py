@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from flows.columns import feature_contract
+from flows.context.columns import context_contract
 from models.baselines import load_baselines
 from models.bundle import load_bundle
 from models.fusion import Hybrid
 from training.datasets.captures.index import read_index
 from training.datasets.captures.metered import CaptureTable, read_captures
 from training.evaluation.networks.figures import attack_figures, network_figures
-from training.evaluation.networks.folds import Fit, by_families, by_networks
+from training.evaluation.networks.folds import AS_THEY_ARE, Classes, Fit, by_families, by_networks
 from training.evaluation.networks.judged import judged_captures
 from training.evaluation.networks.sensor import Sensor
 from training.evaluation.outcome import Model
@@ -44,16 +45,25 @@ def evaluate_networks(question: NetworksQuestion, sensor: Sensor, report: Report
     return {**_head(table, question.seed), "bundle": _bundle(models[0][0]), "networks": told[0], "beside": beside}
 
 
-def evaluate_folds(table: CaptureTable, fit: Fit, sensor: Sensor, seed: int, report: Report) -> dict[str, Any]:
+def evaluate_folds(
+    table: CaptureTable,
+    fit: Fit,
+    sensor: Sensor,
+    seed: int,
+    report: Report,
+    groups: int | None = None,
+    classes: Classes | None = AS_THEY_ARE,
+) -> dict[str, Any]:
     """Judge a way of fitting: each network by the fit without it, and each family by the fit without it.
 
-    The figures as JSON. Raises DatasetError where a fold leaves nothing to fit on.
+    groups: of networks that are left out together; each by itself without. classes: families that are learnt as another
+    one, and so left out with it; None leaves out networks alone. The figures as JSON. Raises DatasetError where a fold
+    leaves nothing to fit on.
     """
-    networks = network_figures(by_networks(table, fit, sensor, report), seed)
-    families = {
-        family: attack_figures(judged, seed) for family, judged in by_families(table, fit, sensor, report).items()
-    }
-    return {**_head(table, seed), "bundle": None, "networks": networks, "families": families, "beside": None}
+    networks = network_figures(by_networks(table, fit, sensor, report, groups), seed)
+    judged = {} if classes is None else by_families(table, fit, sensor, report, classes)
+    of_family = {family: attack_figures(own, seed) for family, own in judged.items()}
+    return {**_head(table, seed), "bundle": None, "networks": networks, "families": of_family, "beside": None}
 
 
 def metered(index: Path, sensor: Sensor, report: Report) -> CaptureTable:
@@ -65,7 +75,7 @@ def metered(index: Path, sensor: Sensor, report: Report) -> CaptureTable:
 
 
 def _model(bundle: Path) -> Model:
-    hybrid = load_bundle(bundle, feature_contract())
+    hybrid = load_bundle(bundle, feature_contract(), context_contract())
     return hybrid, load_baselines(bundle, hybrid)
 
 

@@ -9,7 +9,7 @@ alert is false.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -99,9 +99,9 @@ class JudgedCapture:
         """Alerts that belong to no episode."""
         return tuple(alert for alert in self.alerts if alert.episode is None)
 
-    def of_family(self, family: str) -> "JudgedCapture":
-        """The same with the episodes of one family alone."""
-        return replace(self, episodes=tuple(own for own in self.episodes if own.episode.family == family))
+    def of_families(self, families: Collection[str]) -> "JudgedCapture":
+        """The same with the episodes of these families alone."""
+        return replace(self, episodes=tuple(own for own in self.episodes if own.episode.family in families))
 
 
 def judged_captures(

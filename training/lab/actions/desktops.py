@@ -22,7 +22,7 @@ kill "$screen"
 test "$code" = "$6"
 """
 _TIME_IS_UP: Final = "124"  # of timeout: somebody leaves the desktop
-_REFUSED: Final = "131"  # of xfreerdp: wrong password
+_REFUSED: Final = "147"  # of xfreerdp: the server closed the connection, as it does at a wrong password
 
 
 def _session(place: Place, target: str, draw: Random) -> list[Step]:

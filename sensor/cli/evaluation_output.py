@@ -1,0 +1,81 @@
+"""What flowvigil evaluate writes: figures on stdout, the page to its file, and the line that makes it again."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sensor import log
+from sensor.errors import OutputError
+from sensor.printable import printable
+
+if TYPE_CHECKING:
+    from training.page.content import Page
+
+MAX_LINE_CHARACTERS = 1000
+
+
+def print_figures(content: dict[str, Any], table: Callable[[dict[str, Any]], str], *, as_json: bool) -> None:
+    """The figures on stdout, as JSON or as a table."""
+    if as_json:
+        import orjson
+
+        sys.stdout.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
+        return
+    for line in table(content).splitlines():
+        typer.echo(printable(line, MAX_LINE_CHARACTERS))
+
+
+def refuse_unwritable(output: Path | None) -> None:
+    """Raise OutputError for a report that cannot be written, before minutes are spent on it."""
+    from training.page.write import refuse_unwritable as refuse
+
+    if output is None:
+        return
+    try:
+        refuse(output)
+    except OSError as error:
+        raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
+
+
+def command_of(
+    named: tuple[Path, Path, Path | None, Path | None],
+    protocol: str,
+    days: tuple[str, ...],
+    hosts: int | None,
+    seed: int,
+    output: Path,
+) -> str:
+    """The command line that writes the same page, with all defaults.
+
+    named: bundle, dataset, the other bundle, the map of labels. hosts: of the re-homed copy, None without one.
+    """
+    bundle, dataset, beside, labels = named
+    words = ["flowvigil", "evaluate", str(bundle), str(dataset), "--protocol", protocol]
+    for day in days:
+        words += ["--day", day]
+    if hosts is not None:
+        words += ["--rehome", str(hosts)]
+    words += ["--seed", str(seed)]
+    if beside is not None:
+        words += ["--beside", str(beside)]
+    if labels is not None:
+        words += ["--labels", str(labels)]
+    words += ["-o", str(output)]
+    return " ".join(quote(word) for word in words)
+
+
+def write_report(page: "Page", output: Path) -> None:
+    """Write the page to its file. Raises OutputError."""
+    from training.page.render import html_of
+    from training.page.write import write_page
+
+    log.progress("drawing the report")
+    try:
+        write_page(html_of(page), output)
+    except OSError as error:
+        raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
+    log.progress(f"report written to {output}")
