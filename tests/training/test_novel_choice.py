@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.kdd_tables import COUNTS, kdd_table, small_recipe
 from training.arrays import Mask
-from training.recipe import IsolationForestRecipe
+from training.recipe_sections import IsolationForestRecipe
 
 pytestmark = pytest.mark.takes(10)
 

@@ -20,7 +20,7 @@ from training.arrays import Mask
 from training.evaluation.figures import rate_name, rounded
 from training.fit.crossfit import scored_apart
 from training.fit.kdd import PreparedRecords, isolation_forest
-from training.recipe import IsolationForestRecipe
+from training.recipe_sections import IsolationForestRecipe
 from training.reporting import Report
 
 DRAWINGS = 10  # of clusters, folds and trees; a bundle's fit is one of them

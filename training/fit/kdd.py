@@ -22,7 +22,8 @@ from training.fit.baselines import FitRows, fit_plain
 from training.fit.crossfit import Folds, calibrated, folds_of
 from training.fit.forests import fit_isolation_forest
 from training.labels import ANOMALY, BENIGN, TECHNIQUES
-from training.recipe import IsolationForestRecipe, KddRecipe
+from training.recipe import KddRecipe
+from training.recipe_sections import IsolationForestRecipe
 from training.reporting import Report
 
 SYN_ERRORS = ("serror_rate", "srv_serror_rate", "dst_host_serror_rate", "dst_host_srv_serror_rate")

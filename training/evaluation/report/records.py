@@ -45,8 +45,8 @@ def novel_choice(content: Content) -> tuple[Block, ...]:
     text = (
         f"Each size was fitted without a fold of clusters of the {count(told['normal'])} normal records, fold after "
         f"fold and {told['drawings']} times over, and calibrated on what it had not seen; no attack was learnt. Recall "
-        f"is the mean of {len(told['attacks'])} attacks, each of which counts once, at the rates that the lane may spend. "
-        f"Of the other sizes {found}. With each attack judged by the size that the others choose, recall is "
+        f"is the mean of {len(told['attacks'])} attacks, each of which counts once, at the rates that the lane may "
+        f"spend. Of the other sizes {found}. With each attack judged by the size that the others choose, recall is "
         f"{tables.number(told['recall_of_unseen'])}."
     )
     return (Paragraph(text), tables.novel_choice(told))
