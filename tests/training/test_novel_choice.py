@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.detector import Vector
 from tests.support.kdd_tables import COUNTS, kdd_table, small_recipe
 from training.arrays import Mask
 from training.recipe_sections import IsolationForestRecipe
@@ -24,6 +25,11 @@ ATTACKS = [name for name in sorted(COUNTS) if name != "normal"]
 
 def quiet(_: str) -> None:
     """Progress for nobody."""
+
+
+def nothing_known(known: PreparedRecords) -> Vector:
+    """p-values of a known lane that finds nothing."""
+    return np.ones(len(known.x))
 
 
 def choice(*candidates: tuple[int, list[float]]) -> NovelChoice:
@@ -94,9 +100,9 @@ def test_no_fit_sees_an_attack_or_the_fold_that_it_is_judged_by(monkeypatch: pyt
         return fits(own, rows, size)
 
     monkeypatch.setattr(room, "isolation_forest", seen)
-    told = compared(known, quiet)
+    told = compared(known, nothing_known(known), quiet)
     assert told.attacks == tuple(ATTACKS)
-    assert told.rates == (0.005, 0.0005, 0.025)
+    assert told.rates == (0.01, 0.001, 0.05)
     folds, sizes = known.recipe.calibrate.folds, len(told.candidates)
     assert len(given) == sizes * (DRAWINGS * folds + 1)
     for seed in range(7, 7 + DRAWINGS):
@@ -107,16 +113,22 @@ def test_no_fit_sees_an_attack_or_the_fold_that_it_is_judged_by(monkeypatch: pyt
 
 
 def test_the_same_seed_gives_the_same_choice_and_the_recipes_own_size_stands_first() -> None:
-    first, again = (compared(prepared(small_recipe(), kdd_table(), 7), quiet).as_dict() for _ in range(2))
+    known = [prepared(small_recipe(), kdd_table(), 7) for _ in range(2)]
+    first, again = (compared(own, nothing_known(own), quiet).as_dict() for own in known)
     assert first == again
     assert (first["recipe"], first["normal"]) == (0, COUNTS["normal"])
     assert [(own["trees"], own["sample"]) for own in first["candidates"]] == SIZES
-    assert list(first["candidates"][0]["recall"]) == ["0.0005", "0.005", "0.025"]
+    assert list(first["candidates"][0]["recall"]) == ["0.001", "0.01", "0.05"]
 
 
-def test_more_false_alarms_never_find_less() -> None:
-    told = compared(prepared(small_recipe(), kdd_table(), 7), quiet)
+def test_more_false_alarms_never_find_less_and_what_the_known_lane_finds_is_found() -> None:
+    known = prepared(small_recipe(), kdd_table(), 7)
+    p_known = np.where(known.table.label == "back", 0.004, nothing_known(known))
+    told = compared(known, p_known, quiet)
     for candidate in told.candidates:
         ascending = candidate.found[np.argsort(told.rates)]
         assert (np.diff(ascending, axis=0) >= 0).all()
         assert ((candidate.found >= 0) & (candidate.found <= 1)).all()
+        back = candidate.found[:, :, ATTACKS.index("back")]
+        assert (back[0] == 1).all()  # a lane has half of 1 %
+        assert (back[1] < 1).all()

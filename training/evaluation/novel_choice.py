@@ -1,13 +1,13 @@
 """Whether the novel lane of connection records has the right size of Isolation Forest, by what no fit has seen.
 
 The recipe's size stands beside others. Each is fitted without a fold of clusters of normal records, fold after fold; an
-attack it never learns. The scores of unseen clusters calibrate it as those of a bundle do, and at the rates that the
-lane may spend its fits say how much they find of each attack. An attack counts once, however many records it has, and
-so does a drawing of clusters. Another size is chosen where it finds surely more at the default rate, which a bundle is
-run at, and surely less at none; the recipe's stands where there is no such.
+attack it never learns. The scores of unseen clusters calibrate it as those of a bundle do. Counted is what the hybrid
+finds of each attack where the known lane has not learnt it either: what that lane finds anyway is no merit of this
+one. An attack counts once, however many records it has, and so does a drawing of clusters. Another size is chosen where
+it finds surely more at the default rate, which a bundle is run at, and surely less at none; the recipe's stands where
+there is no such.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +27,14 @@ DRAWINGS = 10  # of clusters, folds and trees; a bundle's fit is one of them
 # Trees and sample of the others, times the recipe's. A smaller forest of larger samples has as many nodes.
 OTHERS = ((1.0, 0.5), (1.0, 2.0), (0.6, 2.0), (0.5, 4.0), (0.25, 8.0))
 CERTAIN = 2.0  # standard errors of a mean difference, over attacks and over drawings
-LANE_SHARE = 0.5  # of a nominal rate, which is what training.fit.kdd gives to the novel lane
+LANE_SHARE = 0.5  # of a nominal rate, which is what training.fit.kdd gives to each lane
 
-Found = NDArray[np.float64]  # (rates, drawings, attacks) share of an attack's records that a fit finds
+Found = NDArray[np.float64]  # (rates, drawings, attacks) share of an attack's records that is found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A size, and what forests of it find."""
+    """A size, and what is found with forests of it."""
 
     size: IsolationForestRecipe
     nodes: int  # of the forest on all normal records
@@ -45,7 +45,7 @@ class Candidate:
 class NovelChoice:
     """Candidates side by side; the first is the recipe's own."""
 
-    rates: tuple[float, ...]  # that the lane spends; the choice is by the first
+    rates: tuple[float, ...]  # nominal; the choice is by the first, which is the default
     attacks: tuple[str, ...]
     normal: int  # records, each scored once a drawing
     candidates: tuple[Candidate, ...]
@@ -58,7 +58,7 @@ class NovelChoice:
     @property
     def found_by_others(self) -> Vector:
         """Of each attack, what the candidate finds that all other attacks choose, (attacks,) at the first rate."""
-        found, places = self._found[:, 0].mean(axis=1), np.arange(len(self.attacks))
+        found, places = self._shares[:, 0].mean(axis=1), np.arange(len(self.attacks))
         return np.array([found[self.chosen_by(places != place), place] for place in places])
 
     def chosen_by(self, attacks: Mask) -> int:
@@ -105,32 +105,37 @@ class NovelChoice:
         return np.ones(len(self.attacks), dtype=np.bool_)
 
     @property
-    def _found(self) -> NDArray[np.float64]:
+    def _shares(self) -> NDArray[np.float64]:
         """(candidates, rates, drawings, attacks)."""
         return np.array([candidate.found for candidate in self.candidates])
 
     def _gains(self, attacks: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How much more of these attacks each finds than the recipe's: mean and error, (candidates, rates)."""
-        found = self._found[:, :, :, attacks]
+        found = self._shares[:, :, :, attacks]
         gains = found - found[:1]
         errors = np.hypot(_error(gains.mean(axis=2)), _error(gains.mean(axis=3)))
         return gains.mean(axis=(2, 3)), errors
 
 
-def compared(known: PreparedRecords, report: Report) -> NovelChoice:
-    """The recipe's Isolation Forest beside others."""
+def compared(known: PreparedRecords, p_known: Vector, report: Report) -> NovelChoice:
+    """The recipe's Isolation Forest beside others.
+
+    p_known: (n,) of each attack's records by the known lane of a fit without that attack; normal ones are not looked at.
+    """
     recipe = known.recipe
     drawings = [known.redrawn(known.seed + drawing) for drawing in range(DRAWINGS)]
     sizes = _sizes(recipe.iforest, min(_fewest_fitted(drawn) for drawn in drawings))
-    attacks = tuple(str(label) for label in np.unique(known.table.label[~known.normal]))
-    rates = tuple(LANE_SHARE * rate for rate in recipe.rates)
     report(f"{len(sizes)} sizes of Isolation Forest, each {DRAWINGS * recipe.calibrate.folds} times without a fold")
     candidates = []
     for size in sizes:
-        found = np.array([_found(drawn, size, attacks, rates) for drawn in drawings])
+        found = np.array([_found(drawn, size, p_known) for drawn in drawings])
         nodes = len(isolation_forest(known, known.all, size).forest.feature)
         candidates.append(Candidate(size, nodes, found.swapaxes(0, 1)))
-    return NovelChoice(rates, attacks, int(known.normal.sum()), tuple(candidates))
+    return NovelChoice(recipe.rates, _attacks(known), int(known.normal.sum()), tuple(candidates))
+
+
+def _attacks(known: PreparedRecords) -> tuple[str, ...]:
+    return tuple(str(label) for label in np.unique(known.table.label[~known.normal]))
 
 
 def _sizes(own: IsolationForestRecipe, most: int) -> tuple[IsolationForestRecipe, ...]:
@@ -146,18 +151,17 @@ def _fewest_fitted(drawn: PreparedRecords) -> int:
     return int(folds.sum() - folds.max())
 
 
-def _found(
-    drawn: PreparedRecords, size: IsolationForestRecipe, attacks: Sequence[str], rates: Sequence[float]
-) -> NDArray[np.float64]:
-    """(rates, attacks) of one drawing: share of an attack's records that a fit without a fold finds, over the fits."""
+def _found(drawn: PreparedRecords, size: IsolationForestRecipe, p_known: Vector) -> NDArray[np.float64]:
+    """(rates, attacks) of one drawing: share of an attack's records that either lane finds, over the fits."""
+    attack = ~drawn.normal
     normal, attacking = scored_apart(
-        drawn.x, drawn.fold, lambda rows: isolation_forest(drawn, rows, size).score_rows, drawn.x[~drawn.normal]
+        drawn.x, drawn.fold, lambda rows: isolation_forest(drawn, rows, size).score_rows, drawn.x[attack]
     )
     meaning = fit_calibration(normal[drawn.normal])
-    p = meaning.p_value(attacking.ravel()).reshape(attacking.shape)
-    label = drawn.table.label[~drawn.normal]
-    found = [(p < rate).mean(axis=0) for rate in rates]
-    return np.array([[share[label == attack].mean() for attack in attacks] for share in found])
+    p_novel = meaning.p_value(attacking.ravel()).reshape(attacking.shape)
+    p, label = np.minimum(p_novel, p_known[attack]), drawn.table.label[attack]
+    found = [(p < LANE_SHARE * rate).mean(axis=0) for rate in drawn.recipe.rates]
+    return np.array([[share[label == name].mean() for name in _attacks(drawn)] for share in found])
 
 
 def _error(means: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -55,8 +55,8 @@ def _novel_choice(told: Mapping[str, Any]) -> list[str]:
     """Sizes of the novel lane's forest side by side."""
     rates = list(told["candidates"][0]["recall"])
     lines = [
-        f"Isolation Forests, calibrated on clusters of normal records that no fit saw: mean recall of "
-        f"{len(told['attacks'])} attacks at the lane's rates, ± over {told['drawings']} drawings",
+        f"Isolation Forests of several sizes: recall of the hybrid, mean of {len(told['attacks'])} attacks that no fit "
+        f"saw, calibrated on clusters that none saw, ± over {told['drawings']} drawings",
         f"{'trees of rows':16}{'nodes':>9}" + "".join(f"{100 * float(rate):>15g} %" for rate in rates),
     ]
     for place, own in enumerate(told["candidates"]):

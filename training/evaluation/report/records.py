@@ -35,18 +35,17 @@ def novel_choice(content: Content) -> tuple[Block, ...]:
     if told is None:
         return ()
     chosen, own = (told["candidates"][told[name]] for name in ("chosen", "recipe"))
+    at = tables.percent_of(told["chosen_at"])
     found = (
-        f"none finds surely more at {tables.percent_of(told['chosen_at'])}, the lane's part of the default rate, and "
-        f"surely less at no other: {_size(own)} stand"
+        f"None of the other sizes finds surely more at {at} and surely less at no rate: {_size(own)} stand."
         if chosen == own
-        else f"{_size(chosen)} find surely more at {tables.percent_of(told['chosen_at'])}, the lane's part of the "
-        f"default rate, than the recipe's {_size(own)}, and surely less at none"
+        else f"{_size(chosen)} find surely more at {at} than the recipe's {_size(own)}, and surely less at no rate."
     )
     text = (
         f"Each size was fitted without a fold of clusters of the {count(told['normal'])} normal records, fold after "
-        f"fold and {told['drawings']} times over, and calibrated on what it had not seen; no attack was learnt. Recall "
-        f"is the mean of {len(told['attacks'])} attacks, each of which counts once, at the rates that the lane may "
-        f"spend. Of the other sizes {found}. With each attack judged by the size that the others choose, recall is "
+        f"fold and {told['drawings']} times over, and calibrated on what it had not seen; the known lane is that of "
+        f"the fit without the attack. Recall is the hybrid's, the mean of {len(told['attacks'])} attacks, each of which "
+        f"counts once. {found} With each attack judged by the size that the others choose, recall is "
         f"{tables.number(told['recall_of_unseen'])}."
     )
     return (Paragraph(text), tables.novel_choice(told))
