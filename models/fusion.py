@@ -9,7 +9,7 @@ that was never met in normal traffic (models.support) gets no verdict. It does n
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -222,11 +222,12 @@ class Hybrid:
         if rate not in self.thresholds:
             raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
         known_cut, novel_cut = self.thresholds[rate]
-        if steps.masked:
-            steps = replace(steps, values=self.filled(steps.values), masked=False)
-        judged = np.ones(len(steps), dtype=np.bool_) if self.support is None else self.support.judges(steps.values)
+        values = self.filled(steps.values) if steps.masked else steps.values
+        judged = np.ones(len(steps), dtype=np.bool_) if self.support is None else self.support.judges(values)
+        if self.encoding is not None:
+            values = self.encoding.encode(values)
         # Of its own, so that what the detectors share of it goes when they are done.
-        steps = replace(steps, values=steps.values if self.encoding is None else self.encoding.encode(steps.values))
+        steps = FlowSteps(values, steps.host, steps.time_ns, steps.advances)
         scores: dict[str, Vector] = {}
         p_known, label = self._lane(self.known, self.known_vote, steps, scores)
         p_novel, _ = self._lane(self.novel, self.novel_vote, steps, scores)

@@ -25,6 +25,10 @@ from sensor.api.samples import SOURCE, TIME, Samples, parse_addresses, parse_tim
 # In published tables beside the flow's own columns, and not used.
 IGNORED_COLUMNS: Final = frozenset({"id", "Label", "label", "Attempted Category", "Total TCP Flow Time"})
 DUPLICATE_COLUMN: Final = "Fwd Header Length.1"  # of the 2017 tables, as data frames name it
+MAY_BE_WITHOUT: Final = (
+    " Columns of what the hosts did before the flow may be left out by all rows together: then nothing is taken to be "
+    "known of them, and no reason names them."
+)
 RATES: Final = ("flow_bytes_per_s", "flow_packets_per_s", "fwd_packets_per_s", "bwd_packets_per_s")
 FIRST_WINDOW, LAST_WINDOW = "bwd_init_win_bytes", "bwd_last_win_bytes"
 TCP: Final = 6.0  # IANA protocol number, as a column has it
@@ -88,7 +92,9 @@ class CicFormat:
             "type": "object",
             "title": "Flow",
             "description": "A flow under our own names. The names of the CIC-IDS-2017, CICFlowMeter 2018-2020, "
-            "CICFlowMeter V4 and Python cicflowmeter headers are accepted as well; the first row's names decide.",
+            "CICFlowMeter V4 and Python cicflowmeter headers are accepted as well; the first row's names decide."
+            + MAY_BE_WITHOUT
+            * bool(self._optional),
             "properties": number_schemas | sequence_schema(),
             "required": self._in_order(self._used - self._optional),
             "additionalProperties": True,

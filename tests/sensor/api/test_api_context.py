@@ -121,6 +121,7 @@ def test_the_model_says_which_columns_are_optional(client: Any, client_of: Calla
     assert not set(schema["required"]) & set(CONTEXT_NAMES)
     assert set(CONTEXT_NAMES) <= set(schema["properties"])
     assert set(row["example"]["rows"][0]) == set(schema["required"])
+    assert "may be left out by all rows together" in schema["description"]
 
 
 def test_answers_are_as_documented(client: Any, rows: list[dict[str, Any]]) -> None:
