@@ -120,7 +120,7 @@ class NovelChoice:
 def compared(known: PreparedRecords, p_known: Vector, report: Report) -> NovelChoice:
     """The recipe's Isolation Forest beside others.
 
-    p_known: (n,) of each attack's records by the known lane of a fit without that attack; normal ones are not looked at.
+    p_known: (n,) of each attack's records by the known lane of a fit without that attack; no normal one is looked at.
     """
     recipe = known.recipe
     drawings = [known.redrawn(known.seed + drawing) for drawing in range(DRAWINGS)]

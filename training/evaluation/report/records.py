@@ -44,8 +44,8 @@ def novel_choice(content: Content) -> tuple[Block, ...]:
     text = (
         f"Each size was fitted without a fold of clusters of the {count(told['normal'])} normal records, fold after "
         f"fold and {told['drawings']} times over, and calibrated on what it had not seen; the known lane is that of "
-        f"the fit without the attack. Recall is the hybrid's, the mean of {len(told['attacks'])} attacks, each of which "
-        f"counts once. {found} With each attack judged by the size that the others choose, recall is "
+        f"the fit without the attack. Recall is the hybrid's, the mean of {len(told['attacks'])} attacks that count "
+        f"once each. {found} With each attack judged by the size that the others choose, recall is "
         f"{tables.number(told['recall_of_unseen'])}."
     )
     return (Paragraph(text), tables.novel_choice(told))
