@@ -43,6 +43,7 @@ class IndexSource(SourceSection):
 
     kind: Literal["index"]
     path: Path  # below the data directory: of the index, or of the directory with index.csv
+    leave_out: tuple[str, ...] = ()  # networks that nothing is fitted on
 
 
 class LabSource(SourceSection):
@@ -50,6 +51,7 @@ class LabSource(SourceSection):
 
     kind: Literal["lab"]
     path: Path = Path()  # below the directory of the lab's runs
+    leave_out: tuple[str, ...] = ()  # sites that nothing is fitted on
 
 
 class GeneratorSource(SourceSection):

@@ -107,10 +107,13 @@ def read_sources(
         report(f"{source.name}: reading what it has")
         if isinstance(source, TableSource):
             flows = read_dataset(places.data / source.path, report, labels)
+            unfit = sorted(set(recipe.columns) & set(flows.missing))
+            if unfit:
+                raise places.fault(number, "path", f"source {source.name} lacks columns: {', '.join(unfit):.200}")
             tables.append((source.name, as_network(flows, number, sequences=source.sequences)))
             count, digest = 0, flows.sha256
         else:
-            own = _captures_of(source, places)
+            own = _without_left_out(number, source, _captures_of(source, places), places)
             count, digest = len(own), _digest(own)
             captures += [replace(capture, name=f"{source.name}/{capture.name}") for capture in own]
         if source.sha256 not in (None, digest):
@@ -155,6 +158,21 @@ def _captures_of(source: Source, places: Places) -> Sequence[LabelledCapture]:
         source.minutes,
         places.work / "generated" / source.name,
     )
+
+
+def _without_left_out(
+    number: int, source: Source, captures: Sequence[LabelledCapture], places: Places
+) -> Sequence[LabelledCapture]:
+    """The captures of a source but for those of networks that the recipe keeps from the fit."""
+    if not isinstance(source, IndexSource | LabSource) or not source.leave_out:
+        return captures
+    networks = {capture.network for capture in captures}
+    unknown = [name for name in source.leave_out if name not in networks]
+    if unknown or networks <= set(source.leave_out):
+        found = f"no network {unknown[0]!r:.80}" if unknown else "no network beside those left out"
+        problem = f"source {source.name} has {found}; it has {', '.join(sorted(networks)):.400}"
+        raise places.fault(number, "leave_out", problem)
+    return [capture for capture in captures if capture.network not in source.leave_out]
 
 
 def _digest(captures: Sequence[LabelledCapture]) -> str:

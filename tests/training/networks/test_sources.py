@@ -11,6 +11,7 @@ import pytest
 from flows.batch import FlowBatch
 from flows.columns import NAMES
 from tests.support.evaluations import quiet
+from tests.support.flow_files import rewritten, table_of_2017
 from tests.support.recipes import made_sources, places_of
 from training.datasets.captures.metered import ROW_NAMES
 from training.datasets.captures.splitting import network_split
@@ -158,6 +159,32 @@ def test_a_source_that_is_missing_is_one_line(
     error = fault(changed(recipe, tmp_path, old, new))
     assert problem in str(error)
     assert (error.line, error.column) == place
+
+
+def test_networks_may_be_left_out_of_a_source(recipe: Path, tmp_path: Path, sources: NetworkSources) -> None:
+    kept = changed(recipe, tmp_path, "kind: lab,", "kind: lab, leave_out: [hall],")
+    read = read_sources(*places_of(kept, tmp_path / "work"), quiet)
+    assert read.described[0]["networks"] == ["yard"]
+    assert "hall" not in read.captures.index.networks
+    assert read.sha256 != sources.sha256
+
+
+@pytest.mark.parametrize(("names", "found"), [("attic", "no network 'attic'"), ("hall, yard", "no network beside")])
+def test_networks_that_a_source_does_not_have_are_not_left_out(
+    recipe: Path, tmp_path: Path, names: str, found: str
+) -> None:
+    error = fault(changed(recipe, tmp_path, "kind: lab,", f"kind: lab, leave_out: [{names}],"))
+    assert f"source sites has {found}" in str(error)
+    assert str(error).endswith("it has hall, yard")
+    assert error.line == 4
+
+
+def test_a_table_without_columns_that_are_used_is_one_line(recipe: Path, tmp_path: Path) -> None:
+    path = changed(recipe, tmp_path, "path: flows.csv", "path: lean.csv")
+    rewritten(tmp_path / "lean.csv", table_of_2017())
+    error = fault(path)
+    assert "source sample lacks columns: ack_flag_count, " in str(error)
+    assert (error.line, error.column) == (7, 39)
 
 
 def runs(tmp_path: Path, recipe: Path) -> Path:
