@@ -115,3 +115,31 @@ def test_scores_that_are_not_finite_are_refused(wrong: float):
 def test_too_few_scores_are_refused():
     with pytest.raises(ValueError, match="at least 50 scores, found 49"):
         fit_calibration(np.arange(49.0))
+
+
+@each_draw
+def test_scores_that_count_alike_calibrate_as_those_without_counts(draw: Draw):
+    scores = draw(np.random.default_rng(1), 4000)
+    plain, alike = fit_calibration(scores), fit_calibration(scores, np.full(4000, 0.25))
+    assert alike.survival == pytest.approx(plain.survival)
+    assert (alike.tail_start, alike.count) == (plain.tail_start, plain.count)
+    assert (alike.shape, alike.sigma) == pytest.approx((plain.shape, plain.sigma))
+
+
+@each_draw
+@pytest.mark.parametrize("cut", [0.3, 0.025, 0.005])
+def test_a_network_counts_once_however_long_it_is(draw: Draw, cut: float):
+    """Two networks, one of which has nine tenths of the flows and lower scores: cuts are those of both by halves."""
+    rng = np.random.default_rng(2)
+    long, short = draw(rng, 90_000) / 2, draw(rng, 10_000)
+    counts = np.repeat([1 / 90_000, 1 / 10_000], [90_000, 10_000])
+    calibration = fit_calibration(np.concatenate([long, short]), counts)
+    realised = [(calibration.p_value(own) < cut).mean() for own in (draw(rng, 90_000) / 2, draw(rng, 90_000))]
+    assert 0.5 * cut < np.mean(realised) < 1.5 * cut
+    assert calibration.count == pytest.approx(36_000, rel=0.001)  # Kish: (2)^2 / (1 / 90,000 + 1 / 10,000)
+
+
+def test_too_few_scores_by_their_counts_are_refused():
+    counts = np.r_[np.full(10, 1.0), np.full(1000, 1e-6)]
+    with pytest.raises(ValueError, match="at least 50 scores, found 10"):
+        fit_calibration(np.random.default_rng(1).random(1010), counts)

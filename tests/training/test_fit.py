@@ -50,6 +50,16 @@ def test_fingerprints_are_dropped_together_for_a_whole_chunk() -> None:
     assert 0.3 < out[:, 0, 0].mean() < 0.7
 
 
+def test_context_is_hidden_together_for_a_whole_chunk_and_reads_as_what_stands_for_it() -> None:
+    x = np.ones((200, 5, 3), dtype=np.float32)
+    changes = {"context_drop": 0.5, "context": (0, 2), "unknown_context": (-0.25, 0.5)}
+    out = disturbance(**changes).applied(x, x != 0, np.random.default_rng(1))
+    hidden = out[:, 0, 0] == -0.25
+    assert 0.3 < hidden.mean() < 0.7
+    assert (out[hidden] == np.array([-0.25, 1.0, 0.5], dtype=np.float32)).all()
+    assert (out[~hidden] == 1.0).all()
+
+
 def test_an_unknown_gap_reads_zero() -> None:
     assert GAP.scaled(np.array([np.nan, np.expm1(0.5)])).tolist() == [0.0, 0.0]
     assert GAP.scaled(np.array([1e12])).tolist() == [8.0]

@@ -10,6 +10,7 @@ from training.sequences import (
     Lanes,
     Sequences,
     joined,
+    of_each_group,
     rehomed,
     reports,
     sequences,
@@ -127,3 +128,42 @@ def test_the_same_generator_gives_the_same_epoch() -> None:
         list(lanes(state_drop=0.3, gap_unknown=0.3).chunks(source, np.random.default_rng(5))) for _ in range(2)
     )
     assert all((a.row == b.row).all() and (a.reset == b.reset).all() for a, b in zip(first, second, strict=True))
+
+
+def two_networks() -> tuple[Sequences, np.ndarray]:
+    """Sequences of 3, 5 and 40 flows of one network and of 2 and 2 of another, and the network of each step."""
+    lengths = [3, 5, 40, 2, 2]
+    steps = sum(lengths)
+    first = np.zeros(steps, dtype=np.bool_)
+    first[np.cumsum([0, *lengths[:-1]])] = True
+    return Sequences(np.arange(steps), first, np.where(first, 0.0, 1.0)), np.repeat([0, 0, 0, 1, 1], lengths)
+
+
+def test_an_epoch_takes_so_many_steps_of_each_network() -> None:
+    source, network = two_networks()
+    for seed in range(20):
+        drawn = of_each_group(source, network, 10, np.random.default_rng(seed))
+        assert np.bincount(network[drawn.row]).tolist() == [10, 4]
+        assert len(set(drawn.row.tolist())) == 14
+        starts = np.flatnonzero(drawn.first)
+        for begin, end in zip(starts, [*starts[1:], len(drawn)], strict=True):
+            assert (np.diff(drawn.row[begin:end]) == 1).all()  # a stretch of one sequence
+        assert (drawn.gap_s[drawn.first] == 0).all()
+        assert (drawn.gap_s[~drawn.first] == 1).all()
+
+
+def test_stretches_of_a_long_sequence_begin_anywhere() -> None:
+    source, network = two_networks()
+    begins = {
+        int(row)
+        for seed in range(200)
+        for row in of_each_group(source, network, 10, np.random.default_rng(seed)).row[:1]
+    }
+    assert len(begins) > 15
+
+
+def test_all_is_taken_where_there_is_room() -> None:
+    source, network = two_networks()
+    drawn = of_each_group(source, network, 1000, np.random.default_rng(1))
+    assert sorted(drawn.row.tolist()) == list(range(52))
+    assert drawn.first.sum() == 5

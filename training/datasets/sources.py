@@ -112,6 +112,9 @@ def read_sources(
         report(f"{source.name}: reading what it has")
         if isinstance(source, TableSource):
             flows = read_dataset(places.data / source.path, report, labels)
+            unfit = sorted(set(recipe.columns) & set(flows.missing))
+            if unfit:
+                raise places.fault(number, "path", f"source {source.name} lacks columns: {', '.join(unfit):.200}")
             tables.append((source.name, as_network(flows, number, sequences=source.sequences)))
             count, digest = 0, flows.sha256
         else:

@@ -175,9 +175,6 @@ def prepared(recipe: NetworksRecipe, split: NetworkSplit) -> PreparedFlows:
     """Which flows are fitted on, as what, and what each counts. Raises DatasetError where a class is missing."""
     table = split.train
     columns = {name: table.names.index(name) for name in recipe.columns}
-    unfit = sorted(set(columns) & set(table.missing))
-    if unfit:
-        raise DatasetError(table.path, f"lacks columns that the recipe uses: {', '.join(unfit)}")
     labels, target = classes_of(table, recipe.classes, recipe.smallest_family)
     chosen = capped(table, target, recipe.most_flows, recipe.seed)
     weight = np.zeros(len(table))

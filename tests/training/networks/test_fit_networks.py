@@ -11,7 +11,6 @@ from flows.columns import NAMES, feature_contract
 from flows.context.columns import CONTEXT_NAMES, context_contract
 from models.baselines import load_baselines
 from models.bundle import load_bundle, save_bundle
-from models.calibration import fit_calibration
 from models.detector import ANY_ATTACK, FlowSteps
 from models.forest import RandomForest
 from models.fusion import Hybrid
@@ -264,11 +263,3 @@ def test_a_fold_that_was_interrupted_goes_on(file: Path, tmp_path: Path) -> None
     said: list[str] = []
     evaluate_recipe(RecipeQuestion(read, replace(places), 1), ScriptedSensor(), said.append)
     assert sum("taken over from an interrupted run" in line for line in said) == 1
-
-
-def test_scores_that_count_alike_calibrate_as_without_counts() -> None:
-    scores = np.random.default_rng(1).beta(0.5, 5, 4000)
-    plain, alike = fit_calibration(scores), fit_calibration(scores, np.full(4000, 0.25))
-    assert alike.survival == pytest.approx(plain.survival)
-    assert (alike.tail_start, alike.count) == (plain.tail_start, plain.count)
-    assert (alike.shape, alike.sigma) == pytest.approx((plain.shape, plain.sigma))

@@ -11,6 +11,7 @@ import pytest
 from flows.batch import FlowBatch
 from flows.columns import NAMES
 from tests.support.evaluations import quiet
+from tests.support.flow_files import rewritten, table_of_2017
 from tests.support.recipes import made_sources, places_of
 from training.datasets.captures.metered import ROW_NAMES
 from training.datasets.captures.splitting import network_split
@@ -176,6 +177,14 @@ def test_networks_that_a_source_does_not_have_are_not_left_out(
     assert f"source sites has {found}" in str(error)
     assert str(error).endswith("it has hall, yard")
     assert error.line == 4
+
+
+def test_a_table_without_columns_that_are_used_is_one_line(recipe: Path, tmp_path: Path) -> None:
+    path = changed(recipe, tmp_path, "path: flows.csv", "path: lean.csv")
+    rewritten(tmp_path / "lean.csv", table_of_2017())
+    error = fault(path)
+    assert "source sample lacks columns: ack_flag_count, " in str(error)
+    assert (error.line, error.column) == (7, 39)
 
 
 def runs(tmp_path: Path, recipe: Path) -> Path:
