@@ -72,6 +72,7 @@ GUESSES_ANYWHERE: Final = 50.0
 GUESSES_AT: Final = 40.0  # like sessions to one log-on service from several sources, each with few
 GUESSING_SOURCES: Final = 3.0
 LIKE: Final = 0.5  # deviation of the logarithm of the bytes sent
+LIKE_LABELLED: Final = 1.0  # the same of guesses by their label: a session may hold several
 
 # Overload by whole requests looks like use, so it needs the known lane as well: many a second, or many that are kept
 # open and hardly send.
