@@ -3,8 +3,8 @@
 Whatever stands in the directory, loading gives a model that fits together or a BundleError of one line: nothing in it
 can run, and every size, type, range and index is checked before a kernel sees it. The section
 "feature_contract" lists the columns that the model uses, each with a digest of what it means (models.contract); format
-1 had one hash of all columns there were. "encoding", "masked" and "support" may be left out. It does not know how a
-model was made: that is the free section "about".
+1 had one hash of all columns there were. "encoding", "classes", "masked" and "support" may be left
+out. It does not know how a model was made: that is the free section "about".
 """
 
 import re
@@ -60,6 +60,7 @@ FILES = Files(
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 TECHNIQUE = re.compile(r"T\d{4}(\.\d{3})?")
 VOTE = "vote_"  # before a lane's name
+CLASS = "class_"  # before a label's number
 QUANTILES = ("p01", "median", "p99", "p999")
 
 
@@ -95,6 +96,7 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
         ],
         "detectors": detectors,
         "votes": votes,
+        **({} if hybrid.classes is None else {"classes": _described_classes(hybrid.classes, arrays)}),
         **({} if hybrid.encoding is None else {"encoding": described_encoding(hybrid.encoding, used)}),
         "normal": _described_normal(hybrid.normal),
         **({} if hybrid.masking is None else {"masked": described_masking(hybrid.masking)}),
@@ -125,6 +127,14 @@ def _described(lane: str, member: Member, hybrid: Hybrid, arrays: Arrays) -> dic
     }
 
 
+def _described_classes(classes: Sequence[Calibration], arrays: Arrays) -> list[dict[str, Any]]:
+    """The calibration of each label but the first; arrays gains theirs."""
+    names = [f"{CLASS}{number}" for number in range(1, len(classes) + 1)]
+    return [
+        {"name": name, **described_calibration(name, own, arrays)} for name, own in zip(names, classes, strict=True)
+    ]
+
+
 def _described_normal(normal: NormalProfile) -> list[dict[str, Any]]:
     """Quantiles of the columns that the model uses."""
     return [
@@ -150,9 +160,10 @@ def load_bundle(path: str | Path, *contracts: Contract) -> Hybrid:
 
 def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contract]) -> Hybrid:
     former = FILES.check_format(manifest)
-    # Detectors that see rows as they are have no encoding, rows of which all is known nothing masked, connection
-    # records and older bundles no support.
-    optional = "".join(f" {section}" for section in ("encoding", "masked", "support") if section in manifest)
+    # Detectors that see rows as they are have no encoding, lanes that are calibrated as a whole no classes, rows of
+    # which all is known nothing masked, connection records and older bundles no support.
+    sections = ("encoding", "classes", "masked", "support")
+    optional = "".join(f" {section}" for section in sections if section in manifest)
     exactly(
         manifest,
         "manifest",
@@ -167,12 +178,14 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
     arrays = read_arrays(weights, WEIGHTS)
     labels, techniques = _labels(manifest)
     votes = _votes(manifest, arrays)
+    classes = _classes(manifest, arrays) if "classes" in manifest else None
     encoding = None
     if "encoding" in manifest:
         rows = [normal.columns.index(entry["column"]) for entry in manifest["normal"]]
         encoding = read_encoding(manifest, rows, len(normal.columns))
     lanes = _members(manifest, arrays, inputs_of(normal, encoding), labels)
-    check_all_named(arrays, (*manifest["detectors"], *manifest["votes"].values()), WEIGHTS)
+    entries = (*manifest["detectors"], *manifest["votes"].values(), *manifest.get("classes", ()))
+    check_all_named(arrays, entries, WEIGHTS)
     try:
         hybrid = Hybrid(
             known=lanes["known"],
@@ -189,6 +202,7 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
             fusion=value_of(manifest, "fusion", str, "manifest"),
             known_vote=votes.get("known"),
             novel_vote=votes.get("novel"),
+            classes=classes,
             encoding=encoding,
             support=read_support(manifest, normal.columns),
             masking=read_masking(manifest, normal.columns),
@@ -260,11 +274,26 @@ def _votes(manifest: dict[str, Any], arrays: Arrays) -> dict[str, Calibration]:
         exactly(entry, f"votes {lane}", "name calibration arrays")
         if entry["name"] != VOTE + lane:
             refuse(f"votes {lane} is named {entry['name']!r:.80}, expected {VOTE + lane!r}")
-        try:
-            votes[lane] = read_calibration(entry, own_arrays(entry, CALIBRATION_FORMS, arrays, WEIGHTS))
-        except ValueError as error:
-            refuse(f"{entry['name']}: {error}")
+        votes[lane] = _calibration(entry, arrays)
     return votes
+
+
+def _classes(manifest: dict[str, Any], arrays: Arrays) -> tuple[Calibration, ...]:
+    """What the share of each class means, in the order of the labels."""
+    classes = []
+    for number, entry in enumerate(objects(manifest, "classes", "name calibration arrays"), start=1):
+        if entry["name"] != f"{CLASS}{number}":
+            refuse(f"classes has {entry['name']!r:.80}, expected {CLASS}{number}")
+        classes.append(_calibration(entry, arrays))
+    return tuple(classes)
+
+
+def _calibration(entry: dict[str, Any], arrays: Arrays) -> Calibration:
+    """The calibration of an entry of a checked name."""
+    try:
+        return read_calibration(entry, own_arrays(entry, CALIBRATION_FORMS, arrays, WEIGHTS))
+    except ValueError as error:
+        refuse(f"{entry['name']}: {error}")
 
 
 def _members(

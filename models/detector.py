@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from models.scaling import Logs, Matrix, Scaling, signed_logs
 
 Vector = NDArray[np.float64]  # (n,)
+Probabilities = NDArray[np.float64]  # (n, k) of each label
 Labels = NDArray[np.int64]  # (n,) index into a tuple of label names, 0 is normal traffic
 
 ANY_ATTACK = ("normal", "attack")  # labels of a classifier that says whether, not what: it has a vote and names nothing
@@ -79,3 +80,21 @@ class Classifier(Detector, Protocol):
     def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack of each step, index into labels."""
         ...
+
+
+@runtime_checkable
+class ProbabilisticClassifier(Classifier, Protocol):
+    """A classifier that gives a probability to each of its labels."""
+
+    def probabilities(self, steps: FlowSteps) -> Probabilities:
+        """Of each label at each step, (n, k) float64, each row with the sum 1; the hosts' states advance."""
+        ...
+
+
+def attack_of(probability: Probabilities) -> tuple[Vector, Labels]:
+    """What a classifier says by its probabilities, (n, k): that a step is an attack, and the likeliest, never 0."""
+    # The sum of the others, not 1 - p(normal), which would round small scores away. It may round to a little over 1.
+    score = np.zeros(len(probability))
+    for k in range(1, probability.shape[1]):
+        score += probability[:, k]
+    return np.minimum(score, 1.0), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.jit import Word, aligned, as_taken, entry, inner
-from models.detector import ANY_ATTACK, FlowSteps, Labels, Vector
+from models.detector import ANY_ATTACK, FlowSteps, Labels, Probabilities, Vector, attack_of
 from models.manifest import Arrays
 from models.scaling import Matrix, Scaling
 from models.stored import Forms, SettingTypes, StoredParts
@@ -169,12 +169,15 @@ class RandomForest:
 
     def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
-        probability = self.forest.mean_value(steps.scaled(self.scaling))
-        return _attack(probability), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
+        return attack_of(self.probabilities(steps))
+
+    def probabilities(self, steps: FlowSteps) -> Probabilities:
+        """Mean over the trees of what each leaf says of the labels, (n, k) float64."""
+        return self.forest.mean_value(steps.scaled(self.scaling))
 
     def score_rows(self, x: Matrix) -> Vector:
         """As score, of rows that are already scaled, (n, d) float32."""
-        return _attack(self.forest.mean_value(x))
+        return attack_of(self.forest.mean_value(x))[0]
 
     def forget(self) -> None:
         """Nothing to forget: a row's score depends on that row."""
@@ -196,14 +199,6 @@ class RandomForest:
         forest = Forest.restored(parts)
         labels = parts.labels if forest.value.shape[1] == len(parts.labels) else ANY_ATTACK
         return cls(parts.scaling, forest, labels, parts.name)
-
-
-def _attack(probability: NDArray[np.float64]) -> Vector:
-    # Not 1 - p(normal), which would round small probabilities away. The sum may round to a little over 1.
-    score = np.zeros(len(probability))
-    for k in range(1, probability.shape[1]):
-        score += probability[:, k]
-    return np.minimum(score, 1.0)
 
 
 def average_path_length(rows: float) -> float:

@@ -3,7 +3,8 @@
 The known lane holds detectors that learnt attacks, the novel lane those that learnt normal traffic. Detectors of one
 lane vote: their p-values are combined by Fisher's method with weights (Good, "On the Weighted Combination of
 Significance Tests", 1955), and since they are not independent, what the sum means is calibrated on normal traffic as a
-score is. Without such a calibration the smallest p-value counts, times their number (Bonferroni). A step of a group
+score is. Without such a calibration the smallest p-value counts, times their number (Bonferroni). A known lane of
+classifiers that give probabilities may be calibrated class by class instead (models.classes). A step of a group
 that was never met in normal traffic (models.support) gets no verdict. It does not know how a detector scores.
 """
 
@@ -17,8 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration
+from models.classes import rarest_class, rarity, shares_of
 from models.contract import Contract, contract_hash
-from models.detector import ANY_ATTACK, Classifier, ColumnDetector, Detector, FlowSteps, Labels, Vector
+from models.detector import (
+    ANY_ATTACK,
+    Classifier,
+    ColumnDetector,
+    Detector,
+    FlowSteps,
+    Labels,
+    ProbabilisticClassifier,
+    Probabilities,
+    Vector,
+    attack_of,
+)
 from models.encoding import Encoding
 from models.masking import Masking
 from models.support import Support
@@ -139,9 +152,13 @@ class Hybrid:
     # LANES, or CASCADE: the known lane is asked only about what the novel lane flags. It loses every attack that looks
     # normal, and is here to be compared.
     fusion: str = LANES
-    # What fisher() of a lane's p-values means on normal traffic, None for a lane with one detector or without.
+    # What fisher() of a lane's p-values means on normal traffic, None for a lane with one detector or without. With
+    # classes, what the rarity of the rarest class means.
     known_vote: Calibration | None = None
     novel_vote: Calibration | None = None
+    # Of each label but the first, what the share means that the known lane's classifiers give it; None where their
+    # votes count without regard to the class.
+    classes: tuple[Calibration, ...] | None = None
     encoding: Encoding | None = None  # what detectors see of a row, None where they see the row itself
     support: Support | None = None  # which rows get a verdict, None: every one
     masking: Masking | None = None  # what stands for columns of which rows know nothing, None: they know all
@@ -152,10 +169,7 @@ class Hybrid:
             raise ValueError(f"detectors are {names}, expected at least one and different names")
         if not self.labels or len(set(self.labels)) != len(self.labels) or len(self.techniques) != len(self.labels):
             raise ValueError(f"found {len(self.labels)} labels and {len(self.techniques)} techniques, expected as many")
-        for member in self.known:
-            if member.classifier is not None and member.classifier.labels not in (self.labels, ANY_ATTACK):
-                labels = member.classifier.labels
-                raise ValueError(f"{member.detector.name} has labels {labels}, expected {self.labels}")
+        self._check_known_lane()
         for rate, cuts in self.thresholds.items():
             if not (0 < rate < 1 and len(cuts) == 2 and all(math.isfinite(cut) and 0 <= cut <= 1 for cut in cuts)):
                 raise ValueError(f"threshold for rate {rate} is {cuts}, expected two p-values")
@@ -171,6 +185,21 @@ class Hybrid:
             raise ValueError(f"the support's columns are not those of {self.contract.rows}")
         if self.masking is not None:
             self.masking.check(inputs_of(self.normal, None))
+
+    def _check_known_lane(self) -> None:
+        for member in self.known:
+            if member.classifier is not None and member.classifier.labels not in (self.labels, ANY_ATTACK):
+                labels = member.classifier.labels
+                raise ValueError(f"{member.detector.name} has labels {labels}, expected {self.labels}")
+        if self.classes is None:
+            return
+        if len(self.classes) != len(self.labels) - 1 or self.known_vote is None or not self.known:
+            found = f"calibrations of {len(self.classes)} classes"
+            raise ValueError(f"found {found}, expected {len(self.labels) - 1} and what their vote means")
+        for member in self.known:
+            detector = member.detector
+            if not isinstance(detector, ProbabilisticClassifier) or detector.labels != self.labels:
+                raise ValueError(f"{detector.name} gives no probabilities of the classes that are calibrated")
 
     @property
     def used(self) -> dict[str, str]:
@@ -229,7 +258,10 @@ class Hybrid:
         # Of its own, so that what the detectors share of it goes when they are done.
         steps = FlowSteps(values, steps.host, steps.time_ns, steps.advances)
         scores: dict[str, Vector] = {}
-        p_known, label = self._lane(self.known, self.known_vote, steps, scores)
+        if self.classes is None:
+            p_known, label = self._lane(self.known, self.known_vote, steps, scores)
+        else:
+            p_known, label = self._classes(self.classes, steps, scores)
         p_novel, _ = self._lane(self.novel, self.novel_vote, steps, scores)
         if not judged.all():
             p_known, p_novel = np.where(judged, p_known, 1.0), np.where(judged, p_novel, 1.0)
@@ -243,6 +275,26 @@ class Hybrid:
         """Drop the state of every host, as if nothing had been judged."""
         for member in (*self.known, *self.novel):
             member.detector.forget()
+
+    def class_shares(self, steps: FlowSteps, scores: dict[str, Vector]) -> Probabilities:
+        """What the known lane's classifiers say of each label together, (n, k); scores gains each member's.
+
+        steps: as detectors see them, neither masked nor to be encoded. The hosts' states advance.
+        """
+        told: list[Probabilities] = []
+        for member in self.known:
+            assert isinstance(member.detector, ProbabilisticClassifier)  # noqa: S101  # checked when it was made
+            told.append(member.detector.probabilities(steps))
+            scores[member.detector.name] = attack_of(told[-1])[0]
+        return shares_of(told, [member.weight for member in self.known])
+
+    def _classes(
+        self, classes: tuple[Calibration, ...], steps: FlowSteps, scores: dict[str, Vector]
+    ) -> tuple[Vector, Labels]:
+        """The known lane's p-values, and the labels of the classes that it speaks for."""
+        rarest, label = rarest_class(self.class_shares(steps, scores), classes)
+        assert self.known_vote is not None  # noqa: S101  # checked when it was made
+        return self.known_vote.p_value(rarity(rarest)), label
 
     def _lane(
         self, members: tuple[Member, ...], vote: Calibration | None, steps: FlowSteps, scores: dict[str, Vector]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kernels.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
 from kernels.jit import Word, aligned, as_taken, entry, inner
-from models.detector import FlowSteps, Labels, Vector
+from models.detector import FlowSteps, Labels, Probabilities, Vector, attack_of
 from models.manifest import Arrays
 from models.scaling import CLIP, Matrix, Scaling
 from models.stored import Forms, SettingTypes, StoredParts
@@ -110,14 +110,9 @@ class Lstm:
 
     def score_labels(self, steps: FlowSteps) -> tuple[Vector, Labels]:
         """As score, and the likeliest attack class of each step: (n,) int64, index into labels, never 0."""
-        probability = self.probabilities(steps)
-        # The sum of the others, not 1 - p(normal), which would round small scores away.
-        score = np.zeros(len(probability))
-        for k in range(1, len(self.labels)):
-            score += probability[:, k]
-        return np.minimum(score, 1.0), np.argmax(probability[:, 1:], axis=1).astype(np.int64) + 1
+        return attack_of(self.probabilities(steps))
 
-    def probabilities(self, steps: FlowSteps) -> NDArray[np.float64]:
+    def probabilities(self, steps: FlowSteps) -> Probabilities:
         """Softmax over the labels at each step, (n, k) float64; hosts advance.
 
         The gap of a step is its start minus the latest start of its host's earlier steps, at least 0; a host's first

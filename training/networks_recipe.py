@@ -26,7 +26,7 @@ from training.recipe_sections import (
 )
 
 Weight = Annotated[float, Field(ge=0.0)]
-Rule = Literal["leave_out", "attack"]
+Whole = Literal["leave_out", "attack"] | tuple[str, ...]
 Reports = Literal["first", "last", "all"]
 
 
@@ -88,10 +88,13 @@ class Balance(RecipeSection):
 
 
 class Calibrate(RecipeSection):
-    """What a held-back normal flow weighs in the calibration of scores."""
+    """Which normal flows, unseen by the fit that scores them, give the calibration, and what each weighs in it."""
 
     networks: Power
     least: Count
+    # Networks are dealt into so many groups, each scored by a fit without it, and the fit that is shipped holds nothing
+    # back; None: the last quarter of each network's normal flows is held back.
+    folds: Annotated[int, Field(ge=2)] | None = None
 
 
 class Augment(Disturbances):
@@ -122,6 +125,7 @@ class NetworkVote(RecipeSection):
 
     lstm: Weight
     random_forest: Weight
+    by_class: bool = False  # calibrated class by class (models.classes), which takes a forest that says what
 
     @model_validator(mode="after")
     def _somebody(self) -> "NetworkVote":
@@ -150,6 +154,7 @@ class FoldRecipe(RecipeSection):
     epochs: Count | None = None  # of the LSTM; None: as many as in the fit that is shipped
     trees: Count | None = None  # of the random forest
     network_steps: Count | None = None  # of the LSTM
+    calibrate: Annotated[int, Field(ge=2)] | None = None  # calibrate.folds; None: as many as there
 
 
 class NetworksRecipe(RecipeSection):
@@ -159,7 +164,9 @@ class NetworksRecipe(RecipeSection):
     seed: Seed
     captures: tuple[Source, ...] = Field(min_length=1)
     warnings: tuple[str, ...] = ()  # what readers of its figures must know
-    whole: Rule  # what flows of captures labelled as a whole are (training.datasets.captures.whole)
+    # What flows of captures labelled as a whole are (training.datasets.captures.whole): nothing, the attack's, or that
+    # of some families alone.
+    whole: Whole
     classes: Mapping[str, str | None] = Field(default_factory=dict)  # families learnt as another, or not at all
     smallest_family: Count  # flows; a smaller one is not learnt
     most_flows: Count | None = None  # of a family in a capture; of more, so many are drawn to be fitted on
@@ -210,6 +217,21 @@ class NetworksRecipe(RecipeSection):
                 raise ValueError(f"{column!r:.80} is no column that a model may use")
         return without
 
+    @field_validator("whole")
+    @classmethod
+    def _whole_families(cls, whole: Whole) -> Whole:
+        known = [family for family in TECHNIQUES if family != BENIGN]
+        for family in () if isinstance(whole, str) else whole:
+            if family not in known:
+                raise ValueError(f"{family!r:.80} is no family of attacks; known are {', '.join(known)}")
+        return whole
+
+    @model_validator(mode="after")
+    def _named_where_calibrated(self) -> "NetworksRecipe":
+        if self.vote.by_class and self.vote.random_forest and not self.random_forest.names:
+            raise ValueError("vote by_class takes classes of every member; expected random_forest names: true")
+        return self
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns used, in the order of the rows."""
@@ -221,8 +243,10 @@ class NetworksRecipe(RecipeSection):
         folds, steps = self.folds, self.lstm.network_steps
         lstm = {"epochs": folds.epochs or self.lstm.epochs, "network_steps": folds.network_steps or steps}
         forest = {"trees": folds.trees or self.random_forest.trees}
+        calibrate = {"folds": self.calibrate.folds and (folds.calibrate or self.calibrate.folds)}
         return self.model_copy(
             update={
+                "calibrate": self.calibrate.model_copy(update=calibrate),
                 "lstm": self.lstm.model_copy(update=lstm),
                 "random_forest": self.random_forest.model_copy(update=forest),
             }

@@ -29,14 +29,14 @@ def train_networks(
     Raises RecipeError for a bundle that is too large, and as read_sources does.
     """
     sources = read_sources(recipe, places, report, labels)
-    split = sources.split()
+    split = sources.split(holds_back=recipe.calibrate.folds is None)
     fits = KeptFits(places.work, places.text, sources.key(labels), report)
     hybrid = fits.fitted("the fit of all networks", "shipped", lambda: fit_networks(recipe, split, report))
     _require_small(recipe, places, hybrid)
     save_bundle(output, hybrid, _about(recipe, places.text, sources, split, hybrid, labels))
     if recipe.baselines:
         report("baselines on the same flows")
-        _write_baselines(recipe, split, output, hybrid)
+        _write_baselines(recipe, sources.split(), output, hybrid)
     fits.forget()
 
 

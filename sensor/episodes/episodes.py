@@ -38,9 +38,11 @@ from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,
     FLOOD_FROM,
+    GUESSES_AGREED,
     GUESSING,
     KEPT_OPEN,
     LOGIN_PORTS,
+    MOSTLY,
     NO_LABEL,
     OTHER_LABEL,
     SCAN,
@@ -127,6 +129,7 @@ class Episodes:
         random unless given; nothing but speed depends on it.
         """
         self._labels = labels
+        self._techniques = techniques
         self._builder = builder
         self._settings = settings
         self._storms = Storms(settings.alerts_per_minute)
@@ -229,11 +232,11 @@ class Episodes:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """p-values of the lanes where they speak for themselves: of flows with data that no shape accounts for.
 
-        A label that a shape could support says nothing by itself.
+        A label of what shows in a rate says nothing by itself.
         """
         alone = claims.roles == TALK
         alone[claims.words[:, C_INDEX]] = False
-        p_known = np.where(kinds == OTHER_LABEL, judgement.p_known, 1.0)
+        p_known = np.where(kinds >= OTHER_LABEL, judgement.p_known, 1.0)
         return np.where(alone, p_known, np.nan), np.where(alone, judgement.p_novel, np.nan)
 
     def _episode(self, kind: int, row: int, flow: FlaggedFlow) -> Episode:
@@ -264,18 +267,31 @@ class Episodes:
             episode.novel |= reached and flow.p_novel < self._cuts[1]
             few = episode.novel or (len(episode.targets) <= UNSHAPED_TARGETS and not episode.targets_more)
             reached = reached and few and episode.flows >= UNSHAPED_FLOWS
+            if reached and not episode.opened:
+                episode.technique = self._labelled(episode)
         elif reached:
             certain = SHAPES[episode.kind].certain
             episode.known |= 2 * episode.supported >= episode.flows > 0
             agreed = episode.known or (certain is not None and level >= certain)
-            # Only where people log on are like sessions guesses; elsewhere a program does its work.
-            episode.attack |= agreed and (episode.kind != GUESSING or flow.identity[DST_PORT] in LOGIN_PORTS)
+            if episode.kind == GUESSING:
+                # Only where people log on are like sessions guesses; elsewhere a program does its work.
+                agreed = agreed and flow.identity[DST_PORT] in LOGIN_PORTS and episode.flows >= GUESSES_AGREED
+            episode.attack |= agreed
         if reached:
             episode.peak = max(episode.peak, EVIDENCE_LIMIT * (1 - 0.5 / level))
         if not episode.opened and reached:
             self._open(key, episode)
         if episode.opened:
             self._report_progress(episode)
+
+    def _labelled(self, episode: Episode) -> Technique | None:
+        """What the known lane calls flows that no shape accounts for, where it calls most of them the same and that is
+        nothing which would show in a rate.
+        """
+        label = episode.label()
+        if label < 0 or self._label_kinds[label] <= OTHER_LABEL or episode.labels[label] < MOSTLY * episode.flows:
+            return None
+        return technique_of(self._techniques[label])
 
     def _open(self, key: tuple[int, int], episode: Episode) -> None:
         episode.opened = True

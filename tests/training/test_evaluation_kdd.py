@@ -82,6 +82,7 @@ def page(evaluation: Evaluation) -> str:
 
 def test_members_rates_and_classes_are_as_for_flows(evaluation: Evaluation) -> None:
     content = evaluation.content
+    assert content["novel_choice"] is None  # of leave-one-out alone
     assert list(content["members"]) == NAMES
     assert (content["n"], content["rehomed"], content["deletion"]) == (sum(COUNTS.values()), None, None)
     assert content["records"]["columns"] == 41
@@ -207,7 +208,7 @@ def test_leave_one_out_fits_what_hangs_on_normal_records_once(monkeypatch: pytes
     for name in counted:
         monkeypatch.setattr(room, name, counting(name, getattr(room, name)))
     by_leaving_out(small_recipe(), kdd_table(), 1, quiet)
-    assert counted == {"prepared": 1, "fit_novel": 1}
+    assert counted == {"prepared": 2, "fit_novel": 1}  # once for all attacks, and once to compare sizes of the forest
 
 
 def test_one_attack_alone_leaves_nothing_to_fit() -> None:
@@ -307,3 +308,10 @@ def test_attacks_left_out_stand_in_one_table(made: Path) -> None:
     assert "The hybrid of the fit without each attack" in page
     assert "Attacks left out" in page
     assert len(told.content["notes"]) == 3
+    sizes = [(own["trees"], own["sample"]) for own in told.content["novel_choice"]["candidates"]]
+    assert sizes == [(20, 64), (20, 32), (20, 128), (12, 128), (10, 256)]
+    assert "Sizes of Isolation Forest on clusters and attacks that no fit saw" in page
+    assert "20 of 64 (recipe" in page
+    lines = table_of(told.content).splitlines()
+    told_sizes = [line.split("  ")[0] for line in lines if " of " in line and " ± 0." in line]
+    assert told_sizes == ["20 of 64", "20 of 32", "20 of 128", "12 of 128", "10 of 256"]

@@ -1,5 +1,7 @@
 """Calibration across clusters of normal rows: who is scored by whom, and that it allows for new kinds of traffic."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,7 +9,7 @@ from numpy.typing import NDArray
 from models.detector import Vector
 from models.scaling import Matrix
 from training.evaluation.scored import score_cut
-from training.fit.crossfit import Folds, calibrated, folds_of
+from training.fit.crossfit import Folds, calibrated, folds_of, scored_apart
 
 pytest.importorskip("sklearn")
 CLUSTERS, FOLDS = 20, 5
@@ -77,6 +79,21 @@ def test_each_normal_row_is_scored_once_by_a_fit_without_its_fold_and_with_every
         assert len(set(fold[~rows])) == 1
     assert meaning["place"].count == normal.sum()
     assert meaning["place"].p_value(np.array([np.flatnonzero(normal)[-1] / len(x)]))[0] < 0.01
+
+
+def test_rows_are_scored_apart_by_the_fit_without_their_fold_and_further_ones_by_every_fit() -> None:
+    x, normal, _ = normal_kinds(400)
+    fold: Folds = np.where(normal, np.arange(len(x)) % 3, -1)
+
+    def fit(rows: NDArray[np.bool_]) -> Callable[[Matrix], Vector]:
+        held_back = float(np.unique(fold[~rows])[0])
+        return lambda own: np.full(len(own), held_back)
+
+    own, further = scored_apart(x, fold, fit, x[~normal])
+    assert (own[normal] == fold[normal]).all()
+    assert np.isnan(own[~normal]).all()
+    assert (further == np.array([[0.0], [1.0], [2.0]])).all()
+    assert further.shape == (3, int((~normal).sum()))
 
 
 def test_it_asks_for_more_before_it_speaks_than_calibration_on_random_rows() -> None:

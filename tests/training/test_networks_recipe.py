@@ -58,6 +58,8 @@ def test_fits_of_folds_are_lighter_where_the_recipe_says_so(tmp_path: Path) -> N
         ("seeds: [5]", "seeds: []", "[], ", "captures.2.seeds"),
         ("name: made,", "name: others,", "- {name: sites", "captures: found the names sites, others, others, sample"),
         ("whole: attack", "whole: guess", "guess", "whole"),
+        ("whole: attack", "whole: [PortScan, Scan]", "[PortScan", "whole: 'Scan' is no family"),
+        ("whole: attack", "whole: [BENIGN]", "[BENIGN", "whole: 'BENIGN' is no family"),
         ("classes: {DoS: PortScan}", "classes: {DoS: Scan}", "{Do", "classes: 'Scan' is no family"),
         ("classes: {DoS: PortScan}", "classes: {Dos: null}", "{Do", "classes: 'Dos' is no family"),
         ("classes: {DoS: PortScan}", "classes: {DoS: BENIGN}", "{Do", "classes: 'BENIGN' is no family"),
@@ -67,6 +69,8 @@ def test_fits_of_folds_are_lighter_where_the_recipe_says_so(tmp_path: Path) -> N
         ("normal: 0.5}", "normal: 1.0}", "1.0}", "balance.normal"),
         ("context_drop: 0.3", "context_drop: often", "often", "augment.context_drop"),
         ("vote: {lstm: 1, random_forest: 2}", "vote: {lstm: 0, random_forest: 0}", "{lstm: 0", "both weights are 0"),
+        ("vote: {lstm: 1,", "vote: {lstm: 1, by_class: perhaps,", "perhaps", "vote.by_class"),
+        ("folds: {groups: 2", "folds: {calibrate: 1, groups: 2", "1, groups", "folds.calibrate"),
         ("sample: 64", "sample: 640", "{trees: 10", "640 rows a tree of 500"),
         ("folds: {groups: 2", "folds: {groups: 0", "0, trees: 4", "folds.groups"),
         ("seed: 3", "seed: 3\nspeed: 4", "speed", 'unknown key "speed"'),
@@ -86,6 +90,25 @@ def test_a_wrong_setting_is_named_with_line_and_column(
     assert isinstance(error.value.column, int)
     if needle:
         assert text[error.value.line - 1][error.value.column - 1 :].startswith(needle)
+
+
+def test_a_vote_by_class_takes_a_forest_that_says_what(tmp_path: Path) -> None:
+    path = written(tmp_path, "vote: {lstm: 1,", "vote: {by_class: true, lstm: 1,")
+    recipe, _ = read_recipe(path)
+    assert isinstance(recipe, NetworksRecipe)
+    assert recipe.vote.by_class
+    path.write_text(path.read_text().replace("names: true", "names: false"))
+    with pytest.raises(RecipeError, match="vote by_class takes classes of every member"):
+        read_recipe(path)
+
+
+def test_crossed_fits_of_folds_are_as_many_as_the_recipe_says(tmp_path: Path) -> None:
+    crossed = RECIPE.replace("calibrate: {", "calibrate: {folds: 5, ")
+    for text, folds in ((RECIPE, None), (crossed, 5), (crossed.replace("folds: {g", "folds: {calibrate: 3, g"), 3)):
+        (tmp_path / "small.yaml").write_text(text)
+        recipe, _ = read_recipe(tmp_path / "small.yaml")
+        assert isinstance(recipe, NetworksRecipe)
+        assert recipe.lighter().calibrate.folds == folds
 
 
 def test_tables_alone_are_no_captures(tmp_path: Path) -> None:

@@ -72,17 +72,22 @@ class NetworkSources:
         """What tells these flows, with the labels of tables read by this map, from others."""
         return repr((self.sha256, None if labels is None else labels.record()))
 
-    def split(self) -> NetworkSplit:
-        """All of it in two parts."""
-        everything = np.ones(len(self.captures), dtype=np.bool_)
-        return self.with_tables(network_split(self.captures.flows, self.captures.network, everything))
+    def split(self, *, holds_back: bool = True) -> NetworkSplit:
+        """All of it in two parts. holds_back: as of network_split."""
+        own = self.captures
+        everything = np.ones(len(own), dtype=np.bool_)
+        split = network_split(own.flows, own.network, everything, holds_back=holds_back)
+        return self.with_tables(split, holds_back=holds_back)
 
-    def with_tables(self, split: NetworkSplit, without: Sequence[str] = ()) -> NetworkSplit:
-        """A split of captures and beside it the flows of the tables. without: families that are left out."""
+    def with_tables(self, split: NetworkSplit, without: Sequence[str] = (), *, holds_back: bool = True) -> NetworkSplit:
+        """A split of captures and beside it the flows of the tables.
+
+        without: families that are left out. holds_back: as of network_split.
+        """
         parts = [split]
         for name, flows in self.tables:
             usable = ~np.isin(flows.family, np.array(without, dtype=np.str_))
-            parts.append(network_split(flows, np.full(len(flows), name), usable))
+            parts.append(network_split(flows, np.full(len(flows), name), usable, holds_back=holds_back))
         return NetworkSplit(
             train=joined([part.train for part in parts]),
             held_back=joined([part.held_back for part in parts]),

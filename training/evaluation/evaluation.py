@@ -69,6 +69,7 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
         "importance": {"left_out": left_out, **_importance(subject, question.seed, report)},
         "deletion": _deletion(left_out, subject, explain, outcome.hosts, question.seed, report),
         "unsupervised": _unsupervised(hybrid, whole),
+        "novel_choice": None if outcome.novel_choice is None else outcome.novel_choice.as_dict(),
         "beside": _beside(question, hybrid, report),
     }
     return Evaluation(content, outcome, drawn, moved)

@@ -2,7 +2,8 @@
 
 time: the bundle as it is; of NSL-KDD that is the official protocol where the dataset is the test file. random: a fit by
 the bundle's recipe on 70 % of the file, judged on the rest, which is inflated. leave-one-out: each type of attack is
-left out of a fit and judged by that fit. Whatever hangs on normal records alone is fitted once for all of those.
+left out of a fit and judged by that fit. Whatever hangs on normal records alone is fitted once for all of those; beside
+them the novel lane's forest is compared with other sizes (training.evaluation.novel_choice).
 """
 
 from dataclasses import replace
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from flows.kdd.columns import kdd_contract
 from models.baselines import Baselines
 from models.bundle import BundleError
+from models.detector import Vector
 from models.fusion import Hybrid
 from training.datasets.kdd import KddTable, read_kdd
 from training.datasets.kdd_overlap import overlap
 from training.datasets.packed import sha256_of
 from training.errors import DatasetError, LabelMapError
+from training.evaluation.novel_choice import compared
 from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
 from training.evaluation.question import Question, QuestionError
 from training.evaluation.records import scored_records, seen_by_bundle
@@ -113,7 +116,17 @@ def by_leaving_out(recipe: KddRecipe, table: KddTable, seed: int, report: Report
         seen_by_bundle(table.take(held_out | (table.family != BENIGN)), content=recipe.content),
         reduce(ScoredRows.joined, (own.as_is for own in left_out.values())),
     )
-    return Outcome(whole, left_out, _notes(len(attacks), fitted, held_out, recipe))
+    rows = np.union1d(fit_rows, np.flatnonzero((table.family == BENIGN) & ~held_out))
+    choice = compared(prepared(recipe, table.take(rows), seed), _known_lane(table, left_out)[rows], report)
+    return Outcome(whole, left_out, _notes(len(attacks), fitted, held_out, recipe), novel_choice=choice)
+
+
+def _known_lane(table: KddTable, left_out: dict[str, Judged]) -> Vector:
+    """p-value that the known lane of the fit without it gives each attack's record, (n,); 1 of normal ones."""
+    p_known = np.ones(len(table))
+    for attack, own in left_out.items():
+        p_known[table.label == attack] = own.as_is.p_known[own.as_is.label == attack]
+    return p_known
 
 
 def _notes(attacks: int, fitted: KddTable, held_out: NDArray[np.bool_], recipe: KddRecipe) -> tuple[str, ...]:

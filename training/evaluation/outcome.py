@@ -10,6 +10,7 @@ from models.baselines import Baselines
 from models.bundle import BundleError
 from models.fusion import Hybrid
 from training.datasets.table import FlowTable
+from training.evaluation.novel_choice import NovelChoice
 from training.evaluation.records import LabelledRecords, scored_records
 from training.evaluation.scored import ScoredRows, scored
 from training.reporting import Report
@@ -41,6 +42,8 @@ class Outcome:
     hosts: int | None = None  # shared ones of the re-homed copy, None where rows have no hosts
     # Records that stand in the training file as well, by kind of count, None where nobody could count
     overlap: dict[str, int] | None = None
+    # How the size of the novel lane's forest stands beside others, of leave-one-out by records alone
+    novel_choice: NovelChoice | None = None
 
 
 def as_they_stand(model: Model, table: JudgedTable, report: Report) -> ScoredRows:

@@ -20,6 +20,8 @@ def table_of(content: Mapping[str, Any]) -> str:
         "",
         *_classes(content, rows),
     ]
+    if content["novel_choice"] is not None:
+        lines += ["", *_novel_choice(content["novel_choice"])]
     if content["beside"] is not None:
         other = content["beside"]
         lines += ["", f"beside it {other['bundle']['model_id']}:", *_members(other["members"], None)]
@@ -47,6 +49,23 @@ def _members(members: Mapping[str, Any], moved: Mapping[str, Any] | None) -> lis
 def _row(member: Mapping[str, Any], rate: str) -> str:
     own = member["rates"][rate]
     return f"{100 * own['fpr']:7.2f} %{own['recall']:8.3f}{own['f1']:7.3f}{member['auc']:8.4f}"
+
+
+def _novel_choice(told: Mapping[str, Any]) -> list[str]:
+    """Sizes of the novel lane's forest side by side."""
+    rates = list(told["candidates"][0]["recall"])
+    lines = [
+        f"Isolation Forests of several sizes: recall of the hybrid, mean of {len(told['attacks'])} attacks that no fit "
+        f"saw, calibrated on clusters that none saw, ± over {told['drawings']} drawings",
+        f"{'trees of rows':16}{'nodes':>9}" + "".join(f"{100 * float(rate):>15g} %" for rate in rates),
+    ]
+    for place, own in enumerate(told["candidates"]):
+        size = f"{own['trees']} of {own['sample']:,}"
+        recalls = "".join(f"{row['mean']:9.3f} ± {row['spread']:.3f}" for row in own["recall"].values())
+        marks = [name for name in ("recipe", "chosen") if told[name] == place]
+        lines.append(f"{size:16}{own['nodes']:9,}{recalls}" + (f"  {', '.join(marks)}" if marks else ""))
+    at = f"{100 * float(told['chosen_at']):g} %"
+    return [*lines, f"chosen at {at}; each attack by the size that the others choose: {told['recall_of_unseen']:.3f}"]
 
 
 def _families(content: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -48,6 +48,21 @@ def calibrated(
     return {name: fit_calibration(own[fold >= 0]) for name, own in scores.items()}
 
 
+def scored_apart(
+    x: Matrix, fold: Folds, fit: Callable[[NDArray[np.bool_]], Score], further: Matrix
+) -> tuple[Vector, NDArray[np.float64]]:
+    """Scores of normal rows by the fits without their fold, (n,), NaN of others; of further rows by each fit, (k, m).
+
+    fit: takes (n,) which rows to fit on, gives one detector; called once for each of the k folds that hold rows.
+    """
+    own, told = np.full(len(x), np.nan), []
+    for held_back in _held_back(fold):
+        score = fit(~held_back)
+        own[held_back] = score(x[held_back])
+        told.append(score(further))
+    return own, np.array(told)
+
+
 def _held_back(fold: Folds) -> Iterator[NDArray[np.bool_]]:
     for k in np.unique(fold[fold >= 0]):
         yield fold == k

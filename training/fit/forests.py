@@ -3,7 +3,7 @@
 It knows rows of scaled columns, not what they mean. Liu, Ting, Zhou 2008 (Isolation Forest); Breiman 2001.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ def grow_random_forest(
 ) -> RandomForest:  # fmt: skip
     """Random forest of these classes on rows that are already scaled.
 
-    x: (n, d). target: (n,) index into labels, each of which occurs. weight: (n,) positive.
+    x: (n, d). target: (n,) index into labels; one that does not occur gets no probability. weight: (n,) positive.
     """
     from sklearn.ensemble import RandomForestClassifier
 
@@ -62,4 +62,7 @@ def grow_random_forest(
         n_jobs=size.threads,  # each tree has a seed of its own
     )
     model.fit(x, target, weight)
-    return RandomForest(scaling, forest_from_sklearn(model), labels, "random_forest")
+    forest = forest_from_sklearn(model)
+    value = np.zeros((len(forest.value), len(labels)))
+    value[:, model.classes_] = forest.value
+    return RandomForest(scaling, replace(forest, value=value), labels, "random_forest")

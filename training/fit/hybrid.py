@@ -4,16 +4,14 @@ It knows days and files only as tables that were split before. The causes of the
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, INDEX, NAMES, feature_contract, usable_by_models
-from models.calibration import Calibration, fit_calibration
-from models.detector import Detector, Vector
-from models.fusion import Hybrid, Member, NormalProfile, fisher
+from models.fusion import Hybrid, NormalProfile
 from models.lstm import Lstm
 from models.scaling import Scaling, fit_scaling
 from models.support import Support, counted_groups
@@ -21,10 +19,11 @@ from training.arrays import Float32s
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.fit.baselines import fit_random_forest
+from training.fit.calibrating import calibrated, normal_scores
 from training.fit.forests import fit_isolation_forest
 from training.fit.lstm import Disturbance, GapScale, LearningCurve, LstmSettings, LstmWeights, Stopping, fit_lstm
 from training.labels import BENIGN, TECHNIQUES
-from training.measure import ranked_above_normal, steps_of
+from training.measure import ranked_above_normal
 from training.recipe import Augment, Recipe
 from training.recipe_sections import Disturbances, Gaps, Hosts, LstmSize
 from training.reporting import Report
@@ -62,11 +61,12 @@ def fit(
     forest = fit_isolation_forest(scaling, normal.values, recipe.iforest.trees, recipe.iforest.sample, seed)
     trees = fit_random_forest(split.train, columns, seed)
     held_back = split.calibrate.take(split.calibrate.family == BENIGN)
-    known, vote = calibrated((lstm, trees), (recipe.vote.lstm, recipe.vote.random_forest), split.calibrate)
-    novel, _ = calibrated((forest,), (1.0,), split.calibrate)
+    voters = (lstm, trees)
+    known = calibrated(voters, (recipe.vote.lstm, recipe.vote.random_forest), normal_scores(voters, split.calibrate))
+    novel = calibrated((forest,), (1.0,), normal_scores((forest,), split.calibrate))
     return Hybrid(
-        known=known,
-        novel=novel,
+        known=known.members,
+        novel=novel.members,
         labels=lstm.labels,
         techniques=tuple(TECHNIQUES[label] for label in lstm.labels),
         thresholds={rate: (rate / 2, rate / 2) for rate in recipe.rates},
@@ -76,32 +76,9 @@ def fit(
         default_rate=recipe.rates[0],
         about={"training": curve.as_dict()},
         fusion=recipe.fusion,
-        known_vote=vote,
+        known_vote=known.vote,
         support=Support(NAMES, counted_groups(np.concatenate([normal.values, held_back.values]), NAMES)),
     )
-
-
-def calibrated(
-    detectors: Sequence[Detector], weights: Sequence[float], held_back: FlowTable, counts: Vector | None = None
-) -> tuple[tuple[Member, ...], Calibration]:
-    """Members with their calibrations on held-back normal flows, and what their vote means on the same.
-
-    counts: (n,) of each flow of held_back, what it counts; all alike without.
-
-    Attacks among them are judged too: they are the company that normal flows of a taken-over host keep. Calibrated
-    without it, a model that knows the attacks flags 17 % of the normal flows behind shared addresses at a nominal 1 %.
-    """
-    told = held_back.reports()
-    normal = held_back.family[told.row] == BENIGN
-    steps = steps_of(held_back, held_back.host, told, held_back.names)
-    of_report = None if counts is None else counts[told.row[normal]]
-    members, p_values = [], []
-    for detector, weight in zip(detectors, weights, strict=True):
-        scores = detector.score(steps)[normal]
-        detector.forget()
-        members.append(Member(detector, fit_calibration(scores, of_report), weight))
-        p_values.append(members[-1].calibration.p_value(scores))
-    return tuple(members), fit_calibration(fisher(members, p_values), of_report)
 
 
 def _fit_lstm(

@@ -23,6 +23,7 @@ from training.fit.crossfit import Folds, calibrated, folds_of
 from training.fit.forests import fit_isolation_forest
 from training.labels import ANOMALY, BENIGN, TECHNIQUES
 from training.recipe import KddRecipe
+from training.recipe_sections import IsolationForestRecipe
 from training.reporting import Report
 
 SYN_ERRORS = ("serror_rate", "srv_serror_rate", "dst_host_serror_rate", "dst_host_srv_serror_rate")
@@ -55,6 +56,11 @@ class PreparedRecords:
         """The same where nobody has seen this attack. Raises DatasetError where no other can be learnt."""
         labels, target = _targets(self.recipe, self.table, self.table.label != attack)
         return replace(self, labels=labels, target=target)
+
+    def redrawn(self, seed: int) -> "PreparedRecords":
+        """The same with clusters, folds and fits drawn by another seed."""
+        calibrate = self.recipe.calibrate
+        return replace(self, fold=folds_of(self.x, self.normal, calibrate.clusters, calibrate.folds, seed), seed=seed)
 
 
 def prepared(recipe: KddRecipe, table: KddTable, seed: int) -> PreparedRecords:
@@ -95,8 +101,14 @@ def fit_kdd_baselines(recipe: KddRecipe, table: KddTable, seed: int, report: Rep
 
 def fit_novel(known: PreparedRecords) -> Member:
     """The Isolation Forest, calibrated; attacks have no part in it."""
-    meaning = calibrated(known.x, known.fold, lambda rows: {"iforest": _isolation(known, rows).score_rows})
-    return Member(_isolation(known, known.all), meaning["iforest"])
+    size = known.recipe.iforest
+    meaning = calibrated(known.x, known.fold, lambda rows: {"iforest": isolation_forest(known, rows, size).score_rows})
+    return Member(isolation_forest(known, known.all, size), meaning["iforest"])
+
+
+def isolation_forest(known: PreparedRecords, rows: Mask, size: IsolationForestRecipe) -> IsolationForest:
+    """An Isolation Forest of this size on the normal ones of these rows, (n,)."""
+    return fit_isolation_forest(known.scaling, known.features[rows & known.normal], size.trees, size.sample, known.seed)
 
 
 def hybrid_of(known: PreparedRecords, novel: Member) -> Hybrid:
@@ -190,11 +202,6 @@ def _forest(known: PreparedRecords, rows: Mask) -> RandomForest:
     target = known.target[kept]
     model.fit(known.x[kept], target, _weights(target, len(known.labels), recipe.random_forest.balance))
     return RandomForest(known.scaling, forest_from_sklearn(model), known.labels, "random_forest")
-
-
-def _isolation(known: PreparedRecords, rows: Mask) -> IsolationForest:
-    recipe, normal = known.recipe.iforest, known.features[rows & known.normal]
-    return fit_isolation_forest(known.scaling, normal, recipe.trees, recipe.sample, known.seed)
 
 
 def _plain(known: PreparedRecords, rows: Mask) -> dict[str, RowScorer]:

@@ -18,16 +18,16 @@ from models.lstm import Lstm
 from models.masking import Masking, fit_masking
 from models.scaling import Scaling, fit_scaling
 from models.support import Group, Support, counted_groups
-from training.arrays import Int64s, Mask, Values
+from training.arrays import Int64s, Mask, Strings, Values
 from training.datasets.captures.splitting import NetworkSplit
 from training.datasets.rows import taken
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
+from training.fit.calibrating import NormalScores, calibrated, normal_scores, together
 from training.fit.forests import ForestSize, fit_isolation_forest, grow_random_forest
 from training.fit.hybrid import (
     SECOND_NS,
     as_detector,
-    calibrated,
     gap_scale,
     lanes_of,
     progress_of,
@@ -50,7 +50,7 @@ class PreparedFlows:
 
     recipe: NetworksRecipe
     table: FlowTable
-    group: Int64s  # (n,) number of each flow's network
+    network: Strings  # (n,) name of each flow's network
     columns: dict[str, int]  # name and position of each column used
     labels: tuple[str, ...]
     target: Int64s  # (n,) index into labels, -1 of what is not learnt
@@ -80,31 +80,95 @@ def fit_networks(recipe: NetworksRecipe, split: NetworkSplit, report: Report) ->
     """
     known = prepared(recipe, split)
     _tell(known, report)
-    held_back, counts = filled_table(known, split.held_back), _held_back_counts(recipe, split)
-    normal = _drawn_normal(known)
-    members, voices, curve = _known_lane(known, report)
-    report(f"isolation forest: {recipe.iforest.trees} trees on {len(normal):,} rows of normal traffic")
-    forest = _isolation_forest(known, normal)
-    report(f"calibration on {int((held_back.family == BENIGN).sum()):,} held-back normal flows")
-    lane, vote = calibrated(members, voices, held_back, counts)
-    novel, _ = calibrated((forest,), (1.0,), held_back, counts)
+    fitted = _fitted(known, report)
+    unseen = _crossed(known, report) if recipe.calibrate.folds else _of_held_back(known, split, fitted)
+    found = len(unseen.novel.scores[0])
+    if found < MIN_SCORES:
+        problem = f"has {found} reports of normal flows to calibrate on; expected {MIN_SCORES} or more"
+        raise DatasetError(split.train.path, problem)
+    report(f"calibration on {found:,} reports of normal flows")
+    lane = calibrated(fitted.known, fitted.voices, unseen.known, by_class=recipe.vote.by_class)
+    novel = calibrated((fitted.novel,), (1.0,), unseen.novel)
     names = split.train.names if recipe.context else NAMES
     return Hybrid(
-        known=lane,
-        novel=novel,
+        known=lane.members,
+        novel=novel.members,
         labels=known.labels,
         techniques=tuple(TECHNIQUES[label] for label in known.labels),
         thresholds={rate: (rate * recipe.known_share, rate * (1.0 - recipe.known_share)) for rate in recipe.rates},
-        normal=_profile(names, normal).only(list(known.columns.values())),
+        normal=_profile(names, fitted.normal).only(list(known.columns.values())),
         contract=context_contract() if recipe.context else feature_contract(),
         model_id=recipe.name,
         default_rate=recipe.rates[0],
-        about={"training": curve.as_dict()},
+        about={"training": fitted.curve.as_dict()},
         fusion=recipe.fusion,
-        known_vote=vote if len(lane) > 1 else None,
+        known_vote=lane.vote if lane.classes is not None or len(lane.members) > 1 else None,
+        classes=lane.classes,
         support=Support(names, _normal_groups(split)),
         masking=known.masking,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """Detectors of both lanes, not yet calibrated."""
+
+    known: tuple[Detector, ...]
+    voices: tuple[float, ...]  # what the voice of each weighs
+    novel: IsolationForest
+    normal: Values  # (k, c) rows of normal traffic that the novel one was fitted on
+    curve: LearningCurve
+
+
+def _fitted(known: PreparedFlows, report: Report) -> _Fitted:
+    members, voices, curve = _known_lane(known, report)
+    normal = _drawn_normal(known)
+    report(f"isolation forest: {known.recipe.iforest.trees} trees on {len(normal):,} rows of normal traffic")
+    return _Fitted(members, voices, _isolation_forest(known, normal), normal, curve)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unseen:
+    """What detectors of both lanes say of normal traffic that they were not fitted on."""
+
+    known: NormalScores
+    novel: NormalScores
+
+
+def _of_held_back(known: PreparedFlows, split: NetworkSplit, fitted: _Fitted) -> _Unseen:
+    return _scored(known, fitted, split.held_back, split.held_back_network)
+
+
+def _crossed(known: PreparedFlows, report: Report) -> _Unseen:
+    """Each group of networks scored by detectors that were fitted without it."""
+    networks: Strings = np.unique(known.network)
+    folds = min(known.recipe.calibrate.folds or 1, len(networks))
+    parts = []
+    for place in range(folds):
+        out = np.isin(known.network, networks[place::folds])
+        report(f"calibration {place + 1} of {folds}: {', '.join(networks[place::folds].tolist())} left out")
+        fitted = _fitted(_without(known, out), report)
+        parts.append(_scored(known, fitted, known.table.take(out), known.network[out]))
+    return _Unseen(together([part.known for part in parts]), together([part.novel for part in parts]))
+
+
+def _scored(known: PreparedFlows, fitted: _Fitted, unseen: FlowTable, network: Strings) -> _Unseen:
+    unseen, counts = filled_table(known, unseen), _normal_counts(known.recipe, unseen, network)
+    return _Unseen(
+        normal_scores(fitted.known, unseen, counts),
+        normal_scores((fitted.novel,), unseen, counts),
+    )
+
+
+def _without(known: PreparedFlows, out: Mask) -> PreparedFlows:
+    """The same of the other flows, with as many labels. Raises DatasetError where there is no normal traffic."""
+    kept = ~out
+    target, chosen, network = known.target[kept], known.chosen[kept], known.network[kept]
+    if not (target[chosen] == 0).any():
+        raise DatasetError(known.table.path, "has no normal flows of other networks; expected captures of more of them")
+    weight = np.zeros(len(target))
+    weight[chosen] = flow_weights(network[chosen], target[chosen], known.recipe.balance)
+    return replace(known, table=known.table.take(kept), network=network, target=target, chosen=chosen, weight=weight)
 
 
 def prepared(recipe: NetworksRecipe, split: NetworkSplit) -> PreparedFlows:
@@ -115,8 +179,7 @@ def prepared(recipe: NetworksRecipe, split: NetworkSplit) -> PreparedFlows:
     chosen = capped(table, target, recipe.most_flows, recipe.seed)
     weight = np.zeros(len(table))
     weight[chosen] = flow_weights(split.train_network[chosen], target[chosen], recipe.balance)
-    _, group = np.unique(split.train_network, return_inverse=True)
-    known = PreparedFlows(recipe, table, group.astype(np.int64), columns, labels, target, chosen, weight, None)
+    known = PreparedFlows(recipe, table, split.train_network, columns, labels, target, chosen, weight, None)
     context = {name: place for name, place in columns.items() if name in CONTEXT_NAMES}
     if not context:
         return known
@@ -135,19 +198,15 @@ def filled_table(known: PreparedFlows, table: FlowTable) -> FlowTable:
 def _tell(known: PreparedFlows, report: Report) -> None:
     of_class = [int((known.target[known.chosen] == k).sum()) for k in range(len(known.labels))]
     told = ", ".join(f"{name} {count:,}" for name, count in zip(known.labels, of_class, strict=True))
-    report(f"{len(known.columns)} columns, {known.group.max() + 1} networks, flows fitted on: {told}")
+    report(f"{len(known.columns)} columns, {len(np.unique(known.network))} networks, flows fitted on: {told}")
 
 
-def _held_back_counts(recipe: NetworksRecipe, split: NetworkSplit) -> Vector:
-    """What each held-back flow counts in calibration, (n,)."""
-    normal = split.held_back.family == BENIGN
-    found = int(normal.sum())
-    if found < MIN_SCORES:
-        problem = f"has {found} held-back normal flows to calibrate on; expected {MIN_SCORES} or more"
-        raise DatasetError(split.held_back.path, problem)
+def _normal_counts(recipe: NetworksRecipe, unseen: FlowTable, network: Strings) -> Vector:
+    """What each flow counts in calibration, (n,). network: (n,) of each."""
+    normal = unseen.family == BENIGN
     counts = np.ones(len(normal))
     own = recipe.calibrate
-    counts[normal] = network_weights(split.held_back_network[normal], own.networks, own.least)
+    counts[normal] = network_weights(network[normal], own.networks, own.least)
     return counts
 
 
@@ -225,9 +284,10 @@ def _fit_lstm(known: PreparedFlows, report: Report) -> tuple[Lstm, LearningCurve
     source = _sources(known)
     gap = gap_scale(source, recipe.gaps.shorten_decades)
     most = recipe.lstm.network_steps
+    _, group = np.unique(known.network, return_inverse=True)
 
     def of_an_epoch(whole: Sequences, rng: np.random.Generator) -> Sequences:
-        return whole if most is None else of_each_group(whole, known.group[whole.row], most, rng)
+        return whole if most is None else of_each_group(whole, group[whole.row], most, rng)
 
     report(f"lstm: {len(source):,} steps, at most {most or len(source):,} of a network in an epoch")
     weights, curve = fit_lstm(

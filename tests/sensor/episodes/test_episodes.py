@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from flows.batch import END_DETECTED, SNAPSHOT
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
+from sensor.episodes.shapes import GUESSES_AGREED
 from tests.support.episodes import (
     CUT,
     HULK,
@@ -65,15 +66,16 @@ def test_of_flows_that_no_model_judged_the_largest_is_shown_and_any_other_before
 
 def test_password_guessing_is_one_alert_that_names_who_what_and_where() -> None:
     alerts = alerts_of(guesses(200))
-    assert actions(alerts) == ["opened", "updated", "closed"]
-    first, last = alerts[0], alerts[-1]
+    assert actions(alerts) == ["opened", "updated", "updated", "closed"]
+    first, sure, last = alerts[0], alerts[1], alerts[-1]
     assert first.technique is not None
     assert (first.technique.id, first.label, first.verdict, first.lane) == (
         "T1110.001",
         "SSH-Patator",
-        "attack",
+        "uncertain",
         "known",
     )
+    assert (sure.verdict, sure.spread.flows) == ("attack", GUESSES_AGREED)
     assert (first.source.ip, first.destination.ip, first.destination.port) == ("192.0.2.10", "198.51.100.7", 22)
     assert last.spread.flows == 199
     assert last.reason.startswith("port 22 on one host: 199 flows in 99.0 s, 2 a second, 398 packets")
@@ -156,7 +158,7 @@ def test_an_attack_that_both_lanes_see_is_one_alert() -> None:
 def test_a_session_that_no_lane_flags_counts_among_those_it_is_like() -> None:
     single = guesses(1, start=20, known=1.0)
     alerts = alerts_of(guesses(20) + single)
-    assert (len(alerts), alerts[-1].spread.flows) == (2, 20)
+    assert (len(alerts), alerts[-1].spread.flows) == (3, 20)
     elsewhere = [flow._replace(port=8080) for flow in single]
     assert alerts_of(guesses(20) + elsewhere)[-1].spread.flows == 19
 
@@ -229,12 +231,12 @@ def test_guessing_at_two_services_at_the_same_time_is_two_alerts_with_two_names(
 
 def test_an_episode_closes_after_its_quiet_time_and_a_new_one_has_another_id() -> None:
     watched = episodes()
-    first = watched.observe(*judged(guesses(10)))
-    second = watched.observe(*judged(guesses(10, start=1000)))
+    first = watched.observe(*judged(guesses(9)))
+    second = watched.observe(*judged(guesses(9, start=1000)))
     assert actions(first) == ["opened"]
     assert actions(second) == ["closed", "opened"]
     assert second[0].id == first[0].id != second[1].id
-    assert second[0].time_ns == T0 + round((9 * 0.5 + 0.001 + 300) * S)
+    assert second[0].time_ns == T0 + round((8 * 0.5 + 0.001 + 300) * S)
 
 
 def test_a_slow_scan_is_one_alert_that_outlasts_its_gaps_and_closes_before_a_day() -> None:

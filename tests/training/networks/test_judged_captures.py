@@ -58,6 +58,21 @@ def test_an_alert_belongs_to_the_episode_that_its_flows_are_of(table: CaptureTab
     assert [alert.severe and not alert.right for alert in own.alerts] == [False, True]
 
 
+def test_an_alert_finds_every_episode_of_whose_flows_it_holds_half(table: CaptureTable) -> None:
+    scans = reports_of(table, "north-attacked.pcap", "PortScan")
+    advances = table.flows.reports().advances[table.report_rows(number_of(table, "north-attacked.pcap"))]
+    guesses = [row for row in reports_of(table, "north-attacked.pcap", "BruteForce") if advances[row]]
+    half = -(-len(guesses) // 2)
+    assert len(scans) > len(guesses)
+    for held, found in ((half, True), (half - 1, False)):
+        together = [*scans, *guesses[:held]]
+        own = judged(table, "north-attacked.pcap", lambda r, rows=together: [raised(r, rows, "T1110")])
+        scan, guessing = own.episodes
+        assert (scan.found, scan.named, scan.alerts) == (True, False, own.alerts)
+        assert (guessing.found, guessing.named) == (found, found)
+        assert own.false_alerts == ()
+
+
 def test_seconds_run_from_the_first_packet_of_the_episode_to_its_first_alert(table: CaptureTable) -> None:
     scans = reports_of(table, "south-attacked.pcap", "PortScan")
     own = judged(table, "south-attacked.pcap", lambda r: [raised(r, scans, after_s=s) for s in (40.0, 20.0, 30.0)])

@@ -11,7 +11,7 @@ from training.datasets.captures.index import read_index
 from training.datasets.captures.metered import CaptureTable, read_captures
 from training.errors import DatasetError
 from training.evaluation.networks.evaluation import evaluate_folds
-from training.evaluation.networks.folds import Fold, by_families, by_networks, family_folds, network_folds
+from training.evaluation.networks.folds import Fold, Folding, by_families, by_networks, family_folds, network_folds
 from training.evaluation.networks.table import networks_table
 from training.evaluation.outcome import Model
 from training.labels import BENIGN
@@ -70,21 +70,21 @@ def test_a_family_that_is_judged_is_in_no_part_of_the_fit(table: CaptureTable) -
 
 
 def test_families_that_are_learnt_as_one_are_left_out_together(table: CaptureTable) -> None:
-    (fold,) = family_folds(table, {"BruteForce": "PortScan", "DoS": "PortScan", "Botnet": None})
+    (fold,) = family_folds(table, Folding(classes={"BruteForce": "PortScan", "DoS": "PortScan", "Botnet": None}))
     assert fold.left_out == "PortScan"
     assert fold.families == ("BruteForce", "DoS", "PortScan")
     assert set(fold.train.family.tolist()) == {BENIGN}
-    judged = by_families(table, fitted, ScriptedSensor(), quiet, {"BruteForce": "PortScan"})
+    judged = by_families(table, fitted, ScriptedSensor(), quiet, Folding(classes={"BruteForce": "PortScan"}))
     assert [len(own.episodes) for own in judged["PortScan"]].count(2) == 1
 
 
 def test_networks_may_be_left_out_in_groups(table: CaptureTable) -> None:
-    folds = list(network_folds(table, 3))
+    folds = list(network_folds(table, Folding(groups=3)))
     assert [fold.left_out for fold in folds] == ["elsewhere, west", "north", "south"]
     assert sorted(number for fold in folds for number in fold.judged) == list(range(len(table.index.captures)))
     for fold in folds:
         assert not {*fold.train_network, *fold.held_back_network} & {*fold.left_out.split(", ")}
-    assert len(list(network_folds(table, 99))) == 4
+    assert len(list(network_folds(table, Folding(groups=99)))) == 4
 
 
 def test_flows_without_a_label_are_not_fitted_on(table: CaptureTable) -> None:

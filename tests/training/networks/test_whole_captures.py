@@ -40,6 +40,12 @@ def test_they_are_the_attacks_and_no_other_flow_changes(table: CaptureTable) -> 
     assert np.array_equal(labelled.flows.family[others], table.flows.family[others])
 
 
+def test_they_are_those_of_some_families_alone_where_the_recipe_names_them(table: CaptureTable) -> None:
+    assert np.array_equal(with_labels(table, ("DoS",)).flows.family, table.flows.family)
+    labelled = with_labels(table, ("DoS", "PortScan"))
+    assert np.array_equal(labelled.flows.family, with_labels(table, "attack").flows.family)
+
+
 def changed(table: CaptureTable, family: str, **words: int) -> CaptureTable:
     """The first flow of the whole capture with other words of its identity, and the capture of another family."""
     number = whole(table)

@@ -17,19 +17,19 @@ class NetworkSplit:
     """Labelled flows of several networks to fit on, and others to calibrate on."""
 
     train: FlowTable  # labelled flows alone
-    held_back: FlowTable  # others, whose normal ones give calibration and thresholds
+    held_back: FlowTable  # others, whose normal ones give calibration and thresholds; none where fits are crossed
     train_network: Strings  # (n,) network of each flow of train, for weights: a network counts once
     held_back_network: Strings  # (n,) of each flow of held_back
 
 
-def network_split(flows: FlowTable, network: Strings, usable: Mask) -> NetworkSplit:
+def network_split(flows: FlowTable, network: Strings, usable: Mask, *, holds_back: bool = True) -> NetworkSplit:
     """The flows that may be used, and have a label, in two parts.
 
     network: (n,) of each flow. usable: (n,). Of each network's normal flows the last quarter is held back, and of its
-    attacks every fifth.
+    attacks every fifth. holds_back: False to hold nothing back.
     """
     usable = usable & (flows.family != UNLABELLED)
-    held_back = _held_back(flows.family, network, usable)
+    held_back = _held_back(flows.family, network, usable) if holds_back else np.zeros_like(usable)
     train = usable & ~held_back
     return NetworkSplit(
         train=flows.take(train),

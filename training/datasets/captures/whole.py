@@ -1,13 +1,14 @@
 """What flows of captures that are an attack as a whole are fitted on as: of each of them nobody says whose it is.
 
-`leave_out`: nothing, they stay without a label. `attack`: the attack's family, but for what every network sends
+`leave_out`: nothing, they stay without a label. `attack`, or names of families that it is done for (most of a scan or a
+flood is the attack's, most of an infected host's traffic is not): the attack's family, but for what every network sends
 whatever happens on it, which stays without one: discovery, groups and routing (flows.roles.UNJUDGED), errors, names and
 times asked, unless the attack is one that is made of such packets. Figures never count these labels
 (training.evaluation.networks.judged).
 """
 
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -16,8 +17,7 @@ from flows.roles import ICMP, ICMP6, TCP, UDP, UNJUDGED, role_of
 from training.arrays import Mask
 from training.datasets.captures.metered import CaptureTable
 from training.datasets.table import UNLABELLED
-
-Rule = Literal["leave_out", "attack"]
+from training.networks_recipe import Whole
 
 DNS, NTP = 53, 123
 # Made of questions and answers, or of echoes, which elsewhere are the company that any traffic keeps.
@@ -25,13 +25,13 @@ OF_QUESTIONS: Final = frozenset({"Reflection", "DDoS", "DoS", "Tunnel", "Exfiltr
 OF_ERRORS: Final = frozenset({"DDoS", "DoS", "PortScan", "Tunnel", "Exfiltration"})
 
 
-def with_labels(table: CaptureTable, rule: Rule) -> CaptureTable:
+def with_labels(table: CaptureTable, rule: Whole) -> CaptureTable:
     """The table with labels on the flows of captures labelled as a whole, as the rule says."""
     if rule == "leave_out":
         return table
     label, family = table.flows.label.astype(object), table.flows.family.astype(object)
     for number, capture in enumerate(table.index.captures):
-        if capture.kind == "attack" and capture.family != UNLABELLED:
+        if capture.kind == "attack" and capture.family != UNLABELLED and (rule == "attack" or capture.family in rule):
             rows = table.rows(number)
             own = ~_background(table, number, capture.family)
             label[rows] = np.where(own, capture.group, UNLABELLED)

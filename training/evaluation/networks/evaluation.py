@@ -13,7 +13,7 @@ from models.fusion import Hybrid
 from training.datasets.captures.index import read_index
 from training.datasets.captures.metered import CaptureTable, read_captures
 from training.evaluation.networks.figures import attack_figures, network_figures
-from training.evaluation.networks.folds import AS_THEY_ARE, Classes, Fit, by_families, by_networks
+from training.evaluation.networks.folds import PLAIN, Fit, Folding, by_families, by_networks
 from training.evaluation.networks.judged import judged_captures
 from training.evaluation.networks.sensor import Sensor
 from training.evaluation.outcome import Model
@@ -51,17 +51,14 @@ def evaluate_folds(
     sensor: Sensor,
     seed: int,
     report: Report,
-    groups: int | None = None,
-    classes: Classes | None = AS_THEY_ARE,
+    folding: Folding = PLAIN,
 ) -> dict[str, Any]:
     """Judge a way of fitting: each network by the fit without it, and each family by the fit without it.
 
-    groups: of networks that are left out together; each by itself without. classes: families that are learnt as another
-    one, and so left out with it; None leaves out networks alone. The figures as JSON. Raises DatasetError where a fold
-    leaves nothing to fit on.
+    The figures as JSON. Raises DatasetError where a fold leaves nothing to fit on.
     """
-    networks = network_figures(by_networks(table, fit, sensor, report, groups), seed)
-    judged = {} if classes is None else by_families(table, fit, sensor, report, classes)
+    networks = network_figures(by_networks(table, fit, sensor, report, folding), seed)
+    judged = by_families(table, fit, sensor, report, folding) if folding.families else {}
     of_family = {family: attack_figures(own, seed) for family, own in judged.items()}
     return {**_head(table, seed), "bundle": None, "networks": networks, "families": of_family, "beside": None}
 

@@ -6,12 +6,11 @@ seen. How a model is fitted is the caller's to say.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
-from training.arrays import Mask
 from training.datasets.captures.metered import CaptureTable
 from training.datasets.captures.splitting import NetworkSplit, network_split
 from training.errors import DatasetError
@@ -36,53 +35,64 @@ AS_THEY_ARE: Classes = MappingProxyType({})
 Fit = Callable[[Fold, Report], Model]
 
 
-def network_folds(table: CaptureTable, groups: int | None = None) -> Iterator[Fold]:
-    """A fold for each network, in the order of their names.
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """How folds are made."""
 
-    groups: deals the networks into so many groups, by their names in turn, each of which is left out as one. Raises
-    DatasetError where one network or group has all there is.
+    groups: int | None = None  # networks, by their names in turn, are left out in so many groups; None: each by itself
+    families: bool = True  # whether families are left out as well
+    # A family that is learnt as another one is left out with it.
+    classes: Classes = field(default_factory=lambda: AS_THEY_ARE)
+    holds_back: bool = True  # as of network_split
+
+
+PLAIN = Folding()
+
+
+def network_folds(table: CaptureTable, folding: Folding = PLAIN) -> Iterator[Fold]:
+    """A fold for each network or group of networks, in the order of their names.
+
+    Raises DatasetError where one has all there is.
     """
     names = table.index.networks
-    for place in range(min(groups or len(names), len(names))):
-        own = names[place :: groups or len(names)]
+    step = folding.groups or len(names)
+    for place in range(min(step, len(names))):
+        own = names[place::step]
         judged = [number for number, capture in enumerate(table.index.captures) if capture.network in own]
-        yield _fold(table, ", ".join(own), (), np.isin(table.network, own), judged)
+        split = network_split(table.flows, table.network, ~np.isin(table.network, own), holds_back=folding.holds_back)
+        yield _fold(table, split, ", ".join(own), (), judged)
 
 
-def family_folds(table: CaptureTable, classes: Classes = AS_THEY_ARE) -> Iterator[Fold]:
-    """A fold for each family that episodes are of, in the order of their names.
-
-    classes: families that are learnt as another one, and so left out with it. Raises as network_folds does.
-    """
+def family_folds(table: CaptureTable, folding: Folding = PLAIN) -> Iterator[Fold]:
+    """A fold for each family that episodes are of, in the order of their names. Raises as network_folds does."""
+    classes = folding.classes
     found = sorted({episode.family for episode in table.episodes if episode.family})
     names = {family: classes.get(family) or family for family in {*found, *classes}}
     for name in sorted({names[family] for family in found}):
         families = tuple(sorted({name, *(family for family in names if names[family] == name)}))
         captures = sorted({episode.capture for episode in table.episodes if episode.family in families})
         out = np.isin(table.capture, captures) | np.isin(table.flows.family, families)
-        yield _fold(table, name, families, out, captures)
+        split = network_split(table.flows, table.network, ~out, holds_back=folding.holds_back)
+        yield _fold(table, split, name, families, captures)
 
 
 def by_networks(
-    table: CaptureTable, fit: Fit, sensor: Sensor, report: Report, groups: int | None = None
+    table: CaptureTable, fit: Fit, sensor: Sensor, report: Report, folding: Folding = PLAIN
 ) -> list[JudgedCapture]:
     """Every capture judged by the fit without its network, or its group of networks, in the order of the index."""
     judged: dict[str, JudgedCapture] = {}
-    for fold in network_folds(table, groups):
+    for fold in network_folds(table, folding):
         judged |= {own.capture.name: own for own in _of_fold(table, fold, fit, sensor, report)}
     return [judged[capture.name] for capture in table.index.captures]
 
 
 def by_families(
-    table: CaptureTable, fit: Fit, sensor: Sensor, report: Report, classes: Classes = AS_THEY_ARE
+    table: CaptureTable, fit: Fit, sensor: Sensor, report: Report, folding: Folding = PLAIN
 ) -> dict[str, list[JudgedCapture]]:
-    """By family, the captures with an episode of it, judged by the fit without the family; its episodes alone.
-
-    classes: as of family_folds.
-    """
+    """By family, the captures with an episode of it, judged by the fit without the family; its episodes alone."""
     return {
         fold.left_out: [own.of_families(fold.families) for own in _of_fold(table, fold, fit, sensor, report)]
-        for fold in family_folds(table, classes)
+        for fold in family_folds(table, folding)
     }
 
 
@@ -91,10 +101,12 @@ def _of_fold(table: CaptureTable, fold: Fold, fit: Fit, sensor: Sensor, report: 
     return judged_captures(fit(fold, report), table, fold.judged, sensor, report)
 
 
-def _fold(table: CaptureTable, left_out: str, families: tuple[str, ...], out: Mask, judged: Sequence[int]) -> Fold:
-    """out: (n,) flows that are kept from the fit."""
-    split = network_split(table.flows, table.network, ~out)
+def _fold(
+    table: CaptureTable, split: NetworkSplit, left_out: str, families: tuple[str, ...], judged: Sequence[int]
+) -> Fold:
     for name, part in (("fit", split.train), ("calibrate", split.held_back)):
+        if name == "calibrate" and not len(part):
+            continue  # nothing was to be held back
         if not (part.family == BENIGN).any():
             problem = f"has no normal flows to {name} on without {left_out}; expected captures of other networks"
             raise DatasetError(table.index.path, problem)

@@ -1,11 +1,11 @@
 """What a model says of each capture: its alerts laid beside the episodes that are to be found, and flags on its flows.
 
 An alert belongs to the episode that most of its flows are of, or most of their packets: a tunnel may be one flow beside
-two lookups. In a capture labelled flow by flow an alert is false where neither half of its flows nor half of their
-packets are of episodes. A capture that is an attack as a whole is one episode, to
-which all alerts in it belong: whether a wrongly named one is about the attack or about ordinary traffic beside it
-nobody knows, so none of them counts as false, and its flows are neither found nor false. On a benign capture every
-alert is false.
+two lookups. It finds every other episode of whose flows it holds half as well: who scans twice is told of once. In a
+capture labelled flow by flow an alert is false where neither half of its flows nor half of their packets are of
+episodes. A capture that is an attack as a whole is one episode, to which all alerts in it belong: whether a wrongly
+named one is about the attack or about ordinary traffic beside it nobody knows, so none of them counts as false, and its
+flows are neither found nor false. On a benign capture every alert is false.
 """
 
 from collections import Counter
@@ -64,10 +64,11 @@ class JudgedEpisode:
 
     @property
     def seconds(self) -> float | None:
-        """From its first packet to the opening of its first alert; None where it was not found."""
+        """From its first packet to the opening of its first alert, 0 where that was open; None without an alert."""
         if not self.alerts:
             return None
-        return (min(alert.raised.opened_ns for alert in self.alerts) - self.episode.start_ns) / SECOND_NS
+        opened_ns = min(alert.raised.opened_ns for alert in self.alerts)
+        return max(0, opened_ns - self.episode.start_ns) / SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +141,27 @@ def flags_of(told: ScoredRows, capture: LabelledCapture) -> Flags:
     return Flags(dict(zip(names, counts.tolist(), strict=True)), flagged)
 
 
-def _judged(table: CaptureTable, number: int, raised: Iterable[RaisedAlert], flags: Flags) -> JudgedCapture:
+def _judged(table: CaptureTable, number: int, raised: Sequence[RaisedAlert], flags: Flags) -> JudgedCapture:
     capture, rows = table.index.captures[number], table.rows(number)
+    beside: list[JudgedAlert] = []  # alerts once more, with an episode that they tell beside the one they belong to
     own = {at: episode for at, episode in enumerate(table.episodes) if episode.capture == number}
     if capture.kind == "attack":
         (whole,) = own.values()
         alerts = tuple(_belonging(alert, whole) for alert in raised)
     else:
         of_flow = _episodes_by_key(table, number)
-        alerts = tuple(_belonging(alert, own.get(_most(alert, of_flow))) for alert in raised)
+        told = [_told(alert, of_flow) for alert in raised]
+        alerts = tuple(_belonging(alert, own.get(most)) for alert, (most, _) in zip(raised, told, strict=True))
+        beside = [
+            _belonging(alert, own[at]) for alert, (most, held) in zip(raised, told, strict=True) for at in held - {most}
+        ]
     return JudgedCapture(
         capture=capture,
         flows=rows.stop - rows.start,
         host_days=_host_days(table.flows, rows),
         alerts=alerts,
         episodes=tuple(
-            JudgedEpisode(episode, tuple(alert for alert in alerts if alert.episode is episode))
+            JudgedEpisode(episode, tuple(alert for alert in (*alerts, *beside) if alert.episode is episode))
             for episode in own.values()
         ),
         flags=flags,
@@ -173,8 +179,10 @@ def _episodes_by_key(table: CaptureTable, number: int) -> dict[tuple[int, ...], 
     return dict(zip(map(tuple, table.identity[reports][:, KEY].tolist()), episode.tolist(), strict=True))
 
 
-def _most(alert: RaisedAlert, of_flow: Mapping[tuple[int, ...], int]) -> int:
-    """The episode that an alert is about, -1 where neither half its flows nor half their packets are of episodes."""
+def _told(alert: RaisedAlert, of_flow: Mapping[tuple[int, ...], int]) -> tuple[int, set[int]]:
+    """The episode that an alert belongs to, NO_EPISODE where neither half its flows nor half their packets are of
+    episodes; and those of whose flows it holds half or more, if it belongs to any.
+    """
     packets: Counter[tuple[int, ...]] = Counter()
     for words in alert.flows:
         packets[tuple(words[word] for word in KEY)] += words[NEW_PACKETS]
@@ -184,8 +192,16 @@ def _most(alert: RaisedAlert, of_flow: Mapping[tuple[int, ...], int]) -> int:
             of_episode[of_flow.get(key, NO_EPISODE)] += weight
         attacks = {episode: weight for episode, weight in of_episode.items() if episode != NO_EPISODE}
         if attacks and 2 * sum(attacks.values()) >= of_episode.total():
-            return min(attacks, key=lambda episode: (-attacks[episode], episode))
-    return NO_EPISODE
+            most = min(attacks, key=lambda episode: (-attacks[episode], episode))
+            return most, _held(packets.keys(), of_flow)
+    return NO_EPISODE, set()
+
+
+def _held(keys: Iterable[tuple[int, ...]], of_flow: Mapping[tuple[int, ...], int]) -> set[int]:
+    """Episodes of whose flows at least half have these keys."""
+    flows = Counter(of_flow.values())
+    held = Counter(of_flow.get(key, NO_EPISODE) for key in keys)
+    return {episode for episode, count in held.items() if episode != NO_EPISODE and 2 * count >= flows[episode]}
 
 
 def _host_days(flows: FlowTable, rows: slice) -> float:

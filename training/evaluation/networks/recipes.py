@@ -7,7 +7,7 @@ from typing import Any
 from training.datasets.sources import Places, read_sources
 from training.errors import RecipeError
 from training.evaluation.networks.evaluation import evaluate_folds
-from training.evaluation.networks.folds import Fold
+from training.evaluation.networks.folds import Fold, Folding
 from training.evaluation.networks.sensor import Sensor
 from training.evaluation.outcome import Model
 from training.fit.networks import fit_networks
@@ -47,13 +47,15 @@ def evaluate_recipe(question: RecipeQuestion, sensor: Sensor, report: Report) ->
     sources = read_sources(recipe, places, report, question.labels)
     fits = KeptFits(places.work, places.text, sources.key(question.labels), report)
 
+    folds = recipe.folds
+    folding = Folding(folds.groups, folds.families, recipe.classes, holds_back=recipe.calibrate.folds is None)
+
     def fitted(fold: Fold, report: Report) -> Model:
-        split = sources.with_tables(fold, fold.families)
+        split = sources.with_tables(fold, fold.families, holds_back=folding.holds_back)
         what = f"the fit without {fold.left_out}"
         return fits.fitted(what, (fold.left_out, fold.families), lambda: fit_networks(lighter, split, report)), None
 
-    classes = recipe.classes if recipe.folds.families else None
-    content = evaluate_folds(sources.captures, fitted, sensor, question.seed, report, recipe.folds.groups, classes)
+    content = evaluate_folds(sources.captures, fitted, sensor, question.seed, report, folding)
     content["recipe"] = {"name": recipe.name, "sources": list(sources.described)}
     content["notes"] += _notes(recipe, lighter, [name for name, _ in sources.tables])
     fits.forget()

@@ -7,7 +7,7 @@ from training.evaluation.drift import SHIFTED, STABLE
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.report import bars, lines, tables
 from training.evaluation.report.parts import parts
-from training.evaluation.report.records import beside, rows_of, unsupervised
+from training.evaluation.report.records import beside, novel_choice, rows_of, unsupervised
 from training.evaluation.scored import ScoredRows
 from training.label_map import LISTED, ROWS_LABELLED
 from training.measure import HYBRID
@@ -37,7 +37,7 @@ def _sections(evaluation: Evaluation, command: str) -> tuple[Section, ...]:
         Section("Class by class", _classes(content), new_sheet=True),
         Section("Verdicts", _verdicts(content)),
         Section("Curves", _curves(evaluation), new_sheet=True),
-        Section("The unsupervised lane", unsupervised(content)),
+        Section("The unsupervised lane", (*unsupervised(content), *novel_choice(content))),
         Section("Calibration", _calibration(whole.as_is, whole.rehomed)),
         Section("Scores and thresholds", _histograms(whole.as_is), new_sheet=True),
         Section("What the parts are worth", parts(content), new_sheet=True),

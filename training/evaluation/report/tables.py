@@ -75,6 +75,22 @@ def unsupervised(told: Mapping[str, Any]) -> PageTable:
     return PageTable(f"Anomaly detection rate of the unsupervised lane ({named}) alone", headings, tuple(cells))
 
 
+def novel_choice(told: Mapping[str, Any]) -> PageTable:
+    """Sizes of the novel lane's forest side by side."""
+    rates = list(told["candidates"][0]["recall"])
+    headings = [Heading("trees of rows"), Heading("nodes", numeric=True)]
+    headings += [Heading(f"recall at {percent_of(rate)}", numeric=True) for rate in rates]
+    cells = []
+    for place, own in enumerate(told["candidates"]):
+        marks = [name for name in ("recipe", "chosen") if told[name] == place]
+        size = f"{own['trees']} of {count(own['sample'])}" + (f" ({', '.join(marks)})" if marks else "")
+        recalls = [f"{number(row['mean'])} ± {number(row['spread'])}" for row in own["recall"].values()]
+        gain = own["gain"][told["chosen_at"]]
+        cells.append((size, count(own["nodes"]), *recalls, f"{number(gain['mean'])} ± {number(gain['error'])}"))
+    headings.append(Heading(f"gain at {percent_of(told['chosen_at'])}", numeric=True))
+    return PageTable("Sizes of Isolation Forest on clusters and attacks that no fit saw", tuple(headings), tuple(cells))
+
+
 def beside(
     own: Mapping[str, Any], other: Mapping[str, Any], names: tuple[str, str], rates: Sequence[str], rows: str
 ) -> PageTable:
