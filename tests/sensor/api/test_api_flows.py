@@ -127,6 +127,6 @@ def test_a_rate_without_a_duration_and_a_window_without_tcp_are_what_they_mean(
 
 def test_the_model_says_what_it_is(client: Any) -> None:
     model = client.get("/v1/model").json
-    assert model["id"] == "cic2017"
+    assert model["id"] == "default"
     assert len(model["sha256"]) == 64
     assert {member["lane"] for member in model["detectors"]} == {"known", "novel"}
