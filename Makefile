@@ -89,7 +89,7 @@ evaluate-kdd: $(VENV)/installed-train ## Judge the KDD bundles and write the rep
 train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
 
-train-default: $(VENV)/installed-train ## Fit a bundle on several networks into runs/default, LAB=directory of runs of the lab (five minutes)
+train-default: $(VENV)/installed-train ## Fit a bundle on several networks into runs/default, LAB=directory of runs of the lab (three minutes)
 	$(BIN)/flowvigil train configs/training/default.yaml --output runs/default --data $(DATA) --lab $(LAB)
 
 evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each network and family (half an hour)

@@ -116,3 +116,37 @@ def test_tables_alone_are_no_captures(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text("\n".join(lines) + "\n")
     with pytest.raises(RecipeError, match=r"small\.yaml:4:3: captures: found tables alone"):
         read_recipe(tmp_path / "small.yaml")
+
+
+def many_times(depth: int) -> str:
+    """Few lines that aliases make nine to the power of the depth."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, depth)]
+    return "\n".join([*lines, f"captures: *a{depth - 1}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("captures: " + "[" * 20_000, "is nested too deeply"),
+        ("captures: " + "[" * 20_000 + "]" * 20_000, "is nested too deeply"),
+        ("captures: &a [*a]", "is nested too deeply, or in itself"),
+        (many_times(12), "hostile.yaml:1:13: holds more than 100,000 values"),
+        ("? [a, b]\n: 1\ncaptures: []", "hostile.yaml:1:3: found a key that is no word"),
+        ("captures: 2026-99-99", "holds a date or number that is none"),
+        ("captures: " + "9" * 5000, "holds a date or number that is none"),
+        ("captures: !!python/object:os.system x", "hostile.yaml:1:11: could not determine a constructor"),
+        ("captures: \x00", "hostile.yaml: not YAML"),
+        ("[]", "hostile.yaml:1:1: expected a mapping of settings"),
+        ("", "hostile.yaml:1:1: expected a mapping of settings"),
+        ("captures: 7", "hostile.yaml:1:1: name: Field required"),
+    ],
+)
+def test_a_hostile_recipe_is_one_line(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "hostile.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as error:
+        read_recipe(path)
+    assert problem in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+    assert len(str(error.value)) < 600

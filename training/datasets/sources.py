@@ -181,10 +181,19 @@ def _without_left_out(
 
 
 def _digest(captures: Sequence[LabelledCapture]) -> str:
-    """Of all captures of a source and of their truths."""
-    digests = [capture.sha256 for capture in captures]
-    digests += [unpacked_sha256(capture.truth) for capture in captures if capture.truth is not None]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    """Of all captures of a source, of their truths, and of what else is said of them."""
+    told = [
+        (
+            capture.sha256,
+            capture.kind,
+            capture.network,
+            sorted(capture.expect),
+            capture.family,
+            "" if capture.truth is None else unpacked_sha256(capture.truth),
+        )
+        for capture in captures
+    ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def _described(

@@ -124,6 +124,20 @@ def test_a_digest_that_is_expected_is_checked(recipe: Path, tmp_path: Path, sour
     assert f"source made is {digest}, another than was meant" in str(error)
 
 
+def test_what_an_index_says_of_a_capture_tells_sources_apart(
+    recipe: Path, tmp_path: Path, sources: NetworkSources
+) -> None:
+    """Or a fit of an interrupted run would be taken over though its labels have changed."""
+    other = changed(recipe, tmp_path, "path: others", "path: same")
+    (tmp_path / "same").mkdir()
+    for path in (recipe.parent / "others").iterdir():
+        (tmp_path / "same" / path.name).write_bytes(path.read_bytes())
+    index = tmp_path / "same" / "index.csv"
+    assert read_sources(*places_of(other, tmp_path / "work"), quiet).sha256 == sources.sha256
+    index.write_text(index.read_text(encoding="utf-8").replace("T1046 T1595", "T1110"), encoding="utf-8")
+    assert read_sources(*places_of(other, tmp_path / "work"), quiet).sha256 != sources.sha256
+
+
 def test_what_was_metered_is_taken_over(recipe: Path, tmp_path: Path, sources: NetworkSources) -> None:
     asked: list[Path] = []
     read, places = places_of(recipe, tmp_path)
