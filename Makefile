@@ -92,7 +92,7 @@ train: $(VENV)/installed-train ## Refit the bundle cic2017 into runs/cic2017 (ne
 train-default: $(VENV)/installed-train ## Refit the default bundle into runs/default, LAB=directory of runs of the lab (three minutes)
 	$(BIN)/flowvigil train configs/training/default.yaml --output runs/default --data $(DATA) --lab $(LAB)
 
-evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each network and family (half an hour)
+evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each network and family (a quarter of an hour)
 	mkdir -p runs
 	$(BIN)/flowvigil evaluate --recipe configs/training/default.yaml --protocol networks --data $(DATA) --lab $(LAB) --output runs/default-folds.html
 

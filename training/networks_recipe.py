@@ -138,6 +138,7 @@ class NetworkIsolationForest(IsolationForestRecipe):
     """Size of the Isolation Forest, and how much normal traffic its trees draw from."""
 
     rows: Count  # drawn by their weights, so that a network counts once
+    columns: Literal["all", "context"] = "all"  # of those used, or of these what was before each flow alone
 
     @model_validator(mode="after")
     def _enough(self) -> "NetworkIsolationForest":
@@ -225,6 +226,12 @@ class NetworksRecipe(RecipeSection):
             if family not in known:
                 raise ValueError(f"{family!r:.80} is no family of attacks; known are {', '.join(known)}")
         return whole
+
+    @model_validator(mode="after")
+    def _with_context(self) -> "NetworksRecipe":
+        if self.iforest.columns == "context" and not self.context:
+            raise ValueError("iforest columns are those of the context, which is not used; expected context: true")
+        return self
 
     @model_validator(mode="after")
     def _named_where_calibrated(self) -> "NetworksRecipe":

@@ -53,6 +53,7 @@ from sensor.episodes.shapes import (
     UNSHAPED_TARGETS,
     UPLOAD,
     UPLOAD_BEAT,
+    UPLOAD_LABEL,
     WEB_PORTS,
     label_kind,
 )
@@ -232,7 +233,7 @@ class Episodes:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """p-values of the lanes where they speak for themselves: of flows with data that no shape accounts for.
 
-        A label of what shows in a rate says nothing by itself.
+        A label that a shape could support says nothing by itself.
         """
         alone = claims.roles == TALK
         alone[claims.words[:, C_INDEX]] = False
@@ -285,11 +286,12 @@ class Episodes:
             self._report_progress(episode)
 
     def _labelled(self, episode: Episode) -> Technique | None:
-        """What the known lane calls flows that no shape accounts for, where it calls most of them the same and that is
-        nothing which would show in a rate.
+        """What the known lane calls flows that no shape accounts for, where it takes most of them for an upload.
+
+        Of what leaves over ports of the web no shape says anything.
         """
         label = episode.label()
-        if label < 0 or self._label_kinds[label] <= OTHER_LABEL or episode.labels[label] < MOSTLY * episode.flows:
+        if label < 0 or self._label_kinds[label] != UPLOAD_LABEL or episode.labels[label] < MOSTLY * episode.flows:
             return None
         return technique_of(self._techniques[label])
 

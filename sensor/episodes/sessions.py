@@ -63,14 +63,15 @@ def session(
         _add_like(cells, pair, P_LIKE_10M, sent)
         cells[pair, P_GUESSES_10M] += label_kind == shapes.GUESS_LABEL
         level = 0.0
-        if _alike(cells, pair, P_LIKE_10M):
-            guesses = cells[pair, P_GUESSES_10M] / (shapes.GUESSES_LABELLED if login else shapes.GUESSES_ANYWHERE)
-            level = max(cells[pair, P_LIKE_10M] / shapes.GUESSES if login else 0.0, guesses)
+        if _alike(cells, pair, P_LIKE_10M, shapes.LIKE_LABELLED if login else shapes.LIKE):
+            level = cells[pair, P_GUESSES_10M] / (shapes.GUESSES_LABELLED if login else shapes.GUESSES_ANYWHERE)
+        if login and _alike(cells, pair, P_LIKE_10M, shapes.LIKE):
+            level = max(cells[pair, P_LIKE_10M] / shapes.GUESSES, level)
         found = tell(i, shapes.GUESSING, pair, level, words, levels, found)
         if level < 1 and login:  # what one source does by itself is not of many
             _add_like(at, service, V_LIKE_10M, sent)
             many = seen(service, V_SOURCES_AT, services.cells) >= shapes.GUESSING_SOURCES
-            level = at[service, V_LIKE_10M] / shapes.GUESSES_AT if _alike(at, service, V_LIKE_10M) else 0.0
+            level = at[service, V_LIKE_10M] / shapes.GUESSES_AT if _alike(at, service, V_LIKE_10M, shapes.LIKE) else 0.0
             if many:
                 found = tell(i, shapes.GUESSING_AT, service, level, words, levels, found)
     seconds = values[i, _DURATION] * 1e-6
@@ -115,10 +116,10 @@ def _add_like(cells: Floats, row: int, column: int, sent: float) -> None:
 
 
 @inner
-def _alike(cells: Floats, row: int, column: int) -> bool:
-    """Whether sessions sent about the same: the deviation of the logarithm of their bytes."""
+def _alike(cells: Floats, row: int, column: int, most: float) -> bool:
+    """Whether sessions sent about the same: the deviation of the logarithm of their bytes is so much at most."""
     n, mean = cells[row, column], cells[row, column + 1] / max(cells[row, column], 1e-9)
-    return bool(cells[row, column + 2] / max(n, 1e-9) - mean * mean <= shapes.LIKE * shapes.LIKE)
+    return bool(cells[row, column + 2] / max(n, 1e-9) - mean * mean <= most * most)
 
 
 @inner

@@ -8,9 +8,9 @@ sensor.episodes.behaviour; thresholds stand here, once, each with its reason. No
 from dataclasses import dataclass
 from typing import Final
 
-# What the known lane took a flow for, of the shapes that a label can support. From OTHER_LABEL on labels are about what
-# a source and a destination have between them, of which a rate shows little: they also speak where no shape does.
-NO_LABEL, SCAN_LABEL, DOS_LABEL, GUESS_LABEL, OTHER_LABEL, CHANNEL_LABEL, TUNNEL_LABEL, UPLOAD_LABEL = range(8)
+# What the known lane took a flow for, of the shapes that a label can support. A label of what has a shape says nothing
+# by itself; from OTHER_LABEL on they do, where no shape accounts for the flows.
+NO_LABEL, SCAN_LABEL, DOS_LABEL, GUESS_LABEL, CHANNEL_LABEL, OTHER_LABEL, UPLOAD_LABEL = range(7)
 
 (
     SCAN,
@@ -68,10 +68,11 @@ GUESSES_LABELLED: Final = 4.0  # of them, where the known lane says so too
 GUESSES_AGREED: Final = 10  # from here on the two of them are sure: a program that fetches files logs on a few times
 # Like sessions that the known lane says so of, to any other service within 10 minutes: devices and programs have short
 # ones of a kind each few seconds, so that only more than ten a minute are told.
-GUESSES_ANYWHERE: Final = 50.0
+GUESSES_ANYWHERE: Final = 100.0
 GUESSES_AT: Final = 40.0  # like sessions to one log-on service from several sources, each with few
 GUESSING_SOURCES: Final = 3.0
 LIKE: Final = 0.5  # deviation of the logarithm of the bytes sent
+LIKE_LABELLED: Final = 1.0  # the same of guesses by their label: a session may hold several
 
 # Overload by whole requests looks like use, so it needs the known lane as well: many a second, or many that are kept
 # open and hardly send.
@@ -182,14 +183,14 @@ _SUPPORTED: Final = {
     "T1499": DOS_LABEL,
     "T1110": GUESS_LABEL,
     "T1071": CHANNEL_LABEL,
+    "T1095": CHANNEL_LABEL,
     "T1571": CHANNEL_LABEL,
-    "T1095": TUNNEL_LABEL,
-    "T1572": TUNNEL_LABEL,
+    "T1572": CHANNEL_LABEL,
     "T1041": UPLOAD_LABEL,
     "T1048": UPLOAD_LABEL,
 }
-# The kind of label that speaks for a kind of claim. None does for tunnels: a model takes long questions for one because
-# they are long, which is all that the shape says.
+# The kind of label that speaks for a kind of claim. None does for channels, tunnels and uploads: a model takes a beat
+# for a beacon and long questions for a tunnel because they are that, which is all that the shape says.
 SUPPORTING: Final = {
     SCAN: SCAN_LABEL,
     FLOOD_FROM: DOS_LABEL,
@@ -201,10 +202,6 @@ SUPPORTING: Final = {
     GUESSING_AT: GUESS_LABEL,
     OVERLOAD: DOS_LABEL,
     OVERLOAD_AT: DOS_LABEL,
-    BEACON: CHANNEL_LABEL,
-    KEPT_OPEN: CHANNEL_LABEL,
-    UPLOAD: UPLOAD_LABEL,
-    UPLOAD_BEAT: UPLOAD_LABEL,
 }
 # Kinds of which the load of the target, now and before, is a part of what is told.
 LOADED: Final = (FLOOD_FROM, FLOOD_AT, REFLECTION, STREAM, OVERLOAD_AT, TORRENT)

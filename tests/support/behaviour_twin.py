@@ -182,10 +182,10 @@ class Sessions:
         self.sums.add(now, math.log(1 + sent))
         self.squares.add(now, math.log(1 + sent) ** 2)
 
-    def alike(self, now: float) -> bool:
+    def alike(self, now: float, most: float) -> bool:
         number = self.number.at(now)
         variance = self.squares.at(now) / number - (self.sums.at(now) / number) ** 2
-        return reaches(shapes.LIKE**2, variance)
+        return reaches(most**2, variance)
 
 
 @dataclass
@@ -417,15 +417,16 @@ class Twin:
             if guess:
                 pair.guesses.add(now)
             level = 0.0
-            if pair.like.alike(now):
+            if pair.like.alike(now, shapes.LIKE_LABELLED if login else shapes.LIKE):
                 labelled = shapes.GUESSES_LABELLED if login else shapes.GUESSES_ANYWHERE
                 level = pair.guesses.at(now) / labelled
-                level = max(level, pair.like.number.at(now) / shapes.GUESSES) if login else level
+            if login and pair.like.alike(now, shapes.LIKE):
+                level = max(level, pair.like.number.at(now) / shapes.GUESSES)
             self._tell(flow, shapes.GUESSING, flow.pair, level)
             if login and not reaches(level, 1):
                 service.like.add(now, flow.sent)
                 several = service.sources.number >= shapes.GUESSING_SOURCES
-                if several and service.like.alike(now):
+                if several and service.like.alike(now, shapes.LIKE):
                     subject = (flow.target, flow.port)
                     self._tell(flow, shapes.GUESSING_AT, subject, service.like.number.at(now) / shapes.GUESSES_AT)
         slow = flow.seconds >= shapes.OPEN_S and flow.sent < shapes.OPEN_BYTES_PER_S * flow.seconds

@@ -160,8 +160,7 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "five labelled ones": (guesses(5), {("T1110.001", U)}),
     "ten labelled ones": (guesses(10), {("T1110.001", U)}),
     "eleven labelled ones": (guesses(11), {("T1110.001", A)}),
-    "labelled ones elsewhere": (guesses(50, port=8883), set()),
-    "more labelled ones elsewhere": (guesses(52, port=8883), {("T1110.001", U)}),
+    "labelled ones elsewhere": (guesses(95, port=8883), set()),
     "more of them elsewhere": (guesses(130, port=8883), {("T1110.001", U)}),
     "sessions with a login service that differ": (
         [flow._replace(sent=4 ** (i % 7)) for i, flow in enumerate(guesses(60))],

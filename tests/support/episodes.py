@@ -28,9 +28,9 @@ from sensor.episodes.reasons import Explainer
 CUT = 0.0005
 S = 1_000_000_000
 T0 = 1_700_000_000 * S
-LABELS = ("BENIGN", "SSH-Patator", "DoS Hulk", "Odd")
-TECHNIQUES = (None, "T1110.001", "T1499.002", None)
-GUESSING, HULK, ODD = 1, 2, 3
+LABELS = ("BENIGN", "SSH-Patator", "DoS Hulk", "Odd", "Botnet", "Exfiltration")
+TECHNIQUES = (None, "T1110.001", "T1499.002", None, "T1071", "T1048")
+GUESSING, HULK, ODD, BOTNET, THEFT = 1, 2, 3, 4, 5
 TCP, ICMP, ICMP6 = 6, 1, 58
 ECHO = {ICMP: 8, ICMP6: 128}
 

@@ -272,8 +272,10 @@ def _random_forest(known: PreparedFlows) -> RandomForest:
 
 
 def _isolation_forest(known: PreparedFlows, normal: Values) -> IsolationForest:
-    own = known.recipe.iforest
-    return fit_isolation_forest(fit_scaling(normal, known.columns), normal, own.trees, own.sample, known.recipe.seed)
+    own, columns = known.recipe.iforest, known.columns
+    if own.columns == "context":
+        columns = {name: place for name, place in columns.items() if name in CONTEXT_NAMES}
+    return fit_isolation_forest(fit_scaling(normal, columns), normal, own.trees, own.sample, known.recipe.seed)
 
 
 def _fit_lstm(known: PreparedFlows, report: Report) -> tuple[Lstm, LearningCurve]:

@@ -11,10 +11,13 @@ from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
 from sensor.episodes.shapes import GUESSES_AGREED
 from tests.support.episodes import (
+    BOTNET,
     CUT,
     HULK,
     ICMP,
+    ODD,
     T0,
+    THEFT,
     Flow,
     S,
     actions,
@@ -199,6 +202,25 @@ def test_a_label_without_a_shape_names_nothing() -> None:
     assert {(alert.title, alert.verdict, alert.lane) for alert in odd} == {("Unusual traffic", "uncertain", "known")}
     assert "the model takes it for Odd, which its shape does not show" in odd[-1].reason
     assert alerts_of(requests(60, every=1.0)) == []  # too few for an overload, which is all that Hulk could be
+
+
+def test_what_most_labels_call_an_upload_is_named_where_no_shape_says_anything() -> None:
+    theft = {"known": CUT / 99, "novel": 1.0, "label": THEFT, "port": 443}
+    stolen = alerts_of(unusual(14, every=9.0, **theft))
+    assert techniques(stolen) == ["T1048"]
+    assert {(alert.verdict, alert.lane, alert.severity <= 50) for alert in stolen} == {("uncertain", "known", True)}
+    mixed = [flow._replace(label=ODD if i % 2 else THEFT) for i, flow in enumerate(unusual(40, every=9.0, **theft))]
+    assert {alert.title for alert in alerts_of(mixed)} == {"Unusual traffic"}
+
+
+def test_a_label_of_what_has_a_shape_says_nothing_by_itself() -> None:
+    assert alerts_of(unusual(40, known=CUT / 99, novel=1.0, label=BOTNET)) == []
+
+
+def test_a_beat_is_uncertain_though_the_known_lane_takes_it_for_a_beacon() -> None:
+    flow = Flow(port=443, known=CUT / 99, label=BOTNET)
+    beat = [flow._replace(source_port=1024 + i, at=i * 420.0 + (i % 3 == 2) * 40.0) for i in range(80)]
+    assert {alert.verdict for alert in alerts_of(beat)} == {"uncertain"}
 
 
 def test_the_known_lane_alone_is_believed_of_few_hosts_only() -> None:
