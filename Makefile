@@ -60,9 +60,9 @@ lab: $(VENV)/installed-sensor ## Run the lab's short site with attacks and witho
 	$(BIN)/flowvigil lab run configs/lab/short.yaml --output runs/lab
 	$(BIN)/flowvigil lab run configs/lab/short.yaml --no-attacks --output runs/lab-normal
 
-foreign: $(VENV)/installed-train ## Judge the shipped bundle by captures of foreign networks, FOREIGN=directory with index.csv (one minute)
+foreign: $(VENV)/installed-train ## Judge the default bundle and cic2017 by captures of networks, FOREIGN=directory with index.csv (two minutes)
 	@if test ! -f $(FOREIGN)/index.csv; then echo "foreign captures: skipped, there is no $(FOREIGN)/index.csv"; else \
-	mkdir -p runs && $(BIN)/flowvigil evaluate cic2017 $(FOREIGN) --protocol networks --output runs/foreign.html; fi
+	mkdir -p runs && $(BIN)/flowvigil evaluate default $(FOREIGN) --protocol networks --beside cic2017 --output runs/foreign.html; fi
 
 bench: $(VENV)/installed-test ## Measure speed and size against peers in one run (a few minutes)
 	$(BIN)/python -m tests.bench --plot docs/bench.svg
@@ -86,10 +86,10 @@ evaluate-kdd: $(VENV)/installed-train ## Judge the KDD bundles and write the rep
 	$(BIN)/flowvigil evaluate nsl-kdd $(NSLKDD) --protocol leave-one-out --output runs/kdd-attacks.html
 	test ! -f $(KDDTEST) || $(BIN)/flowvigil evaluate nsl-kdd $(KDDTEST) --beside nsl-kdd-flow --output runs/kdd.html
 
-train: $(VENV)/installed-train ## Refit the shipped bundle into runs/cic2017 (needs the data, see README)
+train: $(VENV)/installed-train ## Refit the bundle cic2017 into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
 
-train-default: $(VENV)/installed-train ## Fit a bundle on several networks into runs/default, LAB=directory of runs of the lab (three minutes)
+train-default: $(VENV)/installed-train ## Refit the default bundle into runs/default, LAB=directory of runs of the lab (three minutes)
 	$(BIN)/flowvigil train configs/training/default.yaml --output runs/default --data $(DATA) --lab $(LAB)
 
 evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each network and family (a quarter of an hour)

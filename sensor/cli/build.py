@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 SECOND_NS = 1_000_000_000
-DEFAULT_BUNDLE = "cic2017"
+DEFAULT_BUNDLE = "default"
 
 
 def load_model(config: "Config") -> "Hybrid":

@@ -74,10 +74,12 @@ def session(
             level = at[service, V_LIKE_10M] / shapes.GUESSES_AT if _alike(at, service, V_LIKE_10M, shapes.LIKE) else 0.0
             if many:
                 found = tell(i, shapes.GUESSING_AT, service, level, words, levels, found)
-    if first and label_kind == shapes.DOS_LABEL:
-        cells[pair, P_OVERLOAD_10S] += 1
-        seconds = values[i, _DURATION] * 1e-6
-        cells[pair, P_SLOW_2M] += seconds >= shapes.OPEN_S and sent < shapes.OPEN_BYTES_PER_S * seconds
+    seconds = values[i, _DURATION] * 1e-6
+    slow = seconds >= shapes.OPEN_S and sent < shapes.OPEN_BYTES_PER_S * seconds
+    if label_kind == shapes.DOS_LABEL and (first or slow):
+        cells[pair, P_OVERLOAD_10S] += first
+        # What is kept open may show only when it is told again, which counts half each time: two of a session at most.
+        cells[pair, P_SLOW_2M] += slow * 0.5 ** min(identity[i, REPORT], 60)
         level = max(cells[pair, P_OVERLOAD_10S] / shapes.OVERLOAD_FLOWS, cells[pair, P_SLOW_2M] / shapes.OVERLOAD_OPEN)
         found = tell(i, shapes.OVERLOAD, pair, level, words, levels, found)
     return found

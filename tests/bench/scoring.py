@@ -25,7 +25,7 @@ from tests.bench.process import REPOSITORY
 REPEATS = 3
 BATCHES = 85, 1000, 8000  # flows of a turn of a link, of a capture with many small ones, of a meter that is drained
 CAPACITY = 16_384  # hosts, as by default
-SHIPPED = REPOSITORY / "models" / "pretrained" / "cic2017"
+SHIPPED = REPOSITORY / "models" / "pretrained" / "default"
 
 
 def scoring(bundle: Path = SHIPPED) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ import pytest
 
 import models
 from flows.columns import feature_contract
+from flows.context.columns import context_contract
 from flows.contract import FeatureContract
 from flows.kdd.columns import kdd_contract
 from models.bundle import BundleError, load_bundle, save_bundle
@@ -170,6 +171,7 @@ def test_a_bundle_of_format_1_is_refused_once_any_column_has_changed(bundle: Pat
 @pytest.mark.parametrize(
     ("name", "contract"),
     [
+        ("default", context_contract()),
         ("cic2017", feature_contract()),
         ("nsl-kdd", kdd_contract(content=True)),
         ("nsl-kdd-flow", kdd_contract(content=False)),

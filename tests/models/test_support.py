@@ -214,7 +214,7 @@ def test_what_is_no_support_is_refused_in_a_line(tmp_path: Path) -> None:
         assert len(str(caught.value)) < 1000
 
 
-def test_the_flow_bundle_that_comes_along_met_no_echo_and_no_lone_packet() -> None:
+def test_the_bundle_of_one_network_met_no_echo_and_no_lone_packet() -> None:
     support = load_bundle(PRETRAINED / "cic2017", feature_contract()).support
     assert support is not None
     values = np.zeros((5, len(NAMES)))

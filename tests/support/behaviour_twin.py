@@ -429,10 +429,12 @@ class Twin:
                 if several and service.like.alike(now, shapes.LIKE):
                     subject = (flow.target, flow.port)
                     self._tell(flow, shapes.GUESSING_AT, subject, service.like.number.at(now) / shapes.GUESSES_AT)
-        if flow.first and flow.label == shapes.DOS_LABEL:
-            pair.overload.add(now)
-            if flow.seconds >= shapes.OPEN_S and flow.sent < shapes.OPEN_BYTES_PER_S * flow.seconds:
-                pair.slow.add(now)
+        slow = flow.seconds >= shapes.OPEN_S and flow.sent < shapes.OPEN_BYTES_PER_S * flow.seconds
+        if flow.label == shapes.DOS_LABEL and (flow.first or slow):
+            if flow.first:
+                pair.overload.add(now)
+            if slow:
+                pair.slow.add(now, 0.5 ** min(flow.report, 60))
             level = max(pair.overload.at(now) / shapes.OVERLOAD_FLOWS, pair.slow.at(now) / shapes.OVERLOAD_OPEN)
             self._tell(flow, shapes.OVERLOAD, flow.pair, level)
 

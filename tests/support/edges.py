@@ -5,6 +5,7 @@ from tests.support.episodes import HULK, ICMP, Flow, guesses, requests
 
 UDP = 17
 SYN = Flow(sent=0, answered=0, port=80)
+OPEN = {"every": 0.1, "lasts": 70.0, "sent": 200, "end": SNAPSHOT}  # a request that goes on and hardly sends
 
 
 def ports(n: int, every: float = 1.0, *, answered: int = 0) -> list[Flow]:
@@ -207,6 +208,15 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     ),
     "nineteen requests that never end": (requests(19, every=1.0, lasts=90.0, sent=200), set()),
     "thirty requests that never end": (requests(30, every=1.0, lasts=90.0, sent=200), {("T1499.002", A)}),
+    "thirty-five requests that never end, as only their second report shows": (requests(35, report=1, **OPEN), set()),
+    "fifty requests that never end, as only their second report shows": (
+        requests(50, report=1, **OPEN),
+        {("T1499.002", A)},
+    ),
+    "a browser's six connections, told each minute": (
+        [flow._replace(at=60.0 * k + flow.at, report=k) for k in range(9) for flow in requests(6, **OPEN)],
+        set(),
+    ),
     "twenty connections in a beat": (beat(20, 60, 0.1), set()),
     "thirty connections in a beat": (beat(30, 60, 0.05), {("T1071.001", U)}),
     "thirty in a beat to another port outside": (beat(30, 60, 0.05, port=4444), {("T1571", U)}),

@@ -16,7 +16,7 @@ collect_ignore_glob = ["test_*.py"] if missing else []
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Served]:
-    """The shipped bundle for flows."""
+    """The default bundle."""
     with served("-v") as running:
         yield running
 
@@ -44,14 +44,14 @@ def client_of() -> Callable[..., Any]:
     from sensor.api.guard import LOCAL_NAMES, Guard
     from sensor.api.scoring import ModelPool
     from sensor.api.server import ShutdownFlag
-    from sensor.cli.build import load_model
+    from sensor.cli.build import DEFAULT_BUNDLE, load_model
     from sensor.cli.serve import capture_reader_for, row_format_for
     from sensor.episodes.reasons import Explainer
     from sensor.settings.config import effective_config
     from sensor.settings.setting import Setting
 
     @cache
-    def make(bundle: str = "cic2017", token: str | None = None) -> Any:
+    def make(bundle: str = DEFAULT_BUNDLE, token: str | None = None) -> Any:
         config = effective_config(None, {}, (), [Setting("detection.bundle", bundle, "-m")]).config
         hybrid = load_model(config)
         row_format = row_format_for(hybrid)
@@ -65,5 +65,5 @@ def client_of() -> Callable[..., Any]:
 
 @pytest.fixture
 def client(client_of: Callable[..., Any]) -> Any:
-    """Client of the application with the shipped bundle for flows."""
+    """Client of the application with the default bundle."""
     return client_of()

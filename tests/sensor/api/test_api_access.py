@@ -15,7 +15,7 @@ TOKEN = "0123456789abcdef" * 4
 
 @pytest.mark.parametrize("path", ["/v1/model", "/metrics"])
 def test_a_token_opens_what_is_behind_it(client_of: Any, path: str) -> None:
-    client = client_of("cic2017", TOKEN)
+    client = client_of(token=TOKEN)
     for shown in (None, "Bearer", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer \xe9"):
         answer = client.get(path, headers={"Authorization": shown} if shown else {})
         assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
@@ -25,7 +25,7 @@ def test_a_token_opens_what_is_behind_it(client_of: Any, path: str) -> None:
 
 
 def test_without_the_token_nothing_is_scored(client_of: Any) -> None:
-    client = client_of("cic2017", TOKEN)
+    client = client_of(token=TOKEN)
     assert client.post("/v1/score", json={"rows": []}).status_code == 401
     for sent in ({"text": "a,b"}, {"text": "a,b", "token": "x"}):
         assert client.post("/", data=sent).status_code == 401
@@ -34,7 +34,7 @@ def test_without_the_token_nothing_is_scored(client_of: Any) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/page/style.css"])
 def test_what_holds_no_data_needs_no_token(client_of: Any, path: str) -> None:
-    assert client_of("cic2017", TOKEN).get(path).status_code == 200
+    assert client_of(token=TOKEN).get(path).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "[::2]:1"])

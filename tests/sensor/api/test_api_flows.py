@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.columns import feature_contract
+from flows.context.columns import context_contract, without_context
 from flows.dialects import DIALECTS, NATIVE
 from models.bundle import load_bundle
 from models.detector import FlowSteps
@@ -30,10 +30,10 @@ def alone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_rows_are_judged_as_the_sensor_judges_flows(client: Any) -> None:
-    hybrid = load_bundle(bundle_path(None), feature_contract())
+    hybrid = load_bundle(bundle_path(None), context_contract())
     n = min(400, len(BATCH))
     steps = FlowSteps(
-        BATCH.values[:n],
+        without_context(BATCH.values[:n]),
         np.ascontiguousarray(BATCH.identity[:n, :2]),
         np.ascontiguousarray(BATCH.identity[:n, 9]) // 1000 * 1000,
         np.ones(n, dtype=np.bool_),
@@ -41,7 +41,7 @@ def test_rows_are_judged_as_the_sensor_judges_flows(client: Any) -> None:
     judgement = hybrid.judge(steps, 0.01)
     document = scored(client, rows_of(BATCH)[:n], reasons="none")
     rows = document["rows"]
-    assert document["assumed"] == []
+    assert document["assumed"] == list(hybrid.maskable)
     assert document["model"] == {"id": hybrid.model_id, "sha256": hybrid.sha256}
     assert [row["p"]["known"] for row in rows] == judgement.p_known.tolist()
     assert [row["p"]["novel"] for row in rows] == judgement.p_novel.tolist()
@@ -69,7 +69,7 @@ def test_every_public_header_is_understood(client: Any, dialect: Any) -> None:
     ]
     document = scored(client, rows, reasons="none")
     lacking = {"fwd_rst_flags", "bwd_rst_flags"} if dialect is not NATIVE else set()
-    assert set(document["assumed"]) == lacking
+    assert set(document["assumed"]) == lacking | set(client.get("/v1/model").json["optional"])
     same = [a["verdict"] == b["verdict"] for a, b in zip(native, document["rows"], strict=True)]
     assert np.mean(same) > 0.9
 
@@ -127,6 +127,6 @@ def test_a_rate_without_a_duration_and_a_window_without_tcp_are_what_they_mean(
 
 def test_the_model_says_what_it_is(client: Any) -> None:
     model = client.get("/v1/model").json
-    assert model["id"] == "cic2017"
+    assert model["id"] == "default"
     assert len(model["sha256"]) == 64
     assert {member["lane"] for member in model["detectors"]} == {"known", "novel"}

@@ -78,7 +78,7 @@ def test_a_model_without_content_columns_takes_records_with_and_without_them(cli
 
 
 def test_the_document_s_example_is_scored(client_of: Any) -> None:
-    for bundle in ("cic2017", "nsl-kdd", "nsl-kdd-flow"):
+    for bundle in ("default", "cic2017", "nsl-kdd", "nsl-kdd-flow"):
         client = client_of(bundle)
         document = client.get("/openapi.json").json
         body = document["paths"]["/v1/score"]["post"]["requestBody"]["content"]["application/json"]

@@ -9,13 +9,13 @@ import pytest
 import typer
 
 from flows.batch import END_NS, IDENTITY_WIDTH, REPORTED_NS
-from flows.columns import feature_contract
-from models.bundle import load_bundle, save_bundle
+from models.bundle import save_bundle
 from models.detector import FlowSteps, Vector
-from sensor.cli.build import bundle_path
+from sensor.cli.build import load_model
 from sensor.cli.evaluate import EvaluationProtocol, evaluate
 from sensor.cli.replay import DefaultSensor, told_at
 from sensor.errors import InputError, ModelError
+from sensor.settings.config import effective_config
 from tests.support.command import flowvigil
 from tests.support.evaluations import FlowsOfHost, forests, hybrid, table
 from tests.support.networks import NETWORKS, made_networks, write_index
@@ -58,7 +58,7 @@ def test_alerts_are_those_of_read(made: Path, name: str) -> None:
     alerts = {line["event"]["id"]: line for line in said if line["event"]["dataset"] == "flowvigil.alert"}
     sensor = DefaultSensor()
     records, problems = sensor.metered(made / name)
-    raised = sensor.alerts(load_bundle(bundle_path(None), feature_contract()), records)
+    raised = sensor.alerts(load_model(effective_config().config), records)
     assert [(own.message, own.severity, own.verdict) for own in raised] == [
         (line["message"], line["event"]["severity"], line["flowvigil"]["verdict"]) for line in alerts.values()
     ]

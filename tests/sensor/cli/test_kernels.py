@@ -88,6 +88,7 @@ def test_where_nothing_can_be_kept_warming_up_fails(tmp_path: Path) -> None:
         "read {demo} -q --filter tcp",
         "read {pcapng} -q",
         "read {demo} -q --keep-packets {tmp}/kept",
+        "read {demo} -q -m cic2017",
         "read {demo} -q -m nsl-kdd-flow",
         "flows {demo} -q -o {tmp}/flows.csv",
         "flows {demo} -q -o {tmp}/flows.csv --compat cicflowmeter-v4",
@@ -104,7 +105,7 @@ def test_after_warming_up_no_command_compiles(warm: Path, tmp_path: Path, pcapng
     assert not [line for line in result.stderr if FIRST_RUN in line]
 
 
-@pytest.mark.parametrize("bundle", ["cic2017", "nsl-kdd", "nsl-kdd-flow"])
+@pytest.mark.parametrize("bundle", ["default", "cic2017", "nsl-kdd", "nsl-kdd-flow"])
 def test_after_warming_up_the_api_compiles_nothing(warm: Path, tmp_path: Path, bundle: str) -> None:
     pytest.importorskip("flask_openapi3")
     with served(warm, tmp_path / "api.sock", "-m", bundle) as (output, errors):

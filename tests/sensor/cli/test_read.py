@@ -31,7 +31,7 @@ from tests.support.command import DEMO, FLOWVIGIL, Result, alerts_of, ended, flo
 pytestmark = [pytest.mark.ux, pytest.mark.takes(20)]
 
 PCAP_HEADER, RECORD_HEADER = 24, 16
-SHIPPED = Path(__file__).resolve().parents[3] / "models" / "pretrained" / "cic2017"
+CIC2017 = Path(__file__).resolve().parents[3] / "models" / "pretrained" / "cic2017"  # one without context
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +308,7 @@ def test_a_setting_has_its_effect(quiet_capture: Path) -> None:
 
 
 def test_a_bundle_with_a_changed_byte_is_refused(tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED, tmp_path / "bundle")
+    shutil.copytree(CIC2017, tmp_path / "bundle")
     weights = bytearray((tmp_path / "bundle" / "weights.safetensors").read_bytes())
     weights[len(weights) // 2] ^= 1
     (tmp_path / "bundle" / "weights.safetensors").write_bytes(weights)
@@ -317,7 +317,7 @@ def test_a_bundle_with_a_changed_byte_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_another_feature_contract_is_refused_by_name(tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED, tmp_path / "bundle")
+    shutil.copytree(CIC2017, tmp_path / "bundle")
     manifest = tmp_path / "bundle" / "manifest.json"
     text = manifest.read_text()
     digest = json.loads(text)["feature_contract"]["fwd_bytes"]
@@ -328,8 +328,8 @@ def test_a_bundle_of_another_feature_contract_is_refused_by_name(tmp_path: Path)
 
 
 def former(bundle: Path) -> Path:
-    """The shipped bundle as its format 1 had it, in this directory."""
-    shutil.copytree(SHIPPED, bundle)
+    """A shipped bundle as its format 1 had it, in this directory."""
+    shutil.copytree(CIC2017, bundle)
     manifest = json.loads((bundle / "manifest.json").read_text())
     used = {entry["column"]: entry for entry in manifest["normal"]}
     unused = dict.fromkeys(("p01", "median", "p99", "p999"), 0.0)
@@ -339,8 +339,10 @@ def former(bundle: Path) -> Path:
     return bundle
 
 
-def test_a_bundle_of_format_1_gives_the_same_alerts(tmp_path: Path, demo: Result) -> None:
-    assert flowvigil("read", DEMO, "-m", former(tmp_path / "cic2017")).stdout == demo.stdout
+def test_a_bundle_of_format_1_gives_the_same_alerts(tmp_path: Path) -> None:
+    same = flowvigil("read", DEMO, "-m", "cic2017")
+    assert same.code == 0
+    assert flowvigil("read", DEMO, "-m", former(tmp_path / "cic2017")).stdout == same.stdout
 
 
 def test_a_bundle_of_format_1_for_other_columns_is_refused(tmp_path: Path) -> None:
@@ -354,8 +356,14 @@ def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "bundle" in refusal(flowvigil("read", DEMO, "-m", tmp_path / "gone"), 4)
 
 
-def test_the_shipped_bundle_can_be_named(demo: Result) -> None:
-    assert flowvigil("read", DEMO, "-m", "cic2017").stdout == demo.stdout
+def test_the_default_bundle_can_be_named(demo: Result) -> None:
+    assert flowvigil("read", DEMO, "-m", "default").stdout == demo.stdout
+
+
+def test_another_shipped_bundle_is_taken_by_its_name(demo: Result) -> None:
+    by_name = flowvigil("read", DEMO, "-m", "cic2017")
+    assert {alert["flowvigil"]["model"]["id"] for alert in alerts_of(by_name.stdout)} == {"cic2017"}
+    assert {alert["flowvigil"]["model"]["id"] for alert in alerts_of(demo.stdout)} == {"default"}
 
 
 # Outputs

@@ -1,4 +1,4 @@
-"""The default bundle is what its manifest says it is."""
+"""The bundle cic2017 is what its manifest says it is."""
 
 import hashlib
 from pathlib import Path
