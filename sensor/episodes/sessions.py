@@ -74,12 +74,14 @@ def session(
             level = at[service, V_LIKE_10M] / shapes.GUESSES_AT if _alike(at, service, V_LIKE_10M, shapes.LIKE) else 0.0
             if many:
                 found = tell(i, shapes.GUESSING_AT, service, level, words, levels, found)
-    seconds = values[i, _DURATION] * 1e-6
+    seconds, flagged = values[i, _DURATION] * 1e-6, label_kind == shapes.DOS_LABEL
     slow = seconds >= shapes.OPEN_S and sent < shapes.OPEN_BYTES_PER_S * seconds
-    if label_kind == shapes.DOS_LABEL and (first or slow):
-        cells[pair, P_OVERLOAD_10S] += first
+    waits = slow and sent > 0 and values[i, _BWD_BYTES] == 0
+    if (flagged and (first or slow)) or waits:
+        cells[pair, P_OVERLOAD_10S] += first and flagged
         # What is kept open may show only when it is told again, which counts half each time: two of a session at most.
-        cells[pair, P_SLOW_2M] += slow * 0.5 ** min(identity[i, REPORT], 60)
+        share = 1.0 if flagged else shapes.OVERLOAD_OPEN / shapes.OVERLOAD_WAITING
+        cells[pair, P_SLOW_2M] += slow * share * 0.5 ** min(identity[i, REPORT], 60)
         level = max(cells[pair, P_OVERLOAD_10S] / shapes.OVERLOAD_FLOWS, cells[pair, P_SLOW_2M] / shapes.OVERLOAD_OPEN)
         found = tell(i, shapes.OVERLOAD, pair, level, words, levels, found)
     return found

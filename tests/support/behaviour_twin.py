@@ -430,11 +430,14 @@ class Twin:
                     subject = (flow.target, flow.port)
                     self._tell(flow, shapes.GUESSING_AT, subject, service.like.number.at(now) / shapes.GUESSES_AT)
         slow = flow.seconds >= shapes.OPEN_S and flow.sent < shapes.OPEN_BYTES_PER_S * flow.seconds
-        if flow.label == shapes.DOS_LABEL and (flow.first or slow):
-            if flow.first:
+        flagged = flow.label == shapes.DOS_LABEL
+        waits = slow and flow.sent > 0 and flow.answered == 0
+        if (flagged and (flow.first or slow)) or waits:
+            if flow.first and flagged:
                 pair.overload.add(now)
             if slow:
-                pair.slow.add(now, 0.5 ** min(flow.report, 60))
+                share = 1.0 if flagged else shapes.OVERLOAD_OPEN / shapes.OVERLOAD_WAITING
+                pair.slow.add(now, share * 0.5 ** min(flow.report, 60))
             level = max(pair.overload.at(now) / shapes.OVERLOAD_FLOWS, pair.slow.at(now) / shapes.OVERLOAD_OPEN)
             self._tell(flow, shapes.OVERLOAD, flow.pair, level)
 

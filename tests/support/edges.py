@@ -207,6 +207,12 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
         set(),
     ),
     "nineteen requests that never end": (requests(19, every=1.0, lasts=90.0, sent=200), set()),
+    "requests that never end and no lane takes for anything": (
+        requests(48, every=1.0, lasts=30.0, sent=200, answered=0, back=2, known=1.0),
+        set(),
+    ),
+    "more of them": (requests(70, every=1.0, lasts=30.0, sent=200, answered=0, back=2, known=1.0), {("T1499.002", U)}),
+    "as many that are answered": (requests(70, every=1.0, lasts=30.0, sent=200, known=1.0), set()),
     "thirty requests that never end": (requests(30, every=1.0, lasts=90.0, sent=200), {("T1499.002", A)}),
     "thirty-five requests that never end, as only their second report shows": (requests(35, report=1, **OPEN), set()),
     "fifty requests that never end, as only their second report shows": (
