@@ -1,9 +1,11 @@
 """Classes: what the known lane says of each kind of attack, measured by how often normal traffic looks like that kind.
 
-The classifiers of the lane vote softly: the weighted mean of their probabilities of a class is its share. How high a
-share must be to mean anything differs by class, as normal traffic looks like some kinds of attacks and not like others:
-each class has its own calibration, so that one which normal traffic of some network resembles does not hide the others.
-The lane speaks for the class whose share is the rarest in normal traffic. It does not know how a detector scores.
+What its classifiers say of a class together is its share: a logarithmic opinion pool (Genest, Zidek, "Combining
+Probability Distributions", 1986), in which a class that one of them finds unlikely has a small share whatever the
+others say. How high a share must be to mean anything differs by class, as normal traffic looks like some kinds of
+attacks and not like others: each class has its own calibration, so that one which normal traffic of some network
+resembles does not hide the others. The lane speaks for the class whose share is the rarest in normal traffic. It does
+not know how a detector scores.
 """
 
 from collections.abc import Sequence
@@ -14,13 +16,17 @@ from numpy.typing import NDArray
 from models.calibration import Calibration
 from models.detector import Labels, Probabilities, Vector
 
+LEAST = 0.01  # no probability counts as less: a forest gives none at all to what its leaves have not seen
+
 
 def shares_of(probabilities: Sequence[Probabilities], weights: Sequence[float]) -> Probabilities:
-    """Weighted mean of what classifiers say of each label, (n, k)."""
-    total: Probabilities = probabilities[0] * (weights[0] / sum(weights))
-    for probability, weight in zip(probabilities[1:], weights[1:], strict=True):
-        total = total + probability * (weight / sum(weights))
-    return total
+    """Weighted geometric mean of what classifiers say of each label, (n, k), each row with the sum 1."""
+    total = np.zeros_like(probabilities[0])
+    for probability, weight in zip(probabilities, weights, strict=True):
+        total += weight / sum(weights) * np.log(np.maximum(probability, LEAST))
+    shares: Probabilities = np.exp(total)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
 
 
 def rarest_class(shares: Probabilities, calibrations: Sequence[Calibration]) -> tuple[Vector, Labels]:

@@ -56,8 +56,17 @@ def test_a_class_that_normal_traffic_looks_like_does_not_hide_another():
 
 def test_classifiers_count_by_their_weights():
     told = [np.array([[0.2, 0.8]]), np.array([[0.8, 0.2]])]
-    assert shares_of(told, [3.0, 1.0]) == pytest.approx(np.array([[0.35, 0.65]]))
-    assert (shares_of(told[:1], [0.3]) == told[0]).all()
+    there, back = (0.2**0.75 * 0.8**0.25), (0.8**0.75 * 0.2**0.25)
+    assert shares_of(told, [3.0, 1.0]) == pytest.approx(np.array([[there, back]]) / (there + back))
+    assert shares_of(told[:1], [0.3]) == pytest.approx(told[0])
+
+
+def test_a_class_that_one_classifier_finds_unlikely_has_a_small_share():
+    sure, unsure = np.array([[0.0, 1.0, 0.0]]), np.array([[0.98, 0.01, 0.01]])
+    shares = shares_of([sure, unsure], [1.0, 1.0])[0]
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[1] == pytest.approx(shares[0], rel=0.02)  # an even vote of the mean would give it half
+    assert (shares_of([sure], [1.0]) > 0).all()
 
 
 def test_the_lane_speaks_as_often_as_its_vote_says_and_names_the_class(hybrid: Hybrid):
