@@ -3,7 +3,8 @@
 Known errors of the programs that write such flows are not corrected, since a few rows do not identify the program.
 Corrected is only what follows from a name itself: windows where there is none, rates without a duration, and the public
 headers' window of the first backward packet, under which the published programs write that of the last one (Rosay et
-al. 2022).
+al. 2022). Most public headers count resets of both sides together: who has sent them is taken to be who refuses or ends
+a conversation most often, the side that was asked, where it sent anything.
 """
 
 import difflib
@@ -31,6 +32,7 @@ MAY_BE_WITHOUT: Final = (
 )
 RATES: Final = ("flow_bytes_per_s", "flow_packets_per_s", "fwd_packets_per_s", "bwd_packets_per_s")
 FIRST_WINDOW, LAST_WINDOW = "bwd_init_win_bytes", "bwd_last_win_bytes"
+RESETS, RESETS_OUT, RESETS_BACK = "rst_flag_count", "fwd_rst_flags", "bwd_rst_flags"
 TCP: Final = 6.0  # IANA protocol number, as a column has it
 
 
@@ -72,6 +74,8 @@ class CicFormat:
         check_scalars(rows, [name for name in names.values() if name not in sent])
         if dialect is not NATIVE and FIRST_WINDOW in fields and LAST_WINDOW not in fields:
             values[:, INDEX[LAST_WINDOW]] = values[:, INDEX[FIRST_WINDOW]]
+        if RESETS in fields and RESETS_OUT not in fields and RESETS_BACK not in fields:
+            _part_resets(values)
         _set_undefined(values)
         self._check_finite(values, fields)
         values[:, [self._place[name] for name in masked]] = np.nan
@@ -202,3 +206,10 @@ def _set_undefined(values: NDArray[np.float64]) -> None:
     unanswered = no_tcp | (values[:, INDEX["bwd_packets"]] == 0)
     values[no_tcp, INDEX["fwd_init_win_bytes"]] = -1.0
     values[unanswered, INDEX[FIRST_WINDOW]] = values[unanswered, INDEX[LAST_WINDOW]] = -1.0
+
+
+def _part_resets(values: NDArray[np.float64]) -> None:
+    """Give the resets of both sides to one: to that which was asked, or, where nothing came back, to the other."""
+    resets, answered = values[:, INDEX[RESETS]], values[:, INDEX["bwd_packets"]] > 0
+    values[:, INDEX[RESETS_OUT]] = np.where(answered, 0.0, resets)
+    values[:, INDEX[RESETS_BACK]] = np.where(answered, resets, 0.0)

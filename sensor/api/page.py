@@ -92,7 +92,7 @@ def add_page(
             return page(413, Problem(413, detail))
         metrics.count_rows(scored)
         if samples.imputed:
-            notes = (*notes, f"taken to be as in normal traffic: {', '.join(samples.imputed)}")
+            notes = (*notes, f"taken to be as in normal traffic or as a total suggests: {', '.join(samples.imputed)}")
         if samples.masked:
             notes = (*notes, f"scored without what hosts did before: {', '.join(samples.masked)}")
         if not explained:

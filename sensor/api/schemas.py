@@ -66,8 +66,8 @@ class ModelName(_Response):
 class Scores(_Response):
     """Rows in the order they came in.
 
-    assumed: columns that the model looks at and these rows do not have. They are taken to be as in normal traffic, or,
-    where the model has them as optional, to say nothing.
+    assumed: columns that the model looks at and these rows do not have. They are taken to be as in normal traffic, or
+    (resets of each side) as the total in the rows suggests, or, where the model has them as optional, to say nothing.
     """
 
     model: ModelName

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flows.context.columns import context_contract, without_context
-from flows.dialects import DIALECTS, NATIVE
+from flows.dialects import DIALECTS, NATIVE, TOT
 from models.bundle import load_bundle
 from models.detector import FlowSteps
 from sensor.cli.build import bundle_path
@@ -37,6 +37,7 @@ def test_rows_are_judged_as_the_sensor_judges_flows(client: Any) -> None:
         np.ascontiguousarray(BATCH.identity[:n, :2]),
         np.ascontiguousarray(BATCH.identity[:n, 9]) // 1000 * 1000,
         np.ones(n, dtype=np.bool_),
+        masked=True,
     )
     judgement = hybrid.judge(steps, 0.01)
     document = scored(client, rows_of(BATCH)[:n], reasons="none")
@@ -72,6 +73,20 @@ def test_every_public_header_is_understood(client: Any, dialect: Any) -> None:
     assert set(document["assumed"]) == lacking | set(client.get("/v1/model").json["optional"])
     same = [a["verdict"] == b["verdict"] for a, b in zip(native, document["rows"], strict=True)]
     assert np.mean(same) > 0.9
+
+
+def test_resets_that_a_header_counts_together_are_the_asked_sides_where_it_sent_anything(
+    client: Any, scan_rows: list[dict[str, Any]]
+) -> None:
+    row = next(row for row in alone(scan_rows) if row["bwd_rst_flags"])
+    assert (row["fwd_rst_flags"], row["bwd_rst_flags"], row["rst_flag_count"]) == (0, 1, 1)
+    sides = ("fwd_rst_flags", "bwd_rst_flags")
+    names = {field: name for name, field in zip(TOT.header, TOT.fields, strict=True)}
+    for backward in (row["bwd_packets"], 0):
+        told = row | {"bwd_packets": backward, sides[0]: int(not backward), sides[1]: int(bool(backward))}
+        together = {names[field]: cell for field, cell in told.items() if field in names}
+        (native,), (public,) = scored(client, [told])["rows"], scored(client, [together])["rows"]
+        assert public["scores"] == native["scores"]
 
 
 def test_the_host_state_ends_with_the_request(client: Any, scan_rows: list[dict[str, Any]]) -> None:
