@@ -41,10 +41,13 @@ class FlowSteps:
         return len(self.values)
 
     def scaled(self, scaling: Scaling) -> Matrix:
-        """As scaling.transform(values), (n, d) float32; where columns are the same, their logarithms are taken once."""
+        """As scaling.transform(values), (n, d) float32; logarithms of columns that others picked too are taken once."""
         for index, logs in self._logs:
             if index is scaling.index or np.array_equal(index, scaling.index):
                 return scaling.standardised(logs)
+            place = np.minimum(np.searchsorted(index, scaling.index), len(index) - 1)
+            if (index[place] == scaling.index).all():
+                return scaling.standardised(np.take(logs, place, axis=1))
         logs = signed_logs(self.values, scaling.index)
         self._logs.append((scaling.index, logs))
         return scaling.standardised(logs)

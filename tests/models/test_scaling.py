@@ -56,7 +56,9 @@ def test_steps_scale_the_same_whatever_was_asked_of_them_before():
     one = make_scaling()
     other = replace(one, center=one.center + 1.0, scale=2.0 * one.scale)  # of the same columns
     turned = Scaling(one.columns[::-1], one.index[::-1].copy(), one.center, one.scale)
-    for scaling in (one, other, turned, one):
+    some = [Scaling(one.columns[k::2], one.index[k::2].copy(), one.center[k::2], one.scale[k::2]) for k in (0, 1)]
+    beyond = Scaling(("further",), np.array([steps.values.shape[1] - 1]), np.zeros(1), np.ones(1))
+    for scaling in (one, other, turned, one, *some, beyond, *some):
         assert np.array_equal(steps.scaled(scaling), scaling.transform(steps.values))
 
 
@@ -72,6 +74,10 @@ def test_logarithms_are_taken_once_for_detectors_of_the_same_columns(monkeypatch
     hybrid.judge(steps)
     hybrid.judge(steps)
     assert taken == [50, 50]  # and are not kept beyond a judgement
+    one = make_scaling()
+    steps.scaled(one)
+    steps.scaled(Scaling(one.columns[1:3], one.index[1:3], one.center[1:3], one.scale[1:3]))
+    assert taken == [50, 50, 50]
 
 
 def test_views_and_read_only_values_scale_the_same():
