@@ -30,8 +30,8 @@ class Kernels:
 
 METERING: Final = Kernels("meter", 8)
 METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 8)}
-JUDGING: Final = Kernels(COMPLETE, 11)
-SERVING: Final = Kernels("serve", 11)
+JUDGING: Final = Kernels(COMPLETE, 13)
+SERVING: Final = Kernels("serve", 13)
 EVERYTHING: Final = Kernels("everything", 20)
 
 
