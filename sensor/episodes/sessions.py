@@ -76,8 +76,9 @@ def session(
                 found = tell(i, shapes.GUESSING_AT, service, level, words, levels, found)
     seconds = values[i, _DURATION] * 1e-6
     slow = seconds >= shapes.OPEN_S and sent < shapes.OPEN_BYTES_PER_S * seconds
-    if label_kind == shapes.DOS_LABEL and (first or slow):
-        cells[pair, P_OVERLOAD_10S] += first
+    overload = label_kind == shapes.DOS_LABEL
+    if (slow and (overload or values[i, _BWD_BYTES] == 0)) or (overload and first):
+        cells[pair, P_OVERLOAD_10S] += overload and first
         # What is kept open may show only when it is told again, which counts half each time: two of a session at most.
         cells[pair, P_SLOW_2M] += slow * 0.5 ** min(identity[i, REPORT], 60)
         level = max(cells[pair, P_OVERLOAD_10S] / shapes.OVERLOAD_FLOWS, cells[pair, P_SLOW_2M] / shapes.OVERLOAD_OPEN)

@@ -75,7 +75,7 @@ LIKE: Final = 0.5  # deviation of the logarithm of the bytes sent
 LIKE_LABELLED: Final = 1.0  # the same of guesses by their label: a session may hold several
 
 # Overload by whole requests looks like use, so it needs the known lane as well: many a second, or many that are kept
-# open and hardly send.
+# open and hardly send. What is asked bit by bit and never answered is no use, whatever a lane says.
 OVERLOAD_FLOWS: Final = 100.0  # sessions in 10 s from one source to one service
 OVERLOAD_OPEN: Final = 20.0  # within 2 minutes, that hardly send: browsers keep six
 OPEN_S: Final = 5.0  # or more, in which one sends less than so many bytes a second

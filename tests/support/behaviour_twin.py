@@ -430,8 +430,9 @@ class Twin:
                     subject = (flow.target, flow.port)
                     self._tell(flow, shapes.GUESSING_AT, subject, service.like.number.at(now) / shapes.GUESSES_AT)
         slow = flow.seconds >= shapes.OPEN_S and flow.sent < shapes.OPEN_BYTES_PER_S * flow.seconds
-        if flow.label == shapes.DOS_LABEL and (flow.first or slow):
-            if flow.first:
+        overload = flow.label == shapes.DOS_LABEL
+        if (overload and flow.first) or (slow and (overload or flow.answered == 0)):
+            if overload and flow.first:
                 pair.overload.add(now)
             if slow:
                 pair.slow.add(now, 0.5 ** min(flow.report, 60))

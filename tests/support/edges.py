@@ -213,6 +213,12 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
         requests(50, report=1, **OPEN),
         {("T1499.002", A)},
     ),
+    "nineteen that never end and that nobody answers": (requests(19, **OPEN, known=1.0, answered=0, back=2), set()),
+    "thirty that never end and that nobody answers": (
+        requests(30, **OPEN, known=1.0, answered=0, back=2),
+        {("T1499.002", U)},
+    ),
+    "sixty that never end, and are answered": (requests(60, **OPEN, known=1.0), set()),
     "a browser's six connections, told each minute": (
         [flow._replace(at=60.0 * k + flow.at, report=k) for k in range(9) for flow in requests(6, **OPEN)],
         set(),
