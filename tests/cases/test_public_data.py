@@ -167,12 +167,13 @@ def test_evaluate_judges_flows_by_their_own_columns_and_says_what_is_left_out(
     assert (tmp_path / "x.html").stat().st_size > 0
 
 
-def test_the_shipped_bundle_says_in_one_line_which_public_files_it_can_judge(
-    machine_learning_cve: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("bundle", ["default", "cic2017"])
+def test_a_shipped_bundle_says_in_one_line_which_public_files_it_can_judge(
+    machine_learning_cve: Path, capsys: pytest.CaptureFixture[str], bundle: str
 ) -> None:
     """It was fitted on columns that only the corrected sets have; a guess at them would be no evaluation."""
     with pytest.raises(InputError, match=r"fwd_rst_flags.*of public files it can judge the corrected CIC-IDS") as error:
-        evaluate(Path("cic2017"), machine_learning_cve)
+        evaluate(Path(bundle), machine_learning_cve)
     assert error.value.exit_code == 6
     assert "\n" not in str(error.value)
     assert capsys.readouterr().out == ""
