@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz flood live lab bench foreign api-test ux-test evaluate evaluate-default evaluate-kdd train train-default docs picture dist clean
+.PHONY: help demo test check golden properties tshark fuzz flood live lab lab-sites bench foreign api-test ux-test evaluate evaluate-default evaluate-kdd train train-default docs picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -89,7 +89,13 @@ evaluate-kdd: $(VENV)/installed-train ## Judge the KDD bundles and write the rep
 train: $(VENV)/installed-train ## Refit the bundle cic2017 into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
 
-train-default: $(VENV)/installed-train ## Refit the default bundle into runs/default, LAB=directory of runs of the lab (three minutes)
+lab-sites: $(VENV)/installed-sensor ## Run all sites of the lab with attacks and without into LAB (root; an hour and a half)
+	mkdir -p $(LAB)
+	for site in office hosting plant clinic; do \
+	$(BIN)/flowvigil lab run configs/lab/$$site.yaml --output $(LAB)/$$site && \
+	$(BIN)/flowvigil lab run configs/lab/$$site.yaml --no-attacks --output $(LAB)/$$site-normal || exit 1; done
+
+train-default: $(VENV)/installed-train ## Refit the default bundle into runs/default, LAB=directory of runs of the lab (six minutes)
 	$(BIN)/flowvigil train configs/training/default.yaml --output runs/default --data $(DATA) --lab $(LAB)
 
 evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each network and family (a quarter of an hour)
