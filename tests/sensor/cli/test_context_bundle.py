@@ -91,8 +91,7 @@ def test_rows_of_context_that_gave_way_are_counted(bundle: Path, records: FlowBa
 
 
 def test_a_bundle_without_context_makes_no_rows() -> None:
-    config = Config()
-    judge = build_judge(config, load_model(config))
+    judge = build_judge(*loaded(Path("cic2017")))
     assert judge.row_maker is None
     assert judge.context_evicted is None
     assert judge.hybrid.contract != context_contract()
