@@ -147,6 +147,7 @@ class Episodes:
         )
         self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
         self._waiting: OrderedDict[tuple[int, int], Episode] = OrderedDict()  # of these, that have not opened
+        self._told: Counter[tuple[str, int]] = Counter()  # open claims by the side they are about, and its address
         self._remembered = RememberedFlows()
         self._budget = DistinctBudget()
         # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
@@ -267,7 +268,7 @@ class Episodes:
             episode.known |= reached and flow.p_known < self._cuts[0]
             episode.novel |= reached and flow.p_novel < self._cuts[1]
             few = episode.novel or (len(episode.targets) <= UNSHAPED_TARGETS and not episode.targets_more)
-            reached = reached and few and episode.flows >= UNSHAPED_FLOWS
+            reached = reached and few and episode.flows >= UNSHAPED_FLOWS and not self._accounted_for(episode, flow)
             if reached and not episode.opened:
                 episode.technique = self._labelled(episode)
         elif reached:
@@ -285,6 +286,12 @@ class Episodes:
         if episode.opened:
             self._report_progress(episode)
 
+    def _accounted_for(self, episode: Episode, flow: FlaggedFlow) -> bool:
+        """Whether an open claim about a flow's source, or about its target, says why what was before it is unusual."""
+        if episode.known or episode.opened:
+            return False
+        return self._told["source", flow.source] > 0 or self._told["target", flow.target] > 0
+
     def _labelled(self, episode: Episode) -> Technique | None:
         """What the known lane calls flows that no shape accounts for, where it takes most of them for an upload.
 
@@ -297,6 +304,7 @@ class Episodes:
 
     def _open(self, key: tuple[int, int], episode: Episode) -> None:
         episode.opened = True
+        self._told[_side(episode)] += 1
         del self._waiting[key]
         if episode.kind in SLOW:
             self._await(key, episode)  # sooner than one that may open yet is forgotten
@@ -361,6 +369,11 @@ class Episodes:
     def _end(self, episode: Episode, time_ns: int) -> None:
         if episode.opened:
             self._report(episode, "closed", time_ns)
+            if not episode.alerts:  # a storm is about nobody
+                side = _side(episode)
+                self._told[side] -= 1
+                if not self._told[side]:
+                    del self._told[side]
         self._remembered.take(episode)
         episode.end()
 
@@ -405,6 +418,12 @@ def _subject(kind: int, flow: FlaggedFlow) -> tuple[int, ...]:
     if sided == "target":
         return (flow.target, flow.identity[IP_VERSION])
     return (flow.source, flow.target, flow.identity[IP_VERSION])
+
+
+def _side(episode: Episode) -> tuple[str, int]:
+    """Whom a claim accuses or defends, and the address."""
+    about_target = episode.kind < UNSHAPED and SHAPES[episode.kind].sided == "target"
+    return "target" if about_target else "source", episode.subject[0]
 
 
 def _technique(kind: int, flow: FlaggedFlow) -> Technique | None:

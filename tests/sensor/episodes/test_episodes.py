@@ -213,6 +213,18 @@ def test_what_most_labels_call_an_upload_is_named_where_no_shape_says_anything()
     assert {alert.title for alert in alerts_of(mixed)} == {"Unusual traffic"}
 
 
+def test_what_a_claim_accounts_for_is_not_unusual_beside_it() -> None:
+    odd = unusual(30, start=3.0, every=0.05)
+    assert {alert.title for alert in alerts_of(odd)} == {"Unusual traffic"}
+    assert techniques(alerts_of([*scan(200), *odd])) == ["T1046"]  # of the same source
+    elsewhere = [flow._replace(source="192.0.2.99") for flow in odd]
+    assert {alert.title for alert in alerts_of([*scan(200), *elsewhere])} > {"Unusual traffic"}
+    after = [flow._replace(at=flow.at + 2000) for flow in odd]
+    assert {alert.title for alert in alerts_of([*scan(200), *after])} > {"Unusual traffic"}
+    known = [flow._replace(known=CUT / 99, novel=1.0) for flow in odd]
+    assert {alert.title for alert in alerts_of([*scan(200), *known])} > {"Unusual traffic"}
+
+
 def test_a_label_of_what_has_a_shape_says_nothing_by_itself() -> None:
     assert alerts_of(unusual(40, known=CUT / 99, novel=1.0, label=BOTNET)) == []
 
