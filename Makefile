@@ -95,7 +95,7 @@ lab-sites: $(VENV)/installed-sensor ## Run all sites of the lab with attacks and
 	$(BIN)/flowvigil lab run configs/lab/$$site.yaml --output $(LAB)/$$site && \
 	$(BIN)/flowvigil lab run configs/lab/$$site.yaml --no-attacks --output $(LAB)/$$site-normal || exit 1; done
 
-train-default: $(VENV)/installed-train ## Refit the default bundle into runs/default, LAB=directory of runs of the lab (six minutes)
+train-default: $(VENV)/installed-train ## Refit the default bundle into runs/default, LAB=directory of runs of the lab (four minutes)
 	$(BIN)/flowvigil train configs/training/default.yaml --output runs/default --data $(DATA) --lab $(LAB)
 
 evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each group of networks (ten minutes) and each family (more)
