@@ -30,9 +30,9 @@ class Kernels:
 
 METERING: Final = Kernels("meter", 8)
 METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 8)}
-JUDGING: Final = Kernels(COMPLETE, 13)
+JUDGING: Final = Kernels(COMPLETE, 18)
 SERVING: Final = Kernels("serve", 13)
-EVERYTHING: Final = Kernels("everything", 20)
+EVERYTHING: Final = Kernels("everything", 24)
 
 
 def cached(kernels: Kernels, config: "Config | None" = None) -> Kernels:
