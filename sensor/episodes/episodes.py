@@ -147,7 +147,7 @@ class Episodes:
         )
         self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
         self._waiting: OrderedDict[tuple[int, int], Episode] = OrderedDict()  # of these, that have not opened
-        self._told: Counter[tuple[str, int]] = Counter()  # open claims by the side they are about, and its address
+        self._open_claims: Counter[tuple[str, int]] = Counter()  # by the side that they are about, and its address
         self._remembered = RememberedFlows()
         self._budget = DistinctBudget()
         # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
@@ -290,7 +290,7 @@ class Episodes:
         """Whether an open claim about a flow's source, or about its target, says why what was before it is unusual."""
         if episode.known or episode.opened:
             return False
-        return self._told["source", flow.source] > 0 or self._told["target", flow.target] > 0
+        return self._open_claims["source", flow.source] > 0 or self._open_claims["target", flow.target] > 0
 
     def _labelled(self, episode: Episode) -> Technique | None:
         """What the known lane calls flows that no shape accounts for, where it takes most of them for an upload.
@@ -304,7 +304,7 @@ class Episodes:
 
     def _open(self, key: tuple[int, int], episode: Episode) -> None:
         episode.opened = True
-        self._told[_side(episode)] += 1
+        self._open_claims[_side(episode)] += 1
         del self._waiting[key]
         if episode.kind in SLOW:
             self._await(key, episode)  # sooner than one that may open yet is forgotten
@@ -371,9 +371,9 @@ class Episodes:
             self._report(episode, "closed", time_ns)
             if not episode.alerts:  # a storm is about nobody
                 side = _side(episode)
-                self._told[side] -= 1
-                if not self._told[side]:
-                    del self._told[side]
+                self._open_claims[side] -= 1
+                if not self._open_claims[side]:
+                    del self._open_claims[side]
         self._remembered.take(episode)
         episode.end()
 

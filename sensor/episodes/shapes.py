@@ -1,7 +1,8 @@
 """The shape of each technique that alerts name: what must be seen, in how long, and why.
 
-A shape is a claim about a rate in a stretch of time between two sides. A label of a model is evidence beside it, never
-a name by itself: the known classes were learned in other networks than the one that is watched. The counts are those of
+A shape is a claim about a rate in a stretch of time between two sides. A label of a model is evidence beside it, and no
+name by itself: the known classes were learned in other networks than the one that is watched. One label names what no
+shape shows, data that leaves over ports of the web, and what it names is uncertain. The counts are those of
 sensor.episodes.behaviour; thresholds stand here, once, each with its reason. None is fitted to a network.
 """
 

@@ -1,6 +1,7 @@
 """What each kind of traffic is called, who is named and how sure that is: read from captures, with the default bundle.
 
-How sure is the shape's where that is beyond doubt; else it is the bundle's, and the verdict must say what it said.
+How sure is the shape's where that is beyond doubt, and of beats, channels and uploads, which no label makes surer. Of
+floods that look like use it is the bundle's, and the verdict must say what it said.
 
 The traffic is that of our own generator (sensor.synth.catalogue): attacks, each of which is one alert that names the
 right technique and the right sides, and what is done every day on networks and only looks like one, which is none.
@@ -118,11 +119,11 @@ ATTACKS = (
     Attack(guessing(service="rdp", sources=40), "T1110", ATTACK, None, WEB, MANY),
     Attack(guessing(service="imaps", sources=40), "T1110", ATTACK, None, WEB, MANY),
     Attack(guessing(service="ftp", sources=40), "T1110", ATTACK, None, WEB, MANY),
-    Attack(tls_beacon(hours=8), "T1071", BY_THE_BUNDLE, "10.20.0.120", "203.0.113.77"),
-    Attack(tcp_beacon(hours=6), "T1571", BY_THE_BUNDLE, "10.20.0.130", "203.0.113.91"),
-    Attack(held_channel(hours=3), "T1571", BY_THE_BUNDLE, "10.20.0.131", "203.0.113.102"),
-    Attack(exfiltration(), "T1048", BY_THE_BUNDLE, "10.20.0.134", "198.51.100.140"),
-    Attack(slow_exfiltration(hours=8), "T1041", BY_THE_BUNDLE, "10.20.0.135", "198.51.100.141"),
+    Attack(tls_beacon(hours=8), "T1071", UNCERTAIN, "10.20.0.120", "203.0.113.77"),
+    Attack(tcp_beacon(hours=6), "T1571", UNCERTAIN, "10.20.0.130", "203.0.113.91"),
+    Attack(held_channel(hours=3), "T1571", UNCERTAIN, "10.20.0.131", "203.0.113.102"),
+    Attack(exfiltration(), "T1048", UNCERTAIN, "10.20.0.134", "198.51.100.140"),
+    Attack(slow_exfiltration(hours=8), "T1041", UNCERTAIN, "10.20.0.135", "198.51.100.141"),
     Attack(dns_tunnel(minutes=4), "T1071", UNCERTAIN, "10.20.0.132", RESOLVER),
     Attack(icmp_tunnel(minutes=4), "T1095", UNCERTAIN, "10.20.0.133", "198.51.100.80"),
 )
