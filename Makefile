@@ -98,7 +98,7 @@ lab-sites: $(VENV)/installed-sensor ## Run all sites of the lab with attacks and
 train-default: $(VENV)/installed-train ## Refit the default bundle into runs/default, LAB=directory of runs of the lab (four minutes)
 	$(BIN)/flowvigil train configs/training/default.yaml --output runs/default --data $(DATA) --lab $(LAB)
 
-evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each group of networks (ten minutes) and each family (more)
+evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each group of networks (six minutes) and each family (more)
 	mkdir -p runs
 	$(BIN)/flowvigil evaluate --recipe configs/training/default.yaml --protocol networks --data $(DATA) --lab $(LAB) --output runs/default-folds.html
 
