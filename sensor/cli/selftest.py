@@ -57,12 +57,20 @@ def selftest(*, flags: Flags, json: JsonLinesOption = False, quiet: QuietOption 
 
 
 def _summary(found: "SelfTest") -> str:
+    """How it went in one line, with the names of what did not go as it should."""
     right = sum(own.right for own in found.episodes)
     alerts = sum(len(own.alerts) for own in found.ordinary)
-    return (
-        f"{right} of {len(found.episodes)} attacks found and rightly named, "
-        f"{alerts or 'no'} alert{'s' * (alerts != 1)} on {len(found.ordinary)} kinds of normal traffic"
-    )
+    parts = [
+        f"{right} of {len(found.episodes)} attacks found and rightly named",
+        f"{alerts or 'no'} alert{'s' * (alerts != 1)} on {len(found.ordinary)} kinds of normal traffic",
+    ]
+    faults = {
+        "missed": [own.episode.name for own in found.episodes if not own.found],
+        "wrongly named": [own.episode.name for own in found.episodes if own.found and not own.right],
+        "told of": [own.scenario for own in found.ordinary if own.alerts],
+    }
+    parts += [f"{what} {', '.join(names)}" for what, names in faults.items() if names]
+    return ", ".join(parts)
 
 
 def _write_records(found: "SelfTest", model: str) -> None:
