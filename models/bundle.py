@@ -3,7 +3,7 @@
 Whatever stands in the directory, loading gives a model that fits together or a BundleError of one line: nothing in it
 can run, and every size, type, range and index is checked before a kernel sees it. The section
 "feature_contract" lists the columns that the model uses, each with a digest of what it means (models.contract); format
-1 had one hash of all columns there were. "encoding", "classes", "masked" and "support" may be left
+1 had one hash of all columns there were. "encoding", "classes", "masked", "support" and "site" may be left
 out. It does not know how a model was made: that is the free section "about".
 """
 
@@ -44,6 +44,7 @@ from models.manifest import (
     value_of,
 )
 from models.masking import described_masking, read_masking
+from models.site import described_site, read_site
 from models.support import described_support, read_support
 
 __all__ = ["BundleError", "load_bundle", "save_bundle"]
@@ -101,6 +102,7 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
         "normal": _described_normal(hybrid.normal),
         **({} if hybrid.masking is None else {"masked": described_masking(hybrid.masking)}),
         **({} if normal_flows is None else {"support": described_support(normal_flows)}),
+        **({} if hybrid.site is None else {"site": described_site(hybrid.site)}),
         "about": dict(about),
     }
     identity = {"model_id": hybrid.model_id, "feature_contract": hybrid.used}
@@ -161,8 +163,9 @@ def load_bundle(path: str | Path, *contracts: Contract) -> Hybrid:
 def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contract]) -> Hybrid:
     former = FILES.check_format(manifest)
     # Detectors that see rows as they are have no encoding, lanes that are calibrated as a whole no classes, rows of
-    # which all is known nothing masked, connection records and older bundles no support.
-    sections = ("encoding", "classes", "masked", "support")
+    # which all is known nothing masked, connection records and older bundles no support, bundles of nobody's network no
+    # site.
+    sections = ("encoding", "classes", "masked", "support", "site")
     optional = "".join(f" {section}" for section in sections if section in manifest)
     exactly(
         manifest,
@@ -206,6 +209,7 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
             encoding=encoding,
             support=read_support(manifest, normal.columns),
             masking=read_masking(manifest, normal.columns),
+            site=read_site(manifest),
         )
     except ValueError as error:
         refuse(str(error))

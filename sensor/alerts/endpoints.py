@@ -10,25 +10,35 @@ from flows.columns import INDEX
 from sensor.alerts.alert import Endpoint
 from sensor.alerts.community_id import ICMP, ICMPV6, community_id
 
-_WITH_PORTS = frozenset({6, 17, 132})
+WITH_PORTS = frozenset({6, 17, 132})
 
 
 def endpoints_of(identity: Sequence[int], values: NDArray[np.float64]) -> tuple[Endpoint, Endpoint]:
     """Originator and responder. identity: words of FlowBatch.identity. values: (len(COLUMNS),) its columns."""
-    ports = (identity[SRC_PORT], identity[DST_PORT]) if identity[PROTOCOL] in _WITH_PORTS else (None, None)
+    ports = (identity[SRC_PORT], identity[DST_PORT]) if identity[PROTOCOL] in WITH_PORTS else (None, None)
+    from_ip, to_ip = sides_of(identity)
     source = Endpoint(
-        ip=address(identity[SRC_HIGH], identity[SRC_LOW], identity[IP_VERSION]),
+        ip=from_ip,
         port=ports[0],
         bytes=int(values[INDEX["fwd_bytes"]]),
         packets=int(values[INDEX["fwd_packets"]]),
     )
     destination = Endpoint(
-        ip=address(identity[DST_HIGH], identity[DST_LOW], identity[IP_VERSION]),
+        ip=to_ip,
         port=ports[1],
         bytes=int(values[INDEX["bwd_bytes"]]),
         packets=int(values[INDEX["bwd_packets"]]),
     )
     return source, destination
+
+
+def sides_of(identity: Sequence[int]) -> tuple[str, str]:
+    """Addresses of originator and responder, as text. identity: words of FlowBatch.identity."""
+    version = identity[IP_VERSION]
+    return (
+        address(identity[SRC_HIGH], identity[SRC_LOW], version),
+        address(identity[DST_HIGH], identity[DST_LOW], version),
+    )
 
 
 def community_id_of(identity: Sequence[int], values: NDArray[np.float64]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SECOND_NS = 1_000_000_000
 DEFAULT_BUNDLE = "default"
+FLOWS_BETWEEN_FALSE_OPENINGS = 1e5  # of a bundle that is no one's
 
 
 def load_model(config: "Config") -> "Hybrid":
@@ -99,7 +100,7 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
         hybrid,
         observer(),
         rate,
-        episode_settings(config),
+        episode_settings(config, hybrid),
     )
     return Judge(hybrid, episodes, rate, build_row_maker(hybrid, config.episodes.capacity_hosts))
 
@@ -139,12 +140,18 @@ def observer() -> "Observer":
     return Observer(socket.gethostname(), VERSION)
 
 
-def episode_settings(config: "Config") -> "EpisodeSettings":
-    """Settings of the episodes: when they open and close, and their limits."""
+def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":
+    """Settings of the episodes: when they open and close, and their limits; what they leave open the bundle's site says."""
     from sensor.episodes.episodes import EpisodeSettings
+    from sensor.episodes.shapes import KIND_NAMES
 
+    threshold, site = config.episodes.flows_between_false_openings, hybrid.site
+    if threshold is None:
+        threshold = FLOWS_BETWEEN_FALSE_OPENINGS if site is None else site.flows_between_false_openings
+    asked = {} if site is None else site.levels
     return EpisodeSettings(
-        threshold=config.episodes.flows_between_false_openings,
+        threshold=threshold,
+        levels=tuple(asked.get(kind, 1.0) for kind in KIND_NAMES[:-1]),
         quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
         capacity_hosts=config.episodes.capacity_hosts,
         alerts_per_minute=config.episodes.alerts_per_minute,

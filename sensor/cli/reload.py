@@ -49,7 +49,7 @@ class Reload:
         config = self._read_settings()
         reopened = self._reopen(config)
         watching.interval_s = config.stats.interval_s
-        watching.detection.judge.episodes.adjust(episode_settings(config))
+        watching.detection.judge.episodes.adjust(episode_settings(config, watching.detection.judge.hybrid))
         fixed = _changed(self._config, config) - RELOADABLE
         if self._config.outputs != config.outputs:
             fixed.add("outputs")

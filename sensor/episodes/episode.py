@@ -113,6 +113,7 @@ class Episode:
             "kind",
             "known",
             "labels",
+            "level",
             "load_before",
             "last_ns",
             "linked",
@@ -146,6 +147,7 @@ class Episode:
         self.attack = False  # the verdict
         self.known = self.novel = False  # lanes that speak for it
         self.supported = 0  # reports that the known lane took for what the shape says
+        self.level = 0.0  # the highest that its claim reached, whether it was told or not
         self.peak = 0.0  # largest evidence of either lane, natural logarithm
         self.load_before: float | None = None  # packets a second of the target in the ten minutes before, where known
         self.flows = self.packets = self.failed = 0

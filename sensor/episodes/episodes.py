@@ -41,6 +41,7 @@ from sensor.episodes.shapes import (
     GUESSES_AGREED,
     GUESSING,
     KEPT_OPEN,
+    KINDS,
     LOGIN_PORTS,
     MOSTLY,
     NO_LABEL,
@@ -79,12 +80,22 @@ class EpisodeSettings:
     alerts_per_minute: int | None = 120  # of single hosts that open, None: any number
     first_report_ns: int = FIRST_SNAPSHOT_NS  # age at which the meter first reports a flow that goes on
     flows_per_alert: int | None = 0  # flows that are given with an alert's id, None: all of them
+    # Level from which a claim of each kind is told that no lane agrees with and that is not beyond doubt; 1 is the
+    # shape's own, another what a site asks for.
+    levels: tuple[float, ...] = (1.0,) * KINDS
 
 
 def episodes_of(
-    hybrid: Hybrid, observer: Observer, rate: float | None = None, settings: EpisodeSettings | None = None
+    hybrid: Hybrid,
+    observer: Observer,
+    rate: float | None = None,
+    settings: EpisodeSettings | None = None,
+    kind: type["Episodes"] | None = None,
 ) -> "Episodes":
-    """Episodes for the judgements of a model at a nominal false-positive rate, its default one when None."""
+    """Episodes for the judgements of a model at a nominal false-positive rate, its default one when None.
+
+    kind: Episodes unless given.
+    """
     cut_known, cut_novel = hybrid.thresholds[hybrid.default_rate if rate is None else rate]
     explainer = Explainer(hybrid.normal)
 
@@ -100,7 +111,7 @@ def episodes_of(
         observer=observer,
         top_columns=moved_most,
     )
-    return Episodes(
+    return (kind or Episodes)(
         labels=hybrid.labels,
         techniques=hybrid.techniques,
         cut_known=cut_known,
@@ -279,6 +290,9 @@ class Episodes:
                 # Only where people log on are like sessions guesses; elsewhere a program does its work.
                 agreed = agreed and flow.identity[DST_PORT] in LOGIN_PORTS and episode.flows >= GUESSES_AGREED
             episode.attack |= agreed
+        episode.level = max(episode.level, level if reached or episode.kind != UNSHAPED else 0.0)
+        if episode.kind != UNSHAPED:
+            reached = level >= self._settings.levels[episode.kind] or (reached and episode.attack)
         if reached:
             episode.peak = max(episode.peak, EVIDENCE_LIMIT * (1 - 0.5 / level))
         if not episode.opened and reached:
@@ -367,6 +381,7 @@ class Episodes:
             self._end(episode, min(deadline_ns, self._clock_ns))
 
     def _end(self, episode: Episode, time_ns: int) -> None:
+        """Close an episode, opened or not."""
         if episode.opened:
             self._report(episode, "closed", time_ns)
             if not episode.alerts:  # a storm is about nobody

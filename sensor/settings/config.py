@@ -70,7 +70,8 @@ class DetectionSection(_Section):
 class EpisodesSection(_Section):
     """Episodes: judgements into alerts."""
 
-    flows_between_false_openings: Annotated[float, Field(ge=10, le=1e9)] = 1e5  # of unusual traffic without a shape
+    # Of unusual traffic without a shape; None: what the bundle's site needs, 1e5 of a bundle that is no one's.
+    flows_between_false_openings: Annotated[float, Field(ge=10, le=1e12)] | None = None
     quiet_s: Annotated[float, Field(gt=0, le=86400)] = (
         300.0  # without a flow of its kind, after which an episode closes
     )

@@ -1,0 +1,161 @@
+"""Site: what a bundle knows of the network that it was fitted to, beside its detectors: how much of its traffic was seen,
+what alerts its operator asked for, and what is needed of a claim or of unusual traffic there before it is told.
+
+It knows kinds of claims by their names alone, not what they claim. Everything in it was counted in the site's own
+traffic; a bundle without this section is of no one's site.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Final
+
+from models.manifest import exactly, objects, refuse, value_of
+
+MOST_HABITS: Final = 10_000
+MOST_KINDS: Final = 64
+NAME: Final = 40  # characters of a kind's name, at most
+LEVELS: Final = (0.3, 1000.0)  # of a claim, least and most that may be asked for
+OPENINGS: Final = (10.0, 1e12)  # flows between false openings, least and most
+_SECTION: Final = (
+    "alerts_per_day expected_alerts_per_day flows_between_false_openings levels warming learned habits"
+)
+_LEARNED: Final = "from_ns to_ns days flows hosts left_out"
+_HABIT: Final = "kind source destination port protocol level share"
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The traffic that a baseline was fitted to."""
+
+    from_ns: int  # of its first packet
+    to_ns: int  # of its last
+    days: float  # that it covers, holes left out
+    flows: int
+    hosts: int  # that began a flow
+    left_out: int  # flows of what was told of, on which nothing was fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """A claim that held through the whole learning period: what this site always does."""
+
+    kind: str  # of the claim, by its name
+    source: str | None  # address, None where the claim is about its target alone
+    destination: str | None  # address, None where the claim is about its source alone
+    port: int  # of the destination, 0 of protocols without
+    protocol: int  # IP protocol
+    level: float  # the highest that it reached
+    share: float  # parts of the learning period in which it was there
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a bundle knows of its site.
+
+    Raises ValueError for numbers outside of their ranges.
+    """
+
+    alerts_per_day: float  # that were asked for
+    expected_alerts_per_day: tuple[float, float, float]  # by the learning period: low, mean, high
+    flows_between_false_openings: float  # of unusual traffic (sensor.episodes.evidence)
+    levels: Mapping[str, float]  # of a claim that no lane agrees with, by kind, before it is told; others: 1
+    warming: tuple[str, ...]  # what there was too little traffic to fit: the shipped one is used instead
+    learned: Learned
+    habits: tuple[Habit, ...]
+
+    def __post_init__(self) -> None:
+        low, mean, high = self.expected_alerts_per_day
+        if not 0 < self.alerts_per_day <= 1e6 or not 0 <= low <= mean <= high < math.inf:
+            raise ValueError("site has alerts a day that are none: expected numbers, low to high")
+        if not OPENINGS[0] <= self.flows_between_false_openings <= OPENINGS[1]:
+            raise ValueError(f"site has {self.flows_between_false_openings} flows between false openings")
+        if len(self.levels) > MOST_KINDS or len(self.habits) > MOST_HABITS:
+            raise ValueError("site has more kinds or habits than there can be")
+        for kind, level in self.levels.items():
+            if not (0 < len(kind) <= NAME and kind.isprintable()) or not LEVELS[0] <= level <= LEVELS[1]:
+                raise ValueError(f"site asks for a level of {level} of {kind!r:.60}, expected one from 0.3 to 1000")
+        known = self.learned
+        if not (0 <= known.from_ns <= known.to_ns < 1 << 63) or not 0 <= known.days < 1e6:
+            raise ValueError("site has learned for a time that is none")
+        if any(not 0 <= count < 1 << 53 for count in (known.flows, known.hosts, known.left_out)):
+            raise ValueError("site has learned from counts that are none")
+
+
+def described_site(site: Site) -> dict[str, Any]:
+    """The section "site" of a manifest."""
+    known = site.learned
+    return {
+        "alerts_per_day": float(site.alerts_per_day),
+        "expected_alerts_per_day": [float(number) for number in site.expected_alerts_per_day],
+        "flows_between_false_openings": float(site.flows_between_false_openings),
+        "levels": {kind: float(level) for kind, level in sorted(site.levels.items())},
+        "warming": list(site.warming),
+        "learned": {name: getattr(known, name) for name in _LEARNED.split()} | {"days": float(known.days)},
+        "habits": [
+            {name: getattr(habit, name) for name in _HABIT.split()}
+            | {"level": float(habit.level), "share": float(habit.share)}
+            for habit in site.habits
+        ],
+    }
+
+
+def read_site(manifest: dict[str, Any]) -> Site | None:
+    """Site by a manifest's section "site", None where it has none. Raises BundleError."""
+    if "site" not in manifest:
+        return None
+    section = value_of(manifest, "site", dict, "manifest")
+    exactly(section, "site", _SECTION)
+    expected = value_of(section, "expected_alerts_per_day", list, "site")
+    if len(expected) != 3:
+        refuse("site expects alerts a day that are not low, mean and high")
+    low, mean, high = (value_of({"n": number}, "n", float, "expected_alerts_per_day") for number in expected)
+    levels = value_of(section, "levels", dict, "site")
+    warming = value_of(section, "warming", list, "site")
+    if len(warming) > MOST_KINDS or not all(isinstance(word, str) and 0 < len(word) <= NAME for word in warming):
+        refuse("site is warming in what are no short words")
+    stated = value_of(section, "learned", dict, "site")
+    exactly(stated, "learned", _LEARNED)
+    whole = {name: value_of(stated, name, int, "learned") for name in _LEARNED.split() if name != "days"}
+    try:
+        return Site(
+            alerts_per_day=value_of(section, "alerts_per_day", float, "site"),
+            expected_alerts_per_day=(low, mean, high),
+            flows_between_false_openings=value_of(section, "flows_between_false_openings", float, "site"),
+            levels={kind: value_of(levels, kind, float, "levels") for kind in levels},
+            warming=tuple(warming),
+            learned=Learned(days=value_of(stated, "days", float, "learned"), **whole),
+            habits=tuple(_habit(entry) for entry in _habits(section)),
+        )
+    except ValueError as error:
+        refuse(str(error))
+
+
+def _habits(section: dict[str, Any]) -> list[dict[str, Any]]:
+    return objects(section, "habits", _HABIT) if value_of(section, "habits", list, "site") else []
+
+
+def _habit(entry: dict[str, Any]) -> Habit:
+    port, protocol = value_of(entry, "port", int, "habits"), value_of(entry, "protocol", int, "habits")
+    if not 0 <= port < 1 << 16 or not 0 <= protocol < 1 << 8:
+        refuse(f"habits has port {port!s:.20} and protocol {protocol!s:.20}")
+    return Habit(
+        kind=value_of(entry, "kind", str, "habits"),
+        source=_address(entry, "source"),
+        destination=_address(entry, "destination"),
+        port=port,
+        protocol=protocol,
+        level=value_of(entry, "level", float, "habits"),
+        share=value_of(entry, "share", float, "habits"),
+    )
+
+
+def _address(entry: dict[str, Any], side: str) -> str | None:
+    if entry[side] is None:
+        return None
+    text = value_of(entry, side, str, "habits")
+    try:
+        return str(ip_address(text[:60]))
+    except ValueError:
+        refuse(f"habits has the {side} {text!r:.60}, expected an address")

@@ -1,0 +1,216 @@
+"""A site's budget of alerts: from which level on claims are told, and how rare unusual traffic must be, so that its own
+traffic gives as many alerts a day as were asked for.
+
+Claims that are attacks by the known lane or beyond doubt are always told. What is left of the budget goes to unusual
+traffic and to claims that only their shape speaks for, both of whose thresholds are looked for in both directions: where
+the site's own traffic would give too many, more is asked for; who asks for twenty alerts a day gets to see more of what is
+rare, and of what comes near a shape, than who asks for one.
+
+What the learning period shows is counted part by part, and the part with the most is left out: an attack that fell into
+it neither raises a threshold nor is taken for the site's own. Where the period is too short to show a rate, the
+threshold is extrapolated, and never below that of the e-detector's promise, by which a host reaches a threshold T by
+chance once in T flows at most (Shin, Ramdas, Rinaldo 2022; it assumes p-values that are independent and calibrated).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from sensor.episodes.candidates import Candidate
+from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
+
+UNUSUAL: Final = KIND_NAMES[KINDS]
+PARTS: Final = 12  # of a learning period
+SHIPPED: Final = 1e5  # flows between two false openings, of a bundle that is nobody's
+GRID: Final = tuple(10.0**power for power in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 9.5))
+SHOWN: Final = 3.0  # alerts in a learning period from which on their rate is one
+SLOPES: Final = (0.2, 1.0)  # of the logarithms of alerts by threshold, as far as they can be
+LEAST_LEVEL: Final = 0.35  # of claims: less is a coincidence
+HIGHER_LEVELS: Final = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)  # than of the shapes, that may be asked for
+KEPT_BACK: Final = 0.25  # of the budget, at least, for unusual traffic
+
+Subject = tuple[str, str | None, str | None, int, int]  # kind, source, destination, port and protocol
+# What would be told of the learning period at a threshold of unusual traffic, and levels of kinds.
+Simulate = Callable[[float, Mapping[str, float]], Sequence[Candidate]]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The time that a site was learnt in."""
+
+    from_ns: int
+    to_ns: int
+    days: float  # that it covers
+    parts: tuple[int, ...]  # numbers of those of its PARTS equal parts in which there was traffic
+    flows: int
+
+    def part(self, time_ns: int) -> int:
+        """The number of the part that a moment is in."""
+        return min(max((time_ns - self.from_ns) * PARTS // (self.to_ns - self.from_ns + 1), 0), PARTS - 1)
+
+    def a_day(self, opened: Sequence[Candidate]) -> float:
+        """How many of such alerts there are a day, the part with the most of them left out."""
+        return self._usual(self.counts(opened)) / self.days
+
+    def counts(self, opened: Sequence[Candidate]) -> list[int]:
+        """How many began in each part that has traffic."""
+        counted = Counter(self.part(candidate.start_ns) for candidate in opened)
+        return [counted[part] for part in self.parts]
+
+    def interval(self, opened: Sequence[Candidate]) -> tuple[float, float, float]:
+        """Alerts a day: 95 % interval of their mean, and it between. Counts of a part may vary more than by chance."""
+        counts = self.counts(opened)
+        usual = self._usual(counts)
+        kept = sorted(counts)[:-1] if len(counts) > 3 else counts
+        mean = max(float(np.mean(kept)), 1e-9)
+        spread = max(1.0, float(np.var(kept, ddof=1)) / mean) if len(kept) > 1 else 1.0
+        low, high = poisson_interval(usual / spread)
+        return low * spread / self.days, usual / self.days, high * spread / self.days
+
+    def _usual(self, counts: Sequence[int]) -> float:
+        if len(counts) <= 3:
+            return float(sum(counts))
+        return (sum(counts) - max(counts)) * len(counts) / (len(counts) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What was chosen, and what it gives in the learning period."""
+
+    flows_between_false_openings: float
+    levels: Mapping[str, float]  # of kinds that are asked for more than their shape
+    expected: tuple[float, float, float]  # alerts a day: low, mean, high
+    shown: bool  # whether the period is long enough to show the rate that was asked for
+    candidates: Sequence[Candidate]  # of the learning period, with these
+
+
+def poisson_interval(count: float) -> tuple[float, float]:
+    """95 % interval of a mean by a count of it. Garwood 1936, by Wilson and Hilferty's cube root of chi-square."""
+    low = 0.0
+    if count > 0:
+        low = count * max(0.0, 1 - 1 / (9 * count) - 1.96 / (3 * math.sqrt(count))) ** 3
+    more = count + 1
+    return low, more * (1 - 1 / (9 * more) + 1.96 / (3 * math.sqrt(more))) ** 3
+
+
+def choose(simulate: Simulate, period: Period, alerts_per_day: float, usual: Collection[Subject] = ()) -> Budget:
+    """Levels and threshold for so many alerts a day. usual: claims that are habits of the site, which are not counted."""
+    runs: dict[float, Sequence[Candidate]] = {}
+
+    def fresh(candidates: Iterable[Candidate]) -> list[Candidate]:
+        return [one for one in candidates if subject_of(one) not in usual]
+
+    def unusual_a_day(threshold: float) -> float:
+        if threshold not in runs:
+            runs[threshold] = simulate(threshold, {})
+        return period.a_day([one for one in fresh(runs[threshold]) if one.opened and one.kind == UNUSUAL])
+
+    shapes = fresh(simulate(SHIPPED, {}))
+    sure = [one for one in shapes if one.opened and one.attack]
+    claims = [one for one in shapes if not one.attack and one.kind != UNUSUAL]
+    left = max(alerts_per_day - period.a_day(sure), KEPT_BACK * alerts_per_day)
+    shown = left * period.days >= SHOWN
+    told = period.a_day([one for one in claims if one.level >= 1])
+    threshold = _threshold(unusual_a_day, max(left - told, KEPT_BACK * left), period)
+    left = max(left - unusual_a_day(threshold), (1 - KEPT_BACK) * left)
+    levels = _levels(claims, period, left, louder=shown)
+    candidates = simulate(threshold, levels)
+    opened = [one for one in fresh(candidates) if one.opened]
+    return Budget(threshold, levels, period.interval(opened), shown, candidates)
+
+
+def _levels(claims: Sequence[Candidate], period: Period, most_a_day: float, *, louder: bool) -> dict[str, float]:
+    """The lowest level from which on no more claims than so many a day are told, of each kind; none for 1.
+
+    What a single subject does most of is not asked for more: that is an attacker or an asset with a name, and its
+    kind would be lost for all others. louder: whether the period shows enough to ask for less than the shapes.
+    """
+    by_kind: dict[str, list[Candidate]] = {}
+    for one in claims:
+        by_kind.setdefault(one.kind, []).append(one)
+
+    def a_day(counted: Sequence[Candidate], level: float) -> float:
+        return period.a_day([one for one in counted if one.level >= level])
+
+    if louder and a_day(claims, 1.0) < most_a_day:
+        nearer = sorted({one.level for one in claims if LEAST_LEVEL <= one.level < 1} | {LEAST_LEVEL})
+        level = next((level for level in nearer if a_day(claims, level) <= most_a_day), 1.0)
+        return {kind: level for kind in KIND_NAMES[:KINDS] if level < 1}
+    several = [one for own in by_kind.values() for one in _of_many(own)]
+    level = next((level for level in HIGHER_LEVELS if a_day(several, level) <= most_a_day), HIGHER_LEVELS[-1])
+    return {kind: min(level, _most(kind)) for kind, own in by_kind.items() if level > 1 and _of_many(own)}
+
+
+def _of_many(claims: Sequence[Candidate]) -> list[Candidate]:
+    """Those that are not of the subject that has most of them."""
+    counts = Counter(subject(one) for one in claims)
+    most = max(counts, key=lambda own: (counts[own], own))
+    return [one for one in claims if subject(one) != most]
+
+
+def subject_of(one: Candidate) -> Subject:
+    """What makes two candidates the same claim: kind, source and destination as far as it is about them, service."""
+    source = one.source if one.sided != "target" else None
+    destination = one.destination if one.sided != "source" else None
+    return one.kind, source, destination, one.port, one.protocol
+
+
+def subject(one: Candidate) -> str:
+    """Whom a candidate is about: its target, else its source."""
+    return one.destination if one.sided == "target" else one.source
+
+
+def _most(kind: str) -> float:
+    """The highest level that may be asked for of a kind: beyond doubt is told always."""
+    certain = SHAPES[KIND_NAMES.index(kind)].certain
+    return HIGHER_LEVELS[-1] if certain is None else certain
+
+
+def _threshold(rate: Callable[[float], float], wanted: float, period: Period) -> float:
+    """Threshold at which unusual traffic gives so many alerts a day."""
+    least = SHOWN / period.days  # a rate that the period can show
+    promised = max(SHIPPED, period.flows / period.days / wanted)
+    goal = max(wanted, least)
+    below, above = _bracket(rate, goal)
+    if below == above:
+        found = below
+    else:
+        low, high = (max(rate(threshold), least / SHOWN / 10) for threshold in (below, above))
+        share = (math.log(low) - math.log(goal)) / max(math.log(low) - math.log(high), 1e-9)
+        found = below * (above / below) ** min(max(share, 0.0), 1.0)
+    if wanted >= least:
+        return found
+    if rate(GRID[0]) < least:  # nothing to extrapolate from
+        return min(promised, GRID[-1])
+    slope = _slope(rate, below)
+    return min(max(promised, found * (least / wanted) ** (1 / slope)), GRID[-1])
+
+
+def _bracket(rate: Callable[[float], float], goal: float) -> tuple[float, float]:
+    """Neighbours of the grid between which the rate falls to the goal; the same twice at either end."""
+    low, high = 0, len(GRID) - 1
+    if rate(GRID[low]) <= goal:
+        return GRID[low], GRID[low]
+    if rate(GRID[high]) >= goal:
+        return GRID[high], GRID[high]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if rate(GRID[middle]) > goal:
+            low = middle
+        else:
+            high = middle
+    return GRID[low], GRID[high]
+
+
+def _slope(rate: Callable[[float], float], threshold: float) -> float:
+    """How the logarithm of the rate falls with that of the threshold, below this one."""
+    place = max(GRID.index(threshold), 1)
+    high, low = rate(GRID[place - 1]), rate(GRID[place])
+    if low <= 0 or high <= low:
+        return SLOPES[1]
+    fall = math.log(high / low) / math.log(GRID[place] / GRID[place - 1])
+    return min(max(fall, SLOPES[0]), SLOPES[1])

@@ -1,0 +1,42 @@
+"""What a site always does: claims that hold through its learning period, and who talks to whom, how regularly.
+
+A habit is a claim that is no attack and was there in most parts of a period that is long enough to have parts. It is not
+silenced, as a controller's beat that was there all the time looks the same: it is told once, at a low severity, as what
+was there before.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from models.site import MOST_HABITS, Habit
+from sensor.baseline.budget import PARTS, Period, Subject, subject_of
+from sensor.episodes.candidates import Candidate
+
+SHORTEST_DAYS: Final = 0.25  # of a period in which something may be called a habit
+MOST_PARTS: Final = 2 / 3  # of the parts with traffic, in which it must be
+
+
+def habits_of(candidates: Sequence[Candidate], period: Period) -> list[Habit]:
+    """Habits of a learning period, by those that reached their shape; the most regular first."""
+    if period.days < SHORTEST_DAYS:
+        return []
+    told: dict[Subject, list[Candidate]] = {}
+    for one in candidates:
+        if one.opened:
+            told.setdefault(subject_of(one), []).append(one)
+    found = []
+    for (kind, source, destination, port, protocol), own in told.items():
+        share = len(_parts_of(own, period)) / max(len(period.parts), 1)
+        if share >= MOST_PARTS and not any(one.attack for one in own):
+            level = max(one.level for one in own)
+            found.append(Habit(kind, source, destination, port, protocol, level, share))
+    found.sort(key=lambda habit: (-habit.share, str(habit)))
+    return found[:MOST_HABITS]
+
+
+def _parts_of(own: Iterable[Candidate], period: Period) -> set[int]:
+    covered: set[int] = set()
+    for one in own:
+        covered.update(range(period.part(one.start_ns), min(period.part(one.end_ns) + 1, PARTS)))
+    return covered.intersection(period.parts)
+

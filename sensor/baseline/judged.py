@@ -1,0 +1,199 @@
+"""What a bundle says of each record of a learning period, kept as a few numbers a record, and rows to fit on.
+
+The records are gone through in order, as a judge would; what is kept is bounded a record, and the rows are a sample
+drawn by the seed alone. It makes no alert.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.batch import (
+    DST_HIGH,
+    DST_LOW,
+    DST_PORT,
+    END_NS,
+    END_SHIFT_NS,
+    PROTOCOL,
+    REPORT,
+    SRC_HIGH,
+    SRC_LOW,
+    SRC_PORT,
+    START_NS,
+    START_SHIFT_NS,
+    FlowBatch,
+    Identity,
+)
+from models.detector import FlowSteps, Labels, Vector
+from models.fusion import Hybrid, Judgement
+from sensor.judging.judge import RowMaker
+
+Records = Callable[[], Iterator[FlowBatch]]  # goes through the records of a learning period, from the first, each time
+Rows = NDArray[np.float64]  # (n, c) in the order of the bundle's contract
+Hashes = NDArray[np.uint64]  # (n,)
+Mask = NDArray[np.bool_]  # (n,)
+Times = NDArray[np.int64]  # (n,)
+
+SAMPLE: Final = 40_000  # rows that forests and normal values are fitted on
+KEY: Final = [SRC_HIGH, SRC_LOW, DST_HIGH, DST_LOW, SRC_PORT, DST_PORT, PROTOCOL, START_NS]
+_SOURCE: Final = [SRC_HIGH, SRC_LOW]
+_DESTINATION: Final = [DST_HIGH, DST_LOW]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Records that are gone through at once."""
+
+    records: FlowBatch
+    rows: Rows  # what a bundle judges of them
+    first: int  # number of the first of them in the whole period
+
+    @property
+    def numbers(self) -> slice:
+        """Their numbers in the whole period."""
+        return slice(self.first, self.first + len(self.records))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """What is kept of every record of a learning period, in its order."""
+
+    p_known: Vector  # (n,) whether the bundle's support judges it or not
+    p_novel: Vector  # (n,) likewise
+    label: Labels  # (n,)
+    judged: Mask  # (n,) whether the bundle's support does
+    flow: Hashes  # (n,) the flow that it is a report of
+    source: Hashes  # (n,) the host that began it
+    destination: Hashes  # (n,)
+    time_ns: Times  # (n,) traffic time
+    first: Mask  # (n,) whether it is the flow's first report
+
+    def __len__(self) -> int:
+        return len(self.p_known)
+
+    def judgement(self, rows: slice, p_known: Vector, p_novel: Vector, judged: Mask) -> Judgement:
+        """What lanes say of these records, by p-values of the whole period and by which of them are judged."""
+        own = judged[rows]
+        return Judgement(
+            np.zeros(len(own), dtype=np.int8),  # the episodes ask for p-values alone
+            np.where(own, p_known[rows], 1.0),
+            np.where(own, p_novel[rows], 1.0),
+            {},
+            self.label[rows],
+            own,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Rows drawn of a learning period."""
+
+    rows: Rows  # (k, c)
+    number: NDArray[np.int64]  # (k,) of the record, ascending
+
+    def only(self, chosen: Mask) -> "Sample":
+        """Those of them that are chosen, (k,)."""
+        return Sample(self.rows[chosen], self.number[chosen])
+
+
+def parts(records: Records, row_maker: RowMaker | None) -> Iterator[Part]:
+    """The records of a period with their rows; of no records nothing."""
+    first = 0
+    for batch in records():
+        if len(batch):
+            yield Part(batch, batch.values if row_maker is None else row_maker.columns(batch), first)
+            first += len(batch)
+
+
+def steps_of(part: Part) -> FlowSteps:
+    """The records as a bundle judges them."""
+    identity = part.records.identity
+    return FlowSteps(
+        values=part.rows,
+        host=np.ascontiguousarray(identity[:, _SOURCE]),
+        time_ns=identity[:, START_NS] + identity[:, START_SHIFT_NS],
+        advances=identity[:, REPORT] == 0,
+    )
+
+
+class Keeper:
+    """Keeps what a bundle says of each part, and draws the sample as it goes."""
+
+    def __init__(self, hybrid: Hybrid, seed: int, most: int = SAMPLE) -> None:
+        self._hybrid = replace(hybrid, support=None)  # also what the bundle has not met: the site may have
+        self._support = hybrid.support
+        self._hybrid.forget()
+        self._rng = np.random.default_rng([seed, 17])
+        self._most = most
+        self._kept: list[Kept] = []
+        self._priority = np.empty(0)
+        self._rows: Rows | None = None
+        self._number = np.empty(0, dtype=np.int64)
+
+    def take(self, part: Part) -> Judgement:
+        """Judge the next part; what the bundle says of it, by its own support."""
+        steps = steps_of(part)
+        told = self._hybrid.judge(steps)
+        judged = np.ones(len(steps), dtype=np.bool_) if self._support is None else self._support.judges(part.rows)
+        identity = part.records.identity
+        kept = Kept(
+            p_known=told.p_known,
+            p_novel=told.p_novel,
+            label=told.label.astype(np.int16),
+            judged=judged,
+            flow=hashes(identity, KEY),
+            source=hashes(identity, _SOURCE),
+            destination=hashes(identity, _DESTINATION),
+            time_ns=identity[:, END_NS] + identity[:, END_SHIFT_NS],
+            first=steps.advances,
+        )
+        self._kept.append(kept)
+        self._draw(part)
+        p_known, p_novel = np.where(judged, told.p_known, 1.0), np.where(judged, told.p_novel, 1.0)
+        return replace(told, p_known=p_known, p_novel=p_novel, judged=judged)
+
+    @property
+    def records(self) -> int:
+        """How many were judged so far."""
+        return sum(map(len, self._kept))
+
+    def kept(self) -> Kept:
+        """Of all parts so far; the bundle's hosts are forgotten."""
+        self._hybrid.forget()
+        names = Kept.__dataclass_fields__
+        return Kept(**{name: np.concatenate([getattr(part, name) for part in self._kept]) for name in names})
+
+    def sample(self) -> Sample:
+        """The rows drawn, in the order of the records. Raises ValueError without a part."""
+        if self._rows is None:
+            raise ValueError("no records were gone through")
+        order = np.argsort(self._number, kind="stable")
+        return Sample(self._rows[order], self._number[order])
+
+    def _draw(self, part: Part) -> None:
+        """Of all rows so far those with the lowest random priorities: each row is as likely to be among them."""
+        priority = self._rng.random(len(part.rows))
+        number = np.arange(part.first, part.first + len(priority))
+        near = np.flatnonzero(priority < self._priority.max()) if len(self._priority) == self._most else slice(None)
+        rows = part.rows[near] if self._rows is None else np.concatenate([self._rows, part.rows[near]])
+        priority = np.concatenate([self._priority, priority[near]])
+        number = np.concatenate([self._number, number[near]])
+        if len(priority) > self._most:
+            lowest = np.argpartition(priority, self._most)[: self._most]
+            rows, priority, number = rows[lowest], priority[lowest], number[lowest]
+        self._rows, self._priority, self._number = rows, priority, number
+
+
+def hashes(identity: Identity, words: list[int]) -> Hashes:
+    """One number for what stands in these words of each record, (n,): it tells them apart, and nobody who chose them.
+
+    Not for tables that strangers fill: here a collision only leaves out one flow more.
+    """
+    mixed = np.zeros(len(identity), dtype=np.uint64)
+    for word in words:
+        mixed = (mixed ^ identity[:, word].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed

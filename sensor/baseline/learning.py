@@ -1,0 +1,215 @@
+"""A bundle fitted to a site: from the records of a learning period to a bundle with the site's own normal and budget.
+
+The records are gone through several times: once judged by the bundle as it is, once by the site's forest, and once for
+each threshold that is tried. An attack within the period is not learnt as normal: flows of what was told of are left
+out, as are all of a host's while it attacked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import numpy as np
+
+from models.fusion import Hybrid
+from models.site import Habit, Learned, Site
+from models.support import Group, counted_groups, has_groups
+from sensor.alerts.alert_flow import AlertFlow
+from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, Subject, choose, subject_of
+from sensor.baseline.habits import habits_of
+from sensor.baseline.judged import KEY, Kept, Keeper, Mask, Records, Times, hashes, parts, steps_of
+from sensor.baseline.lanes import FitForest, SiteForest, enough, fit_site_forest, seen_by_detectors, site_hybrid
+from sensor.baseline.talk import Talk, TalkCounter
+from sensor.episodes.candidates import Candidate, CandidateEpisodes
+from sensor.judging.judge import RowMaker
+
+DAY_NS: Final = 86_400_000_000_000
+HOLE_NS: Final = 600_000_000_000  # a longer silence: nobody was listening
+AROUND_NS: Final = 60_000_000_000  # of an attack, in which its host is not learnt from
+CALIBRATION, BUDGET = "calibration", "budget"  # what may be warming
+Report = Callable[[str], None]
+
+
+class TooLittleError(Exception):
+    """A learning period that holds nothing to learn from: one line."""
+
+
+class Sensor(Protocol):
+    """The sensor's judging, by its settings."""
+
+    def row_maker(self, hybrid: Hybrid) -> RowMaker | None:
+        """What makes a bundle's rows, a new one for each time through."""
+
+    def episodes(self, hybrid: Hybrid, threshold: float, levels: Mapping[str, float]) -> CandidateEpisodes:
+        """Episodes of which no alert is made, at such thresholds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the operator asks for."""
+
+    alerts_per_day: float
+    seed: int = 1
+    habits: bool = True  # whether what the site always does is learnt as its habit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learning:
+    """What was learnt."""
+
+    hybrid: Hybrid  # with its site
+    before: Sequence[Candidate]  # of the learning period, by the bundle as it was
+    budget: Budget
+    talk: Talk  # who talks to whom
+    period: Period
+
+
+def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: FitForest, report: Report) -> Learning:
+    """Fit a bundle to a site's traffic. Raises TooLittleError."""
+    report("judging the site's traffic by the bundle as it is")
+    kept, before, told, keeper, talk = _judged(hybrid, records, sensor, asked)
+    period = _period(kept)
+    habits = habits_of(before, period) if asked.habits else []
+    usual = {_subject(habit) for habit in habits}
+    left_out = _left_out(kept, before, told, usual)
+    normal = ~left_out
+    report(f"{int(kept.first.sum()):,} flows of {period.days:.2f} days, {int(left_out.sum()):,} records left out")
+    sample = keeper.sample()
+    sample = sample.only(normal[sample.number])
+    warming: list[str] = []
+    site, p_novel, judged = hybrid, kept.p_novel, kept.judged
+    if enough(len(sample.rows)) and enough(int(normal.sum())):
+        report(f"fitting the site's forest to {len(sample.rows):,} rows")
+        odd = _odd(kept.time_ns, period)
+        forest = fit_site_forest(hybrid, sample.rows, odd[sample.number], fit, asked.seed)
+        scores, groups = _scored(hybrid, forest, records, sensor, odd, normal)
+        site = site_hybrid(hybrid, forest, scores[normal], kept.p_known[normal & kept.judged], sample.rows, groups)
+        p_novel = site.novel[0].calibration.p_value(scores)
+        judged = _judged_by(site, hybrid, kept, records, sensor)
+    else:
+        warming.append(CALIBRATION)
+    report(f"choosing thresholds for {asked.alerts_per_day:g} alerts a day")
+
+    def simulate(threshold: float, levels: Mapping[str, float]) -> list[Candidate]:
+        return _simulated(site, records, kept, p_novel, judged, sensor.episodes(site, threshold, levels))
+
+    budget = choose(simulate, period, asked.alerts_per_day, usual)
+    if not budget.shown:
+        warming.append(BUDGET)
+    known = Learned(
+        from_ns=period.from_ns,
+        to_ns=period.to_ns,
+        days=period.days,
+        flows=int(kept.first.sum()),
+        hosts=len(np.unique(kept.source)),
+        left_out=int((left_out & kept.first).sum()),
+    )
+    own = Site(
+        alerts_per_day=asked.alerts_per_day,
+        expected_alerts_per_day=budget.expected,
+        flows_between_false_openings=budget.flows_between_false_openings,
+        levels=budget.levels,
+        warming=tuple(warming),
+        learned=known,
+        habits=tuple(habits),
+    )
+    return Learning(replace(site, site=own), before, budget, talk, period)
+
+
+def _judged(
+    hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked
+) -> tuple[Kept, list[Candidate], Mask, Keeper, Talk]:
+    """What the bundle says of every record, what would be told, and which records that rests on. Raises TooLittleError."""
+    keeper, episodes = Keeper(hybrid, asked.seed), sensor.episodes(hybrid, SHIPPED, {})
+    talk, told = TalkCounter(hybrid.contract.columns), set[int]()
+    for part in parts(records, sensor.row_maker(hybrid)):
+        judgement = keeper.take(part)
+        items = episodes.observe(part.records, part.records.values, judgement)
+        flows = [item.identity for item in items if isinstance(item, AlertFlow)]
+        if flows:
+            told.update(hashes(np.array(flows, dtype=np.int64), KEY).tolist())
+        talk.count(part)
+    if not keeper.records:
+        raise TooLittleError("found no flow in it; expected traffic of the site")
+    episodes.finish()
+    kept = keeper.kept()
+    if kept.time_ns.max() - kept.time_ns.min() <= 0 or not kept.first.any():
+        raise TooLittleError("found flows of one moment alone; expected some minutes of the site's traffic")
+    mask = np.isin(kept.flow, np.fromiter(told, dtype=np.uint64, count=len(told)))
+    return kept, episodes.take(), mask, keeper, talk.told()
+
+
+def _period(kept: Kept) -> Period:
+    """The time that the records cover, silences of up to HOLE_NS included."""
+    times = np.sort(kept.time_ns)
+    gaps = np.diff(times)
+    covered = int(gaps[gaps <= HOLE_NS].sum())
+    whole = Period(int(times[0]), int(times[-1]), max(covered, 1) / DAY_NS, tuple(range(PARTS)), 0)
+    place = (times - times[0]) * PARTS // (times[-1] - times[0] + 1)
+    return replace(whole, parts=tuple(np.unique(place).tolist()), flows=int(kept.first.sum()))
+
+
+def _subject(habit: Habit) -> Subject:
+    return habit.kind, habit.source, habit.destination, habit.port, habit.protocol
+
+
+def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, usual: set[Subject]) -> Mask:
+    """Records that are not learnt from: those of what was told, and all of a host while it attacked."""
+    left_out = told.copy()
+    for one in before:
+        if not one.opened:
+            continue
+        words = np.array([one.identity], dtype=np.int64)
+        side = hashes(words, [2, 3] if one.sided == "target" else [0, 1])[0]
+        sides = kept.destination if one.sided == "target" else kept.source
+        around = (kept.time_ns >= one.start_ns - AROUND_NS) & (kept.time_ns <= one.end_ns + AROUND_NS)
+        if one.attack:
+            left_out |= (sides == side) & around
+        elif subject_of(one) in usual:
+            left_out &= ~((sides == side) & around)
+    return left_out
+
+
+def _odd(time_ns: Times, period: Period) -> Mask:
+    """Whether each record is of an odd part of the period, (n,)."""
+    place = (time_ns - period.from_ns) * PARTS // (period.to_ns - period.from_ns + 1)
+    odd: Mask = place % 2 == 1
+    return odd
+
+
+def _scored(
+    hybrid: Hybrid, forest: SiteForest, records: Records, sensor: Sensor, odd: Mask, normal: Mask
+) -> tuple[np.ndarray, dict[Group, int] | None]:  # type: ignore[type-arg]
+    """The site's forest on every record, (n,), and normal flows of each support group."""
+    scores = np.empty(len(odd))
+    groups: dict[Group, int] | None = {} if has_groups(hybrid.contract.columns) else None
+    names = tuple(hybrid.contract.columns)
+    for part in parts(records, sensor.row_maker(hybrid)):
+        steps = steps_of(part)
+        seen = replace(steps, values=seen_by_detectors(hybrid, part.rows))
+        scores[part.numbers] = forest.score(seen, odd[part.numbers])
+        if groups is not None:
+            for group, flows in counted_groups(part.rows[normal[part.numbers] & steps.advances], names).items():
+                groups[group] = groups.get(group, 0) + flows
+    return scores, groups
+
+
+def _judged_by(site: Hybrid, hybrid: Hybrid, kept: Kept, records: Records, sensor: Sensor) -> Mask:
+    """Which records the site's support judges, (n,)."""
+    if site.support is None or site.support is hybrid.support:
+        return kept.judged
+    judged = np.empty(len(kept), dtype=np.bool_)
+    for part in parts(records, None):  # groups are told by columns of the record itself
+        judged[part.numbers] = site.support.judges(part.rows)
+    return judged
+
+
+def _simulated(
+    site: Hybrid, records: Records, kept: Kept, p_novel: np.ndarray, judged: Mask, episodes: CandidateEpisodes  # type: ignore[type-arg]
+) -> list[Candidate]:
+    """What ended of the episodes over the learning period."""
+    for part in parts(records, None):
+        judgement = kept.judgement(part.numbers, kept.p_known, p_novel, judged)
+        episodes.observe(part.records, part.records.values, judgement)
+    episodes.finish()
+    return episodes.take()

@@ -1,0 +1,76 @@
+"""Candidates: all that might have been told of a run's traffic, with how far each claim was reached, and no alerts.
+
+A site's thresholds are chosen by them (sensor.baseline): an episode that opened and one that stayed below its shape are
+both what that site's traffic looks like.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flows.batch import DST_PORT, PROTOCOL
+from sensor.alerts.alert import Action
+from sensor.alerts.endpoints import WITH_PORTS, sides_of
+from sensor.episodes.episode import Episode
+from sensor.episodes.episodes import Episodes
+from sensor.episodes.shapes import KIND_NAMES, SHAPES
+from sensor.episodes.telling import UNSHAPED
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One episode as it ended."""
+
+    kind: str  # by its name (sensor.episodes.shapes.KIND_NAMES)
+    source: str  # address of the flow that speaks strongest
+    destination: str  # likewise
+    sided: str  # whom it is about: "source", "target" or "pair"
+    port: int  # of that destination
+    protocol: int
+    level: float  # the highest that it reached, 1 where its shape is reached
+    attack: bool  # its verdict
+    opened: bool
+    start_ns: int  # traffic time
+    end_ns: int
+    flows: int
+    identity: tuple[int, ...]  # words of that flow (flows.batch)
+
+
+class CandidateEpisodes(Episodes):
+    """Episodes that are kept as they end, and of which no alert is made."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._ended: list[Candidate] = []
+
+    def take(self) -> list[Candidate]:
+        """Those that ended since the last call, in the order of their ends."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _report(self, episode: Episode, action: Action, time_ns: int) -> None:
+        """No alert is made."""
+
+    def _end(self, episode: Episode, time_ns: int) -> None:
+        if not episode.closed and episode.exemplar is not None and not episode.alerts:  # a storm is about nobody
+            self._ended.append(_candidate(episode, episode.exemplar.flow.identity))
+        super()._end(episode, time_ns)
+
+
+def _candidate(episode: Episode, identity: Sequence[int]) -> Candidate:
+    source, destination = sides_of(identity)
+    return Candidate(
+        kind=KIND_NAMES[episode.kind],
+        sided="source" if episode.kind == UNSHAPED else SHAPES[episode.kind].sided,
+        source=source,
+        destination=destination,
+        port=identity[DST_PORT] if identity[PROTOCOL] in WITH_PORTS else 0,
+        protocol=identity[PROTOCOL],
+        level=episode.level,
+        attack=episode.attack,
+        opened=episode.opened,
+        start_ns=episode.start_ns + episode.shift_ns,
+        end_ns=episode.end_ns + episode.shift_ns,
+        flows=episode.flows,
+        identity=tuple(identity),
+    )
