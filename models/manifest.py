@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 512 << 20  # bytes
+REREADS = 8  # of a directory that gives way again and again while it is read
 LINE = 118  # what fits is kept on one line of the manifest
 
 Arrays = dict[str, NDArray[Any]]
@@ -78,9 +79,19 @@ class Files:
         A directory that another takes the place of between the two reads gives the two that lay in it together, where
         the system opens files by a directory's descriptor. Raises BundleError.
         """
-        with _opened(directory, self.manifest, self.expected) as descriptor:
-            manifest = read_file(directory / self.manifest, self.most_manifest, self.expected, descriptor)
-            return manifest, read_file(directory / self.weights, self.most_weights, self.expected, descriptor)
+        for _ in range(REREADS):
+            with _opened(directory, self.manifest, self.expected) as descriptor:
+                try:
+                    return self._read_both(directory, descriptor)
+                except BundleError:
+                    # Only a directory that gave way twice since it was opened has lost its files.
+                    if descriptor is None or _is_still(directory, descriptor):
+                        raise
+        return self._read_both(directory, None)
+
+    def _read_both(self, directory: Path, descriptor: int | None) -> tuple[bytes, bytes]:
+        manifest = read_file(directory / self.manifest, self.most_manifest, self.expected, descriptor)
+        return manifest, read_file(directory / self.weights, self.most_weights, self.expected, descriptor)
 
     def parsed(self, content: bytes) -> dict[str, Any]:
         """The manifest in its file, of one of the two formats. Raises BundleError."""
@@ -159,6 +170,14 @@ def _opened(directory: Path, first: str, expected: str) -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_still(directory: Path, descriptor: int) -> bool:
+    """Whether a path leads to the directory that was opened."""
+    try:
+        return os.path.samestat(os.stat(directory), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _refuse_unreadable(name: str, error: OSError | ValueError, expected: str) -> NoReturn:
