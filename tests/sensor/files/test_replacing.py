@@ -1,7 +1,6 @@
 """A directory replaced as a whole: the old one or the new one at any moment, whatever is killed when."""
 
 import errno
-import os
 import random
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from sensor.files import replacing
 from sensor.files.exchange import exchange
 from sensor.files.replacing import BusyError, NotAtomicError, ReplacedDirectory
 
-KILLS = 60
+KILLS = 30
 NAMES = ("manifest.json", "weights.safetensors")
 
 
