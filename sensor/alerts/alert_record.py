@@ -230,6 +230,13 @@ ALERT: Final = Declaration(
             "More alerts opened than are told one by one: this one is of many hosts.",
             absent=False,
         ),
+        Field(
+            "flowvigil.usual",
+            NUMBER,
+            "usual",
+            "A habit of the site: share of its learning period in which the same claim held.",
+            optional=True,
+        ),
         Field("flowvigil.flows", COUNT, "spread.flows", "Flows flagged."),
         Field("flowvigil.packets", COUNT, "spread.packets", "Of the flagged flows, both directions."),
         Field("flowvigil.failed", COUNT, "spread.failed", "Flagged flows in which no data was exchanged."),

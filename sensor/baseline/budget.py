@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 
 from sensor.episodes.candidates import Candidate
+from sensor.episodes.habits import Subject
 from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 
 UNUSUAL: Final = KIND_NAMES[KINDS]
@@ -33,7 +34,6 @@ LEAST_LEVEL: Final = 0.35  # of claims: less is a coincidence
 HIGHER_LEVELS: Final = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)  # than of the shapes, that may be asked for
 KEPT_BACK: Final = 0.25  # of the budget, at least, for unusual traffic
 
-Subject = tuple[str, str | None, str | None, int, int]  # kind, source, destination, port and protocol
 # What would be told of the learning period at a threshold of unusual traffic, and levels of kinds.
 Simulate = Callable[[float, Mapping[str, float]], Sequence[Candidate]]
 
@@ -102,7 +102,7 @@ def choose(simulate: Simulate, period: Period, alerts_per_day: float, usual: Col
     runs: dict[float, Sequence[Candidate]] = {}
 
     def fresh(candidates: Iterable[Candidate]) -> list[Candidate]:
-        return [one for one in candidates if subject_of(one) not in usual]
+        return [one for one in candidates if one.subject not in usual]
 
     def unusual_a_day(threshold: float) -> float:
         if threshold not in runs:
@@ -147,19 +147,12 @@ def _levels(claims: Sequence[Candidate], period: Period, most_a_day: float, *, l
 
 def _of_many(claims: Sequence[Candidate]) -> list[Candidate]:
     """Those that are not of the subject that has most of them."""
-    counts = Counter(subject(one) for one in claims)
+    counts = Counter(host_of(one) for one in claims)
     most = max(counts, key=lambda own: (counts[own], own))
-    return [one for one in claims if subject(one) != most]
+    return [one for one in claims if host_of(one) != most]
 
 
-def subject_of(one: Candidate) -> Subject:
-    """What makes two candidates the same claim: kind, source and destination as far as it is about them, service."""
-    source = one.source if one.sided != "target" else None
-    destination = one.destination if one.sided != "source" else None
-    return one.kind, source, destination, one.port, one.protocol
-
-
-def subject(one: Candidate) -> str:
+def host_of(one: Candidate) -> str:
     """Whom a candidate is about: its target, else its source."""
     return one.destination if one.sided == "target" else one.source
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from models.site import MOST_HABITS, Habit
-from sensor.baseline.budget import PARTS, Period, Subject, subject_of
+from sensor.baseline.budget import PARTS, Period
 from sensor.episodes.candidates import Candidate
+from sensor.episodes.habits import Subject
 
 SHORTEST_DAYS: Final = 0.25  # of a period in which something may be called a habit
 MOST_PARTS: Final = 2 / 3  # of the parts with traffic, in which it must be
@@ -23,7 +24,7 @@ def habits_of(candidates: Sequence[Candidate], period: Period) -> list[Habit]:
     told: dict[Subject, list[Candidate]] = {}
     for one in candidates:
         if one.opened:
-            told.setdefault(subject_of(one), []).append(one)
+            told.setdefault(one.subject, []).append(one)
     found = []
     for (kind, source, destination, port, protocol), own in told.items():
         share = len(_parts_of(own, period)) / max(len(period.parts), 1)

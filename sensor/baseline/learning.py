@@ -15,12 +15,13 @@ from models.fusion import Hybrid
 from models.site import Habit, Learned, Site
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
-from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, Subject, choose, subject_of
+from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
 from sensor.baseline.judged import KEY, Kept, Keeper, Mask, Records, Times, hashes, parts, steps_of
 from sensor.baseline.lanes import FitForest, SiteForest, enough, fit_site_forest, seen_by_detectors, site_hybrid
 from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
+from sensor.episodes.habits import Subject
 from sensor.judging.judge import RowMaker
 
 DAY_NS: Final = 86_400_000_000_000
@@ -165,7 +166,7 @@ def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, usual: set[Su
         around = (kept.time_ns >= one.start_ns - AROUND_NS) & (kept.time_ns <= one.end_ns + AROUND_NS)
         if one.attack:
             left_out |= (sides == side) & around
-        elif subject_of(one) in usual:
+        elif one.subject in usual:
             left_out &= ~((sides == side) & around)
     return left_out
 

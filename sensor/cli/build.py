@@ -143,6 +143,7 @@ def observer() -> "Observer":
 def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":
     """Settings of the episodes: when they open and close, and their limits; what they leave open the bundle's site says."""
     from sensor.episodes.episodes import EpisodeSettings
+    from sensor.episodes.habits import habits_of_site
     from sensor.episodes.shapes import KIND_NAMES
 
     threshold, site = config.episodes.flows_between_false_openings, hybrid.site
@@ -152,6 +153,7 @@ def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":
     return EpisodeSettings(
         threshold=threshold,
         levels=tuple(asked.get(kind, 1.0) for kind in KIND_NAMES[:-1]),
+        habits=habits_of_site(site),
         quiet_ns=round(config.episodes.quiet_s * SECOND_NS),
         capacity_hosts=config.episodes.capacity_hosts,
         alerts_per_minute=config.episodes.alerts_per_minute,

@@ -21,6 +21,7 @@ from sensor.alerts.endpoints import community_id_of, endpoints_of
 from sensor.alerts.spread import counted, spread_in_words
 from sensor.alerts.techniques import severity_of
 from sensor.episodes.episode import Episode
+from sensor.episodes.habits import HABIT_SEVERITY
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.shapes import KINDS, SHAPES, UPLOAD, UPLOAD_BEAT
 
@@ -59,6 +60,12 @@ class AlertBuilder:
         self._top_columns = top_columns
         self._sequence = 0
 
+    def exchange(
+        self, *, labels: Sequence[str], explainer: Explainer, model: ModelIdentity, top_columns: TopColumns
+    ) -> None:
+        """Go on with the words of another model, as the constructor takes them; the lines are counted on."""
+        self._labels, self._explainer, self._model, self._top_columns = labels, explainer, model, top_columns
+
     def alert(self, episode: Episode, action: Action, time_ns: int, dropped: int = 0) -> Alert:
         """The next line about an episode.
 
@@ -89,6 +96,9 @@ class AlertBuilder:
         severity = severity_of(episode.technique)
         if not episode.attack:
             severity = min(severity, UNCERTAIN_SEVERITY)
+        if episode.usual is not None:
+            severity = min(severity, HABIT_SEVERITY)
+            reason = f"as in {100 * episode.usual:.0f} % of the time in which the site was learnt: {reason}"
         source, destination = endpoints_of(flow.identity, exemplar.values)
         return Alert(
             time_ns=time_ns,
@@ -118,6 +128,7 @@ class AlertBuilder:
             observer=self._observer,
             dropped=dropped,
             hosts_merged=episode.alerts,
+            usual=episode.usual,
             target_ips=tuple(episode.first_targets(TARGETS_SHOWN)),
             target_ports=tuple(islice(episode.ports, PORTS_SHOWN)),
         )

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flows.batch import DST_PORT, PROTOCOL
 from sensor.alerts.alert import Action
-from sensor.alerts.endpoints import WITH_PORTS, sides_of
+from sensor.alerts.endpoints import sides_of
 from sensor.episodes.episode import Episode
 from sensor.episodes.episodes import Episodes
-from sensor.episodes.shapes import KIND_NAMES, SHAPES
-from sensor.episodes.telling import UNSHAPED
+from sensor.episodes.habits import Subject, sided_of, subject_of
+from sensor.episodes.shapes import KIND_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +24,7 @@ class Candidate:
     source: str  # address of the flow that speaks strongest
     destination: str  # likewise
     sided: str  # whom it is about: "source", "target" or "pair"
-    port: int  # of that destination
-    protocol: int
+    subject: Subject  # what makes another one the same claim
     level: float  # the highest that it reached, 1 where its shape is reached
     attack: bool  # its verdict
     opened: bool
@@ -61,11 +59,10 @@ def _candidate(episode: Episode, identity: Sequence[int]) -> Candidate:
     source, destination = sides_of(identity)
     return Candidate(
         kind=KIND_NAMES[episode.kind],
-        sided="source" if episode.kind == UNSHAPED else SHAPES[episode.kind].sided,
+        sided=sided_of(episode.kind),
+        subject=subject_of(episode.kind, identity),
         source=source,
         destination=destination,
-        port=identity[DST_PORT] if identity[PROTOCOL] in WITH_PORTS else 0,
-        protocol=identity[PROTOCOL],
         level=episode.level,
         attack=episode.attack,
         opened=episode.opened,

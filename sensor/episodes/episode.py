@@ -122,7 +122,7 @@ class Episode:
             "opened",
         ),
         *("order", "packets", "peak", "ports", "ports_more", "shift_ns", "origins", "origins_more", "start_ns"),
-        *("subject", "supported", "targets", "targets_more", "technique", "technique_at_line", "verdict_at_line"),
+        *("subject", "supported", "targets", "targets_more", "technique", "technique_at_line", "usual", "verdict_at_line"),
     )
 
     def __init__(
@@ -159,6 +159,7 @@ class Episode:
         self.origins: Distinct = {}
         self.targets_more = self.ports_more = self.origins_more = False
         self.labels: dict[int, int] = {}
+        self.usual: float | None = None  # share of the site's learning period in which it was there, None for no habit
         self.flows_at_line = 0
         self.technique_at_line: Technique | None = None
         self.verdict_at_line = False

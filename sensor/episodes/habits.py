@@ -1,0 +1,48 @@
+"""Habits: what a site always did while it was learnt, by whom a claim is about.
+
+A habit is told as any claim, once, at a low severity and as what was there before: a controller's beat that was there
+all the time looks the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from flows.batch import DST_PORT, PROTOCOL
+from models.site import Site
+from sensor.alerts.endpoints import WITH_PORTS, sides_of
+from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
+
+# Kind by its name, source and destination as far as a claim is about them, port and protocol of the service.
+Subject = tuple[str, str | None, str | None, int, int]
+Habits = Mapping[Subject, tuple[float, float]]  # the level that each reached, and its share of the learning period
+
+BEYOND: Final = 2.0  # times that level, from which on a claim is more than the habit
+HABIT_SEVERITY: Final = 20  # at most, of what was there before
+
+
+def sided_of(kind: int) -> str:
+    """Whom a kind is about: "source", "target" or "pair"."""
+    return "source" if kind == KINDS else SHAPES[kind].sided
+
+
+def subject_of(kind: int, identity: Sequence[int]) -> Subject:
+    """What makes two claims the same. identity: words of FlowBatch.identity of a flow of theirs."""
+    source, destination = sides_of(identity)
+    sided, protocol = sided_of(kind), identity[PROTOCOL]
+    return (
+        KIND_NAMES[kind],
+        source if sided != "target" else None,
+        destination if sided != "source" else None,
+        identity[DST_PORT] if protocol in WITH_PORTS else 0,
+        protocol,
+    )
+
+
+def habits_of_site(site: Site | None) -> Habits:
+    """The habits that a bundle knows of its site."""
+    if site is None:
+        return {}
+    return {
+        (habit.kind, habit.source, habit.destination, habit.port, habit.protocol): (habit.level, habit.share)
+        for habit in site.habits
+    }
