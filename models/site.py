@@ -1,5 +1,7 @@
-"""Site: what a bundle knows of the network that it was fitted to, beside its detectors: how much of its traffic was seen,
-what alerts its operator asked for, and what is needed of a claim or of unusual traffic there before it is told.
+"""Site: what a bundle knows of the network that it was fitted to, beside its detectors.
+
+How much of its traffic was seen, what alerts its operator asked for, and what is needed of a claim or of unusual
+traffic there before it is told.
 
 It knows kinds of claims by their names alone, not what they claim. Everything in it was counted in the site's own
 traffic; a bundle without this section is of no one's site.
@@ -18,9 +20,7 @@ MOST_KINDS: Final = 64
 NAME: Final = 40  # characters of a kind's name, at most
 LEVELS: Final = (0.3, 1000.0)  # of a claim, least and most that may be asked for
 OPENINGS: Final = (10.0, 1e12)  # flows between false openings, least and most
-_SECTION: Final = (
-    "alerts_per_day expected_alerts_per_day flows_between_false_openings levels warming learned habits"
-)
+_SECTION: Final = "alerts_per_day expected_alerts_per_day flows_between_false_openings levels warming learned habits"
 _LEARNED: Final = "from_ns to_ns days flows hosts left_out"
 _HABIT: Final = "kind source destination port protocol level share"
 

@@ -1,10 +1,9 @@
-"""A site's budget of alerts: from which level on claims are told, and how rare unusual traffic must be, so that its own
-traffic gives as many alerts a day as were asked for.
+"""A site's budget of alerts: levels of claims, and how rare unusual traffic must be, for so many alerts a day.
 
 Claims that are attacks by the known lane or beyond doubt are always told. What is left of the budget goes to unusual
-traffic and to claims that only their shape speaks for, both of whose thresholds are looked for in both directions: where
-the site's own traffic would give too many, more is asked for; who asks for twenty alerts a day gets to see more of what is
-rare, and of what comes near a shape, than who asks for one.
+traffic and to claims that only their shape speaks for, both of whose thresholds are looked for in both directions:
+where the site's own traffic would give too many, more is asked for; who asks for twenty alerts a day gets to see more
+of what is rare, and of what comes near a shape, than who asks for one.
 
 What the learning period shows is counted part by part, and the part with the most is left out: an attack that fell into
 it neither raises a threshold nor is taken for the site's own. Where the period is too short to show a rate, the
@@ -74,7 +73,7 @@ class Period:
     def _usual(self, counts: Sequence[int]) -> float:
         if len(counts) <= 3:
             return float(sum(counts))
-        return (sum(counts) - max(counts)) * len(counts) / (len(counts) - 1)
+        return float((sum(counts) - max(counts)) * len(counts) / (len(counts) - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,10 @@ def poisson_interval(count: float) -> tuple[float, float]:
 
 
 def choose(simulate: Simulate, period: Period, alerts_per_day: float, usual: Collection[Subject] = ()) -> Budget:
-    """Levels and threshold for so many alerts a day. usual: claims that are habits of the site, which are not counted."""
+    """Levels and threshold for so many alerts a day.
+
+    usual: claims that are habits of the site, which are not counted.
+    """
     runs: dict[float, Sequence[Candidate]] = {}
 
     def fresh(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -174,13 +176,13 @@ def _threshold(rate: Callable[[float], float], wanted: float, period: Period) ->
     else:
         low, high = (max(rate(threshold), least / SHOWN / 10) for threshold in (below, above))
         share = (math.log(low) - math.log(goal)) / max(math.log(low) - math.log(high), 1e-9)
-        found = below * (above / below) ** min(max(share, 0.0), 1.0)
+        found = float(below * (above / below) ** min(max(share, 0.0), 1.0))
     if wanted >= least:
         return found
     if rate(GRID[0]) < least:  # nothing to extrapolate from
         return min(promised, GRID[-1])
     slope = _slope(rate, below)
-    return min(max(promised, found * (least / wanted) ** (1 / slope)), GRID[-1])
+    return float(min(max(promised, found * (least / wanted) ** (1 / slope)), GRID[-1]))
 
 
 def _bracket(rate: Callable[[float], float], goal: float) -> tuple[float, float]:

@@ -1,8 +1,7 @@
 """What a site always does: claims that hold through its learning period, and who talks to whom, how regularly.
 
-A habit is a claim that is no attack and was there in most parts of a period that is long enough to have parts. It is not
-silenced, as a controller's beat that was there all the time looks the same: it is told once, at a low severity, as what
-was there before.
+A habit is a claim that is no attack and was there in most parts of a period that is long enough to have parts. What is
+said of it afterwards, sensor.episodes.habits knows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,4 +39,3 @@ def _parts_of(own: Iterable[Candidate], period: Period) -> set[int]:
     for one in own:
         covered.update(range(period.part(one.start_ns), min(period.part(one.end_ns) + 1, PARTS)))
     return covered.intersection(period.parts)
-

@@ -20,8 +20,8 @@ from models.fusion import Hybrid, Member, NormalProfile, inputs_of
 from models.support import Group, Support
 from sensor.baseline.judged import Mask, Rows
 
-# Forest over normal rows: the columns it may see and where each stands, rows (k, c) as detectors see them, trees, sample
-# of each, seed.
+# Forest over normal rows: the columns it may see and where each stands, rows (k, c) as detectors see them, trees,
+# sample of each, seed.
 FitForest = Callable[[Mapping[str, int], Rows, int, int, int], IsolationForest]
 FEWEST_ROWS: Final = 1_000  # of a forest: fewer are no normal traffic yet
 LOOSER: Final = 4.0  # than the bundle's, at most, a cut may become: its calibration holds on other networks, too
@@ -43,7 +43,7 @@ class SiteForest:
 
 
 def forest_settings(hybrid: Hybrid) -> tuple[dict[str, int], int, int]:
-    """Columns, trees and sample of a bundle's Isolation Forest; of a bundle without one all columns, 100 trees of 256."""
+    """Columns, trees and sample of a bundle's Isolation Forest; without one all columns, 100 trees of 256 rows."""
     for member in hybrid.novel:
         if isinstance(member.detector, IsolationForest):
             scaling = member.detector.scaling
@@ -130,4 +130,3 @@ def _support(hybrid: Hybrid, normal_flows: Mapping[Group, int] | None) -> Suppor
     for group, flows in normal_flows.items():
         counts[group] = counts.get(group, 0) + flows
     return Support(hybrid.support.columns, dict(sorted(counts.items())))
-

@@ -11,13 +11,14 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from models.detector import Vector
 from models.fusion import Hybrid
 from models.site import Habit, Learned, Site
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
-from sensor.baseline.judged import KEY, Kept, Keeper, Mask, Records, Times, hashes, parts, steps_of
+from sensor.baseline.judged import KEY, Keeper, Kept, Mask, Records, Times, hashes, parts, steps_of
 from sensor.baseline.lanes import FitForest, SiteForest, enough, fit_site_forest, seen_by_detectors, site_hybrid
 from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
@@ -86,13 +87,13 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
         scores, groups = _scored(hybrid, forest, records, sensor, odd, normal)
         site = site_hybrid(hybrid, forest, scores[normal], kept.p_known[normal & kept.judged], sample.rows, groups)
         p_novel = site.novel[0].calibration.p_value(scores)
-        judged = _judged_by(site, hybrid, kept, records, sensor)
+        judged = _judged_by(site, hybrid, kept, records)
     else:
         warming.append(CALIBRATION)
     report(f"choosing thresholds for {asked.alerts_per_day:g} alerts a day")
 
     def simulate(threshold: float, levels: Mapping[str, float]) -> list[Candidate]:
-        return _simulated(site, records, kept, p_novel, judged, sensor.episodes(site, threshold, levels))
+        return _simulated(records, kept, p_novel, judged, sensor.episodes(site, threshold, levels))
 
     budget = choose(simulate, period, asked.alerts_per_day, usual)
     if not budget.shown:
@@ -120,9 +121,12 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
 def _judged(
     hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked
 ) -> tuple[Kept, list[Candidate], Mask, Keeper, Talk]:
-    """What the bundle says of every record, what would be told, and which records that rests on. Raises TooLittleError."""
+    """What the bundle says of every record, what would be told, and which records that rests on.
+
+    Raises TooLittleError.
+    """
     keeper, episodes = Keeper(hybrid, asked.seed), sensor.episodes(hybrid, SHIPPED, {})
-    talk, told = TalkCounter(hybrid.contract.columns), set[int]()
+    talk, told = TalkCounter(tuple(hybrid.contract.columns)), set[int]()
     for part in parts(records, sensor.row_maker(hybrid)):
         judgement = keeper.take(part)
         items = episodes.observe(part.records, part.records.values, judgement)
@@ -180,7 +184,7 @@ def _odd(time_ns: Times, period: Period) -> Mask:
 
 def _scored(
     hybrid: Hybrid, forest: SiteForest, records: Records, sensor: Sensor, odd: Mask, normal: Mask
-) -> tuple[np.ndarray, dict[Group, int] | None]:  # type: ignore[type-arg]
+) -> tuple[Vector, dict[Group, int] | None]:
     """The site's forest on every record, (n,), and normal flows of each support group."""
     scores = np.empty(len(odd))
     groups: dict[Group, int] | None = {} if has_groups(hybrid.contract.columns) else None
@@ -195,7 +199,7 @@ def _scored(
     return scores, groups
 
 
-def _judged_by(site: Hybrid, hybrid: Hybrid, kept: Kept, records: Records, sensor: Sensor) -> Mask:
+def _judged_by(site: Hybrid, hybrid: Hybrid, kept: Kept, records: Records) -> Mask:
     """Which records the site's support judges, (n,)."""
     if site.support is None or site.support is hybrid.support:
         return kept.judged
@@ -206,7 +210,7 @@ def _judged_by(site: Hybrid, hybrid: Hybrid, kept: Kept, records: Records, senso
 
 
 def _simulated(
-    site: Hybrid, records: Records, kept: Kept, p_novel: np.ndarray, judged: Mask, episodes: CandidateEpisodes  # type: ignore[type-arg]
+    records: Records, kept: Kept, p_novel: Vector, judged: Mask, episodes: CandidateEpisodes
 ) -> list[Candidate]:
     """What ended of the episodes over the learning period."""
     for part in parts(records, None):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, PROTOCOL, REPORT, SRC_HIGH, SRC_LOW, address
 from flows.columns import INDEX
@@ -96,7 +97,7 @@ class TalkCounter:
         fresh = np.flatnonzero(identity[:, REPORT] == 0)
         if not len(fresh):
             return
-        words = identity[np.ix_(fresh, _WORDS)]
+        words = identity[fresh][:, _WORDS]
         words[:, 5] = np.where(np.isin(words[:, 6], list(WITH_PORTS)), words[:, 5], 0)
         links, last, place = np.unique(words[::-1], axis=0, return_index=True, return_inverse=True)
         flows = np.bincount(place.reshape(-1), minlength=len(links))
@@ -110,7 +111,7 @@ class TalkCounter:
         """All of it so far."""
         return Talk(sorted(self._links.values(), key=lambda link: -link.flows), self._uncounted)
 
-    def _add(self, words: tuple[int, ...], flows: int, answered: int, row: np.ndarray) -> None:  # type: ignore[type-arg]
+    def _add(self, words: tuple[int, ...], flows: int, answered: int, row: NDArray[np.float64]) -> None:
         link = self._links.get(words)
         if link is None:
             if len(self._links) >= self._most:

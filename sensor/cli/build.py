@@ -141,7 +141,10 @@ def observer() -> "Observer":
 
 
 def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":
-    """Settings of the episodes: when they open and close, and their limits; what they leave open the bundle's site says."""
+    """Settings of the episodes: when they open and close, and their limits.
+
+    What they leave open the bundle's site says.
+    """
     from sensor.episodes.episodes import EpisodeSettings
     from sensor.episodes.habits import habits_of_site
     from sensor.episodes.shapes import KIND_NAMES

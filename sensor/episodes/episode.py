@@ -122,7 +122,16 @@ class Episode:
             "opened",
         ),
         *("order", "packets", "peak", "ports", "ports_more", "shift_ns", "origins", "origins_more", "start_ns"),
-        *("subject", "supported", "targets", "targets_more", "technique", "technique_at_line", "usual", "verdict_at_line"),
+        *(
+            "subject",
+            "supported",
+            "targets",
+            "targets_more",
+            "technique",
+            "technique_at_line",
+            "usual",
+            "verdict_at_line",
+        ),
     )
 
     def __init__(

@@ -489,7 +489,7 @@ class Episodes:
         self._items.append(self._builder.alert(episode, action, time_ns - episode.shift_ns, self._dropped))
 
     def _usual(self, episode: Episode) -> float | None:
-        """Share of the learning period in which a claim was there before, None for what is no habit, or more than it."""
+        """Share of the learning period in which a claim was there, None for what is no habit, or more than it."""
         if episode.attack or episode.alerts or episode.exemplar is None or not self._settings.habits:
             return None
         found = self._settings.habits.get(subject_of(episode.kind, episode.exemplar.flow.identity))

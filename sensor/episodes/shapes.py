@@ -148,7 +148,7 @@ KEPT_OPEN_PORTS: Final = (
 )
 WEB_PORTS: Final = (80, 443, 8080, 8443)  # HTTP, HTTPS and their alternatives (IANA)
 
-# Names of the kinds in their order, by which a bundle says what its site does; the last is of what no shape accounts for.
+# Names of the kinds in their order, by which a bundle says what its site does; last that of what has no shape.
 KIND_NAMES: Final = (
     *("scan", "flood-from", "flood-at", "reflection", "stream", "guessing", "guessing-at", "overload", "beacon"),
     *("dns-tunnel", "echo-tunnel", "torrent", "overload-at", "upload", "upload-beat", "kept-open", "unusual"),
