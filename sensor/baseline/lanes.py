@@ -84,6 +84,36 @@ def conformal_cut(p: Vector, rate: float, shipped: float) -> float:
     return min(shipped, shipped * seen / share)
 
 
+def site_cuts(p_known: Vector, p_novel: Vector, rate: float, shipped: tuple[float, float]) -> tuple[float, float]:
+    """Cuts of both lanes below which together at most this share of exchangeable normal traffic falls.
+
+    p_known, p_novel: (n,) of the same records. shipped: the bundle's cuts. Each lane has the share of the rate that it
+    had, and both as much more as they flag the same records.
+    """
+    given = shipped[0] + shipped[1]
+    low, high = 1.0, 2.0
+    cuts = _cuts(p_known, p_novel, shipped, rate / given)
+    if rate * len(p_known) < SEEN_ENOUGH:
+        return cuts
+    for _ in range(12):
+        middle = (low + high) / 2
+        wider = _cuts(p_known, p_novel, shipped, middle * rate / given)
+        if ((p_known < wider[0]) | (p_novel < wider[1])).mean() <= rate:
+            low, cuts = middle, wider
+        else:
+            high = middle
+    return cuts
+
+
+def _cuts(p_known: Vector, p_novel: Vector, shipped: tuple[float, float], times: float) -> tuple[float, float]:
+    """Of each lane the cut for so many times the share that it had."""
+    known, novel = (
+        conformal_cut(p, min(times * own, 0.5), own) if own else own
+        for p, own in zip((p_known, p_novel), shipped, strict=True)
+    )
+    return known, novel
+
+
 def site_hybrid(
     hybrid: Hybrid,
     forest: SiteForest,
@@ -94,13 +124,12 @@ def site_hybrid(
 ) -> Hybrid:
     """The bundle with a novel lane, cuts, normal values and support of the site.
 
-    scores: (n,) of normal records by SiteForest.score. p_known: (m,) of normal records. rows: (k, c) of some of them.
+    scores: (n,) of normal records by SiteForest.score. p_known: (n,) of the same. rows: (k, c) of some of them.
     normal_flows: of each support group in the learning period, None where rows fall into none.
     """
     calibration = fit_calibration(scores)
-    thresholds = {}
-    for rate, (known, novel) in hybrid.thresholds.items():
-        thresholds[rate] = (conformal_cut(p_known, known, known) if known else known, novel)
+    p_novel = calibration.p_value(scores)
+    thresholds = {rate: site_cuts(p_known, p_novel, rate, cuts) for rate, cuts in hybrid.thresholds.items()}
     return replace(
         hybrid,
         novel=(Member(forest.whole, calibration),),

@@ -11,15 +11,23 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from models.detector import Vector
+from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid
 from models.site import Habit, Learned, Site
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
-from sensor.baseline.judged import KEY, Keeper, Kept, Mask, Records, Times, hashes, parts, steps_of
-from sensor.baseline.lanes import FitForest, SiteForest, enough, fit_site_forest, seen_by_detectors, site_hybrid
+from sensor.baseline.judged import KEY, SAMPLE, Keeper, Kept, Mask, Records, Times, hashes, parts, steps_of
+from sensor.baseline.lanes import (
+    FEWEST_ROWS,
+    FitForest,
+    SiteForest,
+    enough,
+    fit_site_forest,
+    seen_by_detectors,
+    site_hybrid,
+)
 from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
 from sensor.episodes.habits import Subject
@@ -65,6 +73,12 @@ class Learning:
     talk: Talk  # who talks to whom
     period: Period
 
+    @property
+    def site(self) -> Site:
+        """What the bundle knows of the site now."""
+        assert self.hybrid.site is not None  # noqa: S101  # it was just learnt
+        return self.hybrid.site
+
 
 def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: FitForest, report: Report) -> Learning:
     """Fit a bundle to a site's traffic. Raises TooLittleError."""
@@ -85,7 +99,8 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
         odd = _odd(kept.time_ns, period)
         forest = fit_site_forest(hybrid, sample.rows, odd[sample.number], fit, asked.seed)
         scores, groups = _scored(hybrid, forest, records, sensor, odd, normal)
-        site = site_hybrid(hybrid, forest, scores[normal], kept.p_known[normal & kept.judged], sample.rows, groups)
+        known = np.where(kept.judged, kept.p_known, 1.0)[normal]
+        site = site_hybrid(hybrid, forest, scores[normal], known, sample.rows, groups)
         p_novel = site.novel[0].calibration.p_value(scores)
         judged = _judged_by(site, hybrid, kept, records)
     else:
@@ -218,3 +233,33 @@ def _simulated(
         episodes.observe(part.records, part.records.values, judgement)
     episodes.finish()
     return episodes.take()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearntRows:
+    """A bundle fitted to a table of rows."""
+
+    hybrid: Hybrid
+    rows: int
+
+
+def learn_rows(hybrid: Hybrid, steps: FlowSteps, asked: Asked, fit: FitForest) -> LearntRows:
+    """Fit the lanes of a bundle to a table of normal rows, as NSL-KDD's, which tell of no packets: it has no budget.
+
+    steps: (n) rows in the order of the bundle's contract. Raises TooLittleError.
+    """
+    n = len(steps)
+    if not enough(n):
+        raise TooLittleError(f"found {n:,} normal rows; expected {FEWEST_ROWS:,} or more")
+    hybrid.forget()
+    told = replace(hybrid, support=None).judge(steps)
+    hybrid.forget()
+    rng = np.random.default_rng([asked.seed, 18])
+    odd = rng.permutation(n) % 2 == 1
+    drawn = np.sort(rng.permutation(n)[:SAMPLE])
+    forest = fit_site_forest(hybrid, steps.values[drawn], odd[drawn], fit, asked.seed)
+    scores = forest.score(replace(steps, values=seen_by_detectors(hybrid, steps.values)), odd)
+    groups = None
+    if has_groups(hybrid.contract.columns):
+        groups = counted_groups(steps.values, tuple(hybrid.contract.columns))
+    return LearntRows(site_hybrid(hybrid, forest, scores, told.p_known, steps.values[drawn], groups), n)

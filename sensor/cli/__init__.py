@@ -9,6 +9,7 @@ import typer
 
 from sensor import log
 from sensor.cli.alerts import app as alerts
+from sensor.cli.baseline import baseline
 from sensor.cli.check import check
 from sensor.cli.config import config_app
 from sensor.cli.evaluate import evaluate
@@ -49,6 +50,7 @@ app.command("schema")(schema)
 app.add_typer(config_app, name="config")
 app.command("explore")(explore)
 app.command("train")(train)
+app.command("baseline")(baseline)
 app.command("evaluate")(evaluate)
 app.add_typer(lab_app)
 app.command("serve")(serve)

@@ -65,7 +65,13 @@ def scored_records(hybrid: Hybrid, baselines: Baselines | None, table: LabelledR
 def _steps(table: LabelledRecords) -> Iterator[tuple[Int64s, FlowSteps]]:
     for at in range(0, len(table), CHUNK):
         values = np.asarray(table.values[at : at + CHUNK])
-        n = len(values)
-        # No detector that knows hosts can be fitted on records: all of them are of one.
-        nobody, never = np.zeros((n, 2), dtype=np.int64), np.zeros(n, dtype=np.int64)
-        yield np.arange(at, at + n), FlowSteps(values, nobody, never, np.zeros(n, dtype=np.bool_))
+        yield np.arange(at, at + len(values)), record_steps(values)
+
+
+def record_steps(values: NDArray[np.float64]) -> FlowSteps:
+    """Records as a bundle judges them. values: (n, c). No detector that knows hosts can be fitted on records: all of
+    them are of one.
+    """
+    n = len(values)
+    nobody, never = np.zeros((n, 2), dtype=np.int64), np.zeros(n, dtype=np.int64)
+    return FlowSteps(values, nobody, never, np.zeros(n, dtype=np.bool_))

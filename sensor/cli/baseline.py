@@ -1,0 +1,287 @@
+"""`flowvigil baseline`: a bundle and a site's own traffic in, a bundle that knows the site out."""
+
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from sensor import log
+from sensor.cli.extras import require_packages
+from sensor.cli.flags import Flags, with_flags
+from sensor.cli.kernels import JUDGING, cached
+from sensor.cli.options import QuietOption
+from sensor.errors import InputError, ModelError, OutputError, reason_of
+from sensor.version import VERSION
+
+if TYPE_CHECKING:
+    from models.fusion import Hybrid
+    from sensor.baseline.judged import Records
+    from sensor.baseline.learning import Asked, Learning
+    from sensor.settings.config import Config
+
+NEEDS: Final = ("sklearn",)
+ATTACKED_TOLD, ATTACKED_REFUSED = (
+    0.05,
+    0.5,
+)  # shares of flows that are of what was told: from which on it is said, refused
+SourcesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="The site's own traffic: captures, directories of captures, flow logs (watch --flows) or flow tables as "
+        "Parquet; of a KDD bundle a file of its records. - is stdin.",
+    ),
+]
+AlertsADayOption = Annotated[
+    float, typer.Option(metavar="N", min=0.001, max=10_000, help="Alerts a day that somebody reads.")
+]
+
+
+@with_flags("config", "overrides", "expression", "decap")
+def baseline(
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Directory of the model, or the name of a shipped one.")
+    ],
+    sources: SourcesArgument,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="BUNDLE", help="Directory to write.", readable=False)
+    ],
+    alerts_per_day: AlertsADayOption = 1.0,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", metavar="X.html", help="Also write what was learnt as a page.", readable=False),
+    ] = None,
+    habits: Annotated[
+        bool, typer.Option("--habits/--no-habits", help="Learn claims that hold all the time as the site's habits.")
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of samples and fits.")] = 1,
+    *,
+    flags: Flags,
+    quiet: QuietOption = False,
+) -> None:
+    """Fit a bundle to a site's own traffic, and to so many alerts a day.
+
+    \b
+    flowvigil baseline default monday.pcap.gz tuesday.pcap.gz -o site
+    flowvigil baseline default /var/log/flowvigil/flows -o site --alerts-per-day 5 --page site.html
+    flowvigil baseline site new-week/ -o site --alerts-per-day 5    # again, weeks later
+    sudo flowvigil watch -i eth0 -m site
+
+    The Isolation Forest, what is normal, the cuts of both lanes and the thresholds of alerts become the site's own. What
+    is told of the learning period is not learnt as normal, but look at the page: what an attacker did all the time looks
+    like a habit. Of less than a day nobody knows what happens once a day: such a bundle says "warming", and its
+    thresholds are no lower than the shipped ones. The detectors that know attacks stay as they are.
+
+    Needs scikit-learn: pip install 'flowvigil[home]'.
+    """
+    require_packages(NEEDS, "a baseline", "home")
+    config = flags.settings()
+    config = config.model_copy(update={"detection": config.detection.model_copy(update={"bundle": bundle})})
+    kernels = cached(JUDGING, config)  # before anything that imports numba
+    _refuse_output(output)
+    if page is not None:
+        from sensor.report.publish import refuse_unwritable
+
+        refuse_unwritable(page, [source for source in sources if Path(source).exists()])
+    from flows.kdd.columns import kdd_contract
+    from sensor.cli.assembly import ready_model
+    from sensor.cli.build import load_model
+
+    progress = (lambda _: None) if quiet else log.progress
+    hybrid = load_model(config)
+    from sensor.baseline.learning import Asked, TooLittleError
+
+    asked = Asked(alerts_per_day, seed, habits)
+    try:
+        if hybrid.contract in (kdd_contract(content=True), kdd_contract(content=False)) and _are_tables(sources):
+            _learn_table(hybrid, sources, asked, output, progress)
+            return
+        hybrid = ready_model(config, kernels, partial(_refuse_sources, config, sources), quiet=quiet)
+        learning, problems = _learn(config, hybrid, sources, asked, output, progress)
+    except TooLittleError as error:
+        raise InputError(f"{', '.join(sources)}: {error}") from error
+    _refuse_attacked(learning)
+    about = _about(hybrid, sources, learning)
+    _write(output, replace(learning.hybrid, model_id=_name(output, hybrid)), about)
+    if page is not None:
+        from sensor.baseline.page import page as html
+        from sensor.report.publish import publish
+
+        publish(html(learning, sources, hybrid), page)
+    if not quiet:
+        from sensor.baseline.words import told
+
+        for line in told(learning):
+            typer.echo(line)
+        log.progress(f"bundle written to {output}: flowvigil watch -i IFACE -m {output}")
+    if problems:
+        raise InputError(problems[-1], *problems[:-1])
+
+
+def _learn(
+    config: "Config",
+    hybrid: "Hybrid",
+    sources: Sequence[str],
+    asked: "Asked",
+    output: Path,
+    progress: Callable[[str], None],
+) -> "tuple[Learning, list[str]]":
+    """What was learnt, and what could not be read."""
+    from sensor.baseline.learning import learn
+    from sensor.cli.learning import SiteSensor, fit_forest, records_of_captures, records_of_logs
+
+    opened: AbstractContextManager[tuple[Records, list[str]]]
+    if _are_flow_logs(sources):
+        opened = records_of_logs(sources)
+    else:
+        opened = records_of_captures(config, sources, output.absolute().parent)
+    with opened as (records, problems):
+        learning = learn(hybrid, records, SiteSensor(config), asked, fit_forest, progress)
+        return learning, list(dict.fromkeys(problems))
+
+
+def _learn_table(
+    hybrid: "Hybrid", sources: Sequence[str], asked: "Asked", output: Path, progress: Callable[[str], None]
+) -> None:
+    """Fit the lanes of a bundle for connection records to normal records of a file."""
+    from flows.kdd.columns import kdd_contract
+    from sensor.baseline.learning import learn_rows
+    from sensor.cli.labels import stop
+    from sensor.cli.learning import fit_forest
+    from training.datasets.kdd import read_kdd
+    from training.errors import DatasetError
+    from training.evaluation.records import record_steps, seen_by_bundle
+    from training.labels import BENIGN
+
+    require_packages(("polars",), "a baseline of records", "train")
+    if len(sources) != 1:
+        raise typer.BadParameter("records of one file are learnt from")
+    try:
+        table = read_kdd(Path(sources[0]), progress)
+    except DatasetError as error:
+        raise stop(InputError, error) from error
+    attacks = int((table.family != BENIGN).sum())
+    normal = table.take(table.family == BENIGN)
+    if attacks:
+        progress(f"left out {attacks:,} records that are labelled as attacks")
+    records = seen_by_bundle(normal, content=hybrid.contract == kdd_contract(content=True))
+    learnt = learn_rows(hybrid, record_steps(records.values), asked, fit_forest)
+    about = {**hybrid.about, "site": {"of": hybrid.model_id, "sources": [Path(sources[0]).name], "rows": learnt.rows}}
+    _write(output, replace(learnt.hybrid, model_id=_name(output, hybrid)), about)
+    progress(f"fitted to {learnt.rows:,} normal records; records have no alerts, so there is no budget of them")
+    progress(f"bundle written to {output}")
+
+
+def _are_flow_logs(sources: Sequence[str]) -> bool:
+    """Whether the sources are Parquet files, or directories with some and no captures.  Raises InputError for a mix."""
+    kinds = {_is_flow_log(Path(source)) for source in sources}
+    if kinds == {True, False}:
+        raise InputError(f"{', '.join(sources)}: found captures and flow logs, expected either")
+    return kinds == {True}
+
+
+def _is_flow_log(path: Path) -> bool:
+    if path.is_dir():
+        return next(path.rglob("*.parquet"), None) is not None
+    return path.suffix == ".parquet"
+
+
+def _are_tables(sources: Sequence[str]) -> bool:
+    """Whether a source is a table of records and no capture."""
+    from training.datasets.kdd_files import is_kdd
+
+    return any(Path(source).is_file() and is_kdd(Path(source)) for source in sources)
+
+
+def _refuse_sources(config: "Config", sources: Sequence[str]) -> None:
+    """Raise InputError where nothing can be read, ConfigError for the filter."""
+    from sensor.cli.beforehand import refuse_captures
+
+    if not _are_flow_logs(sources):
+        refuse_captures(config, sources)
+
+
+def _refuse_attacked(learning: "Learning") -> None:
+    """Say what share of the learning period was left out. Raises InputError where that is most of it."""
+    known = learning.site.learned
+    share = known.left_out / max(known.flows, 1)
+    if share >= ATTACKED_REFUSED:
+        raise InputError(
+            f"{100 * share:.0f} % of the flows are of what is told as alerts: found attacks, or what the bundle "
+            "takes for some, expected normal traffic for the most part; flowvigil report shows the alerts"
+        )
+    if share >= ATTACKED_TOLD:
+        log.info(f"{100 * share:.0f} % of the flows are of what is told as alerts: they were not learnt as normal")
+
+
+def _refuse_output(output: Path) -> None:
+    """Raise OutputError for a directory that holds something else than a bundle."""
+    from models.bundle import MANIFEST, WEIGHTS
+
+    try:
+        if output.is_dir():
+            others = [entry.name for entry in output.iterdir() if entry.name not in (MANIFEST, WEIGHTS)]
+            if others:
+                raise OutputError(f"{output}: found {others[0]!r:.60} there, expected a bundle or a new directory")
+        elif output.exists():
+            raise OutputError(f"{output}: is no directory, expected a bundle or a new directory")
+        elif not output.absolute().parent.is_dir():
+            raise OutputError(f"{output}: there is no directory {output.absolute().parent}")
+    except OSError as error:
+        raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
+
+
+def _write(output: Path, hybrid: "Hybrid", about: Mapping[str, Any]) -> None:
+    """Write the bundle: the name leads to the old one or to the new one. Raises OutputError."""
+    from models.bundle import save_bundle
+    from sensor.files.replacing import BusyError, NotAtomicError, ReplacedDirectory
+
+    try:
+        if output.exists():
+            place = ReplacedDirectory(output)
+            with place.locked():
+                place.replace(lambda fresh: save_bundle(fresh, hybrid, about))
+            log.info(f"what was there before is {place.previous} now")
+            return
+        fresh = Path(tempfile.mkdtemp(prefix=f".{output.name}.new-", dir=output.absolute().parent))
+        try:
+            save_bundle(fresh, hybrid, about)
+            fresh.chmod(0o755)
+            fresh.rename(output)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
+    except (NotAtomicError, BusyError) as error:
+        raise OutputError(str(error)) from error
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+
+
+def _name(output: Path, hybrid: "Hybrid") -> str:
+    """What alerts call the bundle: as its directory, if that is a name."""
+    from models.bundle import MODEL_ID
+
+    return output.name if MODEL_ID.fullmatch(output.name) else f"{hybrid.model_id[:120]}-site"
+
+
+def _about(hybrid: "Hybrid", sources: Sequence[str], learning: "Learning") -> dict[str, Any]:
+    """How the bundle was made: as that which it came from, and what it learnt here."""
+    site = learning.site
+    low, mean, high = site.expected_alerts_per_day
+    made = {
+        "of": {"model_id": hybrid.model_id, "sha256": hybrid.sha256},
+        "sources": [Path(source).name for source in sources][:20],
+        "alerts_per_day": site.alerts_per_day,
+        "expected_alerts_per_day": {"low": low, "mean": mean, "high": high},
+        "versions": {"flowvigil": VERSION, "python": platform.python_version()},
+    }
+    return {**hybrid.about, "site": made}

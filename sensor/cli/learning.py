@@ -1,0 +1,96 @@
+"""What `baseline` learns from and with: records of captures or flow logs, and the sensor's judging by its settings."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from models.forest import IsolationForest
+from models.fusion import Hybrid
+from models.scaling import fit_scaling
+from sensor import log
+from sensor.baseline.judged import Records, Rows
+from sensor.baseline.spool import Spool
+from sensor.cli.assembly import capture_turns
+from sensor.cli.build import build_row_maker, checked_rate, episode_settings, observer
+from sensor.episodes.candidates import CandidateEpisodes
+from sensor.episodes.episodes import episodes_of
+from sensor.episodes.shapes import KIND_NAMES
+from sensor.errors import OutputError, reason_of
+from sensor.flow_log.reading import FlowLog
+from sensor.judging.judge import RowMaker
+from sensor.settings.config import Config
+
+_TELL_S: Final = 5.0  # between two lines of progress
+
+
+class SiteSensor:
+    """The sensor's judging by settings (sensor.baseline.learning.Sensor)."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def row_maker(self, hybrid: Hybrid) -> RowMaker | None:
+        """What makes a bundle's rows."""
+        return build_row_maker(hybrid, self._config.episodes.capacity_hosts)
+
+    def episodes(self, hybrid: Hybrid, threshold: float, levels: Mapping[str, float]) -> CandidateEpisodes:
+        """Episodes of which no alert is made, at such thresholds, that give every flow."""
+        settings = replace(
+            episode_settings(self._config, hybrid),
+            threshold=threshold,
+            levels=tuple(levels.get(kind, 1.0) for kind in KIND_NAMES[:-1]),
+            habits={},
+            flows_per_alert=None,
+        )
+        rate = checked_rate(self._config, hybrid)
+        episodes = episodes_of(hybrid, observer(), rate, settings, CandidateEpisodes)
+        assert isinstance(episodes, CandidateEpisodes)  # noqa: S101  # it is what was asked for
+        return episodes
+
+
+def fit_forest(columns: Mapping[str, int], rows: Rows, trees: int, sample: int, seed: int) -> IsolationForest:
+    """A forest of normal rows (sensor.baseline.lanes.FitForest)."""
+    from training.fit.forests import fit_isolation_forest
+
+    return fit_isolation_forest(fit_scaling(rows, columns), rows, trees, sample, seed)
+
+
+@contextmanager
+def records_of_captures(
+    config: Config, captures: Sequence[str], directory: Path
+) -> Iterator[tuple[Records, list[str]]]:
+    """Records of captures, kept in a file without a name while they are learnt from; and what could not be read.
+
+    directory: of that file. Raises InputError, OutputError, and ConfigError for a filter.
+    """
+    turns = capture_turns(config, captures)
+    try:
+        spool = Spool(directory)
+        with closing(spool):
+            told_s = time.monotonic()
+            for turn in turns:
+                spool.add(turn.records)
+                if time.monotonic() - told_s >= _TELL_S:
+                    told_s = time.monotonic()
+                    share = f", {100 * turn.totals.bytes_read / turn.totals.size:.0f} %" if turn.totals.size else ""
+                    log.progress(f"metering: {len(spool):,} records{share}")
+            yield spool.batches, list(turns.problems)
+    except OSError as error:
+        raise OutputError(
+            f"{directory}: flow records cannot be kept there while they are learnt from: {reason_of(error)}"
+        ) from error
+
+
+@contextmanager
+def records_of_logs(paths: Sequence[str]) -> Iterator[tuple[Records, list[str]]]:
+    """Records of flow logs and flow tables; what could not be read of them is known when they were gone through.
+
+    Raises InputError.
+    """
+    flow_log = FlowLog(paths)
+    yield flow_log.batches, flow_log.problems
+    for remark in flow_log.remarks:
+        log.info(remark)
