@@ -5,10 +5,10 @@ traffic and to claims that only their shape speaks for, both of whose thresholds
 where the site's own traffic would give too many, more is asked for; who asks for twenty alerts a day gets to see more
 of what is rare, and of what comes near a shape, than who asks for one.
 
-What the learning period shows is counted part by part, and the part with the most is left out: an attack that fell into
-it neither raises a threshold nor is taken for the site's own. Where the period is too short to show a rate, the
-threshold is extrapolated, and never below that of the e-detector's promise, by which a host reaches a threshold T by
-chance once in T flows at most (Shin, Ramdas, Rinaldo 2022; it assumes p-values that are independent and calibrated).
+No host counts more than the next one does, so that an attacker within the learning period does not raise the thresholds
+by much. Where the period is too short to show a rate, the threshold is extrapolated, and never below that of the
+e-detector's promise, by which a host reaches a threshold T by chance once in T flows at most (Shin, Ramdas, Rinaldo
+2022; it assumes p-values that are independent and calibrated).
 """
 
 import math
@@ -26,8 +26,9 @@ from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 UNUSUAL: Final = KIND_NAMES[KINDS]
 PARTS: Final = 12  # of a learning period
 SHIPPED: Final = 1e5  # flows between two false openings, of a bundle that is nobody's
-GRID: Final = tuple(10.0**power for power in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 9.5))
-SHOWN: Final = 3.0  # alerts in a learning period from which on their rate is one
+GRID: Final = tuple(10.0**power for power in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
+OFF: Final = 1e11  # a threshold that no evidence reaches (sensor.episodes.evidence.EVIDENCE_LIMIT)
+SHOWN: Final = 1.0  # alerts in a learning period from which on their rate is one
 SLOPES: Final = (0.2, 1.0)  # of the logarithms of alerts by threshold, as far as they can be
 LEAST_LEVEL: Final = 0.35  # of claims: less is a coincidence
 HIGHER_LEVELS: Final = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)  # than of the shapes, that may be asked for
@@ -52,28 +53,26 @@ class Period:
         return min(max((time_ns - self.from_ns) * PARTS // (self.to_ns - self.from_ns + 1), 0), PARTS - 1)
 
     def a_day(self, opened: Sequence[Candidate]) -> float:
-        """How many of such alerts there are a day, the part with the most of them left out."""
-        return self._usual(self.counts(opened)) / self.days
-
-    def counts(self, opened: Sequence[Candidate]) -> list[int]:
-        """How many began in each part that has traffic."""
-        counted = Counter(self.part(candidate.start_ns) for candidate in opened)
-        return [counted[part] for part in self.parts]
+        """How many of such alerts there are a day."""
+        return self._usual(opened) / self.days
 
     def interval(self, opened: Sequence[Candidate]) -> tuple[float, float, float]:
         """Alerts a day: 95 % interval of their mean, and it between. Counts of a part may vary more than by chance."""
-        counts = self.counts(opened)
-        usual = self._usual(counts)
-        kept = sorted(counts)[:-1] if len(counts) > 3 else counts
-        mean = max(float(np.mean(kept)), 1e-9)
-        spread = max(1.0, float(np.var(kept, ddof=1)) / mean) if len(kept) > 1 else 1.0
-        low, high = poisson_interval(usual / spread)
-        return low * spread / self.days, usual / self.days, high * spread / self.days
+        counted = Counter(self.part(one.start_ns) for one in opened)
+        counts = [counted[part] for part in self.parts]
+        mean = sum(counts) / max(len(counts), 1)
+        spread = max(1.0, float(np.var(counts, ddof=1)) / mean) if len(counts) > 1 and mean else 1.0
+        low, _ = poisson_interval(self._usual(opened) / spread)
+        _, high = poisson_interval(len(opened) / spread)
+        return low * spread / self.days, self._usual(opened) / self.days, high * spread / self.days
 
-    def _usual(self, counts: Sequence[int]) -> float:
-        if len(counts) <= 3:
-            return float(sum(counts))
-        return float((sum(counts) - max(counts)) * len(counts) / (len(counts) - 1))
+    def _usual(self, opened: Sequence[Candidate]) -> int:
+        """How many they are where none of their hosts counts more than the next one does."""
+        counts = sorted(Counter(host_of(one) for one in opened).values())
+        if not counts:
+            return 0
+        next_one = counts[-2] if len(counts) > 1 else 1
+        return sum(counts[:-1]) + min(counts[-1], next_one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +174,9 @@ def _threshold(rate: Callable[[float], float], wanted: float, period: Period) ->
         found = below
     else:
         low, high = (max(rate(threshold), least / SHOWN / 10) for threshold in (below, above))
-        share = (math.log(low) - math.log(goal)) / max(math.log(low) - math.log(high), 1e-9)
+        share = float((math.log(low) - math.log(goal))) / max(math.log(low) - math.log(high), 1e-9)
         found = float(below * (above / below) ** min(max(share, 0.0), 1.0))
-    if wanted >= least:
+    if wanted >= least or found == OFF:
         return found
     if rate(GRID[0]) < least:  # nothing to extrapolate from
         return min(promised, GRID[-1])
@@ -190,6 +189,8 @@ def _bracket(rate: Callable[[float], float], goal: float) -> tuple[float, float]
     low, high = 0, len(GRID) - 1
     if rate(GRID[low]) <= goal:
         return GRID[low], GRID[low]
+    if rate(GRID[high]) > 1.5 * goal:
+        return OFF, OFF
     if rate(GRID[high]) >= goal:
         return GRID[high], GRID[high]
     while high - low > 1:

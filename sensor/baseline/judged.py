@@ -1,10 +1,9 @@
 """What a bundle says of each record of a learning period, kept as a few numbers a record, and rows to fit on.
 
-The records are gone through in order, as a judge would; what is kept is bounded a record, and the rows are a sample
-drawn by the seed alone. It makes no alert.
+The records are gone through in order, as a judge would. It makes no alert.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -94,18 +93,24 @@ class Sample:
     rows: Rows  # (k, c)
     number: NDArray[np.int64]  # (k,) of the record, ascending
 
-    def only(self, chosen: Mask) -> "Sample":
-        """Those of them that are chosen, (k,)."""
-        return Sample(self.rows[chosen], self.number[chosen])
 
+def parts(
+    records: Records, make: Callable[[], RowMaker | None] = lambda: None, anew_ns: Sequence[int] = ()
+) -> Iterator[Part]:
+    """The records of a period with their rows; of no records nothing.
 
-def parts(records: Records, row_maker: RowMaker | None) -> Iterator[Part]:
-    """The records of a period with their rows; of no records nothing."""
-    first = 0
+    make: what makes the rows, without one they are the records' own values. anew_ns: ascending moments of traffic time
+    at which another one goes on, which remembers nothing: as a sensor that is started then.
+    """
+    first, row_maker, left = 0, make(), list(anew_ns)
     for batch in records():
-        if len(batch):
-            yield Part(batch, batch.values if row_maker is None else row_maker.columns(batch), first)
-            first += len(batch)
+        if not len(batch):
+            continue
+        if left and int(batch.identity[0, END_NS] + batch.identity[0, END_SHIFT_NS]) >= left[0]:
+            row_maker = make()
+            left.pop(0)
+        yield Part(batch, batch.values if row_maker is None else row_maker.columns(batch), first)
+        first += len(batch)
 
 
 def steps_of(part: Part) -> FlowSteps:
@@ -120,18 +125,13 @@ def steps_of(part: Part) -> FlowSteps:
 
 
 class Keeper:
-    """Keeps what a bundle says of each part, and draws the sample as it goes."""
+    """Keeps what a bundle says of each part."""
 
-    def __init__(self, hybrid: Hybrid, seed: int, most: int = SAMPLE) -> None:
+    def __init__(self, hybrid: Hybrid) -> None:
         self._hybrid = replace(hybrid, support=None)  # also what the bundle has not met: the site may have
         self._support = hybrid.support
         self._hybrid.forget()
-        self._rng = np.random.default_rng([seed, 17])
-        self._most = most
         self._kept: list[Kept] = []
-        self._priority = np.empty(0)
-        self._rows: Rows | None = None
-        self._number = np.empty(0, dtype=np.int64)
 
     def take(self, part: Part) -> Judgement:
         """Judge the next part; what the bundle says of it, by its own support."""
@@ -151,7 +151,6 @@ class Keeper:
             first=steps.advances,
         )
         self._kept.append(kept)
-        self._draw(part)
         p_known, p_novel = np.where(judged, told.p_known, 1.0), np.where(judged, told.p_novel, 1.0)
         return replace(told, p_known=p_known, p_novel=p_novel, judged=judged)
 
@@ -166,25 +165,20 @@ class Keeper:
         names = Kept.__dataclass_fields__
         return Kept(**{name: np.concatenate([getattr(part, name) for part in self._kept]) for name in names})
 
-    def sample(self) -> Sample:
-        """The rows drawn, in the order of the records. Raises ValueError without a part."""
-        if self._rows is None:
-            raise ValueError("no records were gone through")
-        order = np.argsort(self._number, kind="stable")
-        return Sample(self._rows[order], self._number[order])
 
-    def _draw(self, part: Part) -> None:
-        """Of all rows so far those with the lowest random priorities: each row is as likely to be among them."""
-        priority = self._rng.random(len(part.rows))
-        number = np.arange(part.first, part.first + len(priority))
-        near = np.flatnonzero(priority < self._priority.max()) if len(self._priority) == self._most else slice(None)
-        rows = part.rows[near] if self._rows is None else np.concatenate([self._rows, part.rows[near]])
-        priority = np.concatenate([self._priority, priority[near]])
-        number = np.concatenate([self._number, number[near]])
-        if len(priority) > self._most:
-            lowest = np.argpartition(priority, self._most)[: self._most]
-            rows, priority, number = rows[lowest], priority[lowest], number[lowest]
-        self._rows, self._priority, self._number = rows, priority, number
+def drawn(through: Iterator[Part], chosen: Mask, seed: int, most: int = SAMPLE) -> Sample:
+    """Rows of so many of the chosen records, drawn by the seed; of all where there are no more.
+
+    chosen: (n,) of all records of the period.
+    """
+    numbers = np.flatnonzero(chosen)
+    if len(numbers) > most:
+        numbers = np.sort(np.random.default_rng([seed, 17]).choice(numbers, most, replace=False))
+    rows = []
+    for part in through:
+        low, high = np.searchsorted(numbers, (part.numbers.start, part.numbers.stop))
+        rows.append(part.rows[numbers[low:high] - part.first])
+    return Sample(np.concatenate(rows), numbers)
 
 
 def hashes(identity: Identity, words: list[int]) -> Hashes:

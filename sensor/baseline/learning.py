@@ -5,7 +5,7 @@ each threshold that is tried. An attack within the period is not learnt as norma
 out, as are all of a host's while it attacked.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -18,7 +18,7 @@ from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
-from sensor.baseline.judged import KEY, SAMPLE, Keeper, Kept, Mask, Records, Times, hashes, parts, steps_of
+from sensor.baseline.judged import KEY, SAMPLE, Keeper, Kept, Mask, Part, Records, Times, drawn, hashes, parts, steps_of
 from sensor.baseline.lanes import (
     FEWEST_ROWS,
     FitForest,
@@ -34,6 +34,7 @@ from sensor.episodes.habits import Subject
 from sensor.judging.judge import RowMaker
 
 DAY_NS: Final = 86_400_000_000_000
+STARTED_EACH: Final = 3  # parts of the period, after which a sensor is started anew to fit to
 HOLE_NS: Final = 600_000_000_000  # a longer silence: nobody was listening
 AROUND_NS: Final = 60_000_000_000  # of an attack, in which its host is not learnt from
 CALIBRATION, BUDGET = "calibration", "budget"  # what may be warming
@@ -83,24 +84,23 @@ class Learning:
 def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: FitForest, report: Report) -> Learning:
     """Fit a bundle to a site's traffic. Raises TooLittleError."""
     report("judging the site's traffic by the bundle as it is")
-    kept, before, told, keeper, talk = _judged(hybrid, records, sensor, asked)
+    kept, before, told, talk = _judged(hybrid, records, sensor)
     period = _period(kept)
     habits = habits_of(before, period) if asked.habits else []
     usual = {_subject(habit) for habit in habits}
     left_out = _left_out(kept, before, told, usual)
     normal = ~left_out
     report(f"{int(kept.first.sum()):,} flows of {period.days:.2f} days, {int(left_out.sum()):,} records left out")
-    sample = keeper.sample()
-    sample = sample.only(normal[sample.number])
     warming: list[str] = []
     site, p_novel, judged = hybrid, kept.p_novel, kept.judged
-    if enough(len(sample.rows)) and enough(int(normal.sum())):
+    if enough(int(normal.sum())):
+        sample = drawn(_with_starts(hybrid, records, sensor, period), normal, asked.seed)
         report(f"fitting the site's forest to {len(sample.rows):,} rows")
         odd = _odd(kept.time_ns, period)
         forest = fit_site_forest(hybrid, sample.rows, odd[sample.number], fit, asked.seed)
-        scores, groups = _scored(hybrid, forest, records, sensor, odd, normal)
-        known = np.where(kept.judged, kept.p_known, 1.0)[normal]
-        site = site_hybrid(hybrid, forest, scores[normal], known, sample.rows, groups)
+        scores, groups = _scored(hybrid, forest, _with_starts(hybrid, records, sensor, period), odd, normal)
+        p_known = np.where(kept.judged, kept.p_known, 1.0)[normal]
+        site = site_hybrid(hybrid, forest, scores[normal], p_known, sample.rows, groups)
         p_novel = site.novel[0].calibration.p_value(scores)
         judged = _judged_by(site, hybrid, kept, records)
     else:
@@ -133,16 +133,14 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
     return Learning(replace(site, site=own), before, budget, talk, period)
 
 
-def _judged(
-    hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked
-) -> tuple[Kept, list[Candidate], Mask, Keeper, Talk]:
+def _judged(hybrid: Hybrid, records: Records, sensor: Sensor) -> tuple[Kept, list[Candidate], Mask, Talk]:
     """What the bundle says of every record, what would be told, and which records that rests on.
 
     Raises TooLittleError.
     """
-    keeper, episodes = Keeper(hybrid, asked.seed), sensor.episodes(hybrid, SHIPPED, {})
+    keeper, episodes = Keeper(hybrid), sensor.episodes(hybrid, SHIPPED, {})
     talk, told = TalkCounter(tuple(hybrid.contract.columns)), set[int]()
-    for part in parts(records, sensor.row_maker(hybrid)):
+    for part in parts(records, lambda: sensor.row_maker(hybrid)):
         judgement = keeper.take(part)
         items = episodes.observe(part.records, part.records.values, judgement)
         flows = [item.identity for item in items if isinstance(item, AlertFlow)]
@@ -156,7 +154,7 @@ def _judged(
     if kept.time_ns.max() - kept.time_ns.min() <= 0 or not kept.first.any():
         raise TooLittleError("found flows of one moment alone; expected some minutes of the site's traffic")
     mask = np.isin(kept.flow, np.fromiter(told, dtype=np.uint64, count=len(told)))
-    return kept, episodes.take(), mask, keeper, talk.told()
+    return kept, episodes.take(), mask, talk.told()
 
 
 def _period(kept: Kept) -> Period:
@@ -197,14 +195,25 @@ def _odd(time_ns: Times, period: Period) -> Mask:
     return odd
 
 
+def _with_starts(hybrid: Hybrid, records: Records, sensor: Sensor, period: Period) -> Iterator[Part]:
+    """The records with rows as of a sensor that was started a few times within the period.
+
+    What is new to a sensor that has just been started is most of a site's traffic, and of a long period such a start
+    would be a small part.
+    """
+    part_ns = (period.to_ns - period.from_ns) // PARTS
+    anew_ns = [period.from_ns + place * part_ns for place in range(STARTED_EACH, PARTS, STARTED_EACH)]
+    return parts(records, lambda: sensor.row_maker(hybrid), anew_ns)
+
+
 def _scored(
-    hybrid: Hybrid, forest: SiteForest, records: Records, sensor: Sensor, odd: Mask, normal: Mask
+    hybrid: Hybrid, forest: SiteForest, through: Iterator[Part], odd: Mask, normal: Mask
 ) -> tuple[Vector, dict[Group, int] | None]:
     """The site's forest on every record, (n,), and normal flows of each support group."""
     scores = np.empty(len(odd))
     groups: dict[Group, int] | None = {} if has_groups(hybrid.contract.columns) else None
     names = tuple(hybrid.contract.columns)
-    for part in parts(records, sensor.row_maker(hybrid)):
+    for part in through:
         steps = steps_of(part)
         seen = replace(steps, values=seen_by_detectors(hybrid, part.rows))
         scores[part.numbers] = forest.score(seen, odd[part.numbers])
@@ -219,7 +228,7 @@ def _judged_by(site: Hybrid, hybrid: Hybrid, kept: Kept, records: Records) -> Ma
     if site.support is None or site.support is hybrid.support:
         return kept.judged
     judged = np.empty(len(kept), dtype=np.bool_)
-    for part in parts(records, None):  # groups are told by columns of the record itself
+    for part in parts(records):  # groups are told by columns of the record itself
         judged[part.numbers] = site.support.judges(part.rows)
     return judged
 
@@ -228,7 +237,7 @@ def _simulated(
     records: Records, kept: Kept, p_novel: Vector, judged: Mask, episodes: CandidateEpisodes
 ) -> list[Candidate]:
     """What ended of the episodes over the learning period."""
-    for part in parts(records, None):
+    for part in parts(records):
         judgement = kept.judgement(part.numbers, kept.p_known, p_novel, judged)
         episodes.observe(part.records, part.records.values, judgement)
     episodes.finish()

@@ -74,9 +74,9 @@ def baseline(
     flowvigil baseline site new-week/ -o site --alerts-per-day 5    # again, weeks later
     sudo flowvigil watch -i eth0 -m site
 
-    The Isolation Forest, what is normal, the cuts of both lanes and the thresholds of alerts become the site's own. What
-    is told of the learning period is not learnt as normal, but look at the page: what an attacker did all the time looks
-    like a habit. Of less than a day nobody knows what happens once a day: such a bundle says "warming", and its
+    The Isolation Forest, what is normal, the cuts of both lanes and the thresholds of alerts become the site's own.
+    What is told of the learning period is not learnt as normal; yet look at the page, as what an attacker did all the
+    time is a habit. Of less than a day nobody knows what happens once a day: such a bundle says "warming", and its
     thresholds are no lower than the shipped ones. The detectors that know attacks stay as they are.
 
     Needs scikit-learn: pip install 'flowvigil[home]'.
