@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from sensor.cli.beforehand import refuse_reading, refuse_watching
 from sensor.cli.build import (
+    build_flow_recorder,
     build_judge,
     build_meter,
     build_packet_recorder,
     check_packet_settings,
     flow_records,
     load_model,
+    make_flow_directory,
     make_packet_directory,
     observer,
     refuse_packet_directory,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.attach.place import Place
     from sensor.files.ownership import Owner
+    from sensor.flow_log.recorder import FlowRecorder
     from sensor.metering.turns import TurnSource
     from sensor.outputs.outputs import Outputs, Prepared
     from sensor.packets.packet_files import PacketFiles
@@ -109,14 +112,16 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
     from sensor.run.run import Run
 
     make_packet_directory(config)
+    make_flow_directory(config)
     recorder = build_packet_recorder(config)
     with ExitStack() as stack:
+        flow_recorder = _started(stack, build_flow_recorder(config, captures, waits=True))
         outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
             stack, config, captures, display, hybrid, lambda: bool(outlet.alerts) and not run.stopping
         )
-        detection = Detection(build_judge(config, hybrid), outlet, recorder)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder)
         run = Run(capture_turns(config, captures, recorder), detection, screen)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
@@ -143,17 +148,20 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         prepared = _prepared_outputs(config, display, user)
         writer = open_packets(stack, options.packets, user)
         make_packet_directory(config, user)
+        make_flow_directory(config, user)
         place = _open_place(stack, config, user)
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
         recorder = build_packet_recorder(config, options.interfaces)
+        flow_recorder = build_flow_recorder(config, options.interfaces, waits=False)
         turns = live_turns(config, captures, writer, recorder)
+        _started(stack, flow_recorder)
         latest = Latest()
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(options.interfaces)
         screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, keeping_s=KEEPING_S)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, keeping_s=KEEPING_S)
         hook = _watch_hook(options, config, detection, outputs)
         run = Run(turns, detection, screen, [hook], latest)
         _serve_metrics(stack, config, latest, hybrid)
@@ -258,6 +266,11 @@ def _screen_of_watch(
     return ScreenThread(
         screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color)
     )
+
+
+def _started(stack: ExitStack, recorder: "FlowRecorder | None") -> "FlowRecorder | None":
+    """The recorder with its thread, which ends with the stack."""
+    return None if recorder is None else stack.enter_context(recorder)
 
 
 def _open_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Place | None":

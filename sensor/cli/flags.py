@@ -13,6 +13,7 @@ from sensor.cli.options import (
     ConfigOption,
     DecapOption,
     FilterOption,
+    FlowsOption,
     KeepPacketsOption,
     OutputOption,
     PromiscuousOption,
@@ -35,6 +36,7 @@ class Flags:
     promiscuous: PromiscuousOption = False
     decap: DecapOption = False
     keep_packets: KeepPacketsOption = None
+    flows: FlowsOption = None
 
     def settings(self) -> "Config":
         """Settings of all sources, of which these options have precedence. Raises ConfigError."""
@@ -49,6 +51,7 @@ class Flags:
         flags = (
             Setting("output.file", None if self.output is None else str(self.output), "--output"),
             Setting("keep_packets.directory", keep_packets, "--keep-packets"),
+            Setting("flow_log.directory", None if self.flows is None else str(self.flows), "--flows"),
             Setting("detection.bundle", self.model, "--model"),
             Setting("capture.filter", self.expression, "--filter"),
             Setting("meter.decapsulate", self.decap or None, "--decap"),

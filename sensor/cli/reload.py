@@ -53,6 +53,10 @@ class Reload:
         fixed = _changed(self._config, config) - RELOADABLE
         if self._config.outputs != config.outputs:
             fixed.add("outputs")
+        recorder = watching.detection.flow_recorder
+        if recorder is not None:
+            recorder.finish_file()
+            reopened += ", flow log up to now finished"
         lines = [f"settings read again{reopened}"]
         if fixed:
             lines.append(f"only a restart takes over {', '.join(sorted(fixed))}")
