@@ -13,7 +13,8 @@ from sensor import log
 from sensor.alerts.alert import Alert
 from sensor.alerts.json_lines import STDIN, Follower
 from sensor.alerts.reading import Entry, ReadErrors, entries, entries_of
-from sensor.errors import INPUT, OK, USAGE, InputError, OutputError, SensorError
+from sensor.cli.queries import read_query
+from sensor.errors import INPUT, OK, InputError, OutputError
 from sensor.printable import printable
 
 SHORTEST_ID: Final = 4
@@ -42,12 +43,6 @@ class Target(StrEnum):
     EVE = "eve"
     OCSF = "ocsf"
     CEF = "cef"
-
-
-class QueryUsageError(SensorError):
-    """A query that cannot be read."""
-
-    exit_code = USAGE
 
 
 @app.command("convert")
@@ -145,16 +140,13 @@ def search(
     src: dst:          an address or a network       tech:      ATT&CK technique, with those below it
     port:              destination port              verdict:   attack, uncertain
     score: severity:   0 to 1, 0 to 100              lane:      known, novel, both, shape
+    host:              either address                sport: dport: proto:  as of flows
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
     """
-    from sensor.alerts.query import QueryError, parse
+    from sensor.alerts.query import parse
 
-    try:
+    with read_query(query):
         terms = parse(query)
-    except QueryError as error:
-        refused = QueryUsageError(f"query, {error}")
-        refused.detail = (f"  {query[:200]}", f"  {' ' * (error.column - 1)}^")
-        raise refused from error
     with _errors_told() as errors:
         _show((entry for entry in entries(_inputs(files), errors) if terms.matches(entry.alert)), json=json)
     return _code(errors)
