@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -135,6 +135,7 @@ def _rehearsed(
     except NothingToRehearseError as error:
         raise InputError(f"{', '.join(names[:3])}: {error}") from error
     found = rehearsed(site, day, chain(_generated(day), lab.episodes()), sensor, show)
+    found = replace(found, left_out=(*found.left_out, *lab.left_out))
     show("")
     problems = (*site.problems, *lab.problems)
     subject = RehearsalSubject(names, judging_of(hybrid), settings_of(config), lab.names, problems)
@@ -235,6 +236,7 @@ class _LabRuns:
 
     runs: "tuple[tuple[str, Path, tuple[FlowTruth, ...]], ...]"  # name, capture, truth of its flows
     problems: list[str] = field(default_factory=list)  # captures that could not be read to their end
+    left_out: list[str] = field(default_factory=list)  # attacks that could not be cut out, with the reason
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -248,8 +250,12 @@ class _LabRuns:
 
         for name, capture, truths in self.runs:
             stream = CaptureStream([str(capture)])
-            yield from cut_episodes(stream, truths, name)
+            cut = cut_episodes(stream, truths, name)
             self.problems += stream.problems
+            kept = {episode.name for episode in cut}
+            missing = sorted({truth.scenario for truth in truths if truth.attack} - kept)
+            self.left_out += [f"{printable(attack, 40)} ({name}) has no IPv4" for attack in missing]
+            yield from cut
 
 
 def _lab_runs(directory: Path) -> _LabRuns:

@@ -20,6 +20,7 @@ from sensor.report.tables import table_of
 from sensor.report.words import listed, stretch
 from sensor.version import VERSION
 
+ARROW = "→"
 LISTED = 200  # alerts of the site's own traffic that get a line
 
 
@@ -75,7 +76,8 @@ def cautions(found: Rehearsal, problems: Sequence[str] = ()) -> list[str]:
     filtered = [own.episode.name for own in found.episodes if not own.seen]
     if filtered:
         sentences.append(f"The capture filter hides every packet of {listed(filtered, 4)}.")
-    sentences += [f"Not rehearsed: {reason}." for reason in found.left_out]
+    if found.left_out:
+        sentences.append(f"Not rehearsed: {listed(list(found.left_out), 8)}.")
     return [*sentences, *problems]
 
 
@@ -123,7 +125,7 @@ def _row(own: JudgedEpisode, alerts: int) -> Sequence[Content]:
         own.episode.technique,
         own.episode.name,
         own.episode.source,
-        sides_in_words(own),
+        sides_in_words(own, ARROW),
         "yes" if own.found else element("strong", "no"),
         named_in_words(own),
         own.alert.verdict if own.alert else "-",
@@ -136,7 +138,7 @@ def _row(own: JudgedEpisode, alerts: int) -> Sequence[Content]:
 def _faults(found: Rehearsal) -> Content:
     lines = [
         element("li", element("strong", own.episode.name), f" ({own.episode.technique}, {own.episode.source}): "
-                f"{counted(own.seen, 'packet')} of {sides_in_words(own)}, {fault_in_words(own)}.")
+                f"{counted(own.seen, 'packet')} of {sides_in_words(own, ARROW)}, {fault_in_words(own)}.")
         for own in found.episodes if not own.right
     ]  # fmt: skip
     return element("ul", lines) if lines else None
@@ -155,7 +157,7 @@ def _own_alerts(day: SiteDay) -> Content:
     ordered = sorted(day.alerts, key=lambda alert: -alert.last.risk)
     rows = [
         (alert.last.title, severity_word(alert.last.severity), alert.last.verdict, f"{alert.last.risk:.0f}",
-         who(alert.last, ">"))
+         who(alert.last, ARROW))
         for alert in ordered[:LISTED]
     ]  # fmt: skip
     headings = (("What", False), ("Severity", False), ("Sure", False), ("Risk", True), ("Who", False))

@@ -33,10 +33,10 @@ def rank_in_words(own: JudgedEpisode, alerts: int) -> str:
     return "-" if own.rank is None else f"{own.rank} of {alerts + 1}"
 
 
-def sides_in_words(own: JudgedEpisode) -> str:
+def sides_in_words(own: JudgedEpisode, arrow: str = ">") -> str:
     """Who attacked whom: `203.0.113.45 > 10.0.0.8`, of many how many."""
     attackers, victims = own.episode.sides
-    return f"{_hosts(attackers)} > {_hosts(victims)}"
+    return f"{_hosts(attackers)} {arrow} {_hosts(victims)}"
 
 
 def _hosts(hosts: Sequence[str]) -> str:
