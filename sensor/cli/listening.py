@@ -1,5 +1,6 @@
 """Packets of an interface into a temporary file for a while: heard, never sent, and without privileges from then on."""
 
+import importlib
 import os
 import shutil
 import tempfile
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 MOST_BYTES: Final = 2_000_000_000  # of the file
+_LATER: Final = (
+    *("orjson", "rich.console", "rich.table", "rich.text", "training.labels"),
+    *(f"sensor.rehearsal.{name}" for name in ("cutting", "page", "rehearsal", "repertoire", "site", "told")),
+    *("sensor.cli.rehearsing", "sensor.report.publish", "sensor.report.subject"),
+)
 
 
 @dataclass(slots=True)
@@ -60,6 +66,7 @@ def heard(
 
     most_packets: after which it ends early. show: takes how far it is. Raises CaptureError, ConfigError, OutputError.
     """
+    _load_what_comes_after()
     one = config.model_copy(update={"capture": config.capture.model_copy(update={"workers": 1})})
     user = unprivileged_user(one)
     captures = open_captures(one, [interface])
@@ -75,6 +82,17 @@ def heard(
             writer.close()
         show("")
         yield path
+
+
+def _load_what_comes_after() -> None:
+    """Load modules, kernels and the style sheet of a rehearsal: whoever one becomes may not be able to read them."""
+    from sensor.report.document import style_sheet
+    from sensor.run.warmup import warm_up_reading
+
+    for module in _LATER:
+        importlib.import_module(module)
+    warm_up_reading()
+    style_sheet()
 
 
 def _listen(listening: _Listening, path: Path, seconds: float, most_packets: int, show: Callable[[str], None]) -> None:

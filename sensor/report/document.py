@@ -2,15 +2,22 @@
 
 import hashlib
 from base64 import b64encode
+from functools import cache
 from importlib.resources import files
 
 from sensor.report.markup import Content, Markup, element
 from sensor.version import VERSION
 
 
+@cache
+def style_sheet() -> str:
+    """The style of every page, read once: a command that drops its privileges calls this before."""
+    return files("sensor.report").joinpath("page.css").read_text(encoding="utf-8")
+
+
 def document(title: str, header: Content, main: Content) -> str:
     """The whole page as HTML5. header: below the title. It opens no file but the style sheet."""
-    style = files("sensor.report").joinpath("page.css").read_text(encoding="utf-8")
+    style = style_sheet()
     # The style sheet is named by its hash: not even a colour could be smuggled in.
     sha256 = b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{sha256}'; base-uri 'none'; form-action 'none'"
