@@ -25,6 +25,7 @@ from sensor.cli.build import (
     make_packet_directory,
     observer,
     refuse_packet_directory,
+    site_notes,
     warm_packet_keeping,
 )
 from sensor.cli.kernels import JUDGING, Kernels, cached, compiling
@@ -100,6 +101,7 @@ class AssembledRun:
 def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) -> Iterator[AssembledRun]:
     """A run over captures, torn down on exit."""
     refuse_packet_directory(config, captures)
+    notes = site_notes(config)
     hybrid = ready_model(
         config, cached(JUDGING, config), partial(refuse_reading, config, captures), quiet=display.quiet
     )
@@ -116,7 +118,7 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
         screen = _screen_of_reading(
             stack, config, captures, display, hybrid, lambda: bool(outlet.alerts) and not run.stopping
         )
-        detection = Detection(build_judge(config, hybrid), outlet, recorder)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, notes)
         run = Run(capture_turns(config, captures, recorder), detection, screen)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
@@ -130,6 +132,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     check_packet_settings(config)
     user = unprivileged_user(config)
     refuse_rotation_of(options.packets, user)
+    notes = site_notes(config)
     beforehand = partial(refuse_watching, config, options.interfaces, options.packets)
     hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet, live=True)
     from sensor.outputs.outputs import Outputs
@@ -153,7 +156,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, keeping_s=KEEPING_S)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, notes, keeping_s=KEEPING_S)
         hook = _watch_hook(options, config, detection, outputs)
         run = Run(turns, detection, screen, [hook], latest)
         _serve_metrics(stack, config, latest, hybrid)

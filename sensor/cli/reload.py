@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sensor.cli.build import episode_settings
+from sensor.cli.build import episode_settings, site_notes
 from sensor.errors import SensorError
 from sensor.process.systemd import notify
 from sensor.signals import handling
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Settings that a reload applies; all others are fixed at the start.
 RELOADABLE: Final = frozenset(
     {
-        *("output.file", "stats.interval_s"),
+        *("output.file", "stats.interval_s", "site.file"),
         *("episodes.flows_between_false_openings", "episodes.quiet_s", "episodes.alerts_per_minute"),
     }
 )
@@ -47,13 +47,16 @@ class Reload:
 
     def _reload(self, watching: "Watching") -> list[str]:
         config = self._read_settings()
+        notes = site_notes(config)
         reopened = self._reopen(config)
         watching.interval_s = config.stats.interval_s
         watching.detection.judge.episodes.adjust(episode_settings(config))
+        watching.detection.notes = notes
         fixed = _changed(self._config, config) - RELOADABLE
         if self._config.outputs != config.outputs:
             fixed.add("outputs")
-        lines = [f"settings read again{reopened}"]
+        noted = f", {len(notes.rules):,} rules and {len(notes.assets):,} assets of {config.site.file}" if notes else ""
+        lines = [f"settings read again{reopened}{noted}"]
         if fixed:
             lines.append(f"only a restart takes over {', '.join(sorted(fixed))}")
         return lines

@@ -70,6 +70,7 @@ class Progress:
     alerts: int = 0  # opened
     attacks: int = 0  # of those, called an attack at some time
     uncertain: int = 0  # of those, not
+    muted: int | None = None  # opened, but muted by notes of the site, which alerts does not count; None without notes
     merged: int = 0  # alerts of single hosts that storms stand for
     judged: int = 0  # flow records, with every new report of a flow
     # flows that no model judges, by protocol: those to groups, of discovery, of routing, and those of which the bundle

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sensor.errors import ConfigError
 from sensor.settings.config import Config, effective_config
-from sensor.settings.file import LIMIT_BYTES
+from sensor.settings.yaml_nodes import LIMIT_BYTES
 from sensor.settings.setting import parse_scalar
 
 pytestmark = pytest.mark.ux
