@@ -67,6 +67,15 @@ def place_in_words(alert: Alert) -> str:
     return f"{where}{f', from {source}' if source else ''}{f', to {target}' if target else ''}: "
 
 
+def muted_in_words(alert: Alert) -> str:
+    """Such as `muted by scanner scan-1: the weekly scan, until 2026-12-31 23:59:59`; nothing where it is not."""
+    muted = alert.muted
+    if muted is None:
+        return ""
+    until = "" if muted.until_ns is None else f", until {moment(muted.until_ns)}"
+    return f"muted by {muted.by}: {muted.why}{until}"
+
+
 def targets_in_words(alert: Alert) -> str:
     """Such as `one host 10.20.0.10; 1,000 ports: 9332, 727, …` or `199 hosts: 10.0.0.1, 10.0.0.2, …; port 22`."""
     spread, shown = alert.spread, alert.target_ips or (alert.destination.ip,)

@@ -143,12 +143,14 @@ def search(
     \b
     flowvigil alerts search 'src:10.0.0.0/8 score:>=0.9' alerts.jsonl
     flowvigil alerts search 'tech:T1046 severity:>=40 verdict:attack' alerts.jsonl*
+    flowvigil alerts search 'muted:yes' --with-notes --site site.yaml alerts.jsonl
     flowvigil alerts search 'dst:2001:db8::1 port:22 lane:novel "one host"' alerts.jsonl.zst
 
     \b
     src: dst:          an address or a network       tech:      ATT&CK technique, with those below it
     port:              destination port              verdict:   attack, uncertain
     score: severity:   0 to 1, 0 to 100              lane:      known, novel, both, shape
+    direction:         inbound, outbound, internal, external              muted: yes, no (both by the site's notes)
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
     """
     from sensor.alerts.query import QueryError, parse

@@ -7,6 +7,7 @@ outputs); then the privileges of a watch go; then processes are made, while ther
 import gc
 import importlib
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensor.alerts.kinds import timestamp
 from sensor.cli.beforehand import refuse_reading, refuse_watching
 from sensor.cli.build import (
     build_judge,
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from sensor.run.run import Run
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
+    from sensor.site.marking import Marking
+    from sensor.site.notes import SiteNotes
     from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
 
@@ -116,7 +120,13 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
         outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
-            stack, config, captures, display, hybrid, lambda: bool(outlet.alerts) and not run.stopping
+            stack,
+            config,
+            captures,
+            display,
+            hybrid,
+            lambda: bool(outlet.alerts or outlet.muted) and not run.stopping,
+            _marking(config, notes, lambda: detection),
         )
         detection = Detection(build_judge(config, hybrid), outlet, recorder, notes)
         run = Run(capture_turns(config, captures, recorder), detection, screen)
@@ -153,7 +163,8 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         latest = Latest()
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(options.interfaces)
-        screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid))
+        marking = _marking(config, notes, lambda: detection)
+        screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid, marking))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
         detection = Detection(build_judge(config, hybrid), outlet, recorder, notes, keeping_s=KEEPING_S)
@@ -229,6 +240,7 @@ def _screen_of_reading(
     display: DisplayOptions,
     hybrid: "Hybrid",
     keep_open: Callable[[], bool],
+    marking: "Marking | None",
 ) -> "Screen":
     """The screen of a run over captures. keep_open: whether an interactive view stays until it is dismissed."""
     from sensor.terminal.screen_thread import own_stream
@@ -238,7 +250,7 @@ def _screen_of_reading(
     if not display.quiet and not lines_on_stdout:
         console = interactive_console(display.color, own_stream(sys.stdout))
         if console is not None:
-            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, keep_open))
+            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, keep_open, marking))
     streams = sys.stdout, sys.stderr
     screen = screen_for(
         "read", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color
@@ -249,7 +261,7 @@ def _screen_of_reading(
 
 
 def _screen_of_watch(
-    display: DisplayOptions, config: "Config", source: str, hybrid: "Hybrid"
+    display: DisplayOptions, config: "Config", source: str, hybrid: "Hybrid", marking: "Marking | None"
 ) -> AbstractContextManager["ScreenThread"]:
     """The screen of a watch, in a thread of its own, as its terminal may block."""
     from sensor.terminal.screen_thread import ScreenThread, own_stream
@@ -257,10 +269,22 @@ def _screen_of_watch(
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
     lines_on_stdout = display.lines_on_stdout(config)
     if not display.quiet and not lines_on_stdout and (console := interactive_console(display.color, streams[0])):
-        return interactive_screen("watch", source, hybrid.model_id, console, keep_open=lambda: False)
+        return interactive_screen("watch", source, hybrid.model_id, console, lambda: False, marking)
     return ScreenThread(
         screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color)
     )
+
+
+def _marking(config: "Config", notes: "SiteNotes | None", detection: "Callable[[], Detection]") -> "Marking | None":
+    """What a screen writes to the site's notes with; None without any. detection: of the run, once it is made."""
+    if config.site.file is None or notes is None:
+        return None
+    from sensor.site.marking import Marking
+
+    def take_over(changed: "SiteNotes") -> None:
+        detection().notes = changed
+
+    return Marking(config.site.file, notes, take_over, lambda: timestamp(time.time_ns())[:19] + "Z")
 
 
 def _open_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Place | None":

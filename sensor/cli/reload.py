@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from sensor.alerts.spread import counted
 from sensor.cli.build import episode_settings, site_notes
 from sensor.errors import SensorError
 from sensor.process.systemd import notify
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from sensor.outputs.outputs import Outputs
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
 
 # Settings that a reload applies; all others are fixed at the start.
 RELOADABLE: Final = frozenset(
     {
-        *("output.file", "stats.interval_s", "site.file"),
+        *("output.file", "stats.interval_s"),
         *("episodes.flows_between_false_openings", "episodes.quiet_s", "episodes.alerts_per_minute"),
     }
 )
@@ -47,7 +49,7 @@ class Reload:
 
     def _reload(self, watching: "Watching") -> list[str]:
         config = self._read_settings()
-        notes = site_notes(config)
+        notes = site_notes(self._config)
         reopened = self._reopen(config)
         watching.interval_s = config.stats.interval_s
         watching.detection.judge.episodes.adjust(episode_settings(config))
@@ -55,11 +57,16 @@ class Reload:
         fixed = _changed(self._config, config) - RELOADABLE
         if self._config.outputs != config.outputs:
             fixed.add("outputs")
-        noted = f", {len(notes.rules):,} rules and {len(notes.assets):,} assets of {config.site.file}" if notes else ""
-        lines = [f"settings read again{reopened}{noted}"]
+        lines = [f"settings read again{reopened}{self._noted(notes)}"]
         if fixed:
             lines.append(f"only a restart takes over {', '.join(sorted(fixed))}")
         return lines
+
+    def _noted(self, notes: "SiteNotes | None") -> str:
+        if notes is None:
+            return ""
+        rules, assets = counted(len(notes.rules), "rule"), counted(len(notes.assets), "asset")
+        return f", {rules} and {assets} of {self._config.site.file}"
 
     def _reopen(self, config: "Config") -> str:
         path = config.output.file
