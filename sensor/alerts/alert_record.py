@@ -192,8 +192,8 @@ _FEATURE = Declaration(
 
 _MUTED: Final = Declaration(
     (
-        Field("by", text(96), "by", "The rule, asset or mark."),
-        Field("why", text(200), "why", "As the operator wrote it."),
+        Field("by", sentence(96, 96), "by", "The rule, asset or mark."),
+        Field("why", sentence(200, 240), "why", "As the operator wrote it."),
         Field("until", MOMENT, "until_ns", "After which it mutes nothing.", optional=True),
     ),
     {"": "A note of the site says that nobody need look at it: severity is 1, risk 0."},
@@ -204,7 +204,7 @@ _GRADE: Final = Declaration(
     {"": "Severity and risk where notes of the site changed them."},
     within="flowvigil.before_notes",
 )
-_DOMAIN: Final = text(64)
+_DOMAIN: Final = sentence(64, 64)
 
 ALERT: Final = Declaration(
     (

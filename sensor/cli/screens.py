@@ -83,7 +83,7 @@ def interactive_screen(
     bundle: str,
     console: "Console",
     keep_open: Callable[[], bool],
-    marking: "Marking | None",
+    marking: "Marking | None" = None,
 ) -> Iterator["ScreenThread"]:
     """The interactive view in a thread of its own; the terminal is restored on every way out.
 

@@ -40,6 +40,8 @@ def _line(value: Any, longest: int) -> str:
 
 def _name(value: Any) -> str:
     text = _line(value, LONGEST_NAME)
+    if len(text.encode()) > LONGEST_NAME:
+        raise _wrong(f"expected at most {LONGEST_NAME} bytes, found {len(text.encode())}")
     if not _NAME.match(text) or _LOOKS_LIKE_ADDRESS.match(text):
         raise _wrong("expected a name of letters, digits, spaces and . @ + - that is no address")
     return text
