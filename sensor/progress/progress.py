@@ -72,6 +72,7 @@ class Progress:
     uncertain: int = 0  # of those, not
     muted: int | None = None  # opened, but muted by notes of the site, which alerts does not count; None without notes
     merged: int = 0  # alerts of single hosts that storms stand for
+    bundle: str = ""  # what judges: the model's name, and of a bundle that was exchanged meanwhile its hash
     judged: int = 0  # flow records, with every new report of a flow
     # flows that no model judges, by protocol: those to groups, of discovery, of routing, and those of which the bundle
     # has no normal traffic; rules of their own and shapes watch them

@@ -80,6 +80,7 @@ class Detection:
             muted=None if self.notes is None else outlet.muted,
             merged=judge.merged,
             judged=judge.judged,
+            bundle=judge.bundle,
             unjudged=judge.unjudged,
             one_sided=judge.one_sided,
             scoring_s=judge.spent_ns / 1e9,

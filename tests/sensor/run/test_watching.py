@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
 from sensor.alerts.alert import Alert, Endpoint, Observer
-from sensor.cli.reload import Reload
+from sensor.cli.reload import Reload, reopened_outputs, taken_interval, taken_notes
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import Turn
 from sensor.progress.hints import hints
@@ -44,6 +44,7 @@ class Judge:
     merged: int = 0
     one_sided: int = 0
     context_evicted: int | None = None
+    bundle: str = "made"
     unjudged: dict[str, int] = field(default_factory=dict)
 
     def judge(self, _records: FlowBatch, _dropped: int) -> list[Alert]:
@@ -344,10 +345,14 @@ def test_a_reload_takes_over_notes_and_a_broken_file_changes_nothing(tmp_path: P
     path, outputs = tmp_path / "site.yaml", Reopened()
     path.write_text("rules:\n  - {source: 192.0.2.10, why: ours}\n")
     config = effective_config(overrides=[f"site.file={path}", "stats.interval_s=30"]).config
-    reload = Reload(lambda: config, config, outputs)  # type: ignore[arg-type]
+    takers = (
+        partial(taken_notes, config),
+        partial(reopened_outputs, outputs, had_file=False),  # type: ignore[arg-type]
+        taken_interval,
+    )
+    reload = Reload(lambda: config, config, takers)
     stage = Stage(ScriptedCapture([]))
     _, hook = stage.watch(reload=reload)
-    hook.detection.judge.episodes = SimpleNamespace(adjust=lambda _settings: None)  # type: ignore[assignment]
     assert reload(hook) == [f"settings read again, 1 rule and no assets of {path}"]
     taken_over = hook.detection.notes
     assert taken_over is not None
