@@ -14,7 +14,7 @@ from sensor.report.document import document, section
 from sensor.report.limits import limits
 from sensor.report.markup import Content, element
 from sensor.report.subject import ReportSubject
-from sensor.report.tables import sources, summary, targeted
+from sensor.report.tables import muted, sources, summary, targeted
 from sensor.report.verdict import cautions, verdict
 from sensor.report.words import listed, share, size, stretch
 from sensor.version import VERSION
@@ -113,14 +113,15 @@ def _alerts(episodes: list[ReportedEpisode]) -> Content:
 
 
 def _merged(digest: Digest, errors: ReadErrors) -> Content:
-    flagged = sum(episode.last.spread.flows for episode in digest)
+    told = [*digest, *digest.muted]
+    flagged = sum(episode.last.spread.flows for episode in told)
     sentences = []
-    if len(digest):
+    if told:
         sentences.append(
             f"{counted(flagged, 'flagged flow')} and {counted(digest.alert_lines - digest.not_kept, 'alert line')} "
-            f"are told as {counted(len(digest), 'alert')}: one for each kind and whom it is about."
+            f"are told as {counted(len(told), 'alert')}: one for each kind and whom it is about."
         )
-    storms = [episode.last.hosts_merged for episode in digest if episode.last.hosts_merged]
+    storms = [episode.last.hosts_merged for episode in told if episode.last.hosts_merged]
     if storms:
         sentences.append(
             f"{counted(len(storms), 'storm')} told as one alert each, of {counted(sum(storms), 'host')}: more alerts "
@@ -132,8 +133,13 @@ def _merged(digest: Digest, errors: ReadErrors) -> Content:
         passed = [f"{number:,} {schema}" for schema, number in sorted(digest.passed_over.items())[:20]]
         sentences.append(f"Records that this page does not tell: {', '.join(passed)}.")
     sentences += [f"{words}." for words in errors.words_without_quotes()]
-    sentences.append("Nothing was muted: muting in the terminal changes what it shows, not what is written.")
-    return element("ul", [element("li", sentence) for sentence in sentences])
+    if not digest.muted:
+        sentences.append("Nothing was muted: muting in the terminal changes what it shows, not what is written.")
+        return element("ul", [element("li", sentence) for sentence in sentences])
+    sentences.append(
+        f"{counted(len(digest.muted), 'alert')} muted by notes of the site: somebody said that this is meant to be."
+    )
+    return [element("ul", [element("li", sentence) for sentence in sentences]), muted(digest.muted)]
 
 
 def _events(digest: Digest) -> Content:
@@ -150,6 +156,7 @@ def _events(digest: Digest) -> Content:
 def _making(subject: ReportSubject) -> Content:
     facts = [("flowvigil", VERSION)]
     facts += [("Model", f"{judging.model_id} (sha256 {judging.sha256[:16]}…)") for judging in subject.judging[:20]]
+    facts += [("Site notes", subject.site)] if subject.site else []
     settings = [element("li", element("code", f"{name}: {value}"), " (not the default)" if changed else "")
                 for name, value, changed in subject.settings]  # fmt: skip
     return [

@@ -10,6 +10,7 @@ from sensor.report.markup import Content, Markup, element
 from sensor.report.words import endpoint, listed, targets
 
 TOP = 10
+MUTED = 500
 _SHOWN = 3
 
 
@@ -52,6 +53,17 @@ def summary(episodes: Sequence[ReportedEpisode], first: int) -> Markup:
     ]  # fmt: skip
     headings = tuple((title, False) for title in ("No.", "Began (UTC)", "Severity", "Source", "Target", "What"))
     return table_of("Alerts in short", headings, rows)
+
+
+def muted(episodes: Sequence[ReportedEpisode]) -> Markup:
+    """The alerts that notes of the site mute, with who says so and why."""
+    rows = [
+        (moment(episode.last.start_ns), episode.last.origin, targets(episode), episode.what, note.by, note.why)
+        for episode in episodes[:MUTED]
+        if (note := episode.last.muted) is not None
+    ]
+    headings = tuple((title, False) for title in ("Began (UTC)", "Source", "Target", "What", "Muted by", "Why"))
+    return _table(f"Muted alerts ({len(rows)} of {len(episodes):,})", headings, rows)
 
 
 def _worst(episodes: Sequence[ReportedEpisode]) -> str:
