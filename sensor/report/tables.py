@@ -63,7 +63,7 @@ def muted(episodes: Sequence[ReportedEpisode]) -> Markup:
         if (note := episode.last.muted) is not None
     ]
     headings = tuple((title, False) for title in ("Began (UTC)", "Source", "Target", "What", "Muted by", "Why"))
-    return _table(f"Muted alerts ({len(rows)} of {len(episodes):,})", headings, rows)
+    return table_of(f"Muted alerts ({len(rows)} of {len(episodes):,})", headings, rows)
 
 
 def _worst(episodes: Sequence[ReportedEpisode]) -> str:
