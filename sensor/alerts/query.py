@@ -11,6 +11,8 @@ what the alert says, in any case of its letters. It knows alerts and no file and
 | severity:          | the severity compares so, 0 to 100                                            |
 | tech:              | it is this ATT&CK technique, or one below it                                  |
 | verdict:, lane:    | it has this verdict (attack, uncertain), this lane (known, novel, both, shape)|
+| direction:         | by the site's notes it is inbound, outbound, internal or external             |
+| muted:             | a note of the site mutes it: yes or no                                        |
 | host:, dport:, sport:, proto: | either address, the ports and the protocol shown, as logged flows have them |
 """
 
@@ -40,9 +42,11 @@ __all__ = ["FIELDS", "LANES", "VERDICTS", "Query", "QueryError", "parse"]
 
 VERDICTS: Final = ("attack", "uncertain")
 LANES: Final = ("known", "novel", "both", "shape")
+DIRECTIONS: Final = ("inbound", "outbound", "internal", "external")
 _READERS: Final[dict[str, Reader]] = {
     "src": network, "dst": network, "port": PORT, "score": number(1), "tech": technique, "verdict": word(*VERDICTS),
-    "lane": word(*LANES), "severity": number(100), "host": network, "dport": PORT, "sport": PORT, "proto": protocol,
+    "lane": word(*LANES), "severity": number(100), "direction": word(*DIRECTIONS), "muted": word("yes", "no"),
+    "host": network, "dport": PORT, "sport": PORT, "proto": protocol,
 }  # fmt: skip
 FIELDS: Final = tuple(_READERS)
 
@@ -109,4 +113,6 @@ _WORDS: Final[dict[str, Callable[[Alert, str], bool]]] = {
     "tech": _is_technique,
     "verdict": lambda alert, wanted: alert.verdict == wanted,
     "lane": lambda alert, wanted: alert.lane == wanted,
+    "direction": lambda alert, wanted: alert.direction == wanted,
+    "muted": lambda alert, wanted: (alert.muted is not None) == (wanted == "yes"),
 }

@@ -54,6 +54,10 @@ FlowsOption = Annotated[
     Path | None,
     typer.Option("--flows", metavar="DIR", help="Log all flows in DIR as Parquet, with their scores.", readable=False),
 ]
+SiteOption = Annotated[
+    Path | None,
+    typer.Option("--site", metavar="FILE", help="Networks, assets and rules of this site, in YAML.", readable=False),
+]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No summary; errors only.")]
 
 

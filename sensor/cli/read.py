@@ -23,7 +23,7 @@ CapturesArgument = Annotated[
 ]
 
 
-@with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets", "flows")
+@with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets", "flows", "site")
 def read(
     captures: CapturesArgument,
     *,
