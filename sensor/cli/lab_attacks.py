@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,18 @@ def lab_runs_in(directory: Path) -> LabRuns:
         for run in lab_runs(directory, ""):
             assert run.truth is not None  # noqa: S101  a run of the lab has one
             told = tuple(truth for truth in truth_of(run.truth) if truth.technique != UNKNOWN)
+            _refuse_addresses(run.truth, told)
             runs.append((run.path.parent.name, run.path, told))
     except DatasetError as error:
         raise stop(InputError, error) from error
     return LabRuns(tuple(runs))
+
+
+def _refuse_addresses(path: Path, truths: "tuple[FlowTruth, ...]") -> None:
+    """Raise InputError for an attack's end that is no address."""
+    for truth in truths:
+        for text in (truth.initiator, truth.target) if truth.attack else ():
+            try:
+                ip_address(text)
+            except ValueError as error:
+                raise InputError(f"{path}: found {printable(text, 40)!r}, expected an address of a host") from error
