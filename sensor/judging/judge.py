@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.batch import REPORT, SRC_HIGH, SRC_LOW, START_NS, START_SHIFT_NS, FlowBatch
 from models.detector import FlowSteps
-from models.fusion import Hybrid
+from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import transport_of
 from sensor.alerts.alert_flow import AlertItem
 from sensor.episodes.episodes import Episodes
@@ -37,6 +37,13 @@ class ContextMaker(RowMaker, Protocol):
         """Rows of the tables that gave way to others so far."""
 
 
+class JudgementObserver(Protocol):
+    """Whoever looks at what is judged, such as for drift (sensor.drift.drift)."""
+
+    def judged(self, hybrid: Hybrid, records: FlowBatch, rows: Rows, judgement: Judgement) -> None:
+        """Take in the next records, the rows that the model judged of them, and what it said."""
+
+
 @dataclass(slots=True)
 class Judge:
     """A model and the episodes of what it flags, with counts of what was judged."""
@@ -45,6 +52,7 @@ class Judge:
     episodes: Episodes
     rate: float | None = None  # nominal false-positive rate that the bundle holds thresholds for, None: its default
     row_maker: RowMaker | None = None  # None: rows are the records' own values
+    observer: JudgementObserver | None = None
     flows: int = 0  # flows reported for the first time
     judged: int = 0  # records, with every new report of a flow
     spent_ns: int = 0  # time that judging took, by clock_ns
@@ -89,7 +97,10 @@ class Judge:
             time_ns=records.identity[:, START_NS] + records.identity[:, START_SHIFT_NS],
             advances=first_reports,
         )
-        items = self.episodes.observe(records, rows, self.hybrid.judge(steps, self.rate), dropped)
+        judgement = self.hybrid.judge(steps, self.rate)
+        if self.observer is not None:
+            self.observer.judged(self.hybrid, records, rows, judgement)
+        items = self.episodes.observe(records, rows, judgement, dropped)
         self.spent_ns += self.clock_ns() - started_ns
         return items
 

@@ -40,6 +40,16 @@ class KeptPackets:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftState:
+    """Whether traffic, scores and alerts are what they were."""
+
+    conditions: tuple[str, ...] = ()  # that hold now (sensor.drift.conditions)
+    psi_max: float | None = None  # of a column, the latest day against the nearest day before; None before the second
+    alerts_per_day: float | None = None  # over the latest week, None before the first whole day
+    alerts_asked: float | None = None  # a day, None where nobody asked for a rate
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Totals of a run since its start."""
 
@@ -82,6 +92,7 @@ class Progress:
     interfaces: tuple[InterfaceState, ...] = ()  # that are watched
     outputs: tuple[OutputState, ...] = ()  # those of the list in the settings
     kept: KeptPackets | None = None  # packets of alerts, None where none are to be kept
+    drift: DriftState | None = None  # None where it is not looked for
 
     @property
     def difference(self) -> int:

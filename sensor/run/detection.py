@@ -8,6 +8,7 @@ from typing import Final
 from flows.batch import FlowBatch
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_flow import AlertItem
+from sensor.drift.drift import Drift
 from sensor.judging.judge import Judge
 from sensor.metering.turns import Turn
 from sensor.packets.recorder import PacketRecorder
@@ -26,6 +27,7 @@ class Detection:
     outlet: Outlet
     recorder: PacketRecorder | None = None  # of the packets of alerts
     keeping_s: float | None = None  # write packets at least so often, None: where the packets alone say
+    drift: Drift | None = None  # of what it judges; None where it is not looked for
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
     _kept_at_s: float = 0.0
@@ -44,6 +46,9 @@ class Detection:
     def lost_packets(self) -> bool:
         """Whether a file of packets could not be written."""
         return self.recorder is not None and self.recorder.problem is not None
+
+    def __post_init__(self) -> None:
+        self.judge.observer = self.drift
 
     def consume(self, turn: Turn) -> list[Alert]:
         """Judge the records of a turn and publish what they give rise to."""
@@ -84,6 +89,7 @@ class Detection:
             lost_lines=outlet.lost_lines,
             outputs=outlet.states(),
             kept=None if self.recorder is None else self.recorder.state,
+            drift=None if self.drift is None else self.drift.state,
         )
 
     def _pause_is_over(self) -> bool:
@@ -96,6 +102,8 @@ class Detection:
         """Write alerts and flows; returns the alerts as they were written."""
         if self.recorder is not None:
             items = self.recorder.retain(items)
+        if self.drift is not None:
+            self.drift.alerted([item for item in items if isinstance(item, Alert)])
         step = self._clock_step_ns
         if step:
             items = [_in_wall_time(item, step) if isinstance(item, Alert) else item for item in items]
