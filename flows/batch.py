@@ -1,7 +1,7 @@
 """FlowBatch: flow records as the meter gives them, one row a record."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +81,10 @@ def address(high: int, low: int, version: int) -> str:
     if version == 4:
         return str(IPv4Address(low & 0xFFFFFFFF))
     return str(IPv6Address((high & 0xFFFFFFFFFFFFFFFF) << 64 | (low & 0xFFFFFFFFFFFFFFFF)))
+
+
+def address_words(text: str) -> tuple[int, int]:
+    """An address as its two signed 64-bit words, high and low. Raises ValueError for other text."""
+    number = int(ip_address(text))
+    high, low = number >> 64, number & 0xFFFFFFFFFFFFFFFF
+    return high - ((high >> 63) << 64), low - ((low >> 63) << 64)

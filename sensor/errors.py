@@ -4,7 +4,7 @@ import errno
 import re
 
 OK, INTERNAL, USAGE, CONFIG, MODEL, CAPTURE, INPUT, OUTPUT = range(8)
-FAIL_ON, INTERRUPTED, BROKEN_PIPE = 10, 130, 141
+FAIL_ON, NOT_MET, INTERRUPTED, BROKEN_PIPE = 10, 11, 130, 141
 # Each with the word of the short list and what it says.
 EXIT_CODES = (
     (OK, "ok", "The command did what it was asked to."),
@@ -16,6 +16,7 @@ EXIT_CODES = (
     (INPUT, "input", "An input is missing, foreign, empty or cut short; what could be read was."),
     (OUTPUT, "output", "An output could not be opened or lost records."),
     (FAIL_ON, "--fail-on", "What --fail-on names was found. Goes before code 6, after all others."),
+    (NOT_MET, "not met", "What was asked of the sensor does not hold, such as a self-test that fails."),
     (INTERRUPTED, "interrupted", "Stopped by the user before the input's end."),
     (BROKEN_PIPE, "broken pipe", "Who read the output went away, such as head."),
 )

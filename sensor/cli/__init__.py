@@ -18,6 +18,7 @@ from sensor.cli.lab import app as lab_app
 from sensor.cli.read import read
 from sensor.cli.report import report
 from sensor.cli.schema import schema
+from sensor.cli.selftest import selftest
 from sensor.cli.serve import serve
 from sensor.cli.stdout import discard_if_full, stdout_error, write_stdout
 from sensor.cli.train import train
@@ -43,6 +44,7 @@ app.command("check")(check)
 app.command("flows")(flows)
 app.command("report")(report)
 app.add_typer(alerts)
+app.command("selftest")(selftest)
 app.command("schema")(schema)
 app.add_typer(config_app, name="config")
 app.command("explore")(explore)

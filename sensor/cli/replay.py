@@ -7,18 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from flows.batch import END_NS, END_SHIFT_NS, REPORTED_NS, FlowBatch, Identity
+from flows.batch import FlowBatch
 from flows.meter import concatenate
 from models.fusion import Hybrid
-from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_document
 from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_judge
 from sensor.errors import InputError
-from sensor.run.detection import in_parts
+from sensor.rehearsal.replay import ReplayedAlert, replay
 from sensor.settings.config import Config
 from training.errors import DatasetError
 from training.evaluation.networks.sensor import RaisedAlert
@@ -48,42 +44,16 @@ class DefaultSensor:
         """The alerts on the records of one capture, in the order of their opening; the model begins without state."""
         if not len(records):
             return []
-        hybrid.forget()
-        judge = build_judge(self._config, hybrid)
-        items = [item for part in in_parts(records) for item in judge.judge(part)] + judge.finish()
-        hybrid.forget()
-        opened: dict[str, Alert] = {}
-        last: dict[str, Alert] = {}
-        flows: dict[str, list[tuple[int, ...]]] = {}
-        for item in items:
-            if isinstance(item, Alert):
-                opened.setdefault(item.id, item)
-                last[item.id] = item
-            else:
-                flows.setdefault(item.alert_id, []).append(tuple(item.identity))
-        told_ns = told_at(records.identity, np.array([first.time_ns for first in opened.values()], dtype=np.int64))
-        return [
-            _raised(int(at_ns), last[name], flows.get(name, [])) for name, at_ns in zip(opened, told_ns, strict=True)
-        ]
+        return [_raised(alert) for alert in replay(build_judge(self._config, hybrid), [records])]
 
 
-def told_at(identity: Identity, time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The meter's clock when it reported the first record with so new a packet, (k,) ns of each traffic time.
-
-    A flow is reported a while after its packets: when it has been silent, was closed, or has run for some time.
-    """
-    newest = np.maximum.accumulate(identity[:, END_NS] + identity[:, END_SHIFT_NS])
-    first = np.minimum(np.searchsorted(newest, time_ns), len(identity) - 1)
-    told_ns: NDArray[np.int64] = np.maximum(time_ns, identity[first, REPORTED_NS])
-    return told_ns
-
-
-def _raised(opened_ns: int, last: Alert, flows: Sequence[tuple[int, ...]]) -> RaisedAlert:
+def _raised(alert: ReplayedAlert) -> RaisedAlert:
+    last = alert.last
     return RaisedAlert(
-        opened_ns=opened_ns,
+        opened_ns=alert.opened_ns,
         verdict=last.verdict,
         severity=last.severity,
         technique="" if last.technique is None else last.technique.parent,
         message=str(alert_document(last)["message"]),
-        flows=tuple(flows),
+        flows=alert.flows,
     )

@@ -13,8 +13,9 @@ from models.bundle import save_bundle
 from models.detector import FlowSteps, Vector
 from sensor.cli.build import load_model
 from sensor.cli.evaluate import EvaluationProtocol, evaluate
-from sensor.cli.replay import DefaultSensor, told_at
+from sensor.cli.replay import DefaultSensor
 from sensor.errors import InputError, ModelError
+from sensor.rehearsal.replay import told_at
 from sensor.settings.config import effective_config
 from tests.support.command import flowvigil
 from tests.support.evaluations import FlowsOfHost, forests, hybrid, table

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flows.batch import DST_LOW, IDENTITY_WIDTH, IP_VERSION, PROTOCOL, REPORT, SRC_LOW, START_NS
 from flows.columns import INDEX, NAMES
 from flows.context.context import Context
+from flows.matching import matched
 from flows.truth import FlowTruth
 from sensor.cli.replay import DefaultSensor
 from sensor.settings.config import Config
@@ -20,7 +21,7 @@ from tests.support.evaluations import quiet
 from tests.support.networks import NETWORKS, made_networks, write_capture, write_index
 from training.datasets.captures.index import read_index
 from training.datasets.captures.metered import CONTEXT_HOSTS, ROW_NAMES, CaptureTable, flow_numbers, read_captures
-from training.datasets.captures.truth import matched, truth_of
+from training.datasets.captures.truth import truth_of
 from training.errors import DatasetError
 from training.lab.attacks import ATTACKS
 from training.labels import BENIGN, TECHNIQUE_FAMILIES, TECHNIQUES, right_names, technique_family

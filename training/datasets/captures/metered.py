@@ -18,32 +18,28 @@ from pathlib import Path
 import numpy as np
 
 from flows.batch import (
-    DST_HIGH,
-    DST_LOW,
     DST_PORT,
     END_NS,
     END_SHIFT_NS,
     IDENTITY_WIDTH,
-    IP_VERSION,
     PROTOCOL,
     REPORT,
     REPORTED_NS,
     SRC_HIGH,
     SRC_LOW,
-    SRC_PORT,
     START_NS,
     START_SHIFT_NS,
-    VLAN,
     FlowBatch,
     Identity,
 )
 from flows.columns import NAMES
 from flows.context.columns import CONTEXT_NAMES
 from flows.context.context import Context
+from flows.matching import KEY, NO_EPISODE, WITH_PORTS, matched
 from flows.truth import BENIGN as TRUTH_BENIGN
 from training.arrays import Int64s, Strings, Values
 from training.datasets.captures.index import CaptureIndex, LabelledCapture
-from training.datasets.captures.truth import UNKNOWN, WITH_PORTS, matched, truth_of
+from training.datasets.captures.truth import UNKNOWN, truth_of
 from training.datasets.rows import stacked, taken
 from training.datasets.table import UNLABELLED, FlowTable
 from training.errors import DatasetError
@@ -58,10 +54,7 @@ Metering = Callable[[Path], tuple[FlowBatch, Sequence[str]]]
 ROW_NAMES = (*NAMES, *CONTEXT_NAMES)  # of the columns of a row
 CONTEXT_HOSTS = 16_384  # whose context is kept: episodes.capacity_hosts of the sensor's default settings
 NO_PORT = -1
-NO_EPISODE = -1
 DAY_NS = 86_400_000_000_000
-# What makes two reports those of one flow, but for flows of the same five-tuple that start at the same moment.
-KEY = (SRC_HIGH, SRC_LOW, DST_HIGH, DST_LOW, SRC_PORT, DST_PORT, PROTOCOL, IP_VERSION, VLAN, START_NS, START_SHIFT_NS)
 WHOLE = "flows of captures labelled as a whole, without a label of their own"
 UNTOLD = "flows that no truth tells of, without a label"
 

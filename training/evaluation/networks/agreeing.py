@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.datasets.captures.metered import KEY, CaptureTable
+from flows.matching import KEY, key_of
+from training.datasets.captures.metered import CaptureTable
 from training.evaluation.networks.judged import JudgedAlert, JudgedCapture
 from training.labels import technique_family
 
@@ -36,4 +37,4 @@ def _flows_of(alert: JudgedAlert, table: CaptureTable, number: int) -> list[int]
     reports = table.report_rows(number)
     keys = map(tuple, table.identity[reports][:, KEY].tolist())
     row = dict(zip(keys, table.flows.reports().row[reports].tolist(), strict=True))
-    return sorted({row[key] for words in alert.raised.flows if (key := tuple(words[word] for word in KEY)) in row})
+    return sorted({row[key] for words in alert.raised.flows if (key := key_of(words)) in row})

@@ -8,16 +8,15 @@ named one is about the attack or about ordinary traffic beside it nobody knows, 
 flows are neither found nor false. On a benign capture every alert is false.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flows.batch import NEW_PACKETS
+from flows.matching import KEY, episode_of, packets_by_flow
 from training.arrays import Int64s
 from training.datasets.captures.index import LabelledCapture
-from training.datasets.captures.metered import KEY, NO_EPISODE, CaptureTable, TruthEpisode
+from training.datasets.captures.metered import CaptureTable, TruthEpisode
 from training.datasets.table import UNLABELLED, FlowTable
 from training.evaluation.networks.sensor import RaisedAlert, Sensor
 from training.evaluation.outcome import Model
@@ -150,7 +149,7 @@ def _judged(table: CaptureTable, number: int, raised: Sequence[RaisedAlert], fla
         alerts = tuple(_belonging(alert, whole) for alert in raised)
     else:
         of_flow = _episodes_by_key(table, number)
-        told = [_told(alert, of_flow) for alert in raised]
+        told = [episode_of(packets_by_flow(alert.flows), of_flow) for alert in raised]
         alerts = tuple(_belonging(alert, own.get(most)) for alert, (most, _) in zip(raised, told, strict=True))
         beside = [
             _belonging(alert, own[at]) for alert, (most, held) in zip(raised, told, strict=True) for at in held - {most}
@@ -177,31 +176,6 @@ def _episodes_by_key(table: CaptureTable, number: int) -> dict[tuple[int, ...], 
     reports = table.report_rows(number)
     episode = table.episode[table.flows.reports().row[reports]]
     return dict(zip(map(tuple, table.identity[reports][:, KEY].tolist()), episode.tolist(), strict=True))
-
-
-def _told(alert: RaisedAlert, of_flow: Mapping[tuple[int, ...], int]) -> tuple[int, set[int]]:
-    """The episode that an alert belongs to, NO_EPISODE where neither half its flows nor half their packets are of
-    episodes; and those of whose flows it holds half or more, if it belongs to any.
-    """
-    packets: Counter[tuple[int, ...]] = Counter()
-    for words in alert.flows:
-        packets[tuple(words[word] for word in KEY)] += words[NEW_PACKETS]
-    for weights in (Counter(packets.keys()), packets):
-        of_episode: Counter[int] = Counter()
-        for key, weight in weights.items():
-            of_episode[of_flow.get(key, NO_EPISODE)] += weight
-        attacks = {episode: weight for episode, weight in of_episode.items() if episode != NO_EPISODE}
-        if attacks and 2 * sum(attacks.values()) >= of_episode.total():
-            most = min(attacks, key=lambda episode: (-attacks[episode], episode))
-            return most, _held(packets.keys(), of_flow)
-    return NO_EPISODE, set()
-
-
-def _held(keys: Iterable[tuple[int, ...]], of_flow: Mapping[tuple[int, ...], int]) -> set[int]:
-    """Episodes of whose flows at least half have these keys."""
-    flows = Counter(of_flow.values())
-    held = Counter(of_flow.get(key, NO_EPISODE) for key in keys)
-    return {episode for episode, count in held.items() if episode != NO_EPISODE and 2 * count >= flows[episode]}
 
 
 def _host_days(flows: FlowTable, rows: slice) -> float:

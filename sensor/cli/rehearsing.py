@@ -1,0 +1,90 @@
+"""What rehearse and selftest have in common: the sensor that is tried, and how its findings are told."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from sensor.cli.build import build_judge, build_meter
+from sensor.errors import OutputError
+
+if TYPE_CHECKING:
+    from models.fusion import Hybrid
+    from sensor.rehearsal.judged import JudgedEpisode, Sensor
+    from sensor.settings.config import Config
+
+FLOWS_PER_ALERT: Final = 100_000  # which are handed on with an alert, to say what it is about
+
+
+def tried_sensor(config: "Config", hybrid: "Hybrid") -> "Sensor":
+    """The sensor of these settings, whose alerts hand on their flows."""
+    from sensor.rehearsal.judged import Sensor
+    from sensor.settings.config import EpisodesSection, KeepPacketsSection
+    from training.labels import right_names
+
+    episodes = EpisodesSection.model_validate(config.episodes.model_dump() | {"flows_per_alert": FLOWS_PER_ALERT})
+    own = config.model_copy(update={"episodes": episodes, "keep_packets": KeepPacketsSection()})
+    return Sensor(lambda: build_meter(own), lambda: build_judge(own, hybrid), right_names)
+
+
+def episode_record(own: "JudgedEpisode") -> dict[str, Any]:
+    """What is told of an episode as one JSON object."""
+    alert, episode = own.alert, own.episode
+    return {
+        "episode": episode.name,
+        "technique": episode.technique,
+        "from": episode.source,
+        "found": own.found,
+        "named": own.named or None,
+        "right": own.right,
+        "verdict": alert.verdict if alert else None,
+        "seconds": None if own.seconds is None else round(own.seconds, 3),
+        "risk": round(alert.risk, 1) if alert else None,
+    }
+
+
+def write_record(record: dict[str, Any]) -> None:
+    """Write one line of JSON on stdout. Raises BrokenPipeError, and OutputError where it is lost for another reason."""
+    import orjson
+
+    stream = sys.stdout.buffer
+    try:
+        stream.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"stdout: {error.strerror or error}") from error
+
+
+def progress_on(stream: TextIO, *, quiet: bool) -> Callable[[str], None]:
+    """A line of a terminal that is drawn over with what is done next, "" erases it; nothing where there is none."""
+    if quiet or not stream.isatty():
+        return lambda _: None
+
+    def draw(text: str) -> None:
+        stream.write(f"\r\x1b[K{text}")
+        stream.flush()
+
+    return draw
+
+
+def named_in_words(own: "JudgedEpisode") -> str:
+    """How an episode was named, for people: the id too where its technique is another than the episode's."""
+    if own.alert is None:
+        return "-"
+    technique = own.alert.technique
+    if technique is None:
+        return f"{own.alert.title} (wrong)"
+    name = technique.name or technique.id
+    if technique.parent == own.episode.technique.partition(".")[0]:
+        return name
+    return f"{technique.id} {name}" + ("" if own.right else " (wrong)")
+
+
+def seconds_in_words(seconds: float | None) -> str:
+    """A time for a table: seconds up to ten minutes, then minutes and hours."""
+    if seconds is None:
+        return "-"
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,293 @@
+"""Parquet files of flows, from whoever: which they are, what they say of themselves, and their rows.
+
+Two kinds are known by their columns: those of a flow log, and native flow tables (`flowvigil flows -o X.parquet`). A
+file that is neither, or damaged, is a FileError of one line.
+"""
+
+import json
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sensor.errors import InputError, reason_of
+from sensor.files.magic import describe
+from sensor.flow_log.columns import METADATA, REASON, SCHEMA, SCORE, VALUES, JudgedBy, contract, schema
+from sensor.printable import printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import dataset
+
+SUFFIX: Final = ".parquet"
+MAGIC: Final = b"PAR1"
+ROWS_AT_ONCE: Final = 8192
+# What a file may claim, so that a footer cannot ask for all memory.
+MAX_GROUP_ROWS: Final = 1 << 21
+MAX_GROUP_BYTES: Final = 4 << 30
+MAX_FOOTER_BYTES: Final = 64 << 20
+TEXT_BYTES: Final = 64 << 10  # of what a log says of itself
+_NAME: Final = re.compile(r"flows-(?P<first>[0-9]{8}T[0-9]{6}Z)-(?P<run>[0-9a-f]{16})-(?P<number>[0-9]{6,9})\.parquet")
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
+_UNIT_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
+_SHOWN: Final = 3  # missing columns that are named
+
+
+class FileError(InputError):
+    """A file without flows that can be read."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LogName:
+    """What the name of a flow log's file says."""
+
+    first_s: int  # second in which its first record was reported, since 1970
+    run: str  # of which run, 16 hexadecimal digits
+    number: int  # among the files of the run, from 1
+
+    def __str__(self) -> str:
+        stamp = datetime.fromtimestamp(max(0, self.first_s), UTC).strftime(_STAMP)
+        return f"flows-{stamp}-{self.run}-{self.number:06}{SUFFIX}"
+
+
+def log_name(name: str) -> LogName | None:
+    """What a file's name says; None for one that no flow log gives."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    try:
+        first = datetime.strptime(found["first"], _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # the 31st of February
+        return None
+    return LogName(int(first.timestamp()), found["run"], int(found["number"]))
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsFile:
+    """A file of flows that was opened and looks whole."""
+
+    path: Path
+    about: Mapping[str, Any] | None  # what a flow log says of itself; None: a native flow table
+    fragment: "dataset.ParquetFileFragment"
+    columns: "pa.Schema"  # those that are read, scores included
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Detectors whose scores it has."""
+        return tuple(name.removeprefix(SCORE) for name in self.columns.names if name.startswith(SCORE))
+
+    @property
+    def first_ns(self) -> int:
+        """A moment before which no record was reported, by the footer; 0 where it does not say."""
+        name, unit_ns = (
+            ("reported", 1) if self.about is not None else ("end", _UNIT_NS[self.columns.field("end").type.unit])
+        )
+        metadata = self.fragment.metadata
+        least: list[int] = []
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            for at in range(group.num_columns):
+                column = group.column(at)
+                if column.path_in_schema == name:
+                    found = column.statistics
+                    if found is None or not found.has_min_max or not isinstance(found.min_raw, int):
+                        return 0
+                    least.append(found.min_raw * unit_ns)
+        return max(0, min(least, default=0))
+
+    def rows(self, columns: Sequence[str], where: Any = None) -> Iterator["pa.RecordBatch"]:
+        """These columns of its rows, in order, few at a time. where: of which rows, a filter of pyarrow's datasets.
+
+        Raises FileError for damage, when it is met.
+        """
+        with _damage(self.path):
+            scanner = self.fragment.scanner(
+                schema=self.columns,
+                columns=list(columns),
+                filter=where,
+                batch_size=ROWS_AT_ONCE,
+                batch_readahead=0,
+                fragment_readahead=0,
+                use_threads=False,
+            )
+            for batch in scanner.to_batches():
+                if batch.num_rows:
+                    yield batch
+
+
+def open_flows(path: Path) -> FlowsFile:
+    """Open a file of flows and check its footer. Raises FileError."""
+    _refuse_foreign(path)
+    with _damage(path):
+        return _opened(path)
+
+
+def _opened(path: Path) -> FlowsFile:
+    from pyarrow import dataset, fs
+
+    limits = dataset.ParquetFragmentScanOptions(
+        pre_buffer=False,
+        use_buffered_stream=True,
+        thrift_string_size_limit=MAX_FOOTER_BYTES,
+        thrift_container_size_limit=1 << 20,
+    )
+    form = dataset.ParquetFileFormat(default_fragment_scan_options=limits)
+    fragment = form.make_fragment(str(path.absolute()), fs.LocalFileSystem())
+    metadata, found = fragment.metadata, fragment.physical_schema
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if not 0 <= group.num_rows <= MAX_GROUP_ROWS or not 0 <= group.total_byte_size <= MAX_GROUP_BYTES:
+            raise FileError(
+                f"{_shown(path)}: found a row group of {group.num_rows:,} rows and {group.total_byte_size:,} bytes, "
+                f"expected at most {MAX_GROUP_ROWS:,} and {MAX_GROUP_BYTES:,}"
+            )
+    about = _about(path, found.metadata or {})
+    if about is None:
+        expected = _native_schema()
+        _refuse_columns(path, found, expected, logged=False)
+        return FlowsFile(path, None, fragment, _as_found(found, expected))
+    detectors = tuple(name.removeprefix(SCORE) for name in found.names if name.startswith(SCORE))
+    expected = schema(detectors)
+    _refuse_columns(path, found, expected, logged=True)
+    return FlowsFile(path, about, fragment, expected)
+
+
+def judged_by(file: FlowsFile) -> JudgedBy:
+    """Who said what stands in a flow log. Raises FileError where it does not say so."""
+    try:
+        said = dict((file.about or {})["judge"])
+        by = JudgedBy(
+            model=printable(str(said["model"]), 200),
+            sha256=printable(str(said["sha256"]), 64),
+            rate=float(said["rate"]),
+            cuts=(float(said["cuts"][0]), float(said["cuts"][1])),
+            labels=tuple(printable(str(label), 64) for label in said["labels"]),
+            detectors=file.detectors,
+        )
+    except (TypeError, KeyError, IndexError, ValueError) as error:
+        raise FileError(
+            f"{_shown(file.path)}: found no word of who judged, expected the model and its labels"
+        ) from error
+    return by
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise FileError for what is no regular file with Parquet's first and last bytes."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise FileError(f"{_shown(path)}: found no regular file, expected a Parquet file of flows")
+        with path.open("rb") as stream:
+            first = stream.read(512)
+            stream.seek(max(0, status.st_size - len(MAGIC)))
+            last = stream.read()
+    except OSError as error:
+        raise FileError(f"{_shown(path)}: {reason_of(error)}") from error
+    if not first.startswith(MAGIC):
+        raise FileError(f"{_shown(path)}: found {describe(first)}, expected a Parquet file of flows")
+    if last != MAGIC or status.st_size < 12:
+        raise FileError(f"{_shown(path)}: cut short: found no end of a Parquet file")
+
+
+def _about(path: Path, metadata: Mapping[bytes, bytes]) -> Mapping[str, Any] | None:
+    """What a flow log says of itself, None for any other table. Raises FileError for a log that is not understood."""
+    text = metadata.get(METADATA)
+    if text is None:
+        return None
+    try:
+        about = json.loads(text[:TEXT_BYTES])
+    except (ValueError, RecursionError):
+        about = None
+    if not isinstance(about, dict) or not isinstance(about.get("schema"), str):
+        raise FileError(f"{_shown(path)}: found metadata that no flow log has, expected {SCHEMA}")
+    if about["schema"] != SCHEMA:
+        raise FileError(f"{_shown(path)}: found a {printable(about['schema'], 32)}, expected {SCHEMA}")
+    if about.get("columns") != contract():
+        raise FileError(f"{_shown(path)}: found values of another meaning, written by another version of flowvigil")
+    return about
+
+
+def _native_schema() -> "pa.Schema":
+    """The columns of a native flow table that are read."""
+    import pyarrow as pa
+
+    instant = pa.timestamp("us", "UTC")
+    return pa.schema([
+        *((name, pa.string() if name.endswith("address") else pa.int64()) for name in _ENDPOINTS),
+        ("start", instant), ("end", instant), (REASON, pa.string()),
+        *((name, pa.float64()) for name in VALUES),
+    ])  # fmt: skip
+
+
+_ENDPOINTS: Final = ("src_address", "src_port", "dst_address", "dst_port", "protocol", "vlan")
+
+
+def _refuse_columns(path: Path, found: "pa.Schema", expected: "pa.Schema", *, logged: bool) -> None:
+    names = found.names
+    missing = [name for name in expected.names if name not in names]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        kind = "flow log" if logged else "native flow table (flowvigil flows -o X.parquet) or flow log"
+        raise FileError(f"{_shown(path)}: found no column {', '.join(missing[:_SHOWN])}{more}, expected a {kind}")
+    for field in expected:
+        if names.count(field.name) > 1:
+            raise FileError(f"{_shown(path)}: found column {printable(field.name, 64)} twice, expected it once")
+        kind = found.field(field.name).type
+        if not _fits(kind, field.type, logged=logged):
+            raise FileError(
+                f"{_shown(path)}: column {printable(field.name, 64)} is of {printable(str(kind), 64)}, "
+                f"expected {field.type}"
+            )
+
+
+def _fits(found: "pa.DataType", expected: "pa.DataType", *, logged: bool) -> bool:
+    """Whether a column can be read; a native table may have passed through another program that has other widths."""
+    import pyarrow as pa
+
+    if found == expected:
+        return True
+    if pa.types.is_dictionary(found) or pa.types.is_dictionary(expected):
+        values = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (found, expected)]
+        return all(pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in values)
+    if logged:
+        return False
+    if pa.types.is_timestamp(expected):
+        return bool(pa.types.is_timestamp(found)) and found.tz == expected.tz
+    if pa.types.is_string(expected):
+        return bool(pa.types.is_large_string(found))
+    numbers = pa.types.is_integer if pa.types.is_integer(expected) else _is_number
+    return bool(numbers(found)) and not pa.types.is_uint64(found)
+
+
+def _is_number(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _as_found(found: "pa.Schema", expected: "pa.Schema") -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema([(name, found.field(name).type) for name in expected.names])
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Raise FileError for whatever the Parquet library finds wrong with a file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
+        if isinstance(error, FileError):
+            raise
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise FileError(f"{_shown(path)}: damaged: {printable(why, 160)}") from error
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path), 200)
