@@ -49,6 +49,11 @@ class DriftRecord:
     model: str  # name of the bundle that judges
     message: str  # the same for people, with what to do
 
+    @property
+    def action(self) -> str:
+        """What happened, such as `columns-changed begun`."""
+        return f"{self.condition} {self.state}"
+
 
 def drift_line(record: DriftRecord) -> bytes:
     """The record as one line of JSON with its newline, at most LINE_LIMIT_BYTES."""

@@ -17,7 +17,7 @@ import orjson
 from sensor.alerts.declaration import Declaration, Field
 from sensor.alerts.kinds import COUNT, between, counts_by_name, first, text
 from sensor.alerts.reading import NativeLine, UnreadableLineError, native_line
-from sensor.alerts.sensor_records import INTERFACE, KEPT, output
+from sensor.alerts.sensor_records import DRIFT_STATE, INTERFACE, KEPT, output
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 
@@ -109,6 +109,7 @@ def _progress() -> Iterator[Field]:
         "outputs": first(_MOST_ENTRIES, output(60)),
         "kept": KEPT,
         "context_evicted": COUNT,
+        "drift": DRIFT_STATE,
     }
     plain = {int: COUNT, float: between(0, _MOST_SECONDS), str: text(200)}
     for each in fields(Progress):

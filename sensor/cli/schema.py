@@ -13,17 +13,21 @@ class RecordKind(StrEnum):
     FLOW = "flow"
     STATS = "stats"
     EVENT = "event"
+    DRIFT = "drift"
 
 
-def schema(record: Annotated[RecordKind, typer.Argument(metavar="RECORD", help="alert, flow, stats or event.")]) -> int:
+RecordArgument = Annotated[RecordKind, typer.Argument(metavar="RECORD", help="alert, flow, stats, event or drift.")]
+
+
+def schema(record: RecordArgument) -> int:
     """Print the JSON Schema (2020-12) of a native record.
 
     \b
     flowvigil schema alert > alert.schema.json
 
     alert: a line about an episode. flow: a flow that an alert rests on (episodes.flows_per_alert). stats: the account
-    of every packet. event: what befell the sensor. Fields may be added under the same number; none is removed or
-    changes its type.
+    of every packet. event: what befell the sensor. drift: traffic, scores or a rate of alerts that changed. Fields may
+    be added under the same number; none is removed or changes its type.
     """
     import orjson
 

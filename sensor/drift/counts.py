@@ -4,15 +4,20 @@ It knows no time.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.fusion import Hybrid, Judgement, Member
-from sensor.drift.table import ColumnCounts, QuantileCounts, Rows
+from sensor.drift.table import MOST_ROWS, ColumnCounts, QuantileCounts, Rows
 
-P_UNITS = 2.0**32
-BUFFERED_ROWS = 512  # counted at once: a batch of a few rows costs about what one of hundreds does
+Draws = NDArray[np.uint64]  # (n,)
+
+P_UNITS: Final = 2.0**32
+SAMPLE_ROWS: Final = 512
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio
+_HIGHEST: Final = np.uint64(2**64 - 1)
 
 
 @dataclass(slots=True)
@@ -73,31 +78,61 @@ class BundleView:
 
 
 @dataclass(slots=True, eq=False)
-class RowBuffer:
-    """Flows on their way into counts."""
+class FlowSample:
+    """At most SAMPLE_ROWS of the flows of a stretch: all where there are no more, else as if drawn at random.
+
+    A flow is drawn by its number, whose multiples of the golden ratio are spread evenly and keep step with no rhythm of
+    the traffic. Those with the smallest are kept (bottom-k: Cohen, Kaplan, "Summarizing Data using Bottom-k Sketches",
+    2007), so that which ones are does not depend on how many come at once.
+    """
 
     view: BundleView
-    rows: int = 0
-    _values: list[Rows] = field(default_factory=list)
-    _scores: list[Rows] = field(default_factory=list)
-    _judged: list[NDArray[np.bool_]] = field(default_factory=list)
+    _limit: np.uint64 = _HIGHEST  # draws above it are too many
+    _held: int = 0
+    _parts: list[tuple[Draws, Rows, Rows, NDArray[np.bool_]]] = field(default_factory=list)
 
-    def add(self, rows: Rows, judgement: Judgement, picked: NDArray[np.int64], counts: TrafficCounts) -> None:
-        """Buffer these of the judged rows; into the counts when there are enough."""
-        self._values.append(rows[np.ix_(picked, self.view.used)])
-        self._scores.append(np.stack([judgement.scores[name][picked] for name in self.view.detectors], axis=1))
-        self._judged.append(judgement.judged[picked])
-        self.rows += len(picked)
-        if self.rows >= BUFFERED_ROWS:
-            self.flush(counts)
-
-    def flush(self, counts: TrafficCounts) -> None:
-        """Count what is buffered."""
-        if not self.rows:
+    def add(self, rows: Rows, judgement: Judgement, picked: NDArray[np.int64], first: int) -> None:
+        """Take in flows: positions among the judged rows. first: the number of the first of them."""
+        draws = np.arange(first, first + len(picked), dtype=np.uint64) * _GOLDEN
+        if self._held >= SAMPLE_ROWS:
+            among = draws <= self._limit
+            draws, picked = draws[among], picked[among]
+        if not len(picked):
             return
-        values, judged = np.concatenate(self._values), np.concatenate(self._judged)
-        scores = np.concatenate(self._scores)[judged]
-        self.rows, self._values, self._scores, self._judged = 0, [], [], []
+        scores = np.stack([judgement.scores[name][picked] for name in self.view.detectors], axis=1)
+        self._parts.append((draws, rows[np.ix_(picked, self.view.used)], scores, judgement.judged[picked]))
+        self._held += len(picked)
+        if self._held >= 2 * SAMPLE_ROWS:
+            self._prune()
+
+    def drain(self, counts: TrafficCounts) -> None:
+        """Count what was drawn, and begin anew."""
+        if self._held > SAMPLE_ROWS:
+            self._prune()
+        if self._parts:
+            _, values, scores, judged = self._whole()
+            for first in range(0, len(values), MOST_ROWS):
+                part = slice(first, first + MOST_ROWS)
+                self._count(values[part], scores[part][judged[part]], judged[part], counts)
+        self._limit, self._held, self._parts = _HIGHEST, 0, []
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing came since the last time."""
+        return not self._held
+
+    def _whole(self) -> tuple[Draws, Rows, Rows, NDArray[np.bool_]]:
+        draws, values, scores, judged = zip(*self._parts, strict=True)
+        return np.concatenate(draws), np.concatenate(values), np.concatenate(scores), np.concatenate(judged)
+
+    def _prune(self) -> None:
+        draws, values, scores, judged = self._whole()
+        kept = np.argpartition(draws, SAMPLE_ROWS - 1)[:SAMPLE_ROWS]
+        self._parts = [(draws[kept], values[kept], scores[kept], judged[kept])]
+        self._limit, self._held = draws[kept].max(), SAMPLE_ROWS
+
+    def _count(self, values: Rows, scores: Rows, judged: NDArray[np.bool_], counts: TrafficCounts) -> None:
+        """Count at most MOST_ROWS. scores: of those that were judged."""
         p_values = np.stack(
             [member.calibration.p_value(scores[:, i]) for i, member in enumerate(self.view.members)], axis=1
         )

@@ -3,12 +3,12 @@
 Flows and judgements go in, records of conditions come out. Time is the flows' own: hours and days count from the first
 record. Nothing depends on how records were cut into batches. It holds no file, clock or thread.
 
-Of the flows one in SAMPLE_EVERY is looked at, by its number: chosen by multiples of the golden ratio, which are spread
-evenly over every stretch and in step with no rhythm of the traffic.
+Of each ten minutes at most 512 flows are looked at, chosen by their number alone (sensor.drift.counts).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -19,20 +19,17 @@ from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import Alert, Observer
 from sensor.alerts.drift_record import DriftRecord
 from sensor.drift.conditions import OpenConditions, Stretch
-from sensor.drift.counts import BundleView, RowBuffer, TrafficCounts
+from sensor.drift.counts import BundleView, FlowSample, TrafficCounts
 from sensor.drift.rate import AlertRate, asked_rate
 from sensor.drift.shifts import ScoreShifts, ShiftDetector
 from sensor.drift.table import Rows
 from sensor.drift.traffic import TrafficDrift
 from sensor.progress.progress import DriftState
 
-SAMPLE_EVERY: Final = 4
 BLOCK_NS: Final = 600_000_000_000
 HOUR_BLOCKS: Final = 6
 DAY_BLOCKS: Final = 144
 DAY_NS: Final = DAY_BLOCKS * BLOCK_NS
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio
-_PICKED_UNDER: Final = np.uint64(2**64 // SAMPLE_EVERY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ class BundleDrift:
         shifts = None if new is None else ScoreShifts(len(self._view.members), new)
         self._traffic = TrafficDrift(self._view, self._conditions, shifts)
         self._rate = AlertRate(self._conditions, asked_rate(settings.alerts_per_day, hybrid.about))
-        self._buffer = RowBuffer(self._view)
+        self._sample = FlowSample(self._view)
         self._block, self._hour, self._day = self._view.empty(), self._view.empty(), self._view.empty()
         self._start_ns: int | None = None  # of the first record
         self._number = 0  # of the block that goes on
@@ -108,9 +105,10 @@ class BundleDrift:
             return found
         if self._start_ns is None:
             self._start_ns = int(records.identity[0, REPORTED_NS])
-        for picked, first_ns in self._by_block(records):
+        for flows, first_ns in self._by_block(records):
             found += self.advance(first_ns)
-            self._buffer.add(rows, judgement, picked, self._block)
+            self._sample.add(rows, judgement, flows, self._flows)
+            self._flows += len(flows)
         return found
 
     def alerted(self, alerts: Sequence[Alert]) -> None:
@@ -142,28 +140,27 @@ class BundleDrift:
     @property
     def _is_idle(self) -> bool:
         """Whether a day without traffic goes on, and nothing of the one before is left to be done."""
-        rows = sum(counts.columns.rows for counts in (self._block, self._hour, self._day)) + self._buffer.rows
-        return not rows and self._number % DAY_BLOCKS > HOUR_BLOCKS
+        rows = sum(counts.columns.rows for counts in (self._block, self._hour, self._day))
+        return not rows and self._sample.empty and self._number % DAY_BLOCKS > HOUR_BLOCKS
 
     def _by_block(self, records: FlowBatch) -> Iterator[tuple[NDArray[np.int64], int]]:
-        """Positions of the flows that are looked at, cut where blocks end, and the time of the first of each part."""
+        """Positions of flows reported for the first time, cut where blocks end, and the first time of each part."""
         identity = records.identity
-        fresh = np.flatnonzero(identity[:, REPORT] == 0)
-        numbers = np.arange(self._flows, self._flows + len(fresh), dtype=np.uint64)
-        self._flows += len(fresh)
-        picked = fresh[numbers * _GOLDEN < _PICKED_UNDER]
-        times = identity[picked, REPORTED_NS]
+        flows = np.flatnonzero(identity[:, REPORT] == 0)
+        if not len(flows):
+            return
+        times = identity[flows, REPORTED_NS]
+        if times[-1] < self._end_ns:  # as nearly always
+            yield flows, int(times[0])
+            return
         block = (times - self._start_ns) // BLOCK_NS
-        ends = [*(np.flatnonzero(np.diff(block)) + 1).tolist(), len(picked)]
-        at = 0
-        for end in ends:
-            if end > at:
-                yield picked[at:end], int(times[at])
-            at = end
+        ends = [*(np.flatnonzero(np.diff(block)) + 1).tolist(), len(flows)]
+        for at, end in pairwise([0, *ends]):
+            yield flows[at:end], int(times[at])
 
     def _end_block(self) -> list[DriftRecord]:
         """Judge the block that is over, and the hour and day that end with it."""
-        self._buffer.flush(self._block)
+        self._sample.drain(self._block)
         day, place = divmod(self._number, DAY_BLOCKS)
         found = self._traffic.end_block(day, place // HOUR_BLOCKS, self._block, self._stretch(1, self._block))
         self._hour.merge(self._block)

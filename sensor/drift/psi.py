@@ -7,7 +7,6 @@ knows counts only.
 """
 
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -19,6 +18,7 @@ Shares = NDArray[np.float64]  # (b,) of rows, the sum 1
 CHANGED: Final = 0.25
 CELL_SHARE: Final = 0.05  # of the reference, from which on a bin is not merged with others
 CHANCE: Final = 1e-6  # that a comparison exceeds its bound where nothing changed
+_DEVIATIONS: Final = 4.7534  # that a standard normal exceeds with this chance
 _HALF: Final = 0.5  # added to each cell: an empty one is rare, not impossible
 
 
@@ -45,7 +45,7 @@ def psi_bound(cells: int, rows: int, reference_rows: float = np.inf) -> float:
 def _chi_squared(degrees: int) -> float:
     """The 1 - CHANCE quantile. Wilson, Hilferty, "The Distribution of Chi-Square", 1931."""
     spread = 2 / (9 * degrees)
-    return float(degrees * (1 - spread + NormalDist().inv_cdf(1 - CHANCE) * spread**0.5) ** 3)
+    return float(degrees * (1 - spread + _DEVIATIONS * spread**0.5) ** 3)
 
 
 def _shares(counts: Counts) -> Shares:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Rows = NDArray[np.float64]  # (n, c)
 
 BINS: Final = 128
+MOST_ROWS: Final = 128  # counted at once: more would leave the processor's cache, or a byte that counts them
 ZERO: Final = 0  # bin
 _NEGATIVE, _FIRST = 1, 2  # likewise
 _LOWEST: Final = 2 * (1023 - 18)  # exponent and first bit of the mantissa of 2**-18, as they stand in a float64
@@ -45,7 +46,7 @@ class ColumnCounts:
         self.high = np.full(self.width, -np.inf)
 
     def add(self, values: Rows) -> None:
-        """Count rows, (n, c)."""
+        """Count rows, (n, c), at most MOST_ROWS."""
         if not len(values):
             return
         values = np.ascontiguousarray(values, dtype=np.float64)
@@ -89,18 +90,18 @@ class QuantileCounts:
     rows: int = 0
     below: NDArray[np.int64] = field(init=False)  # (c, q)
     up_to: NDArray[np.int64] = field(init=False)  # (c, q)
+    _ordered: NDArray[np.float64] = field(init=False)  # (q, c), contiguous
 
     def __post_init__(self) -> None:
+        self._ordered = np.ascontiguousarray(self.quantiles.T)
         self.below = np.zeros(self.quantiles.shape, dtype=np.int64)
         self.up_to = np.zeros(self.quantiles.shape, dtype=np.int64)
 
     def add(self, values: Rows) -> None:
-        """Count rows, (n, c)."""
-        columns = np.ascontiguousarray(values.T)
-        for place in range(self.quantiles.shape[1]):
-            quantile = self.quantiles[:, place, None]
-            self.below[:, place] += np.count_nonzero(columns < quantile, axis=1)
-            self.up_to[:, place] += np.count_nonzero(columns <= quantile, axis=1)
+        """Count rows, (n, c), at most MOST_ROWS."""
+        for place, quantile in enumerate(self._ordered):
+            self.below[:, place] += _trues(values < quantile)
+            self.up_to[:, place] += _trues(values <= quantile)
         self.rows += len(values)
 
     def merge(self, other: "QuantileCounts") -> None:
@@ -108,3 +109,9 @@ class QuantileCounts:
         self.below += other.below
         self.up_to += other.up_to
         self.rows += other.rows
+
+
+def _trues(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """How many are true in each column. mask: of at most MOST_ROWS rows; bytes are added several at a time."""
+    found: NDArray[np.uint8] = np.add.reduce(mask.view(np.uint8), axis=0, dtype=np.uint8)
+    return found

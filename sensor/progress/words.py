@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.progress.progress import KeptPackets, Progress
+from sensor.progress.progress import DriftState, KeptPackets, Progress
 
 PROBLEMS_TOLD: Final = 1000
 
@@ -25,6 +25,13 @@ def kept_in_words(kept: KeptPackets) -> str:
     )
     told = "".join(f", {count:,} {what}" for count, what in missing if count)
     return f"packets of alerts: {kept.packets:,} kept in {kept.files:,} file{'s' * (kept.files != 1)}{told}"
+
+
+def drift_in_words(drift: DriftState | None) -> str:
+    """What holds of traffic, scores and alerts, such as `drift: columns-changed`; empty for nothing."""
+    if drift is None or not drift.conditions:
+        return ""
+    return f"drift: {', '.join(drift.conditions)}"
 
 
 def accounting(progress: Progress) -> str:

@@ -1,7 +1,7 @@
 """Judged traffic of our own making for tests of drift: draws from distributions, days of them in a moment."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from flows.batch import IDENTITY_WIDTH, REPORTED_NS, FlowBatch
 from flows.columns import NAMES
 from models.calibration import fit_calibration
 from models.detector import FlowSteps, Vector
-from models.fusion import ATTACK, BENIGN, RATES, Hybrid, Judgement, Member, NormalProfile
+from models.fusion import BENIGN, RATES, Hybrid, Judgement, Member, NormalProfile
 from sensor.alerts.alert import Observer
 from sensor.alerts.drift_record import DriftRecord
 from sensor.drift.drift import DAY_NS, Drift, DriftSettings
@@ -38,7 +38,7 @@ class NamedDetector:
 
     name: str
 
-    def score(self, steps: FlowSteps) -> Vector:
+    def score(self, _steps: FlowSteps) -> Vector:
         raise AssertionError
 
     def forget(self) -> None:
@@ -102,7 +102,9 @@ def made_day(rng: np.random.Generator, day: int, flows: int = 6000) -> MadeDay:
     )
 
 
-def batches(day: MadeDay, sizes: Iterator[int] | None = None) -> Iterator[tuple[FlowBatch, NDArray[np.float64], Judgement]]:
+def batches(
+    day: MadeDay, sizes: Iterator[int] | None = None
+) -> Iterator[tuple[FlowBatch, NDArray[np.float64], Judgement]]:
     """The day as a judge tells it, in batches of these sizes, all at once without."""
     at, rows = 0, len(day.rows)
     while at < rows:
@@ -122,7 +124,9 @@ def batches(day: MadeDay, sizes: Iterator[int] | None = None) -> Iterator[tuple[
         at += count
 
 
-def drifting(days: Iterator[MadeDay] | list[MadeDay], settings: DriftSettings, hybrid: Hybrid | None = None) -> list[DriftRecord]:
+def drifting(
+    days: Iterator[MadeDay] | list[MadeDay], settings: DriftSettings, hybrid: Hybrid | None = None
+) -> list[DriftRecord]:
     """All that is told of these days, and of the hour after."""
     hybrid = hybrid or made_hybrid()
     drift = Drift(hybrid, OBSERVER, settings)
