@@ -7,6 +7,7 @@ can run, and every size, type, range and index is checked before a kernel sees i
 out. It does not know how a model was made: that is the free section "about".
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -153,9 +154,11 @@ def load_bundle(path: str | Path, *contracts: Contract) -> Hybrid:
     for whatever cannot be used.
     """
     try:
-        return _hybrid(*FILES.read(Path(path)), contracts)
+        manifest, weights = FILES.read_bytes(Path(path))
+        hybrid = _hybrid(FILES.parsed(manifest), weights, contracts)
     except BundleError as error:
         raise one_line(path, error) from None
+    return replace(hybrid, manifest_sha256=hashlib.sha256(manifest).hexdigest())
 
 
 def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contract]) -> Hybrid:

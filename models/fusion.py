@@ -149,6 +149,8 @@ class Hybrid:
     default_rate: float = DEFAULT_RATE
     about: Mapping[str, Any] = field(default_factory=dict)  # how the model was made, as it was saved
     sha256: str = ""  # of the weights file, "" for a model that was not loaded
+    # Of the manifest, which names the weights by theirs: two bundles with the same one are the same; "" likewise.
+    manifest_sha256: str = ""
     # LANES, or CASCADE: the known lane is asked only about what the novel lane flags. It loses every attack that looks
     # normal, and is here to be compared.
     fusion: str = LANES

@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 512 << 20  # bytes
+REREADS = 8  # of a directory that gives way again and again while it is read
 LINE = 118  # what fits is kept on one line of the manifest
 
 Arrays = dict[str, NDArray[Any]]
@@ -68,9 +70,34 @@ class Files:
 
     def read(self, directory: Path) -> tuple[dict[str, Any], bytes]:
         """Manifest, of one of the two formats, and weights. Raises BundleError."""
-        manifest = parsed(read_file(directory / self.manifest, self.most_manifest, self.expected), self.manifest)
+        manifest, weights = self.read_bytes(directory)
+        return self.parsed(manifest), weights
+
+    def read_bytes(self, directory: Path) -> tuple[bytes, bytes]:
+        """Manifest and weights as they are stored, both of one directory.
+
+        A directory that another takes the place of between the two reads gives the two that lay in it together, where
+        the system opens files by a directory's descriptor. Raises BundleError.
+        """
+        for _ in range(REREADS):
+            with _opened(directory, self.manifest, self.expected) as descriptor:
+                try:
+                    return self._read_both(directory, descriptor)
+                except BundleError:
+                    # Only a directory that gave way twice since it was opened has lost its files.
+                    if descriptor is None or _is_still(directory, descriptor):
+                        raise
+        return self._read_both(directory, None)
+
+    def _read_both(self, directory: Path, descriptor: int | None) -> tuple[bytes, bytes]:
+        manifest = read_file(directory / self.manifest, self.most_manifest, self.expected, descriptor)
+        return manifest, read_file(directory / self.weights, self.most_weights, self.expected, descriptor)
+
+    def parsed(self, content: bytes) -> dict[str, Any]:
+        """The manifest in its file, of one of the two formats. Raises BundleError."""
+        manifest = parsed(content, self.manifest)
         self.check_format(manifest)
-        return manifest, read_file(directory / self.weights, self.most_weights, self.expected)
+        return manifest
 
     def check_format(self, manifest: dict[str, Any]) -> bool:
         """Whether a manifest is of the former format. Raises BundleError for one of neither."""
@@ -126,16 +153,49 @@ def refuse(text: str) -> NoReturn:
     raise BundleError(text if len(text) <= 400 else text[:400] + "…")
 
 
-def read_file(file: Path, limit: int, expected: str) -> bytes:
+@contextmanager
+def _opened(directory: Path, first: str, expected: str) -> Iterator[int | None]:
+    """Descriptor of a directory, None where this system opens no files by one. Raises BundleError.
+
+    first: the file that would have been read first, for the error.
+    """
+    if os.open not in os.supports_dir_fd:
+        yield None
+        return
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    except (OSError, ValueError) as error:
+        _refuse_unreadable(first, error, expected)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_still(directory: Path, descriptor: int) -> bool:
+    """Whether a path leads to the directory that was opened."""
+    try:
+        return os.path.samestat(os.stat(directory), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def _refuse_unreadable(name: str, error: OSError | ValueError, expected: str) -> NoReturn:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    refuse(f"{name} cannot be read ({reason}), expected {expected}")
+
+
+def read_file(file: Path, limit: int, expected: str, directory: int | None = None) -> bytes:
     """Bytes of a regular file; a link or a pipe is refused, so that a bundle cannot point elsewhere or block.
 
-    limit: bytes. expected: what should be there, for the error.
+    limit: bytes. expected: what should be there, for the error. directory: descriptor of the directory that it is in,
+    None: it is opened by its whole path.
     """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(file if directory is None else file.name, flags, dir_fd=directory)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        refuse(f"{file.name} cannot be read ({reason}), expected {expected}")
+        _refuse_unreadable(file.name, error, expected)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -40,7 +40,7 @@ class Hello:
     version: str  # of flowvigil
     observer: str  # name of the sensor
     source: str  # what it watches
-    bundle: str  # the bundle that judges
+    bundle: str  # the bundle that judged at its start; its progress says which one does
 
 
 @dataclass(frozen=True, slots=True)

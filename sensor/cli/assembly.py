@@ -39,7 +39,14 @@ from sensor.cli.live_capture import (
     unprivileged_user,
 )
 from sensor.cli.options import Color
-from sensor.cli.reload import Reload, requested_by_signals
+from sensor.cli.reload import (
+    Reload,
+    reopened_outputs,
+    requested_bundle,
+    requested_by_signals,
+    taken_episode_settings,
+    taken_interval,
+)
 from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
 from sensor.cli.signals import stopped_by_signals
 from sensor.process.systemd import notify
@@ -136,6 +143,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet, live=True)
     from sensor.outputs.outputs import Outputs
     from sensor.progress.latest import Latest
+    from sensor.progress.progress import Progress
     from sensor.run.detection import KEEPING_S, Detection
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
@@ -150,16 +158,16 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
         recorder = build_packet_recorder(config, options.interfaces)
         turns = live_turns(config, captures, writer, recorder)
-        latest = Latest()
+        latest = Latest(Progress(bundle=hybrid.model_id))
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(options.interfaces)
         screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
         detection = Detection(build_judge(config, hybrid), outlet, recorder, keeping_s=KEEPING_S, drift=drift)
-        hook = _watch_hook(options, config, detection, outputs)
+        hook = _watch_hook(options, config, detection, outputs, user)
         run = Run(turns, detection, screen, [hook, *_drift_hooks(detection)], latest)
-        _serve_metrics(stack, config, latest, hybrid)
+        _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
         stack.enter_context(requested_by_signals(hook))
         notify("READY=1", f"STATUS=watching {source}")
@@ -287,15 +295,26 @@ def _attach_servers(
     return [stack.enter_context(AttachServer(place, Hello(VERSION, observer().name, source, bundle), latest))]
 
 
-def _watch_hook(options: WatchOptions, config: "Config", detection: "Detection", outputs: "Outputs") -> "Watching":
+def _watch_hook(
+    options: WatchOptions, config: "Config", detection: "Detection", outputs: "Outputs", user: "User | None"
+) -> "Watching":
     from sensor.process.systemd import Watchdog
+    from sensor.run.new_bundle import NewBundle
     from sensor.run.watching import Watching
 
+    new_bundle = NewBundle(detection.judge)
+    takers = (
+        partial(reopened_outputs, outputs, had_file=config.output.file is not None),
+        taken_interval,
+        taken_episode_settings,
+        partial(requested_bundle, new_bundle, user=user),
+    )
     return Watching(
         detection,
         observer(),
         interval_s=config.stats.interval_s,
-        reload=Reload(options.settings, config, outputs),
+        reload=Reload(options.settings, config, takers),
+        news=new_bundle.news,
         alive=Watchdog().feed,
     )
 
@@ -309,8 +328,8 @@ def _drift_hooks(detection: "Detection") -> "list[Hook]":
     return [Drifting(detection, detection.drift)]
 
 
-def _serve_metrics(stack: ExitStack, config: "Config", latest: "Latest", hybrid: "Hybrid") -> None:
+def _serve_metrics(stack: ExitStack, config: "Config", latest: "Latest") -> None:
     if config.stats.metrics_port is not None:
         from sensor.progress.prometheus import MetricsServer
 
-        stack.enter_context(MetricsServer(config.stats.metrics_port, latest, hybrid.model_id))
+        stack.enter_context(MetricsServer(config.stats.metrics_port, latest))

@@ -1,39 +1,49 @@
-"""Requests to a running watch by signals: read the settings again and reopen outputs, report the statistics."""
+"""Requests to a running watch by signals: read the settings again and reopen outputs, report the statistics.
 
+What takes new settings is a list (Taker): each is told them in its turn and says in a few words what it did.
+"""
+
+import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sensor.cli.build import episode_settings
-from sensor.errors import SensorError
+from sensor.cli.build import build_judge, bundle_path, checked_rate, episode_settings, load_model
+from sensor.errors import ModelError, SensorError
 from sensor.process.systemd import notify
 from sensor.signals import handling
 
 if TYPE_CHECKING:
+    from sensor.judging.judge import Judge
     from sensor.outputs.outputs import Outputs
+    from sensor.process.privileges import User
+    from sensor.run.new_bundle import NewBundle
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
+
+    Taker = Callable[[Config, Watching], str]  # takes new settings; says what it did, "" for nothing worth a word
 
 # Settings that a reload applies; all others are fixed at the start.
 RELOADABLE: Final = frozenset(
     {
-        *("output.file", "stats.interval_s"),
+        *("output.file", "stats.interval_s", "detection.bundle", "detection.false_positive_rate"),
         *("episodes.flows_between_false_openings", "episodes.quiet_s", "episodes.alerts_per_minute"),
     }
 )
+_TRIED_FLOWS: Final = 1024  # of the meter that makes the flows by which another bundle is tried
 
 
 class Reload:
-    """Reads the settings again, applies those that can change while the sensor runs, and reopens outputs."""
+    """Reads the settings again and hands them to everything that takes new ones while the sensor runs."""
 
-    def __init__(self, read_settings: Callable[[], "Config"], config: "Config", outputs: "Outputs") -> None:
-        """read_settings: reads the current settings. config: the settings at the start."""
+    def __init__(self, read_settings: Callable[[], "Config"], config: "Config", takers: "Sequence[Taker]") -> None:
+        """read_settings: reads the current settings. config: the settings at the start. takers: in their order."""
         self._read_settings = read_settings
         self._config = config
-        self._outputs = outputs
+        self._takers = takers
 
     def __call__(self, watching: "Watching") -> list[str]:
         """Reload; lines that describe what was done. Settings with an error change nothing."""
@@ -47,22 +57,63 @@ class Reload:
 
     def _reload(self, watching: "Watching") -> list[str]:
         config = self._read_settings()
-        reopened = self._reopen(config)
-        watching.interval_s = config.stats.interval_s
-        watching.detection.judge.episodes.adjust(episode_settings(config))
+        done = [take(config, watching) for take in self._takers]
         fixed = _changed(self._config, config) - RELOADABLE
         if self._config.outputs != config.outputs:
             fixed.add("outputs")
-        lines = [f"settings read again{reopened}"]
+        lines = [", ".join(["settings read again", *filter(None, done)])]
         if fixed:
             lines.append(f"only a restart takes over {', '.join(sorted(fixed))}")
         return lines
 
-    def _reopen(self, config: "Config") -> str:
-        path = config.output.file
-        listed = self._outputs.reopen(path)
-        again = f", {listed} outputs connected anew" if listed else ""
-        return f", {path} reopened{again}" if path is not None and self._config.output.file is not None else again
+
+def reopened_outputs(outputs: "Outputs", config: "Config", _watching: "Watching", *, had_file: bool) -> str:
+    """Reopen the file of alerts, for log rotation, and connect the listed outputs anew. had_file: from the start."""
+    path = config.output.file
+    listed = outputs.reopen(path)
+    done = [f"{path} reopened"] if path is not None and had_file else []
+    return ", ".join([*done, *([f"{listed} outputs connected anew"] if listed else [])])
+
+
+def taken_interval(config: "Config", watching: "Watching") -> str:
+    """Account for packets as often as the settings say now."""
+    watching.interval_s = config.stats.interval_s
+    return ""
+
+
+def taken_episode_settings(config: "Config", watching: "Watching") -> str:
+    """Open and close episodes as the settings say now."""
+    watching.detection.judge.episodes.adjust(episode_settings(config))
+    return ""
+
+
+def requested_bundle(new_bundle: "NewBundle", config: "Config", _watching: "Watching", *, user: "User | None") -> str:
+    """Begin to load the bundle of the settings, which takes the other's place if it is another.
+
+    user: whom the sensor has become, for an error.
+    """
+    new_bundle.request(lambda: other_judge(config, new_bundle.judge, user))
+    return ""
+
+
+def other_judge(config: "Config", current: "Judge", user: "User | None") -> "Judge | None":
+    """A judge with the bundle and rate of the settings, tried once; None where they are what `current` judges by.
+
+    Raises ModelError for a bundle that cannot be used, or not be read by the user that the sensor has become.
+    """
+    from flows.meter import Meter
+    from sensor.run.warmup import warm_up
+
+    try:
+        hybrid = load_model(config)
+    except ModelError as error:
+        if user is not None and not os.access(bundle_path(config.detection.bundle), os.R_OK | os.X_OK):
+            raise ModelError(f"{error}; user {user.name}, whom the sensor has become, may not read it") from error
+        raise
+    if (hybrid.manifest_sha256, checked_rate(config, hybrid)) == (current.hybrid.manifest_sha256, current.rate):
+        return None
+    warm_up(Meter(_TRIED_FLOWS), build_judge(config, hybrid))  # kernels that only this bundle needs, for one
+    return build_judge(config, hybrid)
 
 
 def _changed(before: "Config", after: "Config") -> set[str]:

@@ -78,7 +78,7 @@ def watch(
     leave, with 5 when there is no sensor or it has gone, and with 7 when lines were read too slowly and left out.
 
     \b
-    SIGHUP   read the settings again, reopen the outputs (log rotation)
+    SIGHUP   read the settings and the bundle again, reopen the outputs (log rotation)
     SIGUSR1  tell the account now, on stderr or the screen
     SIGTERM  end in order: judge what has come, close the open alerts
     """

@@ -4,7 +4,7 @@ It knows what things are called, and no statistics.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sensor.alerts.alert import Observer
@@ -140,11 +140,12 @@ class OpenConditions:
         of_state = ((BEGUN, fresh), (ENDED, over))
         return [self._record(condition, state, stretch, about, total) for state, about in of_state if about]
 
-    def close(self, stretch: Stretch) -> list[DriftRecord]:
-        """End all that holds."""
-        return [
+    def close(self, stretch: Stretch, why: str) -> list[DriftRecord]:
+        """End all that holds. why: what each record says."""
+        ended = [
             record for condition in CONDITIONS for record in self.change(condition, stretch, (), self.about(condition))
         ]
+        return [replace(record, message=f"{record.condition} is no longer looked at: {why}") for record in ended]
 
     def _record(
         self, condition: str, state: str, stretch: Stretch, about: Sequence[Measure], total: int

@@ -128,9 +128,9 @@ class BundleDrift:
         return found
 
     def close(self) -> list[DriftRecord]:
-        """End all that holds."""
+        """End all that holds, because another bundle judges."""
         end_ns = self._end_ns
-        return self._conditions.close(Stretch(end_ns, end_ns, 0))
+        return self._conditions.close(Stretch(end_ns, end_ns, 0), "another bundle judges, and all is compared anew")
 
     @property
     def _end_ns(self) -> int:

@@ -59,6 +59,12 @@ class AlertBuilder:
         self._top_columns = top_columns
         self._sequence = 0
 
+    def exchange(
+        self, *, labels: Sequence[str], explainer: Explainer, model: ModelIdentity, top_columns: TopColumns
+    ) -> None:
+        """Go on with the words of another model, as the constructor takes them; the lines are counted on."""
+        self._labels, self._explainer, self._model, self._top_columns = labels, explainer, model, top_columns
+
     def alert(self, episode: Episode, action: Action, time_ns: int, dropped: int = 0) -> Alert:
         """The next line about an episode.
 

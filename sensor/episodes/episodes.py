@@ -27,13 +27,14 @@ from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import Action, ModelIdentity, Observer
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.techniques import Technique, technique_of
-from sensor.episodes.alerting import AlertBuilder, episode_id
+from sensor.episodes.alerting import AlertBuilder, TopColumns, episode_id
 from sensor.episodes.behaviour import Behaviour
 from sensor.episodes.claims import C_INDEX, Claims
 from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, Exemplar, FlaggedFlow
 from sensor.episodes.evidence import EVIDENCE_LIMIT, EvidenceTable
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.remembered import RememberedFlows
+from sensor.episodes.rows import RowTranslation
 from sensor.episodes.shapes import (
     BEACON,
     DNS_TUNNEL,
@@ -85,20 +86,14 @@ def episodes_of(
     hybrid: Hybrid, observer: Observer, rate: float | None = None, settings: EpisodeSettings | None = None
 ) -> "Episodes":
     """Episodes for the judgements of a model at a nominal false-positive rate, its default one when None."""
-    cut_known, cut_novel = hybrid.thresholds[hybrid.default_rate if rate is None else rate]
+    cut_known, cut_novel = cuts_of(hybrid, rate)
     explainer = Explainer(hybrid.normal)
-
-    def moved_most(values: NDArray[np.float64], p_known: float, p_novel: float) -> Sequence[int]:
-        lanes = np.array([[p_known < cut_known, p_novel < cut_novel]])
-        columns: list[int] = top_columns(hybrid, values[None, :], lanes, explainer.candidates)[0].tolist()
-        return columns
-
     builder = AlertBuilder(
         labels=hybrid.labels,
         explainer=explainer,
         model=ModelIdentity(hybrid.model_id, hybrid.sha256),
         observer=observer,
-        top_columns=moved_most,
+        top_columns=_moved_most(hybrid, rate, explainer),
     )
     return Episodes(
         labels=hybrid.labels,
@@ -108,6 +103,23 @@ def episodes_of(
         builder=builder,
         settings=settings or EpisodeSettings(),
     )
+
+
+def cuts_of(hybrid: Hybrid, rate: float | None = None) -> tuple[float, float]:
+    """p-values below which a model's known and novel lane flag, at a nominal rate, its default one when None."""
+    return hybrid.thresholds[hybrid.default_rate if rate is None else rate]
+
+
+def _moved_most(hybrid: Hybrid, rate: float | None, explainer: Explainer) -> TopColumns:
+    """Which columns moved a score of this model most."""
+    cut_known, cut_novel = cuts_of(hybrid, rate)
+
+    def moved_most(values: NDArray[np.float64], p_known: float, p_novel: float) -> Sequence[int]:
+        lanes = np.array([[p_known < cut_known, p_novel < cut_novel]])
+        columns: list[int] = top_columns(hybrid, values[None, :], lanes, explainer.candidates)[0].tolist()
+        return columns
+
+    return moved_most
 
 
 class Episodes:
@@ -129,8 +141,10 @@ class Episodes:
         cut_known, cut_novel: p-values below which a lane flags. builder: makes the alerts. seed: of the hash keys,
         random unless given; nothing but speed depends on it.
         """
-        self._labels = labels
-        self._techniques = techniques
+        # Of every model so far, one after the other: an episode may hold labels of an earlier one.
+        self._labels = list(labels)
+        self._techniques = list(techniques)
+        self._label_of: NDArray[np.int64] | None = None  # which of these the model's own are, None: the same
         self._builder = builder
         self._settings = settings
         self._storms = Storms(settings.alerts_per_minute)
@@ -184,6 +198,8 @@ class Episodes:
         lost so far, stated in each alert.
         """
         self._dropped = dropped
+        if self._label_of is not None:
+            judgement = replace(judgement, label=self._label_of[judgement.label])
         known = judgement.p_known < self._cuts[0]
         kinds = np.where(known, self._label_kinds[judgement.label], NO_LABEL).astype(np.int8)
         claims = self._behaviour.observe(batch, kinds)
@@ -211,6 +227,46 @@ class Episodes:
         self._settings = replace(settings, capacity_hosts=kept.capacity_hosts, first_report_ns=kept.first_report_ns)
         self._table.adjust(settings.threshold, settings.quiet_ns)
         self._storms.adjust(settings.alerts_per_minute)
+
+    def exchange(self, before: Hybrid, hybrid: Hybrid, rate: float | None = None) -> None:
+        """Go on with the judgements of another model; open episodes stay open, and their next lines bear its name.
+
+        before: the model so far. rate: nominal false-positive rate of the other, its default one when None. Evidence
+        stays as the thresholds of its time weighed it, as do the p-values and scores of the flows that alerts show.
+        """
+        self._cuts = cuts_of(hybrid, rate)
+        self._table.exchange_cuts(*self._cuts)
+        self._label_of = np.array(
+            [0, *map(self._label_number, hybrid.labels[1:], hybrid.techniques[1:])], dtype=np.int64
+        )
+        self._label_kinds = np.array([label_kind(technique) for technique in self._techniques], dtype=np.int8)
+        if before.contract != hybrid.contract:
+            self._translate_rows(before, hybrid)
+        explainer = Explainer(hybrid.normal)
+        self._builder.exchange(
+            labels=tuple(self._labels),
+            explainer=explainer,
+            model=ModelIdentity(hybrid.model_id, hybrid.sha256),
+            top_columns=_moved_most(hybrid, rate, explainer),
+        )
+
+    def _label_number(self, label: str, technique: str | None) -> int:
+        """Number of a label among those of every model so far, to which it is added where it is new."""
+        for number in range(1, len(self._labels)):
+            if self._labels[number] == label and self._techniques[number] == technique:
+                return number
+        self._labels.append(label)
+        self._techniques.append(technique)
+        return len(self._labels) - 1
+
+    def _translate_rows(self, before: Hybrid, hybrid: Hybrid) -> None:
+        """Put the rows that alerts are explained by in the order of other columns; what they do not have is NaN."""
+        translated = RowTranslation(before.contract, hybrid.contract)
+        exemplars = {id(entry[-1].exemplar): entry[-1].exemplar for entry in self._deadlines}
+        for exemplar in exemplars.values():
+            if exemplar is not None:
+                exemplar.judged = translated(exemplar.values, exemplar.judged)
+                exemplar.top_columns = ()  # the model that judged it has gone
 
     def finish(self) -> list[AlertItem]:
         """Close every open episode, in the order in which they would have closed."""

@@ -86,9 +86,7 @@ class EvidenceTable:
         hash keys, random unless given. Raises ValueError for a cut outside of 0..0.5; a lane with a cut of 0 never
         flags.
         """
-        for name, cut in (("known", cut_known), ("novel", cut_novel)):
-            if not 0 <= cut < 0.5:
-                raise ValueError(f"cut of the {name} lane is {cut}, expected 0 to 0.5")
+        _check_cuts(cut_known, cut_novel)
         self.threshold = math.log(threshold)
         self._clock_ns = np.zeros(1, dtype=np.int64)
         self._hosts = host_table(capacity, secrets.randbits(128) if seed is None else seed)
@@ -103,6 +101,17 @@ class EvidenceTable:
         """Go on with other settings; what was found so far stays."""
         self.threshold = math.log(threshold)
         self._settings[:2] = self.threshold, quiet_ns
+
+    def exchange_cuts(self, cut_known: float, cut_novel: float) -> None:
+        """Go on with other cuts. What unflagged flows said so far counts by the cuts of their time.
+
+        Raises ValueError, and changes nothing, for a cut outside of 0..0.5.
+        """
+        _check_cuts(cut_known, cut_novel)
+        unflagged = (self._flows - self._marks)[:, None] * self._settings[[S_KNOWN + 2, S_NOVEL + 2]]
+        self._evidence = np.maximum(self._evidence + unflagged, 0.0)
+        self._marks = self._flows.copy()
+        self._settings[S_KNOWN:] = *_gains(cut_known), *_gains(cut_novel)
 
     def observe(self, batch: FlowBatch, p_known: Floats, p_novel: Floats) -> FlaggedRows:
         """Take in scored flows in their order. p_known, p_novel: (n,) in (0, 1], NaN for a flow that says nothing."""
@@ -119,6 +128,12 @@ class EvidenceTable:
                 self._flows, self._evidence, self._marks, self._last_ns, self._reached, words, evidence,
             )  # fmt: skip
         return FlaggedRows(words[:found], evidence[:found], self.threshold)
+
+
+def _check_cuts(cut_known: float, cut_novel: float) -> None:
+    for name, cut in (("known", cut_known), ("novel", cut_novel)):
+        if not 0 <= cut < 0.5:
+            raise ValueError(f"cut of the {name} lane is {cut}, expected 0 to 0.5")
 
 
 def _gains(cut: float) -> tuple[float, float, float]:

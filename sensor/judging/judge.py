@@ -53,6 +53,7 @@ class Judge:
     rate: float | None = None  # nominal false-positive rate that the bundle holds thresholds for, None: its default
     row_maker: RowMaker | None = None  # None: rows are the records' own values
     observer: JudgementObserver | None = None
+    exchanged: bool = False  # whether another model judged before
     flows: int = 0  # flows reported for the first time
     judged: int = 0  # records, with every new report of a flow
     spent_ns: int = 0  # time that judging took, by clock_ns
@@ -103,6 +104,22 @@ class Judge:
         items = self.episodes.observe(records, rows, judgement, dropped)
         self.spent_ns += self.clock_ns() - started_ns
         return items
+
+    @property
+    def bundle(self) -> str:
+        """What judges: the model's name, and after an exchange the begin of its hash, as both may have one name."""
+        return f"{self.hybrid.model_id} {self.hybrid.manifest_sha256[:8]}" if self.exchanged else self.hybrid.model_id
+
+    def exchange(self, other: "Judge") -> None:
+        """Go on with the model of another judge, which has judged nothing.
+
+        Counts and open episodes stay, and what is remembered of hosts where both models take the same rows. The model
+        begins without state.
+        """
+        self.episodes.exchange(self.hybrid, other.hybrid, other.rate)
+        if other.hybrid.contract != self.hybrid.contract:
+            self.row_maker = other.row_maker
+        self.hybrid, self.rate, self.exchanged = other.hybrid, other.rate, True
 
     def finish(self) -> list[AlertItem]:
         """The last word on every open episode."""

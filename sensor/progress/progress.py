@@ -81,6 +81,7 @@ class Progress:
     attacks: int = 0  # of those, called an attack at some time
     uncertain: int = 0  # of those, not
     merged: int = 0  # alerts of single hosts that storms stand for
+    bundle: str = ""  # what judges: the model's name, and of a bundle that was exchanged meanwhile its hash
     judged: int = 0  # flow records, with every new report of a flow
     # flows that no model judges, by protocol: those to groups, of discovery, of routing, and those of which the bundle
     # has no normal traffic; rules of their own and shapes watch them

@@ -32,10 +32,10 @@ _POLL_S: Final = 0.25
 class MetricsServer:
     """Serves the metrics over HTTP while it is entered."""
 
-    def __init__(self, port: int, latest: Latest, model: str = "") -> None:
-        """port: TCP, 0 for any. latest: read in other threads. model: of the bundle. Raises ConfigError."""
+    def __init__(self, port: int, latest: Latest) -> None:
+        """port: TCP, 0 for any. latest: read in other threads. Raises ConfigError."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(PrometheusCollector(latest, model))
+        registry.register(PrometheusCollector(latest))
         try:
             self._server = _HttpServer(port, registry)
         except OSError as error:
@@ -64,9 +64,8 @@ class MetricsServer:
 class PrometheusCollector(Collector):
     """Progress as metrics, read when it is asked for."""
 
-    def __init__(self, latest: Latest, model: str) -> None:
+    def __init__(self, latest: Latest) -> None:
         self._latest = latest
-        self._model = model
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of one moment: received = metered + filtered + undecoded + shed + dropped + waiting."""
@@ -76,7 +75,7 @@ class PrometheusCollector(Collector):
         yield from _gauges(progress)
         built = GaugeMetricFamily("flowvigil_build_info", "Version and model of this sensor; always 1.",
                                   labels=("version", "model"))  # fmt: skip
-        built.add_metric((VERSION, self._model), 1)
+        built.add_metric((VERSION, progress.bundle), 1)
         yield built
 
 

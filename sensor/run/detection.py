@@ -82,6 +82,7 @@ class Detection:
             uncertain=outlet.alerts - outlet.attacks,
             merged=judge.merged,
             judged=judge.judged,
+            bundle=judge.bundle,
             unjudged=judge.unjudged,
             one_sided=judge.one_sided,
             scoring_s=judge.spent_ns / 1e9,

@@ -36,6 +36,8 @@ class Watching:
     interval_s: float = 10.0  # between two accounts
     # reads the settings again and reopens the outputs; returns lines that say what it did
     reload: Callable[["Watching"], Sequence[str]] = field(default=lambda _watching: ())
+    # what has come, since the last turn, of what a reload began: action and message of an event each
+    news: Callable[[], Sequence[tuple[str, str]]] = field(default=lambda: ())
     alive: Callable[[], None] = field(default=lambda: None)  # feeds the watchdog
     clock: Callable[[], float] = time.monotonic
     wall_clock_ns: Callable[[], int] = time.time_ns
@@ -68,6 +70,8 @@ class Watching:
             self._report(event, run)
         self.alive()
         self._handle_requests(run)
+        for action, message in self.news():
+            self._report_now(action, message, run)
         if self.clock() - self._accounted_at_s >= self.interval_s:
             self._account(run, final=False)
 

@@ -46,9 +46,9 @@ class Dashboard:
         clock: Callable[[], float] = time.monotonic,
         wall_clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """source, bundle: names, escaped before they are shown. clock: seconds, for the interval of drawing.
+        """source, bundle: names, escaped before they are shown; what judges later its progress says.
 
-        wall_clock_ns: ns since 1970, for the times of events.
+        clock: seconds, for the interval of drawing. wall_clock_ns: ns since 1970, for the times of events.
         """
         self.board = Board(lambda query: parse(query).matches)
         self.ending = False  # whether the operator has quit and the run is ending
@@ -170,7 +170,8 @@ class Dashboard:
         notes = self.board.notes
         note = notes[-1] if notes and self._wall_clock_ns() - notes[-1][0] < NOTE_NS else None
         rates = self._rates.averages(self._progress) if self.board.at_end else self._rates
-        return Scene(self._mode, self._source, self._bundle, self._progress, rates, self.board, self.ending, note)
+        bundle = self._progress.bundle or self._bundle
+        return Scene(self._mode, self._source, bundle, self._progress, rates, self.board, self.ending, note)
 
     def _terminal_size(self) -> tuple[int, int]:
         """Columns and lines as they are now: the environment has those of the start."""

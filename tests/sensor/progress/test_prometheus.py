@@ -51,7 +51,7 @@ def scraped(port: int) -> dict[tuple[str, ...], float]:
 
 
 def test_a_scrape_tells_the_account_and_it_adds_up() -> None:
-    with MetricsServer(0, Latest(PROGRESS), model="cic2017") as served:
+    with MetricsServer(0, Latest(replace(PROGRESS, bundle="cic2017"))) as served:
         found = scraped(served.port)
     assert found == {
         ("flowvigil_packets_received_total",): 1000, ("flowvigil_packets_metered_total",): 800,
@@ -182,7 +182,7 @@ def test_kept_packets_that_later_ones_replace_let_no_counter_fall() -> None:
     after = replace(before, packets=990, over_limit=560, replaced=60)
     scrapes = []
     for kept in (before, after):
-        with MetricsServer(0, Latest(replace(PROGRESS, kept=kept)), model="cic2017") as served:
+        with MetricsServer(0, Latest(replace(PROGRESS, kept=kept))) as served:
             found = scraped(served.port)
             scrapes.append({key[1]: value for key, value in found.items() if key[0] == "flowvigil_alert_packets_total"})
     assert scrapes == [

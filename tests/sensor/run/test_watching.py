@@ -38,6 +38,7 @@ class Judge:
     merged: int = 0
     one_sided: int = 0
     context_evicted: int | None = None
+    bundle: str = "made"
     unjudged: dict[str, int] = field(default_factory=dict)
 
     def judge(self, _records: FlowBatch, _dropped: int) -> list[Alert]:

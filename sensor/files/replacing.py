@@ -1,0 +1,202 @@
+"""A directory that is replaced as a whole while others read it, and the one before it, which is kept beside it.
+
+What is promised, whenever the process is killed or the system crashes: the name leads to the old directory or to the
+new one, whole, and never to neither. A real directory is exchanged with the new one (sensor.files.exchange); a symbolic
+link is made anew and renamed over the old link, which every POSIX system does in one step. Where a real directory
+cannot be exchanged nothing is done. A reader that opens the directory once and both files by its descriptor gets files
+of one directory.
+
+Names beside NAME: `NAME.previous`, what was there before; `.NAME.new-…`, what is being written, which the next use
+finishes or removes; and of a link `.NAME.version-…`, the directories that it and `NAME.previous` lead to.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sensor.files.exchange import UNSUPPORTED, exchange
+
+_VERSION = "version-"
+
+
+class NotAtomicError(Exception):
+    """A directory that cannot be replaced in one step here; the text says what to do."""
+
+
+class BusyError(Exception):
+    """A directory that another process replaces at this moment."""
+
+
+class ReplacedDirectory:
+    """One directory, or symbolic link to one, by its name."""
+
+    def __init__(self, name: Path) -> None:
+        """name: must exist by the time of any use."""
+        self._name = name
+        self._parent = name.parent
+        self.previous = name.with_name(f"{name.name}.previous")  # what was there before
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from replacing it meanwhile. Raises BusyError, OSError.
+
+        The lock is of the directory that holds it, and goes with the process.
+        """
+        try:
+            import fcntl
+        except ModuleNotFoundError:  # not a POSIX system
+            yield
+            return
+        descriptor = os.open(self._parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"{self._name} is being replaced by another process") from None
+        else:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def settle(self) -> list[str]:
+        """Finish or remove what a killed process left; a line for each leftover. While locked. Raises OSError."""
+        done = []
+        for leftover in sorted(self._parent.glob(f".{_escaped(self._name.name)}.*")):
+            words = leftover.name.removeprefix(f".{self._name.name}.")
+            if words.startswith("new-") and words.removeprefix("new-").isdecimal():
+                # Named for the directory that was to be replaced: if it is that one itself, it has been.
+                if leftover.stat(follow_symlinks=False).st_ino == int(words.removeprefix("new-")):
+                    self._keep_as_previous(leftover)
+                    done.append(f"{leftover} was replaced by a process that was killed, and is {self.previous} now")
+                else:
+                    shutil.rmtree(leftover)
+                    done.append(f"{leftover}, left by a process that was killed, is removed")
+            elif words.startswith(_VERSION) and leftover.resolve() not in self._led_to():
+                shutil.rmtree(leftover)
+                done.append(f"{leftover}, to which nothing leads, is removed")
+        return done
+
+    def replace(self, write: Callable[[Path], None]) -> None:
+        """Have a new directory written and put it in the place of this one, which becomes the previous one.
+
+        write: fills an empty directory, whose files get owner and mode of those of the same name; what it raises
+        leaves everything as it is. While locked. Raises NotAtomicError, OSError.
+        """
+        self.settle()
+        old = self._name.resolve(strict=True)
+        fresh = self._parent / f".{self._name.name}.new-{old.stat().st_ino}"
+        fresh.mkdir(mode=0o700)
+        try:
+            write(fresh)
+            _like(old, fresh)
+            _synchronise(fresh)
+            if not self._name.is_symlink():
+                self._exchange(self._name, fresh)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        if self._name.is_symlink():
+            self._lead_to(fresh, old)
+        else:
+            self._keep_as_previous(fresh)
+
+    def restore(self) -> None:
+        """Put the previous directory back in its place; what was there becomes the previous one.
+
+        While locked. Raises FileNotFoundError where there is no previous one, NotAtomicError, OSError.
+        """
+        self.settle()
+        if not os.path.lexists(self.previous):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.previous))
+        try:
+            self._exchange(self._name, self.previous)
+        except NotAtomicError:
+            if not (self._name.is_symlink() and self.previous.is_symlink()):
+                raise
+        else:
+            return
+        now, before = self._name.readlink(), self.previous.readlink()
+        _relink(self._name, before)  # killed after this, both lead to the one before
+        _relink(self.previous, now)
+        _synchronise_entries(self._parent)
+
+    def _exchange(self, one: Path, other: Path) -> None:
+        try:
+            exchange(one, other)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            raise NotAtomicError(
+                f"{self._name} cannot be replaced in one step on this file system; expected a symbolic link to a "
+                "directory, which can"
+            ) from error
+        _synchronise_entries(self._parent)
+
+    def _keep_as_previous(self, old: Path) -> None:
+        """Have `old` for the previous directory instead of the one before, which goes."""
+        if os.path.lexists(self.previous):
+            self._exchange(old, self.previous)
+            shutil.rmtree(old)
+        else:
+            old.rename(self.previous)
+        _synchronise_entries(self._parent)
+
+    def _lead_to(self, fresh: Path, old: Path) -> None:
+        """Have the link lead to a new directory and `NAME.previous` to the old one."""
+        version = self._parent / f".{self._name.name}.{_VERSION}{fresh.stat().st_ino}"
+        fresh.rename(version)
+        _synchronise_entries(self._parent)
+        # In this order: killed in between, both lead to the old one, and the new one is a leftover.
+        _relink(self.previous, Path(os.path.relpath(old, self._parent)))
+        _relink(self._name, Path(version.name))
+        _synchronise_entries(self._parent)
+        self.settle()
+
+    def _led_to(self) -> set[Path]:
+        return {path.resolve() for path in (self._name, self.previous)}
+
+
+def _relink(link: Path, target: Path) -> None:
+    """Have a link lead elsewhere, or make it; a directory by its name is in the way."""
+    fresh = link.with_name(f".{link.name}.link")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def _like(old: Path, fresh: Path) -> None:
+    """Give a directory and its files mode and owner of another and of its files, so that they may read who did."""
+    files = [(old / file.name if (old / file.name).is_file() else None, file) for file in fresh.iterdir()]
+    for model, path in (*files, (old, fresh)):
+        status = (model or old).stat()
+        if (status.st_uid, status.st_gid) != (path.stat().st_uid, path.stat().st_gid) and os.geteuid() == 0:
+            os.chown(path, status.st_uid, status.st_gid)
+        path.chmod((status.st_mode & 0o777) if model else status.st_mode & 0o666)
+
+
+def _synchronise(directory: Path) -> None:
+    """Have the files of a directory and their names on disk."""
+    for file in directory.iterdir():
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    _synchronise_entries(directory)
+
+
+def _synchronise_entries(directory: Path) -> None:
+    if os.name != "posix":
+        return  # no system but those of POSIX opens a directory
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _escaped(name: str) -> str:
+    """A name as a pattern that fits it alone."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
