@@ -1,8 +1,8 @@
 """Days compared with days: which columns of today are unlike every day that is remembered?
 
-A day is held to the nearest of the days before it, not to their mean, so that what comes and goes with the week is told
-once and then known. A changed day is no reference until the change has gone by itself. It knows what is counted only by
-its place.
+Remembered is the first week, which a slow change leaves as a sudden one does. A day is held to the nearest of these
+days, not to their mean, so that what comes and goes with the week is told once and then known: a changed day is no
+reference until the change has gone by itself. It knows what is counted only by its place.
 """
 
 from collections import deque
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sensor.drift.psi import nearest_psi
 from sensor.drift.table import BINS, ZERO, ColumnCounts, shares_of
 
-DAYS_KEPT: Final = 14
+FIRST_DAYS: Final = 7  # that are kept for good
+LATEST_DAYS: Final = 14  # after those, in which changes that went by themselves are looked for
 LEAST_ROWS: Final = 500  # in a day; fewer say nothing
 
 
@@ -40,10 +41,11 @@ class Comparison:
 
 @dataclass(slots=True)
 class DayHistory:
-    """The latest days of one table of columns."""
+    """The days of one table of columns that are remembered."""
 
     width: int
-    _days: deque[_Day] = field(default_factory=lambda: deque(maxlen=DAYS_KEPT))
+    _first: list[_Day] = field(default_factory=list)
+    _latest: deque[_Day] = field(default_factory=lambda: deque(maxlen=LATEST_DAYS))
     _changed: NDArray[np.bool_] = field(init=False)  # (c,) columns that are unlike the days before by now
 
     def __post_init__(self) -> None:
@@ -69,11 +71,14 @@ class DayHistory:
             total += np.where(day.reference[:, None], day.counts.counts, 0)
         return total
 
+    @property
+    def _days(self) -> list[_Day]:
+        return [*self._first, *self._latest]
+
     def add(self, today: ColumnCounts) -> Comparison | None:
         """Compare a day, and remember it; None for one with too few rows, which is not remembered.
 
-        A column that changed has changed until it is at half of its bound. Where all days before have left the memory
-        meanwhile, today is what later days are compared with.
+        A column that changed has changed until it is at half of its bound; from then on it is known what it was like.
         """
         if today.rows < LEAST_ROWS:
             return None
@@ -87,5 +92,8 @@ class DayHistory:
         for day in self._days:
             day.reference |= over
         self._changed = (self._changed & ~over) | comparison.changed
-        self._days.append(_Day(today, ~self._changed))
+        if len(self._first) < FIRST_DAYS:
+            self._first.append(_Day(today, ~self._changed))
+        else:
+            self._latest.append(_Day(today, np.zeros(self.width, dtype=np.bool_)))
         return comparison
