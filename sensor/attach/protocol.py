@@ -110,6 +110,7 @@ def _progress() -> Iterator[Field]:
         "kept": KEPT,
         "context_evicted": COUNT,
         "drift": DRIFT_STATE,
+        "muted": COUNT,
     }
     plain = {int: COUNT, float: between(0, _MOST_SECONDS), str: text(200)}
     for each in fields(Progress):

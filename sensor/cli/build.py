@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
 
 SECOND_NS = 1_000_000_000
 DEFAULT_BUNDLE = "default"
@@ -184,6 +185,15 @@ def shifts_are_watched() -> bool:
     """Whether the package is installed that shifts of scores within a day need."""
     found = find_spec("river")
     return found is not None and found.origin is not None  # not just a directory of that name
+
+
+def site_notes(config: "Config") -> "SiteNotes | None":
+    """The notes of site.file, None where none is set. Raises ConfigError."""
+    if config.site.file is None:
+        return None
+    from sensor.site.file import read_notes
+
+    return read_notes(config.site.file)
 
 
 def check_packet_settings(config: "Config") -> None:

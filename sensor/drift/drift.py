@@ -64,9 +64,12 @@ class Drift:
             self._of_bundle = BundleDrift(hybrid, self._observer, self._settings)
         self._found += self._of_bundle.judged(records, rows, judgement)
 
-    def alerted(self, alerts: Sequence[Alert]) -> None:
-        """Take in the alerts that the latest records gave rise to."""
-        self._of_bundle.alerted(alerts)
+    def alerted(self, alerts: Sequence[Alert], clock_step_ns: int = 0) -> None:
+        """Take in the alerts that the latest records gave rise to, as they were told.
+
+        clock_step_ns: what their times have on top of those of records, as the wall clock was set.
+        """
+        self._of_bundle.alerted(alerts, clock_step_ns)
 
     def advance(self, until_ns: int) -> list[DriftRecord]:
         """What was found since the last call. until_ns: no later record was reported before it."""
@@ -111,11 +114,11 @@ class BundleDrift:
             self._flows += len(flows)
         return found
 
-    def alerted(self, alerts: Sequence[Alert]) -> None:
+    def alerted(self, alerts: Sequence[Alert], clock_step_ns: int) -> None:
         """As of Drift."""
         for alert in alerts:
             if self._start_ns is not None:
-                self._rate.count(alert, (alert.time_ns - self._start_ns) // DAY_NS)
+                self._rate.count(alert, (alert.time_ns - clock_step_ns - self._start_ns) // DAY_NS)
 
     def advance(self, until_ns: int) -> list[DriftRecord]:
         """End what is over."""

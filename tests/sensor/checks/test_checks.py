@@ -76,6 +76,7 @@ def test_every_check_is_made_whatever_the_others_found(wrong: Result) -> None:
     names = [
         "settings",
         "user",
+        "site",
         "kernel cache",
         "bundle",
         "drift",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import REPORTED_NS
+from sensor.alerts.alert import Muted
 from sensor.alerts.drift_record import DriftRecord
 from sensor.drift.drift import DAY_NS, Drift, DriftSettings
 from tests.support.alerts import an_alert
@@ -216,8 +217,13 @@ def test_scores_that_shift_are_told_within_a_day_where_river_is_installed() -> N
 # The rate of alerts
 
 
-def alerted(asked: float | None, counts: list[int], about: dict[str, object] | None = None) -> list[DriftRecord]:
-    """What is told of days with so many alerts."""
+def alerted(
+    asked: float | None,
+    counts: list[int],
+    about: dict[str, object] | None = None,
+    muted: tuple[Muted | None, int] = (None, 0),
+) -> list[DriftRecord]:
+    """What is told of days with so many alerts. muted: by what those are that go beyond so many a day."""
     hybrid = made_hybrid(about)
     drift = Drift(hybrid, OBSERVER, DriftSettings(asked))
     rng = np.random.default_rng(6)
@@ -227,7 +233,12 @@ def alerted(asked: float | None, counts: list[int], about: dict[str, object] | N
         for records, rows, judgement in batches(made):
             drift.judged(hybrid, records, rows, judgement)
         moments = rng.choice(made.times_ns, count)
-        drift.alerted([an_alert(time_ns=int(moment), action="opened") for moment in np.sort(moments)])
+        drift.alerted(
+            [
+                an_alert(time_ns=int(moment), action="opened", muted=muted[0] if number >= muted[1] else None)
+                for number, moment in enumerate(np.sort(moments))
+            ]
+        )
         drift.alerted([an_alert(time_ns=int(moment), action="closed") for moment in np.sort(moments)])
         found += drift.advance(int(made.times_ns[-1]))
     return found + drift.advance(START_NS + len(counts) * DAY_NS + 2 * HOUR_NS)
@@ -246,6 +257,13 @@ def test_far_fewer_alerts_than_asked_for_are_told_in_other_words() -> None:
     (begun,) = alerted(20, [20, 21, 19, *[5] * 5])
     assert told([begun]) == [("alerts-fewer", "begun")]
     assert "uses the rest of the budget" in begun.message
+
+
+def test_what_notes_of_the_site_mute_does_not_count() -> None:
+    muted = Muted(by="backup", why="meant to be", until_ns=None)
+    begun, *_ = alerted(5, [5, 4, 6, *[10] * 8])
+    assert told([begun]) == [("alerts-more", "begun")]
+    assert alerted(5, [5, 4, 6, *[10] * 8], muted=(muted, 5)) == []
 
 
 def test_the_bundle_says_what_was_asked_for_and_the_setting_wins() -> None:
