@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from sensor.alerts.kinds import timestamp
 from sensor.cli.beforehand import refuse_reading, refuse_watching
 from sensor.cli.build import (
+    build_drift,
     build_flow_recorder,
     build_judge,
     build_meter,
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
     from sensor.progress.latest import Latest
     from sensor.run.detection import Detection
     from sensor.run.outlet import LineTaker
-    from sensor.run.run import Run
+    from sensor.run.run import Hook, Run
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
     from sensor.site.marking import Marking
@@ -142,8 +143,9 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
             lambda: bool(outlet.alerts or outlet.muted) and not run.stopping,
             _marking(config, notes, lambda: detection),
         )
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, notes)
-        run = Run(capture_turns(config, captures, recorder), detection, screen)
+        drift = build_drift(config, hybrid, live=False)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, drift=drift)
+        run = Run(capture_turns(config, captures, recorder), detection, screen, _drift_hooks(detection))
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
 
@@ -166,6 +168,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
+    drift = build_drift(config, hybrid, live=True)
     captures = open_captures(config, options.interfaces)
     with ExitStack() as stack:
         prepared = _prepared_outputs(config, display, user)
@@ -185,9 +188,11 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid, marking))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, keeping_s=KEEPING_S)
+        detection = Detection(
+            build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, keeping_s=KEEPING_S, drift=drift
+        )
         hook = _watch_hook(options, config, detection, outputs, user)
-        run = Run(turns, detection, screen, [hook], latest)
+        run = Run(turns, detection, screen, [hook, *_drift_hooks(detection)], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
         stack.enter_context(requested_by_signals(hook))
@@ -358,6 +363,15 @@ def _watch_hook(
         news=new_bundle.news,
         alive=Watchdog().feed,
     )
+
+
+def _drift_hooks(detection: "Detection") -> "list[Hook]":
+    """What tells of drift; nothing where it is not looked for."""
+    if detection.drift is None:
+        return []
+    from sensor.run.drifting import Drifting
+
+    return [Drifting(detection, detection.drift)]
 
 
 def _serve_metrics(stack: ExitStack, config: "Config", latest: "Latest") -> None:

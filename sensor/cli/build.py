@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.alerts.alert import Observer
     from sensor.alerts.flow_record import FlowRecords
+    from sensor.drift.drift import Drift
     from sensor.episodes.episodes import EpisodeSettings
     from sensor.flow_log.recorder import FlowRecorder
     from sensor.judging.judge import Judge, RowMaker
@@ -163,6 +165,29 @@ def flow_records(config: "Config") -> "FlowRecords | None":
 
     limit = config.episodes.flows_per_alert
     return FlowRecords(observer(), limit) if limit else None
+
+
+def build_drift(config: "Config", hybrid: "Hybrid", *, live: bool) -> "Drift | None":
+    """What looks for drift in a run, by the settings; None where it is not to be looked for.
+
+    live: the run is a watch. Shifts of scores within a day need the package river; without it they are not looked for.
+    """
+    if config.drift.runs == "none" or (config.drift.runs == "watch" and not live):
+        return None
+    from sensor.drift.drift import Drift, DriftSettings
+
+    if shifts_are_watched():
+        from sensor.drift.shifts import adwin
+
+        adwin()  # so that river is loaded before packets come
+        return Drift(hybrid, observer(), DriftSettings(config.drift.alerts_per_day, adwin))
+    return Drift(hybrid, observer(), DriftSettings(config.drift.alerts_per_day))
+
+
+def shifts_are_watched() -> bool:
+    """Whether the package is installed that shifts of scores within a day need."""
+    found = find_spec("river")
+    return found is not None and found.origin is not None  # not just a directory of that name
 
 
 def site_notes(config: "Config") -> "SiteNotes | None":

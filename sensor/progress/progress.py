@@ -52,6 +52,16 @@ class LoggedFlows:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftState:
+    """Whether traffic, scores and alerts are what they were."""
+
+    conditions: tuple[str, ...] = ()  # that hold now (sensor.drift.conditions)
+    psi_max: float | None = None  # of a column, the latest day against the nearest day before; None before the second
+    alerts_per_day: float | None = None  # over the latest week, None before the first whole day
+    alerts_asked: float | None = None  # a day, None where nobody asked for a rate
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Totals of a run since its start."""
 
@@ -97,6 +107,7 @@ class Progress:
     outputs: tuple[OutputState, ...] = ()  # those of the list in the settings
     kept: KeptPackets | None = None  # packets of alerts, None where none are to be kept
     logged: LoggedFlows | None = None  # flow records for the flow log, None where there is none
+    drift: DriftState | None = None  # None where it is not looked for
 
     @property
     def difference(self) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.progress.progress import KeptPackets, LoggedFlows, Progress
+from sensor.progress.progress import DriftState, KeptPackets, LoggedFlows, Progress
 
 PROBLEMS_TOLD: Final = 1000
 
@@ -35,6 +35,13 @@ def logged_in_words(logged: LoggedFlows) -> str:
     )
     told = "".join(f", {count:,} {what}" for count, what in missing if count)
     return f"flow log: {logged.records:,} flow records in {logged.files:,} file{'s' * (logged.files != 1)}{told}"
+
+
+def drift_in_words(drift: DriftState | None) -> str:
+    """What holds of traffic, scores and alerts, such as `drift: columns-changed`; empty for nothing."""
+    if drift is None or not drift.conditions:
+        return ""
+    return f"drift: {', '.join(drift.conditions)}"
 
 
 def accounting(progress: Progress) -> str:

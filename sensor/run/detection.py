@@ -8,6 +8,7 @@ from typing import Final
 from flows.batch import FlowBatch
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_flow import AlertItem
+from sensor.drift.drift import Drift
 from sensor.flow_log.columns import JudgedBy, JudgedRecords
 from sensor.flow_log.recorder import FlowRecorder
 from sensor.judging.judge import Judge
@@ -31,6 +32,7 @@ class Detection:
     flow_recorder: FlowRecorder | None = None  # of all flows
     notes: SiteNotes | None = None  # of the site; may be changed at any time, for the alerts that follow
     keeping_s: float | None = None  # write packets at least so often, None: where the packets alone say
+    drift: Drift | None = None  # of what it judges; None where it is not looked for
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
     _kept_at_s: float = 0.0
@@ -50,6 +52,9 @@ class Detection:
     def lost_packets(self) -> bool:
         """Whether a file of packets could not be written."""
         return self.recorder is not None and self.recorder.problem is not None
+
+    def __post_init__(self) -> None:
+        self.judge.observer = self.drift
 
     @property
     def lost_flows(self) -> bool:
@@ -100,6 +105,7 @@ class Detection:
             outputs=outlet.states(),
             kept=None if self.recorder is None else self.recorder.state,
             logged=None if self.flow_recorder is None else self.flow_recorder.state,
+            drift=None if self.drift is None else self.drift.state,
         )
 
     def _judge(self, records: FlowBatch, dropped: int) -> list[Alert]:
@@ -134,7 +140,10 @@ class Detection:
         if notes is not None:
             items = [notes.of(item) if isinstance(item, Alert) else item for item in items]
         self.outlet.publish(items, step)
-        return [item for item in items if isinstance(item, Alert)]
+        alerts = [item for item in items if isinstance(item, Alert)]
+        if self.drift is not None:
+            self.drift.alerted(alerts, step)
+        return alerts
 
 
 def in_parts(records: FlowBatch) -> Iterator[FlowBatch]:

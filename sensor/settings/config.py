@@ -117,6 +117,13 @@ class StatsSection(_Section):
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None  # of the Prometheus exporter
 
 
+class DriftSection(_Section):
+    """Drift: whether traffic, scores and the rate of alerts are still what the bundle knows."""
+
+    runs: Literal["none", "watch", "all"] = "watch"  # in which it is looked for
+    alerts_per_day: Annotated[float, Field(gt=0, le=1e6)] | None = None  # asked for; None: what the bundle says
+
+
 class AttachSection(_Section):
     """The socket on which a running sensor serves `attach`."""
 
@@ -142,6 +149,7 @@ class Config(_Section):
     keep_packets: KeepPacketsSection = KeepPacketsSection()
     flow_log: FlowLogSection = FlowLogSection()
     stats: StatsSection = StatsSection()
+    drift: DriftSection = DriftSection()
     attach: AttachSection = AttachSection()
     process: ProcessSection = ProcessSection()
     # The list `outputs:` of a file; not a section, so that no other source can set parts of it.

@@ -24,6 +24,7 @@ from tests.support.native import (
     NOW_NS,
     OBSERVER,
     TEXTS,
+    a_drift_line,
     a_flow_line,
     a_logged_flow_line,
     a_stats_line,
@@ -40,6 +41,7 @@ WRITTEN = {
     "logged-flow": a_logged_flow_line(),
     "stats": a_stats_line(),
     "event": an_event_line(),
+    "drift": a_drift_line(),
 }
 
 
