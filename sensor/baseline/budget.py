@@ -170,11 +170,10 @@ def _threshold(rate: Callable[[float], float], wanted: float, period: Period) ->
     promised = max(SHIPPED, period.flows / period.days / wanted)
     goal = max(wanted, least)
     below, above = _bracket(rate, goal)
-    if below == above:
-        found = below
-    else:
+    found = below
+    if below != above:
         low, high = (max(rate(threshold), least / SHOWN / 10) for threshold in (below, above))
-        share = float((math.log(low) - math.log(goal))) / max(math.log(low) - math.log(high), 1e-9)
+        share = float(math.log(low) - math.log(goal)) / max(math.log(low) - math.log(high), 1e-9)
         found = float(below * (above / below) ** min(max(share, 0.0), 1.0))
     if wanted >= least or found == OFF:
         return found

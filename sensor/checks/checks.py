@@ -5,17 +5,21 @@ from typing import Final
 
 from sensor.checks.attach import attach
 from sensor.checks.capture import capability, capture_filter, interface, offloads, ring
+from sensor.checks.drift import drift
 from sensor.checks.files import output, packets
 from sensor.checks.metrics import metrics
 from sensor.checks.model import bundle, cache, speed
 from sensor.checks.outputs import outputs
 from sensor.checks.privileges import user
 from sensor.checks.result import Check, CheckContext, CheckResult, run_check
+from sensor.checks.site import site
 
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("user", user),
+    ("site", site),
     ("kernel cache", cache),
     ("bundle", bundle),
+    ("drift", drift),
     ("capability", capability),
     ("interface", interface),
     ("filter", capture_filter),

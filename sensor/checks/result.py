@@ -42,6 +42,7 @@ class Observation:
 
     message: str
     status: CheckStatus = CheckStatus.OK
+    detail: tuple[str, ...] = ()  # lines below the message
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class CheckContext:
     new_meter: "Callable[[Config], Meter]"
     new_judge: "Callable[[Config, Hybrid], Judge]"
     packets: "PacketFiles | None" = None  # the capture files to write (--write)
+    shifts_are_watched: bool = False  # whether shifts of scores within a day are (sensor.drift.shifts)
     kernels: str = COMPLETE  # mark in the cache of those that the sensor needs
     hybrid: "Hybrid | None" = None  # the model, once the check of the bundle has loaded it
 
@@ -68,7 +70,7 @@ def run_check(name: str, check: Check, context: CheckContext) -> CheckResult:
         observation = check(context)
     except SensorError as error:
         return failed_result(name, error)
-    return CheckResult(name, observation.status, observation.message)
+    return CheckResult(name, observation.status, observation.message, observation.detail)
 
 
 def failed_result(name: str, error: SensorError) -> CheckResult:

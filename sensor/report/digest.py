@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.drift_record import DriftRecord
 from sensor.alerts.reading import NativeLine, Record
 from sensor.alerts.sensor_records import EventRecord, StatsRecord
 from sensor.alerts.techniques import Technique
@@ -53,7 +54,7 @@ class Digest:
     passed_over: Counter[str] = field(default_factory=Counter)
     alert_lines: int = 0  # lines about episodes
     not_kept: int = 0  # lines about episodes beyond EPISODES_KEPT
-    events: list[EventRecord] = field(default_factory=list)  # the first EVENTS_KEPT
+    events: list[EventRecord | DriftRecord] = field(default_factory=list)  # the first EVENTS_KEPT
     events_more: int = 0  # how many came after those
     first_ns: int = 0  # earliest traffic time that alerts speak of, 0 without any
     last_ns: int = 0  # latest traffic time that alerts speak of, 0 without any
@@ -78,18 +79,24 @@ class Digest:
 
     @property
     def episodes(self) -> list[ReportedEpisode]:
-        """All that were kept, the worst first."""
-        return sorted(self._episodes.values(), key=lambda episode: episode.rank)
+        """All that were kept and are not muted, the worst first."""
+        return sorted(self, key=lambda episode: episode.rank)
+
+    @property
+    def muted(self) -> list[ReportedEpisode]:
+        """Those that a note of the site mutes, in the order in which they began."""
+        muted = (episode for episode in self._episodes.values() if episode.last.muted is not None)
+        return sorted(muted, key=lambda episode: (episode.last.start_ns, episode.last.id))
 
     def worst(self, number: int) -> list[ReportedEpisode]:
-        """Some, the worst first."""
-        return nsmallest(number, self._episodes.values(), key=lambda episode: episode.rank)
+        """Some that are not muted, the worst first."""
+        return nsmallest(number, self, key=lambda episode: episode.rank)
 
     def __iter__(self) -> Iterator[ReportedEpisode]:
-        return iter(self._episodes.values())
+        return (episode for episode in self._episodes.values() if episode.last.muted is None)
 
     def __len__(self) -> int:
-        return len(self._episodes)
+        return sum(1 for _ in self)
 
     def add_alert(self, alert: Alert) -> None:
         """Fold a line about an episode in."""

@@ -5,7 +5,7 @@ invalid setting raises an error of one line that states its place. It opens no b
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -80,6 +80,12 @@ class EpisodesSection(_Section):
     flows_per_alert: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # flow records written with an alert
 
 
+class SiteSection(_Section):
+    """What the operator notes of the site: networks, assets, and rules for what is meant to be (sensor.site)."""
+
+    file: Path | None = Field(default=None, strict=False)  # None: nothing is noted
+
+
 class OutputSection(_Section):
     """The file of alerts, beside the terminal and the list `outputs`."""
 
@@ -96,11 +102,27 @@ class KeepPacketsSection(_Section):
     directory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 1 << 30  # all files together at most
 
 
+class FlowLogSection(_Section):
+    """The log of all flows, with what was said of each."""
+
+    directory: Path | None = Field(default=None, strict=False)  # None: no log
+    directory_bytes: Annotated[int, Field(ge=1 << 24, le=1 << 46)] = 2_000_000_000  # all files together at most
+    file_s: Annotated[float, Field(ge=1, le=86400)] = 900.0  # after which the next file begins
+    file_records: Annotated[int, Field(ge=1000, le=100_000_000)] = 1_000_000  # of one file, about
+
+
 class StatsSection(_Section):
     """Statistics of the sensor itself while it watches."""
 
     interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0  # between two statistics records
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None  # of the Prometheus exporter
+
+
+class DriftSection(_Section):
+    """Drift: whether traffic, scores and the rate of alerts are still what the bundle knows."""
+
+    runs: Literal["none", "watch", "all"] = "watch"  # in which it is looked for
+    alerts_per_day: Annotated[float, Field(gt=0, le=1e6)] | None = None  # asked for; None: what the bundle says
 
 
 class AttachSection(_Section):
@@ -123,9 +145,12 @@ class Config(_Section):
     meter: MeterSection = MeterSection()
     detection: DetectionSection = DetectionSection()
     episodes: EpisodesSection = EpisodesSection()
+    site: SiteSection = SiteSection()
     output: OutputSection = OutputSection()
     keep_packets: KeepPacketsSection = KeepPacketsSection()
+    flow_log: FlowLogSection = FlowLogSection()
     stats: StatsSection = StatsSection()
+    drift: DriftSection = DriftSection()
     attach: AttachSection = AttachSection()
     process: ProcessSection = ProcessSection()
     # The list `outputs:` of a file; not a section, so that no other source can set parts of it.
@@ -189,7 +214,7 @@ def effective_config(
     except ValidationError as error:
         faults += _bad_values(error, settings)
     if faults:
-        raise _error_of(faults)
+        raise error_of(faults)
     config._outputs = outputs
     return EffectiveConfig(config, {setting.name: setting.place for setting in settings.values()} | places)
 
@@ -257,7 +282,8 @@ def _bad_values(error: ValidationError, settings: Mapping[str, Setting]) -> Iter
         yield f"{settings[name].place}: {name} is {settings[name].value!r}: {expected}"
 
 
-def _error_of(faults: list[str]) -> ConfigError:
+def error_of(faults: Sequence[str]) -> ConfigError:
+    """One error for all faults of a file: the first, with a line for each further one as its detail."""
     error = ConfigError(faults[0])
     left = len(faults) - MAX_FAULTS
     error.detail = (*faults[1:MAX_FAULTS], *([f"and {left:,} more"] if left > 0 else ()))

@@ -12,7 +12,7 @@ from sensor.alerts.words import who
 from sensor.printable import printable
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
-from sensor.progress.words import accounting, accounting_parts, first_problems
+from sensor.progress.words import accounting, accounting_parts, drift_in_words, first_problems
 from sensor.terminal.alert_text import severity_text, title_text
 from sensor.terminal.glyphs import Glyphs
 
@@ -54,8 +54,11 @@ def summary(
 ) -> RenderableType:
     """The summary at the end of a run: the alerts of the highest risk, totals, and what could not be judged."""
     lines: list[Text] = []
-    ranked = sorted(alerts, key=lambda alert: (-alert.risk, alert.sequence))[:SUMMARY_ALERTS]
-    if progress.alerts == 0:
+    told = (alert for alert in alerts if alert.muted is None)
+    ranked = sorted(told, key=lambda alert: (-alert.risk, alert.sequence))[:SUMMARY_ALERTS]
+    if progress.alerts == 0 and progress.muted:
+        lines.append(Text(f"No alert but {progress.muted:,} muted by site notes.", "bold green"))
+    elif progress.alerts == 0:
         lines.append(Text(f"No alert: nothing in this {_input_kind(mode)} reached the threshold.", "bold green"))
     else:
         lines.append(Text(alert_counts(progress), "bold"))
@@ -73,6 +76,8 @@ def summary(
         lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
     if irregular := irregularities(progress):
         lines.append(Text(irregular, "bold yellow" if progress.evicted else ""))
+    if drift := drift_in_words(progress.drift):
+        lines.append(Text(printable(drift, 400), "bold yellow"))
     lines += [Text(hint.message) for hint in hints(progress)]
     lines += [Text(printable(problem, 400), "bold yellow") for problem in first_problems(problems)]
     return Group(*lines)
@@ -111,7 +116,8 @@ def alert_counts(progress: Progress) -> str:
     alerts = f"{progress.alerts:,} alert{'s' * (progress.alerts != 1)}"
     verdicts = f"{progress.attacks:,} attack, {progress.uncertain:,} uncertain"
     verdicts += f", {progress.merged:,} hosts in storms" if progress.merged else ""
-    return f"{alerts}: {verdicts}" if progress.alerts else "no alert so far"
+    muted = f", {progress.muted:,} muted by site notes" if progress.muted else ""
+    return f"{alerts}: {verdicts}{muted}" if progress.alerts else f"no alert so far{muted}"
 
 
 def packet_losses(progress: Progress, *, all_reasons: bool = False) -> str:
@@ -147,6 +153,8 @@ def warning_lines(progress: Progress) -> list[str]:
         rows.append(f"down: {', '.join(down)}")
     if progress.lost_lines:
         rows.append(f"{progress.lost_lines:,} JSON lines lost: an output takes none")
+    if drift := drift_in_words(progress.drift):
+        rows.append(printable(drift, 2 * WIDTH))
     return rows
 
 

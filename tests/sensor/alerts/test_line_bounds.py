@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from flows.decode import REASONS
-from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
+from sensor.alerts.alert import Alert, Endpoint, Grade, ModelIdentity, Muted, Observer
 from sensor.alerts.alert_record import alert_document, alert_line
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.formats import FORMATS, formatter
@@ -17,7 +17,7 @@ from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
 from sensor.outputs.syslog import syslog_message
-from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
+from sensor.progress.progress import InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 from sensor.settings.outputs import MAX_OUTPUTS
 from tests.support.alerts import an_alert
 
@@ -33,7 +33,7 @@ END_NS = 4_102_444_799_999_999_999
 
 
 def longest_alert() -> Alert:
-    end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED)
+    end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED, LONG)
     deviation = Deviation(LONG, LONG, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE)
     known: dict[str, Any] = {
         "targets_more": True,
@@ -50,6 +50,7 @@ def longest_alert() -> Alert:
         action="updated", label=LONG, p_known=WIDE, p_novel=WIDE,
         scores={f"{number:03}{LONG}": WIDE for number in range(99)}, deviations=(deviation,) * 99,
         spread=Spread(**(counts | known)), model=ModelIdentity(LONG, LONG), observer=OBSERVER, dropped=MOST_COUNTED,
+        direction="external", muted=Muted(LONG, LONG, END_NS), before_notes=Grade(100, 99.9),
     )  # fmt: skip
 
 
@@ -64,6 +65,7 @@ def longest_progress() -> Progress:
         interfaces=(InterfaceState(LONG, False),) * 99,
         outputs=tuple(OutputState(f"{number}{LONG}", False, *(MOST_COUNTED,) * 4) for number in range(MAX_OUTPUTS)),
         kept=KeptPackets(*(MOST_COUNTED,) * 8),
+        logged=LoggedFlows(*(MOST_COUNTED,) * 6),
     )  # fmt: skip
 
 
