@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from sensor.process.privileges import User
     from sensor.progress.latest import Latest
     from sensor.run.detection import Detection
+    from sensor.run.new_bundle import NewBundle
     from sensor.run.outlet import LineTaker
     from sensor.run.run import Hook, Run
     from sensor.run.watching import Watching
@@ -104,6 +105,8 @@ class WatchOptions:
     packets: "PacketFiles | None"  # files to write all packets to
     display: DisplayOptions
     settings: Callable[[], "Config"]  # reads the settings, anew at each call
+    # Makes the hook that learns the site beside the watch, of what gives it another bundle; None: nothing is learnt.
+    learning: "Callable[[NewBundle, Detection], Hook] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     from sensor.progress.latest import Latest
     from sensor.progress.progress import Progress
     from sensor.run.detection import KEEPING_S, Detection
+    from sensor.run.new_bundle import NewBundle
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
@@ -191,8 +195,10 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         detection = Detection(
             build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, keeping_s=KEEPING_S, drift=drift
         )
-        hook = _watch_hook(options, config, detection, outputs, user)
-        run = Run(turns, detection, screen, [hook, *_drift_hooks(detection)], latest)
+        new_bundle = NewBundle(detection.judge)
+        hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
+        learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
+        run = Run(turns, detection, screen, [hook, *learning, *_drift_hooks(detection)], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
         stack.enter_context(requested_by_signals(hook))
@@ -340,13 +346,16 @@ def _attach_servers(
 
 
 def _watch_hook(
-    options: WatchOptions, config: "Config", detection: "Detection", outputs: "Outputs", user: "User | None"
+    options: WatchOptions,
+    config: "Config",
+    detection: "Detection",
+    outputs: "Outputs",
+    user: "User | None",
+    new_bundle: "NewBundle",
 ) -> "Watching":
     from sensor.process.systemd import Watchdog
-    from sensor.run.new_bundle import NewBundle
     from sensor.run.watching import Watching
 
-    new_bundle = NewBundle(detection.judge)
     takers = (
         partial(taken_notes, config),  # first: a file with an error changes nothing
         partial(reopened_outputs, outputs, had_file=config.output.file is not None),

@@ -1,11 +1,13 @@
 """`flowvigil baseline`: a bundle and a site's own traffic in, a bundle that knows the site out."""
 
+import importlib
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -13,11 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from sensor import log
+from sensor.cli.durations import duration_s
 from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags, with_flags
-from sensor.cli.kernels import JUDGING, cached
-from sensor.cli.options import QuietOption
-from sensor.errors import InputError, ModelError, OutputError, reason_of
+from sensor.cli.interface_argument import interface_of
+from sensor.cli.kernels import JUDGING, Kernels, cached
+from sensor.cli.learning_live import LearnedSite, Silent, refuse_output, tell_waiting
+from sensor.cli.options import Color, QuietOption
+from sensor.errors import INTERRUPTED, OK, InputError, ModelError, OutputError, reason_of
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -27,6 +32,11 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 NEEDS: Final = ("sklearn",)
+# What is needed when the privileges of a capture have gone.
+LATER: Final = (
+    *("sklearn.ensemble", "training.fit.forests", "sensor.flow_log.reading", "sensor.report.publish"),
+    *("sensor.cli.learning", "sensor.baseline.page", "sensor.baseline.words", "sensor.files.replacing"),
+)
 ATTACKED_TOLD, ATTACKED_REFUSED = (
     0.05,
     0.5,
@@ -36,7 +46,7 @@ SourcesArgument = Annotated[
     typer.Argument(
         metavar="SOURCE...",
         help="The site's own traffic: captures, directories of captures, flow logs (watch --flows) or flow tables as "
-        "Parquet; of a KDD bundle a file of its records. - is stdin.",
+        "Parquet; an interface; of a KDD bundle a file of its records. - is stdin.",
     ),
 ]
 AlertsADayOption = Annotated[
@@ -58,6 +68,9 @@ def baseline(
         Path | None,
         typer.Option("--page", metavar="X.html", help="Also write what was learnt as a page.", readable=False),
     ] = None,
+    listen: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long to listen to an interface, such as 90m, 24h or 7d.")
+    ] = "24h",
     habits: Annotated[
         bool, typer.Option("--habits/--no-habits", help="Learn claims that hold all the time as the site's habits.")
     ] = True,
@@ -65,12 +78,13 @@ def baseline(
     *,
     flags: Flags,
     quiet: QuietOption = False,
-) -> None:
+) -> int:
     """Fit a bundle to a site's own traffic, and to so many alerts a day.
 
     \b
     flowvigil baseline default monday.pcap.gz tuesday.pcap.gz -o site
     flowvigil baseline default /var/log/flowvigil/flows -o site --alerts-per-day 5 --page site.html
+    sudo flowvigil baseline default eth0 --for 7d -o site           # Ctrl-C and the same again: it goes on
     flowvigil baseline site new-week/ -o site --alerts-per-day 5    # again, weeks later
     sudo flowvigil watch -i eth0 -m site
 
@@ -85,44 +99,103 @@ def baseline(
     config = flags.settings()
     config = config.model_copy(update={"detection": config.detection.model_copy(update={"bundle": bundle})})
     kernels = cached(JUDGING, config)  # before anything that imports numba
-    _refuse_output(output)
+    refuse_other_directory(output)
     if page is not None:
         from sensor.report.publish import refuse_unwritable
 
         refuse_unwritable(page, [source for source in sources if Path(source).exists()])
+    progress = (lambda _: None) if quiet else log.progress
+    interface = interface_of(sources)
+    if interface is not None:
+        site = LearnedSite(output.absolute(), duration_s(listen), alerts_per_day, lambda: config)
+        if not _heard(site, interface, quiet=quiet):
+            return INTERRUPTED
+        sources = [str(site.log)]
+    problems = _learnt(
+        config, kernels, sources, Wanted(output, page, alerts_per_day, seed, habits), progress, quiet=quiet
+    )
+    if interface is not None:
+        site.clear()
+    if problems:
+        raise InputError(problems[-1], *problems[:-1])
+    return OK
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be learnt, and where it is written."""
+
+    output: Path
+    page: Path | None
+    alerts_per_day: float
+    seed: int
+    habits: bool
+
+
+def _learnt(
+    config: "Config",
+    kernels: Kernels,
+    sources: Sequence[str],
+    wanted: Wanted,
+    progress: Callable[[str], None],
+    *,
+    quiet: bool,
+) -> list[str]:
+    """Learn, write and tell; what could not be read."""
     from flows.kdd.columns import kdd_contract
+    from sensor.baseline.learning import Asked, TooLittleError
     from sensor.cli.assembly import ready_model
     from sensor.cli.build import load_model
 
-    progress = (lambda _: None) if quiet else log.progress
     hybrid = load_model(config)
-    from sensor.baseline.learning import Asked, TooLittleError
-
-    asked = Asked(alerts_per_day, seed, habits)
+    asked = Asked(wanted.alerts_per_day, wanted.seed, wanted.habits)
     try:
         if hybrid.contract in (kdd_contract(content=True), kdd_contract(content=False)) and _are_tables(sources):
-            _learn_table(hybrid, sources, asked, output, progress)
-            return
+            _learn_table(hybrid, sources, asked, wanted.output, progress)
+            return []
         hybrid = ready_model(config, kernels, partial(_refuse_sources, config, sources), quiet=quiet)
-        learning, problems = _learn(config, hybrid, sources, asked, output, progress)
+        learning, problems = _learn(config, hybrid, sources, asked, wanted.output, progress)
     except TooLittleError as error:
         raise InputError(f"{', '.join(sources)}: {error}") from error
     _refuse_attacked(learning)
     about = _about(hybrid, sources, learning)
-    _write(output, replace(learning.hybrid, model_id=_name(output, hybrid)), about)
-    if page is not None:
+    _write(wanted.output, replace(learning.hybrid, model_id=_name(wanted.output, hybrid)), about)
+    if wanted.page is not None:
         from sensor.baseline.page import page as html
         from sensor.report.publish import publish
 
-        publish(html(learning, sources, hybrid), page)
+        publish(html(learning, sources, hybrid), wanted.page)
     if not quiet:
         from sensor.baseline.words import told
 
         for line in told(learning):
             typer.echo(line)
-        log.progress(f"bundle written to {output}: flowvigil watch -i IFACE -m {output}")
-    if problems:
-        raise InputError(problems[-1], *problems[:-1])
+        progress(f"bundle written to {wanted.output}: flowvigil watch -i IFACE -m {wanted.output}")
+    return problems
+
+
+def _heard(site: LearnedSite, interface: str, *, quiet: bool) -> bool:
+    """Listen to an interface until the site was heard for long enough; whether it was. Privileges are gone then."""
+    if sys.platform == "linux":
+        from sensor.process.privileges import single_threaded_libraries
+
+        single_threaded_libraries()
+    from sensor.cli.assembly import WatchOptions, watching
+    from sensor.cli.live_capture import named_interfaces, unprivileged_user
+
+    refuse_output(site.output, unprivileged_user(site.settings()))
+    for module in LATER:
+        importlib.import_module(module)  # while its file can still be read
+    options = WatchOptions(
+        named_interfaces([interface]), None, Silent(json=False, quiet=quiet, color=Color.AUTO), site.settings,
+        partial(site.hook, site.ended),
+    )  # fmt: skip
+    with watching(options) as assembled:
+        assembled.run.run()
+        enough = not assembled.run.stopping or site.enough
+    if not enough:
+        tell_waiting(site)
+    return enough
 
 
 def _learn(
@@ -221,7 +294,7 @@ def _refuse_attacked(learning: "Learning") -> None:
         log.info(f"{100 * share:.0f} % of the flows are of what is told as alerts: they were not learnt as normal")
 
 
-def _refuse_output(output: Path) -> None:
+def refuse_other_directory(output: Path) -> None:
     """Raise OutputError for a directory that holds something else than a bundle."""
     from models.bundle import MANIFEST, WEIGHTS
 

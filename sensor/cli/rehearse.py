@@ -1,8 +1,6 @@
 """`flowvigil rehearse`: would attacks be found on this network, with this bundle and these settings?"""
 
-import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from sensor import log
 from sensor.cli.build import site_notes
 from sensor.cli.durations import duration_s
 from sensor.cli.flags import Flags, with_flags
+from sensor.cli.interface_argument import interface_of
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.lab_attacks import LabRuns, lab_runs_in
 from sensor.cli.options import QuietOption
@@ -94,7 +93,7 @@ def rehearse(
     kernels = cached(JUDGING, config)  # before anything that imports numba
     from sensor.report.publish import refuse_unwritable
 
-    interface = _interface_of(sources)
+    interface = interface_of(sources)
     if output is not None:
         refuse_unwritable(output, () if interface else sources)
     runs = LabRuns(()) if lab is None else lab_runs_in(lab)
@@ -168,15 +167,6 @@ def _seconds(text: str) -> float:
     except typer.BadParameter as error:
         error.param_hint = "--for"
         raise
-
-
-def _interface_of(sources: Sequence[str]) -> str | None:
-    """The interface that is named, None where captures are. Raises typer.BadParameter for one beside others."""
-    interfaces = {name for _, name in socket.if_nameindex()} if hasattr(socket, "if_nameindex") else set()
-    named = [name for name in sources if name in interfaces and not os.path.exists(name)]
-    if named and len(sources) > 1:
-        raise typer.BadParameter(f"found {named[0]} beside {len(sources) - 1} more, expected captures or one interface")
-    return named[0] if named else None
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """`flowvigil watch`: interfaces in, alerts out, for as long as it is left running."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensor.cli.baseline import AlertsADayOption
 from sensor.cli.exit_code import FailOnOption, exit_code
+from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.options import (
     Color,
@@ -22,10 +26,21 @@ from sensor.cli.packet_options import (
     packet_files,
 )
 
+if TYPE_CHECKING:
+    from sensor.cli.learning_live import LearnedSite
+    from sensor.settings.config import Config
+
 InterfacesOption = Annotated[
     list[str] | None,
     typer.Option("-i", "--interface", metavar="IFACE", help="Interface, repeatable; any: all that are up (Linux)."),
 ]
+LearnOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--learn", metavar="BUNDLE", help="Learn the site beside watching, and go on with this bundle.", readable=False
+    ),
+]
+LearnForOption = Annotated[str, typer.Option("--learn-for", metavar="TIME", help="Of traffic, such as 90m, 24h or 7d.")]
 AttachOption = Annotated[
     Path | None,
     typer.Option(
@@ -43,6 +58,9 @@ def watch(
     write_size: WriteSizeOption = None,
     write_every: WriteEveryOption = None,
     write_files: WriteFilesOption = None,
+    learn: LearnOption = None,
+    learn_for: LearnForOption = "24h",
+    alerts_per_day: AlertsADayOption = 1.0,
     *,
     flags: Flags,
     json: JsonOption = False,
@@ -60,6 +78,7 @@ def watch(
     sudo flowvigil watch -i eth0 --keep-packets /var/lib/flowvigil/packets
     sudo flowvigil watch -i eth0 --flows /var/lib/flowvigil/flows
     sudo flowvigil watch -i eth0 | jq -c 'select(.event.kind == "alert") | [.source.ip, .event.reason]'
+    sudo flowvigil watch -i eth0 --learn /var/lib/flowvigil/site --learn-for 7d --alerts-per-day 5
     flowvigil watch --attach /run/flowvigil/attach.sock
 
     Once its sockets are open it becomes the user who called sudo (process.user) and keeps no capability. An interface
@@ -72,6 +91,10 @@ def watch(
     is taken gets a number (kept_00001.pcapng): no capture of an earlier run is overwritten, and -W removes none. The
     directory must let the user that the sensor becomes make files. When no more can be written, that is told, the
     watch goes on without, and ends with 7.
+
+    With --learn the flows are kept until there are enough (in BUNDLE.unfinished, or the directory of --flows), over
+    several runs if need be; then a baseline of them (flowvigil baseline) is fitted in a process of its own and takes the
+    bundle's place. Until then the sensor is warming and judges by the bundle as it is. Needs scikit-learn.
 
     With --attach it shows a sensor that runs already, to its user and the group of attach.group: the latest alerts,
     then what comes, on the terminal or as JSON lines. It needs no privileges and no model, and nothing that it does
@@ -98,7 +121,27 @@ def watch(
     from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
     from sensor.cli.live_capture import named_interfaces
 
-    options = WatchOptions(named_interfaces(interfaces), packets, DisplayOptions(json, quiet, color), flags.settings)
-    with watching(options) as assembled:
+    settings, learning = flags.settings, None
+    if learn is not None:
+        site = learned_beside(learn, learn_for, alerts_per_day, flags.settings)
+        settings, learning = site.settings, partial(site.hook, site.begun)
+    display = DisplayOptions(json, quiet, color)
+    with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
         assembled.run.run()
     return exit_code(assembled, fail_on)
+
+
+def learned_beside(
+    output: Path, seconds: str, alerts_per_day: float, settings: Callable[[], "Config"]
+) -> "LearnedSite":
+    """A site to be learnt beside a watch. Raises OutputError where its bundle could not be written."""
+    from sensor.cli.baseline import NEEDS, refuse_other_directory
+    from sensor.cli.durations import duration_s
+    from sensor.cli.learning_live import LearnedSite, refuse_output
+    from sensor.cli.live_capture import unprivileged_user
+
+    require_packages(NEEDS, "learning a site", "home")
+    site = LearnedSite(output.absolute(), duration_s(seconds), alerts_per_day, settings)
+    refuse_other_directory(site.output)
+    refuse_output(site.output, unprivileged_user(settings()))
+    return site

@@ -83,11 +83,20 @@ class FlowsFile:
     @property
     def first_ns(self) -> int:
         """A moment before which no record was reported, by the footer; 0 where it does not say."""
+        return self._reported()[0]
+
+    @property
+    def last_ns(self) -> int:
+        """A moment after which no record was reported, by the footer; 0 where it does not say."""
+        return self._reported()[1]
+
+    def _reported(self) -> tuple[int, int]:
         name, unit_ns = (
             ("reported", 1) if self.about is not None else ("end", _UNIT_NS[self.columns.field("end").type.unit])
         )
         metadata = self.fragment.metadata
         least: list[int] = []
+        most: list[int] = []
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
             for at in range(group.num_columns):
@@ -95,9 +104,10 @@ class FlowsFile:
                 if column.path_in_schema == name:
                     found = column.statistics
                     if found is None or not found.has_min_max or not isinstance(found.min_raw, int):
-                        return 0
+                        return 0, 0
                     least.append(found.min_raw * unit_ns)
-        return max(0, min(least, default=0))
+                    most.append(found.max_raw * unit_ns)
+        return max(0, min(least, default=0)), max(0, max(most, default=0))
 
     def rows(self, columns: Sequence[str], where: Any = None) -> Iterator["pa.RecordBatch"]:
         """These columns of its rows, in order, few at a time. where: of which rows, a filter of pyarrow's datasets.

@@ -1,0 +1,173 @@
+"""A site learnt from an interface: flows are logged until there are enough, over several runs if need be, then fitted.
+
+`watch --learn` does it beside watching, the fit in a process of its own, and takes the bundle over; `baseline IFACE` ends
+with it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sensor import log
+from sensor.cli.assembly import DisplayOptions
+from sensor.errors import InputError, OutputError, reason_of
+
+if TYPE_CHECKING:
+    from sensor.process.privileges import User
+    from sensor.run.detection import Detection
+    from sensor.run.learning import Learner, SiteLearning
+    from sensor.run.new_bundle import NewBundle
+    from sensor.run.run import Run
+    from sensor.settings.config import Config
+
+UNFINISHED: Final = ".unfinished"  # behind the name of the bundle: the directory of the flows until it is there
+_NICE: Final = 10  # the packets go first
+
+
+@dataclass(slots=True)
+class LearnedSite:
+    """What is learnt beside a run, and where."""
+
+    output: Path  # of the bundle
+    seconds: float  # of traffic time to learn from
+    alerts_per_day: float
+    read_settings: Callable[[], "Config"]
+    learnt: bool = False  # whether the bundle is there
+    enough: bool = False  # whether the site was heard for long enough
+    _kept: bool = field(init=False, default=False)  # whether the flows are in a log that the settings name
+
+    def settings(self) -> "Config":
+        """The settings, with a flow log to learn from, and the site's bundle once there is one."""
+        config = self.read_settings()
+        changes = {}
+        self._kept = config.flow_log.directory is not None
+        if not self._kept:
+            changes["flow_log"] = config.flow_log.model_copy(update={"directory": self.unfinished})
+        if self.learnt:
+            changes["detection"] = config.detection.model_copy(update={"bundle": self.output})
+        return config.model_copy(update=changes)
+
+    @property
+    def unfinished(self) -> Path:
+        """The directory of the flows that are learnt from, unless the settings name one."""
+        return self.output.with_name(self.output.name + UNFINISHED)
+
+    @property
+    def log(self) -> Path:
+        """The directory of the flows that are learnt from."""
+        directory = self.settings().flow_log.directory
+        assert directory is not None  # noqa: S101  # as settings has it
+        return directory
+
+    def heard_s(self) -> float:
+        """Traffic time that earlier runs have logged."""
+        from sensor.flow_log.reading import FlowLog
+
+        try:
+            files = list(FlowLog([self.log]).files())
+        except InputError:
+            return 0.0
+        return sum(max(0, opened.last_ns - opened.first_ns) for opened in files) / 1e9
+
+    def hook(
+        self, enough: "Callable[[Run, NewBundle, Detection], Learner | None]", new_bundle: "NewBundle", run: "Detection"
+    ) -> "SiteLearning":
+        """The hook of the run (sensor.cli.assembly.WatchOptions.learning)."""
+        from sensor.run.learning import SiteLearning
+
+        return SiteLearning(self.seconds, self.heard_s(), lambda running: enough(running, new_bundle, run))
+
+    def ended(self, run: "Run", _new_bundle: "NewBundle", _detection: "Detection") -> None:
+        """End the run: there is enough."""
+        self.enough = True
+        run.stop()
+
+    def begun(self, run: "Run", new_bundle: "NewBundle", detection: "Detection") -> "Learner":
+        """Begin to fit in a process of its own; what it gives is taken over when it is there."""
+        if detection.flow_recorder is not None:
+            detection.flow_recorder.finish_file()
+        run.screen.note(f"the site was heard for long enough: fitting {self.output}, beside the watch")
+        complaint = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
+        try:
+            process = subprocess.Popen(
+                self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaint,
+                preexec_fn=partial(os.nice, _NICE) if os.name == "posix" else None,  # noqa: PLW1509  # it only asks the kernel
+            )  # fmt: skip
+        except OSError as error:
+            told = f"the site cannot be learnt: {reason_of(error)}"
+            return lambda: told
+
+        def learner() -> str | None:
+            code = process.poll()
+            if code is None:
+                return None
+            if code:
+                complaint.seek(0)
+                last = complaint.read(100_000).decode("utf-8", "replace").strip().splitlines()[-1:]
+                return f"the site was not learnt ({code}): {''.join(last)[:300]}; the bundle goes on as it is"
+            self.learnt = True
+            from sensor.cli.reload import other_judge
+
+            new_bundle.request(lambda: other_judge(self.settings(), new_bundle.judge, None))
+            return f"the site was learnt: {self.output}"
+
+        return learner
+
+    def _command(self) -> list[str]:
+        bundle = self.read_settings().detection.bundle
+        name = "default" if bundle is None else str(bundle)
+        return [
+            *(sys.executable, "-m", "sensor", "baseline", name, str(self.log), "-o", str(self.output)),
+            *("--alerts-per-day", f"{self.alerts_per_day:g}", "--page", f"{self.output}.html", "-q"),
+        ]
+
+    def clear(self) -> None:
+        """Remove the flows, once they are learnt from, unless the settings ask for a flow log."""
+        if not self._kept:
+            shutil.rmtree(self.unfinished, ignore_errors=True)
+
+
+class Silent(DisplayOptions):
+    """Nothing on stdout, whatever that is."""
+
+    def lines_on_stdout(self, _config: "Config") -> bool:
+        """Never."""
+        return False
+
+
+def refuse_output(output: Path, user: "User | None") -> None:
+    """Raise OutputError where this user could not make the bundle. user: whom the process becomes, None for no change."""
+    from sensor.checks.privileges import once_dropped
+
+    why = once_dropped(user, partial(_cannot_make, output.absolute().parent))
+    if why:
+        raise OutputError(
+            f"bundle {output} cannot be written: once its privileges have gone, the sensor cannot make files in "
+            f"{output.absolute().parent} ({why}), expected a directory in which its user can"
+        )
+
+
+def _cannot_make(directory: Path) -> str:
+    """Why nothing can be made there, "" where it can."""
+    try:
+        made = tempfile.mkdtemp(prefix=".flowvigil-", dir=directory)
+    except OSError as error:
+        return reason_of(error)
+    with suppress(OSError):
+        Path(made).rmdir()
+    return ""
+
+
+def tell_waiting(site: LearnedSite) -> None:
+    """Say where the flows are that were heard so far."""
+    log.info(
+        f"{site.log} holds the flows that were heard; the same command goes on, or flowvigil baseline learns from them"
+    )
