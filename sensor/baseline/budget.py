@@ -26,7 +26,7 @@ from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 UNUSUAL: Final = KIND_NAMES[KINDS]
 PARTS: Final = 12  # of a learning period
 SHIPPED: Final = 1e5  # flows between two false openings, of a bundle that is nobody's
-GRID: Final = tuple(10.0**power for power in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
+GRID: Final[tuple[float, ...]] = tuple(10.0**power for power in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
 OFF: Final = 1e11  # a threshold that no evidence reaches (sensor.episodes.evidence.EVIDENCE_LIMIT)
 SHOWN: Final = 1.0  # alerts in a learning period from which on their rate is one
 SLOPES: Final = (0.2, 1.0)  # of the logarithms of alerts by threshold, as far as they can be
@@ -180,7 +180,8 @@ def _threshold(rate: Callable[[float], float], wanted: float, period: Period) ->
     if rate(GRID[0]) < least:  # nothing to extrapolate from
         return min(promised, GRID[-1])
     slope = _slope(rate, below)
-    return float(min(max(promised, found * (least / wanted) ** (1 / slope)), GRID[-1]))
+    further: float = found * (least / wanted) ** (1 / slope)
+    return min(max(promised, further), GRID[-1])
 
 
 def _bracket(rate: Callable[[float], float], goal: float) -> tuple[float, float]:

@@ -162,8 +162,8 @@ def _promises() -> Content:
         element(
             "p",
             "At a nominal rate the cuts of both lanes flag no larger share of the site's normal flows, as far as these "
-            "are exchangeable with those that were learnt from (split and cross-conformal). Flows of one host are alike, "
-            "so that holds for as many hosts and hours as were seen.",
+            "are exchangeable with those that were learnt from (split and cross-conformal). Flows of one host are "
+            "alike, so that holds for as many hosts and hours as were seen.",
         ),
         element(
             "p",

@@ -20,7 +20,6 @@ from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.interface_argument import interface_of
 from sensor.cli.kernels import JUDGING, Kernels, cached
-from sensor.cli.learning_live import LearnedSite, Silent, refuse_output, tell_waiting
 from sensor.cli.options import Color, QuietOption
 from sensor.errors import INTERRUPTED, OK, InputError, ModelError, OutputError, reason_of
 from sensor.version import VERSION
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.baseline.judged import Records
     from sensor.baseline.learning import Asked, Learning
+    from sensor.cli.learning_live import LearnedSite
     from sensor.settings.config import Config
 
 NEEDS: Final = ("sklearn",)
@@ -107,6 +107,8 @@ def baseline(
     progress = (lambda _: None) if quiet else log.progress
     interface = interface_of(sources)
     if interface is not None:
+        from sensor.cli.learning_live import LearnedSite
+
         site = LearnedSite(output.absolute(), duration_s(listen), alerts_per_day, lambda: config)
         if not _heard(site, interface, quiet=quiet):
             return INTERRUPTED
@@ -174,13 +176,14 @@ def _learnt(
     return problems
 
 
-def _heard(site: LearnedSite, interface: str, *, quiet: bool) -> bool:
+def _heard(site: "LearnedSite", interface: str, *, quiet: bool) -> bool:
     """Listen to an interface until the site was heard for long enough; whether it was. Privileges are gone then."""
     if sys.platform == "linux":
         from sensor.process.privileges import single_threaded_libraries
 
         single_threaded_libraries()
     from sensor.cli.assembly import WatchOptions, watching
+    from sensor.cli.learning_live import Silent, refuse_output, tell_waiting
     from sensor.cli.live_capture import named_interfaces, unprivileged_user
 
     refuse_output(site.output, unprivileged_user(site.settings()))

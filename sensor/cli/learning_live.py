@@ -1,10 +1,9 @@
 """A site learnt from an interface: flows are logged until there are enough, over several runs if need be, then fitted.
 
-`watch --learn` does it beside watching, the fit in a process of its own, and takes the bundle over; `baseline IFACE` ends
-with it.
+`watch --learn` does it beside watching, the fit in a process of its own, and takes the bundle over; `baseline IFACE`
+ends with it.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sensor import log
 from sensor.cli.assembly import DisplayOptions
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 UNFINISHED: Final = ".unfinished"  # behind the name of the bundle: the directory of the flows until it is there
-_NICE: Final = 10  # the packets go first
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class LearnedSite:
     def settings(self) -> "Config":
         """The settings, with a flow log to learn from, and the site's bundle once there is one."""
         config = self.read_settings()
-        changes = {}
+        changes: dict[str, Any] = {}
         self._kept = config.flow_log.directory is not None
         if not self._kept:
             changes["flow_log"] = config.flow_log.model_copy(update={"directory": self.unfinished})
@@ -97,10 +95,9 @@ class LearnedSite:
         run.screen.note(f"the site was heard for long enough: fitting {self.output}, beside the watch")
         complaint = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         try:
-            process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaint,
-                preexec_fn=partial(os.nice, _NICE) if os.name == "posix" else None,  # noqa: PLW1509  # it only asks the kernel
-            )  # fmt: skip
+            process = subprocess.Popen(  # noqa: S603  # this program
+                self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaint
+            )
         except OSError as error:
             told = f"the site cannot be learnt: {reason_of(error)}"
             return lambda: told
@@ -124,7 +121,9 @@ class LearnedSite:
     def _command(self) -> list[str]:
         bundle = self.read_settings().detection.bundle
         name = "default" if bundle is None else str(bundle)
+        nice = shutil.which("nice")  # the packets go first
         return [
+            *([] if nice is None else [nice, "-n", "10"]),
             *(sys.executable, "-m", "sensor", "baseline", name, str(self.log), "-o", str(self.output)),
             *("--alerts-per-day", f"{self.alerts_per_day:g}", "--page", f"{self.output}.html", "-q"),
         ]
@@ -144,7 +143,10 @@ class Silent(DisplayOptions):
 
 
 def refuse_output(output: Path, user: "User | None") -> None:
-    """Raise OutputError where this user could not make the bundle. user: whom the process becomes, None for no change."""
+    """Raise OutputError where this user could not make the bundle.
+
+    user: whom the process becomes, None for no change.
+    """
     from sensor.checks.privileges import once_dropped
 
     why = once_dropped(user, partial(_cannot_make, output.absolute().parent))
@@ -168,6 +170,4 @@ def _cannot_make(directory: Path) -> str:
 
 def tell_waiting(site: LearnedSite) -> None:
     """Say where the flows are that were heard so far."""
-    log.info(
-        f"{site.log} holds the flows that were heard; the same command goes on, or flowvigil baseline learns from them"
-    )
+    log.info(f"{site.log} holds what was heard: the same command goes on, or flowvigil baseline learns from it")

@@ -93,8 +93,8 @@ def watch(
     watch goes on without, and ends with 7.
 
     With --learn the flows are kept until there are enough (in BUNDLE.unfinished, or the directory of --flows), over
-    several runs if need be; then a baseline of them (flowvigil baseline) is fitted in a process of its own and takes the
-    bundle's place. Until then the sensor is warming and judges by the bundle as it is. Needs scikit-learn.
+    several runs if need be; then a baseline of them (flowvigil baseline) is fitted in a process of its own and takes
+    the bundle's place. Until then the sensor is warming and judges by the bundle as it is. Needs scikit-learn.
 
     With --attach it shows a sensor that runs already, to its user and the group of attach.group: the latest alerts,
     then what comes, on the terminal or as JSON lines. It needs no privileges and no model, and nothing that it does
