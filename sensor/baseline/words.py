@@ -58,7 +58,9 @@ def span(days: float) -> str:
     if days >= 2:
         return f"{days:.1f} days"
     hours = 24 * days
-    return f"{hours:.1f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
+    if hours >= 2:
+        return f"{hours:.1f} hours"
+    return f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.0f} seconds"
 
 
 def _habits(learning: Learning) -> list[str]:

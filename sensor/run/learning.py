@@ -42,8 +42,8 @@ class SiteLearning:
     def begin(self, run: Run) -> None:
         """Say what is to come."""
         run.screen.note(
-            f"warming: the site is learnt for {_words(self.seconds)}, {_words(self.already_s)} are there; until then "
-            "the bundle judges as it is"
+            f"warming: the site is learnt for {_words(self.seconds)}, {_words(self.already_s)} of which are there; "
+            "until then the bundle judges as it is"
         )
         self._told_s = self.clock()
 
@@ -80,4 +80,4 @@ class SiteLearning:
 
 
 def _words(seconds: float) -> str:
-    return span_in_words(round(seconds * 1e9)) or "0 s"
+    return span_in_words(round(seconds * 1e9)) if seconds else "none"
