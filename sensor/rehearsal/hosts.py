@@ -6,8 +6,9 @@ are rehearsed are.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Final
 
@@ -136,9 +137,14 @@ class HostCensus:
                 self._vlan[host][tags] += count
 
 
-def is_in(address: int, networks: Collection[IPv4Network]) -> bool:
+def is_in(address: int, networks: tuple[IPv4Network, ...]) -> bool:
     """Whether an IPv4 address, as a number, is of one of some networks."""
-    return any(address & int(network.netmask) == int(network.network_address) for network in networks)
+    return any(address & mask == network for network, mask in _masks(networks))
+
+
+@lru_cache(maxsize=8)
+def _masks(networks: tuple[IPv4Network, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(network.network_address), int(network.netmask)) for network in networks)
 
 
 def text_of(address: int) -> str:
