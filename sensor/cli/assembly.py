@@ -42,13 +42,13 @@ from sensor.cli.live_capture import (
 )
 from sensor.cli.options import Color
 from sensor.cli.reload import (
+    NotesAgain,
     Reload,
     reopened_outputs,
     requested_bundle,
     requested_by_signals,
     taken_episode_settings,
     taken_interval,
-    taken_notes,
 )
 from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
 from sensor.cli.signals import stopped_by_signals
@@ -327,13 +327,14 @@ def _watch_hook(
     from sensor.run.new_bundle import NewBundle
     from sensor.run.watching import Watching
 
-    new_bundle = NewBundle(detection.judge)
+    new_bundle, notes = NewBundle(detection.judge), NotesAgain(config)
     takers = (
-        partial(taken_notes, config),  # first: a file with an error changes nothing
+        notes.read,
         partial(reopened_outputs, outputs, had_file=config.output.file is not None),
         taken_interval,
         taken_episode_settings,
         partial(requested_bundle, new_bundle, user=user),
+        notes.take_over,
     )
     return Watching(
         detection,
