@@ -66,25 +66,3 @@ def progress_on(stream: TextIO, *, quiet: bool) -> Callable[[str], None]:
         stream.flush()
 
     return draw
-
-
-def named_in_words(own: "JudgedEpisode") -> str:
-    """How an episode was named, for people: the id too where its technique is another than the episode's."""
-    if own.alert is None:
-        return "-"
-    technique = own.alert.technique
-    if technique is None:
-        return f"{own.alert.title} (wrong)"
-    name = technique.name or technique.id
-    if technique.parent == own.episode.technique.partition(".")[0]:
-        return name
-    return f"{technique.id} {name}" + ("" if own.right else " (wrong)")
-
-
-def seconds_in_words(seconds: float | None) -> str:
-    """A time for a table: seconds up to ten minutes, then minutes and hours."""
-    if seconds is None:
-        return "-"
-    if seconds < 600:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,11 +1,7 @@
 """The page: a verdict, what was looked at, the alerts over time and one by one, and what could not be seen.
 
-It opens no file but its own style sheet and knows no clock.
+It opens no file and knows no clock.
 """
-
-import hashlib
-from base64 import b64encode
-from importlib.resources import files
 
 from sensor.alerts.reading import ReadErrors
 from sensor.alerts.spread import counted
@@ -14,8 +10,9 @@ from sensor.report.charts import ROWS, legend, timeline
 from sensor.report.coverage import Coverage
 from sensor.report.detail import alert, facts_of
 from sensor.report.digest import Digest, ReportedEpisode
+from sensor.report.document import document, section
 from sensor.report.limits import limits
-from sensor.report.markup import Content, Markup, element
+from sensor.report.markup import Content, element
 from sensor.report.subject import ReportSubject
 from sensor.report.tables import muted, sources, summary, targeted
 from sensor.report.verdict import cautions, verdict
@@ -29,20 +26,7 @@ LISTED = 500  # that get a line
 def page(digest: Digest, coverage: Coverage, subject: ReportSubject, errors: ReadErrors) -> str:
     """The whole page as HTML5."""
     episodes = digest.episodes
-    style = files("sensor.report").joinpath("page.css").read_text(encoding="utf-8")
-    # The style sheet is named by its hash: not even a colour could be smuggled in.
-    sha256 = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{sha256}'; base-uri 'none'; form-action 'none'"
     title = f"flowvigil report: {listed(list(subject.inputs), 3)}"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", title),
-        element("style", Markup(style)),
-    )
     sections = (
         ("What was looked at", _coverage(coverage, subject)),
         ("Alerts over time", _timeline(episodes, coverage)),
@@ -53,27 +37,11 @@ def page(digest: Digest, coverage: Coverage, subject: ReportSubject, errors: Rea
         ("What this sensor could not see", limits(coverage, subject)),
         ("How this was made", _making(subject)),
     )
-    body = element(
-        "body",
-        element(
-            "header",
-            element("h1", title),
-            element("p", verdict(digest, coverage, subject), class_="verdict"),
-            [
-                element("p", caution, class_="caution")
-                for caution in cautions(coverage, subject, errors, digest.records)
-            ],
-        ),
-        element("main", [_section(title, content) for title, content in sections if content is not None]),
-        element(
-            "footer", element("p", f"flowvigil {VERSION}. All times are UTC. This page needs no network and no script.")
-        ),
-    )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-
-
-def _section(title: str, content: Content) -> Markup:
-    return element("section", element("h2", title), content)
+    header = [
+        element("p", verdict(digest, coverage, subject), class_="verdict"),
+        [element("p", caution, class_="caution") for caution in cautions(coverage, subject, errors, digest.records)],
+    ]
+    return document(title, header, [section(title, content) for title, content in sections if content is not None])
 
 
 def _coverage(coverage: Coverage, subject: ReportSubject) -> Content:
