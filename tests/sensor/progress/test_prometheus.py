@@ -189,3 +189,10 @@ def test_kept_packets_that_later_ones_replace_let_no_counter_fall() -> None:
         {"kept": 1000, "over_limit": 500, "forgotten": 7, "lost": 8},
         {"kept": 1050, "over_limit": 500, "forgotten": 7, "lost": 8},
     ]
+
+
+def test_muted_alerts_have_a_counter_where_there_are_notes() -> None:
+    with MetricsServer(0, Latest(replace(PROGRESS, muted=3))) as served:
+        assert scraped(served.port)["flowvigil_alerts_muted_total",] == 3
+    with MetricsServer(0, Latest(replace(PROGRESS, muted=None))) as served:
+        assert not any(name.startswith("flowvigil_alerts_muted") for name, *_ in scraped(served.port))
