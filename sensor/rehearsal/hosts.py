@@ -1,13 +1,14 @@
 """Who a site's hosts are, by what they did in its own traffic: clients, servers, the resolver, and everybody seen.
 
-Inside is what sensor.episodes takes for it: private networks (RFC 1918, link-local). A site that shows no private
-address, such as a hoster's, is the /24 that most answered flows are of. IPv4 alone: the attacks that are rehearsed are.
+Inside is what the site's notes say, else what sensor.episodes takes for it: private networks (RFC 1918, link-local). A
+site that shows no such address, such as a hoster's, is the /24 that most answered flows are of. IPv4 alone: the attacks
+that are rehearsed are.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Final
 
 import numpy as np
@@ -65,12 +66,13 @@ class HostCensus:
             self._add(batch)
             yield batch
 
-    def hosts(self) -> SiteHosts:
-        """The site's hosts by now."""
+    def hosts(self, noted: Sequence[IPv4Network | IPv6Network] | None = None) -> SiteHosts:
+        """The site's hosts by now. noted: networks that the site's notes say are inside, None where it has no notes."""
         taking_part = Counter(self._began)
         for (host, _, _), count in self._served.items():
             taking_part[host] += count
-        home = home_of(taking_part)
+        own = tuple(network for network in noted or () if isinstance(network, IPv4Network))
+        home = own if any(is_in(address, own) for address in taking_part) else home_of(taking_part)
         services: dict[Service, list[int]] = defaultdict(list)
         servers: Counter[int] = Counter()
         for (host, protocol, port), count in self._served.most_common():

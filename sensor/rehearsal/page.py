@@ -11,7 +11,7 @@ from sensor.alerts.words import severity_word, who
 from sensor.rehearsal.hosts import text_of
 from sensor.rehearsal.judged import JudgedEpisode
 from sensor.rehearsal.rehearsal import Rehearsal, SiteDay
-from sensor.rehearsal.told import named_in_words, rank_in_words, seconds_in_words, sides_in_words
+from sensor.rehearsal.told import fault_in_words, named_in_words, rank_in_words, seconds_in_words, sides_in_words
 from sensor.report.detail import facts_of
 from sensor.report.document import document, section
 from sensor.report.markup import Content, element
@@ -73,6 +73,9 @@ def cautions(found: Rehearsal, problems: Sequence[str] = ()) -> list[str]:
     if alone:
         names = listed([own.episode.name for own in alone], 4)
         sentences.append(f"The traffic is shorter than some attacks, which go on alone behind its end: {names}.")
+    muted = [own.episode.name for own in found.episodes if own.muted]
+    if muted:
+        sentences.append(f"The site's notes mute every alert on {listed(muted, 4)}.")
     filtered = [own.episode.name for own in found.episodes if not own.seen]
     if filtered:
         sentences.append(f"The capture filter hides every packet of {listed(filtered, 4)}.")
@@ -126,7 +129,7 @@ def _row(own: JudgedEpisode, alerts: int) -> Sequence[Content]:
         own.episode.name,
         own.episode.source,
         sides_in_words(own, ARROW),
-        "yes" if own.found else element("strong", "no"),
+        "yes" if own.found else element("strong", "muted" if own.muted else "no"),
         named_in_words(own),
         own.alert.verdict if own.alert else "-",
         seconds_in_words(own.seconds),
@@ -142,13 +145,6 @@ def _faults(found: Rehearsal) -> Content:
         for own in found.episodes if not own.right
     ]  # fmt: skip
     return element("ul", lines) if lines else None
-
-
-def fault_in_words(own: JudgedEpisode) -> str:
-    """Why an episode is none that was found and rightly named."""
-    if not own.seen:
-        return "hidden by the capture filter"
-    return "no alert is about it" if not own.found else f"named {named_in_words(own)}"
 
 
 def _own_alerts(day: SiteDay) -> Content:

@@ -12,7 +12,7 @@ from sensor.rehearsal.hosts import HostCensus, SiteHosts
 from sensor.rehearsal.judged import SECOND_NS, JudgedEpisode, Sensor, judged
 from sensor.rehearsal.mixing import metered
 from sensor.rehearsal.readdressing import moved
-from sensor.rehearsal.replay import ReplayedAlert, replay
+from sensor.rehearsal.replay import ReplayedAlert
 from sensor.rehearsal.site import CapturedSite
 
 QUIET: Final = 0.1  # share of the site's time before any attack, in which the sensor gets to know the site
@@ -29,7 +29,7 @@ class SiteDay:
     """A site's own traffic, and what was told of it alone."""
 
     hosts: SiteHosts
-    alerts: tuple[ReplayedAlert, ...]
+    alerts: tuple[ReplayedAlert, ...]  # without those that the site's notes mute
     packets: int
     first_ns: int
     last_ns: int
@@ -58,7 +58,7 @@ class Rehearsal:
 def site_day(site: CapturedSite, sensor: Sensor) -> SiteDay:
     """The site's own traffic judged alone. Raises NothingToRehearseError, and InputError as captures do."""
     census = HostCensus()
-    alerts = replay(sensor.judge(), census.all_of(metered(site.blocks(), sensor.meter())))
+    alerts = sensor.alerts_on(census.all_of(metered(site.blocks(), sensor.meter())))
     if not census.records:
         raise NothingToRehearseError(f"found {site.packets:,} packets and no flow in them, expected a site's traffic")
     if census.ipv6 == census.records:
@@ -68,12 +68,13 @@ def site_day(site: CapturedSite, sensor: Sensor) -> SiteDay:
             f"found answers in {census.answered:,} of {census.records:,} flow records, expected both directions of "
             "conversations: a mirror port of one direction shows too little"
         )
-    hosts = census.hosts()
+    hosts = census.hosts(None if sensor.notes is None else sensor.notes.home)
     if not hosts.inside:
         raise NothingToRehearseError(
             "found no host whose flows were answered, expected hosts that take part in attacks"
         )
-    return SiteDay(hosts, tuple(alerts), site.packets, site.first_ns, site.last_ns, site.is_cut)
+    told = tuple(alert for alert in alerts if alert.last.muted is None)
+    return SiteDay(hosts, told, site.packets, site.first_ns, site.last_ns, site.is_cut)
 
 
 def rehearse(

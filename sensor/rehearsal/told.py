@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sensor.alerts.spread import counted
+from sensor.alerts.words import muted_in_words
 from sensor.rehearsal.judged import JudgedEpisode
 
 
@@ -17,6 +18,15 @@ def named_in_words(own: JudgedEpisode) -> str:
     if technique.parent == own.episode.technique.partition(".")[0]:
         return name
     return f"{technique.id} {name}" + ("" if own.right else " (wrong)")
+
+
+def fault_in_words(own: JudgedEpisode) -> str:
+    """Why an episode is none that was found and rightly named."""
+    if not own.seen:
+        return "hidden by the capture filter"
+    if own.alert is None:
+        return "no alert is about it"
+    return muted_in_words(own.alert) if own.muted else f"named {named_in_words(own)}"
 
 
 def seconds_in_words(seconds: float | None) -> str:

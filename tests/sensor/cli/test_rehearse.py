@@ -1,6 +1,8 @@
 """flowvigil rehearse as a user meets it: tables, JSON and the page on traffic of our own making, and clear refusals."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from sensor.synth.scenarios.guessing import SSH_GUESSING
 from sensor.synth.scenarios.normal import NORMAL
 from sensor.synth.scenarios.portscan import PORTSCAN
 from sensor.synth.truth import Packet
-from tests.support.command import Result, flowvigil
+from tests.support.command import Result, flowvigil, surroundings
 from tests.support.packets import tcp, udp
 
 pytestmark = [pytest.mark.ux, pytest.mark.takes(18)]
@@ -192,3 +194,33 @@ def test_a_run_of_the_lab_with_a_truth_that_is_none_is_refused(site: Path, tmp_p
     result = flowvigil("rehearse", site, "--lab", tmp_path)
     assert (result.code, len(result.stderr)) == (6, 1)
     assert "truth.csv: is no truth of a capture" in result.stderr[0]
+
+
+def test_an_attack_in_a_truth_whose_end_is_no_address_is_refused(site: Path, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "router.pcap").write_bytes(site.read_bytes()[:1000])
+    truth = (run / "truth.csv").read_text().replace("203.0.113.45", "\x1b[2J")
+    (tmp_path / "truth.csv").write_text(truth)
+    result = flowvigil("rehearse", site, "--lab", tmp_path)
+    assert (result.code, len(result.stderr)) == (6, 1)
+    assert "expected an address of a host" in result.stderr[0]
+    assert "\x1b" not in result.stderr[0]
+
+
+@pytest.mark.real_start
+def test_it_needs_no_package_of_an_extra(run: Path) -> None:
+    program = """
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("sklearn", "polars", "tensorflow", "matplotlib", "jinja2", "scipy", "river"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+from sensor.cli.lab_attacks import lab_runs_in
+import sensor.cli.rehearse, sensor.cli.selftest, sensor.rehearsal.page, sensor.rehearsal.selftest, training.labels
+from pathlib import Path
+print(len(list(lab_runs_in(Path(sys.argv[1])).episodes())))
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", program, str(run)], capture_output=True, text=True, env=surroundings(), check=False
+    )
+    assert (shown.stdout, shown.returncode) == ("2\n", 0), shown.stderr

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from sensor.errors import ConfigError
 from sensor.progress import prometheus as metrics
 from sensor.progress.latest import Latest
-from sensor.progress.progress import InterfaceState, KeptPackets, Progress
+from sensor.progress.progress import InterfaceState, KeptPackets, LoggedFlows, Progress
 from sensor.progress.prometheus import CONNECTIONS, MetricsServer
 from sensor.version import VERSION
 from tests.support.growing import Growing
@@ -196,3 +196,14 @@ def test_muted_alerts_have_a_counter_where_there_are_notes() -> None:
         assert scraped(served.port)["flowvigil_alerts_muted_total",] == 3
     with MetricsServer(0, Latest(replace(PROGRESS, muted=None))) as served:
         assert not any(name.startswith("flowvigil_alerts_muted") for name, *_ in scraped(served.port))
+
+
+def test_the_flow_log_is_counted_where_there_is_one() -> None:
+    logged = LoggedFlows(files=2, records=70, bytes=9000, waiting=5, lost=3, files_deleted=1)
+    with MetricsServer(0, Latest(replace(PROGRESS, logged=logged))) as served:
+        found = scraped(served.port)
+    assert {key: value for key, value in found.items() if key[0].startswith("flowvigil_flow_log")} == {
+        ("flowvigil_flow_log_records_total", "written"): 70,
+        ("flowvigil_flow_log_records_total", "lost"): 3,
+        ("flowvigil_flow_log_waiting",): 5,
+    }

@@ -1,6 +1,7 @@
 """Attacks in a site's traffic by the default bundle: what the site's own alerts, tags, filter and length do to them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from sensor.rehearsal.page import cautions, verdict
 from sensor.rehearsal.readdressing import readdressed
 from sensor.rehearsal.rehearsal import Rehearsal, rehearse, site_day
 from sensor.rehearsal.site import CapturedSite
+from sensor.rehearsal.told import fault_in_words
 from sensor.settings.config import Config
+from sensor.site.file import notes_of_text
+from sensor.site.notes import SiteNotes
 from sensor.synth.catalogue import guessing, udp_flood
 from sensor.synth.generate import Traffic, generate
 from sensor.synth.pcap import WHOLE, pcap_bytes
@@ -43,11 +47,16 @@ def normal() -> Traffic:
 def rehearsed(sensor: Sensor, tmp_path: Path) -> Rehearse:
     """Rehearses attacks on packets."""
 
-    def run(packets: Sequence[Packet], attacks: Sequence[AttackEpisode], expression: str | None = None) -> Rehearsal:
+    def run(
+        packets: Sequence[Packet],
+        attacks: Sequence[AttackEpisode],
+        expression: str | None = None,
+        notes: SiteNotes | None = None,
+    ) -> Rehearsal:
         path = tmp_path / "site.pcap"
         path.write_bytes(pcap_bytes(packets, WHOLE, nanoseconds=True))
-        site = CapturedSite([str(path)], expression)
-        return rehearse(site, site_day(site, sensor), attacks, sensor, lambda _: None)
+        site, own = CapturedSite([str(path)], expression), replace(sensor, notes=notes)
+        return rehearse(site, site_day(site, own), attacks, own, lambda _: None)
 
     return run
 
@@ -108,3 +117,31 @@ def test_an_attack_of_ipv6_is_left_out_and_said(rehearsed: Rehearse, normal: Tra
     found = rehearsed(normal.packets, [odd])
     assert (found.episodes, found.left_out) == ((), ("odd has no IPv4",))
     assert "Not rehearsed: odd has no IPv4." in cautions(found)
+
+
+def test_what_the_site_s_notes_mute_is_not_found_and_said(rehearsed: Rehearse, normal: Traffic) -> None:
+    text = "rules: [{source: 198.18.220.1, why: our own audit}, {source: 198.18.224.0/24, service: tcp/22, why: x}]"
+    notes = notes_of_text(text, "site.yaml")
+    attacks = [made(guessing(service=service)) for service in ("ssh", "rdp")]
+    found = rehearsed(normal.packets, attacks, notes=notes)
+    audit, guesses = by_name(found)["ssh-guessing"], by_name(found)["rdp-guessing"]
+    assert (audit.found, audit.muted, audit.right, audit.seconds, audit.rank) == (False, True, False, None, None)
+    assert fault_in_words(audit) == "muted by rule 198.18.220.1 -> any: our own audit"
+    assert (guesses.right, guesses.muted) == (True, False)
+    assert "The site's notes mute every alert on ssh-guessing." in cautions(found)
+
+
+def test_alerts_on_the_traffic_that_notes_mute_are_none_of_the_day_s(rehearsed: Rehearse) -> None:
+    scanned = generate([NORMAL, PORTSCAN], 3, 2.0)
+    notes = notes_of_text("rules: [{source: 203.0.113.45, technique: scan, why: our own audit}]", "site.yaml")
+    attack = [made(guessing(service="rdp"))]
+    assert len(rehearsed(scanned.packets, attack).day.alerts) == 1
+    assert rehearsed(scanned.packets, attack, notes=notes).day.alerts == ()
+
+
+def test_networks_that_the_notes_call_ours_are_the_site_s(rehearsed: Rehearse, normal: Traffic) -> None:
+    notes = notes_of_text("home: [198.18.0.0/15]", "site.yaml")
+    found = rehearsed(normal.packets, [made(PORTSCAN)], notes=notes)
+    ((attackers, victims),) = (own.episode.sides for own in found.episodes)
+    assert victims[0].startswith("198.1")
+    assert attackers == ("203.0.113.45",)
