@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flows.batch import FlowBatch
 from flows.block import block_of
 from flows.meter import Meter, concatenate
@@ -43,7 +46,7 @@ class _Made:
 
 
 class FixedSet:
-    """The captures of the set, and the sensor that judges them (training.evaluation.networks.sensor.Sensor)."""
+    """The captures of the set, and the sensor that judges them (training.evaluation.promotion.trials.TrialSensor)."""
 
     def __init__(
         self,
@@ -99,6 +102,10 @@ class FixedSet:
     def alerts(self, hybrid: Hybrid, records: FlowBatch) -> list[RaisedAlert]:
         """The alerts on the records of one capture, in the order of their opening; the model begins without state."""
         return self._sensor.alerts(hybrid, records)
+
+    def flagged(self, hybrid: Hybrid, records: FlowBatch, cuts: tuple[float, float]) -> NDArray[np.bool_]:
+        """Which records of one capture have a p-value below a lane's cut, (n,); the model begins without state."""
+        return self._sensor.flagged(hybrid, records, cuts)
 
     def normal_records(self) -> list[FlowBatch]:
         """The records of one capture of each kind of normal traffic, to take the time of judging by."""

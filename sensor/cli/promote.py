@@ -119,6 +119,7 @@ def _promote(
 
     require_packages(("sklearn", "scipy"), "a comparison of bundles", "train")
     use_kernel_cache()  # before the next imports, which bring numba
+    from sensor.alerts.spread import counted
     from sensor.cli.build import bundle_path
     from sensor.cli.evaluation_output import print_figures
     from sensor.cli.promoting import check_contract, compared, decided, put_in_place
@@ -138,7 +139,11 @@ def _promote(
         for line in decision.refusals:
             log.error(printable(line, 1000))
         if not decision.promoted:
-            log.error(f"{over} stays as it is: {len(decision.refusals)} reasons against the challenger", (), NOT_MET)
+            log.error(
+                f"{over} stays as it is: {counted(len(decision.refusals), 'reason')} against the challenger",
+                (),
+                NOT_MET,
+            )
             return NOT_MET
         with _replacing(over):
             put_in_place(directory, bundle_path(challenger), models[1], record)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flows.batch import FlowBatch
 from flows.kdd.columns import kdd_contract
@@ -20,6 +20,7 @@ from sensor.cli.build import build_judge, load_model
 from sensor.cli.fixed_set import NAME, FixedSet
 from sensor.cli.labels import stop
 from sensor.cli.replay import DefaultSensor
+from sensor.episodes.episodes import cuts_of
 from sensor.errors import InputError, ModelError
 from sensor.files.replacing import ReplacedDirectory
 from sensor.flow_log.files import SUFFIX
@@ -33,6 +34,8 @@ from training.evaluation.promotion.comparison import Comparison
 from training.evaluation.promotion.latency import Latency, measured
 from training.evaluation.promotion.record import Decision
 from training.evaluation.promotion.trials import Models, try_captures, try_normal
+
+LANE_NAMES: Final = ("known", "novel")
 
 
 def check_contract(champion: Hybrid, challenger: Hybrid, config: Config) -> None:
@@ -52,29 +55,36 @@ def check_contract(champion: Hybrid, challenger: Hybrid, config: Config) -> None
             )
     for model in (champion, challenger):
         build_judge(config, model)  # refuses a rate without threshold, and what a flow sensor cannot judge
+    rate = config.detection.false_positive_rate
+    for lane, before, after in zip(LANE_NAMES, cuts_of(champion, rate), cuts_of(challenger, rate), strict=True):
+        if before > 0 and after <= 0:
+            raise ModelError(
+                f"bundle {challenger.model_id}: the {lane} lane's threshold for a rate of {rate:g} is 0, by which it "
+                f"never speaks; expected one above, as {champion.model_id} has"
+            )
 
 
 def compared(models: Models, rate: float, on: Sequence[Path], normal: Sequence[Path]) -> Comparison:
     """Both models by the fixed set and by what is given. Raises InputError."""
-    sensor = DefaultSensor(rate)
+    sensor, cuts = DefaultSensor(rate), cuts_of(models[0], rate)
     given = [read_index_or_stop(path) for path in on]
     sites = [SiteTraffic(path, sensor) for path in normal]
+    trials = []  # of what is given first: it may be what stops all
+    for site in sites:
+        log.progress(f"judging {site.name} by both")
+        trials.append(try_normal(site, models))
+    try:
+        for path, own in zip(on, given, strict=True):
+            log.progress(f"judging {len(own.captures):,} captures of {path} by both")
+            trials.append(try_captures(str(path), own, models, cuts, sensor, log.progress))
+    except DatasetError as error:
+        raise stop(InputError, error) from error
     with tempfile.TemporaryDirectory(prefix="flowvigil-") as work:
         fixed_set = FixedSet(Path(work), sensor)
         index = fixed_set.index
         log.progress(f"judging {len(index.captures):,} captures of the fixed set by both")
-        fixed = try_captures(NAME, index, models, fixed_set, log.progress)
+        fixed = try_captures(NAME, index, models, cuts, fixed_set, log.progress)
         fixed = replace(fixed, sha256=fixed_set.sha256)
-        trials = []
-        try:
-            for path, own in zip(on, given, strict=True):
-                log.progress(f"judging {len(own.captures):,} captures of {path} by both")
-                trials.append(try_captures(str(path), own, models, sensor, log.progress))
-            for site in sites:
-                log.progress(f"judging {site.name} by both")
-                trials.append(try_normal(site, models))
-        except DatasetError as error:
-            raise stop(InputError, error) from error
         log.progress("taking the time of both")
         return Comparison(fixed, tuple(trials), _latency(models, sensor, fixed_set.normal_records()))
 

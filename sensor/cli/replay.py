@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.batch import REPORTED_NS, FlowBatch
 from flows.meter import concatenate
@@ -55,6 +56,15 @@ class DefaultSensor:
         if not len(records):
             return []
         return [_raised(alert) for alert in replay(build_judge(self._config, hybrid), [records])]
+
+    def flagged(self, hybrid: Hybrid, records: FlowBatch, cuts: tuple[float, float]) -> NDArray[np.bool_]:
+        """Which records of one capture have a p-value below a lane's cut, (n,); the model begins without state."""
+        hybrid.forget()
+        judge = build_judge(self._config, hybrid)
+        told = [judge.assess(part).judgement for part in in_parts(records) if len(part)]
+        hybrid.forget()
+        flagged = [(own.p_known < cuts[0]) | (own.p_novel < cuts[1]) for own in told]
+        return np.concatenate([np.empty(0, dtype=np.bool_), *flagged])
 
     def batches(self, captures: Sequence[Path]) -> Iterator[FlowBatch]:
         """All records of captures as a judge gets them, in batches. Raises InputError."""

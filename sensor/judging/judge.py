@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.batch import REPORT, SRC_HIGH, SRC_LOW, START_NS, START_SHIFT_NS, FlowBatch
 from models.detector import FlowSteps
-from models.fusion import Hybrid
+from models.fusion import Hybrid, Judgement
 from sensor.alerts.alert import transport_of
 from sensor.alerts.alert_flow import AlertItem
 from sensor.episodes.episodes import Episodes
@@ -35,6 +35,14 @@ class ContextMaker(RowMaker, Protocol):
     @property
     def evicted(self) -> int:
         """Rows of the tables that gave way to others so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a model says of flow records."""
+
+    rows: Rows  # what it was asked about
+    judgement: Judgement  # of the same rows
 
 
 @dataclass(slots=True)
@@ -77,8 +85,10 @@ class Judge:
         records: in the order of their reports, each with new packets (flows.meter.Meter with news_only). dropped:
         packets that the capture has lost so far.
         """
-        if not len(records):
-            return []
+        return self.follow(records, self.assess(records), dropped) if len(records) else []
+
+    def assess(self, records: FlowBatch) -> Assessment:
+        """What the model says of each flow record, of which there is at least one; the hosts' states advance."""
         started_ns = self.clock_ns()
         first_reports = records.identity[:, REPORT] == 0
         self.flows += int(first_reports.sum())
@@ -90,7 +100,14 @@ class Judge:
             time_ns=records.identity[:, START_NS] + records.identity[:, START_SHIFT_NS],
             advances=first_reports,
         )
-        items = self.episodes.observe(records, rows, self.hybrid.judge(steps, self.rate), dropped)
+        assessment = Assessment(rows, self.hybrid.judge(steps, self.rate))
+        self.spent_ns += self.clock_ns() - started_ns
+        return assessment
+
+    def follow(self, records: FlowBatch, assessment: Assessment, dropped: int = 0) -> list[AlertItem]:
+        """Alerts as of judge, of records that were assessed."""
+        started_ns = self.clock_ns()
+        items = self.episodes.observe(records, assessment.rows, assessment.judgement, dropped)
         self.spent_ns += self.clock_ns() - started_ns
         return items
 

@@ -1,13 +1,13 @@
 """The comparison of a challenger with the champion, and why it may not take its place.
 
 Recall: of each class of attack, the share of episodes that the challenger misses and the champion finds, less the
-reverse, is shown to be at most RECALL_MARGIN; the same of episodes that are rightly named, and of those called an
-attack, as shapes alone find much that they are not sure of. Classes of the fixed set must show it. A class that only
-the given data have may be too small to show anything; then the challenger may not lose more of it than it gains. False
-alarms: the share of hours with more of them, less that of hours with fewer, is shown to be at most FALSE_MARGIN. In
-each given collection alone no more may be lost than chance would lose, so that the fixed set cannot outvote a site, and
-in none may there be more false alerts than chance would add. All must hold, so that many tests let no more through than
-one (intersection-union; Berger 1982).
+reverse, is shown to be at most RECALL_MARGIN; the same of episodes that are rightly named, of those called an attack,
+and of those of whose flows the model itself flags half by the champion's cuts, as shapes find much whatever it says.
+Classes of the fixed set must show it. A class that only the given data have may be too small to show anything; then the
+challenger may not lose more of it than it gains. False alarms: the share of hours with more of them, less that of hours
+with fewer, is shown to be at most FALSE_MARGIN. In each given collection alone no more may be lost than chance would
+lose, so that the fixed set cannot outvote a site, and in none may there be more false alerts than chance would add. All
+must hold, so that many tests let no more through than one (intersection-union; Berger 1982).
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ RECALL_MARGIN: Final = 0.10
 FALSE_MARGIN: Final = 0.02
 LATENCY_MARGIN: Final = 1.25  # times the champion's processor time
 # What is asked of each episode (TriedEpisode), and how it is called.
-MEASURES: Final = {"found": "found", "named": "rightly named", "sure": "called an attack"}
+MEASURES: Final = {"found": "found", "named": "rightly named", "sure": "called an attack", "flagged": "flagged by half"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,9 @@ def _more_false_in(trial: Trial) -> Iterator[str]:
 
 
 def results(episodes: Iterable[TriedEpisode], measure: str) -> list[tuple[bool, bool]]:
-    """What champion and challenger made of episodes by one of MEASURES."""
-    return [getattr(episode, measure) for episode in episodes]
+    """What champion and challenger made of episodes by one of MEASURES, where that is known."""
+    pairs = (getattr(episode, measure) for episode in episodes)
+    return [pair for pair in pairs if pair is not None]
 
 
 def lost(where: str, what: str, pairs: Pairs) -> str:

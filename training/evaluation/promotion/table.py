@@ -7,7 +7,7 @@ from training.evaluation.promotion.comparison import MEASURES
 
 Row = Mapping[str, Any]
 LONGEST_NAME = 40
-COLUMNS = {"found": 14, "named": 16, "sure": 18}  # widths, by the measure of a class
+COLUMNS = {"found": 14, "named": 16, "sure": 18, "flagged": 17}  # widths, by the measure of a class
 
 
 def promotion_table(record: Row) -> str:
