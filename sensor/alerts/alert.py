@@ -14,6 +14,7 @@ from sensor.alerts.techniques import Technique
 Action = Literal["opened", "updated", "closed"]
 Verdict = Literal["attack", "uncertain"]
 Lane = Literal["known", "novel", "both", "shape"]
+Direction = Literal["inbound", "outbound", "internal", "external"]  # of the flow shown, by the networks that are ours
 
 _TRANSPORT = {
     **{1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp"},
@@ -29,6 +30,24 @@ class Endpoint:
     port: int | None  # None where the protocol has none
     bytes: int  # payload that it sent
     packets: int  # packets that it sent
+    domain: str | None = None  # the asset's name in the site's notes
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """Why a note of the site says that nobody need look at an alert (sensor.site)."""
+
+    by: str  # the rule, asset or mark
+    why: str  # as the operator wrote it
+    until_ns: int | None = None  # after which it mutes nothing, None: without end
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """How bad and how urgent an alert is."""
+
+    severity: int  # 0 to 100
+    risk: float  # 0 to 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,10 @@ class Alert:
     target_ips: tuple[str, ...] = ()  # the first distinct targets
     target_ports: tuple[int, ...] = ()  # the first distinct destination ports
     packets_file: str | None = None  # name of the capture that gets its packets, None where none are kept
+    # What the site's notes made of it, all None without any.
+    direction: Direction | None = None
+    muted: Muted | None = None
+    before_notes: Grade | None = None  # severity and risk where notes changed them
 
     @property
     def title(self) -> str:

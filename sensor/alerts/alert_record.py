@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from sensor.alerts import ecs
-from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
+from sensor.alerts.alert import Alert, Endpoint, Grade, ModelIdentity, Muted, Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, claimed_schema, part
 from sensor.alerts.deviation import Deviation, distance_of
 from sensor.alerts.kinds import (
@@ -95,7 +95,8 @@ def _message(alert: Alert) -> str:
     """Who did what to whom, how sure that is and why, in one sentence."""
     lane = "the " * (alert.lane in ("known", "novel")) + lane_in_words(alert)
     sure = f"{alert.verdict} by {lane}, risk {alert.risk:g} of 100"
-    return f"{alert.title}: {alert.origin} to {whom(alert)}, {sure}: {alert.reason}"
+    muted = f"Muted by {alert.muted.by} ({alert.muted.why}): " if alert.muted else ""
+    return f"{muted}{alert.title}: {alert.origin} to {whom(alert)}, {sure}: {alert.reason}"
 
 
 def _next(alert: Alert) -> tuple[str, ...]:
@@ -189,6 +190,22 @@ _FEATURE = Declaration(
     within="flowvigil.features",
 )
 
+_MUTED: Final = Declaration(
+    (
+        Field("by", sentence(96, 96), "by", "The rule, asset or mark."),
+        Field("why", sentence(200, 240), "why", "As the operator wrote it."),
+        Field("until", MOMENT, "until_ns", "After which it mutes nothing.", optional=True),
+    ),
+    {"": "A note of the site says that nobody need look at it: severity is 1, risk 0."},
+    within="flowvigil.muted",
+)
+_GRADE: Final = Declaration(
+    (Field("severity", count(most=100), "severity"), Field("risk_score", between(0, 100), "risk")),
+    {"": "Severity and risk where notes of the site changed them."},
+    within="flowvigil.before_notes",
+)
+_DOMAIN: Final = sentence(64, 64)
+
 ALERT: Final = Declaration(
     (
         Field("@timestamp", MOMENT, "time_ns", "Traffic time at which this line became true."),
@@ -204,8 +221,17 @@ ALERT: Final = Declaration(
         Field("event.end", MOMENT, "end_ns", "Last packet of the flagged flows."),
         Field("event.reason", sentence(480), "reason", "For people: one sentence."),
         *ecs.side("source"),
+        Field("source.domain", _DOMAIN, "source.domain", "Name of the asset in the site's notes.", optional=True),
         *ecs.side("destination"),
+        Field("destination.domain", _DOMAIN, "destination.domain", "The same.", optional=True),
         *ecs.network(),
+        Field(
+            "network.direction",
+            one_of("inbound", "outbound", "internal", "external"),
+            "direction",
+            "Of the flow shown, where the site's notes say which networks are ours.",
+            optional=True,
+        ),
         *ecs.observer(),
         Field("threat", _TECHNIQUE, "technique", optional=True),
         Constant("flowvigil.schema", SCHEMA),
@@ -271,6 +297,8 @@ ALERT: Final = Declaration(
             "Capture that gets packets of its flows, in the directory of --keep-packets.",
             optional=True,
         ),
+        Field("flowvigil.muted", part(_MUTED, Muted), "muted", optional=True),
+        Field("flowvigil.before_notes", part(_GRADE, Grade), "before_notes", optional=True),
     ),
     objects={
         "source": "The host that the episode is about, with its side of the flow shown.",

@@ -85,12 +85,12 @@ def text_or_null(longest: int) -> Kind:
     return Kind(schema, lambda value: None if value is None else printable(value, longest), read)
 
 
-def sentence(longest: int) -> Kind:
-    """Text of at most so many letters and SENTENCE_BYTES when written."""
+def sentence(longest: int, most_bytes: int = SENTENCE_BYTES) -> Kind:
+    """Text of at most so many letters, and bytes when written."""
 
     def write(value: str) -> str:
         said = printable(value, longest)
-        return said if said.isascii() else said.encode()[:SENTENCE_BYTES].decode(errors="ignore")
+        return said if said.isascii() else said.encode()[:most_bytes].decode(errors="ignore")
 
     return Kind({"type": "string", "maxLength": longest}, write, text(longest).read)
 

@@ -11,6 +11,8 @@ case of its letters. It knows alerts and no file and no terminal.
 | severity:       | the severity compares so, 0 to 100                                            |
 | tech:           | it is this ATT&CK technique, or one below it                                  |
 | verdict:, lane: | it has this verdict (attack, uncertain), this lane (known, novel, both, shape)|
+| direction:      | by the site's notes it is inbound, outbound, internal or external             |
+| muted:          | a note of the site mutes it: yes or no                                        |
 """
 
 import operator
@@ -27,9 +29,10 @@ from sensor.printable import printable
 
 Predicate = Callable[[Alert], bool]
 
-FIELDS: Final = ("src", "dst", "port", "score", "tech", "verdict", "lane", "severity")
+FIELDS: Final = ("src", "dst", "port", "score", "tech", "verdict", "lane", "severity", "direction", "muted")
 VERDICTS: Final = ("attack", "uncertain")
 LANES: Final = ("known", "novel", "both", "shape")
+DIRECTIONS: Final = ("inbound", "outbound", "internal", "external")
 LONGEST: Final = 1000  # characters of a query
 
 _COMPARISONS: Final = {
@@ -181,7 +184,15 @@ def _lane(value: str, column: int) -> Predicate:
     return _word(value, column, LANES, lambda alert: alert.lane)
 
 
+def _direction(value: str, column: int) -> Predicate:
+    return _word(value, column, DIRECTIONS, lambda alert: alert.direction or "")
+
+
+def _muted(value: str, column: int) -> Predicate:
+    return _word(value, column, ("yes", "no"), lambda alert: "no" if alert.muted is None else "yes")
+
+
 _BUILDERS: Final[dict[str, Callable[[str, int], Predicate]]] = {
     "src": _source, "dst": _destination, "port": _port, "score": _score, "tech": _technique, "verdict": _verdict,
-    "lane": _lane, "severity": _severity,
+    "lane": _lane, "severity": _severity, "direction": _direction, "muted": _muted,
 }  # fmt: skip

@@ -182,6 +182,13 @@ STATS: Final = Declaration(
         Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),
         Field("flowvigil.alerts.uncertain", COUNT, "progress.uncertain", absent=0),
         Field("flowvigil.alerts.merged", COUNT, "progress.merged", absent=0),
+        Field(
+            "flowvigil.alerts.muted",
+            COUNT,
+            "progress.muted",
+            "Opened, but muted by notes of the site, and not among those opened; where there are notes.",
+            optional=True,
+        ),
         Field("flowvigil.interfaces", first(INTERFACES_SHOWN, INTERFACE), "progress.interfaces"),
         Field(
             "flowvigil.outputs",

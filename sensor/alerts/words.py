@@ -51,6 +51,31 @@ def whom(alert: Alert) -> str:
     return counted(spread.targets, "host", more=spread.targets_more)
 
 
+def place_in_words(alert: Alert) -> str:
+    """Where an alert took place by the site's notes, to begin its reason with; nothing without notes.
+
+    Such as `from outside to web-1: `, `inside, from scan-1: ` or `from desk-7 to outside: `.
+    """
+    source, target = alert.source.domain, alert.destination.domain
+    if alert.direction is None:
+        return ""
+    if alert.direction == "inbound":
+        return f"from outside{f' ({source})' if source else ''}{f' to {target}' if target else ''}: "
+    if alert.direction == "outbound":
+        return f"{f'from {source} ' if source else ''}to outside{f' ({target})' if target else ''}: "
+    where = "inside" if alert.direction == "internal" else "outside"
+    return f"{where}{f', from {source}' if source else ''}{f', to {target}' if target else ''}: "
+
+
+def muted_in_words(alert: Alert) -> str:
+    """Such as `muted by scanner scan-1: the weekly scan, until 2026-12-31 23:59:59`; nothing where it is not."""
+    muted = alert.muted
+    if muted is None:
+        return ""
+    until = "" if muted.until_ns is None else f", until {moment(muted.until_ns)}"
+    return f"muted by {muted.by}: {muted.why}{until}"
+
+
 def targets_in_words(alert: Alert) -> str:
     """Such as `one host 10.20.0.10; 1,000 ports: 9332, 727, …` or `199 hosts: 10.0.0.1, 10.0.0.2, …; port 22`."""
     spread, shown = alert.spread, alert.target_ips or (alert.destination.ip,)

@@ -109,6 +109,7 @@ def _progress() -> Iterator[Field]:
         "outputs": first(_MOST_ENTRIES, output(60)),
         "kept": KEPT,
         "context_evicted": COUNT,
+        "muted": COUNT,
     }
     plain = {int: COUNT, float: between(0, _MOST_SECONDS), str: text(200)}
     for each in fields(Progress):

@@ -11,9 +11,11 @@ from sensor.checks.model import bundle, cache, speed
 from sensor.checks.outputs import outputs
 from sensor.checks.privileges import user
 from sensor.checks.result import Check, CheckContext, CheckResult, run_check
+from sensor.checks.site import site
 
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("user", user),
+    ("site", site),
     ("kernel cache", cache),
     ("bundle", bundle),
     ("capability", capability),

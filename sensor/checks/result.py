@@ -42,6 +42,7 @@ class Observation:
 
     message: str
     status: CheckStatus = CheckStatus.OK
+    detail: tuple[str, ...] = ()  # lines below the message
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ def run_check(name: str, check: Check, context: CheckContext) -> CheckResult:
         observation = check(context)
     except SensorError as error:
         return failed_result(name, error)
-    return CheckResult(name, observation.status, observation.message)
+    return CheckResult(name, observation.status, observation.message, observation.detail)
 
 
 def failed_result(name: str, error: SensorError) -> CheckResult:

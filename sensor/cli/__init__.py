@@ -17,6 +17,7 @@ from sensor.cli.flows import flows
 from sensor.cli.lab import app as lab_app
 from sensor.cli.promote import promote
 from sensor.cli.read import read
+from sensor.cli.rehearse import rehearse
 from sensor.cli.report import report
 from sensor.cli.schema import schema
 from sensor.cli.selftest import selftest
@@ -45,6 +46,7 @@ app.command("check")(check)
 app.command("flows")(flows)
 app.command("report")(report)
 app.add_typer(alerts)
+app.command("rehearse")(rehearse)
 app.command("selftest")(selftest)
 app.command("schema")(schema)
 app.add_typer(config_app, name="config")

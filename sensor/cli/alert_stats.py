@@ -29,12 +29,19 @@ class Statistics:
             self.alerts += 1
             self._last[alert.id] = alert
 
+    @property
+    def _told(self) -> list[Alert]:
+        """The last line of each episode that is not muted."""
+        return [alert for alert in self._last.values() if alert.muted is None]
+
     def document(self) -> dict[str, Any]:
-        """All counts, largest first; the hours in their order."""
-        episodes = list(self._last.values())
+        """All counts, largest first; the hours in their order. What notes of the site mute is one count."""
+        episodes = self._told
+        muted = len(self._last) - len(episodes)
         return {
             "alerts": self.alerts,
             "episodes": len(episodes),
+            **({"muted": muted} if muted else {}),
             "flows": sum(alert.spread.flows for alert in episodes),
             "first": timestamp(min(alert.start_ns for alert in episodes)) if episodes else None,
             "last": timestamp(max(alert.end_ns for alert in episodes)) if episodes else None,
@@ -48,13 +55,14 @@ class Statistics:
     def table(self) -> list[str]:
         """The same for people, the largest of each kind."""
         document = self.document()
-        if not self.alerts:
-            return ["no alerts"]
-        names = {_id(alert) or "none": _technique(alert) for alert in self._last.values()}
-        first = moment(min(alert.start_ns for alert in self._last.values()))
-        last = moment(max(alert.end_ns for alert in self._last.values()))
+        muted = f", {document['muted']:,} muted by site notes" if "muted" in document else ""
+        if not self._told:
+            return [f"no alerts{muted}"]
+        names = {_id(alert) or "none": _technique(alert) for alert in self._told}
+        first = moment(min(alert.start_ns for alert in self._told))
+        last = moment(max(alert.end_ns for alert in self._told))
         lines = [
-            f"{document['episodes']:,} episodes, {self.alerts:,} alerts, {document['flows']:,} flows",
+            f"{document['episodes']:,} episodes, {self.alerts:,} alerts, {document['flows']:,} flows{muted}",
             f"{first} to {last} UTC",
         ]
         for kind in KINDS:

@@ -15,6 +15,7 @@ from sensor.alerts.words import (
     label_in_words,
     lane_in_words,
     moment,
+    muted_in_words,
     outside_normal,
     severity_word,
     sources_in_words,
@@ -30,7 +31,8 @@ STEPS_SHOWN: Final = 40
 def one_line(alert: Alert) -> str:
     """Such as `2026-03-02 09:01:15  HIGH    opened   192.0.2.10 -> 10.0.0.1:22  Brute Force  attack: port 22 on …`."""
     head = f"{moment(alert.time_ns)}  {severity_word(alert.severity).upper():6}  {alert.action:7}  {who(alert)}"
-    return f"{head}  {alert.title}  {alert.verdict}: {alert.reason}  [{alert.id}]"
+    muted = f"{muted_in_words(alert)}, " if alert.muted else ""
+    return f"{head}  {alert.title}  {muted}{alert.verdict}: {alert.reason}  [{alert.id}]"
 
 
 def detail(entries: Sequence[Entry]) -> list[str]:
@@ -40,6 +42,7 @@ def detail(entries: Sequence[Entry]) -> list[str]:
     lines = [
         f"{severity_word(alert.severity).upper()}  {alert.title}  {who(alert)}",
         f"{alert.verdict}, {lanes(alert)}, severity {alert.severity}, risk {alert.risk:g}",
+        *([muted_in_words(alert)] if alert.muted else []),
         "",
         f"What        {playbook.meaning}",
         f"Why         {alert.reason}",

@@ -2,22 +2,27 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from sensor import log
 from sensor.alerts.alert import Alert
 from sensor.alerts.json_lines import STDIN, Follower
-from sensor.alerts.reading import Entry, ReadErrors, entries, entries_of
-from sensor.errors import INPUT, OK, USAGE, InputError, OutputError, SensorError
-from sensor.printable import printable
-
-SHORTEST_ID: Final = 4
-IDS_SHOWN: Final = 5
+from sensor.alerts.reading import Entry, entries, entries_of
+from sensor.cli.alert_inputs import (
+    FilesArgument,
+    WithNotesOption,
+    code_of,
+    episode_of,
+    errors_told,
+    inputs,
+    noted,
+)
+from sensor.cli.alert_mark import mark
+from sensor.cli.options import SiteOption
+from sensor.errors import USAGE, OutputError, SensorError
 
 app = typer.Typer(
     name="alerts",
@@ -26,12 +31,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-FilesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="FILE...", help="Alerts as JSON lines, also .gz, .zst, .xz, .bz2, .lz4; - or nothing is stdin."
-    ),
-]
+app.command("mark")(mark)
+
 JsonOption = Annotated[bool, typer.Option("--json", help="The alerts as JSON lines, also in a terminal.")]
 
 
@@ -54,6 +55,8 @@ class QueryUsageError(SensorError):
 def convert(
     files: FilesArgument = None,
     to: Annotated[Target, typer.Option("--to", metavar="FORMAT", help="eve, ocsf, cef or native.")] = Target.NATIVE,
+    with_notes: WithNotesOption = False,
+    site: SiteOption = None,
 ) -> int:
     """Write alerts in the format of another tool, one line each, on stdout.
 
@@ -67,9 +70,10 @@ def convert(
     from sensor.alerts.formats import formatter
 
     line = formatter(to.value)
-    with _errors_told() as errors:
-        _write(line(entry.document) for entry in entries(_inputs(files), errors))
-    return _code(errors)
+    with errors_told() as errors:
+        found = noted(entries(inputs(files), errors), with_notes=with_notes, site=site)
+        _write(line(entry.document) for entry in found)
+    return code_of(errors)
 
 
 @app.command("tail")
@@ -78,6 +82,8 @@ def tail(
     count: Annotated[int, typer.Option("-n", "--lines", min=0, max=100_000, help="How many of the last.")] = 10,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written to the file.")] = False,
     json: JsonOption = False,
+    with_notes: WithNotesOption = False,
+    site: SiteOption = None,
 ) -> int:
     """Show the last alerts, and with -f those that come, through the rotation of the file.
 
@@ -85,17 +91,21 @@ def tail(
     flowvigil alerts tail -n 20 /var/log/flowvigil/alerts.jsonl
     flowvigil alerts tail -f /var/log/flowvigil/alerts.jsonl | jq .event.reason
     """
-    names = _inputs(files)
+    names = inputs(files)
     if follow and (len(names) != 1 or names[0] == STDIN):
         raise typer.BadParameter("found no file or several, expected one to follow", param_hint="--follow")
-    with _errors_told() as errors:
+
+    def with_the_notes(found: Iterable[Entry]) -> Iterable[Entry]:
+        return noted(found, with_notes=with_notes, site=site)
+
+    with errors_told() as errors:
         if not follow:
-            _show(deque(entries(names, errors), maxlen=count), json=json)
-            return _code(errors)
+            _show(deque(with_the_notes(entries(names, errors)), maxlen=count), json=json)
+            return code_of(errors)
         follower = Follower(names[0])
-        _show(deque(entries_of(follower.lines(), names[0], errors), maxlen=count), json=json)
-        _show(entries_of(follower.forever(), names[0], errors), json=json)
-    return _code(errors)
+        _show(deque(with_the_notes(entries_of(follower.lines(), names[0], errors)), maxlen=count), json=json)
+        _show(with_the_notes(entries_of(follower.forever(), names[0], errors)), json=json)
+    return code_of(errors)
 
 
 @app.command("show")
@@ -103,6 +113,8 @@ def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="Of an alert, or how it begins: at least 4 letters.")],
     files: FilesArgument = None,
     json: JsonOption = False,
+    with_notes: WithNotesOption = False,
+    site: SiteOption = None,
 ) -> int:
     """Tell everything about one alert: reasons against normal, targets, course, and the filter for its packets.
 
@@ -111,21 +123,11 @@ def show(
     """
     from sensor.cli.alert_text import detail
 
-    wanted = id_.upper()
-    if len(wanted) < SHORTEST_ID:
-        raise typer.BadParameter(f"found {printable(id_)!r}, expected at least {SHORTEST_ID} letters", param_hint="ID")
-    names = _inputs(files)
-    with _errors_told() as errors:
-        found = [entry for entry in entries(names, errors) if entry.alert.id.upper().startswith(wanted)]
-        ids = list(dict.fromkeys(entry.alert.id for entry in found))
-        if len(ids) == 1:
-            _show(found, json=True) if json else _print(detail(found))
-    if not ids:
-        raise InputError(f"{', '.join(names)}: found no alert {printable(id_)}, expected one whose id begins so")
-    if len(ids) > 1:
-        some = ", ".join(ids[:IDS_SHOWN]) + ", …" * (len(ids) > IDS_SHOWN)
-        raise InputError(f"{printable(id_)}: found {len(ids):,} alerts ({some}), expected the beginning of one id")
-    return _code(errors)
+    names = inputs(files)
+    with errors_told() as errors:
+        found = episode_of(id_, noted(entries(names, errors), with_notes=with_notes, site=site), names)
+        _show(found, json=True) if json else _print(detail(found))
+    return code_of(errors)
 
 
 @app.command("search")
@@ -133,18 +135,22 @@ def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Terms that must all hold; quote it for the shell.")],
     files: FilesArgument = None,
     json: JsonOption = False,
+    with_notes: WithNotesOption = False,
+    site: SiteOption = None,
 ) -> int:
     """Show the alerts for which all terms of a query hold.
 
     \b
     flowvigil alerts search 'src:10.0.0.0/8 score:>=0.9' alerts.jsonl
     flowvigil alerts search 'tech:T1046 severity:>=40 verdict:attack' alerts.jsonl*
+    flowvigil alerts search 'muted:yes' --with-notes --site site.yaml alerts.jsonl
     flowvigil alerts search 'dst:2001:db8::1 port:22 lane:novel "one host"' alerts.jsonl.zst
 
     \b
     src: dst:          an address or a network       tech:      ATT&CK technique, with those below it
     port:              destination port              verdict:   attack, uncertain
     score: severity:   0 to 1, 0 to 100              lane:      known, novel, both, shape
+    direction:         inbound, outbound, internal, external              muted: yes, no (both by the site's notes)
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
     """
     from sensor.alerts.query import QueryError, parse
@@ -155,15 +161,18 @@ def search(
         refused = QueryUsageError(f"query, {error}")
         refused.detail = (f"  {query[:200]}", f"  {' ' * (error.column - 1)}^")
         raise refused from error
-    with _errors_told() as errors:
-        _show((entry for entry in entries(_inputs(files), errors) if terms.matches(entry.alert)), json=json)
-    return _code(errors)
+    with errors_told() as errors:
+        found = noted(entries(inputs(files), errors), with_notes=with_notes, site=site)
+        _show((entry for entry in found if terms.matches(entry.alert)), json=json)
+    return code_of(errors)
 
 
 @app.command("stats")
 def stats(
     files: FilesArgument = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+    with_notes: WithNotesOption = False,
+    site: SiteOption = None,
 ) -> int:
     """Count episodes by verdict, lane, technique, source and hour.
 
@@ -176,37 +185,14 @@ def stats(
     from sensor.cli.alert_stats import Statistics
 
     counted = Statistics()
-    with _errors_told() as errors:
-        counted.add(entry.alert for entry in entries(_inputs(files), errors))
+    with errors_told() as errors:
+        found = noted(entries(inputs(files), errors), with_notes=with_notes, site=site)
+        counted.add(entry.alert for entry in found)
         if json:
             _write([orjson.dumps(counted.document(), option=orjson.OPT_APPEND_NEWLINE)])
         else:
             _print(counted.table())
-    return _code(errors)
-
-
-def _inputs(files: Sequence[str] | None) -> list[str]:
-    """What was named, or standard input unless it is a terminal, at which nobody would type alerts."""
-    if files:
-        return list(files)
-    if sys.stdin is None or sys.stdin.isatty():
-        raise typer.BadParameter("found nothing, expected a file or alerts on standard input", param_hint="FILE")
-    return [STDIN]
-
-
-@contextmanager
-def _errors_told() -> Iterator[ReadErrors]:
-    """What could not be read, told on stderr at the end, however that comes."""
-    errors = ReadErrors()
-    try:
-        yield errors
-    finally:
-        for line in errors.words():
-            log.warning(line)
-
-
-def _code(errors: ReadErrors) -> int:
-    return OK if errors.whole else INPUT
+    return code_of(errors)
 
 
 def _show(found: Iterable[Entry], *, json: bool) -> None:

@@ -7,6 +7,7 @@ outputs); then the privileges of a watch go; then processes are made, while ther
 import gc
 import importlib
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensor.alerts.kinds import timestamp
 from sensor.cli.beforehand import refuse_reading, refuse_watching
 from sensor.cli.build import (
     build_judge,
@@ -25,6 +27,7 @@ from sensor.cli.build import (
     make_packet_directory,
     observer,
     refuse_packet_directory,
+    site_notes,
     warm_packet_keeping,
 )
 from sensor.cli.kernels import JUDGING, Kernels, cached, compiling
@@ -45,6 +48,7 @@ from sensor.cli.reload import (
     requested_by_signals,
     taken_episode_settings,
     taken_interval,
+    taken_notes,
 )
 from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
 from sensor.cli.signals import stopped_by_signals
@@ -66,6 +70,8 @@ if TYPE_CHECKING:
     from sensor.run.run import Run
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
+    from sensor.site.marking import Marking
+    from sensor.site.notes import SiteNotes
     from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
 
@@ -107,6 +113,7 @@ class AssembledRun:
 def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) -> Iterator[AssembledRun]:
     """A run over captures, torn down on exit."""
     refuse_packet_directory(config, captures)
+    notes = site_notes(config)
     hybrid = ready_model(
         config, cached(JUDGING, config), partial(refuse_reading, config, captures), quiet=display.quiet
     )
@@ -121,9 +128,15 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
         outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
-            stack, config, captures, display, hybrid, lambda: bool(outlet.alerts) and not run.stopping
+            stack,
+            config,
+            captures,
+            display,
+            hybrid,
+            lambda: bool(outlet.alerts or outlet.muted) and not run.stopping,
+            _marking(config, notes, lambda: detection),
         )
-        detection = Detection(build_judge(config, hybrid), outlet, recorder)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, notes)
         run = Run(capture_turns(config, captures, recorder), detection, screen)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
@@ -137,6 +150,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     check_packet_settings(config)
     user = unprivileged_user(config)
     refuse_rotation_of(options.packets, user)
+    notes = site_notes(config)
     beforehand = partial(refuse_watching, config, options.interfaces, options.packets)
     hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet, live=True)
     from sensor.outputs.outputs import Outputs
@@ -158,10 +172,11 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         latest = Latest(Progress(bundle=hybrid.model_id))
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(options.interfaces)
-        screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid))
+        marking = _marking(config, notes, lambda: detection)
+        screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid, marking))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, keeping_s=KEEPING_S)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, notes, keeping_s=KEEPING_S)
         hook = _watch_hook(options, config, detection, outputs, user)
         run = Run(turns, detection, screen, [hook], latest)
         _serve_metrics(stack, config, latest)
@@ -234,6 +249,7 @@ def _screen_of_reading(
     display: DisplayOptions,
     hybrid: "Hybrid",
     keep_open: Callable[[], bool],
+    marking: "Marking | None",
 ) -> "Screen":
     """The screen of a run over captures. keep_open: whether an interactive view stays until it is dismissed."""
     from sensor.terminal.screen_thread import own_stream
@@ -243,7 +259,7 @@ def _screen_of_reading(
     if not display.quiet and not lines_on_stdout:
         console = interactive_console(display.color, own_stream(sys.stdout))
         if console is not None:
-            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, keep_open))
+            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, keep_open, marking))
     streams = sys.stdout, sys.stderr
     screen = screen_for(
         "read", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color
@@ -254,7 +270,7 @@ def _screen_of_reading(
 
 
 def _screen_of_watch(
-    display: DisplayOptions, config: "Config", source: str, hybrid: "Hybrid"
+    display: DisplayOptions, config: "Config", source: str, hybrid: "Hybrid", marking: "Marking | None"
 ) -> AbstractContextManager["ScreenThread"]:
     """The screen of a watch, in a thread of its own, as its terminal may block."""
     from sensor.terminal.screen_thread import ScreenThread, own_stream
@@ -262,10 +278,22 @@ def _screen_of_watch(
     streams = own_stream(sys.stdout), own_stream(sys.stderr)
     lines_on_stdout = display.lines_on_stdout(config)
     if not display.quiet and not lines_on_stdout and (console := interactive_console(display.color, streams[0])):
-        return interactive_screen("watch", source, hybrid.model_id, console, keep_open=lambda: False)
+        return interactive_screen("watch", source, hybrid.model_id, console, lambda: False, marking)
     return ScreenThread(
         screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color)
     )
+
+
+def _marking(config: "Config", notes: "SiteNotes | None", detection: "Callable[[], Detection]") -> "Marking | None":
+    """What a screen writes to the site's notes with; None without any. detection: of the run, once it is made."""
+    if config.site.file is None or notes is None:
+        return None
+    from sensor.site.marking import Marking
+
+    def take_over(changed: "SiteNotes") -> None:
+        detection().notes = changed
+
+    return Marking(config.site.file, notes, take_over, lambda: timestamp(time.time_ns())[:19] + "Z")
 
 
 def _open_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Place | None":
@@ -301,6 +329,7 @@ def _watch_hook(
 
     new_bundle = NewBundle(detection.judge)
     takers = (
+        partial(taken_notes, config),  # first: a file with an error changes nothing
         partial(reopened_outputs, outputs, had_file=config.output.file is not None),
         taken_interval,
         taken_episode_settings,

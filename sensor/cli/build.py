@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
 
 SECOND_NS = 1_000_000_000
 DEFAULT_BUNDLE = "default"
@@ -159,6 +160,15 @@ def flow_records(config: "Config") -> "FlowRecords | None":
 
     limit = config.episodes.flows_per_alert
     return FlowRecords(observer(), limit) if limit else None
+
+
+def site_notes(config: "Config") -> "SiteNotes | None":
+    """The notes of site.file, None where none is set. Raises ConfigError."""
+    if config.site.file is None:
+        return None
+    from sensor.site.file import read_notes
+
+    return read_notes(config.site.file)
 
 
 def check_packet_settings(config: "Config") -> None:

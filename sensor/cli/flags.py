@@ -17,6 +17,7 @@ from sensor.cli.options import (
     OutputOption,
     PromiscuousOption,
     SetOption,
+    SiteOption,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Flags:
     promiscuous: PromiscuousOption = False
     decap: DecapOption = False
     keep_packets: KeepPacketsOption = None
+    site: SiteOption = None
 
     def settings(self) -> "Config":
         """Settings of all sources, of which these options have precedence. Raises ConfigError."""
@@ -49,6 +51,7 @@ class Flags:
         flags = (
             Setting("output.file", None if self.output is None else str(self.output), "--output"),
             Setting("keep_packets.directory", keep_packets, "--keep-packets"),
+            Setting("site.file", None if self.site is None else str(self.site), "--site"),
             Setting("detection.bundle", self.model, "--model"),
             Setting("capture.filter", self.expression, "--filter"),
             Setting("meter.decapsulate", self.decap or None, "--decap"),

@@ -50,6 +50,10 @@ KeepPacketsOption = Annotated[
         "--keep-packets", metavar="DIR", help="Keep the packets of each alert in DIR/<event.id>.pcapng.", readable=False
     ),
 ]
+SiteOption = Annotated[
+    Path | None,
+    typer.Option("--site", metavar="FILE", help="Networks, assets and rules of this site, in YAML.", readable=False),
+]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No summary; errors only.")]
 
 

@@ -23,7 +23,7 @@ CapturesArgument = Annotated[
 ]
 
 
-@with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets")
+@with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets", "site")
 def read(
     captures: CapturesArgument,
     *,

@@ -11,19 +11,20 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.rehearsal.judged import JudgedEpisode, Sensor
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
 
 FLOWS_PER_ALERT: Final = 100_000  # which are handed on with an alert, to say what it is about
 
 
-def tried_sensor(config: "Config", hybrid: "Hybrid") -> "Sensor":
-    """The sensor of these settings, whose alerts hand on their flows."""
+def tried_sensor(config: "Config", hybrid: "Hybrid", notes: "SiteNotes | None" = None) -> "Sensor":
+    """The sensor of these settings, whose alerts hand on their flows. notes: of the site."""
     from sensor.rehearsal.judged import Sensor
     from sensor.settings.config import EpisodesSection, KeepPacketsSection
     from training.labels import right_names
 
     episodes = EpisodesSection.model_validate(config.episodes.model_dump() | {"flows_per_alert": FLOWS_PER_ALERT})
     own = config.model_copy(update={"episodes": episodes, "keep_packets": KeepPacketsSection()})
-    return Sensor(lambda: build_meter(own), lambda: build_judge(own, hybrid), right_names)
+    return Sensor(lambda: build_meter(own), lambda: build_judge(own, hybrid), right_names, notes)
 
 
 def episode_record(own: "JudgedEpisode") -> dict[str, Any]:
@@ -39,6 +40,7 @@ def episode_record(own: "JudgedEpisode") -> dict[str, Any]:
         "verdict": alert.verdict if alert else None,
         "seconds": None if own.seconds is None else round(own.seconds, 3),
         "risk": round(alert.risk, 1) if alert else None,
+        "muted": alert.muted.by if alert and alert.muted else None,
     }
 
 
@@ -66,25 +68,3 @@ def progress_on(stream: TextIO, *, quiet: bool) -> Callable[[str], None]:
         stream.flush()
 
     return draw
-
-
-def named_in_words(own: "JudgedEpisode") -> str:
-    """How an episode was named, for people: the id too where its technique is another than the episode's."""
-    if own.alert is None:
-        return "-"
-    technique = own.alert.technique
-    if technique is None:
-        return f"{own.alert.title} (wrong)"
-    name = technique.name or technique.id
-    if technique.parent == own.episode.technique.partition(".")[0]:
-        return name
-    return f"{technique.id} {name}" + ("" if own.right else " (wrong)")
-
-
-def seconds_in_words(seconds: float | None) -> str:
-    """A time for a table: seconds up to ten minutes, then minutes and hours."""
-    if seconds is None:
-        return "-"
-    if seconds < 600:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

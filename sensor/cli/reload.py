@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from sensor.cli.build import build_judge, bundle_path, checked_rate, episode_settings, load_model
+from sensor.alerts.spread import counted
+from sensor.cli.build import build_judge, bundle_path, checked_rate, episode_settings, load_model, site_notes
 from sensor.errors import ModelError, SensorError
 from sensor.process.systemd import notify
 from sensor.signals import handling
@@ -73,6 +74,18 @@ def reopened_outputs(outputs: "Outputs", config: "Config", _watching: "Watching"
     listed = outputs.reopen(path)
     done = [f"{path} reopened"] if path is not None and had_file else []
     return ", ".join([*done, *([f"{listed} outputs connected anew"] if listed else [])])
+
+
+def taken_notes(start: "Config", _config: "Config", watching: "Watching") -> str:
+    """Read the site's notes again; one with an error raises ConfigError, before anything else was taken over.
+
+    start: the settings at the start, which name the file.
+    """
+    notes = site_notes(start)
+    watching.detection.notes = notes
+    if notes is None:
+        return ""
+    return f"{counted(len(notes.rules), 'rule')} and {counted(len(notes.assets), 'asset')} of {start.site.file}"
 
 
 def taken_interval(config: "Config", watching: "Watching") -> str:

@@ -1,7 +1,7 @@
 """`flowvigil report`: captures or alerts in, a page for people who were not there out."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ import typer
 
 from sensor import log
 from sensor.cli.beforehand import refuse_captures, tell_skipped
-from sensor.cli.build import build_judge
+from sensor.cli.build import build_judge, site_notes
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import QuietOption
@@ -18,8 +18,11 @@ from sensor.cli.signals import stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK, InputError
 
 if TYPE_CHECKING:
+    from sensor.alerts.reading import NativeLine, Record
+    from sensor.report.digest import Digest
     from sensor.report.inputs import Inputs
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
     from sensor.terminal.screen import Screen
 
 InputsArgument = Annotated[
@@ -29,7 +32,7 @@ InputsArgument = Annotated[
 PageOption = Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)]
 
 
-@with_flags("model", "config", "overrides", "expression", "decap")
+@with_flags("model", "config", "overrides", "expression", "decap", "site")
 def report(
     inputs: InputsArgument,
     output: PageOption,
@@ -56,6 +59,7 @@ def report(
     """
     loaded = flags.settings()
     kernels = cached(JUDGING, loaded)  # before anything that imports numba
+    notes = site_notes(loaded)
     from sensor.report.publish import refuse_unwritable
 
     refuse_unwritable(output, inputs)
@@ -63,9 +67,9 @@ def report(
 
     found = Inputs(inputs)
     if found.kind == "captures":
-        html, code = _of_captures(loaded, found, kernels, quiet=quiet)
+        html, code = _of_captures(loaded, found, kernels, notes, quiet=quiet)
     else:
-        html, code = _of_alerts(found, quiet=quiet)
+        html, code = _of_alerts(found, notes, loaded, quiet=quiet)
     from sensor.report.publish import publish
 
     publish(html, output)
@@ -74,7 +78,7 @@ def report(
     return code
 
 
-def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
+def _of_alerts(inputs: "Inputs", notes: "SiteNotes | None", config: "Config", *, quiet: bool) -> tuple[str, int]:
     from sensor.alerts.json_lines import lines_in
     from sensor.alerts.reading import ReadErrors, read_lines
     from sensor.report.coverage import Coverage
@@ -85,16 +89,18 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
     errors, digest = ReadErrors(), Digest()
     inputs.put_back()
     for name in inputs.names:
-        digest.add(read_lines(lines_in(name, errors.damage), name, errors))
+        digest.add(_noted(read_lines(lines_in(name, errors.damage), name, errors), notes))
     if not (errors.whole or digest.records or digest.passed_over):
         raise InputError(f"{inputs.names[0]}: found no record of flowvigil ({'; '.join(errors.words())}), "
                          "expected a capture or flowvigil's alerts")  # fmt: skip
-    models = {(episode.last.model.id, episode.last.model.sha256) for episode in digest}
+    site = _site(config)
+    models = {(episode.last.model.id, episode.last.model.sha256) for episode in (*digest, *digest.muted)}
     subject = ReportSubject(
         kind="alerts",
         inputs=inputs.names,
         judging=tuple(Judging(name, sha256) for name, sha256 in sorted(models) if name),
-        command=command_of(inputs.names, None),
+        command=command_of(inputs.names, None, site),
+        site=site,
     )
     stats = digest.stats
     starts = [moment for moment in (digest.first_ns, stats.first_ns) if moment]
@@ -102,11 +108,23 @@ def _of_alerts(inputs: "Inputs", *, quiet: bool) -> tuple[str, int]:
     for words in errors.words():
         log.warning(words)
     if not quiet:
-        log.info(f"report: {digest.records:,} records, {len(digest):,} alerts")
+        log.info(f"report: {digest.records:,} records, {len(digest):,} alerts{_muted(digest)}")
     return page(digest, coverage, subject, errors), OK if errors.whole else INPUT
 
 
-def _of_captures(config: "Config", inputs: "Inputs", kernels: Kernels, *, quiet: bool) -> tuple[str, int]:
+def _noted(
+    lines: "Iterable[tuple[NativeLine, Record | None]]", notes: "SiteNotes | None"
+) -> "Iterator[tuple[NativeLine, Record | None]]":
+    """Records with what the site's notes make of the alerts among them."""
+    from sensor.alerts.alert import Alert
+
+    for native, record in lines:
+        yield native, notes.of(record) if notes is not None and isinstance(record, Alert) else record
+
+
+def _of_captures(
+    config: "Config", inputs: "Inputs", kernels: Kernels, notes: "SiteNotes | None", *, quiet: bool
+) -> tuple[str, int]:
     from sensor.cli.assembly import capture_turns, ready_model
 
     hybrid = ready_model(config, kernels, partial(refuse_captures, config, inputs.names), quiet=quiet)
@@ -120,11 +138,12 @@ def _of_captures(config: "Config", inputs: "Inputs", kernels: Kernels, *, quiet:
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
+    site = _site(config)
     if not quiet:
         tell_skipped(inputs.names)
     inputs.put_back()
     digest, census = Digest(), HostCensus()
-    detection = Detection(build_judge(config, hybrid), Outlet(()))
+    detection = Detection(build_judge(config, hybrid), Outlet(()), notes=notes)
     run = Run(capture_turns(config, inputs.names), detection, Folding(digest, _screens(inputs, quiet)), [census])
     with stopped_by_signals(run):
         run.run()
@@ -132,7 +151,8 @@ def _of_captures(config: "Config", inputs: "Inputs", kernels: Kernels, *, quiet:
         kind="captures",
         inputs=inputs.names,
         judging=(judging_of(hybrid),),
-        command=command_of(inputs.names, config),
+        command=command_of(inputs.names, config, site),
+        site=site,
         settings=settings_of(config),
         expression=config.capture.filter,
         decapsulated=config.meter.decapsulate,
@@ -140,6 +160,15 @@ def _of_captures(config: "Config", inputs: "Inputs", kernels: Kernels, *, quiet:
     )
     code = INTERRUPTED if run.stopping else INPUT if run.problems else OK
     return page(digest, coverage_of(run.progress, census), subject, ReadErrors()), code
+
+
+def _site(config: "Config") -> str | None:
+    return None if config.site.file is None else str(config.site.file)
+
+
+def _muted(digest: "Digest") -> str:
+    muted = len(digest.muted)
+    return f", {muted:,} muted by site notes" if muted else ""
 
 
 def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sensor.settings.config import Config
+    from sensor.site.marking import Marking
     from sensor.terminal.screen import Screen
     from sensor.terminal.screen_thread import ScreenThread
 
@@ -77,19 +78,27 @@ def interactive_console(color: Color, stream: TextIO) -> "Console | None":
 
 @contextmanager
 def interactive_screen(
-    mode: Literal["read", "watch"], source: str, bundle: str, console: "Console", keep_open: Callable[[], bool]
+    mode: Literal["read", "watch"],
+    source: str,
+    bundle: str,
+    console: "Console",
+    keep_open: Callable[[], bool],
+    marking: "Marking | None" = None,
 ) -> Iterator["ScreenThread"]:
     """The interactive view in a thread of its own; the terminal is restored on every way out.
 
-    keep_open: whether the view of a run that has ended stays until the operator dismisses it.
+    keep_open: whether the view of a run that has ended stays until the operator dismisses it. marking: of the site's
+    notes, None without any.
     """
     from sensor.terminal.dashboard import Dashboard
     from sensor.terminal.keyboard import Keyboard
     from sensor.terminal.screen_thread import ScreenThread
     from sensor.terminal.terminal_control import TerminalControl
 
-    view = Dashboard(console, mode, source, bundle)
+    view = Dashboard(console, mode, source, bundle, marking=marking)
     with Keyboard(sys.stdin.fileno()) as keyboard:
         control = TerminalControl(keyboard, view, keep_open)
         with control.handling_signals(), ScreenThread(view, control) as screen:
+            if marking is not None and marking.problem:
+                screen.note(f"no rule can be written: {marking.problem}; m hides on this screen alone")
             yield screen

@@ -90,7 +90,7 @@ def _print_tables(found: "SelfTest") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sensor.cli.rehearsing import named_in_words, seconds_in_words
+    from sensor.rehearsal.told import named_in_words, seconds_in_words
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("Technique", "Scenario", "Found", "Named", "Sure", "Told after"):

@@ -15,6 +15,7 @@ MODULES: Final = (
     "sensor.metering.live",
     "sensor.run.outlet",
     "sensor.settings.file",
+    "sensor.site.marking",
     "sensor.outputs.outputs",
     "sensor.terminal.terminal_control",
     "sensor.terminal.json_log",

@@ -97,6 +97,10 @@ def _counters(progress: Progress) -> Iterable[Metric]:
         ("lines_lost", "JSON lines that no output took.", progress.lost_lines),
     ):
         yield CounterMetricFamily(f"flowvigil_{name}", help_, value=count)
+    if progress.muted is not None:
+        yield CounterMetricFamily(
+            "flowvigil_alerts_muted", "Alerts opened that a note of the site mutes.", value=progress.muted
+        )
     if progress.context_evicted is not None:
         yield CounterMetricFamily(
             "flowvigil_context_rows_evicted",

@@ -37,6 +37,13 @@ class AttackEpisode:
         """Last packet of the attack, ns since 1970 UTC."""
         return max(truth.end_ns for truth in self.attack)
 
+    @property
+    def sides(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Who began the attack's flows, and whom with, each once in the order of the flows."""
+        attack = self.attack
+        initiators = dict.fromkeys(truth.initiator for truth in attack)
+        return tuple(initiators), tuple(dict.fromkeys(truth.target for truth in attack))
+
     def block(self) -> PacketBlock:
         """Its packets as the meter takes them."""
         return block_of([packet.frame for packet in self.packets], [packet.ts_ns for packet in self.packets])

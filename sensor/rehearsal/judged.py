@@ -5,8 +5,8 @@ kind are one alert, a storm merges those of many hosts, and the budget of alerts
 What an alert is about is decided by flows.matching.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from sensor.judging.judge import Judge
 from sensor.rehearsal.episode import AttackEpisode
 from sensor.rehearsal.mixing import metered, mixed
 from sensor.rehearsal.replay import ReplayedAlert, replay
+from sensor.site.notes import SiteNotes
 
 SECOND_NS = 1_000_000_000
 _EPISODE = 0  # number of the only one of a run
@@ -44,10 +45,16 @@ class Sensor:
     meter: Callable[[], Meter]
     judge: Callable[[], Judge]  # hands on the flows of its alerts
     right_names: Callable[[str], frozenset[str]]  # ids of techniques, parents, that rightly name one with an id
+    notes: SiteNotes | None = None  # of the site
 
     def alerts(self, blocks: Iterator[PacketBlock]) -> list[ReplayedAlert]:
         """The alerts on packets, in the order of their opening."""
-        return replay(self.judge(), metered(blocks, self.meter()))
+        return self.alerts_on(metered(blocks, self.meter()))
+
+    def alerts_on(self, records: Iterable[FlowBatch]) -> list[ReplayedAlert]:
+        """The same on the records of packets; with what the site's notes make of each."""
+        alerts = replay(self.judge(), records)
+        return alerts if self.notes is None else [replace(own, last=self.notes.of(own.last)) for own in alerts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +62,22 @@ class JudgedEpisode:
     """An episode and what was said of it."""
 
     episode: AttackEpisode
-    alert: Alert | None  # the one that tells it best: rightly named before wrongly, then of the highest risk
-    right: bool  # whether that one names it rightly
+    # The one that tells it best: one that is not muted, rightly named before wrongly, then of the highest risk.
+    alert: Alert | None
+    right: bool  # whether that one is told and names it rightly
     seconds: float | None  # from its first packet until an alert on it was told, None where none was
     rank: int | None  # of that alert by its risk among those of the site's own traffic and itself, 1 for the highest
     seen: int  # packets of it that passed the capture filter
 
     @property
     def found(self) -> bool:
-        """Whether any alert is about it."""
-        return self.alert is not None
+        """Whether any alert is about it that the site's notes do not mute."""
+        return self.alert is not None and not self.muted
+
+    @property
+    def muted(self) -> bool:
+        """Whether there are alerts about it, and the site's notes mute all of them."""
+        return self.alert is not None and self.alert.muted is not None
 
     @property
     def named(self) -> str:
@@ -73,19 +86,21 @@ class JudgedEpisode:
 
 
 def judged(episode: AttackEpisode, site: SiteTraffic, sensor: Sensor, day: Sequence[ReplayedAlert]) -> JudgedEpisode:
-    """What a sensor says of an episode in a site's traffic. day: the alerts on that traffic alone."""
+    """What a sensor says of an episode in a site's traffic. day: the alerts on that traffic alone, none muted."""
     block = site.passed(episode.block())
     if not len(block):
         return JudgedEpisode(episode, None, right=False, seconds=None, rank=None, seen=0)
     watched = _Watched(episode.attack)
-    raised = replay(sensor.judge(), watched.all_of(metered(mixed(site.blocks(), block), sensor.meter())))
+    raised = sensor.alerts_on(watched.all_of(metered(mixed(site.blocks(), block), sensor.meter())))
     of_flow = watched.episodes_by_flow()
     own = [alert for alert in raised if episode_of(packets_by_flow(alert.flows), of_flow)[0] == _EPISODE]
     names = sensor.right_names(episode.technique)
     if not own:
         return JudgedEpisode(episode, None, right=False, seconds=None, rank=None, seen=len(block))
-    best = max(own, key=lambda alert: (_right(alert.last, names), alert.last.risk)).last
-    opened_ns = min(alert.opened_ns for alert in own)
+    best = max(own, key=lambda alert: (alert.last.muted is None, _right(alert.last, names), alert.last.risk)).last
+    if best.muted is not None:
+        return JudgedEpisode(episode, best, right=False, seconds=None, rank=None, seen=len(block))
+    opened_ns = min(alert.opened_ns for alert in own if alert.last.muted is None)
     return JudgedEpisode(
         episode,
         best,

@@ -78,18 +78,24 @@ class Digest:
 
     @property
     def episodes(self) -> list[ReportedEpisode]:
-        """All that were kept, the worst first."""
-        return sorted(self._episodes.values(), key=lambda episode: episode.rank)
+        """All that were kept and are not muted, the worst first."""
+        return sorted(self, key=lambda episode: episode.rank)
+
+    @property
+    def muted(self) -> list[ReportedEpisode]:
+        """Those that a note of the site mutes, in the order in which they began."""
+        muted = (episode for episode in self._episodes.values() if episode.last.muted is not None)
+        return sorted(muted, key=lambda episode: (episode.last.start_ns, episode.last.id))
 
     def worst(self, number: int) -> list[ReportedEpisode]:
-        """Some, the worst first."""
-        return nsmallest(number, self._episodes.values(), key=lambda episode: episode.rank)
+        """Some that are not muted, the worst first."""
+        return nsmallest(number, self, key=lambda episode: episode.rank)
 
     def __iter__(self) -> Iterator[ReportedEpisode]:
-        return iter(self._episodes.values())
+        return (episode for episode in self._episodes.values() if episode.last.muted is None)
 
     def __len__(self) -> int:
-        return len(self._episodes)
+        return sum(1 for _ in self)
 
     def add_alert(self, alert: Alert) -> None:
         """Fold a line about an episode in."""

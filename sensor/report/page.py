@@ -1,11 +1,7 @@
 """The page: a verdict, what was looked at, the alerts over time and one by one, and what could not be seen.
 
-It opens no file but its own style sheet and knows no clock.
+It opens no file and knows no clock.
 """
-
-import hashlib
-from base64 import b64encode
-from importlib.resources import files
 
 from sensor.alerts.reading import ReadErrors
 from sensor.alerts.spread import counted
@@ -14,10 +10,11 @@ from sensor.report.charts import ROWS, legend, timeline
 from sensor.report.coverage import Coverage
 from sensor.report.detail import alert, facts_of
 from sensor.report.digest import Digest, ReportedEpisode
+from sensor.report.document import document, section
 from sensor.report.limits import limits
-from sensor.report.markup import Content, Markup, element
+from sensor.report.markup import Content, element
 from sensor.report.subject import ReportSubject
-from sensor.report.tables import sources, summary, targeted
+from sensor.report.tables import muted, sources, summary, targeted
 from sensor.report.verdict import cautions, verdict
 from sensor.report.words import listed, share, size, stretch
 from sensor.version import VERSION
@@ -29,20 +26,7 @@ LISTED = 500  # that get a line
 def page(digest: Digest, coverage: Coverage, subject: ReportSubject, errors: ReadErrors) -> str:
     """The whole page as HTML5."""
     episodes = digest.episodes
-    style = files("sensor.report").joinpath("page.css").read_text(encoding="utf-8")
-    # The style sheet is named by its hash: not even a colour could be smuggled in.
-    sha256 = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{sha256}'; base-uri 'none'; form-action 'none'"
     title = f"flowvigil report: {listed(list(subject.inputs), 3)}"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", title),
-        element("style", Markup(style)),
-    )
     sections = (
         ("What was looked at", _coverage(coverage, subject)),
         ("Alerts over time", _timeline(episodes, coverage)),
@@ -53,27 +37,11 @@ def page(digest: Digest, coverage: Coverage, subject: ReportSubject, errors: Rea
         ("What this sensor could not see", limits(coverage, subject)),
         ("How this was made", _making(subject)),
     )
-    body = element(
-        "body",
-        element(
-            "header",
-            element("h1", title),
-            element("p", verdict(digest, coverage, subject), class_="verdict"),
-            [
-                element("p", caution, class_="caution")
-                for caution in cautions(coverage, subject, errors, digest.records)
-            ],
-        ),
-        element("main", [_section(title, content) for title, content in sections if content is not None]),
-        element(
-            "footer", element("p", f"flowvigil {VERSION}. All times are UTC. This page needs no network and no script.")
-        ),
-    )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-
-
-def _section(title: str, content: Content) -> Markup:
-    return element("section", element("h2", title), content)
+    header = [
+        element("p", verdict(digest, coverage, subject), class_="verdict"),
+        [element("p", caution, class_="caution") for caution in cautions(coverage, subject, errors, digest.records)],
+    ]
+    return document(title, header, [section(title, content) for title, content in sections if content is not None])
 
 
 def _coverage(coverage: Coverage, subject: ReportSubject) -> Content:
@@ -145,14 +113,15 @@ def _alerts(episodes: list[ReportedEpisode]) -> Content:
 
 
 def _merged(digest: Digest, errors: ReadErrors) -> Content:
-    flagged = sum(episode.last.spread.flows for episode in digest)
+    told = [*digest, *digest.muted]
+    flagged = sum(episode.last.spread.flows for episode in told)
     sentences = []
-    if len(digest):
+    if told:
         sentences.append(
             f"{counted(flagged, 'flagged flow')} and {counted(digest.alert_lines - digest.not_kept, 'alert line')} "
-            f"are told as {counted(len(digest), 'alert')}: one for each kind and whom it is about."
+            f"are told as {counted(len(told), 'alert')}: one for each kind and whom it is about."
         )
-    storms = [episode.last.hosts_merged for episode in digest if episode.last.hosts_merged]
+    storms = [episode.last.hosts_merged for episode in told if episode.last.hosts_merged]
     if storms:
         sentences.append(
             f"{counted(len(storms), 'storm')} told as one alert each, of {counted(sum(storms), 'host')}: more alerts "
@@ -164,8 +133,13 @@ def _merged(digest: Digest, errors: ReadErrors) -> Content:
         passed = [f"{number:,} {schema}" for schema, number in sorted(digest.passed_over.items())[:20]]
         sentences.append(f"Records that this page does not tell: {', '.join(passed)}.")
     sentences += [f"{words}." for words in errors.words_without_quotes()]
-    sentences.append("Nothing was muted: muting in the terminal changes what it shows, not what is written.")
-    return element("ul", [element("li", sentence) for sentence in sentences])
+    if not digest.muted:
+        sentences.append("Nothing was muted: muting in the terminal changes what it shows, not what is written.")
+        return element("ul", [element("li", sentence) for sentence in sentences])
+    sentences.append(
+        f"{counted(len(digest.muted), 'alert')} muted by notes of the site: somebody said that this is meant to be."
+    )
+    return [element("ul", [element("li", sentence) for sentence in sentences]), muted(digest.muted)]
 
 
 def _events(digest: Digest) -> Content:
@@ -182,6 +156,7 @@ def _events(digest: Digest) -> Content:
 def _making(subject: ReportSubject) -> Content:
     facts = [("flowvigil", VERSION)]
     facts += [("Model", f"{judging.model_id} (sha256 {judging.sha256[:16]}…)") for judging in subject.judging[:20]]
+    facts += [("Site notes", subject.site)] if subject.site else []
     settings = [element("li", element("code", f"{name}: {value}"), " (not the default)" if changed else "")
                 for name, value, changed in subject.settings]  # fmt: skip
     return [

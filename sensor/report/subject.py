@@ -36,6 +36,7 @@ class ReportSubject:
     settings: tuple[tuple[str, str, bool], ...] = ()
     expression: str | None = None  # the capture filter, None without one
     decapsulated: bool = False  # whether tunnels were looked into
+    site: str | None = None  # file of the site's notes, None without any
     problems: tuple[str, ...] = ()  # one line for each capture that could not be read to its end
 
 
@@ -61,9 +62,9 @@ def settings_of(config: Config) -> tuple[tuple[str, str, bool], ...]:
     )
 
 
-def command_of(inputs: Sequence[str], config: Config | None) -> str:
-    """The line that makes the page of these inputs again, wherever the settings came from."""
-    words = ["flowvigil", "report", *inputs, "-o", "report.html"]
+def command_of(inputs: Sequence[str], config: Config | None, site: str | None) -> str:
+    """The line that makes the page of these inputs again, wherever the settings came from. config: None for alerts."""
+    words = ["flowvigil", "report", *inputs, "-o", "report.html", *(("--site", site) if site else ())]
     if config is None:
         return shlex.join(words)
     if config.detection.bundle is not None:

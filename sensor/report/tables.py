@@ -10,6 +10,7 @@ from sensor.report.markup import Content, Markup, element
 from sensor.report.words import endpoint, listed, targets
 
 TOP = 10
+MUTED = 500
 _SHOWN = 3
 
 
@@ -24,7 +25,7 @@ def sources(episodes: Sequence[ReportedEpisode]) -> Markup:
         for ip, own in ranked[:TOP]
     ]
     headings = (("Source", False), ("Alerts", True), ("Flagged flows", True), ("Worst", False), ("What", False))
-    return _table(f"Top sources ({len(rows)} of {len(ranked):,})", headings, rows)
+    return table_of(f"Top sources ({len(rows)} of {len(ranked):,})", headings, rows)
 
 
 def targeted(episodes: Sequence[ReportedEpisode]) -> Markup:
@@ -40,7 +41,7 @@ def targeted(episodes: Sequence[ReportedEpisode]) -> Markup:
         for target, own in ranked[:TOP]
     ]  # fmt: skip
     headings = (("Target", False), ("Alerts", True), ("By", False), ("Worst", False), ("What", False))
-    return _table(f"Top targets ({len(rows)} of {len(ranked):,}), of the flow that speaks strongest", headings, rows)
+    return table_of(f"Top targets ({len(rows)} of {len(ranked):,}), of the flow that speaks strongest", headings, rows)
 
 
 def summary(episodes: Sequence[ReportedEpisode], first: int) -> Markup:
@@ -51,7 +52,18 @@ def summary(episodes: Sequence[ReportedEpisode], first: int) -> Markup:
         for number, episode in enumerate(episodes, first)
     ]  # fmt: skip
     headings = tuple((title, False) for title in ("No.", "Began (UTC)", "Severity", "Source", "Target", "What"))
-    return _table("Alerts in short", headings, rows)
+    return table_of("Alerts in short", headings, rows)
+
+
+def muted(episodes: Sequence[ReportedEpisode]) -> Markup:
+    """The alerts that notes of the site mute, with who says so and why."""
+    rows = [
+        (moment(episode.last.start_ns), episode.last.origin, targets(episode), episode.what, note.by, note.why)
+        for episode in episodes[:MUTED]
+        if (note := episode.last.muted) is not None
+    ]
+    headings = tuple((title, False) for title in ("Began (UTC)", "Source", "Target", "What", "Muted by", "Why"))
+    return table_of(f"Muted alerts ({len(rows)} of {len(episodes):,})", headings, rows)
 
 
 def _worst(episodes: Sequence[ReportedEpisode]) -> str:
@@ -63,7 +75,7 @@ def _kinds(episodes: Sequence[ReportedEpisode]) -> str:
     return listed(list(dict.fromkeys(episode.what for episode in episodes)), _SHOWN)
 
 
-def _table(caption: str, headings: Iterable[tuple[str, bool]], rows: Iterable[Sequence[Content]]) -> Markup:
+def table_of(caption: str, headings: Iterable[tuple[str, bool]], rows: Iterable[Sequence[Content]]) -> Markup:
     """The first cell of a row is its header; headings: title, and whether its cells are numbers."""
     columns = list(headings)
     head = [element("th", title, scope="col", class_="number" if numeric else None) for title, numeric in columns]

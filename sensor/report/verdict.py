@@ -17,6 +17,10 @@ def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
     if not len(digest):
         if coverage.counts is not None and not coverage.counts.received:
             return "No packet was read: this says nothing of the network."
+        if digest.muted:
+            return (
+                f"No alert but {len(digest.muted):,} that notes of the site mute{f', in {amount}' if amount else ''}."
+            )
         what = "This file holds no alert" if subject.kind == "alerts" else "Nothing anomalous was found"
         return f"{what}{f' in {amount}' if amount else ''}."
     attacks = [episode for episode in digest if episode.attack]

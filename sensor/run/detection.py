@@ -1,4 +1,4 @@
-"""Records of a run judged, its alerts published, and the packets of alerts kept."""
+"""Records of a run judged, its alerts by the site's notes published, and the packets of alerts kept."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ from sensor.metering.turns import Turn
 from sensor.packets.recorder import PacketRecorder
 from sensor.progress.progress import Progress
 from sensor.run.outlet import Outlet
+from sensor.site.notes import SiteNotes
 
 KEEPING_S: Final = 0.25  # between two writes of packets in a live run
 _RECORDS: Final = 8192  # judged at once: a meter that is drained has many more, and each flow handed on takes memory
@@ -25,6 +26,7 @@ class Detection:
     judge: Judge
     outlet: Outlet
     recorder: PacketRecorder | None = None  # of the packets of alerts
+    notes: SiteNotes | None = None  # of the site; may be changed at any time, for the alerts that follow
     keeping_s: float | None = None  # write packets at least so often, None: where the packets alone say
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
@@ -75,6 +77,7 @@ class Detection:
             alerts=outlet.alerts,
             attacks=outlet.attacks,
             uncertain=outlet.alerts - outlet.attacks,
+            muted=None if self.notes is None else outlet.muted,
             merged=judge.merged,
             judged=judge.judged,
             bundle=judge.bundle,
@@ -100,6 +103,9 @@ class Detection:
         step = self._clock_step_ns
         if step:
             items = [_in_wall_time(item, step) if isinstance(item, Alert) else item for item in items]
+        notes = self.notes
+        if notes is not None:
+            items = [notes.of(item) if isinstance(item, Alert) else item for item in items]
         self.outlet.publish(items, step)
         return [item for item in items if isinstance(item, Alert)]
 

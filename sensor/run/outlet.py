@@ -28,9 +28,11 @@ class Outlet:
     takers: Sequence[LineTaker] = ()  # who gets the lines beside the outputs
     outputs: "Outputs | None" = None
     flow_records: "FlowRecords | None" = None  # makes records of the flows of alerts; None: nobody asked for them
-    alerts: int = 0  # opened so far
+    alerts: int = 0  # opened so far, without those that are muted
     attacks: int = 0  # of those, that were called an attack at some time
+    muted: int = 0  # opened, but muted by a note of the site
     _open_uncertain: set[str] = field(default_factory=set)
+    _open_muted: set[str] = field(default_factory=set)
 
     def publish(self, items: "Sequence[AlertItem]", step_ns: int = 0) -> None:
         """Count alerts and write them to every output, and their flows where records of them are wanted.
@@ -93,6 +95,12 @@ class Outlet:
 
     def _count(self, alert: Alert) -> None:
         opened = alert.action == "opened"
+        if alert.muted is not None:
+            self._count_muted(alert, opened=opened)
+            return
+        if alert.id in self._open_muted:  # it has gone beyond its note
+            self._open_muted.discard(alert.id)
+            opened = True
         self.alerts += opened
         if alert.verdict == "attack":
             self.attacks += opened or alert.id in self._open_uncertain
@@ -100,4 +108,12 @@ class Outlet:
         elif opened:
             self._open_uncertain.add(alert.id)
         if alert.action == "closed":
+            self._open_uncertain.discard(alert.id)
+
+    def _count_muted(self, alert: Alert, *, opened: bool) -> None:
+        self.muted += opened
+        if opened:
+            self._open_muted.add(alert.id)
+        if alert.action == "closed":
+            self._open_muted.discard(alert.id)
             self._open_uncertain.discard(alert.id)

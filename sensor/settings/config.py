@@ -5,7 +5,7 @@ invalid setting raises an error of one line that states its place. It opens no b
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -79,6 +79,12 @@ class EpisodesSection(_Section):
     flows_per_alert: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # flow records written with an alert
 
 
+class SiteSection(_Section):
+    """What the operator notes of the site: networks, assets, and rules for what is meant to be (sensor.site)."""
+
+    file: Path | None = Field(default=None, strict=False)  # None: nothing is noted
+
+
 class OutputSection(_Section):
     """The file of alerts, beside the terminal and the list `outputs`."""
 
@@ -122,6 +128,7 @@ class Config(_Section):
     meter: MeterSection = MeterSection()
     detection: DetectionSection = DetectionSection()
     episodes: EpisodesSection = EpisodesSection()
+    site: SiteSection = SiteSection()
     output: OutputSection = OutputSection()
     keep_packets: KeepPacketsSection = KeepPacketsSection()
     stats: StatsSection = StatsSection()
@@ -188,7 +195,7 @@ def effective_config(
     except ValidationError as error:
         faults += _bad_values(error, settings)
     if faults:
-        raise _error_of(faults)
+        raise error_of(faults)
     config._outputs = outputs
     return EffectiveConfig(config, {setting.name: setting.place for setting in settings.values()} | places)
 
@@ -256,7 +263,8 @@ def _bad_values(error: ValidationError, settings: Mapping[str, Setting]) -> Iter
         yield f"{settings[name].place}: {name} is {settings[name].value!r}: {expected}"
 
 
-def _error_of(faults: list[str]) -> ConfigError:
+def error_of(faults: Sequence[str]) -> ConfigError:
+    """One error for all faults of a file: the first, with a line for each further one as its detail."""
     error = ConfigError(faults[0])
     left = len(faults) - MAX_FAULTS
     error.detail = (*faults[1:MAX_FAULTS], *([f"and {left:,} more"] if left > 0 else ()))

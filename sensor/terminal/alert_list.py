@@ -5,7 +5,7 @@ from typing import Final
 from rich.text import Text
 
 from sensor.alerts.alert import Alert
-from sensor.alerts.words import clock_time, lane_in_words, severity_word, who
+from sensor.alerts.words import clock_time, lane_in_words, muted_in_words, severity_word, who
 from sensor.terminal.alert_text import title_text
 from sensor.terminal.board import Board, BoardRow
 from sensor.terminal.glyphs import SEVERITY_STYLES, Glyphs, fit_line, safe_text
@@ -48,7 +48,9 @@ def _row(row: BoardRow, selected: bool, width: int, glyphs: Glyphs) -> list[Text
     names = safe_text(who(alert, glyphs.arrow), 120, glyphs)
     title = safe_text(title_text(alert), 80, glyphs)
     again = f" {glyphs.times}{repeats}" if repeats > 1 else ""
+    muted = f"{safe_text(muted_in_words(alert), 200, glyphs)}; " if alert.muted else ""
     why = Text.assemble(
+        muted,
         (f"{alert.verdict}, {lane_in_words(alert)}", "italic"),
         f", {_STATES[alert.action]}: {safe_text(alert.reason, 480, glyphs)}",
     )
@@ -79,6 +81,8 @@ def _fill(line: Text, width: int, style: str, glyphs: Glyphs) -> Text:
 def _empty_text(board: Board) -> str:
     if board.query and board.hidden:
         return f"no alert matches; {board.hidden:,} do not (Esc ends the search)"
+    if board.noted_alerts and not board.muted_alerts:
+        return f"nothing but {board.noted_alerts:,} alerts muted by site notes (n shows them)"
     if board.muted_alerts:
         return f"nothing but {board.muted_alerts:,} muted alerts (M shows them)"
     return "no alert so far"

@@ -1,25 +1,27 @@
 """The state of the interactive view and how keys change it: alerts, selection, search, mutes. It draws nothing.
 
 Episodes of one source and technique share a row. Mutes and searches only hide alerts: they are counted and written to
-the outputs all the same.
+the outputs all the same. Where the site has notes, a mute is a rule of theirs with its reason, and lasts.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from sensor.alerts.alert import Alert
+from sensor.errors import SensorError
+from sensor.site.notes import SiteNotes
 
 AlertFilter = Callable[[Alert], bool]
-Page = Literal["list", "detail", "search", "mute", "help"]
+Page = Literal["list", "detail", "search", "mute", "why", "help"]
 Mute = tuple[Literal["source", "technique"], str]
 Key = tuple[str, str]  # source and technique that the episodes of a row share
 
 MAX_EPISODES: Final = 1000  # those of the highest risk of up to twice as many
 MAX_HISTORY: Final = 40  # alerts of one episode
 DETAIL_STEP: Final = 8  # lines that a page key scrolls
-MAX_QUERY_CHARACTERS: Final = 200
+MAX_QUERY_CHARACTERS: Final = 200  # of a query or a reason
 MAX_NOTES: Final = 20
 
 # Name, and what a row is ranked by, largest first.
@@ -29,6 +31,21 @@ SORTS: Final[tuple[tuple[str, Callable[["BoardRow"], tuple[float, ...]]], ...]] 
     ("flows", lambda row: (sum(episode.newest.spread.flows for episode in row.episodes), row.newest.time_ns)),
     ("repeats", lambda row: (len(row.episodes), row.newest.time_ns)),
 )
+
+
+class NotesWriter(Protocol):
+    """Whoever adds to the site's notes (sensor.site.marking.Marking)."""
+
+    @property
+    def notes(self) -> SiteNotes:
+        """The notes as they are now."""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be written, in words; nothing where it can."""
+
+    def mark_false(self, alert: Alert, why: str) -> str:
+        """Write that an alert is meant to be; what was done, in words. Raises SensorError."""
 
 
 @dataclass(slots=True)
@@ -80,11 +97,14 @@ class Board:
     """State of the view."""
 
     search: Callable[[str], AlertFilter]  # parses a query into a filter; raises ValueError for one that is wrong
+    marking: NotesWriter | None = None  # of the site's notes, None without any
     page: Page = "list"  # what is shown
     sort: int = 0  # index in SORTS
     query: str = ""  # the current search, "" for none
-    typed: str = ""  # the query being typed on the search page
-    search_error: str = ""  # of the query that was typed
+    typed: str = ""  # the query being typed on the search page, or the reason on the page that asks why
+    search_error: str = ""  # of what was typed
+    said: str = ""  # an event to be shown, one line
+    show_noted: bool = False  # whether alerts that notes of the site mute are shown
     mutes: set[Mute] = field(default_factory=set)  # hidden sources and techniques
     frozen: bool = False  # whether new alerts are not shown for now
     quit: bool = False  # whether the operator has quit
@@ -94,6 +114,7 @@ class Board:
     detail_offset: int = 0  # lines by which the detail is scrolled down
     hidden: int = 0  # retained alerts that the search hides
     muted_alerts: int = 0  # retained alerts that mutes hide
+    noted_alerts: int = 0  # retained alerts that notes of the site mute
     opened: int = 0  # episodes opened so far
     frozen_since: int = 0  # episodes opened before the view was frozen
     omitted: int = 0  # alerts that were not passed to the view, because the terminal was too slow
@@ -152,6 +173,8 @@ class Board:
             self._type(key)
         elif self.page == "mute":
             self._mute(key)
+        elif self.page == "why":
+            self._give_reason(key)
         elif self.page == "help" or (self.page == "detail" and key in ("enter", "escape", "backspace", "q")):
             self.page = "list"
         elif key in ("up", "k"):
@@ -173,7 +196,10 @@ class Board:
         elif key == "escape":
             self._search("")
         elif key == "m" and self.selected is not None:
-            self.page = "mute"
+            self._begin_mute()
+        elif key == "n":
+            self.show_noted = not self.show_noted
+            self._rows = None
         elif key == "M":
             self.mutes.clear()
             self._rows = None
@@ -221,7 +247,11 @@ class Board:
         self.search_error = ""
         if key == "enter":
             self._search(self.typed)
-        elif key == "escape":
+        else:
+            self._edit(key)
+
+    def _edit(self, key: str) -> None:
+        if key == "escape":
             self.page = "list"
         elif key == "backspace":
             self.typed = self.typed[:-1]
@@ -239,6 +269,40 @@ class Board:
             return
         self.page, self.query, self._rows = "list", query, None
 
+    def _begin_mute(self) -> None:
+        """Ask for the reason of a rule; where none can be written, what to hide on this screen alone."""
+        self.page = "mute"
+        if self.marking is None:
+            return
+        problem = self.marking.problem
+        if problem:
+            self.said = f"no rule can be written: {problem}; m hides on this screen alone"
+            return
+        # The alert that was asked about stays selected, whatever comes while the reason is typed.
+        self._selected = self.selected.key if self.selected else None
+        self.page, self.typed, self.search_error = "why", "", ""
+
+    def _give_reason(self, key: str) -> None:
+        self.search_error = ""
+        row = self.selected
+        if key != "enter" or self.marking is None or row is None:
+            self._edit(key)
+            return
+        try:
+            self.said = self.marking.mark_false(row.newest, self.typed)
+        except SensorError as error:
+            self.search_error = str(error)
+            return
+        self.page = "list"
+        self._note_again(self.marking.notes)
+
+    def _note_again(self, notes: SiteNotes) -> None:
+        """See what is shown as changed notes do."""
+        self._histories = {name: _noted(history, notes) for name, history in self._histories.items()}
+        if self._frozen_histories is not None:
+            self._frozen_histories = tuple(_noted(history, notes) for history in self._frozen_histories)
+        self._rows = None
+
     def _mute(self, key: str) -> None:
         row = self.selected
         self.page = "list"
@@ -254,9 +318,13 @@ class Board:
         return ("source", source_key(alert)) in self.mutes or ("technique", technique_key(alert)) in self.mutes
 
     def _filtered_rows(self) -> list[BoardRow]:
-        self.hidden = self.muted_alerts = 0
+        self.hidden = self.muted_alerts = self.noted_alerts = 0
         groups: dict[Key, list[EpisodeHistory]] = {}
         for history in self._histories.values() if self._frozen_histories is None else self._frozen_histories:
+            noted = history.newest.muted is not None
+            self.noted_alerts += noted
+            if noted and not self.show_noted:
+                continue
             if self._muted(history.newest):
                 self.muted_alerts += 1
             elif not self._filter(history.newest):
@@ -266,6 +334,11 @@ class Board:
         rows = [_row(key, group) for key, group in groups.items()]
         _, rank = SORTS[self.sort]
         return sorted(rows, key=rank, reverse=True)
+
+
+def _noted(history: EpisodeHistory, notes: SiteNotes) -> EpisodeHistory:
+    lines = deque((notes.of(alert) for alert in history.lines), maxlen=MAX_HISTORY)
+    return EpisodeHistory(notes.of(history.newest), history.first, lines)
 
 
 def _row(key: Key, group: list[EpisodeHistory]) -> BoardRow:

@@ -21,7 +21,7 @@ from sensor.alerts.query import parse
 from sensor.alerts.words import clock_time
 from sensor.printable import printable
 from sensor.progress.progress import Progress
-from sensor.terminal.board import Board
+from sensor.terminal.board import Board, NotesWriter
 from sensor.terminal.frame import Scene, frame, list_rows
 from sensor.terminal.glyphs import glyphs_for
 from sensor.terminal.header import Rates
@@ -45,12 +45,14 @@ class Dashboard:
         bundle: str,
         clock: Callable[[], float] = time.monotonic,
         wall_clock_ns: Callable[[], int] = time.time_ns,
+        marking: NotesWriter | None = None,
     ) -> None:
         """source, bundle: names, escaped before they are shown; what judges later its progress says.
 
         clock: seconds, for the interval of drawing. wall_clock_ns: ns since 1970, for the times of events.
+        marking: of the site's notes, None without any.
         """
-        self.board = Board(lambda query: parse(query).matches)
+        self.board = Board(lambda query: parse(query).matches, marking)
         self.ending = False  # whether the operator has quit and the run is ending
         self._console = console
         self._mode: Mode = mode
@@ -104,6 +106,9 @@ class Dashboard:
                 self._lines = []
             else:
                 self.board.press(key, list_rows(self._size[1]))
+        if self.board.said:
+            self.board.notes.append((self._wall_clock_ns(), self.board.said))
+            self.board.said = ""
         self.draw()
 
     def redraw_if_resized(self) -> None:

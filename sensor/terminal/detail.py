@@ -15,6 +15,7 @@ from sensor.alerts.spread import counted
 from sensor.alerts.words import (
     address_and_port,
     clock_time,
+    muted_in_words,
     outside_normal,
     sources_in_words,
     targets_in_words,
@@ -44,6 +45,8 @@ def detail(row: BoardRow, width: int, glyphs: Glyphs) -> list[Text]:
     lines += _wrapped(
         f"{safe_text(verdict_text(alert), 200, glyphs)}, severity {alert.severity}, risk {alert.risk:g}", width, 2
     )
+    if alert.muted:
+        lines += _wrapped(safe_text(muted_in_words(alert), 400, glyphs), width, 2, "bold")
     lines += _wrapped(safe_text(alert.reason, 480, glyphs), width, 2)
     lines += _wrapped(safe_text(playbook.meaning, 480, glyphs), width, 2, "italic")
     lines += [Text(), *_reasons(alert, width, glyphs)]

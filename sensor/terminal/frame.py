@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
-from sensor.alerts.words import clock_time
+from sensor.alerts.words import clock_time, who
 from sensor.progress.progress import Progress
 from sensor.terminal.alert_list import alert_list
 from sensor.terminal.board import SORTS, Board
@@ -35,6 +35,12 @@ HELP: Final = (
     ("known lane", "looks like an attack that the model has learned"),
     ("novel lane", "unlike this model's normal traffic"),
 )  # fmt: skip
+# Where the site has notes.
+HELP_OF_NOTES: Final = (
+    ("", ""),
+    ("m", "asks why it is meant to be, and writes a rule to the site's notes: it lasts"),
+    ("n", "show or hide what the site's notes mute"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,8 @@ def list_rows(height: int) -> int:
 
 def _middle(board: Board, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     if board.page == "help":
-        return [Text.assemble((f"  {keys:<16} ", "bold"), words) for keys, words in HELP]
+        pages = (*HELP, *HELP_OF_NOTES) if board.marking is not None or board.noted_alerts else HELP
+        return [Text.assemble((f"  {keys:<16} ", "bold"), words) for keys, words in pages]
     row = board.selected
     if board.page == "detail" and row is not None:
         lines = detail(row, width, glyphs)
@@ -93,6 +100,8 @@ def _list_title(board: Board, width: int, glyphs: Glyphs) -> Text:
         words.append(f"FROZEN, {board.opened - board.frozen_since:,} more since")
     if board.mutes:
         words.append(f"{board.muted_alerts:,} muted")
+    if board.noted_alerts:
+        words.append(f"{board.noted_alerts:,} muted by site notes (n {'hides' if board.show_noted else 'shows'} them)")
     if board.query:
         words.append(f"search {safe_text(board.query, 60, glyphs)} hides {board.hidden:,}")
     if board.omitted:
@@ -108,7 +117,10 @@ def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     if scene.ending:
         return Text(safe_text(board.ending_text, 200, glyphs), "bold reverse")
     if board.page == "search":
-        return _prompt(board, width, glyphs)
+        return _prompt(board, "/", "Enter finds, Esc leaves", width, glyphs)
+    if board.page == "why" and board.selected is not None:
+        asked = f"{safe_text(who(board.selected.newest, glyphs.arrow), 60, glyphs)} is meant to be, because: "
+        return _prompt(board, asked, "Enter writes a rule, Esc leaves", width, glyphs)
     if board.page == "mute" and board.selected is not None:
         source, name = (safe_text(word, 40, glyphs) for word in board.selected.key)
         return Text(f"mute: s source {source}, t technique {name}, any other key neither", "bold reverse")
@@ -124,15 +136,13 @@ def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     return Text.assemble((end, "bold green"), (keys, "dim"))
 
 
-def _prompt(board: Board, width: int, glyphs: Glyphs) -> Text:
-    """The search prompt: the end of what was typed, and the error of the last search."""
+def _prompt(board: Board, asked: str, keys: str, width: int, glyphs: Glyphs) -> Text:
+    """A prompt: the end of what was typed, and the error of what was typed last. keys: those that end it."""
     typed = Text(safe_text(board.typed, 400, glyphs))
-    search_error = (
-        f"  {safe_text(board.search_error, 200, glyphs)}" if board.search_error else "  Enter finds, Esc leaves"
-    )
-    room = max(width // 2 if board.search_error else width - 28, 8)
+    search_error = f"  {safe_text(board.search_error, 200, glyphs)}" if board.search_error else f"  {keys}"
+    room = max(width // 2 if board.search_error else width - len(keys) - 5, len(asked) + 7) - len(asked) + 1
     while typed.cell_len > room:
         typed = typed[1:]
     return Text.assemble(
-        ("/", "bold"), typed, ("_", "blink"), (search_error, "bold red" if board.search_error else "dim")
+        (asked, "bold"), typed, ("_", "blink"), (search_error, "bold red" if board.search_error else "dim")
     )

@@ -51,6 +51,7 @@ def _totals(progress: "Progress") -> dict[str, object]:
             "attack": progress.attacks,
             "uncertain": progress.uncertain,
             "merged": progress.merged,
+            **({} if progress.muted is None else {"muted": progress.muted}),
         },
         "undecoded": dict(sorted(progress.undecoded.items())),
         "unjudged": dict(sorted(progress.unjudged.items())),

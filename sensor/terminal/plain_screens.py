@@ -56,13 +56,14 @@ class SummaryLine:
         filtered = f"filtered: {progress.filtered:,}, " if progress.filtered else ""
         shed = f"shed: {progress.shed:,}, " if progress.shed else ""
         merged = f"{progress.merged:,} more hosts merged in storms, " if progress.merged else ""
+        muted = "" if progress.muted is None else f"{progress.muted:,} muted by site notes, "
         unjudged = ", ".join(f"{count:,} {protocol}" for protocol, count in progress.unjudged.items())
         unjudged = f"flows that no model judged: {unjudged}, " if unjudged else ""
         context = f"context evicted: {progress.context_evicted:,}, " if progress.context_evicted else ""
         lost = f"lost lines: {progress.lost_lines:,}, " if progress.lost_lines else ""
         self._stream.write(
             f"flowvigil: {self._mode} {self._source}: {progress.packets:,} packets, {progress.flows:,} flows, "
-            f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, {merged}"
+            f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, {merged}{muted}"
             f"not decoded: {left_out}, {unjudged}{filtered}{shed}dropped: {progress.dropped:,}, "
             f"evicted: {progress.evicted:,}, {context}late: {progress.late:,}, clock jumps: {progress.clock_jumps:,}, "
             f"{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"

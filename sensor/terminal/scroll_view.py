@@ -102,6 +102,8 @@ class ScrollView:
         if len(self._latest) >= 2 * MAX_ALERTS:
             highest = sorted(self._latest.values(), key=lambda latest: -latest.risk)[:MAX_ALERTS]
             self._latest = {latest.id: latest for latest in highest}
+        if alert.muted is not None:
+            return  # it is counted
         if alert.id in self._pending:
             opened, first = self._pending[alert.id]
             self._pending[alert.id] = (opened, replace(alert, time_ns=first.time_ns))

@@ -54,8 +54,11 @@ def summary(
 ) -> RenderableType:
     """The summary at the end of a run: the alerts of the highest risk, totals, and what could not be judged."""
     lines: list[Text] = []
-    ranked = sorted(alerts, key=lambda alert: (-alert.risk, alert.sequence))[:SUMMARY_ALERTS]
-    if progress.alerts == 0:
+    told = (alert for alert in alerts if alert.muted is None)
+    ranked = sorted(told, key=lambda alert: (-alert.risk, alert.sequence))[:SUMMARY_ALERTS]
+    if progress.alerts == 0 and progress.muted:
+        lines.append(Text(f"No alert but {progress.muted:,} muted by site notes.", "bold green"))
+    elif progress.alerts == 0:
         lines.append(Text(f"No alert: nothing in this {_input_kind(mode)} reached the threshold.", "bold green"))
     else:
         lines.append(Text(alert_counts(progress), "bold"))
@@ -111,7 +114,8 @@ def alert_counts(progress: Progress) -> str:
     alerts = f"{progress.alerts:,} alert{'s' * (progress.alerts != 1)}"
     verdicts = f"{progress.attacks:,} attack, {progress.uncertain:,} uncertain"
     verdicts += f", {progress.merged:,} hosts in storms" if progress.merged else ""
-    return f"{alerts}: {verdicts}" if progress.alerts else "no alert so far"
+    muted = f", {progress.muted:,} muted by site notes" if progress.muted else ""
+    return f"{alerts}: {verdicts}{muted}" if progress.alerts else f"no alert so far{muted}"
 
 
 def packet_losses(progress: Progress, *, all_reasons: bool = False) -> str:

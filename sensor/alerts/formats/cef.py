@@ -16,6 +16,7 @@ UNNAMED_CLASS: Final = "unusual"
 IPV6_KEYS: Final = (("c6a2", "Source IPv6 Address"), ("c6a3", "Destination IPv6 Address"))
 # As the dictionary's `proto` wants them.
 PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 47: "GRE", 50: "ESP", 58: "IPv6-ICMP", 132: "SCTP"}
+DIRECTIONS: Final = {"inbound": "0", "outbound": "1"}  # the dictionary has no other
 
 _HEADER: Final = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": " ", "\r": " "})
 _VALUE: Final = str.maketrans({"\\": "\\\\", "=": "\\=", "\n": "\\n", "\r": "\\r"})
@@ -54,6 +55,9 @@ def _pairs(alert: Alert) -> list[tuple[str, str]]:
         ("start", str(alert.start_ns // 1_000_000)),
         ("end", str(alert.end_ns // 1_000_000)),
         *_addresses(alert),
+        ("shost", alert.source.domain or ""),
+        ("dhost", alert.destination.domain or ""),
+        ("deviceDirection", DIRECTIONS.get(alert.direction or "", "")),
         ("spt", _port(alert.source.port)),
         ("dpt", _port(alert.destination.port)),
         ("proto", PROTOCOLS.get(alert.protocol, str(alert.protocol))),
@@ -74,6 +78,7 @@ def _pairs(alert: Alert) -> list[tuple[str, str]]:
         *_custom("cn1", "targets", str(alert.spread.targets)),
         *_custom("cn2", "ports", str(alert.spread.ports)),
         *_custom("cn3", "sequence", str(alert.sequence)),
+        *_custom("cs6", "mutedBy", f"{alert.muted.by}: {alert.muted.why}" if alert.muted else ""),
         *_custom("flexNumber1", "origins", str(alert.spread.origins) if alert.spread.origins > 1 else ""),
     ]
 

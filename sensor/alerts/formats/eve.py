@@ -107,6 +107,11 @@ def _metadata(alert: Alert) -> dict[str, list[str]]:
         "targets": f"{spread.targets}{'+' * spread.targets_more}",
         "ports": f"{spread.ports}{'+' * spread.ports_more}",
         "model": alert.model.id,
+        "direction": alert.direction or "",
+        "source_name": alert.source.domain or "",
+        "target_name": alert.destination.domain or "",
+        "muted_by": alert.muted.by if alert.muted else "",
+        "muted_why": alert.muted.why if alert.muted else "",
     }
     _, word = PRIORITIES[severity_word(alert.severity)]
     found = {"signature_severity": word, **named, **{f"flowvigil_{name}": text for name, text in own.items()}}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.alerts.alert import Alert
+from sensor.alerts.alert import Alert, Endpoint
 from sensor.alerts.alert_record import alert_of, is_alert
 from sensor.alerts.kinds import number, timestamp
 from sensor.alerts.techniques import Technique, technique_of
@@ -22,8 +22,13 @@ ACTIVITIES: Final = {"opened": (1, "Create"), "updated": (2, "Update"), "closed"
 # Our severity, and OCSF's number and word.
 SEVERITIES: Final = {"high": (4, "High"), "medium": (3, "Medium"), "low": (2, "Low")}
 CONFIDENCES: Final = {"attack": (3, "High"), "uncertain": (1, "Low")}
-STATUS_NEW: Final = 1  # to be looked at by people, who alone change it
+# To be looked at by people, who alone change it; or they have said that it need not be.
+STATUSES: Final = {False: (1, "New"), True: (3, "Suppressed")}
 LEARNING: Final = 4  # analytic.type_id
+# Our direction, and OCSF's number and word; it has none for traffic between two others.
+DIRECTIONS: Final = {
+    "inbound": (1, "Inbound"), "outbound": (2, "Outbound"), "internal": (3, "Lateral"), "external": (99, "External"),
+}  # fmt: skip
 DIRECTION_UNKNOWN: Final = 0
 IP_ADDRESS: Final = 2  # observable.type_id
 
@@ -46,6 +51,7 @@ def ocsf_document(alert: Alert) -> dict[str, Any]:
     activity, activity_name = ACTIVITIES[alert.action]
     severity, severity_name = SEVERITIES[severity_word(alert.severity)]
     confidence, confidence_name = CONFIDENCES[alert.verdict]
+    status, status_name = STATUSES[alert.muted is not None]
     return {
         "activity_id": activity,
         "activity_name": activity_name,
@@ -65,8 +71,8 @@ def ocsf_document(alert: Alert) -> dict[str, Any]:
         "confidence_id": confidence,
         "confidence": confidence_name,
         "risk_score": round(alert.risk),
-        "status_id": STATUS_NEW,
-        "status": "New",
+        "status_id": status,
+        "status": status_name,
         "message": alert.reason,
         "metadata": _metadata(alert),
         "finding_info": _finding(alert),
@@ -131,10 +137,10 @@ def _named(uid: str, name: str) -> dict[str, str]:
 
 def _evidence(alert: Alert) -> dict[str, Any]:
     return {
-        "src_endpoint": _endpoint(alert.source.ip, alert.source.port),
-        "dst_endpoint": _endpoint(alert.destination.ip, alert.destination.port),
+        "src_endpoint": _endpoint(alert.source),
+        "dst_endpoint": _endpoint(alert.destination),
         "connection_info": {
-            "direction_id": DIRECTION_UNKNOWN,
+            **_direction(alert),
             "protocol_num": alert.protocol,
             "protocol_name": alert.transport,
             "protocol_ver_id": alert.ip_version,
@@ -156,8 +162,16 @@ def _evidence(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _endpoint(ip: str, port: int | None) -> dict[str, Any]:
-    return {"ip": ip} if port is None else {"ip": ip, "port": port}
+def _direction(alert: Alert) -> dict[str, Any]:
+    if alert.direction is None:
+        return {"direction_id": DIRECTION_UNKNOWN}
+    number_, name = DIRECTIONS[alert.direction]
+    return {"direction_id": number_, "direction": name}
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    parts = {"ip": endpoint.ip, "port": endpoint.port, "name": endpoint.domain}
+    return {name: value for name, value in parts.items() if value is not None}
 
 
 def _unmapped(alert: Alert) -> dict[str, Any]:
@@ -179,5 +193,13 @@ def _unmapped(alert: Alert) -> dict[str, Any]:
             "ports": alert.spread.ports,
             "ports_more": alert.spread.ports_more,
             "dropped": alert.dropped,
+            **_noted(alert),
         }
     }
+
+
+def _noted(alert: Alert) -> dict[str, Any]:
+    """What the site's notes made of it, where there are any."""
+    muted = {"muted": {"by": alert.muted.by, "why": alert.muted.why}} if alert.muted else {}
+    before = alert.before_notes
+    return {**muted, **({"before_notes": {"severity": before.severity, "risk_score": before.risk}} if before else {})}

@@ -41,7 +41,7 @@ class CaptureStream:
         self.size = _total_size(captures)
         self.from_pipe = False  # whether the present block came from a pipe, whose writer may wait
         self._captures = captures
-        self._filter = _packet_filter(expression) if expression else None
+        self._filter = packet_filter(expression) if expression else None
         self._waiting = False
         self._opened = False
         self._read_of: dict[CaptureFile, int] = {}  # bytes of each open capture that are part of bytes_read
@@ -137,7 +137,7 @@ def refuse_unreadable(captures: Sequence[str], expression: str | None = None) ->
     A pipe and standard input are passed over: what they begin with can be read only once.
     """
     if expression:
-        _packet_filter(expression)
+        packet_filter(expression)
     problems: list[str] = []
     for name in sorted(captures_in(captures)):
         path = Path(name)
@@ -152,7 +152,7 @@ def refuse_unreadable(captures: Sequence[str], expression: str | None = None) ->
     raise InputError(*first_problems(problems))
 
 
-def _packet_filter(expression: str) -> PacketFilter:
+def packet_filter(expression: str) -> PacketFilter:
     from sensor.sources.filters.libpcap import compile_offline
 
     compile_for = partial(compile_offline, expression)

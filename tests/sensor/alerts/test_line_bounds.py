@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from flows.decode import REASONS
-from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
+from sensor.alerts.alert import Alert, Endpoint, Grade, ModelIdentity, Muted, Observer
 from sensor.alerts.alert_record import alert_document, alert_line
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.formats import FORMATS, formatter
@@ -33,7 +33,7 @@ END_NS = 4_102_444_799_999_999_999
 
 
 def longest_alert() -> Alert:
-    end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED)
+    end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED, LONG)
     deviation = Deviation(LONG, LONG, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE)
     known: dict[str, Any] = {
         "targets_more": True,
@@ -50,6 +50,7 @@ def longest_alert() -> Alert:
         action="updated", label=LONG, p_known=WIDE, p_novel=WIDE,
         scores={f"{number:03}{LONG}": WIDE for number in range(99)}, deviations=(deviation,) * 99,
         spread=Spread(**(counts | known)), model=ModelIdentity(LONG, LONG), observer=OBSERVER, dropped=MOST_COUNTED,
+        direction="external", muted=Muted(LONG, LONG, END_NS), before_notes=Grade(100, 99.9),
     )  # fmt: skip
 
 

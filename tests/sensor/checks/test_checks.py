@@ -73,7 +73,18 @@ def test_each_cause_has_its_exit_code_and_the_first_one_decides(wrong: Result) -
 
 
 def test_every_check_is_made_whatever_the_others_found(wrong: Result) -> None:
-    names = ["settings", "user", "kernel cache", "bundle", "capability", "interface", "filter", "ring", "offloads"]
+    names = [
+        "settings",
+        "user",
+        "site",
+        "kernel cache",
+        "bundle",
+        "capability",
+        "interface",
+        "filter",
+        "ring",
+        "offloads",
+    ]
     assert list(findings(wrong)) == [*names, "output", "outputs", "packets", "attach", "metrics", "speed", "all"]
     assert findings(wrong)["speed"]["status"] == findings(wrong)["offloads"]["status"] == "skipped"
 

@@ -3,6 +3,9 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,8 @@ import pytest
 from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
-from sensor.alerts.alert import Alert, Observer
+from sensor.alerts.alert import Alert, Endpoint, Observer
+from sensor.cli.reload import Reload, reopened_outputs, taken_interval, taken_notes
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import Turn
 from sensor.progress.hints import hints
@@ -19,6 +23,8 @@ from sensor.run.detection import Detection
 from sensor.run.outlet import Outlet
 from sensor.run.run import Run
 from sensor.run.watching import Watching
+from sensor.settings.config import effective_config
+from sensor.site.notes import Party, Rule, SiteNotes
 from sensor.sources.capture import LinkEvent
 from tests.support.alerts import an_alert
 from tests.support.packets import Packet, block, udp
@@ -89,10 +95,10 @@ class Stage:
     lines: Lines = field(default_factory=Lines)
     now: float = 0.0
 
-    def watch(self, **options: Any) -> tuple[Run, Watching]:
-        """The run, and its hook with these options."""
+    def watch(self, notes: SiteNotes | None = None, **options: Any) -> tuple[Run, Watching]:
+        """The run with a site's notes, and its hook with these options."""
         outlet = Outlet([self.lines])
-        detection = Detection(self.judge, outlet)  # type: ignore[arg-type]
+        detection = Detection(self.judge, outlet, notes=notes)  # type: ignore[arg-type]
         hook = Watching(detection, Observer("test", "0"), clock=lambda: self.now, wall_clock_ns=lambda: T0, **options)
         source = LiveTurns(self.capture, Meter(1024))
         return Run(source, detection, self.screen, [hook], clock=lambda: self.now), hook
@@ -289,3 +295,74 @@ def test_alerts_opened_are_in_the_totals_of_the_last_account() -> None:
         "uncertain": 1,
         "merged": 0,
     }
+
+
+# Notes of the site
+
+OURS = SiteNotes(rules=(Rule("ours", source=Party("192.0.2.10", (ip_network("192.0.2.10"),))),))
+
+
+def told_of(*alerts: Alert, notes: SiteNotes | None) -> tuple[Stage, Progress]:
+    """A watch that finds one alert a turn."""
+    stage = Stage(ScriptedCapture([(lambda: None, SILENCE)] * len(alerts)))
+    stage.judge.found = [[each] for each in alerts]
+    run, _ = stage.watch(notes)
+    run.run()
+    return stage, run.progress
+
+
+def test_muted_alerts_are_counted_apart_and_an_account_tells_them() -> None:
+    other = Endpoint("192.0.2.11", 1, 2, 3)
+    stage, progress = told_of(an_alert(), an_alert(id="B", source=other, verdict="uncertain"), notes=OURS)
+    assert (progress.alerts, progress.attacks, progress.uncertain, progress.muted) == (1, 0, 1, 1)
+    assert stage.lines.of("stats")[-1]["flowvigil"]["alerts"] == {
+        "opened": 1, "attack": 0, "uncertain": 1, "merged": 0, "muted": 1,
+    }  # fmt: skip
+    assert [alert["flowvigil"].get("muted") for alert in stage.lines.of("alert")] == [
+        {"by": "rule 192.0.2.10 -> any", "why": "ours"}, None,
+    ]  # fmt: skip
+
+
+def test_an_alert_that_goes_beyond_its_note_counts_from_there_on() -> None:
+    more = replace(an_alert().spread, origins=9)
+    course = [an_alert(), an_alert(action="updated", spread=more), an_alert(action="closed", spread=more)]
+    _, progress = told_of(*course, notes=OURS)
+    assert (progress.alerts, progress.attacks, progress.muted) == (1, 1, 1)
+
+
+@dataclass
+class Reopened:
+    """Outputs that are opened anew."""
+
+    times: int = 0
+
+    def reopen(self, _path: Path | None) -> int:
+        self.times += 1
+        return 0
+
+
+def test_a_reload_takes_over_notes_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
+    path, outputs = tmp_path / "site.yaml", Reopened()
+    path.write_text("rules:\n  - {source: 192.0.2.10, why: ours}\n")
+    config = effective_config(overrides=[f"site.file={path}", "stats.interval_s=30"]).config
+    takers = (
+        partial(taken_notes, config),
+        partial(reopened_outputs, outputs, had_file=False),  # type: ignore[arg-type]
+        taken_interval,
+    )
+    reload = Reload(lambda: config, config, takers)
+    stage = Stage(ScriptedCapture([]))
+    _, hook = stage.watch(reload=reload)
+    assert reload(hook) == [f"settings read again, 1 rule and no assets of {path}"]
+    taken_over = hook.detection.notes
+    assert taken_over is not None
+    assert taken_over.of(an_alert()).muted is not None
+    hook.interval_s = 10
+    path.write_text("rules:\n  - {source: 192.0.2.10, wy: ours}\n")
+    (line,) = reload(hook)
+    assert line.startswith(f"not taken over: {path}:2:5: rules.0.why is missing")
+    assert (hook.detection.notes, hook.interval_s, outputs.times) == (taken_over, 10, 1)
+    path.unlink()
+    (line,) = reload(hook)
+    assert line.startswith(f"not taken over: {path}: no such file")
+    assert hook.detection.notes == taken_over

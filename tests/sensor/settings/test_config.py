@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sensor.errors import ConfigError
 from sensor.settings.config import Config, effective_config
-from sensor.settings.file import LIMIT_BYTES
 from sensor.settings.setting import parse_scalar
+from sensor.settings.yaml_nodes import LIMIT_BYTES
 
 pytestmark = pytest.mark.ux
 

@@ -1,5 +1,7 @@
 """The state of the interactive view: what keys do to it, and what it shows of the alerts it was given."""
 
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from sensor.alerts.alert import Alert, Endpoint
 from sensor.alerts.query import parse
 from sensor.alerts.techniques import technique_of
+from sensor.errors import ConfigError
+from sensor.site.notes import Party, Rule, SiteNotes
 from sensor.terminal.board import MAX_EPISODES, SORTS, Board
 from tests.support.alerts import an_alert
 
@@ -25,7 +29,7 @@ KEYS = (
     "home",
     "end",
     "clear",
-    *"jk/mMsftq?gG b:x1",
+    *"jk/mMnsftq?gG b:x1",
 )
 SECOND_NS = 1_000_000_000
 
@@ -182,3 +186,86 @@ def test_no_order_of_keys_and_alerts_loses_an_alert_or_the_selection(steps: list
     assert {known.id for known in made.latest} == given_ids
     if not made.frozen:
         assert shown + made.hidden + made.muted_alerts == len(given_ids)
+
+
+# Notes of the site
+
+
+@dataclass
+class Writer:
+    """Notes that a screen may add to."""
+
+    notes: SiteNotes = field(default_factory=SiteNotes)
+    problem: str = ""
+    fails: str = ""
+    marked: list[tuple[str, str]] = field(default_factory=list)
+
+    def mark_false(self, alert: Alert, why: str) -> str:
+        if self.fails:
+            raise ConfigError(self.fails)
+        self.marked.append((alert.source.ip, why))
+        network = ip_network(alert.source.ip)
+        rule = Rule(why, source=Party(alert.source.ip, (network,)))
+        self.notes = replace(self.notes, rules=(*self.notes.rules, rule))
+        return "rule added"
+
+
+def noted_board(writer: Writer, *alerts: Alert) -> Board:
+    made = Board(lambda query: parse(query).matches, writer)
+    made.add([writer.notes.of(each) for each in alerts])
+    return made
+
+
+def test_with_notes_m_asks_why_and_the_rule_hides_what_it_mutes_until_n_shows_it() -> None:
+    writer = Writer()
+    made = noted_board(writer, alert(1, "192.0.2.1"), alert(2, "192.0.2.2"))
+    pressed(made, "down", "m", *"a test", "enter")
+    assert (made.page, made.said, writer.marked) == ("list", "rule added", [("192.0.2.1", "a test")])
+    assert sources(made) == ["192.0.2.2"]
+    assert (made.noted_alerts, made.muted_alerts) == (1, 0)
+    pressed(made, "n")
+    assert sources(made) == ["192.0.2.2", "192.0.2.1"]
+    assert made.noted_alerts == 1
+    muted = made.rows[1].newest.muted
+    assert muted is not None
+    assert muted.why == "a test"
+    pressed(made, "n")
+    assert sources(made) == ["192.0.2.2"]
+
+
+def test_the_alert_that_was_asked_about_is_marked_whatever_comes_meanwhile() -> None:
+    writer = Writer()
+    made = noted_board(writer, alert(1, "192.0.2.1"))
+    pressed(made, "m", "x")
+    made.add([writer.notes.of(alert(2, "192.0.2.2"))])
+    pressed(made, "enter")
+    assert writer.marked == [("192.0.2.1", "x")]
+
+
+def test_a_frozen_view_hides_what_a_rule_mutes_too() -> None:
+    writer = Writer()
+    made = noted_board(writer, alert(1, "192.0.2.1"), alert(2, "192.0.2.2"))
+    pressed(made, "f", "m", "x", "enter")
+    assert sources(made) == ["192.0.2.1"]
+
+
+def test_a_rule_that_cannot_be_written_keeps_the_reason_and_says_why() -> None:
+    writer = Writer(fails="no space left")
+    made = pressed(noted_board(writer, alert(1)), "m", *"why", "enter")
+    assert (made.page, made.typed, made.search_error) == ("why", "why", "no space left")
+    pressed(made, "escape")
+    assert (made.page, len(made.rows)) == ("list", 1)
+
+
+def test_where_no_rule_can_be_written_m_hides_on_this_screen_alone_and_says_so() -> None:
+    writer = Writer(problem="no file may be made in /etc")
+    made = pressed(noted_board(writer, alert(1)), "m")
+    assert made.page == "mute"
+    assert made.said == "no rule can be written: no file may be made in /etc; m hides on this screen alone"
+    pressed(made, "s")
+    assert (made.rows, made.muted_alerts, writer.marked) == ([], 1, [])
+
+
+def test_without_notes_m_is_what_it_was_and_n_changes_nothing() -> None:
+    made = pressed(board(alert(1)), "n", "m")
+    assert (made.page, made.said, len(made.rows)) == ("mute", "", 1)

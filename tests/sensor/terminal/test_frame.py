@@ -3,7 +3,8 @@
 import io
 import re
 import unicodedata
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from sensor.alerts.alert import Endpoint
+from sensor.alerts.alert import Alert, Endpoint
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.query import parse
 from sensor.alerts.techniques import Technique
+from sensor.errors import ConfigError
 from sensor.printable import printable
 from sensor.progress.progress import InterfaceState, Progress
+from sensor.site.notes import Party, Rule, SiteNotes
 from sensor.terminal.board import Board
 from sensor.terminal.dashboard import Dashboard
 from sensor.terminal.detail import bar, detail
@@ -271,3 +274,52 @@ def test_without_colour_words_and_glyphs_carry_the_meaning(console: dict[str, An
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", text)
     assert "▶" in text
     assert "▲ HIGH" in text
+
+
+NOTES = SiteNotes(rules=(Rule("流量 of ours", source=Party("192.0.2.10", (ip_network("192.0.2.10"),))),))
+
+
+@dataclass
+class Writer:
+    """Notes that can be added to."""
+
+    notes: SiteNotes = NOTES
+    problem: str = ""
+
+    def mark_false(self, alert: Alert, why: str) -> str:
+        raise ConfigError(f"{why} {alert.id} 流量異常" * 20)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("keys", [(), ("n",), ("n", "enter"), ("n", "m", *"x" * 190), ("n", "m", "x", "enter"), ("?",)])
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+def test_with_notes_a_frame_fills_the_terminal_and_no_line_is_wider(
+    width: int, height: int, keys: tuple[str, ...], glyphs: Glyphs
+) -> None:
+    board = Board(lambda query: parse(query).matches, Writer())
+    board.add([NOTES.of(an_alert(id=str(i), sequence=i)) for i in range(3)])
+    for key in keys:
+        board.press(key)
+    drawn = rows(board, width, height, glyphs)
+    assert len(drawn) == height
+    assert max(map(cell_len, drawn)) <= width
+    if glyphs is ASCII:
+        assert "".join(drawn).isascii()
+
+
+def test_what_notes_mute_is_counted_and_shown_on_demand_with_whom_and_why() -> None:
+    board = Board(lambda query: parse(query).matches, Writer())
+    board.add([NOTES.of(an_alert())])
+    text = "\n".join(rows(board, 120, 24))
+    assert "1 muted by site notes (n shows them)" in text
+    assert "nothing but 1 alerts muted by site notes (n shows them)" in text
+    board.press("n")
+    text = "\n".join(rows(board, 120, 24))
+    assert "1 muted by site notes (n hides them)" in text
+    assert "muted by rule 192.0.2.10 -> any: 流量 of ours; attack, known lane" in text
+    board.press("m")
+    assert "192.0.2.10 → 198.51.100.7:22 is meant to be, because: _" in "\n".join(rows(board, 120, 24))
+    board.press("escape")
+    board.press("?")
+    assert "asks why it is meant to be" in "\n".join(rows(board, 120, 40))
+    assert "site's notes" not in "\n".join(rows(board_of(an_alert(), keys=("?",)), 120, 40))

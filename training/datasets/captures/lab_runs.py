@@ -17,18 +17,22 @@ EXPECTED: Final = f"runs of the lab, directories with {ROUTER} and {TRUTH} each 
 
 
 def lab_runs(directory: Path, group: str) -> list[LabelledCapture]:
-    """The runs below a directory, in the order of their names.
+    """The runs below a directory in the order of their names, or the one that the directory is.
 
     group: under which their figures are told. Raises DatasetError where there are none, and for a run that lacks a file
     or whose record cannot be read.
     """
     try:
-        runs = sorted(path for path in directory.iterdir() if any((path / name).exists() for name in (ROUTER, TRUTH)))
+        runs = sorted(path for path in (directory, *directory.iterdir()) if _is_run(path))
     except OSError as error:
         raise DatasetError(directory, f"cannot be read ({error.strerror}); expected {EXPECTED}") from error
     if not runs:
         raise DatasetError(directory, f"holds no run; expected {EXPECTED}")
     return [_run(run, group) for run in runs]
+
+
+def _is_run(directory: Path) -> bool:
+    return any((directory / name).exists() for name in (ROUTER, TRUTH))
 
 
 def _run(directory: Path, group: str) -> LabelledCapture:

@@ -1,0 +1,37 @@
+"""Check of the site's notes: whether they can be read, now and later, and what is odd about them."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+from sensor.checks.privileges import without_privileges
+from sensor.checks.result import CheckContext, CheckStatus, Observation
+from sensor.errors import ConfigError
+from sensor.site.file import read_notes
+from sensor.site.overlaps import oddities
+
+SHOWN = 20
+
+
+def site(context: CheckContext) -> Observation:
+    """Read site.file; name rules that have expired, that another one covers, or that overlap. Raises ConfigError."""
+    path = context.config.site.file
+    if path is None:
+        return Observation("no notes set (site.file)", CheckStatus.SKIPPED)
+    notes = read_notes(path)
+    found = f"{path}: {len(notes.assets):,} assets, {len(notes.rules):,} rules, {len(notes.marks):,} marks"
+    odd = [f"{path}, {words}" for words in oddities(notes, time.time_ns())]
+    if why := without_privileges(context, partial(_cannot_read, path)):
+        odd.append(f"SIGHUP will take over no changes, as without its privileges the sensor cannot read it: {why}")
+    if not odd:
+        return Observation(found)
+    more = [f"and {len(odd) - SHOWN:,} more"] if len(odd) > SHOWN else []
+    return Observation(found, CheckStatus.WARNING, (*odd[:SHOWN], *more))
+
+
+def _cannot_read(path: Path) -> str:
+    try:
+        read_notes(path)
+    except ConfigError as error:
+        return str(error)[:200]
+    return ""
