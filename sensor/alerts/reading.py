@@ -14,18 +14,19 @@ import orjson
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_of
 from sensor.alerts.declaration import claimed_schema
+from sensor.alerts.drift_record import DriftRecord, drift_of
 from sensor.alerts.json_lines import lines_in
 from sensor.alerts.sensor_records import EventRecord, StatsRecord, event_of, stats_of
 from sensor.errors import InputError
 from sensor.printable import printable
 
-Record = Alert | StatsRecord | EventRecord
+Record = Alert | StatsRecord | EventRecord | DriftRecord
 
 # Families of schemas of this sensor, up to the number, that are no alerts.
-OTHER_RECORDS: Final = ("stats/", "event/", "flow/", "attach/")
+OTHER_RECORDS: Final = ("stats/", "event/", "drift/", "flow/", "attach/")
 TOO_LONG: Final = "longer than 64 KiB"
 NOT_JSON: Final = "not JSON"
-_CALLED: Final = {"alert": "an alert", "stats": "an account", "event": "an event"}
+_CALLED: Final = {"alert": "an alert", "stats": "an account", "event": "an event", "drift": "a record of drift"}
 
 
 class UnreadableLineError(ValueError):
@@ -47,7 +48,7 @@ class NativeLine:
 
     @property
     def kind(self) -> str:
-        """The schema without its version: alert, stats, event, flow or attach."""
+        """The schema without its version: alert, stats, event, drift, flow or attach."""
         return self.schema.partition("/")[0]
 
     def record(self) -> Record | None:
@@ -59,6 +60,8 @@ class NativeLine:
                 return stats_of(self.document)
             if self.schema == "event/1":
                 return event_of(self.document)
+            if self.schema == "drift/1":
+                return drift_of(self.document)
         except ValueError as error:
             reason, told = f"{_CALLED[self.kind]} with a field that does not fit", str(error)
             raise UnreadableLineError(reason, told, told.partition(":")[0]) from error

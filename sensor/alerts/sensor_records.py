@@ -18,13 +18,13 @@ from sensor.alerts.alert import Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, part
 from sensor.alerts.kinds import COUNT, FLAG, MOMENT, NUMBER, SIGNED, Kind, counts_by_name, first, text
 from sensor.printable import printable
-from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
+from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 
 STATS_SCHEMA: Final = "stats/1"
 EVENT_SCHEMA: Final = "event/1"
 # With these and the bounds of the strings below, a line stays within sensor.alerts.ecs.LINE_LIMIT_BYTES. The settings
 # hold no more outputs (sensor.settings.outputs.MAX_OUTPUTS).
-INTERFACES_SHOWN, INTERFACE_BYTES, OUTPUTS_SHOWN = 32, 32, 8
+INTERFACES_SHOWN, INTERFACE_BYTES, OUTPUTS_SHOWN, CONDITIONS_SHOWN = 32, 32, 8, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,25 @@ KEPT: Final = part(
     Declaration((Field(count.name, COUNT, count.name) for count in fields(KeptPackets)), {"": "Packets of alerts."}),
     KeptPackets,
 )
+LOGGED: Final = part(
+    Declaration(
+        (Field(count.name, COUNT, count.name) for count in fields(LoggedFlows)), {"": "Flow records for the flow log."}
+    ),
+    LoggedFlows,
+)
+
+DRIFT_STATE: Final = part(
+    Declaration(
+        (
+            Field("conditions", first(CONDITIONS_SHOWN, text(48)), "conditions", "Which hold, as in flowvigil.drift."),
+            Field("psi_max", NUMBER, "psi_max", "Of a column on the latest day.", optional=True),
+            Field("alerts_per_day", NUMBER, "alerts_per_day", "Over the latest week.", optional=True),
+            Field("alerts_asked", NUMBER, "alerts_asked", "A day.", optional=True),
+        ),
+        {"": "Whether traffic, scores and alerts are what they were."},
+    ),
+    DriftState,
+)
 
 STATS: Final = Declaration(
     (
@@ -197,6 +216,8 @@ STATS: Final = Declaration(
             optional=True,
         ),
         Field("flowvigil.packets_kept", KEPT, "progress.kept", optional=True),
+        Field("flowvigil.flow_log", LOGGED, "progress.logged", optional=True),
+        Field("flowvigil.drift", DRIFT_STATE, "progress.drift", optional=True),
     ),
     objects={"observer": ecs.OBSERVER, "flowvigil": "Counts are totals since the start of the run."},
 )

@@ -5,6 +5,7 @@ from typing import Final
 
 from sensor.checks.attach import attach
 from sensor.checks.capture import capability, capture_filter, interface, offloads, ring
+from sensor.checks.drift import drift
 from sensor.checks.files import output, packets
 from sensor.checks.metrics import metrics
 from sensor.checks.model import bundle, cache, speed
@@ -18,6 +19,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("site", site),
     ("kernel cache", cache),
     ("bundle", bundle),
+    ("drift", drift),
     ("capability", capability),
     ("interface", interface),
     ("filter", capture_filter),

@@ -56,6 +56,7 @@ class CheckContext:
     new_meter: "Callable[[Config], Meter]"
     new_judge: "Callable[[Config, Hybrid], Judge]"
     packets: "PacketFiles | None" = None  # the capture files to write (--write)
+    shifts_are_watched: bool = False  # whether shifts of scores within a day are (sensor.drift.shifts)
     kernels: str = COMPLETE  # mark in the cache of those that the sensor needs
     hybrid: "Hybrid | None" = None  # the model, once the check of the bundle has loaded it
 

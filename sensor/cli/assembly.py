@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING
 from sensor.alerts.kinds import timestamp
 from sensor.cli.beforehand import refuse_reading, refuse_watching
 from sensor.cli.build import (
+    build_drift,
+    build_flow_recorder,
     build_judge,
     build_meter,
     build_packet_recorder,
     check_packet_settings,
     flow_records,
     load_model,
+    make_flow_directory,
     make_packet_directory,
     observer,
     refuse_packet_directory,
@@ -43,6 +46,7 @@ from sensor.cli.live_capture import (
 from sensor.cli.options import Color
 from sensor.cli.reload import (
     Reload,
+    finished_flow_file,
     reopened_outputs,
     requested_bundle,
     requested_by_signals,
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.attach.place import Place
     from sensor.files.ownership import Owner
+    from sensor.flow_log.recorder import FlowRecorder
     from sensor.metering.turns import TurnSource
     from sensor.outputs.outputs import Outputs, Prepared
     from sensor.packets.packet_files import PacketFiles
@@ -67,7 +72,7 @@ if TYPE_CHECKING:
     from sensor.progress.latest import Latest
     from sensor.run.detection import Detection
     from sensor.run.outlet import LineTaker
-    from sensor.run.run import Run
+    from sensor.run.run import Hook, Run
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
     from sensor.site.marking import Marking
@@ -123,8 +128,10 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
     from sensor.run.run import Run
 
     make_packet_directory(config)
+    make_flow_directory(config)
     recorder = build_packet_recorder(config)
     with ExitStack() as stack:
+        flow_recorder = _started(stack, build_flow_recorder(config, captures, waits=True))
         outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
@@ -136,8 +143,9 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
             lambda: bool(outlet.alerts or outlet.muted) and not run.stopping,
             _marking(config, notes, lambda: detection),
         )
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, notes)
-        run = Run(capture_turns(config, captures, recorder), detection, screen)
+        drift = build_drift(config, hybrid, live=False)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, drift=drift)
+        run = Run(capture_turns(config, captures, recorder), detection, screen, _drift_hooks(detection))
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
 
@@ -160,15 +168,19 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
+    drift = build_drift(config, hybrid, live=True)
     captures = open_captures(config, options.interfaces)
     with ExitStack() as stack:
         prepared = _prepared_outputs(config, display, user)
         writer = open_packets(stack, options.packets, user)
         make_packet_directory(config, user)
+        make_flow_directory(config, user)
         place = _open_place(stack, config, user)
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
         recorder = build_packet_recorder(config, options.interfaces)
+        flow_recorder = build_flow_recorder(config, options.interfaces, waits=False)
         turns = live_turns(config, captures, writer, recorder)
+        _started(stack, flow_recorder)
         latest = Latest(Progress(bundle=hybrid.model_id))
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(options.interfaces)
@@ -176,9 +188,11 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid, marking))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, notes, keeping_s=KEEPING_S)
+        detection = Detection(
+            build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, keeping_s=KEEPING_S, drift=drift
+        )
         hook = _watch_hook(options, config, detection, outputs, user)
-        run = Run(turns, detection, screen, [hook], latest)
+        run = Run(turns, detection, screen, [hook, *_drift_hooks(detection)], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
         stack.enter_context(requested_by_signals(hook))
@@ -284,6 +298,11 @@ def _screen_of_watch(
     )
 
 
+def _started(stack: ExitStack, recorder: "FlowRecorder | None") -> "FlowRecorder | None":
+    """The recorder with its thread, which ends with the stack."""
+    return None if recorder is None else stack.enter_context(recorder)
+
+
 def _marking(config: "Config", notes: "SiteNotes | None", detection: "Callable[[], Detection]") -> "Marking | None":
     """What a screen writes to the site's notes with; None without any. detection: of the run, once it is made."""
     if config.site.file is None or notes is None:
@@ -331,6 +350,7 @@ def _watch_hook(
     takers = (
         partial(taken_notes, config),  # first: a file with an error changes nothing
         partial(reopened_outputs, outputs, had_file=config.output.file is not None),
+        finished_flow_file,
         taken_interval,
         taken_episode_settings,
         partial(requested_bundle, new_bundle, user=user),
@@ -343,6 +363,15 @@ def _watch_hook(
         news=new_bundle.news,
         alive=Watchdog().feed,
     )
+
+
+def _drift_hooks(detection: "Detection") -> "list[Hook]":
+    """What tells of drift; nothing where it is not looked for."""
+    if detection.drift is None:
+        return []
+    from sensor.run.drifting import Drifting
+
+    return [Drifting(detection, detection.drift)]
 
 
 def _serve_metrics(stack: ExitStack, config: "Config", latest: "Latest") -> None:

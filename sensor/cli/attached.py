@@ -12,6 +12,7 @@ import typer
 
 from sensor import log
 from sensor.alerts.alert import Alert
+from sensor.alerts.drift_record import DriftRecord
 from sensor.alerts.reading import NativeLine, UnreadableLineError
 from sensor.alerts.sensor_records import EventRecord
 from sensor.attach.client import Attachment
@@ -103,7 +104,7 @@ class AttachedView:
             _pass_on(native.line)
         elif isinstance(record, Alert):
             self.screen.update(self._progress, [record])
-        if isinstance(record, EventRecord):
+        if isinstance(record, EventRecord | DriftRecord):
             self.screen.note(record.message)
 
     def _end(self) -> tuple[str, int]:

@@ -2,10 +2,12 @@
 
 import socket
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.errors import ConfigError, ModelError, OutputError
+from sensor.printable import printable
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.alerts.alert import Observer
     from sensor.alerts.flow_record import FlowRecords
+    from sensor.drift.drift import Drift
     from sensor.episodes.episodes import EpisodeSettings
+    from sensor.flow_log.recorder import FlowRecorder
     from sensor.judging.judge import Judge, RowMaker
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 SECOND_NS = 1_000_000_000
 DEFAULT_BUNDLE = "default"
+SOURCES_NAMED = 32  # of a run, in its flow log
 
 
 def load_model(config: "Config") -> "Hybrid":
@@ -162,6 +167,29 @@ def flow_records(config: "Config") -> "FlowRecords | None":
     return FlowRecords(observer(), limit) if limit else None
 
 
+def build_drift(config: "Config", hybrid: "Hybrid", *, live: bool) -> "Drift | None":
+    """What looks for drift in a run, by the settings; None where it is not to be looked for.
+
+    live: the run is a watch. Shifts of scores within a day need the package river; without it they are not looked for.
+    """
+    if config.drift.runs == "none" or (config.drift.runs == "watch" and not live):
+        return None
+    from sensor.drift.drift import Drift, DriftSettings
+
+    if shifts_are_watched():
+        from sensor.drift.shifts import adwin
+
+        adwin()  # so that river is loaded before packets come
+        return Drift(hybrid, observer(), DriftSettings(config.drift.alerts_per_day, adwin))
+    return Drift(hybrid, observer(), DriftSettings(config.drift.alerts_per_day))
+
+
+def shifts_are_watched() -> bool:
+    """Whether the package is installed that shifts of scores within a day need."""
+    found = find_spec("river")
+    return found is not None and found.origin is not None  # not just a directory of that name
+
+
 def site_notes(config: "Config") -> "SiteNotes | None":
     """The notes of site.file, None where none is set. Raises ConfigError."""
     if config.site.file is None:
@@ -233,3 +261,44 @@ def warm_packet_keeping(config: "Config") -> None:
     from sensor.packets.recorder import warm_packet_recorder
 
     warm_packet_recorder()
+
+
+def make_flow_directory(config: "Config", user: "User | None" = None) -> None:
+    """Create the directory of the flow log if there is none, owned by `user`, and load what writing it needs.
+
+    Raises OutputError.
+    """
+    if config.flow_log.directory is None:
+        return
+    from sensor.flow_log.directory import make_directory
+    from sensor.flow_log.recorder import warm_flow_recorder
+
+    warm_flow_recorder()
+    make_directory(config.flow_log.directory, user)
+
+
+def build_flow_recorder(config: "Config", sources: Sequence[str], *, waits: bool) -> "FlowRecorder | None":
+    """Recorder of all flows, not yet started, None for no directory. Raises OutputError for one that cannot be written.
+
+    sources: what the flows are of, for whoever reads the log. waits: whether it makes whoever judges wait for the disk,
+    or loses records.
+    """
+    settings = config.flow_log
+    if settings.directory is None:
+        return None
+    from sensor.flow_log.directory import LogDirectory
+    from sensor.flow_log.recorder import FileLimits, FlowRecorder
+
+    sensor = observer()
+    about = {
+        "sensor": {"name": sensor.name, "version": sensor.version},
+        "sources": [printable(source) for source in sources[:SOURCES_NAMED]],
+        "filter": config.capture.filter,
+        "meter": config.meter.model_dump(),
+    }
+    return FlowRecorder(
+        LogDirectory(settings.directory, settings.directory_bytes),
+        FileLimits.of(settings.file_s, settings.file_records, settings.directory_bytes),
+        about,
+        waits=waits,
+    )

@@ -11,7 +11,7 @@ import typer
 
 from sensor import log
 from sensor.checks.result import CheckContext, CheckResult, CheckStatus, Observation, failed_result
-from sensor.cli.build import build_judge, build_meter, load_model
+from sensor.cli.build import build_judge, build_meter, load_model, shifts_are_watched
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, Kernels, cached, tell_of_compiling
 from sensor.cli.packet_options import (
@@ -114,7 +114,15 @@ def _results(
     from sensor.checks.checks import run_checks
 
     context = CheckContext(
-        config, interfaces, cache, load_model, build_meter, build_judge, packets, kernels=kernels.name
+        config,
+        interfaces,
+        cache,
+        load_model,
+        build_meter,
+        build_judge,
+        packets,
+        shifts_are_watched=shifts_are_watched(),
+        kernels=kernels.name,
     )
     yield from run_checks(context, measured=not quiet)
 

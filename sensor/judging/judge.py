@@ -45,6 +45,13 @@ class Assessment:
     judgement: Judgement  # of the same rows
 
 
+class JudgementObserver(Protocol):
+    """Whoever looks at what is judged, such as for drift (sensor.drift.drift)."""
+
+    def judged(self, hybrid: Hybrid, records: FlowBatch, rows: Rows, judgement: Judgement) -> None:
+        """Take in the next records, the rows that the model judged of them, and what it said."""
+
+
 @dataclass(slots=True)
 class Judge:
     """A model and the episodes of what it flags, with counts of what was judged."""
@@ -53,6 +60,7 @@ class Judge:
     episodes: Episodes
     rate: float | None = None  # nominal false-positive rate that the bundle holds thresholds for, None: its default
     row_maker: RowMaker | None = None  # None: rows are the records' own values
+    observer: JudgementObserver | None = None
     exchanged: bool = False  # whether another model judged before
     flows: int = 0  # flows reported for the first time
     judged: int = 0  # records, with every new report of a flow
@@ -100,9 +108,11 @@ class Judge:
             time_ns=records.identity[:, START_NS] + records.identity[:, START_SHIFT_NS],
             advances=first_reports,
         )
-        assessment = Assessment(rows, self.hybrid.judge(steps, self.rate))
+        judgement = self.hybrid.judge(steps, self.rate)
+        if self.observer is not None:
+            self.observer.judged(self.hybrid, records, rows, judgement)
         self.spent_ns += self.clock_ns() - started_ns
-        return assessment
+        return Assessment(rows, judgement)
 
     def follow(self, records: FlowBatch, assessment: Assessment, dropped: int = 0) -> list[AlertItem]:
         """Alerts as of judge, of records that were assessed."""

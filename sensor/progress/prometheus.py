@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from sensor.errors import ConfigError
 from sensor.progress.latest import Latest
-from sensor.progress.progress import Progress
+from sensor.progress.progress import DriftState, Progress
 from sensor.version import VERSION
 
 ADDRESS: Final = "127.0.0.1"  # a gateway's other addresses are reached by those whom it watches
@@ -133,6 +133,16 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
         kept.add_metric(("over_limit",), progress.kept.over_limit - progress.kept.replaced)
         kept.add_metric(("lost",), progress.kept.lost)
         yield kept
+    if progress.logged is not None:
+        logged = CounterMetricFamily(
+            "flowvigil_flow_log_records", "Flow records for the flow log, by what became of them.", labels=("outcome",)
+        )
+        logged.add_metric(("written",), progress.logged.records)
+        logged.add_metric(("lost",), progress.logged.lost)
+        yield logged
+        yield GaugeMetricFamily(
+            "flowvigil_flow_log_waiting", "Flow records in no finished file yet.", value=progress.logged.waiting
+        )
     alerts = CounterMetricFamily("flowvigil_alerts", "Alerts opened, by verdict.", labels=("verdict",))
     alerts.add_metric(("attack",), progress.attacks)
     alerts.add_metric(("uncertain",), progress.uncertain)
@@ -166,10 +176,29 @@ def _gauges(progress: Progress) -> Iterable[Metric]:
         ("overload", "1 while steps are taken against too much traffic, else 0.", int(bool(progress.overload))),
     ):
         yield GaugeMetricFamily(f"flowvigil_{name}", help_, value=value)
+    yield from _drift(progress.drift)
     up = GaugeMetricFamily("flowvigil_interface_up", "1 while the interface delivers, else 0.", labels=("interface",))
     for interface in progress.interfaces:
         up.add_metric((interface.name,), int(interface.up))
     yield up
+
+
+def _drift(drift: DriftState | None) -> Iterable[Metric]:
+    """Nothing where drift is not looked for; a number that is not known yet is left out."""
+    if drift is None:
+        return
+    for name, help_, value in (
+        ("drift_conditions", "Conditions of drift that hold.", len(drift.conditions)),
+        ("drift_psi_max", "Largest population stability index of a column, of the latest day.", drift.psi_max),
+        ("drift_alerts_per_day", "Alerts opened a day, over the latest week.", drift.alerts_per_day),
+        ("drift_alerts_per_day_asked", "Alerts a day that were asked for.", drift.alerts_asked),
+    ):
+        if value is not None:
+            yield GaugeMetricFamily(f"flowvigil_{name}", help_, value=value)
+    holding = GaugeMetricFamily("flowvigil_drift", "1 for each condition of drift that holds.", labels=("condition",))
+    for condition in drift.conditions:
+        holding.add_metric((condition,), 1)
+    yield holding
 
 
 class _HttpServer(ThreadingHTTPServer):

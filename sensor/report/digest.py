@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.drift_record import DriftRecord
 from sensor.alerts.reading import NativeLine, Record
 from sensor.alerts.sensor_records import EventRecord, StatsRecord
 from sensor.alerts.techniques import Technique
@@ -53,7 +54,7 @@ class Digest:
     passed_over: Counter[str] = field(default_factory=Counter)
     alert_lines: int = 0  # lines about episodes
     not_kept: int = 0  # lines about episodes beyond EPISODES_KEPT
-    events: list[EventRecord] = field(default_factory=list)  # the first EVENTS_KEPT
+    events: list[EventRecord | DriftRecord] = field(default_factory=list)  # the first EVENTS_KEPT
     events_more: int = 0  # how many came after those
     first_ns: int = 0  # earliest traffic time that alerts speak of, 0 without any
     last_ns: int = 0  # latest traffic time that alerts speak of, 0 without any

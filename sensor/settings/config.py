@@ -101,11 +101,27 @@ class KeepPacketsSection(_Section):
     directory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 1 << 30  # all files together at most
 
 
+class FlowLogSection(_Section):
+    """The log of all flows, with what was said of each."""
+
+    directory: Path | None = Field(default=None, strict=False)  # None: no log
+    directory_bytes: Annotated[int, Field(ge=1 << 24, le=1 << 46)] = 2_000_000_000  # all files together at most
+    file_s: Annotated[float, Field(ge=1, le=86400)] = 900.0  # after which the next file begins
+    file_records: Annotated[int, Field(ge=1000, le=100_000_000)] = 1_000_000  # of one file, about
+
+
 class StatsSection(_Section):
     """Statistics of the sensor itself while it watches."""
 
     interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0  # between two statistics records
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None  # of the Prometheus exporter
+
+
+class DriftSection(_Section):
+    """Drift: whether traffic, scores and the rate of alerts are still what the bundle knows."""
+
+    runs: Literal["none", "watch", "all"] = "watch"  # in which it is looked for
+    alerts_per_day: Annotated[float, Field(gt=0, le=1e6)] | None = None  # asked for; None: what the bundle says
 
 
 class AttachSection(_Section):
@@ -131,7 +147,9 @@ class Config(_Section):
     site: SiteSection = SiteSection()
     output: OutputSection = OutputSection()
     keep_packets: KeepPacketsSection = KeepPacketsSection()
+    flow_log: FlowLogSection = FlowLogSection()
     stats: StatsSection = StatsSection()
+    drift: DriftSection = DriftSection()
     attach: AttachSection = AttachSection()
     process: ProcessSection = ProcessSection()
     # The list `outputs:` of a file; not a section, so that no other source can set parts of it.

@@ -12,7 +12,7 @@ from sensor.alerts.words import who
 from sensor.printable import printable
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
-from sensor.progress.words import accounting, accounting_parts, first_problems
+from sensor.progress.words import accounting, accounting_parts, drift_in_words, first_problems
 from sensor.terminal.alert_text import severity_text, title_text
 from sensor.terminal.glyphs import Glyphs
 
@@ -76,6 +76,8 @@ def summary(
         lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
     if irregular := irregularities(progress):
         lines.append(Text(irregular, "bold yellow" if progress.evicted else ""))
+    if drift := drift_in_words(progress.drift):
+        lines.append(Text(printable(drift, 400), "bold yellow"))
     lines += [Text(hint.message) for hint in hints(progress)]
     lines += [Text(printable(problem, 400), "bold yellow") for problem in first_problems(problems)]
     return Group(*lines)
@@ -151,6 +153,8 @@ def warning_lines(progress: Progress) -> list[str]:
         rows.append(f"down: {', '.join(down)}")
     if progress.lost_lines:
         rows.append(f"{progress.lost_lines:,} JSON lines lost: an output takes none")
+    if drift := drift_in_words(progress.drift):
+        rows.append(printable(drift, 2 * WIDTH))
     return rows
 
 

@@ -13,12 +13,13 @@ from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.alerts.alert_record import alert_document
 from sensor.alerts.deviation import Deviation
-from sensor.alerts.flow_record import flow_line
+from sensor.alerts.drift_record import DriftRecord, Measure, drift_line
+from sensor.alerts.flow_record import LoggedFlow, flow_line, logged_flow_line
 from sensor.alerts.query import LANES
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import TECHNIQUES, Technique
-from sensor.progress.progress import InterfaceState, Progress
+from sensor.progress.progress import DriftState, InterfaceState, Progress
 from tests.support.alerts import an_alert
 
 OBSERVER = Observer("gw1", "0.1.0")
@@ -70,9 +71,20 @@ def a_stats_line() -> bytes:
         flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, tunnelled=15, split_sessions=12, one_sided=4,
         unjudged={"igmp": 2}, lost_lines=11,
         overload="one flow in 2 is metered", alerts=3, attacks=2, uncertain=1, merged=9412,
-        interfaces=(InterfaceState("eth0", True),),
+        interfaces=(InterfaceState("eth0", True),), drift=DriftState(("columns-changed",), 1.5, 2.25, 5.0),
     )  # fmt: skip
     return stats_line(progress, OBSERVER, NOW_NS, 10.0, None)
+
+
+def a_drift_line() -> bytes:
+    """A condition of drift that began."""
+    measures = (Measure("fwd_bytes", 0.75, 0.27), Measure("bwd_bytes", 0.5, 0.27))
+    message = "the traffic has changed: 2 of 128 columns (fwd_bytes, bwd_bytes) differ from each of the days before"
+    return drift_line(
+        DriftRecord(
+            NOW_NS, OBSERVER, "columns-changed", "begun", NOW_NS - 86_400 * 10**9, 5000, 2, measures, "default", message
+        )
+    )
 
 
 def a_flow(**fields: Any) -> AlertFlow:
@@ -90,6 +102,13 @@ def a_flow(**fields: Any) -> AlertFlow:
 def a_flow_line() -> bytes:
     """The record of that flow."""
     return flow_line(a_flow(), OBSERVER)
+
+
+def a_logged_flow_line() -> bytes:
+    """The record of that flow in a log."""
+    flow = a_flow()
+    said = {"verdict": "attack", "label": "SSH-Patator", "judged": True, "p_known": 2e-5, "p_novel": 0.4}
+    return logged_flow_line(LoggedFlow(flow.identity, flow.values, **said, scores={"lstm": 0.97}), OBSERVER)
 
 
 def an_event_line() -> bytes:

@@ -20,12 +20,29 @@ from sensor.progress.progress import InterfaceState, Progress
 from tests.support.alerts import an_alert
 from tests.support.command import DEMO, flowvigil
 from tests.support.examples import examples
-from tests.support.native import NOW_NS, OBSERVER, TEXTS, a_flow_line, a_stats_line, an_event_line, documents
+from tests.support.native import (
+    NOW_NS,
+    OBSERVER,
+    TEXTS,
+    a_drift_line,
+    a_flow_line,
+    a_logged_flow_line,
+    a_stats_line,
+    an_event_line,
+    documents,
+)
 
 pytestmark = pytest.mark.ux
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
-WRITTEN = {"alert": alert_line(an_alert()), "flow": a_flow_line(), "stats": a_stats_line(), "event": an_event_line()}
+WRITTEN = {
+    "alert": alert_line(an_alert()),
+    "flow": a_flow_line(),
+    "logged-flow": a_logged_flow_line(),
+    "stats": a_stats_line(),
+    "event": an_event_line(),
+    "drift": a_drift_line(),
+}
 
 
 def validator(record: str) -> jsonschema.Draft202012Validator:

@@ -79,6 +79,7 @@ def test_every_check_is_made_whatever_the_others_found(wrong: Result) -> None:
         "site",
         "kernel cache",
         "bundle",
+        "drift",
         "capability",
         "interface",
         "filter",
