@@ -16,6 +16,7 @@ from sensor.cli.evaluate import evaluate
 from sensor.cli.explore import explore
 from sensor.cli.flows import flows
 from sensor.cli.lab import app as lab_app
+from sensor.cli.promote import promote
 from sensor.cli.read import read
 from sensor.cli.rehearse import rehearse
 from sensor.cli.report import report
@@ -54,6 +55,7 @@ app.command("explore")(explore)
 app.command("train")(train)
 app.command("baseline")(baseline)
 app.command("evaluate")(evaluate)
+app.command("promote")(promote)
 app.add_typer(lab_app)
 app.command("serve")(serve)
 app.command("warm-up")(warm_up)

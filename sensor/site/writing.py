@@ -80,7 +80,7 @@ def add_entry(path: Path, section: str, entry: Entry) -> str:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {reason_of(error)}") from error
     told = ", ".join(f"{name} {value}" for name, value in entry.items() if name not in ("why", "when"))
-    return f"{path}: {section[:-1]} added: {told}"
+    return f"{section[:-1]} added: {told}, to {path}"
 
 
 def why_not_writable(path: Path) -> str:

@@ -124,7 +124,7 @@ def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     if board.page == "mute" and board.selected is not None:
         source, name = (safe_text(word, 40, glyphs) for word in board.selected.key)
         return Text(f"mute: s source {source}, t technique {name}, any other key neither", "bold reverse")
-    if scene.note is not None and not board.at_end:  # events are printed at the end too
+    if scene.note is not None and (not board.at_end or board.answered):  # events are printed at the end too
         time_ns, message = scene.note
         return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), safe_text(message, 300, glyphs))
     keys = "? help  Enter detail  / search  m mute  s sort  f freeze  q quit"

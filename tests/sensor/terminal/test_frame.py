@@ -312,7 +312,7 @@ def test_what_notes_mute_is_counted_and_shown_on_demand_with_whom_and_why() -> N
     board.add([NOTES.of(an_alert())])
     text = "\n".join(rows(board, 120, 24))
     assert "1 muted by site notes (n shows them)" in text
-    assert "nothing but 1 alerts muted by site notes (n shows them)" in text
+    assert "nothing but 1 alert muted by site notes (n shows them)" in text
     board.press("n")
     text = "\n".join(rows(board, 120, 24))
     assert "1 muted by site notes (n hides them)" in text
