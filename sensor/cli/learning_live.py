@@ -4,6 +4,7 @@
 ends with it.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -154,6 +155,17 @@ def refuse_output(output: Path, user: "User | None") -> None:
         raise OutputError(
             f"bundle {output} cannot be written: once its privileges have gone, the sensor cannot make files in "
             f"{output.absolute().parent} ({why}), expected a directory in which its user can"
+        )
+
+
+def refuse_program(user: "User | None") -> None:
+    """Raise OutputError where this user could not run the program that fits the bundle beside a watch."""
+    from sensor.checks.privileges import once_dropped
+
+    if once_dropped(user, lambda: "" if os.access(sys.executable, os.X_OK) else sys.executable):
+        raise OutputError(
+            f"the site cannot be learnt beside the watch: once its privileges have gone, the sensor cannot run "
+            f"{sys.executable}, expected an installation that its user can run, such as below /opt"
         )
 
 

@@ -121,13 +121,15 @@ def watch(
     from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
     from sensor.cli.live_capture import named_interfaces
 
-    settings, learning = flags.settings, None
+    settings, learning, site = flags.settings, None, None
     if learn is not None:
         site = learned_beside(learn, learn_for, alerts_per_day, flags.settings)
         settings, learning = site.settings, partial(site.hook, site.begun)
     display = DisplayOptions(json, quiet, color)
     with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
         assembled.run.run()
+    if site is not None and site.learnt:
+        site.clear()
     return exit_code(assembled, fail_on)
 
 
@@ -137,11 +139,13 @@ def learned_beside(
     """A site to be learnt beside a watch. Raises OutputError where its bundle could not be written."""
     from sensor.cli.baseline import NEEDS, refuse_other_directory
     from sensor.cli.durations import duration_s
-    from sensor.cli.learning_live import LearnedSite, refuse_output
+    from sensor.cli.learning_live import LearnedSite, refuse_output, refuse_program
     from sensor.cli.live_capture import unprivileged_user
 
     require_packages(NEEDS, "learning a site", "home")
     site = LearnedSite(output.absolute(), duration_s(seconds), alerts_per_day, settings)
     refuse_other_directory(site.output)
-    refuse_output(site.output, unprivileged_user(settings()))
+    user = unprivileged_user(settings())
+    refuse_output(site.output, user)
+    refuse_program(user)
     return site
