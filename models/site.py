@@ -44,7 +44,7 @@ class Habit:
     kind: str  # of the claim, by its name
     source: str | None  # address, None where the claim is about its target alone
     destination: str | None  # address, None where the claim is about its source alone
-    port: int  # of the destination, 0 of protocols without
+    port: int  # of the destination, 0 of several or of protocols without
     protocol: int  # IP protocol
     level: float  # the highest that it reached
     share: float  # parts of the learning period in which it was there

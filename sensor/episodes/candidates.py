@@ -60,7 +60,7 @@ def _candidate(episode: Episode, identity: Sequence[int]) -> Candidate:
     return Candidate(
         kind=KIND_NAMES[episode.kind],
         sided=sided_of(episode.kind),
-        subject=subject_of(episode.kind, identity),
+        subject=subject_of(episode.kind, identity, one_port=episode.one_port),
         source=source,
         destination=destination,
         level=episode.level,

@@ -261,6 +261,11 @@ class Episode:
             load_before=self.load_before,
         )
 
+    @property
+    def one_port(self) -> bool:
+        """Whether its flows went to one port, or to none."""
+        return len(self.ports) <= 1 and not self.ports_more
+
     def first_targets(self, most: int) -> list[str]:
         """The first of its distinct destination addresses, as text."""
         if self.exemplar is None:

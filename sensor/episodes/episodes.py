@@ -492,7 +492,8 @@ class Episodes:
         """Share of the learning period in which a claim was there, None for what is no habit, or more than it."""
         if episode.attack or episode.alerts or episode.exemplar is None or not self._settings.habits:
             return None
-        found = self._settings.habits.get(subject_of(episode.kind, episode.exemplar.flow.identity))
+        subject = subject_of(episode.kind, episode.exemplar.flow.identity, one_port=episode.one_port)
+        found = self._settings.habits.get(subject)
         return found[1] if found is not None and episode.level <= BEYOND * found[0] else None
 
 

@@ -12,7 +12,8 @@ from models.site import Site
 from sensor.alerts.endpoints import WITH_PORTS, sides_of
 from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 
-# Kind by its name, source and destination as far as a claim is about them, port and protocol of the service.
+# Kind by its name, source and destination as far as a claim is about them, port of the service, 0 of several or none, and
+# protocol.
 Subject = tuple[str, str | None, str | None, int, int]
 Habits = Mapping[Subject, tuple[float, float]]  # the level that each reached, and its share of the learning period
 
@@ -25,15 +26,18 @@ def sided_of(kind: int) -> str:
     return "source" if kind == KINDS else SHAPES[kind].sided
 
 
-def subject_of(kind: int, identity: Sequence[int]) -> Subject:
-    """What makes two claims the same. identity: words of FlowBatch.identity of a flow of theirs."""
+def subject_of(kind: int, identity: Sequence[int], *, one_port: bool) -> Subject:
+    """What makes two claims the same.
+
+    identity: words of FlowBatch.identity of a flow of theirs. one_port: whether all have the same destination port.
+    """
     source, destination = sides_of(identity)
     sided, protocol = sided_of(kind), identity[PROTOCOL]
     return (
         KIND_NAMES[kind],
         source if sided != "target" else None,
         destination if sided != "source" else None,
-        identity[DST_PORT] if protocol in WITH_PORTS else 0,
+        identity[DST_PORT] if one_port and protocol in WITH_PORTS else 0,
         protocol,
     )
 

@@ -110,14 +110,14 @@ def normal() -> NormalProfile:
     return NormalProfile(tuple(c.name for c in COLUMNS), 0 * ones, ones, 10 * ones, 20 * ones)
 
 
-def episodes(seed: int | None = None, **changes: Any) -> Episodes:
+def episodes(seed: int | None = None, kind: type[Episodes] = Episodes, **changes: Any) -> Episodes:
     builder = AlertBuilder(
         labels=LABELS,
         explainer=Explainer(normal()),
         model=ModelIdentity("test", "0" * 64),
         observer=Observer("gw1", "0.1.0"),
     )
-    return Episodes(
+    return kind(
         labels=LABELS,
         techniques=TECHNIQUES,
         cut_known=CUT,

@@ -1,0 +1,172 @@
+"""A site learnt from traffic of our own making: its own normal, attacks within it, and what is too little."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.batch import FlowBatch, empty_batch
+from flows.block import block_of
+from flows.meter import Meter, concatenate
+from models.bundle import load_bundle, save_bundle
+from models.fusion import Hybrid
+from sensor.baseline.judged import Records, drawn, hashes, parts
+from sensor.baseline.learning import BUDGET, CALIBRATION, Asked, Learning, TooLittleError, learn
+from sensor.baseline.spool import Spool
+from sensor.cli.build import build_judge, build_row_maker, load_model
+from sensor.run.detection import in_parts
+from sensor.settings.config import Config
+from sensor.synth.catalogue import CATALOGUE
+from sensor.synth.generate import generate
+
+pytest.importorskip("sklearn")
+from sensor.cli.learning import SiteSensor, fit_forest
+
+pytestmark = [pytest.mark.takes(25)]
+CONFIG = Config()
+SCENARIOS = {scenario.name: scenario for scenario in CATALOGUE}
+
+
+@cache
+def metered(*names: str, seed: int = 5, minutes: float = 40.0) -> FlowBatch:
+    """Records of these scenarios side by side, as a judge gets them."""
+    packets = generate([SCENARIOS[name] for name in names], seed, minutes).packets
+    meter = Meter(news_only=True)
+    block = block_of([packet.frame for packet in packets], [packet.ts_ns for packet in packets])
+    return concatenate([meter.feed(block), meter.drain()])
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Hybrid:
+    return load_model(CONFIG)
+
+
+def again_and_again(records: FlowBatch) -> Records:
+    return lambda: in_parts(records)
+
+
+def learnt(bundle: Hybrid, records: FlowBatch, alerts_per_day: float = 1.0) -> Learning:
+    return learn(
+        bundle, again_and_again(records), SiteSensor(CONFIG), Asked(alerts_per_day), fit_forest, lambda _: None
+    )
+
+
+def told(bundle: Hybrid, records: FlowBatch) -> set[tuple[str, str]]:
+    """Source and technique of what the sensor says with a bundle."""
+    bundle.forget()
+    judge = build_judge(CONFIG, bundle)
+    items = [item for part in in_parts(records) for item in judge.judge(part)] + judge.finish()
+    bundle.forget()
+    return {(item.source.ip, item.technique.id) for item in items if hasattr(item, "action") and item.technique}
+
+
+@pytest.fixture(scope="module")
+def normal(bundle: Hybrid) -> Learning:
+    return learnt(bundle, metered("normal"))
+
+
+def test_normal_traffic_of_the_site_is_flagged_as_often_as_the_rate_says(bundle: Hybrid, normal: Learning) -> None:
+    other = metered("normal", seed=6)
+    site = normal.hybrid
+    shares = []
+    for model in (bundle, site):
+        judge = build_judge(CONFIG, model)
+        model.forget()
+        flagged = [judge.assess(part).judgement.verdict > 0 for part in in_parts(other)]
+        model.forget()
+        shares.append(float(np.concatenate(flagged).mean()))
+    assert 0.002 <= shares[1] <= 0.02  # of forty minutes, part of them as after a start
+    assert site.site is not None
+    assert site.site.learned.flows == normal.period.flows
+    assert site.site.warming == (BUDGET,)
+    assert site.normal.median[site.normal.used].tolist() != bundle.normal.median[site.normal.used].tolist()
+
+
+@pytest.mark.parametrize("attack", ["portscan", "ssh", "synflood", "dns-tunnel"])
+def test_an_attack_within_the_learning_period_is_found_afterwards(bundle: Hybrid, attack: str) -> None:
+    before = told(bundle, metered("normal", attack, seed=8, minutes=20.0))
+    site = learnt(bundle, metered("normal", attack, seed=7, minutes=20.0))
+    assert site.site.learned.left_out > 0
+    after = told(site.hybrid, metered("normal", attack, seed=8, minutes=20.0))
+    missing = before - after
+    assert not missing
+    assert before
+
+
+def test_the_same_traffic_gives_the_same_bundle(bundle: Hybrid, normal: Learning, tmp_path: Path) -> None:
+    again = learnt(bundle, metered("normal"))
+    for name, learning in (("one", normal), ("two", again)):
+        save_bundle(tmp_path / name, learning.hybrid, {})
+    for file in ("manifest.json", "weights.safetensors"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    read = load_bundle(tmp_path / "one", normal.hybrid.contract)
+    assert read.site == normal.hybrid.site
+
+
+def test_nothing_and_too_little_are_told_apart(bundle: Hybrid) -> None:
+    with pytest.raises(TooLittleError, match="no flow"):
+        learnt(bundle, empty_batch())
+    few = metered("normal", minutes=1.0)
+    site = learnt(bundle, few)
+    assert site.site.warming == (CALIBRATION, BUDGET)
+    assert site.hybrid.novel is bundle.novel
+    assert site.hybrid.thresholds == bundle.thresholds
+
+
+def test_a_site_is_learnt_from_a_spool_as_from_memory(tmp_path: Path) -> None:
+    records = metered("normal", minutes=1.0)
+    spool = Spool(tmp_path)
+    for part in in_parts(records):
+        spool.add(part)
+    assert len(spool) == len(records)
+    for _ in range(2):  # it is gone through several times
+        back = concatenate(list(spool.batches()))
+        assert back.identity.tobytes() == records.identity.tobytes()
+        assert back.values.tobytes() == records.values.tobytes()
+    spool.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_are_drawn_from_the_chosen_records_alone() -> None:
+    records = metered("normal", minutes=20.0)
+    chosen = np.arange(len(records)) % 3 == 0
+    sample = drawn(parts(again_and_again(records)), chosen, seed=1, most=50)
+    assert len(sample.rows) == 50
+    assert chosen[sample.number].all()
+    assert (sample.rows == records.values[sample.number]).all()
+    assert (drawn(parts(again_and_again(records)), chosen, seed=1, most=50).number == sample.number).all()
+
+
+def test_a_sensor_that_is_started_anew_remembers_nothing(bundle: Hybrid) -> None:
+    records = metered("normal", minutes=20.0)
+    half = FlowBatch(records.identity[len(records) // 2 :], records.values[len(records) // 2 :])
+
+    def two_parts() -> Iterator[FlowBatch]:
+        yield FlowBatch(records.identity[: len(records) // 2], records.values[: len(records) // 2])
+        yield half
+
+    make = partial_row_maker(bundle)
+    at_ns = int(half.identity[0, 10] + half.identity[0, 17])
+    *_, anew = parts(two_parts, make, [at_ns])
+    *_, fresh = parts(lambda: iter([half]), make)
+    assert anew.rows.tobytes() == fresh.rows.tobytes()
+    *_, on = parts(two_parts, make)
+    assert on.rows.tobytes() != fresh.rows.tobytes()
+
+
+def partial_row_maker(bundle: Hybrid) -> Callable[[], object]:
+    return lambda: build_row_maker(bundle, 1024)
+
+
+def test_hashes_tell_flows_apart() -> None:
+    identity = metered("normal", minutes=1.0).identity
+    words: Sequence[int] = [0, 1, 2, 3, 4, 5, 6]
+    assert len(np.unique(hashes(identity, list(words)))) == len(np.unique(identity[:, words], axis=0))
+
+
+def test_a_bundle_without_support_learns_too(bundle: Hybrid) -> None:
+    plain = replace(bundle, support=None)
+    assert learnt(plain, metered("normal", minutes=20.0)).hybrid.support is None
