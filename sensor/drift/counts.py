@@ -9,15 +9,28 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.columns import INDEX
 from models.fusion import Hybrid, Judgement, Member
 from sensor.drift.table import MOST_ROWS, ColumnCounts, QuantileCounts, Rows
 
 Draws = NDArray[np.uint64]  # (n,)
 
+NEVER: Final = 1 << 32  # days
 P_UNITS: Final = 2.0**32
 SAMPLE_ROWS: Final = 512
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio
 _HIGHEST: Final = np.uint64(2**64 - 1)
+
+
+def settled_on(column: str) -> int:
+    """Day of a run, counted from 0, from which on a column's values no longer tell how long the run has gone on.
+
+    On the first day nobody was seen before, whoever comes. What fades over a day has come to 95 % of its level after
+    three. The age of a pair grows for as long as the run goes on.
+    """
+    if column == "pair_age":
+        return NEVER
+    return 3 if column.endswith("_day") else 1
 
 
 @dataclass(slots=True)
@@ -54,14 +67,20 @@ class BundleView:
     columns: tuple[str, ...] = field(init=False)  # their names
     detectors: tuple[str, ...] = field(init=False)  # names
     quantiles: NDArray[np.float64] = field(init=False)  # (c, 4) of the bundle's normal traffic
+    settled: NDArray[np.int64] = field(init=False)  # (c,) day, counted from 0, from which on days may be compared in it
+    of_flow: NDArray[np.bool_] = field(init=False)  # (c,) columns that tell of a flow alone; all where none does
 
     def __post_init__(self) -> None:
         normal, members = self.hybrid.normal, (*self.hybrid.known, *self.hybrid.novel)
         used = np.flatnonzero(normal.used)
         quantiles = np.stack([normal.p01, normal.median, normal.p99, normal.p999], axis=1)
+        names = tuple(normal.columns[i] for i in used)
+        of_flow = np.array([name in INDEX for name in names])
+        object.__setattr__(self, "settled", np.array([settled_on(name) for name in names], dtype=np.int64))
+        object.__setattr__(self, "of_flow", of_flow if of_flow.any() else ~of_flow)
         object.__setattr__(self, "members", members)
         object.__setattr__(self, "used", used)
-        object.__setattr__(self, "columns", tuple(normal.columns[i] for i in used))
+        object.__setattr__(self, "columns", names)
         object.__setattr__(self, "detectors", tuple(member.detector.name for member in members))
         object.__setattr__(self, "quantiles", quantiles[used])
 
