@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import INDEX
+from flows.context.columns import CONTEXT_NAMES
 from models.fusion import Hybrid, Judgement, Member
 from sensor.drift.table import MOST_ROWS, ColumnCounts, QuantileCounts, Rows
 
 Draws = NDArray[np.uint64]  # (n,)
 
 NEVER: Final = 1 << 32  # days
+CONTEXT_DAYS: Final = 3
+DETECTOR_DAYS: Final = 7  # of detectors that see context, also such as remembers long
+BRIEF: Final = ("_1s", "_10s", "_1m", "_10m", "_surge")  # ends of names of context that remembers minutes at most
 P_UNITS: Final = 2.0**32
 SAMPLE_ROWS: Final = 512
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio
@@ -25,12 +29,13 @@ _HIGHEST: Final = np.uint64(2**64 - 1)
 def settled_on(column: str) -> int:
     """Day of a run, counted from 0, from which on a column's values no longer tell how long the run has gone on.
 
-    On the first day nobody was seen before, whoever comes. What fades over a day has come to 95 % of its level after
-    three. The age of a pair grows for as long as the run goes on.
+    A flow's own columns never do. In those of its context nobody was seen before on the first day, whoever comes, which
+    fades within days. Days are not compared at all in what remembers a day, or a pair for as long as it goes on: that
+    tells for weeks how long ago the run began, and what changes in it shows in other columns, too.
     """
-    if column == "pair_age":
-        return NEVER
-    return 3 if column.endswith("_day") else 1
+    if column not in CONTEXT_NAMES:
+        return 0
+    return CONTEXT_DAYS if column.endswith(BRIEF) else NEVER
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ class BundleView:
     detectors: tuple[str, ...] = field(init=False)  # names
     quantiles: NDArray[np.float64] = field(init=False)  # (c, 4) of the bundle's normal traffic
     settled: NDArray[np.int64] = field(init=False)  # (c,) day, counted from 0, from which on days may be compared in it
+    detectors_settled: int = field(init=False)  # the same of what detectors say
     of_flow: NDArray[np.bool_] = field(init=False)  # (c,) columns that tell of a flow alone; all where none does
 
     def __post_init__(self) -> None:
@@ -76,7 +82,9 @@ class BundleView:
         quantiles = np.stack([normal.p01, normal.median, normal.p99, normal.p999], axis=1)
         names = tuple(normal.columns[i] for i in used)
         of_flow = np.array([name in INDEX for name in names])
-        object.__setattr__(self, "settled", np.array([settled_on(name) for name in names], dtype=np.int64))
+        settled = np.array([settled_on(name) for name in names], dtype=np.int64)
+        object.__setattr__(self, "settled", settled)
+        object.__setattr__(self, "detectors_settled", DETECTOR_DAYS if settled.any() else 0)
         object.__setattr__(self, "of_flow", of_flow if of_flow.any() else ~of_flow)
         object.__setattr__(self, "members", members)
         object.__setattr__(self, "used", used)

@@ -1,6 +1,6 @@
 """Days compared with days: which columns of today are unlike every day that is remembered?
 
-Remembered is the first week, which a slow change leaves as a sudden one does. A day is held to the nearest of these
+Remembered is the beginning, which a slow change leaves as a sudden one does. A day is held to the nearest of these
 days, not to their mean, so that what comes and goes with the week is told once and then known: a changed day is no
 reference until the change has gone by itself. What a column tells of the time before it (sensor.drift.counts) must have
 come to rest first. It knows what is counted only by its place.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sensor.drift.psi import nearest_psi
 from sensor.drift.table import BINS, ZERO, ColumnCounts, shares_of
 
-FIRST_DAYS: Final = 8  # that are kept for good: one to warm up, and a week
+FIRST_DAYS: Final = 14  # that are kept for good: at most a week in which context comes to rest, and a week
 LATEST_DAYS: Final = 14  # after those, in which changes that went by themselves are looked for
 LEAST_ROWS: Final = 500  # in a day; fewer say nothing
 
@@ -94,7 +94,7 @@ class DayHistory:
                 value[column], bound[column] = nearest_psi(today.counts[column], before)
         comparison = Comparison(value, bound)
         over = self._changed & ~(value > bound / 2)
-        for day in self._days[1:]:
+        for day in self._days:
             day.reference |= over
         self._changed = (self._changed & ~over) | comparison.changed
         if len(self._first) < FIRST_DAYS:

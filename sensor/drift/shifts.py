@@ -53,6 +53,7 @@ class ScoreShifts:
     """One ADWIN a detector."""
 
     width: int
+    settled: int = 0  # day, counted from 0, that is the first to say what is usual
     new: Callable[[], ShiftDetector] = adwin
     _detectors: list[ShiftDetector] = field(init=False)
     _usual: NDArray[np.float64] = field(init=False)  # (HOURS, d) mean p-values
@@ -69,15 +70,14 @@ class ScoreShifts:
     def add(self, day: int, hour: int, means: NDArray[np.float64], rows: int) -> tuple[dict[int, float], list[int]]:
         """The next block; shifts that it shows, by detector, and detectors that are back.
 
-        day: counted from 0; the first is for warming up, the second says what is usual. hour: of the day, as days are
-        counted. means: (d,) p-values of the block's rows.
+        day: counted from 0. hour: of the day, as days are counted. means: (d,) p-values of the block's rows.
         """
         begun: dict[int, float] = {}
         ended: list[int] = []
-        if rows < LEAST_ROWS or not day:
+        if rows < LEAST_ROWS or day < self.settled:
             return begun, ended
         for i, mean in enumerate(means.tolist()):
-            if day > 1 and self._weight[hour, i]:
+            if day > self.settled and self._weight[hour, i]:
                 shift = self._shift(i, mean - self._usual[hour, i])
                 if not self._holds[i] and self._moved[i] and abs(shift) >= LEAST_SHIFT:
                     begun[i] = shift

@@ -32,8 +32,8 @@ class TrafficDrift:
         self._conditions = conditions
         self._shifts = shifts
         width, detectors = len(view.used) + 1, len(view.members)
-        self._column_days = DayHistory(width, np.append(view.settled, 1))
-        self._score_days = DayHistory(detectors, np.ones(detectors, dtype=np.int64))
+        self._column_days = DayHistory(width, np.append(view.settled, 0))
+        self._score_days = DayHistory(detectors, np.full(detectors, view.detectors_settled, dtype=np.int64))
         self._column_silence, self._score_silence = Silence(width), Silence(detectors)
         self._silent_today: set[str] = set()  # columns and detectors
         self.psi_max: float | None = None  # of a column, against the nearest day before; None before the second day
