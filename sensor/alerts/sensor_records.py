@@ -18,7 +18,7 @@ from sensor.alerts.alert import Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, part
 from sensor.alerts.kinds import COUNT, FLAG, MOMENT, NUMBER, SIGNED, Kind, counts_by_name, first, text
 from sensor.printable import printable
-from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, OutputState, Progress
+from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 
 STATS_SCHEMA: Final = "stats/1"
 EVENT_SCHEMA: Final = "event/1"
@@ -135,6 +135,12 @@ KEPT: Final = part(
     Declaration((Field(count.name, COUNT, count.name) for count in fields(KeptPackets)), {"": "Packets of alerts."}),
     KeptPackets,
 )
+LOGGED: Final = part(
+    Declaration(
+        (Field(count.name, COUNT, count.name) for count in fields(LoggedFlows)), {"": "Flow records for the flow log."}
+    ),
+    LoggedFlows,
+)
 
 DRIFT_STATE: Final = part(
     Declaration(
@@ -210,6 +216,7 @@ STATS: Final = Declaration(
             optional=True,
         ),
         Field("flowvigil.packets_kept", KEPT, "progress.kept", optional=True),
+        Field("flowvigil.flow_log", LOGGED, "progress.logged", optional=True),
         Field("flowvigil.drift", DRIFT_STATE, "progress.drift", optional=True),
     ),
     objects={"observer": ecs.OBSERVER, "flowvigil": "Counts are totals since the start of the run."},

@@ -17,7 +17,7 @@ import orjson
 from sensor.alerts.declaration import Declaration, Field
 from sensor.alerts.kinds import COUNT, between, counts_by_name, first, text
 from sensor.alerts.reading import NativeLine, UnreadableLineError, native_line
-from sensor.alerts.sensor_records import DRIFT_STATE, INTERFACE, KEPT, output
+from sensor.alerts.sensor_records import DRIFT_STATE, INTERFACE, KEPT, LOGGED, output
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 
@@ -108,6 +108,7 @@ def _progress() -> Iterator[Field]:
         "interfaces": first(_MOST_ENTRIES, INTERFACE),
         "outputs": first(_MOST_ENTRIES, output(60)),
         "kept": KEPT,
+        "logged": LOGGED,
         "context_evicted": COUNT,
         "drift": DRIFT_STATE,
         "muted": COUNT,

@@ -22,7 +22,8 @@ from sensor.cli.alert_inputs import (
 )
 from sensor.cli.alert_mark import mark
 from sensor.cli.options import SiteOption
-from sensor.errors import USAGE, OutputError, SensorError
+from sensor.cli.queries import read_query
+from sensor.errors import OutputError
 
 app = typer.Typer(
     name="alerts",
@@ -43,12 +44,6 @@ class Target(StrEnum):
     EVE = "eve"
     OCSF = "ocsf"
     CEF = "cef"
-
-
-class QueryUsageError(SensorError):
-    """A query that cannot be read."""
-
-    exit_code = USAGE
 
 
 @app.command("convert")
@@ -150,17 +145,14 @@ def search(
     src: dst:          an address or a network       tech:      ATT&CK technique, with those below it
     port:              destination port              verdict:   attack, uncertain
     score: severity:   0 to 1, 0 to 100              lane:      known, novel, both, shape
+    host:              either address                sport: dport: proto:  as of flows
     direction:         inbound, outbound, internal, external              muted: yes, no (both by the site's notes)
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
     """
-    from sensor.alerts.query import QueryError, parse
+    from sensor.alerts.query import parse
 
-    try:
+    with read_query(query):
         terms = parse(query)
-    except QueryError as error:
-        refused = QueryUsageError(f"query, {error}")
-        refused.detail = (f"  {query[:200]}", f"  {' ' * (error.column - 1)}^")
-        raise refused from error
     with errors_told() as errors:
         found = noted(entries(inputs(files), errors), with_notes=with_notes, site=site)
         _show((entry for entry in found if terms.matches(entry.alert)), json=json)

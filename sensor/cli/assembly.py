@@ -19,12 +19,14 @@ from sensor.alerts.kinds import timestamp
 from sensor.cli.beforehand import refuse_reading, refuse_watching
 from sensor.cli.build import (
     build_drift,
+    build_flow_recorder,
     build_judge,
     build_meter,
     build_packet_recorder,
     check_packet_settings,
     flow_records,
     load_model,
+    make_flow_directory,
     make_packet_directory,
     observer,
     refuse_packet_directory,
@@ -44,6 +46,7 @@ from sensor.cli.live_capture import (
 from sensor.cli.options import Color
 from sensor.cli.reload import (
     Reload,
+    finished_flow_file,
     reopened_outputs,
     requested_bundle,
     requested_by_signals,
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.attach.place import Place
     from sensor.files.ownership import Owner
+    from sensor.flow_log.recorder import FlowRecorder
     from sensor.metering.turns import TurnSource
     from sensor.outputs.outputs import Outputs, Prepared
     from sensor.packets.packet_files import PacketFiles
@@ -124,8 +128,10 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
     from sensor.run.run import Run
 
     make_packet_directory(config)
+    make_flow_directory(config)
     recorder = build_packet_recorder(config)
     with ExitStack() as stack:
+        flow_recorder = _started(stack, build_flow_recorder(config, captures, waits=True))
         outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
         screen = _screen_of_reading(
@@ -138,7 +144,7 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
             _marking(config, notes, lambda: detection),
         )
         drift = build_drift(config, hybrid, live=False)
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, notes, drift=drift)
+        detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, drift=drift)
         run = Run(capture_turns(config, captures, recorder), detection, screen, _drift_hooks(detection))
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
@@ -168,10 +174,13 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         prepared = _prepared_outputs(config, display, user)
         writer = open_packets(stack, options.packets, user)
         make_packet_directory(config, user)
+        make_flow_directory(config, user)
         place = _open_place(stack, config, user)
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
         recorder = build_packet_recorder(config, options.interfaces)
+        flow_recorder = build_flow_recorder(config, options.interfaces, waits=False)
         turns = live_turns(config, captures, writer, recorder)
+        _started(stack, flow_recorder)
         latest = Latest(Progress(bundle=hybrid.model_id))
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(options.interfaces)
@@ -179,7 +188,9 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid, marking))
         attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(attach_servers, outputs, flow_records(config))
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, notes, keeping_s=KEEPING_S, drift=drift)
+        detection = Detection(
+            build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, keeping_s=KEEPING_S, drift=drift
+        )
         hook = _watch_hook(options, config, detection, outputs, user)
         run = Run(turns, detection, screen, [hook, *_drift_hooks(detection)], latest)
         _serve_metrics(stack, config, latest)
@@ -287,6 +298,11 @@ def _screen_of_watch(
     )
 
 
+def _started(stack: ExitStack, recorder: "FlowRecorder | None") -> "FlowRecorder | None":
+    """The recorder with its thread, which ends with the stack."""
+    return None if recorder is None else stack.enter_context(recorder)
+
+
 def _marking(config: "Config", notes: "SiteNotes | None", detection: "Callable[[], Detection]") -> "Marking | None":
     """What a screen writes to the site's notes with; None without any. detection: of the run, once it is made."""
     if config.site.file is None or notes is None:
@@ -334,6 +350,7 @@ def _watch_hook(
     takers = (
         partial(taken_notes, config),  # first: a file with an error changes nothing
         partial(reopened_outputs, outputs, had_file=config.output.file is not None),
+        finished_flow_file,
         taken_interval,
         taken_episode_settings,
         partial(requested_bundle, new_bundle, user=user),

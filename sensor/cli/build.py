@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.errors import ConfigError, ModelError, OutputError
+from sensor.printable import printable
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sensor.alerts.flow_record import FlowRecords
     from sensor.drift.drift import Drift
     from sensor.episodes.episodes import EpisodeSettings
+    from sensor.flow_log.recorder import FlowRecorder
     from sensor.judging.judge import Judge, RowMaker
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 SECOND_NS = 1_000_000_000
 DEFAULT_BUNDLE = "default"
+SOURCES_NAMED = 32  # of a run, in its flow log
 
 
 def load_model(config: "Config") -> "Hybrid":
@@ -258,3 +261,44 @@ def warm_packet_keeping(config: "Config") -> None:
     from sensor.packets.recorder import warm_packet_recorder
 
     warm_packet_recorder()
+
+
+def make_flow_directory(config: "Config", user: "User | None" = None) -> None:
+    """Create the directory of the flow log if there is none, owned by `user`, and load what writing it needs.
+
+    Raises OutputError.
+    """
+    if config.flow_log.directory is None:
+        return
+    from sensor.flow_log.directory import make_directory
+    from sensor.flow_log.recorder import warm_flow_recorder
+
+    warm_flow_recorder()
+    make_directory(config.flow_log.directory, user)
+
+
+def build_flow_recorder(config: "Config", sources: Sequence[str], *, waits: bool) -> "FlowRecorder | None":
+    """Recorder of all flows, not yet started, None for no directory. Raises OutputError for one that cannot be written.
+
+    sources: what the flows are of, for whoever reads the log. waits: whether it makes whoever judges wait for the disk,
+    or loses records.
+    """
+    settings = config.flow_log
+    if settings.directory is None:
+        return None
+    from sensor.flow_log.directory import LogDirectory
+    from sensor.flow_log.recorder import FileLimits, FlowRecorder
+
+    sensor = observer()
+    about = {
+        "sensor": {"name": sensor.name, "version": sensor.version},
+        "sources": [printable(source) for source in sources[:SOURCES_NAMED]],
+        "filter": config.capture.filter,
+        "meter": config.meter.model_dump(),
+    }
+    return FlowRecorder(
+        LogDirectory(settings.directory, settings.directory_bytes),
+        FileLimits.of(settings.file_s, settings.file_records, settings.directory_bytes),
+        about,
+        waits=waits,
+    )

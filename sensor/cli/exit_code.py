@@ -33,7 +33,7 @@ def exit_code(assembled: "AssembledRun", fail_on: FailOn | None) -> int:
     if live and run.turns.problems:
         return CAPTURE
     stored = run.totals is None or not run.totals.lost_packets
-    if detection.outlet.lost_output or detection.lost_packets or not stored:
+    if detection.outlet.lost_output or detection.lost_packets or detection.lost_flows or not stored:
         return OUTPUT
     if run.stopping and not live:
         return INTERRUPTED

@@ -13,6 +13,7 @@ from sensor.cli.options import (
     ConfigOption,
     DecapOption,
     FilterOption,
+    FlowsOption,
     KeepPacketsOption,
     OutputOption,
     PromiscuousOption,
@@ -36,6 +37,7 @@ class Flags:
     promiscuous: PromiscuousOption = False
     decap: DecapOption = False
     keep_packets: KeepPacketsOption = None
+    flows: FlowsOption = None
     site: SiteOption = None
 
     def settings(self) -> "Config":
@@ -51,6 +53,7 @@ class Flags:
         flags = (
             Setting("output.file", None if self.output is None else str(self.output), "--output"),
             Setting("keep_packets.directory", keep_packets, "--keep-packets"),
+            Setting("flow_log.directory", None if self.flows is None else str(self.flows), "--flows"),
             Setting("site.file", None if self.site is None else str(self.site), "--site"),
             Setting("detection.bundle", self.model, "--model"),
             Setting("capture.filter", self.expression, "--filter"),

@@ -15,9 +15,9 @@ from sensor import log
 from sensor.cli.beforehand import refuse_metering, tell_skipped
 from sensor.cli.build import build_table_meter
 from sensor.cli.flags import Flags, with_flags
+from sensor.cli.flow_search import By, SearchOptions, are_logs, search
 from sensor.cli.kernels import METERING, METERING_AS, cached, compiling
-from sensor.cli.options import QuietOption
-from sensor.cli.read import CapturesArgument
+from sensor.cli.options import JsonOption, QuietOption
 from sensor.cli.signals import stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK
 from sensor.printable import printable
@@ -45,6 +45,25 @@ class Compat(StrEnum):
     CICFLOWMETER_V4 = "cicflowmeter-v4"
 
 
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CAPTURE|LOG",
+        help="pcap or pcapng, also .gz, .zst, .xz, .bz2, .lz4; a directory with all below; - is stdin. Or a flow log "
+        "or flow tables to ask.",
+    ),
+]
+WhereOption = Annotated[
+    str | None,
+    typer.Option("--where", metavar="QUERY", help="Of a log: the flows for which all terms hold, 'dport:445'."),
+]
+ByOption = Annotated[
+    By | None,
+    typer.Option("--by", metavar="SIDE", help="Of a log: counts by src, dst, sport, dport, proto, verdict or label."),
+]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Of a log: at most so many rows, the first ones.")
+]
 TableOption = Annotated[
     Path | None,
     typer.Option(
@@ -70,7 +89,10 @@ ProgressOption = Annotated[
 
 @with_flags("config", "overrides", "expression", "decap")
 def flows(
-    captures: CapturesArgument,
+    inputs: InputsArgument,
+    where: WhereOption = None,
+    by: ByOption = None,
+    limit: LimitOption = None,
     output: TableOption = None,
     dialect: DialectOption = DialectName.NATIVE,
     compat: CompatOption = None,
@@ -78,9 +100,10 @@ def flows(
     progress: ProgressOption = None,
     *,
     flags: Flags,
+    json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Meter captures and write a table of their flows, one row a flow.
+    """Meter captures and write a table of their flows, one row a flow; or ask a flow log.
 
     \b
     flowvigil flows capture.pcap -o flows.parquet
@@ -101,9 +124,34 @@ def flows(
     A dialect changes names, order and the form of times (UTC) and labels; the values are the corrected ones unless
     --compat says otherwise. Every capture is read as far as it can be; a damaged one is named at the end and gives exit
     code 6. The file gets its name when it is whole; what stood there before is replaced.
+
+    A log of read --flows or watch --flows, or a table of this command in Parquet, is asked:
+
+    \b
+    flowvigil flows log/ --where 'src:10.0.0.9 dport:445'
+    flowvigil flows log/ --where 'dst:10.0.0.2 answered:yes' --by dport
+    flowvigil flows log/ --where 'host:10.0.0.2 after:2026-03-02T09:00' --by src | jq .src
+    flowvigil flows log/ --where 'verdict:attack bytes:>1M' -o attacks.csv
+
+    \b
+    src: dst: host:     an address or a network       answered: judged:  yes, no
+    port: dport: sport: ports; port: is the target's  verdict:  attack, uncertain, benign
+    proto: vlan:        tcp, udp, icmp …; a tag       lane:     known, novel, both
+    bytes: packets:     of both directions            label:    what the known lane said
+    duration:           seconds                       p: score: smaller p-value, highest score
+    after: before:      when it began, UTC
+    Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in addresses, labels and ends.
+
+    Each flow is shown once, by its latest report; --snapshots shows all. A terminal gets rows, a pipe JSON lines
+    (schema logged-flow). Files that cannot be read are named at the end and give exit code 6.
     """
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
+    asked = SearchOptions(where, by, limit, output, snapshots, json, quiet)
+    if are_logs(inputs, asked=asked.asked):
+        _refuse_metering_options(flags, dialect, compat, by, output)
+        return search(inputs, asked)
+    captures = inputs
     if compat is not None and snapshots:
         raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none")
     loaded = flags.settings()
@@ -137,6 +185,24 @@ def flows(
     if run.stopping:
         return INTERRUPTED
     return INPUT if run.problems else OK
+
+
+def _refuse_metering_options(
+    flags: Flags, dialect: DialectName, compat: Compat | None, by: By | None, output: Path | None
+) -> None:
+    """Raise typer.BadParameter for what only holds for captures: the flows of a log were metered before."""
+    given = {
+        "--dialect": dialect is not DialectName.NATIVE,
+        "--compat": compat is not None,
+        "--filter": flags.expression is not None,
+        "--decap": flags.decap,
+    }
+    for name in (name for name, is_given in given.items() if is_given):
+        raise typer.BadParameter("found a flow log or a flow table, expected captures to meter", param_hint=name)
+    if by is not None and output is not None:
+        raise typer.BadParameter(
+            "found --by beside it, expected --where alone: a table has a row a flow", param_hint="-o"
+        )
 
 
 def compiled_meter(config: "Config", compat: Compat | None, beforehand: Callable[[], None], *, quiet: bool) -> "Meter":

@@ -50,6 +50,10 @@ KeepPacketsOption = Annotated[
         "--keep-packets", metavar="DIR", help="Keep the packets of each alert in DIR/<event.id>.pcapng.", readable=False
     ),
 ]
+FlowsOption = Annotated[
+    Path | None,
+    typer.Option("--flows", metavar="DIR", help="Log all flows in DIR as Parquet, with their scores.", readable=False),
+]
 SiteOption = Annotated[
     Path | None,
     typer.Option("--site", metavar="FILE", help="Networks, assets and rules of this site, in YAML.", readable=False),

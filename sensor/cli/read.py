@@ -23,7 +23,7 @@ CapturesArgument = Annotated[
 ]
 
 
-@with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets", "site")
+@with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets", "flows", "site")
 def read(
     captures: CapturesArgument,
     *,
@@ -41,6 +41,7 @@ def read(
     flowvigil read /var/spool/captures --filter 'tcp port 443 and not host 10.0.0.1'
     tcpdump -i eth0 -w - | flowvigil read - | jq .event.reason
     flowvigil read capture.pcap --keep-packets packets/
+    flowvigil read capture.pcap --flows log/ && flowvigil flows log/ --where 'dport:445'
     flowvigil read capture.pcap -q --fail-on attack > alerts.jsonl || echo 'look at alerts.jsonl'
 
     Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.

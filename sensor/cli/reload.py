@@ -76,6 +76,15 @@ def reopened_outputs(outputs: "Outputs", config: "Config", _watching: "Watching"
     return ", ".join([*done, *([f"{listed} outputs connected anew"] if listed else [])])
 
 
+def finished_flow_file(_config: "Config", watching: "Watching") -> str:
+    """Have the flows up to now be found in whole files of the flow log."""
+    recorder = watching.detection.flow_recorder
+    if recorder is None:
+        return ""
+    recorder.finish_file()
+    return "flow log up to now finished"
+
+
 def taken_notes(start: "Config", _config: "Config", watching: "Watching") -> str:
     """Read the site's notes again; one with an error raises ConfigError, before anything else was taken over.
 

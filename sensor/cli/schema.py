@@ -11,12 +11,13 @@ class RecordKind(StrEnum):
 
     ALERT = "alert"
     FLOW = "flow"
+    LOGGED_FLOW = "logged-flow"
     STATS = "stats"
     EVENT = "event"
     DRIFT = "drift"
 
 
-RecordArgument = Annotated[RecordKind, typer.Argument(metavar="RECORD", help="alert, flow, stats, event or drift.")]
+RecordArgument = Annotated[RecordKind, typer.Argument(metavar="RECORD", help="One of the native records.")]
 
 
 def schema(record: RecordArgument) -> int:
@@ -25,9 +26,9 @@ def schema(record: RecordArgument) -> int:
     \b
     flowvigil schema alert > alert.schema.json
 
-    alert: a line about an episode. flow: a flow that an alert rests on (episodes.flows_per_alert). stats: the account
-    of every packet. event: what befell the sensor. drift: traffic, scores or a rate of alerts that changed. Fields may
-    be added under the same number; none is removed or changes its type.
+    alert: a line about an episode. flow: a flow that an alert rests on (episodes.flows_per_alert). logged-flow: a flow
+    of a log (flows DIR). stats: the account of every packet. event: what befell the sensor. drift: traffic, scores or a
+    rate of alerts that changed. Fields may be added under the same number; none is removed or changes its type.
     """
     import orjson
 

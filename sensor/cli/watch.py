@@ -58,6 +58,7 @@ def watch(
     sudo flowvigil watch -i eth0 --promiscuous --write kept.pcapng
     sudo flowvigil watch -i eth0 --write kept-%Y%m%d-%H%M%S.pcapng -G 3600 -C 500 -W 48
     sudo flowvigil watch -i eth0 --keep-packets /var/lib/flowvigil/packets
+    sudo flowvigil watch -i eth0 --flows /var/lib/flowvigil/flows
     sudo flowvigil watch -i eth0 | jq -c 'select(.event.kind == "alert") | [.source.ip, .event.reason]'
     flowvigil watch --attach /run/flowvigil/attach.sock
 
@@ -78,7 +79,8 @@ def watch(
     leave, with 5 when there is no sensor or it has gone, and with 7 when lines were read too slowly and left out.
 
     \b
-    SIGHUP   read the settings and the bundle again, reopen the outputs (log rotation)
+    SIGHUP   read the settings and the bundle again, reopen the outputs (log rotation),
+             finish the flow log's file
     SIGUSR1  tell the account now, on stderr or the screen
     SIGTERM  end in order: judge what has come, close the open alerts
     """

@@ -2,6 +2,7 @@
 kernel sees it.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,6 +35,7 @@ from flows.batch import (
 )
 from flows.columns import INDEX, NAMES
 from sensor.flow_log.columns import INSTANTS, REASON, VALUES, WORDS
+from sensor.printable import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,13 +65,13 @@ class RowError(ValueError):
     """A row that no meter writes; its text says which column and why."""
 
 
-def logged_records(rows: "pa.RecordBatch") -> FlowBatch:
-    """Records of rows of a flow log. Raises RowError."""
+def logged_records(rows: "pa.RecordBatch", columns: Collection[str] = VALUES) -> FlowBatch:
+    """Records of rows of a flow log. columns: those that were read, 0 stands in the others. Raises RowError."""
     identity = np.empty((rows.num_rows, IDENTITY_WIDTH), dtype=np.int64)
     for name, word in (*WORDS.items(), *INSTANTS.items()):
         identity[:, word] = whole_numbers_of(rows.column(name), name)
     identity[:, END_REASON] = codes_of(rows.column(REASON), END_REASONS, REASON)
-    return _checked(FlowBatch(identity, _values(rows, identity)))
+    return _checked(FlowBatch(identity, _values(rows, identity, columns)))
 
 
 def table_records(rows: "pa.RecordBatch", after_ns: int) -> FlowBatch:
@@ -90,7 +92,7 @@ def table_records(rows: "pa.RecordBatch", after_ns: int) -> FlowBatch:
     for name in ("start", "end"):
         identity[:, INSTANTS[name]] = whole_numbers_of(rows.column(name), name)
     identity[:, REPORTED_NS] = identity[:, END_NS]
-    values = _values(rows, identity)
+    values = _values(rows, identity, VALUES)
     checked = _checked(FlowBatch(identity, values))
     ends = [SRC_HIGH, SRC_LOW], [DST_HIGH, DST_LOW], [SRC_PORT, DST_PORT]
     source, target, ports = (np.ascontiguousarray(identity[:, words]) for words in ends)
@@ -125,10 +127,10 @@ def _checked(batch: FlowBatch) -> FlowBatch:
 _CLOCKS: Final = ((START_NS, START_SHIFT_NS), (END_NS, END_SHIFT_NS))
 
 
-def _values(rows: "pa.RecordBatch", identity: Identity) -> Values:
-    values = np.empty((rows.num_rows, len(NAMES)), dtype=np.float64)
+def _values(rows: "pa.RecordBatch", identity: Identity, columns: Collection[str]) -> Values:
+    values = np.zeros((rows.num_rows, len(NAMES)), dtype=np.float64)
     values[:, INDEX["protocol"]] = identity[:, PROTOCOL]
-    for name in VALUES:
+    for name in columns:
         column = numbers_of(rows.column(name), name)
         # written so that what is not a number is refused, too
         _refuse(~((column >= -1) & (column <= LARGEST)), name, column, "a finite number from -1 to 2^62")
@@ -160,6 +162,14 @@ def whole_numbers_of(column: "pa.Array", name: str) -> Int64s:
 def numbers_of(column: "pa.Array", name: str) -> NDArray[np.float64]:
     _refuse_gaps(column, name)
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def texts_of(column: "pa.Array", name: str) -> list[str]:
+    """A column of few texts, made printable."""
+    _refuse_gaps(column, name)
+    found = column if hasattr(column, "indices") else column.dictionary_encode()
+    texts = [printable(str(text), 64) for text in found.dictionary.to_pylist()]
+    return [texts[place] for place in found.indices.to_pylist()]
 
 
 def codes_of(column: "pa.Array", texts: tuple[str, ...], name: str) -> Int64s:

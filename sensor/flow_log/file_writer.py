@@ -76,13 +76,7 @@ class _Sink:
     """The file as the Parquet library writes to it."""
 
     def __init__(self, path: Path) -> None:
-        descriptor = open_owned(path, REPLACE | os.O_EXCL, None)
-        try:
-            lock(descriptor)
-        except OSError:
-            os.close(descriptor)
-            raise
-        self._stream = os.fdopen(descriptor, "wb", buffering=0)
+        self._stream = os.fdopen(_locked(path), "wb", buffering=0)
         self._size = 0
         self.deaf = False
 
@@ -110,6 +104,23 @@ class _Sink:
     def close(self) -> None:
         with suppress(OSError):
             self._stream.close()
+
+
+def _locked(path: Path) -> int:
+    """Descriptor of a new file that nobody takes for a leftover. Raises OSError."""
+    while True:
+        descriptor = open_owned(path, REPLACE | os.O_EXCL, None)
+        try:
+            lock(descriptor)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BlockingIOError:  # a run that starts is about to remove it
+            with suppress(OSError):
+                path.unlink()
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def _is_whole(kind: str) -> bool:

@@ -60,7 +60,7 @@ def log_name(name: str) -> LogName | None:
     if found is None:
         return None
     try:
-        first = datetime.strptime(found["first"], _STAMP).replace(tzinfo=UTC)
+        first = datetime.fromisoformat(found["first"])
     except ValueError:  # the 31st of February
         return None
     return LogName(int(first.timestamp()), found["run"], int(found["number"]))

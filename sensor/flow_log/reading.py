@@ -118,7 +118,7 @@ class FlowLog:
     def _batches_of(self, opened: FlowsFile) -> Iterator[FlowBatch]:
         latest_ns = 0
         names = _RECORD if opened.about is not None else opened.columns.names
-        with self._problems_of(opened):
+        with self.problems_of(opened):
             for rows in opened.rows(names):
                 batch = logged_records(rows) if opened.about is not None else table_records(rows, latest_ns)
                 latest_ns = int(batch.identity[-1, REPORTED_NS])
@@ -127,12 +127,12 @@ class FlowLog:
     def _judged_of(self, opened: FlowsFile) -> Iterator[JudgedRecords]:
         from sensor.flow_log.judgements import judged_records
 
-        with self._problems_of(opened):
+        with self.problems_of(opened):
             for rows in opened.rows(opened.columns.names):
                 yield from judged_records(rows, judged_by(opened))
 
     @contextmanager
-    def _problems_of(self, opened: FlowsFile) -> Iterator[None]:
+    def problems_of(self, opened: FlowsFile) -> Iterator[None]:
         """Have what is wrong with a file become a problem, and its rest be passed over."""
         try:
             yield

@@ -37,6 +37,14 @@ class ContextMaker(RowMaker, Protocol):
         """Rows of the tables that gave way to others so far."""
 
 
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a model says of flow records."""
+
+    rows: Rows  # what it was asked about
+    judgement: Judgement  # of the same rows
+
+
 class JudgementObserver(Protocol):
     """Whoever looks at what is judged, such as for drift (sensor.drift.drift)."""
 
@@ -85,8 +93,10 @@ class Judge:
         records: in the order of their reports, each with new packets (flows.meter.Meter with news_only). dropped:
         packets that the capture has lost so far.
         """
-        if not len(records):
-            return []
+        return self.follow(records, self.assess(records), dropped) if len(records) else []
+
+    def assess(self, records: FlowBatch) -> Assessment:
+        """What the model says of each flow record, of which there is at least one; the hosts' states advance."""
         started_ns = self.clock_ns()
         first_reports = records.identity[:, REPORT] == 0
         self.flows += int(first_reports.sum())
@@ -101,7 +111,13 @@ class Judge:
         judgement = self.hybrid.judge(steps, self.rate)
         if self.observer is not None:
             self.observer.judged(self.hybrid, records, rows, judgement)
-        items = self.episodes.observe(records, rows, judgement, dropped)
+        self.spent_ns += self.clock_ns() - started_ns
+        return Assessment(rows, judgement)
+
+    def follow(self, records: FlowBatch, assessment: Assessment, dropped: int = 0) -> list[AlertItem]:
+        """Alerts as of judge, of records that were assessed."""
+        started_ns = self.clock_ns()
+        items = self.episodes.observe(records, assessment.rows, assessment.judgement, dropped)
         self.spent_ns += self.clock_ns() - started_ns
         return items
 

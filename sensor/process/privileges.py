@@ -33,6 +33,7 @@ THREAD_COUNTS = (
     "BLIS_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+ARROW_ALLOCATOR = "JE_ARROW_MALLOC_CONF"  # of pyarrow, which begins a thread when it is imported
 _OWN = Path("/proc/self")
 _HIGHEST_ID = 2**32 - 2  # the one above means "leave as it is" to setresuid
 
@@ -53,6 +54,7 @@ def single_threaded_libraries() -> None:
     """
     for name in THREAD_COUNTS:
         os.environ[name] = "1"
+    os.environ[ARROW_ALLOCATOR] = "background_thread:false"
 
 
 def user_to_become(setting: str | int | None, environment: Mapping[str, str] = os.environ) -> User | None:

@@ -40,6 +40,18 @@ class KeptPackets:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedFlows:
+    """Flow records for the flow log since the start, by what became of them."""
+
+    files: int = 0  # finished
+    records: int = 0  # in these files
+    bytes: int = 0  # of these files
+    waiting: int = 0  # records in memory, or in the file that is being written
+    lost: int = 0  # records that found no room in memory, or that the disk did not take
+    files_deleted: int = 0  # oldest files, which gave way to the limit of all files together
+
+
+@dataclass(frozen=True, slots=True)
 class DriftState:
     """Whether traffic, scores and alerts are what they were."""
 
@@ -94,6 +106,7 @@ class Progress:
     interfaces: tuple[InterfaceState, ...] = ()  # that are watched
     outputs: tuple[OutputState, ...] = ()  # those of the list in the settings
     kept: KeptPackets | None = None  # packets of alerts, None where none are to be kept
+    logged: LoggedFlows | None = None  # flow records for the flow log, None where there is none
     drift: DriftState | None = None  # None where it is not looked for
 
     @property

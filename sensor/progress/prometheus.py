@@ -133,6 +133,16 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
         kept.add_metric(("over_limit",), progress.kept.over_limit - progress.kept.replaced)
         kept.add_metric(("lost",), progress.kept.lost)
         yield kept
+    if progress.logged is not None:
+        logged = CounterMetricFamily(
+            "flowvigil_flow_log_records", "Flow records for the flow log, by what became of them.", labels=("outcome",)
+        )
+        logged.add_metric(("written",), progress.logged.records)
+        logged.add_metric(("lost",), progress.logged.lost)
+        yield logged
+        yield GaugeMetricFamily(
+            "flowvigil_flow_log_waiting", "Flow records in no finished file yet.", value=progress.logged.waiting
+        )
     alerts = CounterMetricFamily("flowvigil_alerts", "Alerts opened, by verdict.", labels=("verdict",))
     alerts.add_metric(("attack",), progress.attacks)
     alerts.add_metric(("uncertain",), progress.uncertain)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.progress.progress import DriftState, KeptPackets, Progress
+from sensor.progress.progress import DriftState, KeptPackets, LoggedFlows, Progress
 
 PROBLEMS_TOLD: Final = 1000
 
@@ -25,6 +25,16 @@ def kept_in_words(kept: KeptPackets) -> str:
     )
     told = "".join(f", {count:,} {what}" for count, what in missing if count)
     return f"packets of alerts: {kept.packets:,} kept in {kept.files:,} file{'s' * (kept.files != 1)}{told}"
+
+
+def logged_in_words(logged: LoggedFlows) -> str:
+    """The account of the flow log in one line."""
+    missing = (
+        (logged.lost, "lost"),
+        (logged.files_deleted, "oldest files deleted (flow_log.directory_bytes)"),
+    )
+    told = "".join(f", {count:,} {what}" for count, what in missing if count)
+    return f"flow log: {logged.records:,} flow records in {logged.files:,} file{'s' * (logged.files != 1)}{told}"
 
 
 def drift_in_words(drift: DriftState | None) -> str:

@@ -9,6 +9,8 @@ from flows.batch import FlowBatch
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_flow import AlertItem
 from sensor.drift.drift import Drift
+from sensor.flow_log.columns import JudgedBy, JudgedRecords
+from sensor.flow_log.recorder import FlowRecorder
 from sensor.judging.judge import Judge
 from sensor.metering.turns import Turn
 from sensor.packets.recorder import PacketRecorder
@@ -27,6 +29,7 @@ class Detection:
     judge: Judge
     outlet: Outlet
     recorder: PacketRecorder | None = None  # of the packets of alerts
+    flow_recorder: FlowRecorder | None = None  # of all flows
     notes: SiteNotes | None = None  # of the site; may be changed at any time, for the alerts that follow
     keeping_s: float | None = None  # write packets at least so often, None: where the packets alone say
     drift: Drift | None = None  # of what it judges; None where it is not looked for
@@ -41,8 +44,9 @@ class Detection:
 
     @property
     def problems(self) -> Sequence[str]:
-        """One line for each output that lost lines, and for packets that could not be written."""
-        return [*self.outlet.problems, *([self.recorder.problem] if self.recorder and self.recorder.problem else [])]
+        """One line for each output that lost lines, and for packets and flows that could not be written."""
+        recorders = (self.recorder, self.flow_recorder)
+        return [*self.outlet.problems, *(recorder.problem for recorder in recorders if recorder and recorder.problem)]
 
     @property
     def lost_packets(self) -> bool:
@@ -52,12 +56,17 @@ class Detection:
     def __post_init__(self) -> None:
         self.judge.observer = self.drift
 
+    @property
+    def lost_flows(self) -> bool:
+        """Whether the flow log lacks flows."""
+        return self.flow_recorder is not None and self.flow_recorder.problem is not None
+
     def consume(self, turn: Turn) -> list[Alert]:
         """Judge the records of a turn and publish what they give rise to."""
         self._clock_step_ns = turn.totals.clock_step_ns
         alerts: list[Alert] = []
         for records in in_parts(turn.records):
-            alerts += self._publish(self.judge.judge(records, turn.totals.capture.dropped))
+            alerts += self._judge(records, turn.totals.capture.dropped)
         if self.recorder is not None and self.recorder.due and (turn.packets_due or self._pause_is_over()):
             self.recorder.write()
         return alerts
@@ -67,6 +76,8 @@ class Detection:
         alerts = self._publish(self.judge.finish())
         if self.recorder is not None:
             self.recorder.write()
+        if self.flow_recorder is not None:
+            self.flow_recorder.close()
         return alerts
 
     def close(self) -> None:
@@ -93,8 +104,24 @@ class Detection:
             lost_lines=outlet.lost_lines,
             outputs=outlet.states(),
             kept=None if self.recorder is None else self.recorder.state,
+            logged=None if self.flow_recorder is None else self.flow_recorder.state,
             drift=None if self.drift is None else self.drift.state,
         )
+
+    def _judge(self, records: FlowBatch, dropped: int) -> list[Alert]:
+        if self.flow_recorder is None or not len(records):
+            return self._publish(self.judge.judge(records, dropped))
+        assessment = self.judge.assess(records)
+        self.flow_recorder.add(
+            JudgedRecords(records, assessment.judgement, self._judged_by(), dropped, self._clock_step_ns)
+        )
+        return self._publish(self.judge.follow(records, assessment, dropped))
+
+    def _judged_by(self) -> JudgedBy:
+        hybrid = self.judge.hybrid
+        rate = hybrid.default_rate if self.judge.rate is None else self.judge.rate
+        detectors = tuple(member.detector.name for member in (*hybrid.known, *hybrid.novel))
+        return JudgedBy(hybrid.model_id, hybrid.sha256, rate, hybrid.thresholds[rate], hybrid.labels, detectors)
 
     def _pause_is_over(self) -> bool:
         if self.keeping_s is None or self.clock() - self._kept_at_s < self.keeping_s:

@@ -14,7 +14,7 @@ from sensor.metering.turns import CaptureTotals, Turn, TurnSource
 from sensor.metering.vlans import SplitSessions
 from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
-from sensor.progress.words import kept_in_words
+from sensor.progress.words import kept_in_words, logged_in_words
 from sensor.terminal.screen import Screen
 
 CUT_SHORT = "stopped by the user before the end of the input"
@@ -102,6 +102,8 @@ class Run:
         self._count()
         if self.progress.kept is not None:
             self.screen.note(kept_in_words(self.progress.kept))
+        if self.progress.logged is not None:
+            self.screen.note(logged_in_words(self.progress.logged))
         for remark in self.turns.remarks:
             self.screen.note(remark)
         for hook in self.hooks:

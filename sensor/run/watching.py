@@ -45,7 +45,7 @@ class Watching:
     _accounted_at_s: float = 0.0
     _accounted: Progress = field(default_factory=Progress)
     _clock_step_ns: int = 0
-    _reported_loss: bool = False
+    _reported_losses: set[str] = field(default_factory=set)  # of packets and of flows, by their action
     _hinted: set[str] = field(default_factory=set)  # actions of the hints that were reported
 
     def begin(self, _run: Run) -> None:
@@ -112,14 +112,14 @@ class Watching:
                 run.screen.note(hint.message)
 
     def _report_loss(self, run: Run) -> None:
-        """Say once that packets of alerts could not be written."""
-        recorder = self.detection.recorder
-        if recorder is None or recorder.problem is None or self._reported_loss:
-            return
-        self._reported_loss = True
-        self._report_now(
-            "packets-lost", f"{recorder.problem}; the watch goes on and tries again with the next ones", run
-        )
+        """Say once that packets of alerts, and once that flows could not be written."""
+        recorders = ("packets-lost", self.detection.recorder), ("flows-lost", self.detection.flow_recorder)
+        for action, recorder in recorders:
+            if recorder is None or recorder.problem is None or action in self._reported_losses:
+                continue
+            self._reported_losses.add(action)
+            message = f"{recorder.problem}; the watch goes on and tries again with the next ones"
+            self._report_now(action, message, run)
 
     def _report_now(self, action: str, message: str, run: Run) -> None:
         self._report(LinkEvent(None, action, message, self.wall_clock_ns()), run)

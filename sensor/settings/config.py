@@ -101,6 +101,15 @@ class KeepPacketsSection(_Section):
     directory_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 44)] = 1 << 30  # all files together at most
 
 
+class FlowLogSection(_Section):
+    """The log of all flows, with what was said of each."""
+
+    directory: Path | None = Field(default=None, strict=False)  # None: no log
+    directory_bytes: Annotated[int, Field(ge=1 << 24, le=1 << 46)] = 2_000_000_000  # all files together at most
+    file_s: Annotated[float, Field(ge=1, le=86400)] = 900.0  # after which the next file begins
+    file_records: Annotated[int, Field(ge=1000, le=100_000_000)] = 1_000_000  # of one file, about
+
+
 class StatsSection(_Section):
     """Statistics of the sensor itself while it watches."""
 
@@ -138,6 +147,7 @@ class Config(_Section):
     site: SiteSection = SiteSection()
     output: OutputSection = OutputSection()
     keep_packets: KeepPacketsSection = KeepPacketsSection()
+    flow_log: FlowLogSection = FlowLogSection()
     stats: StatsSection = StatsSection()
     drift: DriftSection = DriftSection()
     attach: AttachSection = AttachSection()

@@ -14,7 +14,7 @@ from sensor.alerts.alert_flow import AlertFlow
 from sensor.alerts.alert_record import alert_document
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.drift_record import DriftRecord, Measure, drift_line
-from sensor.alerts.flow_record import flow_line
+from sensor.alerts.flow_record import LoggedFlow, flow_line, logged_flow_line
 from sensor.alerts.query import LANES
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.alerts.spread import Spread
@@ -102,6 +102,13 @@ def a_flow(**fields: Any) -> AlertFlow:
 def a_flow_line() -> bytes:
     """The record of that flow."""
     return flow_line(a_flow(), OBSERVER)
+
+
+def a_logged_flow_line() -> bytes:
+    """The record of that flow in a log."""
+    flow = a_flow()
+    said = {"verdict": "attack", "label": "SSH-Patator", "judged": True, "p_known": 2e-5, "p_novel": 0.4}
+    return logged_flow_line(LoggedFlow(flow.identity, flow.values, **said, scores={"lstm": 0.97}), OBSERVER)
 
 
 def an_event_line() -> bytes:

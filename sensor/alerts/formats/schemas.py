@@ -9,12 +9,12 @@ from typing import Final
 from sensor.alerts.declaration import Declaration
 from sensor.alerts.kinds import Schema
 
-RECORDS: Final = ("alert", "flow", "stats", "event", "drift")
+RECORDS: Final = ("alert", "flow", "logged-flow", "stats", "event", "drift")
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_of(record: str) -> Schema:
-    """The schema of `alert`, `flow`, `stats`, `event` or `drift`. Raises ValueError for another record."""
+    """The schema of one of RECORDS. Raises ValueError for another record."""
     return {
         "$schema": DIALECT,
         "$id": f"urn:flowvigil:schema:{record}:1",
@@ -30,10 +30,10 @@ def _declaration_of(record: str) -> Declaration:
         from sensor.alerts.alert_record import ALERT
 
         return ALERT
-    if record == "flow":
-        from sensor.alerts.flow_record import FLOW
+    if record in ("flow", "logged-flow"):
+        from sensor.alerts.flow_record import FLOW, LOGGED_FLOW
 
-        return FLOW
+        return FLOW if record == "flow" else LOGGED_FLOW
     if record == "drift":
         from sensor.alerts.drift_record import DRIFT
 

@@ -17,7 +17,7 @@ from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
 from sensor.outputs.syslog import syslog_message
-from sensor.progress.progress import InterfaceState, KeptPackets, OutputState, Progress
+from sensor.progress.progress import InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 from sensor.settings.outputs import MAX_OUTPUTS
 from tests.support.alerts import an_alert
 
@@ -65,6 +65,7 @@ def longest_progress() -> Progress:
         interfaces=(InterfaceState(LONG, False),) * 99,
         outputs=tuple(OutputState(f"{number}{LONG}", False, *(MOST_COUNTED,) * 4) for number in range(MAX_OUTPUTS)),
         kept=KeptPackets(*(MOST_COUNTED,) * 8),
+        logged=LoggedFlows(*(MOST_COUNTED,) * 6),
     )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ IPV6 = facts(source=Endpoint("2001:db8::1", 1, 1, 1), destination=Endpoint("2001
         "port:>=22 port:<=22", "port:>21", "port:<23", "port:=22", "score:>=0.9", "score:>0.96", "score:0.97",
         "tech:T1110", "tech:t1110.001", "verdict:attack", "lane:known", "severity:>=70", "SEVERITY:70", "guessing",
         "GUESSING", '"one host"', "credential", "AAAA", "192.0.2", "1:LQU9qZlK", "fwd_psh", "patator 318",
-        'src:"192.0.2.0/24" verdict:ATTACK lane:known tech:T1110 password',
+        'src:"192.0.2.0/24" verdict:ATTACK lane:known tech:T1110 password', "host:198.51.100.7",
+        "host:192.0.2.10 dport:22", "sport:51514 proto:tcp", "proto:6",
     ],
 )  # fmt: skip
 def test_a_query_finds_the_alert_that_it_describes(query: str) -> None:
@@ -40,6 +41,7 @@ def test_a_query_finds_the_alert_that_it_describes(query: str) -> None:
     [
         "src:192.0.2.11", "src:198.51.100.7", "src:2001:db8::/32", "dst:192.0.2.10", "port:51514", "port:>22",
         "score:<0.97", "tech:T1111", "tech:T1110.002", "verdict:uncertain", "lane:both", "lane:novel", "severity:>70",
+        "host:192.0.2.11", "dport:23", "sport:22", "proto:udp",
         "nothing", "attack_not_said", "verdict:attack lane:novel", '"host one"',
     ],
 )  # fmt: skip

@@ -26,6 +26,7 @@ from tests.support.native import (
     TEXTS,
     a_drift_line,
     a_flow_line,
+    a_logged_flow_line,
     a_stats_line,
     an_event_line,
     documents,
@@ -37,6 +38,7 @@ GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 WRITTEN = {
     "alert": alert_line(an_alert()),
     "flow": a_flow_line(),
+    "logged-flow": a_logged_flow_line(),
     "stats": a_stats_line(),
     "event": an_event_line(),
     "drift": a_drift_line(),

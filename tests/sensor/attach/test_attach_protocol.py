@@ -19,7 +19,7 @@ from sensor.attach.protocol import (
     line_of,
     message_of,
 )
-from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, OutputState, Progress
+from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 
 pytestmark = pytest.mark.ux
 
@@ -31,6 +31,7 @@ FULL = Progress(
     muted=29, merged=21, judged=22, one_sided=27, scoring_s=23.5, context_evicted=28, tunnelled=24, split_sessions=25,
     interfaces=(InterfaceState("eth0", True),),
     outputs=(OutputState("syslog", False, 1, 2, 3, 4),), kept=KeptPackets(1, 2, 3, 4, 5, 6, 7, 8),
+    logged=LoggedFlows(1, 2, 3, 4, 5, 6),
     drift=DriftState(("columns-changed",), 1.5, 2.25, 5.0),
 )  # fmt: skip
 JSON = st.recursive(

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from sensor.errors import ConfigError
 from sensor.progress import prometheus as metrics
 from sensor.progress.latest import Latest
-from sensor.progress.progress import InterfaceState, KeptPackets, Progress
+from sensor.progress.progress import InterfaceState, KeptPackets, LoggedFlows, Progress
 from sensor.progress.prometheus import CONNECTIONS, MetricsServer
 from sensor.version import VERSION
 from tests.support.growing import Growing
@@ -189,3 +189,14 @@ def test_kept_packets_that_later_ones_replace_let_no_counter_fall() -> None:
         {"kept": 1000, "over_limit": 500, "forgotten": 7, "lost": 8},
         {"kept": 1050, "over_limit": 500, "forgotten": 7, "lost": 8},
     ]
+
+
+def test_the_flow_log_is_counted_where_there_is_one() -> None:
+    logged = LoggedFlows(files=2, records=70, bytes=9000, waiting=5, lost=3, files_deleted=1)
+    with MetricsServer(0, Latest(replace(PROGRESS, logged=logged))) as served:
+        found = scraped(served.port)
+    assert {key: value for key, value in found.items() if key[0].startswith("flowvigil_flow_log")} == {
+        ("flowvigil_flow_log_records_total", "written"): 70,
+        ("flowvigil_flow_log_records_total", "lost"): 3,
+        ("flowvigil_flow_log_waiting",): 5,
+    }

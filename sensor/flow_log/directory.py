@@ -1,0 +1,104 @@
+"""The directory of a flow log: files get their names when they are whole, and the oldest give way to a limit.
+
+Several runs may write to one directory. Only files with a name of a flow log are counted, deleted or taken for
+leftovers. A file that is being written is locked by its process, so what is not locked was left by one that was killed,
+whatever has its process number now.
+"""
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from sensor.errors import OutputError, reason_of
+from sensor.files.ownership import REPLACE, Owner, make_owned_directory, open_owned
+from sensor.flow_log.files import LogName, log_name
+from sensor.flow_log.locking import lock
+
+UNFINISHED: Final = ".unfinished"
+
+
+def make_directory(path: Path, owner: Owner | None = None) -> None:
+    """Create the directory if it is missing, for its future owner. Raises OutputError."""
+    try:
+        make_owned_directory(path, owner)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+class LogDirectory:
+    """Files of flow logs within a limit of their total size, those of other runs too."""
+
+    def __init__(self, path: Path, limit_bytes: int) -> None:
+        """Remove what killed runs left, and try to write. Raises OutputError for a directory that cannot be used."""
+        self.path = path
+        self.deleted = 0  # files that were deleted to make room
+        self._limit = limit_bytes
+        try:
+            self._remove_leftovers()
+            trial = self.unfinished(LogName(0, secrets.token_hex(8), 1))
+            os.close(open_owned(trial, REPLACE | os.O_EXCL, None))
+            trial.unlink()
+            self.make_room(0)
+        except OSError as error:
+            raise _unusable(path, error) from error
+
+    def unfinished(self, name: LogName) -> Path:
+        """Path of a file while it is written."""
+        return self.path / f".{name}{UNFINISHED}"
+
+    def finish(self, name: LogName, size: int) -> None:
+        """Give a whole file its name, after making room for it. size: bytes. Raises OSError."""
+        self.make_room(size)
+        self.unfinished(name).rename(self.path / str(name))
+
+    def make_room(self, needed: int) -> None:
+        """Delete the oldest files until so many bytes more are within the limit. Raises OSError."""
+        found = sorted(self._files(), key=lambda file: (file[1].st_mtime_ns, file[0]))
+        total = sum(status.st_size for _, status in found) + needed
+        for name, status in found:
+            if total <= self._limit:
+                return
+            (self.path / name).unlink(missing_ok=True)
+            total -= status.st_size
+            self.deleted += 1
+
+    def _files(self) -> list[tuple[str, os.stat_result]]:
+        found = []
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                if log_name(entry.name) is not None:
+                    with suppress(FileNotFoundError):  # another run deletes, too
+                        status = entry.stat(follow_symlinks=False)
+                        if stat.S_ISREG(status.st_mode):
+                            found.append((entry.name, status))
+        return found
+
+    def _remove_leftovers(self) -> None:
+        with os.scandir(self.path) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        for name in names:
+            if _is_unfinished(name):
+                with suppress(OSError):  # it is being written, or is another user's
+                    _remove_unless_locked(self.path / name)
+
+
+def _is_unfinished(name: str) -> bool:
+    inner = name.removeprefix(".").removesuffix(UNFINISHED)
+    return len(inner) + len(UNFINISHED) + 1 == len(name) and log_name(inner) is not None
+
+
+def _remove_unless_locked(path: Path) -> None:
+    """Remove a file that no process writes. Raises OSError where one does."""
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        lock(descriptor)
+        path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _unusable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"flows cannot be kept in {path}: {reason_of(error)}, expected a directory or a place for one")
