@@ -31,6 +31,7 @@ from models.manifest import (
     read_arrays,
     refuse,
     value_of,
+    write_files,
 )
 from models.rules import PortTable
 from models.scaling import Matrix, Scaling
@@ -135,6 +136,16 @@ def _described(member: Baseline, arrays: Arrays) -> dict[str, Any]:
     """A baseline's entry; arrays gains its weights."""
     kind, detector = stored(member.detector)
     return {"name": member.name, "kind": kind, **described(member.name, detector, member.calibration, arrays)}
+
+
+def copy_baselines(source: str | Path, target: str | Path) -> None:
+    """Write the baselines of one bundle's directory into another's, where there are any.
+
+    Raises BundleError for files that cannot be read, OSError where the directory cannot be written.
+    """
+    if any(os.path.lexists(Path(source) / name) for name in (MANIFEST, WEIGHTS)):
+        manifest, weights = FILES.read_bytes(Path(source))
+        write_files(Path(target), {WEIGHTS: weights, MANIFEST: manifest})
 
 
 # ---------------------------------------------------------------- loading

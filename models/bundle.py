@@ -41,13 +41,15 @@ from models.manifest import (
     one_line,
     own_arrays,
     read_arrays,
+    readable,
     refuse,
     value_of,
+    write_files,
 )
 from models.masking import described_masking, read_masking
 from models.support import described_support, read_support
 
-__all__ = ["BundleError", "load_bundle", "save_bundle"]
+__all__ = ["BundleError", "copy_bundle", "load_bundle", "save_bundle"]
 
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
 FILES = Files(
@@ -107,6 +109,23 @@ def save_bundle(path: str | Path, hybrid: Hybrid, about: Mapping[str, Any]) -> N
     identity = {"model_id": hybrid.model_id, "feature_contract": hybrid.used}
     FILES.write(
         Path(path), identity, sections, arrays, lambda manifest, weights: _hybrid(manifest, weights, [hybrid.contract])
+    )
+
+
+def copy_bundle(source: str | Path, target: str | Path, manifest_sha256: str, about: Mapping[str, Any]) -> None:
+    """Write a bundle once more, with more in its section "about"; whatever else it holds stays as it is.
+
+    target: directory, made when absent. manifest_sha256: of the manifest that is meant (Hybrid.manifest_sha256). about:
+    what is added, in place of what stands there under the same names. Raises BundleError for a bundle that cannot be
+    read or has another manifest, OSError where the directory cannot be written.
+    """
+    content, weights = FILES.read_bytes(Path(source))
+    if hashlib.sha256(content).hexdigest() != manifest_sha256:
+        raise one_line(source, BundleError(f"{MANIFEST} has changed meanwhile, expected sha256 {manifest_sha256}"))
+    manifest = FILES.parsed(content)
+    manifest["about"] = {**value_of(manifest, "about", dict, "manifest"), **about}
+    write_files(
+        Path(target), {WEIGHTS: weights, MANIFEST: (readable(manifest) + "\n").encode("utf-8", "surrogatepass")}
     )
 
 

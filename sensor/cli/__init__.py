@@ -15,6 +15,7 @@ from sensor.cli.evaluate import evaluate
 from sensor.cli.explore import explore
 from sensor.cli.flows import flows
 from sensor.cli.lab import app as lab_app
+from sensor.cli.promote import promote
 from sensor.cli.read import read
 from sensor.cli.rehearse import rehearse
 from sensor.cli.report import report
@@ -52,6 +53,7 @@ app.add_typer(config_app, name="config")
 app.command("explore")(explore)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
+app.command("promote")(promote)
 app.add_typer(lab_app)
 app.command("serve")(serve)
 app.command("warm-up")(warm_up)

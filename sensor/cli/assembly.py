@@ -45,6 +45,7 @@ from sensor.cli.live_capture import (
 )
 from sensor.cli.options import Color
 from sensor.cli.reload import (
+    NotesAgain,
     Reload,
     finished_flow_file,
     reopened_outputs,
@@ -52,7 +53,6 @@ from sensor.cli.reload import (
     requested_by_signals,
     taken_episode_settings,
     taken_interval,
-    taken_notes,
 )
 from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
 from sensor.cli.signals import stopped_by_signals
@@ -346,14 +346,15 @@ def _watch_hook(
     from sensor.run.new_bundle import NewBundle
     from sensor.run.watching import Watching
 
-    new_bundle = NewBundle(detection.judge)
+    new_bundle, notes = NewBundle(detection.judge), NotesAgain(config)
     takers = (
-        partial(taken_notes, config),  # first: a file with an error changes nothing
+        notes.read,
         partial(reopened_outputs, outputs, had_file=config.output.file is not None),
         finished_flow_file,
         taken_interval,
         taken_episode_settings,
         partial(requested_bundle, new_bundle, user=user),
+        notes.take_over,
     )
     return Watching(
         detection,

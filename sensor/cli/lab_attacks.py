@@ -62,9 +62,9 @@ def lab_runs_in(directory: Path) -> LabRuns:
 
 
 def _refuse_addresses(path: Path, truths: "tuple[FlowTruth, ...]") -> None:
-    """Raise InputError for an attack's end that is no address."""
+    """Raise InputError for a flow's end that is no address."""
     for truth in truths:
-        for text in (truth.initiator, truth.target) if truth.attack else ():
+        for text in (truth.initiator, truth.target):
             try:
                 ip_address(text)
             except ValueError as error:

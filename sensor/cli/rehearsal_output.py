@@ -8,7 +8,7 @@ from sensor.alerts.kinds import timestamp
 from sensor.printable import printable
 
 if TYPE_CHECKING:
-    from sensor.rehearsal.judged import JudgedEpisode
+    from sensor.rehearsal.judged import RehearsedEpisode
     from sensor.rehearsal.page import RehearsalSubject
     from sensor.rehearsal.rehearsal import Rehearsal, SiteDay
 
@@ -16,7 +16,7 @@ HOSTS_TOLD: Final = 8  # of each side of an attack, in JSON; all are counted
 GENERATOR: Final = "generator"  # as sensor.rehearsal.episode has it
 
 
-def _record(own: "JudgedEpisode", day: "SiteDay") -> dict[str, object]:
+def _record(own: "RehearsedEpisode", day: "SiteDay") -> dict[str, object]:
     from sensor.cli.rehearsing import episode_record
 
     attackers, victims = own.episode.sides
@@ -84,7 +84,7 @@ def print_table(found: "Rehearsal") -> None:
     Console(highlight=False).print(table)
 
 
-def _named(own: "JudgedEpisode") -> str:
+def _named(own: "RehearsedEpisode") -> str:
     from sensor.rehearsal.told import named_in_words
 
     return named_in_words(own) if own.found else "MUTED" if own.muted else "MISSED"

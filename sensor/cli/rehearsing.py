@@ -9,25 +9,25 @@ from sensor.errors import OutputError
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
-    from sensor.rehearsal.judged import JudgedEpisode, Sensor
+    from sensor.rehearsal.judged import RehearsedEpisode, TriedSensor
     from sensor.settings.config import Config
     from sensor.site.notes import SiteNotes
 
 FLOWS_PER_ALERT: Final = 100_000  # which are handed on with an alert, to say what it is about
 
 
-def tried_sensor(config: "Config", hybrid: "Hybrid", notes: "SiteNotes | None" = None) -> "Sensor":
+def tried_sensor(config: "Config", hybrid: "Hybrid", notes: "SiteNotes | None" = None) -> "TriedSensor":
     """The sensor of these settings, whose alerts hand on their flows. notes: of the site."""
-    from sensor.rehearsal.judged import Sensor
+    from sensor.rehearsal.judged import TriedSensor
     from sensor.settings.config import EpisodesSection, KeepPacketsSection
     from training.labels import right_names
 
     episodes = EpisodesSection.model_validate(config.episodes.model_dump() | {"flows_per_alert": FLOWS_PER_ALERT})
     own = config.model_copy(update={"episodes": episodes, "keep_packets": KeepPacketsSection()})
-    return Sensor(lambda: build_meter(own), lambda: build_judge(own, hybrid), right_names, notes)
+    return TriedSensor(lambda: build_meter(own), lambda: build_judge(own, hybrid), right_names, notes)
 
 
-def episode_record(own: "JudgedEpisode") -> dict[str, Any]:
+def episode_record(own: "RehearsedEpisode") -> dict[str, Any]:
     """What is told of an episode as one JSON object."""
     alert, episode = own.alert, own.episode
     return {

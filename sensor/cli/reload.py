@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sensor.run.new_bundle import NewBundle
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
 
     Taker = Callable[[Config, Watching], str]  # takes new settings; says what it did, "" for nothing worth a word
 
@@ -85,16 +86,27 @@ def finished_flow_file(_config: "Config", watching: "Watching") -> str:
     return "flow log up to now finished"
 
 
-def taken_notes(start: "Config", _config: "Config", watching: "Watching") -> str:
-    """Read the site's notes again; one with an error raises ConfigError, before anything else was taken over.
+class NotesAgain:
+    """Reads the site's notes before anything else is taken over, and puts them in force once all the rest was."""
 
-    start: the settings at the start, which name the file.
-    """
-    notes = site_notes(start)
-    watching.detection.notes = notes
-    if notes is None:
+    def __init__(self, config: "Config") -> None:
+        """config: the settings at the start, which name the file."""
+        self._path = config.site.file
+        self._config = config
+        self._notes: SiteNotes | None = None
+
+    def read(self, _config: "Config", _watching: "Watching") -> str:
+        """Read the file. Raises ConfigError for one with an error."""
+        self._notes = site_notes(self._config)
         return ""
-    return f"{counted(len(notes.rules), 'rule')} and {counted(len(notes.assets), 'asset')} of {start.site.file}"
+
+    def take_over(self, _config: "Config", watching: "Watching") -> str:
+        """Put what was read in force."""
+        notes = self._notes
+        watching.detection.notes = notes
+        if notes is None:
+            return ""
+        return f"{counted(len(notes.rules), 'rule')} and {counted(len(notes.assets), 'asset')} of {self._path}"
 
 
 def taken_interval(config: "Config", watching: "Watching") -> str:

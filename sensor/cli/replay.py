@@ -3,30 +3,41 @@
 Settings are the defaults, as `flowvigil read` has them without a file, so that figures do not hang on who asks.
 """
 
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from flows.batch import FlowBatch
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.batch import REPORTED_NS, FlowBatch
 from flows.meter import concatenate
 from models.fusion import Hybrid
+from sensor.alerts.alert import Alert
+from sensor.alerts.alert_flow import AlertItem
 from sensor.alerts.alert_record import alert_document
 from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_judge
 from sensor.errors import InputError
 from sensor.rehearsal.replay import ReplayedAlert, replay
+from sensor.run.detection import in_parts
 from sensor.settings.config import Config
 from training.errors import DatasetError
 from training.evaluation.networks.sensor import RaisedAlert
 
+HOUR_NS: Final = 3600 * 10**9
 FLOWS_PER_ALERT: Final = 1_000_000  # which are handed on with an alert, to say what it is about
 
 
 class DefaultSensor:
     """Meter, judge and episodes of a `flowvigil read` by its defaults (training.evaluation.networks.sensor.Sensor)."""
 
-    def __init__(self) -> None:
-        self._config = Config.model_validate({"episodes": {"flows_per_alert": FLOWS_PER_ALERT}})
+    def __init__(self, rate: float | None = None) -> None:
+        """rate: nominal false-positive rate of the thresholds, None for that of the default settings."""
+        detection = {} if rate is None else {"detection": {"false_positive_rate": rate}}
+        self._config = Config.model_validate({"episodes": {"flows_per_alert": FLOWS_PER_ALERT}, **detection})
 
     def metered(self, capture: Path) -> tuple[FlowBatch, Sequence[str]]:
         """All records of a capture as a judge gets them, and what could not be read of it.
@@ -45,6 +56,52 @@ class DefaultSensor:
         if not len(records):
             return []
         return [_raised(alert) for alert in replay(build_judge(self._config, hybrid), [records])]
+
+    def flagged(self, hybrid: Hybrid, records: FlowBatch, cuts: tuple[float, float]) -> NDArray[np.bool_]:
+        """Which records of one capture have a p-value below a lane's cut, (n,); the model begins without state."""
+        hybrid.forget()
+        judge = build_judge(self._config, hybrid)
+        told = [judge.assess(part).judgement for part in in_parts(records) if len(part)]
+        hybrid.forget()
+        flagged = [(own.p_known < cuts[0]) | (own.p_novel < cuts[1]) for own in told]
+        return np.concatenate([np.empty(0, dtype=np.bool_), *flagged])
+
+    def batches(self, captures: Sequence[Path]) -> Iterator[FlowBatch]:
+        """All records of captures as a judge gets them, in batches. Raises InputError."""
+        for turn in capture_turns(self._config, [str(capture) for capture in captures]):
+            yield turn.records
+
+    def alerts_by_hour(self, hybrid: Hybrid, batches: Iterable[FlowBatch]) -> dict[int, int]:
+        """How many alerts opened in each hour since 1970 in which flows were reported, by traffic time.
+
+        Memory does not grow with the batches; the model begins and ends without state.
+        """
+        hybrid.forget()
+        judge, hours = build_judge(self._config, hybrid), Counter[int]()
+        for batch in batches:
+            for part in in_parts(batch):
+                hours.update(dict.fromkeys(np.unique(part.identity[:, REPORTED_NS] // HOUR_NS).tolist(), 0))
+                hours.update(_opened_by_hour(judge.judge(part)))
+        hours.update(_opened_by_hour(judge.finish()))
+        hybrid.forget()
+        return dict(hours)
+
+    def judging_ns(self, hybrid: Hybrid, captures: Iterable[FlowBatch]) -> int:
+        """Processor time of this process that judging takes, ns. captures: the records of each, judged anew."""
+        spent_ns = 0
+        for records in captures:
+            hybrid.forget()
+            judge = build_judge(self._config, hybrid)
+            judge.clock_ns = time.process_time_ns
+            for part in in_parts(records):
+                judge.judge(part)
+            spent_ns += judge.spent_ns
+        hybrid.forget()
+        return spent_ns
+
+
+def _opened_by_hour(items: Iterable[AlertItem]) -> Counter[int]:
+    return Counter(item.time_ns // HOUR_NS for item in items if isinstance(item, Alert) and item.action == "opened")
 
 
 def _raised(alert: ReplayedAlert) -> RaisedAlert:

@@ -34,8 +34,8 @@ class ReplacedDirectory:
     """One directory, or symbolic link to one, by its name."""
 
     def __init__(self, name: Path) -> None:
-        """name: must exist by the time of any use."""
-        self._name = name
+        """name: absolute, or of a directory that is not left; must exist by the time of any use."""
+        self.name = name
         self._parent = name.parent
         self.previous = name.with_name(f"{name.name}.previous")  # what was there before
 
@@ -54,7 +54,7 @@ class ReplacedDirectory:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BusyError(f"{self._name} is being replaced by another process") from None
+            raise BusyError(f"{self.name} is being replaced by another process") from None
         else:
             yield
         finally:
@@ -63,8 +63,8 @@ class ReplacedDirectory:
     def settle(self) -> list[str]:
         """Finish or remove what a killed process left; a line for each leftover. While locked. Raises OSError."""
         done = []
-        for leftover in sorted(self._parent.glob(f".{_escaped(self._name.name)}.*")):
-            words = leftover.name.removeprefix(f".{self._name.name}.")
+        for leftover in sorted(self._parent.glob(f".{_escaped(self.name.name)}.*")):
+            words = leftover.name.removeprefix(f".{self.name.name}.")
             if words.startswith("new-") and words.removeprefix("new-").isdecimal():
                 # Named for the directory that was to be replaced: if it is that one itself, it has been.
                 if leftover.stat(follow_symlinks=False).st_ino == int(words.removeprefix("new-")):
@@ -85,19 +85,19 @@ class ReplacedDirectory:
         leaves everything as it is. While locked. Raises NotAtomicError, OSError.
         """
         self.settle()
-        old = self._name.resolve(strict=True)
-        fresh = self._parent / f".{self._name.name}.new-{old.stat().st_ino}"
+        old = self.name.resolve(strict=True)
+        fresh = self._parent / f".{self.name.name}.new-{old.stat().st_ino}"
         fresh.mkdir(mode=0o700)
         try:
             write(fresh)
             _like(old, fresh)
             _synchronise(fresh)
-            if not self._name.is_symlink():
-                self._exchange(self._name, fresh)
+            if not self.name.is_symlink():
+                self._exchange(self.name, fresh)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-        if self._name.is_symlink():
+        if self.name.is_symlink():
             self._lead_to(fresh, old)
         else:
             self._keep_as_previous(fresh)
@@ -111,14 +111,14 @@ class ReplacedDirectory:
         if not os.path.lexists(self.previous):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.previous))
         try:
-            self._exchange(self._name, self.previous)
+            self._exchange(self.name, self.previous)
         except NotAtomicError:
-            if not (self._name.is_symlink() and self.previous.is_symlink()):
+            if not (self.name.is_symlink() and self.previous.is_symlink()):
                 raise
         else:
             return
-        now, before = self._name.readlink(), self.previous.readlink()
-        _relink(self._name, before)  # killed after this, both lead to the one before
+        now, before = self.name.readlink(), self.previous.readlink()
+        _relink(self.name, before)  # killed after this, both lead to the one before
         _relink(self.previous, now)
         _synchronise_entries(self._parent)
 
@@ -129,7 +129,7 @@ class ReplacedDirectory:
             if error.errno not in UNSUPPORTED:
                 raise
             raise NotAtomicError(
-                f"{self._name} cannot be replaced in one step on this file system; expected a symbolic link to a "
+                f"{self.name} cannot be replaced in one step on this file system; expected a symbolic link to a "
                 "directory, which can"
             ) from error
         _synchronise_entries(self._parent)
@@ -145,17 +145,17 @@ class ReplacedDirectory:
 
     def _lead_to(self, fresh: Path, old: Path) -> None:
         """Have the link lead to a new directory and `NAME.previous` to the old one."""
-        version = self._parent / f".{self._name.name}.{_VERSION}{fresh.stat().st_ino}"
+        version = self._parent / f".{self.name.name}.{_VERSION}{fresh.stat().st_ino}"
         fresh.rename(version)
         _synchronise_entries(self._parent)
         # In this order: killed in between, both lead to the old one, and the new one is a leftover.
         _relink(self.previous, Path(os.path.relpath(old, self._parent)))
-        _relink(self._name, Path(version.name))
+        _relink(self.name, Path(version.name))
         _synchronise_entries(self._parent)
         self.settle()
 
     def _led_to(self) -> set[Path]:
-        return {path.resolve() for path in (self._name, self.previous)}
+        return {path.resolve() for path in (self.name, self.previous)}
 
 
 def _relink(link: Path, target: Path) -> None:

@@ -15,7 +15,8 @@ from random import Random
 from typing import Final
 
 from flows.truth import FlowTruth
-from sensor.rehearsal.hosts import DNS, Service, SiteHosts, home_of, is_in
+from sensor.rehearsal.episode import AttackEpisode
+from sensor.rehearsal.hosts import DNS, Service, SiteHosts, is_in
 
 SWEPT: Final = 8  # hosts inside that are asked, from which on they are a network's
 _NOBODYS: Final = tuple(
@@ -24,10 +25,10 @@ _NOBODYS: Final = tuple(
 _BROADCAST, _MULTICAST = 0xFFFFFFFF, 0xE0000000
 
 
-def cast(flows: Sequence[FlowTruth], site: SiteHosts, rng: Random) -> dict[int, int]:
-    """The site's address for each IPv4 address of an attack, as numbers. flows: of all its packets."""
-    own = [truth for truth in flows if ":" not in truth.initiator + truth.target]
-    return _Casting(_roles(own), site, rng).addresses()
+def cast(attack: AttackEpisode, site: SiteHosts, rng: Random) -> dict[int, int]:
+    """The site's address for each IPv4 address of an attack, as numbers."""
+    own = [truth for truth in attack.flows if ":" not in truth.initiator + truth.target]
+    return _Casting(_roles(own), attack.home, site, rng).addresses()
 
 
 @dataclass(slots=True)
@@ -52,12 +53,11 @@ def _roles(flows: Sequence[FlowTruth]) -> dict[int, _Role]:
 
 
 class _Casting:
-    def __init__(self, roles: Mapping[int, _Role], site: SiteHosts, rng: Random) -> None:
-        self._roles, self._site, self._rng = roles, site, rng
-        self._home = home_of({address: role.began + role.services.total() for address, role in roles.items()})
+    def __init__(self, roles: Mapping[int, _Role], home: tuple[IPv4Network, ...], site: SiteHosts, rng: Random) -> None:
+        self._roles, self._home, self._site, self._rng = roles, home, site, rng
         self._taken: set[int] = set()
         self._networks: dict[int, int] = {}  # of an attack, by the first 24 bits: the site's
-        self._free = self._newcomers()
+        self._free, self._new = self._newcomers(), self._strangers()
 
     def addresses(self) -> dict[int, int]:
         inside = [address for address in self._roles if is_in(address, self._home)]
@@ -81,7 +81,7 @@ class _Casting:
         site = self._site
         if not is_in(address, self._home):
             known = address in site.seen or site.is_inside(address) or address in self._taken
-            return self._stranger() if known else address
+            return next(self._new) if known else address
         if role.is_resolver and site.resolver is not None and site.resolver not in self._taken:
             return site.resolver
         if role.began:
@@ -120,9 +120,10 @@ class _Casting:
                     yield address
             number += 1
 
-    def _stranger(self) -> int:
+    def _strangers(self) -> Iterator[int]:
+        """Addresses that nobody has, neither the site nor the attack."""
         for network in _NOBODYS:
             for number in range(int(network.network_address) + 1, int(network.broadcast_address)):
                 if number not in self._site.seen and number not in self._taken and number not in self._roles:
-                    return number
+                    yield number
         raise ValueError("found every address of the ranges for documentation in the site's traffic")

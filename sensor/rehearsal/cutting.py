@@ -6,17 +6,18 @@ frames that are not Ethernet are left behind.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import address_words
 from flows.block import PacketBlock
 from flows.linktypes import ETHERNET
 from flows.matching import TOLERANCE_NS, WITH_PORTS
 from flows.truth import FlowTruth
 from sensor.rehearsal.episode import AttackEpisode
+from sensor.rehearsal.hosts import HomeGuess
 from sensor.synth.truth import Packet
 
 MOST_PACKETS: Final = 100_000  # of an episode: the first ones
@@ -42,12 +43,16 @@ class _Ends(NamedTuple):
 def cut_episodes(blocks: Iterable[PacketBlock], truths: Sequence[FlowTruth], run: str) -> list[AttackEpisode]:
     """The attacks in a capture, in the order of their beginning; those of which it has no packets are left out.
 
-    truths: of its flows; what is no attack is passed over. run: who made it.
+    truths: of its flows, also of those that are no attack: they say which networks are inside. run: who made it.
     """
-    attacks = [truth for truth in truths if truth.attack and ":" not in truth.initiator]
+    attacks = [truth for truth in truths if truth.attack and _ipv4_ends(truth)]
     flows: dict[tuple[int, ...], list[FlowTruth]] = defaultdict(list)
     for truth in attacks:
         flows[_flow_key(truth)].append(truth)
+    inside = HomeGuess()
+    for ends in filter(None, map(_ipv4_ends, truths)):
+        inside.add(*ends)
+    home = inside.networks()
     hosts = np.array(sorted({end for key in flows for end in key[:2]}), dtype=np.int64)
     packets: dict[tuple[str, str], list[Packet]] = defaultdict(list)
     sizes: Counter[tuple[str, str]] = Counter()
@@ -69,8 +74,14 @@ def cut_episodes(blocks: Iterable[PacketBlock], truths: Sequence[FlowTruth], run
             for truth in attacks
             if (truth.scenario, truth.technique) == (name, technique) and truth.start_ns <= until_ns
         )
-        found.append(AttackEpisode(name, technique, run, tuple(own), kept))
+        found.append(AttackEpisode(name, technique, run, tuple(own), kept, home))
     return sorted(found, key=lambda episode: episode.start_ns)
+
+
+def _ipv4_ends(truth: FlowTruth) -> tuple[int, ...]:
+    """Both ends of a flow as numbers, nothing of one that is not IPv4."""
+    ends = ip_address(truth.initiator), ip_address(truth.target)
+    return tuple(map(int, ends)) if ends[0].version == ends[1].version == 4 else ()
 
 
 def _flow_at(truths: Sequence[FlowTruth], ts_ns: int) -> FlowTruth | None:
@@ -79,7 +90,7 @@ def _flow_at(truths: Sequence[FlowTruth], ts_ns: int) -> FlowTruth | None:
 
 def _flow_key(truth: FlowTruth) -> tuple[int, ...]:
     ports = (truth.initiator_port, truth.target_port) if truth.protocol in WITH_PORTS else (0, 0)
-    initiator, target = address_words(truth.initiator)[1], address_words(truth.target)[1]
+    initiator, target = _ipv4_ends(truth)
     return _ordered(initiator, target, *ports, truth.protocol)
 
 

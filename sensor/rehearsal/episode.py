@@ -1,9 +1,11 @@
 """An attack that is rehearsed: its packets, and whose each of its flows is."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from flows.block import PacketBlock, block_of
 from flows.truth import FlowTruth
+from sensor.rehearsal.hosts import PRIVATE
 from sensor.synth.generate import Traffic, generate
 from sensor.synth.scenarios.scenario import Scenario
 from sensor.synth.truth import Packet
@@ -21,6 +23,7 @@ class AttackEpisode:
     source: str  # who made it: GENERATOR, or the name of the lab's run
     packets: tuple[Packet, ...]  # by time
     flows: tuple[FlowTruth, ...]  # of all its packets, also those of ordinary traffic that belongs to it
+    home: tuple[IPv4Network, ...] = PRIVATE  # networks that were inside where it was made
 
     @property
     def attack(self) -> tuple[FlowTruth, ...]:

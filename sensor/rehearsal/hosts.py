@@ -1,13 +1,14 @@
 """Who a site's hosts are, by what they did in its own traffic: clients, servers, the resolver, and everybody seen.
 
-Inside is what the site's notes say, else what sensor.episodes takes for it: private networks (RFC 1918, link-local). A
-site that shows no such address, such as a hoster's, is the /24 that most answered flows are of. IPv4 alone: the attacks
-that are rehearsed are.
+Inside is what the site's notes say, else what sensor.episodes takes for it, private networks (RFC 1918, link-local),
+and of flows between two public addresses, as a hoster has them, the /24 that most are of. IPv4 alone: the attacks that
+are rehearsed are.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Final
 
@@ -21,9 +22,33 @@ DNS: Final = (UDP, 53)
 PRIVATE: Final = tuple(
     IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
 )
+PUBLIC: Final = 0.05  # least share of flows between public addresses that is no stray
 _MULTICAST: Final = 0xE0000000  # and above: no host's own address
 
 Service = tuple[int, int]  # IP protocol, port
+
+
+class HomeGuess:
+    """Which networks are inside, by who talks to whom: a site sees no flow between two hosts that are outside."""
+
+    def __init__(self) -> None:
+        self._flows = self._private = 0  # all; with a private end
+        self._public: Counter[int] = Counter()  # first 24 bits of both ends of flows between public addresses
+
+    def add(self, one: int, other: int, flows: int = 1) -> None:
+        """Take flows between two IPv4 addresses, as numbers."""
+        self._flows += flows
+        if is_in(one, PRIVATE) or is_in(other, PRIVATE):
+            self._private += flows
+            return
+        self._public[one >> 8] += flows
+        self._public[other >> 8] += flows
+
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """The private ones where there are any, and the /24 that most flows between public addresses are of."""
+        has_public = self._flows - self._private >= PUBLIC * self._flows
+        public = self._public.most_common(1) if has_public else ()
+        return (*(PRIVATE if self._private else ()), *(IPv4Network((network << 8, 24)) for network, _ in public))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +80,7 @@ class HostCensus:
         self.records = 0
         self.ipv6 = 0  # records of it
         self.answered = 0  # records in which both sides speak
+        self._home = HomeGuess()
         self._began: Counter[int] = Counter()
         self._served: Counter[tuple[int, int, int]] = Counter()  # host, protocol, port
         self._vlan: dict[int, Counter[int]] = defaultdict(Counter)
@@ -68,11 +94,8 @@ class HostCensus:
 
     def hosts(self, noted: Sequence[IPv4Network | IPv6Network] | None = None) -> SiteHosts:
         """The site's hosts by now. noted: networks that the site's notes say are inside, None where it has no notes."""
-        taking_part = Counter(self._began)
-        for (host, _, _), count in self._served.items():
-            taking_part[host] += count
         own = tuple(network for network in noted or () if isinstance(network, IPv4Network))
-        home = own if any(is_in(address, own) for address in taking_part) else home_of(taking_part)
+        home = own if any(is_in(address, own) for address in self._seen) else self._home.networks()
         services: dict[Service, list[int]] = defaultdict(list)
         servers: Counter[int] = Counter()
         for (host, protocol, port), count in self._served.most_common():
@@ -100,8 +123,10 @@ class HostCensus:
         self.answered += int(both.sum())
         self._seen.update(np.unique(identity[ipv4][:, [SRC_LOW, DST_LOW]]).tolist())
         answered = identity[ipv4 & both & (identity[:, DST_LOW] < _MULTICAST)]
-        hosts, counts = np.unique(answered[:, SRC_LOW], return_counts=True)
-        self._began.update(dict(zip(hosts.tolist(), counts.tolist(), strict=True)))
+        pairs, counts = np.unique(answered[:, [SRC_LOW, DST_LOW]], axis=0, return_counts=True)
+        for (source, target), count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            self._home.add(source, target, count)
+            self._began[source] += count
         with_ports = answered[np.isin(answered[:, PROTOCOL], (TCP, UDP))]
         served, counts = np.unique(with_ports[:, [DST_LOW, PROTOCOL, DST_PORT]], axis=0, return_counts=True)
         for (host, protocol, port), count in zip(served.tolist(), counts.tolist(), strict=True):
@@ -112,19 +137,14 @@ class HostCensus:
                 self._vlan[host][tags] += count
 
 
-def home_of(taking_part: Mapping[int, int]) -> tuple[IPv4Network, ...]:
-    """The networks that are inside, by how often each address takes part in flows: private ones, or else one /24."""
-    if any(is_in(address, PRIVATE) for address in taking_part):
-        return PRIVATE
-    networks: Counter[int] = Counter()
-    for address, count in taking_part.items():
-        networks[address >> 8] += count
-    return tuple(IPv4Network((network << 8, 24)) for network, _ in networks.most_common(1))
-
-
-def is_in(address: int, networks: Collection[IPv4Network]) -> bool:
+def is_in(address: int, networks: tuple[IPv4Network, ...]) -> bool:
     """Whether an IPv4 address, as a number, is of one of some networks."""
-    return any(address & int(network.netmask) == int(network.network_address) for network in networks)
+    return any(address & mask == network for network, mask in _masks(networks))
+
+
+@lru_cache(maxsize=8)
+def _masks(networks: tuple[IPv4Network, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(network.network_address), int(network.netmask)) for network in networks)
 
 
 def text_of(address: int) -> str:

@@ -39,7 +39,7 @@ class SiteTraffic(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sensor:
+class TriedSensor:
     """What a site's sensor judges with. Each call makes a new part, without a memory of runs before."""
 
     meter: Callable[[], Meter]
@@ -58,7 +58,7 @@ class Sensor:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedEpisode:
+class RehearsedEpisode:
     """An episode and what was said of it."""
 
     episode: AttackEpisode
@@ -85,23 +85,25 @@ class JudgedEpisode:
         return "" if self.alert is None or self.alert.technique is None else self.alert.technique.id
 
 
-def judged(episode: AttackEpisode, site: SiteTraffic, sensor: Sensor, day: Sequence[ReplayedAlert]) -> JudgedEpisode:
+def judged(
+    episode: AttackEpisode, site: SiteTraffic, sensor: TriedSensor, day: Sequence[ReplayedAlert]
+) -> RehearsedEpisode:
     """What a sensor says of an episode in a site's traffic. day: the alerts on that traffic alone, none muted."""
     block = site.passed(episode.block())
     if not len(block):
-        return JudgedEpisode(episode, None, right=False, seconds=None, rank=None, seen=0)
+        return RehearsedEpisode(episode, None, right=False, seconds=None, rank=None, seen=0)
     watched = _Watched(episode.attack)
     raised = sensor.alerts_on(watched.all_of(metered(mixed(site.blocks(), block), sensor.meter())))
     of_flow = watched.episodes_by_flow()
     own = [alert for alert in raised if episode_of(packets_by_flow(alert.flows), of_flow)[0] == _EPISODE]
     names = sensor.right_names(episode.technique)
     if not own:
-        return JudgedEpisode(episode, None, right=False, seconds=None, rank=None, seen=len(block))
+        return RehearsedEpisode(episode, None, right=False, seconds=None, rank=None, seen=len(block))
     best = max(own, key=lambda alert: (alert.last.muted is None, _right(alert.last, names), alert.last.risk)).last
     if best.muted is not None:
-        return JudgedEpisode(episode, best, right=False, seconds=None, rank=None, seen=len(block))
+        return RehearsedEpisode(episode, best, right=False, seconds=None, rank=None, seen=len(block))
     opened_ns = min(alert.opened_ns for alert in own if alert.last.muted is None)
-    return JudgedEpisode(
+    return RehearsedEpisode(
         episode,
         best,
         right=_right(best, names),

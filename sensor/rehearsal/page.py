@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sensor.alerts.spread import counted
 from sensor.alerts.words import severity_word, who
 from sensor.rehearsal.hosts import text_of
-from sensor.rehearsal.judged import JudgedEpisode
+from sensor.rehearsal.judged import RehearsedEpisode
 from sensor.rehearsal.rehearsal import Rehearsal, SiteDay
 from sensor.rehearsal.told import fault_in_words, named_in_words, rank_in_words, seconds_in_words, sides_in_words
 from sensor.report.detail import facts_of
@@ -123,7 +123,7 @@ def _attacks(found: Rehearsal) -> Content:
     ]
 
 
-def _row(own: JudgedEpisode, alerts: int) -> Sequence[Content]:
+def _row(own: RehearsedEpisode, alerts: int) -> Sequence[Content]:
     return (
         own.episode.technique,
         own.episode.name,

@@ -9,7 +9,7 @@ from sensor.printable import printable
 from sensor.rehearsal.casting import cast
 from sensor.rehearsal.episode import SEED, AttackEpisode
 from sensor.rehearsal.hosts import HostCensus, SiteHosts
-from sensor.rehearsal.judged import SECOND_NS, JudgedEpisode, Sensor, judged
+from sensor.rehearsal.judged import SECOND_NS, RehearsedEpisode, TriedSensor, judged
 from sensor.rehearsal.mixing import metered
 from sensor.rehearsal.readdressing import moved
 from sensor.rehearsal.replay import ReplayedAlert
@@ -46,7 +46,7 @@ class Rehearsal:
     """What a site's sensor says of each attack."""
 
     day: SiteDay
-    episodes: tuple[JudgedEpisode, ...]  # by technique
+    episodes: tuple[RehearsedEpisode, ...]  # by technique
     left_out: tuple[str, ...]  # attacks that could not be rehearsed, with the reason
 
     @property
@@ -55,7 +55,7 @@ class Rehearsal:
         return all(own.right for own in self.episodes)
 
 
-def site_day(site: CapturedSite, sensor: Sensor) -> SiteDay:
+def site_day(site: CapturedSite, sensor: TriedSensor) -> SiteDay:
     """The site's own traffic judged alone. Raises NothingToRehearseError, and InputError as captures do."""
     census = HostCensus()
     alerts = sensor.alerts_on(census.all_of(metered(site.blocks(), sensor.meter())))
@@ -81,7 +81,7 @@ def rehearse(
     site: CapturedSite,
     day: SiteDay,
     attacks: Iterable[AttackEpisode],
-    sensor: Sensor,
+    sensor: TriedSensor,
     progress: Callable[[str], None],
 ) -> Rehearsal:
     """Judge each attack in a run of its own over the site's traffic. progress: takes what is next."""
@@ -104,7 +104,7 @@ def at_site(attack: AttackEpisode, day: SiteDay) -> AttackEpisode:
     One that takes longer than the traffic begins with it, and goes on alone. Raises ValueError for one without IPv4.
     """
     rng = Random(f"{SEED} {attack.source} {attack.name}")  # noqa: S311  no secret
-    addresses = cast(attack.flows, day.hosts, rng)
+    addresses = cast(attack, day.hosts, rng)
     tags = next((day.hosts.vlans[new] for new in addresses.values() if new in day.hosts.vlans), 0)
     first_ns, last_ns = attack.packets[0].ts_ns, attack.packets[-1].ts_ns
     earliest_ns = day.first_ns + int(QUIET * (day.last_ns - day.first_ns))

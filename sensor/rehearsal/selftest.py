@@ -11,7 +11,7 @@ from typing import Final
 from flows.block import PacketBlock, block_of
 from sensor.episodes.shapes import SHAPES
 from sensor.rehearsal.episode import SEED, made
-from sensor.rehearsal.judged import JudgedEpisode, Sensor, judged
+from sensor.rehearsal.judged import RehearsedEpisode, TriedSensor, judged
 from sensor.rehearsal.replay import ReplayedAlert
 from sensor.synth.catalogue import ATTACKS, EVERYDAY
 from sensor.synth.generate import SCENARIOS, generate
@@ -36,7 +36,7 @@ class Ordinary:
 class SelfTest:
     """How a sensor did."""
 
-    episodes: tuple[JudgedEpisode, ...]
+    episodes: tuple[RehearsedEpisode, ...]
     ordinary: tuple[Ordinary, ...]
     untried: tuple[str, ...]  # ids of techniques that the sensor can name and no scenario shows
 
@@ -61,7 +61,7 @@ class MadeSite:
         return block
 
 
-def selftest(sensor: Sensor, labels: Sequence[str | None], progress: Callable[[str], None]) -> SelfTest:
+def selftest(sensor: TriedSensor, labels: Sequence[str | None], progress: Callable[[str], None]) -> SelfTest:
     """Try a sensor on all scenarios. labels: techniques that its bundle's labels name. progress: takes what is next."""
     office = MadeSite(_block(NORMAL))
     day = sensor.alerts(office.blocks())
@@ -77,7 +77,7 @@ def selftest(sensor: Sensor, labels: Sequence[str | None], progress: Callable[[s
     return SelfTest(tuple(episodes), tuple(ordinary), untried(sensor, labels, episodes))
 
 
-def untried(sensor: Sensor, labels: Sequence[str | None], episodes: Sequence[JudgedEpisode]) -> tuple[str, ...]:
+def untried(sensor: TriedSensor, labels: Sequence[str | None], episodes: Sequence[RehearsedEpisode]) -> tuple[str, ...]:
     """Techniques that shapes or labels name and that no episode would be rightly named by."""
     shown = {name for own in episodes for name in sensor.right_names(own.episode.technique)}
     named = {shape.technique for shape in SHAPES} | {label for label in labels if label}

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from sensor.alerts.spread import counted
 from sensor.alerts.words import muted_in_words
-from sensor.rehearsal.judged import JudgedEpisode
+from sensor.rehearsal.judged import RehearsedEpisode
 
 
-def named_in_words(own: JudgedEpisode) -> str:
+def named_in_words(own: RehearsedEpisode) -> str:
     """How an episode was named: the id too where its technique is another than the episode's."""
     if own.alert is None:
         return "-"
@@ -20,7 +20,7 @@ def named_in_words(own: JudgedEpisode) -> str:
     return f"{technique.id} {name}" + ("" if own.right else " (wrong)")
 
 
-def fault_in_words(own: JudgedEpisode) -> str:
+def fault_in_words(own: RehearsedEpisode) -> str:
     """Why an episode is none that was found and rightly named."""
     if not own.seen:
         return "hidden by the capture filter"
@@ -38,12 +38,12 @@ def seconds_in_words(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def rank_in_words(own: JudgedEpisode, alerts: int) -> str:
+def rank_in_words(own: RehearsedEpisode, alerts: int) -> str:
     """Such as `1 of 4`. alerts: on the site's own traffic alone."""
     return "-" if own.rank is None else f"{own.rank} of {alerts + 1}"
 
 
-def sides_in_words(own: JudgedEpisode, arrow: str = ">") -> str:
+def sides_in_words(own: RehearsedEpisode, arrow: str = ">") -> str:
     """Who attacked whom: `203.0.113.45 > 10.0.0.8`, of many how many."""
     attackers, victims = own.episode.sides
     return f"{_hosts(attackers)} {arrow} {_hosts(victims)}"

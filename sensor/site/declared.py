@@ -175,7 +175,7 @@ class RuleEntry(_Entry):
     technique: Annotated[Any, BeforeValidator(_claim)] = None
     until: Moment | None = None
     why: Why
-    alert: AlertId | None = None
+    alert: AlertId | None = None  # that it came from: for people
 
     @model_validator(mode="after")
     def _names_a_side(self) -> "RuleEntry":
@@ -190,7 +190,7 @@ class MarkEntry(_Entry):
     alert: AlertId
     finding: Annotated[bool, BeforeValidator(_true_or_false)]  # true: it was what it said
     why: Why
-    when: Moment | None = None
+    when: Moment | None = None  # for people
 
 
 class SiteEntries(_Entry):

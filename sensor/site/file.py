@@ -144,10 +144,8 @@ def _resolved(entries: SiteEntries, tree: _Tree) -> SiteNotes:
     ]
     by_name = _by_name(assets, tree)
     rules = [_rule(entry, place, by_name, tree) for place, entry in enumerate(entries.rules)]
-    marks: dict[str, Mark] = {}
-    for place, mark in enumerate(entries.marks):
-        # The last one counts: who looks again may find otherwise.
-        marks[mark.alert] = Mark(mark.alert, mark.finding, mark.why, mark.when, tree.line(("marks", place)))
+    # Of one alert the last one counts: who looks again may find otherwise.
+    marks = {mark.alert: Mark(mark.alert, mark.finding, mark.why) for mark in entries.marks}
     return SiteNotes(tuple(entries.home or DEFAULT_HOME), tuple(assets), tuple(rules), marks)
 
 
@@ -177,7 +175,6 @@ def _rule(entry: RuleEntry, place: int, by_name: dict[str, Asset], tree: _Tree) 
         claim=entry.technique,
         until_ns=entry.until,
         name=entry.name or "",
-        alert=entry.alert or "",
         line=tree.line(at),
     )
 

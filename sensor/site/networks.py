@@ -38,16 +38,6 @@ def within(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)  # of another version: not in it
 
 
-def covers(networks: Sequence[Network], others: Sequence[Network]) -> bool:
-    """Whether each of the others lies in one of the networks."""
-    return all(any(_lies_in(other, network) for network in networks) for other in others)
-
-
-def meet(networks: Sequence[Network], others: Sequence[Network]) -> bool:
-    """Whether one of the networks shares an address with one of the others."""
-    return any(_lies_in(one, other) or _lies_in(other, one) for one in networks for other in others)
-
-
 def inside(ip: str, home: Sequence[Network]) -> bool:
     """Whether an address is ours."""
     address = ip_address(ip)
@@ -57,9 +47,3 @@ def inside(ip: str, home: Sequence[Network]) -> bool:
 def direction_of(source: str, destination: str, home: Sequence[Network]) -> Direction:
     """Which way traffic goes between two addresses: inbound, outbound, internal or external."""
     return _DIRECTIONS[inside(source, home), inside(destination, home)]
-
-
-def _lies_in(one: Network, other: Network) -> bool:
-    if isinstance(one, IPv4Network):
-        return isinstance(other, IPv4Network) and one.subnet_of(other)
-    return isinstance(other, IPv6Network) and one.subnet_of(other)

@@ -62,7 +62,6 @@ class Rule:
     claim: Claim | None = None
     until_ns: int | None = None
     name: str = ""
-    alert: str = ""  # id of the alert that it came from
     line: int = 0  # of the file
 
     @property
@@ -92,8 +91,6 @@ class Mark:
     alert: str  # its id
     true: bool  # whether it was what it said; then nothing mutes it
     why: str
-    when_ns: int | None = None
-    line: int = 0  # of the file
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,46 +4,70 @@ The first rule that holds mutes an alert, so an order matters only for the reaso
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from sensor.site.networks import covers, meet
 from sensor.site.notes import Party, Rule, SiteNotes, expired, time_in_words
+
+_Range = tuple[int, int, int]  # IP version, first and last address
+_EVERY_ADDRESS = ((4, 0, 2**32 - 1), (6, 0, 2**128 - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A rule with its sides as ranges of addresses: of many rules each is compared with each."""
+
+    rule: Rule
+    source: Sequence[_Range]
+    destination: Sequence[_Range]
 
 
 def oddities(notes: SiteNotes, now_ns: int) -> Iterator[str]:
     """One line for each, with the lines of both rules. now_ns: wall clock, nanoseconds since 1970."""
-    in_force: list[Rule] = []
+    in_force: list[_Compared] = []
     for rule in notes.rules:
         if rule.until_ns is not None and expired(rule.until_ns, now_ns):
             yield f"line {rule.line}: rule {rule.text} has expired, at {time_in_words(rule.until_ns)}"
             continue
-        yield from _against(rule, in_force)
-        in_force.append(rule)
+        compared = _Compared(rule, _ranges(rule.source), _ranges(rule.destination))
+        yield from _against(compared, in_force)
+        in_force.append(compared)
 
 
-def _against(rule: Rule, earlier: Sequence[Rule]) -> Iterator[str]:
+def _against(one: _Compared, earlier: Sequence[_Compared]) -> Iterator[str]:
+    rule = one.rule
     for other in earlier:
-        both = f"line {rule.line}: rule {rule.text}"
-        if covered(rule, other) and not _outlives(rule, other):
-            yield f"{both} never applies: line {other.line} ({other.text}) covers it"
+        if not _overlap(one, other):
+            continue
+        both, before = f"line {rule.line}: rule {rule.text}", f"line {other.rule.line} ({other.rule.text})"
+        if _covers(other, one) and not _outlives(rule, other.rule):
+            yield f"{both} never applies: {before} covers it"
             return
-        if covered(other, rule) and not _outlives(other, rule):
-            yield f"{both} covers line {other.line} ({other.text}), which is not needed"
-        elif _overlap(rule, other):
-            yield f"{both} overlaps line {other.line} ({other.text}), which is told where both hold"
+        if _covers(one, other) and not _outlives(other.rule, rule):
+            yield f"{both} covers {before}, which is not needed"
+        else:
+            yield f"{both} overlaps {before}, which is told where both hold"
 
 
-def covered(rule: Rule, other: Rule) -> bool:
-    """Whether the other rule holds wherever the rule does, while it is in force."""
+def _covers(one: _Compared, other: _Compared) -> bool:
+    """Whether a rule holds wherever the other does, while it is in force."""
+    service, claim = one.rule.service, one.rule.claim
     return (
-        _party_covered(rule.source, other.source)
-        and _party_covered(rule.destination, other.destination)
-        and (other.service is None or (rule.service is not None and other.service.covers(rule.service)))
-        and (other.claim is None or (rule.claim is not None and other.claim.covers(rule.claim)))
+        (service is None or (other.rule.service is not None and service.covers(other.rule.service)))
+        and (claim is None or (other.rule.claim is not None and claim.covers(other.rule.claim)))
+        and _all_within(one.source, other.source)
+        and _all_within(one.destination, other.destination)
     )
 
 
-def _party_covered(party: Party | None, other: Party | None) -> bool:
-    return other is None or (party is not None and covers(other.networks, party.networks))
+def _overlap(one: _Compared, other: _Compared) -> bool:
+    """Whether some alert may be of both."""
+    services, claims = (one.rule.service, other.rule.service), (one.rule.claim, other.rule.claim)
+    return (
+        _some_meet(one.source, other.source)
+        and _some_meet(one.destination, other.destination)
+        and (services[0] is None or services[1] is None or services[0].meets(services[1]))
+        and (claims[0] is None or claims[1] is None or claims[0].meets(claims[1]))
+    )
 
 
 def _outlives(rule: Rule, other: Rule) -> bool:
@@ -52,15 +76,21 @@ def _outlives(rule: Rule, other: Rule) -> bool:
     return rule.until_ns is None or rule.until_ns > other.until_ns
 
 
-def _overlap(rule: Rule, other: Rule) -> bool:
-    """Whether some alert may be of both."""
-    return (
-        _parties_meet(rule.source, other.source)
-        and _parties_meet(rule.destination, other.destination)
-        and (rule.service is None or other.service is None or rule.service.meets(other.service))
-        and (rule.claim is None or other.claim is None or rule.claim.meets(other.claim))
-    )
+def _ranges(party: Party | None) -> Sequence[_Range]:
+    if party is None:
+        return _EVERY_ADDRESS
+    return [(each.version, int(each.network_address), int(each.broadcast_address)) for each in party.networks]
 
 
-def _parties_meet(party: Party | None, other: Party | None) -> bool:
-    return party is None or other is None or meet(party.networks, other.networks)
+def _some_meet(ranges: Sequence[_Range], others: Sequence[_Range]) -> bool:
+    for version, first, last in ranges:
+        for other_version, other_first, other_last in others:
+            if version == other_version and first <= other_last and other_first <= last:
+                return True
+    return False
+
+
+def _all_within(ranges: Sequence[_Range], others: Sequence[_Range]) -> bool:
+    """Whether each of the others lies in one of the ranges."""
+    return all(any(version == v and low <= first and last <= high for v, low, high in ranges)
+               for version, first, last in others)  # fmt: skip

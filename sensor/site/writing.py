@@ -22,6 +22,9 @@ from sensor.site.claims import UNUSUAL
 from sensor.site.declared import MarkEntry, RuleEntry
 from sensor.site.file import LIMIT_BYTES, notes_of_text, values_of_text
 
+if sys.platform != "win32":
+    import fcntl
+
 Entry = dict[str, str]
 RULES, MARKS = "rules", "marks"
 MODE: Final = 0o640  # of a new file
@@ -80,7 +83,7 @@ def add_entry(path: Path, section: str, entry: Entry) -> str:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {reason_of(error)}") from error
     told = ", ".join(f"{name} {value}" for name, value in entry.items() if name not in ("why", "when"))
-    return f"{path}: {section[:-1]} added: {told}"
+    return f"{section[:-1]} added: {told}, to {path}"
 
 
 def why_not_writable(path: Path) -> str:
@@ -196,8 +199,6 @@ def _locked(directory: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    import fcntl
-
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

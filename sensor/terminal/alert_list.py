@@ -5,6 +5,7 @@ from typing import Final
 from rich.text import Text
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.spread import counted
 from sensor.alerts.words import clock_time, lane_in_words, muted_in_words, severity_word, who
 from sensor.terminal.alert_text import title_text
 from sensor.terminal.board import Board, BoardRow
@@ -82,7 +83,7 @@ def _empty_text(board: Board) -> str:
     if board.query and board.hidden:
         return f"no alert matches; {board.hidden:,} do not (Esc ends the search)"
     if board.noted_alerts and not board.muted_alerts:
-        return f"nothing but {board.noted_alerts:,} alerts muted by site notes (n shows them)"
+        return f"nothing but {counted(board.noted_alerts, 'alert')} muted by site notes (n shows them)"
     if board.muted_alerts:
         return f"nothing but {board.muted_alerts:,} muted alerts (M shows them)"
     return "no alert so far"

@@ -104,6 +104,7 @@ class Board:
     typed: str = ""  # the query being typed on the search page, or the reason on the page that asks why
     search_error: str = ""  # of what was typed
     said: str = ""  # an event to be shown, one line
+    answered: bool = False  # whether the latest event is the answer to the last key
     show_noted: bool = False  # whether alerts that notes of the site mute are shown
     mutes: set[Mute] = field(default_factory=set)  # hidden sources and techniques
     frozen: bool = False  # whether new alerts are not shown for now

@@ -101,6 +101,7 @@ class Dashboard:
 
     def press(self, keys: Sequence[str]) -> None:
         """Handle keys and draw."""
+        self.board.answered = False
         for key in keys:
             if key == "redraw":
                 self._lines = []
@@ -108,7 +109,7 @@ class Dashboard:
                 self.board.press(key, list_rows(self._size[1]))
         if self.board.said:
             self.board.notes.append((self._wall_clock_ns(), self.board.said))
-            self.board.said = ""
+            self.board.said, self.board.answered = "", True
         self.draw()
 
     def redraw_if_resized(self) -> None:

@@ -36,11 +36,8 @@ HELP: Final = (
     ("novel lane", "unlike this model's normal traffic"),
 )  # fmt: skip
 # Where the site has notes.
-HELP_OF_NOTES: Final = (
-    ("", ""),
-    ("m", "asks why it is meant to be, and writes a rule to the site's notes: it lasts"),
-    ("n", "show or hide what the site's notes mute"),
-)
+HELP_OF_MARKING: Final = (("m", "asks why it is meant to be, and writes a rule to the site's notes: it lasts"),)
+HELP_OF_NOTES: Final = (("n", "show or hide what the site's notes mute"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +73,7 @@ def list_rows(height: int) -> int:
 
 def _middle(board: Board, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     if board.page == "help":
-        pages = (*HELP, *HELP_OF_NOTES) if board.marking is not None or board.noted_alerts else HELP
-        return [Text.assemble((f"  {keys:<16} ", "bold"), words) for keys, words in pages]
+        return [Text.assemble((f"  {keys:<16} ", "bold"), words) for keys, words in _help(board)]
     row = board.selected
     if board.page == "detail" and row is not None:
         lines = detail(row, width, glyphs)
@@ -89,6 +85,13 @@ def _middle(board: Board, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     listed = alert_list(board, width, upper, glyphs)
     listed += [Text() for _ in range(upper - len(listed))]
     return [*listed, Text(glyphs.empty * width, "dim"), *detail(row, width, glyphs)]
+
+
+def _help(board: Board) -> list[tuple[str, str]]:
+    """Keys and words of the help page; those of notes where the site has some, of marking where it can be done."""
+    marking = HELP_OF_MARKING if board.marking is not None else ()
+    notes = HELP_OF_NOTES if board.marking is not None or board.noted_alerts else ()
+    return [*HELP, *([("", "")] if notes else []), *marking, *notes]
 
 
 def _list_title(board: Board, width: int, glyphs: Glyphs) -> Text:
@@ -124,7 +127,7 @@ def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     if board.page == "mute" and board.selected is not None:
         source, name = (safe_text(word, 40, glyphs) for word in board.selected.key)
         return Text(f"mute: s source {source}, t technique {name}, any other key neither", "bold reverse")
-    if scene.note is not None and not board.at_end:  # events are printed at the end too
+    if scene.note is not None and (not board.at_end or board.answered):  # events are printed at the end too
         time_ns, message = scene.note
         return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), safe_text(message, 300, glyphs))
     keys = "? help  Enter detail  / search  m mute  s sort  f freeze  q quit"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flows.batch import END_NS, IDENTITY_WIDTH, REPORT, REPORTED_NS, START_NS
 from flows.columns import COLUMNS, INDEX
-from sensor.alerts.alert import Alert, Endpoint, ModelIdentity, Observer
+from sensor.alerts.alert import Alert, Endpoint, Grade, ModelIdentity, Muted, Observer
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.alerts.alert_record import alert_document
 from sensor.alerts.deviation import Deviation
@@ -36,7 +36,12 @@ def alerts(draw: st.DrawFn) -> Alert:
     """Any alert, each text from outside hostile."""
     addresses = draw(st.sampled_from([("192.0.2.1", "203.0.113.9", 4), ("2001:db8::1", "fe80::2", 6)]))
     ports = draw(st.sampled_from([(51514, 22), (None, None), (0, 65535)]))
-    ends = [Endpoint(ip, port, draw(COUNTS), draw(COUNTS)) for ip, port in zip(addresses[:2], ports, strict=True)]
+    names = st.none() | TEXTS
+    ends = [
+        Endpoint(ip, port, draw(COUNTS), draw(COUNTS), draw(names))
+        for ip, port in zip(addresses[:2], ports, strict=True)
+    ]
+    directions = [None, "inbound", "outbound", "internal", "external"]
     deviations = st.builds(Deviation, TEXTS, TEXTS, *(NUMBERS for _ in range(6)))
     own = Technique("T" + draw(TEXTS), draw(TEXTS), draw(st.sampled_from(["", "Impact"])))
     shape = [draw(COUNTS) for _ in range(4)]
@@ -55,7 +60,9 @@ def alerts(draw: st.DrawFn) -> Alert:
             draw(COUNTS), draw(st.booleans()),
         ),
         model=ModelIdentity(draw(TEXTS), draw(TEXTS)), observer=Observer(draw(TEXTS), draw(TEXTS)),
-        dropped=draw(COUNTS), hosts_merged=draw(COUNTS),
+        dropped=draw(COUNTS), hosts_merged=draw(COUNTS), direction=draw(st.sampled_from(directions)),
+        muted=draw(st.none() | st.builds(Muted, TEXTS, TEXTS, st.none() | TIMES)),
+        before_notes=draw(st.none() | st.builds(Grade, st.integers(0, 100), st.floats(0, 100))),
     )  # fmt: skip
 
 
@@ -70,7 +77,7 @@ def a_stats_line() -> bytes:
         received=100, metered=80, filtered=5, undecoded={"not IP": 4}, shed=3, dropped=6, waiting=1, bytes=9_000,
         flows=9, table_flows=7, evicted=2, late=8, clock_jumps=1, tunnelled=15, split_sessions=12, one_sided=4,
         unjudged={"igmp": 2}, lost_lines=11,
-        overload="one flow in 2 is metered", alerts=3, attacks=2, uncertain=1, merged=9412,
+        overload="one flow in 2 is metered", alerts=3, attacks=2, uncertain=1, merged=9412, muted=5,
         interfaces=(InterfaceState("eth0", True),), drift=DriftState(("columns-changed",), 1.5, 2.25, 5.0),
     )  # fmt: skip
     return stats_line(progress, OBSERVER, NOW_NS, 10.0, None)

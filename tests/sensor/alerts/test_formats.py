@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 
-from sensor.alerts.alert import Endpoint
+from sensor.alerts.alert import Endpoint, Grade, Muted
 from sensor.alerts.alert_record import alert_document
 from sensor.alerts.ecs import LINE_LIMIT_BYTES
 from sensor.alerts.formats import FORMATS, formatter
@@ -288,3 +288,25 @@ def test_cef_keeps_ipv6_addresses_where_its_dictionary_has_them() -> None:
     assert "dst" not in found
     assert (found["c6a2Label"], found["c6a3Label"]) == ("Source IPv6 Address", "Destination IPv6 Address")
     assert (ip_address(found["c6a2"]), ip_address(found["c6a3"])) == (ip_address("2001:db8::1"), ip_address("fe80::2"))
+
+
+def test_every_format_says_what_notes_of_the_site_made_of_an_alert() -> None:
+    noted = an_alert(
+        direction="inbound", muted=Muted("scanner scan-1", "the weekly scan"), severity=1, risk=0.0,
+        before_notes=Grade(40, 30.0), source=Endpoint("192.0.2.10", 51514, 1, 1, "scan-1"),
+        destination=Endpoint("198.51.100.7", 22, 1, 1, "web-1"),
+    )  # fmt: skip
+    document = alert_document(noted)
+    eve = written("eve", document)["alert"]["metadata"]
+    assert (eve["flowvigil_direction"], eve["flowvigil_source_name"]) == (["inbound"], ["scan-1"])
+    assert (eve["flowvigil_muted_by"], eve["flowvigil_muted_why"]) == (["scanner scan-1"], ["the weekly scan"])
+    ocsf = written("ocsf", document)
+    assert (ocsf["status_id"], ocsf["status"], ocsf["severity"]) == (3, "Suppressed", "Low")
+    (evidence,) = ocsf["evidences"]
+    assert (evidence["src_endpoint"]["name"], evidence["dst_endpoint"]["name"]) == ("scan-1", "web-1")
+    assert evidence["connection_info"]["direction_id"] == 1
+    assert ocsf["unmapped"]["flowvigil"]["before_notes"] == {"severity": 40, "risk_score": 30.0}
+    cef = formatter("cef")(document).decode()
+    assert "|0|" in cef
+    for pair in (" shost=scan-1 ", " dhost=web-1 ", " deviceDirection=0 ", " cs6=scanner scan-1: the weekly scan\n"):
+        assert pair in cef

@@ -2,20 +2,16 @@
 
 import errno
 import random
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from models.bundle import FILES, BundleError
+from models.bundle import FILES
 from sensor.files import replacing
 from sensor.files.exchange import exchange
 from sensor.files.replacing import BusyError, NotAtomicError, ReplacedDirectory
+from tests.support.killed import beside, killed_after
 
 KILLS = 30
 NAMES = ("manifest.json", "weights.safetensors")
@@ -141,64 +137,27 @@ def test_exchanged_names_and_what_cannot_be_exchanged(tmp_path: Path) -> None:
         exchange(tmp_path / "a", tmp_path / "c")
 
 
-REPLACING = """
-import sys, itertools
-from pathlib import Path
-from sensor.files.replacing import ReplacedDirectory
-directory = ReplacedDirectory(Path(sys.argv[1]))
-def write(number):
-    def both(place):
-        for name in ("manifest.json", "weights.safetensors"):
-            (place / name).write_text(str(number))
-    return both
-for number in itertools.count(int(sys.argv[2])):
-    with directory.locked():
-        if number % 3:
-            directory.replace(write(number))
-        else:
-            directory.restore()
-    print(number, flush=True)
-"""
-
-
 def test_killed_at_any_moment_it_is_the_old_one_or_the_new_one_and_the_next_use_leaves_nothing_behind(
     name: Path,
 ) -> None:
-    """While a reader reads without a pause."""
-    ReplacedDirectory(name).replace(numbered(1))
-    chance = random.Random(17)
-    ended, torn = threading.Event(), []
+    """While another process reads without a pause."""
+    directory, chance, unsettled = ReplacedDirectory(name), random.Random(17), 0
+    directory.replace(numbered(1))
 
-    def read() -> None:
-        while not ended.is_set():
-            try:
-                number_in(name)
-            except (BundleError, AssertionError, ValueError) as error:
-                torn.append(error)
+    def replace(number: int) -> None:
+        with directory.locked():
+            if number % 3 == 2:
+                directory.restore()
+            else:
+                directory.replace(numbered(number))
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    unsettled = 0
-    try:
-        for kill in range(KILLS):
-            process = subprocess.Popen(
-                [sys.executable, "-c", REPLACING, str(name), str(1000 * (kill + 1) + 1)], stdout=subprocess.PIPE
-            )
-            assert process.stdout is not None
-            process.stdout.readline()
-            time.sleep(chance.random() * 0.02)
-            process.send_signal(signal.SIGKILL)
-            last = process.communicate()[0]
-            assert last is not None
+    with beside(lambda _: number_in(name)):
+        for _ in range(KILLS):
+            killed_after(replace, chance, 0.03)
             number_in(name)
-            number_in(ReplacedDirectory(name).previous)
-            unsettled += any(place.startswith(".site.") for place in places(name.parent) if "version" not in place)
-    finally:
-        ended.set()
-        reader.join()
-    assert torn == []
+            number_in(directory.previous)
+            unsettled += any(place.startswith(".site.new") for place in places(name.parent))
     assert unsettled, "none was killed on the way"
-    directory = ReplacedDirectory(name)
     with directory.locked():
         directory.replace(numbered(5))
     assert number_in(name) == 5

@@ -191,6 +191,13 @@ def test_kept_packets_that_later_ones_replace_let_no_counter_fall() -> None:
     ]
 
 
+def test_muted_alerts_have_a_counter_where_there_are_notes() -> None:
+    with MetricsServer(0, Latest(replace(PROGRESS, muted=3))) as served:
+        assert scraped(served.port)["flowvigil_alerts_muted_total",] == 3
+    with MetricsServer(0, Latest(replace(PROGRESS, muted=None))) as served:
+        assert not any(name.startswith("flowvigil_alerts_muted") for name, *_ in scraped(served.port))
+
+
 def test_the_flow_log_is_counted_where_there_is_one() -> None:
     logged = LoggedFlows(files=2, records=70, bytes=9000, waiting=5, lost=3, files_deleted=1)
     with MetricsServer(0, Latest(replace(PROGRESS, logged=logged))) as served:

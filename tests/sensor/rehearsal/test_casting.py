@@ -9,7 +9,7 @@ from flows.batch import FlowBatch, address_words
 from flows.meter import Meter, concatenate
 from flows.truth import FlowTruth
 from sensor.rehearsal.casting import cast
-from sensor.rehearsal.episode import made
+from sensor.rehearsal.episode import AttackEpisode, made
 from sensor.rehearsal.hosts import PRIVATE, HostCensus, SiteHosts
 from sensor.synth.catalogue import guessing
 from sensor.synth.scenarios.portscan import PORTSCAN
@@ -60,9 +60,9 @@ def site() -> SiteHosts:
     return hosts_of(packets)
 
 
-def players(flows: tuple[FlowTruth, ...], site: SiteHosts, seed: int = 1) -> dict[str, str]:
+def players(attack: AttackEpisode, site: SiteHosts, seed: int = 1) -> dict[str, str]:
     """Who plays each host of an attack, as text."""
-    found = cast(flows, site, Random(seed))
+    found = cast(attack, site, Random(seed))
     return dict(zip(texts(found), texts(found.values()), strict=True))
 
 
@@ -83,6 +83,18 @@ def test_inside_of_a_site_without_private_addresses_is_its_busiest_network() -> 
     assert (texts(hosts.servers), hosts.clients) == (["8.1.2.3"], ())
 
 
+def test_public_servers_beside_a_private_network_are_inside_too() -> None:
+    public = [packet for port in range(40000, 40005) for packet in talk(f"9.9.{port % 7}.9", "8.1.2.3", 443, port)]
+    hosts = hosts_of([*public, *talk("192.168.5.20", "77.1.2.3", 443)])
+    assert hosts.home == (*PRIVATE, IPv4Network("8.1.2.0/24"))
+    assert (texts(hosts.servers), texts(hosts.clients)) == (["8.1.2.3"], ["192.168.5.20"])
+
+
+def test_a_stray_flow_between_strangers_makes_none_of_them_ours() -> None:
+    own = [packet for port in range(40000, 40030) for packet in talk("192.168.5.20", "77.1.2.3", 443, port)]
+    assert hosts_of([*own, *talk("9.9.9.9", "8.1.2.3", 443)]).home == PRIVATE
+
+
 def test_a_host_has_the_tags_of_most_of_its_flows() -> None:
     tagged = [packet for port in (40001, 40002) for packet in talk("10.0.0.1", "10.0.0.2", 80, port, (30, 7))]
     hosts = hosts_of([*tagged, *talk("10.0.0.1", "10.0.0.2", 80, 40003)])
@@ -91,32 +103,32 @@ def test_a_host_has_the_tags_of_most_of_its_flows() -> None:
 
 def test_a_server_becomes_one_that_answers_at_the_same_port(site: SiteHosts) -> None:
     for seed in range(5):
-        assert players(made(guessing(service="imaps", sessions=9)).flows, site, seed)["10.20.0.10"] == "192.168.5.3"
+        assert players(made(guessing(service="imaps", sessions=9)), site, seed)["10.20.0.10"] == "192.168.5.3"
 
 
 def test_a_service_that_the_site_has_not_is_tried_at_another_server(site: SiteHosts) -> None:
-    found = {players(made(guessing(service="rdp", sessions=9)).flows, site, seed)["10.20.0.10"] for seed in range(9)}
+    found = {players(made(guessing(service="rdp", sessions=9)), site, seed)["10.20.0.10"] for seed in range(9)}
     assert len(found) > 1
     assert found <= {"192.168.5.1", "192.168.5.2", "192.168.5.3"}
 
 
 def test_a_tunnel_goes_through_the_site_s_resolver_from_one_of_its_clients(site: SiteHosts) -> None:
-    found = players(made(dns_tunnel(minutes=0.2)).flows, site)
+    found = players(made(dns_tunnel(minutes=0.2)), site)
     assert found["10.20.0.1"] == "192.168.5.1"
     assert found["10.20.0.132"] in ("192.168.5.20", "192.168.5.21")
 
 
 def test_whoever_attacks_stays_unless_the_site_has_seen_that_address(site: SiteHosts) -> None:
-    scanned = players(made(PORTSCAN).flows, site)  # by 203.0.113.45, which the site has seen
+    scanned = players(made(PORTSCAN), site)  # by 203.0.113.45, which the site has seen
     assert scanned["203.0.113.45"] == "203.0.113.1"
-    guessed = players(made(guessing(service="ssh", sessions=9)).flows, site)
+    guessed = players(made(guessing(service="ssh", sessions=9)), site)
     assert guessed["198.18.220.1"] == "198.18.220.1"
-    many = players(made(reflection(reflectors=60)).flows, site)
+    many = players(made(reflection(reflectors=60)), site)
     assert len(set(many.values())) == len(many)
 
 
 def test_a_swept_network_becomes_the_site_s_with_every_host_at_its_place(site: SiteHosts) -> None:
-    found = players(made(echo_sweep()).flows, site)
+    found = players(made(echo_sweep()), site)
     asked = {old: new for old, new in found.items() if old.startswith("10.20.")}
     assert len(asked) == 254
     places = {"10.20.1": "192.168.5", "10.20.2": "192.168.6"}  # the second is beside the site's only one
@@ -131,7 +143,13 @@ def test_a_site_of_one_host_gets_newcomers_beside_it() -> None:
     flows = tuple(
         FlowTruth(0, 1, 6, f"10.20.0.{number}", 5000, "10.20.0.10", 22, 4, "moving-on", "T1021") for number in (3, 4, 5)
     )
-    found = players(flows, lonely)
+    found = players(AttackEpisode("moving-on", "T1021", "lab", (), flows), lonely)
     assert "192.168.5.20" in found.values()
     assert all(new.startswith("192.168.5.") for new in found.values())
     assert len(set(found.values())) == 4
+
+
+def test_whoever_was_outside_where_the_attack_was_made_stays_outside(site: SiteHosts) -> None:
+    guess = FlowTruth(0, 1, 6, "80.82.77.33", 5000, "9.9.9.25", 993, 4, "guessing", "T1110")
+    found = players(AttackEpisode("guessing", "T1110", "lab", (), (guess,), (IPv4Network("9.9.9.0/24"),)), site)
+    assert found == {"80.82.77.33": "80.82.77.33", "9.9.9.25": "192.168.5.3"}

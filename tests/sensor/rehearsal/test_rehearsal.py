@@ -9,7 +9,7 @@ import pytest
 from sensor.cli.build import load_model
 from sensor.cli.rehearsing import tried_sensor
 from sensor.rehearsal.episode import AttackEpisode, made
-from sensor.rehearsal.judged import JudgedEpisode, Sensor
+from sensor.rehearsal.judged import RehearsedEpisode, TriedSensor
 from sensor.rehearsal.page import cautions, verdict
 from sensor.rehearsal.readdressing import readdressed
 from sensor.rehearsal.rehearsal import Rehearsal, rehearse, site_day
@@ -33,7 +33,7 @@ Rehearse = Callable[..., Rehearsal]
 
 
 @pytest.fixture(scope="module")
-def sensor() -> Sensor:
+def sensor() -> TriedSensor:
     config = Config()
     return tried_sensor(config, load_model(config))
 
@@ -44,7 +44,7 @@ def normal() -> Traffic:
 
 
 @pytest.fixture
-def rehearsed(sensor: Sensor, tmp_path: Path) -> Rehearse:
+def rehearsed(sensor: TriedSensor, tmp_path: Path) -> Rehearse:
     """Rehearses attacks on packets."""
 
     def run(
@@ -61,7 +61,7 @@ def rehearsed(sensor: Sensor, tmp_path: Path) -> Rehearse:
     return run
 
 
-def by_name(found: Rehearsal) -> dict[str, JudgedEpisode]:
+def by_name(found: Rehearsal) -> dict[str, RehearsedEpisode]:
     return {own.episode.name: own for own in found.episodes}
 
 

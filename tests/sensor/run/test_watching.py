@@ -14,7 +14,8 @@ from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
 from sensor.alerts.alert import Alert, Endpoint, Observer
-from sensor.cli.reload import Reload, reopened_outputs, taken_interval, taken_notes
+from sensor.cli.reload import NotesAgain, Reload, reopened_outputs, taken_interval
+from sensor.errors import ConfigError
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import Turn
 from sensor.progress.hints import hints
@@ -23,7 +24,7 @@ from sensor.run.detection import Detection
 from sensor.run.outlet import Outlet
 from sensor.run.run import Run
 from sensor.run.watching import Watching
-from sensor.settings.config import effective_config
+from sensor.settings.config import Config, effective_config
 from sensor.site.notes import Party, Rule, SiteNotes
 from sensor.sources.capture import LinkEvent
 from tests.support.alerts import an_alert
@@ -341,14 +342,32 @@ class Reopened:
         return 0
 
 
+def test_notes_are_not_in_force_where_the_rest_was_not_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("home: 10.0.0.0/8\n")
+    config = effective_config(overrides=[f"site.file={path}"]).config
+    notes = NotesAgain(config)
+
+    def fails(_config: Config, _watching: Watching) -> str:
+        raise ConfigError("no space left")
+
+    _, hook = Stage(ScriptedCapture([])).watch()
+    assert Reload(lambda: config, config, (notes.read, fails, notes.take_over))(hook) == [
+        "not taken over: no space left"
+    ]
+    assert hook.detection.notes is None
+
+
 def test_a_reload_takes_over_notes_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     path, outputs = tmp_path / "site.yaml", Reopened()
     path.write_text("rules:\n  - {source: 192.0.2.10, why: ours}\n")
     config = effective_config(overrides=[f"site.file={path}", "stats.interval_s=30"]).config
+    notes = NotesAgain(config)
     takers = (
-        partial(taken_notes, config),
+        notes.read,
         partial(reopened_outputs, outputs, had_file=False),  # type: ignore[arg-type]
         taken_interval,
+        notes.take_over,
     )
     reload = Reload(lambda: config, config, takers)
     stage = Stage(ScriptedCapture([]))

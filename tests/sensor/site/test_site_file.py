@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sensor.errors import CONFIG, ConfigError
 from sensor.site.file import LIMIT_BYTES, notes_of_text, read_notes
 from sensor.site.networks import DEFAULT_HOME
+from sensor.site.roles import ROLES
 from tests.support.examples import examples
 
 pytestmark = pytest.mark.ux
@@ -171,3 +172,15 @@ def test_any_text_is_notes_or_one_error_of_lines(text: str) -> None:
     except ConfigError as error:
         told = (str(error), *error.detail)
     assert all(line.startswith(("site.yaml", "and ")) and "\n" not in line for line in told)
+
+
+def test_the_example_of_the_manual_is_read_and_the_manual_names_every_role() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "home.md").read_text()
+    section = page.partition("## Allow-lists and notes")[2].partition("\n## ")[0]
+    notes = notes_of_text(section.partition("```yaml\n")[2].partition("```")[0], "home.md")
+    assert (len(notes.assets), len(notes.rules)) == (2, 1)
+    assert {line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")} == {
+        "role", *(excuse.role for excuse in ROLES),
+    }  # fmt: skip
+    assert "without it 10/8, 172.16/12, 192.168/16 and fc00::/7" in section
+    assert [str(network) for network in DEFAULT_HOME] == ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]

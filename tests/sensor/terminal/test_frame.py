@@ -312,7 +312,7 @@ def test_what_notes_mute_is_counted_and_shown_on_demand_with_whom_and_why() -> N
     board.add([NOTES.of(an_alert())])
     text = "\n".join(rows(board, 120, 24))
     assert "1 muted by site notes (n shows them)" in text
-    assert "nothing but 1 alerts muted by site notes (n shows them)" in text
+    assert "nothing but 1 alert muted by site notes (n shows them)" in text
     board.press("n")
     text = "\n".join(rows(board, 120, 24))
     assert "1 muted by site notes (n hides them)" in text
@@ -322,4 +322,10 @@ def test_what_notes_mute_is_counted_and_shown_on_demand_with_whom_and_why() -> N
     board.press("escape")
     board.press("?")
     assert "asks why it is meant to be" in "\n".join(rows(board, 120, 40))
+    seen_elsewhere = Board(lambda query: parse(query).matches)
+    seen_elsewhere.add([NOTES.of(an_alert())])
+    seen_elsewhere.press("?")
+    text = "\n".join(rows(seen_elsewhere, 120, 40))
+    assert "show or hide what the site's notes mute" in text
+    assert "asks why" not in text
     assert "site's notes" not in "\n".join(rows(board_of(an_alert(), keys=("?",)), 120, 40))

@@ -99,3 +99,22 @@ with interactive_screen("watch", "eth0", "cic2017", console, lambda: False) as s
     screen.finish(Progress())
 print("share", round(share, 4))
 """
+
+
+def test_with_notes_an_alert_is_marked_with_its_reason_and_shown_on_demand(pane: Pane, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("# ours\nhome: [10.20.0.0/16]\nassets:\n  - {name: scan-1, address: 203.0.113.45, role: scanner}\n")
+    pane.run("resize-window", "-x", "160", "-y", "30")
+    pane.start("read", str(DEMO), "--site", str(site))
+    pane.shows("at its end", "3 alerts: 3 attack", "1 of 3", "1 muted by site notes (n shows them)", within_s=LONG_S)
+    pane.keys("/", "src:192.0.2.200", "Enter", "m")
+    pane.shows("192.0.2.200 → 10.20.0.10:80 is meant to be, because: _", "Enter writes a rule")
+    pane.keys("a load test", "Enter")
+    pane.shows("rule added: source 192.0.2.200, destination 10.20.0.10, service tcp/80", "2 muted by site notes")
+    pane.keys("Escape", "n")
+    pane.shows("of 4", "muted by scanner scan-1: a scanner scans", "muted by rule 192.0.2.200 -> 10.20.0.10")
+    pane.keys("q")
+    pane.shows("code=0", "1 muted by site notes")
+    assert site.read_text().startswith("# ours\nhome: [10.20.0.0/16]\nassets:\n")
+    assert 'why: "a load test"' in site.read_text()
+    assert as_it_was(tmp_path)

@@ -78,6 +78,9 @@ class Flags:
     flagged: Mapping[tuple[str, float], Mapping[str, int]]  # by member and nominal rate
 
 
+NO_FLAGS = Flags({}, {})
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedCapture:
     """One capture and all that was said of it."""
@@ -118,7 +121,7 @@ def judged_captures(
         first, end = np.searchsorted(number, (capture, capture + 1))
         flags = flags_of(told.take(np.arange(first, end)), table.index.captures[capture])
         raised = sensor.alerts(model[0], table.records(capture))
-        judged.append(_judged(table, capture, raised, flags))
+        judged.append(judged_capture(table, capture, raised, flags))
         if done % 100 == 0:
             report(f"  judged {done:,} of {len(captures):,} captures")
     return judged
@@ -140,7 +143,10 @@ def flags_of(told: ScoredRows, capture: LabelledCapture) -> Flags:
     return Flags(dict(zip(names, counts.tolist(), strict=True)), flagged)
 
 
-def _judged(table: CaptureTable, number: int, raised: Sequence[RaisedAlert], flags: Flags) -> JudgedCapture:
+def judged_capture(
+    table: CaptureTable, number: int, raised: Sequence[RaisedAlert], flags: Flags = NO_FLAGS
+) -> JudgedCapture:
+    """What the alerts raised on a capture say of it. flags: of its flows, none where only alerts are asked about."""
     capture, rows = table.index.captures[number], table.rows(number)
     beside: list[JudgedAlert] = []  # alerts once more, with an episode that they tell beside the one they belong to
     own = {at: episode for at, episode in enumerate(table.episodes) if episode.capture == number}

@@ -1,0 +1,171 @@
+"""What `flowvigil promote` does between its command line and its answer: refuses, compares, decides, replaces."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from flows.batch import FlowBatch
+from flows.kdd.columns import kdd_contract
+from models.baselines import copy_baselines
+from models.bundle import BundleError, copy_bundle
+from models.fusion import Hybrid
+from sensor import log
+from sensor.alerts.techniques import technique_of
+from sensor.cli.build import build_judge, load_model
+from sensor.cli.fixed_set import NAME, FixedSet
+from sensor.cli.labels import stop
+from sensor.cli.replay import DefaultSensor
+from sensor.episodes.episodes import cuts_of
+from sensor.errors import InputError, ModelError
+from sensor.files.replacing import ReplacedDirectory
+from sensor.flow_log.files import SUFFIX
+from sensor.flow_log.reading import FlowLog
+from sensor.settings.config import Config
+from sensor.version import VERSION
+from training.datasets.captures.index import read_index
+from training.datasets.packed import sha256_of, unpacked_sha256
+from training.errors import DatasetError
+from training.evaluation.promotion.comparison import Comparison
+from training.evaluation.promotion.latency import Latency, measured
+from training.evaluation.promotion.record import Decision
+from training.evaluation.promotion.trials import Models, try_captures, try_normal
+
+LANE_NAMES: Final = ("known", "novel")
+
+
+def check_contract(champion: Hybrid, challenger: Hybrid, config: Config) -> None:
+    """Raise ModelError for a challenger that the champion's sensor could not run, or not understand."""
+    connections = [model.contract == kdd_contract(content=False) for model in (champion, challenger)]
+    if connections[0] != connections[1]:
+        raise ModelError(
+            f"bundle {challenger.model_id}: judges {challenger.contract.rows}, expected one for "
+            f"{champion.contract.rows} as {champion.model_id}"
+        )
+    for label, technique in zip(challenger.labels[1:], challenger.techniques[1:], strict=True):
+        known = technique_of(technique)
+        if known is not None and not known.name:
+            raise ModelError(
+                f"bundle {challenger.model_id}: label {label!r} names technique {technique}, which this sensor "
+                "does not know; expected one of its table (sensor/alerts/techniques.py)"
+            )
+    for model in (champion, challenger):
+        build_judge(config, model)  # refuses a rate without threshold, and what a flow sensor cannot judge
+    rate = config.detection.false_positive_rate
+    for lane, before, after in zip(LANE_NAMES, cuts_of(champion, rate), cuts_of(challenger, rate), strict=True):
+        if before > 0 and after <= 0:
+            raise ModelError(
+                f"bundle {challenger.model_id}: the {lane} lane's threshold for a rate of {rate:g} is 0, by which it "
+                f"never speaks; expected one above, as {champion.model_id} has"
+            )
+
+
+def compared(models: Models, rate: float, on: Sequence[Path], normal: Sequence[Path]) -> Comparison:
+    """Both models by the fixed set and by what is given. Raises InputError."""
+    sensor, cuts = DefaultSensor(rate), cuts_of(models[0], rate)
+    given = [read_index_or_stop(path) for path in on]
+    sites = [SiteTraffic(path, sensor) for path in normal]
+    trials = []  # of what is given first: it may be what stops all
+    for site in sites:
+        log.progress(f"judging {site.name} by both")
+        trials.append(try_normal(site, models))
+    try:
+        for path, own in zip(on, given, strict=True):
+            log.progress(f"judging {len(own.captures):,} captures of {path} by both")
+            trials.append(try_captures(str(path), own, models, cuts, sensor, log.progress))
+    except DatasetError as error:
+        raise stop(InputError, error) from error
+    with tempfile.TemporaryDirectory(prefix="flowvigil-") as work:
+        fixed_set = FixedSet(Path(work), sensor)
+        index = fixed_set.index
+        log.progress(f"judging {len(index.captures):,} captures of the fixed set by both")
+        fixed = try_captures(NAME, index, models, cuts, fixed_set, log.progress)
+        fixed = replace(fixed, sha256=fixed_set.sha256)
+        log.progress("taking the time of both")
+        return Comparison(fixed, tuple(trials), _latency(models, sensor, fixed_set.normal_records()))
+
+
+def decided(comparison: Comparison, rate: float, why: str) -> Decision:
+    """What becomes of the challenger. why: it is forced, "" where it is not."""
+    refusals = comparison.refusals()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Decision(refusals, bool(why and refusals), why, now, VERSION, rate)
+
+
+def put_in_place(directory: ReplacedDirectory, challenger: Path, model: Hybrid, record: dict[str, Any]) -> None:
+    """Replace a champion's directory by the challenger with the reasons in its manifest.
+
+    Raises ModelError for a challenger that is not the one that was compared any more, NotAtomicError, OSError.
+    """
+
+    def write(fresh: Path) -> None:
+        copy_bundle(challenger, fresh, model.manifest_sha256, {"promotion": record})
+        copy_baselines(challenger, fresh)
+        detection = Config().detection.model_copy(update={"bundle": fresh})
+        load_model(Config().model_copy(update={"detection": detection}))  # it must load before anything is replaced
+
+    try:
+        directory.replace(write)
+    except BundleError as error:
+        raise ModelError(str(error)) from error
+
+
+def read_index_or_stop(path: Path) -> Any:
+    """The captures of an index. Raises InputError."""
+    try:
+        return read_index(path)
+    except DatasetError as error:
+        raise stop(InputError, error) from error
+
+
+def _latency(models: Models, sensor: DefaultSensor, captures: Sequence[FlowBatch]) -> Latency:
+    champion, challenger = (partial(sensor.judging_ns, model, captures) for model in models)
+    return measured(champion, challenger, sum(map(len, captures)))
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTraffic:
+    """A capture, a flow log or a Parquet file of flows, as normal traffic (training...trials.NormalTraffic)."""
+
+    path: Path
+    sensor: DefaultSensor
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the capture unpacked, or of the digests of the Parquet files. Raises InputError."""
+        try:
+            if not self._is_log:
+                return unpacked_sha256(self.path)
+            digests = [sha256_of(path) for path in FlowLog([self.path]).paths]
+        except DatasetError as error:
+            raise stop(InputError, error) from error
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    @property
+    def _is_log(self) -> bool:
+        return self.path.is_dir() or self.path.suffix == SUFFIX
+
+    def alerts_by_hour(self, hybrid: Hybrid) -> dict[int, int]:
+        """How many alerts a model opens in each hour since 1970 in which flows were reported. Raises InputError."""
+        hours = self.sensor.alerts_by_hour(hybrid, self._batches())
+        if not hours:
+            raise InputError(f"{self.path}: holds no flow, expected traffic that is normal")
+        return hours
+
+    def _batches(self) -> Iterator[FlowBatch]:
+        if not self._is_log:
+            yield from self.sensor.batches([self.path])
+            return
+        flows = FlowLog([self.path])
+        yield from flows.batches()
+        for line in flows.problems:
+            log.warning(line)
