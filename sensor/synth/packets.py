@@ -5,7 +5,6 @@ RFC 791 (IPv4), 8200 (IPv6), 9293 (TCP), 768 (UDP), 792 and 4443 (ICMP), 826 (AR
 """
 
 import struct
-from enum import IntFlag
 from ipaddress import ip_address
 
 IPV4, ARP, IPV6 = 0x0800, 0x0806, 0x86DD
@@ -15,8 +14,8 @@ _MINIMUM_FRAME = 60  # without the frame check sequence, which captures do not h
 _DONT_FRAGMENT = 0x4000
 
 
-class Flag(IntFlag):
-    """TCP control bits, RFC 9293 section 3.1."""
+class Flag:
+    """TCP control bits, RFC 9293 section 3.1: plain numbers, as enumerated ones cost a sixth of all generating."""
 
     FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
