@@ -82,9 +82,9 @@ def watch(
     flowvigil watch --attach /run/flowvigil/attach.sock
 
     Once its sockets are open it becomes the user who called sudo (process.user) and keeps no capability. An interface
-    that goes down, is renamed or comes back is followed. Among the alerts on its outputs stand two other kinds of
-    lines: each ten seconds and at the end an account of every packet (flowvigil.stats), and events such as an interface
-    that went down (flowvigil.sensor).
+    that goes down, is renamed or comes back is followed. Among the alerts on its outputs stand three other kinds of
+    lines: each ten seconds and at the end an account of every packet (flowvigil.stats), events such as an interface
+    that went down (flowvigil.sensor), and what is no longer as the bundle knows it (flowvigil.drift).
 
     With -C or -G the packets go to files one after the other, each a whole capture: no packet is lost between two, none
     is in both. With -G the file's name (not its directory's) may hold conversions of strftime, local time. A name that

@@ -9,15 +9,33 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.columns import INDEX
+from flows.context.columns import CONTEXT_NAMES
 from models.fusion import Hybrid, Judgement, Member
 from sensor.drift.table import MOST_ROWS, ColumnCounts, QuantileCounts, Rows
 
 Draws = NDArray[np.uint64]  # (n,)
 
+NEVER: Final = 1 << 32  # days
+CONTEXT_DAYS: Final = 3
+DETECTOR_DAYS: Final = 7  # of detectors that see context, also such as remembers long
+BRIEF: Final = ("_1s", "_10s", "_1m", "_10m", "_surge")  # ends of names of context that remembers minutes at most
 P_UNITS: Final = 2.0**32
 SAMPLE_ROWS: Final = 512
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio
 _HIGHEST: Final = np.uint64(2**64 - 1)
+
+
+def settled_on(column: str) -> int:
+    """Day of a run, counted from 0, from which on a column's values no longer tell how long the run has gone on.
+
+    A flow's own columns never do. In those of its context nobody was seen before on the first day, whoever comes, which
+    fades within days. Days are not compared at all in what remembers a day, or a pair for as long as it goes on: that
+    tells for weeks how long ago the run began, and what changes in it shows in other columns, too.
+    """
+    if column not in CONTEXT_NAMES:
+        return 0
+    return CONTEXT_DAYS if column.endswith(BRIEF) else NEVER
 
 
 @dataclass(slots=True)
@@ -54,14 +72,23 @@ class BundleView:
     columns: tuple[str, ...] = field(init=False)  # their names
     detectors: tuple[str, ...] = field(init=False)  # names
     quantiles: NDArray[np.float64] = field(init=False)  # (c, 4) of the bundle's normal traffic
+    settled: NDArray[np.int64] = field(init=False)  # (c,) day, counted from 0, from which on days may be compared in it
+    detectors_settled: int = field(init=False)  # the same of what detectors say
+    of_flow: NDArray[np.bool_] = field(init=False)  # (c,) columns that tell of a flow alone; all where none does
 
     def __post_init__(self) -> None:
         normal, members = self.hybrid.normal, (*self.hybrid.known, *self.hybrid.novel)
         used = np.flatnonzero(normal.used)
         quantiles = np.stack([normal.p01, normal.median, normal.p99, normal.p999], axis=1)
+        names = tuple(normal.columns[i] for i in used)
+        of_flow = np.array([name in INDEX for name in names])
+        settled = np.array([settled_on(name) for name in names], dtype=np.int64)
+        object.__setattr__(self, "settled", settled)
+        object.__setattr__(self, "detectors_settled", DETECTOR_DAYS if settled.any() else 0)
+        object.__setattr__(self, "of_flow", of_flow if of_flow.any() else ~of_flow)
         object.__setattr__(self, "members", members)
         object.__setattr__(self, "used", used)
-        object.__setattr__(self, "columns", tuple(normal.columns[i] for i in used))
+        object.__setattr__(self, "columns", names)
         object.__setattr__(self, "detectors", tuple(member.detector.name for member in members))
         object.__setattr__(self, "quantiles", quantiles[used])
 

@@ -1,8 +1,9 @@
 """Days compared with days: which columns of today are unlike every day that is remembered?
 
-Remembered is the first week, which a slow change leaves as a sudden one does. A day is held to the nearest of these
+Remembered is the beginning, which a slow change leaves as a sudden one does. A day is held to the nearest of these
 days, not to their mean, so that what comes and goes with the week is told once and then known: a changed day is no
-reference until the change has gone by itself. It knows what is counted only by its place.
+reference until the change has gone by itself. What a column tells of the time before it (sensor.drift.counts) must have
+come to rest first. It knows what is counted only by its place.
 """
 
 from collections import deque
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from sensor.drift.psi import nearest_psi
 from sensor.drift.table import BINS, ZERO, ColumnCounts, shares_of
 
-FIRST_DAYS: Final = 7  # that are kept for good
+FIRST_DAYS: Final = 14  # that are kept for good: at most a week in which context comes to rest, and a week
 LATEST_DAYS: Final = 14  # after those, in which changes that went by themselves are looked for
 LEAST_ROWS: Final = 500  # in a day; fewer say nothing
 
@@ -44,9 +45,12 @@ class DayHistory:
     """The days of one table of columns that are remembered."""
 
     width: int
+    settled: NDArray[np.int64]  # (c,) number of the day, counted from 0, from which on each column is compared
     _first: list[_Day] = field(default_factory=list)
     _latest: deque[_Day] = field(default_factory=lambda: deque(maxlen=LATEST_DAYS))
     _changed: NDArray[np.bool_] = field(init=False)  # (c,) columns that are unlike the days before by now
+
+    _number: int = 0  # of the day that comes next
 
     def __post_init__(self) -> None:
         self._changed = np.zeros(self.width, dtype=np.bool_)
@@ -83,7 +87,8 @@ class DayHistory:
         if today.rows < LEAST_ROWS:
             return None
         value, bound = np.full(self.width, np.nan), np.full(self.width, np.nan)
-        for column in range(self.width):
+        settled = self.settled <= self._number
+        for column in np.flatnonzero(settled).tolist():
             before = [day.counts.counts[column] for day in self._days if day.reference[column]]
             if before:
                 value[column], bound[column] = nearest_psi(today.counts[column], before)
@@ -93,7 +98,8 @@ class DayHistory:
             day.reference |= over
         self._changed = (self._changed & ~over) | comparison.changed
         if len(self._first) < FIRST_DAYS:
-            self._first.append(_Day(today, ~self._changed))
+            self._first.append(_Day(today, settled & ~self._changed))
         else:
             self._latest.append(_Day(today, np.zeros(self.width, dtype=np.bool_)))
+        self._number += 1
         return comparison

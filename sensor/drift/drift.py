@@ -86,7 +86,7 @@ class BundleDrift:
         self._view = BundleView(hybrid)
         self._conditions = OpenConditions(observer, hybrid.model_id)
         new = settings.new_shift_detector
-        shifts = None if new is None else ScoreShifts(len(self._view.members), new)
+        shifts = None if new is None else ScoreShifts(len(self._view.members), self._view.detectors_settled, new)
         self._traffic = TrafficDrift(self._view, self._conditions, shifts)
         self._rate = AlertRate(self._conditions, asked_rate(settings.alerts_per_day, hybrid.about))
         self._sample = FlowSample(self._view)

@@ -2,7 +2,7 @@
 
 ADWIN: Bifet, Gavalda, "Learning from Time-Changing Data with Adaptive Windowing", 2007, as the library river has it. It
 takes values as independent; those of flows are not, which come in bursts and follow the clock. So it is given one value
-each ten minutes, and of that only the difference from the same hour on the days before, which the first day fills.
+each ten minutes, and of that only the difference from the same hour on days before.
 """
 
 from collections.abc import Callable
@@ -53,6 +53,7 @@ class ScoreShifts:
     """One ADWIN a detector."""
 
     width: int
+    settled: int = 0  # day, counted from 0, that is the first to say what is usual
     new: Callable[[], ShiftDetector] = adwin
     _detectors: list[ShiftDetector] = field(init=False)
     _usual: NDArray[np.float64] = field(init=False)  # (HOURS, d) mean p-values
@@ -69,15 +70,14 @@ class ScoreShifts:
     def add(self, day: int, hour: int, means: NDArray[np.float64], rows: int) -> tuple[dict[int, float], list[int]]:
         """The next block; shifts that it shows, by detector, and detectors that are back.
 
-        day: counted from 0; the first says what is usual. hour: of the day, as days are counted. means: (d,) p-values
-        of the block's rows.
+        day: counted from 0. hour: of the day, as days are counted. means: (d,) p-values of the block's rows.
         """
         begun: dict[int, float] = {}
         ended: list[int] = []
-        if rows < LEAST_ROWS:
+        if rows < LEAST_ROWS or day < self.settled:
             return begun, ended
         for i, mean in enumerate(means.tolist()):
-            if day and self._weight[hour, i]:
+            if day > self.settled and self._weight[hour, i]:
                 shift = self._shift(i, mean - self._usual[hour, i])
                 if not self._holds[i] and self._moved[i] and abs(shift) >= LEAST_SHIFT:
                     begun[i] = shift

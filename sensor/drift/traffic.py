@@ -4,6 +4,7 @@ It knows no single flow and no clock.
 """
 
 import math
+from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -31,7 +32,8 @@ class TrafficDrift:
         self._conditions = conditions
         self._shifts = shifts
         width, detectors = len(view.used) + 1, len(view.members)
-        self._column_days, self._score_days = DayHistory(width), DayHistory(detectors)
+        self._column_days = DayHistory(width, np.append(view.settled, 0))
+        self._score_days = DayHistory(detectors, np.full(detectors, view.detectors_settled, dtype=np.int64))
         self._column_silence, self._score_silence = Silence(width), Silence(detectors)
         self._silent_today: set[str] = set()  # columns and detectors
         self.psi_max: float | None = None  # of a column, against the nearest day before; None before the second day
@@ -78,8 +80,12 @@ class TrafficDrift:
         return found
 
     def _unknown_network(self, day: TrafficCounts, stretch: Stretch) -> list[DriftRecord]:
-        """Another network than that of the bundle: not one column, as any network has its own, but many of them."""
-        values = psi_by_quantiles(day.bundle.below, day.bundle.up_to, day.bundle.rows)
+        """Another network than that of the bundle: not one column, as any network has its own, but many of them.
+
+        Only columns of flows alone: what was before them depends on how long a run has gone on.
+        """
+        own = self._view.of_flow
+        values = psi_by_quantiles(day.bundle.below[own], day.bundle.up_to[own], day.bundle.rows)
         bound = psi_bound(len(QUANTILE_LEVELS) + 1, day.bundle.rows)
         share = float((values > bound).mean())
         holds = self._conditions.about(told.NETWORK_UNKNOWN)
@@ -87,7 +93,7 @@ class TrafficDrift:
             return self._conditions.change(told.NETWORK_UNKNOWN, stretch, (), holds, len(values))
         if holds or share <= UNKNOWN_SHARE:
             return []
-        named = zip(self._view.columns, values.tolist(), strict=True)
+        named = zip(compress(self._view.columns, own), values.tolist(), strict=True)
         over = [Measure(name, value, bound) for name, value in named if value > bound]
         return self._conditions.change(told.NETWORK_UNKNOWN, stretch, over, (), len(values))
 

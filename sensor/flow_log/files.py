@@ -27,9 +27,11 @@ SUFFIX: Final = ".parquet"
 MAGIC: Final = b"PAR1"
 ROWS_AT_ONCE: Final = 8192
 # What a file may claim, so that a footer cannot ask for all memory.
-MAX_GROUP_ROWS: Final = 1 << 21
+MAX_GROUP_ROWS: Final = 1 << 20
 MAX_GROUP_BYTES: Final = 4 << 30
 MAX_FOOTER_BYTES: Final = 64 << 20
+MAX_FOOTER_ENTRIES: Final = 1 << 20
+BUFFER_BYTES: Final = 1 << 16  # of each column that is read
 TEXT_BYTES: Final = 64 << 10  # of what a log says of itself
 _NAME: Final = re.compile(r"flows-(?P<first>[0-9]{8}T[0-9]{6}Z)-(?P<run>[0-9a-f]{16})-(?P<number>[0-9]{6,9})\.parquet")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
@@ -115,18 +117,34 @@ class FlowsFile:
         Raises FileError for damage, when it is met.
         """
         with _damage(self.path):
-            scanner = self.fragment.scanner(
-                schema=self.columns,
-                columns=list(columns),
-                filter=where,
-                batch_size=ROWS_AT_ONCE,
-                batch_readahead=0,
-                fragment_readahead=0,
-                use_threads=False,
-            )
-            for batch in scanner.to_batches():
+            for batch in self._all(columns) if where is None else self._some(columns, where):
                 if batch.num_rows:
                     yield batch
+
+    def _all(self, columns: Sequence[str]) -> Iterator["pa.RecordBatch"]:
+        """Page by page: of a row group that is small as it is stored and large in memory, little is held at a time."""
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(
+            self.path,
+            pre_buffer=False,
+            buffer_size=BUFFER_BYTES,
+            thrift_string_size_limit=MAX_FOOTER_BYTES,
+            thrift_container_size_limit=MAX_FOOTER_ENTRIES,
+        ) as file:
+            yield from file.iter_batches(ROWS_AT_ONCE, columns=list(columns), use_threads=False)
+
+    def _some(self, columns: Sequence[str], where: Any) -> Iterator["pa.RecordBatch"]:
+        """Row groups that may have an answer, one at a time."""
+        yield from self.fragment.scanner(
+            schema=self.columns,
+            columns=list(columns),
+            filter=where,
+            batch_size=ROWS_AT_ONCE,
+            batch_readahead=0,
+            fragment_readahead=0,
+            use_threads=False,
+        ).to_batches()
 
 
 def open_flows(path: Path) -> FlowsFile:
@@ -143,7 +161,7 @@ def _opened(path: Path) -> FlowsFile:
         pre_buffer=False,
         use_buffered_stream=True,
         thrift_string_size_limit=MAX_FOOTER_BYTES,
-        thrift_container_size_limit=1 << 20,
+        thrift_container_size_limit=MAX_FOOTER_ENTRIES,
     )
     form = dataset.ParquetFileFormat(default_fragment_scan_options=limits)
     fragment = form.make_fragment(str(path.absolute()), fs.LocalFileSystem())
@@ -175,7 +193,7 @@ def judged_by(file: FlowsFile) -> JudgedBy:
             sha256=printable(str(said["sha256"]), 64),
             rate=float(said["rate"]),
             cuts=(float(said["cuts"][0]), float(said["cuts"][1])),
-            labels=tuple(printable(str(label), 64) for label in said["labels"]),
+            labels=tuple(str(label) for label in said["labels"]),  # as they stand in the rows
             detectors=file.detectors,
         )
     except (TypeError, KeyError, IndexError, ValueError) as error:

@@ -16,7 +16,7 @@ from sensor.alerts.alert import Observer
 from sensor.alerts.drift_record import DriftRecord
 from sensor.drift.drift import DAY_NS, Drift, DriftSettings
 
-COLUMNS = ("protocol", "bytes", "gap", "answers", "retries", "port_share", "idle", "share")
+COLUMNS = ("kind", "bytes", "gap", "answers", "retries", "port_share", "idle", "share")
 DETECTORS = ("forest", "isolation")
 OBSERVER = Observer("sensor", "1")
 START_NS = 1_700_000_000_000_000_000

@@ -43,7 +43,9 @@ def site(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fixed set that is just large enough to show anything, and a machine on which both are as fast."""
-    small = partial(FixedSet, attacks=(slow_sweep(),), normal=(retries(),), episodes=40, normal_seeds=8)
+    small = partial(
+        FixedSet, attacks=(slow_sweep(),), normal=(retries(every_s=900.0, hours=24.0),), episodes=40, normal_seeds=8
+    )
     monkeypatch.setattr(promoting, "FixedSet", small)
     monkeypatch.setattr(promoting, "_latency", lambda *_: Latency(1, 1.0, 1.0, 1.0, (1.0, 1.0)))
 
@@ -203,6 +205,15 @@ def test_a_challenger_that_has_changed_since_it_was_compared_is_not_taken(site: 
     assert {path.name for path in tmp_path.iterdir()} == {"site", "new"}
 
 
+def test_a_flow_log_is_the_same_normal_traffic_as_its_capture(tmp_path: Path) -> None:
+    assert flowvigil("read", DEMO, "-q", "--flows", tmp_path / "log").code == 0
+    model, sensor = loaded(bundle_path(None)), DefaultSensor()
+    logged, captured = promoting.SiteTraffic(tmp_path / "log", sensor), promoting.SiteTraffic(DEMO, sensor)
+    assert logged.alerts_by_hour(model) == captured.alerts_by_hour(model)
+    assert sum(captured.alerts_by_hour(model).values()) >= 3
+    assert logged.sha256 != captured.sha256
+
+
 def test_traffic_without_a_flow_is_no_normal_traffic(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pcap"
     empty.write_bytes(pcap([]))
@@ -238,13 +249,9 @@ def test_killed_at_any_moment_the_directory_loads_as_the_old_bundle_or_the_new_o
             else:
                 put_in_place(directory, *challengers[(number + 1) % 2], {"date": "2026-03-02"})
 
-    def load(_number: int) -> None:
-        loaded(site)
-        time.sleep(0.002)
-
-    with beside(load):
+    with beside(lambda _: loaded(site)):
         for _ in range(KILLS):
-            killed_after(promote_next, chance, 2.5 * once_s)
+            killed_after(promote_next, chance, once_s)
             seen.add(loaded(site).model_id)
             loaded(directory.previous)
             left += any(path.name.startswith(".site.") for path in tmp_path.iterdir())

@@ -153,7 +153,7 @@ def test_killed_at_any_moment_it_is_the_old_one_or_the_new_one_and_the_next_use_
 
     with beside(lambda _: number_in(name)):
         for _ in range(KILLS):
-            killed_after(replace, chance, 0.03)
+            killed_after(replace, chance, 0.005)
             number_in(name)
             number_in(directory.previous)
             unsettled += any(place.startswith(".site.new") for place in places(name.parent))

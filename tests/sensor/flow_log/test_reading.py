@@ -1,6 +1,9 @@
 """Flow logs read back: the same records in the same order, whoever wrote the file and whatever befell it."""
 
 import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +72,15 @@ def test_what_was_said_of_records_comes_back_with_who_said_it(tmp_path: Path) ->
         for name in ("verdict", "p_known", "p_novel", "label", "judged"):
             assert np.array_equal(getattr(found.judgement, name), getattr(wrote.judgement, name))
         assert all(np.array_equal(found.judgement.scores[name], wrote.judgement.scores[name]) for name in BY.detectors)
+
+
+def test_labels_come_back_whatever_their_letters_are(tmp_path: Path) -> None:
+    odd = replace(BY, labels=("BENIGN", "a\x1b[2J\n", "é" * 90))
+    wrote = judged(many_shapes(), odd)
+    logged(tmp_path, wrote)
+    [found] = FlowLog([tmp_path]).judged()
+    assert found.by == odd
+    assert np.array_equal(found.judgement.label, wrote.judgement.label)
 
 
 def test_circumstances_that_change_within_a_row_group_part_its_records(tmp_path: Path) -> None:
@@ -303,3 +315,22 @@ def test_a_name_with_controls_is_told_without_them(tmp_path: Path) -> None:
     path = tmp_path / "a\x1b[2J\n.parquet"
     path.write_bytes(b"")
     assert "\x1b" not in _problem(path)
+
+
+def test_a_file_that_is_small_as_it_is_stored_takes_little_memory(tmp_path: Path) -> None:
+    path = logged(tmp_path, judged(part(many_shapes(), 0, 1)))
+    same_row = parquet.read_table(path).take(pa.array(np.zeros(100_000, dtype=np.int32)))
+    parquet.write_table(same_row, path, compression="zstd", row_group_size=100_000)
+    assert path.stat().st_size < 1 << 20 < 80 << 20 < same_row.nbytes
+    script = (
+        "import pyarrow as pa\nfrom sensor.flow_log.reading import FlowLog\n"
+        f"assert sum(map(len, FlowLog([{str(path)!r}]).batches())) == 100_000\n"
+        "print(pa.default_memory_pool().max_memory())\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=True)
+    assert int(result.stdout) < 30 << 20
+
+
+def test_a_row_group_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.flow_log.files.MAX_GROUP_ROWS", 8)
+    assert "found a row group of 9 rows" in _problem(logged(tmp_path, judged(part(many_shapes(), 0, 9))))

@@ -17,6 +17,7 @@ def promotion_table(record: Row) -> str:
         f"champion   {champion['model_id']} ({champion['manifest_sha256'][:16]})",
         f"challenger {challenger['model_id']} ({challenger['manifest_sha256'][:16]}), by the thresholds for a rate of "
         f"{record['rate']:g}",
+        "counts are the challenger's of the champion's",
         "",
         f"{'class of attack':18}{'episodes':>10}"
         + "".join(f"{MEASURES[measure]:>{width}}" for measure, width in COLUMNS.items())

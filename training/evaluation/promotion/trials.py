@@ -120,14 +120,16 @@ def _tried(
     one = CaptureIndex(index.path, (capture,), index.sha256)
     table = read_captures(one, lambda _path: (records, ()), lambda _line: None)
     champion, challenger = (judged_capture(table, 0, sensor.alerts(model, records)) for model in models)
-    flagged = [_flagged_by_half(table, sensor.flagged(model, records, cuts)) for model in models]
+    flagged: list[list[bool]] = []
+    if capture.kind == "labelled":
+        flagged += [_flagged_by_half(table, sensor.flagged(model, records, cuts)) for model in models]
     episodes = [
         TriedEpisode(
             family=old.episode.family or old.episode.group,
             found=(old.found, new.found),
             named=(old.named, new.named),
             sure=(_sure(old), _sure(new)),
-            flagged=None if capture.kind == "attack" else (flagged[0][number], flagged[1][number]),
+            flagged=(flagged[0][number], flagged[1][number]) if flagged else None,
         )
         for number, (old, new) in enumerate(zip(champion.episodes, challenger.episodes, strict=True))
     ]
