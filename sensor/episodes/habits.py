@@ -12,8 +12,8 @@ from models.site import Site
 from sensor.alerts.endpoints import WITH_PORTS, sides_of
 from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 
-# Kind by its name, source and destination as far as a claim is about them, port of the service, 0 of several or none, and
-# protocol.
+# Kind by its name, source and destination as far as a claim is about them, port of the service, 0 of several or none,
+# and protocol.
 Subject = tuple[str, str | None, str | None, int, int]
 Habits = Mapping[Subject, tuple[float, float]]  # the level that each reached, and its share of the learning period
 
