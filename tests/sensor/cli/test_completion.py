@@ -73,7 +73,7 @@ def test_bash_on_a_terminal_completes_commands_options_and_their_values(shell_en
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("flowvigil", "re"), {"read", "report"}),
+        (("flowvigil", "re"), {"read", "rehearse", "report"}),
         (("flowvigil", "config", ""), {"show", "check"}),
         (("flowvigil", "read", "--fail"), {"--fail-on"}),
         (("flowvigil", "read", "--fail-on", ""), {"attack", "uncertain"}),
@@ -106,7 +106,7 @@ def test_fish_is_given_what_fits(shell_environment: dict[str, str]) -> None:
         timeout=60,
         check=True,
     )
-    assert {line.split("\t")[0] for line in run.stdout.splitlines()} == {"read", "report"}
+    assert {line.split("\t")[0] for line in run.stdout.splitlines()} == {"read", "rehearse", "report"}
 
 
 @needs("zsh")
