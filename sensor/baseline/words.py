@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from sensor.alerts.spread import counted
-from sensor.baseline.learning import BUDGET, CALIBRATION, Learning
+from sensor.baseline.learning import Learning
 from sensor.episodes.candidates import Candidate
+from sensor.episodes.learned_site import interval_in_words, span, warming
 
 SHOWN: Final = 5
 
@@ -14,12 +15,11 @@ SHOWN: Final = 5
 def told(learning: Learning) -> list[str]:
     """The lines."""
     site, known = learning.site, learning.site.learned
-    low, mean, high = site.expected_alerts_per_day
     return [
         f"learnt from  {counted(known.flows, 'flow')} of {counted(known.hosts, 'host')} in {span(known.days)}; "
         f"{counted(known.left_out, 'flow')} of what was told left out",
         f"alerts       before {kinds(learning.before)}; after {kinds(learning.budget.candidates)}",
-        f"a day        asked {site.alerts_per_day:g}, expected {mean:.2g} ({low:.2g} to {high:.2g})",
+        f"a day        asked {site.alerts_per_day:g}, expected {interval_in_words(site.expected_alerts_per_day)}",
         f"thresholds   {thresholds(learning)}",
         *_habits(learning),
         *(f"warming      {warming(what)}" for what in site.warming),
@@ -27,10 +27,13 @@ def told(learning: Learning) -> list[str]:
 
 
 def kinds(candidates: Sequence[Candidate]) -> str:
-    """Such as `3: beacon 2, scan 1`."""
-    counts = Counter(one.kind for one in candidates if one.opened)
+    """Such as `3: beacon 2, scan 1, and 2 muted by site notes`."""
+    opened = [one for one in candidates if one.opened]
+    counts = Counter(one.kind for one in opened if not one.muted)
     listed = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
-    return f"{counts.total()}: {listed}" if listed else "none"
+    told = f"{counts.total()}: {listed}" if listed else "none"
+    muted = len(opened) - counts.total()
+    return f"{told}, and {muted:,} muted by site notes" if muted else told
 
 
 def thresholds(learning: Learning) -> str:
@@ -43,24 +46,6 @@ def thresholds(learning: Learning) -> str:
     if len(levels) == 1 and len(site.levels) > 1:
         return f"{told}; claims from {levels[0]:.2g} times their shape"
     return told + "; " + ", ".join(f"{kind} from {level:.2g} times its shape" for kind, level in site.levels.items())
-
-
-def warming(what: str) -> str:
-    """What it means that something is warming."""
-    return {
-        CALIBRATION: "too few flows for a forest of the site's own: that of the bundle is used; learn for longer",
-        BUDGET: "too short to show so few alerts a day: thresholds are extrapolated, never below the shipped ones",
-    }.get(what, what)
-
-
-def span(days: float) -> str:
-    """How long, in words."""
-    if days >= 2:
-        return f"{days:.1f} days"
-    hours = 24 * days
-    if hours >= 2:
-        return f"{hours:.1f} hours"
-    return f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.0f} seconds"
 
 
 def _habits(learning: Learning) -> list[str]:
