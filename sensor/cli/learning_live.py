@@ -79,7 +79,7 @@ class LearnedSite:
             files = list(FlowLog([self.log]).files())
         except InputError:
             return 0.0
-        return sum(max(0, opened.last_ns - opened.first_ns) for opened in files) / 1e9
+        return sum(max(0, opened.last_packet_ns - opened.first_ns) for opened in files) / 1e9
 
     def hook(
         self, enough: "Callable[[Run, NewBundle, Detection], Learner | None]", new_bundle: "NewBundle", run: "Detection"
