@@ -23,7 +23,7 @@ from sensor.cli.alert_inputs import (
 from sensor.cli.alert_mark import mark
 from sensor.cli.options import SiteOption
 from sensor.cli.queries import read_query
-from sensor.errors import OutputError
+from sensor.cli.stdout import write_lines
 
 app = typer.Typer(
     name="alerts",
@@ -213,17 +213,10 @@ def _show(found: Iterable[Entry], *, json: bool) -> None:
 def _write(lines: Iterable[bytes]) -> None:
     """Whole lines, each handed on at once: whoever reads a pipe wants to see them now.
 
-    Raises BrokenPipeError when the reader has gone, OutputError when lines were lost for any other reason.
+    Raises as sensor.cli.stdout.write_lines does.
     """
-    stream = sys.stdout.buffer
-    try:
-        for line in lines:
-            stream.write(line)
-            stream.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"stdout: {error.strerror or error}") from error
+    for line in lines:
+        write_lines((line,))
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -89,7 +89,7 @@ def rehearse(
     """
     config = flags.settings()
     notes = site_notes(config)
-    seconds = _seconds(listen)
+    seconds = duration_s(listen, "--for")
     kernels = cached(JUDGING, config)  # before anything that imports numba
     from sensor.report.publish import refuse_unwritable
 
@@ -159,14 +159,6 @@ def _tell(found: "Rehearsal", subject: "RehearsalSubject", *, quiet: bool) -> No
         log.info(verdict(found))
     for line in cautions(found, subject.problems):
         log.warning(line)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return duration_s(text)
-    except typer.BadParameter as error:
-        error.param_hint = "--for"
-        raise
 
 
 @contextmanager
