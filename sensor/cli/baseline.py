@@ -55,12 +55,10 @@ AlertsADayOption = Annotated[
 
 @with_flags("config", "overrides", "expression", "decap")
 def baseline(
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Directory of the model, or the name of a shipped one.")
-    ],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle directory, or the name of a shipped one.")],
     sources: SourcesArgument,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="BUNDLE", help="Directory to write.", readable=False)
+        Path, typer.Option("-o", "--output", metavar="BUNDLE", help="Bundle directory to write.", readable=False)
     ],
     alerts_per_day: AlertsADayOption = 1.0,
     page: Annotated[

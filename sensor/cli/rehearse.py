@@ -38,7 +38,7 @@ SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="CAPTURE…|INTERFACE", help="Captures as read takes them, or one interface.")
 ]
 ForOption = Annotated[
-    str, typer.Option("--for", metavar="TIME", help="How long to listen to an interface: 90s, 10m, 24h.")
+    str, typer.Option("--for", metavar="TIME", help="How long to listen to an interface, such as 90s, 10m or 24h.")
 ]
 PageOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)
@@ -50,7 +50,7 @@ LabOption = Annotated[
 ]  # fmt: skip
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object for each attack, and one for all.")]
 MissedOption = Annotated[
-    bool, typer.Option("--fail-on-missed", help="Exit code 11 where an attack is missed or wrongly named.")
+    bool, typer.Option("--fail-on-missed", help="Exit code 11 where an attack is missed, muted or wrongly named.")
 ]
 
 

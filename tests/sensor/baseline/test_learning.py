@@ -25,7 +25,7 @@ from sensor.synth.generate import generate
 pytest.importorskip("sklearn")
 from sensor.cli.learning import SiteSensor, fit_forest
 
-pytestmark = [pytest.mark.takes(25)]
+pytestmark = [pytest.mark.takes(18)]
 CONFIG = Config()
 SCENARIOS = {scenario.name: scenario for scenario in CATALOGUE}
 
