@@ -20,6 +20,7 @@ from sensor.printable import printable
 
 SHORTEST_ID: Final = 4
 IDS_SHOWN: Final = 5
+ID_SHOWN: Final = 60  # letters of what was asked for
 # Fields that are only there by notes.
 _BY_NOTES: Final = (
     ("source", "domain"),
@@ -73,10 +74,14 @@ def episode_of(id_: str, found: Iterable[Entry], names: Sequence[str]) -> list[E
     lines = [entry for entry in found if entry.alert.id.upper().startswith(wanted)]
     ids = list(dict.fromkeys(entry.alert.id for entry in lines))
     if not ids:
-        raise InputError(f"{', '.join(names)}: found no alert {printable(id_)}, expected one whose id begins so")
+        raise InputError(
+            f"{', '.join(names)}: found no alert {printable(id_, ID_SHOWN)}, expected one whose id begins so"
+        )
     if len(ids) > 1:
         some = ", ".join(ids[:IDS_SHOWN]) + ", …" * (len(ids) > IDS_SHOWN)
-        raise InputError(f"{printable(id_)}: found {len(ids):,} alerts ({some}), expected the beginning of one id")
+        raise InputError(
+            f"{printable(id_, ID_SHOWN)}: found {len(ids):,} alerts ({some}), expected the beginning of one id"
+        )
     return lines
 
 
