@@ -59,7 +59,7 @@ def verdict(learning: Learning) -> str:
 
 
 def _source(learning: Learning, sources: Sequence[str], before: Hybrid) -> Content:
-    known = learning.site.learned
+    known, uncounted = learning.site.learned, learning.talk.uncounted
     return facts_of(
         [
             ("Traffic", listed(list(sources), 8)),
@@ -68,6 +68,11 @@ def _source(learning: Learning, sources: Sequence[str], before: Hybrid) -> Conte
             ("Flows", f"{known.flows:,}"),
             ("Hosts that began one", f"{known.hosts:,}"),
             ("Not learnt from", f"{counted(known.left_out, 'flow')} of what was told"),
+            *(
+                [("Not listed below", f"{counted(uncounted, 'flow')} of links after the first ones")]
+                if uncounted
+                else []
+            ),
             ("Bundle", f"{before.model_id}, {before.sha256[:12]}"),
         ]
     )
