@@ -102,8 +102,8 @@ def learn(
     kept, before, told, talk = _judged(hybrid, records, sensor)
     period = _period(kept)
     habits = habits_of(before, period) if asked.habits else []
-    usual = {_subject(habit) for habit in habits}
-    left_out = _left_out(kept, before, told, usual)
+    habit_subjects = {_subject(habit) for habit in habits}
+    left_out = _left_out(kept, before, told, habit_subjects)
     normal = ~left_out
     report(f"{int(kept.first.sum()):,} flows of {period.days:.2f} days, {int(left_out.sum()):,} records left out")
     warming: list[str] = []
@@ -125,7 +125,7 @@ def learn(
     def simulate(threshold: float, levels: Mapping[str, float]) -> list[Candidate]:
         return _simulated(records, kept, p_novel, judged, sensor.episodes(site, threshold, levels))
 
-    budget = choose(simulate, period, asked.alerts_per_day, usual)
+    budget = choose(simulate, period, asked.alerts_per_day, habit_subjects)
     if not budget.shown:
         warming.append(BUDGET)
     known = Learned(
@@ -186,7 +186,7 @@ def _subject(habit: Habit) -> Subject:
     return habit.kind, habit.source, habit.destination, habit.port, habit.protocol
 
 
-def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, usual: set[Subject]) -> Mask:
+def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, habits: set[Subject]) -> Mask:
     """Records that are not learnt from: those of what was told, and all of a host while it attacked."""
     left_out = told.copy()
     for one in before:
@@ -198,7 +198,7 @@ def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, usual: set[Su
         around = (kept.time_ns >= one.start_ns - AROUND_NS) & (kept.time_ns <= one.end_ns + AROUND_NS)
         if one.attack:
             left_out |= (sides == side) & around
-        elif one.subject in usual:
+        elif one.subject in habits:
             left_out &= ~((sides == side) & around)
     return left_out
 
