@@ -59,7 +59,7 @@ class Habit:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteProfile:
     """What a bundle knows of its site.
 
     Raises ValueError for numbers outside of their ranges.
@@ -100,7 +100,7 @@ class Site:
                 raise ValueError(f"site has shipped cuts {cuts} of the rate {rate}, expected numbers from 0 to 1")
 
 
-def described_site(site: Site) -> dict[str, Any]:
+def described_site(site: SiteProfile) -> dict[str, Any]:
     """The section "site" of a manifest."""
     known = site.learned
     return {
@@ -123,7 +123,7 @@ def described_site(site: Site) -> dict[str, Any]:
     }
 
 
-def read_site(manifest: dict[str, Any]) -> Site | None:
+def read_site(manifest: dict[str, Any]) -> SiteProfile | None:
     """Site by a manifest's section "site", None where it has none. Raises BundleError."""
     if "site" not in manifest:
         return None
@@ -141,7 +141,7 @@ def read_site(manifest: dict[str, Any]) -> Site | None:
     exactly(stated, "learned", _LEARNED)
     whole = {name: value_of(stated, name, int, "learned") for name in _COUNTS.split()}
     try:
-        return Site(
+        return SiteProfile(
             alerts_per_day=value_of(section, "alerts_per_day", float, "site"),
             expected_alerts_per_day=(low, mean, high),
             flows_between_false_openings=value_of(section, "flows_between_false_openings", float, "site"),

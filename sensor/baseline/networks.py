@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from models.site import MOST_NETWORKS
-from sensor.baseline.talk import Link
+from sensor.baseline.talk import HostLink
 from sensor.site.networks import Networks, within
 
 PREFIXES = {4: 24, 6: 64}  # by version of IP
 
 
-def inside_networks(links: Iterable[Link], home: Networks, most: int = MOST_NETWORKS) -> tuple[str, ...]:
+def inside_networks(links: Iterable[HostLink], home: Networks, most: int = MOST_NETWORKS) -> tuple[str, ...]:
     """The networks inside whose hosts talked, /24 and /64, the most flows first."""
     hosts: Counter[str] = Counter()
     for link in links:

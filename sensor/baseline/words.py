@@ -7,7 +7,7 @@ from typing import Final
 from sensor.alerts.spread import counted
 from sensor.baseline.learning import Learning
 from sensor.episodes.candidates import Candidate
-from sensor.episodes.learned_site import interval_in_words, span, warming
+from sensor.episodes.learned_site import interval_in_words, period, warming
 
 SHOWN: Final = 5
 
@@ -16,7 +16,7 @@ def told(learning: Learning) -> list[str]:
     """The lines."""
     site, known = learning.site, learning.site.learned
     return [
-        f"learnt from  {counted(known.flows, 'flow')} of {counted(known.hosts, 'host')} in {span(known.days)}; "
+        f"learnt from  {counted(known.flows, 'flow')} of {counted(known.hosts, 'host')} in {period(known.days)}; "
         f"{counted(known.left_out, 'flow')} of what was told left out",
         f"alerts       before {kinds(learning.before)}; after {kinds(learning.budget.candidates)}",
         f"a day        asked {site.alerts_per_day:g}, expected {interval_in_words(site.expected_alerts_per_day)}",

@@ -3,26 +3,30 @@
 It knows no clock: when something was learnt is traffic time.
 """
 
-from models.site import BUDGET, CALIBRATION, Site
-from sensor.alerts.spread import counted
+from typing import Final
+
+from models.site import BUDGET, CALIBRATION, SiteProfile
+from sensor.alerts.spread import counted, period_in_words
 from sensor.alerts.words import moment
 
+DAY_NS: Final = 86_400_000_000_000
 
-def site_in_words(site: Site) -> str:
+
+def site_in_words(site: SiteProfile) -> str:
     """One line for who looks whether a sensor is set up as it should be."""
     known = site.learned
     words = (
-        f"site learnt up to {moment(known.to_ns)} UTC from {counted(known.flows, 'flow')} in {span(known.days)}; "
+        f"site learnt up to {moment(known.to_ns)} UTC from {counted(known.flows, 'flow')} in {period(known.days)}; "
         f"asked for {alerts_a_day(site.alerts_per_day)}, expected {interval_in_words(site.expected_alerts_per_day)}"
     )
     return f"{words}; warming: {', '.join(site.warming)}" if site.warming else words
 
 
-def warming_site(site: Site) -> str:
+def warming_site(site: SiteProfile) -> str:
     """What is warming, in one line; "" where nothing is."""
     if not site.warming:
         return ""
-    learnt = f"warming: the site was learnt from {counted(site.learned.flows, 'flow')} in {span(site.learned.days)}"
+    learnt = f"warming: the site was learnt from {counted(site.learned.flows, 'flow')} in {period(site.learned.days)}"
     return f"{learnt}, {'; '.join(map(warming, site.warming))}"
 
 
@@ -50,11 +54,6 @@ def _rounded(number: float) -> str:
     return f"{float(short):,.0f}" if number >= 10 else short
 
 
-def span(days: float) -> str:
-    """How long, in words."""
-    if days >= 2:
-        return f"{days:.1f} days"
-    hours = 24 * days
-    if hours >= 2:
-        return f"{hours:.1f} hours"
-    return f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.0f} seconds"
+def period(days: float) -> str:
+    """How long a site was learnt, in words."""
+    return period_in_words(round(days * DAY_NS))

@@ -85,7 +85,7 @@ def test_what_was_learnt_is_told_and_the_bundle_judges(learnt: tuple[Result, Pat
     assert result.code == 0, result
     lines = result.stdout.decode().splitlines()
     assert [line.split()[0] for line in lines] == ["learnt", "alerts", "a", "thresholds", "warming"]
-    assert "in 14 minutes; " in lines[0]
+    assert "in 14 min; " in lines[0]
     assert names(directory) == {"site", "site.html"}
     assert (directory / "site").stat().st_mode & 0o777 == 0o755
     read = flowvigil("read", short, "-m", directory / "site")
@@ -102,7 +102,7 @@ def test_check_says_in_one_line_what_the_bundle_knows_of_its_site(learnt: tuple[
     (bundle,) = (record for record in alerts_of(result.stdout) if record["check"] == "bundle")
     (line,) = bundle["detail"]
     assert line.startswith("site learnt up to 20")
-    for words in ("UTC from 1,", "in 14 minutes; asked for 1 alert a day, expected ", "; warming: budget"):
+    for words in ("UTC from 1,", "in 14 min; asked for 1 alert a day, expected ", "; warming: budget"):
         assert words in line
 
 
@@ -238,8 +238,8 @@ def test_alerts_a_day_that_nobody_can_ask_for(asked: str, short: Path, tmp_path:
 def test_captures_and_flow_logs_do_not_mix(short: Path, tmp_path: Path) -> None:
     assert flowvigil("read", short, "-q", "--flows", tmp_path / "log").code == 0
     result = flowvigil("baseline", "default", short, tmp_path / "log", "-o", tmp_path / "site")
-    assert result.code == INPUT
-    assert "found captures and flow logs, expected either" in result.stderr[-1]
+    assert result.code == USAGE
+    assert "expected one kind at a time" in result.stderr[-1]
 
 
 def test_an_output_that_is_something_else_stays_as_it_is(short: Path, tmp_path: Path) -> None:
