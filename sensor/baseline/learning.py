@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from flows.matching import KEY
 from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid
 from models.site import Habit, Learned, SiteProfile
@@ -19,7 +20,6 @@ from sensor.alerts.alert_flow import AlertFlow
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
 from sensor.baseline.judged import (
-    KEY,
     SAMPLE,
     Keeper,
     Kept,
@@ -30,7 +30,6 @@ from sensor.baseline.judged import (
     drawn,
     hashes,
     parts,
-    steps_of,
 )
 from sensor.baseline.lanes import (
     FEWEST_ROWS,
@@ -44,7 +43,7 @@ from sensor.baseline.lanes import (
 from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
 from sensor.episodes.habits import Subject
-from sensor.judging.judge import RowMaker
+from sensor.judging.judge import RowMaker, steps_of
 
 DAY_NS: Final = 86_400_000_000_000
 STARTED_EACH: Final = 3  # parts of the period, after which a sensor is started anew to fit to
@@ -229,7 +228,7 @@ def _scored(
     groups: dict[Group, int] | None = {} if has_groups(hybrid.contract.columns) else None
     names = tuple(hybrid.contract.columns)
     for part in through:
-        steps = steps_of(part)
+        steps = steps_of(part.records, part.rows)
         seen = replace(steps, values=seen_by_detectors(hybrid, part.rows))
         scores[part.numbers] = forest.score(seen, odd[part.numbers])
         if groups is not None:
