@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from flows.matching import KEY
 from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid
 from models.site import BUDGET, CALIBRATION, Habit, Learned, SiteProfile
@@ -20,7 +21,6 @@ from sensor.alerts.spread import period_in_words
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
 from sensor.baseline.judged import (
-    KEY,
     SAMPLE,
     Keeper,
     Kept,
@@ -31,7 +31,6 @@ from sensor.baseline.judged import (
     drawn,
     hashes,
     parts,
-    steps_of,
 )
 from sensor.baseline.lanes import (
     FEWEST_ROWS,
@@ -47,7 +46,7 @@ from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
 from sensor.episodes.habits import Subject
 from sensor.episodes.learned_site import alerts_a_day
-from sensor.judging.judge import RowMaker
+from sensor.judging.judge import RowMaker, steps_of
 from sensor.site.networks import DEFAULT_HOME, Networks
 
 DAY_NS: Final = 86_400_000_000_000
@@ -260,7 +259,7 @@ def _scored(
     groups: dict[Group, int] | None = {} if has_groups(hybrid.contract.columns) else None
     names = tuple(hybrid.contract.columns)
     for part in through:
-        steps = steps_of(part)
+        steps = steps_of(part.records, part.rows)
         seen = replace(steps, values=seen_by_detectors(hybrid, part.rows))
         scores[part.numbers] = forest.score(seen, odd[part.numbers])
         if groups is not None:
