@@ -69,6 +69,16 @@ def fit_site_forest(hybrid: Hybrid, rows: Rows, odd: Mask, fit: FitForest, seed:
     return SiteForest(fit(columns, seen, trees, min(sample, len(seen)), seed), (even, other))
 
 
+def fit_half_forest(hybrid: Hybrid, rows: Rows, fit: FitForest, seed: int) -> IsolationForest:
+    """A forest over half of the normal rows, (k, c) in the order of the contract, to be calibrated by the other half.
+
+    For rows that are exchangeable, as records without their time are: there split conformal calibration is exact,
+    while the scores of a forest of all rows have a tail of their own.
+    """
+    columns, trees, sample = forest_settings(hybrid)
+    return fit(columns, seen_by_detectors(hybrid, rows), trees, min(sample, len(rows)), seed)
+
+
 def conformal_cut(p: Vector, rate: float, shipped: float) -> float:
     """The cut below which at most this share of exchangeable normal traffic falls.
 
@@ -117,7 +127,7 @@ def _cuts(p_known: Vector, p_novel: Vector, shipped: tuple[float, float], times:
 
 def site_hybrid(
     hybrid: Hybrid,
-    forest: SiteForest,
+    forest: IsolationForest,
     scores: Vector,
     p_known: Vector,
     rows: Rows,
@@ -125,7 +135,7 @@ def site_hybrid(
 ) -> Hybrid:
     """The bundle with a novel lane, cuts, normal values and support of the site.
 
-    scores: (n,) of normal records by SiteForest.score. p_known: (n,) of the same. rows: (k, c) of some of them.
+    scores: (n,) of normal records that the forest has not seen. p_known: (n,) of the same. rows: (k, c) of some.
     normal_flows: of each support group in the learning period, None where rows fall into none.
     """
     calibration = fit_calibration(scores)
@@ -133,7 +143,7 @@ def site_hybrid(
     thresholds = {rate: site_cuts(p_known, p_novel, rate, cuts) for rate, cuts in hybrid.thresholds.items()}
     return replace(
         hybrid,
-        novel=(Member(forest.whole, calibration),),
+        novel=(Member(forest, calibration),),
         novel_vote=None,
         thresholds=thresholds,
         normal=_profile(hybrid, rows),

@@ -27,7 +27,6 @@ from sensor.baseline.judged import (
     Mask,
     RecordPart,
     Records,
-    Times,
     drawn,
     hashes,
     parts,
@@ -37,6 +36,7 @@ from sensor.baseline.lanes import (
     FitForest,
     SiteForest,
     enough,
+    fit_half_forest,
     fit_site_forest,
     seen_by_detectors,
     site_hybrid,
@@ -117,11 +117,13 @@ def learn(
     if enough(int(normal.sum())):
         sample = drawn(_with_starts(hybrid, records, sensor, period), normal, asked.seed)
         report(f"fitting the site's forest to {len(sample.rows):,} rows")
-        odd = _odd(kept.time_ns, period)
+        odd = _odd(normal)
         forest = fit_site_forest(hybrid, sample.rows, odd[sample.number], fit, asked.seed)
         scores, groups = _scored(hybrid, forest, _with_starts(hybrid, records, sensor, period), odd, normal)
         p_known = np.where(kept.judged, kept.p_known, 1.0)[normal]
-        site = site_hybrid(replace(hybrid, thresholds=shipped), forest, scores[normal], p_known, sample.rows, groups)
+        site = site_hybrid(
+            replace(hybrid, thresholds=shipped), forest.whole, scores[normal], p_known, sample.rows, groups
+        )
         p_novel = site.novel[0].calibration.p_value(scores)
         judged = _judged_by(site, hybrid, kept, records)
     else:
@@ -233,10 +235,12 @@ def _meant(kept: Kept, before: Sequence[Candidate]) -> Mask:
     return meant
 
 
-def _odd(time_ns: Times, period: Period) -> Mask:
-    """Whether each record is of an odd part of the period, (n,)."""
-    place = (time_ns - period.from_ns) * PARTS // (period.to_ns - period.from_ns + 1)
-    odd: Mask = place % 2 == 1
+def _odd(normal: Mask) -> Mask:
+    """Whether each record is of an odd one of PARTS stretches with as many normal records each, (n,).
+
+    By records, not by time: a packet of last month would leave one half with nothing to fit on.
+    """
+    odd: Mask = np.minimum(np.cumsum(normal) * PARTS // max(int(normal.sum()), 1), PARTS - 1) % 2 == 1
     return odd
 
 
@@ -311,9 +315,9 @@ def learn_rows(hybrid: Hybrid, steps: FlowSteps, asked: Asked, fit: FitForest) -
     rng = np.random.default_rng([asked.seed, 18])
     odd = rng.permutation(n) % 2 == 1
     drawn = np.sort(rng.permutation(n)[:SAMPLE])
-    forest = fit_site_forest(hybrid, steps.values[drawn], odd[drawn], fit, asked.seed)
-    scores = forest.score(replace(steps, values=seen_by_detectors(hybrid, steps.values)), odd)
+    forest = fit_half_forest(hybrid, steps.values[drawn[~odd[drawn]]], fit, asked.seed)
+    scores = forest.score(replace(steps, values=seen_by_detectors(hybrid, steps.values)))[odd]
     groups = None
     if has_groups(hybrid.contract.columns):
         groups = counted_groups(steps.values, tuple(hybrid.contract.columns))
-    return LearntRows(site_hybrid(hybrid, forest, scores, told.p_known, steps.values[drawn], groups), n)
+    return LearntRows(site_hybrid(hybrid, forest, scores, told.p_known[odd], steps.values[drawn], groups), n)

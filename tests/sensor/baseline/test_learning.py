@@ -14,7 +14,7 @@ from flows.meter import Meter, concatenate
 from models.bundle import load_bundle, save_bundle
 from models.fusion import Hybrid
 from sensor.baseline.judged import Records, drawn, hashes, parts
-from sensor.baseline.learning import BUDGET, CALIBRATION, Asked, Learning, TooLittleError, learn
+from sensor.baseline.learning import BUDGET, CALIBRATION, Asked, Learning, TooLittleError, _odd, learn
 from sensor.baseline.record_file import RecordFile
 from sensor.cli.build import build_judge, build_row_maker, load_model
 from sensor.run.detection import in_parts
@@ -114,6 +114,14 @@ def test_nothing_and_too_little_are_told_apart(bundle: Hybrid) -> None:
     assert site.site.warming == (CALIBRATION, BUDGET)
     assert site.hybrid.novel is bundle.novel
     assert site.hybrid.thresholds == bundle.thresholds
+
+
+def test_one_packet_of_last_month_leaves_both_halves_something_to_fit_on() -> None:
+    normal = np.ones(1000, dtype=np.bool_)
+    normal[:100] = False
+    odd = _odd(normal)
+    assert abs(int((odd & normal).sum()) - 450) <= 75
+    assert len(np.unique(np.flatnonzero(np.diff(odd)))) == 11
 
 
 def test_a_site_is_learnt_from_a_spool_as_from_memory(tmp_path: Path) -> None:
