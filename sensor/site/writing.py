@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from sensor.alerts.alert import Alert
+from sensor.alerts.alert import Alert, service_in_words
 from sensor.errors import ConfigError, OutputError, reason_of
 from sensor.settings.yaml_nodes import compose, is_null, read_regular
 from sensor.site.claims import UNUSUAL
@@ -53,7 +53,7 @@ def false_entry(alert: Alert, why: str, until: str | None, now: str) -> tuple[st
             )
         return MARKS, {"alert": alert.id, "finding": "false", "why": why, "when": now}
     if alert.target_ports and alert.spread.ports == 1 and alert.transport in ("tcp", "udp", "sctp"):
-        entry["service"] = f"{alert.transport}/{alert.target_ports[0]}"
+        entry["service"] = service_in_words(alert.target_ports[0], alert.protocol)
     entry["technique"] = alert.technique.id if alert.technique else UNUSUAL
     return RULES, {**entry, **({"until": until} if until else {}), "why": why, "alert": alert.id}
 
