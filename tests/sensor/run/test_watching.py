@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,6 +48,7 @@ class Judge:
     context_evicted: int | None = None
     bundle: str = "made"
     unjudged: dict[str, int] = field(default_factory=dict)
+    episodes: SimpleNamespace = field(default_factory=SimpleNamespace)
 
     def judge(self, _records: FlowBatch, _dropped: int) -> list[Alert]:
         return self.found.pop(0) if self.found else []
