@@ -13,12 +13,25 @@ import numpy as np
 
 from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid
-from models.site import Habit, Learned, Site
+from models.site import Habit, Learned, SiteProfile
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
-from sensor.baseline.judged import KEY, SAMPLE, Keeper, Kept, Mask, Part, Records, Times, drawn, hashes, parts, steps_of
+from sensor.baseline.judged import (
+    KEY,
+    SAMPLE,
+    Keeper,
+    Kept,
+    Mask,
+    RecordPart,
+    Records,
+    Times,
+    drawn,
+    hashes,
+    parts,
+    steps_of,
+)
 from sensor.baseline.lanes import (
     FEWEST_ROWS,
     FitForest,
@@ -45,7 +58,7 @@ class TooLittleError(Exception):
     """A learning period that holds nothing to learn from: one line."""
 
 
-class Sensor(Protocol):
+class LearningSensor(Protocol):
     """The sensor's judging, by its settings."""
 
     def row_maker(self, hybrid: Hybrid) -> RowMaker | None:
@@ -75,20 +88,22 @@ class Learning:
     period: Period
 
     @property
-    def site(self) -> Site:
+    def site(self) -> SiteProfile:
         """What the bundle knows of the site now."""
         assert self.hybrid.site is not None  # noqa: S101  # it was just learnt
         return self.hybrid.site
 
 
-def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: FitForest, report: Report) -> Learning:
+def learn(
+    hybrid: Hybrid, records: Records, sensor: LearningSensor, asked: Asked, fit: FitForest, report: Report
+) -> Learning:
     """Fit a bundle to a site's traffic. Raises TooLittleError."""
     report("judging the site's traffic by the bundle as it is")
     kept, before, told, talk = _judged(hybrid, records, sensor)
     period = _period(kept)
     habits = habits_of(before, period) if asked.habits else []
-    usual = {_subject(habit) for habit in habits}
-    left_out = _left_out(kept, before, told, usual)
+    habit_subjects = {_subject(habit) for habit in habits}
+    left_out = _left_out(kept, before, told, habit_subjects)
     normal = ~left_out
     report(f"{int(kept.first.sum()):,} flows of {period.days:.2f} days, {int(left_out.sum()):,} records left out")
     warming: list[str] = []
@@ -110,7 +125,7 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
     def simulate(threshold: float, levels: Mapping[str, float]) -> list[Candidate]:
         return _simulated(records, kept, p_novel, judged, sensor.episodes(site, threshold, levels))
 
-    budget = choose(simulate, period, asked.alerts_per_day, usual)
+    budget = choose(simulate, period, asked.alerts_per_day, habit_subjects)
     if not budget.shown:
         warming.append(BUDGET)
     known = Learned(
@@ -121,7 +136,7 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
         hosts=len(np.unique(kept.source)),
         left_out=int((left_out & kept.first).sum()),
     )
-    own = Site(
+    own = SiteProfile(
         alerts_per_day=asked.alerts_per_day,
         expected_alerts_per_day=budget.expected,
         flows_between_false_openings=budget.flows_between_false_openings,
@@ -133,7 +148,7 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
     return Learning(replace(site, site=own), before, budget, talk, period)
 
 
-def _judged(hybrid: Hybrid, records: Records, sensor: Sensor) -> tuple[Kept, list[Candidate], Mask, Talk]:
+def _judged(hybrid: Hybrid, records: Records, sensor: LearningSensor) -> tuple[Kept, list[Candidate], Mask, Talk]:
     """What the bundle says of every record, what would be told, and which records that rests on.
 
     Raises TooLittleError.
@@ -171,7 +186,7 @@ def _subject(habit: Habit) -> Subject:
     return habit.kind, habit.source, habit.destination, habit.port, habit.protocol
 
 
-def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, usual: set[Subject]) -> Mask:
+def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, habits: set[Subject]) -> Mask:
     """Records that are not learnt from: those of what was told, and all of a host while it attacked."""
     left_out = told.copy()
     for one in before:
@@ -183,7 +198,7 @@ def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, usual: set[Su
         around = (kept.time_ns >= one.start_ns - AROUND_NS) & (kept.time_ns <= one.end_ns + AROUND_NS)
         if one.attack:
             left_out |= (sides == side) & around
-        elif one.subject in usual:
+        elif one.subject in habits:
             left_out &= ~((sides == side) & around)
     return left_out
 
@@ -195,7 +210,7 @@ def _odd(time_ns: Times, period: Period) -> Mask:
     return odd
 
 
-def _with_starts(hybrid: Hybrid, records: Records, sensor: Sensor, period: Period) -> Iterator[Part]:
+def _with_starts(hybrid: Hybrid, records: Records, sensor: LearningSensor, period: Period) -> Iterator[RecordPart]:
     """The records with rows as of a sensor that was started a few times within the period.
 
     What is new to a sensor that has just been started is most of a site's traffic, and of a long period such a start
@@ -207,7 +222,7 @@ def _with_starts(hybrid: Hybrid, records: Records, sensor: Sensor, period: Perio
 
 
 def _scored(
-    hybrid: Hybrid, forest: SiteForest, through: Iterator[Part], odd: Mask, normal: Mask
+    hybrid: Hybrid, forest: SiteForest, through: Iterator[RecordPart], odd: Mask, normal: Mask
 ) -> tuple[Vector, dict[Group, int] | None]:
     """The site's forest on every record, (n,), and normal flows of each support group."""
     scores = np.empty(len(odd))

@@ -11,7 +11,7 @@ from sensor.synth.generate import generate
 from sensor.synth.pcap import pcap_bytes, write_pcap
 from tests.support.command import DEMO, Result, flowvigil
 
-pytestmark = [pytest.mark.ux, pytest.mark.takes(25)]
+pytestmark = [pytest.mark.ux, pytest.mark.takes(15)]
 
 # The demo capture: a scanner, a SYN flood, guessing and a slow client, all from outside against one server.
 SCANNER, FLOODER, GUESSER, SLOW = "203.0.113.45", "192.0.2.200", "198.51.100.23", "203.0.113.180"

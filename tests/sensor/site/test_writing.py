@@ -25,7 +25,7 @@ from sensor.site.writing import MARKS, RULES, add_entry, false_entry, true_entry
 from tests.support.alerts import SPREAD, an_alert
 from tests.support.examples import examples
 
-pytestmark = [pytest.mark.ux, pytest.mark.takes(15)]
+pytestmark = [pytest.mark.ux, pytest.mark.takes(4)]
 
 NOW = "2026-11-29T18:00:00Z"
 ALERT = an_alert(id="Q" * 26)
