@@ -34,7 +34,7 @@ from models.detector import (
 )
 from models.encoding import Encoding
 from models.masking import Masking
-from models.site import Site
+from models.site import SiteProfile
 from models.support import Support
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
@@ -165,7 +165,7 @@ class Hybrid:
     encoding: Encoding | None = None  # what detectors see of a row, None where they see the row itself
     support: Support | None = None  # which rows get a verdict, None: every one
     masking: Masking | None = None  # what stands for columns of which rows know nothing, None: they know all
-    site: Site | None = None  # what it knows of the network that it was fitted to, None: it is of no one's
+    site: SiteProfile | None = None  # what it knows of the network that it was fitted to, None: it is of no one's
 
     def __post_init__(self) -> None:
         names = [member.detector.name for member in (*self.known, *self.novel)]

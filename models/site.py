@@ -51,7 +51,7 @@ class Habit:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteProfile:
     """What a bundle knows of its site.
 
     Raises ValueError for numbers outside of their ranges.
@@ -83,7 +83,7 @@ class Site:
             raise ValueError("site has learned from counts that are none")
 
 
-def described_site(site: Site) -> dict[str, Any]:
+def described_site(site: SiteProfile) -> dict[str, Any]:
     """The section "site" of a manifest."""
     known = site.learned
     return {
@@ -101,7 +101,7 @@ def described_site(site: Site) -> dict[str, Any]:
     }
 
 
-def read_site(manifest: dict[str, Any]) -> Site | None:
+def read_site(manifest: dict[str, Any]) -> SiteProfile | None:
     """Site by a manifest's section "site", None where it has none. Raises BundleError."""
     if "site" not in manifest:
         return None
@@ -119,7 +119,7 @@ def read_site(manifest: dict[str, Any]) -> Site | None:
     exactly(stated, "learned", _LEARNED)
     whole = {name: value_of(stated, name, int, "learned") for name in _LEARNED.split() if name != "days"}
     try:
-        return Site(
+        return SiteProfile(
             alerts_per_day=value_of(section, "alerts_per_day", float, "site"),
             expected_alerts_per_day=(low, mean, high),
             flows_between_false_openings=value_of(section, "flows_between_false_openings", float, "site"),

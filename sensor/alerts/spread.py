@@ -89,6 +89,12 @@ def span_in_words(span_ns: int) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def period_in_words(span_ns: int) -> str:
+    """A period of observation for people: as span_in_words, from two days on `7.0 days`."""
+    days = span_ns / (86400 * _SECOND_NS)
+    return f"{days:.1f} days" if days >= 2 else span_in_words(span_ns)
+
+
 def amount(number: int, more: bool) -> str:
     """A count for people, with a plus where there are more than were counted."""
     return f"{number:,}{'+' if more else ''}"

@@ -43,7 +43,7 @@ _DESTINATION: Final = [DST_HIGH, DST_LOW]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class RecordPart:
     """Records that are gone through at once."""
 
     records: FlowBatch
@@ -96,7 +96,7 @@ class Sample:
 
 def parts(
     records: Records, make: Callable[[], RowMaker | None] = lambda: None, anew_ns: Sequence[int] = ()
-) -> Iterator[Part]:
+) -> Iterator[RecordPart]:
     """The records of a period with their rows; of no records nothing.
 
     make: what makes the rows, without one they are the records' own values. anew_ns: ascending moments of traffic time
@@ -109,11 +109,11 @@ def parts(
         if left and int(batch.identity[0, END_NS] + batch.identity[0, END_SHIFT_NS]) >= left[0]:
             row_maker = make()
             left.pop(0)
-        yield Part(batch, batch.values if row_maker is None else row_maker.columns(batch), first)
+        yield RecordPart(batch, batch.values if row_maker is None else row_maker.columns(batch), first)
         first += len(batch)
 
 
-def steps_of(part: Part) -> FlowSteps:
+def steps_of(part: RecordPart) -> FlowSteps:
     """The records as a bundle judges them."""
     identity = part.records.identity
     return FlowSteps(
@@ -133,7 +133,7 @@ class Keeper:
         self._hybrid.forget()
         self._kept: list[Kept] = []
 
-    def take(self, part: Part) -> Judgement:
+    def take(self, part: RecordPart) -> Judgement:
         """Judge the next part; what the bundle says of it, by its own support."""
         steps = steps_of(part)
         told = self._hybrid.judge(steps)
@@ -166,7 +166,7 @@ class Keeper:
         return Kept(**{name: np.concatenate([getattr(part, name) for part in self._kept]) for name in names})
 
 
-def drawn(through: Iterator[Part], chosen: Mask, seed: int, most: int = SAMPLE) -> Sample:
+def drawn(through: Iterator[RecordPart], chosen: Mask, seed: int, most: int = SAMPLE) -> Sample:
     """Rows of so many of the chosen records, drawn by the seed; of all where there are no more.
 
     chosen: (n,) of all records of the period.

@@ -13,12 +13,25 @@ import numpy as np
 
 from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid
-from models.site import Habit, Learned, Site
+from models.site import Habit, Learned, SiteProfile
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
-from sensor.baseline.judged import KEY, SAMPLE, Keeper, Kept, Mask, Part, Records, Times, drawn, hashes, parts, steps_of
+from sensor.baseline.judged import (
+    KEY,
+    SAMPLE,
+    Keeper,
+    Kept,
+    Mask,
+    RecordPart,
+    Records,
+    Times,
+    drawn,
+    hashes,
+    parts,
+    steps_of,
+)
 from sensor.baseline.lanes import (
     FEWEST_ROWS,
     FitForest,
@@ -45,7 +58,7 @@ class TooLittleError(Exception):
     """A learning period that holds nothing to learn from: one line."""
 
 
-class Sensor(Protocol):
+class LearningSensor(Protocol):
     """The sensor's judging, by its settings."""
 
     def row_maker(self, hybrid: Hybrid) -> RowMaker | None:
@@ -75,13 +88,15 @@ class Learning:
     period: Period
 
     @property
-    def site(self) -> Site:
+    def site(self) -> SiteProfile:
         """What the bundle knows of the site now."""
         assert self.hybrid.site is not None  # noqa: S101  # it was just learnt
         return self.hybrid.site
 
 
-def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: FitForest, report: Report) -> Learning:
+def learn(
+    hybrid: Hybrid, records: Records, sensor: LearningSensor, asked: Asked, fit: FitForest, report: Report
+) -> Learning:
     """Fit a bundle to a site's traffic. Raises TooLittleError."""
     report("judging the site's traffic by the bundle as it is")
     kept, before, told, talk = _judged(hybrid, records, sensor)
@@ -121,7 +136,7 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
         hosts=len(np.unique(kept.source)),
         left_out=int((left_out & kept.first).sum()),
     )
-    own = Site(
+    own = SiteProfile(
         alerts_per_day=asked.alerts_per_day,
         expected_alerts_per_day=budget.expected,
         flows_between_false_openings=budget.flows_between_false_openings,
@@ -133,7 +148,7 @@ def learn(hybrid: Hybrid, records: Records, sensor: Sensor, asked: Asked, fit: F
     return Learning(replace(site, site=own), before, budget, talk, period)
 
 
-def _judged(hybrid: Hybrid, records: Records, sensor: Sensor) -> tuple[Kept, list[Candidate], Mask, Talk]:
+def _judged(hybrid: Hybrid, records: Records, sensor: LearningSensor) -> tuple[Kept, list[Candidate], Mask, Talk]:
     """What the bundle says of every record, what would be told, and which records that rests on.
 
     Raises TooLittleError.
@@ -195,7 +210,7 @@ def _odd(time_ns: Times, period: Period) -> Mask:
     return odd
 
 
-def _with_starts(hybrid: Hybrid, records: Records, sensor: Sensor, period: Period) -> Iterator[Part]:
+def _with_starts(hybrid: Hybrid, records: Records, sensor: LearningSensor, period: Period) -> Iterator[RecordPart]:
     """The records with rows as of a sensor that was started a few times within the period.
 
     What is new to a sensor that has just been started is most of a site's traffic, and of a long period such a start
@@ -207,7 +222,7 @@ def _with_starts(hybrid: Hybrid, records: Records, sensor: Sensor, period: Perio
 
 
 def _scored(
-    hybrid: Hybrid, forest: SiteForest, through: Iterator[Part], odd: Mask, normal: Mask
+    hybrid: Hybrid, forest: SiteForest, through: Iterator[RecordPart], odd: Mask, normal: Mask
 ) -> tuple[Vector, dict[Group, int] | None]:
     """The site's forest on every record, (n,), and normal flows of each support group."""
     scores = np.empty(len(odd))

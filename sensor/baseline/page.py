@@ -12,8 +12,8 @@ from sensor.alerts.spread import counted
 from sensor.alerts.words import moment
 from sensor.baseline.budget import OFF
 from sensor.baseline.learning import Learning
-from sensor.baseline.talk import Link, Service
-from sensor.baseline.words import kinds, span, thresholds, warming
+from sensor.baseline.talk import HostLink, ServicePort
+from sensor.baseline.words import kinds, period, thresholds, warming
 from sensor.episodes.candidates import Candidate
 from sensor.report.detail import facts_of
 from sensor.report.document import document, section
@@ -53,21 +53,26 @@ def verdict(learning: Learning) -> str:
     site = learning.site
     low, mean, high = site.expected_alerts_per_day
     return (
-        f"{counted(site.learned.hosts, 'host')} in {span(site.learned.days)}: {site.alerts_per_day:g} alerts a day "
+        f"{counted(site.learned.hosts, 'host')} in {period(site.learned.days)}: {site.alerts_per_day:g} alerts a day "
         f"were asked for, {mean:.2g} are expected ({low:.2g} to {high:.2g})."
     )
 
 
 def _source(learning: Learning, sources: Sequence[str], before: Hybrid) -> Content:
-    known = learning.site.learned
+    known, uncounted = learning.site.learned, learning.talk.uncounted
     return facts_of(
         [
             ("Traffic", listed(list(sources), 8)),
             ("Time", stretch(known.from_ns, known.to_ns)),
-            ("Covered", span(known.days)),
+            ("Covered", period(known.days)),
             ("Flows", f"{known.flows:,}"),
             ("Hosts that began one", f"{known.hosts:,}"),
             ("Not learnt from", f"{counted(known.left_out, 'flow')} of what was told"),
+            *(
+                [("Not listed below", f"{counted(uncounted, 'flow')} of links after the first ones")]
+                if uncounted
+                else []
+            ),
             ("Bundle", f"{before.model_id}, {before.sha256[:12]}"),
         ]
     )
@@ -94,11 +99,17 @@ def _habits(learning: Learning) -> Content:
     if not habits:
         return element("p", "Nothing that would be told held through most of the learning period.")
     rows = [
-        (habit.kind, habit.source or "many", habit.destination or "many", _service(Service(habit.port, habit.protocol)),
-         f"{100 * habit.share:.0f} %")
+        (habit.kind, habit.source or "many", habit.destination or "many",
+         _service(ServicePort(habit.port, habit.protocol)), f"{100 * habit.share:.0f} %")
         for habit in habits[:MOST]
     ]  # fmt: skip
-    headings = (("Claim", False), ("Source", False), ("Destination", False), ("Service", False), ("Of the time", True))
+    headings = (
+        ("Claim", False),
+        ("Source", False),
+        ("Destination", False),
+        ("Service", False),
+        ("Of the time", True),
+    )
     return [
         element(
             "p",
@@ -116,7 +127,7 @@ def _alerts(candidates: Sequence[Candidate], when: str) -> Content:
     opened.sort(key=lambda one: (not one.attack, -one.level, one.start_ns))
     rows = [
         (one.kind, "attack" if one.attack else "uncertain", moment(one.start_ns), one.source, one.destination,
-         _service(Service(*one.subject[3:])), f"{one.level:.1f}", one.flows)
+         _service(ServicePort(*one.subject[3:])), f"{one.level:.1f}", one.flows)
         for one in opened[:MOST_ALERTS]
     ]  # fmt: skip
     headings = (
@@ -140,7 +151,7 @@ def _hosts(learning: Learning) -> Content:
     return table_of(f"Hosts ({len(rows)} of {len(hosts):,})", headings, rows)
 
 
-def _links(links: Sequence[Link], caption: str, *, rhythm: bool) -> Content:
+def _links(links: Sequence[HostLink], caption: str, *, rhythm: bool) -> Content:
     if not links:
         return element("p", "None.")
     rows = [
@@ -153,7 +164,7 @@ def _links(links: Sequence[Link], caption: str, *, rhythm: bool) -> Content:
     return table_of(f"{caption} ({len(rows)} of {len(links):,})", headings, rows)
 
 
-def _service(service: Service) -> str:
+def _service(service: ServicePort) -> str:
     return f"{service.port}/{transport_of(service.protocol)}" if service.port else transport_of(service.protocol)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, PROTOCOL, REPORT, SRC_HIGH, SRC_LOW, address
 from flows.columns import INDEX
 from sensor.alerts.endpoints import WITH_PORTS
-from sensor.baseline.judged import Part
+from sensor.baseline.judged import RecordPart
 
 MOST_LINKS: Final = 200_000
 RHYTHM_GAPS: Final = 8.0  # of a link from which on it may have a rhythm (column pair_gaps)
@@ -23,7 +23,7 @@ RARE_FLOWS: Final = 2  # of a service, at most, that is called rare
 _WORDS: Final = [SRC_HIGH, SRC_LOW, DST_HIGH, DST_LOW, IP_VERSION, DST_PORT, PROTOCOL]
 
 
-class Service(NamedTuple):
+class ServicePort(NamedTuple):
     """A port and its protocol."""
 
     port: int  # 0 of protocols without
@@ -31,12 +31,12 @@ class Service(NamedTuple):
 
 
 @dataclass(slots=True)
-class Link:
+class HostLink:
     """A source, a destination and a service, and what was seen of them."""
 
     source: str
     destination: str
-    service: Service
+    service: ServicePort
     flows: int = 0
     answered: int = 0
     gap_s: float = 0.0  # geometric mean of the gaps between its flows, 0 where nobody knows
@@ -47,14 +47,14 @@ class Link:
 class Talk:
     """What a learning period showed of who talks to whom."""
 
-    links: Sequence[Link]  # the busiest first
+    links: Sequence[HostLink]  # the busiest first
     uncounted: int  # flows of links that did not fit
 
-    def services(self) -> list[tuple[Service, int, int, int]]:
+    def services(self) -> list[tuple[ServicePort, int, int, int]]:
         """Service, its flows, clients and servers; the busiest first."""
-        flows: Counter[Service] = Counter()
-        clients: dict[Service, set[str]] = {}
-        servers: dict[Service, set[str]] = {}
+        flows: Counter[ServicePort] = Counter()
+        clients: dict[ServicePort, set[str]] = {}
+        servers: dict[ServicePort, set[str]] = {}
         for link in self.links:
             flows[link.service] += link.flows
             clients.setdefault(link.service, set()).add(link.source)
@@ -70,11 +70,11 @@ class Talk:
             asked[link.source] += 1
         return [(host, count, asked[host]) for host, count in flows.most_common()]
 
-    def rhythms(self) -> list[Link]:
+    def rhythms(self) -> list[HostLink]:
         """Links in a beat, the most flows first."""
         return [link for link in self.links if link.regular]
 
-    def rare(self) -> list[Link]:
+    def rare(self) -> list[HostLink]:
         """Links of services that hardly anybody uses."""
         seldom = {own for own, flows, _, _ in self.services() if flows <= RARE_FLOWS}
         return [link for link in self.links if link.service in seldom]
@@ -88,10 +88,10 @@ class TalkCounter:
         place = {name: i for i, name in enumerate(columns)}
         self._gaps = [place[name] for name in ("pair_gaps", "pair_gap_mean", "pair_gap_spread") if name in place]
         self._most = most
-        self._links: dict[tuple[int, ...], Link] = {}
+        self._links: dict[tuple[int, ...], HostLink] = {}
         self._uncounted = 0
 
-    def count(self, part: Part) -> None:
+    def count(self, part: RecordPart) -> None:
         """Count the flows that a part tells of for the first time."""
         identity = part.records.identity
         fresh = np.flatnonzero(identity[:, REPORT] == 0)
@@ -118,7 +118,7 @@ class TalkCounter:
                 self._uncounted += flows
                 return
             source, destination = address(words[0], words[1], words[4]), address(words[2], words[3], words[4])
-            link = self._links[words] = Link(source, destination, Service(words[5], words[6]))
+            link = self._links[words] = HostLink(source, destination, ServicePort(words[5], words[6]))
         link.flows += flows
         link.answered += answered
         if self._gaps:

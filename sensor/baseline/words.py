@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.alerts.spread import counted
-from sensor.baseline.learning import BUDGET, CALIBRATION, Learning
+from sensor.alerts.spread import counted, period_in_words
+from sensor.baseline.learning import BUDGET, CALIBRATION, DAY_NS, Learning
 from sensor.episodes.candidates import Candidate
 
 SHOWN: Final = 5
@@ -16,7 +16,7 @@ def told(learning: Learning) -> list[str]:
     site, known = learning.site, learning.site.learned
     low, mean, high = site.expected_alerts_per_day
     return [
-        f"learnt from  {counted(known.flows, 'flow')} of {counted(known.hosts, 'host')} in {span(known.days)}; "
+        f"learnt from  {counted(known.flows, 'flow')} of {counted(known.hosts, 'host')} in {period(known.days)}; "
         f"{counted(known.left_out, 'flow')} of what was told left out",
         f"alerts       before {kinds(learning.before)}; after {kinds(learning.budget.candidates)}",
         f"a day        asked {site.alerts_per_day:g}, expected {mean:.2g} ({low:.2g} to {high:.2g})",
@@ -53,14 +53,9 @@ def warming(what: str) -> str:
     }.get(what, what)
 
 
-def span(days: float) -> str:
-    """How long, in words."""
-    if days >= 2:
-        return f"{days:.1f} days"
-    hours = 24 * days
-    if hours >= 2:
-        return f"{hours:.1f} hours"
-    return f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.0f} seconds"
+def period(days: float) -> str:
+    """How long a site was learnt, in words."""
+    return period_in_words(round(days * DAY_NS))
 
 
 def _habits(learning: Learning) -> list[str]:

@@ -4,6 +4,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from sensor.alerts.spread import counted
 from sensor.checks.privileges import without_privileges
 from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import ConfigError
@@ -19,7 +20,8 @@ def site(context: CheckContext) -> Observation:
     if path is None:
         return Observation("no notes set (site.file)", CheckStatus.SKIPPED)
     notes = read_notes(path)
-    found = f"{path}: {len(notes.assets):,} assets, {len(notes.rules):,} rules, {len(notes.marks):,} marks"
+    counts = ((len(notes.assets), "asset"), (len(notes.rules), "rule"), (len(notes.marks), "mark"))
+    found = f"{path}: {', '.join(counted(count, what) for count, what in counts)}"
     odd = [f"{path}, {words}" for words in oddities(notes, time.time_ns())]
     if why := without_privileges(context, partial(_cannot_read, path)):
         odd.append(f"SIGHUP will take over no changes, as without its privileges the sensor cannot read it: {why}")

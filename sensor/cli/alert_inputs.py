@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from sensor import log
-from sensor.alerts.alert_record import alert_document
-from sensor.alerts.formats.native import native_line
-from sensor.alerts.json_lines import STDIN
-from sensor.alerts.reading import Entry, ReadErrors
 from sensor.errors import INPUT, OK, InputError
 from sensor.printable import printable
 
+if TYPE_CHECKING:
+    from sensor.alerts.reading import Entry, ReadErrors
+
 SHORTEST_ID: Final = 4
 IDS_SHOWN: Final = 5
+ID_SHOWN: Final = 60  # letters of what was asked for
 # Fields that are only there by notes.
 _BY_NOTES: Final = (
     ("source", "domain"),
@@ -42,6 +42,8 @@ WithNotesOption = Annotated[
 
 def inputs(files: Sequence[str] | None) -> list[str]:
     """What was named, or standard input unless it is a terminal, at which nobody would type alerts."""
+    from sensor.alerts.json_lines import STDIN
+
     if files:
         return list(files)
     if sys.stdin is None or sys.stdin.isatty():
@@ -50,8 +52,10 @@ def inputs(files: Sequence[str] | None) -> list[str]:
 
 
 @contextmanager
-def errors_told() -> Iterator[ReadErrors]:
+def errors_told() -> "Iterator[ReadErrors]":
     """What could not be read, told on stderr at the end, however that comes."""
+    from sensor.alerts.reading import ReadErrors
+
     errors = ReadErrors()
     try:
         yield errors
@@ -60,12 +64,21 @@ def errors_told() -> Iterator[ReadErrors]:
             log.warning(line)
 
 
-def code_of(errors: ReadErrors) -> int:
+def code_of(errors: "ReadErrors") -> int:
     """The exit code of a command that read alerts."""
     return OK if errors.whole else INPUT
 
 
-def episode_of(id_: str, found: Iterable[Entry], names: Sequence[str]) -> list[Entry]:
+def alerts_in(
+    names: Sequence[str], errors: "ReadErrors", *, with_notes: bool = False, site: Path | None = None
+) -> "Iterable[Entry]":
+    """The alerts of inputs; as the site's notes see them where an option asks for that. Raises as noted does."""
+    from sensor.alerts.reading import entries
+
+    return noted(entries(names, errors), with_notes=with_notes, site=site)
+
+
+def episode_of(id_: str, found: "Iterable[Entry]", names: Sequence[str]) -> "list[Entry]":
     """All lines of the one episode whose id begins so. names: of the inputs. Raises InputError for none or several."""
     wanted = id_.upper()
     if len(wanted) < SHORTEST_ID:
@@ -73,10 +86,14 @@ def episode_of(id_: str, found: Iterable[Entry], names: Sequence[str]) -> list[E
     lines = [entry for entry in found if entry.alert.id.upper().startswith(wanted)]
     ids = list(dict.fromkeys(entry.alert.id for entry in lines))
     if not ids:
-        raise InputError(f"{', '.join(names)}: found no alert {printable(id_)}, expected one whose id begins so")
+        raise InputError(
+            f"{', '.join(names)}: found no alert {printable(id_, ID_SHOWN)}, expected one whose id begins so"
+        )
     if len(ids) > 1:
         some = ", ".join(ids[:IDS_SHOWN]) + ", …" * (len(ids) > IDS_SHOWN)
-        raise InputError(f"{printable(id_)}: found {len(ids):,} alerts ({some}), expected the beginning of one id")
+        raise InputError(
+            f"{printable(id_, ID_SHOWN)}: found {len(ids):,} alerts ({some}), expected the beginning of one id"
+        )
     return lines
 
 
@@ -87,7 +104,7 @@ def site_file(site: Path | None) -> Path | None:
     return site or effective_config(environment=os.environ).config.site.file
 
 
-def noted(found: Iterable[Entry], *, with_notes: bool, site: Path | None) -> Iterable[Entry]:
+def noted(found: "Iterable[Entry]", *, with_notes: bool, site: Path | None) -> "Iterable[Entry]":
     """Alerts as the site's notes see them; as they stand there where neither option asks for notes.
 
     Raises ConfigError for the file, and BadParameter where there is none.
@@ -103,8 +120,12 @@ def noted(found: Iterable[Entry], *, with_notes: bool, site: Path | None) -> Ite
     return (_told_anew(replace(entry, alert=notes.of(entry.alert))) for entry in found)
 
 
-def _told_anew(entry: Entry) -> Entry:
+def _told_anew(entry: "Entry") -> "Entry":
     """An entry whose line tells its alert; what others have added to the line stays."""
+    from sensor.alerts.alert_record import alert_document
+    from sensor.alerts.formats.native import native_line
+    from sensor.alerts.reading import Entry
+
     document = {name: dict(value) if isinstance(value, dict) else value for name, value in entry.document.items()}
     for part, name in _BY_NOTES:
         document[part].pop(name, None)

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from sensor import log
-from sensor.alerts.reading import entries
-from sensor.cli.alert_inputs import FilesArgument, code_of, episode_of, errors_told, inputs, site_file
+from sensor.cli.alert_inputs import FilesArgument, alerts_in, code_of, episode_of, errors_told, inputs, site_file
 from sensor.cli.options import SiteOption
 
 UntilOption = Annotated[
@@ -51,7 +50,7 @@ def mark(
             raise typer.BadParameter("found it with --true, expected it with --false", param_hint="--until")
     names = inputs(files)
     with errors_told() as errors:
-        alert = episode_of(id_, entries(names, errors), names)[-1].alert
+        alert = episode_of(id_, alerts_in(names, errors), names)[-1].alert
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         section, entry = true_entry(alert, why, now) if true else false_entry(alert, why, until, now)
         log.info(add_entry(path, section, entry))

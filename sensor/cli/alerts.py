@@ -4,16 +4,15 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensor.alerts.alert import Alert
-from sensor.alerts.json_lines import STDIN, Follower
-from sensor.alerts.reading import Entry, entries, entries_of
 from sensor.cli.alert_inputs import (
     FilesArgument,
     WithNotesOption,
+    alerts_in,
     code_of,
     episode_of,
     errors_told,
@@ -23,7 +22,11 @@ from sensor.cli.alert_inputs import (
 from sensor.cli.alert_mark import mark
 from sensor.cli.options import SiteOption
 from sensor.cli.queries import read_query
-from sensor.errors import OutputError
+from sensor.cli.stdout import write_lines
+
+if TYPE_CHECKING:
+    from sensor.alerts.alert import Alert
+    from sensor.alerts.reading import Entry
 
 app = typer.Typer(
     name="alerts",
@@ -66,7 +69,7 @@ def convert(
 
     line = formatter(to.value)
     with errors_told() as errors:
-        found = noted(entries(inputs(files), errors), with_notes=with_notes, site=site)
+        found = alerts_in(inputs(files), errors, with_notes=with_notes, site=site)
         _write(line(entry.document) for entry in found)
     return code_of(errors)
 
@@ -86,18 +89,18 @@ def tail(
     flowvigil alerts tail -n 20 /var/log/flowvigil/alerts.jsonl
     flowvigil alerts tail -f /var/log/flowvigil/alerts.jsonl | jq .event.reason
     """
+    from sensor.alerts.json_lines import STDIN, Follower
+    from sensor.alerts.reading import entries_of
+
     names = inputs(files)
     if follow and (len(names) != 1 or names[0] == STDIN):
         raise typer.BadParameter("found no file or several, expected one to follow", param_hint="--follow")
 
-    def with_the_notes(found: Iterable[Entry]) -> Iterable[Entry]:
-        return noted(found, with_notes=with_notes, site=site)
-
     with errors_told() as errors:
         if not follow:
-            _show(deque(with_the_notes(entries(names, errors)), maxlen=count), json=json)
+            _show(deque(alerts_in(names, errors, with_notes=with_notes, site=site), maxlen=count), json=json)
             return code_of(errors)
-        follower = Follower(names[0])
+        follower, with_the_notes = Follower(names[0]), partial(noted, with_notes=with_notes, site=site)
         _show(deque(with_the_notes(entries_of(follower.lines(), names[0], errors)), maxlen=count), json=json)
         _show(with_the_notes(entries_of(follower.forever(), names[0], errors)), json=json)
     return code_of(errors)
@@ -120,7 +123,7 @@ def show(
 
     names = inputs(files)
     with errors_told() as errors:
-        found = episode_of(id_, noted(entries(names, errors), with_notes=with_notes, site=site), names)
+        found = episode_of(id_, alerts_in(names, errors, with_notes=with_notes, site=site), names)
         _show(found, json=True) if json else _print(detail(found))
     return code_of(errors)
 
@@ -145,8 +148,9 @@ def search(
     src: dst:          an address or a network       tech:      ATT&CK technique, with those below it
     port:              destination port              verdict:   attack, uncertain
     score: severity:   0 to 1, 0 to 100              lane:      known, novel, both, shape
-    host:              either address                sport: dport: proto:  as of flows
-    direction:         inbound, outbound, internal, external              muted: yes, no (both by the site's notes)
+    host:              either address                sport: dport: proto:  as in flowvigil flows
+    direction:         inbound, outbound, internal, external; by the site's notes
+    muted:             yes, no; by the site's notes
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
     """
     from sensor.alerts.query import parse
@@ -154,7 +158,7 @@ def search(
     with read_query(query):
         terms = parse(query)
     with errors_told() as errors:
-        found = noted(entries(inputs(files), errors), with_notes=with_notes, site=site)
+        found = alerts_in(inputs(files), errors, with_notes=with_notes, site=site)
         _show((entry for entry in found if terms.matches(entry.alert)), json=json)
     return code_of(errors)
 
@@ -178,7 +182,7 @@ def stats(
 
     counted = Statistics()
     with errors_told() as errors:
-        found = noted(entries(inputs(files), errors), with_notes=with_notes, site=site)
+        found = alerts_in(inputs(files), errors, with_notes=with_notes, site=site)
         counted.add(entry.alert for entry in found)
         if json:
             _write([orjson.dumps(counted.document(), option=orjson.OPT_APPEND_NEWLINE)])
@@ -187,7 +191,7 @@ def stats(
     return code_of(errors)
 
 
-def _show(found: Iterable[Entry], *, json: bool) -> None:
+def _show(found: "Iterable[Entry]", *, json: bool) -> None:
     """Alerts as they were written, or in a terminal as lines for people."""
     if json or not sys.stdout.isatty():
         _write(entry.line for entry in found)
@@ -201,7 +205,7 @@ def _show(found: Iterable[Entry], *, json: bool) -> None:
 
     console = Console(highlight=False)
 
-    def styled(alert: Alert) -> Text:
+    def styled(alert: "Alert") -> Text:
         text, word = Text(one_line(alert)), severity_word(alert.severity)
         text.highlight_words([word.upper()], SEVERITY_STYLES[word])
         return text
@@ -213,17 +217,10 @@ def _show(found: Iterable[Entry], *, json: bool) -> None:
 def _write(lines: Iterable[bytes]) -> None:
     """Whole lines, each handed on at once: whoever reads a pipe wants to see them now.
 
-    Raises BrokenPipeError when the reader has gone, OutputError when lines were lost for any other reason.
+    Raises as sensor.cli.stdout.write_lines does.
     """
-    stream = sys.stdout.buffer
-    try:
-        for line in lines:
-            stream.write(line)
-            stream.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"stdout: {error.strerror or error}") from error
+    for line in lines:
+        write_lines((line,))
 
 
 def _print(lines: Iterable[str]) -> None:

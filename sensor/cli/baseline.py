@@ -18,6 +18,7 @@ from sensor import log
 from sensor.cli.durations import duration_s
 from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags, with_flags
+from sensor.cli.flow_log_argument import are_flow_logs
 from sensor.cli.interface_argument import interface_of
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import Color, QuietOption
@@ -37,10 +38,8 @@ LATER: Final = (
     *("sklearn.ensemble", "training.fit.forests", "sensor.flow_log.reading", "sensor.report.publish"),
     *("sensor.cli.learning", "sensor.baseline.page", "sensor.baseline.words", "sensor.files.replacing"),
 )
-ATTACKED_TOLD, ATTACKED_REFUSED = (
-    0.05,
-    0.5,
-)  # shares of flows that are of what was told: from which on it is said, refused
+# Shares of flows that are of what was told as alerts, from which on that is said, and the source refused.
+ATTACKED_TOLD, ATTACKED_REFUSED = 0.05, 0.5
 SourcesArgument = Annotated[
     list[str],
     typer.Argument(
@@ -56,12 +55,10 @@ AlertsADayOption = Annotated[
 
 @with_flags("config", "overrides", "expression", "decap")
 def baseline(
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Directory of the model, or the name of a shipped one.")
-    ],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle directory, or the name of a shipped one.")],
     sources: SourcesArgument,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="BUNDLE", help="Directory to write.", readable=False)
+        Path, typer.Option("-o", "--output", metavar="BUNDLE", help="Bundle directory to write.", readable=False)
     ],
     alerts_per_day: AlertsADayOption = 1.0,
     page: Annotated[
@@ -109,7 +106,7 @@ def baseline(
     if interface is not None:
         from sensor.cli.learning_live import LearnedSite
 
-        site = LearnedSite(output.absolute(), duration_s(listen), alerts_per_day, lambda: config)
+        site = LearnedSite(output.absolute(), duration_s(listen, "--for"), alerts_per_day, lambda: config)
         if not _heard(site, interface, quiet=quiet):
             return INTERRUPTED
         sources = [str(site.log)]
@@ -214,7 +211,7 @@ def _learn(
     from sensor.cli.learning import SiteSensor, fit_forest, records_of_captures, records_of_logs
 
     opened: AbstractContextManager[tuple[Records, list[str]]]
-    if _are_flow_logs(sources):
+    if are_flow_logs(sources):
         opened = records_of_logs(sources)
     else:
         opened = records_of_captures(config, sources, output.absolute().parent)
@@ -255,20 +252,6 @@ def _learn_table(
     progress(f"bundle written to {output}")
 
 
-def _are_flow_logs(sources: Sequence[str]) -> bool:
-    """Whether the sources are Parquet files, or directories with some and no captures.  Raises InputError for a mix."""
-    kinds = {_is_flow_log(Path(source)) for source in sources}
-    if kinds == {True, False}:
-        raise InputError(f"{', '.join(sources)}: found captures and flow logs, expected either")
-    return kinds == {True}
-
-
-def _is_flow_log(path: Path) -> bool:
-    if path.is_dir():
-        return next(path.rglob("*.parquet"), None) is not None
-    return path.suffix == ".parquet"
-
-
 def _are_tables(sources: Sequence[str]) -> bool:
     """Whether a source is a table of records and no capture."""
     from training.datasets.kdd_files import is_kdd
@@ -280,7 +263,7 @@ def _refuse_sources(config: "Config", sources: Sequence[str]) -> None:
     """Raise InputError where nothing can be read, ConfigError for the filter."""
     from sensor.cli.beforehand import refuse_captures
 
-    if not _are_flow_logs(sources):
+    if not are_flow_logs(sources):
         refuse_captures(config, sources)
 
 

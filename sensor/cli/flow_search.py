@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from sensor import log
+from sensor.cli.flow_log_argument import are_flow_logs
 from sensor.cli.queries import read_query
-from sensor.errors import INPUT, OK, InputError, OutputError
+from sensor.cli.stdout import write_lines
+from sensor.errors import INPUT, OK, InputError
 from sensor.printable import printable
 
 if TYPE_CHECKING:
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
     from sensor.flow_log.files import FlowsFile
     from sensor.flow_log.search import FlowSearch, FoundFlows
 
-PARQUET_MAGIC: Final = b"PAR1"
-CAPTURE_MAGICS: Final = tuple(
-    bytes.fromhex(magic) for magic in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")
-)
 GROUPS_SHOWN: Final = 40  # in a terminal, unless asked for more
 LABEL_LETTERS: Final = 32
 
@@ -64,56 +62,16 @@ def are_logs(names: Sequence[str], *, asked: bool) -> bool:
 
     asked: whether there is a query. Raises typer.BadParameter where both kinds are named, and for a query of captures.
     """
-    logs = [name for name in names if _is_log(name)]
-    others = [name for name in names if name not in logs]
-    if logs and others:
+    logs = are_flow_logs(names)
+    if logs or not asked:
+        return logs
+    there = [name for name in names if name == "-" or Path(name).exists()]
+    if there:
         raise typer.BadParameter(
-            f"found a flow log, {printable(logs[0], 100)}, and captures, {printable(others[0], 100)}: "
-            "expected one kind at a time"
+            f"found captures, {printable(there[0], 100)}, expected a flow log or a flow table to ask; "
+            f"flowvigil read {printable(there[0], 100)} --flows DIR makes one"
         )
-    if asked and others:
-        there = [name for name in others if name == "-" or Path(name).exists()]
-        if there:
-            raise typer.BadParameter(
-                f"found captures, {printable(there[0], 100)}, expected a flow log or a flow table to ask; "
-                f"flowvigil read {printable(there[0], 100)} --flows DIR makes one"
-            )
-        return True  # and what is not there is told by whoever opens it
-    return bool(logs)
-
-
-def _is_log(name: str) -> bool:
-    """Whether a name stands for a flow log: a Parquet file, or a directory with a log's files or nothing but Parquet.
-
-    Raises typer.BadParameter for a directory that has a log and captures.
-    """
-    from sensor.flow_log.files import SUFFIX, log_name
-
-    path = Path(name)
-    try:
-        if not path.is_dir():
-            return name != "-" and path.is_file() and _begins_with(path, (PARQUET_MAGIC,))
-        files = [entry for entry in path.iterdir() if not entry.name.startswith(".") and entry.is_file()]
-    except OSError:  # which is told by whoever opens it
-        return False
-    logged = [entry for entry in files if log_name(entry.name) is not None]
-    if not logged:
-        return bool(files) and all(entry.suffix == SUFFIX for entry in files)
-    for entry in files:
-        if entry.suffix != SUFFIX and _begins_with(entry, CAPTURE_MAGICS):
-            raise typer.BadParameter(
-                f"{printable(name, 100)}: found a flow log, {logged[0].name}, and captures, "
-                f"{printable(entry.name, 100)}: expected one kind, name the files that are meant"
-            )
-    return True
-
-
-def _begins_with(path: Path, magics: Sequence[bytes]) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(4) in magics
-    except OSError:
-        return False
+    return True  # and what is not there is told by whoever opens it
 
 
 def search(names: Sequence[str], options: SearchOptions) -> int:
@@ -165,7 +123,7 @@ def _shown(asked: "FlowSearch", options: SearchOptions) -> int:
     flows, rows = 0, _Rows()
     people = sys.stdout.isatty() and not options.json
     for part in found:
-        _write(rows.lines(part) if people else _json_lines(part))
+        write_lines(rows.lines(part) if people else _json_lines(part))
         flows += len(part)
     return flows
 
@@ -192,12 +150,12 @@ def _counted(asked: "FlowSearch", by: By, options: SearchOptions) -> int:
         counts.add(part)
     flows = sum(group.flows for group in counts.groups.values()) + counts.others.flows
     if sys.stdout.isatty() and not options.json:
-        _write(_count_lines(counts, options.limit or GROUPS_SHOWN))
+        write_lines(_count_lines(counts, options.limit or GROUPS_SHOWN))
     else:
         import orjson
 
         newline = orjson.OPT_APPEND_NEWLINE
-        _write(orjson.dumps(document(by.value, *group), option=newline) for group in counts.largest(options.limit))
+        write_lines(orjson.dumps(document(by.value, *group), option=newline) for group in counts.largest(options.limit))
     return flows
 
 
@@ -315,15 +273,3 @@ def _observer(file: "FlowsFile") -> "Observer":
 
 def _line(text: str) -> bytes:
     return f"{text}\n".encode(sys.stdout.encoding or "utf-8", "replace")
-
-
-def _write(lines: Iterable[bytes]) -> None:
-    """Raises BrokenPipeError when the reader has gone, OutputError when lines were lost for any other reason."""
-    stream = sys.stdout.buffer
-    try:
-        stream.writelines(lines)
-        stream.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"stdout: {error.strerror or error}") from error

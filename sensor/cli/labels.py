@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from sensor.errors import SensorError
-from sensor.settings.file import read_pairs
 
 if TYPE_CHECKING:
     from training.errors import LabelMapError, TrainingError
@@ -39,6 +38,7 @@ def label_map(path: Path | None) -> "LabelMap | None":
     """The map of a file, None where none is given. Raises ConfigError with file, line and column."""
     if path is None:
         return None
+    from sensor.settings.file import read_pairs
     from training.label_map import LabelMap, MappedLabel
 
     read = read_pairs(path, EXPECTED)

@@ -12,7 +12,7 @@ from models.fusion import Hybrid
 from models.scaling import fit_scaling
 from sensor import log
 from sensor.baseline.judged import Records, Rows
-from sensor.baseline.spool import Spool
+from sensor.baseline.record_file import RecordFile
 from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_row_maker, checked_rate, episode_settings, observer
 from sensor.episodes.candidates import CandidateEpisodes
@@ -27,7 +27,7 @@ _TELL_S: Final = 5.0  # between two lines of progress
 
 
 class SiteSensor:
-    """The sensor's judging by settings (sensor.baseline.learning.Sensor)."""
+    """The sensor's judging by settings (sensor.baseline.learning.LearningSensor)."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -68,16 +68,16 @@ def records_of_captures(
     """
     turns = capture_turns(config, captures)
     try:
-        spool = Spool(directory)
-        with closing(spool):
+        kept = RecordFile(directory)
+        with closing(kept):
             told_s = time.monotonic()
             for turn in turns:
-                spool.add(turn.records)
+                kept.add(turn.records)
                 if time.monotonic() - told_s >= _TELL_S:
                     told_s = time.monotonic()
                     share = f", {100 * turn.totals.bytes_read / turn.totals.size:.0f} %" if turn.totals.size else ""
-                    log.progress(f"metering: {len(spool):,} records{share}")
-            yield spool.batches, list(turns.problems)
+                    log.progress(f"metering: {len(kept):,} records{share}")
+            yield kept.batches, list(turns.problems)
     except OSError as error:
         raise OutputError(
             f"{directory}: flow records cannot be kept there while they are learnt from: {reason_of(error)}"

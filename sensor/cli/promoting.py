@@ -18,12 +18,12 @@ from sensor import log
 from sensor.alerts.techniques import technique_of
 from sensor.cli.build import build_judge, load_model
 from sensor.cli.fixed_set import NAME, FixedSet
+from sensor.cli.flow_log_argument import is_flow_log
 from sensor.cli.labels import stop
 from sensor.cli.replay import DefaultSensor
 from sensor.episodes.episodes import cuts_of
 from sensor.errors import InputError, ModelError
 from sensor.files.replacing import ReplacedDirectory
-from sensor.flow_log.files import SUFFIX
 from sensor.flow_log.reading import FlowLog
 from sensor.settings.config import Config
 from sensor.version import VERSION
@@ -68,7 +68,7 @@ def compared(models: Models, rate: float, on: Sequence[Path], normal: Sequence[P
     """Both models by the fixed set and by what is given. Raises InputError."""
     sensor, cuts = DefaultSensor(rate), cuts_of(models[0], rate)
     given = [read_index_or_stop(path) for path in on]
-    sites = [SiteTraffic(path, sensor) for path in normal]
+    sites = [StoredTraffic(path, sensor) for path in normal]
     trials = []  # of what is given first: it may be what stops all
     for site in sites:
         log.progress(f"judging {site.name} by both")
@@ -128,7 +128,7 @@ def _latency(models: Models, sensor: DefaultSensor, captures: Sequence[FlowBatch
 
 
 @dataclass(frozen=True, slots=True)
-class SiteTraffic:
+class StoredTraffic:
     """A capture, a flow log or a Parquet file of flows, as normal traffic (training...trials.NormalTraffic)."""
 
     path: Path
@@ -152,7 +152,7 @@ class SiteTraffic:
 
     @property
     def _is_log(self) -> bool:
-        return self.path.is_dir() or self.path.suffix == SUFFIX
+        return is_flow_log(str(self.path))
 
     def alerts_by_hour(self, hybrid: Hybrid) -> dict[int, int]:
         """How many alerts a model opens in each hour since 1970 in which flows were reported. Raises InputError."""

@@ -38,7 +38,7 @@ SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="CAPTURE…|INTERFACE", help="Captures as read takes them, or one interface.")
 ]
 ForOption = Annotated[
-    str, typer.Option("--for", metavar="TIME", help="How long to listen to an interface: 90s, 10m, 24h.")
+    str, typer.Option("--for", metavar="TIME", help="How long to listen to an interface, such as 90s, 10m or 24h.")
 ]
 PageOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)
@@ -50,7 +50,7 @@ LabOption = Annotated[
 ]  # fmt: skip
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object for each attack, and one for all.")]
 MissedOption = Annotated[
-    bool, typer.Option("--fail-on-missed", help="Exit code 11 where an attack is missed or wrongly named.")
+    bool, typer.Option("--fail-on-missed", help="Exit code 11 where an attack is missed, muted or wrongly named.")
 ]
 
 
@@ -89,7 +89,7 @@ def rehearse(
     """
     config = flags.settings()
     notes = site_notes(config)
-    seconds = _seconds(listen)
+    seconds = duration_s(listen, "--for")
     kernels = cached(JUDGING, config)  # before anything that imports numba
     from sensor.report.publish import refuse_unwritable
 
@@ -159,14 +159,6 @@ def _tell(found: "Rehearsal", subject: "RehearsalSubject", *, quiet: bool) -> No
         log.info(verdict(found))
     for line in cautions(found, subject.problems):
         log.warning(line)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return duration_s(text)
-    except typer.BadParameter as error:
-        error.param_hint = "--for"
-        raise
 
 
 @contextmanager

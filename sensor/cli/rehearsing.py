@@ -1,11 +1,10 @@
 """What rehearse and selftest have in common: the sensor that is tried, and how its findings are told."""
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sensor.cli.build import build_judge, build_meter
-from sensor.errors import OutputError
+from sensor.cli.stdout import write_lines
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -45,17 +44,10 @@ def episode_record(own: "RehearsedEpisode") -> dict[str, Any]:
 
 
 def write_record(record: dict[str, Any]) -> None:
-    """Write one line of JSON on stdout. Raises BrokenPipeError, and OutputError where it is lost for another reason."""
+    """Write one line of JSON on stdout. Raises as sensor.cli.stdout.write_lines does."""
     import orjson
 
-    stream = sys.stdout.buffer
-    try:
-        stream.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-        stream.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"stdout: {error.strerror or error}") from error
+    write_lines((orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE),))
 
 
 def progress_on(stream: TextIO, *, quiet: bool) -> Callable[[str], None]:

@@ -1,8 +1,9 @@
-"""Writes text to stdout, with an error where it did not arrive."""
+"""Writes to stdout, with an error where it did not arrive."""
 
 import errno
 import os
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 from sensor.errors import OutputError
@@ -19,6 +20,21 @@ def write_stdout(text: str) -> None:
         sys.stdout.flush()
     except OSError as error:
         raise stdout_error(error) from error
+
+
+def write_lines(lines: Iterable[bytes]) -> None:
+    """Write and flush whole lines.
+
+    Raises BrokenPipeError when the reader has gone, OutputError when lines were lost for any other reason.
+    """
+    stream = sys.stdout.buffer
+    try:
+        stream.writelines(lines)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"stdout: {error.strerror or error}") from error
 
 
 def stdout_error(error: OSError) -> OSError | OutputError:

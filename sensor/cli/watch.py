@@ -134,7 +134,7 @@ def watch(
 
 
 def learned_beside(
-    output: Path, seconds: str, alerts_per_day: float, settings: Callable[[], "Config"]
+    output: Path, learn_for: str, alerts_per_day: float, settings: Callable[[], "Config"]
 ) -> "LearnedSite":
     """A site to be learnt beside a watch. Raises OutputError where its bundle could not be written."""
     from sensor.cli.baseline import NEEDS, refuse_other_directory
@@ -143,7 +143,7 @@ def learned_beside(
     from sensor.cli.live_capture import unprivileged_user
 
     require_packages(NEEDS, "learning a site", "home")
-    site = LearnedSite(output.absolute(), duration_s(seconds), alerts_per_day, settings)
+    site = LearnedSite(output.absolute(), duration_s(learn_for, "--learn-for"), alerts_per_day, settings)
     refuse_other_directory(site.output)
     user = unprivileged_user(settings())
     refuse_output(site.output, user)

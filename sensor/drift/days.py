@@ -28,7 +28,7 @@ class _Day:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class DayComparison:
     """A day against the days before."""
 
     value: NDArray[np.float64]  # (c,) index against the nearest day; NaN where there is none to compare with
@@ -79,7 +79,7 @@ class DayHistory:
     def _days(self) -> list[_Day]:
         return [*self._first, *self._latest]
 
-    def add(self, today: ColumnCounts) -> Comparison | None:
+    def add(self, today: ColumnCounts) -> DayComparison | None:
         """Compare a day, and remember it; None for one with too few rows, which is not remembered.
 
         A column that changed has changed until it is at half of its bound; from then on it is known what it was like.
@@ -92,7 +92,7 @@ class DayHistory:
             before = [day.counts.counts[column] for day in self._days if day.reference[column]]
             if before:
                 value[column], bound[column] = nearest_psi(today.counts[column], before)
-        comparison = Comparison(value, bound)
+        comparison = DayComparison(value, bound)
         over = self._changed & ~(value > bound / 2)
         for day in self._days:
             day.reference |= over

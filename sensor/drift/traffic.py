@@ -14,7 +14,7 @@ from sensor.alerts.drift_record import DriftRecord, Measure
 from sensor.drift import conditions as told
 from sensor.drift.conditions import OpenConditions, Stretch
 from sensor.drift.counts import BundleView, TrafficCounts
-from sensor.drift.days import LEAST_ROWS, Comparison, DayHistory
+from sensor.drift.days import LEAST_ROWS, DayComparison, DayHistory
 from sensor.drift.psi import QUANTILE_LEVELS, psi_bound, psi_by_quantiles
 from sensor.drift.shifts import LEAST_SHIFT, ScoreShifts
 from sensor.drift.silence import LEAST_OTHERS, Silence
@@ -109,7 +109,7 @@ class TrafficDrift:
                 begun.append(Measure(name, low, math.nan))
         return self._conditions.change(told.SCORES_CONSTANT, stretch, begun, ended)
 
-    def _changed_columns(self, columns: Comparison, stretch: Stretch) -> list[DriftRecord]:
+    def _changed_columns(self, columns: DayComparison, stretch: Stretch) -> list[DriftRecord]:
         measures = _measures(self._view.columns, columns)
         self.psi_max = max((measure.value for measure in measures), default=self.psi_max)
         return self._changed(told.COLUMNS_CHANGED, measures, stretch, len(self._view.columns))
@@ -122,7 +122,7 @@ class TrafficDrift:
         return self._conditions.change(condition, stretch, begun, ended, total)
 
     def _changed_share(
-        self, columns: Comparison, before: float, day: TrafficCounts, stretch: Stretch
+        self, columns: DayComparison, before: float, day: TrafficCounts, stretch: Stretch
     ) -> list[DriftRecord]:
         """Of flows that are not judged, told by the share itself."""
         value, bound = float(columns.value[-1]), float(columns.bound[-1])
@@ -139,7 +139,7 @@ def share_at(calibration: Calibration, score: float) -> float:
     return float(calibration.p_value(np.array([score]))[0]) - beyond
 
 
-def _measures(names: tuple[str, ...], comparison: Comparison) -> list[Measure]:
+def _measures(names: tuple[str, ...], comparison: DayComparison) -> list[Measure]:
     """Of the first columns, which have these names, those for which there was something to compare with."""
     found = zip(names, comparison.value.tolist(), comparison.bound.tolist(), strict=False)
     return [Measure(name, value, bound) for name, value, bound in found if not math.isnan(value)]

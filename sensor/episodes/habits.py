@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from flows.batch import DST_PORT, PROTOCOL
-from models.site import Site
+from models.site import SiteProfile
 from sensor.alerts.endpoints import WITH_PORTS, sides_of
 from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 
@@ -42,7 +42,7 @@ def subject_of(kind: int, identity: Sequence[int], *, one_port: bool) -> Subject
     )
 
 
-def habits_of_site(site: Site | None) -> Habits:
+def habits_of_site(site: SiteProfile | None) -> Habits:
     """The habits that a bundle knows of its site."""
     if site is None:
         return {}

@@ -40,7 +40,7 @@ Key = tuple[Any, ...]
 
 
 @dataclass(slots=True)
-class Group:
+class FlowGroup:
     """Flows that have the same key."""
 
     flows: int = 0
@@ -57,8 +57,8 @@ class Counts:
     """Groups of flows by one of KEYS."""
 
     by: str
-    groups: dict[Key, Group] = field(default_factory=dict)
-    others: Group = field(default_factory=Group)  # flows beyond MAX_GROUPS keys
+    groups: dict[Key, FlowGroup] = field(default_factory=dict)
+    others: FlowGroup = field(default_factory=FlowGroup)  # flows beyond MAX_GROUPS keys
 
     def add(self, found: FoundFlows) -> None:
         """Count flows."""
@@ -79,17 +79,17 @@ class Counts:
             group.first_ns = min(group.first_ns, int(first[place]))
             group.last_ns = max(group.last_ns, int(last[place]))
 
-    def largest(self, limit: int | None) -> Iterable[tuple[Key, Group]]:
+    def largest(self, limit: int | None) -> Iterable[tuple[Key, FlowGroup]]:
         """Groups by their flows, the largest first; at most so many."""
         ordered = sorted(self.groups.items(), key=lambda item: (-item[1].flows, -item[1].answered, item[0]))
         return ordered[:limit]
 
-    def _group(self, key: Key) -> Group:
+    def _group(self, key: Key) -> FlowGroup:
         group = self.groups.get(key)
         if group is None:
             if len(self.groups) >= MAX_GROUPS:
                 return self.others
-            group = self.groups[key] = Group()
+            group = self.groups[key] = FlowGroup()
         return group
 
     def _keys(self, found: FoundFlows) -> tuple[list[Key], NDArray[np.int64]]:
@@ -112,7 +112,7 @@ def shown(by: str, key: Key) -> str:
     return transport_of(key[0]) if by == "proto" else str(key[0])
 
 
-def document(by: str, key: Key, group: Group) -> dict[str, Any]:
+def document(by: str, key: Key, group: FlowGroup) -> dict[str, Any]:
     """A group as it stands in JSON; times in ISO 8601."""
     names: dict[str, Callable[[], dict[str, Any]]] = {
         "src": lambda: {"src": shown(by, key)},

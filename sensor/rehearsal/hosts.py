@@ -73,7 +73,7 @@ class SiteHosts:
         return is_in(address, self.home)
 
 
-class HostCensus:
+class SeenHosts:
     """Counts hosts in the records of a site as they pass."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from sensor.printable import printable
 from sensor.rehearsal.casting import cast
 from sensor.rehearsal.episode import SEED, AttackEpisode
-from sensor.rehearsal.hosts import HostCensus, SiteHosts
+from sensor.rehearsal.hosts import SeenHosts, SiteHosts
 from sensor.rehearsal.judged import SECOND_NS, RehearsedEpisode, TriedSensor, judged
 from sensor.rehearsal.mixing import metered
 from sensor.rehearsal.readdressing import moved
@@ -57,7 +57,7 @@ class Rehearsal:
 
 def site_day(site: CapturedSite, sensor: TriedSensor) -> SiteDay:
     """The site's own traffic judged alone. Raises NothingToRehearseError, and InputError as captures do."""
-    census = HostCensus()
+    census = SeenHosts()
     alerts = sensor.alerts_on(census.all_of(metered(site.blocks(), sensor.meter())))
     if not census.records:
         raise NothingToRehearseError(f"found {site.packets:,} packets and no flow in them, expected a site's traffic")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sensor.alerts.spread import counted
+from sensor.alerts.spread import counted, span_in_words
 from sensor.alerts.words import muted_in_words
 from sensor.rehearsal.judged import RehearsedEpisode
 
@@ -30,12 +30,8 @@ def fault_in_words(own: RehearsedEpisode) -> str:
 
 
 def seconds_in_words(seconds: float | None) -> str:
-    """A time for a table: seconds up to ten minutes, then minutes and hours."""
-    if seconds is None:
-        return "-"
-    if seconds < 600:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    """A time for a table, "-" for none."""
+    return "-" if seconds is None else span_in_words(round(seconds * 1e9))
 
 
 def rank_in_words(own: RehearsedEpisode, alerts: int) -> str:

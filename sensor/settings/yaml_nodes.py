@@ -5,6 +5,8 @@ too long or no UTF-8. Every error is a ConfigError that begins with file, line a
 Source: YAML 1.1 (yaml.org/type) and YAML 1.2.2, section 10.3.2.
 """
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,18 +21,48 @@ LIMIT_DEPTH: Final = 8
 MERGE_KEY: Final = "<<"
 
 
-def read_nodes(path: Path, expected: str, limit_bytes: int = LIMIT_BYTES) -> tuple[bytes, yaml.Node | None]:
+def read_nodes(path: Path, expected: str) -> tuple[bytes, yaml.Node | None]:
     """The bytes of a file and its root node, None for an empty one. Raises ConfigError with file, line and column.
 
-    expected: what the file should be, for messages. limit_bytes: a longer file is refused.
+    expected: what the file should be, for messages.
     """
     try:
         with path.open("rb") as stream:
+            content = stream.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, expected, error) from error
+    _refuse_long(content, path, expected, LIMIT_BYTES)
+    return content, nodes_of(content, path, expected)
+
+
+def read_regular(path: Path, expected: str, limit_bytes: int) -> bytes:
+    """The bytes of a regular file: what is a pipe or a device could keep a sensor that runs waiting, and is refused.
+
+    expected: what the file should be, for messages. limit_bytes: a longer file is refused. Raises ConfigError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigError(f"{path}: is a pipe or a device, expected a file with {expected}")
             content = stream.read(limit_bytes + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}, expected {expected}") from error
+        raise _unreadable(path, expected, error) from error
+    _refuse_long(content, path, expected, limit_bytes)
+    return content
+
+
+def _unreadable(path: Path, expected: str, error: OSError) -> ConfigError:
+    return ConfigError(f"{path}: {(error.strerror or str(error)).lower()}, expected {expected}")
+
+
+def _refuse_long(content: bytes, path: Path, expected: str, limit_bytes: int) -> None:
     if len(content) > limit_bytes:
         raise ConfigError(f"{path}: longer than {limit_bytes:,} bytes, expected {expected}")
+
+
+def nodes_of(content: bytes, path: Path, expected: str) -> yaml.Node | None:
+    """The root node of a file's bytes, None for an empty one. Raises ConfigError with file, line and column."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -38,7 +70,7 @@ def read_nodes(path: Path, expected: str, limit_bytes: int = LIMIT_BYTES) -> tup
         raise ConfigError(
             f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8, expected {expected}"
         ) from None
-    return content, compose(text, str(path))
+    return compose(text, str(path))
 
 
 def compose(text: str, path: str) -> yaml.Node | None:

@@ -5,7 +5,7 @@ Errors say what was expected; their place is the file reader's business (sensor.
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Network, ip_network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -19,7 +19,12 @@ LONGEST_NAME, LONGEST_WHY, LONGEST_LIST = 64, 200, 64
 MOST_ENTRIES: Final = 2000  # of each list
 _NAME: Final = re.compile(r"[^\W_][\w .@+-]*\Z")
 _ALERT_ID: Final = re.compile(r"[A-Z2-7]{26}\Z")
-_LOOKS_LIKE_ADDRESS: Final = re.compile(r"[0-9.]+(/.*)?\Z|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(/.*)?\Z")
+_LOOKS_LIKE_ADDRESS: Final = re.compile(r"[0-9.]+(/.*)?\Z|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%.*)?(/.*)?\Z")
+# Of ISO 8601 what people write: a week or a date without dashes would be read as the beginning of its day.
+_MOMENT: Final = re.compile(r"(?P<year>[0-9]{4})-[0-9]{2}-[0-9]{2}(?P<time>[T ].+)?\Z")
+LAST_YEAR: Final = 2261
+_YEARS: Final = f"expected a date from 1970 to {LAST_YEAR}"
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")  # addresses of IPv4, which no packet has in this form
 
 
 def _wrong(expected: str) -> PydanticCustomError:
@@ -53,13 +58,17 @@ def network_of(text: str) -> Network:
     if "%" in text:
         raise ValueError("expected an address without a zone")
     try:
+        meant = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("expected an address or a network such as 10.0.0.0/8") from None
+    if isinstance(meant, IPv6Network) and meant.subnet_of(_MAPPED):
+        version_4 = IPv4Address(int(meant.network_address) & 0xFFFFFFFF)
+        written = f"{version_4}/{meant.prefixlen - 96}" if slash else version_4
+        raise ValueError(f"expected {written}, as alerts have it")
+    try:
         return ip_network(text)
     except ValueError:
-        try:
-            meant = ip_network(text, strict=False)
-        except ValueError:
-            raise ValueError("expected an address or a network such as 10.0.0.0/8") from None
-    raise ValueError(f"expected {meant} for the network, or {address} for the host" if slash else "expected an address")
+        raise ValueError(f"expected {meant} for the network, or {address} for the host") from None
 
 
 def _network(value: Any) -> Network:
@@ -91,18 +100,25 @@ def _claim(value: Any) -> Claim:
 
 def moment_of(text: str) -> int:
     """Nanoseconds since 1970 of the end of a date, or of a time; without a zone in UTC. Raises ValueError."""
+    found = _MOMENT.match(text)
     try:
-        if len(text) == 10:
+        if found is None:
+            raise ValueError(text)
+        if int(found["year"]) > LAST_YEAR:
+            raise OverflowError(text)
+        if found["time"] is None:
             midnight = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
             moment = midnight + timedelta(days=1) - timedelta(microseconds=1)
         else:
             moment = datetime.fromisoformat(text)
             moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise ValueError("expected a date or time such as 2026-12-31 or 2026-12-31T18:00Z") from None
+    except OverflowError:
+        raise ValueError(_YEARS) from None
     nanoseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
     if not 0 <= nanoseconds < 2**63:
-        raise ValueError("expected a date from 1970 to 2261")
+        raise ValueError(_YEARS)
     return nanoseconds
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from sensor.errors import ConfigError
 from sensor.settings.config import error_of
-from sensor.settings.yaml_nodes import compose, is_null, key_of, place_of, read_nodes
+from sensor.settings.yaml_nodes import compose, is_null, key_of, nodes_of, place_of, read_regular
 from sensor.site.declared import AssetEntry, MarkEntry, RuleEntry, SiteEntries
 from sensor.site.networks import DEFAULT_HOME, Network
 from sensor.site.notes import Asset, Mark, Party, Rule, SiteNotes
@@ -25,8 +25,8 @@ _At = tuple[str | int, ...]  # the way to a value: rules, 3, source
 
 def read_notes(path: Path) -> SiteNotes:
     """The notes of a file. Raises ConfigError: one fault with file, line and column, all others as its detail."""
-    _, root = read_nodes(path, EXPECTED, LIMIT_BYTES)
-    return _notes(root, str(path))
+    content = read_regular(path, EXPECTED, LIMIT_BYTES)
+    return _notes(nodes_of(content, path, EXPECTED), str(path))
 
 
 def notes_of_text(text: str, path: str) -> SiteNotes:
@@ -122,10 +122,17 @@ def _faults(error: ValidationError, tree: _Tree) -> Iterable[str]:
         if fault["type"] == "missing":
             yield f"{tree.places[known]}: {name} is missing"
             continue
-        expected = _EXPECTED.get(fault["type"]) or fault["msg"][0].lower() + fault["msg"][1:]
+        expected = _too_many(fault) or _EXPECTED.get(fault["type"]) or fault["msg"][0].lower() + fault["msg"][1:]
         found = fault["input"]
         told = f" is {found!r}" if isinstance(found, str) else " is nothing" if found is None else ""
         yield f"{tree.places[known]}: {name}{told[:80]}: {expected}"
+
+
+def _too_many(fault: Mapping[str, Any]) -> str:
+    """What is expected instead of a list that is too long; nothing for any other fault."""
+    if fault["type"] != "too_long":
+        return ""
+    return f"expected at most {fault['ctx']['max_length']:,} entries, found {len(fault['input']):,}"
 
 
 def _nearest(name: str, at: _At) -> str:

@@ -7,6 +7,7 @@ wait for each other at a lock on the directory.
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,16 +18,17 @@ from pydantic import ValidationError
 
 from sensor.alerts.alert import Alert
 from sensor.errors import ConfigError, OutputError, reason_of
-from sensor.settings.yaml_nodes import compose, is_null
+from sensor.settings.yaml_nodes import compose, is_null, read_regular
 from sensor.site.claims import UNUSUAL
 from sensor.site.declared import MarkEntry, RuleEntry
-from sensor.site.file import LIMIT_BYTES, notes_of_text, values_of_text
+from sensor.site.file import EXPECTED, LIMIT_BYTES, notes_of_text, values_of_text
 
 if sys.platform != "win32":
     import fcntl
 
 Entry = dict[str, str]
 RULES, MARKS = "rules", "marks"
+LONGEST_WAIT_S: Final = 5.0  # for another writer, each of which takes some milliseconds
 MODE: Final = 0o640  # of a new file
 # What makes two entries say the same, whoever says why.
 _SAYS: Final = {RULES: ("source", "destination", "service", "technique", "until"), MARKS: ("alert", "finding")}
@@ -67,11 +69,12 @@ def add_entry(path: Path, section: str, entry: Entry) -> str:
     Raises ConfigError for a file or entry that is wrong, or a section that nothing can be added to; OutputError where
     the file cannot be written.
     """
+    entry = {name: " ".join(value.split()) for name, value in entry.items()}  # as it will be read
     _check(section, entry)
     real = Path(os.path.realpath(path))
     try:
         with _locked(real.parent):
-            content = real.read_bytes() if real.exists() else None
+            content = read_regular(real, EXPECTED, LIMIT_BYTES) if real.exists() else None
             text = _text(content or b"", path)
             notes_of_text(text, str(path))  # nothing is added to a file that is wrong
             before = values_of_text(text, str(path))
@@ -195,17 +198,33 @@ def _text(content: bytes, path: Path) -> str:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Wait until no other writer is at a file of this directory."""
+    """Wait until no other writer is at a file of this directory. Raises OutputError where one stays for seconds."""
     if sys.platform == "win32":
         yield
         return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, directory)
         yield
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    # Whoever may read the directory may hold its lock for ever, and a screen must not stand still for that.
+    last_s = time.monotonic() + LONGEST_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > last_s:
+                raise OutputError(
+                    f"{directory}: another process has held its lock for {LONGEST_WAIT_S:.0f} s: nothing was added"
+                ) from None
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _replace(path: Path, text: str, before: bytes | None) -> None:

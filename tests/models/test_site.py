@@ -10,10 +10,10 @@ import pytest
 
 from models.bundle import BundleError, load_bundle, save_bundle
 from models.fusion import Hybrid
-from models.site import Habit, Learned, Site
+from models.site import Habit, Learned, SiteProfile
 from tests.models.builders import CONTRACT
 
-SITE = Site(
+SITE = SiteProfile(
     alerts_per_day=5.0,
     expected_alerts_per_day=(1.5, 4.0, 9.25),
     flows_between_false_openings=2e5,

@@ -15,7 +15,7 @@ from models.bundle import load_bundle, save_bundle
 from models.fusion import Hybrid
 from sensor.baseline.judged import Records, drawn, hashes, parts
 from sensor.baseline.learning import BUDGET, CALIBRATION, Asked, Learning, TooLittleError, learn
-from sensor.baseline.spool import Spool
+from sensor.baseline.record_file import RecordFile
 from sensor.cli.build import build_judge, build_row_maker, load_model
 from sensor.run.detection import in_parts
 from sensor.settings.config import Config
@@ -25,7 +25,7 @@ from sensor.synth.generate import generate
 pytest.importorskip("sklearn")
 from sensor.cli.learning import SiteSensor, fit_forest
 
-pytestmark = [pytest.mark.takes(25)]
+pytestmark = [pytest.mark.takes(18)]
 CONFIG = Config()
 SCENARIOS = {scenario.name: scenario for scenario in CATALOGUE}
 
@@ -118,15 +118,15 @@ def test_nothing_and_too_little_are_told_apart(bundle: Hybrid) -> None:
 
 def test_a_site_is_learnt_from_a_spool_as_from_memory(tmp_path: Path) -> None:
     records = metered("normal", minutes=1.0)
-    spool = Spool(tmp_path)
+    kept = RecordFile(tmp_path)
     for part in in_parts(records):
-        spool.add(part)
-    assert len(spool) == len(records)
+        kept.add(part)
+    assert len(kept) == len(records)
     for _ in range(2):  # it is gone through several times
-        back = concatenate(list(spool.batches()))
+        back = concatenate(list(kept.batches()))
         assert back.identity.tobytes() == records.identity.tobytes()
         assert back.values.tobytes() == records.values.tobytes()
-    spool.close()
+    kept.close()
     assert list(tmp_path.iterdir()) == []
 
 

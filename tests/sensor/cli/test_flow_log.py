@@ -29,6 +29,7 @@ from tests.support.context_bundles import context_hybrid
 from tests.support.controlling import terminal
 from tests.support.flow_logs import same, together
 
+pytestmark = pytest.mark.takes(15)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
 
 

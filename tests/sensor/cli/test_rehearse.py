@@ -10,7 +10,7 @@ import pytest
 
 from flows.truth import write_truth
 from sensor.episodes.shapes import SHAPES
-from sensor.synth.generate import generate
+from sensor.synth.generate import Traffic, generate
 from sensor.synth.pcap import WHOLE, pcap_bytes
 from sensor.synth.scenarios.guessing import SSH_GUESSING
 from sensor.synth.scenarios.normal import NORMAL
@@ -21,7 +21,10 @@ from tests.support.packets import tcp, udp
 
 pytestmark = [pytest.mark.ux, pytest.mark.takes(18)]
 
-NORMAL_TRAFFIC = generate([NORMAL], 3, 7.0)
+
+@pytest.fixture(scope="module")
+def normal() -> Traffic:
+    return generate([NORMAL], 3, 7.0)
 
 
 def capture(path: Path, packets: Any) -> Path:
@@ -30,9 +33,9 @@ def capture(path: Path, packets: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory: pytest.TempPathFactory, normal: Traffic) -> Path:
     """An office's ordinary minutes."""
-    return capture(tmp_path_factory.mktemp("site") / "site.pcap", NORMAL_TRAFFIC.packets)
+    return capture(tmp_path_factory.mktemp("site") / "site.pcap", normal.packets)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,9 @@ def records(result: Result, kind: str = "attack") -> list[dict[str, Any]]:
     return [record for line in result.stdout.splitlines() if (record := json.loads(line))["kind"] == kind]
 
 
-def test_every_technique_of_a_shape_is_rehearsed_and_found_in_an_office(rehearsed: tuple[Result, str]) -> None:
+def test_every_technique_of_a_shape_is_rehearsed_and_found_in_an_office(
+    rehearsed: tuple[Result, str], normal: Traffic
+) -> None:
     attacks = records(rehearsed[0])
     assert {shape.technique for shape in SHAPES} <= {record["technique"] for record in attacks}
     assert [record["episode"] for record in attacks if not (record["found"] and record["right"])] == []
@@ -70,19 +75,18 @@ def test_every_technique_of_a_shape_is_rehearsed_and_found_in_an_office(rehearse
     assert (whole["found"], whole["right"], whole["packets"]) == (
         len(attacks),
         len(attacks),
-        len(NORMAL_TRAFFIC.packets) - 1,
+        len(normal.packets) - 1,
     )
 
 
-def test_attacks_have_hosts_of_the_site_and_are_in_its_time(rehearsed: tuple[Result, str]) -> None:
+def test_attacks_have_hosts_of_the_site_and_are_in_its_time(rehearsed: tuple[Result, str], normal: Traffic) -> None:
     attacks = {(record["from"], record["episode"]): record for record in records(rehearsed[0])}
     (whole,) = records(rehearsed[0], "all")
     for record in attacks.values():
         assert whole["start"] <= record["start"] <= whole["end"]
         assert any(host.startswith("10.20.0.") for host in (*record["attackers"], *record["victims"]))
     clients = {record["attackers"][0] for record in attacks.values() if record["technique"].startswith("T1071")}
-    normal = {truth.initiator for truth in NORMAL_TRAFFIC.truth}
-    assert clients <= normal
+    assert clients <= {truth.initiator for truth in normal.truth}
     assert attacks["generator", "dns-tunnel"]["victims"] == ["10.20.0.1"]
     assert attacks["generator", "portscan"]["seconds"] < 60
     assert attacks["generator", "portscan"]["rank"] == 1

@@ -11,7 +11,7 @@ from sensor.synth.generate import generate
 from sensor.synth.pcap import pcap_bytes, write_pcap
 from tests.support.command import DEMO, Result, flowvigil
 
-pytestmark = [pytest.mark.ux, pytest.mark.takes(25)]
+pytestmark = [pytest.mark.ux, pytest.mark.takes(15)]
 
 # The demo capture: a scanner, a SYN flood, guessing and a slow client, all from outside against one server.
 SCANNER, FLOODER, GUESSER, SLOW = "203.0.113.45", "192.0.2.200", "198.51.100.23", "203.0.113.180"
@@ -197,7 +197,7 @@ def test_check_names_what_is_odd_about_notes_that_are_valid(tmp_path: Path) -> N
     )
     checks = {line["check"]: line for line in lines_of(flowvigil("check", "--json", "--site", path))}
     assert checks["site"]["status"] == "warning"
-    assert checks["site"]["message"] == f"{path}: 0 assets, 3 rules, 0 marks"
+    assert checks["site"]["message"] == f"{path}: no assets, 3 rules, no marks"
     assert checks["site"]["detail"][:2] == [
         f"{path}, line 3: rule 10.0.0.9 -> any never applies: line 2 (10.0.0.0/8 -> any) covers it",
         f"{path}, line 4: rule 10.0.0.7 -> any has expired, at 2020-01-01 23:59:59 UTC",

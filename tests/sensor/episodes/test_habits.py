@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.site import Habit, Learned, Site
+from models.site import Habit, Learned, SiteProfile
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
 from sensor.alerts.reading import ReadErrors, entries_of
@@ -77,7 +77,7 @@ def test_more_than_the_habit_an_attack_and_another_host_are_no_habit() -> None:
 
 def test_habits_come_from_a_bundles_site() -> None:
     habit = Habit("beacon", "10.0.0.1", "10.0.0.2", 443, 6, 1.4, 0.9)
-    site = Site(1.0, (0, 1, 2), 1e5, {}, (), Learned(0, 1, 1.0, 1, 1, 0), (habit,))
+    site = SiteProfile(1.0, (0, 1, 2), 1e5, {}, (), Learned(0, 1, 1.0, 1, 1, 0), (habit,))
     assert habits_of_site(site) == {("beacon", "10.0.0.1", "10.0.0.2", 443, 6): (1.4, 0.9)}
     assert habits_of_site(None) == {}
 

@@ -10,7 +10,7 @@ from flows.meter import Meter, concatenate
 from flows.truth import FlowTruth
 from sensor.rehearsal.casting import cast
 from sensor.rehearsal.episode import AttackEpisode, made
-from sensor.rehearsal.hosts import PRIVATE, HostCensus, SiteHosts
+from sensor.rehearsal.hosts import PRIVATE, SeenHosts, SiteHosts
 from sensor.synth.catalogue import guessing
 from sensor.synth.scenarios.portscan import PORTSCAN
 from sensor.synth.scenarios.reflection import reflection
@@ -36,7 +36,7 @@ def asks(client: str, resolver: str) -> list:
 def hosts_of(packets: list) -> SiteHosts:
     packets = sorted(packets, key=lambda packet: packet.ts_ns)
     meter = Meter(1024)
-    census = HostCensus()
+    census = SeenHosts()
     records: list[FlowBatch] = [meter.feed(block(packets)), meter.drain()]
     concatenate(list(census.all_of(iter(records))))
     return census.hosts()

@@ -1,5 +1,6 @@
 """`site.yaml` as people write it: what it says, and what is wrong with it, by line and column."""
 
+import os
 import time
 from pathlib import Path
 
@@ -110,9 +111,24 @@ def test_names_must_be_of_assets_and_assets_of_their_own() -> None:
     ]
 
 
+A_MOMENT = "expected a date or time such as 2026-12-31 or 2026-12-31T18:00Z"
+
+
+def a_rule(says: str) -> str:
+    return f"rules:\n  - {{{says}, why: x}}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        (a_rule("source: '::ffff:10.0.0.5'"), "2:14: rules.0.source.0 is '::ffff:10.0.0.5': expected 10.0.0.5, as "),
+        ("home: ['::ffff:10.0.0.0/104']\n", "1:8: home.0 is '::ffff:10.0.0.0/104': expected 10.0.0.0/8, as"),
+        (a_rule("source: 'fe80::1%eth0'"), "2:14: rules.0.source.0 is 'fe80::1%eth0': expected an address without a"),
+        (a_rule("source: 10.0.0.5, until: 20261231"), f"2:31: rules.0.until is '20261231': {A_MOMENT}"),
+        (a_rule("source: 10.0.0.5, until: 2026-W01"), f"2:31: rules.0.until is '2026-W01': {A_MOMENT}"),
+        (a_rule("source: 10.0.0.5, until: 2026-W01-1"), f"2:31: rules.0.until is '2026-W01-1': {A_MOMENT}"),
+        (a_rule("source: 10.0.0.5, until: 9999-12-31"), "2:31: rules.0.until is '9999-12-31': expected a date from"),
+        ("rules:\n" + "- {source: 10.0.0.5, why: x}\n" * 2001, "2:1: rules: expected at most 2,000 entries, found"),
         ("rules:\n  - why: x\n", "2:5: rules.0: expected a source, a destination or both"),
         ("rules:\n  - source: 10.0.0.9\n", "2:5: rules.0.why is missing"),
         ("rules: {source: 10.0.0.9}\n", "1:8: rules: expected a list, each entry behind a dash"),
@@ -137,6 +153,15 @@ def test_names_must_be_of_assets_and_assets_of_their_own() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_line_and_column(text: str, fault: str) -> None:
     assert faults_of(text)[0].startswith(f"site.yaml:{fault}")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX has named pipes")
+def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "site.yaml"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(ConfigError, match="is a pipe or a device, expected a file with notes of a site"):
+            read_notes(path)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"#" * (LIMIT_BYTES + 1)])

@@ -25,7 +25,7 @@ from sensor.site.writing import MARKS, RULES, add_entry, false_entry, true_entry
 from tests.support.alerts import SPREAD, an_alert
 from tests.support.examples import examples
 
-pytestmark = [pytest.mark.ux, pytest.mark.takes(15)]
+pytestmark = [pytest.mark.ux, pytest.mark.takes(4)]
 
 NOW = "2026-11-29T18:00:00Z"
 ALERT = an_alert(id="Q" * 26)
@@ -268,3 +268,34 @@ def test_a_mark_from_a_screen_is_in_force_at_once(tmp_path: Path) -> None:
     assert "rule added" in marking.mark_false(marking.notes.of(ALERT), "ours")
     assert marking.notes.of(ALERT).muted is not None
     assert taken_over == [marking.notes]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX has named pipes")
+def test_nothing_is_added_to_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="is a pipe or a device"):
+        mark(path)
+
+
+def test_a_reason_of_several_lines_is_written_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    add_entry(path, *false_entry(ALERT, "the nightly\n\tjob ", None, NOW))
+    assert read_notes(path).rules[0].why == "the nightly job"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_who_holds_the_lock_of_the_directory_does_not_make_a_screen_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr("sensor.site.writing.LONGEST_WAIT_S", 0.05)
+    held = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(OutputError, match="another process has held its lock"):
+            mark(tmp_path / "site.yaml")
+    finally:
+        os.close(held)
+    assert list(tmp_path.iterdir()) == []

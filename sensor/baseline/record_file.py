@@ -13,12 +13,12 @@ from flows.columns import NAMES
 AT_ONCE: Final = 8192  # records that are read back together
 
 
-class Spool:
+class RecordFile:
     """Records in the order in which they were added."""
 
     def __init__(self, directory: Path) -> None:
         """directory: of the file, some 820 bytes a record. Raises OSError."""
-        self._identity: IO[bytes] = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115  # as long as the spool
+        self._identity: IO[bytes] = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115  # as long as this is
         self._values: IO[bytes] = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         self._records = 0
 
