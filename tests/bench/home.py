@@ -1,4 +1,4 @@
-"""The story of two sites: a bundle of other networks, at home on a site, before and after a baseline of its own traffic.
+"""The story of two sites: a bundle of other networks on a site, before and after a baseline of its own traffic.
 
 `python -m tests.bench.home [--lab RUNS]`: of each site of the lab with runs without attacks and with them (`flowvigil
 lab run`), what the bundles say of it as they are, and after a baseline on the run without; without such runs of the
@@ -132,9 +132,8 @@ def alerts_a_day() -> None:
         days = list(pool.map(made_day, range(31, 31 + LEARNT_DAYS + JUDGED_DAYS)))
     learnt = concatenate([later(day, number) for number, day in enumerate(days[:LEARNT_DAYS])])
     judged = concatenate([later(day, number) for number, day in enumerate(days[LEARNT_DAYS:])])
-    print(
-        f"\nalerts a day, {LEARNT_DAYS} days learnt, {JUDGED_DAYS} others judged\n{'asked':>8}{'expected':>22}{'came':>8}"
-    )
+    print(f"\nalerts a day, {LEARNT_DAYS} days learnt, {JUDGED_DAYS} others judged")
+    print(f"{'asked':>8}{'expected':>22}{'came':>8}")
     shipped = bundle("default")
     print(f"{'shipped':>8}{'':>22}{_fresh(shipped, judged) / JUDGED_DAYS:>8.1f}")
     for asked in ASKED:
