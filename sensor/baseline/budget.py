@@ -56,6 +56,11 @@ class Period:
         """How many of such alerts there are a day."""
         return self._usual(opened) / self.days
 
+    def at_least(self, claims: Sequence[Candidate], level: float) -> float:
+        """How many claims there surely are a day from a level on: the low end of their 95 % interval."""
+        low, _ = poisson_interval(self._usual([one for one in claims if one.level >= level]))
+        return low / self.days
+
     def interval(self, opened: Sequence[Candidate]) -> tuple[float, float, float]:
         """Alerts a day: 95 % interval of their mean, and it between. Counts of a part may vary more than by chance."""
         counted = Counter(self.part(one.start_ns) for one in opened)
@@ -144,7 +149,8 @@ def _levels(claims: Sequence[Candidate], period: Period, most_a_day: float, *, l
         near = {one.kind for one in claims if one.level >= LEAST_LEVEL}
         return {kind: level for kind in sorted(near) if level < 1}
     several = [one for own in by_kind.values() for one in _of_many(own)]
-    level = next((level for level in HIGHER_LEVELS if a_day(several, level) <= most_a_day), HIGHER_LEVELS[-1])
+    surely = (level for level in HIGHER_LEVELS if period.at_least(several, level) <= most_a_day)
+    level = next(surely, HIGHER_LEVELS[-1])
     return {kind: min(level, _most(kind)) for kind, own in sorted(by_kind.items()) if level > 1 and _of_many(own)}
 
 
