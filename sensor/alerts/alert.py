@@ -103,7 +103,7 @@ class Alert:
     dropped: int  # packets that the capture had lost by then
     # Alerts of single hosts that this one tells as one (sensor.episodes.storms), 0 for an alert of one host.
     hosts_merged: int = 0
-    usual: float | None = None  # share of the site's learning period in which it was there too, None: it is no habit
+    habit: float | None = None  # share of the site's learning period in which it was there too, None: it is no habit
     target_ips: tuple[str, ...] = ()  # the first distinct targets
     target_ports: tuple[int, ...] = ()  # the first distinct destination ports
     packets_file: str | None = None  # name of the capture that gets its packets, None where none are kept

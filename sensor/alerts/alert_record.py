@@ -257,9 +257,9 @@ ALERT: Final = Declaration(
             absent=False,
         ),
         Field(
-            "flowvigil.usual",
+            "flowvigil.habit",
             NUMBER,
-            "usual",
+            "habit",
             "A habit of the site: share of its learning period in which the same claim held.",
             optional=True,
         ),

@@ -54,7 +54,7 @@ class Period:
 
     def a_day(self, opened: Sequence[Candidate]) -> float:
         """How many of such alerts there are a day."""
-        return self._usual(opened) / self.days
+        return self._levelled(opened) / self.days
 
     def at_least(self, claims: Sequence[Candidate], level: float) -> float:
         """How many claims there surely are a day from a level on: the low end of their 95 % interval."""
@@ -67,11 +67,11 @@ class Period:
         counts = [counted[part] for part in self.parts]
         mean = sum(counts) / max(len(counts), 1)
         spread = max(1.0, float(np.var(counts, ddof=1)) / mean) if len(counts) > 1 and mean else 1.0
-        low, _ = poisson_interval(self._usual(opened) / spread)
+        low, _ = poisson_interval(self._levelled(opened) / spread)
         _, high = poisson_interval(len(opened) / spread)
-        return low * spread / self.days, self._usual(opened) / self.days, high * spread / self.days
+        return low * spread / self.days, self._levelled(opened) / self.days, high * spread / self.days
 
-    def _usual(self, opened: Sequence[Candidate]) -> int:
+    def _levelled(self, opened: Sequence[Candidate]) -> int:
         """How many they are where none of their hosts counts more than the next one does."""
         counts = sorted(Counter(host_of(one) for one in opened).values())
         if not counts:
@@ -100,15 +100,15 @@ def poisson_interval(count: float) -> tuple[float, float]:
     return low, more * (1 - 1 / (9 * more) + 1.96 / (3 * math.sqrt(more))) ** 3
 
 
-def choose(simulate: Simulate, period: Period, alerts_per_day: float, usual: Collection[Subject] = ()) -> Budget:
+def choose(simulate: Simulate, period: Period, alerts_per_day: float, habits: Collection[Subject] = ()) -> Budget:
     """Levels and threshold for so many alerts a day.
 
-    usual: claims that are habits of the site, which are not counted.
+    habits: claims that are habits of the site, which are not counted.
     """
     runs: dict[float, Sequence[Candidate]] = {}
 
     def fresh(candidates: Iterable[Candidate]) -> list[Candidate]:
-        return [one for one in candidates if one.subject not in usual]
+        return [one for one in candidates if one.subject not in habits]
 
     def unusual_a_day(threshold: float) -> float:
         if threshold not in runs:

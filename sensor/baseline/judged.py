@@ -13,31 +13,24 @@ from numpy.typing import NDArray
 from flows.batch import (
     DST_HIGH,
     DST_LOW,
-    DST_PORT,
     END_NS,
     END_SHIFT_NS,
-    PROTOCOL,
-    REPORT,
     SRC_HIGH,
     SRC_LOW,
-    SRC_PORT,
-    START_NS,
-    START_SHIFT_NS,
     FlowBatch,
     Identity,
 )
-from models.detector import FlowSteps, Labels, Vector
+from flows.matching import KEY
+from models.detector import Labels, Vector
 from models.fusion import Hybrid, Judgement
-from sensor.judging.judge import RowMaker
+from sensor.judging.judge import RowMaker, Rows, steps_of
 
 Records = Callable[[], Iterator[FlowBatch]]  # goes through the records of a learning period, from the first, each time
-Rows = NDArray[np.float64]  # (n, c) in the order of the bundle's contract
 Hashes = NDArray[np.uint64]  # (n,)
 Mask = NDArray[np.bool_]  # (n,)
 Times = NDArray[np.int64]  # (n,)
 
 SAMPLE: Final = 40_000  # rows that forests and normal values are fitted on
-KEY: Final = [SRC_HIGH, SRC_LOW, DST_HIGH, DST_LOW, SRC_PORT, DST_PORT, PROTOCOL, START_NS]
 _SOURCE: Final = [SRC_HIGH, SRC_LOW]
 _DESTINATION: Final = [DST_HIGH, DST_LOW]
 
@@ -113,17 +106,6 @@ def parts(
         first += len(batch)
 
 
-def steps_of(part: RecordPart) -> FlowSteps:
-    """The records as a bundle judges them."""
-    identity = part.records.identity
-    return FlowSteps(
-        values=part.rows,
-        host=np.ascontiguousarray(identity[:, _SOURCE]),
-        time_ns=identity[:, START_NS] + identity[:, START_SHIFT_NS],
-        advances=identity[:, REPORT] == 0,
-    )
-
-
 class Keeper:
     """Keeps what a bundle says of each part."""
 
@@ -135,7 +117,7 @@ class Keeper:
 
     def take(self, part: RecordPart) -> Judgement:
         """Judge the next part; what the bundle says of it, by its own support."""
-        steps = steps_of(part)
+        steps = steps_of(part.records, part.rows)
         told = self._hybrid.judge(steps)
         judged = np.ones(len(steps), dtype=np.bool_) if self._support is None else self._support.judges(part.rows)
         identity = part.records.identity
@@ -181,7 +163,7 @@ def drawn(through: Iterator[RecordPart], chosen: Mask, seed: int, most: int = SA
     return Sample(np.concatenate(rows), numbers)
 
 
-def hashes(identity: Identity, words: list[int]) -> Hashes:
+def hashes(identity: Identity, words: Sequence[int]) -> Hashes:
     """One number for what stands in these words of each record, (n,): it tells them apart, and nobody who chose them.
 
     Not for tables that strangers fill: here a collision only leaves out one flow more.

@@ -18,7 +18,8 @@ from models.detector import FlowSteps, Vector
 from models.forest import IsolationForest
 from models.fusion import Hybrid, Member, NormalProfile, inputs_of
 from models.support import Group, Support
-from sensor.baseline.judged import Mask, Rows
+from sensor.baseline.judged import Mask
+from sensor.judging.judge import Rows
 
 # Forest over normal rows: the columns it may see and where each stands, rows (k, c) as detectors see them, trees,
 # sample of each, seed.

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from flows.matching import KEY
 from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid
 from models.site import Habit, Learned, SiteProfile
@@ -19,7 +20,6 @@ from sensor.alerts.alert_flow import AlertFlow
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
 from sensor.baseline.judged import (
-    KEY,
     SAMPLE,
     Keeper,
     Kept,
@@ -30,7 +30,6 @@ from sensor.baseline.judged import (
     drawn,
     hashes,
     parts,
-    steps_of,
 )
 from sensor.baseline.lanes import (
     FEWEST_ROWS,
@@ -44,7 +43,7 @@ from sensor.baseline.lanes import (
 from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
 from sensor.episodes.habits import Subject
-from sensor.judging.judge import RowMaker
+from sensor.judging.judge import RowMaker, steps_of
 
 DAY_NS: Final = 86_400_000_000_000
 STARTED_EACH: Final = 3  # parts of the period, after which a sensor is started anew to fit to
@@ -102,8 +101,8 @@ def learn(
     kept, before, told, talk = _judged(hybrid, records, sensor)
     period = _period(kept)
     habits = habits_of(before, period) if asked.habits else []
-    usual = {_subject(habit) for habit in habits}
-    left_out = _left_out(kept, before, told, usual)
+    habit_subjects = {_subject(habit) for habit in habits}
+    left_out = _left_out(kept, before, told, habit_subjects)
     normal = ~left_out
     report(f"{int(kept.first.sum()):,} flows of {period.days:.2f} days, {int(left_out.sum()):,} records left out")
     warming: list[str] = []
@@ -125,7 +124,7 @@ def learn(
     def simulate(threshold: float, levels: Mapping[str, float]) -> list[Candidate]:
         return _simulated(records, kept, p_novel, judged, sensor.episodes(site, threshold, levels))
 
-    budget = choose(simulate, period, asked.alerts_per_day, usual)
+    budget = choose(simulate, period, asked.alerts_per_day, habit_subjects)
     if not budget.shown:
         warming.append(BUDGET)
     known = Learned(
@@ -186,7 +185,7 @@ def _subject(habit: Habit) -> Subject:
     return habit.kind, habit.source, habit.destination, habit.port, habit.protocol
 
 
-def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, usual: set[Subject]) -> Mask:
+def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, habits: set[Subject]) -> Mask:
     """Records that are not learnt from: those of what was told, and all of a host while it attacked."""
     left_out = told.copy()
     for one in before:
@@ -198,7 +197,7 @@ def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, usual: set[Su
         around = (kept.time_ns >= one.start_ns - AROUND_NS) & (kept.time_ns <= one.end_ns + AROUND_NS)
         if one.attack:
             left_out |= (sides == side) & around
-        elif one.subject in usual:
+        elif one.subject in habits:
             left_out &= ~((sides == side) & around)
     return left_out
 
@@ -229,7 +228,7 @@ def _scored(
     groups: dict[Group, int] | None = {} if has_groups(hybrid.contract.columns) else None
     names = tuple(hybrid.contract.columns)
     for part in through:
-        steps = steps_of(part)
+        steps = steps_of(part.records, part.rows)
         seen = replace(steps, values=seen_by_detectors(hybrid, part.rows))
         scores[part.numbers] = forest.score(seen, odd[part.numbers])
         if groups is not None:

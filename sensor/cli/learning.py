@@ -11,7 +11,7 @@ from models.forest import IsolationForest
 from models.fusion import Hybrid
 from models.scaling import fit_scaling
 from sensor import log
-from sensor.baseline.judged import Records, Rows
+from sensor.baseline.judged import Records
 from sensor.baseline.record_file import RecordFile
 from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_row_maker, checked_rate, episode_settings, observer
@@ -20,7 +20,7 @@ from sensor.episodes.episodes import episodes_of
 from sensor.episodes.shapes import KIND_NAMES
 from sensor.errors import OutputError, reason_of
 from sensor.flow_log.reading import FlowLog
-from sensor.judging.judge import RowMaker
+from sensor.judging.judge import RowMaker, Rows
 from sensor.settings.config import Config
 
 _TELL_S: Final = 5.0  # between two lines of progress

@@ -33,7 +33,7 @@ def asked_rate(setting: float | None, about: Mapping[str, Any]) -> float | None:
 
 def counts_as_told(alert: Alert) -> bool:
     """Whether an operator had to read it: a line that opens an alert, no habit of the site, which no note mutes."""
-    return alert.action == "opened" and alert.muted is None and alert.usual is None
+    return alert.action == "opened" and alert.muted is None and alert.habit is None
 
 
 @dataclass(slots=True)

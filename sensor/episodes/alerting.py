@@ -96,9 +96,9 @@ class AlertBuilder:
         severity = severity_of(episode.technique)
         if not episode.attack:
             severity = min(severity, UNCERTAIN_SEVERITY)
-        if episode.usual is not None:
+        if episode.habit is not None:
             severity = min(severity, HABIT_SEVERITY)
-            reason = f"as in {100 * episode.usual:.0f} % of the time in which the site was learnt: {reason}"
+            reason = f"as in {100 * episode.habit:.0f} % of the time in which the site was learnt: {reason}"
         source, destination = endpoints_of(flow.identity, exemplar.values)
         return Alert(
             time_ns=time_ns,
@@ -128,7 +128,7 @@ class AlertBuilder:
             observer=self._observer,
             dropped=dropped,
             hosts_merged=episode.alerts,
-            usual=episode.usual,
+            habit=episode.habit,
             target_ips=tuple(episode.first_targets(TARGETS_SHOWN)),
             target_ports=tuple(islice(episode.ports, PORTS_SHOWN)),
         )

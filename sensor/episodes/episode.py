@@ -129,7 +129,7 @@ class Episode:
             "targets_more",
             "technique",
             "technique_at_line",
-            "usual",
+            "habit",
             "verdict_at_line",
         ),
     )
@@ -168,7 +168,7 @@ class Episode:
         self.origins: Distinct = {}
         self.targets_more = self.ports_more = self.origins_more = False
         self.labels: dict[int, int] = {}
-        self.usual: float | None = None  # share of the site's learning period in which it was there, None for no habit
+        self.habit: float | None = None  # share of the site's learning period in which it was there, None for no habit
         self.flows_at_line = 0
         self.technique_at_line: Technique | None = None
         self.verdict_at_line = False

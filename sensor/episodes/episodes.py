@@ -485,10 +485,10 @@ class Episodes:
         episode.flows_at_line = episode.flows
         episode.technique_at_line = episode.technique
         episode.verdict_at_line = episode.attack
-        episode.usual = self._usual(episode)
+        episode.habit = self._habit(episode)
         self._items.append(self._builder.alert(episode, action, time_ns - episode.shift_ns, self._dropped))
 
-    def _usual(self, episode: Episode) -> float | None:
+    def _habit(self, episode: Episode) -> float | None:
         """Share of the learning period in which a claim was there, None for what is no habit, or more than it."""
         if episode.attack or episode.alerts or episode.exemplar is None or not self._settings.habits:
             return None

@@ -45,6 +45,17 @@ class Assessment:
     judgement: Judgement  # of the same rows
 
 
+def steps_of(records: FlowBatch, rows: Rows) -> FlowSteps:
+    """Flow records as a model judges them, by their sources and the times of their first packets. rows: of each."""
+    identity = records.identity
+    return FlowSteps(
+        values=rows,
+        host=np.ascontiguousarray(identity[:, [SRC_HIGH, SRC_LOW]]),
+        time_ns=identity[:, START_NS] + identity[:, START_SHIFT_NS],
+        advances=identity[:, REPORT] == 0,
+    )
+
+
 class JudgementObserver(Protocol):
     """Whoever looks at what is judged, such as for drift (sensor.drift.drift)."""
 
@@ -98,16 +109,10 @@ class Judge:
     def assess(self, records: FlowBatch) -> Assessment:
         """What the model says of each flow record, of which there is at least one; the hosts' states advance."""
         started_ns = self.clock_ns()
-        first_reports = records.identity[:, REPORT] == 0
-        self.flows += int(first_reports.sum())
-        self.judged += len(records)
         rows = records.values if self.row_maker is None else self.row_maker.columns(records)
-        steps = FlowSteps(
-            values=rows,
-            host=np.ascontiguousarray(records.identity[:, [SRC_HIGH, SRC_LOW]]),
-            time_ns=records.identity[:, START_NS] + records.identity[:, START_SHIFT_NS],
-            advances=first_reports,
-        )
+        steps = steps_of(records, rows)
+        self.flows += int(steps.advances.sum())
+        self.judged += len(records)
         judgement = self.hybrid.judge(steps, self.rate)
         if self.observer is not None:
             self.observer.judged(self.hybrid, records, rows, judgement)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.batch import FlowBatch, empty_batch
+from flows.batch import END_NS, END_SHIFT_NS, FlowBatch, empty_batch
 from flows.block import block_of
 from flows.meter import Meter, concatenate
 from models.bundle import load_bundle, save_bundle
@@ -149,7 +149,7 @@ def test_a_sensor_that_is_started_anew_remembers_nothing(bundle: Hybrid) -> None
         yield half
 
     make = partial_row_maker(bundle)
-    at_ns = int(half.identity[0, 10] + half.identity[0, 17])
+    at_ns = int(half.identity[0, END_NS] + half.identity[0, END_SHIFT_NS])
     *_, anew = parts(two_parts, make, [at_ns])
     *_, fresh = parts(lambda: iter([half]), make)
     assert anew.rows.tobytes() == fresh.rows.tobytes()

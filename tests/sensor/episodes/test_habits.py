@@ -57,22 +57,22 @@ def habit_of(flows: list, kind: int = SCAN, level: float = 100.0) -> dict:
 
 def test_a_habit_is_told_once_at_a_low_severity_and_as_what_was_there() -> None:
     flows = scan(7)
-    plain, usual = alerts_of(flows), alerts_of(flows, habits=habit_of(flows))
-    assert [alert.action for alert in usual] == [alert.action for alert in plain]
-    assert {alert.usual for alert in usual} == {0.92}
-    assert max(alert.severity for alert in usual) <= HABIT_SEVERITY < plain[0].severity
-    assert usual[0].reason.startswith("as in 92 % of the time in which the site was learnt: ")
-    (read,) = entries_of([alert_line(usual[0])], "lines", ReadErrors())
+    plain, habitual = alerts_of(flows), alerts_of(flows, habits=habit_of(flows))
+    assert [alert.action for alert in habitual] == [alert.action for alert in plain]
+    assert {alert.habit for alert in habitual} == {0.92}
+    assert max(alert.severity for alert in habitual) <= HABIT_SEVERITY < plain[0].severity
+    assert habitual[0].reason.startswith("as in 92 % of the time in which the site was learnt: ")
+    (read,) = entries_of([alert_line(habitual[0])], "lines", ReadErrors())
     assert read.alert is not None
-    assert read.alert.usual == 0.92
+    assert read.alert.habit == 0.92
 
 
 def test_more_than_the_habit_an_attack_and_another_host_are_no_habit() -> None:
     flows = scan(7)
-    assert {alert.usual for alert in alerts_of(flows, habits=habit_of(flows, level=0.5))} == {None}
-    assert alerts_of(scan(60), habits=habit_of(flows))[-1].usual is None
+    assert {alert.habit for alert in alerts_of(flows, habits=habit_of(flows, level=0.5))} == {None}
+    assert alerts_of(scan(60), habits=habit_of(flows))[-1].habit is None
     other = [flow._replace(source="192.0.2.99") for flow in flows]
-    assert {alert.usual for alert in alerts_of(other, habits=habit_of(flows))} == {None}
+    assert {alert.habit for alert in alerts_of(other, habits=habit_of(flows))} == {None}
 
 
 def test_habits_come_from_a_bundles_site() -> None:
