@@ -9,19 +9,26 @@ traffic; a bundle without this section is of no one's site.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from models.manifest import exactly, objects, refuse, value_of
 
 MOST_HABITS: Final = 10_000
 MOST_KINDS: Final = 64
+MOST_NETWORKS: Final = 64
+MOST_RATES: Final = 64
 NAME: Final = 40  # characters of a kind's name, at most
 LEVELS: Final = (0.3, 1000.0)  # of a claim, least and most that may be asked for
 OPENINGS: Final = (10.0, 1e12)  # flows between false openings, least and most
-_SECTION: Final = "alerts_per_day expected_alerts_per_day flows_between_false_openings levels warming learned habits"
-_LEARNED: Final = "from_ns to_ns days flows hosts left_out"
+CALIBRATION, BUDGET = "calibration", "budget"  # what may be warming
+_SECTION: Final = (
+    "alerts_per_day expected_alerts_per_day flows_between_false_openings levels warming learned habits shipped"
+)
+_LEARNED: Final = "from_ns to_ns days flows hosts left_out networks"
+_COUNTS: Final = "from_ns to_ns flows hosts left_out"
+_SHIPPED: Final = "rate known novel"
 _HABIT: Final = "kind source destination port protocol level share"
 
 
@@ -35,6 +42,7 @@ class Learned:
     flows: int
     hosts: int  # that began a flow
     left_out: int  # flows of what was told of, on which nothing was fitted
+    networks: tuple[str, ...] = ()  # inside, /24 and /64, the most flows first
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,8 @@ class SiteProfile:
     warming: tuple[str, ...]  # what there was too little traffic to fit: the shipped one is used instead
     learned: Learned
     habits: tuple[Habit, ...]
+    # By nominal rate the cuts of both lanes before any site: the next baseline begins there, not at the site's.
+    shipped: Mapping[float, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         low, mean, high = self.expected_alerts_per_day
@@ -81,6 +91,13 @@ class SiteProfile:
             raise ValueError("site has learned for a time that is none")
         if any(not 0 <= count < 1 << 53 for count in (known.flows, known.hosts, known.left_out)):
             raise ValueError("site has learned from counts that are none")
+        if len(known.networks) > MOST_NETWORKS:
+            raise ValueError("site has learned from more networks than there can be")
+        if len(self.shipped) > MOST_RATES:
+            raise ValueError("site has more shipped cuts than there can be")
+        for rate, cuts in self.shipped.items():
+            if not 0 < rate < 1 or not all(0 <= cut <= 1 for cut in cuts):
+                raise ValueError(f"site has shipped cuts {cuts} of the rate {rate}, expected numbers from 0 to 1")
 
 
 def described_site(site: SiteProfile) -> dict[str, Any]:
@@ -92,11 +109,16 @@ def described_site(site: SiteProfile) -> dict[str, Any]:
         "flows_between_false_openings": float(site.flows_between_false_openings),
         "levels": {kind: float(level) for kind, level in sorted(site.levels.items())},
         "warming": list(site.warming),
-        "learned": {name: getattr(known, name) for name in _LEARNED.split()} | {"days": float(known.days)},
+        "learned": {name: getattr(known, name) for name in _COUNTS.split()}
+        | {"days": float(known.days), "networks": list(known.networks)},
         "habits": [
             {name: getattr(habit, name) for name in _HABIT.split()}
             | {"level": float(habit.level), "share": float(habit.share)}
             for habit in site.habits
+        ],
+        "shipped": [
+            {"rate": float(rate), "known": float(known), "novel": float(novel)}
+            for rate, (known, novel) in sorted(site.shipped.items())
         ],
     }
 
@@ -117,7 +139,7 @@ def read_site(manifest: dict[str, Any]) -> SiteProfile | None:
         refuse("site is warming in what are no short words")
     stated = value_of(section, "learned", dict, "site")
     exactly(stated, "learned", _LEARNED)
-    whole = {name: value_of(stated, name, int, "learned") for name in _LEARNED.split() if name != "days"}
+    whole = {name: value_of(stated, name, int, "learned") for name in _COUNTS.split()}
     try:
         return SiteProfile(
             alerts_per_day=value_of(section, "alerts_per_day", float, "site"),
@@ -125,15 +147,35 @@ def read_site(manifest: dict[str, Any]) -> SiteProfile | None:
             flows_between_false_openings=value_of(section, "flows_between_false_openings", float, "site"),
             levels={kind: value_of(levels, kind, float, "levels") for kind in levels},
             warming=tuple(warming),
-            learned=Learned(days=value_of(stated, "days", float, "learned"), **whole),
-            habits=tuple(_habit(entry) for entry in _habits(section)),
+            learned=Learned(days=value_of(stated, "days", float, "learned"), networks=_networks(stated), **whole),
+            habits=tuple(_habit(entry) for entry in _listed(section, "habits", _HABIT)),
+            shipped=dict(_cuts(entry) for entry in _listed(section, "shipped", _SHIPPED)),
         )
     except ValueError as error:
         refuse(str(error))
 
 
-def _habits(section: dict[str, Any]) -> list[dict[str, Any]]:
-    return objects(section, "habits", _HABIT) if value_of(section, "habits", list, "site") else []
+def _listed(section: dict[str, Any], name: str, keys: str) -> list[dict[str, Any]]:
+    return objects(section, name, keys) if value_of(section, name, list, "site") else []
+
+
+def _networks(stated: dict[str, Any]) -> tuple[str, ...]:
+    listed = value_of(stated, "networks", list, "learned")
+    if len(listed) > MOST_NETWORKS or not all(isinstance(text, str) for text in listed):
+        refuse(f"learned has networks that are no list of up to {MOST_NETWORKS} texts")
+    return tuple(_network(text) for text in listed)
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text[:60]))
+    except ValueError:
+        refuse(f"learned has the network {text!r:.60}, expected an address with a prefix")
+
+
+def _cuts(entry: dict[str, Any]) -> tuple[float, tuple[float, float]]:
+    rate, known, novel = (value_of(entry, name, float, "shipped") for name in _SHIPPED.split())
+    return rate, (known, novel)
 
 
 def _habit(entry: dict[str, Any]) -> Habit:

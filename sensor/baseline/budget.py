@@ -103,12 +103,12 @@ def poisson_interval(count: float) -> tuple[float, float]:
 def choose(simulate: Simulate, period: Period, alerts_per_day: float, habits: Collection[Subject] = ()) -> Budget:
     """Levels and threshold for so many alerts a day.
 
-    habits: claims that are habits of the site, which are not counted.
+    habits: claims that are habits of the site, which are not counted; nor is what its notes mute.
     """
     runs: dict[float, Sequence[Candidate]] = {}
 
     def fresh(candidates: Iterable[Candidate]) -> list[Candidate]:
-        return [one for one in candidates if one.subject not in habits]
+        return [one for one in candidates if one.subject not in habits and not one.muted]
 
     def unusual_a_day(threshold: float) -> float:
         if threshold not in runs:

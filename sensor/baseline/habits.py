@@ -17,12 +17,12 @@ MOST_PARTS: Final = 2 / 3  # of the parts with traffic, in which it must be
 
 
 def habits_of(candidates: Sequence[Candidate], period: Period) -> list[Habit]:
-    """Habits of a learning period, by those that reached their shape; the most regular first."""
+    """Habits of a learning period, by those that reached their shape and no note speaks of; the most regular first."""
     if period.days < SHORTEST_DAYS:
         return []
     told: dict[Subject, list[Candidate]] = {}
     for one in candidates:
-        if one.opened:
+        if one.opened and not one.muted:
             told.setdefault(one.subject, []).append(one)
     found = []
     for (kind, source, destination, port, protocol), own in told.items():

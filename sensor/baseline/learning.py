@@ -14,9 +14,10 @@ import numpy as np
 from flows.matching import KEY
 from models.detector import FlowSteps, Vector
 from models.fusion import Hybrid
-from models.site import Habit, Learned, SiteProfile
+from models.site import BUDGET, CALIBRATION, Habit, Learned, SiteProfile
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
+from sensor.alerts.spread import period_in_words
 from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
 from sensor.baseline.habits import habits_of
 from sensor.baseline.judged import (
@@ -40,16 +41,18 @@ from sensor.baseline.lanes import (
     seen_by_detectors,
     site_hybrid,
 )
+from sensor.baseline.networks import inside_networks
 from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
 from sensor.episodes.habits import Subject
+from sensor.episodes.learned_site import alerts_a_day
 from sensor.judging.judge import RowMaker, steps_of
+from sensor.site.networks import DEFAULT_HOME, Networks
 
 DAY_NS: Final = 86_400_000_000_000
 STARTED_EACH: Final = 3  # parts of the period, after which a sensor is started anew to fit to
 HOLE_NS: Final = 600_000_000_000  # a longer silence: nobody was listening
 AROUND_NS: Final = 60_000_000_000  # of an attack, in which its host is not learnt from
-CALIBRATION, BUDGET = "calibration", "budget"  # what may be warming
 Report = Callable[[str], None]
 
 
@@ -74,6 +77,7 @@ class Asked:
     alerts_per_day: float
     seed: int = 1
     habits: bool = True  # whether what the site always does is learnt as its habit
+    home: Networks = DEFAULT_HOME  # networks that are the site's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +89,7 @@ class Learning:
     budget: Budget
     talk: Talk  # who talks to whom
     period: Period
+    attacked: int  # flows that were left out and that no note of the site says are meant to be
 
     @property
     def site(self) -> SiteProfile:
@@ -104,8 +109,10 @@ def learn(
     habit_subjects = {_subject(habit) for habit in habits}
     left_out = _left_out(kept, before, told, habit_subjects)
     normal = ~left_out
-    report(f"{int(kept.first.sum()):,} flows of {period.days:.2f} days, {int(left_out.sum()):,} records left out")
+    length = period_in_words(round(period.days * DAY_NS))
+    report(f"{int(kept.first.sum()):,} flows in {length}, {int(left_out.sum()):,} records left out")
     warming: list[str] = []
+    shipped = shipped_cuts(hybrid)
     site, p_novel, judged = hybrid, kept.p_novel, kept.judged
     if enough(int(normal.sum())):
         sample = drawn(_with_starts(hybrid, records, sensor, period), normal, asked.seed)
@@ -114,12 +121,12 @@ def learn(
         forest = fit_site_forest(hybrid, sample.rows, odd[sample.number], fit, asked.seed)
         scores, groups = _scored(hybrid, forest, _with_starts(hybrid, records, sensor, period), odd, normal)
         p_known = np.where(kept.judged, kept.p_known, 1.0)[normal]
-        site = site_hybrid(hybrid, forest, scores[normal], p_known, sample.rows, groups)
+        site = site_hybrid(replace(hybrid, thresholds=shipped), forest, scores[normal], p_known, sample.rows, groups)
         p_novel = site.novel[0].calibration.p_value(scores)
         judged = _judged_by(site, hybrid, kept, records)
     else:
         warming.append(CALIBRATION)
-    report(f"choosing thresholds for {asked.alerts_per_day:g} alerts a day")
+    report(f"choosing thresholds for {alerts_a_day(asked.alerts_per_day)}")
 
     def simulate(threshold: float, levels: Mapping[str, float]) -> list[Candidate]:
         return _simulated(records, kept, p_novel, judged, sensor.episodes(site, threshold, levels))
@@ -134,6 +141,7 @@ def learn(
         flows=int(kept.first.sum()),
         hosts=len(np.unique(kept.source)),
         left_out=int((left_out & kept.first).sum()),
+        networks=inside_networks(talk.links, asked.home),
     )
     own = SiteProfile(
         alerts_per_day=asked.alerts_per_day,
@@ -143,8 +151,16 @@ def learn(
         warming=tuple(warming),
         learned=known,
         habits=tuple(habits),
+        shipped=shipped,
     )
-    return Learning(replace(site, site=own), before, budget, talk, period)
+    attacked = int((left_out & kept.first & ~_meant(kept, before)).sum())
+    return Learning(replace(site, site=own), before, budget, talk, period, attacked)
+
+
+def shipped_cuts(hybrid: Hybrid) -> Mapping[float, tuple[float, float]]:
+    """Cuts of both lanes before any site, by nominal rate: what one baseline after the other makes would add up."""
+    known = {} if hybrid.site is None else hybrid.site.shipped
+    return {rate: known.get(rate, cuts) for rate, cuts in hybrid.thresholds.items()}
 
 
 def _judged(hybrid: Hybrid, records: Records, sensor: LearningSensor) -> tuple[Kept, list[Candidate], Mask, Talk]:
@@ -191,15 +207,30 @@ def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, habits: set[S
     for one in before:
         if not one.opened:
             continue
-        words = np.array([one.identity], dtype=np.int64)
-        side = hashes(words, [2, 3] if one.sided == "target" else [0, 1])[0]
-        sides = kept.destination if one.sided == "target" else kept.source
-        around = (kept.time_ns >= one.start_ns - AROUND_NS) & (kept.time_ns <= one.end_ns + AROUND_NS)
         if one.attack:
-            left_out |= (sides == side) & around
+            left_out |= _around(kept, one)
         elif one.subject in habits:
-            left_out &= ~((sides == side) & around)
+            left_out &= ~_around(kept, one)
     return left_out
+
+
+def _around(kept: Kept, one: Candidate) -> Mask:
+    """Records of the host that a candidate is about, while it was there and a little around, (n,)."""
+    words = np.array([one.identity], dtype=np.int64)
+    side = hashes(words, [2, 3] if one.sided == "target" else [0, 1])[0]
+    sides = kept.destination if one.sided == "target" else kept.source
+    around: Mask = (kept.time_ns >= one.start_ns - AROUND_NS) & (kept.time_ns <= one.end_ns + AROUND_NS)
+    its: Mask = sides == side
+    return its & around
+
+
+def _meant(kept: Kept, before: Sequence[Candidate]) -> Mask:
+    """Records of hosts while they did what notes of the site say is meant to be, (n,)."""
+    meant = np.zeros(len(kept), dtype=np.bool_)
+    for one in before:
+        if one.opened and one.muted:
+            meant |= _around(kept, one)
+    return meant
 
 
 def _odd(time_ns: Times, period: Period) -> Mask:

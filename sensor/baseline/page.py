@@ -13,8 +13,9 @@ from sensor.alerts.words import moment
 from sensor.baseline.budget import OFF
 from sensor.baseline.learning import Learning
 from sensor.baseline.talk import HostLink, ServicePort
-from sensor.baseline.words import kinds, period, thresholds, warming
+from sensor.baseline.words import kinds, thresholds
 from sensor.episodes.candidates import Candidate
+from sensor.episodes.learned_site import alerts_a_day, interval_in_words, period, warming
 from sensor.report.detail import facts_of
 from sensor.report.document import document, section
 from sensor.report.markup import Content, element
@@ -51,10 +52,9 @@ def page(learning: Learning, sources: Sequence[str], before: Hybrid) -> str:
 def verdict(learning: Learning) -> str:
     """What comes of it, in one sentence."""
     site = learning.site
-    low, mean, high = site.expected_alerts_per_day
     return (
-        f"{counted(site.learned.hosts, 'host')} in {period(site.learned.days)}: {site.alerts_per_day:g} alerts a day "
-        f"were asked for, {mean:.2g} are expected ({low:.2g} to {high:.2g})."
+        f"{counted(site.learned.hosts, 'host')} in {period(site.learned.days)}: asked for "
+        f"{alerts_a_day(site.alerts_per_day)}, expected {interval_in_words(site.expected_alerts_per_day)}."
     )
 
 
@@ -80,12 +80,11 @@ def _source(learning: Learning, sources: Sequence[str], before: Hybrid) -> Conte
 
 def _budget(learning: Learning) -> Content:
     site = learning.site
-    low, mean, high = site.expected_alerts_per_day
     silent = site.flows_between_false_openings >= OFF
     return facts_of(
         [
-            ("Asked for", f"{site.alerts_per_day:g} alerts a day"),
-            ("Expected", f"{mean:.2g} a day, {low:.2g} to {high:.2g} (95 %), habits aside"),
+            ("Asked for", alerts_a_day(site.alerts_per_day)),
+            ("Expected a day", f"{interval_in_words(site.expected_alerts_per_day)}, 95 %, habits aside"),
             ("Thresholds", thresholds(learning)),
             *([("Unusual traffic", "is not told: here it is more often than was asked for")] if silent else []),
             ("Before", kinds(learning.before)),
@@ -121,9 +120,11 @@ def _habits(learning: Learning) -> Content:
 
 
 def _alerts(candidates: Sequence[Candidate], when: str) -> Content:
-    opened = [one for one in candidates if one.opened]
+    opened = [one for one in candidates if one.opened and not one.muted]
+    muted = sum(one.opened and one.muted for one in candidates)
+    noted = [element("p", f"{counted(muted, 'alert')} muted by site notes, which use up no budget.")] if muted else []
     if not opened:
-        return element("p", f"None would be told {when}.")
+        return [element("p", f"None would be told {when}."), *noted]
     opened.sort(key=lambda one: (not one.attack, -one.level, one.start_ns))
     rows = [
         (one.kind, "attack" if one.attack else "uncertain", moment(one.start_ns), one.source, one.destination,
@@ -134,7 +135,7 @@ def _alerts(candidates: Sequence[Candidate], when: str) -> Content:
         *(("Claim", False), ("Verdict", False), ("Began (UTC)", False), ("Source", False), ("Destination", False)),
         *(("Service", False), ("Level", True), ("Flows", True)),
     )
-    return table_of(f"Alerts {when} ({len(rows)} of {len(opened):,})", headings, rows)
+    return [table_of(f"Alerts {when} ({len(rows)} of {len(opened):,})", headings, rows), *noted]
 
 
 def _services(learning: Learning) -> Content:

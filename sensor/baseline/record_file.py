@@ -27,8 +27,8 @@ class RecordFile:
 
     def add(self, batch: FlowBatch) -> None:
         """Keep these records after the others. Raises OSError."""
-        np.ascontiguousarray(batch.identity, dtype=np.int64).tofile(self._identity)
-        np.ascontiguousarray(batch.values, dtype=np.float64).tofile(self._values)
+        self._identity.write(np.ascontiguousarray(batch.identity, dtype=np.int64).data)
+        self._values.write(np.ascontiguousarray(batch.values, dtype=np.float64).data)
         self._records += len(batch)
 
     def batches(self) -> Iterator[FlowBatch]:

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.alerts.spread import counted, period_in_words
-from sensor.baseline.learning import BUDGET, CALIBRATION, DAY_NS, Learning
+from sensor.alerts.spread import counted
+from sensor.baseline.learning import Learning
 from sensor.episodes.candidates import Candidate
+from sensor.episodes.learned_site import interval_in_words, period, warming
 
 SHOWN: Final = 5
 
@@ -14,12 +15,11 @@ SHOWN: Final = 5
 def told(learning: Learning) -> list[str]:
     """The lines."""
     site, known = learning.site, learning.site.learned
-    low, mean, high = site.expected_alerts_per_day
     return [
         f"learnt from  {counted(known.flows, 'flow')} of {counted(known.hosts, 'host')} in {period(known.days)}; "
         f"{counted(known.left_out, 'flow')} of what was told left out",
         f"alerts       before {kinds(learning.before)}; after {kinds(learning.budget.candidates)}",
-        f"a day        asked {site.alerts_per_day:g}, expected {mean:.2g} ({low:.2g} to {high:.2g})",
+        f"a day        asked {site.alerts_per_day:g}, expected {interval_in_words(site.expected_alerts_per_day)}",
         f"thresholds   {thresholds(learning)}",
         *_habits(learning),
         *(f"warming      {warming(what)}" for what in site.warming),
@@ -27,10 +27,13 @@ def told(learning: Learning) -> list[str]:
 
 
 def kinds(candidates: Sequence[Candidate]) -> str:
-    """Such as `3: beacon 2, scan 1`."""
-    counts = Counter(one.kind for one in candidates if one.opened)
+    """Such as `3: beacon 2, scan 1, and 2 muted by site notes`."""
+    opened = [one for one in candidates if one.opened]
+    counts = Counter(one.kind for one in opened if not one.muted)
     listed = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
-    return f"{counts.total()}: {listed}" if listed else "none"
+    told = f"{counts.total()}: {listed}" if listed else "none"
+    muted = len(opened) - counts.total()
+    return f"{told}, and {muted:,} muted by site notes" if muted else told
 
 
 def thresholds(learning: Learning) -> str:
@@ -43,19 +46,6 @@ def thresholds(learning: Learning) -> str:
     if len(levels) == 1 and len(site.levels) > 1:
         return f"{told}; claims from {levels[0]:.2g} times their shape"
     return told + "; " + ", ".join(f"{kind} from {level:.2g} times its shape" for kind, level in site.levels.items())
-
-
-def warming(what: str) -> str:
-    """What it means that something is warming."""
-    return {
-        CALIBRATION: "too few flows for a forest of the site's own: that of the bundle is used; learn for longer",
-        BUDGET: "too short to show so few alerts a day: thresholds are extrapolated, never below the shipped ones",
-    }.get(what, what)
-
-
-def period(days: float) -> str:
-    """How long a site was learnt, in words."""
-    return period_in_words(round(days * DAY_NS))
 
 
 def _habits(learning: Learning) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from flows.meter import Meter
 from sensor.checks.result import CheckContext, CheckStatus, Observation
+from sensor.episodes.learned_site import site_in_words
 from sensor.errors import SensorError
 from sensor.judging.judge import Judge
 
@@ -26,7 +27,10 @@ def bundle(context: CheckContext) -> Observation:
     except SensorError:
         context.hybrid = None
         raise
-    return Observation(f"{context.hybrid.model_id} fits this version's features")
+    site = context.hybrid.site
+    return Observation(
+        f"{context.hybrid.model_id} fits this version's features", detail=() if site is None else (site_in_words(site),)
+    )
 
 
 def cache(context: CheckContext) -> Observation:

@@ -148,7 +148,8 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
         )
         drift = build_drift(config, hybrid, live=False)
         detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, drift=drift)
-        run = Run(capture_turns(config, captures, recorder), detection, screen, _drift_hooks(detection))
+        hooks = [*_site_hooks(hybrid), *_drift_hooks(detection)]
+        run = Run(capture_turns(config, captures, recorder), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
 
@@ -198,7 +199,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         new_bundle = NewBundle(detection.judge)
         hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
         learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
-        run = Run(turns, detection, screen, [hook, *learning, *_drift_hooks(detection)], latest)
+        run = Run(turns, detection, screen, [hook, *learning, *_site_hooks(hybrid), *_drift_hooks(detection)], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
         stack.enter_context(requested_by_signals(hook))
@@ -374,6 +375,18 @@ def _watch_hook(
         news=new_bundle.news,
         alive=Watchdog().feed,
     )
+
+
+def _site_hooks(hybrid: "Hybrid") -> "list[Hook]":
+    """What says that the bundle's site is warming; nothing where it is not, or where the bundle knows of no site."""
+    from sensor.episodes.learned_site import warming_site
+
+    words = "" if hybrid.site is None else warming_site(hybrid.site)
+    if not words:
+        return []
+    from sensor.run.warming import WarmingNote
+
+    return [WarmingNote(words)]
 
 
 def _drift_hooks(detection: "Detection") -> "list[Hook]":

@@ -2,9 +2,7 @@
 
 import importlib
 import platform
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -22,6 +20,7 @@ from sensor.cli.flow_log_argument import are_flow_logs
 from sensor.cli.interface_argument import interface_of
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import Color, QuietOption
+from sensor.cli.signals import ended_by_sigterm
 from sensor.errors import INTERRUPTED, OK, InputError, ModelError, OutputError, reason_of
 from sensor.version import VERSION
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from sensor.baseline.learning import Asked, Learning
     from sensor.cli.learning_live import LearnedSite
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
 
 NEEDS: Final = ("sklearn",)
 # What is needed when the privileges of a capture have gone.
@@ -38,8 +38,10 @@ LATER: Final = (
     *("sklearn.ensemble", "training.fit.forests", "sensor.flow_log.reading", "sensor.report.publish"),
     *("sensor.cli.learning", "sensor.baseline.page", "sensor.baseline.words", "sensor.files.replacing"),
 )
-# Shares of flows that are of what was told as alerts, from which on that is said, and the source refused.
-ATTACKED_TOLD, ATTACKED_REFUSED = 0.05, 0.5
+NETWORKS_NAMED: Final = 3
+ATTACKED_TOLD, ATTACKED_REFUSED = 0.05, 0.5  # shares of flows of what was told, from which on it is said, or refused
+# What directories of bundles hold; that of a shipped one what simpler models reach, too.
+OF_BUNDLES: Final = ("manifest.json", "weights.safetensors", "baselines.json", "baselines.safetensors")
 SourcesArgument = Annotated[
     list[str],
     typer.Argument(
@@ -53,7 +55,7 @@ AlertsADayOption = Annotated[
 ]
 
 
-@with_flags("config", "overrides", "expression", "decap")
+@with_flags("config", "overrides", "expression", "decap", "site")
 def baseline(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle directory, or the name of a shipped one.")],
     sources: SourcesArgument,
@@ -110,9 +112,10 @@ def baseline(
         if not _heard(site, interface, quiet=quiet):
             return INTERRUPTED
         sources = [str(site.log)]
-    problems = _learnt(
-        config, kernels, sources, Wanted(output, page, alerts_per_day, seed, habits), progress, quiet=quiet
-    )
+    with ended_by_sigterm():
+        problems = _learnt(
+            config, kernels, sources, Wanted(output, page, alerts_per_day, seed, habits), progress, quiet=quiet
+        )
     if interface is not None:
         site.clear()
     if problems:
@@ -144,21 +147,23 @@ def _learnt(
     from flows.kdd.columns import kdd_contract
     from sensor.baseline.learning import Asked, TooLittleError
     from sensor.cli.assembly import ready_model
-    from sensor.cli.build import load_model
+    from sensor.cli.build import load_model, site_notes
 
+    notes = site_notes(config)
     hybrid = load_model(config)
-    asked = Asked(wanted.alerts_per_day, wanted.seed, wanted.habits)
+    asked = Asked(wanted.alerts_per_day, wanted.seed, wanted.habits, *(() if notes is None else (notes.home,)))
     try:
         if hybrid.contract in (kdd_contract(content=True), kdd_contract(content=False)) and _are_tables(sources):
             _learn_table(hybrid, sources, asked, wanted.output, progress)
             return []
         hybrid = ready_model(config, kernels, partial(_refuse_sources, config, sources), quiet=quiet)
-        learning, problems = _learn(config, hybrid, sources, asked, wanted.output, progress)
+        learning, problems = _learn(config, hybrid, notes, sources, asked, wanted.output, progress)
     except TooLittleError as error:
         raise InputError(f"{', '.join(sources)}: {error}") from error
     _refuse_attacked(learning)
+    _tell_other_network(hybrid, learning)
     about = _about(hybrid, sources, learning)
-    _write(wanted.output, replace(learning.hybrid, model_id=_name(wanted.output, hybrid)), about)
+    _write(wanted.output, replace(learning.hybrid, model_id=_name(wanted.output, hybrid)), about, progress)
     if wanted.page is not None:
         from sensor.baseline.page import page as html
         from sensor.report.publish import publish
@@ -201,6 +206,7 @@ def _heard(site: "LearnedSite", interface: str, *, quiet: bool) -> bool:
 def _learn(
     config: "Config",
     hybrid: "Hybrid",
+    notes: "SiteNotes | None",
     sources: Sequence[str],
     asked: "Asked",
     output: Path,
@@ -216,7 +222,7 @@ def _learn(
     else:
         opened = records_of_captures(config, sources, output.absolute().parent)
     with opened as (records, problems):
-        learning = learn(hybrid, records, SiteSensor(config), asked, fit_forest, progress)
+        learning = learn(hybrid, records, SiteSensor(config, notes), asked, fit_forest, progress)
         return learning, list(dict.fromkeys(problems))
 
 
@@ -247,7 +253,7 @@ def _learn_table(
     records = seen_by_bundle(normal, content=hybrid.contract == kdd_contract(content=True))
     learnt = learn_rows(hybrid, record_steps(records.values), asked, fit_forest)
     about = {**hybrid.about, "site": {"of": hybrid.model_id, "sources": [Path(sources[0]).name], "rows": learnt.rows}}
-    _write(output, replace(learnt.hybrid, model_id=_name(output, hybrid)), about)
+    _write(output, replace(learnt.hybrid, model_id=_name(output, hybrid)), about, progress)
     progress(f"fitted to {learnt.rows:,} normal records; records have no alerts, so there is no budget of them")
     progress(f"bundle written to {output}")
 
@@ -268,9 +274,8 @@ def _refuse_sources(config: "Config", sources: Sequence[str]) -> None:
 
 
 def _refuse_attacked(learning: "Learning") -> None:
-    """Say what share of the learning period was left out. Raises InputError where that is most of it."""
-    known = learning.site.learned
-    share = known.left_out / max(known.flows, 1)
+    """Say what share of the learning period was of what no note excuses. Raises InputError where that is most of it."""
+    share = learning.attacked / max(learning.site.learned.flows, 1)
     if share >= ATTACKED_REFUSED:
         raise InputError(
             f"{100 * share:.0f} % of the flows are of what is told as alerts: found attacks, or what the bundle "
@@ -280,13 +285,30 @@ def _refuse_attacked(learning: "Learning") -> None:
         log.info(f"{100 * share:.0f} % of the flows are of what is told as alerts: they were not learnt as normal")
 
 
+def _tell_other_network(before: "Hybrid", learning: "Learning") -> None:
+    """Say that a source shares no network with the site that the bundle had."""
+    from sensor.baseline.networks import of_another_network
+
+    if before.site is None:
+        return
+    earlier, now = before.site.learned.networks, learning.site.learned.networks
+    if of_another_network(earlier, now):
+        log.info(
+            f"another network? {before.model_id} was learnt in {_some(earlier)}, this source is of {_some(now)}: for "
+            "another site begin with a shipped bundle"
+        )
+
+
+def _some(networks: Sequence[str]) -> str:
+    more = len(networks) - NETWORKS_NAMED
+    return ", ".join(networks[:NETWORKS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def refuse_other_directory(output: Path) -> None:
     """Raise OutputError for a directory that holds something else than a bundle."""
-    from models.bundle import MANIFEST, WEIGHTS
-
     try:
         if output.is_dir():
-            others = [entry.name for entry in output.iterdir() if entry.name not in (MANIFEST, WEIGHTS)]
+            others = [entry.name for entry in output.iterdir() if entry.name not in OF_BUNDLES]
             if others:
                 raise OutputError(f"{output}: found {others[0]!r:.60} there, expected a bundle or a new directory")
         elif output.exists():
@@ -297,26 +319,19 @@ def refuse_other_directory(output: Path) -> None:
         raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
 
 
-def _write(output: Path, hybrid: "Hybrid", about: Mapping[str, Any]) -> None:
+def _write(output: Path, hybrid: "Hybrid", about: Mapping[str, Any], progress: Callable[[str], None]) -> None:
     """Write the bundle: the name leads to the old one or to the new one. Raises OutputError."""
     from models.bundle import save_bundle
     from sensor.files.replacing import BusyError, NotAtomicError, ReplacedDirectory
 
+    place = ReplacedDirectory(output.absolute())
     try:
-        if output.exists():
-            place = ReplacedDirectory(output)
-            with place.locked():
-                place.replace(lambda fresh: save_bundle(fresh, hybrid, about))
-            log.info(f"what was there before is {place.previous} now")
-            return
-        fresh = Path(tempfile.mkdtemp(prefix=f".{output.name}.new-", dir=output.absolute().parent))
-        try:
-            save_bundle(fresh, hybrid, about)
-            fresh.chmod(0o755)
-            fresh.rename(output)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
+        with place.locked():
+            if not output.exists():
+                place.create(lambda fresh: save_bundle(fresh, hybrid, about))
+                return
+            place.replace(lambda fresh: save_bundle(fresh, hybrid, about))
+            progress(f"what was there before is {place.previous} now")
     except OSError as error:
         raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
     except (NotAtomicError, BusyError) as error:

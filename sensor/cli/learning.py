@@ -22,6 +22,7 @@ from sensor.errors import OutputError, reason_of
 from sensor.flow_log.reading import FlowLog
 from sensor.judging.judge import RowMaker, Rows
 from sensor.settings.config import Config
+from sensor.site.notes import SiteNotes
 
 _TELL_S: Final = 5.0  # between two lines of progress
 
@@ -29,8 +30,10 @@ _TELL_S: Final = 5.0  # between two lines of progress
 class SiteSensor:
     """The sensor's judging by settings (sensor.baseline.learning.LearningSensor)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, notes: SiteNotes | None = None) -> None:
+        """notes: of the site, whose muted alerts are candidates as such."""
         self._config = config
+        self._notes = notes
 
     def row_maker(self, hybrid: Hybrid) -> RowMaker | None:
         """What makes a bundle's rows."""
@@ -48,6 +51,10 @@ class SiteSensor:
         rate = checked_rate(self._config, hybrid)
         episodes = episodes_of(hybrid, observer(), rate, settings, CandidateEpisodes)
         assert isinstance(episodes, CandidateEpisodes)  # noqa: S101  # it is what was asked for
+        notes = self._notes
+        if notes is not None:
+            episodes.columns = len(hybrid.contract.columns)
+            episodes.muted = lambda alert: notes.of(alert).muted is not None
         return episodes
 
 

@@ -4,6 +4,7 @@
 ends with it.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sensor.run.run import Run
     from sensor.settings.config import Config
 
+MOST_MANIFEST: Final = 4 << 20  # bytes, as models.manifest has it
 UNFINISHED: Final = ".unfinished"  # behind the name of the bundle: the directory of the flows until it is there
 
 
@@ -39,16 +41,19 @@ class LearnedSite:
     seconds: float  # of traffic time to learn from
     alerts_per_day: float
     read_settings: Callable[[], "Config"]
-    learnt: bool = False  # whether the bundle is there
+    learnt: bool = False  # whether the bundle is there and judges
     enough: bool = False  # whether the site was heard for long enough
-    _kept: bool = field(init=False, default=False)  # whether the flows are in a log that the settings name
+    _named: Path | None = field(init=False, default=None)  # flow log of the settings at the start: it stays as it is
+    _logs: bool | None = field(init=False, default=None)  # whether a log of its own is kept; None: not known yet
 
     def settings(self) -> "Config":
         """The settings, with a flow log to learn from, and the site's bundle once there is one."""
         config = self.read_settings()
+        if self._logs is None:
+            self._named = config.flow_log.directory
+            self._logs = self._named is None and not self.learnt
         changes: dict[str, Any] = {}
-        self._kept = config.flow_log.directory is not None
-        if not self._kept:
+        if self._logs and config.flow_log.directory is None:
             changes["flow_log"] = config.flow_log.model_copy(update={"directory": self.unfinished})
         if self.learnt:
             changes["detection"] = config.detection.model_copy(update={"bundle": self.output})
@@ -62,9 +67,9 @@ class LearnedSite:
     @property
     def log(self) -> Path:
         """The directory of the flows that are learnt from."""
-        directory = self.settings().flow_log.directory
-        assert directory is not None  # noqa: S101  # as settings has it
-        return directory
+        if self._logs is None:
+            self.settings()
+        return self._named or self.unfinished
 
     def heard_s(self) -> float:
         """Traffic time that earlier runs have logged."""
@@ -74,7 +79,7 @@ class LearnedSite:
             files = list(FlowLog([self.log]).files())
         except InputError:
             return 0.0
-        return sum(max(0, opened.last_ns - opened.first_ns) for opened in files) / 1e9
+        return sum(max(0, opened.last_packet_ns - opened.first_ns) for opened in files) / 1e9
 
     def hook(
         self, enough: "Callable[[Run, NewBundle, Detection], Learner | None]", new_bundle: "NewBundle", run: "Detection"
@@ -131,7 +136,7 @@ class LearnedSite:
 
     def clear(self) -> None:
         """Remove the flows, once they are learnt from, unless the settings ask for a flow log."""
-        if not self._kept:
+        if self._named is None:
             shutil.rmtree(self.unfinished, ignore_errors=True)
 
 
@@ -141,6 +146,16 @@ class Silent(DisplayOptions):
     def lines_on_stdout(self, _config: "Config") -> bool:
         """Never."""
         return False
+
+
+def has_site(bundle: Path) -> bool:
+    """Whether a directory holds a bundle that was learnt from a site, as far as its manifest says so."""
+    try:
+        with (bundle / "manifest.json").open("rb") as file:
+            manifest = json.loads(file.read(MOST_MANIFEST))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and "site" in manifest
 
 
 def refuse_output(output: Path, user: "User | None") -> None:

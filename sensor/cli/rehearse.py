@@ -1,6 +1,5 @@
 """`flowvigil rehearse`: would attacks be found on this network, with this bundle and these settings?"""
 
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.lab_attacks import LabRuns, lab_runs_in
 from sensor.cli.options import QuietOption
 from sensor.cli.rehearsal_output import print_table, publish_page, write_records
-from sensor.errors import INPUT, INTERRUPTED, NOT_MET, OK, InputError
+from sensor.cli.signals import ended_by_sigterm
+from sensor.errors import INPUT, NOT_MET, OK, InputError
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -98,7 +98,7 @@ def rehearse(
         refuse_unwritable(output, () if interface else sources)
     runs = LabRuns(()) if lab is None else lab_runs_in(lab)
     with (
-        _ended_by_sigterm(),
+        ended_by_sigterm(),
         _captures(config, sources, interface, seconds, kernels, quiet=quiet) as (captures, hybrid),
     ):
         if output is not None and interface:
@@ -199,18 +199,6 @@ def _keep_stdin(path: Path) -> None:
         while left > 0 and (part := sys.stdin.buffer.read(min(left, 1 << 20))):
             out.write(part)
             left -= len(part)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command in order, so that no temporary file stays."""
-    from sensor.signals import handling
-
-    def end(_signal: int, _frame: object) -> None:
-        raise SystemExit(INTERRUPTED)
-
-    with handling({signal.SIGTERM: end}):
-        yield
 
 
 def _generated(day: "SiteDay") -> "Iterator[AttackEpisode]":

@@ -30,6 +30,17 @@ def ended_by_interrupt() -> Iterator[None]:
 
 
 @contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command in order, so that no temporary file stays."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise SystemExit(INTERRUPTED)
+
+    with handling({signal.SIGTERM: end}):
+        yield
+
+
+@contextmanager
 def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Make the first SIGINT or SIGTERM stop the run in order, and a second one end the process.
 

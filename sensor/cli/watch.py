@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensor import log
 from sensor.cli.baseline import AlertsADayOption
 from sensor.cli.exit_code import FailOnOption, exit_code
 from sensor.cli.extras import require_packages
@@ -94,7 +95,8 @@ def watch(
 
     With --learn the flows are kept until there are enough (in BUNDLE.unfinished, or the directory of --flows), over
     several runs if need be; then a baseline of them (flowvigil baseline) is fitted in a process of its own and takes
-    the bundle's place. Until then the sensor is warming and judges by the bundle as it is. Needs scikit-learn.
+    the bundle's place. Until then the sensor is warming and judges by the bundle as it is. Where BUNDLE was learnt
+    already, it judges from the start and nothing is learnt. Needs scikit-learn.
 
     With --attach it shows a sensor that runs already, to its user and the group of attach.group: the latest alerts,
     then what comes, on the terminal or as JSON lines. It needs no privileges and no model, and nothing that it does
@@ -124,7 +126,7 @@ def watch(
     settings, learning, site = flags.settings, None, None
     if learn is not None:
         site = learned_beside(learn, learn_for, alerts_per_day, flags.settings)
-        settings, learning = site.settings, partial(site.hook, site.begun)
+        settings, learning = site.settings, None if site.learnt else partial(site.hook, site.begun)
     display = DisplayOptions(json, quiet, color)
     with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
         assembled.run.run()
@@ -139,12 +141,16 @@ def learned_beside(
     """A site to be learnt beside a watch. Raises OutputError where its bundle could not be written."""
     from sensor.cli.baseline import NEEDS, refuse_other_directory
     from sensor.cli.durations import duration_s
-    from sensor.cli.learning_live import LearnedSite, refuse_output, refuse_program
+    from sensor.cli.learning_live import LearnedSite, has_site, refuse_output, refuse_program
     from sensor.cli.live_capture import unprivileged_user
 
     require_packages(NEEDS, "learning a site", "home")
     site = LearnedSite(output.absolute(), duration_s(learn_for, "--learn-for"), alerts_per_day, settings)
     refuse_other_directory(site.output)
+    if has_site(site.output):  # of an earlier run: who starts again does not go back to what it judged by first
+        site.learnt = True
+        log.info(f"{output} was learnt and judges; nothing is learnt beside this watch (flowvigil baseline does that)")
+        return site
     user = unprivileged_user(settings())
     refuse_output(site.output, user)
     refuse_program(user)

@@ -4,11 +4,13 @@ A site's thresholds are chosen by them (sensor.baseline): an episode that opened
 both what that site's traffic looks like.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sensor.alerts.alert import Action
+import numpy as np
+
+from sensor.alerts.alert import Action, Alert
 from sensor.alerts.endpoints import sides_of
 from sensor.episodes.episode import Episode
 from sensor.episodes.episodes import Episodes
@@ -32,14 +34,18 @@ class Candidate:
     end_ns: int
     flows: int
     identity: tuple[int, ...]  # words of that flow (flows.batch)
+    muted: bool = False  # whether the site's notes say that it is meant to be
 
 
 class CandidateEpisodes(Episodes):
-    """Episodes that are kept as they end, and of which no alert is made."""
+    """Episodes that are kept as they end, and of which no alert is told."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._ended: list[Candidate] = []
+        # Whether notes of the site mute the alert that would be told of an episode; None without notes.
+        self.muted: Callable[[Alert], bool] | None = None
+        self.columns = 0  # of what the bundle judges, for these alerts
 
     def take(self) -> list[Candidate]:
         """Those that ended since the last call, in the order of their ends."""
@@ -51,8 +57,17 @@ class CandidateEpisodes(Episodes):
 
     def _end(self, episode: Episode, time_ns: int) -> None:
         if not episode.closed and episode.exemplar is not None and not episode.alerts:  # a storm is about nobody
-            self._ended.append(_candidate(episode, episode.exemplar.flow.identity))
+            candidate = _candidate(episode, episode.exemplar.flow.identity)
+            self._ended.append(replace(candidate, muted=self._is_muted(episode, time_ns)))
         super()._end(episode, time_ns)
+
+    def _is_muted(self, episode: Episode, time_ns: int) -> bool:
+        """Whether the alert that would be told of it, whole, is muted."""
+        if self.muted is None or episode.exemplar is None:
+            return False
+        # Notes ask for no column: none is looked for, and none is known.
+        episode.exemplar.top_columns, episode.exemplar.judged = (), np.full(self.columns, np.nan)
+        return self.muted(self._builder.alert(episode, "closed", time_ns - episode.shift_ns))
 
 
 def _candidate(episode: Episode, identity: Sequence[int]) -> Candidate:

@@ -34,7 +34,7 @@ class ReplacedDirectory:
     """One directory, or symbolic link to one, by its name."""
 
     def __init__(self, name: Path) -> None:
-        """name: absolute, or of a directory that is not left; must exist by the time of any use."""
+        """name: absolute, or of a directory that is not left; must exist by the time of any use but `create`."""
         self.name = name
         self._parent = name.parent
         self.previous = name.with_name(f"{name.name}.previous")  # what was there before
@@ -77,6 +77,24 @@ class ReplacedDirectory:
                 shutil.rmtree(leftover)
                 done.append(f"{leftover}, to which nothing leads, is removed")
         return done
+
+    def create(self, write: Callable[[Path], None], mode: int = 0o755) -> None:
+        """Have a directory written that is not there yet, whole or not at all.
+
+        write: fills an empty directory; what it raises leaves nothing behind. While locked. Raises OSError.
+        """
+        self.settle()
+        fresh = self._parent / f".{self.name.name}.new-0"  # in the place of nothing: no directory has this number
+        fresh.mkdir(mode=0o700)
+        try:
+            write(fresh)
+            fresh.chmod(mode)
+            _synchronise(fresh)
+            fresh.rename(self.name)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        _synchronise_entries(self._parent)
 
     def replace(self, write: Callable[[Path], None]) -> None:
         """Have a new directory written and put it in the place of this one, which becomes the previous one.

@@ -92,10 +92,21 @@ class FlowsFile:
         """A moment after which no record was reported, by the footer; 0 where it does not say."""
         return self._reported()[1]
 
+    @property
+    def last_packet_ns(self) -> int:
+        """A moment after which none of its flows had a packet, by the footer; 0 where it does not say.
+
+        A report may be later: what is open when a run ends is reported as of the moment at which it would have been.
+        """
+        return self._least_and_most("end", _UNIT_NS[self.columns.field("end").type.unit])[1]
+
     def _reported(self) -> tuple[int, int]:
-        name, unit_ns = (
-            ("reported", 1) if self.about is not None else ("end", _UNIT_NS[self.columns.field("end").type.unit])
-        )
+        if self.about is not None:
+            return self._least_and_most("reported", 1)
+        return self._least_and_most("end", _UNIT_NS[self.columns.field("end").type.unit])
+
+    def _least_and_most(self, name: str, unit_ns: int) -> tuple[int, int]:
+        """Of a column, by the footer, in nanoseconds; 0, 0 where it does not say."""
         metadata = self.fragment.metadata
         least: list[int] = []
         most: list[int] = []

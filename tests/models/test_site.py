@@ -19,11 +19,12 @@ SITE = SiteProfile(
     flows_between_false_openings=2e5,
     levels={"scan": 1.5, "beacon": 0.5},
     warming=("budget",),
-    learned=Learned(10**18, 10**18 + 10**14, 1.157, 150_000, 60, 12),
+    learned=Learned(10**18, 10**18 + 10**14, 1.157, 150_000, 60, 12, ("10.0.0.0/24", "2001:db8::/64")),
     habits=(
         Habit("beacon", "10.0.0.1", "2001:db8::1", 443, 6, 1.4, 0.92),
         Habit("flood-at", None, "10.0.0.2", 0, 1, 2.0, 1.0),
     ),
+    shipped={0.01: (0.005, 0.0), 0.001: (0.0005, 0.0005)},
 )
 
 
@@ -66,6 +67,16 @@ HOSTILE: dict[str, Change] = {
     "learned for less than nothing": lambda site: site["learned"].update(days=-1),
     "learned backwards": lambda site: site["learned"].update(to_ns=1),
     "learned from half a flow": lambda site: site["learned"].update(flows=0.5),
+    "learned in no list": lambda site: site["learned"].update(networks="10.0.0.0/24"),
+    "learned in a number": lambda site: site["learned"].update(networks=[10]),
+    "learned in no network": lambda site: site["learned"].update(networks=["10.0.0.1/24"]),
+    "learned in a long network": lambda site: site["learned"].update(networks=["1" * 100_000]),
+    "learned in many networks": lambda site: site["learned"].update(networks=["10.0.0.0/24"] * 65),
+    "shipped as text": lambda site: site.update(shipped="0.01"),
+    "shipped cut of more than all": lambda site: site["shipped"][0].update(known=1.5),
+    "shipped cut of no rate": lambda site: site["shipped"][0].update(rate=0.0),
+    "shipped cut that is none": lambda site: site["shipped"][0].update(novel=float("nan")),
+    "shipped lacks": lambda site: site["shipped"][0].pop("novel"),
     "habits as text": lambda site: site.update(habits="all"),
     "habit of no address": lambda site: site["habits"][0].update(source="10.0.0.300"),
     "habit of a name": lambda site: site["habits"][0].update(destination="evil.example"),

@@ -1,0 +1,82 @@
+"""A site that is learnt beside a watch: which settings hold before and after, whatever is read again meanwhile."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sensor.cli.build import build_judge, load_model
+from sensor.cli.learning_live import LearnedSite, has_site
+from sensor.cli.reload import taken_episode_settings
+from sensor.settings.config import Config
+from tests.models.test_site import SITE
+
+
+def config(**sections: Any) -> Config:
+    return Config.model_validate(sections)
+
+
+class Settings:
+    """Settings that change between two readings."""
+
+    def __init__(self) -> None:
+        self.now = config()
+
+    def __call__(self) -> Config:
+        return self.now
+
+
+def learned(output: Path, settings: Settings, *, learnt: bool = False) -> LearnedSite:
+    return LearnedSite(output, 60.0, 1.0, settings, learnt=learnt)
+
+
+def test_once_it_is_learnt_settings_that_are_read_again_name_its_bundle(tmp_path: Path) -> None:
+    settings = Settings()
+    site = learned(tmp_path / "site", settings)
+    assert site.settings().detection.bundle is None
+    site.learnt = True
+    for now in (config(), config(detection={"bundle": "cic2017"}), config(episodes={"quiet_s": 200})):
+        settings.now = now
+        assert site.settings().detection.bundle == tmp_path / "site"
+        assert site.settings().flow_log.directory == tmp_path / "site.unfinished"  # as at the start
+        assert site.settings().episodes.quiet_s == now.episodes.quiet_s
+
+
+def test_the_flows_to_learn_from_are_where_the_settings_said_at_the_start(tmp_path: Path) -> None:
+    settings = Settings()
+    settings.now = config(flow_log={"directory": tmp_path / "log"})
+    site = learned(tmp_path / "site", settings)
+    assert site.settings().flow_log.directory == tmp_path / "log"
+    settings.now = config(flow_log={"directory": tmp_path / "other"})
+    assert site.settings().flow_log.directory == tmp_path / "other"  # of which a reload says that it takes a restart
+    assert site.log == tmp_path / "log"
+    (tmp_path / "log").mkdir()
+    site.clear()
+    assert (tmp_path / "log").exists()
+
+
+def test_a_site_that_was_learnt_before_judges_at_once_and_logs_nothing(tmp_path: Path) -> None:
+    site = learned(tmp_path / "site", Settings(), learnt=True)
+    assert site.settings().detection.bundle == tmp_path / "site"
+    assert site.settings().flow_log.directory is None
+
+
+def test_settings_that_are_read_again_leave_the_sites_thresholds_as_they_are() -> None:
+    judge = build_judge(config(), replace(load_model(config()), site=SITE))
+    watching: Any = SimpleNamespace(detection=SimpleNamespace(judge=judge))
+    taken_episode_settings(config(episodes={"quiet_s": 200}), watching)
+    now = judge.episodes.settings
+    assert (now.quiet_ns, now.threshold) == (200 * 10**9, SITE.flows_between_false_openings)
+    assert max(now.levels) == SITE.levels["scan"]
+    assert len(now.habits) == len(SITE.habits)
+
+
+@pytest.mark.parametrize("manifest", [None, b"", b"[", b"[" * 100_000, b"[]", b"{}", b"\xff", b'"site"'])
+def test_what_is_no_bundle_of_a_site_has_none(manifest: bytes | None, tmp_path: Path) -> None:
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_bytes(manifest)
+    assert not has_site(tmp_path)
+    (tmp_path / "manifest.json").write_bytes(b'{"site": {}}')
+    assert has_site(tmp_path)
