@@ -58,7 +58,7 @@ class Period:
 
     def at_least(self, claims: Sequence[Candidate], level: float) -> float:
         """How many claims there surely are a day from a level on: the low end of their 95 % interval."""
-        low, _ = poisson_interval(self._usual([one for one in claims if one.level >= level]))
+        low, _ = poisson_interval(self._levelled([one for one in claims if one.level >= level]))
         return low / self.days
 
     def interval(self, opened: Sequence[Candidate]) -> tuple[float, float, float]:

@@ -153,7 +153,7 @@ def _fresh(hybrid: Hybrid, records: FlowBatch) -> int:
     judge = build_judge(Config(), hybrid)
     items = [item for part in in_parts(records) for item in judge.judge(part)]
     hybrid.forget()
-    return sum(isinstance(item, Alert) and item.action == "opened" and item.usual is None for item in items)
+    return sum(isinstance(item, Alert) and item.action == "opened" and item.habit is None for item in items)
 
 
 def main() -> None:
