@@ -316,4 +316,4 @@ def learn_rows(hybrid: Hybrid, steps: FlowSteps, asked: Asked, fit: FitForest) -
     groups = None
     if has_groups(hybrid.contract.columns):
         groups = counted_groups(steps.values, tuple(hybrid.contract.columns))
-    return LearntRows(site_hybrid(hybrid, forest, scores, told.p_known, steps.values[drawn], groups), n)
+    return LearntRows(site_hybrid(hybrid, forest, scores, told.p_known, steps.values[drawn], groups, exact=True), n)

@@ -297,3 +297,14 @@ def test_groups_beyond_the_bound_are_counted_together(
     flows = sum(group.flows for group in counted.groups.values()) + counted.others.flows
     assert flows == sum(len(one) for one in log[1])
     assert replace(counted.others, flows=0) != counted.others
+
+
+@pytest.mark.parametrize("query", ["after:9999-12-31", "before:0001-01-01", "before:0001-01-01T00:00+14:00"])
+def test_a_moment_without_any_traffic_finds_none(log: tuple[Path, list[JudgedRecords]], query: str) -> None:
+    assert len(found(log[0], query)) == 0
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "::ffff:10.0.0.1", "::ffff:10.0.0.0/104"])
+def test_an_address_in_a_form_that_no_packet_has_is_refused(address: str) -> None:
+    with pytest.raises(QueryError, match="an address without a zone, one of IPv4 in its own form"):
+        flow_terms(f"src:{address}")

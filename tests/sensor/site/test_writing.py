@@ -178,7 +178,7 @@ def test_whatever_the_file_it_has_one_entry_more_or_is_as_it_was(text: str, why:
             return
         added = path.read_text()
     before, after = values_of_text(text, "site.yaml"), values_of_text(added, "site.yaml")
-    assert after == {**before, section: [*(before.get(section) or []), entry]}
+    assert after == {**before, section: [*(before.get(section) or []), {**entry, "why": " ".join(why.split())}]}
     lines = iter(added.splitlines())
     assert all(line in lines for line in text.splitlines())  # in their order
 
