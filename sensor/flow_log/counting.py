@@ -109,7 +109,7 @@ def shown(by: str, key: Key) -> str:
     if by in ("src", "dst"):
         return address(key[1], key[2], key[0])
     if by in ("sport", "dport"):
-        return service_in_words(key[1] if key[0] in WITH_PORTS else None, key[0])
+        return service_in_words(key[1] if key[1] or key[0] in WITH_PORTS else None, key[0])
     return transport_of(key[0]) if by == "proto" else str(key[0])
 
 

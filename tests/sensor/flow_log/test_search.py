@@ -261,9 +261,9 @@ def test_which_ports_answered_and_who_talked(log: tuple[Path, list[JudgedRecords
     steps = np.repeat([one.clock_step_ns for one in parts], [len(one) for one in parts])
     by_port = {shown("dport", key): group for key, group in counts(path, "dport").largest(None)}
     for name, group in by_port.items():
-        port, protocol = name.split("/")
+        protocol, _, port = name.partition("/")
         number = {"tcp": 6, "udp": 17, "icmp": 1}[protocol]
-        wanted = (records.identity[:, DST_PORT] == int(port)) & (records.identity[:, PROTOCOL] == number)
+        wanted = (records.identity[:, DST_PORT] == int(port or 0)) & (records.identity[:, PROTOCOL] == number)
         assert group.flows == wanted.sum()
         assert group.answered == (wanted & (records.column("bwd_packets") > 0)).sum()
         assert group.sent == records.column("fwd_bytes")[wanted].sum()
