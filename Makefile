@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz flood live lab lab-sites bench foreign api-test ux-test evaluate evaluate-default evaluate-kdd train train-default docs picture dist clean
+.PHONY: help demo test check golden properties tshark fuzz flood live lab lab-sites bench foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default docs picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -85,6 +85,9 @@ evaluate-kdd: $(VENV)/installed-train ## Judge the KDD bundles and write the rep
 	$(BIN)/flowvigil evaluate nsl-kdd $(NSLKDD) --protocol random --beside nsl-kdd-flow --output runs/kdd-random.html
 	$(BIN)/flowvigil evaluate nsl-kdd $(NSLKDD) --protocol leave-one-out --output runs/kdd-attacks.html
 	test ! -f $(KDDTEST) || $(BIN)/flowvigil evaluate nsl-kdd $(KDDTEST) --beside nsl-kdd-flow --output runs/kdd.html
+
+home: $(VENV)/installed-train ## A site before and after its baseline, and alerts a day asked for and come, LAB=runs of the lab (five minutes)
+	$(BIN)/python -m tests.bench.home --lab $(LAB)
 
 train: $(VENV)/installed-train ## Refit the bundle cic2017 into runs/cic2017 (needs the data, see README)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017

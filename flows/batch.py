@@ -39,6 +39,9 @@ Values = NDArray[np.float64]  # (n, len(COLUMNS)), order of flows.columns.COLUMN
 # timeout has cut the connection since; flows.compat sees nothing.
 SEEN_SYN, SEEN_SYN_BACK, SEEN_ACK, SEEN_FIN, SEEN_FIN_BACK, SEEN_RST, SEEN_RST_BACK = (1 << bit for bit in range(7))
 
+# IP protocols whose flows have ports: TCP, UDP, SCTP.
+WITH_PORTS: frozenset[int] = frozenset({6, 17, 132})
+
 # flowEndReason of IPFIX (RFC 5102, 5.11.3), and 0 for a snapshot of a flow that goes on.
 SNAPSHOT, IDLE_TIMEOUT, ACTIVE_TIMEOUT, END_DETECTED, FORCED_END, LACK_OF_RESOURCES = range(6)
 END_REASONS: tuple[str, ...] = (

@@ -26,13 +26,13 @@ from flows.batch import (
     START_NS,
     START_SHIFT_NS,
     VLAN,
+    WITH_PORTS,
     Identity,
     address,
 )
 from flows.truth import FlowTruth
 
 TOLERANCE_NS: Final = 1_000_000  # captures of microseconds cut their stamps
-WITH_PORTS: Final = frozenset({6, 17, 132})  # TCP, UDP, SCTP
 NO_EPISODE: Final = -1
 # What makes two reports those of one flow, but for flows of the same five-tuple that start at the same moment.
 KEY: Final = (SRC_HIGH, SRC_LOW, DST_HIGH, DST_LOW, SRC_PORT, DST_PORT, PROTOCOL, IP_VERSION, VLAN, START_NS,

@@ -157,3 +157,8 @@ class Alert:
 def transport_of(protocol: int) -> str:
     """Name of an IP protocol in ECS, its number where it has none here."""
     return _TRANSPORT.get(protocol, str(protocol))
+
+
+def service_in_words(port: int | None, protocol: int) -> str:
+    """A service as a site's notes name it: `tcp/443`, without a port `icmp`."""
+    return transport_of(protocol) if port is None else f"{transport_of(protocol)}/{port}"

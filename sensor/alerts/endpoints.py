@@ -5,12 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, PROTOCOL, SRC_HIGH, SRC_LOW, SRC_PORT, address
+from flows.batch import (
+    DST_HIGH,
+    DST_LOW,
+    DST_PORT,
+    IP_VERSION,
+    PROTOCOL,
+    SRC_HIGH,
+    SRC_LOW,
+    SRC_PORT,
+    WITH_PORTS,
+    address,
+)
 from flows.columns import INDEX
 from sensor.alerts.alert import Endpoint
 from sensor.alerts.community_id import ICMP, ICMPV6, community_id
-
-WITH_PORTS = frozenset({6, 17, 132})
 
 
 def endpoints_of(identity: Sequence[int], values: NDArray[np.float64]) -> tuple[Endpoint, Endpoint]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sensor.printable import printable
 
 LONGEST: Final = 1000  # characters of a query
+IPV4_MAPPED: Final = IPv6Network("::ffff:0:0/96")  # addresses of IPv4 in a form that no packet has
 COMPARISONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "=": operator.eq,
 }  # fmt: skip
@@ -28,6 +29,7 @@ _COMPARED: Final = re.compile(
     r"(?P<sign>[<>]=?|=)?(?P<number>[0-9]{1,15}(?:\.[0-9]{1,15})?(?:e-[0-9]{1,3})?)(?P<unit>[kKMG])?\Z"
 )
 _UNITS: Final = {None: 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
+_FAR_NS: Final = 2**63 - 1000  # what 64 bits can say, as a whole number and after rounding
 _TECHNIQUE: Final = re.compile(r"T[0-9]{4}(\.[0-9]{3})?\Z")
 
 
@@ -117,9 +119,12 @@ def _term(found: "re.Match[str]", fields: Mapping[str, Reader]) -> Term:
 def network(value: str, column: int) -> Within:
     """An address or a network."""
     try:
-        return Within(ip_network(value, strict=False))
+        wanted = ip_network(value, strict=False)
     except ValueError as error:
         raise QueryError(column, value, "an address or a network such as 10.0.0.0/8") from error
+    if "%" in value or (isinstance(wanted, IPv6Network) and wanted.subnet_of(IPV4_MAPPED)):
+        raise QueryError(column, value, "an address without a zone, one of IPv4 in its own form")  # as flows have them
+    return Within(wanted)
 
 
 def number(largest: float, *, whole: bool = False, unit: bool = False) -> Reader:
@@ -188,6 +193,7 @@ def instant(sign: str) -> Reader:
             seconds = moment.timestamp()
         except (ValueError, OverflowError) as error:
             raise QueryError(column, value, "a moment such as 2026-03-02 or 2026-03-02T09:00") from error
-        return Compared(sign, round(seconds * 1_000_000) * 1000)
+        nanoseconds = round(seconds * 1_000_000) * 1000
+        return Compared(sign, min(max(nanoseconds, -_FAR_NS), _FAR_NS))  # beyond it lies no traffic
 
     return read

@@ -28,7 +28,7 @@ PARTS: Final = 12  # of a learning period
 SHIPPED: Final = 1e5  # flows between two false openings, of a bundle that is nobody's
 GRID: Final[tuple[float, ...]] = tuple(10.0**power for power in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
 OFF: Final = 1e11  # a threshold that no evidence reaches (sensor.episodes.evidence.EVIDENCE_LIMIT)
-SHOWN: Final = 1.0  # alerts in a learning period from which on their rate is one
+SHOWN: Final = 3.0  # alerts in a learning period from which on their rate is one
 SLOPES: Final = (0.2, 1.0)  # of the logarithms of alerts by threshold, as far as they can be
 LEAST_LEVEL: Final = 0.35  # of claims: less is a coincidence
 HIGHER_LEVELS: Final = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0)  # than of the shapes, that may be asked for
@@ -55,6 +55,11 @@ class Period:
     def a_day(self, opened: Sequence[Candidate]) -> float:
         """How many of such alerts there are a day."""
         return self._levelled(opened) / self.days
+
+    def at_least(self, claims: Sequence[Candidate], level: float) -> float:
+        """How many claims there surely are a day from a level on: the low end of their 95 % interval."""
+        low, _ = poisson_interval(self._levelled([one for one in claims if one.level >= level]))
+        return low / self.days
 
     def interval(self, opened: Sequence[Candidate]) -> tuple[float, float, float]:
         """Alerts a day: 95 % interval of their mean, and it between. Counts of a part may vary more than by chance."""
@@ -125,10 +130,11 @@ def choose(simulate: Simulate, period: Period, alerts_per_day: float, habits: Co
 
 
 def _levels(claims: Sequence[Candidate], period: Period, most_a_day: float, *, louder: bool) -> dict[str, float]:
-    """The lowest level from which on no more claims than so many a day are told, of each kind; none for 1.
+    """The level from which on claims of each kind are told so that no more than so many are; none for 1.
 
-    What a single subject does most of is not asked for more: that is an attacker or an asset with a name, and its
-    kind would be lost for all others. louder: whether the period shows enough to ask for less than the shapes.
+    What a single host does most of does not count: that is an attacker or an asset with a name, and its kind would be
+    lost for all others. louder: whether the period shows enough to ask for less than the shapes, of kinds that came
+    near theirs.
     """
     by_kind: dict[str, list[Candidate]] = {}
     for one in claims:
@@ -138,12 +144,14 @@ def _levels(claims: Sequence[Candidate], period: Period, most_a_day: float, *, l
         return period.a_day([one for one in counted if one.level >= level])
 
     if louder and a_day(claims, 1.0) < most_a_day:
-        nearer = sorted({one.level for one in claims if LEAST_LEVEL <= one.level < 1} | {LEAST_LEVEL})
+        nearer = sorted({one.level for one in claims if LEAST_LEVEL <= one.level < 1})
         level = next((level for level in nearer if a_day(claims, level) <= most_a_day), 1.0)
-        return {kind: level for kind in KIND_NAMES[:KINDS] if level < 1}
+        near = {one.kind for one in claims if one.level >= LEAST_LEVEL}
+        return {kind: level for kind in sorted(near) if level < 1}
     several = [one for own in by_kind.values() for one in _of_many(own)]
-    level = next((level for level in HIGHER_LEVELS if a_day(several, level) <= most_a_day), HIGHER_LEVELS[-1])
-    return {kind: min(level, _most(kind)) for kind, own in by_kind.items() if level > 1 and _of_many(own)}
+    surely = (level for level in HIGHER_LEVELS if period.at_least(several, level) <= most_a_day)
+    level = next(surely, HIGHER_LEVELS[-1])
+    return {kind: min(level, _most(kind)) for kind, own in sorted(by_kind.items()) if level > 1 and _of_many(own)}
 
 
 def _of_many(claims: Sequence[Candidate]) -> list[Candidate]:
@@ -177,11 +185,12 @@ def _threshold(rate: Callable[[float], float], wanted: float, period: Period) ->
         found = float(below * (above / below) ** min(max(share, 0.0), 1.0))
     if wanted >= least or found == OFF:
         return found
+    promised = max(promised, next((threshold for threshold in GRID if rate(threshold) <= wanted), OFF))
     if rate(GRID[0]) < least:  # nothing to extrapolate from
-        return min(promised, GRID[-1])
+        return promised
     slope = _slope(rate, below)
     further: float = found * (least / wanted) ** (1 / slope)
-    return min(max(promised, further), GRID[-1])
+    return max(promised, min(further, GRID[-1]))
 
 
 def _bracket(rate: Callable[[float], float], goal: float) -> tuple[float, float]:

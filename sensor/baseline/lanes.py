@@ -25,6 +25,7 @@ from sensor.judging.judge import Rows
 # sample of each, seed.
 FitForest = Callable[[Mapping[str, int], Rows, int, int, int], IsolationForest]
 FEWEST_ROWS: Final = 1_000  # of a forest: fewer are no normal traffic yet
+TIGHTER: Final = 10.0  # times smaller than the bundle's, from which on a site's cut takes its place
 LOOSER: Final = 4.0  # than the bundle's, at most, a cut may become: its calibration holds on other networks, too
 SEEN_ENOUGH: Final = 10  # flags that a quantile rests on, at least: fewer are chance
 QUANTILES: Final = (0.01, 0.5, 0.99, 0.999)
@@ -79,50 +80,46 @@ def fit_half_forest(hybrid: Hybrid, rows: Rows, fit: FitForest, seed: int) -> Is
     return fit(columns, seen_by_detectors(hybrid, rows), trees, min(sample, len(rows)), seed)
 
 
-def conformal_cut(p: Vector, rate: float, shipped: float) -> float:
+def conformal_cut(p: Vector, rate: float, shipped: float, *, exact: bool = False) -> float:
     """The cut below which at most this share of exchangeable normal traffic falls.
 
     p: (n,) p-values of the learning period. shipped: the bundle's cut for that rate, which is kept, or made smaller as
-    far as the period shows, where it holds too few flows to say. Vovk, Gammerman, Shafer 2005, section 2.2.
+    far as the period shows, where it holds too few flows to say. It is also kept where the site's own would be no
+    smaller than a tenth of it, unless exact: so much do the networks differ that the bundle was calibrated on, and
+    a smaller one finds less. Vovk, Gammerman, Shafer 2005, section 2.2.
     """
     rank = int(rate * (len(p) + 1))
     if rank >= SEEN_ENOUGH:
-        return min(float(np.partition(p, rank - 1)[rank - 1]), LOOSER * shipped)
-    share = SEEN_ENOUGH / (len(p) + 1)  # the smallest that the period can speak of
-    if share >= 1.0:
+        found = float(np.partition(p, rank - 1)[rank - 1])
+        if exact:
+            return found
+    elif len(p) >= SEEN_ENOUGH:  # by the smallest share that the period can speak of
+        share = SEEN_ENOUGH / (len(p) + 1)
+        found = shipped * min(float(np.partition(p, SEEN_ENOUGH - 1)[SEEN_ENOUGH - 1]) / share, 1.0)
+    else:
         return shipped
-    seen = float(np.partition(p, SEEN_ENOUGH - 1)[SEEN_ENOUGH - 1])
-    return min(shipped, shipped * seen / share)
+    return found if found < shipped / TIGHTER else min(max(found, shipped), LOOSER * shipped)
 
 
-def site_cuts(p_known: Vector, p_novel: Vector, rate: float, shipped: tuple[float, float]) -> tuple[float, float]:
+def site_cuts(
+    p_known: Vector, p_novel: Vector, rate: float, shipped: tuple[float, float], *, exact: bool = False
+) -> tuple[float, float]:
     """Cuts of both lanes below which together at most this share of exchangeable normal traffic falls.
 
-    p_known, p_novel: (n,) of the same records. shipped: the bundle's cuts. Each lane has the share of the rate that it
-    had, and both as much more as they flag the same records.
+    p_known, p_novel: (n,) of the same records. shipped: the bundle's cuts. exact: as in conformal_cut, of the known
+    lane. Each lane has the share of the rate that it had; then the novel one has as much more as is left.
     """
     given = shipped[0] + shipped[1]
-    low, high = 1.0, 2.0
-    cuts = _cuts(p_known, p_novel, shipped, rate / given)
-    if rate * len(p_known) < SEEN_ENOUGH:
-        return cuts
-    for _ in range(12):
-        middle = (low + high) / 2
-        wider = _cuts(p_known, p_novel, shipped, middle * rate / given)
-        if ((p_known < wider[0]) | (p_novel < wider[1])).mean() <= rate:
-            low, cuts = middle, wider
-        else:
-            high = middle
-    return cuts
-
-
-def _cuts(p_known: Vector, p_novel: Vector, shipped: tuple[float, float], times: float) -> tuple[float, float]:
-    """Of each lane the cut for so many times the share that it had."""
-    known, novel = (
-        conformal_cut(p, min(times * own, 0.5), own) if own else own
-        for p, own in zip((p_known, p_novel), shipped, strict=True)
-    )
-    return known, novel
+    known, novel = (own * rate / given for own in shipped)
+    cut_known = conformal_cut(p_known, known, known, exact=exact) if known else 0.0
+    if not novel:
+        return cut_known, 0.0
+    cut_novel = conformal_cut(p_novel, novel, novel, exact=True)
+    left = np.sort(p_novel[p_known >= cut_known])
+    rank = int(rate * len(p_known)) - (len(p_known) - len(left))  # what both may flag, less what the known lane does
+    if rank < SEEN_ENOUGH or rank >= len(left):
+        return cut_known, cut_novel
+    return cut_known, min(max(float(left[rank]), novel / LOOSER), 0.5)
 
 
 def site_hybrid(
@@ -132,15 +129,20 @@ def site_hybrid(
     p_known: Vector,
     rows: Rows,
     normal_flows: Mapping[Group, int] | None,
+    *,
+    exact: bool = False,
 ) -> Hybrid:
     """The bundle with a novel lane, cuts, normal values and support of the site.
 
     scores: (n,) of normal records that the forest has not seen. p_known: (n,) of the same. rows: (k, c) of some.
     normal_flows: of each support group in the learning period, None where rows fall into none.
+    exact: as in site_cuts.
     """
     calibration = fit_calibration(scores)
     p_novel = calibration.p_value(scores)
-    thresholds = {rate: site_cuts(p_known, p_novel, rate, cuts) for rate, cuts in hybrid.thresholds.items()}
+    thresholds = {
+        rate: site_cuts(p_known, p_novel, rate, cuts, exact=exact) for rate, cuts in hybrid.thresholds.items()
+    }
     return replace(
         hybrid,
         novel=(Member(forest, calibration),),

@@ -320,4 +320,5 @@ def learn_rows(hybrid: Hybrid, steps: FlowSteps, asked: Asked, fit: FitForest) -
     groups = None
     if has_groups(hybrid.contract.columns):
         groups = counted_groups(steps.values, tuple(hybrid.contract.columns))
-    return LearntRows(site_hybrid(hybrid, forest, scores, told.p_known[odd], steps.values[drawn], groups), n)
+    known = told.p_known[odd]
+    return LearntRows(site_hybrid(hybrid, forest, scores, known, steps.values[drawn], groups, exact=True), n)

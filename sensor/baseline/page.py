@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from models.fusion import Hybrid
-from sensor.alerts.alert import transport_of
+from sensor.alerts.alert import service_in_words
 from sensor.alerts.spread import counted
 from sensor.alerts.words import moment
 from sensor.baseline.budget import OFF
@@ -166,7 +166,7 @@ def _links(links: Sequence[HostLink], caption: str, *, rhythm: bool) -> Content:
 
 
 def _service(service: ServicePort) -> str:
-    return f"{service.port}/{transport_of(service.protocol)}" if service.port else transport_of(service.protocol)
+    return service_in_words(service.port or None, service.protocol)
 
 
 def _promises() -> Content:

@@ -11,9 +11,19 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, PROTOCOL, REPORT, SRC_HIGH, SRC_LOW, address
+from flows.batch import (
+    DST_HIGH,
+    DST_LOW,
+    DST_PORT,
+    IP_VERSION,
+    PROTOCOL,
+    REPORT,
+    SRC_HIGH,
+    SRC_LOW,
+    WITH_PORTS,
+    address,
+)
 from flows.columns import INDEX
-from sensor.alerts.endpoints import WITH_PORTS
 from sensor.baseline.judged import RecordPart
 
 MOST_LINKS: Final = 200_000

@@ -1,5 +1,6 @@
 """Builds the parts of a run by the settings: meter, model, judge, and the recorder of packets of alerts."""
 
+import os
 import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -225,9 +226,9 @@ def refuse_packet_directory(config: "Config", captures: Sequence[str]) -> None:
     """Raise OutputError where packets would be kept in a directory of the captures that are read."""
     if config.keep_packets.directory is None:
         return
-    directory = config.keep_packets.directory.resolve()
+    directory = Path(os.path.realpath(config.keep_packets.directory))
     for name in captures:
-        path = Path(name).resolve()
+        path = Path(os.path.realpath(name))
         if directory in (path, path.parent):
             raise OutputError(
                 f"packets cannot be kept in {config.keep_packets.directory}: found {name} there, which is to be read, "

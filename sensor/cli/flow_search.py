@@ -16,6 +16,7 @@ from sensor.cli.queries import read_query
 from sensor.cli.stdout import write_lines
 from sensor.errors import INPUT, OK, InputError
 from sensor.printable import printable
+from sensor.progress.words import first_problems
 
 if TYPE_CHECKING:
     from sensor.alerts.alert import Observer
@@ -88,11 +89,11 @@ def search(names: Sequence[str], options: SearchOptions) -> int:
     asked = FlowSearch(flow_log, terms, options.snapshots, _all_values() if options.output else SHOWN)
     flows = _counted(asked, options.by, options) if options.by else _shown(asked, options)
     if flow_log.problems and not asked.files:
-        raise InputError(*flow_log.problems)
+        raise InputError(*first_problems(flow_log.problems))
     if not options.quiet:
         files = f"{asked.files:,} file{'s' * (asked.files != 1)}"
         log.info(f"{flows:,} flow{'s' * (flows != 1)} found in {files}, {time.monotonic() - started:.1f} s")
-    for problem in flow_log.problems:
+    for problem in first_problems(flow_log.problems):
         log.warning(problem)
     return INPUT if flow_log.problems else OK
 

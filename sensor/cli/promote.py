@@ -162,9 +162,12 @@ def _champion_directory(champion: Path) -> Path:
     """The directory of a champion. Raises typer.BadParameter for a shipped bundle, ModelError for what is none."""
     from sensor.cli.build import bundle_path
 
-    shipped = bundle_path(None).parent.resolve()
+    shipped = Path(os.path.realpath(bundle_path(None).parent))
     path = bundle_path(champion)
-    if shipped in (path.resolve(), *path.resolve().parents):
+    real = Path(
+        os.path.realpath(path)
+    )  # Path.resolve of some versions of Python raises RuntimeError for a loop of links
+    if shipped in (real, *real.parents):
         raise typer.BadParameter(
             f"{champion} is a bundle that comes with flowvigil and stays as it is: copy its directory "
             f"(cp -r {path} site), have the sensor run on the copy (detection.bundle) and promote over that"

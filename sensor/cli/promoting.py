@@ -25,6 +25,7 @@ from sensor.episodes.episodes import cuts_of
 from sensor.errors import InputError, ModelError
 from sensor.files.replacing import ReplacedDirectory
 from sensor.flow_log.reading import FlowLog
+from sensor.progress.words import first_problems
 from sensor.settings.config import Config
 from sensor.version import VERSION
 from training.datasets.captures.index import read_index
@@ -167,5 +168,5 @@ class StoredTraffic:
             return
         flows = FlowLog([self.path])
         yield from flows.batches()
-        for line in flows.problems:
+        for line in first_problems(flows.problems):
             log.warning(line)

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from sensor.errors import USAGE, SensorError
+
+_SHOWN: Final = 200  # characters of a query
 
 
 class QueryUsageError(SensorError):
@@ -21,5 +24,6 @@ def read_query(query: str) -> Iterator[None]:
         yield
     except QueryError as error:
         refused = QueryUsageError(f"query, {error}")
-        refused.detail = (f"  {query[:200]}", f"  {' ' * (error.column - 1)}^")
+        if error.column <= _SHOWN:
+            refused.detail = (f"  {query[:_SHOWN]}", f"  {' ' * (error.column - 1)}^")
         raise refused from error

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor import log
-from sensor.alerts.kinds import timestamp
 from sensor.printable import printable
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ GENERATOR: Final = "generator"  # as sensor.rehearsal.episode has it
 
 
 def _record(own: "RehearsedEpisode", day: "SiteDay") -> dict[str, object]:
+    from sensor.alerts.kinds import timestamp
     from sensor.cli.rehearsing import episode_record
 
     attackers, victims = own.episode.sides
@@ -37,6 +37,7 @@ def _record(own: "RehearsedEpisode", day: "SiteDay") -> dict[str, object]:
 
 def write_records(found: "Rehearsal", model: str) -> None:
     """A line of JSON for each attack, and one for all. Raises as sensor.cli.rehearsing.write_record does."""
+    from sensor.alerts.kinds import timestamp
     from sensor.cli.rehearsing import write_record
 
     day = found.day

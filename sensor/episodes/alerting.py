@@ -7,6 +7,7 @@ import hashlib
 import math
 from base64 import b32encode
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -16,7 +17,7 @@ from flows.batch import DST_PORT, IP_VERSION, PROTOCOL
 from flows.columns import INDEX
 from sensor.alerts.alert import Action, Alert, Lane, ModelIdentity, Observer
 from sensor.alerts.alert_record import PORTS_SHOWN, TARGETS_SHOWN
-from sensor.alerts.deviation import quantity, sentence
+from sensor.alerts.deviation import Deviation, quantity, sentence
 from sensor.alerts.endpoints import community_id_of, endpoints_of
 from sensor.alerts.spread import counted, spread_in_words
 from sensor.alerts.techniques import severity_of
@@ -75,11 +76,26 @@ class AlertBuilder:
         assert exemplar is not None, "an episode has a flow before it has a line"  # noqa: S101
         self._sequence += 1
         flow = exemplar.flow
-        spread = episode.spread()
         if exemplar.top_columns is None:
             exemplar.top_columns = self._top_columns(exemplar.judged, flow.p_known, flow.p_novel)
         found = self._explainer.deviations(exemplar.judged, exemplar.top_columns)
         deviations = tuple(deviation for deviation in found if deviation.outside)
+        return self._line(episode, action, time_ns, dropped, deviations)
+
+    def draft(self, episode: Episode, opened_ns: int) -> Alert:
+        """The line that opens an episode if it does, without a number of its own and without what is unusual.
+
+        opened_ns: traffic time.
+        """
+        line = self._line(episode, "opened", opened_ns - episode.shift_ns, 0, ())
+        return replace(line, id=episode_id(episode, opened_ns))
+
+    def _line(
+        self, episode: Episode, action: Action, time_ns: int, dropped: int, deviations: tuple[Deviation, ...]
+    ) -> Alert:
+        exemplar = episode.exemplar
+        assert exemplar is not None, "an episode has a flow before it has a line"  # noqa: S101
+        flow, spread = exemplar.flow, episode.spread()
         label = self._labels[episode.label()] if episode.label() >= 0 else None
         reason = f"storm, {counted(episode.alerts, 'host')} told as one: " if episode.alerts else ""
         reason += spread_in_words(spread)

@@ -29,6 +29,7 @@ from flows.batch import (
     SRC_HIGH,
     SRC_LOW,
     START_NS,
+    WITH_PORTS,
 )
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
@@ -37,7 +38,6 @@ DISTINCT_LIMIT = 4096  # values in one set at most
 DISTINCT_IN_ALL = 1 << 18  # values of all episodes together, some 150 bytes each
 _SHARE = 16  # a set grows while it has less than this part of what is free
 _ADDRESS = (1 << 128) - 1
-_WITH_PORTS = frozenset({6, 17, 132})
 
 # Distinct values are keys of dictionaries: they keep their order, and the garbage collector passes over dictionaries of
 # plain numbers, of which a flood from forged addresses makes many.
@@ -299,7 +299,7 @@ class Episode:
         """Count the flow's target, port and source among the distinct ones."""
         port = flow.identity[DST_PORT]
         self.targets_more |= self._count(self.targets, flow.target)
-        if flow.identity[PROTOCOL] in _WITH_PORTS:
+        if flow.identity[PROTOCOL] in WITH_PORTS:
             self.ports_more |= self._count(self.ports, port)
         self.origins_more |= self._count(self.origins, flow.source)
 

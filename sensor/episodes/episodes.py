@@ -15,6 +15,7 @@ import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from flows.meter import FIRST_SNAPSHOT_NS
 from flows.roles import FAILED, ICMP, ICMP6, OPENED, TALK, TCP
 from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
-from sensor.alerts.alert import Action, ModelIdentity, Observer
+from sensor.alerts.alert import Action, Alert, ModelIdentity, Observer
 from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, TopColumns, episode_id
@@ -161,6 +162,8 @@ class Episodes:
         self._builder = builder
         self._settings = settings
         self._storms = Storms(settings.alerts_per_minute)
+        # Whether a site's notes mute an alert, which then takes no other's place; None without notes.
+        self.mutes: Callable[[Alert], bool] | None = None
         self._cuts = (cut_known, cut_novel)
         self._label_kinds = np.array([label_kind(identifier) for identifier in techniques], dtype=np.int8)
         self._behaviour = Behaviour(settings.capacity_hosts, seed, settings.first_report_ns)
@@ -385,7 +388,8 @@ class Episodes:
         del self._waiting[key]
         if episode.kind in SLOW:
             self._await(key, episode)  # sooner than one that may open yet is forgotten
-        if self._storms.admits(self._clock_ns, attack=episode.attack):
+        muted = None if self.mutes is None else partial(self._muted, self.mutes, episode)
+        if self._storms.admits(self._clock_ns, attack=episode.attack, muted=muted):
             self._begin(episode)
         else:
             self._ordinal += 1
@@ -396,6 +400,9 @@ class Episodes:
                 self._begin(storm)
         for flow in self._remembered.take(episode):
             self._give_flow(episode, flow)
+
+    def _muted(self, mutes: Callable[[Alert], bool], episode: Episode) -> bool:
+        return mutes(self._builder.draft(episode, self._clock_ns))
 
     def _begin(self, episode: Episode) -> None:
         episode.id = episode_id(episode, self._clock_ns)

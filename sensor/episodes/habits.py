@@ -7,9 +7,9 @@ all the time looks the same.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from flows.batch import DST_PORT, PROTOCOL
+from flows.batch import DST_PORT, PROTOCOL, WITH_PORTS
 from models.site import SiteProfile
-from sensor.alerts.endpoints import WITH_PORTS, sides_of
+from sensor.alerts.endpoints import sides_of
 from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 
 # Kind by its name, source and destination as far as a claim is about them, port of the service, 0 of several or none,

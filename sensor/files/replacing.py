@@ -73,7 +73,7 @@ class ReplacedDirectory:
                 else:
                     shutil.rmtree(leftover)
                     done.append(f"{leftover}, left by a process that was killed, is removed")
-            elif words.startswith(_VERSION) and leftover.resolve() not in self._led_to():
+            elif words.startswith(_VERSION) and Path(os.path.realpath(leftover)) not in self._led_to():
                 shutil.rmtree(leftover)
                 done.append(f"{leftover}, to which nothing leads, is removed")
         return done
@@ -173,7 +173,7 @@ class ReplacedDirectory:
         self.settle()
 
     def _led_to(self) -> set[Path]:
-        return {path.resolve() for path in (self.name, self.previous)}
+        return {Path(os.path.realpath(path)) for path in (self.name, self.previous)}
 
 
 def _relink(link: Path, target: Path) -> None:

@@ -18,9 +18,10 @@ from flows.batch import (
     SRC_LOW,
     SRC_PORT,
     START_NS,
+    WITH_PORTS,
     address,
 )
-from sensor.alerts.alert import transport_of
+from sensor.alerts.alert import service_in_words, transport_of
 from sensor.alerts.kinds import timestamp
 from sensor.flow_log.search import FoundFlows
 from sensor.printable import printable
@@ -104,11 +105,11 @@ class Counts:
 
 
 def shown(by: str, key: Key) -> str:
-    """A key for people: an address, `445/tcp`, a protocol or a word."""
+    """A key for people: an address, `tcp/445`, a protocol or a word."""
     if by in ("src", "dst"):
         return address(key[1], key[2], key[0])
     if by in ("sport", "dport"):
-        return f"{key[1]}/{transport_of(key[0])}"
+        return service_in_words(key[1] if key[1] or key[0] in WITH_PORTS else None, key[0])
     return transport_of(key[0]) if by == "proto" else str(key[0])
 
 

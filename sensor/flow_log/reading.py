@@ -49,6 +49,7 @@ class FlowLog:
         """
         self.problems: list[str] = []  # of what was read so far, one line for each file
         self.remarks: list[str] = []  # what files that were read do not say, one line each
+        self._told: set[str] = set()  # both of them
         self.paths: tuple[Path, ...] = tuple(
             sorted({found for path in paths for found in _found(Path(path))}, key=_age)
         )
@@ -148,14 +149,17 @@ class FlowLog:
             self._add_problem(str(error))
             return None
         if opened.about is None:
-            remark = LACKING.format(printable(str(path), 200))
-            if remark not in self.remarks:
-                self.remarks.append(remark)
+            self._tell(LACKING.format(printable(str(path), 200)), self.remarks)
         return opened
 
     def _add_problem(self, problem: str) -> None:
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self._tell(problem, self.problems)
+
+    def _tell(self, line: str, lines: list[str]) -> None:
+        """Add a line that is not there yet."""
+        if line not in self._told:
+            self._told.add(line)
+            lines.append(line)
 
 
 def _found(path: Path) -> Iterator[Path]:

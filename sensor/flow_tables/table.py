@@ -122,7 +122,7 @@ class ParquetFormat:
 
 def refuse_unwritable(path: Path) -> None:
     """Raise OutputError where no table can be made at a path; nothing is left behind."""
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         return  # a pipe may wait for its reader
     with _errors_of(str(path), 0):
@@ -146,7 +146,7 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
     The file gets its name at the end; if the block raises, the previous file stays. A pipe or a device is written as
     the rows come. Raises OutputError.
     """
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     direct = target.exists() and not stat.S_ISREG(target.stat().st_mode)
     temporary = target if direct else _unfinished(target)
     with _errors_of(str(path), 0):

@@ -99,7 +99,9 @@ def _counters(progress: Progress) -> Iterable[Metric]:
         yield CounterMetricFamily(f"flowvigil_{name}", help_, value=count)
     if progress.muted is not None:
         yield CounterMetricFamily(
-            "flowvigil_alerts_muted", "Alerts opened that a note of the site mutes.", value=progress.muted
+            "flowvigil_alerts_muted",
+            "Alerts opened that a note of the site mutes, and that did not go beyond it.",
+            value=progress.muted,
         )
     if progress.context_evicted is not None:
         yield CounterMetricFamily(

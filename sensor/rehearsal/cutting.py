@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.batch import WITH_PORTS
 from flows.block import PacketBlock
 from flows.linktypes import ETHERNET
-from flows.matching import TOLERANCE_NS, WITH_PORTS
+from flows.matching import TOLERANCE_NS
 from flows.truth import FlowTruth
 from sensor.rehearsal.episode import AttackEpisode
 from sensor.rehearsal.hosts import HomeGuess

@@ -53,8 +53,11 @@ class TriedSensor:
 
     def alerts_on(self, records: Iterable[FlowBatch]) -> list[ReplayedAlert]:
         """The same on the records of packets; with what the site's notes make of each."""
-        alerts = replay(self.judge(), records)
-        return alerts if self.notes is None else [replace(own, last=self.notes.of(own.last)) for own in alerts]
+        judge, notes = self.judge(), self.notes
+        if notes is None:
+            return replay(judge, records)
+        judge.episodes.mutes = notes.mutes
+        return [replace(own, last=notes.of(own.last)) for own in replay(judge, records)]
 
 
 @dataclass(frozen=True, slots=True)

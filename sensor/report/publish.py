@@ -12,9 +12,9 @@ from sensor.sources.captures.files import STDIN, captures_in
 
 def refuse_unwritable(page: Path, inputs: Sequence[str]) -> None:
     """Raise OutputError where the page would replace an input or a thing that is no file, or cannot be written."""
-    target = page.resolve()
+    target = Path(os.path.realpath(page))
     for name in captures_in(inputs):
-        if name != STDIN and (target == Path(name).resolve() or _same_file(target, Path(name))):
+        if name != STDIN and (target == Path(os.path.realpath(name)) or _same_file(target, Path(name))):
             raise OutputError(f"{page}: found one of the inputs, expected another name for the page")
     try:
         if target.is_dir():
@@ -31,7 +31,7 @@ def publish(html: str, page: Path) -> None:
 
     Its owner and group may read it, as alerts: it holds addresses.
     """
-    target = page.resolve()
+    target = Path(os.path.realpath(page))
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
     except OSError as error:

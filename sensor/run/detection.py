@@ -55,6 +55,8 @@ class Detection:
 
     def __post_init__(self) -> None:
         self.judge.observer = self.drift
+        if self.notes is not None:
+            self.judge.episodes.mutes = self._mutes
 
     @property
     def lost_flows(self) -> bool:
@@ -116,6 +118,10 @@ class Detection:
             JudgedRecords(records, assessment.judgement, self._judged_by(), dropped, self._clock_step_ns)
         )
         return self._publish(self.judge.follow(records, assessment, dropped))
+
+    def _mutes(self, alert: Alert) -> bool:
+        """Whether the notes mute an alert that would open."""
+        return self.notes is not None and self.notes.mutes(_in_wall_time(alert, self._clock_step_ns))
 
     def _judged_by(self) -> JudgedBy:
         hybrid = self.judge.hybrid

@@ -30,7 +30,7 @@ class Outlet:
     flow_records: "FlowRecords | None" = None  # makes records of the flows of alerts; None: nobody asked for them
     alerts: int = 0  # opened so far, without those that are muted
     attacks: int = 0  # of those, that were called an attack at some time
-    muted: int = 0  # opened, but muted by a note of the site
+    muted: int = 0  # opened, but muted by a note of the site for as long as they were told of: none counts twice
     _open_uncertain: set[str] = field(default_factory=set)
     _open_muted: set[str] = field(default_factory=set)
 
@@ -100,6 +100,7 @@ class Outlet:
             return
         if alert.id in self._open_muted:  # it has gone beyond its note
             self._open_muted.discard(alert.id)
+            self.muted -= 1
             opened = True
         self.alerts += opened
         if alert.verdict == "attack":

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from sensor.alerts.query_terms import IPV4_MAPPED
 from sensor.printable import printable
 from sensor.site.claims import Claim, Service, claim_of, service_of
 from sensor.site.networks import Network
@@ -24,7 +25,6 @@ _LOOKS_LIKE_ADDRESS: Final = re.compile(r"[0-9.]+(/.*)?\Z|[0-9A-Fa-f:.]*:[0-9A-F
 _MOMENT: Final = re.compile(r"(?P<year>[0-9]{4})-[0-9]{2}-[0-9]{2}(?P<time>[T ].+)?\Z")
 LAST_YEAR: Final = 2261
 _YEARS: Final = f"expected a date from 1970 to {LAST_YEAR}"
-_MAPPED: Final = IPv6Network("::ffff:0:0/96")  # addresses of IPv4, which no packet has in this form
 
 
 def _wrong(expected: str) -> PydanticCustomError:
@@ -61,7 +61,7 @@ def network_of(text: str) -> Network:
         meant = ip_network(text, strict=False)
     except ValueError:
         raise ValueError("expected an address or a network such as 10.0.0.0/8") from None
-    if isinstance(meant, IPv6Network) and meant.subnet_of(_MAPPED):
+    if isinstance(meant, IPv6Network) and meant.subnet_of(IPV4_MAPPED):
         version_4 = IPv4Address(int(meant.network_address) & 0xFFFFFFFF)
         written = f"{version_4}/{meant.prefixlen - 96}" if slash else version_4
         raise ValueError(f"expected {written}, as alerts have it")

@@ -4,12 +4,14 @@ Source: RFC 1918, 4193, 3927, 4291; directions as the Elastic Common Schema name
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from sensor.alerts.alert import Direction
 
 Address = IPv4Address | IPv6Address
+address_of = lru_cache(4096)(ip_address)  # of one alert thousands of rules ask for the same
 Network = IPv4Network | IPv6Network
 Networks = tuple[Network, ...]
 
@@ -40,7 +42,7 @@ def within(address: Address, networks: Sequence[Network]) -> bool:
 
 def inside(ip: str, home: Sequence[Network]) -> bool:
     """Whether an address is ours."""
-    address = ip_address(ip)
+    address = address_of(ip)
     return within(address, home) or within(address, _ALWAYS)
 
 

@@ -8,13 +8,12 @@ to be meant: of an alert of many sources no rule's source does, and of more targ
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Final
 
 from sensor.alerts.alert import Alert, Endpoint, Grade, Muted
 from sensor.alerts.words import place_in_words
 from sensor.site.claims import Claim, Service, claim_of
-from sensor.site.networks import DEFAULT_HOME, Network, Networks, direction_of, within
+from sensor.site.networks import DEFAULT_HOME, Network, Networks, address_of, direction_of, within
 from sensor.site.roles import ROLES, Excuse, Role, Side
 
 MUTED_SEVERITY: Final = 1
@@ -44,7 +43,7 @@ class Party:
 
     def is_source(self, alert: Alert) -> bool:
         """Whether one of these hosts did it, and no other."""
-        return not alert.many_sources and within(ip_address(alert.source.ip), self.networks)
+        return not alert.many_sources and within(address_of(alert.source.ip), self.networks)
 
     def is_destination(self, alert: Alert) -> bool:
         """Whether it was done to these hosts, and to no other."""
@@ -120,9 +119,13 @@ class SiteNotes:
             return _graded(placed, severity, round(placed.risk * severity / max(placed.severity, 1), 1))
         return placed
 
+    def mutes(self, alert: Alert) -> bool:
+        """Whether a note says that an alert is meant to be."""
+        return self.of(alert).muted is not None
+
     def asset(self, ip: str) -> Asset | None:
         """The asset of an address, the one of the smallest network; None where there is none."""
-        address = ip_address(ip)
+        address = address_of(ip)
         holding = [
             (network.prefixlen, -place, asset)
             for place, asset in enumerate(self.assets)
@@ -185,7 +188,7 @@ def all_targets_within(alert: Alert, networks: Sequence[Network]) -> bool:
     """Whether all targets of an alert are known and lie in these networks."""
     shown = alert.target_ips or (alert.destination.ip,)
     known = not alert.spread.targets_more and alert.spread.targets <= len(shown)
-    return known and all(within(ip_address(ip), networks) for ip in (*shown, alert.destination.ip))
+    return known and all(within(address_of(ip), networks) for ip in (*shown, alert.destination.ip))
 
 
 def expired(until_ns: int | None, now_ns: int) -> bool:

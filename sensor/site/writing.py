@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from sensor.alerts.alert import Alert
+from sensor.alerts.alert import Alert, service_in_words
 from sensor.errors import ConfigError, OutputError, reason_of
 from sensor.settings.yaml_nodes import compose, is_null, read_regular
 from sensor.site.claims import UNUSUAL
@@ -33,6 +33,7 @@ MODE: Final = 0o640  # of a new file
 # What makes two entries say the same, whoever says why.
 _SAYS: Final = {RULES: ("source", "destination", "service", "technique", "until"), MARKS: ("alert", "finding")}
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for whoever reads a pipe of that name
 
 
 def false_entry(alert: Alert, why: str, until: str | None, now: str) -> tuple[str, Entry]:
@@ -53,7 +54,7 @@ def false_entry(alert: Alert, why: str, until: str | None, now: str) -> tuple[st
             )
         return MARKS, {"alert": alert.id, "finding": "false", "why": why, "when": now}
     if alert.target_ports and alert.spread.ports == 1 and alert.transport in ("tcp", "udp", "sctp"):
-        entry["service"] = f"{alert.transport}/{alert.target_ports[0]}"
+        entry["service"] = service_in_words(alert.target_ports[0], alert.protocol)
     entry["technique"] = alert.technique.id if alert.technique else UNUSUAL
     return RULES, {**entry, **({"until": until} if until else {}), "why": why, "alert": alert.id}
 
@@ -233,13 +234,17 @@ def _replace(path: Path, text: str, before: bytes | None) -> None:
     before: what is to be replaced. What was written meanwhile by someone who takes no lock is not: OutputError.
     """
     new = path.with_name(f".{path.name}.new")  # one for all: whoever was killed over it leaves one at most
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK, MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        if before is not None:
-            _be_like(path, stream.fileno())
-        stream.write(text.encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK | _NO_WAIT, MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            if before is not None:
+                _be_like(path, stream.fileno())
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     if before != (path.read_bytes() if path.exists() else None):
         new.unlink()
         raise OutputError(f"{path}: was changed by someone else meanwhile: nothing was added, try again")

@@ -65,7 +65,7 @@ def test_attacks_are_rehearsed_in_what_an_interface_hears_and_nothing_is_sent(
     namespaces: tuple[str, str], traffic: Path, open_directory: Path
 ) -> None:
     left, right = namespaces
-    command, kept = listening_in(open_directory, right, "--for", "8s", "--json")
+    command, kept = listening_in(open_directory, right, "--for", "15s", "--json")
     assert (kept.stat().st_uid, kept.parent.stat().st_mode & 0o777) == (NOBODY, 0o700)
     before = sent_by(right, "fv1")
     replay = ["ip", "netns", "exec", left, "tcpreplay", "-q", "-i", "fv0", "--multiplier", "40", str(traffic)]

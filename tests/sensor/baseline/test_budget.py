@@ -91,7 +91,7 @@ def test_who_asks_for_more_than_there_is_sees_what_comes_near_a_shape() -> None:
     told = sum(one.opened for one in found.candidates) / 4
     assert 5 <= told <= 10
     assert 0.35 <= found.levels["scan"] < 1
-    assert found.levels["upload"] == found.levels["scan"]  # of kinds that the period did not show, too
+    assert set(found.levels) == {"scan"}  # of what never came near, nobody knows how often it would
 
 
 def test_ten_minutes_do_not_lower_a_threshold() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.baseline.lanes import LOOSER, SEEN_ENOUGH, conformal_cut, site_cuts
+from sensor.baseline.lanes import LOOSER, SEEN_ENOUGH, TIGHTER, conformal_cut, site_cuts
 
 RATES = (0.001, 0.01, 0.05)
 
@@ -17,13 +17,17 @@ def test_no_larger_share_of_the_traffic_learnt_from_is_flagged_than_asked_for(
     cut = conformal_cut(p, rate, shipped=rate)
     assert 0 < cut <= LOOSER * rate
     if rate * (n + 1) >= SEEN_ENOUGH:
-        assert (p < cut).mean() <= rate
+        exact = conformal_cut(p, rate, shipped=rate, exact=True)
+        assert (p < exact).mean() <= rate
+        assert cut in (exact, rate, LOOSER * rate)
+        if exact < rate / TIGHTER or rate < exact < LOOSER * rate:
+            assert cut == exact
 
 
 def test_further_traffic_of_the_same_kind_is_flagged_as_often_as_asked_for() -> None:
     draw = np.random.default_rng(4)
     shares = [
-        (fresh < conformal_cut(learnt, 0.01, 0.01)).mean()
+        (fresh < conformal_cut(learnt, 0.01, 0.01, exact=True)).mean()
         for learnt, fresh in ((draw.uniform(0, 1, 4000) ** 3, draw.uniform(0, 1, 4000) ** 3) for _ in range(60))
     ]
     assert 0.008 < float(np.mean(shares)) < 0.0115
@@ -44,7 +48,7 @@ def test_both_lanes_together_flag_what_was_asked_for_whether_they_agree_or_not(
     draw = np.random.default_rng(seed)
     known = draw.uniform(1e-9, 1, 8000)
     novel = np.where(draw.random(8000) < agreement, known, draw.uniform(1e-9, 1, 8000))
-    cuts = site_cuts(known, novel, rate, (rate / 2, rate / 2))
+    cuts = site_cuts(known, novel, rate, (rate / 2, rate / 2), exact=True)
     share = ((known < cuts[0]) | (novel < cuts[1])).mean()
     assert 0.8 * rate <= share <= rate
 

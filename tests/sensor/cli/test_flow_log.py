@@ -284,3 +284,13 @@ def test_asking_loads_no_kernel(log: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=True)
     assert int(result.stdout) > 10
+
+
+def test_a_directory_of_thousands_of_foreign_files_is_told_in_short(tmp_path: Path) -> None:
+    for number in range(1500):
+        (tmp_path / f"{number}.parquet").touch()
+    asked = flowvigil("flows", str(tmp_path), "--by", "proto")
+    assert asked.code == 6
+    lines = asked.stderr
+    assert lines[-1].endswith("and 500 more problems")
+    assert len(lines) == 1001

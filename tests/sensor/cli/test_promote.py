@@ -161,6 +161,7 @@ def test_the_same_bundle_is_no_challenger(site: Path) -> None:
         (["--rollback", "{site}"], 4, "expected the bundle that was before"),
         (["--rollback", "default"], 2, "comes with flowvigil"),
         (["{site}/nothing", "--over", "{site}"], 4, "manifest.json cannot be read"),
+        (["cic2017", "--over", "{site}/../loop"], 4, "is no directory"),
         (["nsl-kdd-flow", "--over", "{site}"], 4, "expected one for"),
         (["cic2017", "--over", "{site}/nothing"], 4, "is no directory"),
         (["cic2017", "--over", "{site}", "--set", "detection.false_positive_rate=0.25"], 3, "false_positive_rate"),
@@ -169,6 +170,7 @@ def test_the_same_bundle_is_no_challenger(site: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_one_line(site: Path, arguments: list[str], code: int, words: str) -> None:
+    site.with_name("loop").symlink_to("loop")
     result = flowvigil("promote", *(argument.format(site=site) for argument in arguments))
     assert result.code == code, result
     assert words in result.stderr[-1], result

@@ -1,6 +1,7 @@
 """Alert storms: however many hosts are flagged, the lines are few and their counts add up."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -132,6 +133,50 @@ def test_the_budget_comes_back_with_traffic_time_and_never_goes_beyond_a_minute(
     assert storms.admits(T0 + 10 * S, attack=True)
     assert not storms.admits(T0, attack=True)
     assert sum(storms.admits(T0 + 60 * MINUTE, attack=True) for _ in range(20)) == 6
+
+
+def by_the_scanner(alert: Alert) -> bool:
+    return alert.source.ip.startswith("10.0.")
+
+
+def told(flows: list[Flow], mutes: Callable[[Alert], bool] | None, budget: int) -> list[Alert]:
+    watched = episodes(alerts_per_minute=budget)
+    watched.mutes = mutes
+    return [alert for alert in watched.observe(*judged(flows)) if isinstance(alert, Alert)]
+
+
+def test_what_the_notes_mute_takes_no_other_alerts_place() -> None:
+    others = attackers(3, at=0.2)
+    others = [flow._replace(source="192.0.2.1" + flow.source[-1]) for flow in others]
+    flows = sorted([*attackers(70), *others], key=lambda flow: flow.at)
+    hidden = [
+        alert for alert in told(flows, None, 10) if alert.source.ip.startswith("192.0.2.") and not alert.hosts_merged
+    ]
+    assert hidden == []
+    alerts = [alert for alert in told(flows, by_the_scanner, 10) if alert.action == "opened"]
+    own = Counter(by_the_scanner(alert) for alert in alerts if not alert.hosts_merged)
+    assert own == {True: 10, False: 3}
+    assert sum(bool(alert.hosts_merged) for alert in alerts) == 1  # what is muted is bounded too
+
+
+def test_notes_that_mute_nothing_change_nothing() -> None:
+    flows = attackers(500)
+    assert told(flows, lambda _: False, 10) == told(flows, None, 10)
+
+
+def test_the_notes_are_asked_of_few_where_thousands_would_open() -> None:
+    asked: list[Alert] = []
+    told(attackers(2000, every=0.00001), lambda alert: bool(asked.append(alert)), 10)
+    assert 10 <= len(asked) <= 8 * 10 + 2
+
+
+def test_the_notes_are_asked_about_the_alert_that_would_open() -> None:
+    asked: list[Alert] = []
+    flows = attackers(5)
+    opened = [alert for alert in told(flows, lambda alert: bool(asked.append(alert)), 10) if alert.action == "opened"]
+    for draft, alert in zip(asked, opened, strict=True):
+        about = (draft.id, draft.time_ns, draft.source, draft.destination, draft.technique, draft.spread)
+        assert about == (alert.id, alert.time_ns, alert.source, alert.destination, alert.technique, alert.spread)
 
 
 @pytest.mark.parametrize("budget", [1, 3])

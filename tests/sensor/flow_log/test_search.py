@@ -261,9 +261,9 @@ def test_which_ports_answered_and_who_talked(log: tuple[Path, list[JudgedRecords
     steps = np.repeat([one.clock_step_ns for one in parts], [len(one) for one in parts])
     by_port = {shown("dport", key): group for key, group in counts(path, "dport").largest(None)}
     for name, group in by_port.items():
-        port, protocol = name.split("/")
+        protocol, _, port = name.partition("/")
         number = {"tcp": 6, "udp": 17, "icmp": 1}[protocol]
-        wanted = (records.identity[:, DST_PORT] == int(port)) & (records.identity[:, PROTOCOL] == number)
+        wanted = (records.identity[:, DST_PORT] == int(port or 0)) & (records.identity[:, PROTOCOL] == number)
         assert group.flows == wanted.sum()
         assert group.answered == (wanted & (records.column("bwd_packets") > 0)).sum()
         assert group.sent == records.column("fwd_bytes")[wanted].sum()
@@ -297,3 +297,14 @@ def test_groups_beyond_the_bound_are_counted_together(
     flows = sum(group.flows for group in counted.groups.values()) + counted.others.flows
     assert flows == sum(len(one) for one in log[1])
     assert replace(counted.others, flows=0) != counted.others
+
+
+@pytest.mark.parametrize("query", ["after:9999-12-31", "before:0001-01-01", "before:0001-01-01T00:00+14:00"])
+def test_a_moment_without_any_traffic_finds_none(log: tuple[Path, list[JudgedRecords]], query: str) -> None:
+    assert len(found(log[0], query)) == 0
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "::ffff:10.0.0.1", "::ffff:10.0.0.0/104"])
+def test_an_address_in_a_form_that_no_packet_has_is_refused(address: str) -> None:
+    with pytest.raises(QueryError, match="an address without a zone, one of IPv4 in its own form"):
+        flow_terms(f"src:{address}")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts.alert import Alert, Endpoint, Grade
+from sensor.alerts.alert import Alert, Endpoint, Grade, service_in_words
 from sensor.alerts.alert_record import alert_document, alert_of
 from sensor.alerts.techniques import technique_of
 from sensor.episodes.shapes import SHAPES
@@ -337,3 +337,13 @@ def test_notes_are_taken_back_whole_and_twice_is_as_once(rule: Rule, role: Any, 
     read_back = alert_of(alert_document(noted))
     assert found.of(read_back) == read_back
     assert without_notes(read_back) == alert_of(alert_document(alert))
+
+
+@pytest.mark.parametrize(
+    ("port", "protocol", "said"), [(443, 6, "tcp/443"), (53, 17, "udp/53"), (None, 1, "icmp"), (None, 6, "tcp")]
+)
+def test_a_service_is_said_as_notes_read_it(port: int | None, protocol: int, said: str) -> None:
+    assert service_in_words(port, protocol) == said
+    read = service_of(said)
+    assert protocol in read.protocols
+    assert (read.first, read.last) == ((0, 65535) if port is None else (port, port))

@@ -1,5 +1,6 @@
 """What is written into `site.yaml`: one entry more, every other byte as it was, whole or not at all."""
 
+import errno
 import os
 import signal
 import stat
@@ -178,7 +179,7 @@ def test_whatever_the_file_it_has_one_entry_more_or_is_as_it_was(text: str, why:
             return
         added = path.read_text()
     before, after = values_of_text(text, "site.yaml"), values_of_text(added, "site.yaml")
-    assert after == {**before, section: [*(before.get(section) or []), entry]}
+    assert after == {**before, section: [*(before.get(section) or []), {**entry, "why": " ".join(why.split())}]}
     lines = iter(added.splitlines())
     assert all(line in lines for line in text.splitlines())  # in their order
 
@@ -299,3 +300,22 @@ def test_who_holds_the_lock_of_the_directory_does_not_make_a_screen_wait_for_eve
     finally:
         os.close(held)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX has named pipes")
+def test_a_pipe_in_the_place_of_the_new_file_makes_nobody_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".site.yaml.new")
+    with pytest.raises(OutputError, match="cannot be written"):
+        mark(tmp_path / "site.yaml")
+
+
+def test_where_the_disk_is_full_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "site.yaml"
+    path.write_text("home: 10.0.0.0/8\n")
+    monkeypatch.setattr("sensor.site.writing.os.fsync", full)
+    with pytest.raises(OutputError, match="cannot be written: no space left"):
+        mark(path)
+    assert (list(tmp_path.iterdir()), path.read_text()) == ([path], "home: 10.0.0.0/8\n")

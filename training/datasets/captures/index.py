@@ -10,6 +10,7 @@ truth says it of each flow). It opens no capture.
 
 import csv
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,11 +69,11 @@ def read_index(path: Path) -> CaptureIndex:
     """
     file = path / INDEX_NAME if path.is_dir() else path
     captures: list[LabelledCapture] = []
-    seen: dict[Path, int] = {}
+    seen: dict[str, int] = {}
     digests: list[str] = []
     for line, row in _rows(file):
         capture = _capture(file, line, row)
-        first = seen.setdefault(capture.path.resolve(), line)
+        first = seen.setdefault(os.path.realpath(capture.path), line)
         if first != line:
             raise DatasetError(file, f"names {capture.name} again, as line {first} does", line=line, column="path")
         captures.append(capture)
@@ -165,7 +166,7 @@ def _truth(file: Path, line: int, kind: Kind, text: str) -> Path | None:
 def _file(file: Path, line: int, column: str, text: str) -> Path:
     """A file that a cell names. Raises DatasetError unless it is one below the index's directory."""
     root = file.parent
-    if not text or "\0" in text or not (root / text).resolve().is_relative_to(root.resolve()):
+    if not text or "\0" in text or not Path(os.path.realpath(root / text)).is_relative_to(os.path.realpath(root)):
         problem = f"names {text!r}, which is no file below {root}; expected a relative path"
         raise DatasetError(file, problem, line=line, column=column)
     path = root / text

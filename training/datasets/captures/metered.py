@@ -29,13 +29,14 @@ from flows.batch import (
     SRC_LOW,
     START_NS,
     START_SHIFT_NS,
+    WITH_PORTS,
     FlowBatch,
     Identity,
 )
 from flows.columns import NAMES
 from flows.context.columns import CONTEXT_NAMES
 from flows.context.context import Context
-from flows.matching import KEY, NO_EPISODE, WITH_PORTS, matched
+from flows.matching import KEY, NO_EPISODE, matched
 from flows.truth import BENIGN as TRUTH_BENIGN
 from training.arrays import Int64s, Strings, Values
 from training.datasets.captures.index import CaptureIndex, LabelledCapture
