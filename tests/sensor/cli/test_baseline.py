@@ -168,8 +168,8 @@ def test_again_weeks_later_nothing_of_the_old_site_is_left(site: Path, tmp_path:
     assert now.flows_between_false_openings < 1e7
     assert dict(now.shipped) == dict(first.thresholds)
     for rate, (known, novel) in loaded(site).thresholds.items():
-        assert known <= 4 * first.thresholds[rate][0]
-        assert novel <= 4 * first.thresholds[rate][1]
+        assert known <= 4.001 * first.thresholds[rate][0]
+        assert novel <= 4.001 * first.thresholds[rate][1]
     assert manifest(tmp_path / "site.previous")["site"]["levels"] == {"scan": 4.0}
     assert manifest(site)["about"]["site"]["of"]["model_id"] == "site"
 
