@@ -10,7 +10,6 @@ from models.fusion import Hybrid
 from sensor.alerts.alert import service_in_words
 from sensor.alerts.spread import counted
 from sensor.alerts.words import moment
-from sensor.baseline.budget import OFF
 from sensor.baseline.learning import Learning
 from sensor.baseline.talk import HostLink, ServicePort
 from sensor.baseline.words import kinds, thresholds
@@ -80,13 +79,11 @@ def _source(learning: Learning, sources: Sequence[str], before: Hybrid) -> Conte
 
 def _budget(learning: Learning) -> Content:
     site = learning.site
-    silent = site.flows_between_false_openings >= OFF
     return facts_of(
         [
             ("Asked for", alerts_a_day(site.alerts_per_day)),
             ("Expected a day", f"{interval_in_words(site.expected_alerts_per_day)}, 95 %, habits aside"),
             ("Thresholds", thresholds(learning)),
-            *([("Unusual traffic", "is not told: here it is more often than was asked for")] if silent else []),
             ("Before", kinds(learning.before)),
             ("After", kinds(learning.budget.candidates)),
         ]

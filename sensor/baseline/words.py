@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sensor.alerts.spread import counted
+from sensor.baseline.budget import OFF
 from sensor.baseline.learning import Learning
 from sensor.episodes.candidates import Candidate
 from sensor.episodes.learned_site import interval_in_words, period, warming
@@ -40,6 +41,8 @@ def thresholds(learning: Learning) -> str:
     """What is needed of unusual traffic and of claims."""
     site = learning.site
     told = f"unusual traffic once in {site.flows_between_false_openings:,.0f} flows by chance"
+    if site.flows_between_false_openings >= OFF:
+        told = "unusual traffic is not told, as it is more often here than was asked for"
     if not site.levels:
         return f"{told}; claims as shipped"
     levels = sorted(set(site.levels.values()))
