@@ -119,7 +119,7 @@ def choose(simulate: Simulate, period: Period, alerts_per_day: float, habits: Co
     sure = [one for one in shapes if one.opened and one.attack]
     claims = [one for one in shapes if not one.attack and one.kind != UNUSUAL]
     left = max(alerts_per_day - period.a_day(sure), KEPT_BACK * alerts_per_day)
-    shown = left * period.days >= SHOWN
+    shown = round(left * period.days, 1) >= SHOWN
     told = period.a_day([one for one in claims if one.level >= 1])
     threshold = _threshold(unusual_a_day, max(left - told, KEPT_BACK * left), period)
     left = max(left - unusual_a_day(threshold), (1 - KEPT_BACK) * left)
