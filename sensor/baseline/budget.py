@@ -20,12 +20,12 @@ from typing import Final
 import numpy as np
 
 from sensor.episodes.candidates import Candidate
+from sensor.episodes.episodes import FLOWS_BETWEEN_FALSE_OPENINGS
 from sensor.episodes.habits import Subject
 from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 
 UNUSUAL: Final = KIND_NAMES[KINDS]
 PARTS: Final = 12  # of a learning period
-SHIPPED: Final = 1e5  # flows between two false openings, of a bundle that is nobody's
 GRID: Final[tuple[float, ...]] = tuple(10.0**power for power in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
 OFF: Final = 1e11  # a threshold that no evidence reaches (sensor.episodes.evidence.EVIDENCE_LIMIT)
 SHOWN: Final = 3.0  # alerts in a learning period from which on their rate is one
@@ -85,7 +85,7 @@ class Budget:
     """What was chosen, and what it gives in the learning period."""
 
     flows_between_false_openings: float
-    levels: Mapping[str, float]  # of kinds that are asked for more than their shape
+    levels: Mapping[str, float]  # of kinds of which another one than their shape is asked for
     expected: tuple[float, float, float]  # alerts a day: low, mean, high
     shown: bool  # whether the period is long enough to show the rate that was asked for
     candidates: Sequence[Candidate]  # of the learning period, with these
@@ -110,12 +110,15 @@ def choose(simulate: Simulate, period: Period, alerts_per_day: float, habits: Co
     def fresh(candidates: Iterable[Candidate]) -> list[Candidate]:
         return [one for one in candidates if one.subject not in habits and not one.muted]
 
-    def unusual_a_day(threshold: float) -> float:
+    def simulated(threshold: float) -> list[Candidate]:
         if threshold not in runs:
             runs[threshold] = simulate(threshold, {})
-        return period.a_day([one for one in fresh(runs[threshold]) if one.opened and one.kind == UNUSUAL])
+        return fresh(runs[threshold])
 
-    shapes = fresh(simulate(SHIPPED, {}))
+    def unusual_a_day(threshold: float) -> float:
+        return period.a_day([one for one in simulated(threshold) if one.opened and one.kind == UNUSUAL])
+
+    shapes = simulated(FLOWS_BETWEEN_FALSE_OPENINGS)
     sure = [one for one in shapes if one.opened and one.attack]
     claims = [one for one in shapes if not one.attack and one.kind != UNUSUAL]
     left = max(alerts_per_day - period.a_day(sure), KEPT_BACK * alerts_per_day)
@@ -124,7 +127,7 @@ def choose(simulate: Simulate, period: Period, alerts_per_day: float, habits: Co
     threshold = _threshold(unusual_a_day, max(left - told, KEPT_BACK * left), period)
     left = max(left - unusual_a_day(threshold), (1 - KEPT_BACK) * left)
     levels = _levels(claims, period, left, louder=shown)
-    candidates = simulate(threshold, levels)
+    candidates = simulate(threshold, levels) if levels else runs[threshold]
     opened = [one for one in fresh(candidates) if one.opened]
     return Budget(threshold, levels, period.interval(opened), shown, candidates)
 
@@ -175,7 +178,7 @@ def _most(kind: str) -> float:
 def _threshold(rate: Callable[[float], float], wanted: float, period: Period) -> float:
     """Threshold at which unusual traffic gives so many alerts a day."""
     least = SHOWN / period.days  # a rate that the period can show
-    promised = max(SHIPPED, period.flows / period.days / wanted)
+    promised = max(FLOWS_BETWEEN_FALSE_OPENINGS, period.flows / period.days / wanted)
     goal = max(wanted, least)
     below, above = _bracket(rate, goal)
     found = below

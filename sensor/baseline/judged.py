@@ -31,8 +31,8 @@ Mask = NDArray[np.bool_]  # (n,)
 Times = NDArray[np.int64]  # (n,)
 
 SAMPLE: Final = 40_000  # rows that forests and normal values are fitted on
-_SOURCE: Final = [SRC_HIGH, SRC_LOW]
-_DESTINATION: Final = [DST_HIGH, DST_LOW]
+SOURCE: Final = [SRC_HIGH, SRC_LOW]
+DESTINATION: Final = [DST_HIGH, DST_LOW]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,8 +127,8 @@ class Keeper:
             label=told.label.astype(np.int16),
             judged=judged,
             flow=hashes(identity, KEY),
-            source=hashes(identity, _SOURCE),
-            destination=hashes(identity, _DESTINATION),
+            source=hashes(identity, SOURCE),
+            destination=hashes(identity, DESTINATION),
             time_ns=identity[:, END_NS] + identity[:, END_SHIFT_NS],
             first=steps.advances,
         )

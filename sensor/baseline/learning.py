@@ -18,10 +18,12 @@ from models.site import BUDGET, CALIBRATION, Habit, Learned, SiteProfile
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.alerts.spread import period_in_words
-from sensor.baseline.budget import PARTS, SHIPPED, Budget, Period, choose
+from sensor.baseline.budget import PARTS, Budget, Period, choose
 from sensor.baseline.habits import habits_of
 from sensor.baseline.judged import (
+    DESTINATION,
     SAMPLE,
+    SOURCE,
     Keeper,
     Kept,
     Mask,
@@ -44,6 +46,7 @@ from sensor.baseline.lanes import (
 from sensor.baseline.networks import inside_networks
 from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
+from sensor.episodes.episodes import FLOWS_BETWEEN_FALSE_OPENINGS
 from sensor.episodes.habits import Subject
 from sensor.episodes.learned_site import alerts_a_day
 from sensor.judging.judge import RowMaker, steps_of
@@ -170,7 +173,7 @@ def _judged(hybrid: Hybrid, records: Records, sensor: LearningSensor) -> tuple[K
 
     Raises TooLittleError.
     """
-    keeper, episodes = Keeper(hybrid), sensor.episodes(hybrid, SHIPPED, {})
+    keeper, episodes = Keeper(hybrid), sensor.episodes(hybrid, FLOWS_BETWEEN_FALSE_OPENINGS, {})
     talk, told = TalkCounter(tuple(hybrid.contract.columns)), set[int]()
     for part in parts(records, lambda: sensor.row_maker(hybrid)):
         judgement = keeper.take(part)
@@ -219,7 +222,7 @@ def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, habits: set[S
 def _around(kept: Kept, one: Candidate) -> Mask:
     """Records of the host that a candidate is about, while it was there and a little around, (n,)."""
     words = np.array([one.identity], dtype=np.int64)
-    side = hashes(words, [2, 3] if one.sided == "target" else [0, 1])[0]
+    side = hashes(words, DESTINATION if one.sided == "target" else SOURCE)[0]
     sides = kept.destination if one.sided == "target" else kept.source
     around: Mask = (kept.time_ns >= one.start_ns - AROUND_NS) & (kept.time_ns <= one.end_ns + AROUND_NS)
     its: Mask = sides == side

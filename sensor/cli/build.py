@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 SECOND_NS = 1_000_000_000
 DEFAULT_BUNDLE = "default"
-FLOWS_BETWEEN_FALSE_OPENINGS = 1e5  # of a bundle that is no one's
 SOURCES_NAMED = 32  # of a run, in its flow log
 
 
@@ -152,7 +151,7 @@ def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":
 
     What they leave open the bundle's site says.
     """
-    from sensor.episodes.episodes import EpisodeSettings
+    from sensor.episodes.episodes import FLOWS_BETWEEN_FALSE_OPENINGS, EpisodeSettings
     from sensor.episodes.habits import habits_of_site
     from sensor.episodes.shapes import KIND_NAMES
 

@@ -53,8 +53,7 @@ class SiteSensor:
         assert isinstance(episodes, CandidateEpisodes)  # noqa: S101  # it is what was asked for
         notes = self._notes
         if notes is not None:
-            episodes.columns = len(hybrid.contract.columns)
-            episodes.muted = lambda alert: notes.of(alert).muted is not None
+            episodes.mutes = lambda alert: notes.of(alert).muted is not None
         return episodes
 
 

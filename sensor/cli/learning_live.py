@@ -4,7 +4,6 @@
 ends with it.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sensor import log
 from sensor.cli.assembly import DisplayOptions
+from sensor.cli.build import DEFAULT_BUNDLE
 from sensor.errors import InputError, OutputError, reason_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sensor.run.run import Run
     from sensor.settings.config import Config
 
-MOST_MANIFEST: Final = 4 << 20  # bytes, as models.manifest has it
+MANIFEST: Final = "manifest.json"
 UNFINISHED: Final = ".unfinished"  # behind the name of the bundle: the directory of the flows until it is there
 
 
@@ -41,6 +41,7 @@ class LearnedSite:
     seconds: float  # of traffic time to learn from
     alerts_per_day: float
     read_settings: Callable[[], "Config"]
+    options: tuple[str, ...] = ()  # of the command line, by which the settings of whoever fits beside a watch are those
     learnt: bool = False  # whether the bundle is there and judges
     enough: bool = False  # whether the site was heard for long enough
     _named: Path | None = field(init=False, default=None)  # flow log of the settings at the start: it stays as it is
@@ -126,12 +127,13 @@ class LearnedSite:
 
     def _command(self) -> list[str]:
         bundle = self.read_settings().detection.bundle
-        name = "default" if bundle is None else str(bundle)
+        name = DEFAULT_BUNDLE if bundle is None else str(bundle)
         nice = shutil.which("nice")  # the packets go first
         return [
             *([] if nice is None else [nice, "-n", "10"]),
             *(sys.executable, "-m", "sensor", "baseline", name, str(self.log), "-o", str(self.output)),
             *("--alerts-per-day", f"{self.alerts_per_day:g}", "--page", f"{self.output}.html", "-q"),
+            *self.options,
         ]
 
     def clear(self) -> None:
@@ -150,12 +152,13 @@ class Silent(DisplayOptions):
 
 def has_site(bundle: Path) -> bool:
     """Whether a directory holds a bundle that was learnt from a site, as far as its manifest says so."""
+    from models.manifest import MAX_MANIFEST, BundleError, parsed, read_file
+
     try:
-        with (bundle / "manifest.json").open("rb") as file:
-            manifest = json.loads(file.read(MOST_MANIFEST))
-    except (OSError, ValueError, RecursionError):
+        manifest = parsed(read_file(bundle / MANIFEST, MAX_MANIFEST, "a bundle"), MANIFEST)
+    except BundleError:
         return False
-    return isinstance(manifest, dict) and "site" in manifest
+    return "site" in manifest
 
 
 def refuse_output(output: Path, user: "User | None") -> None:

@@ -1,7 +1,6 @@
 """`flowvigil watch`: interfaces in, alerts out, for as long as it is left running."""
 
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +28,6 @@ from sensor.cli.packet_options import (
 
 if TYPE_CHECKING:
     from sensor.cli.learning_live import LearnedSite
-    from sensor.settings.config import Config
 
 InterfacesOption = Annotated[
     list[str] | None,
@@ -125,7 +123,7 @@ def watch(
 
     settings, learning, site = flags.settings, None, None
     if learn is not None:
-        site = learned_beside(learn, learn_for, alerts_per_day, flags.settings)
+        site = learned_beside(learn, learn_for, alerts_per_day, flags)
         settings, learning = site.settings, None if site.learnt else partial(site.hook, site.begun)
     display = DisplayOptions(json, quiet, color)
     with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
@@ -135,9 +133,7 @@ def watch(
     return exit_code(assembled, fail_on)
 
 
-def learned_beside(
-    output: Path, learn_for: str, alerts_per_day: float, settings: Callable[[], "Config"]
-) -> "LearnedSite":
+def learned_beside(output: Path, learn_for: str, alerts_per_day: float, flags: Flags) -> "LearnedSite":
     """A site to be learnt beside a watch. Raises OutputError where its bundle could not be written."""
     from sensor.cli.baseline import NEEDS, refuse_other_directory
     from sensor.cli.durations import duration_s
@@ -145,13 +141,19 @@ def learned_beside(
     from sensor.cli.live_capture import unprivileged_user
 
     require_packages(NEEDS, "learning a site", "home")
-    site = LearnedSite(output.absolute(), duration_s(learn_for, "--learn-for"), alerts_per_day, settings)
+    given = (
+        *(() if flags.config is None else ("-c", str(flags.config))),
+        *(word for override in flags.overrides or () for word in ("--set", override)),
+        *(() if flags.site is None else ("--site", str(flags.site))),
+    )
+    seconds = duration_s(learn_for, "--learn-for")
+    site = LearnedSite(output.absolute(), seconds, alerts_per_day, flags.settings, given)
     refuse_other_directory(site.output)
     if has_site(site.output):  # of an earlier run: who starts again does not go back to what it judged by first
         site.learnt = True
         log.info(f"{output} was learnt and judges; nothing is learnt beside this watch (flowvigil baseline does that)")
         return site
-    user = unprivileged_user(settings())
+    user = unprivileged_user(flags.settings())
     refuse_output(site.output, user)
     refuse_program(user)
     return site

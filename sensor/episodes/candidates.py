@@ -4,13 +4,11 @@ A site's thresholds are chosen by them (sensor.baseline): an episode that opened
 both what that site's traffic looks like.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from sensor.alerts.alert import Action, Alert
+from sensor.alerts.alert import Action
 from sensor.alerts.endpoints import sides_of
 from sensor.episodes.episode import Episode
 from sensor.episodes.episodes import Episodes
@@ -43,9 +41,6 @@ class CandidateEpisodes(Episodes):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._ended: list[Candidate] = []
-        # Whether notes of the site mute the alert that would be told of an episode; None without notes.
-        self.muted: Callable[[Alert], bool] | None = None
-        self.columns = 0  # of what the bundle judges, for these alerts
 
     def take(self) -> list[Candidate]:
         """Those that ended since the last call, in the order of their ends."""
@@ -63,11 +58,7 @@ class CandidateEpisodes(Episodes):
 
     def _is_muted(self, episode: Episode, time_ns: int) -> bool:
         """Whether the alert that would be told of it, whole, is muted."""
-        if self.muted is None or episode.exemplar is None:
-            return False
-        # Notes ask for no column: none is looked for, and none is known.
-        episode.exemplar.top_columns, episode.exemplar.judged = (), np.full(self.columns, np.nan)
-        return self.muted(self._builder.alert(episode, "closed", time_ns - episode.shift_ns))
+        return self.mutes is not None and self.mutes(self._builder.draft(episode, time_ns))
 
 
 def _candidate(episode: Episode, identity: Sequence[int]) -> Candidate:

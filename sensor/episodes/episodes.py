@@ -64,6 +64,7 @@ from sensor.episodes.shapes import (
 from sensor.episodes.storms import Storms
 from sensor.episodes.telling import UNSHAPED, exemplar_of, told
 
+FLOWS_BETWEEN_FALSE_OPENINGS = 1e5  # of a bundle that is no one's
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
 _SPARE = 1024  # deadlines that may be out of date, beside as many as there are episodes
 _NEVER_NS = 2**63
@@ -77,7 +78,9 @@ SLOW = frozenset({SCAN, BEACON, DNS_TUNNEL, UPLOAD, UPLOAD_BEAT, KEPT_OPEN})
 class EpisodeSettings:
     """When episodes open and close."""
 
-    threshold: float = 1e5  # expected number of flows of a host between two false openings, at least
+    threshold: float = (
+        FLOWS_BETWEEN_FALSE_OPENINGS  # expected number of flows of a host between two false openings, at least
+    )
     quiet_ns: int = 300_000_000_000  # traffic time without a flagged flow after which an episode closes
     capacity_hosts: int = 16384  # hosts with flagged flows remembered at once
     alerts_per_minute: int | None = 120  # of single hosts that open, None: any number

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sensor.baseline.budget import GRID, OFF, PARTS, SHIPPED, Period, choose, poisson_interval
+from sensor.baseline.budget import GRID, OFF, PARTS, Period, choose, poisson_interval
 from sensor.baseline.habits import habits_of
 from sensor.episodes.candidates import Candidate
+from sensor.episodes.episodes import FLOWS_BETWEEN_FALSE_OPENINGS
 
 DAY_NS = 86_400_000_000_000
 
@@ -100,7 +101,10 @@ def test_ten_minutes_do_not_lower_a_threshold() -> None:
     assert found.flows_between_false_openings == pytest.approx(3000 / 0.007)
     assert found.levels == {}
     assert found.expected[2] > 100  # nobody knows
-    assert choose(Made(0.007, np.zeros(0)), period(0.007, 3000), 100.0).flows_between_false_openings >= SHIPPED
+    assert (
+        choose(Made(0.007, np.zeros(0)), period(0.007, 3000), 100.0).flows_between_false_openings
+        >= FLOWS_BETWEEN_FALSE_OPENINGS
+    )
 
 
 def test_unusual_traffic_beyond_any_threshold_is_not_told_where_it_is_too_much() -> None:

@@ -1,5 +1,6 @@
 """A site that is learnt beside a watch: which settings hold before and after, whatever is read again meanwhile."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 
 from sensor.cli.build import build_judge, load_model
+from sensor.cli.flags import Flags
 from sensor.cli.learning_live import LearnedSite, has_site
 from sensor.cli.reload import taken_episode_settings
+from sensor.cli.watch import learned_beside
 from sensor.settings.config import Config
 from tests.models.test_site import SITE
 
@@ -80,3 +83,21 @@ def test_what_is_no_bundle_of_a_site_has_none(manifest: bytes | None, tmp_path: 
     assert not has_site(tmp_path)
     (tmp_path / "manifest.json").write_bytes(b'{"site": {}}')
     assert has_site(tmp_path)
+
+
+def test_a_pipe_that_is_called_a_manifest_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    assert not has_site(tmp_path)
+
+
+def test_who_fits_beside_a_watch_has_its_settings_and_its_notes(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    file, notes = tmp_path / "flowvigil.yaml", tmp_path / "site.yaml"
+    file.write_text(f"process: {{user: {os.geteuid()}}}\n")
+    notes.write_text("home: [10.0.0.0/8]\n")
+    flags = Flags(config=file, overrides=["detection.false_positive_rate=0.05"], site=notes)
+    words = learned_beside(tmp_path / "site", "1h", 2.0, flags)._command()
+    assert words[words.index("-c") + 1] == str(file)
+    assert words[words.index("--set") + 1] == "detection.false_positive_rate=0.05"
+    assert words[words.index("--site") + 1] == str(notes)
+    assert words[words.index("baseline") + 1] == "default"
