@@ -213,7 +213,7 @@ def _learn(
     progress: Callable[[str], None],
 ) -> "tuple[Learning, list[str]]":
     """What was learnt, and what could not be read."""
-    from sensor.baseline.learning import learn
+    from sensor.baseline.learning import TooLittleError, learn
     from sensor.cli.learning import SiteSensor, fit_forest, records_of_captures, records_of_logs
 
     opened: AbstractContextManager[tuple[Records, list[str]]]
@@ -222,8 +222,18 @@ def _learn(
     else:
         opened = records_of_captures(config, sources, output.absolute().parent)
     with opened as (records, problems):
-        learning = learn(hybrid, records, SiteSensor(config, notes), asked, fit_forest, progress)
-        return learning, list(dict.fromkeys(problems))
+        try:
+            learning = learn(hybrid, records, SiteSensor(config, notes), asked, fit_forest, progress)
+        except TooLittleError as error:
+            raise InputError(f"{', '.join(sources)}: {error}", *_first(problems)) from error
+        return learning, _first(problems)
+
+
+def _first(problems: Sequence[str]) -> list[str]:
+    """What could not be read, each once though it was met each time through."""
+    from sensor.progress.words import first_problems
+
+    return first_problems(list(dict.fromkeys(problems)))
 
 
 def _learn_table(

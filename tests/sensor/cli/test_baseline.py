@@ -235,6 +235,17 @@ def test_alerts_a_day_that_nobody_can_ask_for(asked: str, short: Path, tmp_path:
     assert "--alerts-per-day" in result.stderr[-1]
 
 
+def test_files_that_are_no_flow_log_are_named_where_nothing_is_left_to_learn_from(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    for name in ("one.parquet", "two.parquet"):
+        (tmp_path / "logs" / name).write_text("junk\n")
+    run = flowvigil("baseline", "default", tmp_path / "logs", "-o", tmp_path / "site")
+    assert run.code == INPUT
+    named = [line for line in run.stderr if "expected a Parquet file of flows" in line]
+    assert len(named) == 2  # each once, however often the log was gone through
+    assert any("found no flow in it" in line for line in run.stderr)
+
+
 def test_captures_and_flow_logs_do_not_mix(short: Path, tmp_path: Path) -> None:
     assert flowvigil("read", short, "-q", "--flows", tmp_path / "log").code == 0
     result = flowvigil("baseline", "default", short, tmp_path / "log", "-o", tmp_path / "site")
