@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from models.calibration import MIN_SCORES, fit_calibration
+from models.calibration import MIN_SCORES, MOST_CUT, fit_calibration
 from models.detector import FlowSteps, Vector
 from models.forest import IsolationForest
 from models.fusion import Hybrid, Member, NormalProfile, inputs_of
@@ -119,7 +119,7 @@ def site_cuts(
     rank = int(rate * len(p_known)) - (len(p_known) - len(left))  # what both may flag, less what the known lane does
     if rank < SEEN_ENOUGH or rank >= len(left):
         return cut_known, cut_novel
-    return cut_known, min(max(float(left[rank]), novel / LOOSER), 0.5)
+    return cut_known, max(float(left[rank]), novel / LOOSER)
 
 
 def site_hybrid(
@@ -140,9 +140,12 @@ def site_hybrid(
     """
     calibration = fit_calibration(scores)
     p_novel = calibration.p_value(scores)
-    thresholds = {
-        rate: site_cuts(p_known, p_novel, rate, cuts, exact=exact) for rate, cuts in hybrid.thresholds.items()
-    }
+    thresholds, least = {}, (0.0, 0.0)
+    for rate, cuts in sorted(hybrid.thresholds.items()):
+        known, novel = site_cuts(p_known, p_novel, rate, cuts, exact=exact)
+        # What a lane flags at one rate it flags at every higher one.
+        least = min(max(known, least[0]), MOST_CUT), min(max(novel, least[1]), MOST_CUT)
+        thresholds[rate] = least
     return replace(
         hybrid,
         novel=(Member(forest, calibration),),
