@@ -14,6 +14,7 @@ from sensor.version import VERSION
 if TYPE_CHECKING:
     from flows.meter import Meter
     from models.fusion import Hybrid
+    from models.signature import PublicKey
     from sensor.alerts.alert import Observer
     from sensor.alerts.flow_record import FlowRecords
     from sensor.drift.drift import Drift
@@ -38,12 +39,18 @@ def load_model(config: "Config") -> "Hybrid":
     from models.bundle import BundleError, load_bundle
 
     path = bundle_path(config.detection.bundle)
+    contracts = feature_contract(), context_contract(), kdd_contract(content=False), kdd_contract(content=True)
     try:
-        return load_bundle(
-            path, feature_contract(), context_contract(), kdd_contract(content=False), kdd_contract(content=True)
-        )
+        return load_bundle(path, *contracts, keys=bundle_keys(config))
     except BundleError as error:
         raise ModelError(str(error)) from error
+
+
+def bundle_keys(config: "Config") -> "tuple[PublicKey, ...]":
+    """The keys of the settings, one of which must have signed a bundle; none: signatures are not looked at."""
+    from models.signature import public_key
+
+    return tuple(map(public_key, (config.detection.bundle_keys or "").split()))
 
 
 def bundle_path(bundle: Path | None) -> Path:
