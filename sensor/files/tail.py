@@ -9,6 +9,7 @@ looked at before each write, and where it is not where this process left it, the
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import Final
 
 ZEROS_CUT: Final = 64 << 20  # bytes of zero that are looked through at the end; more are ended like half a line
@@ -187,7 +188,8 @@ def readable(descriptor: int) -> int:
     again = _opened_again(descriptor, os.O_RDWR | os.O_APPEND)
     if again is None:
         return descriptor
-    os.close(descriptor)
+    with suppress(OSError):  # nothing was written by it yet
+        os.close(descriptor)
     return again
 
 
