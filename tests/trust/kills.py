@@ -1,7 +1,7 @@
 """kill -9 at any moment: of runs with all their outputs, and of commands that write a file or a bundle."""
 
+import hashlib
 import json
-import os
 import select
 import signal
 import socket
@@ -11,18 +11,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+
+import orjson
 
 from tests.support.command import ended, started
-from tests.trust.claim import Claim, NotTriedError, Outcome
+from tests.trust.claim import Claim, Outcome
 
 SCENARIOS = ("portscan", "echo-sweep", "udp-sweep", "ssh-guessing")
 SITES = 20  # directories that runs share, one after the other
 FLOW_LINES = 100_000  # an alert, so that lines come all the time
-Line = dict[str, Any]
+BEGINNINGS = (b'{"@timestamp":', b'{"timestamp":')  # of lines, and nowhere else in them
 
 
 def killed_runs(scale: float) -> Outcome:
@@ -43,8 +44,8 @@ def killed_runs(scale: float) -> Outcome:
             counts["lines"] += site.seen
             counts["spooled"] += site.spooled
             counts["runs"] += site.runs
-    figure = f"{counts['runs']:,} runs, {counts['lines']:,} lines out, {counts['spooled']:,} spooled at a kill, all delivered"
-    return Outcome(killed, failures, figure)
+    runs, lines, spooled = counts["runs"], counts["lines"], counts["spooled"]
+    return Outcome(killed, failures, f"{runs:,} runs, {lines:,} lines out, {spooled:,} of them from a spool")
 
 
 class Site:
@@ -57,7 +58,7 @@ class Site:
         self._directory = directory
         self._files = [directory / "own.jsonl", directory / "listed.jsonl", directory / "eve.json"]
         self._spool, self._log, self._kept = directory / "spool", directory / "flows", directory / "kept"
-        self._whole: dict[Path, list[bytes]] = {path: [] for path in self._files}  # lines seen whole in each
+        self._whole = {path: Whole() for path in self._files}
         self._owed: set[bytes] = set()  # lines that were in the spool after a kill
         self._receiver = Receiver(directory / "receiver")
         self._settings = directory / "settings.yaml"
@@ -73,7 +74,8 @@ class Site:
         """Have so many runs killed."""
         killed = 0
         while killed < count and len(self.failures) < 5:
-            self._receiver.listen(self._chance.random() < 0.6)
+            listens = self._chance.random() < 0.6
+            self._receiver.listen(listens)
             process, told = self._started()
             began = time.monotonic()
             reader = threading.Thread(target=told.read)
@@ -90,7 +92,7 @@ class Site:
                 killed += 1
             elif code not in (0, 7):  # 7: the receiver did not listen, lines are in the spool
                 self.failures.append(f"a run ended with {code}: {errors[-300:]}")
-            else:
+            elif listens:
                 self._typical_s = 0.5 * (self._typical_s + time.monotonic() - began)
             self._look(told.lines(), killed=code == -signal.SIGKILL)
         return killed
@@ -98,7 +100,7 @@ class Site:
     def end(self) -> None:
         """A last run that nobody kills, and the sums."""
         self._receiver.listen(True)
-        process, told = self._started()
+        process, _ = self._started()
         output, errors = process.communicate(timeout=120)
         result = ended(process.returncode, output, errors)
         if result.code != 0:
@@ -114,7 +116,7 @@ class Site:
             key = record["event"]["id"], record["event"].get("sequence", 0)
             if by_id.setdefault(key, line) != line:
                 self.failures.append(f"two lines with the id {key}")
-        self.seen += sum(map(len, self._whole.values())) + len(received)
+        self.seen += sum(stood.lines for stood in self._whole.values()) + len(received)
         left = [path.name for path in self._directory.rglob(".*")] + [
             path.name for path in self._directory.rglob("*unfinished*")
         ]
@@ -147,22 +149,20 @@ class Site:
 
     def _look_at_file(self, path: Path) -> None:
         """Lines seen before are there still, in their order; of the others only the last is torn, or ended alone."""
-        content = path.read_bytes() if path.exists() else b""
-        lines = content.split(b"\n")
-        whole, torn = [], 0
-        for line in lines[:-1]:
+        content, stood = path.read_bytes() if path.exists() else b"", self._whole[path]
+        if hashlib.sha256(content[: stood.octets]).hexdigest() != stood.sha256:
+            self.failures.append(f"{path.name}: lines that were there have gone")
+        end = content.rfind(b"\n") + 1
+        for line in content[stood.octets : end].splitlines():
             if is_record(line):
-                whole.append(line)
-            elif b"{" in line[1:] and line.count(b'{"@timestamp"') + line.count(b'{"timestamp"') > 1:
+                stood.lines += 1
+            elif max(line.count(beginning) for beginning in BEGINNINGS) > 1:
                 self.failures.append(f"{path.name}: a glued line {line[:80]!r}")
             else:
-                torn += 1
-        before = self._whole[path]
-        if whole[: len(before)] != before:
-            self.failures.append(f"{path.name}: lines that were there have gone")
-        if torn > self.runs:
-            self.failures.append(f"{path.name}: {torn} torn lines of {self.runs} runs")
-        self._whole[path] = whole
+                stood.torn += 1
+        stood.octets, stood.sha256 = end, hashlib.sha256(content[:end]).hexdigest()
+        if stood.torn > self.runs:
+            self.failures.append(f"{path.name}: {stood.torn} torn lines of {self.runs} runs")
 
     def _look_at_spool(self) -> None:
         """Remember what the spool owes to the receiver."""
@@ -184,6 +184,16 @@ class Site:
     def _check_line(self, where: str, line: bytes) -> None:
         if line and not is_record(line):
             self.failures.append(f"{where}: a torn line {line[-80:]!r}")
+
+
+@dataclass
+class Whole:
+    """What of a file stood after the last run: whole lines."""
+
+    octets: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
+    lines: int = 0
+    torn: int = 0  # of them, those that are the beginning of a line alone
 
 
 class Told:
@@ -280,7 +290,7 @@ def moved(capture: bytes, seconds: int) -> bytes:
 def is_record(line: bytes) -> bool:
     """Whether a line is a whole JSON object."""
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(orjson.loads(line), dict)
     except ValueError:
         return False
 
