@@ -42,9 +42,9 @@ def demo_records(every: int) -> FlowBatch:
     return FlowBatch(records.identity[::every].copy(), records.values[::every].copy())
 
 
-def loaded(bundle: Path) -> Hybrid:
-    """The bundle as every command loads it. Raises ModelError."""
-    return load_model(Config.model_validate({"detection": {"bundle": bundle}}))
+def loaded(bundle: Path, keys: str | None = None) -> Hybrid:
+    """The bundle as every command loads it. keys: detection.bundle_keys. Raises ModelError."""
+    return load_model(Config.model_validate({"detection": {"bundle": bundle, "bundle_keys": keys}}))
 
 
 def use(hybrid: Hybrid, every: int = 5, seed: int = 1) -> None:
@@ -86,7 +86,7 @@ def use_extremes(hybrid: Hybrid, rng: np.random.Generator) -> None:
     check_judgement(hybrid, steps)
 
 
-def extreme_steps(rng: np.random.Generator, rows: int, width: int) -> FlowSteps:
+def extreme_steps(rng: np.random.Generator, rows: int, width: int, *, masked: bool = False) -> FlowSteps:
     """Rows of extremes, of random bits, and of both beside ordinary numbers; times and hosts likewise."""
     values = rng.choice(EXTREMES, (rows, width))
     bits = rng.integers(0, 1 << 64, (rows, width), dtype=np.uint64).view(np.float64)
@@ -96,7 +96,7 @@ def extreme_steps(rng: np.random.Generator, rows: int, width: int) -> FlowSteps:
     values[0], values[1], values[2] = np.nan, np.inf, -np.inf
     times = rng.integers(-(1 << 63), (1 << 63) - 1, rows)
     hosts = rng.integers(-2, 3, (rows, 2))
-    return FlowSteps(values, hosts, times, rng.random(rows) < 0.7)
+    return FlowSteps(values, hosts, times, rng.random(rows) < 0.7, masked)
 
 
 def check_judgement(hybrid: Hybrid, steps: FlowSteps) -> None:
