@@ -21,7 +21,6 @@ KNOTS = 512
 SHAPE_RANGE = (-0.5, 0.9)  # where probability-weighted moments are trustworthy
 MAX_SCORE = 1e12  # so that no difference of two scores can overflow
 MAX_KNOTS = 1 << 16
-MOST_CUT = 0.49  # of p-values: what flags half of normal traffic says nothing by it (sensor.episodes.evidence)
 NEVER = 1e-15  # the smallest odds told apart from none
 ENDPOINT_MARGIN = 1.1  # a bounded tail ends at least this much beyond the highest excess seen
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import MOST_CUT, Calibration
+from models.calibration import Calibration
 from models.classes import rarest_class, rarity, shares_of
 from models.contract import Contract, contract_hash
 from models.detector import (
@@ -119,8 +119,8 @@ def check_cuts(where: str, thresholds: Mapping[float, tuple[float, float]]) -> N
         raise ValueError(f"{where} are of {len(thresholds)} rates, expected 1 to {MAX_RATES}")
     before, least = (0.0, 0.0), 0.0
     for rate, cuts in sorted(thresholds.items()):
-        if not (0 < rate < 1 and len(cuts) == 2 and all(0 <= cut <= MOST_CUT for cut in cuts)):
-            raise ValueError(f"{where} of rate {rate:g} are {cuts}, expected two p-values of at most {MOST_CUT}")
+        if not (0 < rate < 1 and len(cuts) == 2 and all(0 <= cut <= 1 for cut in cuts)):
+            raise ValueError(f"{where} of rate {rate:g} are {cuts}, expected two p-values")
         if not any(cuts):
             raise ValueError(f"{where} of rate {rate:g} are 0 in both lanes, by which none ever speaks")
         if any(cut < lower for cut, lower in zip(cuts, before, strict=True)):

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
-from models.calibration import MOST_CUT
 from models.manifest import exactly, objects, refuse, value_of
 
 MOST_HABITS: Final = 10_000
@@ -111,10 +110,8 @@ class SiteProfile:
         if len(self.shipped) > MOST_RATES:
             raise ValueError("site has more shipped cuts than there can be")
         for rate, cuts in self.shipped.items():
-            if not 0 < rate < 1 or not all(0 <= cut <= MOST_CUT for cut in cuts) or not any(cuts):
-                raise ValueError(
-                    f"site has shipped cuts {cuts} of the rate {rate:g}, expected numbers from 0 to {MOST_CUT}"
-                )
+            if not 0 < rate < 1 or not all(0 <= cut <= 1 for cut in cuts) or not any(cuts):
+                raise ValueError(f"site has shipped cuts {cuts} of the rate {rate:g}, expected numbers from 0 to 1")
 
 
 def described_site(site: SiteProfile) -> dict[str, Any]:

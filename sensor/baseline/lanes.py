@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from models.calibration import MIN_SCORES, MOST_CUT, fit_calibration
+from models.calibration import MIN_SCORES, fit_calibration
 from models.detector import FlowSteps, Vector
 from models.forest import IsolationForest
 from models.fusion import Hybrid, Member, NormalProfile, inputs_of
@@ -27,6 +27,7 @@ FitForest = Callable[[Mapping[str, int], Rows, int, int, int], IsolationForest]
 FEWEST_ROWS: Final = 1_000  # of a forest: fewer are no normal traffic yet
 TIGHTER: Final = 10.0  # times smaller than the bundle's, from which on a site's cut takes its place
 LOOSER: Final = 4.0  # than the bundle's, at most, a cut may become: its calibration holds on other networks, too
+MOST_CUT: Final = 0.49  # of the novel lane: half of normal traffic is no evidence (sensor.episodes.evidence)
 SEEN_ENOUGH: Final = 10  # flags that a quantile rests on, at least: fewer are chance
 QUANTILES: Final = (0.01, 0.5, 0.99, 0.999)
 
@@ -119,7 +120,7 @@ def site_cuts(
     rank = int(rate * len(p_known)) - (len(p_known) - len(left))  # what both may flag, less what the known lane does
     if rank < SEEN_ENOUGH or rank >= len(left):
         return cut_known, cut_novel
-    return cut_known, max(float(left[rank]), novel / LOOSER)
+    return cut_known, min(max(float(left[rank]), novel / LOOSER), MOST_CUT)
 
 
 def site_hybrid(
@@ -144,7 +145,7 @@ def site_hybrid(
     for rate, cuts in sorted(hybrid.thresholds.items()):
         known, novel = site_cuts(p_known, p_novel, rate, cuts, exact=exact)
         # What a lane flags at one rate it flags at every higher one.
-        least = min(max(known, least[0]), MOST_CUT), min(max(novel, least[1]), MOST_CUT)
+        least = max(known, least[0]), max(novel, least[1])
         thresholds[rate] = least
     return replace(
         hybrid,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sensor.site.notes import SiteNotes
 
 SECOND_NS = 1_000_000_000
+EVIDENCE_CUT = 0.5  # of p-values, below which a lane's flags say something (sensor.episodes.evidence)
 DEFAULT_BUNDLE = "default"
 SOURCES_NAMED = 32  # of a run, in its flow log
 
@@ -97,7 +98,8 @@ def _meter(config: "Config", compat: str | None = None, *, news_only: bool = Fal
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     """A judge with this model and episodes by the settings.
 
-    Raises ModelError for a rate that the bundle has no threshold for, and for a bundle that needs payloads.
+    Raises ModelError for a rate that the bundle has no threshold for, or one that flags half of normal traffic, and for a
+    bundle that needs payloads.
     """
     from flows.kdd.columns import kdd_contract
     from sensor.episodes.episodes import episodes_of
@@ -109,6 +111,12 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
             "expected a bundle without them, such as nsl-kdd-flow (flowvigil serve takes this one)"
         )
     rate = checked_rate(config, hybrid)
+    for lane, cut in zip(("known", "novel"), hybrid.thresholds[rate], strict=True):
+        if cut >= EVIDENCE_CUT:
+            raise ModelError(
+                f"bundle {hybrid.model_id}: thresholds of rate {rate:g}: {lane} is {cut:g}, of which flags are no evidence; "
+                f"expected less than {EVIDENCE_CUT}"
+            )
     episodes = episodes_of(
         hybrid,
         observer(),

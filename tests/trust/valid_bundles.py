@@ -17,7 +17,7 @@ def valid_bundle(parts: Parts, rng: np.random.Generator) -> Parts:
         _change_detector(entry, own.arrays, rng)
     for entry in (*own.manifest["votes"].values(), *own.manifest.get("classes", ())):
         _change_calibration(entry, own.arrays, rng)
-    rates = np.sort(rng.choice([TINY, 1e-9, 0.1, 0.48, 0.49], (2, len(own.manifest["thresholds"]))), axis=1)
+    rates = np.sort(rng.choice([TINY, 1e-9, 0.1, 0.49, 1.0], (2, len(own.manifest["thresholds"]))), axis=1)
     for number, each in enumerate(own.manifest["thresholds"]):
         each.update(known=float(rates[0, number]), novel=float(rates[1, number]))
     for column in own.manifest["normal"]:
