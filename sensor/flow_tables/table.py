@@ -3,8 +3,10 @@
 They know the file formats, not the meaning of the columns (flows.dialects). A file gets its name when it is complete.
 """
 
+import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -149,6 +151,21 @@ def _begun(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
 
 
+def _opened(pipe: Path) -> int:
+    """Descriptor of a pipe or a device. Waits for the reader of a pipe, where every signal is heard. Raises OSError."""
+    while True:
+        try:
+            descriptor = os.open(pipe, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            if error.errno != errno.ENXIO or not pipe.is_fifo():
+                raise
+            time.sleep(0.05)
+        else:
+            if hasattr(os, "set_blocking"):
+                os.set_blocking(descriptor, True)
+            return descriptor
+
+
 @contextmanager
 def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
     """Table in a file, CSV or Parquet by its suffix, readable for its owner and group only.
@@ -160,7 +177,7 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
     direct = target.exists() and not stat.S_ISREG(target.stat().st_mode)
     temporary = target if direct else _unfinished(target)
     with _errors_of(str(path), 0):
-        stream = os.fdopen(os.open(target, os.O_WRONLY) if direct else _begun(temporary), "wb")
+        stream = os.fdopen(_opened(target) if direct else _begun(temporary), "wb")
     try:
         writer = FlowTableWriter(str(path), dialect, _format(path, stream, dialect))
         yield writer
