@@ -218,7 +218,7 @@ def open_descriptor(path: Path, owner: Owner | None = None) -> int:
         return readable(open_owned(path, APPEND | NO_WAIT, owner))
     except OSError as error:
         if error.errno == errno.ENXIO and path.is_fifo():
-            raise NoReaderYetError(f"{path}: nobody reads it yet") from error
+            raise NoReaderYetError("nobody reads it yet") from error
         raise OutputError(f"{path}: cannot be opened for writing: {reason_of(error)}") from error
 
 

@@ -198,7 +198,7 @@ def _reopened(one: Prepared, delivery: Delivery, own_file: Path | None) -> Outpu
     except OutputError as error:
         return error
     except NoReaderYetError as error:
-        return OutputError(str(error))
+        return OutputError(f"{path or entry.path}: {error}")
     delivery.go_on(None if path is None else str(path))
     return None
 

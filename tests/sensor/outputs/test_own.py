@@ -427,6 +427,59 @@ def test_after_a_final_error_the_file_ends_with_a_whole_line(small_disk: Path) -
     ]
 
 
+def test_a_named_pipe_is_waited_for_without_holding_anybody_up_and_outlives_its_reader(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    start = time.monotonic()
+    outputs = Outputs(prepared_outputs([OwnFile(path=tmp_path / "fifo")], "gw1"))
+    outputs.write(numbered(0, 100))
+    assert time.monotonic() - start < 1
+    told: list[tuple[str, str]] = []
+    wait_until(lambda: told.extend(outputs.news()) or bool(told))
+    assert told == [("output-failed", f"{tmp_path}/fifo: nobody reads it yet")]
+    for first in (0, 100):
+        reader = os.open(tmp_path / "fifo", os.O_RDONLY)
+        outputs.write(numbered(first, 100) if first else [])
+        received = b""
+        while len(received) < 10_000:
+            received += os.read(reader, 10_000)
+        assert numbers_in(received) == list(range(first, first + 100))
+        os.close(reader)
+    outputs.close(LONG_S)
+    assert outputs.lost == 0
+    assert not outputs.over
+
+
+def test_dead_outputs_are_waited_for_side_by_side_and_once_in_a_run(tmp_path: Path) -> None:
+    entries: list[OutputEntry] = [FileEntry(type="file", path=tmp_path / "lines")]
+    for name in ("a", "b", "c"):
+        os.mkfifo(tmp_path / name)
+        entries.append(FileEntry(type="file", path=tmp_path / name, queue_bytes=65536))
+    outputs = Outputs(prepared_outputs(entries, "gw1"), patience_s=1.0)
+    start = time.monotonic()
+    for first in range(0, 6_000, 10):
+        outputs.write(numbered(first, 10))
+    assert 0.9 < time.monotonic() - start < 3
+    outputs.close(LONG_S)
+    assert time.monotonic() - start < 6
+    assert numbers_in((tmp_path / "lines").read_bytes()) == list(range(6_000))
+    assert outputs.lost == 18_000
+
+
+def test_a_reader_of_stdout_that_has_gone_costs_the_other_outputs_nothing(
+    tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    reader, writer = pipe
+    os.close(reader)
+    stdout = Prepared(OwnStdout(), LinesTransport(lambda: os.dup(writer), forever=True), None)
+    outputs = Outputs([stdout, *prepared_outputs([OwnFile(path=tmp_path / "a")], "gw1")], patience_s=5.0)
+    for first in range(0, 100, 10):
+        outputs.write(numbered(first, 10))
+    wait_until(lambda: outputs.broken_pipe)
+    assert not outputs.over
+    outputs.close(LONG_S)
+    assert numbers_in((tmp_path / "a").read_bytes()) == list(range(100))
+
+
 # The one list
 
 
