@@ -98,8 +98,8 @@ def _meter(config: "Config", compat: str | None = None, *, news_only: bool = Fal
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     """A judge with this model and episodes by the settings.
 
-    Raises ModelError for a rate that the bundle has no threshold for, or one that flags half of normal traffic, and for a
-    bundle that needs payloads.
+    Raises ModelError for a rate that the bundle has no threshold for, or one by which half of normal traffic is flagged,
+    and for a bundle that needs payloads.
     """
     from flows.kdd.columns import kdd_contract
     from sensor.episodes.episodes import episodes_of
@@ -114,8 +114,8 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     for lane, cut in zip(("known", "novel"), hybrid.thresholds[rate], strict=True):
         if cut >= EVIDENCE_CUT:
             raise ModelError(
-                f"bundle {hybrid.model_id}: thresholds of rate {rate:g}: {lane} is {cut:g}, of which flags are no evidence; "
-                f"expected less than {EVIDENCE_CUT}"
+                f"bundle {hybrid.model_id}: thresholds of rate {rate:g}: {lane} is {cut:g}, by which a flag is no "
+                f"evidence; expected less than {EVIDENCE_CUT}"
             )
     episodes = episodes_of(
         hybrid,
