@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from supply.environments import LOCKS
 
-_VIA: Final = re.compile(r"^ +#(?: via)? +([A-Za-z0-9._-]+)$", re.MULTILINE)
+_VIA: Final = re.compile(r"^ +#(?: via)? +((?!via$)[A-Za-z0-9._-]+)$", re.MULTILINE)
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})\b")
 
 
@@ -45,6 +45,4 @@ def _pin(block: str) -> Pin:
     if len(versions) != 1 or not hashes:
         raise ValueError(f"no pin with hashes: {line}")
     needed_by = tuple(canonicalize_name(name) for name in _VIA.findall(rest))
-    return Pin(
-        canonicalize_name(requirement.name), Version(versions[0].version), requirement.marker, hashes, needed_by
-    )
+    return Pin(canonicalize_name(requirement.name), Version(versions[0].version), requirement.marker, hashes, needed_by)
