@@ -12,7 +12,7 @@ NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # what a lock names and nothing else, each file by its hash; then the sensor itself, from this directory
-LOCKED = $(PIP) install --require-hashes -r locks/build.txt -r locks/$(1).txt && $(PIP) install --no-deps --no-build-isolation -e .
+LOCKED = $(PIP) install --require-hashes -r locks/$(1).txt && $(PIP) install --no-deps --no-build-isolation -e .
 PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
@@ -127,7 +127,7 @@ lock: $(VENV)/installed-audit ## Write the locks anew, from the newest versions 
 audit: $(VENV)/installed-audit ## Ask the advisories about every version of the locks (needs the internet; exit code 3 without)
 	$(BIN)/python -m supply.audit
 
-dist: $(VENV)/installed-check ## Build the wheel with its bill of materials; the same commit gives the same bytes
+dist: $(VENV)/installed-build ## Build the wheel with its bill of materials; the same commit gives the same bytes
 	$(BIN)/python -m supply.dist
 
 clean: ## Remove what the targets made
@@ -136,15 +136,19 @@ clean: ## Remove what the targets made
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed-sensor: setup.cfg pyproject.toml locks/sensor.txt | $(BIN)/python
+$(VENV)/installed-build: locks/build.txt | $(BIN)/python
+	$(PIP) install --require-hashes -r locks/build.txt
+	touch $@
+
+$(VENV)/installed-sensor: setup.cfg pyproject.toml locks/sensor.txt | $(VENV)/installed-build
 	$(call LOCKED,sensor)
 	touch $@
 
-$(VENV)/installed-train: setup.cfg pyproject.toml locks/train.txt | $(BIN)/python
+$(VENV)/installed-train: setup.cfg pyproject.toml locks/train.txt | $(VENV)/installed-build
 	$(call LOCKED,train)
 	touch $@
 
-$(VENV)/installed-test: setup.cfg pyproject.toml locks/develop.txt | $(BIN)/python
+$(VENV)/installed-test: setup.cfg pyproject.toml locks/develop.txt | $(VENV)/installed-build
 	$(call LOCKED,develop)
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
 

@@ -17,7 +17,7 @@ from supply.environments import ROOT
 
 def main() -> None:
     """Build, add the bill of materials, and pack again."""
-    made_s = int(os.environ.get("SOURCE_DATE_EPOCH") or _run("git", "log", "-1", "--format=%ct"))
+    made_s = _time_s()
     os.environ["SOURCE_DATE_EPOCH"] = str(made_s)
     for stale in (ROOT / "build", ROOT / "dist"):
         shutil.rmtree(stale, ignore_errors=True)
@@ -35,6 +35,16 @@ def main() -> None:
             path.chmod(0o755 if path.is_dir() else 0o644)
         (ROOT / "dist").mkdir()
         _run(sys.executable, "-m", "wheel", "pack", "--dest-dir", str(ROOT / "dist"), str(tree))
+
+
+def _time_s() -> int:
+    """The time of all files: SOURCE_DATE_EPOCH, or that of the last commit."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    try:
+        return int(_run("git", "log", "-1", "--format=%ct"))
+    except (OSError, subprocess.CalledProcessError):
+        raise SystemExit("no commit is known here: expected SOURCE_DATE_EPOCH, in seconds since 1970") from None
 
 
 def _run(*command: str) -> str:
