@@ -135,7 +135,8 @@ def watch(
 
 def learned_beside(output: Path, learn_for: str, alerts_per_day: float, flags: Flags) -> "LearnedSite":
     """A site to be learnt beside a watch. Raises OutputError where its bundle could not be written."""
-    from sensor.cli.baseline import NEEDS, refuse_other_directory
+    from sensor.cli.baseline import NEEDS
+    from sensor.cli.bundle_output import refuse_other_directory
     from sensor.cli.durations import duration_s
     from sensor.cli.learning_live import LearnedSite, has_site, refuse_output, refuse_program
     from sensor.cli.live_capture import unprivileged_user

@@ -4,9 +4,8 @@ They know the file formats, not the meaning of the columns (flows.dialects). A f
 """
 
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +15,8 @@ from flows.batch import FlowBatch
 from flows.dialects import Dialect, Field, dialect_fields
 from flows.meter import concatenate
 from sensor.errors import OutputError
+from sensor.files import unfinished
+from sensor.files.unfinished import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +33,16 @@ class TableFormat(Protocol):
 
     def end(self) -> None:
         """Write what comes after the last row."""
+
+
+class LineStream(Protocol):
+    """What takes lines of a table."""
+
+    def write(self, content: bytes, /) -> int:
+        """Take whole lines. Raises OSError."""
+
+    def flush(self) -> None:
+        """Have them written. Raises OSError."""
 
 
 class FlowTableWriter:
@@ -75,7 +86,7 @@ class FlowTableWriter:
 class CsvFormat:
     """Comma-separated lines after a header line, without quotes: no field contains a comma."""
 
-    def __init__(self, stream: IO[bytes], header: tuple[str, ...]) -> None:
+    def __init__(self, stream: LineStream, header: tuple[str, ...]) -> None:
         """Write the header. stream: owned and closed by the caller."""
         self._stream = stream
         self._columns = [str(i) for i in range(len(header))]
@@ -90,7 +101,7 @@ class CsvFormat:
         options = csv.WriteOptions(include_header=False, batch_size=1024, quoting_style="none")
         lines = pa.BufferOutputStream()
         csv.write_csv(table, lines, options)
-        self._stream.write(lines.getvalue())
+        self._stream.write(lines.getvalue().to_pybytes())
         self._stream.flush()
 
     def end(self) -> None:
@@ -122,21 +133,14 @@ class ParquetFormat:
 
 def refuse_unwritable(path: Path) -> None:
     """Raise OutputError where no table can be made at a path; nothing is left behind."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        return  # a pipe may wait for its reader
-    with _errors_of(str(path), 0):
-        os.close(_begun(_unfinished(target)))
-        _unfinished(target).unlink()
+    if not _is_direct(path):
+        with _errors_of(str(path), 0):
+            unfinished.refuse_unwritable(path)
 
 
-def _unfinished(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.part")
-
-
-def _begun(path: Path) -> int:
-    """Descriptor of a file that is made, for its owner and group. Raises OSError."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+def _is_direct(path: Path) -> bool:
+    """Whether what is there is no file: a pipe, which may wait for its reader, or a device."""
+    return path.exists() and not path.is_file()
 
 
 @contextmanager
@@ -146,33 +150,29 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
     The file gets its name at the end; if the block raises, the previous file stays. A pipe or a device is written as
     the rows come. Raises OutputError.
     """
-    target = Path(os.path.realpath(path))
-    direct = target.exists() and not stat.S_ISREG(target.stat().st_mode)
-    temporary = target if direct else _unfinished(target)
-    with _errors_of(str(path), 0):
-        stream = os.fdopen(os.open(target, os.O_WRONLY) if direct else _begun(temporary), "wb")
-    try:
+    with ExitStack() as opened:
+        with _errors_of(str(path), 0):
+            stream = opened.enter_context(_written_directly(path) if _is_direct(path) else whole_file(path))
         writer = FlowTableWriter(str(path), dialect, _format(path, stream, dialect))
         yield writer
         writer.close()
         with _errors_of(str(path), writer.written):
-            stream.flush()
-            if not direct:
-                os.fsync(stream.fileno())
-            stream.close()
-            if not direct:
-                temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):  # what is still buffered cannot be written either
-            stream.close()
-        if not direct:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        raise
+            opened.close()
 
 
 @contextmanager
-def stream_table(stream: IO[bytes], name: str, dialect: Dialect) -> Iterator[FlowTableWriter]:
+def _written_directly(path: Path) -> Iterator[IO[bytes]]:
+    stream = os.fdopen(os.open(path, os.O_WRONLY), "wb")
+    try:
+        yield stream
+        stream.close()
+    finally:
+        with suppress(OSError):  # what is still buffered cannot be written either
+            stream.close()
+
+
+@contextmanager
+def stream_table(stream: LineStream, name: str, dialect: Dialect) -> Iterator[FlowTableWriter]:
     """Table as CSV on a stream that the caller owns. Raises as FlowTableWriter.flush."""
     with _errors_of(name, 0):
         table_format = CsvFormat(stream, dialect.header)
