@@ -7,13 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-<<<<<<< HEAD
-from sensor.files.ownership import REPLACE, open_owned
-from sensor.flow_log.columns import FORMAT, METADATA, SOUGHT, TEXTS, JudgedBy, JudgedRecords, contract, schema
-=======
 from sensor.files.unfinished import create_locked
-from sensor.flow_log.columns import METADATA, SCHEMA, SOUGHT, TEXTS, JudgedBy, JudgedRecords, contract, schema
->>>>>>> main
+from sensor.flow_log.columns import FORMAT, METADATA, SOUGHT, TEXTS, JudgedBy, JudgedRecords, contract, schema
 from sensor.flow_log.encoding import table
 
 COMPRESSION_LEVEL: Final = 1  # the others take more time than they save space

@@ -123,21 +123,21 @@ def _run(*command: str, where: Path = REPOSITORY, mask: int = 0o022, environment
 CLAIMS: Final = (
     Claim(
         "same-wheel",
-        "A commit is built into the same bytes, whatever the directory, time, zone, umask and language",
+        "A commit is built into the same bytes, whatever the directory, time, zone, umask and language.",
         "builds",
         same_wheel,
         minutes=0.5,
     ),
     Claim(
         "swapped-package",
-        "A package that is not the locked file is refused, whatever its name and version say",
+        "A package that is not the locked file is refused, whatever its name and version say.",
         "packages",
         swapped_package,
         minutes=0.5,
     ),
     Claim(
         "locks-install",
-        "Every lock resolves with hashes on Python 3.11 to 3.13, Linux x86_64 and aarch64",
+        "Every lock resolves with hashes on Python 3.11 to 3.13, Linux x86_64 and aarch64.",
         "resolutions",
         locks_install,
         minutes=0.5,

@@ -216,14 +216,14 @@ def other_is_refused_by_name(_: float) -> Outcome:
 CLAIMS: Final = (
     Claim(
         "older-is-read",
-        "What earlier releases wrote is read: files that their own code wrote, of every kind and version",
+        "What earlier releases wrote is read: files that their own code wrote, of every kind and version.",
         "files",
         older_is_read,
         minutes=0.3,
     ),
     Claim(
         "newer-is-refused",
-        "What another release wrote and this one cannot read is refused in one line: its version, ours, what to do",
+        "What another release wrote and this one cannot read is refused in one line: its version, ours, what to do.",
         "files",
         other_is_refused_by_name,
         minutes=0.3,
