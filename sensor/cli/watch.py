@@ -126,8 +126,12 @@ def watch(
         site = learned_beside(learn, learn_for, alerts_per_day, flags)
         settings, learning = site.settings, None if site.learnt else partial(site.hook, site.begun)
     display = DisplayOptions(json, quiet, color)
-    with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
-        assembled.run.run()
+    try:
+        with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
+            assembled.run.run()
+    finally:
+        if site is not None:
+            site.end()
     if site is not None and site.learnt:
         site.clear()
     return exit_code(assembled, fail_on)

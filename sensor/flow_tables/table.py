@@ -3,7 +3,9 @@
 They know the file formats, not the meaning of the columns (flows.dialects). A file gets its name when it is complete.
 """
 
+import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -143,6 +145,21 @@ def _is_direct(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
+def _opened(pipe: Path) -> int:
+    """Descriptor of a pipe or a device. Waits for the reader of a pipe, where every signal is heard. Raises OSError."""
+    while True:
+        try:
+            descriptor = os.open(pipe, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            if error.errno != errno.ENXIO or not pipe.is_fifo():
+                raise
+            time.sleep(0.05)
+        else:
+            if hasattr(os, "set_blocking"):
+                os.set_blocking(descriptor, True)
+            return descriptor
+
+
 @contextmanager
 def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
     """Table in a file, CSV or Parquet by its suffix, readable for its owner and group only.
@@ -162,7 +179,7 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
 
 @contextmanager
 def _written_directly(path: Path) -> Iterator[IO[bytes]]:
-    stream = os.fdopen(os.open(path, os.O_WRONLY), "wb")
+    stream = os.fdopen(_opened(path), "wb")
     try:
         yield stream
         stream.close()

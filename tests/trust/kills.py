@@ -274,11 +274,15 @@ class Receiver:
 
 def made_capture(path: Path) -> bytes:
     """A capture of our own making, attacks that give thousands of lines."""
+    write_synthetic(path, *[word for name in SCENARIOS for word in ("--scenario", name)], "--minutes", "5")
+    return path.read_bytes()
+
+
+def write_synthetic(path: Path, *options: str) -> None:
+    """Traffic of our own making."""
     from sensor.synth.__main__ import app
 
-    arguments = [word for name in SCENARIOS for word in ("--scenario", name)]
-    app([str(path), *arguments, "--minutes", "5"], standalone_mode=False)
-    return path.read_bytes()
+    app([str(path), *options], standalone_mode=False)
 
 
 def moved(capture: bytes, seconds: int) -> bytes:
