@@ -30,6 +30,7 @@ from models.codec import (
 from models.contract import Contract, fitting, of_former
 from models.detector import ColumnDetector
 from models.encoding import described_encoding, read_encoding
+from models.formats import Format
 from models.fusion import MAX_LABELS, MAX_MEMBERS, MAX_RATES, Hybrid, Member, NormalProfile, inputs_of
 from models.manifest import (
     Arrays,
@@ -58,8 +59,7 @@ MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
 SIGNATURE = MANIFEST + SUFFIX  # beside them where somebody has signed the manifest
 FILES = Files(
     "this model",
-    "flowvigil-bundle/2",
-    "flowvigil-bundle/1",
+    Format("flowvigil-bundle", version=2, instead="fit it again with flowvigil train"),
     MANIFEST,
     WEIGHTS,
     f"a directory with {MANIFEST} and {WEIGHTS}",

@@ -21,6 +21,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from models.formats import Format, OtherVersionError
+
 MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 64 << 20  # bytes
 MAX_HEADER = 1 << 20  # bytes of a safetensors header, which is JSON: a shipped one has 4,000
 # Of a manifest: how deep its lists and objects stand in each other, how many values it has at most, the longest text
@@ -46,8 +48,7 @@ class Files:
     """A manifest and the weights beside it."""
 
     what: str  # they are, such as "this model"
-    format: str  # that is written
-    former: str  # that is read as well
+    format: Format  # of the manifest: what is written and what is read
     manifest: str  # name of the file
     weights: str  # name of the file
     expected: str  # what should be there, for errors
@@ -69,7 +70,7 @@ class Files:
         """
         weights = safetensors.numpy.save(arrays)
         sums = {"file": self.weights, "sha256": hashlib.sha256(weights).hexdigest()}
-        text = readable({"format": self.format, **identity, "weights": sums, **sections}) + "\n"
+        text = readable({"format": str(self.format), **identity, "weights": sums, **sections}) + "\n"
         content = text.encode("utf-8", "surrogatepass")
         try:
             reread(parsed(content, self.manifest), weights)
@@ -78,7 +79,7 @@ class Files:
         write_files(directory, {self.weights: weights, self.manifest: content})
 
     def read(self, directory: Path) -> tuple[dict[str, Any], bytes]:
-        """Manifest, of one of the two formats, and weights. Raises BundleError."""
+        """Manifest, of a format that is read, and weights. Raises BundleError."""
         manifest, weights, _ = self.read_bytes(directory)
         return self.parsed(manifest), weights
 
@@ -107,17 +108,17 @@ class Files:
         return manifest, read_file(directory / self.weights, self.most_weights, self.expected, descriptor), extra
 
     def parsed(self, content: bytes) -> dict[str, Any]:
-        """The manifest in its file, of one of the two formats. Raises BundleError."""
+        """The manifest in its file, of a format that is read. Raises BundleError."""
         manifest = parsed(content, self.manifest)
         self.check_format(manifest)
         return manifest
 
     def check_format(self, manifest: dict[str, Any]) -> bool:
-        """Whether a manifest is of the former format. Raises BundleError for one of neither."""
-        found = manifest.get("format")
-        if found not in (self.format, self.former):
-            refuse(f"format is {found!r:.80}, expected {self.format!r}")
-        return bool(found == self.former)
+        """Whether a manifest is of a former format. Raises BundleError for one that is not read."""
+        try:
+            return self.format.version_of(manifest.get("format")) < self.format.version
+        except OtherVersionError as error:
+            refuse(f"format: {error}")
 
 
 def write_files(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -98,8 +98,8 @@ def _meter(config: "Config", compat: str | None = None, *, news_only: bool = Fal
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     """A judge with this model and episodes by the settings.
 
-    Raises ModelError for a rate that the bundle has no threshold for, or by which half of normal traffic is flagged, and
-    for a bundle that needs payloads.
+    Raises ModelError for a rate that the bundle has no threshold for, or by which half of normal traffic is flagged,
+    and for a bundle that needs payloads.
     """
     from flows.kdd.columns import kdd_contract
     from sensor.episodes.episodes import episodes_of

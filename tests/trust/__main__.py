@@ -18,7 +18,6 @@ from pathlib import Path
 from tests.trust import record
 from tests.trust.claim import Claim, NotTriedError, Outcome
 
-PARTS: Final[tuple[str, ...]] = ("lines", "kills", "children", "bundles")
 NOT_TRIED = 77  # exit code of the process of a claim that cannot be tried here
 GRACE = 4  # times as long as a claim says that it takes, and two minutes, before it counts as hanging
 
