@@ -114,15 +114,13 @@ class NormalProfile:
 
 
 def check_cuts(where: str, thresholds: Mapping[float, tuple[float, float]]) -> None:
-    """Raise ValueError for what are no cuts (known, novel) by rate: in range, one of them above 0, none falling."""
+    """Raise ValueError for what are no cuts (known, novel) by rate: in range, and none falling."""
     if not 0 < len(thresholds) <= MAX_RATES:
         raise ValueError(f"{where} are of {len(thresholds)} rates, expected 1 to {MAX_RATES}")
     before, least = (0.0, 0.0), 0.0
     for rate, cuts in sorted(thresholds.items()):
         if not (0 < rate < 1 and len(cuts) == 2 and all(0 <= cut <= 1 for cut in cuts)):
             raise ValueError(f"{where} of rate {rate:g} are {cuts}, expected two p-values")
-        if not any(cuts):
-            raise ValueError(f"{where} of rate {rate:g} are 0 in both lanes, by which none ever speaks")
         if any(cut < lower for cut, lower in zip(cuts, before, strict=True)):
             raise ValueError(f"{where} fall from {before} at rate {least:g} to {cuts} at rate {rate:g}")
         before, least = cuts, rate

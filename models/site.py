@@ -110,7 +110,7 @@ class SiteProfile:
         if len(self.shipped) > MOST_RATES:
             raise ValueError("site has more shipped cuts than there can be")
         for rate, cuts in self.shipped.items():
-            if not 0 < rate < 1 or not all(0 <= cut <= 1 for cut in cuts) or not any(cuts):
+            if not 0 < rate < 1 or not all(0 <= cut <= 1 for cut in cuts):
                 raise ValueError(f"site has shipped cuts {cuts} of the rate {rate:g}, expected numbers from 0 to 1")
 
 

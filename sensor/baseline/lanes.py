@@ -111,6 +111,8 @@ def site_cuts(
     lane. Each lane has the share of the rate that it had; then the novel one has as much more as is left.
     """
     given = shipped[0] + shipped[1]
+    if not given:  # of a bundle that never flags
+        return 0.0, 0.0
     known, novel = (own * rate / given for own in shipped)
     cut_known = conformal_cut(p_known, known, known, exact=exact) if known else 0.0
     if not novel:

@@ -55,7 +55,6 @@ def test_read_takes_a_signed_bundle_and_says_the_same_as_without_keys(site: Path
         ("rehearse", DEMO, "-m"),
         ("serve", "--listen", "127.0.0.1:0", "-m"),
         ("check", "-q", "-m"),
-        ("warm-up", "-m"),
     ],
     ids=lambda command: command[0],
 )
