@@ -177,7 +177,8 @@ class Episodes:
             quiet_ns=settings.quiet_ns,
             seed=seed,
         )
-        self._held = HeldEpisodes(settings.capacity_hosts)
+        # Those that go on. Whoever looks on may read it, and changes nothing.
+        self.held = HeldEpisodes(settings.capacity_hosts)
         self._open_claims: Counter[tuple[str, int]] = Counter()  # by the side that they are about, and its address
         self._remembered = RememberedFlows()
         self._budget = DistinctBudget()
@@ -195,7 +196,7 @@ class Episodes:
     @property
     def evicted(self) -> dict[str, int]:
         """What its bounded stores let go so far before its time, by store."""
-        held = self._held
+        held = self.held
         return {
             "open episodes": held.closed_early,
             "merged hosts": held.merged_forgotten,
@@ -300,7 +301,7 @@ class Episodes:
     def _translate_rows(self, before: Hybrid, hybrid: Hybrid) -> None:
         """Put the rows that alerts are explained by in the order of other columns; what they do not have is NaN."""
         translated = RowTranslation(before.contract, hybrid.contract)
-        episodes = [held for held in self._held if isinstance(held, Episode)]
+        episodes = [held for held in self.held if isinstance(held, Episode)]
         exemplars = {id(episode.exemplar): episode.exemplar for episode in episodes}  # a storm's may be another's
         for exemplar in exemplars.values():
             if exemplar is not None:
@@ -340,18 +341,18 @@ class Episodes:
         """The episode that a flow belongs to, begun where there is none, or the host that a storm stands for."""
         key = (kind, row)
         subject = _subject(kind, flow)
-        held = self._held.find(key)
+        held = self.held.find(key)
         if held is not None:
             if held.subject == subject and not _told_by(held).closed:
-                self._held.moved(key)
+                self.held.moved(key)
                 return held
-            self._held.let_go(key)  # its row was given to another, or its storm is over
+            self.held.let_go(key)  # its row was given to another, or its storm is over
             self._end(held, self._clock_ns)
         self._ordinal += 1
         technique = None if kind == UNSHAPED else _technique(kind, flow)
         episode = Episode(kind, subject, technique, flow, self._ordinal, self._budget)
-        self._end_evicted(self._held.begin(key, episode))
-        self._held.look_at(key, episode, self._due_ns(episode))
+        self._end_evicted(self.held.begin(key, episode))
+        self.held.look_at(key, episode, self._due_ns(episode))
         return episode
 
     def _end_evicted(self, evicted: tuple[Key, Held] | None) -> None:
@@ -411,11 +412,11 @@ class Episodes:
         episode.opened = True
         self._open_claims[_side(episode)] += 1
         if episode.kind in SLOW:
-            self._held.look_at(key, episode, self._due_ns(episode))  # sooner than one that may open yet is forgotten
+            self.held.look_at(key, episode, self._due_ns(episode))  # sooner than one that may open yet is forgotten
         muted = None if self.mutes is None else partial(self._muted, self.mutes, episode)
         telling = episode
         if self._storms.admits(self._clock_ns, attack=episode.attack, muted=muted):
-            self._end_evicted(self._held.open(key))
+            self._end_evicted(self.held.open(key))
             self._begin(episode)
         else:
             telling = self._merge(key, episode)
@@ -427,12 +428,12 @@ class Episodes:
         """Have a storm tell of an episode that opens; returns the storm."""
         self._ordinal += 1
         storm = self._storms.merge(episode, self._ordinal)
-        self._end_evicted(self._held.merge(key, episode.fold(storm)))
+        self._end_evicted(self.held.merge(key, episode.fold(storm)))
         if not storm.opened:
             storm.opened = True
             storm_key = (STORM, storm.order)
-            self._held.add_storm(storm_key, storm)
-            self._held.look_at(storm_key, storm, self._due_ns(storm))
+            self.held.add_storm(storm_key, storm)
+            self.held.look_at(storm_key, storm, self._due_ns(storm))
             self._begin(storm)
         return storm
 
@@ -461,13 +462,13 @@ class Episodes:
 
     def _close_until(self, until_ns: int) -> None:
         """Close the episodes whose quiet time ends by then, earliest first; none is reported later than now."""
-        while (due := self._held.due(until_ns)) is not None:
+        while (due := self.held.due(until_ns)) is not None:
             deadline_ns, key, held = due
             later_ns = self._due_ns(held)
             if later_ns > deadline_ns:  # flows came since: look again then
-                self._held.look_at(key, held, later_ns)
+                self.held.look_at(key, held, later_ns)
                 continue
-            self._held.let_go(key)
+            self.held.let_go(key)
             self._end(held, min(deadline_ns, self._clock_ns))
 
     def _end(self, held: Held, time_ns: int) -> None:

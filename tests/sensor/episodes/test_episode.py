@@ -97,7 +97,7 @@ def test_the_bound_holds_over_a_run_and_is_the_same_wherever_batches_are_cut(val
         items = []
         for first in range(0, len(flows), size):
             items += watched.observe(*judged(flows[first : first + size]))
-            distinct = [episode for episode in watched._held if isinstance(episode, Episode)]
+            distinct = [episode for episode in watched.held if isinstance(episode, Episode)]
             assert watched._budget.free == values - held(*distinct)
             assert held(*distinct) <= values + 3 * len(distinct)
         items += watched.finish()

@@ -385,7 +385,7 @@ def test_what_is_remembered_of_hosts_is_bounded(flows_per_alert: int) -> None:
             for port in (1, 2, 3)
         ]
         watched.observe(*judged([flow._replace(target=flow.source.replace("10.", "11.", 1)) for flow in probes]))
-        held = watched._held
+        held = watched.held
         assert held.waiting <= 8
         assert held.alone <= 8
         assert held.merged <= 8

@@ -1,4 +1,4 @@
-"""Episodes that go on: three bounded lots, each with an order in which its entries give way, and a heap of deadlines."""
+"""Episodes that go on: three bounded lots, the order in which their entries give way, and a heap of deadlines."""
 
 import random
 
@@ -115,11 +115,11 @@ def test_hosts_that_a_storm_stands_for_are_let_go_by_the_settings() -> None:
     told: list[Alert] = []
     for first in range(0, 300, 25):
         told += [one for one in watched.observe(*judged(guessers(25, first))) if isinstance(one, Alert)]
-        assert watched._held.merged <= 16
-        assert len(watched._held) <= 3 * 16 + 1
+        assert watched.held.merged <= 16
+        assert len(watched.held) <= 3 * 16 + 1
     assert watched.evicted["merged hosts"] > 200
     told += [one for one in watched.finish() if isinstance(one, Alert)]
-    assert (len(watched._held), watched._budget.free, watched._open_claims) == (0, 1 << 18, {})
+    assert (len(watched.held), watched._budget.free, watched._open_claims) == (0, 1 << 18, {})
     ends = {alert.id: alert for alert in told}.values()
     assert sum(max(1, alert.hosts_merged) for alert in ends) == 300
     assert max(alert.hosts_merged for alert in ends) == watched.merged
@@ -131,7 +131,7 @@ def test_open_alerts_are_let_go_by_the_settings_each_with_its_last_line() -> Non
     told: list[Alert] = []
     for first in range(0, len(flows), 7):
         told += [one for one in watched.observe(*judged(flows[first : first + 7])) if isinstance(one, Alert)]
-        assert watched._held.alone <= 16
+        assert watched.held.alone <= 16
     told += [one for one in watched.finish() if isinstance(one, Alert)]
     opened = [alert.id for alert in told if alert.action == "opened"]
     closed = [alert.id for alert in told if alert.action == "closed"]
