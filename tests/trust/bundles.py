@@ -24,6 +24,7 @@ from tests.trust.hostile_bundles import (  # noqa: E402
     file_bundles,
     paired_bundles,
     parts_of,
+    site_bundles,
 )
 from tests.trust.valid_bundles import valid_bundle  # noqa: E402
 
@@ -47,7 +48,8 @@ def hostile_bundles(count: int, seed: int, names: Sequence[str] = SHIPPED) -> It
         files, changed = file_bundles(PRETRAINED / name), changed_bundles(name, parts)
         yield from _some(files, of_each // 5, rng)
         yield from _some(changed, of_each * 3 // 5, rng)
-        yield from paired_bundles(name, parts, of_each - of_each // 5 - of_each * 3 // 5, rng)
+        yield from _some(site_bundles(name, parts), of_each // 10, rng)
+        yield from paired_bundles(name, parts, of_each - of_each // 5 - of_each * 3 // 5 - of_each // 10, rng)
 
 
 def _some(bundles: list[HostileBundle], count: int, rng: np.random.Generator) -> list[HostileBundle]:

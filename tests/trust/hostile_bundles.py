@@ -20,6 +20,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from flows.columns import feature_contract
 from models.manifest import form
 
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
@@ -53,6 +54,34 @@ NUMBERS: Final = (
     127,
     2**31 - 1,
 )
+SITE: Final[Manifest] = {  # of a network as there are many
+    "alerts_per_day": 5.0,
+    "expected_alerts_per_day": [1.0, 4.0, 9.0],
+    "flows_between_false_openings": 1e5,
+    "levels": {"beacon": 2.0},
+    "warming": ["calibration"],
+    "learned": {
+        "from_ns": 1_700_000_000_000_000_000,
+        "to_ns": 1_700_600_000_000_000_000,
+        "days": 6.9,
+        "flows": 120_000,
+        "hosts": 40,
+        "left_out": 12,
+        "networks": ["192.0.2.0/24", "2001:db8::/64"],
+    },
+    "habits": [
+        {
+            "kind": "beacon",
+            "source": "192.0.2.7",
+            "destination": "198.51.100.9",
+            "port": 443,
+            "protocol": 6,
+            "level": 3.5,
+            "share": 1.0,
+        }
+    ],
+    "shipped": [{"rate": 0.001, "known": 0.0005, "novel": 0.0005}, {"rate": 0.01, "known": 0.005, "novel": 0.005}],
+}
 CUTS: Final = tuple(product((0, 0.4999, 1), (0, 0.3, 1)))
 DTYPES: Final = (np.float16, np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.bool_)
 
@@ -233,8 +262,18 @@ def array_holders(manifest: Manifest) -> Iterator[dict[str, str]]:
 # ---------------------------------------------------------------- whole bundles
 
 
-def changed_bundles(name: str, parts: Parts) -> list[HostileBundle]:
-    """Every single change of a bundle's manifest and tensors, and some that belong together."""
+def site_bundles(name: str, parts: Parts) -> list[HostileBundle]:
+    """Every single change of what a bundle says of its site, which this one does not."""
+    own = parts.copy()
+    own.manifest["site"] = SITE
+    return changed_bundles(name, own, within="site")
+
+
+def changed_bundles(name: str, parts: Parts, within: str = "") -> list[HostileBundle]:
+    """Every single change of a bundle's manifest and tensors, and some that belong together.
+
+    within: of this section of the manifest alone.
+    """
 
     def of(word: str, change: Callable[[Parts], None]) -> HostileBundle:
         def write(directory: Path) -> None:
@@ -246,9 +285,13 @@ def changed_bundles(name: str, parts: Parts) -> list[HostileBundle]:
 
     bundles = []
     for place in places(parts.manifest):
+        if within and place[0] != within:
+            continue
         where = ".".join(map(str, place))
         for word, change in manifest_changes(parts, place):
             bundles.append(of(f"{where} {word}", lambda own, c=change: c(own.manifest)))
+    if within:
+        return bundles
     for tensor in parts.arrays:
         for word, alter in tensor_changes():
             bundles.append(of(f"{tensor} {word}", lambda own, t=tensor, a=alter: change_tensor(own, t, a)))
@@ -326,6 +369,7 @@ def _belonging() -> list[tuple[str, Callable[[Parts], None]]]:
         ("labels of one", lambda own: own.manifest.update(labels=own.manifest["labels"][:1])),
         ("labels in another order", lambda own: own.manifest["labels"].reverse()),
         ("300 labels", _many_labels),
+        ("of the former format", _former),
         ("no support", lambda own: own.manifest.pop("support", None) and None),
         ("no masked columns", lambda own: own.manifest.pop("masked", None) and None),
         ("a site of extremes", lambda own: own.manifest.update(site=_site(1e6, 0.0, 1e300))),
@@ -336,6 +380,11 @@ def _belonging() -> list[tuple[str, Callable[[Parts], None]]]:
 
 def _many_labels(own: Parts) -> None:
     own.manifest["labels"] = [{"name": f"label {i}", "technique": None} for i in range(300)]
+
+
+def _former(own: Parts) -> None:
+    """As format 1 had it: one hash for all columns that flows had then."""
+    own.manifest.update(format="flowvigil-bundle/1", feature_contract=feature_contract().former)
 
 
 def _falling_cuts(own: Parts) -> None:
