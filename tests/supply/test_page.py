@@ -6,9 +6,9 @@ import sys
 import pytest
 from packaging.requirements import Requirement
 
-from supply import page
-from supply.environments import ROOT, extras
-from supply.reasons import REASONS
+from tests.supply import page
+from tests.supply.environments import ROOT, extras
+from tests.supply.reasons import REASONS
 
 ROOMS = ("flows", "kernels", "models", "sensor", "training", "configs")
 # Comes with a package that setup.cfg names, in the version which that one asks for.
@@ -25,7 +25,7 @@ CALLED = {"yaml": "pyyaml", "sklearn": "scikit-learn", "flask_openapi3_swagger":
 
 def test_the_page_names_exactly_what_setup_cfg_names() -> None:
     asked = [(extra, Requirement(line).name) for extra, lines in extras().items() for line in lines]
-    assert sorted(page.named(page.PAGE.read_text())) == sorted(asked), "python -m supply.page"
+    assert sorted(page.named(page.PAGE.read_text())) == sorted(asked), "python -m tests.supply.page"
 
 
 def test_the_page_says_what_setup_cfg_and_the_locks_say() -> None:
@@ -35,7 +35,7 @@ def test_the_page_says_what_setup_cfg_and_the_locks_say() -> None:
         return [line.split(" | ")[:-2] if line.startswith("| `") else [line] for line in text.splitlines()]
 
     text = page.PAGE.read_text()
-    assert told(page.with_tables(text)) == told(text), "python -m supply.page"
+    assert told(page.with_tables(text)) == told(text), "python -m tests.supply.page"
 
 
 def test_each_reason_is_of_a_package_that_is_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/dependencies.md: `python -m supply.page`. A test holds them to setup.cfg and the locks.
+"""Writes the tables of docs/dependencies.md: `python -m tests.supply.page`. A test holds them to setup.cfg and locks.
 
 Licence and size are of what is installed where it runs; elsewhere they stay as they stand on the page.
 """
@@ -11,9 +11,9 @@ from typing import Final
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from supply import pins
-from supply.environments import ROOT, environments, extras
-from supply.reasons import REASONS
+from tests.supply import pins
+from tests.supply.environments import ROOT, environments, extras
+from tests.supply.reasons import REASONS
 
 PAGE: Final = ROOT / "docs" / "dependencies.md"
 _BLOCK: Final = re.compile(r"(?<=<!-- packages of )(\S+)( -->\n\n).*?(?=\n?<!-- end -->)", re.DOTALL)
