@@ -163,7 +163,7 @@ class ZstdReader:
 
         self.damage: str | None = None
         self._stored = stored
-        self._packed = head
+        self._packed = memoryview(head)  # a view: what is taken from it moves nothing, however small the blocks
         self._piece = bytearray(PIECE)
         self._decompressor = ZstdDecompressor()
         self._frame: zstandard.ZstdDecompressionObj | None = None  # None between frames
@@ -178,7 +178,7 @@ class ZstdReader:
                 self._unpack(wanted)
                 continue
             piece = bytes(self._piece[: self._stored.readinto(memoryview(self._piece))])
-            self._packed += piece
+            self._packed = memoryview(bytes(self._packed) + piece)
             if not piece:
                 self.damage = self._end_of_input()
                 break

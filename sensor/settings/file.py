@@ -16,9 +16,10 @@ from typing import Final
 
 import yaml
 
+from configs.yaml_nodes import entries, is_null, kind_of, place_of, read_nodes
 from sensor.errors import ConfigError
 from sensor.settings.setting import Scalar, Setting, parse_scalar
-from sensor.settings.yaml_nodes import entries, is_null, kind_of, place_of, read_nodes
+from sensor.settings.yaml_errors import config_errors
 
 OUTPUTS: Final = "outputs"
 _TYPES: Final = {"bool": bool, "int": int, "float": float, "null": type(None), "str": str}
@@ -51,6 +52,7 @@ class SettingsFile:
     outputs: tuple[tuple[str, tuple[Setting, ...]], ...] = ()
 
 
+@config_errors()
 def read_settings(path: Path) -> SettingsFile:
     """Read a settings file. Raises ConfigError with file, line and column."""
     _, root = read_nodes(path, "a settings file")
@@ -58,6 +60,7 @@ def read_settings(path: Path) -> SettingsFile:
     return SettingsFile(tuple(_settings(root, str(path), sections)), sections, tuple(_output_entries(root, str(path))))
 
 
+@config_errors()
 def read_pairs(path: Path, expected: str) -> PairsFile:
     """Read a file of pairs, by the same rules. Raises ConfigError with file, line and column.
 

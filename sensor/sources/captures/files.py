@@ -24,6 +24,10 @@ from sensor.files.magic import describe
 BUFFER_BYTES: Final = 1 << 20
 FIRST_BYTES: Final = 512  # enough to recognise the type of a file that is no capture
 STDIN: Final = "-"
+# A capture may unpack into this many bytes, and as many for each that is stored: gzip can have a thousand, and traffic
+# that is compressed has some tens, or hundreds where its payloads are all alike.
+UNPACKED_BYTES: Final = 256 << 20
+UNPACKED_TIMES: Final = 1000
 
 
 class Walker(Protocol):
@@ -39,12 +43,24 @@ class CaptureFile:
     A block stays as it is when the next one is requested; blocks may lie in one buffer.
     """
 
-    def __init__(self, raw: RawFile, name: str, size: int | None = None, buffer_bytes: int = BUFFER_BYTES) -> None:
-        """Read the beginning. Raises InputError when it is not that of a capture."""
+    def __init__(
+        self,
+        raw: RawFile,
+        name: str,
+        size: int | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+        check: Callable[[int], None] | None = None,
+    ) -> None:
+        """Read the beginning. Raises InputError when it is not that of a capture.
+
+        check: called after each read with the bytes out of their packing so far; may raise to end the reading.
+        """
         self.name = name  # as given
         self.size = size  # bytes as stored, None on a pipe
         self.problem: str | None = None  # one line after the last block of a damaged capture
         self._raw = raw
+        self._check = check
+        self._unpacked = 0  # bytes
         self._stored = CountingReader(raw)
         self._stream: ByteStream = self._stored
         self._buffers: ReusedArrays[Bytes] = ReusedArrays(lambda: np.empty(buffer_bytes, dtype=np.uint8))
@@ -69,6 +85,9 @@ class CaptureFile:
                 return
             if walk.wanted <= self._end - self._start:  # the block is full, the buffer still has records
                 continue
+            if self._unpacked > UNPACKED_BYTES + UNPACKED_TIMES * self._stored.count:
+                self.problem = f"left at byte {self._base + self._start}: more than {UNPACKED_TIMES:,} times its size"
+                return
             self._make_room(walk.wanted)
             if not self._read():
                 self.problem = self._end_of_input(walk.wanted)
@@ -112,6 +131,9 @@ class CaptureFile:
     def _read(self) -> int:
         got = self._stream.readinto(self._buffer.data[self._end :])
         self._end += got
+        self._unpacked += got
+        if self._check is not None:
+            self._check(self._unpacked)
         return got
 
     def _make_room(self, wanted: int) -> None:

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.api.json_keys import count_keys
+from sensor.api.json_shape import json_shape
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -23,8 +23,10 @@ def keys_of(value: object) -> int:
 
 @given(VALUES, st.booleans())
 def test_keys_are_counted_whatever_strings_hold(value: object, ascii_only: bool) -> None:
-    assert count_keys(json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")) == keys_of(value)
+    assert json_shape(json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")).keys == keys_of(
+        value
+    )
 
 
 def test_a_key_that_is_repeated_counts_twice_with_any_blanks() -> None:
-    assert count_keys(b'{"a" : 1, "a"\n:2, "b": ":", "\\":": {"\\\\" :0}}') == 5
+    assert json_shape(b'{"a" : 1, "a"\n:2, "b": ":", "\\":": {"\\\\" :0}}').keys == 5
