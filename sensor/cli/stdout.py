@@ -7,14 +7,20 @@ from collections.abc import Iterable
 from typing import Final
 
 from sensor.errors import OutputError
+from sensor.printable import terminal_safe
 
 # Errors of a write to a full device. They have no file name, as those of opening a file do.
 FULL_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def write_stdout(text: str) -> None:
-    """Write and flush text. Raises OutputError where stdout is full, BrokenPipeError where its reader has gone."""
+    """Write and flush text; what a terminal could obey is escaped where stdout is one.
+
+    Raises OutputError where stdout is full, BrokenPipeError where its reader has gone.
+    """
     try:
+        if text and sys.stdout.isatty():
+            text = terminal_safe(text)
         if text:  # unbuffered, a full device refuses even an empty write
             sys.stdout.write(text)
         sys.stdout.flush()
@@ -23,18 +29,29 @@ def write_stdout(text: str) -> None:
 
 
 def write_lines(lines: Iterable[bytes]) -> None:
-    """Write and flush whole lines.
+    """Write and flush whole lines; what a terminal could obey is escaped where stdout is one.
 
     Raises BrokenPipeError when the reader has gone, OutputError when lines were lost for any other reason.
     """
     stream = sys.stdout.buffer
     try:
+        if sys.stdout.isatty():
+            lines = map(_terminal_safe_line, lines)
         stream.writelines(lines)
         stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
         raise OutputError(f"stdout: {error.strerror or error}") from error
+
+
+def _terminal_safe_line(line: bytes) -> bytes:
+    """A line of JSON, which is UTF-8, or of text as the terminal has it."""
+    try:
+        return terminal_safe(line.decode()).encode()
+    except UnicodeDecodeError:
+        encoding = sys.stdout.encoding or "utf-8"
+        return terminal_safe(line.decode(encoding, "replace")).encode(encoding, "replace")
 
 
 def stdout_error(error: OSError) -> OSError | OutputError:

@@ -22,6 +22,7 @@ from sensor.settings.setting import Scalar, Setting, parse_scalar
 from sensor.settings.yaml_errors import config_errors
 
 OUTPUTS: Final = "outputs"
+SHOWN: Final = 80  # characters of a value in a message
 _TYPES: Final = {"bool": bool, "int": int, "float": float, "null": type(None), "str": str}
 _MISREADINGS: Final = {
     "bool": ("a truth value", "true or false"),
@@ -88,8 +89,8 @@ def _text(node: yaml.Node, path: str) -> str:
         return str(node.value)
     taken_for = _MISREADINGS.get(kind, ("something else",))[0]
     raise ConfigError(
-        f"{place_of(node, path)}: {node.value or 'nothing'}, which readers of YAML take for {taken_for}: "
-        f'expected text, or "{node.value}" in quotes where that is the text'
+        f"{place_of(node, path)}: {node.value[:SHOWN] or 'nothing'}, which readers of YAML take for {taken_for}: "
+        f'expected text, or "{node.value[:SHOWN]}" in quotes where that is the text'
     )
 
 
@@ -143,8 +144,8 @@ def _value(node: yaml.ScalarNode, name: str, path: str) -> Scalar:
         return value
     taken_for, instead = _MISREADINGS.get(implied, ("something else", "a plain value"))
     raise ConfigError(
-        f"{place_of(node, path)}: {name} is {node.value}, which some readers of YAML take for {taken_for}: "
-        f'expected {instead}, or "{node.value}" in quotes where that is the text'
+        f"{place_of(node, path)}: {name} is {node.value[:SHOWN]}, which some readers of YAML take for {taken_for}: "
+        f'expected {instead}, or "{node.value[:SHOWN]}" in quotes where that is the text'
     )
 
 

@@ -24,10 +24,6 @@ from sensor.files.magic import describe
 BUFFER_BYTES: Final = 1 << 20
 FIRST_BYTES: Final = 512  # enough to recognise the type of a file that is no capture
 STDIN: Final = "-"
-# A capture may unpack into this many bytes, and as many for each that is stored: gzip can have a thousand, and traffic
-# that is compressed has some tens, or hundreds where its payloads are all alike.
-UNPACKED_BYTES: Final = 256 << 20
-UNPACKED_TIMES: Final = 1000
 
 
 class Walker(Protocol):
@@ -85,9 +81,6 @@ class CaptureFile:
                 return
             if walk.wanted <= self._end - self._start:  # the block is full, the buffer still has records
                 continue
-            if self._unpacked > UNPACKED_BYTES + UNPACKED_TIMES * self._stored.count:
-                self.problem = f"left at byte {self._base + self._start}: more than {UNPACKED_TIMES:,} times its size"
-                return
             self._make_room(walk.wanted)
             if not self._read():
                 self.problem = self._end_of_input(walk.wanted)
