@@ -18,7 +18,7 @@ from tests.trust import record
 from tests.trust.claim import Claim, NotTriedError, Outcome
 
 # Modules of this package with a tuple CLAIMS each; the table has their order.
-PARTS: Final[tuple[str, ...]] = ()
+PARTS: Final[tuple[str, ...]] = ("lines", "receivers")
 NOT_TRIED = 77  # exit code of the process of a claim that cannot be tried here
 GRACE = 4  # times as long as a claim says that it takes, and two minutes, before it counts as hanging
 

@@ -399,7 +399,8 @@ def yaml_bombs(scale: float) -> Outcome:
 
 METHODS: Final = (b"GET", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"get", b"G\xe9T", b"", b"BREW", b"PRI", b"TRACE")
 TARGETS: Final = (
-    *b"/ /v1/score /metrics /healthz * // http://[::1 http://x/ /% /%zz%00 /\xff /../.. /docs/../x /docs/%2e%2e%2fx".split(), b"?", b"[",
+    *b"/ /v1/score /metrics /healthz * // http://[::1 http://x/ /% /%zz%00 /\xff /../.. /docs/../x".split(),
+    b"?", b"[", b"/docs/%2e%2e%2fx",
     b"/?" + b"a=b&" * 500, b"/" + b"a" * 9000, b"/page/\x00",
 )  # fmt: skip
 VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/1.2", b"http/1.1", b"", b"HTTP/1", b"HTTP/9.9.9")
