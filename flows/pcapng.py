@@ -24,7 +24,7 @@ SHORTEST_SECTION_HEADER: Final = 28  # bytes
 
 MAX_BLOCK: Final = 16 << 20  # bytes; libpcap's bound, so that a damaged length cannot ask for 4 GiB
 MAX_INTERFACES: Final = 65_536  # of one section; keeps a hostile capture from filling memory
-MAX_BARE: Final = 65_536  # sections and interfaces that a capture may have beside one for each packet
+MAX_BARE: Final = 131_072  # sections and interfaces that a capture may have beside one for each packet
 MAX_OPTIONS: Final = 256  # of an interface
 LATEST_NS: Final = 2**62 - 1  # in the year 2116, later than classic pcap can say; two of them still fit int64
 
