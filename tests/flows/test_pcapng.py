@@ -189,6 +189,6 @@ def test_sections_without_packets_are_corrupt_beyond_some_and_with_packets_they_
     _, problem = read(section() * 140_000)
     assert problem is not None
     assert "more than 131,072 sections and interfaces without packets" in problem
-    _, problem = read(section() + interface(b"\x01\x00\x00\x00" * 300))
+    _, problem = read(section() + interface(options=b"\x01\x00\x00\x00" * 300))
     assert problem is not None
     assert "more than 256 options" in problem
