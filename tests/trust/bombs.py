@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from flows.dialects import CIC2017
+
 MOST: Final = 1_000_000  # bytes of each
 
 SECTION: Final = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
@@ -81,13 +83,13 @@ def _lz4() -> bytes:
 
 def tables() -> Iterator[tuple[str, bytes]]:
     """Tables as CSV by name of the file."""
-    names = b",".join(b"c%d" % i for i in range(80))
+    names = ",".join(CIC2017.header).encode()
     yield "commas.csv", b"a" + b"," * (MOST - 2)
     yield "columns.csv", b",".join(b"%d" % i for i in range(140_000))
     yield "blank.csv", names + b"\n" * (MOST - len(names))
     yield "short.csv", names + b"\n" + b"1\n" * ((MOST - len(names)) // 2 - 1)
     yield "quote.csv", names + b'\n"' + b"1,\n" * 300_000
-    yield "digits.csv", names + b"\n" + b"9" * (MOST - 1000) + b",1" * 79
+    yield "digits.csv", names + b"\n" + b"9" * (MOST - 1000) + b",1" * (len(CIC2017.header) - 1)
     yield "nul.csv", names + b"\n" + bytes(MOST - 1000)
     yield "header.csv", b"x" * (MOST - 1)
     yield "blank.csv.gz", _gzip(names * (i == 0) + b"\n" * (1 << 20) for i in range(900))
