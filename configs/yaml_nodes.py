@@ -7,10 +7,11 @@ Source: YAML 1.1 (yaml.org/type) and YAML 1.2.2, section 10.3.2.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import yaml
 
@@ -19,6 +20,8 @@ LIMIT_DEPTH: Final = 8
 LIMIT_NUMBER: Final = 40  # characters
 MERGE_KEY: Final = "<<"
 _NULLS: Final = ("", "~", "null")
+_VERSION: Final = re.compile("[-+]?(0|[1-9][0-9]{0,18})")
+VERSION: Final = "version"  # name of the version that a file may state; without, it is of version 1
 
 
 class YamlFaultError(Exception):
@@ -118,6 +121,28 @@ def entries(
     seen: set[str] = set()
     for key, value in node.value:
         yield key_of(key, seen, path, name), value
+
+
+class Written(Protocol):
+    """What a file is written as: its version, and which of them are read (models.formats.Format)."""
+
+    @property
+    def version(self) -> int:
+        """The version that is written."""
+
+    def checked(self, version: int) -> int:
+        """The same version. Raises ValueError where it is not read."""
+
+
+def check_version(node: yaml.Node, path: str, written: Written) -> None:
+    """Raise YamlFaultError where the value of a file's `version` is none that is read."""
+    digits = node.value if isinstance(node, yaml.ScalarNode) and not node.style else ""
+    if not _VERSION.fullmatch(digits):
+        raise fault_at(node, path, f"{VERSION}: found {node.value!r:.40}, expected {written.version}")
+    try:
+        written.checked(int(digits))
+    except ValueError as error:
+        raise fault_at(node, path, f"{VERSION}: {error}") from None
 
 
 def key_of(key: yaml.Node, seen: set[str], path: str, name: str) -> yaml.ScalarNode:

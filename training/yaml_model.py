@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from configs.yaml_nodes import YamlFaultError, compose, plain_values, read_nodes
+from configs.yaml_nodes import VERSION, YamlFaultError, check_version, compose, plain_values, read_nodes
+from models.formats import Format
 from training.errors import TrainingError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -19,18 +20,21 @@ LIMIT_BYTES: Final = 1 << 17  # ten times the longest scenario of the lab; hosti
 
 
 def read_model(
-    path: Path, model_of: Callable[[Any], type[Model]], stop: type[TrainingError], expected: str
+    path: Path, model_of: Callable[[Any], type[Model]], stop: type[TrainingError], written: Format
 ) -> tuple[Model, str]:
     """The model of a file, and the file's text.
 
-    model_of: chooses the model by the file's content. expected: what the file should be, such as "a YAML recipe".
-    Raises stop with line and column.
+    model_of: chooses the model by the file's content. written: what the file should be, and the versions that it may
+    state; without one it is of version 1. Raises stop with line and column.
     """
     try:
-        content, root = read_nodes(path, expected, LIMIT_BYTES)
+        content, root = read_nodes(path, f"a YAML {written.kind}", LIMIT_BYTES)
         if not isinstance(root, yaml.MappingNode):
             raise stop(path, "expected a mapping of settings", line=1, column=1)
+        if stated := _child(root, VERSION):
+            check_version(stated[1], str(path), written)
         values = plain_values(root, path)
+        values.pop(VERSION, None)
     except YamlFaultError as fault:
         raise stop(path, fault.problem, line=fault.line, column=fault.column) from fault
     try:
