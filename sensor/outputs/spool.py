@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from models.formats import OtherVersionError
 from sensor.errors import OutputError, reason_of
 from sensor.outputs.spool_directory import (
     CHECKED,
@@ -71,6 +72,8 @@ class Spool:
         self._directory: SpoolDirectory | None = None
         try:
             self._open()
+        except OtherVersionError as error:
+            raise OutputError(f"spool {directory}: {error}") from error
         except OSError as error:
             if isinstance(error, BusyError) or error.errno not in DISK_REFUSES:
                 raise OutputError(f"spool {directory}: {reason_of(error)}, expected a directory of our own") from error
@@ -166,7 +169,7 @@ class Spool:
         try:
             directory.take_over()
             numbers = directory.numbers()
-        except OSError:
+        except (OSError, OtherVersionError):
             directory.close()
             raise
         self._directory = directory

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from models.formats import Format
 from sensor.files.ownership import MODE
 
 LARGEST_BYTES: Final = 16 << 20  # of a segment: three times what this sensor writes into one
@@ -27,10 +28,10 @@ LINE_BYTES: Final = 1 << 20  # a line is shorter
 LAST_NUMBER: Final = 10**11  # of a segment that is read; those that are begun come behind
 CHECKED: Final = 9  # bytes of the checksum and the space before a line
 PIECE: Final = 1 << 20
-MARK, FORMAT = "confirmed", "format"
-VERSION: Final = 2
+FORMAT: Final = Format("spool", 2, instead="deliver it with the release that wrote it")
+MARK, VERSION = "confirmed", "format"  # names of the files that say how far, and which format
 _NAME: Final = re.compile(r"([0-9]{8,12})\.jsonl", re.ASCII)
-_FORMAT: Final = re.compile(rb"spool/([0-9]{1,6})\n", re.ASCII)
+_TAG: Final = re.compile(rb"spool/([0-9]{1,9})\n", re.ASCII)
 _MARK: Final = re.compile(rb"([0-9]{1,12}) ([0-9]{1,12})(?: ([0-9a-f]{8}))?\n", re.ASCII)
 _SAFE: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -44,6 +45,7 @@ class SpoolDirectory:
 
     def __init__(self, path: Path) -> None:
         """Make it if there is none. Raises BusyError where another sensor uses it, OSError."""
+        self._mark: int | None = None  # the file that is written to
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
         try:
@@ -59,19 +61,18 @@ class SpoolDirectory:
         return sorted({number for number in found if 0 < number <= LAST_NUMBER})
 
     def take_over(self) -> None:
-        """Say which format is written here from now on. Raises OSError for one that only a later release knows."""
+        """Say which format is written here from now on. Raises OtherVersionError for one that is not read."""
         try:
-            descriptor = self._opened(FORMAT, 64)
+            descriptor = self._opened(VERSION, 64)
         except OSError:
             known = None
         else:
-            known = _FORMAT.fullmatch(os.pread(descriptor, 64, 0))
+            known = _TAG.fullmatch(os.pread(descriptor, 64, 0))
             os.close(descriptor)
-        if known is not None and int(known[1]) > VERSION:
-            raise OSError(None, f"is of format spool/{int(known[1])}, this release knows up to spool/{VERSION}")
-        if known is None or int(known[1]) < VERSION:
+        version = None if known is None else FORMAT.checked(int(known[1]))
+        if version != FORMAT.version:
             with suppress(OSError):  # a disk that is full
-                self._replace(FORMAT, b"spool/%d\n" % VERSION)
+                self._replace(VERSION, f"{FORMAT}\n".encode())
 
     def segment(self, number: int) -> int:
         """Descriptor that reads a segment, for the caller to close. Raises OSError, also of what is none."""
@@ -102,9 +103,18 @@ class SpoolDirectory:
         return (number, offset) if number <= LAST_NUMBER else None
 
     def set_mark(self, number: int, offset: int) -> None:
-        """Note how far lines are confirmed. Raises OSError: then some are sent twice after a restart."""
-        text = b"%d %d" % (number, offset)
-        self._replace(MARK, text + b" " + _checksum(text) + b"\n")
+        """Note how far lines are confirmed. Raises OSError: then some are sent twice after a restart.
+
+        In place, as a mark always has the same length; half of one has a wrong checksum.
+        """
+        text = b"%012d %012d" % (number, offset)
+        content = text + b" " + _checksum(text) + b"\n"
+        if self._mark is not None and os.fstat(self._mark).st_nlink:
+            os.pwrite(self._mark, content, 0)
+            return
+        self._close_mark()
+        self._replace(MARK, content)
+        self._mark = os.open(MARK, os.O_WRONLY | _SAFE, dir_fd=self._descriptor)
 
     def set_aside(self, name: str) -> str:
         """Rename what is in the way; its new name. Raises OSError."""
@@ -114,7 +124,13 @@ class SpoolDirectory:
 
     def close(self) -> None:
         """Let others have it."""
+        self._close_mark()
         os.close(self._descriptor)
+
+    def _close_mark(self) -> None:
+        if self._mark is not None:
+            os.close(self._mark)
+            self._mark = None
 
     def _opened(self, name: str, largest: int) -> int:
         descriptor = os.open(name, os.O_RDONLY | _SAFE, dir_fd=self._descriptor)

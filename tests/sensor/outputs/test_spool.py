@@ -43,7 +43,7 @@ def test_a_spool_of_a_release_before_is_delivered_from_where_it_was_confirmed(tm
 def test_a_format_of_a_later_release_is_refused_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "format").write_text("spool/3\n")
     (tmp_path / "00000001.jsonl").write_bytes(b"what only that release knows\n")
-    with pytest.raises(OutputError, match="is of format spool/3, this release knows up to spool/2"):
+    with pytest.raises(OutputError, match="found spool/3, which a newer flowvigil wrote; expected spool/1 to spool/2"):
         Spool(tmp_path, ROOM)
     assert (tmp_path / "00000001.jsonl").exists()
 
