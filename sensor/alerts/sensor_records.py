@@ -204,6 +204,13 @@ STATS: Final = Declaration(
             "Rows on what hosts, pairs and services did before that gave way to others; of bundles that use context.",
             optional=True,
         ),
+        Field(
+            "flowvigil.stores_evicted",
+            counts_by_name(64, 40),
+            lambda record: record.progress.stores_evicted or None,
+            "What other bounded stores let go before its time, by store; where that happened.",
+            optional=True,
+        ),
         Field("flowvigil.overload", text(80), "progress.overload", absent=""),
         Field("flowvigil.alerts.opened", COUNT, "progress.alerts", absent=0),
         Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),
