@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.formats import Format
 from models.calibration import Calibration
 from models.codec import (
     CALIBRATION_FORMS,
@@ -30,7 +31,6 @@ from models.codec import (
 from models.contract import Contract, fitting, of_former
 from models.detector import ColumnDetector
 from models.encoding import described_encoding, read_encoding
-from models.formats import Format
 from models.fusion import MAX_LABELS, MAX_MEMBERS, MAX_RATES, Hybrid, Member, NormalProfile, inputs_of
 from models.manifest import (
     Arrays,

@@ -21,7 +21,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from models.formats import Format, OtherVersionError
+from configs.formats import Format, OtherVersionError
 
 MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 64 << 20  # bytes
 MAX_HEADER = 1 << 20  # bytes of a safetensors header, which is JSON: a shipped one has 4,000
