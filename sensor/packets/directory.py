@@ -15,6 +15,7 @@ from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import REPLACE, Owner, make_owned_directory, open_owned
 
 SUFFIX: Final = ".pcapng"
+FILES: Final = 1 << 18  # at most, however small: some 200 bytes of memory each, and a directory that can be listed
 _OURS: Final = re.compile(r"[A-Z2-7]{26}\.pcapng")
 _UNFINISHED: Final = ".unfinished"
 
@@ -28,7 +29,7 @@ def make_directory(path: Path, owner: Owner | None = None) -> None:
 
 
 class PacketDirectory:
-    """Files of a directory within a limit of their total size."""
+    """Files of a directory within limits of their total size and of their number."""
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
         """Scan the directory. Raises OutputError when it is missing or cannot be written.
@@ -66,7 +67,7 @@ class PacketDirectory:
 
         Raises OSError; the file is then as it was.
         """
-        self._make_room(len(content) - self._sizes.get(name, 0), name)
+        self._make_room(len(content) - self._sizes.get(name, 0), name, int(name not in self._sizes))
         new = self.path / (name + _UNFINISHED)
         try:
             _write_file(new, content)
@@ -78,14 +79,15 @@ class PacketDirectory:
         self._total += len(content) - self._sizes.get(name, 0)
         self._sizes[name] = len(content)
 
-    def _make_room(self, needed: int, spare: str | None = None) -> None:
-        for name in list(self._sizes) if self._total + needed > self._limit else ():
-            if name != spare:
-                (self.path / name).unlink(missing_ok=True)
-                self._total -= self._sizes.pop(name)
-                self.deleted += 1
-            if self._total + needed <= self._limit:
+    def _make_room(self, needed: int, spare: str | None = None, files: int = 0) -> None:
+        """Delete the oldest files but `spare` until there is room for so many bytes and files more."""
+        while self._total + needed > self._limit or len(self._sizes) + files > FILES:
+            name = next((name for name in self._sizes if name != spare), None)
+            if name is None:
                 return
+            (self.path / name).unlink(missing_ok=True)
+            self._total -= self._sizes.pop(name)
+            self.deleted += 1
 
     def _found(self) -> list[tuple[str, os.stat_result]]:
         found = []
