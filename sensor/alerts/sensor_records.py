@@ -196,6 +196,13 @@ STATS: Final = Declaration(
             "Rows on what hosts, pairs and services did before that gave way to others; of bundles that use context.",
             optional=True,
         ),
+        Field(
+            "flowvigil.longest_pause_ns",
+            COUNT,
+            "progress.longest_pause_ns",
+            "Longest time between two looks at the capture's buffer, ns; of live captures.",
+            optional=True,
+        ),
         Field("flowvigil.overload", text(80), "progress.overload", absent=""),
         Field("flowvigil.alerts.opened", COUNT, "progress.alerts", absent=0),
         Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),

@@ -79,6 +79,7 @@ def sum_of(totals: Sequence[CaptureTotals]) -> CaptureTotals:
             dropped=sum(capture.dropped for capture in captures),
             filtered=sum(capture.filtered for capture in captures),
             waiting=sum(capture.waiting for capture in captures),
+            longest_pause_ns=max((capture.longest_pause_ns or 0 for capture in captures), default=None),
         ),
         stats=_sum_of_stats([each.stats for each in totals]),
         first_ns=min(firsts, default=0),

@@ -11,6 +11,7 @@ class CaptureStatistics:
     dropped: int = 0  # of the received: lost to a full buffer
     filtered: int = 0  # excluded by the capture filter
     waiting: int = 0  # received, and neither delivered nor dropped yet
+    longest_pause_ns: int | None = None  # between two looks for packets at most; None where nobody waits for packets
 
 
 @dataclass(frozen=True, slots=True)
