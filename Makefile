@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz flood live lab lab-sites bench foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default docs picture dist clean
+.PHONY: help demo test check golden properties tshark fuzz flood live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default docs picture dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -66,6 +66,12 @@ foreign: $(VENV)/installed-train ## Judge the default bundle and cic2017 by capt
 
 bench: $(VENV)/installed-test ## Measure speed and size against peers in one run (a few minutes)
 	$(BIN)/python -m tests.bench --plot docs/bench.svg
+
+trust: $(VENV)/installed-test ## Try what docs/reliability.md promises and print the table (half an hour; more as root)
+	$(BIN)/python -m tests.trust
+
+trust-long: $(VENV)/installed-test ## Try what takes longer than that (hours; root)
+	$(BIN)/python -m tests.trust --long
 
 api-test: $(VENV)/installed-test ## Test and measure the JSON API (Chromium for its page; three minutes)
 	$(PYTEST) tests/sensor/api

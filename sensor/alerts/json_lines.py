@@ -37,6 +37,16 @@ class LineSplitter:
         if len(self._rest) > LONGEST_LINE:
             self._rest, self._skipping = b"", True
 
+    def take_back(self) -> int:
+        """Forget the bytes of a line that has not ended, which are read again; how many those are."""
+        size, self._rest = len(self._rest), b""
+        return size
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes of a line that has not ended."""
+        return len(self._rest)
+
     @property
     def overlong(self) -> bool:
         """Whether what came since the last newline is more than a line may hold."""
@@ -97,7 +107,11 @@ class Follower:
             raise InputError(f"{name}: found no plain file, expected one to follow")
 
     def lines(self) -> Iterator[bytes | None]:
-        """What is in the file by now: its whole lines, None for one that is too long."""
+        """What is in the file by now: its whole lines, None for one that is too long.
+
+        Part of a line is read again, as it may have been taken back: its writer had a full disk, or was killed.
+        """
+        self._file.seek(-self._splitter.take_back(), os.SEEK_CUR)
         while piece := self._file.read(PIECE):
             yield from self._splitter.lines(piece)
 
@@ -124,7 +138,7 @@ class Follower:
             return False
         if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):
             return True
-        return held.st_size < self._file.tell()
+        return held.st_size < self._file.tell() - self._splitter.unfinished
 
     def _open_anew(self) -> None:
         """Go on at the beginning of the file that has the name now; where there is none again, look again later."""

@@ -22,7 +22,7 @@ from sensor.cli.alert_inputs import (
 from sensor.cli.alert_mark import mark
 from sensor.cli.options import SiteOption
 from sensor.cli.queries import read_query
-from sensor.cli.stdout import write_lines
+from sensor.cli.stdout import write_each
 
 if TYPE_CHECKING:
     from sensor.alerts.alert import Alert
@@ -70,7 +70,7 @@ def convert(
     line = formatter(to.value)
     with errors_told() as errors:
         found = alerts_in(inputs(files), errors, with_notes=with_notes, site=site)
-        _write(line(entry.document) for entry in found)
+        write_each(line(entry.document) for entry in found)
     return code_of(errors)
 
 
@@ -185,7 +185,7 @@ def stats(
         found = alerts_in(inputs(files), errors, with_notes=with_notes, site=site)
         counted.add(entry.alert for entry in found)
         if json:
-            _write([orjson.dumps(counted.document(), option=orjson.OPT_APPEND_NEWLINE)])
+            write_each([orjson.dumps(counted.document(), option=orjson.OPT_APPEND_NEWLINE)])
         else:
             _print(counted.table())
     return code_of(errors)
@@ -194,7 +194,7 @@ def stats(
 def _show(found: "Iterable[Entry]", *, json: bool) -> None:
     """Alerts as they were written, or in a terminal as lines for people."""
     if json or not sys.stdout.isatty():
-        _write(entry.line for entry in found)
+        write_each(entry.line for entry in found)
         return
     from rich.console import Console
     from rich.text import Text
@@ -214,15 +214,6 @@ def _show(found: "Iterable[Entry]", *, json: bool) -> None:
         console.print(styled(entry.alert), soft_wrap=True)
 
 
-def _write(lines: Iterable[bytes]) -> None:
-    """Whole lines, each handed on at once: whoever reads a pipe wants to see them now.
-
-    Raises as sensor.cli.stdout.write_lines does.
-    """
-    for line in lines:
-        write_lines((line,))
-
-
 def _print(lines: Iterable[str]) -> None:
     """Lines whose texts have been made printable."""
-    _write(f"{line}\n".encode(sys.stdout.encoding or "utf-8", "replace") for line in lines)
+    write_each(f"{line}\n".encode(sys.stdout.encoding or "utf-8", "replace") for line in lines)

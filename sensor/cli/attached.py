@@ -20,7 +20,8 @@ from sensor.attach.protocol import LeftOut, Message
 from sensor.cli.options import Color
 from sensor.cli.screens import interactive_console, screen_for
 from sensor.cli.signals import stopped_by_signals
-from sensor.errors import CAPTURE, OK, OUTPUT, OutputError
+from sensor.cli.stdout import write_lines
+from sensor.errors import CAPTURE, OK, OUTPUT
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 
@@ -155,10 +156,4 @@ def _pass_on(line: bytes) -> None:
     """
     if sys.stdout.isatty() and not (line.isascii() and b"\x7f" not in line):
         line = json_.dumps(json_.loads(line), separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n"
-    try:
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"stdout: {error.strerror or error}") from error
+    write_lines((line,))

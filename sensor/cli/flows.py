@@ -19,6 +19,7 @@ from sensor.cli.flow_search import By, SearchOptions, are_logs, search
 from sensor.cli.kernels import METERING, METERING_AS, cached, compiling
 from sensor.cli.options import JsonOption, QuietOption
 from sensor.cli.signals import stopped_by_signals
+from sensor.cli.stdout import stdout_stream
 from sensor.errors import INPUT, INTERRUPTED, OK
 from sensor.printable import printable
 
@@ -253,5 +254,9 @@ def _open_table(output: Path | None, name: DialectName) -> Iterator["BackgroundW
         with open_table(output, dialect) as writer, in_background(writer) as table:
             yield table
     else:
-        with stream_table(sys.stdout.buffer, "stdout", dialect) as writer, in_background(writer) as table:
+        with (
+            stdout_stream() as stream,
+            stream_table(stream, "stdout", dialect) as writer,
+            in_background(writer) as table,
+        ):
             yield table

@@ -1,12 +1,16 @@
 """Writes to stdout, with an error where it did not arrive."""
 
 import errno
+import io
 import os
+import stat
 import sys
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Final
 
 from sensor.errors import OutputError
+from sensor.files.tail import WholeLines
 
 # Errors of a write to a full device. They have no file name, as those of opening a file do.
 FULL_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -23,18 +27,57 @@ def write_stdout(text: str) -> None:
 
 
 def write_lines(lines: Iterable[bytes]) -> None:
-    """Write and flush whole lines.
+    """Write and flush whole lines, together.
 
     Raises BrokenPipeError when the reader has gone, OutputError when lines were lost for any other reason.
     """
-    stream = sys.stdout.buffer
+    write_each((b"".join(lines),))
+
+
+def write_each(batches: Iterable[bytes]) -> None:
+    """Write whole lines as they come, each batch at once: whoever reads a pipe wants to see it now.
+
+    Raises as write_lines.
+    """
+    with stdout_stream() as stream:
+        for batch in batches:
+            with _refused(stream):
+                stream.write(batch)
+                stream.flush()
+
+
+@contextmanager
+def stdout_stream() -> Iterator["IO[bytes] | WholeLines"]:
+    """Stdout for whole lines, which a file that it leads to gets as such, whatever its disk refuses.
+
+    What is written raises OSError. Stdout stays open.
+    """
+    sys.stdout.flush()
     try:
-        stream.writelines(lines)
-        stream.flush()
+        descriptor = sys.stdout.fileno()
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except (io.UnsupportedOperation, OSError):
+        is_file = False
+    if not is_file:
+        yield sys.stdout.buffer
+        return
+    stream = WholeLines(descriptor)
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+@contextmanager
+def _refused(stream: "IO[bytes] | WholeLines") -> Iterator[None]:
+    """Turn an error of a write into an OutputError; a broken pipe passes through."""
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"stdout: {error.strerror or error}") from error
+        whole = f", after {stream.written:,} whole lines" if isinstance(stream, WholeLines) else ""
+        raise OutputError(f"stdout: {error.strerror or error}{whole}") from error
 
 
 def stdout_error(error: OSError) -> OSError | OutputError:

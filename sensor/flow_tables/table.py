@@ -34,6 +34,16 @@ class TableFormat(Protocol):
         """Write what comes after the last row."""
 
 
+class LineStream(Protocol):
+    """What takes lines of a table."""
+
+    def write(self, content: bytes, /) -> int:
+        """Take whole lines. Raises OSError."""
+
+    def flush(self) -> None:
+        """Have them written. Raises OSError."""
+
+
 class FlowTableWriter:
     """Writes the records of many batches as one table."""
 
@@ -75,7 +85,7 @@ class FlowTableWriter:
 class CsvFormat:
     """Comma-separated lines after a header line, without quotes: no field contains a comma."""
 
-    def __init__(self, stream: IO[bytes], header: tuple[str, ...]) -> None:
+    def __init__(self, stream: LineStream, header: tuple[str, ...]) -> None:
         """Write the header. stream: owned and closed by the caller."""
         self._stream = stream
         self._columns = [str(i) for i in range(len(header))]
@@ -90,7 +100,7 @@ class CsvFormat:
         options = csv.WriteOptions(include_header=False, batch_size=1024, quoting_style="none")
         lines = pa.BufferOutputStream()
         csv.write_csv(table, lines, options)
-        self._stream.write(lines.getvalue())
+        self._stream.write(lines.getvalue().to_pybytes())
         self._stream.flush()
 
     def end(self) -> None:
@@ -172,7 +182,7 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
 
 
 @contextmanager
-def stream_table(stream: IO[bytes], name: str, dialect: Dialect) -> Iterator[FlowTableWriter]:
+def stream_table(stream: LineStream, name: str, dialect: Dialect) -> Iterator[FlowTableWriter]:
     """Table as CSV on a stream that the caller owns. Raises as FlowTableWriter.flush."""
     with _errors_of(name, 0):
         table_format = CsvFormat(stream, dialect.header)

@@ -1,4 +1,5 @@
-"""Lines to a descriptor: a file that is appended to, or stdout. Whole lines only, whatever the disk refuses.
+"""Lines to a descriptor: a file that is appended to, or stdout. Whole lines only, whatever the disk refuses, and each
+on a line of its own, whatever an earlier run has left there (sensor.files.tail).
 
 A descriptor that is open outlives every error: what opened it may have been a privilege that has gone. Source: write(2)
 and pipe(7).
@@ -19,6 +20,7 @@ from typing import Final
 
 from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import APPEND, Owner, open_owned
+from sensor.files.tail import NEWLINE, Tail, readable
 
 PIPE_BYTES: Final = 4096  # a pipe that is ready takes as much without waiting (PIPE_BUF)
 FILLING_S: Final = 0.001  # for the reader of a pipe that is half full to make room
@@ -39,7 +41,9 @@ class LinesTransport:
         self._lock = threading.Lock()  # of the next
         self._waits = False  # a write may have to wait for a reader
         self._pipe_bytes = 0
+        self._tail: Tail | None = None  # of what is open
         self._left: list[bytes] = []
+        self._lead = b""  # what stands before the lines that are left, in the content
         self._content = b""
         self._into = 0  # bytes of the content that are written
         self._written = 0
@@ -67,22 +71,27 @@ class LinesTransport:
 
     def offer(self, messages: Sequence[bytes]) -> None:
         """Take lines on."""
-        self._left = list(messages)
-        self._content, self._into = b"".join(messages), 0
+        self._take_on(list(messages))
 
     def flush(self, wait_s: float) -> None:
         """Write. Raises OSError; a file then ends with a whole line."""
         self._change()
-        if self._descriptor is None:
+        if self._descriptor is None or self._tail is None:
             raise ConnectionError("not open")
+        if not self._left:
+            return
         try:
+            if not self._into:
+                self._lead = self._tail.lead()
+                self._content = self._lead + b"".join(self._left)
             left = memoryview(self._content)[self._into :]
             while left:
                 if self._waits and not select.select([], [self._descriptor], [], wait_s)[1]:
                     return
-                taken = os.write(self._descriptor, left[: self._room(len(left))] if self._waits else left)
+                taken = os.write(self._descriptor, left[: self._portion()] if self._waits else left)
                 self._into += taken
                 left = left[taken:]
+            self._tail.advance()
         except BlockingIOError:  # a descriptor that does not wait had less room than it said
             return
         except OSError:
@@ -91,7 +100,7 @@ class LinesTransport:
                 raise
             return
         self._written += len(self._left)
-        self._left, self._content, self._into = [], b"", 0
+        self._take_on([])
 
     def idle(self) -> bool:
         """Whether everything is written."""
@@ -105,13 +114,14 @@ class LinesTransport:
     def break_off(self) -> None:
         """Forget the lines that are not written."""
         self._leave_whole_lines()
-        self._left, self._content, self._into = [], b"", 0
+        self._take_on([])
 
     def finish(self, wait_s: float) -> int:
         """Write the rest and close. Raises OSError where the system tells only then that something was not written."""
         with suppress(OSError):
             self.flush(wait_s)
         self.break_off()
+        self._let_go_of_tail()
         for descriptor in (self._descriptor, self._taken_next()):
             self._close(descriptor)
         self._descriptor = None
@@ -136,12 +146,19 @@ class LinesTransport:
         if descriptor is None:
             return
         self._leave_whole_lines()
+        self._let_go_of_tail()
         before, self._descriptor = self._descriptor, descriptor
+        self._tail = Tail(descriptor)
         mode = os.fstat(self._descriptor).st_mode
         # Windows can select sockets only; a file, and what only looks like one, makes nobody wait.
         self._waits = os.name != "nt" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._descriptor))
         self._pipe_bytes = _pipe_bytes(self._descriptor) if stat.S_ISFIFO(mode) else 0
         self._close(before)
+
+    def _let_go_of_tail(self) -> None:
+        if self._tail is not None:
+            self._tail.close()
+            self._tail = None
 
     def _close(self, descriptor: int | None) -> None:
         try:
@@ -149,6 +166,12 @@ class LinesTransport:
                 os.close(descriptor)
         except OSError as error:
             self._late = error
+
+    def _portion(self) -> int:
+        """Bytes to write next without waiting: lines that are whole, where there is room for one."""
+        room = self._room(len(self._content) - self._into)
+        whole = self._content.rfind(NEWLINE, self._into, self._into + room) + 1 - self._into
+        return whole if whole > 0 else room
 
     def _room(self, wanted: int) -> int:
         """Bytes that a write, to a descriptor that is ready, may have without waiting."""
@@ -163,16 +186,20 @@ class LinesTransport:
     def _leave_whole_lines(self) -> None:
         """Count the lines of the batch that are written whole, and take the written part of the next one back.
 
-        From a file where nobody else has written behind it. Else that line is written again: who reads a pipe sees
-        the part too.
+        From a file where nobody else has written behind it. Else that line is written again, on a line of its own: who
+        reads a pipe sees the part too.
         """
-        ends = [end for end in accumulate(map(len, self._left)) if end <= self._into]
-        part = self._into - (ends[-1] if ends else 0)
-        if part and self._descriptor is not None:
-            _cut(self._descriptor, part)
+        into = self._into - len(self._lead)
+        ends = [end for end in accumulate(map(len, self._left)) if end <= into]
+        part = into - (ends[-1] if ends else 0)
+        if part > 0 and self._tail is not None:
+            self._tail.take_back(part)
         self._written += len(ends)
-        self._left = self._left[len(ends) :]
-        self._content, self._into = b"".join(self._left), 0
+        self._take_on(self._left[len(ends) :])
+
+    def _take_on(self, lines: list[bytes]) -> None:
+        self._left = lines
+        self._lead, self._content, self._into = b"", b"", 0
 
 
 def open_descriptor(path: Path, owner: Owner | None = None) -> int:
@@ -182,7 +209,7 @@ def open_descriptor(path: Path, owner: Owner | None = None) -> int:
     OutputError when it cannot be opened.
     """
     try:
-        return open_owned(path, APPEND, owner)
+        return readable(open_owned(path, APPEND, owner))
     except OSError as error:
         raise OutputError(f"{path}: cannot be opened for writing: {reason_of(error)}") from error
 
@@ -190,18 +217,6 @@ def open_descriptor(path: Path, owner: Owner | None = None) -> int:
 def duplicate_of_stdout() -> int:
     """A descriptor of stdout that is ours to close. Raises OSError."""
     return os.dup(sys.stdout.fileno())
-
-
-def _cut(descriptor: int, count: int) -> None:
-    """Take back the last bytes written, where that can be done."""
-    try:
-        found = os.fstat(descriptor)
-        end = os.lseek(descriptor, 0, os.SEEK_CUR)
-        if stat.S_ISREG(found.st_mode) and found.st_size == end and end >= count:
-            os.ftruncate(descriptor, end - count)
-            os.lseek(descriptor, end - count, os.SEEK_SET)
-    except OSError:
-        return
 
 
 def _room_in_pipe(descriptor: int, pipe_bytes: int) -> int:

@@ -11,6 +11,7 @@ import tracemalloc
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -304,6 +305,15 @@ def test_following_goes_on_through_rotation_and_cutting_back(tmp_path: Path) -> 
     with pytest.raises(DoneError):
         deque(map(seen.append, Follower(str(path), wait).forever()), maxlen=0)
     assert seen == [*LINES, *LINES[:2], b"cut sh\n", *LINES[2:]]
+
+
+def test_part_of_a_line_that_is_taken_back_costs_whoever_follows_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(LINES[0] + LINES[1][:100])
+    follower = Follower(str(path), lambda _seconds: path.write_bytes(LINES[0] + LINES[2] + LINES[3]))
+    assert list(follower.lines()) == [LINES[0]]
+    os.truncate(path, len(LINES[0]))  # its writer had no room for the rest
+    assert list(islice(follower.forever(), 2)) == LINES[2:4]
 
 
 def test_a_line_that_is_too_long_is_passed_over_while_following(tmp_path: Path) -> None:

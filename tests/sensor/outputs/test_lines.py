@@ -144,7 +144,7 @@ def test_part_of_a_line_is_taken_back_unless_others_wrote_since(
     transport.connect()
     disk.room = 4
     transport.offer([b"partial\n"])
-    monkeypatch.setattr("sensor.outputs.lines.os.fstat", others_before(path, os.fstat))
+    monkeypatch.setattr("sensor.files.tail.os.fstat", others_before(path, os.fstat))
     with pytest.raises(OSError, match="No space"):
         transport.flush(0.0)
     disk.room = None
@@ -155,11 +155,11 @@ def test_part_of_a_line_is_taken_back_unless_others_wrote_since(
 
 
 def others_before(path: Path, look: Callable[[int], os.stat_result]) -> Callable[[int], os.stat_result]:
-    """Somebody else writes to the file at the very moment at which it is looked at, once."""
+    """Somebody else writes to the file at the very moment at which part of a line is to be taken back, once."""
     pending = [b"theirs\n"]
 
     def fstat(descriptor: int) -> os.stat_result:
-        while pending:
+        while pending and path.read_bytes().endswith(b"part"):
             with path.open("ab") as other:
                 other.write(pending.pop())
         return look(descriptor)

@@ -1,0 +1,125 @@
+"""Claims tried in one command: `make trust`, or `python -m tests.trust [NAME…] [--long] [--scale S] [--record]`.
+
+Each in a process of its own, one after the other; a line each, then the failures. Ends with 0 when nothing failed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import chain
+from typing import Final
+
+from tests.trust import record
+from tests.trust.claim import Claim, NotTriedError, Outcome
+
+# Modules of this package with a tuple CLAIMS each; the table has their order.
+PARTS: Final[tuple[str, ...]] = ("lines",)
+NOT_TRIED = 77  # exit code of the process of a claim that cannot be tried here
+GRACE = 4  # times as long as a claim says that it takes, and two minutes, before it counts as hanging
+
+
+def main() -> int:
+    """Try what the options ask for; the exit code."""
+    options = parsed()
+    claims = all_claims()
+    if options.list:
+        for claim in claims:
+            print(f"{claim.name:<28} {claim.minutes:5.1f} min {'long ' if claim.long else '     '}{claim.promise}")
+        return 0
+    if options.inside:
+        return inside(next(claim for claim in claims if claim.name == options.inside), options.scale)
+    if options.page:
+        record.write_page(claims)
+        return 0
+    unknown = set(options.names) - {claim.name for claim in claims}
+    if unknown:
+        print(f"no such claim: {', '.join(sorted(unknown))}; --list shows them", file=sys.stderr)
+        return 2
+    chosen = [c for c in claims if (c.name in options.names if options.names else c.long == options.long)]
+    failed = run(chosen, options.scale, keep=options.record)
+    if options.record:
+        record.write_page(claims)
+    return failed
+
+
+def parsed() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m tests.trust", description="Try what the product promises.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of claims; without: all that fit in half an hour")
+    parser.add_argument("--long", action="store_true", help="those that take longer instead")
+    parser.add_argument("--scale", type=float, default=1.0, help="times as many tries (0.1: a tenth)")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the figures in docs/reliability/ and reliability.md"
+    )
+    parser.add_argument("--page", action="store_true", help="only write the table of docs/reliability.md anew")
+    parser.add_argument("--list", action="store_true", help="show the claims")
+    parser.add_argument("--inside", help=argparse.SUPPRESS)  # this process is to try one claim
+    return parser.parse_args()
+
+
+def all_claims() -> list[Claim]:
+    """Every claim, in the order of the table. Raises ValueError where two have one name."""
+    modules = [__import__(f"tests.trust.{part}", fromlist=["CLAIMS"]) for part in PARTS]
+    claims: list[Claim] = list(chain.from_iterable(module.CLAIMS for module in modules))
+    doubled = [name for name, count in Counter(claim.name for claim in claims).items() if count > 1]
+    if doubled:
+        raise ValueError(f"two claims have the name {doubled[0]}")
+    return claims
+
+
+def inside(claim: Claim, scale: float) -> int:
+    """Try one claim in this process; its outcome is the last line of stdout."""
+    try:
+        outcome = claim.run(scale)
+    except NotTriedError as reason:
+        print(json.dumps(str(reason)))
+        return NOT_TRIED
+    print("\n" + json.dumps(asdict(outcome)))
+    return 0
+
+
+def run(claims: Sequence[Claim], scale: float, *, keep: bool) -> int:
+    """Try claims one after the other and print a line each; 1 where one failed."""
+    width = max((len(claim.name) for claim in claims), default=0)
+    failures: list[str] = []
+    print(f"{'claim':<{width}}  {'tries':>22}  failed  {'time':>7}  figure", flush=True)
+    for claim in claims:
+        began = time.monotonic()
+        outcome = tried(claim, scale)
+        seconds = time.monotonic() - began
+        if isinstance(outcome, str):
+            print(f"{claim.name:<{width}}  not tried: {outcome}", flush=True)
+            continue
+        tries, failed = f"{outcome.tries:,} {claim.unit}", f"{len(outcome.failures):,}"
+        print(f"{claim.name:<{width}}  {tries:>22}  {failed:>6}  {seconds:5.0f} s  {outcome.figure}", flush=True)
+        failures += [f"{claim.name}: {failure}" for failure in outcome.failures]
+        if keep:
+            record.keep(claim, outcome, scale, seconds)
+    for failure in failures:
+        print(failure)
+    return int(bool(failures))
+
+
+def tried(claim: Claim, scale: float) -> Outcome | str:
+    """The outcome of a claim tried in a process of its own, or why it cannot be tried here."""
+    command = [sys.executable, "-m", "tests.trust", "--inside", claim.name, "--scale", str(scale)]
+    most_s = 60 * (GRACE * claim.minutes * max(scale, 1) + 2)
+    try:
+        done = subprocess.run(command, cwd=record.REPOSITORY, stdout=subprocess.PIPE, timeout=most_s, check=False)
+    except subprocess.TimeoutExpired:
+        return Outcome(0, [f"has not ended after {most_s:.0f} s"])
+    lines = done.stdout.decode(errors="replace").strip().splitlines()
+    if done.returncode == NOT_TRIED:
+        return str(json.loads(lines[-1]))
+    if done.returncode or not lines:
+        return Outcome(0, [f"ended with {done.returncode} before it had an outcome"])
+    return Outcome(**json.loads(lines[-1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
