@@ -110,6 +110,7 @@ def _progress() -> Iterator[Field]:
         "kept": KEPT,
         "logged": LOGGED,
         "context_evicted": COUNT,
+        "longest_pause_ns": COUNT,
         "drift": DRIFT_STATE,
         "muted": COUNT,
     }

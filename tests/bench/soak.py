@@ -43,6 +43,18 @@ SETTLED_S: Final = 600.0  # until memory must not grow any more
 LARGEST_FILE: Final = 200 << 20  # bytes of alerts before they are set aside
 STEP_S: Final = 8.0  # of a rate, while capacity is sought
 RATES: Final = [round(4000 * 1.25**step) for step in range(24)]
+# A process of the same weight that only sleeps: what holds it up is the machine, not the sensor.
+IDLER: Final = """
+import sys, time
+longest, before = 0, time.monotonic_ns()
+while True:
+    time.sleep(0.005)
+    now = time.monotonic_ns()
+    if now - before > longest:
+        longest = now - before
+        print(longest, flush=True)
+    before = now
+"""
 # promises
 SLOPE_MB: Final = 1.0  # an hour
 PAUSE_S: Final = 0.1
@@ -62,6 +74,7 @@ class Soak:
     rss_mb: tuple[float, float] = (0.0, 0.0)  # once settled, at the end
     descriptors: tuple[int, int] = (0, 0)  # fewest and most, once settled
     pause_s: float = 0.0
+    idler_pause_s: float = 0.0  # longest sleep of 5 ms of a process of the same weight without a quota
     load: tuple[float, float] = (0.0, 0.0)  # of the machine: mean and most
     throttled: float = 0.0  # share of periods in which the quota was used up
     fullest: float = 0.0  # of the flow table, a share
@@ -84,10 +97,10 @@ class Soak:
 
 
 @contextmanager
-def small_gateway(share: float) -> Iterator[Path]:
+def small_gateway(name: str, share: float) -> Iterator[Path]:
     """A control group whose processes get that share of one core; its directory."""
     second = (CGROUP_2 / "cgroup.controllers").exists()
-    group = (CGROUP_2 if second else CGROUP) / f"flowvigil-soak-{os.getpid()}"
+    group = (CGROUP_2 if second else CGROUP) / f"flowvigil-{name}-{os.getpid()}"
     group.mkdir()
     quota = round(share * PERIOD_US)
     try:
@@ -105,6 +118,20 @@ def small_gateway(share: float) -> Iterator[Path]:
                 group.rmdir()
                 break
             time.sleep(0.1)
+
+
+@contextmanager
+def idler(told: Path) -> Iterator[None]:
+    """The process that only sleeps; its longest sleeps so far, in ns, are lines of a file."""
+    with small_gateway("idler", 1.0) as group, told.open("w") as out:
+        script = 'echo $$ > "$0"/cgroup.procs; exec "$@"'
+        command = ["sh", "-c", script, str(group), "nice", "-n", "-10", sys.executable, "-c", IDLER]
+        process = subprocess.Popen(command, stdout=out)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
 
 def throttled_share(group: Path) -> float:
@@ -255,7 +282,7 @@ def soak(
     descriptors: list[int] = []
     loads: list[float] = []
     full: list[float] = []
-    with gateway_sensor(group, right, alerts, table) as process:
+    with idler(scratch / "idler"), gateway_sensor(group, right, alerts, table) as process:
         records = Records(alerts)
         arrived = -arrivals(right)
         began = time.monotonic()
@@ -292,6 +319,7 @@ def soak(
     soaked.rss_mb = (resident[0], resident[-1]) if resident else (0.0, 0.0)
     soaked.descriptors = (min(descriptors), max(descriptors)) if descriptors else (0, 0)
     soaked.pause_s = records.latest["longest_pause_ns"] / 1e9
+    soaked.idler_pause_s = max(map(int, (scratch / "idler").read_text().split()), default=0) / 1e9
     soaked.load = (float(np.mean(loads)), max(loads))
     soaked.throttled = throttled_share(group)
     soaked.fullest = max(full)
@@ -302,7 +330,7 @@ def run(minutes: float, share: float, table: int, rate: int | None = None) -> So
     """Measure the capacity, then soak; rate: packets/s, None: four fifths of the capacity."""
     with (
         joined_namespaces() as ends,
-        small_gateway(share) as group,
+        small_gateway("soak", share) as group,
         tempfile.TemporaryDirectory(prefix="flowvigil-soak-") as name,
     ):
         scratch = Path(name)

@@ -1,4 +1,4 @@
-"""Defects planted in copies of the code, each of which the fuzzer must find: a fuzzer that finds nothing may be blind."""
+"""Defects planted in copies of the code, each of which must be found: a fuzzer that finds nothing may be blind."""
 
 import re
 import shutil

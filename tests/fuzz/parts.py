@@ -17,7 +17,7 @@ from typing import Final, TextIO
 from tests.fuzz.processes import COMPILED, start
 
 # Inputs of a part: about ten seconds' work.
-SIZES: Final = {"frames": 1_000_000, "captures": 10_000, "ring": 200_000}
+SIZES: Final = {"frames": 1_000_000, "captures": 10_000, "ring": 200_000, "documents": 2_000}
 DONE: Final = "done.jsonl"
 TELL_S: Final = 30.0
 
@@ -106,13 +106,11 @@ class Run:
         """How far it has come, and how long it may take still."""
         with self._lock:
             left_s = 0.0
-            for part in self.waiting:
-                if not self._tried[part.target]:
-                    left_s = float("nan")
-                    break
+            known = all(self._tried[part.target] for part in self.waiting)
+            for part in self.waiting if known else ():
                 left_s += part.inputs * self._spent_s[part.target] / self._tried[part.target]
             done = ", ".join(f"{self.done[name]:,} {name}" for name in self.done)
-            left = "" if left_s != left_s else f"; about {left_s / jobs / 60:.0f} min left"
+            left = "" if not known else f"; about {left_s / jobs / 60:.0f} min left"
             return f"{done}{left}; {len(self.failures)} failures"
 
 

@@ -1,4 +1,4 @@
-"""The packets of a block one by one through a meter, each in a buffer that ends where it ends, without leaving the kernel.
+"""Packets of a block one by one through a meter, each in a buffer that ends where it ends, in one kernel.
 
 A slice is an array of its own, so that with NUMBA_BOUNDSCHECK=1 a read past the end of a packet raises. A way through
 the decoder is told from another by its outcome: why a packet was not decoded, or which fields were.
