@@ -14,7 +14,7 @@ from models.fusion import Hybrid
 from training.reporting import Report
 from training.versions import versions
 
-UNFINISHED = ".unfinished"  # directory of what a run keeps, in that of the bundle, or after the name of a page
+UNFINISHED = ".unfinished"  # behind the name of a bundle or a page: the directory of what its run keeps
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from training.label_map import LabelMap, recorded
 from training.labels import BENIGN
 from training.measure import FITTED, LATER, UNSEEN, Figure, Figures, measured, over_seeds
 from training.networks_recipe import NetworksRecipe
+from training.putting import Put
 from training.recipe import Days, KddRecipe, RandomSplit, Recipe, read_recipe
 from training.reporting import Report
 from training.splits import random_split
@@ -49,26 +50,30 @@ def train(
     report: Report,
     labels: LabelMap | None = None,
     captures: CaptureTools | None = None,
+    put: Put | None = None,
 ) -> Figures:
     """Fit what the recipe says and write the bundle to the directory output; returns the figures in its manifest.
 
     A recipe for connection records, or for captures of several networks, gives none: `flowvigil evaluate` does.
 
     data: directory that the recipe's dataset lies below. labels: how its labels are read. captures: what meters and
-    makes captures, needed by a recipe for them alone. Raises RecipeError, DatasetError, LabelMapError.
+    makes captures, needed by a recipe for them alone. put: the whole bundle where output is, once everything is fitted;
+    None: its files are written there one after the other. Raises RecipeError, DatasetError, LabelMapError.
     """
     recipe, text = read_recipe(recipe_file)
+    put = put or (lambda write: write(output))
+    unfinished = output.with_name(output.name + UNFINISHED)
     if isinstance(recipe, NetworksRecipe):
         if captures is None:
             raise ValueError("a recipe for captures needs a meter")
-        places = Places(recipe_file, text, data, output / UNFINISHED, captures)
-        train_networks(recipe, places, output, report, labels)
+        places = Places(recipe_file, text, data, unfinished, captures)
+        train_networks(recipe, places, put, report, labels)
         return ()
     if isinstance(recipe, KddRecipe):
-        train_kdd(recipe, text, data, output, report, labels)
+        train_kdd(recipe, text, data, put, report, labels)
         return ()
     table = _read(recipe, data / recipe.dataset.file, report, labels)
-    fits = _Fits(recipe, KeptFits(output / UNFINISHED, text, _dataset_key(table), report), report)
+    fits = _Fits(recipe, KeptFits(unfinished, text, _dataset_key(table), report), report)
     if recipe.random is not None:
         split, figures, shipped = _by_chance(recipe, recipe.random, table, fits)
     elif recipe.days is not None:
@@ -76,8 +81,12 @@ def train(
     report("baselines on the same flows")
     columns = {name: INDEX[name] for name in usable_by_models(fingerprints=recipe.fingerprints)}
     baselines = fit_baselines(split.train, split.calibrate, columns, recipe.seed, forest=False)
-    save_bundle(output, shipped, _about(recipe, text, table, shipped, figures))
-    save_baselines(output, baselines, shipped)
+
+    def write(directory: Path) -> None:
+        save_bundle(directory, shipped, _about(recipe, text, table, shipped, figures))
+        save_baselines(directory, baselines, shipped)
+
+    put(write)
     fits.kept.forget()
     return figures
 

@@ -11,15 +11,16 @@ from training.datasets.kdd import KddTable, read_kdd
 from training.errors import DatasetError
 from training.fit.kdd import fit_kdd, fit_kdd_baselines
 from training.label_map import LabelMap, recorded
+from training.putting import Put
 from training.recipe import KddRecipe
 from training.reporting import Report
 from training.versions import made_by, versions
 
 
 def train_kdd(
-    recipe: KddRecipe, text: str, data: Path, output: Path, report: Report, labels: LabelMap | None = None
+    recipe: KddRecipe, text: str, data: Path, put: Put, report: Report, labels: LabelMap | None = None
 ) -> None:
-    """Fit what the recipe says and write the bundle to the directory output.
+    """Fit what the recipe says and have the bundle put in its place.
 
     data: directory that the recipe's dataset lies below. labels: how its labels are read. Raises DatasetError,
     LabelMapError.
@@ -30,8 +31,12 @@ def train_kdd(
         raise DatasetError(path, f"sha256 is {table.sha256}, the recipe expects {recipe.dataset.sha256}")
     hybrid = fit_kdd(recipe, table, recipe.seed, report)
     baselines = fit_kdd_baselines(recipe, table, recipe.seed, report)
-    save_bundle(output, hybrid, _about(recipe, text, table))
-    save_baselines(output, baselines, hybrid)
+
+    def write(directory: Path) -> None:
+        save_bundle(directory, hybrid, _about(recipe, text, table))
+        save_baselines(directory, baselines, hybrid)
+
+    put(write)
 
 
 def _about(recipe: KddRecipe, text: str, table: KddTable) -> dict[str, Any]:

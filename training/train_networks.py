@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from models.baselines import save_baselines
+from models.baselines import Baselines, save_baselines
 from models.bundle import save_bundle
 from models.codec import stored
 from models.fusion import Hybrid
@@ -15,6 +15,7 @@ from training.fit.networks import filled_table, fit_networks, prepared
 from training.kept_fits import KeptFits
 from training.label_map import LabelMap, recorded
 from training.networks_recipe import NetworksRecipe
+from training.putting import Put
 from training.reporting import Report
 from training.versions import made_by, versions
 
@@ -22,9 +23,9 @@ MOST_BYTES: Final = 2_000_000  # of weights: a bundle goes with the program
 
 
 def train_networks(
-    recipe: NetworksRecipe, places: Places, output: Path, report: Report, labels: LabelMap | None = None
+    recipe: NetworksRecipe, places: Places, put: Put, report: Report, labels: LabelMap | None = None
 ) -> None:
-    """Fit what the recipe says and write the bundle to the directory output.
+    """Fit what the recipe says and have the bundle put in its place.
 
     Raises RecipeError for a bundle that is too large, and as read_sources does.
     """
@@ -33,10 +34,17 @@ def train_networks(
     fits = KeptFits(places.work, places.text, sources.key(labels), report)
     hybrid = fits.fitted("the fit of all networks", "shipped", lambda: fit_networks(recipe, split, report))
     _require_small(recipe, places, hybrid)
-    save_bundle(output, hybrid, _about(recipe, places.text, sources, split, hybrid, labels))
+    baselines = None
     if recipe.baselines:
         report("baselines on the same flows")
-        _write_baselines(recipe, sources.split(), output, hybrid)
+        baselines = _baselines(recipe, sources.split())
+
+    def write(directory: Path) -> None:
+        save_bundle(directory, hybrid, _about(recipe, places.text, sources, split, hybrid, labels))
+        if baselines is not None:
+            save_baselines(directory, baselines, hybrid)
+
+    put(write)
     fits.forget()
 
 
@@ -53,12 +61,11 @@ def _require_small(recipe: NetworksRecipe, places: Places, hybrid: Hybrid) -> No
         raise RecipeError(places.recipe, problem)
 
 
-def _write_baselines(recipe: NetworksRecipe, split: NetworkSplit, output: Path, hybrid: Hybrid) -> None:
+def _baselines(recipe: NetworksRecipe, split: NetworkSplit) -> Baselines:
     known = prepared(recipe, split)
     train = filled_table(known, split.train).take(known.chosen)
     held_back = filled_table(known, split.held_back)
-    baselines = fit_baselines(train, held_back, known.columns, recipe.seed, forest=False)
-    save_baselines(output, baselines, hybrid)
+    return fit_baselines(train, held_back, known.columns, recipe.seed, forest=False)
 
 
 def _about(

@@ -175,6 +175,13 @@ STATS: Final = Declaration(
             absent={},
         ),
         *_counts("shed", "dropped", "waiting"),
+        Field(
+            "flowvigil.lost_with_worker",
+            COUNT,
+            "progress.lost_with_worker",
+            "Packets of those dropped that a worker, which ended unasked, had not told of; where one did.",
+            optional=True,
+        ),
         Field("flowvigil.difference", SIGNED, attrgetter("progress.difference"), "Received less all the others: 0."),
         Field("flowvigil.packets_per_second", NUMBER, attrgetter("packets_per_second")),
         Field("flowvigil.bits_per_second", NUMBER, attrgetter("bits_per_second")),

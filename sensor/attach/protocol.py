@@ -113,6 +113,7 @@ def _progress() -> Iterator[Field]:
         "longest_pause_ns": COUNT,
         "drift": DRIFT_STATE,
         "muted": COUNT,
+        "lost_with_worker": COUNT,
     }
     plain = {int: COUNT, float: between(0, _MOST_SECONDS), str: text(200)}
     for each in fields(Progress):

@@ -13,6 +13,7 @@ from sensor.checks.privileges import Trial, owner_of, without_privileges
 from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import ConfigError, OutputError, reason_of
 from sensor.files.ownership import APPEND, MODE
+from sensor.files.special import is_special
 
 if TYPE_CHECKING:
     from sensor.packets.packet_files import PacketFiles
@@ -66,7 +67,7 @@ def open_to_append(path: Path, context: CheckContext) -> Observation:
     except OSError as error:
         raise OutputError(f"{path}: cannot be opened for writing: {_reason(path, error)}") from error
     if found is None:
-        return Observation(f"{path}: a pipe that nobody reads yet: the start waits for a reader", CheckStatus.WARNING)
+        return Observation(f"{path}: a pipe: lines wait for its reader, and too many are lost", CheckStatus.WARNING)
     made, full = found
     if full:
         return Observation(f"{path}: can be opened, but its file system has no space left", CheckStatus.WARNING)
@@ -76,23 +77,14 @@ def open_to_append(path: Path, context: CheckContext) -> Observation:
 def try_to_open(path: Path, *, given_away: bool) -> tuple[bool, bool] | None:
     """Open and close a file as the sensor does, and leave it as it was. Raises OSError.
 
-    given_away: a file that is created gets another owner. Returns whether the file was created, and whether its file
-    system is full; None of a pipe that nobody reads yet.
-    """
-    try:
-        return _open(path, given_away=given_away)
-    except OSError as error:
-        if error.errno == errno.ENXIO and _is_pipe(path):
-            return None
-        raise
-
-
-def _open(path: Path, *, given_away: bool) -> tuple[bool, bool]:
-    """Open and close a file as the sensor does, but without waiting for a pipe's reader, or truncating it.
-
     given_away: a file that is created gets another owner, so it must not be the target of a link. Returns whether the
-    file was created, which is undone, and whether its file system is full. Raises OSError.
+    file was created, and whether its file system is full; None of a pipe. No pipe and no device is opened: whoever
+    reads a pipe would take that for the end.
     """
+    if is_special(path):
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return None if path.is_fifo() else (False, False)
     flags = APPEND | getattr(os, "O_NONBLOCK", 0)
     if path.exists():
         # The kernel may refuse O_CREAT for another user's file in a directory such as /tmp.
@@ -119,10 +111,6 @@ def _gives_away(context: CheckContext) -> bool:
         return owner_of(context) is not None
     except ConfigError:  # which the check of the user reports
         return False
-
-
-def _is_pipe(path: Path) -> bool:
-    return stat.S_ISFIFO(path.stat().st_mode)
 
 
 def _reason(path: Path, error: OSError) -> str:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sensor.checks.result import CheckContext, CheckStatus, Observation
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from sensor.process.privileges import User
 
 LINUX: Final = sys.platform == "linux"
+ENDING_S: Final = 5.0  # for the process of a trial that has answered
 ANSWER_BYTES: Final = 4096  # PIPE_BUF: written to a pipe at once
 
 Trial = Callable[[], str]  # why something cannot be done, or ""
@@ -53,23 +55,28 @@ def once_dropped(becomes: "User | None", trial: Trial) -> str:
     if not LINUX:
         return trial()
     reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        _answer_and_end(writing, becomes, trial)
+    from sensor.process.children import Child
+
+    child = Child(partial(_answer, writing, becomes, trial))
     os.close(writing)
-    with os.fdopen(reading, "rb") as answer:
-        received = os.fsdecode(answer.read())
-    os.waitpid(child, 0)
+    try:
+        with os.fdopen(reading, "rb") as answer:
+            received = os.fsdecode(answer.read())
+    finally:
+        if child.ended(ENDING_S) is None:
+            child.end()
     code, _, text = received.partition(" ")
     if code != str(OK):
         raise (ConfigError if code == str(CONFIG) else SensorError)(text or "no answer without privileges")
     return text
 
 
-def _answer_and_end(writing: int, becomes: "User | None", trial: Trial) -> None:
-    """Run a trial in the forked child and end it, whatever happens: the parent's code must not go on here."""
+def _answer(writing: int, becomes: "User | None", trial: Trial) -> int:
+    """Run a trial in the forked child; its exit code."""
+    from sensor.process.children import settled
     from sensor.process.privileges import drop
 
+    settled()
     sent = ""
     try:
         drop(becomes)
@@ -80,4 +87,4 @@ def _answer_and_end(writing: int, becomes: "User | None", trial: Trial) -> None:
         sent = f"{SensorError.exit_code} {reason_of(error)}"
     finally:
         os.write(writing, os.fsencode(sent)[:ANSWER_BYTES])
-        os._exit(0)
+    return OK

@@ -128,6 +128,7 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
     from sensor.outputs.outputs import Outputs
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
+    from sensor.run.output_news import OutputNews
     from sensor.run.run import Run
 
     make_packet_directory(config)
@@ -148,7 +149,7 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
         )
         drift = build_drift(config, hybrid, live=False)
         detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, drift=drift)
-        hooks = [*_site_hooks(hybrid), *_drift_hooks(detection)]
+        hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer())]
         run = Run(capture_turns(config, captures, recorder), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
@@ -171,6 +172,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     from sensor.run.detection import KEEPING_S, Detection
     from sensor.run.new_bundle import NewBundle
     from sensor.run.outlet import Outlet
+    from sensor.run.output_news import OutputNews
     from sensor.run.run import Run
 
     drift = build_drift(config, hybrid, live=True)
@@ -199,7 +201,10 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         new_bundle = NewBundle(detection.judge)
         hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
         learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
-        run = Run(turns, detection, screen, [hook, *learning, *_site_hooks(hybrid), *_drift_hooks(detection)], latest)
+        news = OutputNews(detection, observer())
+        run = Run(
+            turns, detection, screen, [hook, *learning, *_site_hooks(hybrid), *_drift_hooks(detection), news], latest
+        )
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
         stack.enter_context(requested_by_signals(hook))

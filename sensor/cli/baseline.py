@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from sensor import log
+from sensor.cli.bundle_output import put_bundle, refuse_other_directory
 from sensor.cli.durations import duration_s
 from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags, with_flags
@@ -21,7 +22,7 @@ from sensor.cli.interface_argument import interface_of
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import Color, QuietOption
 from sensor.cli.signals import ended_by_sigterm
-from sensor.errors import INTERRUPTED, OK, InputError, ModelError, OutputError, reason_of
+from sensor.errors import INTERRUPTED, OK, InputError
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ LATER: Final = (
 NETWORKS_NAMED: Final = 3
 ATTACKED_TOLD, ATTACKED_REFUSED = 0.05, 0.5  # shares of flows of what was told, from which on it is said, or refused
 # What directories of bundles hold; that of a shipped one what simpler models reach, too.
-OF_BUNDLES: Final = ("manifest.json", "weights.safetensors", "baselines.json", "baselines.safetensors")
 SourcesArgument = Annotated[
     list[str],
     typer.Argument(
@@ -163,7 +163,7 @@ def _learnt(
     _refuse_attacked(learning)
     _tell_other_network(hybrid, learning)
     about = _about(hybrid, sources, learning)
-    _write(wanted.output, replace(learning.hybrid, model_id=_name(wanted.output, hybrid)), about, progress)
+    _put(wanted.output, replace(learning.hybrid, model_id=_name(wanted.output, hybrid)), about, progress)
     if wanted.page is not None:
         from sensor.baseline.page import page as html
         from sensor.report.publish import publish
@@ -263,7 +263,7 @@ def _learn_table(
     records = seen_by_bundle(normal, content=hybrid.contract == kdd_contract(content=True))
     learnt = learn_rows(hybrid, record_steps(records.values), asked, fit_forest)
     about = {**hybrid.about, "site": {"of": hybrid.model_id, "sources": [Path(sources[0]).name], "rows": learnt.rows}}
-    _write(output, replace(learnt.hybrid, model_id=_name(output, hybrid)), about, progress)
+    _put(output, replace(learnt.hybrid, model_id=_name(output, hybrid)), about, progress)
     progress(f"fitted to {learnt.rows:,} normal records; records have no alerts, so there is no budget of them")
     progress(f"bundle written to {output}")
 
@@ -314,40 +314,10 @@ def _some(networks: Sequence[str]) -> str:
     return ", ".join(networks[:NETWORKS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def refuse_other_directory(output: Path) -> None:
-    """Raise OutputError for a directory that holds something else than a bundle."""
-    try:
-        if output.is_dir():
-            others = [entry.name for entry in output.iterdir() if entry.name not in OF_BUNDLES]
-            if others:
-                raise OutputError(f"{output}: found {others[0]!r:.60} there, expected a bundle or a new directory")
-        elif output.exists():
-            raise OutputError(f"{output}: is no directory, expected a bundle or a new directory")
-        elif not output.absolute().parent.is_dir():
-            raise OutputError(f"{output}: there is no directory {output.absolute().parent}")
-    except OSError as error:
-        raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
-
-
-def _write(output: Path, hybrid: "Hybrid", about: Mapping[str, Any], progress: Callable[[str], None]) -> None:
-    """Write the bundle: the name leads to the old one or to the new one. Raises OutputError."""
+def _put(output: Path, hybrid: "Hybrid", about: Mapping[str, Any], progress: Callable[[str], None]) -> None:
     from models.bundle import save_bundle
-    from sensor.files.replacing import BusyError, NotAtomicError, ReplacedDirectory
 
-    place = ReplacedDirectory(output.absolute())
-    try:
-        with place.locked():
-            if not output.exists():
-                place.create(lambda fresh: save_bundle(fresh, hybrid, about))
-                return
-            place.replace(lambda fresh: save_bundle(fresh, hybrid, about))
-            progress(f"what was there before is {place.previous} now")
-    except OSError as error:
-        raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
-    except (NotAtomicError, BusyError) as error:
-        raise OutputError(str(error)) from error
-    except ValueError as error:
-        raise ModelError(str(error)) from error
+    put_bundle(output, lambda fresh: save_bundle(fresh, hybrid, about), progress)
 
 
 def _name(output: Path, hybrid: "Hybrid") -> str:

@@ -1,7 +1,6 @@
 """flowvigil evaluate --protocol networks: a bundle, or a recipe's fits, by labelled captures of several networks."""
 
-import shutil
-import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from sensor.cli.evaluation_output import command_of, print_figures, write_report
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import stop
 from sensor.errors import ConfigError, InputError, ModelError, OutputError
+from sensor.files.unfinished import scratch_directory
 
 if TYPE_CHECKING:
     from training.label_map import LabelMap
@@ -71,16 +71,10 @@ def evaluate_recipe(
 
     try:
         read, text = networks_recipe(recipe)
-        if output is None:
-            work = Path(tempfile.mkdtemp(prefix="flowvigil-"))
-        else:
-            work = output.with_name(output.name + UNFINISHED)
-        places = Places(recipe, text, data, work, capture_tools(lab))
-        try:
+        kept = scratch_directory() if output is None else nullcontext(output.with_name(output.name + UNFINISHED))
+        with kept as work:
+            places = Places(recipe, text, data, work, capture_tools(lab))
             content = judged(RecipeQuestion(read, places, seed, labels), DefaultSensor(), log.progress)
-        finally:
-            if output is None:
-                shutil.rmtree(work, ignore_errors=True)
     except RecipeError as error:
         raise stop(ConfigError, error) from error
     except DatasetError as error:

@@ -10,6 +10,8 @@ import typer
 
 from sensor import log
 from sensor.errors import OutputError
+from sensor.files import unfinished
+from sensor.files.unfinished import PUBLIC, whole_file
 from sensor.printable import printable
 
 if TYPE_CHECKING:
@@ -31,12 +33,10 @@ def print_figures(content: dict[str, Any], table: Callable[[dict[str, Any]], str
 
 def refuse_unwritable(output: Path | None) -> None:
     """Raise OutputError for a report that cannot be written, before minutes are spent on it."""
-    from training.page.write import refuse_unwritable as refuse
-
     if output is None:
         return
     try:
-        refuse(output)
+        unfinished.refuse_unwritable(output)
     except OSError as error:
         raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
 
@@ -71,11 +71,12 @@ def command_of(
 def write_report(page: "Page", output: Path) -> None:
     """Write the page to its file. Raises OutputError."""
     from training.page.render import html_of
-    from training.page.write import write_page
 
     log.progress("drawing the report")
     try:
-        write_page(html_of(page), output)
+        content = html_of(page).encode()
+        with whole_file(output, PUBLIC) as stream:
+            stream.write(content)
     except OSError as error:
         raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
     log.progress(f"report written to {output}")

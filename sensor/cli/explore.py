@@ -11,6 +11,7 @@ from sensor import log
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.errors import ConfigError, InputError, OutputError
+from sensor.files.unfinished import PUBLIC, refuse_unwritable, whole_file
 
 NEEDS = ("polars", "scipy", "matplotlib", "jinja2")
 
@@ -49,7 +50,6 @@ def explore(
     replaced. Progress goes to stderr. The same dataset gives the same page, byte for byte.
     """
     require_packages(NEEDS, "exploring", "train")
-    from training.page.write import refuse_unwritable
 
     try:
         refuse_unwritable(output)
@@ -68,7 +68,6 @@ def _write_page(dataset: Path, output: Path, labels: Path | None) -> dict[str, o
     from training.explore.exploration import explore as run
     from training.explore.page import page_of
     from training.page.render import html_of
-    from training.page.write import write_page
 
     try:
         table = read_labelled(dataset, log.progress, label_map(labels))
@@ -80,6 +79,8 @@ def _write_page(dataset: Path, output: Path, labels: Path | None) -> dict[str, o
     mapped = () if labels is None else ("--labels", str(labels))
     made_by = shlex.join(("flowvigil", "explore", str(dataset), *mapped, "-o", str(output)))
     html = html_of(page_of(found, made_by, log.progress))
-    write_page(html, output)
-    log.progress(f"page written to {output} ({len(html.encode()) / 1e6:.1f} MB)")
+    content = html.encode()
+    with whole_file(output, PUBLIC) as stream:
+        stream.write(content)
+    log.progress(f"page written to {output} ({len(content) / 1e6:.1f} MB)")
     return document_of(found)

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sensor import log
+from sensor.cli import beside
 from sensor.cli.assembly import DisplayOptions
 from sensor.cli.build import DEFAULT_BUNDLE
 from sensor.errors import InputError, OutputError, reason_of
+from sensor.process.children import how_it_ended
 
 if TYPE_CHECKING:
     from sensor.process.privileges import User
@@ -45,6 +47,7 @@ class LearnedSite:
     learnt: bool = False  # whether the bundle is there and judges
     enough: bool = False  # whether the site was heard for long enough
     _named: Path | None = field(init=False, default=None)  # flow log of the settings at the start: it stays as it is
+    _fitting: "subprocess.Popen[bytes] | None" = field(init=False, default=None)  # the process that fits
     _logs: bool | None = field(init=False, default=None)  # whether a log of its own is kept; None: not known yet
 
     def settings(self) -> "Config":
@@ -102,7 +105,7 @@ class LearnedSite:
         run.screen.note(f"the site was heard for long enough: fitting {self.output}, beside the watch")
         complaint = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         try:
-            process = subprocess.Popen(  # noqa: S603  # this program
+            process = self._fitting = subprocess.Popen(  # noqa: S603  # this program
                 self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaint
             )
         except OSError as error:
@@ -116,7 +119,8 @@ class LearnedSite:
             if code:
                 complaint.seek(0)
                 last = complaint.read(100_000).decode("utf-8", "replace").strip().splitlines()[-1:]
-                return f"the site was not learnt ({code}): {''.join(last)[:300]}; the bundle goes on as it is"
+                why = "".join(f": {line[:300]}" for line in last)
+                return f"the site was not learnt ({how_it_ended(code)}){why}; the bundle goes on as it is"
             self.learnt = True
             from sensor.cli.reload import other_judge
 
@@ -128,13 +132,20 @@ class LearnedSite:
     def _command(self) -> list[str]:
         bundle = self.read_settings().detection.bundle
         name = DEFAULT_BUNDLE if bundle is None else str(bundle)
-        nice = shutil.which("nice")  # the packets go first
-        return [
-            *([] if nice is None else [nice, "-n", "10"]),
-            *(sys.executable, "-m", "sensor", "baseline", name, str(self.log), "-o", str(self.output)),
+        return beside.command(
+            *("baseline", name, str(self.log), "-o", str(self.output)),
             *("--alerts-per-day", f"{self.alerts_per_day:g}", "--page", f"{self.output}.html", "-q"),
             *self.options,
-        ]
+        )
+
+    def end(self) -> None:
+        """End the fit where the watch ends before it; what is there stays as it is, and the flows are kept."""
+        process = self._fitting
+        if process is None or process.poll() is not None:
+            return
+        process.kill()
+        process.wait()
+        log.info(f"the site was not learnt: the watch ended before {self.output} was fitted; the same command goes on")
 
     def clear(self) -> None:
         """Remove the flows, once they are learnt from, unless the settings ask for a flow log."""

@@ -1,9 +1,6 @@
 """Packets of an interface into a temporary file for a while: heard, never sent, and without privileges from then on."""
 
 import importlib
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +11,11 @@ from typing import TYPE_CHECKING, Final
 from sensor import log
 from sensor.cli.live_capture import drop_privileges, live_turns, open_captures, unprivileged_user
 from sensor.cli.signals import stopped_by_signals
-from sensor.errors import OutputError, reason_of
+from sensor.files.unfinished import scratch_directory
 from sensor.packets.pcapng import create_capture
 
 if TYPE_CHECKING:
     from sensor.metering.turns import TurnSource
-    from sensor.process.privileges import User
     from sensor.settings.config import Config
 
 MOST_BYTES: Final = 2_000_000_000  # of the file
@@ -44,21 +40,6 @@ class _Listening:
 
 
 @contextmanager
-def temporary_directory(owner: "User | None" = None) -> Iterator[Path]:
-    """A directory that only its owner can read, removed on exit. Raises OutputError."""
-    try:
-        directory = Path(tempfile.mkdtemp(prefix="flowvigil-"))
-        if owner is not None:
-            os.chown(directory, owner.uid, owner.gid)
-    except OSError as error:
-        raise OutputError(f"{tempfile.gettempdir()}: no temporary directory: {reason_of(error)}") from error
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-@contextmanager
 def heard(
     config: "Config", interface: str, seconds: float, most_packets: int, show: Callable[[str], None]
 ) -> Iterator[Path]:
@@ -70,7 +51,7 @@ def heard(
     one = config.model_copy(update={"capture": config.capture.model_copy(update={"workers": 1})})
     user = unprivileged_user(one)
     captures = open_captures(one, [interface])
-    with temporary_directory(user) as directory:
+    with scratch_directory(user) as directory:
         path = directory / f"{interface[:32].replace('/', '_')}.pcapng"
         writer = create_capture(path, user)
         try:

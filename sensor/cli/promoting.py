@@ -1,7 +1,6 @@
 """What `flowvigil promote` does between its command line and its answer: refuses, compares, decides, replaces."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from sensor.cli.replay import DefaultSensor
 from sensor.episodes.episodes import cuts_of
 from sensor.errors import InputError, ModelError
 from sensor.files.replacing import ReplacedDirectory
+from sensor.files.unfinished import scratch_directory
 from sensor.flow_log.reading import FlowLog
 from sensor.progress.words import first_problems
 from sensor.settings.config import Config
@@ -80,8 +80,8 @@ def compared(models: Models, rate: float, on: Sequence[Path], normal: Sequence[P
             trials.append(try_captures(str(path), own, models, cuts, sensor, log.progress))
     except DatasetError as error:
         raise stop(InputError, error) from error
-    with tempfile.TemporaryDirectory(prefix="flowvigil-") as work:
-        fixed_set = FixedSet(Path(work), sensor)
+    with scratch_directory() as work:
+        fixed_set = FixedSet(work, sensor)
         index = fixed_set.index
         log.progress(f"judging {len(index.captures):,} captures of the fixed set by both")
         fixed = try_captures(NAME, index, models, cuts, fixed_set, log.progress)

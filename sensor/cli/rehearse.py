@@ -168,8 +168,9 @@ def _captures(
     """The captures to read, again and again, and the model; temporary ones are removed on exit."""
     from sensor.cli.assembly import ready_model
     from sensor.cli.beforehand import refuse_captures, refuse_watching
-    from sensor.cli.listening import heard, temporary_directory
+    from sensor.cli.listening import heard
     from sensor.cli.rehearsing import progress_on
+    from sensor.files.unfinished import scratch_directory
     from sensor.rehearsal.site import MOST_PACKETS
 
     if interface is not None:
@@ -186,7 +187,7 @@ def _captures(
     if STDIN not in sources:
         yield list(sources), hybrid
         return
-    with temporary_directory() as directory:
+    with scratch_directory() as directory:
         kept = directory / "stdin"
         _keep_stdin(kept)
         yield [str(kept) if name == STDIN else name for name in sources], hybrid

@@ -1,11 +1,14 @@
 """flowvigil train: fit a bundle from a recipe. Training's packages load in here and nowhere else."""
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sensor import log
+from sensor.cli.bundle_output import put_bundle, refuse_other_directory
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.cli.training_data import DATA, LAB, LabOption
@@ -44,7 +47,8 @@ def train(
     flowvigil train configs/training/default.yaml -o runs/default --data ~/datasets --lab runs/lab-sites
 
     Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
-    The bundle keeps the map of labels that it was fitted by.
+    The bundle keeps the map of labels that it was fitted by. BUNDLE is the old one or the new one at any moment; the
+    old one is kept beside it. A run that was interrupted goes on where it was.
     """
     require_packages(NEEDS, "training", "train")
     use_kernel_cache()  # before the next imports, which bring numba
@@ -59,7 +63,11 @@ def train(
         kind = type(read_recipe(recipe)[0])
         if kind is not KddRecipe:
             require_packages(FLOWS_NEED, "training", "train")
-        figures = run(recipe, data, output, log.progress, label_map(labels), capture_tools(lab))
+        if not os.path.lexists(output):
+            output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        refuse_other_directory(output)  # before hours are spent
+        put = partial(put_bundle, output, progress=log.progress)
+        figures = run(recipe, data, output, log.progress, label_map(labels), capture_tools(lab), put)
     except (RecipeError, LabelMapError) as error:
         raise stop(ConfigError, error) from error
     except DatasetError as error:

@@ -126,8 +126,12 @@ def watch(
         site = learned_beside(learn, learn_for, alerts_per_day, flags)
         settings, learning = site.settings, None if site.learnt else partial(site.hook, site.begun)
     display = DisplayOptions(json, quiet, color)
-    with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
-        assembled.run.run()
+    try:
+        with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
+            assembled.run.run()
+    finally:
+        if site is not None:
+            site.end()
     if site is not None and site.learnt:
         site.clear()
     return exit_code(assembled, fail_on)
@@ -135,7 +139,8 @@ def watch(
 
 def learned_beside(output: Path, learn_for: str, alerts_per_day: float, flags: Flags) -> "LearnedSite":
     """A site to be learnt beside a watch. Raises OutputError where its bundle could not be written."""
-    from sensor.cli.baseline import NEEDS, refuse_other_directory
+    from sensor.cli.baseline import NEEDS
+    from sensor.cli.bundle_output import refuse_other_directory
     from sensor.cli.durations import duration_s
     from sensor.cli.learning_live import LearnedSite, has_site, refuse_output, refuse_program
     from sensor.cli.live_capture import unprivileged_user

@@ -14,8 +14,8 @@ from typing import Final
 
 from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import REPLACE, Owner, make_owned_directory, open_owned
+from sensor.files.unfinished import remove_leftovers
 from sensor.flow_log.files import LogName, log_name
-from sensor.flow_log.locking import lock
 
 UNFINISHED: Final = ".unfinished"
 
@@ -37,7 +37,7 @@ class LogDirectory:
         self.deleted = 0  # files that were deleted to make room
         self._limit = limit_bytes
         try:
-            self._remove_leftovers()
+            remove_leftovers(path, _is_unfinished)
             trial = self.unfinished(LogName(0, secrets.token_hex(8), 1))
             os.close(open_owned(trial, REPLACE | os.O_EXCL, None))
             trial.unlink()
@@ -76,28 +76,10 @@ class LogDirectory:
                             found.append((entry.name, status))
         return found
 
-    def _remove_leftovers(self) -> None:
-        with os.scandir(self.path) as entries:
-            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-        for name in names:
-            if _is_unfinished(name):
-                with suppress(OSError):  # it is being written, or is another user's
-                    _remove_unless_locked(self.path / name)
-
 
 def _is_unfinished(name: str) -> bool:
     inner = name.removeprefix(".").removesuffix(UNFINISHED)
     return len(inner) + len(UNFINISHED) + 1 == len(name) and log_name(inner) is not None
-
-
-def _remove_unless_locked(path: Path) -> None:
-    """Remove a file that no process writes. Raises OSError where one does."""
-    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-    try:
-        lock(descriptor)
-        path.unlink()
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(path: Path, error: OSError) -> OutputError:

@@ -3,10 +3,11 @@
 They know the file formats, not the meaning of the columns (flows.dialects). A file gets its name when it is complete.
 """
 
+import errno
 import os
-import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,8 @@ from flows.batch import FlowBatch
 from flows.dialects import Dialect, Field, dialect_fields
 from flows.meter import concatenate
 from sensor.errors import OutputError
+from sensor.files import unfinished
+from sensor.files.unfinished import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -132,21 +135,29 @@ class ParquetFormat:
 
 def refuse_unwritable(path: Path) -> None:
     """Raise OutputError where no table can be made at a path; nothing is left behind."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        return  # a pipe may wait for its reader
-    with _errors_of(str(path), 0):
-        os.close(_begun(_unfinished(target)))
-        _unfinished(target).unlink()
+    if not _is_direct(path):
+        with _errors_of(str(path), 0):
+            unfinished.refuse_unwritable(path)
 
 
-def _unfinished(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.part")
+def _is_direct(path: Path) -> bool:
+    """Whether what is there is no file: a pipe, which may wait for its reader, or a device."""
+    return path.exists() and not path.is_file()
 
 
-def _begun(path: Path) -> int:
-    """Descriptor of a file that is made, for its owner and group. Raises OSError."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+def _opened(pipe: Path) -> int:
+    """Descriptor of a pipe or a device. Waits for the reader of a pipe, where every signal is heard. Raises OSError."""
+    while True:
+        try:
+            descriptor = os.open(pipe, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            if error.errno != errno.ENXIO or not pipe.is_fifo():
+                raise
+            time.sleep(0.05)
+        else:
+            if hasattr(os, "set_blocking"):
+                os.set_blocking(descriptor, True)
+            return descriptor
 
 
 @contextmanager
@@ -156,29 +167,25 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
     The file gets its name at the end; if the block raises, the previous file stays. A pipe or a device is written as
     the rows come. Raises OutputError.
     """
-    target = Path(os.path.realpath(path))
-    direct = target.exists() and not stat.S_ISREG(target.stat().st_mode)
-    temporary = target if direct else _unfinished(target)
-    with _errors_of(str(path), 0):
-        stream = os.fdopen(os.open(target, os.O_WRONLY) if direct else _begun(temporary), "wb")
-    try:
+    with ExitStack() as opened:
+        with _errors_of(str(path), 0):
+            stream = opened.enter_context(_written_directly(path) if _is_direct(path) else whole_file(path))
         writer = FlowTableWriter(str(path), dialect, _format(path, stream, dialect))
         yield writer
         writer.close()
         with _errors_of(str(path), writer.written):
-            stream.flush()
-            if not direct:
-                os.fsync(stream.fileno())
-            stream.close()
-            if not direct:
-                temporary.replace(target)
-    except BaseException:
+            opened.close()
+
+
+@contextmanager
+def _written_directly(path: Path) -> Iterator[IO[bytes]]:
+    stream = os.fdopen(_opened(path), "wb")
+    try:
+        yield stream
+        stream.close()
+    finally:
         with suppress(OSError):  # what is still buffered cannot be written either
             stream.close()
-        if not direct:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -78,6 +78,12 @@ class LiveCapture(Protocol):
     def leave_to_worker(self) -> None:
         """Close this process's copies; another process, made by fork, goes on with the capture."""
 
+    def give_to_worker(self) -> None:
+        """The same, but for what `last_counts` needs."""
+
+    def last_counts(self) -> CaptureStatistics:
+        """Counts after the process that went on with it has ended; close what is left."""
+
 
 class LiveTurns:
     """A live capture, its meter and what is done under overload; iterate over it for its turns."""
@@ -146,6 +152,14 @@ class LiveTurns:
     def leave_to_worker(self) -> None:
         """Let go of the capture, with which another process goes on."""
         self._capture.leave_to_worker()
+
+    def give_to_worker(self) -> None:
+        """Let go of the capture, but for its counts, with which another process goes on."""
+        self._capture.give_to_worker()
+
+    def last_counts(self) -> CaptureStatistics:
+        """Counts of the capture after the process that went on with it has ended."""
+        return self._capture.last_counts()
 
     @property
     def _packets_due(self) -> bool:

@@ -4,7 +4,7 @@ Every source of records gives turns: live capture (sensor.metering.live), captur
 (sensor.metering.workers). Whoever takes them (sensor.run.run) knows none of these. It knows no model and no output.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -79,7 +79,8 @@ def sum_of(totals: Sequence[CaptureTotals]) -> CaptureTotals:
             dropped=sum(capture.dropped for capture in captures),
             filtered=sum(capture.filtered for capture in captures),
             waiting=sum(capture.waiting for capture in captures),
-            longest_pause_ns=max((capture.longest_pause_ns or 0 for capture in captures), default=None),
+            longest_pause_ns=max(_known(each.longest_pause_ns for each in captures), default=None),
+            lost_with_worker=sum(lost) if (lost := _known(each.lost_with_worker for each in captures)) else None,
         ),
         stats=_sum_of_stats([each.stats for each in totals]),
         first_ns=min(firsts, default=0),
@@ -87,6 +88,10 @@ def sum_of(totals: Sequence[CaptureTotals]) -> CaptureTotals:
         overload=max((each.overload for each in totals), key=[step.name for step in STEPS].index),
         lost_packets=sum(each.lost_packets for each in totals),
     )
+
+
+def _known(counts: Iterable[int | None]) -> list[int]:
+    return [count for count in counts if count is not None]
 
 
 def _sum_of_stats(stats: Sequence[MeterStats]) -> MeterStats:

@@ -1,28 +1,44 @@
 """Metering on several cores: a process for each share of the packets, their records merged in time order.
 
 The kernel spreads the packets by flow (PACKET_FANOUT_HASH), so both directions of a connection meet in one worker. The
-rings are opened before the processes are made; a worker that ends unasked ends the capture, which says so.
+rings are opened before the processes are made, and this process keeps their sockets, so that it can count what a worker
+that ended had taken and told of nobody. A worker that ends unasked, in whatever way, ends the capture, which says so.
 """
 
-import multiprocessing
+import mmap
 import os
+import pickle
+import select
 import signal
-from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Final, cast
 
 import numpy as np
 
 from flows.batch import REPORTED_NS, FlowBatch, empty_batch
-from flows.meter import concatenate
+from flows.meter import MeterStats, concatenate
+from sensor.alerts.spread import counted
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS, CaptureTotals, Turn, sum_of
-from sensor.sources.capture import LinkEvent
+from sensor.process.children import Child, settled
+from sensor.sources.capture import CaptureStatistics, LinkEvent
 
 # A worker that is this far behind the others is not waited for: its records come late rather than hold up alerts.
 PATIENCE_NS: Final = 3_000_000_000
-SILENCE_S: Final = 10.0  # workers give a turn at least ten times a second
+SILENCE_S: Final = 10.0  # workers give a turn at least ten times a second; one that computes may take some seconds
+LOOK_S: Final = 0.1  # between two looks at every worker
+STOPPED_S: Final = 0.3  # a worker that stands still so long (SIGSTOP) is made to go on
+GIVEN_UP_S: Final = 0.7  # and one that stands still nevertheless has ended
+ENDING_S: Final = 0.5  # for a worker whose pipe is closed to be gone
+GROUP_S: Final = 0.3  # what told a worker to end, such as a service manager, may tell this process so much later
+PIPE_BYTES: Final = 1 << 20
+LENGTH: Final = 8  # bytes before each turn
+REASON: Final = slice(8, 264)  # of a worker's page: why it failed, in UTF-8
+_STOP, _TOLD_TO_END, _REASON_LENGTH = range(3)  # bytes of a worker's page
 
 
 class WorkerTurns:
@@ -31,66 +47,192 @@ class WorkerTurns:
     ends_by_itself = False
     remarks: Sequence[str] = ()
 
-    def __init__(self, sources: Sequence[LiveTurns]) -> None:
-        """Start a process for each source. No thread may run by now: a copy would hold its locks for ever."""
+    def __init__(
+        self,
+        sources: Sequence[LiveTurns],
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Start a process for each source. No thread may run by now: a copy would hold its locks for ever.
+
+        clock: seconds. wall_clock_ns: of events.
+        """
         self.problems: list[str] = []  # why the capture ended unasked
-        context = multiprocessing.get_context("fork")
-        self._processes: list[BaseProcess] = []
-        self._connections: list[Connection] = []
+        self._clock = clock
+        self._wall_clock_ns = wall_clock_ns
+        self._stopping = False
+        self._poll = select.poll()
+        self._workers: list[Worker] = []
+        for number, source in enumerate(sources):
+            worker = Worker(number, source, sources, self._workers, clock())
+            self._workers.append(worker)
+            self._poll.register(worker.pipe, select.POLLIN)
         for source in sources:
-            ours, theirs = context.Pipe(duplex=False)
-            others = [other for other in sources if other is not source]
-            process = context.Process(
-                target=_work, args=(source, others, theirs, (ours, *self._connections)), daemon=True
-            )
-            process.start()
-            theirs.close()
-            self._processes.append(process)
-            self._connections.append(ours)
-        for source in sources:
-            source.leave_to_worker()
+            source.give_to_worker()
 
     def __iter__(self) -> Iterator[Turn]:
-        merge = TurnMerge(len(self._connections))
-        running = dict(zip(self._connections, range(len(self._connections)), strict=True))
+        merge = TurnMerge(len(self._workers))
+        looked_s = self._clock()
         try:
-            while running:
-                ready = cast("list[Connection]", wait(list(running), SILENCE_S))
-                if not ready:
-                    self._give_up("a worker has not told anything for 10 s")
-                    break
-                for connection in ready:
-                    turn = _received(connection)
-                    if turn is None:
-                        worker = running.pop(connection)
-                        if not merge.end(worker):
-                            self._give_up(f"worker {worker + 1} ended unasked")
-                    else:
-                        merge.add(running[connection], turn)
-                if merge.complete:
+            while any(worker.running for worker in self._workers):
+                news = self._take(merge)
+                if self._clock() - looked_s >= LOOK_S:
+                    ended = [worker for worker in self._workers if self._look_at(worker, merge)]
+                    news = news or bool(ended)
+                    looked_s = self._clock()
+                if news and merge.complete:
                     yield merge.turn()
         finally:
-            self._end()
+            for worker in self._workers:
+                worker.end()
 
     def stop(self) -> None:
         """End with the packets that have come by now. May be called by a signal handler."""
-        for process in self._processes:
-            if process.pid is not None and process.is_alive():
-                os.kill(process.pid, signal.SIGTERM)
+        self._stopping = True
+        for worker in self._workers:
+            worker.stop()
 
-    def _give_up(self, problem: str) -> None:
-        if not self.problems:
-            self.problems.append(problem)
-            self.stop()
+    def _take(self, merge: "TurnMerge") -> bool:
+        """Wait for turns, at most for LOOK_S, and give them to the merge; whether there was anything new."""
+        ready = {descriptor for descriptor, _ in self._poll.poll(LOOK_S * 1000)}
+        for worker in self._workers:
+            if worker.running and worker.pipe in ready:
+                for turn in worker.received(self._clock()):
+                    merge.add(worker.number, turn)
+                if worker.closed:
+                    self._poll.unregister(worker.pipe)
+                    self._ended(worker, "closed its pipe", merge)
+        return bool(ready)
 
-    def _end(self) -> None:
-        for process in self._processes:
-            process.join(2)
-            if process.is_alive():
-                process.kill()
-                process.join()
-        for connection in self._connections:
-            connection.close()
+    def _look_at(self, worker: "Worker", merge: "TurnMerge") -> bool:
+        """See whether a worker runs; whether it does not."""
+        if not worker.running:
+            return False
+        now_s, stopped_s = self._clock(), worker.child.stopped_s
+        if stopped_s > STOPPED_S and not worker.continued:
+            worker.continued = True
+            worker.child.send(signal.SIGCONT)
+            merge.tell("worker-stopped", f"{worker.name} was stopped by a signal: made to go on", self._wall_clock_ns())
+        elif stopped_s > GIVEN_UP_S:
+            self._give_up(worker, "stopped by a signal", merge)
+        elif worker.told_to_end and not self._stopping:
+            worker.told_s = worker.told_s or now_s
+            if now_s - worker.told_s > GROUP_S:
+                why = "was told to end by SIGTERM, which is for the process that began it"
+                self._problem(f"{worker.name} {why}", merge)
+        elif now_s - worker.heard_s > SILENCE_S:
+            self._give_up(worker, f"told nothing for {SILENCE_S:.0f} s", merge)
+        elif worker.child.ended() is not None:  # though its pipe is open elsewhere
+            self._give_up(worker, "", merge)
+        return not worker.running
+
+    def _give_up(self, worker: "Worker", why: str, merge: "TurnMerge") -> None:
+        self._poll.unregister(worker.pipe)
+        self._ended(worker, why, merge)
+
+    def _ended(self, worker: "Worker", why: str, merge: "TurnMerge") -> None:
+        """Reap a worker, and account for what it had where it has not ended as it should.
+
+        why: what was wrong with it where it has not ended by itself.
+        """
+        how = worker.end(ENDING_S if worker.closed else 0.0)
+        for turn in worker.rest(self._clock()):
+            merge.add(worker.number, turn)
+        counts = worker.source.last_counts()
+        if merge.end(worker.number):
+            return
+        packets, flows = merge.lose(worker.number, counts)
+        reason = worker.reason or (why if worker.killed else how)
+        lost = f"{counted(packets, 'packet')} and {counted(flows, 'flow')} of its table are lost with it"
+        self._problem(f"{worker.name} ended unasked ({reason}): {lost}", merge)
+
+    def _problem(self, problem: str, merge: "TurnMerge") -> None:
+        """Tell why the capture ends, and end it with what the others have."""
+        merge.tell("worker-ended", problem, self._wall_clock_ns())
+        self.problems.append(problem)
+        self.stop()
+
+
+class Worker:
+    """A process that meters one capture, as the process that began it sees it."""
+
+    def __init__(
+        self, number: int, source: LiveTurns, sources: Sequence[LiveTurns], before: "Sequence[Worker]", now_s: float
+    ) -> None:
+        """Start it. sources: of all workers. before: workers that were started before. now_s: monotonic."""
+        self.number = number
+        self.name = f"worker {number + 1}"
+        self.source = source
+        self.running = True
+        self.closed = False  # whether its pipe is
+        self.killed = False  # whether it had to be
+        self.continued = False  # whether it was made to go on
+        self.told_s = 0.0  # when it was seen that somebody told it to end, 0 while nobody did
+        self.heard_s = now_s  # when it last told something
+        self._page = mmap.mmap(-1, mmap.PAGESIZE)  # shared with it
+        self._received = bytearray()
+        self.pipe, theirs = os.pipe()
+        others = [other for other in sources if other is not source]
+        pipes = [self.pipe, *(worker.pipe for worker in before)]
+        self.child = Child(partial(_work, source, others, theirs, pipes, self._page), self._failed)
+        os.close(theirs)
+        os.set_blocking(self.pipe, False)
+        _widen(self.pipe)
+
+    def stop(self) -> None:
+        """Have it end with the packets that have come by now. May be called by a signal handler."""
+        self._page[_STOP] = 1
+
+    @property
+    def told_to_end(self) -> bool:
+        """Whether somebody else told it to end."""
+        return bool(self._page[_TOLD_TO_END])
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, as it said itself; "" where it did not."""
+        return self._page[REASON][: self._page[_REASON_LENGTH]].decode("utf-8", "replace")
+
+    def received(self, now_s: float) -> list[Turn]:
+        """Whole turns that it has sent by now; `closed` tells whether there are no more."""
+        try:
+            part = os.read(self.pipe, PIPE_BYTES)
+        except BlockingIOError:
+            return []
+        self.closed = not part
+        self.heard_s = now_s
+        self._received += part
+        turns: list[Turn] = []
+        while len(self._received) >= LENGTH:
+            end = LENGTH + int.from_bytes(self._received[:LENGTH])
+            if len(self._received) < end:
+                break
+            turns.append(cast("Turn", pickle.loads(memoryview(self._received)[LENGTH:end])))  # noqa: S301  # our own
+            del self._received[:end]
+        return turns
+
+    def end(self, within_s: float = 0.0) -> str:
+        """Have it gone, killed if it has not ended after so long, and how it ended."""
+        self.running = False
+        how = self.child.ended(within_s)
+        if how is None:
+            self.killed = True
+            how = self.child.end()
+        return how
+
+    def rest(self, now_s: float) -> list[Turn]:
+        """Whole turns that it had sent before it ended; its pipe is closed."""
+        turns: list[Turn] = []
+        while not self.closed and select.select([self.pipe], [], [], 0)[0]:
+            turns += self.received(now_s)
+        os.close(self.pipe)
+        return turns
+
+    def _failed(self, reason: str) -> None:
+        """Called in the worker: leave word why it fails, in memory that is there already."""
+        text = reason.encode("utf-8", "replace")[:200]
+        self._page[REASON.start : REASON.start + len(text)] = text
+        self._page[_REASON_LENGTH] = len(text)
 
 
 class TurnMerge:
@@ -100,6 +242,7 @@ class TurnMerge:
         self._waiting: list[list[FlowBatch]] = [[] for _ in range(workers)]
         self._until_ns = [0] * workers
         self._totals: list[CaptureTotals | None] = [None] * workers
+        self._lost: list[CaptureTotals] = []  # of workers that ended unasked
         self._events: list[LinkEvent] = []
 
     @property
@@ -112,6 +255,21 @@ class TurnMerge:
         complete = self._until_ns[worker] == END_NS
         self._until_ns[worker] = END_NS
         return complete
+
+    def lose(self, worker: int, counts: CaptureStatistics) -> tuple[int, int]:
+        """Account for a worker that is gone: (packets that it had not told of, flows that were in its table).
+
+        counts: of its capture, at the end. The flows are those of its last turn.
+        """
+        told = self._totals[worker] or CaptureTotals(CaptureStatistics(), MeterStats())
+        packets = max(0, counts.received - counts.dropped - told.stats.packets)
+        capture = replace(counts, dropped=counts.dropped + packets, waiting=0, lost_with_worker=packets)
+        self._totals[worker] = replace(told, capture=capture, stats=replace(told.stats, flows=0))
+        return packets, told.stats.flows
+
+    def tell(self, action: str, message: str, time_ns: int) -> None:
+        """Add an event of the whole capture. time_ns: wall clock."""
+        self._events.append(LinkEvent(None, action, message, time_ns))
 
     def add(self, worker: int, turn: Turn) -> None:
         """Add a worker's turn."""
@@ -127,7 +285,9 @@ class TurnMerge:
         newest_ns = max((until for until in self._until_ns if until < END_NS), default=END_NS)
         until_ns = max(min(self._until_ns), newest_ns - PATIENCE_NS if newest_ns < END_NS else 0)
         events, self._events = tuple(self._events), []
-        totals = sum_of([totals for totals in self._totals if totals is not None])
+        # what is said once is said by one that still runs
+        known = [totals for totals in self._totals if totals is not None]
+        totals = sum_of(sorted(known, key=lambda each: each.capture.lost_with_worker is not None))
         return Turn(self._records(until_ns), until_ns, totals, events)
 
     def _records(self, until_ns: int) -> FlowBatch:
@@ -145,28 +305,41 @@ class TurnMerge:
         return FlowBatch(merged.identity[order], merged.values[order])
 
 
-def _received(connection: Connection) -> Turn | None:
-    try:
-        return cast("Turn", connection.recv())
-    except (EOFError, OSError):
-        return None
+def _widen(pipe: int) -> None:
+    """Let a pipe hold a turn of usual size, where the system allows that."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _work(
-    source: LiveTurns, others: Sequence[LiveTurns], connection: Connection, other_connections: Sequence[Connection]
-) -> None:
-    """The whole life of a worker."""
-    for other_connection in other_connections:
-        other_connection.close()
-    for other in others:  # while a copy is open, the kernel goes on filling a ring that nobody empties
-        other.leave_to_worker()
+    source: LiveTurns, others: Sequence[LiveTurns], pipe: int, other_pipes: Sequence[int], page: mmap.mmap
+) -> int:
+    """The whole life of a worker; its exit code."""
+
+    def told_to_end(_number: int, _frame: object) -> None:
+        page[_TOLD_TO_END] = 1  # said to the process that began it: if only one worker ends, its packets are nobody's
+
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # meant for the process that was started
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: source.stop())
-    code = 0
-    try:
+    signal.signal(signal.SIGTERM, told_to_end)
+    settled()
+    for other_pipe in other_pipes:
+        os.close(other_pipe)
+    for other in others:  # while a copy is open, the kernel goes on filling a ring that nobody empties
+        other.leave_to_worker()
+    with suppress(BrokenPipeError):  # the sensor is gone
         for turn in source:
-            connection.send(turn)
-    except (BrokenPipeError, ConnectionResetError):  # the sensor is gone
-        code = 1
-    os._exit(code)  # nothing of what was inherited is flushed or closed a second time
+            if page[_STOP]:
+                source.stop()
+            _send(pipe, turn)
+        return 0
+    return 1
+
+
+def _send(pipe: int, turn: Turn) -> None:
+    data = pickle.dumps(turn, pickle.HIGHEST_PROTOCOL)
+    view = memoryview(len(data).to_bytes(LENGTH) + data)
+    while view:
+        view = view[os.write(pipe, view) :]

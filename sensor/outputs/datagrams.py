@@ -19,6 +19,7 @@ class DatagramTransport:
     """A connected datagram socket; what the kernel takes counts as delivered."""
 
     forever = False
+    tells_by_writing = False
     poll_s: float | None = None  # a refusal comes with the next datagram
     longest_pause_s = LONGEST_PAUSE_S
 

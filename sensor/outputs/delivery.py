@@ -5,6 +5,7 @@ certain, and tries again with growing pauses while the receiver is away. What fi
 first to go. It does not know what kind of receiver it is, nor how a line looks there.
 """
 
+import errno
 import threading
 import time
 from collections import deque
@@ -14,10 +15,12 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
+from sensor.alerts.spread import counted
 from sensor.errors import OutputError, reason_of
 from sensor.outputs.backlog import Backlog, MemoryBacklog
+from sensor.outputs.patience import Patience
 from sensor.outputs.spool import Spool
-from sensor.outputs.transport import CONNECT_S, Transport
+from sensor.outputs.transport import CONNECT_S, NoReaderYetError, Transport
 from sensor.progress.progress import OutputState
 
 BATCH_BYTES: Final = 1 << 17
@@ -25,6 +28,11 @@ MOVED_BYTES: Final = 1 << 20  # from memory to disk, at once
 WAIT_S: Final = 0.2  # for a receiver, between two looks at what else there is to do
 RETRY_S: Final = 0.2
 GRACE_S: Final = 1.0  # for the thread, after the deadline, to leave what it does
+GIVEN_UP_S: Final = 1.0  # at the end, for an output that was waited for in vain or whose disk refuses
+LOOK_S: Final = 0.05  # between two looks for room, where several are waited for
+DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+TOO_SLOW: Final = "the reader is too slow"
+FAILED, GOES_ON = "output-failed", "output-goes-on"  # actions of the events
 
 Encode = Callable[[bytes], bytes]  # a native line -> a message, empty for none; ValueError for what has no message
 
@@ -33,7 +41,7 @@ class Delivery:
     """An output and its thread.
 
     written, lost: lines that got out and that did not. over: it takes nothing any more. broken_pipe: because the reader
-    of a pipe has gone for good.
+    of a pipe has gone for good. Hand it lines by write_all().
     """
 
     def __init__(
@@ -47,9 +55,10 @@ class Delivery:
         spool_bytes: int = 0,
         patience_s: float = 0.0,
         first_error_is_final: bool = False,
+        waits_at_end: bool = False,
     ) -> None:
         """name: for messages. encode: None where a line is its own message. spool: a directory. patience_s: that
-        write() may wait for room, and the end for the rest where that is without limit.
+        write_all() may wait for room in the run until it moves again. waits_at_end: for a reader, without limit.
 
         Raises OutputError for a spool that cannot be used.
         """
@@ -60,7 +69,13 @@ class Delivery:
         self._queue = MemoryBacklog(queue_bytes)
         self._backlog: Backlog = self._queue if spool is None else Spool(spool, spool_bytes)
         self._persistent = spool is not None
-        self._patience_s, self._first_error_is_final = patience_s, first_error_is_final
+        self._patience, self._first_error_is_final = Patience(patience_s), first_error_is_final
+        self._waits_at_end = waits_at_end
+        self._farthest = 0  # lines handed to the receiver, those that were handed over again not counted
+        self._trouble = ""  # why it takes nothing, until it takes something
+        self._disk_refuses = self._nobody_yet = False  # which is for that reason
+        self._told = False  # of trouble or lost lines, and not yet that it goes on
+        self._told_lost = 0  # lines lost that were told of
         self._on_way: deque[int] = deque()  # lines that each message handed over stands for
         self._moved = self._stuck = False  # lines to the disk; or the disk takes none
         self._up = False
@@ -73,20 +88,29 @@ class Delivery:
         self._thread = threading.Thread(target=self._run, name="output", daemon=True)
         self._thread.start()
 
-    def write(self, lines: Iterable[bytes]) -> None:
-        """Take lines of native JSON, each with its newline. Never raises; waits only with patience."""
-        batch = list(lines)
+    def take_on(self, lines: list[bytes]) -> list[bytes]:
+        """Take lines of native JSON, each with its newline; those that are left to be taken on once there is room.
+
+        Never raises, never waits. Without patience left, what finds no room is lost.
+        """
         with self._changed:
-            while batch and self._takes_lines():
-                taken = self._queue.append(batch)
+            if self._takes_lines():
+                taken = self._queue.append(lines)
                 self._wake()
-                batch = batch[taken:]
-                if batch and not self._wait_for_room(len(batch[0])):
-                    if not self._patience_s:
-                        break
-                    self._lose(1, "the reader is too slow")
-                    batch = batch[1:]
-            self._lose(len(batch), "the reader is too slow")
+                lines = lines[taken:]
+                if lines and not self._patience.used_up:
+                    return lines
+            self._lose(len(lines), TOO_SLOW)
+            return []
+
+    def wait_for_room(self, seconds: float) -> None:
+        """Wait until something happens, for a moment at most."""
+        with self._changed:
+            self._changed.wait(min(seconds, self._patience.left_s))
+
+    def spend(self, seconds: float) -> None:
+        """Somebody has waited for it."""
+        self._patience.spend(seconds)
 
     def reopen(self) -> None:
         """Connect anew, as after a log rotation."""
@@ -104,7 +128,23 @@ class Delivery:
 
     def stop_waiting(self) -> None:
         """Have no more patience: neither with room nor at the end. For a signal handler."""
-        self._patience_s = 0.0
+        self._patience.end()
+        self._waits_at_end = False
+
+    def news(self) -> tuple[str, str] | None:
+        """Action and message of an event, where it has begun to refuse or to lose lines, or goes on after that."""
+        with self._changed:
+            failing = bool(self._trouble) and self._transport.tells_by_writing
+            if not self._told:
+                if not failing and self.lost == self._told_lost:
+                    return None
+                self._told = True
+                return FAILED, f"{self.name}: {self._trouble or self._lost_because}{self._account()}"
+            if self._trouble or not self._up or self._queue.unsent:
+                return None
+            self._told = False
+            lost, self._told_lost = self.lost - self._told_lost, self.lost
+            return GOES_ON, f"{self.name}: goes on, {counted(lost, 'line')} lost"
 
     def state(self) -> OutputState:
         """The account: written, queued in memory, spooled on disk and lost."""
@@ -128,22 +168,22 @@ class Delivery:
             reason = self._lost_because or self._refusal
             if not reason:
                 return None
-            if self.over and self._first_error_is_final:
-                return f"{self.name}: {reason}, after {self.written:,} whole alerts"
-            lost = f", {self.lost:,} line{'s' * (self.lost != 1)} lost" if self.lost else ""
-            spooled = f", {self.spooled:,} spooled" if self.spooled else ""
-            return f"{self.name}: {reason}{lost}{spooled}"
+            return f"{self.name}: {reason}{self._account()}"
 
     def begin_close(self, timeout_s: float) -> None:
-        """Deliver what waits within the timeout, or for as long as patience without limit lasts, and end."""
+        """Deliver what waits within the timeout, or for as long as a reader is waited for, and end."""
         with self._changed:
-            if self._closing_at_s in (None, inf):
-                self._closing_at_s = inf if self._patience_s == inf else time.monotonic() + timeout_s
-                self._wake()
+            if self._closing_at_s is None and self._reader_is_waited_for:
+                self._closing_at_s = inf
+            elif self._closing_at_s in (None, inf):
+                in_vain = self._patience.given_up or (self._disk_refuses and bool(self._trouble))
+                most_s = GIVEN_UP_S if in_vain else inf
+                self._closing_at_s = time.monotonic() + min(timeout_s, most_s)
+            self._wake()
 
     def wait_patiently(self) -> None:
-        """Wait for the end while patience without limit lasts; begin_close() follows."""
-        while self._patience_s == inf and self._thread.is_alive():
+        """Wait for the end while a reader is waited for; begin_close() follows."""
+        while self._reader_is_waited_for and self._thread.is_alive():
             self._thread.join(WAIT_S)
 
     def join(self) -> None:
@@ -160,14 +200,18 @@ class Delivery:
     def _takes_lines(self) -> bool:
         return self._closing_at_s is None and not self.over
 
-    def _wait_for_room(self, size: int) -> bool:
-        began_s = time.monotonic()
-        while not self._queue.has_room(size):
-            left_s = began_s + self._patience_s - time.monotonic()
-            if left_s <= 0 or not self._takes_lines() or not self._thread.is_alive():
-                return False
-            self._changed.wait(min(left_s, WAIT_S))  # patience may end
-        return True
+    @property
+    def _reader_is_waited_for(self) -> bool:
+        """Whether the end waits without limit: for a reader, and never for a disk that refuses."""
+        return self._waits_at_end and (not self._trouble or (self._nobody_yet and self._first_error_is_final))
+
+    def _account(self) -> str:
+        """What became of its lines, where not all got out."""
+        spooled = f", {self.spooled:,} spooled" if self.spooled else ""
+        if self._disk_refuses:
+            lost = f", {self.lost:,} lost" if self.lost else ""
+            return f", after {counted(self.written, 'whole line')}{lost}{spooled}"
+        return f", {counted(self.lost, 'line')} lost{spooled}" if self.lost else spooled
 
     def _wake(self) -> None:
         self._woken = True
@@ -176,7 +220,7 @@ class Delivery:
     def _lose(self, lines: int, reason: str) -> None:
         self.lost += lines
         if lines:
-            self._lost_because = self._refusal or reason
+            self._lost_because = self._trouble or self._refusal or reason
 
     def _run(self) -> None:
         while not self._is_over():
@@ -226,6 +270,8 @@ class Delivery:
         self._reopen = False
         self._transport.connect()
         self._up, self._retry_s, self._refusal = True, RETRY_S, ""
+        if not self._transport.tells_by_writing:
+            self._trouble = ""
 
     def _deliver(self) -> None:
         if self._transport.idle():
@@ -233,7 +279,17 @@ class Delivery:
             if messages:
                 self._transport.offer(messages)
         self._transport.flush(WAIT_S)
+        if self._transport.idle():
+            self._note_movement()
         self._settle(self._transport.confirmed(time.monotonic()))
+
+    def _note_movement(self) -> None:
+        """Give patience back for what the receiver took."""
+        handed = self.written + len(self._on_way)
+        if handed > self._farthest:
+            self._patience.moved(handed - self._farthest)
+            self._farthest = handed
+            self._trouble = ""
 
     def _next(self) -> Sequence[bytes]:
         """The next messages; lines that have none are settled with the one before them."""
@@ -264,7 +320,7 @@ class Delivery:
             return b""
 
     def _tell_of_room(self) -> None:
-        if self._patience_s:
+        if not self._patience.used_up:
             with self._changed:
                 self._changed.notify_all()
 
@@ -281,11 +337,13 @@ class Delivery:
         self._transport.break_off()
         gone = self._transport.forever and isinstance(error, BrokenPipeError)
         with self._changed:
-            self._refusal = "the reader has gone" if gone else _in_words(error)
+            self._refusal = self._trouble = "the reader has gone" if gone else _in_words(error)
+            self._nobody_yet = isinstance(error, NoReaderYetError)
+            self._disk_refuses = isinstance(error, OSError) and error.errno in DISK_REFUSES
             self._retry_at_s = time.monotonic() + self._retry_s
             self._retry_s = min(self._retry_s * 2, self._transport.longest_pause_s)
             self._start_again()
-            if gone or self._first_error_is_final:
+            if gone or (self._first_error_is_final and not self._nobody_yet):
                 self.broken_pipe, self.over = gone, True
                 self._drop_all()
                 self._wake()
@@ -344,8 +402,20 @@ class Delivery:
         self._backlog.close()
 
 
+def write_all(deliveries: Sequence[Delivery], lines: Iterable[bytes]) -> None:
+    """Hand native lines, each with its newline, to all outputs; wait for room side by side, while patience lasts."""
+    batch = list(lines)
+    rests = dict.fromkeys(deliveries, batch)
+    while rests := {delivery: left for delivery, rest in rests.items() if (left := delivery.take_on(rest))}:
+        began_s = time.monotonic()
+        next(iter(rests)).wait_for_room(LOOK_S)
+        waited_s = time.monotonic() - began_s
+        for delivery in rests:
+            delivery.spend(waited_s)
+
+
 def close_all(deliveries: Sequence[Delivery], timeout_s: float) -> None:
-    """End all outputs side by side, together within the timeout, but for those that have patience without limit."""
+    """End all outputs side by side, together within the timeout, but for those whose reader is waited for."""
     for delivery in deliveries:
         delivery.begin_close(timeout_s)
     for delivery in deliveries:

@@ -23,6 +23,7 @@ class KafkaTransport:
     """A producer that is made anew when a record could not be delivered."""
 
     forever = False
+    tells_by_writing = False
     poll_s: float | None = 0.2
     longest_pause_s = LONGEST_PAUSE_S
 

@@ -6,6 +6,7 @@ and pipe(7).
 """
 
 import array
+import errno
 import os
 import select
 import stat
@@ -20,8 +21,11 @@ from typing import Final
 
 from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import APPEND, Owner, open_owned
+from sensor.files.special import is_special
 from sensor.files.tail import NEWLINE, Tail, readable
+from sensor.outputs.transport import NoReaderYetError
 
+NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 PIPE_BYTES: Final = 4096  # a pipe that is ready takes as much without waiting (PIPE_BUF)
 FILLING_S: Final = 0.001  # for the reader of a pipe that is half full to make room
 
@@ -30,6 +34,7 @@ class LinesTransport:
     """Writes to a descriptor; a line that the kernel took counts as delivered."""
 
     poll_s: float | None = None
+    tells_by_writing = True
     longest_pause_s = 0.5
 
     def __init__(self, opener: Callable[[], int], descriptor: int | None = None, *, forever: bool = False) -> None:
@@ -93,6 +98,7 @@ class LinesTransport:
                 left = left[taken:]
             self._tail.advance()
         except BlockingIOError:  # a descriptor that does not wait had less room than it said
+            time.sleep(FILLING_S)
             return
         except OSError:
             self._leave_whole_lines()
@@ -151,7 +157,7 @@ class LinesTransport:
         self._tail = Tail(descriptor)
         mode = os.fstat(self._descriptor).st_mode
         # Windows can select sockets only; a file, and what only looks like one, makes nobody wait.
-        self._waits = os.name != "nt" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._descriptor))
+        self._waits = os.name != "nt" and not (stat.S_ISREG(mode) or stat.S_ISBLK(mode))
         self._pipe_bytes = _pipe_bytes(self._descriptor) if stat.S_ISFIFO(mode) else 0
         self._close(before)
 
@@ -203,15 +209,31 @@ class LinesTransport:
 
 
 def open_descriptor(path: Path, owner: Owner | None = None) -> int:
-    """What appends to a file that only its owner and group may read, for the caller to close.
+    """What appends to a file that only its owner and group may read, for the caller to close; it waits for nobody.
 
     owner: whom the file shall belong to where it is made now; a file that was there stays whose it was. Raises
-    OutputError when it cannot be opened.
+    OutputError when it cannot be opened, NoReaderYetError for a named pipe that nobody reads.
     """
     try:
-        return readable(open_owned(path, APPEND, owner))
+        return readable(open_owned(path, APPEND | NO_WAIT, owner))
     except OSError as error:
+        if error.errno == errno.ENXIO and path.is_fifo():
+            raise NoReaderYetError("nobody reads it yet") from error
         raise OutputError(f"{path}: cannot be opened for writing: {reason_of(error)}") from error
+
+
+def open_file(path: Path, owner: Owner | None = None) -> int | None:
+    """As open_descriptor; None of what is no file: a pipe or a device is opened by whoever writes there.
+
+    Opening one may do something, as a reader hears of it: not with privileges, and not to look whether it can be.
+    """
+    if is_special(path):
+        return None
+    descriptor = open_descriptor(path, owner)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)  # it has taken the file's place meanwhile
+    return None
 
 
 def duplicate_of_stdout() -> int:

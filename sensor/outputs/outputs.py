@@ -15,9 +15,9 @@ from typing import Final, Self
 
 from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import Owner, make_owned_directory
-from sensor.outputs.delivery import Delivery, Encode, close_all
+from sensor.outputs.delivery import Delivery, Encode, close_all, write_all
 from sensor.outputs.lines import LinesTransport, open_descriptor
-from sensor.outputs.transport import Transport
+from sensor.outputs.transport import NoReaderYetError, Transport
 from sensor.outputs.transports import encoder_of, transport_of
 from sensor.progress.progress import OutputState
 from sensor.settings.outputs import FileEntry, OutputEntry
@@ -55,10 +55,11 @@ class Outputs:
     """
 
     def __init__(self, prepared: Sequence[Prepared], patience_s: float = 0.0) -> None:
-        """patience_s: that write() may wait for the room of a listed output, 0 for who cannot wait.
+        """patience_s: that write() may wait for an output in the run until it moves again, 0 for who cannot wait.
 
-        Who can wait does so without limit for stdout and the sensor's own file, and the first error there is final.
-        Raises OutputError for a spool that cannot be used.
+        Who can wait does so without limit for the reader of stdout and of the sensor's own file: in the run where that
+        is the only output, whose first error is final, else at the end alone. Raises OutputError for a spool that
+        cannot be used.
         """
         self._prepared = prepared
         self._deliveries: list[Delivery] = []
@@ -66,7 +67,8 @@ class Outputs:
         try:
             for one in prepared:
                 entry = one.entry
-                waits = self._can_wait and not entry.listed
+                own = self._can_wait and not entry.listed
+                alone = own and len(prepared) == 1
                 self._deliveries.append(
                     Delivery(
                         entry.name,
@@ -75,8 +77,9 @@ class Outputs:
                         queue_bytes=entry.queue_bytes,
                         spool=entry.spool,
                         spool_bytes=entry.spool_bytes,
-                        patience_s=math.inf if waits else patience_s,
-                        first_error_is_final=waits,
+                        patience_s=math.inf if alone else patience_s,
+                        first_error_is_final=alone,
+                        waits_at_end=own,
                     )
                 )
         except OutputError:
@@ -89,12 +92,14 @@ class Outputs:
     def write(self, lines: Iterable[bytes]) -> None:
         """Hand native lines to every output.
 
-        Raises BrokenPipeError to who can wait when nobody reads stdout any more.
+        Raises BrokenPipeError to who can wait when nobody reads stdout any more, and there is no other output.
         """
-        batch = list(lines)
-        for delivery in self._deliveries:
-            delivery.write(batch)
+        write_all(self._deliveries, lines)
         self._tell_of_broken_pipe()
+
+    def news(self) -> list[tuple[str, str]]:
+        """Action and message of an event for each output that began to refuse or lose lines, or goes on after that."""
+        return [told for delivery in self._deliveries if (told := delivery.news()) is not None]
 
     def reopen(self, own_file: Path | None = None) -> int:
         """Open files again and connect the other listed outputs anew, as after a log rotation; how many are listed.
@@ -127,8 +132,8 @@ class Outputs:
 
     @property
     def over(self) -> bool:
-        """Whether an output takes nothing any more."""
-        return any(delivery.over for delivery in self._deliveries)
+        """Whether there is no output left that takes anything."""
+        return bool(self._deliveries) and all(delivery.over for delivery in self._deliveries)
 
     @property
     def failed(self) -> bool:
@@ -172,7 +177,7 @@ class Outputs:
             self.close(0.0 if kind is SystemExit else LAST_LINES_S)
 
     def _tell_of_broken_pipe(self) -> None:
-        if self._can_wait and self.broken_pipe:
+        if self._can_wait and self.over and self.broken_pipe:
             raise BrokenPipeError
 
     def _listed(self) -> list[Delivery]:
@@ -192,6 +197,8 @@ def _reopened(one: Prepared, delivery: Delivery, own_file: Path | None) -> Outpu
         one.transport.replace(None if path is None else partial(open_descriptor, path))
     except OutputError as error:
         return error
+    except NoReaderYetError as error:
+        return OutputError(f"{path or entry.path}: {error}")
     delivery.go_on(None if path is None else str(path))
     return None
 

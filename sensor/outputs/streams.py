@@ -24,6 +24,7 @@ class StreamTransport:
     """A connection that is made anew as often as it breaks."""
 
     forever = False
+    tells_by_writing = False
     poll_s: float | None = 0.2
     longest_pause_s = LONGEST_PAUSE_S
 

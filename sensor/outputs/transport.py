@@ -7,6 +7,10 @@ CONNECT_S: Final = 5.0  # for a receiver to answer
 LONGEST_PAUSE_S: Final = 15.0  # between two tries to reach one over a network or a socket
 
 
+class NoReaderYetError(ConnectionError):
+    """A named pipe that nobody reads: whoever opens it for reading gets what waits."""
+
+
 class Transport(Protocol):
     """One way out. It belongs to one thread; every method but connect returns soon.
 
@@ -15,6 +19,8 @@ class Transport(Protocol):
 
     # A BrokenPipeError from offer or flush is the end: nobody will read there again.
     forever: bool
+    # A receiver that was reached may still refuse: whether it takes anything shows by writing alone.
+    tells_by_writing: bool
     # Between two looks at the receiver while there is nothing to send, in seconds; None where that tells nothing.
     poll_s: float | None
     # Between two tries to reach a receiver that is away, in seconds, at most.

@@ -8,20 +8,19 @@ from typing import Any
 
 from sensor.files.ownership import Owner
 from sensor.outputs.delivery import Encode
-from sensor.outputs.lines import LinesTransport, duplicate_of_stdout, open_descriptor
+from sensor.outputs.lines import LinesTransport, duplicate_of_stdout, open_descriptor, open_file
 from sensor.outputs.transport import Transport
 from sensor.settings.outputs import FACILITIES, FileEntry, KafkaEntry, OutputEntry, StdoutEntry, SyslogEntry, UnixEntry
 
 
 def transport_of(entry: OutputEntry, observer_name: str, user: Owner | None = None) -> Transport:
-    """What carries the messages of an entry, its file open. Raises OutputError, ConfigError.
+    """What carries the messages of an entry, its file open unless it is a pipe or a device.
 
+    Raises OutputError, ConfigError.
     observer_name: key of Kafka records. user: whom a file shall belong to that is made here.
     """
     if isinstance(entry, FileEntry):
-        # Nobody reads a file of the sensor's own again that was a pipe; a listed one is opened anew.
-        opener = partial(open_descriptor, entry.path)
-        return LinesTransport(opener, open_descriptor(entry.path, user), forever=not entry.listed)
+        return LinesTransport(partial(open_descriptor, entry.path), open_file(entry.path, user))
     if isinstance(entry, StdoutEntry):
         return LinesTransport(duplicate_of_stdout, forever=True)
     if isinstance(entry, KafkaEntry):

@@ -10,7 +10,6 @@ from typing import Final
 # What the watch is assembled from, and what only its reload, its screen, its workers or its end needs.
 MODULES: Final = (
     "encodings.idna",  # what a host's name is looked up with
-    "multiprocessing.popen_fork",
     "sensor.settings.config",
     "sensor.metering.live",
     "sensor.run.outlet",
@@ -24,6 +23,7 @@ MODULES: Final = (
     "sensor.terminal.scroll_view",
     "sensor.run.watching",
     "sensor.metering.workers",
+    "sensor.process.children",
 )
 METRICS: Final = "sensor.progress.prometheus"
 WIDE: Final = "日"  # anything that takes more than one column

@@ -59,6 +59,10 @@ class Outlet:
         if self.outputs is not None:
             self.outputs.write(lines)
 
+    def news(self) -> list[tuple[str, str]]:
+        """Action and message of an event for each output that began to refuse or lose lines, or goes on after that."""
+        return [] if self.outputs is None else self.outputs.news()
+
     def close(self) -> None:
         """Have the outputs deliver what waits. Raises BrokenPipeError as the outputs do."""
         if self.outputs is not None:
@@ -66,7 +70,7 @@ class Outlet:
 
     @property
     def over(self) -> bool:
-        """Whether an output takes nothing any more, and so the run ends; the others still get all there is."""
+        """Whether no output takes anything any more, and so the run ends."""
         return self.outputs is not None and self.outputs.over
 
     @property

@@ -32,6 +32,7 @@ class ScriptedCapture:
     stopped: bool = False
     closed: bool = False
     left: bool = False
+    counted_last: CaptureStatistics = field(default_factory=CaptureStatistics)  # after a worker has ended unasked
     _walked: int = 0
     _interface_of: Int64s = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
@@ -69,3 +70,9 @@ class ScriptedCapture:
 
     def leave_to_worker(self) -> None:
         self.left = True
+
+    def give_to_worker(self) -> None:
+        self.left = True
+
+    def last_counts(self) -> CaptureStatistics:
+        return self.counted_last

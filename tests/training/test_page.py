@@ -1,9 +1,7 @@
 import base64
 import hashlib
 import re
-import stat
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +16,6 @@ from training.page.content import Bullets, Charts, Heading, Page, PageTable, Par
 from training.page.numbers import counted, effect, listed, p_value, quantity, share
 from training.page.render import html_of
 from training.page.text import short, visible
-from training.page.write import refuse_unwritable, write_page
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' & \x1b[31m\u202e\n$x$"
 
@@ -135,32 +132,6 @@ def test_headers_of_tables_say_what_they_head() -> None:
 def test_a_row_of_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match="1 cells under 2 headings"):
         PageTable("t", (Heading("a"), Heading("b")), (("1",),))
-
-
-def test_a_page_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "x.html"
-    path.write_text("old")
-    write_page("new é", path)
-    assert path.read_text(encoding="utf-8") == "new é"
-    assert [found.name for found in tmp_path.iterdir()] == ["x.html"]
-    (tmp_path / "plain").touch()
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
-
-
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "x.html"
-    path.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        write_page("new \udce9", path)
-    assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["x.html"]
-
-
-def test_directories_and_places_that_do_not_exist_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="is a directory"):
-        refuse_unwritable(tmp_path)
-    with pytest.raises(OSError, match="does not exist"):
-        refuse_unwritable(tmp_path / "absent" / "x.html")
 
 
 def test_what_is_not_seen_is_written_out() -> None:

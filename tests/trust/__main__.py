@@ -11,14 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
 from itertools import chain
-from typing import Final
+from pathlib import Path
 
 from tests.trust import record
 from tests.trust.claim import Claim, NotTriedError, Outcome
 
-# Modules of this package with a tuple CLAIMS each; the table has their order.
-PARTS: Final[tuple[str, ...]] = ("lines",)
 NOT_TRIED = 77  # exit code of the process of a claim that cannot be tried here
 GRACE = 4  # times as long as a claim says that it takes, and two minutes, before it counts as hanging
 
@@ -63,9 +62,10 @@ def parsed() -> argparse.Namespace:
 
 
 def all_claims() -> list[Claim]:
-    """Every claim, in the order of the table. Raises ValueError where two have one name."""
-    modules = [__import__(f"tests.trust.{part}", fromlist=["CLAIMS"]) for part in PARTS]
-    claims: list[Claim] = list(chain.from_iterable(module.CLAIMS for module in modules))
+    """Every claim: those of all modules here that have CLAIMS. Raises ValueError where two have one name."""
+    names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if not path.stem.startswith("test_"))
+    modules = [import_module(f"tests.trust.{name}") for name in names]
+    claims: list[Claim] = list(chain.from_iterable(getattr(module, "CLAIMS", ()) for module in modules))
     doubled = [name for name, count in Counter(claim.name for claim in claims).items() if count > 1]
     if doubled:
         raise ValueError(f"two claims have the name {doubled[0]}")

@@ -4,7 +4,6 @@ Opening one needs CAP_NET_RAW; binding, filters and memberships need no privileg
 linux/if_packet.h, linux/filter.h.
 """
 
-import array
 import ctypes
 import errno
 import mmap
@@ -14,6 +13,8 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from flows.linktypes import ETHERNET, RAW
 from sensor.errors import CaptureError
@@ -26,6 +27,7 @@ PACKET_ADD_MEMBERSHIP, PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, PACKET
 PACKET_TIMESTAMP, PACKET_FANOUT, FANOUT_UNIQUE_ID = 17, 18, 0x2000
 TPACKET_V3, PACKET_MR_PROMISC = 2, 1
 ETH_P_ALL: Final = 3
+STATISTICS_BYTES: Final = 12  # struct tpacket_stats_v3
 SO_ATTACH_FILTER: Final = 26
 SOF_TIMESTAMPING_RAW_HARDWARE: Final = 1 << 6
 
@@ -129,7 +131,48 @@ def join_fanout(packets: socket.socket, group: int) -> None:
     packets.setsockopt(SOL_PACKET, PACKET_FANOUT, struct.pack("I", group))
 
 
-def read_counts(packets: socket.socket) -> tuple[int, int]:
-    """(received, dropped) packets since the last call, which resets them; received includes the dropped ones."""
-    words = array.array("I", packets.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))
-    return words[0], words[1]
+class PacketCounts:
+    """Packets that a socket received and dropped, counted once by whichever process reads them.
+
+    The kernel sets its counts to 0 when they are read. It writes them straight into memory that processes made by fork
+    share: one that is killed at any moment takes none with it, and whoever still holds the socket goes on counting.
+    One process at a time may read.
+    """
+
+    def __init__(self, packets: socket.socket) -> None:
+        self._packets = packets
+        self._memory = mmap.mmap(-1, mmap.PAGESIZE)  # shared by fork
+        words = np.frombuffer(self._memory, dtype=np.int64)
+        # The number of the last sums that are whole, and that of those being made; sums and what is added to them lie
+        # in the half of that number's parity.
+        self._whole, self._begun = words[0:1], words[1:2]
+        self._sums = words[2:6].reshape(2, 2)
+        self._added = words[8:12].view(np.uint32).reshape(2, 4)
+
+    def read(self) -> tuple[int, int]:
+        """(received, dropped) packets since the socket was opened; received includes the dropped ones."""
+        self._add_up()  # what a process that was killed here had read
+        upcoming = int(self._whole[0]) + 1
+        added = self._added[upcoming & 1]
+        added[:] = 0
+        self._begun[0] = upcoming
+        length = ctypes.c_uint32(STATISTICS_BYTES)
+        result = ctypes.CDLL(None, use_errno=True).getsockopt(
+            self._packets.fileno(), SOL_PACKET, PACKET_STATISTICS, ctypes.c_void_p(added.ctypes.data),
+            ctypes.byref(length),
+        )  # fmt: skip
+        if result:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        self._add_up()
+        received, dropped = self._sums[upcoming & 1]
+        return int(received), int(dropped)
+
+    def _add_up(self) -> None:
+        """Make sums that were begun whole."""
+        upcoming = int(self._whole[0]) + 1
+        if self._begun[0] != upcoming:
+            return
+        half = upcoming & 1
+        self._sums[half] = self._sums[1 - half] + self._added[half, :2]
+        self._whole[0] = upcoming

@@ -133,6 +133,14 @@ class PortableCapture:
         for reader in self._readers:
             reader.close()
 
+    def give_to_worker(self) -> None:
+        """As `leave_to_worker`."""
+        self.leave_to_worker()
+
+    def last_counts(self) -> CaptureStatistics:
+        """The counts, as no other process has the capture."""
+        return self.statistics()
+
     def leave_to_worker(self) -> None:
         """Raise CaptureError: threads and handles of libpcap do not survive a fork."""
         raise CaptureError(f"{', '.join(self.interfaces)}: this capture cannot be shared by workers, expected one")

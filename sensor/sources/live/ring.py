@@ -28,6 +28,7 @@ from sensor.sources.live.packet_socket import (
     KNOWN_HARDWARE,
     LINKTYPES,
     RETIRE_MS,
+    PacketCounts,
     attach_filter,
     bind_to,
     create_fanout,
@@ -37,7 +38,6 @@ from sensor.sources.live.packet_socket import (
     make_promiscuous,
     map_ring,
     open_packet_socket,
-    read_counts,
 )
 from sensor.sources.live.rtnetlink import IFF_UP, Link, LinkMonitor, link_at
 from sensor.sources.live.steady import SteadyClock
@@ -179,11 +179,9 @@ class RingCapture:
     def statistics(self) -> CaptureStatistics:
         """Counts since the ring was opened, without the copies that loopback makes of outgoing packets."""
         if self._socket.fileno() >= 0:
-            received, dropped = read_counts(self._socket)
-            self._received += received
-            self._dropped += dropped
-            if self._complement:
-                self._filtered += read_counts(self._complement)[0]
+            self._received, self._dropped = self._counts.read()
+            if self._excluded:
+                self._filtered = self._excluded.read()[0]
         waiting = self._received - self._dropped - self.walked
         return CaptureStatistics(self._received, self._dropped, self._filtered, waiting, self._longest_pause_ns)
 
@@ -192,11 +190,27 @@ class RingCapture:
         self.statistics()
         self.leave_to_worker()
 
+    def give_to_worker(self) -> None:
+        """Keep the sockets alone, for `last_counts`; a forked process continues with the ring."""
+        self._monitor.close()
+        self._unmap()
+
+    def last_counts(self) -> CaptureStatistics:
+        """Counts after the process that had the ring has ended, by which it ends; `waiting` means nothing here."""
+        with contextlib.suppress(OSError):  # nobody takes what comes from now on
+            for packets in self._sockets():
+                attach_filter(packets, ACCEPT_NOTHING)
+        self.close()
+        return self.statistics()
+
     def leave_to_worker(self) -> None:
         """Close this process's descriptors; a forked process continues with the ring and its counts."""
         for opened in (self._socket, self._complement, self._monitor):
             if opened:
                 opened.close()
+        self._unmap()
+
+    def _unmap(self) -> None:
         self._blocks = []
         # While a block is referenced the mapping stays, and is freed with it.
         with contextlib.suppress(BufferError):
@@ -218,6 +232,8 @@ class RingCapture:
                 self._complement = self._open_complement(fanout)
                 if self._complement:
                     opened.enter_context(self._complement)
+                self._counts = PacketCounts(self._socket)
+                self._excluded = PacketCounts(self._complement) if self._complement else None
                 self._start(fanout)
             except OSError as error:
                 raise CaptureError(f"{self._name}: cannot capture: {error.strerror}") from None

@@ -17,7 +17,7 @@ from flows.columns import feature_contract
 from flows.context.columns import context_contract
 from models.bundle import load_bundle
 from models.fusion import Hybrid
-from sensor.cli.baseline import _write
+from sensor.cli.baseline import _put
 from sensor.cli.build import bundle_path, load_model
 from sensor.errors import INPUT, INTERRUPTED, MODEL, OUTPUT, USAGE, OutputError
 from sensor.settings.config import Config
@@ -336,14 +336,14 @@ def test_killed_at_any_moment_the_name_leads_to_a_whole_bundle_or_a_new_one_to_n
     def act(number: int) -> None:
         if not there and site.exists():
             site.rename(tmp_path / f"away-{number}-{os.getpid()}")
-        _write(site, bundles[number % 2], {}, lambda _: None)
+        _put(site, bundles[number % 2], {}, lambda _: None)
 
     act(0)
     for _ in range(15):
         killed_after(act, chance, 0.08)
         if there or names(tmp_path) & {"site"}:
             loaded(site)
-    _write(site, bundles[0], {}, lambda _: None)
+    _put(site, bundles[0], {}, lambda _: None)
     loaded(site)
     assert {name for name in names(tmp_path) if not name.startswith("away-")} - {"site.previous"} == {"site"}
 
@@ -367,4 +367,4 @@ def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
 
     hybrid = load_model(Config())
     with ReplacedDirectory(tmp_path / "site").locked(), pytest.raises(OutputError, match="another process"):
-        _write(tmp_path / "site", hybrid, {}, lambda _: None)
+        _put(tmp_path / "site", hybrid, {}, lambda _: None)

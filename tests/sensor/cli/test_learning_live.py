@@ -1,6 +1,9 @@
 """A site that is learnt beside a watch: which settings hold before and after, whatever is read again meanwhile."""
 
 import os
+import signal
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +16,7 @@ from sensor.cli.flags import Flags
 from sensor.cli.learning_live import LearnedSite, has_site
 from sensor.cli.reload import taken_episode_settings
 from sensor.cli.watch import learned_beside
+from sensor.run.new_bundle import NewBundle
 from sensor.settings.config import Config
 from tests.models.test_site import SITE
 
@@ -101,3 +105,57 @@ def test_who_fits_beside_a_watch_has_its_settings_and_its_notes(tmp_path: Path) 
     assert words[words.index("--set") + 1] == "detection.false_positive_rate=0.05"
     assert words[words.index("--site") + 1] == str(notes)
     assert words[words.index("baseline") + 1] == "default"
+
+
+def fitting(site: LearnedSite) -> tuple[Any, int]:
+    """A fit that was begun: what tells of it, and its process."""
+    run: Any = SimpleNamespace(screen=SimpleNamespace(note=lambda _text: None))
+    detection: Any = SimpleNamespace(flow_recorder=None)
+    learner = site.begun(run, NewBundle(None), detection)  # type: ignore[arg-type]
+    assert site._fitting is not None
+    return learner, site._fitting.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_fit_that_ends_in_any_way_is_told_of_and_reaped(number: signal.Signals, tmp_path: Path) -> None:
+    learner, pid = fitting(learned(tmp_path / "site", Settings()))
+    assert learner() is None
+    os.kill(pid, number)
+    deadline = time.monotonic() + 10
+    while (told := learner()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert told == f"the site was not learnt ({number.name}); the bundle goes on as it is"
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_fit_ends_with_its_watch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = learned(tmp_path / "site", Settings())
+    _, pid = fitting(site)
+    os.kill(pid, signal.SIGSTOP)  # even so
+    site.end()
+    assert not Path(f"/proc/{pid}").exists()
+    assert "the watch ended before" in capsys.readouterr().err
+    site.end()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG")
+def test_a_fit_ends_with_its_watch_that_is_killed(tmp_path: Path) -> None:
+    told, tell = os.pipe()
+    process = os.fork()
+    if not process:
+        _, pid = fitting(learned(tmp_path / "site", Settings()))
+        started = time.monotonic()
+        while b"beside" not in Path(f"/proc/{pid}/cmdline").read_bytes() or time.monotonic() < started + 1:
+            time.sleep(0.01)
+        os.write(tell, str(pid).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(tell)
+    os.waitpid(process, 0)
+    pid = int(os.read(told, 20))
+    os.close(told)
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

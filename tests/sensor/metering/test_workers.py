@@ -1,9 +1,11 @@
 """Records of several workers in one order, and what happens to processes that end."""
 
+import faulthandler
 import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from flows.meter import Meter
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.metering.workers import PATIENCE_NS, TurnMerge, WorkerTurns
-from sensor.sources.capture import LinkEvent
+from sensor.sources.capture import CaptureStatistics, LinkEvent
 from tests.support.packets import block, udp
 from tests.support.scripted import SILENCE, ScriptedCapture
 
@@ -120,14 +122,151 @@ def test_workers_are_processes_whose_records_and_accounts_come_together() -> Non
     assert workers.problems == []
 
 
-def test_a_worker_that_is_killed_ends_the_watch_with_a_line_and_what_the_others_saw() -> None:
-    captures = [capture_of(1000, turns=100), capture_of(1001, act=lambda: os.kill(os.getpid(), signal.SIGKILL))]
+def out_of_memory() -> None:
+    raise MemoryError
+
+
+def fault() -> None:
+    raise ValueError("of a defect")
+
+
+def close_everything() -> None:
+    os.closerange(3, 256)
+    time.sleep(30)
+
+
+def crash() -> None:
+    faulthandler.disable()  # of the tests
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def by_signal(number: int) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("act", "how"),
+    [
+        (by_signal(signal.SIGKILL), "SIGKILL"),
+        (crash, "SIGSEGV"),
+        (by_signal(signal.SIGQUIT), "SIGQUIT"),
+        (by_signal(signal.SIGUSR2), "SIGUSR2"),
+        (lambda: os._exit(0), "exit code 0"),
+        (lambda: os._exit(9), "exit code 9"),
+        (out_of_memory, "MemoryError"),
+        (fault, "ValueError: of a defect"),
+        (close_everything, "closed its pipe"),
+    ],
+)
+def test_a_worker_that_ends_in_any_way_ends_the_watch_with_a_line_and_what_the_others_saw(
+    act: Callable[[], None], how: str
+) -> None:
+    captures = [capture_of(1000, turns=100), capture_of(1001, act=act)]
+    captures[1].counted_last = CaptureStatistics(received=20, dropped=3)
     started = time.monotonic()
     workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures])
     turns = list(workers)
-    assert time.monotonic() - started < 8
-    assert workers.problems == ["worker 2 ended unasked"]
+    assert time.monotonic() - started < 4
+    problem = f"worker 2 ended unasked ({how}): 16 packets and 1 flow of its table are lost with it"
+    assert workers.problems == [problem]
+    assert problem in [event.message for each in turns for event in each.events]
     assert 1000 in {int(port) for each in turns for port in each.records.identity[:, SRC_PORT]}
+    totals = turns[-1].totals
+    assert (totals.capture.received, totals.capture.dropped, totals.capture.lost_with_worker) == (21, 19, 16)
+    assert totals.stats.packets == 2  # 1 more than the lost one had
+    assert no_child()
+
+
+def test_a_worker_that_gave_no_turn_is_accounted_for() -> None:
+    captures = [capture_of(1000, turns=100), ScriptedCapture([(by_signal(signal.SIGKILL), SILENCE)])]
+    captures[1].counted_last = CaptureStatistics(received=7)
+    turns = list(workers := WorkerTurns([LiveTurns(capture, Meter(1024)) for capture in captures]))
+    assert workers.problems == [
+        "worker 2 ended unasked (SIGKILL): 7 packets and no flows of its table are lost with it"
+    ]
+    assert turns[-1].totals.capture == CaptureStatistics(received=8, dropped=7, lost_with_worker=7)
+    assert turns[-1].totals.links
+
+
+def test_a_worker_that_was_stopped_is_made_to_go_on_and_nothing_is_lost() -> None:
+    captures = [capture_of(1000, turns=50), capture_of(1001, act=by_signal(signal.SIGSTOP), turns=50)]
+    workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures])
+    turns = list(workers)
+    assert workers.problems == []
+    assert "worker 2 was stopped by a signal: made to go on" in [e.message for each in turns for e in each.events]
+    assert turns[-1].totals.stats.packets == 2
+
+
+def test_a_worker_that_stands_still_nevertheless_has_ended() -> None:
+    def stop_again(_number: int, _frame: object) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def stop_for_good() -> None:
+        signal.signal(signal.SIGCONT, stop_again)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    captures = [capture_of(1000, turns=200), capture_of(1001, act=stop_for_good)]
+    started = time.monotonic()
+    workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures])
+    list(workers)
+    assert time.monotonic() - started < 8
+    assert [problem.partition(":")[0] for problem in workers.problems] == [
+        "worker 2 ended unasked (stopped by a signal)"
+    ]
+    assert no_child()
+
+
+def test_a_worker_that_alone_is_told_to_end_has_every_worker_end_in_order() -> None:
+    captures = [capture_of(1000, turns=200), capture_of(1001, act=by_signal(signal.SIGTERM), turns=200)]
+    started = time.monotonic()
+    workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures])
+    turns = list(workers)
+    assert time.monotonic() - started < 6
+    assert workers.problems == ["worker 2 was told to end by SIGTERM, which is for the process that began it"]
+    assert sorted(int(port) for each in turns for port in each.records.identity[:, SRC_PORT]) == [1000, 1001]
+    assert turns[-1].totals.capture.lost_with_worker is None
+
+
+def test_all_that_are_told_to_end_at_once_end_in_order() -> None:
+    captures = [capture_of(1000 + number, act=by_signal(signal.SIGTERM), turns=100) for number in range(2)]
+    workers = WorkerTurns([LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures])
+    for each in workers:
+        if each.totals.stats.packets == 2:  # as a service manager's goes to the whole group
+            workers.stop()
+    assert workers.problems == []
+
+
+def test_no_worker_outlives_the_process_that_began_it() -> None:
+    told, tell = os.pipe()
+    parent = os.fork()
+    if not parent:
+        captures = [capture_of(1000 + number, turns=5000) for number in range(2)]
+        workers = WorkerTurns([LiveTurns(capture, Meter(1024)) for capture in captures])
+        os.write(tell, " ".join(str(worker.child.pid) for worker in workers._workers).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(tell)
+    os.waitpid(parent, 0)
+    children = [int(pid) for pid in os.read(told, 100).split()]
+    os.close(told)
+    deadline = time.monotonic() + 2
+    while any(runs(pid) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def no_child() -> bool:
+    """Whether every child of this process has been reaped."""
+    try:
+        return os.waitpid(-1, os.WNOHANG) == (0, 0)  # one of the tests' own, which runs
+    except ChildProcessError:
+        return True
 
 
 def test_stopping_lets_every_worker_tell_what_it_has() -> None:

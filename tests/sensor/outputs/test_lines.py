@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sensor.errors import OutputError
-from sensor.outputs.delivery import Delivery
+from sensor.outputs.delivery import Delivery, write_all
 from sensor.outputs.lines import LinesTransport, open_descriptor
 from sensor.outputs.outputs import prepared_outputs
 from sensor.settings.outputs import OwnFile
@@ -26,7 +26,7 @@ def delivered(opener: Callable[[], int], *batches: Sequence[bytes], name: str = 
     """An output for whom the first error is final, after its end."""
     output = Delivery(name, LinesTransport(opener, forever=True), None, queue_bytes=32 << 20, first_error_is_final=True)
     for batch in batches:
-        output.write(batch)
+        write_all((output,), batch)
     output.begin_close(LONG_S)
     output.join()
     return output
@@ -78,7 +78,7 @@ def test_a_reader_that_has_gone_is_told_apart_from_a_lost_output() -> None:
 
 def test_a_full_disk_is_one_line_with_the_name_and_what_was_written() -> None:
     full = delivered(partial(open_descriptor, Path("/dev/full")), [b"x\n"], name="/dev/full")
-    assert full.problem == "/dev/full: no space left, after 0 whole alerts"
+    assert full.problem == "/dev/full: no space left, after no whole lines, 1 lost"
 
 
 def test_a_file_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:

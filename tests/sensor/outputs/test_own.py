@@ -216,12 +216,12 @@ def test_a_full_device_is_named_and_every_line_counted() -> None:
     outputs = to_file(Path("/dev/full"))
     outputs.write([b"x\n"] * 3)
     wait_until(lambda: problem_of(outputs) is not None)
-    assert problem_of(outputs) == "/dev/full: no space left"
+    assert problem_of(outputs) == "/dev/full: no space left, after no whole lines"
     assert outputs.lost == 0  # it may pass
     assert not outputs.failed
     outputs.close(0.1)
     assert outputs.lost == 3
-    assert outputs.problems == ["/dev/full: no space left, 3 lines lost"]
+    assert outputs.problems == ["/dev/full: no space left, after no whole lines, 3 lost"]
 
 
 def test_a_disk_that_fills_up_and_is_freed_again_costs_nothing(small_disk: Path) -> None:
@@ -376,17 +376,44 @@ def test_a_process_that_is_to_end_on_the_spot_waits_for_nobody(pipe: tuple[int, 
     assert outputs.lost > 0
 
 
-def test_the_first_error_is_final_and_the_other_outputs_get_what_there_is(tmp_path: Path) -> None:
+def test_a_disk_that_refuses_is_told_at_once_and_costs_the_other_outputs_nothing(tmp_path: Path) -> None:
     entries: list[OutputEntry] = [OwnFile(path=Path("/dev/full")), FileEntry(type="file", path=tmp_path / "b")]
     outputs = Outputs(prepared_outputs(entries, "gw1"), patience_s=5.0)
     outputs.write(numbered(0, 10))
-    wait_until(lambda: outputs.failed)
+    told: list[tuple[str, str]] = []
+    wait_until(lambda: told.extend(outputs.news()) or bool(told))
+    assert told == [("output-failed", "/dev/full: no space left, after no whole lines")]
     outputs.write(numbered(10, 10))
+    start = time.monotonic()
     outputs.close(LONG_S)
-    assert outputs.problems == ["/dev/full: no space left, after 0 whole alerts"]
+    assert time.monotonic() - start < LONG_S / 2
+    assert outputs.problems == ["/dev/full: no space left, after no whole lines, 20 lost"]
     assert not outputs.broken_pipe
+    assert not outputs.over
     assert outputs.lost == 20
     assert numbers_in((tmp_path / "b").read_bytes()) == list(range(20))
+
+
+def test_where_there_is_room_again_the_gap_is_told(small_disk: Path) -> None:
+    (small_disk / "ballast").write_bytes(bytes(60_000))
+    outputs = Outputs(prepared_outputs([OwnFile(path=small_disk / "a", queue_bytes=20_000)], "gw1"))
+    told: list[tuple[str, str]] = []
+    outputs.write(numbered(0, 150))
+    wait_until(lambda: told.extend(outputs.news()) or bool(told))
+    outputs.write(numbered(150, 500))
+    assert outputs.news() == []  # once is enough
+    lost = outputs.lost
+    assert lost > 100
+    (small_disk / "ballast").unlink()
+    wait_until(lambda: told.extend(outputs.news()) or len(told) > 1)
+    outputs.write(numbered(1000, 1))
+    outputs.close(LONG_S)
+    assert told[0][1].startswith(f"{small_disk}/a: no space left, after ")
+    assert told[1] == ("output-goes-on", f"{small_disk}/a: goes on, {lost:,} lines lost")
+    numbers = numbers_in((small_disk / "a").read_bytes())
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 651 - lost
+    assert numbers[-1] == 1000
 
 
 def test_after_a_final_error_the_file_ends_with_a_whole_line(small_disk: Path) -> None:
@@ -395,7 +422,62 @@ def test_after_a_final_error_the_file_ends_with_a_whole_line(small_disk: Path) -
     outputs.close(LONG_S)
     kept = numbers_in((small_disk / "a").read_bytes())
     assert kept == list(range(5_000 - outputs.lost))
-    assert outputs.problems == [f"{small_disk}/a: no space left, after {len(kept):,} whole alerts"]
+    assert outputs.problems == [
+        f"{small_disk}/a: no space left, after {len(kept):,} whole lines, {outputs.lost:,} lost"
+    ]
+
+
+def test_a_named_pipe_is_waited_for_without_holding_anybody_up_and_outlives_its_reader(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    start = time.monotonic()
+    outputs = Outputs(prepared_outputs([OwnFile(path=tmp_path / "fifo")], "gw1"))
+    outputs.write(numbered(0, 100))
+    assert time.monotonic() - start < 1
+    told: list[tuple[str, str]] = []
+    wait_until(lambda: told.extend(outputs.news()) or bool(told))
+    assert told == [("output-failed", f"{tmp_path}/fifo: nobody reads it yet")]
+    for first in (0, 100):
+        reader = os.open(tmp_path / "fifo", os.O_RDONLY)
+        outputs.write(numbered(first, 100) if first else [])
+        received = b""
+        while len(received) < 10_000:
+            received += os.read(reader, 10_000)
+        assert numbers_in(received) == list(range(first, first + 100))
+        os.close(reader)
+    outputs.close(LONG_S)
+    assert outputs.lost == 0
+    assert not outputs.over
+
+
+def test_dead_outputs_are_waited_for_side_by_side_and_once_in_a_run(tmp_path: Path) -> None:
+    entries: list[OutputEntry] = [FileEntry(type="file", path=tmp_path / "lines")]
+    for name in ("a", "b", "c"):
+        os.mkfifo(tmp_path / name)
+        entries.append(FileEntry(type="file", path=tmp_path / name, queue_bytes=65536))
+    outputs = Outputs(prepared_outputs(entries, "gw1"), patience_s=1.0)
+    start = time.monotonic()
+    for first in range(0, 6_000, 10):
+        outputs.write(numbered(first, 10))
+    assert 0.9 < time.monotonic() - start < 3
+    outputs.close(LONG_S)
+    assert time.monotonic() - start < 6
+    assert numbers_in((tmp_path / "lines").read_bytes()) == list(range(6_000))
+    assert outputs.lost == 18_000
+
+
+def test_a_reader_of_stdout_that_has_gone_costs_the_other_outputs_nothing(
+    tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    reader, writer = pipe
+    os.close(reader)
+    stdout = Prepared(OwnStdout(), LinesTransport(lambda: os.dup(writer), forever=True), None)
+    outputs = Outputs([stdout, *prepared_outputs([OwnFile(path=tmp_path / "a")], "gw1")], patience_s=5.0)
+    for first in range(0, 100, 10):
+        outputs.write(numbered(first, 10))
+    wait_until(lambda: outputs.broken_pipe)
+    assert not outputs.over
+    outputs.close(LONG_S)
+    assert numbers_in((tmp_path / "a").read_bytes()) == list(range(100))
 
 
 # The one list

@@ -1,0 +1,48 @@
+"""A bundle to the directory that a command names: the old one or the new one, whole, whatever ends the command."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from sensor.errors import ModelError, OutputError, reason_of
+
+# Names of files that a bundle's directory may have.
+OF_BUNDLES: Final = ("manifest.json", "weights.safetensors", "baselines.json", "baselines.safetensors")
+
+
+def refuse_other_directory(output: Path) -> None:
+    """Raise OutputError for a directory that holds something else than a bundle."""
+    try:
+        if output.is_dir():
+            others = [entry.name for entry in output.iterdir() if entry.name not in OF_BUNDLES]
+            if others:
+                raise OutputError(f"{output}: found {others[0]!r:.60} there, expected a bundle or a new directory")
+        elif output.exists():
+            raise OutputError(f"{output}: is no directory, expected a bundle or a new directory")
+        elif not output.absolute().parent.is_dir():
+            raise OutputError(f"{output}: there is no directory {output.absolute().parent}")
+    except OSError as error:
+        raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
+
+
+def put_bundle(output: Path, write: Callable[[Path], None], progress: Callable[[str], None]) -> None:
+    """Have a bundle written and put at its name; what was there before is kept beside it, and progress told where.
+
+    write: fills an empty directory. Raises OutputError, ModelError for a bundle that cannot be loaded again.
+    """
+    from sensor.files.replacing import BusyError, NotAtomicError, ReplacedDirectory
+
+    place = ReplacedDirectory(output.absolute())
+    try:
+        with place.locked():
+            if not output.exists():
+                place.create(write)
+                return
+            place.replace(write)
+            progress(f"what was there before is {place.previous} now")
+    except OSError as error:
+        raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
+    except (NotAtomicError, BusyError) as error:
+        raise OutputError(str(error)) from error
+    except ValueError as error:
+        raise ModelError(str(error)) from error
