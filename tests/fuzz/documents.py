@@ -8,7 +8,7 @@ import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -73,10 +73,10 @@ class Document:
     outcomes: set[str] = field(default_factory=set)
 
 
-def fuzz_documents(rng: np.random.Generator, files: int) -> Counter[str]:
+def fuzz_documents(rng: np.random.Generator, files: int, kinds: Sequence[Document] | None = None) -> Counter[str]:
     """Read that many changed files; how many of each kind, and were read. Raises BrokenPromiseError."""
     counts: Counter[str] = Counter()
-    kinds = [*documents()]
+    kinds = documents() if kinds is None else kinds
     for kind in kinds:
         kind.inputs, kind.outcomes = [*kind.seeds()], set()
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
