@@ -13,11 +13,13 @@ KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 MINUTES ?= 60
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# what a lock names and nothing else, each file by its hash; then the sensor itself, from this directory
+LOCKED = $(PIP) install --require-hashes -r locks/$(1).txt && $(PIP) install --no-deps --no-build-isolation -e .
 PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default docs picture dist clean
+.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default docs picture lock audit dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -128,9 +130,14 @@ picture: $(VENV)/installed-train ## Draw the README's pictures anew (needs the d
 	$(BIN)/python -m docs.picture
 	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
 
-dist: $(VENV)/installed-check ## Build the wheel
-	rm -rf build dist
-	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
+lock: $(VENV)/installed-audit ## Write the locks anew, from the newest versions that setup.cfg admits (needs the package index)
+	$(BIN)/python -m supply.lock
+
+audit: $(VENV)/installed-audit ## Ask the advisories about every version of the locks (needs the internet; exit code 3 without)
+	$(BIN)/python -m supply.audit
+
+dist: $(VENV)/installed-build ## Build the wheel with its bill of materials; the same commit gives the same bytes
+	$(BIN)/python -m supply.dist
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info
@@ -138,19 +145,26 @@ clean: ## Remove what the targets made
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed-sensor: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e .
+$(VENV)/installed-build: locks/build.txt | $(BIN)/python
+	$(PIP) install --require-hashes -r locks/build.txt
 	touch $@
 
-$(VENV)/installed-train: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[train]'
+$(VENV)/installed-sensor: setup.cfg pyproject.toml locks/sensor.txt | $(VENV)/installed-build
+	$(call LOCKED,sensor)
 	touch $@
 
-$(VENV)/installed-test: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install -e '.[train,serve,kafka,test]'
+$(VENV)/installed-train: setup.cfg pyproject.toml locks/train.txt | $(VENV)/installed-build
+	$(call LOCKED,train)
+	touch $@
+
+$(VENV)/installed-test: setup.cfg pyproject.toml locks/develop.txt | $(VENV)/installed-build
+	$(call LOCKED,develop)
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
 
-# after installed-test: two pips at once, as by make -j check test, would be in each other's way
-$(VENV)/installed-check: setup.cfg pyproject.toml | $(VENV)/installed-test
-	$(PIP) install -e '.[check]'
+# the same lock; a target of its own, as make -j check test would otherwise run two pips at once
+$(VENV)/installed-check: $(VENV)/installed-test
+	touch $@
+
+$(VENV)/installed-audit: locks/audit.txt | $(VENV)/installed-test
+	$(PIP) install --require-hashes -r locks/audit.txt
 	touch $@

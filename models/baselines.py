@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.calibration import Calibration
 from models.codec import SCALING_FORMS, described, described_arrays, name_of, read_scaling, restored, stored
 from models.detector import ANY_ATTACK, Vector
+from models.formats import Format
 from models.fusion import Hybrid
 from models.manifest import (
     Arrays,
@@ -39,8 +40,7 @@ from models.scaling import Matrix, Scaling
 MANIFEST, WEIGHTS = "baselines.json", "baselines.safetensors"
 FILES = Files(
     "these baselines",
-    "flowvigil-baselines/2",
-    "flowvigil-baselines/1",
+    Format("flowvigil-baselines", version=2, instead="fit them again with flowvigil train"),
     MANIFEST,
     WEIGHTS,
     f"both {MANIFEST} and {WEIGHTS} or neither",

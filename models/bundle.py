@@ -29,6 +29,7 @@ from models.codec import (
 from models.contract import Contract, fitting, of_former
 from models.detector import ColumnDetector
 from models.encoding import described_encoding, read_encoding
+from models.formats import Format
 from models.fusion import Hybrid, Member, NormalProfile, inputs_of
 from models.manifest import (
     Arrays,
@@ -55,8 +56,7 @@ __all__ = ["BundleError", "copy_bundle", "load_bundle", "save_bundle"]
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
 FILES = Files(
     "this model",
-    "flowvigil-bundle/2",
-    "flowvigil-bundle/1",
+    Format("flowvigil-bundle", version=2, instead="fit it again with flowvigil train"),
     MANIFEST,
     WEIGHTS,
     f"a directory with {MANIFEST} and {WEIGHTS}",

@@ -68,6 +68,15 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class RememberingDetector(Detector, Protocol):
+    """A detector that remembers hosts, of which there may be more than it has room for."""
+
+    @property
+    def evicted(self) -> int:
+        """Hosts that gave way to others since it remembers anything."""
+
+
+@runtime_checkable
 class ColumnDetector(Detector, Protocol):
     """A detector of scaled columns, as are all that a bundle can hold."""
 

@@ -29,6 +29,7 @@ from models.detector import (
     Labels,
     ProbabilisticClassifier,
     Probabilities,
+    RememberingDetector,
     Vector,
     attack_of,
 )
@@ -274,6 +275,12 @@ class Hybrid:
         verdict[odd] = UNCERTAIN
         verdict[(p_known < known_cut) & (odd if self.fusion == CASCADE else True)] = ATTACK
         return Judgement(verdict, p_known, p_novel, scores, label, judged)
+
+    @property
+    def evicted(self) -> int:
+        """Hosts whose state gave way to that of others, of all members together."""
+        members = (member.detector for member in (*self.known, *self.novel))
+        return sum(detector.evicted for detector in members if isinstance(detector, RememberingDetector))
 
     def forget(self) -> None:
         """Drop the state of every host, as if nothing had been judged."""

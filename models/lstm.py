@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.hosts import ABSENT, Int64s, Seed, Slots, admit, find, host_table, touch
+from kernels.hosts import ABSENT, EVICTED, Int64s, Seed, Slots, admit, find, host_table, touch
 from kernels.jit import Word, aligned, as_taken, entry, inner
 from models.detector import FlowSteps, Labels, Probabilities, Vector, attack_of
 from models.manifest import Arrays
@@ -149,6 +149,11 @@ class Lstm:
                 out,
             )
         return out
+
+    @property
+    def evicted(self) -> int:
+        """Hosts that gave way to others since it remembers anything."""
+        return int(self._hosts.ends[EVICTED])
 
     def forget(self) -> None:
         """Drop the state of every host, as if no step had been scored."""

@@ -20,6 +20,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from models.formats import Format, OtherVersionError
+
 MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 512 << 20  # bytes
 REREADS = 8  # of a directory that gives way again and again while it is read
 LINE = 118  # what fits is kept on one line of the manifest
@@ -37,8 +39,7 @@ class Files:
     """A manifest and the weights beside it."""
 
     what: str  # they are, such as "this model"
-    format: str  # that is written
-    former: str  # that is read as well
+    format: Format  # of the manifest: what is written and what is read
     manifest: str  # name of the file
     weights: str  # name of the file
     expected: str  # what should be there, for errors
@@ -60,7 +61,7 @@ class Files:
         """
         weights = safetensors.numpy.save(arrays)
         sums = {"file": self.weights, "sha256": hashlib.sha256(weights).hexdigest()}
-        text = readable({"format": self.format, **identity, "weights": sums, **sections}) + "\n"
+        text = readable({"format": str(self.format), **identity, "weights": sums, **sections}) + "\n"
         content = text.encode("utf-8", "surrogatepass")
         try:
             reread(parsed(content, self.manifest), weights)
@@ -69,7 +70,7 @@ class Files:
         write_files(directory, {self.weights: weights, self.manifest: content})
 
     def read(self, directory: Path) -> tuple[dict[str, Any], bytes]:
-        """Manifest, of one of the two formats, and weights. Raises BundleError."""
+        """Manifest, of a format that is read, and weights. Raises BundleError."""
         manifest, weights = self.read_bytes(directory)
         return self.parsed(manifest), weights
 
@@ -94,17 +95,17 @@ class Files:
         return manifest, read_file(directory / self.weights, self.most_weights, self.expected, descriptor)
 
     def parsed(self, content: bytes) -> dict[str, Any]:
-        """The manifest in its file, of one of the two formats. Raises BundleError."""
+        """The manifest in its file, of a format that is read. Raises BundleError."""
         manifest = parsed(content, self.manifest)
         self.check_format(manifest)
         return manifest
 
     def check_format(self, manifest: dict[str, Any]) -> bool:
-        """Whether a manifest is of the former format. Raises BundleError for one of neither."""
-        found = manifest.get("format")
-        if found not in (self.format, self.former):
-            refuse(f"format is {found!r:.80}, expected {self.format!r}")
-        return bool(found == self.former)
+        """Whether a manifest is of a former format. Raises BundleError for one that is not read."""
+        try:
+            return self.format.version_of(manifest.get("format")) < self.format.version
+        except OtherVersionError as error:
+            refuse(f"format: {error}")
 
 
 def write_files(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -2,10 +2,11 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
+from models.formats import Format
 from training.errors import RecipeError
 from training.networks_recipe import NetworksRecipe
 from training.recipe_sections import (
@@ -25,6 +26,8 @@ from training.recipe_sections import (
     Share,
 )
 from training.yaml_model import read_model
+
+FORMAT: Final = Format("recipe", instead="write it anew by one of configs/training")
 
 
 class Days(RecipeSection):
@@ -140,7 +143,7 @@ def read_recipe(path: Path) -> tuple[AnyRecipe, str]:
     One with the key `records` is for connection records, one with `captures` for flows of captures of several networks,
     any other for flows of a table. Raises RecipeError with line and column.
     """
-    return read_model(path, model_of, RecipeError, "a YAML recipe")
+    return read_model(path, model_of, RecipeError, FORMAT)
 
 
 def model_of(content: Any) -> type[AnyRecipe]:

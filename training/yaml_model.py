@@ -11,21 +11,24 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from models.formats import Format, OtherVersionError
 from training.errors import TrainingError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+VERSION: Final = "version"  # name of the version that a file may state
 MOST_NODES: Final = 100_000  # of a file: the longest scenario of the lab has some two thousand
 
 
 def read_model(
-    path: Path, model_of: Callable[[Any], type[Model]], stop: type[TrainingError], expected: str
+    path: Path, model_of: Callable[[Any], type[Model]], stop: type[TrainingError], written: Format
 ) -> tuple[Model, str]:
     """The model of a file, and the file's text.
 
-    model_of: chooses the model by the file's content. expected: what the file should be, such as "a YAML recipe".
-    Raises stop with line and column.
+    model_of: chooses the model by the file's content. written: what the file should be, and the versions that it may
+    state; without one it is of version 1. Raises stop with line and column.
     """
+    expected = f"a YAML {written.kind}"
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -33,10 +36,24 @@ def read_model(
     except UnicodeDecodeError as error:
         raise stop(path, f"is not UTF-8 text (byte {error.start}); expected {expected}") from error
     root, content = _composed(path, text, stop)
+    _check_version(path, root, content.pop(VERSION, 1), stop, written)
     try:
         return model_of(content).model_validate(content), text
     except ValidationError as error:
         raise _located(path, root, error, stop) from error
+
+
+def _check_version(
+    path: Path, root: yaml.MappingNode, version: object, stop: type[TrainingError], written: Format
+) -> None:
+    """Raise stop where the version that a file states is none that is read."""
+    try:
+        if not isinstance(version, int) or isinstance(version, bool):
+            raise OtherVersionError(f"found {version!r:.40}, expected {written.version}")
+        written.checked(version)
+    except OtherVersionError as error:
+        mark = _mark(root, (VERSION,), key=False)
+        raise stop(path, f"{VERSION}: {error}", line=mark.line + 1, column=mark.column + 1) from None
 
 
 def _composed(path: Path, text: str, stop: type[TrainingError]) -> tuple[yaml.MappingNode, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from models.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Alert, Endpoint, Grade, ModelIdentity, Muted, Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, claimed_schema, part
@@ -43,7 +44,7 @@ from sensor.alerts.techniques import Technique
 from sensor.alerts.words import lane_in_words, whom
 from sensor.printable import printable
 
-SCHEMA: Final = "alert/1"
+FORMAT: Final = Format("alert", instead="read it with the flowvigil that wrote it")
 # With these and the bounds of the strings below, four bytes a letter and every field at its longest stay within a line.
 FEATURES_SHOWN, SCORES_SHOWN, TARGETS_SHOWN, PORTS_SHOWN, STEPS_SHOWN = 5, 8, 8, 16, 6
 
@@ -61,8 +62,8 @@ def alert_document(alert: Alert) -> dict[str, Any]:
 def alert_of(document: Mapping[str, Any]) -> Alert:
     """The alert that a native document tells. Raises ValueError, which names the field, for any other document."""
     schema = claimed_schema(document)
-    if schema != SCHEMA:
-        raise misfit("flowvigil.schema", schema, repr(SCHEMA))
+    if schema != str(FORMAT):
+        raise misfit("flowvigil.schema", schema, repr(str(FORMAT)))
     values = ALERT.values(document)
     told, source, destination = values[""], Endpoint(**values["source"]), Endpoint(**values["destination"])
     if (":" in source.ip) != (":" in destination.ip):
@@ -234,7 +235,7 @@ ALERT: Final = Declaration(
         ),
         *ecs.observer(),
         Field("threat", _TECHNIQUE, "technique", optional=True),
-        Constant("flowvigil.schema", SCHEMA),
+        Constant("flowvigil.schema", str(FORMAT)),
         Field("flowvigil.verdict", one_of("attack", "uncertain"), "verdict"),
         Field("flowvigil.lane", one_of("known", "novel", "both", "shape"), "lane"),
         Field("flowvigil.label", text_or_null(64), "label", "What the known lane said."),

@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import orjson
 
+from models.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, part
 from sensor.alerts.kinds import COUNT, MOMENT, NUMBER, first, text
 
-DRIFT_SCHEMA: Final = "drift/1"
+DRIFT_FORMAT: Final = Format("drift", instead="read it with the flowvigil that wrote it")
 MEASURES_SHOWN: Final = 16
 
 
@@ -79,7 +80,7 @@ DRIFT: Final = Declaration(
         Field("event.action", text(48), "condition", "Which condition."),
         Field("event.start", MOMENT, "start_ns", "Beginning of the traffic that shows it."),
         *ecs.observer(absent=""),
-        Constant("flowvigil.schema", DRIFT_SCHEMA),
+        Constant("flowvigil.schema", str(DRIFT_FORMAT)),
         Field("flowvigil.message", text(480), "message", "For people, with what to do."),
         Field("flowvigil.model.id", text(128), "model", "Name of the bundle that judges."),
         Field("flowvigil.drift.state", text(16), "state", "begun or ended."),

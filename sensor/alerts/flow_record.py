@@ -28,6 +28,7 @@ from flows.batch import (
     START_NS,
     VLAN,
 )
+from models.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer, transport_of
 from sensor.alerts.alert_flow import AlertFlow
@@ -46,8 +47,8 @@ from sensor.alerts.kinds import (
     text_or_null,
 )
 
-FLOW_SCHEMA: Final = "flow/1"
-LOGGED_SCHEMA: Final = "logged-flow/1"
+FLOW_FORMAT: Final = Format("flow")
+LOGGED_FORMAT: Final = Format("logged-flow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ FLOW: Final = Declaration(
         *_HEAD,
         *ecs.event("event", "flowvigil.flow", type_="connection"),
         *_SIDES,
-        Constant("flowvigil.schema", FLOW_SCHEMA),
+        Constant("flowvigil.schema", str(FLOW_FORMAT)),
         Field("flowvigil.alert.id", ecs.NAME, "flow.alert_id", "event.id of the alert that rests on this flow."),
         Field("flowvigil.alert.number", count(least=1), "flow.number", "Among the records of this alert."),
         *_REPORTS,
@@ -183,7 +184,7 @@ LOGGED_FLOW: Final = Declaration(
         *_HEAD,
         *ecs.event("event", "flowvigil.logged-flow", type_="connection"),
         *_SIDES,
-        Constant("flowvigil.schema", LOGGED_SCHEMA),
+        Constant("flowvigil.schema", str(LOGGED_FORMAT)),
         *_REPORTS,
         Field("flowvigil.verdict", text(16), "flow.verdict", "benign, uncertain or attack.", optional=True),
         Field("flowvigil.label", text(64), "flow.label", "The likeliest attack, whatever the verdict.", optional=True),

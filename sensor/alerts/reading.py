@@ -5,18 +5,20 @@ read. Records of the sensor that are not read back, such as flows, are told by t
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
+from models.formats import Format, OtherVersionError
 from sensor.alerts.alert import Alert
+from sensor.alerts.alert_record import FORMAT as ALERT_FORMAT
 from sensor.alerts.alert_record import alert_of
 from sensor.alerts.declaration import claimed_schema
-from sensor.alerts.drift_record import DriftRecord, drift_of
+from sensor.alerts.drift_record import DRIFT_FORMAT, DriftRecord, drift_of
 from sensor.alerts.json_lines import lines_in
-from sensor.alerts.sensor_records import EventRecord, StatsRecord, event_of, stats_of
+from sensor.alerts.sensor_records import EVENT_FORMAT, STATS_FORMAT, EventRecord, StatsRecord, event_of, stats_of
 from sensor.errors import InputError
 from sensor.printable import printable
 
@@ -26,7 +28,13 @@ Record = Alert | StatsRecord | EventRecord | DriftRecord
 OTHER_RECORDS: Final = ("stats/", "event/", "drift/", "flow/", "attach/")
 TOO_LONG: Final = "longer than 64 KiB"
 NOT_JSON: Final = "not JSON"
-_CALLED: Final = {"alert": "an alert", "stats": "an account", "event": "an event", "drift": "a record of drift"}
+# Records that are read back, by kind: in words, their format, and their reader.
+_READ: Final[dict[str, tuple[str, Format, Callable[[Mapping[str, Any]], Record]]]] = {
+    "alert": ("an alert", ALERT_FORMAT, alert_of),
+    "stats": ("an account", STATS_FORMAT, stats_of),
+    "event": ("an event", EVENT_FORMAT, event_of),
+    "drift": ("a record of drift", DRIFT_FORMAT, drift_of),
+}
 
 
 class UnreadableLineError(ValueError):
@@ -53,19 +61,20 @@ class NativeLine:
 
     def record(self) -> Record | None:
         """What it says, checked; None for a record that is not read back. Raises UnreadableLineError."""
+        if self.kind not in _READ:
+            return None
+        called, written, read = _READ[self.kind]
         try:
-            if self.kind == "alert":
-                return alert_of(self.document)
-            if self.schema == "stats/1":
-                return stats_of(self.document)
-            if self.schema == "event/1":
-                return event_of(self.document)
-            if self.schema == "drift/1":
-                return drift_of(self.document)
+            written.version_of(self.schema)
+        except OtherVersionError as error:
+            raise UnreadableLineError(f"{called} of another version", str(error), "flowvigil.schema") from error
+        try:
+            return read(self.document)
         except ValueError as error:
-            reason, told = f"{_CALLED[self.kind]} with a field that does not fit", str(error)
-            raise UnreadableLineError(reason, told, told.partition(":")[0]) from error
-        return None
+            told = str(error)
+            raise UnreadableLineError(
+                f"{called} with a field that does not fit", told, told.partition(":")[0]
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

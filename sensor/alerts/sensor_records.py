@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from models.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, part
@@ -20,8 +21,8 @@ from sensor.alerts.kinds import COUNT, FLAG, MOMENT, NUMBER, SIGNED, Kind, count
 from sensor.printable import printable
 from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 
-STATS_SCHEMA: Final = "stats/1"
-EVENT_SCHEMA: Final = "event/1"
+STATS_FORMAT: Final = Format("stats", instead="read it with the flowvigil that wrote it")
+EVENT_FORMAT: Final = Format("event", instead="read it with the flowvigil that wrote it")
 # With these and the bounds of the strings below, a line stays within sensor.alerts.ecs.LINE_LIMIT_BYTES. The settings
 # hold no more outputs (sensor.settings.outputs.MAX_OUTPUTS).
 INTERFACES_SHOWN, INTERFACE_BYTES, OUTPUTS_SHOWN, CONDITIONS_SHOWN = 32, 32, 8, 16
@@ -161,7 +162,7 @@ STATS: Final = Declaration(
         ecs.VERSION,
         *ecs.event("metric", "flowvigil.stats"),
         *ecs.observer(absent=""),
-        Constant("flowvigil.schema", STATS_SCHEMA),
+        Constant("flowvigil.schema", str(STATS_FORMAT)),
         Field("flowvigil.final", FLAG, "final", "The last account of a run.", absent=False),
         Field("flowvigil.interval_s", NUMBER, _interval),
         Field("flowvigil.received", COUNT, "progress.received"),
@@ -210,6 +211,13 @@ STATS: Final = Declaration(
             "Longest time between two looks at the capture's buffer, ns; of live captures.",
             optional=True,
         ),
+        Field(
+            "flowvigil.stores_evicted",
+            counts_by_name(64, 40),
+            lambda record: record.progress.stores_evicted or None,
+            "What other bounded stores let go before its time, by store; where that happened.",
+            optional=True,
+        ),
         Field("flowvigil.overload", text(80), "progress.overload", absent=""),
         Field("flowvigil.alerts.opened", COUNT, "progress.alerts", absent=0),
         Field("flowvigil.alerts.attack", COUNT, "progress.attacks", absent=0),
@@ -246,7 +254,7 @@ EVENT: Final = Declaration(
         Field("event.action", text(48), "action", absent=""),
         *ecs.observer(absent=""),
         Field("observer.ingress", part(_INGRESS), attrgetter("interface"), optional=True),
-        Constant("flowvigil.schema", EVENT_SCHEMA),
+        Constant("flowvigil.schema", str(EVENT_FORMAT)),
         Field("flowvigil.message", text(480), "message"),
     ),
     objects={"observer": ecs.OBSERVER},

@@ -105,6 +105,7 @@ def _progress() -> Iterator[Field]:
         "size": COUNT,
         "undecoded": counts_by_name(_MOST_ENTRIES, 40),
         "unjudged": counts_by_name(_MOST_ENTRIES, 40),
+        "stores_evicted": counts_by_name(_MOST_ENTRIES, 40),
         "interfaces": first(_MOST_ENTRIES, INTERFACE),
         "outputs": first(_MOST_ENTRIES, output(60)),
         "kept": KEPT,

@@ -40,7 +40,7 @@ from flows.columns import INDEX
 from flows.meter import FIRST_SNAPSHOT_NS
 from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, role_of
 from kernels.fading import Floats, Int64s, Rows, see, seen, table_rows
-from kernels.hosts import ABSENT, find, mixed
+from kernels.hosts import ABSENT, EVICTED, find, mixed
 from kernels.jit import entry, inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import C_CLOCK, C_KIND, CLAIM_WORDS, CLAIMS_A_FLOW, Claims, tell
@@ -112,6 +112,17 @@ class Behaviour:
     def clock_ns(self) -> int:
         """Traffic time: the newest packet of any record so far."""
         return int(self._clock[0])
+
+    @property
+    def evicted(self) -> dict[str, int]:
+        """Rows that gave way to others so far, by table."""
+        tables = (
+            ("hosts", self._hosts),
+            ("attempts", self._spots),
+            ("pairs", self._pairs),
+            ("services", self._services),
+        )
+        return {name: int(table.ends[EVICTED]) for name, table in tables}
 
     @property
     def unjudged(self) -> dict[int, int]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from sensor.alerts.alert import Action
 from sensor.alerts.endpoints import sides_of
-from sensor.episodes.episode import Episode
-from sensor.episodes.episodes import Episodes
+from sensor.episodes.episode import Episode, Held
+from sensor.episodes.episodes import Episodes, EpisodeSettings
 from sensor.episodes.habits import Subject, sided_of, subject_of
 from sensor.episodes.shapes import KIND_NAMES
 
@@ -38,8 +38,9 @@ class Candidate:
 class CandidateEpisodes(Episodes):
     """Episodes that are kept as they end, and of which no alert is told."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, *, settings: EpisodeSettings, **others: Any) -> None:
+        """As Episodes, but that no storm stands for others, of which no more were known."""
+        super().__init__(settings=replace(settings, alerts_per_minute=None), **others)
         self._ended: list[Candidate] = []
 
     def take(self) -> list[Candidate]:
@@ -50,11 +51,11 @@ class CandidateEpisodes(Episodes):
     def _report(self, episode: Episode, action: Action, time_ns: int) -> None:
         """No alert is made."""
 
-    def _end(self, episode: Episode, time_ns: int) -> None:
-        if not episode.closed and episode.exemplar is not None and not episode.alerts:  # a storm is about nobody
-            candidate = _candidate(episode, episode.exemplar.flow.identity)
-            self._ended.append(replace(candidate, muted=self._is_muted(episode, time_ns)))
-        super()._end(episode, time_ns)
+    def _end(self, held: Held, time_ns: int) -> None:
+        if isinstance(held, Episode) and held.exemplar is not None and not held.alerts:  # a storm is about nobody
+            candidate = _candidate(held, held.exemplar.flow.identity)
+            self._ended.append(replace(candidate, muted=self._is_muted(held, time_ns)))
+        super()._end(held, time_ns)
 
     def _is_muted(self, episode: Episode, time_ns: int) -> bool:
         """Whether the alert that would be told of it, whole, is muted."""

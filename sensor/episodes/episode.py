@@ -1,8 +1,6 @@
 """One episode: the flows of one claim, counted; it decides nothing and writes nothing.
 
-Distinct targets, ports and sources are held exactly up to DISTINCT_LIMIT each and then only known to be more. All
-episodes together share one budget of such values, so that their memory is bounded whatever an attacker does: the fuller
-it is, the fewer a single one may have (dynamic thresholds, Choudhury and Hahne 1998), and the largest stop first.
+Of a host that a storm's alert stands for (sensor.episodes.storms) less is known: what it takes to count it once.
 """
 
 from collections.abc import Sequence
@@ -19,13 +17,10 @@ from flows.batch import (
     DST_LOW,
     DST_PORT,
     END_NS,
-    END_REASON,
     END_SHIFT_NS,
     IP_VERSION,
     NEW_PACKETS,
     PROTOCOL,
-    REPORT,
-    SNAPSHOT,
     SRC_HIGH,
     SRC_LOW,
     START_NS,
@@ -33,31 +28,10 @@ from flows.batch import (
 )
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
+from sensor.episodes.distinct import Distinct, DistinctBudget, RunningFlows
+from sensor.episodes.shapes import UNSHAPED_TARGETS
 
-DISTINCT_LIMIT = 4096  # values in one set at most
-DISTINCT_IN_ALL = 1 << 18  # values of all episodes together, some 150 bytes each
-_SHARE = 16  # a set grows while it has less than this part of what is free
 _ADDRESS = (1 << 128) - 1
-
-# Distinct values are keys of dictionaries: they keep their order, and the garbage collector passes over dictionaries of
-# plain numbers, of which a flood from forged addresses makes many.
-Distinct = dict[int, None]
-
-
-class DistinctBudget:
-    """What is left of the distinct values that episodes may hold together; the first of each set is beyond it."""
-
-    __slots__ = ("free",)
-
-    def __init__(self, values: int = DISTINCT_IN_ALL) -> None:
-        self.free = values
-
-    def admits(self, held: int) -> bool:
-        """Whether a set that holds so many values may have one more; if so, it is charged."""
-        if held >= DISTINCT_LIMIT or (held and held * _SHARE >= self.free):
-            return False
-        self.free -= 1
-        return True
 
 
 class FlaggedFlow(NamedTuple):
@@ -104,7 +78,7 @@ class Episode:
     """Counts over the flows of one kind (sensor.episodes.shapes) about one subject; of a storm, over many."""
 
     __slots__ = (
-        *("_running", "alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
+        *("alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
         *(
             "attack",
             "budget",
@@ -117,11 +91,21 @@ class Episode:
             "load_before",
             "last_ns",
             "linked",
-            "merged_in",
             "novel",
             "opened",
         ),
-        *("order", "packets", "peak", "ports", "ports_more", "shift_ns", "origins", "origins_more", "start_ns"),
+        *(
+            "order",
+            "packets",
+            "peak",
+            "ports",
+            "ports_more",
+            "running",
+            "shift_ns",
+            "origins",
+            "origins_more",
+            "start_ns",
+        ),
         *(
             "subject",
             "supported",
@@ -173,14 +157,8 @@ class Episode:
         self.technique_at_line: Technique | None = None
         self.verdict_at_line = False
         self.alerts = self.alerts_at_line = 0  # of single hosts that a storm alert stands for
-        self.merged_in: Episode | None = None  # the storm whose alert reports this episode
         self.linked = 0  # flows given with the id of its alert
-        self._running: set[tuple[int, ...]] | None = None  # flows whose reports go on
-
-    @property
-    def reported_by(self) -> "Episode":
-        """The episode whose alert reports this one: itself, or a storm."""
-        return self.merged_in or self
+        self.running = RunningFlows(budget)
 
     def add(self, flow: FlaggedFlow, clock_ns: int, fresh: bool | None = None) -> bool:
         """Count one report of a flagged flow; returns whether it is the first one counted of this flow.
@@ -194,7 +172,7 @@ class Episode:
         self.start_ns = min(self.start_ns, identity[START_NS])
         self.end_ns = max(self.end_ns, identity[END_NS])
         if fresh is None:
-            fresh = not self._seen_before(identity)
+            fresh = not self.running.seen_before(identity)
         if fresh:
             self.flows += 1
             self.failed += flow.failed
@@ -215,32 +193,30 @@ class Episode:
         self.ports_more |= self._take_over(self.ports, other.ports) or other.ports_more
         self.origins_more |= self._take_over(self.origins, other.origins) or other.origins_more
         self.supported += other.supported
-        if other._running:
-            self._running = self._running or set()
-            for key in sorted(other._running - self._running):
-                if not self.budget.admits(len(self._running)):
-                    break
-                self._running.add(key)
         for label, count in other.labels.items():
             self.labels[label] = self.labels.get(label, 0) + count
         if other.exemplar and (not self.exemplar or other.exemplar.flow.strength < self.exemplar.flow.strength):
             self.exemplar = other.exemplar
 
-    def weigh(self, other: "Episode") -> None:
+    def weigh(self, other: "Episode | MergedHost") -> None:
         """Take over the weight of another episode's evidence."""
         self.attack = self.attack or other.attack
         self.known, self.novel = self.known or other.known, self.novel or other.novel
         self.peak = max(self.peak, other.peak)
 
-    def awaits(self, deadline_ns: int) -> bool:
-        """Whether it is to be looked at then."""
-        return not self.closed and deadline_ns == self.due_ns
-
     def end(self) -> None:
-        """Mark it closed and give back what grew with it; hosts stay known for long after."""
+        """Mark it closed and give back what grew with it."""
         self.closed = True
-        self.budget.free += sum(map(len, (self.targets, self.ports, self.origins, self._running or ())))
-        self.targets, self.ports, self.origins, self._running = {}, {}, {}, None
+        self.budget.free += sum(map(len, (self.targets, self.ports, self.origins)))
+        self.targets, self.ports, self.origins = {}, {}, {}
+        self.running.clear()
+
+    def fold(self, storm: "Episode") -> "MergedHost":
+        """What is left of it when a storm that has absorbed it stands for it; it has then ended itself."""
+        host = MergedHost(self, storm)
+        self.running = RunningFlows(self.budget)  # the host's now
+        self.end()
+        return host
 
     def spread(self) -> Spread:
         """The counts as they stand."""
@@ -274,26 +250,14 @@ class Episode:
         addresses = (target & _ADDRESS for target in islice(self.targets, most))
         return [str(IPv6Address(a) if all_ipv6 or a >> 32 else IPv4Address(a)) for a in addresses]
 
+    @property
+    def few_targets(self) -> bool:
+        """Whether it has no more targets than what the known lane alone flags may have to be worth a word."""
+        return len(self.targets) <= UNSHAPED_TARGETS and not self.targets_more
+
     def label(self) -> int:
         """The label most often given, the smallest index of equals; -1 without any."""
         return max(self.labels, key=lambda label: (self.labels[label], -label), default=-1)
-
-    def _seen_before(self, identity: list[int]) -> bool:
-        """Whether an earlier report of this flow was counted."""
-        snapshot = identity[END_REASON] == SNAPSHOT
-        if not snapshot and identity[REPORT] == 0:
-            return False
-        key = (identity[START_NS], *identity[SRC_HIGH : DST_PORT + 1])
-        if self._running is None:
-            self._running = set()
-        if key in self._running:
-            if not snapshot:
-                self._running.remove(key)
-                self.budget.free += 1
-            return True
-        if snapshot and self.budget.admits(len(self._running)):
-            self._running.add(key)
-        return False
 
     def _spread(self, flow: FlaggedFlow) -> None:
         """Count the flow's target, port and source among the distinct ones."""
@@ -318,3 +282,41 @@ class Episode:
         for value in others:
             too_many |= self._count(distinct, value)
         return too_many
+
+
+class MergedHost:
+    """What is known of an episode that a storm's alert reports: enough to count it once, and when it is over."""
+
+    __slots__ = (
+        *("attack", "due_ns", "end_ns", "few_targets", "flows", "kind", "known", "last_ns", "level", "novel"),
+        *("order", "peak", "running", "start_ns", "storm", "subject", "supported"),
+    )
+
+    opened = True  # as of an episode
+
+    def __init__(self, episode: Episode, storm: Episode) -> None:
+        """storm: the episode over many hosts that reports this one."""
+        self.storm = storm
+        self.kind, self.subject, self.order, self.due_ns = episode.kind, episode.subject, episode.order, episode.due_ns
+        self.attack, self.known, self.novel = episode.attack, episode.known, episode.novel
+        self.supported, self.flows, self.few_targets = episode.supported, episode.flows, episode.few_targets
+        self.level, self.peak = episode.level, episode.peak
+        self.start_ns, self.end_ns, self.last_ns = episode.start_ns, episode.end_ns, episode.last_ns
+        self.running = episode.running
+
+    def add(self, flow: FlaggedFlow, clock_ns: int) -> None:
+        """Count one report of a flagged flow, here and in the storm, as Episode.add does."""
+        identity = flow.identity
+        self.last_ns = clock_ns
+        self.start_ns = min(self.start_ns, identity[START_NS])
+        self.end_ns = max(self.end_ns, identity[END_NS])
+        fresh = not self.running.seen_before(identity)
+        self.flows += fresh
+        self.storm.add(flow, clock_ns, fresh)
+
+    def end(self) -> None:
+        """Give back what grew with it."""
+        self.running.clear()
+
+
+Held = Episode | MergedHost

@@ -11,8 +11,7 @@ The verdict is an attack where the known lane and the shape agree, or where the 
 Time is the flows' own: the newest packet of any record so far. Nothing depends on how records were cut into batches.
 """
 
-import heapq
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,9 +30,11 @@ from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alerting import AlertBuilder, TopColumns, episode_id
 from sensor.episodes.behaviour import Behaviour
 from sensor.episodes.claims import C_INDEX, Claims
-from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, Exemplar, FlaggedFlow
+from sensor.episodes.distinct import DistinctBudget
+from sensor.episodes.episode import BufferedFlow, Episode, FlaggedFlow, Held, MergedHost
 from sensor.episodes.evidence import EVIDENCE_LIMIT, EvidenceTable
 from sensor.episodes.habits import BEYOND, Habits, subject_of
+from sensor.episodes.holding import HeldEpisodes, Key
 from sensor.episodes.reasons import Explainer
 from sensor.episodes.remembered import RememberedFlows
 from sensor.episodes.rows import RowTranslation
@@ -54,7 +55,6 @@ from sensor.episodes.shapes import (
     SUPPORTING,
     TORRENT,
     UNSHAPED_FLOWS,
-    UNSHAPED_TARGETS,
     UPLOAD,
     UPLOAD_BEAT,
     UPLOAD_LABEL,
@@ -66,7 +66,6 @@ from sensor.episodes.telling import UNSHAPED, exemplar_of, told
 
 FLOWS_BETWEEN_FALSE_OPENINGS = 1e5  # of a bundle that is no one's
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
-_SPARE = 1024  # deadlines that may be out of date, beside as many as there are episodes
 _NEVER_NS = 2**63
 _DAY_NS = 86_400_000_000_000
 STORM = UNSHAPED + 1  # a kind beside those of the shapes and of what none accounts for
@@ -82,7 +81,7 @@ class EpisodeSettings:
         FLOWS_BETWEEN_FALSE_OPENINGS  # expected number of flows of a host between two false openings, at least
     )
     quiet_ns: int = 300_000_000_000  # traffic time without a flagged flow after which an episode closes
-    capacity_hosts: int = 16384  # hosts with flagged flows remembered at once
+    capacity_hosts: int = 16384  # hosts with flagged flows remembered at once, and episodes of each lot (HeldEpisodes)
     alerts_per_minute: int | None = 120  # of single hosts that open, None: any number
     first_report_ns: int = FIRST_SNAPSHOT_NS  # age at which the meter first reports a flow that goes on
     flows_per_alert: int | None = 0  # flows that are given with an alert's id, None: all of them
@@ -178,14 +177,11 @@ class Episodes:
             quiet_ns=settings.quiet_ns,
             seed=seed,
         )
-        self._episodes: dict[tuple[int, int], Episode] = {}  # by kind and the row of its subject
-        self._waiting: OrderedDict[tuple[int, int], Episode] = OrderedDict()  # of these, that have not opened
+        # Those that go on. Whoever looks on may read it, and changes nothing.
+        self.held = HeldEpisodes(settings.capacity_hosts)
         self._open_claims: Counter[tuple[str, int]] = Counter()  # by the side that they are about, and its address
         self._remembered = RememberedFlows()
         self._budget = DistinctBudget()
-        # When to look whether an episode is over, a heap: deadline, order, number of the entry, its key, the episode.
-        self._deadlines: list[tuple[int, int, int, tuple[int, int], Episode]] = []
-        self._looks = 0  # entries so far
         self._clock_ns = 0
         self._ordinal = 0
         self._dropped = 0  # packets that the capture has lost so far
@@ -196,6 +192,19 @@ class Episodes:
     def merged(self) -> int:
         """Alerts of single hosts that storms stand for so far."""
         return self._storms.merged
+
+    @property
+    def evicted(self) -> dict[str, int]:
+        """What its bounded stores let go so far before its time, by store."""
+        held = self.held
+        return {
+            "open episodes": held.closed_early,
+            "merged hosts": held.merged_forgotten,
+            "waiting episodes": held.forgotten,
+            "waiting flows": self._remembered.evicted,
+            "evidence": self._table.evicted,
+            **self._behaviour.evicted,
+        }
 
     @property
     def one_sided(self) -> int:
@@ -227,15 +236,21 @@ class Episodes:
         for (kind, row, level, clock_ns, before), flow in told(claims, findings, batch, judgement, self._cuts):
             self._clock_ns = clock_ns
             self._close_until(clock_ns)
-            episode = self._episode(kind, row, flow)
-            if not episode.flows and before >= 0:
-                episode.load_before = before
-            _count(episode, flow, clock_ns, lambda flow: exemplar_of(flow, batch, rows, judgement))
+            held = self._holder(kind, row, flow)
+            if isinstance(held, MergedHost):
+                held.add(flow, clock_ns)
+            else:
+                if not held.flows and before >= 0:
+                    held.load_before = before
+                held.add(flow, clock_ns)
+            telling = _told_by(held)
+            if telling.exemplar is None or flow.strength < telling.exemplar.flow.strength:
+                telling.exemplar = exemplar_of(flow, batch, rows, judgement)
             if flow.label >= 0 and self._label_kinds[flow.label] == SUPPORTING.get(kind):
-                episode.supported += 1
-            if self._wants_flow(episode):
-                self._keep_flow(episode, BufferedFlow(flow, batch.values[flow.row].copy()))
-            self._weigh((kind, row), episode, flow, level)
+                held.supported += 1
+            if self._wants_flow(telling):
+                self._keep_flow(held, BufferedFlow(flow, batch.values[flow.row].copy()))
+            self._weigh((kind, row), held, flow, level)
         self._clock_ns = self._behaviour.clock_ns
         self._close_until(self._clock_ns)
         return self._drain()
@@ -286,7 +301,8 @@ class Episodes:
     def _translate_rows(self, before: Hybrid, hybrid: Hybrid) -> None:
         """Put the rows that alerts are explained by in the order of other columns; what they do not have is NaN."""
         translated = RowTranslation(before.contract, hybrid.contract)
-        exemplars = {id(entry[-1].exemplar): entry[-1].exemplar for entry in self._deadlines}
+        episodes = [held for held in self.held if isinstance(held, Episode)]
+        exemplars = {id(episode.exemplar): episode.exemplar for episode in episodes}  # a storm's may be another's
         for exemplar in exemplars.values():
             if exemplar is not None:
                 exemplar.judged = translated(exemplar.values, exemplar.judged)
@@ -321,57 +337,63 @@ class Episodes:
         p_known = np.where(kinds >= OTHER_LABEL, judgement.p_known, 1.0)
         return np.where(alone, p_known, np.nan), np.where(alone, judgement.p_novel, np.nan)
 
-    def _episode(self, kind: int, row: int, flow: FlaggedFlow) -> Episode:
-        """The episode that a flow belongs to, begun where there is none."""
+    def _holder(self, kind: int, row: int, flow: FlaggedFlow) -> Held:
+        """The episode that a flow belongs to, begun where there is none, or the host that a storm stands for."""
         key = (kind, row)
         subject = _subject(kind, flow)
-        episode = self._episodes.get(key)
-        if episode is not None and episode.subject != subject and not episode.closed:  # its row was given to another
-            self._end(episode, self._clock_ns)
-        if episode is None or episode.closed or episode.reported_by.closed:
-            self._ordinal += 1
-            technique = None if kind == UNSHAPED else _technique(kind, flow)
-            episode = self._episodes[key] = Episode(kind, subject, technique, flow, self._ordinal, self._budget)
-            self._await(key, episode)
-            self._waiting.pop(key, None)
-            self._waiting[key] = episode
-            if len(self._waiting) > self._settings.capacity_hosts:  # some 7 KB each, and slow ones wait a day
-                forgotten, oldest = self._waiting.popitem(last=False)
-                del self._episodes[forgotten]
-                self._end(oldest, self._clock_ns)
+        held = self.held.find(key)
+        if held is not None:
+            if held.subject == subject and not _told_by(held).closed:
+                self.held.moved(key)
+                return held
+            self.held.let_go(key)  # its row was given to another, or its storm is over
+            self._end(held, self._clock_ns)
+        self._ordinal += 1
+        technique = None if kind == UNSHAPED else _technique(kind, flow)
+        episode = Episode(kind, subject, technique, flow, self._ordinal, self._budget)
+        self._end_evicted(self.held.begin(key, episode))
+        self.held.look_at(key, episode, self._due_ns(episode))
         return episode
 
-    def _weigh(self, key: tuple[int, int], episode: Episode, flow: FlaggedFlow, level: float) -> None:
+    def _end_evicted(self, evicted: tuple[Key, Held] | None) -> None:
+        """Close who was left no room, now."""
+        if evicted is not None:
+            self._end(evicted[1], self._clock_ns)
+
+    def _weigh(self, key: Key, held: Held, flow: FlaggedFlow, level: float) -> None:
         """Take the level of a claim into account and report what has become worth a line."""
         reached = level >= 1
-        if episode.kind == UNSHAPED:
-            episode.known |= reached and flow.p_known < self._cuts[0]
-            episode.novel |= reached and flow.p_novel < self._cuts[1]
-            few = episode.novel or (len(episode.targets) <= UNSHAPED_TARGETS and not episode.targets_more)
-            reached = reached and few and episode.flows >= UNSHAPED_FLOWS and not self._accounted_for(episode, flow)
-            if reached and not episode.opened:
-                episode.technique = self._labelled(episode)
+        if held.kind == UNSHAPED:
+            held.known |= reached and flow.p_known < self._cuts[0]
+            held.novel |= reached and flow.p_novel < self._cuts[1]
+            few = held.novel or held.few_targets
+            reached = reached and few and held.flows >= UNSHAPED_FLOWS and not self._accounted_for(held, flow)
+            if reached and isinstance(held, Episode) and not held.opened:
+                held.technique = self._labelled(held)
         elif reached:
-            certain = SHAPES[episode.kind].certain
-            episode.known |= 2 * episode.supported >= episode.flows > 0
-            agreed = episode.known or (certain is not None and level >= certain)
-            if episode.kind == GUESSING:
+            certain = SHAPES[held.kind].certain
+            held.known |= 2 * held.supported >= held.flows > 0
+            agreed = held.known or (certain is not None and level >= certain)
+            if held.kind == GUESSING:
                 # Only where people log on are like sessions guesses; elsewhere a program does its work.
-                agreed = agreed and flow.identity[DST_PORT] in LOGIN_PORTS and episode.flows >= GUESSES_AGREED
-            episode.attack |= agreed
-        episode.level = max(episode.level, level if reached or episode.kind != UNSHAPED else 0.0)
-        if episode.kind != UNSHAPED:
-            reached = level >= self._settings.levels[episode.kind] or (reached and episode.attack)
+                agreed = agreed and flow.identity[DST_PORT] in LOGIN_PORTS and held.flows >= GUESSES_AGREED
+            held.attack |= agreed
+        held.level = max(held.level, level if reached or held.kind != UNSHAPED else 0.0)
+        if held.kind != UNSHAPED:
+            reached = level >= self._settings.levels[held.kind] or (reached and held.attack)
         if reached:
-            episode.peak = max(episode.peak, EVIDENCE_LIMIT * (1 - 0.5 / level))
-        if not episode.opened and reached:
-            self._open(key, episode)
-        if episode.opened:
-            self._report_progress(episode)
+            held.peak = max(held.peak, EVIDENCE_LIMIT * (1 - 0.5 / level))
+        if isinstance(held, MergedHost):
+            held.storm.weigh(held)
+            self._report_progress(held.storm)
+        elif held.opened:
+            self._report_progress(held)
+        elif reached:
+            self._report_progress(self._open(key, held))
 
-    def _accounted_for(self, episode: Episode, flow: FlaggedFlow) -> bool:
+    def _accounted_for(self, held: Held, flow: FlaggedFlow) -> bool:
         """Whether an open claim about a flow's source, or about its target, says why what was before it is unusual."""
-        if episode.known or episode.opened:
+        if held.known or held.opened:
             return False
         return self._open_claims["source", flow.source] > 0 or self._open_claims["target", flow.target] > 0
 
@@ -385,24 +407,35 @@ class Episodes:
             return None
         return technique_of(self._techniques[label])
 
-    def _open(self, key: tuple[int, int], episode: Episode) -> None:
+    def _open(self, key: Key, episode: Episode) -> Episode:
+        """Tell of an episode that waited, on its own or in a storm; returns which of the two tells of it."""
         episode.opened = True
         self._open_claims[_side(episode)] += 1
-        del self._waiting[key]
         if episode.kind in SLOW:
-            self._await(key, episode)  # sooner than one that may open yet is forgotten
+            self.held.look_at(key, episode, self._due_ns(episode))  # sooner than one that may open yet is forgotten
         muted = None if self.mutes is None else partial(self._muted, self.mutes, episode)
+        telling = episode
         if self._storms.admits(self._clock_ns, attack=episode.attack, muted=muted):
+            self._end_evicted(self.held.open(key))
             self._begin(episode)
         else:
-            self._ordinal += 1
-            storm = self._storms.merge(episode, self._ordinal)
-            if not storm.opened:
-                storm.opened = True
-                self._await((STORM, storm.order), storm)
-                self._begin(storm)
+            telling = self._merge(key, episode)
         for flow in self._remembered.take(episode):
-            self._give_flow(episode, flow)
+            self._give_flow(telling, flow)
+        return telling
+
+    def _merge(self, key: Key, episode: Episode) -> Episode:
+        """Have a storm tell of an episode that opens; returns the storm."""
+        self._ordinal += 1
+        storm = self._storms.merge(episode, self._ordinal)
+        self._end_evicted(self.held.merge(key, episode.fold(storm)))
+        if not storm.opened:
+            storm.opened = True
+            storm_key = (STORM, storm.order)
+            self.held.add_storm(storm_key, storm)
+            self.held.look_at(storm_key, storm, self._due_ns(storm))
+            self._begin(storm)
+        return storm
 
     def _muted(self, mutes: Callable[[Alert], bool], episode: Episode) -> bool:
         return mutes(self._builder.draft(episode, self._clock_ns))
@@ -411,16 +444,7 @@ class Episodes:
         episode.id = episode_id(episode, self._clock_ns)
         self._report(episode, "opened", self._clock_ns)
 
-    def _await(self, key: tuple[int, int], episode: Episode) -> None:
-        """Look at an episode when it may be over, and not when it was to be looked at before."""
-        self._looks += 1
-        episode.due_ns = self._due_ns(episode)
-        heapq.heappush(self._deadlines, (episode.due_ns, episode.order, self._looks, key, episode))
-        if len(self._deadlines) > 2 * len(self._episodes) + _SPARE:  # most of whose rows were given to others
-            self._deadlines = [entry for entry in self._deadlines if entry[-1].awaits(entry[0])]
-            heapq.heapify(self._deadlines)
-
-    def _due_ns(self, episode: Episode) -> int:
+    def _due_ns(self, episode: Held) -> int:
         """When an episode is over unless it goes on: after the quiet time, or eight of its gaps where it is slow."""
         wait_ns = self._settings.quiet_ns
         if episode.kind in SLOW:
@@ -430,67 +454,60 @@ class Episodes:
 
     def _report_progress(self, episode: Episode) -> None:
         """Write an update when flows or hosts have grown tenfold or the verdict changed."""
-        reported = episode.reported_by
-        if reported is not episode:
-            reported.weigh(episode)
-        grown = reported.flows >= GROWTH * reported.flows_at_line or reported.alerts >= GROWTH * max(
-            1, reported.alerts_at_line
+        grown = episode.flows >= GROWTH * episode.flows_at_line or episode.alerts >= GROWTH * max(
+            1, episode.alerts_at_line
         )
-        if grown or reported.attack != reported.verdict_at_line:
-            self._report(reported, "updated", self._clock_ns)
+        if grown or episode.attack != episode.verdict_at_line:
+            self._report(episode, "updated", self._clock_ns)
 
     def _close_until(self, until_ns: int) -> None:
         """Close the episodes whose quiet time ends by then, earliest first; none is reported later than now."""
-        while self._deadlines and self._deadlines[0][0] <= until_ns:
-            deadline_ns, _, _, key, episode = heapq.heappop(self._deadlines)
-            if not episode.awaits(deadline_ns):
+        while (due := self.held.due(until_ns)) is not None:
+            deadline_ns, key, held = due
+            later_ns = self._due_ns(held)
+            if later_ns > deadline_ns:  # flows came since: look again then
+                self.held.look_at(key, held, later_ns)
                 continue
-            if self._due_ns(episode) > deadline_ns:  # flows came since: look again later
-                self._await(key, episode)
-                continue
-            if self._episodes.get(key) is episode:
-                del self._episodes[key]
-                self._waiting.pop(key, None)
-            self._end(episode, min(deadline_ns, self._clock_ns))
+            self.held.let_go(key)
+            self._end(held, min(deadline_ns, self._clock_ns))
 
-    def _end(self, episode: Episode, time_ns: int) -> None:
-        """Close an episode, opened or not."""
-        if episode.opened:
-            self._report(episode, "closed", time_ns)
-            if not episode.alerts:  # a storm is about nobody
-                side = _side(episode)
-                self._open_claims[side] -= 1
-                if not self._open_claims[side]:
-                    del self._open_claims[side]
-        self._remembered.take(episode)
-        episode.end()
+    def _end(self, held: Held, time_ns: int) -> None:
+        """Close an episode that is held no longer, opened or not."""
+        if isinstance(held, Episode):
+            if held.opened:
+                self._report(held, "closed", time_ns)
+            self._remembered.take(held)
+        if held.opened and held.subject:  # a storm is about nobody
+            side = _side(held)
+            self._open_claims[side] -= 1
+            if not self._open_claims[side]:
+                del self._open_claims[side]
+        held.end()
 
-    def _wants_flow(self, episode: Episode) -> bool:
-        """Whether another flow is to be given with the id of the alert that reports an episode."""
+    def _wants_flow(self, telling: Episode) -> bool:
+        """Whether another flow is to be given with the id of this alert."""
         most = self._settings.flows_per_alert
-        return most is None or episode.reported_by.linked < most
+        return most is None or telling.linked < most
 
-    def _keep_flow(self, episode: Episode, flow: BufferedFlow) -> None:
+    def _keep_flow(self, held: Held, flow: BufferedFlow) -> None:
         """Give a flow of an open episode at once, remember that of another."""
-        if episode.opened:
-            self._give_flow(episode, flow)
+        if isinstance(held, MergedHost) or held.opened:
+            self._give_flow(_told_by(held), flow)
         else:
-            self._remembered.add(episode, flow)
+            self._remembered.add(held, flow)
 
-    def _give_flow(self, episode: Episode, buffered: BufferedFlow) -> None:
-        """Give a flow of an open episode, under the id of the alert that reports it."""
-        if not self._wants_flow(episode):
+    def _give_flow(self, telling: Episode, buffered: BufferedFlow) -> None:
+        """Give a flow of an open episode, under the id of the alert that tells of it."""
+        if not self._wants_flow(telling):
             return
-        (flow, values), reported = buffered, episode.reported_by
-        reported.linked += 1
+        flow, values = buffered
+        telling.linked += 1
         label = self._labels[flow.label] if flow.label >= 0 else None
         self._items.append(
-            AlertFlow(reported.id, reported.linked, flow.identity, values, flow.p_known, flow.p_novel, label)
+            AlertFlow(telling.id, telling.linked, flow.identity, values, flow.p_known, flow.p_novel, label)
         )
 
     def _report(self, episode: Episode, action: Action, time_ns: int) -> None:
-        if episode.merged_in is not None:
-            return
         episode.alerts_at_line = episode.alerts
         episode.flows_at_line = episode.flows
         episode.technique_at_line = episode.technique
@@ -517,10 +534,15 @@ def _subject(kind: int, flow: FlaggedFlow) -> tuple[int, ...]:
     return (flow.source, flow.target, flow.identity[IP_VERSION])
 
 
-def _side(episode: Episode) -> tuple[str, int]:
+def _told_by(held: Held) -> Episode:
+    """The episode whose alert tells of this one: itself, or a storm."""
+    return held.storm if isinstance(held, MergedHost) else held
+
+
+def _side(held: Held) -> tuple[str, int]:
     """Whom a claim accuses or defends, and the address."""
-    about_target = episode.kind < UNSHAPED and SHAPES[episode.kind].sided == "target"
-    return "target" if about_target else "source", episode.subject[0]
+    about_target = held.kind < UNSHAPED and SHAPES[held.kind].sided == "target"
+    return "target" if about_target else "source", held.subject[0]
 
 
 def _technique(kind: int, flow: FlaggedFlow) -> Technique | None:
@@ -533,12 +555,3 @@ def _technique(kind: int, flow: FlaggedFlow) -> Technique | None:
     if kind in (FLOOD_FROM, TORRENT) and identity[PROTOCOL] != TCP:
         return technique_of("T1498.001")  # it exhausts the line, as no system keeps a connection of it
     return technique_of(SHAPES[kind].technique)
-
-
-def _count(episode: Episode, flow: FlaggedFlow, clock_ns: int, exemplar: Callable[[FlaggedFlow], Exemplar]) -> None:
-    """Count a report of a flagged flow in its episode and in the storm that reports it."""
-    fresh = None
-    for counting in (episode,) if episode.merged_in is None else (episode, episode.merged_in):
-        fresh = counting.add(flow, clock_ns, fresh)
-        if counting.exemplar is None or flow.strength < counting.exemplar.flow.strength:
-            counting.exemplar = exemplar(flow)

@@ -35,7 +35,7 @@ from flows.batch import (
     FlowBatch,
     Identity,
 )
-from kernels.hosts import ABSENT, admit, find, host_table, touch
+from kernels.hosts import ABSENT, EVICTED, admit, find, host_table, touch
 from kernels.jit import entry, inner
 
 Int64s = NDArray[np.int64]
@@ -96,6 +96,11 @@ class EvidenceTable:
         self._last_ns = np.zeros(capacity, dtype=np.int64)
         self._reached = np.zeros(capacity, dtype=np.int8)
         self._settings = np.array([self.threshold, quiet_ns, *_gains(cut_known), *_gains(cut_novel)], dtype=np.float64)
+
+    @property
+    def evicted(self) -> int:
+        """Hosts that gave way to others so far."""
+        return int(self._hosts.ends[EVICTED])
 
     def adjust(self, threshold: float, quiet_ns: int) -> None:
         """Go on with other settings; what was found so far stays."""

@@ -19,6 +19,7 @@ class RememberedFlows:
         """most: of all episodes together. most_each: of one of them."""
         self._most, self._most_each = most, most_each
         self._added = 0
+        self.evicted = 0  # that gave way to others
         self._flows: OrderedDict[int, tuple[int, BufferedFlow]] = OrderedDict()  # by number: order of its episode, flow
         self._numbers: dict[int, deque[int]] = {}  # of an episode's flows, the oldest first, by its order
 
@@ -29,6 +30,7 @@ class RememberedFlows:
     def add(self, episode: Episode, flow: BufferedFlow) -> None:
         """Remember a flow; the oldest of its episode, or else of all, gives way."""
         numbers = self._numbers.setdefault(episode.order, deque())
+        self.evicted += len(numbers) == self._most_each or len(self._flows) == self._most
         if len(numbers) == self._most_each:
             del self._flows[numbers.popleft()]
         elif len(self._flows) == self._most:

@@ -70,7 +70,6 @@ class Storms:
             assert episode.exemplar is not None, "an episode has a flow before it opens"  # noqa: S101
             storm = Episode(episode.kind, (), episode.technique, episode.exemplar.flow, order, episode.budget)
             self._open[episode.technique] = storm
-        episode.merged_in = storm
         storm.absorb(episode)
         storm.alerts += 1
         self.merged += 1

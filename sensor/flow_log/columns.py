@@ -31,13 +31,14 @@ from flows.batch import (
     FlowBatch,
 )
 from flows.columns import NAMES, feature_contract
+from models.formats import Format
 
 if TYPE_CHECKING:  # models.fusion has kernels
     import pyarrow as pa
 
     from models.fusion import Judgement
 
-SCHEMA: Final = "flow-log/1"
+FORMAT: Final = Format("flow-log", instead="read it with the flowvigil that wrote it")
 METADATA: Final = b"flowvigil"  # key of the file's metadata below which its JSON stands
 SCORE: Final = "score_"  # a column's name is this and the name of a detector
 

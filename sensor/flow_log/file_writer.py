@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sensor.files.unfinished import create_locked
-from sensor.flow_log.columns import METADATA, SCHEMA, SOUGHT, TEXTS, JudgedBy, JudgedRecords, contract, schema
+from sensor.flow_log.columns import FORMAT, METADATA, SOUGHT, TEXTS, JudgedBy, JudgedRecords, contract, schema
 from sensor.flow_log.encoding import table
 
 COMPRESSION_LEVEL: Final = 1  # the others take more time than they save space
@@ -33,7 +33,7 @@ class LogFileWriter:
         self._sink = _Sink(unfinished)
         columns = schema(by.detectors)
         judge = {"model": by.model, "sha256": by.sha256, "rate": by.rate, "cuts": by.cuts, "labels": by.labels}
-        text = json.dumps({"schema": SCHEMA, "columns": contract(), **about, "judge": judge})
+        text = json.dumps({"schema": str(FORMAT), "columns": contract(), **about, "judge": judge})
         self._columns = columns.with_metadata({METADATA: text.encode()})
         try:
             self._writer = parquet.ParquetWriter(

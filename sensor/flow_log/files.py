@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from models.formats import OtherVersionError
 from sensor.errors import InputError, reason_of
 from sensor.files.magic import describe
-from sensor.flow_log.columns import METADATA, REASON, SCHEMA, SCORE, VALUES, JudgedBy, contract, schema
+from sensor.flow_log.columns import FORMAT, METADATA, REASON, SCORE, VALUES, JudgedBy, contract, schema
 from sensor.printable import printable
 
 if TYPE_CHECKING:
@@ -244,11 +245,17 @@ def _about(path: Path, metadata: Mapping[bytes, bytes]) -> Mapping[str, Any] | N
     except (ValueError, RecursionError):
         about = None
     if not isinstance(about, dict) or not isinstance(about.get("schema"), str):
-        raise FileError(f"{_shown(path)}: found metadata that no flow log has, expected {SCHEMA}")
-    if about["schema"] != SCHEMA:
-        raise FileError(f"{_shown(path)}: found a {printable(about['schema'], 32)}, expected {SCHEMA}")
+        raise FileError(f"{_shown(path)}: found metadata that no flow log has, expected {FORMAT}")
+    try:
+        FORMAT.version_of(about["schema"])
+    except OtherVersionError as error:
+        raise FileError(f"{_shown(path)}: {printable(str(error), 200)}") from None
     if about.get("columns") != contract():
-        raise FileError(f"{_shown(path)}: found values of another meaning, written by another version of flowvigil")
+        meaning = printable(str(about.get("columns")), 16)
+        raise FileError(
+            f"{_shown(path)}: found a {FORMAT} with values of another meaning ({meaning}), expected {contract()}: "
+            f"{FORMAT.instead}"
+        )
     return about
 
 

@@ -98,6 +98,15 @@ class Judge:
         """Rows of the records' context that gave way to others so far, None for a bundle that uses no context."""
         return self.row_maker.evicted if isinstance(self.row_maker, ContextMaker) else None
 
+    @property
+    def stores_evicted(self) -> dict[str, int]:
+        """What its bounded stores let go so far before its time, by store; those that lost nothing are left out.
+
+        Those of the context are counted apart (context_evicted).
+        """
+        counts = {**self.episodes.evicted, "model": self.hybrid.evicted}
+        return {store: count for store, count in sorted(counts.items()) if count}
+
     def judge(self, records: FlowBatch, dropped: int = 0) -> list[AlertItem]:
         """Alerts that flow records give rise to, each followed by the flows handed on with it.
 

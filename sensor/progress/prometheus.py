@@ -124,6 +124,12 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
     for protocol, count in sorted(progress.unjudged.items()):
         unjudged.add_metric((protocol,), count)
     yield unjudged
+    stores = CounterMetricFamily(
+        "flowvigil_store_evicted", "What bounded stores let go before its time, by store.", labels=("store",)
+    )
+    for store, count in sorted(progress.stores_evicted.items()):
+        stores.add_metric((store,), count)
+    yield stores
     yield from _outputs(progress)
     if progress.kept is not None:
         kept = CounterMetricFamily(

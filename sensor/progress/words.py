@@ -37,6 +37,17 @@ def logged_in_words(logged: LoggedFlows) -> str:
     return f"flow log: {logged.records:,} flow records in {logged.files:,} file{'s' * (logged.files != 1)}{told}"
 
 
+def early_in_words(progress: Progress) -> str:
+    """Which alerts ended before their time as there were too many; empty for none."""
+    closed = progress.stores_evicted.get("open episodes", 0)
+    forgotten = progress.stores_evicted.get("merged hosts", 0)
+    told = (
+        (closed, "alerts closed early: more were open than may be (episodes.capacity_hosts)"),
+        (forgotten, "hosts of storms forgotten early, and counted anew if they went on (episodes.capacity_hosts)"),
+    )
+    return ", ".join(f"{count:,} {what}" for count, what in told if count)
+
+
 def drift_in_words(drift: DriftState | None) -> str:
     """What holds of traffic, scores and alerts, such as `drift: columns-changed`; empty for nothing."""
     if drift is None or not drift.conditions:

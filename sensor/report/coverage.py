@@ -74,13 +74,16 @@ class StatsCounts:
 def _sum(totals: list[Progress]) -> Progress:
     undecoded: Counter[str] = Counter()
     unjudged: Counter[str] = Counter()
+    stores: Counter[str] = Counter()
     for each in totals:
         undecoded.update(each.undecoded)
         unjudged.update(each.unjudged)
+        stores.update(each.stores_evicted)
     in_context = [each.context_evicted for each in totals if each.context_evicted is not None]
     return Progress(
         undecoded=dict(undecoded),
         unjudged=dict(unjudged),
+        stores_evicted=dict(stores),
         context_evicted=sum(in_context) if in_context else None,
         **{name: sum(getattr(each, name) for each in totals) for name in _ADDED},
     )

@@ -1,6 +1,7 @@
 """What this sensor could not see, said as plainly as what it found."""
 
 from sensor.alerts.spread import counted, span_in_words
+from sensor.progress.words import early_in_words
 from sensor.report.coverage import Coverage
 from sensor.report.markup import Content, element
 from sensor.report.subject import ReportSubject
@@ -86,6 +87,8 @@ def _of_packets(coverage: Coverage) -> list[str]:
             "What hosts, pairs and services did before as a whole: "
             f"{counted(counts.context_evicted, 'row')} of it gave way to others (episodes.capacity_hosts)."
         )
+    if early := early_in_words(counts):
+        sentences.append(f"Alerts and hosts to their ends: {early}.")
     if counts.clock_jumps:
         sentences.append(f"The true times around {counted(counts.clock_jumps, 'jump')} of a source's clock.")
     if counts.lost_lines:

@@ -16,10 +16,12 @@ from typing import Final
 
 import yaml
 
+from models.formats import Format
 from sensor.errors import ConfigError
 from sensor.settings.setting import Scalar, Setting, parse_scalar
-from sensor.settings.yaml_nodes import entries, is_null, kind_of, place_of, read_nodes
+from sensor.settings.yaml_nodes import VERSION, check_version, entries, is_null, kind_of, place_of, read_nodes
 
+FORMAT: Final = Format("settings", instead="write it anew by flowvigil config")
 OUTPUTS: Final = "outputs"
 _TYPES: Final = {"bool": bool, "int": int, "float": float, "null": type(None), "str": str}
 _MISREADINGS: Final = {
@@ -95,6 +97,9 @@ def _settings(root: yaml.Node | None, path: str, sections: dict[str, str]) -> It
     for section, node in entries(root, path, "the file"):
         name = section.value
         if name == OUTPUTS:
+            continue
+        if name == VERSION:
+            check_version(node, path, FORMAT)
             continue
         if isinstance(node, yaml.ScalarNode) and not is_null(node):
             if "." in name:

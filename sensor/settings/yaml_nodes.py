@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import yaml
 
+from models.formats import Format, OtherVersionError
 from sensor.errors import ConfigError
 from sensor.settings.setting import parse_scalar
 
 LIMIT_BYTES: Final = 1 << 16  # twenty times a file that states every setting; hostile ones take about a second
 LIMIT_DEPTH: Final = 8
 MERGE_KEY: Final = "<<"
+VERSION: Final = "version"  # name of the version that a file may state; without, it is of version 1
 
 
 def read_nodes(path: Path, expected: str) -> tuple[bytes, yaml.Node | None]:
@@ -104,6 +106,17 @@ def entries(
     seen: set[str] = set()
     for key, value in node.value:
         yield key_of(key, seen, path, name), value
+
+
+def check_version(node: yaml.Node, path: str, written: Format) -> None:
+    """Raise ConfigError where the value of a file's `version` is none that is read."""
+    try:
+        version = parse_scalar(node.value) if isinstance(node, yaml.ScalarNode) and not node.style else None
+        if not isinstance(version, int) or isinstance(version, bool):
+            raise OtherVersionError(f"found {node.value!r:.40}, expected {written.version}")
+        written.checked(version)
+    except OtherVersionError as error:
+        raise ConfigError(f"{place_of(node, path)}: {VERSION}: {error}") from None
 
 
 def key_of(key: yaml.Node, seen: set[str], path: str, name: str) -> yaml.ScalarNode:

@@ -10,15 +10,26 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from models.formats import Format
 from sensor.errors import ConfigError
 from sensor.settings.config import error_of
-from sensor.settings.yaml_nodes import compose, is_null, key_of, nodes_of, place_of, read_regular
+from sensor.settings.yaml_nodes import (
+    VERSION,
+    check_version,
+    compose,
+    is_null,
+    key_of,
+    nodes_of,
+    place_of,
+    read_regular,
+)
 from sensor.site.declared import AssetEntry, MarkEntry, RuleEntry, SiteEntries
 from sensor.site.networks import DEFAULT_HOME, Network
 from sensor.site.notes import Asset, Mark, Party, Rule, SiteNotes
 
 LIMIT_BYTES: Final = 1 << 18  # a thousand rules; a hostile file of this size takes some seconds
 EXPECTED: Final = "notes of a site"
+FORMAT: Final = Format("site", instead="write its notes anew")
 _PLACE: Final = re.compile(r":(\d+):(\d+): ")
 _At = tuple[str | int, ...]  # the way to a value: rules, 3, source
 
@@ -44,7 +55,11 @@ def _values(root: yaml.Node | None, tree: "_Tree") -> dict[str, Any]:
     if not isinstance(values, dict):
         found = "list" if isinstance(values, list) else "plain value"
         raise ConfigError(f"{tree.places[()]}: the file is a {found}, expected home, assets, rules or marks")
-    return values
+    if isinstance(root, yaml.MappingNode):
+        for key, value in root.value:
+            if isinstance(key, yaml.ScalarNode) and key.value == VERSION:
+                check_version(value, tree.path, FORMAT)
+    return {name: value for name, value in values.items() if name != VERSION}
 
 
 def _notes(root: yaml.Node | None, path: str) -> SiteNotes:

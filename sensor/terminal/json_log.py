@@ -60,6 +60,7 @@ def _totals(progress: "Progress") -> dict[str, object]:
         "dropped": progress.dropped,
         "evicted": progress.evicted,
         **({} if progress.context_evicted is None else {"context_evicted": progress.context_evicted}),
+        **({"stores_evicted": dict(progress.stores_evicted)} if progress.stores_evicted else {}),
         "late": progress.late,
         "clock_jumps": progress.clock_jumps,
         "tunnelled": progress.tunnelled,

@@ -7,7 +7,7 @@ from sensor.alerts.alert import Alert
 from sensor.printable import printable
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
-from sensor.progress.words import drift_in_words, first_problems
+from sensor.progress.words import drift_in_words, early_in_words, first_problems
 
 
 class SilentScreen:
@@ -60,14 +60,15 @@ class SummaryLine:
         unjudged = ", ".join(f"{count:,} {protocol}" for protocol, count in progress.unjudged.items())
         unjudged = f"flows that no model judged: {unjudged}, " if unjudged else ""
         context = f"context evicted: {progress.context_evicted:,}, " if progress.context_evicted else ""
+        early = f"{words}, " if (words := early_in_words(progress)) else ""
         drift = f"{words}, " if (words := drift_in_words(progress.drift)) else ""
         lost = f"lost lines: {progress.lost_lines:,}, " if progress.lost_lines else ""
         self._stream.write(
             f"flowvigil: {self._mode} {self._source}: {progress.packets:,} packets, {progress.flows:,} flows, "
             f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, {merged}{muted}"
             f"not decoded: {left_out}, {unjudged}{filtered}{shed}dropped: {progress.dropped:,}, "
-            f"evicted: {progress.evicted:,}, {context}late: {progress.late:,}, clock jumps: {progress.clock_jumps:,}, "
-            f"{drift}{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
+            f"evicted: {progress.evicted:,}, {context}{early}late: {progress.late:,}, "
+            f"clock jumps: {progress.clock_jumps:,}, {drift}{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
         )
         for hint in hints(progress):
             _write_line(self._stream, hint.message)

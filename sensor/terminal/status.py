@@ -12,7 +12,7 @@ from sensor.alerts.words import who
 from sensor.printable import printable
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
-from sensor.progress.words import accounting, accounting_parts, drift_in_words, first_problems
+from sensor.progress.words import accounting, accounting_parts, drift_in_words, early_in_words, first_problems
 from sensor.terminal.alert_text import severity_text, title_text
 from sensor.terminal.glyphs import Glyphs
 
@@ -165,6 +165,8 @@ def irregularities(progress: Progress) -> str:
         words.append(f"{progress.evicted:,} flows reported early: the table was full (meter.capacity_flows)")
     if progress.context_evicted:
         words.append(f"{progress.context_evicted:,} rows of context gave way (episodes.capacity_hosts)")
+    if early := early_in_words(progress):
+        words.append(early)
     if progress.late:
         words.append(f"{progress.late:,} packets stamped before an earlier one")
     if progress.clock_jumps:

@@ -15,6 +15,7 @@ from importlib import import_module
 from itertools import chain
 from pathlib import Path
 
+from sensor.process.kernel_cache import use_kernel_cache
 from tests.trust import record
 from tests.trust.claim import Claim, NotTriedError, Outcome
 
@@ -25,6 +26,7 @@ GRACE = 4  # times as long as a claim says that it takes, and two minutes, befor
 def main() -> int:
     """Try what the options ask for; the exit code."""
     options = parsed()
+    use_kernel_cache()
     claims = all_claims()
     if options.list:
         for claim in claims:

@@ -73,6 +73,11 @@ def test_rows_of_context_that_gave_way_are_told_where_a_bundle_uses_context() ->
     assert stats(Progress(context_evicted=7))["context_evicted"] == 7
 
 
+def test_what_bounded_stores_let_go_is_told_where_they_did() -> None:
+    assert "stores_evicted" not in stats(Progress())
+    assert stats(Progress(stores_evicted={"pairs": 7, "hosts": 2}))["stores_evicted"] == {"hosts": 2, "pairs": 7}
+
+
 @given(
     *(COUNTS for _ in range(6)), st.dictionaries(st.sampled_from(REASONS), COUNTS)
 )  # fmt: skip

@@ -31,6 +31,7 @@ FULL = Progress(
     bytes_read=13, size=14, started_ns=15, traffic_time_ns=16, elapsed_s=17.5, alerts=18, attacks=19, uncertain=20,
     lost_with_worker=30, muted=29, merged=21, judged=22, one_sided=27, scoring_s=23.5, context_evicted=28,
     tunnelled=24, split_sessions=25,
+    stores_evicted={"pairs": 31},
     interfaces=(InterfaceState("eth0", True),),
     outputs=(OutputState("syslog", False, 1, 2, 3, 4),), kept=KeptPackets(1, 2, 3, 4, 5, 6, 7, 8),
     logged=LoggedFlows(1, 2, 3, 4, 5, 6),

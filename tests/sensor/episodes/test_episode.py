@@ -5,7 +5,8 @@ import random
 import pytest
 
 from flows.batch import DST_HIGH, DST_LOW, DST_PORT, END_REASON, PROTOCOL, SNAPSHOT, SRC_LOW, SRC_PORT, START_NS
-from sensor.episodes.episode import DISTINCT_LIMIT, DistinctBudget, Episode, FlaggedFlow
+from sensor.episodes.distinct import DISTINCT_LIMIT, DistinctBudget
+from sensor.episodes.episode import Episode, FlaggedFlow
 from tests.support.episodes import Flow, episodes, judged, scan, unusual
 
 TCP = 6
@@ -26,7 +27,7 @@ def an_episode(budget: DistinctBudget, order: int = 1) -> Episode:
 
 
 def held(*all_episodes: Episode) -> int:
-    return sum(len(values) for e in all_episodes for values in (e.targets, e.ports, e.origins, e._running or ()))
+    return sum(len(values) for e in all_episodes for values in (e.targets, e.ports, e.origins, e.running))
 
 
 def test_one_episode_counts_exactly_up_to_its_limit_and_then_knows_that_there_are_more() -> None:
@@ -96,8 +97,7 @@ def test_the_bound_holds_over_a_run_and_is_the_same_wherever_batches_are_cut(val
         items = []
         for first in range(0, len(flows), size):
             items += watched.observe(*judged(flows[first : first + size]))
-            open_ones = [entry[-1] for entry in watched._deadlines if not entry[-1].closed]
-            distinct = {id(episode): episode for episode in open_ones}.values()
+            distinct = [episode for episode in watched.held if isinstance(episode, Episode)]
             assert watched._budget.free == values - held(*distinct)
             assert held(*distinct) <= values + 3 * len(distinct)
         items += watched.finish()

@@ -344,21 +344,40 @@ def test_of_a_flood_from_many_sources_the_alert_names_the_victim_and_how_many_th
     assert f"port 80 on one host: {last.spread.flows:,} flows from {last.spread.origins:,} hosts" in last.reason
 
 
+FOUR_AT_ONCE = [
+    *(("opened", f"10.0.0.{i}") for i in range(4)),
+    *(told for i in range(4, 8) for told in (("closed", f"10.0.0.{i - 4}"), ("opened", f"10.0.0.{i}"))),
+    ("closed", "10.0.0.4"),
+    ("opened", "10.0.0.8"),
+]
+
+
 def test_an_episode_whose_place_another_took_closes_before_that_one_opens() -> None:
-    flows = [flow for i in range(9) for flow in guesses(6, start=20.0 * i, source=f"10.0.0.{i}", target=f"10.0.1.{i}")]
-    alerts = alerts_of(flows, finish=False, capacity_hosts=1)  # and so four pairs
-    assert [(alert.action, alert.source.ip) for alert in alerts] == [
-        *(("opened", f"10.0.0.{i}") for i in range(4)),
-        *(told for i in range(4, 8) for told in (("closed", f"10.0.0.{i - 4}"), ("opened", f"10.0.0.{i}"))),
-        ("closed", "10.0.0.4"),
-        ("opened", "10.0.0.8"),
+    flows = [
+        flow for i in range(9) for flow in scan(8, at=20.0 * i, source=f"10.0.0.{i}", target=f"10.0.1.{i}", protocol=6)
     ]
+    watched = episodes(capacity_hosts=8)  # and so four scanners with a target each
+    alerts = watched.observe(*judged(flows))
+    assert [(alert.action, alert.source.ip) for alert in alerts] == FOUR_AT_ONCE
+    assert watched.evicted["open episodes"] == 0
+    assert watched.evicted["hosts"] == 10
+
+
+def test_where_as_many_are_open_as_may_be_the_one_that_moved_least_lately_closes_before_another_opens() -> None:
+    flows = [flow for i in range(9) for flow in guesses(6, start=20.0 * i, source=f"10.0.0.{i}", target=f"10.0.1.{i}")]
+    watched = episodes(capacity_hosts=4)  # and so sixteen pairs
+    alerts = watched.observe(*judged(flows))
+    assert [(alert.action, alert.source.ip) for alert in alerts] == FOUR_AT_ONCE
+    assert watched.evicted["open episodes"] == 5
+    first = guesses(30, start=0.0, every=8.0, source="10.0.0.0", target="10.0.1.0")  # goes on
+    watched = episodes(capacity_hosts=4)
+    alerts = watched.observe(*judged(sorted([*flows, *first], key=lambda flow: flow.at)))
+    assert [alert.source.ip for alert in alerts if alert.action == "closed"] == [f"10.0.0.{i}" for i in range(1, 6)]
 
 
 @pytest.mark.parametrize("flows_per_alert", [0, 10])
 def test_what_is_remembered_of_hosts_is_bounded(flows_per_alert: int) -> None:
     watched = episodes(capacity_hosts=8, flows_per_alert=flows_per_alert)
-    places = 8 * 4 + 2 * 8 + 7 * 4 * 8  # of claims about hosts, services and pairs
     for turn in range(20):
         probes = [
             Flow(source=f"10.{turn}.{i >> 8}.{i & 255}", sent=0, answered=0, port=port, at=turn * 100 + i * 0.1)
@@ -366,11 +385,12 @@ def test_what_is_remembered_of_hosts_is_bounded(flows_per_alert: int) -> None:
             for port in (1, 2, 3)
         ]
         watched.observe(*judged([flow._replace(target=flow.source.replace("10.", "11.", 1)) for flow in probes]))
-        assert len(watched._episodes) <= places
-        assert len(watched._waiting) <= 8
-        assert watched._waiting.items() <= watched._episodes.items()
-        assert {key for key, episode in watched._episodes.items() if not episode.opened} == watched._waiting.keys()
-        assert len(watched._deadlines) <= 2 * places + 1024 + 1
+        held = watched.held
+        assert held.waiting <= 8
+        assert held.alone <= 8
+        assert held.merged <= 8
+        assert held.waiting + held.alone + held.merged <= len(held) <= 3 * 8 + 1  # a storm of scans
+        assert held.deadlines <= 2 * len(held) + 1024 + 1
 
 
 def test_sequence_numbers_have_no_gap_and_time_never_runs_back() -> None:

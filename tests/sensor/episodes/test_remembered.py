@@ -5,7 +5,8 @@ from collections import Counter
 
 import numpy as np
 
-from sensor.episodes.episode import BufferedFlow, DistinctBudget, Episode, FlaggedFlow
+from sensor.episodes.distinct import DistinctBudget
+from sensor.episodes.episode import BufferedFlow, Episode, FlaggedFlow
 from sensor.episodes.remembered import RememberedFlows
 
 NO_VALUES = np.empty(0)

@@ -261,8 +261,8 @@ def test_words_that_no_judge_says_are_refused(tmp_path: Path, name: str, value: 
 def test_a_log_of_another_version_or_meaning_is_told_so(tmp_path: Path) -> None:
     path = logged(tmp_path, judged(part(many_shapes(), 0, 9)))
     for changes, said in (
-        ({"schema": "flow-log/2"}, "found a flow-log/2, expected flow-log/1"),
-        ({"columns": "0" * 16}, "found values of another meaning"),
+        ({"schema": "flow-log/2"}, "found flow-log/2, which a newer flowvigil wrote; expected flow-log/1: upgrade"),
+        ({"columns": "0" * 16}, "found a flow-log/1 with values of another meaning (0000000000000000), expected "),
         ({"schema": 3}, "found metadata that no flow log has"),
     ):
         other = about(logged(tmp_path / "other", judged(part(many_shapes(), 0, 9))), **changes)

@@ -47,6 +47,7 @@ class Judge:
     merged: int = 0
     one_sided: int = 0
     context_evicted: int | None = None
+    stores_evicted: dict[str, int] = field(default_factory=dict)
     bundle: str = "made"
     unjudged: dict[str, int] = field(default_factory=dict)
 

@@ -1,0 +1,41 @@
+"""The environments that setup.cfg names, and what each asks for: one place that the lock, the bill of materials and the
+page of dependencies read them from.
+"""
+
+import configparser
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+LOCKS: Final = ROOT / "locks"
+
+SENSOR: Final = "sensor"  # what an operator installs without any extra
+# An environment is the sensor with these extras of setup.cfg; those without the sensor build or audit it.
+WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
+    SENSOR: (),
+    "home": ("home",),
+    "kafka": ("kafka",),
+    "serve": ("serve",),
+    "train": ("train",),
+    "develop": ("home", "kafka", "serve", "train", "test", "check"),
+}
+WITHOUT_SENSOR: Final[dict[str, tuple[str, ...]]] = {"build": ("build",), "audit": ("audit",)}
+SHIPPED: Final = (SENSOR, "home", "kafka", "serve", "train")  # those that operators choose from
+
+
+def extras() -> dict[str, list[str]]:
+    """Requirements by extra, as setup.cfg writes them; those of the sensor itself under `sensor`."""
+    file = configparser.ConfigParser()
+    file.read(ROOT / "setup.cfg")
+    asked = {name: lines.split("\n") for name, lines in file["options.extras_require"].items()}
+    asked[SENSOR] = file["options"]["install_requires"].split("\n")
+    return {name: [line for line in lines if line] for name, lines in asked.items()}
+
+
+def environments() -> dict[str, list[str]]:
+    """Requirements by environment, each once, in the order of setup.cfg."""
+    asked = extras()
+    chosen = {name: (SENSOR, *more) for name, more in WITH_SENSOR.items()} | WITHOUT_SENSOR
+    return {
+        name: list(dict.fromkeys(line for extra in parts for line in asked[extra])) for name, parts in chosen.items()
+    }
