@@ -65,7 +65,7 @@ class Soak:
     """What came of a run."""
 
     share: float  # of a core
-    capacity: int  # packets/s
+    capacity: int  # packets/s; 0 where a rate was given instead
     rate: int  # packets/s asked for
     minutes: float = 0.0
     arrived: int = 0  # packets at the interface
@@ -336,7 +336,7 @@ def run(minutes: float, share: float, table: int, rate: int | None = None) -> So
         scratch = Path(name)
         scratch.chmod(0o777)
         load = mixed_traffic(scratch / "mixed.pcap")
-        capacity = measure_capacity(group, ends, scratch, load, table)
+        capacity = 0 if rate else measure_capacity(group, ends, scratch, load, table)
         print(f"capacity {capacity:,} packets/s of {share:.0%} of a core", flush=True)
         soaked = Soak(share, capacity, rate or round(0.8 * capacity))
         soak(soaked, group, ends, scratch, load, minutes, table)
