@@ -66,6 +66,7 @@ class KernelCache:
         content = read_kernel(self._path(key), key)
         if content is None:
             return None
+        self._tell("loaded from", key)
         result: Any = import_module("numba.core.compiler").CompileResult
         return result._rebuild(target, *pickle.loads(content))  # noqa: S301  nobody else can have written it
 
@@ -76,9 +77,16 @@ class KernelCache:
         dumps: Any = import_module("numba.core.serialize").dumps
         key = self._key(signature, compiled.target_context)
         write_kernel(self._path(key), key, dumps(compiled._reduce()))
+        self._tell("saved to", key)
 
     def flush(self) -> None:
         """Forget nothing: files of what is compiled anew are replaced one by one."""
+
+    def _tell(self, what: str, key: bytes) -> None:
+        """Say what NUMBA_DEBUG_CACHE asks for, as numba's own cache does."""
+        config: Any = import_module("numba").config
+        if config.DEBUG_CACHE:
+            print(f"[cache] data {what} {str(self._path(key))!r}")  # noqa: T201
 
     def _key(self, signature: Any, target: Any) -> bytes:
         return repr((self._function, self._code, signature, target.codegen().magic_tuple())).encode()
