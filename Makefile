@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 MINUTES ?= 60
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # what a lock names and nothing else, each file by its hash; then the sensor itself, from this directory
-LOCKED = $(PIP) install --require-hashes -r locks/$(1).txt && $(PIP) install --no-deps --no-build-isolation -e .
+LOCKED = $(PIP) install --require-hashes -r configs/locks/$(1).txt && $(PIP) install --no-deps --no-build-isolation -e .
 PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
@@ -131,13 +131,13 @@ picture: $(VENV)/installed-train ## Draw the README's pictures anew (needs the d
 	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
 
 lock: $(VENV)/installed-audit ## Write the locks anew, from the newest versions that setup.cfg admits (needs the package index)
-	$(BIN)/python -m supply.lock
+	$(BIN)/python -m tests.supply.lock
 
 audit: $(VENV)/installed-audit ## Ask the advisories about every version of the locks (needs the internet; exit code 3 without)
-	$(BIN)/python -m supply.audit
+	$(BIN)/python -m tests.supply.audit
 
 dist: $(VENV)/installed-build ## Build the wheel with its bill of materials; the same commit gives the same bytes
-	$(BIN)/python -m supply.dist
+	$(BIN)/python -m tests.supply.dist
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info
@@ -145,19 +145,19 @@ clean: ## Remove what the targets made
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed-build: locks/build.txt | $(BIN)/python
-	$(PIP) install --require-hashes -r locks/build.txt
+$(VENV)/installed-build: configs/locks/build.txt | $(BIN)/python
+	$(PIP) install --require-hashes -r configs/locks/build.txt
 	touch $@
 
-$(VENV)/installed-sensor: setup.cfg pyproject.toml locks/sensor.txt | $(VENV)/installed-build
+$(VENV)/installed-sensor: setup.cfg pyproject.toml configs/locks/sensor.txt | $(VENV)/installed-build
 	$(call LOCKED,sensor)
 	touch $@
 
-$(VENV)/installed-train: setup.cfg pyproject.toml locks/train.txt | $(VENV)/installed-build
+$(VENV)/installed-train: setup.cfg pyproject.toml configs/locks/train.txt | $(VENV)/installed-build
 	$(call LOCKED,train)
 	touch $@
 
-$(VENV)/installed-test: setup.cfg pyproject.toml locks/develop.txt | $(VENV)/installed-build
+$(VENV)/installed-test: setup.cfg pyproject.toml configs/locks/develop.txt | $(VENV)/installed-build
 	$(call LOCKED,develop)
 	touch $@ $(VENV)/installed-sensor $(VENV)/installed-train
 
@@ -165,6 +165,6 @@ $(VENV)/installed-test: setup.cfg pyproject.toml locks/develop.txt | $(VENV)/ins
 $(VENV)/installed-check: $(VENV)/installed-test
 	touch $@
 
-$(VENV)/installed-audit: locks/audit.txt | $(VENV)/installed-test
-	$(PIP) install --require-hashes -r locks/audit.txt
+$(VENV)/installed-audit: configs/locks/audit.txt | $(VENV)/installed-test
+	$(PIP) install --require-hashes -r configs/locks/audit.txt
 	touch $@

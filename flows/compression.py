@@ -22,6 +22,10 @@ XZ_MAGIC: Final = b"\xfd7zXZ\0"
 BZIP2_MAGIC: Final = b"BZh"
 LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"
 COMPRESSED: Final = (GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC, LZ4_MAGIC)  # that are decompressed while reading
+# Data may unpack into MOST_BYTES, and beyond into MOST_TIMES as much as is stored: gzip reaches a thousand, while what
+# is worth reading has some tens, or hundreds where its payloads are all alike.
+MOST_BYTES: Final = 256 << 20
+MOST_TIMES: Final = 1000
 LONGEST_MAGIC: Final = max(map(len, COMPRESSED))  # bytes
 
 PIECE: Final = 65_536  # bytes of compressed data read at a time
@@ -163,7 +167,7 @@ class ZstdReader:
 
         self.damage: str | None = None
         self._stored = stored
-        self._packed = head
+        self._packed = memoryview(head)  # a view: what is taken from it moves nothing, however small the blocks
         self._piece = bytearray(PIECE)
         self._decompressor = ZstdDecompressor()
         self._frame: zstandard.ZstdDecompressionObj | None = None  # None between frames
@@ -178,7 +182,7 @@ class ZstdReader:
                 self._unpack(wanted)
                 continue
             piece = bytes(self._piece[: self._stored.readinto(memoryview(self._piece))])
-            self._packed += piece
+            self._packed = memoryview(bytes(self._packed) + piece)
             if not piece:
                 self.damage = self._end_of_input()
                 break
@@ -354,7 +358,7 @@ def decompressed(stored: CountingReader, head: bytes) -> tuple[ByteStream, str] 
     """
     for magic, name, reader in _READERS:
         if head.startswith(magic):
-            return reader(stored, head), name
+            return _Bounded(reader(stored, head), stored), name
     return None
 
 
@@ -368,6 +372,25 @@ def unpacked(raw: RawFile) -> ByteStream:
         head += piece[:got]
     packed = decompressed(stored, head)
     return packed[0] if packed else _Behind(head, stored)
+
+
+class _Bounded:
+    """Decompressed bytes, up to as many as are in proportion to those that are stored."""
+
+    def __init__(self, stream: ByteStream, stored: CountingReader) -> None:
+        self._stream, self._stored = stream, stored
+        self._count = 0
+        self.damage = stream.damage
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Read decompressed bytes into the view: bytes read, 0 at the end, at damage, and beyond the proportion."""
+        if self._count > MOST_BYTES + MOST_TIMES * self._stored.count:
+            self.damage = f"unpacks into more than {MOST_TIMES:,} times its {self._stored.count:,} bytes"
+            return 0
+        got = self._stream.readinto(view)
+        self._count += got
+        self.damage = self._stream.damage
+        return got
 
 
 class _Behind:

@@ -24,6 +24,8 @@ SHORTEST_SECTION_HEADER: Final = 28  # bytes
 
 MAX_BLOCK: Final = 16 << 20  # bytes; libpcap's bound, so that a damaged length cannot ask for 4 GiB
 MAX_INTERFACES: Final = 65_536  # of one section; keeps a hostile capture from filling memory
+MAX_BARE: Final = 131_072  # sections and interfaces that a capture may have beside one for each packet
+MAX_OPTIONS: Final = 256  # of an interface
 LATEST_NS: Final = 2**62 - 1  # in the year 2116, later than classic pcap can say; two of them still fit int64
 
 OPTION_END, OPTION_TSRESOL, OPTION_TSOFFSET = 0, 9, 14
@@ -190,13 +192,17 @@ def walk_blocks(
 def described_interface(body: bytes, big: bool) -> list[int]:
     """Row of Interfaces from an Interface Description Block without its type and lengths.
 
-    Raises ValueError, saying what was found, for options that overrun the block and clocks finer than 64 bits hold.
+    Raises ValueError, saying what was found, for options that overrun the block or are too many, and for clocks finer
+    than 64 bits hold.
     """
     order = ">" if big else "<"
     linktype, snaplen = struct.unpack_from(order + "H2xI", body)
     resolution, offset_s = 6, 0
-    at = 8
+    at, options = 8, 0
     while at + 4 <= len(body):
+        options += 1
+        if options > MAX_OPTIONS:
+            raise ValueError(f"an interface of more than {MAX_OPTIONS} options")
         code, length = struct.unpack_from(order + "HH", body, at)
         at += 4
         if code == OPTION_END:
@@ -243,6 +249,7 @@ class PcapngWalker:
         self._big = False
         self._interfaces: Interfaces = np.zeros((8, INTERFACE_WIDTH), dtype=np.int64)
         self._interface_count = 0
+        self._bare = MAX_BARE  # sections and interfaces that may still come
         self._last_ns = 0
         self._room = PacketRoom()
 
@@ -253,6 +260,7 @@ class PcapngWalker:
         """
         walk = self._walk(buffer, start, end)
         self._room.take(len(walk.block))
+        self._bare += len(walk.block)
         return walk
 
     def _walk(self, buffer: Bytes, start: int, end: int) -> Walk:
@@ -280,6 +288,9 @@ class PcapngWalker:
             if stop in (FULL, MORE):
                 return Walk(block, position, number)
             try:
+                self._bare -= 1
+                if self._bare + count < 0:
+                    raise ValueError(f"more than {MAX_BARE:,} sections and interfaces without packets")
                 if stop == INTERFACE:
                     self._describe(buffer[position + 8 : position + number - 4].tobytes())
                     length, wanted = number, 0

@@ -14,10 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.formats import Format
 from models.calibration import Calibration
 from models.codec import SCALING_FORMS, described, described_arrays, name_of, read_scaling, restored, stored
 from models.detector import ANY_ATTACK, Vector
-from models.formats import Format
 from models.fusion import Hybrid
 from models.manifest import (
     Arrays,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.formats import Format
 from models.calibration import Calibration
 from models.codec import (
     CALIBRATION_FORMS,
@@ -29,7 +30,6 @@ from models.codec import (
 from models.contract import Contract, fitting, of_former
 from models.detector import ColumnDetector
 from models.encoding import described_encoding, read_encoding
-from models.formats import Format
 from models.fusion import Hybrid, Member, NormalProfile, inputs_of
 from models.manifest import (
     Arrays,

@@ -20,7 +20,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from models.formats import Format, OtherVersionError
+from configs.formats import Format, OtherVersionError
 
 MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 512 << 20  # bytes
 REREADS = 8  # of a directory that gives way again and again while it is read

@@ -4,11 +4,14 @@ A terminal obeys escape sequences (ECMA-48) and reorders text at bidirectional c
 may come from outside. Printable text of any language stays as it is.
 """
 
+import re
 import unicodedata
 
 # Other: control, format (bidirectional controls, zero width), surrogate, private use, unassigned; line and paragraph
 # separators. A plain space is Zs and stays.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+_BEYOND_PLAIN = re.compile(r"[^\n\t -~]")  # what may need a look
 
 _FIRST_MARK = "\u0300"  # no character below combines with the one before it
 
@@ -28,6 +31,21 @@ def printable(text: str, limit: int = 256) -> str:
         safe.append(_escaped(character) if category in _UNSAFE or marks > 2 else character)
     result = "".join(safe)
     return result if len(result) <= limit else result[: limit - 1] + "…"
+
+
+def terminal_safe(text: str) -> str:
+    """Text of any length, or lines of JSON, without characters that a terminal could obey, line ends and tabs aside.
+
+    An unsafe character is written in the notation of JSON (`\\u009b`; RFC 8259, 7), so that JSON stays what it was.
+    """
+    return _BEYOND_PLAIN.sub(lambda found: _in_json(found[0]), text)
+
+
+def _in_json(character: str) -> str:
+    if unicodedata.category(character) not in _UNSAFE:
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _escaped(character: str) -> str:

@@ -1,23 +1,22 @@
 """A YAML file as a pydantic model; faults are named by file, line and column.
 
-It knows no model. Keys that are given twice are refused, which YAML's own readers let pass.
+It knows no model. What it refuses beside, such as aliases and keys given twice, is configs.yaml_nodes' to say.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from models.formats import Format, OtherVersionError
+from configs.formats import Format
+from configs.yaml_nodes import VERSION, YamlFaultError, check_version, compose, plain_values, read_nodes
 from training.errors import TrainingError
 
 Model = TypeVar("Model", bound=BaseModel)
 
-VERSION: Final = "version"  # name of the version that a file may state
-MOST_NODES: Final = 100_000  # of a file: the longest scenario of the lab has some two thousand
+LIMIT_BYTES: Final = 1 << 17  # ten times the longest scenario of the lab; hostile ones take about two seconds
 
 
 def read_model(
@@ -28,88 +27,29 @@ def read_model(
     model_of: chooses the model by the file's content. written: what the file should be, and the versions that it may
     state; without one it is of version 1. Raises stop with line and column.
     """
-    expected = f"a YAML {written.kind}"
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise stop(path, f"cannot be read ({error.strerror}); expected {expected}") from error
-    except UnicodeDecodeError as error:
-        raise stop(path, f"is not UTF-8 text (byte {error.start}); expected {expected}") from error
-    root, content = _composed(path, text, stop)
-    _check_version(path, root, content.pop(VERSION, 1), stop, written)
+        content, root = read_nodes(path, f"a YAML {written.kind}", LIMIT_BYTES)
+        if not isinstance(root, yaml.MappingNode):
+            raise stop(path, "expected a mapping of settings", line=1, column=1)
+        if stated := _child(root, VERSION):
+            check_version(stated[1], str(path), written)
+        values = plain_values(root, path)
+        values.pop(VERSION, None)
+    except YamlFaultError as fault:
+        raise stop(path, fault.problem, line=fault.line, column=fault.column) from fault
     try:
-        return model_of(content).model_validate(content), text
+        return model_of(values).model_validate(values), content.decode("utf-8-sig")
     except ValidationError as error:
         raise _located(path, root, error, stop) from error
 
 
-def _check_version(
-    path: Path, root: yaml.MappingNode, version: object, stop: type[TrainingError], written: Format
-) -> None:
-    """Raise stop where the version that a file states is none that is read."""
-    try:
-        if not isinstance(version, int) or isinstance(version, bool):
-            raise OtherVersionError(f"found {version!r:.40}, expected {written.version}")
-        written.checked(version)
-    except OtherVersionError as error:
-        mark = _mark(root, (VERSION,), key=False)
-        raise stop(path, f"{VERSION}: {error}", line=mark.line + 1, column=mark.column + 1) from None
-
-
-def _composed(path: Path, text: str, stop: type[TrainingError]) -> tuple[yaml.MappingNode, Any]:
-    """The nodes of a file, which have places, and its content. Raises stop for what is no mapping of settings."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if not isinstance(root, yaml.MappingNode):
-            raise stop(path, "expected a mapping of settings", line=1, column=1)
-        _refuse_repeated_keys(path, root, stop, _Budget(MOST_NODES))
-        return root, yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise stop(path, problem, line=mark and mark.line + 1, column=mark and mark.column + 1) from error
-    except RecursionError as error:
-        raise stop(path, "is nested too deeply, or in itself; expected settings") from error
-    except ValueError as error:  # of a value whose form is a date's or a number's, and that is none
-        raise stop(path, f"holds a date or number that is none ({error!s:.80})") from error
-
-
-@dataclass(slots=True)
-class _Budget:
-    """How many nodes may still be looked at: aliases make few lines as many as anyone likes."""
-
-    left: int
-
-
 def place_of(text: str, where: tuple[int | str, ...]) -> tuple[int, int]:
     """Line and column, from 1, of a setting in a file that was read; those of its parent where it is not there."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = compose(text, "")
     if root is None:
         return 1, 1
     mark = _mark(root, where, key=False)
     return mark.line + 1, mark.column + 1
-
-
-def _refuse_repeated_keys(path: Path, node: yaml.Node, stop: type[TrainingError], budget: _Budget) -> None:
-    budget.left -= 1
-    if budget.left < 0:
-        mark = node.start_mark
-        problem = f"holds more than {MOST_NODES:,} values; expected settings"
-        raise stop(path, problem, line=mark.line + 1, column=mark.column + 1)
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(path, item, stop, budget)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        mark = key.start_mark
-        if not isinstance(key, yaml.ScalarNode):
-            raise stop(path, "found a key that is no word", line=mark.line + 1, column=mark.column + 1)
-        if key.value in seen:
-            raise stop(path, f'key "{key.value}" is given twice', line=mark.line + 1, column=mark.column + 1)
-        seen.add(key.value)
-        _refuse_repeated_keys(path, value, stop, budget)
 
 
 def _located(path: Path, root: yaml.Node, error: ValidationError, stop: type[TrainingError]) -> TrainingError:

@@ -16,11 +16,12 @@ from werkzeug.exceptions import HTTPException
 
 from sensor import log
 from sensor.api import schemas
+from sensor.api.admission import PAGE, REFUSAL
 from sensor.api.body import MAX_BODY_BYTES, parse_score_request
 from sensor.api.capture import CaptureReader
 from sensor.api.guard import Guard
 from sensor.api.metrics import ApiMetrics
-from sensor.api.page import add_page
+from sensor.api.page import MemoryRequest, add_page
 from sensor.api.problems import PROBLEM_TYPE, Problem, problem_document
 from sensor.api.samples import RowFormat
 from sensor.api.scoring import ModelPool, model_document, rows_document
@@ -61,6 +62,7 @@ def build_app(services: Services) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
+    app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined] # of flask's own provider
     metrics = ApiMetrics(services.models.hybrid.model_id)
@@ -83,6 +85,8 @@ def _problem_response(problem: Problem) -> Response:
     response = Response(body, problem.status, mimetype=PROBLEM_TYPE)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="flowvigil"'
+    if problem.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        response.headers["Retry-After"] = "5"
     return response
 
 
@@ -115,6 +119,9 @@ def _add_common(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
     @app.before_request
     def authorize() -> None:
         g.started = time.perf_counter()
+        refusal: Problem | None = request.environ.get(REFUSAL)
+        if refusal is not None and request.path != PAGE:  # which answers for people
+            raise refusal
         services.guard.check(request.method, request.path, dict(request.headers))
 
     @app.after_request
@@ -157,7 +164,7 @@ def _add_scoring(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
         "/v1/score",
         summary=f"Score {row_format.name}",
         operation_id="score",
-        responses={200: schemas.Scores, **schemas.problem_responses(400, 401, 403, 413, 415, 421, 422)},
+        responses={200: schemas.Scores, **schemas.problem_responses(400, 401, 403, 413, 415, 421, 422, 429, 503)},
         tags=[SCORING],
     )
     def score() -> Response:

@@ -21,11 +21,13 @@ from flows.meter import Meter, concatenate
 from flows.pcap import MAGICS
 from flows.pcapng import MAGIC
 from sensor.api.body import MAX_ROWS
+from sensor.api.budget import TimeBudget
 from sensor.api.problems import Problem
 from sensor.api.samples import Samples
 from sensor.errors import InputError
 from sensor.sources.captures.files import CaptureFile
 
+MAX_UNPACKED_BYTES: Final = 256 << 20
 MAX_PACKETS: Final = 2_000_000  # a small file may unpack into a large one
 
 
@@ -58,11 +60,22 @@ class CaptureReader:
     new_meter: Callable[[], Meter]  # creates the meter of one capture
     new_features: Callable[[], FlowFeatures]  # creates the feature extraction of one capture
 
-    def read(self, content: bytes, name: str) -> CaptureFlows:
-        """The flows of a capture, as far as it can be read. Raises Problem 422 where it is none, or has no flow."""
+    def read(self, content: bytes, name: str, budget: TimeBudget) -> CaptureFlows:
+        """The flows of a capture, as far as it can be read.
+
+        Raises Problem: 422 where it is none, or has no flow, 413 where it takes too long or unpacks into too much.
+        """
+
+        def check(unpacked_bytes: int) -> None:
+            budget.check()
+            if unpacked_bytes > MAX_UNPACKED_BYTES:
+                detail = f"{name} unpacks into more than {MAX_UNPACKED_BYTES >> 20} MB, expected a smaller capture"
+                raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+
         notes: list[str] = []
         try:
-            with closing(CaptureFile(_MemoryFile(content), name, len(content))) as capture:
+            source = _MemoryFile(content, budget)
+            with closing(CaptureFile(source, name, len(content), check=check)) as capture:
                 flows, values = self._meter(capture, notes)
                 if capture.problem:
                     notes.append(capture.problem)
@@ -96,13 +109,15 @@ def flow_values(batch: FlowBatch) -> NDArray[np.float64]:
 
 
 class _MemoryFile(io.RawIOBase):
-    """Bytes as an unbuffered binary file."""
+    """Bytes as an unbuffered binary file, each read of which is held to the time budget: packing may hold nothing."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, budget: TimeBudget) -> None:
         super().__init__()
         self._stream = io.BytesIO(content)
+        self._budget = budget
 
     def readinto(self, view: memoryview, /) -> int:  # type: ignore[override] # it is only called with views
+        self._budget.check()
         return self._stream.readinto(view)
 
 

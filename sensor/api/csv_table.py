@@ -5,17 +5,20 @@ Published tables have columns that no model uses: unlike a request's they are le
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from sensor.api.body import check_count
+from sensor.api.body import MAX_ROWS, check_count
 from sensor.api.json_rows import JsonRow
 from sensor.api.problems import ErrorDetail, Problem, unprocessable
 from sensor.api.samples import RowFormat
 
 MAX_CELL_CHARACTERS = 4096
+MAX_COLUMNS = 512  # of a table, of which a model uses some
+MAX_LINE_CHARACTERS = 65_536
+MAX_BLANK_LINES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class CsvTable:
 def parse_csv(content: bytes, row_format: RowFormat) -> CsvTable:
     """Parse a CSV in UTF-8, with a header unless the format allows tables without.
 
-    Raises Problem 413 for too many lines, 422 for anything that is no such table.
+    Raises Problem 413 for too many or too long lines, 422 for anything that is no such table.
     """
     lines = _parse_lines(content)
     first = [name.strip() for name in lines[0]]
@@ -44,18 +47,45 @@ def parse_csv(content: bytes, row_format: RowFormat) -> CsvTable:
 
 
 def _parse_lines(content: bytes) -> list[list[str]]:
+    """The lines that are not blank, as cells; read no further than a table of MAX_ROWS rows goes."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"line {line} is not UTF-8, expected CSV or a capture") from None
+        number = content.count(b"\n", 0, error.start) + 1
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"line {number} is not UTF-8, expected CSV or a capture"
+        ) from None
+    lines: list[list[str]] = []
+    blank = 0
     try:
-        lines = [line for line in csv.reader(io.StringIO(text), strict=True) if any(cell.strip() for cell in line)]
+        for line in csv.reader(_short_lines(text), strict=True):
+            if not any(cell.strip() for cell in line):
+                blank += 1
+            elif len(line) > MAX_COLUMNS:
+                raise _too_much(f"a line of {len(line):,} cells, expected at most {MAX_COLUMNS}")
+            else:
+                lines.append(line)
+            if blank > MAX_BLANK_LINES:
+                raise _too_much(f"more than {MAX_BLANK_LINES:,} blank lines, expected rows")
+            if len(lines) > MAX_ROWS + 1:  # with a header
+                raise _too_much(f"more than {MAX_ROWS:,} rows, expected at most {MAX_ROWS:,} a request")
     except csv.Error as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the table is no CSV: {error}") from None
     if not lines:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the table is empty, expected CSV or a capture")
     return lines
+
+
+def _short_lines(text: str) -> Iterator[str]:
+    """Lines with their ends. Raises Problem 413 for a long one."""
+    for number, line in enumerate(io.StringIO(text), start=1):
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise _too_much(f"line {number} has {len(line):,} characters, expected at most {MAX_LINE_CHARACTERS:,}")
+        yield line
+
+
+def _too_much(detail: str) -> Problem:
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
 
 def _parse_row(line: Sequence[str], width: int, cells: Sequence[tuple[int, str, bool]], number: int) -> JsonRow:

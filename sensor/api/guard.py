@@ -12,8 +12,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sensor.api.problems import Problem
+from sensor.local_names import host_name
 
-LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # Without data, and so served without a token: the page and its files, the documentation, health.
 PUBLIC_PATHS: Final = frozenset({"/", "/docs", "/healthz", "/readyz", "/openapi.json"})
 PUBLIC_PREFIXES: Final = ("/page/", "/docs/")
@@ -44,7 +44,7 @@ class Guard:
             raise Problem(HTTPStatus.UNAUTHORIZED, 'expected "Authorization: Bearer TOKEN" with this server\'s token')
 
     def _check_host(self, host: str) -> None:
-        if self.names is not None and _host_name(host) not in self.names:
+        if self.names is not None and host_name(host) not in self.names:
             raise Problem(HTTPStatus.MISDIRECTED_REQUEST, f"this server is not {host:.80}, expected localhost")
 
 
@@ -52,13 +52,14 @@ def _check_origin(headers: Mapping[str, str]) -> None:
     """Raise Problem 403 for another site's request: browsers name the origin, other clients name none."""
     origin = headers.get("Origin")
     site = headers.get("Sec-Fetch-Site", "none")
-    cross_origin = origin is not None and urlsplit(origin).netloc.lower() != headers.get("Host", "").lower()
+    cross_origin = origin is not None and _place_of_origin(origin) != headers.get("Host", "").lower()
     if cross_origin or site not in ("none", "same-origin"):
         raise Problem(HTTPStatus.FORBIDDEN, "this request comes from another site's page")
 
 
-def _host_name(host: str) -> str:
-    """The name or address of a Host header, lower case, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+def _place_of_origin(origin: str) -> str | None:
+    """Host and port of an Origin header, None where it is malformed."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.api.body import json_type
-from sensor.api.problems import ErrorDetail, unprocessable
+from sensor.api.problems import MAX_ERRORS, ErrorDetail, unprocessable
 
 JsonRow = dict[str, Any]  # values by column name
 NUMBERS = {int, float}  # exact types: True is no number
@@ -42,12 +42,12 @@ def numbers(rows: Sequence[JsonRow], names: Sequence[str]) -> NDArray[np.float64
     """
     cells = list(_cells(rows, names))
     if not set(map(type, cells)) <= NUMBERS:
+        wrong = [i for i, cell in enumerate(cells) if type(cell) not in NUMBERS]
         errors = [
-            ErrorDetail(f"{json_type(cell)}, expected a number", i // len(names), names[i % len(names)])
-            for i, cell in enumerate(cells)
-            if type(cell) not in NUMBERS
+            ErrorDetail(f"{json_type(cells[i])}, expected a number", i // len(names), names[i % len(names)])
+            for i in wrong[:MAX_ERRORS]
         ]
-        raise unprocessable(errors, "a column holds no number")
+        raise unprocessable(errors, "a column holds no number", len(wrong))
     return np.array(cells, dtype=np.float64).reshape(len(rows), len(names))
 
 

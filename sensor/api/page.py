@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-from flask import Response, render_template, request, send_from_directory
+from flask import Request, Response, render_template, request, send_from_directory
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, SRC_HIGH, SRC_LOW, SRC_PORT, FlowBatch, address
 from flows.headers import FIELDS
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, VERDICTS
+from sensor.api.admission import FORM_BYTES, MAX_UPLOAD_BYTES, PAGE, REFUSAL
+from sensor.api.budget import TimeBudget
 from sensor.api.capture import CaptureReader, is_capture
 from sensor.api.csv_table import parse_csv
 from sensor.api.guard import Guard
@@ -25,7 +28,7 @@ from sensor.api.scoring import ModelPool, ScoringResult, rows_document
 from sensor.printable import printable
 
 FILES: Final = Path(__file__).parent / "page"
-MAX_UPLOAD_BYTES: Final = 16 << 20
+MULTIPART: Final = "multipart/form-data"
 MAX_ROWS_SHOWN: Final = 500  # flagged ones come first
 MAX_ROWS_EXPLAINED: Final = 200  # flagged rows up to which reasons are FULL
 PASTED: Final = "the pasted table"
@@ -41,6 +44,13 @@ class PageResult:
     omitted: int  # rows that are not shown
     rate: float  # nominal false-positive rate
     notes: tuple[str, ...]  # lines on what was left out or imputed
+
+
+class MemoryRequest(Request):
+    """A request whose files stay in memory, where the server counts them, and never go to a temporary directory."""
+
+    def _get_file_stream(self, *_: object, **__: object) -> BytesIO:
+        return BytesIO()
 
 
 def add_page(
@@ -68,18 +78,19 @@ def add_page(
         )
         return Response(html, status, mimetype="text/html")
 
-    @app.route("/", methods=["GET"])
+    @app.route(PAGE, methods=["GET"])
     def empty_page() -> Response:
         return page()
 
-    @app.route("/", methods=["POST"])
+    @app.route(PAGE, methods=["POST"])
     def scored_page() -> Response:
-        request.max_content_length = request.max_form_memory_size = MAX_UPLOAD_BYTES
+        request.max_content_length, request.max_form_memory_size = MAX_UPLOAD_BYTES + FORM_BYTES, MAX_UPLOAD_BYTES
         try:
-            guard.check_token(request.form.get("token", ""))
-            name, content = _uploaded()
-            with models.lease() as lease:
-                endpoints, samples, notes = _parse(content, name, row_format, captures)
+            _check_form()
+            with models.lease() as lease:  # also while the form is read, which takes memory
+                guard.check_token(request.form.get("token", ""))
+                name, content = _uploaded()
+                endpoints, samples, notes = _parse(content, name, row_format, captures, lease.budget)
                 scored = lease.score(samples, models.rate, QUICK)
                 explained = scored.judgement.verdict.astype(bool).sum() <= MAX_ROWS_EXPLAINED
                 if explained:
@@ -104,6 +115,16 @@ def add_page(
         return send_from_directory(FILES, "style.css", max_age=3600)
 
 
+def _check_form() -> None:
+    """Raise Problem for a form that was not taken in, or is one of a great many fields."""
+    refusal: Problem | None = request.environ.get(REFUSAL)
+    if refusal is not None:
+        raise refusal
+    if request.mimetype != MULTIPART and (request.content_length or 0) > FORM_BYTES:
+        found = request.mimetype or "nothing"
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type says {found:.80}, expected {MULTIPART}")
+
+
 def _uploaded() -> tuple[str, bytes]:
     """Name and content of the request's file, else PASTED and its text. Raises Problem 422 for neither."""
     upload = request.files.get("file")
@@ -116,7 +137,7 @@ def _uploaded() -> tuple[str, bytes]:
 
 
 def _parse(
-    content: bytes, name: str, row_format: RowFormat, captures: CaptureReader | None
+    content: bytes, name: str, row_format: RowFormat, captures: CaptureReader | None, budget: TimeBudget
 ) -> tuple[Sequence[str], Samples, tuple[str, ...]]:
     """Endpoints of each row, the rows as samples, and notes. Raises Problem."""
     if not is_capture(content):
@@ -125,7 +146,7 @@ def _parse(
     if captures is None:
         detail = f"this model takes {row_format.name}, which a capture does not give; expected CSV"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
-    capture = captures.read(content, name)
+    capture = captures.read(content, name, budget)
     return _flow_endpoints(capture.flows), capture.samples(), capture.notes
 
 

@@ -54,9 +54,13 @@ def problem_document(status: int, detail: str, errors: Sequence[ErrorDetail] = (
     return orjson.dumps(document)
 
 
-def unprocessable(errors: Sequence[ErrorDetail], summary: str) -> Problem:
-    """Problem 422 for rows that cannot be scored. summary: one line before the first error."""
-    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+def unprocessable(errors: Sequence[ErrorDetail], summary: str, count: int | None = None) -> Problem:
+    """Problem 422 for rows that cannot be scored.
+
+    summary: one line before the first error. count: errors that there are, where only the first are given.
+    """
+    count = len(errors) if count is None else count
+    more = f", and {count - 1} more" if count > 1 else ""
     first = errors[0]
     where = "" if first.row is None else f" of row {first.row}"
     name = "" if first.column is None else f'"{printable(first.column, 80)}"{where}: '

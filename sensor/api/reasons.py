@@ -4,7 +4,7 @@ To attribute a score to columns takes about eighty evaluations of the model a ro
 equal rows are explained once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,11 +14,13 @@ from models.attribution import top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.alerts.deviation import Deviation, quantity, sentence
 from sensor.alerts.kinds import number
+from sensor.api.budget import TimeBudget
 from sensor.episodes.reasons import Explainer
 
 # "full": as alerts have them. "quick": the columns furthest from normal traffic, without asking the model. "none".
 FULL, QUICK, NONE = "full", "quick", "none"
 REASONS: Final = (FULL, QUICK, NONE)
+ROWS_BETWEEN_CHECKS: Final = 200  # of the time budget
 
 Reasons = list[dict[str, Any]]  # of one row, as JSON has them
 
@@ -30,10 +32,12 @@ def reasons_of(
     judgement: Judgement,
     thresholds: tuple[float, float],
     method: str,
+    budget: TimeBudget,
 ) -> Mapping[int, Reasons]:
     """Reasons of each flagged row, by its number; none of any row for method NONE.
 
-    values: (n, c). thresholds: p-values below which the known and the novel lane flag. method: one of REASONS.
+    values: (n, c). thresholds: p-values below which the known and the novel lane flag. method: one of REASONS. Raises
+    Problem 413 where the time budget is used up.
     """
     flagged = np.flatnonzero(judgement.verdict)
     if method == NONE or not len(flagged):
@@ -45,9 +49,26 @@ def reasons_of(
     rows, flagging = np.ascontiguousarray(told[first, :-2]), told[first, -2:].astype(np.bool_)
     moved: list[list[int]] = [[] for _ in rows]
     if method == FULL:
-        moved = top_columns(hybrid, rows, flagging, explainer.candidates).tolist()
-    documents = [_documents(explainer.deviations(row, columns)) for row, columns in zip(rows, moved, strict=True)]
+        moved = list(_moved(hybrid, explainer, rows, flagging, budget))
+    documents = []
+    for row, columns in zip(rows, moved, strict=True):
+        budget.check()
+        documents.append(_documents(explainer.deviations(row, columns)))
     return {row: documents[place] for row, place in zip(flagged.tolist(), which.reshape(-1).tolist(), strict=True)}
+
+
+def _moved(
+    hybrid: Hybrid,
+    explainer: Explainer,
+    rows: NDArray[np.float64],
+    flagging: NDArray[np.bool_],
+    budget: TimeBudget,
+) -> Iterator[list[int]]:
+    """The columns that moved each row's score."""
+    for at in range(0, len(rows), ROWS_BETWEEN_CHECKS):
+        budget.check()
+        part = slice(at, at + ROWS_BETWEEN_CHECKS)
+        yield from top_columns(hybrid, rows[part], flagging[part], explainer.candidates).tolist()
 
 
 def _documents(deviations: Sequence[Deviation]) -> Reasons:

@@ -1,20 +1,25 @@
 """Scores samples with a pool of copies of the model: one request at a time in each, no state from one to the next."""
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from queue import LifoQueue
-from typing import Any
+from queue import Empty, LifoQueue
+from typing import Any, Final
 
 import numpy as np
 
 from models.fusion import ATTACK, VERDICTS, Hybrid, Judgement
+from sensor.api.budget import TimeBudget
 from sensor.api.problems import Problem
 from sensor.api.reasons import Reasons, reasons_of
 from sensor.api.samples import Samples
 from sensor.episodes.reasons import Explainer
+
+WAITING: Final = 16  # requests that wait for a copy of the model: the server's other threads answer what needs none
+WAIT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +34,17 @@ class ScoringResult:
 class ModelPool:
     """Copies of a model, leased to one request at a time each, as detectors have states and scratch memory."""
 
-    def __init__(self, hybrid: Hybrid, explainer: Explainer, rate: float, copies: int = 2) -> None:
-        """rate: nominal false-positive rate of requests that name none. copies: limit of concurrent requests."""
+    def __init__(
+        self, hybrid: Hybrid, explainer: Explainer, rate: float, copies: int = 2, request_s: float = 60.0
+    ) -> None:
+        """rate: nominal false-positive rate of requests that name none. copies: limit of concurrent requests.
+
+        request_s: CPU time that one request may take.
+        """
         self.hybrid = hybrid
         self.rate = rate
+        self._request_s = request_s
+        self._waiting = threading.BoundedSemaphore(WAITING)
         self._explainer = explainer
         self._free: LifoQueue[Hybrid] = LifoQueue()
         for _ in range(copies):
@@ -50,13 +62,30 @@ class ModelPool:
 
     @contextmanager
     def lease(self) -> Iterator["ModelLease"]:
-        """Wait for a free copy of the model and use it exclusively; it starts without state of any host."""
-        hybrid = self._free.get()
+        """Wait for a free copy of the model and use it exclusively; it starts without state of any host.
+
+        Raises Problem 503 where too many wait, or it takes too long.
+        """
+        hybrid = self._take()
         try:
             hybrid.forget()
-            yield ModelLease(hybrid, self._explainer)
+            yield ModelLease(hybrid, self._explainer, TimeBudget(self._request_s))
         finally:
             self._free.put(hybrid)
+
+    def _take(self) -> Hybrid:
+        with suppress(Empty):
+            return self._free.get_nowait()
+        if not self._waiting.acquire(blocking=False):
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests wait to be scored, expected fewer at once")
+        try:
+            return self._free.get(timeout=WAIT_S)
+        except Empty:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"no copy of the model was free within {WAIT_S:g} s"
+            ) from None
+        finally:
+            self._waiting.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +94,13 @@ class ModelLease:
 
     hybrid: Hybrid
     explainer: Explainer
+    budget: TimeBudget  # of the request that has it
 
     def score(self, samples: Samples, rate: float, reasons: str) -> ScoringResult:
         """Judge samples in their order. reasons: one of sensor.api.reasons.REASONS."""
         judgement = self.hybrid.judge(samples.steps(), rate)
         thresholds = self.hybrid.thresholds[rate]
-        explained = reasons_of(self.hybrid, self.explainer, samples.values, judgement, thresholds, reasons)
+        explained = reasons_of(self.hybrid, self.explainer, samples.values, judgement, thresholds, reasons, self.budget)
         return ScoringResult(judgement, rate, explained)
 
 

@@ -1,35 +1,32 @@
 """The HTTP server: waitress, whose single loop reads all connections and whose threads only see whole requests.
 
-Added to it: problem details for requests that it refuses itself, a time limit for requests that arrive byte by byte,
-and a graceful shutdown, in which open requests finish.
+Added to it: bounds on what its connections may send, hold and wait for (sensor.api.connection), room for a new
+connection where all are taken, and a graceful shutdown, in which open requests finish.
 """
 
 import logging
 import resource
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
+from functools import partial
 from typing import Any, Final
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
 
-from sensor.api.body import MAX_BODY_BYTES
-from sensor.api.problems import PROBLEM_TYPE, problem_document
+from sensor.api.connection import Connection, Rules
 
 THREADS: Final = 32
 CONNECTIONS: Final = 1024
-DESCRIPTORS: Final = 4 * CONNECTIONS  # each connection, and files for large requests and responses
+ACCEPTED_AT_ONCE: Final = 64  # new connections before others are heard
+DESCRIPTORS: Final = 4 * CONNECTIONS  # each connection, and files of the documentation
 IDLE_TIMEOUT_S: Final = 20  # of a connection, between requests or within one
-REQUEST_TIMEOUT_S: Final = 60.0  # from the first byte of a request to its last
 MAX_HEADER_BYTES: Final = 32 << 10
-RECEIVE_BYTES: Final = 256 << 10  # in one call: a request of a thousand rows has 3 MB
-IN_MEMORY_BYTES: Final = 4 << 20  # of a body; a longer one goes into a file
+IN_MEMORY: Final = 1 << 40  # of a body or an answer, bytes: all, within the budget
 SHUTDOWN_TIMEOUT_S: Final = 10.0  # for open requests
 POLL_S: Final = 0.5
 
@@ -41,60 +38,32 @@ class ShutdownFlag:
     requested: bool = False
 
 
-class _ProblemTask(ErrorTask):  # type: ignore[misc] # waitress is untyped
-    """Responds with problem details to a request that the server refuses before the application sees it."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        # Its only other 5xx is for transfer codings: the client's error, as the 4xx are.
-        code = error.code if error.code < 500 or error.code == 500 else HTTPStatus.BAD_REQUEST
-        body = problem_document(code, " ".join(str(error.body).split()))
-        self.status = f"{int(code)} {HTTPStatus(code).phrase}"
-        self.response_headers.extend([("Content-Type", PROBLEM_TYPE), ("Cache-Control", "no-store")])
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc] # waitress is untyped
-    """A connection, with the time since which it has been receiving a request."""
-
-    error_task_class = _ProblemTask
-    receiving_since: float | None = None  # seconds since 1970, None between requests
-
-    def received(self, data: bytes) -> bool:
-        if self.request is None:
-            self.receiving_since = time.time()
-        consumed: bool = super().received(data)
-        if self.request is None:
-            self.receiving_since = None
-        return consumed
-
-
 class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress is untyped
     """Serves a WSGI application on a listening socket, TCP or Unix."""
 
-    channel_class = _Channel
-
-    def __init__(self, application: Callable[..., Any], listener: socket.socket, shutdown: ShutdownFlag) -> None:
-        """shutdown: shared with the application."""
+    def __init__(
+        self, application: Callable[..., Any], listener: socket.socket, shutdown: ShutdownFlag, rules: Rules
+    ) -> None:
+        """shutdown: shared with the application. rules: of what connections may send and hold."""
         _raise_descriptor_limit()
         logging.getLogger("waitress").setLevel(logging.ERROR)
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         adjustments = Adjustments(
             threads=THREADS,
-            connection_limit=CONNECTIONS,
+            connection_limit=2 * CONNECTIONS,  # waitress then accepts none; here room is made before
             channel_timeout=IDLE_TIMEOUT_S,
-            cleanup_interval=5,
-            recv_bytes=RECEIVE_BYTES,
-            inbuf_overflow=IN_MEMORY_BYTES,
-            max_request_body_size=MAX_BODY_BYTES + 1,
+            cleanup_interval=1,
+            inbuf_overflow=IN_MEMORY,
+            outbuf_overflow=IN_MEMORY,
+            outbuf_high_watermark=IN_MEMORY,  # beyond which a thread would wait for a client
+            max_request_body_size=IN_MEMORY,
             max_request_header_size=MAX_HEADER_BYTES,
             asyncore_use_poll=True,
             log_socket_errors=False,
             ident="flowvigil",
         )
         self._shutdown = shutdown
+        self.channel_class = partial(Connection, rules)
         self._is_tcp = listener.family != socket.AF_UNIX
         super().__init__(
             application,
@@ -120,15 +89,34 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress is untyped
         return address if self._is_tcp else ("local", None)
 
     def maintenance(self, now: float) -> None:
-        """Close connections that are idle too long, or receive one request for too long. now: seconds since 1970."""
+        """Close connections that are idle too long, or take too long for anything. now: seconds since 1970."""
         super().maintenance(now)
-        for channel in self.active_channels.values():
-            if (
-                channel.receiving_since is not None
-                and not channel.requests
-                and now - channel.receiving_since > REQUEST_TIMEOUT_S
-            ):
-                channel.will_close = True
+        for connection in self.active_channels.values():
+            if connection.overdue(now):
+                connection.will_close = True
+
+    def readable(self) -> bool:
+        """Whether new connections may come: not where all that there are wait for their answers."""
+        return bool(super().readable()) and len(self.active_channels) < CONNECTIONS + ACCEPTED_AT_ONCE
+
+    def handle_accept(self) -> None:
+        """Take the new connections that there are, in place of others where all are taken."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                break
+        if len(self.active_channels) > CONNECTIONS:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Close those that wait longest, of the address that has most, before those whose body comes."""
+        kept = [one for one in self.active_channels.values() if not one.will_close]
+        idle = [one for one in kept if not one.is_busy]
+        crowd = Counter(one.addr[0] for one in idle)
+        idle.sort(key=lambda one: (-crowd[one.addr[0]], one.in_body, one.last_activity))
+        for one in idle[: max(len(kept) - CONNECTIONS, 0)]:
+            one.give_way()
 
     @property
     def stopping(self) -> bool:
@@ -148,14 +136,10 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress is untyped
         self.del_channel(self._map)  # no more connections
         self.socket.close()
         deadline = time.monotonic() + SHUTDOWN_TIMEOUT_S
-        while time.monotonic() < deadline and any(_is_busy(channel) for channel in self.active_channels.values()):
+        while time.monotonic() < deadline and any(one.is_busy for one in self.active_channels.values()):
             wasyncore.loop(timeout=0.05, use_poll=True, map=self._map, count=1)
         self.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map)
-
-
-def _is_busy(channel: Any) -> bool:
-    return bool(channel.requests or channel.total_outbufs_len)
 
 
 def _raise_descriptor_limit() -> None:

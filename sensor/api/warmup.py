@@ -3,7 +3,7 @@
 import numpy as np
 
 from sensor.api.capture import CaptureReader
-from sensor.api.json_keys import count_keys
+from sensor.api.json_shape import json_shape
 from sensor.api.reasons import FULL
 from sensor.api.samples import Samples
 from sensor.api.scoring import ModelPool
@@ -14,7 +14,7 @@ from sensor.synth.scenarios.portscan import PORTSCAN
 
 def warm_up(models: ModelPool, captures: CaptureReader | None) -> None:
     """Score a few rows and meter a few packets; no copy of the model keeps state of them."""
-    count_keys(b'{"rows": []}')
+    json_shape(b'{"rows": []}')
     normal = models.hybrid.normal
     values = np.stack([normal.typical, np.nan_to_num(normal.p999) + 1.0])
     sources = np.zeros((2, 2), dtype=np.int64)
@@ -22,4 +22,4 @@ def warm_up(models: ModelPool, captures: CaptureReader | None) -> None:
         for samples in (Samples(values), Samples(values, sources, np.zeros(2, dtype=np.int64))):
             lease.score(samples, models.rate, FULL)
     if captures is not None:
-        captures.read(pcap_bytes(generate([PORTSCAN], seed=1, minutes=0.5).packets[:64]), "warm-up")
+        captures.read(pcap_bytes(generate([PORTSCAN], seed=1, minutes=0.5).packets[:64]), "warm-up", lease.budget)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import ConfigError, reason_of
+from sensor.files.held import held, walks
 from sensor.files.ownership import Owner
 
 SETTING: Final = "attach.socket"
@@ -37,9 +38,10 @@ class Place:
         """
         self.listener.close()
         try:
-            found = os.lstat(self.path)
-            if (found.st_dev, found.st_ino) == self.made:
-                os.unlink(self.path)
+            with held(self.path, to_create=True) as place:
+                found = place.status()
+                if (found.st_dev, found.st_ino) == self.made:
+                    place.unlink()
         except OSError:
             return
 
@@ -57,7 +59,8 @@ def listen(path: Path, owner: Owner | None, group: str | int | None) -> Place:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.setblocking(False)
-        made = _bound(listener, path, -1 if owner is None else owner.uid, gid)
+        with held(path, to_create=True) as place:
+            made = _bound(listener, place.path() if walks() else path, -1 if owner is None else owner.uid, gid)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
@@ -69,7 +72,8 @@ def clear(path: Path) -> None:
     """Remove a socket that nobody listens at. Raises ConfigError where something else has the name."""
     try:
         if refuse_taken(path):
-            os.unlink(path)
+            with held(path, to_create=True) as place:
+                place.unlink()
     except OSError as error:
         raise refusal(path, _reason(error, path)) from error
 

@@ -1,6 +1,5 @@
 """`flowvigil watch --attach`: what a running sensor tells, on this terminal or as JSON lines. Needs no model."""
 
-import json as json_
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -102,7 +101,7 @@ class AttachedView:
             self.attachment.leave_out(error)
             return
         if self.lines_on_stdout:
-            _pass_on(native.line)
+            write_lines((native.line,))
         elif isinstance(record, Alert):
             self.screen.update(self._progress, [record])
         if isinstance(record, EventRecord | DriftRecord):
@@ -147,13 +146,3 @@ def _interactive(shown: AttachedView, color: Color) -> Iterator["ScreenThread"]:
         operator = TerminalControl(keyboard, view, keep_open=lambda: not attachment.stopping)
         with operator.handling_signals(), ScreenThread(view, operator) as screen:
             yield screen
-
-
-def _pass_on(line: bytes) -> None:
-    """A line as the sensor wrote it; to a terminal in ASCII where it holds more, which could be an order to it.
-
-    Raises BrokenPipeError when the reader has gone, OutputError when the line was lost for any other reason.
-    """
-    if sys.stdout.isatty() and not (line.isascii() and b"\x7f" not in line):
-        line = json_.dumps(json_.loads(line), separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n"
-    write_lines((line,))

@@ -22,6 +22,7 @@ from sensor.cli.interface_argument import interface_of
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import Color, QuietOption
 from sensor.cli.signals import ended_by_sigterm
+from sensor.cli.stdout import write_stdout
 from sensor.errors import INTERRUPTED, OK, InputError
 from sensor.version import VERSION
 
@@ -173,7 +174,7 @@ def _learnt(
         from sensor.baseline.words import told
 
         for line in told(learning):
-            typer.echo(line)
+            write_stdout(f"{line}\n")
         progress(f"bundle written to {wanted.output}: flowvigil watch -i IFACE -m {wanted.output}")
     return problems
 

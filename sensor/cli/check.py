@@ -22,6 +22,7 @@ from sensor.cli.packet_options import (
     packet_files,
 )
 from sensor.cli.signals import ended_by_interrupt
+from sensor.cli.stdout import write_stdout
 from sensor.errors import OK, SensorError
 from sensor.printable import printable
 from sensor.process.kernel_cache import VARIABLE
@@ -161,7 +162,7 @@ def _as_json(result: CheckResult) -> None:
 
 
 def _write_json(fields: dict[str, object]) -> None:
-    print(json_.dumps(fields), flush=True)  # noqa: T201
+    write_stdout(json_.dumps(fields) + "\n")
 
 
 def _as_text(result: CheckResult, stream: TextIO | None = None) -> None:

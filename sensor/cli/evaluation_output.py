@@ -1,14 +1,12 @@
 """What flowvigil evaluate writes: figures on stdout, the page to its file, and the line that makes it again."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from sensor import log
+from sensor.cli.stdout import write_stdout
 from sensor.errors import OutputError
 from sensor.files import unfinished
 from sensor.files.unfinished import PUBLIC, whole_file
@@ -25,10 +23,10 @@ def print_figures(content: dict[str, Any], table: Callable[[dict[str, Any]], str
     if as_json:
         import orjson
 
-        sys.stdout.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
+        write_stdout(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
     for line in table(content).splitlines():
-        typer.echo(printable(line, MAX_LINE_CHARACTERS))
+        write_stdout(printable(line, MAX_LINE_CHARACTERS) + "\n")
 
 
 def refuse_unwritable(output: Path | None) -> None:

@@ -10,6 +10,7 @@ import typer
 from sensor import log
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.stdout import write_stdout
 from sensor.errors import ConfigError, InputError, OutputError
 from sensor.files.unfinished import PUBLIC, refuse_unwritable, whole_file
 
@@ -57,7 +58,7 @@ def explore(
     except OSError as error:
         raise OutputError(f"page {output} cannot be written: {error.strerror}") from error
     if as_json:
-        typer.echo(json.dumps(document, allow_nan=False))
+        write_stdout(json.dumps(document, allow_nan=False) + "\n")
 
 
 def _write_page(dataset: Path, output: Path, labels: Path | None) -> dict[str, object]:

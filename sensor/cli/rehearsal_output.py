@@ -77,7 +77,7 @@ def print_table(found: "Rehearsal") -> None:
         table.add_row(
             own.episode.technique,
             Text(f"{printable(own.episode.name, 30)}{made_by}\n  {sides_in_words(own)}"),
-            Text(_named(own), "" if own.right else "bold red"),
+            Text(printable(_named(own)), "" if own.right else "bold red"),
             seconds_in_words(own.seconds),
             f"{own.alert.risk:.0f}" if own.alert else "-",
             rank_in_words(own, len(found.day.alerts)),

@@ -11,6 +11,7 @@ from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, cached
 from sensor.cli.options import QuietOption
 from sensor.errors import NOT_MET, OK
+from sensor.printable import printable
 
 if TYPE_CHECKING:
     from sensor.rehearsal.selftest import SelfTest
@@ -101,7 +102,7 @@ def _print_tables(found: "SelfTest") -> None:
             own.episode.technique,
             own.episode.name,
             Text("yes" if own.found else "NO", "" if own.found else "bold red"),
-            Text(named_in_words(own), "" if own.right else "red"),
+            Text(printable(named_in_words(own)), "" if own.right else "red"),
             own.alert.verdict if own.alert else "-",
             seconds_in_words(own.seconds),
         )
@@ -110,7 +111,9 @@ def _print_tables(found: "SelfTest") -> None:
     told = [own for own in found.ordinary if own.alerts]
     for ordinary in told:
         for alert in ordinary.alerts:
-            console.print(Text(f"normal traffic {ordinary.scenario}: {alert.last.title}, {alert.last.verdict}", "red"))
+            console.print(
+                Text(f"normal traffic {ordinary.scenario}: {printable(alert.last.title)}, {alert.last.verdict}", "red")
+            )
     if not told:
         console.print(f"\nNothing was told on normal traffic: {', '.join(own.scenario for own in found.ordinary)}.")
     if found.untried:

@@ -20,6 +20,7 @@ from sensor.cli.kernels import SERVING, Kernels, cached, compiling
 from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOption
 from sensor.cli.signals import stopped_by_signals
 from sensor.errors import OK
+from sensor.local_names import LOCAL_NAMES
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -88,14 +89,19 @@ def serve(
     if not kernels.compiled:
         refuse_serving(address)
     _warm(services, kernels, quiet=quiet)
-    from sensor.api.app import build_app  # flask and its dependencies, after the kernel cache is set
+    # flask and its dependencies, after the kernel cache is set
+    from sensor.api.admission import Admission
+    from sensor.api.app import build_app
+    from sensor.api.bodies import BodyBudget
+    from sensor.api.connection import Rules
 
     with ExitStack() as stack:
         listener = bound_socket(address)
         stack.callback(listener.close)
         if address.path is not None:
             stack.callback(address.path.unlink, missing_ok=True)
-        server = ApiServer(build_app(services), listener, shutdown)
+        rules = Rules(Admission(services.guard), BodyBudget(loaded.api.body_bytes))
+        server = ApiServer(build_app(services), listener, shutdown, rules)
         stack.enter_context(stopped_by_signals(server))
         if not quiet:
             bound = address if address.path else replace(address, port=listener.getsockname()[1])
@@ -114,7 +120,7 @@ def _services(
 ) -> "Services":
     """Services of the application. Raises ModelError."""
     from sensor.api.app import Services
-    from sensor.api.guard import LOCAL_NAMES, Guard
+    from sensor.api.guard import Guard
     from sensor.api.scoring import ModelPool
     from sensor.episodes.reasons import Explainer
 
@@ -124,7 +130,7 @@ def _services(
     copies = max(2, min(8, os.cpu_count() or 2))
     names = LOCAL_NAMES | {address.host} if address.is_local and address.path is None else None
     return Services(
-        models=ModelPool(hybrid, Explainer(hybrid.normal), rate, copies),
+        models=ModelPool(hybrid, Explainer(hybrid.normal), rate, copies, config.api.request_s),
         row_format=row_format,
         guard=Guard(token, names),
         captures=capture_reader_for(config, hybrid) if row_format.accepts_flows else None,

@@ -11,14 +11,20 @@ from typing import IO, Final
 
 from sensor.errors import OutputError
 from sensor.files.tail import WholeLines
+from sensor.printable import terminal_safe
 
 # Errors of a write to a full device. They have no file name, as those of opening a file do.
 FULL_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def write_stdout(text: str) -> None:
-    """Write and flush text. Raises OutputError where stdout is full, BrokenPipeError where its reader has gone."""
+    """Write and flush text; what a terminal could obey is escaped where stdout is one.
+
+    Raises OutputError where stdout is full, BrokenPipeError where its reader has gone.
+    """
     try:
+        if text and sys.stdout.isatty():
+            text = terminal_safe(text)
         if text:  # unbuffered, a full device refuses even an empty write
             sys.stdout.write(text)
         sys.stdout.flush()
@@ -37,10 +43,10 @@ def write_lines(lines: Iterable[bytes]) -> None:
 def write_each(batches: Iterable[bytes]) -> None:
     """Write whole lines as they come, each batch at once: whoever reads a pipe wants to see it now.
 
-    Raises as write_lines.
+    What a terminal could obey is escaped where stdout is one. Raises as write_lines.
     """
     with stdout_stream() as stream:
-        for batch in batches:
+        for batch in map(_terminal_safe_lines, batches) if sys.stdout.isatty() else batches:
             with _refused(stream):
                 stream.write(batch)
                 stream.flush()
@@ -78,6 +84,15 @@ def _refused(stream: "IO[bytes] | WholeLines") -> Iterator[None]:
     except OSError as error:
         whole = f", after {stream.written:,} whole lines" if isinstance(stream, WholeLines) else ""
         raise OutputError(f"stdout: {error.strerror or error}{whole}") from error
+
+
+def _terminal_safe_lines(batch: bytes) -> bytes:
+    """Lines of JSON, which is UTF-8, or of text as the terminal has it."""
+    try:
+        return terminal_safe(batch.decode()).encode()
+    except UnicodeDecodeError:
+        encoding = sys.stdout.encoding or "utf-8"
+        return terminal_safe(batch.decode(encoding, "replace")).encode(encoding, "replace")
 
 
 def stdout_error(error: OSError) -> OSError | OutputError:

@@ -11,6 +11,7 @@ from sensor import log
 from sensor.cli.bundle_output import put_bundle, refuse_other_directory
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.stdout import write_stdout
 from sensor.cli.training_data import DATA, LAB, LabOption
 from sensor.errors import ConfigError, InputError, OutputError
 from sensor.process.kernel_cache import use_kernel_cache
@@ -75,7 +76,7 @@ def train(
     except OSError as error:
         raise OutputError(f"bundle {output} cannot be written: {error.strerror}") from error
     if figures:
-        typer.echo(table_of(figures))
+        write_stdout(table_of(figures) + "\n")
     elif kind is NetworksRecipe:
         log.progress(f"flowvigil evaluate --recipe {recipe} --protocol networks measures fits without each network")
     elif kind is KddRecipe:

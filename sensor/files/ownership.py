@@ -1,8 +1,14 @@
-"""Files and directories that are created for another owner than the process."""
+"""Files and directories that are created for another owner than the process, and given away by their descriptor.
+
+Where they are is for sensor.files.held to say: root follows no link of others.
+"""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from sensor.files.held import held
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would write two bytes at each line's end
 CREATE = os.O_WRONLY | _BINARY
@@ -29,15 +35,19 @@ def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
     flags: CREATE (leaves what is there), APPEND or REPLACE; with os.O_EXCL a file that exists is a FileExistsError.
     owner: of a file that is created; None: this process. An existing file keeps its owner.
     """
+    with held(path, to_create=bool(flags & os.O_EXCL)) as place:
+        if not flags & os.O_EXCL:
+            with suppress(FileNotFoundError):
+                return place.open(flags)
+        try:
+            # Exclusive: only a file created here is given away, never the target of a link.
+            descriptor = place.open(flags | os.O_CREAT | os.O_EXCL, MODE)
+        except FileExistsError:
+            if flags & os.O_EXCL:
+                raise
+            return place.open(flags)
     if owner is None:
-        return os.open(path, flags | os.O_CREAT, MODE)
-    try:
-        # Exclusive: only a file created here is given away, never the target of a link.
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, MODE)
-    except FileExistsError:
-        if flags & os.O_EXCL:
-            raise
-        return os.open(path, flags)
+        return descriptor
     try:
         os.fchown(descriptor, owner.uid, owner.gid)
     except OSError:
@@ -50,6 +60,9 @@ def make_owned_directory(path: Path, owner: Owner | None) -> None:
     """Create a directory and its parents if it is missing. owner: of a directory that is created. Raises OSError."""
     if path.is_dir():
         return
-    path.mkdir(mode=0o750, parents=True)
-    if owner is not None:
-        os.chown(path, owner.uid, owner.gid)
+    for parent in reversed(path.parents):
+        if not parent.is_dir():
+            with held(parent, to_create=True) as place, suppress(FileExistsError):
+                place.make_directory(0o777)
+    with held(path, to_create=True) as place:
+        place.make_directory(0o750, *((owner.uid, owner.gid) if owner is not None else ()))

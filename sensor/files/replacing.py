@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sensor.files.exchange import UNSUPPORTED, exchange
+from sensor.files.held import held, inside, walks
 
 _VERSION = "version-"
 
@@ -36,7 +37,7 @@ class ReplacedDirectory:
     def __init__(self, name: Path) -> None:
         """name: absolute, or of a directory that is not left; must exist by the time of any use but `create`."""
         self.name = name
-        self._parent = name.parent
+        self._parent = name.parent  # while it is locked by root: what is held, whatever has the name
         self.previous = name.with_name(f"{name.name}.previous")  # what was there before
 
     @contextmanager
@@ -50,32 +51,48 @@ class ReplacedDirectory:
         except ModuleNotFoundError:  # not a POSIX system
             yield
             return
-        descriptor = os.open(self._parent, os.O_RDONLY | os.O_CLOEXEC)
+        with held(self.name, to_create=True) as place:
+            place.refuse_unalterable()
+            descriptor = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=place.directory)
         try:
+            if walks():
+                self._parent = inside(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(f"{self.name} is being replaced by another process") from None
         else:
             yield
         finally:
+            self._parent = self.name.parent
             os.close(descriptor)
+
+    @property
+    def _own(self) -> Path:
+        """Its name, in the directory that is held."""
+        return self._parent / self.name.name
+
+    @property
+    def _before(self) -> Path:
+        """That of the previous one."""
+        return self._parent / self.previous.name
 
     def settle(self) -> list[str]:
         """Finish or remove what a killed process left; a line for each leftover. While locked. Raises OSError."""
         done = []
         for leftover in sorted(self._parent.glob(f".{_escaped(self.name.name)}.*")):
+            told = self.name.with_name(leftover.name)
             words = leftover.name.removeprefix(f".{self.name.name}.")
             if words.startswith("new-") and words.removeprefix("new-").isdecimal():
                 # Named for the directory that was to be replaced: if it is that one itself, it has been.
                 if leftover.stat(follow_symlinks=False).st_ino == int(words.removeprefix("new-")):
                     self._keep_as_previous(leftover)
-                    done.append(f"{leftover} was replaced by a process that was killed, and is {self.previous} now")
+                    done.append(f"{told} was replaced by a process that was killed, and is {self.previous} now")
                 else:
                     shutil.rmtree(leftover)
-                    done.append(f"{leftover}, left by a process that was killed, is removed")
+                    done.append(f"{told}, left by a process that was killed, is removed")
             elif words.startswith(_VERSION) and Path(os.path.realpath(leftover)) not in self._led_to():
                 shutil.rmtree(leftover)
-                done.append(f"{leftover}, to which nothing leads, is removed")
+                done.append(f"{told}, to which nothing leads, is removed")
         return done
 
     def create(self, write: Callable[[Path], None], mode: int = 0o755) -> None:
@@ -87,10 +104,11 @@ class ReplacedDirectory:
         fresh = self._parent / f".{self.name.name}.new-0"  # in the place of nothing: no directory has this number
         fresh.mkdir(mode=0o700)
         try:
-            write(fresh)
-            fresh.chmod(mode)
-            _synchronise(fresh)
-            fresh.rename(self.name)
+            with _held_open(fresh) as (descriptor, held_fresh):
+                write(held_fresh)
+                _set_mode(fresh, descriptor, mode)
+                _synchronise(held_fresh)
+            fresh.rename(self._own)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
@@ -103,19 +121,20 @@ class ReplacedDirectory:
         leaves everything as it is. While locked. Raises NotAtomicError, OSError.
         """
         self.settle()
-        old = self.name.resolve(strict=True)
+        old = self._own.resolve(strict=True)
         fresh = self._parent / f".{self.name.name}.new-{old.stat().st_ino}"
         fresh.mkdir(mode=0o700)
         try:
-            write(fresh)
-            _like(old, fresh)
-            _synchronise(fresh)
-            if not self.name.is_symlink():
-                self._exchange(self.name, fresh)
+            with _held_open(fresh) as (_, held_fresh):
+                write(held_fresh)
+                _like(old, held_fresh)
+                _synchronise(held_fresh)
+            if not self._own.is_symlink():
+                self._exchange(self._own, fresh)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-        if self.name.is_symlink():
+        if self._own.is_symlink():
             self._lead_to(fresh, old)
         else:
             self._keep_as_previous(fresh)
@@ -126,18 +145,18 @@ class ReplacedDirectory:
         While locked. Raises FileNotFoundError where there is no previous one, NotAtomicError, OSError.
         """
         self.settle()
-        if not os.path.lexists(self.previous):
+        if not os.path.lexists(self._before):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.previous))
         try:
-            self._exchange(self.name, self.previous)
+            self._exchange(self._own, self._before)
         except NotAtomicError:
-            if not (self.name.is_symlink() and self.previous.is_symlink()):
+            if not (self._own.is_symlink() and self._before.is_symlink()):
                 raise
         else:
             return
-        now, before = self.name.readlink(), self.previous.readlink()
-        _relink(self.name, before)  # killed after this, both lead to the one before
-        _relink(self.previous, now)
+        now, before = self._own.readlink(), self._before.readlink()
+        _relink(self._own, before)  # killed after this, both lead to the one before
+        _relink(self._before, now)
         _synchronise_entries(self._parent)
 
     def _exchange(self, one: Path, other: Path) -> None:
@@ -154,11 +173,11 @@ class ReplacedDirectory:
 
     def _keep_as_previous(self, old: Path) -> None:
         """Have `old` for the previous directory instead of the one before, which goes."""
-        if os.path.lexists(self.previous):
-            self._exchange(old, self.previous)
+        if os.path.lexists(self._before):
+            self._exchange(old, self._before)
             shutil.rmtree(old)
         else:
-            old.rename(self.previous)
+            old.rename(self._before)
         _synchronise_entries(self._parent)
 
     def _lead_to(self, fresh: Path, old: Path) -> None:
@@ -167,13 +186,13 @@ class ReplacedDirectory:
         fresh.rename(version)
         _synchronise_entries(self._parent)
         # In this order: killed in between, both lead to the old one, and the new one is a leftover.
-        _relink(self.previous, Path(os.path.relpath(old, self._parent)))
-        _relink(self.name, Path(version.name))
+        _relink(self._before, Path(os.path.relpath(old, os.path.realpath(self._parent))))
+        _relink(self._own, Path(version.name))
         _synchronise_entries(self._parent)
         self.settle()
 
     def _led_to(self) -> set[Path]:
-        return {Path(os.path.realpath(path)) for path in (self.name, self.previous)}
+        return {Path(os.path.realpath(path)) for path in (self._own, self._before)}
 
 
 def _relink(link: Path, target: Path) -> None:
@@ -184,14 +203,49 @@ def _relink(link: Path, target: Path) -> None:
     fresh.replace(link)
 
 
+@contextmanager
+def _held_open(fresh: Path) -> Iterator[tuple[int, Path]]:
+    """A directory that was just made: its descriptor, and a path that for root leads to it whatever has the name."""
+    if os.name != "posix":
+        yield -1, fresh  # no system but those of POSIX opens a directory
+        return
+    descriptor = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not walks():
+            yield descriptor, fresh
+        elif os.fstat(descriptor).st_uid == os.geteuid() and not os.listdir(descriptor):
+            yield descriptor, inside(descriptor)
+        else:
+            raise PermissionError(errno.EPERM, "another directory took its place", str(fresh))
+    finally:
+        os.close(descriptor)
+
+
+def _set_mode(path: Path, descriptor: int, mode: int) -> None:
+    if descriptor == -1:
+        path.chmod(mode)
+    else:
+        os.fchmod(descriptor, mode)
+
+
 def _like(old: Path, fresh: Path) -> None:
     """Give a directory and its files mode and owner of another and of its files, so that they may read who did."""
     files = [(old / file.name if (old / file.name).is_file() else None, file) for file in fresh.iterdir()]
     for model, path in (*files, (old, fresh)):
         status = (model or old).stat()
-        if (status.st_uid, status.st_gid) != (path.stat().st_uid, path.stat().st_gid) and os.geteuid() == 0:
-            os.chown(path, status.st_uid, status.st_gid)
-        path.chmod((status.st_mode & 0o777) if model else status.st_mode & 0o666)
+        mode = (status.st_mode & 0o777) if model else status.st_mode & 0o666
+        if os.name != "posix":
+            path.chmod(mode)
+            continue
+        # a file of the directory that is held, and no link's target; the directory itself is what its path leads to
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (os.O_NOFOLLOW if path != fresh else 0))
+        try:
+            found = os.fstat(descriptor)
+            if (status.st_uid, status.st_gid) != (found.st_uid, found.st_gid) and os.geteuid() == 0:
+                os.fchown(descriptor, status.st_uid, status.st_gid)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
 
 
 def _synchronise(directory: Path) -> None:

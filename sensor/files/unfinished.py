@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from sensor.errors import OutputError, reason_of
+from sensor.files.held import Held, held, target_of
 from sensor.files.ownership import MODE, Owner
 
 try:
@@ -40,6 +41,7 @@ _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _FOUND: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _PATIENCE_S: Final = 5.0  # with a run that removes leftovers, which takes a moment
 _SCRATCH: Final = "flowvigil-work-"
+_INSIDE: Final = "x"  # a name in a directory that is to be held
 
 
 @contextmanager
@@ -49,17 +51,24 @@ def whole_file(path: Path, mode: int = MODE) -> Iterator[IO[bytes]]:
     path: of a file, or of a link to one, which stays a link. mode: before the mask of the process. Where the block
     raises, nothing is left behind and the file stays as it was. Raises OSError.
     """
-    target = Path(os.path.realpath(path))
-    remove_leftovers(target.parent, lambda name: _is_unfinished(name, target))
-    unfinished = target.with_name(f"{_beginning(target)}{secrets.token_hex(8)}.part")
-    stream = os.fdopen(create_locked(unfinished, mode), "wb")
+    with held(target_of(path)) as target:
+        name = os.path.basename(target.name)
+        _remove_leftovers(target, lambda other: _is_unfinished(other, name))
+        unfinished = target.beside(f"{_beginning(name)}{secrets.token_hex(8)}.part")
+        with _renamed_at_the_end(unfinished, name, mode) as stream:
+            yield stream
+
+
+@contextmanager
+def _renamed_at_the_end(unfinished: Held, name: str, mode: int) -> Iterator[IO[bytes]]:
+    stream = os.fdopen(_created_locked(unfinished, mode), "wb")
     try:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())
         if os.name != "posix":
             stream.close()  # Windows does not rename a file that somebody has open
-        unfinished.replace(target)
+        unfinished.rename(name)
         stream.close()
     except BaseException:
         with suppress(OSError):
@@ -74,21 +83,26 @@ def refuse_unwritable(path: Path) -> None:
 
     A file is made beside it and removed: permissions alone do not tell of a read-only file system.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
+    if path.is_dir():
         raise IsADirectoryError(21, "is a directory")
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        raise OSError(22, "is no regular file")
-    trial = target.with_name(f"{_beginning(target)}{secrets.token_hex(8)}.part")
-    os.close(create_locked(trial))
-    trial.unlink()
+    with held(target_of(path)) as target:
+        if path.exists() and not stat.S_ISREG(target.status().st_mode):
+            raise OSError(22, "is no regular file")
+        trial = target.beside(f"{_beginning(os.path.basename(target.name))}{secrets.token_hex(8)}.part")
+        os.close(_created_locked(trial, MODE))
+        trial.unlink()
 
 
 def create_locked(path: Path, mode: int = MODE) -> int:
     """Descriptor of a new file, locked so that nobody takes it for a leftover. Raises OSError."""
+    with held(path, to_create=True) as place:
+        return _created_locked(place, mode)
+
+
+def _created_locked(place: Held, mode: int) -> int:
     deadline_s = time.monotonic() + _PATIENCE_S
     while True:
-        descriptor = os.open(path, _NEW, mode)
+        descriptor = place.open(_NEW, mode)
         try:
             while not _is_locked(descriptor, deadline_s):
                 time.sleep(0.001)
@@ -105,11 +119,16 @@ def remove_leftovers(directory: Path, is_ours: Callable[[str], bool]) -> None:
 
     What cannot be looked at or removed stays.
     """
-    with suppress(OSError), os.scandir(directory) as entries:
+    with suppress(OSError), held(directory / _INSIDE, to_create=True) as inside:
+        _remove_leftovers(inside, is_ours)
+
+
+def _remove_leftovers(inside: Held, is_ours: Callable[[str], bool]) -> None:
+    with suppress(OSError), inside.entries() as entries:
         for entry in entries:
             if is_ours(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError):  # it is being written, or is another user's
-                    _remove_unless_locked(directory / entry.name)
+                    _remove_unless_locked(inside.beside(entry.name))
 
 
 @contextmanager
@@ -130,11 +149,11 @@ def scratch_directory(owner: Owner | None = None) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def _beginning(target: Path) -> str:
-    return f".{target.name[:_NAME_CHARACTERS]}."
+def _beginning(target: str) -> str:
+    return f".{target[:_NAME_CHARACTERS]}."
 
 
-def _is_unfinished(name: str, target: Path) -> bool:
+def _is_unfinished(name: str, target: str) -> bool:
     beginning = _beginning(target)
     return name.startswith(beginning) and _TOKEN.fullmatch(name, len(beginning)) is not None
 
@@ -150,11 +169,11 @@ def _is_locked(descriptor: int, deadline_s: float) -> bool:
     return True
 
 
-def _remove_unless_locked(path: Path) -> None:
-    descriptor = os.open(path, _FOUND)
+def _remove_unless_locked(place: Held) -> None:
+    descriptor = place.open(_FOUND)
     try:
         lock(descriptor)
-        path.unlink()
+        place.unlink()
     finally:
         os.close(descriptor)
 

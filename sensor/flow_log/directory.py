@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import OutputError, reason_of
-from sensor.files.ownership import REPLACE, Owner, make_owned_directory, open_owned
+from sensor.files.held import Held, held
+from sensor.files.ownership import MODE, REPLACE, Owner, make_owned_directory
 from sensor.files.unfinished import remove_leftovers
 from sensor.flow_log.files import LogName, log_name
 
@@ -38,9 +39,9 @@ class LogDirectory:
         self._limit = limit_bytes
         try:
             remove_leftovers(path, _is_unfinished)
-            trial = self.unfinished(LogName(0, secrets.token_hex(8), 1))
-            os.close(open_owned(trial, REPLACE | os.O_EXCL, None))
-            trial.unlink()
+            with held(self.unfinished(LogName(0, secrets.token_hex(8), 1)), to_create=True) as trial:
+                os.close(trial.open(REPLACE | os.O_CREAT | os.O_EXCL, MODE))
+                trial.unlink()
             self.make_room(0)
         except OSError as error:
             raise _unusable(path, error) from error
@@ -52,29 +53,33 @@ class LogDirectory:
     def finish(self, name: LogName, size: int) -> None:
         """Give a whole file its name, after making room for it. size: bytes. Raises OSError."""
         self.make_room(size)
-        self.unfinished(name).rename(self.path / str(name))
+        with held(self.unfinished(name), to_create=True) as whole:
+            whole.rename(str(name))
 
     def make_room(self, needed: int) -> None:
         """Delete the oldest files until so many bytes more are within the limit. Raises OSError."""
-        found = sorted(self._files(), key=lambda file: (file[1].st_mtime_ns, file[0]))
-        total = sum(status.st_size for _, status in found) + needed
-        for name, status in found:
-            if total <= self._limit:
-                return
-            (self.path / name).unlink(missing_ok=True)
-            total -= status.st_size
-            self.deleted += 1
+        with held(self.path / "x", to_create=True) as inside:
+            found = sorted(_files(inside), key=lambda file: (file[1].st_mtime_ns, file[0]))
+            total = sum(status.st_size for _, status in found) + needed
+            for name, status in found:
+                if total <= self._limit:
+                    return
+                inside.beside(name).unlink(missing_ok=True)
+                total -= status.st_size
+                self.deleted += 1
 
-    def _files(self) -> list[tuple[str, os.stat_result]]:
-        found = []
-        with os.scandir(self.path) as entries:
-            for entry in entries:
-                if log_name(entry.name) is not None:
-                    with suppress(FileNotFoundError):  # another run deletes, too
-                        status = entry.stat(follow_symlinks=False)
-                        if stat.S_ISREG(status.st_mode):
-                            found.append((entry.name, status))
-        return found
+
+def _files(inside: Held) -> list[tuple[str, os.stat_result]]:
+    """Files of a flow log in a directory that is held."""
+    found = []
+    with inside.entries() as entries:
+        for entry in entries:
+            if log_name(entry.name) is not None:
+                with suppress(FileNotFoundError):  # another run deletes, too
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        found.append((entry.name, status))
+    return found
 
 
 def _is_unfinished(name: str) -> bool:

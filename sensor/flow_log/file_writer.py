@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from sensor.files.held import held
 from sensor.files.unfinished import create_locked
 from sensor.flow_log.columns import FORMAT, METADATA, SOUGHT, TEXTS, JudgedBy, JudgedRecords, contract, schema
 from sensor.flow_log.encoding import table
@@ -74,8 +75,8 @@ class LogFileWriter:
     def abandon(self) -> None:
         """Remove the file."""
         self._sink.deaf = True  # the library writes a footer when it lets go
-        with suppress(OSError):
-            self.path.unlink()
+        with suppress(OSError), held(self.path, to_create=True) as place:
+            place.unlink()
         self._sink.close()
 
 

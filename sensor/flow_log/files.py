@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from models.formats import OtherVersionError
+from configs.formats import OtherVersionError
 from sensor.errors import InputError, reason_of
 from sensor.files.magic import describe
 from sensor.flow_log.columns import FORMAT, METADATA, REASON, SCORE, VALUES, JudgedBy, contract, schema
@@ -30,6 +30,8 @@ ROWS_AT_ONCE: Final = 8192
 # What a file may claim, so that a footer cannot ask for all memory.
 MAX_GROUP_ROWS: Final = 1 << 20
 MAX_GROUP_BYTES: Final = 4 << 30
+LEAST_ROW_BYTES: Final = 4  # of a file, for each of its rows: our own have a hundred and more
+FEW_ROWS: Final = 100_000  # that any file may have
 MAX_FOOTER_BYTES: Final = 64 << 20
 MAX_FOOTER_ENTRIES: Final = 1 << 20
 BUFFER_BYTES: Final = 1 << 16  # of each column that is read
@@ -180,6 +182,11 @@ def _opened(path: Path) -> FlowsFile:
     form = dataset.ParquetFileFormat(default_fragment_scan_options=limits)
     fragment = form.make_fragment(str(path.absolute()), fs.LocalFileSystem())
     metadata, found = fragment.metadata, fragment.physical_schema
+    if metadata.num_rows > FEW_ROWS + path.stat().st_size // LEAST_ROW_BYTES:
+        raise FileError(
+            f"{_shown(path)}: found {metadata.num_rows:,} rows in {path.stat().st_size:,} bytes, expected fewer than "
+            f"one for {LEAST_ROW_BYTES} bytes"
+        )
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         if not 0 <= group.num_rows <= MAX_GROUP_ROWS or not 0 <= group.total_byte_size <= MAX_GROUP_BYTES:

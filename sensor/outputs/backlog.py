@@ -17,10 +17,10 @@ class Backlog(Protocol):
         """Whether there are lines behind the send position."""
 
     def append(self, lines: Sequence[bytes]) -> int:
-        """Take on lines, each with its newline; how many there was room for. Raises OSError."""
+        """Take on lines, each with its newline; how many there was room for."""
 
     def take(self, limit_bytes: int) -> list[bytes]:
-        """Lines from the send position on, which moves behind them: at least one where there is any. Raises OSError."""
+        """Lines from the send position on, which moves behind them: at least one where there is any."""
 
     def settle(self, count: int) -> None:
         """The oldest lines are confirmed."""

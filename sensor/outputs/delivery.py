@@ -67,13 +67,15 @@ class Delivery:
         self.over = self.broken_pipe = False
         self._transport, self._encode = transport, encode
         self._queue = MemoryBacklog(queue_bytes)
-        self._backlog: Backlog = self._queue if spool is None else Spool(spool, spool_bytes)
-        self._persistent = spool is not None
+        self._spool = None if spool is None else Spool(spool, spool_bytes, queue_bytes)
+        self._backlog: Backlog = self._queue if self._spool is None else self._spool
         self._patience, self._first_error_is_final = Patience(patience_s), first_error_is_final
         self._waits_at_end = waits_at_end
         self._farthest = 0  # lines handed to the receiver, those that were handed over again not counted
         self._trouble = ""  # why it takes nothing, until it takes something
         self._disk_refuses = self._nobody_yet = False  # which is for that reason
+        self._spool_lost = 0  # of the lines lost, those of the spool
+        self._told_of_spool = ""  # what was told of it last
         self._told = False  # of trouble or lost lines, and not yet that it goes on
         self._told_lost = 0  # lines lost that were told of
         self._on_way: deque[int] = deque()  # lines that each message handed over stands for
@@ -134,6 +136,9 @@ class Delivery:
     def news(self) -> tuple[str, str] | None:
         """Action and message of an event, where it has begun to refuse or to lose lines, or goes on after that."""
         with self._changed:
+            if self._spool is not None and self._spool.problem != self._told_of_spool:
+                self._told_of_spool = self._spool.problem
+                return FAILED, self.spool_problem
             failing = bool(self._trouble) and self._transport.tells_by_writing
             if not self._told:
                 if not failing and self.lost == self._told_lost:
@@ -159,7 +164,7 @@ class Delivery:
     @property
     def spooled(self) -> int:
         """Lines on disk that are not confirmed."""
-        return len(self._backlog) if self._persistent else 0
+        return len(self._backlog) if self._spool is not None else 0
 
     @property
     def problem(self) -> str | None:
@@ -169,6 +174,14 @@ class Delivery:
             if not reason:
                 return None
             return f"{self.name}: {reason}{self._account()}"
+
+    @property
+    def spool_problem(self) -> str:
+        """What is or was wrong with the spool, and what it cost: one line, or ""."""
+        if self._spool is None or not self._spool.problem:
+            return ""
+        lost = f", {counted(self._spool_lost, 'line')} lost in it" if self._spool_lost else ""
+        return f"{self._spool.name}: {self._spool.problem}{lost}"
 
     def begin_close(self, timeout_s: float) -> None:
         """Deliver what waits within the timeout, or for as long as a reader is waited for, and end."""
@@ -189,7 +202,7 @@ class Delivery:
     def join(self) -> None:
         """Wait for the end; what could not be kept counts as lost."""
         # It may be waiting for a receiver's answer; what is queued reaches the disk only after that.
-        grace_s = CONNECT_S + GRACE_S if self._persistent and len(self._queue) else GRACE_S
+        grace_s = CONNECT_S + GRACE_S if self._spool is not None and len(self._queue) else GRACE_S
         if self._thread.is_alive():
             self._thread.join(max(0.0, (self._closing_at_s or 0.0) - time.monotonic()) + grace_s)
         with self._changed:
@@ -247,14 +260,10 @@ class Delivery:
     def _move(self) -> None:
         """From memory to the disk, where there is one."""
         self._moved = self._stuck = False
-        if not self._persistent:
+        if self._spool is None:
             return
         lines = self._queue.take(MOVED_BYTES)
-        taken = 0
-        try:
-            taken = self._backlog.append(lines)
-        except OSError as error:
-            self._refusal = f"the spool: {reason_of(error)}"
+        taken = self._backlog.append(lines)
         self._queue.settle(taken)
         self._queue.rewind()
         self._moved, self._stuck = taken > 0, taken < len(lines)
@@ -294,7 +303,7 @@ class Delivery:
     def _next(self) -> Sequence[bytes]:
         """The next messages; lines that have none are settled with the one before them."""
         lines = self._backlog.take(BATCH_BYTES)
-        if not self._persistent:
+        if self._spool is None:
             self._tell_of_room()
         if self._encode is None:
             self._on_way.extend(repeat(1, len(lines)))
@@ -325,12 +334,21 @@ class Delivery:
                 self._changed.notify_all()
 
     def _settle(self, messages: int) -> None:
+        self._lose_of_spool()
         if not messages:
             return
         lines = sum([self._on_way.popleft() for _ in range(messages)])
         self._backlog.settle(lines)
         with self._changed:
             self.written += lines
+
+    def _lose_of_spool(self) -> None:
+        """Count lines that the spool has lost."""
+        lost = 0 if self._spool is None else self._spool.lost()
+        if lost:
+            with self._changed:
+                self.lost += lost
+                self._spool_lost += lost
 
     def _went_down(self, error: OSError | OutputError | UnicodeError) -> None:
         self._settle(self._transport.confirmed(time.monotonic()) if self._up else 0)
@@ -390,7 +408,7 @@ class Delivery:
         confirmed = self._finished(max(WAIT_S, min(CONNECT_S, (self._closing_at_s or 0.0) - time.monotonic())))
         if up:
             # Without a spool nobody could send it again: what the kernel took is as good as it gets.
-            self._settle(confirmed if self._persistent or not idle else sent)
+            self._settle(confirmed if self._spool is not None or not idle else sent)
             if len(self._backlog):
                 self._refusal = self._refusal or "the receiver did not take everything by the end"
         self._moved = True
@@ -400,6 +418,7 @@ class Delivery:
             self._drop_all()
             self._up = False
         self._backlog.close()
+        self._lose_of_spool()
 
 
 def write_all(deliveries: Sequence[Delivery], lines: Iterable[bytes]) -> None:

@@ -149,7 +149,10 @@ class Outputs:
     def problems(self) -> list[str]:
         """One line for each output that failed, lost or spooled lines; a reader that left needs to be told nothing."""
         told = [delivery for delivery in self._deliveries if delivery.failed or delivery.lost or delivery.spooled]
-        return [problem for delivery in told if not delivery.broken_pipe and (problem := delivery.problem)]
+        return [
+            *(problem for delivery in told if not delivery.broken_pipe and (problem := delivery.problem)),
+            *(problem for delivery in self._deliveries if (problem := delivery.spool_problem)),
+        ]
 
     def close(self, timeout_s: float = LAST_LINES_S) -> None:
         """Deliver what waits, together within the timeout, and end. Once is enough.

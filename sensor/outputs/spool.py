@@ -1,204 +1,402 @@
 """Lines that an output still has to deliver, on disk: they outlive the sensor, in their order.
 
-A directory of one output holds numbered segments of lines and a file that says how far they are confirmed. The
-confirmation is written from time to time: after a crash some lines are sent twice, none is left out. It is not synced,
-so a power failure may cost the last seconds.
+A run writes segments of its own and never into one that it found. The confirmation is written from time to time: after
+a crash some lines are sent twice, none is left out. It is not synced, so a power failure may cost the last seconds.
+
+A spool costs at most what is in it. Lines that cannot be written to it are kept in memory and delivered from there;
+segments that are missing, damaged or no files are passed over, and what they held counts as lost.
 """
 
+import errno
 import os
+import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from configs.formats import OtherVersionError
 from sensor.errors import OutputError, reason_of
-from sensor.files.ownership import APPEND, MODE
+from sensor.outputs.spool_directory import (
+    CHECKED,
+    PIECE,
+    BusyError,
+    SpoolDirectory,
+    checked,
+    stored_lines,
+    unchecked,
+)
 
 SEGMENT_BYTES: Final = 4 << 20
 MARK_LINES: Final = 4096  # confirmed between two writes of the mark
-_SUFFIX: Final = ".jsonl"
+HELD: Final = 16  # segments that were removed and are held open
+AGAIN_S: Final = 1.0  # between two tries to write after one that failed
+DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+
+
+@dataclass(eq=False, slots=True)
+class _Segment:
+    """Lines in a row: a file of the directory, or in memory while that takes none."""
+
+    number: int  # of the file; 0 in memory
+    old: bool = False  # of a release that wrote no checksums
+    size: int = 0  # bytes of whole lines
+    lines: int = 0
+    confirmed: int = 0  # bytes
+    settled: int = 0  # lines that were confirmed
+    offset: int = 0  # bytes handed out
+    descriptor: int | None = None  # while it is written to; then it is opened for each read
+    memory: list[bytes] = field(default_factory=list)
 
 
 class Spool:
-    """A backlog in a directory of its own."""
+    """A backlog in a directory of its own. Nothing but its making raises."""
 
-    def __init__(self, directory: Path, capacity_bytes: int) -> None:
-        """directory: exists or can be made. Raises OutputError, also where another sensor uses it."""
-        self._directory = directory
-        self._capacity = capacity_bytes
-        self._sent_sizes: deque[int] = deque()  # of lines handed out and not confirmed
-        self._unmarked = 0
-        self._reading = self._offset = 0  # send position
+    def __init__(self, directory: Path, capacity_bytes: int, memory_bytes: int = 16 << 20) -> None:
+        """directory: exists or can be made. memory_bytes: of lines that wait there while the disk takes none.
+
+        Raises OutputError for what can be no directory of ours, also where another sensor uses it.
+        """
+        self.problem = ""  # what was wrong last, without the name of the spool
+        self._path = directory
+        self._capacity, self._memory_capacity = capacity_bytes, memory_bytes
+        self._segments: deque[_Segment] = deque()
+        self._at = 0  # the segment that is handed out next
+        self._sent: deque[tuple[_Segment, int]] = deque()  # of each line handed out: where it ends there
+        self._count = self._bytes = self._memory_bytes = self._unmarked = self._lost = 0
+        self._next_number = 1
+        self._again_s = 0.0
+        self._directory: SpoolDirectory | None = None
         try:
-            directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-            self._lock = _locked(directory)
             self._open()
+        except OtherVersionError as error:
+            raise OutputError(f"spool {directory}: {error}") from error
         except OSError as error:
-            raise OutputError(f"spool {directory}: {reason_of(error)}, expected a directory of our own") from error
+            if isinstance(error, BusyError) or error.errno not in DISK_REFUSES:
+                raise OutputError(f"spool {directory}: {reason_of(error)}, expected a directory of our own") from error
+            self._fail(error)
 
     def __len__(self) -> int:
         return self._count
 
     @property
+    def name(self) -> str:
+        """For messages."""
+        return f"spool {self._path}"
+
+    @property
     def unsent(self) -> bool:
         """Whether there are lines to send."""
-        return self._count > len(self._sent_sizes)
+        here = islice(self._segments, self._at, None)
+        return any(segment.offset < segment.size for segment in here)
+
+    def lost(self) -> int:
+        """Lines that were lost in it since the last call."""
+        lost, self._lost = self._lost, 0
+        return lost
 
     def append(self, lines: Sequence[bytes]) -> int:
-        """Write lines at the end, as many as the capacity allows. Raises OSError: then none was written."""
+        """Take on lines, as many as there is room for: on disk, or in memory where the disk takes none."""
         room = self._capacity - self._bytes
         batch: list[bytes] = []
         for line in lines:
-            room -= len(line)
+            room -= len(line) + CHECKED
             if room < 0:
                 break
             batch.append(line)
-        if not batch:
-            return 0
-        size = self._write(b"".join(batch))
-        self._bytes += size
-        self._count += len(batch)
-        return len(batch)
+        if not batch or (time.monotonic() >= self._again_s and self._written(batch)):
+            return len(batch)
+        return self._remembered(batch)
 
     def take(self, limit_bytes: int) -> list[bytes]:
-        """Read lines from the send position on. Raises OSError."""
-        while self.unsent:
-            with self._segment(self._reading).open("rb") as stream:
-                stream.seek(self._offset)
-                batch = stream.read(limit_bytes).splitlines(keepends=True)
-                if batch and not batch[-1].endswith(b"\n"):
-                    rest = batch.pop()
-                    if not batch:  # a line longer than the limit
-                        batch = [rest + stream.readline()]
-            if batch:
-                self._offset += sum(map(len, batch))
-                self._sent_sizes.extend(map(len, batch))
-                return batch
-            if self._reading >= self._last:
+        """Lines from the send position on, which moves behind them."""
+        while self._at < len(self._segments):
+            segment = self._segments[self._at]
+            lines = self._read(segment, limit_bytes)
+            if lines:
+                return lines
+            if segment is self._segments[-1]:
                 break
-            self._reading, self._offset = self._reading + 1, 0
+            self._at += 1
+        self._drop_done()
         return []
 
     def settle(self, count: int) -> None:
         """The oldest lines are confirmed: segments that hold no others go."""
         for _ in range(count):
-            size = self._sent_sizes.popleft()
-            self._bytes -= size
-            if self._marked_offset >= self._sizes[self._first]:
-                self._drop_first()
-            self._marked_offset += size
+            segment, end = self._sent.popleft()
+            segment.settled += 1
+            if segment.number:
+                self._bytes -= end - segment.confirmed
+            segment.confirmed = end
         self._count -= count
         self._unmarked += count
-        if not self._count or self._unmarked >= MARK_LINES:
+        self._drop_done()
+        if self._unmarked and (not self._count or self._unmarked >= MARK_LINES):
             self._mark()
 
     def rewind(self) -> None:
         """Send again what is not confirmed."""
-        self._reading, self._offset = self._first, self._marked_offset
-        self._sent_sizes.clear()
+        for segment in self._segments:
+            segment.offset = segment.confirmed
+        self._at = 0
+        self._sent.clear()
 
     def close(self) -> None:
-        """Say how far it is confirmed and let others have the directory."""
+        """Write what is in memory, say how far it is confirmed, and let others have the directory."""
+        self.rewind()
+        for segment in [segment for segment in self._segments if not segment.number]:
+            self._segments.remove(segment)
+            self._count -= segment.lines - segment.settled
+            self._memory_bytes -= segment.size
+            rest = segment.memory[segment.settled :]
+            if not self._written(rest):
+                self._lost += len(rest)
+        self._drop_done()
         self._mark()
-        os.close(self._tail)
-        os.close(self._lock)
+        for segment in self._segments:
+            self._let_go(segment)
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
 
     def _open(self) -> None:
-        """Go on where the last sensor ended."""
-        numbers = sorted(int(path.stem) for path in self._directory.glob(f"*{_SUFFIX}") if path.stem.isdigit())
-        first, offset = _read_mark(self._directory / "confirmed")
-        for number in [number for number in numbers if number < first]:
-            self._segment(number).unlink()
-        numbers = [number for number in numbers if number >= first] or [max(first, 1)]
-        self._first, self._last = numbers[0], numbers[-1]
-        self._marked_offset = offset if self._first == first else 0
-        self._sizes = {number: _whole(self._segment(number)) for number in numbers}
-        self._marked_offset = min(self._marked_offset, self._sizes[self._first])
-        self._bytes = sum(self._sizes.values()) - self._marked_offset
-        self._count = sum(_lines_in(self._segment(number)) for number in numbers)
-        self._count -= _lines_in(self._segment(self._first), self._marked_offset)
-        self._tail = self._opened(self._last)
-        self.rewind()
-
-    def _write(self, content: bytes) -> int:
-        if self._sizes[self._last] >= SEGMENT_BYTES:
-            tail = self._opened(self._last + 1)
-            os.close(self._tail)
-            self._tail = tail
-            self._last += 1
-            self._sizes[self._last] = 0
-        before = self._sizes[self._last]
-        left = memoryview(content)
+        """Go on where the last sensor ended. Raises OSError."""
+        directory = SpoolDirectory(self._path)
         try:
-            while left:
-                left = left[os.write(self._tail, left) :]
-        except OSError:
-            os.ftruncate(self._tail, before)
+            directory.take_over()
+            numbers = directory.numbers()
+        except (OSError, OtherVersionError):
+            directory.close()
             raise
-        self._sizes[self._last] += len(content)
-        return len(content)
+        self._directory = directory
+        marked, offset = directory.mark() or (0, 0)
+        # Behind the mark too, which may be of a segment that is gone: it must not speak of another one.
+        self._next_number = max(self._next_number, marked + 1, *(number + 1 for number in numbers))
+        if marked not in numbers:  # of segments that are all gone, or none of ours
+            marked = offset = 0
+        for number in numbers:
+            if number < marked:
+                with suppress(OSError):
+                    directory.remove(number)
+            elif self._bytes > self._capacity:
+                self._note(f"more than {self._capacity:,} bytes, of which what is behind them is not read")
+                break
+            else:
+                self._take_over(directory, number, offset if number == marked else 0)
 
-    def _drop_first(self) -> None:
-        self._segment(self._first).unlink(missing_ok=True)
-        del self._sizes[self._first]
-        self._first += 1
-        self._marked_offset = 0
-        self._mark()
+    def _take_over(self, directory: SpoolDirectory, number: int, confirmed: int) -> None:
+        """Count the lines of a segment of an earlier run. confirmed: bytes of it that are."""
+        segment = _Segment(number)
+        try:
+            descriptor = directory.segment(number)
+        except OSError:
+            self._note(f"{number:08d}.jsonl is no segment and is passed over")
+            return
+        try:
+            size = os.fstat(descriptor).st_size
+            segment.old = os.pread(descriptor, 1, 0) == b"{"
+            ends_there = confirmed == 0 or (confirmed <= size and os.pread(descriptor, 1, confirmed - 1) == b"\n")
+            segment.confirmed = segment.offset = segment.size = confirmed if ends_there else 0
+            while segment.size < size:
+                stored = list(stored_lines(descriptor, segment.size, size))
+                if not stored:  # half a line, which a crash left, or one without end
+                    break
+                segment.lines += len(stored)
+                segment.size += sum(map(len, stored))
+        except OSError as error:
+            self._note(f"{number:08d}.jsonl: {reason_of(error)}")
+        finally:
+            os.close(descriptor)
+        self._segments.append(segment)
+        self._count += segment.lines
+        self._bytes += segment.size - segment.confirmed
+
+    def _written(self, batch: list[bytes]) -> bool:
+        """Write lines to the disk, all or none."""
+        content = b"".join(map(checked, batch))
+        try:
+            tail, descriptor = self._tail()
+            left = memoryview(content)
+            try:
+                while left:
+                    left = left[os.write(descriptor, left) :]
+            except OSError:
+                self._cut(tail, descriptor)
+                raise
+        except OSError as error:
+            self._fail(error)
+            return False
+        tail.size += len(content)
+        tail.lines += len(batch)
+        self._bytes += len(content)
+        self._count += len(batch)
+        return True
+
+    def _tail(self) -> tuple[_Segment, int]:
+        """The segment to write to, and its descriptor. Raises OSError."""
+        if self._segments:
+            last = self._segments[-1]
+            if last.descriptor is not None and last.size < SEGMENT_BYTES:
+                found = os.fstat(last.descriptor)
+                if found.st_nlink and found.st_size == last.size:
+                    return last, last.descriptor
+                self._note("a segment was removed or changed while it was written")
+        if self._directory is None:
+            self._directory = SpoolDirectory(self._path)
+        try:
+            descriptor = self._begun(self._directory)
+        except FileNotFoundError:  # the directory itself was removed
+            self._directory.close()
+            self._directory = None
+            self._note("the directory was removed, and is made anew")
+            self._directory = SpoolDirectory(self._path)
+            descriptor = self._begun(self._directory)
+        segment = _Segment(self._next_number, descriptor=descriptor)
+        self._next_number += 1
+        self._let_go_of_others()
+        self._segments.append(segment)
+        return segment, descriptor
+
+    def _let_go_of_others(self) -> None:
+        """Close segments that can be opened again; of those that were removed some are held open, to be read."""
+        held = 0
+        for segment in self._segments:
+            if segment.descriptor is None:
+                continue
+            held += 1
+            if os.fstat(segment.descriptor).st_nlink or held > HELD:
+                self._let_go(segment)
+                held -= 1
+
+    def _begun(self, directory: SpoolDirectory) -> int:
+        """A new segment behind all others. Raises OSError."""
+        for _ in range(1000):
+            try:
+                return directory.begun(self._next_number)
+            except FileExistsError:
+                self._next_number += 1
+        raise OSError(errno.EEXIST, "names of segments are taken")
+
+    def _cut(self, segment: _Segment, descriptor: int) -> None:
+        """Take part of a write back, or write to this segment no more."""
+        try:
+            os.ftruncate(descriptor, segment.size)
+        except OSError:
+            self._let_go(segment)
+
+    def _remembered(self, batch: list[bytes]) -> int:
+        """Keep lines in memory, as many as there is room for."""
+        taken = 0
+        for line in batch:
+            if self._memory_bytes + len(line) > self._memory_capacity:
+                break
+            if not self._segments or self._segments[-1].number or self._segments[-1].size >= PIECE:
+                self._segments.append(_Segment(0))
+            last = self._segments[-1]
+            last.memory.append(line)
+            last.size += len(line)
+            last.lines += 1
+            self._memory_bytes += len(line)
+            taken += 1
+        self._count += taken
+        return taken
+
+    def _read(self, segment: _Segment, limit: int) -> list[bytes]:
+        """The next lines of a segment, without those that are damaged; none where nothing more of it can be read."""
+        if not segment.number:
+            return self._recalled(segment, limit)
+        lines: list[bytes] = []
+        while segment.offset < segment.size and not lines:
+            stored = self._stored(segment, limit)
+            if not stored:
+                segment.offset = segment.size
+            for one in stored:
+                segment.offset += len(one)
+                line = unchecked(one, old=segment.old)
+                if line is not None:
+                    lines.append(line)
+                    self._sent.append((segment, segment.offset))
+        return lines
+
+    def _stored(self, segment: _Segment, limit: int) -> list[bytes]:
+        """What stands there, as it is; nothing where it cannot be read."""
+        descriptor = segment.descriptor
+        try:
+            if descriptor is None:
+                if self._directory is None:
+                    return []
+                descriptor = self._directory.segment(segment.number)
+            try:
+                return list(stored_lines(descriptor, segment.offset, segment.size, max(limit, CHECKED)))
+            finally:
+                if segment.descriptor is None:
+                    os.close(descriptor)
+        except OSError as error:
+            self._note(f"{segment.number:08d}.jsonl: {reason_of(error)}")
+            return []
+
+    def _recalled(self, segment: _Segment, limit: int) -> list[bytes]:
+        lines: list[bytes] = []
+        first = segment.settled + sum(1 for sent, _ in self._sent if sent is segment)
+        size = 0
+        for line in segment.memory[first:]:
+            if lines and size + len(line) > limit:
+                break
+            lines.append(line)
+            size += len(line)
+            segment.offset += len(line)
+            self._sent.append((segment, segment.offset))
+        return lines
+
+    def _drop_done(self) -> None:
+        """Forget segments of which everything is confirmed or lost; the last one stays to be written to."""
+        while self._segments:
+            first = self._segments[0]
+            waiting = first.offset < first.size or (self._sent and self._sent[0][0] is first)
+            written_to = first is self._segments[-1] and first.descriptor is not None and first.size < SEGMENT_BYTES
+            if waiting or (written_to and first.lines == first.settled):
+                return
+            self._segments.popleft()
+            self._at = max(0, self._at - 1)
+            self._forget(first)
+            if written_to:
+                return
+
+    def _forget(self, segment: _Segment) -> None:
+        damaged = segment.lines - segment.settled
+        self._lost += damaged
+        self._count -= damaged
+        if damaged:
+            self._note(f"{damaged:,} line{'s' * (damaged != 1)} of it cannot be read any more")
+        if not segment.number:
+            self._memory_bytes -= segment.size
+            return
+        self._bytes -= segment.size - segment.confirmed
+        self._let_go(segment)
+        if self._directory is not None:
+            with suppress(OSError):
+                self._directory.remove(segment.number)
+
+    def _let_go(self, segment: _Segment) -> None:
+        if segment.descriptor is not None:
+            os.close(segment.descriptor)
+            segment.descriptor = None
 
     def _mark(self) -> None:
-        """Note how far lines are confirmed. A full disk only means that some are sent twice after a restart."""
+        """Note how far lines are confirmed. Where that fails some are sent twice after a restart."""
         self._unmarked = 0
-        mark, new = self._directory / "confirmed", self._directory / "confirmed.new"
-        try:
-            new.write_text(f"{self._first} {self._marked_offset}\n")
-            new.replace(mark)
-        except OSError:
-            return
+        first = next((segment for segment in self._segments if segment.number), _Segment(self._next_number))
+        if self._directory is not None:
+            with suppress(OSError):
+                self._directory.set_mark(first.number, first.confirmed)
 
-    def _segment(self, number: int) -> Path:
-        return self._directory / f"{number:08d}{_SUFFIX}"
+    def _fail(self, error: OSError) -> None:
+        self._again_s = time.monotonic() + AGAIN_S
+        self._note(f"{reason_of(error)}, lines wait in memory")
 
-    def _opened(self, number: int) -> int:
-        return os.open(self._segment(number), APPEND | os.O_CREAT, MODE)
-
-
-def _locked(directory: Path) -> int:
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, MODE)
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows, where no second sensor is kept out
-        return descriptor
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OSError(None, "used by another sensor") from None
-    return descriptor
-
-
-def _read_mark(path: Path) -> tuple[int, int]:
-    """First segment and the confirmed bytes of it; nothing confirmed where it cannot be read."""
-    try:
-        first, offset = (int(word) for word in path.read_text().split())
-    except (OSError, ValueError):
-        return 0, 0
-    return max(first, 0), max(offset, 0)
-
-
-def _whole(segment: Path) -> int:
-    """Bytes of a segment after half a line, which a crash left, was cut off."""
-    try:
-        content = segment.read_bytes()
-    except FileNotFoundError:
-        return 0
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(segment, whole)
-    return whole
-
-
-def _lines_in(segment: Path, until: int | None = None) -> int:
-    try:
-        return segment.read_bytes()[:until].count(b"\n")
-    except FileNotFoundError:
-        return 0
+    def _note(self, problem: str) -> None:
+        self.problem = problem

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import OutputError, reason_of
-from sensor.files.ownership import REPLACE, Owner, make_owned_directory, open_owned
+from sensor.files.held import Held, held
+from sensor.files.ownership import MODE, REPLACE, Owner, make_owned_directory
 
 SUFFIX: Final = ".pcapng"
 _OURS: Final = re.compile(r"[A-Z2-7]{26}\.pcapng")
 _UNFINISHED: Final = ".unfinished"
+_ANY_NAME: Final = "x"  # in a directory that is to be held
 
 
 def make_directory(path: Path, owner: Owner | None = None) -> None:
@@ -42,9 +44,9 @@ class PacketDirectory:
             found = sorted(self._found(), key=lambda found: (found[1].st_mtime_ns, found[0]))
             self._sizes = {name: status.st_size for name, status in found}  # oldest first
             self._total = sum(self._sizes.values())
-            trial = path / f".flowvigil{_UNFINISHED}"
-            _write_file(trial, b"")
-            trial.unlink()
+            with held(path / f".flowvigil{_UNFINISHED}", to_create=True) as trial:
+                _write_file(trial, b"")
+                trial.unlink()
             self._make_room(0)
         except OSError as error:
             raise _unusable(path, error) from error
@@ -55,11 +57,18 @@ class PacketDirectory:
 
     def contains(self, name: str) -> bool:
         """Whether a file was written and still exists."""
-        return name in self._sizes and (self.path / name).is_file()
+        if name not in self._sizes:
+            return False
+        try:
+            with held(self.path / name) as place:
+                return stat.S_ISREG(place.status().st_mode)
+        except OSError:
+            return False
 
     def read(self, name: str) -> bytes:
         """Content of a file. Raises OSError."""
-        return (self.path / name).read_bytes()
+        with held(self.path / name) as place, os.fdopen(place.open(os.O_RDONLY), "rb") as file:
+            return file.read()
 
     def write(self, name: str, content: bytes) -> None:
         """Create or replace a file atomically, after deleting the oldest others to make room.
@@ -67,44 +76,48 @@ class PacketDirectory:
         Raises OSError; the file is then as it was.
         """
         self._make_room(len(content) - self._sizes.get(name, 0), name)
-        new = self.path / (name + _UNFINISHED)
-        try:
-            _write_file(new, content)
-            new.replace(self.path / name)
-        except OSError:
-            with suppress(OSError):
-                new.unlink()
-            raise
+        with held(self.path / (name + _UNFINISHED), to_create=True) as new:
+            try:
+                _write_file(new, content)
+                new.rename(name)
+            except OSError:
+                with suppress(OSError):
+                    new.unlink()
+                raise
         self._total += len(content) - self._sizes.get(name, 0)
         self._sizes[name] = len(content)
 
     def _make_room(self, needed: int, spare: str | None = None) -> None:
-        for name in list(self._sizes) if self._total + needed > self._limit else ():
-            if name != spare:
-                (self.path / name).unlink(missing_ok=True)
-                self._total -= self._sizes.pop(name)
-                self.deleted += 1
-            if self._total + needed <= self._limit:
-                return
+        if self._total + needed <= self._limit:
+            return
+        with held(self.path / _ANY_NAME, to_create=True) as inside:
+            for name in list(self._sizes):
+                if name != spare:
+                    inside.beside(name).unlink(missing_ok=True)
+                    self._total -= self._sizes.pop(name)
+                    self.deleted += 1
+                if self._total + needed <= self._limit:
+                    return
 
     def _found(self) -> list[tuple[str, os.stat_result]]:
         found = []
-        with os.scandir(self.path) as entries:
+        with held(self.path / _ANY_NAME, to_create=True) as inside, inside.entries() as entries:
             for entry in entries:
                 status = entry.stat(follow_symlinks=False)
                 if not stat.S_ISREG(status.st_mode):
                     continue
                 if _OURS.fullmatch(entry.name.removesuffix(_UNFINISHED)):
                     if entry.name.endswith(_UNFINISHED):  # left by a run that was killed
-                        os.unlink(entry.path)
+                        inside.beside(entry.name).unlink()
                     else:
                         found.append((entry.name, status))
         return found
 
 
-def _write_file(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = open_owned(path, REPLACE | os.O_EXCL, None)  # a file of our own making and no link's target
+def _write_file(place: Held, content: bytes) -> None:
+    place.unlink(missing_ok=True)
+    # a file of our own making and no link's target
+    descriptor = place.open(REPLACE | os.O_CREAT | os.O_EXCL, MODE)
     try:
         rest = memoryview(content)
         while rest:

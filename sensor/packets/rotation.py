@@ -15,6 +15,7 @@ import numpy as np
 
 from flows.block import Int64s, PacketBlock
 from sensor.errors import OutputError, reason_of
+from sensor.files.held import held
 from sensor.files.ownership import CREATE, Owner, open_owned
 from sensor.packets.packet_files import PacketFiles
 from sensor.packets.pcapng import PcapngWriter, encoded_sizes
@@ -31,11 +32,12 @@ class _OwnFile:
     def remove(self) -> None:
         """Remove it, unless it was moved away or replaced. Raises OSError."""
         try:
-            found = os.lstat(self.path)
+            with held(self.path, to_create=True) as place:
+                found = place.status()
+                if (found.st_dev, found.st_ino) == (self.device, self.inode):
+                    place.unlink(missing_ok=True)
         except FileNotFoundError:
             return
-        if (found.st_dev, found.st_ino) == (self.device, self.inode):
-            self.path.unlink(missing_ok=True)
 
 
 class RotatingWriter:

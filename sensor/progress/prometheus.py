@@ -1,7 +1,8 @@
 """The account of a running sensor for Prometheus, over HTTP on this machine only.
 
-It shows the same numbers as the flowvigil.stats record. Nobody who asks can hold the sensor: each request has a thread
-of its own, few at a time, and no connection lasts longer than a few seconds.
+It shows the same numbers as the flowvigil.stats record, to requests under this machine's own names alone. Nobody who
+asks can hold the sensor: each request has a thread of its own, few at a time, and no connection lasts longer than a few
+seconds.
 """
 
 import socket
@@ -19,6 +20,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from sensor.errors import ConfigError
+from sensor.local_names import LOCAL_NAMES, host_name
 from sensor.progress.latest import Latest
 from sensor.progress.progress import DriftState, Progress
 from sensor.version import VERSION
@@ -263,6 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "flowvigil", ""
 
     def do_GET(self) -> None:
+        named = self.headers.get_all("Host", [])  # none in HTTP/1.0, which no browser speaks
+        if not all(host_name(host) in LOCAL_NAMES for host in named):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            return
         if self.path.partition("?")[0] not in ("/", "/metrics"):
             self.send_error(HTTPStatus.NOT_FOUND)
             return
@@ -273,6 +279,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with an error: what is not understood is the client's, whatever the library takes it for."""
+        if code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            unknown_method = code == HTTPStatus.NOT_IMPLEMENTED
+            code = HTTPStatus.METHOD_NOT_ALLOWED if unknown_method else HTTPStatus.BAD_REQUEST
+            message = None
+        super().send_error(code, message, explain)
 
     def log_message(self, *_: object) -> None:
         """Nobody asked for a log."""

@@ -132,6 +132,13 @@ class AttachSection(_Section):
     group: str | int | None = None  # a number is a gid
 
 
+class ApiSection(_Section):
+    """What the JSON API spends on requests."""
+
+    body_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 36)] = 256 << 20  # of all bodies and answers in memory
+    request_s: Annotated[float, Field(ge=0.1, le=3600)] = 60.0  # CPU time of one request at most
+
+
 class ProcessSection(_Section):
     """Privileges of the process once its sockets are open."""
 
@@ -152,6 +159,7 @@ class Config(_Section):
     stats: StatsSection = StatsSection()
     drift: DriftSection = DriftSection()
     attach: AttachSection = AttachSection()
+    api: ApiSection = ApiSection()
     process: ProcessSection = ProcessSection()
     # The list `outputs:` of a file; not a section, so that no other source can set parts of it.
     _outputs: tuple[OutputEntry, ...] = PrivateAttr(default=())

@@ -16,13 +16,15 @@ from typing import Final
 
 import yaml
 
-from models.formats import Format
+from configs.formats import Format
+from configs.yaml_nodes import VERSION, check_version, entries, is_null, kind_of, place_of, read_nodes
 from sensor.errors import ConfigError
 from sensor.settings.setting import Scalar, Setting, parse_scalar
-from sensor.settings.yaml_nodes import VERSION, check_version, entries, is_null, kind_of, place_of, read_nodes
+from sensor.settings.yaml_errors import config_errors
 
 FORMAT: Final = Format("settings", instead="write it anew by flowvigil config")
 OUTPUTS: Final = "outputs"
+SHOWN: Final = 80  # characters of a value in a message
 _TYPES: Final = {"bool": bool, "int": int, "float": float, "null": type(None), "str": str}
 _MISREADINGS: Final = {
     "bool": ("a truth value", "true or false"),
@@ -53,6 +55,7 @@ class SettingsFile:
     outputs: tuple[tuple[str, tuple[Setting, ...]], ...] = ()
 
 
+@config_errors()
 def read_settings(path: Path) -> SettingsFile:
     """Read a settings file. Raises ConfigError with file, line and column."""
     _, root = read_nodes(path, "a settings file")
@@ -60,6 +63,7 @@ def read_settings(path: Path) -> SettingsFile:
     return SettingsFile(tuple(_settings(root, str(path), sections)), sections, tuple(_output_entries(root, str(path))))
 
 
+@config_errors()
 def read_pairs(path: Path, expected: str) -> PairsFile:
     """Read a file of pairs, by the same rules. Raises ConfigError with file, line and column.
 
@@ -87,8 +91,8 @@ def _text(node: yaml.Node, path: str) -> str:
         return str(node.value)
     taken_for = _MISREADINGS.get(kind, ("something else",))[0]
     raise ConfigError(
-        f"{place_of(node, path)}: {node.value or 'nothing'}, which readers of YAML take for {taken_for}: "
-        f'expected text, or "{node.value}" in quotes where that is the text'
+        f"{place_of(node, path)}: {node.value[:SHOWN] or 'nothing'}, which readers of YAML take for {taken_for}: "
+        f'expected text, or "{node.value[:SHOWN]}" in quotes where that is the text'
     )
 
 
@@ -145,8 +149,8 @@ def _value(node: yaml.ScalarNode, name: str, path: str) -> Scalar:
         return value
     taken_for, instead = _MISREADINGS.get(implied, ("something else", "a plain value"))
     raise ConfigError(
-        f"{place_of(node, path)}: {name} is {node.value}, which some readers of YAML take for {taken_for}: "
-        f'expected {instead}, or "{node.value}" in quotes where that is the text'
+        f"{place_of(node, path)}: {name} is {node.value[:SHOWN]}, which some readers of YAML take for {taken_for}: "
+        f'expected {instead}, or "{node.value[:SHOWN]}" in quotes where that is the text'
     )
 
 

@@ -10,11 +10,10 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from models.formats import Format
-from sensor.errors import ConfigError
-from sensor.settings.config import error_of
-from sensor.settings.yaml_nodes import (
+from configs.formats import Format
+from configs.yaml_nodes import (
     VERSION,
+    YamlFaultError,
     check_version,
     compose,
     is_null,
@@ -23,6 +22,9 @@ from sensor.settings.yaml_nodes import (
     place_of,
     read_regular,
 )
+from sensor.errors import ConfigError
+from sensor.settings.config import error_of
+from sensor.settings.yaml_errors import config_errors
 from sensor.site.declared import AssetEntry, MarkEntry, RuleEntry, SiteEntries
 from sensor.site.networks import DEFAULT_HOME, Network
 from sensor.site.notes import Asset, Mark, Party, Rule, SiteNotes
@@ -34,17 +36,20 @@ _PLACE: Final = re.compile(r":(\d+):(\d+): ")
 _At = tuple[str | int, ...]  # the way to a value: rules, 3, source
 
 
+@config_errors()
 def read_notes(path: Path) -> SiteNotes:
     """The notes of a file. Raises ConfigError: one fault with file, line and column, all others as its detail."""
     content = read_regular(path, EXPECTED, LIMIT_BYTES)
     return _notes(nodes_of(content, path, EXPECTED), str(path))
 
 
+@config_errors()
 def notes_of_text(text: str, path: str) -> SiteNotes:
     """The notes of a text. path: in whose name errors speak. Raises ConfigError as read_notes."""
     return _notes(compose(text, path), path)
 
 
+@config_errors()
 def values_of_text(text: str, path: str) -> dict[str, Any]:
     """What a text says, as text, lists and mappings by name, whatever it means. Raises ConfigError."""
     return _values(compose(text, path), _Tree(path, {}, {}, []))
@@ -107,7 +112,7 @@ class _Tree:
         for key, value in node.value:
             try:
                 name = key_of(key, seen, self.path, ".".join(map(str, at)) or "the file").value
-            except ConfigError as error:
+            except YamlFaultError as error:
                 self.faults.append(str(error))
                 continue
             self.key_places[(*at, name)] = place_of(key, self.path)

@@ -16,9 +16,10 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
+from configs.yaml_nodes import compose, is_null, read_regular
 from sensor.alerts.alert import Alert, service_in_words
 from sensor.errors import ConfigError, OutputError, reason_of
-from sensor.settings.yaml_nodes import compose, is_null, read_regular
+from sensor.settings.yaml_errors import config_errors
 from sensor.site.claims import UNUSUAL
 from sensor.site.declared import MarkEntry, RuleEntry
 from sensor.site.file import EXPECTED, LIMIT_BYTES, notes_of_text, values_of_text
@@ -64,6 +65,7 @@ def true_entry(alert: Alert, why: str, now: str) -> tuple[str, Entry]:
     return MARKS, {"alert": alert.id, "finding": "true", "why": why, "when": now}
 
 
+@config_errors()
 def add_entry(path: Path, section: str, entry: Entry) -> str:
     """Add an entry to the file, which is made where there is none; says in words what was done.
 
@@ -100,6 +102,7 @@ def why_not_writable(path: Path) -> str:
     return f"{real} may not be read" if real.exists() and not os.access(real, os.R_OK) else ""
 
 
+@config_errors()
 def with_entry(text: str, section: str, entry: Entry, path: str) -> str:
     """The text with an entry at the end of a section, which is made where it is missing. Raises ConfigError."""
     ending = "\r\n" if "\r\n" in text else "\n"

@@ -183,3 +183,12 @@ def test_more_interfaces_than_a_section_may_have_are_corrupt() -> None:
     _, problem = read(section() + interface() * 65_537)
     assert problem is not None
     assert "more than 65536 interfaces" in problem
+
+
+def test_sections_without_packets_are_corrupt_beyond_some_and_with_packets_they_are_not() -> None:
+    _, problem = read(section() * 140_000)
+    assert problem is not None
+    assert "more than 131,072 sections and interfaces without packets" in problem
+    _, problem = read(section() + interface(options=b"\x01\x00\x00\x00" * 300))
+    assert problem is not None
+    assert "more than 256 options" in problem

@@ -271,7 +271,10 @@ def _places(value: Any, place: tuple[Any, ...] = ()) -> list[list[Any]]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda m: m.update(format="flowvigil-bundle/2"), "format: found 'flowvigil-bundle/2', expected flowvigil-baselines/2"),
+        (
+            lambda m: m.update(format="flowvigil-bundle/2"),
+            "format: found 'flowvigil-bundle/2', expected flowvigil-baselines/2",
+        ),
         (lambda m: m["weights"].update(file="../../etc/passwd"), "weights file is '../../etc/passwd'"),
         (lambda m: m["weights"].update(sha256="0" * 64), "has sha256"),
         (lambda m: m.update(baselines=[]), "baselines is empty"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supply import audit
+from tests.supply import audit
 
 ANSWERED = {"name": "numpy", "version": "2.4.6", "vulns": []}
 SKIPPED = {"name": "numba", "skip_reason": "Dependency not found on PyPI and could not be audited"}

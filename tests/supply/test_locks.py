@@ -10,9 +10,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from supply import pins
-from supply.environments import LOCKS, ROOT, SENSOR, WITH_SENSOR, WITHOUT_SENSOR, environments, extras
-from supply.pins import Pin
+from tests.supply import pins
+from tests.supply.environments import LOCKS, ROOT, SENSOR, WITH_SENSOR, WITHOUT_SENSOR, environments, extras
+from tests.supply.pins import Pin
 
 ENVIRONMENTS = environments()
 PYTHONS = ("3.11", "3.12", "3.13")

@@ -8,8 +8,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from sensor.version import VERSION
-from supply import pins, sbom
-from supply.environments import SENSOR, SHIPPED
+from tests.supply import pins, sbom
+from tests.supply.environments import SENSOR, SHIPPED
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,12 @@
 """Lines that are written: none is lost quietly, none is glued to what stood there before."""
 
 import io
+import os
 import resource
+import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,11 +19,13 @@ from sensor.alerts.alert_record import alert_line
 from sensor.cli.stdout import stdout_stream, write_each
 from sensor.errors import OutputError
 from sensor.outputs.outputs import Outputs, prepared_outputs
-from sensor.settings.outputs import FileEntry, OutputEntry, OwnFile, OwnStdout
+from sensor.outputs.transport import CONNECT_S
+from sensor.settings.outputs import FileEntry, KafkaEntry, OutputEntry, OwnFile, OwnStdout, SyslogEntry, UnixEntry
 from tests.support.alerts import an_alert
 from tests.trust.claim import Claim, Outcome
 
 LONG_S: Final = 20.0
+SLACK_S: Final = 4.0  # of a machine that has other things to do
 ZEROS: Final = (1, 7, 511, 4096, 65_537, 3_000_000)  # bytes that a crash of a file system leaves at the end
 
 Writer = Callable[[Path, list[bytes]], None]  # appends lines to a file, as one run of the sensor does
@@ -182,6 +187,102 @@ def _broken(stood: bytes, size: int, content: bytes, first: list[bytes], second:
     return ""
 
 
+class Dead:
+    """Receivers that take nothing, each in its way."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: list[socket.socket | int] = []
+
+    def entries(self) -> dict[str, OutputEntry]:
+        """Outputs to all of them, by what is wrong with each."""
+        for name in ("unread", "stalled"):
+            os.mkfifo(self._directory / name)
+        self._open.append(os.open(self._directory / "stalled", os.O_RDONLY | os.O_NONBLOCK))
+        deaf = socket.create_server(("127.0.0.1", 0))  # accepts, and never reads
+        silent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        silent.bind(str(self._directory / "silent"))
+        silent.listen()
+        full = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        full.bind(str(self._directory / "full"))
+        closed = socket.create_server(("127.0.0.1", 0))
+        refusing = closed.getsockname()[1]
+        closed.close()
+        self._open += [deaf, silent, full]
+        entries: dict[str, OutputEntry] = {
+            "a pipe without a reader": FileEntry(type="file", path=self._directory / "unread", queue_bytes=65536),
+            "a pipe whose reader reads nothing": FileEntry(
+                type="file", path=self._directory / "stalled", queue_bytes=65536
+            ),
+            "a full disk": FileEntry(type="file", path=Path("/dev/full"), queue_bytes=65536),
+            "a collector that accepts and never reads": SyslogEntry(
+                type="syslog", host="127.0.0.1", port=deaf.getsockname()[1], queue_bytes=65536
+            ),
+            "a collector that refuses": SyslogEntry(type="syslog", host="127.0.0.1", port=refusing, queue_bytes=65536),
+            "a socket that is never read": UnixEntry(type="unix", path=self._directory / "silent", queue_bytes=65536),
+            "a datagram socket that is full": UnixEntry(
+                type="unix", path=self._directory / "full", socket="datagram", queue_bytes=65536
+            ),
+        }
+        with suppress(ImportError):
+            import confluent_kafka  # noqa: F401  # an extra
+
+            entries["a Kafka that hangs"] = KafkaEntry(
+                type="kafka", servers=f"127.0.0.1:{deaf.getsockname()[1]}", topic="alerts", queue_bytes=65536
+            )
+        return entries
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for one in self._open:
+            if isinstance(one, int):
+                os.close(one)
+            else:
+                one.close()
+
+
+def dead_outputs(scale: float) -> Outcome:
+    """Runs of 6,000 lines beside one dead output, beside all of them, and interrupted."""
+    tries, failures, slowest_s = 0, [], 0.0
+    patience_s = min(1.0, max(0.2, scale))
+    with tempfile.TemporaryDirectory() as directory:
+        dead = Dead(Path(directory))
+        entries = dead.entries()
+        together = list(entries.values())
+        cases = [*((name, [entry], False) for name, entry in entries.items()), ("all of them", together, False)]
+        cases += [(f"{name}, interrupted", [entry], True) for name, entry in entries.items()]
+        for name, those, interrupted in cases:
+            tries += 1
+            seconds, why = _beside(those, Path(directory) / f"lines-{tries}", patience_s, interrupted=interrupted)
+            slowest_s = max(slowest_s, seconds)
+            if why:
+                failures.append(f"{name}: {why}")
+        dead.close()
+    return Outcome(tries, failures, f"slowest {slowest_s:.1f} s, of it {patience_s:g} s patience and 5 s for the rest")
+
+
+def _beside(dead: list[OutputEntry], healthy: Path, patience_s: float, *, interrupted: bool) -> tuple[float, str]:
+    """How long a run takes beside dead outputs, and what is wrong with it, or ""."""
+    lines = alerts(1, 6_000)
+    outputs = Outputs(prepared_outputs([OwnFile(path=healthy), *dead], "gw1"), LONG_S if interrupted else patience_s)
+    if interrupted:
+        threading.Timer(0.3, outputs.stop_waiting).start()
+    began_s = time.monotonic()
+    for first in range(0, 6_000, 10):
+        outputs.write(lines[first : first + 10])
+    written_s = time.monotonic() - began_s
+    outputs.close()
+    seconds = time.monotonic() - began_s
+    if healthy.read_bytes() != b"".join(lines):
+        return seconds, "the file beside does not hold every line"
+    if written_s > patience_s + SLACK_S or seconds > patience_s + 5 + CONNECT_S + SLACK_S:
+        return seconds, f"took {written_s:.1f} s, and {seconds:.1f} s with its end"
+    state = outputs.states()[0]
+    if state.written + state.lost != 6_000:
+        return seconds, f"{state.written} lines written and {state.lost} lost, expected 6,000 together"
+    return seconds, ""
+
+
 CLAIMS: Final = (
     Claim(
         "torn-tails",
@@ -197,5 +298,13 @@ CLAIMS: Final = (
         "sizes",
         full_disks,
         minutes=0.5,
+    ),
+    Claim(
+        "dead-outputs",
+        "Outputs that take nothing hold up a run of 6,000 lines once, side by side, and cost the others no line; an "
+        "interrupt ends the waiting.",
+        "runs",
+        dead_outputs,
+        minutes=1.5,
     ),
 )

@@ -10,9 +10,9 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from supply import pins
-from supply.environments import SENSOR, environments
-from supply.pins import Pin
+from tests.supply import pins
+from tests.supply.environments import SENSOR, environments
+from tests.supply.pins import Pin
 from tests.trust.claim import Claim, NotTriedError, Outcome
 from tests.trust.record import REPOSITORY
 
@@ -35,7 +35,7 @@ def same_wheel(scale: float) -> Outcome:
         for mask, environment, place in BUILDS[: max(2, round(len(BUILDS) * scale))]:
             clone = Path(name, place)
             _run("git", "clone", "--quiet", "--shared", str(REPOSITORY), str(clone), mask=mask)
-            _run(sys.executable, "-m", "supply.dist", where=clone, mask=mask, environment=environment)
+            _run(sys.executable, "-m", "tests.supply.dist", where=clone, mask=mask, environment=environment)
             (wheel,) = (clone / "dist").glob("*.whl")
             digests[place] = hashlib.sha256(wheel.read_bytes()).hexdigest()
     first = next(iter(digests.values()))
@@ -93,7 +93,7 @@ def locks_install(_: float) -> Outcome:
     tries = 0
     with tempfile.TemporaryDirectory() as name:
         for environment in environments():
-            lock = str(REPOSITORY / "locks" / f"{environment}.txt")
+            lock = str(REPOSITORY / "configs" / "locks" / f"{environment}.txt")
             for python, platform in PLATFORMS:
                 aim = ("--target", name, "--python-version", python, "--python-platform", platform)
                 strict = ("--no-config", "--dry-run", "--no-deps", "--require-hashes", "-r", lock)

@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from configs.formats import Format
 from flows.columns import feature_contract
 from flows.context.columns import context_contract
 from flows.kdd.columns import kdd_contract
 from models import baselines, bundle
-from models.formats import Format
 from sensor.alerts import alert_record, drift_record, flow_record, sensor_records
 from sensor.alerts.reading import ReadErrors, read_lines
-from sensor.errors import ConfigError, InputError
+from sensor.errors import ConfigError, InputError, OutputError
 from sensor.flow_log import columns as flow_log
 from sensor.flow_log.files import open_flows
+from sensor.outputs import spool_directory
+from sensor.outputs.spool import Spool
 from sensor.settings import file as settings_file
 from sensor.settings.config import effective_config
 from sensor.site import file as site_file
@@ -133,6 +135,23 @@ def _flow_log(path: Path) -> object:
         raise RefusedError(str(error)) from error
 
 
+def _in_spool(directory: Path, version: int) -> None:
+    (directory / spool_directory.VERSION).write_text(f"spool/{version}\n")
+
+
+def _spool(directory: Path) -> object:
+    """The lines of a spool of which one was confirmed."""
+    try:
+        spool = Spool(directory, 1 << 20)
+    except OutputError as error:
+        raise RefusedError(str(error)) from error
+    lines = spool.take(1 << 20)
+    spool.close()
+    if len(lines) != 2 or spool.lost():
+        raise RefusedError(f"{directory.name} holds {len(lines)} lines, expected 2")
+    return lines
+
+
 def _yaml(read: Callable[[Path], object], stop: type[Exception]) -> Callable[[Path], object]:
     def reader(path: Path) -> object:
         try:
@@ -151,6 +170,7 @@ KINDS: Final = (
     Kind(sensor_records.EVENT_FORMAT, "events of a run", _lines, _quoted),
     Kind(drift_record.DRIFT_FORMAT, "records of drift", _lines, _quoted),
     Kind(flow_log.FORMAT, "flow logs, what `watch --learn` has heard among them", _flow_log, _in_parquet),
+    Kind(spool_directory.FORMAT, "spools of outputs", _spool, _in_spool),
     Kind(settings_file.FORMAT, "settings", _yaml(lambda path: effective_config(path, {}), ConfigError), _in_yaml),
     Kind(site_file.FORMAT, "notes of a site", _yaml(site_file.read_notes, ConfigError), _in_yaml),
     Kind(recipe.FORMAT, "recipes of training", _yaml(recipe.read_recipe, TrainingError), _in_yaml),

@@ -8,7 +8,7 @@ from flows.kdd.columns import FLAGS, PROTOCOLS
 from flows.kdd.header import NAMES, plain
 from training.datasets.kdd_header import is_arff
 from training.datasets.packed import first_bytes, line_blocks, unreadable
-from training.datasets.text import PARQUET_MAGIC
+from training.datasets.text import MAX_COLUMNS, PARQUET_MAGIC
 
 ENDINGS = (*(kind + pack for kind in (".txt", ".csv", ".data") for pack in ("", ".gz", ".zst")), ".parquet")
 # How KDD'99 names its files: kddcup.data_10_percent.gz, corrected.gz.
@@ -56,7 +56,7 @@ def first_cells(path: Path) -> tuple[str, ...]:
         return _parquet_names(path)
     block = next(line_blocks(path), b"").lstrip(b"\xef\xbb\xbf \r\n")
     line = block.partition(b"\n")[0].decode(errors="replace")
-    return tuple(cell.strip(' "\r') for cell in line.split(","))
+    return tuple(cell.strip(' "\r') for cell in line.split(",", MAX_COLUMNS))
 
 
 def _parquet_names(path: Path) -> tuple[str, ...]:

@@ -26,6 +26,10 @@ Headless = Callable[[tuple[str, ...]], tuple[str, ...] | None]
 
 PARQUET_MAGIC = b"PAR1"
 PARQUET_ROWS = 16_384  # what our own files have in a row group
+MAX_COLUMNS = 512
+MAX_LINES = 65_536  # of a table: an empty line takes as much memory as a row
+LEAST_ROWS, ROWS_A_BYTE = 100_000, 4  # that a Parquet file may have, for its size: repeated rows take next to nothing
+FOOTER_BYTES, FOOTER_ENTRIES = 64 << 20, 1 << 20  # that a footer may ask for
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Two published files write the dash of "Web Attack – XSS" as Windows does, the rest is ASCII.
@@ -105,22 +109,41 @@ def _csv_tables(path: Path, repairs: Repairs, headless: Headless | None) -> Iter
     first = next(blocks, b"")
     _refuse_other_text(path, first)
     head, _, body = _plain(path, first.removeprefix(BYTE_ORDER_MARK), 1, repairs).partition(b"\n")
+    line = 2
     while not body.strip() and (more := next(blocks, b"")):
-        body += _plain(path, more, 2 + body.count(b"\n"), repairs)
+        line += body.count(b"\n")
+        body = _plain(path, more, line, repairs)
     if not head.strip() and not body.strip():
         raise DatasetError(path, "is empty; expected a header and flows")
-    names, line = tuple(name.strip() for name in head.decode().split(",")), 2
+    _refuse_wide(path, head.count(b",") + 1, 1)
+    names = tuple(name.strip() for name in head.decode().split(","))
     if headless is not None and (given := headless(names)) is not None:
-        names, line, body = given, 1, head + b"\n" + body
+        names, line, body = given, line - 1, head + b"\n" + body
     width = body.lstrip().partition(b"\n")[0].count(b",") + 1
     if body.strip() and width not in (len(names), len(names) + 1):
         line += body[: len(body) - len(body.lstrip())].count(b"\n")
         raise DatasetError(path, f"{width} fields, the header has {len(names)}", line=line)
     while body:
-        frame = _frame(path, body, width, line)
-        yield TextTable(path, names, frame, np.arange(line, line + len(frame)), repairs)
-        line += len(frame)
+        for part in _parts(body):
+            frame = _frame(path, part, width, line)
+            yield TextTable(path, names, frame, np.arange(line, line + len(frame)), repairs)
+            line += len(frame)
         body = _plain(path, next(blocks, b""), line, repairs)
+
+
+def _parts(body: bytes) -> Iterator[bytes]:
+    """The lines of a block, at most MAX_LINES at a time."""
+    if body.count(b"\n") <= MAX_LINES:
+        yield body
+        return
+    lines = body.removesuffix(b"\n").split(b"\n")
+    for at in range(0, len(lines), MAX_LINES):
+        yield b"\n".join(lines[at : at + MAX_LINES]) + b"\n"
+
+
+def _refuse_wide(path: Path, columns: int, line: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise DatasetError(path, f"{columns:,} columns; expected a table of at most {MAX_COLUMNS}", line=line)
 
 
 def _refuse_other_text(path: Path, content: bytes) -> None:
@@ -182,7 +205,12 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
 
     row = 1
     try:
-        with parquet.ParquetFile(path) as file:
+        limits = {"thrift_string_size_limit": FOOTER_BYTES, "thrift_container_size_limit": FOOTER_ENTRIES}
+        with parquet.ParquetFile(path, pre_buffer=False, **limits) as file:
+            _refuse_wide(path, len(file.schema_arrow.names), 1)
+            size = path.stat().st_size
+            if file.metadata.num_rows > LEAST_ROWS + ROWS_A_BYTE * size:
+                raise DatasetError(path, f"says that it has {file.metadata.num_rows:,} rows in {size:,} bytes")
             stored = file.schema_arrow.names
             # A name that comes twice is numbered the second time.
             names = tuple(name[:-2] if name.endswith(".1") and name[:-2] in stored else name.strip() for name in stored)

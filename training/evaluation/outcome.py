@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel
 
+from configs.yaml_nodes import YamlFaultError, compose, plain_values
 from models.baselines import Baselines
 from models.bundle import BundleError
 from models.fusion import Hybrid
@@ -59,7 +59,7 @@ def recipe_of(hybrid: Hybrid, kind: type[AnyRecipe]) -> AnyRecipe:
     if not isinstance(text, str):
         raise BundleError("the bundle holds no recipe to fit by; only --protocol time can judge it")
     try:
-        return kind.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # whatever stands there, it is the bundle's fault
+        return kind.model_validate(plain_values(compose(text, "recipe"), "recipe"))
+    except (YamlFaultError, ValueError) as error:  # whatever stands there, it is the bundle's fault
         reason = str(error).replace("\n", " ")
         raise BundleError(f"the bundle's recipe cannot be followed by this version ({reason:.200})") from error

@@ -39,12 +39,24 @@ class CaptureFile:
     A block stays as it is when the next one is requested; blocks may lie in one buffer.
     """
 
-    def __init__(self, raw: RawFile, name: str, size: int | None = None, buffer_bytes: int = BUFFER_BYTES) -> None:
-        """Read the beginning. Raises InputError when it is not that of a capture."""
+    def __init__(
+        self,
+        raw: RawFile,
+        name: str,
+        size: int | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+        check: Callable[[int], None] | None = None,
+    ) -> None:
+        """Read the beginning. Raises InputError when it is not that of a capture.
+
+        check: called after each read with the bytes out of their packing so far; may raise to end the reading.
+        """
         self.name = name  # as given
         self.size = size  # bytes as stored, None on a pipe
         self.problem: str | None = None  # one line after the last block of a damaged capture
         self._raw = raw
+        self._check = check
+        self._unpacked = 0  # bytes
         self._stored = CountingReader(raw)
         self._stream: ByteStream = self._stored
         self._buffers: ReusedArrays[Bytes] = ReusedArrays(lambda: np.empty(buffer_bytes, dtype=np.uint8))
@@ -112,6 +124,9 @@ class CaptureFile:
     def _read(self) -> int:
         got = self._stream.readinto(self._buffer.data[self._end :])
         self._end += got
+        self._unpacked += got
+        if self._check is not None:
+            self._check(self._unpacked)
         return got
 
     def _make_room(self, wanted: int) -> None:

@@ -41,12 +41,13 @@ def normal_rows() -> list[dict[str, Any]]:
 def client_of() -> Callable[..., Any]:
     """Client of the application, by bundle and token; the same one for the same."""
     from sensor.api.app import Services, build_app
-    from sensor.api.guard import LOCAL_NAMES, Guard
+    from sensor.api.guard import Guard
     from sensor.api.scoring import ModelPool
     from sensor.api.server import ShutdownFlag
     from sensor.cli.build import DEFAULT_BUNDLE, load_model
     from sensor.cli.serve import capture_reader_for, row_format_for
     from sensor.episodes.reasons import Explainer
+    from sensor.local_names import LOCAL_NAMES
     from sensor.settings.config import effective_config
     from sensor.settings.setting import Setting
 

@@ -46,7 +46,7 @@ HOSTILE = [
     (b'{"event_type":"alert"}\n', "no record of this sensor"),
     (b'{"flowvigil":{"schema":7}}\n', "no record of this sensor"),
     (b'{"flowvigil":{"schema":"alert/1"}}\n', "an alert with a field that does not fit"),
-    (LINES[0].replace(b"alert/1", b"alert/2"), "an alert with a field that does not fit"),
+    (LINES[0].replace(b"alert/1", b"alert/2"), "an alert of another version"),
     (LINES[0].replace(b'"severity":70', b'"severity":"\\u001b[2J"'), "an alert with a field that does not fit"),
     (LINES[0].replace(b'"flows":318', b'"flows":1e400'), "not JSON"),
     (b"x" * (LONGEST_LINE + 9) + b"\n", "longer than 64 KiB"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flows.block import Int64s, PacketBlock, block_of
 from sensor.errors import OutputError
+from sensor.files.held import Held
 from sensor.packets import packet_files
 from sensor.packets.packet_files import PacketFiles
 from sensor.packets.pcapng import PcapngWriter
@@ -274,7 +275,7 @@ def test_a_file_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pyte
         raise PermissionError(1, "Operation not permitted")
 
     writer = rotating(PacketFiles(tmp_path / "a.pcapng", every_ns=SECOND, files=1))
-    monkeypatch.setattr(Path, "unlink", refused)
+    monkeypatch.setattr(Held, "unlink", refused)
     block = ticking([0, 1])
     with pytest.raises(OutputError, match=r"a\.pcapng: cannot be removed: operation not permitted$"):
         writer.write(block, of(block))

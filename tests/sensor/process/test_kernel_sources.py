@@ -48,7 +48,7 @@ def changes_digest(copy: Path) -> Callable[[str, str], bool]:
         "models/lstm.py",
         "models/detector.py",
         "sensor/episodes/evidence.py",
-        "sensor/api/json_keys.py",
+        "sensor/api/json_shape.py",
         "sensor/sources/live/tpacket.py",
     ],
 )

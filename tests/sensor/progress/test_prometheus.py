@@ -207,3 +207,24 @@ def test_the_flow_log_is_counted_where_there_is_one() -> None:
         ("flowvigil_flow_log_records_total", "lost"): 3,
         ("flowvigil_flow_log_waiting",): 5,
     }
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9000\r\n\r\n", 200),
+        (b"GET /metrics HTTP/1.1\r\nHost: [::1]:9000\r\n\r\n", 200),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", 200),  # no browser speaks it
+        (b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
+        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", 421),
+        (b"GET /metrics HTTP/1.1\r\nHost: [\r\n\r\n", 421),
+        (b"BREW /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+    ],
+)
+def test_requests_under_other_names_and_in_other_forms_are_refused(request_: bytes, status: int) -> None:
+    with (
+        MetricsServer(0, Latest(PROGRESS)) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=10) as client,
+    ):
+        client.sendall(request_)
+        assert client.recv(4096).split()[1] == str(status).encode()

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs.yaml_nodes import LIMIT_BYTES
 from sensor.errors import ConfigError
 from sensor.settings.config import Config, effective_config
 from sensor.settings.setting import parse_scalar
-from sensor.settings.yaml_nodes import LIMIT_BYTES
 
 pytestmark = pytest.mark.ux
 
@@ -98,7 +98,7 @@ def test_an_unknown_section_gets_the_list_of_sections(tmp_path: Path) -> None:
         ("meter.idle_timeout_s: 5\n", ":1:1", "expected a section with settings below it"),
         ("metre:\n", ":1:1", 'unknown section "metre", did you mean "meter"?'),
         ("metre: {}\n", ":1:1", 'unknown section "metre", did you mean "meter"?'),
-        ("zzz:\n", ":1:1", 'unknown section "zzz", expected one of attach, capture, detection'),
+        ("zzz:\n", ":1:1", 'unknown section "zzz", expected one of api, attach, capture, detection'),
         ("meter: {<<: {idle_timeout_s: 1}}\n", ":1:9", "merge key"),
         ("<<: {meter: {}}\n", ":1:1", "merge key"),
         ("a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", ":1:4", "anchor &a"),

@@ -70,8 +70,16 @@ def scenario_of(tmp_path: Path, content: dict[str, Any] = SMALL) -> Scenario:
     return read_scenario(written(tmp_path, content))[0]
 
 
+class Plain(yaml.SafeDumper):
+    """Writes what stands in two places twice: aliases are refused."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        """Whether there is to be no alias for a value."""
+        return True
+
+
 def written(tmp_path: Path, content: dict[str, Any]) -> Path:
     """A file with this content."""
     path = tmp_path / "scenario.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.dump(content, Dumper=Plain, sort_keys=False), encoding="utf-8")
     return path

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from supply.environments import LOCKS
+from tests.supply.environments import LOCKS
 
 _VIA: Final = re.compile(r"^ +#(?: via)? +((?!via$)[A-Za-z0-9._-]+)$", re.MULTILINE)
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})\b")

@@ -6,8 +6,8 @@ import configparser
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-LOCKS: Final = ROOT / "locks"
+ROOT: Final = Path(__file__).resolve().parents[2]
+LOCKS: Final = ROOT / "configs" / "locks"
 
 SENSOR: Final = "sensor"  # what an operator installs without any extra
 # An environment is the sensor with these extras of setup.cfg; those without the sensor build or audit it.

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from supply.environments import LOCKS
+from tests.supply.environments import LOCKS
 
 PIP_AUDIT: Final = Path(sys.executable).with_name("pip-audit")
 VULNERABLE: Final = 1

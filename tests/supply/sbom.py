@@ -19,9 +19,9 @@ from packageurl import PackageURL
 from packaging.utils import NormalizedName
 
 from sensor.version import VERSION
-from supply import pins
-from supply.environments import SENSOR, SHIPPED
-from supply.pins import Pin
+from tests.supply import pins
+from tests.supply.environments import SENSOR, SHIPPED
+from tests.supply.pins import Pin
 
 NAME: Final = "flowvigil.cdx.json"
 _SERIALS: Final = uuid.UUID("7f3df6a5-2f0c-5b86-9d7d-5a3d2a1f0c11")  # of serial numbers, which are of what is listed

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from supply.environments import LOCKS, environments
+from tests.supply.environments import LOCKS, environments
 
 UV: Final = Path(sys.executable).with_name("uv")
 OLDEST_PYTHON: Final = "3.11"

@@ -1,7 +1,7 @@
 """Builds the wheel, with its bill of materials, into dist/: `make dist`.
 
 The same commit gives the same bytes, whoever builds it, where and when: files have the time of the commit (or of
-SOURCE_DATE_EPOCH), one mode and one order, and what builds is locked (locks/build.txt).
+SOURCE_DATE_EPOCH), one mode and one order, and what builds is locked (configs/locks/build.txt).
 """
 
 import os
@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from supply import sbom
-from supply.environments import ROOT
+from tests.supply import sbom
+from tests.supply.environments import ROOT
 
 
 def main() -> None:

@@ -1,0 +1,162 @@
+"""What the server takes in, and what it refuses before it has it: bodies, chunks, uploads, pipelines, time."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sensor.api import connection, server
+from sensor.api.admission import REFUSED_TOKENS, Admission
+from sensor.api.bodies import ALLOWANCE_BYTES, BodyBudget, HeldBytes
+from sensor.api.budget import TimeBudget
+from sensor.api.guard import Guard
+from sensor.api.problems import Problem
+from tests.support.served import Served, served
+
+TOKEN = "t" * 40
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with a token, and a small budget."""
+    path: Path = tmp_path_factory.mktemp("token") / "token"
+    path.write_text(TOKEN)
+    with served("--token-file", path, "--set", "api.body_bytes=2000000", "--set", "api.request_s=1") as running:
+        yield running
+
+
+def answer(port: int, sent: bytes) -> tuple[int, bytes]:
+    """Status and body of what comes back, though nothing more is sent."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(sent)
+        got = b""
+        while part := client.recv(65536):
+            got += part
+    head, _, body = got.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def post(path: str, *lines: str, token: str | None = None) -> bytes:
+    """The head of a request."""
+    shown = [] if token is None else [f"Authorization: Bearer {token}"]
+    return "\r\n".join((f"POST {path} HTTP/1.1", "Host: localhost", *shown, *lines, "", "")).encode()
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+FORM = "Content-Type: multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (post("/v1/score", "Content-Length: 40000000"), 401),
+        (post("/v1/score", "Content-Length: 40000000", token="x" * 40), 401),
+        (post("/v1/score", "Content-Length: 50331649", token=TOKEN), 413),
+        (post("/v1/score", CHUNKED) + b"10\r\n", 401),
+        (post("/v1/score", CHUNKED, token=TOKEN) + b"4000000\r\n", 413),
+        (post("/v1/score", CHUNKED, token=TOKEN) + b"1" * 5000, 400),
+        (post("/v1/score", CHUNKED, token=TOKEN) + b"0\r\n" + b"A: b\r\n" * 5000, 400),
+        (post("/v1/score", "Content-Length: 9", "Origin: http://evil.example", token=TOKEN), 403),
+        (post("/v1/score", "Content-Length: 9", "Origin: http://[", token=TOKEN), 403),
+        (post("/healthz", "Content-Length: 70000", token=TOKEN), 413),
+        (post("/v1/score", "Content-Length: 9", "Expect: 100-continue"), 401),
+        (b"POST /v1/score HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 9\r\n\r\n", 421),
+    ],
+)
+def test_a_body_is_refused_before_it_comes(guarded: Served, sent: bytes, status: int) -> None:
+    found, body = answer(guarded.port, sent)
+    assert (found, json.loads(body)["status"]) == (status, status)
+
+
+def test_an_upload_shows_the_token_in_its_first_part_or_is_not_taken_in(guarded: Served) -> None:
+    file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b" " * 9000
+    wrong = b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\nwrong\r\n' + file
+    for body in (file, wrong):
+        status, page = answer(guarded.port, post("/", FORM, "Content-Length: 1000000") + body)
+        assert status == 401
+        assert b"<form" in page  # for people
+    right = wrong.replace(b"wrong", TOKEN.encode()) + b"\r\n--x--\r\n"
+    assert answer(guarded.port, post("/", FORM, f"Content-Length: {len(right)}", "Connection: close") + right)[0] == 422
+
+
+def test_bodies_beyond_the_budget_are_to_wait_and_small_ones_are_not(guarded: Served) -> None:
+    head = post("/v1/score", "Content-Type: application/json", "Content-Length: 1500000", token=TOKEN)
+    with ExitStack() as stack:
+        half = stack.enter_context(socket.create_connection(("127.0.0.1", guarded.port)))
+        half.sendall(head + b" " * 1_400_000)
+        time.sleep(0.5)
+        status, body = answer(guarded.port, head + b" " * 1_400_000)
+        assert (status, b"too many bodies" in body) == (503, True)
+        small = post(
+            "/v1/score", "Content-Type: application/json", "Content-Length: 2", "Connection: close", token=TOKEN
+        )
+        assert answer(guarded.port, small + b"{}")[0] == 422
+    time.sleep(0.5)  # what was held is free again
+    assert answer(guarded.port, head.replace(b"Host", b"Connection: close\r\nHost") + b" " * 1_500_000)[0] == 400
+
+
+def test_more_than_some_requests_in_one_go_end_the_connection(guarded: Served) -> None:
+    one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20) as client:
+        client.sendall(one * 200)
+        got = b""
+        while part := client.recv(65536):
+            got += part
+    assert got.count(b"HTTP/1.1 200") == connection.PIPELINED
+    assert got.count(b"HTTP/1.1 429") == 1
+
+
+def test_a_new_connection_has_room_where_all_wait(guarded: Served) -> None:
+    with ExitStack() as stack:
+        for _ in range(server.CONNECTIONS + 50):
+            stack.enter_context(socket.create_connection(("127.0.0.1", guarded.port), timeout=20))
+        began = time.monotonic()
+        assert guarded.ask("GET", "/healthz").status == 200
+        assert time.monotonic() - began < 5
+
+
+def test_what_is_held_never_goes_beyond_the_budget() -> None:
+    budget = BodyBudget(1000)
+    first, second = HeldBytes(budget), HeldBytes(budget, allowance_bytes=0)
+    assert first.hold(ALLOWANCE_BYTES + 600)
+    assert not second.hold(401)
+    assert second.hold(400)
+    assert not first.hold(ALLOWANCE_BYTES + 601)
+    assert budget.used_bytes == 1000
+    assert first.hold(10)
+    assert second.hold(5000, forced=True)
+    second.release()
+    assert budget.used_bytes == 0
+
+
+def test_wrong_tokens_are_to_wait_beyond_some_a_minute() -> None:
+    clock = [0.0]
+    admission = Admission(Guard(TOKEN, None), now=lambda: clock[0])
+
+    def statuses(count: int) -> list[int]:
+        found = []
+        for _ in range(count):
+            with pytest.raises(Problem) as refusal:
+                admission.check("POST", "/v1/score", {})
+            found.append(refusal.value.status)
+        return found
+
+    assert statuses(REFUSED_TOKENS + 2) == [401] * REFUSED_TOKENS + [429] * 2
+    admission.check("POST", "/v1/score", {"Authorization": f"Bearer {TOKEN}"})  # whoever has it is let in
+    clock[0] = 61.0
+    assert statuses(1) == [401]
+
+
+def test_a_request_ends_when_its_time_is_used_up() -> None:
+    clock = [5.0]
+    budget = TimeBudget(2.0, lambda: clock[0])
+    clock[0] = 7.0
+    budget.check()
+    clock[0] = 7.1
+    with pytest.raises(Problem, match=r"more than 2 s of CPU time") as refusal:
+        budget.check()
+    assert refusal.value.status == 413
