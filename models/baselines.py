@@ -144,7 +144,7 @@ def copy_baselines(source: str | Path, target: str | Path) -> None:
     Raises BundleError for files that cannot be read, OSError where the directory cannot be written.
     """
     if any(os.path.lexists(Path(source) / name) for name in (MANIFEST, WEIGHTS)):
-        manifest, weights = FILES.read_bytes(Path(source))
+        manifest, weights, _ = FILES.read_bytes(Path(source))
         write_files(Path(target), {WEIGHTS: weights, MANIFEST: manifest})
 
 

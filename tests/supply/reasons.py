@@ -89,6 +89,11 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
         "`kafka` alone: librdkafka keeps order and confirms",
         "follows librdkafka's major",
     ),
+    "cryptography": (
+        "Ed25519 of signed bundles",
+        "`signed` alone: OpenSSL checks signatures; loaded where keys are set",
+        "ours: majors come each few months; what is used has not changed since 2.6",
+    ),
     "pytest": ("runs the tests", "", "majors remove what they deprecated"),
     "pytest-xdist": ("tests on all cores", "", SEMVER),
     "hypothesis": ("properties", "", SEMVER),
