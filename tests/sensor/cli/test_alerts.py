@@ -225,6 +225,16 @@ def test_stats_count_each_episode_once(log: Path) -> None:
     assert Statistics().table() == ["no alerts"]
 
 
+def test_statistics_tell_of_episodes_beyond_those_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.cli.alert_stats.EPISODES_KEPT", 2)
+    statistics = Statistics()
+    statistics.add(an_alert(id=letter * 26) for letter in "ABCABC")
+    document = statistics.document()
+    assert (document["alerts"], document["episodes"], document["not_kept"]) == (6, 2, 2)
+    assert "2 episodes, 6 alerts" in statistics.table()[0]
+    assert "2 alerts of more episodes than are counted" in statistics.table()[0]
+
+
 def test_nothing_from_a_log_reaches_a_terminal_unescaped(tmp_path: Path) -> None:
     hostile = an_alert(label="\x1b[31m", reason="\x1b]0;x\x07\u202e", technique=None)
     document = json.loads(alert_line(hostile))
