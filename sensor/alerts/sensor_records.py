@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from models.formats import Format
+from configs.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, part
@@ -202,6 +202,13 @@ STATS: Final = Declaration(
             COUNT,
             "progress.context_evicted",
             "Rows on what hosts, pairs and services did before that gave way to others; of bundles that use context.",
+            optional=True,
+        ),
+        Field(
+            "flowvigil.longest_pause_ns",
+            COUNT,
+            "progress.longest_pause_ns",
+            "Longest time between two looks at the capture's buffer, ns; of live captures.",
             optional=True,
         ),
         Field(

@@ -12,9 +12,11 @@ from flows.batch import FlowBatch
 from flows.block import Int64s, PacketBlock
 from flows.meter import Meter
 from sensor.errors import OutputError
+from sensor.metering.due import DueRecords
 from sensor.metering.overload import Overload, Step
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.pcapng import PacketWriter
+from sensor.packets.pipe import PacketsMissedError
 from sensor.packets.ring import PAUSES, PacketRing
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
@@ -58,6 +60,9 @@ class LiveCapture(Protocol):
 
     def steady_now_ns(self) -> int:
         """The present moment in the blocks' time."""
+
+    def look(self) -> bool:
+        """Whether packets wait, for whoever has something else to do as well; waits for none."""
 
     def events(self) -> list[LinkEvent]:
         """What happened to the interfaces since the last call."""
@@ -110,6 +115,7 @@ class LiveTurns:
         self._first_ns = 0
         self._events: list[LinkEvent] = []
         self._lost_packets = 0  # that the writer did not take
+        self._missed = ""  # why it did not take some, as it was told
 
     def __iter__(self) -> Iterator[Turn]:
         capture = self._capture
@@ -119,21 +125,25 @@ class LiveTurns:
         # Taken before the ring is looked at: if that is empty, all that was stamped by now has come, even if we are
         # held up in between.
         asked_ns = capture.steady_now_ns()
+        due = DueRecords()
         try:
             for block in capture:
                 self._store(block)
-                records = self._meter.feed(block) if len(block) else self._meter.advance(asked_ns - LIVE_LAG_NS)
+                due.add(self._meter.feed(block) if len(block) else self._meter.advance(asked_ns - LIVE_LAG_NS))
                 until_ns = max(self._meter.now_ns, 0 if len(block) else asked_ns - LIVE_LAG_NS)
                 if not self._first_ns and len(block):
                     self._first_ns = int(block.ts_ns[0])
                 if self._overload.observe(capture.fill):
                     self._adapt(self._overload.step)
-                yield self._turn(records, until_ns)
+                yield self._turn(due.part(), due.complete_until(until_ns))
+                while due.too_many or (len(due) and not capture.look()):
+                    yield self._turn(due.part(), due.complete_until(until_ns))
                 asked_ns = capture.steady_now_ns()
             if self._lost_packets:
                 self._add_event("packets-lost", f"{self._lost_packets:,} packets in all were not written to a file")
-            records = self._meter.drain()
-            yield self._turn(records, END_NS)
+            while len(due):
+                yield self._turn(due.part(), due.complete_until(self._meter.now_ns))
+            yield self._turn(self._meter.drain(), END_NS)
         finally:
             capture.close()
 
@@ -168,8 +178,13 @@ class LiveTurns:
         before = self._writer.packets
         try:
             self._writer.write(block, self._capture.interface_of, self._capture.clock_step_ns)
+        except PacketsMissedError as error:
+            self._lost_packets += len(block)
+            if str(error) != self._missed:
+                self._missed = str(error)
+                self._add_event("packets-lost", f"{error}; packets that it does not get are counted")
         except OutputError as error:
-            self._lost_packets = len(block) - (self._writer.packets - before)
+            self._lost_packets += len(block) - (self._writer.packets - before)
             self._writer = None
             self._add_event("packets-lost", f"{error}; the watch goes on without keeping packets")
 
