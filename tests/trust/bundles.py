@@ -30,7 +30,7 @@ from tests.trust.valid_bundles import valid_bundle  # noqa: E402
 
 PRETRAINED: Final = Path(str(models.__file__)).parent / "pretrained"
 SHIPPED: Final = ("default", "cic2017", "nsl-kdd-flow")
-TRIES, EXTREME_TRIES, SIGNED_TRIES = 1200, 200, 1000
+TRIES, EXTREME_TRIES, SIGNED_TRIES = 2400, 200, 1000
 ROWS: Final = 64  # of extremes, by which a bundle is tried
 SIGNED_FILES: Final = ("manifest.json", "weights.safetensors", "manifest.json.minisig")
 # The first line of a signature is no part of what is signed: changes begin behind it.
@@ -143,7 +143,7 @@ CLAIMS: Final = (
         "A bundle that loads works, whatever is in it; any other is refused in one line with exit code 4",
         "bundles",
         lambda scale: try_hostile(round(TRIES * scale), every=20),
-        minutes=3,
+        minutes=2.5,
     ),
     Claim(
         "finite-scores",
