@@ -30,12 +30,24 @@ def interrupt_by_signals(code: int) -> None:
     otherwise do so meanwhile (`handling`).
     """
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        end_at_once_by_signals(code)
+    for number in heard():
+        signal.signal(number, _Interrupt(code))
+
+
+class _Interrupt:
+    """The handler of a process that nobody else has made one for."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        end_at_once_by_signals(self._code)
         raise KeyboardInterrupt
 
-    for number in heard():
-        signal.signal(number, interrupt)
+
+def interrupting() -> list[signal.Signals]:
+    """Signals that interrupt the command at this moment, as no block handles them otherwise."""
+    return [number for number in _ENDING if isinstance(signal.getsignal(number), _Interrupt)]
 
 
 def end_at_once_by_signals(code: int) -> None:

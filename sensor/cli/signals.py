@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Protocol
 
 from sensor.errors import INTERRUPTED
-from sensor.signals import handling, heard
+from sensor.signals import handling, interrupting
 
 
 class Stoppable(Protocol):
@@ -37,6 +37,8 @@ def ended_by_interrupt() -> Iterator[None]:
 def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Make the first SIGINT, SIGTERM or SIGHUP stop the run in order, and a second one end the process.
 
+    SIGHUP where nobody else handles it: a screen does, as its terminal was closed.
+
     also: called at the first one, after the run's stop.
     """
 
@@ -46,5 +48,5 @@ def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) 
         run.stop()
         also()
 
-    with handling(dict.fromkeys({signal.SIGINT, signal.SIGTERM, *heard()}, stop)):
+    with handling(dict.fromkeys({signal.SIGINT, signal.SIGTERM, *interrupting()}, stop)):
         yield
