@@ -8,6 +8,7 @@ CIC2017 ?= ../shared/data/cic-ids-2017/improved-sample-mon-thu.csv.gz
 FOREIGN ?= ../shared/data/foreign
 DATA ?= ../shared/data
 LAB ?= runs/lab-sites
+BUNDLE ?= default
 NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -17,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz flood live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default docs picture lock audit dist clean
+.PHONY: help demo test check golden properties tshark fuzz flood live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs picture lock audit dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -108,6 +109,12 @@ lab-sites: $(VENV)/installed-sensor ## Run all sites of the lab with attacks and
 
 train-default: $(VENV)/installed-train ## Refit the default bundle into runs/default, LAB=directory of runs of the lab (four minutes)
 	$(BIN)/flowvigil train configs/training/default.yaml --output runs/default --data $(DATA) --lab $(LAB)
+
+retrain: $(VENV)/installed-train ## Fit a shipped bundle again, BUNDLE=default, and say "same hash" or what differs (data as for train)
+	rm -rf runs/retrain/$(BUNDLE)
+	mkdir -p runs/retrain
+	$(BIN)/flowvigil train configs/training/$(BUNDLE).yaml --output runs/retrain/$(BUNDLE) --data $(DATA) --lab $(LAB)
+	$(BIN)/python -m training.reproduction models/pretrained/$(BUNDLE) runs/retrain/$(BUNDLE)
 
 evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without each group of networks (six minutes) and each family (more)
 	mkdir -p runs

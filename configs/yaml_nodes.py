@@ -124,7 +124,7 @@ def entries(
 
 
 class Written(Protocol):
-    """What a file is written as: its version, and which of them are read (models.formats.Format)."""
+    """What a file is written as: its version, and which of them are read (configs.formats.Format)."""
 
     @property
     def version(self) -> int:

@@ -30,10 +30,13 @@ def top_columns(
     """Of the groups that moved each row's evidence most, strongest first, the leading columns: positions, (m, count).
 
     values: (m, c) raw columns in the order of the feature contract; NaN in masked columns, which are never named.
-    lanes: (m, 2), whose evidence counts: known, novel. groups: columns that are restored together, at least count
-    groups, no column in two of them. The hosts' states stay as they are. -1 stands where no further group is known of
-    a row.
+    lanes: (m, 2), whose evidence counts: known, novel. groups: columns that are restored together, no column in two of
+    them. The hosts' states stay as they are. -1 stands where no further group is known of a row, as where there are
+    fewer groups than that.
     """
+    if len(groups) < count:
+        fewer = top_columns(hybrid, values, lanes, groups, len(groups)) if len(groups) else np.empty((len(values), 0))
+        return np.pad(fewer.astype(np.int64), ((0, 0), (0, count - len(groups))), constant_values=-1)
     hybrid = replace(hybrid, support=None)  # a flow that cannot be, halfway restored, has lost no evidence by that
     member = np.zeros((len(groups), values.shape[1]), dtype=np.bool_)
     for place, group in enumerate(groups):

@@ -14,10 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.formats import Format
 from models.calibration import Calibration
 from models.codec import SCALING_FORMS, described, described_arrays, name_of, read_scaling, restored, stored
 from models.detector import ANY_ATTACK, Vector
-from models.formats import Format
 from models.fusion import Hybrid
 from models.manifest import (
     Arrays,
@@ -144,7 +144,7 @@ def copy_baselines(source: str | Path, target: str | Path) -> None:
     Raises BundleError for files that cannot be read, OSError where the directory cannot be written.
     """
     if any(os.path.lexists(Path(source) / name) for name in (MANIFEST, WEIGHTS)):
-        manifest, weights = FILES.read_bytes(Path(source))
+        manifest, weights, _ = FILES.read_bytes(Path(source))
         write_files(Path(target), {WEIGHTS: weights, MANIFEST: manifest})
 
 

@@ -8,6 +8,7 @@ out. It does not know how a model was made: that is the free section "about".
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.formats import Format
 from models.calibration import Calibration
 from models.codec import (
     CALIBRATION_FORMS,
@@ -29,8 +31,7 @@ from models.codec import (
 from models.contract import Contract, fitting, of_former
 from models.detector import ColumnDetector
 from models.encoding import described_encoding, read_encoding
-from models.formats import Format
-from models.fusion import Hybrid, Member, NormalProfile, inputs_of
+from models.fusion import MAX_LABELS, MAX_MEMBERS, MAX_RATES, Hybrid, Member, NormalProfile, inputs_of
 from models.manifest import (
     Arrays,
     BundleError,
@@ -48,12 +49,14 @@ from models.manifest import (
     write_files,
 )
 from models.masking import described_masking, read_masking
+from models.signature import MAX_SIGNATURE, SUFFIX, PublicKey, check_signature
 from models.site import described_site, read_site
 from models.support import described_support, read_support
 
-__all__ = ["BundleError", "copy_bundle", "load_bundle", "save_bundle"]
+__all__ = ["BundleError", "copy_bundle", "copy_signed", "is_signed", "load_bundle", "save_bundle"]
 
 MANIFEST, WEIGHTS = "manifest.json", "weights.safetensors"
+SIGNATURE = MANIFEST + SUFFIX  # beside them where somebody has signed the manifest
 FILES = Files(
     "this model",
     Format("flowvigil-bundle", version=2, instead="fit it again with flowvigil train"),
@@ -121,7 +124,7 @@ def copy_bundle(source: str | Path, target: str | Path, manifest_sha256: str, ab
     what is added, in place of what stands there under the same names. Raises BundleError for a bundle that cannot be
     read or has another manifest, OSError where the directory cannot be written.
     """
-    content, weights = FILES.read_bytes(Path(source))
+    content, weights, _ = FILES.read_bytes(Path(source))
     if hashlib.sha256(content).hexdigest() != manifest_sha256:
         raise one_line(source, BundleError(f"{MANIFEST} has changed meanwhile, expected sha256 {manifest_sha256}"))
     manifest = FILES.parsed(content)
@@ -129,6 +132,22 @@ def copy_bundle(source: str | Path, target: str | Path, manifest_sha256: str, ab
     write_files(
         Path(target), {WEIGHTS: weights, MANIFEST: (readable(manifest) + "\n").encode("utf-8", "surrogatepass")}
     )
+
+
+def is_signed(path: str | Path) -> bool:
+    """Whether there is a signature, of whomever, beside a bundle's manifest."""
+    return os.path.lexists(Path(path) / SIGNATURE)
+
+
+def copy_signed(source: str | Path, target: str | Path, manifest_sha256: str) -> None:
+    """Write a bundle once more with its signature, by which not a byte of it may change.
+
+    target: directory, made when absent. manifest_sha256, errors: as of copy_bundle.
+    """
+    manifest, weights, signature = FILES.read_bytes(Path(source), SIGNATURE, MAX_SIGNATURE)
+    if hashlib.sha256(manifest).hexdigest() != manifest_sha256:
+        raise one_line(source, BundleError(f"{MANIFEST} has changed meanwhile, expected sha256 {manifest_sha256}"))
+    write_files(Path(target), {WEIGHTS: weights, SIGNATURE: signature, MANIFEST: manifest})
 
 
 def _described(lane: str, member: Member, hybrid: Hybrid, arrays: Arrays) -> dict[str, Any]:
@@ -168,14 +187,17 @@ def _described_normal(normal: NormalProfile) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------- loading
 
 
-def load_bundle(path: str | Path, *contracts: Contract) -> Hybrid:
+def load_bundle(path: str | Path, *contracts: Contract, keys: Sequence[PublicKey] = ()) -> Hybrid:
     """Model of a bundle, for rows of the narrowest of these contracts that has the columns it uses.
 
-    path: the directory. contracts: of the rows that the caller can make. Raises BundleError, whose text is one line,
-    for whatever cannot be used.
+    path: the directory. contracts: of the rows that the caller can make. keys: one of which must have signed the
+    manifest, by which all that is read is named; none: signatures are not looked at. Raises BundleError, whose text is
+    one line, for whatever cannot be used.
     """
     try:
-        manifest, weights = FILES.read_bytes(Path(path))
+        manifest, weights, signature = FILES.read_bytes(Path(path), SIGNATURE if keys else "", MAX_SIGNATURE)
+        if keys:  # before anything of the manifest is looked at
+            check_signature(manifest, signature, keys, MANIFEST)
         hybrid = _hybrid(FILES.parsed(manifest), weights, contracts)
     except BundleError as error:
         raise one_line(path, error) from None
@@ -233,10 +255,10 @@ def _hybrid(manifest: dict[str, Any], weights: bytes, contracts: Sequence[Contra
             masking=read_masking(manifest, normal.columns),
             site=read_site(manifest),
         )
+        # Format 1 listed every column there was.
+        return replace(hybrid, normal=normal.only(hybrid.seen)) if former else hybrid
     except ValueError as error:
         refuse(str(error))
-    # Format 1 listed every column there was.
-    return replace(hybrid, normal=normal.only(hybrid.seen)) if former else hybrid
 
 
 def _contract(manifest: dict[str, Any], contracts: Sequence[Contract], former: bool) -> Contract:
@@ -268,7 +290,7 @@ def _normal(manifest: dict[str, Any], contract: Contract, former: bool) -> Norma
 
 def _labels(manifest: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     labels, techniques = [], []
-    for entry in objects(manifest, "labels", "name technique"):
+    for entry in objects(manifest, "labels", "name technique", MAX_LABELS):
         name, technique = value_of(entry, "name", str, "labels"), entry["technique"]
         if not (0 < len(name) <= 64 and name.isprintable()):
             refuse(f"label {name!r:.80} is empty, longer than 64 or not printable")
@@ -281,7 +303,7 @@ def _labels(manifest: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str | None
 
 def _thresholds(manifest: dict[str, Any]) -> dict[float, tuple[float, float]]:
     thresholds = {}
-    for entry in objects(manifest, "thresholds", "rate known novel"):
+    for entry in objects(manifest, "thresholds", "rate known novel", MAX_RATES):
         rate, known, novel = (value_of(entry, key, float, "thresholds") for key in ("rate", "known", "novel"))
         if rate in thresholds:
             refuse(f"thresholds name the rate {rate} twice")
@@ -307,7 +329,7 @@ def _votes(manifest: dict[str, Any], arrays: Arrays) -> dict[str, Calibration]:
 def _classes(manifest: dict[str, Any], arrays: Arrays) -> tuple[Calibration, ...]:
     """What the share of each class means, in the order of the labels."""
     classes = []
-    for number, entry in enumerate(objects(manifest, "classes", "name calibration arrays"), start=1):
+    for number, entry in enumerate(objects(manifest, "classes", "name calibration arrays", MAX_LABELS), start=1):
         if entry["name"] != f"{CLASS}{number}":
             refuse(f"classes has {entry['name']!r:.80}, expected {CLASS}{number}")
         classes.append(_calibration(entry, arrays))
@@ -326,7 +348,8 @@ def _members(
     manifest: dict[str, Any], arrays: Arrays, inputs: Mapping[str, int], labels: tuple[str, ...]
 ) -> dict[str, tuple[Member, ...]]:
     lanes: dict[str, list[Member]] = {"known": [], "novel": []}
-    for entry in objects(manifest, "detectors", "name kind lane weight columns settings calibration arrays"):
+    keys = "name kind lane weight columns settings calibration arrays"
+    for entry in objects(manifest, "detectors", keys, MAX_MEMBERS):
         name = name_of(entry, "detector")
         lane, weight = value_of(entry, "lane", str, name), value_of(entry, "weight", float, name)
         if lane not in lanes:

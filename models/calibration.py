@@ -19,6 +19,8 @@ TAIL_SHARE = 0.01
 MIN_TAIL, MIN_SCORES = 30, 50  # fewer say nothing about a tail
 KNOTS = 512
 SHAPE_RANGE = (-0.5, 0.9)  # where probability-weighted moments are trustworthy
+MAX_SCORE = 1e12  # so that no difference of two scores can overflow
+MAX_KNOTS = 1 << 16
 NEVER = 1e-15  # the smallest odds told apart from none
 ENDPOINT_MARGIN = 1.1  # a bounded tail ends at least this much beyond the highest excess seen
 
@@ -42,11 +44,13 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.scores.ndim != 1 or not len(self.scores) or self.scores.shape != self.survival.shape:
             raise ValueError(f"calibration has scores {self.scores.shape} and survival {self.survival.shape}")
-        if not np.isfinite(self.scores).all() or not (np.diff(self.scores) > 0).all():
-            raise ValueError("calibration scores are not finite and strictly ascending")
+        if len(self.scores) > MAX_KNOTS:
+            raise ValueError(f"calibration has {len(self.scores):,} scores, expected at most {MAX_KNOTS:,}")
+        if not (np.abs(self.scores) <= MAX_SCORE).all() or not (np.diff(self.scores) > 0).all():  # false for NaN
+            raise ValueError(f"calibration scores are not finite, within {MAX_SCORE:g} and strictly ascending")
         if not ((self.survival > 0) & (self.survival <= 1)).all() or not (np.diff(self.survival) < 0).all():
             raise ValueError("calibration survival does not strictly descend within (0, 1]")
-        if not (math.isfinite(self.tail_start) and 0 < self.tail_share <= 1 and 0 < self.sigma < math.inf):
+        if not (abs(self.tail_start) <= MAX_SCORE and 0 < self.tail_share <= 1 and 0 < self.sigma <= MAX_SCORE):
             raise ValueError("calibration tail is not finite with a share in (0, 1] and a positive sigma")
         if not (-1 <= self.shape <= 1) or not (0 < self.count < 1 << 53):
             raise ValueError(f"calibration has shape {self.shape} and count {self.count}, expected -1..1 and positive")

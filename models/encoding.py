@@ -60,7 +60,7 @@ class Feature:
                 result = (first == self.parameters[0]).astype(np.float64)
             case "frequency":
                 table = np.array((*self.parameters, 0.0))
-                unknown = (first < 0) | (first >= len(self.parameters))
+                unknown = ~((first >= 0) & (first < len(self.parameters)))  # so is NaN
                 result = table[np.where(unknown, len(self.parameters), first).astype(np.int64)]
             case "sum":
                 result = records[:, self.columns].sum(axis=1)
@@ -94,12 +94,13 @@ class Encoding:
         return tuple(feature.name for feature in self.features)
 
     def encode(self, records: Values) -> Values:
-        """(n, f) features of (n, width) finite records. Raises ValueError for another width."""
+        """(n, f) features of (n, width) records, finite where these are. Raises ValueError for another width."""
         if records.ndim != 2 or records.shape[1] != self.width:
             raise ValueError(f"records have shape {records.shape}, expected (n, {self.width})")
         out = np.empty((len(records), len(self.features)))
-        for i, feature in enumerate(self.features):
-            out[:, i] = feature.of(records)
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers that no record has
+            for i, feature in enumerate(self.features):
+                out[:, i] = feature.of(records)
         return out
 
 

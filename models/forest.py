@@ -22,6 +22,10 @@ Nodes = NDArray[np.int32]  # (m,) one entry a node, trees one after the other
 EULER_GAMMA = 0.5772156649015329
 LEAF = -1
 MAX_DEPTH = 256
+MAX_TREES, MAX_NODES = 4096, 1 << 20
+MAX_SPLITS = 1 << 21  # once laid out for the kernel, which holds a split for each word of leaves that it rules out of
+LONGEST_PATH = 512.0  # MAX_DEPTH and c(2^31), more than any leaf of an Isolation Forest can hold
+SUM_TOLERANCE = 1e-6  # of a leaf's probabilities, from 1
 FOREST_FORMS: Forms = {
     "feature": (np.int32, 1),
     "threshold": (np.float64, 1),
@@ -58,6 +62,12 @@ class Forest:
         _check_shapes(self)
         depth = _check_trees(self)
         object.__setattr__(self, "_packed", _pack(self, depth))
+
+    @property
+    def leaf(self) -> NDArray[np.bool_]:
+        """Which nodes are leaves, (m,): what other nodes hold says nothing."""
+        is_leaf: NDArray[np.bool_] = self.left == LEAF
+        return is_leaf
 
     def mean_value(self, x: Matrix) -> NDArray[np.float64]:
         """Mean over the trees of the leaf each row falls into, (n, k) float64.
@@ -106,11 +116,20 @@ class IsolationForest:
     SETTINGS: ClassVar[SettingTypes] = {"trees": int, "psi": int}
 
     def __init__(self, scaling: Scaling, forest: Forest, psi: int, name: str = "iforest") -> None:
-        """forest: leaves hold depth + c(rows in the leaf). psi: rows each tree was grown on."""
+        """forest: leaves hold depth + c(rows in the leaf), within 0..512. psi: rows each tree was grown on.
+
+        Raises ValueError for others.
+        """
         if forest.value.shape[1] != 1 or forest.width != len(scaling.columns):
             raise ValueError(
                 f"isolation forest has {forest.value.shape[1]} values a leaf over {forest.width} columns, "
                 f"expected 1 over {len(scaling.columns)}"
+            )
+        lengths = forest.value[forest.leaf]
+        if lengths.min() < 0 or lengths.max() > LONGEST_PATH:
+            raise ValueError(
+                f"isolation forest has path lengths from {lengths.min():g} to {lengths.max():g}, "
+                f"expected 0 to {LONGEST_PATH:g}"
             )
         if not 1 <= psi < 1 << 31:
             raise ValueError("isolation forest's psi is not within 1..2^31")
@@ -153,11 +172,15 @@ class RandomForest:
     SETTINGS: ClassVar[SettingTypes] = {"trees": int}
 
     def __init__(self, scaling: Scaling, forest: Forest, labels: tuple[str, ...], name: str = "rforest") -> None:
+        """forest: leaves hold a probability of each label, together 1. Raises ValueError for others."""
         if forest.value.shape[1] != len(labels) or len(labels) < 2 or forest.width != len(scaling.columns):
             raise ValueError(
                 f"random forest has {forest.value.shape[1]} values a leaf over {forest.width} columns, "
                 f"expected {len(labels)} (at least 2) over {len(scaling.columns)}"
             )
+        shares = forest.value[forest.leaf]
+        if shares.min() < 0 or np.abs(shares.sum(axis=1) - 1).max() > SUM_TOLERANCE:
+            raise ValueError("random forest has a leaf whose probabilities are negative or not together 1")
         self.name = name
         self.scaling = scaling
         self.forest = forest
@@ -281,6 +304,10 @@ def _check_shapes(forest: Forest) -> None:
     value, roots = forest.value, forest.roots
     if value.ndim != 2 or len(value) != nodes or value.shape[1] == 0 or value.dtype != np.float64:
         raise ValueError(f"forest value is {value.dtype} {value.shape}, expected float64 ({nodes}, k)")
+    if nodes > MAX_NODES or roots.size > MAX_TREES:
+        raise ValueError(
+            f"forest has {nodes:,} nodes in {roots.size:,} trees, expected at most {MAX_NODES:,} in {MAX_TREES:,}"
+        )
     if roots.ndim != 1 or roots.dtype != np.int32 or not len(roots) or roots[0] != 0:
         raise ValueError(f"forest roots are {roots.dtype} {roots.shape}, expected int32 (t,) starting at 0")
     if (np.diff(roots) <= 0).any() or roots[-1] >= nodes:
@@ -357,6 +384,10 @@ def _pack(forest: Forest, depth: NDArray[np.int64]) -> _Packed:
     low = first[forest.left[split]]
     high = low + leaves[forest.left[split]]
     times = (high - 1) // WORD - low // WORD + 1
+    if times.sum() > MAX_SPLITS:
+        raise ValueError(
+            f"forest is too lopsided: {times.sum():,} splits once laid out, expected {MAX_SPLITS:,} at most"
+        )
     row = np.repeat(np.arange(len(split)), times)
     word = low[row] // WORD + np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
     split, low, high = split[row], np.maximum(low[row] - WORD * word, 0), np.minimum(high[row] - WORD * word, WORD)

@@ -8,7 +8,6 @@ classifiers that give probabilities may be calibrated class by class instead (mo
 that was never met in normal traffic (models.support) gets no verdict. It does not know how a detector scores.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -34,6 +33,7 @@ from models.detector import (
     attack_of,
 )
 from models.encoding import Encoding
+from models.manifest import MAX_NUMBER
 from models.masking import Masking
 from models.site import SiteProfile
 from models.support import Support
@@ -44,11 +44,16 @@ LANES, CASCADE = "lanes", "cascade"
 FUSIONS: tuple[str, ...] = (LANES, CASCADE)
 RATES: tuple[float, ...] = (0.001, 0.01, 0.05)
 DEFAULT_RATE = 0.001
+MAX_MEMBERS, MAX_LABELS, MAX_RATES = 32, 256, 64
+WEIGHTS = (1e-6, 1e6)  # of a voice, least and most
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A detector, what its scores mean, and what its voice weighs in its lane: positive, or ValueError is raised."""
+    """A detector, what its scores mean, and what its voice weighs in its lane.
+
+    Raises ValueError for a weight outside of 1e-6 to 1e6.
+    """
 
     detector: Detector
     calibration: Calibration
@@ -58,8 +63,9 @@ class Member:
     def __post_init__(self) -> None:
         names = isinstance(self.detector, Classifier)  # asked once: it is slow
         object.__setattr__(self, "classifier", self.detector if names else None)
-        if not 0 < self.weight < math.inf:
-            raise ValueError(f"{self.detector.name} has weight {self.weight}, expected a positive one")
+        if not WEIGHTS[0] <= self.weight <= WEIGHTS[1]:
+            expected = f"a positive one, {WEIGHTS[0]:g} to {WEIGHTS[1]:g}"
+            raise ValueError(f"{self.detector.name} has weight {self.weight}, expected {expected}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +85,7 @@ class NormalProfile:
         quantiles = (self.p01, self.median, self.p99, self.p999)
         if any(quantile.shape != (len(self.columns),) for quantile in quantiles):
             raise ValueError(f"normal profile quantiles do not have shape ({len(self.columns)},)")
-        if any((np.isfinite(quantile) != self.used).any() for quantile in quantiles):
+        if any(((np.abs(quantile) <= MAX_NUMBER) != self.used).any() for quantile in quantiles):
             raise ValueError("normal profile holds values that are not finite")
         if any((low > high).any() for low, high in pairwise(quantiles)):
             raise ValueError("normal profile quantiles are out of order")
@@ -106,6 +112,19 @@ class NormalProfile:
         used = self.used
         kept = (tuple(column for column in group if used[column]) for group in groups)
         return tuple(group for group in kept if group)
+
+
+def check_cuts(where: str, thresholds: Mapping[float, tuple[float, float]]) -> None:
+    """Raise ValueError for what are no cuts (known, novel) by rate: in range, and none falling."""
+    if not 0 < len(thresholds) <= MAX_RATES:
+        raise ValueError(f"{where} are of {len(thresholds)} rates, expected 1 to {MAX_RATES}")
+    before, least = (0.0, 0.0), 0.0
+    for rate, cuts in sorted(thresholds.items()):
+        if not (0 < rate < 1 and len(cuts) == 2 and all(0 <= cut <= 1 for cut in cuts)):
+            raise ValueError(f"{where} of rate {rate:g} are {cuts}, expected two p-values")
+        if any(cut < lower for cut, lower in zip(cuts, before, strict=True)):
+            raise ValueError(f"{where} fall from {before} at rate {least:g} to {cuts} at rate {rate:g}")
+        before, least = cuts, rate
 
 
 def inputs_of(normal: NormalProfile, encoding: Encoding | None) -> dict[str, int]:
@@ -170,14 +189,19 @@ class Hybrid:
 
     def __post_init__(self) -> None:
         names = [member.detector.name for member in (*self.known, *self.novel)]
-        if not names or len(set(names)) != len(names):
-            raise ValueError(f"detectors are {names}, expected at least one and different names")
-        if not self.labels or len(set(self.labels)) != len(self.labels) or len(self.techniques) != len(self.labels):
-            raise ValueError(f"found {len(self.labels)} labels and {len(self.techniques)} techniques, expected as many")
+        if not 0 < len(names) <= MAX_MEMBERS or len(set(names)) != len(names):
+            raise ValueError(f"detectors are {names}, expected at least one, {MAX_MEMBERS} at most and different names")
+        labels = len(self.labels)
+        if not 0 < labels <= MAX_LABELS or len(set(self.labels)) != labels or len(self.techniques) != labels:
+            raise ValueError(
+                f"found {labels} labels and {len(self.techniques)} techniques, expected as many, different and "
+                f"{MAX_LABELS} at most"
+            )
         self._check_known_lane()
-        for rate, cuts in self.thresholds.items():
-            if not (0 < rate < 1 and len(cuts) == 2 and all(math.isfinite(cut) and 0 <= cut <= 1 for cut in cuts)):
-                raise ValueError(f"threshold for rate {rate} is {cuts}, expected two p-values")
+        for lane, members, vote in (("known", self.known, self.known_vote), ("novel", self.novel, self.novel_vote)):
+            if vote is not None and not members:
+                raise ValueError(f"votes say what the {lane} lane means, which has no detector")
+        check_cuts("thresholds", self.thresholds)
         if self.fusion not in FUSIONS:
             raise ValueError(f"fusion is {self.fusion!r}, expected one of {', '.join(FUSIONS)}")
         if self.default_rate not in self.thresholds:

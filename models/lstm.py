@@ -21,6 +21,7 @@ from models.stored import Forms, SettingTypes, StoredParts
 
 Float32s = NDArray[np.float32]
 HOSTS = 65_536
+MAX_UNITS = 512  # a host's state has twice as many numbers: 256 MB of all hosts
 MAX_WEIGHT = 1e6  # below it no sum can overflow float32, so scores stay finite
 ROWS = 16  # steps taken together: their gates stay in the first-level cache while the weights pass once
 
@@ -64,7 +65,8 @@ class Lstm:
         (u, k). head_bias: (k,). reset_ns: a silence longer than this starts a host anew. dt_center, dt_scale: the gap
         enters as (log1p(seconds) - dt_center) / dt_scale, clipped to ±8. hosts: how many are remembered. seed: 128 bits
         for the host table's hash, random when None; no result depends on it.
-        Raises ValueError for shapes that do not fit, weights that are not finite or beyond 1e6, and k below 2.
+        Raises ValueError for shapes that do not fit, weights that are not finite or beyond 1e6, more than 512 units,
+        and k below 2.
         """
         units, classes = recurrent.shape[0], len(labels)
         for what, array, shape in (
@@ -78,8 +80,10 @@ class Lstm:
                 raise ValueError(f"lstm {what} has shape {array.shape}, expected {shape}")
             if not (np.abs(array) <= MAX_WEIGHT).all():  # false for NaN
                 raise ValueError(f"lstm {what} is not finite or beyond {MAX_WEIGHT:g}")
-        if units < 1 or classes < 2:
-            raise ValueError(f"lstm has {units} units and {classes} labels, expected at least 1 and 2")
+        if not 1 <= units <= MAX_UNITS or classes < 2:
+            raise ValueError(
+                f"lstm has {units} units and {classes} labels, expected 1 to {MAX_UNITS} units and at least 2 labels"
+            )
         if not (0 < reset_ns < 1 << 62):
             raise ValueError(f"lstm reset_ns is {reset_ns}, expected a positive number of nanoseconds")
         if not (math.isfinite(dt_center) and math.isfinite(dt_scale) and dt_scale > 0):

@@ -7,6 +7,7 @@ github.com/huggingface/safetensors.
 
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,11 +21,19 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from models.formats import Format, OtherVersionError
+from configs.formats import Format, OtherVersionError
 
-MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 512 << 20  # bytes
+MAX_MANIFEST, MAX_WEIGHTS = 4 << 20, 64 << 20  # bytes
+MAX_HEADER = 1 << 20  # bytes of a safetensors header, which is JSON: a shipped one has 4,000
+# Of a manifest: how deep its lists and objects stand in each other, how many values it has at most, the longest text
+# (the recipe in "about") in characters, and the longest number in digits.
+MAX_DEPTH, MAX_VALUES, MAX_TEXT, MAX_DIGITS = 32, 250_000, 1 << 18, 1000
+MOST_ENTRIES = 4096  # of a list of objects, where its reader does not say
+MAX_NUMBER = 1e30  # of what is a number of traffic: more than a column or a score can be
 REREADS = 8  # of a directory that gives way again and again while it is read
 LINE = 118  # what fits is kept on one line of the manifest
+
+SIGNATURE_EXPECTED = "a signature of minisign beside what it signs, as detection.bundle_keys are set"
 
 Arrays = dict[str, NDArray[Any]]
 Form = tuple[type, int]  # dtype and number of dimensions
@@ -71,28 +80,32 @@ class Files:
 
     def read(self, directory: Path) -> tuple[dict[str, Any], bytes]:
         """Manifest, of a format that is read, and weights. Raises BundleError."""
-        manifest, weights = self.read_bytes(directory)
+        manifest, weights, _ = self.read_bytes(directory)
         return self.parsed(manifest), weights
 
-    def read_bytes(self, directory: Path) -> tuple[bytes, bytes]:
-        """Manifest and weights as they are stored, both of one directory.
+    def read_bytes(self, directory: Path, beside: str = "", most_beside: int = 0) -> tuple[bytes, bytes, bytes]:
+        """Manifest, weights and the file beside them as they are stored, all of one directory.
 
-        A directory that another takes the place of between the two reads gives the two that lay in it together, where
-        the system opens files by a directory's descriptor. Raises BundleError.
+        beside: its name, and the bytes it has at most; without, nothing more is read, and nothing is given for it.
+        A directory that another takes the place of between these reads gives those that lay in it together, where the
+        system opens files by a directory's descriptor. Raises BundleError.
         """
         for _ in range(REREADS):
             with _opened(directory, self.manifest, self.expected) as descriptor:
                 try:
-                    return self._read_both(directory, descriptor)
+                    return self._read_all(directory, descriptor, beside, most_beside)
                 except BundleError:
                     # Only a directory that gave way twice since it was opened has lost its files.
                     if descriptor is None or _is_still(directory, descriptor):
                         raise
-        return self._read_both(directory, None)
+        return self._read_all(directory, None, beside, most_beside)
 
-    def _read_both(self, directory: Path, descriptor: int | None) -> tuple[bytes, bytes]:
+    def _read_all(
+        self, directory: Path, descriptor: int | None, beside: str, most_beside: int
+    ) -> tuple[bytes, bytes, bytes]:
         manifest = read_file(directory / self.manifest, self.most_manifest, self.expected, descriptor)
-        return manifest, read_file(directory / self.weights, self.most_weights, self.expected, descriptor)
+        extra = read_file(directory / beside, most_beside, SIGNATURE_EXPECTED, descriptor) if beside else b""
+        return manifest, read_file(directory / self.weights, self.most_weights, self.expected, descriptor), extra
 
     def parsed(self, content: bytes) -> dict[str, Any]:
         """The manifest in its file, of a format that is read. Raises BundleError."""
@@ -202,7 +215,7 @@ def read_file(file: Path, limit: int, expected: str, directory: int | None = Non
         if not stat.S_ISREG(status.st_mode):
             refuse(f"{file.name} is not a regular file")
         if status.st_size > limit:
-            refuse(f"{file.name} has {status.st_size} bytes, expected at most {limit}")
+            refuse(f"{file.name} has {status.st_size:,} bytes, expected at most {limit:,}")
         with open(descriptor, "rb", closefd=False) as stream:
             return stream.read(limit)
     except OSError as error:
@@ -212,12 +225,22 @@ def read_file(file: Path, limit: int, expected: str, directory: int | None = Non
 
 
 def parsed(content: bytes, name: str) -> dict[str, Any]:
-    """The JSON object of the file name, without NaN, repeated keys or text that UTF-8 cannot hold."""
+    """The JSON object of the file name, without NaN, repeated keys, text that UTF-8 cannot hold, or too much of it."""
+    # A value of a list or object has a comma after it, but for the last: counted before memory is taken for them.
+    values = content.count(b",") + content.count(b"[") + content.count(b"{") + 1
+    if values > MAX_VALUES:
+        refuse(f"{name} has about {values:,} values, expected at most {MAX_VALUES:,}")
     try:
-        manifest = json.loads(content.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_repeats)
-        json.dumps(manifest, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        manifest = json.loads(
+            content.decode("utf-8"),
+            parse_constant=_no_constant,
+            parse_int=_short_integer,
+            parse_float=_finite_number,
+            object_pairs_hook=_no_repeats,
+        )
+        _check_nesting(manifest)
     except (ValueError, RecursionError) as error:
-        refuse(f"{name} is not JSON ({error})")
+        refuse(f"{name} is not JSON that is understood ({error})")
     if not isinstance(manifest, dict):
         refuse(f"{name} holds {kind_of(manifest)}, expected an object")
     return manifest
@@ -225,6 +248,42 @@ def parsed(content: bytes, name: str) -> dict[str, Any]:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a JSON number")
+
+
+def _short_integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number has {len(text)} digits, expected at most {MAX_DIGITS}")
+    return int(text)
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if len(text) > MAX_DIGITS or not math.isfinite(number):
+        raise ValueError(f"{text:.40} is no number that a float holds, of at most {MAX_DIGITS} digits")
+    return number
+
+
+def _check_nesting(manifest: Any) -> None:
+    """Raise ValueError for lists and objects that stand too deep in each other, and for text that is too long."""
+    level: list[Any] = [manifest]
+    for _ in range(MAX_DEPTH):
+        inside: list[Any] = []
+        for value in level:
+            if isinstance(value, str):
+                _check_text(value)
+            elif isinstance(value, dict):
+                inside += [*value, *value.values()]
+            elif isinstance(value, list):
+                inside += value
+        level = inside
+    if level:
+        raise ValueError(f"lists and objects stand more than {MAX_DEPTH - 1} deep in each other")
+
+
+def _check_text(text: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"a text has {len(text):,} characters, expected at most {MAX_TEXT:,}")
+    text.encode("utf-8")  # raises ValueError for half a character
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -249,6 +308,10 @@ def checked_sum(manifest: dict[str, Any], weights: bytes, name: str) -> str:
 
 def read_arrays(weights: bytes, name: str) -> Arrays:
     """Arrays of the safetensors file name."""
+    header = int.from_bytes(weights[:8], "little")
+    if header > min(MAX_HEADER, len(weights)):
+        most = min(MAX_HEADER, len(weights))
+        refuse(f"{name} is not a safetensors file: its header has {header:,} bytes, expected at most {most:,}")
     try:
         return safetensors.numpy.load(weights)
     except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
@@ -300,15 +363,15 @@ def exactly(entry: dict[str, Any], where: str, keys: str) -> None:
 
 
 def value_of(entry: dict[str, Any], key: str, kind: type, where: str) -> Any:
-    """A value of one JSON type; an integer will do for a float. Raises BundleError for another type."""
+    """A value of one JSON type; an integer will do for a float. Raises BundleError for others."""
     value = entry[key]
     if kind is float and type(value) in (int, float):
-        if abs(value) < 1e300:  # 1e999 is infinite to JSON's reader
+        if abs(value) <= MAX_NUMBER:
             return float(value)
     elif type(value) is kind:
         return value
     wanted = {dict: "an object", list: "a list", str: "text", int: "an integer", bool: "true or false"}.get(
-        kind, "a finite number"
+        kind, f"a finite number within {MAX_NUMBER:g}"
     )
     refuse(f"{where}: {key} is {kind_of(value)} ({value!r:.40}), expected {wanted}")
 
@@ -320,11 +383,13 @@ def typed_section(entry: dict[str, Any], key: str, kinds: Mapping[str, type], wh
     return {name: value_of(section, name, kind, f"{where} {key}") for name, kind in kinds.items()}
 
 
-def objects(manifest: dict[str, Any], key: str, keys: str) -> list[dict[str, Any]]:
-    """The objects listed under key, at least one, each with exactly these keys, between spaces."""
+def objects(manifest: dict[str, Any], key: str, keys: str, most: int = MOST_ENTRIES) -> list[dict[str, Any]]:
+    """The objects listed under key, at least one and so many at most, each with exactly these keys, between spaces."""
     entries: list[dict[str, Any]] = value_of(manifest, key, list, "manifest")
     if not entries:
         refuse(f"{key} is empty")
+    if len(entries) > most:
+        refuse(f"{key} has {len(entries):,} entries, expected at most {most:,}")
     for entry in entries:
         if not isinstance(entry, dict):
             refuse(f"{key} holds {kind_of(entry)}, expected objects")

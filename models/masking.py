@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import refuse, value_of
+from models.manifest import MAX_NUMBER, refuse, value_of
 
 Values = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class Masking:
             raise ValueError("masking has no columns, or names one twice")
         if self.index.shape != (width,) or self.fill.shape != (width,):
             raise ValueError(f"masking has shapes {self.index.shape} and {self.fill.shape}, expected ({width},)")
-        if self.index.min() < 0 or not np.isfinite(self.fill).all():
+        if self.index.min() < 0 or not (np.abs(self.fill) <= MAX_NUMBER).all():  # false for NaN
             raise ValueError("masking has a negative position, or a value that is not finite")
 
     def check(self, used: Mapping[str, int]) -> None:

@@ -52,8 +52,8 @@ class Scaling:
     def transform(self, values: NDArray[np.float64]) -> Matrix:
         """Scaled columns of each row.
 
-        values: (n, c) finite float64, all columns of the feature contract. Returns (n, d) float32 in [-8, 8].
-        Raises ValueError when values is too narrow for the index.
+        values: (n, c) float64, all columns of the feature contract; whatever they are, what is returned is (n, d)
+        float32 in [-8, 8], with 8 where a value is NaN. Raises ValueError when values is too narrow for the index.
         """
         return self.standardised(signed_logs(values, self.index))
 
@@ -111,4 +111,5 @@ def _standardise(logs: Logs, center: NDArray[np.float64], scale: NDArray[np.floa
     """Scaled columns of logs (n, d) by center and scale (d,) into out (n, d)."""
     for row in range(logs.shape[0]):
         for column in range(center.shape[0]):
-            out[row, column] = min(max((logs[row, column] - center[column]) / scale[column], -CLIP), CLIP)
+            # In this order NaN becomes CLIP: it is less than nothing.
+            out[row, column] = max(min(CLIP, (logs[row, column] - center[column]) / scale[column]), -CLIP)

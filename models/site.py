@@ -21,6 +21,7 @@ MOST_NETWORKS: Final = 64
 MOST_RATES: Final = 64
 NAME: Final = 40  # characters of a kind's name, at most
 LEVELS: Final = (0.3, 1000.0)  # of a claim, least and most that may be asked for
+MOST_ALERTS: Final = 1e9  # a day, that may be expected
 OPENINGS: Final = (10.0, 1e12)  # flows between false openings, least and most
 CALIBRATION, BUDGET = "calibration", "budget"  # what may be warming
 _SECTION: Final = (
@@ -76,8 +77,19 @@ class SiteProfile:
     shipped: Mapping[float, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_rates()
+        self._check_learned()
+        for habit in self.habits:
+            if not (0 < len(habit.kind) <= NAME and habit.kind.isprintable()):
+                raise ValueError(f"site has a habit of the kind {habit.kind!r:.60}")
+            if not 0 <= habit.level < math.inf or not 0 <= habit.share <= 1:
+                raise ValueError(f"site has a habit of level {habit.level:g} and share {habit.share:g}")
+        if not all(0 < len(word) <= NAME and word.isprintable() for word in self.warming):
+            raise ValueError("site is warming in what are no short words")
+
+    def _check_rates(self) -> None:
         low, mean, high = self.expected_alerts_per_day
-        if not 0 < self.alerts_per_day <= 1e6 or not 0 <= low <= mean <= high < math.inf:
+        if not 1e-6 <= self.alerts_per_day <= 1e6 or not 0 <= low <= mean <= high <= MOST_ALERTS:
             raise ValueError("site has alerts a day that are none: expected numbers, low to high")
         if not OPENINGS[0] <= self.flows_between_false_openings <= OPENINGS[1]:
             raise ValueError(f"site has {self.flows_between_false_openings} flows between false openings")
@@ -86,6 +98,8 @@ class SiteProfile:
         for kind, level in self.levels.items():
             if not (0 < len(kind) <= NAME and kind.isprintable()) or not LEVELS[0] <= level <= LEVELS[1]:
                 raise ValueError(f"site asks for a level of {level} of {kind!r:.60}, expected one from 0.3 to 1000")
+
+    def _check_learned(self) -> None:
         known = self.learned
         if not (0 <= known.from_ns <= known.to_ns < 1 << 63) or not 0 <= known.days < 1e6:
             raise ValueError("site has learned for a time that is none")
@@ -97,7 +111,7 @@ class SiteProfile:
             raise ValueError("site has more shipped cuts than there can be")
         for rate, cuts in self.shipped.items():
             if not 0 < rate < 1 or not all(0 <= cut <= 1 for cut in cuts):
-                raise ValueError(f"site has shipped cuts {cuts} of the rate {rate}, expected numbers from 0 to 1")
+                raise ValueError(f"site has shipped cuts {cuts} of the rate {rate:g}, expected numbers from 0 to 1")
 
 
 def described_site(site: SiteProfile) -> dict[str, Any]:
@@ -135,8 +149,8 @@ def read_site(manifest: dict[str, Any]) -> SiteProfile | None:
     low, mean, high = (value_of({"n": number}, "n", float, "expected_alerts_per_day") for number in expected)
     levels = value_of(section, "levels", dict, "site")
     warming = value_of(section, "warming", list, "site")
-    if len(warming) > MOST_KINDS or not all(isinstance(word, str) and 0 < len(word) <= NAME for word in warming):
-        refuse("site is warming in what are no short words")
+    if len(warming) > MOST_KINDS or not all(isinstance(word, str) for word in warming):
+        refuse(f"site is warming in what is no list of up to {MOST_KINDS} words")
     stated = value_of(section, "learned", dict, "site")
     exactly(stated, "learned", _LEARNED)
     whole = {name: value_of(stated, name, int, "learned") for name in _COUNTS.split()}
@@ -156,7 +170,7 @@ def read_site(manifest: dict[str, Any]) -> SiteProfile | None:
 
 
 def _listed(section: dict[str, Any], name: str, keys: str) -> list[dict[str, Any]]:
-    return objects(section, name, keys) if value_of(section, name, list, "site") else []
+    return objects(section, name, keys, MOST_HABITS) if value_of(section, name, list, "site") else []
 
 
 def _networks(stated: dict[str, Any]) -> tuple[str, ...]:

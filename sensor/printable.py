@@ -41,6 +41,11 @@ def terminal_safe(text: str) -> str:
     return _BEYOND_PLAIN.sub(lambda found: _in_json(found[0]), text)
 
 
+def terminal_safe_line(line: bytes) -> bytes:
+    """A line in UTF-8, as terminal_safe has it; bytes that are no UTF-8 are escaped too."""
+    return terminal_safe(line.decode("utf-8", "surrogateescape")).encode()
+
+
 def _in_json(character: str) -> str:
     if unicodedata.category(character) not in _UNSAFE:
         return character

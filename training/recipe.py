@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from models.formats import Format
+from configs.formats import Format
 from training.errors import RecipeError
 from training.networks_recipe import NetworksRecipe
 from training.recipe_sections import (

@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from configs.formats import Format
 from configs.yaml_nodes import VERSION, YamlFaultError, check_version, compose, plain_values, read_nodes
-from models.formats import Format
 from training.errors import TrainingError
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -100,6 +100,12 @@ class Connections:
         return out
 
     @property
+    def given_up(self) -> int:
+        """Destinations given up for others, and connections that gave way within two seconds of their report."""
+        stats = self.stats
+        return stats.forgotten_hosts + stats.crowded_out
+
+    @property
     def stats(self) -> ConnectionStats:
         """Counts up to now."""
         registers = self._windows[-1]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from models.formats import Format
+from configs.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Alert, Endpoint, Grade, ModelIdentity, Muted, Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, claimed_schema, part

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from models.formats import Format
+from configs.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, part

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from configs.formats import Format
 from flows.batch import (
     END_NS,
     END_REASON,
@@ -28,7 +29,6 @@ from flows.batch import (
     START_NS,
     VLAN,
 )
-from models.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer, transport_of
 from sensor.alerts.alert_flow import AlertFlow

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from models.formats import Format, OtherVersionError
+from configs.formats import Format, OtherVersionError
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import FORMAT as ALERT_FORMAT
 from sensor.alerts.alert_record import alert_of

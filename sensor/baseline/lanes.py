@@ -27,6 +27,7 @@ FitForest = Callable[[Mapping[str, int], Rows, int, int, int], IsolationForest]
 FEWEST_ROWS: Final = 1_000  # of a forest: fewer are no normal traffic yet
 TIGHTER: Final = 10.0  # times smaller than the bundle's, from which on a site's cut takes its place
 LOOSER: Final = 4.0  # than the bundle's, at most, a cut may become: its calibration holds on other networks, too
+MOST_CUT: Final = 0.49  # of the novel lane: half of normal traffic is no evidence (sensor.episodes.evidence)
 SEEN_ENOUGH: Final = 10  # flags that a quantile rests on, at least: fewer are chance
 QUANTILES: Final = (0.01, 0.5, 0.99, 0.999)
 
@@ -110,6 +111,8 @@ def site_cuts(
     lane. Each lane has the share of the rate that it had; then the novel one has as much more as is left.
     """
     given = shipped[0] + shipped[1]
+    if not given:  # of a bundle that never flags
+        return 0.0, 0.0
     known, novel = (own * rate / given for own in shipped)
     cut_known = conformal_cut(p_known, known, known, exact=exact) if known else 0.0
     if not novel:
@@ -119,7 +122,16 @@ def site_cuts(
     rank = int(rate * len(p_known)) - (len(p_known) - len(left))  # what both may flag, less what the known lane does
     if rank < SEEN_ENOUGH or rank >= len(left):
         return cut_known, cut_novel
-    return cut_known, min(max(float(left[rank]), novel / LOOSER), 0.5)
+    return cut_known, min(max(float(left[rank]), novel / LOOSER), MOST_CUT)
+
+
+def rising(thresholds: Mapping[float, tuple[float, float]]) -> dict[float, tuple[float, float]]:
+    """The same cuts by rate, none smaller than one of a lower rate: what a lane flags there it flags here as well."""
+    risen, least = {}, (0.0, 0.0)
+    for rate, (known, novel) in sorted(thresholds.items()):
+        least = max(known, least[0]), max(novel, least[1])
+        risen[rate] = least
+    return risen
 
 
 def site_hybrid(
@@ -147,7 +159,7 @@ def site_hybrid(
         hybrid,
         novel=(Member(forest, calibration),),
         novel_vote=None,
-        thresholds=thresholds,
+        thresholds=rising(thresholds),
         normal=_profile(hybrid, rows),
         support=_support(hybrid, normal_flows),
     )

@@ -67,7 +67,7 @@ def open_to_append(path: Path, context: CheckContext) -> Observation:
     except OSError as error:
         raise OutputError(f"{path}: cannot be opened for writing: {_reason(path, error)}") from error
     if found is None:
-        return Observation(f"{path}: a pipe: lines wait for its reader, and too many are lost", CheckStatus.WARNING)
+        return Observation(f"{path}: a pipe, which waits for its reader: too much is lost", CheckStatus.WARNING)
     made, full = found
     if full:
         return Observation(f"{path}: can be opened, but its file system has no space left", CheckStatus.WARNING)

@@ -1,9 +1,14 @@
-"""Counts over the alerts of a log: each episode once, by its last alert."""
+"""Counts over the alerts of a log: each episode once, by its last alert.
+
+Of each only what is counted is kept, some 0.4 KB, and of no more than EPISODES_KEPT: whoever writes the log may make up
+as many as there is room for on a disk.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from sys import intern
+from typing import Any, Final, NamedTuple
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.kinds import timestamp
@@ -14,6 +19,21 @@ KINDS: Final = ("verdict", "lane", "technique", "source", "hour")
 SHOWN, HOURS_SHOWN = 10, 24  # rows of a table
 BAR: Final = 30  # characters
 HOUR_NS: Final = 3_600_000_000_000
+EPISODES_KEPT: Final = 1_000_000
+
+
+class LastLine(NamedTuple):
+    """What is counted of the last alert of an episode."""
+
+    muted: bool
+    flows: int
+    start_ns: int
+    end_ns: int
+    verdict: str
+    lane: str
+    technique: str  # its id, "" for none
+    technique_name: str
+    source: str
 
 
 @dataclass(slots=True)
@@ -21,18 +41,22 @@ class Statistics:
     """Alerts counted so far, and the last of each episode."""
 
     alerts: int = 0
-    _last: dict[str, Alert] = field(default_factory=dict)
+    not_kept: int = 0  # alerts of episodes beyond EPISODES_KEPT, which are in no other count
+    _last: dict[str, LastLine] = field(default_factory=dict)
 
     def add(self, alerts: Iterable[Alert]) -> None:
         """Count alerts."""
         for alert in alerts:
             self.alerts += 1
-            self._last[alert.id] = alert
+            if alert.id in self._last or len(self._last) < EPISODES_KEPT:
+                self._last[alert.id] = _last_line(alert)
+            else:
+                self.not_kept += 1
 
     @property
-    def _told(self) -> list[Alert]:
+    def _told(self) -> list[LastLine]:
         """The last line of each episode that is not muted."""
-        return [alert for alert in self._last.values() if alert.muted is None]
+        return [alert for alert in self._last.values() if not alert.muted]
 
     def document(self) -> dict[str, Any]:
         """All counts, largest first; the hours in their order. What notes of the site mute is one count."""
@@ -42,13 +66,14 @@ class Statistics:
             "alerts": self.alerts,
             "episodes": len(episodes),
             **({"muted": muted} if muted else {}),
-            "flows": sum(alert.spread.flows for alert in episodes),
+            **({"not_kept": self.not_kept} if self.not_kept else {}),
+            "flows": sum(alert.flows for alert in episodes),
             "first": timestamp(min(alert.start_ns for alert in episodes)) if episodes else None,
             "last": timestamp(max(alert.end_ns for alert in episodes)) if episodes else None,
             "verdict": _ranked(alert.verdict for alert in episodes),
             "lane": _ranked(alert.lane for alert in episodes),
-            "technique": _ranked(_id(alert) or "none" for alert in episodes),
-            "source": _ranked(alert.source.ip for alert in episodes),
+            "technique": _ranked(alert.technique or "none" for alert in episodes),
+            "source": _ranked(alert.source for alert in episodes),
             "hour": dict(sorted(Counter(_hour(alert) for alert in episodes).items())),
         }
 
@@ -56,9 +81,11 @@ class Statistics:
         """The same for people, the largest of each kind."""
         document = self.document()
         muted = f", {document['muted']:,} muted by site notes" if "muted" in document else ""
+        if self.not_kept:
+            muted += f", {self.not_kept:,} alerts of more episodes than are counted"
         if not self._told:
             return [f"no alerts{muted}"]
-        names = {_id(alert) or "none": _technique(alert) for alert in self._told}
+        names = {alert.technique or "none": _technique(alert) for alert in self._told}
         first = moment(min(alert.start_ns for alert in self._told))
         last = moment(max(alert.end_ns for alert in self._told))
         lines = [
@@ -75,18 +102,28 @@ def _ranked(words: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(words).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _hour(alert: Alert) -> str:
+def _last_line(alert: Alert) -> LastLine:
+    technique = alert.technique or NO_TECHNIQUE
+    return LastLine(
+        muted=alert.muted is not None,
+        flows=alert.spread.flows,
+        start_ns=alert.start_ns,
+        end_ns=alert.end_ns,
+        verdict=intern(alert.verdict),
+        lane=intern(alert.lane),
+        technique=intern(technique.id),
+        technique_name=intern(technique.name),
+        source=alert.source.ip,
+    )
+
+
+def _hour(alert: LastLine) -> str:
     """The hour in which an episode began."""
     return timestamp(alert.start_ns // HOUR_NS * HOUR_NS)[:13] + ":00Z"
 
 
-def _id(alert: Alert) -> str:
-    return (alert.technique or NO_TECHNIQUE).id
-
-
-def _technique(alert: Alert) -> str:
-    technique = alert.technique or NO_TECHNIQUE
-    return f"{technique.id} {technique.name}".strip() or "none"
+def _technique(alert: LastLine) -> str:
+    return f"{alert.technique} {alert.technique_name}".strip() or "none"
 
 
 def _section(kind: str, counts: dict[str, int], names: dict[str, str]) -> list[str]:

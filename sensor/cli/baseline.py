@@ -41,7 +41,6 @@ LATER: Final = (
 )
 NETWORKS_NAMED: Final = 3
 ATTACKED_TOLD, ATTACKED_REFUSED = 0.05, 0.5  # shares of flows of what was told, from which on it is said, or refused
-# What directories of bundles hold; that of a shipped one what simpler models reach, too.
 SourcesArgument = Annotated[
     list[str],
     typer.Argument(
@@ -174,6 +173,11 @@ def _learnt(
         for line in told(learning):
             write_stdout(f"{line}\n")
         progress(f"bundle written to {wanted.output}: flowvigil watch -i IFACE -m {wanted.output}")
+    if config.detection.bundle_keys is not None:
+        log.info(
+            f"{wanted.output} is not signed: before a sensor with these detection.bundle_keys takes it, sign it where "
+            "the secret key is (minisign -S -m manifest.json, docs/bundles.md)"
+        )
     return problems
 
 

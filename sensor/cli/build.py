@@ -14,6 +14,7 @@ from sensor.version import VERSION
 if TYPE_CHECKING:
     from flows.meter import Meter
     from models.fusion import Hybrid
+    from models.signature import PublicKey
     from sensor.alerts.alert import Observer
     from sensor.alerts.flow_record import FlowRecords
     from sensor.drift.drift import Drift
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sensor.site.notes import SiteNotes
 
 SECOND_NS = 1_000_000_000
+EVIDENCE_CUT = 0.5  # of p-values, below which a lane's flags say something (sensor.episodes.evidence)
 DEFAULT_BUNDLE = "default"
 SOURCES_NAMED = 32  # of a run, in its flow log
 
@@ -38,12 +40,18 @@ def load_model(config: "Config") -> "Hybrid":
     from models.bundle import BundleError, load_bundle
 
     path = bundle_path(config.detection.bundle)
+    contracts = feature_contract(), context_contract(), kdd_contract(content=False), kdd_contract(content=True)
     try:
-        return load_bundle(
-            path, feature_contract(), context_contract(), kdd_contract(content=False), kdd_contract(content=True)
-        )
+        return load_bundle(path, *contracts, keys=bundle_keys(config))
     except BundleError as error:
         raise ModelError(str(error)) from error
+
+
+def bundle_keys(config: "Config") -> "tuple[PublicKey, ...]":
+    """The keys of the settings, one of which must have signed a bundle; none: signatures are not looked at."""
+    from models.signature import public_key
+
+    return tuple(map(public_key, (config.detection.bundle_keys or "").split()))
 
 
 def bundle_path(bundle: Path | None) -> Path:
@@ -90,7 +98,8 @@ def _meter(config: "Config", compat: str | None = None, *, news_only: bool = Fal
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     """A judge with this model and episodes by the settings.
 
-    Raises ModelError for a rate that the bundle has no threshold for, and for a bundle that needs payloads.
+    Raises ModelError for a rate that the bundle has no threshold for, or by which half of normal traffic is flagged,
+    and for a bundle that needs payloads.
     """
     from flows.kdd.columns import kdd_contract
     from sensor.episodes.episodes import episodes_of
@@ -102,6 +111,12 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
             "expected a bundle without them, such as nsl-kdd-flow (flowvigil serve takes this one)"
         )
     rate = checked_rate(config, hybrid)
+    for lane, cut in zip(("known", "novel"), hybrid.thresholds[rate], strict=True):
+        if cut >= EVIDENCE_CUT:
+            raise ModelError(
+                f"bundle {hybrid.model_id}: thresholds of rate {rate:g}: {lane} is {cut:g}, by which a flag is no "
+                f"evidence; expected less than {EVIDENCE_CUT}"
+            )
     episodes = episodes_of(
         hybrid,
         observer(),

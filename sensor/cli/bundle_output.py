@@ -7,7 +7,10 @@ from typing import Final
 from sensor.errors import ModelError, OutputError, reason_of
 
 # Names of files that a bundle's directory may have.
-OF_BUNDLES: Final = ("manifest.json", "weights.safetensors", "baselines.json", "baselines.safetensors")
+OF_BUNDLES: Final = (
+    *("manifest.json", "weights.safetensors", "baselines.json", "baselines.safetensors"),
+    *("manifest.json.minisig", "promotion.json"),
+)
 
 
 def refuse_other_directory(output: Path) -> None:

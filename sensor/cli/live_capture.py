@@ -106,15 +106,24 @@ def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapt
 
 
 def open_packets(stack: ExitStack, packets: "PacketFiles | None", user: "User | None") -> "PacketWriter | None":
-    """Create the file of all packets, or the first one, None for none; the stack closes it. Raises OutputError."""
+    """Create the file of all packets, or the first one, None for none; the stack closes it. Raises OutputError.
+
+    A pipe or a device is not opened yet.
+    """
     if packets is None:
         return None
+    from sensor.files.special import is_special
     from sensor.packets.pcapng import create_capture
+    from sensor.packets.pipe import PipeWriter
     from sensor.packets.rotation import RotatingWriter
 
-    writer: PacketWriter = (
-        RotatingWriter(packets, time.time_ns(), user) if packets.rotates else create_capture(packets.path, user)
-    )
+    writer: PacketWriter
+    if packets.rotates:
+        writer = RotatingWriter(packets, time.time_ns(), user)
+    elif is_special(packets.path):
+        writer = PipeWriter(packets.path)
+    else:
+        writer = create_capture(packets.path, user)
     stack.callback(writer.close)
     return writer
 

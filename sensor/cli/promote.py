@@ -87,7 +87,7 @@ def promote(
     The directory is exchanged as a whole: whatever is killed when, it holds the old bundle or the new one. The old one
     is kept beside it as CHAMPION.previous. On file systems that cannot exchange two directories (most of Linux's and
     APFS can) only a symbolic link to a directory can be replaced so, and nothing else is. The manifest's section
-    "about" keeps what was compared and why.
+    "about" keeps what was compared and why; a signed bundle stays as it is, and promotion.json beside it keeps that.
 
     The exit code is 0 when it is promoted, 11 when it is not, and 4 when it cannot be: it does not load, is of other
     rows, names techniques that the sensor does not know, or has no threshold for the rate of the settings.
@@ -146,7 +146,7 @@ def _promote(
             )
             return NOT_MET
         with _replacing(over):
-            put_in_place(directory, bundle_path(challenger), models[1], record)
+            put_in_place(directory, bundle_path(challenger), models[1], record, config)
     forced = ", forced" if decision.forced else ""
     log.info(f"promoted{forced}: {over} holds {models[1].model_id} now, {directory.previous} the one before")
     return OK

@@ -11,8 +11,9 @@ from typing import Any, Final
 from flows.batch import FlowBatch
 from flows.kdd.columns import kdd_contract
 from models.baselines import copy_baselines
-from models.bundle import BundleError, copy_bundle
+from models.bundle import BundleError, copy_bundle, copy_signed, is_signed
 from models.fusion import Hybrid
+from models.manifest import readable, write_files
 from sensor import log
 from sensor.alerts.techniques import technique_of
 from sensor.cli.build import build_judge, load_model
@@ -37,6 +38,7 @@ from training.evaluation.promotion.record import Decision
 from training.evaluation.promotion.trials import Models, try_captures, try_normal
 
 LANE_NAMES: Final = ("known", "novel")
+PROMOTION: Final = "promotion.json"  # beside a signed manifest: what was compared and why; nothing reads it
 
 
 def check_contract(champion: Hybrid, challenger: Hybrid, config: Config) -> None:
@@ -97,17 +99,24 @@ def decided(comparison: Comparison, rate: float, why: str) -> Decision:
     return Decision(refusals, bool(why and refusals), why, now, VERSION, rate)
 
 
-def put_in_place(directory: ReplacedDirectory, challenger: Path, model: Hybrid, record: dict[str, Any]) -> None:
-    """Replace a champion's directory by the challenger with the reasons in its manifest.
+def put_in_place(
+    directory: ReplacedDirectory, challenger: Path, model: Hybrid, record: dict[str, Any], config: Config
+) -> None:
+    """Replace a champion's directory by the challenger with the reasons in its manifest, or beside one that is signed.
 
-    Raises ModelError for a challenger that is not the one that was compared any more, NotAtomicError, OSError.
+    config: the sensor's, by whose keys it must load. Raises ModelError for a challenger that is not the one that was
+    compared any more, NotAtomicError, OSError.
     """
 
     def write(fresh: Path) -> None:
-        copy_bundle(challenger, fresh, model.manifest_sha256, {"promotion": record})
-        copy_baselines(challenger, fresh)
-        detection = Config().detection.model_copy(update={"bundle": fresh})
-        load_model(Config().model_copy(update={"detection": detection}))  # it must load before anything is replaced
+        if is_signed(challenger):
+            copy_signed(challenger, fresh, model.manifest_sha256)
+            write_files(fresh, {PROMOTION: (readable(record) + "\n").encode()})
+        else:
+            copy_bundle(challenger, fresh, model.manifest_sha256, {"promotion": record})
+            copy_baselines(challenger, fresh)
+        detection = config.detection.model_copy(update={"bundle": fresh})
+        load_model(config.model_copy(update={"detection": detection}))  # it must load before anything is replaced
 
     try:
         directory.replace(write)

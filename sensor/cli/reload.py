@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 # Settings that a reload applies; all others are fixed at the start.
 RELOADABLE: Final = frozenset(
     {
-        *("output.file", "stats.interval_s", "detection.bundle", "detection.false_positive_rate"),
+        *("output.file", "stats.interval_s"),
+        *("detection.bundle", "detection.bundle_keys", "detection.false_positive_rate"),
         *("episodes.flows_between_false_openings", "episodes.quiet_s", "episodes.alerts_per_minute"),
     }
 )

@@ -25,6 +25,7 @@ from sensor.cli.packet_options import (
     WriteSizeOption,
     packet_files,
 )
+from sensor.errors import ModelError
 
 if TYPE_CHECKING:
     from sensor.cli.learning_live import LearnedSite
@@ -148,6 +149,11 @@ def learned_beside(output: Path, learn_for: str, alerts_per_day: float, flags: F
     from sensor.cli.live_capture import unprivileged_user
 
     require_packages(NEEDS, "learning a site", "home")
+    if flags.settings().detection.bundle_keys is not None and not has_site(output.absolute()):
+        raise ModelError(
+            f"bundle {output}: what is learnt here has no signature, and detection.bundle_keys are set; expected "
+            "flowvigil baseline, its bundle signed where the secret key is, and then watch -m"
+        )
     given = (
         *(() if flags.config is None else ("-c", str(flags.config))),
         *(word for override in flags.overrides or () for word in ("--set", override)),

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from configs.formats import Format
 from flows.batch import (
     DST_HIGH,
     DST_LOW,
@@ -31,7 +32,6 @@ from flows.batch import (
     FlowBatch,
 )
 from flows.columns import NAMES, feature_contract
-from models.formats import Format
 
 if TYPE_CHECKING:  # models.fusion has kernels
     import pyarrow as pa

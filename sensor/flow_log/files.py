@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from models.formats import OtherVersionError
+from configs.formats import OtherVersionError
 from sensor.errors import InputError, reason_of
 from sensor.files.magic import describe
 from sensor.flow_log.columns import FORMAT, METADATA, REASON, SCORE, VALUES, JudgedBy, contract, schema

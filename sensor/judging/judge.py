@@ -37,6 +37,15 @@ class ContextMaker(RowMaker, Protocol):
         """Rows of the tables that gave way to others so far."""
 
 
+@runtime_checkable
+class WindowMaker(RowMaker, Protocol):
+    """A row maker that remembers the latest connections and destinations (flows.kdd.meter)."""
+
+    @property
+    def given_up(self) -> int:
+        """Of these, how many gave way to others so far while they still counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """What a model says of flow records."""
@@ -105,6 +114,8 @@ class Judge:
         Those of the context are counted apart (context_evicted).
         """
         counts = {**self.episodes.evicted, "model": self.hybrid.evicted}
+        if isinstance(self.row_maker, WindowMaker):
+            counts["connections"] = self.row_maker.given_up
         return {store: count for store, count in sorted(counts.items()) if count}
 
     def judge(self, records: FlowBatch, dropped: int = 0) -> list[AlertItem]:

@@ -15,6 +15,7 @@ from sensor.errors import OutputError
 from sensor.metering.overload import Overload, Step
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.pcapng import PacketWriter
+from sensor.packets.pipe import PacketsMissedError
 from sensor.packets.ring import PAUSES, PacketRing
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
@@ -110,6 +111,7 @@ class LiveTurns:
         self._first_ns = 0
         self._events: list[LinkEvent] = []
         self._lost_packets = 0  # that the writer did not take
+        self._missed = ""  # why it did not take some, as it was told
 
     def __iter__(self) -> Iterator[Turn]:
         capture = self._capture
@@ -168,8 +170,13 @@ class LiveTurns:
         before = self._writer.packets
         try:
             self._writer.write(block, self._capture.interface_of, self._capture.clock_step_ns)
+        except PacketsMissedError as error:
+            self._lost_packets += len(block)
+            if str(error) != self._missed:
+                self._missed = str(error)
+                self._add_event("packets-lost", f"{error}; packets that it does not get are counted")
         except OutputError as error:
-            self._lost_packets = len(block) - (self._writer.packets - before)
+            self._lost_packets += len(block) - (self._writer.packets - before)
             self._writer = None
             self._add_event("packets-lost", f"{error}; the watch goes on without keeping packets")
 

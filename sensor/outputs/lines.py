@@ -24,6 +24,7 @@ from sensor.files.ownership import APPEND, Owner, open_owned
 from sensor.files.special import is_special
 from sensor.files.tail import NEWLINE, Tail, readable
 from sensor.outputs.transport import NoReaderYetError
+from sensor.printable import terminal_safe_line
 
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 PIPE_BYTES: Final = 4096  # a pipe that is ready takes as much without waiting (PIPE_BUF)
@@ -75,8 +76,9 @@ class LinesTransport:
         self._change()
 
     def offer(self, messages: Sequence[bytes]) -> None:
-        """Take lines on."""
-        self._take_on(list(messages))
+        """Take lines on; what a terminal could obey is escaped where they go to one."""
+        to_terminal = self._descriptor is not None and os.isatty(self._descriptor)
+        self._take_on([terminal_safe_line(message) for message in messages] if to_terminal else list(messages))
 
     def flush(self, wait_s: float) -> None:
         """Write. Raises OSError; a file then ends with a whole line."""

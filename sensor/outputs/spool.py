@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from models.formats import OtherVersionError
+from configs.formats import OtherVersionError
 from sensor.errors import OutputError, reason_of
 from sensor.outputs.spool_directory import (
     CHECKED,

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from models.formats import Format
+from configs.formats import Format
 from sensor.files.ownership import MODE
 
 LARGEST_BYTES: Final = 16 << 20  # of a segment: three times what this sensor writes into one

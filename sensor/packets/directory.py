@@ -16,6 +16,7 @@ from sensor.files.held import Held, held
 from sensor.files.ownership import MODE, REPLACE, Owner, make_owned_directory
 
 SUFFIX: Final = ".pcapng"
+FILES: Final = 1 << 18  # at most, however small: some 200 bytes of memory each, and a directory that can be listed
 _OURS: Final = re.compile(r"[A-Z2-7]{26}\.pcapng")
 _UNFINISHED: Final = ".unfinished"
 _ANY_NAME: Final = "x"  # in a directory that is to be held
@@ -30,7 +31,7 @@ def make_directory(path: Path, owner: Owner | None = None) -> None:
 
 
 class PacketDirectory:
-    """Files of a directory within a limit of their total size."""
+    """Files of a directory within limits of their total size and of their number."""
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
         """Scan the directory. Raises OutputError when it is missing or cannot be written.
@@ -75,7 +76,7 @@ class PacketDirectory:
 
         Raises OSError; the file is then as it was.
         """
-        self._make_room(len(content) - self._sizes.get(name, 0), name)
+        self._make_room(len(content) - self._sizes.get(name, 0), name, int(name not in self._sizes))
         with held(self.path / (name + _UNFINISHED), to_create=True) as new:
             try:
                 _write_file(new, content)
@@ -87,8 +88,9 @@ class PacketDirectory:
         self._total += len(content) - self._sizes.get(name, 0)
         self._sizes[name] = len(content)
 
-    def _make_room(self, needed: int, spare: str | None = None) -> None:
-        if self._total + needed <= self._limit:
+    def _make_room(self, needed: int, spare: str | None = None, files: int = 0) -> None:
+        """Delete the oldest files but `spare` until there is room for so many bytes and files more. Raises OSError."""
+        if self._has_room(needed, files):
             return
         with held(self.path / _ANY_NAME, to_create=True) as inside:
             for name in list(self._sizes):
@@ -96,8 +98,11 @@ class PacketDirectory:
                     inside.beside(name).unlink(missing_ok=True)
                     self._total -= self._sizes.pop(name)
                     self.deleted += 1
-                if self._total + needed <= self._limit:
+                if self._has_room(needed, files):
                     return
+
+    def _has_room(self, needed: int, files: int) -> bool:
+        return self._total + needed <= self._limit and len(self._sizes) + files <= FILES
 
     def _found(self) -> list[tuple[str, os.stat_result]]:
         found = []

@@ -4,6 +4,7 @@ One write for each block of packets. Source: draft-ietf-opsawg-pcapng.
 """
 
 import os
+import stat
 import struct
 from contextlib import suppress
 from io import FileIO
@@ -40,7 +41,7 @@ class RawOutput(Protocol):
 
 
 class PacketWriter(Protocol):
-    """Writes packets of interfaces somewhere: PcapngWriter, or sensor.packets.rotation.RotatingWriter."""
+    """Writes packets of interfaces somewhere: PcapngWriter, or one of those of files in turn and of pipes."""
 
     @property
     def packets(self) -> int:
@@ -181,9 +182,12 @@ def create_capture(path: Path, owner: Owner | None = None) -> PcapngWriter:
     """
     refuse_existing(path)
     try:
-        raw = FileIO(open_owned(path, CREATE, owner), "w")
+        raw = FileIO(open_owned(path, CREATE | getattr(os, "O_NONBLOCK", 0), owner), "w")
     except OSError as error:
         raise OutputError(f"{path}: packets cannot be written: {reason_of(error)}") from None
+    if stat.S_ISFIFO(os.fstat(raw.fileno()).st_mode):  # which sensor.packets.pipe writes to
+        raw.close()
+        raise OutputError(f"{path}: packets cannot be written: found a pipe in the place of a file")
     return PcapngWriter(raw, str(path))
 
 

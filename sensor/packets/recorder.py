@@ -51,6 +51,9 @@ _NS_PER_FILE: Final = 250_000_000
 _PACKET_COUNTS: Final = (INDEX["fwd_packets"], INDEX["bwd_packets"])
 _NONE: Final[Int64s] = np.empty(0, dtype=np.int64)
 
+# Alerts whose files packets are added to at once: some 100 KB each with the default limits, with many flows twice
+# as much. The one that got none for longest has its file ended.
+OPEN_FILES: Final = 1024
 _REMEMBERED: Final = 512  # flows of an alert of which is known up to when their packets were searched
 _HELD_SHARE: Final = 8  # a file is written when this part of its limits is held for it
 _HELD_WRITES: Final = 40  # or after so many calls: 10 s of a live run
@@ -139,6 +142,7 @@ class PacketRecorder:
         self._max_bytes = max_bytes
         self._open: dict[str, _Recording] = {}
         self._due: dict[str, _Recording] = {}
+        self._ended_early: set[str] = set()  # open alerts whose files are ended: no more than may be open
         self._credit_ns = _BURST_FILES * _NS_PER_FILE
         self._counted_ns = 0
         self._files = self._alerts_without = 0
@@ -154,7 +158,8 @@ class PacketRecorder:
     def state(self) -> KeptPackets:
         """Counts of recorded and missing packets so far."""
         counts = _Counts()
-        for counted in (self._ended, *(recording.counts for recording in self._open.values())):
+        recordings = {**self._due, **self._open}.values()
+        for counted in (self._ended, *(recording.counts for recording in recordings)):
             counts.add(counted)
         return KeptPackets(
             files=self._files,
@@ -183,7 +188,8 @@ class PacketRecorder:
             if self._is_due(recording):
                 self._flush(identifier, recording)
             if recording.closed:
-                self._ended.add(self._open.pop(identifier).counts)
+                self._open.pop(identifier, None)
+                self._ended.add(recording.counts)
             elif recording.held:
                 self._due[identifier] = recording
         self.ring.pause()
@@ -195,17 +201,30 @@ class PacketRecorder:
             self._alerts_without += 1
             return
         self._credit_ns -= _NS_PER_FILE
+        if len(self._open) >= OPEN_FILES:
+            self._end_first()
         name = alert.id + SUFFIX
         self._directory.begin(name)
         selection = PacketSelection(self._max_packets, self._max_bytes)
         self._open[alert.id] = self._due[alert.id] = _Recording(name, AlertCapture(self._interfaces), selection)
+
+    def _end_first(self) -> None:
+        """End the file of the alert that got no packets for longest: it is written, and later packets are counted."""
+        identifier = next(iter(self._open))
+        recording = self._open.pop(identifier)
+        recording.closed = True
+        self._due[identifier] = recording
+        self._ended_early.add(identifier)
 
     def _with_file(self, alert: Alert) -> Alert:
         if alert.action == "opened":
             self._begin(alert)
         recording = self._open.get(alert.id)
         if recording is None:
-            return alert
+            ended_early = alert.id in self._ended_early
+            if alert.action == "closed":
+                self._ended_early.discard(alert.id)
+            return replace(alert, packets_file=alert.id + SUFFIX) if ended_early else alert
         recording.all_flows = alert.spread.flows
         if alert.action == "closed":
             recording.closed = True
@@ -213,8 +232,12 @@ class PacketRecorder:
         return replace(alert, packets_file=recording.name)
 
     def _with_flow(self, flow: AlertFlow) -> AlertFlow:
-        recording = self._open.get(flow.alert_id)
-        if recording is not None:
+        recording = self._open.pop(flow.alert_id, None)
+        if recording is None:
+            if flow.alert_id in self._ended_early:
+                self._ended.told += flow.identity[NEW_PACKETS]  # over the limit of a file that is ended
+        else:
+            self._open[flow.alert_id] = recording  # as the latest
             recording.pending.append(flow)
             self._due[flow.alert_id] = recording
             if len(recording.pending) >= 2 * self._max_packets + _REMEMBERED:

@@ -17,6 +17,7 @@ from sensor.report.coverage import StatsCounts
 
 EPISODES_KEPT = 20_000
 EVENTS_KEPT = 200
+SCHEMAS_KEPT, OTHER_SCHEMAS = 100, "of other schemas"  # of lines that are passed over, told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Digest:
         """Fold lines in."""
         for native, record in lines:
             if record is None:
-                self.passed_over[native.schema] += 1
+                known = native.schema in self.passed_over or len(self.passed_over) < SCHEMAS_KEPT
+                self.passed_over[native.schema if known else OTHER_SCHEMAS] += 1
                 continue
             self.records += 1
             if isinstance(record, Alert):

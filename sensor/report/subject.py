@@ -11,6 +11,7 @@ from sensor.settings.config import Config
 
 # Sections of the settings that bear on what is found in a capture.
 _BEARING = ("meter", "detection", "episodes")
+_NOT_BEARING = ("detection.bundle_keys",)
 _WORDS_KEPT = 2000
 
 
@@ -59,6 +60,7 @@ def settings_of(config: Config) -> tuple[tuple[str, str, bool], ...]:
         (f"{section}.{name}", _text(value), value != getattr(getattr(default, section), name))
         for section in _BEARING
         for name, value in getattr(config, section)
+        if f"{section}.{name}" not in _NOT_BEARING
     )
 
 

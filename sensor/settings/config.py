@@ -18,6 +18,7 @@ from sensor.settings.outputs import OutputEntry, read_outputs
 from sensor.settings.setting import Setting, parse_scalar
 
 PREFIX = "FLOWVIGIL__"
+MAX_KEYS = 16  # of those who may sign bundles
 MAX_FAULTS = 20  # that one error lists
 
 
@@ -60,10 +61,27 @@ def _one_of_the_rates(rate: float) -> float:
     return rate
 
 
+def _public_keys(text: str) -> str:
+    """Refuse what are no public keys of minisign."""
+    from models.signature import public_key
+
+    words = text.split()
+    if not 0 < len(words) <= MAX_KEYS:
+        raise PydanticCustomError("keys", f"expected 1 to {MAX_KEYS} public keys of minisign between spaces")
+    for word in words:
+        try:
+            public_key(word)
+        except ValueError as error:
+            raise PydanticCustomError("keys", "{reason}", {"reason": str(error)}) from error
+    return text
+
+
 class DetectionSection(_Section):
     """Detection: flow records into judgements."""
 
     bundle: Path | None = Field(default=None, strict=False)  # None: the one shipped
+    # Public keys of minisign, between spaces, one of which must have signed the bundle; None: signatures do not matter.
+    bundle_keys: Annotated[str, AfterValidator(_public_keys)] | None = None
     false_positive_rate: Annotated[float, AfterValidator(_one_of_the_rates)] = 0.01  # of benign flows
 
 

@@ -16,8 +16,8 @@ from typing import Final
 
 import yaml
 
+from configs.formats import Format
 from configs.yaml_nodes import VERSION, check_version, entries, is_null, kind_of, place_of, read_nodes
-from models.formats import Format
 from sensor.errors import ConfigError
 from sensor.settings.setting import Scalar, Setting, parse_scalar
 from sensor.settings.yaml_errors import config_errors

@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from configs.formats import Format
 from configs.yaml_nodes import (
     VERSION,
     YamlFaultError,
@@ -21,7 +22,6 @@ from configs.yaml_nodes import (
     place_of,
     read_regular,
 )
-from models.formats import Format
 from sensor.errors import ConfigError
 from sensor.settings.config import error_of
 from sensor.settings.yaml_errors import config_errors

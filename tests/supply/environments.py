@@ -15,12 +15,13 @@ WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
     SENSOR: (),
     "home": ("home",),
     "kafka": ("kafka",),
+    "signed": ("signed",),
     "serve": ("serve",),
     "train": ("train",),
-    "develop": ("home", "kafka", "serve", "train", "test", "check"),
+    "develop": ("home", "kafka", "serve", "signed", "train", "test", "check"),
 }
 WITHOUT_SENSOR: Final[dict[str, tuple[str, ...]]] = {"build": ("build",), "audit": ("audit",)}
-SHIPPED: Final = (SENSOR, "home", "kafka", "serve", "train")  # those that operators choose from
+SHIPPED: Final = (SENSOR, "home", "kafka", "serve", "signed", "train")  # those that operators choose from
 
 
 def extras() -> dict[str, list[str]]:

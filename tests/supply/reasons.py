@@ -83,11 +83,20 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
         "follows Swagger UI's major, whose files the page lists",
     ),
     "waitress": ("the API's HTTP server", "`serve` alone: limits of bodies and connections", SEMVER),
-    "river": ("ADWIN: drift within a day", "baselines at home alone; without it that one condition is not told", ZERO),
+    "river": (
+        "ADWIN: drift within a day",
+        "baselines at home alone; without it that one condition is not told",
+        "0.26.0 does not load on Python 3.11; " + ZERO,
+    ),
     "confluent-kafka": (
         "the output of type kafka",
         "`kafka` alone: librdkafka keeps order and confirms",
         "follows librdkafka's major",
+    ),
+    "cryptography": (
+        "Ed25519 of signed bundles",
+        "`signed` alone: OpenSSL checks signatures; loaded where keys are set",
+        "ours: majors come each few months; what is used has not changed since 2.6",
     ),
     "pytest": ("runs the tests", "", "majors remove what they deprecated"),
     "pytest-xdist": ("tests on all cores", "", SEMVER),

@@ -87,14 +87,15 @@ def tables() -> Iterator[tuple[str, bytes]]:
     yield "commas.csv", b"a" + b"," * (MOST - 2)
     yield "columns.csv", b",".join(b"%d" % i for i in range(140_000))
     yield "blank.csv", names + b"\n" * (MOST - len(names))
-    yield "short.csv", names + b"\n" + b"1\n" * ((MOST - len(names)) // 2 - 1)
+    row = b"\n" + b"1," * (len(CIC2017.header) - 1) + b"1\n"
+    yield "short.csv", names + row + b"1\n" * ((MOST - len(names) - len(row)) // 2 - 1)
     yield "quote.csv", names + b'\n"' + b"1,\n" * 300_000
     yield "digits.csv", names + b"\n" + b"9" * (MOST - 1000) + b",1" * (len(CIC2017.header) - 1)
     yield "nul.csv", names + b"\n" + bytes(MOST - 1000)
     yield "header.csv", b"x" * (MOST - 1)
     yield "blank.csv.gz", _gzip(names * (i == 0) + b"\n" * (1 << 20) for i in range(900))
     yield "commas.csv.gz", _gzip(b"," * (1 << 20) for _ in range(900))
-    yield "short.csv.gz", _gzip((names + b"\n") * (i == 0) + b"1\n" * (1 << 19) for i in range(200))
+    yield "short.csv.gz", _gzip((names + row) * (i == 0) + b"1\n" * (1 << 19) for i in range(200))
     kdd = b"0,tcp,http,SF" + b",0" * 37
     yield "kdd-rows.txt", _times(kdd + b",normal,20\n")
     yield "kdd-symbols.txt", b"".join(b"0,tcp,s%d,SF%b,normal,20\n" % (i, b",0" * 37) for i in range(8_000))

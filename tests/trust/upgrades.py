@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from configs.formats import Format
 from flows.columns import feature_contract
 from flows.context.columns import context_contract
 from flows.kdd.columns import kdd_contract
 from models import baselines, bundle
-from models.formats import Format
 from sensor.alerts import alert_record, drift_record, flow_record, sensor_records
 from sensor.alerts.reading import ReadErrors, read_lines
 from sensor.errors import ConfigError, InputError, OutputError

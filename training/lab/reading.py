@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from models.formats import Format
+from configs.formats import Format
 from training.errors import ScenarioError
 from training.lab.claims import ambiguities
 from training.lab.orders import orders_of, reaches_of

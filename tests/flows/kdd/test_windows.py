@@ -262,6 +262,7 @@ def test_what_gives_way_is_counted():
     hosts = [Connection((0, i), 443, 5, "S0", EPOCH_US + i, EPOCH_US + i) for i in range(300)]
     kernel.columns(batch_of(hosts))
     assert (kernel.stats.entered, kernel.stats.forgotten_hosts, kernel.stats.crowded_out) == (300, 44, 0)
+    assert kernel.given_up == 44
     kernel.columns(batch_of(to_one_host(70_000, step_us=1)))
     assert kernel.stats.crowded_out == 300 + 70_000 - 65_536
     # and counts no more, though it is not two seconds old

@@ -177,7 +177,7 @@ def test_a_pipe_without_a_reader_is_told_and_not_waited_for(directory: Path) -> 
     os.mkfifo(directory / "pipe")
     found = findings(flowvigil("check", "--json", "-m", "nosuch", "-o", directory / "pipe"))
     assert found["output"]["status"] == "warning"
-    assert "lines wait for its reader" in found["output"]["message"]
+    assert "waits for its reader" in found["output"]["message"]
 
 
 @needs_root

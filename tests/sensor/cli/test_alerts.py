@@ -46,7 +46,7 @@ HOSTILE = [
     (b'{"event_type":"alert"}\n', "no record of this sensor"),
     (b'{"flowvigil":{"schema":7}}\n', "no record of this sensor"),
     (b'{"flowvigil":{"schema":"alert/1"}}\n', "an alert with a field that does not fit"),
-    (LINES[0].replace(b"alert/1", b"alert/2"), "an alert with a field that does not fit"),
+    (LINES[0].replace(b"alert/1", b"alert/2"), "an alert of another version"),
     (LINES[0].replace(b'"severity":70', b'"severity":"\\u001b[2J"'), "an alert with a field that does not fit"),
     (LINES[0].replace(b'"flows":318', b'"flows":1e400'), "not JSON"),
     (b"x" * (LONGEST_LINE + 9) + b"\n", "longer than 64 KiB"),
@@ -223,6 +223,16 @@ def test_stats_count_each_episode_once(log: Path) -> None:
     assert table.startswith("2 episodes, 4 alerts, 636 flows\n2023-11-14 22:13:20 to 2023-11-14 22:13:29 UTC\n")
     assert "  T1046 Network Service Discovery        1  ####" in table
     assert Statistics().table() == ["no alerts"]
+
+
+def test_statistics_tell_of_episodes_beyond_those_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.cli.alert_stats.EPISODES_KEPT", 2)
+    statistics = Statistics()
+    statistics.add(an_alert(id=letter * 26) for letter in "ABCABC")
+    document = statistics.document()
+    assert (document["alerts"], document["episodes"], document["not_kept"]) == (6, 2, 2)
+    assert "2 episodes, 6 alerts" in statistics.table()[0]
+    assert "2 alerts of more episodes than are counted" in statistics.table()[0]
 
 
 def test_nothing_from_a_log_reaches_a_terminal_unescaped(tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ def test_rows_of_context_that_gave_way_are_counted(bundle: Path, records: FlowBa
     alone = Context(16, 1)
     alone.observe(records)
     assert judge.context_evicted == alone.evicted > 0
+    assert roomy.stores_evicted == {}
+    assert judge.stores_evicted == {name: n for name, n in judge.episodes.evicted.items() if n}
+    assert judge.stores_evicted["hosts"] > 0
 
 
 def test_a_bundle_without_context_makes_no_rows() -> None:

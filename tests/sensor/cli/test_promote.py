@@ -204,7 +204,7 @@ def test_a_challenger_that_has_changed_since_it_was_compared_is_not_taken(site: 
     changed_text = (challenger / "manifest.json").read_text().replace('"new"', '"newer"')
     (challenger / "manifest.json").write_text(changed_text)
     with pytest.raises(ModelError, match="has changed meanwhile"):
-        put_in_place(ReplacedDirectory(site), challenger, compared, {})
+        put_in_place(ReplacedDirectory(site), challenger, compared, {}, Config())
     assert {path.name for path in tmp_path.iterdir()} == {"site", "new"}
 
 
@@ -242,7 +242,7 @@ def test_killed_at_any_moment_the_directory_loads_as_the_old_bundle_or_the_new_o
     challengers = [(path, loaded(path)) for path in paths]
     directory, chance, seen, left = ReplacedDirectory(site), random.Random(3), set(), 0
     began_s = time.monotonic()
-    put_in_place(directory, *challengers[0], {})
+    put_in_place(directory, *challengers[0], {}, Config())
     once_s = time.monotonic() - began_s
 
     def promote_next(number: int) -> None:
@@ -250,7 +250,7 @@ def test_killed_at_any_moment_the_directory_loads_as_the_old_bundle_or_the_new_o
             if number % 4 == 3:
                 directory.restore()
             else:
-                put_in_place(directory, *challengers[(number + 1) % 2], {"date": "2026-03-02"})
+                put_in_place(directory, *challengers[(number + 1) % 2], {"date": "2026-03-02"}, Config())
 
     with beside(lambda _: loaded(site)):
         for _ in range(KILLS):
@@ -260,5 +260,5 @@ def test_killed_at_any_moment_the_directory_loads_as_the_old_bundle_or_the_new_o
             left += any(path.name.startswith(".site.") for path in tmp_path.iterdir())
     assert seen == {"one", "two"}
     assert left, "none was killed on the way"
-    put_in_place(directory, *challengers[0], {})
+    put_in_place(directory, *challengers[0], {}, Config())
     assert {path.name for path in tmp_path.iterdir()} == {"site", "site.previous", "one", "two"}

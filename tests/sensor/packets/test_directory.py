@@ -100,3 +100,17 @@ def test_a_directory_is_made_with_what_is_above_it(tmp_path: Path) -> None:
     make_directory(path := tmp_path / "a" / "b")
     assert path.stat().st_mode & 0o777 == 0o750
     make_directory(path)
+
+
+def test_however_small_files_are_there_are_no_more_than_can_be_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.packets.directory.FILES", 2)
+    directory = PacketDirectory(tmp_path, 1000)
+    names = [letter * 26 + ".pcapng" for letter in "ABCD"]
+    for name in names:
+        directory.write(name, b"x")
+        directory.write(name, b"xy")  # again: no file more
+    assert sorted(path.name for path in tmp_path.iterdir()) == names[2:]
+    assert directory.deleted == 2
+    assert PacketDirectory(tmp_path, 1000).contains(names[3])

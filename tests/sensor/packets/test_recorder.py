@@ -390,3 +390,24 @@ def test_the_account_in_words_tells_what_is_missing_and_only_that() -> None:
         "over the limit of their file (keep_packets.alert_packets, alert_bytes), 6 packets could not be written, "
         "7 alerts without a file, 8 oldest files deleted (keep_packets.directory_bytes)"
     )
+
+
+def test_of_more_open_files_than_may_be_the_one_that_got_nothing_for_longest_is_ended_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.packets.recorder.OPEN_FILES", 1)
+    scene = Scene(tmp_path)
+    scene.see(talk(*ENDS, 4))
+    scene.retain(lines("opened"), scene.end())
+    scene.see(talk("10.0.0.9:1", "10.0.0.2:80", 3, at=5))
+    scene.retain(lines("opened", alert=OTHER), [replace(flow, alert_id=OTHER) for flow in scene.end()])
+    scene.recorder.write()
+    assert (len(scene.frames()), len(scene.frames(OTHER))) == (4, 3)
+    scene.see(talk(*ENDS, 5, at=9))
+    named = scene.retain(lines("updated", "closed"), scene.end())
+    named += scene.retain(lines("closed", alert=OTHER), [])
+    scene.recorder.write()
+    assert [alert.packets_file for alert in named] == [f"{ALERT}.pcapng"] * 2 + [f"{OTHER}.pcapng"]
+    state = scene.recorder.state
+    assert (len(scene.frames()), state.packets, state.over_limit, state.lost) == (4, 7, 5, 0)
+    assert not scene.recorder._ended_early

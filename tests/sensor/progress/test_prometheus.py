@@ -82,6 +82,13 @@ def test_rows_of_context_that_gave_way_are_counted_where_a_bundle_uses_context()
     assert found["flowvigil_context_rows_evicted_total",] == 7
 
 
+def test_what_bounded_stores_let_go_is_counted_by_store() -> None:
+    with MetricsServer(0, Latest(replace(PROGRESS, stores_evicted={"open episodes": 7, "pairs": 9}))) as served:
+        found = scraped(served.port)
+    assert found["flowvigil_store_evicted_total", "open episodes"] == 7
+    assert found["flowvigil_store_evicted_total", "pairs"] == 9
+
+
 def test_each_scrape_is_of_the_moment() -> None:
     with MetricsServer(0, Growing()) as served:
         assert [scraped(served.port)["flowvigil_packets_received_total",] for _ in range(2)] == [0, 1]

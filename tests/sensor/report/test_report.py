@@ -196,6 +196,7 @@ def test_statistics_of_two_runs_are_added_up(tmp_path: Path) -> None:
         own: dict[str, object] = {"schema": "stats/1", "received": received, "metered": received - dropped}
         own |= {"dropped": dropped, "tunnelled": tunnelled, "unjudged": {"tcp": dropped, "igmp": 2}}
         own |= {"context_evicted": second} if second > 1 else {}
+        own |= {"stores_evicted": {"open episodes": 20 + second}} if second > 1 else {}
         moment = f"2026-03-02T09:00:{second:02}.000000Z"
         return json.dumps({"@timestamp": moment, "observer": {"name": "gw"}, "flowvigil": own}).encode() + b"\n"
 
@@ -207,6 +208,7 @@ def test_statistics_of_two_runs_are_added_up(tmp_path: Path) -> None:
     assert "39.6 % of the packets were not judged" in text
     assert "Flows that no model judges: 4 of igmp, 400 of tcp. They go to groups" in text
     assert "37 packets of tunnels (mirrored traffic?), which were judged from outside" in text
+    assert "45 alerts closed early: more were open than may be (episodes.capacity_hosts)." in text
     assert "before as a whole: 5 rows of it gave way to others (episodes.capacity_hosts)." in text
 
 

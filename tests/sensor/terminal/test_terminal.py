@@ -93,6 +93,16 @@ def test_context_that_gave_way_is_told_where_there_was_any() -> None:
     assert "evicted: 0, context evicted: 1,234, late: 0, " in line.getvalue()
 
 
+def test_alerts_that_ended_early_are_told_where_there_were_any() -> None:
+    early = Progress(packets=100, stores_evicted={"open episodes": 1234, "merged hosts": 5, "pairs": 9})
+    plain = shown(early, []).plain
+    assert "1,234 alerts closed early: more were open than may be (episodes.capacity_hosts)" in plain
+    assert "early" not in shown(Progress(packets=100, stores_evicted={"pairs": 9}), []).plain
+    line = io.StringIO()
+    SummaryLine(line, "read", "x").finish(early)
+    assert "5 hosts of storms forgotten early, and counted anew if they went on" in line.getvalue()
+
+
 def status_rows(progress: Progress, mode: Any = "watch") -> list[str]:
     return [str(row) for row in status(progress, mode, "eth0", 0.0, ASCII).renderables]  # type: ignore[union-attr]
 

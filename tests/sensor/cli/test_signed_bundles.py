@@ -1,0 +1,124 @@
+"""detection.bundle_keys: what is signed is taken, whatever else ends with exit code 4, wherever bundles are loaded."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.cli import app, promoting
+from sensor.cli.build import bundle_path, load_model
+from sensor.cli.promoting import put_in_place
+from sensor.errors import CONFIG, MODEL, OK, ModelError
+from sensor.files.replacing import ReplacedDirectory
+from sensor.settings.config import Config
+from tests.support.command import DEMO, flowvigil
+from tests.support.minisign import Signer
+
+pytestmark = pytest.mark.takes(8)
+OWN, OTHER = Signer.of(1), Signer.of(2)
+KEYS = ("--set", f"detection.bundle_keys={OTHER.public} {OWN.public}")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A bundle that the first key has signed."""
+    copied = Path(shutil.copytree(bundle_path(None).parent / "cic2017", tmp_path / "site"))
+    OWN.sign(copied)
+    return copied
+
+
+def config_of(bundle: Path, keys: str = OWN.public) -> Config:
+    return Config.model_validate({"detection": {"bundle": bundle, "bundle_keys": keys}})
+
+
+def refused(*arguments: str | Path) -> str:
+    """The one line of a command that ends with 4."""
+    done = flowvigil(*arguments)
+    assert done.code == MODEL, done.stderr
+    return done.stderr[-1]
+
+
+def test_read_takes_a_signed_bundle_and_says_the_same_as_without_keys(site: Path):
+    signed, plain = flowvigil("read", DEMO, "-m", site, "-q", *KEYS), flowvigil("read", DEMO, "-m", site, "-q")
+    assert (signed.code, plain.code) == (OK, OK)
+    assert signed.stdout == plain.stdout != b""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("read", DEMO, "-m"),
+        ("report", DEMO, "-o", "page.html", "-m"),
+        ("selftest", "-m"),
+        ("rehearse", DEMO, "-m"),
+        ("serve", "--listen", "127.0.0.1:0", "-m"),
+        ("check", "-q", "-m"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_commands_refuse_a_bundle_that_nobody_has_signed(command: tuple[Any, ...], site: Path):
+    (site / "manifest.json.minisig").unlink()
+    assert "manifest.json.minisig cannot be read" in refused(*command, site, *KEYS)
+
+
+def test_the_shipped_bundle_is_no_exception():
+    assert "manifest.json.minisig cannot be read" in refused("read", DEMO, *KEYS)
+
+
+def test_a_baseline_begins_with_a_signed_bundle_alone(site: Path, tmp_path: Path):
+    (site / "weights.safetensors").write_bytes(b"")
+    assert "has sha256" in refused("baseline", site, DEMO, "-o", tmp_path / "new", *KEYS)
+    (site / "manifest.json.minisig").unlink()
+    assert "minisig cannot be read" in refused("baseline", site, DEMO, "-o", tmp_path / "new", *KEYS)
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_learnt_beside_a_watch_that_takes_signed_bundles_alone(tmp_path: Path):
+    line = refused("watch", "-i", "lo", "--learn", tmp_path / "learnt", *KEYS)
+    assert "what is learnt here has no signature" in line
+
+
+def test_keys_that_are_none_are_a_fault_of_the_settings(site: Path):
+    done = flowvigil("read", DEMO, "-m", site, "--set", "detection.bundle_keys=nonsense")
+    assert done.code == CONFIG
+    assert "detection.bundle_keys" in done.stderr[-1]
+    assert "expected a public key of minisign" in done.stderr[-1]
+
+
+def test_promote_takes_neither_champion_nor_challenger_that_nobody_has_signed(site: Path, tmp_path: Path):
+    challenger = Path(shutil.copytree(site, tmp_path / "new"))
+    (challenger / "manifest.json.minisig").unlink()
+    assert "new: manifest.json.minisig" in refused("promote", challenger, "--over", site, *KEYS)
+    assert "new: manifest.json.minisig" in refused("promote", site, "--over", challenger, *KEYS)
+
+
+def test_a_promoted_bundle_keeps_its_signature_and_the_reasons_stand_beside_it(site: Path, tmp_path: Path):
+    challenger = Path(shutil.copytree(site, tmp_path / "new"))
+    manifest = json.loads((challenger / "manifest.json").read_text())
+    (challenger / "manifest.json").write_text(json.dumps({**manifest, "model_id": "new"}))
+    OWN.sign(challenger)
+    (challenger / "baselines.json").write_text("of whoever")
+    config = config_of(site)
+    model = load_model(config_of(challenger))
+    put_in_place(ReplacedDirectory(site), challenger, model, {"forced": False}, config)
+    assert load_model(config).manifest_sha256 == model.manifest_sha256
+    assert json.loads((site / promoting.PROMOTION).read_text()) == {"forced": False}
+    assert sorted(path.name for path in site.iterdir()) == [
+        *("manifest.json", "manifest.json.minisig", "promotion.json", "weights.safetensors")
+    ]
+    assert app(["promote", "--rollback", str(site), *KEYS], standalone_mode=False, prog_name="flowvigil") == OK
+    (tmp_path / "site.previous" / "manifest.json.minisig").unlink()
+    with pytest.raises(ModelError, match="minisig cannot be read"):
+        app(["promote", "--rollback", str(site), *KEYS], standalone_mode=False, prog_name="flowvigil")
+    assert load_model(config).model_id == manifest["model_id"]
+
+
+def test_what_does_not_load_by_the_sensors_keys_is_put_nowhere(site: Path, tmp_path: Path):
+    challenger = Path(shutil.copytree(site, tmp_path / "new"))
+    model = load_model(config_of(challenger))
+    OTHER.sign(challenger)  # after it was compared
+    with pytest.raises(ModelError, match="is by key"):
+        put_in_place(ReplacedDirectory(site), challenger, model, {}, config_of(site))
+    assert load_model(config_of(site)).manifest_sha256 == model.manifest_sha256
