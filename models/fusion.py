@@ -202,9 +202,6 @@ class Hybrid:
             if vote is not None and not members:
                 raise ValueError(f"votes say what the {lane} lane means, which has no detector")
         check_cuts("thresholds", self.thresholds)
-        if self.site is not None:  # the next baseline begins with these
-            before = {rate: self.site.shipped.get(rate, cuts) for rate, cuts in self.thresholds.items()}
-            check_cuts("the site's shipped cuts", before)
         if self.fusion not in FUSIONS:
             raise ValueError(f"fusion is {self.fusion!r}, expected one of {', '.join(FUSIONS)}")
         if self.default_rate not in self.thresholds:

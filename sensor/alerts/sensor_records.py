@@ -205,6 +205,13 @@ STATS: Final = Declaration(
             optional=True,
         ),
         Field(
+            "flowvigil.longest_pause_ns",
+            COUNT,
+            "progress.longest_pause_ns",
+            "Longest time between two looks at the capture's buffer, ns; of live captures.",
+            optional=True,
+        ),
+        Field(
             "flowvigil.stores_evicted",
             counts_by_name(64, 40),
             "progress.stores_evicted",

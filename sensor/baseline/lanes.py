@@ -125,6 +125,15 @@ def site_cuts(
     return cut_known, min(max(float(left[rank]), novel / LOOSER), MOST_CUT)
 
 
+def rising(thresholds: Mapping[float, tuple[float, float]]) -> dict[float, tuple[float, float]]:
+    """The same cuts by rate, none smaller than one of a lower rate: what a lane flags there it flags here as well."""
+    risen, least = {}, (0.0, 0.0)
+    for rate, (known, novel) in sorted(thresholds.items()):
+        least = max(known, least[0]), max(novel, least[1])
+        risen[rate] = least
+    return risen
+
+
 def site_hybrid(
     hybrid: Hybrid,
     forest: IsolationForest,
@@ -143,17 +152,14 @@ def site_hybrid(
     """
     calibration = fit_calibration(scores)
     p_novel = calibration.p_value(scores)
-    thresholds, least = {}, (0.0, 0.0)
-    for rate, cuts in sorted(hybrid.thresholds.items()):
-        known, novel = site_cuts(p_known, p_novel, rate, cuts, exact=exact)
-        # What a lane flags at one rate it flags at every higher one.
-        least = max(known, least[0]), max(novel, least[1])
-        thresholds[rate] = least
+    thresholds = {
+        rate: site_cuts(p_known, p_novel, rate, cuts, exact=exact) for rate, cuts in hybrid.thresholds.items()
+    }
     return replace(
         hybrid,
         novel=(Member(forest, calibration),),
         novel_vote=None,
-        thresholds=thresholds,
+        thresholds=rising(thresholds),
         normal=_profile(hybrid, rows),
         support=_support(hybrid, normal_flows),
     )

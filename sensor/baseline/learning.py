@@ -40,6 +40,7 @@ from sensor.baseline.lanes import (
     enough,
     fit_half_forest,
     fit_site_forest,
+    rising,
     seen_by_detectors,
     site_hybrid,
 )
@@ -165,7 +166,7 @@ def learn(
 def shipped_cuts(hybrid: Hybrid) -> Mapping[float, tuple[float, float]]:
     """Cuts of both lanes before any site, by nominal rate: what one baseline after the other makes would add up."""
     known = {} if hybrid.site is None else hybrid.site.shipped
-    return {rate: known.get(rate, cuts) for rate, cuts in hybrid.thresholds.items()}
+    return rising({rate: known.get(rate, cuts) for rate, cuts in hybrid.thresholds.items()})
 
 
 def _judged(hybrid: Hybrid, records: Records, sensor: LearningSensor) -> tuple[Kept, list[Candidate], Mask, Talk]:

@@ -75,6 +75,7 @@ class Progress:
     dropped: int = 0  # packets that the kernel or the card lost, or a worker that ended unasked
     lost_with_worker: int | None = None  # of those: packets that such a worker had not told of; None without any
     waiting: int = 0  # packets in the ring that were not read yet
+    longest_pause_ns: int | None = None  # between two looks at the ring at most, None where nothing is captured
     overload: str = ""  # what is done about too much traffic, "" while it is not
     flows: int = 0  # flow records reported for the first time
     table_flows: int = 0  # flows in the table now
