@@ -11,6 +11,8 @@ LAB ?= runs/lab-sites
 BUNDLE ?= default
 NSLKDD ?= ../shared/data/nsl-kdd/KDDTrain+.txt.gz
 KDDTEST ?= ../shared/data/nsl-kdd/KDDTest+.txt
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+MINUTES ?= 60
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # what a lock names and nothing else, each file by its hash; then the sensor itself, from this directory
 LOCKED = $(PIP) install --require-hashes -r configs/locks/$(1).txt && $(PIP) install --no-deps --no-build-isolation -e .
@@ -18,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz flood live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs picture lock audit dist clean
+.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs picture lock audit dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -48,8 +50,15 @@ properties: $(VENV)/installed-test ## Try every property with all its examples, 
 tshark: $(VENV)/installed-test ## Compare packets, bytes and five-tuples with tshark's on many small captures
 	$(PYTEST) tests/sensor/sources/test_variety_tshark.py
 
-fuzz: $(VENV)/installed-test ## Ten million hostile frames with bounds checks (about eight minutes)
-	$(BIN)/python -m tests.fuzz --frames 10000000 --seed 1 --controls
+fuzz: $(VENV)/installed-test ## Ten million hostile frames and ten thousand files with bounds checks (about four minutes)
+	$(BIN)/python -m tests.fuzz --frames 10000000 --files 10000 --seed 1 --jobs $(JOBS) --controls
+
+fuzz-long: $(VENV)/installed-test ## A hundred million frames, a hundred thousand files; goes on where it was stopped
+	mkdir -p runs
+	$(BIN)/python -m tests.fuzz --frames 100000000 --files 100000 --seed 18 --jobs $(JOBS) --state runs/fuzz
+
+soak: $(VENV)/installed-test ## An hour of mixed traffic on a cable at four fifths of capacity (root, tcpreplay), MINUTES=60
+	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
 
 flood: $(VENV)/installed-test ## Ten million SYNs through a small table, memory and sessions watched
 	$(BIN)/python -m tests.bench.bounded

@@ -5,6 +5,7 @@ And where the arrays that they pass over often begin.
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -14,6 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
+
+from kernels.cache import KernelCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +31,7 @@ U = np.uint64
 
 compiler: Any = numba.njit  # its signature leaves out _nrt
 configuration: Any = numba.config  # its settings are made when numba is imported
-CACHED = bool(configuration.CACHE_DIR)  # else numba would look for a place of its own, and end the import without one
+CACHE_DIRECTORY: str = configuration.CACHE_DIR  # "": nothing is kept
 insert_function: Any = cgutils.get_or_insert_function  # untyped
 
 
@@ -39,7 +42,10 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 def entry(function: F) -> F:
     """Compile a kernel that Python calls: kept on disk where NUMBA_CACHE_DIR says so, without the interpreter lock."""
-    return cast("F", compiler(cache=CACHED, no_cfunc_wrapper=True, **OPTIONS)(function))
+    compiled = compiler(no_cfunc_wrapper=True, **OPTIONS)(function)
+    if CACHE_DIRECTORY and not configuration.DISABLE_JIT:
+        compiled._cache = KernelCache(function, Path(CACHE_DIRECTORY))  # not numba's, which stops at a full disk
+    return cast("F", compiled)
 
 
 def inner(function: F) -> F:

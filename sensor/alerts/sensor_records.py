@@ -205,9 +205,16 @@ STATS: Final = Declaration(
             optional=True,
         ),
         Field(
+            "flowvigil.longest_pause_ns",
+            COUNT,
+            "progress.longest_pause_ns",
+            "Longest time between two looks at the capture's buffer, ns; of live captures.",
+            optional=True,
+        ),
+        Field(
             "flowvigil.stores_evicted",
             counts_by_name(64, 40),
-            lambda record: record.progress.stores_evicted or None,
+            "progress.stores_evicted",
             "What other bounded stores let go before its time, by store; where that happened.",
             optional=True,
         ),

@@ -111,6 +111,7 @@ def _progress() -> Iterator[Field]:
         "kept": KEPT,
         "logged": LOGGED,
         "context_evicted": COUNT,
+        "longest_pause_ns": COUNT,
         "drift": DRIFT_STATE,
         "muted": COUNT,
         "lost_with_worker": COUNT,

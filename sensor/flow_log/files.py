@@ -165,7 +165,9 @@ def open_flows(path: Path) -> FlowsFile:
     """Open a file of flows and check its footer. Raises FileError."""
     _refuse_foreign(path)
     with _damage(path):
-        return _opened(path)
+        file = _opened(path)
+        _ = file.first_ns, file.last_packet_ns  # read the names in the footer's metadata, which may be damaged too
+        return file
 
 
 def _opened(path: Path) -> FlowsFile:

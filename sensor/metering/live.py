@@ -12,6 +12,7 @@ from flows.batch import FlowBatch
 from flows.block import Int64s, PacketBlock
 from flows.meter import Meter
 from sensor.errors import OutputError
+from sensor.metering.due import DueRecords
 from sensor.metering.overload import Overload, Step
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.pcapng import PacketWriter
@@ -59,6 +60,9 @@ class LiveCapture(Protocol):
 
     def steady_now_ns(self) -> int:
         """The present moment in the blocks' time."""
+
+    def look(self) -> bool:
+        """Whether packets wait, for whoever has something else to do as well; waits for none."""
 
     def events(self) -> list[LinkEvent]:
         """What happened to the interfaces since the last call."""
@@ -121,21 +125,25 @@ class LiveTurns:
         # Taken before the ring is looked at: if that is empty, all that was stamped by now has come, even if we are
         # held up in between.
         asked_ns = capture.steady_now_ns()
+        due = DueRecords()
         try:
             for block in capture:
                 self._store(block)
-                records = self._meter.feed(block) if len(block) else self._meter.advance(asked_ns - LIVE_LAG_NS)
+                due.add(self._meter.feed(block) if len(block) else self._meter.advance(asked_ns - LIVE_LAG_NS))
                 until_ns = max(self._meter.now_ns, 0 if len(block) else asked_ns - LIVE_LAG_NS)
                 if not self._first_ns and len(block):
                     self._first_ns = int(block.ts_ns[0])
                 if self._overload.observe(capture.fill):
                     self._adapt(self._overload.step)
-                yield self._turn(records, until_ns)
+                yield self._turn(due.part(), due.complete_until(until_ns))
+                while due.too_many or (len(due) and not capture.look()):
+                    yield self._turn(due.part(), due.complete_until(until_ns))
                 asked_ns = capture.steady_now_ns()
             if self._lost_packets:
                 self._add_event("packets-lost", f"{self._lost_packets:,} packets in all were not written to a file")
-            records = self._meter.drain()
-            yield self._turn(records, END_NS)
+            while len(due):
+                yield self._turn(due.part(), due.complete_until(self._meter.now_ns))
+            yield self._turn(self._meter.drain(), END_NS)
         finally:
             capture.close()
 

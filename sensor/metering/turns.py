@@ -79,6 +79,7 @@ def sum_of(totals: Sequence[CaptureTotals]) -> CaptureTotals:
             dropped=sum(capture.dropped for capture in captures),
             filtered=sum(capture.filtered for capture in captures),
             waiting=sum(capture.waiting for capture in captures),
+            longest_pause_ns=max(_known(each.longest_pause_ns for each in captures), default=None),
             lost_with_worker=sum(lost) if (lost := _known(each.lost_with_worker for each in captures)) else None,
         ),
         stats=_sum_of_stats([each.stats for each in totals]),

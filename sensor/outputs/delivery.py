@@ -29,6 +29,7 @@ WAIT_S: Final = 0.2  # for a receiver, between two looks at what else there is t
 RETRY_S: Final = 0.2
 GRACE_S: Final = 1.0  # for the thread, after the deadline, to leave what it does
 GIVEN_UP_S: Final = 1.0  # at the end, for an output that was waited for in vain or whose disk refuses
+STILL_S: Final = 0.25  # without a move, after which an interrupt does not wait for an output
 LOOK_S: Final = 0.05  # between two looks for room, where several are waited for
 DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 TOO_SLOW: Final = "the reader is too slow"
@@ -71,6 +72,7 @@ class Delivery:
         self._backlog: Backlog = self._queue if self._spool is None else self._spool
         self._patience, self._first_error_is_final = Patience(patience_s), first_error_is_final
         self._waits_at_end = waits_at_end
+        self._interrupted, self._moved_at_s = False, time.monotonic()
         self._farthest = 0  # lines handed to the receiver, those that were handed over again not counted
         self._trouble = ""  # why it takes nothing, until it takes something
         self._disk_refuses = self._nobody_yet = False  # which is for that reason
@@ -131,7 +133,7 @@ class Delivery:
     def stop_waiting(self) -> None:
         """Have no more patience: neither with room nor at the end. For a signal handler."""
         self._patience.end()
-        self._waits_at_end = False
+        self._waits_at_end, self._interrupted = False, True
 
     def news(self) -> tuple[str, str] | None:
         """Action and message of an event, where it has begun to refuse or to lose lines, or goes on after that."""
@@ -189,10 +191,15 @@ class Delivery:
             if self._closing_at_s is None and self._reader_is_waited_for:
                 self._closing_at_s = inf
             elif self._closing_at_s in (None, inf):
-                in_vain = self._patience.given_up or (self._disk_refuses and bool(self._trouble))
-                most_s = GIVEN_UP_S if in_vain else inf
+                most_s = GIVEN_UP_S if self._is_dead() else inf
                 self._closing_at_s = time.monotonic() + min(timeout_s, most_s)
             self._wake()
+
+    def _is_dead(self) -> bool:
+        """Whether it was waited for in vain, or would be."""
+        if self._interrupted:
+            return time.monotonic() - self._moved_at_s > STILL_S
+        return self._patience.given_up or (self._disk_refuses and bool(self._trouble))
 
     def wait_patiently(self) -> None:
         """Wait for the end while a reader is waited for; begin_close() follows."""
@@ -297,7 +304,7 @@ class Delivery:
         handed = self.written + len(self._on_way)
         if handed > self._farthest:
             self._patience.moved(handed - self._farthest)
-            self._farthest = handed
+            self._farthest, self._moved_at_s = handed, time.monotonic()
             self._trouble = ""
 
     def _next(self) -> Sequence[bytes]:

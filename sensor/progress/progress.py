@@ -75,6 +75,7 @@ class Progress:
     dropped: int = 0  # packets that the kernel or the card lost, or a worker that ended unasked
     lost_with_worker: int | None = None  # of those: packets that such a worker had not told of; None without any
     waiting: int = 0  # packets in the ring that were not read yet
+    longest_pause_ns: int | None = None  # between two looks at the ring at most, None where nothing is captured
     overload: str = ""  # what is done about too much traffic, "" while it is not
     flows: int = 0  # flow records reported for the first time
     table_flows: int = 0  # flows in the table now
@@ -104,8 +105,8 @@ class Progress:
     scoring_s: float = 0.0  # time that judging took
     # rows of the context of flows (flows.context) that gave way to others, None where the bundle uses no context
     context_evicted: int | None = None
-    # what other bounded stores let go before its time, by store (sensor.judging.judge.Judge.stores_evicted)
-    stores_evicted: Mapping[str, int] = field(default_factory=dict)
+    # what other bounded stores let go before its time, by store (sensor.judging.judge); None where nothing gave way
+    stores_evicted: Mapping[str, int] | None = None
     interfaces: tuple[InterfaceState, ...] = ()  # that are watched
     outputs: tuple[OutputState, ...] = ()  # those of the list in the settings
     kept: KeptPackets | None = None  # packets of alerts, None where none are to be kept

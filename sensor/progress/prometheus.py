@@ -129,7 +129,7 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
     stores = CounterMetricFamily(
         "flowvigil_store_evicted", "What bounded stores let go before its time, by store.", labels=("store",)
     )
-    for store, count in sorted(progress.stores_evicted.items()):
+    for store, count in sorted((progress.stores_evicted or {}).items()):
         stores.add_metric((store,), count)
     yield stores
     yield from _outputs(progress)
@@ -186,6 +186,12 @@ def _gauges(progress: Progress) -> Iterable[Metric]:
         ("overload", "1 while steps are taken against too much traffic, else 0.", int(bool(progress.overload))),
     ):
         yield GaugeMetricFamily(f"flowvigil_{name}", help_, value=value)
+    if progress.longest_pause_ns is not None:
+        yield GaugeMetricFamily(
+            "flowvigil_capture_longest_pause_seconds",
+            "Longest time between two looks at the capture's buffer since the start.",
+            value=progress.longest_pause_ns / 1e9,
+        )
     yield from _drift(progress.drift)
     up = GaugeMetricFamily("flowvigil_interface_up", "1 while the interface delivers, else 0.", labels=("interface",))
     for interface in progress.interfaces:

@@ -147,6 +147,7 @@ def progress_of(totals: CaptureTotals, elapsed_s: float, split_sessions: int) ->
         shed=stats.shed,
         dropped=capture.dropped,
         waiting=capture.waiting,
+        longest_pause_ns=capture.longest_pause_ns,
         lost_with_worker=capture.lost_with_worker,
         overload=totals.overload,
         table_flows=stats.flows,

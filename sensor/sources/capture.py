@@ -11,6 +11,7 @@ class CaptureStatistics:
     dropped: int = 0  # of the received: lost to a full buffer, or with a worker
     filtered: int = 0  # excluded by the capture filter
     waiting: int = 0  # received, and neither delivered nor dropped yet
+    longest_pause_ns: int | None = None  # between two looks for packets at most; None where nobody waits for packets
     lost_with_worker: int | None = None  # of the dropped: those of a worker that ended unasked; None without any
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from flows.block import Bytes, PacketBlock
 from flows.meter import Meter
 from flows.pcap import packet_arrays
-from tests.fuzz import decoding, frames, readers, ring
+from sensor.sources.live.tpacket import release_block
+from tests.fuzz import decoding, edges, frames, readers, ring
 from tests.fuzz.connections import WatchedConnections
 from tests.fuzz.meters import SWITCHES
 from tests.fuzz.mutation import Corpus
@@ -57,10 +58,22 @@ def fuzz_guided(rng: np.random.Generator, target: Target, inputs: int) -> Tracer
     return tracer
 
 
+def take_changed(rng: np.random.Generator, target: Target, inputs: int) -> None:
+    """Take the seeds and that many changed inputs without a tracer, as whoever measures coverage wants them."""
+    corpus = target.corpus
+    with np.errstate(over="ignore"):
+        for i in range(corpus.count):
+            target.take(rng, corpus.rows[i, : corpus.lengths[i]], int(corpus.kinds[i]))
+        for first in range(0, inputs, BATCH):
+            rows, lengths, kinds = corpus.draw(rng, min(BATCH, inputs - first))
+            for row, length, kind in zip(rows, lengths.tolist(), kinds.tolist(), strict=True):
+                target.take(rng, row[:length].copy(), kind)
+
+
 def frame_target(seed: int, variety: Path | None) -> Target:
     """Frames into small meters, one as it is by default and one that does all it can."""
     corpus = Corpus(decoding.WIDTH, decoding.ROOM)
-    corpus.seed(frames.seeds(seed, variety))
+    corpus.seed([*frames.seeds(seed, variety), *edges.edge_frames()])
     everything: dict[str, Any] = dict.fromkeys(SWITCHES, True)
     meters = [Meter(16), Meter(16, **everything)]
     connections = WatchedConnections()
@@ -102,5 +115,6 @@ def ring_target() -> Target:
     def take(_rng: np.random.Generator, content: Bytes, _kind: int) -> None:
         if len(content) >= ring.SHORTEST:
             ring.walk(content.copy(), room, interface)
+            release_block(content[: ring.SHORTEST].copy().view(np.uint32))
 
     return Target(corpus, ("sensor/sources/live/tpacket.py",), take)

@@ -30,4 +30,7 @@ def drawn_meters(rng: np.random.Generator, *, compat: str | None = None) -> tupl
     if compat is not None:
         settings["compat"] = compat
     capacity = CAPACITIES[int(rng.integers(0, len(CAPACITIES)))]
-    return Meter(capacity, **settings), Meter(capacity, **settings), settings
+    meters = Meter(capacity, **settings), Meter(capacity, **settings)
+    for meter in meters:  # keys of its own each, from the seed: what is reported does not depend on them
+        meter._keys[:] = rng.integers(-(2**63), 2**63 - 1, len(meter._keys))
+    return *meters, settings

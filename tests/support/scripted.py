@@ -28,6 +28,7 @@ class ScriptedCapture:
     linktypes: tuple[int, ...] = (1,)
     links: tuple[InterfaceState, ...] = (InterfaceState("made0", True),)
     waiting: int = 0
+    busy: bool = False  # whether the next block waits already
     stopped: bool = False
     closed: bool = False
     left: bool = False
@@ -47,6 +48,9 @@ class ScriptedCapture:
     @property
     def interface_of(self) -> Int64s:
         return self._interface_of
+
+    def look(self) -> bool:
+        return self.busy
 
     def steady_now_ns(self) -> int:
         return self.now_ns

@@ -208,7 +208,8 @@ def test_a_cut_zst_is_refused(path: Path) -> None:
 
 def test_a_cut_parquet_is_refused(path: Path) -> None:
     whole = written(path.parent, many_shapes(), V4, ".parquet").read_bytes()
-    for content in (whole[:-5], whole[:20], whole[:1000] + b"x" * 100 + whole[1100:]):
+    named = whole.replace(b"protocol", b"\xf6rotocol").replace(b"Protocol", b"\xf6rotocol")
+    for content in (whole[:-5], whole[:20], whole[:1000] + b"x" * 100 + whole[1100:], named):
         path.write_bytes(content)
         assert "is a broken Parquet file" in complaint(path)
 

@@ -15,6 +15,7 @@ from models.detector import FlowSteps
 from models.fusion import Hybrid
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
+from sensor.api.budget import TimeBudget
 from sensor.api.reasons import REASONS
 from sensor.api.samples import Samples
 from sensor.api.scoring import ModelLease, model_document, rows_document
@@ -75,7 +76,7 @@ def use_api(hybrid: Hybrid, records: FlowBatch) -> None:
     rows = (records.values if maker is None else maker.columns(records))[-40:]
     rate = hybrid.default_rate
     check_finite(model_document(hybrid, rate, row_format_for(hybrid).name), "model")
-    lease = ModelLease(hybrid, Explainer(hybrid.normal))
+    lease = ModelLease(hybrid, Explainer(hybrid.normal), TimeBudget(60.0))
     for reasons in REASONS:
         check_finite(rows_document(hybrid, lease.score(Samples(rows), rate, reasons)), "row")
 

@@ -30,7 +30,7 @@ from tests.trust.valid_bundles import valid_bundle  # noqa: E402
 
 PRETRAINED: Final = Path(str(models.__file__)).parent / "pretrained"
 SHIPPED: Final = ("default", "cic2017", "nsl-kdd-flow")
-TRIES, EXTREME_TRIES, SIGNED_TRIES = 2400, 300, 1500
+TRIES, EXTREME_TRIES, SIGNED_TRIES = 1200, 200, 1000
 ROWS: Final = 64  # of extremes, by which a bundle is tried
 SIGNED_FILES: Final = ("manifest.json", "weights.safetensors", "manifest.json.minisig")
 # The first line of a signature is no part of what is signed: changes begin behind it.

@@ -65,7 +65,7 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
 
     try:
         return tuple(parquet.read_schema(path).names)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError):  # as training.datasets.text has them
         return ("",)  # the reader says what is broken
 
 

@@ -219,11 +219,12 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
                 frame = typed.select(_as_text(name, kind) for name, kind in typed.schema.items()).fill_null("")
                 yield TextTable(path, names, frame, np.arange(row, row + len(frame)), repairs)
                 row += len(frame)
-    except (pa.ArrowException, PolarsError, OSError) as error:
+    # what the library raises for damage: names that are no text are a ValueError, a page an OSError without a number
+    except (pa.ArrowException, PolarsError, OSError, ValueError, KeyError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise unreadable(path, error) from error
-        # also an OSError that the system did not give: damage in a compressed page
-        problem = f"is a broken Parquet file, or none of flows ({str(error).splitlines()[0]})"
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        problem = f"is a broken Parquet file, or none of flows ({why})"
         raise DatasetError(path, problem, line=row) from error
 
 

@@ -58,7 +58,7 @@ class PortableCapture:
         self.interface_of: Int64s = np.zeros(0, dtype=np.int64)  # (n,) of the last block's packets
         self._queue = PacketQueue(queue_bytes)
         self._clock = SteadyClock(time.time_ns, time.monotonic_ns)
-        self._delivered = 0
+        self._delivered = self._longest_pause_ns = self._looked_ns = 0
         with contextlib.ExitStack() as opened:
             self._readers = [
                 opened.enter_context(
@@ -75,16 +75,25 @@ class PortableCapture:
             reader.start()
         while True:
             batches = self._queue.get()
+            self._looked_ns = time.monotonic_ns()
             if not batches and not any(reader.reading for reader in self._readers) and not len(self._queue):
                 return
             self._settle(traffic=bool(batches))
             self._delivered += sum(map(len, batches))
             yield self._block(batches)
+            self._note_pause()
 
     def stop(self) -> None:
         """Read packets for a last fifth of a second, then end. May be called by a signal handler."""
         for reader in self._readers:
             reader.stopping = True
+
+    def look(self) -> bool:
+        """Whether packets wait in the queue; where none do, it is known to be empty at this moment."""
+        if len(self._queue):
+            return True
+        self._note_pause()
+        return False
 
     @property
     def links(self) -> tuple[InterfaceState, ...]:
@@ -114,8 +123,9 @@ class PortableCapture:
         read, lost = self._queue.counts()
         dropped = sum(reader.dropped for reader in self._readers)
         return CaptureStatistics(
-            received=read + dropped, dropped=lost + dropped, filtered=0, waiting=read - lost - self._delivered
-        )
+            received=read + dropped, dropped=lost + dropped, filtered=0, waiting=read - lost - self._delivered,
+            longest_pause_ns=self._longest_pause_ns,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the interfaces; `statistics` still returns the last counts."""
@@ -152,6 +162,11 @@ class PortableCapture:
             ts_ns=ts_ns[order],
             linktype=self._linktypes[self.interface_of],
         )
+
+    def _note_pause(self) -> None:
+        now = time.monotonic_ns()
+        self._longest_pause_ns = max(self._longest_pause_ns, now - self._looked_ns)
+        self._looked_ns = now
 
     def _settle(self, *, traffic: bool) -> None:
         """Settle the clock once no packet from before its last step can arrive any more."""

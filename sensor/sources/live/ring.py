@@ -113,7 +113,8 @@ class RingCapture:
         self._linktypes = np.array([number for pair in LINKTYPES.items() for number in pair], dtype=np.int64)
         self._clock = SteadyClock(time.time_ns, time.monotonic_ns)
         self._polled_ns = 0
-        self._delivered_ns = time.monotonic_ns()
+        self._delivered_ns = self._looked_ns = time.monotonic_ns()
+        self._longest_pause_ns = 0
 
     def __iter__(self) -> Iterator[PacketBlock]:
         while True:
@@ -126,17 +127,25 @@ class RingCapture:
                     yield self._walk(block)
                 finally:  # also when the consumer stops here: a block is walked once
                     release_block(words)
-                self._delivered_ns = time.monotonic_ns()
+                self._note_pause()
             elif self._ended():
                 return
             elif self._wait():
                 self.interface_of = self._interface[:0]
                 yield self._arrays.block(block, 0)
-                self._delivered_ns = time.monotonic_ns()
+                self._note_pause()
 
     def stop(self) -> None:
         """End the iteration once the packets received so far are delivered. May be called by a signal handler."""
         self._stopping = True
+
+    def look(self) -> bool:
+        """Whether a block of packets waits; where none does, the ring is known to be empty at this moment."""
+        if self._blocks[self._next][1][STATUS_WORD] & STATUS_USER:
+            return True
+        self._note_pause()
+        self._looked_ns = self._delivered_ns
+        return False
 
     @property
     def links(self) -> tuple[InterfaceState, ...]:
@@ -174,7 +183,7 @@ class RingCapture:
             if self._excluded:
                 self._filtered = self._excluded.read()[0]
         waiting = self._received - self._dropped - self.walked
-        return CaptureStatistics(self._received, self._dropped, self._filtered, waiting)
+        return CaptureStatistics(self._received, self._dropped, self._filtered, waiting, self._longest_pause_ns)
 
     def close(self) -> None:
         """Close the ring; `statistics` still returns the last counts."""
@@ -294,7 +303,7 @@ class RingCapture:
 
     def _poll_links(self) -> None:
         """Apply changes of interfaces, at most once in POLL_LINKS_NS; when stopping, accept no more packets."""
-        now = time.monotonic_ns()
+        now = self._looked_ns = time.monotonic_ns()
         if self._stopping:
             self._stop_accepting(now)
         elif now - self._polled_ns >= POLL_LINKS_NS:
@@ -308,6 +317,11 @@ class RingCapture:
             for packets in self._sockets():
                 attach_filter(packets, ACCEPT_NOTHING)
             self._ends_at_ns = now_ns + LAST_BLOCK_NS
+
+    def _note_pause(self) -> None:
+        """Note that whoever took the last block is back, and for how long nobody looked at the ring."""
+        self._delivered_ns = time.monotonic_ns()
+        self._longest_pause_ns = max(self._longest_pause_ns, self._delivered_ns - self._looked_ns)
 
     def _walk(self, block: Bytes) -> PacketBlock:
         room = self._arrays
@@ -343,7 +357,8 @@ class RingCapture:
             elif event & select.POLLERR:
                 # An interface went down, which is reported once; the kernel continues when it is up again.
                 self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        return time.monotonic_ns() - self._delivered_ns >= SILENCE_MS * 1_000_000
+        self._looked_ns = time.monotonic_ns()
+        return self._looked_ns - self._delivered_ns >= SILENCE_MS * 1_000_000
 
     def _settle(self) -> None:
         """Settle the clock: in an empty ring no packet from before its last step can wait after LAST_BLOCK_NS."""

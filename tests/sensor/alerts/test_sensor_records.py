@@ -78,6 +78,11 @@ def test_what_bounded_stores_let_go_is_told_where_they_did() -> None:
     assert stats(Progress(stores_evicted={"pairs": 7, "hosts": 2}))["stores_evicted"] == {"hosts": 2, "pairs": 7}
 
 
+def test_the_longest_time_between_two_looks_at_the_ring_is_told_of_a_capture() -> None:
+    assert "longest_pause_ns" not in stats(Progress())
+    assert stats(Progress(longest_pause_ns=7))["longest_pause_ns"] == 7
+
+
 @given(
     *(COUNTS for _ in range(6)), st.dictionaries(st.sampled_from(REASONS), COUNTS)
 )  # fmt: skip

@@ -273,7 +273,7 @@ def refused_at_once(warm: Path, cold: Path, code: int, *words: str | Path, prefi
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert (result.code, result.stderr) == (code, run(warm, *words, prefix=prefix).stderr)
     assert not [line for line in result.stderr if FIRST_RUN in line]
-    assert not list(cold.rglob("*.nbc"))
+    assert not list(cold.rglob("*.nbk"))
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < ANSWER_CPU_S
 
 

@@ -173,13 +173,20 @@ def damaged(path: Path, kind: str) -> str:
         "text": (b"src,dst\n1,2\n", "found a text file"),
         "footer": (content[:-1008] + bytes(1000) + content[-8:], "damaged: "),
         "pages": (content[:200] + bytes(middle) + content[200 + middle :], "damaged: "),
+        "name": (renamed(content, b"reported"), "damaged: "),
         "length": (content[:-8] + b"\xff\xff\xff\x7f" + content[-4:], "damaged: "),
     }
     path.write_bytes(changes[kind][0])
     return changes[kind][1]
 
 
-@pytest.mark.parametrize("kind", ["cut", "empty", "text", "footer", "pages", "length"])
+def renamed(content: bytes, name: bytes) -> bytes:
+    """The column's last name in the footer, that of its statistics, in letters that are none."""
+    at = content.rindex(name)
+    return content[:at] + b"\x86" * len(name) + content[at + len(name) :]
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "text", "footer", "pages", "name", "length"])
 def test_a_damaged_file_is_one_line_and_the_others_are_read(tmp_path: Path, kind: str) -> None:
     records = many_shapes()
     first = logged(tmp_path, judged(records), number=1)

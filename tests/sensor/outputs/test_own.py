@@ -360,7 +360,7 @@ def test_an_interrupt_ends_the_waiting_for_room_and_at_the_end(pipe: tuple[int, 
     start = time.monotonic()
     outputs.write(numbered(0, 10_000))
     assert 0.2 < time.monotonic() - start < 2
-    outputs.close(0.2)
+    outputs.close(LONG_S)
     assert time.monotonic() - start < 4
     os.set_blocking(reader, False)
     assert 10_000 - len(os.read(reader, 1 << 20)) // 100 <= outputs.lost

@@ -52,7 +52,7 @@ def test_the_cache_is_the_owners_alone_and_is_found_again(tmp_path: Path) -> Non
 
 def test_a_cache_that_an_interrupted_run_has_left_counts_as_not_compiled(tmp_path: Path) -> None:
     _, directory, _ = chosen(XDG_CACHE_HOME=str(tmp_path))
-    (directory / "a.nbi").touch()
+    (directory / "a.nbk").touch()
     assert chosen(XDG_CACHE_HOME=str(tmp_path))[0] == "False"
 
 
@@ -107,7 +107,7 @@ def test_root_leaves_nothing_in_another_users_home(tmp_path: Path) -> None:
 def test_files_that_a_power_loss_has_damaged_are_compiled_again(tmp_path: Path, damage: bytes) -> None:
     code = CODE + SCALE + "kernels_are_compiled()"
     chosen(code, XDG_CACHE_HOME=str(tmp_path))
-    kept = [path for path in tmp_path.rglob("*.nb?") if path.stat().st_size]
+    kept = [path for path in tmp_path.rglob("*.nb[k]") if path.stat().st_size]
     assert kept
     for path in kept:
         path.write_bytes(damage)

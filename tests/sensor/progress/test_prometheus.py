@@ -82,6 +82,11 @@ def test_rows_of_context_that_gave_way_are_counted_where_a_bundle_uses_context()
     assert found["flowvigil_context_rows_evicted_total",] == 7
 
 
+def test_the_longest_time_between_two_looks_at_the_ring_is_told_of_a_capture() -> None:
+    with MetricsServer(0, Latest(replace(PROGRESS, longest_pause_ns=25_000_000))) as served:
+        assert scraped(served.port)["flowvigil_capture_longest_pause_seconds",] == 0.025
+
+
 def test_what_bounded_stores_let_go_is_counted_by_store() -> None:
     with MetricsServer(0, Latest(replace(PROGRESS, stores_evicted={"open episodes": 7, "pairs": 9}))) as served:
         found = scraped(served.port)

@@ -1,0 +1,85 @@
+"""Records that fell due together, in parts."""
+
+import numpy as np
+import pytest
+
+from flows.batch import IDENTITY_WIDTH, REPORTED_NS, FlowBatch
+from flows.block import PacketBlock, block_of
+from flows.columns import NAMES
+from flows.meter import Meter
+from sensor.metering.due import MOST, PART, DueRecords
+from sensor.metering.live import LiveTurns
+from tests.support.packets import udp
+from tests.support.scripted import SILENCE, T0, ScriptedCapture
+
+FLOWS = 3 * PART + 5
+
+
+def records(count: int, first_ns: int = 0) -> FlowBatch:
+    """Records reported a nanosecond after another."""
+    identity = np.zeros((count, IDENTITY_WIDTH), dtype=np.int64)
+    identity[:, REPORTED_NS] = np.arange(first_ns, first_ns + count)
+    return FlowBatch(identity, np.zeros((count, len(NAMES))))
+
+
+def reported(batch: FlowBatch) -> list[int]:
+    return [int(moment) for moment in batch.identity[:, REPORTED_NS]]
+
+
+@pytest.mark.parametrize("counts", [(1,), (PART,), (PART + 1,), (3, 2 * PART, 5)])
+def test_parts_are_all_records_in_their_order(counts: tuple[int, ...]) -> None:
+    due, at, taken = DueRecords(), 0, []
+    for count in counts:
+        due.add(records(count, at))
+        at += count
+    while len(due):
+        part = due.part()
+        assert 0 < len(part) <= PART
+        taken += reported(part)
+    assert taken == list(range(at))
+    assert len(due.part()) == 0
+
+
+def test_it_is_complete_up_to_the_first_that_waits() -> None:
+    due = DueRecords()
+    due.add(records(PART + 1, 100))
+    due.part()
+    assert due.complete_until(10_000) == 100 + PART
+    due.part()
+    assert due.complete_until(10_000) == 10_000
+
+
+def test_more_than_may_wait_are_too_many() -> None:
+    due = DueRecords()
+    due.add(records(MOST))
+    assert not due.too_many
+    due.add(records(1))
+    assert due.too_many
+
+
+def many_flows(start: float, count: int = FLOWS) -> PacketBlock:
+    """A packet each of so many flows, which all fall due together."""
+    packets = [udp(f"10.{i >> 8}.{i & 255}.1:5000", "10.9.9.9:53", payload=10, at=start) for i in range(count)]
+    return block_of([packet.frame for packet in packets], [T0 + int(start * 1e9)] * count)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_second_in_which_many_flows_end_is_handed_on_in_parts(busy: bool) -> None:
+    later = block_of([udp("10.0.0.1:1", "10.0.0.2:2", payload=1, at=0).frame], [T0 + 500 * 10**9])
+    capture = ScriptedCapture([(lambda: None, many_flows(0.0)), (lambda: None, later), (lambda: None, SILENCE)])
+    capture.busy = busy
+    turns = list(LiveTurns(capture, Meter(2 * FLOWS, news_only=True)))
+    assert sum(len(turn.records) for turn in turns) == FLOWS + 1
+    assert max(len(turn.records) for turn in turns) <= PART
+    moments = [turn.until_ns for turn in turns]
+    assert moments == sorted(moments)
+
+
+def test_no_turn_says_that_it_is_complete_while_records_wait() -> None:
+    later = block_of([udp("10.0.0.1:1", "10.0.0.2:2", payload=1, at=0).frame], [T0 + 500 * 10**9])
+    capture = ScriptedCapture([(lambda: None, many_flows(0.0)), (lambda: None, later)], busy=True)
+    until_ns = 0
+    for turn in LiveTurns(capture, Meter(2 * FLOWS, news_only=True)):
+        if len(turn.records):
+            assert int(turn.records.identity[0, REPORTED_NS]) >= until_ns
+        until_ns = turn.until_ns
