@@ -1,5 +1,6 @@
-"""Signal handlers that are installed for the length of a block."""
+"""Signal handlers: those of the whole process, and those that are installed for the length of a block."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,3 +18,44 @@ def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def interrupt_by_signals(code: int) -> None:
+    """Make every signal that ends a process interrupt the command (KeyboardInterrupt); a second one ends it at once.
+
+    code: the exit code then. A signal that is ignored, as nohup(1) has it, stays ignored. Blocks that handle a signal
+    otherwise do so meanwhile (`handling`).
+    """
+
+    for number in heard():
+        signal.signal(number, _Interrupt(code))
+
+
+class _Interrupt:
+    """The handler of a process that nobody else has made one for."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        end_at_once_by_signals(self._code)
+        raise KeyboardInterrupt
+
+
+def interrupting() -> list[signal.Signals]:
+    """Signals that interrupt the command at this moment, as no block handles them otherwise."""
+    return [number for number in _ENDING if isinstance(signal.getsignal(number), _Interrupt)]
+
+
+def end_at_once_by_signals(code: int) -> None:
+    """Make every signal that ends a process end this one on the spot, with this exit code."""
+    for number in heard():
+        signal.signal(number, lambda _number, _frame: os._exit(code))
+
+
+def heard() -> list[signal.Signals]:
+    """Signals that end a process, but those that it was started to ignore."""
+    return [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]

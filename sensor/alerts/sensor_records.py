@@ -214,7 +214,7 @@ STATS: Final = Declaration(
         Field(
             "flowvigil.stores_evicted",
             counts_by_name(64, 40),
-            lambda record: record.progress.stores_evicted or None,
+            "progress.stores_evicted",
             "What other bounded stores let go before its time, by store; where that happened.",
             optional=True,
         ),

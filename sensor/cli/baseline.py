@@ -21,7 +21,6 @@ from sensor.cli.flow_log_argument import are_flow_logs
 from sensor.cli.interface_argument import interface_of
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import Color, QuietOption
-from sensor.cli.signals import ended_by_sigterm
 from sensor.cli.stdout import write_stdout
 from sensor.errors import INTERRUPTED, OK, InputError
 from sensor.version import VERSION
@@ -112,10 +111,9 @@ def baseline(
         if not _heard(site, interface, quiet=quiet):
             return INTERRUPTED
         sources = [str(site.log)]
-    with ended_by_sigterm():
-        problems = _learnt(
-            config, kernels, sources, Wanted(output, page, alerts_per_day, seed, habits), progress, quiet=quiet
-        )
+    problems = _learnt(
+        config, kernels, sources, Wanted(output, page, alerts_per_day, seed, habits), progress, quiet=quiet
+    )
     if interface is not None:
         site.clear()
     if problems:
@@ -192,6 +190,7 @@ def _heard(site: "LearnedSite", interface: str, *, quiet: bool) -> bool:
     from sensor.cli.assembly import WatchOptions, watching
     from sensor.cli.learning_live import Silent, refuse_output, tell_waiting
     from sensor.cli.live_capture import named_interfaces, unprivileged_user
+    from sensor.cli.reload import not_yet_requested
 
     refuse_output(site.output, unprivileged_user(site.settings()))
     for module in LATER:
@@ -200,7 +199,7 @@ def _heard(site: "LearnedSite", interface: str, *, quiet: bool) -> bool:
         named_interfaces([interface]), None, Silent(json=False, quiet=quiet, color=Color.AUTO), site.settings,
         partial(site.hook, site.ended),
     )  # fmt: skip
-    with watching(options) as assembled:
+    with not_yet_requested(), watching(options) as assembled:
         assembled.run.run()
         enough = not assembled.run.stopping or site.enough
     if not enough:

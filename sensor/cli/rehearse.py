@@ -20,7 +20,6 @@ from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.lab_attacks import LabRuns, lab_runs_in
 from sensor.cli.options import QuietOption
 from sensor.cli.rehearsal_output import print_table, publish_page, write_records
-from sensor.cli.signals import ended_by_sigterm
 from sensor.errors import INPUT, NOT_MET, OK, InputError
 
 if TYPE_CHECKING:
@@ -97,10 +96,7 @@ def rehearse(
     if output is not None:
         refuse_unwritable(output, () if interface else sources)
     runs = LabRuns(()) if lab is None else lab_runs_in(lab)
-    with (
-        ended_by_sigterm(),
-        _captures(config, sources, interface, seconds, kernels, quiet=quiet) as (captures, hybrid),
-    ):
+    with _captures(config, sources, interface, seconds, kernels, quiet=quiet) as (captures, hybrid):
         if output is not None and interface:
             refuse_unwritable(output, captures)  # once more, as the user that the process became
         found, subject = _rehearsed(config, hybrid, notes, captures, tuple(sources), runs, quiet=quiet)

@@ -159,6 +159,14 @@ def _changed(before: "Config", after: "Config") -> set[str]:
 
 
 @contextmanager
+def not_yet_requested() -> Iterator[None]:
+    """Let SIGHUP and SIGUSR1 pass until a watch can take requests: its settings are read at that moment anyway."""
+    names = [name for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+    with handling({signal.Signals[name]: lambda _number, _frame: None for name in names}):
+        yield
+
+
+@contextmanager
 def requested_by_signals(watching: "Watching") -> Iterator[None]:
     """Make SIGHUP request a reload and SIGUSR1 statistics; the watch handles requests at its next turn."""
 

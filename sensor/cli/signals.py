@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Protocol
 
 from sensor.errors import INTERRUPTED
-from sensor.signals import handling
+from sensor.signals import handling, interrupting
 
 
 class Stoppable(Protocol):
@@ -24,25 +24,20 @@ class Stoppable(Protocol):
 
 @contextmanager
 def ended_by_interrupt() -> Iterator[None]:
-    """Make SIGINT end the process at once: in the compiler's callbacks an exception would be printed and ignored."""
-    with handling({signal.SIGINT: lambda _signal, _frame: os._exit(INTERRUPTED)}):
-        yield
-
-
-@contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command in order, so that no temporary file stays."""
+    """Make SIGINT and SIGTERM end the process at once: in the compiler's callbacks an exception would be ignored."""
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        raise SystemExit(INTERRUPTED)
+        os._exit(INTERRUPTED)
 
-    with handling({signal.SIGTERM: end}):
+    with handling({signal.SIGINT: end, signal.SIGTERM: end}):
         yield
 
 
 @contextmanager
 def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Make the first SIGINT or SIGTERM stop the run in order, and a second one end the process.
+    """Make the first SIGINT, SIGTERM or SIGHUP stop the run in order, and a second one end the process.
+
+    SIGHUP where nobody else handles it: a screen does, as its terminal was closed.
 
     also: called at the first one, after the run's stop.
     """
@@ -53,5 +48,5 @@ def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) 
         run.stop()
         also()
 
-    with handling({signal.SIGINT: stop, signal.SIGTERM: stop}):
+    with handling(dict.fromkeys({signal.SIGINT, signal.SIGTERM, *interrupting()}, stop)):
         yield

@@ -121,6 +121,7 @@ def watch(
         single_threaded_libraries()
     from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
     from sensor.cli.live_capture import named_interfaces
+    from sensor.cli.reload import not_yet_requested
 
     settings, learning, site = flags.settings, None, None
     if learn is not None:
@@ -128,7 +129,8 @@ def watch(
         settings, learning = site.settings, None if site.learnt else partial(site.hook, site.begun)
     display = DisplayOptions(json, quiet, color)
     try:
-        with watching(WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)) as assembled:
+        options = WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)
+        with not_yet_requested(), watching(options) as assembled:
             assembled.run.run()
     finally:
         if site is not None:

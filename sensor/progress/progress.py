@@ -105,8 +105,8 @@ class Progress:
     scoring_s: float = 0.0  # time that judging took
     # rows of the context of flows (flows.context) that gave way to others, None where the bundle uses no context
     context_evicted: int | None = None
-    # what other bounded stores let go before its time, by store (sensor.judging.judge.Judge.stores_evicted)
-    stores_evicted: Mapping[str, int] = field(default_factory=dict)
+    # what other bounded stores let go before its time, by store (sensor.judging.judge); None where nothing gave way
+    stores_evicted: Mapping[str, int] | None = None
     interfaces: tuple[InterfaceState, ...] = ()  # that are watched
     outputs: tuple[OutputState, ...] = ()  # those of the list in the settings
     kept: KeptPackets | None = None  # packets of alerts, None where none are to be kept

@@ -129,7 +129,7 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
     stores = CounterMetricFamily(
         "flowvigil_store_evicted", "What bounded stores let go before its time, by store.", labels=("store",)
     )
-    for store, count in sorted(progress.stores_evicted.items()):
+    for store, count in sorted((progress.stores_evicted or {}).items()):
         stores.add_metric((store,), count)
     yield stores
     yield from _outputs(progress)

@@ -39,8 +39,8 @@ def logged_in_words(logged: LoggedFlows) -> str:
 
 def early_in_words(progress: Progress) -> str:
     """Which alerts ended before their time as there were too many; empty for none."""
-    closed = progress.stores_evicted.get("open episodes", 0)
-    forgotten = progress.stores_evicted.get("merged hosts", 0)
+    stores = progress.stores_evicted or {}
+    closed, forgotten = stores.get("open episodes", 0), stores.get("merged hosts", 0)
     told = (
         (closed, "alerts closed early: more were open than may be (episodes.capacity_hosts)"),
         (forgotten, "hosts of storms forgotten early, and counted anew if they went on (episodes.capacity_hosts)"),

@@ -78,12 +78,12 @@ def _sum(totals: list[Progress]) -> Progress:
     for each in totals:
         undecoded.update(each.undecoded)
         unjudged.update(each.unjudged)
-        stores.update(each.stores_evicted)
+        stores.update(each.stores_evicted or {})
     in_context = [each.context_evicted for each in totals if each.context_evicted is not None]
     return Progress(
         undecoded=dict(undecoded),
         unjudged=dict(unjudged),
-        stores_evicted=dict(stores),
+        stores_evicted=dict(stores) or None,
         context_evicted=sum(in_context) if in_context else None,
         **{name: sum(getattr(each, name) for each in totals) for name in _ADDED},
     )

@@ -103,7 +103,7 @@ class Detection:
             one_sided=judge.one_sided,
             scoring_s=judge.spent_ns / 1e9,
             context_evicted=judge.context_evicted,
-            stores_evicted=judge.stores_evicted,
+            stores_evicted=judge.stores_evicted or None,
             lost_lines=outlet.lost_lines,
             outputs=outlet.states(),
             kept=None if self.recorder is None else self.recorder.state,

@@ -69,7 +69,7 @@ class CaptureStream:
 
     def __iter__(self) -> Iterator[PacketBlock]:
         """Blocks of all captures, in the order of time. Raises InputError when none can be opened."""
-        waiting = in_time_order(self._captures)
+        waiting = self._in_time_order()
         pool = FilePool()
         buffer_bytes = max(LEAST_BUFFER_BYTES, min(BUFFER_BYTES, BUFFERS_BYTES // max(1, len(waiting))))
         opening = partial(self._open, pool=pool, buffer_bytes=buffer_bytes)
@@ -79,6 +79,13 @@ class CaptureStream:
             pool.close()
         if not self._opened and not self.stopping:
             raise InputError(*first_problems(self.problems))
+
+    def _in_time_order(self) -> list[Waiting]:
+        """The captures, whose first packets are looked for; none when reading is to end."""
+        try:
+            return [] if self.stopping else self._wait_for(partial(in_time_order, self._captures))
+        except ReadStopped:
+            return []
 
     def _open(self, name: str, pool: FilePool, buffer_bytes: int) -> CaptureFile | None:
         if self.stopping:
