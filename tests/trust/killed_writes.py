@@ -73,6 +73,7 @@ def killed_promotions(scale: float) -> Outcome:
     from sensor.cli.build import bundle_path
     from sensor.cli.promoting import put_in_place
     from sensor.files.replacing import ReplacedDirectory
+    from sensor.settings.config import Config
     from tests.support.killed import killed_after
 
     chance, failures, seen, kills = Random(21), list[str](), set[str](), round(100 * scale)
@@ -83,7 +84,7 @@ def killed_promotions(scale: float) -> Outcome:
         challengers = [(path, load_bundle(path, feature_contract(), context_contract())) for path in paths]
         directory = ReplacedDirectory(site)
         began = time.monotonic()
-        put_in_place(directory, *challengers[1], {})
+        put_in_place(directory, *challengers[1], {}, Config())
         once_s = time.monotonic() - began
 
         def promote(number: int) -> None:
@@ -91,7 +92,7 @@ def killed_promotions(scale: float) -> Outcome:
                 if number % 4 == 3:
                     directory.restore()
                 else:
-                    put_in_place(directory, *challengers[number % 2], {})
+                    put_in_place(directory, *challengers[number % 2], {}, Config())
 
         for _ in range(kills):
             killed_after(promote, chance, once_s)
