@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensor import log
 from sensor.cli.stdout import write_stdout
-from sensor.errors import OutputError
+from sensor.errors import OutputError, reason_of
 from sensor.files import unfinished
 from sensor.files.unfinished import PUBLIC, whole_file
 from sensor.printable import printable
@@ -36,7 +36,7 @@ def refuse_unwritable(output: Path | None) -> None:
     try:
         unfinished.refuse_unwritable(output)
     except OSError as error:
-        raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
+        raise OutputError(f"report {output} cannot be written: {reason_of(error)}") from error
 
 
 def command_of(
@@ -76,5 +76,5 @@ def write_report(page: "Page", output: Path) -> None:
         with whole_file(output, PUBLIC) as stream:
             stream.write(content)
     except OSError as error:
-        raise OutputError(f"report {output} cannot be written: {error.strerror}") from error
+        raise OutputError(f"report {output} cannot be written: {reason_of(error)}") from error
     log.progress(f"report written to {output}")

@@ -11,7 +11,7 @@ from sensor import log
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.cli.stdout import write_stdout
-from sensor.errors import ConfigError, InputError, OutputError
+from sensor.errors import ConfigError, InputError, OutputError, reason_of
 from sensor.files.unfinished import PUBLIC, refuse_unwritable, whole_file
 
 NEEDS = ("polars", "scipy", "matplotlib", "jinja2")
@@ -56,7 +56,7 @@ def explore(
         refuse_unwritable(output)
         document = _write_page(dataset, output, labels)
     except OSError as error:
-        raise OutputError(f"page {output} cannot be written: {error.strerror}") from error
+        raise OutputError(f"page {output} cannot be written: {reason_of(error)}") from error
     if as_json:
         write_stdout(json.dumps(document, allow_nan=False) + "\n")
 

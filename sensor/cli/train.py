@@ -13,7 +13,7 @@ from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.cli.stdout import write_stdout
 from sensor.cli.training_data import DATA, LAB, LabOption
-from sensor.errors import ConfigError, InputError, OutputError
+from sensor.errors import ConfigError, InputError, OutputError, reason_of
 from sensor.process.kernel_cache import use_kernel_cache
 
 NEEDS = ("polars", "sklearn")
@@ -74,7 +74,7 @@ def train(
     except DatasetError as error:
         raise stop(InputError, error) from error
     except OSError as error:
-        raise OutputError(f"bundle {output} cannot be written: {error.strerror}") from error
+        raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
     if figures:
         write_stdout(table_of(figures) + "\n")
     elif kind is NetworksRecipe:

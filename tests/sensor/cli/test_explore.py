@@ -99,7 +99,7 @@ def test_a_dataset_of_nothing_but_attempts_is_exit_6(tmp_path: Path) -> None:
         explore(dataset(tmp_path, ("DoS Hulk - Attempted",)), tmp_path / "x.html")
 
 
-@pytest.mark.parametrize(("output", "problem"), [("", "is a directory"), ("no/x.html", "does not exist")])
+@pytest.mark.parametrize(("output", "problem"), [("", "is a directory"), ("no/x.html", "no such file or directory")])
 def test_a_place_that_takes_no_page_is_exit_7_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, problem: str
 ) -> None:

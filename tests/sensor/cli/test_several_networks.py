@@ -66,7 +66,7 @@ def test_the_page_of_its_folds_begins_with_episodes_and_says_how_to_get_it_again
         (("--recipe", "RECIPE"), 2, "--recipe goes with --protocol networks"),
         (("small", "--recipe", "RECIPE", "--protocol", "networks"), 2, "--recipe goes with --protocol networks"),
         (("--recipe", "RECIPE", "--protocol", "networks", "--day", "2020-01-01"), 2, "captures have no --day"),
-        (("--recipe", "nowhere.yaml", "--protocol", "networks"), 3, "nowhere.yaml: cannot be read"),
+        (("--recipe", "nowhere.yaml", "--protocol", "networks"), 3, "nowhere.yaml: no such file"),
         (("--recipe", "RECIPE", "--protocol", "networks", "--lab", "nowhere"), 6, "source sites is not at nowhere"),
         (("small",), 2, "Missing argument 'DATASET'"),
         ((), 2, "Missing argument 'BUNDLE'"),

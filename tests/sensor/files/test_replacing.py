@@ -29,7 +29,7 @@ def numbered(number: int) -> Callable[[Path], None]:
 
 def number_in(directory: Path) -> int:
     """The number that both files say, read as a bundle is."""
-    first, second = FILES.read_bytes(directory)
+    first, second, _ = FILES.read_bytes(directory)
     assert first == second
     return int(first)
 
