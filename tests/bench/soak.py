@@ -40,6 +40,7 @@ WEIGHT: Final = 5000  # of the group, 100 being that of everything else: others'
 SEEDS: Final = range(1, 5)  # of the traffic
 SAMPLE_S: Final = 5.0
 SETTLED_S: Final = 600.0  # until memory must not grow any more
+HOSTS: Final = 1024  # whose tables are full before that: a page of them counts as memory from its first use on
 LARGEST_FILE: Final = 200 << 20  # bytes of alerts before they are set aside
 STEP_S: Final = 8.0  # of a rate, while capacity is sought
 RATES: Final = [round(4000 * 1.25**step) for step in range(24)]
@@ -152,7 +153,8 @@ def gateway_sensor(group: Path, namespace: str, alerts: Path, table: int) -> Ite
     """A watch in the control group, drawing on a terminal that is read, ready."""
     script = 'echo $$ > "$0"/cgroup.procs; exec "$@"'
     command = ["sh", "-c", script, str(group), "nice", "-n", "-10", "ip", "netns", "exec", namespace, *FLOWVIGIL]
-    options = ["watch", "-i", "fv1", "-o", str(alerts), "--set", f"meter.capacity_flows={table}"]
+    bounds = [f"meter.capacity_flows={table}", f"episodes.capacity_hosts={HOSTS}"]
+    options = ["watch", "-i", "fv1", "-o", str(alerts), *(word for bound in bounds for word in ("--set", bound))]
     control, terminal = pty.openpty()
     reader = threading.Thread(target=_drain, args=(control,), daemon=True)
     reader.start()
