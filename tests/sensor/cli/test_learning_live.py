@@ -146,8 +146,8 @@ def test_a_fit_ends_with_its_watch_that_is_killed(tmp_path: Path) -> None:
     process = os.fork()
     if not process:
         _, pid = fitting(learned(tmp_path / "site", Settings()))
-        started = time.monotonic()
-        while b"beside" not in Path(f"/proc/{pid}/cmdline").read_bytes() or time.monotonic() < started + 1:
+        deadline = time.monotonic() + 10
+        while b"beside" not in Path(f"/proc/{pid}/cmdline").read_bytes() and time.monotonic() < deadline:
             time.sleep(0.01)
         os.write(tell, str(pid).encode())
         os.kill(os.getpid(), signal.SIGKILL)
