@@ -106,7 +106,9 @@ def test_a_killed_process_s_directory_for_work_goes_with_the_next_one(
 
     process, done = on_and_on(work)
     assert os.read(done, 1)
+    deadline = time.monotonic() + 20
     while not any(tmp_path.glob("*/packets")):
+        assert time.monotonic() < deadline
         time.sleep(0.001)
     with scratch_directory() as own:
         assert len(names(tmp_path)) == 2, "a living process's directory was removed"
