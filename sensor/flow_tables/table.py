@@ -18,6 +18,7 @@ from flows.dialects import Dialect, Field, dialect_fields
 from flows.meter import concatenate
 from sensor.errors import OutputError
 from sensor.files import unfinished
+from sensor.files.special import is_special
 from sensor.files.unfinished import whole_file
 
 if TYPE_CHECKING:
@@ -135,14 +136,9 @@ class ParquetFormat:
 
 def refuse_unwritable(path: Path) -> None:
     """Raise OutputError where no table can be made at a path; nothing is left behind."""
-    if not _is_direct(path):
+    if not is_special(path):
         with _errors_of(str(path), 0):
             unfinished.refuse_unwritable(path)
-
-
-def _is_direct(path: Path) -> bool:
-    """Whether what is there is no file: a pipe, which may wait for its reader, or a device."""
-    return path.exists() and not path.is_file()
 
 
 def _opened(pipe: Path) -> int:
@@ -169,7 +165,7 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
     """
     with ExitStack() as opened:
         with _errors_of(str(path), 0):
-            stream = opened.enter_context(_written_directly(path) if _is_direct(path) else whole_file(path))
+            stream = opened.enter_context(_written_directly(path) if is_special(path) else whole_file(path))
         writer = FlowTableWriter(str(path), dialect, _format(path, stream, dialect))
         yield writer
         writer.close()

@@ -51,7 +51,7 @@ def main() -> int:
 def parsed() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m tests.trust", description="Try what the product promises.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of claims; without: all that fit in half an hour")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of claims; without: all but those that take long")
     parser.add_argument("--long", action="store_true", help="those that take longer instead")
     parser.add_argument("--scale", type=float, default=1.0, help="times as many tries (0.1: a tenth)")
     parser.add_argument(
