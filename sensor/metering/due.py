@@ -1,25 +1,76 @@
-"""Records that fell due together, handed on in parts: whoever takes them looks for packets between two.
+"""Records that fell due together, in one order and in parts: whoever takes them looks for packets between two.
 
-A second in which thousands of flows end would otherwise keep a live capture from its ring until all are judged.
+A second in which thousands of flows end would otherwise keep a live capture from its ring until all are judged. Their
+order is a function of the flows alone, so that several workers give that of one.
 """
 
 from collections import deque
 from typing import Final
 
-from flows.batch import REPORTED_NS, FlowBatch, empty_batch
+import numpy as np
+
+from flows.batch import (
+    DST_HIGH,
+    DST_LOW,
+    DST_PORT,
+    IP_VERSION,
+    PROTOCOL,
+    REPORT,
+    REPORTED_NS,
+    SRC_HIGH,
+    SRC_LOW,
+    SRC_PORT,
+    START_NS,
+    START_SHIFT_NS,
+    VLAN,
+    FlowBatch,
+    empty_batch,
+)
+from flows.meter import concatenate
 
 PART: Final = 1024  # records: judged within some hundredths of a second on a slow core
 MOST: Final = 32_768  # records that may wait, some 25 MB
+# What tells records apart that are of one moment and began at one: the last of them counts most (np.lexsort).
+_ENDS: Final = (REPORT, VLAN, IP_VERSION, PROTOCOL, DST_PORT, SRC_PORT, DST_LOW, DST_HIGH, SRC_LOW, SRC_HIGH)
+
+
+def in_order(records: FlowBatch) -> FlowBatch:
+    """Records in the order of their reports; those of one moment by their first packets, and then by their ends."""
+    identity = records.identity
+    reported, began = identity[:, REPORTED_NS], identity[:, START_NS] + identity[:, START_SHIFT_NS]
+    later = (np.diff(reported) > 0) | (np.diff(reported) == 0) & (np.diff(began) > 0)
+    if later.all():
+        return records
+    order = np.lexsort((began, reported))
+    same = (np.diff(reported[order]) == 0) & (np.diff(began[order]) == 0)
+    alike = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if len(alike):
+        rows = order[alike]
+        order[alike] = rows[np.lexsort((*identity[rows][:, _ENDS].T, began[rows], reported[rows]))]
+    return FlowBatch(identity[order], records.values[order])
+
+
+def parted(records: FlowBatch, at: int) -> tuple[FlowBatch, FlowBatch]:
+    """The first records, and the others."""
+    identity, values = records.identity, records.values
+    return FlowBatch(identity[:at], values[:at]), FlowBatch(identity[at:], values[at:])
+
+
+def before(records: FlowBatch, moment_ns: int) -> int:
+    """How many records, in the order of their reports, were reported before a moment."""
+    return int(np.searchsorted(records.identity[:, REPORTED_NS], moment_ns, side="left"))
 
 
 class DueRecords:
-    """Queue of flow records in the order of their reports."""
+    """Queue of flow records in the order of `in_order`, whatever portions they are added in."""
 
     def __init__(self) -> None:
         self._batches: deque[FlowBatch] = deque()
-        self._count = 0
+        self._newest = empty_batch()  # reported at the newest moment, of which there may be more
+        self._count = 0  # without those
 
     def __len__(self) -> int:
+        """Records that may be taken."""
         return self._count
 
     @property
@@ -27,20 +78,25 @@ class DueRecords:
         """Whether more wait than may."""
         return self._count > MOST
 
-    def add(self, records: FlowBatch) -> None:
-        """Append records that were reported after those that wait."""
-        if len(records):
-            self._batches.append(records)
-            self._count += len(records)
+    def add(self, records: FlowBatch, until_ns: int) -> None:
+        """Append records that were reported after those that wait.
+
+        until_ns: no later one is reported before this moment. Those that were reported before it may be taken.
+        """
+        if len(self._newest):
+            records = concatenate([self._newest, records])
+        complete, self._newest = parted(records, before(records, until_ns))
+        if len(complete):
+            self._batches.append(in_order(complete))
+            self._count += len(complete)
 
     def part(self) -> FlowBatch:
         """Take the next records, at most PART; none where none wait."""
         if not self._batches:
             return empty_batch()
-        first = self._batches.popleft()
-        if len(first) > PART:
-            self._batches.appendleft(FlowBatch(first.identity[PART:], first.values[PART:]))
-            first = FlowBatch(first.identity[:PART], first.values[:PART])
+        first, rest = parted(self._batches.popleft(), PART)
+        if len(rest):
+            self._batches.appendleft(rest)
         self._count -= len(first)
         return first
 

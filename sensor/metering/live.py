@@ -129,8 +129,9 @@ class LiveTurns:
         try:
             for block in capture:
                 self._store(block)
-                due.add(self._meter.feed(block) if len(block) else self._meter.advance(asked_ns - LIVE_LAG_NS))
+                records = self._meter.feed(block) if len(block) else self._meter.advance(asked_ns - LIVE_LAG_NS)
                 until_ns = max(self._meter.now_ns, 0 if len(block) else asked_ns - LIVE_LAG_NS)
+                due.add(records, until_ns)
                 if not self._first_ns and len(block):
                     self._first_ns = int(block.ts_ns[0])
                 if self._overload.observe(capture.fill):
@@ -141,9 +142,12 @@ class LiveTurns:
                 asked_ns = capture.steady_now_ns()
             if self._lost_packets:
                 self._add_event("packets-lost", f"{self._lost_packets:,} packets in all were not written to a file")
-            while len(due):
-                yield self._turn(due.part(), due.complete_until(self._meter.now_ns))
-            yield self._turn(self._meter.drain(), END_NS)
+            due.add(self._meter.drain(), END_NS)
+            until_ns = 0
+            while until_ns < END_NS:
+                records = due.part()
+                until_ns = due.complete_until(END_NS)
+                yield self._turn(records, until_ns)
         finally:
             capture.close()
 

@@ -1,4 +1,4 @@
-"""Metering on several cores: a process for each share of the packets, their records merged in time order.
+"""Metering on several cores: a process for each share of the packets, their records merged into the order of one.
 
 The kernel spreads the packets by flow (PACKET_FANOUT_HASH), so both directions of a connection meet in one worker. The
 rings are opened before the processes are made, and this process keeps their sockets, so that it can count what a worker
@@ -17,11 +17,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
-import numpy as np
-
-from flows.batch import REPORTED_NS, FlowBatch, empty_batch
+from flows.batch import FlowBatch, empty_batch
 from flows.meter import MeterStats, concatenate
 from sensor.alerts.spread import counted
+from sensor.metering.due import before, in_order, parted
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS, CaptureTotals, Turn, sum_of
 from sensor.process.children import Child, settled
@@ -281,7 +280,7 @@ class TurnMerge:
         self._events += [event for event in turn.events if worker == 0 or event.interface is None]
 
     def turn(self) -> Turn:
-        """What is complete by now: records up to the moment that every worker has reached, in the order of time."""
+        """What is complete by now: records of before the moment that every worker has reached, in the order of time."""
         newest_ns = max((until for until in self._until_ns if until < END_NS), default=END_NS)
         until_ns = max(min(self._until_ns), newest_ns - PATIENCE_NS if newest_ns < END_NS else 0)
         events, self._events = tuple(self._events), []
@@ -296,13 +295,10 @@ class TurnMerge:
         ready: list[FlowBatch] = []
         for worker, batches in enumerate(self._waiting):
             batch = concatenate(batches)
-            due = int(np.searchsorted(batch.identity[:, REPORTED_NS], until_ns, side="right"))
-            ready.append(FlowBatch(batch.identity[:due], batch.values[:due]))
-            rest = FlowBatch(batch.identity[due:], batch.values[due:])
+            complete, rest = parted(batch, before(batch, until_ns))
+            ready.append(complete)
             self._waiting[worker] = [rest] if len(rest) else []
-        merged = concatenate(ready)
-        order = np.argsort(merged.identity[:, REPORTED_NS], kind="stable")
-        return FlowBatch(merged.identity[order], merged.values[order])
+        return in_order(concatenate(ready))
 
 
 def _widen(pipe: int) -> None:

@@ -142,10 +142,10 @@ class Trial:
 
     def live(self) -> str:
         """SHA-256 of the alerts of a live capture of the same packets."""
-        self.words.append("live")
+        workers = self.draw("live with workers:", ("1", "2", "3", "4"))
         path = self.scratch / "live.pcap"
         path.write_bytes(pcap_bytes(self.packets, nanoseconds=True))
-        command = [sys.executable, "-m", "tests.trust.live_trial", str(path), "1", str(self.chance.randrange(1000))]
+        command = [sys.executable, "-m", "tests.trust.live_trial", str(path), workers, str(self.chance.randrange(1000))]
         done = subprocess.run(
             command, env=self.environment(), cwd=REPOSITORY, capture_output=True, timeout=300, check=False
         )
@@ -213,7 +213,7 @@ CLAIMS: Final = (
     Claim(
         "one-result",
         "The same packets give the same alerts and flows, byte for byte, however they come and are cut, whatever the "
-        "threads, hash seeds, delays and stops; with one capture worker.",
+        "threads and capture workers, hash seeds, delays and stops.",
         "runs",
         try_one_result,
         minutes=3.0,

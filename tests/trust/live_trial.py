@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from flows.batch import WITH_PORTS
 from sensor.process.kernel_cache import use_kernel_cache
 
 if TYPE_CHECKING:
@@ -98,9 +99,10 @@ def dealt_out(trial: Trial) -> list[Dealt]:
 
 
 def flow_of(frame: bytes) -> bytes:
-    """The same for both directions of a conversation: its ends in order."""
+    """The same for both directions of a conversation: its ends in order, with ports where there are any."""
     if frame[12:14] == b"\x08\x00":
-        ends = sorted((frame[26:30] + frame[34:36], frame[30:34] + frame[36:38]))
+        ports = (frame[34:36], frame[36:38]) if frame[23] in WITH_PORTS else (b"", b"")
+        ends = sorted((frame[26:30] + ports[0], frame[30:34] + ports[1]))
         return ends[0] + ends[1] + frame[23:24]
     return frame[12:14]
 

@@ -1,14 +1,28 @@
 """Records that fell due together, in parts."""
 
+import random
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flows.batch import IDENTITY_WIDTH, REPORTED_NS, FlowBatch
+from flows.batch import (
+    DST_LOW,
+    IDENTITY_WIDTH,
+    REPORTED_NS,
+    SRC_HIGH,
+    SRC_PORT,
+    START_NS,
+    START_SHIFT_NS,
+    FlowBatch,
+)
 from flows.block import PacketBlock, block_of
 from flows.columns import NAMES
 from flows.meter import Meter
-from sensor.metering.due import MOST, PART, DueRecords
+from sensor.metering.due import MOST, PART, DueRecords, before, in_order, parted
 from sensor.metering.live import LiveTurns
+from sensor.metering.turns import END_NS
 from tests.support.packets import udp
 from tests.support.scripted import SILENCE, T0, ScriptedCapture
 
@@ -30,7 +44,7 @@ def reported(batch: FlowBatch) -> list[int]:
 def test_parts_are_all_records_in_their_order(counts: tuple[int, ...]) -> None:
     due, at, taken = DueRecords(), 0, []
     for count in counts:
-        due.add(records(count, at))
+        due.add(records(count, at), END_NS)
         at += count
     while len(due):
         part = due.part()
@@ -42,7 +56,7 @@ def test_parts_are_all_records_in_their_order(counts: tuple[int, ...]) -> None:
 
 def test_it_is_complete_up_to_the_first_that_waits() -> None:
     due = DueRecords()
-    due.add(records(PART + 1, 100))
+    due.add(records(PART + 1, 100), END_NS)
     due.part()
     assert due.complete_until(10_000) == 100 + PART
     due.part()
@@ -51,10 +65,59 @@ def test_it_is_complete_up_to_the_first_that_waits() -> None:
 
 def test_more_than_may_wait_are_too_many() -> None:
     due = DueRecords()
-    due.add(records(MOST))
+    due.add(records(MOST), END_NS)
     assert not due.too_many
-    due.add(records(1))
+    due.add(records(1), END_NS)
     assert due.too_many
+
+
+# Few moments, few ends: most records have others of the same moment, many of the same first packet.
+few = st.integers(0, 3)
+rows = st.lists(st.tuples(few, few, few, few, few), max_size=60)
+
+
+def of_rows(drawn: list[tuple[int, int, int, int, int]]) -> FlowBatch:
+    identity = np.zeros((len(drawn), IDENTITY_WIDTH), dtype=np.int64)
+    for column, words in zip(
+        (REPORTED_NS, START_NS, SRC_HIGH, SRC_PORT, DST_LOW), zip(*drawn, strict=True), strict=False
+    ):
+        identity[:, column] = words
+    identity[:, START_SHIFT_NS] = 1 - 2 * identity[:, DST_LOW]
+    values = np.zeros((len(drawn), len(NAMES)))
+    values[:, 0] = identity[:, [START_NS, SRC_HIGH, SRC_PORT, DST_LOW]] @ [64, 16, 4, 1]
+    return FlowBatch(identity, values)
+
+
+def key(row: list[int]) -> tuple[int, ...]:
+    return row[REPORTED_NS], row[START_NS] + row[START_SHIFT_NS], row[SRC_HIGH], row[DST_LOW], row[SRC_PORT]
+
+
+@given(rows, st.randoms())
+def test_records_of_a_moment_have_one_order_whatever_order_and_portions_they_come_in(
+    drawn: list[tuple[int, int, int, int, int]], chance: random.Random
+) -> None:
+    once = in_order(of_rows(drawn))
+    assert once.identity.tolist() == sorted(of_rows(drawn).identity.tolist(), key=key)
+    assert (
+        once.values[:, 0].tolist()
+        == (once.identity[:, [START_NS, SRC_HIGH, SRC_PORT, DST_LOW]] @ [64, 16, 4, 1]).tolist()
+    )
+    shuffled = of_rows(sorted(chance.sample(drawn, len(drawn)), key=lambda row: row[0]))
+    due, taken = DueRecords(), []
+    while len(shuffled):
+        at = chance.randint(1, len(shuffled))
+        portion, shuffled = parted(shuffled, at)
+        due.add(portion, int(portion.identity[-1, REPORTED_NS]))
+        while len(due) and chance.random() < 0.7:
+            taken += due.part().identity.tolist()
+    due.add(shuffled, END_NS)
+    while len(due):
+        taken += due.part().identity.tolist()
+    assert taken == once.identity.tolist()
+
+
+def test_those_of_the_moment_itself_were_not_reported_before_it() -> None:
+    assert [before(records(5, 10), moment) for moment in (9, 10, 12, 15)] == [0, 0, 2, 5]
 
 
 def many_flows(start: float, count: int = FLOWS) -> PacketBlock:
