@@ -297,6 +297,7 @@ CLAIMS: Final = (
         "is sent that nobody wrote, and every later line arrives.",
         "attacks",
         spool_attacks,
+        alone=True,
         minutes=1.5,
     ),
 )
