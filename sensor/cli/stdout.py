@@ -43,9 +43,9 @@ def own_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_WRONLY)  # the lowest that is free; who reads stdin hears as before that it is none
-    for name in ("stdout", "stderr"):
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # until the process ends
+            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, io.UnsupportedOperation):  # of whoever calls it with a stream in memory

@@ -213,3 +213,16 @@ def test_what_nobody_reads_on_stderr_ends_no_run(tmp_path: Path, stderr: str) ->
             )  # fmt: skip
             assert done.returncode == 0
     assert (tmp_path / "alerts").read_bytes().count(b"\n") > 10
+
+
+@pytest.mark.parametrize(
+    "command", ["read -", "flows -", "report - -o x.html", "rehearse -", "alerts convert -", "alerts tail -"]
+)
+def test_a_closed_stdin_is_told_in_one_line(tmp_path: Path, command: str) -> None:
+    script = f"exec {COMMAND} {command} <&-"
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, env=surroundings(), timeout=60, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 6
+    assert done.stderr.startswith(b"flowvigil: -: ")
+    assert done.stderr.count(b"\n") == 1
