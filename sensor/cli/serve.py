@@ -78,7 +78,7 @@ def serve(
     require_packages(NEEDS, "serving", "serve")
     loaded = Flags(model=model, config=config, overrides=overrides).settings()
     kernels = cached(SERVING, loaded)
-    from sensor.api.listening import bound_socket, parse_listen_address, read_token, require_token
+    from sensor.api.listening import listening_socket, parse_listen_address, read_token, require_token
     from sensor.api.server import ApiServer, ShutdownFlag
 
     address = parse_listen_address(listen)
@@ -96,10 +96,7 @@ def serve(
     from sensor.api.connection import Rules
 
     with ExitStack() as stack:
-        listener = bound_socket(address)
-        stack.callback(listener.close)
-        if address.path is not None:
-            stack.callback(address.path.unlink, missing_ok=True)
+        listener = stack.enter_context(listening_socket(address))
         rules = Rules(Admission(services.guard), BodyBudget(loaded.api.body_bytes))
         server = ApiServer(build_app(services), listener, shutdown, rules)
         stack.enter_context(stopped_by_signals(server))
