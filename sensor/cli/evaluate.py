@@ -11,8 +11,9 @@ from sensor import log
 from sensor.cli.evaluate_networks import evaluate_networks, evaluate_recipe
 from sensor.cli.evaluation_output import command_of, print_figures, refuse_unwritable, write_report
 from sensor.cli.extras import missing_packages, require_packages
-from sensor.cli.flags import Flags, with_flags
+from sensor.cli.flags import Flags
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.options import ConfigOption, SetOption
 from sensor.cli.training_data import DATA, LAB, LabOption
 from sensor.errors import ConfigError, InputError, ModelError
 from sensor.process.kernel_cache import use_kernel_cache
@@ -46,7 +47,6 @@ QUESTION_PROTOCOLS: dict[EvaluationProtocol, Literal["time", "random", "leave-on
 }
 
 
-@with_flags("config", "overrides")
 def evaluate(
     bundle: Annotated[
         Path | None,
@@ -120,8 +120,8 @@ def evaluate(
     ] = None,
     lab: LabOption = LAB,
     labels: LabelsOption = None,
-    *,
-    flags: Flags,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
 ) -> None:
     """Judge a model by labelled flows or connection records, at the thresholds that it brings along.
 
@@ -150,7 +150,7 @@ def evaluate(
     from training.evaluation.table import table_of
 
     days = _days(day or [])
-    keys = bundle_keys(flags.settings())
+    keys = bundle_keys(Flags(config=config, overrides=overrides).settings())
     refuse_unwritable(output)
     if protocol is EvaluationProtocol.NETWORKS and (days or rehome is not None or (labels and recipe is None)):
         raise typer.BadParameter("captures have no --day, --rehome or --labels: their index says what is in them")
@@ -162,7 +162,7 @@ def evaluate(
     if bundle is None or dataset is None:
         raise MissingArgumentError("BUNDLE" if bundle is None else "DATASET")
     if protocol is EvaluationProtocol.NETWORKS:
-        evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, keys, as_json=as_json)
+        evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json, keys=keys)
         return
     question = Question(
         bundle_path(bundle),

@@ -24,9 +24,9 @@ def evaluate_networks(
     seed: int,
     beside: Path | None,
     output: Path | None,
-    keys: "Sequence[PublicKey]",
     *,
     as_json: bool,
+    keys: "Sequence[PublicKey]" = (),
 ) -> None:
     """Judge a bundle by captures of several networks. Raises ModelError, InputError, OutputError.
 

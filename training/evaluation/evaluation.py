@@ -16,6 +16,7 @@ from models.baselines import Baselines, load_baselines
 from models.bundle import load_bundle
 from models.fusion import Hybrid
 from models.signature import PublicKey
+from training.datasets.names import file_name
 from training.datasets.table import FlowTable
 from training.evaluation.agreement import at_equal_false_alarms, combined
 from training.evaluation.curves import Curve
@@ -104,7 +105,7 @@ def _head(question: Question, hybrid: Hybrid, outcome: Outcome) -> dict[str, Any
             "warnings": [str(warning) for warning in warnings] if isinstance(warnings, list) else [],
         },
         "dataset": {
-            "file": question.dataset.name,
+            "file": file_name(question.dataset),
             "sha256": table.sha256,
             "days": _days(table),
             "repairs": dict(table.repairs),

@@ -1,6 +1,5 @@
 """A pasted table is read by its header, or as the published files without one."""
 
-import numpy as np
 import pytest
 
 from flows.columns import INDEX

@@ -13,6 +13,7 @@ from models.fusion import Hybrid
 from models.signature import PublicKey
 from training.datasets.captures.index import read_index
 from training.datasets.captures.metered import CaptureTable, read_captures
+from training.datasets.names import file_name
 from training.evaluation.networks.figures import attack_figures, network_figures
 from training.evaluation.networks.folds import PLAIN, Fit, Folding, by_families, by_networks
 from training.evaluation.networks.judged import judged_captures
@@ -101,7 +102,7 @@ def _head(table: CaptureTable, seed: int) -> dict[str, Any]:
         "n": len(table),
         "seed": seed,
         "dataset": {
-            "file": table.index.path.name,
+            "file": file_name(table.index.path),
             "sha256": table.index.sha256,
             "captures": len(captures),
             "networks": list(table.index.networks),
