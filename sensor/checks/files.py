@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sensor.checks.privileges import Trial, owner_of, without_privileges
 from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import ConfigError, OutputError, reason_of
+from sensor.files.held import held, target_of
 from sensor.files.ownership import APPEND, MODE
 from sensor.files.special import is_special
 
@@ -86,12 +87,13 @@ def try_to_open(path: Path, *, given_away: bool) -> tuple[bool, bool] | None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return None if path.is_fifo() else (False, False)
     flags = APPEND | getattr(os, "O_NONBLOCK", 0)
-    if path.exists():
-        # The kernel may refuse O_CREAT for another user's file in a directory such as /tmp.
-        return False, _close_and_is_full(os.open(path, flags if given_away else flags | os.O_CREAT, MODE))
-    target = path if given_away else os.path.realpath(path)
-    descriptor = os.open(target, flags | os.O_CREAT | os.O_EXCL, MODE)
-    os.unlink(target)
+    exists = path.exists()
+    with held(path, to_create=True) if given_away and not exists else held(target_of(path)) as place:
+        if exists:
+            # The kernel may refuse O_CREAT for another user's file in a directory such as /tmp.
+            return False, _close_and_is_full(place.open(flags if given_away else flags | os.O_CREAT, MODE))
+        descriptor = place.open(flags | os.O_CREAT | os.O_EXCL, MODE)
+        place.unlink()
     return True, _close_and_is_full(descriptor)
 
 

@@ -169,6 +169,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     from sensor.outputs.outputs import Outputs
     from sensor.progress.latest import Latest
     from sensor.progress.progress import Progress
+    from sensor.run.collecting import Collecting
     from sensor.run.detection import KEEPING_S, Detection
     from sensor.run.new_bundle import NewBundle
     from sensor.run.outlet import Outlet
@@ -201,10 +202,8 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         new_bundle = NewBundle(detection.judge)
         hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
         learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
-        news = OutputNews(detection, observer())
-        run = Run(
-            turns, detection, screen, [hook, *learning, *_site_hooks(hybrid), *_drift_hooks(detection), news], latest
-        )
+        own = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), Collecting()]
+        run = Run(turns, detection, screen, [hook, *learning, *own], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
         stack.enter_context(requested_by_signals(hook))
@@ -243,8 +242,6 @@ def ready_model(
             if live:
                 _warm_capture()
     warm_packet_keeping(config)
-    if live:
-        gc.collect()
     gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again
     return hybrid
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from sensor.cli import beside
 from sensor.cli.assembly import DisplayOptions
 from sensor.cli.build import DEFAULT_BUNDLE
 from sensor.errors import InputError, OutputError, reason_of
+from sensor.files.unfinished import refuse_unwritable
 from sensor.process.children import how_it_ended
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 MANIFEST: Final = "manifest.json"
+_TRIAL: Final = "flowvigil-trial"  # what a file is made for in the bundle's directory, to see whether that can be done
 UNFINISHED: Final = ".unfinished"  # behind the name of the bundle: the directory of the flows until it is there
 
 
@@ -201,11 +202,9 @@ def refuse_program(user: "User | None") -> None:
 def _cannot_make(directory: Path) -> str:
     """Why nothing can be made there, "" where it can."""
     try:
-        made = tempfile.mkdtemp(prefix=".flowvigil-", dir=directory)
+        refuse_unwritable(directory / _TRIAL)
     except OSError as error:
         return reason_of(error)
-    with suppress(OSError):
-        Path(made).rmdir()
     return ""
 
 

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from sensor.c_library import call
+
 AT_FDCWD: Final = -100  # paths are from the working directory on
 RENAME_EXCHANGE: Final = 2  # linux/fs.h
 RENAME_SWAP: Final = 2  # sys/stdio.h of macOS
@@ -23,17 +25,11 @@ def exchange(one: Path, other: Path) -> None:
     After a crash of the system both have changed, or neither, once the directories that hold them are synchronised.
     Raises OSError; with an errno of UNSUPPORTED where system or file system cannot do it.
     """
-    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
-    name = {"linux": "renameat2", "darwin": "renamex_np"}.get(sys.platform, "")
-    call = getattr(library, name, None) if name else None
-    if call is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(one), None, str(other))
-    first, second = os.fsencode(one), os.fsencode(other)
-    if sys.platform == "darwin":
-        result = call(ctypes.c_char_p(first), ctypes.c_char_p(second), ctypes.c_uint(RENAME_SWAP))
-    else:
-        here = ctypes.c_int(AT_FDCWD)
-        result = call(here, ctypes.c_char_p(first), here, ctypes.c_char_p(second), ctypes.c_uint(RENAME_EXCHANGE))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(one), None, str(other))
+    first, second = ctypes.c_char_p(os.fsencode(one)), ctypes.c_char_p(os.fsencode(other))
+    try:
+        if sys.platform == "darwin":
+            call("renamex_np", first, second, RENAME_SWAP)
+        else:
+            call("renameat2", AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(one), None, str(other)) from None

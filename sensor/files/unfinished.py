@@ -81,14 +81,17 @@ def _renamed_at_the_end(unfinished: Held, name: str, mode: int) -> Iterator[IO[b
 def refuse_unwritable(path: Path) -> None:
     """Raise OSError where no whole file could be written at a path, before the work for it is done.
 
-    A file is made beside it and removed: permissions alone do not tell of a read-only file system.
+    A file is made beside it and removed: permissions alone do not tell of a read-only file system. So are those that
+    killed runs left there.
     """
     if path.is_dir():
         raise IsADirectoryError(21, "is a directory")
     with held(target_of(path)) as target:
         if path.exists() and not stat.S_ISREG(target.status().st_mode):
             raise OSError(22, "is no regular file")
-        trial = target.beside(f"{_beginning(os.path.basename(target.name))}{secrets.token_hex(8)}.part")
+        name = os.path.basename(target.name)
+        _remove_leftovers(target, lambda other: _is_unfinished(other, name))
+        trial = target.beside(f"{_beginning(name)}{secrets.token_hex(8)}.part")
         os.close(_created_locked(trial, MODE))
         trial.unlink()
 

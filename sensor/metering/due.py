@@ -28,7 +28,7 @@ from flows.batch import (
 )
 from flows.meter import concatenate
 
-PART: Final = 1024  # records: judged within some hundredths of a second on a slow core
+PART: Final = 512  # records: judged within some hundredths of a second on half a core
 MOST: Final = 32_768  # records that may wait, some 25 MB
 # What tells records apart that are of one moment and began at one: the last of them counts most (np.lexsort).
 _ENDS: Final = (REPORT, VLAN, IP_VERSION, PROTOCOL, DST_PORT, SRC_PORT, DST_LOW, DST_HIGH, SRC_LOW, SRC_HIGH)

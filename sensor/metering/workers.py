@@ -20,6 +20,7 @@ from typing import Final, cast
 from flows.batch import FlowBatch, empty_batch
 from flows.meter import MeterStats, concatenate
 from sensor.alerts.spread import counted
+from sensor.errors import CaptureError, reason_of
 from sensor.metering.due import before, in_order, parted
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS, CaptureTotals, Turn, sum_of
@@ -30,7 +31,8 @@ from sensor.sources.capture import CaptureStatistics, LinkEvent
 PATIENCE_NS: Final = 3_000_000_000
 SILENCE_S: Final = 10.0  # workers give a turn at least ten times a second; one that computes may take some seconds
 LOOK_S: Final = 0.1  # between two looks at every worker
-STOPPED_S: Final = 0.3  # a worker that stands still so long (SIGSTOP) is made to go on
+UNHEARD_S: Final = 1.0  # without a look at the workers: their silence in that time says nothing of them
+STOPPED_S: Final = 0.3  # a worker that stands still so long (SIGSTOP) is made to go on, once until it tells something
 GIVEN_UP_S: Final = 0.7  # and one that stands still nevertheless has ended
 ENDING_S: Final = 0.5  # for a worker whose pipe is closed to be gone
 GROUP_S: Final = 0.3  # what told a worker to end, such as a service manager, may tell this process so much later
@@ -54,7 +56,7 @@ class WorkerTurns:
     ) -> None:
         """Start a process for each source. No thread may run by now: a copy would hold its locks for ever.
 
-        clock: seconds. wall_clock_ns: of events.
+        clock: seconds. wall_clock_ns: of events. Raises CaptureError where the system gives no process.
         """
         self.problems: list[str] = []  # why the capture ended unasked
         self._clock = clock
@@ -63,7 +65,13 @@ class WorkerTurns:
         self._poll = select.poll()
         self._workers: list[Worker] = []
         for number, source in enumerate(sources):
-            worker = Worker(number, source, sources, self._workers, clock())
+            try:
+                worker = Worker(number, source, sources, self._workers, clock())
+            except OSError as error:  # a limit of processes, of descriptors or of memory
+                for begun in self._workers:
+                    begun.end()
+                reason = f"{len(sources)} capture workers cannot be started, {number} could: {reason_of(error)}"
+                raise CaptureError(reason) from error
             self._workers.append(worker)
             self._poll.register(worker.pipe, select.POLLIN)
         for source in sources:
@@ -75,10 +83,13 @@ class WorkerTurns:
         try:
             while any(worker.running for worker in self._workers):
                 news = self._take(merge)
-                if self._clock() - looked_s >= LOOK_S:
+                passed_s = self._clock() - looked_s
+                if passed_s >= LOOK_S:
+                    looked_s += passed_s
+                    if passed_s > UNHEARD_S:  # this process was stopped or held up, and they perhaps with it
+                        self._forgive_silence(looked_s)
                     ended = [worker for worker in self._workers if self._look_at(worker, merge)]
                     news = news or bool(ended)
-                    looked_s = self._clock()
                 if news and merge.complete:
                     yield merge.turn()
         finally:
@@ -103,13 +114,18 @@ class WorkerTurns:
                     self._ended(worker, "closed its pipe", merge)
         return bool(ready)
 
+    def _forgive_silence(self, now_s: float) -> None:
+        """Count the silence of every worker from now on."""
+        for worker in self._workers:
+            worker.heard_s = now_s
+
     def _look_at(self, worker: "Worker", merge: "TurnMerge") -> bool:
         """See whether a worker runs; whether it does not."""
         if not worker.running:
             return False
         now_s, stopped_s = self._clock(), worker.child.stopped_s
-        if stopped_s > STOPPED_S and not worker.continued:
-            worker.continued = True
+        if stopped_s > STOPPED_S and worker.told_turns > worker.continued_at:
+            worker.continued_at = worker.told_turns
             worker.child.send(signal.SIGCONT)
             merge.tell("worker-stopped", f"{worker.name} was stopped by a signal: made to go on", self._wall_clock_ns())
         elif stopped_s > GIVEN_UP_S:
@@ -165,7 +181,8 @@ class Worker:
         self.running = True
         self.closed = False  # whether its pipe is
         self.killed = False  # whether it had to be
-        self.continued = False  # whether it was made to go on
+        self.told_turns = 0  # turns that it has told
+        self.continued_at = -1  # turns that it had told when it was made to go on
         self.told_s = 0.0  # when it was seen that somebody told it to end, 0 while nobody did
         self.heard_s = now_s  # when it last told something
         self._page = mmap.mmap(-1, mmap.PAGESIZE)  # shared with it
@@ -208,6 +225,7 @@ class Worker:
                 break
             turns.append(cast("Turn", pickle.loads(memoryview(self._received)[LENGTH:end])))  # noqa: S301  # our own
             del self._received[:end]
+        self.told_turns += len(turns)
         return turns
 
     def end(self, within_s: float = 0.0) -> str:

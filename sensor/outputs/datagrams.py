@@ -11,8 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Final
 
 from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S
+
+UDP_BYTES: Final = 65_507  # of a datagram: 65,535 without the headers of IPv4 and UDP
+UNIX_OVERHEAD: Final = 32  # unix_dgram_sendmsg(): what is longer than the socket's buffer without it is refused
 
 
 class DatagramTransport:
@@ -21,6 +25,7 @@ class DatagramTransport:
     forever = False
     tells_by_writing = False
     poll_s: float | None = None  # a refusal comes with the next datagram
+    longest: float = UDP_BYTES
     longest_pause_s = LONGEST_PAUSE_S
 
     def __init__(self, connect: Callable[[], socket.socket]) -> None:
@@ -35,6 +40,8 @@ class DatagramTransport:
         self.break_off()
         self._socket = self._connect()
         self._socket.setblocking(False)
+        if self._socket.family not in (socket.AF_INET, socket.AF_INET6):
+            self.longest = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - UNIX_OVERHEAD
 
     def offer(self, messages: Sequence[bytes]) -> None:
         """Take messages on."""

@@ -31,6 +31,7 @@ GRACE_S: Final = 1.0  # for the thread, after the deadline, to leave what it doe
 GIVEN_UP_S: Final = 1.0  # at the end, for an output that was waited for in vain or whose disk refuses
 STILL_S: Final = 0.25  # without a move, after which an interrupt does not wait for an output
 LOOK_S: Final = 0.05  # between two looks for room, where several are waited for
+LONGEST_LOOK_S: Final = 1.0  # that one of them counts for: beyond, this process stood still itself, as by Ctrl-Z
 DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 TOO_SLOW: Final = "the reader is too slow"
 FAILED, GOES_ON = "output-failed", "output-goes-on"  # actions of the events
@@ -89,7 +90,7 @@ class Delivery:
         self._late = False
         self._reopen = self._woken = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="output", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="output", daemon=True)
         self._thread.start()
 
     def take_on(self, lines: list[bytes]) -> list[bytes]:
@@ -242,6 +243,17 @@ class Delivery:
         if lines:
             self._lost_because = self._trouble or self._refusal or reason
 
+    def _live(self) -> None:
+        """The whole life of the thread: whatever ends it, what it leaves is told of."""
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001  # a fault of ours, which costs this output alone
+            with self._changed:
+                self._refusal = self._trouble = f"internal error: {type(error).__name__}: {error}"
+                self.over, self._up = True, False
+                self._drop_all()
+                self._wake()
+
     def _run(self) -> None:
         while not self._is_over():
             self._move()
@@ -312,12 +324,12 @@ class Delivery:
         lines = self._backlog.take(BATCH_BYTES)
         if self._spool is None:
             self._tell_of_room()
-        if self._encode is None:
+        if self._encode is None and max(map(len, lines), default=0) <= self._transport.longest:
             self._on_way.extend(repeat(1, len(lines)))
             return lines
         messages: list[bytes] = []
         for line in lines:
-            message = self._encoded(line, self._encode)
+            message = self._encoded(line)
             if message:
                 messages.append(message)
                 self._on_way.append(1)
@@ -327,13 +339,19 @@ class Delivery:
                 self._backlog.settle(1)
         return messages
 
-    def _encoded(self, line: bytes, encode: Encode) -> bytes:
+    def _encoded(self, line: bytes) -> bytes:
+        """The message for a line, b"" where it has none; one that nobody takes is lost, and holds up no other."""
         try:
-            return encode(line)
+            message = line if self._encode is None else self._encode(line)
+            if len(message) > self._transport.longest:
+                raise ValueError(
+                    f"found a line of {len(message):,} bytes, expected {self._transport.longest:,} at most"
+                )
         except ValueError as error:
             with self._changed:
                 self._lose(1, str(error))
             return b""
+        return message
 
     def _tell_of_room(self) -> None:
         if not self._patience.used_up:
@@ -435,7 +453,7 @@ def write_all(deliveries: Sequence[Delivery], lines: Iterable[bytes]) -> None:
     while rests := {delivery: left for delivery, rest in rests.items() if (left := delivery.take_on(rest))}:
         began_s = time.monotonic()
         next(iter(rests)).wait_for_room(LOOK_S)
-        waited_s = time.monotonic() - began_s
+        waited_s = min(time.monotonic() - began_s, LONGEST_LOOK_S)
         for delivery in rests:
             delivery.spend(waited_s)
 

@@ -16,6 +16,7 @@ from sensor.errors import ConfigError
 from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S
 
 QUEUED: Final = 10_000  # records on their way
+RECORD_BYTES: Final = 999_000  # of a record: librdkafka's message.max.bytes, by default, without what is around it
 DELIVERY_MS: Final = 30_000  # for the brokers to acknowledge, after which the output counts as down
 
 
@@ -25,6 +26,7 @@ class KafkaTransport:
     forever = False
     tells_by_writing = False
     poll_s: float | None = 0.2
+    longest: float = RECORD_BYTES
     longest_pause_s = LONGEST_PAUSE_S
 
     def __init__(self, servers: str, topic: str, key: bytes, more: Mapping[str, Any] | None = None) -> None:

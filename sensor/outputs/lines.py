@@ -23,7 +23,7 @@ from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import APPEND, Owner, open_owned
 from sensor.files.special import is_special
 from sensor.files.tail import NEWLINE, Tail, readable
-from sensor.outputs.transport import NoReaderYetError
+from sensor.outputs.transport import ANY_LENGTH, NoReaderYetError
 from sensor.printable import terminal_safe_line
 
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
@@ -36,6 +36,7 @@ class LinesTransport:
 
     poll_s: float | None = None
     tells_by_writing = True
+    longest = ANY_LENGTH
     longest_pause_s = 0.5
 
     def __init__(self, opener: Callable[[], int], descriptor: int | None = None, *, forever: bool = False) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S
+from sensor.outputs.transport import ANY_LENGTH, CONNECT_S, LONGEST_PAUSE_S
 from sensor.outputs.window import Window
 
 SEND_BYTES: Final = 1 << 18  # our kernel's share of what may be lost is bounded by this
@@ -26,6 +26,7 @@ class StreamTransport:
     forever = False
     tells_by_writing = False
     poll_s: float | None = 0.2
+    longest = ANY_LENGTH
     longest_pause_s = LONGEST_PAUSE_S
 
     def __init__(self, connect: Connect) -> None:

@@ -29,8 +29,10 @@ def syslog_message(document: dict[str, Any], form: Formatter, facility: int) -> 
     """The message for a native document, at most LIMIT_BYTES; empty where the format has no line for it.
 
     A document that would be longer is told with shorter lists, the longest halved until it fits, and says so under
-    flowvigil.shortened (in the native format). Raises ValueError where nothing is left to halve.
+    flowvigil.shortened (in the native format). Raises ValueError where nothing is left to halve, and for a document
+    that the sensor did not write.
     """
+    _refuse_foreign(document)
     head = _header(document, facility)
     line = form(document).rstrip(b"\n")
     while len(head) + len(line) > LIMIT_BYTES:
@@ -51,6 +53,15 @@ def severity_of(document: dict[str, Any]) -> int:
     if event.get("kind") != "alert" or not isinstance(severity, int | float):
         return INFORMATIONAL
     return next((level for least, level in SEVERITIES if severity >= least), INFORMATIONAL)
+
+
+def _refuse_foreign(document: object) -> None:
+    """Raise ValueError where it has not the parts that a header is made from."""
+    if not isinstance(document, dict):
+        raise ValueError(f"found a line of {type(document).__name__}, expected an object")
+    for name in ("event", "observer", "flowvigil"):
+        if not isinstance(document.get(name, {}), dict):
+            raise ValueError(f"{name} is {document[name]!r:.40}, expected an object")
 
 
 def _header(document: dict[str, Any], facility: int) -> bytes:

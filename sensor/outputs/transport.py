@@ -1,10 +1,12 @@
 """What carries lines to a receiver: the contract that every kind of output keeps. It knows no queue and no spool."""
 
+import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 CONNECT_S: Final = 5.0  # for a receiver to answer
 LONGEST_PAUSE_S: Final = 15.0  # between two tries to reach one over a network or a socket
+ANY_LENGTH: Final = math.inf  # of a message
 
 
 class NoReaderYetError(ConnectionError):
@@ -21,6 +23,8 @@ class Transport(Protocol):
     forever: bool
     # A receiver that was reached may still refuse: whether it takes anything shows by writing alone.
     tells_by_writing: bool
+    # Bytes of the longest message that it takes, once it is connected.
+    longest: float
     # Between two looks at the receiver while there is nothing to send, in seconds; None where that tells nothing.
     poll_s: float | None
     # Between two tries to reach a receiver that is away, in seconds, at most.

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from sensor.c_library import call
+
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 POLL_S: Final = 0.005  # between two looks at a child that is about to end
 FAILED: Final = 1  # exit code of a child whose work raised something
@@ -100,7 +102,7 @@ def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
     if sys.platform != "linux":
         return
     # Variadic: each argument must fill a register.
-    ctypes.CDLL(None).prctl(ctypes.c_int(PR_SET_PDEATHSIG), *map(ctypes.c_ulong, (number, 0, 0, 0)))
+    call("prctl", PR_SET_PDEATHSIG, *map(ctypes.c_ulong, (number, 0, 0, 0)))
     if os.getppid() != parent:
         os._exit(FAILED)
 

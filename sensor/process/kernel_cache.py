@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from kernels.cache import DIGEST_BYTES, PROBLEMS, SUFFIX, is_trusted
@@ -21,6 +22,7 @@ SERVICE_VARIABLE = "CACHE_DIRECTORY"  # systemd.exec(5)
 SYSTEM_CACHE = Path("/var/cache")
 COMPLETE = "complete"  # a file that says so of all kernels of reading and watching
 MONTH_S = 30 * 86400
+HOUR_S = 3600  # no process takes so long to write a file
 PICKLE_STOP = b"."  # what a whole file ends with
 
 
@@ -52,6 +54,7 @@ def use_kernel_cache(kernels: str = COMPLETE) -> bool:
     except OSError:  # on a full disk, or changed by another process meanwhile
         return False
     _forget_old(directory)
+    _forget_unfinished(directory)
     return compiled
 
 
@@ -169,6 +172,14 @@ def _is_whole(path: Path) -> bool:
             return False
         file.seek(-1, os.SEEK_END)
         return file.read() == PICKLE_STOP
+
+
+def _forget_unfinished(directory: Path) -> None:
+    """Remove files that processes which were killed have not finished."""
+    for path in directory.glob(f"*/*{SUFFIX}.*"):
+        with suppress(OSError):  # another process has removed it, or it is another user's
+            if time.time() - path.lstat().st_mtime > HOUR_S:
+                path.unlink()
 
 
 def _forget_old(current: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sensor.c_library import call
 from sensor.errors import ConfigError, SensorError
 
 SETTING: Final = "process.user"
@@ -179,7 +180,7 @@ def _become(user: User) -> None:
 def _clear_capabilities() -> None:
     """Clear the effective, permitted and inheritable capabilities of this thread."""
     header = struct.pack("Ii", LINUX_CAPABILITY_VERSION_3, 0)  # 0: this thread
-    _call("capset", ctypes.c_char_p(header), ctypes.c_char_p(bytes(24)))
+    call("capset", ctypes.c_char_p(header), ctypes.c_char_p(bytes(24)))
 
 
 def _verify(user: User | None, *, bounded: bool) -> None:
@@ -217,13 +218,4 @@ def _prctl_or_end(operation: int, argument: int) -> int | None:
 def _prctl(operation: int, argument: int) -> int:
     """prctl(2). Raises OSError."""
     # Its arguments are variadic: each must fill a register. Those that mean nothing must be 0.
-    return _call("prctl", ctypes.c_int(operation), *map(ctypes.c_ulong, (argument, 0, 0, 0)))
-
-
-def _call(name: str, *arguments: object) -> int:
-    """Call a C library function that returns a negative number for an error. Raises OSError."""
-    result = int(getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), name)
-    return result
+    return call("prctl", operation, *map(ctypes.c_ulong, (argument, 0, 0, 0)))

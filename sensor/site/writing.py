@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from configs.yaml_nodes import compose, is_null, read_regular
 from sensor.alerts.alert import Alert, service_in_words
 from sensor.errors import ConfigError, OutputError, reason_of
+from sensor.files.unfinished import whole_file
 from sensor.settings.yaml_errors import config_errors
 from sensor.site.claims import UNUSUAL
 from sensor.site.declared import MarkEntry, RuleEntry
@@ -33,8 +34,6 @@ LONGEST_WAIT_S: Final = 5.0  # for another writer, each of which takes some mill
 MODE: Final = 0o640  # of a new file
 # What makes two entries say the same, whoever says why.
 _SAYS: Final = {RULES: ("source", "destination", "service", "technique", "until"), MARKS: ("alert", "finding")}
-_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for whoever reads a pipe of that name
 
 
 def false_entry(alert: Alert, why: str, until: str | None, now: str) -> tuple[str, Entry]:
@@ -236,22 +235,14 @@ def _replace(path: Path, text: str, before: bytes | None) -> None:
 
     before: what is to be replaced. What was written meanwhile by someone who takes no lock is not: OutputError.
     """
-    new = path.with_name(f".{path.name}.new")  # one for all: whoever was killed over it leaves one at most
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK | _NO_WAIT, MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            if before is not None:
-                _be_like(path, stream.fileno())
-            stream.write(text.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
-    if before != (path.read_bytes() if path.exists() else None):
-        new.unlink()
-        raise OutputError(f"{path}: was changed by someone else meanwhile: nothing was added, try again")
-    os.replace(new, path)
+    with whole_file(path, MODE) as stream:
+        if before is not None:
+            _be_like(path, stream.fileno())
+        stream.write(text.encode())
+        stream.flush()
+        os.fsync(stream.fileno())  # what takes long comes before the last look
+        if before != (path.read_bytes() if path.exists() else None):
+            raise OutputError(f"{path}: was changed by someone else meanwhile: nothing was added, try again")
 
 
 def _be_like(path: Path, descriptor: int) -> None:

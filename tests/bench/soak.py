@@ -42,8 +42,8 @@ SAMPLE_S: Final = 5.0
 SETTLED_S: Final = 600.0  # until memory must not grow any more
 HOSTS: Final = 1024  # whose tables are full before that: a page of them counts as memory from its first use on
 LARGEST_FILE: Final = 200 << 20  # bytes of alerts before they are set aside
-STEP_S: Final = 8.0  # of a rate, while capacity is sought
-RATES: Final = [round(4000 * 1.25**step) for step in range(24)]
+STEP_S: Final = 20.0  # of a rate, while capacity is sought
+RATES: Final = [round(20_000 * 1.25**step) for step in range(16)]
 # A process of the same weight that only sleeps: what holds it up is the machine, not the sensor.
 IDLER: Final = """
 import sys, time
@@ -238,8 +238,8 @@ def measure_capacity(group: Path, ends: tuple[str, str], scratch: Path, load: Pa
     best = 0
     with gateway_sensor(group, right, alerts, table) as process:
         records = Records(alerts)
-        with sending(left, load, RATES[4]):  # fills the table
-            time.sleep(4 * STEP_S)
+        with sending(left, load, RATES[0]):  # fills the table
+            time.sleep(2 * STEP_S)
         records.news()
         for rate in RATES:
             before = records.latest

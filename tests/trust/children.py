@@ -169,6 +169,58 @@ def parent_killed(scale: float) -> Outcome:
     return Outcome(tries, failures, f"gone after {longest:.3f} s at most")
 
 
+# What neither a watch nor a worker may end by, each followed by SIGCONT after a while.
+PASSING: Final = (
+    signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
+    signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGURG, signal.SIGCHLD,
+)  # fmt: skip
+LONG_S: Final = 10.5  # longer than a worker may be silent
+
+
+def passing_signals(scale: float) -> Outcome:
+    """Signals to a watch and its workers at random moments, one of them, some or all at once, with packets coming."""
+    if os.geteuid():
+        raise NotTriedError("needs root")
+    chance, tries, failures = random.Random(18), 0, []
+    with joined_namespaces() as namespaces, bursts(namespaces[0]) as send:
+        for number in range(max(1, round(6 * scale))):
+            workers = (2, 4, 1)[number % 3]
+            try:
+                tries += pass_signals(namespaces[1], workers, chance, send, longest_s=0.0 if number % 3 else LONG_S)
+            except AssertionError as error:
+                failures.append(f"{workers} workers: {' '.join(str(error).split())[:300]}")
+    return Outcome(tries, failures, "all packets metered, every watch ended in order")
+
+
+def pass_signals(namespace: str, workers: int, chance: random.Random, send: Callable[[], int], longest_s: float) -> int:
+    """Send signals to one watch, which then ends in order; how many. Raises AssertionError."""
+    settings = ("--set", f"capture.workers={workers}", "--set", "stats.interval_s=1")
+    with TemporaryDirectory() as name, watching(namespace, Path(name), *settings, write=False) as watch:
+        Path(name).chmod(0o755)
+        own = watch.process.pid
+        all_of_them = [own, *children(own)]
+        pauses = [*(chance.choice((0.05, 0.4, 0.9)) for _ in range(12)), *([longest_s] if longest_s else [])]
+        sent = 0
+        for pause_s in pauses:
+            sent += send()
+            whole = pause_s == longest_s
+            number = signal.SIGSTOP if whole or chance.random() < 0.5 else chance.choice(PASSING)
+            chosen = all_of_them if whole else chance.sample(all_of_them, chance.randint(1, len(all_of_them)))
+            for pid in chosen:
+                if number not in (signal.SIGHUP, signal.SIGUSR1) or pid == own:
+                    os.kill(pid, number)
+            time.sleep(pause_s)
+            for pid in sorted(chosen) if whole else chosen:  # the watch first: its workers have told nothing yet
+                os.kill(pid, signal.SIGCONT)
+            time.sleep(chance.random() * 0.3)
+        assert watch.process.poll() is None, watch.process.communicate()
+        watch.tell(signal.SIGTERM)
+        gone_after(watch, time.monotonic(), all_of_them[1:])
+        check_account(watch, sent, harmless=True)
+        assert watch.process.returncode == 0, watch.process.returncode
+        return len(pauses)
+
+
 def children(pid: int) -> list[int]:
     """Processes that a process has made, without those that have ended."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -190,6 +242,7 @@ CLAIMS: Final = (
         "the account or in the event that tells of the loss.",
         "workers ended",
         worker_ends,
+        alone=True,
         minutes=1.5,
         needs="root",
     ),
@@ -198,7 +251,16 @@ CLAIMS: Final = (
         "A watch that is killed on the spot leaves no worker behind, be it one that stands still.",
         "kills",
         parent_killed,
+        alone=True,
         minutes=0.8,
+        needs="root",
+    ),
+    Claim(
+        "passing-signals",
+        "What stops a watch or its workers and lets them go on, and signals that ask for nothing, cost no packet.",
+        "signals",
+        passing_signals,
+        minutes=1.2,
         needs="root",
     ),
 )

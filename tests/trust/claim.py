@@ -29,6 +29,7 @@ class Claim:
     promise: str  # one sentence for an operator
     unit: str  # of a try, in the plural: "kills"
     run: Callable[[float], Outcome] = field(repr=False)  # tries it; its argument scales the number of tries, 1 as usual
-    minutes: float = 1.0  # that it takes at scale 1 on two quiet cores
+    minutes: float = 1.0  # that it takes at scale 1 on a quiet core
+    alone: bool = False  # whether it measures time, or fills every core: nothing else is tried beside it
     long: bool = False  # tried by `make trust-long` alone
     needs: str = ""  # such as "root", said on the page

@@ -75,6 +75,7 @@ CLAIMS: Final = (
         "minutes or ends in anything but records or one line of refusal.",
         "frames and files",
         try_hostile_input,
+        alone=True,
         minutes=1.0,
     ),
     Claim(
@@ -82,6 +83,7 @@ CLAIMS: Final = (
         "The same for a hundred million frames and a hundred thousand files.",
         "frames and files",
         try_much_hostile_input,
+        alone=True,
         minutes=45.0,
         long=True,
     ),

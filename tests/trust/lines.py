@@ -305,6 +305,7 @@ CLAIMS: Final = (
         "interrupt ends the waiting.",
         "runs",
         dead_outputs,
+        alone=True,
         minutes=1.5,
     ),
 )

@@ -490,6 +490,7 @@ CLAIMS: Final[tuple[Claim, ...]] = (
         f"{MOST_DISK_MB} MB of temporary disk, and healthy clients are answered within {ANSWERED_WITHIN_S:g} s",
         "connections",
         floods,
+        alone=True,
         minutes=2.0,
     ),
     Claim(
@@ -498,6 +499,7 @@ CLAIMS: Final[tuple[Claim, ...]] = (
         f"{ANSWERED_WITHIN_S:g} s meanwhile",
         "connections",
         slow,
+        alone=True,
         minutes=1.0,
     ),
     Claim(

@@ -1,7 +1,9 @@
 """Signals at random moments over the commands: each ends in order, with its code, and leaves nothing behind."""
 
+import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -10,9 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from sensor.cli.build import bundle_path
 from sensor.cli.bundle_output import OF_BUNDLES
 from sensor.errors import INTERRUPTED, OK
 from tests.support.command import DEMO, launched, surroundings
+from tests.support.kdd_tables import as_kdd_text, kdd_table, recipe_text
 from tests.trust.claim import Claim, Outcome
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,6 +53,11 @@ COMMANDS: Final = (
     Try(("alerts", "search", "many.jsonl", "scan"), codes=(6,)),
     Try(("serve", "--listen", "127.0.0.1:0")),
     Try(("schema", "alert")),
+    Try(("explore", "train.txt", "-o", "out.html"), "out.html"),
+    Try(("train", "recipe.yaml", "--data", ".", "-o", "site")),
+    Try(("evaluate", "nsl-kdd", "train.txt", "-o", "out.html"), "out.html"),
+    Try(("promote", "cic2017", "--over", "bundle"), codes=(11,)),
+    Try(("check", "--json", "-o", "alerts.jsonl")),
 )
 
 
@@ -121,6 +130,11 @@ def arranged(directory: Path, one: Try) -> set[str]:
         (directory / "many.jsonl").write_bytes(b"{}\n" * 200_000)
     if "pipe" in one.words:
         os.mkfifo(directory / "pipe")
+    if "train.txt" in one.words or "recipe.yaml" in one.words:
+        records = as_kdd_text(kdd_table(), directory / "train.txt").read_bytes()
+        (directory / "recipe.yaml").write_text(recipe_text(hashlib.sha256(records).hexdigest()))
+    if "bundle" in one.words:
+        shutil.copytree(bundle_path(None), directory / "bundle")
     if one.output:
         (directory / one.output).write_bytes(OLD)
     return set(os.listdir(directory))
@@ -149,6 +163,7 @@ CLAIMS: Final = (
         "no traceback, the old or the new file, and nothing left behind; a second one ends it at once.",
         "signals",
         random_signals,
+        alone=True,
         minutes=3.0,
     ),
 )

@@ -35,6 +35,7 @@ CLAIMS: Final = (
         "hour, descriptors stay, every packet is accounted for, and the ring is never left alone for 100 ms.",
         "packets",
         try_soak,
+        alone=True,
         minutes=65.0,
         long=True,
         needs="root, tcpreplay",

@@ -14,6 +14,7 @@ from unittest import mock
 from sensor.errors import OutputError
 from sensor.outputs.delivery import Delivery, write_all
 from sensor.outputs.spool_directory import MARK
+from sensor.outputs.transport import ANY_LENGTH
 from tests.trust.claim import Claim, Outcome
 from tests.trust.lines import LONG_S, alerts, files_end_at
 
@@ -29,6 +30,7 @@ class Receiver:
 
     forever = tells_by_writing = False
     poll_s: float | None = 0.05
+    longest = ANY_LENGTH
     longest_pause_s = 0.2
 
     def __init__(self) -> None:
@@ -295,6 +297,7 @@ CLAIMS: Final = (
         "is sent that nobody wrote, and every later line arrives.",
         "attacks",
         spool_attacks,
+        alone=True,
         minutes=1.5,
     ),
 )

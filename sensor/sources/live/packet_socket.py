@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from flows.linktypes import ETHERNET, RAW
+from sensor.c_library import call
 from sensor.errors import CaptureError
 from sensor.sources.live.rtnetlink import Link, link_at
 from sensor.sources.live.tpacket import VLAN_TAG
@@ -110,9 +111,7 @@ def bind_to(packets: socket.socket, index: int) -> None:
     By index, which socket.bind cannot: the name may belong to another interface by now.
     """
     address = struct.pack("HHiHBB8x", socket.AF_PACKET, socket.htons(ETH_P_ALL), index, 0, 0, 0)
-    if ctypes.CDLL(None, use_errno=True).bind(packets.fileno(), address, len(address)):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    call("bind", packets.fileno(), address, len(address))
 
 
 def make_promiscuous(packets: socket.socket, index: int) -> None:
@@ -148,6 +147,7 @@ class PacketCounts:
         self._whole, self._begun = words[0:1], words[1:2]
         self._sums = words[2:6].reshape(2, 2)
         self._added = words[8:12].view(np.uint32).reshape(2, 4)
+        self._rooms = [added.ctypes.data for added in self._added]  # addresses
 
     def read(self) -> tuple[int, int]:
         """(received, dropped) packets since the socket was opened; received includes the dropped ones."""
@@ -157,13 +157,8 @@ class PacketCounts:
         added[:] = 0
         self._begun[0] = upcoming
         length = ctypes.c_uint32(STATISTICS_BYTES)
-        result = ctypes.CDLL(None, use_errno=True).getsockopt(
-            self._packets.fileno(), SOL_PACKET, PACKET_STATISTICS, ctypes.c_void_p(added.ctypes.data),
-            ctypes.byref(length),
-        )  # fmt: skip
-        if result:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
+        room = ctypes.c_void_p(self._rooms[upcoming & 1])
+        call("getsockopt", self._packets.fileno(), SOL_PACKET, PACKET_STATISTICS, room, ctypes.byref(length))
         self._add_up()
         received, dropped = self._sums[upcoming & 1]
         return int(received), int(dropped)

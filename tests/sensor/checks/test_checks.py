@@ -202,6 +202,22 @@ def test_a_link_to_nothing_fails_where_the_file_would_be_given_away(directory: P
 
 
 @needs_root
+def test_a_link_of_a_users_is_followed_no_further_than_a_watch_does(directory: Path) -> None:
+    roots, theirs = directory / "roots", directory / "theirs"
+    roots.mkdir(mode=0o700)
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    os.chown(roots, 0, 0)
+    (theirs / "link").symlink_to(roots)
+    (roots / "there").touch()
+    for name in ("new", "there"):
+        found = findings(flowvigil("check", "--json", "-m", "nosuch", "-o", theirs / "link" / name))
+        assert found["output"]["exit_code"] == 7
+        assert "a link of others, which root does not follow" in found["output"]["message"]
+    assert os.listdir(roots) == ["there"]
+
+
+@needs_root
 def test_a_port_that_only_root_may_take_is_no_port_of_the_sensors() -> None:
     found = findings(flowvigil("check", "--json", "-m", "nosuch", "--set", "stats.metrics_port=81"))
     assert found["metrics"]["exit_code"] == 3

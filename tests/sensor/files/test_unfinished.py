@@ -72,6 +72,14 @@ def test_killed_writers_leave_the_old_file_or_the_new_one_and_the_next_removes_t
     assert names(tmp_path) == ["x"]
 
 
+def test_a_trial_leaves_nothing_and_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    left = f".name.{'0' * 16}.part"
+    (tmp_path / left).touch()
+    (tmp_path / "other").touch()
+    refuse_unwritable(tmp_path / "name")
+    assert names(tmp_path) == ["other"]
+
+
 def test_only_what_nobody_writes_and_has_an_unfinished_name_is_removed(tmp_path: Path) -> None:
     stay = [".x.abc.part.gz", ".x.part", "x.1.part", ".y.12.part", ".x.A B.part"]
     for name in (*stay, ".x.4711.part", ".x.k3_dfa21.part"):  # the last two as earlier versions named them

@@ -1,5 +1,6 @@
 """Records of several workers in one order, and what happens to processes that end."""
 
+import errno
 import faulthandler
 import os
 import signal
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from flows.batch import IDENTITY_WIDTH, REPORTED_NS, SRC_PORT, FlowBatch, empty_batch
 from flows.columns import COLUMNS
 from flows.meter import Meter
+from sensor.errors import CaptureError
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.metering.workers import PATIENCE_NS, TurnMerge, WorkerTurns
@@ -195,6 +197,49 @@ def test_a_worker_that_was_stopped_is_made_to_go_on_and_nothing_is_lost() -> Non
     assert workers.problems == []
     assert "worker 2 was stopped by a signal: made to go on" in [e.message for each in turns for e in each.events]
     assert turns[-1].totals.stats.packets == 2
+
+
+def test_a_worker_is_made_to_go_on_as_often_as_it_is_stopped() -> None:
+    stops = (by_signal(signal.SIGSTOP), SILENCE)
+    quiet = [(lambda: time.sleep(0.02), SILENCE)] * 10
+    stopped = capture_of(1001)
+    stopped.turns[-1:] = [stops, *quiet, stops, *quiet, stops, *quiet]
+    workers = WorkerTurns([LiveTurns(each, Meter(1024, news_only=True)) for each in (capture_of(1000), stopped)])
+    turns = list(workers)
+    assert workers.problems == []
+    told = [event.action for each in turns for event in each.events]
+    assert told.count("worker-stopped") == 3
+    assert turns[-1].totals.stats.packets == 2
+    assert no_child()
+
+
+def test_a_watch_that_was_stopped_itself_holds_the_silence_of_that_time_against_no_worker() -> None:
+    """As by Ctrl-Z and fg, a container that is paused, or a virtual machine that is moved."""
+    passed_s = [0.0]
+    captures = [capture_of(1000 + worker, turns=20) for worker in range(3)]
+    sources = [LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures]
+    workers = WorkerTurns(sources, clock=lambda: time.monotonic() + passed_s[0])
+    for each in workers:
+        if each.totals.stats.packets == 3:
+            passed_s[0] += 3600.0
+    assert workers.problems == []
+    assert passed_s[0] > 3600.0
+
+
+def test_a_limit_of_processes_ends_the_start_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, forked = os.fork, list[int]()
+
+    def second_one_fails() -> int:
+        if forked:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        forked.append(1)
+        return fork()
+
+    monkeypatch.setattr(os, "fork", second_one_fails)
+    sources = [LiveTurns(capture_of(1000 + worker, turns=100), Meter(1024)) for worker in range(3)]
+    with pytest.raises(CaptureError, match="3 capture workers cannot be started, 1 could: resource temporarily"):
+        WorkerTurns(sources)
+    assert no_child()
 
 
 def test_a_worker_that_stands_still_nevertheless_has_ended() -> None:

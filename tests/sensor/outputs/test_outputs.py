@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -17,6 +18,7 @@ import pytest
 from sensor.alerts.alert_record import alert_line
 from sensor.errors import ConfigError, OutputError
 from sensor.outputs.outputs import Outputs, prepared_outputs
+from sensor.outputs.spool_directory import checked
 from sensor.settings.outputs import FileEntry, KafkaEntry, OutputEntry, SyslogEntry, UnixEntry
 from tests.support.alerts import an_alert
 from tests.support.receivers import RECEIVERS, free_port, received, receiver
@@ -196,6 +198,72 @@ def test_a_datagram_socket_gets_one_record_each(tmp_path: Path) -> None:
         there.settimeout(LONG_S)
         assert [sequences(there.recv(65536)) for _ in range(5)] == [[1], [2], [3], [4], [5]]
         outputs.close(1)
+
+
+def test_a_line_that_is_too_long_for_a_datagram_is_lost_alone(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as there:
+        there.bind(str(tmp_path / "s"))
+        outputs = started(UnixEntry(type="unix", path=tmp_path / "s", socket="datagram"))
+        before, after = alerts(1, 2)
+        outputs.write([before, b'{"long":"%s"}\n' % (b"x" * 500_000), after])
+        there.settimeout(LONG_S)
+        assert [sequences(there.recv(65536)) for _ in range(2)] == [[1], [2]]
+        outputs.close(1)
+    assert (outputs.states()[0].written, outputs.lost) == (2, 1)
+    (problem,) = outputs.problems
+    assert "found a line of 500,012 bytes, expected " in problem
+    assert problem.endswith(" at most, 1 line lost")
+
+
+FOREIGN = (
+    b"[]",
+    b"5",
+    b"null",
+    b'"x"',
+    b'{"event":[]}',
+    b'{"event":null}',
+    b'{"observer":7}',
+    b'{"flowvigil":[1]}',
+    b"{",
+)
+
+
+def test_lines_of_others_in_a_spool_cost_no_other_line_of_a_syslog_output(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "format").write_bytes(b"spool/2\n")
+    lines = [*(line + b"\n" for line in FOREIGN), *alerts(1, 3)]
+    (tmp_path / "spool" / "00000001.jsonl").write_bytes(b"".join(map(checked, lines)))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
+        there.bind(("127.0.0.1", 0))
+        there.settimeout(LONG_S)
+        port = there.getsockname()[1]
+        outputs = started(
+            SyslogEntry(type="syslog", host="127.0.0.1", port=port, transport="udp", spool=tmp_path / "spool")
+        )
+        outputs.write(alerts(4, 1))
+        got = [there.recv(65536) for _ in range(4)]
+        outputs.close(LONG_S)
+    assert [json.loads(message[message.index(b"{") :])["event"]["sequence"] for message in got] == [1, 2, 3, 4]
+    assert (outputs.states()[0].written, outputs.lost) == (4, len(FOREIGN))
+    assert not outputs.failed
+
+
+def test_a_fault_of_an_output_costs_that_output_alone_and_is_told(tmp_path: Path) -> None:
+    def fault(_line: bytes) -> bytes:
+        raise RuntimeError("of a defect")
+
+    good, bad = prepared_outputs(
+        [FileEntry(type="file", path=tmp_path / "a"), FileEntry(type="file", path=tmp_path / "b")], "gw1"
+    )
+    outputs = Outputs([good, replace(bad, encode=fault)])
+    lines = alerts(1, 3)
+    outputs.write(lines)
+    wait_until(lambda: outputs.failed)
+    outputs.write(alerts(4, 1))
+    outputs.close(LONG_S)
+    assert (tmp_path / "a").read_bytes() == b"".join([*lines, *alerts(4, 1)])
+    assert [state.lost for state in outputs.states()] == [0, 4]
+    assert outputs.problems == [f"file {tmp_path / 'b'}: internal error: RuntimeError: of a defect, 4 lines lost"]
 
 
 def certificate(directory: Path, name: str) -> tuple[Path, Path]:

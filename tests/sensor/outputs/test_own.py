@@ -1,6 +1,7 @@
 """stdout and the sensor's own file: who cannot wait never does, who can loses nothing, and no line is halved."""
 
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sensor.errors import OutputError
-from sensor.outputs.delivery import Delivery
+from sensor.outputs.delivery import Delivery, close_all, write_all
 from sensor.outputs.lines import LinesTransport
 from sensor.outputs.outputs import Outputs, Prepared, prepared_outputs
 from sensor.outputs.transports import encoder_of
@@ -351,6 +352,38 @@ def test_a_slow_reader_is_waited_for_without_limit_and_gets_everything(pipe: tup
     reading.join(LONG_S)
     assert numbers_in(bytes(received)) == list(range(5_000))
     assert outputs.lost == 0
+
+
+def test_time_in_which_the_run_itself_stood_still_costs_no_patience(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by Ctrl-Z and fg: the reader had no chance to show that it reads."""
+    other = Delivery("other", LinesTransport(lambda: os.dup(pipe[1])), None, queue_bytes=65536, patience_s=10.0)
+    waits, received = [0], bytearray()
+
+    def read_all() -> None:
+        while len(received) < 1_500_000:
+            if select.select([pipe[0]], [], [], LONG_S)[0]:
+                received.extend(os.read(pipe[0], 65536))
+
+    reading = threading.Thread(target=read_all)
+
+    def stopped_meanwhile(self: Delivery, seconds: float) -> None:
+        waits[0] += 1
+        passed_s[0] += 3600.0 if waits[0] == 1 else 0.0
+        if waits[0] == 3:
+            reading.start()
+        wait_for_room(self, seconds)
+
+    passed_s, wait_for_room, clock = [0.0], Delivery.wait_for_room, time.monotonic
+    monkeypatch.setattr(Delivery, "wait_for_room", stopped_meanwhile)
+    monkeypatch.setattr("sensor.outputs.delivery.time.monotonic", lambda: clock() + passed_s[0])
+    write_all([other], numbered(0, 15_000))
+    assert other.lost == 0
+    assert waits[0] >= 3
+    reading.join(LONG_S)
+    close_all([other], 1.0)
+    assert numbers_in(bytes(received)) == list(range(15_000))
 
 
 def test_an_interrupt_ends_the_waiting_for_room_and_at_the_end(pipe: tuple[int, int]) -> None:

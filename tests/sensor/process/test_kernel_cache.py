@@ -126,3 +126,15 @@ def test_caches_of_old_versions_go_after_a_month(tmp_path: Path, days: int, kept
     os.utime(old, (time.time() - days * 86400,) * 2)
     chosen(XDG_CACHE_HOME=str(tmp_path))
     assert old.exists() == kept
+
+
+def test_what_killed_processes_have_not_finished_goes_after_an_hour(tmp_path: Path) -> None:
+    directory = chosen(XDG_CACHE_HOME=str(tmp_path))[1] / "flows-0123456789abcdef"
+    directory.mkdir()
+    files = {name: directory / f"decode.decode-0123.nbk{name}" for name in ("", ".0123abcd", ".4567cdef")}
+    for path in files.values():
+        path.write_bytes(b"half")
+    os.utime(files[".0123abcd"], (time.time() - 3601,) * 2)
+    os.utime(files[""], (time.time() - 3601,) * 2)
+    chosen(XDG_CACHE_HOME=str(tmp_path))
+    assert [name for name, path in files.items() if path.exists()] == ["", ".4567cdef"]

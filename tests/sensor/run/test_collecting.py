@@ -1,0 +1,76 @@
+"""When a live run looks for circles of objects."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from flows.batch import empty_batch
+from flows.meter import MeterStats
+from sensor.metering.turns import CaptureTotals, Turn
+from sensor.run.collecting import AT_LAST_S, QUIET_AFTER_S, Collecting
+from sensor.run.run import Run
+from sensor.sources.capture import CaptureStatistics
+
+RUN = cast("Run", None)
+
+
+class Held:
+    """An object that holds itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+def turn(received: int) -> Turn:
+    return Turn(empty_batch(), 0, CaptureTotals(CaptureStatistics(received=received), MeterStats()))
+
+
+def test_old_objects_are_looked_at_when_no_packet_comes_or_a_day_has_passed() -> None:
+    now = [0.0]
+    hook = Collecting(clock=lambda: now[0])
+    hook.begin(RUN)
+    dropped = weakref.ref(Held())
+    gc.collect(1)
+    dropped_old = _of_the_oldest()
+    assert dropped() is None
+    for at_s, received, there in (
+        (1.0, 5, True),
+        (2.0, 5, True),  # quiet, but not due
+        (QUIET_AFTER_S, 6, True),  # due, but not quiet
+        (QUIET_AFTER_S + 1, 6, False),
+    ):
+        now[0] = at_s
+        hook.after(turn(received), RUN)
+        assert (dropped_old() is not None) == there
+    dropped_old = _of_the_oldest()
+    now[0] = QUIET_AFTER_S + AT_LAST_S
+    hook.after(turn(7), RUN)
+    assert dropped_old() is not None
+    now[0] += 2
+    hook.after(turn(8), RUN)
+    assert dropped_old() is None
+
+
+def _of_the_oldest() -> "weakref.ref[Held]":
+    """One that has outlived two looks at young ones, and is dropped then."""
+    held = Held()
+    gc.collect(0)
+    gc.collect(1)
+    return weakref.ref(held)
+
+
+def test_what_is_there_at_the_start_is_looked_at_no_more() -> None:
+    Collecting().begin(RUN)
+    assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[2] > 1 << 20
