@@ -11,7 +11,7 @@ import pickle
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,14 +21,14 @@ from flows.batch import FlowBatch, empty_batch
 from flows.meter import MeterStats, concatenate
 from sensor.alerts.spread import counted
 from sensor.errors import CaptureError, reason_of
-from sensor.metering.due import before, in_order, parted
+from sensor.metering.due import MOST, before, in_order, parted
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS, CaptureTotals, Turn, sum_of
 from sensor.process.children import Child, settled
 from sensor.sources.capture import CaptureStatistics, LinkEvent
 
-# A worker that is this far behind the others is not waited for: its records come late rather than hold up alerts.
-PATIENCE_NS: Final = 3_000_000_000
+PATIENCE_S: Final = 3.0  # a worker that tells nothing for so long is not waited for: its records may come late
+WAITING: Final = 4 * MOST  # records that wait for whoever is behind, beyond which nobody is waited for; some 120 MB
 SILENCE_S: Final = 10.0  # workers give a turn at least ten times a second; one that computes may take some seconds
 LOOK_S: Final = 0.1  # between two looks at every worker
 UNHEARD_S: Final = 1.0  # without a look at the workers: their silence in that time says nothing of them
@@ -91,7 +91,7 @@ class WorkerTurns:
                     ended = [worker for worker in self._workers if self._look_at(worker, merge)]
                     news = news or bool(ended)
                 if news and merge.complete:
-                    yield merge.turn()
+                    yield merge.turn(self._silent())
         finally:
             for worker in self._workers:
                 worker.end()
@@ -101,6 +101,11 @@ class WorkerTurns:
         self._stopping = True
         for worker in self._workers:
             worker.stop()
+
+    def _silent(self) -> set[int]:
+        """Numbers of the workers that are not waited for."""
+        now_s = self._clock()
+        return {worker.number for worker in self._workers if now_s - worker.heard_s > PATIENCE_S}
 
     def _take(self, merge: "TurnMerge") -> bool:
         """Wait for turns, at most for LOOK_S, and give them to the merge; whether there was anything new."""
@@ -297,10 +302,14 @@ class TurnMerge:
         # every worker sees every interface; the first one speaks for all
         self._events += [event for event in turn.events if worker == 0 or event.interface is None]
 
-    def turn(self) -> Turn:
-        """What is complete by now: records of before the moment that every worker has reached, in the order of time."""
-        newest_ns = max((until for until in self._until_ns if until < END_NS), default=END_NS)
-        until_ns = max(min(self._until_ns), newest_ns - PATIENCE_NS if newest_ns < END_NS else 0)
+    def turn(self, silent: Collection[int] = ()) -> Turn:
+        """What is complete by now: records of before the moment that every worker has reached, in the order of one.
+
+        silent: numbers of workers that are not waited for.
+        """
+        too_many = sum(len(batch) for batches in self._waiting for batch in batches) > WAITING
+        waited_for = [until for worker, until in enumerate(self._until_ns) if worker not in silent and not too_many]
+        until_ns = min(waited_for, default=max((until for until in self._until_ns if until < END_NS), default=END_NS))
         events, self._events = tuple(self._events), []
         # what is said once is said by one that still runs
         known = [totals for totals in self._totals if totals is not None]

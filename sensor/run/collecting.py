@@ -39,11 +39,12 @@ class Collecting:
         """Nothing: the turn's records are not taken yet."""
 
     def after(self, turn: Turn, _run: Run) -> None:
-        """Look at all objects where that is due and no packet has come since the turn before, or is long due."""
+        """Look at all objects where that is due and neither packets nor records have come, or is long due."""
         received, before = turn.totals.capture.received, self._received
         self._received = received
+        quiet = received == before and not len(turn.records)  # records of earlier packets come in parts
         passed_s = self.clock() - self._looked_s
-        if passed_s >= AT_LAST_S or (passed_s >= QUIET_AFTER_S and received == before):
+        if passed_s >= AT_LAST_S or (passed_s >= QUIET_AFTER_S and quiet):
             gc.collect()
             self._looked_s = self.clock()
 

@@ -92,10 +92,11 @@ def simple(item: Packet, *, order: str = "<") -> bytes:
     return block(3, struct.pack(order + "I", item.wirelen) + item.frame, order=order)
 
 
-def pcapng(packets: Sequence[Packet], *, order: str = "<") -> bytes:
-    """One section with one microsecond Ethernet interface."""
-    body = b"".join(enhanced(item, item.ts_ns // 1000, order=order) for item in packets)
-    return section(order=order) + interface(order=order) + body
+def pcapng(packets: Sequence[Packet], *, order: str = "<", digits: int = 6) -> bytes:
+    """One section with one Ethernet interface, whose stamps have so many digits of a second."""
+    unit_ns, resolution = 10 ** (9 - digits), option(9, bytes([digits]), order=order)
+    body = b"".join(enhanced(item, item.ts_ns // unit_ns, order=order) for item in packets)
+    return section(order=order) + interface(options=resolution, order=order) + body
 
 
 class Arriving:

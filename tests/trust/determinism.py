@@ -115,7 +115,7 @@ class Trial:
         packed = {
             "file": lambda: content, "gzip": lambda: gzip.compress(content, 1),
             "zstd": lambda: zstandard.ZstdCompressor().compress(content),
-            "pcapng": lambda: form.pcapng([form.Packet(p.frame, p.ts_ns, len(p.frame)) for p in self.packets]),
+            "pcapng": lambda: form.pcapng([form.Packet(f, ts_ns, len(f)) for ts_ns, f in self.packets], digits=9),
         }  # fmt: skip
         path.write_bytes(packed[way]())
         return [str(path)], None

@@ -19,7 +19,7 @@ from flows.meter import Meter
 from sensor.errors import CaptureError
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
-from sensor.metering.workers import PATIENCE_NS, TurnMerge, WorkerTurns
+from sensor.metering.workers import WAITING, TurnMerge, WorkerTurns
 from sensor.sources.capture import CaptureStatistics, LinkEvent
 from tests.support.packets import block, udp
 from tests.support.scripted import SILENCE, ScriptedCapture
@@ -53,11 +53,21 @@ def test_a_record_waits_until_every_worker_has_come_as_far() -> None:
     assert merged(merge) == [20, 20, 25, 30, 35]
 
 
-def test_a_worker_that_hangs_does_not_hold_up_the_others_for_ever() -> None:
+def test_a_worker_that_is_behind_is_waited_for_unless_it_is_silent() -> None:
     merge = TurnMerge(2)
     merge.add(1, a_turn([], 1000))
-    merge.add(0, a_turn([2000, PATIENCE_NS + 5000], PATIENCE_NS + 3000))
-    assert merged(merge) == [2000]
+    merge.add(0, a_turn([2000, 50_000_000_000], 30_000_000_000))
+    assert merged(merge) == []
+    assert [int(time) for time in merge.turn({1}).records.identity[:, REPORTED_NS]] == [2000]
+
+
+def test_no_more_records_wait_for_a_worker_that_is_behind_than_may() -> None:
+    merge = TurnMerge(2)
+    merge.add(1, a_turn([], 0))
+    merge.add(0, a_turn(list(range(WAITING)), WAITING))
+    assert not merged(merge)
+    merge.add(0, a_turn([WAITING], WAITING + 5))
+    assert len(merged(merge)) == WAITING + 1
 
 
 def test_a_worker_that_died_is_not_waited_for() -> None:

@@ -5,9 +5,11 @@ import weakref
 from collections.abc import Iterator
 from typing import cast
 
+import numpy as np
 import pytest
 
-from flows.batch import empty_batch
+from flows.batch import IDENTITY_WIDTH, FlowBatch
+from flows.columns import NAMES
 from flows.meter import MeterStats
 from sensor.metering.turns import CaptureTotals, Turn
 from sensor.run.collecting import AT_LAST_S, QUIET_AFTER_S, Collecting
@@ -32,8 +34,9 @@ def _as_before() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
-def turn(received: int) -> Turn:
-    return Turn(empty_batch(), 0, CaptureTotals(CaptureStatistics(received=received), MeterStats()))
+def turn(received: int, records: int = 0) -> Turn:
+    batch = FlowBatch(np.zeros((records, IDENTITY_WIDTH), dtype=np.int64), np.zeros((records, len(NAMES))))
+    return Turn(batch, 0, CaptureTotals(CaptureStatistics(received=received), MeterStats()))
 
 
 def test_old_objects_are_looked_at_when_no_packet_comes_or_a_day_has_passed() -> None:
@@ -44,17 +47,18 @@ def test_old_objects_are_looked_at_when_no_packet_comes_or_a_day_has_passed() ->
     gc.collect(1)
     dropped_old = _of_the_oldest()
     assert dropped() is None
-    for at_s, received, there in (
-        (1.0, 5, True),
-        (2.0, 5, True),  # quiet, but not due
-        (QUIET_AFTER_S, 6, True),  # due, but not quiet
-        (QUIET_AFTER_S + 1, 6, False),
+    for at_s, received, records, there in (
+        (1.0, 5, 0, True),
+        (2.0, 5, 0, True),  # quiet, but not due
+        (QUIET_AFTER_S, 6, 0, True),  # due, but not quiet
+        (QUIET_AFTER_S + 1, 6, 1, True),  # records of the packets that have come
+        (QUIET_AFTER_S + 2, 6, 0, False),
     ):
         now[0] = at_s
-        hook.after(turn(received), RUN)
+        hook.after(turn(received, records), RUN)
         assert (dropped_old() is not None) == there
     dropped_old = _of_the_oldest()
-    now[0] = QUIET_AFTER_S + AT_LAST_S
+    now[0] = QUIET_AFTER_S + 1 + AT_LAST_S
     hook.after(turn(7), RUN)
     assert dropped_old() is not None
     now[0] += 2
