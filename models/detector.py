@@ -74,6 +74,10 @@ class RememberingDetector(Detector, Protocol):
     @property
     def evicted(self) -> int:
         """Hosts that gave way to others since it remembers anything."""
+        ...
+
+    def remember(self, hosts: int) -> None:
+        """Forget every host, and have room for so many from now on. Raises ValueError outside of 1 to 2^24."""
 
 
 @runtime_checkable

@@ -303,8 +303,17 @@ class Hybrid:
     @property
     def evicted(self) -> int:
         """Hosts whose state gave way to that of others, of all members together."""
-        members = (member.detector for member in (*self.known, *self.novel))
-        return sum(detector.evicted for detector in members if isinstance(detector, RememberingDetector))
+        return sum(detector.evicted for detector in self._remembering)
+
+    def remember(self, hosts: int) -> None:
+        """Drop the state of every host, and have room for that of so many from now on."""
+        for detector in self._remembering:
+            detector.remember(hosts)
+
+    @property
+    def _remembering(self) -> list[RememberingDetector]:
+        detectors = [member.detector for member in (*self.known, *self.novel)]
+        return [detector for detector in detectors if isinstance(detector, RememberingDetector)]
 
     def forget(self) -> None:
         """Drop the state of every host, as if nothing had been judged."""

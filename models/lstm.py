@@ -20,8 +20,8 @@ from models.scaling import CLIP, Matrix, Scaling
 from models.stored import Forms, SettingTypes, StoredParts
 
 Float32s = NDArray[np.float32]
-HOSTS = 65_536
-MAX_UNITS = 512  # a host's state has twice as many numbers: 256 MB of all hosts
+HOSTS = 65_536  # unless whoever loads it asks for another number
+MAX_UNITS = 512  # a host's state has twice as many numbers: 256 MB of that many hosts
 MAX_WEIGHT = 1e6  # below it no sum can overflow float32, so scores stay finite
 ROWS = 16  # steps taken together: their gates stay in the first-level cache while the weights pass once
 
@@ -99,9 +99,8 @@ class Lstm:
         self.reset_ns = reset_ns
         self.dt_center = float(dt_center)
         self.dt_scale = float(dt_scale)
-        self._hosts = host_table(hosts, secrets.randbits(128) if seed is None else seed)
-        self._last_ns = np.zeros(hosts, dtype=np.int64)
-        self._state = np.zeros((hosts, 2 * units), dtype=np.float32)  # h, then c; pages are taken as hosts come
+        self._seed = secrets.randbits(128) if seed is None else seed
+        self.remember(hosts)
         self._gates = aligned((ROWS, 4 * units))
         self._carried = aligned((ROWS, 2 * units))
         self._plan = np.empty((PLAN_WIDTH, ROWS), dtype=np.int64)
@@ -153,6 +152,13 @@ class Lstm:
                 out,
             )
         return out
+
+    def remember(self, hosts: int) -> None:
+        """Forget every host, and have room for so many from now on. Raises ValueError outside of 1 to 2^24."""
+        self._hosts = host_table(hosts, self._seed)
+        self._last_ns = np.zeros(hosts, dtype=np.int64)
+        # h, then c; pages are taken as hosts come
+        self._state = np.zeros((hosts, 2 * len(self.recurrent)), dtype=np.float32)
 
     @property
     def evicted(self) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SECOND_NS = 1_000_000_000
 EVIDENCE_CUT = 0.5  # of p-values, below which a lane's flags say something (sensor.episodes.evidence)
 DEFAULT_BUNDLE = "default"
+STATES_A_HOST = 4  # states of the LSTM for each host that episodes follow: most sources do nothing that is followed
 SOURCES_NAMED = 32  # of a run, in its flow log
 
 
@@ -42,9 +43,11 @@ def load_model(config: "Config") -> "Hybrid":
     path = bundle_path(config.detection.bundle)
     contracts = feature_contract(), context_contract(), kdd_contract(content=False), kdd_contract(content=True)
     try:
-        return load_bundle(path, *contracts, keys=bundle_keys(config))
+        hybrid = load_bundle(path, *contracts, keys=bundle_keys(config))
     except BundleError as error:
         raise ModelError(str(error)) from error
+    hybrid.remember(STATES_A_HOST * config.episodes.capacity_hosts)
+    return hybrid
 
 
 def bundle_keys(config: "Config") -> "tuple[PublicKey, ...]":
