@@ -79,7 +79,7 @@ foreign: $(VENV)/installed-train ## Judge the default bundle and cic2017 by capt
 bench: $(VENV)/installed-test ## Measure speed and size against peers in one run (a few minutes)
 	$(BIN)/python -m tests.bench --plot docs/bench.svg
 
-trust: $(VENV)/installed-test ## Try what docs/reliability.md promises and print the table (some 45 minutes; all of it as root)
+trust: $(VENV)/installed-test ## Try what docs/reliability.md promises and print the table (half an hour on two cores; all of it as root)
 	$(BIN)/python -m tests.trust
 
 trust-long: $(VENV)/installed-test ## Try what takes longer than that (hours; root)
