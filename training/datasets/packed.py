@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
+from io import BufferedReader, FileIO, TextIOWrapper
 from pathlib import Path
 
 from flows.compression import unpacked
@@ -16,6 +16,7 @@ from training.errors import DatasetError
 
 BLOCK_BYTES = 16 << 20  # some 40,000 flows; a line that fills a block is none of a flow table
 READ_BYTES = 1 << 20
+LINE_CHARACTERS = 1 << 16  # of an index of captures, or of what is true of one
 
 
 @contextmanager
@@ -38,6 +39,17 @@ def first_bytes(path: Path, count: int) -> bytes:
             return stream.read(count)
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """Lines in UTF-8, with their ends. Raises DatasetError for a long one, UnicodeDecodeError, OSError."""
+    with opened(path) as stored, TextIOWrapper(BufferedReader(stored), encoding="utf-8", newline="") as stream:
+        number = 0
+        while line := stream.readline(LINE_CHARACTERS + 1):
+            number += 1
+            if len(line) > LINE_CHARACTERS:
+                raise DatasetError(path, f"is longer than {LINE_CHARACTERS:,} characters", line=number)
+            yield line
 
 
 def sha256_of(path: Path) -> str:
