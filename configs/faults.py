@@ -18,7 +18,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,g}" if isinstance(value, float) else f"{value}"
+    return f"{value:g}" if isinstance(value, float) else f"{value}"
 
 
 _WORDS: Final[Mapping[str, str]] = {

@@ -73,7 +73,7 @@ def test_an_unknown_section_gets_the_list_of_sections(tmp_path: Path) -> None:
     ("text", "place", "words"),
     [
         ("meter:\n  idle_timeout_s: 0\n", ":2:19", "expected 0.001 or more"),
-        ("meter:\n  active_timeout_s: 3001\n", ":2:21", "expected 3,000 or less"),
+        ("meter:\n  active_timeout_s: 3001\n", ":2:21", "expected 3000 or less"),
         ("meter:\n  capacity_flows: 1.5\n", ":2:19", "expected a whole number"),
         ("meter:\n  capacity_flows: '4096'\n", ":2:19", "expected a whole number"),
         ("meter:\n  idle_timeout_s: 012\n", ":2:19", "take for a number: expected plain decimal digits"),
