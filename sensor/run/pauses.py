@@ -1,8 +1,8 @@
 """What keeps a live run from leaving its ring alone for long: the collector of objects, and threads that draw or write.
 
-Circles of objects are looked for among young ones often and briefly, among all when nothing comes.
-A look at all objects takes a tenth of a second for each few hundred thousand, in which nobody empties the ring. The
-run itself makes no circles (measured: none in five million packets); what libraries make is young when it is dropped.
+Circles of objects are looked for among young ones often and briefly, among all when nothing comes: a look at all takes a
+tenth of a second for each few hundred thousand. The run itself makes no circles (measured: none in five million
+packets); what libraries make is young when it is dropped.
 """
 
 import gc
@@ -19,8 +19,8 @@ YOUNG: Final = 1_000  # new objects until the next look at them: some millisecon
 LOOKS: Final = 2  # at new ones, until the next at those that outlived one
 NEVER: Final = 1 << 30  # such looks, until one at all objects
 QUIET_AFTER_S: Final = 600.0  # since the last look at all, from which on a moment without packets is used
-TURN_S: Final = 0.0005  # that another thread has at once, where the capture waits for it
 AT_LAST_S: Final = 86_400.0  # and from which on it is not waited for
+TURN_S: Final = 0.0005  # that another thread has at once, where the capture waits for it
 
 
 @dataclass(slots=True)
