@@ -11,7 +11,6 @@ from sensor.alerts.spread import counted
 from sensor.alerts.words import (
     address_and_port,
     lane_in_words,
-    moment,
     muted_in_words,
     outside_normal,
     severity_word,
@@ -85,7 +84,10 @@ def _row(key: tuple[str, str], episodes: list[ReportedEpisode], findings: Captur
     """The worst episode's words, and all of them inside."""
     worst = episodes[0].last
     word = severity_word(worst.severity)
-    newest = max(episode.last.end_ns for episode in episodes)
+    oldest, newest = (
+        min(episode.last.start_ns for episode in episodes),
+        max(episode.last.end_ns for episode in episodes),
+    )
     outside = [deviation.name for deviation in outside_normal(worst)[:_REASONS_IN_ROW]]
     return element(
         "li",
@@ -97,7 +99,7 @@ def _row(key: tuple[str, str], episodes: list[ReportedEpisode], findings: Captur
                 element("span", who(worst, "→"), class_="who"),
                 element("b", key[1]),
                 element("span", f"×{len(episodes)}", class_="again") if len(episodes) > 1 else None,
-                element("time", moment(min(episode.last.start_ns for episode in episodes))),
+                element("time", stretch(oldest, newest)),
                 element(
                     "span",
                     element("i", f"{'attack' if episodes[0].attack else 'uncertain'}, {lane_in_words(worst)}"),
@@ -110,7 +112,7 @@ def _row(key: tuple[str, str], episodes: list[ReportedEpisode], findings: Captur
         ),
         class_=word,
         data_rank=place,
-        data_began=str(min(episode.last.start_ns for episode in episodes)),
+        data_began=str(oldest),
         data_moved=str(newest),
         data_flows=str(sum(episode.last.spread.flows for episode in episodes)),
         data_source=worst.origin,

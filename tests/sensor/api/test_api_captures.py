@@ -55,7 +55,9 @@ def test_a_capture_has_the_alerts_and_flows_of_read(server: Served) -> None:
 
 def test_the_settings_of_the_server_hold_for_captures_too(tmp_path: Path) -> None:
     notes = tmp_path / "site.yaml"
-    notes.write_text("home: [10.20.0.0/16]\nrules:\n  - {source: 203.0.113.45, technique: scan, why: the weekly scan}\n")
+    notes.write_text(
+        "home: [10.20.0.0/16]\nrules:\n  - {source: 203.0.113.45, technique: scan, why: the weekly scan}\n"
+    )
     options = ("-m", "nsl-kdd-flow", "--set", f"site.file={notes}", "--set", "capture.filter=tcp")
     records = last_lines(read(DEMO, *options))
     with served(*options) as running:
