@@ -29,13 +29,16 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(metavar="CAPTURE…|ALERTS.jsonl…", help="Captures as read takes them, or its JSONL; - is stdin."),
 ]
-PageOption = Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)]
+PageOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="X.html", help="Page to write.  [required]", readable=False),
+]
 
 
 @with_flags("model", "config", "overrides", "expression", "decap", "site")
 def report(
     inputs: InputsArgument,
-    output: PageOption,
+    output: PageOption = None,
     *,
     flags: Flags,
     quiet: QuietOption = False,
@@ -58,6 +61,12 @@ def report(
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
     """
     loaded = flags.settings()
+    if output is None:  # told after what is wrong with the inputs: who names a table looks for another command
+        if "-" not in inputs:
+            from sensor.report.inputs import Inputs
+
+            Inputs(inputs)
+        raise typer.BadParameter("found no page to write, expected -o X.html")
     kernels = cached(JUDGING, loaded)  # before anything that imports numba
     notes = site_notes(loaded)
     from sensor.report.publish import refuse_unwritable
