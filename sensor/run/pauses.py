@@ -1,7 +1,7 @@
 """What keeps a live run from leaving its ring alone for long: the collector of objects, and threads that draw or write.
 
-Circles of objects are looked for among young ones often and briefly, among all when nothing comes: a look at all takes a
-tenth of a second for each few hundred thousand. The run itself makes no circles (measured: none in five million
+Circles of objects are looked for among young ones often and briefly, among all when nothing comes: a look at all takes
+a tenth of a second for each few hundred thousand. The run itself makes no circles (measured: none in five million
 packets); what libraries make is young when it is dropped.
 """
 
