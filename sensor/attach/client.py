@@ -108,7 +108,7 @@ class Attachment:
             self._waiting += self._splitter.lines(piece)
             if not piece or self._splitter.overlong or None in self._waiting[:1]:
                 raise self._no_sensor("an end" if not piece else "something else")
-        self._read += 1 if line is None else line.count(b"\n")
+        self._read += 1
         try:
             message = message_of(self._waiting.pop(0) or b"")
         except OtherProtocolError as error:
