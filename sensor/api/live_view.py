@@ -23,7 +23,7 @@ from sensor.api.live_feed import Look
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 from sensor.progress.words import early_in_words
-from sensor.report.words import size
+from sensor.report.words import size, stretch
 from sensor.terminal.status import warning_lines, with_prefix
 
 _LONGEST: Final = 640  # letters of a text
@@ -65,7 +65,7 @@ def alert_document(alert: Alert) -> dict[str, Any]:
         "level": f"{word} {alert.severity}",
         "who": _text(who(alert, "→")),
         "what": _text(alert.title),
-        "when": f"{moment(alert.start_ns)} to {moment(alert.end_ns)} UTC",
+        "when": stretch(alert.start_ns, alert.end_ns),
         "state": "closed" if alert.action == "closed" else "open",
         "muted": _text(muted_in_words(alert)),
         "verdict": _text(f"{alert.verdict}, {lane_in_words(alert)}{f', {label}' if label else ''}{technique}"),
