@@ -80,4 +80,6 @@ def test_the_examples_are_valid() -> None:
         "unix",
         "syslog",
         "kafka",
+        "webhook",
+        "mail",
     ]
