@@ -92,7 +92,7 @@ api-test: $(VENV)/installed-test ## Test and measure the JSON API (Chromium for 
 ux-test: $(VENV)/installed-test ## Test what operators see and send on (tmux, Chromium, rsyslog, syslog-ng, tshark where present)
 	$(PYTEST) $(SPREAD) -m ux
 
-evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in runs/ (needs the data, see README)
+evaluate: $(VENV)/installed-train ## Train, evaluate and write the reports in runs/ (needs the data, see docs/training.md)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
 	$(BIN)/flowvigil evaluate runs/cic2017 $(CIC2017) --protocol leave-one-out --output runs/cic2017.html
 	$(BIN)/flowvigil train configs/training/cic2017-random.yaml --output runs/cic2017-random
@@ -107,7 +107,7 @@ evaluate-kdd: $(VENV)/installed-train ## Judge the KDD bundles and write the rep
 home: $(VENV)/installed-train ## A site before and after its baseline, and alerts a day asked for and come, LAB=runs of the lab (five minutes)
 	$(BIN)/python -m tests.bench.home --lab $(LAB)
 
-train: $(VENV)/installed-train ## Refit the bundle cic2017 into runs/cic2017 (needs the data, see README)
+train: $(VENV)/installed-train ## Refit the bundle cic2017 into runs/cic2017 (needs the data, see docs/training.md)
 	$(BIN)/flowvigil train configs/training/cic2017.yaml --output runs/cic2017
 
 lab-sites: $(VENV)/installed-sensor ## Run all sites of the lab with attacks and without into LAB (root; an hour and a half)
@@ -133,7 +133,7 @@ docs: $(VENV)/installed-test ## Write the manual and the alerts in docs/alerts.m
 	$(BIN)/python -m sensor.cli.manual
 	$(BIN)/python -m docs.alert_book
 
-picture: $(VENV)/installed-train ## Draw the README's pictures anew (needs the data, see README)
+picture: $(VENV)/installed-train ## Draw the pictures of README and docs/ anew (needs the data, see docs/training.md)
 	$(BIN)/python -m docs.picture
 	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
 

@@ -1,8 +1,8 @@
 """YAML as nodes, each with its place: the safe subset that every file of the operator's is read by, of whichever room.
 
 Duplicate and merge keys, anchors, aliases, tags, deep nesting and several documents are refused, as is a file that is
-too long or no UTF-8. Every error is a YamlFaultError with file, line and column, which the rooms above turn into their
-own. It knows no file's contents and no room.
+too long or no UTF-8, and an escape that stands for no character of a text. Every error is a YamlFaultError with file,
+line and column, which the rooms above turn into their own. It knows no file's contents and no room.
 Source: YAML 1.1 (yaml.org/type) and YAML 1.2.2, section 10.3.2.
 """
 
@@ -20,19 +20,21 @@ LIMIT_DEPTH: Final = 8
 LIMIT_NUMBER: Final = 40  # characters
 MERGE_KEY: Final = "<<"
 _NULLS: Final = ("", "~", "null")
+_ONLY_TEXT: Final = (":value", ":merge")  # `=` and `<<`, which YAML 1.1 has types for and nobody means
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # which paths, UTF-8 and records cannot hold
 _VERSION: Final = re.compile("[-+]?(0|[1-9][0-9]{0,18})")
 VERSION: Final = "version"  # name of the version that a file may state; without, it is of version 1
 
 
 class YamlFaultError(Exception):
-    """What is wrong with a file, as one line that begins with its place.
+    """What is wrong with a file, as one line of printable text that begins with its place.
 
     line, column: from 1; None where the fault has no place in the file.
     """
 
     def __init__(self, path: Path | str, problem: str, line: int | None = None, column: int | None = None) -> None:
         self.path = path
-        self.problem = problem
+        self.problem = problem = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in problem)
         self.line = line
         self.column = column
         super().__init__(":".join(str(part) for part in (path, line, column) if part is not None) + f": {problem}")
@@ -95,19 +97,24 @@ def compose(text: str, path: str) -> yaml.Node | None:
     path: in whose name errors speak. Raises YamlFaultError with file, line and column.
     """
     try:
-        root: yaml.Node | None = yaml.compose(text, Loader=_PlainLoader)
+        loader = _PlainLoader(text)
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        problem = f"character {ord(text[error.position]):#04x}, expected text"
+        raise YamlFaultError(path, problem, before.count("\n") + 1, error.position - before.rfind("\n")) from None
+    try:
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (None, None) if mark is None else (mark.line + 1, mark.column + 1)
         raise YamlFaultError(path, str(error.problem or error.context), line, column) from None
-    except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
-        problem = f"character {ord(text[error.position]):#04x}, expected text"
-        raise YamlFaultError(path, problem, line, column) from None
+    except (ValueError, OverflowError) as error:  # an escape beyond Unicode, a version of thousands of digits
+        problem = f"a character or a number that is none ({error!s:.80})"
+        raise YamlFaultError(path, problem, loader.line + 1, loader.column + 1) from None
     except yaml.YAMLError as error:
         raise YamlFaultError(path, " ".join(str(error).split())) from None
-    return root
+    finally:
+        loader.dispose()
 
 
 def entries(
@@ -154,6 +161,8 @@ def key_of(key: yaml.Node, seen: set[str], path: str, name: str) -> yaml.ScalarN
         raise fault_at(key, path, f"a {kind_of(key)} as a name, expected plain text")
     if key.value == MERGE_KEY and not key.style:
         raise fault_at(key, path, f"a merge key ({MERGE_KEY}), expected each setting by its name")
+    if key.value.splitlines() not in ([], [key.value]):
+        raise fault_at(key, path, f"{key.value!r:.80} as a name, expected one line")
     if key.value in seen:
         raise fault_at(key, path, f'"{key.value}" a second time in {name}')
     seen.add(key.value)
@@ -194,17 +203,26 @@ def _plain_value(node: yaml.Node, path: str, name: str, loader: yaml.SafeLoader)
     if isinstance(node, yaml.SequenceNode):
         return [_plain_value(item, path, name, loader) for item in node.value]
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        return {
-            _plain_scalar(key_of(key, seen, path, name), path, loader): _plain_value(value, path, key.value, loader)
-            for key, value in node.value
-        }
+        return _plain_mapping(node, path, name, loader)
     return _plain_scalar(node, path, loader)
+
+
+def _plain_mapping(node: yaml.MappingNode, path: str, name: str, loader: yaml.SafeLoader) -> dict[Any, Any]:
+    seen: set[str] = set()
+    found: dict[Any, Any] = {}
+    for key, value in node.value:
+        plain = _plain_scalar(key_of(key, seen, path, name), path, loader)
+        if plain in found:  # written in another way, such as 1, 01 and true
+            raise fault_at(key, path, f'"{key.value}" is the same as a name before it in {name}')
+        found[plain] = _plain_value(value, path, key.value, loader)
+    return found
 
 
 def _plain_scalar(node: yaml.Node, path: str, loader: yaml.SafeLoader) -> Any:
     if node.tag.endswith((":int", ":float")) and len(node.value) > LIMIT_NUMBER:
         raise fault_at(node, path, f"a number of {len(node.value):,} characters, expected at most {LIMIT_NUMBER}")
+    if node.tag.endswith(_ONLY_TEXT):
+        return node.value
     try:
         return loader.construct_object(node)
     except (ValueError, OverflowError) as error:
@@ -212,7 +230,7 @@ def _plain_scalar(node: yaml.Node, path: str, loader: yaml.SafeLoader) -> Any:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML loader that refuses anchors, aliases, tags and deep nesting. Raises MarkedYAMLError."""
+    """YAML loader that refuses anchors, aliases, tags, deep nesting and what is no text. Raises MarkedYAMLError."""
 
     depth = 0
 
@@ -224,6 +242,10 @@ class _PlainLoader(yaml.SafeLoader):
                 sign = "&" if what == "anchor" else ""
                 name = "an alias" if isinstance(event, yaml.AliasEvent) else f"the {what} {sign}{found}"
                 raise yaml.MarkedYAMLError(problem=f"{name}, expected a plain value", problem_mark=event.start_mark)
+        value = getattr(event, "value", None)
+        if isinstance(value, str) and (found := _NO_TEXT.search(value)):
+            problem = f"the character {ord(found[0]):#06x}, expected text"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1
         if self.depth > LIMIT_DEPTH:
             raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)

@@ -1,4 +1,4 @@
-"""Makes docs/kdd-hypotheses.svg and docs/kdd-bytes.svg, the plots of "Exploring NSL-KDD" in the README.
+"""Makes docs/kdd-hypotheses.svg and docs/kdd-bytes.svg, the plots of docs/nsl-kdd.md.
 
 `python -m docs.kdd_plots KDDTrain+.txt.gz [DIRECTORY]`: they are drawn anew from the training file, as the page of
 `flowvigil explore` draws them.

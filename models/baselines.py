@@ -6,7 +6,7 @@ gives models that fit together or a BundleError.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -36,8 +36,10 @@ from models.manifest import (
 )
 from models.rules import PortTable
 from models.scaling import Matrix, Scaling
+from models.signature import MAX_SIGNATURE, SUFFIX, PublicKey, check_signature
 
 MANIFEST, WEIGHTS = "baselines.json", "baselines.safetensors"
+SIGNATURE = MANIFEST + SUFFIX
 FILES = Files(
     "these baselines",
     Format("flowvigil-baselines", version=2, instead="fit them again with flowvigil train"),
@@ -151,15 +153,19 @@ def copy_baselines(source: str | Path, target: str | Path) -> None:
 # ---------------------------------------------------------------- loading
 
 
-def load_baselines(directory: str | Path, hybrid: Hybrid) -> Baselines | None:
+def load_baselines(directory: str | Path, hybrid: Hybrid, *, keys: Sequence[PublicKey] = ()) -> Baselines | None:
     """Baselines of a bundle, None where it has none.
 
-    hybrid: the bundle's. Raises BundleError, whose text is one line, for whatever cannot be used.
+    hybrid: the bundle's. keys: one of which must have signed their manifest; none: signatures are not looked at.
+    Raises BundleError, whose text is one line, for whatever cannot be used.
     """
     if not any(os.path.lexists(Path(directory) / name) for name in (MANIFEST, WEIGHTS)):
         return None
     try:
-        return _baselines(*FILES.read(Path(directory)), hybrid)
+        manifest, weights, signature = FILES.read_bytes(Path(directory), SIGNATURE if keys else "", MAX_SIGNATURE)
+        if keys:
+            check_signature(manifest, signature, keys, MANIFEST)
+        return _baselines(FILES.parsed(manifest), weights, hybrid)
     except BundleError as error:
         raise one_line(directory, error) from None
 

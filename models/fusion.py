@@ -10,6 +10,7 @@ that was never met in normal traffic (models.support) gets no verdict. It does n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -310,7 +311,7 @@ class Hybrid:
         for detector in self._remembering:
             detector.remember(hosts)
 
-    @property
+    @cached_property  # what a detector can do is asked once: it is slow
     def _remembering(self) -> list[RememberingDetector]:
         detectors = [member.detector for member in (*self.known, *self.novel)]
         return [detector for detector in detectors if isinstance(detector, RememberingDetector)]
@@ -325,12 +326,16 @@ class Hybrid:
 
         steps: as detectors see them, neither masked nor to be encoded. The hosts' states advance.
         """
-        told: list[Probabilities] = []
-        for member in self.known:
-            assert isinstance(member.detector, ProbabilisticClassifier)  # noqa: S101  # checked when it was made
-            told.append(member.detector.probabilities(steps))
-            scores[member.detector.name] = attack_of(told[-1])[0]
+        told = [classifier.probabilities(steps) for classifier in self._classifiers]
+        for classifier, probabilities in zip(self._classifiers, told, strict=True):
+            scores[classifier.name] = attack_of(probabilities)[0]
         return shares_of(told, [member.weight for member in self.known])
+
+    @cached_property
+    def _classifiers(self) -> list[ProbabilisticClassifier]:
+        """Detectors of the known lane of a model with classes, which is checked when it is made."""
+        detectors = [member.detector for member in self.known]
+        return [detector for detector in detectors if isinstance(detector, ProbabilisticClassifier)]
 
     def _classes(
         self, classes: tuple[Calibration, ...], steps: FlowSteps, scores: dict[str, Vector]

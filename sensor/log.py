@@ -5,6 +5,8 @@ loads nothing: structlog would bring asyncio, which takes longer than the whole 
 """
 
 import contextlib
+import os
+import select
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -43,6 +45,7 @@ class _Settings:
     format: LogFormat = LogFormat.TEXT
     level: Level = Level.INFO  # messages below it are dropped
     collected: list[str] | None = None  # receives the messages in place of the stream, unless None
+    waits: bool = True  # for whoever reads the stream
 
 
 _settings = _Settings()
@@ -56,6 +59,11 @@ def set_format(log_format: LogFormat) -> None:
 def set_level(level: Level) -> None:
     """Set the lowest severity that is still written."""
     _settings.level = level
+
+
+def wait_for_nobody() -> None:
+    """Drop what the reader of the stream has no room for from now on: a capture must not stand still for messages."""
+    _settings.waits = False
 
 
 def is_json() -> bool:
@@ -114,8 +122,14 @@ def write(
     else:
         text = "\n".join((prefix + line, *(printable(each, LONGEST) for each in detail))) + "\n"
     with contextlib.suppress(OSError, ValueError):  # closed or full: nobody reads it
-        stream.write(text)
-        stream.flush()
+        if _settings.waits or _has_room(stream):
+            stream.write(text)
+            stream.flush()
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Whether a message can be written without waiting: a pipe that is ready takes PIPE_BUF bytes (pipe(7))."""
+    return os.name != "posix" or bool(select.select([], [stream], [], 0)[1])
 
 
 @contextlib.contextmanager

@@ -72,12 +72,15 @@ class CicFormat:
         values = np.tile(self._normal, (len(rows), 1))
         values[:, [self._place[field] for field in numeric]] = numbers(rows, sent)
         check_scalars(rows, [name for name in names.values() if name not in sent])
+        derived: dict[str, str] = {}  # columns that another one gives, by whose name they are found wrong
         if dialect is not NATIVE and FIRST_WINDOW in fields and LAST_WINDOW not in fields:
             values[:, INDEX[LAST_WINDOW]] = values[:, INDEX[FIRST_WINDOW]]
+            derived[LAST_WINDOW] = fields[FIRST_WINDOW]
         if RESETS in fields and RESETS_OUT not in fields and RESETS_BACK not in fields:
             _part_resets(values)
+            derived |= dict.fromkeys((RESETS_OUT, RESETS_BACK), fields[RESETS])
         _set_undefined(values)
-        self._check_finite(values, fields)
+        self._check_finite(values, derived | fields)
         values[:, [self._place[name] for name in masked]] = np.nan
         host, time_ns = _sequence(rows, names, fields, dialect)
         return Samples(values, host, time_ns, imputed, masked)
@@ -165,7 +168,10 @@ class CicFormat:
         return tuple(name for name in absent if name not in known)
 
     def _check_finite(self, values: NDArray[np.float64], fields: dict[str, str]) -> None:
-        """Raise Problem 422 for infinity and NaN, which JSON cannot have and tables of text can."""
+        """Raise Problem 422 for infinity and NaN, which JSON cannot have and tables of text can.
+
+        fields: the name as sent of each column that rows gave.
+        """
         bad = ~np.isfinite(values)
         if bad.any():
             names = tuple(self._place)

@@ -3,21 +3,23 @@
 Loopback addresses and a socket file need no token; any other address does, and there is none by default.
 """
 
-import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from sensor.errors import ConfigError
+from sensor.files.sockets import Made, bind, remove
 
 UNIX: Final = "unix:"
 TOKEN_VARIABLE: Final = "FLOWVIGIL_TOKEN"  # noqa: S105  # the name of a variable
 MIN_TOKEN_CHARACTERS, MAX_TOKEN_CHARACTERS = 32, 512
 BACKLOG: Final = 1024
+OWNER_ONLY: Final = 0o177  # taken from the mode of a Unix socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,22 @@ def require_token(address: ListenAddress, token: str | None) -> None:
         )
 
 
-def bound_socket(address: ListenAddress) -> socket.socket:
-    """A socket bound to the address and listening. Raises ConfigError, as for an address in use."""
-    try:
-        return _unix_socket(address.path) if address.path is not None else _tcp_socket(address)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"--listen {address}: {reason}, expected an address that is free") from error
+@contextmanager
+def listening_socket(address: ListenAddress) -> Iterator[socket.socket]:
+    """A socket that listens at the address, and is closed in the end; the file of a Unix socket goes with it.
+
+    Raises ConfigError, as for an address in use.
+    """
+    with ExitStack() as stack:
+        try:
+            if address.path is None:
+                listener = stack.enter_context(_tcp_socket(address))
+            else:
+                listener = _unix_socket(address.path, stack)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(f"--listen {address}: {reason}, expected an address that is free") from error
+        yield listener
 
 
 def _tcp_socket(address: ListenAddress) -> socket.socket:
@@ -124,22 +135,23 @@ def _tcp_socket(address: ListenAddress) -> socket.socket:
     return listener
 
 
-def _unix_socket(path: Path) -> socket.socket:
-    """A Unix socket that only its owner may connect to. A stale file, which nobody listens on any more, is replaced."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if _is_stale(path):
-            path.unlink()
-        before = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(before)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
+def _unix_socket(path: Path, stack: ExitStack) -> socket.socket:
+    """A Unix socket that only its owner may connect to. A stale file, which nobody listens on any more, is replaced.
+
+    stack: closes it, and removes its file where that is still the one that was made here.
+    """
+    if _is_stale(path):
+        remove(path)
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    made = bind(listener, path, OWNER_ONLY)
+    stack.callback(_leave, path, made)
+    listener.listen(BACKLOG)
     return listener
+
+
+def _leave(path: Path, made: Made) -> None:
+    with suppress(OSError):  # one that stays is replaced at the next start
+        remove(path, made)
 
 
 def _is_stale(path: Path) -> bool:

@@ -4,19 +4,17 @@ A socket that nobody listens at any more is replaced; any other file, and one th
 Source: unix(7).
 """
 
-import errno
 import grp
 import os
 import socket
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from sensor.errors import ConfigError, reason_of
-from sensor.files.held import held, walks
 from sensor.files.ownership import Owner
+from sensor.files.sockets import Made, bind, remove
 
 SETTING: Final = "attach.socket"
 MASK: Final = 0o117  # leaves reading and writing to owner and group
@@ -29,7 +27,7 @@ class Place:
 
     path: Path  # its name
     listener: socket.socket  # non-blocking
-    made: tuple[int, int]  # what its file is known by: device and inode
+    made: Made
 
     def leave(self) -> None:
         """Stop listening, and remove the file where it is still the one that was made and that is permitted.
@@ -38,10 +36,7 @@ class Place:
         """
         self.listener.close()
         try:
-            with held(self.path, to_create=True) as place:
-                found = place.status()
-                if (found.st_dev, found.st_ino) == self.made:
-                    place.unlink()
+            remove(self.path, self.made)
         except OSError:
             return
 
@@ -59,8 +54,7 @@ def listen(path: Path, owner: Owner | None, group: str | int | None) -> Place:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.setblocking(False)
-        with held(path, to_create=True) as place:
-            made = _bound(listener, place.path() if walks() else path, -1 if owner is None else owner.uid, gid)
+        made = bind(listener, path, MASK, -1 if owner is None else owner.uid, gid)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
@@ -72,8 +66,7 @@ def clear(path: Path) -> None:
     """Remove a socket that nobody listens at. Raises ConfigError where something else has the name."""
     try:
         if refuse_taken(path):
-            with held(path, to_create=True) as place:
-                place.unlink()
+            remove(path)
     except OSError as error:
         raise refusal(path, _reason(error, path)) from error
 
@@ -121,31 +114,6 @@ def _somebody_listens(path: Path) -> bool:
         except OSError:  # busy, of another type, or not for us: not known to be stale
             return True
     return True
-
-
-def _bound(listener: socket.socket, path: Path, uid: int, gid: int) -> tuple[int, int]:
-    """Bind, and give the file away; its device and inode."""
-    before = os.umask(MASK)  # never open to others, not even for a moment
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(before)
-    if sys.platform != "linux":
-        if (uid, gid) != (-1, -1):
-            os.chown(path, uid, gid, follow_symlinks=False)
-        found = os.lstat(path)
-        return found.st_dev, found.st_ino
-    # By a descriptor: whoever may rename in that directory must not get another file given away.
-    file = os.open(path, os.O_PATH | os.O_NOFOLLOW)
-    try:
-        found = os.fstat(file)
-        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
-            raise OSError(errno.EPERM, "another file took its place")
-        if (uid, gid) != (-1, -1):
-            os.chown(f"/proc/self/fd/{file}", uid, gid)
-        return found.st_dev, found.st_ino
-    finally:
-        os.close(file)
 
 
 def _reason(error: OSError, path: Path) -> str:

@@ -23,7 +23,7 @@ from sensor.cli.report import report
 from sensor.cli.schema import schema
 from sensor.cli.selftest import selftest
 from sensor.cli.serve import serve
-from sensor.cli.stdout import discard_if_full, stdout_error, write_stdout
+from sensor.cli.stdout import discard_if_full, own_streams, stdout_error, write_stdout
 from sensor.cli.train import train
 from sensor.cli.warm_up import warm_up
 from sensor.cli.watch import watch
@@ -109,7 +109,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        _replace_closed_streams()
+        own_streams()
         result: Any = app(standalone_mode=False, prog_name="flowvigil")
         write_stdout("")  # buffered text must not fail later, when no error can be reported any more
     except InputError as error:
@@ -166,10 +166,3 @@ def _reader_gone() -> int:
     """Redirect stdout, so that the interpreter does not fail on buffered text at exit; return the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE
-
-
-def _replace_closed_streams() -> None:
-    """Open the null device for a closed stdout or stderr: else a file opened later gets its descriptor and its text."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # until the process ends

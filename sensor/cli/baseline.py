@@ -23,6 +23,7 @@ from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import Color, QuietOption
 from sensor.cli.stdout import write_stdout
 from sensor.errors import INTERRUPTED, OK, InputError
+from sensor.printable import printable
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -266,7 +267,10 @@ def _learn_table(
         progress(f"left out {attacks:,} records that are labelled as attacks")
     records = seen_by_bundle(normal, content=hybrid.contract == kdd_contract(content=True))
     learnt = learn_rows(hybrid, record_steps(records.values), asked, fit_forest)
-    about = {**hybrid.about, "site": {"of": hybrid.model_id, "sources": [Path(sources[0]).name], "rows": learnt.rows}}
+    about = {
+        **hybrid.about,
+        "site": {"of": hybrid.model_id, "sources": [printable(Path(sources[0]).name)], "rows": learnt.rows},
+    }
     _put(output, replace(learnt.hybrid, model_id=_name(output, hybrid)), about, progress)
     progress(f"fitted to {learnt.rows:,} normal records; records have no alerts, so there is no budget of them")
     progress(f"bundle written to {output}")
@@ -337,7 +341,7 @@ def _about(hybrid: "Hybrid", sources: Sequence[str], learning: "Learning") -> di
     low, mean, high = site.expected_alerts_per_day
     made = {
         "of": {"model_id": hybrid.model_id, "sha256": hybrid.sha256},
-        "sources": [Path(source).name for source in sources][:20],
+        "sources": [printable(Path(source).name) for source in sources[:20]],
         "alerts_per_day": site.alerts_per_day,
         "expected_alerts_per_day": {"low": low, "mean": mean, "high": high},
         "versions": {"flowvigil": VERSION, "python": platform.python_version()},

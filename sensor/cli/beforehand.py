@@ -5,7 +5,6 @@ Each function raises what the run itself would raise later, and leaves nothing b
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,11 +77,10 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: "Packe
 
 def refuse_serving(address: "ListenAddress") -> None:
     """Raise ConfigError where the address cannot be had."""
-    from sensor.api.listening import bound_socket
+    from sensor.api.listening import listening_socket
 
-    with closing(bound_socket(address)):
-        if address.path is not None:
-            address.path.unlink(missing_ok=True)
+    with listening_socket(address):
+        return
 
 
 def _refuse_file(path: Path | None, words: str, *, given_away: bool) -> None:

@@ -9,7 +9,7 @@ from sensor.errors import ModelError, OutputError, reason_of
 # Names of files that a bundle's directory may have.
 OF_BUNDLES: Final = (
     *("manifest.json", "weights.safetensors", "baselines.json", "baselines.safetensors"),
-    *("manifest.json.minisig", "promotion.json"),
+    *("manifest.json.minisig", "baselines.json.minisig", "promotion.json"),
 )
 
 

@@ -11,7 +11,9 @@ from sensor import log
 from sensor.cli.evaluate_networks import evaluate_networks, evaluate_recipe
 from sensor.cli.evaluation_output import command_of, print_figures, refuse_unwritable, write_report
 from sensor.cli.extras import missing_packages, require_packages
+from sensor.cli.flags import Flags
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.options import ConfigOption, SetOption
 from sensor.cli.training_data import DATA, LAB, LabOption
 from sensor.errors import ConfigError, InputError, ModelError
 from sensor.process.kernel_cache import use_kernel_cache
@@ -118,6 +120,8 @@ def evaluate(
     ] = None,
     lab: LabOption = LAB,
     labels: LabelsOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
 ) -> None:
     """Judge a model by labelled flows or connection records, at the thresholds that it brings along.
 
@@ -132,12 +136,13 @@ def evaluate(
 
     Every figure of flows is given twice: as they stand, and re-homed onto a few shared hosts. Records have no hosts:
     theirs stand once, with recall of attacks that the fit had none of. Progress goes to stderr. Fitting protocols take
-    minutes for each fit of flows, and minutes in all for records.
+    minutes for each fit of flows, and minutes in all for records. Of the settings detection.bundle_keys
+    alone counts: with keys, bundles and their baselines must be signed.
     """
     require_packages(NEEDS, "evaluation", "train")
     use_kernel_cache()  # before the next imports, which bring numba
     from models.bundle import BundleError
-    from sensor.cli.build import bundle_path
+    from sensor.cli.build import bundle_keys, bundle_path
     from training.errors import DatasetError, LabelMapError, RecipeError
     from training.evaluation.evaluation import evaluate as run
     from training.evaluation.question import Question, QuestionError
@@ -145,6 +150,7 @@ def evaluate(
     from training.evaluation.table import table_of
 
     days = _days(day or [])
+    keys = bundle_keys(Flags(config=config, overrides=overrides).settings())
     refuse_unwritable(output)
     if protocol is EvaluationProtocol.NETWORKS and (days or rehome is not None or (labels and recipe is None)):
         raise typer.BadParameter("captures have no --day, --rehome or --labels: their index says what is in them")
@@ -156,7 +162,7 @@ def evaluate(
     if bundle is None or dataset is None:
         raise MissingArgumentError("BUNDLE" if bundle is None else "DATASET")
     if protocol is EvaluationProtocol.NETWORKS:
-        evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json)
+        evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json, keys=keys)
         return
     question = Question(
         bundle_path(bundle),
@@ -168,6 +174,7 @@ def evaluate(
         None if beside is None else bundle_path(beside),
         data,
         label_map(labels),
+        keys,
     )
     try:
         evaluation = run(question, log.progress)

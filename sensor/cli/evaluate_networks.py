@@ -1,5 +1,6 @@
 """flowvigil evaluate --protocol networks: a bundle, or a recipe's fits, by labelled captures of several networks."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
@@ -13,13 +14,24 @@ from sensor.errors import ConfigError, InputError, ModelError, OutputError
 from sensor.files.unfinished import scratch_directory
 
 if TYPE_CHECKING:
+    from models.signature import PublicKey
     from training.label_map import LabelMap
 
 
 def evaluate_networks(
-    bundle: Path, index: Path, seed: int, beside: Path | None, output: Path | None, *, as_json: bool
+    bundle: Path,
+    index: Path,
+    seed: int,
+    beside: Path | None,
+    output: Path | None,
+    *,
+    as_json: bool,
+    keys: "Sequence[PublicKey]" = (),
 ) -> None:
-    """Judge a bundle by captures of several networks. Raises ModelError, InputError, OutputError."""
+    """Judge a bundle by captures of several networks. Raises ModelError, InputError, OutputError.
+
+    keys: one of which must have signed each bundle, none for bundles of anybody.
+    """
     from models.bundle import BundleError
     from sensor.cli.build import bundle_path
     from sensor.cli.replay import DefaultSensor
@@ -31,7 +43,8 @@ def evaluate_networks(
 
     other = None if beside is None else bundle_path(beside)
     try:
-        content = judged(NetworksQuestion(bundle_path(bundle), index, seed, other), DefaultSensor(), log.progress)
+        question = NetworksQuestion(bundle_path(bundle), index, seed, other, tuple(keys))
+        content = judged(question, DefaultSensor(), log.progress)
     except BundleError as error:
         raise ModelError(str(error)) from error
     except DatasetError as error:

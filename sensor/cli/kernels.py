@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -48,7 +49,7 @@ def of_bundle(kernels: Kernels, bundle: Path | None) -> Kernels:
     """Those for a bundle, as it is named; None is the default one."""
     if bundle is None or str(bundle) == DEFAULT_BUNDLE:
         return kernels
-    return replace(kernels, name=f"{kernels.name}-{hashlib.sha256(str(bundle).encode()).hexdigest()[:16]}")
+    return replace(kernels, name=f"{kernels.name}-{hashlib.sha256(os.fsencode(bundle)).hexdigest()[:16]}")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from sensor.errors import InputError, ModelError
 from sensor.files.replacing import ReplacedDirectory
 from sensor.files.unfinished import scratch_directory
 from sensor.flow_log.reading import FlowLog
+from sensor.printable import printable
 from sensor.progress.words import first_problems
 from sensor.settings.config import Config
 from sensor.version import VERSION
@@ -37,6 +38,7 @@ from training.evaluation.promotion.latency import Latency, measured
 from training.evaluation.promotion.record import Decision
 from training.evaluation.promotion.trials import Models, try_captures, try_normal
 
+LONGEST_PATH: Final = 4096  # characters, as the system has it
 LANE_NAMES: Final = ("known", "novel")
 PROMOTION: Final = "promotion.json"  # beside a signed manifest: what was compared and why; nothing reads it
 
@@ -79,7 +81,7 @@ def compared(models: Models, rate: float, on: Sequence[Path], normal: Sequence[P
     try:
         for path, own in zip(on, given, strict=True):
             log.progress(f"judging {len(own.captures):,} captures of {path} by both")
-            trials.append(try_captures(str(path), own, models, cuts, sensor, log.progress))
+            trials.append(try_captures(shown(path), own, models, cuts, sensor, log.progress))
     except DatasetError as error:
         raise stop(InputError, error) from error
     with scratch_directory() as work:
@@ -124,6 +126,11 @@ def put_in_place(
         raise ModelError(str(error)) from error
 
 
+def shown(path: Path) -> str:
+    """A path as the record of a comparison names it, which is UTF-8 whatever the path is."""
+    return printable(str(path), LONGEST_PATH)
+
+
 def read_index_or_stop(path: Path) -> Any:
     """The captures of an index. Raises InputError."""
     try:
@@ -147,7 +154,7 @@ class StoredTraffic:
     @property
     def name(self) -> str:
         """Its path."""
-        return str(self.path)
+        return shown(self.path)
 
     @property
     def sha256(self) -> str:

@@ -190,7 +190,9 @@ def _captures(
 
 
 def _keep_stdin(path: Path) -> None:
-    """Standard input in a file, as it can be read only once."""
+    """Standard input in a file, as it can be read only once. Raises InputError."""
+    if sys.stdin is None:
+        raise InputError("-: standard input is closed, expected a capture")
     left = STDIN_BYTES
     with path.open("wb") as out:
         while left > 0 and (part := sys.stdin.buffer.read(min(left, 1 << 20))):

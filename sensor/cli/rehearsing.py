@@ -1,6 +1,7 @@
 """What rehearse and selftest have in common: the sensor that is tried, and how its findings are told."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sensor.cli.build import build_judge, build_meter
@@ -56,7 +57,8 @@ def progress_on(stream: TextIO, *, quiet: bool) -> Callable[[str], None]:
         return lambda _: None
 
     def draw(text: str) -> None:
-        stream.write(f"\r\x1b[K{text}")
-        stream.flush()
+        with suppress(OSError, ValueError):  # the terminal was closed
+            stream.write(f"\r\x1b[K{text}")
+            stream.flush()
 
     return draw

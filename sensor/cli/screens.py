@@ -64,7 +64,7 @@ def screen_for(
 
 def interactive_console(color: Color, stream: TextIO) -> "Console | None":
     """Console of a terminal with keys and cursor movement, or None. stream: of its own (own_stream)."""
-    if sys.platform == "win32" or not sys.stdin.isatty():
+    if sys.platform == "win32" or sys.stdin is None or not sys.stdin.isatty():
         return None
     from sensor.terminal.keyboard import is_foreground_terminal
 

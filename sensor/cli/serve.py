@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from sensor.cli.options import BundleOption, ConfigOption, QuietOption, SetOptio
 from sensor.cli.signals import stopped_by_signals
 from sensor.errors import OK
 from sensor.local_names import LOCAL_NAMES
+from sensor.printable import terminal_safe_line
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -78,7 +79,7 @@ def serve(
     require_packages(NEEDS, "serving", "serve")
     loaded = Flags(model=model, config=config, overrides=overrides).settings()
     kernels = cached(SERVING, loaded)
-    from sensor.api.listening import bound_socket, parse_listen_address, read_token, require_token
+    from sensor.api.listening import listening_socket, parse_listen_address, read_token, require_token
     from sensor.api.server import ApiServer, ShutdownFlag
 
     address = parse_listen_address(listen)
@@ -96,10 +97,7 @@ def serve(
     from sensor.api.connection import Rules
 
     with ExitStack() as stack:
-        listener = bound_socket(address)
-        stack.callback(listener.close)
-        if address.path is not None:
-            stack.callback(address.path.unlink, missing_ok=True)
+        listener = stack.enter_context(listening_socket(address))
         rules = Rules(Admission(services.guard), BodyBudget(loaded.api.body_bytes))
         server = ApiServer(build_app(services), listener, shutdown, rules)
         stack.enter_context(stopped_by_signals(server))
@@ -181,5 +179,7 @@ def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader":
 
 
 def _write_access_line(line: bytes) -> None:
-    sys.stderr.buffer.write(line)
-    sys.stderr.buffer.flush()
+    """Write a line to stderr; where that is full or has no reader left, requests are answered all the same."""
+    with suppress(OSError, ValueError):
+        sys.stderr.buffer.write(terminal_safe_line(line) if sys.stderr.isatty() else line)
+        sys.stderr.buffer.flush()

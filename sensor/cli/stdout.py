@@ -3,18 +3,61 @@
 import errno
 import io
 import os
+import select
 import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from sensor.errors import OutputError
 from sensor.files.tail import WholeLines
 from sensor.printable import terminal_safe
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 # Errors of a write to a full device. They have no file name, as those of opening a file do.
 FULL_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+class _Waiting(io.FileIO):
+    """Stdout as it is for who waits, whoever has told the system that it shall not: another process may share it."""
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        """Write some of the content, waiting for room. Raises OSError."""
+        while (written := super().write(content)) is None:
+            select.select([], [self], [])
+        return written
+
+
+def own_streams() -> None:
+    """Have streams of this process's own: those that are closed lead to the null device, and stdout loses nothing.
+
+    Without that a file opened later gets a closed one's descriptor and what is written there. Python's own stdout drops
+    what a pipe that does not wait has no room for, and without a buffer (PYTHONUNBUFFERED) the rest of what a full disk
+    has taken in part.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY)  # the lowest that is free; who reads stdin hears as before that it is none
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, io.UnsupportedOperation):  # of whoever calls it with a stream in memory
+        return
+    if os.name == "posix":
+        sys.stdout.flush()
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Waiting(descriptor, "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=sys.stdout.isatty(),
+        )
 
 
 def write_stdout(text: str) -> None:

@@ -115,6 +115,7 @@ def watch(
     if not interfaces:
         context.fail("Missing option '-i' / '--interface', or '--attach' to look at a running sensor")
     packets = packet_files(write, write_size, write_every, write_files)
+    log.wait_for_nobody()
     if sys.platform == "linux":
         from sensor.process.privileges import single_threaded_libraries
 

@@ -12,7 +12,7 @@ from flows.batch import FlowBatch
 from flows.block import Int64s, PacketBlock
 from flows.meter import Meter
 from sensor.errors import OutputError
-from sensor.metering.due import DueRecords
+from sensor.metering.due import PART, PART_BEHIND, DueRecords
 from sensor.metering.overload import Overload, Step
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.pcapng import PacketWriter
@@ -23,6 +23,7 @@ from sensor.sources.capture import CaptureStatistics, LinkEvent
 
 # A packet may reach us this much later than its stamp says; until then silence is not certain.
 LIVE_LAG_NS: Final = 1_000_000_000
+FILLS_UP: Final = 0.1  # of the room for waiting packets
 
 
 class LiveCapture(Protocol):
@@ -136,9 +137,10 @@ class LiveTurns:
                     self._first_ns = int(block.ts_ns[0])
                 if self._overload.observe(capture.fill):
                     self._adapt(self._overload.step)
-                yield self._turn(due.part(), due.complete_until(until_ns))
+                most = PART_BEHIND if capture.fill > FILLS_UP else PART
+                yield self._turn(due.part(most), due.complete_until(until_ns))
                 while due.too_many or (len(due) and not capture.look()):
-                    yield self._turn(due.part(), due.complete_until(until_ns))
+                    yield self._turn(due.part(most), due.complete_until(until_ns))
                 asked_ns = capture.steady_now_ns()
             if self._lost_packets:
                 self._add_event("packets-lost", f"{self._lost_packets:,} packets in all were not written to a file")

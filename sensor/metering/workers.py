@@ -31,7 +31,7 @@ PATIENCE_S: Final = 3.0  # a worker that tells nothing for so long is not waited
 WAITING: Final = 4 * MOST  # records that wait for whoever is behind, beyond which nobody is waited for; some 120 MB
 SILENCE_S: Final = 10.0  # workers give a turn at least ten times a second; one that computes may take some seconds
 LOOK_S: Final = 0.1  # between two looks at every worker
-UNHEARD_S: Final = 1.0  # without a look at the workers: their silence in that time says nothing of them
+UNHEARD_S: Final = 1.0  # of silence that count between two looks: in a longer time nobody has listened
 STOPPED_S: Final = 0.3  # a worker that stands still so long (SIGSTOP) is made to go on, once until it tells something
 GIVEN_UP_S: Final = 0.7  # and one that stands still nevertheless has ended
 ENDING_S: Final = 0.5  # for a worker whose pipe is closed to be gone
@@ -87,7 +87,7 @@ class WorkerTurns:
                 if passed_s >= LOOK_S:
                     looked_s += passed_s
                     if passed_s > UNHEARD_S:  # this process was stopped or held up, and they perhaps with it
-                        self._forgive_silence(looked_s)
+                        self._forgive_silence(passed_s - UNHEARD_S, looked_s)
                     ended = [worker for worker in self._workers if self._look_at(worker, merge)]
                     news = news or bool(ended)
                 if news and merge.complete:
@@ -119,10 +119,10 @@ class WorkerTurns:
                     self._ended(worker, "closed its pipe", merge)
         return bool(ready)
 
-    def _forgive_silence(self, now_s: float) -> None:
-        """Count the silence of every worker from now on."""
+    def _forgive_silence(self, seconds: float, now_s: float) -> None:
+        """Have it count against no worker that it told nothing in this time."""
         for worker in self._workers:
-            worker.heard_s = now_s
+            worker.heard_s = min(now_s, worker.heard_s + seconds)
 
     def _look_at(self, worker: "Worker", merge: "TurnMerge") -> bool:
         """See whether a worker runs; whether it does not."""

@@ -13,8 +13,8 @@ from typing import Final
 from sensor.metering.turns import Turn
 from sensor.run.run import Run
 
-YOUNG: Final = 5_000  # new objects until the next look at them: some milliseconds
-LOOKS: Final = 5  # at new ones, until the next at those that outlived one
+YOUNG: Final = 1_000  # new objects until the next look at them: some milliseconds, as there are large sets among them
+LOOKS: Final = 2  # at new ones, until the next at those that outlived one
 NEVER: Final = 1 << 30  # such looks, until one at all objects
 QUIET_AFTER_S: Final = 600.0  # since the last look at all, from which on a moment without packets is used
 AT_LAST_S: Final = 86_400.0  # and from which on it is not waited for

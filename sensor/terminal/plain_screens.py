@@ -1,6 +1,7 @@
 """Screens of runs whose stdout has JSON lines: events and a summary line on stderr, or problems only."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from sensor.alerts.alert import Alert
@@ -63,13 +64,14 @@ class SummaryLine:
         early = f"{words}, " if (words := early_in_words(progress)) else ""
         drift = f"{words}, " if (words := drift_in_words(progress.drift)) else ""
         lost = f"lost lines: {progress.lost_lines:,}, " if progress.lost_lines else ""
-        self._stream.write(
+        text = (
             f"flowvigil: {self._mode} {self._source}: {progress.packets:,} packets, {progress.flows:,} flows, "
             f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, {merged}{muted}"
             f"not decoded: {left_out}, {unjudged}{filtered}{shed}dropped: {progress.dropped:,}, "
             f"evicted: {progress.evicted:,}, {context}{early}late: {progress.late:,}, "
-            f"clock jumps: {progress.clock_jumps:,}, {drift}{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s\n"
+            f"clock jumps: {progress.clock_jumps:,}, {drift}{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s"
         )
+        _write(self._stream, f"{text}\n")
         for hint in hints(progress):
             _write_line(self._stream, hint.message)
         _write_problems(self._stream, problems)
@@ -87,9 +89,14 @@ def _outputs(progress: Progress) -> str:
 def _write_problems(stream: TextIO, problems: Sequence[str]) -> None:
     for problem in first_problems(problems):
         _write_line(stream, problem)
-    stream.flush()
 
 
 def _write_line(stream: TextIO, line: str) -> None:
-    stream.write(f"flowvigil: {printable(line, 400)}\n")
-    stream.flush()
+    _write(stream, f"flowvigil: {printable(line, 400)}\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write what is for people, unless nobody reads it: no run ends for that, and no line of an output is lost."""
+    with suppress(OSError, ValueError):  # closed or full
+        stream.write(text)
+        stream.flush()

@@ -26,8 +26,7 @@ class ProgressLine:
             return
         self._drawn_s = now
         share = f"{100 * progress.bytes_read / progress.size:.0f} %" if progress.size else _megabytes(progress)
-        self._stream.write(f"\r\x1b[K{share}: {self._describe(progress)}")
-        self._stream.flush()
+        self._show(f"\r\x1b[K{share}: {self._describe(progress)}")
 
     def left_out(self, alerts: int) -> None:
         """Show nothing, as alerts are not shown."""
@@ -37,9 +36,17 @@ class ProgressLine:
 
     def finish(self, _progress: Progress, _problems: Sequence[str] = ()) -> None:
         """Erase the line."""
-        if self._stream is not None:
-            self._stream.write("\r\x1b[K")
+        self._show("\r\x1b[K")
+
+    def _show(self, text: str) -> None:
+        """Write to the terminal until it is gone, after which the run goes on."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text)
             self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None
 
 
 def _megabytes(progress: Progress) -> str:

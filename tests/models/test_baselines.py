@@ -23,6 +23,7 @@ from models.fusion import Hybrid
 from models.logistic import LogisticRegression
 from models.manifest import BundleError
 from models.rules import ColumnThreshold, PortTable
+from models.signature import public_key
 from tests.models.builders import (
     FORMER,
     USED,
@@ -35,6 +36,7 @@ from tests.models.builders import (
     random_trees,
     raw_values,
 )
+from tests.support.minisign import Signer
 
 HYBRID = make_hybrid()
 NAMES = ("logistic_regression", "random_forest", "gradient_boosting", "port_only", "one_column")
@@ -134,6 +136,23 @@ def test_blocks_of_rows_do_not_show(baselines: Baselines, monkeypatch: pytest.Mo
 def test_no_rows_give_no_scores(baselines: Baselines):
     scores = baselines.scores(np.empty((0, WIDTH)), np.empty(0, np.int64))
     assert [values.shape for values in scores.values()] == [(0,)] * 5
+
+
+def test_with_keys_baselines_are_those_that_one_of_them_has_signed(directory: Path):
+    signer = Signer.of(1)
+    keys = (public_key(signer.public),)
+    with pytest.raises(BundleError, match=r"baselines\.json\.minisig cannot be read"):
+        load_baselines(directory, HYBRID, keys=keys)
+    Signer.of(2).sign(directory, "baselines.json")
+    with pytest.raises(BundleError, match=r"baselines\.json\.minisig is by key"):
+        load_baselines(directory, HYBRID, keys=keys)
+    signer.sign(directory, "baselines.json")
+    assert load_baselines(directory, HYBRID, keys=keys) is not None
+    manifest = directory / "baselines.json"
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    with pytest.raises(BundleError, match="is no signature of this"):
+        load_baselines(directory, HYBRID, keys=keys)
+    assert load_baselines(directory, HYBRID) is not None
 
 
 def test_a_bundle_without_baselines_has_none(tmp_path: Path):

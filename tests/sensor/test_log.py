@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,3 +135,27 @@ print([name for name in ("orjson", "logging", "asyncio") if name in sys.modules]
         [sys.executable, "-c", program], capture_output=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert run.stdout == b"[]\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="select() of pipes is POSIX's")
+def test_a_run_that_must_not_stand_still_drops_messages_that_nobody_takes() -> None:
+    program = """
+import os, sys
+from sensor import log
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+filled = 0
+while filled < 1 << 16:
+    filled += os.write(writer, bytes(4096))
+os.set_blocking(writer, True)
+sys.stderr = os.fdopen(writer, "w")
+log.wait_for_nobody()
+log.error("dropped")
+os.read(reader, 1 << 16)
+log.error("written")
+print(os.read(reader, 1 << 16))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, cwd=Path(__file__).parents[2], timeout=20
+    )
+    assert run.stdout == b"b'flowvigil: written\\n'\n"

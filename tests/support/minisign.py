@@ -44,6 +44,6 @@ class Signer:
         )
         return "".join(f"{line}\n" for line in lines).encode()
 
-    def sign(self, bundle: Path) -> None:
-        """Put a signature beside a bundle's manifest."""
-        (bundle / "manifest.json.minisig").write_bytes(self.signature((bundle / "manifest.json").read_bytes()))
+    def sign(self, bundle: Path, name: str = "manifest.json") -> None:
+        """Put a signature beside a bundle's manifest, or that of its baselines."""
+        (bundle / f"{name}.minisig").write_bytes(self.signature((bundle / name).read_bytes()))

@@ -1,7 +1,10 @@
 """What an operator's own table can get wrong: each fault is told with file, line and column, and what was expected."""
 
 import gzip
+import os
 import random
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from flows.dialects import CIC2017, V4
 from tests.support.flow_files import lines, many_shapes, rewritten, table_of_2017, written
 from training.datasets import text
 from training.datasets.collection import read_dataset
+from training.datasets.kdd import read_kdd
+from training.datasets.packed import sha256_of, unpacked_sha256
 from training.datasets.table import require_labels, require_normal_and_attacks
 from training.errors import DatasetError
 from training.labels import cic_vocabulary
@@ -270,3 +275,15 @@ def test_lines_of_two_tables_glued_together(table: Rows, path: Path) -> None:
     other = lines(written(path.parent, many_shapes(), V4))
     message = complaint(rewritten(path, [*table, *other]))
     assert message.startswith(f"{path}:{len(table) + 1}, column ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs pipes and /dev/zero")
+@pytest.mark.parametrize("read", [read_dataset, read_kdd], ids=["flows", "records"])
+def test_what_has_no_end_or_can_be_read_once_is_no_dataset(read: Callable[..., object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(DatasetError, match="is a pipe or a device; expected a file"):
+            read(path, lambda _: None)
+        for digest in (sha256_of, unpacked_sha256):  # of what an index names, too
+            with pytest.raises(DatasetError, match="is a pipe or a device; expected a file"):
+                digest(path)

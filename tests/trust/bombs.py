@@ -188,3 +188,27 @@ def yaml_texts() -> Iterator[tuple[str, str]]:
     yield "escapes", 'a: "' + "\\x41" * 15_000 + '"\n'
     yield "block", "a: |\n" + "  x\n" * 15_000
     yield "dates", "a: 2026-99-99\nb: 9999-12-31 99:99:99\n"
+    yield from yaml_oddities()
+
+
+def yaml_oddities() -> Iterator[tuple[str, str]]:
+    """Small YAML that its grammar allows, or nearly, and that no text, number or name of ours can be."""
+    yield "value", "a: =\n"
+    yield "value-key", "=: a\n"
+    yield "value-tagged", "a: ! =\n"
+    yield "merge", "a: <<\n"
+    yield "half-character", 'a: "\\uD800"\n'
+    yield "half-character-key", '"\\uDFFF": a\n'
+    yield "nul-escape", 'a: "\\0"\n'
+    yield "beyond-unicode", 'a: "\\U00110000"\n'
+    yield "beyond-integers", 'a: "\\UFFFFFFFF"\n'
+    yield "yaml-version", "%YAML 1." + "1" * 5_000 + "\n---\na: 1\n"
+    yield "yaml-major", "%YAML " + "1" * 5_000 + ".1\n---\na: 1\n"
+    yield "same-number", "1: a\n01: b\n"
+    yield "same-truth", "yes: a\ntrue: b\n"
+    yield "name-of-lines", '? "a\\nb"\n: c\n'
+    yield "name-of-orders", '"\\e[2Ja": b\n'
+    yield "zone", "a: 2001-01-01 00:00:00 +99:99\n"
+    yield "bare-prefix", "a: 0x_\nb: 0b_\n"
+    yield "indentation", "a: |" + "9" * 5_000 + "\n x\n"
+    yield "handle", "!" + "%FF" * 2_000 + " a\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
 
+from sensor.api.listening import ListenAddress, listening_socket
 from sensor.attach.place import listen
 from sensor.errors import SensorError
 from sensor.files.exchange import exchange
@@ -28,6 +29,7 @@ from tests.trust.claim import Claim, NotTriedError, Outcome
 NOBODY: Final = User("nobody", 65534, 65534)
 SECRET: Final = b"root's own\n"
 KEPT: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ.pcapng"  # a name as kept packets have
+SERVED: Final = "api.sock"
 TIMES: Final = 150  # that each writer writes at scale 1
 
 
@@ -99,9 +101,15 @@ def socket_made(place: Path, number: int) -> None:
     listen(place / f"attach-{number}.sock", NOBODY, None).leave()
 
 
+def api_served(place: Path, _number: int) -> None:
+    """The socket of the API, at a name that root's directory has, too."""
+    with listening_socket(ListenAddress("", 0, place / SERVED)):
+        return
+
+
 WRITERS: Final = (
     appended, appended_as_root, created, directory_made, packets_kept, packets_rotated, flows_logged, page_written,
-    bundle_replaced, socket_made,
+    bundle_replaced, socket_made, api_served,
 )  # fmt: skip
 
 
@@ -151,7 +159,7 @@ def places() -> Iterator[tuple[Path, Path]]:
     try:
         roots, attacked = base / "roots", base / "attacked"
         roots.mkdir()
-        for name in ("alerts.jsonl", KEPT, "manifest.json"):
+        for name in ("alerts.jsonl", KEPT, "manifest.json", SERVED):
             (roots / name).write_bytes(SECRET)
         (roots / "bundle").mkdir()
         (roots / "bundle" / "manifest.json").write_bytes(SECRET)

@@ -18,6 +18,7 @@ from flows.columns import INDEX, NAMES
 from training.arrays import Int64s, Mask, Strings
 from training.datasets.flow_file import FlowFile, LabelCodes, joined, read_flow_file
 from training.datasets.measured import program_of, repaired, unfit
+from training.datasets.names import file_name
 from training.datasets.packed import unreadable
 from training.datasets.programs import FlowProgram
 from training.datasets.rows import Rows, taken
@@ -150,7 +151,7 @@ def _days(start_ns: Int64s) -> Strings:
 
 def _files(path: Path, read: list[FlowFile], chosen: Int64s) -> Strings:
     """Name of the file that each chosen row is of, (n,)."""
-    names = [str(file.path.relative_to(path)) if file.path != path else path.name for file in read]
+    names = [file_name(file.path, path) for file in read]
     return taken(np.array(names), np.searchsorted([file.end for file in read], chosen, side="right"))
 
 

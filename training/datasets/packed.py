@@ -4,7 +4,11 @@ Blocks end where a line ends, so that each is a table of its own. It knows lines
 """
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader, FileIO, TextIOWrapper
 from pathlib import Path
 
 from flows.compression import unpacked
@@ -12,21 +16,46 @@ from training.errors import DatasetError
 
 BLOCK_BYTES = 16 << 20  # some 40,000 flows; a line that fills a block is none of a flow table
 READ_BYTES = 1 << 20
+LINE_CHARACTERS = 1 << 16  # of an index of captures, or of what is true of one
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[FileIO]:
+    """A file that has an end and can be read again, unbuffered. Raises DatasetError for a pipe or a device, OSError."""
+    with open(path, "rb", buffering=0, opener=_without_waiting) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise DatasetError(path, "is a pipe or a device; expected a file")
+        yield stream
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def first_bytes(path: Path, count: int) -> bytes:
     """How a file begins. Raises DatasetError where it cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             return stream.read(count)
     except OSError as error:
         raise unreadable(path, error) from error
 
 
+def text_lines(path: Path) -> Iterator[str]:
+    """Lines in UTF-8, with their ends. Raises DatasetError for a long one, UnicodeDecodeError, OSError."""
+    with opened(path) as stored, TextIOWrapper(BufferedReader(stored), encoding="utf-8", newline="") as stream:
+        number = 0
+        while line := stream.readline(LINE_CHARACTERS + 1):
+            number += 1
+            if len(line) > LINE_CHARACTERS:
+                raise DatasetError(path, f"is longer than {LINE_CHARACTERS:,} characters", line=number)
+            yield line
+
+
 def sha256_of(path: Path) -> str:
     """Digest of the file as it lies on disk. Raises DatasetError where it cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise unreadable(path, error) from error
@@ -36,7 +65,7 @@ def unpacked_sha256(path: Path) -> str:
     """Digest of the unpacked content, up to where packed data breaks. Raises DatasetError where it cannot be read."""
     digest, piece = hashlib.sha256(), memoryview(bytearray(READ_BYTES))
     try:
-        with path.open("rb", buffering=0) as stored:
+        with opened(path) as stored:
             stream = unpacked(stored)
             while size := stream.readinto(piece):
                 digest.update(piece[:size])
@@ -54,7 +83,7 @@ def line_blocks(path: Path) -> Iterator[bytes]:
     lines = 0
     piece = memoryview(bytearray(READ_BYTES))
     try:
-        with path.open("rb", buffering=0) as stored:
+        with opened(path) as stored:
             stream = unpacked(stored)
             while size := stream.readinto(piece):
                 waiting += piece[:size]

@@ -1,5 +1,6 @@
 """The whole of an evaluation: bundle and dataset in, figures out, as JSON and as what a report is drawn from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from models.attribution import top_columns
 from models.baselines import Baselines, load_baselines
 from models.bundle import load_bundle
 from models.fusion import Hybrid
+from models.signature import PublicKey
+from training.datasets.names import file_name
 from training.datasets.table import FlowTable
 from training.evaluation.agreement import at_equal_false_alarms, combined
 from training.evaluation.curves import Curve
@@ -52,7 +55,7 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
     explain: names the columns behind an alert, for the deletion test. Raises BundleError, DatasetError, QuestionError,
     and ModuleNotFoundError where a fit needs a package that is not there.
     """
-    hybrid, baselines = _model(question.bundle)
+    hybrid, baselines = _model(question.bundle, question.keys)
     outcome = _outcome(question, hybrid, baselines, report)
     whole = outcome.whole
     left_out, subject = _one_fit(outcome)
@@ -75,9 +78,9 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
     return Evaluation(content, outcome, drawn, moved)
 
 
-def _model(bundle: Path) -> tuple[Hybrid, Baselines | None]:
-    hybrid = load_bundle(bundle, *CONTRACTS)
-    return hybrid, load_baselines(bundle, hybrid)
+def _model(bundle: Path, keys: Sequence[PublicKey]) -> tuple[Hybrid, Baselines | None]:
+    hybrid = load_bundle(bundle, *CONTRACTS, keys=keys)
+    return hybrid, load_baselines(bundle, hybrid, keys=keys)
 
 
 def _outcome(question: Question, hybrid: Hybrid, baselines: Baselines | None, report: Report) -> Outcome:
@@ -102,7 +105,7 @@ def _head(question: Question, hybrid: Hybrid, outcome: Outcome) -> dict[str, Any
             "warnings": [str(warning) for warning in warnings] if isinstance(warnings, list) else [],
         },
         "dataset": {
-            "file": question.dataset.name,
+            "file": file_name(question.dataset),
             "sha256": table.sha256,
             "days": _days(table),
             "repairs": dict(table.repairs),
@@ -180,7 +183,7 @@ def _beside(question: Question, hybrid: Hybrid, report: Report) -> dict[str, Any
     """What another bundle finds in the same dataset by the same protocol; None where none was named."""
     if question.beside is None:
         return None
-    other, baselines = _model(question.beside)
+    other, baselines = _model(question.beside, question.keys)
     if (other.contract in FLOWS) != (hybrid.contract in FLOWS):
         raise QuestionError(f"{other.model_id} and {hybrid.model_id} judge different kinds of rows")
     report(f"the same by {other.model_id}")

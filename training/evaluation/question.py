@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from models.signature import PublicKey
 from training.label_map import LabelMap
 
 Protocol = Literal["time", "random", "leave-one-out"]
@@ -26,3 +27,4 @@ class Question:
     beside: Path | None = None  # another bundle to judge by the same rows, for comparison
     data: Path | None = None  # where training files may lie, None for nowhere but beside the dataset
     labels: LabelMap | None = None  # how the dataset's labels are read
+    keys: tuple[PublicKey, ...] = ()  # one of which must have signed each bundle, () for bundles of anybody

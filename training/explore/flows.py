@@ -7,6 +7,7 @@ import numpy as np
 
 from flows.columns import COLUMNS, INDEX, usable_by_models
 from training.datasets.collection import flow_files
+from training.datasets.names import file_name
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.explore.table import Coded, ExploredColumn, Hypothesis, LabelledTable, coded
@@ -53,7 +54,7 @@ def table_of(flows: FlowTable) -> LabelledTable:
         for column in COLUMNS
     )
     return LabelledTable(
-        name=flows.path.name,
+        name=file_name(flows.path),
         row="flow",
         files=_files(flows.path),
         columns=columns,
@@ -79,8 +80,8 @@ def table_of(flows: FlowTable) -> LabelledTable:
 
 def _files(path: Path) -> tuple[str, ...]:
     if not path.is_dir():
-        return (path.name,)
-    return tuple(str(file.relative_to(path)) for file in flow_files(path, lambda _: None))
+        return (file_name(path),)
+    return tuple(file_name(file, path) for file in flow_files(path, lambda _: None))
 
 
 def _kind(name: str) -> Literal["number", "category"]:

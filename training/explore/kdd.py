@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
 from training.datasets.kdd import KddTable, read_kdd_file, refuse_all_dropped
+from training.datasets.names import file_name
 from training.datasets.rows import stacked
 from training.explore.table import Coded, Codes, ExploredColumn, Hypothesis, LabelledTable, coded
 from training.label_map import LabelMap, Relabelling
@@ -76,10 +77,10 @@ def read_table(
 def table_of(path: Path, tables: Sequence[KddTable]) -> LabelledTable:
     """KDD tables as the exploration takes them, one after the other; path: what they were read from."""
     records = _joined([table.records for table in tables])
-    names = tuple(_name(table.path, path) for table in tables)
+    names = tuple(file_name(table.path, path) for table in tables)
     rows = [len(table) for table in tables]
     return LabelledTable(
-        name=path.name,
+        name=file_name(path),
         row="connection",
         files=names,
         columns=tuple(_column(column) for column in KDD_COLUMNS),
@@ -100,10 +101,6 @@ def table_of(path: Path, tables: Sequence[KddTable]) -> LabelledTable:
         sha256=tables[0].sha256 if len(tables) == 1 else _digest(tables),
         label_map=tables[0].label_map,
     )
-
-
-def _name(file: Path, path: Path) -> str:
-    return file.name if file == path else str(file.relative_to(path))
 
 
 def _column(column: KddColumn) -> ExploredColumn:

@@ -39,26 +39,27 @@ def normal_rows() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def client_of() -> Callable[..., Any]:
-    """Client of the application, by bundle and token; the same one for the same."""
+    """Client of the application, by bundle, token and whether requests are logged; the same one for the same."""
     from sensor.api.app import Services, build_app
     from sensor.api.guard import Guard
     from sensor.api.scoring import ModelPool
     from sensor.api.server import ShutdownFlag
     from sensor.cli.build import DEFAULT_BUNDLE, load_model
-    from sensor.cli.serve import capture_reader_for, row_format_for
+    from sensor.cli.serve import _write_access_line, capture_reader_for, row_format_for
     from sensor.episodes.reasons import Explainer
     from sensor.local_names import LOCAL_NAMES
     from sensor.settings.config import effective_config
     from sensor.settings.setting import Setting
 
     @cache
-    def make(bundle: str = DEFAULT_BUNDLE, token: str | None = None) -> Any:
+    def make(bundle: str = DEFAULT_BUNDLE, token: str | None = None, *, logged: bool = False) -> Any:
         config = effective_config(None, {}, (), [Setting("detection.bundle", bundle, "-m")]).config
         hybrid = load_model(config)
         row_format = row_format_for(hybrid)
         models = ModelPool(hybrid, Explainer(hybrid.normal), 0.01, 1)
         captures = capture_reader_for(config, hybrid) if row_format.accepts_flows else None
-        app = build_app(Services(models, row_format, Guard(token, LOCAL_NAMES), captures, ShutdownFlag()))
+        log = _write_access_line if logged else None
+        app = build_app(Services(models, row_format, Guard(token, LOCAL_NAMES), captures, ShutdownFlag(), log))
         return app.test_client()
 
     return make

@@ -1,10 +1,14 @@
 """The server as a process: its life, its limits, and clients that mean no good."""
 
 import json
+import os
+import pty
 import signal
 import socket
+import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -156,3 +160,28 @@ def test_a_token_is_asked_for_where_others_can_reach_it(tmp_path: Path) -> None:
         assert running.ask("GET", "/v1/model", headers=headers).status == 200
         assert running.told[0].endswith(", with a token")
         assert "t" * 40 not in "".join(running.told)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a terminal")
+def test_a_terminal_obeys_no_path_that_somebody_asks_for(client_of: Callable[..., Any]) -> None:
+    leader, terminal = pty.openpty()
+    with open(terminal, "w", encoding="utf-8") as stderr, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stderr", stderr)
+        assert client_of(logged=True).get("/%C2%9B31m%E2%80%AE%1B]0;x%07").status_code == 404
+    shown = os.read(leader, 65536).decode()
+    os.close(leader)
+    assert shown.strip().isprintable()
+    assert json.loads(shown)["url"]["path"] == "/\x9b31m\u202e\x1b]0;x\x07"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_requests_are_answered_where_their_log_is_full_or_has_no_reader(client_of: Callable[..., Any]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    answered = []
+    for place in (os.open("/dev/full", os.O_WRONLY), writing):
+        # what is left in its buffer cannot be written at the end either
+        with suppress(OSError), open(place, "w", encoding="utf-8") as stderr, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stderr", stderr)
+            answered.append(client_of(logged=True).get("/healthz").status_code)
+    assert answered == [200, 200]

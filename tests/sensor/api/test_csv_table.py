@@ -2,13 +2,25 @@
 
 import pytest
 
+from flows.columns import INDEX
+from flows.dialects import DIALECTS, Dialect
+from sensor.api.cic import CicFormat
 from sensor.api.csv_table import parse_csv
 from sensor.api.kdd import KddFormat
+from sensor.api.problems import Problem
+from sensor.cli.build import load_model
+from sensor.settings.config import Config
 from tests.support.kdd_rows import NAMES, WEB
 
 ROW_FORMAT = KddFormat(content=True)
 CELLS = [str(WEB[name]) for name in NAMES]
 NUMBERS = {name: WEB[name] for name in NAMES if not isinstance(WEB[name], str)}
+
+
+@pytest.fixture(scope="module")
+def cic_flows() -> CicFormat:
+    """The format of the default bundle's rows."""
+    return CicFormat(load_model(Config()))
 
 
 def csv(*lines: list[str]) -> bytes:
@@ -33,3 +45,19 @@ def test_a_header_may_spell_names_in_its_own_way() -> None:
     table = parse_csv(csv([*header, "Remark"], [*CELLS, "none"]), ROW_FORMAT)
     assert {name: table.rows[0][name] for name in NUMBERS} == NUMBERS
     assert table.notes == ("columns left out: Remark",)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("cell", ["inf", "-inf", "nan"])
+def test_what_is_not_finite_is_refused_by_its_name_in_whatever_column(
+    dialect: Dialect, cell: str, cic_flows: CicFormat
+) -> None:
+    known = {"protocol": "6", "bwd_packets": "3"}
+    fields = {field: name for field, name in zip(dialect.fields, dialect.header, strict=True) if field in INDEX}
+    for wrong, name in fields.items():
+        cells = [cell if field == wrong else known.get(field, "1") for field in fields]
+        rows = parse_csv(f"{','.join(fields.values())}\n{','.join(cells)}\n".encode(), cic_flows).rows
+        with pytest.raises(Problem) as refused:
+            cic_flows.parse(rows)
+        assert refused.value.status == 422
+        assert name.strip() in {(error.column or "").strip() for error in refused.value.errors}

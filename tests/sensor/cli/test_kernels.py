@@ -10,14 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from models.bundle import save_bundle
-from sensor.api.listening import ListenAddress, bound_socket
+from sensor.api.listening import ListenAddress, listening_socket
 from sensor.cli.kernels import JUDGING, SERVING, of_bundle
 from sensor.packets.pcapng import interface_description, section_header
 from tests.support.command import DEMO, FLOWVIGIL, Result, ended, surroundings
@@ -194,7 +193,7 @@ def test_training_and_evaluating_compile_once(tmp_path: Path) -> None:
 @pytest.fixture
 def taken() -> Iterator[int]:
     """A port that somebody listens at."""
-    with closing(bound_socket(ListenAddress("127.0.0.1", 0))) as listening:
+    with listening_socket(ListenAddress("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
 

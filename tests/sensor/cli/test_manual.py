@@ -2,29 +2,24 @@
 
 import ast
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main
 
 from sensor import errors
-from sensor.cli import EPILOG, app
+from sensor.cli import EPILOG
 from sensor.cli.manual import PAGE, commands_of, manual
 from sensor.settings.config import setting_names
 from tests.support.command import surroundings
+from tests.support.command_examples import GROUP, examples, take
 
 pytestmark = pytest.mark.ux
 
 TESTS = Path(__file__).resolve().parents[2]
-GROUP: Any = typer.main.get_command(app)
 COMMANDS = dict(commands_of(GROUP, "flowvigil"))
-OPERATORS = re.compile(r"[;&|]+")
 # Where each exit code is proven by the real command.
 PROVEN = {
     errors.OK: ("sensor/cli/test_read.py", "test_quiet_says_nothing_but_alerts"),
@@ -42,40 +37,14 @@ PROVEN = {
 }
 
 
-def examples(text: str) -> Iterator[list[str]]:
-    """Words of each call of the sensor in a help text, as a shell would part them."""
-    for line in text.replace("\\\n", " ").splitlines():
-        if "flowvigil" not in line:
-            continue
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
-        try:
-            words = list(lexer)
-        except ValueError:  # an apostrophe: a sentence
-            continue
-        yield from (call[1:] for call in calls(words) if call and call[0] == "flowvigil")
-
-
-def calls(words: list[str]) -> Iterator[list[str]]:
-    """Commands of a line, without sudo and without where their streams go."""
-    call: list[str] = []
-    skip = False
-    for word in [*words, ";"]:
-        if skip or word in (">", ">>", "<"):
-            skip = not skip
-        elif OPERATORS.fullmatch(word):
-            yield call[1:] if call[:1] == ["sudo"] else call
-            call = []
-        else:
-            call.append(word)
-
-
 def laid_out(text: str) -> str:
     """The paragraphs of a help text that examples stand in."""
     return "\n".join(part for part in text.split("\n\n") if part.lstrip().startswith("\b"))
 
 
-@pytest.mark.parametrize("place", ["README.md", "docs/flowvigil.1", "configs/default.yaml", "sensor/report/limits.py"])
+@pytest.mark.parametrize(
+    "place", ["docs/captures.md", "docs/flowvigil.1", "configs/default.yaml", "sensor/report/limits.py"]
+)
 def test_tunnels_are_listed_alike_everywhere(place: str) -> None:
     text = (TESTS.parent / place).read_text(encoding="utf-8").replace("\\-", "-")
     assert "GRE, ERSPAN, VXLAN, Geneve, GTP-U, TZSP, IP in IP" in text
@@ -119,11 +88,7 @@ def test_the_help_of_each_command_has_examples_that_the_command_line_takes(words
     found = list(examples(laid_out(COMMANDS[words].help)))
     assert any(" ".join(["flowvigil", *call]).startswith(words) for call in found), "no example of its own"
     for call in found:
-        command = GROUP
-        while hasattr(command, "commands"):
-            command = command.commands[call.pop(0)]
-        with command.make_context("flowvigil", call):  # raises where it is not taken
-            pass
+        take(call)
 
 
 def test_an_example_that_is_wrong_would_be_found() -> None:

@@ -1,10 +1,13 @@
 """Commands in pipes, as a shell puts them together: readers that leave, and exit codes for scripts."""
 
+import fcntl
 import gzip
+import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -130,3 +133,96 @@ def test_what_is_no_find_is_a_fault_of_usage() -> None:
     result = flowvigil("read", DEMO, "--fail-on", "anything")
     assert result.code == 2
     assert "'anything'" in result.stderr[-1]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("schema", "alert"), ("flows", str(DEMO), "-q")],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_stdout_that_does_not_wait_is_waited_for(arguments: tuple[str, ...], unbuffered: str) -> None:
+    """As another process that shares it may have set it; what it has no room for is not lost."""
+    wanted = flowvigil(*arguments).stdout
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    filling = b"x" * fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)
+    os.write(writer, filling)
+    command = subprocess.Popen(
+        [*FLOWVIGIL, *arguments], stdout=writer, stderr=subprocess.PIPE, env=surroundings(PYTHONUNBUFFERED=unbuffered)
+    )
+    os.close(writer)
+    with os.fdopen(reader, "rb") as rest:
+        time.sleep(1.0)
+        content = rest.read()
+    _, stderr = command.communicate(timeout=60)
+    assert command.returncode == 0, stderr
+    assert content == filling + wanted
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_disk_that_takes_part_of_a_text_is_told(tmp_path: Path, unbuffered: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", tmp_path], check=True)
+    try:
+        with (tmp_path / "schema.json").open("wb") as out:
+            environment = surroundings(PYTHONUNBUFFERED=unbuffered)
+            done = subprocess.run(
+                [*FLOWVIGIL, "schema", "alert"], stdout=out, stderr=subprocess.PIPE, env=environment, check=False
+            )
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    assert (done.returncode, done.stderr) == (7, b"flowvigil: stdout: no space left on device\n")
+
+
+# A command that opens a file, as one of alerts, and says what the descriptors of the streams lead to.
+OPENING = """
+import os, sys
+from sensor import cli
+def opening():
+    with open(os.environ["OPENED"], "wb") as out:
+        out.write("\\n".join(os.readlink(f"/proc/self/fd/{number}") for number in range(3)).encode())
+cli.app.command("opening")(opening)
+sys.argv[1:] = ["opening"]
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_no_file_gets_the_descriptor_of_a_closed_stream(tmp_path: Path, closed: str) -> None:
+    path = tmp_path / "alerts"
+    script = f"exec {shlex.join((sys.executable, '-c', OPENING))} {closed}"
+    environment = surroundings(OPENED=str(path))
+    subprocess.run(["sh", "-c", script], check=True, timeout=60, env=environment, stdout=subprocess.DEVNULL)
+    leads_to = path.read_text().splitlines()
+    assert len(leads_to) == 3
+    assert str(path) not in leads_to
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("stderr", ["full", "gone"])
+def test_what_nobody_reads_on_stderr_ends_no_run(tmp_path: Path, stderr: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open("/dev/full", "wb") as full, os.fdopen(writer, "wb") as gone:
+        for arguments in (("read", DEMO, "-o", tmp_path / "alerts"), ("report", DEMO, "-o", tmp_path / "page.html")):
+            done = subprocess.run(
+                [*FLOWVIGIL, *arguments],
+                stdout=subprocess.DEVNULL, stderr=full if stderr == "full" else gone, env=surroundings(), check=False,
+            )  # fmt: skip
+            assert done.returncode == 0
+    assert (tmp_path / "alerts").read_bytes().count(b"\n") > 10
+
+
+@pytest.mark.parametrize(
+    "command", ["read -", "flows -", "report - -o x.html", "rehearse -", "alerts convert -", "alerts tail -"]
+)
+def test_a_closed_stdin_is_told_in_one_line(tmp_path: Path, command: str) -> None:
+    script = f"exec {COMMAND} {command} <&-"
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, env=surroundings(), timeout=60, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 6
+    assert done.stderr.startswith(b"flowvigil: -: ")
+    assert done.stderr.count(b"\n") == 1

@@ -10,7 +10,7 @@ import pytest
 from sensor.cli import app, promoting
 from sensor.cli.build import bundle_path, load_model
 from sensor.cli.promoting import put_in_place
-from sensor.errors import CONFIG, MODEL, OK, ModelError
+from sensor.errors import CONFIG, INPUT, MODEL, OK, ModelError
 from sensor.files.replacing import ReplacedDirectory
 from sensor.settings.config import Config
 from tests.support.command import DEMO, flowvigil
@@ -61,6 +61,26 @@ def test_read_takes_a_signed_bundle_and_says_the_same_as_without_keys(site: Path
 def test_commands_refuse_a_bundle_that_nobody_has_signed(command: tuple[Any, ...], site: Path):
     (site / "manifest.json.minisig").unlink()
     assert "manifest.json.minisig cannot be read" in refused(*command, site, *KEYS)
+
+
+@pytest.mark.parametrize("protocol", ["time", "networks"])
+def test_evaluate_takes_no_model_and_no_baselines_that_nobody_has_signed(protocol: str, site: Path, tmp_path: Path):
+    table = tmp_path / "table.csv"
+    table.write_text("none\n")
+    asked = ("evaluate", site, "--protocol", protocol, table)
+    assert "baselines.json.minisig cannot be read" in refused(*asked, *KEYS)
+    OWN.sign(site, "baselines.json")
+    assert flowvigil(*asked, *KEYS).code == INPUT  # the table: the model was taken
+    (site / "manifest.json.minisig").unlink()
+    assert "manifest.json.minisig cannot be read" in refused(*asked, *KEYS)
+    done = flowvigil(*asked, FLOWVIGIL__DETECTION__BUNDLE_KEYS=OWN.public)
+    assert (done.code, "manifest.json.minisig cannot be read" in done.stderr[-1]) == (MODEL, True)
+
+
+def test_evaluate_compares_with_no_model_that_nobody_has_signed(site: Path, tmp_path: Path):
+    OWN.sign(site, "baselines.json")
+    asked = ("evaluate", site, "--protocol", "networks", tmp_path, "--beside", "cic2017")
+    assert "pretrained/cic2017: manifest.json.minisig cannot be read" in refused(*asked, *KEYS)
 
 
 def test_the_shipped_bundle_is_no_exception():

@@ -236,6 +236,21 @@ def test_a_watch_that_was_stopped_itself_holds_the_silence_of_that_time_against_
     assert passed_s[0] > 3600.0
 
 
+def test_a_worker_that_hangs_is_found_by_a_watch_that_is_slow_too() -> None:
+    passed_s = [0.0]
+    captures = [capture_of(1000, turns=400), capture_of(1001, act=lambda: time.sleep(60))]
+    sources = [LiveTurns(capture, Meter(1024, news_only=True)) for capture in captures]
+    workers = WorkerTurns(sources, clock=lambda: time.monotonic() + passed_s[0])
+    started = time.monotonic()
+    for _ in workers:
+        passed_s[0] += 1.5  # as if each turn took so long
+    assert time.monotonic() - started < 8
+    assert [problem.partition(":")[0] for problem in workers.problems] == [
+        "worker 2 ended unasked (told nothing for 10 s)"
+    ]
+    assert no_child()
+
+
 def test_a_limit_of_processes_ends_the_start_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     fork, forked = os.fork, list[int]()
 

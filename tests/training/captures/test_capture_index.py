@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,17 @@ def test_a_file_that_is_no_index_is_told(directory: Path, text: bytes, problem: 
     with pytest.raises(DatasetError, match=problem) as error:
         read_index(directory)
     assert "\n" not in str(error.value)
+
+
+def test_an_index_that_is_one_endless_line_or_a_device_is_told_at_once(tmp_path: Path) -> None:
+    sparse = tmp_path / "index.csv"
+    sparse.touch()
+    os.truncate(sparse, 1 << 40)
+    with pytest.raises(DatasetError, match=r"index\.csv:1: is longer than 65,536 characters"):
+        read_index(sparse)
+    if sys.platform == "linux":
+        with pytest.raises(DatasetError, match="is a pipe or a device"):
+            read_index(Path("/dev/zero"))
 
 
 def test_a_missing_index_is_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from training.datasets.packed import unpacked_sha256
+from training.datasets.packed import text_lines, unpacked_sha256
 from training.errors import DatasetError
 from training.labels import TECHNIQUE_FAMILIES, parent_technique, technique_family
 
@@ -86,16 +86,15 @@ def read_index(path: Path) -> CaptureIndex:
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows with the line that each ends on, the network under its own name."""
     try:
-        with file.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            network = _checked_header(file, list(reader.fieldnames or ()))
-            for row in reader:
-                if None in row or None in row.values():
-                    found = sum(value is not None for key, value in row.items() if key) + len(row.get(None) or ())
-                    problem = f"has {found} cells; expected {len(reader.fieldnames or ())}"
-                    raise DatasetError(file, problem, line=reader.line_num)
-                cells = {name: value.strip() for name, value in row.items()}
-                yield reader.line_num, {**cells, "network": cells[network]}
+        reader = csv.DictReader(text_lines(file), strict=True)
+        network = _checked_header(file, list(reader.fieldnames or ()))
+        for row in reader:
+            if None in row or None in row.values():
+                found = sum(value is not None for key, value in row.items() if key) + len(row.get(None) or ())
+                problem = f"has {found} cells; expected {len(reader.fieldnames or ())}"
+                raise DatasetError(file, problem, line=reader.line_num)
+            cells = {name: value.strip() for name, value in row.items()}
+            yield reader.line_num, {**cells, "network": cells[network]}
     except OSError as error:
         raise DatasetError(file, f"cannot be read ({error.strerror}); expected {EXPECTED}") from error
     except UnicodeDecodeError as error:

@@ -10,8 +10,10 @@ from flows.context.columns import context_contract
 from models.baselines import load_baselines
 from models.bundle import load_bundle
 from models.fusion import Hybrid
+from models.signature import PublicKey
 from training.datasets.captures.index import read_index
 from training.datasets.captures.metered import CaptureTable, read_captures
+from training.datasets.names import file_name
 from training.evaluation.networks.figures import attack_figures, network_figures
 from training.evaluation.networks.folds import PLAIN, Fit, Folding, by_families, by_networks
 from training.evaluation.networks.judged import judged_captures
@@ -34,11 +36,12 @@ class NetworksQuestion:
     index: Path  # its file, or the directory that holds index.csv
     seed: int  # of the intervals
     beside: Path | None = None  # another bundle to judge by the same captures
+    keys: tuple[PublicKey, ...] = ()  # one of which must have signed each bundle, () for bundles of anybody
 
 
 def evaluate_networks(question: NetworksQuestion, sensor: Sensor, report: Report) -> dict[str, Any]:
     """Judge a bundle as it is by every capture of an index; the figures as JSON. Raises BundleError, DatasetError."""
-    models = [_model(path) for path in (question.bundle, question.beside) if path is not None]
+    models = [_model(path, question.keys) for path in (question.bundle, question.beside) if path is not None]
     table = metered(question.index, sensor, report)
     told = [_figures_of(model, table, sensor, question.seed, report) for model in models]
     beside = {"bundle": _bundle(models[1][0]), "networks": told[1]} if len(models) > 1 else None
@@ -71,9 +74,9 @@ def metered(index: Path, sensor: Sensor, report: Report) -> CaptureTable:
     return read_captures(read, sensor.metered, report)
 
 
-def _model(bundle: Path) -> Model:
-    hybrid = load_bundle(bundle, feature_contract(), context_contract())
-    return hybrid, load_baselines(bundle, hybrid)
+def _model(bundle: Path, keys: Sequence[PublicKey]) -> Model:
+    hybrid = load_bundle(bundle, feature_contract(), context_contract(), keys=keys)
+    return hybrid, load_baselines(bundle, hybrid, keys=keys)
 
 
 def _figures_of(model: Model, table: CaptureTable, sensor: Sensor, seed: int, report: Report) -> dict[str, Any]:
@@ -99,7 +102,7 @@ def _head(table: CaptureTable, seed: int) -> dict[str, Any]:
         "n": len(table),
         "seed": seed,
         "dataset": {
-            "file": table.index.path.name,
+            "file": file_name(table.index.path),
             "sha256": table.index.sha256,
             "captures": len(captures),
             "networks": list(table.index.networks),
