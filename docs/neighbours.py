@@ -186,7 +186,8 @@ def _rule(place: int, level: int, description: str, *conditions: str, technique:
 # Queries in short: `@` stands for the sensors that are chosen, `[]` for a range as long as the graph asks for.
 PANELS: Final = (  # kind, title, unit, (query, legend)…; a row of tiles, then graphs two by two
     ("stat", "Attacks, last 24 h", "short", ('sum(increase(flowvigil_alerts_total{verdict="attack",@}[24h]))', "")),
-    ("stat", "Uncertain, last 24 h", "short", ('sum(increase(flowvigil_alerts_total{verdict="uncertain",@}[24h]))', "")),
+    ("stat", "Uncertain, last 24 h", "short",
+     ('sum(increase(flowvigil_alerts_total{verdict="uncertain",@}[24h]))', "")),
     ("stat", "Packets lost, last hour", "percentunit",
      ("sum(increase(flowvigil_packets_dropped_total{@}[1h])) / sum(increase(flowvigil_packets_received_total{@}[1h]))",
       "")),
@@ -269,12 +270,10 @@ def _panel(number: int, kind: str, title: str, unit: str, targets: list[tuple[st
         "datasource": source,
         "gridPos": place,
         "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
-        "options": {"reduceOptions": {"calcs": ["lastNotNull"]}}
-        if kind == "stat"
-        else {"legend": {"showLegend": True}},
+        "options": shown,
         "targets": [
-            {"refId": chr(ord("A") + place_), "datasource": source, "expr": query, "legendFormat": legend}
-            for place_, (query, legend) in enumerate(targets)
+            {"refId": letter, "datasource": source, "expr": _in_full(query), "legendFormat": legend}
+            for letter, (query, legend) in zip("ABCDEF", targets, strict=False)
         ],
     }
 
