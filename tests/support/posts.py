@@ -98,7 +98,8 @@ def postbox(identity: Identity | None = None, password: bytes = b"", *replies: s
 
     def login(_server: Any, _session: Any, _envelope: Any, _mechanism: str, told: Any) -> Any:
         box.logins.append((told.login, told.password))
-        return AuthResult(success=told.password == password)
+        right = told.password == password
+        return AuthResult(success=right, handled=right)  # the server says 535 by itself
 
     options: dict[str, Any] = {"hostname": "127.0.0.1", "port": 0}
     if identity is not None:
