@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs picture lock audit dist clean
+.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture lock audit dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -133,6 +133,10 @@ docs: $(VENV)/installed-test ## Write the manual and the alerts in docs/alerts.m
 	$(BIN)/python -m sensor.cli.manual
 	$(BIN)/python -m docs.alert_book
 
+site: $(VENV)/installed-docs ## Build the pages as a site into build/site; it asks nothing of other hosts
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "to look at it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site"
+
 picture: $(VENV)/installed-train ## Draw the pictures of README and docs/ anew (needs the data, see docs/training.md)
 	$(BIN)/python -m docs.picture
 	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
@@ -158,6 +162,10 @@ $(VENV)/installed-build: configs/locks/build.txt | $(BIN)/python
 
 $(VENV)/installed-sensor: setup.cfg pyproject.toml configs/locks/sensor.txt | $(VENV)/installed-build
 	$(call LOCKED,sensor)
+	touch $@
+
+$(VENV)/installed-docs: configs/locks/docs.txt | $(BIN)/python
+	$(PIP) install --require-hashes -r configs/locks/docs.txt
 	touch $@
 
 $(VENV)/installed-train: setup.cfg pyproject.toml configs/locks/train.txt | $(VENV)/installed-build

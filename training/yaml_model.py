@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from configs.faults import expected_of
 from configs.formats import Format
 from configs.yaml_nodes import VERSION, YamlFaultError, check_version, compose, plain_values, read_nodes
 from training.errors import TrainingError
@@ -61,7 +62,7 @@ def _located(path: Path, root: yaml.Node, error: ValidationError, stop: type[Tra
     if unknown:
         problem = f'unknown key "{name}"'
     else:
-        problem = f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+        problem = f"{name}: {expected_of(fault)}"
         if fault["type"] not in {"missing", "value_error"}:
             problem += f", found {fault['input']!r:.200}"
     return stop(path, problem, line=mark.line + 1, column=mark.column + 1)

@@ -16,6 +16,7 @@ from sensor.cli.evaluate import evaluate
 from sensor.cli.explore import explore
 from sensor.cli.flows import flows
 from sensor.cli.lab import app as lab_app
+from sensor.cli.model import app as model_app
 from sensor.cli.promote import promote
 from sensor.cli.read import read
 from sensor.cli.rehearse import rehearse
@@ -40,6 +41,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("read")(read)
 app.command("watch")(watch)
@@ -51,6 +53,7 @@ app.command("rehearse")(rehearse)
 app.command("selftest")(selftest)
 app.command("schema")(schema)
 app.add_typer(config_app, name="config")
+app.add_typer(model_app)
 app.command("explore")(explore)
 app.command("train")(train)
 app.command("baseline")(baseline)
@@ -157,9 +160,9 @@ def _report_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return int(error.exit_code)
-    message = " ".join(error.format_message().split())
-    command = getattr(error.ctx, "command_path", "flowvigil")
-    return _report_stop(f"{message.rstrip('.')} (see {command} --help)", int(error.exit_code))
+    from sensor.cli.mistakes import words_of
+
+    return _report_stop(words_of(error), int(error.exit_code))
 
 
 def _reader_gone() -> int:

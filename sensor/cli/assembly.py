@@ -169,11 +169,11 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     from sensor.outputs.outputs import Outputs
     from sensor.progress.latest import Latest
     from sensor.progress.progress import Progress
-    from sensor.run.collecting import Collecting
     from sensor.run.detection import KEEPING_S, Detection
     from sensor.run.new_bundle import NewBundle
     from sensor.run.outlet import Outlet
     from sensor.run.output_news import OutputNews
+    from sensor.run.pauses import ShortPauses
     from sensor.run.run import Run
 
     drift = build_drift(config, hybrid, live=True)
@@ -202,7 +202,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         new_bundle = NewBundle(detection.judge)
         hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
         learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
-        own = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), Collecting()]
+        own = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), ShortPauses()]
         run = Run(turns, detection, screen, [hook, *learning, *own], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))

@@ -41,6 +41,12 @@ def load_model(config: "Config") -> "Hybrid":
     from models.bundle import BundleError, load_bundle
 
     path = bundle_path(config.detection.bundle)
+    if not path.exists():
+        names = ", ".join(shipped_bundles())
+        raise ModelError(
+            f"bundle {printable(str(path), 200)}: found no such directory, expected one with manifest.json, or the "
+            f"name of a shipped one: {names} (flowvigil model list)"
+        )
     contracts = feature_contract(), context_contract(), kdd_contract(content=False), kdd_contract(content=True)
     try:
         hybrid = load_bundle(path, *contracts, keys=bundle_keys(config))
@@ -59,13 +65,19 @@ def bundle_keys(config: "Config") -> "tuple[PublicKey, ...]":
 
 def bundle_path(bundle: Path | None) -> Path:
     """The directory of a bundle: as given, else of the shipped bundle with that name; None for the default bundle."""
+    shipped = shipped_bundles()
+    if bundle is None:
+        return shipped[DEFAULT_BUNDLE]
+    return bundle if bundle.exists() else shipped.get(str(bundle), bundle)
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """Directories of the bundles that the product brings, by name, the default one first."""
     import models
 
-    pretrained = Path(str(models.__file__)).parent / "pretrained"
-    if bundle is None:
-        return pretrained / DEFAULT_BUNDLE
-    shipped = pretrained / bundle.name
-    return shipped if str(bundle) == bundle.name and not bundle.exists() and shipped.exists() else bundle
+    directories = (Path(str(models.__file__)).parent / "pretrained").glob("*/manifest.json")
+    names = sorted((path.parent.name for path in directories), key=lambda name: (name != DEFAULT_BUNDLE, name))
+    return {name: Path(str(models.__file__)).parent / "pretrained" / name for name in names}
 
 
 def build_meter(config: "Config") -> "Meter":

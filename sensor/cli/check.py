@@ -75,8 +75,9 @@ def check(
     Takes the settings as watch does. Every check is made, whatever the others found, and nothing is left behind but
     compiled kernels, which the sensor needs anyway: with them it takes a few seconds (flowvigil warm-up makes them).
 
-    The exit code is that of the first failure in the list, with which watch would stop: 3 settings, user, filter or
-    metrics, 4 bundle, 5 capability, interface or ring, 7 output; 0 when there was none. Warnings do not count.
+    The last line says whether the sensor would start. The exit code is that of the first failure in the list, with
+    which watch would stop: 3 settings, user, filter or metrics, 4 bundle, 5 capability, interface or ring, 7 output; 0
+    when there was none. Warnings do not count.
     """
     packets = packet_files(write, write_size, write_every, write_files)
     if sys.platform == "linux":
@@ -99,6 +100,8 @@ def check(
             code = code or result.exit_code
     if json and (code or not quiet):
         _write_json({"check": "all", "status": str(CheckStatus.FAILED if code else CheckStatus.OK), "exit_code": code})
+    if not json and not quiet:
+        write_stdout(f"would start: {f'no, exit code {code}' if code else 'yes'}\n")
     return code
 
 

@@ -34,18 +34,19 @@ InputsArgument = Annotated[
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option(
-        "--since", metavar="TIME", help="Only alerts of the last 24h, 90m or 7d, by default of the settings' file."
-    ),
+    typer.Option("--since", metavar="TIME", help="Alerts of the last 24h, 90m or 7d; without a file the sensor's own."),
 ]
-PageOption = Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)]
+PageOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="X.html", help="Page to write.  [required]", readable=False),
+]
 
 
 @with_flags("model", "config", "overrides", "expression", "decap", "site")
 def report(
     inputs: InputsArgument = None,
+    output: PageOption = None,
     *,
-    output: PageOption,
     since: SinceOption = None,
     flags: Flags,
     quiet: QuietOption = False,
@@ -74,14 +75,18 @@ def report(
     loaded = flags.settings()
     kernels = cached(JUDGING, loaded)  # before anything that imports numba
     notes = site_notes(loaded)
-    from sensor.report.publish import refuse_unwritable
     from sensor.report.recent import Since
 
     back = Since() if since is None else Since(since, time.time_ns() - round(duration_s(since, "--since") * 1e9))
     names = _names(inputs, loaded, back)
-    refuse_unwritable(output, names)
     from sensor.report.inputs import Inputs
+    from sensor.report.publish import refuse_unwritable
 
+    if output is None:  # told after what is wrong with the inputs: who names a table looks for another command
+        if "-" not in names:
+            Inputs(names)
+        raise typer.BadParameter("found no page to write, expected -o X.html")
+    refuse_unwritable(output, names)
     found = Inputs(names)
     if found.kind == "captures":
         if back.words:

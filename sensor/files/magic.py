@@ -4,6 +4,7 @@ from typing import Final
 
 from flows.compression import BZIP2_MAGIC, GZIP_MAGIC, LZ4_MAGIC, XZ_MAGIC, ZSTD_MAGIC
 
+PARQUET_MAGIC: Final = b"PAR1"
 # Offset, magic number, and name of the file type.
 SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, GZIP_MAGIC, "a gzip file"),
@@ -18,7 +19,7 @@ SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (0, b"PK\x03\x04", "a zip archive"),
     (257, b"ustar", "a tar archive"),
-    (0, b"PAR1", "a Parquet table"),
+    (0, PARQUET_MAGIC, "a Parquet table"),
     (0, b"\x7fELF", "a program"),
     (0, b"%PDF-", "a PDF document"),
 )

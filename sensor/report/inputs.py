@@ -16,6 +16,7 @@ from flows.pcap import MAGICS
 from flows.pcapng import MAGIC
 from sensor.alerts.json_lines import STDIN, opened
 from sensor.errors import InputError
+from sensor.files.magic import PARQUET_MAGIC, describe, is_text
 
 Kind = Literal["captures", "alerts"]
 _LOOKED_AT = 64  # bytes, unpacked
@@ -57,13 +58,18 @@ class Inputs:
             return "captures"
         if name == STDIN:
             self._head = bytes(raw.read)
-        return _kind_of(bytes(head[:size]), "" if name == STDIN else Path(name).name.lower())
+        return _kind_of(bytes(head[:size]), name)
 
 
 def _kind_of(head: bytes, name: str) -> Kind:
     if head[:4] in MAGICS or head[:4] == MAGIC:
         return "captures"
-    return "alerts" if head.lstrip()[:1] == b"{" or name.endswith(_NAMES) else "captures"
+    if head.lstrip()[:1] == b"{" or (name != STDIN and Path(name).name.lower().endswith(_NAMES)):
+        return "alerts"
+    if head and (is_text(head) or head[:4] == PARQUET_MAGIC):
+        expected = "captures (pcap, pcapng) or flowvigil's alerts (JSON lines)"
+        raise InputError(f"{name}: found {describe(head)}, expected {expected}; flow tables: flowvigil flows")
+    return "captures"
 
 
 class _Remembered:

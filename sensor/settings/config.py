@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
+from configs.faults import expected_of
 from sensor.errors import ConfigError
 from sensor.settings.outputs import OutputEntry, read_outputs
 from sensor.settings.setting import Setting, parse_scalar
@@ -304,8 +305,7 @@ def _bad_values(error: ValidationError, settings: Mapping[str, Setting]) -> Iter
         if name in reported:  # each type of a union reports a fault of its own
             continue
         reported.add(name)
-        expected = fault["msg"][0].lower() + fault["msg"][1:]
-        yield f"{settings[name].place}: {name} is {settings[name].value!r}: {expected}"
+        yield f"{settings[name].place}: {name} is {settings[name].value!r}: {expected_of(fault)}"
 
 
 def error_of(faults: Sequence[str]) -> ConfigError:

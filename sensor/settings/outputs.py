@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from configs.faults import expected_of
 from sensor.settings.setting import Setting
 
 OWN_QUEUE_BYTES: Final = 32 << 20  # some 20 000 alerts
@@ -309,7 +310,7 @@ def _bad_values(
             hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(model.model_fields)}"
             yield f'{found.name_place or found.place}: unknown setting "{name}" of an output of type {kind}, {hint}'
             continue
-        yield f"{found.place}: outputs.{name} is {found.value!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+        yield f"{found.place}: outputs.{name} is {found.value!r}: {expected_of(fault)}"
 
 
 def _tls_faults(entry: OutputEntry, settings: Sequence[Setting]) -> Iterator[str]:

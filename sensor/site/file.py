@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from configs.faults import expected_of
 from configs.formats import Format
 from configs.yaml_nodes import (
     VERSION,
@@ -142,7 +143,7 @@ def _faults(error: ValidationError, tree: _Tree) -> Iterable[str]:
         if fault["type"] == "missing":
             yield f"{tree.places[known]}: {name} is missing"
             continue
-        expected = _too_many(fault) or _EXPECTED.get(fault["type"]) or fault["msg"][0].lower() + fault["msg"][1:]
+        expected = _too_many(fault) or _EXPECTED.get(fault["type"]) or expected_of(fault)
         found = fault["input"]
         told = f" is {found!r}" if isinstance(found, str) else " is nothing" if found is None else ""
         yield f"{tree.places[known]}: {name}{told[:80]}: {expected}"

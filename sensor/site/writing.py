@@ -16,6 +16,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
+from configs.faults import expected_of
 from configs.yaml_nodes import compose, is_null, read_regular
 from sensor.alerts.alert import Alert, service_in_words
 from sensor.errors import ConfigError, OutputError, reason_of
@@ -166,7 +167,7 @@ def _check(section: str, entry: Entry) -> None:
         (RuleEntry if section == RULES else MarkEntry).model_validate(entry)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        raise ConfigError(f"{fault['loc'][0]} {str(fault['input'])[:60]!r}: {fault['msg']}") from None
+        raise ConfigError(f"{fault['loc'][0]} {str(fault['input'])[:60]!r}: {expected_of(fault)}") from None
 
 
 def _says_so(entries: list[dict[str, Any]], section: str, entry: Entry) -> bool:

@@ -10,7 +10,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 LOCKS: Final = ROOT / "configs" / "locks"
 
 SENSOR: Final = "sensor"  # what an operator installs without any extra
-# An environment is the sensor with these extras of setup.cfg; those without the sensor build or audit it.
+# An environment is the sensor with these extras of setup.cfg; those without it build the wheel or the pages, or audit.
 WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
     SENSOR: (),
     "home": ("home",),
@@ -20,7 +20,7 @@ WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
     "train": ("train",),
     "develop": ("home", "kafka", "serve", "signed", "train", "test", "check"),
 }
-WITHOUT_SENSOR: Final[dict[str, tuple[str, ...]]] = {"build": ("build",), "audit": ("audit",)}
+WITHOUT_SENSOR: Final[dict[str, tuple[str, ...]]] = {"build": ("build",), "docs": ("docs",), "audit": ("audit",)}
 SHIPPED: Final = (SENSOR, "home", "kafka", "serve", "signed", "train")  # those that operators choose from
 
 

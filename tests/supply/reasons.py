@@ -116,6 +116,16 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
         "",
         "no upper bound: majors come each month, and the lock holds the one that built",
     ),
+    "mkdocs-material": (
+        "the pages as a site that can be searched",
+        "`make site` alone; writes all that a page needs beside it",
+        SEMVER + "; brings mkdocs",
+    ),
+    "linkchecker": (
+        "follows every link and anchor of the site",
+        "the test of the site alone; runs as a program",
+        SEMVER,
+    ),
     "uv": ("resolves the locks", "`make lock` alone", ZERO),
     "pip-audit": ("asks advisories about the locks", "`make audit` alone", SEMVER),
     "cicflowmeter": ("a peer that `make bench` measures", "not installed by anything else", ZERO),

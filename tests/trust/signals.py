@@ -163,7 +163,6 @@ CLAIMS: Final = (
         "no traceback, the old or the new file, and nothing left behind; a second one ends it at once.",
         "signals",
         random_signals,
-        alone=True,
         minutes=3.0,
     ),
 )

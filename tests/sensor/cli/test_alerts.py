@@ -145,7 +145,7 @@ def test_convert_writes_a_line_for_each_alert(name: str, log: Path) -> None:
 def test_convert_to_what_is_none_is_a_usage_error(log: Path) -> None:
     result = flowvigil("alerts", "convert", log, "--to", "leef")
     assert (result.code, result.stdout) == (2, b"")
-    assert "'leef' is not one of" in words(result)
+    assert "--to: found 'leef', expected one of" in words(result)
 
 
 def test_tail_shows_the_last(log: Path) -> None:

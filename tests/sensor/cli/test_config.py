@@ -76,7 +76,7 @@ def test_each_fault_of_a_file_is_a_line(tmp_path: Path) -> None:
     assert (checked.code, checked.stdout) == (3, b"")
     assert checked.stderr == [
         f'flowvigil: {path}:2:3: unknown setting "meter.idle_timeout", did you mean "meter.idle_timeout_s"?',
-        f"{path}:3:20: meter.closed_linger_s is 61: input should be less than or equal to 60",
+        f"{path}:3:20: meter.closed_linger_s is 61: expected 60 or less",
     ]
 
 

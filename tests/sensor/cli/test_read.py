@@ -417,11 +417,11 @@ def test_closed_streams_do_no_harm(demo: Result, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("read", "--nonsense", "x"), "No such option: --nonsense"),
-        (("raed",), "No such command 'raed'"),
-        (("read",), "Missing argument 'CAPTURE'"),
-        (("read", "--color", "blue", "x"), "'blue' is not one of 'auto', 'always', 'never'"),
-        (("watch",), "Missing option '-i' / '--interface'"),
+        (("read", "--nonsense", "x"), "found --nonsense, which is no option of read"),
+        (("raed",), "found 'raed', which is no command, did you mean read?"),
+        (("read",), "read needs CAPTURE"),
+        (("read", "--color", "blue", "x"), "--color: found 'blue', expected one of 'auto', 'always', 'never'"),
+        (("watch",), "watch needs -i or --interface"),
     ],
     ids=["option", "command", "no capture", "colour", "no interface"],
 )
@@ -497,9 +497,9 @@ def test_a_capture_of_an_earlier_run_is_never_overwritten(tmp_path: Path) -> Non
         ("-C 1e30", "--write-size: found 1e+30, expected"),
         ("-C nan", "--write-size: found nan, expected"),
         ("-C -inf", "--write-size: found -inf, expected"),
-        ("-G 0", "'-G' / '--write-every'"),
-        ("-G 1e30", "'-G' / '--write-every'"),
-        ("-G 1 -W 0", "'-W' / '--write-files'"),
+        ("-G 0", "-G or --write-every"),
+        ("-G 1e30", "-G or --write-every"),
+        ("-G 1 -W 0", "-W or --write-files"),
         ("-W 3", "--write-files: expected --write-size or --write-every beside it"),
     ],
 )

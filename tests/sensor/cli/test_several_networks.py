@@ -68,8 +68,8 @@ def test_the_page_of_its_folds_begins_with_episodes_and_says_how_to_get_it_again
         (("--recipe", "RECIPE", "--protocol", "networks", "--day", "2020-01-01"), 2, "captures have no --day"),
         (("--recipe", "nowhere.yaml", "--protocol", "networks"), 3, "nowhere.yaml: no such file"),
         (("--recipe", "RECIPE", "--protocol", "networks", "--lab", "nowhere"), 6, "source sites is not at nowhere"),
-        (("small",), 2, "Missing argument 'DATASET'"),
-        ((), 2, "Missing argument 'BUNDLE'"),
+        (("small",), 2, "evaluate needs DATASET"),
+        ((), 2, "evaluate needs BUNDLE"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(recipe: Path, arguments: tuple[str, ...], code: int, said: str) -> None:

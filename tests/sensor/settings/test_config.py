@@ -72,16 +72,16 @@ def test_an_unknown_section_gets_the_list_of_sections(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
-        ("meter:\n  idle_timeout_s: 0\n", ":2:19", "greater than or equal to 0.001"),
-        ("meter:\n  active_timeout_s: 3001\n", ":2:21", "less than or equal to 3000"),
-        ("meter:\n  capacity_flows: 1.5\n", ":2:19", "valid integer"),
-        ("meter:\n  capacity_flows: '4096'\n", ":2:19", "valid integer"),
+        ("meter:\n  idle_timeout_s: 0\n", ":2:19", "expected 0.001 or more"),
+        ("meter:\n  active_timeout_s: 3001\n", ":2:21", "expected 3000 or less"),
+        ("meter:\n  capacity_flows: 1.5\n", ":2:19", "expected a whole number"),
+        ("meter:\n  capacity_flows: '4096'\n", ":2:19", "expected a whole number"),
         ("meter:\n  idle_timeout_s: 012\n", ":2:19", "take for a number: expected plain decimal digits"),
         ("meter:\n  idle_timeout_s: 1:30\n", ":2:19", "take for a number: expected plain decimal digits"),
         ("meter:\n  idle_timeout_s: no\n", ":2:19", "take for a truth value: expected true or false"),
-        ("meter:\n  idle_timeout_s: true\n", ":2:19", "valid number"),
+        ("meter:\n  idle_timeout_s: true\n", ":2:19", "expected a number"),
         ("meter:\n  idle_timeout_s: .inf\n", ":2:19", "take for a number: expected plain decimal digits"),
-        ("meter:\n  idle_timeout_s:\n", ":2:18", "valid number"),
+        ("meter:\n  idle_timeout_s:\n", ":2:18", "expected a number"),
         ("detection:\n  false_positive_rate: 0.02\n", ":2:24", "0.001, 0.01 or 0.05"),
         ("capture:\n  ring_block_bytes: 100000\n", ":2:21", "multiple of 65536"),
         ("meter:\n  idle_timeout_s: 1\n  idle_timeout_s: 2\n", ":3:3", "a second time"),
@@ -153,7 +153,7 @@ def test_plain_numbers_are_numbers(tmp_path: Path, written: str) -> None:
 
 @pytest.mark.parametrize("written", ["no", "012", "1_000", "1__0", "12:30:00", ".inf", "0x10"])
 def test_the_environment_and_set_know_decimal_numbers_only(written: str) -> None:
-    with pytest.raises(ConfigError, match=f"idle_timeout_s is '{re.escape(written)}': .*valid number"):
+    with pytest.raises(ConfigError, match=f"idle_timeout_s is '{re.escape(written)}': expected a number"):
         effective_config(overrides=[f"meter.idle_timeout_s={written}"])
 
 

@@ -44,7 +44,7 @@ def test_outputs_are_read_in_their_order(tmp_path: Path) -> None:
          'site.yaml:4:3: unknown setting "protocol" of an output of type syslog, did you mean "transport"?'),
         ("outputs:\n- type: kafka\n  topic: x\n  servers: q\n  address: z\n",
          'site.yaml:5:3: unknown setting "address" of an output of type kafka, did you mean "servers"?'),
-        ("outputs:\n- type: syslog\n  host: x\n  port: 0\n", "site.yaml:4:9: outputs.port is 0: input should be"),
+        ("outputs:\n- type: syslog\n  host: x\n  port: 0\n", "site.yaml:4:9: outputs.port is 0: expected 1 or more"),
         ("outputs:\n- type: syslog\n  host: x\n  ca: q\n", "site.yaml:4:7: outputs.ca with transport tcp"),
         ("outputs:\n- type: webhook\n  url: https://x/\n  token: q\n",
          'site.yaml:4:3: unknown setting "token" of an output of type webhook, did you mean "secret_file"?'),

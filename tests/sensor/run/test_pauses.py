@@ -1,6 +1,7 @@
-"""When a live run looks for circles of objects."""
+"""What keeps a live run from leaving its ring alone for long."""
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import cast
@@ -12,7 +13,7 @@ from flows.batch import IDENTITY_WIDTH, FlowBatch
 from flows.columns import NAMES
 from flows.meter import MeterStats
 from sensor.metering.turns import CaptureTotals, Turn
-from sensor.run.collecting import AT_LAST_S, QUIET_AFTER_S, Collecting
+from sensor.run.pauses import AT_LAST_S, QUIET_AFTER_S, ShortPauses
 from sensor.run.run import Run
 from sensor.sources.capture import CaptureStatistics
 
@@ -28,8 +29,9 @@ class Held:
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    thresholds = gc.get_threshold()
+    thresholds, turn_s = gc.get_threshold(), sys.getswitchinterval()
     yield
+    sys.setswitchinterval(turn_s)
     gc.unfreeze()
     gc.set_threshold(*thresholds)
 
@@ -41,7 +43,7 @@ def turn(received: int, records: int = 0) -> Turn:
 
 def test_old_objects_are_looked_at_when_no_packet_comes_or_a_day_has_passed() -> None:
     now = [0.0]
-    hook = Collecting(clock=lambda: now[0])
+    hook = ShortPauses(clock=lambda: now[0])
     hook.begin(RUN)
     dropped = weakref.ref(Held())
     gc.collect(1)
@@ -75,6 +77,7 @@ def _of_the_oldest() -> "weakref.ref[Held]":
 
 
 def test_what_is_there_at_the_start_is_looked_at_no_more() -> None:
-    Collecting().begin(RUN)
+    ShortPauses().begin(RUN)
     assert gc.get_freeze_count() > 10_000
     assert gc.get_threshold()[2] > 1 << 20
+    assert sys.getswitchinterval() < 0.001

@@ -1,0 +1,41 @@
+"""`flowvigil model`: which bundles there are, and what one of them is."""
+
+import json
+from pathlib import Path
+
+from sensor.cli.build import shipped_bundles
+from tests.support.command import flowvigil
+
+
+def test_the_shipped_bundles_are_listed_the_default_one_first() -> None:
+    lines = flowvigil("model", "list").stdout.decode().splitlines()
+    assert [line[2:].split()[0] for line in lines] == ["BUNDLE", *shipped_bundles()]
+    assert [line[0] for line in lines] == [" ", "*", " ", " ", " "]
+
+
+def test_bundles_of_a_directory_are_listed_and_one_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in ("manifest.json", "weights.safetensors"):
+        (mine / name).write_bytes((shipped_bundles()["cic2017"] / name).read_bytes())
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    (torn / "manifest.json").write_text("{")
+    result = flowvigil("model", "list", tmp_path, "--json")
+    listed = {about["name"]: about for about in map(json.loads, result.stdout.splitlines())}
+    assert result.code == 4
+    assert listed[str(mine)]["labels"] == listed["cic2017"]["labels"]
+    assert listed[str(torn)]["problem"].startswith(f"bundle {torn}: weights.safetensors")
+
+
+def test_a_bundle_is_shown_as_what_it_is() -> None:
+    about = json.loads(flowvigil("model", "show", "--json").stdout)
+    assert about == json.loads(flowvigil("model", "show", shipped_bundles()["default"], "--json").stdout) | {
+        "name": "default",
+        "default": True,
+    }
+    manifest = json.loads((shipped_bundles()["default"] / "manifest.json").read_bytes())
+    assert about["labels"] == {label["name"]: label["technique"] for label in manifest["labels"]}
+    text = flowvigil("model", "show").stdout.decode()
+    assert manifest["weights"]["sha256"] in text
+    assert all(label["name"] in text for label in manifest["labels"])
