@@ -129,9 +129,10 @@ evaluate-default: $(VENV)/installed-train ## Judge that recipe by fits without e
 	mkdir -p runs
 	$(BIN)/flowvigil evaluate --recipe configs/training/default.yaml --protocol networks --data $(DATA) --lab $(LAB) --output runs/default-folds.html
 
-docs: $(VENV)/installed-test ## Write the manual and the alerts in docs/alerts.md anew
+docs: $(VENV)/installed-test ## Write the manual, the alerts, messages and exit codes of docs/ anew
 	$(BIN)/python -m sensor.cli.manual
 	$(BIN)/python -m docs.alert_book
+	$(BIN)/python -m docs.message_book
 
 site: $(VENV)/installed-docs ## Build the pages as a site into build/site; it asks nothing of other hosts
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -139,6 +140,7 @@ site: $(VENV)/installed-docs ## Build the pages as a site into build/site; it as
 
 picture: $(VENV)/installed-train ## Draw the pictures of README and docs/ anew (needs the data, see docs/training.md)
 	$(BIN)/python -m docs.picture
+	$(BIN)/python -m docs.recording
 	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
 
 lock: $(VENV)/installed-audit ## Write the locks anew, from the newest versions that setup.cfg admits (needs the package index)

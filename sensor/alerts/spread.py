@@ -80,19 +80,15 @@ def _rate(number: int, noun: str, span_ns: int) -> str:
 
 
 def span_in_words(span_ns: int) -> str:
-    """A stretch of time for people: `0.7 ms`, `9.0 s`, `12 min`, `3.5 h`."""
+    """A stretch of time for people: `0.7 ms`, `9.0 s`, `12 min`, `3.5 h`, from two days on `7.0 days`."""
     seconds = span_ns / _SECOND_NS
     if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def period_in_words(span_ns: int) -> str:
-    """A period of observation for people: as span_in_words, from two days on `7.0 days`."""
-    days = span_ns / (86400 * _SECOND_NS)
-    return f"{days:.1f} days" if days >= 2 else span_in_words(span_ns)
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
 def amount(number: int, more: bool) -> str:

@@ -17,6 +17,7 @@ from sensor.api.problems import Problem
 
 PAGE: Final = "/"
 SCORE: Final = "/v1/score"
+CAPTURES: Final = "/v1/captures"
 MAX_UPLOAD_BYTES: Final = 16 << 20
 FORM_BYTES: Final = 64 << 10  # of an upload's form around its file
 OTHER_BODY_BYTES: Final = 64 << 10  # of a request that needs no body
@@ -73,13 +74,14 @@ class Admission:
 
 def body_limit(path: str) -> int:
     """Bytes that the body of a request for this path may have."""
-    return {SCORE: MAX_BODY_BYTES, PAGE: MAX_UPLOAD_BYTES + FORM_BYTES}.get(path, OTHER_BODY_BYTES)
+    limits = {SCORE: MAX_BODY_BYTES, CAPTURES: MAX_UPLOAD_BYTES, PAGE: MAX_UPLOAD_BYTES + FORM_BYTES}
+    return limits.get(path, OTHER_BODY_BYTES)
 
 
 def too_large(path: str, found_bytes: int | None) -> Problem:
     """Problem 413 for a body beyond the limit. found_bytes: as declared, None where it came without a length."""
     found = "more" if found_bytes is None else f"{found_bytes:,} bytes"
-    if path == PAGE:
+    if path in (PAGE, CAPTURES):
         detail = f"more than {MAX_UPLOAD_BYTES >> 20} MB, expected less; flowvigil read takes captures of any size"
     else:
         detail = f"the body has {found}, expected at most {body_limit(path):,} bytes"

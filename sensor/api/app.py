@@ -16,12 +16,13 @@ from werkzeug.exceptions import HTTPException
 
 from sensor import log
 from sensor.api import schemas
-from sensor.api.admission import PAGE, REFUSAL
+from sensor.api.admission import CAPTURES, MAX_UPLOAD_BYTES, PAGE, REFUSAL
 from sensor.api.body import MAX_BODY_BYTES, parse_score_request
 from sensor.api.capture import CaptureReader
+from sensor.api.found import found_document
 from sensor.api.guard import Guard
 from sensor.api.metrics import ApiMetrics
-from sensor.api.page import MemoryRequest, add_page
+from sensor.api.page import MemoryRequest, add_page, no_captures
 from sensor.api.problems import PROBLEM_TYPE, Problem, problem_document
 from sensor.api.samples import RowFormat
 from sensor.api.scoring import ModelPool, model_document, rows_document
@@ -69,6 +70,7 @@ def build_app(services: Services) -> OpenAPI:
     _add_common(app, services, metrics)
     _add_errors(app)
     _add_scoring(app, services, metrics)
+    _add_captures(app, services, metrics)
     _add_status(app, services, metrics)
     add_page(app, services.models, services.row_format, services.guard, services.captures, metrics)
     add_swagger_ui(app)
@@ -198,13 +200,44 @@ def _add_scoring(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
         if not services.guard.token:
             document["components"].pop("securitySchemes", None)  # null, which it may not be
         document["paths"]["/v1/score"]["post"]["requestBody"] = request_body
+        document["paths"][CAPTURES]["post"]["requestBody"] = schemas.capture_request_body()
+        schemas.add_records(document["components"])
         for path in document["paths"].values():
             for operation in path.values():
-                if operation["operationId"] != "score":
+                if operation["operationId"] not in ("score", "captures"):
                     operation["responses"].pop("422", None)
-                if services.guard.token and operation["operationId"] in ("score", "model", "metrics"):
+                if services.guard.token and operation["operationId"] in ("score", "captures", "model", "metrics"):
                     operation["security"] = [{"token": []}]
         return json_response(document)
+
+
+def _add_captures(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
+    models, captures = services.models, services.captures
+
+    @app.post(
+        CAPTURES,
+        summary="Find what is anomalous in a capture",
+        description="pcap or pcapng, also packed as .gz, .zst, .xz, .bz2 or .lz4, up to "
+        f"{MAX_UPLOAD_BYTES >> 20} MB. The alerts are those of `flowvigil read` on the same capture.",
+        operation_id="captures",
+        responses={
+            200: schemas.CaptureResult,
+            **schemas.problem_responses(400, 401, 403, 413, 415, 421, 422, 429, 503),
+        },
+        tags=[SCORING],
+    )
+    def read_capture() -> Response:
+        if request.mimetype not in schemas.CAPTURE_TYPES:
+            found, expected = request.mimetype or "nothing", ", ".join(schemas.CAPTURE_TYPES)
+            detail = f"Content-Type says {found:.80}, expected one of {expected}"
+            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+        if captures is None:
+            raise no_captures(services.row_format)
+        with models.lease() as lease:  # also while the body is read, which takes memory
+            content = request.get_data(cache=False)
+            found_there = captures.read(content, "the capture", lease.hybrid, lease.budget)
+        metrics.count_alerts(found_there)
+        return json_response(found_document(found_there, models.hybrid, models.rate))
 
 
 def _add_status(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:

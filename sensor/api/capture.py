@@ -1,69 +1,81 @@
-"""Meters an uploaded capture in memory, up to as many flows as a request may have rows.
+"""Reads an uploaded capture in memory and finds in it what `read` does: alerts, the flows under them, and the accounts.
 
-What is scored of each flow is its flow record, with its context where the model takes that, or the connection record
-that a model of NSL-KDD's columns takes.
+It takes the same way: meter, judge, episodes and the site's notes. Bounded are what it unpacks into, packets, CPU time,
+and what is kept of its findings.
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
+import orjson
 
-from flows.batch import END_REASON, SNAPSHOT, SRC_HIGH, SRC_LOW, START_NS, START_SHIFT_NS, FlowBatch
-from flows.block import PacketBlock
 from flows.compression import COMPRESSED
-from flows.meter import Meter, concatenate
+from flows.meter import Meter
 from flows.pcap import MAGICS
 from flows.pcapng import MAGIC
-from sensor.api.body import MAX_ROWS
+from models.fusion import Hybrid
+from sensor.alerts.alert import Observer
+from sensor.alerts.flow_record import FlowRecords
 from sensor.api.budget import TimeBudget
 from sensor.api.problems import Problem
-from sensor.api.samples import Samples
-from sensor.errors import InputError
+from sensor.errors import ConfigError, InputError, ModelError
+from sensor.judging.judge import Judge
+from sensor.metering.captures import CaptureTurns
+from sensor.metering.turns import Turn
+from sensor.progress.progress import Progress
+from sensor.report.coverage import Coverage, HostCensus, coverage_of
+from sensor.report.digest import Digest
+from sensor.report.folding import Folding
+from sensor.run.detection import Detection
+from sensor.run.outlet import Outlet
+from sensor.run.run import Run
+from sensor.site.notes import SiteNotes
 from sensor.sources.captures.files import CaptureFile
+from sensor.sources.captures.stream import CaptureStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 MAX_UNPACKED_BYTES: Final = 256 << 20
 MAX_PACKETS: Final = 2_000_000  # a small file may unpack into a large one
+FLOWS_SHOWN: Final = 10  # under an alert, the first of them
+FLOWS_KEPT: Final = 20_000  # under all alerts of a capture
+_ALERT_MARK: Final = b'"kind":"alert"'
+
+Flow = dict[str, Any]  # a record of a flow (sensor.alerts.flow_record.FLOW)
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureFlows:
-    """The n flows of a capture, in the order in which they ended."""
+class CaptureFindings:
+    """What a capture has."""
 
-    flows: FlowBatch
-    values: NDArray[np.float64]  # (n, c) features of each flow, in the order of the bundle's contract
-    notes: tuple[str, ...]  # lines on what was left out
-
-    def samples(self) -> Samples:
-        """The flows as samples to be scored; those of one source address are a sequence."""
-        identity = self.flows.identity
-        return Samples(
-            self.values,
-            np.ascontiguousarray(identity[:, [SRC_HIGH, SRC_LOW]]),
-            identity[:, START_NS] + identity[:, START_SHIFT_NS],
-        )
-
-
-# Features of the records of a batch, (n, c) float64; called with all batches of a capture, in order.
-FlowFeatures = Callable[[FlowBatch], NDArray[np.float64]]
+    digest: Digest  # its alerts, as their last lines tell them
+    flows: "Mapping[str, Sequence[Flow]]"  # the first FLOWS_SHOWN under an alert, by the alert's id
+    coverage: Coverage  # the account of every packet
+    observer: Observer  # who looked
+    problems: tuple[str, ...]  # lines on what was left out, or could not be read
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureReader:
-    """Reads captures into flows and their features; may be used by several threads."""
+    """Reads captures; may be used by several threads."""
 
     new_meter: Callable[[], Meter]  # creates the meter of one capture
-    new_features: Callable[[], FlowFeatures]  # creates the feature extraction of one capture
+    # Creates the judge of one capture; its episodes hand FLOWS_SHOWN flows on with an alert.
+    new_judge: Callable[[Hybrid], Judge]
+    observer: Observer  # who looks
+    notes: SiteNotes | None = None  # of the site
+    expression: str | None = None  # a capture filter
 
-    def read(self, content: bytes, name: str, budget: TimeBudget) -> CaptureFlows:
-        """The flows of a capture, as far as it can be read.
+    def read(self, content: bytes, name: str, hybrid: Hybrid, budget: TimeBudget) -> CaptureFindings:
+        """What is found in a capture, as far as it can be read.
 
-        Raises Problem: 422 where it is none, or has no flow, 413 where it takes too long or unpacks into too much.
+        hybrid: a model without state, for this alone. Raises Problem: 422 where it is no capture or has no packet, 413
+        where it takes too long or unpacks into too much.
         """
 
         def check(unpacked_bytes: int) -> None:
@@ -72,40 +84,79 @@ class CaptureReader:
                 detail = f"{name} unpacks into more than {MAX_UNPACKED_BYTES >> 20} MB, expected a smaller capture"
                 raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
-        notes: list[str] = []
         try:
-            source = _MemoryFile(content, budget)
-            with closing(CaptureFile(source, name, len(content), check=check)) as capture:
-                flows, values = self._meter(capture, notes)
-                if capture.problem:
-                    notes.append(capture.problem)
-        except InputError as error:
+            with closing(CaptureFile(_MemoryFile(content, budget), name, len(content), check=check)) as capture:
+                return self._find(CaptureStream((), self.expression, capture), name, hybrid, budget)
+        except (InputError, ConfigError, ModelError) as error:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-        if not len(flows):
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join([f"{name}: no flow in this capture", *notes]))
-        return CaptureFlows(flows, values, tuple(notes))
 
-    def _meter(self, capture: CaptureFile, notes: list[str]) -> tuple[FlowBatch, NDArray[np.float64]]:
-        meter, features = self.new_meter(), self.new_features()
-        batches: list[FlowBatch] = []
-        values: list[NDArray[np.float64]] = []
-        count = 0
-        for batch in _batches(capture, meter, notes):
-            ended = batch.identity[:, END_REASON] != SNAPSHOT
-            values.append(features(batch)[ended])
-            batches.append(FlowBatch(batch.identity[ended], batch.values[ended]))
-            count += int(ended.sum())
-            if count > MAX_ROWS:
-                notes.append(f"only the first {MAX_ROWS:,} flows are scored")
-                break
-        flows = concatenate(batches)
-        first = FlowBatch(flows.identity[:MAX_ROWS], flows.values[:MAX_ROWS])
-        return first, np.concatenate(values)[:MAX_ROWS]
+    def _find(self, stream: CaptureStream, name: str, hybrid: Hybrid, budget: TimeBudget) -> CaptureFindings:
+        digest, census, bounds, flows = Digest(), HostCensus(), _Bounds(budget), _FlowsOfAlerts()
+        outlet = Outlet([flows], flow_records=FlowRecords(self.observer, FLOWS_SHOWN))
+        detection = Detection(self.new_judge(hybrid), outlet, notes=self.notes)
+        run = Run(CaptureTurns(stream, self.new_meter()), detection, Folding(digest, []), [census, bounds])
+        run.run()
+        problems = (*run.problems, *bounds.problems(run.progress), *flows.problems(), *_not_kept(digest))
+        if not run.progress.received:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join((f"{name}: no packet in this capture", *problems)))
+        return CaptureFindings(digest, flows.by_alert, coverage_of(run.progress, census), self.observer, problems)
 
 
-def flow_values(batch: FlowBatch) -> NDArray[np.float64]:
-    """Features for models that take flow records themselves: the records' values, (n, c)."""
-    return batch.values
+def _not_kept(digest: Digest) -> list[str]:
+    return [f"{digest.not_kept:,} alert lines were too many to keep"] if digest.not_kept else []
+
+
+@dataclass(slots=True)
+class _Bounds:
+    """The hook (sensor.run.run.Hook) that holds a run to what one request may take."""
+
+    budget: TimeBudget
+    _reached: bool = False
+
+    def begin(self, run: Run) -> None:
+        """Nothing yet."""
+
+    def before(self, turn: Turn, run: Run) -> None:
+        """Nothing yet."""
+
+    def after(self, _turn: Turn, run: Run) -> None:
+        """Raise Problem 413 where the time is used up; end reading after MAX_PACKETS."""
+        self.budget.check()
+        if run.progress.received >= MAX_PACKETS and not self._reached:
+            self._reached = True
+            run.turns.stop()
+
+    def end(self, run: Run) -> None:
+        """Nothing more."""
+
+    def problems(self, progress: Progress) -> list[str]:
+        """A line where reading ended before the capture did."""
+        return [f"only the first {progress.received:,} packets were read"] if self._reached else []
+
+
+@dataclass(slots=True)
+class _FlowsOfAlerts:
+    """Who takes lines of a run (sensor.run.outlet.LineTaker) and keeps the flows among them."""
+
+    by_alert: dict[str, list[Flow]] = field(default_factory=dict)
+    _kept: int = 0
+    _left_out: int = 0
+
+    def write(self, lines: "Iterable[bytes]") -> None:
+        """Keep flows, FLOWS_KEPT in all."""
+        for line in lines:
+            if _ALERT_MARK in line:
+                continue
+            if self._kept == FLOWS_KEPT:
+                self._left_out += 1
+                continue
+            self._kept += 1
+            flow = orjson.loads(line)
+            self.by_alert.setdefault(flow["flowvigil"]["alert"]["id"], []).append(flow)
+
+    def problems(self) -> list[str]:
+        """A line where flows were left out."""
+        return [f"{self._left_out:,} more flows of alerts are not shown"] if self._left_out else []
 
 
 class _MemoryFile(io.RawIOBase):
@@ -124,15 +175,3 @@ class _MemoryFile(io.RawIOBase):
 def is_capture(content: bytes) -> bool:
     """Whether bytes begin with the magic number of a capture (pcap, pcapng) or of a compressed file."""
     return content[:4] in MAGICS or content.startswith((MAGIC, *COMPRESSED))
-
-
-def _batches(capture: Iterable[PacketBlock], meter: Meter, notes: list[str]) -> Iterator[FlowBatch]:
-    """Flow records of the capture's packets, the first MAX_PACKETS of them at least."""
-    packets = 0
-    for block in capture:
-        packets += len(block)
-        yield meter.feed(block)
-        if packets >= MAX_PACKETS:
-            notes.append(f"only the first {packets:,} packets were read")
-            break
-    yield meter.drain()

@@ -44,7 +44,6 @@ class CicFormat:
     """
 
     name = "CIC flows"
-    accepts_flows = True
 
     def __init__(self, hybrid: Hybrid) -> None:
         self._normal = hybrid.normal.typical

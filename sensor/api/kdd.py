@@ -37,7 +37,6 @@ class KddFormat:
     def __init__(self, *, content: bool) -> None:
         """content: whether the model uses the columns that need payloads."""
         self.name = "NSL-KDD records" if content else "NSL-KDD records without content columns"
-        self.accepts_flows = not content
         self._columns = kdd_columns(content=content)
 
     def parse(self, rows: Sequence[JsonRow]) -> Samples:

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.exposition import choose_encoder
 
 from models.fusion import VERDICTS
+from sensor.api.capture import CaptureFindings
 from sensor.api.scoring import ScoringResult
 from sensor.version import VERSION
 
@@ -30,6 +31,10 @@ class ApiMetrics:
         self._rows = Counter("flowvigil_api_rows", "Rows scored, by verdict.", ("verdict",), registry=self._registry)
         for verdict in VERDICTS:
             self._rows.labels(verdict)
+        self._captures = Counter("flowvigil_api_captures", "Captures read.", registry=self._registry)
+        self._alerts = Counter(
+            "flowvigil_api_alerts", "Alerts found in captures, by verdict.", ("verdict",), registry=self._registry
+        )
         built = Gauge(
             "flowvigil_build_info",
             "Version and model of this sensor; always 1.",
@@ -47,6 +52,12 @@ class ApiMetrics:
         """Count scored rows by verdict."""
         for verdict, name in enumerate(VERDICTS):
             self._rows.labels(name).inc(int((result.judgement.verdict == verdict).sum()))
+
+    def count_alerts(self, findings: CaptureFindings) -> None:
+        """Count a capture that was read, and its alerts by verdict."""
+        self._captures.inc()
+        for episode in findings.digest:
+            self._alerts.labels("attack" if episode.attack else "uncertain").inc()
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Body and content type of the response to a scrape. accept: the request's Accept header."""

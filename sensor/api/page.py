@@ -1,4 +1,7 @@
-"""The page at /: a form for a CSV or a small capture, and the scored flows. Plain HTML, no script."""
+"""The page at /: a form for a CSV or a small capture, and the scored flows of the one, the alerts of the other.
+
+It works without its script, which shows how far an upload is, and sorts, searches and pages alerts.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +14,10 @@ from flask import Request, Response, render_template, request, send_from_directo
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from flows.batch import DST_HIGH, DST_LOW, DST_PORT, IP_VERSION, SRC_HIGH, SRC_LOW, SRC_PORT, FlowBatch, address
 from flows.headers import FIELDS
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, VERDICTS
 from sensor.api.admission import FORM_BYTES, MAX_UPLOAD_BYTES, PAGE, REFUSAL
-from sensor.api.budget import TimeBudget
+from sensor.api.alerts_view import findings_view
 from sensor.api.capture import CaptureReader, is_capture
 from sensor.api.csv_table import parse_csv
 from sensor.api.guard import Guard
@@ -23,14 +25,21 @@ from sensor.api.json_rows import JsonRow
 from sensor.api.metrics import ApiMetrics
 from sensor.api.problems import Problem
 from sensor.api.reasons import FULL, QUICK
-from sensor.api.samples import RowFormat, Samples
-from sensor.api.scoring import ModelPool, ScoringResult, rows_document
+from sensor.api.samples import RowFormat
+from sensor.api.scoring import ModelLease, ModelPool, ScoringResult, rows_document
 from sensor.printable import printable
+from sensor.report.subject import judging_of
 
 FILES: Final = Path(__file__).parent / "page"
 MULTIPART: Final = "multipart/form-data"
 MAX_ROWS_SHOWN: Final = 500  # flagged ones come first
 MAX_ROWS_EXPLAINED: Final = 200  # flagged rows up to which reasons are FULL
+PAGE_FILES: Final = frozenset({"style.css", "page.js"})
+# As all answers have it (sensor.api.app), and its own script, which may send its own form.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 PASTED: Final = "the pasted table"
 
 
@@ -61,10 +70,15 @@ def add_page(
     captures: CaptureReader | None,
     metrics: ApiMetrics,
 ) -> None:
-    """Add the routes / and /page/style.css. captures: None where the model cannot score what a meter measures."""
+    """Add the routes / and /page/FILE. captures: None where the model cannot judge what a meter measures."""
     app.template_folder = str(FILES)
 
-    def page(status: int = HTTPStatus.OK, problem: Problem | None = None, result: PageResult | None = None) -> Response:
+    def page(
+        status: int = HTTPStatus.OK,
+        problem: Problem | None = None,
+        result: PageResult | None = None,
+        found: str = "",
+    ) -> Response:
         html = render_template(
             "index.html",
             hybrid=models.hybrid,
@@ -75,8 +89,9 @@ def add_page(
             megabytes=MAX_UPLOAD_BYTES >> 20,
             problem=problem,
             result=result,
+            found=found,
         )
-        return Response(html, status, mimetype="text/html")
+        return Response(html, status, {"Content-Security-Policy": POLICY}, mimetype="text/html")
 
     @app.route(PAGE, methods=["GET"])
     def empty_page() -> Response:
@@ -90,29 +105,48 @@ def add_page(
             with models.lease() as lease:  # also while the form is read, which takes memory
                 guard.check_token(request.form.get("token", ""))
                 name, content = _uploaded()
-                endpoints, samples, notes = _parse(content, name, row_format, captures, lease.budget)
-                scored = lease.score(samples, models.rate, QUICK)
-                explained = scored.judgement.verdict.astype(bool).sum() <= MAX_ROWS_EXPLAINED
-                if explained:
-                    lease.hybrid.forget()
-                    scored = lease.score(samples, models.rate, FULL)
+                if not is_capture(content):
+                    return page(result=_scored(name, content, lease, models, row_format, metrics))
+                if captures is None:
+                    raise no_captures(row_format)
+                findings = captures.read(content, name, lease.hybrid, lease.budget)
         except Problem as problem:
             return page(problem.status, problem)
         except RequestEntityTooLarge:
             detail = f"more than {MAX_UPLOAD_BYTES >> 20} MB, expected less; flowvigil read takes captures of any size"
             return page(413, Problem(413, detail))
-        metrics.count_rows(scored)
-        if samples.imputed:
-            notes = (*notes, f"taken to be as in normal traffic or as a total suggests: {', '.join(samples.imputed)}")
-        if samples.masked:
-            notes = (*notes, f"scored without what hosts did before: {', '.join(samples.masked)}")
-        if not explained:
-            notes = (*notes, "reasons are the columns furthest from normal: there are too many flows to ask the model")
-        return page(result=_page_result(name, endpoints, models, scored, notes))
+        metrics.count_alerts(findings)
+        return page(found=findings_view(findings, name, judging_of(models.hybrid)))
 
-    @app.route("/page/style.css")
-    def style() -> Response:
-        return send_from_directory(FILES, "style.css", max_age=3600)
+    @app.route("/page/<name>")
+    def page_file(name: str) -> Response:
+        return send_from_directory(FILES, name if name in PAGE_FILES else "missing", max_age=3600)
+
+
+def no_captures(row_format: RowFormat) -> Problem:
+    """Problem 422 for a capture that this model cannot judge."""
+    detail = f"this model takes {row_format.name}, which a capture does not give; expected CSV"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+
+
+def _scored(
+    name: str, content: bytes, lease: ModelLease, models: ModelPool, row_format: RowFormat, metrics: ApiMetrics
+) -> PageResult:
+    """The rows of a table, scored. Raises Problem."""
+    table = parse_csv(content, row_format)
+    samples, notes = row_format.parse(table.rows), table.notes
+    scored = lease.score(samples, models.rate, QUICK)
+    if scored.judgement.verdict.astype(bool).sum() <= MAX_ROWS_EXPLAINED:
+        lease.hybrid.forget()
+        scored = lease.score(samples, models.rate, FULL)
+    else:
+        notes = (*notes, "reasons are the columns furthest from normal: there are too many flows to ask the model")
+    metrics.count_rows(scored)
+    if samples.imputed:
+        notes = (*notes, f"taken to be as in normal traffic or as a total suggests: {', '.join(samples.imputed)}")
+    if samples.masked:
+        notes = (*notes, f"scored without what hosts did before: {', '.join(samples.masked)}")
+    return _page_result(name, [_row_endpoints(row) for row in table.rows], models, scored, notes)
 
 
 def _check_form() -> None:
@@ -134,28 +168,6 @@ def _uploaded() -> tuple[str, bytes]:
     if not text.strip():
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing was sent: paste a table or choose a file")
     return PASTED, text.encode("utf-8", "replace")
-
-
-def _parse(
-    content: bytes, name: str, row_format: RowFormat, captures: CaptureReader | None, budget: TimeBudget
-) -> tuple[Sequence[str], Samples, tuple[str, ...]]:
-    """Endpoints of each row, the rows as samples, and notes. Raises Problem."""
-    if not is_capture(content):
-        table = parse_csv(content, row_format)
-        return [_row_endpoints(row) for row in table.rows], row_format.parse(table.rows), table.notes
-    if captures is None:
-        detail = f"this model takes {row_format.name}, which a capture does not give; expected CSV"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
-    capture = captures.read(content, name, budget)
-    return _flow_endpoints(capture.flows), capture.samples(), capture.notes
-
-
-def _flow_endpoints(flows: FlowBatch) -> list[str]:
-    return [
-        f"{address(row[SRC_HIGH], row[SRC_LOW], row[IP_VERSION])} {row[SRC_PORT]} → "
-        f"{address(row[DST_HIGH], row[DST_LOW], row[IP_VERSION])} {row[DST_PORT]}"
-        for row in flows.identity.tolist()
-    ]
 
 
 FIELD_OF_NAME: Final = {name: field for fields in FIELDS.values() for name, field in fields.items()}

@@ -45,7 +45,6 @@ class RowFormat(Protocol):
     """A format of rows: their columns, and how they are parsed into samples."""
 
     name: str  # for people
-    accepts_flows: bool  # whether flow records of the meter can be scored as such rows
     column_names: frozenset[str]  # every name that a row may have
     text_columns: frozenset[str]  # of those, the ones that are not parsed as numbers where all cells are text (CSV)
 

@@ -8,13 +8,20 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.fusion import Hybrid
+from sensor.alerts.alert_record import ALERT
+from sensor.alerts.flow_record import FLOW
 from sensor.api.body import MAX_ROWS
+from sensor.api.capture import FLOWS_SHOWN
+from sensor.api.found import ALERTS_LISTED
 from sensor.api.problems import PROBLEM_TYPE
 from sensor.api.reasons import REASONS
 
+# Of a capture; the last one, registered for nothing in particular, is what clients name that know no other.
+CAPTURE_TYPES: Final = ("application/vnd.tcpdump.pcap", "application/x-pcapng", "application/octet-stream")
 INTRODUCTION: Final = (
-    "Scores rows of flows with a saved model. A row's answer depends on that row, and on earlier rows of the same "
-    "source in the same request, alone: no state is kept between requests. Every error is problem details (RFC 9457)."
+    "Scores rows of flows with a saved model, and finds in captures what `flowvigil read` does. A row's answer depends "
+    "on that row, and on earlier rows of the same source in the same request, alone; a capture's on its packets: no "
+    "state is kept between requests. Every error is problem details (RFC 9457)."
 )
 
 
@@ -115,6 +122,47 @@ class Model(_Response):
     optional: list[str]
 
 
+class CaptureAlert(_Response):
+    """An alert of a capture, and the flows it rests on.
+
+    alert: its last line, the record alert/1 as `flowvigil read` writes it. lines: how many there were. flows: the first
+    of its flows, records flow/1.
+    """
+
+    alert: dict[str, Any]
+    lines: int = Field(ge=1)
+    flows: list[dict[str, Any]] = Field(max_length=FLOWS_SHOWN)
+
+
+class PacketCounts(_Response):
+    """The account of every packet: received is the sum of metered, filtered and all undecoded."""
+
+    received: int
+    metered: int
+    filtered: int
+    undecoded: dict[str, int]
+
+
+class CaptureResult(_Response):
+    """What a capture has, the worst alert first.
+
+    rate: nominal false-positive rate of the thresholds. flows: all that were judged. start, end: of the traffic. more:
+    alerts beyond those listed. muted: alerts that notes of the site mute, which are not listed. problems: what was left
+    out, or could not be read, a line each.
+    """
+
+    model: ModelName
+    rate: float
+    packets: PacketCounts
+    flows: int
+    start: str | None
+    end: str | None
+    alerts: list[CaptureAlert] = Field(max_length=ALERTS_LISTED)
+    more: int = Field(ge=0)
+    muted: int = Field(ge=0)
+    problems: list[str]
+
+
 class ServerStatus(_Response):
     """Whether the server lives, or takes requests."""
 
@@ -170,3 +218,15 @@ def score_request_body(row: dict[str, Any], example: dict[str, Any], hybrid: Hyb
         },
     }
     return {"required": True, "content": {"application/json": {"schema": schema, "example": {"rows": [example]}}}}
+
+
+def add_records(components: dict[str, Any]) -> None:
+    """Put the schemas of the sensor's own records where answers have them. components: of the OpenAPI document."""
+    properties = components["schemas"]["CaptureAlert"]["properties"]
+    properties["alert"] = ALERT.schema()
+    properties["flows"]["items"] = FLOW.schema()
+
+
+def capture_request_body() -> dict[str, Any]:
+    """The OpenAPI request body of /v1/captures."""
+    return {"required": True, "content": {name: {"schema": {}} for name in CAPTURE_TYPES}}

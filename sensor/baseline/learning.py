@@ -17,7 +17,7 @@ from models.fusion import Hybrid
 from models.site import BUDGET, CALIBRATION, Habit, Learned, SiteProfile
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
-from sensor.alerts.spread import period_in_words
+from sensor.alerts.spread import span_in_words
 from sensor.baseline.budget import PARTS, Budget, Period, choose
 from sensor.baseline.habits import habits_of
 from sensor.baseline.judged import (
@@ -113,7 +113,7 @@ def learn(
     habit_subjects = {_subject(habit) for habit in habits}
     left_out = _left_out(kept, before, told, habit_subjects)
     normal = ~left_out
-    length = period_in_words(round(period.days * DAY_NS))
+    length = span_in_words(round(period.days * DAY_NS))
     report(f"{int(kept.first.sum()):,} flows in {length}, {int(left_out.sum()):,} records left out")
     warming: list[str] = []
     shipped = shipped_cuts(hybrid)

@@ -96,6 +96,8 @@ def interactive_screen(
     from sensor.terminal.terminal_control import TerminalControl
 
     view = Dashboard(console, mode, source, bundle, marking=marking)
+    if mode == "watch":
+        view.board.quit_question = "End this watch?"
     with Keyboard(sys.stdin.fileno()) as keyboard:
         control = TerminalControl(keyboard, view, keep_open)
         with control.handling_signals(), ScreenThread(view, control) as screen:

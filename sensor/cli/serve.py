@@ -13,7 +13,7 @@ import typer
 
 from sensor import log
 from sensor.cli.beforehand import refuse_serving
-from sensor.cli.build import build_table_meter, checked_rate, load_model
+from sensor.cli.build import build_judge, build_meter, checked_rate, load_model, observer, site_notes
 from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags
 from sensor.cli.kernels import SERVING, Kernels, cached, compiling
@@ -26,14 +26,13 @@ from sensor.printable import terminal_safe_line
 if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.api.app import Services
-    from sensor.api.capture import CaptureReader, FlowFeatures
+    from sensor.api.capture import CaptureReader
     from sensor.api.listening import ListenAddress
     from sensor.api.samples import RowFormat
     from sensor.api.server import ShutdownFlag
     from sensor.settings.config import Config
 
 NEEDS = ("flask", "flask_openapi3", "flask_openapi3_swagger", "waitress")
-CAPTURE_HOSTS = 4096  # capacity for hosts within a capture of up to 10,000 flows
 
 ListenOption = Annotated[
     str, typer.Option("--listen", metavar="ADDRESS", help="HOST:PORT, [IPV6]:PORT (port 0: any) or unix:PATH.")
@@ -131,7 +130,7 @@ def _services(
         models=ModelPool(hybrid, Explainer(hybrid.normal), rate, copies, config.api.request_s),
         row_format=row_format,
         guard=Guard(token, names),
-        captures=capture_reader_for(config, hybrid) if row_format.accepts_flows else None,
+        captures=capture_reader_for(config, hybrid),
         shutdown=shutdown,
         access_log=_write_access_line if verbose else None,
     )
@@ -159,23 +158,26 @@ def row_format_for(hybrid: "Hybrid") -> "RowFormat":
     return CicFormat(hybrid)
 
 
-def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader":
-    """Reader of captures for a model that scores flow records, their context too, or connection records of them."""
-    from flows.columns import feature_contract
-    from flows.context.columns import context_contract
-    from flows.kdd.meter import Connections
-    from sensor.api.capture import CaptureReader, flow_values
+def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader | None":
+    """Reader of captures that finds in them what `read` does by the same settings; None for a model of payloads.
 
-    def new_features() -> "FlowFeatures":
-        if hybrid.contract == feature_contract():
-            return flow_values
-        if hybrid.contract == context_contract():
-            from flows.context.context import Context
+    Raises ConfigError for notes of a site that cannot be read.
+    """
+    from flows.kdd.columns import kdd_contract
+    from sensor.api.capture import FLOWS_SHOWN, CaptureReader
 
-            return Context(CAPTURE_HOSTS).columns
-        return Connections(CAPTURE_HOSTS).columns
-
-    return CaptureReader(partial(build_table_meter, config), new_features)
+    if hybrid.contract == kdd_contract(content=True):
+        return None
+    episodes = config.episodes.model_copy(update={"flows_per_alert": FLOWS_SHOWN})
+    no_packets = config.keep_packets.model_copy(update={"directory": None})
+    judging = config.model_copy(update={"episodes": episodes, "keep_packets": no_packets})
+    return CaptureReader(
+        partial(build_meter, config),
+        partial(build_judge, judging),
+        observer(),
+        site_notes(config),
+        config.capture.filter,
+    )
 
 
 def _write_access_line(line: bytes) -> None:

@@ -86,11 +86,11 @@ def _compile_for(bundle: Path | None) -> None:
 def _compile_serving(config: "Config", hybrid: "Hybrid") -> None:
     from sensor.api.scoring import ModelPool
     from sensor.api.warmup import warm_up as warm_up_serving
-    from sensor.cli.serve import capture_reader_for, row_format_for
+    from sensor.cli.serve import capture_reader_for
     from sensor.episodes.reasons import Explainer
 
     models = ModelPool(hybrid, Explainer(hybrid.normal), config.detection.false_positive_rate, copies=1)
-    warm_up_serving(models, capture_reader_for(config, hybrid) if row_format_for(hybrid).accepts_flows else None)
+    warm_up_serving(models, capture_reader_for(config, hybrid))
 
 
 def _needs_payloads(hybrid: "Hybrid") -> bool:

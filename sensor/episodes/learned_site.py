@@ -6,7 +6,7 @@ It knows no clock: when something was learnt is traffic time.
 from typing import Final
 
 from models.site import BUDGET, CALIBRATION, SiteProfile
-from sensor.alerts.spread import counted, period_in_words
+from sensor.alerts.spread import counted, span_in_words
 from sensor.alerts.words import moment
 
 DAY_NS: Final = 86_400_000_000_000
@@ -56,4 +56,4 @@ def _rounded(number: float) -> str:
 
 def period(days: float) -> str:
     """How long a site was learnt, in words."""
-    return period_in_words(round(days * DAY_NS))
+    return span_in_words(round(days * DAY_NS))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sensor.alerts.spread import period_in_words
+from sensor.alerts.spread import span_in_words
 from sensor.metering.turns import Turn
 from sensor.run.run import Run
 
@@ -80,4 +80,4 @@ class SiteLearning:
 
 
 def _words(seconds: float) -> str:
-    return period_in_words(round(seconds * 1e9)) if seconds else "none"
+    return span_in_words(round(seconds * 1e9)) if seconds else "none"

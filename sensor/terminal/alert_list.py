@@ -6,14 +6,13 @@ from rich.text import Text
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.spread import counted
-from sensor.alerts.words import clock_time, lane_in_words, muted_in_words, severity_word, who
+from sensor.alerts.words import lane_in_words, muted_in_words, severity_word, when, who
 from sensor.terminal.alert_text import title_text
 from sensor.terminal.board import Board, BoardRow
 from sensor.terminal.glyphs import SEVERITY_STYLES, Glyphs, fit_line, safe_text
 
-WIDE: Final = 150  # cells of a terminal from which on a row is one line
-_WHO_CELLS, _WHAT_CELLS, _LANE_CELLS = 44, 34, 12
-_STATES: Final = {"opened": "new", "updated": "goes on", "closed": "ended"}
+WIDE: Final = 180  # cells of a terminal from which on a row is one line
+_WHO_CELLS, _WHAT_CELLS, _STATE_CELLS = 44, 34, 7
 
 
 def lines_per_row(width: int) -> int:
@@ -21,14 +20,17 @@ def lines_per_row(width: int) -> int:
     return 1 if width >= WIDE else 2
 
 
-def alert_list(board: Board, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """The rows around the selected one, at most `height` lines."""
+def alert_list(board: Board, width: int, height: int, now_ns: int, glyphs: Glyphs) -> list[Text]:
+    """The rows around the selected one, at most `height` lines. now_ns: the wall clock, whose date is left out."""
     rows, each = board.rows, lines_per_row(width)
     fit = max(1, height // each)
     first = min(max(0, board.position - fit // 2), max(0, len(rows) - fit))
+    shown = rows[first : first + fit]
+    times = [when(row.start_ns, row.end_ns, now_ns, glyphs.dash) for row in shown]
+    cells = max(map(len, times), default=0)
     lines: list[Text] = []
-    for index in range(first, min(first + fit, len(rows))):
-        lines += _row(rows[index], index == board.position, width, glyphs)
+    for index, (row, time) in enumerate(zip(shown, times, strict=True), first):
+        lines += _row(row, time.ljust(cells) if each == 1 else time, index == board.position, width, glyphs)
     return lines[:height] if rows else [Text(_empty_text(board), "dim")]
 
 
@@ -38,14 +40,12 @@ def severity_mark(alert: Alert, glyphs: Glyphs) -> tuple[str, str]:
     return f"{glyphs.severities[word]} {word.upper():<6}", SEVERITY_STYLES[word]
 
 
-def _row(row: BoardRow, selected: bool, width: int, glyphs: Glyphs) -> list[Text]:
+def _row(row: BoardRow, time: str, selected: bool, width: int, glyphs: Glyphs) -> list[Text]:
     alert, repeats = row.newest, len(row.episodes)
     # A selected row has a pointer too, for terminals without reverse video.
     style = "reverse" if selected else ""
-    head = Text.assemble(
-        (f"{glyphs.pointer} " if selected else "  "), (clock_time(alert.time_ns), "dim" * (not selected)), " ",
-        severity_mark(alert, glyphs), " ",
-    )  # fmt: skip
+    pointer = f"{glyphs.pointer} " if selected else "  "
+    state = (row.state, "bold" if row.state == "open" else "")
     names = safe_text(who(alert, glyphs.arrow), 120, glyphs)
     title = safe_text(title_text(alert), 80, glyphs)
     again = f" {glyphs.times}{repeats}" if repeats > 1 else ""
@@ -53,13 +53,17 @@ def _row(row: BoardRow, selected: bool, width: int, glyphs: Glyphs) -> list[Text
     why = Text.assemble(
         muted,
         (f"{alert.verdict}, {lane_in_words(alert)}", "italic"),
-        f", {_STATES[alert.action]}: {safe_text(alert.reason, 480, glyphs)}",
+        f": {safe_text(alert.reason, 480, glyphs)}",
     )
     if width >= WIDE:
+        head = Text.assemble(pointer, severity_mark(alert, glyphs), f" {time} ", state)
+        head.pad_right(_STATE_CELLS - len(row.state))
         line = head + _cell(names, _WHO_CELLS, "", glyphs) + _cell(title + again, _WHAT_CELLS, "bold", glyphs) + why
         return [_fill(line, width, style, glyphs)]
-    line = head + Text.assemble(names, "  ", (title, "bold"), (again, "bold"))
-    below = Text(" " * 11) + why
+    line = Text.assemble(
+        pointer, severity_mark(alert, glyphs), " ", names, "  ", (title, "bold"), (again, "bold")
+    )  # fmt: skip
+    below = Text.assemble("    ", time, " ", state, f" {glyphs.dot} ") + why
     if not selected:
         below.stylize("dim")
     return [_fill(line, width, style, glyphs), _fill(below, width, "", glyphs)]

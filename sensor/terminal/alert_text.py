@@ -15,9 +15,12 @@ from sensor.terminal.glyphs import SEVERITY_STYLES, Glyphs
 INDENT = 9
 
 
-def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
-    """A new alert: a line with time, severity, endpoints and title, then verdict and reason, then top columns."""
-    time = Text(words.clock_time(alert.time_ns), "dim")
+def alert_block(alert: Alert, now_ns: int, glyphs: Glyphs) -> RenderableType:
+    """A new alert: a line with time, severity, endpoints and title, then verdict and reason, then top columns.
+
+    now_ns: the wall clock, whose date is left out.
+    """
+    time = Text(words.when(alert.time_ns, alert.time_ns, now_ns), "dim", no_wrap=True)
     head = Table.grid(padding=(0, 1))  # a grid, so that a long line goes on below itself
     head.add_row(
         time, severity_text(alert), Text.assemble(words.who(alert, glyphs.arrow), "  ", (title_text(alert), "bold"))
@@ -31,11 +34,11 @@ def alert_block(alert: Alert, glyphs: Glyphs) -> RenderableType:
     return Group(*lines)
 
 
-def update_line(alert: Alert, glyphs: Glyphs) -> RenderableType:
-    """An update of an alert that was shown before: one line, cut at the width of the terminal."""
+def update_line(alert: Alert, now_ns: int, glyphs: Glyphs) -> RenderableType:
+    """An update of an alert that was shown before: one line, cut at the width of the terminal; now_ns as there."""
     reason = printable(alert.reason, 600)
     return Text.assemble(
-        (words.clock_time(alert.time_ns), "dim"),
+        (words.when(alert.time_ns, alert.time_ns, now_ns), "dim"),
         " ",
         severity_text(alert),
         f" {alert.origin} goes on: ",

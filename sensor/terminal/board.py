@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.words import state_word
 from sensor.errors import SensorError
 from sensor.site.notes import SiteNotes
 
 AlertFilter = Callable[[Alert], bool]
-Page = Literal["list", "detail", "search", "mute", "why", "help"]
+Page = Literal["list", "detail", "search", "mute", "why", "help", "quit"]
 Mute = tuple[Literal["source", "technique"], str]
 Key = tuple[str, str]  # source and technique that the episodes of a row share
 
@@ -71,6 +72,22 @@ class BoardRow:
         """The episode of the newest alert."""
         return next(episode for episode in reversed(self.episodes) if episode.newest.id == self.newest.id)
 
+    @property
+    def start_ns(self) -> int:
+        """When the first of them began."""
+        return min(episode.newest.start_ns for episode in self.episodes)
+
+    @property
+    def end_ns(self) -> int:
+        """When the one that moved last did."""
+        return max(episode.newest.end_ns for episode in self.episodes)
+
+    @property
+    def state(self) -> str:
+        """Open while one of them goes on, else closed."""
+        states = {state_word(episode.newest) for episode in self.episodes}
+        return "open" if "open" in states else "closed"
+
 
 def group_key(alert: Alert) -> Key:
     """The key of the row that an alert is in."""
@@ -109,6 +126,7 @@ class Board:
     mutes: set[Mute] = field(default_factory=set)  # hidden sources and techniques
     frozen: bool = False  # whether new alerts are not shown for now
     quit: bool = False  # whether the operator has quit
+    quit_question: str = ""  # what is asked, once, before the key to quit does so; "" for nothing
     at_end: bool = False  # whether nothing more will come
     ending_text: str = "ending: judging what has come, closing the open alerts"  # the bottom line after quit
     end_text: str = "at its end"  # the bottom line at the end
@@ -174,6 +192,8 @@ class Board:
             self._type(key)
         elif self.page == "mute":
             self._mute(key)
+        elif self.page == "quit":
+            self.page, self.quit = "list", key in ("q", "y", "enter")
         elif self.page == "why":
             self._give_reason(key)
         elif self.page == "help" or (self.page == "detail" and key in ("enter", "escape", "backspace", "q")):
@@ -211,6 +231,8 @@ class Board:
             self._freeze()
         elif key == "?":
             self.page = "help"
+        elif key == "q" and self.quit_question and not self.at_end:
+            self.page = "quit"
         elif key == "q":
             self.quit = True
 

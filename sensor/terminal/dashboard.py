@@ -7,7 +7,6 @@ is there. What was on the screen before comes back at the end, with the summary 
 import os
 import time
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,7 +22,7 @@ from sensor.printable import printable
 from sensor.progress.progress import Progress
 from sensor.terminal.board import Board, NotesWriter
 from sensor.terminal.frame import Scene, frame, list_rows
-from sensor.terminal.glyphs import glyphs_for
+from sensor.terminal.glyphs import glyphs_for, only_ascii
 from sensor.terminal.header import Rates
 from sensor.terminal.status import Mode, summary
 
@@ -69,9 +68,8 @@ class Dashboard:
         self._on_screen = False  # whether the terminal's alternate screen is in use
 
     def __enter__(self) -> Self:
-        if not self._glyphs.unicode and isinstance(self._console.file, TextIOWrapper):
-            # Units may have letters that this encoding lacks: an escape is better than an error.
-            self._console.file.reconfigure(errors="backslashreplace")
+        if not self._glyphs.unicode:
+            only_ascii(self._console)
         self.enter_screen()
         return self
 
@@ -177,7 +175,17 @@ class Dashboard:
         note = notes[-1] if notes and self._wall_clock_ns() - notes[-1][0] < NOTE_NS else None
         rates = self._rates.averages(self._progress) if self.board.at_end else self._rates
         bundle = self._progress.bundle or self._bundle
-        return Scene(self._mode, self._source, bundle, self._progress, rates, self.board, self.ending, note)
+        return Scene(
+            self._mode,
+            self._source,
+            bundle,
+            self._progress,
+            rates,
+            self.board,
+            self._wall_clock_ns(),
+            self.ending,
+            note,
+        )
 
     def _terminal_size(self) -> tuple[int, int]:
         """Columns and lines as they are now: the environment has those of the start."""

@@ -11,29 +11,33 @@ from sensor.alerts.glosses import gloss
 from sensor.alerts.kinds import number
 from sensor.alerts.packet_filters import capture_filter, display_filter
 from sensor.alerts.playbook import playbook_of
-from sensor.alerts.spread import counted
+from sensor.alerts.spread import counted, span_in_words
 from sensor.alerts.words import (
     address_and_port,
-    clock_time,
     muted_in_words,
     outside_normal,
     sources_in_words,
+    state_word,
     targets_in_words,
     traffic_in_words,
+    when,
     who,
 )
 from sensor.terminal.alert_list import severity_mark
 from sensor.terminal.alert_text import title_text, verdict_text
 from sensor.terminal.board import BoardRow, EpisodeHistory
-from sensor.terminal.glyphs import Glyphs, safe_text
+from sensor.terminal.glyphs import Glyphs, safe_text, wrapped
 
 _BAR_CELLS, _NUMBER_CELLS = 24, 12
 _BAR_DISTANCE: Final = 3.0  # spans from the median that a full bar stands for; the edge of normal lies at one
 _MAX_UPDATES: Final = 12
 
 
-def detail(row: BoardRow, width: int, glyphs: Glyphs) -> list[Text]:
-    """Lines about the episode with the last word, in the order in which an analyst asks. No line is wider."""
+def detail(row: BoardRow, width: int, now_ns: int, glyphs: Glyphs) -> list[Text]:
+    """Lines about the alert with the last word, in the order in which an analyst asks. No line is wider.
+
+    What was seen, what to do next and the facts come first. now_ns: the wall clock, whose date is left out.
+    """
     history, alert = row.history, row.newest
     playbook = playbook_of(alert)
     head = Text.assemble(
@@ -41,22 +45,31 @@ def detail(row: BoardRow, width: int, glyphs: Glyphs) -> list[Text]:
         f"  {who(alert, glyphs.arrow)}",
         f"  {glyphs.times}{len(row.episodes)}" if len(row.episodes) > 1 else "",
     )  # fmt: skip
-    lines = [head]
-    lines += _wrapped(
+    lines = [head, _when(alert, now_ns, glyphs)]
+    lines += wrapped(
         f"{safe_text(verdict_text(alert), 200, glyphs)}, severity {alert.severity}, risk {alert.risk:g}", width, 2
     )
     if alert.muted:
-        lines += _wrapped(safe_text(muted_in_words(alert), 400, glyphs), width, 2, "bold")
-    lines += _wrapped(safe_text(alert.reason, 480, glyphs), width, 2)
-    lines += _wrapped(safe_text(playbook.meaning, 480, glyphs), width, 2, "italic")
-    lines += [Text(), *_reasons(alert, width, glyphs)]
-    lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width, glyphs)]
-    lines += [Text(), _title("Traffic", ""), *_wrapped(_traffic(alert), width, 2)]
-    lines += [Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(history, row, glyphs)]
+        lines += wrapped(safe_text(muted_in_words(alert), 400, glyphs), width, 2, "bold")
+    lines += wrapped(safe_text(alert.reason, 480, glyphs), width, 2)
+    lines += wrapped(safe_text(playbook.meaning, 480, glyphs), width, 2, "italic")
     lines += [Text(), _title("Next", "")]
     for place, step in enumerate(playbook.steps, 1):
-        lines += _wrapped(f"{place}. {safe_text(step, 300, glyphs)}", width, 2)
-    return lines
+        lines += wrapped(f"{place}. {safe_text(step, 300, glyphs)}", width, 2, hanging=3)
+    lines += [Text(), _title("Facts", ""), *wrapped(safe_text(_traffic(alert), 1000, glyphs), width, 2)]
+    lines += [Text(), *_reasons(alert, width, glyphs)]
+    lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width, glyphs)]
+    return [*lines, Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(history, row, now_ns, glyphs)]
+
+
+def _when(alert: Alert, now_ns: int, glyphs: Glyphs) -> Text:
+    """When it began and last moved, how long that is, and whether it goes on."""
+    state = state_word(alert)
+    span = span_in_words(max(0, alert.end_ns - alert.start_ns))
+    return Text.assemble(
+        f"  {when(alert.start_ns, alert.end_ns, now_ns, glyphs.dash)} UTC ({span}), ",
+        (state, "bold" if state == "open" else ""),
+    )
 
 
 def bar(deviation: Deviation, cells: int, glyphs: Glyphs) -> tuple[str, str]:
@@ -99,7 +112,7 @@ def _reasons(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
                 f" {median:>{_NUMBER_CELLS - 1}} {f'{way} {edge}':>{_NUMBER_CELLS + 2}}",
             )
         )
-        lines += _wrapped(gloss(deviation.name), width, 4, "dim")
+        lines += wrapped(safe_text(gloss(deviation.name), 400, glyphs), width, 4, "dim")
     return lines
 
 
@@ -123,50 +136,39 @@ def _scores(alert: Alert) -> list[tuple[str, float]]:
     return [(shown_name[:24], score) for shown_name, score in alert.scores.items() if shown_name.isidentifier()]
 
 
-def _timeline(history: EpisodeHistory, row: BoardRow, glyphs: Glyphs) -> list[Text]:
-    lines = [
-        Text(f"  {clock_time(alert.start_ns)} first packet, {clock_time(alert.end_ns)} last")
-        for alert in (history.newest,)
-    ]
+def _timeline(history: EpisodeHistory, row: BoardRow, now_ns: int, glyphs: Glyphs) -> list[Text]:
+    """The lines that were written of it, and when alerts of the same source and technique came before."""
+    lines = []
     updates = list(history.lines)[-_MAX_UPDATES:]
     most = max((alert.spread.flows for alert in updates), default=1)
     for alert in updates:
         cells = max(1, round(alert.spread.flows / most * 12))
         lines.append(
             Text.assemble(
-                f"  {clock_time(alert.time_ns)} {alert.action:<8}", (f"{glyphs.full * cells:<12}", "cyan"),
-                f" {alert.spread.flows:,} flows, {alert.verdict}, risk {alert.risk:g}",
+                f"  {when(alert.time_ns, alert.time_ns, now_ns)} {alert.action:<8}",
+                (f"{glyphs.full * cells:<12}", "cyan"),
+                f" {counted(alert.spread.flows, 'flow')}, {alert.verdict}, risk {alert.risk:g}",
             )
         )  # fmt: skip
     others = [other for other in row.episodes if other is not history][-3:]
     lines += [
-        Text(f"  before: {clock_time(other.first.time_ns)}, {other.newest.spread.flows:,} flows") for other in others
+        Text(
+            f"  before: {when(other.newest.start_ns, other.newest.end_ns, now_ns, glyphs.dash)}, "
+            f"{counted(other.newest.spread.flows, 'flow')}"
+        )
+        for other in others
     ]
     return lines
 
 
 def _packets(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
-    kept = _wrapped(f"kept in {safe_text(alert.packets_file, 40, glyphs)}", width, 2) if alert.packets_file else []
+    kept = wrapped(f"kept in {safe_text(alert.packets_file, 40, glyphs)}", width, 2) if alert.packets_file else []
     return [
         *kept,
-        *_wrapped(f"tshark -r CAPTURE -Y '{display_filter(alert)}'", width, 2),
-        *_wrapped(f"tcpdump -r CAPTURE '{capture_filter(alert)}'", width, 2),
+        *wrapped(f"tshark -r CAPTURE -Y '{display_filter(alert)}'", width, 2),
+        *wrapped(f"tcpdump -r CAPTURE '{capture_filter(alert)}'", width, 2),
     ]
 
 
 def _title(words: str, remark: str) -> Text:
     return Text.assemble((words, "bold underline"), (f"  {remark}" if remark else "", "dim"))
-
-
-def _wrapped(words: str, width: int, indent: int, style: str = "") -> list[Text]:
-    """Words on as many lines as they take."""
-    lines: list[Text] = []
-    line = Text(" " * indent, style)
-    room = max(width, indent + 8)
-    for word in words.split(" "):
-        piece = Text(word)
-        if line.cell_len > indent and line.cell_len + 1 + piece.cell_len > room:
-            lines.append(line)
-            line = Text(" " * indent, style)
-        line.append((" " if line.cell_len > indent else "") + word)
-    return [*lines, line]

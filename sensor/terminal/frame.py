@@ -10,23 +10,25 @@ from rich.text import Text
 
 from sensor.alerts.words import clock_time, who
 from sensor.progress.progress import Progress
-from sensor.terminal.alert_list import alert_list
+from sensor.terminal.alert_list import alert_list, lines_per_row
 from sensor.terminal.board import SORTS, Board
 from sensor.terminal.detail import detail
-from sensor.terminal.glyphs import Glyphs, fit_line, safe_text
+from sensor.terminal.glyphs import Glyphs, fit_line, safe_text, wrapped
 from sensor.terminal.header import Rates, header
 from sensor.terminal.status import Mode
 
 SPLIT: Final = 34  # lines from which on list and detail stand below each other
+DETAIL_LINES: Final = 23  # of a detail that are seen beside the list: its facts, and what to do next
+_HELP_INDENT: Final = 19
 HELP: Final = (
     ("up down, j k", "select an alert; Home, End, page keys"),
     ("Enter", "all about it; Enter or Esc goes back, Space and b scroll"),
     ("/", "search; Esc ends it"),
-    ("m", "mute its source or technique: counted, still written; M shows all again"),
+    ("m", "mute its source or technique: still counted and written; M: unmute"),
     ("s", "sort by newest, risk, flows, repeats"),
     ("f", "freeze the list; f again lets it go on"),
     ("?", "this page"),
-    ("q", "quit; a watch ends in order, a sensor attached to goes on"),
+    ("q", "quit; a watch asks and ends in order, a sensor attached to goes on"),
     ("", ""),
     ("search", "src:10.0.0.0/8 dst:192.0.2.7 port:22 score:>=0.9 severity:>=70"),
     ("", "tech:T1046 verdict:attack lane:both, words, \"some words\""),
@@ -50,6 +52,7 @@ class Scene:
     progress: Progress  # how far the run is
     rates: Rates  # how fast the totals grow
     board: Board  # the alerts and what keys have made of them
+    now_ns: int  # the wall clock, by which dates are left out
     ending: bool = False  # whether the run was asked to end
     note: tuple[int, str] | None = None  # a fresh event: when and what
 
@@ -57,10 +60,10 @@ class Scene:
 def frame(scene: Scene, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     """`height` lines of at most `width` cells."""
     board = scene.board
-    top = header(scene.progress, scene.rates, scene.mode, scene.source, scene.bundle, width, glyphs)
+    top = header(scene.progress, scene.rates, scene.mode, scene.source, scene.bundle, width, scene.now_ns, glyphs)
     top.append(_list_title(board, width, glyphs))
     room = max(height - len(top) - 1, 0)
-    middle = _middle(board, width, room, glyphs)[:room]
+    middle = _middle(scene, width, room, glyphs)[:room]
     middle += [Text() for _ in range(room - len(middle))]
     lines = [*[*top, *middle][: max(height - 1, 0)], _bottom_line(scene, width, glyphs)]
     return [fit_line(line, width, glyphs) for line in lines][:height]
@@ -71,20 +74,28 @@ def list_rows(height: int) -> int:
     return max(1, (height - 6) // 2)
 
 
-def _middle(board: Board, width: int, room: int, glyphs: Glyphs) -> list[Text]:
+def _middle(scene: Scene, width: int, room: int, glyphs: Glyphs) -> list[Text]:
+    board, now_ns = scene.board, scene.now_ns
     if board.page == "help":
-        return [Text.assemble((f"  {keys:<16} ", "bold"), words) for keys, words in _help(board)]
+        return [line for keys, words in _help(board) for line in _help_lines(keys, words, width)]
     row = board.selected
     if board.page == "detail" and row is not None:
-        lines = detail(row, width, glyphs)
+        lines = detail(row, width, now_ns, glyphs)
         board.detail_offset = min(board.detail_offset, max(0, len(lines) - room))
         return lines[board.detail_offset :]
     if room < SPLIT - 5 or row is None:
-        return alert_list(board, width, room, glyphs)
-    upper = max(8, min(room // 2, room - 24))
-    listed = alert_list(board, width, upper, glyphs)
-    listed += [Text() for _ in range(upper - len(listed))]
-    return [*listed, Text(glyphs.empty * width, "dim"), *detail(row, width, glyphs)]
+        return alert_list(board, width, room, now_ns, glyphs)
+    # The detail gets what the list does not need, and enough for its facts and what to do next.
+    upper = min(len(board.rows) * lines_per_row(width), max(8, min(room // 2, room - DETAIL_LINES - 1)))
+    listed = alert_list(board, width, upper, now_ns, glyphs)
+    return [*listed, Text(glyphs.empty * width, "dim"), *detail(row, width, now_ns, glyphs)]
+
+
+def _help_lines(keys: str, words: str, width: int) -> list[Text]:
+    """A key and what it does, on as many lines as that takes."""
+    lines = wrapped(words, width, _HELP_INDENT)
+    lines[0] = Text.assemble((f"  {keys:<{_HELP_INDENT - 3}} ", "bold"), lines[0].plain[_HELP_INDENT:])
+    return lines
 
 
 def _help(board: Board) -> list[tuple[str, str]]:
@@ -121,6 +132,8 @@ def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
         return Text(safe_text(board.ending_text, 200, glyphs), "bold reverse")
     if board.page == "search":
         return _prompt(board, "/", "Enter finds, Esc leaves", width, glyphs)
+    if board.page == "quit":
+        return Text(f"{board.quit_question} q or y ends it, any other key does not", "bold reverse")
     if board.page == "why" and board.selected is not None:
         asked = f"{safe_text(who(board.selected.newest, glyphs.arrow), 60, glyphs)} is meant to be, because: "
         return _prompt(board, asked, "Enter writes a rule, Esc leaves", width, glyphs)

@@ -6,12 +6,23 @@ from typing import Final
 
 from rich.text import Text
 
+from sensor.alerts.spread import span_in_words
+from sensor.alerts.words import when
 from sensor.progress.progress import Progress
 from sensor.progress.words import accounting
 from sensor.terminal.glyphs import Glyphs, safe_text, sparkline
-from sensor.terminal.status import Mode, alert_counts, packet_losses, progress_text, warning_lines, with_prefix
+from sensor.terminal.status import (
+    Mode,
+    alert_counts,
+    byte_size,
+    packet_losses,
+    progress_text,
+    warning_lines,
+    with_prefix,
+)
 
 SAMPLES: Final = 60  # half a second each
+_WITH_SCORING: Final = 110  # cells of a terminal from which on reading says how long scoring takes
 _SPARK_CELLS: Final = {100: 16, 120: 30, 160: 60}  # by the width of the terminal from which on
 
 
@@ -49,25 +60,19 @@ class Rates:
 
 
 def header(
-    progress: Progress, rates: Rates, mode: Mode, source: str, bundle: str, width: int, glyphs: Glyphs
+    progress: Progress, rates: Rates, mode: Mode, source: str, bundle: str, width: int, now_ns: int, glyphs: Glyphs
 ) -> list[Text]:
-    """Three lines, and one for each warning. source, bundle: escaped before they are shown."""
-    cells = next((cells for least, cells in sorted(_SPARK_CELLS.items(), reverse=True) if width >= least), 8)
+    """Three lines, and one for each warning.
+
+    source, bundle: escaped before they are shown. now_ns: the wall clock, whose date is left out.
+    """
     first = Text.assemble(
         (f"flowvigil {mode} ", "bold"), (safe_text(source, 60, glyphs), "bold cyan"), " ",
         progress_text(progress, mode, glyphs),
         (f"  bundle {safe_text(bundle, 40, glyphs)}", "dim"),
     )  # fmt: skip
-    spark = sparkline(list(rates.history)[-cells:], glyphs).rjust(min(cells, SAMPLES))
-    if rates.whole_run:
-        spark = f"average {spark.lstrip()}" if width >= 100 else "average"  # no room for both
-    flows = f"{progress.flows if rates.whole_run else progress.table_flows:,} flows"
-    flows += " in table" if width >= 100 and not rates.whole_run else ""
-    second = Text.assemble(
-        (f"{with_prefix(rates.packets_per_s).rstrip()} packets/s ", "bold"),
-        (spark, "green"),
-        f" {with_prefix(rates.bits_per_s)}bit/s  {flows}  ",
-        _scoring(rates, glyphs),
+    second = (
+        _reading(progress, rates, width, now_ns, glyphs) if mode == "read" else _rates(progress, rates, width, glyphs)
     )
     third = Text.assemble(
         (alert_counts(progress), "bold red" if progress.attacks else "bold" if progress.alerts else ""),
@@ -80,10 +85,38 @@ def header(
     return lines + [Text(row, "bold yellow") for row in warning_lines(progress)]
 
 
+def _reading(progress: Progress, rates: Rates, width: int, now_ns: int, glyphs: Glyphs) -> Text:
+    """How much was read, and of when: captures are read as fast as it goes, which says nothing of their network."""
+    words = f"{progress.packets:,} packets, {byte_size(progress.bytes)}, {progress.flows:,} flows"
+    parts = [(words, "bold")]
+    if progress.started_ns:
+        span = span_in_words(progress.traffic_time_ns - progress.started_ns)
+        parts.append((f"  {when(progress.started_ns, progress.traffic_time_ns, now_ns, glyphs.dash)} UTC ({span})", ""))
+    if width >= _WITH_SCORING:
+        parts.append((f"  {_scoring(rates, glyphs)}", ""))
+    return Text.assemble(*parts)
+
+
+def _rates(progress: Progress, rates: Rates, width: int, glyphs: Glyphs) -> Text:
+    """How much comes in on the wire."""
+    cells = next((cells for least, cells in sorted(_SPARK_CELLS.items(), reverse=True) if width >= least), 8)
+    spark = sparkline(list(rates.history)[-cells:], glyphs).rjust(min(cells, SAMPLES))
+    if rates.whole_run:
+        spark = f"average {spark.lstrip()}" if width >= 100 else "average"  # no room for both
+    flows = f"{progress.flows if rates.whole_run else progress.table_flows:,} flows"
+    flows += " in table" if width >= 100 and not rates.whole_run else ""
+    return Text.assemble(
+        (f"{with_prefix(rates.packets_per_s).rstrip()} packets/s ", "bold"),
+        (spark, "green"),
+        f" {with_prefix(rates.bits_per_s)}bit/s  {flows}  ",
+        _scoring(rates, glyphs),
+    )
+
+
 def _scoring(rates: Rates, glyphs: Glyphs) -> str:
     """Time to score a flow record, and the share of a core that it takes."""
     if not rates.scoring_ns:
         return f"scoring {glyphs.empty}"
     time = rates.scoring_ns / 1000
-    unit = "µs" if glyphs.unicode else "us"
+    unit = safe_text("µs", 4, glyphs)
     return f"scoring {time:.0f} {unit}/flow ({rates.busy * 100:.1f} %)"

@@ -7,7 +7,6 @@ terminal without cursor movement (TERM=dumb, a file) there is no status, only al
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from io import TextIOWrapper
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +19,7 @@ from sensor.alerts.words import clock_time
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 from sensor.terminal.alert_text import alert_block, update_line
-from sensor.terminal.glyphs import glyphs_for
+from sensor.terminal.glyphs import glyphs_for, only_ascii
 from sensor.terminal.status import Mode, status, summary
 
 INTERVAL_S = 0.5
@@ -58,9 +57,8 @@ class ScrollView:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if not self._glyphs.unicode and isinstance(self._console.file, TextIOWrapper):
-            # Units and names may have letters that this encoding lacks: an escape is better than an error.
-            self._console.file.reconfigure(errors="backslashreplace")
+        if not self._glyphs.unicode:
+            only_ascii(self._console)
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stderr=False,
                               redirect_stdout=False)  # fmt: skip
@@ -127,8 +125,10 @@ class ScrollView:
         """Print the alerts since the last drawing, in one write."""
         if not self._pending and not self._omitted:
             return
+        now_ns = self._wall_clock_ns()
         blocks = [
-            (alert_block if opened else update_line)(alert, self._glyphs) for opened, alert in self._pending.values()
+            (alert_block if opened else update_line)(alert, now_ns, self._glyphs)
+            for opened, alert in self._pending.values()
         ]
         if self._omitted:
             blocks.append(Text(f"         and {self._omitted:,} more meanwhile", "dim"))

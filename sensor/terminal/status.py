@@ -1,14 +1,15 @@
 """The status lines at the bottom of the scrolling view, and the summary at the end of a run, in words."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Literal
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from sensor.alerts.alert import Alert
-from sensor.alerts.words import who
+from sensor.alerts.spread import counted, span_in_words
+from sensor.alerts.words import moment, who
 from sensor.printable import printable
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
@@ -29,12 +30,10 @@ def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, gl
 
     Four, and for a watch the account of every packet and, where there are any, warnings: overload, interfaces down.
     """
+    rate = f", {with_prefix(packets_per_s).rstrip()}/s" if mode == "watch" else ""  # of the wire, not of reading
     lines = [
         Text.assemble((f"{mode} ", "bold"), progress_text(progress, mode, glyphs), "  ", source),
-        Text(
-            f"{progress.packets:,} packets, {with_prefix(packets_per_s).rstrip()}/s {glyphs.dot} "
-            f"{progress.flows:,} flows"
-        ),
+        Text(f"{progress.packets:,} packets{rate} {glyphs.dot} {progress.flows:,} flows"),
         Text(alert_counts(progress), "bold" if progress.alerts else ""),
         Text(packet_losses(progress), "" if progress.dropped or progress.evicted else "dim"),
     ]
@@ -53,7 +52,7 @@ def summary(
     progress: Progress, mode: Mode, source: str, alerts: Sequence[Alert], problems: Sequence[str], glyphs: Glyphs
 ) -> RenderableType:
     """The summary at the end of a run: the alerts of the highest risk, totals, and what could not be judged."""
-    lines: list[Text] = []
+    lines: list[RenderableType] = []
     told = (alert for alert in alerts if alert.muted is None)
     ranked = sorted(told, key=lambda alert: (-alert.risk, alert.sequence))[:SUMMARY_ALERTS]
     if progress.alerts == 0 and progress.muted:
@@ -65,12 +64,13 @@ def summary(
         lines += [_ranked(alert, glyphs) for alert in ranked]
         if progress.alerts > len(ranked):
             lines.append(Text(f"  and {progress.alerts - len(ranked):,} more"))
-    mean = progress.packets / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
-    took = f"in {progress.elapsed_s:.1f} s, {with_prefix(mean).rstrip()} packets/s"
-    volume = f"{progress.packets:,} packets, {_byte_size(progress.bytes)}, {progress.flows:,} flows"
-    lines.append(Text(f"{source}: {volume} {took}"))
+    volume = f"{progress.packets:,} packets, {byte_size(progress.bytes)}, {progress.flows:,} flows"
+    lines.append(Text(f"{source}: {volume} {_took(progress, mode)}"))
     if progress.packets:
-        lines.append(Text(f"traffic from {_utc(progress.started_ns)} to {_utc(progress.traffic_time_ns)} UTC"))
+        span = span_in_words(max(0, progress.traffic_time_ns - progress.started_ns))
+        lines.append(
+            Text(f"traffic from {moment(progress.started_ns)} to {moment(progress.traffic_time_ns)} UTC ({span})")
+        )
     lines.append(Text(packet_losses(progress, all_reasons=True)))
     if mode == "watch" or progress.filtered or progress.shed:
         lines.append(Text(accounting(progress), "bold yellow" if progress.shed or progress.difference else ""))
@@ -83,14 +83,27 @@ def summary(
     return Group(*lines)
 
 
-def _ranked(alert: Alert, glyphs: Glyphs) -> Text:
-    flows = f"{alert.spread.flows:,} flow{'s' * (alert.spread.flows != 1)}"
-    line = Text.assemble(
-        "  ", severity_text(alert), f" risk {alert.risk:>5}  ", who(alert, glyphs.arrow), "  ",
-        (title_text(alert), "bold"), f"  {alert.verdict}, {flows}",
+def _took(progress: Progress, mode: Mode) -> str:
+    """How long a run took; of a watch also how much came in, which the speed of reading does not tell."""
+    if mode == "read":
+        return f"read in {_seconds(progress.elapsed_s)}"
+    mean = progress.packets / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
+    return f"in {_seconds(progress.elapsed_s)}, {with_prefix(mean).rstrip()} packets/s"
+
+
+def _seconds(elapsed_s: float) -> str:
+    return f"{elapsed_s:.1f} s" if elapsed_s < 120 else _duration(elapsed_s)
+
+
+def _ranked(alert: Alert, glyphs: Glyphs) -> RenderableType:
+    """A line with the alert's severity, risk, name and sides; what has no room goes on below the name."""
+    words = Text.assemble(
+        (title_text(alert), "bold"), f"  {who(alert, glyphs.arrow)}  {alert.verdict}, ",
+        counted(alert.spread.flows, "flow"),
     )  # fmt: skip
-    _fit_row(line, glyphs)
-    return line
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(" ", severity_text(alert), Text(f"risk {alert.risk:>5}", no_wrap=True), words)
+    return grid
 
 
 def _fit_row(line: Text, glyphs: Glyphs) -> None:
@@ -103,12 +116,12 @@ def progress_text(progress: Progress, mode: Mode, glyphs: Glyphs) -> str:
     if mode == "watch":
         return f"for {_duration(progress.elapsed_s)}"
     if not progress.size:
-        return f"{_byte_size(progress.bytes_read)} read, {_duration(progress.elapsed_s)}"
+        return f"{byte_size(progress.bytes_read)} read, {_duration(progress.elapsed_s)}"
     share = min(1.0, progress.bytes_read / progress.size)
     cells = round(share * BAR_CELLS)
     bar = glyphs.full * cells + glyphs.empty * (BAR_CELLS - cells)
     left = f"  {_duration(progress.elapsed_s * (1 - share) / share)} left" if 0.01 < share < 1 else ""
-    return f"{bar} {share * 100:.0f} % of {_byte_size(progress.size)}{left}"
+    return f"{bar} {share * 100:.0f} % of {byte_size(progress.size)}{left}"
 
 
 def alert_counts(progress: Progress) -> str:
@@ -187,17 +200,17 @@ def _input_kind(mode: Mode) -> str:
     return "capture" if mode == "read" else "traffic"
 
 
-def _utc(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _duration(seconds: float) -> str:
+    """Time for people: `1:05`, `3:01:05`, from a day on `2 d 03:01:05`."""
     whole = int(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    days, hours, minutes, rest = whole // 86_400, whole // 3600 % 24, whole // 60 % 60, whole % 60
+    if days:
+        return f"{days} d {hours:02}:{minutes:02}:{rest:02}"
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _byte_size(count: int) -> str:
+def byte_size(count: int) -> str:
+    """An amount of bytes with a decimal prefix: `18.3 MB`."""
     return f"{with_prefix(count)}B"
 
 

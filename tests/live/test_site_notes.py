@@ -146,4 +146,6 @@ def test_m_in_a_watch_writes_a_rule_where_its_user_may_and_says_where_not(
             pane.keys("n")
             pane.shows("muted by rule 10.99.0.1 -> 10.99.0.2, T1046: our audit")
         pane.keys("q")
+        pane.shows("End this watch?")
+        pane.keys("y")
         pane.shows("code=0", within_s=30)

@@ -108,6 +108,8 @@ def test_sighup_in_a_terminal_that_is_there_reads_the_settings_again_and_q_ends(
         watch.wait_for("sensor", 10, action="reloaded")
         pty.wait_for(b"settings read again", 5)
         pty.type(b"q")
+        pty.wait_for(b"End this watch?", 5)
+        pty.type(b"q")
         assert pty.end() == (0, "")
         assert pty.is_as_it_was()
         assert b"received" in pty.shown[pty.shown.rfind(BACK) :]

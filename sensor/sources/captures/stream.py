@@ -32,15 +32,22 @@ class ReadStopped(Exception):  # noqa: N818  # no error, but a request
 class CaptureStream:
     """Iterable, once, of the packets of captures, including those of directories."""
 
-    def __init__(self, captures: Sequence[str], expression: str | None = None) -> None:
-        """expression: a capture filter (pcap-filter(7)). Raises ConfigError when it does not compile."""
+    def __init__(
+        self, captures: Sequence[str], expression: str | None = None, opened: CaptureFile | None = None
+    ) -> None:
+        """Prepare to read.
+
+        expression: a capture filter (pcap-filter(7)). opened: a capture that is read in place of any that have a name
+        in the file system, such as one in memory. Raises ConfigError when the filter does not compile.
+        """
         self.stopping = False  # the present block is the last one
         self.problems: list[str] = []  # one line for each capture that could not be read to its end
         self.odd: list[tuple[str, Oddities]] = []  # captures that have ended whose stamps were odd, by name
         self.bytes_read = 0  # of the captures as stored
-        self.size = _total_size(captures)
+        self.size = _total_size(captures) if opened is None else opened.size
         self.from_pipe = False  # whether the present block came from a pipe, whose writer may wait
         self._captures = captures
+        self._already = opened
         self._filter = packet_filter(expression) if expression else None
         self._waiting = False
         self._opened = False
@@ -82,6 +89,8 @@ class CaptureStream:
 
     def _in_time_order(self) -> list[Waiting]:
         """The captures, whose first packets are looked for; none when reading is to end."""
+        if self._already is not None:
+            return [Waiting(self._already.name, math.inf)]
         try:
             return [] if self.stopping else self._wait_for(partial(in_time_order, self._captures))
         except ReadStopped:
@@ -91,7 +100,7 @@ class CaptureStream:
         if self.stopping:
             return None
         try:
-            source = self._wait_for(partial(open_capture, name, pool.open, buffer_bytes))
+            source = self._already or self._wait_for(partial(open_capture, name, pool.open, buffer_bytes))
         except InputError as error:
             self.problems.append(str(error))
             return None

@@ -65,7 +65,7 @@ def spread(**fields: Any) -> Spread:
         ),
         (
             {"flows": 20, "packets": 40, "protocol": 47, "port": 0, "ports": 0, "span_ns": 2880 * MINUTE_NS},
-            "IP protocol 47 to one host: 20 flows in 48.0 h, 10 a day, 40 packets",
+            "IP protocol 47 to one host: 20 flows in 2.0 days, 10 a day, 40 packets",
         ),
     ],
 )  # fmt: skip

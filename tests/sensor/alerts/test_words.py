@@ -21,8 +21,10 @@ from sensor.alerts.words import (
     outside_normal,
     severity_word,
     sources_in_words,
+    state_word,
     targets_in_words,
     traffic_in_words,
+    when,
     who,
     whom,
 )
@@ -108,6 +110,29 @@ def test_lanes_times_and_ends() -> None:
     assert (moment(1_700_000_000_999_999_999), clock_time(0)) == ("2023-11-14 22:13:20", "00:00:00")
     assert [address_and_port("::1", 22), address_and_port("::1", None), address_and_port("10.0.0.1", 0)] == [
         "[::1]:22", "::1", "10.0.0.1:0",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "said"),
+    [
+        (80_000, 80_000, "22:13:20"),
+        (80_000, 80_009, "22:13:20-22:13:29"),
+        (-6_400, -6_391, "2023-11-13 22:13:20-22:13:29"),
+        (-6_400, -6_400, "2023-11-13 22:13:20"),
+        (-6_400, 80_009, "2023-11-13 22:13:20-2023-11-14 22:13:29"),
+        (80_000, 170_000, "2023-11-14 22:13:20-2023-11-15 23:13:20"),
+    ],
+)
+def test_when_it_was_has_the_date_where_that_is_not_today(start_s: int, end_s: int, said: str) -> None:
+    midnight_s = 1_699_920_000  # 2023-11-14
+    start_ns, end_ns = ((midnight_s + each) * 1_000_000_000 for each in (start_s, end_s))
+    assert when(start_ns, end_ns, (midnight_s + 86_399) * 1_000_000_000) == said
+
+
+def test_an_alert_is_open_until_it_is_closed() -> None:
+    assert [state_word(an_alert(action=action)) for action in ("opened", "updated", "closed")] == [
+        "open", "open", "closed",
     ]  # fmt: skip
 
 

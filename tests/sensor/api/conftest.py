@@ -57,7 +57,7 @@ def client_of() -> Callable[..., Any]:
         hybrid = load_model(config)
         row_format = row_format_for(hybrid)
         models = ModelPool(hybrid, Explainer(hybrid.normal), 0.01, 1)
-        captures = capture_reader_for(config, hybrid) if row_format.accepts_flows else None
+        captures = capture_reader_for(config, hybrid)
         log = _write_access_line if logged else None
         app = build_app(Services(models, row_format, Guard(token, LOCAL_NAMES), captures, ShutdownFlag(), log))
         return app.test_client()

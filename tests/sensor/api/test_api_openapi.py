@@ -11,12 +11,17 @@ from tests.support.served import Served
 def test_the_document_names_every_route_and_what_it_answers(client: Any) -> None:
     document = client.get("/openapi.json").json
     assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {"/v1/score", "/v1/model", "/healthz", "/readyz", "/metrics"}
+    assert set(document["paths"]) == {"/v1/score", "/v1/captures", "/v1/model", "/healthz", "/readyz", "/metrics"}
     score = document["paths"]["/v1/score"]["post"]
     assert {"200", "400", "401", "413", "415", "422"} <= set(score["responses"])
     assert "application/problem+json" in score["responses"]["422"]["content"]
     row = score["requestBody"]["content"]["application/json"]["schema"]["properties"]["rows"]["items"]
     assert "flow_duration" in row["required"]
+    captures = document["paths"]["/v1/captures"]["post"]
+    assert "application/vnd.tcpdump.pcap" in captures["requestBody"]["content"]
+    assert {"200", "401", "413", "415", "422", "503"} <= set(captures["responses"])
+    alert = document["components"]["schemas"]["CaptureAlert"]["properties"]["alert"]
+    assert "event" in alert["required"]
 
 
 def test_answers_are_as_documented(client: Any, scan_rows: list[dict[str, Any]]) -> None:

@@ -26,7 +26,11 @@ def test_an_operator_looks_at_a_sensor_until_it_ends(pane: Pane, tmp_path: Path)
         pane.shows("flowvigil watch eth0 on gw1 for 1:01", "bundle cic2017", "1 of 1", "Password Guessing",
                    within_s=LONG_S)  # fmt: skip
         pane.keys("Enter")
-        pane.shows("Against normal traffic", "tshark -r CAPTURE")
+        pane.shows("Next", "Facts")
+        pane.keys("Space")
+        pane.shows("Against normal traffic")
+        pane.keys("Space")
+        pane.shows("tshark -r CAPTURE")
         server.write([an_event_line(), alert_line(an_alert(id="B" * 26, sequence=2, technique=None, label=None))])
         pane.shows("NOTE eth0 went down", "2 of 2")
         pane.keys("Escape")

@@ -38,6 +38,8 @@ PROGRESS = Progress(
     received=354_005, packets=354_000, metered=354_000, bytes=10**9, flows=400, alerts=1, attacks=1, dropped=5,
     table_flows=1_234, elapsed_s=30.0, judged=1_000, scoring_s=0.05,
 )  # fmt: skip
+TODAY_NS = 1_700_000_100_000_000_000  # of the day on which alerts of these tests are
+LATER_NS = TODAY_NS + 86_400_000_000_000
 STRETCHED = Deviation("fwd_psh_flags", "µs", 5e6, 2.0, 0.0, 9.0, 11.0, 3.0)
 
 
@@ -45,7 +47,7 @@ def scene(board: Board, **fields: Any) -> Scene:
     rates = Rates()
     rates.update(PROGRESS)
     return Scene(**({"mode": "watch", "source": "eth0", "bundle": "cic2017", "progress": PROGRESS, "rates": rates,
-                     "board": board} | fields))  # fmt: skip
+                     "board": board, "now_ns": TODAY_NS} | fields))  # fmt: skip
 
 
 def board_of(*alerts: Any, keys: tuple[str, ...] = ()) -> Board:
@@ -84,7 +86,7 @@ def test_the_header_tells_rates_flows_losses_scoring_and_bundle() -> None:
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_at_the_end_the_header_tells_averages_over_the_run(width: int) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, _environ={"TERM": "xterm"})
-    view = Dashboard(console, "read", "a.pcap", "cic2017", clock=lambda: 0.0)
+    view = Dashboard(console, "watch", "eth0", "cic2017", clock=lambda: 0.0)
     for elapsed_s in (15.0, 30.0, 30.5):  # and in the last half second nothing came
         view.update(replace(PROGRESS, elapsed_s=elapsed_s, table_flows=0), [])
     view.board.at_end = True
@@ -92,6 +94,20 @@ def test_at_the_end_the_header_tells_averages_over_the_run(width: int) -> None:
     assert second.startswith("11.6 k packets/s average ")
     for words in ("262 Mbit/s", "  400 flows  ", "scoring 50 µs/flow (0.2 %)"):
         assert words in second
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("at_end", [False, True])
+def test_reading_a_file_tells_how_much_of_when_and_no_rate_of_a_wire(width: int, at_end: bool) -> None:
+    board = board_of()
+    board.at_end = at_end
+    read = replace(PROGRESS, started_ns=TODAY_NS, traffic_time_ns=LATER_NS * 2 - TODAY_NS)
+    top = rows(board, width, 24, mode="read", progress=read)[:3]
+    assert top[1].startswith("354,000 packets, 1.0 GB, 400 flows  22:15:00"[:36])
+    assert not re.search("bit/s|/s|▁|average", "".join(top)), top
+    today = replace(read, traffic_time_ns=TODAY_NS + 90_000_000_000)
+    assert "400 flows  22:15:00–22:16:30 UTC (90.0 s)" in rows(board, width, 24, mode="read", progress=today)[1]
+    assert ("scoring 50 µs/flow" in rows(board, width, 24, mode="read", progress=today)[1]) == (width >= 110)
 
 
 def test_trouble_has_a_line_of_its_own() -> None:
@@ -105,17 +121,69 @@ def test_trouble_has_a_line_of_its_own() -> None:
 def test_a_row_says_when_how_bad_who_what_and_why(width: int) -> None:
     again = an_alert(id="B", sequence=2, lane="both")
     words = " ".join("\n".join(rows(board_of(an_alert(), again), width, 24)).split())
-    assert (
-        "▶ 22:13:20 ▲ HIGH 192.0.2.10 → 198.51.100.7:22 Password Guessing ×2 attack, both lanes, new: port 22" in words
-    )
+    sides = "192.0.2.10 → 198.51.100.7:22 Password Guessing ×2"
+    if width >= 180:
+        assert f"▶ ▲ HIGH 22:13:20–22:13:29 open {sides} attack, both lanes: port 22" in words
+    else:
+        assert f"▶ ▲ HIGH {sides} 22:13:20–22:13:29 open · attack, both lanes: port 22" in words
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_row_has_the_date_of_another_day_and_the_state_of_all_that_share_it(width: int) -> None:
+    ended = an_alert(action="closed", time_ns=TODAY_NS + 300_000_000_000)
+    (row,) = [row for row in rows(board_of(ended), width, 24, now_ns=LATER_NS) if "2023" in row]
+    assert "2023-11-14 22:13:20–22:13:29 closed" in row
+    assert "22:2" not in "".join(rows(board_of(ended), width, 24))  # when it was told to be over says nothing
+    again = an_alert(id="B", sequence=2, start_ns=TODAY_NS, end_ns=LATER_NS)
+    text = "\n".join(rows(board_of(ended, again), width, 24, now_ns=LATER_NS))
+    assert "2023-11-14 22:13:20–2023-11-15 22:15:00 open" in text
+
+
+def test_what_to_do_next_and_the_facts_are_seen_without_scrolling_beside_a_full_list() -> None:
+    alerts = [an_alert(id=str(i), source=Endpoint(f"192.0.2.{i}", 1, 1, 1), sequence=i) for i in range(50)]
+    drawn = "\n".join(rows(board_of(*alerts), 120, 40))
+    assert drawn.count("Password Guessing") >= 5
+    for words in ("Next", "1. Read the target's log", "Facts", "318 flows, 640 packets"):
+        assert words in drawn
+    one = "\n".join(rows(board_of(an_alert()), 120, 40))  # what the list does not need is the detail's
+    assert "tcpdump -r CAPTURE" in one
+
+
+@pytest.mark.parametrize("keys", [("?",), ("n", "?")])
+def test_no_line_of_the_help_is_cut_at_80_columns(keys: tuple[str, ...]) -> None:
+    board = Board(lambda query: parse(query).matches, Writer())
+    board.add([an_alert()])
+    for key in keys:
+        board.press(key)
+    drawn = rows(board, 80, 40)
+    assert "…" not in "".join(drawn)
+    assert "it lasts" in " ".join(" ".join(drawn).split())
+
+
+def test_a_watch_asks_once_before_it_is_quit() -> None:
+    board = board_of(an_alert())
+    board.quit_question = "End this watch?"
+    for key in ("q", "x", "q"):
+        assert not board.quit
+        board.press(key)
+    assert rows(board, 80, 24)[-1].startswith("End this watch? q or y ends it")
+    board.press("q")
+    assert board.quit
+    ended = board_of(an_alert())
+    ended.quit_question, ended.at_end = "End this watch?", True
+    ended.press("q")
+    assert ended.quit
 
 
 def test_the_detail_answers_what_an_analyst_asks() -> None:
-    text = " ".join(" ".join(line.plain for line in detail(board_of(an_alert()).rows[0], 80, UNICODE)).split())
+    text = " ".join(
+        " ".join(line.plain for line in detail(board_of(an_alert()).rows[0], 80, TODAY_NS, UNICODE)).split()
+    )
     for words in (
         "▲ HIGH Password Guessing 192.0.2.10 → 198.51.100.7:22",
         "attack, known lane, SSH-Patator, T1110.001, p 2e-05, severity 70, risk 60",
         "syn_flag_count ━━━━┃━━━━━━━━ 412 2 ≤ 9",
+        "22:13:20–22:13:29 UTC (9.0 s), open attack, known lane",
         "one host 198.51.100.7; port 22; 318 flows, 640 packets; strongest",
         "22:13:20 opened",
         "Community ID 1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
@@ -129,7 +197,7 @@ def test_the_detail_of_a_storm_says_of_how_many_it_tells_and_where_its_packets_a
     spread = replace(an_alert().spread, targets=300, ports=17, ports_more=True)
     targets, ports = ("198.51.100.7", "198.51.100.8"), (22, 23)
     storm = an_alert(hosts_merged=9412, spread=spread, target_ips=targets, target_ports=ports, packets_file="A.pcapng")
-    text = " ".join(" ".join(line.plain for line in detail(board_of(storm).rows[0], 80, UNICODE)).split())
+    text = " ".join(" ".join(line.plain for line in detail(board_of(storm).rows[0], 80, TODAY_NS, UNICODE)).split())
     for words in (
         "9,412 hosts → 300 hosts",
         "from 9,412 hosts told as one alert; 300 hosts: 198.51.100.7, 198.51.100.8, …; 17+ ports: 22, 23, …; 318 flows",

@@ -191,12 +191,19 @@ def test_progress_shows_the_share_read_and_the_time_left() -> None:
     progress = Progress(packets=5_000_000, bytes_read=250_000_000, size=1_000_000_000, elapsed_s=20.0)
     plain = shown(progress, []).plain
     assert "read ━━━━━─────────────── 25 % of 1.0 GB  1:00 left  a.pcap" in plain
-    assert "5,000,000 packets, 250 k/s" in plain
+    assert "5,000,000 packets · 0 flows" in plain
+    assert not re.search("packets/s|/s ", plain)  # of reading, which says nothing of the wire
+    watched = shown(Progress(packets=5_000_000, elapsed_s=20.0), [], mode="watch", source="eth0").plain
+    assert "5,000,000 packets, 250 k/s" in watched
+    assert "0 flows in 20.0 s, 250 k packets/s" in watched
 
 
 def test_a_pipe_of_unknown_length_and_a_live_source_show_no_share() -> None:
     assert "12.0 MB read, 0:05" in shown(Progress(bytes_read=12_000_000, elapsed_s=5.0), []).plain
     assert "watch for 1:02:03  eth0" in shown(Progress(elapsed_s=3723.0), [], mode="watch", source="eth0").plain
+    days = shown(Progress(elapsed_s=3 * 86_400 + 3723.0), [], mode="watch", source="eth0").plain
+    assert "watch for 3 d 01:02:03  eth0" in days
+    assert "0 flows in 3 d 01:02:03, " in days
 
 
 def test_it_draws_at_most_twice_a_second() -> None:
@@ -222,7 +229,7 @@ def test_an_alert_told_several_times_between_two_drawings_is_shown_once_as_it_st
 
 
 def test_an_alert_shown_before_goes_on_in_one_line() -> None:
-    screen = Screen()
+    screen = Screen(wall_clock_ns=lambda: 1_700_000_100_000_000_000)
     with screen.view as view:
         view.update(Progress(), [an_alert()])
         screen.now += 1
@@ -292,7 +299,28 @@ def test_a_terminal_without_utf8_gets_ascii() -> None:
     text = raw.getvalue().decode("ascii")
     assert "192.0.2.10 -> 198.51.100.7:22" in text
     assert r"\xdcnusual" in text
+    assert "flow_duration 5 us (normal 1 us, 99 % up to 2 us)" in " ".join(text.split())
     assert "##########----------" in text
+
+
+def test_the_locale_of_old_terminals_gets_ascii_though_python_would_write_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="utf-8")
+    alert = an_alert(reason="gap of 5 µs … 流量")
+    with Screen(file=stream).view as view:
+        view.update(Progress(alerts=1), [alert])
+        view.finish(Progress(alerts=1))
+    stream.flush()
+    text = raw.getvalue().decode("ascii")
+    assert r"gap of 5 us ... \u6d41\u91cf" in " ".join(text.split())
+
+
+def test_the_summary_is_read_whole_at_80_columns() -> None:
+    plain = shown(Progress(alerts=1, attacks=1), [an_alert(reason="")], width=80).plain
+    summary = plain[plain.index("1 alert:") :]
+    assert "…" not in summary
+    assert "risk 60.0 Password Guessing 192.0.2.10 → 198.51.100.7:22 attack, 318 flows" in " ".join(summary.split())
 
 
 def fail_while_viewing(screen: Screen) -> None:

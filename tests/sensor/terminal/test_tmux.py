@@ -21,6 +21,8 @@ def test_an_analyst_reads_a_capture_with_keys(pane: Pane, tmp_path: Path) -> Non
     pane.start("read", str(DEMO))
     pane.shows("at its end", "4 alerts: 4 attack", "▶", "OS Exhaustion Flood", within_s=LONG_S)
     pane.keys("Down", "Enter")
+    pane.shows("2026-03-02 09:02:22–09:04:45 UTC", "closed", "Next", "Facts", "2 of 4")
+    pane.keys("Space", "Space")
     pane.shows("Against normal traffic", "Community ID", "tshark -r CAPTURE", "2 of 4")
     pane.keys("Escape")
     pane.shows("Network Service Discovery", "? help")
