@@ -14,6 +14,7 @@ import typer
 from sensor import log
 from sensor.cli.beforehand import refuse_metering, tell_skipped
 from sensor.cli.build import build_table_meter
+from sensor.cli.extras import require_tables
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.flow_search import By, SearchOptions, are_logs, search
 from sensor.cli.kernels import METERING, METERING_AS, cached, compiling
@@ -148,6 +149,7 @@ def flows(
     """
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
+    require_tables("a flow table")
     asked = SearchOptions(where, by, limit, output, snapshots, json, quiet)
     if are_logs(inputs, asked=asked.asked):
         _refuse_metering_options(flags, dialect, compat, by, output)
