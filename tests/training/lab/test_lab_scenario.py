@@ -71,7 +71,7 @@ def test_the_sites_are_at_least_three_and_of_ten_minutes() -> None:
         (("attacks", 0, "rate"), [0, 10], "rate.*greater than 0"),
         (("attacks", 0, "ip"), 6, "attack scan by IPv6: its tool or one of its hosts has none"),
         (("attacks", 0, "ip"), 5, "ip"),
-        (("hosts", "desk", "address6"), "2001:db8::3", "its segment lan has no network6"),
+        (("hosts", "desk", "address6"), "2001:db8::3", "expected a network6 of its segment lan"),
         (("attacks", 0, "packets"), 10**9, "less than or equal to 200000"),
         (("attacks", 0, "through"), "server", "tool nmap-syn goes through server, expected nothing"),
         (("attacks", 1, "name"), "scan", "two attacks are named scan"),
