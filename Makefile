@@ -140,6 +140,7 @@ site: $(VENV)/installed-docs ## Build the pages as a site into build/site; it as
 
 picture: $(VENV)/installed-train ## Draw the pictures of README and docs/ anew (needs the data, see docs/training.md)
 	$(BIN)/python -m docs.picture
+	$(BIN)/python -m docs.recording
 	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
 
 lock: $(VENV)/installed-audit ## Write the locks anew, from the newest versions that setup.cfg admits (needs the package index)

@@ -29,7 +29,16 @@ class LineSplitter:
         self._skipping = False
 
     def lines(self, piece: bytes) -> Iterator[bytes | None]:
-        """The lines that a piece ends, each with its newline; None for one that is longer than LONGEST_LINE."""
+        """The lines that a piece ends, each with its newline; None for one that is longer than LONGEST_LINE.
+
+        Lines of nothing but blanks come together where a piece has no others: a packed megabyte may hold a thousand
+        millions of them.
+        """
+        if not self._skipping and piece.isspace() and (not self._rest or self._rest.isspace()):
+            blank, newline, self._rest = (self._rest + piece).rpartition(b"\n")
+            if newline:
+                yield blank + newline
+            piece = b""
         *whole, self._rest = (self._rest + piece).split(b"\n")
         for line in whole:
             yield None if self._skipping or len(line) > LONGEST_LINE else line + b"\n"

@@ -144,11 +144,13 @@ def read_lines(
 
     name: of the input, for people.
     """
-    for number, line in enumerate(lines, 1):
+    number = 0
+    for line in lines:
+        number += 1 if line is None else line.count(b"\n")
         try:
             if line is None:
                 raise UnreadableLineError(TOO_LONG)
-            if line.strip():
+            if not line.isspace():
                 native = native_line(line)
                 yield native, native.record()
         except UnreadableLineError as error:

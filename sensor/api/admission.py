@@ -24,6 +24,7 @@ OTHER_BODY_BYTES: Final = 64 << 10  # of a request that needs no body
 TOKEN_WITHIN_BYTES: Final = 8 << 10  # of an upload, in which the form's token stands
 REFUSED_TOKENS: Final = 120  # bodies a minute that come with a wrong token, before the answer is to wait
 REFUSAL: Final = "flowvigil.refusal"  # in the WSGI environment: the Problem that this request is refused with
+UNSENT: Final = "flowvigil.unsent"  # there: a call that gives the bytes of this answer that were not sent yet
 
 _TOKEN_FIELD: Final = re.compile(rb'name="token"\r\n(?:[^\r\n]{1,200}\r\n)*\r\n([^\r\n]{0,600})\r\n--')
 

@@ -21,6 +21,8 @@ from sensor.api.body import MAX_BODY_BYTES, parse_score_request
 from sensor.api.capture import CaptureReader
 from sensor.api.found import found_document
 from sensor.api.guard import Guard
+from sensor.api.live import add_live
+from sensor.api.live_feed import LiveFeed
 from sensor.api.metrics import ApiMetrics
 from sensor.api.page import MemoryRequest, add_page, no_captures
 from sensor.api.problems import PROBLEM_TYPE, Problem, problem_document
@@ -50,6 +52,7 @@ class Services:
     guard: Guard
     captures: CaptureReader | None  # None where the model cannot score what a meter measures
     shutdown: ShutdownFlag  # the server's
+    feed: LiveFeed | None = None  # of the running sensor that the page at /live shows; None for no such page
     access_log: Callable[[bytes], None] | None = None  # writes the line of an answered request; None for no log
 
 
@@ -72,7 +75,10 @@ def build_app(services: Services) -> OpenAPI:
     _add_scoring(app, services, metrics)
     _add_captures(app, services, metrics)
     _add_status(app, services, metrics)
-    add_page(app, services.models, services.row_format, services.guard, services.captures, metrics)
+    live = services.feed is not None
+    add_page(app, services.models, services.row_format, services.guard, services.captures, metrics, live=live)
+    if services.feed is not None:
+        add_live(app, services.feed, lambda: services.shutdown.requested)
     add_swagger_ui(app)
     return app
 

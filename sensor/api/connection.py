@@ -18,7 +18,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest
 
-from sensor.api.admission import REFUSAL, TOKEN_WITHIN_BYTES, Admission, body_limit, no_room, too_large
+from sensor.api.admission import REFUSAL, TOKEN_WITHIN_BYTES, UNSENT, Admission, body_limit, no_room, too_large
 from sensor.api.bodies import BodyBudget, HeldBytes
 from sensor.api.problems import PROBLEM_TYPE, Problem, problem_document
 
@@ -131,12 +131,13 @@ class ReceivedRequest(HTTPRequestParser):  # type: ignore[misc] # waitress is un
 
 
 class AnsweringTask(WSGITask):  # type: ignore[misc] # waitress is untyped
-    """Calls the application; tells it why a request came without its body."""
+    """Calls the application; tells it why a request came without its body, and how much of the answer waits."""
 
     def get_environment(self) -> dict[str, Any]:
         """The WSGI environment."""
         environment: dict[str, Any] = super().get_environment()
         environment[REFUSAL] = self.request.refusal
+        environment[UNSENT] = lambda: self.channel.total_outbufs_len
         return environment
 
 

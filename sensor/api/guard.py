@@ -15,7 +15,7 @@ from sensor.api.problems import Problem
 from sensor.local_names import host_name
 
 # Without data, and so served without a token: the page and its files, the documentation, health.
-PUBLIC_PATHS: Final = frozenset({"/", "/docs", "/healthz", "/readyz", "/openapi.json"})
+PUBLIC_PATHS: Final = frozenset({"/", "/live", "/docs", "/healthz", "/readyz", "/openapi.json"})
 PUBLIC_PREFIXES: Final = ("/page/", "/docs/")
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Final
 
 from flask import Request, Response, render_template, request, send_from_directory
@@ -23,6 +22,7 @@ from sensor.api.csv_table import parse_csv
 from sensor.api.guard import Guard
 from sensor.api.json_rows import JsonRow
 from sensor.api.metrics import ApiMetrics
+from sensor.api.page_files import FILES, POLICY, SERVED
 from sensor.api.problems import Problem
 from sensor.api.reasons import FULL, QUICK
 from sensor.api.samples import RowFormat
@@ -30,16 +30,9 @@ from sensor.api.scoring import ModelLease, ModelPool, ScoringResult, rows_docume
 from sensor.printable import printable
 from sensor.report.subject import judging_of
 
-FILES: Final = Path(__file__).parent / "page"
 MULTIPART: Final = "multipart/form-data"
 MAX_ROWS_SHOWN: Final = 500  # flagged ones come first
 MAX_ROWS_EXPLAINED: Final = 200  # flagged rows up to which reasons are FULL
-PAGE_FILES: Final = frozenset({"style.css", "page.js"})
-# As all answers have it (sensor.api.app), and its own script, which may send its own form.
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 PASTED: Final = "the pasted table"
 
 
@@ -69,8 +62,13 @@ def add_page(
     guard: Guard,
     captures: CaptureReader | None,
     metrics: ApiMetrics,
+    *,
+    live: bool,
 ) -> None:
-    """Add the routes / and /page/FILE. captures: None where the model cannot judge what a meter measures."""
+    """Add the routes / and /page/FILE.
+
+    captures: None where the model cannot judge what a meter measures. live: whether a running sensor is shown at /live.
+    """
     app.template_folder = str(FILES)
 
     def page(
@@ -87,6 +85,7 @@ def add_page(
             captures=captures is not None,
             token=guard.token is not None,
             megabytes=MAX_UPLOAD_BYTES >> 20,
+            live=live,
             problem=problem,
             result=result,
             found=found,
@@ -120,7 +119,7 @@ def add_page(
 
     @app.route("/page/<name>")
     def page_file(name: str) -> Response:
-        return send_from_directory(FILES, name if name in PAGE_FILES else "missing", max_age=3600)
+        return send_from_directory(FILES, name if name in SERVED else "missing", max_age=3600)
 
 
 def no_captures(row_format: RowFormat) -> Problem:

@@ -82,7 +82,7 @@ class Attachment:
         self.errors.leave_out(error, f"{self._path}:{self._read}")
 
     def _understood(self, line: bytes | None) -> Iterator[Message]:
-        self._read += 1
+        self._read += 1 if line is None else line.count(b"\n")
         if line is not None and not line.strip():
             return
         try:

@@ -50,7 +50,7 @@ def _try_output(entry: "OutputEntry", context: CheckContext) -> str:
     """Connect to one output; returns a warning, or "". Raises ConfigError, OutputError."""
     from sensor.checks.files import open_to_append
     from sensor.outputs.transports import transport_of
-    from sensor.settings.outputs import FileEntry, StdoutEntry, SyslogEntry
+    from sensor.settings.outputs import BatchEntry, FileEntry, StdoutEntry, SyslogEntry
 
     lasting = "" if entry.spool else " and without a spool what it misses is lost"
     if entry.spool is not None:
@@ -73,6 +73,8 @@ def _try_output(entry: "OutputEntry", context: CheckContext) -> str:
         return _expiry_warning(entry)
     if isinstance(entry, SyslogEntry) and entry.transport == "udp":
         return "UDP cannot tell whether anybody receives"
+    if isinstance(entry, BatchEntry) and entry.secret_file is not None and entry.secret_file.stat().st_mode & 0o007:
+        return f"everybody may read its secret in {entry.secret_file}, expected mode 600 or 640"
     return ""
 
 

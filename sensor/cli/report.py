@@ -1,6 +1,7 @@
 """`flowvigil report`: captures or alerts in, a page for people who were not there out."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from sensor import log
 from sensor.cli.beforehand import refuse_captures, tell_skipped
 from sensor.cli.build import build_judge, site_notes
+from sensor.cli.durations import duration_s
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import QuietOption
@@ -21,13 +23,18 @@ if TYPE_CHECKING:
     from sensor.alerts.reading import NativeLine, Record
     from sensor.report.digest import Digest
     from sensor.report.inputs import Inputs
+    from sensor.report.recent import Since
     from sensor.settings.config import Config
     from sensor.site.notes import SiteNotes
     from sensor.terminal.screen import Screen
 
 InputsArgument = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(metavar="CAPTURE…|ALERTS.jsonl…", help="Captures as read takes them, or its JSONL; - is stdin."),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Alerts of the last 24h, 90m or 7d; without a file the sensor's own."),
 ]
 PageOption = Annotated[
     Path | None,
@@ -37,9 +44,10 @@ PageOption = Annotated[
 
 @with_flags("model", "config", "overrides", "expression", "decap", "site")
 def report(
-    inputs: InputsArgument,
+    inputs: InputsArgument = None,
     output: PageOption = None,
     *,
+    since: SinceOption = None,
     flags: Flags,
     quiet: QuietOption = False,
 ) -> int:
@@ -48,6 +56,7 @@ def report(
     \b
     flowvigil report monday.pcap.gz -o monday.html
     flowvigil report /var/log/flowvigil/alerts.jsonl -o week.html
+    flowvigil report --since 24h -c /etc/flowvigil/flowvigil.yaml -o today.html
     flowvigil read capture.pcap | flowvigil report - -o capture.html
     tcpdump -i eth0 -c 100000 -w - | flowvigil report - -o now.html
 
@@ -57,28 +66,34 @@ def report(
     Of captures the page is made as `read` finds it; of alerts (JSONL, also compressed) it tells what the sensor wrote,
     and the model and settings flags have no effect. Lines that hold no record are counted and give exit code 6.
 
+    With --since it tells of alerts what came in the hours or days before now; without a file, of the one that the
+    settings have them written to (output.file, or the first of outputs in our own format) and what was rotated.
+
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
     """
     loaded = flags.settings()
-    if output is None:  # told after what is wrong with the inputs: who names a table looks for another command
-        if "-" not in inputs:
-            from sensor.report.inputs import Inputs
-
-            Inputs(inputs)
-        raise typer.BadParameter("found no page to write, expected -o X.html")
     kernels = cached(JUDGING, loaded)  # before anything that imports numba
     notes = site_notes(loaded)
+    from sensor.report.recent import Since
+
+    back = Since() if since is None else Since(since, time.time_ns() - round(duration_s(since, "--since") * 1e9))
+    names = _names(inputs, loaded, back)
+    from sensor.report.inputs import Inputs
     from sensor.report.publish import refuse_unwritable
 
-    refuse_unwritable(output, inputs)
-    from sensor.report.inputs import Inputs
-
-    found = Inputs(inputs)
+    if output is None:  # told after what is wrong with the inputs: who names a table looks for another command
+        if "-" not in names:
+            Inputs(names)
+        raise typer.BadParameter("found no page to write, expected -o X.html")
+    refuse_unwritable(output, names)
+    found = Inputs(names)
     if found.kind == "captures":
+        if back.words:
+            raise typer.BadParameter(f"found the capture {names[0]}, expected alerts", param_hint="--since")
         html, code = _of_captures(loaded, found, kernels, notes, quiet=quiet)
     else:
-        html, code = _of_alerts(found, notes, loaded, quiet=quiet)
+        html, code = _of_alerts(found, notes, loaded, back, quiet=quiet)
     from sensor.report.publish import publish
 
     publish(html, output)
@@ -87,9 +102,26 @@ def report(
     return code
 
 
-def _of_alerts(inputs: "Inputs", notes: "SiteNotes | None", config: "Config", *, quiet: bool) -> tuple[str, int]:
+def _names(inputs: list[str] | None, config: "Config", since: "Since") -> list[str]:
+    """The inputs as they were named, else the sensor's own files. Raises BadParameter where there are none."""
+    if inputs:
+        return inputs
+    from sensor.report.recent import own_files
+
+    if not since.words:
+        raise typer.BadParameter("found none, expected captures, files of alerts, or --since", param_hint="inputs")
+    found = own_files(config, since.time_ns)
+    if not found:
+        raise typer.BadParameter("found no file of alerts in the settings, expected output.file", param_hint="--since")
+    return [str(path) for path in found]
+
+
+def _of_alerts(
+    inputs: "Inputs", notes: "SiteNotes | None", config: "Config", since: "Since", *, quiet: bool
+) -> tuple[str, int]:
     from sensor.alerts.json_lines import lines_in
     from sensor.alerts.reading import ReadErrors, read_lines
+    from sensor.report import recent
     from sensor.report.coverage import Coverage
     from sensor.report.digest import Digest
     from sensor.report.page import page
@@ -98,7 +130,8 @@ def _of_alerts(inputs: "Inputs", notes: "SiteNotes | None", config: "Config", *,
     errors, digest = ReadErrors(), Digest()
     inputs.put_back()
     for name in inputs.names:
-        digest.add(_noted(read_lines(lines_in(name, errors.damage), name, errors), notes))
+        lines = read_lines(lines_in(name, errors.damage), name, errors)
+        digest.add(_noted(recent.since(lines, since.time_ns, digest.stats), notes))
     if not (errors.whole or digest.records or digest.passed_over):
         raise InputError(f"{inputs.names[0]}: found no record of flowvigil ({'; '.join(errors.words())}), "
                          "expected a capture or flowvigil's alerts")  # fmt: skip
@@ -108,8 +141,9 @@ def _of_alerts(inputs: "Inputs", notes: "SiteNotes | None", config: "Config", *,
         kind="alerts",
         inputs=inputs.names,
         judging=tuple(Judging(name, sha256) for name, sha256 in sorted(models) if name),
-        command=command_of(inputs.names, None, site),
+        command=command_of(inputs.names, None, site, since.words),
         site=site,
+        since=since.words,
     )
     stats = digest.stats
     starts = [moment for moment in (digest.first_ns, stats.first_ns) if moment]

@@ -46,6 +46,15 @@ TokenOption = Annotated[
         readable=False,
     ),
 ]
+AttachOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--attach",
+        metavar="SOCKET",
+        help="Also show the running sensor that listens there, at /live.",
+        readable=False,
+    ),
+]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="A JSON line on stderr for each request.")]
 
 
@@ -53,6 +62,7 @@ def serve(
     listen: ListenOption = "127.0.0.1:8080",
     model: BundleOption = None,
     token_file: TokenOption = None,
+    attach: AttachOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     verbose: VerboseOption = False,
@@ -65,6 +75,7 @@ def serve(
     flowvigil serve -m nsl-kdd --set detection.false_positive_rate=0.05
     flowvigil serve --listen unix:/run/flowvigil/api.sock
     openssl rand -hex 32 > token; flowvigil serve --listen 0.0.0.0:8080 --token-file token
+    flowvigil serve --attach /run/flowvigil/attach.sock   # and a running sensor at http://127.0.0.1:8080/live
 
     \b
     curl -s localhost:8080/v1/score -H 'Content-Type: application/json' \\
@@ -85,7 +96,7 @@ def serve(
     token = read_token(token_file, os.environ)
     require_token(address, token)
     shutdown = ShutdownFlag()
-    services = _services(loaded, token, address, shutdown, verbose=verbose)
+    services = _services(loaded, token, address, shutdown, attach, verbose=verbose)
     if not kernels.compiled:
         refuse_serving(address)
     _warm(services, kernels, quiet=quiet)
@@ -113,11 +124,18 @@ def serve(
 
 
 def _services(
-    config: "Config", token: str | None, address: "ListenAddress", shutdown: "ShutdownFlag", *, verbose: bool
+    config: "Config",
+    token: str | None,
+    address: "ListenAddress",
+    shutdown: "ShutdownFlag",
+    attach: Path | None,
+    *,
+    verbose: bool,
 ) -> "Services":
     """Services of the application. Raises ModelError."""
     from sensor.api.app import Services
     from sensor.api.guard import Guard
+    from sensor.api.live_feed import LiveFeed
     from sensor.api.scoring import ModelPool
     from sensor.episodes.reasons import Explainer
 
@@ -132,6 +150,7 @@ def _services(
         guard=Guard(token, names),
         captures=capture_reader_for(config, hybrid),
         shutdown=shutdown,
+        feed=None if attach is None else LiveFeed(attach),
         access_log=_write_access_line if verbose else None,
     )
 

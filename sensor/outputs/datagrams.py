@@ -24,6 +24,7 @@ class DatagramTransport:
 
     forever = False
     tells_by_writing = False
+    acknowledges = False
     poll_s: float | None = None  # a refusal comes with the next datagram
     longest: float = UDP_BYTES
     longest_pause_s = LONGEST_PAUSE_S

@@ -20,7 +20,7 @@ from sensor.errors import OutputError, reason_of
 from sensor.outputs.backlog import Backlog, MemoryBacklog
 from sensor.outputs.patience import Patience
 from sensor.outputs.spool import Spool
-from sensor.outputs.transport import CONNECT_S, NoReaderYetError, Transport
+from sensor.outputs.transport import CONNECT_S, MessageRefusedError, NoReaderYetError, Transport
 from sensor.progress.progress import OutputState
 
 BATCH_BYTES: Final = 1 << 17
@@ -306,7 +306,10 @@ class Delivery:
             messages = self._next()
             if messages:
                 self._transport.offer(messages)
-        self._transport.flush(WAIT_S)
+        try:
+            self._transport.flush(WAIT_S)
+        except MessageRefusedError as error:
+            self._lose_refused(str(error))
         if self._transport.idle():
             self._note_movement()
         self._settle(self._transport.confirmed(time.monotonic()))
@@ -366,6 +369,14 @@ class Delivery:
         self._backlog.settle(lines)
         with self._changed:
             self.written += lines
+
+    def _lose_refused(self, reason: str) -> None:
+        """Lose the oldest message on its way, which the receiver will never take; it holds up no other."""
+        self._settle(self._transport.confirmed(time.monotonic()))
+        lines = self._on_way.popleft()
+        self._backlog.settle(lines)
+        with self._changed:
+            self._lose(lines, reason)
 
     def _lose_of_spool(self) -> None:
         """Count lines that the spool has lost."""
@@ -432,8 +443,10 @@ class Delivery:
         up, sent, idle = self._up, len(self._on_way), self._transport.idle()
         confirmed = self._finished(max(WAIT_S, min(CONNECT_S, (self._closing_at_s or 0.0) - time.monotonic())))
         if up:
-            # Without a spool nobody could send it again: what the kernel took is as good as it gets.
-            self._settle(confirmed if self._spool is not None or not idle else sent)
+            # Without a spool nobody could send it again: what the kernel took is as good as it gets, but where answers
+            # tell better.
+            answered = self._spool is not None or self._transport.acknowledges
+            self._settle(confirmed if answered or not idle else sent)
             if len(self._backlog):
                 self._refusal = self._refusal or "the receiver did not take everything by the end"
         self._moved = True

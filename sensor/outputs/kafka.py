@@ -25,6 +25,7 @@ class KafkaTransport:
 
     forever = False
     tells_by_writing = False
+    acknowledges = True
     poll_s: float | None = 0.2
     longest: float = RECORD_BYTES
     longest_pause_s = LONGEST_PAUSE_S

@@ -25,6 +25,7 @@ class StreamTransport:
 
     forever = False
     tells_by_writing = False
+    acknowledges = False
     poll_s: float | None = 0.2
     longest = ANY_LENGTH
     longest_pause_s = LONGEST_PAUSE_S

@@ -4,10 +4,10 @@ import ssl
 from pathlib import Path
 
 from sensor.errors import ConfigError, reason_of
-from sensor.settings.outputs import SyslogEntry
+from sensor.settings.outputs import TlsEntry
 
 
-def tls_context(entry: SyslogEntry) -> ssl.SSLContext:
+def tls_context(entry: TlsEntry) -> ssl.SSLContext:
     """TLS that checks the receiver's certificate and name. Raises ConfigError."""
     for path in (entry.ca, entry.certificate, entry.key):
         if path is not None:
@@ -30,7 +30,7 @@ def _read(path: Path, name: str) -> None:
         raise ConfigError(f"{name}: {path}: {reason_of(error)}, expected a file in PEM") from error
 
 
-def _show(context: ssl.SSLContext, entry: SyslogEntry) -> None:
+def _show(context: ssl.SSLContext, entry: TlsEntry) -> None:
     """Have a receiver that asks for it get our certificate. Raises ConfigError."""
     try:
         # A passphrase given, though none, so that nobody is asked for one: a service has no terminal.

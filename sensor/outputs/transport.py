@@ -13,6 +13,10 @@ class NoReaderYetError(ConnectionError):
     """A named pipe that nobody reads: whoever opens it for reading gets what waits."""
 
 
+class MessageRefusedError(ConnectionError):
+    """The receiver will never take the oldest message; the transport has dropped it and goes on with the next."""
+
+
 class Transport(Protocol):
     """One way out. It belongs to one thread; every method but connect returns soon.
 
@@ -23,6 +27,8 @@ class Transport(Protocol):
     forever: bool
     # A receiver that was reached may still refuse: whether it takes anything shows by writing alone.
     tells_by_writing: bool
+    # The receiver answers for each message: what it has not confirmed by the end, it has not got.
+    acknowledges: bool
     # Bytes of the longest message that it takes, once it is connected.
     longest: float
     # Between two looks at the receiver while there is nothing to send, in seconds; None where that tells nothing.

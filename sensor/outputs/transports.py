@@ -10,7 +10,18 @@ from sensor.files.ownership import Owner
 from sensor.outputs.delivery import Encode
 from sensor.outputs.lines import LinesTransport, duplicate_of_stdout, open_descriptor, open_file
 from sensor.outputs.transport import Transport
-from sensor.settings.outputs import FACILITIES, FileEntry, KafkaEntry, OutputEntry, StdoutEntry, SyslogEntry, UnixEntry
+from sensor.settings.outputs import (
+    FACILITIES,
+    BatchEntry,
+    FileEntry,
+    KafkaEntry,
+    MailEntry,
+    OutputEntry,
+    StdoutEntry,
+    SyslogEntry,
+    UnixEntry,
+    WebhookEntry,
+)
 
 
 def transport_of(entry: OutputEntry, observer_name: str, user: Owner | None = None) -> Transport:
@@ -27,6 +38,10 @@ def transport_of(entry: OutputEntry, observer_name: str, user: Owner | None = No
         from sensor.outputs.kafka import KafkaTransport
 
         return KafkaTransport(entry.servers, entry.topic, observer_name.encode(), _kafka_security(entry))
+    if isinstance(entry, WebhookEntry | MailEntry):
+        from sensor.outputs.messages import message_transport
+
+        return message_transport(entry)
     return _socket_transport(entry)
 
 
@@ -49,6 +64,10 @@ def _socket_transport(entry: UnixEntry | SyslogEntry) -> Transport:
 
 def encoder_of(entry: OutputEntry) -> Encode | None:
     """How a native line becomes a message there, None where it is one."""
+    if isinstance(entry, BatchEntry):
+        from sensor.outputs.messages import selected
+
+        return selected(entry)
     if entry.format == "native" and not isinstance(entry, SyslogEntry):
         return None
     import orjson

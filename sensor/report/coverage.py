@@ -4,6 +4,7 @@ It knows counts only. In a file of several runs the counts begin anew with each;
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -51,6 +52,13 @@ class StatsCounts:
     runs: int = 0  # runs of sensors
     _ended: list[Progress] = field(default_factory=list)  # totals of runs that have ended
     _current: dict[str, Progress] = field(default_factory=dict)  # totals of each sensor's latest run, by its name
+    _before: dict[str, Progress] = field(default_factory=dict)  # what was counted before, of runs that go on
+
+    def pass_over(self, record: StatsRecord) -> None:
+        """Take in a line of before the time that is asked for: what it counts is not counted again."""
+        name = record.observer.name
+        if name in self._before or len(self._before) < 1024:
+            self._before[name] = record.progress
 
     def add(self, record: StatsRecord) -> None:
         """Take in a line."""
@@ -62,13 +70,38 @@ class StatsCounts:
             self.runs += 1
         elif before is None:
             self.runs += 1
+            self._begin(record)
         if before is not None or len(self._current) < 1024:
             self._current[record.observer.name] = record.progress
 
     def total(self) -> Progress | None:
         """The counts of all runs, None without any line."""
         every = [*self._ended, *self._current.values()]
-        return _sum(every) if every else None
+        return _less(_sum(every), _sum(list(self._before.values()))) if every else None
+
+    def _begin(self, record: StatsRecord) -> None:
+        """Forget what was counted before by a run that has ended since."""
+        counted = self._before.get(record.observer.name)
+        if counted is not None and record.progress.received < counted.received:
+            del self._before[record.observer.name]
+
+
+def _less(total: Progress, before: Progress) -> Progress:
+    """What came since."""
+    return replace(
+        total,
+        undecoded=_rest(total.undecoded, before.undecoded),
+        unjudged=_rest(total.unjudged, before.unjudged),
+        stores_evicted=_rest(total.stores_evicted or {}, before.stores_evicted or {}) or None,
+        context_evicted=None
+        if total.context_evicted is None
+        else max(0, total.context_evicted - (before.context_evicted or 0)),
+        **{name: max(0, getattr(total, name) - getattr(before, name)) for name in _ADDED},
+    )
+
+
+def _rest(total: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    return {name: left for name, count in total.items() if (left := count - before.get(name, 0)) > 0}
 
 
 def _sum(totals: list[Progress]) -> Progress:

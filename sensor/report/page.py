@@ -46,6 +46,8 @@ def page(digest: Digest, coverage: Coverage, subject: ReportSubject, errors: Rea
 
 def _coverage(coverage: Coverage, subject: ReportSubject) -> Content:
     facts = [("Captures" if subject.kind == "captures" else "Alert files", listed(list(subject.inputs), 8))]
+    if subject.since:
+        facts.append(("Asked for", f"the last {subject.since}"))
     if coverage.end_ns:
         facts.append(("Time", stretch(coverage.start_ns, coverage.end_ns)))
     counts = coverage.counts

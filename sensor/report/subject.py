@@ -38,6 +38,7 @@ class ReportSubject:
     expression: str | None = None  # the capture filter, None without one
     decapsulated: bool = False  # whether tunnels were looked into
     site: str | None = None  # file of the site's notes, None without any
+    since: str = ""  # how far back the page goes, as it was asked for; "" for everything
     problems: tuple[str, ...] = ()  # one line for each capture that could not be read to its end
 
 
@@ -64,9 +65,10 @@ def settings_of(config: Config) -> tuple[tuple[str, str, bool], ...]:
     )
 
 
-def command_of(inputs: Sequence[str], config: Config | None, site: str | None) -> str:
+def command_of(inputs: Sequence[str], config: Config | None, site: str | None, since: str = "") -> str:
     """The line that makes the page of these inputs again, wherever the settings came from. config: None for alerts."""
     words = ["flowvigil", "report", *inputs, "-o", "report.html", *(("--site", site) if site else ())]
+    words += ["--since", since] if since else []
     if config is None:
         return shlex.join(words)
     if config.detection.bundle is not None:

@@ -22,6 +22,8 @@ def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
                 f"No alert but {len(digest.muted):,} that notes of the site mute{f', in {amount}' if amount else ''}."
             )
         what = "This file holds no alert" if subject.kind == "alerts" else "Nothing anomalous was found"
+        if subject.since:
+            what = f"No alert of the last {subject.since}"
         return f"{what}{f' in {amount}' if amount else ''}."
     attacks = [episode for episode in digest if episode.attack]
     hosts = len({episode.last.source.ip for episode in attacks if not episode.last.many_sources})

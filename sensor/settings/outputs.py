@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +29,8 @@ Format = Literal["native", "eve", "ocsf", "cef"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 SomePath = Annotated[Path, Field(strict=False)]
 Text = Annotated[str, Field(min_length=1, max_length=255)]
+_ADDRESS: Final = r"[!-+\--;=?A-~]+@[!-+\--;=?A-~]+"  # of mail: ASCII without blank, comma, <, > and a second @
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]  # name of one of the environment
 
 
 class _Entry(BaseModel):
@@ -41,6 +44,11 @@ class _Entry(BaseModel):
     queue_bytes: Annotated[int, Field(ge=65536, le=1 << 30)] = 16 << 20  # that wait in memory
     spool: SomePath | None = None  # directory of what waits on disk
     spool_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
+
+    @property
+    def name(self) -> str:
+        """Name of the output in messages and labels."""
+        raise NotImplementedError
 
 
 class FileEntry(_Entry):
@@ -102,7 +110,7 @@ class UnixEntry(_Entry):
         return f"unix {self.socket} {self.path}"
 
 
-class _TlsEntry(_Entry):
+class TlsEntry(_Entry):
     """Settings of the outputs that may use TLS; all files are PEM."""
 
     ca: SomePath | None = None  # authorities to trust; None: the system's
@@ -110,7 +118,7 @@ class _TlsEntry(_Entry):
     key: SomePath | None = None  # of the client's certificate
 
 
-class SyslogEntry(_TlsEntry):
+class SyslogEntry(TlsEntry):
     """Messages of RFC 5424 to a syslog receiver."""
 
     type: Literal["syslog"]
@@ -133,7 +141,7 @@ class SyslogEntry(_TlsEntry):
         return f"syslog {self.transport} {self.host}:{self.target_port}"
 
 
-class KafkaEntry(_TlsEntry):
+class KafkaEntry(TlsEntry):
     """Records of a Kafka topic; with a ca the connections use TLS."""
 
     type: Literal["kafka"]
@@ -146,7 +154,71 @@ class KafkaEntry(_TlsEntry):
         return f"kafka {self.topic} {self.servers}"
 
 
-OutputEntry = FileEntry | StdoutEntry | UnixEntry | SyslogEntry | KafkaEntry
+class BatchEntry(TlsEntry):
+    """Settings of outputs that send alerts together, from time to time; their secret stands in no settings."""
+
+    secret_file: SomePath | None = None  # read at the start, before the privileges go
+    secret_environment: Variable | None = None
+    template: SomePath | None = None  # text with ${names}
+    min_severity: Annotated[int, Field(ge=0, le=100)] = 0  # event.severity; what is muted has 1
+    updates: bool = False  # also lines of alerts that go on or close
+    batch_s: Annotated[float, Field(ge=0, le=3600)] = 10.0  # for others to join the first alert
+    batch_alerts: Annotated[int, Field(ge=1, le=1000)] = 100  # told in one message
+    per_hour: Annotated[int, Field(ge=1, le=3600)] = 60  # messages at most, evenly spaced
+
+
+class WebhookEntry(BatchEntry):
+    """Bodies of JSON by HTTP POST."""
+
+    type: Literal["webhook"]
+    url: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[\x21-\x7e]+$")]
+
+    @property
+    def host(self) -> str:
+        """Whom it is sent to; "" where the url has none, a port that is none, or a user in it."""
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port  # raises for one that is none
+            return (parts.hostname or "") if "@" not in parts.netloc else ""
+        except ValueError:
+            return ""
+
+    @property
+    def name(self) -> str:
+        """Name of the output in messages and labels."""
+        return f"webhook {self.url.partition('?')[0]}"
+
+
+class MailEntry(BatchEntry):
+    """Messages to people by SMTP."""
+
+    type: Literal["mail"]
+    host: Text
+    port: Port | None = None  # None: 587, with security tls 465, with none 25
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: Text | None = None  # whose password is the secret
+    sender: Annotated[str, Field(max_length=254, pattern=f"^{_ADDRESS}$")]
+    recipients: Annotated[str, Field(max_length=2048, pattern=f"^{_ADDRESS}( *, *{_ADDRESS})*$")]  # commas between
+    min_severity: Annotated[int, Field(ge=0, le=100)] = 40
+    per_hour: Annotated[int, Field(ge=1, le=3600)] = 12
+
+    @property
+    def target_port(self) -> int:
+        """The port that is set, else the one assigned to the way of its security."""
+        return self.port or {"starttls": 587, "tls": 465, "none": 25}[self.security]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The recipients one by one."""
+        return tuple(address.strip() for address in self.recipients.split(","))
+
+    @property
+    def name(self) -> str:
+        """Name of the output in messages and labels."""
+        return f"mail {self.host}:{self.target_port} {self.addresses[0]}"
+
+
+OutputEntry = FileEntry | StdoutEntry | UnixEntry | SyslogEntry | KafkaEntry | WebhookEntry | MailEntry
 
 _MODELS: Final[dict[str, type[OutputEntry]]] = {
     "file": FileEntry,
@@ -154,12 +226,17 @@ _MODELS: Final[dict[str, type[OutputEntry]]] = {
     "unix": UnixEntry,
     "syslog": SyslogEntry,
     "kafka": KafkaEntry,
+    "webhook": WebhookEntry,
+    "mail": MailEntry,
 }
+_OWN_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})  # whose traffic leaves no machine
 _TLS: Final = ("ca", "certificate", "key")
 # Names of settings in other programs, too far from ours to be found by similarity.
 _SYNONYMS: Final = {
     "protocol": ("transport",), "proto": ("transport",), "address": ("host", "servers", "path"), "server": ("host",),
     "target": ("host", "servers", "path"), "brokers": ("servers",), "filename": ("path",), "cert": ("certificate",),
+    "to": ("recipients",), "from": ("sender",), "password": ("secret_file",), "token": ("secret_file",),
+    "secret": ("secret_file",), "username": ("user",), "tls": ("security", "transport"),
 }  # fmt: skip
 
 
@@ -209,7 +286,7 @@ def _parse_entry(place: str, settings: Sequence[Setting]) -> tuple[OutputEntry |
         entry = model.model_validate(values)
     except ValidationError as error:
         return None, list(_bad_values(error, model, settings, place))
-    return entry, list(_tls_faults(entry, settings))
+    return entry, [*_tls_faults(entry, settings), *_batch_faults(entry, settings)]
 
 
 def _bad_values(
@@ -238,17 +315,50 @@ def _bad_values(
 
 def _tls_faults(entry: OutputEntry, settings: Sequence[Setting]) -> Iterator[str]:
     """TLS settings that lack their pair or belong to another transport."""
-    if not isinstance(entry, SyslogEntry | KafkaEntry):
+    if not isinstance(entry, TlsEntry):
         return
     given = {setting.name: setting for setting in settings}
-    if isinstance(entry, SyslogEntry) and entry.transport != "tls":
+    if plain := _without_tls(entry):
         for name in _TLS:
             if getattr(entry, name) is not None:
-                yield f"{given[name].place}: outputs.{name} with transport {entry.transport}, expected transport tls"
+                yield f"{given[name].place}: outputs.{name} with {plain}"
         return
     if (entry.certificate is None) != (entry.key is None):
         there = "certificate" if entry.key is None else "key"
         yield f"{given[there].place}: outputs.{there} alone, expected both certificate and key"
+
+
+def _without_tls(entry: TlsEntry) -> str:
+    """What an entry that uses no TLS says, and what was expected; "" for one that uses it."""
+    if isinstance(entry, SyslogEntry) and entry.transport != "tls":
+        return f"transport {entry.transport}, expected transport tls"
+    if isinstance(entry, WebhookEntry) and not entry.url.startswith("https://"):
+        return "a url of http, expected one of https"
+    if isinstance(entry, MailEntry) and entry.security == "none":
+        return "security none, expected security starttls or tls"
+    return ""
+
+
+def _batch_faults(entry: OutputEntry, settings: Sequence[Setting]) -> Iterator[str]:
+    """Settings of messages that contradict each other, and secrets that everybody on the way could read."""
+    if not isinstance(entry, BatchEntry):
+        return
+    places = {setting.name: setting.place for setting in settings}
+    if isinstance(entry, WebhookEntry) and not entry.host:
+        yield f"{places['url']}: outputs.url has no host, or more than host and port: expected https://host/path"
+        return
+    secrets = [name for name in ("secret_file", "secret_environment") if getattr(entry, name) is not None]
+    if len(secrets) > 1:
+        yield f"{places[secrets[1]]}: outputs.{secrets[1]} beside {secrets[0]}, expected one of them"
+    if secrets and (plain := _without_tls(entry)) and entry.host not in _OWN_HOSTS:
+        yield f"{places[secrets[0]]}: outputs.{secrets[0]} with {plain}: it would travel in the clear"
+    if isinstance(entry, MailEntry) and (entry.user is None) == bool(secrets):
+        given, missing = ("user", "secret_file or secret_environment") if entry.user else (secrets[0], "user")
+        yield f"{places[given]}: outputs.{given} alone, expected {missing} too"
+    for_people = isinstance(entry, MailEntry) or entry.template is not None
+    if entry.format == "cef" or (for_people and entry.format != "native"):
+        expected = "native" if for_people else "native, eve or ocsf"
+        yield f"{places['format']}: outputs.format is {entry.format!r} of messages by {entry.type}, expected {expected}"
 
 
 def _clashes(entry: OutputEntry, others: Sequence[OutputEntry], place: str) -> Iterator[str]:

@@ -28,7 +28,7 @@ Attack = Callable[[Path, random.Random], None]
 class Receiver:
     """A transport with its receiver, which is away until it is there."""
 
-    forever = tells_by_writing = False
+    forever = tells_by_writing = acknowledges = False
     poll_s: float | None = 0.05
     longest = ANY_LENGTH
     longest_pause_s = 0.2

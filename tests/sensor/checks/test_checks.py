@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import Result, flowvigil
+from tests.support.posts import hooks, postbox
 
 pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
 
@@ -252,3 +253,30 @@ def test_kernels_that_root_has_compiled_do_not_stop_another_user(directory: Path
 )
 def test_watch_stops_with_the_same_exit_code_before_it_comes_to_the_interface(options: list[str], code: int) -> None:
     assert [flowvigil(command, "-q", "-i", "nosuch", *options).code for command in ("check", "watch")] == [code, code]
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH")  # of the test's server
+def test_messages_are_tried_with_their_secret_and_none_is_sent(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("correct horse\n")
+    secret.chmod(0o644)
+    settings = tmp_path / "settings.yaml"
+    with postbox(None, b"correct horse") as box, hooks() as server:
+        settings.write_text(
+            f"outputs:\n- {{type: webhook, url: '{server.url}'}}\n- {{type: mail, host: 127.0.0.1, port: {box.port}, "
+            f"security: none, user: ids, secret_file: {secret}, sender: a@example.net, recipients: b@example.net}}\n"
+        )
+        open_to_all = findings(flowvigil("check", "--json", "-c", settings))["outputs"]
+        secret.chmod(0o600)
+        well = findings(flowvigil("check", "--json", "-c", settings))["outputs"]
+        secret.write_text("wrong")
+        wrong = findings(flowvigil("check", "--json", "-c", settings))["outputs"]
+        assert (box.taken, server.taken) == ([], [])
+        assert {password for _, password in box.logins} == {b"correct horse", b"wrong"}  # it tries two ways of AUTH
+    assert open_to_all["status"] == "warning"
+    assert "everybody may read its secret" in open_to_all["message"]
+    assert well["status"] == "ok"
+    assert "answers 535" in wrong["message"]
+    secret.unlink()
+    missing = findings(flowvigil("check", "--json", "-c", settings))["outputs"]
+    assert (missing["status"], "password: no such file" in missing["message"]) == ("failed", True)

@@ -164,7 +164,7 @@ def test_the_same_bundle_is_no_challenger(site: Path) -> None:
         ),
         (["--rollback", "{site}"], 4, "expected the bundle that was before"),
         (["--rollback", "default"], 2, "comes with flowvigil"),
-        (["{site}/nothing", "--over", "{site}"], 4, "manifest.json cannot be read"),
+        (["{site}/nothing", "--over", "{site}"], 4, "found no such directory, expected one with manifest.json"),
         (["cic2017", "--over", "{site}/../loop"], 4, "is no directory"),
         (["nsl-kdd-flow", "--over", "{site}"], 4, "expected one for"),
         (["cic2017", "--over", "{site}/nothing"], 4, "is no directory"),

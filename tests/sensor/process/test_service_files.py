@@ -14,16 +14,20 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from sensor.alerts.alert_record import alert_line
 from sensor.cli import app
 from sensor.errors import CAPTURE, CONFIG, INTERNAL, MODEL, OUTPUT, USAGE
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.settings.config import effective_config
 from sensor.settings.outputs import OwnFile
+from tests.support.alerts import an_alert
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SERVICE, ROTATION, GATEWAY = CONFIGS / "flowvigil.service", CONFIGS / "flowvigil.logrotate", CONFIGS / "gateway.yaml"
+REPORT, TIMER = CONFIGS / "flowvigil-report.service", CONFIGS / "flowvigil-report.timer"
 LOGS, SETTINGS = Path("/var/log"), "/etc/flowvigil/flowvigil.yaml"
 EXPOSURE = 20  # in tenths
+HOUR_NS = 3600 * 10**9
 # Stands for systemctl: keeps what it was asked for, and knows whether the service runs.
 MANAGER = """#!/bin/sh
 echo "$@" >> {calls}
@@ -87,6 +91,53 @@ def test_what_the_service_starts_is_what_the_command_line_takes() -> None:
         parsed = watch.make_context(command, arguments, parent=context).params
     assert parsed["interfaces"] == ["eth0"]
     assert parsed["config"] == Path(SETTINGS)
+
+
+@analyzed
+def test_the_service_manager_finds_nothing_wrong_with_the_daily_page_and_its_timer(tmp_path: Path) -> None:
+    shutil.copy(TIMER, tmp_path)
+    service = tmp_path / REPORT.name
+    service.write_text(REPORT.read_text())
+    verified = run("systemd-analyze", "verify", "--man=no", tmp_path / TIMER.name, service)
+    assert [line for line in verified.stderr.splitlines() if "flowvigil-report" in line] == []
+    if "--offline" in run("systemd-analyze", "--help").stdout:
+        judged = run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", service)
+        assert judged.returncode == 0, judged.stdout.splitlines()[-1:] + judged.stderr.splitlines()
+
+
+def test_the_daily_page_is_made_by_its_service_from_todays_and_rotated_alerts(tmp_path: Path) -> None:
+    now = time.time_ns()
+    logs, pages = tmp_path / "logs", tmp_path / "flowvigil-reports"
+    logs.mkdir()
+    pages.mkdir()
+    told = {"alerts.jsonl": 1, "alerts.jsonl.1": 20, "alerts.jsonl.2": 30}  # hours ago
+    for name, hours in told.items():
+        moment = now - hours * HOUR_NS
+        (logs / name).write_bytes(
+            alert_line(an_alert(id=f"H{hours:025}", time_ns=moment, start_ns=moment, end_ns=moment))
+        )
+        os.utime(logs / name, ns=(moment, moment))
+    (tmp_path / "settings.yaml").write_text(f"output:\n  file: {logs / 'alerts.jsonl'}\n")
+    (command,) = re.findall(r"^ExecStart=(.*)$", REPORT.read_text(), re.MULTILINE)
+    program = Path(sys.executable).with_name("flowvigil")
+    here = {"/opt/flowvigil/bin/flowvigil": program, SETTINGS: tmp_path / "settings.yaml", "%S": tmp_path, "%%": "%"}
+    for found, instead in here.items():
+        assert found in command
+        command = command.replace(found, str(instead))
+    made = run(*shlex.split(command))
+    assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
+    (page,) = pages.iterdir()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d\.html", page.name)
+    assert {hours: f"H{hours:025}" in page.read_text() for hours in told.values()} == {1: True, 20: True, 30: False}
+
+
+def test_the_page_of_the_day_is_read_and_kept_where_its_service_may() -> None:
+    text = REPORT.read_text()
+    values = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+    assert values["User"] == SERVICE.stem  # what a dynamic user of that service is called
+    assert values["LogsDirectory"] == setting("LogsDirectory")
+    assert f"%S/{values['StateDirectory']}/" in values["ExecStart"]
+    assert f"%S/{values['StateDirectory']}/" in values["ExecStartPost"]
 
 
 def test_only_what_gets_better_by_itself_is_tried_again() -> None:

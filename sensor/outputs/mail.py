@@ -1,0 +1,120 @@
+"""Mail to people by SMTP: one message for a batch, as plain text and HTML, through a server of the operator's.
+
+The message says by its headers that a program sent it (RFC 3834), so that no holiday notice comes back. Its
+Message-ID is made from its content: what is sent twice after a break can be told apart.
+Source: RFC 5321 (replies), 8314 (TLS at once, port 465), 3207 (STARTTLS).
+"""
+
+import hashlib
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import policy
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Final, Literal
+
+from sensor.outputs.batches import BodyRefusedError
+from sensor.outputs.transport import CONNECT_S
+from sensor.outputs.webhook import cut_off_after
+from sensor.printable import printable
+
+SMTP_S: Final = 20.0  # for all of a session
+SUBJECT: Final = 160  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail is handed over."""
+
+    host: str
+    port: int
+    security: Literal["starttls", "tls", "none"]
+    context: ssl.SSLContext | None  # of TLS, unless security is none
+    user: str | None
+    password: str | None
+
+
+class MailCourier:
+    """Sessions with one server, one for each message."""
+
+    def __init__(self, server: MailServer, sender: str, recipients: tuple[str, ...]) -> None:
+        self._server, self._sender, self._recipients = server, sender, recipients
+
+    def reach(self) -> None:
+        """Connect, with TLS and the password where they are set, and send nothing. Raises OSError."""
+        with self._session():
+            pass
+
+    def send(self, body: bytes) -> None:
+        """Hand a message over. Raises OSError, BodyRefusedError.
+
+        A recipient who is refused among others costs the others nothing, as the server tells the sender of it.
+        """
+        with self._session() as session:
+            try:
+                session.sendmail(self._sender, self._recipients, body)
+            except smtplib.SMTPDataError as error:
+                words = _words(error)
+                raise BodyRefusedError(words) if error.smtp_code >= 500 else ConnectionError(words) from error
+
+    @contextmanager
+    def _session(self) -> Iterator[smtplib.SMTP]:
+        server = self._server
+        host_name = socket.gethostname()
+        try:
+            if server.security == "tls":
+                session: smtplib.SMTP = smtplib.SMTP_SSL(
+                    server.host, server.port, host_name, timeout=CONNECT_S, context=server.context
+                )
+            else:
+                session = smtplib.SMTP(server.host, server.port, host_name, timeout=CONNECT_S)
+            with cut_off_after(SMTP_S, session.sock):
+                try:
+                    if server.security == "starttls":
+                        session.starttls(context=server.context)
+                    if server.user is not None:
+                        session.login(server.user, server.password or "")
+                    yield session
+                    with suppress(OSError):
+                        session.quit()
+                finally:
+                    session.close()
+        except smtplib.SMTPException as error:
+            raise ConnectionError(_words(error)) from error
+
+
+def mail_message(sender: str, recipients: tuple[str, ...], subject: str, text: str, html: str, now: datetime) -> bytes:
+    """The message with its headers, at most 78 bytes a line.
+
+    subject: any text, which is made printable and cut; text, html: the same content twice, safe for each. now: in UTC.
+    """
+    message = EmailMessage(policy=policy.SMTP)
+    message["From"], message["To"] = sender, ", ".join(recipients)
+    message["Subject"] = printable(subject, SUBJECT)
+    message["Date"] = format_datetime(now.astimezone(UTC))
+    digest = hashlib.sha256("\0".join((subject, text)).encode("utf-8", "replace")).hexdigest()
+    message["Message-ID"] = f"<{digest[:32]}@flowvigil.invalid>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(text)
+    message.add_alternative(html, subtype="html")
+    return message.as_bytes()
+
+
+def _words(error: smtplib.SMTPException) -> str:
+    """What the server said, one line."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, said = next(iter(error.recipients.values()))
+        return f"takes no recipient: {code} {_text(said)}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"answers {error.smtp_code} {_text(error.smtp_error)}"
+    return printable(" ".join(str(error).lower().split()), 120)
+
+
+def _text(said: bytes | str) -> str:
+    words = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return printable(" ".join(words.split()), 120)

@@ -1,0 +1,113 @@
+"""Bodies of JSON to an HTTP receiver: a POST for each, which counts as delivered once it is answered with 2xx.
+
+No redirection is followed and no proxy is asked: what is secret goes where the settings say, and nowhere else. An
+answer may take a few seconds, however slowly its bytes drip. Source: RFC 9110 (15: status codes; 10.2.3: Retry-After).
+"""
+
+import http.client
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+from sensor.errors import ConfigError
+from sensor.outputs.batches import AskedToWaitError, BodyRefusedError
+from sensor.outputs.transport import CONNECT_S
+from sensor.printable import printable
+from sensor.version import VERSION
+
+ANSWER_S: Final = 10.0  # from the first byte that is sent to the end of the answer
+SHOWN_BYTES: Final = 200  # of an answer that refuses
+REFUSED: Final = frozenset({400, 413, 415, 422})  # what will not be taken the next time either
+ASKED_TO_WAIT: Final = frozenset({429, 503})
+SECRET: Final = "${secret}"  # noqa: S105  where it stands in a url or a header
+_URL: Final = re.compile(r"https?://[\x21-\x7e]+\Z")
+
+
+class WebhookCourier:
+    """POST requests to one address, a connection for each."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], context: ssl.SSLContext | None) -> None:
+        """url: with http or https. context: of TLS, for https."""
+        parts = urlsplit(url)
+        self._host, self._port = str(parts.hostname), parts.port
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._headers = {"Content-Type": "application/json", "User-Agent": f"flowvigil/{VERSION}", **headers}
+        self._context = context
+
+    def reach(self) -> None:
+        """Connect, with TLS where it is https, and send nothing. Raises OSError."""
+        connection = self._connection()
+        try:
+            connection.connect()
+        finally:
+            connection.close()
+
+    def send(self, body: bytes) -> None:
+        """Send a body. Raises OSError, BodyRefusedError, AskedToWaitError."""
+        connection = self._connection()
+        try:
+            connection.connect()
+            with cut_off_after(ANSWER_S, connection.sock):
+                connection.request("POST", self._target, body, self._headers)
+                answer = connection.getresponse()
+                _look_at(answer, answer.read(SHOWN_BYTES))
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"answers no HTTP: {printable(str(error) or type(error).__name__, 80)}") from error
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._context is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_S)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=CONNECT_S, context=self._context)
+
+
+def webhook_address(name: str, url: str, secret: str | None) -> tuple[str, dict[str, str]]:
+    """The address and the headers that carry the secret: within the url where that says so, else as a bearer token.
+
+    Raises ConfigError.
+    """
+    if SECRET in url:
+        if secret is None:
+            raise ConfigError(f"{name}: its url has {SECRET}, expected secret_file or secret_environment too")
+        url, secret = url.replace(SECRET, secret), None
+    if not _URL.match(url):
+        raise ConfigError(f"{name}: with its secret it is no url, expected no blank in it")
+    return url, {} if secret is None else {"Authorization": f"Bearer {secret}"}
+
+
+@contextmanager
+def cut_off_after(seconds: float, connection: socket.socket | None) -> Iterator[None]:
+    """Shut a connection down that takes longer, also byte by byte; who waits for it gets an OSError."""
+
+    def shut_down() -> None:
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, shut_down)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _look_at(answer: http.client.HTTPResponse, beginning: bytes) -> None:
+    """Raise what an answer means, unless it is 2xx."""
+    if 200 <= answer.status < 300:
+        return
+    told = printable(beginning.decode("utf-8", "replace").strip().replace("\n", " "), 80)
+    words = f"answers {answer.status} {printable(answer.reason, 40)}{f': {told}' if told else ''}"
+    if answer.status in REFUSED:
+        raise BodyRefusedError(words)
+    asked = answer.headers.get("Retry-After", "")
+    if answer.status in ASKED_TO_WAIT and re.fullmatch(r"\d{1,6}", asked, re.ASCII):
+        raise AskedToWaitError(words, float(asked))
+    raise ConnectionError(words)

@@ -1,0 +1,297 @@
+"""Webhook and mail: real receivers, every alert told once or counted, hostile text harmless, secrets kept."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from sensor.alerts.alert_record import alert_line
+from sensor.errors import ConfigError
+from sensor.outputs.batch_text import BatchTemplate, batch_of
+from sensor.outputs.batches import BatchTransport, Pace
+from sensor.outputs.messages import mail_body
+from sensor.outputs.outputs import Outputs, prepared_outputs
+from sensor.outputs.webhook import WebhookCourier
+from sensor.settings.outputs import MailEntry, OutputEntry, WebhookEntry
+from tests.support.alerts import an_alert
+from tests.support.certificates import Authority
+from tests.support.posts import hooks, postbox
+
+pytestmark = pytest.mark.ux
+
+LONG_S = 20.0
+MARKUP = '<script>alert(1)</script><!channel> "quoted" ${secret} $text'
+HOSTILE = f"x\r\nBcc: all@example.net\r\n\r\n{MARKUP} \x1b[31m \u202egnp.exe"
+
+
+def lines(count: int, **fields: object) -> list[bytes]:
+    return [alert_line(an_alert(sequence=number, id=f"{number:026}", **fields)) for number in range(1, count + 1)]
+
+
+def started(*entries: OutputEntry) -> Outputs:
+    return Outputs(prepared_outputs(entries, "gw1"))
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def webhook(url: str, **fields: object) -> WebhookEntry:
+    return WebhookEntry.model_validate({"type": "webhook", "url": url, "batch_s": 0.1, "per_hour": 3600, **fields})
+
+
+def mail(port: int, **fields: object) -> MailEntry:
+    known = {"type": "mail", "host": "127.0.0.1", "port": port, "security": "none", "sender": "ids@example.net",
+             "recipients": "soc@example.net, boss@example.net", "batch_s": 0.1, "per_hour": 3600}  # fmt: skip
+    return MailEntry.model_validate(known | fields)
+
+
+def sequences(body: bytes) -> list[int]:
+    return [alert["event"]["sequence"] for alert in json.loads(body)["alerts"]]
+
+
+def test_alerts_that_come_together_are_one_body_and_only_those_asked_for() -> None:
+    with hooks() as server:
+        outputs = started(webhook(server.url + "/in?a=b", min_severity=40))
+        outputs.write(lines(5))
+        outputs.write([alert_line(an_alert(severity=39)), alert_line(an_alert(action="closed"))])
+        outputs.write([orjson.dumps({"flowvigil": {"schema": "stats/1"}}) + b"\n"])
+        outputs.close(LONG_S)
+    path, headers, body = server.taken[0]
+    assert (path, headers["Content-Type"]) == ("/in?a=b", "application/json")
+    assert sequences(body) == [1, 2, 3, 4, 5]
+    assert len(server.taken) == 1
+    assert outputs.lost == 0
+    assert outputs.states()[0].written == 8
+
+
+def test_a_body_has_no_more_records_than_agreed_and_the_others_follow() -> None:
+    with hooks() as server:
+        outputs = started(webhook(server.url, batch_alerts=2))
+        outputs.write(lines(5))
+        outputs.close(LONG_S)
+    assert [sequences(body) for _, _, body in server.taken] == [[1, 2], [3, 4], [5]]
+
+
+def test_bodies_keep_their_distance() -> None:
+    with hooks() as server:
+        now = [0.0]
+        transport = BatchTransport(
+            WebhookCourier(server.url, {}, None),
+            lambda messages: (b",".join(messages), len(messages)),
+            Pace(10.0, 60),
+            lambda: now[0],
+        )
+        sent_at = []
+        for second in range(200):
+            now[0] = float(second)
+            transport.offer([b"%d" % second])
+            before = len(server.taken)
+            transport.flush(0.0)
+            sent_at += [second] * (len(server.taken) - before)
+    assert sent_at == [10, 70, 130, 190]
+
+
+def test_a_receiver_that_refuses_for_a_while_misses_nothing_and_is_left_alone_as_it_asks(tmp_path: Path) -> None:
+    with hooks((500, {}), (429, {"Retry-After": "1"}), (204, {})) as server:
+        outputs = started(webhook(server.url, spool=tmp_path / "spool"))
+        outputs.write(lines(3))
+        wait_until(lambda: len(server.refused) == 2)
+        asked_s = time.monotonic()
+        wait_until(lambda: bool(server.taken))
+        waited_s = time.monotonic() - asked_s
+        outputs.close(LONG_S)
+    assert [sequences(body) for _, _, body in server.taken] == [[1, 2, 3]]
+    assert waited_s > 0.9
+    assert outputs.lost == 0
+
+
+def test_an_alert_that_a_receiver_never_takes_costs_no_other() -> None:
+    with hooks() as server:
+        outputs = started(webhook(server.url, per_hour=3600, batch_s=0))
+        outputs.write([*lines(3), alert_line(an_alert(sequence=4, reason="poison")), *lines(2)])
+        wait_until(lambda: sum(len(sequences(body)) for _, _, body in server.taken) == 5)
+        outputs.close(LONG_S)
+    assert outputs.lost == 1
+    assert outputs.states()[0].written == 5
+    assert "answers 422" in outputs.problems[0]
+    assert "\x1b" not in outputs.problems[0]
+
+
+def test_what_no_receiver_took_by_the_end_counts_as_lost_without_a_spool() -> None:
+    with hooks((500, {})) as server:
+        outputs = started(webhook(server.url, batch_s=60))
+        outputs.write(lines(3))
+        wait_until(lambda: outputs.states()[0].up)
+        outputs.close(1.0)
+    assert outputs.lost == 3
+    assert "3 lines lost" in outputs.problems[0]
+
+
+def test_a_receiver_that_drips_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+    import threading
+
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection:
+            try:
+                while True:
+                    connection.sendall(b"H")
+                    time.sleep(0.05)
+            except OSError:
+                return
+
+    threading.Thread(target=drip, daemon=True).start()
+    monkeypatch.setattr("sensor.outputs.webhook.ANSWER_S", 0.5)
+    began_s = time.monotonic()
+    with pytest.raises(OSError, match=r".+"):
+        WebhookCourier(f"http://127.0.0.1:{server.getsockname()[1]}", {}, None).send(b"{}")
+    assert time.monotonic() - began_s < 5
+    server.close()
+
+
+def test_a_secret_goes_where_the_settings_say_and_stands_in_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("s3cret/x\n")
+    monkeypatch.setenv("HOOK", "v4riable")
+    with hooks() as server:
+        outputs = started(
+            webhook(server.url, secret_file=tmp_path / "token"),
+            webhook(server.url + "/hook/${secret}", **{"secret_environment": "HOOK"}),
+        )
+        outputs.write(lines(1))
+        outputs.close(LONG_S)
+    told = {path: headers.get("Authorization") for path, headers, _ in server.taken}
+    assert told == {"/": "Bearer s3cret/x", "/hook/v4riable": None}
+    assert not any("s3cret" in state.name or "v4riable" in state.name for state in outputs.states())
+
+
+@pytest.mark.parametrize("content", ["", "two\nlines", "umlaut \u00e4", "x" * 5000])
+def test_a_secret_is_one_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(content)
+    with pytest.raises(ConfigError, match="expected one line of printable ASCII"):
+        started(webhook("http://127.0.0.1:9", secret_file=tmp_path / "token"))
+
+
+def test_hostile_text_stays_text_in_a_webhook_by_a_template(tmp_path: Path) -> None:
+    template = tmp_path / "chat.json"
+    template.write_text('{"text": "${summary}\\n${text}", "count": ${count}, "records": ${alerts}}')
+    with hooks() as server:
+        outputs = started(webhook(server.url, template=template, batch_alerts=2))
+        outputs.write(lines(3, reason=HOSTILE))
+        outputs.close(LONG_S)
+    told = json.loads(server.taken[0][2])
+    assert told["count"] == 3
+    assert "1 alert more" in told["text"]
+    assert [record["event"]["sequence"] for record in told["records"]] == [1, 2]
+    assert "&lt;!channel&gt;" in told["text"]
+    assert not {"<", ">", "\x1b", "\u202e", "\r"} & set(told["text"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"text": "${nosuch}"}', "nosuch"),
+        ('{"text": ${text}}', "line 1"),
+        ('{"text": "costs $ 5"}', "without a name"),
+        ("plain", "no JSON"),
+    ],
+)
+def test_a_template_that_cannot_work_stops_the_start(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(text if words != "line 1" else '{"text": ${text} x}')
+    with pytest.raises(ConfigError, match=words):
+        started(webhook("http://127.0.0.1:9", template=tmp_path / "t.json"))
+
+
+def test_mail_reaches_everybody_as_text_and_html_over_tls_with_a_password(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    (tmp_path / "password").write_text("correct horse\n")
+    with postbox(authority.identity("localhost"), b"correct horse") as box:
+        entry = mail(box.port, host="localhost", security="starttls", ca=authority.ca, user="ids",
+                     secret_file=tmp_path / "password")  # fmt: skip
+        outputs = started(entry)
+        outputs.write(lines(3))
+        wait_until(lambda: bool(box.taken))
+        outputs.close(LONG_S)
+    sender, recipients, message = box.taken[0]
+    assert (sender, recipients) == ("ids@example.net", ["soc@example.net", "boss@example.net"])
+    assert box.tls == [True]
+    assert set(box.logins) == {(b"ids", b"correct horse")}
+    assert (
+        message["Subject"]
+        == "[flowvigil] 3 alerts (gw1), the worst: HIGH Password Guessing 192.0.2.10 -> 198.51.100.7:22"
+    )
+    assert message["Auto-Submitted"] == "auto-generated"
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert text.get_content().count("event.id 000") == 3
+    assert html.get_content().count("<tr><td>HIGH") == 3
+    assert outputs.lost == 0
+
+
+def test_mail_is_given_to_no_server_that_cannot_be_trusted(tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path / "authority"), Authority(tmp_path / "other")
+    (tmp_path / "password").write_text("correct horse")
+    with postbox(authority.identity("localhost"), b"correct horse") as box:
+        outputs = started(mail(box.port, host="localhost", security="starttls", ca=other.ca, user="ids",
+                               secret_file=tmp_path / "password"))  # fmt: skip
+        outputs.write(lines(1))
+        outputs.close(0.5)
+    assert (box.taken, box.logins) == ([], [])
+    assert "certificate" in outputs.problems[0]
+    assert outputs.lost == 1
+
+
+def test_hostile_text_stays_text_in_mail() -> None:
+    with postbox() as box:
+        outputs = started(mail(box.port))
+        outputs.write(lines(1, reason=HOSTILE))
+        outputs.close(LONG_S)
+    message = box.taken[0][2]
+    assert message["Bcc"] is None
+    html = message.get_body(("html",))
+    text = message.get_body(("plain",))
+    assert html is not None
+    assert text is not None
+    assert "<script>" not in html.get_content()
+    assert "&lt;script&gt;" in html.get_content()
+    assert not {"\x1b", "\u202e"} & set(text.get_content() + html.get_content())
+
+
+def test_no_header_can_be_added_by_what_an_alert_says() -> None:
+    entry = mail(25)
+    body, count = mail_body(entry)(lines(1, observer=an_alert().observer.__class__("gw\r\nBcc: x@example.net", "1")))
+    head = body.partition(b"\r\n\r\n")[0]
+    assert count == 1
+    assert b"\r\nBcc:" not in head
+
+
+def test_mail_that_is_refused_for_now_comes_later_and_once() -> None:
+    with postbox(None, b"", "451 later", "250 taken") as box:
+        outputs = started(mail(box.port))
+        outputs.write(lines(2))
+        wait_until(lambda: bool(box.taken))
+        outputs.close(LONG_S)
+    assert len(box.taken) == 1
+    assert outputs.lost == 0
+
+
+def test_the_worst_alerts_are_told_and_the_others_counted() -> None:
+    quiet = lines(4, severity=40, risk=10.0)
+    loud = [alert_line(an_alert(severity=80, id="L" * 26))]
+    batch = batch_of([*quiet, *loud], 2)
+    assert [alert.severity for alert in batch.alerts] == [80, 40]
+    assert batch.summary.startswith("5 alerts (gw1), the worst: HIGH")
+    assert "3 alerts more" in batch.text
+    assert BatchTemplate("$$ ${count} ${more}", "text", "t").fill(batch) == "$ 5 3"
