@@ -156,10 +156,10 @@ def flows(
         return search(inputs, asked)
     captures = inputs
     if compat is not None and snapshots:
-        raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none")
+        raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none, expected it without --compat")
     loaded = flags.settings()
     if compat is not None and loaded.meter.decapsulate:
-        raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
+        raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels, expected it without --compat")
     meter = compiled_meter(loaded, compat, partial(refuse_metering, loaded, captures, output), quiet=quiet)
     from sensor.metering.captures import CaptureTurns
     from sensor.progress.hints import hints

@@ -116,9 +116,11 @@ def _check_text(expression: str) -> None:
     try:
         size = len(expression.encode())
     except UnicodeEncodeError:
-        raise ConfigError("capture.filter: the expression is not UTF-8") from None
+        raise ConfigError(
+            "capture.filter: found bytes that are not UTF-8, expected an expression of pcap-filter(7)"
+        ) from None
     if "\0" in expression:
-        raise ConfigError("capture.filter: the expression contains a NUL character")
+        raise ConfigError("capture.filter: found a NUL character, expected an expression of pcap-filter(7)")
     if size > LONGEST:
         raise ConfigError(f"capture.filter: the expression has {size} bytes, expected at most {LONGEST}")
 

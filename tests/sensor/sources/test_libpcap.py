@@ -85,8 +85,8 @@ def test_an_expression_is_shown_on_one_line_without_control_characters() -> None
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("tcp\0 and udp", "the expression contains a NUL character"),
-        ("tcp \udcff", "the expression is not UTF-8"),
+        ("tcp\0 and udp", "found a NUL character, expected an expression of pcap-filter(7)"),
+        ("tcp \udcff", "found bytes that are not UTF-8, expected an expression of pcap-filter(7)"),
         ("é" * (LONGEST // 2 + 1), f"the expression has {LONGEST + 2} bytes, expected at most {LONGEST}"),
     ],
 )
