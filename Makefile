@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture lock audit dist clean
+.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture views lock audit dist clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -134,14 +134,17 @@ docs: $(VENV)/installed-test ## Write the manual, the alerts, messages and exit 
 	$(BIN)/python -m docs.alert_book
 	$(BIN)/python -m docs.message_book
 
-site: $(VENV)/installed-docs ## Build the pages as a site into build/site; it asks nothing of other hosts
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+site: $(VENV)/docs/installed ## Build the pages as a site into build/site; it asks nothing of other hosts
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict
 	@echo "to look at it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site"
 
 picture: $(VENV)/installed-train ## Draw the pictures of README and docs/ anew (needs the data, see docs/training.md)
 	$(BIN)/python -m docs.picture
 	$(BIN)/python -m docs.recording
 	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
+
+views: $(VENV)/installed-test ## Take the pictures of docs/views.md anew (root, tcpreplay, tmux, Chromium; two minutes)
+	$(BIN)/python -m docs.screenshots
 
 lock: $(VENV)/installed-audit ## Write the locks anew, from the newest versions that setup.cfg admits (needs the package index)
 	$(BIN)/python -m tests.supply.lock
@@ -166,8 +169,10 @@ $(VENV)/installed-sensor: setup.cfg pyproject.toml configs/locks/sensor.txt | $(
 	$(call LOCKED,sensor)
 	touch $@
 
-$(VENV)/installed-docs: configs/locks/docs.txt | $(BIN)/python
-	$(PIP) install --require-hashes -r configs/locks/docs.txt
+# apart from the sensor: with colorama installed, numba's import has every command end by resetting the terminal's colours
+$(VENV)/docs/installed: configs/locks/docs.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r configs/locks/docs.txt
 	touch $@
 
 $(VENV)/installed-train: setup.cfg pyproject.toml configs/locks/train.txt | $(VENV)/installed-build
