@@ -14,16 +14,20 @@ from typing import Any, Final
 
 import orjson
 
-from sensor.alerts.declaration import Declaration, Field
+from sensor.alerts.declaration import Declaration, Field, part
 from sensor.alerts.kinds import COUNT, between, counts_by_name, first, text
 from sensor.alerts.reading import NativeLine, UnreadableLineError, native_line
 from sensor.alerts.sensor_records import DRIFT_STATE, INTERFACE, KEPT, LOGGED, output
 from sensor.printable import printable
-from sensor.progress.progress import Progress
+from sensor.progress.progress import OpenAlert, Progress, Share, Traffic
 
 SCHEMA: Final = "attach/1"
 _MOST_ENTRIES: Final = 64
 _MOST_SECONDS: Final = 1e12
+
+
+def _counts(*names: str) -> Iterator[Field]:
+    return (Field(name, COUNT, name) for name in names)
 
 
 class OtherProtocolError(UnreadableLineError):
@@ -64,6 +68,26 @@ class End:
     problem: str | None  # why it did unasked, None where it was stopped
 
 
+_SHARE: Final = part(Declaration((Field("name", text(60), "name"), *_counts("bytes", "flows"))), Share)
+_TRAFFIC: Final = part(
+    Declaration(
+        (
+            Field("seconds", between(0, _MOST_SECONDS), "seconds"),
+            *(Field(name, first(_MOST_ENTRIES, _SHARE), name) for name in ("hosts", "services", "protocols")),
+            *_counts("forgotten"),
+        )
+    ),
+    Traffic,
+)
+_OPEN_ALERT: Final = part(
+    Declaration(
+        (
+            Field("id", text(64), "id"),
+            *_counts("start_ns", "end_ns", "flows", "packets", "failed", "targets", "ports", "origins"),
+        )
+    ),
+    OpenAlert,
+)
 Message = Hello | Progress | LeftOut | Refused | End | NativeLine
 
 
@@ -115,6 +139,8 @@ def _progress() -> Iterator[Field]:
         "drift": DRIFT_STATE,
         "muted": COUNT,
         "lost_with_worker": COUNT,
+        "traffic": _TRAFFIC,
+        "open_alerts": first(_MOST_ENTRIES, _OPEN_ALERT),
     }
     plain = {int: COUNT, float: between(0, _MOST_SECONDS), str: text(200)}
     for each in fields(Progress):

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from sensor.process.privileges import User
     from sensor.progress.latest import Latest
     from sensor.run.detection import Detection
+    from sensor.run.looking import Looking
     from sensor.run.new_bundle import NewBundle
     from sensor.run.outlet import LineTaker
     from sensor.run.run import Hook, Run
@@ -95,6 +96,10 @@ class DisplayOptions:
     def lines_on_stdout(self, config: "Config") -> bool:
         """Whether stdout has JSON lines, and so nothing else."""
         return self.json or stdout_is_listed(config) or not sys.stdout.isatty()
+
+    def has_view(self, config: "Config") -> bool:
+        """Whether somebody looks on: the terminal shows more than lines."""
+        return not self.quiet and not self.lines_on_stdout(config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,8 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
             _marking(config, notes, lambda: detection),
         )
         drift = build_drift(config, hybrid, live=False)
-        detection = Detection(build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, drift=drift)
+        judge, looking = build_judge(config, hybrid), _looking(display, config, live=False)
+        detection = Detection(judge, outlet, recorder, flow_recorder, notes, drift=drift, looking=looking)
         hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer())]
         run = Run(capture_turns(config, captures, recorder), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
@@ -194,10 +200,17 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         source = ", ".join(options.interfaces)
         marking = _marking(config, notes, lambda: detection)
         screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid, marking))
-        attach_servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
-        outlet = Outlet(attach_servers, outputs, flow_records(config))
+        servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
+        outlet = Outlet(servers, outputs, flow_records(config))
         detection = Detection(
-            build_judge(config, hybrid), outlet, recorder, flow_recorder, notes, keeping_s=KEEPING_S, drift=drift
+            build_judge(config, hybrid),
+            outlet,
+            recorder,
+            flow_recorder,
+            notes,
+            KEEPING_S,
+            drift,
+            _looking(display, config, live=True),
         )
         new_bundle = NewBundle(detection.judge)
         hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
@@ -305,6 +318,15 @@ def _screen_of_watch(
     return ScreenThread(
         screen_for("watch", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color)
     )
+
+
+def _looking(display: DisplayOptions, config: "Config", *, live: bool) -> "Looking | None":
+    """What shows who talks most and how open alerts stand, None where neither a view nor an attached one may ask."""
+    from sensor.run.looking import at_captures, at_interfaces
+
+    if not live:
+        return at_captures() if display.has_view(config) else None
+    return at_interfaces() if display.has_view(config) or config.attach.socket is not None else None
 
 
 def _started(stack: ExitStack, recorder: "FlowRecorder | None") -> "FlowRecorder | None":

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,7 @@ from sensor.episodes.shapes import (
 )
 from sensor.episodes.storms import Storms
 from sensor.episodes.telling import UNSHAPED, exemplar_of, told
+from sensor.progress.progress import OpenAlert
 
 FLOWS_BETWEEN_FALSE_OPENINGS = 1e5  # of a bundle that is no one's
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
@@ -205,6 +207,11 @@ class Episodes:
             "evidence": self._table.evicted,
             **self._behaviour.evicted,
         }
+
+    def open_alerts(self, most: int) -> list[OpenAlert]:
+        """Open episodes as they stand, at most so many: storms, then those that moved last, in the flows' own time."""
+        episodes = (held for held in self.held.told() if isinstance(held, Episode) and held.opened)
+        return [_as_it_stands(episode) for episode in islice(episodes, most)]
 
     @property
     def one_sided(self) -> int:
@@ -555,3 +562,18 @@ def _technique(kind: int, flow: FlaggedFlow) -> Technique | None:
     if kind in (FLOOD_FROM, TORRENT) and identity[PROTOCOL] != TCP:
         return technique_of("T1498.001")  # it exhausts the line, as no system keeps a connection of it
     return technique_of(SHAPES[kind].technique)
+
+
+def _as_it_stands(episode: Episode) -> OpenAlert:
+    spread = episode.spread()
+    return OpenAlert(
+        id=episode.id,
+        start_ns=episode.start_ns,
+        end_ns=episode.end_ns,
+        flows=spread.flows,
+        packets=spread.packets,
+        failed=spread.failed,
+        targets=spread.targets,
+        ports=spread.ports,
+        origins=spread.origins,
+    )

@@ -31,6 +31,7 @@ class HeldEpisodes:
         self._waiting: OrderedDict[Key, None] = OrderedDict()
         self._alone: OrderedDict[Key, None] = OrderedDict()
         self._merged: OrderedDict[Key, None] = OrderedDict()
+        self._storms: dict[Key, None] = {}
         self._deadlines: list[tuple[int, int, int, Key]] = []  # a heap: deadline, order, number of the entry, key
         self._looks = 0  # entries so far
         self.forgotten = 0  # that waited and left for want of room, as the next two
@@ -64,6 +65,10 @@ class HeldEpisodes:
     def __iter__(self) -> Iterator[Held]:
         """All of them, in the order in which they came."""
         return iter(self._of.values())
+
+    def told(self) -> Iterator[Held]:
+        """Those that alerts tell of: storms, then the others, which moved last first."""
+        return (self._of[key] for keys in (self._storms, reversed(self._alone)) for key in keys)
 
     def find(self, key: Key) -> Held | None:
         """Who is held there."""
@@ -102,6 +107,7 @@ class HeldEpisodes:
     def add_storm(self, key: Key, storm: Episode) -> None:
         """Hold a storm, of which there are never more than techniques."""
         self._of[key] = storm
+        self._storms[key] = None
 
     def moved(self, key: Key) -> None:
         """A flow came for an episode that is held."""
@@ -113,7 +119,7 @@ class HeldEpisodes:
     def let_go(self, key: Key) -> None:
         """Hold an episode no longer."""
         del self._of[key]
-        for keys in (self._waiting, self._alone, self._merged):
+        for keys in (self._waiting, self._alone, self._merged, self._storms):
             if key in keys:
                 del keys[key]
                 return

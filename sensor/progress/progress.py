@@ -62,6 +62,41 @@ class DriftState:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What one host, service or protocol has of the traffic."""
+
+    name: str  # an address, `tcp/443`, `tcp`
+    bytes: int  # of IP packets; of a host those that it sent or got
+    flows: int  # that were new
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Who talks most, as flow records tell it: each list the largest first."""
+
+    seconds: float = 0.0  # that these bytes stand for: bytes * 8 / seconds are bits a second
+    hosts: tuple[Share, ...] = ()
+    services: tuple[Share, ...] = ()
+    protocols: tuple[Share, ...] = ()
+    forgotten: int = 0  # hosts and services that gave way to larger ones
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """An alert that goes on, as it stands now: its lines come each time that its flows have grown tenfold."""
+
+    id: str
+    start_ns: int  # first packet, nanoseconds since 1970
+    end_ns: int  # last packet
+    flows: int
+    packets: int
+    failed: int  # flows in which no data was exchanged
+    targets: int  # distinct, as the two below
+    ports: int
+    origins: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Totals of a run since its start."""
 
@@ -112,6 +147,8 @@ class Progress:
     kept: KeptPackets | None = None  # packets of alerts, None where none are to be kept
     logged: LoggedFlows | None = None  # flow records for the flow log, None where there is none
     drift: DriftState | None = None  # None where it is not looked for
+    traffic: Traffic | None = None  # who talks most, None where nobody looks
+    open_alerts: tuple[OpenAlert, ...] = ()  # those that moved last, where somebody looks
 
     @property
     def difference(self) -> int:

@@ -15,6 +15,7 @@ from sensor.judging.judge import Judge
 from sensor.metering.turns import Turn
 from sensor.packets.recorder import PacketRecorder
 from sensor.progress.progress import Progress
+from sensor.run.looking import Looking
 from sensor.run.outlet import Outlet
 from sensor.site.notes import SiteNotes
 
@@ -33,6 +34,7 @@ class Detection:
     notes: SiteNotes | None = None  # of the site; may be changed at any time, for the alerts that follow
     keeping_s: float | None = None  # write packets at least so often, None: where the packets alone say
     drift: Drift | None = None  # of what it judges; None where it is not looked for
+    looking: Looking | None = None  # for whoever looks on; None for nobody
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
     _kept_at_s: float = 0.0
@@ -66,6 +68,8 @@ class Detection:
     def consume(self, turn: Turn) -> list[Alert]:
         """Judge the records of a turn and publish what they give rise to."""
         self._clock_step_ns = turn.totals.clock_step_ns
+        if self.looking is not None:
+            self.looking.add(turn)
         alerts: list[Alert] = []
         for records in in_parts(turn.records):
             alerts += self._judge(records, turn.totals.capture.dropped)
@@ -80,6 +84,8 @@ class Detection:
             self.recorder.write()
         if self.flow_recorder is not None:
             self.flow_recorder.close()
+        if self.looking is not None:
+            self.looking.settle()
         return alerts
 
     def close(self) -> None:
@@ -87,7 +93,9 @@ class Detection:
         self.outlet.close()
 
     def with_findings(self, progress: Progress) -> Progress:
-        """Totals with alerts, outputs and kept packets."""
+        """Totals with alerts, outputs and kept packets, and what whoever looks on sees."""
+        if self.looking is not None:
+            progress = self.looking.with_view(progress, self.judge.episodes, self._clock_step_ns)
         judge, outlet = self.judge, self.outlet
         return replace(
             progress,

@@ -6,16 +6,18 @@ the outputs all the same. Where the site has notes, a mute is a rule of theirs w
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.words import state_word
 from sensor.errors import SensorError
+from sensor.progress.progress import OpenAlert
 from sensor.site.notes import SiteNotes
+from sensor.terminal.standing import as_it_stands
 
 AlertFilter = Callable[[Alert], bool]
-Page = Literal["list", "detail", "search", "mute", "why", "help", "quit"]
+Page = Literal["list", "detail", "search", "mute", "why", "help", "quit", "traffic"]
 Mute = tuple[Literal["source", "technique"], str]
 Key = tuple[str, str]  # source and technique that the episodes of a row share
 
@@ -141,6 +143,7 @@ class Board:
     notes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MAX_NOTES))
     _histories: dict[str, EpisodeHistory] = field(default_factory=dict)
     _filter: AlertFilter = match_all
+    _open: dict[str, OpenAlert] = field(default_factory=dict)
     _selected: Key | None = None
     _position: int = 0
     _rows: list[BoardRow] | None = None
@@ -161,6 +164,12 @@ class Board:
             retained = {history.newest.id for history in highest}
             self._histories = {name: history for name, history in self._histories.items() if name in retained}
         if alerts and not self.frozen:
+            self._rows = None
+
+    def see(self, open_alerts: Sequence[OpenAlert]) -> None:
+        """Take over how open alerts stand now; those that are not among them stay as their lines have them."""
+        if not self.frozen and (open_alerts or self._open):
+            self._open = {alert.id: alert for alert in open_alerts}
             self._rows = None
 
     @property
@@ -196,7 +205,9 @@ class Board:
             self.page, self.quit = "list", key in ("q", "y", "enter")
         elif self.page == "why":
             self._give_reason(key)
-        elif self.page == "help" or (self.page == "detail" and key in ("enter", "escape", "backspace", "q")):
+        elif self.page in ("help", "traffic") or (
+            self.page == "detail" and key in ("enter", "escape", "backspace", "q")
+        ):
             self.page = "list"
         elif key in ("up", "k"):
             self._move(-1)
@@ -229,8 +240,8 @@ class Board:
             self._rows = None
         elif key == "f":
             self._freeze()
-        elif key == "?":
-            self.page = "help"
+        elif key in ("?", "t"):
+            self.page = "help" if key == "?" else "traffic"
         elif key == "q" and self.quit_question and not self.at_end:
             self.page = "quit"
         elif key == "q":
@@ -353,10 +364,14 @@ class Board:
             elif not self._filter(history.newest):
                 self.hidden += 1
             else:
-                groups.setdefault(group_key(history.newest), []).append(history)
+                groups.setdefault(group_key(history.newest), []).append(self._standing(history))
         rows = [_row(key, group) for key, group in groups.items()]
         _, rank = SORTS[self.sort]
         return sorted(rows, key=rank, reverse=True)
+
+    def _standing(self, history: EpisodeHistory) -> EpisodeHistory:
+        now = self._open.get(history.newest.id)
+        return history if now is None else replace(history, newest=as_it_stands(history.newest, now))
 
 
 def _noted(history: EpisodeHistory, notes: SiteNotes) -> EpisodeHistory:

@@ -85,6 +85,7 @@ class Dashboard:
         now = self._clock()
         if now - self._drawn_at >= INTERVAL_S or self.board.at_end:  # of which there is no next one
             self._rates.update(progress)
+            self.board.see(progress.open_alerts)
             self.draw()
             self._drawn_at = now
 

@@ -16,8 +16,10 @@ from sensor.terminal.detail import detail
 from sensor.terminal.glyphs import Glyphs, fit_line, safe_text, wrapped
 from sensor.terminal.header import Rates, header
 from sensor.terminal.status import Mode
+from sensor.terminal.traffic_pane import PANE_CELLS, traffic_pane
 
 SPLIT: Final = 34  # lines from which on list and detail stand below each other
+PANE_FROM: Final = 160  # cells from which on there is room for a pane of traffic beside the detail
 DETAIL_LINES: Final = 23  # of a detail that are seen beside the list: its facts, and what to do next
 _HELP_INDENT: Final = 19
 HELP: Final = (
@@ -26,6 +28,7 @@ HELP: Final = (
     ("/", "search; Esc ends it"),
     ("m", "mute its source or technique: still counted and written; M: unmute"),
     ("s", "sort by newest, risk, flows, repeats"),
+    ("t", "traffic: top talkers, services, protocols"),
     ("f", "freeze the list; f again lets it go on"),
     ("?", "this page"),
     ("q", "quit; a watch asks and ends in order, a sensor attached to goes on"),
@@ -78,17 +81,40 @@ def _middle(scene: Scene, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     board, now_ns = scene.board, scene.now_ns
     if board.page == "help":
         return [line for keys, words in _help(board) for line in _help_lines(keys, words, width)]
+    if board.page == "traffic":
+        return _traffic(scene, width, room, glyphs)
     row = board.selected
     if board.page == "detail" and row is not None:
         lines = detail(row, width, now_ns, glyphs)
         board.detail_offset = min(board.detail_offset, max(0, len(lines) - room))
         return lines[board.detail_offset :]
-    if room < SPLIT - 5 or row is None:
+    if row is None:
+        return [*alert_list(board, width, room, now_ns, glyphs), Text(), *_traffic(scene, width, room - 2, glyphs)]
+    if room < SPLIT - 5:
         return alert_list(board, width, room, now_ns, glyphs)
     # The detail gets what the list does not need, and enough for its facts and what to do next.
     upper = min(len(board.rows) * lines_per_row(width), max(8, min(room // 2, room - DETAIL_LINES - 1)))
     listed = alert_list(board, width, upper, now_ns, glyphs)
-    return [*listed, Text(glyphs.empty * width, "dim"), *detail(row, width, now_ns, glyphs)]
+    listed.append(Text(glyphs.empty * width, "dim"))
+    if width < PANE_FROM or scene.progress.traffic is None:
+        return [*listed, *detail(row, width, now_ns, glyphs)]
+    below, left = room - len(listed), width - PANE_CELLS - 3
+    pane = _traffic(scene, PANE_CELLS, below, glyphs)
+    return [*listed, *_side_by_side(detail(row, left, now_ns, glyphs)[:below], pane, left, glyphs)]
+
+
+def _traffic(scene: Scene, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+    return traffic_pane(scene.progress.traffic, scene.rates, scene.mode, width, max(0, height), glyphs)
+
+
+def _side_by_side(left: list[Text], right: list[Text], width: int, glyphs: Glyphs) -> list[Text]:
+    """Lines of a width, a rule, and others to the right of it."""
+    lines = []
+    for at in range(max(len(left), len(right))):
+        line = fit_line(left[at].copy(), width, glyphs) if at < len(left) else Text()
+        line.pad_right(width - line.cell_len)
+        lines.append(line.append(f" {glyphs.rule} ", "dim").append_text(right[at] if at < len(right) else Text()))
+    return lines
 
 
 def _help_lines(keys: str, words: str, width: int) -> list[Text]:
@@ -143,8 +169,8 @@ def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     if scene.note is not None and (not board.at_end or board.answered):  # events are printed at the end too
         time_ns, message = scene.note
         return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), safe_text(message, 300, glyphs))
-    keys = "? help  Enter detail  / search  m mute  s sort  f freeze  q quit"
-    if board.page in ("detail", "help"):
+    keys = "? help  Enter detail  / search  m mute  s sort  t traffic  q quit"
+    if board.page in ("detail", "help", "traffic"):
         keys = (
             "Esc back  up down other alerts  Space b scroll  ? help" if board.page == "detail" else "any key goes back"
         )

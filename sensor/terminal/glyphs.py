@@ -28,14 +28,15 @@ class Glyphs:
     pointer: str  # before the selected row
     times: str  # before a number of repeats
     dash: str  # from one moment to another
+    rule: str  # between two columns
     severities: Mapping[str, str]  # by the word of the severity
     spark: str  # of a sparkline, from nothing to the most
     from_to: tuple[str, str]  # at least, at most
 
 
 _SEVERITIES, _ASCII_SEVERITIES = {"high": "▲", "medium": "◆", "low": "●"}, {"high": "!", "medium": "*", "low": "-"}
-UNICODE = Glyphs(True, "→", "━", "─", "·", "┃", "▶", "×", "–", _SEVERITIES, "▁▂▃▄▅▆▇█", ("≥", "≤"))
-ASCII = Glyphs(False, "->", "#", "-", "|", "|", ">", "x", "-", _ASCII_SEVERITIES, " .:-=+*#", (">=", "<="))
+UNICODE = Glyphs(True, "→", "━", "─", "·", "┃", "▶", "×", "–", "│", _SEVERITIES, "▁▂▃▄▅▆▇█", ("≥", "≤"))
+ASCII = Glyphs(False, "->", "#", "-", "|", "|", ">", "x", "-", "|", _ASCII_SEVERITIES, " .:-=+*#", (">=", "<="))
 
 
 def glyphs_for(console: Console) -> Glyphs:

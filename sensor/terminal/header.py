@@ -35,6 +35,7 @@ class Rates:
     scoring_ns: float = 0.0  # time to score a flow record
     busy: float = 0.0  # share of the time that scoring takes
     history: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))  # the latest rates of packets
+    bits: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))  # the same of bits
     whole_run: bool = False  # whether these are averages, of a run that has ended
     _last: Progress = field(default_factory=Progress)
 
@@ -49,13 +50,14 @@ class Rates:
         if progress.judged > last.judged:
             self.scoring_ns = (progress.scoring_s - last.scoring_s) / (progress.judged - last.judged) * 1e9
         self.history.append(self.packets_per_s)
+        self.bits.append(self.bits_per_s)
         self._last = progress
 
     def averages(self, progress: Progress) -> "Rates":
         """Averages over a run that has ended, as nothing has come since the last drawing."""
         average = Rates(history=deque(maxlen=1), whole_run=True)
         average.update(progress)
-        average.history = self.history
+        average.history, average.bits = self.history, self.bits
         return average
 
 

@@ -19,7 +19,17 @@ from sensor.attach.protocol import (
     line_of,
     message_of,
 )
-from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
+from sensor.progress.progress import (
+    DriftState,
+    InterfaceState,
+    KeptPackets,
+    LoggedFlows,
+    OpenAlert,
+    OutputState,
+    Progress,
+    Share,
+    Traffic,
+)
 
 pytestmark = pytest.mark.ux
 
@@ -36,6 +46,8 @@ FULL = Progress(
     outputs=(OutputState("syslog", False, 1, 2, 3, 4),), kept=KeptPackets(1, 2, 3, 4, 5, 6, 7, 8),
     logged=LoggedFlows(1, 2, 3, 4, 5, 6),
     drift=DriftState(("columns-changed",), 1.5, 2.25, 5.0),
+    traffic=Traffic(32.5, (Share("10.0.0.1", 33, 34),), (Share("tcp/443", 35, 36),), (Share("tcp", 37, 38),), 39),
+    open_alerts=(OpenAlert("A" * 26, 40, 41, 42, 43, 44, 45, 46, 47),),
 )  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -19,7 +19,7 @@ from sensor.alerts.query import parse
 from sensor.alerts.techniques import Technique
 from sensor.errors import ConfigError
 from sensor.printable import printable
-from sensor.progress.progress import InterfaceState, Progress
+from sensor.progress.progress import InterfaceState, OpenAlert, Progress, Share, Traffic
 from sensor.site.notes import Party, Rule, SiteNotes
 from sensor.terminal.board import Board
 from sensor.terminal.dashboard import Dashboard
@@ -158,6 +158,75 @@ def test_no_line_of_the_help_is_cut_at_80_columns(keys: tuple[str, ...]) -> None
     drawn = rows(board, 80, 40)
     assert "…" not in "".join(drawn)
     assert "it lasts" in " ".join(" ".join(drawn).split())
+
+
+SHARES = tuple(Share(f"10.0.0.{i}", 10**9 >> i, 5) for i in range(12))
+TRAFFIC = Traffic(60.0, SHARES, (Share("tcp/443", 9 * 10**8, 3),), (Share("tcp", 2 * 10**9, 8),))
+TOLD = replace(PROGRESS, traffic=TRAFFIC)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
+def test_a_quiet_screen_shows_who_talks_most_and_how_much_comes_in(width: int, height: int) -> None:
+    drawn = "\n".join(rows(board_of(), width, height, progress=TOLD))
+    for words in ("no alert so far", "Traffic", "267 Mbit/s", "10.0.0.0", "133 Mbit/s", "50.0 %", "Services", "tcp/443",
+                  "120 Mbit/s", "Protocols"):  # fmt: skip
+        assert words in drawn, words
+    read = "\n".join(rows(board_of(), width, height, mode="read", progress=TOLD))
+    assert "bit/s" not in read
+    assert "1.0 GB" in read
+
+
+def test_a_large_screen_has_list_detail_and_traffic_beside_each_other() -> None:
+    drawn = rows(board_of(an_alert()), 200, 60, progress=TOLD)
+    (line,) = [row for row in drawn if "Top talkers" in row]
+    assert line[137:].startswith(" │ Top talkers")
+    text = "\n".join(drawn)
+    for words in ("Next", "Facts", "Against normal traffic", "Timeline", "Services", "Protocols"):
+        assert words in text
+    assert "Top talkers" not in "\n".join(rows(board_of(an_alert()), 120, 40, progress=TOLD))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("keys", [(), ("t",)])
+@pytest.mark.parametrize("alerts", [0, 3])
+def test_with_traffic_a_frame_fills_the_terminal_and_no_line_is_wider(
+    width: int, height: int, glyphs: Glyphs, keys: tuple[str, ...], alerts: int
+) -> None:
+    hostile = (Share("\x1b[2J流量" * 20, 10**15, 3), *SHARES)
+    progress = replace(PROGRESS, traffic=Traffic(0.0, hostile, hostile, hostile, 10**12))
+    board = board_of(*(an_alert(id=str(i)) for i in range(alerts)), keys=keys)
+    drawn = rows(board, width, height, glyphs, progress=progress)
+    assert len(drawn) == height
+    assert max(map(cell_len, drawn)) <= width
+    assert "\x1b" not in "".join(drawn)
+    assert glyphs.unicode or "".join(drawn).isascii()
+
+
+def test_a_key_shows_the_traffic_at_any_size_and_any_key_leaves_it() -> None:
+    board = board_of(an_alert(), keys=("t",))
+    drawn = "\n".join(rows(board, 80, 24, progress=TOLD))
+    for words in ("Top talkers", "Services", "Protocols", "any key goes back"):
+        assert words in drawn
+    board.press("x")
+    assert "Password Guessing" in "\n".join(rows(board, 80, 24, progress=TOLD))
+
+
+def test_counts_of_an_open_alert_go_up_between_its_lines_but_not_while_frozen() -> None:
+    board = board_of(an_alert())
+    now = OpenAlert("A" * 26, TODAY_NS, TODAY_NS + 10**9, 1234, 5678, 0, 1, 1, 1)
+    board.see([now])
+    text = "\n".join(rows(board, 120, 40))
+    assert "port 22 on one host: 1,234 flows" in text
+    assert "22:13:20–22:15:01 open" in text
+    board.press("f")
+    board.see([replace(now, flows=9999)])
+    assert "1,234 flows" in "\n".join(rows(board, 120, 40))
+    board.press("f")
+    board.see([replace(now, flows=9999)])
+    assert "9,999 flows" in "\n".join(rows(board, 120, 40))
+    board.add([an_alert(action="closed")])
+    assert "9,999 flows" not in "\n".join(rows(board, 120, 40))
 
 
 def test_a_watch_asks_once_before_it_is_quit() -> None:
