@@ -134,8 +134,8 @@ docs: $(VENV)/installed-test ## Write the manual, the alerts, messages and exit 
 	$(BIN)/python -m docs.alert_book
 	$(BIN)/python -m docs.message_book
 
-site: $(VENV)/installed-docs ## Build the pages as a site into build/site; it asks nothing of other hosts
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+site: $(VENV)/docs/installed ## Build the pages as a site into build/site; it asks nothing of other hosts
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict
 	@echo "to look at it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site"
 
 picture: $(VENV)/installed-train ## Draw the pictures of README and docs/ anew (needs the data, see docs/training.md)
@@ -166,8 +166,10 @@ $(VENV)/installed-sensor: setup.cfg pyproject.toml configs/locks/sensor.txt | $(
 	$(call LOCKED,sensor)
 	touch $@
 
-$(VENV)/installed-docs: configs/locks/docs.txt | $(BIN)/python
-	$(PIP) install --require-hashes -r configs/locks/docs.txt
+# apart from the sensor: with colorama installed, numba's import has every command end by resetting the terminal's colours
+$(VENV)/docs/installed: configs/locks/docs.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r configs/locks/docs.txt
 	touch $@
 
 $(VENV)/installed-train: setup.cfg pyproject.toml configs/locks/train.txt | $(VENV)/installed-build

@@ -164,7 +164,7 @@ def key_of(key: yaml.Node, seen: set[str], path: str, name: str) -> yaml.ScalarN
     if key.value.splitlines() not in ([], [key.value]):
         raise fault_at(key, path, f"{key.value!r:.80} as a name, expected one line")
     if key.value in seen:
-        raise fault_at(key, path, f'"{key.value}" a second time in {name}')
+        raise fault_at(key, path, f'"{key.value}" a second time in {name}, expected each name once')
     seen.add(key.value)
     return key
 
@@ -213,7 +213,7 @@ def _plain_mapping(node: yaml.MappingNode, path: str, name: str, loader: yaml.Sa
     for key, value in node.value:
         plain = _plain_scalar(key_of(key, seen, path, name), path, loader)
         if plain in found:  # written in another way, such as 1, 01 and true
-            raise fault_at(key, path, f'"{key.value}" is the same as a name before it in {name}')
+            raise fault_at(key, path, f'"{key.value}" is the same as a name before it in {name}, expected another')
         found[plain] = _plain_value(value, path, key.value, loader)
     return found
 

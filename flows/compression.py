@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    import zstandard
+    from backports.zstd import ZstdDecompressor
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -163,14 +163,11 @@ class ZstdReader:
 
     def __init__(self, stored: CountingReader, head: bytes) -> None:
         """head: bytes that were already read from `stored`."""
-        from zstandard import ZstdDecompressor
-
         self.damage: str | None = None
         self._stored = stored
         self._packed = memoryview(head)  # a view: what is taken from it moves nothing, however small the blocks
         self._piece = bytearray(PIECE)
-        self._decompressor = ZstdDecompressor()
-        self._frame: zstandard.ZstdDecompressionObj | None = None  # None between frames
+        self._frame: ZstdDecompressor | None = None  # None between frames
         self._at_end = False  # after the last block of the frame
         self._unpacked = memoryview(b"")
 
@@ -211,10 +208,10 @@ class ZstdReader:
         return ZSTD_BLOCK_HEADER + (1 if header >> 1 & 3 == ZSTD_REPEATED_BYTE else header >> 3)
 
     def _unpack(self, size: int) -> None:
-        from zstandard import ZstdError
+        from backports.zstd import ZstdDecompressor, ZstdError
 
         if self._frame is None:
-            self._frame = self._decompressor.decompressobj()
+            self._frame = ZstdDecompressor()
             self._at_end = False
         elif not self._at_end:
             self._at_end = bool(self._packed[0] & 1)

@@ -274,7 +274,7 @@ def _normal(manifest: dict[str, Any], contract: Contract, former: bool) -> Norma
     entries = objects(manifest, "normal", f"column {' '.join(QUANTILES)}")
     names = [value_of(entry, "column", str, "normal") for entry in entries]
     if len(set(names)) != len(names):
-        refuse("normal names a column twice")
+        refuse("normal names a column twice, expected each once")
     used = list(contract.columns if former else manifest["feature_contract"])
     if names != used:
         refuse(f"normal has {len(names)} columns that are not the {len(used)} of the feature contract in their order")
@@ -306,7 +306,7 @@ def _thresholds(manifest: dict[str, Any]) -> dict[float, tuple[float, float]]:
     for entry in objects(manifest, "thresholds", "rate known novel", MAX_RATES):
         rate, known, novel = (value_of(entry, key, float, "thresholds") for key in ("rate", "known", "novel"))
         if rate in thresholds:
-            refuse(f"thresholds name the rate {rate} twice")
+            refuse(f"thresholds name the rate {rate} twice, expected each once")
         thresholds[rate] = (known, novel)
     return thresholds
 

@@ -41,7 +41,7 @@ class Scaling:
         if width == 0 or self.index.min() < 0:
             raise ValueError("scaling index is empty or negative, expected positions in the feature contract")
         if len(set(self.columns)) != width:
-            raise ValueError("scaling names a column twice")
+            raise ValueError("scaling names a column twice, expected each once")
         if not (np.isfinite(self.center).all() and np.isfinite(self.scale).all() and (self.scale > 0).all()):
             raise ValueError("scaling center and scale must be finite and scale positive")
         # Kernels are compiled for writable, contiguous arrays only: another layout would compile again at run time.

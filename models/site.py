@@ -81,20 +81,23 @@ class SiteProfile:
         self._check_learned()
         for habit in self.habits:
             if not (0 < len(habit.kind) <= NAME and habit.kind.isprintable()):
-                raise ValueError(f"site has a habit of the kind {habit.kind!r:.60}")
+                raise ValueError(f"site has a habit of the kind {habit.kind!r:.60}, expected up to {NAME} letters")
             if not 0 <= habit.level < math.inf or not 0 <= habit.share <= 1:
-                raise ValueError(f"site has a habit of level {habit.level:g} and share {habit.share:g}")
+                raise ValueError(f"habit has level {habit.level:g}, share {habit.share:g}, expected 0 or more, 0 to 1")
         if not all(0 < len(word) <= NAME and word.isprintable() for word in self.warming):
-            raise ValueError("site is warming in what are no short words")
+            raise ValueError(f"site has a word of warming that is none, expected up to {NAME} letters")
 
     def _check_rates(self) -> None:
         low, mean, high = self.expected_alerts_per_day
         if not 1e-6 <= self.alerts_per_day <= 1e6 or not 0 <= low <= mean <= high <= MOST_ALERTS:
-            raise ValueError("site has alerts a day that are none: expected numbers, low to high")
-        if not OPENINGS[0] <= self.flows_between_false_openings <= OPENINGS[1]:
-            raise ValueError(f"site has {self.flows_between_false_openings} flows between false openings")
+            found = f"{self.alerts_per_day:g} alerts a day, expected to be {low:g}, {mean:g}, {high:g}"
+            raise ValueError(f"site has {found}: these are no low, mean and high")
+        flows, (least, most) = self.flows_between_false_openings, OPENINGS
+        if not least <= flows <= most:
+            raise ValueError(f"site has {flows:g} flows between false openings, expected {least:g} to {most:g}")
         if len(self.levels) > MOST_KINDS or len(self.habits) > MOST_HABITS:
-            raise ValueError("site has more kinds or habits than there can be")
+            found = f"{len(self.levels)} levels and {len(self.habits)} habits"
+            raise ValueError(f"site has {found}, expected at most {MOST_KINDS} and {MOST_HABITS}")
         for kind, level in self.levels.items():
             if not (0 < len(kind) <= NAME and kind.isprintable()) or not LEVELS[0] <= level <= LEVELS[1]:
                 raise ValueError(f"site asks for a level of {level} of {kind!r:.60}, expected one from 0.3 to 1000")
@@ -102,13 +105,13 @@ class SiteProfile:
     def _check_learned(self) -> None:
         known = self.learned
         if not (0 <= known.from_ns <= known.to_ns < 1 << 63) or not 0 <= known.days < 1e6:
-            raise ValueError("site has learned for a time that is none")
+            raise ValueError("site has learned from a time that is none, expected its begin, its end and its days")
         if any(not 0 <= count < 1 << 53 for count in (known.flows, known.hosts, known.left_out)):
-            raise ValueError("site has learned from counts that are none")
+            raise ValueError("site has learned from counts below 0 or beyond 2^53, expected flows and hosts")
         if len(known.networks) > MOST_NETWORKS:
-            raise ValueError("site has learned from more networks than there can be")
+            raise ValueError(f"site has learned from {len(known.networks)} networks, expected at most {MOST_NETWORKS}")
         if len(self.shipped) > MOST_RATES:
-            raise ValueError("site has more shipped cuts than there can be")
+            raise ValueError(f"site has shipped cuts of {len(self.shipped)} rates, expected at most {MOST_RATES}")
         for rate, cuts in self.shipped.items():
             if not 0 < rate < 1 or not all(0 <= cut <= 1 for cut in cuts):
                 raise ValueError(f"site has shipped cuts {cuts} of the rate {rate:g}, expected numbers from 0 to 1")
@@ -145,12 +148,12 @@ def read_site(manifest: dict[str, Any]) -> SiteProfile | None:
     exactly(section, "site", _SECTION)
     expected = value_of(section, "expected_alerts_per_day", list, "site")
     if len(expected) != 3:
-        refuse("site expects alerts a day that are not low, mean and high")
+        refuse(f"expected_alerts_per_day has {len(expected)} numbers, expected low, mean and high")
     low, mean, high = (value_of({"n": number}, "n", float, "expected_alerts_per_day") for number in expected)
     levels = value_of(section, "levels", dict, "site")
     warming = value_of(section, "warming", list, "site")
     if len(warming) > MOST_KINDS or not all(isinstance(word, str) for word in warming):
-        refuse(f"site is warming in what is no list of up to {MOST_KINDS} words")
+        refuse(f"warming is no list of words, expected up to {MOST_KINDS}")
     stated = value_of(section, "learned", dict, "site")
     exactly(stated, "learned", _LEARNED)
     whole = {name: value_of(stated, name, int, "learned") for name in _COUNTS.split()}
@@ -176,7 +179,7 @@ def _listed(section: dict[str, Any], name: str, keys: str) -> list[dict[str, Any
 def _networks(stated: dict[str, Any]) -> tuple[str, ...]:
     listed = value_of(stated, "networks", list, "learned")
     if len(listed) > MOST_NETWORKS or not all(isinstance(text, str) for text in listed):
-        refuse(f"learned has networks that are no list of up to {MOST_NETWORKS} texts")
+        refuse(f"networks is no list of networks, expected up to {MOST_NETWORKS}")
     return tuple(_network(text) for text in listed)
 
 
@@ -195,7 +198,7 @@ def _cuts(entry: dict[str, Any]) -> tuple[float, tuple[float, float]]:
 def _habit(entry: dict[str, Any]) -> Habit:
     port, protocol = value_of(entry, "port", int, "habits"), value_of(entry, "protocol", int, "habits")
     if not 0 <= port < 1 << 16 or not 0 <= protocol < 1 << 8:
-        refuse(f"habits has port {port!s:.20} and protocol {protocol!s:.20}")
+        refuse(f"habit has port {port!s:.20} and protocol {protocol!s:.20}, expected 0 to 65535 and 0 to 255")
     return Habit(
         kind=value_of(entry, "kind", str, "habits"),
         source=_address(entry, "source"),

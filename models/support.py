@@ -119,7 +119,7 @@ def read_support(manifest: dict[str, Any], columns: Sequence[str]) -> Support | 
             value_of(stated, "several", bool, "support"),
         )
         if group in counts:
-            refuse(f"support names a group of protocol {group.protocol!s:.20} twice")
+            refuse(f"support names a group of protocol {group.protocol!s:.20} twice, expected each once")
         counts[group] = value_of(stated, "flows", int, "support")
     try:
         return Support(columns, counts)

@@ -62,7 +62,7 @@ def interface(context: CheckContext) -> Observation:
     for name in context.interfaces:
         link = link_of(name)
         if link.index in names:
-            raise CaptureError(f"{name}: the interface is already named as {names[link.index]}")
+            raise CaptureError(f"{name}: the same interface as {names[link.index]}, expected each once")
         names[link.index] = name
         if link.hardware not in LINKTYPES:
             raise CaptureError(f"{name}: found hardware type {link.hardware}, expected {KNOWN_HARDWARE}")

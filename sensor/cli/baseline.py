@@ -256,7 +256,7 @@ def _learn_table(
 
     require_packages(("polars",), "a baseline of records", "train")
     if len(sources) != 1:
-        raise typer.BadParameter("records of one file are learnt from")
+        raise typer.BadParameter("found several sources, expected one file of records")
     try:
         table = read_kdd(Path(sources[0]), progress)
     except DatasetError as error:

@@ -12,6 +12,11 @@ def require_packages(packages: tuple[str, ...], purpose: str, extra: str) -> Non
         raise missing_packages(missing, purpose, extra)
 
 
+def require_tables(purpose: str) -> None:
+    """Raise typer.BadParameter unless there is what reads and writes flow tables. purpose: such as "a flow table"."""
+    require_packages(("pyarrow",), purpose, "tables")
+
+
 def missing_packages(packages: list[str], purpose: str, extra: str) -> typer.BadParameter:
     """The usage error for packages that are not installed. purpose: such as "training"."""
     return typer.BadParameter(f"{purpose} needs {', '.join(packages)}: pip install 'flowvigil[{extra}]'")

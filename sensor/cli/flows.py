@@ -14,6 +14,7 @@ import typer
 from sensor import log
 from sensor.cli.beforehand import refuse_metering, tell_skipped
 from sensor.cli.build import build_table_meter
+from sensor.cli.extras import require_tables
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.flow_search import By, SearchOptions, are_logs, search
 from sensor.cli.kernels import METERING, METERING_AS, cached, compiling
@@ -148,16 +149,17 @@ def flows(
     """
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
+    require_tables("a flow table")
     asked = SearchOptions(where, by, limit, output, snapshots, json, quiet)
     if are_logs(inputs, asked=asked.asked):
         _refuse_metering_options(flags, dialect, compat, by, output)
         return search(inputs, asked)
     captures = inputs
     if compat is not None and snapshots:
-        raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none")
+        raise typer.BadParameter("--snapshots: cicflowmeter-v4 has none, expected it without --compat")
     loaded = flags.settings()
     if compat is not None and loaded.meter.decapsulate:
-        raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels")
+        raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels, expected it without --compat")
     meter = compiled_meter(loaded, compat, partial(refuse_metering, loaded, captures, output), quiet=quiet)
     from sensor.metering.captures import CaptureTurns
     from sensor.progress.hints import hints

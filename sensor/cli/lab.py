@@ -160,7 +160,7 @@ def _refuse_missing(scenario: "Scenario") -> None:
     missing = missing_programs(scenario)
     if missing:
         named = "; ".join(f"{', '.join(each.programs)} ({each.what})" for each in missing)
-        error = MissingProgramsError(f"not installed: {named}")
+        error = MissingProgramsError(f"programs that this scenario needs are not installed: {named}")
         error.detail = (f"apt-get install {' '.join(packages_of(missing))}",)
         raise error
 

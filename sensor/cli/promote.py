@@ -94,7 +94,7 @@ def promote(
     """
     if rollback is not None:
         if any((challenger, over, on, normal, force, why)):
-            raise typer.BadParameter("--rollback stands alone")
+            raise typer.BadParameter("found other options beside --rollback, expected --rollback CHAMPION alone")
         _roll_back(rollback, flags.settings())
         return OK
     if challenger is None or over is None:

@@ -59,7 +59,9 @@ class ReplacedDirectory:
                 self._parent = inside(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BusyError(f"{self.name} is being replaced by another process") from None
+            raise BusyError(
+                f"{self.name} is being replaced by another process: try again when that has ended"
+            ) from None
         else:
             yield
         finally:

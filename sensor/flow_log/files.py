@@ -239,7 +239,7 @@ def _refuse_foreign(path: Path) -> None:
     if not first.startswith(MAGIC):
         raise FileError(f"{_shown(path)}: found {describe(first)}, expected a Parquet file of flows")
     if last != MAGIC or status.st_size < 12:
-        raise FileError(f"{_shown(path)}: cut short: found no end of a Parquet file")
+        raise FileError(f"{_shown(path)}: cut short: found no end of a Parquet file, expected a whole one")
 
 
 def _about(path: Path, metadata: Mapping[bytes, bytes]) -> Mapping[str, Any] | None:

@@ -54,7 +54,8 @@ def since(
     earliest = timestamp(since_ns)
     for native, record in lines:
         if record is None:
-            if str(native.document.get("@timestamp", "")) >= earliest:
+            time = native.document.get("@timestamp")
+            if not isinstance(time, str) or time >= earliest:
                 yield native, record
         elif record.time_ns >= since_ns:
             yield native, record

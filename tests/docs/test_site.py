@@ -22,12 +22,15 @@ import pytest
 
 from tests.support.browser import browser, chromium
 
-pytest.importorskip("mkdocs", reason="needs mkdocs: make site installs it")
-
-pytestmark = [pytest.mark.ux, pytest.mark.takes(20)]
-
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
+BIN = Path(sys.prefix) / "docs" / "bin"
+
+pytestmark = [
+    pytest.mark.ux,
+    pytest.mark.takes(20),
+    pytest.mark.skipif(not (BIN / "linkchecker").exists(), reason="needs mkdocs: make site installs it"),
+]
+
 LOADING = {"link": "href", "use": "href", "form": "action"} | dict.fromkeys(
     ("script", "img", "iframe", "source"), "src"
 )
@@ -99,14 +102,12 @@ def elsewhere(page: str) -> list[str]:
     return [each for each in parser.addresses if each.startswith(("//", "http:", "https:"))]
 
 
-@pytest.mark.skipif(not (BIN / "linkchecker").exists(), reason="needs linkchecker: make site installs it")
 def test_every_link_and_anchor_of_the_site_leads_somewhere(site: Path) -> None:
     run = followed(site)
     assert run.returncode == 0, run.stdout
     assert "0 warnings found. 0 errors found." in run.stdout
 
 
-@pytest.mark.skipif(not (BIN / "linkchecker").exists(), reason="needs linkchecker: make site installs it")
 def test_a_dead_link_and_a_dead_anchor_would_be_found(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text('<a href="gone.html">a</a> <a href="other.html#gone">b</a>')
     (tmp_path / "other.html").write_text('<p id="here">')

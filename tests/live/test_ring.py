@@ -255,7 +255,7 @@ def test_several_interfaces_are_one_stream_with_a_number_each(namespaces: tuple[
 def test_an_interface_named_twice_is_refused(namespaces: tuple[str, str]) -> None:
     left, _ = namespaces
     ip("-n", left, "link", "property", "add", "dev", "fv0", "altname", "uplink")
-    with inside(left), pytest.raises(CaptureError, match=r"^uplink: the interface is already watched as fv0$"):
+    with inside(left), pytest.raises(CaptureError, match=r"^uplink: the same interface as fv0, expected each once$"):
         RingCapture(["fv0", "uplink"], 1 << 20, 4)
 
 

@@ -16,12 +16,13 @@ WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
     "home": ("home",),
     "kafka": ("kafka",),
     "signed": ("signed",),
+    "tables": ("tables",),
     "serve": ("serve",),
     "train": ("train",),
-    "develop": ("home", "kafka", "serve", "signed", "train", "test", "check"),
+    "develop": ("home", "kafka", "serve", "signed", "tables", "train", "test", "check"),
 }
 WITHOUT_SENSOR: Final[dict[str, tuple[str, ...]]] = {"build": ("build",), "docs": ("docs",), "audit": ("audit",)}
-SHIPPED: Final = (SENSOR, "home", "kafka", "serve", "signed", "train")  # those that operators choose from
+SHIPPED: Final = (SENSOR, "home", "kafka", "serve", "signed", "tables", "train")  # those that operators choose from
 
 
 def extras() -> dict[str, list[str]]:

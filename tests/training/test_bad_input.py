@@ -89,7 +89,7 @@ def test_an_extra_column_is_kept_out_and_counted(table: Rows, path: Path) -> Non
 def test_text_where_a_number_belongs(table: Rows, path: Path) -> None:
     table[3][place("Total Fwd Packets")] = "many"
     message = complaint(rewritten(path, table))
-    assert message == f"""{path}:4, column "Total Fwd Packets": 'many' is not a finite number"""
+    assert message == f"""{path}:4, column "Total Fwd Packets": 'many' is not a finite number, expected one"""
 
 
 def test_an_unknown_label(table: Rows, path: Path) -> None:
@@ -131,7 +131,7 @@ def test_two_columns_of_one_name_that_differ(table: Rows, path: Path) -> None:
     assert len(read_dataset(rewritten(path, doubled), lambda _: None)) == 6
     doubled[4][-1] = "77"
     message = complaint(rewritten(path, doubled))
-    assert message == f'{path}:5, column "Idle Max": two columns have this name and differ here'
+    assert message == f'{path}:5, column "Idle Max": two columns have this name and differ here; expected one'
 
 
 # Classes
@@ -184,7 +184,7 @@ def test_an_empty_file(path: Path) -> None:
 
 
 def test_a_header_alone(table: Rows, path: Path) -> None:
-    assert complaint(rewritten(path, table[:1])) == f"{path}:1: has a header and no rows"
+    assert complaint(rewritten(path, table[:1])) == f"{path}:1: has a header and no rows; expected flows below it"
 
 
 def test_a_foreign_table(path: Path) -> None:

@@ -241,7 +241,7 @@ def test_bundles_of_different_rates_are_compared_at_those_they_share(made: Path,
 
 def test_bundles_of_different_rows_do_not_stand_beside_each_other(made: Path, tmp_path: Path) -> None:
     save_bundle(tmp_path / "flows", forests(flow_table()), {})
-    with pytest.raises(QuestionError, match="judge different kinds of rows"):
+    with pytest.raises(QuestionError, match="judge different rows; expected one kind"):
         evaluate(asked(made, beside=tmp_path / "flows"), quiet)
 
 

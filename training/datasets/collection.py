@@ -179,7 +179,9 @@ def _dropped(path: Path, label: Int64s, labels: LabelCodes, repairs: Repairs) ->
             repairs[line.effect] += int(count)
     dropped: Mask = np.array([line is not None and line.target == DROP for line in labels.lines])[label]
     if dropped.all():
-        raise DatasetError(path, f"has {len(label):,} rows, and the map of labels drops all of them", column="Label")
+        raise DatasetError(
+            path, f"has {len(label):,} rows, all dropped by the map of labels; expected some to stay", column="Label"
+        )
     return dropped
 
 

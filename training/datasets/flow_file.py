@@ -132,7 +132,7 @@ def read_flow_file(path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs,
         if len(rows) // TOLD_EVERY > told:
             report(f"  {len(rows):,} flows read")
     if header is None:
-        raise DatasetError(path, "has a header and no rows", line=1)
+        raise DatasetError(path, "has a header and no rows; expected flows below it", line=1)
     part = joined(parts)
     settled = times.settled(part.start_ns, repairs) if header.has_times else part.start_ns
     part = Part(part.line, settled, part.host, part.dst_port, part.label, part.digest)
@@ -194,7 +194,9 @@ def _hosts(text: TextTable, name: str) -> Int64s:
         try:
             number = int(ip_address(found))
         except ValueError:
-            raise text.error(f"{shown(found)} is not an address", int(np.argmax(which == i)), name) from None
+            raise text.error(
+                f"{shown(found)} is not an address; expected one of IPv4 or IPv6", int(np.argmax(which == i)), name
+            ) from None
         words[i] = _signed(number >> 64), _signed(number & (1 << 64) - 1)
     return words[which]
 
@@ -206,7 +208,7 @@ def _ports(text: TextTable, name: str | None) -> Int64s:
     bad = (ports < 0) | (ports > LARGEST_PORT) | (ports % 1 != 0)
     if bad.any():
         row = int(np.argmax(bad))
-        raise text.error(f"{shown(text.text(name)[row])} is not a port number", row, name)
+        raise text.error(f"{shown(text.text(name)[row])} is not a port number; expected 0 to 65535", row, name)
     return ports.astype(np.int64)
 
 

@@ -57,7 +57,9 @@ class Header:
             for other in places[1:]:
                 differ = (table.frame[str(places[0])] != table.frame[str(other)]).to_numpy()
                 if differ.any():
-                    raise table.error("two columns have this name and differ here", int(np.argmax(differ)), name)
+                    raise table.error(
+                        "two columns have this name and differ here; expected one", int(np.argmax(differ)), name
+                    )
         if self.doubled:
             table.repairs["rows with the doubled column, whose name the header lacks"] += len(table)
         return table

@@ -85,7 +85,8 @@ def refuse_all_dropped(path: Path, tables: Sequence[KddTable]) -> None:
     """Raise DatasetError where the map of labels has left no record of a dataset. path: of the dataset."""
     if not any(len(table) for table in tables):
         rows = sum(table.repairs["rows"] for table in tables)
-        raise DatasetError(path, f"has {rows:,} records, and the map of labels drops all of them", column=LABEL)
+        problem = f"has {rows:,} records, all dropped by the map of labels; expected some to stay"
+        raise DatasetError(path, problem, column=LABEL)
 
 
 def read_kdd_file(path: Path, relabelling: Relabelling, report: Report) -> KddTable:

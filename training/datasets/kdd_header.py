@@ -40,7 +40,11 @@ def named(table: TextTable) -> TextTable:
         raise DatasetError(table.path, problem, line=int(table.line[0]))
     for name in (*NAMES, LABEL):
         if names.count(name) != 1:
-            problem = "the header lacks this column" if name not in names else "the header has this column twice"
+            problem = (
+                "the header lacks this column"
+                if name not in names
+                else "the header has this column twice; expected it once"
+            )
             raise DatasetError(table.path, f"{problem}; expected {EXPECTED}", line=1, column=name)
     return replace(table, names=names)
 

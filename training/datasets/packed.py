@@ -48,7 +48,9 @@ def text_lines(path: Path) -> Iterator[str]:
         while line := stream.readline(LINE_CHARACTERS + 1):
             number += 1
             if len(line) > LINE_CHARACTERS:
-                raise DatasetError(path, f"is longer than {LINE_CHARACTERS:,} characters", line=number)
+                raise DatasetError(
+                    path, f"is a line of more than {LINE_CHARACTERS:,} characters; expected a shorter one", line=number
+                )
             yield line
 
 

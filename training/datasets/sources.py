@@ -122,7 +122,7 @@ def read_sources(
             count, digest = len(own), _digest(own)
             captures += [replace(capture, name=f"{source.name}/{capture.name}") for capture in own]
         if source.sha256 not in (None, digest):
-            problem = f"source {source.name} is {digest}, another than was meant"
+            problem = f"source {source.name} is {digest}, another than was meant; expected {source.sha256}"
             raise places.fault(number, "sha256", problem)
         of_source.append((count, digest))
     sha256 = hashlib.sha256("".join(digest for _, digest in of_source).encode()).hexdigest()

@@ -72,7 +72,7 @@ class TextTable:
             bad = column.is_null() | (False if name in infinite else ~column.is_finite().fill_null(False))
             if bad.any():
                 row = int(bad.arg_max() or 0)
-                raise self.error(f"{shown(self.text(name)[row])} is not a finite number", row, name)
+                raise self.error(f"{shown(self.text(name)[row])} is not a finite number, expected one", row, name)
             values[:, i] = column.to_numpy()
         return values
 
@@ -101,7 +101,7 @@ def text_tables(path: Path, repairs: Repairs, headless: Headless | None = None) 
         if len(kept):
             yield kept
     if not some:
-        raise DatasetError(path, "has a header and no rows", line=1)
+        raise DatasetError(path, "has a header and no rows; expected flows below it", line=1)
 
 
 def _csv_tables(path: Path, repairs: Repairs, headless: Headless | None) -> Iterator[TextTable]:
@@ -171,7 +171,9 @@ def _frame(path: Path, body: bytes, width: int, line: int) -> "pl.DataFrame":
         for at, row in enumerate(body.split(b"\n"), start=line):
             if row.count(b",") >= width:
                 raise DatasetError(path, f"{row.count(b',') + 1} fields, expected {width}", line=at) from error
-        raise DatasetError(path, f"is not a CSV table ({str(error).splitlines()[0]})", line=line) from error
+        raise DatasetError(
+            path, f"is not a CSV table ({str(error).splitlines()[0]}); expected one", line=line
+        ) from error
 
 
 def _plain(path: Path, content: bytes, line: int, repairs: Repairs) -> bytes:
@@ -191,7 +193,9 @@ def _plain(path: Path, content: bytes, line: int, repairs: Repairs) -> bytes:
             repaired.decode()
         except UnicodeDecodeError as error:
             at = line + repaired.count(b"\n", 0, error.start)
-            raise DatasetError(path, f"not UTF-8 in this line (byte {repaired[error.start]:#04x})", line=at) from error
+            raise DatasetError(
+                path, f"not UTF-8 (byte {repaired[error.start]:#04x}); expected text in UTF-8", line=at
+            ) from error
         repairs["dashes of Windows-1252 -> UTF-8"] += content.count(WINDOWS_DASH)
         return repaired
     return content
@@ -224,7 +228,7 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
         if isinstance(error, OSError) and error.errno is not None:
             raise unreadable(path, error) from error
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        problem = f"is a broken Parquet file, or none of flows ({why})"
+        problem = f"is a broken Parquet file, or none of flows ({why}); expected a whole one"
         raise DatasetError(path, problem, line=row) from error
 
 

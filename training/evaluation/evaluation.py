@@ -185,7 +185,7 @@ def _beside(question: Question, hybrid: Hybrid, report: Report) -> dict[str, Any
         return None
     other, baselines = _model(question.beside, question.keys)
     if (other.contract in FLOWS) != (hybrid.contract in FLOWS):
-        raise QuestionError(f"{other.model_id} and {hybrid.model_id} judge different kinds of rows")
+        raise QuestionError(f"{other.model_id} and {hybrid.model_id} judge different rows; expected one kind")
     report(f"the same by {other.model_id}")
     outcome = _outcome(question, other, baselines, report)
     told = outcome.whole.as_is

@@ -47,7 +47,8 @@ def records_outcome(question: Question, hybrid: Hybrid, baselines: Baselines | N
     Raises BundleError, DatasetError, LabelMapError, QuestionError.
     """
     if question.days or question.hosts is not None:
-        raise QuestionError(f"{hybrid.model_id} judges connection records: they have no day to choose and no host")
+        found = f"{hybrid.model_id} judges connection records, which have no days and no hosts"
+        raise QuestionError(f"{found}; expected no --day and no --rehome")
     table = _read(question.dataset, hybrid, report, question.labels)
     if question.protocol == "random":
         return by_random_split(recipe_of(hybrid, KddRecipe), table, question.seed, report)
@@ -98,7 +99,9 @@ def by_leaving_out(recipe: KddRecipe, table: KddTable, seed: int, report: Report
     """Each type of attack judged by a model that was fitted on the others, beside normal records that no fit saw."""
     attacks = [str(label) for label in np.unique(table.label[table.family != BENIGN])]
     if len(attacks) < 2:
-        raise DatasetError(table.path, f"has one attack ({attacks[0]}): nothing is left to fit without it")
+        raise DatasetError(
+            table.path, f"has one attack ({attacks[0]}): nothing is left to fit without it; expected two"
+        )
     fit_rows, held_out = _parts(table, seed)
     fitted = table.take(fit_rows)
     report(f"encoding, scaling and Isolation Forest on {int((fitted.family == BENIGN).sum()):,} normal records")

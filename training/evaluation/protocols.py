@@ -125,7 +125,7 @@ def by_leaving_out(
     part = normal_parts(table)
     families = [str(family) for family in np.unique(table.family) if family != BENIGN]
     if len(families) < 2:
-        raise DatasetError(table.path, f"has one attack family ({families[0]}): nothing is left to fit without it")
+        raise DatasetError(table.path, f"has one attack family ({families[0]}), and none without it; expected two")
     fifth = np.arange(len(table)) % COMPANY == 0
     left_out: dict[str, Judged] = {}
     for i, family in enumerate(families):

@@ -45,7 +45,7 @@ PAIRS = (("fwd_bytes", "bwd_bytes"), ("flow_duration", "flow_packets_per_s"))
 def table_of(flows: FlowTable) -> LabelledTable:
     """A flow table as the exploration takes it. Raises DatasetError for one without flows."""
     if not len(flows):
-        raise DatasetError(flows.path, "has no flows but those of attempted attacks and unknown protocols")
+        raise DatasetError(flows.path, "has no flows but attempted attacks and unknown protocols; expected others")
     seen = usable_by_models(fingerprints=True)
     columns = tuple(
         ExploredColumn(

@@ -196,7 +196,7 @@ class Scenario(Part):
                 _expect(habit, info.data.get("habits", ()), f"habit of host {name}")
             segment, link = info.data["segments"][host.segment], info.data["links"][host.link]
             if host.address6 is not None and segment.network6 is None:
-                raise ValueError(f"host {name} has {host.address6}, its segment {host.segment} has no network6")
+                raise ValueError(f"host {name} has {host.address6}, expected a network6 of its segment {host.segment}")
             if host.address6 is not None and link.mtu < LEAST_MTU6:
                 raise ValueError(f"host {name} has {host.address6} and an mtu of {link.mtu}, expected {LEAST_MTU6}")
             for address, gateway in ((host.address, segment.gateway), (host.address6, segment.gateway6)):
@@ -226,14 +226,14 @@ class Scenario(Part):
             services = {name: host.services for name, host in hosts.items()}
             ATTACKS[attack.tool].refuse(attack.through, services, attack.targets)
             if attack.ip == 6 and not _by_ipv6(attack, hosts):
-                raise ValueError(f"attack {attack.name} by IPv6: its tool or one of its hosts has none")
+                raise ValueError(f"attack {attack.name} by IPv6: its tool or one of its hosts has none, expected ip: 4")
         return attacks
 
     @model_validator(mode="after")
     def _whole(self) -> "Scenario":
         _expect(self.resolver, self.hosts, "host as resolver")
         if "dns" not in self.hosts[self.resolver].services:
-            raise ValueError(f"resolver: host {self.resolver} has no service dns")
+            raise ValueError(f"resolver: host {self.resolver} has no service dns, expected one that has")
         for name, habit in self.habits.items():
             for action, targets in habit.actions.items():
                 service = ACTIONS[action].service
@@ -256,7 +256,9 @@ class Scenario(Part):
         for source, target, what in asked:
             hidden = self.segments[self.hosts[source].segment].masquerades
             if self.hosts[target].segment in hidden:
-                raise ValueError(f"{what} goes to {target}, which stands behind the router's address there")
+                raise ValueError(
+                    f"{what} goes to {target}, which stands behind the router's address, expected one in view"
+                )
 
 
 def _by_ipv6(attack: Attack, hosts: dict[str, Host]) -> bool:

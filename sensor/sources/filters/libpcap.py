@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sensor.errors import CaptureError, ConfigError
+from sensor.sources.filters import binding
 from sensor.sources.filters.bpf import BpfProgram
 
 SNAPLEN: Final = 262_144  # bytes
 LIVE_BUFFER: Final = 65_536  # bytes, of a handle that is never read
-NO_NETMASK: Final = -1  # PCAP_NETMASK_UNKNOWN: `ip broadcast` is refused rather than wrong
+NO_NETMASK: Final = 0xFFFFFFFF  # PCAP_NETMASK_UNKNOWN: `ip broadcast` is refused rather than wrong
 LONGEST: Final = 65_536  # bytes of an expression
 SHOWN: Final = 100  # characters of an expression around the place of an error
 SEARCH_S: Final = 2.0  # host names in an expression are looked up again each time it is compiled
@@ -60,16 +61,15 @@ def compile_offline(expression: str, linktype: int) -> BpfProgram:
 
 def _library() -> Any:
     try:
-        from scapy.libs import winpcapy
+        return binding.libpcap()
     except OSError:
         raise ConfigError("--filter needs libpcap (apt install libpcap0.8)") from None
-    return winpcapy
 
 
 @contextmanager
 def _live(pcap: Any, interface: str) -> Iterator[PcapPointer]:
     """Activate a handle on an interface with a minimal buffer. Raises CaptureError with libpcap's message."""
-    message = ctypes.create_string_buffer(pcap.PCAP_ERRBUF_SIZE)
+    message = ctypes.create_string_buffer(binding.ERRBUF_SIZE)
     handle = pcap.pcap_create(interface.encode(errors="surrogateescape"), message)
     if not handle:
         raise CaptureError(f"{interface}: cannot capture: {_text(message.value)}")
@@ -89,10 +89,8 @@ def _live(pcap: Any, interface: str) -> Iterator[PcapPointer]:
 
 
 def _compiled(pcap: Any, handle: PcapPointer, expression: str, linktype: int) -> BpfProgram:
-    from scapy.libs.structures import bpf_program
-
     def attempt(text: str, optimize: int = 0) -> tuple[tuple[int, int, int, int], ...] | str:
-        program = bpf_program()
+        program = binding.BpfInstructions()
         if pcap.pcap_compile(handle, ctypes.byref(program), text.encode(), optimize, NO_NETMASK):
             return _text(pcap.pcap_geterr(handle))
         try:
@@ -118,9 +116,11 @@ def _check_text(expression: str) -> None:
     try:
         size = len(expression.encode())
     except UnicodeEncodeError:
-        raise ConfigError("capture.filter: the expression is not UTF-8") from None
+        raise ConfigError(
+            "capture.filter: found bytes that are not UTF-8, expected an expression of pcap-filter(7)"
+        ) from None
     if "\0" in expression:
-        raise ConfigError("capture.filter: the expression contains a NUL character")
+        raise ConfigError("capture.filter: found a NUL character, expected an expression of pcap-filter(7)")
     if size > LONGEST:
         raise ConfigError(f"capture.filter: the expression has {size} bytes, expected at most {LONGEST}")
 

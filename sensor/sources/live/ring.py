@@ -384,7 +384,7 @@ def _links(interfaces: Sequence[str]) -> list[Link]:
         if link.hardware not in LINKTYPES:
             raise CaptureError(f"{interface}: an interface of hardware type {link.hardware}, expected {KNOWN_HARDWARE}")
         if link.index in links:
-            raise CaptureError(f"{interface}: the interface is already watched as {links[link.index].name}")
+            raise CaptureError(f"{interface}: the same interface as {links[link.index].name}, expected each once")
         links[link.index] = link
     return list(links.values())
 

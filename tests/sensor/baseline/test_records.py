@@ -64,5 +64,5 @@ def test_too_few_records_and_several_files_are_refused(bundle: Path, tmp_path: P
     result = flowvigil("baseline", bundle, few, "-o", tmp_path / "site")
     assert (result.code, "found 200 normal rows; expected 1,000 or more" in result.stderr[-1]) == (INPUT, True)
     result = flowvigil("baseline", bundle, few, few, "-o", tmp_path / "site")
-    assert (result.code, "records of one file are learnt from" in result.stderr[-1]) == (USAGE, True)
+    assert (result.code, "found several sources, expected one file of records" in result.stderr[-1]) == (USAGE, True)
     assert not (tmp_path / "site").exists()

@@ -91,7 +91,7 @@ def test_the_page_gives_a_line_without_hosts_that_makes_it_again(made: Path, tmp
 
 @pytest.mark.parametrize("option", [{"rehome": 3}, {"day": ["2017-07-03"]}])
 def test_options_for_flows_are_faults_of_usage(made: Path, option: dict[str, Any]) -> None:
-    with pytest.raises(typer.BadParameter, match="they have no day to choose and no host"):
+    with pytest.raises(typer.BadParameter, match="which have no days and no hosts; expected no --day and no --rehome"):
         evaluated(made, **option)
 
 

@@ -260,7 +260,7 @@ def test_a_damaged_file_is_named_and_the_others_are_asked(log: Path, tmp_path: P
     result = flowvigil("flows", tmp_path, "--where", "dport:22")
     assert result.code == 6
     assert result.stdout == flowvigil("flows", log, "--where", "dport:22").stdout
-    assert f"flowvigil: {broken}: cut short: found no end of a Parquet file" in result.stderr
+    assert f"flowvigil: {broken}: cut short: found no end of a Parquet file, expected a whole one" in result.stderr
     for path in tmp_path.glob("*-000001.parquet"):
         path.unlink()
     alone = flowvigil("flows", tmp_path, "--where", "dport:22")

@@ -157,10 +157,14 @@ def test_the_same_bundle_is_no_challenger(site: Path) -> None:
         (["new"], 2, "expected CHALLENGER and --over CHAMPION"),
         (["new", "--over", "{site}", "--force"], 2, "--force and --why go together"),
         (["new", "--over", "{site}", "--why", "because"], 2, "--force and --why go together"),
-        (["--rollback", "{site}", "--force"], 2, "--rollback stands alone"),
+        (
+            ["--rollback", "{site}", "--force"],
+            2,
+            "found other options beside --rollback, expected --rollback CHAMPION alone",
+        ),
         (["--rollback", "{site}"], 4, "expected the bundle that was before"),
         (["--rollback", "default"], 2, "comes with flowvigil"),
-        (["{site}/nothing", "--over", "{site}"], 4, "manifest.json cannot be read"),
+        (["{site}/nothing", "--over", "{site}"], 4, "found no such directory, expected one with manifest.json"),
         (["cic2017", "--over", "{site}/../loop"], 4, "is no directory"),
         (["nsl-kdd-flow", "--over", "{site}"], 4, "expected one for"),
         (["cic2017", "--over", "{site}/nothing"], 4, "is no directory"),
@@ -195,7 +199,7 @@ def test_another_promotion_of_the_same_directory_waits_for_nobody(site: Path) ->
     with ReplacedDirectory(site).locked():
         result = flowvigil("promote", "cic2017", "--over", site)
     assert result.code == OutputError.exit_code
-    assert "is being replaced by another process" in result.stderr[-1]
+    assert "is being replaced by another process: try again when that has ended" in result.stderr[-1]
 
 
 def test_a_challenger_that_has_changed_since_it_was_compared_is_not_taken(site: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
         "flood, reflection, overload, guessing, beat, questions, echoes, upload, unusual",
         "site.yaml:9:10: rules.0.why is '': expected some text",
         "site.yaml:10:13: rules.1.source.0 is '10.0.0.300': expected an address or a network such as 10.0.0.0/8",
-        'site.yaml:12:5: "why" a second time in rules.1',
+        'site.yaml:12:5: "why" a second time in rules.1, expected each name once',
         "site.yaml:13:14: rules.1.service is 'tcp/70000': expected a service such as tcp/443, udp/5000-5100, 22, "
         "icmp or one of ftp, ssh, telnet, smtp, dns, http, ntp, snmp, ldap, https, smb, syslog, rdp",
         "site.yaml:14:12: rules.1.until is '2026-13-01': expected a date or time such as 2026-12-31 or "

@@ -111,7 +111,7 @@ def _checked_header(file: Path, names: list[str]) -> str:
             problem = f"has the unknown column {name!r}; known are {', '.join(known)}"
             raise DatasetError(file, problem, line=1)
         if names.count(name) > 1:
-            raise DatasetError(file, f"has the column {name!r} twice", line=1)
+            raise DatasetError(file, f"has the column {name!r} twice; expected it once", line=1)
     network = next((name for name in NETWORK_COLUMNS if name in names), None)
     if network is None or not set(REQUIRED) <= set(names):
         raise DatasetError(file, f"has the columns {', '.join(names) or 'of nothing'}; expected {EXPECTED}", line=1)
