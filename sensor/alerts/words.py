@@ -6,9 +6,10 @@ Who shows an alert chooses colours, columns and how much is told; what a thing i
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.alerts.alert import Alert
+from sensor.alerts.alert import Alert, service_in_words
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.kinds import timestamp
+from sensor.alerts.services import service_name
 from sensor.alerts.spread import amount, counted, nothing_in_words
 
 # Smallest severity of each word, the worst first.
@@ -88,6 +89,13 @@ def targets_in_words(alert: Alert) -> str:
     if spread.ports <= 1:
         return f"{hosts}; port {ports[0]}"
     return f"{hosts}; {amount(spread.ports, spread.ports_more)} ports: {_listed(ports, spread.ports)}"
+
+
+def service_in_short(alert: Alert) -> str:
+    """What the port of the flow shown is usually for: `ssh (tcp/22)`; nothing where that is not known."""
+    port = alert.destination.port
+    name = service_name(port, alert.protocol)
+    return "" if name is None else f"{name} ({service_in_words(port, alert.protocol)})"
 
 
 def sources_in_words(alert: Alert) -> str:

@@ -14,6 +14,7 @@ from sensor.alerts.words import (
     moment,
     muted_in_words,
     outside_normal,
+    service_in_short,
     severity_word,
     targets_in_words,
     traffic_in_words,
@@ -75,6 +76,7 @@ def alert_document(alert: Alert) -> dict[str, Any]:
         "facts": [
             ["Targets", _text(targets_in_words(alert))],
             ["Flagged traffic", _text(traffic_in_words(alert))],
+            *([["Service", service]] if (service := service_in_short(alert)) else []),
             ["Risk", f"{alert.risk:g} of 100"],
             ["Community ID", _text(alert.community_id)],
             ["Id", _text(alert.id)],

@@ -13,6 +13,7 @@ from sensor.alerts.words import (
     label_in_words,
     moment,
     outside_normal,
+    service_in_short,
     severity_word,
     sources_in_words,
     targets_in_words,
@@ -88,6 +89,8 @@ def _facts(episode: ReportedEpisode) -> Markup:
     ]
     if sources:
         facts.insert(2, ("Sources", sources))
+    if service := service_in_short(record):
+        facts.append(("Service", service))
     if record.packets_file:
         facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:

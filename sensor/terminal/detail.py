@@ -16,6 +16,7 @@ from sensor.alerts.words import (
     address_and_port,
     muted_in_words,
     outside_normal,
+    service_in_short,
     sources_in_words,
     state_word,
     targets_in_words,
@@ -121,10 +122,10 @@ def _short(value: float, unit: str) -> str:
 
 
 def _traffic(alert: Alert) -> str:
-    sources = sources_in_words(alert)
+    sources, service = sources_in_words(alert), service_in_short(alert)
     return (
         f"{f'from {sources}; ' if sources else ''}{targets_in_words(alert)}; {traffic_in_words(alert)}; "
-        f"strongest: {address_and_port(alert.source.ip, alert.source.port)} sent "
+        f"{f'{service}; ' if service else ''}strongest: {address_and_port(alert.source.ip, alert.source.port)} sent "
         f"{counted(alert.source.packets, 'packet')} ({alert.source.bytes:,} B), "
         f"{address_and_port(alert.destination.ip, alert.destination.port)} "
         f"{alert.destination.packets:,} ({alert.destination.bytes:,} B); "
