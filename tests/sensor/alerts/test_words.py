@@ -29,7 +29,7 @@ from sensor.alerts.words import (
     who,
     whom,
 )
-from sensor.cli.alert_text import detail, one_line
+from sensor.cli.alert_text import detail, line_in_words, row_in_words
 from sensor.report.digest import Digest
 from sensor.report.tables import summary
 from sensor.terminal.alert_list import severity_mark
@@ -56,7 +56,8 @@ def test_a_severity_has_one_word_wherever_it_is_shown(severity: int, word: str, 
     assert severity_word(severity) == word
     assert severity_text(alert).plain.strip() == word.upper()
     assert severity_mark(alert, UNICODE)[0].endswith(f" {word.upper():<6}")
-    assert f"  {word.upper():<6}  opened " in one_line(alert)
+    assert f"  {word.upper():<6}  opened " in line_in_words(alert)
+    assert f"  {word.upper():<6}  open  " in row_in_words(alert)
     assert f">{word}, risk 60<" in summary(digest.episodes, 1)
     assert orjson.loads(formatter("eve")(alert_document(alert)))["alert"]["severity"] == eve
     assert orjson.loads(formatter("ocsf")(alert_document(alert)))["severity"] == ocsf
