@@ -16,6 +16,14 @@ from sensor.alerts.spread import amount, counted, nothing_in_words
 SEVERITIES: Final = ((70, "high"), (40, "medium"), (0, "low"))
 
 
+_DIRECTIONS: Final = {
+    "inbound": "from outside to inside",
+    "outbound": "from inside to outside",
+    "internal": "within the home networks",
+    "external": "outside of the home networks",
+}
+
+
 def severity_word(severity: int) -> str:
     """High, medium or low."""
     return next(word for least, word in SEVERITIES if severity >= least)
@@ -66,6 +74,11 @@ def place_in_words(alert: Alert) -> str:
         return f"{f'from {source} ' if source else ''}to outside{f' ({target})' if target else ''}: "
     where = "inside" if alert.direction == "internal" else "outside"
     return f"{where}{f', from {source}' if source else ''}{f', to {target}' if target else ''}: "
+
+
+def direction_in_words(alert: Alert) -> str:
+    """From where to where the flow shown went, by the home networks of the site's notes; nothing without notes."""
+    return "" if alert.direction is None else _DIRECTIONS[alert.direction]
 
 
 def muted_in_words(alert: Alert) -> str:

@@ -12,11 +12,13 @@ from sensor.alerts.reading import Entry
 from sensor.alerts.spread import span_in_words
 from sensor.alerts.words import (
     address_and_port,
+    direction_in_words,
     label_in_words,
     lane_in_words,
     moment,
     muted_in_words,
     outside_normal,
+    service_in_short,
     severity_word,
     sources_in_words,
     state_word,
@@ -67,6 +69,7 @@ def detail(entries: Sequence[Entry]) -> list[str]:
         f"Targets     {targets_in_words(alert)}",
         *_sources(alert),
         f"Traffic     {traffic_in_words(alert)}",
+        *(f"{name:12}{words}" for name, words in _context(alert) if words),
         f"Flow shown  {_flow(alert)}",
         f"Community   {alert.community_id}",
         f"Packets     tshark -r CAPTURE -Y '{display_filter(alert)}'",
@@ -101,6 +104,11 @@ def _sources(alert: Alert) -> list[str]:
     """Of how many hosts one alert tells, where there are several."""
     sources = sources_in_words(alert)
     return [f"Sources     {sources}"] if sources else []
+
+
+def _context(alert: Alert) -> tuple[tuple[str, str], ...]:
+    """What is shown and never judged."""
+    return ("Service", service_in_short(alert)), ("Where", direction_in_words(alert))
 
 
 def _flow(alert: Alert) -> str:

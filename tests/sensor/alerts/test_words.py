@@ -15,6 +15,7 @@ from sensor.alerts.techniques import Technique, technique_of
 from sensor.alerts.words import (
     address_and_port,
     clock_time,
+    direction_in_words,
     label_in_words,
     lane_in_words,
     moment,
@@ -208,3 +209,8 @@ def test_a_label_that_does_not_speak_for_the_alert_is_not_shown_beside_its_name(
     assert label_in_words(alert) == said
     assert ("SSH-Patator" in "\n".join(detail([Entry(b"", {}, alert)]))) == bool(said)
     assert ("SSH-Patator" in verdict_text(alert)) == bool(said)
+
+
+def test_where_a_flow_went_is_said_by_the_home_networks_alone() -> None:
+    assert direction_in_words(an_alert()) == ""
+    assert direction_in_words(an_alert(direction="inbound")) == "from outside to inside"
