@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture lock audit dist deb deb-test clean
+.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture views lock audit dist deb deb-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -142,6 +142,9 @@ picture: $(VENV)/installed-train ## Draw the pictures of README and docs/ anew (
 	$(BIN)/python -m docs.picture
 	$(BIN)/python -m docs.recording
 	$(BIN)/python -m docs.kdd_plots $(NSLKDD)
+
+views: $(VENV)/installed-test ## Take the pictures of docs/views.md anew (root, tcpreplay, tmux, Chromium; two minutes)
+	$(BIN)/python -m docs.screenshots
 
 lock: $(VENV)/installed-audit ## Write the locks anew, from the newest versions that setup.cfg admits (needs the package index)
 	$(BIN)/python -m tests.supply.lock

@@ -35,7 +35,8 @@ LONGEST_S: Final = 1.6  # that one picture of the terminal stays, but for those 
 LAST_S: Final = 5.0
 PATIENCE_S: Final = 120.0  # with a command: it may have to compile
 THEME: Final = MONOKAI
-SHELL: Final = ("env", "PS1=$ ", "bash", "--norc", "--noprofile")
+PROMPT: Final = "$ "
+SHELL: Final = ("env", f"PS1={PROMPT}", "bash", "--norc", "--noprofile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Step:
     keys: str  # typed as they are; Enter after them where `line`
     read_s: float = 1.5
     line: bool = True
-    until: str = "$ "  # what the last line of the terminal begins with once it is done
+    until: str = PROMPT  # what the terminal shows once it is done; of the prompt: as its last line. "": a second's rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Frame:
 
 
 FIRST_MINUTES: Final = (
-    Step("flowvigil read demo.pcap.gz", 4.0, until=""),
+    Step("flowvigil read demo.pcap.gz", 4.0, until="at its end"),
     Step("Down", 1.5, line=False, until=""),
     Step("Down", 1.5, line=False, until=""),
     Step("Enter", 6.0, line=False, until=""),
@@ -133,9 +134,10 @@ def _until_done(terminal: Terminal, step: Step) -> Iterator[Frame]:
         quiet = quiet + 1 if screen == before else 0
         before = screen
         yield Frame(screen, LOOK_S)
-        shown = [plain for line in screen if (plain := Text.from_ansi(line).plain)]
-        done = not step.until or (bool(shown) and shown[-1].rstrip() == step.until.rstrip())
-        if done and quiet >= (10 if not step.until else 2):
+        shown = [plain for line in screen if (plain := Text.from_ansi(line).plain.rstrip())]
+        at_prompt = shown[-1:] == [PROMPT.rstrip()]
+        done = at_prompt if step.until == PROMPT else step.until in "\n".join(shown)
+        if done and quiet >= (2 if step.until else 10):
             return
     raise TimeoutError(f"{step.keys!r} has not come to its end within {PATIENCE_S:.0f} s")
 

@@ -4,11 +4,16 @@ import errno
 import re
 
 OK, INTERNAL, USAGE, CONFIG, MODEL, CAPTURE, INPUT, OUTPUT = range(8)
+NO_MATCH = INTERNAL  # of a search that found nothing, as of grep; a fault is told on stderr
 FAIL_ON, NOT_MET, INTERRUPTED, BROKEN_PIPE = 10, 11, 130, 141
 # Each with the word of the short list and what it says.
 EXIT_CODES = (
     (OK, "ok", "The command did what it was asked to."),
-    (INTERNAL, "internal", "A fault of this program; FLOWVIGIL_TRACEBACK=1 shows where."),
+    (
+        INTERNAL,
+        "internal",
+        "A fault of this program, told on stderr; FLOWVIGIL_TRACEBACK=1 shows where. Of alerts search: no match.",
+    ),
     (USAGE, "usage", "The command line is wrong, or a package that the command needs is not installed."),
     (CONFIG, "config", "A setting is unknown, of the wrong type or out of range, or asks for what is not there."),
     (MODEL, "model", "A bundle is missing, damaged, or fitted on other features."),

@@ -8,6 +8,7 @@ from typing import Final
 
 from sensor.alerts.declaration import REQUIRED, Constant, Field, Row
 from sensor.alerts.kinds import ADDRESS, COUNT, PORT, PROTOCOL, exact, one_of, text
+from sensor.alerts.services import service_name
 
 LINE_LIMIT_BYTES: Final = 8192
 # What the schemas tell of the object `observer`.
@@ -56,5 +57,12 @@ def network() -> tuple[Field, ...]:
         Field("network.type", one_of("ipv4", "ipv6"), lambda record: f"ipv{record.ip_version}"),
         Field("network.transport", exact(16), attrgetter("transport")),
         Field("network.iana_number", PROTOCOL, "protocol"),
+        Field(
+            "network.application",
+            exact(24),
+            lambda record: service_name(record.destination.port, record.protocol),
+            "What the destination's port is usually for, by IANA's registry; not what was spoken there.",
+            optional=True,
+        ),
         Field("network.community_id", exact(32, _COMMUNITY_ID), "community_id"),
     )

@@ -6,13 +6,22 @@ Who shows an alert chooses colours, columns and how much is told; what a thing i
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.alerts.alert import Alert
+from sensor.alerts.alert import Alert, service_in_words
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.kinds import timestamp
+from sensor.alerts.services import service_name
 from sensor.alerts.spread import amount, counted, nothing_in_words
 
 # Smallest severity of each word, the worst first.
 SEVERITIES: Final = ((70, "high"), (40, "medium"), (0, "low"))
+
+
+_DIRECTIONS: Final = {
+    "inbound": "from outside to inside",
+    "outbound": "from inside to outside",
+    "internal": "within the home networks",
+    "external": "outside of the home networks",
+}
 
 
 def severity_word(severity: int) -> str:
@@ -67,6 +76,11 @@ def place_in_words(alert: Alert) -> str:
     return f"{where}{f', from {source}' if source else ''}{f', to {target}' if target else ''}: "
 
 
+def direction_in_words(alert: Alert) -> str:
+    """From where to where the flow shown went, by the home networks of the site's notes; nothing without notes."""
+    return "" if alert.direction is None else _DIRECTIONS[alert.direction]
+
+
 def muted_in_words(alert: Alert) -> str:
     """Such as `muted by scanner scan-1: the weekly scan, until 2026-12-31 23:59:59`; nothing where it is not."""
     muted = alert.muted
@@ -88,6 +102,13 @@ def targets_in_words(alert: Alert) -> str:
     if spread.ports <= 1:
         return f"{hosts}; port {ports[0]}"
     return f"{hosts}; {amount(spread.ports, spread.ports_more)} ports: {_listed(ports, spread.ports)}"
+
+
+def service_in_short(alert: Alert) -> str:
+    """What the port of the flow shown is usually for: `ssh (tcp/22)`; nothing where that is not known."""
+    port = alert.destination.port
+    name = service_name(port, alert.protocol)
+    return "" if name is None else f"{name} ({service_in_words(port, alert.protocol)})"
 
 
 def sources_in_words(alert: Alert) -> str:

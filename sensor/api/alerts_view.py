@@ -141,7 +141,7 @@ def _flow(flow: Flow) -> tuple[str, ...]:
     return (
         event["start"][:23].replace("T", " "),
         _side(flow["source"]),
-        f"{_side(flow['destination'])} {network['transport']}",
+        f"{_side(flow['destination'])} {network.get('application', network['transport'])}",
         f"{event['duration'] / 1e9:,.3f} s",
         f"{network['packets']:,}",
         f"{network['bytes']:,}",

@@ -6,6 +6,7 @@ It knows no HTTP and no page.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,9 @@ from sensor.attach.client import Attachment
 from sensor.attach.protocol import Hello, LeftOut, Message
 from sensor.errors import CaptureError
 from sensor.printable import printable
-from sensor.progress.progress import Progress
+from sensor.progress.progress import OpenAlert, Progress
 from sensor.terminal.header import Rates
+from sensor.terminal.standing import as_it_stands
 
 ALERTS_KEPT: Final = 200  # the latest
 NOTES_KEPT: Final = 20
@@ -144,6 +146,7 @@ class LiveFeed:
             if isinstance(message, Progress):
                 self._told.progress = message
                 self._told.rates.update(message)
+                self._bring_up_to_now(message.open_alerts)
             elif isinstance(message, LeftOut):
                 self._told.left_out += message.lines
             elif isinstance(record, Alert):
@@ -165,6 +168,17 @@ class LiveFeed:
         alerts.move_to_end(alert.id)
         if len(alerts) > ALERTS_KEPT:
             alerts.popitem(last=False)
+
+    def _bring_up_to_now(self, open_alerts: Sequence[OpenAlert]) -> None:
+        """Alerts that go on have the counts of now, between two of their lines."""
+        for now in open_alerts:
+            if now.id not in self._told.alerts:
+                continue
+            _, alert = self._told.alerts[now.id]
+            standing = as_it_stands(alert, now)
+            if standing is not alert:
+                self._place += 1
+                self._told.alerts[now.id] = (self._place, standing)
 
     def _say(self, problem: str) -> None:
         with self._changed:

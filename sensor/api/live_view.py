@@ -9,11 +9,13 @@ from sensor.alerts.alert import Alert
 from sensor.alerts.deviation import sentence
 from sensor.alerts.playbook import playbook_of
 from sensor.alerts.words import (
+    direction_in_words,
     label_in_words,
     lane_in_words,
     moment,
     muted_in_words,
     outside_normal,
+    service_in_short,
     severity_word,
     targets_in_words,
     traffic_in_words,
@@ -21,13 +23,14 @@ from sensor.alerts.words import (
 )
 from sensor.api.live_feed import Look
 from sensor.printable import printable
-from sensor.progress.progress import Progress
+from sensor.progress.progress import Progress, Traffic
 from sensor.progress.words import early_in_words
 from sensor.report.words import size, stretch
 from sensor.terminal.status import warning_lines, with_prefix
 
 _LONGEST: Final = 640  # letters of a text
 _REASONS: Final = 5
+_TOP: Final = 10
 
 
 def state_document(look: Look) -> dict[str, Any]:
@@ -45,6 +48,7 @@ def state_document(look: Look) -> dict[str, Any]:
             ["Flows in the table", f"{progress.table_flows:,}"],
             ["Time spent scoring", f"{100 * rates.busy:.1f} %"],
         ],
+        "tops": _tops(progress.traffic),
         "packets_per_s": round(rates.packets_per_s, 1),
         "accounts": _accounts(progress),
         "alerts": _alert_counts(progress),
@@ -73,14 +77,41 @@ def alert_document(alert: Alert) -> dict[str, Any]:
         "reasons": [_text(sentence(deviation)) for deviation in outside_normal(alert)[:_REASONS]],
         "meaning": _text(playbook_of(alert).meaning),
         "facts": [
+            *([["Where", where]] if (where := direction_in_words(alert)) else []),
             ["Targets", _text(targets_in_words(alert))],
             ["Flagged traffic", _text(traffic_in_words(alert))],
+            *([["Service", service]] if (service := service_in_short(alert)) else []),
             ["Risk", f"{alert.risk:g} of 100"],
             ["Community ID", _text(alert.community_id)],
             ["Id", _text(alert.id)],
         ],
         "next": [_text(step) for step in playbook_of(alert).steps],
     }
+
+
+def _tops(traffic: Traffic | None) -> list[dict[str, Any]]:
+    """Tables of who talks most, and of what."""
+    if traffic is None:
+        return []
+    shares = (("Top talkers", traffic.hosts), ("Services", traffic.services), ("Protocols", traffic.protocols))
+    every = max(1, sum(share.bytes for share in traffic.protocols))
+    return [
+        {
+            "title": title,
+            "headings": ["", "bit/s", "Share", "New flows"],
+            "rows": [
+                [
+                    _text(share.name),
+                    with_prefix(share.bytes * 8 / traffic.seconds if traffic.seconds > 0 else 0.0).strip(),
+                    f"{min(100.0, 100 * share.bytes / every):.1f} %",
+                    f"{share.flows:,}",
+                ]
+                for share in found[:_TOP]
+            ],
+        }
+        for title, found in shares
+        if found
+    ]
 
 
 def _accounts(progress: Progress) -> list[list[str]]:

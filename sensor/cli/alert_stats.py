@@ -1,6 +1,6 @@
-"""Counts over the alerts of a log: each episode once, by its last alert.
+"""Counts over the alerts of a log: each alert once, by its last line.
 
-Of each only what is counted is kept, some 0.4 KB, and of no more than EPISODES_KEPT: whoever writes the log may make up
+Of each only what is counted is kept, some 0.4 KB, and of no more than ALERTS_KEPT: whoever writes the log may make up
 as many as there is room for on a disk.
 """
 
@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.kinds import timestamp
+from sensor.alerts.spread import counted
 from sensor.alerts.techniques import NO_TECHNIQUE
 from sensor.alerts.words import moment
 
@@ -19,11 +20,11 @@ KINDS: Final = ("verdict", "lane", "technique", "source", "hour")
 SHOWN, HOURS_SHOWN = 10, 24  # rows of a table
 BAR: Final = 30  # characters
 HOUR_NS: Final = 3_600_000_000_000
-EPISODES_KEPT: Final = 1_000_000
+ALERTS_KEPT: Final = 1_000_000
 
 
 class LastLine(NamedTuple):
-    """What is counted of the last alert of an episode."""
+    """What is counted of the last line of an alert."""
 
     muted: bool
     flows: int
@@ -38,43 +39,43 @@ class LastLine(NamedTuple):
 
 @dataclass(slots=True)
 class Statistics:
-    """Alerts counted so far, and the last of each episode."""
+    """Lines counted so far, and the last of each alert."""
 
-    alerts: int = 0
-    not_kept: int = 0  # alerts of episodes beyond EPISODES_KEPT, which are in no other count
+    lines: int = 0
+    not_kept: int = 0  # lines of alerts beyond ALERTS_KEPT, which are in no other count
     _last: dict[str, LastLine] = field(default_factory=dict)
 
     def add(self, alerts: Iterable[Alert]) -> None:
-        """Count alerts."""
+        """Count lines of alerts."""
         for alert in alerts:
-            self.alerts += 1
-            if alert.id in self._last or len(self._last) < EPISODES_KEPT:
+            self.lines += 1
+            if alert.id in self._last or len(self._last) < ALERTS_KEPT:
                 self._last[alert.id] = _last_line(alert)
             else:
                 self.not_kept += 1
 
     @property
     def _told(self) -> list[LastLine]:
-        """The last line of each episode that is not muted."""
+        """The last line of each alert that is not muted."""
         return [alert for alert in self._last.values() if not alert.muted]
 
     def document(self) -> dict[str, Any]:
         """All counts, largest first; the hours in their order. What notes of the site mute is one count."""
-        episodes = self._told
-        muted = len(self._last) - len(episodes)
+        told = self._told
+        muted = len(self._last) - len(told)
         return {
-            "alerts": self.alerts,
-            "episodes": len(episodes),
+            "alerts": len(told),
+            "lines": self.lines,
             **({"muted": muted} if muted else {}),
             **({"not_kept": self.not_kept} if self.not_kept else {}),
-            "flows": sum(alert.flows for alert in episodes),
-            "first": timestamp(min(alert.start_ns for alert in episodes)) if episodes else None,
-            "last": timestamp(max(alert.end_ns for alert in episodes)) if episodes else None,
-            "verdict": _ranked(alert.verdict for alert in episodes),
-            "lane": _ranked(alert.lane for alert in episodes),
-            "technique": _ranked(alert.technique or "none" for alert in episodes),
-            "source": _ranked(alert.source for alert in episodes),
-            "hour": dict(sorted(Counter(_hour(alert) for alert in episodes).items())),
+            "flows": sum(alert.flows for alert in told),
+            "first": timestamp(min(alert.start_ns for alert in told)) if told else None,
+            "last": timestamp(max(alert.end_ns for alert in told)) if told else None,
+            "verdict": _ranked(alert.verdict for alert in told),
+            "lane": _ranked(alert.lane for alert in told),
+            "technique": _ranked(alert.technique or "none" for alert in told),
+            "source": _ranked(alert.source for alert in told),
+            "hour": dict(sorted(Counter(_hour(alert) for alert in told).items())),
         }
 
     def table(self) -> list[str]:
@@ -82,14 +83,15 @@ class Statistics:
         document = self.document()
         muted = f", {document['muted']:,} muted by site notes" if "muted" in document else ""
         if self.not_kept:
-            muted += f", {self.not_kept:,} alerts of more episodes than are counted"
+            muted += f", {self.not_kept:,} lines of more alerts than are counted"
         if not self._told:
             return [f"no alerts{muted}"]
         names = {alert.technique or "none": _technique(alert) for alert in self._told}
         first = moment(min(alert.start_ns for alert in self._told))
         last = moment(max(alert.end_ns for alert in self._told))
         lines = [
-            f"{document['episodes']:,} episodes, {self.alerts:,} alerts, {document['flows']:,} flows{muted}",
+            f"{counted(len(self._told), 'alert')}, {counted(self.lines, 'line')}, "
+            f"{counted(document['flows'], 'flow')}{muted}",
             f"{first} to {last} UTC",
         ]
         for kind in KINDS:
@@ -118,7 +120,7 @@ def _last_line(alert: Alert) -> LastLine:
 
 
 def _hour(alert: LastLine) -> str:
-    """The hour in which an episode began."""
+    """The hour in which an alert began."""
     return timestamp(alert.start_ns // HOUR_NS * HOUR_NS)[:13] + ":00Z"
 
 

@@ -1,4 +1,4 @@
-"""An alert of a log in words: one line of a list, and everything about one episode. Nothing here needs a model."""
+"""An alert of a log in words: a row of a list, one of its lines, all about it. Nothing here needs a model."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,15 +12,19 @@ from sensor.alerts.reading import Entry
 from sensor.alerts.spread import span_in_words
 from sensor.alerts.words import (
     address_and_port,
+    direction_in_words,
     label_in_words,
     lane_in_words,
     moment,
     muted_in_words,
     outside_normal,
+    service_in_short,
     severity_word,
     sources_in_words,
+    state_word,
     targets_in_words,
     traffic_in_words,
+    when,
     who,
 )
 
@@ -28,15 +32,28 @@ BAR: Final = 24  # characters
 STEPS_SHOWN: Final = 40
 
 
-def one_line(alert: Alert) -> str:
-    """Such as `2026-03-02 09:01:15  HIGH    opened   192.0.2.10 -> 10.0.0.1:22  Brute Force  attack: port 22 on …`."""
-    head = f"{moment(alert.time_ns)}  {severity_word(alert.severity).upper():6}  {alert.action:7}  {who(alert)}"
+def row_in_words(alert: Alert) -> str:
+    """An alert: `2026-03-02 09:01:15-09:01:22  HIGH    closed  192.0.2.10 -> 10.0.0.1:22  Brute Force  attack: …`.
+
+    When it began and last moved, in UTC with the date, and whether it was open by its last line.
+    """
+    times = when(alert.start_ns, alert.end_ns, 0)
+    return f"{times}  {severity_word(alert.severity).upper():6}  {state_word(alert):6}  {_who_what_why(alert)}"
+
+
+def line_in_words(alert: Alert) -> str:
+    """A line of an alert: `2026-03-02 09:01:15  HIGH    updated  192.0.2.10 -> 10.0.0.1:22  Brute Force  attack: …`."""
+    word = severity_word(alert.severity).upper()
+    return f"{moment(alert.time_ns)}  {word:6}  {alert.action:7}  {_who_what_why(alert)}"
+
+
+def _who_what_why(alert: Alert) -> str:
     muted = f"{muted_in_words(alert)}, " if alert.muted else ""
-    return f"{head}  {alert.title}  {muted}{alert.verdict}: {alert.reason}  [{alert.id}]"
+    return f"{who(alert)}  {alert.title}  {muted}{alert.verdict}: {alert.reason}  [{alert.id}]"
 
 
 def detail(entries: Sequence[Entry]) -> list[str]:
-    """Lines about one episode, of which `entries` are all alerts in the order they were written."""
+    """Lines about one alert, of which `entries` are all lines in the order they were written."""
     alert = entries[-1].alert
     playbook = playbook_of(alert)
     lines = [
@@ -52,6 +69,7 @@ def detail(entries: Sequence[Entry]) -> list[str]:
         f"Targets     {targets_in_words(alert)}",
         *_sources(alert),
         f"Traffic     {traffic_in_words(alert)}",
+        *(f"{name:12}{words}" for name, words in _context(alert) if words),
         f"Flow shown  {_flow(alert)}",
         f"Community   {alert.community_id}",
         f"Packets     tshark -r CAPTURE -Y '{display_filter(alert)}'",
@@ -61,7 +79,7 @@ def detail(entries: Sequence[Entry]) -> list[str]:
         "",
         *_course(entries),
         "",
-        f"Episode {alert.id}, told by {alert.observer.name} with bundle {alert.model.id} {alert.model.sha256[:12]}",
+        f"Alert {alert.id}, told by {alert.observer.name} with bundle {alert.model.id} {alert.model.sha256[:12]}",
     ]
     if alert.dropped:
         lines.append(f"The capture had lost {alert.dropped:,} packets by then: counts may be too low.")
@@ -86,6 +104,11 @@ def _sources(alert: Alert) -> list[str]:
     """Of how many hosts one alert tells, where there are several."""
     sources = sources_in_words(alert)
     return [f"Sources     {sources}"] if sources else []
+
+
+def _context(alert: Alert) -> tuple[tuple[str, str], ...]:
+    """What is shown and never judged."""
+    return ("Service", service_in_short(alert)), ("Where", direction_in_words(alert))
 
 
 def _flow(alert: Alert) -> str:
@@ -113,7 +136,7 @@ def _deviation(deviation: Deviation) -> str:
 
 
 def _course(entries: Sequence[Entry]) -> list[str]:
-    """What became of it: a line for each alert, with a bar of its flows against the most."""
+    """What became of it: each of its lines, with a bar of its flows against the most."""
     first, last = entries[0].alert, entries[-1].alert
     span = span_in_words(max(0, last.end_ns - last.start_ns))
     most = max(1, *(entry.alert.spread.flows for entry in entries))
@@ -128,5 +151,5 @@ def _course(entries: Sequence[Entry]) -> list[str]:
             f"{'flow' if alert.spread.flows == 1 else 'flows':5}  risk {alert.risk:>5.1f}  {bar}".rstrip()
         )
     if len(entries) > STEPS_SHOWN:
-        lines.insert(2, f"  ({len(entries) - STEPS_SHOWN:,} alerts between)")
+        lines.insert(2, f"  ({len(entries) - STEPS_SHOWN:,} lines between)")
     return lines

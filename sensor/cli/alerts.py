@@ -19,14 +19,26 @@ from sensor.cli.alert_inputs import (
     inputs,
     noted,
 )
+from sensor.cli.alert_listing import (
+    AllLinesOption,
+    JsonOption,
+    TextOption,
+    form_of,
+    print_lines,
+    show_rows,
+    text_width,
+    wrapped_detail,
+)
 from sensor.cli.alert_mark import mark
 from sensor.cli.options import SiteOption
 from sensor.cli.queries import read_query
 from sensor.cli.stdout import write_each
+from sensor.errors import NO_MATCH, OK
 
 if TYPE_CHECKING:
     from sensor.alerts.alert import Alert
     from sensor.alerts.reading import Entry
+    from sensor.cli.alert_rows import Row
 
 app = typer.Typer(
     name="alerts",
@@ -36,8 +48,6 @@ app = typer.Typer(
 )
 
 app.command("mark")(mark)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="The alerts as JSON lines, also in a terminal.")]
 
 
 class Target(StrEnum):
@@ -79,7 +89,9 @@ def tail(
     files: FilesArgument = None,
     count: Annotated[int, typer.Option("-n", "--lines", min=0, max=100_000, help="How many of the last.")] = 10,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written to the file.")] = False,
+    all_lines: AllLinesOption = False,
     json: JsonOption = False,
+    text: TextOption = False,
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
 ) -> int:
@@ -88,21 +100,35 @@ def tail(
     \b
     flowvigil alerts tail -n 20 /var/log/flowvigil/alerts.jsonl
     flowvigil alerts tail -f /var/log/flowvigil/alerts.jsonl | jq .event.reason
+    flowvigil alerts tail -n 500 --text alerts.jsonl | less
+
+    A row is an alert as its last line has it; with -f an alert that opens is shown as its first line has it. With
+    --all-lines each line is a row: opened, updated, closed. Words in a terminal, else JSON lines.
     """
     from sensor.alerts.json_lines import STDIN, Follower
     from sensor.alerts.reading import entries_of
+    from sensor.cli.alert_rows import Shown, each_line, last_each, new_each
 
+    form = form_of(json=json, text=text)
     names = inputs(files)
     if follow and (len(names) != 1 or names[0] == STDIN):
         raise typer.BadParameter("found no file or several, expected one to follow", param_hint="--follow")
 
+    def last(found: "Iterable[Entry]") -> "list[Row]":
+        return list(deque(each_line(found, every), maxlen=count)) if all_lines else last_each(found, count)
+
     with errors_told() as errors:
         if not follow:
-            _show(deque(alerts_in(names, errors, with_notes=with_notes, site=site), maxlen=count), json=json)
+            show_rows(last(alerts_in(names, errors, with_notes=with_notes, site=site)), form, lines=all_lines)
             return code_of(errors)
         follower, with_the_notes = Follower(names[0]), partial(noted, with_notes=with_notes, site=site)
-        _show(deque(with_the_notes(entries_of(follower.lines(), names[0], errors)), maxlen=count), json=json)
-        _show(with_the_notes(entries_of(follower.forever(), names[0], errors)), json=json)
+        rows = last(with_the_notes(entries_of(follower.lines(), names[0], errors)))
+        show_rows(rows, form, lines=all_lines)
+        coming = with_the_notes(entries_of(follower.forever(), names[0], errors))
+        shown = Shown()
+        for row in rows:
+            shown.add(row.alert.id)
+        show_rows(each_line(coming, every) if all_lines else new_each(coming, shown), form, lines=all_lines)
     return code_of(errors)
 
 
@@ -124,7 +150,10 @@ def show(
     names = inputs(files)
     with errors_told() as errors:
         found = episode_of(id_, alerts_in(names, errors, with_notes=with_notes, site=site), names)
-        _show(found, json=True) if json else _print(detail(found))
+        if json:
+            write_each(entry.line for entry in found)
+        else:
+            print_lines(wrapped_detail(detail(found), text_width()) if sys.stdout.isatty() else detail(found))
     return code_of(errors)
 
 
@@ -132,7 +161,9 @@ def show(
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Terms that must all hold; quote it for the shell.")],
     files: FilesArgument = None,
+    all_lines: AllLinesOption = False,
     json: JsonOption = False,
+    text: TextOption = False,
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
 ) -> int:
@@ -152,15 +183,22 @@ def search(
     direction:         inbound, outbound, internal, external; by the site's notes
     muted:             yes, no; by the site's notes
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
+
+    A row is an alert, as the last of its lines has it for which the terms hold, once it is closed or the log has ended;
+    with --all-lines each such line is a row, as it comes. Words in a terminal, else JSON lines. Exit code 1 where there
+    is no match.
     """
     from sensor.alerts.query import parse
+    from sensor.cli.alert_rows import each_line, one_each
 
+    form = form_of(json=json, text=text)
     with read_query(query):
         terms = parse(query)
     with errors_told() as errors:
         found = alerts_in(inputs(files), errors, with_notes=with_notes, site=site)
-        _show((entry for entry in found if terms.matches(entry.alert)), json=json)
-    return code_of(errors)
+        rows = (each_line if all_lines else one_each)(found, terms.matches)
+        matched = show_rows(rows, form, lines=all_lines)
+    return code_of(errors) or (OK if matched else NO_MATCH)
 
 
 @app.command("stats")
@@ -170,7 +208,7 @@ def stats(
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
 ) -> int:
-    """Count episodes by verdict, lane, technique, source and hour.
+    """Count alerts by verdict, lane, technique, source and hour, each once however many lines it has.
 
     \b
     flowvigil alerts stats /var/log/flowvigil/alerts.jsonl*
@@ -187,33 +225,10 @@ def stats(
         if json:
             write_each([orjson.dumps(counted.document(), option=orjson.OPT_APPEND_NEWLINE)])
         else:
-            _print(counted.table())
+            print_lines(counted.table())
     return code_of(errors)
 
 
-def _show(found: "Iterable[Entry]", *, json: bool) -> None:
-    """Alerts as they were written, or in a terminal as lines for people."""
-    if json or not sys.stdout.isatty():
-        write_each(entry.line for entry in found)
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    from sensor.alerts.words import severity_word
-    from sensor.cli.alert_text import one_line
-    from sensor.terminal.glyphs import SEVERITY_STYLES
-
-    console = Console(highlight=False)
-
-    def styled(alert: "Alert") -> Text:
-        text, word = Text(one_line(alert)), severity_word(alert.severity)
-        text.highlight_words([word.upper()], SEVERITY_STYLES[word])
-        return text
-
-    for entry in found:
-        console.print(styled(entry.alert), soft_wrap=True)
-
-
-def _print(lines: Iterable[str]) -> None:
-    """Lines whose texts have been made printable."""
-    write_each(f"{line}\n".encode(sys.stdout.encoding or "utf-8", "replace") for line in lines)
+def every(_alert: "Alert") -> bool:
+    """The query without terms, which holds for each alert."""
+    return True

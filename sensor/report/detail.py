@@ -10,9 +10,11 @@ from sensor.alerts.packet_filters import capture_filter, display_filter, flow_fi
 from sensor.alerts.playbook import playbook_of
 from sensor.alerts.spread import counted
 from sensor.alerts.words import (
+    direction_in_words,
     label_in_words,
     moment,
     outside_normal,
+    service_in_short,
     severity_word,
     sources_in_words,
     targets_in_words,
@@ -88,6 +90,10 @@ def _facts(episode: ReportedEpisode) -> Markup:
     ]
     if sources:
         facts.insert(2, ("Sources", sources))
+    if where := direction_in_words(record):
+        facts.append(("Where", where))
+    if service := service_in_short(record):
+        facts.append(("Service", service))
     if record.packets_file:
         facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:

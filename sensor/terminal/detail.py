@@ -14,8 +14,10 @@ from sensor.alerts.playbook import playbook_of
 from sensor.alerts.spread import counted, span_in_words
 from sensor.alerts.words import (
     address_and_port,
+    direction_in_words,
     muted_in_words,
     outside_normal,
+    service_in_short,
     sources_in_words,
     state_word,
     targets_in_words,
@@ -122,8 +124,9 @@ def _short(value: float, unit: str) -> str:
 
 def _traffic(alert: Alert) -> str:
     sources = sources_in_words(alert)
+    context = "".join(f"{words}; " for words in (service_in_short(alert), direction_in_words(alert)) if words)
     return (
-        f"{f'from {sources}; ' if sources else ''}{targets_in_words(alert)}; {traffic_in_words(alert)}; "
+        f"{f'from {sources}; ' if sources else ''}{targets_in_words(alert)}; {traffic_in_words(alert)}; {context}"
         f"strongest: {address_and_port(alert.source.ip, alert.source.port)} sent "
         f"{counted(alert.source.packets, 'packet')} ({alert.source.bytes:,} B), "
         f"{address_and_port(alert.destination.ip, alert.destination.port)} "

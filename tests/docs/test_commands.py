@@ -16,8 +16,9 @@ pytestmark = [pytest.mark.ux, pytest.mark.takes(25)]
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = sorted([README, ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
-# Those of interfaces are run by tests/live and tests/sensor/attach, selftest by tests/sensor/cli/test_selftest.py.
-ELSEWHERE = ("check", "watch", "selftest")
+# Those of interfaces and of running sensors are run by tests/live, tests/sensor/attach and tests/sensor/api, selftest
+# by tests/sensor/cli/test_selftest.py.
+ELSEWHERE = ("check", "watch", "serve", "selftest")
 NORMAL = ("monday.pcap.gz", "tuesday.pcap.gz")
 
 

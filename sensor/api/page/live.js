@@ -48,7 +48,8 @@ function showTops(tables) {
       made("h2", { textContent: title }),
       made("div", { className: "scroll" },
         made("table", {},
-          made("thead", {}, made("tr", {}, ...headings.map((name) => made("th", { textContent: name })))),
+          made("thead", {}, made("tr", {}, ...headings.map((name, place) =>
+            made("th", { textContent: name, className: place ? "number" : "" })))),
           made("tbody", {}, ...rows.map((row) => made("tr", {}, ...row.map((cell, place) =>
             made("td", { textContent: cell, className: place ? "number" : "" }))))))))));
 }

@@ -54,6 +54,7 @@ def test_the_line_is_the_documented_one() -> None:
         "destination": {"ip": "198.51.100.7", "port": 443, "bytes": 4321, "packets": 10},
         "network": {
             "type": "ipv4", "transport": "tcp", "iana_number": "6", "community_id": "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
+            "application": "https",
         },
         "observer": {"name": "gw1", "type": "ids", "version": "0.1.0"},
         "threat": {

@@ -94,7 +94,7 @@ def alerts_told(lines: bytes) -> int:
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_the_alert_tools_tell_what_is_there_and_what_was_left_out(packing: str, tmp_path: Path) -> None:
     (tmp_path / f"log{packing}").write_bytes(PACKINGS[packing](CONTENT))
-    result = flowvigil("alerts", "search", "", tmp_path / f"log{packing}")
+    result = flowvigil("alerts", "search", "--all-lines", "", tmp_path / f"log{packing}")
     assert (result.code, alerts_told(result.stdout), left_out(result)) == (6, TOLD, LEFT_OUT)
     assert len(result.stderr) == len(LEFT_OUT)
 

@@ -15,6 +15,7 @@ from sensor.alerts.techniques import Technique, technique_of
 from sensor.alerts.words import (
     address_and_port,
     clock_time,
+    direction_in_words,
     label_in_words,
     lane_in_words,
     moment,
@@ -28,7 +29,7 @@ from sensor.alerts.words import (
     who,
     whom,
 )
-from sensor.cli.alert_text import detail, one_line
+from sensor.cli.alert_text import detail, line_in_words, row_in_words
 from sensor.report.digest import Digest
 from sensor.report.tables import summary
 from sensor.terminal.alert_list import severity_mark
@@ -55,7 +56,8 @@ def test_a_severity_has_one_word_wherever_it_is_shown(severity: int, word: str, 
     assert severity_word(severity) == word
     assert severity_text(alert).plain.strip() == word.upper()
     assert severity_mark(alert, UNICODE)[0].endswith(f" {word.upper():<6}")
-    assert f"  {word.upper():<6}  opened " in one_line(alert)
+    assert f"  {word.upper():<6}  opened " in line_in_words(alert)
+    assert f"  {word.upper():<6}  open  " in row_in_words(alert)
     assert f">{word}, risk 60<" in summary(digest.episodes, 1)
     assert orjson.loads(formatter("eve")(alert_document(alert)))["alert"]["severity"] == eve
     assert orjson.loads(formatter("ocsf")(alert_document(alert)))["severity"] == ocsf
@@ -207,3 +209,8 @@ def test_a_label_that_does_not_speak_for_the_alert_is_not_shown_beside_its_name(
     assert label_in_words(alert) == said
     assert ("SSH-Patator" in "\n".join(detail([Entry(b"", {}, alert)]))) == bool(said)
     assert ("SSH-Patator" in verdict_text(alert)) == bool(said)
+
+
+def test_where_a_flow_went_is_said_by_the_home_networks_alone() -> None:
+    assert direction_in_words(an_alert()) == ""
+    assert direction_in_words(an_alert(direction="inbound")) == "from outside to inside"

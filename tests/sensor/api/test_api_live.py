@@ -19,7 +19,7 @@ from sensor.api.live import MOST_UNSENT_BYTES, STREAMS, add_live
 from sensor.api.live_feed import ALERTS_KEPT, LiveFeed
 from sensor.attach.server import AttachServer
 from sensor.progress.latest import Latest
-from sensor.progress.progress import InterfaceState, Progress
+from sensor.progress.progress import InterfaceState, OpenAlert, Progress, Share, Traffic
 from tests.support.alerts import an_alert
 from tests.support.attached import eventually, serving
 from tests.support.browser import Browser, browser, chromium
@@ -33,6 +33,10 @@ PROGRESS = Progress(
     received=1000, packets=990, bytes=64_000, metered=980, dropped=10, undecoded={"arp": 10}, flows=40, alerts=2,
     attacks=1, uncertain=1, bundle="default", elapsed_s=2.0, traffic_time_ns=1_700_000_000_000_000_000,
     interfaces=(InterfaceState("eth0", up=False),),
+    traffic=Traffic(
+        2.0, (Share("10.0.0.1", 1_000_000, 7), Share("2001:db8::1", 250_000, 1)), (Share("tcp/443", 900_000, 5),),
+        (Share("tcp", 1_000_000, 8),),
+    ),
 )  # fmt: skip
 
 
@@ -111,6 +115,8 @@ def test_a_stream_tells_the_latest_alerts_then_the_state_then_what_comes(showing
         assert (accounts["Received"], accounts["Metered"], accounts["Dropped"]) == ("1,000", "980", "10")
         assert dict(state["alerts"]) == {"Alerts": "2", "Attack": "1", "Uncertain": "1"}
         assert "down: eth0" in state["warnings"]
+        assert [table["title"] for table in state["tops"]] == ["Top talkers", "Services", "Protocols"]
+        assert state["tops"][0]["rows"][0] == ["10.0.0.1", "4.0 M", "100.0 %", "7"]
         shown = [said for name, said in told if name == "alert"]
         assert [alert["who"] for alert in shown] == ["192.0.2.1 → 198.51.100.7:22"]
         assert shown[0]["what"] == "Password Guessing"
@@ -202,6 +208,22 @@ def test_without_a_sensor_to_show_there_is_no_such_page(client: Any) -> None:
     assert "/live" not in client.get("/").text
 
 
+def test_an_alert_that_goes_on_has_the_counts_of_now(tmp_path: Path) -> None:
+    alert = numbered(1)
+    now = OpenAlert(alert.id, alert.start_ns, alert.end_ns + 1_000_000_000, 400, 900, 0, 1, 1, 1)
+    latest = Latest(PROGRESS)
+    feed = LiveFeed(tmp_path / "sock")
+    with serving(tmp_path, latest) as running:
+        running.write([alert_line(alert)])
+        feed.join()
+        eventually(lambda: [one.spread.flows for one in feed.look(0, 0).alerts] == [alert.spread.flows])
+        look = feed.look(0, 0)
+        latest.progress = replace(PROGRESS, open_alerts=(now,))
+        eventually(lambda: [one.spread.flows for one in feed.look(look.connection, look.until).alerts] == [400])
+        feed.leave()
+        eventually(lambda: not running._clients)
+
+
 def test_of_many_alerts_the_latest_are_held(tmp_path: Path) -> None:
     feed = LiveFeed(tmp_path / "sock")
     with serving(tmp_path, Latest(PROGRESS)) as running:
@@ -235,6 +257,7 @@ def test_the_page_shows_a_sensor_and_goes_on_after_it_came_back(tab: Browser, sh
         assert tab.run(rows) == ["192.0.2.3 → 198.51.100.7:22", "192.0.2.1 → 198.51.100.7:22"]
         assert "eth0 on gw1" in tab.run("document.querySelector('#sensor').textContent")
         assert "1,000" in tab.run("document.querySelector('#accounts').innerText")
+        assert "2001:db8::1" in tab.run("document.querySelector('#tops').innerText")
         assert tab.run("document.title") == "flowvigil live"
         tab.run("document.querySelector('#alerts > li:last-child summary').click()")
         sensor.write([alert_line(numbered(4))])

@@ -20,10 +20,12 @@ import zstandard
 from sensor.alerts.alert_record import alert_line
 from sensor.alerts.formats import formatter
 from sensor.alerts.json_lines import LONGEST_LINE, Follower
-from sensor.alerts.reading import ReadErrors, entries
+from sensor.alerts.reading import Entry, ReadErrors, entries
 from sensor.alerts.techniques import technique_of
+from sensor.cli.alert_listing import wrapped_detail
+from sensor.cli.alert_rows import one_each
 from sensor.cli.alert_stats import Statistics
-from sensor.cli.alert_text import detail, one_line
+from sensor.cli.alert_text import detail, line_in_words, row_in_words
 from tests.support.alerts import an_alert
 from tests.support.command import Result, flowvigil, started
 from tests.support.native import a_stats_line, an_event_line
@@ -109,7 +111,7 @@ def test_what_is_cut_short_is_read_up_to_there(packing: str, log: Path, tmp_path
 def test_hostile_lines_are_counted_and_told_and_the_others_are_read(tmp_path: Path) -> None:
     path = tmp_path / "hostile\x1b[2J"
     path.write_bytes(b"".join(part for line, _ in HOSTILE for part in (line, LINES[0])))
-    result = flowvigil("alerts", "search", "", path)
+    result = flowvigil("alerts", "search", "--all-lines", "", path)
     assert result.code == 6
     assert result.stdout == LINES[0] * len(HOSTILE)
     for _, reason in HOSTILE:
@@ -155,7 +157,74 @@ def test_tail_shows_the_last(log: Path) -> None:
 def test_search_shows_what_a_query_describes(log: Path) -> None:
     assert flowvigil("alerts", "search", "tech:T1046 verdict:uncertain", log).stdout == LINES[-1]
     nothing = flowvigil("alerts", "search", "src:10.0.0.0/8", log)
-    assert (nothing.code, nothing.stdout, nothing.stderr) == (0, b"", [])
+    assert (nothing.code, nothing.stdout, nothing.stderr) == (1, b"", [])  # as grep has it
+
+
+def test_search_and_tail_show_each_alert_once_by_its_last_line_and_all_lines_on_request(log: Path) -> None:
+    assert flowvigil("alerts", "search", "", log).stdout == LINES[2] + LINES[3]
+    assert flowvigil("alerts", "search", "--all-lines", "", log).stdout == b"".join(LINES)
+    assert flowvigil("alerts", "tail", log).stdout == LINES[2] + LINES[3]
+    assert flowvigil("alerts", "tail", "-n", "1", log).stdout == LINES[3]
+    assert flowvigil("alerts", "tail", "--all-lines", "-n", "3", log).stdout == b"".join(LINES[1:])
+
+
+def test_a_row_is_the_last_line_that_matches_whatever_order_the_files_have(tmp_path: Path) -> None:
+    lines = [
+        alert_line(an_alert(action=action, sequence=n, risk=risk))
+        for n, (action, risk) in enumerate((("opened", 50.0), ("updated", 90.0), ("closed", 60.0)), 1)
+    ]
+    (tmp_path / "log").write_bytes(lines[2])
+    (tmp_path / "log.1").write_bytes(lines[0] + lines[1])
+    files = [tmp_path / "log", tmp_path / "log.1"]
+    assert flowvigil("alerts", "search", "", *files).stdout == lines[2]
+    assert flowvigil("alerts", "search", "", *reversed(files)).stdout == lines[2]
+    assert flowvigil("alerts", "tail", *files).stdout == lines[2]
+    (tmp_path / "open").write_bytes(lines[0] + lines[1])
+    assert flowvigil("alerts", "search", "", tmp_path / "open").stdout == lines[1]
+
+
+def test_rows_that_wait_are_bounded_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.cli.alert_rows.ROWS_WAITING", 10)
+    opened = (Entry(b"", {}, an_alert(id=f"{n:026}", sequence=n)) for n in range(100))
+    rows = one_each(opened, lambda _alert: True)
+    assert next(rows).alert.id == f"{0:026}"  # the oldest, when there was no more room
+    assert len(list(rows)) == 99
+
+
+@pytest.mark.parametrize("command", [("search", "port:22"), ("tail", "-n", "1")])
+def test_words_for_people_go_into_a_pipe_on_request_wrapped_with_an_indent(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_bytes(b"".join(GUESSING))
+    result = flowvigil("alerts", *command, "--text", tmp_path / "log")
+    assert (result.code, result.stderr) == (0, [])
+    text = result.stdout.decode()
+    first, *rest = text.splitlines()
+    assert first.startswith("2023-11-14 22:13:20-22:13:29  HIGH    closed  192.0.2.10 -> 198.51.100.7:22")
+    assert "attack: port 22 on one host" in " ".join(text.split())
+    assert rest
+    assert all(line.startswith("    ") and line[4] != " " for line in rest)
+    assert max(map(len, text.splitlines())) <= 80
+    lines = flowvigil("alerts", "search", "port:22", "--all-lines", "--text", tmp_path / "log")
+    heads = [line.split()[3] for line in lines.stdout.decode().splitlines() if not line.startswith(" ")]
+    assert heads == ["opened", "updated", "closed"]
+
+
+def test_text_and_json_at_once_are_a_usage_error(log: Path) -> None:
+    for command in (("search", ""), ("tail",)):
+        assert flowvigil("alerts", *command, "--text", "--json", log).code == 2
+
+
+def test_a_detail_is_wrapped_below_its_labels_and_filters_stay_whole() -> None:
+    lines = detail([Entry(b"", {}, an_alert(technique=technique_of("T1046")))])
+    drawn = wrapped_detail(lines, 60)
+    assert " ".join(" ".join(drawn).split()) == " ".join(" ".join(lines).split())
+    assert all(len(line) <= 60 or line.startswith("Packets") for line in drawn)
+    after = drawn.index(next(line for line in drawn if line.startswith("What "))) + 1
+    assert drawn[after].startswith(" " * 12)
+    assert drawn[after][12] != " "
+    step = next(at for at, line in enumerate(drawn) if line.startswith("Next "))
+    assert drawn[step + 1].startswith(" " * 15)
 
 
 def test_a_query_that_cannot_be_read_is_marked_where_it_is_wrong(log: Path) -> None:
@@ -211,28 +280,28 @@ def test_the_beginning_of_two_ids_is_no_id(tmp_path: Path) -> None:
     assert "found 2 alerts" in words(result)
 
 
-def test_stats_count_each_episode_once(log: Path) -> None:
+def test_stats_count_each_alert_once(log: Path) -> None:
     found = json.loads(flowvigil("alerts", "stats", "--json", log).stdout)
     assert found == {
-        "alerts": 4, "episodes": 2, "flows": 636, "first": "2023-11-14T22:13:20.000000Z",
+        "alerts": 2, "lines": 4, "flows": 636, "first": "2023-11-14T22:13:20.000000Z",
         "last": "2023-11-14T22:13:29.000000Z", "verdict": {"attack": 1, "uncertain": 1},
         "lane": {"both": 1, "known": 1}, "technique": {"T1046": 1, "T1110.001": 1}, "source": {"192.0.2.10": 2},
         "hour": {"2023-11-14T22:00Z": 2},
     }  # fmt: skip
     table = flowvigil("alerts", "stats", log).stdout.decode()
-    assert table.startswith("2 episodes, 4 alerts, 636 flows\n2023-11-14 22:13:20 to 2023-11-14 22:13:29 UTC\n")
+    assert table.startswith("2 alerts, 4 lines, 636 flows\n2023-11-14 22:13:20 to 2023-11-14 22:13:29 UTC\n")
     assert "  T1046 Network Service Discovery        1  ####" in table
     assert Statistics().table() == ["no alerts"]
 
 
-def test_statistics_tell_of_episodes_beyond_those_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensor.cli.alert_stats.EPISODES_KEPT", 2)
+def test_statistics_tell_of_alerts_beyond_those_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.cli.alert_stats.ALERTS_KEPT", 2)
     statistics = Statistics()
     statistics.add(an_alert(id=letter * 26) for letter in "ABCABC")
     document = statistics.document()
-    assert (document["alerts"], document["episodes"], document["not_kept"]) == (6, 2, 2)
-    assert "2 episodes, 6 alerts" in statistics.table()[0]
-    assert "2 alerts of more episodes than are counted" in statistics.table()[0]
+    assert (document["alerts"], document["lines"], document["not_kept"]) == (2, 6, 2)
+    assert "2 alerts, 6 lines" in statistics.table()[0]
+    assert "2 lines of more alerts than are counted" in statistics.table()[0]
 
 
 def test_nothing_from_a_log_reaches_a_terminal_unescaped(tmp_path: Path) -> None:
@@ -242,14 +311,16 @@ def test_nothing_from_a_log_reaches_a_terminal_unescaped(tmp_path: Path) -> None
     document["event"]["id"] = "D\x1b[2J" + "D" * 20
     (tmp_path / "log").write_bytes(json.dumps(document).encode())
     (entry,) = entries([str(tmp_path / "log")], ReadErrors())
-    for line in [one_line(entry.alert), *detail([entry])]:
+    for line in [row_in_words(entry.alert), line_in_words(entry.alert), *detail([entry])]:
         assert line.isprintable(), line
 
 
 # Pipes and rotation
 
 
-@pytest.mark.parametrize("arguments", [("tail", "-n", "9999"), ("search", ""), ("convert", "--to", "eve")])
+@pytest.mark.parametrize(
+    "arguments", [("tail", "--all-lines", "-n", "9999"), ("search", "--all-lines", ""), ("convert", "--to", "eve")]
+)
 @pytest.mark.real_start
 def test_a_reader_that_has_gone_ends_it_quietly(arguments: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(LINES[0] * 500)

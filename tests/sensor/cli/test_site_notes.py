@@ -105,9 +105,10 @@ def test_what_is_muted_does_not_fail_a_run(tmp_path: Path) -> None:
 
 
 def test_alerts_of_a_log_get_the_notes_that_they_would_have_got(noted: Result, log: Path, notes: Path) -> None:
-    found = flowvigil("alerts", "search", "", "--with-notes", "--site", notes, log)
+    every_line = ("alerts", "search", "--all-lines", "")
+    found = flowvigil(*every_line, "--with-notes", "--site", notes, log)
     assert lines_of(found) == lines_of(noted)
-    by_environment = flowvigil("alerts", "search", "", "--with-notes", log, FLOWVIGIL__SITE__FILE=str(notes))
+    by_environment = flowvigil(*every_line, "--with-notes", log, FLOWVIGIL__SITE__FILE=str(notes))
     assert by_environment.stdout == found.stdout
     muted = flowvigil("alerts", "search", "muted:yes direction:inbound", "--site", notes, log)
     assert {record["source"]["ip"] for record in lines_of(muted)} == {SCANNER, FLOODER}
@@ -136,10 +137,10 @@ def test_what_others_added_to_a_line_stays(log: Path, notes: Path, tmp_path: Pat
 
 def test_stats_count_what_is_muted_apart_and_show_says_by_whom(log: Path, notes: Path) -> None:
     counted = json.loads(flowvigil("alerts", "stats", "--json", "--site", notes, log).stdout)
-    assert (counted["episodes"], counted["muted"]) == (2, 2)
+    assert (counted["alerts"], counted["muted"]) == (2, 2)
     assert set(counted["source"]) == {GUESSER, SLOW}
     words = flowvigil("alerts", "stats", "--site", notes, log).stdout.decode()
-    assert words.startswith("2 episodes, 15 alerts, ")
+    assert words.startswith("2 alerts, 15 lines, ")
     assert ", 2 muted by site notes\n" in words
     shown = flowvigil("alerts", "show", "QEYE", "--site", notes, log).stdout.decode()
     assert "muted by scanner scan-1: the weekly scan\n" in shown

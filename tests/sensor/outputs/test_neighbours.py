@@ -50,8 +50,8 @@ ECS = {
     " destination.bytes destination.packets network.bytes network.packets",
     "keyword": "ecs.version event.kind event.category event.type event.dataset event.action event.id event.reason"
     " source.domain destination.domain network.type network.transport network.iana_number network.community_id"
-    " network.direction network.vlan.id network.inner.vlan.id observer.name observer.type observer.version"
-    " observer.ingress.interface.name threat.framework threat.technique.id threat.technique.name"
+    " network.application network.direction network.vlan.id network.inner.vlan.id observer.name observer.type"
+    " observer.version observer.ingress.interface.name threat.framework threat.technique.id threat.technique.name"
     " threat.technique.subtechnique.id threat.technique.subtechnique.name threat.tactic.name",
 }
 METRIC = re.compile(r"flowvigil_\w+")

@@ -253,7 +253,7 @@ def test_the_detail_answers_what_an_analyst_asks() -> None:
         "attack, known lane, SSH-Patator, T1110.001, p 2e-05, severity 70, risk 60",
         "syn_flag_count ━━━━┃━━━━━━━━ 412 2 ≤ 9",
         "22:13:20–22:13:29 UTC (9.0 s), open attack, known lane",
-        "one host 198.51.100.7; port 22; 318 flows, 640 packets; strongest",
+        "one host 198.51.100.7; port 22; 318 flows, 640 packets; ssh (tcp/22); strongest",
         "22:13:20 opened",
         "Community ID 1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
         "tshark -r CAPTURE -Y 'ip.addr == 192.0.2.10 && ip.addr == 198.51.100.7 && tcp.port == 22 &&",
