@@ -83,6 +83,8 @@ GIVEN_BACK: Final = (
     ("sensor/cli/mistakes.py", f"stop {USAGE}"),
     ("sensor/checks/", "checks"),
     ("sensor/progress/words.py", "notes"),
+    ("sensor/terminal/alert_list.py", "screen"),
+    ("sensor/terminal/status.py", "screen"),
 )
 # Calls that tell something and stop nothing, by the last name of what is called.
 TOLD: Final = {

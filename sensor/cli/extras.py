@@ -1,8 +1,11 @@
 """Packages of the optional extras, which some commands need."""
 
 from importlib.util import find_spec
+from typing import Final
 
 import typer
+
+_CALLED: Final = {"sklearn": "scikit-learn"}  # what installs a module, where it has another name
 
 
 def require_packages(packages: tuple[str, ...], purpose: str, extra: str) -> None:
@@ -19,4 +22,5 @@ def require_tables(purpose: str) -> None:
 
 def missing_packages(packages: list[str], purpose: str, extra: str) -> typer.BadParameter:
     """The usage error for packages that are not installed. purpose: such as "training"."""
-    return typer.BadParameter(f"{purpose} needs {', '.join(packages)}: pip install 'flowvigil[{extra}]'")
+    named = ", ".join(_CALLED.get(package, package) for package in packages)
+    return typer.BadParameter(f"{purpose} needs {named}: pip install 'flowvigil[{extra}]'")

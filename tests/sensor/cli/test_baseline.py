@@ -298,7 +298,7 @@ def test_without_scikit_learn_it_says_what_to_install(short: Path, tmp_path: Pat
         capture_output=True, text=True, env=surroundings(), check=False,
     )  # fmt: skip
     assert result.returncode == USAGE
-    assert "a baseline needs sklearn: pip install 'flowvigil[home]'" in result.stderr
+    assert "a baseline needs scikit-learn: pip install 'flowvigil[home]'" in result.stderr
 
 
 @pytest.mark.parametrize(
