@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture views lock audit dist clean
+.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture views lock audit dist deb deb-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -154,6 +154,12 @@ audit: $(VENV)/installed-audit ## Ask the advisories about every version of the 
 
 dist: $(VENV)/installed-build ## Build the wheel with its bill of materials; the same commit gives the same bytes
 	$(BIN)/python -m tests.supply.dist
+
+deb: $(VENV)/installed-test dist ## Build the Debian package into dist/ (dpkg-deb; for the Debian of this machine's Python, 3.11: bookworm)
+	$(BIN)/python -m tests.supply.deb
+
+deb-test: deb ## Install that package into a bare Debian, use it and remove it (root, debootstrap; four minutes)
+	$(BIN)/python -m tests.supply.deb_trial
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info

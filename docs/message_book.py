@@ -101,11 +101,21 @@ TOLD: Final = {
 
 @dataclass(frozen=True, order=True)
 class Message:
-    """A message: its words, the kind of it (`stop 3`, `quoted 3`, `warnings` …), and the module it comes from."""
+    """A message: its words, the kind of it (`stop 3`, `quoted 3`, `warnings` …), and the module it comes from.
+
+    part: whether it only stands within others.
+    """
 
     kind: str
+    part: bool
     module: str
     words: str
+
+
+class _Part(str):
+    """A text that is put into another one."""
+
+    __slots__ = ()
 
 
 @dataclass
@@ -114,7 +124,8 @@ class Code:
 
     parents: dict[str, list[str]] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=lambda: dict(STOPS))  # exit codes of those that have one
-    makers: dict[tuple[str, str], str] = field(default_factory=dict)  # (module or "", function) to the exception
+    makers: dict[tuple[str, str], str] = field(default_factory=dict)  # (module, function) to the exception
+    framing: set[str] = field(default_factory=set)  # exceptions that put what they are given into words of their own
 
     def is_exception(self, name: str) -> bool:
         """Whether a class is one, by its parents or as a builtin."""
@@ -150,6 +161,8 @@ def _known(trees: dict[str, ast.Module]) -> Code:
     for _, node in nodes:
         if isinstance(node, ast.ClassDef):
             code.parents.setdefault(node.name, []).extend(_last(base) for base in node.bases)
+            if "super().__init__(f" in ast.unparse(node):
+                code.framing.add(node.name)
             stated = (each for each in node.body if isinstance(each, ast.Assign))
             if name := next((_last(each.value) for each in stated if _last(each.targets[0]) == "exit_code"), ""):
                 code.codes[node.name] = getattr(sensor.errors, name)
@@ -188,7 +201,8 @@ def _of_module(path: str, tree: ast.Module, code: Code) -> Iterator[Message]:
             reader = _Reader(functions, constants, scope)
             for words in (words for part in _parts(node) for words in reader.texts(part)):
                 if " " in words.strip() and _WORD.search(_PLACE.sub("", words)):
-                    yield Message(kind, path, " ".join(words.split()))
+                    part = isinstance(words, _Part) or _is_framed(node, code)
+                    yield Message(kind, part, path, " ".join(words.split()))
 
 
 def _scoped(
@@ -200,6 +214,11 @@ def _scoped(
             yield scope, owner, child
         inner = child if isinstance(child, ast.FunctionDef) else scope
         yield from _scoped(child, inner, child.name if isinstance(child, ast.ClassDef) else owner)
+
+
+def _is_framed(node: ast.AST, code: Code) -> bool:
+    """Whether what a call is given becomes part of words that its exception has."""
+    return isinstance(node, ast.Call) and _last(node.func) in code.framing
 
 
 def _parts(node: ast.AST) -> list[ast.expr]:
@@ -257,7 +276,7 @@ class _Reader:
                 return [text]
             case ast.JoinedStr(values=values):
                 inner = (value.value for value in values if isinstance(value, ast.FormattedValue))
-                quoted = [text for value in inner for text in self.texts(value, depth + 1)]
+                quoted = [_Part(text) for value in inner for text in self.texts(value, depth + 1)]
                 return ["".join(_piece(value) for value in values), *quoted]
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 before, after = self.texts(left, depth + 1), self.texts(right, depth + 1)
@@ -316,12 +335,15 @@ def _shown(block: str, found: set[Message]) -> str:
         rows = (f"| {code} | {word} | {meaning} |" for code, word, meaning in EXIT_CODES)
         return "\n".join(("| code | word | what it says |", "|--:|---|---|", *rows, ""))
     kind = block.removeprefix("messages: ")
-    rooms: dict[str, set[str]] = defaultdict(set)
+    modules: dict[tuple[bool, str], set[str]] = defaultdict(set)
     for message in found:
         if message.kind == kind:
-            rooms[message.words].add(message.module)
-    listed = sorted(rooms.items(), key=lambda each: (min(each[1]), each[0]))
-    rows = (f"| {_cell(words)} | {', '.join(f'`{module}`' for module in sorted(where))} |" for words, where in listed)
+            modules[message.part, message.words].add(message.module)
+    listed = sorted(modules.items(), key=lambda each: (each[0][0], min(each[1]), each[0][1]))
+    rows = (
+        f"| {'… ' * part}{_cell(words)} | {', '.join(f'`{module}`' for module in sorted(where))} |"
+        for (part, words), where in listed
+    )
     return "\n".join(("| message | from |", "|---|---|", *rows, ""))
 
 

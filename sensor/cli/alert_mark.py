@@ -26,9 +26,9 @@ def mark(
     """Write into the site's notes that an alert was false, or true.
 
     \b
-    flowvigil alerts mark BRTU --false --why 'nightly backup' --site site.yaml alerts.jsonl
-    flowvigil alerts mark QEYE --false --why 'audit' --until 2026-12-31 --site site.yaml alerts.jsonl
-    flowvigil alerts mark WG7Q --true --why 'host was rebuilt' --site site.yaml alerts.jsonl
+    flowvigil alerts mark BRTU --false --why backup --site site.yaml alerts.jsonl
+    flowvigil alerts mark QEYE --false --why audit --until 2026-12-31 alerts.jsonl
+    flowvigil alerts mark WG7Q --true --why rebuilt --site site.yaml alerts.jsonl
 
     --false adds the narrowest rule that holds for this alert and its like: its source, target, service and technique.
     Nothing else in the file is touched, comments stay, and a rule that is there already is not added again. Where

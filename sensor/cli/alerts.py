@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="alerts",
-    help="Convert, follow, show, search and count alerts that were written as JSON lines.",
+    help="Convert, follow, show, search and count alerts of a log.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -66,11 +66,11 @@ def convert(
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
 ) -> int:
-    """Write alerts in the format of another tool, one line each, on stdout.
+    """Write alerts in the format of another tool. One line each, on stdout.
 
     \b
     flowvigil alerts convert alerts.jsonl --to eve > eve.json
-    zcat alerts.jsonl.1.gz | flowvigil alerts convert - --to cef | logger -t flowvigil
+    zcat alerts.jsonl.1.gz | flowvigil alerts convert - --to cef | logger
 
     eve: Suricata EVE JSON. ocsf: OCSF 1.5.0 Detection Finding. cef: ArcSight CEF. Other records of the sensor are left
     out. Lines that are no alerts are counted on stderr and give exit code 6; the others are converted all the same.
@@ -95,7 +95,7 @@ def tail(
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
 ) -> int:
-    """Show the last alerts, and with -f those that come, through the rotation of the file.
+    """Show the last alerts, and with -f those that come. It follows the rotation of the file.
 
     \b
     flowvigil alerts tail -n 20 /var/log/flowvigil/alerts.jsonl
@@ -140,7 +140,7 @@ def show(
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
 ) -> int:
-    """Tell everything about one alert: reasons against normal, targets, course, and the filter for its packets.
+    """Tell everything about one alert. Reasons against normal, targets, course, and the filter for its packets.
 
     \b
     flowvigil alerts show BRTU alerts.jsonl
@@ -153,7 +153,7 @@ def show(
         if json:
             write_each(entry.line for entry in found)
         else:
-            print_lines(wrapped_detail(detail(found), text_width()) if sys.stdout.isatty() else detail(found))
+            print_lines(wrapped_detail(found, text_width()) if sys.stdout.isatty() else detail(found))
     return code_of(errors)
 
 
@@ -171,17 +171,21 @@ def search(
 
     \b
     flowvigil alerts search 'src:10.0.0.0/8 score:>=0.9' alerts.jsonl
-    flowvigil alerts search 'tech:T1046 severity:>=40 verdict:attack' alerts.jsonl*
+    flowvigil alerts search 'tech:T1046 severity:>=40' alerts.jsonl*
     flowvigil alerts search 'muted:yes' --with-notes --site site.yaml alerts.jsonl
-    flowvigil alerts search 'dst:2001:db8::1 port:22 lane:novel "one host"' alerts.jsonl.zst
+    flowvigil alerts search 'dst:2001:db8::1 port:22 "one host"' alerts.jsonl.zst
 
     \b
-    src: dst:          an address or a network       tech:      ATT&CK technique, with those below it
-    port:              destination port              verdict:   attack, uncertain
-    score: severity:   0 to 1, 0 to 100              lane:      known, novel, both, shape
-    host:              either address                sport: dport: proto:  as in flowvigil flows
-    direction:         inbound, outbound, internal, external; by the site's notes
-    muted:             yes, no; by the site's notes
+    src: dst:         an address or a network
+    host:             either address
+    port:             destination port; sport: dport: proto: as of flowvigil flows
+    tech:             ATT&CK technique, with those below it
+    verdict:          attack, uncertain
+    lane:             known, novel, both, shape
+    score: severity:  0 to 1, 0 to 100
+    direction:        inbound, outbound, internal, external; by the site's notes
+    muted:            yes, no; by the site's notes
+
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
 
     A row is an alert, as the last of its lines has it for which the terms hold, once it is closed or the log has ended;
@@ -208,7 +212,7 @@ def stats(
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
 ) -> int:
-    """Count alerts by verdict, lane, technique, source and hour, each once however many lines it has.
+    """Count alerts by verdict, lane, technique, source and hour. Each counts once, however many lines it has.
 
     \b
     flowvigil alerts stats /var/log/flowvigil/alerts.jsonl*

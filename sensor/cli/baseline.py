@@ -78,13 +78,13 @@ def baseline(
     flags: Flags,
     quiet: QuietOption = False,
 ) -> int:
-    """Fit a bundle to a site's own traffic, and to so many alerts a day.
+    """Fit a bundle to a site's traffic and to so many alerts a day.
 
     \b
     flowvigil baseline default monday.pcap.gz tuesday.pcap.gz -o site
-    flowvigil baseline default /var/log/flowvigil/flows -o site --alerts-per-day 5 --page site.html
-    sudo flowvigil baseline default eth0 --for 7d -o site           # Ctrl-C and the same again: it goes on
-    flowvigil baseline site new-week/ -o site --alerts-per-day 5    # again, weeks later
+    flowvigil baseline default flows/ -o site --alerts-per-day 5 --page site.html
+    sudo flowvigil baseline default eth0 --for 7d -o site   # goes on if repeated
+    flowvigil baseline site new-week/ -o site --alerts-per-day 5   # weeks later
     sudo flowvigil watch -i eth0 -m site
 
     The Isolation Forest, what is normal, the cuts of both lanes and the thresholds of alerts become the site's own.

@@ -43,7 +43,7 @@ def show(
 
 @config_app.command("check")
 def check_file(file: FileArgument) -> None:
-    """Check a file of settings, all of it, and nothing else: neither the environment nor what the settings name.
+    """Check a file of settings, all of it and nothing else. Neither the environment nor what the settings name.
 
     \b
     flowvigil config check site.yaml

@@ -123,16 +123,16 @@ def evaluate(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Judge a model by labelled flows or connection records, at the thresholds that it brings along.
+    """Judge a model by labelled flows or connection records. The thresholds are those that it brings along.
 
     \b
     flowvigil evaluate mine thursday.csv.gz -o report.html
     flowvigil evaluate mine improved/ --day 2017-07-06 --json
-    flowvigil evaluate mine improved/ --protocol random      # inflated, to compare with published figures
+    flowvigil evaluate mine improved/ --protocol random   # inflated, as published
     flowvigil evaluate nsl-kdd KDDTest+.txt --beside nsl-kdd-flow -o kdd.html
     flowvigil evaluate mine ours.csv --labels map.yaml -o ours.html
-    flowvigil evaluate mine captures/index.csv --protocol networks -o networks.html
-    flowvigil evaluate --recipe configs/training/default.yaml --protocol networks --data ~/datasets -o folds.html
+    flowvigil evaluate mine captures/index.csv --protocol networks -o page.html
+    flowvigil evaluate --recipe default.yaml --protocol networks --data ~/datasets
 
     Every figure of flows is given twice: as they stand, and re-homed onto a few shared hosts. Records have no hosts:
     theirs stand once, with recall of attacks that the fit had none of. Progress goes to stderr. Fitting protocols take

@@ -28,7 +28,9 @@ def explore(
     as_json: Annotated[bool, typer.Option("--json", help="Also print all findings as JSON on stdout.")] = False,
     labels: LabelsOption = None,
 ) -> None:
-    """Explore a dataset: classes, distributions, correlations, hypothesis tests, as one HTML page.
+    """Explore a dataset and write one HTML page about it.
+
+    It shows classes, distributions, correlations and hypothesis tests.
 
     \b
     flowvigil explore cic-ids-2017/ -o cic-ids-2017.html

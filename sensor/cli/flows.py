@@ -105,13 +105,13 @@ def flows(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Meter captures and write a table of their flows, one row a flow; or ask a flow log.
+    """Meter captures into a table of their flows, or ask a flow log. A row is a flow.
 
     \b
     flowvigil flows capture.pcap -o flows.parquet
     flowvigil flows monday.pcap.gz tuesday.pcapng -o flows.csv --dialect cic2017
     flowvigil flows capture.pcap -o v4.csv --dialect v4 --compat cicflowmeter-v4
-    flowvigil flows capture.pcap --filter 'tcp port 443 and not host 10.0.0.1' -o https.csv
+    flowvigil flows capture.pcap --filter 'tcp port 443' -o https.csv
     tcpdump -i eth0 -w - | flowvigil flows - | head
 
     \b
@@ -132,16 +132,22 @@ def flows(
     \b
     flowvigil flows log/ --where 'src:10.0.0.9 dport:445'
     flowvigil flows log/ --where 'dst:10.0.0.2 answered:yes' --by dport
-    flowvigil flows log/ --where 'host:10.0.0.2 after:2026-03-02T09:00' --by src | jq .src
+    flowvigil flows log/ --where 'after:2026-03-02T09:00' --by src | jq .src
     flowvigil flows log/ --where 'verdict:attack bytes:>1M' -o attacks.csv
 
     \b
-    src: dst: host:     an address or a network       answered: judged:  yes, no
-    port: dport: sport: ports; port: is the target's  verdict:  attack, uncertain, benign
-    proto: vlan:        tcp, udp, icmp …; a tag       lane:     known, novel, both
-    bytes: packets:     of both directions            label:    what the known lane said
-    duration:           seconds                       p: score: smaller p-value, highest score
-    after: before:      when it began, UTC
+    src: dst: host:      an address or a network
+    port: dport: sport:  ports; port: is the target's
+    proto: vlan:         tcp, udp, icmp …; a tag
+    bytes: packets:      of both directions
+    duration:            seconds
+    after: before:       when it began, UTC
+    answered: judged:    yes, no
+    verdict:             attack, uncertain, benign
+    lane:                known, novel, both
+    label:               what the known lane said
+    p: score:            smaller p-value, highest score
+
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in addresses, labels and ends.
 
     Each flow is shown once, by its latest report; --snapshots shows all. A terminal gets rows, a pipe JSON lines

@@ -31,7 +31,7 @@ MAX_SEED: Final = (1 << 31) - 1
 
 app = typer.Typer(
     name="lab",
-    help="Make traffic of real programs in network namespaces, with the truth of every flow.",
+    help="Make traffic of real programs, with the truth of every flow.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -72,7 +72,7 @@ def run(
         int | None, typer.Option(min=0, max=MAX_SEED, help="Another seed than the scenario's: other actions and times.")
     ] = None,
 ) -> int:
-    """Run a scenario as root, and write captures, truth and a record of the run.
+    """Run a scenario as root. It writes captures, truth and a record of the run.
 
     \b
     flowvigil lab run configs/lab/office.yaml -o runs/office
@@ -112,7 +112,7 @@ def run(
 
 @app.command("check")
 def check(scenario: ScenarioArgument) -> int:
-    """Check a scenario, and name the programs that it needs and that are not installed.
+    """Check a scenario. Programs that it needs and that are not installed are named.
 
     \b
     flowvigil lab check configs/lab/office.yaml

@@ -66,7 +66,7 @@ def list_models(directories: DirectoriesArgument = None, *, flags: Flags, json: 
 @app.command("show")
 @with_flags("config", "overrides")
 def show(bundle: NameArgument = None, *, flags: Flags, json: JsonOption = False) -> int:
-    """Tell what a bundle is: what it judges, its detectors, labels, thresholds, and what it was fitted on.
+    """Tell what a bundle is. What it judges, its detectors, labels, thresholds, and what it was fitted on.
 
     \b
     flowvigil model show

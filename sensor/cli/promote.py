@@ -69,14 +69,16 @@ def promote(
     force: ForceOption = False,
     why: WhyOption = None,
 ) -> int:
-    """Put a bundle in the place of the one that a sensor runs on, if it is shown to be no worse.
+    """Put a bundle in the place of another, if it is no worse.
+
+    The other is the one that a sensor runs on; that the new one is no worse has to be shown.
 
     \b
     flowvigil promote bundles/new --over bundles/site
-    flowvigil promote bundles/new --over bundles/site --normal yesterday.pcap --on captures/index.csv
-    flowvigil promote bundles/new --over bundles/site --force --why 'finds the tunnel of 3 May'
+    flowvigil promote bundles/new --over bundles/site --normal yesterday.pcap
+    flowvigil promote bundles/new --over bundles/site --force --why 'a new attack'
     flowvigil promote --rollback bundles/site
-    sudo systemctl reload flowvigil       # a running sensor takes it at SIGHUP, without losing a packet
+    sudo systemctl reload flowvigil      # a running sensor takes it at SIGHUP
 
     Both are judged by the same traffic: a fixed set of the generator's, with at least 60 episodes of each family of
     attacks, and what --on and --normal give. With 95 % confidence, of each family the challenger must find, rightly

@@ -38,11 +38,11 @@ def read(
     \b
     flowvigil read capture.pcap
     flowvigil read monday.pcap.gz tuesday.pcapng.zst -o alerts.jsonl
-    flowvigil read /var/spool/captures --filter 'tcp port 443 and not host 10.0.0.1'
+    flowvigil read /var/spool/captures --filter 'port 443 and not host 10.0.0.1'
     tcpdump -i eth0 -w - | flowvigil read - | jq .event.reason
     flowvigil read capture.pcap --keep-packets packets/
-    flowvigil read capture.pcap --flows log/ && flowvigil flows log/ --where 'dport:445'
-    flowvigil read capture.pcap -q --fail-on attack > alerts.jsonl || echo 'look at alerts.jsonl'
+    flowvigil read x.pcap --flows log/ && flowvigil flows log/ --where dport:445
+    flowvigil read x.pcap -q --fail-on attack > x.jsonl || echo 'look at x.jsonl'
 
     Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
     """

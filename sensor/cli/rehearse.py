@@ -65,13 +65,13 @@ def rehearse(
     fail_on_missed: MissedOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Rehearse attacks in a copy of your own traffic: would this sensor find them here? Nothing is sent.
+    """Rehearse attacks in a copy of your own traffic. Would this sensor find them here? Nothing is sent.
 
     \b
     flowvigil rehearse monday.pcap.gz
     flowvigil rehearse /var/spool/captures -m bundles/site -o rehearsal.html
     sudo flowvigil rehearse eth0 --for 30m
-    flowvigil rehearse monday.pcap --lab runs/ --json | jq -c 'select(.right == false)'
+    flowvigil rehearse monday.pcap --json | jq -c 'select(.right == false)'
 
     Attacks of every technique that the sensor names, of the generator and of runs of the lab, are put under addresses
     of hosts that the traffic has (servers that answer there, clients, the resolver; whoever attacks from outside is new

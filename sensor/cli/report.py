@@ -51,7 +51,7 @@ def report(
     flags: Flags,
     quiet: QuietOption = False,
 ) -> int:
-    """Write one HTML page about captures or alerts, for people who were not there.
+    """Write one HTML page about captures or alerts. It is for people who were not there.
 
     \b
     flowvigil report monday.pcap.gz -o monday.html

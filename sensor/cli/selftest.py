@@ -21,12 +21,14 @@ JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object f
 
 @with_flags("model", "config", "overrides")
 def selftest(*, flags: Flags, json: JsonLinesOption = False, quiet: QuietOption = False) -> int:
-    """Try the sensor on traffic of its own making: each technique found and rightly named, nothing on normal traffic.
+    """Try the sensor on traffic of its own making.
+
+    Each technique must be found and rightly named, and nothing on normal traffic.
 
     \b
     flowvigil selftest
-    flowvigil selftest -m bundles/site            # what a bundle of your own still finds
-    flowvigil selftest -c /etc/flowvigil.yaml --json | jq -c 'select(.right == false or .alerts > 0)'
+    flowvigil selftest -m bundles/site         # what a bundle of your own finds
+    flowvigil selftest -c sensor.yaml --json | jq -c 'select(.right == false)'
 
     Some thirty attacks, each among the ordinary minutes of an office and in a run of its own, and some twenty kinds of
     everyday traffic, judged as these settings and this bundle say. All is in memory: it needs no network, no file and

@@ -71,11 +71,12 @@ def serve(
     """Score flows over HTTP: a JSON API, and a page for people at /.
 
     \b
-    flowvigil serve                                   # http://127.0.0.1:8080, documentation at /docs
+    flowvigil serve                        # http://127.0.0.1:8080, and /docs
     flowvigil serve -m nsl-kdd --set detection.false_positive_rate=0.05
     flowvigil serve --listen unix:/run/flowvigil/api.sock
-    openssl rand -hex 32 > token; flowvigil serve --listen 0.0.0.0:8080 --token-file token
-    flowvigil serve --attach /run/flowvigil/attach.sock   # and a running sensor at http://127.0.0.1:8080/live
+    openssl rand -hex 32 > token
+    flowvigil serve --listen 0.0.0.0:8080 --token-file token
+    flowvigil serve --attach /run/flowvigil/attach.sock    # a sensor at /live
 
     \b
     curl -s localhost:8080/v1/score -H 'Content-Type: application/json' \\

@@ -39,13 +39,13 @@ def train(
     lab: LabOption = LAB,
     labels: LabelsOption = None,
 ) -> None:
-    """Fit a model from a recipe and a dataset, measure it, and write the bundle.
+    """Fit a model from a recipe and a dataset, and write the bundle. It is measured, too.
 
     \b
     flowvigil train configs/training/cic2017.yaml -o mine --data ~/datasets
     flowvigil read capture.pcap -m mine
     flowvigil train ours.yaml -o ours --data ~/datasets --labels map.yaml
-    flowvigil train configs/training/default.yaml -o runs/default --data ~/datasets --lab runs/lab-sites
+    flowvigil train configs/training/default.yaml -o runs/default --data data/
 
     Progress goes to stderr, the table of figures to stdout. The same recipe, dataset and machine give the same weights.
     The bundle keeps the map of labels that it was fitted by. BUNDLE is the old one or the new one at any moment; the

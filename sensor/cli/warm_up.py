@@ -22,11 +22,11 @@ SilentOption = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but e
 
 
 def warm_up(quiet: SilentOption = False) -> int:
-    """Compile all kernels into the cache, once after installing: no command waits for that any more.
+    """Compile all kernels into the cache, once after installing. No command waits for that any more.
 
     \b
     flowvigil warm-up
-    sudo flowvigil warm-up        # for sudo flowvigil watch: root has a cache of its own
+    sudo flowvigil warm-up     # for sudo flowvigil watch: root has its own cache
     flowvigil warm-up -q && flowvigil read capture.pcap
 
     Each user has a cache, ~/.cache/flowvigil or below XDG_CACHE_HOME, and a service the one that it was given

@@ -68,17 +68,17 @@ def watch(
     quiet: QuietOption = False,
     color: ColorOption = Color.AUTO,
 ) -> int:
-    """Watch interfaces and report what is anomalous, until Ctrl-C or SIGTERM. Needs CAP_NET_RAW (sudo has it).
+    """Watch interfaces and report what is anomalous, until Ctrl-C. Needs CAP_NET_RAW (sudo has it).
 
     \b
     sudo flowvigil watch -i eth0
-    sudo flowvigil watch -i eth0 -i eth1 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
+    sudo flowvigil watch -i eth0 -i eth1 --filter 'not port 22' -o alerts.jsonl
     sudo flowvigil watch -i eth0 --promiscuous --write kept.pcapng
-    sudo flowvigil watch -i eth0 --write kept-%Y%m%d-%H%M%S.pcapng -G 3600 -C 500 -W 48
+    sudo flowvigil watch -i eth0 --write kept-%H%M%S.pcapng -G 3600 -C 500 -W 48
     sudo flowvigil watch -i eth0 --keep-packets /var/lib/flowvigil/packets
     sudo flowvigil watch -i eth0 --flows /var/lib/flowvigil/flows
-    sudo flowvigil watch -i eth0 | jq -c 'select(.event.kind == "alert") | [.source.ip, .event.reason]'
-    sudo flowvigil watch -i eth0 --learn /var/lib/flowvigil/site --learn-for 7d --alerts-per-day 5
+    sudo flowvigil watch -i eth0 | jq 'select(.event.kind == "alert").source.ip'
+    sudo flowvigil watch -i eth0 --learn site --learn-for 7d --alerts-per-day 5
     flowvigil watch --attach /run/flowvigil/attach.sock
 
     Once its sockets are open it becomes the user who called sudo (process.user) and keeps no capability. An interface
@@ -103,8 +103,8 @@ def watch(
     leave, with 5 when there is no sensor or it has gone, and with 7 when lines were read too slowly and left out.
 
     \b
-    SIGHUP   read the settings and the bundle again, reopen the outputs (log rotation),
-             finish the flow log's file
+    SIGHUP   read the settings and the bundle again, reopen the outputs,
+             finish the flow log's file (log rotation)
     SIGUSR1  tell the account now, on stderr or the screen
     SIGTERM  end in order: judge what has come, close the open alerts
     """

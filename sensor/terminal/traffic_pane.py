@@ -16,7 +16,7 @@ from sensor.terminal.header import Rates
 from sensor.terminal.status import Mode, byte_size, with_prefix
 
 PANE_CELLS: Final = 60
-_BAR_CELLS, _AMOUNT_CELLS, _SPARK_CELLS = 10, 13, 40
+_BAR_CELLS, _AMOUNT_CELLS, _SPARK_CELLS = 10, 13, 24
 _GAP: Final = 3  # cells between columns
 
 

@@ -17,7 +17,7 @@ from tests.supply.environments import ROOT
 
 def main() -> None:
     """Build, add the bill of materials, and pack again."""
-    made_s = _time_s()
+    made_s = time_s()
     os.environ["SOURCE_DATE_EPOCH"] = str(made_s)
     for stale in (ROOT / "build", ROOT / "dist"):
         shutil.rmtree(stale, ignore_errors=True)
@@ -37,7 +37,7 @@ def main() -> None:
         _run(sys.executable, "-m", "wheel", "pack", "--dest-dir", str(ROOT / "dist"), str(tree))
 
 
-def _time_s() -> int:
+def time_s() -> int:
     """The time of all files: SOURCE_DATE_EPOCH, or that of the last commit."""
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         return int(given)

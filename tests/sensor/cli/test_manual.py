@@ -69,7 +69,7 @@ def test_the_manual_page_renders_without_a_warning(formatter: str) -> None:
     )
     assert (run.returncode, run.stderr) == (0, "")
     shown = re.sub(r".\x08|\x1b\[[0-9;]*m", "", run.stdout)
-    assert "flowvigil read capture.pcap -q --fail-on attack > alerts.jsonl || echo 'look at alerts.jsonl'" in shown
+    assert "flowvigil read x.pcap -q --fail-on attack > x.jsonl || echo 'look at x.jsonl'" in shown
     assert "--log-format FORM" in shown
 
 
