@@ -63,14 +63,14 @@ def check(
     json: JsonLinesOption = False,
     quiet: FailuresOption = False,
 ) -> int:
-    """Check whether the sensor would start as it is set up here, and measure what one core does.
+    """Check whether the sensor would start here, and measure it.
 
     \b
     flowvigil check
-    sudo flowvigil check -i eth0 --filter 'not port 22' -o /var/log/flowvigil/alerts.jsonl
+    sudo flowvigil check -i eth0 --filter 'not port 22' -o /var/log/alerts.jsonl
     sudo flowvigil check -i eth0 --write kept.pcapng -C 500 -W 48
-    flowvigil check -c /etc/flowvigil.yaml -i eth0 -q        # as ExecStartPre= of a service
-    flowvigil check --json | jq -r 'select(.status != "ok") | .message'
+    flowvigil check -c /etc/flowvigil.yaml -i eth0 -q    # as ExecStartPre=
+    flowvigil check --json | jq -r 'select(.status != "ok").message'
 
     Takes the settings as watch does. Every check is made, whatever the others found, and nothing is left behind but
     compiled kernels, which the sensor needs anyway: with them it takes a few seconds (flowvigil warm-up makes them).

@@ -94,7 +94,7 @@ def simple(item: Packet, *, order: str = "<") -> bytes:
 
 def pcapng(packets: Sequence[Packet], *, order: str = "<", digits: int = 6) -> bytes:
     """One section with one Ethernet interface, whose stamps have so many digits of a second."""
-    unit_ns, resolution = 10 ** (9 - digits), option(9, bytes([digits]), order=order)
+    unit_ns, resolution = 10 ** (9 - digits), b"" if digits == 6 else option(9, bytes([digits]), order=order)
     body = b"".join(enhanced(item, item.ts_ns // unit_ns, order=order) for item in packets)
     return section(order=order) + interface(options=resolution, order=order) + body
 
