@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -17,8 +17,11 @@ from sensor.printable import in_ascii, takes_unicode
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from sensor.alerts.reading import Entry
+
 NARROWEST: Final = 40  # cells that words are wrapped at, at least
 _LABEL_CELLS: Final = 12  # of what stands before each part of a detail
+_COURSE_CELLS: Final = 70  # of a line of the course of an alert, without its bar
 _LABEL: Final = re.compile(r"[A-Z][a-z]+(?: [a-z]+)? +| +")
 _INDENT: Final = 4  # of what does not fit on the first line
 
@@ -80,12 +83,13 @@ def print_lines(lines: Iterable[str]) -> None:
     write_each([_encoded(lines)])
 
 
-def wrapped_detail(lines: Iterable[str], width: int) -> list[str]:
-    """The lines of a detail (sensor.cli.alert_text) with what is too long below its beginning; filters stay whole."""
+def wrapped_detail(entries: "Sequence[Entry]", width: int) -> list[str]:
+    """All about one alert, what is too long for a line below its beginning; filters stay whole to be copied."""
+    from sensor.cli.alert_text import BAR, detail
     from sensor.terminal.glyphs import wrapped
 
     drawn: list[str] = []
-    for line in lines:
+    for line in detail(entries, max(1, min(BAR, width - _COURSE_CELLS))):
         if len(line) <= width or line.startswith("Packets "):
             drawn.append(line)
             continue

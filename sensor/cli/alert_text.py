@@ -52,8 +52,11 @@ def _who_what_why(alert: Alert) -> str:
     return f"{who(alert)}  {alert.title}  {muted}{alert.verdict}: {alert.reason}  [{alert.id}]"
 
 
-def detail(entries: Sequence[Entry]) -> list[str]:
-    """Lines about one alert, of which `entries` are all lines in the order they were written."""
+def detail(entries: Sequence[Entry], bar_cells: int = BAR) -> list[str]:
+    """Lines about one alert, of which `entries` are all lines in the order they were written.
+
+    bar_cells: of the longest bar beside its lines.
+    """
     alert = entries[-1].alert
     playbook = playbook_of(alert)
     lines = [
@@ -77,7 +80,7 @@ def detail(entries: Sequence[Entry]) -> list[str]:
         "",
         *(f"{'' if place else 'Next':12}{place + 1}. {step}" for place, step in enumerate(playbook.steps)),
         "",
-        *_course(entries),
+        *_course(entries, bar_cells),
         "",
         f"Alert {alert.id}, told by {alert.observer.name} with bundle {alert.model.id} {alert.model.sha256[:12]}",
     ]
@@ -135,7 +138,7 @@ def _deviation(deviation: Deviation) -> str:
     return f"{value}, normal {median}, {edge_in_words(deviation)}{': ' if meaning else ''}{meaning}"
 
 
-def _course(entries: Sequence[Entry]) -> list[str]:
+def _course(entries: Sequence[Entry], bar_cells: int) -> list[str]:
     """What became of it: each of its lines, with a bar of its flows against the most."""
     first, last = entries[0].alert, entries[-1].alert
     span = span_in_words(max(0, last.end_ns - last.start_ns))
@@ -145,7 +148,7 @@ def _course(entries: Sequence[Entry]) -> list[str]:
     for entry in shown:
         alert = entry.alert
         later = span_in_words(max(0, alert.time_ns - first.time_ns))
-        bar = "#" * max(1, alert.spread.flows * BAR // most) if alert.spread.flows else ""
+        bar = "#" * max(1, alert.spread.flows * bar_cells // most) if alert.spread.flows else ""
         lines.append(
             f"  {moment(alert.time_ns)} {alert.action:7} {'+' + later:>9}  {alert.spread.flows:>9,} "
             f"{'flow' if alert.spread.flows == 1 else 'flows':5}  risk {alert.risk:>5.1f}  {bar}".rstrip()

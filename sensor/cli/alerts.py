@@ -153,7 +153,7 @@ def show(
         if json:
             write_each(entry.line for entry in found)
         else:
-            print_lines(wrapped_detail(detail(found), text_width()) if sys.stdout.isatty() else detail(found))
+            print_lines(wrapped_detail(found, text_width()) if sys.stdout.isatty() else detail(found))
     return code_of(errors)
 
 

@@ -32,7 +32,7 @@ class Kernels:
 METERING: Final = Kernels("meter", 8)
 METERING_AS: Final = {"cicflowmeter-v4": Kernels("meter-cicflowmeter-v4", 8)}
 JUDGING: Final = Kernels(COMPLETE, 18)
-SERVING: Final = Kernels("serve", 13)
+SERVING: Final = Kernels("serve", 22)
 EVERYTHING: Final = Kernels("everything", 24)
 
 

@@ -216,10 +216,15 @@ def test_text_and_json_at_once_are_a_usage_error(log: Path) -> None:
 
 
 def test_a_detail_is_wrapped_below_its_labels_and_filters_stay_whole() -> None:
-    lines = detail([Entry(b"", {}, an_alert(technique=technique_of("T1046")))])
-    drawn = wrapped_detail(lines, 60)
-    assert " ".join(" ".join(drawn).split()) == " ".join(" ".join(lines).split())
-    assert all(len(line) <= 60 or line.startswith("Packets") for line in drawn)
+    entries = [Entry(b"", {}, an_alert(technique=technique_of("T1046")))]
+    lines, drawn = detail(entries), wrapped_detail(entries, 80)
+    assert [word for word in " ".join(drawn).split() if word.strip("#")] == [
+        word for word in " ".join(lines).split() if word.strip("#")
+    ]
+    assert all(len(line) <= 80 or line.startswith("Packets") for line in drawn)
+    (course,) = [line for line in drawn if " opened " in line]
+    assert course.startswith("  2023-11-14 22:13:20 opened")
+    assert course.endswith("#")
     after = drawn.index(next(line for line in drawn if line.startswith("What "))) + 1
     assert drawn[after].startswith(" " * 12)
     assert drawn[after][12] != " "

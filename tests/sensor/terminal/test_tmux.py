@@ -31,7 +31,7 @@ def test_an_analyst_reads_a_capture_with_keys(pane: Pane, tmp_path: Path) -> Non
     pane.keys("m", "s")
     pane.shows("no alert matches", "1 muted")
     pane.run("resize-window", "-x", "120", "-y", "40")
-    screen = pane.shows("no alert matches", "Top talkers", "Protocols", "icmp")
+    screen = pane.shows("no alert matches", "Top talkers", "udp/5353", "Protocols", "icmp")
     assert screen.splitlines()[39].startswith("at its end")
     pane.keys("M", "Escape")
     pane.shows("2 of 4", "Against normal traffic")
