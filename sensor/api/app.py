@@ -52,8 +52,8 @@ class Services:
     guard: Guard
     captures: CaptureReader | None  # None where the model cannot score what a meter measures
     shutdown: ShutdownFlag  # the server's
-    feed: LiveFeed | None = None  # of the running sensor that the page at /live shows; None for no such page
     access_log: Callable[[bytes], None] | None = None  # writes the line of an answered request; None for no log
+    feed: LiveFeed | None = None  # of the running sensor that the page at /live shows; None for no such page
 
 
 def build_app(services: Services) -> OpenAPI:
