@@ -40,6 +40,7 @@ WEIGHT: Final = 5000  # of the group, 100 being that of everything else: others'
 SEEDS: Final = range(1, 5)  # of the traffic
 SAMPLE_S: Final = 5.0
 SETTLED_S: Final = 600.0  # until memory must not grow any more
+SPAN_S: Final = 300.0  # of which the least counts: alerts that open and close move it by some MB, what is lost does not
 HOSTS: Final = 256  # whose stores are full before that: a page of them counts as memory from its first use on
 LARGEST_FILE: Final = 200 << 20  # bytes of alerts before they are set aside
 STEP_S: Final = 20.0  # of a rate, while capacity is sought
@@ -71,7 +72,8 @@ class Soak:
     minutes: float = 0.0
     arrived: int = 0  # packets at the interface
     account: dict[str, Any] = field(default_factory=dict)  # the last stats record
-    slope_mb: float = 0.0  # an hour, of resident memory, once settled
+    slope_mb: float = 0.0  # an hour, of the least resident memory of each SPAN_S, once settled
+    course_mb: list[float] = field(default_factory=list)  # of resident memory, a value a minute from the beginning
     rss_mb: tuple[float, float] = (0.0, 0.0)  # once settled, at the end
     descriptors: tuple[int, int] = (0, 0)  # fewest and most, once settled
     pause_s: float = 0.0
@@ -249,12 +251,14 @@ def measure_capacity(group: Path, ends: tuple[str, str], scratch: Path, load: Pa
             after = records.latest
             came = after["received"] - before["received"]
             lost = after["dropped"] - before["dropped"] + after["shed"] - before["shed"]
-            print(f"  {rate:,} packets/s asked for: {came / STEP_S:,.0f} came, {lost:,} lost", flush=True)
+            print(
+                f"  {rate:,} packets/s asked for: {came / STEP_S:,.0f} came, {lost:,} lost", file=sys.stderr, flush=True
+            )
             if lost or after["overload"]:
                 break
             best = round(came / STEP_S)
             if came / STEP_S < 0.8 * rate:
-                print("  the sender does not send more", flush=True)
+                print("  the sender does not send more", file=sys.stderr, flush=True)
                 break
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
@@ -268,9 +272,11 @@ def watch_memory(process: "subprocess.Popen[bytes]") -> tuple[float, int]:
     return int(resident.split()[1]) / 1024, len(os.listdir(f"/proc/{process.pid}/fd"))
 
 
-def slope_an_hour(times_s: Sequence[float], values: Sequence[float]) -> float:
-    """Least squares, in units of the values an hour; 0 of fewer than two."""
-    return float(np.polyfit(times_s, values, 1)[0] * 3600) if len(times_s) > 1 else 0.0
+def slope_an_hour(times_s: Sequence[float], values: Sequence[float], span_s: float = SPAN_S) -> float:
+    """Least squares of the least value of each span, in units of the values an hour; 0 of fewer than two spans."""
+    spans = np.asarray(times_s) // span_s
+    least = [float(np.asarray(values)[spans == span].min()) for span in np.unique(spans)]
+    return float(np.polyfit(np.unique(spans) * span_s, least, 1)[0] * 3600) if len(least) > 1 else 0.0
 
 
 def soak(
@@ -293,12 +299,16 @@ def soak(
             while (passed := time.monotonic() - began) < minutes * 60:
                 time.sleep(SAMPLE_S)
                 if process.poll() is not None or sender.poll() is not None:
-                    print(f"  ended early: sensor {process.poll()}, sender {sender.poll()}", flush=True)
+                    print(
+                        f"  ended early: sensor {process.poll()}, sender {sender.poll()}", file=sys.stderr, flush=True
+                    )
                     break
                 records.news()
                 records.set_aside(process)
                 loads.append(os.getloadavg()[0])
                 mb, opened = watch_memory(process)
+                if int(passed // 60) != int((passed - SAMPLE_S) // 60):
+                    soaked.course_mb.append(round(mb, 1))
                 full.append(records.latest.get("table_flows", 0) / table)
                 if passed >= settled_s:
                     times.append(passed)
@@ -309,7 +319,7 @@ def soak(
                     pause = now
                     told = {name: records.latest.get(name) for name in ("received", "dropped", "shed", "table_flows")}
                     print(f"  {passed:6.0f} s: {mb:.1f} MB, {opened} descriptors, longest pause {pause / 1e6:.1f} ms, "
-                          f"load {loads[-1]:.1f}, {told}", flush=True)  # fmt: skip
+                          f"load {loads[-1]:.1f}, {told}", file=sys.stderr, flush=True)  # fmt: skip
         soaked.minutes = (time.monotonic() - began) / 60
         time.sleep(2)
         arrived += arrivals(right)
@@ -339,7 +349,7 @@ def run(minutes: float, share: float, table: int, rate: int | None = None) -> So
         scratch.chmod(0o777)
         load = mixed_traffic(scratch / "mixed.pcap")
         capacity = 0 if rate else measure_capacity(group, ends, scratch, load, table)
-        print(f"capacity {capacity:,} packets/s of {share:.0%} of a core", flush=True)
+        print(f"capacity {capacity:,} packets/s of {share:.0%} of a core", file=sys.stderr, flush=True)
         soaked = Soak(share, capacity, rate or round(0.8 * capacity))
         soak(soaked, group, ends, scratch, load, minutes, table)
     return soaked
