@@ -137,6 +137,10 @@ def idler(told: Path) -> Iterator[None]:
             process.wait()
 
 
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
 def throttled_share(group: Path) -> float:
     """Share of the periods so far in which the quota was used up."""
     fields = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
@@ -222,6 +226,11 @@ class Records:
             self.latest = found[-1]
         return found
 
+    @property
+    def counts(self) -> dict[str, int | None]:
+        """The latest ones that are told while a run goes on."""
+        return {name: self.latest.get(name) for name in ("received", "dropped", "shed", "table_flows")}
+
     def set_aside(self, process: "subprocess.Popen[bytes]") -> None:
         """Begin a new file where this one is large, as logrotate does."""
         if self._alerts.exists() and self._alerts.stat().st_size > LARGEST_FILE:
@@ -258,7 +267,7 @@ def measure_capacity(group: Path, ends: tuple[str, str], scratch: Path, load: Pa
                 break
             best = round(came / STEP_S)
             if came / STEP_S < 0.8 * rate:
-                print("  the sender does not send more", file=sys.stderr, flush=True)
+                _say("  the sender does not send more")
                 break
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
@@ -317,9 +326,8 @@ def soak(
                 now = records.latest.get("longest_pause_ns", 0)
                 if now > pause or int(passed // 60) != int((passed - SAMPLE_S) // 60):
                     pause = now
-                    told = {name: records.latest.get(name) for name in ("received", "dropped", "shed", "table_flows")}
-                    print(f"  {passed:6.0f} s: {mb:.1f} MB, {opened} descriptors, longest pause {pause / 1e6:.1f} ms, "
-                          f"load {loads[-1]:.1f}, {told}", file=sys.stderr, flush=True)  # fmt: skip
+                    _say(f"  {passed:6.0f} s: {mb:.1f} MB, {opened} descriptors, longest pause {pause / 1e6:.1f} ms, "
+                         f"load {loads[-1]:.1f}, {records.counts}")  # fmt: skip
         soaked.minutes = (time.monotonic() - began) / 60
         time.sleep(2)
         arrived += arrivals(right)
@@ -349,7 +357,7 @@ def run(minutes: float, share: float, table: int, rate: int | None = None) -> So
         scratch.chmod(0o777)
         load = mixed_traffic(scratch / "mixed.pcap")
         capacity = 0 if rate else measure_capacity(group, ends, scratch, load, table)
-        print(f"capacity {capacity:,} packets/s of {share:.0%} of a core", file=sys.stderr, flush=True)
+        _say(f"capacity {capacity:,} packets/s of {share:.0%} of a core")
         soaked = Soak(share, capacity, rate or round(0.8 * capacity))
         soak(soaked, group, ends, scratch, load, minutes, table)
     return soaked
