@@ -308,9 +308,7 @@ def soak(
             while (passed := time.monotonic() - began) < minutes * 60:
                 time.sleep(SAMPLE_S)
                 if process.poll() is not None or sender.poll() is not None:
-                    print(
-                        f"  ended early: sensor {process.poll()}, sender {sender.poll()}", file=sys.stderr, flush=True
-                    )
+                    _say(f"  ended early: sensor {process.poll()}, sender {sender.poll()}")
                     break
                 records.news()
                 records.set_aside(process)
