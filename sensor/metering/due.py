@@ -1,7 +1,7 @@
-"""Records that fell due together, in one order and in parts: whoever takes them looks for packets between two.
+"""Records that fell due together, in parts: whoever takes them looks for packets between two; and in one order.
 
-A second in which thousands of flows end would otherwise keep a live capture from its ring until all are judged. Their
-order is a function of the flows alone, so that several workers give that of one.
+A second in which thousands of flows end would otherwise keep a live capture from its ring until all are judged. Those
+of several workers get an order that is a function of the flows alone, whatever their number.
 """
 
 from collections import deque
@@ -63,7 +63,7 @@ def before(records: FlowBatch, moment_ns: int) -> int:
 
 
 class DueRecords:
-    """Queue of flow records in the order of `in_order`, whatever portions they are added in."""
+    """Queue of flow records in the order of their reports, whatever portions they are added in."""
 
     def __init__(self) -> None:
         self._batches: deque[FlowBatch] = deque()
@@ -88,7 +88,7 @@ class DueRecords:
             records = concatenate([self._newest, records])
         complete, self._newest = parted(records, before(records, until_ns))
         if len(complete):
-            self._batches.append(in_order(complete))
+            self._batches.append(complete)
             self._count += len(complete)
 
     def part(self, most: int = PART) -> FlowBatch:

@@ -1,4 +1,4 @@
-"""Metering on several cores: a process for each share of the packets, their records merged into the order of one.
+"""Metering on several cores: a process for each share of the packets, their records merged into one order.
 
 The kernel spreads the packets by flow (PACKET_FANOUT_HASH), so both directions of a connection meet in one worker. The
 rings are opened before the processes are made, and this process keeps their sockets, so that it can count what a worker
@@ -303,7 +303,7 @@ class TurnMerge:
         self._events += [event for event in turn.events if worker == 0 or event.interface is None]
 
     def turn(self, silent: Collection[int] = ()) -> Turn:
-        """What is complete by now: records of before the moment that every worker has reached, in the order of one.
+        """What is complete by now: records of before the moment that every worker has reached, in one order.
 
         silent: numbers of workers that are not waited for.
         """

@@ -52,7 +52,7 @@ def test_fits_of_folds_are_lighter_where_the_recipe_says_so(tmp_path: Path) -> N
     [
         ("kind: lab", "kind: lap", "{name: sites", "captures.0"),
         ("path: others", "path: others, colour: red", "colour", 'unknown key "captures.1.colour"'),
-        ("path: others, ", "", "{name: others", "captures.1.path: Field required"),
+        ("path: others, ", "", "{name: others", "captures.1.path: is missing"),
         ("name: made,", "name: Made,", "Made,", "captures.2.name"),
         ("seeds: [5]", "seeds: [-5]", "-5]", "captures.2.seeds.0"),
         ("seeds: [5]", "seeds: []", "[], ", "captures.2.seeds"),
@@ -145,7 +145,7 @@ def many_times(depth: int) -> str:
         ("captures: \x00", "hostile.yaml:1:11: character 0x00"),
         ("[]", "hostile.yaml:1:1: expected a mapping of settings"),
         ("", "hostile.yaml:1:1: expected a mapping of settings"),
-        ("captures: 7", "hostile.yaml:1:1: name: Field required"),
+        ("captures: 7", "hostile.yaml:1:1: name: is missing"),
     ],
 )
 def test_a_hostile_recipe_is_one_line(tmp_path: Path, text: str, problem: str) -> None:

@@ -40,7 +40,7 @@ def test_the_shipped_recipe_reads() -> None:
         ("  units: 64", "  units: many", "many", "found 'many'"),
         ("  shared: 24", "  shared: 0", "0", "hosts.shared"),
         ("  calibrate: 2017-07-06", "  calibrate: 2017-07-05", "train: [2017", "also a day of train"),
-        ("  units: 64\n", "", "chunk: ", "lstm.units: Field required"),
+        ("  units: 64\n", "", "chunk: ", "lstm.units: is missing"),
         ("  chunk: ", "  units: 3\n  chunk: ", "units: 3", '"units" a second time in '),
         ("  train: [", "  train: [[", "calibrate", ""),
     ],

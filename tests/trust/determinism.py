@@ -187,16 +187,18 @@ def kernel_directory() -> str:
 
 
 def try_one_result(scale: float) -> Outcome:
-    """So many runs; the ways in which `read` and live captures each give more than one result."""
+    """So many runs; how `read`, a live capture and one by several workers each give more than one result."""
     os.environ[VARIABLE] = kernel_directory()
     packets = generate(SCENARIOS, 3, MINUTES).packets
     runs = max(2, round(RUNS * scale))
-    found: dict[str, dict[str, list[str]]] = {"read": {}, "live": {}}
+    found: dict[str, dict[str, list[str]]] = {"read": {}, "live": {}, "workers": {}}
     with tempfile.TemporaryDirectory(prefix="flowvigil-result-") as scratch:
         for number in range(runs):
             trial = Trial(random.Random(number), Path(scratch), packets)
             kind = "live" if number < runs * LIVE_SHARE else "read"
             result = trial.live() if kind == "live" else trial.read()
+            if "live with workers: 1" not in trial.words and kind == "live":
+                kind = "workers"
             found[kind].setdefault(result, []).append(f"run {number} ({', '.join(trial.words)})")
     failures = []
     for kind, results in found.items():
@@ -204,7 +206,7 @@ def try_one_result(scale: float) -> Outcome:
         failures += [
             f"{kind}: another result in {words}" for same in results.values() if same is not usual for words in same
         ]
-    counts = Counter(len(results) for results in found.values())
+    counts = Counter(len(results) for results in found.values() if results)
     lines = next(iter(found["read"]), "nothing")
     return Outcome(runs, failures, f"SHA-256 {lines[:12]}… in every run" if set(counts) == {1} else f"{found.keys()}")
 
@@ -213,7 +215,7 @@ CLAIMS: Final = (
     Claim(
         "one-result",
         "The same packets give the same alerts and flows, byte for byte, however they come and are cut, whatever the "
-        "threads and capture workers, hash seeds, delays and stops.",
+        "threads, number of capture workers (two or more), hash seeds, delays and stops.",
         "runs",
         try_one_result,
         minutes=3.0,

@@ -119,7 +119,7 @@ def test_packages_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest
 def test_the_page_has_to_be_named(tmp_path: Path) -> None:
     result = flowvigil("explore", dataset(tmp_path))
     assert result.code == 2
-    assert "'-o'" in result.stderr[-1]
+    assert "-o" in result.stderr[-1]
 
 
 def test_a_hostile_file_name_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,15 +102,15 @@ def test_records_of_a_moment_have_one_order_whatever_order_and_portions_they_com
         once.values[:, 0].tolist()
         == (once.identity[:, [START_NS, SRC_HIGH, SRC_PORT, DST_LOW]] @ [64, 16, 4, 1]).tolist()
     )
-    shuffled = of_rows(sorted(chance.sample(drawn, len(drawn)), key=lambda row: row[0]))
-    due, taken = DueRecords(), []
-    while len(shuffled):
-        at = chance.randint(1, len(shuffled))
-        portion, shuffled = parted(shuffled, at)
+    shuffled = in_order(of_rows(chance.sample(drawn, len(drawn))))
+    assert shuffled.identity.tolist() == once.identity.tolist()
+    due, taken, rest = DueRecords(), [], once
+    while len(rest):
+        portion, rest = parted(rest, chance.randint(1, len(rest)))
         due.add(portion, int(portion.identity[-1, REPORTED_NS]))
         while len(due) and chance.random() < 0.7:
             taken += due.part().identity.tolist()
-    due.add(shuffled, END_NS)
+    due.add(rest, END_NS)
     while len(due):
         taken += due.part().identity.tolist()
     assert taken == once.identity.tolist()
