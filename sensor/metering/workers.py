@@ -309,7 +309,8 @@ class TurnMerge:
         """
         too_many = sum(len(batch) for batches in self._waiting for batch in batches) > WAITING
         waited_for = [until for worker, until in enumerate(self._until_ns) if worker not in silent and not too_many]
-        until_ns = min(waited_for, default=max((until for until in self._until_ns if until < END_NS), default=END_NS))
+        newest_ns = max((until for until in self._until_ns if until < END_NS), default=END_NS)
+        until_ns = min(*waited_for, newest_ns, END_NS)  # not the end, where who is not waited for has not come to it
         events, self._events = tuple(self._events), []
         # what is said once is said by one that still runs
         known = [totals for totals in self._totals if totals is not None]

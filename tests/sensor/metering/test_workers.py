@@ -61,6 +61,15 @@ def test_a_worker_that_is_behind_is_waited_for_unless_it_is_silent() -> None:
     assert [int(time) for time in merge.turn({1}).records.identity[:, REPORTED_NS]] == [2000]
 
 
+def test_a_silent_worker_keeps_the_end_from_being_told() -> None:
+    merge = TurnMerge(2)
+    merge.add(0, a_turn([10], END_NS))
+    merge.add(1, a_turn([], 1000))
+    assert merge.turn({1}).until_ns == 1000
+    merge.add(1, a_turn([2000], END_NS))
+    assert merge.turn().until_ns == END_NS
+
+
 def test_no_more_records_wait_for_a_worker_that_is_behind_than_may() -> None:
     merge = TurnMerge(2)
     merge.add(1, a_turn([], 0))
