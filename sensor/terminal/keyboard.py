@@ -48,7 +48,11 @@ class Keyboard:
         self._acquired = False
 
     def __enter__(self) -> Self:
-        self.acquire()
+        try:
+            self.acquire()
+        except BaseException:  # a signal's
+            self.release()
+            raise
         return self
 
     def __exit__(

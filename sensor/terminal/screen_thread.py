@@ -62,10 +62,15 @@ class ScreenThread:
         self._end: tuple[Progress, Sequence[str]] | None = None
         self._closing = False
         self._close_timeout_s = CLOSE_TIMEOUT_S
+        self._over = threading.Event()  # set when the thread is done with the screen
         self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # a signal's, perhaps sent by a key that the thread has read already
+            self._close()
+            raise
         return self
 
     def __exit__(
@@ -116,9 +121,8 @@ class ScreenThread:
         self._close_timeout_s = 0.0  # only the first call waits
 
     def _ended(self, seconds: float) -> bool:
-        """Whether the screen's thread has ended, after at most this time."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        """Whether the thread is done with its screen, after at most this time."""
+        return self._over.wait(seconds)
 
     def _drop_least(self) -> None:
         if len(self._alerts) < 2 * MAX_ALERTS:
@@ -143,6 +147,8 @@ class ScreenThread:
         except (OSError, ValueError):  # the terminal was closed
             if self._control is not None and not self._closing:
                 self._control.end_run()
+        finally:
+            self._over.set()
 
     def _forward(self) -> None:
         """Pass the screen what was buffered since the last call."""

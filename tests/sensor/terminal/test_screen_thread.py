@@ -4,6 +4,7 @@ import fcntl
 import io
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from sensor.alerts.alert import Alert
 from sensor.progress.progress import Progress
+from sensor.signals import handling
 from sensor.terminal.plain_screens import SummaryLine
 from sensor.terminal.screen_thread import MAX_ALERTS, MAX_NOTES, ScreenThread, own_stream
 from sensor.terminal.scroll_view import ScrollView
@@ -142,6 +144,29 @@ def test_a_run_that_fails_leaves_the_screen_in_order() -> None:
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+class Hasty(Recorder):
+    """A screen whose operator ends the run with a key as soon as it is there."""
+
+    def __enter__(self) -> None:
+        self.told.append(("entered",))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    def __exit__(self, *_error: object) -> None:
+        time.sleep(0.002)  # as a terminal takes its time
+        self.told.append(("left",))
+
+
+def test_a_run_that_is_ended_while_its_screen_begins_leaves_it() -> None:
+    def end(_number: int, _frame: object) -> None:
+        raise SystemExit
+
+    for _ in range(200):
+        hasty = Hasty()
+        with handling({signal.SIGTERM: end}), pytest.raises(SystemExit), ScreenThread(hasty):
+            time.sleep(LONG_S)
+        assert hasty.told == [("entered",), ("left",)]
+
+
 def test_a_terminal_that_was_closed_ends_only_the_screen() -> None:
     class Gone(Recorder):
         def update(self, _progress: Progress, _alerts: Sequence[Alert]) -> None:
@@ -171,6 +196,7 @@ sys.path.insert(0, "")
 from rich.console import Console
 from sensor.progress.progress import Progress
 from sensor.terminal.screen_thread import ScreenThread, own_stream
+from sensor.signals import handling
 from sensor.terminal.plain_screens import SummaryLine
 from sensor.terminal.scroll_view import ScrollView
 from tests.support.alerts import an_alert
