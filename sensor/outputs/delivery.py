@@ -385,6 +385,7 @@ class Delivery:
             with self._changed:
                 self.lost += lost
                 self._spool_lost += lost
+                self._told_lost += lost  # by what the spool's own event says
 
     def _went_down(self, error: OSError | OutputError | UnicodeError) -> None:
         self._settle(self._transport.confirmed(time.monotonic()) if self._up else 0)

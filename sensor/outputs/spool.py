@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from configs.formats import OtherVersionError
+from sensor.alerts.spread import counted
 from sensor.errors import OutputError, reason_of
 from sensor.outputs.spool_directory import (
     CHECKED,
@@ -34,6 +35,7 @@ SEGMENT_BYTES: Final = 4 << 20
 MARK_LINES: Final = 4096  # confirmed between two writes of the mark
 HELD: Final = 16  # segments that were removed and are held open
 AGAIN_S: Final = 1.0  # between two tries to write after one that failed
+LOOK_S: Final = 10.0  # between two looks whether the segments are still there, or longer where looking takes long
 DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
@@ -42,6 +44,7 @@ class _Segment:
     """Lines in a row: a file of the directory, or in memory while that takes none."""
 
     number: int  # of the file; 0 in memory
+    file: tuple[int, int] = (0, 0)  # device and inode
     old: bool = False  # of a release that wrote no checksums
     size: int = 0  # bytes of whole lines
     lines: int = 0
@@ -69,6 +72,7 @@ class Spool:
         self._count = self._bytes = self._memory_bytes = self._unmarked = self._lost = 0
         self._next_number = 1
         self._again_s = 0.0
+        self._look_at_s = time.monotonic() + LOOK_S
         self._directory: SpoolDirectory | None = None
         try:
             self._open()
@@ -100,6 +104,7 @@ class Spool:
 
     def append(self, lines: Sequence[bytes]) -> int:
         """Take on lines, as many as there is room for: on disk, or in memory where the disk takes none."""
+        self._look_now_and_then()
         room = self._capacity - self._bytes
         batch: list[bytes] = []
         for line in lines:
@@ -155,6 +160,7 @@ class Spool:
             rest = segment.memory[segment.settled :]
             if not self._written(rest):
                 self._lost += len(rest)
+        self._lose_what_was_taken(at_end=True)
         self._drop_done()
         self._mark()
         for segment in self._segments:
@@ -197,7 +203,8 @@ class Spool:
             self._note(f"{number:08d}.jsonl is no segment and is passed over")
             return
         try:
-            size = os.fstat(descriptor).st_size
+            found = os.fstat(descriptor)
+            size, segment.file = found.st_size, (found.st_dev, found.st_ino)
             segment.old = os.pread(descriptor, 1, 0) == b"{"
             ends_there = confirmed == 0 or (confirmed <= size and os.pread(descriptor, 1, confirmed - 1) == b"\n")
             segment.confirmed = segment.offset = segment.size = confirmed if ends_there else 0
@@ -255,7 +262,8 @@ class Spool:
             self._note("the directory was removed, and is made anew")
             self._directory = SpoolDirectory(self._path)
             descriptor = self._begun(self._directory)
-        segment = _Segment(self._next_number, descriptor=descriptor)
+        found = os.fstat(descriptor)
+        segment = _Segment(self._next_number, (found.st_dev, found.st_ino), descriptor=descriptor)
         self._next_number += 1
         self._let_go_of_others()
         self._segments.append(segment)
@@ -311,7 +319,7 @@ class Spool:
             return self._recalled(segment, limit)
         lines: list[bytes] = []
         while segment.offset < segment.size and not lines:
-            stored = self._stored(segment, limit)
+            stored = self._stored(segment, limit, segment.offset, segment.size)
             if not stored:
                 segment.offset = segment.size
             for one in stored:
@@ -322,8 +330,8 @@ class Spool:
                     self._sent.append((segment, segment.offset))
         return lines
 
-    def _stored(self, segment: _Segment, limit: int) -> list[bytes]:
-        """What stands there, as it is; nothing where it cannot be read."""
+    def _stored(self, segment: _Segment, limit: int, start: int, end: int) -> list[bytes]:
+        """What stands between two bytes of it, as it is; nothing where it cannot be read."""
         descriptor = segment.descriptor
         try:
             if descriptor is None:
@@ -331,7 +339,7 @@ class Spool:
                     return []
                 descriptor = self._directory.segment(segment.number)
             try:
-                return list(stored_lines(descriptor, segment.offset, segment.size, max(limit, CHECKED)))
+                return list(stored_lines(descriptor, start, end, max(limit, CHECKED)))
             finally:
                 if segment.descriptor is None:
                     os.close(descriptor)
@@ -351,6 +359,42 @@ class Spool:
             segment.offset += len(line)
             self._sent.append((segment, segment.offset))
         return lines
+
+    def _look_now_and_then(self) -> None:
+        """See whether the segments are still there: who waits for a receiver reads none of them."""
+        began_s = time.monotonic()
+        if began_s < self._look_at_s:
+            return
+        self._lose_what_was_taken(at_end=False)
+        self._drop_done()
+        now_s = time.monotonic()
+        self._look_at_s = now_s + max(LOOK_S, 100 * (now_s - began_s))
+
+    def _lose_what_was_taken(self, *, at_end: bool) -> None:
+        """Lose what stands in no segment any more. at_end: also what could be read as long as it is held open."""
+        gone = 0
+        for segment in self._segments:
+            if segment.number and (at_end or segment.descriptor is None):
+                gone += self._cut_to_what_stands(segment)
+        if gone:
+            self._lost += gone
+            self._count -= gone
+            self._note(f"{counted(gone, 'line')} went with segments that others removed or cut short")
+
+    def _cut_to_what_stands(self, segment: _Segment) -> int:
+        """Have a segment end where its file does now: how many of its lines nobody will hand out."""
+        size = 0 if self._directory is None else self._directory.size_of(segment.number, segment.file)
+        if size >= segment.size:
+            return 0
+        waiting = segment.lines - segment.settled - sum(1 for sent, _ in self._sent if sent is segment)
+        end, left = segment.offset, 0
+        while end < size and (stored := self._stored(segment, PIECE, end, size)):
+            end += sum(map(len, stored))
+            left += len(stored)
+        self._bytes -= segment.size - end
+        segment.size = end
+        segment.lines -= waiting - left
+        return waiting - left
 
     def _drop_done(self) -> None:
         """Forget segments of which everything is confirmed or lost; the last one stays to be written to."""

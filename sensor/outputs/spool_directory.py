@@ -78,6 +78,14 @@ class SpoolDirectory:
         """Descriptor that reads a segment, for the caller to close. Raises OSError, also of what is none."""
         return self._opened(_name(number), LARGEST_BYTES)
 
+    def size_of(self, number: int, file: tuple[int, int]) -> int:
+        """Bytes of a segment, 0 where its name is gone or another file's. file: its device and inode."""
+        try:
+            found = os.stat(_name(number), dir_fd=self._descriptor, follow_symlinks=False)
+        except OSError:
+            return 0
+        return found.st_size if (found.st_dev, found.st_ino) == file else 0
+
     def begun(self, number: int) -> int:
         """Descriptor that reads and appends to a new segment. Raises OSError, FileExistsError where there is one."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | _SAFE

@@ -2,18 +2,23 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from sensor.errors import OutputError
+from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.outputs.spool import MARK_LINES, Spool
+from sensor.outputs.spool_directory import checked
+from sensor.settings.outputs import UnixEntry
 from tests.trust.lines import alerts, files_end_at
 from tests.trust.spools import spool_attacks
 
 pytestmark = pytest.mark.ux
 
 ROOM = 8 << 20
+LONG_S = 20.0
 
 
 def drained(spool: Spool) -> list[bytes]:
@@ -135,6 +140,74 @@ def test_a_line_with_a_flipped_bit_is_lost_and_counted_and_no_other(tmp_path: Pa
     spool.close()
     assert spool.lost() == 1
     assert "1 line of it cannot be read any more" in spool.problem
+
+
+@pytest.mark.parametrize("part", [0, 1, 3])
+@pytest.mark.parametrize("again", [False, True])
+def test_lines_of_a_segment_that_others_took_away_or_cut_short_are_lost_at_the_end(
+    part: int, tmp_path: Path, *, again: bool
+) -> None:
+    spool = Spool(tmp_path / "spool", ROOM)
+    lines = alerts(1, 5)
+    spool.append(lines)
+    if again:  # of an earlier run, which is not held open
+        spool.close()
+        spool = Spool(tmp_path / "spool", ROOM)
+    (path,) = (tmp_path / "spool").glob("*.jsonl")
+    if part:
+        os.truncate(path, len(b"".join(map(checked, lines[:part]))) + 7)
+    else:
+        (tmp_path / "other").write_bytes(b"x" * 40_000)
+        os.replace(tmp_path / "other", path)  # another file of that name is not it
+    spool.append(alerts(6, 2))
+    spool.close()
+    assert spool.lost() == 5 - part
+    assert f"{5 - part} lines went with segments that others removed or cut short" in spool.problem
+    assert len(spool) == part + 2
+    assert copied(tmp_path / "spool") == [*lines[:part], *alerts(6, 2)]
+
+
+def test_segments_that_are_taken_away_while_a_receiver_is_away_make_room_and_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.outputs.spool.LOOK_S", 0.0)
+    line = b"x" * 8000 + b"\n"
+    spool = Spool(tmp_path, ROOM)
+    count = 0
+    while taken := spool.append([line] * 50):
+        count += taken
+    (first, *_) = sorted(tmp_path.glob("*.jsonl"))
+    gone = first.read_bytes().count(b"\n")
+    handed_out = len(spool.take(20_000))
+    first.unlink()
+    deadline = time.monotonic() + LONG_S
+    while spool.append([line] * 50) < 50:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert spool.lost() == gone - handed_out
+    assert len(spool) == count - gone + handed_out + 50
+    spool.settle(handed_out)
+    assert len(drained(spool)) == count - gone + 50
+    assert (len(spool), spool.lost()) == (0, 0)
+    spool.close()
+
+
+def test_an_output_tells_what_its_spool_has_lost(tmp_path: Path) -> None:
+    entry = UnixEntry(type="unix", path=tmp_path / "receiver", spool=tmp_path / "spool")
+    outputs = Outputs(prepared_outputs([entry], "gw1"))
+    outputs.write(alerts(1, 50))
+    deadline = time.monotonic() + LONG_S
+    while not (found := list((tmp_path / "spool").glob("*.jsonl"))) or outputs.states()[0].spooled < 50:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    found[0].unlink()
+    outputs.close(0.1)
+    (state,) = outputs.states()
+    assert (state.lost, state.spooled, outputs.lost) == (50, 0, 50)
+    ((_, told),) = outputs.news()
+    assert told == outputs.problems[1]
+    assert not outputs.news()
+    assert told.endswith("went with segments that others removed or cut short, 50 lines lost in it")
 
 
 def test_nothing_of_a_large_size_is_read_at_the_start(tmp_path: Path) -> None:
