@@ -182,7 +182,8 @@ def flows(
     screen = ProgressLine(sys.stderr if show_progress else None, _progress_text)
     started = time.monotonic()
     with _open_table(output, dialect) as table:
-        run = Run(CaptureTurns(source, meter), Export(table, lambda: source.from_pipe, snapshots), screen)
+        turns = CaptureTurns(source, meter, as_reported=compat is not None)
+        run = Run(turns, Export(table, lambda: source.from_pipe, snapshots), screen)
         with stopped_by_signals(run):
             run.run()
     if not quiet:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
+from sensor.metering.due import DueRecords
 from sensor.metering.remarks import of_times
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.ring import PacketRing
@@ -21,11 +22,14 @@ class CaptureTurns:
 
     ends_by_itself = True
 
-    def __init__(self, reading: CaptureStream, meter: Meter, packets: PacketRing | None = None) -> None:
-        """packets: remembers the latest ones."""
+    def __init__(
+        self, reading: CaptureStream, meter: Meter, packets: PacketRing | None = None, *, as_reported: bool = False
+    ) -> None:
+        """packets: remembers the latest ones. as_reported: whether records of one moment keep the meter's order."""
         self._reading = reading
         self._meter = meter
         self._packets = packets
+        self._due = DueRecords(as_reported=as_reported)
         self._first_ns = 0
 
     @property
@@ -63,6 +67,7 @@ class CaptureTurns:
             first = end
 
     def _turn(self, records: FlowBatch, until_ns: int, *, packets_due: bool = False) -> Turn:
+        self._due.add(records, until_ns)
         metered, reading = self._meter.stats, self._reading
         stats = replace(
             metered,
@@ -78,4 +83,4 @@ class CaptureTurns:
             bytes_read=reading.bytes_read,
             size=reading.size,
         )
-        return Turn(records, until_ns, totals, packets_due=packets_due)
+        return Turn(self._due.all(), until_ns, totals, packets_due=packets_due)

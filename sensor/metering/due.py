@@ -1,7 +1,7 @@
-"""Records that fell due together, in parts: whoever takes them looks for packets between two; and in one order.
+"""Records that fell due together, in one order, and in parts: whoever takes them looks for packets between two.
 
-A second in which thousands of flows end would otherwise keep a live capture from its ring until all are judged. Those
-of several workers get an order that is a function of the flows alone, whatever their number.
+The order is a function of the flows alone: not of the portions that they came in, nor of how many workers metered them.
+A second in which thousands of flows end would otherwise keep a live capture from its ring until all are judged.
 """
 
 from collections import deque
@@ -63,9 +63,11 @@ def before(records: FlowBatch, moment_ns: int) -> int:
 
 
 class DueRecords:
-    """Queue of flow records in the order of their reports, whatever portions they are added in."""
+    """Queue of flow records in one order (`in_order`), whatever portions they are added in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_reported: bool = False) -> None:
+        """as_reported: whether those of one moment keep the order of their reports."""
+        self._as_reported = as_reported
         self._batches: deque[FlowBatch] = deque()
         self._newest = empty_batch()  # reported at the newest moment, of which there may be more
         self._count = 0  # without those
@@ -88,7 +90,7 @@ class DueRecords:
             records = concatenate([self._newest, records])
         complete, self._newest = parted(records, before(records, until_ns))
         if len(complete):
-            self._batches.append(complete)
+            self._batches.append(complete if self._as_reported else in_order(complete))
             self._count += len(complete)
 
     def part(self, most: int = PART) -> FlowBatch:
@@ -100,6 +102,12 @@ class DueRecords:
             self._batches.appendleft(rest)
         self._count -= len(first)
         return first
+
+    def all(self) -> FlowBatch:
+        """Take all that may be taken."""
+        batches, self._count = list(self._batches), 0
+        self._batches.clear()
+        return concatenate(batches)
 
     def complete_until(self, until_ns: int) -> int:
         """Moment up to which all records were taken, when those reported before `until_ns` were added."""
