@@ -7,6 +7,7 @@ not know how a message travels.
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -108,15 +109,15 @@ class BatchTransport:
         self._taken = 0
 
     def finish(self, wait_s: float) -> int:
-        """Send what was collected, due or not: the pace is kept for others to come, and none will."""
+        """Send what was collected, due or not: the pace is kept for others to come, and none will.
+
+        Raises MessageRefusedError.
+        """
         deadline_s = self._clock() + wait_s
-        try:
+        with suppress(OSError):
             while self._collected and self._clock() < deadline_s:
                 self._send()
-        except OSError:
-            return self.confirmed(0.0)
-        finally:
-            self._collected.clear()
+        self._collected.clear()
         return self.confirmed(0.0)
 
     def _send(self) -> None:

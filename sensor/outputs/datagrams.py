@@ -5,6 +5,7 @@ for a refusal that comes back from the receiver's machine. A Unix datagram socke
 Source: udp(7), unix(7), RFC 5426.
 """
 
+import errno
 import select
 import socket
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S
+from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S, MessageRefusedError
 
 UDP_BYTES: Final = 65_507  # of a datagram: 65,535 without the headers of IPv4 and UDP
 UNIX_OVERHEAD: Final = 32  # unix_dgram_sendmsg(): what is longer than the socket's buffer without it is refused
@@ -49,7 +50,7 @@ class DatagramTransport:
         self._left.extend(messages)
 
     def flush(self, wait_s: float) -> None:
-        """Send. Raises OSError, also the refusal of an earlier datagram."""
+        """Send. Raises OSError, also the refusal of an earlier datagram; MessageRefusedError for one too long."""
         if self._socket is None:
             raise ConnectionError("not connected")
         deadline = time.monotonic() + wait_s
@@ -62,6 +63,11 @@ class DatagramTransport:
                     return
                 select.select([], [self._socket], [], left)
                 continue
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    raise
+                size = len(self._left.popleft())
+                raise MessageRefusedError(f"takes no datagram of {size:,} bytes") from error
             self._left.popleft()
             self._sent += 1
 

@@ -432,22 +432,26 @@ class Delivery:
 
     def _finished(self, wait_s: float) -> int:
         """Have the transport let go of its receiver: messages confirmed by then."""
-        try:
-            return self._transport.finish(wait_s)
-        except OSError as error:  # some systems tell only now that something was not written
-            with self._changed:
-                self._lost_because, self._late = reason_of(error), True
-            return self._transport.confirmed(time.monotonic())
+        deadline_s = time.monotonic() + wait_s
+        while True:
+            try:
+                return self._transport.finish(max(0.0, deadline_s - time.monotonic()))
+            except MessageRefusedError as error:
+                self._lose_refused(str(error))
+            except OSError as error:  # some systems tell only now that something was not written
+                with self._changed:
+                    self._lost_because, self._late = reason_of(error), True
+                return self._transport.confirmed(time.monotonic())
 
     def _end(self) -> None:
         """Hear what is confirmed, keep on disk what is not, and lose what cannot be kept."""
-        up, sent, idle = self._up, len(self._on_way), self._transport.idle()
+        up, idle = self._up, self._transport.idle()
         confirmed = self._finished(max(WAIT_S, min(CONNECT_S, (self._closing_at_s or 0.0) - time.monotonic())))
         if up:
             # Without a spool nobody could send it again: what the kernel took is as good as it gets, but where answers
             # tell better.
             answered = self._spool is not None or self._transport.acknowledges
-            self._settle(confirmed if answered or not idle else sent)
+            self._settle(confirmed if answered or not idle else len(self._on_way))
             if len(self._backlog):
                 self._refusal = self._refusal or "the receiver did not take everything by the end"
         self._moved = True

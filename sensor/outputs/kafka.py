@@ -2,7 +2,10 @@
 
 The key is the sensor's name, so that all records of one sensor lie in one partition, in their order. What a broker has
 not acknowledged stays with us and is produced again after a restart of the sensor, which Kafka cannot tell from a
-second record. Needs the extra [kafka]. Source: librdkafka, CONFIGURATION.md and INTRODUCTION.md (idempotent producer).
+second record. A record that the brokers will never take, as it is larger than the topic's limit, is found by halves
+and passed over. Needs the extra [kafka].
+
+Source: librdkafka, CONFIGURATION.md and INTRODUCTION.md (idempotent producer).
 """
 
 import time
@@ -13,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from sensor.errors import ConfigError
-from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S
+from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S, MessageRefusedError
 
 QUEUED: Final = 10_000  # records on their way
 RECORD_BYTES: Final = 999_000  # of a record: librdkafka's message.max.bytes, by default, without what is around it
@@ -50,10 +53,15 @@ class KafkaTransport:
             **(more or {}),
         }
         self._producer: Any = None
-        self._waiting: deque[bytes] = deque()
+        codes = confluent_kafka.KafkaError
+        self._refusals = {codes.MSG_SIZE_TOO_LARGE, codes.RECORD_LIST_TOO_LARGE, codes.INVALID_RECORD}
+        self._waiting: deque[tuple[int, bytes]] = deque()  # records with their numbers since connect()
+        self._on_way: dict[int, bytes] = {}  # with librdkafka, or refused
         self._acknowledged: set[int] = set()
-        self._produced = self._told = 0
-        self._failure = ""
+        self._offered = self._told = 0
+        self._passed_over = 0  # 1 for a record that was refused and not passed over yet
+        self._group = QUEUED  # records that are tried together, fewer after a refusal
+        self._failure = self._refusal = ""
 
     def connect(self) -> None:
         """Make a producer and ask for the topic. Raises OSError."""
@@ -69,17 +77,20 @@ class KafkaTransport:
 
     def offer(self, messages: Sequence[bytes]) -> None:
         """Take records on, without their newline."""
-        self._waiting.extend(messages)
+        self._waiting.extend(enumerate(messages, self._offered))
+        self._offered += len(messages)
 
     def flush(self, wait_s: float) -> None:
-        """Hand over to librdkafka and hear what was acknowledged. Raises OSError."""
+        """Hand over to librdkafka and hear what was acknowledged. Raises OSError, MessageRefusedError."""
         if self._producer is None:
             raise ConnectionError("not connected")
         deadline = time.monotonic() + wait_s
-        while self._waiting:
+        self._told += self._passed_over
+        self._passed_over = 0
+        most = self._most_at_once
+        while self._waiting and len(self._on_way) < most:
             try:
-                told = partial(self._delivered, self._produced)
-                self._producer.produce(self._topic, self._waiting[0].rstrip(b"\n"), self._key, on_delivery=told)
+                self._produce(*self._waiting[0])
             except BufferError:
                 self._producer.poll(min(wait_s, 0.1))
                 if time.monotonic() >= deadline:
@@ -88,9 +99,14 @@ class KafkaTransport:
             except self._kafka.KafkaException as error:
                 raise ConnectionError(_reason(error)) from error
             self._waiting.popleft()
-            self._produced += 1
-        self._producer.poll(0)
-        self._raise()
+        if most == QUEUED:
+            self._producer.poll(0)
+        else:
+            self._producer.flush(max(0.0, deadline - time.monotonic()))
+        if self._failure:
+            raise ConnectionError(self._failure)
+        if self._refusal:
+            self._narrow_down()
 
     def idle(self) -> bool:
         """Whether librdkafka has everything."""
@@ -107,12 +123,15 @@ class KafkaTransport:
         return self._told - before
 
     def finish(self, wait_s: float) -> int:
-        """Wait for the acknowledgements."""
+        """Wait for the acknowledgements. Raises MessageRefusedError."""
         if self._producer is None:
             return 0
+        deadline = time.monotonic() + wait_s
         with suppress(OSError):
             self.flush(wait_s)
-        self._producer.flush(wait_s)
+            while (self._waiting or self._on_way) and (left := deadline - time.monotonic()) > 0:
+                self._producer.flush(left)
+                self.flush(left)
         count = self.confirmed(0.0)
         self.break_off()
         return count
@@ -124,19 +143,49 @@ class KafkaTransport:
             self._producer.flush(0.1)
             self._producer = None
         self._waiting.clear()
+        self._on_way.clear()
         self._acknowledged.clear()
-        self._produced = self._told = 0
-        self._failure = ""
+        self._offered = self._told = self._passed_over = 0
+        self._failure = self._refusal = ""
+
+    def _produce(self, number: int, record: bytes) -> None:
+        told = partial(self._delivered, number)
+        self._producer.produce(self._topic, record.rstrip(b"\n"), self._key, on_delivery=told)
+        self._on_way[number] = record
 
     def _delivered(self, number: int, error: Any, _message: Any) -> None:
         if error is None:
             self._acknowledged.add(number)
+            del self._on_way[number]
+            if not self._on_way:
+                self._group = min(QUEUED, self._group * 2)
+        elif error.code() in self._refusals:
+            self._refusal = error.str().lower()
         else:
             self._failure = error.str()
 
-    def _raise(self) -> None:
-        if self._failure:
-            raise ConnectionError(self._failure)
+    @property
+    def _most_at_once(self) -> int:
+        """Records that may be on their way now: after a refusal those of a group, all told of before the next."""
+        if self._group == QUEUED and not self._refusal:
+            return QUEUED
+        return 0 if self._on_way or self._refusal else self._group
+
+    def _narrow_down(self) -> None:
+        """Once all on their way are told of, try those that were refused again in halves, until one is alone.
+
+        A broker refuses all that came to it together for one among them, or for their size in common.
+        """
+        if len(self._producer):
+            return
+        refusal, self._refusal = self._refusal, ""
+        refused = list(self._on_way.items())
+        self._on_way.clear()
+        self._group = max(1, len(refused) // 2)
+        if len(refused) == 1:
+            self._passed_over = 1
+            raise MessageRefusedError(f"takes no record of {len(refused[0][1]):,} bytes: {refusal}")
+        self._waiting.extendleft(reversed(refused))
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 The message says by its headers that a program sent it (RFC 3834), so that no holiday notice comes back. Its
 Message-ID is made from its content: what is sent twice after a break can be told apart.
-Source: RFC 5321 (replies), 8314 (TLS at once, port 465), 3207 (STARTTLS).
+Source: RFC 5321 (replies), 1870 (size), 8314 (TLS at once, port 465), 3207 (STARTTLS).
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from sensor.printable import printable
 
 SMTP_S: Final = 20.0  # for all of a session
 SUBJECT: Final = 160  # characters
+TOO_LARGE: Final = 552
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,9 @@ class MailCourier:
         with self._session() as session:
             try:
                 session.sendmail(self._sender, self._recipients, body)
-            except smtplib.SMTPDataError as error:
+            except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
                 words = _words(error)
-                raise BodyRefusedError(words) if error.smtp_code >= 500 else ConnectionError(words) from error
+                raise BodyRefusedError(words) if _is_for_good(error) else ConnectionError(words) from error
 
     @contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:
@@ -103,6 +104,14 @@ def mail_message(sender: str, recipients: tuple[str, ...], subject: str, text: s
     message.set_content(text)
     message.add_alternative(html, subtype="html")
     return message.as_bytes()
+
+
+def _is_for_good(error: smtplib.SMTPDataError | smtplib.SMTPSenderRefused) -> bool:
+    """Whether it is the message that the server will never take.
+
+    It may say so when it is told of the size, which comes with the sender; other words then are about the sender.
+    """
+    return error.smtp_code >= 500 if isinstance(error, smtplib.SMTPDataError) else error.smtp_code == TOO_LARGE
 
 
 def _words(error: smtplib.SMTPException) -> str:

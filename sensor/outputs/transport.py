@@ -13,14 +13,15 @@ class NoReaderYetError(ConnectionError):
     """A named pipe that nobody reads: whoever opens it for reading gets what waits."""
 
 
-class MessageRefusedError(ConnectionError):
-    """The receiver will never take the oldest message; the transport has dropped it and goes on with the next."""
+class MessageRefusedError(Exception):
+    """The receiver will never take the oldest message that is not confirmed; the transport goes on with the next."""
 
 
 class Transport(Protocol):
     """One way out. It belongs to one thread; every method but connect returns soon.
 
-    Errors are OSError: the receiver is gone, and what was not confirmed is handed over again after connect().
+    Errors are OSError: the receiver is gone, and what was not confirmed is handed over again after connect(). flush()
+    and finish() may raise MessageRefusedError too, and are called again.
     """
 
     # A BrokenPipeError from offer or flush is the end: nobody will read there again.

@@ -3,7 +3,7 @@
 import email
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import default
@@ -73,13 +73,14 @@ class Postbox:
 
     def __init__(self, replies: list[str]) -> None:
         self.replies = replies
+        self.refuse: Callable[[bytes], str] = lambda _content: ""  # the reply to what it does not take
         self.taken: list[tuple[str, list[str], EmailMessage]] = []
         self.tls: list[bool] = []
         self.logins: list[tuple[bytes, bytes]] = []
         self.port = 0
 
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's
-        reply = self.replies.pop(0) if self.replies else "250 taken"
+        reply = self.refuse(envelope.content) or (self.replies.pop(0) if self.replies else "250 taken")
         if reply.startswith("250"):
             message = email.message_from_bytes(envelope.content, policy=default)
             assert isinstance(message, EmailMessage)
@@ -89,8 +90,12 @@ class Postbox:
 
 
 @contextmanager
-def postbox(identity: Identity | None = None, password: bytes = b"", *replies: str) -> Iterator[Postbox]:
-    """identity: with STARTTLS, which is asked for. password: that must be shown where there is one."""
+def postbox(
+    identity: Identity | None = None, password: bytes = b"", *replies: str, most_bytes: int = 1 << 20
+) -> Iterator[Postbox]:
+    """identity: with STARTTLS, which is asked for. password: that must be shown where there is one. most_bytes: of a
+    message, told in the greeting.
+    """
     controllers = pytest.importorskip("aiosmtpd.controller")
     from aiosmtpd.smtp import AuthResult
 
@@ -101,7 +106,7 @@ def postbox(identity: Identity | None = None, password: bytes = b"", *replies: s
         right = told.password == password
         return AuthResult(success=right, handled=right)  # the server says 535 by itself
 
-    options: dict[str, Any] = {"hostname": "127.0.0.1", "port": 0}
+    options: dict[str, Any] = {"hostname": "127.0.0.1", "port": 0, "data_size_limit": most_bytes}
     if identity is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(identity.certificate, identity.key)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -122,6 +123,31 @@ def test_an_alert_that_a_receiver_never_takes_costs_no_other() -> None:
     assert outputs.states()[0].written == 5
     assert "answers 422" in outputs.problems[0]
     assert "\x1b" not in outputs.problems[0]
+
+
+def test_an_alert_that_a_receiver_never_takes_costs_no_other_at_the_end_either() -> None:
+    with hooks() as server:
+        outputs = started(webhook(server.url, batch_s=3600))
+        outputs.write([*lines(3), alert_line(an_alert(sequence=4, reason="poison")), *lines(2)])
+        wait_until(lambda: outputs.states()[0].up)
+        outputs.close(LONG_S)
+    assert (outputs.lost, outputs.states()[0].written) == (1, 5)
+    assert sorted(chain(*(sequences(body) for _, _, body in server.taken))) == [1, 1, 2, 2, 3]
+    assert "answers 422" in outputs.problems[0]
+
+
+@pytest.mark.parametrize("said", [True, False])  # by the server's greeting, or only when it has the message
+def test_mail_that_is_too_large_for_a_server_is_lost_alone(*, said: bool) -> None:
+    short, long = lines(1)[0], alert_line(an_alert(sequence=2, reason="x" * 6000))
+    most = sum(len(mail_body(mail(25))([line])[0]) for line in (short, long)) // 2
+    with postbox(None, b"", most_bytes=most if said else 1 << 20) as box:
+        box.refuse = lambda content: "552 too much" if len(content) > most else ""
+        outputs = started(mail(box.port, batch_s=0))
+        outputs.write([short, long, short])
+        wait_until(lambda: outputs.lost == 1 and len(box.taken) == 2)
+        outputs.close(LONG_S)
+    assert (outputs.lost, outputs.states()[0].written) == (1, 2)
+    assert "answers 552" in outputs.problems[0]
 
 
 def test_what_no_receiver_took_by_the_end_counts_as_lost_without_a_spool() -> None:

@@ -17,10 +17,12 @@ import pytest
 
 from sensor.alerts.alert_record import alert_line
 from sensor.errors import ConfigError, OutputError
-from sensor.outputs.outputs import Outputs, prepared_outputs
+from sensor.outputs.datagrams import DatagramTransport
+from sensor.outputs.outputs import Outputs, Prepared, prepared_outputs
 from sensor.outputs.spool_directory import checked
 from sensor.settings.outputs import FileEntry, KafkaEntry, OutputEntry, SyslogEntry, UnixEntry
 from tests.support.alerts import an_alert
+from tests.support.brokers import brokers
 from tests.support.receivers import RECEIVERS, free_port, received, receiver
 
 pytestmark = pytest.mark.ux
@@ -215,6 +217,24 @@ def test_a_line_that_is_too_long_for_a_datagram_is_lost_alone(tmp_path: Path) ->
     assert problem.endswith(" at most, 1 line lost")
 
 
+def test_a_datagram_that_the_system_refuses_for_its_length_is_lost_alone(tmp_path: Path) -> None:
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as there:
+        there.bind(str(tmp_path / "s"))
+        ours.connect(str(tmp_path / "s"))
+        entry = UnixEntry(type="unix", path=tmp_path / "s", socket="datagram")
+        outputs = Outputs([Prepared(entry, DatagramTransport(lambda: ours), None)])
+        wait_until(lambda: outputs.states()[0].up)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        before, after = alerts(1, 2)
+        outputs.write([before, b'{"long":"%s"}\n' % (b"x" * 50_000), after])
+        there.settimeout(LONG_S)
+        assert [sequences(there.recv(65536)) for _ in range(2)] == [[1], [2]]
+        outputs.close(1)
+    assert (outputs.states()[0].written, outputs.lost) == (2, 1)
+    assert outputs.problems[0].endswith(": takes no datagram of 50,012 bytes, 1 line lost")
+
+
 FOREIGN = (
     b"[]",
     b"5",
@@ -348,20 +368,49 @@ def test_kafka_records_arrive_once_and_in_order(tmp_path: Path) -> None:
     outputs.write(alerts(1, 500))
     outputs.close(LONG_S)
     assert outputs.states()[0].written == 500, outputs.problems
-    consumer = kafka.Consumer({"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "earliest"})
-    consumer.subscribe(["alerts"])
-    records: list[bytes] = []
-    deadline = time.monotonic() + LONG_S
-    while len(records) < 500 and time.monotonic() < deadline:
-        records += [record.value() for record in consumer.consume(500, 0.5) if record.error() is None]
-    consumer.close()
-    assert sequences(b"\n".join(records)) == list(range(1, 501))
+    assert taken_by(servers, "alerts", 500) == list(range(1, 501))
 
 
 def mock_servers(producer: object) -> str:
     """Addresses of librdkafka's own cluster."""
     brokers = producer.list_topics(timeout=5).brokers  # type: ignore[attr-defined]
     return ",".join(f"{broker.host}:{broker.port}" for broker in brokers.values())
+
+
+@pytest.mark.parametrize("spool", [True, False])
+def test_a_record_that_brokers_never_take_is_lost_alone(tmp_path: Path, *, spool: bool) -> None:
+    kafka = pytest.importorskip("confluent_kafka")
+    refused = kafka.KafkaError.MSG_SIZE_TOO_LARGE
+    with brokers() as cluster:
+        # Of 1 to 8; 1 to 4; 1 and 2; 3 to 6; 3 and 4; and 3.
+        cluster.answer(refused, refused, 0, refused, refused, refused)
+        entry = KafkaEntry(
+            type="kafka", servers=cluster.servers, topic="t", spool=tmp_path / "spool" if spool else None
+        )
+        outputs = started(entry)
+        outputs.write(alerts(1, 8))
+        wait_until(lambda: outputs.states()[0].written == 7)
+        outputs.write(alerts(9, 40))
+        outputs.close(LONG_S)
+        state = outputs.states()[0]
+        assert (state.written, state.spooled, state.lost) == (47, 0, 1)
+        (problem,) = outputs.problems
+        assert problem.endswith(" bytes: broker: message size too large, 1 line lost")
+        assert taken_by(cluster.servers, "t", 47) == [1, 2, *range(4, 49)]
+
+
+def taken_by(servers: str, topic: str, count: int) -> list[int]:
+    """Sequence numbers of the first records of a topic, in the brokers' order."""
+    import confluent_kafka as kafka
+
+    consumer = kafka.Consumer({"bootstrap.servers": servers, "group.id": "test", "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    records: list[bytes] = []
+    deadline = time.monotonic() + LONG_S
+    while len(records) < count and time.monotonic() < deadline:
+        records += [record.value() for record in consumer.consume(500, 0.5) if record.error() is None]
+    consumer.close()
+    return sequences(b"\n".join(records))
 
 
 def test_kafka_without_brokers_spools(tmp_path: Path) -> None:
