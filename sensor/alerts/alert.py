@@ -31,6 +31,11 @@ class Endpoint:
     bytes: int  # payload that it sent
     packets: int  # packets that it sent
     domain: str | None = None  # the asset's name in the site's notes
+    # By the operator's databases (sensor.geoip), None where they do not say: shown and never judged.
+    country: str | None = None  # where its network is, as ISO 3166-1 has it: two capitals
+    city: str | None = None  # the same, in English
+    as_number: int | None = None  # of the autonomous system that announces its network
+    as_organization: str | None = None  # whose system that is
 
 
 @dataclass(frozen=True, slots=True)

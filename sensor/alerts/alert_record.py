@@ -47,6 +47,7 @@ from sensor.printable import printable
 FORMAT: Final = Format("alert", instead="read it with the flowvigil that wrote it")
 # With these and the bounds of the strings below, four bytes a letter and every field at its longest stay within a line.
 FEATURES_SHOWN, SCORES_SHOWN, TARGETS_SHOWN, PORTS_SHOWN, STEPS_SHOWN = 5, 8, 8, 16, 6
+AS_NUMBERS: Final = 2**32 - 1  # the last one (RFC 6793)
 
 
 def alert_line(alert: Alert) -> bytes:
@@ -181,8 +182,8 @@ def _deviation(**values: Any) -> Deviation:
 
 _FEATURE = Declaration(
     (
-        Field("name", text(40), "name"),
-        Field("unit", text(16), "unit", absent=""),
+        Field("name", sentence(40, 40), "name"),
+        Field("unit", sentence(16, 24), "unit", absent=""),
         Field("value", NUMBER, "value"),
         Field("normal_p01", NUMBER, "p01"),
         Field("normal_median", NUMBER, "median"),
@@ -207,6 +208,20 @@ _GRADE: Final = Declaration(
 )
 _DOMAIN: Final = sentence(64, 64)
 
+
+def _whereabouts(side: str) -> tuple[Field, ...]:
+    """Where the address of a side belongs, by the operator's databases."""
+    country = (
+        "Where its network is, by the operator's database (ISO 3166-1): shown and never judged, as city and system."
+    )
+    return (
+        Field(f"{side}.geo.country_iso_code", text(2), f"{side}.country", country, optional=True),
+        Field(f"{side}.geo.city_name", sentence(48, 48), f"{side}.city", optional=True),
+        Field(f"{side}.as.number", count(most=AS_NUMBERS), f"{side}.as_number", optional=True),
+        Field(f"{side}.as.organization.name", sentence(64, 64), f"{side}.as_organization", optional=True),
+    )
+
+
 ALERT: Final = Declaration(
     (
         Field("@timestamp", MOMENT, "time_ns", "Traffic time at which this line became true."),
@@ -223,8 +238,10 @@ ALERT: Final = Declaration(
         Field("event.reason", sentence(480), "reason", "For people: one sentence."),
         *ecs.side("source"),
         Field("source.domain", _DOMAIN, "source.domain", "Name of the asset in the site's notes.", optional=True),
+        *_whereabouts("source"),
         *ecs.side("destination"),
         Field("destination.domain", _DOMAIN, "destination.domain", "The same.", optional=True),
+        *_whereabouts("destination"),
         *ecs.network(),
         Field(
             "network.direction",
@@ -296,7 +313,7 @@ ALERT: Final = Declaration(
             "Display filter of tshark and Wireshark for its packets.",
         ),
         Field("flowvigil.model.id", text(64), "model.id"),
-        Field("flowvigil.model.sha256", text(64), "model.sha256"),
+        Field("flowvigil.model.sha256", sentence(64, 64), "model.sha256"),
         Field("flowvigil.quality.dropped", COUNT, "dropped", "Packets that the capture had lost by then."),
         Field(
             "flowvigil.packets_file",

@@ -1,8 +1,8 @@
 """A record declared once: a table of its fields, from which come the document, its reader and its JSON Schema.
 
 A row says where a field stands, of which kind it is, where its value comes from and what a reader is told about it.
-Dotted names of the document make its objects: `event.id` stands as `id` in the object `event`. The table is in the
-order of the document.
+Dotted names of the document make its objects: `event.id` stands as `id` in the object `event`. One of which every field
+is optional is left out where it has none of them. The table is in the order of the document.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -91,8 +91,10 @@ class _Object:
         # Name, dotted name for people, part of the record, attribute of that, reader, what stands for an absent one.
         self._readers: list[tuple[str, str, str, str, Callable[[Any, str], Any], Any]] = []
         self._objects: list[tuple[str, _Object]] = []
+        self.optional = True  # whether all of its fields are
 
     def add(self, row: Row) -> None:
+        self.optional &= isinstance(row, Field) and row.optional
         name, _, below = row.path.removeprefix(f"{self._path}." if self._path else "").partition(".")
         if below:
             self._inner(name).add(row)
@@ -139,6 +141,9 @@ class _Object:
         for name in self._left_out:
             if document[name] is None:
                 del document[name]
+        for name, inner in self._objects:
+            if inner.optional and not document[name]:
+                del document[name]
         return document
 
     def read(self, document: Mapping[str, Any], values: dict[str, dict[str, Any]]) -> None:
@@ -168,7 +173,7 @@ def _or_none(write: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
 
 
 def _optional(member: Row | _Object) -> bool:
-    return isinstance(member, Field) and member.optional
+    return not isinstance(member, Constant) and member.optional
 
 
 def _schema(member: Row | _Object) -> Schema:

@@ -6,7 +6,7 @@ Who shows an alert chooses colours, columns and how much is told; what a thing i
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.alerts.alert import Alert, service_in_words
+from sensor.alerts.alert import Alert, Endpoint, service_in_words
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.kinds import timestamp
 from sensor.alerts.services import service_name
@@ -79,6 +79,21 @@ def place_in_words(alert: Alert) -> str:
 def direction_in_words(alert: Alert) -> str:
     """From where to where the flow shown went, by the home networks of the site's notes; nothing without notes."""
     return "" if alert.direction is None else _DIRECTIONS[alert.direction]
+
+
+def networks_in_words(alert: Alert) -> str:
+    """Where the addresses of the flow shown belong, by the operator's databases; nothing where these do not say.
+
+    Such as `198.51.100.7: Lyon, FR, AS64500 Example Net`, of both sides the source's first.
+    """
+    sides = ((end.ip, _network_of(end)) for end in (alert.source, alert.destination))
+    return "; ".join(f"{ip}: {network}" for ip, network in sides if network)
+
+
+def _network_of(end: Endpoint) -> str:
+    number = "" if end.as_number is None else f"AS{end.as_number}"
+    system = " ".join(filter(None, (number, end.as_organization)))
+    return ", ".join(filter(None, (end.city, end.country, system)))
 
 
 def muted_in_words(alert: Alert) -> str:

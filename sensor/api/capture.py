@@ -23,6 +23,7 @@ from sensor.alerts.flow_record import FlowRecords
 from sensor.api.budget import TimeBudget
 from sensor.api.problems import Problem
 from sensor.errors import ConfigError, InputError, ModelError
+from sensor.geoip.databases import GeoDatabases
 from sensor.judging.judge import Judge
 from sensor.metering.captures import CaptureTurns
 from sensor.metering.turns import Turn
@@ -70,6 +71,7 @@ class CaptureReader:
     observer: Observer  # who looks
     notes: SiteNotes | None = None  # of the site
     expression: str | None = None  # a capture filter
+    geo: GeoDatabases | None = None  # where addresses of alerts belong
 
     def read(self, content: bytes, name: str, hybrid: Hybrid, budget: TimeBudget) -> CaptureFindings:
         """What is found in a capture, as far as it can be read.
@@ -93,7 +95,7 @@ class CaptureReader:
     def _find(self, stream: CaptureStream, name: str, hybrid: Hybrid, budget: TimeBudget) -> CaptureFindings:
         digest, census, bounds, flows = Digest(), HostCensus(), _Bounds(budget), _FlowsOfAlerts()
         outlet = Outlet([flows], flow_records=FlowRecords(self.observer, FLOWS_SHOWN))
-        detection = Detection(self.new_judge(hybrid), outlet, notes=self.notes)
+        detection = Detection(self.new_judge(hybrid), outlet, notes=self.notes, geo=self.geo)
         run = Run(CaptureTurns(stream, self.new_meter()), detection, Folding(digest, []), [census, bounds])
         run.run()
         problems = (*run.problems, *bounds.problems(run.progress), *flows.problems(), *_not_kept(digest))

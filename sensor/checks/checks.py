@@ -6,7 +6,9 @@ from typing import Final
 from sensor.checks.attach import attach
 from sensor.checks.capture import capability, capture_filter, interface, offloads, ring
 from sensor.checks.drift import drift
+from sensor.checks.extras import extras
 from sensor.checks.files import output, packets
+from sensor.checks.geoip import geoip
 from sensor.checks.metrics import metrics
 from sensor.checks.model import bundle, cache, speed
 from sensor.checks.outputs import outputs
@@ -17,6 +19,8 @@ from sensor.checks.site import site
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("user", user),
     ("site", site),
+    ("extras", extras),
+    ("geoip", geoip),
     ("kernel cache", cache),
     ("bundle", bundle),
     ("drift", drift),

@@ -17,6 +17,7 @@ from sensor.alerts.words import (
     lane_in_words,
     moment,
     muted_in_words,
+    networks_in_words,
     outside_normal,
     service_in_short,
     severity_word,
@@ -111,7 +112,11 @@ def _sources(alert: Alert) -> list[str]:
 
 def _context(alert: Alert) -> tuple[tuple[str, str], ...]:
     """What is shown and never judged."""
-    return ("Service", service_in_short(alert)), ("Where", direction_in_words(alert))
+    return (
+        ("Service", service_in_short(alert)),
+        ("Where", direction_in_words(alert)),
+        ("Networks", networks_in_words(alert)),
+    )
 
 
 def _flow(alert: Alert) -> str:

@@ -25,6 +25,7 @@ from sensor.cli.build import (
     build_packet_recorder,
     check_packet_settings,
     flow_records,
+    geo_databases,
     load_model,
     make_flow_directory,
     make_packet_directory,
@@ -45,6 +46,7 @@ from sensor.cli.live_capture import (
 )
 from sensor.cli.options import Color
 from sensor.cli.reload import (
+    GeoAgain,
     NotesAgain,
     Reload,
     finished_flow_file,
@@ -126,7 +128,7 @@ class AssembledRun:
 def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) -> Iterator[AssembledRun]:
     """A run over captures, torn down on exit."""
     refuse_packet_directory(config, captures)
-    notes = site_notes(config)
+    notes, geo = site_notes(config), geo_databases(config)
     hybrid = ready_model(
         config, cached(JUDGING, config), partial(refuse_reading, config, captures), quiet=display.quiet
     )
@@ -154,7 +156,8 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
         )
         drift = build_drift(config, hybrid, live=False)
         judge, looking = build_judge(config, hybrid), _looking(display, config, live=False)
-        detection = Detection(judge, outlet, recorder, flow_recorder, notes, drift=drift, looking=looking)
+        detection = Detection(judge, outlet, recorder, flow_recorder, notes, drift=drift, looking=looking, geo=geo)
+        stack.callback(detection.close_files)
         hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer())]
         run = Run(capture_turns(config, captures, recorder), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
@@ -169,9 +172,14 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     check_packet_settings(config)
     user = unprivileged_user(config)
     refuse_rotation_of(options.packets, user)
-    notes = site_notes(config)
-    beforehand = partial(refuse_watching, config, options.interfaces, options.packets)
-    hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet, live=True)
+    notes, geo = site_notes(config), geo_databases(config)
+    hybrid = ready_model(
+        config,
+        cached(JUDGING, config),
+        partial(refuse_watching, config, options.interfaces, options.packets),
+        quiet=display.quiet,
+        live=True,
+    )
     from sensor.outputs.outputs import Outputs
     from sensor.progress.latest import Latest
     from sensor.progress.progress import Progress
@@ -211,7 +219,9 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
             KEEPING_S,
             drift,
             _looking(display, config, live=True),
+            geo,
         )
+        stack.callback(detection.close_files)
         new_bundle = NewBundle(detection.judge)
         hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
         learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
@@ -381,15 +391,17 @@ def _watch_hook(
     from sensor.process.systemd import Watchdog
     from sensor.run.watching import Watching
 
-    notes = NotesAgain(config)
+    notes, geo = NotesAgain(config), GeoAgain(config)
     takers = (
         notes.read,
+        geo.open,
         partial(reopened_outputs, outputs, had_file=config.output.file is not None),
         finished_flow_file,
         taken_interval,
         taken_episode_settings,
         partial(requested_bundle, new_bundle, user=user),
         notes.take_over,
+        geo.take_over,
     )
     return Watching(
         detection,

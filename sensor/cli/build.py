@@ -3,12 +3,12 @@
 import os
 import socket
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.errors import ConfigError, ModelError, OutputError
 from sensor.printable import printable
+from sensor.settings.extras import is_installed, require_for
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sensor.drift.drift import Drift
     from sensor.episodes.episodes import EpisodeSettings
     from sensor.flow_log.recorder import FlowRecorder
+    from sensor.geoip.databases import GeoDatabases
     from sensor.judging.judge import Judge, RowMaker
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
@@ -57,9 +58,14 @@ def load_model(config: "Config") -> "Hybrid":
 
 
 def bundle_keys(config: "Config") -> "tuple[PublicKey, ...]":
-    """The keys of the settings, one of which must have signed a bundle; none: signatures are not looked at."""
+    """The keys of the settings, one of which must have signed a bundle; none: signatures are not looked at.
+
+    Raises ConfigError where the extra is missing.
+    """
     from models.signature import public_key
 
+    if config.detection.bundle_keys is not None:
+        require_for("detection.bundle_keys")
     return tuple(map(public_key, (config.detection.bundle_keys or "").split()))
 
 
@@ -228,8 +234,7 @@ def build_drift(config: "Config", hybrid: "Hybrid", *, live: bool) -> "Drift | N
 
 def shifts_are_watched() -> bool:
     """Whether the package is installed that shifts of scores within a day need."""
-    found = find_spec("river")
-    return found is not None and found.origin is not None  # not just a directory of that name
+    return is_installed("river")
 
 
 def site_notes(config: "Config") -> "SiteNotes | None":
@@ -239,6 +244,17 @@ def site_notes(config: "Config") -> "SiteNotes | None":
     from sensor.site.file import read_notes
 
     return read_notes(config.site.file)
+
+
+def geo_databases(config: "Config") -> "GeoDatabases | None":
+    """The databases of geoip.*, opened; None where none is set. Raises ConfigError."""
+    location, systems = config.geoip.location, config.geoip.asn
+    if location is None and systems is None:
+        return None
+    require_for("geoip.asn" if location is None else "geoip.location")
+    from sensor.geoip.databases import opened
+
+    return opened(location, systems)
 
 
 def check_packet_settings(config: "Config") -> None:
@@ -312,8 +328,7 @@ def make_flow_directory(config: "Config", user: "User | None" = None) -> None:
     """
     if config.flow_log.directory is None:
         return
-    if find_spec("pyarrow") is None:
-        raise ConfigError("flow_log.directory: expected the extra: pip install 'flowvigil[tables]'")
+    require_for("flow_log.directory")
     from sensor.flow_log.directory import make_directory
     from sensor.flow_log.recorder import warm_flow_recorder
 

@@ -12,12 +12,21 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from sensor.alerts.spread import counted
-from sensor.cli.build import build_judge, bundle_path, checked_rate, episode_settings, load_model, site_notes
+from sensor.cli.build import (
+    build_judge,
+    bundle_path,
+    checked_rate,
+    episode_settings,
+    geo_databases,
+    load_model,
+    site_notes,
+)
 from sensor.errors import ModelError, SensorError
 from sensor.process.systemd import notify
 from sensor.signals import handling
 
 if TYPE_CHECKING:
+    from sensor.geoip.databases import GeoDatabases
     from sensor.judging.judge import Judge
     from sensor.outputs.outputs import Outputs
     from sensor.process.privileges import User
@@ -108,6 +117,36 @@ class NotesAgain:
         if notes is None:
             return ""
         return f"{counted(len(notes.rules), 'rule')} and {counted(len(notes.assets), 'asset')} of {self._path}"
+
+
+class GeoAgain:
+    """Opens the databases of where addresses belong anew, and has them asked once all the rest was taken over."""
+
+    def __init__(self, config: "Config") -> None:
+        """config: the settings at the start, which name the files."""
+        self._config = config
+        self._opened: GeoDatabases | None = None
+
+    def open(self, _config: "Config", _watching: "Watching") -> str:
+        """Open the files. Raises ConfigError for one that is not what it should be."""
+        self.close()
+        self._opened = geo_databases(self._config)
+        return ""
+
+    def take_over(self, _config: "Config", watching: "Watching") -> str:
+        """Ask these from here on, and close the others."""
+        detection, opened = watching.detection, self._opened
+        if opened is None:
+            return ""
+        detection.close_files()
+        detection.geo, self._opened = opened, None
+        return f"{counted(len(opened.databases), 'database')} of addresses opened anew"
+
+    def close(self) -> None:
+        """Close what was opened by a reload that something else kept from being taken over."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
 
 def taken_interval(config: "Config", watching: "Watching") -> str:

@@ -11,7 +11,7 @@ import typer
 
 from sensor import log
 from sensor.cli.beforehand import refuse_captures, tell_skipped
-from sensor.cli.build import build_judge, site_notes
+from sensor.cli.build import build_judge, geo_databases, site_notes
 from sensor.cli.durations import duration_s
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, Kernels, cached
@@ -181,15 +181,16 @@ def _of_captures(
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
-    site = _site(config)
+    site, geo = _site(config), geo_databases(config)
     if not quiet:
         tell_skipped(inputs.names)
     inputs.put_back()
     digest, census = Digest(), HostCensus()
-    detection = Detection(build_judge(config, hybrid), Outlet(()), notes=notes)
+    detection = Detection(build_judge(config, hybrid), Outlet(()), notes=notes, geo=geo)
     run = Run(capture_turns(config, inputs.names), detection, Folding(digest, _screens(inputs, quiet)), [census])
     with stopped_by_signals(run):
         run.run()
+    detection.close_files()
     subject = ReportSubject(
         kind="captures",
         inputs=inputs.names,

@@ -13,7 +13,15 @@ import typer
 
 from sensor import log
 from sensor.cli.beforehand import refuse_serving
-from sensor.cli.build import build_judge, build_meter, checked_rate, load_model, observer, site_notes
+from sensor.cli.build import (
+    build_judge,
+    build_meter,
+    checked_rate,
+    geo_databases,
+    load_model,
+    observer,
+    site_notes,
+)
 from sensor.cli.extras import require_packages
 from sensor.cli.flags import Flags
 from sensor.cli.kernels import SERVING, Kernels, cached, compiling
@@ -181,7 +189,7 @@ def row_format_for(hybrid: "Hybrid") -> "RowFormat":
 def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader | None":
     """Reader of captures that finds in them what `read` does by the same settings; None for a model of payloads.
 
-    Raises ConfigError for notes of a site that cannot be read.
+    Raises ConfigError for notes of a site, or databases of addresses, that cannot be read.
     """
     from flows.kdd.columns import kdd_contract
     from sensor.api.capture import FLOWS_SHOWN, CaptureReader
@@ -197,6 +205,7 @@ def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader | N
         observer(),
         site_notes(config),
         config.capture.filter,
+        geo_databases(config),
     )
 
 

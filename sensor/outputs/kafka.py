@@ -15,8 +15,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from sensor.errors import ConfigError
 from sensor.outputs.transport import CONNECT_S, LONGEST_PAUSE_S, MessageRefusedError
+from sensor.settings.extras import KAFKA, require_for
 
 QUEUED: Final = 10_000  # records on their way
 RECORD_BYTES: Final = 999_000  # of a record: librdkafka's message.max.bytes, by default, without what is around it
@@ -35,10 +35,9 @@ class KafkaTransport:
 
     def __init__(self, servers: str, topic: str, key: bytes, more: Mapping[str, Any] | None = None) -> None:
         """more: of librdkafka's configuration. Raises ConfigError where the extra is missing."""
-        try:
-            import confluent_kafka
-        except ImportError as error:
-            raise ConfigError("an output of type kafka: expected the extra: pip install 'flowvigil[kafka]'") from error
+        require_for(KAFKA)
+        import confluent_kafka
+
         self._kafka = confluent_kafka
         self._topic, self._key = topic, key
         self._settings: dict[str, Any] = {

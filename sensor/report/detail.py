@@ -13,6 +13,7 @@ from sensor.alerts.words import (
     direction_in_words,
     label_in_words,
     moment,
+    networks_in_words,
     outside_normal,
     service_in_short,
     severity_word,
@@ -94,11 +95,13 @@ def _facts(episode: ReportedEpisode) -> Markup:
         facts.append(("Where", where))
     if service := service_in_short(record):
         facts.append(("Service", service))
+    if networks := networks_in_words(record):
+        facts.append(("Networks", networks))
     if record.packets_file:
         facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:
         facts.append(("Sensor", f"{record.observer.name} ({record.observer.version or 'version unknown'})"))
-    return facts_of(facts, wide=("When", "In short", "Targets", "Id"))
+    return facts_of(facts, wide=("When", "In short", "Targets", "Networks", "Id"))
 
 
 def facts_of(facts: Iterable[tuple[str, str]], wide: tuple[str, ...] = ()) -> Markup:

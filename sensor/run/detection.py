@@ -11,6 +11,7 @@ from sensor.alerts.alert_flow import AlertItem
 from sensor.drift.drift import Drift
 from sensor.flow_log.columns import JudgedBy, JudgedRecords
 from sensor.flow_log.recorder import FlowRecorder
+from sensor.geoip.databases import GeoDatabases
 from sensor.judging.judge import Judge
 from sensor.metering.turns import Turn
 from sensor.packets.recorder import PacketRecorder
@@ -35,6 +36,7 @@ class Detection:
     keeping_s: float | None = None  # write packets at least so often, None: where the packets alone say
     drift: Drift | None = None  # of what it judges; None where it is not looked for
     looking: Looking | None = None  # for whoever looks on; None for nobody
+    geo: GeoDatabases | None = None  # where addresses of alerts belong; may be changed as the notes
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
     _kept_at_s: float = 0.0
@@ -46,9 +48,9 @@ class Detection:
 
     @property
     def problems(self) -> Sequence[str]:
-        """One line for each output that lost lines, and for packets and flows that could not be written."""
-        recorders = (self.recorder, self.flow_recorder)
-        return [*self.outlet.problems, *(recorder.problem for recorder in recorders if recorder and recorder.problem)]
+        """One line for each output that lost lines, for packets and flows that were not written, for damaged files."""
+        others = (self.recorder, self.flow_recorder, self.geo)
+        return [*self.outlet.problems, *(other.problem for other in others if other and other.problem)]
 
     @property
     def lost_packets(self) -> bool:
@@ -64,6 +66,10 @@ class Detection:
     def lost_flows(self) -> bool:
         """Whether the flow log lacks flows."""
         return self.flow_recorder is not None and self.flow_recorder.problem is not None
+
+    def news(self) -> list[tuple[str, str]]:
+        """Action and message of an event for what went wrong since, or goes on again."""
+        return [*self.outlet.news(), *(self.geo.news() if self.geo is not None else [])]
 
     def consume(self, turn: Turn) -> list[Alert]:
         """Judge the records of a turn and publish what they give rise to."""
@@ -91,6 +97,11 @@ class Detection:
     def close(self) -> None:
         """Have the outputs deliver what waits."""
         self.outlet.close()
+
+    def close_files(self) -> None:
+        """Close what is only read, once nothing will be published any more."""
+        if self.geo is not None:
+            self.geo.close()
 
     def with_findings(self, progress: Progress) -> Progress:
         """Totals with alerts, outputs and kept packets, and what whoever looks on sees."""
@@ -154,6 +165,9 @@ class Detection:
         notes = self.notes
         if notes is not None:
             items = [notes.of(item) if isinstance(item, Alert) else item for item in items]
+        geo = self.geo
+        if geo is not None:
+            items = [geo.of(item) if isinstance(item, Alert) else item for item in items]
         self.outlet.publish(items, step)
         alerts = [item for item in items if isinstance(item, Alert)]
         if self.drift is not None:

@@ -1,4 +1,6 @@
-"""What a run tells of its outputs as it happens: one that refuses or loses lines, and one that goes on after that."""
+"""What a run tells as it happens: an output that refuses or loses lines, one that goes on after that, a damaged file
+of where addresses belong.
+"""
 
 import time
 from collections.abc import Callable
@@ -34,6 +36,6 @@ class OutputNews:
         self._tell(run)
 
     def _tell(self, run: Run) -> None:
-        for action, message in self.detection.outlet.news():
+        for action, message in self.detection.news():
             self.detection.outlet.write([event_line(action, message, self.observer, self.wall_clock_ns())])
             run.screen.note(message)

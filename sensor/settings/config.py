@@ -105,6 +105,13 @@ class SiteSection(_Section):
     file: Path | None = Field(default=None, strict=False)  # None: nothing is noted
 
 
+class GeoipSection(_Section):
+    """Where addresses belong, by files of the operator's in the MaxMind DB format (sensor.geoip)."""
+
+    location: Path | None = Field(default=None, strict=False)  # cities or countries; None: not shown
+    asn: Path | None = Field(default=None, strict=False)  # autonomous systems; None: not shown
+
+
 class OutputSection(_Section):
     """The file of alerts, beside the terminal and the list `outputs`."""
 
@@ -172,6 +179,7 @@ class Config(_Section):
     detection: DetectionSection = DetectionSection()
     episodes: EpisodesSection = EpisodesSection()
     site: SiteSection = SiteSection()
+    geoip: GeoipSection = GeoipSection()
     output: OutputSection = OutputSection()
     keep_packets: KeepPacketsSection = KeepPacketsSection()
     flow_log: FlowLogSection = FlowLogSection()

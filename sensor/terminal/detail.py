@@ -16,6 +16,7 @@ from sensor.alerts.words import (
     address_and_port,
     direction_in_words,
     muted_in_words,
+    networks_in_words,
     outside_normal,
     service_in_short,
     sources_in_words,
@@ -124,7 +125,8 @@ def _short(value: float, unit: str) -> str:
 
 def _traffic(alert: Alert) -> str:
     sources = sources_in_words(alert)
-    context = "".join(f"{words}; " for words in (service_in_short(alert), direction_in_words(alert)) if words)
+    shown = (service_in_short(alert), direction_in_words(alert), networks_in_words(alert))
+    context = "".join(f"{words}; " for words in shown if words)
     return (
         f"{f'from {sources}; ' if sources else ''}{targets_in_words(alert)}; {traffic_in_words(alert)}; {context}"
         f"strongest: {address_and_port(alert.source.ip, alert.source.port)} sent "

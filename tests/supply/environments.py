@@ -14,15 +14,17 @@ SENSOR: Final = "sensor"  # what an operator installs without any extra
 WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
     SENSOR: (),
     "home": ("home",),
+    "geo": ("geo",),
     "kafka": ("kafka",),
     "signed": ("signed",),
     "tables": ("tables",),
     "serve": ("serve",),
     "train": ("train",),
-    "develop": ("home", "kafka", "serve", "signed", "tables", "train", "test", "check"),
+    "develop": ("geo", "home", "kafka", "serve", "signed", "tables", "train", "test", "check"),
 }
 WITHOUT_SENSOR: Final[dict[str, tuple[str, ...]]] = {"build": ("build",), "docs": ("docs",), "audit": ("audit",)}
-SHIPPED: Final = (SENSOR, "home", "kafka", "serve", "signed", "tables", "train")  # those that operators choose from
+# Those that operators choose from.
+SHIPPED: Final = (SENSOR, "geo", "home", "kafka", "serve", "signed", "tables", "train")
 
 
 def extras() -> dict[str, list[str]]:

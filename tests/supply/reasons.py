@@ -93,6 +93,11 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
         "`kafka` alone: librdkafka keeps order and confirms",
         "follows librdkafka's major",
     ),
+    "maxminddb": (
+        "where addresses of alerts belong, by MaxMind DB files",
+        "`geo` alone: its makers' reader of their format; loaded where a file is set",
+        "before 3.2 a damaged record may take all memory and time; " + SEMVER,
+    ),
     "cryptography": (
         "Ed25519 of signed bundles",
         "`signed` alone: OpenSSL checks signatures; loaded where keys are set",
@@ -100,6 +105,7 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "aiosmtpd": ("the mail server of the tests", "", SEMVER),
     "zstandard": ("packs captures for the tests, by another binding than the sensor's", "", ZERO),
+    "mmdb-writer": ("MaxMind DB files for the tests", "", ZERO),
     "pytest": ("runs the tests", "", "majors remove what they deprecated"),
     "pytest-xdist": ("tests on all cores", "", SEMVER),
     "hypothesis": ("properties", "", SEMVER),

@@ -37,8 +37,9 @@ def alerts(draw: st.DrawFn) -> Alert:
     addresses = draw(st.sampled_from([("192.0.2.1", "203.0.113.9", 4), ("2001:db8::1", "fe80::2", 6)]))
     ports = draw(st.sampled_from([(51514, 22), (None, None), (0, 65535)]))
     names = st.none() | TEXTS
+    systems = st.none() | st.integers(0, 2**32 - 1)
     ends = [
-        Endpoint(ip, port, draw(COUNTS), draw(COUNTS), draw(names))
+        Endpoint(ip, port, draw(COUNTS), draw(COUNTS), *map(draw, (names, names, names, systems, names)))
         for ip, port in zip(addresses[:2], ports, strict=True)
     ]
     directions = [None, "inbound", "outbound", "internal", "external"]

@@ -170,8 +170,19 @@ def _direction(alert: Alert) -> dict[str, Any]:
 
 
 def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    parts = {"ip": endpoint.ip, "port": endpoint.port, "name": endpoint.domain}
-    return {name: value for name, value in parts.items() if value is not None}
+    parts = {
+        "ip": endpoint.ip,
+        "port": endpoint.port,
+        "name": endpoint.domain,
+        "location": _known({"city": endpoint.city, "country": endpoint.country}),
+        "autonomous_system": _known({"name": endpoint.as_organization, "number": endpoint.as_number}),
+    }
+    return _known(parts) or {}
+
+
+def _known(parts: dict[str, Any]) -> dict[str, Any] | None:
+    """Those that have a value, None for none."""
+    return {name: value for name, value in parts.items() if value is not None} or None
 
 
 def _unmapped(alert: Alert) -> dict[str, Any]:

@@ -215,6 +215,14 @@ def test_ocsf_is_what_the_models_of_others_expect(document: dict[str, Any]) -> N
     assert finding.finding_info.uid == document["event"]["id"]
 
 
+def test_ocsf_says_where_an_address_belongs_and_nothing_where_that_is_not_known() -> None:
+    known = Endpoint("192.0.2.10", 51514, 1234, 12, None, "FR", "Lyon", 64500, "Example Net")
+    (evidence,) = written("ocsf", alert_document(an_alert(source=known)))["evidences"]
+    assert evidence["src_endpoint"]["location"] == {"city": "Lyon", "country": "FR"}
+    assert evidence["src_endpoint"]["autonomous_system"] == {"name": "Example Net", "number": 64500}
+    assert evidence["dst_endpoint"] == {"ip": "198.51.100.7", "port": 22}
+
+
 def test_an_episode_creates_updates_and_closes_one_finding() -> None:
     lines = [written("ocsf", alert_document(an_alert(action=a, sequence=n))) for n, a in enumerate(
         ("opened", "updated", "closed"), 1)]  # fmt: skip

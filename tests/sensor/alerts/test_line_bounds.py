@@ -33,7 +33,7 @@ END_NS = 4_102_444_799_999_999_999
 
 
 def longest_alert() -> Alert:
-    end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED, LONG)
+    end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED, LONG, LONG, LONG, 2**32 - 1, LONG)
     deviation = Deviation(LONG, LONG, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE)
     known: dict[str, Any] = {
         "targets_more": True,

@@ -19,6 +19,7 @@ from sensor.alerts.words import (
     label_in_words,
     lane_in_words,
     moment,
+    networks_in_words,
     outside_normal,
     severity_word,
     sources_in_words,
@@ -214,3 +215,24 @@ def test_a_label_that_does_not_speak_for_the_alert_is_not_shown_beside_its_name(
 def test_where_a_flow_went_is_said_by_the_home_networks_alone() -> None:
     assert direction_in_words(an_alert()) == ""
     assert direction_in_words(an_alert(direction="inbound")) == "from outside to inside"
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "said"),
+    [
+        ((), (), ""),
+        (("FR", "Lyon", 64500, "Example Net"), (), "192.0.2.10: Lyon, FR, AS64500 Example Net"),
+        (("FR",), (None, None, 64500), "192.0.2.10: FR; 198.51.100.7: AS64500"),
+        ((), (None, None, None, "Example Net"), "198.51.100.7: Example Net"),
+    ],
+)
+def test_where_addresses_belong_is_said_by_the_databases_alone(
+    source: tuple[Any, ...], destination: tuple[Any, ...], said: str
+) -> None:
+    sides = (
+        Endpoint(ip, 22, 0, 0, None, *known) for ip, known in (("192.0.2.10", source), ("198.51.100.7", destination))
+    )
+    alert = an_alert(**dict(zip(("source", "destination"), sides, strict=True)))
+    assert networks_in_words(alert) == said
+    shown = "\n".join(detail([Entry(b"", {}, alert)]))
+    assert (f"Networks    {said}" in shown) == bool(said)

@@ -11,7 +11,7 @@ from tests.support.command import DEMO
 # Starts the command where pyarrow and scapy are not installed.
 WITHOUT = """
 import importlib.abc, importlib.util, sys
-absent = ("pyarrow", "scapy", "zstandard")
+absent = ("confluent_kafka", "cryptography", "maxminddb", "pyarrow", "scapy", "zstandard")
 class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name.partition(".")[0] in absent:
@@ -48,3 +48,29 @@ def test_what_writes_tables_says_which_extra_it_needs(
     assert "pip install 'flowvigil[tables]'" in done.stderr
     assert len(done.stderr.splitlines()) <= 2
     assert list(tmp_path.iterdir()) == []
+
+
+KEY = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"
+OUTPUTS = "outputs:\n  - {type: kafka, servers: localhost:9, topic: alerts}\n"
+NEEDS = (
+    ("detection.bundle_keys", KEY, "signed"),
+    ("geoip.location", "cities.mmdb", "geo"),
+    ("geoip.asn", "systems.mmdb", "geo"),
+    ("flow_log.directory", "log", "tables"),
+)
+
+
+def test_check_and_what_uses_a_setting_say_alike_which_extra_it_needs(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(OUTPUTS)
+    told = [f"{name}: expected the extra: pip install 'flowvigil[{extra}]'" for name, _, extra in NEEDS]
+    kafka = "an output of type kafka: expected the extra: pip install 'flowvigil[kafka]'"
+    named = [word for name, value, _ in NEEDS for word in ("--set", f"{name}={value}")]
+    found = without("check", "-q", "-c", settings, *named)
+    assert found.returncode == 3
+    assert found.stderr.splitlines()[0].split(None, 2)[1:] == ["extras", "; ".join([*told, kafka])]
+    for (name, value, _), line in zip(NEEDS, told, strict=True):
+        done = without("read", DEMO, "-q", "--set", f"{name}={value}")
+        assert (done.returncode, done.stdout, done.stderr) == (3, "", f"flowvigil: {line}\n")
+    done = without("read", DEMO, "-q", "-c", settings)
+    assert (done.returncode, done.stderr) == (3, f"flowvigil: {kafka}\n")
