@@ -17,9 +17,9 @@ from sensor.checks.result import Check, CheckContext, CheckResult, run_check
 from sensor.checks.site import site
 
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
+    ("extras", extras),
     ("user", user),
     ("site", site),
-    ("extras", extras),
     ("geoip", geoip),
     ("kernel cache", cache),
     ("bundle", bundle),

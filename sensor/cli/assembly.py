@@ -59,6 +59,7 @@ from sensor.cli.reload import (
 from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
 from sensor.cli.signals import stopped_by_signals
 from sensor.process.systemd import notify
+from sensor.settings.extras import require_extras
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class AssembledRun:
 @contextmanager
 def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) -> Iterator[AssembledRun]:
     """A run over captures, torn down on exit."""
+    require_extras(config)
     refuse_packet_directory(config, captures)
     notes, geo = site_notes(config), geo_databases(config)
     hybrid = ready_model(
@@ -168,6 +170,7 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
 def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     """A run over interfaces, torn down on exit."""
     config, display = options.settings(), options.display
+    require_extras(config)
     refuse_packets(options.packets, config)
     check_packet_settings(config)
     user = unprivileged_user(config)
@@ -206,8 +209,9 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         latest = Latest(Progress(bundle=hybrid.model_id))
         outputs = stack.enter_context(Outputs(prepared))
         source = ", ".join(options.interfaces)
-        marking = _marking(config, notes, lambda: detection)
-        screen = stack.enter_context(_screen_of_watch(display, config, source, hybrid, marking))
+        screen = stack.enter_context(
+            _screen_of_watch(display, config, source, hybrid, _marking(config, notes, lambda: detection))
+        )
         servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
         outlet = Outlet(servers, outputs, flow_records(config))
         detection = Detection(

@@ -324,11 +324,10 @@ def warm_packet_keeping(config: "Config") -> None:
 def make_flow_directory(config: "Config", user: "User | None" = None) -> None:
     """Create the directory of the flow log if there is none, owned by `user`, and load what writing it needs.
 
-    Raises OutputError, and ConfigError where the extra is missing.
+    Raises OutputError.
     """
     if config.flow_log.directory is None:
         return
-    require_for("flow_log.directory")
     from sensor.flow_log.directory import make_directory
     from sensor.flow_log.recorder import warm_flow_recorder
 

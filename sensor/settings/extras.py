@@ -1,6 +1,6 @@
 """Which settings need a package that a plain installation does not have, and the extra that installs it.
 
-Whoever uses such a setting asks here first, in the same words as `flowvigil check`, which asks about all of them.
+A run asks about all of them before anything else, in the same words as `flowvigil check`.
 """
 
 from importlib.util import find_spec
@@ -44,8 +44,14 @@ def missing_for(setting: str) -> str:
     return ""
 
 
+def require_extras(config: "Config") -> None:
+    """Raise ConfigError for the first setting in effect whose package is not installed."""
+    for setting in settings_in_need(config):
+        require_for(setting)
+
+
 def settings_in_need(config: "Config") -> list[str]:
-    """Those of the settings in effect that need an extra, in the order in which the sensor asks for it."""
+    """Those of the settings in effect that need an extra."""
     values = config.model_dump()
     sections = (name.partition(".") for name in NEEDED if name != KAFKA)
     needing = [f"{section}.{name}" for section, _, name in sections if values[section][name] is not None]

@@ -76,8 +76,10 @@ def test_each_cause_has_its_exit_code_and_the_first_one_decides(wrong: Result) -
 def test_every_check_is_made_whatever_the_others_found(wrong: Result) -> None:
     names = [
         "settings",
+        "extras",
         "user",
         "site",
+        "geoip",
         "kernel cache",
         "bundle",
         "drift",
