@@ -147,16 +147,8 @@ class GeoDatabases:
 
 def opened(location: Path | None, systems: Path | None) -> GeoDatabases:
     """Open those that are named. Raises ConfigError as open_database."""
-    with_kinds = ((location, LOCATION), (systems, SYSTEMS))
-    databases: list[Database] = []
-    try:
-        for path, kind in with_kinds:
-            if path is not None:
-                databases.append(open_database(path, kind))
-    except ConfigError:
-        GeoDatabases(tuple(databases)).close()
-        raise
-    return GeoDatabases(tuple(databases))
+    named = ((location, LOCATION), (systems, SYSTEMS))
+    return GeoDatabases(tuple(open_database(path, kind) for path, kind in named if path is not None))
 
 
 def _fields(record: object) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from sensor.alerts.words import (
     who,
     whom,
 )
+from sensor.api.live_view import alert_document as live_document
 from sensor.cli.alert_text import detail, line_in_words, row_in_words
 from sensor.report.digest import Digest
 from sensor.report.tables import summary
@@ -236,3 +237,4 @@ def test_where_addresses_belong_is_said_by_the_databases_alone(
     assert networks_in_words(alert) == said
     shown = "\n".join(detail([Entry(b"", {}, alert)]))
     assert (f"Networks    {said}" in shown) == bool(said)
+    assert (["Networks", said] in live_document(alert)["facts"]) == bool(said)

@@ -150,12 +150,3 @@ def test_a_pipe_and_a_device_are_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         assert refused(path) == "is a pipe or a device, expected a MaxMind DB of cities or countries"
-
-
-def test_of_two_files_the_first_is_closed_where_the_second_is_none(tmp_path: Path) -> None:
-    if not Path("/proc/self/fd").is_dir():
-        pytest.skip("no list of open files here")
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(ConfigError, match="autonomous systems"):
-        opened(cities(tmp_path / "c"), tmp_path / "none")
-    assert len(os.listdir("/proc/self/fd")) == before

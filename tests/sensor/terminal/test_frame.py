@@ -245,15 +245,14 @@ def test_a_watch_asks_once_before_it_is_quit() -> None:
 
 
 def test_the_detail_answers_what_an_analyst_asks() -> None:
-    text = " ".join(
-        " ".join(line.plain for line in detail(board_of(an_alert()).rows[0], 80, TODAY_NS, UNICODE)).split()
-    )
+    alert = an_alert(source=replace(an_alert().source, country="FR", as_number=64500))
+    text = " ".join(" ".join(line.plain for line in detail(board_of(alert).rows[0], 80, TODAY_NS, UNICODE)).split())
     for words in (
         "▲ HIGH Password Guessing 192.0.2.10 → 198.51.100.7:22",
         "attack, known lane, SSH-Patator, T1110.001, p 2e-05, severity 70, risk 60",
         "syn_flag_count ━━━━┃━━━━━━━━ 412 2 ≤ 9",
         "22:13:20–22:13:29 UTC (9.0 s), open attack, known lane",
-        "one host 198.51.100.7; port 22; 318 flows, 640 packets; ssh (tcp/22); strongest",
+        "one host 198.51.100.7; port 22; 318 flows, 640 packets; ssh (tcp/22); 192.0.2.10: FR, AS64500; strongest",
         "22:13:20 opened",
         "Community ID 1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
         "tshark -r CAPTURE -Y 'ip.addr == 192.0.2.10 && ip.addr == 198.51.100.7 && tcp.port == 22 &&",
