@@ -21,7 +21,9 @@ Page = Literal["list", "detail", "search", "mute", "why", "help", "quit", "traff
 Mute = tuple[Literal["source", "technique"], str]
 Key = tuple[str, str]  # source and technique that the episodes of a row share
 
-MAX_EPISODES: Final = 1000  # those of the highest risk of up to twice as many
+MAX_EPISODES: Final = 1000  # retained: the latest ones, and of those before them the ones of the highest risk
+LATEST: Final = MAX_EPISODES // 2
+AT_ONCE: Final = 20  # that give way together: with hundreds, nothing else of the process would run meanwhile
 MAX_HISTORY: Final = 40  # alerts of one episode
 DETAIL_STEP: Final = 8  # lines that a page key scrolls
 MAX_QUERY_CHARACTERS: Final = 200  # of a query or a reason
@@ -159,10 +161,8 @@ class Board:
             # A new value, not a changed one: a frozen view keeps what it shows.
             lines = deque((*history.lines, alert), maxlen=MAX_HISTORY)
             self._histories[alert.id] = EpisodeHistory(alert, history.first, lines)
-        if len(self._histories) >= 2 * MAX_EPISODES:
-            highest = sorted(self._histories.values(), key=lambda history: -history.newest.risk)[:MAX_EPISODES]
-            retained = {history.newest.id for history in highest}
-            self._histories = {name: history for name, history in self._histories.items() if name in retained}
+            if len(self._histories) >= MAX_EPISODES + AT_ONCE:
+                self._drop_least()
         if alerts and not self.frozen:
             self._rows = None
 
@@ -219,6 +219,11 @@ class Board:
             self._move(-len(self.rows) if key in ("home", "g") else len(self.rows))
         else:
             self._command(key)
+
+    def _drop_least(self) -> None:
+        earlier = list(self._histories.values())[:-LATEST]
+        for history in sorted(earlier, key=lambda history: history.newest.risk)[:AT_ONCE]:
+            del self._histories[history.newest.id]
 
     def _command(self, key: str) -> None:
         if key == "enter" and self.selected is not None:

@@ -13,7 +13,7 @@ from sensor.alerts.query import parse
 from sensor.alerts.techniques import technique_of
 from sensor.errors import ConfigError
 from sensor.site.notes import Party, Rule, SiteNotes
-from sensor.terminal.board import MAX_EPISODES, SORTS, Board
+from sensor.terminal.board import AT_ONCE, LATEST, MAX_EPISODES, SORTS, Board
 from tests.support.alerts import an_alert
 
 pytestmark = pytest.mark.ux
@@ -162,13 +162,17 @@ def test_a_frozen_list_stays_as_it_is_and_says_how_many_came() -> None:
     assert len(pressed(made, "f").rows) == 2
 
 
-def test_of_a_storm_the_gravest_are_kept() -> None:
+def test_of_a_storm_the_latest_and_before_them_the_gravest_are_kept() -> None:
     made = board(alert(0, "192.0.2.1", risk=99.0))
-    for number in range(1, 5 * MAX_EPISODES):
-        made.add([alert(number, "192.0.2.2", risk=1.0)])
-    assert len(made.latest) < 2 * MAX_EPISODES
+    count = 5 * MAX_EPISODES
+    for number in range(1, count):
+        made.add([alert(number, "192.0.2.2", risk=1.0 + (number % 100 == 0))])
+        assert len(made.latest) < MAX_EPISODES + AT_ONCE
+    kept = {newest.id for newest in made.latest}
+    assert kept > {alert(number, "192.0.2.2").id for number in range(count - LATEST, count)}
+    assert kept > {alert(number, "192.0.2.2").id for number in range(100, count, 100)}
     assert "192.0.2.1" in sources(made)
-    assert made.opened == 5 * MAX_EPISODES
+    assert made.opened == count
 
 
 @given(st.lists(st.one_of(st.sampled_from(KEYS), st.integers(0, 5)), max_size=60))
