@@ -7,6 +7,7 @@ end, then the failures. Ends with 0 when nothing failed.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from importlib import import_module
 from itertools import chain
 from pathlib import Path
 
+from sensor.process.children import end_with_parent
 from sensor.process.kernel_cache import use_kernel_cache
 from tests.trust import record
 from tests.trust.claim import Claim, NotTriedError, Outcome
@@ -78,7 +80,12 @@ def all_claims() -> list[Claim]:
 
 
 def inside(claim: Claim, scale: float) -> int:
-    """Try one claim in this process; its outcome is the last line of stdout."""
+    """Try one claim in this process; its outcome is the last line of stdout.
+
+    It ends in order, with its namespaces and processes, when it is told to and when the process that began it is gone.
+    """
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    end_with_parent(os.getppid(), signal.SIGTERM)
     try:
         outcome = claim.run(scale)
     except NotTriedError as reason:
