@@ -142,8 +142,8 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
 
     make_packet_directory(config)
     make_flow_directory(config)
-    recorder = build_packet_recorder(config)
     with ExitStack() as stack:
+        recorder = build_packet_recorder(stack, config)
         flow_recorder = _started(stack, build_flow_recorder(config, captures, waits=True))
         outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
@@ -202,7 +202,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         make_flow_directory(config, user)
         place = _open_place(stack, config, user)
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
-        recorder = build_packet_recorder(config, options.interfaces)
+        recorder = build_packet_recorder(stack, config, options.interfaces)
         flow_recorder = build_flow_recorder(config, options.interfaces, waits=False)
         turns = live_turns(config, captures, writer, recorder)
         _started(stack, flow_recorder)

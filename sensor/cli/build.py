@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -290,10 +291,12 @@ def make_packet_directory(config: "Config", user: "User | None" = None) -> None:
     make_directory(config.keep_packets.directory, user)
 
 
-def build_packet_recorder(config: "Config", interfaces: Sequence[str] = ("",)) -> "PacketRecorder | None":
+def build_packet_recorder(
+    stack: ExitStack, config: "Config", interfaces: Sequence[str] = ("",)
+) -> "PacketRecorder | None":
     """Recorder of packets of alerts, None for no directory. Raises OutputError for one that cannot be written.
 
-    interfaces: names by their number in packet blocks.
+    stack: at whose end others may keep packets there. interfaces: names by their number in packet blocks.
     """
     settings = config.keep_packets
     if settings.directory is None:
@@ -302,7 +305,7 @@ def build_packet_recorder(config: "Config", interfaces: Sequence[str] = ("",)) -
     from sensor.packets.recorder import PacketRecorder
     from sensor.packets.ring import PacketRing
 
-    return PacketRecorder(
+    recorder = PacketRecorder(
         PacketRing(settings.memory_bytes, decap=config.meter.decapsulate, vlan_in_key=config.meter.vlan_in_key),
         PacketDirectory(settings.directory, settings.directory_bytes),
         observer(),
@@ -310,6 +313,8 @@ def build_packet_recorder(config: "Config", interfaces: Sequence[str] = ("",)) -
         max_packets=settings.alert_packets,
         max_bytes=settings.alert_bytes,
     )
+    stack.callback(recorder.close)
+    return recorder
 
 
 def warm_packet_keeping(config: "Config") -> None:

@@ -21,10 +21,10 @@ from typing import Final
 from configs.formats import OtherVersionError
 from sensor.alerts.spread import counted
 from sensor.errors import OutputError, reason_of
+from sensor.files.alone import BusyError
 from sensor.outputs.spool_directory import (
     CHECKED,
     PIECE,
-    BusyError,
     SpoolDirectory,
     checked,
     stored_lines,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from configs.formats import Format
+from sensor.files.alone import lock_alone
 from sensor.files.ownership import MODE
 
 LARGEST_BYTES: Final = 16 << 20  # of a segment: three times what this sensor writes into one
@@ -36,10 +37,6 @@ _MARK: Final = re.compile(rb"([0-9]{1,12}) ([0-9]{1,12})(?: ([0-9a-f]{8}))?\n", 
 _SAFE: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-class BusyError(OSError):
-    """Another sensor uses the directory."""
-
-
 class SpoolDirectory:
     """One directory, held open and locked for as long as this process uses it."""
 
@@ -49,7 +46,7 @@ class SpoolDirectory:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
         try:
-            _lock(self._descriptor)
+            lock_alone(self._descriptor)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -220,16 +217,3 @@ def _name(number: int) -> str:
 
 def _checksum(text: bytes) -> bytes:
     return b"%08x" % crc32(text)
-
-
-def _lock(descriptor: int) -> None:
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows, where no second sensor is kept out
-        return
-    except BlockingIOError:
-        raise BusyError(None, "used by another sensor") from None
-    except OSError:  # a file system that locks no directories
-        return

@@ -1,7 +1,7 @@
 """The directory of alert captures: files are written atomically, and the oldest are deleted to stay within a limit.
 
 Only files with a name of ours are counted and deleted. The total counts what this process found at its start and
-wrote since.
+wrote since: one sensor at a time keeps packets in a directory.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import OutputError, reason_of
+from sensor.files.alone import BusyError, lock_alone, unlock
 from sensor.files.held import Held, held
 from sensor.files.ownership import MODE, REPLACE, Owner, make_owned_directory
 
@@ -34,14 +35,16 @@ class PacketDirectory:
     """Files of a directory within limits of their total size and of their number."""
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
-        """Scan the directory. Raises OutputError when it is missing or cannot be written.
+        """Scan the directory. Raises OutputError when it is missing, cannot be written or another sensor uses it.
 
         limit_bytes: of all files together.
         """
         self.path = path
         self.deleted = 0  # files that were deleted to make room
         self._limit = limit_bytes
+        self._lock: int | None = None  # descriptor of the directory
         try:
+            self._lock_it()
             found = sorted(self._found(), key=lambda found: (found[1].st_mtime_ns, found[0]))
             self._sizes = {name: status.st_size for name, status in found}  # oldest first
             self._total = sum(self._sizes.values())
@@ -50,7 +53,14 @@ class PacketDirectory:
                 trial.unlink()
             self._make_room(0)
         except OSError as error:
+            self.close()
             raise _unusable(path, error) from error
+
+    def close(self) -> None:
+        """Let others keep packets there."""
+        if self._lock is not None:
+            unlock(self._lock)
+            self._lock = None
 
     def begin(self, name: str) -> None:
         """Announce that a file is going to be written anew: one left by another run no longer counts as the oldest."""
@@ -87,6 +97,13 @@ class PacketDirectory:
                 raise
         self._total += len(content) - self._sizes.get(name, 0)
         self._sizes[name] = len(content)
+
+    def _lock_it(self) -> None:
+        """Have it for this process alone, which neither counts nor spares what another one writes. Raises OSError."""
+        with held(self.path / _ANY_NAME, to_create=True) as inside:
+            if inside.directory is not None:
+                self._lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=inside.directory)
+                lock_alone(self._lock)
 
     def _make_room(self, needed: int, spare: str | None = None, files: int = 0) -> None:
         """Delete the oldest files but `spare` until there is room for so many bytes and files more. Raises OSError."""
@@ -132,4 +149,5 @@ def _write_file(place: Held, content: bytes) -> None:
 
 
 def _unusable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"packets cannot be kept in {path}: {reason_of(error)}, expected a directory or a place for one")
+    wanted = "a directory of its own" if isinstance(error, BusyError) else "a directory or a place for one"
+    return OutputError(f"packets cannot be kept in {path}: {reason_of(error)}, expected {wanted}")

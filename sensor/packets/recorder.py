@@ -194,6 +194,10 @@ class PacketRecorder:
                 self._due[identifier] = recording
         self.ring.pause()
 
+    def close(self) -> None:
+        """Let others keep packets in the directory."""
+        self._directory.close()
+
     def _begin(self, alert: Alert) -> None:
         self._credit_ns = min(_BURST_FILES * _NS_PER_FILE, self._credit_ns + max(0, alert.time_ns - self._counted_ns))
         self._counted_ns = max(self._counted_ns, alert.time_ns)

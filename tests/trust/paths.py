@@ -60,6 +60,7 @@ def packets_kept(place: Path, number: int) -> None:
     directory = PacketDirectory(place, 3)
     directory.write(KEPT, b"abc")
     directory.write(f"{number:026}".translate(str.maketrans("0123456789", "ABCDEFGHIJ")) + ".pcapng", b"abc")
+    directory.close()
 
 
 def packets_rotated(place: Path, number: int) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from sensor.alerts.alert_flow import AlertFlow, AlertItem
 from sensor.cli.build import build_judge, build_meter, build_packet_recorder, load_model, make_packet_directory
 from sensor.cli.flags import Flags
 from sensor.metering.captures import CaptureTurns
+from sensor.packets.directory import PacketDirectory
 from sensor.packets.ring import PacketRing
 from sensor.progress.progress import KeptPackets
 from sensor.run.detection import Detection
@@ -54,14 +56,16 @@ def kept(
     """Files, flows and the account of a run over a capture that is read in pieces of so many bytes."""
     config = Flags(keep_packets=directory, overrides=[f"keep_packets.{setting}" for setting in settings]).settings()
     make_packet_directory(config)
-    recorder, hybrid, published = build_packet_recorder(config), load_model(config), Published()
-    assert recorder is not None
-    recorder.ring = PacketRing(memory)  # the settings allow no memory as small as a test needs
-    detection = Detection(build_judge(config, hybrid), published, recorder)  # type: ignore[arg-type]
-    source = OneCapture(CaptureFile(Arriving(capture, itertools.repeat(piece)), "demo"))
-    for turn in CaptureTurns(source, build_meter(config), recorder.ring):  # type: ignore[arg-type]
-        detection.consume(turn)
-    detection.finish()
+    hybrid, published = load_model(config), Published()
+    with ExitStack() as stack:
+        recorder = build_packet_recorder(stack, config)
+        assert recorder is not None
+        recorder.ring = PacketRing(memory)  # the settings allow no memory as small as a test needs
+        detection = Detection(build_judge(config, hybrid), published, recorder)  # type: ignore[arg-type]
+        source = OneCapture(CaptureFile(Arriving(capture, itertools.repeat(piece)), "demo"))
+        for turn in CaptureTurns(source, build_meter(config), recorder.ring):  # type: ignore[arg-type]
+            detection.consume(turn)
+        detection.finish()
     files = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
     return files, published.flows, recorder.state
 
@@ -204,6 +208,14 @@ def test_a_directory_that_cannot_be_written_ends_the_run_before_it_begins(tmp_pa
     assert (result.code, result.stdout) == (7, b"")
     (line,) = [line for line in result.stderr if "compiling" not in line]
     assert line.endswith("packets: not a directory, expected a directory or a place for one")
+
+
+def test_a_directory_that_another_sensor_uses_ends_the_run_before_it_begins(tmp_path: Path) -> None:
+    other = PacketDirectory(tmp_path, 1 << 20)
+    result = flowvigil("read", DEMO, "--keep-packets", tmp_path)
+    other.close()
+    assert (result.code, result.stdout, os.listdir(tmp_path)) == (7, b"", [])
+    assert result.stderr[-1].endswith(f"{tmp_path}: used by another sensor, expected a directory of its own")
 
 
 def test_packets_are_not_kept_among_the_captures_that_are_read(tmp_path: Path) -> None:

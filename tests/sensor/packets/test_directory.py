@@ -1,6 +1,7 @@
 """The directory of kept captures: whole files, a total that holds, and nobody else's files touched."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -113,4 +114,26 @@ def test_however_small_files_are_there_are_no_more_than_can_be_remembered(
         directory.write(name, b"xy")  # again: no file more
     assert sorted(path.name for path in tmp_path.iterdir()) == names[2:]
     assert directory.deleted == 2
+    directory.close()
     assert PacketDirectory(tmp_path, 1000).contains(names[3])
+
+
+def test_one_sensor_at_a_time_keeps_packets_in_a_directory_and_another_harms_none(tmp_path: Path) -> None:
+    directory = PacketDirectory(tmp_path, 1000)
+    directory.write(NAMES[0], bytes(900))
+    (tmp_path / (NAMES[1] + ".unfinished")).write_bytes(b"what the first one writes now")
+    found = sorted(os.listdir(tmp_path))
+    with pytest.raises(
+        OutputError, match=r"^packets cannot be kept in .*: used by another sensor, expected a directory o"
+    ):
+        PacketDirectory(tmp_path, 100)
+    assert sorted(os.listdir(tmp_path)) == found
+    child = os.fork()
+    if not child:  # of the sensor, which outlives the directory's use
+        signal.pause()
+    directory.close()
+    again = PacketDirectory(tmp_path, 1000)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert again.contains(NAMES[0])
+    again.close()

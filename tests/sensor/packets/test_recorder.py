@@ -145,6 +145,7 @@ def test_packets_beyond_either_limit_are_counted_and_told_in_the_file(tmp_path: 
         assert scene.recorder.state.over_limit == 10 - first - last
         assert f"{10 - first - last} over the limit of this file" in scene.comment()
         scene.recorder.retain(lines("opened"))
+        scene.recorder.close()
 
 
 def test_a_long_alert_has_its_beginning_and_its_end_and_its_file_is_not_written_for_each_packet(
