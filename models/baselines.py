@@ -140,16 +140,6 @@ def _described(member: Baseline, arrays: Arrays) -> dict[str, Any]:
     return {"name": member.name, "kind": kind, **described(member.name, detector, member.calibration, arrays)}
 
 
-def copy_baselines(source: str | Path, target: str | Path) -> None:
-    """Write the baselines of one bundle's directory into another's, where there are any.
-
-    Raises BundleError for files that cannot be read, OSError where the directory cannot be written.
-    """
-    if any(os.path.lexists(Path(source) / name) for name in (MANIFEST, WEIGHTS)):
-        manifest, weights, _ = FILES.read_bytes(Path(source))
-        write_files(Path(target), {WEIGHTS: weights, MANIFEST: manifest})
-
-
 # ---------------------------------------------------------------- loading
 
 
@@ -159,13 +149,37 @@ def load_baselines(directory: str | Path, hybrid: Hybrid, *, keys: Sequence[Publ
     hybrid: the bundle's. keys: one of which must have signed their manifest; none: signatures are not looked at.
     Raises BundleError, whose text is one line, for whatever cannot be used.
     """
-    if not any(os.path.lexists(Path(directory) / name) for name in (MANIFEST, WEIGHTS)):
+    if not _has_baselines(directory):
         return None
+    return _loaded(directory, hybrid, keys, signed=bool(keys))[0]
+
+
+def copy_baselines(source: str | Path, target: str | Path, hybrid: Hybrid, *, keys: Sequence[PublicKey] = ()) -> None:
+    """Write the baselines of a bundle into another directory as they are, with their signature, where there are any.
+
+    hybrid, keys, BundleError: as of load_baselines, by which the other directory could use them. Raises OSError where
+    that cannot be written.
+    """
+    if _has_baselines(source):
+        signed = os.path.lexists(Path(source) / SIGNATURE)
+        _, manifest, weights, signature = _loaded(source, hybrid, keys, signed=bool(keys) or signed)
+        signatures = {SIGNATURE: signature} if signed else {}
+        write_files(Path(target), {WEIGHTS: weights, **signatures, MANIFEST: manifest})
+
+
+def _has_baselines(directory: str | Path) -> bool:
+    return any(os.path.lexists(Path(directory) / name) for name in (MANIFEST, WEIGHTS))
+
+
+def _loaded(
+    directory: str | Path, hybrid: Hybrid, keys: Sequence[PublicKey], *, signed: bool
+) -> tuple[Baselines, bytes, bytes, bytes]:
+    """Baselines, their manifest, weights and signature as they are stored. signed: whether a signature is read."""
     try:
-        manifest, weights, signature = FILES.read_bytes(Path(directory), SIGNATURE if keys else "", MAX_SIGNATURE)
+        manifest, weights, signature = FILES.read_bytes(Path(directory), SIGNATURE if signed else "", MAX_SIGNATURE)
         if keys:
             check_signature(manifest, signature, keys, MANIFEST)
-        return _baselines(FILES.parsed(manifest), weights, hybrid)
+        return _baselines(FILES.parsed(manifest), weights, hybrid), manifest, weights, signature
     except BundleError as error:
         raise one_line(directory, error) from None
 

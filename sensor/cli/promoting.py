@@ -16,7 +16,7 @@ from models.fusion import Hybrid
 from models.manifest import readable, write_files
 from sensor import log
 from sensor.alerts.techniques import technique_of
-from sensor.cli.build import build_judge, load_model
+from sensor.cli.build import build_judge, bundle_keys, load_model
 from sensor.cli.fixed_set import NAME, FixedSet
 from sensor.cli.flow_log_argument import is_flow_log
 from sensor.cli.labels import stop
@@ -106,6 +106,7 @@ def put_in_place(
 ) -> None:
     """Replace a champion's directory by the challenger with the reasons in its manifest, or beside one that is signed.
 
+    Its baselines go with it as they are, unless nobody could use them, which is told.
     config: the sensor's, by whose keys it must load. Raises ModelError for a challenger that is not the one that was
     compared any more, NotAtomicError, OSError.
     """
@@ -116,7 +117,10 @@ def put_in_place(
             write_files(fresh, {PROMOTION: (readable(record) + "\n").encode()})
         else:
             copy_bundle(challenger, fresh, model.manifest_sha256, {"promotion": record})
-            copy_baselines(challenger, fresh)
+        try:
+            copy_baselines(challenger, fresh, model, keys=bundle_keys(config))
+        except BundleError as error:
+            log.warning(f"{error}; baselines are left out")
         detection = config.detection.model_copy(update={"bundle": fresh})
         load_model(config.model_copy(update={"detection": detection}))  # it must load before anything is replaced
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from models.baselines import load_baselines
 from sensor.cli import app, promoting
-from sensor.cli.build import bundle_path, load_model
+from sensor.cli.build import bundle_keys, bundle_path, load_model
 from sensor.cli.promoting import put_in_place
 from sensor.errors import CONFIG, INPUT, MODEL, OK, ModelError
 from sensor.files.replacing import ReplacedDirectory
@@ -119,20 +120,47 @@ def test_a_promoted_bundle_keeps_its_signature_and_the_reasons_stand_beside_it(s
     manifest = json.loads((challenger / "manifest.json").read_text())
     (challenger / "manifest.json").write_text(json.dumps({**manifest, "model_id": "new"}))
     OWN.sign(challenger)
-    (challenger / "baselines.json").write_text("of whoever")
+    OWN.sign(challenger, "baselines.json")
     config = config_of(site)
     model = load_model(config_of(challenger))
     put_in_place(ReplacedDirectory(site), challenger, model, {"forced": False}, config)
     assert load_model(config).manifest_sha256 == model.manifest_sha256
     assert json.loads((site / promoting.PROMOTION).read_text()) == {"forced": False}
-    assert sorted(path.name for path in site.iterdir()) == [
-        *("manifest.json", "manifest.json.minisig", "promotion.json", "weights.safetensors")
-    ]
+    assert load_baselines(site, model, keys=bundle_keys(config)) is not None
+    assert {path.name for path in site.iterdir()} == {*(path.name for path in challenger.iterdir()), "promotion.json"}
     assert app(["promote", "--rollback", str(site), *KEYS], standalone_mode=False, prog_name="flowvigil") == OK
     (tmp_path / "site.previous" / "manifest.json.minisig").unlink()
     with pytest.raises(ModelError, match="minisig cannot be read"):
         app(["promote", "--rollback", str(site), *KEYS], standalone_mode=False, prog_name="flowvigil")
     assert load_model(config).model_id == manifest["model_id"]
+
+
+@pytest.mark.parametrize("signer", [None, OTHER])
+def test_baselines_that_the_sensors_keys_have_not_signed_are_left_out_and_told(
+    signer: Signer | None, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    challenger = Path(shutil.copytree(site, tmp_path / "new"))
+    if signer is not None:
+        signer.sign(challenger, "baselines.json")
+    put_in_place(ReplacedDirectory(site), challenger, load_model(config_of(challenger)), {}, config_of(site))
+    assert [path.name for path in site.glob("baselines*")] == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "baselines.json.minisig " in line
+    assert line.endswith("; baselines are left out")
+
+
+@pytest.mark.parametrize("bundle_signed", [True, False])
+def test_a_signature_of_baselines_goes_with_them_where_nobody_asks_for_it(
+    *, bundle_signed: bool, site: Path, tmp_path: Path
+):
+    challenger = Path(shutil.copytree(site, tmp_path / "new"))
+    OTHER.sign(challenger, "baselines.json")
+    if not bundle_signed:
+        (challenger / "manifest.json.minisig").unlink()
+    config = Config.model_validate({"detection": {"bundle": site}})
+    put_in_place(ReplacedDirectory(site), challenger, load_model(config_of(site)), {}, config)
+    for name in ("baselines.json", "baselines.json.minisig", "baselines.safetensors"):
+        assert (site / name).read_bytes() == (challenger / name).read_bytes()
 
 
 def test_what_does_not_load_by_the_sensors_keys_is_put_nowhere(site: Path, tmp_path: Path):
