@@ -155,9 +155,11 @@ def flows(
     """
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{printable(str(output), 100)}: expected a name ending in .csv or .parquet")
-    require_tables("a flow table")
+    if output is not None and output.suffix == ".parquet":
+        require_tables("a table in Parquet")
     asked = SearchOptions(where, by, limit, output, snapshots, json, quiet)
     if are_logs(inputs, asked=asked.asked):
+        require_tables("a flow log, or a table in Parquet,")
         _refuse_metering_options(flags, dialect, compat, by, output)
         return search(inputs, asked)
     captures = inputs

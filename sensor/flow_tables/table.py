@@ -9,9 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Protocol
 
 from flows.batch import FlowBatch
 from flows.dialects import Dialect, Field, dialect_fields
@@ -20,6 +18,7 @@ from sensor.errors import OutputError
 from sensor.files import unfinished
 from sensor.files.special import is_special
 from sensor.files.unfinished import whole_file
+from sensor.flow_tables.csv_lines import csv_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,19 +91,11 @@ class CsvFormat:
     def __init__(self, stream: LineStream, header: tuple[str, ...]) -> None:
         """Write the header. stream: owned and closed by the caller."""
         self._stream = stream
-        self._columns = [str(i) for i in range(len(header))]
         stream.write((",".join(header) + "\n").encode())
 
     def rows(self, fields: tuple[Field, ...]) -> None:
-        """Numbers in the fewest digits that read back as the same number; NaN and Infinity as Java spells them."""
-        import pyarrow as pa
-        from pyarrow import csv
-
-        table = pa.table([_text(field) for field in fields], names=self._columns)
-        options = csv.WriteOptions(include_header=False, batch_size=1024, quoting_style="none")
-        lines = pa.BufferOutputStream()
-        csv.write_csv(table, lines, options)
-        self._stream.write(lines.getvalue().to_pybytes())
+        """Lines of sensor.flow_tables.csv_lines."""
+        self._stream.write(csv_lines(fields))
         self._stream.flush()
 
     def end(self) -> None:
@@ -126,7 +117,7 @@ class ParquetFormat:
         """One row group."""
         import pyarrow as pa
 
-        columns = [_arrow(field).cast(kind) for field, kind in zip(fields, self._schema.types, strict=True)]
+        columns = [pa.array(field).cast(kind) for field, kind in zip(fields, self._schema.types, strict=True)]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
 
     def end(self) -> None:
@@ -210,41 +201,6 @@ def _errors_of(name: str, written: int) -> Iterator[None]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"{name}: cannot be written: {reason}, after {written:,} flows") from error
-
-
-def _arrow(field: Field) -> "pa.Array[Any]":
-    import pyarrow as pa
-
-    return pa.array(field)
-
-
-def _text(field: Field) -> "pa.Array[Any]":
-    """A column as the CSV writer can write it: numbers as they are, all else as text."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    if field.dtype.kind == "M":
-        field = _iso_times(field)
-    if field.dtype.kind == "S":
-        return pa.array(field).cast(pa.string())
-    if field.dtype.kind == "f" and not np.isfinite(field).all():
-        text = pa.array(field, from_pandas=False).cast(pa.string())
-        for found, spelled in (("nan", "NaN"), ("inf", "Infinity"), ("-inf", "-Infinity")):
-            text = compute.if_else(compute.equal(text, found), spelled, text)
-        return text
-    return pa.array(field)
-
-
-_THREE_DIGITS = np.array([b"%03d" % number for number in range(1000)])
-
-
-def _iso_times(instants: Field) -> Field:
-    """Timestamps in ISO 8601 with microseconds, UTC. Each distinct second is formatted only once."""
-    micros = instants.astype(np.int64)
-    seconds, which = np.unique(micros // 1_000_000, return_inverse=True)
-    text = np.char.add(np.datetime_as_string(seconds.astype("datetime64[s]")).astype(np.bytes_), b".")
-    thousands, ones = _THREE_DIGITS[micros // 1000 % 1000], _THREE_DIGITS[micros % 1000]
-    return np.char.add(np.char.add(text[which.reshape(-1)], thousands), np.char.add(ones, b"Z"))
 
 
 def _schema(dialect: Dialect) -> "pa.Schema":

@@ -42,7 +42,7 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
     "backports-zstd": ("captures packed as zst", "pcaps are kept so; Python 3.14's own module before 3.14", SEMVER),
     "lz4": ("captures packed as lz4", "pcaps are kept so", SEMVER),
     "pyarrow": (
-        "flow logs and flow tables, CSV and Parquet",
+        "flow logs and flow tables in Parquet",
         "where they are written or asked, 170 MB: columns that other programs read",
         "no upper bound: every release is a major, and what goes was deprecated for several",
     ),

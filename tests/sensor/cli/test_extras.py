@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import DEMO
+from tests.support.command import DEMO, flowvigil
 
-# Starts the command where pyarrow and scapy are not installed.
+GOLDEN_LOG = next(Path(__file__).resolve().parents[2].glob("golden/flow-log/1/*"))
+# Starts the command where none of the extras is installed.
 WITHOUT = """
 import importlib.abc, importlib.util, sys
 absent = ("confluent_kafka", "cryptography", "maxminddb", "pyarrow", "scapy", "zstandard")
@@ -29,6 +30,12 @@ def without(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=240)
 
 
+def test_a_table_in_csv_needs_no_extra() -> None:
+    done = without("flows", DEMO, "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.encode() == flowvigil("flows", DEMO, "-q").stdout
+
+
 def test_a_sensor_without_what_writes_tables_reads_filters_and_alerts() -> None:
     done = without("read", DEMO, "--filter", "tcp and (port 80 or vlan)")
     assert done.returncode == 0, done.stderr
@@ -37,9 +44,14 @@ def test_a_sensor_without_what_writes_tables_reads_filters_and_alerts() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(("flows", DEMO), 2), (("flows", DEMO, "-o", "x.csv"), 2), (("read", DEMO, "-q", "--flows", "log"), 3)],
+    [
+        (("flows", DEMO, "-o", "x.parquet"), 2),
+        (("flows", GOLDEN_LOG), 2),
+        (("flows", GOLDEN_LOG, "--where", "src:10.0.0.1", "-o", "x.csv"), 2),
+        (("read", DEMO, "-q", "--flows", "log"), 3),
+    ],
 )
-def test_what_writes_tables_says_which_extra_it_needs(
+def test_what_reads_or_writes_parquet_says_which_extra_it_needs(
     arguments: tuple[str | Path, ...], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
