@@ -20,6 +20,7 @@ from flows.dialects import DIALECTS, NATIVE, V4, as_columns
 from flows.meter import COMPATIBLE, Meter, concatenate
 from sensor.cli.flows import Compat, DialectName
 from sensor.flow_tables.table import ROWS_AT_ONCE, open_table
+from sensor.metering.due import in_order
 from sensor.sources.captures.files import open_capture
 from tests.support.command import DEMO, Result, flowvigil, started
 
@@ -28,10 +29,10 @@ pytest.importorskip("pyarrow")
 
 @pytest.fixture(scope="module")
 def metered() -> FlowBatch:
-    """The demo's flows, snapshots included, metered in this process."""
+    """The demo's flows, snapshots included, metered in this process, in the order that a run has them in."""
     meter = Meter()
     batches = [meter.feed(block) for block in open_capture(DEMO)]
-    return concatenate([*batches, meter.drain()])
+    return in_order(concatenate([*batches, meter.drain()]))
 
 
 @pytest.fixture(scope="module")
