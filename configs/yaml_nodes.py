@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol
 
 import yaml
 
+from configs.yaml_words import in_words
+
 LIMIT_BYTES: Final = 1 << 16  # twenty times a file that states every setting; hostile ones take about a second
 LIMIT_DEPTH: Final = 8
 LIMIT_NUMBER: Final = 40  # characters
@@ -107,9 +109,11 @@ def compose(text: str, path: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (None, None) if mark is None else (mark.line + 1, mark.column + 1)
-        raise YamlFaultError(path, str(error.problem or error.context), line, column) from None
-    except (ValueError, OverflowError) as error:  # an escape beyond Unicode, a version of thousands of digits
-        problem = f"a character or a number that is none ({error!s:.80})"
+        problem = str(error.problem or error.context)
+        told = problem if isinstance(error, _RefusedError) else in_words(problem)
+        raise YamlFaultError(path, told, line, column) from None
+    except (ValueError, OverflowError):  # an escape beyond Unicode, a version of thousands of digits
+        problem = "an escape or a number that stands for nothing, expected text"
         raise YamlFaultError(path, problem, loader.line + 1, loader.column + 1) from None
     except yaml.YAMLError as error:
         raise YamlFaultError(path, " ".join(str(error).split())) from None
@@ -225,8 +229,12 @@ def _plain_scalar(node: yaml.Node, path: str, loader: yaml.SafeLoader) -> Any:
         return node.value
     try:
         return loader.construct_object(node)
-    except (ValueError, OverflowError) as error:
-        raise fault_at(node, path, f"holds a date or number that is none ({error!s:.80})") from None
+    except (ValueError, OverflowError):
+        raise fault_at(node, path, "holds a date or a number that cannot be, expected another value") from None
+
+
+class _RefusedError(yaml.MarkedYAMLError):
+    """What the loader below refuses, in words of its own."""
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -241,14 +249,14 @@ class _PlainLoader(yaml.SafeLoader):
             if found is not None and not (what == "tag" and found == "!"):
                 sign = "&" if what == "anchor" else ""
                 name = "an alias" if isinstance(event, yaml.AliasEvent) else f"the {what} {sign}{found}"
-                raise yaml.MarkedYAMLError(problem=f"{name}, expected a plain value", problem_mark=event.start_mark)
+                raise _RefusedError(problem=f"{name}, expected a plain value", problem_mark=event.start_mark)
         value = getattr(event, "value", None)
         if isinstance(value, str) and (found := _NO_TEXT.search(value)):
             problem = f"the character {ord(found[0]):#06x}, expected text"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            raise _RefusedError(problem=problem, problem_mark=event.start_mark)
         self.depth += 1
         if self.depth > LIMIT_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+            raise _RefusedError(problem="nested too deeply", problem_mark=event.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node

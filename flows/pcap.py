@@ -13,6 +13,7 @@ import numpy as np
 from numpy import int64
 
 from flows.block import Bytes, Int64s, PacketBlock
+from flows.magics import PCAP_MAGICS
 from flows.reuse import ReusedArrays
 from kernels.jit import U, entry, inner
 
@@ -20,21 +21,11 @@ FILE_HEADER: Final = 24  # bytes
 MAX_CAPLEN: Final = 262_144  # bytes; no writer captures more of one packet, so a larger length is damage
 MAX_PACKETS: Final = 16_384  # packets of one block
 
-# Magic -> (big-endian, nanoseconds of one unit of the fraction, bytes of a record header)
-MAGICS: Final[dict[bytes, tuple[bool, int, int]]] = {
-    b"\xd4\xc3\xb2\xa1": (False, 1000, 16),
-    b"\xa1\xb2\xc3\xd4": (True, 1000, 16),
-    b"\x4d\x3c\xb2\xa1": (False, 1, 16),
-    b"\xa1\xb2\x3c\x4d": (True, 1, 16),
-    b"\x34\xcd\xb2\xa1": (False, 1000, 24),
-    b"\xa1\xb2\xcd\x34": (True, 1000, 24),
-}
-
 # Which of the two lengths of a record comes first: captured (2.4), original (before 2.3), either (2.3).
 CAPTURED_FIRST, ORIGINAL_FIRST, SMALLER_IS_CAPTURED = range(3)
 
 # The same as numbers, which are one set in either byte order: captures may follow one another in a file.
-MAGIC_NUMBERS: Final = tuple(int.from_bytes(magic, "big") for magic in MAGICS)
+MAGIC_NUMBERS: Final = tuple(int.from_bytes(magic, "big") for magic in PCAP_MAGICS)
 
 # Why a walk over records stopped.
 FULL, MORE, TOO_LONG, NEXT_HEADER = range(4)
@@ -224,11 +215,11 @@ class PcapWalker:
         return Walk(block, position + FILE_HEADER, 0)
 
     def _read_header(self, header: bytes) -> None:
-        if header[:4] not in MAGICS:
+        if header[:4] not in PCAP_MAGICS:
             raise ValueError("no pcap magic")
         if len(header) < FILE_HEADER:
             raise ValueError(f"a pcap header cut short after {len(header)} of {FILE_HEADER} bytes")
-        self._big, self._unit_ns, self._header = MAGICS[header[:4]]
+        self._big, self._unit_ns, self._header = PCAP_MAGICS[header[:4]]
         major, minor, linktype = struct.unpack(">4xHH12xI" if self._big else "<4xHH12xI", header[:FILE_HEADER])
         if major != 2:
             raise ValueError(f"pcap version {major}.{minor} instead of 2.4")

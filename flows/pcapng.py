@@ -12,13 +12,13 @@ from numpy import int64
 from numpy.typing import NDArray
 
 from flows.block import Bytes, Int64s
+from flows.magics import PCAPNG_MAGIC
 from flows.pcap import MAX_CAPLEN, PacketRoom, Walk, u16, u32
 from kernels.jit import U, entry, inner
 
 Interfaces = NDArray[np.int64]  # (k, INTERFACE_WIDTH), a row for each interface of the section, columns below
 
 SECTION_HEADER, INTERFACE_DESCRIPTION, OBSOLETE_PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 6
-MAGIC: Final = b"\x0a\x0d\x0d\x0a"
 BYTE_ORDERS: Final = {b"\x1a\x2b\x3c\x4d": True, b"\x4d\x3c\x2b\x1a": False}  # big-endian or not
 SHORTEST_SECTION_HEADER: Final = 28  # bytes
 
@@ -240,7 +240,7 @@ class PcapngWalker:
 
         Raises ValueError, saying what was found, when they are cut short or no section header.
         """
-        if header[:4] != MAGIC:
+        if header[:4] != PCAPNG_MAGIC:
             raise ValueError("no pcapng magic")
         if len(header) < SHORTEST_SECTION_HEADER:
             raise ValueError(f"a pcapng header cut short after {len(header)} of {SHORTEST_SECTION_HEADER} bytes")

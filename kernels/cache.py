@@ -109,7 +109,7 @@ def read_kernel(path: Path, key: bytes) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        PROBLEMS.add(f"the cache of compiled kernels cannot be read ({error.strerror}: {path}): compiling for this run")
+        PROBLEMS.add(f"the cache of compiled kernels cannot be read ({_reason(error)}: {path}): compiling for this run")
         return None
     digest, kept = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(key + kept).digest() != digest:
@@ -133,9 +133,13 @@ def write_kernel(path: Path, key: bytes, content: bytes) -> None:
             raise
     except OSError as error:
         PROBLEMS.add(
-            f"no cache for compiled kernels ({error.strerror}: {error.filename or path}): "
+            f"no cache for compiled kernels ({_reason(error)}: {error.filename or path}): "
             "they are compiled for this run only"
         )
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def is_trusted(found: os.stat_result) -> bool:

@@ -195,7 +195,7 @@ def _is_still(directory: Path, descriptor: int) -> bool:
 
 
 def _refuse_unreadable(name: str, error: OSError | ValueError, expected: str) -> NoReturn:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
+    reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
     refuse(f"{name} cannot be read ({reason}), expected {expected}")
 
 
@@ -219,7 +219,7 @@ def read_file(file: Path, limit: int, expected: str, directory: int | None = Non
         with open(descriptor, "rb", closefd=False) as stream:
             return stream.read(limit)
     except OSError as error:
-        refuse(f"{file.name} cannot be read ({error.strerror})")
+        refuse(f"{file.name} cannot be read ({(error.strerror or str(error)).lower()})")
     finally:
         os.close(descriptor)
 

@@ -3,6 +3,11 @@
 from pathlib import Path
 
 
+def reason_of(error: OSError) -> str:
+    """The system's reason for an error, in lower case, for within a message."""
+    return (error.strerror or str(error)).lower()
+
+
 class TrainingError(Exception):
     """A stop with one line: what was found, where, and what was expected.
 

@@ -6,6 +6,7 @@ Same hash, or which files differ and how far: of arrays the largest difference, 
 import argparse
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,11 +35,11 @@ def compared(shipped: Path, made: Path) -> tuple[bool, list[str]]:
     lines, same = [], True
     for name in FILES:
         one, other = shipped / name, made / name
-        if not one.exists() and not other.exists():
+        if not os.path.exists(one) and not os.path.exists(other):
             continue
-        if not one.exists() or not other.exists():
+        if not os.path.exists(one) or not os.path.exists(other):
             same = False
-            lines.append(f"{name}: only in {shipped if one.exists() else made}")
+            lines.append(f"{name}: only in {shipped if os.path.exists(one) else made}")
             continue
         sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (one, other)]
         if sums[0] == sums[1]:

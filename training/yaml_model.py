@@ -31,7 +31,7 @@ def read_model(
     try:
         content, root = read_nodes(path, f"a YAML {written.kind}", LIMIT_BYTES)
         if not isinstance(root, yaml.MappingNode):
-            raise stop(path, "expected a mapping of settings", line=1, column=1)
+            raise stop(path, f"expected a YAML {written.kind} of lines such as `name: value`", line=1, column=1)
         if stated := _child(root, VERSION):
             check_version(stated[1], str(path), written)
         values = plain_values(root, path)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from flows.compression import COMPRESSED, LONGEST_MAGIC, unpacked
-from sensor.errors import InputError
+from flows.magics import CAPTURE_MAGICS
+from sensor.errors import InputError, reason_of
+from sensor.files.magic import known_kind
 from sensor.printable import printable
 
 STDIN: Final = "-"
@@ -79,7 +81,11 @@ def lines_in(name: str, damage: list[str]) -> Iterator[bytes | None]:
     with opened(name) as raw:
         stream = unpacked(raw)
         piece = memoryview(bytearray(PIECE))
+        first = True
         while size := stream.readinto(piece):
+            if first:
+                _refuse_other_kind(name, bytes(piece[:size]))
+                first = False
             yield from splitter.lines(bytes(piece[:size]))
         yield from splitter.end()
         if stream.damage:
@@ -97,8 +103,16 @@ def opened(name: str) -> io.FileIO:
     except FileNotFoundError as error:
         raise InputError(f"{name}: found no such file, expected alerts as JSON lines") from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "cannot be opened"
+        reason = reason_of(error) if isinstance(error, OSError) else "what cannot be opened"
         raise InputError(f"{printable(name)}: {reason}, expected alerts as JSON lines") from error
+
+
+def _refuse_other_kind(name: str, first: bytes) -> None:
+    """Raise InputError for the beginning of a file that is known to hold no lines."""
+    if first[:4] in CAPTURE_MAGICS:
+        raise InputError(f"{name}: found a capture, expected alerts as JSON lines, which flowvigil read makes of it")
+    if kind := known_kind(first):
+        raise InputError(f"{name}: found {kind}, expected alerts as JSON lines")
 
 
 class Follower:

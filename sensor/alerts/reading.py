@@ -130,7 +130,7 @@ def native_line(line: bytes) -> NativeLine:
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise UnreadableLineError(NOT_JSON, str(error)) from error
+        raise UnreadableLineError(NOT_JSON, f"from column {error.colno} on") from error
     schema = claimed_schema(document)
     if schema is None or not schema.startswith(("alert/", *OTHER_RECORDS)):
         raise UnreadableLineError("no record of this sensor")

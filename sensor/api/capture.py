@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from flows.compression import COMPRESSED
+from flows.magics import CAPTURE_MAGICS
 from flows.meter import Meter
-from flows.pcap import MAGICS
-from flows.pcapng import MAGIC
 from models.fusion import Hybrid
 from sensor.alerts.alert import Observer
 from sensor.alerts.flow_record import FlowRecords
@@ -176,4 +175,4 @@ class _MemoryFile(io.RawIOBase):
 
 def is_capture(content: bytes) -> bool:
     """Whether bytes begin with the magic number of a capture (pcap, pcapng) or of a compressed file."""
-    return content[:4] in MAGICS or content.startswith((MAGIC, *COMPRESSED))
+    return content[:4] in CAPTURE_MAGICS or content.startswith(COMPRESSED)

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from sensor.errors import ConfigError
+from sensor.errors import ConfigError, reason_of
 from sensor.files.sockets import Made, bind, remove
 
 UNIX: Final = "unix:"
@@ -71,7 +71,7 @@ def read_token(path: Path | None, environment: Mapping[str, str]) -> str | None:
                 content = file.read(MAX_TOKEN_CHARACTERS + 3)
             return _checked_token(content.decode("ascii").strip(), f"--token-file {path}")
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             raise ConfigError(f"--token-file {path}: {reason}, expected a file with a token") from error
         except UnicodeDecodeError:
             raise ConfigError(f"--token-file {path}: no ASCII text, expected a token") from None
@@ -113,7 +113,7 @@ def listening_socket(address: ListenAddress) -> Iterator[socket.socket]:
             else:
                 listener = _unix_socket(address.path, stack)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             raise ConfigError(f"--listen {address}: {reason}, expected an address that is free") from error
         yield listener
 

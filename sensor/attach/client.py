@@ -13,7 +13,7 @@ from typing import Final
 from sensor.alerts.json_lines import LineSplitter
 from sensor.alerts.reading import NOT_JSON, TOO_LONG, ReadErrors, UnreadableLineError
 from sensor.attach.protocol import SCHEMA, End, Hello, Message, OtherProtocolError, Refused, message_of
-from sensor.errors import CaptureError
+from sensor.errors import CaptureError, reason_of
 from sensor.version import VERSION
 
 HELLO_S: Final = 5.0
@@ -166,4 +166,4 @@ def _reason(error: OSError) -> str:
         return "not permitted: it is for the sensor's user and a group (attach.group)"
     if isinstance(error, TimeoutError | BlockingIOError):
         return "nobody answers"
-    return (error.strerror or str(error)).lower()
+    return reason_of(error)

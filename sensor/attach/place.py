@@ -117,6 +117,6 @@ def _somebody_listens(path: Path) -> bool:
 
 
 def _reason(error: OSError, path: Path) -> str:
-    if isinstance(error, FileNotFoundError) and not path.absolute().parent.is_dir():
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(path.absolute().parent):
         return f"there is no directory {path.absolute().parent}"
     return reason_of(error)

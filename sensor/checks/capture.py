@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from flows.linktypes import ETHERNET
 from sensor.checks.result import CheckContext, CheckStatus, Observation
-from sensor.errors import CaptureError, ConfigError
+from sensor.errors import CaptureError, ConfigError, reason_of
 
 NO_INTERFACE = Observation("no interface named (-i)", CheckStatus.SKIPPED)
 NO_RING = Observation("this system has no packet ring", CheckStatus.SKIPPED)
@@ -107,7 +107,7 @@ def ring(context: CheckContext) -> Observation:
                 opened.enter_context(closing(map_ring(packets, settings.ring_block_bytes, settings.ring_blocks)))
             except OSError as error:
                 raise CaptureError(
-                    f"the ring of {size} cannot be mapped: {(error.strerror or str(error)).lower()}, expected less by "
+                    f"the ring of {size} cannot be mapped: {reason_of(error)}, expected less by "
                     "capture.ring_blocks or capture.ring_block_bytes"
                 ) from None
     return Observation(f"{size} can be mapped")

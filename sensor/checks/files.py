@@ -87,7 +87,7 @@ def try_to_open(path: Path, *, given_away: bool) -> tuple[bool, bool] | None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return None if path.is_fifo() else (False, False)
     flags = APPEND | getattr(os, "O_NONBLOCK", 0)
-    exists = path.exists()
+    exists = os.path.exists(path)
     with held(path, to_create=True) if given_away and not exists else held(target_of(path)) as place:
         if exists:
             # The kernel may refuse O_CREAT for another user's file in a directory such as /tmp.
@@ -117,7 +117,7 @@ def _gives_away(context: CheckContext) -> bool:
 
 def _reason(path: Path, error: OSError) -> str:
     directory = Path(os.path.realpath(path)).parent
-    if isinstance(error, FileNotFoundError) and not directory.exists():
+    if isinstance(error, FileNotFoundError) and not os.path.exists(directory):
         return f"there is no directory {directory}"
     if isinstance(error, FileExistsError):
         return "a link that leads nowhere, which is not followed for another user"
@@ -128,7 +128,7 @@ def _cannot_reopen(path: Path) -> str:
     """Why this process cannot open the file again, also after it was renamed, or ""."""
     directory = path.absolute().parent
     if os.access(path, os.F_OK):
-        if not path.is_file():
+        if not os.path.isfile(path):
             return ""
         if not os.access(path, os.W_OK):
             return f"may not write to {path}"

@@ -97,9 +97,9 @@ def _try_spool(directory: Path, context: CheckContext) -> None:
 
     missing: Path | None = None
     place = directory.absolute()
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:
         missing, place = place, place.parent
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise OutputError(f"spool {directory}: {place} is no directory")
     if missing is not None:
         try:

@@ -80,6 +80,8 @@ def alerts_in(
 
 def episode_of(id_: str, found: "Iterable[Entry]", names: Sequence[str]) -> "list[Entry]":
     """All lines of the one episode whose id begins so. names: of the inputs. Raises InputError for none or several."""
+    if os.path.isfile(id_):
+        raise typer.BadParameter(f"found the file {printable(id_)}, expected an alert's id before it", param_hint="ID")
     wanted = id_.upper()
     if len(wanted) < SHORTEST_ID:
         raise typer.BadParameter(f"found {printable(id_)!r}, expected at least {SHORTEST_ID} letters", param_hint="ID")

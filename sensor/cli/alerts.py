@@ -1,5 +1,6 @@
 """`flowvigil alerts`: what to do with alerts that were written: convert, follow, look at one, search, count."""
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable
@@ -34,6 +35,7 @@ from sensor.cli.options import SiteOption
 from sensor.cli.queries import read_query
 from sensor.cli.stdout import write_each
 from sensor.errors import NO_MATCH, OK
+from sensor.printable import printable
 
 if TYPE_CHECKING:
     from sensor.alerts.alert import Alert
@@ -196,6 +198,9 @@ def search(
     from sensor.cli.alert_rows import each_line, one_each
 
     form = form_of(json=json, text=text)
+    if not files and os.path.isfile(query):
+        found_file = f"found the file {printable(query)}, expected a query before it, such as 'severity:>=70'"
+        raise typer.BadParameter(found_file, param_hint="QUERY")
     with read_query(query):
         terms = parse(query)
     with errors_told() as errors:

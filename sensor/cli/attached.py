@@ -50,8 +50,8 @@ def refuse_others(context: typer.Context) -> None:
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name not in TAKEN and source is not None and source.name == "COMMANDLINE":
-            names = " / ".join(f"'{option}'" for option in parameter.opts)
-            context.fail(f"Option {names} does not go with '--attach', which shows a sensor as it was started")
+            names = " or ".join(parameter.opts)
+            context.fail(f"found {names} beside --attach, which shows a sensor as it was started")
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """`flowvigil baseline`: a bundle and a site's own traffic in, a bundle that knows the site out."""
 
 import importlib
+import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -68,8 +69,9 @@ def baseline(
         typer.Option("--page", metavar="X.html", help="Also write what was learnt as a page.", readable=False),
     ] = None,
     listen: Annotated[
-        str, typer.Option("--for", metavar="TIME", help="How long to listen to an interface, such as 90m, 24h or 7d.")
-    ] = "24h",
+        str | None,
+        typer.Option("--for", metavar="TIME", help="How long to listen to an interface, such as 90m or 7d; else 24h."),
+    ] = None,
     habits: Annotated[
         bool, typer.Option("--habits/--no-habits", help="Learn claims that hold all the time as the site's habits.")
     ] = True,
@@ -102,13 +104,13 @@ def baseline(
     if page is not None:
         from sensor.report.publish import refuse_unwritable
 
-        refuse_unwritable(page, [source for source in sources if Path(source).exists()])
+        refuse_unwritable(page, [source for source in sources if os.path.exists(source)])
     progress = (lambda _: None) if quiet else log.progress
-    interface = interface_of(sources)
+    interface = interface_of(sources, listen)
     if interface is not None:
         from sensor.cli.learning_live import LearnedSite
 
-        site = LearnedSite(output.absolute(), duration_s(listen, "--for"), alerts_per_day, lambda: config)
+        site = LearnedSite(output.absolute(), duration_s(listen or "24h", "--for"), alerts_per_day, lambda: config)
         if not _heard(site, interface, quiet=quiet):
             return INTERRUPTED
         sources = [str(site.log)]
@@ -280,7 +282,7 @@ def _are_tables(sources: Sequence[str]) -> bool:
     """Whether a source is a table of records and no capture."""
     from training.datasets.kdd_files import is_kdd
 
-    return any(Path(source).is_file() and is_kdd(Path(source)) for source in sources)
+    return any(os.path.isfile(source) and is_kdd(Path(source)) for source in sources)
 
 
 def _refuse_sources(config: "Config", sources: Sequence[str]) -> None:

@@ -2,12 +2,13 @@
 
 import os
 import socket
+import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensor.errors import ConfigError, ModelError, OutputError
+from sensor.errors import ConfigError, ModelError, OutputError, reason_of
 from sensor.printable import printable
 from sensor.settings.extras import is_installed, require_for
 from sensor.version import VERSION
@@ -42,13 +43,7 @@ def load_model(config: "Config") -> "Hybrid":
     from flows.kdd.columns import kdd_contract
     from models.bundle import BundleError, load_bundle
 
-    path = bundle_path(config.detection.bundle)
-    if not path.exists():
-        names = ", ".join(shipped_bundles())
-        raise ModelError(
-            f"bundle {printable(str(path), 200)}: found no such directory, expected one with manifest.json, or the "
-            f"name of a shipped one: {names} (flowvigil model list)"
-        )
+    path = bundle_directory(config.detection.bundle)
     contracts = feature_contract(), context_contract(), kdd_contract(content=False), kdd_contract(content=True)
     try:
         hybrid = load_bundle(path, *contracts, keys=bundle_keys(config))
@@ -75,7 +70,25 @@ def bundle_path(bundle: Path | None) -> Path:
     shipped = shipped_bundles()
     if bundle is None:
         return shipped[DEFAULT_BUNDLE]
-    return bundle if bundle.exists() else shipped.get(str(bundle), bundle)
+    return bundle if os.path.exists(bundle) else shipped.get(str(bundle), bundle)
+
+
+def bundle_directory(bundle: Path | None) -> Path:
+    """The same, which is there and a directory. Raises ModelError."""
+    path = bundle_path(bundle)
+    names = ", ".join(shipped_bundles())
+    try:
+        found = None if stat.S_ISDIR(path.stat().st_mode) else "a file"
+    except (FileNotFoundError, NotADirectoryError):
+        found = "no such directory"
+    except OSError as error:
+        found = f"what cannot be opened ({reason_of(error)})"
+    if found:
+        raise ModelError(
+            f"bundle {printable(str(path), 200)}: found {found}, expected a directory with manifest.json, or the name "
+            f"of a shipped one: {names} (flowvigil model list)"
+        )
+    return path
 
 
 def shipped_bundles() -> dict[str, Path]:

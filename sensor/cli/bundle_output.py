@@ -1,6 +1,8 @@
 """A bundle to the directory that a command names: the old one or the new one, whole, whatever ends the command."""
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +18,15 @@ OF_BUNDLES: Final = (
 def refuse_other_directory(output: Path) -> None:
     """Raise OutputError for a directory that holds something else than a bundle."""
     try:
-        if output.is_dir():
+        with suppress(FileNotFoundError):
+            output.stat()  # what the system refuses is told at once
+        if os.path.isdir(output):
             others = [entry.name for entry in output.iterdir() if entry.name not in OF_BUNDLES]
             if others:
                 raise OutputError(f"{output}: found {others[0]!r:.60} there, expected a bundle or a new directory")
-        elif output.exists():
+        elif os.path.exists(output):
             raise OutputError(f"{output}: is no directory, expected a bundle or a new directory")
-        elif not output.absolute().parent.is_dir():
+        elif not os.path.isdir(output.absolute().parent):
             raise OutputError(f"{output}: there is no directory {output.absolute().parent}")
     except OSError as error:
         raise OutputError(f"bundle {output} cannot be written: {reason_of(error)}") from error
@@ -38,7 +42,7 @@ def put_bundle(output: Path, write: Callable[[Path], None], progress: Callable[[
     place = ReplacedDirectory(output.absolute())
     try:
         with place.locked():
-            if not output.exists():
+            if not os.path.exists(output):
                 place.create(write)
                 return
             place.replace(write)

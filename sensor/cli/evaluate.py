@@ -1,5 +1,6 @@
 """flowvigil evaluate: judge a bundle by a labelled dataset. Training's packages load in here and nowhere else."""
 
+import os
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -142,7 +143,7 @@ def evaluate(
     require_packages(NEEDS, "evaluation", "train")
     use_kernel_cache()  # before the next imports, which bring numba
     from models.bundle import BundleError
-    from sensor.cli.build import bundle_keys, bundle_path
+    from sensor.cli.build import bundle_directory, bundle_keys
     from training.errors import DatasetError, LabelMapError, RecipeError
     from training.evaluation.evaluation import evaluate as run
     from training.evaluation.question import Question, QuestionError
@@ -165,13 +166,13 @@ def evaluate(
         evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json, keys=keys)
         return
     question = Question(
-        bundle_path(bundle),
+        bundle_directory(bundle),
         _dataset_path(dataset, data),
         QUESTION_PROTOCOLS[protocol],
         rehome,
         seed,
         days,
-        None if beside is None else bundle_path(beside),
+        None if beside is None else bundle_directory(beside),
         data,
         label_map(labels),
         keys,
@@ -208,6 +209,6 @@ def _days(texts: list[str]) -> tuple[str, ...]:
 
 def _dataset_path(dataset: Path, data: Path | None) -> Path:
     """The dataset's path as given, else below the data directory."""
-    if dataset.exists() or data is None or not (data / dataset).exists():
+    if os.path.exists(dataset) or data is None or not os.path.exists(data / dataset):
         return dataset
     return data / dataset

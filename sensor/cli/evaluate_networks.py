@@ -10,7 +10,7 @@ from sensor import log
 from sensor.cli.evaluation_output import command_of, print_figures, write_report
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import stop
-from sensor.errors import ConfigError, InputError, ModelError, OutputError
+from sensor.errors import ConfigError, InputError, ModelError, OutputError, reason_of
 from sensor.files.unfinished import scratch_directory
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def evaluate_networks(
     keys: one of which must have signed each bundle, none for bundles of anybody.
     """
     from models.bundle import BundleError
-    from sensor.cli.build import bundle_path
+    from sensor.cli.build import bundle_directory
     from sensor.cli.replay import DefaultSensor
     from training.errors import DatasetError
     from training.evaluation.networks.evaluation import NetworksQuestion
@@ -41,9 +41,9 @@ def evaluate_networks(
     from training.evaluation.networks.table import networks_table
     from training.evaluation.report.networks import networks_document
 
-    other = None if beside is None else bundle_path(beside)
+    other = None if beside is None else bundle_directory(beside)
     try:
-        question = NetworksQuestion(bundle_path(bundle), index, seed, other, tuple(keys))
+        question = NetworksQuestion(bundle_directory(bundle), index, seed, other, tuple(keys))
         content = judged(question, DefaultSensor(), log.progress)
     except BundleError as error:
         raise ModelError(str(error)) from error
@@ -93,7 +93,7 @@ def evaluate_recipe(
     except DatasetError as error:
         raise stop(InputError, error) from error
     except OSError as error:
-        raise OutputError(f"what is metered and fitted cannot be kept: {error.strerror}") from error
+        raise OutputError(f"what is metered and fitted cannot be kept: {reason_of(error)}") from error
     if output is not None:
         words = ["--recipe", str(recipe), "--protocol", "networks", "--seed", str(seed)]
         words += ["--data", str(data), "--lab", str(lab), "-o", str(output)]

@@ -1,17 +1,14 @@
 """Flow logs and flow tables among what commands read, told from captures by their content."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Final
 
 import typer
 
+from flows.magics import CAPTURE_MAGICS
+from sensor.files.magic import PARQUET_MAGIC
 from sensor.printable import printable
-
-PARQUET_MAGIC: Final = b"PAR1"
-CAPTURE_MAGICS: Final = tuple(
-    bytes.fromhex(magic) for magic in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")
-)
 
 
 def are_flow_logs(names: Sequence[str]) -> bool:
@@ -35,9 +32,9 @@ def is_flow_log(name: str) -> bool:
 
     path = Path(name)
     try:
-        if not path.is_dir():
-            return name != "-" and path.is_file() and _begins_with(path, (PARQUET_MAGIC,))
-        files = [entry for entry in path.iterdir() if not entry.name.startswith(".") and entry.is_file()]
+        if not os.path.isdir(path):
+            return name != "-" and os.path.isfile(path) and _begins_with(path, (PARQUET_MAGIC,))
+        files = [entry for entry in path.iterdir() if not entry.name.startswith(".") and os.path.isfile(entry)]
     except OSError:  # which is told by whoever opens it
         return False
     logged = [entry for entry in files if log_name(entry.name) is not None]
@@ -52,7 +49,7 @@ def is_flow_log(name: str) -> bool:
     return True
 
 
-def _begins_with(path: Path, magics: Sequence[bytes]) -> bool:
+def _begins_with(path: Path, magics: Collection[bytes]) -> bool:
     try:
         with path.open("rb") as stream:
             return stream.read(4) in magics

@@ -1,5 +1,6 @@
 """`flowvigil flows DIR --where …`: a flow log, or flow tables, asked; rows for people, or lines for programs."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,7 +67,7 @@ def are_logs(names: Sequence[str], *, asked: bool) -> bool:
     logs = are_flow_logs(names)
     if logs or not asked:
         return logs
-    there = [name for name in names if name == "-" or Path(name).exists()]
+    there = [name for name in names if name == "-" or os.path.exists(name)]
     if there:
         raise typer.BadParameter(
             f"found captures, {printable(there[0], 100)}, expected a flow log or a flow table to ask; "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
+from sensor.alerts.spread import counted
 from sensor.cli.beforehand import refuse_metering, tell_skipped
 from sensor.cli.build import build_table_meter
 from sensor.cli.extras import require_tables
@@ -234,13 +235,13 @@ def compiled_meter(config: "Config", compat: Compat | None, beforehand: Callable
 
 
 def _progress_text(progress: "Progress") -> str:
-    return f"{progress.packets:,} packets, {progress.flows:,} flows written"
+    return f"{counted(progress.packets, 'packet')}, {counted(progress.flows, 'flow')} written"
 
 
 def _summary(progress: "Progress", written: int, seconds: float) -> str:
     """Counts of what was read and written, in one line."""
     undecoded = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
-    line = f"{progress.packets:,} packets, {written:,} flows written, not decoded: {undecoded}"
+    line = f"{counted(progress.packets, 'packet')}, {counted(written, 'flow')} written, not decoded: {undecoded}"
     counts = (
         ("filtered", progress.filtered),
         ("reported early because the table was full", progress.evicted),

@@ -6,11 +6,25 @@ from collections.abc import Sequence
 
 import typer
 
+from sensor.printable import printable
 
-def interface_of(sources: Sequence[str]) -> str | None:
-    """The interface that is named, None where captures are. Raises typer.BadParameter for one beside others."""
+
+def interface_of(sources: Sequence[str], listen: str | None) -> str | None:
+    """The interface that is named, None where captures are.
+
+    listen: what was said of how long to listen, None for nothing. Raises typer.BadParameter for an interface beside
+    others, and for a time to listen where captures are named.
+    """
     interfaces = {name for _, name in socket.if_nameindex()} if hasattr(socket, "if_nameindex") else set()
     named = [name for name in sources if name in interfaces and not os.path.exists(name)]
     if named and len(sources) > 1:
         raise typer.BadParameter(f"found {named[0]} beside {len(sources) - 1} more, expected captures or one interface")
-    return named[0] if named else None
+    if named:
+        return named[0]
+    if listen is not None:
+        known = ", ".join(sorted(interfaces)) or "none here"
+        raise typer.BadParameter(
+            f"found it beside {printable(sources[0], 100)}, expected an interface to listen to ({known})",
+            param_hint="--for",
+        )
+    return None

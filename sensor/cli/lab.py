@@ -119,10 +119,12 @@ def check(scenario: ScenarioArgument) -> int:
 
     Exit code 2 when any is missing, with the Debian packages that bring them; 3 when the scenario is wrong.
     """
+    from sensor.alerts.spread import counted
+
     found, _ = _read(scenario)
     _refuse_missing(found)
-    attacks = f"{len(found.attacks)} attack" + ("" if len(found.attacks) == 1 else "s")
-    write_stdout(f"{scenario}: valid, {len(found.hosts)} hosts, {attacks}, {found.duration_s / 60:g} minutes\n")
+    hosts, attacks = counted(len(found.hosts), "host"), counted(len(found.attacks), "attack")
+    write_stdout(f"{scenario}: valid, {hosts}, {attacks}, {found.duration_s / 60:g} min\n")
     return OK
 
 
@@ -167,7 +169,7 @@ def _refuse_missing(scenario: "Scenario") -> None:
 
 def _refuse_output(output: Path) -> None:
     """Raise OutputError where the directory could not get its name."""
-    if output.exists():
+    if os.path.exists(output):
         raise OutputError(f"{output}: exists, expected a new name")
-    if not output.absolute().parent.is_dir():
+    if not os.path.isdir(output.absolute().parent):
         raise OutputError(f"{output}: its directory does not exist")

@@ -1,5 +1,6 @@
 """What is said to whoever mistook how a command is written: found, expected, and perhaps meant."""
 
+import os
 import re
 import socket
 from collections.abc import Callable, Sequence
@@ -61,9 +62,9 @@ def meant_by(word: str) -> str:
         return f"flowvigil flows {quoted}"
     if name.endswith((".yaml", ".yml")):
         return f"flowvigil config check {quoted}"
-    if (path / "manifest.json").exists():
+    if os.path.exists(path / "manifest.json"):
         return f"flowvigil model show {quoted}"
-    return f"flowvigil read {quoted}" if path.exists() else ""
+    return f"flowvigil read {quoted}" if os.path.exists(path) else ""
 
 
 def _quoted(word: str) -> str:
@@ -105,9 +106,11 @@ def _no_option(path: str, _error: Any, match: re.Match[str]) -> str:
     return f"found {word}, which is no option of {path.partition(' ')[2] or path}{hint}"
 
 
-def _missing(path: str, _error: Any, match: re.Match[str]) -> str:
-    what = match[2].replace("' / '", " or ").replace("'", "")
-    return f"{path.partition(' ')[2] or path} needs {what}"
+def _missing(path: str, error: Any, match: re.Match[str]) -> str:
+    what, _, names = match[2].partition(". Choose from: ")
+    what = what.replace("' / '", " or ").replace("'", "")
+    what += "".join(f" or {other}" for other in getattr(error.param, "secondary_opts", ()))
+    return f"{path.partition(' ')[2] or path} needs {what}{names and f', one of {names}'}"
 
 
 def _value(_path: str, error: Any, match: re.Match[str]) -> str:

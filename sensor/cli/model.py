@@ -1,5 +1,6 @@
 """`flowvigil model`: which bundles there are, and what one of them is."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,10 +47,10 @@ def list_models(directories: DirectoriesArgument = None, *, flags: Flags, json: 
     """
     found: dict[str, Path] = dict(shipped_bundles())
     for given in directories or ():
-        if (given / "manifest.json").exists():
-            found[str(given)] = given
-        for manifest in sorted(given.glob("*/manifest.json")):
-            found[str(manifest.parent)] = manifest.parent
+        within = _bundles_below(given)
+        if os.path.exists(given / "manifest.json") or not within:  # of one without any it is told that it has none
+            within.insert(0, given)
+        found |= {str(path): path for path in within}
     code = OK
     if not json:
         write_stdout(LINE.format("", "BUNDLE", "LABELS", "SIZE", "DETECTORS", "JUDGES"))
@@ -80,6 +81,14 @@ def show(bundle: NameArgument = None, *, flags: Flags, json: JsonOption = False)
     about = _about(_loaded(name, flags), name)
     write_stdout(_json(about) if json else "".join(_facts(about)))
     return OK
+
+
+def _bundles_below(directory: Path) -> list[Path]:
+    """The bundles in a directory, in the order of their names; none of what cannot be listed."""
+    try:
+        return sorted(path for path in directory.iterdir() if os.path.exists(path / "manifest.json"))
+    except OSError:
+        return []
 
 
 def _loaded(name: str, flags: Flags) -> "Hybrid":
@@ -137,7 +146,7 @@ def _facts(about: dict[str, Any]) -> list[str]:
 def _size(directory: Path) -> int:
     """Bytes of the files of a bundle."""
     try:
-        return sum(path.stat().st_size for path in directory.iterdir() if path.is_file())
+        return sum(path.stat().st_size for path in directory.iterdir() if os.path.isfile(path))
     except OSError:
         return 0
 

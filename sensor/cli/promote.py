@@ -122,14 +122,14 @@ def _promote(
     require_packages(("sklearn", "scipy"), "a comparison of bundles", "train")
     use_kernel_cache()  # before the next imports, which bring numba
     from sensor.alerts.spread import counted
-    from sensor.cli.build import bundle_path
+    from sensor.cli.build import bundle_directory
     from sensor.cli.evaluation_output import print_figures
     from sensor.cli.promoting import check_contract, compared, decided, put_in_place
     from training.evaluation.promotion.record import promotion_record
     from training.evaluation.promotion.table import promotion_table
 
     with _locked(_champion_directory(over)) as directory:
-        models = _loaded(config, directory.name), _loaded(config, bundle_path(challenger))
+        models = _loaded(config, directory.name), _loaded(config, bundle_directory(challenger))
         if models[0].manifest_sha256 == models[1].manifest_sha256:
             log.info(f"{over} holds this bundle already")
             return OK
@@ -148,7 +148,7 @@ def _promote(
             )
             return NOT_MET
         with _replacing(over):
-            put_in_place(directory, bundle_path(challenger), models[1], record, config)
+            put_in_place(directory, bundle_directory(challenger), models[1], record, config)
     forced = ", forced" if decision.forced else ""
     log.info(f"promoted{forced}: {over} holds {models[1].model_id} now, {directory.previous} the one before")
     return OK
@@ -162,7 +162,7 @@ def _loaded(config: "Config", bundle: Path) -> "Hybrid":
 
 def _champion_directory(champion: Path) -> Path:
     """The directory of a champion. Raises typer.BadParameter for a shipped bundle, ModelError for what is none."""
-    from sensor.cli.build import bundle_path
+    from sensor.cli.build import bundle_directory, bundle_path
 
     shipped = Path(os.path.realpath(bundle_path(None).parent))
     path = bundle_path(champion)
@@ -174,9 +174,7 @@ def _champion_directory(champion: Path) -> Path:
             f"{champion} is a bundle that comes with flowvigil and stays as it is: copy its directory "
             f"(cp -r {path} site), have the sensor run on the copy (detection.bundle) and promote over that"
         )
-    if not path.is_dir():
-        raise ModelError(f"bundle {champion}: is no directory, expected the one that the sensor runs on")
-    return path
+    return bundle_directory(champion)
 
 
 @contextmanager
@@ -215,7 +213,7 @@ def _roll_back(champion: Path, config: "Config") -> None:
 
     use_kernel_cache()  # before the next imports, which bring numba
     with _locked(_champion_directory(champion)) as directory:
-        if not directory.previous.exists():
+        if not os.path.exists(directory.previous):
             raise ModelError(f"bundle {champion}: found no {directory.previous}, expected the bundle that was before")
         before = _loaded(config, directory.previous)
         with _replacing(champion):

@@ -15,6 +15,7 @@ from models.bundle import BundleError, copy_bundle, copy_signed, is_signed
 from models.fusion import Hybrid
 from models.manifest import readable, write_files
 from sensor import log
+from sensor.alerts.spread import counted
 from sensor.alerts.techniques import technique_of
 from sensor.cli.build import build_judge, bundle_keys, load_model
 from sensor.cli.fixed_set import NAME, FixedSet
@@ -80,7 +81,7 @@ def compared(models: Models, rate: float, on: Sequence[Path], normal: Sequence[P
         trials.append(try_normal(site, models))
     try:
         for path, own in zip(on, given, strict=True):
-            log.progress(f"judging {len(own.captures):,} captures of {path} by both")
+            log.progress(f"judging {counted(len(own.captures), 'capture')} of {path} by both")
             trials.append(try_captures(shown(path), own, models, cuts, sensor, log.progress))
     except DatasetError as error:
         raise stop(InputError, error) from error

@@ -1,5 +1,6 @@
 """Checks of the command line before anything is opened for writing."""
 
+import os
 from pathlib import Path
 
 from sensor.errors import OutputError
@@ -11,6 +12,6 @@ def refuse_to_overwrite(output: Path | None, packets: list[str]) -> None:
         return
     for name in packets:
         packet_file = Path(name)
-        same = output.samefile(packet_file) if output.exists() and packet_file.exists() else False
+        same = output.samefile(packet_file) if os.path.exists(output) and os.path.exists(packet_file) else False
         if same or output.absolute() == packet_file.absolute():
             raise OutputError(f"{output}: found a file of packets, expected another one for the alerts")

@@ -37,7 +37,8 @@ SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="CAPTURE…|INTERFACE", help="Captures as read takes them, or one interface.")
 ]
 ForOption = Annotated[
-    str, typer.Option("--for", metavar="TIME", help="How long to listen to an interface, such as 90s, 10m or 24h.")
+    str | None,
+    typer.Option("--for", metavar="TIME", help="How long to listen to an interface, such as 90s or 24h; else 10m."),
 ]
 PageOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)
@@ -56,7 +57,7 @@ MissedOption = Annotated[
 @with_flags("model", "config", "overrides", "site", "expression", "decap")
 def rehearse(
     sources: SourcesArgument,
-    listen: ForOption = "10m",
+    listen: ForOption = None,
     output: PageOption = None,
     lab: LabOption = None,
     *,
@@ -88,11 +89,11 @@ def rehearse(
     """
     config = flags.settings()
     notes = site_notes(config)
-    seconds = duration_s(listen, "--for")
+    seconds = duration_s(listen or "10m", "--for")
     kernels = cached(JUDGING, config)  # before anything that imports numba
     from sensor.report.publish import refuse_unwritable
 
-    interface = interface_of(sources)
+    interface = interface_of(sources, listen)
     if output is not None:
         refuse_unwritable(output, () if interface else sources)
     runs = LabRuns(()) if lab is None else lab_runs_in(lab)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
+from sensor.alerts.spread import counted
 from sensor.cli.beforehand import refuse_captures, tell_skipped
 from sensor.cli.build import build_judge, geo_databases, site_notes
 from sensor.cli.durations import duration_s
@@ -151,7 +152,7 @@ def _of_alerts(
     for words in errors.words():
         log.warning(words)
     if not quiet:
-        log.info(f"report: {digest.records:,} records, {len(digest):,} alerts{_muted(digest)}")
+        log.info(f"report: {counted(digest.records, 'record')}, {counted(len(digest), 'alert')}{_muted(digest)}")
     return page(digest, coverage, subject, errors), OK if errors.whole else INPUT
 
 
@@ -225,6 +226,6 @@ def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
     name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
     line = ProgressLine(
         sys.stderr if sys.stderr.isatty() else None,
-        lambda progress: f"{progress.packets:,} packets, {progress.alerts:,} alerts",
+        lambda progress: f"{counted(progress.packets, 'packet')}, {counted(progress.alerts, 'alert')}",
     )
     return [line, SummaryLine(sys.stderr, "report", name)]

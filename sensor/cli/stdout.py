@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
 
-from sensor.errors import OutputError
+from sensor.errors import OutputError, reason_of
 from sensor.files.tail import WholeLines
 from sensor.printable import terminal_safe
 
@@ -126,7 +126,7 @@ def _refused(stream: "IO[bytes] | WholeLines") -> Iterator[None]:
         raise
     except OSError as error:
         whole = f", after {stream.written:,} whole lines" if isinstance(stream, WholeLines) else ""
-        raise OutputError(f"stdout: {error.strerror or error}{whole}") from error
+        raise OutputError(f"stdout: {reason_of(error)}{whole}") from error
 
 
 def _terminal_safe_lines(batch: bytes) -> bytes:
@@ -143,7 +143,7 @@ def stdout_error(error: OSError) -> OSError | OutputError:
     if error.errno not in FULL_ERRORS or error.filename is not None:
         return error
     _discard_stdout()
-    return OutputError(f"stdout: {(error.strerror or str(error)).lower()}")
+    return OutputError(f"stdout: {reason_of(error)}")
 
 
 def discard_if_full() -> None:

@@ -31,12 +31,16 @@ def describe(first: bytes) -> str:
     """Describe the type of a file by its first bytes; the text never contains any of them unescaped."""
     if not first:
         return "an empty file"
-    for offset, magic, name in SIGNATURES:
-        if first[offset : offset + len(magic)] == magic:
-            return name
+    if kind := known_kind(first):
+        return kind
     if is_text(first[:TEXT_SAMPLE]):
         return "a text file"
     return f"binary data beginning {first[:8].hex(' ')}"
+
+
+def known_kind(first: bytes) -> str:
+    """The type of a file by its magic number; "" where it has none that is known."""
+    return next((name for offset, magic, name in SIGNATURES if first[offset : offset + len(magic)] == magic), "")
 
 
 def is_text(sample: bytes) -> bool:

@@ -58,10 +58,10 @@ def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
 
 def make_owned_directory(path: Path, owner: Owner | None) -> None:
     """Create a directory and its parents if it is missing. owner: of a directory that is created. Raises OSError."""
-    if path.is_dir():
+    if os.path.isdir(path):
         return
     for parent in reversed(path.parents):
-        if not parent.is_dir():
+        if not os.path.isdir(parent):
             with held(parent, to_create=True) as place, suppress(FileExistsError):
                 place.make_directory(0o777)
     with held(path, to_create=True) as place:

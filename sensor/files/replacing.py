@@ -131,12 +131,12 @@ class ReplacedDirectory:
                 write(held_fresh)
                 _like(old, held_fresh)
                 _synchronise(held_fresh)
-            if not self._own.is_symlink():
+            if not os.path.islink(self._own):
                 self._exchange(self._own, fresh)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-        if self._own.is_symlink():
+        if os.path.islink(self._own):
             self._lead_to(fresh, old)
         else:
             self._keep_as_previous(fresh)
@@ -152,7 +152,7 @@ class ReplacedDirectory:
         try:
             self._exchange(self._own, self._before)
         except NotAtomicError:
-            if not (self._own.is_symlink() and self._before.is_symlink()):
+            if not (os.path.islink(self._own) and os.path.islink(self._before)):
                 raise
         else:
             return
@@ -232,7 +232,7 @@ def _set_mode(path: Path, descriptor: int, mode: int) -> None:
 
 def _like(old: Path, fresh: Path) -> None:
     """Give a directory and its files mode and owner of another and of its files, so that they may read who did."""
-    files = [(old / file.name if (old / file.name).is_file() else None, file) for file in fresh.iterdir()]
+    files = [(old / file.name if os.path.isfile(old / file.name) else None, file) for file in fresh.iterdir()]
     for model, path in (*files, (old, fresh)):
         status = (model or old).stat()
         mode = (status.st_mode & 0o777) if model else status.st_mode & 0o666

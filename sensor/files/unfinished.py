@@ -84,10 +84,10 @@ def refuse_unwritable(path: Path) -> None:
     A file is made beside it and removed: permissions alone do not tell of a read-only file system. So are those that
     killed runs left there.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise IsADirectoryError(21, "is a directory")
     with held(target_of(path)) as target:
-        if path.exists() and not stat.S_ISREG(target.status().st_mode):
+        if os.path.exists(path) and not stat.S_ISREG(target.status().st_mode):
             raise OSError(22, "is no regular file")
         name = os.path.basename(target.name)
         _remove_leftovers(target, lambda other: _is_unfinished(other, name))

@@ -4,6 +4,7 @@ Memory is bounded: of each run that is open at the same time a few thousand rows
 file that cannot be read, or not to its end, is one line of `problems`, and the others are read still.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -165,7 +166,7 @@ class FlowLog:
 def _found(path: Path) -> Iterator[Path]:
     """The Parquet files that a path stands for. Raises InputError where there is nothing."""
     try:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             path.stat()
             yield path
             return

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from flows.batch import FlowBatch
 from flows.dialects import Dialect, Field, dialect_fields
 from flows.meter import concatenate
-from sensor.errors import OutputError
+from sensor.errors import OutputError, reason_of
 from sensor.files import unfinished
 from sensor.files.special import is_special
 from sensor.files.unfinished import whole_file
@@ -199,7 +199,7 @@ def _errors_of(name: str, written: int) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise OutputError(f"{name}: cannot be written: {reason}, after {written:,} flows") from error
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kernels.cache import DIGEST_BYTES, PROBLEMS, SUFFIX, is_trusted
 from sensor import log
+from sensor.errors import reason_of
 from sensor.process.kernel_sources import kernel_digest
 
 VARIABLE = "NUMBA_CACHE_DIR"  # without it nothing is kept (kernels.jit)
@@ -44,12 +45,12 @@ def use_kernel_cache(kernels: str = COMPLETE) -> bool:
         directory = _own_directory()
     except (OSError, ValueError) as error:  # ValueError: of a name that no system can have
         os.environ.pop(VARIABLE, None)
-        found = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+        found = f"{reason_of(error)}: {error.filename}" if isinstance(error, OSError) else str(error)
         log.warning(f"no cache for compiled kernels ({found}): they are compiled for this run only")
         return False
     os.environ[VARIABLE] = str(directory)
     try:
-        compiled = (directory / kernels).exists() and not _forget_damaged(directory)
+        compiled = os.path.exists(directory / kernels) and not _forget_damaged(directory)
         directory.touch()
     except OSError:  # on a full disk, or changed by another process meanwhile
         return False
@@ -83,7 +84,8 @@ def cache_base() -> Path:
     named = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(named):  # others are to be ignored (XDG Base Directory Specification)
         caches = Path(named)
-        theirs = _user() == 0 and caches.exists() and caches.stat().st_uid != 0  # sudo may keep it, as the home below
+        # sudo may keep it, as the home below
+        theirs = _user() == 0 and os.path.exists(caches) and caches.stat().st_uid != 0
         return (SYSTEM_CACHE if theirs else caches) / "flowvigil"
     try:
         home = Path.home()
@@ -150,7 +152,7 @@ def _usable(directory: Path) -> Path:
         if not is_trusted(directory.stat()):
             raise PermissionError(1, "others can write to this directory", str(directory))
     for path in directory.rglob("*"):
-        if not os.access(path, os.R_OK | os.W_OK | os.X_OK if path.is_dir() else os.R_OK):
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK if os.path.isdir(path) else os.R_OK):
             raise PermissionError(13, "another user's", str(path))
     return directory
 

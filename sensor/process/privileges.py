@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.c_library import call
-from sensor.errors import ConfigError, SensorError
+from sensor.errors import ConfigError, SensorError, reason_of
 
 SETTING: Final = "process.user"
 SERVICE_USER, FALLBACK_USER = "flowvigil", "nobody"
@@ -85,7 +85,7 @@ def drop(user: User | None) -> None:
     try:
         _drop(user)
     except OSError as error:
-        raise SensorError(f"privileges cannot be dropped: {error.filename}: {error.strerror}") from error
+        raise SensorError(f"privileges cannot be dropped: {error.filename}: {reason_of(error)}") from error
 
 
 def _drop(user: User | None) -> None:
@@ -170,7 +170,7 @@ def _become(user: User) -> None:
         os.setresgid(user.gid, user.gid, user.gid)
         os.setresuid(user.uid, user.uid, user.uid)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise ConfigError(
             f"cannot become user {user.name} (uid {user.uid}, gid {user.gid}): {reason}, expected CAP_SETUID and "
             f"CAP_SETGID, and {SETTING} to name a user that this container has"

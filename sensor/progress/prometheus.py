@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sensor.errors import ConfigError
+from sensor.errors import ConfigError, reason_of
 from sensor.local_names import LOCAL_NAMES, host_name
 from sensor.progress.latest import Latest
 from sensor.progress.progress import DriftState, Progress
@@ -41,7 +41,7 @@ class MetricsServer:
         try:
             self._server = _HttpServer(port, registry)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             raise ConfigError(
                 f"stats.metrics_port {port}: {reason} on {ADDRESS}, expected a port that is free"
             ) from error

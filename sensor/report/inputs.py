@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from flows.compression import unpacked
-from flows.pcap import MAGICS
-from flows.pcapng import MAGIC
+from flows.magics import CAPTURE_MAGICS
 from sensor.alerts.json_lines import STDIN, opened
 from sensor.errors import InputError
 from sensor.files.magic import PARQUET_MAGIC, describe, is_text
@@ -47,7 +46,7 @@ class Inputs:
 
     def _kind(self, name: str) -> Kind:
         # A directory, a pipe, or nothing: the reader of captures says what is wrong with it.
-        if name != STDIN and not Path(name).is_file():
+        if name != STDIN and not os.path.isfile(name):
             return "captures"
         try:
             with opened(name) as file:
@@ -62,7 +61,7 @@ class Inputs:
 
 
 def _kind_of(head: bytes, name: str) -> Kind:
-    if head[:4] in MAGICS or head[:4] == MAGIC:
+    if head[:4] in CAPTURE_MAGICS:
         return "captures"
     if head.lstrip()[:1] == b"{" or (name != STDIN and Path(name).name.lower().endswith(_NAMES)):
         return "alerts"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from sensor.errors import OutputError
+from sensor.errors import OutputError, reason_of
 from sensor.files import unfinished
 from sensor.files.unfinished import whole_file
 from sensor.sources.captures.files import STDIN, captures_in
@@ -42,4 +42,4 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _refused(page: Path, error: OSError) -> OutputError:
-    return OutputError(f"{page}: page cannot be written: {(error.strerror or str(error)).lower()}")
+    return OutputError(f"{page}: page cannot be written: {reason_of(error)}")

@@ -3,6 +3,7 @@
 It knows no clock: what the moment is comes from outside.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,11 +41,11 @@ def own_files(config: Config, since_ns: int) -> list[Path]:
     rotated = [
         (found.stat().st_mtime_ns, found)
         for found in own.parent.glob("*")
-        if found.name.startswith(own.name) and _ROTATED.fullmatch(found.name[len(own.name) :]) and found.is_file()
+        if found.name.startswith(own.name) and _ROTATED.fullmatch(found.name[len(own.name) :]) and os.path.isfile(found)
     ]
     earlier = [path for changed_ns, path in sorted(rotated) if changed_ns >= since_ns]
     # Between a rotation and the next line there may be none of the name itself.
-    return [*earlier, own] if own.exists() or not earlier else earlier
+    return [*earlier, own] if os.path.exists(own) or not earlier else earlier
 
 
 def since(

@@ -77,7 +77,7 @@ def add_entry(path: Path, section: str, entry: Entry) -> str:
     real = Path(os.path.realpath(path))
     try:
         with _locked(real.parent):
-            content = read_regular(real, EXPECTED, LIMIT_BYTES) if real.exists() else None
+            content = read_regular(real, EXPECTED, LIMIT_BYTES) if os.path.exists(real) else None
             text = _text(content or b"", path)
             notes_of_text(text, str(path))  # nothing is added to a file that is wrong
             before = values_of_text(text, str(path))
@@ -95,11 +95,11 @@ def add_entry(path: Path, section: str, entry: Entry) -> str:
 def why_not_writable(path: Path) -> str:
     """Why this process could not replace the file, in words; nothing where it could."""
     real = Path(os.path.realpath(path))
-    if not real.parent.is_dir():
+    if not os.path.isdir(real.parent):
         return f"there is no directory {real.parent}"
     if not os.access(real.parent, os.W_OK | os.X_OK):
         return f"no file may be made in {real.parent}"
-    return f"{real} may not be read" if real.exists() and not os.access(real, os.R_OK) else ""
+    return f"{real} may not be read" if os.path.exists(real) and not os.access(real, os.R_OK) else ""
 
 
 @config_errors()
@@ -242,7 +242,7 @@ def _replace(path: Path, text: str, before: bytes | None) -> None:
         stream.write(text.encode())
         stream.flush()
         os.fsync(stream.fileno())  # what takes long comes before the last look
-        if before != (path.read_bytes() if path.exists() else None):
+        if before != (path.read_bytes() if os.path.exists(path) else None):
             raise OutputError(f"{path}: was changed by someone else meanwhile: nothing was added, try again")
 
 

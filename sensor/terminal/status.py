@@ -64,7 +64,7 @@ def summary(
         lines += [_ranked(alert, glyphs) for alert in ranked]
         if progress.alerts > len(ranked):
             lines.append(Text(f"  and {progress.alerts - len(ranked):,} more"))
-    volume = f"{progress.packets:,} packets, {byte_size(progress.bytes)}, {progress.flows:,} flows"
+    volume = f"{counted(progress.packets, 'packet')}, {byte_size(progress.bytes)}, {counted(progress.flows, 'flow')}"
     lines.append(Text(f"{source}: {volume} {_took(progress, mode)}"))
     if progress.packets:
         span = span_in_words(max(0, progress.traffic_time_ns - progress.started_ns))

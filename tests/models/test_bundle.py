@@ -141,7 +141,7 @@ def test_another_feature_contract_is_refused_naming_both(bundle: Path):
 
 
 def test_missing_things_are_refused(bundle: Path, tmp_path: Path):
-    assert "No such file" in refusal(tmp_path / "nowhere")
+    assert "no such file" in refusal(tmp_path / "nowhere")
     (bundle / "weights.safetensors").rename(tmp_path / "w")
     assert "weights.safetensors cannot be read" in refusal(bundle)
     (bundle / "manifest.json").unlink()
@@ -149,7 +149,7 @@ def test_missing_things_are_refused(bundle: Path, tmp_path: Path):
 
 
 def test_a_file_in_place_of_the_directory_is_refused(bundle: Path):
-    assert "Not a directory" in refusal(bundle / "manifest.json")
+    assert "not a directory" in refusal(bundle / "manifest.json")
 
 
 def test_strange_paths_are_refused_in_one_line(tmp_path: Path):

@@ -268,7 +268,7 @@ def test_a_full_directory_for_temporary_files_is_named(tmp_path: Path) -> None:
         message = complaint(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert message.startswith(f"{path}: its values do not fit into {tempfile.gettempdir()} (File too large); TMPDIR")
+    assert message.startswith(f"{path}: its values do not fit into {tempfile.gettempdir()} (file too large); TMPDIR")
 
 
 # Any form

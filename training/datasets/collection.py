@@ -24,7 +24,7 @@ from training.datasets.programs import FlowProgram
 from training.datasets.rows import Rows, taken
 from training.datasets.table import UNLABELLED, FlowTable
 from training.datasets.text import STRAY_ROWS, Repairs
-from training.errors import DatasetError
+from training.errors import DatasetError, reason_of
 from training.label_map import DROP, LabelMap, Relabelling
 from training.labels import CIC_VOCABULARY
 from training.reporting import Report
@@ -46,7 +46,7 @@ def read_dataset(path: Path, report: Report, labels: LabelMap | None = None) -> 
     counted in repairs. Raises LabelMapError, and DatasetError with file, line and column of what cannot be read, and
     for files of different dialects or programs.
     """
-    files = flow_files(path, report) if path.is_dir() else [path]
+    files = flow_files(path, report) if os.path.isdir(path) else [path]
     return read_files(path, files, in_time_order, report, labels)
 
 
@@ -85,7 +85,7 @@ def read_files(
             table = _read_files(path, files, order, rows, report, LabelCodes(relabelling))
     except OSError as error:
         place = tempfile.gettempdir()
-        problem = f"its values do not fit into {place} ({error.strerror}); TMPDIR chooses another directory"
+        problem = f"its values do not fit into {place} ({reason_of(error)}); TMPDIR chooses another directory"
         raise DatasetError(path, problem) from error
     for line in relabelling.told(table.repairs):
         report(line)

@@ -22,7 +22,7 @@ from training.datasets.kdd_header import first_row, named
 from training.datasets.packed import sha256_of
 from training.datasets.rows import Rows, taken
 from training.datasets.text import Repairs, TextTable, shown, text_tables
-from training.errors import DatasetError
+from training.errors import DatasetError, reason_of
 from training.label_map import DROP, LabelMap, Relabelling
 from training.labels import KDD_VOCABULARY, kdd_attack
 from training.reporting import Report
@@ -102,7 +102,7 @@ def read_kdd_file(path: Path, relabelling: Relabelling, report: Report) -> KddTa
             return _read(path, rows, relabelling, report)
     except OSError as error:
         place = tempfile.gettempdir()
-        problem = f"its values do not fit into {place} ({error.strerror}); TMPDIR chooses another directory"
+        problem = f"its values do not fit into {place} ({reason_of(error)}); TMPDIR chooses another directory"
         raise DatasetError(path, problem) from error
 
 

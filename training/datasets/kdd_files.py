@@ -24,7 +24,7 @@ def kdd_files(path: Path, report: Callable[[str], None]) -> list[Path]:
 
     Files of a directory that do not are reported where some do. Raises DatasetError for what cannot be read.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return [path] if is_kdd(path) else []
 
     def refuse(error: OSError) -> None:
@@ -71,4 +71,4 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
 
 def _worth_opening(file: Path) -> bool:
     named = file.name.endswith(ENDINGS) or file.name.startswith(BEGINNINGS)
-    return named and not file.name.startswith(".") and file.is_file()
+    return named and not file.name.startswith(".") and os.path.isfile(file)

@@ -12,7 +12,8 @@ from io import BufferedReader, FileIO, TextIOWrapper
 from pathlib import Path
 
 from flows.compression import unpacked
-from training.errors import DatasetError
+from flows.magics import CAPTURE_MAGICS
+from training.errors import DatasetError, reason_of
 
 BLOCK_BYTES = 16 << 20  # some 40,000 flows; a line that fills a block is none of a flow table
 READ_BYTES = 1 << 20
@@ -72,7 +73,7 @@ def unpacked_sha256(path: Path) -> str:
             while size := stream.readinto(piece):
                 digest.update(piece[:size])
     except OSError as error:
-        raise DatasetError(path, f"cannot be read ({error.strerror or error})") from error
+        raise DatasetError(path, f"cannot be read ({reason_of(error)})") from error
     return digest.hexdigest()
 
 
@@ -89,6 +90,8 @@ def line_blocks(path: Path) -> Iterator[bytes]:
             stream = unpacked(stored)
             while size := stream.readinto(piece):
                 waiting += piece[:size]
+                if not lines and bytes(waiting[:4]) in CAPTURE_MAGICS:
+                    raise DatasetError(path, "is a capture; expected flows as CSV or Parquet (flowvigil flows)")
                 if len(waiting) < BLOCK_BYTES:
                     continue
                 end = waiting.rfind(b"\n") + 1
@@ -110,5 +113,5 @@ def line_blocks(path: Path) -> Iterator[bytes]:
 
 def unreadable(path: Path, error: OSError) -> DatasetError:
     """The system's refusal in one line."""
-    reason = error.strerror or str(error)
+    reason = reason_of(error)
     return DatasetError(path, f"cannot be read ({reason}); expected flows as CSV, plain or compressed, or Parquet")

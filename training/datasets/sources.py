@@ -5,6 +5,7 @@ recipe.
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -144,7 +145,7 @@ def _require_all(recipe: NetworksRecipe, places: Places) -> None:
                 raise RecipeError(places.recipe, problem, line=line, column=column)
             continue
         below, option = (places.tools.lab, "--lab") if isinstance(source, LabSource) else (places.data, "--data")
-        if not (below / source.path).exists():
+        if not os.path.exists(below / source.path):
             problem = f"source {source.name} is not at {below / source.path}; {option} says what it lies below"
             raise places.fault(number, "path", problem)
 

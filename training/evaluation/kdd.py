@@ -6,6 +6,7 @@ left out of a fit and judged by that fit. Whatever hangs on normal records alone
 them the novel lane's forest is compared with other sizes (training.evaluation.novel_choice).
 """
 
+import os
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -189,7 +190,7 @@ def _training_file(
         return None
     for place in places:
         for path in () if place is None else (place / file, place / file.name):
-            if path.is_file() and sha256_of(path) == stored.get("sha256"):
+            if os.path.isfile(path) and sha256_of(path) == stored.get("sha256"):
                 return _read_as_fitted(path, stored, report)
     return None
 

@@ -1,5 +1,6 @@
 """A dataset of any known kind as a table to explore: its content says which kind it is."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def read_labelled(path: Path, report: Callable[[str], None], labels: LabelMap | 
     files = kdd_files(path, report)
     if files:
         return kdd.read_table(path, files, report, labels)
-    if path.is_file():
+    if os.path.isfile(path):
         _refuse_foreign(path)
     return flows.table_of(read_dataset(path, report, labels))
 
@@ -40,7 +41,7 @@ def _refuse_foreign(path: Path) -> None:
     known = {name.strip() for dialect in DIALECTS for name in dialect.header}
     if cells != ("",) and not known & set(cells):
         problem = (
-            f"is neither a table of flows nor one of KDD records: none of its {len(cells)} first cells names a column "
-            "of flows, and they are no connection of NSL-KDD or KDD'99"
+            "is neither a table of flows nor one of KDD records: nothing in its first line names a column of flows, "
+            "and it is no connection of NSL-KDD or KDD'99"
         )
         raise DatasetError(path, problem, line=1)

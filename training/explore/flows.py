@@ -1,5 +1,6 @@
 """Flow tables as tables to explore, and what is claimed of attacks on flows before any is looked at."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -79,7 +80,7 @@ def table_of(flows: FlowTable) -> LabelledTable:
 
 
 def _files(path: Path) -> tuple[str, ...]:
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return (file_name(path),)
     return tuple(file_name(file, path) for file in flow_files(path, lambda _: None))
 

@@ -15,10 +15,11 @@ import numpy as np
 
 from flows.block import Bytes, PacketBlock
 from flows.compression import COMPRESSED, LONGEST_MAGIC, ByteStream, CountingReader, RawFile, decompressed
-from flows.pcap import FILE_HEADER, MAGICS, PcapWalker, Walk
-from flows.pcapng import MAGIC, SHORTEST_SECTION_HEADER, PcapngWalker
+from flows.magics import CAPTURE_MAGICS, PCAP_MAGICS, PCAPNG_MAGIC
+from flows.pcap import FILE_HEADER, PcapWalker, Walk
+from flows.pcapng import SHORTEST_SECTION_HEADER, PcapngWalker
 from flows.reuse import ReusedArrays
-from sensor.errors import InputError
+from sensor.errors import InputError, reason_of
 from sensor.files.magic import describe
 
 BUFFER_BYTES: Final = 1 << 20
@@ -99,11 +100,11 @@ class CaptureFile:
             first = self._first_bytes(FILE_HEADER)
             prefix = f"{name} of "
         try:
-            if first[:4] in MAGICS:
+            if first[:4] in PCAP_MAGICS:
                 walker: Walker = PcapWalker(first[:FILE_HEADER])
                 self._start = FILE_HEADER
                 return walker
-            if first[:4] == MAGIC:
+            if first[:4] == PCAPNG_MAGIC:
                 return PcapngWalker(self._first_bytes(SHORTEST_SECTION_HEADER)[:SHORTEST_SECTION_HEADER])
         except ValueError as error:
             raise self._refusal(prefix + str(error)) from None
@@ -173,7 +174,7 @@ def open_capture(
     except PermissionError:
         raise _not_a_capture(name, "a file that may not be read (permission denied)") from None
     except OSError as error:
-        raise _not_a_capture(name, f"what cannot be opened ({error.strerror})") from None
+        raise _not_a_capture(name, f"what cannot be opened ({reason_of(error)})") from None
     status = os.fstat(raw.fileno())
     return CaptureFile(raw, name, status.st_size if stat.S_ISREG(status.st_mode) else None, buffer_bytes)
 
@@ -207,7 +208,7 @@ def _captures_below(name: str) -> tuple[list[str], list[str]]:
     """
     captures: list[str] = []
     others: list[str] = []
-    if name == STDIN or not Path(name).is_dir():
+    if name == STDIN or not os.path.isdir(name):
         return captures, others
     seen: set[tuple[int, int]] = set()
     waiting = [Path(name)]
@@ -223,10 +224,10 @@ def _captures_below(name: str) -> tuple[list[str], list[str]]:
         for path in paths:
             if path.name.startswith("."):
                 continue
-            if path.is_dir():
+            if os.path.isdir(path):
                 waiting.append(path)
             else:
-                (captures if path.is_file() and _begins_like_a_capture(path) else others).append(str(path))
+                (captures if os.path.isfile(path) and _begins_like_a_capture(path) else others).append(str(path))
     return sorted(captures), sorted(others)
 
 
@@ -237,4 +238,4 @@ def _begins_like_a_capture(path: Path) -> bool:
             first = file.read(LONGEST_MAGIC)
     except OSError:
         return True
-    return first[:4] in MAGICS or first.startswith((MAGIC, *COMPRESSED))
+    return first[:4] in CAPTURE_MAGICS or first.startswith(COMPRESSED)

@@ -4,6 +4,7 @@ A capture that cannot be read is a problem, one line, and the next one follows. 
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -157,7 +158,7 @@ def refuse_unreadable(captures: Sequence[str], expression: str | None = None) ->
     problems: list[str] = []
     for name in sorted(captures_in(captures)):
         path = Path(name)
-        if name == STDIN or (path.exists() and not path.is_file() and not path.is_dir()):
+        if name == STDIN or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
             return
         try:
             open_capture(name).close()
@@ -179,7 +180,7 @@ def packet_filter(expression: str) -> PacketFilter:
 def _total_size(captures: Sequence[str]) -> int | None:
     """Bytes of all captures as stored; None when one of them is a pipe or unreadable."""
     paths = [Path(name) for name in captures_in(captures)]
-    if STDIN in captures or not all(path.is_file() for path in paths):
+    if STDIN in captures or not all(os.path.isfile(path) for path in paths):
         return None
     return sum(path.stat().st_size for path in paths)
 
@@ -197,7 +198,7 @@ def in_time_order(captures: Sequence[str]) -> list[Waiting]:
 
 def _first_packet_ns(name: str) -> int | float:
     path = Path(name)
-    if not path.is_file():  # a pipe, standard input, or nothing
+    if not os.path.isfile(path):  # a pipe, standard input, or nothing
         return math.inf
     try:
         source = open_capture(path)

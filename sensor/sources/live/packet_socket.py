@@ -18,7 +18,7 @@ import numpy as np
 
 from flows.linktypes import ETHERNET, RAW
 from sensor.c_library import call
-from sensor.errors import CaptureError
+from sensor.errors import CaptureError, reason_of
 from sensor.sources.live.rtnetlink import Link, link_at
 from sensor.sources.live.tpacket import VLAN_TAG
 
@@ -51,7 +51,7 @@ def open_packet_socket(interface: str) -> socket.socket:
             "has it (setcap cap_net_raw+ep)"
         ) from None
     except OSError as error:
-        raise CaptureError(f"{interface}: cannot capture: {error.strerror}") from None
+        raise CaptureError(f"{interface}: cannot capture: {reason_of(error)}") from None
 
 
 def link_of(interface: str) -> Link:

@@ -17,7 +17,7 @@ import numpy as np
 
 from flows.block import Bytes, Int64s, PacketBlock
 from flows.pcap import packet_arrays
-from sensor.errors import CaptureError
+from sensor.errors import CaptureError, reason_of
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
 from sensor.sources.filters.bpf import BpfProgram
@@ -236,7 +236,7 @@ class RingCapture:
                 self._excluded = PacketCounts(self._complement) if self._complement else None
                 self._start(fanout)
             except OSError as error:
-                raise CaptureError(f"{self._name}: cannot capture: {error.strerror}") from None
+                raise CaptureError(f"{self._name}: cannot capture: {reason_of(error)}") from None
             opened.pop_all()
 
     def _open_complement(self, fanout: int | None) -> socket.socket | None:

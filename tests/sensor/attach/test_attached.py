@@ -159,7 +159,7 @@ def test_an_option_that_says_how_to_watch_is_refused_by_name(option: tuple[str, 
     result = CliRunner().invoke(app, ["watch", "--attach", "sock", *option])
     assert result.exit_code == 2
     assert option[0] in result.output
-    assert "does not go with '--attach'" in " ".join(result.output.split())
+    assert "beside --attach" in " ".join(result.output.split())
 
 
 def test_lines_that_nobody_can_read_are_passed_over_and_counted(tmp_path: Path) -> None:

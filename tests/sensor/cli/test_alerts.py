@@ -347,7 +347,7 @@ def test_a_full_disk_is_an_output_that_lost_lines(log: Path) -> None:
             env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},  # which hides what is left to flush
         )  # fmt: skip
     assert run.returncode == 7
-    assert run.stderr.splitlines()[0] == b"flowvigil: stdout: No space left on device"
+    assert run.stderr.splitlines()[0] == b"flowvigil: stdout: no space left"
 
 
 def test_following_goes_on_through_rotation_and_cutting_back(tmp_path: Path) -> None:

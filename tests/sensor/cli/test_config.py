@@ -93,7 +93,7 @@ def test_what_a_file_says_reaches_the_terminal_only_escaped(tmp_path: Path) -> N
 def test_a_full_output_is_exit_7() -> None:
     with Path("/dev/full").open("wb") as full:
         shown = flowvigil_into(full, "config", "show")
-    assert shown == (7, ["flowvigil: stdout: no space left on device"])
+    assert shown == (7, ["flowvigil: stdout: no space left"])
 
 
 def flowvigil_into(stdout: object, *arguments: str) -> tuple[int, list[str]]:

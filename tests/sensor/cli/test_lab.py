@@ -41,7 +41,7 @@ def test_a_valid_scenario_is_said_to_be(
 ) -> None:
     nothing_missing(monkeypatch)
     assert check(written(tmp_path, SMALL)) == 0
-    assert capsys.readouterr().out.endswith("valid, 3 hosts, 2 attacks, 2 minutes\n")
+    assert capsys.readouterr().out.endswith("valid, 3 hosts, 2 attacks, 2 min\n")
 
 
 def test_without_root_a_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

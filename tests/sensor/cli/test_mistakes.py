@@ -58,6 +58,20 @@ def test_what_is_there_is_looked_at(tmp_path: Path) -> None:
         (("read", "-m", "nosuch", DEMO), 4, "or the name of a shipped one: default, cic2017, nsl-kdd, nsl-kdd-flow"),
         (("model", "show", "nosuch"), 4, "bundle nosuch: found no such directory"),
         (("report", DEMO), 2, "found no page to write, expected -o X.html"),
+        (("schema",), 2, "schema needs RECORD, one of alert, flow, logged-flow, stats, event, drift"),
+        (("alerts", "mark", "QEYE", "--why", "x"), 2, "alerts mark needs --true or --false"),
+        (("alerts", "search", DEMO), 2, f"QUERY: found the file {DEMO}, expected a query before it"),
+        (("alerts", "show", DEMO), 2, f"ID: found the file {DEMO}, expected an alert's id before it"),
+        (
+            ("alerts", "tail", DEMO),
+            6,
+            "found a capture, expected alerts as JSON lines, which flowvigil read makes of it",
+        ),
+        (("explore", DEMO, "-o", "x.html"), 6, "is a capture; expected flows as CSV or Parquet (flowvigil flows)"),
+        (("evaluate", "nosuch", "x.csv"), 4, "bundle nosuch: found no such directory, expected a directory with"),
+        (("promote", "x", "--over", "nosuch"), 4, "bundle nosuch: found no such directory, expected a directory with"),
+        (("baseline", "default", DEMO, "-o", "x", "--for", "1h"), 2, "expected an interface to listen to ("),
+        (("rehearse", "eth77", "--for", "1h"), 2, "--for: found it beside eth77, expected an interface to listen to ("),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_expected(arguments: tuple[str, ...], code: int, said: str) -> None:

@@ -39,3 +39,9 @@ def test_a_bundle_is_shown_as_what_it_is() -> None:
     text = flowvigil("model", "show").stdout.decode()
     assert manifest["weights"]["sha256"] in text
     assert all(label["name"] in text for label in manifest["labels"])
+
+
+def test_a_directory_without_a_bundle_is_told_to_have_none(tmp_path: Path) -> None:
+    result = flowvigil("model", "list", tmp_path)
+    assert result.code == 4
+    assert f"! {tmp_path}: bundle {tmp_path}: manifest.json cannot be read" in result.stdout.decode()

@@ -1,5 +1,6 @@
 """Files and directories whose names are no UTF-8: commands take them as any others, and what they write is UTF-8."""
 
+import ast
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ pytestmark = [
     pytest.mark.takes(15),
     pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone"),
 ]
+REPOSITORY = Path(__file__).parents[3]
 ODD = os.fsdecode(b"odd\xff\x9b")
 
 
@@ -83,3 +85,66 @@ def test_a_baseline_names_its_sources_in_utf_8() -> None:
 
     about = _about(load_model(Config()), [f"/{ODD}/{ODD}.pcap"], Learnt())  # type: ignore[arg-type]
     assert about["site"]["sources"] == ["odd\\udcff\\udc9b.pcap"]
+
+
+ENDLESS = "n" * 300  # longer than a name may be: whoever asks the system about it gets an error
+COMMANDS_WITH_NAMES = (
+    "read NAME",
+    "read DEMO -m NAME",
+    "read DEMO -c NAME",
+    "read DEMO -o NAME",
+    "read DEMO --site NAME",
+    "read DEMO --flows NAME",
+    "read DEMO --keep-packets NAME",
+    "flows NAME",
+    "flows NAME --where dport:1",
+    "report NAME -o x.html",
+    "report DEMO -o NAME",
+    "alerts search x NAME",
+    "alerts search NAME NAME",
+    "alerts show NAME NAME",
+    "alerts tail -f NAME",
+    "alerts mark QEYE --true --why x --site NAME NAME",
+    "model show NAME",
+    "model list NAME",
+    "config check NAME",
+    "explore NAME -o x.html",
+    "evaluate default NAME",
+    "evaluate NAME x.csv",
+    "evaluate default NAME --protocol networks",
+    "train NAME -o x",
+    "baseline default NAME -o x",
+    "baseline default DEMO -o NAME",
+    "rehearse NAME",
+    "promote x --over NAME",
+    "promote --rollback NAME",
+    "lab check NAME",
+    "watch --attach NAME",
+    "serve -m NAME",
+    "serve --token-file NAME",
+    "serve --listen unix:NAME",
+    "NAME",
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS_WITH_NAMES)
+def test_a_name_that_the_system_refuses_is_told_as_what_it_was_meant_for(command: str) -> None:
+    named = {"NAME": ENDLESS, "unix:NAME": f"unix:{ENDLESS}", "DEMO": DEMO}
+    result = flowvigil(*(named.get(word, word) for word in command.split()))
+    said = " ".join((*result.stderr, result.stdout.decode()))
+    assert result.code not in (0, 1), said
+    assert "internal error" not in said
+    assert ENDLESS[:60] in said.replace("...", "") or command == "config check NAME", said
+
+
+def test_nobody_asks_about_a_path_by_a_method_that_raises() -> None:
+    """Path.exists() and its like raise where one may not look; those of os.path say that nothing is there."""
+    asked = [
+        f"{path}:{node.lineno}"
+        for room in ("sensor", "training", "models", "flows", "configs", "kernels")
+        for path in sorted((REPOSITORY / room).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and not node.args and not node.keywords and isinstance(node.func, ast.Attribute)
+        if node.func.attr in {"exists", "is_dir", "is_file", "is_symlink", "is_socket"}
+    ]
+    assert asked == []

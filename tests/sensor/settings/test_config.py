@@ -104,7 +104,7 @@ def test_an_unknown_section_gets_the_list_of_sections(tmp_path: Path) -> None:
         ("a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", ":1:4", "anchor &a"),
         ("meter:\n  idle_timeout_s: 1\x00\n", ":2:20", "character 0x00, expected text"),
         ("? [a]\n: b\n", ":1:3", "expected plain text"),
-        ("meter:\n\tidle_timeout_s: 1\n", ":2:1", "cannot start"),
+        ("meter:\n\tidle_timeout_s: 1\n", ":2:1", "a tab, expected blanks for the indent"),
         ("a: 1\n---\nb: 2\n", ":2:1", "document"),
         ("[" * 2000, ":1:", "nested too deeply"),
         ("? " * 2000, ":1:", "nested too deeply"),

@@ -146,7 +146,7 @@ def a_rule(says: str) -> str:
         ("home: !!python/object:os.system x\n", "1:7: the tag tag:yaml.org,2002:python/object:os.system, expected"),
         ("home: " + "[" * 40, "1:14: nested too deeply"),
         ("<<: {home: x}\n", "1:1: a merge key (<<), expected each setting by its name"),
-        ("home: 10.0.0.0/8\n---\nhome: 10.0.0.0/8\n", "2:1: but found another document"),
+        ("home: 10.0.0.0/8\n---\nhome: 10.0.0.0/8\n", "2:1: a second document (---), expected one in a file"),
         ("home: {\n", "2:1: "),
         ("home: \x00\n", "1:7: character 0x00, expected text"),
     ],

@@ -327,7 +327,7 @@ def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
         open_capture(tmp_path / "nothing.pcap")
     with pytest.raises(InputError, match=": found a directory without captures, expected"):
         open_capture(tmp_path)
-    with pytest.raises(InputError, match=r": found what cannot be opened \(Not a directory\), expected"):
+    with pytest.raises(InputError, match=r": found what cannot be opened \(not a directory\), expected"):
         open_capture(Path(__file__) / "below")
 
 

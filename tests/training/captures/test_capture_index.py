@@ -130,7 +130,7 @@ def test_an_index_that_is_one_endless_line_or_a_device_is_told_at_once(tmp_path:
 
 
 def test_a_missing_index_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"index\.csv: cannot be read \(No such file"):
+    with pytest.raises(DatasetError, match=r"index\.csv: cannot be read \(no such file"):
         read_index(tmp_path)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from training.datasets.packed import text_lines, unpacked_sha256
-from training.errors import DatasetError
+from training.errors import DatasetError, reason_of
 from training.labels import TECHNIQUE_FAMILIES, parent_technique, technique_family
 
 Kind = Literal["benign", "attack", "labelled"]
@@ -67,7 +67,7 @@ def read_index(path: Path) -> CaptureIndex:
     Raises DatasetError with line and column for an index that cannot be read or is wrong, and for files that are
     missing, lie outside of the index's directory, are named twice, or have another digest.
     """
-    file = path / INDEX_NAME if path.is_dir() else path
+    file = path / INDEX_NAME if os.path.isdir(path) else path
     captures: list[LabelledCapture] = []
     seen: dict[str, int] = {}
     digests: list[str] = []
@@ -96,7 +96,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             cells = {name: value.strip() for name, value in row.items()}
             yield reader.line_num, {**cells, "network": cells[network]}
     except OSError as error:
-        raise DatasetError(file, f"cannot be read ({error.strerror}); expected {EXPECTED}") from error
+        raise DatasetError(file, f"cannot be read ({reason_of(error)}); expected {EXPECTED}") from error
     except UnicodeDecodeError as error:
         raise DatasetError(file, f"is not UTF-8 text (byte {error.start}); expected {EXPECTED}") from error
     except csv.Error as error:
@@ -169,8 +169,8 @@ def _file(file: Path, line: int, column: str, text: str) -> Path:
         problem = f"names {text!r}, which is no file below {root}; expected a relative path"
         raise DatasetError(file, problem, line=line, column=column)
     path = root / text
-    if not path.is_file():
-        found = "is no file" if path.exists() else "is not there"
+    if not os.path.isfile(path):
+        found = "is no file" if os.path.exists(path) else "is not there"
         raise DatasetError(file, f"names {text}, which {found}", line=line, column=column)
     return path
 

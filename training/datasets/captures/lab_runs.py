@@ -4,12 +4,13 @@ The network of a run is its site, by the name of the scenario in its record, or 
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Final
 
 from training.datasets.captures.index import LabelledCapture
 from training.datasets.packed import unpacked_sha256
-from training.errors import DatasetError
+from training.errors import DatasetError, reason_of
 
 ROUTER, TRUTH, RECORD = "router.pcap", "truth.csv", "run.json"
 MOST_RECORD: Final = 4 << 20  # bytes
@@ -25,19 +26,19 @@ def lab_runs(directory: Path, group: str) -> list[LabelledCapture]:
     try:
         runs = sorted(path for path in (directory, *directory.iterdir()) if _is_run(path))
     except OSError as error:
-        raise DatasetError(directory, f"cannot be read ({error.strerror}); expected {EXPECTED}") from error
+        raise DatasetError(directory, f"cannot be read ({reason_of(error)}); expected {EXPECTED}") from error
     if not runs:
         raise DatasetError(directory, f"holds no run; expected {EXPECTED}")
     return [_run(run, group) for run in runs]
 
 
 def _is_run(directory: Path) -> bool:
-    return any((directory / name).exists() for name in (ROUTER, TRUTH))
+    return any(os.path.exists(directory / name) for name in (ROUTER, TRUTH))
 
 
 def _run(directory: Path, group: str) -> LabelledCapture:
     for name in (ROUTER, TRUTH):
-        if not (directory / name).is_file():
+        if not os.path.isfile(directory / name):
             raise DatasetError(directory, f"has no {name}; expected {EXPECTED}")
     return LabelledCapture(
         name=f"{directory.name}/{ROUTER}",
@@ -54,13 +55,13 @@ def _run(directory: Path, group: str) -> LabelledCapture:
 
 def _site(directory: Path) -> str:
     path = directory / RECORD
-    if not path.exists():
+    if not os.path.exists(path):
         return directory.name
     try:
         with path.open("rb") as stream:
             record = json.loads(stream.read(MOST_RECORD))
     except OSError as error:
-        raise DatasetError(path, f"cannot be read ({error.strerror})") from error
+        raise DatasetError(path, f"cannot be read ({reason_of(error)})") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(path, f"is no record of a run ({error!s:.80})") from error
     site = record.get("scenario") if isinstance(record, dict) else None

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from flows.truth import BENIGN, FlowTruth, read_truth
-from training.errors import DatasetError
+from training.errors import DatasetError, reason_of
 from training.labels import TECHNIQUE_FAMILIES, technique_family
 
 UNKNOWN: Final = "unknown"  # technique of a flow that nobody accounts for
@@ -16,7 +16,7 @@ def truth_of(path: Path) -> list[FlowTruth]:
         with path.open(encoding="utf-8", newline="") as lines:
             truths = read_truth(lines)
     except OSError as error:
-        raise DatasetError(path, f"cannot be read ({error.strerror}); expected the truth of a capture") from error
+        raise DatasetError(path, f"cannot be read ({reason_of(error)}); expected the truth of a capture") from error
     except (ValueError, TypeError) as error:  # a row with too few cells holds None for a number
         raise DatasetError(path, f"is no truth of a capture: {error}") from error
     for number, truth in enumerate(truths):

@@ -1,5 +1,6 @@
 """A private network over others: WireGuard, in a process of its own where the kernel has none."""
 
+import os
 import subprocess
 from typing import Final
 
@@ -27,7 +28,7 @@ exec python3 -m http.server --bind "$2" 80
 def key_pair(place: Place, number: int) -> tuple[str, str]:
     """Private and public key with a number, 0 that of the gateway; made where there is none yet."""
     path = place.site.shared / f"wireguard-{number}.key"
-    if not path.exists():
+    if not os.path.exists(path):
         made = subprocess.run(["wg", "genkey"], check=True, capture_output=True, text=True, timeout=10).stdout
         path.write_text(made, encoding="utf-8")
     private = path.read_text(encoding="utf-8")
