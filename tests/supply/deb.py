@@ -1,8 +1,9 @@
 """Builds the Debian package into dist/: `make deb`. The wheel of `make dist` must be there.
 
-The sensor with the very packages of its lock, in an environment of its own below /usr/lib/flowvigil, which runs on the
-system's Python; settings, units and the manual where Debian has them. What is compiled for a machine, the kernels, is
-compiled when it is installed. Source: Debian Policy 4.6; deb(5), deb-control(5), dpkg-deb(1).
+The sensor and its extra `geo` with the very packages of the lock, in an environment of its own below
+/usr/lib/flowvigil, which runs on the system's Python; settings, units and the manual where Debian has them. What is
+compiled for a machine, the kernels, is compiled when it is installed.
+Source: Debian Policy 4.6; deb(5), deb-control(5), dpkg-deb(1).
 """
 
 import gzip
@@ -19,9 +20,10 @@ from typer.completion import get_completion_script
 
 from sensor.version import VERSION
 from tests.supply.dist import time_s
-from tests.supply.environments import LOCKS, ROOT, SENSOR
+from tests.supply.environments import LOCKS, ROOT
 
 CONFIGS, DOCS = ROOT / "configs", ROOT / "docs"
+LOCK: Final = LOCKS / "geo.txt"  # the sensor, and what takes a third of a megabyte: nobody adds an extra to a package
 HOME: Final = Path("usr/lib/flowvigil")  # of the environment, in the package
 PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 UNITS: Final = ("flowvigil.service", "flowvigil-report.service", "flowvigil-report.timer")
@@ -61,7 +63,7 @@ def lay_environment(home: Path, wheel: Path) -> None:
     packages.mkdir(parents=True)
     install = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile")
     placed = (*install, "--target", str(packages))
-    _run(*placed, "--require-hashes", "--no-deps", "-r", str(LOCKS / f"{SENSOR}.txt"))
+    _run(*placed, "--require-hashes", "--no-deps", "-r", str(LOCK))
     _run(*placed, "--no-deps", "--upgrade", str(wheel))
     for pattern in ("bin", *LEFT_OUT):
         for found in packages.glob(pattern):

@@ -54,6 +54,7 @@ def used(tree: Path) -> None:
     alerts = inside(tree, *AS_SERVICE, "flowvigil", "read", "--quiet", str(IN_TREE / "demo.pcap.gz"))
     expect('"action":"opened"' in alerts, "the demo capture gave no alert")
     print(f"  {alerts.count(chr(10))} alert lines of the demo capture after {time.monotonic() - began_s:.1f} s")
+    inside(tree, f"/{HOME}/bin/python3", "-I", "-c", "import maxminddb")  # the extra `geo`
     inside(tree, "flowvigil", "config", "check", "/etc/flowvigil/flowvigil.yaml")
     told = {place: (tree / place).is_file() for place in (*CONFFILES, *UNIT_FILES, "usr/share/man/man1/flowvigil.1.gz")}
     expect(all(told.values()), f"files that are not there: {told}")
