@@ -12,6 +12,7 @@ what the alert says, in any case of its letters. It knows alerts and no file and
 | tech:              | it is this ATT&CK technique, or one below it                                  |
 | verdict:, lane:    | it has this verdict (attack, uncertain), this lane (known, novel, both, shape)|
 | direction:         | by the site's notes it is inbound, outbound, internal or external             |
+| country:, asn:     | by databases of the operator's either address is in it, or in this system     |
 | muted:             | a note of the site mutes it: yes or no                                        |
 | host:, dport:, sport:, proto: | either address, the ports and the protocol shown, as logged flows have them |
 """
@@ -29,6 +30,7 @@ from sensor.alerts.query_terms import (
     Reader,
     Term,
     Within,
+    country,
     network,
     number,
     protocol,
@@ -37,6 +39,7 @@ from sensor.alerts.query_terms import (
     word,
 )
 from sensor.alerts.techniques import NO_TECHNIQUE
+from sensor.alerts.words import networks_in_words
 
 __all__ = ["FIELDS", "LANES", "VERDICTS", "Query", "QueryError", "parse"]
 
@@ -46,6 +49,7 @@ DIRECTIONS: Final = ("inbound", "outbound", "internal", "external")
 _READERS: Final[dict[str, Reader]] = {
     "src": network, "dst": network, "port": PORT, "score": number(1), "tech": technique, "verdict": word(*VERDICTS),
     "lane": word(*LANES), "severity": number(100), "direction": word(*DIRECTIONS), "muted": word("yes", "no"),
+    "country": country, "asn": number(2**32 - 1, whole=True),
     "host": network, "dport": PORT, "sport": PORT, "proto": protocol,
 }  # fmt: skip
 FIELDS: Final = tuple(_READERS)
@@ -73,7 +77,7 @@ def _holds(term: Term, alert: Alert) -> bool:
     if isinstance(condition, Within):
         return any(condition.holds(address) for address in _ADDRESSES[term.field](alert))
     if isinstance(condition, Compared):
-        return condition.holds(_NUMBERS[term.field](alert))
+        return any(condition.holds(found) for found in _NUMBERS[term.field](alert))
     return _WORDS[term.field](alert, condition.text)
 
 
@@ -82,7 +86,7 @@ def _says(alert: Alert, wanted: str) -> bool:
     said = (
         alert.id, alert.title, alert.reason, alert.label or "", technique.id, technique.tactic, alert.source.ip,
         alert.destination.ip, alert.transport, alert.community_id, alert.observer.name, alert.action,
-        *(deviation.name for deviation in alert.deviations),
+        *(deviation.name for deviation in alert.deviations), networks_in_words(alert),
     )  # fmt: skip
     return any(wanted in text.casefold() for text in said)
 
@@ -100,13 +104,14 @@ _ADDRESSES: Final[dict[str, Callable[[Alert], tuple[str, ...]]]] = {
     "dst": lambda alert: (alert.destination.ip,),
     "host": lambda alert: (alert.source.ip, alert.destination.ip),
 }
-_NUMBERS: Final[dict[str, Callable[[Alert], float | None]]] = {
-    "port": lambda alert: alert.destination.port,
-    "dport": lambda alert: alert.destination.port,
-    "sport": lambda alert: alert.source.port,
-    "proto": lambda alert: alert.protocol,
-    "score": _highest_score,
-    "severity": lambda alert: alert.severity,
+_NUMBERS: Final[dict[str, Callable[[Alert], tuple[float | None, ...]]]] = {
+    "port": lambda alert: (alert.destination.port,),
+    "dport": lambda alert: (alert.destination.port,),
+    "sport": lambda alert: (alert.source.port,),
+    "proto": lambda alert: (alert.protocol,),
+    "score": lambda alert: (_highest_score(alert),),
+    "severity": lambda alert: (alert.severity,),
+    "asn": lambda alert: (alert.source.as_number, alert.destination.as_number),
 }
 _WORDS: Final[dict[str, Callable[[Alert, str], bool]]] = {
     "": _says,
@@ -114,5 +119,6 @@ _WORDS: Final[dict[str, Callable[[Alert, str], bool]]] = {
     "verdict": lambda alert, wanted: alert.verdict == wanted,
     "lane": lambda alert, wanted: alert.lane == wanted,
     "direction": lambda alert, wanted: alert.direction == wanted,
+    "country": lambda alert, wanted: wanted in (alert.source.country, alert.destination.country),
     "muted": lambda alert, wanted: (alert.muted is not None) == (wanted == "yes"),
 }

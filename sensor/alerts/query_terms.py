@@ -70,7 +70,7 @@ class Compared:
 class Word:
     """A text, in whatever case its letters have."""
 
-    text: str  # in lower case; of techniques in capitals
+    text: str  # in lower case; of techniques and countries in capitals
 
 
 Condition = Within | Compared | Word
@@ -163,6 +163,13 @@ def text(value: str, column: int) -> Word:
     if not value:
         raise QueryError(column, value, "a text")
     return Word(value.casefold())
+
+
+def country(value: str, column: int) -> Word:
+    """A country by ISO 3166-1, in capital letters."""
+    if not (len(value) == 2 and value.isascii() and value.isalpha()):
+        raise QueryError(column, value, "a country of two letters such as FR")
+    return Word(value.upper())
 
 
 def technique(value: str, column: int) -> Word:

@@ -186,6 +186,7 @@ def search(
     lane:             known, novel, both, shape
     score: severity:  0 to 1, 0 to 100
     direction:        inbound, outbound, internal, external; by the site's notes
+    country: asn:     of either address, by your databases: FR, 64500
     muted:            yes, no; by the site's notes
 
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.

@@ -55,6 +55,23 @@ def test_addresses_of_both_versions_are_told_apart() -> None:
     assert parse("src:::/0").matches(IPV6)
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("country:fr", True), ("country:FR asn:64500", True), ("asn:64501", True), ("lyon", True),
+        ('"Example Net"', True), ("country:DE", False), ("asn:>64501", False), ("asn:64500 asn:64502", False),
+    ],
+)  # fmt: skip
+def test_either_address_is_found_by_where_it_belongs(query: str, found: bool) -> None:
+    placed = facts(
+        source=Endpoint("192.0.2.10", 1, 1, 1, None, "FR", "Lyon", 64500, "Example Net"),
+        destination=Endpoint("198.51.100.7", 22, 1, 1, as_number=64501),
+    )
+    assert parse(query).matches(placed) == found
+    assert not parse("country:FR").matches(GUESSING)
+    assert not parse("asn:>=0").matches(GUESSING)
+
+
 def test_what_is_absent_compares_to_nothing() -> None:
     silent = facts(scores={}, technique=None, label=None, source=Endpoint("192.0.2.1", None, 1, 1),
                    destination=Endpoint("192.0.2.2", None, 1, 1))  # fmt: skip
@@ -76,6 +93,8 @@ def test_a_technique_without_a_sub_technique_is_found_by_its_own_id() -> None:
         ("verdict:attack   lane:left", 23, "one of known, novel, both"),
         ("verdict:bad", 9, "one of attack, uncertain"),
         ("score:>=2", 7, "a number from 0 to 1"),
+        ("country:france", 9, "a country of two letters such as FR"),
+        ("asn:AS64500", 5, "a whole number from 0 to 4294967295"),
         ("score:high", 7, "a number from 0 to 1"),
         ("port:22.5", 6, "a whole number from 0 to 65535"),
         ("port:99999", 6, "a whole number from 0 to 65535"),
