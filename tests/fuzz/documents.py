@@ -22,6 +22,8 @@ from flows.columns import NAMES
 from flows.kdd.columns import FLAGS, PROTOCOLS, SERVICES, kdd_columns
 from flows.meter import Meter
 from models.bundle import BundleError, load_bundle
+from sensor.alerts.alert import Endpoint
+from sensor.alerts.alert_record import alert_line
 from sensor.alerts.reading import ReadErrors, entries
 from sensor.api.body import parse_score_request
 from sensor.api.capture import is_capture
@@ -32,14 +34,17 @@ from sensor.api.problems import Problem
 from sensor.cli.build import load_model
 from sensor.errors import SensorError
 from sensor.flow_log.files import FlowsFile, open_flows
+from sensor.geoip.databases import opened
 from sensor.settings.config import Config, effective_config
 from sensor.site.file import read_notes
 from sensor.sources.captures.files import CaptureFile
 from sensor.synth.generate import SCENARIOS, generate
 from tests.fuzz.processes import REPOSITORY
 from tests.fuzz.promises import BrokenPromiseError, require
+from tests.support.alerts import an_alert
 from tests.support.capture_bytes import Arriving
 from tests.support.flow_logs import judged, logged, part
+from tests.support.geo import EXAMPLE_NET, LYON, cities
 from tests.support.native import a_drift_line, a_flow_line, a_logged_flow_line, a_stats_line, an_event_line
 from training.datasets.collection import read_dataset
 from training.datasets.kdd import read_kdd
@@ -178,6 +183,7 @@ def documents() -> tuple[Document, ...]:
         Document("request.csv", request_tables, read_request_table, (Problem,)),
         Document("log.parquet", flow_logs, read_flow_log, (SensorError,), binary=True),
         Document("manifest.json", manifests, read_manifest, (BundleError,)),
+        Document("cities.mmdb", address_databases, read_addresses, (SensorError,), binary=True),
         Document("packed", packed_captures, read_capture, (SensorError,), binary=True),
     )
 
@@ -197,6 +203,21 @@ def read_alerts(path: Path) -> None:
     for _ in entries([str(path)], errors):
         pass
     require(all("\n" not in line for line in errors.words_without_quotes()), "more than one line about one kind")
+
+
+def address_databases() -> list[bytes]:
+    found = []
+    with tempfile.TemporaryDirectory() as directory:
+        for networks in (("192.0.2.0/24",), ("192.0.2.0/24", "198.51.100.0/28", "2001:db8::/32")):
+            path = cities(Path(directory) / "cities", LYON | EXAMPLE_NET, networks=networks)
+            found.append(path.read_bytes())
+    return found
+
+
+def read_addresses(path: Path) -> None:
+    with opened(path, None) as geo:
+        for ip in ("192.0.2.10", "198.51.100.7", "2001:db8::1", "2001:db9::1"):
+            alert_line(geo.of(an_alert(source=Endpoint(ip, None, 0, 0))))
 
 
 def settings() -> list[bytes]:
