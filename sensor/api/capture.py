@@ -94,7 +94,8 @@ class CaptureReader:
     def _find(self, stream: CaptureStream, name: str, hybrid: Hybrid, budget: TimeBudget) -> CaptureFindings:
         digest, census, bounds, flows = Digest(), HostCensus(), _Bounds(budget), _FlowsOfAlerts()
         outlet = Outlet([flows], flow_records=FlowRecords(self.observer, FLOWS_SHOWN))
-        detection = Detection(self.new_judge(hybrid), outlet, notes=self.notes, geo=self.geo)
+        judge = self.new_judge(hybrid)
+        detection = Detection(judge, outlet, notes=self.notes, geo=self.geo, may_judge=budget.check)
         run = Run(CaptureTurns(stream, self.new_meter()), detection, Folding(digest, []), [census, bounds])
         run.run()
         problems = (*run.problems, *bounds.problems(run.progress), *flows.problems(), *_not_kept(digest))

@@ -37,6 +37,7 @@ class Detection:
     drift: Drift | None = None  # of what it judges; None where it is not looked for
     looking: Looking | None = None  # for whoever looks on; None for nobody
     geo: GeoDatabases | None = None  # where addresses of alerts belong; may be changed as the notes
+    may_judge: Callable[[], None] | None = None  # asked before each part of a turn's records; raises to end the run
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
     _kept_at_s: float = 0.0
@@ -78,6 +79,8 @@ class Detection:
             self.looking.add(turn)
         alerts: list[Alert] = []
         for records in in_parts(turn.records):
+            if self.may_judge is not None:
+                self.may_judge()
             alerts += self._judge(records, turn.totals.capture.dropped)
         if self.recorder is not None and self.recorder.due and (turn.packets_due or self._pause_is_over()):
             self.recorder.write()

@@ -123,6 +123,26 @@ def test_a_capture_that_takes_too_long_ends(client_of: Any, monkeypatch: pytest.
     assert "CPU time" in answer.json["detail"]
 
 
+def test_flows_that_end_with_the_capture_are_held_to_the_budget_too(
+    client_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sensor.api.budget import TimeBudget
+
+    def checks(records: int) -> int:
+        asked: list[None] = []
+        monkeypatch.setattr("sensor.run.detection._RECORDS", records)
+        monkeypatch.setattr("sensor.api.scoring.TimeBudget", lambda limit_s: TimeBudget(limit_s, lambda: _asked(asked)))
+        assert client_of().post("/v1/captures", data=scan, content_type="application/octet-stream").status_code == 200
+        return len(asked)
+
+    def _asked(asked: list[None]) -> float:
+        asked.append(None)
+        return 0.0
+
+    scan = pcap_bytes(generate([PORTSCAN], seed=1, minutes=0.5).packets)  # most of its flows are open at its end
+    assert checks(20) > checks(1 << 30) + 5
+
+
 def test_one_capture_leaves_nothing_behind_for_the_next(client: Any) -> None:
     content = DEMO.read_bytes()
     answers = [client.post("/v1/captures", data=content, content_type="application/octet-stream") for _ in range(2)]
