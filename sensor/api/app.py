@@ -106,7 +106,11 @@ def _add_errors(app: OpenAPI) -> None:
     @app.errorhandler(HTTPException)
     def handle_http_error(error: HTTPException) -> Response:
         target = f"{request.method[:16]} {request.path[:200]}"
-        details = {404: f"{target}: there is nothing at this path", 405: f"{target}: expected another method"}
+        no_sensor = ": serve shows a sensor with --attach SOCKET" if request.path.startswith("/live") else ""
+        details = {
+            404: f"{target}: there is nothing at this path{no_sensor}",
+            405: f"{target}: expected another method",
+        }
         detail = details.get(error.code or 500, " ".join((error.description or error.name).split()))
         response = _problem_response(Problem(error.code or 500, detail))
         for name, value in error.get_headers():

@@ -128,6 +128,8 @@ def serve(
                 f"scoring {services.row_format.name} with {services.models.hybrid.model_id} at "
                 f"{scheme}{bound}{with_token}"
             )
+            if attach is not None:
+                log.info(f"the sensor at {attach}: {scheme}{bound}/live")
         server.run()
     return OK
 

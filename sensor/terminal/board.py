@@ -134,7 +134,7 @@ class Board:
     at_end: bool = False  # whether nothing more will come
     ending_text: str = "ending: judging what has come, closing the open alerts"  # the bottom line after quit
     end_text: str = "at its end"  # the bottom line at the end
-    detail_offset: int = 0  # lines by which the detail is scrolled down
+    detail_offset: int = 0  # lines by which the detail or the help is scrolled down
     hidden: int = 0  # retained alerts that the search hides
     muted_alerts: int = 0  # retained alerts that mutes hide
     noted_alerts: int = 0  # retained alerts that notes of the site mute
@@ -205,6 +205,8 @@ class Board:
             self.page, self.quit = "list", key in ("q", "y", "enter")
         elif self.page == "why":
             self._give_reason(key)
+        elif self.page == "help" and key in ("page up", "page down", " ", "b"):
+            self._scroll(1 if key in ("page down", " ") else -1)
         elif self.page in ("help", "traffic") or (
             self.page == "detail" and key in ("enter", "escape", "backspace", "q")
         ):
@@ -246,7 +248,7 @@ class Board:
         elif key == "f":
             self._freeze()
         elif key in ("?", "t"):
-            self.page = "help" if key == "?" else "traffic"
+            self.page, self.detail_offset = "help" if key == "?" else "traffic", 0
         elif key == "q" and self.quit_question and not self.at_end:
             self.page = "quit"
         elif key == "q":
@@ -266,7 +268,7 @@ class Board:
         self.detail_offset = 0
 
     def _scroll(self, rows: int) -> None:
-        if self.page == "detail":
+        if self.page in ("detail", "help"):
             self.detail_offset = max(0, self.detail_offset + (DETAIL_STEP if rows > 0 else -DETAIL_STEP))
         else:
             self._move(rows)

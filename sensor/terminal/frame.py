@@ -40,6 +40,11 @@ HELP: Final = (
     ("known lane", "looks like an attack that the model has learned"),
     ("novel lane", "unlike this model's normal traffic"),
 )  # fmt: skip
+_KEYS_OF_PAGES: Final = {
+    "detail": "Esc back  up down other alerts  Space b scroll  ? help",
+    "help": "Space b scroll  any other key goes back",
+    "traffic": "any key goes back",
+}
 # Where the site has notes.
 HELP_OF_MARKING: Final = (("m", "asks why it is meant to be, and writes a rule to the site's notes: it lasts"),)
 HELP_OF_NOTES: Final = (("n", "show or hide what the site's notes mute"),)
@@ -80,14 +85,13 @@ def list_rows(height: int) -> int:
 def _middle(scene: Scene, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     board, now_ns = scene.board, scene.now_ns
     if board.page == "help":
-        return [line for keys, words in _help(board) for line in _help_lines(keys, words, width)]
+        lines = [line for keys, words in _help(board) for line in _help_lines(keys, words, width)]
+        return _scrolled(board, lines, room)
     if board.page == "traffic":
         return _traffic(scene, width, room, glyphs)
     row = board.selected
     if board.page == "detail" and row is not None:
-        lines = detail(row, width, now_ns, glyphs)
-        board.detail_offset = min(board.detail_offset, max(0, len(lines) - room))
-        return lines[board.detail_offset :]
+        return _scrolled(board, detail(row, width, now_ns, glyphs), room)
     if row is None:
         return [*alert_list(board, width, room, now_ns, glyphs), Text(), *_traffic(scene, width, room - 2, glyphs)]
     if room < SPLIT - 5:
@@ -101,6 +105,12 @@ def _middle(scene: Scene, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     below, left = room - len(listed), width - PANE_CELLS - 3
     pane = _traffic(scene, PANE_CELLS, below, glyphs)
     return [*listed, *_side_by_side(detail(row, left, now_ns, glyphs)[:below], pane, left, glyphs)]
+
+
+def _scrolled(board: Board, lines: list[Text], room: int) -> list[Text]:
+    """Lines from where they are scrolled to on, which is no further than to their end."""
+    board.detail_offset = min(board.detail_offset, max(0, len(lines) - room))
+    return lines[board.detail_offset :]
 
 
 def _traffic(scene: Scene, width: int, height: int, glyphs: Glyphs) -> list[Text]:
@@ -170,10 +180,7 @@ def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
         time_ns, message = scene.note
         return Text.assemble((f"{clock_time(time_ns)} NOTE ", "bold yellow"), safe_text(message, 300, glyphs))
     keys = "? help  Enter detail  / search  m mute  s sort  t traffic  q quit"
-    if board.page in ("detail", "help", "traffic"):
-        keys = (
-            "Esc back  up down other alerts  Space b scroll  ? help" if board.page == "detail" else "any key goes back"
-        )
+    keys = _KEYS_OF_PAGES.get(board.page, keys)
     end = f"{safe_text(board.end_text, 60, glyphs)}  " if board.at_end else ""
     return Text.assemble((end, "bold green"), (keys, "dim"))
 

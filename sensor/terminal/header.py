@@ -12,6 +12,7 @@ from sensor.progress.progress import Progress
 from sensor.progress.words import accounting
 from sensor.terminal.glyphs import Glyphs, safe_text, sparkline
 from sensor.terminal.status import (
+    BAR_CELLS,
     Mode,
     alert_counts,
     byte_size,
@@ -68,11 +69,9 @@ def header(
 
     source, bundle: escaped before they are shown. now_ns: the wall clock, whose date is left out.
     """
-    first = Text.assemble(
-        (f"flowvigil {mode} ", "bold"), (safe_text(source, 60, glyphs), "bold cyan"), " ",
-        progress_text(progress, mode, glyphs),
-        (f"  bundle {safe_text(bundle, 40, glyphs)}", "dim"),
-    )  # fmt: skip
+    first = _title(progress, mode, source, bundle, glyphs, BAR_CELLS)
+    if (over := first.cell_len - width) > 0:  # the bar gives way to what is written
+        first = _title(progress, mode, source, bundle, glyphs, max(0, BAR_CELLS - over))
     second = (
         _reading(progress, rates, width, now_ns, glyphs) if mode == "read" else _rates(progress, rates, width, glyphs)
     )
@@ -85,6 +84,15 @@ def header(
     if progress.shed or progress.difference:
         lines.append(Text(accounting(progress), "bold yellow"))
     return lines + [Text(row, "bold yellow") for row in warning_lines(progress)]
+
+
+def _title(progress: Progress, mode: Mode, source: str, bundle: str, glyphs: Glyphs, bar_cells: int) -> Text:
+    """What is read or watched, how far, and by which bundle."""
+    return Text.assemble(
+        (f"flowvigil {mode} ", "bold"), (safe_text(source, 60, glyphs), "bold cyan"), " ",
+        progress_text(progress, mode, glyphs, bar_cells).lstrip(),
+        (f"  bundle {safe_text(bundle, 40, glyphs)}", "dim"),
+    )  # fmt: skip
 
 
 def _reading(progress: Progress, rates: Rates, width: int, now_ns: int, glyphs: Glyphs) -> Text:

@@ -64,7 +64,7 @@ def summary(
         lines += [_ranked(alert, glyphs) for alert in ranked]
         if progress.alerts > len(ranked):
             lines.append(Text(f"  and {progress.alerts - len(ranked):,} more"))
-    volume = f"{counted(progress.packets, 'packet')}, {byte_size(progress.bytes)}, {counted(progress.flows, 'flow')}"
+    volume = f"{_number(progress.packets, 'packet')}, {byte_size(progress.bytes)}, {_number(progress.flows, 'flow')}"
     lines.append(Text(f"{source}: {volume} {_took(progress, mode)}"))
     if progress.packets:
         span = span_in_words(max(0, progress.traffic_time_ns - progress.started_ns))
@@ -81,6 +81,10 @@ def summary(
     lines += [Text(hint.message) for hint in hints(progress)]
     lines += [Text(printable(problem, 400), "bold yellow") for problem in first_problems(problems)]
     return Group(*lines)
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _took(progress: Progress, mode: Mode) -> str:
@@ -111,15 +115,15 @@ def _fit_row(line: Text, glyphs: Glyphs) -> None:
     line.no_wrap, line.overflow = True, "ellipsis" if glyphs.unicode else "crop"
 
 
-def progress_text(progress: Progress, mode: Mode, glyphs: Glyphs) -> str:
+def progress_text(progress: Progress, mode: Mode, glyphs: Glyphs, bar_cells: int = BAR_CELLS) -> str:
     """Progress: a bar by bytes read and the time left, bytes alone where the size is unknown, for a watch the time."""
     if mode == "watch":
         return f"for {_duration(progress.elapsed_s)}"
     if not progress.size:
         return f"{byte_size(progress.bytes_read)} read, {_duration(progress.elapsed_s)}"
     share = min(1.0, progress.bytes_read / progress.size)
-    cells = round(share * BAR_CELLS)
-    bar = glyphs.full * cells + glyphs.empty * (BAR_CELLS - cells)
+    cells = round(share * bar_cells)
+    bar = glyphs.full * cells + glyphs.empty * (bar_cells - cells)
     left = f"  {_duration(progress.elapsed_s * (1 - share) / share)} left" if 0.01 < share < 1 else ""
     return f"{bar} {share * 100:.0f} % of {byte_size(progress.size)}{left}"
 

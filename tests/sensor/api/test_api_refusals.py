@@ -113,3 +113,7 @@ def test_other_paths_and_methods_are_problems_too(client: Any) -> None:
 @given(st.binary(max_size=200) | st.from_regex(rb'\{"rows": ?\[\{("[a-z_"]{1,9}":[0-9tn\[{"]{1,5},?){0,3}\}\]\}'))
 def test_no_body_is_an_error_of_the_server(client_of: Any, body: bytes) -> None:
     assert 400 <= client_of().post("/v1/score", data=body, content_type="application/json").status_code < 500
+
+
+def test_a_server_without_a_sensor_says_how_to_show_one(client: Any) -> None:
+    assert client.get("/live").json["detail"].endswith("serve shows a sensor with --attach SOCKET")

@@ -160,6 +160,28 @@ def test_no_line_of_the_help_is_cut_at_80_columns(keys: tuple[str, ...]) -> None
     assert "it lasts" in " ".join(" ".join(drawn).split())
 
 
+def test_all_of_the_help_is_reached_at_80_by_24() -> None:
+    board = Board(lambda query: parse(query).matches, Writer())
+    board.add([an_alert()])
+    board.press("?")
+    seen = "\n".join(rows(board, 80, 24))
+    for _ in range(5):
+        board.press(" ")
+        seen += "\n".join(rows(board, 80, 24))
+    assert board.page == "help"
+    assert "show or hide what the site's notes mute" in seen
+    board.press("x")
+    assert board.page == "list"
+
+
+@pytest.mark.parametrize("source", ["a.pcap", "a-capture-of-monday.pcap.gz"])
+def test_the_bar_gives_way_to_the_name_of_the_bundle(source: str) -> None:
+    read = replace(PROGRESS, bytes_read=869_000, size=869_000)
+    first = rows(board_of(an_alert()), 80, 24, mode="read", source=source, progress=read)[0]
+    assert "100 % of 869 kB  bundle cic2017" in first
+    assert "…" not in first
+
+
 SHARES = tuple(Share(f"10.0.0.{i}", 10**9 >> i, 5) for i in range(12))
 TRAFFIC = Traffic(60.0, SHARES, (Share("tcp/443", 9 * 10**8, 3),), (Share("tcp", 2 * 10**9, 8),))
 TOLD = replace(PROGRESS, traffic=TRAFFIC)
