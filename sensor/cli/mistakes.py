@@ -109,7 +109,7 @@ def _no_option(path: str, _error: Any, match: re.Match[str]) -> str:
 def _missing(path: str, error: Any, match: re.Match[str]) -> str:
     what, _, names = match[2].partition(". Choose from: ")
     what = what.replace("' / '", " or ").replace("'", "")
-    what += "".join(f" or {other}" for other in getattr(error.param, "secondary_opts", ()))
+    what += "".join(f" or {other}" for other in getattr(getattr(error, "param", None), "secondary_opts", ()))
     return f"{path.partition(' ')[2] or path} needs {what}{names and f', one of {names}'}"
 
 

@@ -401,7 +401,7 @@ def test_a_key_is_answered_at_once_and_an_event_stands_below_for_a_while() -> No
         assert r"eth0 \x1b[2J went down" in terminal.drawn()
         terminal.now += 11
         view.update(PROGRESS, [])
-        assert "any key goes back" in terminal.drawn()
+        assert "any other key goes back" in terminal.drawn()
         view.finish(PROGRESS)
     end = terminal.drawn()
     assert "NOTE" in end
