@@ -15,6 +15,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.support import syslog_ng
 from tests.support.certificates import Identity
 
 RSYSLOG = """
@@ -112,7 +113,7 @@ class SyslogNg(_Daemon):
         config.write_text(text)
         named = {"-f": config, "-R": "persist", "-p": "pid", "-c": "control"}
         files = [word for option, name in named.items() for word in (option, str(self.directory / name))]
-        return ["syslog-ng", "-F", "--no-caps", *files]
+        return [*(syslog_ng.program() or ()), "-F", "--no-caps", *files]
 
 
 RECEIVERS: dict[str, type[_Daemon]] = {"rsyslogd": Rsyslog, "syslog-ng": SyslogNg}
@@ -130,12 +131,19 @@ def listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def skip_without(program: str) -> None:
+    """Skip the test where that receiver is not there."""
+    if program == "syslog-ng" and syslog_ng.program() is None:
+        pytest.skip(syslog_ng.HOW)
+    if program == "rsyslogd" and shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+
+
 @contextmanager
 def receiver(
     program: str, directory: Path, identity: Identity | None = None, *, asks: bool = False
 ) -> Iterator[_Daemon]:
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+    skip_without(program)
     if identity is not None and program == "rsyslogd" and not any(Path("/usr/lib").glob("*/rsyslog/lmnsd_gtls.so")):
         pytest.skip("rsyslog-gnutls is not installed")
     daemon = RECEIVERS[program](directory, identity, asks=asks)

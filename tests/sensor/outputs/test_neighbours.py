@@ -26,9 +26,10 @@ from sensor.progress.latest import Latest
 from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 from sensor.progress.prometheus import PrometheusCollector
 from sensor.settings.outputs import SyslogEntry, WebhookEntry
+from tests.support import syslog_ng
 from tests.support.alerts import an_alert
 from tests.support.posts import hooks
-from tests.support.receivers import free_port, listening
+from tests.support.receivers import free_port, listening, skip_without
 
 pytestmark = pytest.mark.ux
 
@@ -340,8 +341,7 @@ def example(name: str, directory: Path, port: int, out: Path) -> Path:
 
 @pytest.mark.parametrize("program", ["rsyslogd", "syslog-ng"])
 def test_a_receiver_of_syslog_keeps_our_alerts_by_the_example(program: str, tmp_path: Path) -> None:
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+    skip_without(program)
     port, out = free_port(), tmp_path / "received.jsonl"
     name = "rsyslog.conf" if program == "rsyslogd" else "syslog-ng.conf"
     config = example(name, tmp_path, port, out)
@@ -349,7 +349,14 @@ def test_a_receiver_of_syslog_keeps_our_alerts_by_the_example(program: str, tmp_
     command = (
         ["rsyslogd", "-n", "-f", config, "-i", tmp_path / "pid"]
         if program == "rsyslogd"
-        else ["syslog-ng", "-F", "--no-caps", "-f", config, *(w for o, n in places.items() for w in (o, tmp_path / n))]
+        else [
+            *(syslog_ng.program() or ()),
+            "-F",
+            "--no-caps",
+            "-f",
+            config,
+            *(w for o, n in places.items() for w in (o, tmp_path / n)),
+        ]
     )
     with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as daemon:
         try:
