@@ -59,7 +59,7 @@ def parse_listen_address(text: str) -> ListenAddress:
     if not colon or not host or (":" in host) != bracketed or not (port.isascii() and port.isdigit()):
         raise ConfigError(f"--listen {text}: {expected}")
     if len(port) > 5 or int(port) > 65535:
-        raise ConfigError(f"--listen {text}: port {port:.20} is none, expected 0 to 65535")
+        raise ConfigError(f"--listen {text}: found port {port:.20}, expected 0 to 65535")
     return ListenAddress(host, int(port))
 
 

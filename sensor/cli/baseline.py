@@ -281,8 +281,15 @@ def _learn_table(
 def _are_tables(sources: Sequence[str]) -> bool:
     """Whether a source is a table of records and no capture."""
     from training.datasets.kdd_files import is_kdd
+    from training.errors import DatasetError
 
-    return any(os.path.isfile(source) and is_kdd(Path(source)) for source in sources)
+    def is_table(source: str) -> bool:
+        try:
+            return os.path.isfile(source) and is_kdd(Path(source))
+        except DatasetError:  # a capture, or what its reader tells
+            return False
+
+    return any(map(is_table, sources))
 
 
 def _refuse_sources(config: "Config", sources: Sequence[str]) -> None:

@@ -71,6 +71,7 @@ def test_what_is_there_is_looked_at(tmp_path: Path) -> None:
         (("evaluate", "nosuch", "x.csv"), 4, "bundle nosuch: found no such directory, expected a directory with"),
         (("promote", "x", "--over", "nosuch"), 4, "bundle nosuch: found no such directory, expected a directory with"),
         (("baseline", "default", DEMO, "-o", "x", "--for", "1h"), 2, "expected an interface to listen to ("),
+        (("rehearse", "eth77"), 6, "eth77: found no such file or interface, expected captures, or one of "),
         (("rehearse", "eth77", "--for", "1h"), 2, "--for: found it beside eth77, expected an interface to listen to ("),
     ],
 )
