@@ -126,14 +126,20 @@ class AssembledRun:
 
 
 @contextmanager
-def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) -> Iterator[AssembledRun]:
-    """A run over captures, torn down on exit."""
+def reading(
+    config: "Config",
+    captures: Sequence[str],
+    display: DisplayOptions,
+    hybrid: "Hybrid | None" = None,
+    more_hooks: "Sequence[Hook]" = (),
+) -> Iterator[AssembledRun]:
+    """A run over captures, torn down on exit. hybrid: the model where it is loaded already, with its kernels."""
     require_extras(config)
     refuse_packet_directory(config, captures)
     notes, geo = site_notes(config), geo_databases(config)
-    hybrid = ready_model(
-        config, cached(JUDGING, config), partial(refuse_reading, config, captures), quiet=display.quiet
-    )
+    if hybrid is None:
+        beforehand = partial(refuse_reading, config, captures)
+        hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet)
     from sensor.outputs.outputs import Outputs
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
@@ -145,14 +151,14 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
     with ExitStack() as stack:
         recorder = build_packet_recorder(stack, config)
         flow_recorder = _started(stack, build_flow_recorder(config, captures, waits=True))
-        outputs = stack.enter_context(Outputs(_prepared_outputs(config, display, None), READ_QUEUE_WAIT_S))
+        outputs = stack.enter_context(Outputs(prepared_for(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
-        screen = _screen_of_reading(
+        screen = screen_of_reading(
             stack,
             config,
             captures,
             display,
-            hybrid,
+            hybrid.model_id,
             lambda: bool(outlet.alerts or outlet.muted) and not run.stopping,
             _marking(config, notes, lambda: detection),
         )
@@ -160,7 +166,7 @@ def reading(config: "Config", captures: Sequence[str], display: DisplayOptions) 
         judge, looking = build_judge(config, hybrid), _looking(display, config, live=False)
         detection = Detection(judge, outlet, recorder, flow_recorder, notes, drift=drift, looking=looking, geo=geo)
         stack.callback(detection.close_files)
-        hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer())]
+        hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), *more_hooks]
         run = Run(capture_turns(config, captures, recorder), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
@@ -196,7 +202,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     drift = build_drift(config, hybrid, live=True)
     captures = open_captures(config, options.interfaces)
     with ExitStack() as stack:
-        prepared = _prepared_outputs(config, display, user)
+        prepared = prepared_for(config, display, user)
         writer = open_packets(stack, options.packets, user)
         make_packet_directory(config, user)
         make_flow_directory(config, user)
@@ -283,7 +289,7 @@ def _warm_capture() -> None:
         warm_ring_walker()
 
 
-def _prepared_outputs(config: "Config", display: DisplayOptions, user: "User | None") -> "list[Prepared]":
+def prepared_for(config: "Config", display: DisplayOptions, user: "User | None") -> "list[Prepared]":
     """All outputs, with what needs privileges done and their modules loaded."""
     from sensor.outputs.outputs import prepared_outputs
     from sensor.settings.outputs import all_outputs
@@ -292,12 +298,12 @@ def _prepared_outputs(config: "Config", display: DisplayOptions, user: "User | N
     return prepared_outputs(entries, observer().name, user)
 
 
-def _screen_of_reading(
+def screen_of_reading(
     stack: ExitStack,
     config: "Config",
     captures: Sequence[str],
     display: DisplayOptions,
-    hybrid: "Hybrid",
+    bundle: str,
     keep_open: Callable[[], bool],
     marking: "Marking | None",
 ) -> "Screen":
@@ -309,7 +315,7 @@ def _screen_of_reading(
     if not display.quiet and not lines_on_stdout:
         console = interactive_console(display.color, own_stream(sys.stdout))
         if console is not None:
-            return stack.enter_context(interactive_screen("read", source, hybrid.model_id, console, keep_open, marking))
+            return stack.enter_context(interactive_screen("read", source, bundle, console, keep_open, marking))
     streams = sys.stdout, sys.stderr
     screen = screen_for(
         "read", source, streams, lines_on_stdout=lines_on_stdout, quiet=display.quiet, color=display.color

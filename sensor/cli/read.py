@@ -1,5 +1,6 @@
 """`flowvigil read`: captures in, alerts out."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,17 @@ CapturesArgument = Annotated[
     ),
 ]
 
+IndependentOption = Annotated[
+    bool, typer.Option("--independent", help="Each capture for itself, in a process of its own.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=1, max=1024, help="Captures read at once; the cores.")
+]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", metavar="DIR", help="Keep what is done, to go on later.", readable=False)
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --run DIR.")]
+
 
 @with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets", "flows", "site")
 def read(
@@ -30,6 +42,10 @@ def read(
     flags: Flags,
     json: JsonOption = False,
     fail_on: FailOnOption = None,
+    independent: IndependentOption = False,
+    workers: WorkersOption = None,
+    run: RunOption = None,
+    resume: ResumeOption = False,
     quiet: QuietOption = False,
     color: ColorOption = Color.AUTO,
 ) -> int:
@@ -43,12 +59,27 @@ def read(
     flowvigil read capture.pcap --keep-packets packets/
     flowvigil read x.pcap --flows log/ && flowvigil flows log/ --where dport:445
     flowvigil read x.pcap -q --fail-on attack > x.jsonl || echo 'look at x.jsonl'
+    flowvigil read captures/ --independent --run work/ -o alerts.jsonl
+    flowvigil read captures/ --independent --run work/ --resume -o alerts.jsonl
 
-    Every input is read as far as it can be; a damaged one is named at the end and gives exit code 6.
+    Several captures are one stream in the order of time, as a sensor heard it, unless they are --independent: then each
+    is a network of its own, read by a process of its own, on all cores; one that hangs or kills its process is tried
+    twice and then named. Every input is read as far as it can be; a damaged one is named at the end and gives exit
+    code 6.
     """
     loaded = flags.settings()
-    refuse_to_overwrite(loaded.output.file, captures)
     from sensor.cli.assembly import DisplayOptions, reading
+
+    refuse_to_overwrite(loaded.output.file, captures)
+    if independent:
+        from sensor.cli.islands import IslandOptions, read_islands
+
+        return read_islands(
+            loaded, captures, DisplayOptions(json, quiet, color), IslandOptions(workers, run, resume), fail_on
+        )
+    for name, given in (("--workers", workers is not None), ("--run", run is not None), ("--resume", resume)):
+        if given:
+            raise typer.BadParameter("expected it with --independent: several captures are one stream", param_hint=name)
     from sensor.cli.beforehand import tell_skipped
 
     with reading(loaded, captures, DisplayOptions(json, quiet, color)) as assembled:

@@ -171,6 +171,13 @@ class ProcessSection(_Section):
     user: str | int | None = None  # a number is a uid
 
 
+class JobsSection(_Section):
+    """Captures that are read each for itself, in a process of its own (`read --independent`)."""
+
+    patience_s: Annotated[float, Field(ge=1, le=86400)] = 120.0  # for which reading one may stand still
+    memory_bytes: Annotated[int, Field(ge=1 << 28, le=1 << 44)] | None = None  # of one such process; None: no limit
+
+
 class Config(_Section):
     """All settings; every section may be left out."""
 
@@ -188,6 +195,7 @@ class Config(_Section):
     attach: AttachSection = AttachSection()
     api: ApiSection = ApiSection()
     process: ProcessSection = ProcessSection()
+    jobs: JobsSection = JobsSection()
     # The list `outputs:` of a file; not a section, so that no other source can set parts of it.
     _outputs: tuple[OutputEntry, ...] = PrivateAttr(default=())
 

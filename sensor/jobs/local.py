@@ -1,0 +1,115 @@
+"""The pool of this machine: its process (sensor.jobs.server), begun anew where it ends unasked."""
+
+import select
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from sensor.errors import SensorError
+from sensor.jobs.pool import News, Task
+from sensor.jobs.server import Lines, of_json, say
+from sensor.process.children import how_it_ended
+
+ENDING_S: Final = 10.0  # for it to be gone once nobody tells it anything
+BEGUN_ANEW: Final = 20  # times, after which whatever ends it is taken to be lasting
+
+
+class PoolEndedError(SensorError):
+    """The pool's process ends again and again, or cannot begin; the text says how."""
+
+
+class LocalPool:
+    """Carries tasks to a pool's process, whose news it gives. A context manager."""
+
+    def __init__(self, command: Sequence[str], settings: dict[str, Any], slots: int) -> None:
+        """command: of a process that reads the settings as its first line, and then serves. slots: of its pool."""
+        self.slots = slots
+        self._command = command
+        self._settings = settings
+        self._begun = 0
+        self._tasks: dict[int, Task] = {}  # that it has
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines = Lines(-1)
+
+    def __enter__(self) -> "LocalPool":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    @property
+    def free(self) -> int:
+        """How many tasks it takes now."""
+        return self.slots - len(self._tasks)
+
+    def start(self) -> dict[str, Any]:
+        """Begin, and what it says of itself. Raises PoolEndedError where it ends before it is ready."""
+        self._begun += 1
+        if self._begun > BEGUN_ANEW:
+            raise PoolEndedError(f"the process that reads captures has ended {BEGUN_ANEW} times")
+        process = subprocess.Popen(  # noqa: S603  # this program
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+        )
+        self._process = process
+        assert process.stdin is not None  # noqa: S101  # both are asked for above
+        assert process.stdout is not None  # noqa: S101
+        with suppress(BrokenPipeError):  # it has ended, which reading from it shows
+            say(process.stdin.fileno(), self._settings)
+        self._lines = Lines(process.stdout.fileno())
+        found: list[dict[str, Any]] = []
+        while not found and not self._lines.closed:
+            found = self._lines.read()
+        if not found:
+            raise PoolEndedError(f"the process that reads captures has ended: {how_it_ended(process.wait())}")
+        return dict(found[0])
+
+    def submit(self, number: int, task: Task) -> None:
+        """Have a task done."""
+        assert self._process is not None  # noqa: S101  # it was started
+        assert self._process.stdin is not None  # noqa: S101
+        self._tasks[number] = task
+        with suppress(BrokenPipeError):  # the next look at it shows that it has ended
+            say(self._process.stdin.fileno(), {"number": number, "task": task})
+
+    def news(self, within_s: float) -> list[News]:
+        """What has happened since the last call; waits for something for so long. Raises PoolEndedError.
+
+        Where its process has ended, every task that it had has failed with it, and it is begun anew.
+        """
+        if not select.select([self._lines.descriptor], [], [], within_s)[0]:
+            return []
+        try:
+            found = [of_json(line) for line in self._lines.read()]
+        except (ValueError, KeyError, TypeError, AttributeError):  # a line of somebody else's, or half of one
+            found = []
+            self._lines.closed = True
+        for news in found:
+            if news.over:
+                self._tasks.pop(news.number, None)
+        if self._lines.closed:
+            how = self._gone()
+            found += [News(number, failure=f"the process above it ended: {how}", lost=True) for number in self._tasks]
+            self._tasks.clear()
+            self.start()
+        return found
+
+    def close(self) -> None:
+        """End it, and whatever it runs."""
+        if self._process is not None:
+            self._gone()
+
+    def _gone(self) -> str:
+        """Have its process gone; how it ended."""
+        process = self._process
+        assert process is not None  # noqa: S101  # it was started
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            how = process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            how = process.wait()
+        self._process = None
+        return how_it_ended(how)

@@ -1,0 +1,168 @@
+"""What is known of a run over many captures, on disk, so that a run that was cut short can go on.
+
+`run.json` says what the run is of; `ends/KEY.json` how each capture ended, `parts/KEY.jsonl` the lines that it gave,
+`delivered.json` what the outputs have had. Each is there whole or not at all. KEY is made of the capture's name.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sensor.errors import ConfigError, OutputError, reason_of
+from sensor.files.unfinished import whole_file
+from sensor.printable import printable
+
+SCHEMA: Final = "captures-run/1"  # read by the version that wrote it
+ALERTS: Final = "alerts.jsonl"  # all lines, in the order of the captures, at the end of a run
+RUN, DELIVERED, LOCK = "run.json", "delivered.json", "lock"
+MOST_BYTES: Final = 1 << 24  # of a file that says how a capture ended
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One capture as it is stored."""
+
+    name: str  # as given, or below a directory that was
+    size: int | None  # bytes; None of what is no regular file
+    mtime_ns: int = 0
+
+    @property
+    def key(self) -> str:
+        """What its files are called by."""
+        return hashlib.sha256(os.fsencode(self.name)).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What must be the same for a run to go on."""
+
+    version: str
+    bundle: str  # SHA-256
+    settings: str  # SHA-256
+
+
+class RunDirectory:
+    """The directory of one run, which no other process uses meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        """path: exists."""
+        self.path = path
+        self._lock: int | None = None
+
+    @contextmanager
+    def held(self, identity: Identity, *, resume: bool) -> Iterator["RunDirectory"]:
+        """Begin a run here, or go on with one.
+
+        Raises OutputError where there is one already that is not to go on, where another process is at work, or where
+        nothing can be written; ConfigError where what is to go on was of another bundle, settings or version.
+        """
+        try:
+            for below in ("parts", "ends"):
+                (self.path / below).mkdir(parents=True, exist_ok=True)
+            descriptor = _locked(self.path / LOCK)
+        except OSError as error:
+            raise OutputError(f"{self._shown}: no run can be kept here ({reason_of(error)})") from error
+        try:
+            self._settle(identity, resume=resume)
+            yield self
+        finally:
+            os.close(descriptor)
+
+    def part(self, capture: Capture) -> Path:
+        """Where a capture's lines are."""
+        return self.path / "parts" / f"{capture.key}.jsonl"
+
+    def end_of(self, capture: Capture) -> dict[str, Any] | None:
+        """How a capture ended, None where that is not known, or it has changed since, or its lines are gone."""
+        end = _read(self.path / "ends" / f"{capture.key}.json")
+        if end is None or (end.get("size"), end.get("mtime_ns")) != (capture.size, capture.mtime_ns):
+            return None
+        if not isinstance(result := end.get("result"), dict) or not self._has(capture, result):
+            return None
+        return result
+
+    def keep_end(self, capture: Capture, result: dict[str, Any]) -> None:
+        """Note how a capture ended, whose lines are there by now. Raises OutputError."""
+        end = {"name": capture.name, "size": capture.size, "mtime_ns": capture.mtime_ns, "result": result}
+        self._write(Path("ends") / f"{capture.key}.json", end)
+
+    @property
+    def delivered(self) -> tuple[list[str], int]:
+        """Keys of the captures whose lines the outputs have had, in that order, and the number of the last line."""
+        found = _read(self.path / DELIVERED) or {}
+        keys, last = found.get("captures", []), found.get("sequence", 0)
+        return (list(map(str, keys)), int(last)) if isinstance(keys, list) and isinstance(last, int) else ([], 0)
+
+    def keep_delivered(self, keys: Sequence[str], sequence: int) -> None:
+        """Note what the outputs have had. Raises OutputError."""
+        self._write(Path(DELIVERED), {"captures": list(keys), "sequence": sequence})
+
+    def _settle(self, identity: Identity, *, resume: bool) -> None:
+        before = _read(self.path / RUN)
+        now = {
+            "schema": SCHEMA,
+            "version": identity.version,
+            "bundle": identity.bundle,
+            "settings": identity.settings,
+        }
+        if before is None:
+            if resume:
+                raise ConfigError(f"--resume: found no run in {self._shown}, expected one that was begun with --run")
+            self._write(Path(RUN), now)
+            return
+        if not resume:
+            raise OutputError(f"{self._shown}: found a run, expected an empty directory, or --resume to go on with it")
+        others = {"schema": "another form", "version": "another version", "bundle": "another bundle"}
+        for name, value in now.items():
+            if before.get(name) != value:
+                what = others.get(name, "other settings")
+                raise ConfigError(
+                    f"--resume: found a run of {what} in {self._shown}, expected the same as now, or another directory"
+                )
+
+    def _has(self, capture: Capture, result: dict[str, Any]) -> bool:
+        try:
+            with self.part(capture).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == result.get("sha256")
+        except OSError:
+            return False
+
+    def _write(self, name: Path, what: dict[str, Any]) -> None:
+        try:
+            with whole_file(self.path / name) as file:
+                file.write(json.dumps(what, indent=1).encode() + b"\n")
+        except OSError as error:
+            shown = printable(str(self.path / name), 200)
+            raise OutputError(f"{shown}: cannot be written ({reason_of(error)})") from error
+
+    @property
+    def _shown(self) -> str:
+        return printable(str(self.path), 200)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a file says, None where it is not there or says nothing that can be read."""
+    with suppress(OSError, ValueError, RecursionError):
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) <= MOST_BYTES and isinstance(found := json.loads(content), dict):
+            return found
+    return None
+
+
+def _locked(path: Path) -> int:
+    """Descriptor of a lock that no other process has. Raises OSError."""
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise OSError(16, "another run is at work") from None
+    return descriptor

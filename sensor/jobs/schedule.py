@@ -1,0 +1,95 @@
+"""All tasks of a run carried to their ends, by whatever carries them; one that fails twice is set aside."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from sensor.jobs.pool import News, Task
+
+ATTEMPTS: Final = 2  # that fail by themselves
+LOSSES: Final = 20  # with the process above, whatever ends that
+WAIT_S: Final = 0.25
+
+
+class Carrier(Protocol):
+    """Whoever does tasks, on this machine or on others."""
+
+    @property
+    def free(self) -> int:
+        """How many tasks it takes now."""
+
+    def submit(self, number: int, task: Task) -> None:
+        """Have a task done."""
+
+    def news(self, within_s: float) -> list[News]:
+        """What has happened since the last call; waits for something for so long."""
+
+
+@dataclass(slots=True)
+class State:
+    """A task's way to its end."""
+
+    task: Task
+    attempts: int = 0
+    done: int = 0  # how far it is, or was at its end
+    result: dict[str, Any] | None = None
+    failures: list[str] = field(default_factory=list)  # why each attempt failed
+    losses: int = 0  # attempts that were lost with what ran them
+
+    @property
+    def over(self) -> bool:
+        """Whether it has a result, or none will come."""
+        return self.result is not None or len(self.failures) >= ATTEMPTS or self.losses >= LOSSES
+
+
+class Schedule:
+    """Tasks by their numbers, 0, 1, …, and how far each is."""
+
+    def __init__(self, tasks: Iterable[Task], carrier: Carrier, clock: Callable[[], float] = time.monotonic) -> None:
+        self.states = [State(task) for task in tasks]
+        self.stopping = False
+        self._carrier = carrier
+        self._clock = clock
+        self._waiting = deque(range(len(self.states)))
+
+    def know(self, number: int, result: dict[str, Any], done: int) -> None:
+        """Take a result over from an earlier run, before this one begins."""
+        self.states[number].result, self.states[number].done = result, done
+        self._waiting.remove(number)
+
+    def stop(self) -> None:
+        """Begin nothing more, and wait for nothing that runs. May be called by a signal handler."""
+        self.stopping = True
+
+    def run(self, ended: Callable[[int, State], None], looked: Callable[[], None] = lambda: None) -> None:
+        """Carry all to their ends, or until stopped.
+
+        ended: called for each that is over, as it ends. looked: called several times a second.
+        """
+        running = 0
+        while (self._waiting or running) and not self.stopping:
+            while self._waiting and self._carrier.free > 0:
+                number = self._waiting.popleft()
+                state = self.states[number]
+                state.attempts += 1
+                state.done = 0
+                running += 1
+                self._carrier.submit(number, state.task)
+            for news in self._carrier.news(WAIT_S):
+                state = self.states[news.number]
+                if not news.over:
+                    state.done = news.done
+                    continue
+                running -= 1
+                if news.result is not None:
+                    state.result, state.done = news.result, news.done
+                else:
+                    state.failures += [] if news.lost and state.losses < LOSSES - 1 else [news.failure]
+                    state.losses += news.lost
+                if state.over:
+                    ended(news.number, state)
+                else:
+                    self._waiting.append(news.number)  # after the others: what failed it may have passed by then
+            looked()

@@ -1,0 +1,194 @@
+"""`flowvigil read --independent`: what each capture alone would give, whatever is killed, hangs or is no capture."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sensor.jobs.run_directory import ALERTS
+from sensor.synth.generate import SCENARIOS, generate
+from sensor.synth.pcap import pcap_bytes, write_pcap
+from tests.support.command import FLOWVIGIL, flowvigil, surroundings
+
+pytestmark = pytest.mark.takes(60)
+
+CAPTURES = 6
+SEQUENCE = re.compile(rb'"sequence":(\d+)')
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of captures of networks that have nothing to do with one another."""
+    directory = tmp_path_factory.mktemp("captures")
+    for seed in range(CAPTURES):
+        write_pcap(directory / f"net-{seed}.pcap", pcap_bytes(generate(SCENARIOS, seed, 0.5).packets, 96))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def expected(captures: Path) -> bytes:
+    """What each capture alone gives, one after the other, numbered through."""
+    return one_by_one(sorted(captures.iterdir()))
+
+
+def one_by_one(paths: Sequence[Path]) -> bytes:
+    lines: list[bytes] = []
+    for path in paths:
+        before = len(lines)
+        alone = flowvigil("read", path).stdout.splitlines(keepends=True)
+        lines += [SEQUENCE.sub(b'"sequence":%d' % (before + int(number[1])), line, count=1)
+                  for line in alone if (number := SEQUENCE.search(line))]  # fmt: skip
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_each_capture_gives_what_it_gives_alone(captures: Path, expected: bytes, workers: str, tmp_path: Path) -> None:
+    file = tmp_path / "alerts.jsonl"
+    result = flowvigil("read", captures, "--independent", "--workers", workers, "-o", file)
+    assert result.code == 0, result.stderr
+    assert expected.count(b"\n") > CAPTURES
+    assert result.stdout == file.read_bytes() == expected
+    assert re.match(rf"flowvigil: read {CAPTURES} captures: [\d,]+ packets", result.stderr[-1])
+
+
+def test_what_hangs_or_is_no_capture_is_named_and_costs_the_others_nothing(
+    captures: Path, expected: bytes, tmp_path: Path
+) -> None:
+    silent, text, cut = tmp_path / "silent.pcap", tmp_path / "text.pcap", tmp_path / "cut.pcap"
+    os.mkfifo(silent)
+    text.write_text("no capture")
+    cut.write_bytes((captures / "net-0.pcap").read_bytes()[:50_000])
+    missing = tmp_path / "missing.pcap"
+    with silent.open("r+b", buffering=0):  # somebody has it open to write, and never does
+        patience = ("--set", "jobs.patience_s=1")
+        result = flowvigil("read", silent, captures, text, cut, missing, "--independent", *patience)
+    assert result.code == 6
+    told = "\n".join(result.stderr)
+    assert f"{silent}: set aside after 2 attempts: stood still for 1 s" in told
+    assert f"{text}: " in told
+    assert f"{cut}: cut off" in told or f"{cut}: truncated" in told or f"{cut}: " in told
+    assert f"{missing}: " in told
+    assert result.stdout.startswith(expected)
+
+
+def children_of(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in found.read_text().split()] if found.exists() else []
+
+
+def read_with_kills(arguments: Sequence[str | Path], run: Path, chance: random.Random, *, of: str) -> int:
+    """Run the command and kill -9 it (main), the process that has the pool, or one that reads, at some moment.
+
+    Not before another capture than those of earlier runs was read. run: its directory.
+    """
+    done = len(list(run.glob("ends/*.json")))
+    process = subprocess.Popen(
+        [*FLOWVIGIL, *map(str, arguments)], env=surroundings(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while len(list(run.glob("ends/*.json"))) <= done and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0, 0.2))
+    for pool in children_of(process.pid):
+        if of == "pool":
+            os.kill(pool, signal.SIGKILL)
+        elif of == "reader":
+            for reader in children_of(pool):
+                os.kill(reader, signal.SIGKILL)
+    if of == "main":
+        process.kill()
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert b"Traceback" not in said, said
+    return process.wait(60)
+
+
+@pytest.mark.parametrize("of", ["pool", "reader"])
+def test_a_process_that_is_killed_costs_nothing(captures: Path, expected: bytes, of: str, tmp_path: Path) -> None:
+    run, file = tmp_path / "run", tmp_path / "alerts.jsonl"
+    arguments = ("read", captures, "--independent", "--workers", "2", "--run", run, "-o", file, "-q")
+    assert read_with_kills(arguments, run, random.Random(of), of=of) == 0
+    assert file.read_bytes() == (run / ALERTS).read_bytes() == expected
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(captures: Path, expected: bytes, tmp_path: Path) -> None:
+    run, chance = tmp_path / "run", random.Random(7)
+    arguments = ("read", captures, "--independent", "--workers", "2", "--run", run, "-q")
+    read_with_kills(arguments, run, chance, of="main")
+    code = read_with_kills((*arguments, "--resume"), run, chance, of="main")
+    assert code in (0, -signal.SIGKILL)
+    parts = {path: path.stat().st_mtime_ns for path in (run / "ends").iterdir()}
+    result = flowvigil(*arguments, "--resume")
+    assert result.code == 0, result.stderr
+    assert (run / ALERTS).read_bytes() == expected
+    for path, before in parts.items():  # what was done is not done again
+        assert path.stat().st_mtime_ns == before
+    assert not list(run.rglob("*.part"))
+
+
+def test_a_capture_that_has_changed_is_read_again_and_a_new_one_too(captures: Path, tmp_path: Path) -> None:
+    own = tmp_path / "captures"
+    own.mkdir()
+    for name in ("net-1.pcap", "net-2.pcap"):
+        (own / name).write_bytes((captures / name).read_bytes())
+    run = tmp_path / "run"
+    assert flowvigil("read", own, "--independent", "--run", run).code == 0
+    (own / "net-2.pcap").write_bytes((captures / "net-3.pcap").read_bytes())
+    (own / "net-5.pcap").write_bytes((captures / "net-5.pcap").read_bytes())
+    assert flowvigil("read", own, "--independent", "--run", run, "--resume").code == 0
+    assert (run / ALERTS).read_bytes() == one_by_one(sorted(own.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "words"),
+    [
+        (("--workers", "2"), 2, "--workers: expected it with --independent"),
+        (("--resume",), 2, "--resume: expected it with --independent"),
+        (("--independent", "--resume"), 2, "--resume: expected --run DIR with it"),
+        (("--independent", "--keep-packets", "kept"), 2, "--independent: found --keep-packets or --flows"),
+        (("--independent", "--run", "{used}"), 7, "found a run, expected an empty directory, or --resume"),
+        (("--independent", "--run", "{used}", "--resume", "--set", "meter.idle_timeout_s=60"), 3, "of other settings"),
+        (("--independent", "--run", "{used}", "--resume", "-m", "cic2017"), 3, "of another bundle"),
+        (("--independent", "--run", "{empty}", "--resume"), 3, "expected one that was begun with --run"),
+        (("--independent", "-m", "nosuch"), 4, "found no such directory"),
+        (("--independent", "--filter", "prot 5"), 3, "prot 5"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    more: tuple[str, ...], code: int, words: str, captures: Path, tmp_path: Path
+) -> None:
+    used = tmp_path / "used"
+    if "{used}" in more:
+        assert flowvigil("read", captures / "net-0.pcap", "--independent", "--run", used).code == 0
+    given = [word.format(used=used, empty=tmp_path / "empty") for word in more]
+    result = flowvigil("read", captures / "net-0.pcap", *given)
+    assert result.code == code, result.stderr
+    assert words in "\n".join(result.stderr)
+
+
+def test_two_runs_do_not_share_a_directory(captures: Path, tmp_path: Path) -> None:
+    silent, run = tmp_path / "silent.pcap", tmp_path / "run"
+    os.mkfifo(silent)
+    with silent.open("r+b", buffering=0):
+        command = [*FLOWVIGIL, "read", str(silent), "--independent", "--run", str(run), "-q"]
+        first = subprocess.Popen(command, env=surroundings(), stderr=subprocess.PIPE)
+        try:
+            deadline = time.monotonic() + 60
+            while not (run / "run.json").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            second = flowvigil("read", captures, "--independent", "--run", run, "--resume")
+            first.send_signal(signal.SIGINT)
+            assert first.wait(30) == 130
+        finally:
+            first.kill()
+            first.wait()
+    assert second.code == 7
+    assert "another run is at work" in "\n".join(second.stderr)
