@@ -134,6 +134,8 @@ class Pool:
         if piece.take_result():
             return piece.end()
         if (how := piece.child.ended()) is not None:
+            if piece.take_result():  # it came between the two looks
+                return piece.end()
             return News(piece.number, failure=piece.page.reason or f"ended by {how}")
         moves, done = piece.page.seen
         if moves != piece.moves:
