@@ -209,7 +209,7 @@ class _Reading:
         self._sequence = 0
         with whole_file(self._run.path / ALERTS) as file:
             for capture in self._captures:
-                if self._run.part(capture).exists():
+                if os.path.exists(self._run.part(capture)):
                     file.writelines(self._lines_of(capture))
 
     def _now(self) -> Progress:
