@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperArgument
 
 from sensor import log
 from sensor.cli.alerts import app as alerts
@@ -30,6 +31,14 @@ from sensor.cli.warm_up import warm_up
 from sensor.cli.watch import watch
 from sensor.errors import BROKEN_PIPE, EXIT_CODES, INTERNAL, INTERRUPTED, InputError, SensorError
 from sensor.version import VERSION
+
+
+def _choices_alone(argument: TyperArgument, ctx: Any) -> str | None:
+    """What stands behind an argument's name in a help: the choices that there are, and no type of Python's."""
+    return argument.display_type(ctx) if argument.type_descriptor.is_choice else None
+
+
+TyperArgument.display_type_rich = _choices_alone  # type: ignore[method-assign, assignment]
 
 EPILOG = f"Exit codes: {', '.join(f'{code} {word}' for code, word, _ in EXIT_CODES)}."
 

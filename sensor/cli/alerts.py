@@ -89,7 +89,9 @@ def convert(
 @app.command("tail")
 def tail(
     files: FilesArgument = None,
-    count: Annotated[int, typer.Option("-n", "--lines", min=0, max=100_000, help="How many of the last.")] = 10,
+    count: Annotated[
+        int, typer.Option("-n", "--lines", metavar="N", min=0, max=100_000, help="How many of the last.")
+    ] = 10,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written to the file.")] = False,
     all_lines: AllLinesOption = False,
     json: JsonOption = False,

@@ -75,7 +75,7 @@ def baseline(
     habits: Annotated[
         bool, typer.Option("--habits/--no-habits", help="Learn claims that hold all the time as the site's habits.")
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of samples and fits.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=(1 << 31) - 1, help="Of samples and fits.")] = 1,
     *,
     flags: Flags,
     quiet: QuietOption = False,

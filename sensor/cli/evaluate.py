@@ -95,7 +95,9 @@ def evaluate(
             metavar="N", min=1, max=65536, help="Shared hosts of the re-homed copy. [default: the recipe's, or 24]"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of re-homing, splits, fits and resampling.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=(1 << 31) - 1, help="Of re-homing, splits, fits and resampling.")
+    ] = 1,
     beside: Annotated[
         Path | None,
         typer.Option(

@@ -69,7 +69,8 @@ def run(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Directory to write.", readable=False)],
     no_attacks: NoAttacksOption = False,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=MAX_SEED, help="Another seed than the scenario's: other actions and times.")
+        int | None,
+        typer.Option(metavar="N", min=0, max=MAX_SEED, help="Another seed: other actions and times."),
     ] = None,
 ) -> int:
     """Run a scenario as root. It writes captures, truth and a record of the run.

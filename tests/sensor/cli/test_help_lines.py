@@ -1,5 +1,6 @@
 """The help of every command on a terminal of 80 columns: no line is wider, and no sentence is cut."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,11 @@ def test_no_line_of_a_help_is_wider_than_80_columns_and_no_sentence_is_cut(path:
     assert usage.startswith("Usage: ")
     lines = [line for part in parts for line in part.splitlines()]
     assert [line for line in lines if len(line) > COLUMNS or line.endswith("...")] == []
+
+
+@pytest.mark.parametrize("path", list(HELPS))
+def test_no_help_speaks_of_types_of_a_programming_language(path: str) -> None:
+    assert not re.search(r"<(str|int|float|path|Path|bool|list|dir)", HELPS[path])
 
 
 def test_all_commands_are_looked_at() -> None:
