@@ -234,6 +234,7 @@ def run_compat(
     registers: Int64s,
     identity: Identity,
     values: Values,
+    _marks: Int64s,
 ) -> bool:
     """Meter the block by the rules of V4; takes and returns what flows.meter.run_meter does.
 

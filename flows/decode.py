@@ -13,11 +13,13 @@ from flows.layout import (
     P_A_LOW,
     P_B_HIGH,
     P_B_LOW,
+    P_CAPTURED_END,
     P_FLAGS,
     P_FRAGMENT,
     P_HEADER,
     P_ICMP,
     P_PAYLOAD,
+    P_PAYLOAD_AT,
     P_PORTS,
     P_SENDER,
     P_SEQUENCE,
@@ -129,6 +131,8 @@ def layer4(  # noqa: PLR0912  one branch a protocol
         return DECODED, 0, 0
     fields[U(f + P_HEADER)] = header
     fields[U(f + P_PAYLOAD)] = length - header
+    fields[U(f + P_PAYLOAD_AT)] = at + header
+    fields[U(f + P_CAPTURED_END)] = min(end, at + length)
     return DECODED, be16(buffer, at), be16(buffer, at + 2)
 
 

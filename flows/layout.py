@@ -23,8 +23,10 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     P_TIME_NS,  # by the meter's clock
     P_STAMP_NS,  # the packet's own
     P_FRAGMENT,  # offset in bytes << 40 | IPv4 protocol << 32 | identification, of the IP header; -1: a whole packet
+    P_PAYLOAD_AT,  # of TCP and UDP: where the payload begins in the block's buffer, and where what was captured of it
+    P_CAPTURED_END,  # ends; it may end before it begins
     PACKET_FIELDS,
-) = range(18)
+) = range(20)
 
 # Words of a flow row, shared by both directions.
 (
@@ -117,6 +119,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_DECAPSULATE,  # 1: flows are those inside tunnels
     M_VLAN_IN_KEY,  # 1: what has other VLAN tags is another flow
     M_NEWS_ONLY,  # 1: final reports that add nothing are left out
+    M_NAMES,  # 1: packets that tell names are marked
     M_SAMPLE,  # flows are metered whose hash has none of these bits: 0 all, 1 half of them, 3 a quarter
     # flows in the table
     M_FLOWS,
@@ -129,6 +132,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_DECODED,  # packets decoded in the current group
     M_UPDATED,  # of those, already in their rows
     M_FRAGMENTS,  # first fragments remembered so far
+    M_MARKS,  # packets marked so far, which are to be read
     # records waiting in the output arrays
     M_RECORDS,
     M_REPORTED_NS,  # moment that they are written at
@@ -150,7 +154,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,
-) = (*range(37), 53)
+) = (*range(39), 55)
 
 UNSET = -1
 HUGE = 1 << 62

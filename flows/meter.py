@@ -36,8 +36,10 @@ from flows.layout import (
     M_LATE,
     M_LATE_NS,
     M_LEFT_OUT,
+    M_MARKS,
     M_MASK,
     M_METERED,
+    M_NAMES,
     M_NEWS_ONLY,
     M_NEXT_PACKET,
     M_PACKETS,
@@ -63,6 +65,9 @@ from flows.layout import (
 )
 from flows.lifecycle import GOES_ON, RECORDS_PER_PACKET, end_reason, follow_state, replace_flow, turn_wheel
 from flows.lists import LINK_WORDS, Heads, Links
+from flows.names.layout import MARK_WORDS
+from flows.names.marking import mark_names
+from flows.names.reading import MarkReader, Sightings
 from flows.table import HASH_KEYS, LOW32, find, hash_key
 from flows.tunnels import may_be_tunnel
 from flows.update import update_row
@@ -170,12 +175,15 @@ def run_meter(
     registers: Int64s,
     identity: Identity,
     values: Values,
+    marks: Int64s,
 ) -> bool:
     """Meter the block from where the registers stand, then play time on to `until` (µs; UNSET: do not).
 
-    True when all is done, False when the output filled up: empty it and call again with the same block.
+    True when all is done, False when the output or the marks filled up: empty it and call again with the same block.
     """
     room = len(identity) - RECORDS_PER_PACKET
+    room_for_marks = len(marks) // MARK_WORDS
+    names = registers[U(M_NAMES)]
     while True:
         while registers[U(M_UPDATED)] < registers[U(M_DECODED)]:
             f = registers[U(M_UPDATED)] * PACKET_FIELDS
@@ -184,7 +192,7 @@ def run_meter(
                 rows, slots, links, wheel, queues, registers, identity, values, time
             ):
                 return False
-            if registers[U(M_RECORDS)] > room:
+            if registers[U(M_RECORDS)] > room or registers[U(M_MARKS)] >= room_for_marks:
                 return False
             hashed = fields[U(f + P_HASH)]
             slot = find(slots, rows, registers, fields, f, hashed)
@@ -196,6 +204,8 @@ def run_meter(
                 row = replace_flow(
                     rows, slots, links, wheel, queues, registers, identity, values, fields, f, hashed, slot, reason
                 )
+            if names:
+                mark_names(buffer, fields, f, rows, row * ROW_WORDS, marks, registers)
             before = rows[U(row * ROW_WORDS + R_STATE)]
             update_row(rows, row * ROW_WORDS, fields, f)
             if rows[U(row * ROW_WORDS + R_STATE)] != before:
@@ -248,6 +258,7 @@ class Meter:
     Of the times only the active timeout counts then, and nothing is reported before it ends. The two rates over the
     whole flow may be infinite or not a number.
     news_only: a flow's final report is left out where it would say nothing that an earlier one has not said.
+    names: what DNS answers and TLS hellos say of addresses and flows is read too (Meter.sightings); not with compat.
     """
 
     def __init__(
@@ -263,6 +274,7 @@ class Meter:
         decap: bool = False,
         vlan_in_key: bool = True,
         news_only: bool = False,
+        names: bool = False,
     ) -> None:
         if compat not in (None, *COMPATIBLE):
             raise ValueError(f"compat is {compat!r}, expected one of {', '.join(COMPATIBLE)}")
@@ -295,9 +307,11 @@ class Meter:
         registers[M_DECAPSULATE] = decap
         registers[M_VLAN_IN_KEY] = vlan_in_key
         registers[M_NEWS_ONLY] = news_only
+        registers[M_NAMES] = names
         registers[M_FREE] = registers[M_CLOCK_NS] = registers[M_CLOCK_CANDIDATE_NS] = UNSET
         self._registers = registers
         self._kernel = run_compat if compat else run_meter
+        self._reader = MarkReader() if names else MarkReader(marks=1)
         self._capacity = capacity
         self._idle_timeout_us = idle_timeout_ns // 1000
 
@@ -343,6 +357,10 @@ class Meter:
         self._registers[M_IDLE_TIMEOUT] = min(timeout_us, self._idle_timeout_us)
         self._registers[M_CAPACITY] = max(1, int(self._capacity * capacity_share))
         self._registers[M_SAMPLE] = keep_one_in - 1
+
+    def sightings(self) -> Sightings:
+        """What packets said of addresses and flows since the last call."""
+        return self._reader.take()
 
     @property
     def stats(self) -> MeterStats:
@@ -397,7 +415,11 @@ class Meter:
                 self._registers,
                 self._identity,
                 self._values,
+                self._reader.marks,
             )
+            if marked := int(self._registers[M_MARKS]):
+                self._reader.read(block.buffer, marked)
+                self._registers[M_MARKS] = 0
             records = int(self._registers[M_RECORDS])
             if records:
                 batches.append(FlowBatch(self._identity[:records].copy(), self._values[:records].copy()))

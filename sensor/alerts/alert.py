@@ -3,11 +3,12 @@
 It is the record in memory alone: what of it stands where in the line is declared in sensor.alerts.alert_record.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sensor.alerts.deviation import Deviation
+from sensor.alerts.seen_names import NO_HELLO, SeenName, TlsHello
 from sensor.alerts.spread import Spread, counted
 from sensor.alerts.techniques import Technique
 
@@ -36,6 +37,7 @@ class Endpoint:
     city: str | None = None  # the same, in English
     as_number: int | None = None  # of the autonomous system that announces its network
     as_organization: str | None = None  # whose system that is
+    names: Sequence[SeenName] = ()  # that DNS answers told of its address, the latest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Alert:
     target_ips: tuple[str, ...] = ()  # the first distinct targets
     target_ports: tuple[int, ...] = ()  # the first distinct destination ports
     packets_file: str | None = None  # name of the capture that gets its packets, None where none are kept
+    tls: TlsHello = NO_HELLO  # of the flow shown
     # What the site's notes made of it, all None without any.
     direction: Direction | None = None
     muted: Muted | None = None

@@ -26,6 +26,7 @@ from sensor.alerts.kinds import (
     NUMBER,
     PORT,
     Kind,
+    any_of,
     between,
     count,
     exact,
@@ -39,6 +40,7 @@ from sensor.alerts.kinds import (
 )
 from sensor.alerts.packet_filters import display_filter
 from sensor.alerts.playbook import playbook_of
+from sensor.alerts.seen_names import SeenName, TlsHello
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
 from sensor.alerts.words import lane_in_words, whom
@@ -46,7 +48,7 @@ from sensor.printable import printable
 
 FORMAT: Final = Format("alert", instead="read it with the flowvigil that wrote it")
 # With these and the bounds of the strings below, four bytes a letter and every field at its longest stay within a line.
-FEATURES_SHOWN, SCORES_SHOWN, TARGETS_SHOWN, PORTS_SHOWN, STEPS_SHOWN = 5, 8, 8, 16, 6
+FEATURES_SHOWN, SCORES_SHOWN, TARGETS_SHOWN, PORTS_SHOWN, STEPS_SHOWN, NAMES_SHOWN = 5, 8, 8, 16, 6, 2
 AS_NUMBERS: Final = 2**32 - 1  # the last one (RFC 6793)
 
 
@@ -84,6 +86,7 @@ def alert_of(document: Mapping[str, Any]) -> Alert:
         spread=spread,
         model=ModelIdentity(**values["model"]),
         observer=Observer(**values["observer"]),
+        tls=TlsHello(**values["tls"]),
         hosts_merged=sources if storm else 0,
     )
 
@@ -109,11 +112,12 @@ def _next(alert: Alert) -> tuple[str, ...]:
 
 
 def _texts(longest: int) -> Kind:
-    """A text in a list of its own."""
-    schema = {"type": "array", "items": {"type": "string", "maxLength": longest}, "minItems": 1}
-    return Kind(
-        schema, lambda value: [printable(value, longest)], lambda value, path: _first_text(value, path, longest)
-    )
+    """A text in a list of its own, of at most one and a half times as many bytes as letters."""
+    item = sentence(longest, longest * 3 // 2)
+    write = item.write
+    assert write is not None  # noqa: S101  that of a sentence
+    schema = {"type": "array", "items": item.schema, "minItems": 1}
+    return Kind(schema, lambda value: [write(value)], lambda value, path: _first_text(value, path, longest))
 
 
 def _first_text(value: Any, path: str, longest: int) -> str:
@@ -207,6 +211,22 @@ _GRADE: Final = Declaration(
     within="flowvigil.before_notes",
 )
 _DOMAIN: Final = sentence(64, 64)
+_NAME: Final = sentence(80, 80)  # that a stranger chose
+_NAMES: Final = any_of(
+    NAMES_SHOWN,
+    part(
+        Declaration(
+            (
+                Field("name", _NAME, "name"),
+                Field("seen", MOMENT, "seen_ns", "When an answer told it last."),
+                Field("asker", ADDRESS, "asker", "Who asked."),
+                Field("reverse", FLAG, "reverse", "Whether the address was asked for, not the name.", absent=False),
+            ),
+            within="flowvigil.source_names",
+        ),
+        SeenName,
+    ),
+)
 
 
 def _whereabouts(side: str) -> tuple[Field, ...]:
@@ -251,6 +271,9 @@ ALERT: Final = Declaration(
             optional=True,
         ),
         *ecs.observer(),
+        Field(
+            "tls.client.server_name", _NAME, "tls.server_name", "Server that the flow shown asked for.", optional=True
+        ),
         Field("threat", _TECHNIQUE, "technique", optional=True),
         Constant("flowvigil.schema", str(FORMAT)),
         Field("flowvigil.verdict", one_of("attack", "uncertain"), "verdict"),
@@ -312,7 +335,7 @@ ALERT: Final = Declaration(
             display_filter,
             "Display filter of tshark and Wireshark for its packets.",
         ),
-        Field("flowvigil.model.id", text(64), "model.id"),
+        Field("flowvigil.model.id", sentence(64, 96), "model.id"),
         Field("flowvigil.model.sha256", sentence(64, 64), "model.sha256"),
         Field("flowvigil.quality.dropped", COUNT, "dropped", "Packets that the capture had lost by then."),
         Field(
@@ -322,6 +345,16 @@ ALERT: Final = Declaration(
             "Capture that gets packets of its flows, in the directory of --keep-packets.",
             optional=True,
         ),
+        Field(
+            "flowvigil.source_names",
+            _NAMES,
+            "source.names",
+            "Names that DNS answers told of the source, the latest first, when the flow shown was reported.",
+            optional=True,
+            absent=(),
+        ),
+        Field("flowvigil.destination_names", _NAMES, "destination.names", "The same.", optional=True, absent=()),
+        Field("flowvigil.ja4", text(36), "tls.ja4", "Fingerprint of the TLS client of the flow shown.", optional=True),
         Field("flowvigil.muted", part(_MUTED, Muted), "muted", optional=True),
         Field("flowvigil.before_notes", part(_GRADE, Grade), "before_notes", optional=True),
     ),

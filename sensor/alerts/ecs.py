@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Final
 
 from sensor.alerts.declaration import REQUIRED, Constant, Field, Row
-from sensor.alerts.kinds import ADDRESS, COUNT, PORT, PROTOCOL, exact, one_of, text
+from sensor.alerts.kinds import ADDRESS, COUNT, PORT, PROTOCOL, exact, one_of, sentence, text
 from sensor.alerts.services import service_name
 
 LINE_LIMIT_BYTES: Final = 8192
@@ -35,7 +35,7 @@ def event(kind: str, dataset: str, categories: tuple[str, ...] = ("network",), t
 def observer(absent: object = REQUIRED) -> tuple[Row, ...]:
     """`observer`: the record's own. absent: what its texts are read as where a line lacks them."""
     return (
-        Field("observer.name", text(64), "observer.name", absent=absent),
+        Field("observer.name", sentence(64, 96), "observer.name", absent=absent),
         Constant("observer.type", "ids"),
         Field("observer.version", text(24), "observer.version", absent=absent),
     )

@@ -76,13 +76,15 @@ def text(longest: int, pattern: str | None = None) -> Kind:
 
 
 def text_or_null(longest: int) -> Kind:
-    """The same, or null."""
+    """The same, of at most one and a half times as many bytes, or null."""
+    write = sentence(longest, longest * 3 // 2).write
+    assert write is not None  # noqa: S101  that of a sentence
 
     def read(value: Any, path: str) -> str | None:
         return None if value is None else printable(_string(value, path), longest) or None
 
     schema = {"type": ["string", "null"], "maxLength": longest}
-    return Kind(schema, lambda value: None if value is None else printable(value, longest), read)
+    return Kind(schema, lambda value: None if value is None else write(value), read)
 
 
 def sentence(longest: int, most_bytes: int = SENTENCE_BYTES) -> Kind:
@@ -238,6 +240,14 @@ def first(most: int, item: Kind) -> Kind:
         return tuple([read_item(value, path) for value in (values or ())[:most]])
 
     return Kind({"type": "array", "items": item.schema, "maxItems": most}, write, read)
+
+
+def any_of(most: int, item: Kind) -> Kind:
+    """The same for an optional field, which stands nowhere where there is no value."""
+    kind = first(most, item)
+    write = kind.write
+    assert write is not None  # noqa: S101  that of a list
+    return Kind({**kind.schema, "minItems": 1}, lambda values: write(values) if values else None, kind.read)
 
 
 def numbers_by_name(most: int, longest_name: int) -> Kind:

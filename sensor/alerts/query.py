@@ -13,6 +13,8 @@ what the alert says, in any case of its letters. It knows alerts and no file and
 | verdict:, lane:    | it has this verdict (attack, uncertain), this lane (known, novel, both, shape)|
 | direction:         | by the site's notes it is inbound, outbound, internal or external             |
 | country:, asn:     | by databases of the operator's either address is in it, or in this system     |
+| name:              | a name of an address shown, or the server's in TLS, has this text in it       |
+| tls:               | the server's name or the client's fingerprint in TLS has this text in it      |
 | muted:             | a note of the site mutes it: yes or no                                        |
 | host:, dport:, sport:, proto: | either address, the ports and the protocol shown, as logged flows have them |
 """
@@ -36,6 +38,7 @@ from sensor.alerts.query_terms import (
     protocol,
     technique,
     terms_of,
+    text,
     word,
 )
 from sensor.alerts.techniques import NO_TECHNIQUE
@@ -49,7 +52,7 @@ DIRECTIONS: Final = ("inbound", "outbound", "internal", "external")
 _READERS: Final[dict[str, Reader]] = {
     "src": network, "dst": network, "port": PORT, "score": number(1), "tech": technique, "verdict": word(*VERDICTS),
     "lane": word(*LANES), "severity": number(100), "direction": word(*DIRECTIONS), "muted": word("yes", "no"),
-    "country": country, "asn": number(2**32 - 1, whole=True),
+    "country": country, "asn": number(2**32 - 1, whole=True), "name": text, "tls": text,
     "host": network, "dport": PORT, "sport": PORT, "proto": protocol,
 }  # fmt: skip
 FIELDS: Final = tuple(_READERS)
@@ -87,8 +90,16 @@ def _says(alert: Alert, wanted: str) -> bool:
         alert.id, alert.title, alert.reason, alert.label or "", technique.id, technique.tactic, alert.source.ip,
         alert.destination.ip, alert.transport, alert.community_id, alert.observer.name, alert.action,
         *(deviation.name for deviation in alert.deviations), networks_in_words(alert),
+        *_names(alert), alert.tls.ja4 or "",
     )  # fmt: skip
     return any(wanted in text.casefold() for text in said)
+
+
+def _names(alert: Alert) -> list[str]:
+    """All that the addresses and the server of the flow shown are called, in small letters."""
+    ends = (alert.source, alert.destination)
+    names = [seen.name for end in ends for seen in end.names] + [end.domain or "" for end in ends]
+    return [name.casefold() for name in (*names, alert.tls.server_name or "")]
 
 
 def _is_technique(alert: Alert, wanted: str) -> bool:
@@ -120,5 +131,9 @@ _WORDS: Final[dict[str, Callable[[Alert, str], bool]]] = {
     "lane": lambda alert, wanted: alert.lane == wanted,
     "direction": lambda alert, wanted: alert.direction == wanted,
     "country": lambda alert, wanted: wanted in (alert.source.country, alert.destination.country),
+    "name": lambda alert, wanted: any(wanted in name for name in _names(alert)),
+    "tls": lambda alert, wanted: any(
+        wanted in (text or "").casefold() for text in (alert.tls.server_name, alert.tls.ja4)
+    ),
     "muted": lambda alert, wanted: (alert.muted is not None) == (wanted == "yes"),
 }

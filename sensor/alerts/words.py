@@ -9,6 +9,7 @@ from typing import Final
 from sensor.alerts.alert import Alert, Endpoint, service_in_words
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.kinds import timestamp
+from sensor.alerts.seen_names import SeenName
 from sensor.alerts.services import service_name
 from sensor.alerts.spread import amount, counted, nothing_in_words
 
@@ -124,6 +125,30 @@ def service_in_short(alert: Alert) -> str:
     port = alert.destination.port
     name = service_name(port, alert.protocol)
     return "" if name is None else f"{name} ({service_in_words(port, alert.protocol)})"
+
+
+def names_in_words(alert: Alert) -> str:
+    """Names that DNS answers told of the addresses of the flow shown; nothing where none were seen.
+
+    Such as `198.51.100.7: example.org (asked for 2026-03-02 09:01:13 by 10.0.0.5)`.
+    """
+    return "; ".join(_names(end) for end in (alert.destination, alert.source) if end.names)
+
+
+def _names(end: Endpoint) -> str:
+    return f"{end.ip}: {', '.join(map(_name, end.names))}"
+
+
+def _name(seen: SeenName) -> str:
+    how = "reverse lookup" if seen.reverse else "asked for"
+    return f"{seen.name} ({how} {moment(seen.seen_ns)} by {seen.asker})"
+
+
+def tls_in_words(alert: Alert) -> str:
+    """What the TLS hello of the flow shown said: `server name example.org, JA4 t13d…`; nothing where none was seen."""
+    name, ja4 = alert.tls.server_name, alert.tls.ja4
+    told = f"server name {name}" if name else "no server name" if ja4 else ""
+    return f"{told}, JA4 {ja4}" if ja4 else told
 
 
 def sources_in_words(alert: Alert) -> str:

@@ -25,6 +25,7 @@ from sensor.errors import ConfigError, InputError, ModelError
 from sensor.geoip.databases import GeoDatabases
 from sensor.judging.judge import Judge
 from sensor.metering.captures import CaptureTurns
+from sensor.metering.names import Names
 from sensor.metering.turns import Turn
 from sensor.progress.progress import Progress
 from sensor.report.coverage import Coverage, HostCensus, coverage_of
@@ -71,6 +72,7 @@ class CaptureReader:
     notes: SiteNotes | None = None  # of the site
     expression: str | None = None  # a capture filter
     geo: GeoDatabases | None = None  # where addresses of alerts belong
+    new_names: Callable[[], Names | None] = lambda: None  # creates what keeps names of one capture
 
     def read(self, content: bytes, name: str, hybrid: Hybrid, budget: TimeBudget) -> CaptureFindings:
         """What is found in a capture, as far as it can be read.
@@ -94,8 +96,14 @@ class CaptureReader:
     def _find(self, stream: CaptureStream, name: str, hybrid: Hybrid, budget: TimeBudget) -> CaptureFindings:
         digest, census, bounds, flows = Digest(), HostCensus(), _Bounds(budget), _FlowsOfAlerts()
         outlet = Outlet([flows], flow_records=FlowRecords(self.observer, FLOWS_SHOWN))
-        judge = self.new_judge(hybrid)
-        detection = Detection(judge, outlet, notes=self.notes, geo=self.geo, may_judge=budget.check)
+        detection = Detection(
+            self.new_judge(hybrid),
+            outlet,
+            notes=self.notes,
+            geo=self.geo,
+            names=self.new_names(),
+            may_judge=budget.check,
+        )
         run = Run(CaptureTurns(stream, self.new_meter()), detection, Folding(digest, []), [census, bounds])
         run.run()
         problems = (*run.problems, *bounds.problems(run.progress), *flows.problems(), *_not_kept(digest))

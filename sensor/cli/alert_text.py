@@ -17,6 +17,7 @@ from sensor.alerts.words import (
     lane_in_words,
     moment,
     muted_in_words,
+    names_in_words,
     networks_in_words,
     outside_normal,
     service_in_short,
@@ -24,6 +25,7 @@ from sensor.alerts.words import (
     sources_in_words,
     state_word,
     targets_in_words,
+    tls_in_words,
     traffic_in_words,
     when,
     who,
@@ -115,6 +117,8 @@ def _context(alert: Alert) -> tuple[tuple[str, str], ...]:
     return (
         ("Service", service_in_short(alert)),
         ("Where", direction_in_words(alert)),
+        ("Names", names_in_words(alert)),
+        ("TLS", tls_in_words(alert)),
         ("Networks", networks_in_words(alert)),
     )
 

@@ -190,6 +190,8 @@ def search(
     direction:        inbound, outbound, internal, external; by the site's notes
     country: asn:     of either address, by your databases: FR, 64500
     muted:            yes, no; by the site's notes
+    name:             part of a name of either address, or of the server's in TLS
+    tls:              part of the server's name or the client's fingerprint (JA4)
 
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
 

@@ -22,6 +22,7 @@ from sensor.cli.build import (
     build_flow_recorder,
     build_judge,
     build_meter,
+    build_names,
     build_packet_recorder,
     check_packet_settings,
     flow_records,
@@ -164,10 +165,20 @@ def reading(
         )
         drift = build_drift(config, hybrid, live=False)
         judge, looking = build_judge(config, hybrid), _looking(display, config, live=False)
-        detection = Detection(judge, outlet, recorder, flow_recorder, notes, drift=drift, looking=looking, geo=geo)
+        detection = Detection(
+            judge,
+            outlet,
+            recorder,
+            flow_recorder,
+            notes,
+            drift=drift,
+            looking=looking,
+            geo=geo,
+            names=build_names(config),
+        )
         stack.callback(detection.close_files)
         hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), *more_hooks]
-        run = Run(capture_turns(config, captures, recorder), detection, screen, hooks)
+        run = Run(capture_turns(config, captures, recorder, names=True), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
 
@@ -210,7 +221,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
         recorder = build_packet_recorder(stack, config, options.interfaces)
         flow_recorder = build_flow_recorder(config, options.interfaces, waits=False)
-        turns = live_turns(config, captures, writer, recorder)
+        turns = live_turns(config, captures, writer, recorder, names=True)
         _started(stack, flow_recorder)
         latest = Latest(Progress(bundle=hybrid.model_id))
         outputs = stack.enter_context(Outputs(prepared))
@@ -230,6 +241,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
             drift,
             _looking(display, config, live=True),
             geo,
+            build_names(config),
         )
         stack.callback(detection.close_files)
         new_bundle = NewBundle(detection.judge)
@@ -245,13 +257,17 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         notify("STOPPING=1")
 
 
-def capture_turns(config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None) -> "TurnSource":
-    """Turns of flow records of captures, for a judge. Raises ConfigError for a filter."""
+def capture_turns(
+    config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None, *, names: bool = False
+) -> "TurnSource":
+    """Turns of flow records of captures, for a judge. names: as of build_meter. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
     from sensor.sources.captures.stream import CaptureStream
 
     return CaptureTurns(
-        CaptureStream(captures, config.capture.filter), build_meter(config), recorder.ring if recorder else None
+        CaptureStream(captures, config.capture.filter),
+        build_meter(config, names=names),
+        recorder.ring if recorder else None,
     )
 
 
@@ -271,7 +287,7 @@ def ready_model(
         from sensor.run.warmup import warm_up
 
         with compiling(kernels, quiet=quiet):
-            warm_up(build_meter(config), judge)
+            warm_up(build_meter(config, names=True), judge)
             if live:
                 _warm_capture()
     warm_packet_keeping(config)

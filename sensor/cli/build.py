@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sensor.flow_log.recorder import FlowRecorder
     from sensor.geoip.databases import GeoDatabases
     from sensor.judging.judge import Judge, RowMaker
+    from sensor.metering.names import Names
     from sensor.packets.recorder import PacketRecorder
     from sensor.process.privileges import User
     from sensor.settings.config import Config
@@ -100,9 +101,12 @@ def shipped_bundles() -> dict[str, Path]:
     return {name: Path(str(models.__file__)).parent / "pretrained" / name for name in names}
 
 
-def build_meter(config: "Config") -> "Meter":
-    """A meter for a judge, by the settings: without final reports that add nothing to what was reported before."""
-    return _meter(config, news_only=True)
+def build_meter(config: "Config", *, names: bool = False) -> "Meter":
+    """A meter for a judge, by the settings: without final reports that add nothing to what was reported before.
+
+    names: whether somebody takes the names that traffic tells, where the settings want them.
+    """
+    return _meter(config, news_only=True, names=names and config.meter.seen_names)
 
 
 def build_table_meter(config: "Config", compat: str | None = None) -> "Meter":
@@ -113,7 +117,7 @@ def build_table_meter(config: "Config", compat: str | None = None) -> "Meter":
     return _meter(config, compat)
 
 
-def _meter(config: "Config", compat: str | None = None, *, news_only: bool = False) -> "Meter":
+def _meter(config: "Config", compat: str | None = None, *, news_only: bool = False, names: bool = False) -> "Meter":
     from flows.meter import Meter
 
     return Meter(
@@ -127,7 +131,17 @@ def _meter(config: "Config", compat: str | None = None, *, news_only: bool = Fal
         vlan_in_key=config.meter.vlan_in_key,
         compat=compat,
         news_only=news_only,
+        names=names,
     )
+
+
+def build_names(config: "Config") -> "Names | None":
+    """What keeps the names that traffic tells, for one run, by the settings; None where it is not to."""
+    if not config.meter.seen_names:
+        return None
+    from sensor.metering.names import Names
+
+    return Names(config.episodes.capacity_hosts)
 
 
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":

@@ -12,7 +12,7 @@ import typer
 from sensor import log
 from sensor.alerts.spread import counted
 from sensor.cli.beforehand import refuse_captures, tell_skipped
-from sensor.cli.build import build_judge, geo_databases, site_notes
+from sensor.cli.build import build_judge, build_names, geo_databases, site_notes
 from sensor.cli.durations import duration_s
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, Kernels, cached
@@ -187,8 +187,10 @@ def _of_captures(
         tell_skipped(inputs.names)
     inputs.put_back()
     digest, census = Digest(), HostCensus()
-    detection = Detection(build_judge(config, hybrid), Outlet(()), notes=notes, geo=geo)
-    run = Run(capture_turns(config, inputs.names), detection, Folding(digest, _screens(inputs, quiet)), [census])
+    detection = Detection(build_judge(config, hybrid), Outlet(()), notes=notes, geo=geo, names=build_names(config))
+    run = Run(
+        capture_turns(config, inputs.names, names=True), detection, Folding(digest, _screens(inputs, quiet)), [census]
+    )
     with stopped_by_signals(run):
         run.run()
     detection.close_files()

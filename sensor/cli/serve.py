@@ -16,6 +16,7 @@ from sensor.cli.beforehand import refuse_serving
 from sensor.cli.build import (
     build_judge,
     build_meter,
+    build_names,
     checked_rate,
     geo_databases,
     load_model,
@@ -202,12 +203,13 @@ def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader | N
     no_packets = config.keep_packets.model_copy(update={"directory": None})
     judging = config.model_copy(update={"episodes": episodes, "keep_packets": no_packets})
     return CaptureReader(
-        partial(build_meter, config),
+        partial(build_meter, config, names=True),
         partial(build_judge, judging),
         observer(),
         site_notes(config),
         config.capture.filter,
         geo_databases(config),
+        partial(build_names, config),
     )
 
 

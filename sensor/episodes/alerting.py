@@ -116,6 +116,7 @@ class AlertBuilder:
             severity = min(severity, HABIT_SEVERITY)
             reason = f"as in {100 * episode.habit:.0f} % of the time in which the site was learnt: {reason}"
         source, destination = endpoints_of(flow.identity, exemplar.values)
+        names = exemplar.names
         return Alert(
             time_ns=time_ns,
             action=action,
@@ -126,8 +127,9 @@ class AlertBuilder:
             start_ns=episode.start_ns,
             end_ns=episode.end_ns,
             reason=reason,
-            source=source,
-            destination=destination,
+            source=replace(source, names=names.source),
+            destination=replace(destination, names=names.destination),
+            tls=names.tls,
             ip_version=flow.identity[IP_VERSION],
             protocol=flow.identity[PROTOCOL],
             community_id=community_id_of(flow.identity, exemplar.values),

@@ -26,6 +26,7 @@ from flows.batch import (
     START_NS,
     WITH_PORTS,
 )
+from sensor.alerts.seen_names import FlowNames
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
 from sensor.episodes.distinct import Distinct, DistinctBudget, RunningFlows
@@ -64,6 +65,7 @@ class Exemplar:
     values: NDArray[np.float64]  # (len(COLUMNS),) a copy of its columns
     judged: NDArray[np.float64]  # (c,) the row that the model saw of it
     scores: dict[str, float]  # of each detector, by name
+    names: FlowNames  # what traffic said of it by then; shown only
     top_columns: Sequence[int] | None = None  # columns that moved its score, strongest first; None: nobody has asked
 
 

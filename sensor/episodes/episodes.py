@@ -63,7 +63,7 @@ from sensor.episodes.shapes import (
     label_kind,
 )
 from sensor.episodes.storms import Storms
-from sensor.episodes.telling import UNSHAPED, exemplar_of, told
+from sensor.episodes.telling import UNSHAPED, NamesOf, exemplar_of, no_names, told
 from sensor.progress.progress import OpenAlert
 
 FLOWS_BETWEEN_FALSE_OPENINGS = 1e5  # of a bundle that is no one's
@@ -168,6 +168,7 @@ class Episodes:
         self._storms = Storms(settings.alerts_per_minute)
         # Whether a site's notes mute an alert, which then takes no other's place; None without notes.
         self.mutes: Callable[[Alert], bool] | None = None
+        self.names_of: NamesOf = no_names  # what traffic said of a flow that is shown; nothing is judged by it
         self._cuts = (cut_known, cut_novel)
         self._label_kinds = np.array([label_kind(identifier) for identifier in techniques], dtype=np.int8)
         self._behaviour = Behaviour(settings.capacity_hosts, seed, settings.first_report_ns)
@@ -252,7 +253,7 @@ class Episodes:
                 held.add(flow, clock_ns)
             telling = _told_by(held)
             if telling.exemplar is None or flow.strength < telling.exemplar.flow.strength:
-                telling.exemplar = exemplar_of(flow, batch, rows, judgement)
+                telling.exemplar = exemplar_of(flow, batch, rows, judgement, self.names_of)
             if flow.label >= 0 and self._label_kinds[flow.label] == SUPPORTING.get(kind):
                 held.supported += 1
             if self._wants_flow(telling):

@@ -3,7 +3,7 @@
 Most of an episode's cost is Python objects a flow, so whole chunks of rows are made into numbers at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from flows.batch import PROTOCOL, FlowBatch
 from flows.columns import INDEX
 from flows.roles import ICMP, ICMP6
 from models.fusion import Judgement
+from sensor.alerts.seen_names import FlowNames
 from sensor.episodes.claims import C_CLOCK, C_INDEX, C_KIND, C_ROW, Claims
 from sensor.episodes.episode import Exemplar, FlaggedFlow
 from sensor.episodes.evidence import F_CLOCK, F_INDEX, F_ROW, FlaggedRows
@@ -25,10 +26,21 @@ _FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 
 
-def exemplar_of(flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement) -> Exemplar:
-    """What an alert shows of a flow: copies of its columns and of the (c,) row that was judged, and its scores."""
+NamesOf = Callable[[Sequence[int], NDArray[np.float64]], FlowNames]  # of a flow's words and columns, when reported
+
+
+def no_names(_identity: Sequence[int], _values: NDArray[np.float64]) -> FlowNames:
+    """NamesOf where nobody keeps any."""
+    return FlowNames()
+
+
+def exemplar_of(
+    flow: FlaggedFlow, batch: FlowBatch, rows: NDArray[np.float64], judgement: Judgement, names_of: NamesOf
+) -> Exemplar:
+    """What an alert shows of a flow: copies of its columns and of the (c,) row that was judged, scores, and names."""
     scores = {name: float(score[flow.row]) for name, score in judgement.scores.items()}
-    return Exemplar(flow, batch.values[flow.row].copy(), rows[flow.row].copy(), scores)
+    values = batch.values[flow.row].copy()
+    return Exemplar(flow, values, rows[flow.row].copy(), scores, names_of(flow.identity, values))
 
 
 def told(

@@ -83,4 +83,4 @@ class CaptureTurns:
             bytes_read=reading.bytes_read,
             size=reading.size,
         )
-        return Turn(self._due.all(), until_ns, totals, packets_due=packets_due)
+        return Turn(self._due.all(), until_ns, totals, seen=self._meter.sightings(), packets_due=packets_due)

@@ -218,4 +218,4 @@ class LiveTurns:
             links=capture.links,
             lost_packets=self._lost_packets,
         )
-        return Turn(records, until_ns, totals, events, packets_due=self._packets_due)
+        return Turn(records, until_ns, totals, events, meter.sightings(), packets_due=self._packets_due)

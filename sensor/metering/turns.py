@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from flows.batch import FlowBatch
 from flows.meter import MeterStats
+from flows.names.reading import NO_SIGHTINGS, Sightings
 from sensor.metering.overload import STEPS
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
@@ -41,6 +42,7 @@ class Turn:
     until_ns: int  # no later record was reported before this moment (REPORTED_NS, steady)
     totals: CaptureTotals
     events: tuple[LinkEvent, ...] = ()
+    seen: Sightings = NO_SIGHTINGS  # what packets said of addresses and flows since the last turn
     packets_due: bool = False  # whether packets of alerts must be looked for now, or may be gone from memory
 
 

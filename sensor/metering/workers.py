@@ -19,6 +19,7 @@ from typing import Final, cast
 
 from flows.batch import FlowBatch, empty_batch
 from flows.meter import MeterStats, concatenate
+from flows.names.reading import Sightings, joined
 from sensor.alerts.spread import counted
 from sensor.errors import CaptureError, reason_of
 from sensor.metering.due import MOST, before, in_order, parted
@@ -266,6 +267,7 @@ class TurnMerge:
         self._totals: list[CaptureTotals | None] = [None] * workers
         self._lost: list[CaptureTotals] = []  # of workers that ended unasked
         self._events: list[LinkEvent] = []
+        self._seen: list[Sightings] = []  # since the last turn that was given
 
     @property
     def complete(self) -> bool:
@@ -297,6 +299,8 @@ class TurnMerge:
         """Add a worker's turn."""
         if len(turn.records):
             self._waiting[worker].append(turn.records)
+        if len(turn.seen):
+            self._seen.append(turn.seen)
         self._until_ns[worker] = turn.until_ns
         self._totals[worker] = turn.totals
         # every worker sees every interface; the first one speaks for all
@@ -312,10 +316,11 @@ class TurnMerge:
         newest_ns = max((until for until in self._until_ns if until < END_NS), default=END_NS)
         until_ns = min(*waited_for, newest_ns, END_NS)  # not the end, where who is not waited for has not come to it
         events, self._events = tuple(self._events), []
+        seen, self._seen = joined(self._seen), []
         # what is said once is said by one that still runs
         known = [totals for totals in self._totals if totals is not None]
         totals = sum_of(sorted(known, key=lambda each: each.capture.lost_with_worker is not None))
-        return Turn(self._records(until_ns), until_ns, totals, events)
+        return Turn(self._records(until_ns), until_ns, totals, events, seen)
 
     def _records(self, until_ns: int) -> FlowBatch:
         if not any(self._waiting):

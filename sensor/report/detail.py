@@ -13,12 +13,14 @@ from sensor.alerts.words import (
     direction_in_words,
     label_in_words,
     moment,
+    names_in_words,
     networks_in_words,
     outside_normal,
     service_in_short,
     severity_word,
     sources_in_words,
     targets_in_words,
+    tls_in_words,
     traffic_in_words,
 )
 from sensor.report.charts import reason_bar
@@ -97,11 +99,15 @@ def _facts(episode: ReportedEpisode) -> Markup:
         facts.append(("Service", service))
     if networks := networks_in_words(record):
         facts.append(("Networks", networks))
+    if names := names_in_words(record):
+        facts.append(("Names", names))
+    if hello := tls_in_words(record):
+        facts.append(("TLS", hello))
     if record.packets_file:
         facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:
         facts.append(("Sensor", f"{record.observer.name} ({record.observer.version or 'version unknown'})"))
-    return facts_of(facts, wide=("When", "In short", "Targets", "Networks", "Id"))
+    return facts_of(facts, wide=("When", "In short", "Targets", "Networks", "Names", "TLS", "Id"))
 
 
 def facts_of(facts: Iterable[tuple[str, str]], wide: tuple[str, ...] = ()) -> Markup:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from flows.batch import FlowBatch
-from sensor.alerts.alert import Alert
+from sensor.alerts.alert import Alert, Endpoint
 from sensor.alerts.alert_flow import AlertItem
 from sensor.drift.drift import Drift
 from sensor.flow_log.columns import JudgedBy, JudgedRecords
 from sensor.flow_log.recorder import FlowRecorder
 from sensor.geoip.databases import GeoDatabases
 from sensor.judging.judge import Judge
+from sensor.metering.names import Names
 from sensor.metering.turns import Turn
 from sensor.packets.recorder import PacketRecorder
 from sensor.progress.progress import Progress
@@ -37,6 +38,7 @@ class Detection:
     drift: Drift | None = None  # of what it judges; None where it is not looked for
     looking: Looking | None = None  # for whoever looks on; None for nobody
     geo: GeoDatabases | None = None  # where addresses of alerts belong; may be changed as the notes
+    names: Names | None = None  # that traffic tells, for the flows that alerts show; None where none are kept
     may_judge: Callable[[], None] | None = None  # asked before each part of a turn's records; raises to end the run
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
@@ -62,6 +64,8 @@ class Detection:
         self.judge.observer = self.drift
         if self.notes is not None:
             self.judge.episodes.mutes = self._mutes
+        if self.names is not None:
+            self.judge.episodes.names_of = self.names.of_flow
 
     @property
     def lost_flows(self) -> bool:
@@ -77,11 +81,15 @@ class Detection:
         self._clock_step_ns = turn.totals.clock_step_ns
         if self.looking is not None:
             self.looking.add(turn)
+        if self.names is not None:
+            self.names.add(turn)
         alerts: list[Alert] = []
         for records in in_parts(turn.records):
             if self.may_judge is not None:
                 self.may_judge()
             alerts += self._judge(records, turn.totals.capture.dropped)
+        if self.names is not None:
+            self.names.settle(turn)
         if self.recorder is not None and self.recorder.due and (turn.packets_due or self._pause_is_over()):
             self.recorder.write()
         return alerts
@@ -125,7 +133,7 @@ class Detection:
             one_sided=judge.one_sided,
             scoring_s=judge.spent_ns / 1e9,
             context_evicted=judge.context_evicted,
-            stores_evicted=judge.stores_evicted or None,
+            stores_evicted=self._stores_evicted() or None,
             lost_lines=outlet.lost_lines,
             outputs=outlet.states(),
             kept=None if self.recorder is None else self.recorder.state,
@@ -141,6 +149,10 @@ class Detection:
             JudgedRecords(records, assessment.judgement, self._judged_by(), dropped, self._clock_step_ns)
         )
         return self._publish(self.judge.follow(records, assessment, dropped))
+
+    def _stores_evicted(self) -> dict[str, int]:
+        names = {} if self.names is None else self.names.evicted
+        return {**self.judge.stores_evicted, **{store: count for store, count in names.items() if count}}
 
     def _mutes(self, alert: Alert) -> bool:
         """Whether the notes mute an alert that would open."""
@@ -192,4 +204,11 @@ def _in_wall_time(alert: Alert, step_ns: int) -> Alert:
         time_ns=alert.time_ns + step_ns,
         start_ns=alert.start_ns + step_ns,
         end_ns=alert.end_ns + step_ns,
+        source=_seen_in_wall_time(alert.source, step_ns),
+        destination=_seen_in_wall_time(alert.destination, step_ns),
     )
+
+
+def _seen_in_wall_time(endpoint: Endpoint, step_ns: int) -> Endpoint:
+    names = [replace(seen, seen_ns=seen.seen_ns + step_ns) for seen in endpoint.names]
+    return replace(endpoint, names=tuple(names))

@@ -8,6 +8,7 @@ from flows.arrival import warm_arrivals
 from flows.block import PacketBlock, block_of
 from flows.linktypes import ETHERNET
 from flows.meter import Meter
+from flows.names.store import warm_up_names
 from flows.pcap import FILE_HEADER, PcapWalker
 from flows.pcapng import SHORTEST_SECTION_HEADER, PcapngWalker
 from sensor.alerts.alert import Alert
@@ -31,6 +32,7 @@ def warm_up(meter: Meter, judge: Judge) -> None:
         if isinstance(item, Alert):
             alert_line(item)
     judge.hybrid.forget()
+    warm_up_names()
 
 
 def warm_up_reading() -> None:

@@ -16,12 +16,14 @@ from sensor.alerts.words import (
     address_and_port,
     direction_in_words,
     muted_in_words,
+    names_in_words,
     networks_in_words,
     outside_normal,
     service_in_short,
     sources_in_words,
     state_word,
     targets_in_words,
+    tls_in_words,
     traffic_in_words,
     when,
     who,
@@ -60,6 +62,8 @@ def detail(row: BoardRow, width: int, now_ns: int, glyphs: Glyphs) -> list[Text]
     for place, step in enumerate(playbook.steps, 1):
         lines += wrapped(f"{place}. {safe_text(step, 300, glyphs)}", width, 2, hanging=3)
     lines += [Text(), _title("Facts", ""), *wrapped(safe_text(_traffic(alert), 1000, glyphs), width, 2)]
+    for name, words in (("names", names_in_words(alert)), ("TLS", tls_in_words(alert))):
+        lines += wrapped(safe_text(f"{name}: {words}", 1000, glyphs), width, 2) if words else []
     lines += [Text(), *_reasons(alert, width, glyphs)]
     lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width, glyphs)]
     return [*lines, Text(), _title("Timeline", f"UTC, alert {alert.id}"), *_timeline(history, row, now_ns, glyphs)]

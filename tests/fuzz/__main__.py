@@ -18,9 +18,14 @@ from tests.fuzz.controls import run_controls
 from tests.fuzz.parts import Run, parts_of, work_off
 from tests.fuzz.processes import INTERPRETED, start
 
-GUIDED: Final = {"frames": 200, "captures": 20, "ring": 200}  # one interpreted input for so many of what is asked for
+GUIDED: Final = {
+    "frames": 200,
+    "captures": 20,
+    "ring": 200,
+    "names": 200,
+}  # one interpreted input for so many of what is asked for
 MOST_GUIDED: Final = 50_000  # inputs: by then hardly one takes a new step
-NAMES: Final = ("frames", "captures", "ring", "documents")
+NAMES: Final = ("frames", "captures", "ring", "names", "documents")
 
 
 def main() -> int:
@@ -56,6 +61,7 @@ def inputs_of(options: argparse.Namespace) -> dict[str, int]:
     every = {
         "frames": options.frames,
         "ring": options.frames // 10,
+        "names": options.frames // 20,
         "captures": options.files // 2,
         "documents": options.files - options.files // 2,
     }
@@ -106,6 +112,7 @@ def run_guided(options: argparse.Namespace, name: str) -> Iterator[str]:
         "frames": lambda: guided.frame_target(options.seed, variety if variety.exists() else None),
         "captures": guided.capture_target,
         "ring": guided.ring_target,
+        "names": guided.name_target,
     }[name]()
     seeds = target.corpus.count
     inputs = {"captures": options.files // 2}.get(name, options.frames) // GUIDED[name]

@@ -16,6 +16,8 @@ DEFECTS = (
     ("flows/kdd/counts.py", r"(if at else LAST_TO_HOST) - 1", r"\1", "frames"),
     ("flows/pcap.py", r"frame \+ captured > end", "frame + captured > end + 4", "captures"),
     ("flows/pcapng.py", r"captured > length - 32", "captured > length", "captures"),
+    ("flows/names/dns.py", r"> end\b", "> end + 2", "names"),
+    ("flows/names/hello.py", r"> end\b", "> end + 2", "names"),
     ("sensor/sources/live/tpacket.py", r"or frame \+ captured > len\(block\)", "", "ring"),
 )
 

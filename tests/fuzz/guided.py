@@ -12,9 +12,10 @@ import numpy as np
 
 from flows.block import Bytes, PacketBlock
 from flows.meter import Meter
+from flows.names.reading import MarkReader
 from flows.pcap import packet_arrays
 from sensor.sources.live.tpacket import release_block
-from tests.fuzz import decoding, edges, frames, readers, ring
+from tests.fuzz import decoding, edges, frames, names, readers, ring
 from tests.fuzz.connections import WatchedConnections
 from tests.fuzz.meters import SWITCHES
 from tests.fuzz.mutation import Corpus
@@ -118,3 +119,14 @@ def ring_target() -> Target:
             release_block(content[: ring.SHORTEST].copy().view(np.uint32))
 
     return Target(corpus, ("sensor/sources/live/tpacket.py",), take)
+
+
+def name_target() -> Target:
+    """Payloads into what reads them for names."""
+    corpus, reader = Corpus(names.WIDTH, names.ROOM), MarkReader(marks=1)
+    corpus.seed(names.seeds())
+
+    def take(_rng: np.random.Generator, content: Bytes, kind: int) -> None:
+        names.read(reader, content, kind)
+
+    return Target(corpus, ("flows/names/dns.py", "flows/names/hello.py", "flows/names/text.py"), take)

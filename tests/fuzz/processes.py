@@ -32,6 +32,6 @@ def last_line_of_failure(target: str, seed: int, code: Path, surroundings: dict[
     arguments += ["--targets", target, "--frames", str(CONTROL_FRAMES), "--files", str(CONTROL_FRAMES // 20)]
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = start(arguments, surroundings, code, **streams)
-    inputs = CONTROL_FRAMES // {"frames": 1, "captures": 20, "ring": 10}[target]
+    inputs = CONTROL_FRAMES // {"frames": 1, "captures": 20, "ring": 10, "names": 20}[target]
     _, errors = process.communicate(f"{target} 0 {inputs}\n")
     return errors.strip().splitlines()[-1] if process.returncode else ""

@@ -91,6 +91,7 @@ def run_singly(
     registers: Int64s,
     identity: Identity,
     values: Values,
+    marks: Int64s,
 ) -> int:
     """Meter the packets from `begin` on; returns the one at which the output filled up, or their number.
 
@@ -105,12 +106,12 @@ def run_singly(
         if compat:
             done = run_compat(
                 frame, one[0], one[1], one[2], one[3], one[4], link, UNSET, rows, slots, links, wheel, queues, keys,
-                fields, fragments, registers, identity, values,
+                fields, fragments, registers, identity, values, marks,
             )  # fmt: skip
         else:
             done = run_meter(
                 frame, one[0], one[1], one[2], one[3], one[4], link, UNSET, rows, slots, links, wheel, queues, keys,
-                fields, fragments, registers, identity, values,
+                fields, fragments, registers, identity, values, marks,
             )  # fmt: skip
         if not done:
             return i
@@ -131,7 +132,7 @@ def feed_singly(meter: Meter, block: PacketBlock) -> tuple[FlowBatch, Int64s]:
             at, again, meter._kernel is run_compat, outcomes, before, NOWHERE,
             block.buffer, block.offset, block.caplen, block.wirelen, block.ts_ns, block.arrival_ns, block.linktype,
             meter._rows, meter._slots, meter._links, meter._wheel, meter._queues, meter._keys, meter._fields,
-            meter._fragments, registers, meter._identity, meter._values,
+            meter._fragments, registers, meter._identity, meter._values, meter._reader.marks,
         )  # fmt: skip
         again = True
         if records := int(registers[M_RECORDS]):

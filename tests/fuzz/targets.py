@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tests.fuzz import decoding, documents, readers, ring
+from tests.fuzz import decoding, documents, names, readers, ring
 from tests.fuzz.mutation import Corpus
 from tests.fuzz.processes import REPOSITORY
 
@@ -46,6 +46,10 @@ def run_ring(rng: np.random.Generator, corpus: Corpus, inputs: int) -> Counts:
     return {"packets": ring.fuzz_ring(rng, corpus, inputs), "outcomes": corpus.outcomes}
 
 
+def run_names(rng: np.random.Generator, corpus: Corpus, inputs: int) -> Counts:
+    return {"sayings": names.fuzz_names(rng, corpus, inputs), "outcomes": corpus.outcomes}
+
+
 def run_documents(rng: np.random.Generator, _corpus: Corpus, inputs: int) -> Counts:
     return dict(documents.fuzz_documents(rng, inputs))
 
@@ -54,6 +58,7 @@ TARGETS: Final = {
     "frames": Target(run_frames, decoding),
     "captures": Target(run_captures, readers),
     "ring": Target(run_ring, ring),
+    "names": Target(run_names, names),
     "documents": Target(run_documents),
 }
 

@@ -16,6 +16,7 @@ from sensor.alerts.deviation import Deviation
 from sensor.alerts.drift_record import DriftRecord, Measure, drift_line
 from sensor.alerts.flow_record import LoggedFlow, flow_line, logged_flow_line
 from sensor.alerts.query import LANES
+from sensor.alerts.seen_names import SeenName, TlsHello
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import TECHNIQUES, Technique
@@ -38,8 +39,9 @@ def alerts(draw: st.DrawFn) -> Alert:
     ports = draw(st.sampled_from([(51514, 22), (None, None), (0, 65535)]))
     names = st.none() | TEXTS
     systems = st.none() | st.integers(0, 2**32 - 1)
+    seen = st.lists(st.builds(SeenName, TEXTS, TIMES, st.sampled_from(addresses[:2]), st.booleans()), max_size=3)
     ends = [
-        Endpoint(ip, port, draw(COUNTS), draw(COUNTS), *map(draw, (names, names, names, systems, names)))
+        Endpoint(ip, port, draw(COUNTS), draw(COUNTS), *map(draw, (names, names, names, systems, names, seen)))
         for ip, port in zip(addresses[:2], ports, strict=True)
     ]
     directions = [None, "inbound", "outbound", "internal", "external"]
@@ -63,6 +65,7 @@ def alerts(draw: st.DrawFn) -> Alert:
         model=ModelIdentity(draw(TEXTS), draw(TEXTS)), observer=Observer(draw(TEXTS), draw(TEXTS)),
         dropped=draw(COUNTS), hosts_merged=draw(COUNTS), direction=draw(st.sampled_from(directions)),
         muted=draw(st.none() | st.builds(Muted, TEXTS, TEXTS, st.none() | TIMES)),
+        tls=draw(st.builds(TlsHello, names, names)),
         before_notes=draw(st.none() | st.builds(Grade, st.integers(0, 100), st.floats(0, 100))),
     )  # fmt: skip
 

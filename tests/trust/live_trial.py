@@ -50,7 +50,7 @@ def main() -> int:
     """Capture, meter, judge; print the result."""
     trial = Trial(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
     use_kernel_cache()
-    from sensor.cli.build import build_judge, build_meter, load_model
+    from sensor.cli.build import build_judge, build_meter, build_names, load_model
     from sensor.metering.live import LiveTurns
     from sensor.metering.workers import WorkerTurns
     from sensor.run.detection import Detection
@@ -60,8 +60,12 @@ def main() -> int:
 
     config = Config()
     judge = build_judge(config, load_model(config))
-    sources = [LiveTurns(capture_of(dealt), build_meter(config)) for dealt in dealt_out(trial)]  # type: ignore[arg-type]
-    detection = Detection(judge, Outlet(takers=(Kept(trial.lines),)))  # type: ignore[arg-type]
+    sources = [
+        LiveTurns(capture_of(dealt), build_meter(config, names=True))  # type: ignore[arg-type]
+        for dealt in dealt_out(trial)
+    ]
+    outlet = Outlet(takers=(Kept(trial.lines),))  # type: ignore[arg-type]
+    detection = Detection(judge, outlet, names=build_names(config))
     for turn in sources[0] if trial.workers == 1 else WorkerTurns(sources):
         detection.consume(turn)
     detection.finish()

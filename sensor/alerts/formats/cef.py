@@ -79,6 +79,8 @@ def _pairs(alert: Alert) -> list[tuple[str, str]]:
         *_custom("cn2", "ports", str(alert.spread.ports)),
         *_custom("cn3", "sequence", str(alert.sequence)),
         *_custom("cs6", "mutedBy", f"{alert.muted.by}: {alert.muted.why}" if alert.muted else ""),
+        *_custom("flexString1", "tlsServerName", alert.tls.server_name or ""),
+        *_custom("flexString2", "destinationNames", " ".join(seen.name for seen in alert.destination.names)),
         *_custom("flexNumber1", "origins", str(alert.spread.origins) if alert.spread.origins > 1 else ""),
     ]
 

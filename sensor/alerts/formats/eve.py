@@ -64,6 +64,7 @@ def eve_document(alert: Alert) -> dict[str, Any]:
             "bytes_toserver": source.bytes,
             "bytes_toclient": destination.bytes,
         },
+        **({"tls": {"sni": alert.tls.server_name}} if alert.tls.server_name else {}),
     }
 
 
@@ -110,6 +111,9 @@ def _metadata(alert: Alert) -> dict[str, list[str]]:
         "direction": alert.direction or "",
         "source_name": alert.source.domain or "",
         "target_name": alert.destination.domain or "",
+        "source_names": " ".join(seen.name for seen in alert.source.names),
+        "target_names": " ".join(seen.name for seen in alert.destination.names),
+        "ja4": alert.tls.ja4 or "",
         "muted_by": alert.muted.by if alert.muted else "",
         "muted_why": alert.muted.why if alert.muted else "",
     }

@@ -204,9 +204,18 @@ def _unmapped(alert: Alert) -> dict[str, Any]:
             "ports": alert.spread.ports,
             "ports_more": alert.spread.ports_more,
             "dropped": alert.dropped,
+            **_said(alert),
             **_noted(alert),
         }
     }
+
+
+def _said(alert: Alert) -> dict[str, Any]:
+    """What traffic said of the flow shown; the object `tls` wants the version and certificate that were agreed on."""
+    sides = (("source_names", alert.source), ("destination_names", alert.destination))
+    names = {where: [seen.name for seen in end.names] for where, end in sides if end.names}
+    said = {"tls_server_name": alert.tls.server_name, "ja4": alert.tls.ja4}
+    return names | {name: text for name, text in said.items() if text}
 
 
 def _noted(alert: Alert) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sensor.alerts.ecs import LINE_LIMIT_BYTES
 from sensor.alerts.formats import FORMATS, formatter
 from sensor.alerts.formats.cef import header_text, value_text
 from sensor.alerts.formats.eve import signature_number
+from sensor.alerts.seen_names import SeenName, TlsHello
 from sensor.alerts.techniques import TECHNIQUES, Technique, technique_of
 from tests.support.alerts import an_alert
 from tests.support.examples import examples
@@ -221,6 +222,22 @@ def test_ocsf_says_where_an_address_belongs_and_nothing_where_that_is_not_known(
     assert evidence["src_endpoint"]["location"] == {"city": "Lyon", "country": "FR"}
     assert evidence["src_endpoint"]["autonomous_system"] == {"name": "Example Net", "number": 64500}
     assert evidence["dst_endpoint"] == {"ip": "198.51.100.7", "port": 22}
+
+
+def test_every_format_says_what_traffic_said_as_far_as_it_has_a_place_for_it() -> None:
+    named = Endpoint("198.51.100.7", 443, 1, 1, names=(SeenName("www.example.org", 0, "192.0.2.10"),))
+    alert = an_alert(destination=named, tls=TlsHello("cdn.example", "t13d1516h2_8daaf6152771_e5627efa2ab1"))
+    document = alert_document(alert)
+    assert document["tls"] == {"client": {"server_name": "cdn.example"}}
+    eve, ocsf = written("eve", document), written("ocsf", document)["unmapped"]["flowvigil"]
+    assert eve["tls"] == {"sni": "cdn.example"}
+    assert eve["alert"]["metadata"]["flowvigil_target_names"] == ["www.example.org"]
+    assert eve["alert"]["metadata"]["flowvigil_ja4"] == [alert.tls.ja4]
+    assert ocsf["destination_names"] == ["www.example.org"]
+    assert (ocsf["tls_server_name"], ocsf["ja4"]) == ("cdn.example", alert.tls.ja4)
+    cef = formatter("cef")(document).decode()
+    assert "flexString1Label=tlsServerName flexString1=cdn.example" in cef
+    assert "flexString2Label=destinationNames flexString2=www.example.org" in cef
 
 
 def test_an_episode_creates_updates_and_closes_one_finding() -> None:

@@ -13,6 +13,7 @@ from sensor.alerts.alert import Alert, Endpoint, Grade, ModelIdentity, Muted, Ob
 from sensor.alerts.alert_record import alert_document, alert_line
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.formats import FORMATS, formatter
+from sensor.alerts.seen_names import SeenName, TlsHello
 from sensor.alerts.sensor_records import event_line, stats_line
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
@@ -33,7 +34,9 @@ END_NS = 4_102_444_799_999_999_999
 
 
 def longest_alert() -> Alert:
-    end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED, LONG, LONG, LONG, 2**32 - 1, LONG)
+    name = r"\195" * 100  # what is no letter of ASCII is written so
+    seen = SeenName(name, END_NS, ADDRESS, False)
+    end = Endpoint(ADDRESS, 65535, MOST_COUNTED, MOST_COUNTED, LONG, LONG, LONG, 2**32 - 1, LONG, (seen,) * 9)
     deviation = Deviation(LONG, LONG, WIDE, WIDE, WIDE, WIDE, WIDE, WIDE)
     known: dict[str, Any] = {
         "targets_more": True,
@@ -51,6 +54,7 @@ def longest_alert() -> Alert:
         scores={f"{number:03}{LONG}": WIDE for number in range(99)}, deviations=(deviation,) * 99,
         spread=Spread(**(counts | known)), model=ModelIdentity(LONG, LONG), observer=OBSERVER, dropped=MOST_COUNTED,
         direction="external", muted=Muted(LONG, LONG, END_NS), before_notes=Grade(100, 99.9),
+        tls=TlsHello(r"\195" * 100, LONG),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sensor.alerts.alert import Alert, Endpoint
 from sensor.alerts.alert_record import alert_document, alert_of
 from sensor.alerts.query import FIELDS, QueryError, parse
+from sensor.alerts.seen_names import SeenName, TlsHello
 from sensor.alerts.techniques import technique_of
 from tests.support.alerts import an_alert
 
@@ -18,6 +19,11 @@ def facts(**fields: object) -> Alert:
 
 
 GUESSING = facts()
+SEEN = facts(
+    destination=Endpoint("198.51.100.7", 443, 1, 1, names=(SeenName("www.Example.org", 0, "10.0.0.9"),)),
+    source=Endpoint("192.0.2.10", 51514, 1, 1, domain="desk-7"),
+    tls=TlsHello("cdn.example.net", "t13d1516h2_8daaf6152771_e5627efa2ab1"),
+)
 IPV6 = facts(source=Endpoint("2001:db8::1", 1, 1, 1), destination=Endpoint("2001:db8::2", 22, 1, 1), ip_version=6)
 
 
@@ -46,6 +52,19 @@ def test_a_query_finds_the_alert_that_it_describes(query: str) -> None:
     ],
 )  # fmt: skip
 def test_a_query_leaves_out_what_one_term_does_not_hold_for(query: str) -> None:
+    assert not parse(query).matches(GUESSING)
+
+
+@pytest.mark.parametrize(
+    ("query", "holds"),
+    [
+        ("name:example.ORG", True), ("name:cdn.example", True), ("name:desk-7", True), ("name:other", False),
+        ("tls:t13d1516h2", True), ("tls:8DAAF6152771", True), ("tls:t12", False), ("tls:CDN", True),
+        ("www.example.org", True),
+    ],
+)  # fmt: skip
+def test_names_and_fingerprints_are_found_by_a_part_of_them(query: str, holds: bool) -> None:
+    assert parse(query).matches(SEEN) == holds
     assert not parse(query).matches(GUESSING)
 
 

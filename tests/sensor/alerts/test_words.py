@@ -11,6 +11,7 @@ from sensor.alerts.alert_record import alert_document
 from sensor.alerts.deviation import Deviation, distance_of
 from sensor.alerts.formats import formatter
 from sensor.alerts.reading import Entry
+from sensor.alerts.seen_names import SeenName, TlsHello
 from sensor.alerts.techniques import Technique, technique_of
 from sensor.alerts.words import (
     address_and_port,
@@ -19,12 +20,14 @@ from sensor.alerts.words import (
     label_in_words,
     lane_in_words,
     moment,
+    names_in_words,
     networks_in_words,
     outside_normal,
     severity_word,
     sources_in_words,
     state_word,
     targets_in_words,
+    tls_in_words,
     traffic_in_words,
     when,
     who,
@@ -238,3 +241,35 @@ def test_where_addresses_belong_is_said_by_the_databases_alone(
     shown = "\n".join(detail([Entry(b"", {}, alert)]))
     assert (f"Networks    {said}" in shown) == bool(said)
     assert (["Networks", said] in live_document(alert)["facts"]) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "hello", "said", "tls"),
+    [
+        ((), (), TlsHello(), "", ""),
+        (
+            (SeenName("desk-7.lan", 0, "10.0.0.1", reverse=True),),
+            (SeenName("www.example.org", 9_000_000_000, "192.0.2.10"), SeenName("cdn.example", 0, "10.0.0.8")),
+            TlsHello("www.example.org", "t13d"),
+            "198.51.100.7: www.example.org (asked for 1970-01-01 00:00:09 by 192.0.2.10), "
+            "cdn.example (asked for 1970-01-01 00:00:00 by 10.0.0.8); "
+            "192.0.2.10: desk-7.lan (reverse lookup 1970-01-01 00:00:00 by 10.0.0.1)",
+            "server name www.example.org, JA4 t13d",
+        ),
+        ((), (), TlsHello(None, "t12i"), "", "no server name, JA4 t12i"),
+        ((), (), TlsHello("a.example"), "", "server name a.example"),
+    ],
+)
+def test_what_traffic_said_of_a_flow_is_shown_beside_it_and_in_no_reason(
+    source: tuple[SeenName, ...], destination: tuple[SeenName, ...], hello: TlsHello, said: str, tls: str
+) -> None:
+    plain = an_alert()
+    alert = an_alert(
+        source=replace(plain.source, names=source), destination=replace(plain.destination, names=destination), tls=hello
+    )
+    assert (names_in_words(alert), tls_in_words(alert)) == (said, tls)
+    shown, facts = "\n".join(detail([Entry(b"", {}, alert)])), live_document(alert)["facts"]
+    for title, words in (("Names", said), ("TLS", tls)):
+        assert (f"{title:12}{words}" in shown) == ([title, words] in facts) == bool(words)
+    told, before = alert_document(alert), alert_document(plain)
+    assert {key: told[key] for key in ("message", "event")} == {key: before[key] for key in ("message", "event")}

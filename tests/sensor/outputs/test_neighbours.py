@@ -48,12 +48,14 @@ ECS = {
     "float": "event.risk_score",
     "ip": "source.ip destination.ip related.ip",
     "long": "event.sequence event.severity event.duration source.port source.bytes source.packets destination.port"
-    " destination.bytes destination.packets network.bytes network.packets",
+    " destination.bytes destination.packets network.bytes network.packets source.as.number destination.as.number",
     "keyword": "ecs.version event.kind event.category event.type event.dataset event.action event.id event.reason"
     " source.domain destination.domain network.type network.transport network.iana_number network.community_id"
     " network.application network.direction network.vlan.id network.inner.vlan.id observer.name observer.type"
     " observer.version observer.ingress.interface.name threat.framework threat.technique.id threat.technique.name"
-    " threat.technique.subtechnique.id threat.technique.subtechnique.name threat.tactic.name",
+    " threat.technique.subtechnique.id threat.technique.subtechnique.name threat.tactic.name"
+    " source.geo.country_iso_code source.geo.city_name source.as.organization.name destination.geo.country_iso_code"
+    " destination.geo.city_name destination.as.organization.name tls.client.server_name",
 }
 METRIC = re.compile(r"flowvigil_\w+")
 
