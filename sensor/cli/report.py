@@ -171,6 +171,7 @@ def _of_captures(
 ) -> tuple[str, int]:
     from sensor.cli.assembly import capture_turns, ready_model
 
+    geo = geo_databases(config)  # before anybody waits for the compiler
     hybrid = ready_model(config, kernels, partial(refuse_captures, config, inputs.names), quiet=quiet)
     from sensor.alerts.reading import ReadErrors
     from sensor.report.coverage import HostCensus, coverage_of
@@ -182,7 +183,7 @@ def _of_captures(
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
 
-    site, geo = _site(config), geo_databases(config)
+    site = _site(config)
     if not quiet:
         tell_skipped(inputs.names)
     inputs.put_back()
