@@ -119,7 +119,7 @@ def test_a_link_type_that_libpcap_does_not_know_is_named() -> None:
 
 
 def test_an_interface_that_is_not_there_is_named() -> None:
-    with pytest.raises(CaptureError, match=r"^fv-none: cannot capture: [^\n]*(No such device|[Pp]ermission)[^\n]*$"):
+    with pytest.raises(CaptureError, match=r"^fv-none: cannot capture: [^\n]*([Nn]o such device|[Pp]ermission)[^\n]*$"):
         compile_live("tcp", "fv-none")
 
 
