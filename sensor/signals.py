@@ -37,12 +37,20 @@ def interrupt_by_signals(code: int) -> None:
 class _Interrupt:
     """The handler of a process that nobody else has made one for."""
 
+    heard = False  # whether there was an interrupt
+
     def __init__(self, code: int) -> None:
         self._code = code
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        _Interrupt.heard = True
         end_at_once_by_signals(self._code)
         raise KeyboardInterrupt
+
+
+def interrupted() -> bool:
+    """Whether the command was interrupted, even if a library made another error of the KeyboardInterrupt."""
+    return _Interrupt.heard
 
 
 def interrupting() -> list[signal.Signals]:

@@ -30,6 +30,7 @@ from sensor.cli.train import train
 from sensor.cli.warm_up import warm_up
 from sensor.cli.watch import watch
 from sensor.errors import BROKEN_PIPE, EXIT_CODES, INTERNAL, INTERRUPTED, InputError, SensorError
+from sensor.signals import interrupted
 from sensor.version import VERSION
 
 
@@ -147,14 +148,9 @@ def _run() -> int:
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of the command line's library
             return _report_usage(error)
-        if os.environ.get("FLOWVIGIL_TRACEBACK"):
+        if os.environ.get("FLOWVIGIL_TRACEBACK") and not interrupted():
             raise
-        stop = stdout_error(error) if isinstance(error, OSError) else error
-        if isinstance(stop, SensorError):
-            return _report_stop(str(stop), stop.exit_code)
-        return _report_stop(
-            f"internal error: {type(error).__name__}: {error} (FLOWVIGIL_TRACEBACK=1 shows where)", INTERNAL
-        )
+        return _report_unexpected(error)
     return result if isinstance(result, int) else 0
 
 
@@ -162,6 +158,18 @@ def _report_stop(message: str, code: int, detail: Sequence[str] = ()) -> int:
     """Log the error, one line and lines of detail; return the exit code."""
     log.error(message, detail, code)
     return code
+
+
+def _report_unexpected(error: Exception) -> int:
+    """Log an error that nobody expected; return the exit code."""
+    if interrupted():
+        return _report_stop("interrupted", INTERRUPTED)
+    stop = stdout_error(error) if isinstance(error, OSError) else error
+    if isinstance(stop, SensorError):
+        return _report_stop(str(stop), stop.exit_code)
+    return _report_stop(
+        f"internal error: {type(error).__name__}: {error} (FLOWVIGIL_TRACEBACK=1 shows where)", INTERNAL
+    )
 
 
 def _report_usage(error: Any) -> int:

@@ -55,11 +55,14 @@ def main() -> int:
     from sensor.metering.workers import WorkerTurns
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
+    from sensor.run.warmup import warm_up
     from sensor.settings.config import Config
     from tests.trust.determinism import digest_of
 
     config = Config()
     judge = build_judge(config, load_model(config))
+    # as a watch does: who compiles tells nothing meanwhile, and is not waited for
+    warm_up(build_meter(config, names=True), build_judge(config, load_model(config)))
     sources = [
         LiveTurns(capture_of(dealt), build_meter(config, names=True))  # type: ignore[arg-type]
         for dealt in dealt_out(trial)

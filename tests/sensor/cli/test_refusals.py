@@ -115,3 +115,23 @@ sensor.__main__.main()
 """
     run = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, timeout=60, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (130, b"", b"flowvigil: interrupted\n")
+
+
+def test_an_interrupt_of_which_a_library_makes_another_error_is_one_line_too() -> None:
+    interrupted = f"""
+import os, signal, sys, time
+import sensor.__main__
+class Library:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(30)
+            except KeyboardInterrupt as error:
+                raise TypeError("no common dtype") from error
+sys.meta_path.insert(0, Library())
+sys.argv = ["flowvigil", "read", {str(DEMO)!r}]
+sensor.__main__.main()
+"""
+    run = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, b"", b"flowvigil: interrupted\n")
