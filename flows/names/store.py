@@ -178,6 +178,8 @@ class SightingStore:
         self._rows = np.zeros(2, dtype=np.int64)
         self._waiting = NO_SIGHTINGS
         self._next = 0  # of these
+        self._added: list[Sightings] = []  # since they were put in order
+        self._count = 0  # of all that wait
 
     @property
     def evicted(self) -> dict[str, int]:
@@ -189,13 +191,26 @@ class SightingStore:
         """Have sightings wait for their moment; in any order, but none of before one that was taken."""
         if not len(seen):
             return
-        left = Sightings(self._waiting.words[self._next :], self._waiting.text)
-        self._waiting, self._next = in_order(joined([left, seen]) if len(left) else seen), 0
-        if len(self._waiting) > WAITING:
+        self._added.append(seen)
+        self._count += len(seen)
+        if self._count > WAITING:
+            self._put_in_order()
             self.take_until(int(self._waiting.words[len(self._waiting) - WAITING, S_TIME_NS]))
+
+    @property
+    def waiting(self) -> int:
+        """How many sightings wait."""
+        return self._count
+
+    def _put_in_order(self) -> None:
+        if self._added:
+            left = Sightings(self._waiting.words[self._next :], self._waiting.text)
+            parts = [left, *self._added] if len(left) else self._added
+            self._waiting, self._next, self._added = in_order(joined(parts)), 0, []
 
     def take_until(self, until_ns: int) -> None:
         """Take the sightings of before a moment of the meter's clock."""
+        self._put_in_order()
         words = self._waiting.words
         if self._next == len(words) or words[self._next, S_TIME_NS] >= until_ns:
             return
@@ -208,7 +223,8 @@ class SightingStore:
                 flows.slots, flows.keys, flows.links, flows.ends, self._seen_ns[1],
                 self._hello_lengths, self._hellos, self._counts,
             )  # fmt: skip
-        if self._next == len(words):
+        self._count = len(words) - self._next
+        if not self._count:
             self._waiting, self._next = NO_SIGHTINGS, 0
 
     def names_of(self, version: int, high: int, low: int, now_ns: int) -> list[SeenName]:

@@ -31,8 +31,10 @@ from flows.columns import INDEX
 from flows.decode import TCP
 from flows.names.store import SightingStore
 from sensor.alerts.seen_names import NO_HELLO, FlowNames, SeenName, TlsHello
+from sensor.metering.turns import END_NS as NO_MORE_NS
 from sensor.metering.turns import Turn
 
+_TOGETHER: Final = 4096  # sightings
 _SYN: Final = INDEX["syn_flag_count"]
 
 
@@ -54,7 +56,9 @@ class Names:
 
     def settle(self, turn: Turn) -> None:
         """All records of before this turn's moment were judged."""
-        self._store.take_until(turn.until_ns)
+        # Putting a few in order costs as much as thousands: they may wait for a flow that is shown.
+        if self._store.waiting >= _TOGETHER or turn.until_ns == NO_MORE_NS:
+            self._store.take_until(turn.until_ns)
 
     def of_flow(self, identity: Sequence[int], values: NDArray[np.float64]) -> FlowNames:
         """What is known of a flow when it is reported, after those that were reported before it.
