@@ -18,6 +18,7 @@ from sensor.alerts.alert_record import alert_of
 from sensor.alerts.spread import counted
 from sensor.alerts.words import moment, muted_in_words, severity_word, who
 from sensor.errors import ConfigError, reason_of
+from sensor.files.bounded import read_bounded
 from sensor.printable import printable
 
 Kind = Literal["text", "html", "json"]  # what the places of a template are escaped for
@@ -110,15 +111,11 @@ def read_template(path: Path, kind: Kind, name: str) -> BatchTemplate:
     """A template in UTF-8. name: of the output. Raises ConfigError."""
     place = f"{name}: {path}"
     try:
-        with path.open("rb") as file:
-            found = file.read(LONGEST_TEMPLATE + 1)
-        text = found.decode()
+        text = read_bounded(path, LONGEST_TEMPLATE).decode()
     except OSError as error:
         raise ConfigError(f"{place}: {reason_of(error)}, expected a template") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{place}: no UTF-8 at byte {error.start:,}, expected a template in it") from error
-    if len(found) > LONGEST_TEMPLATE:
-        raise ConfigError(f"{place}: expected a template of {LONGEST_TEMPLATE:,} bytes at most")
     return BatchTemplate(text, kind, place)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import ConfigError, reason_of
+from sensor.files.bounded import read_bounded
 
 LONGEST_BYTES: Final = 4096
+EXPECTED: Final = f"one line of printable ASCII, {LONGEST_BYTES:,} bytes at most"
 
 
 def secret_of(name: str, path: Path | None, variable: str | None) -> str | None:
@@ -20,10 +22,9 @@ def secret_of(name: str, path: Path | None, variable: str | None) -> str | None:
     """
     if path is not None:
         try:
-            with path.open("rb") as file:
-                found = file.read(LONGEST_BYTES + 1)
+            found = read_bounded(path, LONGEST_BYTES)
         except OSError as error:
-            raise ConfigError(f"{name}: {path}: {reason_of(error)}, expected a file with a secret") from error
+            raise ConfigError(f"{name}: {path}: {reason_of(error)}, expected {EXPECTED}") from error
         return _checked(f"{name}: {path}", found)
     if variable is not None:
         if variable not in os.environ:
@@ -35,5 +36,5 @@ def secret_of(name: str, path: Path | None, variable: str | None) -> str | None:
 def _checked(place: str, found: bytes) -> str:
     secret = found.strip(b"\r\n \t")
     if not secret or len(found) > LONGEST_BYTES or any(not 0x20 <= byte < 0x7F for byte in secret):
-        raise ConfigError(f"{place}: expected one line of printable ASCII, {LONGEST_BYTES:,} bytes at most")
+        raise ConfigError(f"{place}: expected {EXPECTED}")
     return secret.decode("ascii")

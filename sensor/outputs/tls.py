@@ -1,17 +1,28 @@
 """TLS towards a receiver: its certificate and name are checked, it gets ours where it asks (RFC 5425, section 5)."""
 
 import ssl
-from pathlib import Path
+from typing import Final
 
 from sensor.errors import ConfigError, reason_of
+from sensor.files.bounded import read_bounded
 from sensor.settings.outputs import TlsEntry
+
+LONGEST_BYTES: Final = 4 << 20  # of a file: twenty times a system's list of authorities
+
+
+def refuse_unreadable(entry: TlsEntry) -> None:
+    """Raise ConfigError for a file that no library can take: it would not say which it is, or wait for it."""
+    for path in (entry.ca, entry.certificate, entry.key):
+        try:
+            if path is not None:
+                read_bounded(path, LONGEST_BYTES)
+        except OSError as error:
+            raise ConfigError(f"{entry.name}: {path}: {reason_of(error)}, expected a file in PEM") from error
 
 
 def tls_context(entry: TlsEntry) -> ssl.SSLContext:
     """TLS that checks the receiver's certificate and name. Raises ConfigError."""
-    for path in (entry.ca, entry.certificate, entry.key):
-        if path is not None:
-            _read(path, entry.name)
+    refuse_unreadable(entry)
     try:
         context = ssl.create_default_context(cafile=entry.ca)
     except ssl.SSLError as error:
@@ -20,14 +31,6 @@ def tls_context(entry: TlsEntry) -> ssl.SSLContext:
     if entry.certificate is not None:
         _show(context, entry)
     return context
-
-
-def _read(path: Path, name: str) -> None:
-    """Raise ConfigError for a file that cannot be read: the library does not say which of several it is."""
-    try:
-        path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{name}: {path}: {reason_of(error)}, expected a file in PEM") from error
 
 
 def _show(context: ssl.SSLContext, entry: TlsEntry) -> None:

@@ -89,8 +89,12 @@ def encoder_of(entry: OutputEntry) -> Encode | None:
 
 
 def _kafka_security(entry: KafkaEntry) -> dict[str, Any]:
+    """What librdkafka is told of TLS. Raises ConfigError."""
     if entry.ca is None and entry.certificate is None:
         return {}
+    from sensor.outputs.tls import refuse_unreadable
+
+    refuse_unreadable(entry)
     files = {"ssl.ca": entry.ca, "ssl.certificate": entry.certificate, "ssl.key": entry.key}
     named = {f"{name}.location": str(path) for name, path in files.items() if path is not None}
     return {"security.protocol": "ssl", **named}

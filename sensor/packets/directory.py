@@ -19,6 +19,7 @@ from sensor.files.ownership import MODE, REPLACE, Owner, make_owned_directory
 SUFFIX: Final = ".pcapng"
 FILES: Final = 1 << 18  # at most, however small: some 200 bytes of memory each, and a directory that can be listed
 _OURS: Final = re.compile(r"[A-Z2-7]{26}\.pcapng")
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for what somebody may have put there
 _UNFINISHED: Final = ".unfinished"
 _ANY_NAME: Final = "x"  # in a directory that is to be held
 
@@ -77,9 +78,13 @@ class PacketDirectory:
             return False
 
     def read(self, name: str) -> bytes:
-        """Content of a file. Raises OSError."""
-        with held(self.path / name) as place, os.fdopen(place.open(os.O_RDONLY), "rb") as file:
-            return file.read()
+        """Content of a file as it was written. Raises OSError, and ValueError where somebody has changed its size."""
+        size = self._sizes.get(name, 0)
+        with held(self.path / name) as place, os.fdopen(place.open(os.O_RDONLY | _NO_WAIT), "rb") as file:
+            content = file.read(size + 1)
+        if len(content) != size:
+            raise ValueError(f"{name}: found another size than {size:,} bytes")
+        return content
 
     def write(self, name: str, content: bytes) -> None:
         """Create or replace a file atomically, after deleting the oldest others to make room.

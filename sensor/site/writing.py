@@ -242,7 +242,7 @@ def _replace(path: Path, text: str, before: bytes | None) -> None:
         stream.write(text.encode())
         stream.flush()
         os.fsync(stream.fileno())  # what takes long comes before the last look
-        if before != (path.read_bytes() if os.path.exists(path) else None):
+        if before != (read_regular(path, EXPECTED, LIMIT_BYTES) if os.path.exists(path) else None):
             raise OutputError(f"{path}: was changed by someone else meanwhile: nothing was added, try again")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from training.datasets.captures.index import LabelledCapture
-from training.datasets.packed import unpacked_sha256
+from training.datasets.packed import opened, unpacked_sha256
 from training.errors import DatasetError, reason_of
 
 ROUTER, TRUTH, RECORD = "router.pcap", "truth.csv", "run.json"
@@ -58,7 +58,7 @@ def _site(directory: Path) -> str:
     if not os.path.exists(path):
         return directory.name
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             record = json.loads(stream.read(MOST_RECORD))
     except OSError as error:
         raise DatasetError(path, f"cannot be read ({reason_of(error)})") from error

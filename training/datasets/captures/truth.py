@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from flows.truth import BENIGN, FlowTruth, read_truth
+from training.datasets.packed import text_lines
 from training.errors import DatasetError, reason_of
 from training.labels import TECHNIQUE_FAMILIES, technique_family
 
@@ -13,8 +14,7 @@ UNKNOWN: Final = "unknown"  # technique of a flow that nobody accounts for
 def truth_of(path: Path) -> list[FlowTruth]:
     """The truth in a file. Raises DatasetError for what cannot be read, and for a technique that no family holds."""
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            truths = read_truth(lines)
+        truths = read_truth(text_lines(path))
     except OSError as error:
         raise DatasetError(path, f"cannot be read ({reason_of(error)}); expected the truth of a capture") from error
     except (ValueError, TypeError) as error:  # a row with too few cells holds None for a number
