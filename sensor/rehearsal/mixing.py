@@ -10,6 +10,8 @@ import numpy as np
 from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
+from sensor.metering.due import DueRecords
+from sensor.metering.turns import END_NS
 from sensor.sources.captures.merging import Part, merged_parts
 
 
@@ -37,7 +39,10 @@ def mixed(site: Iterable[PacketBlock], added: PacketBlock) -> Iterator[PacketBlo
 
 
 def metered(blocks: Iterable[PacketBlock], meter: Meter) -> Iterator[FlowBatch]:
-    """The records of packets, in the order of their reports."""
+    """The records of packets, in the order that a run has them in."""
+    due = DueRecords()
     for block in blocks:
-        yield meter.feed(block)
-    yield meter.drain()
+        due.add(meter.feed(block), meter.now_ns)
+        yield due.all()
+    due.add(meter.drain(), END_NS)
+    yield due.all()

@@ -11,6 +11,7 @@ from flows.block import Bytes, Int64s, PacketBlock
 from flows.compat import run_compat
 from flows.decode import REASONS
 from flows.layout import (
+    M_MARKS,
     M_NEXT_PACKET,
     M_RECORDS,
     M_UNDECODED,
@@ -113,6 +114,7 @@ def run_singly(
                 frame, one[0], one[1], one[2], one[3], one[4], link, UNSET, rows, slots, links, wheel, queues, keys,
                 fields, fragments, registers, identity, values, marks,
             )  # fmt: skip
+        registers[U(M_MARKS)] = 0  # of a slice that is gone; the whole block's are read
         if not done:
             return i
         outcomes[U(i)] = outcome_of(fields, registers, before, linktype[U(i)], caplen[U(i)])

@@ -139,7 +139,7 @@ def test_a_truncated_gz_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="No such file"):
+    with pytest.raises(DatasetError, match="no such file"):
         read_cic(tmp_path / "none.csv")
 
 
