@@ -50,7 +50,7 @@ def events(watch: Watch, action: str) -> list[str]:
 
 def test_a_baseline_of_an_interface_is_stopped_and_goes_on(cable: tuple[str, str], directory: Path) -> None:
     left, right = cable
-    command = ("baseline", "default", "fv1", "-o", directory / "site", "--for", "5s")
+    command = ("baseline", "default", "fv1", "-o", directory / "site", "--for", "8s")
     with traffic(left, directory, 11):
         first = started(*command, namespace=right)
         unfinished = directory / "site.unfinished"
@@ -58,6 +58,7 @@ def test_a_baseline_of_an_interface_is_stopped_and_goes_on(cable: tuple[str, str
         while not (unfinished.exists() and any(unfinished.iterdir())):
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        time.sleep(2)  # before the run has begun an interrupt ends the command and says no more
         first.send_signal(signal.SIGINT)
         _, told = first.communicate(timeout=30)
         assert first.returncode == INTERRUPTED, told
