@@ -47,6 +47,7 @@ STOPS: Final = {
     "RowError": INPUT,
     "NotAtomicError": OUTPUT,
     "BusyError": OUTPUT,
+    "InUseError": OUTPUT,
     "OtherVersionError": INPUT,
 }
 # Other exceptions (ValueError, OSError …) say what is wrong in a file, which a stop of this code quotes after its name.

@@ -9,6 +9,7 @@ from sensor.errors import CAPTURE, FAIL_ON, INPUT, INTERRUPTED, OK, OUTPUT
 
 if TYPE_CHECKING:
     from sensor.cli.assembly import AssembledRun
+    from sensor.progress.progress import Progress
 
 
 class FailOn(StrEnum):
@@ -37,5 +38,10 @@ def exit_code(assembled: "AssembledRun", fail_on: FailOn | None) -> int:
         return OUTPUT
     if run.stopping and not live:
         return INTERRUPTED
-    failing = {None: 0, FailOn.ATTACK: run.progress.attacks, FailOn.UNCERTAIN: run.progress.alerts}[fail_on]
-    return FAIL_ON if failing else INPUT if run.turns.problems else OK
+    return code_of_findings(run.progress, fail_on, damaged=bool(run.turns.problems))
+
+
+def code_of_findings(progress: "Progress", fail_on: FailOn | None, *, damaged: bool) -> int:
+    """The exit code of a run in which nothing else went wrong. damaged: whether an input was not read to its end."""
+    failing = {None: 0, FailOn.ATTACK: progress.attacks, FailOn.UNCERTAIN: progress.alerts}[fail_on]
+    return FAIL_ON if failing else INPUT if damaged else OK

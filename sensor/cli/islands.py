@@ -15,11 +15,11 @@ import typer
 
 from sensor.cli.assembly import READ_QUEUE_WAIT_S, DisplayOptions, prepared_for, screen_of_reading
 from sensor.cli.beforehand import tell_skipped
-from sensor.cli.exit_code import FailOn
+from sensor.cli.exit_code import FailOn, code_of_findings
 from sensor.cli.kernels import JUDGING, cached
 from sensor.cli.reading_pool import COMMAND
 from sensor.cli.signals import stopped_by_signals
-from sensor.errors import FAIL_ON, INPUT, INTERRUPTED, OK, OUTPUT, SensorError
+from sensor.errors import INTERRUPTED, OK, OUTPUT, SensorError
 from sensor.files.unfinished import scratch_directory, whole_file
 from sensor.jobs.accounts import sum_of
 from sensor.jobs.local import LocalPool
@@ -83,11 +83,10 @@ def read_islands(
     with ExitStack() as stack:
         pool = stack.enter_context(LocalPool(COMMAND, _told(config, settings, workers, display), workers))
         ready = _started(pool)
-        directory = RunDirectory(options.run or stack.enter_context(scratch_directory()))
-        identity = Identity(
-            VERSION, ready["sha256"], hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-        )
-        run = stack.enter_context(directory.held(identity, resume=options.resume))
+        own = options.run or stack.enter_context(scratch_directory()) / "run"  # below: the scratch has a lock itself
+        judging = json.dumps({**settings, "jobs": None}, sort_keys=True)  # a run may go on with more patience
+        identity = Identity(VERSION, ready["sha256"], hashlib.sha256(judging.encode()).hexdigest())
+        run = stack.enter_context(RunDirectory(own).held(identity, resume=options.resume))
         return _Reading(config, found, display, run, ready["bundle"]).carried_by(
             pool, fail_on, keep=options.run is not None
         )
@@ -103,22 +102,23 @@ class _Reading:
         self._run = run
         self._bundle = bundle
         self._began_s = time.monotonic()
-        self._schedule: Schedule | None = None
         self._progress = Progress(bundle=bundle)
         self._problems: list[str] = []
         self._failed = False  # whether a capture was damaged or set aside
         self._next = 0  # the first capture whose lines the outputs have not had
-        self._delivered, self._sequence = run.delivered
-        self._before = set(self._delivered)  # captures whose lines they had in an earlier run
+        self._delivered, self._sequence = run.delivered  # SHA-256 of lines by capture, and the last alert's number
+        sizes = [capture.size for capture in captures]
+        self._size = None if None in sizes else sum(size or 0 for size in sizes)
 
     def carried_by(self, pool: LocalPool, fail_on: FailOn | None, *, keep: bool) -> int:
         """Read all, and the exit code. keep: whether the run's directory stays."""
         from sensor.outputs.outputs import Outputs
         from sensor.run.outlet import Outlet
+        from sensor.run.run import CUT_SHORT
 
         config, display = self._config, self._display
         tasks = [{"capture": capture.name, "part": str(self._run.part(capture))} for capture in self._captures]
-        self._schedule = schedule = Schedule(tasks, pool)
+        schedule = Schedule(tasks, pool)
         self._take_over(schedule)
         with ExitStack() as stack:
             outputs = stack.enter_context(Outputs(prepared_for(config, display, None), READ_QUEUE_WAIT_S))
@@ -141,10 +141,7 @@ class _Reading:
             self._run.keep_delivered(self._delivered, self._sequence)
             if keep and not schedule.stopping:
                 self._write_all()
-            self._problems += [
-                *outlet.problems,
-                *(["stopped by the user before the end of the input"] * schedule.stopping),
-            ]
+            self._problems += [*outlet.problems, *([CUT_SHORT] * schedule.stopping)]
             screen.finish(self._now(), self._problems)
             if outlet.reader_gone:
                 raise BrokenPipeError
@@ -152,8 +149,7 @@ class _Reading:
                 return OUTPUT
         if schedule.stopping:
             return INTERRUPTED
-        failing = {None: 0, FailOn.ATTACK: self._progress.attacks, FailOn.UNCERTAIN: self._progress.alerts}[fail_on]
-        return FAIL_ON if failing else INPUT if self._failed else OK
+        return code_of_findings(self._progress, fail_on, damaged=self._failed)
 
     def _take_over(self, schedule: Schedule) -> None:
         """Know what is known of an earlier run."""
@@ -169,26 +165,30 @@ class _Reading:
 
     def _deliver(self, schedule: Schedule, outlet: "Outlet", screen: "Screen") -> None:
         """Hand over what has ended, in the order of the captures, and show how far all is."""
+        from sensor.alerts.reading import ReadErrors, entries_of
+
+        self._progress = replace(self._progress, bytes_read=schedule.done, size=self._size)
         while self._next < len(self._captures) and schedule.states[self._next].over:
             capture, state = self._captures[self._next], schedule.states[self._next]
             self._next += 1
             name = printable(capture.name, 200)
             if state.result is None:
                 self._failed = True
-                why = "; ".join(dict.fromkeys(state.failures))
-                self._problems.append(f"{name}: set aside after {len(state.failures)} attempts: {why}")
+                why = [*state.failures, *state.losses]
+                told = "; ".join(dict.fromkeys(why))
+                self._problems.append(f"{name}: set aside after {len(why)} attempts: {told}")
                 continue
             self._problems += state.result["problems"]
             self._failed |= state.result["code"] != OK
             self._progress = sum_of([state.result["account"]], self._progress)
             for remark in state.result["remarks"]:
                 screen.note(remark)
-            if capture.key in self._before:
+            if self._delivered.get(capture.key) == state.result["sha256"]:  # in an earlier run
                 continue
             for lines in _in_batches(self._lines_of(capture)):
                 outlet.write(lines)
-                screen.update(self._now(), _alerts_in(lines))
-            self._delivered.append(capture.key)
+                screen.update(self._now(), [entry.alert for entry in entries_of(lines, name, ReadErrors())])
+            self._delivered[capture.key] = state.result["sha256"]
         screen.update(self._now(), ())
 
     def _lines_of(self, capture: Capture) -> Iterator[bytes]:
@@ -213,14 +213,7 @@ class _Reading:
                     file.writelines(self._lines_of(capture))
 
     def _now(self) -> Progress:
-        states = self._schedule.states if self._schedule is not None else []
-        sizes = [capture.size for capture in self._captures]
-        return replace(
-            self._progress,
-            bytes_read=sum(state.done for state in states),
-            size=None if None in sizes else sum(size or 0 for size in sizes),
-            elapsed_s=time.monotonic() - self._began_s,
-        )
+        return replace(self._progress, elapsed_s=time.monotonic() - self._began_s)
 
 
 def _as_stored(name: str) -> Capture:
@@ -264,11 +257,3 @@ def _in_batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
             batch = []
     if batch:
         yield batch
-
-
-def _alerts_in(lines: Sequence[bytes]) -> list[Any]:
-    """The alerts among lines."""
-    from sensor.alerts.alert import Alert
-    from sensor.alerts.reading import ReadErrors, entries_of
-
-    return [entry.alert for entry in entries_of(lines, "", ReadErrors()) if isinstance(entry.alert, Alert)]

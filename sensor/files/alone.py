@@ -5,12 +5,12 @@ with the process, however that ends. Source: flock(2).
 import os
 
 
-class BusyError(OSError):
+class InUseError(OSError):
     """Another process works in the directory."""
 
 
 def lock_alone(descriptor: int) -> None:
-    """Lock an open directory for whoever holds this descriptor and its copies. Raises BusyError.
+    """Lock an open directory for whoever holds this descriptor and its copies. Raises InUseError.
 
     Nothing is done on systems and file systems that lock no directories.
     """
@@ -21,7 +21,7 @@ def lock_alone(descriptor: int) -> None:
     except ImportError:
         return
     except BlockingIOError:
-        raise BusyError(None, "used by another sensor") from None
+        raise InUseError(None, "used by another sensor") from None
     except OSError:
         return
 

@@ -58,8 +58,12 @@ class LocalPool:
             say(process.stdin.fileno(), self._settings)
         self._lines = Lines(process.stdout.fileno())
         found: list[dict[str, Any]] = []
-        while not found and not self._lines.closed:
-            found = self._lines.read()
+        try:
+            while not found and not self._lines.closed:
+                found = self._lines.read()
+        except BaseException:  # an interrupt: until it is ready it does not look whether it is still wanted
+            process.kill()
+            raise
         if not found:
             raise PoolEndedError(f"the process that reads captures has ended: {how_it_ended(process.wait())}")
         return dict(found[0])

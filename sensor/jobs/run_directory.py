@@ -7,19 +7,20 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sensor.errors import ConfigError, OutputError, reason_of
+from sensor.files.alone import InUseError, lock_alone, unlock
 from sensor.files.unfinished import whole_file
 from sensor.printable import printable
 
 SCHEMA: Final = "captures-run/1"  # read by the version that wrote it
 ALERTS: Final = "alerts.jsonl"  # all lines, in the order of the captures, at the end of a run
-RUN, DELIVERED, LOCK = "run.json", "delivered.json", "lock"
+RUN, DELIVERED = "run.json", "delivered.json"
 MOST_BYTES: Final = 1 << 24  # of a file that says how a capture ended
 
 
@@ -50,9 +51,8 @@ class RunDirectory:
     """The directory of one run, which no other process uses meanwhile."""
 
     def __init__(self, path: Path) -> None:
-        """path: exists."""
+        """path: made where there is none."""
         self.path = path
-        self._lock: int | None = None
 
     @contextmanager
     def held(self, identity: Identity, *, resume: bool) -> Iterator["RunDirectory"]:
@@ -64,14 +64,19 @@ class RunDirectory:
         try:
             for below in ("parts", "ends"):
                 (self.path / below).mkdir(parents=True, exist_ok=True)
-            descriptor = _locked(self.path / LOCK)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise OutputError(f"{self._shown}: no run can be kept here ({reason_of(error)})") from error
+            raise self._refused(error) from error
+        try:
+            lock_alone(descriptor)
+        except InUseError as error:
+            os.close(descriptor)
+            raise self._refused(error) from error
         try:
             self._settle(identity, resume=resume)
             yield self
         finally:
-            os.close(descriptor)
+            unlock(descriptor)
 
     def part(self, capture: Capture) -> Path:
         """Where a capture's lines are."""
@@ -92,15 +97,15 @@ class RunDirectory:
         self._write(Path("ends") / f"{capture.key}.json", end)
 
     @property
-    def delivered(self) -> tuple[list[str], int]:
-        """Keys of the captures whose lines the outputs have had, in that order, and the number of the last line."""
+    def delivered(self) -> tuple[dict[str, str], int]:
+        """What the outputs have had: SHA-256 of a capture's lines by its key, and the number of the last line."""
         found = _read(self.path / DELIVERED) or {}
-        keys, last = found.get("captures", []), found.get("sequence", 0)
-        return (list(map(str, keys)), int(last)) if isinstance(keys, list) and isinstance(last, int) else ([], 0)
+        had, last = found.get("captures"), found.get("sequence")
+        return (had, last) if isinstance(had, dict) and isinstance(last, int) else ({}, 0)
 
-    def keep_delivered(self, keys: Sequence[str], sequence: int) -> None:
+    def keep_delivered(self, had: Mapping[str, str], sequence: int) -> None:
         """Note what the outputs have had. Raises OutputError."""
-        self._write(Path(DELIVERED), {"captures": list(keys), "sequence": sequence})
+        self._write(Path(DELIVERED), {"captures": dict(had), "sequence": sequence})
 
     def _settle(self, identity: Identity, *, resume: bool) -> None:
         before = _read(self.path / RUN)
@@ -140,6 +145,9 @@ class RunDirectory:
             shown = printable(str(self.path / name), 200)
             raise OutputError(f"{shown}: cannot be written ({reason_of(error)})") from error
 
+    def _refused(self, error: OSError) -> OutputError:
+        return OutputError(f"{self._shown}: no run can be kept here ({reason_of(error)})")
+
     @property
     def _shown(self) -> str:
         return printable(str(self.path), 200)
@@ -153,16 +161,3 @@ def _read(path: Path) -> dict[str, Any] | None:
         if len(content) <= MOST_BYTES and isinstance(found := json.loads(content), dict):
             return found
     return None
-
-
-def _locked(path: Path) -> int:
-    """Descriptor of a lock that no other process has. Raises OSError."""
-    import fcntl
-
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OSError(16, "another run is at work") from None
-    return descriptor

@@ -1,6 +1,5 @@
 """All tasks of a run carried to their ends, by whatever carries them; one that fails twice is set aside."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -32,32 +31,40 @@ class State:
     """A task's way to its end."""
 
     task: Task
-    attempts: int = 0
     done: int = 0  # how far it is, or was at its end
     result: dict[str, Any] | None = None
-    failures: list[str] = field(default_factory=list)  # why each attempt failed
-    losses: int = 0  # attempts that were lost with what ran them
+    failures: list[str] = field(default_factory=list)  # why attempts failed by themselves
+    losses: list[str] = field(default_factory=list)  # why attempts were lost with what ran them
 
     @property
     def over(self) -> bool:
         """Whether it has a result, or none will come."""
-        return self.result is not None or len(self.failures) >= ATTEMPTS or self.losses >= LOSSES
+        return self.result is not None or len(self.failures) >= ATTEMPTS or len(self.losses) >= LOSSES
+
+    def hear(self, news: News) -> None:
+        """Take in what became of it."""
+        self.done = self.done if news.failure else news.done
+        self.result = news.result
+        if news.failure:
+            (self.losses if news.lost else self.failures).append(news.failure)
 
 
 class Schedule:
     """Tasks by their numbers, 0, 1, …, and how far each is."""
 
-    def __init__(self, tasks: Iterable[Task], carrier: Carrier, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tasks: Iterable[Task], carrier: Carrier) -> None:
         self.states = [State(task) for task in tasks]
         self.stopping = False
         self._carrier = carrier
-        self._clock = clock
-        self._waiting = deque(range(len(self.states)))
+
+    @property
+    def done(self) -> int:
+        """How far all are together."""
+        return sum(state.done for state in self.states)
 
     def know(self, number: int, result: dict[str, Any], done: int) -> None:
         """Take a result over from an earlier run, before this one begins."""
         self.states[number].result, self.states[number].done = result, done
-        self._waiting.remove(number)
 
     def stop(self) -> None:
         """Begin nothing more, and wait for nothing that runs. May be called by a signal handler."""
@@ -68,28 +75,19 @@ class Schedule:
 
         ended: called for each that is over, as it ends. looked: called several times a second.
         """
+        waiting = deque(number for number, state in enumerate(self.states) if not state.over)
         running = 0
-        while (self._waiting or running) and not self.stopping:
-            while self._waiting and self._carrier.free > 0:
-                number = self._waiting.popleft()
-                state = self.states[number]
-                state.attempts += 1
-                state.done = 0
+        while (waiting or running) and not self.stopping:
+            while waiting and self._carrier.free > 0:
+                number = waiting.popleft()
                 running += 1
-                self._carrier.submit(number, state.task)
+                self._carrier.submit(number, self.states[number].task)
             for news in self._carrier.news(WAIT_S):
                 state = self.states[news.number]
-                if not news.over:
-                    state.done = news.done
-                    continue
-                running -= 1
-                if news.result is not None:
-                    state.result, state.done = news.result, news.done
-                else:
-                    state.failures += [] if news.lost and state.losses < LOSSES - 1 else [news.failure]
-                    state.losses += news.lost
+                state.hear(news)
+                running -= news.over
                 if state.over:
                     ended(news.number, state)
-                else:
-                    self._waiting.append(news.number)  # after the others: what failed it may have passed by then
+                elif news.over:
+                    waiting.append(news.number)  # after the others: what failed it may have passed by then
             looked()

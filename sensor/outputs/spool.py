@@ -21,7 +21,7 @@ from typing import Final
 from configs.formats import OtherVersionError
 from sensor.alerts.spread import counted
 from sensor.errors import OutputError, reason_of
-from sensor.files.alone import BusyError
+from sensor.files.alone import InUseError
 from sensor.outputs.spool_directory import (
     CHECKED,
     PIECE,
@@ -79,7 +79,7 @@ class Spool:
         except OtherVersionError as error:
             raise OutputError(f"spool {directory}: {error}") from error
         except OSError as error:
-            if isinstance(error, BusyError) or error.errno not in DISK_REFUSES:
+            if isinstance(error, InUseError) or error.errno not in DISK_REFUSES:
                 raise OutputError(f"spool {directory}: {reason_of(error)}, expected a directory of our own") from error
             self._fail(error)
 

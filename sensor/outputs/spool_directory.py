@@ -41,7 +41,7 @@ class SpoolDirectory:
     """One directory, held open and locked for as long as this process uses it."""
 
     def __init__(self, path: Path) -> None:
-        """Make it if there is none. Raises BusyError where another sensor uses it, OSError."""
+        """Make it if there is none. Raises InUseError where another sensor uses it, OSError."""
         self._mark: int | None = None  # the file that is written to
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import OutputError, reason_of
-from sensor.files.alone import BusyError, lock_alone, unlock
+from sensor.files.alone import InUseError, lock_alone, unlock
 from sensor.files.held import Held, held
 from sensor.files.ownership import MODE, REPLACE, Owner, make_owned_directory
 
@@ -154,5 +154,5 @@ def _write_file(place: Held, content: bytes) -> None:
 
 
 def _unusable(path: Path, error: OSError) -> OutputError:
-    wanted = "a directory of its own" if isinstance(error, BusyError) else "a directory or a place for one"
+    wanted = "a directory of its own" if isinstance(error, InUseError) else "a directory or a place for one"
     return OutputError(f"packets cannot be kept in {path}: {reason_of(error)}, expected {wanted}")

@@ -17,7 +17,7 @@ from typing import Final, TextIO
 from tests.fuzz.processes import COMPILED, start
 
 # Inputs of a part: about ten seconds' work.
-SIZES: Final = {"frames": 1_000_000, "captures": 10_000, "ring": 200_000, "documents": 2_000}
+SIZES: Final = {"frames": 1_000_000, "captures": 10_000, "ring": 200_000, "names": 100_000, "documents": 2_000}
 DONE: Final = "done.jsonl"
 TELL_S: Final = 30.0
 

@@ -14,7 +14,7 @@ import pytest
 from sensor.errors import INTERRUPTED
 from tests.support.command import started
 from tests.support.load import replay, sessions
-from tests.support.sensors import Watch, watching
+from tests.support.sensors import Watch, notified, watching
 
 pytest.importorskip("sklearn")
 pytestmark = [pytest.mark.live, pytest.mark.takes(25)]
@@ -50,15 +50,16 @@ def events(watch: Watch, action: str) -> list[str]:
 
 def test_a_baseline_of_an_interface_is_stopped_and_goes_on(cable: tuple[str, str], directory: Path) -> None:
     left, right = cable
-    command = ("baseline", "default", "fv1", "-o", directory / "site", "--for", "8s")
+    command = ("baseline", "default", "fv1", "-o", directory / "site", "--for", "5s")
     with traffic(left, directory, 11):
-        first = started(*command, namespace=right)
+        with notified() as ready:
+            first = started(*command, namespace=right, NOTIFY_SOCKET=ready.name)
+            ready.wait("READY=1", first)  # while kernels are compiled an interrupt ends it and says no more
         unfinished = directory / "site.unfinished"
         deadline = time.monotonic() + 20
-        while not (unfinished.exists() and any(unfinished.iterdir())):
+        while not any(unfinished.iterdir()):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        time.sleep(2)  # before the run has begun an interrupt ends the command and says no more
         first.send_signal(signal.SIGINT)
         _, told = first.communicate(timeout=30)
         assert first.returncode == INTERRUPTED, told

@@ -139,11 +139,16 @@ def test_a_capture_that_has_changed_is_read_again_and_a_new_one_too(captures: Pa
     for name in ("net-1.pcap", "net-2.pcap"):
         (own / name).write_bytes((captures / name).read_bytes())
     run = tmp_path / "run"
-    assert flowvigil("read", own, "--independent", "--run", run).code == 0
+    file = tmp_path / "alerts.jsonl"
+    assert flowvigil("read", own, "--independent", "--run", run, "-o", file).code == 0
+    had = file.read_bytes()
     (own / "net-2.pcap").write_bytes((captures / "net-3.pcap").read_bytes())
     (own / "net-5.pcap").write_bytes((captures / "net-5.pcap").read_bytes())
-    assert flowvigil("read", own, "--independent", "--run", run, "--resume").code == 0
+    assert flowvigil("read", own, "--independent", "--run", run, "--resume", "-o", file).code == 0
     assert (run / ALERTS).read_bytes() == one_by_one(sorted(own.iterdir()))
+    # the outputs get what they have not had, numbered on
+    news = one_by_one([captures / "net-1.pcap", captures / "net-2.pcap", own / "net-2.pcap", own / "net-5.pcap"])
+    assert file.read_bytes() == had + news[len(had) :]
 
 
 @pytest.mark.parametrize(
@@ -191,4 +196,4 @@ def test_two_runs_do_not_share_a_directory(captures: Path, tmp_path: Path) -> No
             first.kill()
             first.wait()
     assert second.code == 7
-    assert "another run is at work" in "\n".join(second.stderr)
+    assert "used by another sensor" in "\n".join(second.stderr)
