@@ -144,13 +144,7 @@ def evaluate(
     """
     require_packages(NEEDS, "evaluation", "train")
     use_kernel_cache()  # before the next imports, which bring numba
-    from models.bundle import BundleError
     from sensor.cli.build import bundle_directory, bundle_keys
-    from training.errors import DatasetError, LabelMapError, RecipeError
-    from training.evaluation.evaluation import evaluate as run
-    from training.evaluation.question import Question, QuestionError
-    from training.evaluation.report.document import document
-    from training.evaluation.table import table_of
 
     days = _days(day or [])
     keys = bundle_keys(Flags(config=config, overrides=overrides).settings())
@@ -167,14 +161,22 @@ def evaluate(
     if protocol is EvaluationProtocol.NETWORKS:
         evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json, keys=keys)
         return
+    directory, other = bundle_directory(bundle), None if beside is None else bundle_directory(beside)
+    from models.bundle import BundleError  # these take seconds, and what is wrong is told at once
+    from training.errors import DatasetError, LabelMapError, RecipeError
+    from training.evaluation.evaluation import evaluate as run
+    from training.evaluation.question import Question, QuestionError
+    from training.evaluation.report.document import document
+    from training.evaluation.table import table_of
+
     question = Question(
-        bundle_directory(bundle),
+        directory,
         _dataset_path(dataset, data),
         QUESTION_PROTOCOLS[protocol],
         rehome,
         seed,
         days,
-        None if beside is None else bundle_directory(beside),
+        other,
         data,
         label_map(labels),
         keys,
