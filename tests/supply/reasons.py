@@ -111,6 +111,7 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
     "hypothesis": ("properties", "", SEMVER),
     "schemathesis": ("tries the API by its own description", "", "majors rename checks"),
     "jsonschema": ("checks lines and the bill of materials by their schemas", "", SEMVER),
+    "ocsf-json-schema": ("holds what OCSF publishes, as JSON Schema", "", SEMVER),
     "communityid": ("the reference of Community ID", "", SEMVER),
     "packaging": ("reads requirements and versions of the locks", "", "no upper bound: versions are dates"),
     "wheel": ("unpacks the wheel and packs it with its bill of materials", "", ZERO),

@@ -1,6 +1,6 @@
 """Suricata's own schema of EVE, which is not ours to keep: from where it is installed, or fetched once from Debian.
 
-`python tests/support/suricata_schema.py` fetches it with apt-get, without touching the system's own lists, into the
+`python -m tests.support.suricata_schema` fetches it with apt-get, without touching the system's own lists, into the
 cache below. $SURICATA_SCHEMA names another file.
 """
 
@@ -19,7 +19,7 @@ INSTALLED = (Path("/usr/share/suricata/schema.json"), Path("/etc/suricata/schema
 SOURCES = (
     "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian unstable main\n"
 )
-HOW = "no schema of Suricata here: python tests/support/suricata_schema.py fetches it"
+HOW = "no schema of Suricata here: python -m tests.support.suricata_schema fetches it"
 
 
 def eve_schema() -> dict[str, Any] | None:
@@ -57,4 +57,7 @@ def fetch(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    fetch(Path(sys.argv[1]) if len(sys.argv) > 1 else CACHED)
+    if len(sys.argv) > 1:
+        fetch(Path(sys.argv[1]))
+    elif eve_schema() is None:
+        fetch(CACHED)
