@@ -115,6 +115,7 @@ class Alert:
     target_ports: tuple[int, ...] = ()  # the first distinct destination ports
     packets_file: str | None = None  # name of the capture that gets its packets, None where none are kept
     tls: TlsHello = NO_HELLO  # of the flow shown
+    capture: str | None = None  # path of the capture that it was found in, None where that is not one file
     # What the site's notes made of it, all None without any.
     direction: Direction | None = None
     muted: Muted | None = None

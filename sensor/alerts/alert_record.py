@@ -271,6 +271,7 @@ ALERT: Final = Declaration(
             optional=True,
         ),
         *ecs.observer(),
+        *ecs.capture(),
         Field(
             "tls.client.server_name", _NAME, "tls.server_name", "Server that the flow shown asked for.", optional=True
         ),

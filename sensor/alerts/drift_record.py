@@ -49,6 +49,7 @@ class DriftRecord:
     measures: tuple[Measure, ...]  # of these, the furthest beyond their bound
     model: str  # name of the bundle that judges
     message: str  # the same for people, with what to do
+    capture: str | None = None  # path of the capture that shows it, None where that is not one file
 
     @property
     def action(self) -> str:
@@ -80,6 +81,7 @@ DRIFT: Final = Declaration(
         Field("event.action", text(48), "condition", "Which condition."),
         Field("event.start", MOMENT, "start_ns", "Beginning of the traffic that shows it."),
         *ecs.observer(absent=""),
+        *ecs.capture(),
         Constant("flowvigil.schema", str(DRIFT_FORMAT)),
         Field("flowvigil.message", text(480), "message", "For people, with what to do."),
         Field("flowvigil.model.id", text(128), "model", "Name of the bundle that judges."),

@@ -7,10 +7,11 @@ from operator import attrgetter
 from typing import Final
 
 from sensor.alerts.declaration import REQUIRED, Constant, Field, Row
-from sensor.alerts.kinds import ADDRESS, COUNT, PORT, PROTOCOL, exact, one_of, sentence, text
+from sensor.alerts.kinds import ADDRESS, COUNT, PORT, PROTOCOL, exact, one_of, path_of, sentence, text
 from sensor.alerts.services import service_name
 
 LINE_LIMIT_BYTES: Final = 8192
+PATH_BYTES: Final = 240  # of a path as it stands in a line
 # What the schemas tell of the object `observer`.
 OBSERVER: Final = "The sensor that wrote the line."
 # Name of an episode or a flow: 16 bytes in base 32.
@@ -38,6 +39,19 @@ def observer(absent: object = REQUIRED) -> tuple[Row, ...]:
         Field("observer.name", sentence(64, 96), "observer.name", absent=absent),
         Constant("observer.type", "ids"),
         Field("observer.version", text(24), "observer.version", absent=absent),
+    )
+
+
+def capture() -> tuple[Row, ...]:
+    """`log.file.path`: the record's capture."""
+    return (
+        Field(
+            "log.file.path",
+            path_of(PATH_BYTES),
+            "capture",
+            "Capture that it was found in, of captures read each for itself; of a long path the end.",
+            optional=True,
+        ),
     )
 
 

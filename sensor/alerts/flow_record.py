@@ -71,6 +71,7 @@ class FlowRecords:
 
     observer: Observer  # the sensor that speaks
     most: int  # of one alert; the others are only counted, in the alert itself
+    capture: str | None = None  # path of the capture that the flows are of, None where that is not one file
 
     def wants(self, flow: AlertFlow) -> bool:
         """Whether a flow is one of the first of its alert."""
@@ -78,15 +79,16 @@ class FlowRecords:
 
     def line(self, flow: AlertFlow, step_ns: int = 0) -> bytes:
         """Its record."""
-        return flow_line(flow, self.observer, step_ns)
+        return flow_line(flow, self.observer, step_ns, self.capture)
 
 
-def flow_line(flow: AlertFlow, observer: Observer, step_ns: int = 0) -> bytes:
+def flow_line(flow: AlertFlow, observer: Observer, step_ns: int = 0, capture: str | None = None) -> bytes:
     """The flow as one line of JSON with its newline, at most sensor.alerts.ecs.LINE_LIMIT_BYTES.
 
-    step_ns: what the wall clock was set forward by since the flow's times were taken.
+    step_ns: what the wall clock was set forward by since the flow's times were taken. capture: path of the one that it
+    is of, None where that is not one file.
     """
-    return orjson.dumps(FLOW.document(_Shown(flow, observer, step_ns)), option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(FLOW.document(_Shown(flow, observer, step_ns, capture)), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def logged_flow_line(flow: LoggedFlow, observer: Observer, step_ns: int = 0) -> bytes:
@@ -103,9 +105,11 @@ def flow_id(identity: list[int]) -> str:
 class _Shown:
     """A flow with the values of its line."""
 
-    def __init__(self, flow: AlertFlow | LoggedFlow, observer: Observer, step_ns: int) -> None:
+    def __init__(
+        self, flow: AlertFlow | LoggedFlow, observer: Observer, step_ns: int, capture: str | None = None
+    ) -> None:
         identity = flow.identity
-        self.flow, self.observer = flow, observer
+        self.flow, self.observer, self.capture = flow, observer, capture
         self.id = flow_id(identity)
         self.reported_ns = identity[REPORTED_NS] - identity[END_SHIFT_NS] + step_ns
         self.start_ns, self.end_ns = identity[START_NS] + step_ns, identity[END_NS] + step_ns
@@ -167,6 +171,7 @@ FLOW: Final = Declaration(
         *_HEAD,
         *ecs.event("event", "flowvigil.flow", type_="connection"),
         *_SIDES,
+        *ecs.capture(),
         Constant("flowvigil.schema", str(FLOW_FORMAT)),
         Field("flowvigil.alert.id", ecs.NAME, "flow.alert_id", "event.id of the alert that rests on this flow."),
         Field("flowvigil.alert.number", count(least=1), "flow.number", "Among the records of this alert."),

@@ -18,6 +18,7 @@ from sensor.printable import printable
 Schema = dict[str, Any]
 
 SENTENCE_BYTES: Final = 640
+_ELLIPSIS: Final = "…"
 _MOST: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_UTC: Final = datetime(1970, 1, 1)
@@ -95,6 +96,30 @@ def sentence(longest: int, most_bytes: int = SENTENCE_BYTES) -> Kind:
         return said if said.isascii() else said.encode()[:most_bytes].decode(errors="ignore")
 
     return Kind({"type": "string", "maxLength": longest}, write, text(longest).read)
+
+
+def path_of(most_bytes: int) -> Kind:
+    """A path, of which as much stands as takes so many bytes in JSON: its end, behind an ellipsis."""
+    return Kind(
+        {"type": "string", "maxLength": most_bytes}, partial(_end_of, most_bytes=most_bytes), text(most_bytes).read
+    )
+
+
+@lru_cache(maxsize=64)  # many lines are of one capture
+def _end_of(path: str, most_bytes: int) -> str:
+    said = printable(path[-most_bytes:], 10 * most_bytes)  # an escape has ten letters at most
+    if len(path) <= most_bytes and _json_bytes(said) <= most_bytes:
+        return said
+    left = most_bytes - len(_ELLIPSIS.encode())
+    first = len(said)
+    while first and (left := left - _json_bytes(said[first - 1])) >= 0:
+        first -= 1
+    return _ELLIPSIS + said[first:]
+
+
+def _json_bytes(said: str) -> int:
+    """What printable text takes in a JSON string."""
+    return len(said.encode()) + said.count('"') + said.count("\\")
 
 
 def exact(longest: int, schema: Schema | None = None) -> Kind:
@@ -251,10 +276,12 @@ def any_of(most: int, item: Kind) -> Kind:
 
 
 def numbers_by_name(most: int, longest_name: int) -> Kind:
-    """At most so many numbers, each under a name of at most so many letters."""
+    """At most so many numbers, each under a name of at most so many letters, and one and a half times as many bytes."""
+    name_of = sentence(longest_name, longest_name * 3 // 2).write
+    assert name_of is not None  # noqa: S101  that of a sentence
 
     def write(values: Mapping[str, float]) -> dict[str, Any]:
-        return {printable(name, longest_name): number(values[name]) for name in list(values)[:most]}
+        return {name_of(name): number(values[name]) for name in list(values)[:most]}
 
     def read(values: Any, path: str) -> dict[str, float]:
         if not isinstance(values, dict):

@@ -15,6 +15,7 @@ what the alert says, in any case of its letters. It knows alerts and no file and
 | country:, asn:     | by databases of the operator's either address is in it, or in this system     |
 | name:              | a name of an address shown, or the server's in TLS, has this text in it       |
 | tls:               | the server's name or the client's fingerprint in TLS has this text in it      |
+| capture:           | the path of the capture that it was found in has this text in it              |
 | muted:             | a note of the site mutes it: yes or no                                        |
 | host:, dport:, sport:, proto: | either address, the ports and the protocol shown, as logged flows have them |
 """
@@ -52,7 +53,7 @@ DIRECTIONS: Final = ("inbound", "outbound", "internal", "external")
 _READERS: Final[dict[str, Reader]] = {
     "src": network, "dst": network, "port": PORT, "score": number(1), "tech": technique, "verdict": word(*VERDICTS),
     "lane": word(*LANES), "severity": number(100), "direction": word(*DIRECTIONS), "muted": word("yes", "no"),
-    "country": country, "asn": number(2**32 - 1, whole=True), "name": text, "tls": text,
+    "country": country, "asn": number(2**32 - 1, whole=True), "name": text, "tls": text, "capture": text,
     "host": network, "dport": PORT, "sport": PORT, "proto": protocol,
 }  # fmt: skip
 FIELDS: Final = tuple(_READERS)
@@ -90,7 +91,7 @@ def _says(alert: Alert, wanted: str) -> bool:
         alert.id, alert.title, alert.reason, alert.label or "", technique.id, technique.tactic, alert.source.ip,
         alert.destination.ip, alert.transport, alert.community_id, alert.observer.name, alert.action,
         *(deviation.name for deviation in alert.deviations), networks_in_words(alert),
-        *_names(alert), alert.tls.ja4 or "",
+        *_names(alert), alert.tls.ja4 or "", alert.capture or "",
     )  # fmt: skip
     return any(wanted in text.casefold() for text in said)
 
@@ -135,5 +136,6 @@ _WORDS: Final[dict[str, Callable[[Alert, str], bool]]] = {
     "tls": lambda alert, wanted: any(
         wanted in (text or "").casefold() for text in (alert.tls.server_name, alert.tls.ja4)
     ),
+    "capture": lambda alert, wanted: wanted in (alert.capture or "").casefold(),
     "muted": lambda alert, wanted: (alert.muted is not None) == (wanted == "yes"),
 }

@@ -79,6 +79,7 @@ def detail(entries: Sequence[Entry], bar_cells: int = BAR) -> list[str]:
         f"Flow shown  {_flow(alert)}",
         f"Community   {alert.community_id}",
         f"Packets     tshark -r CAPTURE -Y '{display_filter(alert)}'",
+        *([f"Capture     {alert.capture}"] if alert.capture else []),
         *([f"Kept in     {alert.packets_file}"] if alert.packets_file else []),
         "",
         *(f"{'' if place else 'Next':12}{place + 1}. {step}" for place, step in enumerate(playbook.steps)),

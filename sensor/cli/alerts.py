@@ -192,6 +192,7 @@ def search(
     muted:            yes, no; by the site's notes
     name:             part of a name of either address, or of the server's in TLS
     tls:              part of the server's name or the client's fingerprint (JA4)
+    capture:          part of the path of the capture that it was found in
 
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
 

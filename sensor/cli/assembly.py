@@ -133,8 +133,13 @@ def reading(
     display: DisplayOptions,
     hybrid: "Hybrid | None" = None,
     more_hooks: "Sequence[Hook]" = (),
+    capture: str | None = None,
 ) -> Iterator[AssembledRun]:
-    """A run over captures, torn down on exit. hybrid: the model where it is loaded already, with its kernels."""
+    """A run over captures, torn down on exit.
+
+    hybrid: the model where it is loaded already, with its kernels. capture: path that its lines are to name; None for
+    captures as one stream, which gives the same bytes whatever they are called and however they are packed.
+    """
     require_extras(config)
     refuse_packet_directory(config, captures)
     notes, geo = site_notes(config), geo_databases(config)
@@ -153,7 +158,7 @@ def reading(
         recorder = build_packet_recorder(stack, config)
         flow_recorder = _started(stack, build_flow_recorder(config, captures, waits=True))
         outputs = stack.enter_context(Outputs(prepared_for(config, display, None), READ_QUEUE_WAIT_S))
-        outlet = Outlet(outputs=outputs, flow_records=flow_records(config))
+        outlet = Outlet(outputs=outputs, flow_records=flow_records(config, capture))
         screen = screen_of_reading(
             stack,
             config,
@@ -175,6 +180,7 @@ def reading(
             looking=looking,
             geo=geo,
             names=build_names(config),
+            capture=capture,
         )
         stack.callback(detection.close_files)
         hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), *more_hooks]

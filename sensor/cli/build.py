@@ -235,12 +235,15 @@ def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":
     )
 
 
-def flow_records(config: "Config") -> "FlowRecords | None":
-    """Writer of the records of flows of alerts, by the settings; None for no records."""
+def flow_records(config: "Config", capture: str | None = None) -> "FlowRecords | None":
+    """Writer of the records of flows of alerts, by the settings; None for no records.
+
+    capture: path of the one that the flows are of, None where that is not one file.
+    """
     from sensor.alerts.flow_record import FlowRecords
 
     limit = config.episodes.flows_per_alert
-    return FlowRecords(observer(), limit) if limit else None
+    return FlowRecords(observer(), limit, capture) if limit else None
 
 
 def build_drift(config: "Config", hybrid: "Hybrid", *, live: bool) -> "Drift | None":

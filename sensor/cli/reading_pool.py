@@ -101,7 +101,8 @@ def read_one(config: "Config", hybrid: "Hybrid", task: Task, page: Page) -> Resu
     with whole_file(part) as lines:
         os.dup2(lines.fileno(), 1)
         try:
-            with reading(config, [name], DisplayOptions(True, True, Color.NEVER), hybrid, [Moving(page)]) as assembled:
+            display = DisplayOptions(True, True, Color.NEVER)
+            with reading(config, [name], display, hybrid, [Moving(page)], capture=name) as assembled:
                 assembled.run.run()
             found["code"] = exit_code(assembled, None)
             found["problems"] = list(assembled.run.problems)

@@ -103,11 +103,13 @@ def _facts(episode: ReportedEpisode) -> Markup:
         facts.append(("Names", names))
     if hello := tls_in_words(record):
         facts.append(("TLS", hello))
+    if record.capture:
+        facts.append(("Capture", record.capture))
     if record.packets_file:
         facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:
         facts.append(("Sensor", f"{record.observer.name} ({record.observer.version or 'version unknown'})"))
-    return facts_of(facts, wide=("When", "In short", "Targets", "Networks", "Names", "TLS", "Id"))
+    return facts_of(facts, wide=("When", "In short", "Targets", "Networks", "Names", "TLS", "Capture", "Id"))
 
 
 def facts_of(facts: Iterable[tuple[str, str]], wide: tuple[str, ...] = ()) -> Markup:

@@ -39,6 +39,7 @@ class Detection:
     looking: Looking | None = None  # for whoever looks on; None for nobody
     geo: GeoDatabases | None = None  # where addresses of alerts belong; may be changed as the notes
     names: Names | None = None  # that traffic tells, for the flows that alerts show; None where none are kept
+    capture: str | None = None  # path of the capture that all records are of, None where that is not one file
     may_judge: Callable[[], None] | None = None  # asked before each part of a turn's records; raises to end the run
     clock: Callable[[], float] = time.monotonic
     _clock_step_ns: int = 0
@@ -183,6 +184,8 @@ class Detection:
         geo = self.geo
         if geo is not None:
             items = [geo.of(item) if isinstance(item, Alert) else item for item in items]
+        if self.capture is not None:
+            items = [replace(item, capture=self.capture) if isinstance(item, Alert) else item for item in items]
         self.outlet.publish(items, step)
         alerts = [item for item in items if isinstance(item, Alert)]
         if self.drift is not None:

@@ -31,7 +31,12 @@ class Drifting:
         until_ns = turn.until_ns if turn.until_ns < END_NS else 0
         step_ns = turn.totals.clock_step_ns
         for record in self.drift.advance(until_ns):
-            told = replace(record, time_ns=record.time_ns + step_ns, start_ns=record.start_ns + step_ns)
+            told = replace(
+                record,
+                time_ns=record.time_ns + step_ns,
+                start_ns=record.start_ns + step_ns,
+                capture=self.detection.capture,
+            )
             self.detection.outlet.write([drift_line(told)])
             run.screen.note(record.message)
 

@@ -62,7 +62,8 @@ def detail(row: BoardRow, width: int, now_ns: int, glyphs: Glyphs) -> list[Text]
     for place, step in enumerate(playbook.steps, 1):
         lines += wrapped(f"{place}. {safe_text(step, 300, glyphs)}", width, 2, hanging=3)
     lines += [Text(), _title("Facts", ""), *wrapped(safe_text(_traffic(alert), 1000, glyphs), width, 2)]
-    for name, words in (("names", names_in_words(alert)), ("TLS", tls_in_words(alert))):
+    more = (("names", names_in_words(alert)), ("TLS", tls_in_words(alert)), ("capture", alert.capture))
+    for name, words in more:
         lines += wrapped(safe_text(f"{name}: {words}", 1000, glyphs), width, 2) if words else []
     lines += [Text(), *_reasons(alert, width, glyphs)]
     lines += [Text(), _title("Packets", f"Community ID {alert.community_id}"), *_packets(alert, width, glyphs)]

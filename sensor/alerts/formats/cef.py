@@ -68,6 +68,7 @@ def _pairs(alert: Alert) -> list[tuple[str, str]]:
         ("cat", (alert.technique or NO_TECHNIQUE).tactic),
         ("externalId", alert.id),
         ("dvchost", alert.observer.name),
+        ("fname", alert.capture or ""),
         ("msg", alert.reason),
         *_custom("cs1", "verdict", alert.verdict),
         *_custom("cs2", "lane", alert.lane),

@@ -46,6 +46,7 @@ def eve_document(alert: Alert) -> dict[str, Any]:
         "proto": PROTOCOLS.get(alert.protocol, f"{alert.protocol:03}"),
         "community_id": alert.community_id,
         "host": alert.observer.name,
+        **({"pcap_filename": alert.capture} if alert.capture else {}),
         "alert": {
             "action": "allowed",
             "gid": GENERATOR,

@@ -211,11 +211,14 @@ def _unmapped(alert: Alert) -> dict[str, Any]:
 
 
 def _said(alert: Alert) -> dict[str, Any]:
-    """What traffic said of the flow shown; the object `tls` wants the version and certificate that were agreed on."""
+    """What traffic said of the flow shown, and which capture it is of; OCSF's `file` is one that was acted upon.
+
+    The object `tls` wants the version and certificate that were agreed on.
+    """
     sides = (("source_names", alert.source), ("destination_names", alert.destination))
     names = {where: [seen.name for seen in end.names] for where, end in sides if end.names}
     said = {"tls_server_name": alert.tls.server_name, "ja4": alert.tls.ja4}
-    return names | {name: text for name, text in said.items() if text}
+    return names | {name: text for name, text in (said | {"capture": alert.capture}).items() if text}
 
 
 def _noted(alert: Alert) -> dict[str, Any]:

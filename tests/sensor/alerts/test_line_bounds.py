@@ -54,7 +54,7 @@ def longest_alert() -> Alert:
         scores={f"{number:03}{LONG}": WIDE for number in range(99)}, deviations=(deviation,) * 99,
         spread=Spread(**(counts | known)), model=ModelIdentity(LONG, LONG), observer=OBSERVER, dropped=MOST_COUNTED,
         direction="external", muted=Muted(LONG, LONG, END_NS), before_notes=Grade(100, 99.9),
-        tls=TlsHello(r"\195" * 100, LONG),
+        tls=TlsHello(r"\195" * 100, LONG), capture='"' * 2000,
     )  # fmt: skip
 
 

@@ -68,6 +68,14 @@ def test_names_and_fingerprints_are_found_by_a_part_of_them(query: str, holds: b
     assert not parse(query).matches(GUESSING)
 
 
+def test_the_capture_is_found_by_a_part_of_its_path() -> None:
+    found = facts(capture="captures/Monday.pcap")
+    assert parse("capture:monday").matches(found)
+    assert parse("monday.pcap").matches(found)
+    assert not parse("capture:tuesday").matches(found)
+    assert not parse("capture:monday").matches(GUESSING)
+
+
 def test_addresses_of_both_versions_are_told_apart() -> None:
     assert parse("src:2001:db8::/32 dst:2001:db8::2").matches(IPV6)
     assert not parse("src:0.0.0.0/0").matches(IPV6)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.takes(60)
 
 CAPTURES = 6
 SEQUENCE = re.compile(rb'"sequence":(\d+)')
+BEHIND = re.compile(rb'(?<=\},)(?="(?:threat|tls|flowvigil)":)')  # the object that stands behind `log`
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +39,16 @@ def expected(captures: Path) -> bytes:
 
 
 def one_by_one(paths: Sequence[Path]) -> bytes:
+    """Lines of each alone, one after the other, each with the path of its capture."""
     lines: list[bytes] = []
     for path in paths:
         before = len(lines)
-        alone = flowvigil("read", path).stdout.splitlines(keepends=True)
-        lines += [SEQUENCE.sub(b'"sequence":%d' % (before + int(number[1])), line, count=1)
-                  for line in alone if (number := SEQUENCE.search(line))]  # fmt: skip
+        place = b'"log":{"file":{"path":"%b"}},' % os.fsencode(path)
+        for line in flowvigil("read", path).stdout.splitlines(keepends=True):
+            number = SEQUENCE.search(line)
+            assert number is not None
+            numbered = SEQUENCE.sub(b'"sequence":%d' % (before + int(number[1])), line, count=1)
+            lines.append(BEHIND.sub(place, numbered, count=1))
     return b"".join(lines)
 
 
@@ -147,8 +152,8 @@ def test_a_capture_that_has_changed_is_read_again_and_a_new_one_too(captures: Pa
     assert flowvigil("read", own, "--independent", "--run", run, "--resume", "-o", file).code == 0
     assert (run / ALERTS).read_bytes() == one_by_one(sorted(own.iterdir()))
     # the outputs get what they have not had, numbered on
-    news = one_by_one([captures / "net-1.pcap", captures / "net-2.pcap", own / "net-2.pcap", own / "net-5.pcap"])
-    assert file.read_bytes() == had + news[len(had) :]
+    news = one_by_one([own / "net-1.pcap", captures / "net-2.pcap", own / "net-2.pcap", own / "net-5.pcap"])
+    assert file.read_bytes() == had + b"".join(news.splitlines(keepends=True)[had.count(b"\n") :])
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ ECS = {
     " observer.version observer.ingress.interface.name threat.framework threat.technique.id threat.technique.name"
     " threat.technique.subtechnique.id threat.technique.subtechnique.name threat.tactic.name"
     " source.geo.country_iso_code source.geo.city_name source.as.organization.name destination.geo.country_iso_code"
-    " destination.geo.city_name destination.as.organization.name tls.client.server_name",
+    " destination.geo.city_name destination.as.organization.name tls.client.server_name"
+    " log.file.path",
 }
 METRIC = re.compile(r"flowvigil_\w+")
 
