@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 
 from sensor.episodes.candidates import Candidate
-from sensor.episodes.episodes import FLOWS_BETWEEN_FALSE_OPENINGS
 from sensor.episodes.habits import Subject
+from sensor.episodes.settings import FLOWS_BETWEEN_FALSE_OPENINGS
 from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 
 UNUSUAL: Final = KIND_NAMES[KINDS]

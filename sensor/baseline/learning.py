@@ -47,9 +47,9 @@ from sensor.baseline.lanes import (
 from sensor.baseline.networks import inside_networks
 from sensor.baseline.talk import Talk, TalkCounter
 from sensor.episodes.candidates import Candidate, CandidateEpisodes
-from sensor.episodes.episodes import FLOWS_BETWEEN_FALSE_OPENINGS
 from sensor.episodes.habits import Subject
 from sensor.episodes.learned_site import alerts_a_day
+from sensor.episodes.settings import FLOWS_BETWEEN_FALSE_OPENINGS
 from sensor.judging.judge import RowMaker, steps_of
 from sensor.site.networks import DEFAULT_HOME, Networks
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sensor.alerts.alert import Observer
     from sensor.alerts.flow_record import FlowRecords
     from sensor.drift.drift import Drift
-    from sensor.episodes.episodes import EpisodeSettings
+    from sensor.episodes.settings import EpisodeSettings
     from sensor.flow_log.recorder import FlowRecorder
     from sensor.geoip.databases import GeoDatabases
     from sensor.judging.judge import Judge, RowMaker
@@ -151,7 +151,7 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     and for a bundle that needs payloads.
     """
     from flows.kdd.columns import kdd_contract
-    from sensor.episodes.episodes import episodes_of
+    from sensor.episodes.made import episodes_of
     from sensor.judging.judge import Judge
 
     if hybrid.contract == kdd_contract(content=True):
@@ -215,8 +215,8 @@ def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":
 
     What they leave open the bundle's site says.
     """
-    from sensor.episodes.episodes import FLOWS_BETWEEN_FALSE_OPENINGS, EpisodeSettings
     from sensor.episodes.habits import habits_of_site
+    from sensor.episodes.settings import FLOWS_BETWEEN_FALSE_OPENINGS, EpisodeSettings
     from sensor.episodes.shapes import KIND_NAMES
 
     threshold, site = config.episodes.flows_between_false_openings, hybrid.site

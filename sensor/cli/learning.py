@@ -16,7 +16,7 @@ from sensor.baseline.record_file import RecordFile
 from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_row_maker, checked_rate, episode_settings, observer
 from sensor.episodes.candidates import CandidateEpisodes
-from sensor.episodes.episodes import episodes_of
+from sensor.episodes.made import episodes_of
 from sensor.episodes.shapes import KIND_NAMES
 from sensor.errors import OutputError, reason_of
 from sensor.flow_log.reading import FlowLog

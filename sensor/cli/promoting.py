@@ -22,7 +22,7 @@ from sensor.cli.fixed_set import NAME, FixedSet
 from sensor.cli.flow_log_argument import is_flow_log
 from sensor.cli.labels import stop
 from sensor.cli.replay import DefaultSensor
-from sensor.episodes.episodes import cuts_of
+from sensor.episodes.model_words import cuts_of
 from sensor.errors import InputError, ModelError
 from sensor.files.replacing import ReplacedDirectory
 from sensor.files.unfinished import scratch_directory

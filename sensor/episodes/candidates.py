@@ -11,8 +11,9 @@ from typing import Any
 from sensor.alerts.alert import Action
 from sensor.alerts.endpoints import sides_of
 from sensor.episodes.episode import Episode, Held
-from sensor.episodes.episodes import Episodes, EpisodeSettings
+from sensor.episodes.episodes import Episodes
 from sensor.episodes.habits import Subject, sided_of, subject_of
+from sensor.episodes.settings import EpisodeSettings
 from sensor.episodes.shapes import KIND_NAMES
 
 

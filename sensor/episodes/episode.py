@@ -322,3 +322,8 @@ class MergedHost:
 
 
 Held = Episode | MergedHost
+
+
+def told_by(held: Held) -> Episode:
+    """The episode whose alert tells of this one: itself, or a storm."""
+    return held.storm if isinstance(held, MergedHost) else held

@@ -15,9 +15,10 @@ from flows.roles import ICMP, ICMP6
 from models.fusion import Judgement
 from sensor.alerts.seen_names import FlowNames
 from sensor.episodes.claims import C_CLOCK, C_INDEX, C_KIND, C_ROW, Claims
-from sensor.episodes.episode import Exemplar, FlaggedFlow
+from sensor.episodes.episode import Episode, Exemplar, FlaggedFlow
 from sensor.episodes.evidence import F_CLOCK, F_INDEX, F_ROW, FlaggedRows
 from sensor.episodes.shapes import KINDS
+from sensor.progress.progress import OpenAlert
 
 UNSHAPED: Final = KINDS  # a kind beside those of the shapes: what no shape accounts for
 _CHUNK: Final = 256  # rows made into Python numbers at once: many more would only wake the garbage collector
@@ -83,3 +84,19 @@ def told(
         )
         about = zip(*(part[chunk].tolist() for part in (kinds, subjects, levels, clocks, befores)), strict=True)
         yield from zip(about, map(FlaggedFlow._make, flows), strict=True)
+
+
+def as_it_stands(episode: Episode) -> OpenAlert:
+    """What a screen shows of an open episode between two of its lines."""
+    spread = episode.spread()
+    return OpenAlert(
+        id=episode.id,
+        start_ns=episode.start_ns,
+        end_ns=episode.end_ns,
+        flows=spread.flows,
+        packets=spread.packets,
+        failed=spread.failed,
+        targets=spread.targets,
+        ports=spread.ports,
+        origins=spread.origins,
+    )

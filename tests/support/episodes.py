@@ -22,8 +22,9 @@ from flows.columns import COLUMNS, INDEX
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, Judgement, NormalProfile
 from sensor.alerts.alert import Alert, ModelIdentity, Observer
 from sensor.episodes.alerting import AlertBuilder
-from sensor.episodes.episodes import Episodes, EpisodeSettings
+from sensor.episodes.episodes import Episodes
 from sensor.episodes.reasons import Explainer
+from sensor.episodes.settings import EpisodeSettings
 
 CUT = 0.0005
 S = 1_000_000_000

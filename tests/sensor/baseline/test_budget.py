@@ -9,7 +9,7 @@ import pytest
 from sensor.baseline.budget import GRID, OFF, PARTS, Period, choose, poisson_interval
 from sensor.baseline.habits import habits_of
 from sensor.episodes.candidates import Candidate
-from sensor.episodes.episodes import FLOWS_BETWEEN_FALSE_OPENINGS
+from sensor.episodes.settings import FLOWS_BETWEEN_FALSE_OPENINGS
 
 DAY_NS = 86_400_000_000_000
 
