@@ -41,7 +41,7 @@ SEEDS: Final = range(1, 5)  # of the traffic
 SAMPLE_S: Final = 5.0
 SETTLED_S: Final = 600.0  # until memory must not grow any more
 SPAN_S: Final = 300.0  # of which the least counts: alerts that open and close move it by some MB, what is lost does not
-# So that the screen keeps as many alerts as it ever does before memory counts; with 120, the default, that is 17 minutes.
+# So that the screen keeps as many alerts as it ever does before memory counts; with the default that is 17 minutes.
 ALERTS_A_MINUTE: Final = 300
 HOSTS: Final = 256  # whose stores are full before that: a page of them counts as memory from its first use on
 LARGEST_FILE: Final = 200 << 20  # bytes of alerts before they are set aside
