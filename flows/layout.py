@@ -101,9 +101,10 @@ ROW_WORDS = R_BACKWARD + DIRECTION_WORDS
 S_COUNT, S_SUM, S_SQUARES, S_MIN, S_MAX = range(5)
 
 # Bits of R_STATE. SYN: one was seen before an active timeout cut the connection. ISN: the direction's initial sequence
-# number is known.
+# number is known. HELLO: it began a TLS hello that goes on (flows.names).
 FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED, SYN_FORWARD, SYN_BACKWARD = 1, 2, 4, 8, 16, 32
 ISN_FORWARD, ISN_BACKWARD = 64, 128
+HELLO_FORWARD, HELLO_BACKWARD = 256, 512
 
 WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
 

@@ -1,7 +1,7 @@
 """What a TLS ClientHello says of its flow: the server's name (SNI), and what its fingerprint JA4 is made of.
 
-Only what the first segment holds: of a hello that goes on in the next one, the name if it is there, and no
-fingerprint. Everything may be wrong; nothing is read outside of the segment.
+Of a hello that does not end, the name if it is there, and no fingerprint (flows.names.segments puts together what
+goes on). Everything may be wrong; nothing is read outside of what is given.
 RFC 8446 4.1.2, RFC 6066 3 (server_name), RFC 7301 (ALPN), RFC 8701 (GREASE); JA4 as FoxIO publishes it.
 """
 

@@ -6,7 +6,7 @@ from flows.block import Int64s
 (
     K_TIME_NS,  # by the meter's clock
     K_STAMP_NS,  # the packet's own
-    K_KIND,  # DNS_ANSWER or HELLO
+    K_KIND,  # DNS_ANSWER, HELLO or HELLO_PART
     K_A_HIGH,  # the flow's key, as of a decoded packet (flows.layout)
     K_A_LOW,
     K_B_HIGH,
@@ -14,12 +14,13 @@ from flows.block import Int64s
     K_PORTS,
     K_VLAN,
     K_SENDER,
+    K_SEQUENCE,  # TCP sequence number
     K_AT,  # where its payload begins and ends in the buffer
     K_END,
     MARK_WORDS,
-) = range(13)
+) = range(14)
 
-DNS_ANSWER, HELLO = 0, 1  # kinds of marks
+DNS_ANSWER, HELLO, HELLO_PART = range(3)  # kinds of marks; HELLO_PART: what comes after a hello that goes on
 ASKED, REVERSE, HELLO_OF_FLOW = range(3)  # kinds of sightings
 
 # A sighting. Of a name: the address that it is of, and who asked. Of a hello: its flow.

@@ -126,7 +126,10 @@ def name_target() -> Target:
     corpus, reader = Corpus(names.WIDTH, names.ROOM), MarkReader(marks=1)
     corpus.seed(names.seeds())
 
-    def take(_rng: np.random.Generator, content: Bytes, kind: int) -> None:
+    def take(rng: np.random.Generator, content: Bytes, kind: int) -> None:
         names.read(reader, content, kind)
+        if kind == names.HELLO and len(content):
+            names.read_segments(reader, names.segments_of(rng, content.tobytes()))
 
-    return Target(corpus, ("flows/names/dns.py", "flows/names/hello.py", "flows/names/text.py"), take)
+    read = ("dns", "hello", "segments", "text")
+    return Target(corpus, tuple(f"flows/names/{name}.py" for name in read), take)

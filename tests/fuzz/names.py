@@ -12,9 +12,11 @@ from flows.names.layout import (
     DNS_ANSWER,
     HELLO,
     HELLO_OF_FLOW,
+    HELLO_PART,
     K_AT,
     K_END,
     K_KIND,
+    K_SEQUENCE,
     REVERSE,
     S_A_HIGH,
     S_A_LOW,
@@ -23,7 +25,6 @@ from flows.names.layout import (
     S_LENGTH,
     S_PORTS,
 )
-from flows.names.marking import LEAST_HELLO
 from flows.names.reading import MarkReader
 from tests.fuzz.mutation import Corpus
 from tests.fuzz.promises import require
@@ -61,9 +62,9 @@ def seeds() -> Iterator[tuple[int, bytes]]:
         yield HELLO, b"\x16\x03\x01" + struct.pack("!H", len(body) + 4) + b"\x01" + len(body).to_bytes(3) + body
 
 
-def read(reader: MarkReader, content: Bytes, kind: int) -> Said:
+def read(reader: MarkReader, content: Bytes, kind: int, sequence: int = 0) -> Said:
     """What a payload says."""
-    reader.marks[[K_KIND, K_AT, K_END]] = kind, 0, len(content)
+    reader.marks[[K_KIND, K_AT, K_END, K_SEQUENCE]] = kind, 0, len(content), sequence
     reader.read(content, 1)
     seen = reader.take()
     said: Said = []
@@ -82,9 +83,27 @@ def expected(content: Bytes, kind: int) -> Said:
     """What the twin reads there."""
     if kind == DNS_ANSWER:
         return list(names_twin.answers(content.tobytes()))
-    said = names_twin.hello(content.tobytes())
-    begun = len(content) >= LEAST_HELLO and content[0] == 22 and content[5] == 1
-    return [said] if begun and said != (None, None) else []
+    return list(names_twin.hello_in_segments([(0, content.tobytes())]))
+
+
+def segments_of(rng: np.random.Generator, content: bytes) -> list[names_twin.Segment]:
+    """A payload in segments that may come in any order, twice, over one another, or not at all; the first one first."""
+    first = int(rng.integers(0, 1 << 32))
+    ends = sorted(map(int, rng.integers(1, len(content) + 1, int(rng.integers(1, 5)))))
+    cuts = [(0, ends[0]), *zip(ends, [*ends[1:], len(content)], strict=True)]
+    later = [cuts[int(rng.integers(0, len(cuts)))] for _ in range(int(rng.integers(0, 4)))] + cuts[1:]
+    if rng.random() < 0.5:
+        later = [later[at] for at in rng.permutation(len(later))]
+    moved = [(max(0, begin - int(rng.integers(0, 3))), end) for begin, end in later]
+    return [((first + begin) % (1 << 32), content[begin:end]) for begin, end in (cuts[0], *moved)]
+
+
+def read_segments(reader: MarkReader, segments: list[names_twin.Segment]) -> Said:
+    """What segments of one sender say."""
+    said: Said = []
+    for n, (sequence, content) in enumerate(segments):
+        said += read(reader, np.frombuffer(bytearray(content), np.uint8), HELLO_PART if n else HELLO, sequence)
+    return said
 
 
 def fuzz_names(rng: np.random.Generator, corpus: Corpus, inputs: int) -> int:
@@ -97,5 +116,9 @@ def fuzz_names(rng: np.random.Generator, corpus: Corpus, inputs: int) -> int:
             said = read(reader, content, kind)
             require(said == expected(content, kind), f"{bytes(content)!r} is read as {said}")
             found += len(said)
+            if kind == HELLO and length:
+                segments = segments_of(rng, content.tobytes())
+                said = read_segments(MarkReader(marks=1), segments)
+                require(said == names_twin.hello_in_segments(segments), f"{segments!r} are read as {said}")
         done += len(rows)
     return found

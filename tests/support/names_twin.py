@@ -4,7 +4,7 @@ import hashlib
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 A, CNAME, PTR, AAAA = 1, 5, 12, 28
-LABELS, OCTETS, JUMPS, RECORDS, TOLD, SHOWN, LISTED = 128, 255, 15, 64, 16, 80, 240
+LABELS, OCTETS, JUMPS, RECORDS, TOLD, SHOWN, LISTED, ROOM = 128, 255, 15, 64, 16, 80, 240, 4096
 
 
 class CutError(Exception):
@@ -213,6 +213,36 @@ def hello(segment: bytes) -> tuple[str | None, str | None]:
     hashed = listed(sorted(set_aside(kinds)))
     signed = f"{hashed}_{listed(signatures)}" if signatures else hashed
     return name, f"{first}{counts}_{digest(listed(sorted(ciphers)))}_{digest(signed) if hashed else '0' * 12}"
+
+
+Segment = tuple[int, bytes]  # sequence number, payload
+
+
+def hello_in_segments(segments: list[Segment]) -> list[tuple[str | None, str | None]]:
+    """What the segments of one sender say one after the other; the first one begins a ClientHello."""
+    (first, content), *later = segments
+    said = [hello(content)] if begins_hello(content) else []
+    needed = 5 + number(content, 3, 2) if begins_hello(content) else 0
+    known = dict(enumerate(content))
+    have = len(content)
+    for sequence, part in later if have < needed <= ROOM else []:
+        offset = (sequence - first + (1 << 31)) % (1 << 32) - (1 << 31)
+        new = {at: byte for at, byte in enumerate(part, offset) if have <= at < needed}
+        ahead = [at for at in known if at > have]
+        beside = not ahead or (offset <= max(ahead) + 1 and max(new, default=0) + 1 >= min(ahead))
+        if not new or have == needed or not (offset <= have or beside):
+            continue
+        known = new | known
+        before = have
+        while have in known:
+            have += 1
+        if have > before:
+            said.append(hello(bytes(known[at] for at in range(have))))
+    return [each for each in said if each != (None, None)]
+
+
+def begins_hello(content: bytes) -> bool:
+    return len(content) >= 6 and content[0] == 22 and content[5] == 1
 
 
 def set_aside(kinds: list[int]) -> list[int]:

@@ -10,6 +10,7 @@ from flows.block import PacketBlock
 from flows.meter import Meter
 from flows.names.hello import client_hello
 from flows.names.layout import HELLO_OF_FLOW, S_A_HIGH, S_A_LOW, S_FROM, S_KIND, S_LENGTH
+from flows.names.marking import LAST_DATA
 from flows.names.reading import MARKS
 from sensor.synth.protocols import dns, tls
 from sensor.synth.randomness import Random
@@ -21,10 +22,16 @@ NAMED = (b"www.example.org",)
 
 
 def segment(
-    source: str, target: str, content: bytes, flags: int = 24, at: float = 0.0, vlan: Sequence[int] = ()
+    source: str,
+    target: str,
+    content: bytes,
+    flags: int = 24,
+    at: float = 0.0,
+    vlan: Sequence[int] = (),
+    sequence: int = 1,
 ) -> Packet:
     (source, sport), (target, dport) = source.rsplit(":", 1), target.rsplit(":", 1)
-    header = struct.pack("!HHIIBBHHH", int(sport), int(dport), 1, 1, 0x50, flags, 64240, 0, 0)
+    header = struct.pack("!HHIIBBHHH", int(sport), int(dport), sequence, 1, 0x50, flags, 64240, 0, 0)
     return ip(source, target, 6, header + content, at=at, vlan=vlan)
 
 
@@ -92,6 +99,38 @@ def test_a_hello_is_looked_for_in_the_first_data_packets_alone(before: int, name
     packets = [segment(f"{CLIENT}:6000", f"{SERVER}:25", b"x" * 50) for _ in range(before)]
     others = [segment(f"{SERVER}:25", f"{CLIENT}:6000", b"250 x" * 10) for _ in range(9)]
     assert told([*others, *packets, segment(f"{CLIENT}:6000", f"{SERVER}:25", HELLO)]) == names
+
+
+ENDS = (f"{CLIENT}:6000", f"{SERVER}:443")
+
+
+def parts(*cuts: int) -> list[Packet]:
+    """A hello in segments."""
+    return [segment(*ENDS, HELLO[a:b], sequence=1 + a) for a, b in zip((0, *cuts), (*cuts, len(HELLO)), strict=True)]
+
+
+@pytest.mark.parametrize("cuts", [(100,), (6, 7, 8), (60, 120, 180, 240, 250, 260, 270)])
+def test_a_hello_is_read_over_a_few_segments(cuts: tuple[int, ...]) -> None:
+    said = segment(*reversed(ENDS), b"250 ok", sequence=1)
+    assert told([each for part in parts(*cuts) for each in (part, said)])[-1:] == NAMED
+    assert told(parts(*cuts)[:1]) == ()
+
+
+def test_a_hello_over_more_segments_than_are_looked_at_is_not_read() -> None:
+    assert told(parts(*range(100, 100 + LAST_DATA))) == ()
+
+
+def test_what_follows_is_another_flows_or_directions_own() -> None:
+    begun, goes_on = parts(100)
+    elsewhere = segment(f"{CLIENT}:6001", f"{SERVER}:443", HELLO[100:], sequence=101)
+    back = segment(*reversed(ENDS), HELLO[100:], sequence=101)
+    assert told([begun, elsewhere, back]) == ()
+    assert told([begun, elsewhere, back, goes_on]) == NAMED
+
+
+def test_a_hello_that_was_not_captured_whole_does_not_go_on() -> None:
+    begun, goes_on = parts(100)
+    assert told([Packet(begun.frame[:100], EPOCH_NS), goes_on]) == ()
 
 
 def test_what_stands_in_padding_or_was_not_captured_is_not_read() -> None:

@@ -13,16 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch import address
+from flows.meter import Meter
 from flows.names.hello import client_hello
 from flows.names.layout import (
     DNS_ANSWER,
     HELLO,
     HELLO_OF_FLOW,
+    HELLO_PART,
     K_AT,
     K_B_LOW,
     K_END,
     K_KIND,
     K_PORTS,
+    K_SENDER,
+    K_SEQUENCE,
     REVERSE,
     S_A_HIGH,
     S_A_LOW,
@@ -34,10 +38,11 @@ from flows.names.layout import (
     S_PORTS,
 )
 from flows.names.reading import MarkReader
+from flows.names.segments import BEGUN
 from sensor.synth.pcap import pcap_bytes
 from tests.support import names_twin
 from tests.support.examples import examples
-from tests.support.packets import ip
+from tests.support.packets import block, ip
 
 PUBLISHED = "t13d1516h2_8daaf6152771_e5627efa2ab1"  # the example of JA4's own document
 
@@ -272,8 +277,56 @@ def hellos(draw: st.DrawFn) -> bytes:
 @examples(400)
 @given(hellos())
 def test_hellos_are_read_as_the_twin_reads_them(segment: bytes) -> None:
-    expected = names_twin.hello(segment) if len(segment) >= 44 and segment[5:6] == b"\x01" else (None, None)
+    expected = names_twin.hello(segment) if names_twin.begins_hello(segment) else (None, None)
     assert hello(segment) == expected
+
+
+def said_in(segments: list[names_twin.Segment], reader: MarkReader | None = None, sender: int = 0) -> list[object]:
+    """What segments of one sender say one after the other."""
+    reader, found = reader or MarkReader(marks=1), []
+    for number, (sequence, content) in enumerate(segments):
+        kind = HELLO_PART if number else HELLO
+        reader.marks[[K_KIND, K_AT, K_END, K_SENDER, K_SEQUENCE]] = kind, 0, len(content), sender, sequence
+        reader.read(np.frombuffer(bytearray(content), dtype=np.uint8), 1)
+        seen = reader.take()
+        kept = [seen.text[words[S_FROM] : words[S_FROM] + words[S_LENGTH]].tobytes() for words in seen.words.tolist()]
+        found += [(each.server_name, each.ja4) for each in map(client_hello, kept)]
+    return found
+
+
+POST_QUANTUM = (0x0033, sized((0x11EC).to_bytes(2) + sized(bytes(1216)) + (29).to_bytes(2) + sized(bytes(32))))
+LARGE = made_hello(CIPHERS, [*EXTENSIONS[:3], POST_QUANTUM, *EXTENSIONS[4:]])
+
+
+def test_a_hello_over_segments_has_its_fingerprint_when_the_last_one_has_come() -> None:
+    assert hello(LARGE) == ("example.org", PUBLISHED)
+    for cut in (6, 43, 60, 1388, len(LARGE) - 1):
+        *before, last = said_in([(2**32 - 9, LARGE[:cut]), ((cut - 9) % 2**32, LARGE[cut:] + b"more")])
+        assert last == ("example.org", PUBLISHED)
+        assert all(each == ("example.org", None) for each in before)
+    late = [(0, LARGE[:500]), (1000, LARGE[1000:]), (0, LARGE[:500]), (500, LARGE[500:1000])]
+    assert said_in(late)[-1] == ("example.org", PUBLISHED)
+
+
+def test_hellos_of_many_go_on_at_once_and_those_begun_longest_ago_give_way() -> None:
+    reader = MarkReader(marks=1)
+    for sender in range(BEGUN + 1):
+        said_in([(0, LARGE[:700])], reader, sender)
+    for sender, whole in ((BEGUN, True), (1, True), (0, False)):
+        reader.marks[[K_KIND, K_AT, K_END, K_SENDER, K_SEQUENCE]] = HELLO_PART, 700, len(LARGE), sender, 700
+        reader.read(np.frombuffer(bytearray(LARGE), dtype=np.uint8), 1)
+        assert bool(len(reader.take())) == whole
+
+
+@examples(200)
+@given(hellos(), st.data())
+def test_segments_in_any_order_are_put_together_as_the_twin_does(content: bytes, data: st.DataObject) -> None:
+    begins = st.integers(0, max(0, len(content) - 1))
+    sizes = st.sampled_from([1, 5, 40, 100, 4000])
+    parts = [(0, data.draw(sizes)), *data.draw(st.lists(st.tuples(begins, sizes), max_size=6))]
+    first = data.draw(st.sampled_from([0, 2**31, 2**32 - 50]))
+    segments = [((first + begin) % 2**32, content[begin : begin + size]) for begin, size in parts]
+    assert said_in(segments) == names_twin.hello_in_segments(segments)
 
 
 def openssl_hello(name: str, *protocols: str, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> bytes:
@@ -328,6 +381,38 @@ def test_names_and_lists_are_those_of_tshark(tmp_path: Path) -> None:
             assert (name, ip_address(str(told_of)).reverse_pointer) == (row[10], row[7])
         else:
             assert (name, told_of) == (row[7], row[8] or row[9])
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_a_hello_over_segments_is_that_of_tshark(tmp_path: Path) -> None:
+    ends = struct.pack("!HH", 40000, 443)
+    cuts = [(0, 1200), (1200, len(LARGE))]
+    segments = [
+        ip(
+            "10.0.0.1",
+            "198.51.100.7",
+            6,
+            ends + struct.pack("!IIBBHHH", 1 + begin, 1, 0x50, 24, 64240, 0, 0) + LARGE[begin:end],
+        )
+        for begin, end in cuts
+    ]
+    capture = tmp_path / "segments.pcap"
+    capture.write_bytes(pcap_bytes((each.ts_ns, each.frame) for each in segments))
+    fields = (
+        *("tls.handshake.extensions_server_name", "tls.handshake.ciphersuite", "tls.handshake.extension.type"),
+        *("tls.handshake.sig_hash_alg", "tls.handshake.extensions_alpn_str"),
+        *("tls.handshake.extensions.supported_version", "tls.handshake.version"),
+    )
+    command = ["tshark", "-r", str(capture), "-n", "-T", "fields", *(word for name in fields for word in ("-e", name))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    first, second = (line.split("\t") for line in done.stdout.splitlines())
+    assert first[0] == ""
+    meter = Meter(8, names=True)
+    meter.feed(block(segments))
+    kept = meter.sightings()
+    words = kept.words[-1]
+    found = client_hello(kept.text[words[S_FROM] : words[S_FROM] + words[S_LENGTH]].tobytes())
+    assert (found.server_name, found.ja4) == (second[0].lower(), ja4_of_tshark(*second))
 
 
 def ja4_of_tshark(name: str, ciphers: str, kinds: str, signed: str, alpns: str, versions: str, old: str) -> str:
