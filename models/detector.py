@@ -1,7 +1,7 @@
 """What every detector takes and gives."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,10 @@ class RememberingDetector(Detector, Protocol):
 
     def remember(self, hosts: int) -> None:
         """Forget every host, and have room for so many from now on. Raises ValueError outside of 1 to 2^24."""
+
+    def twin(self) -> Self:
+        """The same detector without a host, of which there is room for one; may score while this one does."""
+        ...
 
 
 @runtime_checkable

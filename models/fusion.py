@@ -9,7 +9,7 @@ that was never met in normal traffic (models.support) gets no verdict. It does n
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -316,6 +316,10 @@ class Hybrid:
         detectors = [member.detector for member in (*self.known, *self.novel)]
         return [detector for detector in detectors if isinstance(detector, RememberingDetector)]
 
+    def twin(self) -> "Hybrid":
+        """The same model, which knows no host and may judge in another thread while this one does."""
+        return replace(self, known=_twins(self.known), novel=_twins(self.novel))
+
     def forget(self) -> None:
         """Drop the state of every host, as if nothing had been judged."""
         for member in (*self.known, *self.novel):
@@ -365,6 +369,13 @@ class Hybrid:
             scores[detector.name] = score
             p_values.append(p)
         return voted(members, p_values, vote, len(steps)), label
+
+
+def _twins(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    return tuple(
+        replace(member, detector=member.detector.twin()) if isinstance(member.detector, RememberingDetector) else member
+        for member in members
+    )
 
 
 def voted(members: Sequence[Member], p_values: Sequence[Vector], vote: Calibration | None, rows: int) -> Vector:

@@ -5,6 +5,7 @@ all the time there is. Cell of Hochreiter, Schmidhuber 1997 and Gers, Schmidhube
 (gates i, f, c, o; sigmoid and tanh); equal to Keras within 1e-5, and bit for bit to itself for any batching.
 """
 
+import copy
 import math
 import secrets
 from typing import Any, ClassVar
@@ -101,11 +102,7 @@ class Lstm:
         self.dt_scale = float(dt_scale)
         self._seed = secrets.randbits(128) if seed is None else seed
         self.remember(hosts)
-        self._gates = aligned((ROWS, 4 * units))
-        self._carried = aligned((ROWS, 2 * units))
-        self._plan = np.empty((PLAN_WIDTH, ROWS), dtype=np.int64)
-        self._gaps = np.empty(ROWS, dtype=np.float32)
-        self._logits = np.empty((classes, ROWS))
+        self._make_scratch()
 
     def score(self, steps: FlowSteps) -> Vector:
         """1 - p(normal) of each step, (n,) float64 in [0, 1]; hosts advance."""
@@ -160,6 +157,13 @@ class Lstm:
         # h, then c; pages are taken as hosts come
         self._state = np.zeros((hosts, 2 * len(self.recurrent)), dtype=np.float32)
 
+    def twin(self) -> "Lstm":
+        """The same weights without a host, of which there is room for one; may score while this one does."""
+        twin = copy.copy(self)
+        twin.remember(1)
+        twin._make_scratch()  # its own
+        return twin
+
     @property
     def evicted(self) -> int:
         """Hosts that gave way to others since it remembers anything."""
@@ -191,6 +195,14 @@ class Lstm:
         own: dict[str, Any] = {**parts.arrays, **parts.settings}
         del own["units"]
         return cls(parts.scaling, **own, labels=parts.labels, name=parts.name)
+
+    def _make_scratch(self) -> None:
+        units, classes = self.head_kernel.shape
+        self._gates = aligned((ROWS, 4 * units))
+        self._carried = aligned((ROWS, 2 * units))
+        self._plan = np.empty((PLAN_WIDTH, ROWS), dtype=np.int64)
+        self._gaps = np.empty(ROWS, dtype=np.float32)
+        self._logits = np.empty((classes, ROWS))
 
 
 def _own(array: NDArray[np.floating]) -> Float32s:

@@ -6,6 +6,7 @@ outputs); then the privileges of a watch go; then processes are made, while ther
 
 import gc
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -134,11 +135,13 @@ def reading(
     hybrid: "Hybrid | None" = None,
     more_hooks: "Sequence[Hook]" = (),
     capture: str | None = None,
+    cores: int = 1,
 ) -> Iterator[AssembledRun]:
     """A run over captures, torn down on exit.
 
     hybrid: the model where it is loaded already, with its kernels. capture: path that its lines are to name; None for
-    captures as one stream, which gives the same bytes whatever they are called and however they are packed.
+    captures as one stream, which gives the same bytes whatever they are called and however they are packed. cores: more
+    than one where the run may use them.
     """
     require_extras(config)
     refuse_packet_directory(config, captures)
@@ -184,7 +187,8 @@ def reading(
         )
         stack.callback(detection.close_files)
         hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), *more_hooks]
-        run = Run(capture_turns(config, captures, recorder, names=True), detection, screen, hooks)
+        turns = capture_turns(config, captures, recorder, names=True)
+        run = Run(_made_ahead(stack, turns, captures, detection, cores), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
 
@@ -275,6 +279,30 @@ def capture_turns(
         build_meter(config, names=names),
         recorder.ring if recorder else None,
     )
+
+
+def _made_ahead(
+    stack: ExitStack, turns: "TurnSource", captures: Sequence[str], detection: "Detection", cores: int
+) -> "TurnSource":
+    """The turns of captures for a judge, made ahead of it where that changes nothing.
+
+    A pipe's writer may be slow, and its packets are judged as they come; packets of alerts are looked for in memory
+    before later ones push them out; and drift is told of with the records that show it.
+    """
+    from sensor.run.ahead import TurnsAhead
+    from sensor.sources.captures.files import captures_in
+    from sensor.sources.captures.stream import is_pipe
+
+    if any(map(is_pipe, captures_in(captures))) or detection.recorder is not None or detection.drift is not None:
+        return turns
+    ahead = TurnsAhead(turns, detection.judge.assess, cores)
+    stack.callback(ahead.close)
+    return ahead
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def ready_model(

@@ -27,7 +27,8 @@ IndependentOption = Annotated[
     bool, typer.Option("--independent", help="Each capture for itself, in a process of its own.")
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", metavar="N", min=1, max=1024, help="Captures read at once; the cores.")
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, max=1024, help="Cores; with --independent captures at once."),
 ]
 RunOption = Annotated[
     Path | None, typer.Option("--run", metavar="DIR", help="Keep what is done, to go on later.", readable=False)
@@ -68,7 +69,7 @@ def read(
     code 6.
     """
     loaded = flags.settings()
-    from sensor.cli.assembly import DisplayOptions, reading
+    from sensor.cli.assembly import DisplayOptions, reading, usable_cores
 
     refuse_to_overwrite(loaded.output.file, captures)
     if independent:
@@ -77,12 +78,13 @@ def read(
         return read_islands(
             loaded, captures, DisplayOptions(json, quiet, color), IslandOptions(workers, run, resume), fail_on
         )
-    for name, given in (("--workers", workers is not None), ("--run", run is not None), ("--resume", resume)):
+    for name, given in (("--run", run is not None), ("--resume", resume)):
         if given:
             raise typer.BadParameter("expected it with --independent: several captures are one stream", param_hint=name)
     from sensor.cli.beforehand import tell_skipped
 
-    with reading(loaded, captures, DisplayOptions(json, quiet, color)) as assembled:
+    cores = usable_cores() if workers is None else workers
+    with reading(loaded, captures, DisplayOptions(json, quiet, color), cores=cores) as assembled:
         if not quiet:
             tell_skipped(captures)  # not before: it loads kernels, whose cache is chosen by now
         assembled.run.run()

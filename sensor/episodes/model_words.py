@@ -62,6 +62,7 @@ def cuts_of(hybrid: Hybrid, rate: float | None = None) -> tuple[float, float]:
 def moved_most_of(hybrid: Hybrid, rate: float | None, explainer: Explainer) -> TopColumns:
     """What says which columns moved a score of this model most."""
     cut_known, cut_novel = cuts_of(hybrid, rate)
+    hybrid = hybrid.twin()  # alerts are explained while the next records are judged (sensor.run.ahead)
 
     def moved_most(values: NDArray[np.float64], p_known: float, p_novel: float) -> Sequence[int]:
         lanes = np.array([[p_known < cut_known, p_novel < cut_novel]])

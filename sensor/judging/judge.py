@@ -84,8 +84,14 @@ class Judge:
     exchanged: bool = False  # whether another model judged before
     flows: int = 0  # flows reported for the first time
     judged: int = 0  # records, with every new report of a flow
-    spent_ns: int = 0  # time that judging took, by clock_ns
+    assessing_ns: int = 0  # time that the model took, by clock_ns
+    following_ns: int = 0  # and what followed; apart, as both may go on at once (sensor.run.ahead)
     clock_ns: Callable[[], int] = time.perf_counter_ns
+
+    @property
+    def spent_ns(self) -> int:
+        """Time that judging took, by clock_ns."""
+        return self.assessing_ns + self.following_ns
 
     @property
     def merged(self) -> int:
@@ -130,20 +136,19 @@ class Judge:
         """What the model says of each flow record, of which there is at least one; the hosts' states advance."""
         started_ns = self.clock_ns()
         rows = records.values if self.row_maker is None else self.row_maker.columns(records)
-        steps = steps_of(records, rows)
-        self.flows += int(steps.advances.sum())
-        self.judged += len(records)
-        judgement = self.hybrid.judge(steps, self.rate)
+        judgement = self.hybrid.judge(steps_of(records, rows), self.rate)
         if self.observer is not None:
             self.observer.judged(self.hybrid, records, rows, judgement)
-        self.spent_ns += self.clock_ns() - started_ns
+        self.assessing_ns += self.clock_ns() - started_ns
         return Assessment(rows, judgement)
 
     def follow(self, records: FlowBatch, assessment: Assessment, dropped: int = 0) -> list[AlertItem]:
-        """Alerts as of judge, of records that were assessed."""
+        """Alerts as of judge, of records that were assessed; another thread may assess those after them."""
         started_ns = self.clock_ns()
+        self.flows += int((records.identity[:, REPORT] == 0).sum())
+        self.judged += len(records)
         items = self.episodes.observe(records, assessment.rows, assessment.judgement, dropped)
-        self.spent_ns += self.clock_ns() - started_ns
+        self.following_ns += self.clock_ns() - started_ns
         return items
 
     @property

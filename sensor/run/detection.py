@@ -12,7 +12,7 @@ from sensor.drift.drift import Drift
 from sensor.flow_log.columns import JudgedBy, JudgedRecords
 from sensor.flow_log.recorder import FlowRecorder
 from sensor.geoip.databases import GeoDatabases
-from sensor.judging.judge import Judge
+from sensor.judging.judge import Assessment, Judge
 from sensor.metering.names import Names
 from sensor.metering.turns import Turn
 from sensor.packets.recorder import PacketRecorder
@@ -23,6 +23,13 @@ from sensor.site.notes import SiteNotes
 
 KEEPING_S: Final = 0.25  # between two writes of packets in a live run
 _RECORDS: Final = 8192  # judged at once: a meter that is drained has many more, and each flow handed on takes memory
+
+
+@dataclass(frozen=True, slots=True)
+class AssessedTurn(Turn):
+    """A turn of which the model has judged the records already."""
+
+    assessment: Assessment | None = None  # None where there are no records
 
 
 @dataclass(slots=True)
@@ -85,10 +92,10 @@ class Detection:
         if self.names is not None:
             self.names.add(turn)
         alerts: list[Alert] = []
-        for records in in_parts(turn.records):
+        for records, assessment in _parts_of(turn):
             if self.may_judge is not None:
                 self.may_judge()
-            alerts += self._judge(records, turn.totals.capture.dropped)
+            alerts += self._judge(records, assessment, turn.totals.capture.dropped)
         if self.names is not None:
             self.names.settle(turn)
         if self.recorder is not None and self.recorder.due and (turn.packets_due or self._pause_is_over()):
@@ -142,13 +149,15 @@ class Detection:
             drift=None if self.drift is None else self.drift.state,
         )
 
-    def _judge(self, records: FlowBatch, dropped: int) -> list[Alert]:
-        if self.flow_recorder is None or not len(records):
+    def _judge(self, records: FlowBatch, assessment: Assessment | None, dropped: int) -> list[Alert]:
+        """Alerts of records. assessment: of them, None where it is yet to be made."""
+        if not len(records) or (assessment is None and self.flow_recorder is None):
             return self._publish(self.judge.judge(records, dropped))
-        assessment = self.judge.assess(records)
-        self.flow_recorder.add(
-            JudgedRecords(records, assessment.judgement, self._judged_by(), dropped, self._clock_step_ns)
-        )
+        assessment = assessment or self.judge.assess(records)
+        if self.flow_recorder is not None:
+            self.flow_recorder.add(
+                JudgedRecords(records, assessment.judgement, self._judged_by(), dropped, self._clock_step_ns)
+            )
         return self._publish(self.judge.follow(records, assessment, dropped))
 
     def _stores_evicted(self) -> dict[str, int]:
@@ -198,6 +207,15 @@ def in_parts(records: FlowBatch) -> Iterator[FlowBatch]:
     for first in range(0, max(1, len(records)), _RECORDS):
         part = slice(first, first + _RECORDS)
         yield FlowBatch(records.identity[part], records.values[part])
+
+
+def _parts_of(turn: Turn) -> Iterator[tuple[FlowBatch, Assessment | None]]:
+    """Parts of a turn's records that are judged at once, with what the model has said of them by now."""
+    if isinstance(turn, AssessedTurn):
+        yield turn.records, turn.assessment
+        return
+    for part in in_parts(turn.records):
+        yield part, None
 
 
 def _in_wall_time(alert: Alert, step_ns: int) -> Alert:

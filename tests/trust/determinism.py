@@ -1,8 +1,8 @@
 """The claim that alerts and flows are a function of the packets: the same bytes whatever the circumstances of a run.
 
 What is drawn anew for each run: how the packets come (a file, packed, standard input or a pipe in pieces with delays,
-captures merged, a live capture in blocks of any size), how many of them are read and judged at
-once, hash seeds, threads of libraries, what memory holds before it is used, the core, and stops in between.
+captures merged, a live capture in blocks of any size), how many of them are read and judged at once, whether side by
+side, hash seeds, threads of libraries, what memory holds before it is used, the core, and stops in between.
 """
 
 import gzip
@@ -38,10 +38,11 @@ MINUTES: Final = 1.5  # of traffic
 READ: Final = """
 import os, sys
 import sensor.sources.captures.files as files
+import sensor.run.ahead as ahead
 import sensor.run.detection as detection
 size = int(os.environ["TRIAL_BUFFER"])
 files.open_capture.__defaults__ = (*files.open_capture.__defaults__[:-1], size)
-detection._RECORDS = int(os.environ["TRIAL_RECORDS"])
+ahead.RECORDS = detection._RECORDS = int(os.environ["TRIAL_RECORDS"])
 from sensor.__main__ import main
 main()
 """
@@ -82,6 +83,7 @@ class Trial:
         out.unlink(missing_ok=True)
         way = self.draw("by", ("file", "gzip", "zstd", "pcapng", "stdin", "pipe", "merged"))
         command = [sys.executable, "-c", READ, "read", "-q", "-o", str(out), "--set", "episodes.flows_per_alert=20"]
+        command += ["--workers", self.draw("with workers:", ("1", "2"))]
         if hasattr(os, "sched_setaffinity"):
             command = ["taskset", "-c", str(self.chance.choice(sorted(os.sched_getaffinity(0)))), *command]
         names, feed = self.inputs(way)

@@ -5,6 +5,7 @@ A capture that cannot be read is a problem, one line, and the next one follows. 
 
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,7 @@ class CaptureStream:
         self._captures = captures
         self._already = opened
         self._filter = packet_filter(expression) if expression else None
-        self._waiting = False
+        self._waits_in: int | None = None  # the thread that is in a read that may block
         self._opened = False
         self._read_of: dict[CaptureFile, int] = {}  # bytes of each open capture that are part of bytes_read
 
@@ -70,9 +71,12 @@ class CaptureStream:
         return sum(oddities.set_back for _, oddities in self.odd)
 
     def stop(self) -> None:
-        """End with the present block. In a signal handler it raises ReadStopped, to leave a read that blocks."""
+        """End with the present block. In a signal handler it raises ReadStopped, to leave a read that blocks.
+
+        It does so in the thread that reads alone: where another one reads, that goes on until its read returns.
+        """
         self.stopping = True
-        if self._waiting:
+        if self._waits_in == threading.get_ident():
             raise ReadStopped
 
     def __iter__(self) -> Iterator[PacketBlock]:
@@ -141,11 +145,11 @@ class CaptureStream:
 
     def _wait_for(self, read: Callable[[], Result]) -> Result:
         """Result of a call that may block on input. Raises ReadStopped as soon as `stop` is called."""
-        self._waiting = True
+        self._waits_in = threading.get_ident()
         try:
             return read()
         finally:
-            self._waiting = False
+            self._waits_in = None
 
 
 def refuse_unreadable(captures: Sequence[str], expression: str | None = None) -> None:
@@ -157,8 +161,7 @@ def refuse_unreadable(captures: Sequence[str], expression: str | None = None) ->
         packet_filter(expression)
     problems: list[str] = []
     for name in sorted(captures_in(captures)):
-        path = Path(name)
-        if name == STDIN or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
+        if is_pipe(name):
             return
         try:
             open_capture(name).close()
@@ -167,6 +170,12 @@ def refuse_unreadable(captures: Sequence[str], expression: str | None = None) ->
         else:
             return
     raise InputError(*first_problems(problems))
+
+
+def is_pipe(name: str) -> bool:
+    """Whether a capture is standard input or a pipe, whose writer may be slow and which can be read only once."""
+    path = Path(name)
+    return name == STDIN or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
 
 
 def packet_filter(expression: str) -> PacketFilter:

@@ -159,7 +159,6 @@ def test_a_capture_that_has_changed_is_read_again_and_a_new_one_too(captures: Pa
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
-        (("--workers", "2"), 2, "--workers: expected it with --independent"),
         (("--resume",), 2, "--resume: expected it with --independent"),
         (("--independent", "--resume"), 2, "--resume: expected --run DIR with it"),
         (("--independent", "--keep-packets", "kept"), 2, "--independent: found --keep-packets or --flows"),

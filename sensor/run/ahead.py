@@ -1,0 +1,166 @@
+"""Stored captures on several cores: reading and metering, the model, and what follows, each in a thread of its own.
+
+Kernels are compiled without the interpreter lock, and reading and unpacking release it, so the threads work side by
+side on the same arrays: nothing is copied, and no other process can be lost. Each hands on in order what it made, and
+nothing depends on how records are cut into turns, so the results are those of one thread. At most a few turns of some
+thousand records wait between two of them.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final, Generic, TypeVar
+
+from flows.batch import FlowBatch
+from flows.meter import concatenate
+from flows.names.reading import NO_SIGHTINGS, joined
+from sensor.judging.judge import Assessment
+from sensor.metering.turns import END_NS, Turn, TurnSource
+from sensor.run.detection import AssessedTurn, in_parts
+
+Item = TypeVar("Item")
+
+RECORDS: Final = 4096  # together: judged one by one, they would cost up to a third more
+TURNS: Final = 64  # together at most, so that who looks on sees something move
+WAITING: Final = 2  # between two threads
+ENDING_S: Final = 1.0  # for a thread to end once nobody wants what it makes
+
+
+class TurnsAhead:
+    """Turns of captures for a judge, of which the next are made while one is taken; iterate over it once.
+
+    The packets of alerts must not be looked for in them: the source is further on than whoever takes them.
+    """
+
+    ends_by_itself = True
+
+    def __init__(self, turns: TurnSource, assess: Callable[[FlowBatch], Assessment], cores: int) -> None:
+        """turns: of files, no pipe. assess: as of a judge, which nobody else may use it of. cores: 1 for no thread."""
+        self._turns = turns
+        self._assess = assess
+        self._cores = cores
+        self._stages: list[Ahead[Turn]] = []  # the last one first
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """One line for each capture that could not be read to its end."""
+        return self._turns.problems
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was odd about times, one line each."""
+        return self._turns.remarks
+
+    def __iter__(self) -> Iterator[Turn]:
+        """Turns to the end. Raises InputError when no capture can be opened."""
+        if self._cores == 1:
+            return gathered(self._turns)
+        metered = Ahead("metering", gathered(self._turns))
+        assessed = Ahead("model", self._assessed(metered))
+        self._stages = [assessed, metered]
+        return iter(assessed)
+
+    def stop(self) -> None:
+        """End with the packets that were read by now. For a signal handler too."""
+        self._turns.stop()
+
+    def close(self) -> None:
+        """Have the threads end, whatever they have not handed on."""
+        if any(stage.running for stage in self._stages):
+            self.stop()
+        for stage in self._stages:
+            stage.close()
+
+    def _assessed(self, turns: Iterable[Turn]) -> Iterator[Turn]:
+        for turn in turns:
+            assessment = self._assess(turn.records) if len(turn.records) else None
+            yield AssessedTurn(turn.records, turn.until_ns, turn.totals, turn.events, turn.seen, assessment=assessment)
+
+
+def gathered(turns: Iterable[Turn]) -> Iterator[Turn]:
+    """The same records in turns of a size that is judged at once: small ones together, large ones in parts."""
+    held: list[Turn] = []
+    until_ns = 0
+    for turn in turns:
+        held.append(turn)
+        last = turn.until_ns == END_NS
+        if last or len(held) == TURNS or sum(len(each.records) for each in held) >= RECORDS:
+            yield from _in_parts(_together(held), until_ns)
+            until_ns = turn.until_ns
+            held = []
+
+
+def _together(turns: Sequence[Turn]) -> Turn:
+    return replace(
+        turns[-1],
+        records=concatenate([turn.records for turn in turns if len(turn.records)]),
+        events=tuple(event for turn in turns for event in turn.events),
+        seen=joined([turn.seen for turn in turns if len(turn.seen)]),
+    )
+
+
+def _in_parts(turn: Turn, until_ns: int) -> Iterator[Turn]:
+    """A turn in parts that are judged at once. until_ns: of the turn before it, for all but the last part."""
+    *parts, last = in_parts(turn.records)
+    for part in parts:
+        yield replace(turn, records=part, until_ns=until_ns)
+        turn = replace(turn, events=(), seen=NO_SIGHTINGS)
+    yield replace(turn, records=last)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """After the last item. error: what ended them, None where they came to their end."""
+
+    error: BaseException | None
+
+
+class Ahead(Generic[Item]):
+    """Items of an iterable, of which a thread makes the next while one is taken; iterate over it once."""
+
+    def __init__(self, name: str, items: Iterable[Item]) -> None:
+        """name: of the thread, which begins with the iteration."""
+        self._items = items
+        self._made: queue.Queue[Item | _End] = queue.Queue(WAITING)
+        self._unwanted = False
+        # A read that never returns must not keep the process.
+        self._thread = threading.Thread(target=self._make, name=name, daemon=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread is."""
+        return self._thread.is_alive()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Items in order; raises what making them raised."""
+        self._thread.start()
+        while True:
+            item = self._made.get()
+            if isinstance(item, _End):
+                self._thread.join()
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+
+    def close(self) -> None:
+        """Have the thread end, if it has not, and let go of what it made."""
+        self._unwanted = True
+        deadline = time.monotonic() + ENDING_S
+        while self.running and time.monotonic() < deadline:
+            with suppress(queue.Empty):
+                self._made.get(timeout=0.01)
+
+    def _make(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._items:
+                self._made.put(item)
+                if self._unwanted:
+                    break
+        except BaseException as raised:  # noqa: BLE001  # raised where the items are taken
+            error = raised
+        self._made.put(_End(error))

@@ -1,0 +1,158 @@
+"""Turns made ahead of whoever takes them: the same records in the same order, and threads that end."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.batch import IDENTITY_WIDTH, REPORTED_NS, FlowBatch
+from flows.columns import COLUMNS
+from flows.meter import MeterStats, concatenate
+from flows.names.layout import SIGHTING_WORDS
+from flows.names.reading import Sightings
+from sensor.judging.judge import Assessment
+from sensor.metering.turns import END_NS, CaptureTotals, Turn
+from sensor.run.ahead import RECORDS, WAITING, Ahead, TurnsAhead, gathered
+from sensor.run.detection import AssessedTurn
+from sensor.sources.capture import CaptureStatistics
+
+PATIENCE_S = 10.0
+MOST = 8192  # judged at once
+
+
+def turn_of(first: int, records: int, *, last: bool = False) -> Turn:
+    """A turn of records that are numbered, and reported, one after the other, with a sighting of each tenth."""
+    numbers = np.arange(first, first + records, dtype=np.int64)
+    identity = np.zeros((records, IDENTITY_WIDTH), dtype=np.int64)
+    identity[:, REPORTED_NS] = numbers
+    words = np.zeros((records // 10, SIGHTING_WORDS), dtype=np.int64)
+    return Turn(
+        FlowBatch(identity, np.zeros((records, len(COLUMNS)))),
+        END_NS if last else first + records,
+        CaptureTotals(CaptureStatistics(received=first + records), MeterStats(packets=first + records)),
+        seen=Sightings(words, np.zeros(0, dtype=np.uint8)),
+    )
+
+
+def turns_of(sizes: list[int]) -> list[Turn]:
+    begins = itertools.accumulate(sizes, initial=0)
+    *turns, last = (turn_of(first, size) for first, size in zip(begins, sizes, strict=False))
+    return [*turns, replace(last, until_ns=END_NS)]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.sampled_from([0, 0, 1, 7, 300, 5000, 20_000]), min_size=1, max_size=90))
+def test_gathered_turns_hold_the_same_records_and_promise_no_more(sizes: list[int]) -> None:
+    turns = turns_of(sizes)
+    found = list(gathered(turns))
+    assert concatenate([turn.records for turn in found]).identity[:, REPORTED_NS].tolist() == list(range(sum(sizes)))
+    assert sum(len(turn.seen) for turn in found) == sum(len(turn.seen) for turn in turns)
+    assert all(len(turn.records) <= MOST for turn in found)
+    assert found[-1].until_ns == END_NS
+    assert found[-1].totals == turns[-1].totals
+    for before, after in itertools.pairwise(found):
+        assert before.until_ns <= after.until_ns
+        assert not len(after.records) or after.records.identity[0, REPORTED_NS] >= before.until_ns
+    assert len(found) <= 1 + sum(sizes) // RECORDS + len(sizes) // 64 + sum(size // MOST for size in sizes)
+
+
+def test_items_come_in_order_and_few_are_made_ahead() -> None:
+    made: list[int] = []
+
+    def making() -> Iterator[int]:
+        for number in range(50):
+            made.append(number)
+            yield number
+
+    for number in Ahead("test", making()):
+        assert len(made) <= number + WAITING + 2
+    assert made == list(range(50))
+
+
+def test_what_ends_the_making_is_raised_after_what_was_made() -> None:
+    def making() -> Iterator[int]:
+        yield from range(3)
+        raise ValueError("damaged")
+
+    taken: list[int] = []
+    with pytest.raises(ValueError, match="damaged"):
+        taken.extend(Ahead("test", making()))
+    assert taken == [0, 1, 2]
+
+
+class Endless:
+    """A source of turns without an end, until it is stopped."""
+
+    ends_by_itself = True
+    problems = ("broken.pcap: cut short",)
+    remarks = ("odd",)
+    stopped = False
+
+    def __iter__(self) -> Iterator[Turn]:
+        for first in itertools.count(step=RECORDS):
+            last = self.stopped
+            yield turn_of(first, RECORDS, last=last)
+            if last:
+                return
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def nothing_of(records: FlowBatch) -> Assessment:
+    return Assessment(records.values, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_stopped_they_end_with_the_sources_last_turn(cores: int) -> None:
+    turns, taken = TurnsAhead(Endless(), nothing_of, cores), []
+    for turn in turns:
+        taken.append(turn)
+        turns.stop()
+    assert taken[-1].until_ns == END_NS
+    assert all(isinstance(turn, AssessedTurn) for turn in taken) == (cores > 1)
+    assert turns.problems == ("broken.pcap: cut short",)
+    turns.close()
+
+
+def test_closed_in_the_midst_they_leave_no_thread() -> None:
+    before = threading.active_count()
+    turns = TurnsAhead(Endless(), nothing_of, 2)
+    next(iter(turns))
+    assert threading.active_count() == before + 2
+    turns.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline, threading.enumerate()
+        time.sleep(0.01)
+
+
+def test_a_model_that_fails_ends_the_run_with_its_error_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+
+    def fails(records: FlowBatch) -> Assessment:
+        raise MemoryError(len(records))
+
+    turns = TurnsAhead(Endless(), fails, 2)
+    with pytest.raises(MemoryError):
+        list(turns)
+    turns.close()
+    assert threading.active_count() == before
+
+
+def test_a_turn_is_handed_on_with_all_that_it_holds() -> None:
+    class One(Endless):
+        def __iter__(self) -> Iterator[Turn]:
+            yield replace(turn_of(0, 30, last=True), packets_due=True)
+
+    (turn,) = TurnsAhead(One(), nothing_of, 2)
+    assert isinstance(turn, AssessedTurn)
+    assert turn.assessment is not None
+    assert len(turn.records) == len(turn.assessment.rows) == 30
+    assert (len(turn.seen), turn.until_ns, turn.totals.stats.packets) == (3, END_NS, 30)
