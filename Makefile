@@ -21,7 +21,7 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture views lock audit dist deb deb-test clean
+.PHONY: help demo test check golden properties tshark fuzz fuzz-long flood scale-test soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture views lock audit dist deb deb-test clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,6 +57,9 @@ fuzz: $(VENV)/installed-test ## Ten million hostile frames and ten thousand file
 fuzz-long: $(VENV)/installed-test ## A hundred million frames, a hundred thousand files; goes on where it was stopped
 	mkdir -p runs
 	$(BIN)/python -m tests.fuzz --frames 100000000 --files 100000 --seed 18 --jobs $(JOBS) --state runs/fuzz
+
+scale-test: $(VENV)/installed-test ## Read many captures on a Dask cluster whose processes are killed, compare and measure (minutes)
+	$(BIN)/python -m tests.scale.cluster
 
 soak: $(VENV)/installed-test ## An hour of mixed traffic on a cable at four fifths of capacity (root, tcpreplay), MINUTES=60
 	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)

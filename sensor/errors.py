@@ -3,7 +3,7 @@
 import errno
 import re
 
-OK, INTERNAL, USAGE, CONFIG, MODEL, CAPTURE, INPUT, OUTPUT = range(8)
+OK, INTERNAL, USAGE, CONFIG, MODEL, CAPTURE, INPUT, OUTPUT, CLUSTER = range(9)
 NO_MATCH = INTERNAL  # of a search that found nothing, as of grep; a fault is told on stderr
 FAIL_ON, NOT_MET, INTERRUPTED, BROKEN_PIPE = 10, 11, 130, 141
 # Each with the word of the short list and what it says.
@@ -20,6 +20,11 @@ EXIT_CODES = (
     (CAPTURE, "capture", "An interface does not exist, may not be captured on, or has failed."),
     (INPUT, "input", "An input is missing, foreign, empty or cut short; what could be read was."),
     (OUTPUT, "output", "An output could not be opened or lost records."),
+    (
+        CLUSTER,
+        "cluster",
+        "A cluster cannot be reached, has gone or has no worker to use; what was read is kept, and --resume goes on.",
+    ),
     (FAIL_ON, "--fail-on", "What --fail-on names was found. Goes before code 6, after all others."),
     (NOT_MET, "not met", "What was asked of the sensor does not hold, such as a self-test that fails."),
     (INTERRUPTED, "interrupted", "Stopped by the user before the input's end."),

@@ -15,6 +15,8 @@ import typer
 
 from sensor.cli.assembly import READ_QUEUE_WAIT_S, DisplayOptions, prepared_for, screen_of_reading
 from sensor.cli.beforehand import tell_skipped
+from sensor.cli.build import load_model
+from sensor.cli.cluster_carrier import checked_scheduler, cluster_of
 from sensor.cli.exit_code import FailOn, code_of_findings
 from sensor.cli.kernels import JUDGING, cached
 from sensor.cli.reading_pool import COMMAND
@@ -24,7 +26,7 @@ from sensor.files.unfinished import scratch_directory, whole_file
 from sensor.jobs.accounts import sum_of
 from sensor.jobs.local import LocalPool
 from sensor.jobs.run_directory import ALERTS, Capture, Identity, RunDirectory
-from sensor.jobs.schedule import Schedule, State
+from sensor.jobs.schedule import Carrier, CarrierError, Schedule, State
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 from sensor.version import VERSION
@@ -46,6 +48,7 @@ class IslandOptions:
     workers: int | None  # captures read at once, None: one for each core
     run: Path | None  # directory that the run is kept in, None: nowhere
     resume: bool  # whether the run there is to go on
+    scheduler: str | None = None  # address of the cluster that reads them, None: this machine
 
 
 def read_islands(
@@ -73,6 +76,10 @@ def read_islands(
         raise typer.BadParameter(
             "expected --run DIR with it, the directory of the run that is to go on", param_hint="--resume"
         )
+    if options.scheduler is not None:
+        if options.workers is not None:
+            raise typer.BadParameter("found --scheduler, whose cluster has workers of its own", param_hint="--workers")
+        checked_scheduler(options.scheduler, config)
     if config.capture.filter:
         packet_filter(config.capture.filter)  # so that an invalid one is told once, before anything is read
     found = list(dict.fromkeys(_as_stored(name) for name in captures_in(captures)))
@@ -81,14 +88,21 @@ def read_islands(
     workers = min(options.workers or os.cpu_count() or 1, max(1, len(found)))
     settings = config.model_dump(mode="json", exclude={"output"})
     with ExitStack() as stack:
-        pool = stack.enter_context(LocalPool(COMMAND, _told(config, settings, workers, display), workers))
-        ready = _started(pool)
+        told = _told(config, settings, workers, display)
+        carrier: Carrier
+        if options.scheduler is not None:
+            hybrid = load_model(config)
+            ready = {"bundle": hybrid.model_id, "sha256": hybrid.sha256}
+            carrier = stack.enter_context(cluster_of(config, options.scheduler, told, hybrid.sha256))
+        else:
+            carrier = pool = stack.enter_context(LocalPool(COMMAND, told, workers))
+            ready = _started(pool)
         own = options.run or stack.enter_context(scratch_directory()) / "run"  # below: the scratch has a lock itself
         judging = json.dumps({**settings, "jobs": None}, sort_keys=True)  # a run may go on with more patience
         identity = Identity(VERSION, ready["sha256"], hashlib.sha256(judging.encode()).hexdigest())
         run = stack.enter_context(RunDirectory(own).held(identity, resume=options.resume))
         return _Reading(config, found, display, run, ready["bundle"]).carried_by(
-            pool, fail_on, keep=options.run is not None
+            carrier, fail_on, keep=options.run is not None
         )
 
 
@@ -110,15 +124,18 @@ class _Reading:
         sizes = [capture.size for capture in captures]
         self._size = None if None in sizes else sum(size or 0 for size in sizes)
 
-    def carried_by(self, pool: LocalPool, fail_on: FailOn | None, *, keep: bool) -> int:
+    def carried_by(self, carrier: Carrier, fail_on: FailOn | None, *, keep: bool) -> int:
         """Read all, and the exit code. keep: whether the run's directory stays."""
         from sensor.outputs.outputs import Outputs
         from sensor.run.outlet import Outlet
         from sensor.run.run import CUT_SHORT
 
         config, display = self._config, self._display
-        tasks = [{"capture": capture.name, "part": str(self._run.part(capture))} for capture in self._captures]
-        schedule = Schedule(tasks, pool)
+        tasks = [
+            {"capture": capture.name, "size": capture.size, "part": str(self._run.part(capture))}
+            for capture in self._captures
+        ]
+        schedule = Schedule(tasks, carrier)
         self._take_over(schedule)
         with ExitStack() as stack:
             outputs = stack.enter_context(Outputs(prepared_for(config, display, None), READ_QUEUE_WAIT_S))
@@ -135,8 +152,16 @@ class _Reading:
             )
             stack.enter_context(stopped_by_signals(schedule, outputs.stop_waiting))
             self._deliver(schedule, outlet, screen)
-            schedule.run(self._ended, lambda: self._deliver(schedule, outlet, screen))
-            self._deliver(schedule, outlet, screen)
+            given_up: CarrierError | None = None
+            try:
+                schedule.run(self._ended, lambda: self._look(carrier, schedule, outlet, screen))
+            except CarrierError as error:  # what has ended by now is delivered, and the run can go on
+                given_up = error
+                self._problems.append(str(error))
+                schedule.stop()
+            self._look(carrier, schedule, outlet, screen)
+            for line in carrier.account():
+                screen.note(line)
             outputs.close()
             self._run.keep_delivered(self._delivered, self._sequence)
             if keep and not schedule.stopping:
@@ -147,6 +172,8 @@ class _Reading:
                 raise BrokenPipeError
             if outlet.lost_output:
                 return OUTPUT
+        if given_up is not None:
+            return given_up.exit_code
         if schedule.stopping:
             return INTERRUPTED
         return code_of_findings(self._progress, fail_on, damaged=self._failed)
@@ -162,6 +189,12 @@ class _Reading:
         """Note on disk how a capture ended."""
         if state.result is not None:
             self._run.keep_end(self._captures[number], state.result)
+
+    def _look(self, carrier: Carrier, schedule: Schedule, outlet: "Outlet", screen: "Screen") -> None:
+        """Say what there is to say of whoever reads, and deliver."""
+        for remark in carrier.remarks():
+            screen.note(remark)
+        self._deliver(schedule, outlet, screen)
 
     def _deliver(self, schedule: Schedule, outlet: "Outlet", screen: "Screen") -> None:
         """Hand over what has ended, in the order of the captures, and show how far all is."""

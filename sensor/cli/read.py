@@ -30,6 +30,10 @@ WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", metavar="N", min=1, max=1024, help="Cores; with --independent captures at once."),
 ]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster reads them, by tcp:// or tls://HOST:8786."),
+]
 RunOption = Annotated[
     Path | None, typer.Option("--run", metavar="DIR", help="Keep what is done, to go on later.", readable=False)
 ]
@@ -45,6 +49,7 @@ def read(
     fail_on: FailOnOption = None,
     independent: IndependentOption = False,
     workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     run: RunOption = None,
     resume: ResumeOption = False,
     quiet: QuietOption = False,
@@ -76,10 +81,15 @@ def read(
         from sensor.cli.islands import IslandOptions, read_islands
 
         return read_islands(
-            loaded, captures, DisplayOptions(json, quiet, color), IslandOptions(workers, run, resume), fail_on
+            loaded,
+            captures,
+            DisplayOptions(json, quiet, color),
+            IslandOptions(workers, run, resume, scheduler),
+            fail_on,
         )
-    for name, given in (("--run", run is not None), ("--resume", resume)):
-        if given:
+    others = {"--scheduler": scheduler, "--run": run, "--resume": resume or None}
+    for name, given in others.items():
+        if given is not None:
             raise typer.BadParameter("expected it with --independent: several captures are one stream", param_hint=name)
     from sensor.cli.beforehand import tell_skipped
 

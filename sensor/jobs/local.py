@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sensor.errors import SensorError
 from sensor.jobs.pool import News, Task
+from sensor.jobs.schedule import CarrierError
 from sensor.jobs.server import Lines, of_json, say
 from sensor.process.children import how_it_ended
 
@@ -15,16 +15,22 @@ ENDING_S: Final = 10.0  # for it to be gone once nobody tells it anything
 BEGUN_ANEW: Final = 20  # times, after which whatever ends it is taken to be lasting
 
 
-class PoolEndedError(SensorError):
+class PoolEndedError(CarrierError):
     """The pool's process ends again and again, or cannot begin; the text says how."""
 
 
 class LocalPool:
     """Carries tasks to a pool's process, whose news it gives. A context manager."""
 
-    def __init__(self, command: Sequence[str], settings: dict[str, Any], slots: int) -> None:
-        """command: of a process that reads the settings as its first line, and then serves. slots: of its pool."""
+    def __init__(
+        self, command: Sequence[str], settings: dict[str, Any], slots: int, directory: str | None = None
+    ) -> None:
+        """command: of a process that reads the settings as its first line, and then serves. slots: of its pool.
+
+        directory: that the process works in, None: that of this one.
+        """
         self.slots = slots
+        self._directory = directory
         self._command = command
         self._settings = settings
         self._begun = 0
@@ -49,7 +55,12 @@ class LocalPool:
         if self._begun > BEGUN_ANEW:
             raise PoolEndedError(f"the process that reads captures has ended {BEGUN_ANEW} times")
         process = subprocess.Popen(  # noqa: S603  # this program
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+            cwd=self._directory,
         )
         self._process = process
         assert process.stdin is not None  # noqa: S101  # both are asked for above
@@ -70,18 +81,28 @@ class LocalPool:
 
     def submit(self, number: int, task: Task) -> None:
         """Have a task done."""
-        assert self._process is not None  # noqa: S101  # it was started
-        assert self._process.stdin is not None  # noqa: S101
         self._tasks[number] = task
-        with suppress(BrokenPipeError):  # the next look at it shows that it has ended
-            say(self._process.stdin.fileno(), {"number": number, "task": task})
+        self._say({"number": number, "task": task})
+
+    def withdraw(self, number: int) -> None:
+        """Have a task ended of which no news is wanted any more, if it has not ended."""
+        if self._tasks.pop(number, None) is not None:
+            self._say({"number": number, "withdrawn": True})
+
+    def remarks(self) -> list[str]:
+        """Nothing needs to be said of this machine."""
+        return []
+
+    def account(self) -> list[str]:
+        """Nor afterwards."""
+        return []
 
     def news(self, within_s: float) -> list[News]:
         """What has happened since the last call; waits for something for so long. Raises PoolEndedError.
 
         Where its process has ended, every task that it had has failed with it, and it is begun anew.
         """
-        if not select.select([self._lines.descriptor], [], [], within_s)[0]:
+        if not select.select([self.descriptor], [], [], within_s)[0]:
             return []
         try:
             found = [of_json(line) for line in self._lines.read()]
@@ -97,6 +118,17 @@ class LocalPool:
             self._tasks.clear()
             self.start()
         return found
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when there is news."""
+        return self._lines.descriptor
+
+    def _say(self, what: dict[str, Any]) -> None:
+        assert self._process is not None  # noqa: S101  # it was started
+        assert self._process.stdin is not None  # noqa: S101
+        with suppress(BrokenPipeError):  # the next look at it shows that it has ended
+            say(self._process.stdin.fileno(), what)
 
     def close(self) -> None:
         """End it, and whatever it runs."""

@@ -122,6 +122,11 @@ class Pool:
                 self._running.pop(news.number).close()
         return told
 
+    def end(self, number: int) -> None:
+        """Kill a piece that still runs, of which there will be no news."""
+        if (piece := self._running.pop(number, None)) is not None:
+            piece.close()
+
     def close(self) -> None:
         """Kill what still runs."""
         for piece in self._running.values():

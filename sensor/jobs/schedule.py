@@ -5,11 +5,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from sensor.errors import SensorError
 from sensor.jobs.pool import News, Task
 
 ATTEMPTS: Final = 2  # that fail by themselves
 LOSSES: Final = 20  # with the process above, whatever ends that
 WAIT_S: Final = 0.25
+
+
+class CarrierError(SensorError):
+    """Whoever does tasks does no more of them; the text says why."""
 
 
 class Carrier(Protocol):
@@ -23,7 +28,13 @@ class Carrier(Protocol):
         """Have a task done."""
 
     def news(self, within_s: float) -> list[News]:
-        """What has happened since the last call; waits for something for so long."""
+        """What has happened since the last call; waits for something for so long. Raises CarrierError."""
+
+    def remarks(self) -> list[str]:
+        """What is to be said of whoever does them, since the last call."""
+
+    def account(self) -> list[str]:
+        """What is to be said of them at the end."""
 
 
 @dataclass(slots=True)
@@ -73,7 +84,7 @@ class Schedule:
     def run(self, ended: Callable[[int, State], None], looked: Callable[[], None] = lambda: None) -> None:
         """Carry all to their ends, or until stopped.
 
-        ended: called for each that is over, as it ends. looked: called several times a second.
+        ended: called for each that is over, as it ends. looked: called several times a second. Raises CarrierError.
         """
         waiting = deque(number for number, state in enumerate(self.states) if not state.over)
         running = 0

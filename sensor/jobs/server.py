@@ -1,7 +1,8 @@
 """The process that has a pool: lines of JSON by one descriptor say what to begin, lines by another what became of it.
 
-Lines to it: `{"number": 3, "task": {…}}`. Lines of it: `{"ready": {…}}` once, `{"number": 3, "done": 4096}`,
-`{"number": 3, "result": {…}}` and `{"number": 3, "failure": "…"}`. It ends when nobody is there to tell it anything.
+Lines to it: `{"number": 3, "task": {…}}`, and `{"number": 3, "withdrawn": true}` for what nobody waits for any more.
+Lines of it: `{"ready": {…}}` once, `{"number": 3, "done": 4096}`, `{"number": 3, "result": {…}}` and
+`{"number": 3, "failure": "…"}`. It ends when nobody is there to tell it anything.
 """
 
 import json
@@ -53,6 +54,9 @@ def serve(pool: Pool, told: int, telling: int, ready: dict[str, Any]) -> None:
 
 
 def _begin(pool: Pool, line: dict[str, Any], told: int, telling: int) -> None:
+    if "withdrawn" in line:
+        pool.end(line["number"])
+        return
     try:
         pool.begin(line["number"], line["task"], (told, telling))
     except OSError as error:  # a limit of processes, of descriptors or of memory

@@ -177,6 +177,11 @@ class JobsSection(_Section):
 
     patience_s: Annotated[float, Field(ge=1, le=86400)] = 120.0  # for which reading one may stand still
     memory_bytes: Annotated[int, Field(ge=1 << 28, le=1 << 44)] | None = None  # of one such process; None: no limit
+    reconnect_s: Annotated[float, Field(ge=1, le=86400)] = 60.0  # for a scheduler that is gone, or without workers
+    plain_scheduler: bool = False  # whether another host's scheduler may be spoken to without TLS
+    tls_ca: Path | None = Field(default=None, strict=False)  # PEM, of a tls:// scheduler; None: as Dask is configured
+    tls_cert: Path | None = Field(default=None, strict=False)
+    tls_key: Path | None = Field(default=None, strict=False)
 
 
 class Config(_Section):

@@ -13,6 +13,7 @@ SENSOR: Final = "sensor"  # what an operator installs without any extra
 # An environment is the sensor with these extras of setup.cfg; those without it build the wheel or the pages, or audit.
 WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
     SENSOR: (),
+    "cluster": ("cluster",),
     "home": ("home",),
     "geo": ("geo",),
     "kafka": ("kafka",),
@@ -20,11 +21,11 @@ WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
     "tables": ("tables",),
     "serve": ("serve",),
     "train": ("train",),
-    "develop": ("geo", "home", "kafka", "serve", "signed", "tables", "train", "test", "check"),
+    "develop": ("cluster", "geo", "home", "kafka", "serve", "signed", "tables", "train", "test", "check"),
 }
 WITHOUT_SENSOR: Final[dict[str, tuple[str, ...]]] = {"build": ("build",), "docs": ("docs",), "audit": ("audit",)}
 # Those that operators choose from.
-SHIPPED: Final = (SENSOR, "geo", "home", "kafka", "serve", "signed", "tables", "train")
+SHIPPED: Final = (SENSOR, "cluster", "geo", "home", "kafka", "serve", "signed", "tables", "train")
 
 
 def extras() -> dict[str, list[str]]:

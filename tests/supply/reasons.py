@@ -93,6 +93,11 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
         "`kafka` alone: librdkafka keeps order and confirms",
         "follows librdkafka's major",
     ),
+    "distributed": (
+        "captures on the workers of a Dask cluster",
+        "`cluster` alone, loaded for --scheduler: carries tasks, sees workers come and go, speaks TLS",
+        "versions are dates, and scheduler, workers and client must be of one: the next year is tried first",
+    ),
     "maxminddb": (
         "where addresses of alerts belong, by MaxMind DB files",
         "`geo` alone: its makers' reader of their format; loaded where a file is set",

@@ -1,0 +1,216 @@
+"""A cluster's workers do tasks; whichever of its processes is killed or hangs, each task gets its end, or one line."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.jobs import cluster as jobs_cluster
+from sensor.jobs.cluster import ClusterError, ClusterPool
+from sensor.jobs.on_worker import order_of
+from sensor.jobs.schedule import Schedule, State
+from tests.support.answering_pool import SHA256
+from tests.support.clusters import Cluster
+
+pytest.importorskip("distributed", reason="needs the extra cluster")
+pytestmark = pytest.mark.takes(40)
+
+TOLD = {"limits": {"slots": 1, "patience_s": 60.0, "memory_bytes": None}}
+POOL = "tests.support.answering_pool"
+LONG_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster"), 2) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def complete(cluster: Cluster) -> None:
+    """Every test finds the whole cluster."""
+    cluster.keep_up()
+
+
+def pool_of(address: str, *, bundle: str = SHA256, reconnect_s: float = 30.0) -> ClusterPool:
+    order = order_of(os.urandom(4).hex(), TOLD, POOL, bundle)
+    return ClusterPool(address, None, order, reconnect_s=reconnect_s, patience_s=10.0)
+
+
+def tasks_in(directory: Path, number: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"capture": f"c{n}", "size": 0, "part": str(directory / f"{n}"), **more} for n in range(number)]
+
+
+def carried(schedule: Schedule, during: Any = lambda: None) -> list[State]:
+    """Have all done, within a time."""
+    deadline = time.monotonic() + LONG_S
+
+    def look() -> None:
+        assert time.monotonic() < deadline, [(state.failures, state.losses) for state in schedule.states]
+        during()
+
+    schedule.run(lambda _number, _state: None, look)
+    return schedule.states
+
+
+def test_lines_of_tasks_are_where_they_were_asked_for(cluster: Cluster, tmp_path: Path) -> None:
+    with pool_of(cluster.address) as pool:
+        states = carried(Schedule(tasks_in(tmp_path, 8, times=1000), pool))
+        said, account = pool.remarks(), pool.account()
+    assert [state.failures + state.losses for state in states] == [[]] * 8
+    assert [(tmp_path / f"{n}").read_text() for n in range(8)] == [f"c{n}\n" * 1000 for n in range(8)]
+    assert "dashboard: http://127.0.0.1:" in said[0]
+    assert sum(int(line.split(": ")[1].split()[0]) for line in account) == 8
+
+
+def test_a_task_that_dies_on_a_worker_is_a_failed_attempt(cluster: Cluster, tmp_path: Path) -> None:
+    with pool_of(cluster.address) as pool:
+        bad, good = carried(Schedule([tasks_in(tmp_path, 1, do="die")[0], tasks_in(tmp_path, 2)[1]], pool))
+    assert bad.failures == ["ended by exit code 3"] * 2
+    assert good.result is not None
+
+
+def test_a_capture_that_a_worker_does_not_see_is_told_of(cluster: Cluster, tmp_path: Path) -> None:
+    with pool_of(cluster.address) as pool:
+        (state,) = carried(Schedule([tasks_in(tmp_path, 1)[0] | {"size": 1234}], pool))
+    assert "found no such file, expected the 1,234 bytes that are here" in state.failures[0]
+
+
+def test_a_worker_that_is_killed_costs_no_attempt(cluster: Cluster, tmp_path: Path) -> None:
+    with pool_of(cluster.address) as pool:
+        schedule = Schedule(tasks_in(tmp_path, 6, steps=10), pool)
+
+        def kill_one() -> None:
+            if schedule.done and len(cluster.workers) == 2:
+                cluster.kill_worker()
+
+        states = carried(schedule, kill_one)
+    assert all(state.result is not None and not state.failures for state in states)
+    assert [loss for state in states for loss in state.losses if not loss.endswith(": the worker is gone")] == []
+    assert any(state.losses for state in states)
+
+
+def test_a_worker_that_hangs_gives_its_tasks_to_the_other(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_cluster, "HUNG_S", 3.0)
+    with pool_of(cluster.address) as pool:
+        schedule = Schedule(tasks_in(tmp_path, 4, steps=10), pool)
+
+        def stop_one() -> None:
+            if schedule.done:
+                cluster.workers[0].send_signal(signal.SIGSTOP)
+
+        states = carried(schedule, stop_one)
+    cluster.workers[0].send_signal(signal.SIGCONT)
+    assert all(state.result is not None and not state.failures for state in states)
+    assert "no heartbeat of the worker for 3 s" in str([state.losses for state in states])
+
+
+def test_a_scheduler_that_comes_back_is_used_again(cluster: Cluster, tmp_path: Path) -> None:
+    with pool_of(cluster.address) as pool:
+        schedule = Schedule(tasks_in(tmp_path, 6, steps=10), pool)
+        killed: list[float] = []
+
+        def kill_it() -> None:
+            if schedule.done and not killed:
+                cluster.kill_scheduler()
+                killed.append(time.monotonic())
+            cluster.keep_up()
+
+        states = carried(schedule, kill_it)
+        said = pool.remarks()
+    assert all(state.result is not None and not state.failures for state in states)
+    assert any("the scheduler is gone" in line for line in said)
+    assert any("the scheduler is there again" in line for line in said)
+
+
+def test_a_scheduler_that_stays_away_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
+    with pool_of(cluster.address, reconnect_s=2.0) as pool:
+        schedule = Schedule(tasks_in(tmp_path, 2, do="hang"), pool)
+        killed: list[float] = []
+
+        def kill_it() -> None:
+            if pool._given and not killed:
+                cluster.kill_scheduler()
+                killed.append(time.monotonic())
+
+        with pytest.raises(ClusterError, match="the scheduler has been gone for 2 s"):
+            carried(schedule, kill_it)
+    assert time.monotonic() - killed[0] < 20
+
+
+def test_what_nobody_waits_for_is_ended_on_the_worker(cluster: Cluster, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pool_of(cluster.address) as pool:
+        schedule = Schedule(tasks_in(tmp_path, 1, do="hang", pid=str(pid)), pool)
+        carried(schedule, lambda: schedule.stop() if pid.exists() and pid.read_text() else None)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid.read_text()}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("what", ["bundle", "version"])
+def test_workers_of_another_bundle_or_version_are_refused_by_name(
+    what: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if what == "version":
+        monkeypatch.setattr(jobs_cluster, "VERSION", "99.9")
+    with (
+        pool_of(cluster.address, bundle="1" * 64 if what == "bundle" else SHA256) as pool,
+        pytest.raises(ClusterError, match=r"^tcp://127\.0\.0\.1:\d+: not used: found (bundle none|flowvigil)"),
+    ):
+        carried(Schedule(tasks_in(tmp_path, 3), pool))
+
+
+def test_a_cluster_without_workers_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
+    while cluster.workers:
+        cluster.kill_worker()
+    with (
+        pool_of(cluster.address, reconnect_s=2.0) as pool,
+        pytest.raises(ClusterError, match="found none, expected workers within 2 s"),
+    ):
+        carried(Schedule(tasks_in(tmp_path, 1), pool))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "connection refused"),
+        (b"", "no answer in time"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "something else than Dask answers"),
+        (b"\x08" + bytes(200), "something else than Dask answers"),
+        ((1 << 33).to_bytes(8, "little"), "no answer in time"),
+    ],
+)
+def test_what_is_no_scheduler_is_told_in_one_line_and_soon(
+    answer: bytes | None, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        if answer is not None:
+            listening.listen()
+            threading.Thread(target=_answer, args=(listening, answer), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(ClusterError, match=f"{words}, expected a Dask scheduler"):
+            pool_of(f"tcp://127.0.0.1:{listening.getsockname()[1]}", reconnect_s=1.0).__enter__()
+    assert time.monotonic() - began < 10
+    assert capfd.readouterr() == ("", "")
+
+
+def _answer(listening: socket.socket, answer: bytes) -> None:
+    held = []
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        held.append(connection)
+        connection.sendall(answer)
