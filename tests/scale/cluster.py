@@ -170,7 +170,8 @@ def cluster_s(cluster: Cluster | None) -> float:
 def _tree_s(pid: int) -> float:
     try:
         spent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
-        below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        below = [child for task in tasks for child in (task / "children").read_text().split()]
     except OSError:  # it has ended meanwhile
         return 0.0
     return sum(map(int, spent)) * TICK_S + sum(_tree_s(int(child)) for child in below)
