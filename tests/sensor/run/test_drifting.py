@@ -47,6 +47,7 @@ class Told:
     until: list[int] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    capture: str | None = None
 
     def advance(self, until_ns: int) -> list[DriftRecord]:
         self.until.append(until_ns)
