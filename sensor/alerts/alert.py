@@ -122,6 +122,11 @@ class Alert:
     before_notes: Grade | None = None  # severity and risk where notes changed them
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """Of the episode, among those of all sensors and captures: the same packets may give one id in two of them."""
+        return self.observer.name, self.capture or "", self.id
+
+    @property
     def title(self) -> str:
         """What it is called: the technique's name or id, or that it is only unusual.
 

@@ -50,6 +50,7 @@ class DriftRecord:
     model: str  # name of the bundle that judges
     message: str  # the same for people, with what to do
     capture: str | None = None  # path of the capture that shows it, None where that is not one file
+    sha256: str | None = None  # of the bundle's weights; None where an older line does not say it
 
     @property
     def action(self) -> str:
@@ -85,6 +86,7 @@ DRIFT: Final = Declaration(
         Constant("flowvigil.schema", str(DRIFT_FORMAT)),
         Field("flowvigil.message", text(480), "message", "For people, with what to do."),
         Field("flowvigil.model.id", text(128), "model", "Name of the bundle that judges."),
+        Field("flowvigil.model.sha256", text(64), "sha256", "Of its weights.", optional=True),
         Field("flowvigil.drift.state", text(16), "state", "begun or ended."),
         Field("flowvigil.drift.flows", COUNT, "flows", "Flows that were looked at."),
         Field("flowvigil.drift.concerned", COUNT, "concerned", "Columns or detectors that it is about."),

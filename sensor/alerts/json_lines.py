@@ -21,6 +21,13 @@ STDIN: Final = "-"
 LONGEST_LINE: Final = 65_536  # bytes; our own end at 8 KiB, what a pipeline added may be longer
 LOOK_AGAIN_S: Final = 0.25
 PIECE: Final = 65_536
+# Every record of ours has the first, and half of one that was cut short has the second.
+_MARKS: Final = (b'"flowvigil"', b'"@timestamp"')
+
+
+def may_be_ours(text: bytes) -> bool:
+    """Whether a line, or one of several, can be a record of ours, or the beginning of one."""
+    return any(mark in text for mark in _MARKS)
 
 
 class LineSplitter:
@@ -33,14 +40,16 @@ class LineSplitter:
     def lines(self, piece: bytes) -> Iterator[bytes | None]:
         """The lines that a piece ends, each with its newline; None for one that is longer than LONGEST_LINE.
 
-        Lines of nothing but blanks come together where a piece has no others: a packed megabyte may hold a thousand
+        Lines that are none of ours come together where a piece has no others: a packed megabyte may hold a thousand
         millions of them.
         """
-        if not self._skipping and piece.isspace() and (not self._rest or self._rest.isspace()):
-            blank, newline, self._rest = (self._rest + piece).rpartition(b"\n")
-            if newline:
-                yield blank + newline
-            piece = b""
+        if not self._skipping and not may_be_ours(text := self._rest + piece):
+            end = text.rfind(b"\n") + 1
+            # Of these lines the first alone can be longer than a piece.
+            if end and text.index(b"\n") <= LONGEST_LINE and len(text) - end <= LONGEST_LINE:
+                self._rest = text[end:]
+                yield text[:end]
+                return
         *whole, self._rest = (self._rest + piece).split(b"\n")
         for line in whole:
             yield None if self._skipping or len(line) > LONGEST_LINE else line + b"\n"

@@ -5,6 +5,7 @@ printable, and a value that does not fit is refused with the field's name, what 
 Schemas are of draft 2020-12.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -291,11 +292,44 @@ def numbers_by_name(most: int, longest_name: int) -> Kind:
     return Kind({"type": "object", "additionalProperties": NUMBER.schema}, write, read)
 
 
+def texts_by_name(most: int, longest_name: int, longest: int) -> Kind:
+    """At most so many texts, each under a name; a reader takes the first of more.
+
+    One of more than so many letters of ASCII is told by its beginning and its hash: two that differ stay two.
+    """
+
+    def cut(values: Mapping[str, str]) -> dict[str, str]:
+        shown = list(values.items())[:most]
+        return {_cut(printable(name, longest_name), longest_name): _short(value, longest) for name, value in shown}
+
+    def read(values: Any, path: str) -> dict[str, str]:
+        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+            raise misfit(path, values, "texts by name")
+        return {printable(name, longest_name): printable(values[name], longest) for name in list(values)[:most]}
+
+    return Kind({"type": "object", "additionalProperties": {"type": "string", "maxLength": longest}}, cut, read)
+
+
+def _short(text: str, longest: int) -> str:
+    if len(text) <= longest and text.isascii() and text.isprintable():
+        return text
+    sha256 = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:8]
+    return f"{_cut(printable(text, longest), longest - 11)}.. {sha256}"
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    return text if text.isascii() else text.encode()[:most_bytes].decode(errors="ignore")
+
+
 def counts_by_name(most_read: int, longest_name: int) -> Kind:
     """Whole numbers from 0 in the order of their names, without those that are 0. most_read: more are refused."""
 
     def write(values: Mapping[str, int]) -> dict[str, int]:
-        return {printable(name, longest_name): number for name, number in sorted(values.items()) if number}
+        return {
+            _cut(printable(name, longest_name), longest_name): number
+            for name, number in sorted(values.items())
+            if number
+        }
 
     def read(values: Any, path: str) -> dict[str, int]:
         if not isinstance(values, dict) or len(values) > most_read:

@@ -16,6 +16,7 @@ what the alert says, in any case of its letters. It knows alerts and no file and
 | name:              | a name of an address shown, or the server's in TLS, has this text in it       |
 | tls:               | the server's name or the client's fingerprint in TLS has this text in it      |
 | capture:           | the path of the capture that it was found in has this text in it              |
+| sensor:            | the sensor of this name tells it, in any case of its letters                  |
 | muted:             | a note of the site mutes it: yes or no                                        |
 | host:, dport:, sport:, proto: | either address, the ports and the protocol shown, as logged flows have them |
 """
@@ -54,7 +55,7 @@ _READERS: Final[dict[str, Reader]] = {
     "src": network, "dst": network, "port": PORT, "score": number(1), "tech": technique, "verdict": word(*VERDICTS),
     "lane": word(*LANES), "severity": number(100), "direction": word(*DIRECTIONS), "muted": word("yes", "no"),
     "country": country, "asn": number(2**32 - 1, whole=True), "name": text, "tls": text, "capture": text,
-    "host": network, "dport": PORT, "sport": PORT, "proto": protocol,
+    "sensor": text, "host": network, "dport": PORT, "sport": PORT, "proto": protocol,
 }  # fmt: skip
 FIELDS: Final = tuple(_READERS)
 
@@ -137,5 +138,6 @@ _WORDS: Final[dict[str, Callable[[Alert, str], bool]]] = {
         wanted in (text or "").casefold() for text in (alert.tls.server_name, alert.tls.ja4)
     ),
     "capture": lambda alert, wanted: wanted in (alert.capture or "").casefold(),
+    "sensor": lambda alert, wanted: wanted == alert.observer.name.casefold(),
     "muted": lambda alert, wanted: (alert.muted is not None) == (wanted == "yes"),
 }

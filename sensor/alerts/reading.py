@@ -4,10 +4,11 @@ Anybody may have written them. A line that holds no record is counted by what is
 read. Records of the sensor that are not read back, such as flows, are told by their schema alone.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -17,7 +18,7 @@ from sensor.alerts.alert_record import FORMAT as ALERT_FORMAT
 from sensor.alerts.alert_record import alert_of
 from sensor.alerts.declaration import claimed_schema
 from sensor.alerts.drift_record import DRIFT_FORMAT, DriftRecord, drift_of
-from sensor.alerts.json_lines import lines_in
+from sensor.alerts.json_lines import lines_in, may_be_ours
 from sensor.alerts.sensor_records import EVENT_FORMAT, STATS_FORMAT, EventRecord, StatsRecord, event_of, stats_of
 from sensor.errors import InputError
 from sensor.printable import printable
@@ -28,6 +29,7 @@ Record = Alert | StatsRecord | EventRecord | DriftRecord
 OTHER_RECORDS: Final = ("stats/", "event/", "drift/", "flow/", "attach/")
 TOO_LONG: Final = "longer than 64 KiB"
 NOT_JSON: Final = "not JSON"
+NOT_OURS: Final = "no record of this sensor"
 # Records that are read back, by kind: in words, their format, and their reader.
 _READ: Final[dict[str, tuple[str, Format, Callable[[Mapping[str, Any]], Record]]]] = {
     "alert": ("an alert", ALERT_FORMAT, alert_of),
@@ -35,6 +37,10 @@ _READ: Final[dict[str, tuple[str, Format, Callable[[Mapping[str, Any]], Record]]
     "event": ("an event", EVENT_FORMAT, event_of),
     "drift": ("a record of drift", DRIFT_FORMAT, drift_of),
 }
+
+
+T = TypeVar("T")
+_BLANK: Final = re.compile(rb"(?:\A|\n)[ \t\r\v\f]*\n")
 
 
 class UnreadableLineError(ValueError):
@@ -95,9 +101,9 @@ class ReadErrors:
     first: dict[str, tuple[str, UnreadableLineError]] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)  # one line for each input that could not be read to its end
 
-    def leave_out(self, error: UnreadableLineError, place: str) -> None:
-        """Count a line."""
-        self.left_out[error.reason] += 1
+    def leave_out(self, error: UnreadableLineError, place: str, lines: int = 1) -> None:
+        """Count a line, or several of which the first stands there."""
+        self.left_out[error.reason] += lines
         self.first.setdefault(error.reason, (place, error))
 
     @property
@@ -126,14 +132,21 @@ class ReadErrors:
 
 
 def native_line(line: bytes) -> NativeLine:
-    """A line by its schema; its fields are not checked yet. Raises UnreadableLineError."""
+    """A line by its schema; its fields are not checked yet. Raises UnreadableLineError.
+
+    What stands before it is left out: the head of a syslog message, the key of a Kafka record.
+    """
+    if not may_be_ours(line):
+        raise UnreadableLineError(NOT_OURS)
+    if not line.startswith(b"{"):
+        line = line[max(0, line.find(b"{")) :]
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise UnreadableLineError(NOT_JSON, f"from column {error.colno} on") from error
     schema = claimed_schema(document)
     if schema is None or not schema.startswith(("alert/", *OTHER_RECORDS)):
-        raise UnreadableLineError("no record of this sensor")
+        raise UnreadableLineError(NOT_OURS)
     return NativeLine(line if line.endswith(b"\n") else line + b"\n", printable(schema, 32), document)
 
 
@@ -144,17 +157,36 @@ def read_lines(
 
     name: of the input, for people.
     """
+    return told_by_lines(lines, name, errors, NativeLine.record)
+
+
+def told_by_lines(
+    lines: Iterable[bytes | None], name: str, errors: ReadErrors, told: Callable[[NativeLine], T]
+) -> Iterator[tuple[NativeLine, T]]:
+    """The same with whatever somebody reads of a line. told: raises UnreadableLineError for one that it cannot read."""
     number = 0
     for line in lines:
-        number += 1 if line is None else line.count(b"\n")
+        before, number = number, number + (1 if line is None else line.count(b"\n"))
         try:
             if line is None:
                 raise UnreadableLineError(TOO_LONG)
-            if not line.isspace():
+            if number > before + 1 and not line.isspace():
+                leave_out_several(line, before, name, errors)
+            elif not line.isspace():
                 native = native_line(line)
-                yield native, native.record()
+                yield native, told(native)
         except UnreadableLineError as error:
             errors.leave_out(error, f"{name}:{number}")
+
+
+def leave_out_several(lines: bytes, before: int, name: str, errors: ReadErrors) -> None:
+    """Count lines that came together, none of which can be ours; blank ones are nothing. before: lines before them."""
+    count = lines.count(b"\n")
+    if _BLANK.search(lines) or NOT_OURS not in errors.first:
+        told = [place for place, line in enumerate(lines.split(b"\n"), before + 1) if line and not line.isspace()]
+        errors.leave_out(UnreadableLineError(NOT_OURS), f"{name}:{told[0]}", len(told))
+    else:
+        errors.leave_out(UnreadableLineError(NOT_OURS), "", count)
 
 
 def entries_of(lines: Iterable[bytes | None], name: str, errors: ReadErrors) -> Iterator[Entry]:

@@ -17,7 +17,20 @@ from configs.formats import Format
 from sensor.alerts import ecs
 from sensor.alerts.alert import Observer
 from sensor.alerts.declaration import Constant, Declaration, Field, part
-from sensor.alerts.kinds import COUNT, FLAG, MOMENT, NUMBER, SIGNED, Kind, counts_by_name, first, text
+from sensor.alerts.kinds import (
+    COUNT,
+    FLAG,
+    MOMENT,
+    NUMBER,
+    SIGNED,
+    Kind,
+    any_of,
+    counts_by_name,
+    first,
+    sentence,
+    text,
+    texts_by_name,
+)
 from sensor.printable import printable
 from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 
@@ -26,6 +39,22 @@ EVENT_FORMAT: Final = Format("event", instead="read it with the flowvigil that w
 # With these and the bounds of the strings below, a line stays within sensor.alerts.ecs.LINE_LIMIT_BYTES. The settings
 # hold no more outputs (sensor.settings.outputs.MAX_OUTPUTS).
 INTERFACES_SHOWN, INTERFACE_BYTES, OUTPUTS_SHOWN, CONDITIONS_SHOWN = 32, 32, 8, 16
+SETTINGS_SHOWN, SETTING_LETTERS = 20, 24
+
+
+@dataclass(frozen=True, slots=True)
+class SensorState:
+    """By what a sensor judges; each None where a line does not say it, as those of older releases do not."""
+
+    model_id: str | None = None  # name of the bundle
+    sha256: str | None = None  # of its weights, as alerts have it
+    manifest_sha256: str | None = None  # of its manifest, which names all else of it
+    settings: Mapping[str, str] | None = None  # that bear on what is found and are not the default
+    # learning: the site is being learnt beside the run; warming: it was learnt from too little
+    site: str | None = None
+
+
+UNTOLD: Final = SensorState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +67,7 @@ class StatsRecord:
     previous: Progress | None = None  # the same at the line before, None at the start and for a reader
     interval_s: float = 0.0  # seconds between the two
     final: bool = False  # whether it is the last of its run
+    state: SensorState = UNTOLD
 
     @property
     def packets_per_second(self) -> float:
@@ -72,14 +102,15 @@ def stats_line(
     previous: Progress | None = None,
     *,
     final: bool = False,
+    state: SensorState = UNTOLD,
 ) -> bytes:
     """The account as one line of JSON with its newline, at most LINE_LIMIT_BYTES.
 
     Counts are totals since the start; received = metered + filtered + all undecoded + shed + dropped + waiting +
     difference. time_ns: wall clock. interval_s: seconds since `previous`, from which the rates come; None is the start.
-    final: the last account of a run.
+    final: the last account of a run. state: by what the sensor judges.
     """
-    record = StatsRecord(time_ns, observer, progress, previous, interval_s, final)
+    record = StatsRecord(time_ns, observer, progress, previous, interval_s, final, state)
     return orjson.dumps(STATS.document(record), option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -99,7 +130,12 @@ def stats_of(document: Mapping[str, Any]) -> StatsRecord:
     """
     values = STATS.values(document)
     told, counts = values[""], values["progress"]
-    return StatsRecord(**told, observer=Observer(**values["observer"]), progress=Progress(**counts))
+    return StatsRecord(
+        **told,
+        observer=Observer(**values["observer"]),
+        progress=Progress(**counts),
+        state=SensorState(**values["state"]),
+    )
 
 
 def event_of(document: Mapping[str, Any]) -> EventRecord:
@@ -128,7 +164,12 @@ _NAME: Final = Kind({"type": "string", "maxLength": 32}, _interface_name, text(3
 def output(longest_name: int) -> Kind:
     """The state of an output, under a name of at most so many letters."""
     counts = (Field(name, COUNT, name) for name in ("written", "queued", "spooled", "lost"))
-    return part(Declaration((Field("name", text(longest_name), "name"), Field("up", FLAG, "up"), *counts)), OutputState)
+    return part(
+        Declaration(
+            (Field("name", sentence(longest_name, longest_name * 3 // 2), "name"), Field("up", FLAG, "up"), *counts)
+        ),
+        OutputState,
+    )
 
 
 INTERFACE: Final = part(Declaration((Field("name", _NAME, "name"), Field("up", FLAG, "up"))), InterfaceState)
@@ -163,6 +204,29 @@ STATS: Final = Declaration(
         *ecs.event("metric", "flowvigil.stats"),
         *ecs.observer(absent=""),
         Constant("flowvigil.schema", str(STATS_FORMAT)),
+        Field("flowvigil.model.id", sentence(64, 96), "state.model_id", "The bundle that judges.", optional=True),
+        Field("flowvigil.model.sha256", sentence(64, 64), "state.sha256", "Of its weights.", optional=True),
+        Field(
+            "flowvigil.model.manifest_sha256",
+            sentence(64, 64),
+            "state.manifest_sha256",
+            "Of its manifest.",
+            optional=True,
+        ),
+        Field(
+            "flowvigil.settings",
+            texts_by_name(SETTINGS_SHOWN, 40, SETTING_LETTERS),
+            "state.settings",
+            "Those that bear on what is found and are not the default.",
+            optional=True,
+        ),
+        Field(
+            "flowvigil.site",
+            text(16),
+            "state.site",
+            "learning: the site is being learnt; warming: it was learnt from too little.",
+            optional=True,
+        ),
         Field("flowvigil.final", FLAG, "final", "The last account of a run.", absent=False),
         Field("flowvigil.interval_s", NUMBER, _interval),
         Field("flowvigil.received", COUNT, "progress.received"),
@@ -231,12 +295,7 @@ STATS: Final = Declaration(
             optional=True,
         ),
         Field("flowvigil.interfaces", first(INTERFACES_SHOWN, INTERFACE), "progress.interfaces"),
-        Field(
-            "flowvigil.outputs",
-            first(OUTPUTS_SHOWN, output(40)),
-            lambda record: record.progress.outputs or None,
-            optional=True,
-        ),
+        Field("flowvigil.outputs", any_of(OUTPUTS_SHOWN, output(40)), "progress.outputs", optional=True, absent=()),
         Field("flowvigil.packets_kept", KEPT, "progress.kept", optional=True),
         Field("flowvigil.flow_log", LOGGED, "progress.logged", optional=True),
         Field("flowvigil.drift", DRIFT_STATE, "progress.drift", optional=True),

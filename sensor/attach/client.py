@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.alerts.json_lines import LineSplitter
-from sensor.alerts.reading import NOT_JSON, TOO_LONG, ReadErrors, UnreadableLineError
+from sensor.alerts.reading import NOT_JSON, TOO_LONG, ReadErrors, UnreadableLineError, leave_out_several
 from sensor.attach.protocol import SCHEMA, End, Hello, Message, OtherProtocolError, Refused, message_of
 from sensor.errors import CaptureError, reason_of
 from sensor.version import VERSION
@@ -82,8 +82,11 @@ class Attachment:
         self.errors.leave_out(error, f"{self._path}:{self._read}")
 
     def _understood(self, line: bytes | None) -> Iterator[Message]:
-        self._read += 1 if line is None else line.count(b"\n")
+        before, self._read = self._read, self._read + (1 if line is None else line.count(b"\n"))
         if line is not None and not line.strip():
+            return
+        if line is not None and self._read > before + 1:
+            leave_out_several(line, before, str(self._path), self.errors)
             return
         try:
             if line is None:

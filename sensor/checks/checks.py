@@ -8,6 +8,7 @@ from sensor.checks.capture import capability, capture_filter, interface, offload
 from sensor.checks.drift import drift
 from sensor.checks.extras import extras
 from sensor.checks.files import output, packets
+from sensor.checks.fleet import fleet
 from sensor.checks.geoip import geoip
 from sensor.checks.metrics import metrics
 from sensor.checks.model import bundle, cache, speed
@@ -23,6 +24,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("geoip", geoip),
     ("kernel cache", cache),
     ("bundle", bundle),
+    ("fleet", fleet),
     ("drift", drift),
     ("capability", capability),
     ("interface", interface),
@@ -44,4 +46,5 @@ def run_checks(context: CheckContext, *, measured: bool = True) -> Iterator[Chec
     measured: with the measurement of speed, which takes a few seconds.
     """
     for name, check in (*CHECKS, SPEED) if measured else CHECKS:
-        yield run_check(name, check, context)
+        if check is not fleet or context.wanted is not None:  # who has no fleet need not hear of one
+            yield run_check(name, check, context)

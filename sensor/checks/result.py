@@ -57,6 +57,8 @@ class CheckContext:
     new_judge: "Callable[[Config, Hybrid], Judge]"
     packets: "PacketFiles | None" = None  # the capture files to write (--write)
     shifts_are_watched: bool = False  # whether shifts of scores within a day are (sensor.drift.shifts)
+    # SHA-256 of the manifest that the fleet's list wants this sensor to run on, and who says so; None: nobody does.
+    wanted: "tuple[str, str] | None" = None
     kernels: str = COMPLETE  # mark in the cache of those that the sensor needs
     hybrid: "Hybrid | None" = None  # the model, once the check of the bundle has loaded it
 

@@ -16,6 +16,7 @@ from sensor.printable import printable
 
 if TYPE_CHECKING:
     from sensor.alerts.reading import Entry, ReadErrors
+    from sensor.fleet.file import Fleet
 
 SHORTEST_ID: Final = 4
 IDS_SHOWN: Final = 5
@@ -32,8 +33,12 @@ _BY_NOTES: Final = (
 FilesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="FILE...", help="Alerts as JSON lines, also .gz, .zst, .xz, .bz2, .lz4; - or nothing is stdin."
+        metavar="FILE...", help="Alerts as JSON lines, also packed, or directories of them; - or nothing is stdin."
     ),
+]
+FleetOption = Annotated[
+    Path | None,
+    typer.Option("--fleet", metavar="FLEET.yaml", help="List of sensors and sites: what several see is told once."),
 ]
 WithNotesOption = Annotated[
     bool, typer.Option("--with-notes", help="As the site's notes see them: --site, or FLOWVIGIL__SITE__FILE.")
@@ -41,11 +46,12 @@ WithNotesOption = Annotated[
 
 
 def inputs(files: Sequence[str] | None) -> list[str]:
-    """What was named, or standard input unless it is a terminal, at which nobody would type alerts."""
+    """What was named, of directories their files; standard input unless it is a terminal, where nobody types alerts."""
     from sensor.alerts.json_lines import STDIN
+    from sensor.alerts.line_files import with_directories
 
     if files:
-        return list(files)
+        return with_directories(files)
     if sys.stdin is None or sys.stdin.isatty():
         raise typer.BadParameter("found nothing, expected a file or alerts on standard input", param_hint="FILE")
     return [STDIN]
@@ -97,6 +103,13 @@ def episode_of(id_: str, found: "Iterable[Entry]", names: Sequence[str]) -> "lis
             f"{printable(id_, ID_SHOWN)}: found {len(ids):,} alerts ({some}), expected the beginning of one id"
         )
     return lines
+
+
+def fleet_of(path: Path) -> "Fleet":
+    """The list of sensors of a file. Raises ConfigError."""
+    from sensor.fleet.file import read_fleet
+
+    return read_fleet(path)
 
 
 def site_file(site: Path | None) -> Path | None:

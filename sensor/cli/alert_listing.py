@@ -126,6 +126,8 @@ def _words(row: Row, width: int, *, lines: bool) -> "list[Text]":
 
     words = severity_word(row.alert.severity)
     told = line_in_words(row.alert) if lines else row_in_words(row.alert)
+    if row.others:
+        told += f"; also told by {', '.join(sensor for sensor, _, _ in row.others)}"
     if not takes_unicode(sys.stdout.encoding):
         told = in_ascii(told)
     drawn = wrapped(told, width, 0, hanging=_INDENT)

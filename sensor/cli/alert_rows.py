@@ -4,15 +4,23 @@ A row is shown when its alert has ended, those of open alerts at the end of the 
 log may open as many alerts as there is room for on a disk.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import orjson
+
 from sensor.alerts.alert import Alert
 from sensor.alerts.reading import Entry
+from sensor.fleet.hosts import Sites
+from sensor.fleet.sightings import Sighting, grouped, sighting
 
 ROWS_WAITING: Final = 10_000  # alerts whose end has not come; the oldest is shown as it stands
 IDS_KEPT: Final = 100_000  # of alerts that were shown
+ROWS_COMPARED: Final = 100_000  # alerts of a fleet, some 5 kB each
+
+
+Key = tuple[str, str, str]  # sensor, capture and id of an alert
 
 
 class Row(NamedTuple):
@@ -20,20 +28,21 @@ class Row(NamedTuple):
 
     line: bytes
     alert: Alert
+    others: tuple[Key, ...] = ()  # alerts of other sensors that tell of the same attack
 
 
 @dataclass(slots=True)
 class Shown:
-    """The ids of the latest alerts that were shown, so that none is shown again."""
+    """The latest alerts that were shown, so that none is shown again."""
 
-    _ids: dict[str, None] = field(default_factory=dict)
+    _ids: dict[Key, None] = field(default_factory=dict)
 
-    def __contains__(self, id_: object) -> bool:
-        return id_ in self._ids
+    def __contains__(self, key: object) -> bool:
+        return key in self._ids
 
-    def add(self, id_: str) -> None:
-        """Keep an id; the oldest gives way."""
-        self._ids[id_] = None
+    def add(self, key: Key) -> None:
+        """Keep an alert; the oldest gives way."""
+        self._ids[key] = None
         if len(self._ids) > IDS_KEPT:
             del self._ids[next(iter(self._ids))]
 
@@ -48,31 +57,57 @@ def one_each(found: Iterable[Entry], matches: Callable[[Alert], bool]) -> Iterat
 
     Files may come in any order, as a pattern of the shell gives rotated ones: the last is by the sensor's own number.
     """
-    waiting: dict[str, Row] = {}
+    waiting: dict[Key, Row] = {}
     shown = Shown()
     for entry in found:
         alert = entry.alert
-        if alert.id in shown:
+        if alert.key in shown:
             continue
         if matches(alert):
-            before = waiting.pop(alert.id, None)
+            before = waiting.pop(alert.key, None)
             later = before is None or alert.sequence >= before.alert.sequence
-            waiting[alert.id] = Row(entry.line, alert) if before is None or later else before
-        ended = alert.id if alert.action == "closed" else next(iter(waiting)) if len(waiting) > ROWS_WAITING else None
+            waiting[alert.key] = Row(entry.line, alert) if before is None or later else before
+        ended = alert.key if alert.action == "closed" else next(iter(waiting)) if len(waiting) > ROWS_WAITING else None
         if ended is not None and ended in waiting:
             shown.add(ended)
             yield waiting.pop(ended)
     yield from waiting.values()
 
 
+def one_attack_each(rows: Iterable[Row], sites: Sites) -> Iterator[Row]:
+    """Rows of which those that tell of one attack are one, of the sensor that saw it first; in the order of these.
+
+    Beyond ROWS_COMPARED rows each is shown by itself.
+    """
+    held: dict[Key, Row] = {}
+    for row in rows:
+        if len(held) >= ROWS_COMPARED:
+            yield row
+        else:
+            held[row.alert.key] = row
+    for group in grouped(sighting(row.alert, sites) for row in held.values()):
+        first, *others = group
+        row = held[first.key]
+        yield row._replace(line=_told_by(row.line, others), others=tuple(other.key for other in others))
+
+
+def _told_by(line: bytes, others: Sequence[Sighting]) -> bytes:
+    """A line that also says who else tells of the attack."""
+    if not others:
+        return line
+    document = orjson.loads(line)
+    document["flowvigil"]["also_told_by"] = [{"sensor": other.sensor, "id": other.id} for other in others]
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
 def last_each(found: Iterable[Entry], count: int) -> list[Row]:
     """The last line of each of the last alerts, at most so many, in the order of these lines."""
-    rows: dict[str, Row] = {}
+    rows: dict[Key, Row] = {}
     for entry in found:
         alert = entry.alert
-        before = rows.pop(alert.id, None)
+        before = rows.pop(alert.key, None)
         later = before is None or alert.sequence >= before.alert.sequence
-        rows[alert.id] = Row(entry.line, alert) if before is None or later else before
+        rows[alert.key] = Row(entry.line, alert) if before is None or later else before
         if len(rows) > count:
             del rows[next(iter(rows))]
     return list(rows.values())
@@ -81,6 +116,6 @@ def last_each(found: Iterable[Entry], count: int) -> list[Row]:
 def new_each(found: Iterable[Entry], shown: Shown) -> Iterator[Row]:
     """The first line of each alert that was not shown before, as they come."""
     for entry in found:
-        if entry.alert.id not in shown:
-            shown.add(entry.alert.id)
+        if entry.alert.key not in shown:
+            shown.add(entry.alert.key)
             yield Row(entry.line, entry.alert)

@@ -15,9 +15,12 @@ from sensor.alerts.kinds import timestamp
 from sensor.alerts.spread import counted
 from sensor.alerts.techniques import NO_TECHNIQUE
 from sensor.alerts.words import moment
+from sensor.fleet.hosts import Sites
+from sensor.fleet.sightings import Sighting, grouped, hosts_of_several, sighting
 
-KINDS: Final = ("verdict", "lane", "technique", "source", "hour")
+KINDS: Final = ("verdict", "lane", "technique", "source", "sensor", "hour")
 SHOWN, HOURS_SHOWN = 10, 24  # rows of a table
+HOSTS_LISTED: Final = 1000
 BAR: Final = 30  # characters
 HOUR_NS: Final = 3_600_000_000_000
 ALERTS_KEPT: Final = 1_000_000
@@ -35,6 +38,8 @@ class LastLine(NamedTuple):
     technique: str  # its id, "" for none
     technique_name: str
     source: str
+    sensor: str
+    seen: Sighting | None  # to be compared with what other sensors saw, None where that is not asked for
 
 
 @dataclass(slots=True)
@@ -43,28 +48,45 @@ class Statistics:
 
     lines: int = 0
     not_kept: int = 0  # lines of alerts beyond ALERTS_KEPT, which are in no other count
-    _last: dict[str, LastLine] = field(default_factory=dict)
+    # Of a fleet: its sites; an attack that several sensors tell counts once. None: sensors are sites by themselves.
+    fleet: Sites | None = None
+    _last: dict[tuple[str, str, str], LastLine] = field(default_factory=dict)
 
     def add(self, alerts: Iterable[Alert]) -> None:
         """Count lines of alerts."""
         for alert in alerts:
             self.lines += 1
-            if alert.id in self._last or len(self._last) < ALERTS_KEPT:
-                self._last[alert.id] = _last_line(alert)
+            if alert.key in self._last or len(self._last) < ALERTS_KEPT:
+                self._last[alert.key] = _last_line(alert, self.fleet)
             else:
                 self.not_kept += 1
 
     @property
-    def _told(self) -> list[LastLine]:
+    def _not_muted(self) -> list[LastLine]:
         """The last line of each alert that is not muted."""
         return [alert for alert in self._last.values() if not alert.muted]
 
+    @property
+    def _seen(self) -> list[Sighting]:
+        return [alert.seen for alert in self._not_muted if alert.seen is not None]
+
+    @property
+    def _told(self) -> list[LastLine]:
+        """The same, of an attack that several sensors tell the first alone."""
+        if self.fleet is None:
+            return self._not_muted
+        return [self._last[group[0].key] for group in grouped(self._seen)]
+
     def document(self) -> dict[str, Any]:
         """All counts, largest first; the hours in their order. What notes of the site mute is one count."""
-        told = self._told
-        muted = len(self._last) - len(told)
+        told, not_muted = self._told, self._not_muted
+        muted = len(self._last) - len(not_muted)
+        sensors = _ranked(alert.sensor for alert in not_muted)
+        sites = self.fleet or Sites()
+        of_sites = len({sites.of(sensor) for sensor in sensors}) > 1
         return {
             "alerts": len(told),
+            **({} if self.fleet is None else {"told_twice": len(not_muted) - len(told)}),
             "lines": self.lines,
             **({"muted": muted} if muted else {}),
             **({"not_kept": self.not_kept} if self.not_kept else {}),
@@ -74,7 +96,11 @@ class Statistics:
             "verdict": _ranked(alert.verdict for alert in told),
             "lane": _ranked(alert.lane for alert in told),
             "technique": _ranked(alert.technique or "none" for alert in told),
-            "source": _ranked(alert.source for alert in told),
+            "source": _ranked(
+                str(sites.host(alert.sensor, alert.source)) if of_sites else alert.source for alert in told
+            ),
+            **({"sensor": sensors} if len(sensors) > 1 else {}),
+            **({} if self.fleet is None else {"hosts_of_several": _hosts(self._seen)}),
             "hour": dict(sorted(Counter(_hour(alert) for alert in told).items())),
         }
 
@@ -84,19 +110,22 @@ class Statistics:
         muted = f", {document['muted']:,} muted by site notes" if "muted" in document else ""
         if self.not_kept:
             muted += f", {self.not_kept:,} lines of more alerts than are counted"
-        if not self._told:
+        told = self._told
+        if not told:
             return [f"no alerts{muted}"]
-        names = {alert.technique or "none": _technique(alert) for alert in self._told}
-        first = moment(min(alert.start_ns for alert in self._told))
-        last = moment(max(alert.end_ns for alert in self._told))
+        names = {alert.technique or "none": _technique(alert) for alert in told}
+        first = moment(min(alert.start_ns for alert in told))
+        last = moment(max(alert.end_ns for alert in told))
+        twice = f", {document['told_twice']:,} more by other sensors" if document.get("told_twice") else ""
         lines = [
-            f"{counted(len(self._told), 'alert')}, {counted(self.lines, 'line')}, "
+            f"{counted(len(told), 'alert')}{twice}, {counted(self.lines, 'line')}, "
             f"{counted(document['flows'], 'flow')}{muted}",
             f"{first} to {last} UTC",
         ]
         for kind in KINDS:
-            lines += ["", *_section(kind, document[kind], names if kind == "technique" else {})]
-        return lines
+            if kind in document:
+                lines += ["", *_section(kind, document[kind], names if kind == "technique" else {})]
+        return [*lines, *_hosts_in_words(document.get("hosts_of_several", []))]
 
 
 def _ranked(words: Iterable[str]) -> dict[str, int]:
@@ -104,7 +133,37 @@ def _ranked(words: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(words).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _last_line(alert: Alert) -> LastLine:
+def _hosts(seen: Iterable[Sighting]) -> list[dict[str, Any]]:
+    """The hosts that several sensors tell of."""
+    return [
+        {
+            "address": each.host.address,
+            "site": each.host.site or None,
+            "sensors": list(each.sensors[:SHOWN]),
+            "sensors_total": len(each.sensors),
+            "did": each.did,
+            "suffered": each.suffered,
+        }
+        for each in hosts_of_several(seen)[:HOSTS_LISTED]
+    ]
+
+
+def _hosts_in_words(hosts: list[dict[str, Any]]) -> list[str]:
+    if not hosts:
+        return []
+    lines = ["", "hosts that several sensors tell of"]
+    for host in hosts[:SHOWN]:
+        place = f" at {host['site']}" if host["site"] else ""
+        more = host["sensors_total"] - len(host["sensors"])
+        sensors = ", ".join(host["sensors"]) + (f" and {more:,} more" if more else "")
+        roles = f"{counted(host['did'], 'alert')} of it, target of {host['suffered']:,}"
+        lines.append(f"  {host['address']}{place}: {sensors}; {roles}")
+    if len(hosts) > SHOWN:
+        lines.append(f"  and {len(hosts) - SHOWN:,} more")
+    return lines
+
+
+def _last_line(alert: Alert, fleet: Sites | None) -> LastLine:
     technique = alert.technique or NO_TECHNIQUE
     return LastLine(
         muted=alert.muted is not None,
@@ -116,6 +175,8 @@ def _last_line(alert: Alert) -> LastLine:
         technique=intern(technique.id),
         technique_name=intern(technique.name),
         source=alert.source.ip,
+        sensor=intern(alert.observer.name),
+        seen=None if fleet is None else sighting(alert, fleet),
     )
 
 

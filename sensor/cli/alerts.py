@@ -12,11 +12,13 @@ import typer
 
 from sensor.cli.alert_inputs import (
     FilesArgument,
+    FleetOption,
     WithNotesOption,
     alerts_in,
     code_of,
     episode_of,
     errors_told,
+    fleet_of,
     inputs,
     noted,
 )
@@ -31,6 +33,7 @@ from sensor.cli.alert_listing import (
     wrapped_detail,
 )
 from sensor.cli.alert_mark import mark
+from sensor.cli.alert_sensors import sensors
 from sensor.cli.options import SiteOption
 from sensor.cli.queries import read_query
 from sensor.cli.stdout import write_each
@@ -50,6 +53,7 @@ app = typer.Typer(
 )
 
 app.command("mark")(mark)
+app.command("sensors")(sensors)
 
 
 class Target(StrEnum):
@@ -131,7 +135,7 @@ def tail(
         coming = with_the_notes(entries_of(follower.forever(), names[0], errors))
         shown = Shown()
         for row in rows:
-            shown.add(row.alert.id)
+            shown.add(row.alert.key)
         show_rows(each_line(coming, every) if all_lines else new_each(coming, shown), form, lines=all_lines)
     return code_of(errors)
 
@@ -157,7 +161,12 @@ def show(
         if json:
             write_each(entry.line for entry in found)
         else:
-            print_lines(wrapped_detail(found, text_width()) if sys.stdout.isatty() else detail(found))
+            of_sensor: dict[str, list[Entry]] = {}
+            for entry in found:
+                of_sensor.setdefault(entry.alert.observer.name, []).append(entry)
+            for place, own in enumerate(of_sensor.values()):
+                told = wrapped_detail(own, text_width()) if sys.stdout.isatty() else detail(own)
+                print_lines([""] * bool(place) + told)
     return code_of(errors)
 
 
@@ -170,6 +179,7 @@ def search(
     text: TextOption = False,
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
+    fleet: FleetOption = None,
 ) -> int:
     """Show the alerts for which all terms of a query hold.
 
@@ -190,6 +200,7 @@ def search(
     direction:        inbound, outbound, internal, external; by the site's notes
     country: asn:     of either address, by your databases: FR, 64500
     muted:            yes, no; by the site's notes
+    sensor:           name of the sensor that tells it
     name:             part of a name of either address, or of the server's in TLS
     tls:              part of the server's name or the client's fingerprint (JA4)
     capture:          part of the path of the capture that it was found in
@@ -197,12 +208,15 @@ def search(
     Numbers may stand behind >=, >, <=, < or =. Any other word is looked for in the alert's texts.
 
     A row is an alert, as the last of its lines has it for which the terms hold, once it is closed or the log has ended;
-    with --all-lines each such line is a row, as it comes. Words in a terminal, else JSON lines. Exit code 1 where there
-    is no match.
+    with --all-lines each such line is a row, as it comes. Words in a terminal, else JSON lines. With --fleet an attack
+    that several sensors tell is a row, once all is read. Exit code 1 where there is no match.
     """
     from sensor.alerts.query import parse
-    from sensor.cli.alert_rows import each_line, one_each
+    from sensor.cli.alert_rows import each_line, one_attack_each, one_each
 
+    if fleet is not None and all_lines:
+        raise typer.BadParameter("found it with --all-lines, expected one of the two", param_hint="--fleet")
+    sites = None if fleet is None else fleet_of(fleet).sites
     form = form_of(json=json, text=text)
     if not files and os.path.isfile(query):
         found_file = f"found the file {printable(query)}, expected a query before it, such as 'severity:>=70'"
@@ -212,6 +226,7 @@ def search(
     with errors_told() as errors:
         found = alerts_in(inputs(files), errors, with_notes=with_notes, site=site)
         rows = (each_line if all_lines else one_each)(found, terms.matches)
+        rows = rows if sites is None else one_attack_each(rows, sites)
         matched = show_rows(rows, form, lines=all_lines)
     return code_of(errors) or (OK if matched else NO_MATCH)
 
@@ -222,18 +237,22 @@ def stats(
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
     with_notes: WithNotesOption = False,
     site: SiteOption = None,
+    fleet: FleetOption = None,
 ) -> int:
     """Count alerts by verdict, lane, technique, source and hour. Each counts once, however many lines it has.
 
     \b
     flowvigil alerts stats /var/log/flowvigil/alerts.jsonl*
     flowvigil alerts stats --json alerts.jsonl | jq .technique
+    flowvigil alerts stats --fleet fleet.yaml /var/log/sensors
+
+    With --fleet an attack that several sensors tell counts once, and the hosts that several tell of are listed.
     """
     import orjson
 
     from sensor.cli.alert_stats import Statistics
 
-    counted = Statistics()
+    counted = Statistics(fleet=None if fleet is None else fleet_of(fleet).sites)
     with errors_told() as errors:
         found = alerts_in(inputs(files), errors, with_notes=with_notes, site=site)
         counted.add(entry.alert for entry in found)

@@ -57,6 +57,7 @@ from sensor.cli.reload import (
     requested_by_signals,
     taken_episode_settings,
     taken_interval,
+    told_settings,
 )
 from sensor.cli.screens import interactive_console, interactive_screen, screen_for, stdout_is_listed
 from sensor.cli.signals import stopped_by_signals
@@ -186,7 +187,7 @@ def reading(
             capture=capture,
         )
         stack.callback(detection.close_files)
-        hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), *more_hooks]
+        hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer(config)), *more_hooks]
         turns = capture_turns(config, captures, recorder, names=True)
         run = Run(_made_ahead(stack, turns, captures, detection, cores), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
@@ -239,7 +240,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         screen = stack.enter_context(
             _screen_of_watch(display, config, source, hybrid, _marking(config, notes, lambda: detection))
         )
-        servers = _attach_servers(stack, place, latest, source, hybrid.model_id)
+        servers = _attach_servers(stack, place, latest, config, source, hybrid.model_id)
         outlet = Outlet(servers, outputs, flow_records(config))
         detection = Detection(
             build_judge(config, hybrid),
@@ -257,7 +258,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         new_bundle = NewBundle(detection.judge)
         hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
         learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
-        own = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer()), ShortPauses()]
+        own = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer(config)), ShortPauses()]
         run = Run(turns, detection, screen, [hook, *learning, *own], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
@@ -345,7 +346,7 @@ def prepared_for(config: "Config", display: DisplayOptions, user: "User | None")
     from sensor.settings.outputs import all_outputs
 
     entries = all_outputs(config.output.file, config.outputs, lines_on_stdout=display.lines_on_stdout(config))
-    return prepared_outputs(entries, observer().name, user)
+    return prepared_outputs(entries, observer(config).name, user)
 
 
 def screen_of_reading(
@@ -429,7 +430,7 @@ def _open_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Pl
 
 
 def _attach_servers(
-    stack: ExitStack, place: "Place | None", latest: "Latest", source: str, bundle: str
+    stack: ExitStack, place: "Place | None", latest: "Latest", config: "Config", source: str, bundle: str
 ) -> list["LineTaker"]:
     """The server of attached terminals, which get the lines that the outputs get; none without a socket."""
     if place is None:
@@ -437,7 +438,8 @@ def _attach_servers(
     from sensor.attach.protocol import Hello
     from sensor.attach.server import AttachServer
 
-    return [stack.enter_context(AttachServer(place, Hello(VERSION, observer().name, source, bundle), latest))]
+    hello = Hello(VERSION, observer(config).name, source, bundle)
+    return [stack.enter_context(AttachServer(place, hello, latest))]
 
 
 def _watch_hook(
@@ -449,9 +451,12 @@ def _watch_hook(
     new_bundle: "NewBundle",
 ) -> "Watching":
     from sensor.process.systemd import Watchdog
+    from sensor.run.judging_state import JudgingState
     from sensor.run.watching import Watching
+    from sensor.settings.bearing import changed_settings
 
     notes, geo = NotesAgain(config), GeoAgain(config)
+    state = JudgingState(detection.judge, changed_settings(config), options.learning is not None)
     takers = (
         notes.read,
         geo.open,
@@ -459,14 +464,16 @@ def _watch_hook(
         finished_flow_file,
         taken_interval,
         taken_episode_settings,
+        partial(told_settings, config, state),
         partial(requested_bundle, new_bundle, user=user),
         notes.take_over,
         geo.take_over,
     )
     return Watching(
         detection,
-        observer(),
+        observer(config),
         interval_s=config.stats.interval_s,
+        state=state,
         reload=Reload(options.settings, config, takers),
         news=new_bundle.news,
         alive=Watchdog().feed,

@@ -168,7 +168,7 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
             )
     episodes = episodes_of(
         hybrid,
-        observer(),
+        observer(config),
         rate,
         episode_settings(config, hybrid),
     )
@@ -203,11 +203,11 @@ def checked_rate(config: "Config", hybrid: "Hybrid") -> float:
     return rate
 
 
-def observer() -> "Observer":
-    """This sensor as the observer of its records: host name and version."""
+def observer(config: "Config") -> "Observer":
+    """This sensor as the observer of its records: its name, by default the host's, and version."""
     from sensor.alerts.alert import Observer
 
-    return Observer(socket.gethostname(), VERSION)
+    return Observer(config.sensor.name or socket.gethostname(), VERSION)
 
 
 def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":
@@ -243,7 +243,7 @@ def flow_records(config: "Config", capture: str | None = None) -> "FlowRecords |
     from sensor.alerts.flow_record import FlowRecords
 
     limit = config.episodes.flows_per_alert
-    return FlowRecords(observer(), limit, capture) if limit else None
+    return FlowRecords(observer(config), limit, capture) if limit else None
 
 
 def build_drift(config: "Config", hybrid: "Hybrid", *, live: bool) -> "Drift | None":
@@ -259,8 +259,8 @@ def build_drift(config: "Config", hybrid: "Hybrid", *, live: bool) -> "Drift | N
         from sensor.drift.shifts import adwin
 
         adwin()  # so that river is loaded before packets come
-        return Drift(hybrid, observer(), DriftSettings(config.drift.alerts_per_day, adwin))
-    return Drift(hybrid, observer(), DriftSettings(config.drift.alerts_per_day))
+        return Drift(hybrid, observer(config), DriftSettings(config.drift.alerts_per_day, adwin))
+    return Drift(hybrid, observer(config), DriftSettings(config.drift.alerts_per_day))
 
 
 def shifts_are_watched() -> bool:
@@ -338,7 +338,7 @@ def build_packet_recorder(
     recorder = PacketRecorder(
         PacketRing(settings.memory_bytes, decap=config.meter.decapsulate, vlan_in_key=config.meter.vlan_in_key),
         PacketDirectory(settings.directory, settings.directory_bytes),
-        observer(),
+        observer(config),
         interfaces=interfaces,
         max_packets=settings.alert_packets,
         max_bytes=settings.alert_bytes,
@@ -382,7 +382,7 @@ def build_flow_recorder(config: "Config", sources: Sequence[str], *, waits: bool
     from sensor.flow_log.directory import LogDirectory
     from sensor.flow_log.recorder import FileLimits, FlowRecorder
 
-    sensor = observer()
+    sensor = observer(config)
     about = {
         "sensor": {"name": sensor.name, "version": sensor.version},
         "sources": [printable(source) for source in sources[:SOURCES_NAMED]],

@@ -5,13 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
 from sensor import log
 from sensor.checks.result import CheckContext, CheckResult, CheckStatus, Observation, failed_result
-from sensor.cli.build import build_judge, build_meter, load_model, shifts_are_watched
+from sensor.cli.build import build_judge, build_meter, load_model, observer, shifts_are_watched
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, Kernels, cached, tell_of_compiling
 from sensor.cli.packet_options import (
@@ -23,7 +24,7 @@ from sensor.cli.packet_options import (
 )
 from sensor.cli.signals import ended_by_interrupt
 from sensor.cli.stdout import write_stdout
-from sensor.errors import OK, SensorError
+from sensor.errors import OK, ConfigError, SensorError
 from sensor.printable import printable
 from sensor.process.kernel_cache import VARIABLE
 
@@ -36,6 +37,10 @@ InterfacesOption = Annotated[
     typer.Option("-i", "--interface", metavar="IFACE", help="Interface to check; more than one by repeating it."),
 ]
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object for each check, and one for all.")]
+FleetOption = Annotated[
+    Path | None,
+    typer.Option("--fleet", metavar="FLEET.yaml", help="The bundle must be the one wanted here.", readable=False),
+]
 FailuresOption = Annotated[bool, typer.Option("-q", "--quiet", help="Failures only, on stderr; no measurement.")]
 
 MAX_MESSAGE_CHARACTERS: Final = 1000  # characters of a message
@@ -58,6 +63,7 @@ def check(
     write_size: WriteSizeOption = None,
     write_every: WriteEveryOption = None,
     write_files: WriteFilesOption = None,
+    fleet: FleetOption = None,
     *,
     flags: Flags,
     json: JsonLinesOption = False,
@@ -78,6 +84,9 @@ def check(
     The last line says whether the sensor would start. The exit code is that of the first failure in the list, with
     which watch would stop: 3 settings, user, filter or metrics, 4 bundle, 5 capability, interface or ring, 7 output; 0
     when there was none. Warnings do not count.
+
+    With --fleet the bundle must be the one that the fleet wants this sensor to run on (flowvigil promote --fleet writes
+    FLEET.wanted.json beside FLEET.yaml); 11 where it is another.
     """
     packets = packet_files(write, write_size, write_every, write_files)
     if sys.platform == "linux":
@@ -95,7 +104,7 @@ def check(
     report_result = _reporter(json=json, quiet=quiet)
     code = OK
     with ended_by_interrupt():
-        for result in _results(read_settings, tuple(dict.fromkeys(interfaces or ())), packets, quiet=quiet):
+        for result in _results(read_settings, tuple(dict.fromkeys(interfaces or ())), packets, fleet, quiet=quiet):
             report_result(result)
             code = code or result.exit_code
     if json and (code or not quiet):
@@ -106,10 +115,16 @@ def check(
 
 
 def _results(
-    read_settings: Callable[[], "Config"], interfaces: tuple[str, ...], packets: "PacketFiles | None", *, quiet: bool
+    read_settings: Callable[[], "Config"],
+    interfaces: tuple[str, ...],
+    packets: "PacketFiles | None",
+    fleet: Path | None,
+    *,
+    quiet: bool,
 ) -> Iterator[CheckResult]:
     try:
         config = read_settings()
+        wanted = None if fleet is None else _wanted(fleet, config)
     except SensorError as error:
         yield failed_result("settings", error)
         return  # nothing else is known to be what was meant
@@ -127,8 +142,20 @@ def _results(
         packets,
         shifts_are_watched=shifts_are_watched(),
         kernels=kernels.name,
+        wanted=wanted,
     )
     yield from run_checks(context, measured=not quiet)
+
+
+def _wanted(fleet: Path, config: "Config") -> tuple[str, str]:
+    """What a fleet wants this sensor to run on, and the file that says so. Raises ConfigError, InputError."""
+    from sensor.fleet.wanted import read_wanted, wanted_path
+
+    name, path = observer(config).name, wanted_path(fleet)
+    sha256 = read_wanted(path).of(name)
+    if sha256 is None:
+        raise ConfigError(f"{path}: found no bundle for sensor {printable(name, 64)!r}, expected one (sensor.name)")
+    return sha256, str(path)
 
 
 def _kernel_cache(config: "Config", *, quiet: bool) -> tuple[Kernels, Observation]:

@@ -266,10 +266,11 @@ def _observer(file: "FlowsFile") -> "Observer":
     """The sensor that logged a file; of a flow table, which does not say it, this one."""
     from sensor.alerts.alert import Observer
     from sensor.cli.build import observer
+    from sensor.settings.config import Config
 
     sensor = (file.about or {}).get("sensor")
     if not isinstance(sensor, dict):
-        return observer()
+        return observer(Config())
     return Observer(printable(str(sensor.get("name")), 64), printable(str(sensor.get("version")), 24))
 
 

@@ -49,7 +49,7 @@ class SiteSensor:
             flows_per_alert=None,
         )
         rate = checked_rate(self._config, hybrid)
-        episodes = episodes_of(hybrid, observer(), rate, settings, CandidateEpisodes)
+        episodes = episodes_of(hybrid, observer(self._config), rate, settings, CandidateEpisodes)
         assert isinstance(episodes, CandidateEpisodes)  # noqa: S101  # it is what was asked for
         notes = self._notes
         if notes is not None:

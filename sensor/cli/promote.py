@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.files.replacing import ReplacedDirectory
     from sensor.settings.config import Config
+    from training.evaluation.promotion.record import Decision
 
 LONGEST_WHY = 400  # characters
 
@@ -52,6 +54,16 @@ RollbackOption = Annotated[
     Path | None,
     typer.Option("--rollback", metavar="CHAMPION", help="Put the previous bundle back in place of this one instead."),
 ]
+FleetOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--fleet",
+        metavar="FLEET.yaml",
+        help="Write which sensors of this list should have it, and lay it beside the list.",
+        readable=False,
+    ),
+]
+GroupOption = Annotated[str | None, typer.Option("--group", metavar="NAME", help="Sensors of this group alone.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Promote in spite of the comparison; needs --why.")]
 WhyOption = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Why it is forced; the bundle keeps it.")]
 
@@ -63,6 +75,8 @@ def promote(
     on: OnOption = None,
     normal: NormalOption = None,
     rollback: RollbackOption = None,
+    fleet: FleetOption = None,
+    group: GroupOption = None,
     *,
     flags: Flags,
     as_json: Annotated[bool, typer.Option("--json", help="The comparison as JSON on stdout, not as a table.")] = False,
@@ -78,6 +92,8 @@ def promote(
     flowvigil promote bundles/new --over bundles/site --normal yesterday.pcap
     flowvigil promote bundles/new --over bundles/site --force --why 'a new attack'
     flowvigil promote --rollback bundles/site
+    flowvigil promote new --over site --fleet fleet.yaml --group canary
+    flowvigil promote new --fleet fleet.yaml
     sudo systemctl reload flowvigil      # a running sensor takes it at SIGHUP
 
     Both are judged by the same traffic: a fixed set of the generator's, with at least 60 episodes of each family of
@@ -91,67 +107,118 @@ def promote(
     APFS can) only a symbolic link to a directory can be replaced so, and nothing else is. The manifest's section
     "about" keeps what was compared and why; a signed bundle stays as it is, and promotion.json beside it keeps that.
 
+    With --fleet nothing is exchanged here: the bundle is laid beside the list of sensors under its hash
+    (fleet.bundles/SHA-256), and fleet.wanted.json says which sensor should have which. What rolls it out is yours;
+    check --fleet on a sensor, and alerts sensors --fleet, hold them to it. One that was promoted to a group needs no
+    second comparison.
+
     The exit code is 0 when it is promoted, 11 when it is not, and 4 when it cannot be: it does not load, is of other
     rows, names techniques that the sensor does not know, or has no threshold for the rate of the settings.
     """
     if rollback is not None:
-        if any((challenger, over, on, normal, force, why)):
+        if any((challenger, over, on, normal, force, why, fleet, group)):
             raise typer.BadParameter("found other options beside --rollback, expected --rollback CHAMPION alone")
         _roll_back(rollback, flags.settings())
         return OK
-    if challenger is None or over is None:
+    if group is not None and fleet is None:
+        raise typer.BadParameter("found it without --fleet, expected the list that has the group", param_hint="--group")
+    if challenger is None or (over is None and fleet is None):
         raise typer.BadParameter("expected CHALLENGER and --over CHAMPION, or --rollback CHAMPION")
     if force != bool(why and why.strip()):
         raise typer.BadParameter("--force and --why go together: the bundle keeps why it was forced")
-    return _promote(challenger, over, on or [], normal or [], flags.settings(), why, as_json=as_json)
+    trials = Trials(flags.settings(), on or [], normal or [], why, as_json)
+    if fleet is not None:
+        return _promote_to_fleet(challenger, over, fleet, group, trials)
+    assert over is not None  # noqa: S101  # refused above
+    return _promote(challenger, over, trials)
 
 
-def _promote(
-    challenger: Path,
-    over: Path,
-    on: list[Path],
-    normal: list[Path],
-    config: "Config",
-    why: str | None,
-    *,
-    as_json: bool,
-) -> int:
-    from sensor.cli.extras import require_packages
-    from sensor.process.kernel_cache import use_kernel_cache
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """By what two bundles are compared, and what is made of it."""
 
-    require_packages(("sklearn", "scipy"), "a comparison of bundles", "train")
-    use_kernel_cache()  # before the next imports, which bring numba
-    from sensor.alerts.spread import counted
+    config: "Config"
+    on: list[Path]
+    normal: list[Path]
+    why: str | None  # it is forced, None where it is not
+    as_json: bool  # the comparison on stdout as JSON
+
+    def decided(self, models: "tuple[Hybrid, Hybrid]") -> "tuple[Decision, dict[str, Any]]":
+        """Compare champion and challenger, show it, and tell what speaks against; what is kept of it."""
+        from sensor.cli.evaluation_output import print_figures
+        from sensor.cli.promoting import check_contract, compared, decided
+        from training.evaluation.promotion.record import promotion_record
+        from training.evaluation.promotion.table import promotion_table
+
+        rate = self.config.detection.false_positive_rate
+        check_contract(*models, self.config)
+        comparison = compared(models, rate, self.on, self.normal)
+        decision = decided(comparison, rate, printable(self.why or "", LONGEST_WHY))
+        record = promotion_record(models, comparison, decision)
+        print_figures(record, promotion_table, as_json=self.as_json)
+        for line in decision.refusals:
+            log.error(printable(line, 1000))
+        return decision, record
+
+
+def _promote(challenger: Path, over: Path, trials: Trials) -> int:
+    _prepared()
     from sensor.cli.build import bundle_directory
-    from sensor.cli.evaluation_output import print_figures
-    from sensor.cli.promoting import check_contract, compared, decided, put_in_place
-    from training.evaluation.promotion.record import promotion_record
-    from training.evaluation.promotion.table import promotion_table
+    from sensor.cli.promoting import put_in_place
 
+    config = trials.config
     with _locked(_champion_directory(over)) as directory:
         models = _loaded(config, directory.name), _loaded(config, bundle_directory(challenger))
         if models[0].manifest_sha256 == models[1].manifest_sha256:
             log.info(f"{over} holds this bundle already")
             return OK
-        check_contract(*models, config)
-        comparison = compared(models, config.detection.false_positive_rate, on, normal)
-        decision = decided(comparison, config.detection.false_positive_rate, printable(why or "", LONGEST_WHY))
-        record = promotion_record(models, comparison, decision)
-        print_figures(record, promotion_table, as_json=as_json)
-        for line in decision.refusals:
-            log.error(printable(line, 1000))
+        decision, record = trials.decided(models)
         if not decision.promoted:
-            log.error(
-                f"{over} stays as it is: {counted(len(decision.refusals), 'reason')} against the challenger",
-                (),
-                NOT_MET,
-            )
-            return NOT_MET
+            return _stays(f"{over} stays as it is", decision)
         with _replacing(over):
             put_in_place(directory, bundle_directory(challenger), models[1], record, config)
     forced = ", forced" if decision.forced else ""
     log.info(f"promoted{forced}: {over} holds {models[1].model_id} now, {directory.previous} the one before")
     return OK
+
+
+def _promote_to_fleet(challenger: Path, over: Path | None, fleet: Path, group: str | None, trials: Trials) -> int:
+    """Have the sensors of a list want a bundle, if it is no worse than the one that it is held to."""
+    _prepared()
+    from sensor.alerts.spread import counted
+    from sensor.cli.build import bundle_directory
+    from sensor.cli.promoting_fleet import FleetPromotion
+
+    promotion = FleetPromotion.of(fleet, group)
+    model = _loaded(trials.config, bundle_directory(challenger))
+    sha256 = promotion.known(model)
+    if sha256 is None:
+        if over is None:
+            raise typer.BadParameter(
+                "found a bundle that was not promoted to this fleet before, expected --over CHAMPION"
+            )
+        decision, record = trials.decided((_loaded(trials.config, bundle_directory(over)), model))
+        if not decision.promoted:
+            return _stays("the fleet stays as it is", decision)
+        sha256 = promotion.lay(bundle_directory(challenger), model, record, trials.config)
+    written = promotion.want(sha256, model)
+    log.info(f"{counted(len(promotion.sensors), 'sensor')} should have {model.model_id} {sha256[:16]}: {written}")
+    return OK
+
+
+def _prepared() -> None:
+    from sensor.cli.extras import require_packages
+    from sensor.process.kernel_cache import use_kernel_cache
+
+    require_packages(("sklearn", "scipy"), "a comparison of bundles", "train")
+    use_kernel_cache()  # before anything that brings numba
+
+
+def _stays(what: str, decision: "Decision") -> int:
+    from sensor.alerts.spread import counted
+
+    log.error(f"{what}: {counted(len(decision.refusals), 'reason')} against the challenger", (), NOT_MET)
+    return NOT_MET
 
 
 def _loaded(config: "Config", bundle: Path) -> "Hybrid":

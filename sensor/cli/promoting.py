@@ -1,7 +1,7 @@
 """What `flowvigil promote` does between its command line and its answer: refuses, compares, decides, replaces."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -105,11 +105,19 @@ def decided(comparison: Comparison, rate: float, why: str) -> Decision:
 def put_in_place(
     directory: ReplacedDirectory, challenger: Path, model: Hybrid, record: dict[str, Any], config: Config
 ) -> None:
-    """Replace a champion's directory by the challenger with the reasons in its manifest, or beside one that is signed.
+    """Replace a champion's directory by the challenger, as `writer` writes it. Raises as it does, NotAtomicError."""
+    try:
+        directory.replace(writer(challenger, model, record, config))
+    except BundleError as error:
+        raise ModelError(str(error)) from error
+
+
+def writer(challenger: Path, model: Hybrid, record: dict[str, Any], config: Config) -> Callable[[Path], None]:
+    """Writes the challenger into a directory with the reasons in its manifest, or beside one that is signed.
 
     Its baselines go with it as they are, unless nobody could use them, which is told.
-    config: the sensor's, by whose keys it must load. Raises ModelError for a challenger that is not the one that was
-    compared any more, NotAtomicError, OSError.
+    config: the sensor's, by whose keys it must load. What it gives raises BundleError for a challenger that is not the
+    one that was compared any more, ModelError for one that does not load, OSError.
     """
 
     def write(fresh: Path) -> None:
@@ -125,10 +133,7 @@ def put_in_place(
         detection = config.detection.model_copy(update={"bundle": fresh})
         load_model(config.model_copy(update={"detection": detection}))  # it must load before anything is replaced
 
-    try:
-        directory.replace(write)
-    except BundleError as error:
-        raise ModelError(str(error)) from error
+    return write
 
 
 def shown(path: Path) -> str:

@@ -129,7 +129,8 @@ def _rehearsed(
     from sensor.rehearsal.rehearsal import NothingToRehearseError, site_day
     from sensor.rehearsal.rehearsal import rehearse as rehearsed
     from sensor.rehearsal.site import CapturedSite
-    from sensor.report.subject import judging_of, settings_of
+    from sensor.report.subject import judging_of
+    from sensor.settings.bearing import bearing_settings
 
     sensor, show = tried_sensor(config, hybrid, notes), progress_on(sys.stderr, quiet=quiet)
     site = CapturedSite(captures, config.capture.filter)
@@ -144,7 +145,7 @@ def _rehearsed(
     problems = [*site.problems, *lab.problems]
     for path, name in zip(captures, names, strict=True):  # what stands in a temporary file has its own name
         problems = [problem.replace(path, name) for problem in problems]
-    subject = RehearsalSubject(names, judging_of(hybrid), settings_of(config), lab.names, tuple(problems))
+    subject = RehearsalSubject(names, judging_of(hybrid), bearing_settings(config), lab.names, tuple(problems))
     return replace(found, left_out=(*found.left_out, *lab.left_out)), subject
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sensor.judging.judge import Judge
     from sensor.outputs.outputs import Outputs
     from sensor.process.privileges import User
+    from sensor.run.judging_state import JudgingState
     from sensor.run.new_bundle import NewBundle
     from sensor.run.watching import Watching
     from sensor.settings.config import Config
@@ -152,6 +153,17 @@ class GeoAgain:
 def taken_interval(config: "Config", watching: "Watching") -> str:
     """Account for packets as often as the settings say now."""
     watching.interval_s = config.stats.interval_s
+    return ""
+
+
+def told_settings(started: "Config", state: "JudgingState", config: "Config", _watching: "Watching") -> str:
+    """Account for the settings that are in force now. started: those at the start, most of which only that sets."""
+    from sensor.settings.bearing import changed_settings
+
+    fixed, taken = changed_settings(started), changed_settings(config)
+    names = dict.fromkeys([*fixed, *taken])
+    now = {name: (taken if name in RELOADABLE else fixed).get(name) for name in names}
+    state.settings = {name: value for name, value in now.items() if value is not None}
     return ""
 
 

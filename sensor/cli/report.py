@@ -178,10 +178,11 @@ def _of_captures(
     from sensor.report.digest import Digest
     from sensor.report.folding import Folding
     from sensor.report.page import page
-    from sensor.report.subject import ReportSubject, command_of, judging_of, settings_of
+    from sensor.report.subject import ReportSubject, command_of, judging_of
     from sensor.run.detection import Detection
     from sensor.run.outlet import Outlet
     from sensor.run.run import Run
+    from sensor.settings.bearing import bearing_settings
 
     site = _site(config)
     if not quiet:
@@ -201,7 +202,7 @@ def _of_captures(
         judging=(judging_of(hybrid),),
         command=command_of(inputs.names, config, site),
         site=site,
-        settings=settings_of(config),
+        settings=bearing_settings(config),
         expression=config.capture.filter,
         decapsulated=config.meter.decapsulate,
         problems=tuple(run.problems),

@@ -205,7 +205,7 @@ def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader | N
     return CaptureReader(
         partial(build_meter, config, names=True),
         partial(build_judge, judging),
-        observer(),
+        observer(config),
         site_notes(config),
         config.capture.filter,
         geo_databases(config),

@@ -115,6 +115,7 @@ class OpenConditions:
 
     observer: Observer
     model: str  # name of the bundle
+    sha256: str = ""  # of its weights
     _open: dict[str, dict[str, Measure]] = field(default_factory=dict)  # by condition, then by name
 
     @property
@@ -161,6 +162,7 @@ class OpenConditions:
             concerned=len(about),
             measures=tuple(worst[:MEASURES_SHOWN]),
             model=self.model,
+            sha256=self.sha256 or None,
             message=self._message(CONDITIONS[condition], state, worst, total),
         )
 

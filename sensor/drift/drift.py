@@ -84,7 +84,7 @@ class BundleDrift:
     def __init__(self, hybrid: Hybrid, observer: Observer, settings: DriftSettings) -> None:
         self.hybrid = hybrid
         self._view = BundleView(hybrid)
-        self._conditions = OpenConditions(observer, hybrid.model_id)
+        self._conditions = OpenConditions(observer, hybrid.model_id, hybrid.sha256)
         new = settings.new_shift_detector
         shifts = None if new is None else ScoreShifts(len(self._view.members), self._view.detectors_settled, new)
         self._traffic = TrafficDrift(self._view, self._conditions, shifts)

@@ -61,7 +61,7 @@ class Digest:
     last_ns: int = 0  # latest traffic time that alerts speak of, 0 without any
     stats: StatsCounts = field(default_factory=StatsCounts)  # the accounts among the lines
     # By sensor, capture and name of the episode: copies of a capture give the same names.
-    _episodes: dict[tuple[str, str | None, str], ReportedEpisode] = field(default_factory=dict)
+    _episodes: dict[tuple[str, str, str], ReportedEpisode] = field(default_factory=dict)
 
     def add(self, lines: Iterable[tuple[NativeLine, Record | None]]) -> None:
         """Fold lines in."""
@@ -106,7 +106,7 @@ class Digest:
         self.alert_lines += 1
         self.first_ns = min(self.first_ns or alert.start_ns, alert.start_ns)
         self.last_ns = max(self.last_ns, alert.end_ns, alert.time_ns)
-        key = (alert.observer.name, alert.capture, alert.id)
+        key = alert.key
         attack = alert.verdict == "attack"
         before = self._episodes.get(key)
         if before is not None:

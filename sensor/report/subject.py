@@ -7,11 +7,9 @@ from typing import Literal
 
 from models.fusion import Hybrid
 from sensor.printable import printable
+from sensor.settings.bearing import bearing_settings
 from sensor.settings.config import Config
 
-# Sections of the settings that bear on what is found in a capture.
-_BEARING = ("meter", "detection", "episodes")
-_NOT_BEARING = ("detection.bundle_keys",)
 _WORDS_KEPT = 2000
 
 
@@ -54,17 +52,6 @@ def judging_of(hybrid: Hybrid) -> Judging:
     )
 
 
-def settings_of(config: Config) -> tuple[tuple[str, str, bool], ...]:
-    """Settings that bear on a capture's page: name, value, whether it is not the default."""
-    default = Config()
-    return tuple(
-        (f"{section}.{name}", _text(value), value != getattr(getattr(default, section), name))
-        for section in _BEARING
-        for name, value in getattr(config, section)
-        if f"{section}.{name}" not in _NOT_BEARING
-    )
-
-
 def command_of(inputs: Sequence[str], config: Config | None, site: str | None, since: str = "") -> str:
     """The line that makes the page of these inputs again, wherever the settings came from. config: None for alerts."""
     words = ["flowvigil", "report", *inputs, "-o", "report.html", *(("--site", site) if site else ())]
@@ -77,14 +64,7 @@ def command_of(inputs: Sequence[str], config: Config | None, site: str | None, s
         words += ["--filter", config.capture.filter]
     if config.meter.decapsulate:
         words.append("--decap")
-    for name, value, changed in settings_of(config):
+    for name, value, changed in bearing_settings(config):
         if changed and name not in ("detection.bundle", "meter.decapsulate"):
             words += ["--set", f"{name}={value}"]
     return shlex.join(words)
-
-
-def _text(value: object) -> str:
-    """As YAML has it."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sensor.alerts.alert import Observer
-from sensor.alerts.sensor_records import event_line, stats_line
+from sensor.alerts.sensor_records import UNTOLD, SensorState, event_line, stats_line
 from sensor.metering.turns import Turn
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
@@ -38,6 +38,7 @@ class Watching:
     reload: Callable[["Watching"], Sequence[str]] = field(default=lambda _watching: ())
     # what has come, since the last turn, of what a reload began: action and message of an event each
     news: Callable[[], Sequence[tuple[str, str]]] = field(default=lambda: ())
+    state: Callable[[], SensorState] = field(default=lambda: UNTOLD)  # by what the sensor judges now
     alive: Callable[[], None] = field(default=lambda: None)  # feeds the watchdog
     clock: Callable[[], float] = time.monotonic
     wall_clock_ns: Callable[[], int] = time.time_ns
@@ -95,7 +96,13 @@ class Watching:
         interval_s = now - self._accounted_at_s
         self._accounted_at_s = now
         line = stats_line(
-            run.progress, self.observer, self.wall_clock_ns(), interval_s, previous=self._accounted, final=final
+            run.progress,
+            self.observer,
+            self.wall_clock_ns(),
+            interval_s,
+            previous=self._accounted,
+            final=final,
+            state=self.state(),
         )
         self._accounted = run.progress
         self.detection.outlet.write([line])

@@ -20,6 +20,7 @@ from sensor.settings.setting import Setting, parse_scalar
 
 PREFIX = "FLOWVIGIL__"
 MAX_KEYS = 16  # of those who may sign bundles
+NAME_LETTERS = 64  # of a sensor's name, as records have it
 MAX_FAULTS = 20  # that one error lists
 
 
@@ -98,6 +99,19 @@ class EpisodesSection(_Section):
     capacity_hosts: Annotated[int, Field(ge=16, le=1 << 20)] = 16384  # followed at the same time
     alerts_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = 120  # None: no limit
     flows_per_alert: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # flow records written with an alert
+
+
+def _sensor_name(name: str) -> str:
+    """Refuse a name that a record, the head of a syslog message or a row could not bear as it is."""
+    if not 0 < len(name) <= NAME_LETTERS or not name.isprintable() or name != name.strip() or not name.isascii():
+        raise PydanticCustomError("name", "expected 1 to {most} letters of ASCII", {"most": NAME_LETTERS})
+    return name
+
+
+class SensorSection(_Section):
+    """Which sensor this is."""
+
+    name: Annotated[str, AfterValidator(_sensor_name)] | None = None  # None: the host's
 
 
 class SiteSection(_Section):
@@ -187,6 +201,7 @@ class JobsSection(_Section):
 class Config(_Section):
     """All settings; every section may be left out."""
 
+    sensor: SensorSection = SensorSection()
     capture: CaptureSection = CaptureSection()
     meter: MeterSection = MeterSection()
     detection: DetectionSection = DetectionSection()

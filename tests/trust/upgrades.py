@@ -21,6 +21,8 @@ from models import baselines, bundle
 from sensor.alerts import alert_record, drift_record, flow_record, sensor_records
 from sensor.alerts.reading import ReadErrors, read_lines
 from sensor.errors import ConfigError, InputError, OutputError
+from sensor.fleet import file as fleet_file
+from sensor.fleet import wanted
 from sensor.flow_log import columns as flow_log
 from sensor.flow_log.files import open_flows
 from sensor.outputs import spool_directory
@@ -173,6 +175,8 @@ KINDS: Final = (
     Kind(spool_directory.FORMAT, "spools of outputs", _spool, _in_spool),
     Kind(settings_file.FORMAT, "settings", _yaml(lambda path: effective_config(path, {}), ConfigError), _in_yaml),
     Kind(site_file.FORMAT, "notes of a site", _yaml(site_file.read_notes, ConfigError), _in_yaml),
+    Kind(fleet_file.FORMAT, "lists of a fleet's sensors", _yaml(fleet_file.read_fleet, ConfigError), _in_yaml),
+    Kind(wanted.FORMAT, "which bundle each sensor should have", _yaml(wanted.read_wanted, InputError), _quoted),
     Kind(recipe.FORMAT, "recipes of training", _yaml(recipe.read_recipe, TrainingError), _in_yaml),
     Kind(lab_reading.FORMAT, "scenarios of the lab", _yaml(lab_reading.read_scenario, TrainingError), _in_yaml),
 )

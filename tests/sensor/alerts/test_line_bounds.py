@@ -14,11 +14,13 @@ from sensor.alerts.alert_record import alert_document, alert_line
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.formats import FORMATS, formatter
 from sensor.alerts.seen_names import SeenName, TlsHello
-from sensor.alerts.sensor_records import event_line, stats_line
+from sensor.alerts.sensor_records import SensorState, event_line, stats_line
 from sensor.alerts.spread import Spread
 from sensor.alerts.techniques import Technique
 from sensor.outputs.syslog import syslog_message
 from sensor.progress.progress import InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
+from sensor.settings.bearing import bearing_settings
+from sensor.settings.config import Config
 from sensor.settings.outputs import MAX_OUTPUTS
 from tests.support.alerts import an_alert
 
@@ -74,7 +76,10 @@ def longest_progress() -> Progress:
 
 
 def test_the_longest_account_stays_within_a_line() -> None:
-    assert len(stats_line(longest_progress(), OBSERVER, END_NS, 99_999.999, None)) <= LIMIT_BYTES
+    settings = {name: LONG for name, _, _ in bearing_settings(Config())} | {"capture.filter": '"' * 99}
+    state = SensorState(LONG, LONG, LONG, settings, LONG)
+    line = stats_line(longest_progress(), OBSERVER, END_NS, 99_999.999, None, state=state)
+    assert len(line) <= LIMIT_BYTES
 
 
 def test_the_longest_event_stays_within_a_line() -> None:

@@ -34,9 +34,11 @@ OTHERS = [
 # As long as a line may be, and an alert all the same.
 LONG = ALERTS[0][:-1] + b" " * (LONGEST_LINE - len(ALERTS[0]) + 1) + b"\n"
 BAD = [
-    (b"no json\n", "not JSON"),
-    (b"\xff\xfe\x00\n", "not JSON"),
-    (b"[" * 60_000 + b"\n", "not JSON"),
+    (b"no json\n", "no record of this sensor"),
+    (b"\xff\xfe\x00\n", "no record of this sensor"),
+    (ALERTS[0][:90] + b"\n", "not JSON"),
+    (b'{"flowvigil":' * 4_000 + b"\n", "not JSON"),
+    (b"[" * 60_000 + b"\n", "no record of this sensor"),
     (b'"text"\n', "no record of this sensor"),
     (b"null\n", "no record of this sensor"),
     (b'{"event_type":"alert"}\n', "no record of this sensor"),

@@ -100,7 +100,7 @@ def test_lines_read_too_slowly_are_told_and_are_exit_code_7(tmp_path: Path) -> N
         (line_of(HELLO).replace(b"attach/1", b"attach/2"), "found a sensor that speaks attach/2, expected attach/1"),
         (line_of(Refused("full")), "the sensor refused: full"),
         (line_of(End(None)), "found no hello, expected the hello of a running sensor"),
-        (b"220 mail ESMTP\r\n", "found no JSON, expected"),
+        (b"220 mail ESMTP\r\n", "found no record of this sensor, expected"),
         (b"x" * 100_000, "found something else, expected"),
         (b"", "found an end, expected"),
     ],

@@ -41,9 +41,9 @@ GUESSING = [
 ]
 LINES = [*GUESSING, alert_line(an_alert(sequence=4, verdict="uncertain", **SCAN))]
 HOSTILE = [
-    (b"no json\n", "not JSON"),
-    (b"\xff\xfe\x00\n", "not JSON"),
-    (b"[" * 60_000 + b"\n", "not JSON"),
+    (b"no json\n", "no record of this sensor"),
+    (b"\xff\xfe\x00\n", "no record of this sensor"),
+    (b"[" * 60_000 + b"\n", "no record of this sensor"),
     (b'"text"\n', "no record of this sensor"),
     (b'{"event_type":"alert"}\n', "no record of this sensor"),
     (b'{"flowvigil":{"schema":7}}\n', "no record of this sensor"),
