@@ -16,8 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from docs.recording import DEMO, REPOSITORY, Frame, Step, opened, recorded, svg
+from sensor.alerts.alert import Observer
+from sensor.alerts.sensor_records import SensorState, stats_line
+from sensor.progress.progress import DriftState, Progress
 from sensor.synth.generate import NORMAL, generate
 from sensor.synth.pcap import pcap_bytes
+from sensor.version import VERSION
 from tests.support.browser import Browser, browser
 from tests.support.command import flowvigil, started
 from tests.support.namespaces import joined_namespaces
@@ -41,6 +45,7 @@ def main() -> None:
         quiet(directory)
         with browser(directory / "chromium") as tab:
             report(directory, tab)
+            fleet(directory, tab)
             captures(tab)
             live(directory, tab)
 
@@ -86,6 +91,38 @@ def report(directory: Path, tab: Browser) -> None:
     flowvigil("report", DEMO, "-o", page)
     tab.open(page.as_uri())
     pictures(tab, "report")
+
+
+def fleet(directory: Path, tab: Browser) -> None:
+    """The page about many sensors: two on one path, one that loses packets, one that is silent."""
+    names = ("gw-berlin-1", "gw-berlin-2", "gw-lyon", "gw-oslo")
+    lines, listed = directory / "sensors", directory / "fleet.yaml"
+    for name in names[:2]:
+        (lines / name).mkdir(parents=True)
+        flowvigil("read", DEMO, "-q", "-o", lines / name / "alerts.jsonl", "--set", f"sensor.name={name}")
+    for number, name in enumerate(names):
+        (lines / name).mkdir(parents=True, exist_ok=True)
+        (lines / name / "accounts.jsonl").write_bytes(b"".join(accounts(name, number)))
+    listed.write_text("sensors:\n  - {name: gw-berlin-1, site: berlin}\n  - {name: gw-berlin-2, site: berlin}\n"
+                      "  - gw-lyon\n  - gw-oslo\n")  # fmt: skip
+    page = directory / "fleet.html"
+    flowvigil("report", "--fleet", listed, lines, "-o", page)
+    tab.open(page.as_uri())
+    pictures(tab, "fleet")
+
+
+def accounts(name: str, number: int) -> Iterator[bytes]:
+    """Of five minutes after the demo; the third loses packets and drifts, the fourth is silent for the last four."""
+    state = SensorState("site", "0" * 64, f"{number // 3 + 5:x}e1f" * 16, {}, None)
+    for second in range(0, 60 if number == 3 else 300, 10):
+        progress = Progress(
+            received=12_400 * second,
+            metered=12_300 * second,
+            dropped=100 * second if number == 2 else 0,
+            drift=DriftState(("columns-changed",) if number == 2 else ()),
+        )
+        moment_ns = (1_772_442_420 + second) * 1_000_000_000
+        yield stats_line(progress, Observer(name, VERSION), moment_ns, 10.0, state=state)
 
 
 def captures(tab: Browser) -> None:

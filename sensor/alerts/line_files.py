@@ -11,11 +11,14 @@ from sensor.printable import printable
 
 MOST_FILES: Final = 100_000
 # Such as alerts.jsonl, alerts.jsonl.2.gz, gw1.log-20261130.zst
-_LINES: Final = re.compile(r".*\.(jsonl|ndjson|json|log)([.-]\d{1,14})?(\.(gz|zst|xz|bz2|lz4))?\Z", re.IGNORECASE)
+_LINES: Final = re.compile(
+    r"(?P<log>.*\.(jsonl|ndjson|json|log))([.-](?P<rotated>\d{1,14}))?(\.(gz|zst|xz|bz2|lz4))?\Z", re.IGNORECASE
+)
+_DATE_DIGITS: Final = 8  # of what a rotation is named by where it is not counted
 
 
 def with_directories(names: Sequence[str]) -> list[str]:
-    """The same inputs, a directory as the files of lines below it, in the order of their names.
+    """The same inputs, a directory as the files of lines below it, of one log the oldest first.
 
     Raises InputError for one that cannot be looked into, or holds none.
     """
@@ -29,7 +32,7 @@ def _below(directory: str) -> list[str]:
     files: list[str] = []
     for folder, inner, names in os.walk(directory, onerror=_refuse):
         inner.sort()
-        paths = (os.path.join(folder, name) for name in sorted(names) if _LINES.fullmatch(name))
+        paths = (os.path.join(folder, name) for name in sorted(names, key=_age) if _LINES.fullmatch(name))
         files += filter(os.path.isfile, paths)
         if len(files) > MOST_FILES:
             raise InputError(f"{printable(directory)}: found more than {MOST_FILES:,} files of alerts")
@@ -37,6 +40,16 @@ def _below(directory: str) -> list[str]:
         expected = "files of alerts in it, such as alerts.jsonl, alerts.jsonl.1.gz or gw1.log"
         raise InputError(f"{printable(directory)}: found a directory without alerts, expected {expected}")
     return files
+
+
+def _age(name: str) -> tuple[str, int, str]:
+    """Sorts the files of one log, the oldest first: alerts.jsonl.2, alerts.jsonl.1, alerts.jsonl."""
+    found = _LINES.fullmatch(name)
+    if found is None or found["rotated"] is None:
+        return (name if found is None else found["log"]), 1, ""
+    digits = found["rotated"]
+    by_date = len(digits) >= _DATE_DIGITS
+    return found["log"], 0 if by_date else -int(digits), digits
 
 
 def _refuse(error: OSError) -> Iterator[None]:

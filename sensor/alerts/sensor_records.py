@@ -27,6 +27,7 @@ from sensor.alerts.kinds import (
     any_of,
     counts_by_name,
     first,
+    number,
     sentence,
     text,
     texts_by_name,
@@ -65,7 +66,7 @@ class StatsRecord:
     observer: Observer  # the sensor that counted
     progress: Progress  # totals since the start of the run
     previous: Progress | None = None  # the same at the line before, None at the start and for a reader
-    interval_s: float = 0.0  # seconds between the two
+    interval_s: float = 0.0  # seconds since that, or since the start
     final: bool = False  # whether it is the last of its run
     state: SensorState = UNTOLD
 
@@ -144,10 +145,6 @@ def event_of(document: Mapping[str, Any]) -> EventRecord:
     return EventRecord(**values[""], observer=Observer(**values["observer"]))
 
 
-def _interval(record: StatsRecord) -> float:
-    return round(record.interval_s, 3)
-
-
 def _interface_name(name: str) -> str:
     """Linux has names of 15 bytes; other systems have longer ones, in any letters."""
     return printable(name, 32).encode()[:INTERFACE_BYTES].decode(errors="ignore")
@@ -158,6 +155,7 @@ def _counts(*names: str) -> tuple[Field, ...]:
     return tuple(Field(f"flowvigil.{name}", COUNT, f"progress.{name}", absent=0) for name in names)
 
 
+_SECONDS: Final = Kind(NUMBER.schema, lambda seconds: number(round(seconds, 3)), NUMBER.read)
 _NAME: Final = Kind({"type": "string", "maxLength": 32}, _interface_name, text(32).read)
 
 
@@ -228,7 +226,7 @@ STATS: Final = Declaration(
             optional=True,
         ),
         Field("flowvigil.final", FLAG, "final", "The last account of a run.", absent=False),
-        Field("flowvigil.interval_s", NUMBER, _interval),
+        Field("flowvigil.interval_s", _SECONDS, "interval_s", absent=0.0),
         Field("flowvigil.received", COUNT, "progress.received"),
         *_counts("metered", "filtered"),
         Field("flowvigil.undecoded", counts_by_name(64, 40), "progress.undecoded", "By reason.", absent={}),

@@ -22,6 +22,7 @@ from sensor.errors import INPUT, INTERRUPTED, OK, InputError
 
 if TYPE_CHECKING:
     from sensor.alerts.reading import NativeLine, Record
+    from sensor.cli.report_fleet import FleetPage
     from sensor.report.digest import Digest
     from sensor.report.inputs import Inputs
     from sensor.report.recent import Since
@@ -37,6 +38,10 @@ SinceOption = Annotated[
     str | None,
     typer.Option("--since", metavar="TIME", help="Alerts of the last 24h, 90m or 7d; without a file the sensor's own."),
 ]
+FleetOption = Annotated[
+    Path | None,
+    typer.Option("--fleet", metavar="FLEET.yaml", help="List of sensors and sites: a page about them.", readable=False),
+]
 PageOption = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="X.html", help="Page to write.  [required]", readable=False),
@@ -49,6 +54,7 @@ def report(
     output: PageOption = None,
     *,
     since: SinceOption = None,
+    fleet: FleetOption = None,
     flags: Flags,
     quiet: QuietOption = False,
 ) -> int:
@@ -58,6 +64,7 @@ def report(
     flowvigil report monday.pcap.gz -o monday.html
     flowvigil report /var/log/flowvigil/alerts.jsonl -o week.html
     flowvigil report --since 24h -c /etc/flowvigil/flowvigil.yaml -o today.html
+    flowvigil report --fleet fleet.yaml /var/log/sensors -o fleet.html
     flowvigil read capture.pcap | flowvigil report - -o capture.html
     tcpdump -i eth0 -c 100000 -w - | flowvigil report - -o now.html
 
@@ -70,6 +77,9 @@ def report(
     With --since it tells of alerts what came in the hours or days before now; without a file, of the one that the
     settings have them written to (output.file, or the first of outputs in our own format) and what was rotated.
 
+    With --fleet it is about many sensors, whose alerts may be in directories: which to look at, whose hosts several
+    tell of; an attack that several tell is told once.
+
     The page needs no network and no script, and prints. It gets its name when it is whole; what stood there before is
     replaced. Progress goes to stderr. The same input gives the same page, byte for byte.
     """
@@ -80,6 +90,12 @@ def report(
 
     back = Since() if since is None else Since(since, time.time_ns() - round(duration_s(since, "--since") * 1e9))
     names = _names(inputs, loaded, back)
+    many = None
+    if fleet is not None:
+        from sensor.alerts.line_files import with_directories
+        from sensor.cli.report_fleet import FleetPage
+
+        many, names = FleetPage.of(fleet, names), with_directories(names)
     from sensor.report.inputs import Inputs
     from sensor.report.publish import refuse_unwritable
 
@@ -90,11 +106,12 @@ def report(
     refuse_unwritable(output, names)
     found = Inputs(names)
     if found.kind == "captures":
-        if back.words:
-            raise typer.BadParameter(f"found the capture {names[0]}, expected alerts", param_hint="--since")
+        if back.words or fleet is not None:
+            option = "--since" if back.words else "--fleet"
+            raise typer.BadParameter(f"found the capture {names[0]}, expected alerts", param_hint=option)
         html, code = _of_captures(loaded, found, kernels, notes, quiet=quiet)
     else:
-        html, code = _of_alerts(found, notes, loaded, back, quiet=quiet)
+        html, code = _of_alerts(found, notes, loaded, back, many, quiet=quiet)
     from sensor.report.publish import publish
 
     publish(html, output)
@@ -118,7 +135,13 @@ def _names(inputs: list[str] | None, config: "Config", since: "Since") -> list[s
 
 
 def _of_alerts(
-    inputs: "Inputs", notes: "SiteNotes | None", config: "Config", since: "Since", *, quiet: bool
+    inputs: "Inputs",
+    notes: "SiteNotes | None",
+    config: "Config",
+    since: "Since",
+    many: "FleetPage | None",
+    *,
+    quiet: bool,
 ) -> tuple[str, int]:
     from sensor.alerts.json_lines import lines_in
     from sensor.alerts.reading import ReadErrors, read_lines
@@ -132,17 +155,20 @@ def _of_alerts(
     inputs.put_back()
     for name in inputs.names:
         lines = read_lines(lines_in(name, errors.damage), name, errors)
-        digest.add(_noted(recent.since(lines, since.time_ns, digest.stats), notes))
+        told = _noted(recent.since(lines, since.time_ns, digest.stats), notes)
+        digest.add(told if many is None else many.hearing(told))
     if not (errors.whole or digest.records or digest.passed_over):
         raise InputError(f"{inputs.names[0]}: found no record of flowvigil ({'; '.join(errors.words())}), "
                          "expected a capture or flowvigil's alerts")  # fmt: skip
-    site = _site(config)
+    site, named = _site(config), inputs.names if many is None else many.named
+    fleet = None if many is None else many.report(digest)
+    path = None if fleet is None else fleet.path
     models = {(episode.last.model.id, episode.last.model.sha256) for episode in (*digest, *digest.muted)}
     subject = ReportSubject(
         kind="alerts",
-        inputs=inputs.names,
+        inputs=named,
         judging=tuple(Judging(name, sha256) for name, sha256 in sorted(models) if name),
-        command=command_of(inputs.names, None, site, since.words),
+        command=command_of(named, None, site, since.words, path),
         site=site,
         since=since.words,
     )
@@ -153,7 +179,7 @@ def _of_alerts(
         log.warning(words)
     if not quiet:
         log.info(f"report: {counted(digest.records, 'record')}, {counted(len(digest), 'alert')}{_muted(digest)}")
-    return page(digest, coverage, subject, errors), OK if errors.whole else INPUT
+    return page(digest, coverage, subject, errors, fleet), OK if errors.whole else INPUT
 
 
 def _noted(

@@ -19,6 +19,7 @@ from sensor.fleet.wanted import NOTHING_WANTED, Wanted
 SILENT_AFTER: Final = 3.0  # of its own intervals
 SHORTEST_SILENCE_NS: Final = 30_000_000_000
 CLOCK_AHEAD_NS: Final = 5_000_000_000
+LONGEST_INTERVAL_S: Final = 7200.0  # twice the longest that settings allow; who writes the lines may say anything
 DROPPED_SHARE: Final = 0.001  # of the packets of its latest accounts
 DAY_NS: Final = 86_400_000_000_000
 HOUR_NS: Final = 3_600_000_000_000
@@ -262,8 +263,8 @@ def _bundle(heard: SensorHeard) -> tuple[str, str]:
 def _interval_ns(heard: SensorHeard) -> int:
     """How often it tells: the longest of its latest intervals, without what an end cut short; 0 where unknown."""
     told = [account.interval_s for account in heard.accounts if not account.final]
-    longest = max(told, default=0.0)
-    return round(longest * 1e9) if 0 < longest < 1e9 else 0
+    longest = max((interval_s for interval_s in told if 0 < interval_s <= LONGEST_INTERVAL_S), default=0.0)
+    return round(longest * 1e9)
 
 
 def _dropped_share(run: Sequence[StatsRecord]) -> float:

@@ -26,7 +26,7 @@ from sensor.alerts.words import (
 from sensor.report.charts import reason_bar
 from sensor.report.digest import ReportedEpisode
 from sensor.report.markup import Content, Markup, element
-from sensor.report.words import endpoint, stretch, targets
+from sensor.report.words import endpoint, listed, stretch, targets
 
 _HOW_TO_READ = (
     "Grey: what 98 % of normal flows lie in, the median as an upright line, on a logarithmic scale. Diamond: this "
@@ -105,6 +105,8 @@ def _facts(episode: ReportedEpisode) -> Markup:
         facts.append(("TLS", hello))
     if record.capture:
         facts.append(("Capture", record.capture))
+    if episode.others:
+        facts.append(("Also told by", listed(list(episode.others), 12)))
     if record.packets_file:
         facts.append(("Packets kept in", record.packets_file))
     if record.observer.name:

@@ -13,6 +13,8 @@ from sensor.alerts.drift_record import DriftRecord
 from sensor.alerts.reading import NativeLine, Record
 from sensor.alerts.sensor_records import EventRecord, StatsRecord
 from sensor.alerts.techniques import Technique
+from sensor.fleet.hosts import Sites
+from sensor.fleet.sightings import grouped, sighting
 from sensor.report.coverage import StatsCounts
 
 EPISODES_KEPT = 20_000
@@ -28,6 +30,7 @@ class ReportedEpisode:
     lines: int  # how many there were
     opened_ns: int  # traffic time of the first
     attack: bool  # whether any line said so
+    others: tuple[str, ...] = ()  # names of other sensors whose alerts tell of the same attack
 
     @property
     def rank(self) -> tuple[float, int, int, int, str]:
@@ -100,6 +103,19 @@ class Digest:
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def one_attack_each(self, sites: Sites) -> int:
+        """Have the alert of the sensor that saw an attack first stand for those of others, which it names.
+
+        Returns how many it stands for.
+        """
+        groups = grouped(sighting(episode.last, sites) for episode in self)
+        for first, *others in groups:
+            names = tuple(other.sensor for other in others)
+            self._episodes[first.key] = replace(self._episodes[first.key], others=names)
+            for other in others:
+                del self._episodes[other.key]
+        return sum(len(group) - 1 for group in groups)
 
     def add_alert(self, alert: Alert) -> None:
         """Fold a line about an episode in."""

@@ -6,6 +6,7 @@ It opens no file and knows no clock.
 from sensor.alerts.reading import ReadErrors
 from sensor.alerts.spread import counted
 from sensor.alerts.words import moment
+from sensor.report import fleet as fleet_sections
 from sensor.report.charts import ROWS, legend, timeline
 from sensor.report.coverage import Coverage
 from sensor.report.detail import alert, facts_of
@@ -23,25 +24,44 @@ DETAILED = 100  # alerts that are told in full
 LISTED = 500  # that get a line
 
 
-def page(digest: Digest, coverage: Coverage, subject: ReportSubject, errors: ReadErrors) -> str:
-    """The whole page as HTML5."""
+def page(
+    digest: Digest,
+    coverage: Coverage,
+    subject: ReportSubject,
+    errors: ReadErrors,
+    fleet: fleet_sections.FleetReport | None = None,
+) -> str:
+    """The whole page as HTML5. fleet: what it tells of many sensors, None where nobody asked for that."""
     episodes = digest.episodes
     title = f"flowvigil report: {listed(list(subject.inputs), 3)}"
     sections = (
+        *_of_fleet(fleet),
         ("What was looked at", _coverage(coverage, subject)),
         ("Alerts over time", _timeline(episodes, coverage)),
         ("Sources and targets", _parties(episodes)),
         ("Alerts", _alerts(episodes)),
-        ("What was merged or muted", _merged(digest, errors)),
+        ("What was merged or muted", _merged(digest, errors, fleet)),
         ("What the sensor told of itself", _events(digest)),
         ("What this sensor could not see", limits(coverage, subject)),
         ("How this was made", _making(subject)),
     )
     header = [
         element("p", verdict(digest, coverage, subject), class_="verdict"),
-        [element("p", caution, class_="caution") for caution in cautions(coverage, subject, errors, digest.records)],
+        [
+            element("p", caution, class_="caution")
+            for caution in (
+                *(() if fleet is None else fleet_sections.cautions(fleet)),
+                *cautions(coverage, subject, errors, digest.records),
+            )
+        ],
     ]
     return document(title, header, [section(title, content) for title, content in sections if content is not None])
+
+
+def _of_fleet(fleet: fleet_sections.FleetReport | None) -> tuple[tuple[str, Content], ...]:
+    if fleet is None:
+        return ()
+    return ("Sensors", fleet_sections.sensors(fleet)), ("Hosts of several sensors", fleet_sections.hosts(fleet))
 
 
 def _coverage(coverage: Coverage, subject: ReportSubject) -> Content:
@@ -114,7 +134,7 @@ def _alerts(episodes: list[ReportedEpisode]) -> Content:
     ]
 
 
-def _merged(digest: Digest, errors: ReadErrors) -> Content:
+def _merged(digest: Digest, errors: ReadErrors, fleet: fleet_sections.FleetReport | None) -> Content:
     told = [*digest, *digest.muted]
     flagged = sum(episode.last.spread.flows for episode in told)
     sentences = []
@@ -128,6 +148,11 @@ def _merged(digest: Digest, errors: ReadErrors) -> Content:
         sentences.append(
             f"{counted(len(storms), 'storm')} told as one alert each, of {counted(sum(storms), 'host')}: more alerts "
             "opened than are told one by one (episodes.alerts_per_minute)."
+        )
+    if fleet is not None and fleet.told_twice:
+        sentences.append(
+            f"{counted(fleet.told_twice, 'alert')} of other sensors tell of the same attacks and stand with them: the "
+            "same host, the same technique, a flow or a target in common, at the same time."
         )
     if digest.not_kept:
         sentences.append(f"{digest.not_kept:,} alert lines were too many for one page and are only counted here.")

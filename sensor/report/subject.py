@@ -52,10 +52,13 @@ def judging_of(hybrid: Hybrid) -> Judging:
     )
 
 
-def command_of(inputs: Sequence[str], config: Config | None, site: str | None, since: str = "") -> str:
+def command_of(
+    inputs: Sequence[str], config: Config | None, site: str | None, since: str = "", fleet: str | None = None
+) -> str:
     """The line that makes the page of these inputs again, wherever the settings came from. config: None for alerts."""
     words = ["flowvigil", "report", *inputs, "-o", "report.html", *(("--site", site) if site else ())]
     words += ["--since", since] if since else []
+    words += ["--fleet", fleet] if fleet else []
     if config is None:
         return shlex.join(words)
     if config.detection.bundle is not None:

@@ -13,6 +13,7 @@ import pytest
 from sensor.alerts.alert import Observer
 from sensor.alerts.alert_record import alert_line
 from sensor.alerts.kinds import timestamp
+from sensor.alerts.line_files import with_directories
 from sensor.alerts.sensor_records import SensorState, event_line, stats_line
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.progress.progress import Progress
@@ -156,3 +157,32 @@ def test_rsyslog_keeps_the_lines_of_each_sensor_by_the_example(tmp_path: Path) -
             daemon.terminate()
             daemon.wait(30)
     assert flowvigil("alerts", "sensors", "--at", timestamp(NOW_NS), lines).code == 0
+
+
+def test_a_page_of_a_fleet_tells_sensors_and_hosts_and_each_attack_once(fleet: Path, tmp_path: Path) -> None:
+    shutil.copytree(fleet / "lines", tmp_path / "lines")
+    evil = b"".join(accounts("gw1")).replace(b'"site"', b'"<script>"').replace(b'"name":"gw1"', b'"name":"<b>gw3"')
+    (tmp_path / "lines" / "gw1" / "stats.jsonl").write_bytes(b"".join(accounts("gw1")) + evil)
+    (tmp_path / "fleet.yaml").write_text(FLEET)
+    made = ("report", "--fleet", tmp_path / "fleet.yaml", tmp_path / "lines", "-q", "-o")
+    assert flowvigil(*made, tmp_path / "fleet.html").code == 0
+    page = (tmp_path / "fleet.html").read_text()
+    assert page.count('<article class="alert') == 4
+    assert page.count("<dt>Also told by</dt><dd>gw2</dd>") == 4
+    assert "4 alerts of other sensors tell of the same attacks" in page
+    assert "<caption>Sensors, those to look at first</caption>" in page
+    assert "10.20.0.10 at berlin" in page
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "&lt;b&gt;gw3" in page
+    assert "--fleet" in page  # the line that makes it again
+    assert flowvigil(*made, tmp_path / "again.html").code == 0
+    assert (tmp_path / "again.html").read_bytes() == page.encode()
+    assert flowvigil("report", DEMO, "--fleet", tmp_path / "fleet.yaml", "-o", tmp_path / "x.html").code == 2
+
+
+def test_files_of_one_log_are_read_the_oldest_first(tmp_path: Path) -> None:
+    names = ["a.jsonl.10.gz", "a.jsonl.2.gz", "a.jsonl.1", "a.jsonl", "b.log-20261129.zst", "b.log-20261130", "b.log"]
+    for name in (*sorted(names), "notes.txt", "a.jsonl.part"):
+        (tmp_path / name).write_bytes(b"")
+    assert with_directories([str(tmp_path), "-", "x"]) == [*(str(tmp_path / name) for name in names), "-", "x"]

@@ -93,6 +93,14 @@ def test_a_sensor_is_silent_after_three_of_its_own_intervals() -> None:
     assert words(found["gw3"]) == {"clock-ahead"}
 
 
+def test_how_often_a_sensor_tells_is_its_own_word() -> None:
+    slow = [stats_line(Progress(), Observer("gw1", "0"), NOW_NS - ago * SECOND_NS, 60.0) for ago in (220, 160)]
+    assert words(health(slow)["gw1"]) == set()
+    assert "every 60.0 s" in health([slow[0]])["gw1"].findings[0].told
+    endless = stats_line(Progress(), Observer("gw1", "0"), NOW_NS - 31 * SECOND_NS, 1e9)
+    assert words(health([endless])["gw1"]) == {"silent"}
+
+
 def test_an_event_is_heard_too() -> None:
     assert health([account("gw1", 60), event_line("x", "y", Observer("gw1", "0"), NOW_NS)])["gw1"].well
 
