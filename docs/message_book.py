@@ -49,6 +49,7 @@ STOPS: Final = {
     "BusyError": OUTPUT,
     "InUseError": OUTPUT,
     "OtherVersionError": INPUT,
+    "StoreError": INPUT,
 }
 # Other exceptions (ValueError, OSError …) say what is wrong in a file, which a stop of this code quotes after its name.
 QUOTED: Final = (

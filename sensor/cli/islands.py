@@ -16,6 +16,7 @@ import typer
 from sensor.cli.assembly import READ_QUEUE_WAIT_S, DisplayOptions, prepared_for, screen_of_reading
 from sensor.cli.beforehand import tell_skipped
 from sensor.cli.build import load_model
+from sensor.cli.capture_list import captures_of
 from sensor.cli.cluster_carrier import checked_scheduler, cluster_of
 from sensor.cli.exit_code import FailOn, code_of_findings
 from sensor.cli.kernels import JUDGING, cached
@@ -60,7 +61,7 @@ def read_islands(
 ) -> int:
     """Read captures, each for itself; the exit code."""
     cached(JUDGING, config)  # chosen before what follows loads kernels
-    from sensor.sources.captures.files import STDIN, captures_in
+    from sensor.sources.captures.files import STDIN
     from sensor.sources.captures.stream import packet_filter
 
     if STDIN in captures:
@@ -82,7 +83,7 @@ def read_islands(
         checked_scheduler(options.scheduler, config)
     if config.capture.filter:
         packet_filter(config.capture.filter)  # so that an invalid one is told once, before anything is read
-    found = list(dict.fromkeys(_as_stored(name) for name in captures_in(captures)))
+    found = captures_of(captures)
     if not display.quiet:
         tell_skipped(captures)
     workers = min(options.workers or os.cpu_count() or 1, max(1, len(found)))
@@ -247,14 +248,6 @@ class _Reading:
 
     def _now(self) -> Progress:
         return replace(self._progress, elapsed_s=time.monotonic() - self._began_s)
-
-
-def _as_stored(name: str) -> Capture:
-    try:
-        status = os.stat(name)
-    except OSError:  # which reading it says
-        return Capture(name, 0)
-    return Capture(name, status.st_size, status.st_mtime_ns)
 
 
 def _told(config: "Config", settings: dict[str, Any], workers: int, display: DisplayOptions) -> dict[str, Any]:

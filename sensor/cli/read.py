@@ -13,7 +13,7 @@ from sensor.cli.options import (
     JsonOption,
     QuietOption,
 )
-from sensor.cli.refusals import refuse_to_overwrite
+from sensor.cli.refusals import refuse_objects, refuse_to_overwrite
 
 CapturesArgument = Annotated[
     list[str],
@@ -93,6 +93,7 @@ def read(
             raise typer.BadParameter("expected it with --independent: several captures are one stream", param_hint=name)
     from sensor.cli.beforehand import tell_skipped
 
+    refuse_objects(captures)
     cores = usable_cores() if workers is None else workers
     with reading(loaded, captures, DisplayOptions(json, quiet, color), cores=cores) as assembled:
         if not quiet:

@@ -31,6 +31,7 @@ class Capture:
     name: str  # as given, or below a directory that was
     size: int | None  # bytes; None of what is no regular file
     mtime_ns: int = 0
+    tag: str = ""  # of an object, which changes when it does
 
     @property
     def key(self) -> str:
@@ -85,7 +86,8 @@ class RunDirectory:
     def end_of(self, capture: Capture) -> dict[str, Any] | None:
         """How a capture ended, None where that is not known, or it has changed since, or its lines are gone."""
         end = _read(self.path / "ends" / f"{capture.key}.json")
-        if end is None or (end.get("size"), end.get("mtime_ns")) != (capture.size, capture.mtime_ns):
+        stored = {"size": capture.size, "mtime_ns": capture.mtime_ns, "tag": capture.tag}
+        if end is None or any(end.get(name) != value for name, value in stored.items()):
             return None
         if not isinstance(result := end.get("result"), dict) or not self._has(capture, result):
             return None
@@ -93,7 +95,8 @@ class RunDirectory:
 
     def keep_end(self, capture: Capture, result: dict[str, Any]) -> None:
         """Note how a capture ended, whose lines are there by now. Raises OutputError."""
-        end = {"name": capture.name, "size": capture.size, "mtime_ns": capture.mtime_ns, "result": result}
+        stored = {"name": capture.name, "size": capture.size, "mtime_ns": capture.mtime_ns, "tag": capture.tag}
+        end = stored | {"result": result}
         self._write(Path("ends") / f"{capture.key}.json", end)
 
     @property

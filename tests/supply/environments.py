@@ -17,15 +17,28 @@ WITH_SENSOR: Final[dict[str, tuple[str, ...]]] = {
     "home": ("home",),
     "geo": ("geo",),
     "kafka": ("kafka",),
+    "object-stores": ("object-stores",),
     "signed": ("signed",),
     "tables": ("tables",),
     "serve": ("serve",),
     "train": ("train",),
-    "develop": ("cluster", "geo", "home", "kafka", "serve", "signed", "tables", "train", "test", "check"),
+    "develop": (
+        "cluster",
+        "geo",
+        "home",
+        "kafka",
+        "object-stores",
+        "serve",
+        "signed",
+        "tables",
+        "train",
+        "test",
+        "check",
+    ),
 }
 WITHOUT_SENSOR: Final[dict[str, tuple[str, ...]]] = {"build": ("build",), "docs": ("docs",), "audit": ("audit",)}
 # Those that operators choose from.
-SHIPPED: Final = (SENSOR, "cluster", "geo", "home", "kafka", "serve", "signed", "tables", "train")
+SHIPPED: Final = (SENSOR, "cluster", "geo", "home", "kafka", "object-stores", "serve", "signed", "tables", "train")
 
 
 def extras() -> dict[str, list[str]]:

@@ -98,6 +98,13 @@ REASONS: Final[dict[str, tuple[str, str, str]]] = {
         "`cluster` alone, loaded for --scheduler: carries tasks, sees workers come and go, speaks TLS",
         "versions are dates, and scheduler, workers and client must be of one: the next year is tried first",
     ),
+    "fsspec": (
+        "captures in object stores",
+        "`object-stores` alone, loaded for a name with ://: one way to list and read in all of them",
+        "versions are dates: the next year is tried first",
+    ),
+    "s3fs": ("S3 for fsspec", "`object-stores` alone: signs, retries, lists", "of the version of fsspec"),
+    "moto": ("an S3-compatible server for the tests", "", SEMVER),
     "maxminddb": (
         "where addresses of alerts belong, by MaxMind DB files",
         "`geo` alone: its makers' reader of their format; loaded where a file is set",

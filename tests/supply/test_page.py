@@ -49,7 +49,7 @@ def test_each_reason_is_of_a_package_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_code_imports_nothing_that_setup_cfg_does_not_name(room: str) -> None:
-    shipped = ("sensor", "cluster", "geo", "home", "kafka", "serve", "tables", "train", "signed")
+    shipped = ("sensor", "cluster", "geo", "home", "kafka", "object-stores", "serve", "tables", "train", "signed")
     asked = {Requirement(line).name.replace("-", "_") for extra in shipped for line in extras().get(extra, ())}
     of_type_checkers = {"_typeshed"}  # which no run imports
     known = asked | set(sys.stdlib_module_names) | set(ROOMS) | of_type_checkers

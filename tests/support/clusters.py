@@ -82,7 +82,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509  # which takes no lock
+                preexec_fn=end_with_parent,  # noqa: PLW1509  # which takes no lock
             )
 
     def _wait_for_scheduler(self) -> None:
@@ -97,5 +97,6 @@ class Cluster:
                 return
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have a process that is about to begin end with this one."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

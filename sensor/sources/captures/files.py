@@ -21,6 +21,7 @@ from flows.pcapng import SHORTEST_SECTION_HEADER, PcapngWalker
 from flows.reuse import ReusedArrays
 from sensor.errors import InputError, reason_of
 from sensor.files.magic import describe
+from sensor.sources.captures.objects import ObjectFile, is_object
 
 BUFFER_BYTES: Final = 1 << 20
 FIRST_BYTES: Final = 512  # enough to recognise the type of a file that is no capture
@@ -158,13 +159,17 @@ class CaptureFile:
 def open_capture(
     path: str | Path, opened: Callable[[str | Path], RawFile] = FileIO, buffer_bytes: int = BUFFER_BYTES
 ) -> CaptureFile:
-    """Open a capture; "-" is standard input.
+    """Open a capture; "-" is standard input, `s3://…` an object.
 
     opened: opens a file that is not standard input. buffer_bytes: of the capture that are in memory, at least.
 
-    Raises InputError, one line, when it is missing, not readable, empty or of another format.
+    Raises InputError, one line, when it is missing, not readable, empty or of another format; StoreError where a store
+    does not give an object.
     """
     name = str(path)
+    if is_object(name):
+        stored = ObjectFile(name)
+        return CaptureFile(stored, name, stored.size, buffer_bytes)
     try:
         raw: RawFile = FileIO(0, closefd=False) if name == STDIN else opened(path)
     except FileNotFoundError:

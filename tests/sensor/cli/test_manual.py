@@ -30,6 +30,10 @@ PROVEN = {
     errors.CAPTURE: ("sensor/cli/test_read.py", "test_an_interface_that_does_not_exist_is_named_beside_those_that_do"),
     errors.INPUT: ("sensor/cli/test_read.py", "test_a_missing_file_is_named"),
     errors.OUTPUT: ("sensor/cli/test_read.py", "test_a_full_output_is_named_and_the_others_still_get_what_was_found"),
+    errors.CLUSTER: (
+        "sensor/cli/test_scheduler.py",
+        "test_a_scheduler_that_is_gone_ends_the_run_which_goes_on_later",
+    ),
     errors.FAIL_ON: ("sensor/cli/test_pipes.py", "test_a_find_is_exit_code_10"),
     errors.NOT_MET: ("sensor/cli/test_selftest.py", "test_a_sensor_that_misses_attacks_fails_with_11_and_names_them"),
     errors.INTERRUPTED: ("sensor/cli/test_read.py", "test_an_interrupt_ends_a_read_with_what_was_found_so_far"),
