@@ -179,7 +179,7 @@ def _health(
 def _of_silence(heard: SensorHeard, silence_ns: int, silent_after: float) -> Iterable[Finding]:
     latest, interval_ns = heard.latest, _interval_ns(heard)
     if latest is None:
-        yield Finding("no-accounts", "it tells alerts and no accounts: whether it drops is not known", False)
+        yield Finding("no-accounts", "no account of it came: whether it loses packets is not known", False)
     elif latest.final and latest.time_ns == heard.last_ns:
         yield Finding("ended", f"it ended in order {_ago(silence_ns)}", True)
     elif silence_ns > max(silent_after * interval_ns, SHORTEST_SILENCE_NS):
