@@ -17,7 +17,7 @@ NICENESS: Final = 10
 
 def command(*words: str) -> list[str]:
     """What starts a command beside this process."""
-    return [sys.executable, "-m", __name__, str(os.getpid()), *words]
+    return [sys.executable, "-P", "-m", __name__, str(os.getpid()), *words]
 
 
 def main(words: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sensor.run.run import Run
     from sensor.settings.config import Config
 
-COMMAND: Final = [sys.executable, "-m", "sensor.cli.reading_pool"]
+COMMAND: Final = [sys.executable, "-P", "-m", "sensor.cli.reading_pool"]  # -P: no module of where the captures lie
 
 
 class Moving:

@@ -89,7 +89,7 @@ def network_up(scenario: Scenario, site: Site, directory: Path, captures: Mappin
 def _start_fabric(plan: Path, descriptors: list[int], directory: Path) -> subprocess.Popen[str]:
     with (directory / "fabric.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "training.lab.fabric", str(plan)],
+            [sys.executable, "-P", "-m", "training.lab.fabric", str(plan)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -12,7 +12,7 @@ NETBIOS: Final = (udp(137), udp(138))
 
 
 def _discover(place: Place, target: str, draw: Random) -> list[Step]:  # noqa: ARG001  it asks everybody
-    client = [sys.executable, "-m", "training.lab.clients.discover", place.address]
+    client = [sys.executable, "-P", "-m", "training.lab.clients.discover", place.address]
     return [Step([*client, "--seed", str(draw.getrandbits(31))])]
 
 

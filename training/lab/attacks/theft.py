@@ -23,7 +23,7 @@ def _bulk(place: Place, order: Order) -> list[list[str]]:
 def _slow(place: Place, order: Order) -> list[list[str]]:
     options = ["--rate", f"{order.rate:g}", "--seed", str(order.seed), "--for", f"{order.for_s:g}"]
     url = f"https://{in_urls(place, order)[0]}/upload/"
-    return [[sys.executable, "-m", "training.lab.clients.exfiltrate", *options, url]]
+    return [[sys.executable, "-P", "-m", "training.lab.clients.exfiltrate", *options, url]]
 
 
 def _move(place: Place, order: Order) -> list[list[str]]:
