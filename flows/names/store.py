@@ -39,6 +39,7 @@ NAMES = 2  # of an address, the latest
 SECOND_NS = 1_000_000_000
 NAMED_NS = 86_400 * SECOND_NS  # for which a name is told: an address may be another's a day later
 HELLO_NS = 240 * SECOND_NS  # for which a hello is needed at least: the longest flow, and the silence after it
+MOVES = 32  # a sighting, by which they may be out of order where they are put in it one by one
 WAITING = 262_144  # sightings that wait for their moment, beyond which the first are taken before it
 IPV4_HIGH = -1  # no address has a high word of all ones, so IPv4 keys meet no IPv6 ones
 
@@ -93,32 +94,73 @@ def copied(text: Bytes, begin: Word, length: Word, out: Bytes) -> None:
 def place_of(words: Words, i: Word, text: Bytes, row: Word, names: Int64s, texts: Bytes) -> Word:
     """Which of a row's names a sighting renews: the same one, else the one seen longest ago."""
     oldest = 0
+    begin, length = words[i, S_FROM], words[i, S_LENGTH]
     for place in range(NAMES):
-        if names[row, place, N_KIND] == words[i, S_KIND] and names[row, place, N_LENGTH] == words[i, S_LENGTH]:
-            same = True
-            for b in range(words[i, S_LENGTH]):
-                same = same and texts[row, place, b] == text[words[i, S_FROM] + b]
-            if same:
+        if names[row, place, N_KIND] == words[i, S_KIND] and names[row, place, N_LENGTH] == length:
+            b = 0
+            while b < length and texts[row, place, b] == text[begin + b]:
+                b += 1
+            if b == length:
                 return place
         if names[row, place, N_TIME_NS] < names[row, oldest, N_TIME_NS]:
             oldest = place
     return oldest
 
 
+@inner
+def is_before(words: Words, one: Word, other: Word) -> bool:
+    """Whether a sighting stands before another, by the words of _ORDER."""
+    for column in _ORDER:
+        if words[one, column] != words[other, column]:
+            return bool(words[one, column] < words[other, column])
+    return False
+
+
+@entry
+def put_in_order(words: Words, order: Int64s) -> bool:
+    """Numbers of sightings in the order of _ORDER, where few are out of it; whether they are few. order: (n,)."""
+    moves = 0
+    for i in range(len(words)):
+        place = i
+        while place > 0 and is_before(words, i, order[place - 1]):
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = i
+        moves += i - place
+        if moves > MOVES * len(words):
+            return False
+    return True
+
+
+@entry
+def copy_sightings(words: Words, text: Bytes, order: Int64s, first: int, new_words: Words, new_text: Bytes) -> None:
+    """Copy sightings from this number in the order on, with no text but theirs."""
+    filled = 0
+    for n in range(first, len(order)):
+        i, m = order[n], n - first
+        for w in range(SIGHTING_WORDS):
+            new_words[m, w] = words[i, w]
+        new_words[m, S_FROM] = filled
+        for b in range(words[i, S_LENGTH]):
+            new_text[filled + b] = text[words[i, S_FROM] + b]
+        filled += words[i, S_LENGTH]
+
+
 @entry
 def store_sightings(
-    words: Words, text: Bytes, first: int, until_ns: int,
+    words: Words, text: Bytes, order: Int64s, first: int, until_ns: int,
     slots: Slots, keys: Int64s, links: Int64s, ends: Int64s, seed: Seed,
     seen_ns: Int64s, names: Int64s, texts: Bytes,
     flow_slots: Slots, flow_keys: Int64s, flow_links: Int64s, flow_ends: Int64s, flow_seen_ns: Int64s,
     hello_lengths: Int64s, hellos: Bytes, counts: Int64s,
 ) -> int:  # fmt: skip
-    """Take the sightings of before a moment; returns the number of the next one.
+    """Take the sightings of before a moment, from this number in the order on; returns the number of the next one.
 
     counts: (2,) addresses and flows that gave way before their time.
     """
-    i = first
-    while i < len(words) and words[i, S_TIME_NS] < until_ns:
+    n = first
+    while n < len(order) and words[order[n], S_TIME_NS] < until_ns:
+        i = order[n]
         time_ns, length = words[i, S_TIME_NS], words[i, S_LENGTH]
         if words[i, S_KIND] == HELLO_OF_FLOW:
             high, low = flow_key(words, i, seed)
@@ -146,18 +188,61 @@ def store_sightings(
             names[row, place, N_HIGH], names[row, place, N_LOW] = words[i, S_B_HIGH], words[i, S_B_LOW]
             names[row, place, N_VERSION] = words[i, S_PORTS] & 0xFF
             copied(text, words[i, S_FROM], length, texts[row, place])
-        i += 1
-    return i
+        n += 1
+    return n
 
 
 @entry
 def find_rows(
-    words: Words, slots: Slots, keys: Int64s, seed: Seed, flow_slots: Slots, flow_keys: Int64s, rows: Int64s
+    asked: Words, slots: Slots, keys: Int64s, seed: Seed, flow_slots: Slots, flow_keys: Int64s, rows: Int64s
 ) -> None:
-    """Rows of the address of the first sighting and of the flow of the second one, ABSENT for none. rows: (2,)."""
-    rows[0] = find(address_key(words[0, S_A_HIGH], words[0, S_PORTS] >> 40), words[0, S_A_LOW], slots, keys, seed)
-    high, low = flow_key(words, 1, seed)
-    rows[1] = find(high, low, flow_slots, flow_keys, seed)
+    """Rows of the addresses of the two first sightings and of the flow of the third, ABSENT for none. rows: (3,)."""
+    for i in range(2):
+        rows[i] = find(address_key(asked[i, S_A_HIGH], asked[i, S_PORTS] >> 40), asked[i, S_A_LOW], slots, keys, seed)
+    high, low = flow_key(asked, 2, seed)
+    rows[2] = find(high, low, flow_slots, flow_keys, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """What was known of an address at a moment, as it is kept."""
+
+    now_ns: int
+    words: bytes  # NAMES times NAME_WORDS
+    texts: bytes  # NAMES times NAME_BYTES
+
+    def told(self) -> list[SeenName]:
+        """Those that were seen within a day, the latest first."""
+        found = []
+        for place, words in enumerate(np.frombuffer(self.words, dtype=np.int64).reshape(NAMES, NAME_WORDS).tolist()):
+            if words[N_LENGTH] and self.now_ns - words[N_TIME_NS] < NAMED_NS:
+                begin = place * NAME_BYTES
+                name = self.texts[begin : begin + words[N_LENGTH]].decode("ascii")
+                asker = words[N_VERSION], words[N_HIGH], words[N_LOW]
+                seen = SeenName(name, words[N_STAMP_NS], words[N_KIND] == REVERSE, asker)
+                found.append((words[N_TIME_NS], seen))
+        return [seen for _, seen in sorted(found, key=lambda each: (-each[0], each[1].name))]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHello:
+    """The latest hello of a flow, as it is kept."""
+
+    seen_ns: int
+    kept: bytes
+
+    def told(self) -> ClientHello:
+        """What it says."""
+        return client_hello(self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was known of a flow at a moment, None where nothing was."""
+
+    source: KnownNames | None
+    destination: KnownNames | None
+    hello: KnownHello | None
 
 
 class SightingStore:
@@ -174,10 +259,11 @@ class SightingStore:
         self._hello_lengths = np.zeros(flows, dtype=np.int64)
         self._seen_ns = np.zeros(addresses, dtype=np.int64), np.zeros(flows, dtype=np.int64)
         self._counts = np.zeros(2, dtype=np.int64)
-        self._asked = np.zeros((2, SIGHTING_WORDS), dtype=np.int64)
-        self._rows = np.zeros(2, dtype=np.int64)
+        self._asked = np.zeros((3, SIGHTING_WORDS), dtype=np.int64)
+        self._rows = np.zeros(3, dtype=np.int64)
         self._waiting = NO_SIGHTINGS
-        self._next = 0  # of these
+        self._order = np.empty(0, dtype=np.int64)  # of these
+        self._next = 0  # in this order
         self._added: list[Sightings] = []  # since they were put in order
         self._count = 0  # of all that wait
 
@@ -195,85 +281,92 @@ class SightingStore:
         self._count += len(seen)
         if self._count > WAITING:
             self._put_in_order()
-            self.take_until(int(self._waiting.words[len(self._waiting) - WAITING, S_TIME_NS]))
+            self.take_until(int(self._waiting.words[self._order[-WAITING], S_TIME_NS]))
 
     @property
     def waiting(self) -> int:
         """How many sightings wait."""
         return self._count
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of what waits, and was put in order."""
+        return self._waiting.words.nbytes + self._waiting.text.nbytes
+
     def _put_in_order(self) -> None:
         if self._added:
-            left = Sightings(self._waiting.words[self._next :], self._waiting.text)
-            parts = [left, *self._added] if len(left) else self._added
-            self._waiting, self._next, self._added = in_order(joined(parts)), 0, []
+            self._waiting = joined([self._left(), *self._added] if self._next < len(self._order) else self._added)
+            self._order, self._next, self._added = in_order(self._waiting.words), 0, []
+
+    def _left(self) -> Sightings:
+        words, rest = self._waiting.words, self._order[self._next :]
+        left = Sightings(
+            np.empty((len(rest), SIGHTING_WORDS), dtype=np.int64),
+            np.empty(words[rest, S_LENGTH].sum(), dtype=np.uint8),
+        )
+        copy_sightings(words, self._waiting.text, self._order, self._next, left.words, left.text)
+        return left
 
     def take_until(self, until_ns: int) -> None:
         """Take the sightings of before a moment of the meter's clock."""
         self._put_in_order()
-        words = self._waiting.words
-        if self._next == len(words) or words[self._next, S_TIME_NS] >= until_ns:
+        words, order = self._waiting.words, self._order
+        if self._next == len(order) or words[order[self._next], S_TIME_NS] >= until_ns:
             return
         addresses, flows = self._addresses, self._flows
         with np.errstate(over="ignore"):  # the hash wraps around; only interpreted kernels notice
             self._next = store_sightings(
-                words, self._waiting.text, self._next, until_ns,
+                words, self._waiting.text, order, self._next, until_ns,
                 addresses.slots, addresses.keys, addresses.links, addresses.ends, addresses.seed,
                 self._seen_ns[0], self._names, self._texts,
                 flows.slots, flows.keys, flows.links, flows.ends, self._seen_ns[1],
                 self._hello_lengths, self._hellos, self._counts,
             )  # fmt: skip
-        self._count = len(words) - self._next
+        self._count = len(order) - self._next
         if not self._count:
-            self._waiting, self._next = NO_SIGHTINGS, 0
+            self._waiting, self._order, self._next = NO_SIGHTINGS, order[:0], 0
 
-    def names_of(self, version: int, high: int, low: int, now_ns: int) -> list[SeenName]:
-        """Names of an address that were seen within a day before a moment, the latest first."""
-        self._asked[0, [S_A_HIGH, S_A_LOW, S_PORTS]] = high, low, version << 40
-        row = self._find()[0]
-        if row == ABSENT:
-            return []
-        told = []
-        for place, words in enumerate(self._names[row].tolist()):
-            if words[N_LENGTH] and now_ns - words[N_TIME_NS] < NAMED_NS:
-                name = self._texts[row, place, : words[N_LENGTH]].tobytes().decode("ascii")
-                asker = words[N_VERSION], words[N_HIGH], words[N_LOW]
-                seen = SeenName(name, words[N_STAMP_NS], words[N_KIND] == REVERSE, asker)
-                told.append((words[N_TIME_NS], seen))
-        return [seen for _, seen in sorted(told, key=lambda each: (-each[0], each[1].name))]
+    def known(
+        self, version: int, source: tuple[int, int], destination: tuple[int, int], flow: list[int], now_ns: int
+    ) -> Known:
+        """What is known of a flow.
 
-    def hello_of(self, key: list[int], begin_ns: int, end_ns: int) -> ClientHello | None:
-        """The latest hello of a flow, where it was seen between two moments.
-
-        key: its endpoints, ports and VLAN as a decoded packet has them.
+        source, destination: high and low word of its addresses. flow: its endpoints, ports and VLAN as a decoded packet
+        has them.
         """
-        self._asked[1, S_A_HIGH : S_VLAN + 1] = key
-        row = self._find()[1]
-        if row == ABSENT or not begin_ns <= self._seen_ns[1][row] <= end_ns:
-            return None
-        return client_hello(self._hellos[row, : self._hello_lengths[row]].tobytes())
-
-    def _find(self) -> list[int]:
-        addresses, flows = self._addresses, self._flows
+        asked, addresses, flows = self._asked, self._addresses, self._flows
+        for i, (high, low) in enumerate((source, destination)):
+            asked[i, S_A_HIGH], asked[i, S_A_LOW], asked[i, S_PORTS] = high, low, version << 40
+        asked[2, S_A_HIGH : S_VLAN + 1] = flow
         with np.errstate(over="ignore"):
-            find_rows(self._asked, addresses.slots, addresses.keys, addresses.seed, flows.slots, flows.keys, self._rows)
-        found: list[int] = self._rows.tolist()
-        return found
+            find_rows(asked, addresses.slots, addresses.keys, addresses.seed, flows.slots, flows.keys, self._rows)
+        first, second, hello = self._rows.tolist()
+        return Known(self._names_at(first, now_ns), self._names_at(second, now_ns), self._hello_at(hello))
+
+    def _names_at(self, row: int, now_ns: int) -> KnownNames | None:
+        if row == ABSENT:
+            return None
+        return KnownNames(now_ns, self._names[row].tobytes(), self._texts[row].tobytes())
+
+    def _hello_at(self, row: int) -> KnownHello | None:
+        if row == ABSENT:
+            return None
+        return KnownHello(int(self._seen_ns[1][row]), self._hellos[row, : self._hello_lengths[row]].tobytes())
 
 
-def in_order(seen: Sightings) -> Sightings:
-    """Sightings in the order of their times; those of one moment in an order that their words alone give."""
-    words = seen.words
-    if (np.diff(words[:, S_TIME_NS]) > 0).all():
-        return seen
-    order = np.lexsort(tuple(words[:, column] for column in reversed(_ORDER)))
-    return Sightings(words[order], seen.text)
+def in_order(words: Words) -> Int64s:
+    """Numbers of sightings by their times; those of one moment in an order that their words alone give."""
+    order = np.empty(len(words), dtype=np.int64)
+    if put_in_order(words, order):
+        return order
+    return np.lexsort(tuple(words[:, column] for column in reversed(_ORDER)))
 
 
 def warm_up_names() -> None:
     """Have the kernels compiled that read names and keep them."""
     reader, store = MarkReader(marks=1), SightingStore(1, 1)
     reader.read(np.zeros(1, dtype=np.uint8), 1)
-    store.add(Sightings(np.zeros((1, SIGHTING_WORDS), dtype=np.int64), np.zeros(1, dtype=np.uint8)))
-    store.take_until(1)
-    store.names_of(4, 0, 0, 1)
+    for until_ns in (0, 1):  # the first one waits
+        store.add(Sightings(np.zeros((1, SIGHTING_WORDS), dtype=np.int64), np.zeros(1, dtype=np.uint8)))
+        store.take_until(until_ns)
+    store.known(4, (0, 0), (0, 0), [0] * 6, 1)

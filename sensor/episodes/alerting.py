@@ -116,7 +116,7 @@ class AlertBuilder:
             severity = min(severity, HABIT_SEVERITY)
             reason = f"as in {100 * episode.habit:.0f} % of the time in which the site was learnt: {reason}"
         source, destination = endpoints_of(flow.identity, exemplar.values)
-        names = exemplar.names
+        names = exemplar.names()
         return Alert(
             time_ns=time_ns,
             action=action,

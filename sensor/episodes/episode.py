@@ -3,7 +3,7 @@
 Of a host that a storm's alert stands for (sensor.episodes.storms) less is known: what it takes to count it once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
@@ -65,7 +65,7 @@ class Exemplar:
     values: NDArray[np.float64]  # (len(COLUMNS),) a copy of its columns
     judged: NDArray[np.float64]  # (c,) the row that the model saw of it
     scores: dict[str, float]  # of each detector, by name
-    names: FlowNames  # what traffic said of it by then; shown only
+    names: Callable[[], FlowNames]  # tells what traffic said of it by then; shown only
     top_columns: Sequence[int] | None = None  # columns that moved its score, strongest first; None: nobody has asked
 
 

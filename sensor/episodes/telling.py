@@ -27,12 +27,13 @@ _FWD_BYTES, _BWD_BYTES = INDEX["fwd_bytes"], INDEX["bwd_bytes"]
 _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 
 
-NamesOf = Callable[[Sequence[int], NDArray[np.float64]], FlowNames]  # of a flow's words and columns, when reported
+# Of a flow's words and columns when it is reported: what tells what is known then.
+NamesOf = Callable[[Sequence[int], NDArray[np.float64]], Callable[[], FlowNames]]
 
 
-def no_names(_identity: Sequence[int], _values: NDArray[np.float64]) -> FlowNames:
+def no_names(_identity: Sequence[int], _values: NDArray[np.float64]) -> Callable[[], FlowNames]:
     """NamesOf where nobody keeps any."""
-    return FlowNames()
+    return FlowNames
 
 
 def exemplar_of(

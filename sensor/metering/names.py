@@ -4,7 +4,8 @@ It takes what the packets of a run said, by their times, and tells what was know
 the packets came in and however many workers metered them. No alert depends on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Final
 
 import numpy as np
@@ -28,8 +29,7 @@ from flows.batch import (
     address,
 )
 from flows.columns import INDEX
-from flows.decode import TCP
-from flows.names.store import SightingStore
+from flows.names.store import Known, KnownNames, SightingStore
 from sensor.alerts.seen_names import NO_HELLO, FlowNames, SeenName, TlsHello
 from sensor.metering.turns import END_NS as NO_MORE_NS
 from sensor.metering.turns import Turn
@@ -60,30 +60,35 @@ class Names:
         if self._store.waiting >= _TOGETHER or turn.until_ns == NO_MORE_NS:
             self._store.take_until(turn.until_ns)
 
-    def of_flow(self, identity: Sequence[int], values: NDArray[np.float64]) -> FlowNames:
-        """What is known of a flow when it is reported, after those that were reported before it.
+    def of_flow(self, identity: Sequence[int], values: NDArray[np.float64]) -> Callable[[], FlowNames]:
+        """Tells what is known of a flow when it is reported, after those that were reported before it.
 
         identity: words of FlowBatch.identity. values: (len(COLUMNS),) its columns.
         """
-        version, now_ns = identity[IP_VERSION], identity[REPORTED_NS]
+        now_ns = identity[REPORTED_NS]
         self._store.take_until(now_ns)
-        return FlowNames(
-            self._names(version, identity[SRC_HIGH], identity[SRC_LOW], now_ns),
-            self._names(version, identity[DST_HIGH], identity[DST_LOW], now_ns),
-            self._hello(identity, values) if identity[PROTOCOL] == TCP else NO_HELLO,
-        )
-
-    def _names(self, version: int, high: int, low: int, now_ns: int) -> tuple[SeenName, ...]:
-        return tuple(
-            SeenName(seen.name, seen.seen_ns, address(*seen.asker[1:], seen.asker[0]), seen.reverse)
-            for seen in self._store.names_of(version, high, low, now_ns)
-        )
-
-    def _hello(self, identity: Sequence[int], values: NDArray[np.float64]) -> TlsHello:
+        source = identity[SRC_HIGH], identity[SRC_LOW]
+        destination = identity[DST_HIGH], identity[DST_LOW]
+        known = self._store.known(identity[IP_VERSION], source, destination, flow_key(identity), now_ns)
         # A record without a SYN goes on with a connection that began before it.
         begin_ns = identity[START_NS] + identity[START_SHIFT_NS] if values[_SYN] else 0
-        hello = self._store.hello_of(flow_key(identity), begin_ns, identity[END_NS] + identity[END_SHIFT_NS])
-        return NO_HELLO if hello is None else TlsHello(hello.server_name, hello.ja4)
+        # Few flows that may be shown are: what is known of them stays as it is kept until then.
+        return cache(partial(_names, known, begin_ns, identity[END_NS] + identity[END_SHIFT_NS]))
+
+
+def _names(known: Known, begin_ns: int, end_ns: int) -> FlowNames:
+    """What was known of a flow, its hello where that was seen between two moments."""
+    hello = known.hello.told() if known.hello and begin_ns <= known.hello.seen_ns <= end_ns else None
+    return FlowNames(
+        _seen(known.source), _seen(known.destination), TlsHello(hello.server_name, hello.ja4) if hello else NO_HELLO
+    )
+
+
+def _seen(known: KnownNames | None) -> tuple[SeenName, ...]:
+    return tuple(
+        SeenName(seen.name, seen.seen_ns, address(*seen.asker[1:], seen.asker[0]), seen.reverse)
+        for seen in (known.told() if known else ())
+    )
 
 
 def flow_key(identity: Sequence[int]) -> list[int]:

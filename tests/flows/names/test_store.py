@@ -12,6 +12,7 @@ from flows.names.layout import (
     HELLO_OF_FLOW,
     NAME_BYTES,
     REVERSE,
+    S_A_HIGH,
     S_A_LOW,
     S_B_LOW,
     S_DIGEST,
@@ -24,7 +25,7 @@ from flows.names.layout import (
     SIGHTING_WORDS,
 )
 from flows.names.reading import Sightings, joined
-from flows.names.store import NAMED_NS, NAMES, SightingStore
+from flows.names.store import MOVES, NAMED_NS, NAMES, SeenName, SightingStore, in_order
 from flows.names.text import digest_of
 from tests.support.examples import examples
 
@@ -41,8 +42,13 @@ def sighting(time_ns: int, address: int, text: bytes, kind: int = ASKED, asker: 
     return Sightings(words, content)
 
 
+def names_of(store: SightingStore, address: int, now_ns: int = 1000) -> list[SeenName]:
+    known = store.known(4, (0, address), (0, 0), [0] * 6, now_ns).source
+    return [] if known is None else known.told()
+
+
 def names(store: SightingStore, address: int, now_ns: int = 1000) -> list[str]:
-    return [seen.name for seen in store.names_of(4, 0, address, now_ns)]
+    return [seen.name for seen in names_of(store, address, now_ns)]
 
 
 def test_the_latest_names_are_kept_and_told_the_latest_first() -> None:
@@ -52,7 +58,7 @@ def test_the_latest_names_are_kept_and_told_the_latest_first() -> None:
     assert names(store, 1) == ["n4.example", "n3.example"]
     store.add(sighting(50, 1, b"n3.example", asker=8))
     store.take_until(100)
-    newest = store.names_of(4, 0, 1, 1000)[0]
+    newest = names_of(store, 1)[0]
     assert names(store, 1) == ["n3.example", "n4.example"]
     assert (newest.seen_ns, newest.asker, newest.reverse) == (55, (4, 0, 8), False)
 
@@ -61,7 +67,7 @@ def test_a_name_asked_for_and_one_of_a_reverse_lookup_are_two() -> None:
     store = SightingStore(ADDRESSES, FLOWS)
     store.add(joined([sighting(1, 1, b"a.example"), sighting(2, 1, b"a.example", REVERSE)]))
     store.take_until(100)
-    assert [(seen.name, seen.reverse) for seen in store.names_of(4, 0, 1, 3)] == [
+    assert [(seen.name, seen.reverse) for seen in names_of(store, 1, 3)] == [
         ("a.example", True),
         ("a.example", False),
     ]
@@ -87,17 +93,16 @@ def test_what_was_not_seen_for_longest_gives_way_and_is_counted_where_it_was_of_
     assert store.evicted == {"names": 1, "hellos": 0}  # a day later it was of no use
 
 
-def test_a_hello_is_told_of_its_flow_between_two_moments() -> None:
+def test_the_latest_hello_of_a_flow_is_told() -> None:
     store = SightingStore(ADDRESSES, FLOWS)
     kept = bytes(HELLO_HEAD) + b"www.example.org"
     store.add(joined([sighting(at, at, kept, HELLO_OF_FLOW) for at in (10, 20, 30)]))
     store.take_until(100)
     key = [0, 20, 0, 9, 4 << 40 | 4, 0]
-    found = store.hello_of(key, 15, 25)
+    found = store.known(4, (0, 0), (0, 0), key, 100).hello
     assert found is not None
-    assert (found.server_name, found.ja4) == ("www.example.org", None)
-    assert store.hello_of(key, 21, 99) is store.hello_of(key, 0, 19) is None
-    assert store.hello_of([0, 10, *key[2:]], 0, 99) is None  # gave way
+    assert (found.seen_ns, found.told().server_name, found.told().ja4) == (20, "www.example.org", None)
+    assert store.known(4, (0, 0), (0, 0), [0, 10, *key[2:]], 100).hello is None  # gave way
     assert store.evicted == {"names": 0, "hellos": 1}
 
 
@@ -148,7 +153,7 @@ def test_what_is_kept_is_what_a_plain_store_keeps_however_it_is_cut(
     store.add(joined(waiting))
     store.take_until(until)
     for address in range(1, 6):
-        found = store.names_of(4, 0, address, 1000)
+        found = names_of(store, address)
         assert {(each.name, each.reverse, each.seen_ns, each.asker[2]) for each in found} == plain.told(address)
 
 
@@ -161,3 +166,25 @@ def test_those_of_one_moment_come_in_one_order(seen: list[tuple[int, int, bytes]
         return [names(store, address) for address in range(1, 5)]
 
     assert kept(seen) == kept(sorted(seen))
+
+
+def test_what_stays_waiting_takes_no_more_room_however_often_more_comes() -> None:
+    """The last one of each turn waits, as where an answer is the last packet of a block."""
+    store, text = SightingStore(ADDRESSES, FLOWS), b"x" * NAME_BYTES
+    sizes = []
+    for turn in range(1, 30):
+        store.add(joined([sighting(turn * 100 + n, 1, text) for n in range(50)]))
+        store.take_until(turn * 100 + 49)
+        sizes.append(store.waiting_bytes)
+    assert store.waiting == 1
+    assert sizes[-1] == sizes[1]
+
+
+@examples(60)
+@given(st.lists(st.lists(st.integers(0, 3), min_size=12, max_size=12), max_size=40), st.booleans())
+def test_sightings_are_put_in_order_by_their_words_alone(rows: list[list[int]], many: bool) -> None:
+    words = np.array(rows * (MOVES if many else 1), dtype=np.int64).reshape(-1, 12)
+    words = np.hstack([words, np.zeros((len(words), SIGHTING_WORDS - 12), dtype=np.int64)])
+    shown = [S_TIME_NS, S_STAMP_NS, S_KIND, *range(S_A_HIGH, S_FROM), S_LENGTH, S_DIGEST]
+    found = words[in_order(words)][:, shown].tolist()
+    assert found == sorted(words[:, shown].tolist())

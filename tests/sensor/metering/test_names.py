@@ -58,13 +58,13 @@ Told = list[tuple[int, tuple[int, ...], FlowNames]]
 
 def told(given: Sequence[Turn]) -> Told:
     """What is known of each record's flow when it is reported."""
-    names, found = Names(CAPACITY), []
+    names, known = Names(CAPACITY), []
     for turn in given:
         names.add(turn)
         for identity, values in zip(turn.records.identity.tolist(), turn.records.values, strict=True):
-            found.append((identity[REPORTED_NS], tuple(identity), names.of_flow(identity, values)))
+            known.append((identity[REPORTED_NS], tuple(identity), names.of_flow(identity, values)))
         names.settle(turn)
-    return found
+    return [(reported_ns, identity, tell()) for reported_ns, identity, tell in known]
 
 
 @cache
