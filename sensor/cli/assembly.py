@@ -188,7 +188,7 @@ def reading(
         )
         stack.callback(detection.close_files)
         hooks = [*_site_hooks(hybrid), *_drift_hooks(detection), OutputNews(detection, observer(config)), *more_hooks]
-        turns = capture_turns(config, captures, recorder, names=True)
+        turns = capture_turns(config, captures, recorder)
         run = Run(_made_ahead(stack, turns, captures, detection, cores), detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
@@ -232,7 +232,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         drop_privileges(user, metrics=config.stats.metrics_port is not None)
         recorder = build_packet_recorder(stack, config, options.interfaces)
         flow_recorder = build_flow_recorder(config, options.interfaces, waits=False)
-        turns = live_turns(config, captures, writer, recorder, names=True)
+        turns = live_turns(config, captures, writer, recorder)
         _started(stack, flow_recorder)
         latest = Latest(Progress(bundle=hybrid.model_id))
         outputs = stack.enter_context(Outputs(prepared))
@@ -268,16 +268,14 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         notify("STOPPING=1")
 
 
-def capture_turns(
-    config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None, *, names: bool = False
-) -> "TurnSource":
-    """Turns of flow records of captures, for a judge. names: as of build_meter. Raises ConfigError for a filter."""
+def capture_turns(config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None) -> "TurnSource":
+    """Turns of flow records of captures, for a judge. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
     from sensor.sources.captures.stream import CaptureStream
 
     return CaptureTurns(
         CaptureStream(captures, config.capture.filter),
-        build_meter(config, names=names),
+        build_meter(config),
         recorder.ring if recorder else None,
     )
 
@@ -322,7 +320,7 @@ def ready_model(
         from sensor.run.warmup import warm_up
 
         with compiling(kernels, quiet=quiet):
-            warm_up(build_meter(config, names=True), judge)
+            warm_up(build_meter(config), judge)
             if live:
                 _warm_capture()
     warm_packet_keeping(config)

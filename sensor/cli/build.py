@@ -101,12 +101,14 @@ def shipped_bundles() -> dict[str, Path]:
     return {name: Path(str(models.__file__)).parent / "pretrained" / name for name in names}
 
 
-def build_meter(config: "Config", *, names: bool = False) -> "Meter":
-    """A meter for a judge, by the settings: without final reports that add nothing to what was reported before.
+def build_meter(config: "Config") -> "Meter":
+    """A meter for a judge, by the settings: without final reports that add nothing to what was reported before."""
+    return _meter(config, news_only=True, names=config.meter.seen_names)
 
-    names: whether somebody takes the names that traffic tells, where the settings want them.
-    """
-    return _meter(config, news_only=True, names=names and config.meter.seen_names)
+
+def without_names(config: "Config") -> "Config":
+    """The settings of a run whose alerts nobody sees: no packet is read for names, which nothing is judged by."""
+    return config.model_copy(update={"meter": config.meter.model_copy(update={"seen_names": False})})
 
 
 def build_table_meter(config: "Config", compat: str | None = None) -> "Meter":

@@ -14,7 +14,7 @@ from sensor import log
 from sensor.baseline.judged import Records
 from sensor.baseline.record_file import RecordFile
 from sensor.cli.assembly import capture_turns
-from sensor.cli.build import build_row_maker, checked_rate, episode_settings, observer
+from sensor.cli.build import build_row_maker, checked_rate, episode_settings, observer, without_names
 from sensor.episodes.candidates import CandidateEpisodes
 from sensor.episodes.made import episodes_of
 from sensor.episodes.shapes import KIND_NAMES
@@ -72,7 +72,7 @@ def records_of_captures(
 
     directory: of that file. Raises InputError, OutputError, and ConfigError for a filter.
     """
-    turns = capture_turns(config, captures)
+    turns = capture_turns(without_names(config), captures)
     try:
         kept = RecordFile(directory)
         with closing(kept):

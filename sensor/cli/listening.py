@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor import log
+from sensor.cli.build import without_names
 from sensor.cli.live_capture import drop_privileges, live_turns, open_captures, unprivileged_user
 from sensor.cli.signals import stopped_by_signals
 from sensor.files.unfinished import scratch_directory
@@ -48,7 +49,7 @@ def heard(
     most_packets: after which it ends early. show: takes how far it is. Raises CaptureError, ConfigError, OutputError.
     """
     _load_what_comes_after()
-    one = config.model_copy(update={"capture": config.capture.model_copy(update={"workers": 1})})
+    one = without_names(config).model_copy(update={"capture": config.capture.model_copy(update={"workers": 1})})
     user = unprivileged_user(one)
     captures = open_captures(one, [interface])
     with scratch_directory(user) as directory:

@@ -133,14 +133,12 @@ def live_turns(
     captures: Sequence["LiveCapture"],
     writer: "PacketWriter | None",
     recorder: "PacketRecorder | None",
-    *,
-    names: bool = False,
 ) -> "TurnSource":
-    """Turns of the captures; of several, each is metered in a process of its own. names: as of build_meter."""
+    """Turns of the captures; of several, each is metered in a process of its own."""
     from sensor.metering.live import LiveTurns
 
     packets = recorder.ring if recorder else None
-    sources = [LiveTurns(capture, build_meter(config, names=names), writer, packets) for capture in captures]
+    sources = [LiveTurns(capture, build_meter(config), writer, packets) for capture in captures]
     if len(sources) == 1:
         return sources[0]
     from sensor.metering.workers import WorkerTurns

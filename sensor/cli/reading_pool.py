@@ -86,7 +86,7 @@ def _ready(settings: dict[str, Any]) -> "tuple[Config, Hybrid]":
     hybrid = ready_model(config, cached(JUDGING, config), lambda: None, quiet=bool(settings["quiet"]))
     from sensor.run.warmup import warm_up  # not before: it loads kernels, whose cache is chosen by now
 
-    warm_up(build_meter(config, names=True), build_judge(config, hybrid))
+    warm_up(build_meter(config), build_judge(config, hybrid))
     gc.collect()
     gc.freeze()
     return config, hybrid

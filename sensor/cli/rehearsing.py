@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from sensor.cli.build import build_judge, build_meter
+from sensor.cli.build import build_judge, build_meter, without_names
 from sensor.cli.stdout import write_lines
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def tried_sensor(config: "Config", hybrid: "Hybrid", notes: "SiteNotes | None" =
     from training.labels import right_names
 
     episodes = EpisodesSection.model_validate(config.episodes.model_dump() | {"flows_per_alert": FLOWS_PER_ALERT})
-    own = config.model_copy(update={"episodes": episodes, "keep_packets": KeepPacketsSection()})
+    own = without_names(config).model_copy(update={"episodes": episodes, "keep_packets": KeepPacketsSection()})
     return TriedSensor(lambda: build_meter(own), lambda: build_judge(own, hybrid), right_names, notes)
 
 

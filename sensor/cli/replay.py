@@ -19,7 +19,7 @@ from sensor.alerts.alert import Alert
 from sensor.alerts.alert_flow import AlertItem
 from sensor.alerts.alert_record import alert_document
 from sensor.cli.assembly import capture_turns
-from sensor.cli.build import build_judge
+from sensor.cli.build import build_judge, without_names
 from sensor.errors import InputError
 from sensor.rehearsal.replay import ReplayedAlert, replay
 from sensor.run.detection import in_parts
@@ -37,7 +37,8 @@ class DefaultSensor:
     def __init__(self, rate: float | None = None) -> None:
         """rate: nominal false-positive rate of the thresholds, None for that of the default settings."""
         detection = {} if rate is None else {"detection": {"false_positive_rate": rate}}
-        self._config = Config.model_validate({"episodes": {"flows_per_alert": FLOWS_PER_ALERT}, **detection})
+        settings = {"episodes": {"flows_per_alert": FLOWS_PER_ALERT}, **detection}
+        self._config = without_names(Config.model_validate(settings))
 
     def metered(self, capture: Path) -> tuple[FlowBatch, Sequence[str]]:
         """All records of a capture as a judge gets them, and what could not be read of it.

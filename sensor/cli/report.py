@@ -216,9 +216,7 @@ def _of_captures(
     inputs.put_back()
     digest, census = Digest(), HostCensus()
     detection = Detection(build_judge(config, hybrid), Outlet(()), notes=notes, geo=geo, names=build_names(config))
-    run = Run(
-        capture_turns(config, inputs.names, names=True), detection, Folding(digest, _screens(inputs, quiet)), [census]
-    )
+    run = Run(capture_turns(config, inputs.names), detection, Folding(digest, _screens(inputs, quiet)), [census])
     with stopped_by_signals(run):
         run.run()
     detection.close_files()

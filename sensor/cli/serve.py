@@ -203,7 +203,7 @@ def capture_reader_for(config: "Config", hybrid: "Hybrid") -> "CaptureReader | N
     no_packets = config.keep_packets.model_copy(update={"directory": None})
     judging = config.model_copy(update={"episodes": episodes, "keep_packets": no_packets})
     return CaptureReader(
-        partial(build_meter, config, names=True),
+        partial(build_meter, config),
         partial(build_judge, judging),
         observer(config),
         site_notes(config),

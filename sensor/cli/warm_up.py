@@ -79,7 +79,7 @@ def _compile_for(bundle: Path | None) -> None:
     if not _needs_payloads(hybrid):
         from sensor.run.warmup import warm_up as warm_up_judging
 
-        warm_up_judging(build_meter(config, names=True), build_judge(config, hybrid))
+        warm_up_judging(build_meter(config), build_judge(config, hybrid))
         kernels_are_compiled(of_bundle(JUDGING, bundle).name)
 
 

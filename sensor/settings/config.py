@@ -54,7 +54,7 @@ class MeterSection(_Section):
     snapshot_interval_s: Annotated[float, Field(ge=0.001, le=3000)] = 60.0  # between further judgements of it
     decapsulate: bool = False  # meter what tunnels carry
     vlan_in_key: bool = True  # what has other VLAN tags is another flow
-    seen_names: bool = False  # DNS answers and TLS hellos are read for the names that alerts show
+    seen_names: bool = True  # DNS answers and TLS hellos are read for the names that alerts show
 
 
 def _one_of_the_rates(rate: float) -> float:

@@ -62,9 +62,9 @@ def main() -> int:
     config = Config()
     judge = build_judge(config, load_model(config))
     # as a watch does: who compiles tells nothing meanwhile, and is not waited for
-    warm_up(build_meter(config, names=True), build_judge(config, load_model(config)))
+    warm_up(build_meter(config), build_judge(config, load_model(config)))
     sources = [
-        LiveTurns(capture_of(dealt), build_meter(config, names=True))  # type: ignore[arg-type]
+        LiveTurns(capture_of(dealt), build_meter(config))  # type: ignore[arg-type]
         for dealt in dealt_out(trial)
     ]
     outlet = Outlet(takers=(Kept(trial.lines),))  # type: ignore[arg-type]
