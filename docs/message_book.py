@@ -37,6 +37,7 @@ STOPS: Final = {
     "RecipeError": CONFIG,
     "ScenarioError": CONFIG,
     "LabelMapError": CONFIG,
+    "MemoryBoundError": CONFIG,
     "YamlFaultError": CONFIG,
     "BundleError": MODEL,
     "LabError": CAPTURE,

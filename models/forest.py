@@ -239,10 +239,21 @@ def forest_from_sklearn(model: Any) -> Forest:
     Only the model's attributes are read. Leaves hold depth + c(rows) for the former (k = 1), class probabilities for
     the latter. Raises ValueError for trees with more than one output.
     """
-    isolation = hasattr(model, "offset_")
     picks = getattr(model, "estimators_features_", None)
+    return forest_from_trees(
+        model.estimators_, int(model.n_features_in_), isolation=hasattr(model, "offset_"), picks=picks
+    )
+
+
+def forest_from_trees(
+    estimators: Sequence[Any], width: int, *, isolation: bool, picks: Sequence[NDArray[np.int64]] | None = None
+) -> Forest:
+    """Fitted trees of scikit-learn, over width columns, as forest_from_sklearn takes them from a model.
+
+    picks: the columns that each tree was given, all in their order without.
+    """
     parts = []
-    for number, estimator in enumerate(model.estimators_):
+    for number, estimator in enumerate(estimators):
         tree = estimator.tree_
         if tree.n_outputs != 1:
             raise ValueError(f"tree {number} has {tree.n_outputs} outputs, expected 1")
@@ -252,7 +263,7 @@ def forest_from_sklearn(model: Any) -> Forest:
             feature = np.where(leaf, 0, picks[number][feature])
         value = _path_lengths(tree) if isolation else _probabilities(tree)
         parts.append((feature, np.where(leaf, 0.0, tree.threshold), tree.children_left, tree.children_right, value))
-    return joined_trees(parts, int(model.n_features_in_))
+    return joined_trees(parts, width)
 
 
 def joined_trees(parts: Sequence[tuple[NDArray[Any], ...]], width: int) -> Forest:

@@ -4,7 +4,7 @@ Thresholds and false-positive rate never come from the same flows: calibrations 
 normal traffic and the rate is counted on the other, then the other way round, and both are averaged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,13 +16,16 @@ from flows.context.columns import without_context
 from models.calibration import Calibration, fit_calibration
 from models.detector import Detector, FlowSteps, Vector
 from models.fusion import Hybrid, Judgement, fisher, voted
+from training import memory
 from training.arrays import Mask, Values
 from training.datasets.table import FlowTable
+from training.datasets.texts import texts_in
 from training.labels import BENIGN
 from training.sequences import FlowReports, rehomed
 
 HALVES_SEED = 20170706
 STOPPING_HOSTS = 24
+CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 STOPPING_SEED = 20170707
 HYBRID = "hybrid"
 UNSEEN, LATER, FITTED = "unseen families", "later flows", "fitted attacks"
@@ -65,6 +68,19 @@ def steps_of(table: FlowTable, host: NDArray[np.int64], told: FlowReports, colum
     return FlowSteps(values, host[row], table.start_ns[row], told.advances, masked=has_masked(values))
 
 
+def chunked_steps(
+    table: FlowTable, host: NDArray[np.int64], told: FlowReports, columns: Sequence[str] = NAMES
+) -> Iterator[tuple[slice, FlowSteps]]:
+    """As steps_of, in the same order and some at a time, each with where it stands among the reports.
+
+    What detectors say of them is the same: they carry the state of each host from one part to the next.
+    """
+    for at in range(0, max(len(told), 1), CHUNK):
+        chosen = slice(at, min(at + CHUNK, len(told)))
+        memory.check(f"judging {len(told):,} reports")
+        yield chosen, steps_of(table, host, told.take(chosen), columns)
+
+
 def rows_of(values: Values, columns: Sequence[str]) -> Values:
     """Rows of a table as a model judges them, (m, len(columns)): without context where it uses none, masked where the
     table has none.
@@ -96,7 +112,8 @@ def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
     for host in hosts:
         detector.forget()
         score = np.full(len(day), -np.inf)
-        np.maximum.at(score, told.row, detector.score(steps_of(day, host, told)))
+        for chosen, steps in chunked_steps(day, host, told):
+            np.maximum.at(score, told.row[chosen], detector.score(steps))
         areas.append(roc_auc_score(attack, score, max_fpr=0.01))
         detector.forget()
     return float(np.mean(areas))
@@ -126,7 +143,7 @@ def measured(
         }
     told = {hosts: table.reports() for hosts, (table, _) in arrangements.items()}
     judged = {
-        hosts: _judged(hybrid, steps_of(table, host, told[hosts], hybrid.normal.columns))
+        hosts: _judged(hybrid, chunked_steps(table, host, told[hosts], hybrid.normal.columns))
         for hosts, (table, host) in arrangements.items()
     }
     scores = {hosts: judgement.scores for hosts, judgement in judged.items()}
@@ -153,11 +170,24 @@ def _rehomed(table: FlowTable, hosts: int, seed: int = HALVES_SEED) -> NDArray[n
     return rehomed(len(table), hosts, np.random.default_rng(seed))
 
 
-def _judged(hybrid: Hybrid, steps: FlowSteps) -> Judgement:
+def _judged(hybrid: Hybrid, steps: Iterable[tuple[slice, FlowSteps]]) -> Judgement:
     hybrid.forget()
-    judgement = hybrid.judge(steps)
+    parts = [hybrid.judge(part) for _, part in steps]
     hybrid.forget()
-    return judgement
+    return joined_judgements(parts)
+
+
+def joined_judgements(parts: Sequence[Judgement]) -> Judgement:
+    """What was said of consecutive steps, as if they had been judged at once."""
+    first = parts[0]
+    return Judgement(
+        verdict=np.concatenate([part.verdict for part in parts]),
+        p_known=np.concatenate([part.p_known for part in parts]),
+        p_novel=np.concatenate([part.p_novel for part in parts]),
+        scores={name: np.concatenate([part.scores[name] for part in parts]) for name in first.scores},
+        label=np.concatenate([part.label for part in parts]),
+        judged=np.concatenate([part.judged for part in parts]),
+    )
 
 
 def _votes(
@@ -209,7 +239,7 @@ def _figure(
     normal = family == BENIGN
     false = int(alarms[0][normal][~half].sum() + alarms[1][normal][half].sum())
     mean_alarm = (alarms[0].astype(np.float64) + alarms[1]) / 2
-    attacks = {str(name): family == name for name in np.unique(family[~normal])}
+    attacks = {str(name): family == name for name in texts_in(family[~normal])}
     return Figure(
         split=split,
         detector=detector,

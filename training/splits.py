@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from training.arrays import Int64s, Strings
+from training.datasets.texts import texts_in
 from training.labels import BENIGN
 
 
@@ -37,7 +38,7 @@ def random_split(
     rng = np.random.default_rng([seed, 5])
     test = np.zeros(len(table), dtype=np.bool_)
     held_back = np.zeros(len(table), dtype=np.bool_)
-    for label in np.unique(table.label):
+    for label in texts_in(table.label):
         own = rng.permutation(np.flatnonzero(table.label == label))
         judged = round(test_share * len(own))
         test[own[:judged]] = True

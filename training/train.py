@@ -17,6 +17,7 @@ from models.fusion import Hybrid
 from training.datasets.collection import read_dataset
 from training.datasets.sources import CaptureTools, Places
 from training.datasets.table import FlowTable, require_both_classes
+from training.datasets.texts import counted_texts, texts_in
 from training.errors import DatasetError
 from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Split, fit
@@ -118,7 +119,7 @@ def _splits(table: FlowTable, days: Days) -> tuple[Split, Split, Split]:
     last = table.day == days.calibrate.isoformat()
     attack = last & (table.family != BENIGN)
     early = np.zeros(len(table), dtype=np.bool_)
-    for family in np.unique(table.family[attack]):
+    for family in texts_in(table.family[attack]):
         rows = np.flatnonzero(attack & (table.family == family))
         early[rows[np.argsort(table.start_ns[rows], kind="stable")[: len(rows) // 2]]] = True
     day = table.take(last)
@@ -184,8 +185,8 @@ class _Fits:
 
 def _about(recipe: Recipe, text: str, table: FlowTable, shipped: Hybrid, figures: Figures) -> dict[str, Any]:
     rows: dict[str, dict[str, int]] = {}
-    for day in np.unique(table.day):
-        labels, counts = np.unique(table.label[table.day == day], return_counts=True)
+    for day in texts_in(table.day):
+        labels, counts = counted_texts(table.label[table.day == day])
         rows[str(day)] = {str(label): int(count) for label, count in zip(labels, counts, strict=True)}
     return {
         "made_by": made_by(recipe.name, table.label_map),

@@ -14,6 +14,7 @@ from sensor.cli.evaluation_output import command_of, print_figures, refuse_unwri
 from sensor.cli.extras import missing_packages, require_packages
 from sensor.cli.flags import Flags
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.memory_option import MemoryOption, within_memory
 from sensor.cli.options import ConfigOption, SetOption
 from sensor.cli.training_data import DATA, LAB, LabOption
 from sensor.errors import ConfigError, InputError, ModelError
@@ -123,6 +124,7 @@ def evaluate(
     ] = None,
     lab: LabOption = LAB,
     labels: LabelsOption = None,
+    memory: MemoryOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
@@ -182,7 +184,8 @@ def evaluate(
         keys,
     )
     try:
-        evaluation = run(question, log.progress)
+        with within_memory(memory):
+            evaluation = run(question, log.progress)
     except QuestionError as error:
         raise typer.BadParameter(str(error)) from error
     except ModuleNotFoundError as error:

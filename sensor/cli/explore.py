@@ -10,6 +10,7 @@ import typer
 from sensor import log
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.memory_option import MemoryOption, within_memory
 from sensor.cli.stdout import write_stdout
 from sensor.errors import ConfigError, InputError, OutputError, reason_of
 from sensor.files.unfinished import PUBLIC, refuse_unwritable, whole_file
@@ -21,12 +22,15 @@ def explore(
     dataset: Annotated[
         Path,
         typer.Argument(
-            metavar="DATASET", help="A table of flows or of KDD records, or a directory of such.", readable=False
+            metavar="DATASET",
+            help="A table of flows or of KDD records, a directory of such, or a pattern.",
+            readable=False,
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="X.html", help="Page to write.", readable=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Also print all findings as JSON on stdout.")] = False,
     labels: LabelsOption = None,
+    memory: MemoryOption = None,
 ) -> None:
     """Explore a dataset and write one HTML page about it.
 
@@ -38,6 +42,7 @@ def explore(
     flowvigil explore KDDTrain+.txt -o nsl-kdd.html
     flowvigil explore flows.csv -o flows.html --json | jq '.findings[]'
     flowvigil explore ours.csv -o ours.html --labels map.yaml
+    flowvigil explore 'parts/*.parquet' -o parts.html --memory 1G
 
     A flow table is CSV (plain, .gz, .zst) or Parquet with any header that CICFlowMeter, cicflowmeter or flowvigil
     flows write. Without labels, or with a single class, the page has all but the tests.
@@ -56,7 +61,8 @@ def explore(
 
     try:
         refuse_unwritable(output)
-        document = _write_page(dataset, output, labels)
+        with within_memory(memory):
+            document = _write_page(dataset, output, labels)
     except OSError as error:
         raise OutputError(f"page {output} cannot be written: {reason_of(error)}") from error
     if as_json:

@@ -11,6 +11,7 @@ from sensor import log
 from sensor.cli.bundle_output import put_bundle, refuse_other_directory
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
+from sensor.cli.memory_option import MemoryOption, within_memory
 from sensor.cli.stdout import write_stdout
 from sensor.cli.training_data import DATA, LAB, LabOption
 from sensor.errors import ConfigError, InputError, OutputError, reason_of
@@ -38,6 +39,7 @@ def train(
     ] = DATA,
     lab: LabOption = LAB,
     labels: LabelsOption = None,
+    memory: MemoryOption = None,
 ) -> None:
     """Fit a model from a recipe and a dataset, and write the bundle. It is measured, too.
 
@@ -68,7 +70,8 @@ def train(
             output.absolute().parent.mkdir(parents=True, exist_ok=True)
         refuse_other_directory(output)  # before hours are spent
         put = partial(put_bundle, output, progress=log.progress)
-        figures = run(recipe, data, output, log.progress, label_map(labels), capture_tools(lab), put)
+        with within_memory(memory):
+            figures = run(recipe, data, output, log.progress, label_map(labels), capture_tools(lab), put)
     except (RecipeError, LabelMapError) as error:
         raise stop(ConfigError, error) from error
     except DatasetError as error:

@@ -20,6 +20,7 @@ from flows.columns import COLUMNS
 from flows.dialects import CIC2017, DIALECTS, NATIVE, PYTHON_DIALECT, TOT, V4, Dialect
 from tests.support.flow_files import lines, many_shapes, rewritten, table_of_2017, written
 from tests.support.labelled_flows import read_flows
+from training import memory
 from training.datasets import packed, rows, text
 from training.datasets.collection import read_dataset
 from training.datasets.programs import BEFORE_V4
@@ -57,7 +58,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         monkeypatch.setattr(packed, "READ_BYTES", 100)
         monkeypatch.setattr(text, "PARQUET_ROWS", 3)
         monkeypatch.setattr(rows, "ROWS_AT_ONCE", 5)
-        monkeypatch.setattr(rows, "IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 0)
 
     return shrink
 

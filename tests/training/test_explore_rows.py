@@ -14,7 +14,7 @@ from tests.training.labelled_tables import DAY_NS, FIRST_NS, category, mixed, ta
 from training.explore.census import census
 from training.explore.columns import column_report
 from training.explore.repeats import repeats
-from training.explore.sample import of_all, per_family
+from training.explore.sample import of_all, per_family, sampled
 from training.explore.table import ExploredColumn
 
 ROWS = st.lists(
@@ -119,7 +119,7 @@ def test_columns_that_say_nothing_of_their_own_are_named() -> None:
     x = np.arange(1000.0)
     rare = np.where(x < 3, 1.0, 0.0)
     made = table(["a"] * 1000, {"x": x, "still": [4.0] * 1000, "again": x, "rare": rare, "still too": [4.0] * 1000})
-    found = column_report(made, np.arange(1000))
+    found = column_report(made, sampled(made, np.arange(1000)))
     assert [(column.name, column.value) for column in found.constant] == [("still", 4.0), ("still too", 4.0)]
     assert [(column.name, column.share) for column in found.nearly] == [("rare", 0.997)]
     assert found.equal == (("x", "again"),)
@@ -128,7 +128,7 @@ def test_columns_that_say_nothing_of_their_own_are_named() -> None:
 
 def test_columns_that_differ_outside_the_sample_only_are_not_taken_for_equal() -> None:
     made = table(["a"] * 4, {"x": [1, 2, 3, 4], "y": [1, 2, 3, 5], "z": [1, 2, 3, 5], "still": [0, 0, 0, 1]})
-    found = column_report(made, np.array([0, 1, 2]))
+    found = column_report(made, sampled(made, np.array([0, 1, 2])))
     assert found.equal == (("y", "z"),)
     assert found.constant == ()
 
@@ -139,7 +139,7 @@ def test_tables_longer_than_a_block_are_counted_whole(rows: int) -> None:
     values[-1] = values[0]
     made = table(["a"] * rows, {"x": values, "y": values})
     assert repeats(made).duplicates == 1
-    assert column_report(made, np.arange(100)).equal == (("x", "y"),)
+    assert column_report(made, sampled(made, np.arange(100))).equal == (("x", "y"),)
 
 
 def test_public_flows_repeat_as_a_comparison_of_all_their_values_counts_them(shared_data: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flows.kdd.columns import FLAGS, KDD_COLUMNS, PROTOCOLS, SERVICES, UNKNOWN
 from tests.training.kdd_lines import NAMES, record, records, written
+from training import memory
 from training.datasets import packed, rows
 from training.datasets.kdd import NO_DIFFICULTY, KddTable, read_kdd
 from training.datasets.kdd_files import is_kdd, kdd_files
@@ -101,7 +102,7 @@ def test_a_table_is_the_same_however_it_is_cut_into_blocks(tmp_path: Path, monke
     whole = read(path)
     monkeypatch.setattr(packed, "BLOCK_BYTES", 700)
     monkeypatch.setattr(packed, "READ_BYTES", 100)
-    monkeypatch.setattr(rows, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(rows, "ROWS_AT_ONCE", 3)
     assert same(read(path), whole)
 

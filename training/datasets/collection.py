@@ -20,10 +20,11 @@ from training.datasets.flow_file import FlowFile, LabelCodes, joined, read_flow_
 from training.datasets.measured import program_of, repaired, unfit
 from training.datasets.names import file_name
 from training.datasets.packed import unreadable
+from training.datasets.partitions import is_of_flows, is_pattern, named_by, partition_columns
 from training.datasets.programs import FlowProgram
-from training.datasets.rows import Rows, taken
+from training.datasets.rows import Rows, different, taken
 from training.datasets.table import UNLABELLED, FlowTable
-from training.datasets.text import STRAY_ROWS, Repairs
+from training.datasets.text import STRAY_ROWS, Repairs, has_no_rows
 from training.errors import DatasetError, reason_of
 from training.label_map import DROP, LabelMap, Relabelling
 from training.labels import CIC_VOCABULARY
@@ -46,13 +47,20 @@ def read_dataset(path: Path, report: Report, labels: LabelMap | None = None) -> 
     counted in repairs. Raises LabelMapError, and DatasetError with file, line and column of what cannot be read, and
     for files of different dialects or programs.
     """
-    files = flow_files(path, report) if os.path.isdir(path) else [path]
-    return read_files(path, files, in_time_order, report, labels)
+    return read_files(path, flow_files(path, report), in_time_order, report, labels)
 
 
-def flow_files(directory: Path, report: Report) -> list[Path]:
-    """The files below a directory that are flow tables by their ending, sorted by path; the others are reported."""
+def flow_files(path: Path, report: Report) -> list[Path]:
+    """The file itself, those that a pattern names, or those below a directory that are flow tables by their ending.
 
+    The latter are sorted by path, and the others are reported. Raises DatasetError where there is none.
+    """
+    if is_pattern(path):
+        return named_by(path)
+    return _flow_files_below(path, report) if os.path.isdir(path) else [path]
+
+
+def _flow_files_below(directory: Path, report: Report) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise unreadable(Path(error.filename or directory), error)
 
@@ -97,14 +105,23 @@ def _read_files(
 ) -> FlowTable:
     repairs: Repairs = Counter({"rows": 0, "duplicate rows (kept)": 0})
     read: list[FlowFile] = []
+    constants = {file: partition_columns(file, path) for file in files}
+    for name in sorted({name for own in constants.values() for name in own if not is_of_flows(name)}):
+        report(f"{path}: directories {name}=… are not read, no column of flows has this name")
     for file in files:
+        if len(files) > 1 and has_no_rows(file):
+            report(f"skipped {file}: has no rows")
+            continue
         report(f"reading {file}")
-        read.append(read_flow_file(file, rows, labels, repairs, report))
+        known = {name: text for name, text in constants[file].items() if is_of_flows(name)}
+        read.append(read_flow_file(file, rows, labels, repairs, report, known))
         _refuse_other_dialect(read[0], read[-1])
+    if not read:
+        raise DatasetError(path, f"has no rows in any of its {len(files):,} files; expected flows")
     program = program_of(read)
     part = joined([file.part for file in read])
     repairs["rows"] = len(rows)
-    repairs["duplicate rows (kept)"] = len(rows) - len(np.unique(part.digest))
+    repairs["duplicate rows (kept)"] = len(rows) - different(part.digest)
     duration_us, protocol = _repair_all(read, rows, program, repairs)
     attempted = np.array([family is None for family in labels.families])[part.label]
     kept = _kept(_dropped(path, part.label, labels, repairs), attempted, protocol, repairs)

@@ -3,6 +3,7 @@
 It repairs no value: which program measured a file is only known at its end (training.datasets.programs).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from flows.columns import INDEX, NAMES
 from flows.dialects import DIALECTS
+from training import memory
 from training.arrays import Int64s
 from training.datasets.headers import LABEL, Header, recognise
 from training.datasets.packed import sha256_of
 from training.datasets.programs import Evidence, evidence
 from training.datasets.repairs import RATES
-from training.datasets.rows import Rows
+from training.datasets.rows import Rows, stacked
 from training.datasets.table import UNLABELLED
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.datasets.times import StartTimes
@@ -112,14 +114,19 @@ class FlowFile:
         return self.begin + len(self.part)
 
 
-def read_flow_file(path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs, report: Report) -> FlowFile:
-    """Read a file and append its values, as written, to rows. Raises DatasetError with line and column, and OSError."""
+def read_flow_file(
+    path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs, report: Report, constants: Mapping[str, str]
+) -> FlowFile:
+    """Read a file and append its values, as written, to rows. Raises DatasetError with line and column, and OSError.
+
+    constants: columns of one text each that the file does not have, by name.
+    """
     begin = len(rows)
     header: Header | None = None
     found = Evidence()
     parts: list[Part] = []
     digest = sha256_of(path)
-    for table in text_tables(path, repairs):
+    for table in text_tables(path, repairs, constants=constants):
         if header is None:
             header = recognise(table)
             times = StartTimes(header.dialect.name)
@@ -129,6 +136,7 @@ def read_flow_file(path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs,
         parts.append(_part(text, header, times, labels))
         found += evidence(values)
         rows.append(values)
+        memory.check(f"reading {path.name}")
         if len(rows) // TOLD_EVERY > told:
             report(f"  {len(rows):,} flows read")
     if header is None:
@@ -141,13 +149,16 @@ def read_flow_file(path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs,
 
 def joined(parts: list[Part]) -> Part:
     """Parts one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    n = sum(map(len, parts))
     return Part(
-        np.concatenate([part.line for part in parts]),
-        np.concatenate([part.start_ns for part in parts]),
-        np.concatenate([part.host for part in parts]),
-        np.concatenate([part.dst_port for part in parts]),
-        np.concatenate([part.label for part in parts]),
-        np.concatenate([part.digest for part in parts]),
+        stacked((part.line for part in parts), (n,), np.dtype(np.int64)),
+        stacked((part.start_ns for part in parts), (n,), np.dtype(np.int64)),
+        stacked((part.host for part in parts), (n, 2), np.dtype(np.int64)),
+        stacked((part.dst_port for part in parts), (n,), np.dtype(np.int64)),
+        stacked((part.label for part in parts), (n,), np.dtype(np.int64)),
+        stacked((part.digest for part in parts), (n,), np.dtype(np.uint64)),
     )
 
 
@@ -173,7 +184,9 @@ def _part(text: TextTable, header: Header, times: StartTimes, labels: LabelCodes
 
 def _digests(text: TextTable) -> NDArray[np.uint64]:
     """64 bits a row: of three million different rows, two are taken for equal once in four million datasets."""
-    compared = [str(i) for i, name in enumerate(text.names) if name not in ROW_NUMBERS]
+    # By name: of two parts of a dataset, one may have its columns in another order.
+    names = sorted((name, i) for i, name in enumerate(text.names) if name not in ROW_NUMBERS)
+    compared = [str(i) for _, i in names]
     return text.frame.select(compared).hash_rows().to_numpy()
 
 

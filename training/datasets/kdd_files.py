@@ -8,6 +8,7 @@ from flows.kdd.columns import FLAGS, PROTOCOLS
 from flows.kdd.header import NAMES, plain
 from training.datasets.kdd_header import is_arff
 from training.datasets.packed import first_bytes, line_blocks, unreadable
+from training.datasets.partitions import is_pattern, named_by
 from training.datasets.text import MAX_COLUMNS, PARQUET_MAGIC
 
 ENDINGS = (*(kind + pack for kind in (".txt", ".csv", ".data") for pack in ("", ".gz", ".zst")), ".parquet")
@@ -20,10 +21,14 @@ LACKING = 3
 
 
 def kdd_files(path: Path, report: Callable[[str], None]) -> list[Path]:
-    """The file, or all files below a directory in the order of their names, that hold such records; may be none.
+    """The file, or those of a pattern or below a directory in the order of their names, that hold such records.
+
+    May be none.
 
     Files of a directory that do not are reported where some do. Raises DatasetError for what cannot be read.
     """
+    if is_pattern(path):
+        return [file for file in named_by(path) if is_kdd(file)]
     if not os.path.isdir(path):
         return [path] if is_kdd(path) else []
 

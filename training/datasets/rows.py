@@ -5,19 +5,21 @@ TMPDIR chooses where. The file is gone with the last array over it, however the 
 
 import math
 import mmap
+import os
 import tempfile
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training import memory
 from training.arrays import Int64s, Values
 
 T = TypeVar("T", bound=np.generic)
 
-IN_MEMORY_BYTES = 64 << 20  # the values of some 97,000 flows
 ROWS_AT_ONCE = 16_384
+TOUCHED_BYTES = 1 << 16  # what Linux maps around a page that is looked at, unless more of it was written at once
 
 
 class Rows:
@@ -37,7 +39,7 @@ class Rows:
 
     def append(self, values: Values) -> None:
         """Add rows, (n, width). Raises OSError when the directory for temporary files is full."""
-        self._file.write(np.ascontiguousarray(values, dtype=np.float64).data)
+        _write(self._file, np.asarray(values, dtype=np.float64))
         self._rows += len(values)
 
     def blocks(self, begin: int, end: int) -> Iterator[tuple[int, Values]]:
@@ -52,44 +54,105 @@ class Rows:
     def taken(self, rows: Int64s) -> Values:
         """The chosen rows in the order given, (len(rows), width). Raises OSError as append does."""
         self._file.flush()
-        mapped = mmap.mmap(self._file.fileno(), 0)
+        mapped = memory.watched(mmap.mmap(self._file.fileno(), 0))
         values = np.frombuffer(mapped, np.float64).reshape(-1, self._width)
 
         def chosen() -> Iterator[Values]:
             for part in _parts(values, rows):
                 yield part
-                _release(mapped)
+                memory.give_back(mapped)
 
         return stacked(chosen(), (len(rows), self._width), values.dtype)
 
 
 def taken(array: NDArray[T], rows: Int64s) -> NDArray[T]:
-    """The chosen rows of an array in the order given, in memory or, above IN_MEMORY_BYTES, in a temporary file."""
+    """The chosen rows of an array in the order given, in memory or, where they are many, in a temporary file."""
     return stacked(_parts(array, rows), (len(rows), *array.shape[1:]), array.dtype)
 
 
 def stacked(parts: Iterator[NDArray[T]], shape: tuple[int, ...], dtype: np.dtype[T]) -> NDArray[T]:
-    """Blocks of rows one below the other, in memory or, above IN_MEMORY_BYTES, in a temporary file."""
-    if math.prod(shape) * dtype.itemsize <= IN_MEMORY_BYTES:
-        whole = np.empty(shape, dtype)
-        first = 0
+    """Blocks of rows one below the other, in memory or, where they are many, in a temporary file."""
+    what = f"a table of {shape[0]:,} rows"
+    if _size(shape, dtype) <= memory.in_memory_bytes():
+        whole, first = np.empty(shape, dtype), 0
         for part in parts:
             whole[first : first + len(part)] = part
             first += len(part)
+        memory.check(what)
         return whole
     with tempfile.TemporaryFile() as file:
         for part in parts:
-            file.write(np.ascontiguousarray(part).tobytes())
+            _write(file, part)
+            memory.check(what)
         file.flush()
-        # The mapping keeps the file.
-        return np.frombuffer(mmap.mmap(file.fileno(), 0), dtype).reshape(shape)
+        return _mapped(file, shape, dtype)
+
+
+def cells(array: NDArray[T], rows: Int64s, columns: Int64s) -> NDArray[T]:
+    """The chosen rows and columns, (len(rows), len(columns))."""
+    parts = (part[:, columns] for part in _parts(array, rows))
+    return stacked(parts, (len(rows), len(columns)), array.dtype)
+
+
+def empty(shape: tuple[int, ...], dtype: "np.dtype[T] | type[T]") -> NDArray[T]:
+    """An array to be written, in memory or, where it is large, in a temporary file. Raises OSError of a full disk."""
+    kind = np.dtype(dtype)
+    size = _size(shape, kind)
+    if size <= memory.in_memory_bytes():
+        return np.empty(shape, kind)
+    with tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here and does not end the program later
+        return _mapped(file, shape, kind)
+
+
+def _write(file: IO[bytes], part: NDArray[Any]) -> None:
+    """Add rows to a file, little at a time: as much as is written at once is later mapped at once."""
+    content = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
+    for first in range(0, len(content), TOUCHED_BYTES):
+        file.write(content[first : first + TOUCHED_BYTES])
+
+
+def _size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    return math.prod(shape) * dtype.itemsize
+
+
+def _mapped(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[T]) -> NDArray[T]:
+    """The file as an array, which keeps it."""
+    return np.frombuffer(memory.watched(mmap.mmap(file.fileno(), 0)), dtype).reshape(shape)
+
+
+def blocks(rows: int) -> Iterator[slice]:
+    """All rows, some at a time. Raises MemoryBoundError where they take more memory than allowed."""
+    for first in range(0, rows, ROWS_AT_ONCE):
+        yield slice(first, min(first + ROWS_AT_ONCE, rows))
+        memory.check(f"work on {rows:,} rows")
+
+
+def column_blocks(values: Values, columns: Sequence[int] | Int64s) -> Iterator[tuple[slice, Values]]:
+    """The chosen columns whole, as many at a time as memory has room for: which of them, and (n, k) with each column
+    in one piece.
+
+    What is reckoned of a column by itself does not hang on how many come together.
+    """
+    at_once = max(1, memory.block_bytes() // max(8 * len(values), 1))
+    for first in range(0, len(columns), at_once):
+        chosen = slice(first, min(first + at_once, len(columns)))
+        places = list(columns[chosen])
+        picked = np.empty((len(places), len(values))).T
+        for rows in blocks(len(values)):
+            picked[rows] = values[rows][:, places]
+        yield chosen, picked
 
 
 def _parts(array: NDArray[T], rows: Int64s) -> Iterator[NDArray[T]]:
-    return (array[rows[first : first + ROWS_AT_ONCE]] for first in range(0, len(rows), ROWS_AT_ONCE))
+    """The chosen rows, few enough at a time: of a mapped array each may bring TOUCHED_BYTES into memory."""
+    at_once = max(1, min(ROWS_AT_ONCE, memory.block_bytes() // TOUCHED_BYTES))
+    for first in range(0, len(rows), at_once):
+        yield array[rows[first : first + at_once]]
 
 
-def _release(mapped: mmap.mmap) -> None:
-    """Give the pages back that were read; they stay in the file."""
-    if hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
+def different(words: NDArray[np.uint64]) -> int:
+    """How many different words there are among evenly spread ones, such as digests, (n,): some at a time."""
+    shares = max(1, 32 * len(words) // memory.block_bytes())
+    share = words % np.uint64(shares) if shares > 1 else np.zeros(len(words), dtype=np.uint64)
+    return sum(len(np.unique(words[share == k])) for k in range(shares))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flows.columns import NAMES
 from training.arrays import Int64s, Strings, Values
 from training.datasets.rows import taken
+from training.datasets.texts import texts_in
 from training.errors import DatasetError
 from training.label_map import LabelMap
 from training.labels import BENIGN
@@ -129,7 +130,7 @@ def require_normal_and_attacks(table: FlowTable) -> None:
 
 def require_both_classes(table: FlowTable) -> None:
     """Raise DatasetError for a table that lacks normal traffic or attacks; flows without a label are not looked at."""
-    found = [family for family in np.unique(table.family).tolist() if family != UNLABELLED]
+    found = [family for family in texts_in(table.family).tolist() if family != UNLABELLED]
     if not found:
         problem = f"has no flows{' with a label' if len(table) else ''}; expected normal traffic and attacks"
         raise DatasetError(table.path, problem, column="Label")

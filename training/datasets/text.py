@@ -5,7 +5,7 @@ table, both known from published files, are left out and counted.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ PARQUET_ROWS = 16_384  # what our own files have in a row group
 MAX_COLUMNS = 512
 MAX_LINES = 65_536  # of a table: an empty line takes as much memory as a row
 LEAST_ROWS, ROWS_A_BYTE = 100_000, 4  # that a Parquet file may have, for its size: repeated rows take next to nothing
+PAGE_BYTES = 1 << 17  # read ahead of each column
 FOOTER_BYTES, FOOTER_ENTRIES = 64 << 20, 1 << 20  # that a footer may ask for
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -86,22 +87,49 @@ def shown(cell: str) -> str:
     return repr(cell if len(cell) <= SHOWN else cell[:SHOWN] + "…")
 
 
-def text_tables(path: Path, repairs: Repairs, headless: Headless | None = None) -> Iterator[TextTable]:
+def text_tables(
+    path: Path, repairs: Repairs, headless: Headless | None = None, constants: Mapping[str, str] | None = None
+) -> Iterator[TextTable]:
     """A CSV (plain or compressed) or Parquet file as tables of at most some ten thousand rows, in its order.
 
-    headless: told a CSV's first line, names its columns where that line is a row; None where it is a header.
-    Raises DatasetError for what is no such table or has no rows.
+    headless: told a CSV's first line, names its columns where that line is a row; None where it is a header. constants:
+    columns with one text in every row, by name, for want of such columns in the file. Raises DatasetError for what is
+    no such table or has no rows.
     """
     is_parquet = first_bytes(path, 4) == PARQUET_MAGIC
     tables = _parquet_tables(path, repairs) if is_parquet else _csv_tables(path, repairs, headless)
     some = False
     for table in tables:
-        kept = _without_stray_rows(table)
+        kept = _with_constants(_without_stray_rows(table), constants or {})
         some = some or len(kept) > 0
         if len(kept):
             yield kept
     if not some:
         raise DatasetError(path, "has a header and no rows; expected flows below it", line=1)
+
+
+def _with_constants(table: TextTable, constants: Mapping[str, str]) -> TextTable:
+    """The table with a column for each name that it does not have."""
+    import polars as pl
+
+    lacking = {name: text for name, text in constants.items() if name not in table.names}
+    if not lacking or table.frame.width != len(table.names):
+        return table
+    added = [pl.lit(text).alias(str(table.frame.width + i)) for i, text in enumerate(lacking.values())]
+    return replace(table, names=(*table.names, *lacking), frame=table.frame.with_columns(added))
+
+
+def has_no_rows(path: Path) -> bool:
+    """Whether a file is Parquet, whole, and has no row, as programs write for a part that nothing fell into."""
+    if first_bytes(path, 4) != PARQUET_MAGIC:
+        return False
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return bool(parquet.read_metadata(path).num_rows == 0)
+    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError):  # which its reader tells
+        return False
 
 
 def _csv_tables(path: Path, repairs: Repairs, headless: Headless | None) -> Iterator[TextTable]:
@@ -210,7 +238,8 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
     row = 1
     try:
         limits = {"thrift_string_size_limit": FOOTER_BYTES, "thrift_container_size_limit": FOOTER_ENTRIES}
-        with parquet.ParquetFile(path, pre_buffer=False, **limits) as file:
+        # Pages are read as they come: a row group may be the whole file.
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=PAGE_BYTES, **limits) as file:
             _refuse_wide(path, len(file.schema_arrow.names), 1)
             size = path.stat().st_size
             if file.metadata.num_rows > LEAST_ROWS + ROWS_A_BYTE * size:
@@ -239,6 +268,8 @@ def _as_text(name: str, kind: "pl.DataType") -> "pl.Expr":
     if isinstance(kind, pl.Datetime):
         instant = column.dt.convert_time_zone("UTC") if kind.time_zone else column
         return instant.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    if kind.is_float():
+        return column.cast(pl.String).str.strip_suffix(".0")  # as a part says it whose column is of whole numbers
     return column.cast(pl.String)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, VERDICTS
 from training.arrays import Mask
+from training.datasets.texts import texts_in
 from training.evaluation.figures import attacks, confusion, interval, novel_recall, rate_name, rounded, shares
 from training.evaluation.intervals import wilson
 from training.evaluation.scored import ScoredRows
@@ -131,4 +132,4 @@ def _cost_and_gain(scored: ScoredRows, found: Mask) -> dict[str, Any]:
 def _classes(scored: ScoredRows) -> list[str]:
     """Labels of the table, normal traffic first."""
     attack = attacks(scored)
-    return [*np.unique(scored.label[~attack]), *np.unique(scored.label[attack])]
+    return [*texts_in(scored.label[~attack]), *texts_in(scored.label[attack])]

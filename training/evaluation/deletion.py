@@ -26,11 +26,10 @@ from training.arrays import Int64s, Mask
 from training.datasets.table import FlowTable
 from training.evaluation.figures import interval, rate_name, rounded
 from training.evaluation.intervals import wilson
-from training.measure import has_masked, rows_of, steps_of
+from training.measure import chunked_steps, has_masked, rows_of
 from training.sequences import FlowReports
 
 MOST = 2000  # flows looked at one by one
-CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 QUIET_NS = 300_000_000_000  # the sensor closes an episode after so long without a flagged flow
 FLOWS = 2  # that an alert needs: the evidence of one opens none
 
@@ -88,9 +87,7 @@ class Replay:
 
     def steps(self) -> Iterator[tuple[slice, FlowSteps]]:
         """All reports, a chunk at a time, in order."""
-        for at in range(0, len(self.told), CHUNK):
-            span = slice(at, min(at + CHUNK, len(self.told)))
-            yield span, steps_of(self.table, self.host, self.told.take(span), self.hybrid.normal.columns)
+        return chunked_steps(self.table, self.host, self.told, self.hybrid.normal.columns)
 
     def values(self, index: Int64s) -> NDArray[np.float64]:
         """Raw rows of some reports, a copy."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.fusion import NormalProfile
 from training.arrays import Values
+from training.datasets.rows import column_blocks
 from training.evaluation.figures import rounded
 
 SMALLEST = 1e-4  # share that stands for none at all
@@ -32,9 +33,14 @@ def drift_from_rows(columns: tuple[str, ...], index: NDArray[np.int64], known: V
     known, seen: (n, c) and (m, c), all columns of the feature contract; index: (d,) positions of the columns.
     """
     rows = []
-    for name, at in zip(columns, index, strict=True):
-        edges = np.unique(np.quantile(known[:, at], np.linspace(0, 1, BINS + 1)[1:-1]))
-        rows.append((name, psi(_shares(known[:, at], edges), _shares(seen[:, at], edges))))
+    for chosen, expected in column_blocks(known, index):
+        edges = [np.unique(np.quantile(column, np.linspace(0, 1, BINS + 1)[1:-1])) for column in expected.T]
+        shares = [_shares(column, own) for column, own in zip(expected.T, edges, strict=True)]
+        del expected  # before as much of the other table comes
+        for some, actual in column_blocks(seen, index[chosen]):
+            names = columns[chosen][some]
+            for name, own, share, column in zip(names, edges[some], shares[some], actual.T, strict=True):
+                rows.append((name, psi(share, _shares(column, own))))
     return _told(rows)
 
 
@@ -42,12 +48,13 @@ def drift_from_profile(profile: NormalProfile, index: NDArray[np.int64], seen: V
     """The same from stored quantiles, at 1, 50, 99 and 99.9 %: coarse, and blind to a column of mostly one value."""
     quantiles = np.stack([profile.p01, profile.median, profile.p99, profile.p999])
     rows = []
-    for at in index:
-        # Equal quantiles bound no bin: the highest of their levels holds for all.
-        edges = np.unique(quantiles[:, at])
-        reached = [max(level for level, q in zip(LEVELS, quantiles[:, at], strict=True) if q <= e) for e in edges]
-        expected = np.diff([0.0, *reached, 1.0])
-        rows.append((profile.columns[at], psi(expected, _shares(seen[:, at], edges))))
+    for chosen, actual in column_blocks(seen, index):
+        for at, column in zip(index[chosen], actual.T, strict=True):
+            # Equal quantiles bound no bin: the highest of their levels holds for all.
+            edges = np.unique(quantiles[:, at])
+            reached = [max(level for level, q in zip(LEVELS, quantiles[:, at], strict=True) if q <= e) for e in edges]
+            expected = np.diff([0.0, *reached, 1.0])
+            rows.append((profile.columns[at], psi(expected, _shares(column, edges))))
     return _told(rows)
 
 

@@ -17,7 +17,9 @@ from models.bundle import load_bundle
 from models.fusion import Hybrid
 from models.signature import PublicKey
 from training.datasets.names import file_name
+from training.datasets.rows import taken
 from training.datasets.table import FlowTable
+from training.datasets.texts import counted_texts, texts_in
 from training.evaluation.agreement import at_equal_false_alarms, combined
 from training.evaluation.curves import Curve
 from training.evaluation.deletion import Explain, deletion
@@ -120,7 +122,7 @@ def _days(table: JudgedTable) -> dict[str, dict[str, int]] | None:
     """Flows by day and label; None of records and of flows without times."""
     if not isinstance(table, FlowTable) or not table.has_times:
         return None
-    return {str(day): counted(table.label[table.day == day]) for day in np.unique(table.day)}
+    return {str(day): counted(table.label[table.day == day]) for day in texts_in(table.day)}
 
 
 def _records(hybrid: Hybrid, outcome: Outcome) -> dict[str, Any] | None:
@@ -141,7 +143,7 @@ def _records(hybrid: Hybrid, outcome: Outcome) -> dict[str, Any] | None:
 
 def counted(labels: NDArray[np.str_]) -> dict[str, int]:
     """How many rows each label has."""
-    found, counts = np.unique(labels, return_counts=True)
+    found, counts = counted_texts(labels)
     return {str(label): int(count) for label, count in zip(found, counts, strict=True)}
 
 
@@ -201,7 +203,7 @@ def _drift(own: Judged) -> dict[str, Any]:
     hybrid = own.model[0]
     index = hybrid.seen[hybrid.seen < own.table.values.shape[1]]  # masked columns do not drift
     columns = tuple(hybrid.normal.columns[at] for at in index)
-    normal = own.table.values[own.table.family == BENIGN]
+    normal = taken(own.table.values, np.flatnonzero(own.table.family == BENIGN))
     if own.known is not None:
         against = "normal flows of the training days" if isinstance(own.table, FlowTable) else FITTED_RECORDS
         return {"against": against, "columns": drift_from_rows(columns, index, own.known.values, normal)}

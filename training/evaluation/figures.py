@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.detector import Vector
 from training.arrays import Mask
+from training.datasets.texts import texts_in
 from training.evaluation.curves import Curve, curve
 from training.evaluation.intervals import FEW, wilson
 from training.evaluation.scored import ScoredRows
@@ -88,7 +89,7 @@ def novel_recall(scored: ScoredRows, found: Mask, rows: Mask | None = None) -> f
 def per_class(found: Mask, classes: NDArray[np.str_], attack: Mask) -> dict[str, Any]:
     """Recall of each class of attack with its flows; classes of few flows are marked."""
     rows: dict[str, Any] = {}
-    for name in np.unique(classes[attack]):
+    for name in texts_in(classes[attack]):
         own = classes == name
         n, hits = int(own.sum()), int((found & own).sum())
         rows[str(name)] = {"n": n, "recall": _share(hits, n), "interval": interval(wilson(hits, n)), "few": n < FEW}

@@ -12,6 +12,7 @@ from models.bundle import BundleError
 from models.fusion import Hybrid
 from training.datasets.collection import read_dataset
 from training.datasets.table import FlowTable, require_normal_and_attacks
+from training.datasets.texts import texts_in
 from training.errors import DatasetError
 from training.evaluation.outcome import Outcome
 from training.evaluation.protocols import (
@@ -87,10 +88,10 @@ def _of_days(question: Question, table: FlowTable) -> FlowTable:
         raise DatasetError(question.dataset, "has no start times; expected times of flows for --day to choose by")
     missing = [day for day in question.days if not (table.day == day).any()]
     if missing:
-        there = ", ".join(np.unique(table.day))
+        there = ", ".join(texts_in(table.day))
         raise DatasetError(question.dataset, f"has no flows of {', '.join(missing)}; its days are {there}")
     table = table.take(np.isin(table.day, question.days))
-    families = [str(family) for family in np.unique(table.family)]
+    families = [str(family) for family in texts_in(table.family)]
     if BENIGN not in families or len(families) < 2:
         found = f"has flows of {', '.join(families)} only on {', '.join(question.days)}"
         raise DatasetError(question.dataset, f"{found}; expected normal traffic and attacks")

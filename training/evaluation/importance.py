@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from flows.columns import COLUMNS
 from models.fusion import Hybrid
 from training.datasets.table import FlowTable
+from training.datasets.texts import texts_in
 from training.evaluation.figures import attacks, rate_name, rounded
 from training.evaluation.outcome import JudgedTable, as_they_stand
 from training.labels import BENIGN
@@ -78,7 +79,7 @@ def _judged(hybrid: Hybrid, sample: JudgedTable, rate: float) -> tuple[float, fl
 def _subsample(table: JudgedTable, seed: int) -> NDArray[np.int64]:
     rng = np.random.default_rng([seed, 2])
     rows = []
-    for label in np.unique(table.label):
+    for label in texts_in(table.label):
         own = np.flatnonzero(table.label == label)
         most = NORMAL if table.family[own[0]] == BENIGN else PER_CLASS
         rows.append(rng.permutation(own)[:most])

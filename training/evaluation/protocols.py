@@ -16,6 +16,7 @@ from models.bundle import BundleError
 from models.fusion import Hybrid
 from training.arrays import Int64s
 from training.datasets.table import FlowTable
+from training.datasets.texts import texts_in
 from training.errors import DatasetError
 from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
 from training.evaluation.scored import ScoredRows, scored
@@ -123,7 +124,7 @@ def by_leaving_out(
     many for each normal flow as in the whole table.
     """
     part = normal_parts(table)
-    families = [str(family) for family in np.unique(table.family) if family != BENIGN]
+    families = [str(family) for family in texts_in(table.family) if family != BENIGN]
     if len(families) < 2:
         raise DatasetError(table.path, f"has one attack family ({families[0]}), and none without it; expected two")
     fifth = np.arange(len(table)) % COMPANY == 0
@@ -157,7 +158,7 @@ def _shares(recipe: Recipe) -> tuple[float, float]:
 def normal_parts(table: FlowTable) -> NDArray[np.int64]:
     """0, 1 or 2 for normal flows: to be fitted on, to calibrate on, to be judged, by time in each day; -1 attacks."""
     part = np.full(len(table), -1, dtype=np.int64)
-    for day in np.unique(table.day):
+    for day in texts_in(table.day):
         own = np.flatnonzero((table.day == day) & (table.family == BENIGN))
         place = np.arange(len(own)) / max(len(own), 1)
         part[own] = np.digitize(place, (FIT_UNTIL, CALIBRATE_UNTIL))

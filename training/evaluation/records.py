@@ -14,9 +14,10 @@ from models.rules import NO_PORT
 from training.arrays import Int64s, Mask, Strings
 from training.datasets.kdd import KddTable
 from training.datasets.rows import taken
-from training.evaluation.scored import CHUNK, ScoredRows, scored_steps
+from training.evaluation.scored import ScoredRows, scored_steps
 from training.fit.kdd import records_of
 from training.label_map import LabelMap
+from training.measure import CHUNK
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,10 +20,9 @@ from models.fusion import ATTACK, BENIGN, CASCADE, UNCERTAIN, Hybrid, Judgement
 from models.rules import ColumnThreshold
 from training.arrays import Int64s, Mask, Strings
 from training.datasets.table import FlowTable
-from training.measure import HYBRID, has_masked, rows_of, steps_of
+from training.measure import CHUNK, HYBRID, chunked_steps, has_masked, rows_of
 from training.reporting import Report
 
-CHUNK = 1 << 16  # reports judged at a time: a table may be a memory map
 BISECTIONS = 80
 BASELINE_SUFFIX = " (baseline)"
 FIXED = 7  # arrays of a Scored that do not hang on its members
@@ -140,11 +139,10 @@ def scored(hybrid: Hybrid, baselines: Baselines | None, table: FlowTable, host: 
     told = table.reports()
 
     def steps() -> Iterator[tuple[Int64s, FlowSteps]]:
-        for at in range(0, len(told), CHUNK):
-            part = told.take(slice(at, at + CHUNK))
-            yield part.row, steps_of(table, host, part, hybrid.normal.columns)
+        for chosen, steps in chunked_steps(table, host, told, hybrid.normal.columns):
+            yield told.row[chosen], steps
             if len(told) > CHUNK:
-                report(f"  judged {min(at + CHUNK, len(told)):,} of {len(told):,} reports")
+                report(f"  judged {chosen.stop:,} of {len(told):,} reports")
 
     plain = {} if baselines is None else _plain_scores(hybrid, baselines, table)
     return scored_steps(hybrid, steps(), baselines, plain, (table.label, table.family))

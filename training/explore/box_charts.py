@@ -76,11 +76,12 @@ def paint_boxes(axes: Axes, found: Exploration, name: str, claims: list[Hypothes
 def _groups(found: Exploration, column: int, claims: list[Hypothesis]) -> dict[str, tuple[str, Values]]:
     """Family (for its look) and values of each group, by the group's name."""
     table = found.table
-    rows = {
-        shown_name(table, family): (family, rows_of(table, found.sample, family)) for family in found.census.families
+    groups = {
+        shown_name(table, family): (family, found.drawn.column(rows_of(table, found.sample, family), column))
+        for family in found.census.families
     }
-    rows |= {claim.label: (claim.family, subject_rows(table, claim, None)) for claim in claims if claim.label}
-    return {title: (family, table.values[mine, column]) for title, (family, mine) in rows.items()}
+    labels = [claim for claim in claims if claim.label]
+    return groups | {own.label: (own.family, table.column(subject_rows(table, own, None), column)) for own in labels}
 
 
 def _scale(axes: Axes, linear: bool, unit: str) -> None:

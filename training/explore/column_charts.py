@@ -31,7 +31,9 @@ def distribution_chart(found: Exploration, name: str) -> Chart:
     """For each family a histogram of a column and below it a box: quartiles, median, and from 5 to 95 %."""
     table = found.table
     column = [column.name for column in table.columns].index(name)
-    groups = {family: table.values[rows_of(table, found.sample, family), column] for family in found.census.families}
+    groups = {
+        family: found.drawn.column(rows_of(table, found.sample, family), column) for family in found.census.families
+    }
     styles = family_looks(table)
     unit = table.unit(name)
 

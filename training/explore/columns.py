@@ -6,7 +6,8 @@ from itertools import combinations
 import numpy as np
 
 from training.arrays import Values
-from training.explore.table import Codes, LabelledTable, blocks
+from training.explore.sample import SampledColumns
+from training.explore.table import LabelledTable, blocks
 
 # With fewer rows of another value than this a column tells one row in two hundred from the rest.
 NEARLY = 0.995
@@ -31,10 +32,10 @@ class ColumnReport:
     telling: tuple[int, ...]  # indices of the columns that vary and do not repeat an earlier one
 
 
-def column_report(table: LabelledTable, sample: Codes) -> ColumnReport:
+def column_report(table: LabelledTable, sample: SampledColumns) -> ColumnReport:
     """Look at every number column over all rows; the sample only tells where to look."""
     numbers = table.numbers()
-    drawn = table.values[sample]
+    drawn = sample.columns.T
     modes = np.array([_mode(drawn[:, i]) for i in range(len(table.columns))])
     candidates = _alike(drawn, numbers)
     of_mode = np.zeros(len(table.columns), dtype=np.int64)

@@ -51,9 +51,13 @@ def comparisons(table: LabelledTable, columns: tuple[int, ...], unique: Mask, re
     report("the same on different rows only")
     different = _tested(table, columns, per_family(table, unique))
     sample = per_family(table)
+    medians = {family: _medians(table, sample, columns, family) for family in (table.normal, *table.attacks())}
     found = []
     for (family, i, name), outcome, other in zip(_subjects(table, columns), everywhere, different, strict=True):
-        typical, normal = _typical(table, sample, family, i, name)
+        if i is None:
+            typical, normal = (_most_frequent(table, sample, own, name) for own in (family, table.normal))
+        else:
+            typical, normal = medians[family][i], medians[table.normal][i]
         found.append(Comparison(family, name, V if i is None else DELTA, typical, normal, outcome, other))
     return tuple(sorted(found, key=lambda c: (-abs(c.all_rows.difference.effect), c.family, c.column)))
 
@@ -91,13 +95,12 @@ def _tested(table: LabelledTable, columns: tuple[int, ...], sample: Codes) -> li
     ]
 
 
-def _typical(
-    table: LabelledTable, sample: Codes, family: str, i: int | None, name: str
-) -> tuple[float | str, float | str]:
-    rows, normal = rows_of(table, sample, family), rows_of(table, sample, table.normal)
-    if i is not None:
-        return float(np.median(table.values[rows, i])), float(np.median(table.values[normal, i]))
+def _medians(table: LabelledTable, sample: Codes, columns: tuple[int, ...], family: str) -> dict[int, float | str]:
+    """Of a family's rows in each of the columns."""
+    found = np.median(table.cells(rows_of(table, sample, family), columns), axis=0)
+    return dict(zip(columns, found.tolist(), strict=True))
+
+
+def _most_frequent(table: LabelledTable, sample: Codes, family: str, name: str) -> float | str:
     category = table.categories[name]
-    most = (int(np.bincount(category.codes[part]).argmax()) for part in (rows, normal))
-    first, second = (category.names[code] for code in most)
-    return first, second
+    return category.names[int(np.bincount(category.codes[rows_of(table, sample, family)]).argmax())]

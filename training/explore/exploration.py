@@ -8,7 +8,7 @@ from training.explore.comparison import Comparison, comparisons
 from training.explore.correlation import Correlations, correlations
 from training.explore.hypotheses import Verdict, verdicts
 from training.explore.repeats import Repeats, repeats
-from training.explore.sample import of_all, per_family
+from training.explore.sample import SampledColumns, of_all, per_family, sampled
 from training.explore.table import Codes, LabelledTable
 from training.reporting import Report
 
@@ -25,6 +25,7 @@ class Exploration:
     comparisons: tuple[Comparison, ...]
     verdicts: tuple[Verdict, ...]
     sample: Codes  # the rows of at most sample.ROWS_PER_FAMILY a family that charts are drawn from
+    drawn: SampledColumns  # their values
     # Columns that vary, are fit, and do not repeat another: those that are tested and correlated
     telling: tuple[int, ...]
 
@@ -35,10 +36,11 @@ def explore(table: LabelledTable, report: Report) -> Exploration:
     counted = census(table)
     repeated = repeats(table)
     sample = per_family(table)
-    columns = column_report(table, sample)
+    drawn = sampled(table, sample)
+    columns = column_report(table, drawn)
     telling = tuple(i for i in columns.telling if table.columns[i].name not in table.unfit)
     report(f"correlating {len(telling)} columns")
     correlated = correlations(table, telling, of_all(table))
     compared = comparisons(table, telling, repeated.unique, report)
     judged = verdicts(table, repeated.unique)
-    return Exploration(table, counted, repeated, columns, correlated, compared, judged, sample, telling)
+    return Exploration(table, counted, repeated, columns, correlated, compared, judged, sample, drawn, telling)

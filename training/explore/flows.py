@@ -9,6 +9,7 @@ import numpy as np
 from flows.columns import COLUMNS, INDEX, usable_by_models
 from training.datasets.collection import flow_files
 from training.datasets.names import file_name
+from training.datasets.partitions import is_pattern
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
 from training.explore.table import Coded, ExploredColumn, Hypothesis, LabelledTable, coded
@@ -80,7 +81,7 @@ def table_of(flows: FlowTable) -> LabelledTable:
 
 
 def _files(path: Path) -> tuple[str, ...]:
-    if not os.path.isdir(path):
+    if not os.path.isdir(path) and not is_pattern(path):
         return (file_name(path),)
     return tuple(file_name(file, path) for file in flow_files(path, lambda _: None))
 

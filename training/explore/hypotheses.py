@@ -75,7 +75,7 @@ def _tested(table: LabelledTable, claims: list[Hypothesis], among: Mask | None) 
     for claim in claims:
         column = names.index(claim.column)
         mine = subject_rows(table, claim, among) if claim.label else rows_of(table, sample, claim.family)
-        family, normal = (table.values[rows, column] for rows in (mine, rows_of(table, sample, table.normal)))
+        family, normal = (table.column(rows, column) for rows in (mine, rows_of(table, sample, table.normal)))
         if claim.spread:
             family, normal = _distances(family), _distances(normal)
         found = amounts_differ(family[:, None], normal[:, None], claim.direction)[0]

@@ -77,8 +77,8 @@ def scatter_chart(found: Exploration, first: str, second: str) -> Chart:
             rows = rng.choice(rows, POINTS, replace=False) if len(rows) > POINTS else rows
             look = styles[family]
             axes.plot(
-                signed_log(table.values[rows, x]), signed_log(table.values[rows, y]), look.marker, markersize=3.2,
-                color=look.colour, alpha=0.75, markeredgewidth=0, rasterized=True,
+                signed_log(found.drawn.column(rows, x)), signed_log(found.drawn.column(rows, y)), look.marker,
+                markersize=3.2, color=look.colour, alpha=0.75, markeredgewidth=0, rasterized=True,
                 label=short(shown_name(table, family), 14),
             )  # fmt: skip
         axes.set_xticks(*ticks(*axes.get_xlim(), table.unit(first)), fontsize=8)

@@ -5,17 +5,18 @@ A dataset's reader makes one: training.explore.flows does for flow tables, train
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.arrays import Values
+from training.datasets.rows import blocks as row_blocks
+from training.datasets.rows import cells
+from training.datasets.texts import coded_texts
 from training.label_map import LabelMap
 
 Codes = NDArray[np.int64]
-
-ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ class Coded:
         return np.bincount(self.codes, minlength=len(self.names))
 
 
-def coded(texts: NDArray[np.str_] | NDArray[np.int64]) -> Coded:
+def coded(texts: NDArray[Any]) -> Coded:
     """Codes of (n,) texts or numbers, names in sorted order."""
-    names, codes = np.unique(texts, return_inverse=True)
-    return Coded(tuple(str(name) for name in names), codes.astype(np.int64))
+    names, codes = coded_texts(texts)
+    return Coded(tuple(str(name) for name in names), codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,11 @@ class LabelledTable:
 
     def cells(self, rows: Codes, columns: tuple[int, ...]) -> Values:
         """(len(rows), len(columns)) values of the chosen rows and columns."""
-        chosen: Values = self.values[np.ix_(rows, np.array(columns, dtype=np.int64))]
-        return chosen
+        return cells(self.values, rows, np.array(columns, dtype=np.int64))
+
+    def column(self, rows: Codes, column: int) -> Values:
+        """(len(rows),) values of the chosen rows in one column."""
+        return self.cells(rows, (column,))[:, 0]
 
     def seen(self) -> Codes:
         """Indices of the columns that a model may see: what differs elsewhere only is alike to it."""
@@ -132,5 +136,5 @@ class LabelledTable:
 
 def blocks(values: Values) -> Iterator[tuple[int, Values]]:
     """Consecutive rows with the index of the first, so that a mapped table is never whole in memory."""
-    for start in range(0, len(values), ROWS_AT_ONCE):
-        yield start, np.asarray(values[start : start + ROWS_AT_ONCE])
+    for rows in row_blocks(len(values)):
+        yield rows.start, np.asarray(values[rows])

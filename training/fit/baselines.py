@@ -18,10 +18,12 @@ from models.detector import ANY_ATTACK, Vector
 from models.forest import RandomForest
 from models.logistic import LogisticRegression
 from models.rules import NO_PORT, ColumnThreshold, PortTable
-from models.scaling import CLIP, Matrix, Scaling, fit_scaling
+from models.scaling import CLIP, Matrix, Scaling
 from training.datasets.table import FlowTable
+from training.datasets.texts import counted_texts
 from training.errors import DatasetError
 from training.fit.forests import ForestSize, grow_random_forest
+from training.fit.scaling import scaled_rows, scaling_of
 from training.labels import BENIGN
 
 SMALLEST_FAMILY = 100  # flows; a smaller one would teach a name, not an attack
@@ -64,7 +66,7 @@ def fit_baselines(
     if len(normal) < MIN_SCORES:
         raise DatasetError(held_back.path, f"{len(normal)} normal flows to calibrate on, expected {MIN_SCORES} or more")
     scaling, rows = _rows(train, columns, seed)
-    held_rows = scaling.transform(normal.values)
+    held_rows = scaled_rows(scaling, normal.values)
     fitted = fit_plain(scaling, rows, seed, forest)
     members = []
     for name, detector in fitted.items():
@@ -88,15 +90,15 @@ def fit_plain(scaling: Scaling, rows: FitRows, seed: int, forest: bool = True) -
 
 def _rows(train: FlowTable, columns: Mapping[str, int], seed: int) -> tuple[Scaling, FitRows]:
     drawn = train.take(_drawn(train, seed))
-    scaling = fit_scaling(drawn.values, columns)
-    return scaling, FitRows(scaling.transform(drawn.values), drawn.family != BENIGN, _weights(drawn), drawn.dst_port)
+    scaling = scaling_of(drawn.values, columns)
+    return scaling, FitRows(scaled_rows(scaling, drawn.values), drawn.family != BENIGN, _weights(drawn), drawn.dst_port)
 
 
 def _drawn(train: FlowTable, seed: int) -> NDArray[np.int64]:
     """Rows to fit on, ascending: of each family that is large enough, at most LARGEST_FAMILY."""
     rng = np.random.default_rng([seed, 2])
     chosen = []
-    families, counts = np.unique(train.family, return_counts=True)
+    families, counts = counted_texts(train.family)
     for family, count in zip(families, counts, strict=True):
         if family == "" or (family != BENIGN and count < SMALLEST_FAMILY):
             continue

@@ -16,7 +16,7 @@ from models.detector import Detector, ProbabilisticClassifier, Probabilities, Ve
 from models.fusion import Member, fisher
 from training.datasets.table import FlowTable
 from training.labels import BENIGN
-from training.measure import steps_of
+from training.measure import chunked_steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,16 +47,24 @@ def normal_scores(detectors: Sequence[Detector], unseen: FlowTable, counts: Vect
     """
     told = unseen.reports()
     normal = unseen.family[told.row] == BENIGN
-    steps = steps_of(unseen, unseen.host, told, unseen.names)
-    scores, probabilities = [], []
+    parts: list[tuple[list[Vector], list[Probabilities]]] = []
+    for chosen, steps in chunked_steps(unseen, unseen.host, told, unseen.names):
+        scores: list[Vector] = []
+        probabilities: list[Probabilities] = []
+        for detector in detectors:
+            if isinstance(detector, ProbabilisticClassifier):
+                probabilities.append(detector.probabilities(steps)[normal[chosen]])
+                scores.append(attack_of(probabilities[-1])[0])
+            else:
+                scores.append(detector.score(steps)[normal[chosen]])
+        parts.append((scores, probabilities))
     for detector in detectors:
-        if isinstance(detector, ProbabilisticClassifier):
-            probabilities.append(detector.probabilities(steps)[normal])
-            scores.append(attack_of(probabilities[-1])[0])
-        else:
-            scores.append(detector.score(steps)[normal])
         detector.forget()
-    return NormalScores(tuple(scores), tuple(probabilities), None if counts is None else counts[told.row[normal]])
+    return NormalScores(
+        tuple(np.concatenate(own) for own in zip(*(scores for scores, _ in parts), strict=True)),
+        tuple(np.concatenate(own) for own in zip(*(probabilities for _, probabilities in parts), strict=True)),
+        None if counts is None else counts[told.row[normal]],
+    )
 
 
 def together(parts: Sequence[NormalScores]) -> NormalScores:

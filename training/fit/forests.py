@@ -3,14 +3,16 @@
 It knows rows of scaled columns, not what they mean. Liu, Ting, Zhou 2008 (Isolation Forest); Breiman 2001.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.detector import Vector
-from models.forest import IsolationForest, RandomForest, forest_from_sklearn
+from models.forest import IsolationForest, RandomForest, forest_from_sklearn, forest_from_trees
 from models.scaling import Matrix, Scaling
+from training.datasets.rows import blocks, empty
 
 
 def fit_isolation_forest(
@@ -18,16 +20,39 @@ def fit_isolation_forest(
 ) -> IsolationForest:
     """Forest of so many trees over normal traffic; each tree sees sample rows.
 
-    values: (n, c) float64 in the order of the feature contract. Raises ValueError when n is below sample.
+    values: (n, c) float64 in the order of the feature contract. The trees are those of scikit-learn's IsolationForest
+    with this seed, which wants all rows scaled in memory: here each tree is given the rows that are drawn for it, and
+    of the others nothing is read. Raises ValueError when n is below sample.
     """
-    from sklearn.ensemble import IsolationForest as SklearnForest
+    from sklearn.tree import ExtraTreeRegressor
+    from sklearn.utils.random import sample_without_replacement
 
     if len(values) < sample:
         raise ValueError(f"{len(values)} rows of normal traffic, a tree's sample is {sample}")
-    # One job: trees are drawn in one order, whatever the machine.
-    model = SklearnForest(n_estimators=trees, max_samples=sample, random_state=seed, n_jobs=1)
-    model.fit(scaling.transform(values))
-    return IsolationForest(scaling, forest_from_sklearn(model), psi=sample)
+    width, depth = len(scaling.columns), math.ceil(math.log2(max(sample, 2)))
+    # As scikit-learn draws: numbers that the trees are to tell, and for each tree a seed, its columns and its rows.
+    target = _uniform(len(values), seed)
+    grown = []
+    for own in np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=trees):
+        tree = ExtraTreeRegressor(
+            max_features=1,
+            splitter="random",
+            max_depth=depth,
+            random_state=np.random.RandomState(own).randint(np.iinfo(np.int32).max),
+        )
+        state = np.random.RandomState(own)
+        sample_without_replacement(width, width, random_state=state)
+        rows = np.sort(sample_without_replacement(len(values), sample, random_state=state))
+        grown.append(tree.fit(scaling.transform(values[rows]), target[rows]))
+    return IsolationForest(scaling, forest_from_trees(grown, width, isolation=True), psi=sample)
+
+
+def _uniform(rows: int, seed: int) -> Vector:
+    """Numbers drawn from 0 to 1, (rows,)."""
+    rng, drawn = np.random.RandomState(seed), empty((rows,), np.float64)
+    for some in blocks(rows):
+        drawn[some] = rng.uniform(size=some.stop - some.start)
+    return drawn
 
 
 @dataclass(frozen=True, slots=True)

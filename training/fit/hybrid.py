@@ -4,6 +4,7 @@ It knows days and files only as tables that were split before. The causes of the
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,15 +14,18 @@ from numpy.typing import NDArray
 from flows.columns import COLUMNS, INDEX, NAMES, feature_contract, usable_by_models
 from models.fusion import Hybrid, NormalProfile
 from models.lstm import Lstm
-from models.scaling import Scaling, fit_scaling
-from models.support import Support, counted_groups
+from models.scaling import Scaling
+from models.support import Group, Support, counted_groups
 from training.arrays import Float32s
+from training.datasets.rows import blocks, column_blocks, stacked
 from training.datasets.table import FlowTable
+from training.datasets.texts import counted_texts
 from training.errors import DatasetError
 from training.fit.baselines import fit_random_forest
 from training.fit.calibrating import calibrated, normal_scores
 from training.fit.forests import fit_isolation_forest
 from training.fit.lstm import Disturbance, GapScale, LearningCurve, LstmSettings, LstmWeights, Stopping, fit_lstm
+from training.fit.scaling import moved_rows, scaled_rows, scaling_of
 from training.labels import BENIGN, TECHNIQUES
 from training.measure import ranked_above_normal
 from training.recipe import Augment, Recipe
@@ -57,7 +61,7 @@ def fit(
     normal = split.train.take(split.train.family == BENIGN)
     lstm, curve = _fit_lstm(recipe, split, columns, seed, report, epochs)
     report(f"forest: {recipe.iforest.trees} trees on {len(normal)} normal flows")
-    scaling = fit_scaling(normal.values, columns)
+    scaling = scaling_of(normal.values, columns)
     forest = fit_isolation_forest(scaling, normal.values, recipe.iforest.trees, recipe.iforest.sample, seed)
     trees = fit_random_forest(split.train, columns, seed)
     held_back = split.calibrate.take(split.calibrate.family == BENIGN)
@@ -77,7 +81,7 @@ def fit(
         about={"training": curve.as_dict()},
         fusion=recipe.fusion,
         known_vote=known.vote,
-        support=Support(NAMES, counted_groups(np.concatenate([normal.values, held_back.values]), NAMES)),
+        support=Support(NAMES, _groups(normal, held_back)),
     )
 
 
@@ -85,7 +89,7 @@ def _fit_lstm(
     recipe: Recipe, split: Split, columns: dict[str, int], seed: int, report: Report, epochs: int | None
 ) -> tuple[Lstm, LearningCurve]:
     table, first = split.train, split.train.first_values()
-    scaling = fit_scaling(first, columns)
+    scaling = scaling_of(first, columns)
     labels, target, weight = _targets(table, recipe.lstm.smallest_family, recipe.lstm.balance)
     source = _sources(recipe, table, seed)
     gap = gap_scale(source, recipe.gaps.shorten_decades)
@@ -99,8 +103,8 @@ def _fit_lstm(
     epochs = epochs or recipe.lstm.epochs
     report(f"lstm ({len(columns)} columns, seed {seed}): {len(source)} steps an epoch, {', '.join(labels)}")
     weights, curve = fit_lstm(
-        x=scaling.transform(first),
-        moved=first[:, list(columns.values())] != 0,
+        x=scaled_rows(scaling, first),
+        moved=moved_rows(scaling, first),
         target=target,
         weight=weight,
         source=source,
@@ -196,7 +200,7 @@ def _targets(
     A family's weight falls with its count to the power of balance; a family below smallest rows would teach a name, not
     an attack: its rows stay in their hosts' sequences and weigh nothing.
     """
-    families, counts = np.unique(table.family, return_counts=True)
+    families, counts = counted_texts(table.family)
     kept = {str(family): int(count) for family, count in zip(families, counts, strict=True) if count >= smallest}
     labels = (BENIGN, *(family for family in TECHNIQUES if family in kept and family != BENIGN))
     target = np.zeros(len(table), dtype=np.int64)
@@ -234,6 +238,17 @@ def tenfold_stretch(scaling: Scaling) -> Float32s:
 
 def _profile(columns: dict[str, int], *tables: FlowTable) -> NormalProfile:
     """Quantiles of these raw columns, by name and position, over all normal traffic of the recipe."""
-    values = np.concatenate([table.values[:, : len(NAMES)] for table in tables])
-    whole = NormalProfile(NAMES, *np.quantile(values, (0.01, 0.5, 0.99, 0.999), axis=0))
-    return whole.only(list(columns.values()))
+    parts = (table.values[rows, : len(NAMES)] for table in tables for rows in blocks(len(table)))
+    values = stacked(parts, (sum(map(len, tables)), len(NAMES)), np.dtype(np.float64))
+    picked = column_blocks(values, range(len(NAMES)))
+    quantiles = [np.quantile(some, (0.01, 0.5, 0.99, 0.999), axis=0) for _, some in picked]
+    return NormalProfile(NAMES, *np.concatenate(quantiles, axis=1)).only(list(columns.values()))
+
+
+def _groups(*tables: FlowTable) -> dict[Group, int]:
+    """How many normal flows there are of each group, by ascending group."""
+    counts: Counter[Group] = Counter()
+    for table in tables:
+        for rows in blocks(len(table)):
+            counts.update(counted_groups(table.values[rows], NAMES))
+    return dict(sorted(counts.items()))

@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from sklearn.calibration import calibration_curve
 
 from training.arrays import Values
+from training.datasets.texts import counted_texts
 from training.evaluation.curves import FALSE_GRID, RECALL_GRID, Curve
 from training.evaluation.figures import NOMINAL_GRID, attacks, nominal_actual
 from training.evaluation.scored import ScoredRows
@@ -153,7 +154,7 @@ def _cuts(scored: ScoredRows, member: str) -> dict[float, float]:
 
 def _largest(scored: ScoredRows) -> list[str]:
     """Normal traffic and the largest families, by name."""
-    families, counts = np.unique(scored.family[attacks(scored)], return_counts=True)
+    families, counts = counted_texts(scored.family[attacks(scored)])
     largest = families[np.argsort(-counts, kind="stable")[:MOST_FAMILIES]]
     return [BENIGN, *sorted(str(family) for family in largest)]
 
