@@ -230,9 +230,25 @@ def test_a_signal_takes_all_down_and_leaves_no_directory(tmp_path: Path, number:
     assert sorted(path.name for path in tmp_path.iterdir()) == []
 
 
+def test_a_killed_run_takes_all_with_it(tmp_path: Path) -> None:
+    with started("lab", "run", brief(tmp_path, 60), "-o", tmp_path / "killed") as process:
+        wait_for_line(process, "users and")
+        servers = [pid for name in namespaces_of(process.pid) for pid in pids_in(name)]
+        process.kill()
+        process.wait(10)
+    assert servers
+    until = time.monotonic() + 20
+    while (left_behind() or len(list(tmp_path.iterdir())) > 1 or existing(servers)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert left_behind() == existing(servers) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["brief.yaml"]
+
+
 def test_what_a_killed_run_leaves_behind_is_removed_at_the_next_start(tmp_path: Path) -> None:
     with started("lab", "run", brief(tmp_path, 60), "-o", tmp_path / "killed") as process:
         wait_for_line(process, "users and")
+        (remover,) = (pid for pid in children_of(process.pid) if b"training.lab.leftovers" in command_of(pid))
+        os.kill(remover, signal.SIGKILL)
         process.kill()
         process.wait(10)
     assert left_behind()
@@ -244,6 +260,24 @@ def test_what_a_killed_run_leaves_behind_is_removed_at_the_next_start(tmp_path: 
     assert left_behind() == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["brief.yaml", "next"]
     assert not [pid for pid in servers if Path(f"/proc/{pid}").exists()]
+
+
+def existing(pids: list[int]) -> list[int]:
+    """Those that are still there, be it only until somebody hears of their end."""
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def namespaces_of(pid: int) -> list[str]:
+    return [path.name for path in NAMESPACES.glob(f"{PREFIX}{pid}.*")]
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
+
+
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def wait_for_line(process: "subprocess.Popen[bytes]", part: str) -> None:

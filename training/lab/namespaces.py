@@ -33,11 +33,12 @@ def own_prefix() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in clock ticks since boot; empty where there is none. proc(5)."""
+    """When a process began, in clock ticks since boot; empty where there is none or it has ended. proc(5)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if fields[0] in ("Z", "X") else fields[19]  # nobody may have heard of its end yet
 
 
 def leftovers() -> list[str]:

@@ -23,7 +23,8 @@ from training.lab.actions import ACTIONS
 from training.lab.attacks import ATTACKS
 from training.lab.claims import Claim
 from training.lab.content import make_content
-from training.lab.namespaces import PREFIX, is_leftover, leftovers, own_prefix, remove_namespace
+from training.lab.leftovers import remove_leftovers, removed_if_killed
+from training.lab.namespaces import own_prefix
 from training.lab.network import Network, network_up
 from training.lab.orders import order_of, site_of
 from training.lab.place import Place, Site
@@ -98,6 +99,7 @@ def run_scenario(scenario: Scenario, digest: str, output: Path, report: Report, 
     """
     remove_leftovers(output.parent, report)
     with ExitStack() as stack:
+        stack.enter_context(removed_if_killed(output.parent))
         unfinished = Path(tempfile.mkdtemp(prefix=f".{output.name}.{own_prefix()}", dir=output.parent))
         stack.callback(shutil.rmtree, unfinished, ignore_errors=True)
         directory = Path(tempfile.mkdtemp(prefix=own_prefix()))
@@ -118,18 +120,6 @@ def run_scenario(scenario: Scenario, digest: str, output: Path, report: Report, 
         unfinished.chmod(0o755)
         unfinished.rename(output)
     return output
-
-
-def remove_leftovers(outputs: Path, report: Report) -> None:
-    """Remove what runs left behind that were killed. outputs: directory where there may be unfinished ones."""
-    for name in leftovers():
-        report(f"removing {name}, which a run left behind that was killed")
-        remove_namespace(name)
-    for place, pattern in ((Path(tempfile.gettempdir()), f"{PREFIX}*"), (outputs, f".*.{PREFIX}*")):
-        for path in place.glob(pattern):
-            if is_leftover(path.name):
-                report(f"removing {path}, which a run left behind that was killed")
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def _make(scenario: Scenario, directory: Path, output: Path, report: Report, stopping: Event) -> Run:
