@@ -341,9 +341,9 @@ ALERT: Final = Declaration(
         Field("flowvigil.quality.dropped", COUNT, "dropped", "Packets that the capture had lost by then."),
         Field(
             "flowvigil.packets_file",
-            text(40),
+            text(64),
             "packets_file",
-            "Capture that gets packets of its flows, in the directory of --keep-packets.",
+            "Capture that gets packets of its flows, below the directory of --keep-packets.",
             optional=True,
         ),
         Field(

@@ -121,6 +121,15 @@ class WatchOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOfMany:
+    """What a run knows that is over one of many captures, each for itself."""
+
+    capture: str  # path of it, which its lines are to name
+    packets_in: str = ""  # directory, with a slash, in which alerts say that their packets are
+    flow_log_run: str | None = None  # by which its flow log's files are known
+
+
+@dataclass(frozen=True, slots=True)
 class AssembledRun:
     """A run that is ready to start."""
 
@@ -135,15 +144,16 @@ def reading(
     display: DisplayOptions,
     hybrid: "Hybrid | None" = None,
     more_hooks: "Sequence[Hook]" = (),
-    capture: str | None = None,
+    one: OneOfMany | None = None,
     cores: int = 1,
 ) -> Iterator[AssembledRun]:
     """A run over captures, torn down on exit.
 
-    hybrid: the model where it is loaded already, with its kernels. capture: path that its lines are to name; None for
-    captures as one stream, which gives the same bytes whatever they are called and however they are packed. cores: more
-    than one where the run may use them.
+    hybrid: the model where it is loaded already, with its kernels. one: which of many this is; None for captures as one
+    stream, which gives the same bytes whatever they are called and however they are packed. cores: more than one where
+    the run may use them.
     """
+    capture = one.capture if one else None
     require_extras(config)
     refuse_packet_directory(config, captures)
     notes, geo = site_notes(config), geo_databases(config)
@@ -159,8 +169,9 @@ def reading(
     make_packet_directory(config)
     make_flow_directory(config)
     with ExitStack() as stack:
-        recorder = build_packet_recorder(stack, config)
-        flow_recorder = _started(stack, build_flow_recorder(config, captures, waits=True))
+        recorder = build_packet_recorder(stack, config, shown_in=one.packets_in if one else "")
+        log_run = one.flow_log_run if one else None
+        flow_recorder = _started(stack, build_flow_recorder(config, captures, waits=True, run=log_run))
         outputs = stack.enter_context(Outputs(prepared_for(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config, capture))
         screen = screen_of_reading(

@@ -32,6 +32,14 @@ def tell_skipped(captures: Sequence[str]) -> None:
         log.info(f"skipped {len(skipped):,}, no capture: {', '.join(skipped[:SKIPPED_NAMED])}{more}")
 
 
+def tell_stream(captures: Sequence[str]) -> None:
+    """Log in one line that several captures are taken as one stream."""
+    from sensor.sources.captures.files import captures_in
+
+    if (several := len(captures_in(captures))) > 1:
+        log.info(f"{several:,} captures read as one stream, by time; --independent reads each for itself")
+
+
 def refuse_captures(config: "Config", captures: Sequence[str]) -> None:
     """Raise ConfigError for the filter, InputError where no capture can be opened."""
     from sensor.sources.captures.stream import refuse_unreadable

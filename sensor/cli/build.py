@@ -324,11 +324,12 @@ def make_packet_directory(config: "Config", user: "User | None" = None) -> None:
 
 
 def build_packet_recorder(
-    stack: ExitStack, config: "Config", interfaces: Sequence[str] = ("",)
+    stack: ExitStack, config: "Config", interfaces: Sequence[str] = ("",), shown_in: str = ""
 ) -> "PacketRecorder | None":
     """Recorder of packets of alerts, None for no directory. Raises OutputError for one that cannot be written.
 
-    stack: at whose end others may keep packets there. interfaces: names by their number in packet blocks.
+    stack: at whose end others may keep packets there. interfaces: names by their number in packet blocks. shown_in: as
+    of PacketRecorder.
     """
     settings = config.keep_packets
     if settings.directory is None:
@@ -344,6 +345,7 @@ def build_packet_recorder(
         interfaces=interfaces,
         max_packets=settings.alert_packets,
         max_bytes=settings.alert_bytes,
+        shown_in=shown_in,
     )
     stack.callback(recorder.close)
     return recorder
@@ -372,11 +374,13 @@ def make_flow_directory(config: "Config", user: "User | None" = None) -> None:
     make_directory(config.flow_log.directory, user)
 
 
-def build_flow_recorder(config: "Config", sources: Sequence[str], *, waits: bool) -> "FlowRecorder | None":
+def build_flow_recorder(
+    config: "Config", sources: Sequence[str], *, waits: bool, run: str | None = None
+) -> "FlowRecorder | None":
     """Recorder of all flows, not yet started, None for no directory. Raises OutputError for one that cannot be written.
 
     sources: what the flows are of, for whoever reads the log. waits: whether it makes whoever judges wait for the disk,
-    or loses records.
+    or loses records. run: as of FlowRecorder.
     """
     settings = config.flow_log
     if settings.directory is None:
@@ -396,4 +400,5 @@ def build_flow_recorder(config: "Config", sources: Sequence[str], *, waits: bool
         FileLimits.of(settings.file_s, settings.file_records, settings.directory_bytes),
         about,
         waits=waits,
+        run=run,
     )

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
-from sensor.alerts.spread import counted
-from sensor.cli.beforehand import refuse_metering, tell_skipped
-from sensor.cli.build import build_table_meter
+from sensor.cli.beforehand import refuse_metering, tell_skipped, tell_stream
 from sensor.cli.extras import require_tables
 from sensor.cli.flags import Flags, with_flags
+from sensor.cli.flow_metering import compiled_meter, progress_text, summary
 from sensor.cli.flow_search import By, SearchOptions, are_logs, search
-from sensor.cli.kernels import METERING, METERING_AS, cached, compiling
+from sensor.cli.island_options import (
+    IndependentOption,
+    IslandOptions,
+    ResumeOption,
+    RunOption,
+    SchedulerOption,
+    WorkersOption,
+)
 from sensor.cli.options import JsonOption, QuietOption
 from sensor.cli.signals import stopped_by_signals
 from sensor.cli.stdout import stdout_stream
@@ -26,10 +32,7 @@ from sensor.errors import INPUT, INTERRUPTED, OK
 from sensor.printable import printable
 
 if TYPE_CHECKING:
-    from flows.meter import Meter
     from sensor.flow_tables.background import BackgroundWriter
-    from sensor.progress.progress import Progress
-    from sensor.settings.config import Config
 
 
 class DialectName(StrEnum):
@@ -102,6 +105,11 @@ def flows(
     snapshots: SnapshotsOption = False,
     progress: ProgressOption = None,
     *,
+    independent: IndependentOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    run: RunOption = None,
+    resume: ResumeOption = False,
     flags: Flags,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -113,6 +121,7 @@ def flows(
     flowvigil flows monday.pcap.gz tuesday.pcapng -o flows.csv --dialect cic2017
     flowvigil flows capture.pcap -o v4.csv --dialect v4 --compat cicflowmeter-v4
     flowvigil flows capture.pcap --filter 'tcp port 443' -o https.csv
+    flowvigil flows captures/ --independent -o flows.parquet
     tcpdump -i eth0 -w - | flowvigil flows - | head
 
     \b
@@ -126,7 +135,9 @@ def flows(
 
     A dialect changes names, order and the form of times (UTC) and labels; the values are the corrected ones unless
     --compat says otherwise. Every capture is read as far as it can be; a damaged one is named at the end and gives exit
-    code 6. The file gets its name when it is whole; what stood there before is replaced.
+    code 6. The file gets its name when it is whole; what stood there before is replaced. Several captures are one
+    stream in the order of time; --independent ones are metered each for itself, on all cores: the rows of each in the
+    order of the captures, behind native ones the path of their capture.
 
     A log of read --flows or watch --flows, or a table of this command in Parquet, is asked:
 
@@ -161,7 +172,7 @@ def flows(
     asked = SearchOptions(where, by, limit, output, snapshots, json, quiet)
     if are_logs(inputs, asked=asked.asked):
         require_tables("a flow log, or a table in Parquet,")
-        _refuse_metering_options(flags, dialect, compat, by, output)
+        _refuse_metering_options(flags, dialect, compat, by, output, independent=independent)
         return search(inputs, asked)
     captures = inputs
     if compat is not None and snapshots:
@@ -169,7 +180,21 @@ def flows(
     loaded = flags.settings()
     if compat is not None and loaded.meter.decapsulate:
         raise typer.BadParameter("--decap: cicflowmeter-v4 does not look into tunnels, expected it without --compat")
-    meter = compiled_meter(loaded, compat, partial(refuse_metering, loaded, captures, output), quiet=quiet)
+    show_progress = (sys.stderr.isatty() if progress is None else progress) and not quiet
+    options = IslandOptions(independent, workers, run, resume, scheduler)
+    if independent:
+        from sensor.cli.flow_islands import flows_of_islands
+        from sensor.cli.island_run import Islands
+        from sensor.cli.reading_pool import TableOptions
+
+        program, parquet = compat and compat.value, output is not None and output.suffix == ".parquet"
+        asked_table = TableOptions(dialect.value, program, snapshots, parquet)
+        islands = Islands(loaded, captures, options, quiet, asked_table)
+        return flows_of_islands(islands, output, show_progress=show_progress)
+    options.refuse_alone()
+    meter = compiled_meter(
+        loaded, compat and compat.value, partial(refuse_metering, loaded, captures, output), quiet=quiet
+    )
     from sensor.metering.captures import CaptureTurns
     from sensor.progress.hints import hints
     from sensor.progress.words import first_problems
@@ -180,28 +205,34 @@ def flows(
 
     if not quiet:
         tell_skipped(captures)
+        tell_stream(captures)
     source = CaptureStream(captures, loaded.capture.filter)
-    show_progress = (sys.stderr.isatty() if progress is None else progress) and not quiet
-    screen = ProgressLine(sys.stderr if show_progress else None, _progress_text)
+    screen = ProgressLine(sys.stderr if show_progress else None, progress_text)
     started = time.monotonic()
     with _open_table(output, dialect) as table:
         turns = CaptureTurns(source, meter, as_reported=compat is not None)
-        run = Run(turns, Export(table, lambda: source.from_pipe, snapshots), screen)
-        with stopped_by_signals(run):
-            run.run()
+        metering = Run(turns, Export(table, lambda: source.from_pipe, snapshots), screen)
+        with stopped_by_signals(metering):
+            metering.run()
     if not quiet:
-        log.info(_summary(run.progress, table.written, time.monotonic() - started))
-        for remark in (*run.turns.remarks, *(hint.message for hint in hints(run.progress))):
+        log.info(summary(metering.progress, table.written, time.monotonic() - started))
+        for remark in (*turns.remarks, *(hint.message for hint in hints(metering.progress))):
             log.warning(remark)
-    for problem in first_problems(run.problems):
+    for problem in first_problems(metering.problems):
         log.warning(problem)
-    if run.stopping:
+    if metering.stopping:
         return INTERRUPTED
-    return INPUT if run.problems else OK
+    return INPUT if metering.problems else OK
 
 
 def _refuse_metering_options(
-    flags: Flags, dialect: DialectName, compat: Compat | None, by: By | None, output: Path | None
+    flags: Flags,
+    dialect: DialectName,
+    compat: Compat | None,
+    by: By | None,
+    output: Path | None,
+    *,
+    independent: bool,
 ) -> None:
     """Raise typer.BadParameter for what only holds for captures: the flows of a log were metered before."""
     given = {
@@ -209,6 +240,7 @@ def _refuse_metering_options(
         "--compat": compat is not None,
         "--filter": flags.expression is not None,
         "--decap": flags.decap,
+        "--independent": independent,
     }
     for name in (name for name, is_given in given.items() if is_given):
         raise typer.BadParameter("found a flow log or a flow table, expected captures to meter", param_hint=name)
@@ -216,42 +248,6 @@ def _refuse_metering_options(
         raise typer.BadParameter(
             "found --by beside it, expected --where alone: a table has a row a flow", param_hint="-o"
         )
-
-
-def compiled_meter(config: "Config", compat: Compat | None, beforehand: Callable[[], None], *, quiet: bool) -> "Meter":
-    """Meter by the settings, its kernels compiled, which takes a while the first time.
-
-    beforehand: raises what the run would stop at, before that while.
-    """
-    program = compat.value if compat else None
-    kernels = cached(METERING_AS[program] if program else METERING)
-    if not kernels.compiled:
-        from flows.meter import NO_PACKETS
-
-        beforehand()
-        with compiling(kernels, quiet=quiet):
-            build_table_meter(config, program).feed(NO_PACKETS)
-    return build_table_meter(config, program)
-
-
-def _progress_text(progress: "Progress") -> str:
-    return f"{counted(progress.packets, 'packet')}, {counted(progress.flows, 'flow')} written"
-
-
-def _summary(progress: "Progress", written: int, seconds: float) -> str:
-    """Counts of what was read and written, in one line."""
-    undecoded = ", ".join(f"{count:,} {reason}" for reason, count in progress.undecoded.items()) or "none"
-    line = f"{counted(progress.packets, 'packet')}, {counted(written, 'flow')} written, not decoded: {undecoded}"
-    counts = (
-        ("filtered", progress.filtered),
-        ("reported early because the table was full", progress.evicted),
-        ("late", progress.late),
-        ("clock jumps", progress.clock_jumps),
-    )
-    for name, count in counts:
-        if count:
-            line += f", {name}: {count:,}"
-    return f"{line}, {seconds:.1f} s"
 
 
 @contextmanager

@@ -1,12 +1,19 @@
 """`flowvigil read`: captures in, alerts out."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from sensor.cli.exit_code import FailOnOption, exit_code
 from sensor.cli.flags import Flags, with_flags
+from sensor.cli.island_options import (
+    IndependentOption,
+    IslandOptions,
+    ResumeOption,
+    RunOption,
+    SchedulerOption,
+)
 from sensor.cli.options import (
     Color,
     ColorOption,
@@ -23,21 +30,11 @@ CapturesArgument = Annotated[
     ),
 ]
 
-IndependentOption = Annotated[
-    bool, typer.Option("--independent", help="Each capture for itself, in a process of its own.")
-]
+
 WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", metavar="N", min=1, max=1024, help="Cores; with --independent captures at once."),
 ]
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster reads them, by tcp:// or tls://HOST:8786."),
-]
-RunOption = Annotated[
-    Path | None, typer.Option("--run", metavar="DIR", help="Keep what is done, to go on later.", readable=False)
-]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --run DIR.")]
 
 
 @with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets", "flows", "site")
@@ -77,26 +74,20 @@ def read(
     from sensor.cli.assembly import DisplayOptions, reading, usable_cores
 
     refuse_to_overwrite(loaded.output.file, captures)
+    display, options = DisplayOptions(json, quiet, color), IslandOptions(independent, workers, run, resume, scheduler)
     if independent:
-        from sensor.cli.islands import IslandOptions, read_islands
+        from sensor.cli.island_run import Islands
+        from sensor.cli.islands import read_islands
 
-        return read_islands(
-            loaded,
-            captures,
-            DisplayOptions(json, quiet, color),
-            IslandOptions(workers, run, resume, scheduler),
-            fail_on,
-        )
-    others = {"--scheduler": scheduler, "--run": run, "--resume": resume or None}
-    for name, given in others.items():
-        if given is not None:
-            raise typer.BadParameter("expected it with --independent: several captures are one stream", param_hint=name)
-    from sensor.cli.beforehand import tell_skipped
+        return read_islands(loaded, Islands(loaded, captures, options, quiet, keeps=True), display, fail_on)
+    replace(options, workers=None).refuse_alone()
+    from sensor.cli.beforehand import tell_skipped, tell_stream
 
     refuse_objects(captures)
     cores = usable_cores() if workers is None else workers
-    with reading(loaded, captures, DisplayOptions(json, quiet, color), cores=cores) as assembled:
+    with reading(loaded, captures, display, cores=cores) as assembled:
         if not quiet:
             tell_skipped(captures)  # not before: it loads kernels, whose cache is chosen by now
+            tell_stream(captures)
         assembled.run.run()
     return exit_code(assembled, fail_on)

@@ -1,6 +1,7 @@
 """The process that reads captures one by one, each in a child of its own (sensor.jobs.server).
 
-Its first line says by which settings. What a child finds are lines in a file, and an account of its run.
+Its first line says what is to be done with them, and by which settings. What a child makes is a file, of lines or of
+rows of a flow table, and an account of its run.
 """
 
 import gc
@@ -10,28 +11,44 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.cli.assembly import DisplayOptions, reading, ready_model
-from sensor.cli.build import build_judge, build_meter
+from sensor.cli.assembly import DisplayOptions, OneOfMany, reading, ready_model
+from sensor.cli.build import build_judge, build_meter, build_table_meter, make_flow_directory
 from sensor.cli.exit_code import exit_code
+from sensor.cli.kept_of_captures import remove_logs, whole_directory
 from sensor.cli.kernels import JUDGING, cached
 from sensor.cli.options import Color
-from sensor.errors import INTERNAL, InputError, SensorError
+from sensor.errors import INPUT, INTERNAL, OK, InputError, OutputError, SensorError, reason_of
 from sensor.files.unfinished import whole_file
 from sensor.jobs.accounts import account_of
-from sensor.jobs.pool import Limits, Page, Pool, Result, Task
+from sensor.jobs.pool import Limits, Page, Pool, Result, Task, Work
 from sensor.jobs.server import Lines, say, serve
+from sensor.printable import printable
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
     from sensor.metering.turns import Turn
+    from sensor.report.coverage import HostCensus
     from sensor.run.run import Run
     from sensor.settings.config import Config
 
 COMMAND: Final = [sys.executable, "-P", "-m", "sensor.cli.reading_pool"]  # -P: no module of where the captures lie
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """How the flows of captures are to stand in a table, as JSON has it."""
+
+    dialect: str  # name in flows.dialects
+    compat: str | None  # program whose flows and values are reproduced, None: none
+    snapshots: bool  # also reports of flows that went on
+    parquet: bool  # else CSV
 
 
 class Moving:
@@ -70,50 +87,143 @@ def main() -> None:
         return
     settings = first[0]
     try:
-        config, hybrid = _ready(settings)
+        work, ready = _ready_to_meter(settings) if settings["table"] else _ready_to_judge(settings)
     except SensorError as error:
         say(telling, {"refused": {"message": str(error), "detail": list(error.detail), "code": error.exit_code}})
         return
-    pool = Pool(partial(read_one, config, hybrid), Limits(**settings["limits"]))
-    serve(pool, told, telling, {"bundle": hybrid.model_id, "sha256": hybrid.sha256})
+    gc.collect()
+    gc.freeze()
+    serve(Pool(work, Limits(**settings["limits"])), told, telling, ready)
 
 
-def _ready(settings: dict[str, Any]) -> "tuple[Config, Hybrid]":
-    """The settings, and the model with every kernel loaded, so that no child has to."""
+def _config_of(settings: dict[str, Any]) -> "Config":
     from sensor.settings.config import Config
 
-    config = Config.model_validate_json(json.dumps(settings["config"]))
+    return Config.model_validate_json(json.dumps(settings["config"]))
+
+
+def _ready_to_judge(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
+    """What a child does, with the model and every kernel loaded, so that no child has to; and which model that is."""
+    config = _config_of(settings)
     hybrid = ready_model(config, cached(JUDGING, config), lambda: None, quiet=bool(settings["quiet"]))
     from sensor.run.warmup import warm_up  # not before: it loads kernels, whose cache is chosen by now
 
     warm_up(build_meter(config), build_judge(config, hybrid))
-    gc.collect()
-    gc.freeze()
-    return config, hybrid
+    make_flow_directory(config)  # which loads what writing there needs
+    work = partial(_one, partial(read_one, config, hybrid, count_hosts=bool(settings["count_hosts"])))
+    return work, {"bundle": hybrid.model_id, "sha256": hybrid.sha256}
 
 
-def read_one(config: "Config", hybrid: "Hybrid", task: Task, page: Page) -> Result:
-    """Read one capture into a file of lines; what is known of it then. In a child."""
-    part, name = Path(task["part"]), task["capture"]
+def _ready_to_meter(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
+    """The same for parts of a flow table; there is no model."""
+    config, table = _config_of(settings), TableOptions(**settings["table"])
+    from sensor.cli.flow_metering import compiled_meter
+
+    meter = compiled_meter(config, table.compat, lambda: None, quiet=bool(settings["quiet"]))
+    from flows.meter import NO_PACKETS
+
+    meter.feed(NO_PACKETS)  # which loads its kernels
+    if table.parquet:
+        from sensor.flow_log.recorder import warm_flow_recorder
+
+        warm_flow_recorder()
+    return partial(_one, partial(meter_one, config, table)), {"bundle": "", "sha256": ""}
+
+
+def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> Result:
+    """What is known of a capture once its part is written. In a child."""
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     found: Result = {"code": INTERNAL, "problems": [], "remarks": [], "account": {}}
     page.move(0)
-    with whole_file(part) as lines:
-        os.dup2(lines.fileno(), 1)
-        try:
-            display = DisplayOptions(True, True, Color.NEVER)
-            with reading(config, [name], display, hybrid, [Moving(page)], capture=name) as assembled:
-                assembled.run.run()
-            found["code"] = exit_code(assembled, None)
-            found["problems"] = list(assembled.run.problems)
-            found["remarks"] = list(assembled.run.turns.remarks)
-            found["account"] = account_of(assembled.run.progress)
-        except SensorError as error:
-            found["code"] = error.exit_code
-            found["problems"] = [str(error), *(error.others if isinstance(error, InputError) else ())]
-    with part.open("rb") as written:
-        found["sha256"] = hashlib.file_digest(written, "sha256").hexdigest()
+    try:
+        work(task, page, found)
+        with open(task["part"], "rb") as written:
+            found["sha256"] = hashlib.file_digest(written, "sha256").hexdigest()
+    except (OutputError, OSError) as error:
+        why = reason_of(error) if isinstance(error, OSError) else str(error)
+        found["unwritten"] = f"{printable(task['part'], 200)}: cannot be written ({why})"
     return found | {"seconds": time.monotonic() - began_s, "cpu_s": time.process_time() - began_cpu_s}
+
+
+def read_one(
+    config: "Config", hybrid: "Hybrid", task: Task, page: Page, found: Result, *, count_hosts: bool = False
+) -> None:
+    """Read one capture into a file of lines. found: gets what is known of it then. Raises OutputError, OSError."""
+    hosts = [_census()] if count_hosts else []
+    name, display = task["capture"], DisplayOptions(True, True, Color.NEVER)
+    with whole_file(Path(task["part"])) as lines, _kept(config, task) as (own, one), _refusals(found):
+        os.dup2(lines.fileno(), 1)
+        with reading(own, [name], display, hybrid, [*hosts, Moving(page)], one) as assembled:
+            assembled.run.run()
+        if assembled.detection.outlet.lost_output:
+            raise OutputError(assembled.detection.outlet.problems[0])
+        found["code"] = exit_code(assembled, None)
+        found["problems"] = list(assembled.run.problems)
+        found["remarks"] = list(assembled.run.turns.remarks)
+        progress = assembled.run.progress
+        found["account"] = account_of(progress)
+        found["packet_files"] = progress.kept.files if progress.kept else 0
+        found["flow_files"] = progress.logged.files if progress.logged else 0
+        found["hosts"] = sum(len(census.hosts) for census in hosts)
+
+
+def meter_one(config: "Config", table: TableOptions, task: Task, page: Page, found: Result) -> None:
+    """Meter one capture into a part of a flow table. found: as of read_one. Raises OutputError, OSError."""
+    from flows.dialects import DIALECTS
+    from sensor.flow_tables.background import in_background
+    from sensor.flow_tables.table import part_of_table
+    from sensor.metering.captures import CaptureTurns
+    from sensor.run.export import Export
+    from sensor.run.run import Run
+    from sensor.sources.captures.stream import CaptureStream
+    from sensor.terminal.plain_screens import SilentScreen
+
+    dialect = next(dialect for dialect in DIALECTS if dialect.name == table.dialect)
+    part = part_of_table(Path(task["part"]), dialect, parquet=table.parquet)
+    with part as writer, _refusals(found):
+        source = CaptureStream([task["capture"]], config.capture.filter)
+        turns = CaptureTurns(source, build_table_meter(config, table.compat), as_reported=table.compat is not None)
+        with in_background(writer) as rows:
+            run = Run(turns, Export(rows, lambda: False, table.snapshots), SilentScreen(sys.stderr), [Moving(page)])
+            run.run()
+        writer.flush()
+        found["code"] = INPUT if run.problems else OK
+        found["problems"] = list(run.problems)
+        found["remarks"] = list(turns.remarks)
+        found["account"] = account_of(replace(run.progress, flows=writer.written))
+
+
+@contextmanager
+def _kept(config: "Config", task: Task) -> "Iterator[tuple[Config, OneOfMany]]":
+    """The settings by which one capture is read, and what it knows of itself: nothing of an earlier attempt stays."""
+    one = OneOfMany(task["capture"], flow_log_run=task.get("flow_log_run"))
+    if one.flow_log_run is not None and config.flow_log.directory is not None:
+        remove_logs(config.flow_log.directory, one.flow_log_run)
+    if "packets" not in task:
+        yield config, one
+        return
+    directory = Path(task["packets"])
+    with whole_directory(directory) as making:
+        section = config.keep_packets.model_copy(update={"directory": making})
+        yield config.model_copy(update={"keep_packets": section}), replace(one, packets_in=f"{directory.name}/")
+
+
+@contextmanager
+def _refusals(found: Result) -> Iterator[None]:
+    """Note why a capture cannot be read."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except SensorError as error:
+        found["code"] = error.exit_code
+        found["problems"] = [str(error), *(error.others if isinstance(error, InputError) else ())]
+
+
+def _census() -> "HostCensus":
+    from sensor.report.coverage import HostCensus
+
+    return HostCensus()
 
 
 if __name__ == "__main__":

@@ -11,10 +11,18 @@ import typer
 
 from sensor import log
 from sensor.alerts.spread import counted
-from sensor.cli.beforehand import refuse_captures, tell_skipped
+from sensor.cli.beforehand import refuse_captures, tell_skipped, tell_stream
 from sensor.cli.build import build_judge, build_names, geo_databases, site_notes
 from sensor.cli.durations import duration_s
 from sensor.cli.flags import Flags, with_flags
+from sensor.cli.island_options import (
+    IndependentOption,
+    IslandOptions,
+    ResumeOption,
+    RunOption,
+    SchedulerOption,
+    WorkersOption,
+)
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import QuietOption
 from sensor.cli.signals import stopped_by_signals
@@ -55,6 +63,11 @@ def report(
     *,
     since: SinceOption = None,
     fleet: FleetOption = None,
+    independent: IndependentOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    run: RunOption = None,
+    resume: ResumeOption = False,
     flags: Flags,
     quiet: QuietOption = False,
 ) -> int:
@@ -66,6 +79,7 @@ def report(
     flowvigil report --since 24h -c /etc/flowvigil/flowvigil.yaml -o today.html
     flowvigil report --fleet fleet.yaml /var/log/sensors -o fleet.html
     flowvigil read capture.pcap | flowvigil report - -o capture.html
+    flowvigil report captures/ --independent -o captures.html
     tcpdump -i eth0 -c 100000 -w - | flowvigil report - -o now.html
 
     A verdict in one line, what was looked at, the alerts over time and one by one with their reasons, what to do next
@@ -73,6 +87,9 @@ def report(
 
     Of captures the page is made as `read` finds it; of alerts (JSONL, also compressed) it tells what the sensor wrote,
     and the model and settings flags have no effect. Lines that hold no record are counted and give exit code 6.
+
+    Several captures are one stream in the order of time; --independent ones are read each for itself, on all cores, and
+    the page says which captures have alerts, and of each alert in which it was found.
 
     With --since it tells of alerts what came in the hours or days before now; without a file, of the one that the
     settings have them written to (output.file, or the first of outputs in our own format) and what was rotated.
@@ -109,7 +126,16 @@ def report(
         if back.words or fleet is not None:
             option = "--since" if back.words else "--fleet"
             raise typer.BadParameter(f"found the capture {names[0]}, expected alerts", param_hint=option)
-        html, code = _of_captures(loaded, found, kernels, notes, quiet=quiet)
+        options = IslandOptions(independent, workers, run, resume, scheduler)
+        if independent:
+            from sensor.cli.island_run import Islands
+            from sensor.cli.report_islands import page_of_islands
+
+            islands = Islands(loaded, found.names, options, quiet, count_hosts=True)
+            html, code = page_of_islands(islands, _screens(found, quiet), _site(loaded))
+        else:
+            options.refuse_alone()
+            html, code = _of_captures(loaded, found, kernels, notes, quiet=quiet)
     else:
         html, code = _of_alerts(found, notes, loaded, back, many, quiet=quiet)
     from sensor.report.publish import publish
@@ -213,6 +239,7 @@ def _of_captures(
     site = _site(config)
     if not quiet:
         tell_skipped(inputs.names)
+        tell_stream(inputs.names)
     inputs.put_back()
     digest, census = Digest(), HostCensus()
     detection = Detection(build_judge(config, hybrid), Outlet(()), notes=notes, geo=geo, names=build_names(config))

@@ -52,16 +52,17 @@ class FlowRecorder:
         about: Mapping[str, Any],
         *,
         waits: bool,
+        run: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """about: what the log says of the run. waits: whether `add` waits for room in the queue, or loses records.
 
-        clock: seconds, steady.
+        run: 16 hexadecimal digits by which its files are known, None: any. clock: seconds, steady.
         """
         self.problem: str | None = None  # why records were lost first, one line
         self._directory = directory
         self._limits = limits
-        self._run = secrets.token_hex(8)
+        self._run = run or secrets.token_hex(8)
         self._about = {**about, "run": self._run}
         self._waits = waits
         self._clock = clock

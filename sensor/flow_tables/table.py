@@ -7,7 +7,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -74,14 +74,14 @@ class FlowTableWriter:
         for start in range(0, len(batch), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             fields = dialect_fields(FlowBatch(batch.identity[part], batch.values[part]), self._dialect)
-            with _errors_of(self.name, self.written):
+            with errors_of(self.name, self.written):
                 self._format.rows(fields)
             self.written += len(fields[0])
 
     def close(self) -> None:
         """Write the buffered records and what the format ends with. Raises as flush does."""
         self.flush()
-        with _errors_of(self.name, self.written):
+        with errors_of(self.name, self.written):
             self._format.end()
 
 
@@ -110,7 +110,7 @@ class ParquetFormat:
         """stream: seekable or not, owned and closed by the caller."""
         from pyarrow import parquet
 
-        self._schema = _schema(dialect)
+        self._schema = schema_of(dialect)
         self._writer = parquet.ParquetWriter(stream, self._schema, compression="zstd")
 
     def rows(self, fields: tuple[Field, ...]) -> None:
@@ -128,7 +128,7 @@ class ParquetFormat:
 def refuse_unwritable(path: Path) -> None:
     """Raise OutputError where no table can be made at a path; nothing is left behind."""
     if not is_special(path):
-        with _errors_of(str(path), 0):
+        with errors_of(str(path), 0):
             unfinished.refuse_unwritable(path)
 
 
@@ -155,13 +155,27 @@ def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
     the rows come. Raises OutputError.
     """
     with ExitStack() as opened:
-        with _errors_of(str(path), 0):
-            stream = opened.enter_context(_written_directly(path) if is_special(path) else whole_file(path))
-        writer = FlowTableWriter(str(path), dialect, _format(path, stream, dialect))
+        with errors_of(str(path), 0):
+            stream = opened.enter_context(table_stream(path))
+        writer = FlowTableWriter(str(path), dialect, _format(stream, dialect, parquet=path.suffix == PARQUET))
         yield writer
         writer.close()
-        with _errors_of(str(path), writer.written):
+        with errors_of(str(path), writer.written):
             opened.close()
+
+
+@contextmanager
+def part_of_table(path: Path, dialect: Dialect, *, parquet: bool) -> Iterator[FlowTableWriter]:
+    """The same in a file that may have any name, as a part of another table (sensor.flow_tables.parts)."""
+    with whole_file(path) as stream:
+        writer = FlowTableWriter(str(path), dialect, _format(stream, dialect, parquet=parquet))
+        yield writer
+        writer.close()
+
+
+def table_stream(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Where the bytes of a table go: a file that gets its name at the end, or a pipe or a device. Raises OSError."""
+    return _written_directly(path) if is_special(path) else whole_file(path)
 
 
 @contextmanager
@@ -178,21 +192,19 @@ def _written_directly(path: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def stream_table(stream: LineStream, name: str, dialect: Dialect) -> Iterator[FlowTableWriter]:
     """Table as CSV on a stream that the caller owns. Raises as FlowTableWriter.flush."""
-    with _errors_of(name, 0):
+    with errors_of(name, 0):
         table_format = CsvFormat(stream, dialect.header)
     writer = FlowTableWriter(name, dialect, table_format)
     yield writer
     writer.close()
 
 
-def _format(path: Path, stream: IO[bytes], dialect: Dialect) -> TableFormat:
-    if path.suffix == PARQUET:
-        return ParquetFormat(stream, dialect)
-    return CsvFormat(stream, dialect.header)
+def _format(stream: IO[bytes], dialect: Dialect, *, parquet: bool) -> TableFormat:
+    return ParquetFormat(stream, dialect) if parquet else CsvFormat(stream, dialect.header)
 
 
 @contextmanager
-def _errors_of(name: str, written: int) -> Iterator[None]:
+def errors_of(name: str, written: int) -> Iterator[None]:
     """Turn an OSError into an OutputError that states the output and the rows written; a broken pipe passes through."""
     try:
         yield
@@ -203,7 +215,8 @@ def _errors_of(name: str, written: int) -> Iterator[None]:
         raise OutputError(f"{name}: cannot be written: {reason}, after {written:,} flows") from error
 
 
-def _schema(dialect: Dialect) -> "pa.Schema":
+def schema_of(dialect: Dialect) -> "pa.Schema":
+    """Columns of a dialect's Parquet files."""
     import pyarrow as pa
 
     from flows.batch import empty_batch

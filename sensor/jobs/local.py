@@ -12,7 +12,7 @@ from sensor.jobs.server import Lines, of_json, say
 from sensor.process.children import how_it_ended
 
 ENDING_S: Final = 10.0  # for it to be gone once nobody tells it anything
-BEGUN_ANEW: Final = 20  # times, after which whatever ends it is taken to be lasting
+BEGUN_ANEW: Final = 20  # times without a task done between, after which whatever ends it is taken to be lasting
 
 
 class PoolEndedError(CarrierError):
@@ -50,10 +50,22 @@ class LocalPool:
         return self.slots - len(self._tasks)
 
     def start(self) -> dict[str, Any]:
-        """Begin, and what it says of itself. Raises PoolEndedError where it ends before it is ready."""
-        self._begun += 1
-        if self._begun > BEGUN_ANEW:
-            raise PoolEndedError(f"the process that reads captures has ended {BEGUN_ANEW} times")
+        """Begin, and what it says of itself.
+
+        Raises PoolEndedError where it ends by itself before it is ready, or is killed again and again.
+        """
+        while True:
+            self._begun += 1
+            if self._begun > BEGUN_ANEW:
+                raise PoolEndedError(f"the process that reads captures has ended {BEGUN_ANEW} times")
+            found = self._once()
+            if isinstance(found, dict):
+                return found
+            if found >= 0:
+                raise PoolEndedError(f"the process that reads captures has ended: {how_it_ended(found)}")
+
+    def _once(self) -> dict[str, Any] | int:
+        """Begin, and what it says of itself; how it ended where it did, below 0 by a signal."""
         process = subprocess.Popen(  # noqa: S603  # this program
             self._command,
             stdin=subprocess.PIPE,
@@ -75,9 +87,7 @@ class LocalPool:
         except BaseException:  # an interrupt: until it is ready it does not look whether it is still wanted
             process.kill()
             raise
-        if not found:
-            raise PoolEndedError(f"the process that reads captures has ended: {how_it_ended(process.wait())}")
-        return dict(found[0])
+        return dict(found[0]) if found else self._gone()
 
     def submit(self, number: int, task: Task) -> None:
         """Have a task done."""
@@ -112,8 +122,9 @@ class LocalPool:
         for news in found:
             if news.over:
                 self._tasks.pop(news.number, None)
+                self._begun = 1  # it gets on: what ends it now and then does not last
         if self._lines.closed:
-            how = self._gone()
+            how = how_it_ended(self._gone())
             found += [News(number, failure=f"the process above it ended: {how}", lost=True) for number in self._tasks]
             self._tasks.clear()
             self.start()
@@ -135,8 +146,8 @@ class LocalPool:
         if self._process is not None:
             self._gone()
 
-    def _gone(self) -> str:
-        """Have its process gone; how it ended."""
+    def _gone(self) -> int:
+        """Have its process gone; its exit code, below 0 the number of a signal."""
         process = self._process
         assert process is not None  # noqa: S101  # it was started
         for pipe in (process.stdin, process.stdout):
@@ -148,4 +159,4 @@ class LocalPool:
             process.kill()
             how = process.wait()
         self._process = None
-        return how_it_ended(how)
+        return how

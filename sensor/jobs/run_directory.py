@@ -93,6 +93,10 @@ class RunDirectory:
             return None
         return result
 
+    def discard(self, capture: Capture) -> None:
+        """Do without a capture's lines, which nobody will read again."""
+        self.part(capture).unlink(missing_ok=True)
+
     def keep_end(self, capture: Capture, result: dict[str, Any]) -> None:
         """Note how a capture ended, whose lines are there by now. Raises OutputError."""
         stored = {"name": capture.name, "size": capture.size, "mtime_ns": capture.mtime_ns, "tag": capture.tag}
@@ -140,13 +144,18 @@ class RunDirectory:
         except OSError:
             return False
 
-    def _write(self, name: Path, what: dict[str, Any]) -> None:
+    @contextmanager
+    def errors_told(self, name: str | Path) -> Iterator[None]:
+        """While a file of it is written: raise OutputError for its errors."""
         try:
-            with whole_file(self.path / name) as file:
-                file.write(json.dumps(what, indent=1).encode() + b"\n")
+            yield
         except OSError as error:
             shown = printable(str(self.path / name), 200)
             raise OutputError(f"{shown}: cannot be written ({reason_of(error)})") from error
+
+    def _write(self, name: Path, what: dict[str, Any]) -> None:
+        with self.errors_told(name), whole_file(self.path / name) as file:
+            file.write(json.dumps(what, indent=1).encode() + b"\n")
 
     def _refused(self, error: OSError) -> OutputError:
         return OutputError(f"{self._shown}: no run can be kept here ({reason_of(error)})")

@@ -66,16 +66,13 @@ class Schedule:
     def __init__(self, tasks: Iterable[Task], carrier: Carrier) -> None:
         self.states = [State(task) for task in tasks]
         self.stopping = False
+        self.done = 0  # how far all are together
         self._carrier = carrier
-
-    @property
-    def done(self) -> int:
-        """How far all are together."""
-        return sum(state.done for state in self.states)
 
     def know(self, number: int, result: dict[str, Any], done: int) -> None:
         """Take a result over from an earlier run, before this one begins."""
         self.states[number].result, self.states[number].done = result, done
+        self.done += done
 
     def stop(self) -> None:
         """Begin nothing more, and wait for nothing that runs. May be called by a signal handler."""
@@ -95,7 +92,9 @@ class Schedule:
                 self._carrier.submit(number, self.states[number].task)
             for news in self._carrier.news(WAIT_S):
                 state = self.states[news.number]
+                self.done -= state.done
                 state.hear(news)
+                self.done += state.done
                 running -= news.over
                 if state.over:
                     ended(news.number, state)

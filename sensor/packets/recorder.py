@@ -131,8 +131,12 @@ class PacketRecorder:
         interfaces: Sequence[str] = ("",),
         max_packets: int,
         max_bytes: int,
+        shown_in: str = "",
     ) -> None:
-        """ring: holds the run's latest packets. interfaces: names by number. max_packets, max_bytes: for each alert."""
+        """ring: holds the run's latest packets. interfaces: names by number. max_packets, max_bytes: for each alert.
+
+        shown_in: directory, with a slash behind it, in which alerts say that their files are.
+        """
         self.ring = ring
         self.problem: str | None = None  # why the first file that failed could not be written, one line
         self._directory = directory
@@ -140,6 +144,7 @@ class PacketRecorder:
         self._interfaces = tuple(interfaces)
         self._max_packets = max_packets
         self._max_bytes = max_bytes
+        self._shown_in = shown_in
         self._open: dict[str, _Recording] = {}
         self._due: dict[str, _Recording] = {}
         self._ended_early: set[str] = set()  # open alerts whose files are ended: no more than may be open
@@ -228,12 +233,12 @@ class PacketRecorder:
             ended_early = alert.id in self._ended_early
             if alert.action == "closed":
                 self._ended_early.discard(alert.id)
-            return replace(alert, packets_file=alert.id + SUFFIX) if ended_early else alert
+            return replace(alert, packets_file=f"{self._shown_in}{alert.id}{SUFFIX}") if ended_early else alert
         recording.all_flows = alert.spread.flows
         if alert.action == "closed":
             recording.closed = True
             self._due[alert.id] = recording
-        return replace(alert, packets_file=recording.name)
+        return replace(alert, packets_file=self._shown_in + recording.name)
 
     def _with_flow(self, flow: AlertFlow) -> AlertFlow:
         recording = self._open.pop(flow.alert_id, None)

@@ -15,7 +15,7 @@ from sensor.report.document import document, section
 from sensor.report.limits import limits
 from sensor.report.markup import Content, element
 from sensor.report.subject import ReportSubject
-from sensor.report.tables import muted, sources, summary, targeted
+from sensor.report.tables import captures, muted, sources, summary, targeted
 from sensor.report.verdict import cautions, verdict
 from sensor.report.words import listed, share, size, stretch
 from sensor.version import VERSION
@@ -115,7 +115,10 @@ def _timeline(episodes: list[ReportedEpisode], coverage: Coverage) -> Content:
 
 
 def _parties(episodes: list[ReportedEpisode]) -> Content:
-    return [sources(episodes), targeted(episodes)] if episodes else None
+    if not episodes:
+        return None
+    of_captures = captures(episodes) if any(episode.last.capture for episode in episodes) else None
+    return [of_captures, sources(episodes), targeted(episodes)]
 
 
 def _alerts(episodes: list[ReportedEpisode]) -> Content:

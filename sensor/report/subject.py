@@ -53,10 +53,17 @@ def judging_of(hybrid: Hybrid) -> Judging:
 
 
 def command_of(
-    inputs: Sequence[str], config: Config | None, site: str | None, since: str = "", fleet: str | None = None
+    inputs: Sequence[str],
+    config: Config | None,
+    site: str | None,
+    since: str = "",
+    fleet: str | None = None,
+    *,
+    independent: bool = False,
 ) -> str:
     """The line that makes the page of these inputs again, wherever the settings came from. config: None for alerts."""
-    words = ["flowvigil", "report", *inputs, "-o", "report.html", *(("--site", site) if site else ())]
+    words = ["flowvigil", "report", *inputs, *(["--independent"] * independent), "-o", "report.html"]
+    words += ["--site", site] if site else []
     words += ["--since", since] if since else []
     words += ["--fleet", fleet] if fleet else []
     if config is None:

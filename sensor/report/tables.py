@@ -10,6 +10,7 @@ from sensor.report.markup import Content, Markup, element
 from sensor.report.words import endpoint, listed, targets
 
 TOP = 10
+CAPTURES = 200
 MUTED = 500
 _SHOWN = 3
 
@@ -26,6 +27,20 @@ def sources(episodes: Sequence[ReportedEpisode]) -> Markup:
     ]
     headings = (("Source", False), ("Alerts", True), ("Flagged flows", True), ("Worst", False), ("What", False))
     return table_of(f"Top sources ({len(rows)} of {len(ranked):,})", headings, rows)
+
+
+def captures(episodes: Sequence[ReportedEpisode]) -> Markup:
+    """The captures whose alerts weigh most, of captures read each for itself."""
+    by_capture: dict[str, list[ReportedEpisode]] = defaultdict(list)
+    for episode in episodes:
+        by_capture[episode.last.capture or ""].append(episode)
+    ranked = sorted(by_capture.items(), key=lambda item: (item[1][0].rank[:3], -len(item[1]), item[0]))
+    rows = [
+        (name, len(own), sum(episode.attack for episode in own), _worst(own), _kinds(own))
+        for name, own in ranked[:CAPTURES]
+    ]
+    headings = (("Capture", False), ("Alerts", True), ("Attacks", True), ("Worst", False), ("What", False))
+    return table_of(f"Captures with alerts ({len(rows)} of {len(ranked):,})", headings, rows)
 
 
 def targeted(episodes: Sequence[ReportedEpisode]) -> Markup:

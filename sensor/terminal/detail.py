@@ -172,7 +172,7 @@ def _timeline(history: EpisodeHistory, row: BoardRow, now_ns: int, glyphs: Glyph
 
 
 def _packets(alert: Alert, width: int, glyphs: Glyphs) -> list[Text]:
-    kept = wrapped(f"kept in {safe_text(alert.packets_file, 40, glyphs)}", width, 2) if alert.packets_file else []
+    kept = wrapped(f"kept in {safe_text(alert.packets_file, 64, glyphs)}", width, 2) if alert.packets_file else []
     return [
         *kept,
         *wrapped(f"tshark -r CAPTURE -Y '{display_filter(alert)}'", width, 2),

@@ -71,11 +71,11 @@ def test_what_hangs_or_is_no_capture_is_named_and_costs_the_others_nothing(
     cut.write_bytes((captures / "net-0.pcap").read_bytes()[:50_000])
     missing = tmp_path / "missing.pcap"
     with silent.open("r+b", buffering=0):  # somebody has it open to write, and never does
-        patience = ("--set", "jobs.patience_s=1")
+        patience = ("--set", "jobs.patience_s=5")
         result = flowvigil("read", silent, captures, text, cut, missing, "--independent", *patience)
     assert result.code == 6
     told = "\n".join(result.stderr)
-    assert f"{silent}: set aside after 2 attempts: stood still for 1 s" in told
+    assert f"{silent}: set aside after 2 attempts: stood still for 5 s" in told
     assert f"{text}: " in told
     assert f"{cut}: cut off" in told or f"{cut}: truncated" in told or f"{cut}: " in told
     assert f"{missing}: " in told
@@ -161,7 +161,7 @@ def test_a_capture_that_has_changed_is_read_again_and_a_new_one_too(captures: Pa
     [
         (("--resume",), 2, "--resume: expected it with --independent"),
         (("--independent", "--resume"), 2, "--resume: expected --run DIR with it"),
-        (("--independent", "--keep-packets", "kept"), 2, "--independent: found --keep-packets or --flows"),
+        (("--independent", "--keep-packets", "{captures}"), 7, "which is to be read, expected another directory"),
         (("--independent", "--run", "{used}"), 7, "found a run, expected an empty directory, or --resume"),
         (("--independent", "--run", "{used}", "--resume", "--set", "meter.idle_timeout_s=60"), 3, "of other settings"),
         (("--independent", "--run", "{used}", "--resume", "-m", "cic2017"), 3, "of another bundle"),
@@ -176,7 +176,7 @@ def test_what_cannot_be_is_refused_in_one_line(
     used = tmp_path / "used"
     if "{used}" in more:
         assert flowvigil("read", captures / "net-0.pcap", "--independent", "--run", used).code == 0
-    given = [word.format(used=used, empty=tmp_path / "empty") for word in more]
+    given = [word.format(used=used, empty=tmp_path / "empty", captures=captures) for word in more]
     result = flowvigil("read", captures / "net-0.pcap", *given)
     assert result.code == code, result.stderr
     assert words in "\n".join(result.stderr)

@@ -1,0 +1,163 @@
+"""What independent captures leave beside their lines: packets of alerts and flow logs, of each whole or not at all.
+
+Packets of a capture are in a directory of its own below `keep_packets.directory`, made under another name and renamed
+once all are there. Flow logs of all lie in one directory, in files whose names say by their run whose they are.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sensor.cli.build import make_flow_directory, make_packet_directory, refuse_packet_directory
+from sensor.errors import OutputError, reason_of
+from sensor.files.alone import InUseError, lock_alone, unlock
+from sensor.files.ownership import make_owned_directory
+from sensor.jobs.run_directory import Capture
+
+if TYPE_CHECKING:
+    from sensor.settings.config import Config
+
+UNFINISHED: Final = "-unfinished"
+_LETTERS_OF_NAME: Final = 16
+_LETTERS_OF_KEY: Final = 12
+_RUN_LETTERS: Final = 16  # of a flow log's file name
+
+
+def directory_name(capture: Capture) -> str:
+    """What the directory of a capture's packets is called: its file's name as far as that is harmless, and its key."""
+    letters = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in Path(capture.name).name)
+    return f"{letters[:_LETTERS_OF_NAME].strip('-')}-{capture.key[:_LETTERS_OF_KEY]}".lstrip("-")
+
+
+class KeptOfCaptures:
+    """The directories of one run over captures, within the limits of the settings over all of them together."""
+
+    def __init__(self, config: "Config", captures: Sequence[Capture]) -> None:
+        self._config = config
+        self._captures = captures
+        self._packets = config.keep_packets.directory
+        self._flows = config.flow_log.directory
+        self._places = {capture.key: place for place, capture in enumerate(captures)}
+        self._files: dict[int, dict[str, int]] = {}  # bytes of files of packets, by the place of their capture
+        self._bytes = 0
+        self.deleted = 0  # files that gave way to the limit
+        self._oldest = 0  # captures before this place have no files any more
+
+    @contextmanager
+    def held(self) -> Iterator["KeptOfCaptures"]:
+        """While nobody else keeps packets there. Raises OutputError for a directory that cannot be used."""
+        refuse_packet_directory(self._config, [capture.name for capture in self._captures])
+        make_packet_directory(self._config)
+        make_flow_directory(self._config)
+        if self._packets is None:
+            yield self
+            return
+        try:
+            descriptor = os.open(self._packets, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                lock_alone(descriptor)
+            except InUseError:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            yield self
+        finally:
+            unlock(descriptor)
+
+    def task(self, capture: Capture) -> dict[str, str]:
+        """What whoever reads a capture is told of it."""
+        told: dict[str, str] = {}
+        if self._packets is not None:
+            told["packets"] = str(self._packets / directory_name(capture))
+        if self._flows is not None:
+            told["flow_log_run"] = capture.key[:_RUN_LETTERS]
+        return told
+
+    def has(self, capture: Capture, result: dict[str, Any]) -> bool:
+        """Whether what an earlier run kept of a capture is still there, as far as the limit lets it; it counts then."""
+        if self._packets is not None and result.get("packet_files", 0):
+            files = _files_in(self._packets / directory_name(capture))
+            if not files:
+                return False
+            self._add(self._places[capture.key], files)
+        return self._flows is None or not result.get("flow_files", 0) or any(_logs_of(self._flows, capture))
+
+    def ended(self, capture: Capture, result: dict[str, Any] | None) -> None:
+        """Count what a capture left, and delete the files of the first captures beyond the limit.
+
+        result: None where it was set aside, of which nothing stays. Raises OutputError.
+        """
+        try:
+            if result is None:
+                self._remove(capture)
+            elif self._packets is not None:
+                self._add(self._places[capture.key], _files_in(self._packets / directory_name(capture)))
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _add(self, place: int, files: dict[str, int]) -> None:
+        self._files[place] = files
+        self._bytes += sum(files.values())
+        self._oldest = min(self._oldest, place)
+        while self._bytes > self._config.keep_packets.directory_bytes and self._oldest < len(self._captures):
+            held = self._files.get(self._oldest)
+            if not held:
+                self._oldest += 1
+                continue
+            name = next(iter(held))
+            assert self._packets is not None  # noqa: S101  # there are files in it
+            directory = self._packets / directory_name(self._captures[self._oldest])
+            (directory / name).unlink(missing_ok=True)
+            self._bytes -= held.pop(name)
+            self.deleted += 1
+
+    def _remove(self, capture: Capture) -> None:
+        if self._packets is not None:
+            shutil.rmtree(unfinished(self._packets / directory_name(capture)), ignore_errors=True)
+        if self._flows is not None:
+            remove_logs(self._flows, capture.key[:_RUN_LETTERS])
+
+    def _unusable(self, error: OSError) -> OutputError:
+        return OutputError(f"packets cannot be kept in {self._packets}: {reason_of(error)}, expected another directory")
+
+
+def unfinished(directory: Path) -> Path:
+    """What a directory of packets is called while they come."""
+    return directory.with_name(f".{directory.name}{UNFINISHED}")
+
+
+@contextmanager
+def whole_directory(directory: Path) -> Iterator[Path]:
+    """A directory that gets its name at the end, in place of what stood there. Raises OSError."""
+    making = unfinished(directory)
+    shutil.rmtree(making, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
+    make_owned_directory(making, None)
+    yield making
+    if any(making.iterdir()):
+        making.rename(directory)
+    else:
+        making.rmdir()
+
+
+def remove_logs(directory: Path, run: str) -> None:
+    """Remove the files of a flow log that are of a run. Raises OSError."""
+    for path in directory.glob(f"flows-*-{run}-*.parquet"):
+        path.unlink(missing_ok=True)
+
+
+def _logs_of(directory: Path, capture: Capture) -> Iterator[Path]:
+    return directory.glob(f"flows-*-{capture.key[:_RUN_LETTERS]}-*.parquet")
+
+
+def _files_in(directory: Path) -> dict[str, int]:
+    """Bytes of the files of a directory, the oldest first; none where there is no such directory."""
+    found = []
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        found = [(entry.stat(follow_symlinks=False), entry.name) for entry in entries]
+    return {name: status.st_size for status, name in sorted(found, key=lambda one: (one[0].st_mtime_ns, one[1]))}
