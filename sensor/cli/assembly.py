@@ -305,7 +305,7 @@ def _made_ahead(
 
     if any(map(is_pipe, captures_in(captures))) or detection.recorder is not None or detection.drift is not None:
         return turns
-    ahead = TurnsAhead(turns, detection.judge.assess, cores)
+    ahead = TurnsAhead(turns, detection.judge, cores)
     stack.callback(ahead.close)
     return ahead
 

@@ -84,14 +84,16 @@ class Judge:
     exchanged: bool = False  # whether another model judged before
     flows: int = 0  # flows reported for the first time
     judged: int = 0  # records, with every new report of a flow
-    assessing_ns: int = 0  # time that the model took, by clock_ns
-    following_ns: int = 0  # and what followed; apart, as both may go on at once (sensor.run.ahead)
+    # Time by clock_ns that rows, the model and what follows took: apart, as all may go on at once (sensor.run.ahead).
+    rows_ns: int = 0
+    assessing_ns: int = 0
+    following_ns: int = 0
     clock_ns: Callable[[], int] = time.perf_counter_ns
 
     @property
     def spent_ns(self) -> int:
         """Time that judging took, by clock_ns."""
-        return self.assessing_ns + self.following_ns
+        return self.rows_ns + self.assessing_ns + self.following_ns
 
     @property
     def merged(self) -> int:
@@ -132,10 +134,20 @@ class Judge:
         """
         return self.follow(records, self.assess(records), dropped) if len(records) else []
 
-    def assess(self, records: FlowBatch) -> Assessment:
-        """What the model says of each flow record, of which there is at least one; the hosts' states advance."""
+    def rows_of(self, records: FlowBatch) -> Rows:
+        """What the model is asked about of each flow record, in order; the context of the records' hosts advances."""
         started_ns = self.clock_ns()
         rows = records.values if self.row_maker is None else self.row_maker.columns(records)
+        self.rows_ns += self.clock_ns() - started_ns
+        return rows
+
+    def assess(self, records: FlowBatch, rows: Rows | None = None) -> Assessment:
+        """What the model says of each flow record, of which there is at least one; the hosts' states advance.
+
+        rows: as of rows_of, where they were made before; another thread may make those of the next records.
+        """
+        rows = self.rows_of(records) if rows is None else rows
+        started_ns = self.clock_ns()
         judgement = self.hybrid.judge(steps_of(records, rows), self.rate)
         if self.observer is not None:
             self.observer.judged(self.hybrid, records, rows, judgement)

@@ -1,4 +1,4 @@
-"""Stored captures on several cores: reading and metering, the model, and what follows, each in a thread of its own.
+"""Stored captures on several cores: metering, rows for the model, the model, and what follows, each in a thread.
 
 Kernels are compiled without the interpreter lock, and reading and unpacking release it, so the threads work side by
 side on the same arrays: nothing is copied, and no other process can be lost. Each hands on in order what it made, and
@@ -9,15 +9,15 @@ thousand records wait between two of them.
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from flows.batch import FlowBatch
 from flows.meter import concatenate
 from flows.names.reading import NO_SIGHTINGS, joined
-from sensor.judging.judge import Assessment
+from sensor.judging.judge import Assessment, Rows
 from sensor.metering.turns import END_NS, Turn, TurnSource
 from sensor.run.detection import AssessedTurn, in_parts
 
@@ -29,6 +29,16 @@ WAITING: Final = 2  # between two threads
 ENDING_S: Final = 1.0  # for a thread to end once nobody wants what it makes
 
 
+class Assessor(Protocol):
+    """The part of a judge that can be ahead of what follows (sensor.judging.judge)."""
+
+    def rows_of(self, records: FlowBatch) -> Rows:
+        """What the model is asked about of each record, in order."""
+
+    def assess(self, records: FlowBatch, rows: Rows | None = None) -> Assessment:
+        """What the model says of each record, in order."""
+
+
 class TurnsAhead:
     """Turns of captures for a judge, of which the next are made while one is taken; iterate over it once.
 
@@ -37,12 +47,12 @@ class TurnsAhead:
 
     ends_by_itself = True
 
-    def __init__(self, turns: TurnSource, assess: Callable[[FlowBatch], Assessment], cores: int) -> None:
-        """turns: of files, no pipe. assess: as of a judge, which nobody else may use it of. cores: 1 for no thread."""
+    def __init__(self, turns: TurnSource, judge: Assessor, cores: int) -> None:
+        """turns: of files, no pipe. judge: nobody else asks it about records. cores: 1 for no thread."""
         self._turns = turns
-        self._assess = assess
+        self._judge = judge
         self._cores = cores
-        self._stages: list[Ahead[Turn]] = []  # the last one first
+        self._stages: list[Ahead[Any]] = []  # the last one first
 
     @property
     def problems(self) -> Sequence[str]:
@@ -59,8 +69,9 @@ class TurnsAhead:
         if self._cores == 1:
             return gathered(self._turns)
         metered = Ahead("metering", gathered(self._turns))
-        assessed = Ahead("model", self._assessed(metered))
-        self._stages = [assessed, metered]
+        in_rows = Ahead("rows", self._in_rows(metered))
+        assessed = Ahead("model", self._assessed(in_rows))
+        self._stages = [assessed, in_rows, metered]
         return iter(assessed)
 
     def stop(self) -> None:
@@ -74,9 +85,13 @@ class TurnsAhead:
         for stage in self._stages:
             stage.close()
 
-    def _assessed(self, turns: Iterable[Turn]) -> Iterator[Turn]:
+    def _in_rows(self, turns: Iterable[Turn]) -> Iterator[tuple[Turn, Rows | None]]:
         for turn in turns:
-            assessment = self._assess(turn.records) if len(turn.records) else None
+            yield turn, self._judge.rows_of(turn.records) if len(turn.records) else None
+
+    def _assessed(self, turns: Iterable[tuple[Turn, Rows | None]]) -> Iterator[Turn]:
+        for turn, rows in turns:
+            assessment = None if rows is None else self._judge.assess(turn.records, rows)
             yield AssessedTurn(turn.records, turn.until_ns, turn.totals, turn.events, turn.seen, assessment=assessment)
 
 

@@ -16,7 +16,7 @@ from flows.columns import COLUMNS
 from flows.meter import MeterStats, concatenate
 from flows.names.layout import SIGHTING_WORDS
 from flows.names.reading import Sightings
-from sensor.judging.judge import Assessment
+from sensor.judging.judge import Assessment, Rows
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.run.ahead import RECORDS, WAITING, Ahead, TurnsAhead, gathered
 from sensor.run.detection import AssessedTurn
@@ -105,13 +105,20 @@ class Endless:
         self.stopped = True
 
 
-def nothing_of(records: FlowBatch) -> Assessment:
-    return Assessment(records.values, None)  # type: ignore[arg-type]
+class Silent:
+    """A judge that has nothing to say."""
+
+    def rows_of(self, records: FlowBatch) -> Rows:
+        return records.values
+
+    def assess(self, records: FlowBatch, rows: Rows | None = None) -> Assessment:
+        assert rows is records.values
+        return Assessment(rows, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_stopped_they_end_with_the_sources_last_turn(cores: int) -> None:
-    turns, taken = TurnsAhead(Endless(), nothing_of, cores), []
+    turns, taken = TurnsAhead(Endless(), Silent(), cores), []
     for turn in turns:
         taken.append(turn)
         turns.stop()
@@ -123,9 +130,9 @@ def test_stopped_they_end_with_the_sources_last_turn(cores: int) -> None:
 
 def test_closed_in_the_midst_they_leave_no_thread() -> None:
     before = threading.active_count()
-    turns = TurnsAhead(Endless(), nothing_of, 2)
+    turns = TurnsAhead(Endless(), Silent(), 2)
     next(iter(turns))
-    assert threading.active_count() == before + 2
+    assert threading.active_count() == before + 3
     turns.close()
     deadline = time.monotonic() + PATIENCE_S
     while threading.active_count() > before:
@@ -136,10 +143,11 @@ def test_closed_in_the_midst_they_leave_no_thread() -> None:
 def test_a_model_that_fails_ends_the_run_with_its_error_and_leaves_no_thread() -> None:
     before = threading.active_count()
 
-    def fails(records: FlowBatch) -> Assessment:
-        raise MemoryError(len(records))
+    class Failing(Silent):
+        def assess(self, records: FlowBatch, _rows: Rows | None = None) -> Assessment:
+            raise MemoryError(len(records))
 
-    turns = TurnsAhead(Endless(), fails, 2)
+    turns = TurnsAhead(Endless(), Failing(), 2)
     with pytest.raises(MemoryError):
         list(turns)
     turns.close()
@@ -151,7 +159,7 @@ def test_a_turn_is_handed_on_with_all_that_it_holds() -> None:
         def __iter__(self) -> Iterator[Turn]:
             yield replace(turn_of(0, 30, last=True), packets_due=True)
 
-    (turn,) = TurnsAhead(One(), nothing_of, 2)
+    (turn,) = TurnsAhead(One(), Silent(), 2)
     assert isinstance(turn, AssessedTurn)
     assert turn.assessment is not None
     assert len(turn.records) == len(turn.assessment.rows) == 30
