@@ -10,6 +10,7 @@ import pytest
 
 from flows.columns import feature_contract
 from models.bundle import load_bundle
+from training import memory
 from training.errors import DatasetError
 from training.train import train
 
@@ -54,11 +55,17 @@ def recipe(tmp_path: Path, data: Path) -> Path:
     return path
 
 
-def test_the_same_recipe_gives_the_same_bundle(tmp_path: Path, recipe: Path, data: Path) -> None:
+def test_the_same_recipe_gives_the_same_bundle_in_memory_and_past_it(
+    tmp_path: Path, recipe: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("tensorflow")
     lines: list[str] = []
     figures = train(recipe, data, tmp_path / "first", lines.append)
-    train(recipe, data, tmp_path / "second", lambda _: None)
+    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 1 << 16)
+    monkeypatch.setattr(memory, "LARGEST_BLOCK", 1 << 20)
+    monkeypatch.setattr(memory, "LEAST_BLOCK", 1 << 16)
+    with memory.bounded(memory.MOST_BYTES):
+        train(recipe, data, tmp_path / "second", lambda _: None)
     first, second = (load_bundle(tmp_path / name, feature_contract()) for name in ("first", "second"))
     assert first.sha256 == second.sha256
     assert (tmp_path / "first" / "manifest.json").read_bytes() == (tmp_path / "second" / "manifest.json").read_bytes()
