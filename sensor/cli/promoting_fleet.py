@@ -49,7 +49,7 @@ class FleetPromotion:
         """Hash under which a challenger lies there already, as it was compared before; None for one that does not."""
         own, bundles = challenger.manifest_sha256, self.wanted.bundles.items()
         known = (own, *(sha256 for sha256, bundle in bundles if bundle.made_of_sha256 == own))
-        return next((sha256 for sha256 in known if (bundles_path(self.path) / sha256).is_dir()), None)
+        return next((sha256 for sha256 in known if os.path.isdir(bundles_path(self.path) / sha256)), None)
 
     def lay(self, challenger: Path, model: Hybrid, record: dict[str, Any], config: Config) -> str:
         """Write a challenger with the reasons into the directory of its hash, which this gives.
@@ -61,13 +61,13 @@ class FleetPromotion:
                 writer(challenger, model, record, config)(work)
             except BundleError as error:
                 raise ModelError(str(error)) from error
-            files = {path.name: path.read_bytes() for path in sorted(work.iterdir()) if path.is_file()}
+            files = {path.name: path.read_bytes() for path in sorted(work.iterdir()) if os.path.isfile(path)}
             sha256 = hashlib.sha256(files[MANIFEST]).hexdigest()
             place = bundles_path(self.path) / sha256
             place.parent.mkdir(exist_ok=True)
             directory = ReplacedDirectory(Path(os.path.abspath(place)))
             with directory.locked():
-                if not place.exists():
+                if not os.path.exists(place):
                     directory.create(lambda fresh: write_files(fresh, files))
         return sha256
 
@@ -86,7 +86,7 @@ class FleetPromotion:
 
     def _described(self, sha256: str, model: Hybrid) -> WantedBundle:
         place = bundles_path(self.path) / sha256
-        files = {path.name: _sha256_of(path) for path in sorted(place.iterdir()) if path.is_file()}
+        files = {path.name: _sha256_of(path) for path in sorted(place.iterdir()) if os.path.isfile(path)}
         return WantedBundle(
             model.model_id,
             model.sha256,

@@ -42,7 +42,7 @@ def table(
 
 def category(values: Sequence[str]) -> Coded:
     """A category of the given value in each row."""
-    return coded(np.array(values, dtype=np.str_))
+    return coded(np.array(list(values), dtype=np.str_))
 
 
 def mixed(rows: int = 300, seed: int = 3, **others: Any) -> LabelledTable:

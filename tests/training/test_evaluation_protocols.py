@@ -17,10 +17,10 @@ from models.calibration import fit_calibration
 from models.detector import FlowSteps
 from models.fusion import ATTACK, BENIGN, Hybrid, Member
 from tests.support.evaluations import DAYS, KNOWN_COLUMN, SECOND, FlowsOfHost, forests, hybrid, quiet, table
+from training import measure
 from training.arrays import Int64s
 from training.datasets.table import FlowTable
 from training.errors import DatasetError
-from training.evaluation import deletion as room
 from training.evaluation.deletion import Explain, deletion
 from training.evaluation.importance import importance
 from training.evaluation.outcome import Model
@@ -279,7 +279,7 @@ def test_deletion_judges_a_flow_in_the_state_that_its_host_then_had(
     first = flagged[np.unique(row[flagged], return_index=True)[1]]
     by_novel_alone = judgement.verdict[first] != ATTACK
     assert 0 < by_novel_alone.sum() < len(first)
-    monkeypatch.setattr(room, "CHUNK", chunk)
+    monkeypatch.setattr(measure, "CHUNK", chunk)
     told = deletion(model, flows, {"as_is": flows.host}, columns_behind, 1)["flow_by_flow"]
     assert told["flows"] == len(first)
     assert told["reasons"] == pytest.approx(by_novel_alone.mean(), abs=1e-6)

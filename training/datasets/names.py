@@ -1,5 +1,6 @@
 """Names of files as figures and pages have them: they are UTF-8, which a file's name need not be."""
 
+import os
 from glob import has_magic
 from pathlib import Path
 
@@ -12,6 +13,6 @@ def file_name(file: Path, within: Path | None = None) -> str:
 
 def _directory(dataset: Path) -> Path:
     """Of a pattern, the directory that all of its files lie below."""
-    while has_magic(str(dataset)) and not dataset.exists():
+    while has_magic(str(dataset)) and not os.path.exists(dataset):
         dataset = dataset.parent
     return dataset

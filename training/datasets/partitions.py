@@ -5,6 +5,7 @@ the files themselves lack the column then). It is a column where a table of flow
 nothing.
 """
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from glob import glob, has_magic
@@ -21,13 +22,13 @@ NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 def is_pattern(path: Path) -> bool:
     """Whether a path stands for all files that match it, and is not itself there."""
-    return has_magic(str(path)) and not path.exists()
+    return has_magic(str(path)) and not os.path.exists(path)
 
 
 def named_by(pattern: Path) -> list[Path]:
     """The files that match, sorted by path; ** stands for directories of any depth. Raises DatasetError for none."""
     found = sorted((Path(name) for name in glob(str(pattern), recursive=True)), key=lambda path: path.parts)
-    files = [path for path in found if path.is_file()]
+    files = [path for path in found if os.path.isfile(path)]
     if not files:
         raise DatasetError(pattern, "matches no file; expected flow tables")
     return files
