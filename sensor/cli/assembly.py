@@ -6,7 +6,6 @@ outputs); then the privileges of a watch go; then processes are made, while ther
 
 import gc
 import importlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -308,11 +307,6 @@ def _made_ahead(
     ahead = TurnsAhead(turns, detection.judge, cores)
     stack.callback(ahead.close)
     return ahead
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def ready_model(

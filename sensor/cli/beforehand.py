@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sensor import log
 from sensor.cli.build import build_judge, build_meter, load_model
-from sensor.errors import OutputError, reason_of
+from sensor.errors import InputError, OutputError, reason_of
 
 if TYPE_CHECKING:
     from sensor.api.listening import ListenAddress
@@ -33,10 +33,15 @@ def tell_skipped(captures: Sequence[str]) -> None:
 
 
 def tell_stream(captures: Sequence[str]) -> None:
-    """Log in one line that several captures are taken as one stream."""
+    """Log in one line that several captures are taken as one stream; nothing where reading them ends at once."""
     from sensor.sources.captures.files import captures_in
+    from sensor.sources.captures.stream import refuse_unreadable
 
     if (several := len(captures_in(captures))) > 1:
+        try:
+            refuse_unreadable(captures)
+        except InputError:
+            return  # which reading them says
         log.info(f"{several:,} captures read as one stream, by time; --independent reads each for itself")
 
 

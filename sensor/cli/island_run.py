@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +24,7 @@ from sensor.jobs.local import LocalPool
 from sensor.jobs.run_directory import Capture, Identity, RunDirectory
 from sensor.jobs.schedule import Carrier, CarrierError, Schedule, State
 from sensor.printable import printable
+from sensor.process.cores import usable_cores
 from sensor.progress.progress import Progress
 from sensor.version import VERSION
 
@@ -83,7 +83,7 @@ class Islands:
             tell_skipped(self.captures)
         options, settings = self.options, self._settings.model_dump(mode="json", exclude={"output"})
         table = None if self.table is None else asdict(self.table)
-        workers = min(options.workers or os.cpu_count() or 1, max(1, len(found)))
+        workers = min(options.workers or usable_cores(), max(1, len(found)))
         with ExitStack() as stack:
             kept = stack.enter_context(KeptOfCaptures(self._settings, found).held())
             carrier, ready = self._carrier(stack, settings, table, workers)

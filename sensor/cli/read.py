@@ -71,7 +71,7 @@ def read(
     code 6.
     """
     loaded = flags.settings()
-    from sensor.cli.assembly import DisplayOptions, reading, usable_cores
+    from sensor.cli.assembly import DisplayOptions, reading
 
     refuse_to_overwrite(loaded.output.file, captures)
     display, options = DisplayOptions(json, quiet, color), IslandOptions(independent, workers, run, resume, scheduler)
@@ -82,6 +82,7 @@ def read(
         return read_islands(loaded, Islands(loaded, captures, options, quiet, keeps=True), display, fail_on)
     replace(options, workers=None).refuse_alone()
     from sensor.cli.beforehand import tell_skipped, tell_stream
+    from sensor.process.cores import usable_cores
 
     refuse_objects(captures)
     cores = usable_cores() if workers is None else workers

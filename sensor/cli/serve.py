@@ -31,6 +31,7 @@ from sensor.cli.signals import stopped_by_signals
 from sensor.errors import OK
 from sensor.local_names import LOCAL_NAMES
 from sensor.printable import terminal_safe_line
+from sensor.process.cores import usable_cores
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -154,7 +155,7 @@ def _services(
     hybrid = load_model(config)
     rate = checked_rate(config, hybrid)
     row_format = row_format_for(hybrid)
-    copies = max(2, min(8, os.cpu_count() or 2))
+    copies = max(2, min(8, usable_cores()))
     names = LOCAL_NAMES | {address.host} if address.is_local and address.path is None else None
     return Services(
         models=ModelPool(hybrid, Explainer(hybrid.normal), rate, copies, config.api.request_s),

@@ -223,15 +223,14 @@ def test_captures_none_of_which_can_be_read_have_a_line_each(command: str, log_f
         name.write_bytes(b"\xd4\xc3\xb2\xa1 cut")
     result = flowvigil("--log-format", log_format, command, *names)
     assert result.code == 6
-    assert len(result.stderr) == 1_002
+    assert len(result.stderr) == 1_001
     if log_format == "json":
         told = [json.loads(line) for line in result.stderr]
         assert told[-1]["process"]["exit_code"] == 6
         lines = [document["message"] for document in told]
     else:
         lines = [line.removeprefix("flowvigil: ") for line in result.stderr]
-    assert lines[0].startswith("1,003 captures read as one stream")
-    assert [line.partition(":")[0] for line in lines[1:-1]] == [str(name) for name in names[:1000]]
+    assert [line.partition(":")[0] for line in lines[:-1]] == [str(name) for name in names[:1000]]
     assert lines[-1] == "and 3 more problems"
 
 
@@ -379,11 +378,8 @@ def test_an_output_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 def test_a_full_output_is_named_and_the_others_still_get_what_was_found(demo: Result) -> None:
     result = flowvigil("read", DEMO, "-o", "/dev/full")
     assert result.code == 7
-    # The line that tells of it is one more where it is told before the run is over.
-    lost = len(alerts_of(demo.stdout))
-    told_of = "flowvigil: /dev/full: no space left, after no whole lines, {} lost"
-    assert result.stderr[-1] in {told_of.format(lost), told_of.format(lost + 1)}
-    told = alerts_of(result.stdout)
+    told = alerts_of(result.stdout)  # with a line about the output itself, where that failed before the run was over
+    assert result.stderr[-1] == f"flowvigil: /dev/full: no space left, after no whole lines, {len(told)} lost"
     assert told[0] == alerts_of(demo.stdout)[0]
     assert [line["event"]["action"] for line in told if line["event"]["kind"] == "alert"][-1] == "closed"
 
