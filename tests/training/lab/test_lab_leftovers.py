@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from tests.support.waiting import wait_until
 from training.lab.processes import surroundings
 
 RUN = """
@@ -34,15 +34,17 @@ def test_what_a_run_made_goes_when_it_is_killed_and_what_another_makes_stays(tmp
     other, left = run_in(tmp_path)
     assert gone.is_dir()
     killed.kill()  # and nobody asks how it ended, so its id is not free yet
-    until = time.monotonic() + 20
-    while gone.exists() and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not gone.exists()
+    wait_until(lambda: not gone.exists())
     assert left.is_dir()
     killed.communicate()
     other.communicate("\n")
-    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and str(tmp_path) in command_of(pid)]
+    wait_until(lambda: not processes_of(tmp_path))
     assert left.is_dir()
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Ids of those whose command line names it. One that removes files ends a moment after they are gone."""
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and str(directory) in command_of(pid)]
 
 
 def command_of(pid: str) -> str:
