@@ -11,9 +11,12 @@ import pickle
 import stat
 import uuid
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
+
+from kernels.sources import kernel_digest
 
 SUFFIX: Final = ".nbk"
 DIGEST_BYTES: Final = 32
@@ -40,18 +43,30 @@ class Problems:
 PROBLEMS: Final = Problems()
 
 
+@cache
+def own_digest() -> str:
+    """Digest of what the kernels of this installation are made of, as they stood when it was first asked for."""
+    return kernel_digest()
+
+
+@cache
+def _digest_of(source: Path) -> str:
+    return hashlib.sha256(source.read_bytes()).hexdigest()
+
+
 class KernelCache:
-    """The cache of one function, as numba's dispatcher asks for it (numba.core.caching)."""
+    """The cache of one function, as numba's dispatcher asks for it (numba.core.caching).
+
+    What is kept is found by what the function is made of, not by where it stands or when it was installed: a second
+    installation of the same version finds what the first has compiled.
+    """
 
     def __init__(self, function: Callable[..., Any], directory: Path) -> None:
         """function: Python's own. directory: of all kernels; the function has one below it, by its module."""
-        numba: Any = import_module("numba")  # not before the directory is chosen (sensor.process.kernel_cache)
         source = Path(function.__code__.co_filename)
-        found = source.stat()
-        module = hashlib.sha256(str(source.parent).encode()).hexdigest()[:16]
-        self._directory = directory / f"{source.parent.name}-{module}"
-        self._name = f"{source.stem}.{function.__name__}"
-        self._function = repr((numba.__version__, function.__qualname__, found.st_mtime, found.st_size))
+        self._directory = directory / function.__module__
+        self._name = function.__name__
+        self._function = repr((own_digest(), _digest_of(source), function.__module__, function.__qualname__))
         self._code = hashlib.sha256(function.__code__.co_code).hexdigest()
 
     @property

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 IndependentOption = Annotated[
-    bool, typer.Option("--independent", help="Each capture for itself, in a process of its own.")
+    bool,
+    typer.Option("--independent/--stream", help="Each capture for itself, or all one stream by time."),
 ]
 WorkersOption = Annotated[
     int | None,

@@ -13,10 +13,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from kernels.cache import DIGEST_BYTES, PROBLEMS, SUFFIX, is_trusted
+from kernels.cache import DIGEST_BYTES, PROBLEMS, SUFFIX, is_trusted, own_digest
 from sensor import log
 from sensor.errors import reason_of
-from sensor.process.kernel_sources import kernel_digest
 
 VARIABLE = "NUMBA_CACHE_DIR"  # without it nothing is kept (kernels.jit)
 SERVICE_VARIABLE = "CACHE_DIRECTORY"  # systemd.exec(5)
@@ -106,7 +105,7 @@ def _user() -> int:
 def _own_directory() -> Path:
     """This version's directory, made where it is not there. Raises OSError."""
     base = cache_base()
-    directory = base / f"kernels-{kernel_digest()}"
+    directory = base / f"kernels-{own_digest()}"
     _make_private(base)
     _make_private(directory)
     return directory.resolve()

@@ -1,12 +1,15 @@
 """The directory of compiled kernels: private, by version, and never a reason to fail."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from kernels.sources import ROOMS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CODE = """
@@ -24,11 +27,16 @@ assert fit_scaling(rows, {"a": 0}).transform(rows).shape == (2, 1)
 OURS = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "CACHE_DIRECTORY")
 
 
-def chosen(code: str = CODE, **environment: str) -> tuple[str, Path, str]:
-    """What a fresh process chooses: (compiled before, directory, what it says on stderr)."""
+def chosen(code: str = CODE, at: Path = REPOSITORY, **environment: str) -> tuple[str, Path, str]:
+    """What a fresh process chooses: (compiled before, directory, what it says on stderr). at: where the rooms are."""
     kept = {name: value for name, value in os.environ.items() if name not in OURS}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY, env=kept | environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=at,
+        env=kept | {"PYTHONPATH": str(at)} | environment,
     )
     compiled, directory = done.stdout.split(maxsplit=1)
     return compiled, Path(directory.strip()), done.stderr
@@ -113,6 +121,23 @@ def test_files_that_a_power_loss_has_damaged_are_compiled_again(tmp_path: Path, 
         path.write_bytes(damage)
     assert chosen(CODE, XDG_CACHE_HOME=str(tmp_path))[0] == "False"
     chosen(code, XDG_CACHE_HOME=str(tmp_path))
+
+
+def test_a_second_installation_of_the_same_version_compiles_nothing(tmp_path: Path) -> None:
+    second, caches = tmp_path / "second", str(tmp_path / "caches")
+    for room in ROOMS:
+        shutil.copytree(REPOSITORY / room, second / room, ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
+        for path in (second / room).rglob("*.py"):
+            os.utime(path, (1, 1))  # installed at another time
+    code = CODE + SCALE + "print(flows.meter.__file__); kernels_are_compiled()"
+    _, there, _ = chosen(code, XDG_CACHE_HOME=caches)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "caches").rglob("*.nbk")}
+    compiled, here, _ = chosen(code, at=second, XDG_CACHE_HOME=caches)
+    assert kept
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "caches").rglob("*.nbk")} == kept
+    assert compiled == "True"
+    assert str(there).split() == [str(here).split()[0], str(REPOSITORY / "flows" / "meter.py")]
+    assert str(here).split()[1] == str(second / "flows" / "meter.py")
 
 
 def test_a_directory_that_the_user_names_is_left_alone(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sensor.process import kernel_sources
-from sensor.process.kernel_sources import COMPILERS, ROOMS, ROOT, kernel_digest
+from kernels import sources
+from kernels.sources import COMPILERS, ROOMS, ROOT, kernel_digest
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +93,11 @@ def test_a_module_with_a_first_kernel_counts(changes_digest: Callable[[str, str]
 def test_another_version_of_the_compiler_is_another_digest(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, compiler: str
 ) -> None:
-    found = kernel_sources._version_file
+    found = sources._version_file
     newer = tmp_path / "_version.py"
     newer.write_bytes(found(compiler).read_bytes() + b"# newer")
     before = kernel_digest()
-    monkeypatch.setattr(kernel_sources, "_version_file", lambda name: newer if name == compiler else found(name))
+    monkeypatch.setattr(sources, "_version_file", lambda name: newer if name == compiler else found(name))
     assert kernel_digest() != before
 
 
@@ -108,7 +108,7 @@ def test_every_module_that_uses_a_compiler_is_counted() -> None:
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             imported = set(imported_by(path))
             if imported & {"numba", "llvmlite", "jit"}:
-                assert name in kernel_sources.kernel_sources(), f"{name} is compiled, and its edits go unseen"
+                assert name in sources.kernel_sources(), f"{name} is compiled, and its edits go unseen"
 
 
 def imported_by(path: Path) -> list[str]:

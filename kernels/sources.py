@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("kernels", "flows", "models", "sensor")
 COMPILERS = ("numba", "llvmlite")
 # Who imports one of these holds kernels, or says how they are compiled.
