@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_judge, load_model
+from sensor.cli.reading import capture_turns
 from sensor.process.kernel_cache import use_kernel_cache
 from sensor.settings.config import effective_config
 

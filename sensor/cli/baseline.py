@@ -147,8 +147,8 @@ def _learnt(
     """Learn, write and tell; what could not be read."""
     from flows.kdd.columns import kdd_contract
     from sensor.baseline.learning import Asked, TooLittleError
-    from sensor.cli.assembly import ready_model
     from sensor.cli.build import load_model, site_notes
+    from sensor.cli.ready_model import ready_model
 
     notes = site_notes(config)
     hybrid = load_model(config)
@@ -190,10 +190,10 @@ def _heard(site: "LearnedSite", interface: str, *, quiet: bool) -> bool:
         from sensor.process.privileges import single_threaded_libraries
 
         single_threaded_libraries()
-    from sensor.cli.assembly import WatchOptions, watching
     from sensor.cli.learning_live import Silent, refuse_output, tell_waiting
     from sensor.cli.live_capture import named_interfaces, unprivileged_user
     from sensor.cli.reload import not_yet_requested
+    from sensor.cli.watching import WatchOptions, watching
 
     refuse_output(site.output, unprivileged_user(site.settings()))
     for module in LATER:

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.cli.assembly import READ_QUEUE_WAIT_S, DisplayOptions, prepared_for, screen_of_reading
+from sensor.cli.display import DisplayOptions, prepared_for, screen_of_reading
 from sensor.cli.exit_code import FailOn, code_of_findings
 from sensor.cli.island_run import IslandRun, Islands
 from sensor.cli.kernels import JUDGING, cached
+from sensor.cli.reading import READ_QUEUE_WAIT_S
 from sensor.cli.signals import stopped_by_signals
 from sensor.errors import INTERRUPTED, OUTPUT
 from sensor.files.unfinished import whole_file

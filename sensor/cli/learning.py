@@ -13,8 +13,8 @@ from models.scaling import fit_scaling
 from sensor import log
 from sensor.baseline.judged import Records
 from sensor.baseline.record_file import RecordFile
-from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_row_maker, checked_rate, episode_settings, observer, without_names
+from sensor.cli.reading import capture_turns
 from sensor.episodes.candidates import CandidateEpisodes
 from sensor.episodes.made import episodes_of
 from sensor.episodes.shapes import KIND_NAMES

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sensor import log
 from sensor.cli import beside
-from sensor.cli.assembly import DisplayOptions
 from sensor.cli.build import DEFAULT_BUNDLE
+from sensor.cli.display import DisplayOptions
 from sensor.errors import InputError, OutputError, reason_of
 from sensor.files.unfinished import refuse_unwritable
 from sensor.process.children import how_it_ended
@@ -89,7 +89,7 @@ class LearnedSite:
     def hook(
         self, enough: "Callable[[Run, NewBundle, Detection], Learner | None]", new_bundle: "NewBundle", run: "Detection"
     ) -> "SiteLearning":
-        """The hook of the run (sensor.cli.assembly.WatchOptions.learning)."""
+        """The hook of the run (sensor.cli.watching.WatchOptions.learning)."""
         from sensor.run.learning import SiteLearning
 
         return SiteLearning(self.seconds, self.heard_s(), lambda running: enough(running, new_bundle, run))

@@ -71,7 +71,8 @@ def read(
     code 6.
     """
     loaded = flags.settings()
-    from sensor.cli.assembly import DisplayOptions, reading
+    from sensor.cli.display import DisplayOptions
+    from sensor.cli.reading import reading
 
     refuse_to_overwrite(loaded.output.file, captures)
     display, options = DisplayOptions(json, quiet, color), IslandOptions(independent, workers, run, resume, scheduler)

@@ -18,12 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.cli.assembly import DisplayOptions, OneOfMany, reading, ready_model
 from sensor.cli.build import build_judge, build_meter, build_table_meter, make_flow_directory
+from sensor.cli.display import DisplayOptions
 from sensor.cli.exit_code import exit_code
 from sensor.cli.kept_of_captures import remove_logs, whole_directory
 from sensor.cli.kernels import JUDGING, cached
 from sensor.cli.options import Color
+from sensor.cli.reading import OneOfMany, reading
+from sensor.cli.ready_model import ready_model
 from sensor.errors import INPUT, INTERNAL, OK, InputError, OutputError, SensorError, reason_of
 from sensor.files.unfinished import whole_file
 from sensor.jobs.accounts import account_of

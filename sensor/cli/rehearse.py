@@ -164,9 +164,9 @@ def _captures(
     config: "Config", sources: Sequence[str], interface: str | None, seconds: float, kernels: Kernels, *, quiet: bool
 ) -> "Iterator[tuple[list[str], Hybrid]]":
     """The captures to read, again and again, and the model; temporary ones are removed on exit."""
-    from sensor.cli.assembly import ready_model
     from sensor.cli.beforehand import refuse_captures, refuse_watching
     from sensor.cli.listening import heard
+    from sensor.cli.ready_model import ready_model
     from sensor.cli.rehearsing import progress_on
     from sensor.files.unfinished import scratch_directory
     from sensor.rehearsal.site import MOST_PACKETS

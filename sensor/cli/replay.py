@@ -18,8 +18,8 @@ from models.fusion import Hybrid
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_flow import AlertItem
 from sensor.alerts.alert_record import alert_document
-from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_judge, without_names
+from sensor.cli.reading import capture_turns
 from sensor.errors import InputError
 from sensor.rehearsal.replay import ReplayedAlert, replay
 from sensor.run.detection import in_parts

@@ -221,7 +221,8 @@ def _noted(
 def _of_captures(
     config: "Config", inputs: "Inputs", kernels: Kernels, notes: "SiteNotes | None", *, quiet: bool
 ) -> tuple[str, int]:
-    from sensor.cli.assembly import capture_turns, ready_model
+    from sensor.cli.reading import capture_turns
+    from sensor.cli.ready_model import ready_model
 
     geo = geo_databases(config)  # before anybody waits for the compiler
     hybrid = ready_model(config, kernels, partial(refuse_captures, config, inputs.names), quiet=quiet)

@@ -39,7 +39,7 @@ def selftest(*, flags: Flags, json: JsonLinesOption = False, quiet: QuietOption 
     """
     config = flags.settings()
     kernels = cached(JUDGING, config)  # before anything that imports numba
-    from sensor.cli.assembly import ready_model
+    from sensor.cli.ready_model import ready_model
     from sensor.cli.rehearsing import progress_on, tried_sensor
 
     hybrid = ready_model(config, kernels, lambda: None, quiet=quiet)

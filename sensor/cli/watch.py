@@ -120,9 +120,10 @@ def watch(
         from sensor.process.privileges import single_threaded_libraries
 
         single_threaded_libraries()
-    from sensor.cli.assembly import DisplayOptions, WatchOptions, watching
+    from sensor.cli.display import DisplayOptions
     from sensor.cli.live_capture import named_interfaces
     from sensor.cli.reload import not_yet_requested
+    from sensor.cli.watching import WatchOptions, watching
 
     settings, learning, site = flags.settings, None, None
     if learn is not None:

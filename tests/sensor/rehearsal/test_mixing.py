@@ -8,8 +8,8 @@ import pytest
 
 from flows.block import PacketBlock, block_of
 from flows.meter import concatenate
-from sensor.cli.assembly import capture_turns
 from sensor.cli.build import build_meter
+from sensor.cli.reading import capture_turns
 from sensor.rehearsal.cutting import cut_episodes
 from sensor.rehearsal.episode import AttackEpisode, made
 from sensor.rehearsal.mixing import metered, mixed

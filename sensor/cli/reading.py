@@ -1,0 +1,151 @@
+"""Assembles a run over captures, and tears it down afterwards.
+
+First what may take long (model, kernels), then outputs and recorders; threads come last.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sensor.cli.assembly import AssembledRun, drift_hooks, marking_of, site_hooks, started
+from sensor.cli.beforehand import refuse_reading
+from sensor.cli.build import (
+    build_drift,
+    build_flow_recorder,
+    build_judge,
+    build_meter,
+    build_names,
+    build_packet_recorder,
+    flow_records,
+    geo_databases,
+    make_flow_directory,
+    make_packet_directory,
+    observer,
+    refuse_packet_directory,
+    site_notes,
+)
+from sensor.cli.display import DisplayOptions, looking_on, prepared_for, screen_of_reading
+from sensor.cli.kernels import JUDGING, cached
+from sensor.cli.ready_model import ready_model
+from sensor.cli.signals import stopped_by_signals
+from sensor.settings.extras import require_extras
+
+if TYPE_CHECKING:
+    from models.fusion import Hybrid
+    from sensor.metering.turns import TurnSource
+    from sensor.packets.recorder import PacketRecorder
+    from sensor.run.detection import Detection
+    from sensor.run.run import Hook
+    from sensor.settings.config import Config
+
+READ_QUEUE_WAIT_S = 10.0  # for which reading a capture waits for room in the queue of a listed output
+
+
+@dataclass(frozen=True, slots=True)
+class OneOfMany:
+    """What a run knows that is over one of many captures, each for itself."""
+
+    capture: str  # path of it, which its lines are to name
+    packets_in: str = ""  # directory, with a slash, in which alerts say that their packets are
+    flow_log_run: str | None = None  # by which its flow log's files are known
+
+
+@contextmanager
+def reading(
+    config: "Config",
+    captures: Sequence[str],
+    display: DisplayOptions,
+    hybrid: "Hybrid | None" = None,
+    more_hooks: "Sequence[Hook]" = (),
+    one: OneOfMany | None = None,
+    cores: int = 1,
+) -> Iterator[AssembledRun]:
+    """A run over captures, torn down on exit.
+
+    hybrid: the model where it is loaded already, with its kernels. one: which of many this is; None for captures as one
+    stream, which gives the same bytes whatever they are called and however they are packed. cores: more than one where
+    the run may use them.
+    """
+    capture = one.capture if one else None
+    require_extras(config)
+    refuse_packet_directory(config, captures)
+    notes, geo = site_notes(config), geo_databases(config)
+    if hybrid is None:
+        beforehand = partial(refuse_reading, config, captures)
+        hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet)
+    from sensor.outputs.outputs import Outputs
+    from sensor.run.detection import Detection
+    from sensor.run.outlet import Outlet
+    from sensor.run.output_news import OutputNews
+    from sensor.run.run import Run
+
+    make_packet_directory(config)
+    make_flow_directory(config)
+    with ExitStack() as stack:
+        recorder = build_packet_recorder(stack, config, shown_in=one.packets_in if one else "")
+        log_run = one.flow_log_run if one else None
+        flow_recorder = started(stack, build_flow_recorder(config, captures, waits=True, run=log_run))
+        outputs = stack.enter_context(Outputs(prepared_for(config, display, None), READ_QUEUE_WAIT_S))
+        outlet = Outlet(outputs=outputs, flow_records=flow_records(config, capture))
+        screen = screen_of_reading(
+            stack,
+            config,
+            captures,
+            display,
+            hybrid.model_id,
+            lambda: bool(outlet.alerts or outlet.muted) and not run.stopping,
+            marking_of(config, notes, lambda: detection),
+        )
+        drift = build_drift(config, hybrid, live=False)
+        judge, looking = build_judge(config, hybrid), looking_on(display, config, live=False)
+        detection = Detection(
+            judge,
+            outlet,
+            recorder,
+            flow_recorder,
+            notes,
+            drift=drift,
+            looking=looking,
+            geo=geo,
+            names=build_names(config),
+            capture=capture,
+        )
+        stack.callback(detection.close_files)
+        hooks = [*site_hooks(hybrid), *drift_hooks(detection), OutputNews(detection, observer(config)), *more_hooks]
+        turns = capture_turns(config, captures, recorder)
+        run = Run(made_ahead(stack, turns, captures, detection, cores), detection, screen, hooks)
+        stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
+        yield AssembledRun(run, detection)
+
+
+def capture_turns(config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None) -> "TurnSource":
+    """Turns of flow records of captures, for a judge. Raises ConfigError for a filter."""
+    from sensor.metering.captures import CaptureTurns
+    from sensor.sources.captures.stream import CaptureStream
+
+    return CaptureTurns(
+        CaptureStream(captures, config.capture.filter),
+        build_meter(config),
+        recorder.ring if recorder else None,
+    )
+
+
+def made_ahead(
+    stack: ExitStack, turns: "TurnSource", captures: Sequence[str], detection: "Detection", cores: int
+) -> "TurnSource":
+    """The turns of captures for a judge, made ahead of it where that changes nothing.
+
+    A pipe's writer may be slow, and its packets are judged as they come; packets of alerts are looked for in memory
+    before later ones push them out; and drift is told of with the records that show it.
+    """
+    from sensor.run.ahead import TurnsAhead
+    from sensor.sources.captures.files import captures_in
+    from sensor.sources.captures.stream import is_pipe
+
+    if any(map(is_pipe, captures_in(captures))) or detection.recorder is not None or detection.drift is not None:
+        return turns
+    ahead = TurnsAhead(turns, detection.judge, cores)
+    stack.callback(ahead.close)
+    return ahead
