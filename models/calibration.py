@@ -90,17 +90,16 @@ def fit_calibration(scores_normal: Vector, weight: Vector | None = None) -> Cali
     as many as Kish's effective sample size. Raises ValueError for fewer than 50 scores, or 50 by their weights, and for
     scores that are not finite.
     """
-    order = np.argsort(scores_normal, kind="stable")
-    weighed = np.ones(len(order)) if weight is None else _effective(weight)[order]
-    at_least = np.cumsum(weighed[::-1])[::-1]  # weight of this score and of all above it
-    total = float(at_least[0]) if len(order) else 0.0
+    ordered, weighed = _ascending(scores_normal, weight)
+    # weight of this score and of all above it
+    at_least = np.arange(len(ordered), 0.0, -1.0) if weighed is None else np.cumsum(weighed[::-1])[::-1]
+    total = float(at_least[0]) if len(ordered) else 0.0
     count = int(total)
     if count < MIN_SCORES:
         raise ValueError(f"calibration needs at least {MIN_SCORES} scores, found {count}")
     if not np.isfinite(scores_normal).all():
         raise ValueError(f"calibration scores hold {int((~np.isfinite(scores_normal)).sum())} that are not finite")
-    ordered = scores_normal[order].astype(np.float64)
-    knots, first = np.unique(ordered, return_index=True)
+    first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     survival = ((at_least[first] + 1.0) / (total + 1.0)).astype(np.float64)
     kept = _kept_knots(survival)
     tail_count = max(math.ceil(TAIL_SHARE * count), min(MIN_TAIL, count // 5))
@@ -108,17 +107,28 @@ def fit_calibration(scores_normal: Vector, weight: Vector | None = None) -> Cali
     log_odds = bool(ordered[0] >= 0.0 and ordered[-1] <= 1.0)
     over = ordered > tail_start
     excess = np.array([_excess(score, tail_start, log_odds) for score in ordered[over]])
-    shape, sigma = _fit_tail(excess, weighed[over], _excess(knots[-1], knots[0], log_odds))
+    weight_over = np.ones(len(excess)) if weighed is None else weighed[over]
+    shape, sigma = _fit_tail(excess, weight_over, _excess(ordered[-1], ordered[0], log_odds))
     return Calibration(
-        scores=knots[kept],
+        scores=ordered[first[kept]],
         survival=survival[kept],
         tail_start=tail_start,
-        tail_share=(float(weighed[over].sum()) + 1.0) / (total + 1.0),
+        tail_share=(float(weight_over.sum()) + 1.0) / (total + 1.0),
         shape=shape,
         sigma=sigma,
         log_odds=log_odds,
         count=count,
     )
+
+
+def _ascending(scores: Vector, weight: Vector | None) -> tuple[Vector, Vector | None]:
+    """Scores in order, (n,) float64, and what each counts; None where all count alike."""
+    if weight is None:
+        ordered = np.array(scores, dtype=np.float64)
+        ordered.sort(kind="stable")
+        return ordered, None
+    order = np.argsort(scores, kind="stable")
+    return scores[order].astype(np.float64), _effective(weight)[order]
 
 
 def _effective(weight: Vector) -> Vector:

@@ -5,7 +5,7 @@ The records are gone through in order, as a judge would. It makes no alert.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,10 @@ Records = Callable[[], Iterator[FlowBatch]]  # goes through the records of a lea
 Hashes = NDArray[np.uint64]  # (n,)
 Mask = NDArray[np.bool_]  # (n,)
 Times = NDArray[np.int64]  # (n,)
+# A new array of such a shape and type, whose numbers are whatever they are: in memory, or past it in a file.
+Empty = Callable[[tuple[int], Any], NDArray[Any]]
 
+AT_ONCE: Final = 1 << 16  # records whose numbers are worked on together
 SAMPLE: Final = 40_000  # rows that forests and normal values are fitted on
 SOURCE: Final = [SRC_HIGH, SRC_LOW]
 DESTINATION: Final = [DST_HIGH, DST_LOW]
@@ -79,6 +82,12 @@ class Kept:
         )
 
 
+_KEPT: Final = {
+    **{"p_known": np.float64, "p_novel": np.float64, "label": np.int16, "judged": np.bool_, "flow": np.uint64},
+    **{"source": np.uint64, "destination": np.uint64, "time_ns": np.int64, "first": np.bool_},
+}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """Rows drawn of a learning period."""
@@ -106,14 +115,47 @@ def parts(
         first += len(batch)
 
 
+def pieces(records: int) -> Iterator[slice]:
+    """All numbers of so many records, some at a time."""
+    for first in range(0, records, AT_ONCE):
+        yield slice(first, min(first + AT_ONCE, records))
+
+
+class Column:
+    """Numbers that come part by part."""
+
+    def __init__(self, empty: Empty, dtype: Any) -> None:
+        self._empty = empty
+        self._room = empty((AT_ONCE,), dtype)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used
+
+    def add(self, part: NDArray[Any]) -> None:
+        """Keep these after the others."""
+        end = self._used + len(part)
+        if end > len(self._room):
+            larger = self._empty((2 * end,), self._room.dtype)
+            for some in pieces(self._used):
+                larger[some] = self._room[some]
+            self._room = larger
+        self._room[self._used : end] = part
+        self._used = end
+
+    def numbers(self) -> NDArray[Any]:
+        """All of them so far."""
+        return self._room[: self._used]
+
+
 class Keeper:
     """Keeps what a bundle says of each part."""
 
-    def __init__(self, hybrid: Hybrid) -> None:
+    def __init__(self, hybrid: Hybrid, empty: Empty = np.empty) -> None:
         self._hybrid = replace(hybrid, support=None)  # also what the bundle has not met: the site may have
         self._support = hybrid.support
         self._hybrid.forget()
-        self._kept: list[Kept] = []
+        self._columns = {name: Column(empty, dtype) for name, dtype in _KEPT.items()}
 
     def take(self, part: RecordPart) -> Judgement:
         """Judge the next part; what the bundle says of it, by its own support."""
@@ -121,31 +163,31 @@ class Keeper:
         told = self._hybrid.judge(steps)
         judged = np.ones(len(steps), dtype=np.bool_) if self._support is None else self._support.judges(part.rows)
         identity = part.records.identity
-        kept = Kept(
-            p_known=told.p_known,
-            p_novel=told.p_novel,
-            label=told.label.astype(np.int16),
-            judged=judged,
-            flow=hashes(identity, KEY),
-            source=hashes(identity, SOURCE),
-            destination=hashes(identity, DESTINATION),
-            time_ns=identity[:, END_NS] + identity[:, END_SHIFT_NS],
-            first=steps.advances,
-        )
-        self._kept.append(kept)
+        kept = {
+            "p_known": told.p_known,
+            "p_novel": told.p_novel,
+            "label": told.label,
+            "judged": judged,
+            "flow": hashes(identity, KEY),
+            "source": hashes(identity, SOURCE),
+            "destination": hashes(identity, DESTINATION),
+            "time_ns": identity[:, END_NS] + identity[:, END_SHIFT_NS],
+            "first": steps.advances,
+        }
+        for name, numbers in kept.items():
+            self._columns[name].add(numbers)
         p_known, p_novel = np.where(judged, told.p_known, 1.0), np.where(judged, told.p_novel, 1.0)
         return replace(told, p_known=p_known, p_novel=p_novel, judged=judged)
 
     @property
     def records(self) -> int:
         """How many were judged so far."""
-        return sum(map(len, self._kept))
+        return len(self._columns["first"])
 
     def kept(self) -> Kept:
         """Of all parts so far; the bundle's hosts are forgotten."""
         self._hybrid.forget()
-        names = Kept.__dataclass_fields__
-        return Kept(**{name: np.concatenate([getattr(part, name) for part in self._kept]) for name in names})
+        return Kept(**{name: column.numbers() for name, column in self._columns.items()})
 
 
 def drawn(through: Iterator[RecordPart], chosen: Mask, seed: int, most: int = SAMPLE) -> Sample:
@@ -153,14 +195,45 @@ def drawn(through: Iterator[RecordPart], chosen: Mask, seed: int, most: int = SA
 
     chosen: (n,) of all records of the period.
     """
-    numbers = np.flatnonzero(chosen)
-    if len(numbers) > most:
-        numbers = np.sort(np.random.default_rng([seed, 17]).choice(numbers, most, replace=False))
+    count = int(chosen.sum())
+    places = np.arange(min(count, most))  # of the chosen ones
+    if count > most:
+        places = np.sort(np.random.default_rng([seed, 17]).choice(count, most, replace=False))
+    numbers = _numbers_at(chosen, places)
     rows = []
     for part in through:
         low, high = np.searchsorted(numbers, (part.numbers.start, part.numbers.stop))
         rows.append(part.rows[numbers[low:high] - part.first])
     return Sample(np.concatenate(rows), numbers)
+
+
+def _numbers_at(chosen: Mask, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers of the records at these places, ascending, among the chosen ones."""
+    found, before = [np.empty(0, dtype=np.int64)], 0
+    for piece in pieces(len(chosen)):
+        own = np.flatnonzero(chosen[piece])
+        low, high = np.searchsorted(places, (before, before + len(own)))
+        found.append(piece.start + own[places[low:high] - before])
+        before += len(own)
+    return np.concatenate(found)
+
+
+def picked(chosen: Mask, numbers: Callable[[slice], NDArray[np.float64]], empty: Empty) -> Vector:
+    """What stands at the chosen records, in their order. chosen: (n,). numbers: of a slice of all records."""
+    taken, first = empty((int(chosen.sum()),), np.float64), 0
+    for piece in pieces(len(chosen)):
+        own = numbers(piece)[chosen[piece]]
+        taken[first : first + len(own)] = own
+        first += len(own)
+    return taken
+
+
+def different(numbers: NDArray[Any]) -> int:
+    """How many different ones there are."""
+    found = np.empty(0, dtype=numbers.dtype)
+    for piece in pieces(len(numbers)):
+        found = np.union1d(found, numbers[piece])
+    return len(found)
 
 
 def hashes(identity: Identity, words: Sequence[int]) -> Hashes:

@@ -118,7 +118,8 @@ def site_cuts(
     if not novel:
         return cut_known, 0.0
     cut_novel = conformal_cut(p_novel, novel, novel, exact=True)
-    left = np.sort(p_novel[p_known >= cut_known])
+    left = p_novel[p_known >= cut_known]
+    left.sort()
     rank = int(rate * len(p_known)) - (len(p_known) - len(left))  # what both may flag, less what the known lane does
     if rank < SEEN_ENOUGH or rank >= len(left):
         return cut_known, cut_novel

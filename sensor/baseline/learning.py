@@ -24,14 +24,19 @@ from sensor.baseline.judged import (
     DESTINATION,
     SAMPLE,
     SOURCE,
+    Column,
+    Empty,
     Keeper,
     Kept,
     Mask,
     RecordPart,
     Records,
+    different,
     drawn,
     hashes,
     parts,
+    picked,
+    pieces,
 )
 from sensor.baseline.lanes import (
     FEWEST_ROWS,
@@ -103,12 +108,18 @@ class Learning:
 
 
 def learn(
-    hybrid: Hybrid, records: Records, sensor: LearningSensor, asked: Asked, fit: FitForest, report: Report
+    hybrid: Hybrid,
+    records: Records,
+    sensor: LearningSensor,
+    asked: Asked,
+    fit: FitForest,
+    report: Report,
+    empty: Empty = np.empty,
 ) -> Learning:
-    """Fit a bundle to a site's traffic. Raises TooLittleError."""
+    """Fit a bundle to a site's traffic. empty: where numbers of each record are kept. Raises TooLittleError."""
     report("judging the site's traffic by the bundle as it is")
-    kept, before, told, talk = _judged(hybrid, records, sensor)
-    period = _period(kept)
+    kept, before, told, talk = _judged(hybrid, records, sensor, empty)
+    period = _period(kept, empty)
     habits = habits_of(before, period) if asked.habits else []
     habit_subjects = {_subject(habit) for habit in habits}
     left_out = _left_out(kept, before, told, habit_subjects)
@@ -123,12 +134,14 @@ def learn(
         report(f"fitting the site's forest to {len(sample.rows):,} rows")
         odd = _odd(normal)
         forest = fit_site_forest(hybrid, sample.rows, odd[sample.number], fit, asked.seed)
-        scores, groups = _scored(hybrid, forest, _with_starts(hybrid, records, sensor, period), odd, normal)
-        p_known = np.where(kept.judged, kept.p_known, 1.0)[normal]
-        site = site_hybrid(
-            replace(hybrid, thresholds=shipped), forest.whole, scores[normal], p_known, sample.rows, groups
-        )
-        p_novel = site.novel[0].calibration.p_value(scores)
+        scores = empty((len(kept),), np.float64)
+        groups = _scored(hybrid, forest, _with_starts(hybrid, records, sensor, period), odd, normal, scores)
+        p_known = picked(normal, lambda own: np.where(kept.judged[own], kept.p_known[own], 1.0), empty)
+        of_normal = picked(normal, lambda own: scores[own], empty)
+        site = site_hybrid(replace(hybrid, thresholds=shipped), forest.whole, of_normal, p_known, sample.rows, groups)
+        p_novel = scores
+        for piece in pieces(len(kept)):
+            p_novel[piece] = site.novel[0].calibration.p_value(scores[piece])
         judged = _judged_by(site, hybrid, kept, records)
     else:
         warming.append(CALIBRATION)
@@ -145,7 +158,7 @@ def learn(
         to_ns=period.to_ns,
         days=period.days,
         flows=int(kept.first.sum()),
-        hosts=len(np.unique(kept.source)),
+        hosts=different(kept.source),
         left_out=int((left_out & kept.first).sum()),
         networks=inside_networks(talk.links, asked.home),
     )
@@ -169,19 +182,21 @@ def shipped_cuts(hybrid: Hybrid) -> Mapping[float, tuple[float, float]]:
     return rising({rate: known.get(rate, cuts) for rate, cuts in hybrid.thresholds.items()})
 
 
-def _judged(hybrid: Hybrid, records: Records, sensor: LearningSensor) -> tuple[Kept, list[Candidate], Mask, Talk]:
+def _judged(
+    hybrid: Hybrid, records: Records, sensor: LearningSensor, empty: Empty
+) -> tuple[Kept, list[Candidate], Mask, Talk]:
     """What the bundle says of every record, what would be told, and which records that rests on.
 
     Raises TooLittleError.
     """
-    keeper, episodes = Keeper(hybrid), sensor.episodes(hybrid, FLOWS_BETWEEN_FALSE_OPENINGS, {})
-    talk, told = TalkCounter(tuple(hybrid.contract.columns)), set[int]()
+    keeper, episodes = Keeper(hybrid, empty), sensor.episodes(hybrid, FLOWS_BETWEEN_FALSE_OPENINGS, {})
+    talk, told = TalkCounter(tuple(hybrid.contract.columns)), Column(empty, np.uint64)
     for part in parts(records, lambda: sensor.row_maker(hybrid)):
         judgement = keeper.take(part)
         items = episodes.observe(part.records, part.records.values, judgement)
         flows = [item.identity for item in items if isinstance(item, AlertFlow)]
         if flows:
-            told.update(hashes(np.array(flows, dtype=np.int64), KEY).tolist())
+            told.add(np.unique(hashes(np.array(flows, dtype=np.int64), KEY)))
         talk.count(part)
     if not keeper.records:
         raise TooLittleError("found no flow in it; expected traffic of the site")
@@ -189,18 +204,27 @@ def _judged(hybrid: Hybrid, records: Records, sensor: LearningSensor) -> tuple[K
     kept = keeper.kept()
     if kept.time_ns.max() - kept.time_ns.min() <= 0 or not kept.first.any():
         raise TooLittleError("found flows of one moment alone; expected some minutes of the site's traffic")
-    mask = np.isin(kept.flow, np.fromiter(told, dtype=np.uint64, count=len(told)))
+    flows_told = np.unique(told.numbers())
+    mask = np.zeros(len(kept), dtype=np.bool_)
+    for piece in pieces(len(kept) if len(flows_told) else 0):
+        own = kept.flow[piece]
+        mask[piece] = flows_told[np.minimum(np.searchsorted(flows_told, own), len(flows_told) - 1)] == own
     return kept, episodes.take(), mask, talk.told()
 
 
-def _period(kept: Kept) -> Period:
+def _period(kept: Kept, empty: Empty) -> Period:
     """The time that the records cover, silences of up to HOLE_NS included."""
-    times = np.sort(kept.time_ns)
-    gaps = np.diff(times)
-    covered = int(gaps[gaps <= HOLE_NS].sum())
-    whole = Period(int(times[0]), int(times[-1]), max(covered, 1) / DAY_NS, tuple(range(PARTS)), 0)
-    place = (times - times[0]) * PARTS // (times[-1] - times[0] + 1)
-    return replace(whole, parts=tuple(np.unique(place).tolist()), flows=int(kept.first.sum()))
+    times = empty((len(kept),), np.int64)
+    for piece in pieces(len(kept)):
+        times[piece] = kept.time_ns[piece]
+    times.sort()
+    first, last = int(times[0]), int(times[-1])
+    covered, found = 0, set[int]()
+    for piece in pieces(len(times)):
+        gaps = np.diff(times[piece.start : piece.stop + 1])
+        covered += int(gaps[gaps <= HOLE_NS].sum())
+        found.update(np.unique((times[piece] - first) * PARTS // (last - first + 1)).tolist())
+    return Period(first, last, max(covered, 1) / DAY_NS, tuple(sorted(found)), int(kept.first.sum()))
 
 
 def _subject(habit: Habit) -> Subject:
@@ -244,7 +268,11 @@ def _odd(normal: Mask) -> Mask:
 
     By records, not by time: a packet of last month would leave one half with nothing to fit on.
     """
-    odd: Mask = np.minimum(np.cumsum(normal) * PARTS // max(int(normal.sum()), 1), PARTS - 1) % 2 == 1
+    odd, before, all_normal = np.empty(len(normal), dtype=np.bool_), 0, max(int(normal.sum()), 1)
+    for piece in pieces(len(normal)):
+        until = before + np.cumsum(normal[piece])
+        odd[piece] = np.minimum(until * PARTS // all_normal, PARTS - 1) % 2 == 1
+        before = int(until[-1])
     return odd
 
 
@@ -260,10 +288,9 @@ def _with_starts(hybrid: Hybrid, records: Records, sensor: LearningSensor, perio
 
 
 def _scored(
-    hybrid: Hybrid, forest: SiteForest, through: Iterator[RecordPart], odd: Mask, normal: Mask
-) -> tuple[Vector, dict[Group, int] | None]:
-    """The site's forest on every record, (n,), and normal flows of each support group."""
-    scores = np.empty(len(odd))
+    hybrid: Hybrid, forest: SiteForest, through: Iterator[RecordPart], odd: Mask, normal: Mask, scores: Vector
+) -> dict[Group, int] | None:
+    """Have scores, (n,), be what the site's forest says of every record; normal flows of each support group."""
     groups: dict[Group, int] | None = {} if has_groups(hybrid.contract.columns) else None
     names = tuple(hybrid.contract.columns)
     for part in through:
@@ -273,7 +300,7 @@ def _scored(
         if groups is not None:
             for group, flows in counted_groups(part.rows[normal[part.numbers] & steps.advances], names).items():
                 groups[group] = groups.get(group, 0) + flows
-    return scores, groups
+    return groups
 
 
 def _judged_by(site: Hybrid, hybrid: Hybrid, kept: Kept, records: Records) -> Mask:

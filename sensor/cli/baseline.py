@@ -21,6 +21,7 @@ from sensor.cli.flags import Flags, with_flags
 from sensor.cli.flow_log_argument import are_flow_logs
 from sensor.cli.interface_argument import interface_of
 from sensor.cli.kernels import JUDGING, Kernels, cached
+from sensor.cli.memory_option import MemoryOption, memory_bytes, within_memory
 from sensor.cli.options import Color, QuietOption
 from sensor.cli.stdout import write_stdout
 from sensor.errors import INTERRUPTED, OK, InputError
@@ -39,7 +40,13 @@ NEEDS: Final = ("sklearn",)
 # What is needed when the privileges of a capture have gone.
 LATER: Final = (
     *("sklearn.ensemble", "training.fit.forests", "sensor.flow_log.reading", "sensor.report.publish"),
-    *("sensor.cli.learning", "sensor.baseline.page", "sensor.baseline.words", "sensor.files.replacing"),
+    *(
+        "sensor.cli.learning",
+        "training.datasets.rows",
+        "sensor.baseline.page",
+        "sensor.baseline.words",
+        "sensor.files.replacing",
+    ),
 )
 NETWORKS_NAMED: Final = 3
 ATTACKED_TOLD, ATTACKED_REFUSED = 0.05, 0.5  # shares of flows of what was told, from which on it is said, or refused
@@ -48,7 +55,7 @@ SourcesArgument = Annotated[
     typer.Argument(
         metavar="SOURCE...",
         help="The site's own traffic: captures, directories of captures, flow logs (watch --flows) or flow tables as "
-        "Parquet; an interface; of a KDD bundle a file of its records. - is stdin.",
+        "Parquet, also in parts or by a pattern; an interface; of a KDD bundle a file of its records. - is stdin.",
     ),
 ]
 AlertsADayOption = Annotated[
@@ -76,6 +83,7 @@ def baseline(
         bool, typer.Option("--habits/--no-habits", help="Learn claims that hold all the time as the site's habits.")
     ] = True,
     seed: Annotated[int, typer.Option(metavar="N", min=0, max=(1 << 31) - 1, help="Of samples and fits.")] = 1,
+    memory: MemoryOption = None,
     *,
     flags: Flags,
     quiet: QuietOption = False,
@@ -87,6 +95,7 @@ def baseline(
     flowvigil baseline default flows/ -o site --alerts-per-day 5 --page site.html
     sudo flowvigil baseline default eth0 --for 7d -o site   # goes on if repeated
     flowvigil baseline site new-week/ -o site --alerts-per-day 5   # weeks later
+    flowvigil baseline default 'flows/*.parquet' -o site --memory 1G
     sudo flowvigil watch -i eth0 -m site
 
     The Isolation Forest, what is normal, the cuts of both lanes and the thresholds of alerts become the site's own.
@@ -100,6 +109,7 @@ def baseline(
     config = flags.settings()
     config = config.model_copy(update={"detection": config.detection.model_copy(update={"bundle": bundle})})
     kernels = cached(JUDGING, config)  # before anything that imports numba
+    memory_bytes(memory)  # refused before a week is listened to
     refuse_other_directory(output)
     if page is not None:
         from sensor.report.publish import refuse_unwritable
@@ -114,9 +124,9 @@ def baseline(
         if not _heard(site, interface, quiet=quiet):
             return INTERRUPTED
         sources = [str(site.log)]
-    problems = _learnt(
-        config, kernels, sources, Wanted(output, page, alerts_per_day, seed, habits), progress, quiet=quiet
-    )
+    wanted = Wanted(output, page, alerts_per_day, seed, habits)
+    with within_memory(memory):
+        problems = _learnt(config, kernels, sources, wanted, progress, quiet=quiet)
     if interface is not None:
         site.clear()
     if problems:
@@ -222,6 +232,7 @@ def _learn(
     """What was learnt, and what could not be read."""
     from sensor.baseline.learning import TooLittleError, learn
     from sensor.cli.learning import SiteSensor, fit_forest, records_of_captures, records_of_logs
+    from training.datasets.rows import empty
 
     opened: AbstractContextManager[tuple[Records, list[str]]]
     if are_flow_logs(sources):
@@ -230,7 +241,7 @@ def _learn(
         opened = records_of_captures(config, sources, output.absolute().parent)
     with opened as (records, problems):
         try:
-            learning = learn(hybrid, records, SiteSensor(config, notes), asked, fit_forest, progress)
+            learning = learn(hybrid, records, SiteSensor(config, notes), asked, fit_forest, progress, empty)
         except TooLittleError as error:
             raise InputError(f"{', '.join(sources)}: {error}", *_first(problems)) from error
         return learning, _first(problems)

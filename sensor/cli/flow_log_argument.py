@@ -24,17 +24,19 @@ def are_flow_logs(names: Sequence[str]) -> bool:
 
 
 def is_flow_log(name: str) -> bool:
-    """Whether a name stands for a flow log: a Parquet file, or a directory with a log's files or nothing but Parquet.
+    """Whether a name stands for a flow log: a Parquet file, a directory with a log's files or nothing but Parquet, or a
+    pattern that such files alone match.
 
     Raises typer.BadParameter for a directory that has a log and captures.
     """
     from sensor.flow_log.files import SUFFIX, log_name
+    from sensor.flow_log.parts import is_pattern, named_files
 
     path = Path(name)
     try:
-        if not os.path.isdir(path):
+        if not os.path.isdir(path) and not is_pattern(path):
             return name != "-" and os.path.isfile(path) and _begins_with(path, (PARQUET_MAGIC,))
-        files = [entry for entry in path.iterdir() if not entry.name.startswith(".") and os.path.isfile(entry)]
+        files = named_files(path)
     except OSError:  # which is told by whoever opens it
         return False
     logged = [entry for entry in files if log_name(entry.name) is not None]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from flows.batch import FlowBatch
 from models.forest import IsolationForest
 from models.fusion import Hybrid
 from models.scaling import fit_scaling
@@ -18,11 +19,13 @@ from sensor.cli.reading import capture_turns
 from sensor.episodes.candidates import CandidateEpisodes
 from sensor.episodes.made import episodes_of
 from sensor.episodes.shapes import KIND_NAMES
-from sensor.errors import OutputError, reason_of
+from sensor.errors import InputError, OutputError, reason_of
 from sensor.flow_log.reading import FlowLog
 from sensor.judging.judge import RowMaker, Rows
+from sensor.progress.words import first_problems
 from sensor.settings.config import Config
 from sensor.site.notes import SiteNotes
+from training.memory import check
 
 _TELL_S: Final = 5.0  # between two lines of progress
 
@@ -79,11 +82,13 @@ def records_of_captures(
             told_s = time.monotonic()
             for turn in turns:
                 kept.add(turn.records)
+                check("metering")
                 if time.monotonic() - told_s >= _TELL_S:
                     told_s = time.monotonic()
                     share = f", {100 * turn.totals.bytes_read / turn.totals.size:.0f} %" if turn.totals.size else ""
                     log.progress(f"metering: {len(kept):,} records{share}")
-            yield kept.batches, list(turns.problems)
+            problems = list(turns.problems)
+            yield _SameRecords(kept.batches, problems), problems
     except OSError as error:
         raise OutputError(
             f"{directory}: flow records cannot be kept there while they are learnt from: {reason_of(error)}"
@@ -97,6 +102,34 @@ def records_of_logs(paths: Sequence[str]) -> Iterator[tuple[Records, list[str]]]
     Raises InputError.
     """
     flow_log = FlowLog(paths)
-    yield flow_log.batches, flow_log.problems
-    for remark in flow_log.remarks:
+    yield _SameRecords(flow_log.batches, flow_log.problems), flow_log.problems
+    for remark in first_problems(flow_log.remarks):
         log.info(remark)
+
+
+class _SameRecords:
+    """Records that are gone through several times, as many each time, within the memory that the command may have."""
+
+    def __init__(self, records: Records, problems: Sequence[str]) -> None:
+        """problems: what could not be read so far, to which each time through may add."""
+        self._records = records
+        self._problems = problems
+        self._count: int | None = None
+        self._known = 0  # problems of the first time through
+
+    def __call__(self) -> Iterator[FlowBatch]:
+        """All records. Raises InputError where they are not as many as before, MemoryBoundError."""
+        count = 0
+        for batch in self._records():
+            count += len(batch)
+            if self._count is not None and count > self._count:
+                break
+            yield batch
+            check("learning from the site's traffic")
+        if self._count not in (None, count):
+            problem = (
+                f"found {count:,} flow records, {self._count:,} a moment ago; expected files that stay as they are"
+            )
+            raise InputError(problem, *first_problems(self._problems[self._known :]))
+        if self._count is None:
+            self._count, self._known = count, len(self._problems)

@@ -125,17 +125,24 @@ class FlowsFile:
                     most.append(found.max_raw * unit_ns)
         return max(0, min(least, default=0)), max(0, max(most, default=0))
 
-    def rows(self, columns: Sequence[str], where: Any = None) -> Iterator["pa.RecordBatch"]:
+    @property
+    def count(self) -> int:
+        """How many rows it says that it has."""
+        return int(self.fragment.metadata.num_rows)
+
+    def rows(
+        self, columns: Sequence[str], where: Any = None, at_once: int = ROWS_AT_ONCE
+    ) -> Iterator["pa.RecordBatch"]:
         """These columns of its rows, in order, few at a time. where: of which rows, a filter of pyarrow's datasets.
 
-        Raises FileError for damage, when it is met.
+        at_once: how many together, at most, of all rows. Raises FileError for damage, when it is met.
         """
         with _damage(self.path):
-            for batch in self._all(columns) if where is None else self._some(columns, where):
+            for batch in self._all(columns, at_once) if where is None else self._some(columns, where):
                 if batch.num_rows:
                     yield batch
 
-    def _all(self, columns: Sequence[str]) -> Iterator["pa.RecordBatch"]:
+    def _all(self, columns: Sequence[str], at_once: int) -> Iterator["pa.RecordBatch"]:
         """Page by page: of a row group that is small as it is stored and large in memory, little is held at a time."""
         from pyarrow import parquet
 
@@ -146,7 +153,7 @@ class FlowsFile:
             thrift_string_size_limit=MAX_FOOTER_BYTES,
             thrift_container_size_limit=MAX_FOOTER_ENTRIES,
         ) as file:
-            yield from file.iter_batches(ROWS_AT_ONCE, columns=list(columns), use_threads=False)
+            yield from file.iter_batches(at_once, columns=list(columns), use_threads=False)
 
     def _some(self, columns: Sequence[str], where: Any) -> Iterator["pa.RecordBatch"]:
         """Row groups that may have an answer, one at a time."""

@@ -1,10 +1,10 @@
 """Flows of the past, in the order of their time: flow logs, and native flow tables, from directories or files.
 
-Memory is bounded: of each run that is open at the same time a few thousand rows are held, however long the log is. A
-file that cannot be read, or not to its end, is one line of `problems`, and the others are read still.
+Memory is bounded: of each run that is open at the same time a few thousand rows are held, however long the log is, and
+of tables in many parts together as many as of a few. A file that cannot be read, or not to its end, is one line of
+`problems`, and the others are read still.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +18,23 @@ from flows.batch import REPORTED_NS, FlowBatch
 from sensor.errors import InputError, reason_of
 from sensor.flow_log.columns import INSTANTS, REASON, VALUES, WORDS, JudgedRecords
 from sensor.flow_log.decoding import RowError, logged_records, table_records
-from sensor.flow_log.files import SUFFIX, FileError, FlowsFile, LogName, judged_by, log_name, open_flows
+from sensor.flow_log.files import (
+    ROWS_AT_ONCE,
+    SUFFIX,
+    FileError,
+    FlowsFile,
+    LogName,
+    judged_by,
+    log_name,
+    open_flows,
+)
+from sensor.flow_log.parts import is_pattern, named_files
 from sensor.printable import printable
 
 _RECORD: Final = (*WORDS, *INSTANTS, REASON, *VALUES)
 _SECOND_NS: Final = 1_000_000_000
+_WHOLE_TABLES: Final = 8  # so many tables may have ROWS_AT_ONCE rows each at hand, more of them fewer
+_FEWEST_AT_ONCE: Final = 256
 LACKING: Final = (
     "{}: a flow table has no reports of flows that went on, and not the moment of a report: whole flows are taken at "
     "their ends, and what is said of long ones may come later than live"
@@ -31,10 +43,11 @@ LACKING: Final = (
 
 @dataclass(slots=True)
 class _Stream:
-    """The files of one run, or one file with another name, read one after the other."""
+    """The files of one run, read one after the other; one file with another name, or several small ones, merged."""
 
     paths: list[Path]
     first_ns: int  # no record was reported before it
+    table_rows: int | None = None  # of flow tables, None of a log
     batches: Iterator[FlowBatch] | None = None
     held: FlowBatch | None = None  # the rows at hand
     clock: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # of these, never going back
@@ -44,7 +57,7 @@ class FlowLog:
     """The flows of logs and flow tables; each iteration reads the files anew."""
 
     def __init__(self, paths: Sequence[Path | str]) -> None:
-        """Find the files. paths: directories, of which all Parquet files count, or files.
+        """Find the files. paths: files, patterns, or directories, of which all Parquet files count.
 
         Raises InputError for a path that is not there, and where there is no file at all.
         """
@@ -73,12 +86,14 @@ class FlowLog:
         Of one run they are the very records that its judge saw, in that order.
         """
         waiting = self._streams()
+        tables = sum(stream.table_rows is not None for stream in waiting)
+        at_once = max(_FEWEST_AT_ONCE, min(ROWS_AT_ONCE, _WHOLE_TABLES * ROWS_AT_ONCE // max(tables, 1)))
         running: list[_Stream] = []
         while waiting or running:
             horizon = min((int(stream.clock[-1]) for stream in running), default=None)
             while waiting and (horizon is None or waiting[0].first_ns <= horizon):
                 stream = waiting.pop(0)
-                stream.batches = self._records_of(stream.paths)
+                stream.batches = self._records_of(stream, at_once)
                 if _advance(stream):
                     running.append(stream)
                     horizon = min(int(stream.clock[-1]) for stream in running)
@@ -98,30 +113,35 @@ class FlowLog:
     def _streams(self) -> list[_Stream]:
         """Runs by their first moment, each with its files in order."""
         runs: dict[str, list[tuple[LogName, Path]]] = {}
-        streams = []
+        tables: list[_Stream] = []
         for path in self.paths:
             name = log_name(path.name)
             if name is None:
                 opened = self._open(path)
-                streams += [] if opened is None else [_Stream([path], opened.first_ns)]
+                tables += [] if opened is None else [_Stream([path], opened.first_ns, _rows_of_table(opened))]
             else:
                 runs.setdefault(f"{path.parent}/{name.run}", []).append((name, path))
+        streams = _bundled(sorted(tables, key=lambda stream: stream.first_ns))
         for files in runs.values():
             files.sort(key=lambda file: file[0].number)
             streams.append(_Stream([path for _, path in files], min(name.first_s for name, _ in files) * _SECOND_NS))
         return sorted(streams, key=lambda stream: stream.first_ns)
 
-    def _records_of(self, paths: Sequence[Path]) -> Iterator[FlowBatch]:
-        for path in paths:
-            opened = self._open(path)
-            if opened is not None:
-                yield from self._batches_of(opened)
+    def _records_of(self, stream: _Stream, at_once: int) -> Iterator[FlowBatch]:
+        opened = filter(None, map(self._open, stream.paths))
+        if stream.table_rows is None:
+            at_once = ROWS_AT_ONCE
+        batches = (batch for file in opened for batch in self._batches_of(file, at_once))
+        if len(stream.paths) == 1 or stream.table_rows is None:
+            yield from batches
+        elif parts := list(batches):
+            yield _in_order(parts, [part.identity[:, REPORTED_NS] for part in parts])
 
-    def _batches_of(self, opened: FlowsFile) -> Iterator[FlowBatch]:
+    def _batches_of(self, opened: FlowsFile, at_once: int) -> Iterator[FlowBatch]:
         latest_ns = 0
         names = _RECORD if opened.about is not None else opened.columns.names
         with self.problems_of(opened):
-            for rows in opened.rows(names):
+            for rows in opened.rows(names, at_once=at_once):
                 batch = logged_records(rows) if opened.about is not None else table_records(rows, latest_ns)
                 latest_ns = int(batch.identity[-1, REPORTED_NS])
                 yield batch
@@ -166,15 +186,31 @@ class FlowLog:
 def _found(path: Path) -> Iterator[Path]:
     """The Parquet files that a path stands for. Raises InputError where there is nothing."""
     try:
-        if not os.path.isdir(path):
-            path.stat()
-            yield path
-            return
-        yield from (entry for entry in path.iterdir() if entry.suffix == SUFFIX and not entry.name.startswith("."))
+        files = named_files(path)
+        yield from (file for file in files if file == path or is_pattern(path) or file.suffix == SUFFIX)
     except OSError as error:
         raise InputError(
             f"{printable(str(path), 200)}: {reason_of(error)}, expected a flow log or a flow table"
         ) from error
+
+
+def _bundled(tables: Sequence[_Stream]) -> list[_Stream]:
+    """Neighbours put together where they have few rows: a table may be in thousands of parts. tables: by time."""
+    bundles: list[_Stream] = []
+    for table in tables:
+        last = bundles[-1] if bundles else None
+        if last is not None and last.table_rows is not None and table.table_rows is not None:
+            rows = last.table_rows + table.table_rows
+            if rows <= ROWS_AT_ONCE:
+                bundles[-1] = _Stream([*last.paths, *table.paths], last.first_ns, rows)
+                continue
+        bundles.append(table)
+    return bundles
+
+
+def _rows_of_table(opened: FlowsFile) -> int | None:
+    """None of a log: whoever named its file otherwise, its records stay in the order in which they came."""
+    return opened.count if opened.about is None else None
 
 
 def _age(path: Path) -> tuple[Any, ...]:
@@ -210,6 +246,11 @@ def _taken(running: Sequence[_Stream]) -> FlowBatch:
         stream.clock = stream.clock if whole else stream.clock[due:]
     if len(parts) == 1:
         return parts[0]
+    return _in_order(parts, clocks)
+
+
+def _in_order(parts: Sequence[FlowBatch], clocks: Sequence[NDArray[np.int64]]) -> FlowBatch:
+    """Records of several by their clocks, those of the same moment part after part."""
     order = np.argsort(np.concatenate(clocks), kind="stable")
     identity, values = (np.concatenate(arrays) for arrays in zip(*((p.identity, p.values) for p in parts), strict=True))
     return FlowBatch(identity[order], values[order])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +13,21 @@ from flows.block import block_of
 from flows.meter import Meter, concatenate
 from models.bundle import load_bundle, save_bundle
 from models.fusion import Hybrid
+from sensor.baseline import judged
 from sensor.baseline.judged import Records, drawn, hashes, parts
 from sensor.baseline.learning import BUDGET, CALIBRATION, Asked, Learning, TooLittleError, _odd, learn
 from sensor.baseline.record_file import RecordFile
 from sensor.cli.build import build_judge, build_row_maker, load_model
+from sensor.errors import InputError
 from sensor.run.detection import in_parts
 from sensor.settings.config import Config
 from sensor.synth.catalogue import CATALOGUE
 from sensor.synth.generate import generate
+from training import memory
+from training.datasets.rows import empty
 
 pytest.importorskip("sklearn")
-from sensor.cli.learning import SiteSensor, fit_forest
+from sensor.cli.learning import SiteSensor, _SameRecords, fit_forest
 
 pytestmark = [pytest.mark.takes(18)]
 CONFIG = Config()
@@ -48,8 +52,10 @@ def again_and_again(records: FlowBatch) -> Records:
     return lambda: in_parts(records)
 
 
-def learnt(bundle: Hybrid, records: FlowBatch, alerts_per_day: float = 1.0) -> Learning:
-    return learn(
+def learnt(
+    bundle: Hybrid, records: FlowBatch, alerts_per_day: float = 1.0, learn_by: Callable[..., Learning] = learn
+) -> Learning:
+    return learn_by(
         bundle, again_and_again(records), SiteSensor(CONFIG), Asked(alerts_per_day), fit_forest, lambda _: None
     )
 
@@ -96,8 +102,12 @@ def test_an_attack_within_the_learning_period_is_found_afterwards(bundle: Hybrid
     assert before
 
 
-def test_the_same_traffic_gives_the_same_bundle(bundle: Hybrid, normal: Learning, tmp_path: Path) -> None:
-    again = learnt(bundle, metered("normal"))
+def test_the_same_traffic_gives_the_same_bundle_also_where_numbers_lie_in_files(
+    bundle: Hybrid, normal: Learning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 1 << 10)
+    monkeypatch.setattr(judged, "AT_ONCE", 997)
+    again = learnt(bundle, metered("normal"), learn_by=partial(learn, empty=empty))
     for name, learning in (("one", normal), ("two", again)):
         save_bundle(tmp_path / name, learning.hybrid, {})
     for file in ("manifest.json", "weights.safetensors"):
@@ -136,6 +146,18 @@ def test_a_site_is_learnt_from_a_spool_as_from_memory(tmp_path: Path) -> None:
         assert back.values.tobytes() == records.values.tobytes()
     kept.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_records_that_are_not_as_many_the_second_time_end_it_and_what_became_of_them_is_told() -> None:
+    records, problems = metered("normal", minutes=1.0), ["part-3.parquet: damaged"]
+    passes = iter([[records], [records, records], []])
+    same = _SameRecords(lambda: iter(next(passes)), problems)
+    assert sum(map(len, same())) == len(records)
+    for found in (2 * len(records), 0):
+        problems.append(f"part-{found}.parquet: no such file")
+        with pytest.raises(InputError, match=f"found {found:,} flow records, {len(records):,} a moment ago") as error:
+            list(same())
+        assert error.value.others == (problems[-1],)
 
 
 def test_rows_are_drawn_from_the_chosen_records_alone() -> None:

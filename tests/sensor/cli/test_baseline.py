@@ -120,7 +120,8 @@ def test_a_capture_a_flow_log_and_stdin_teach_the_same(
     learnt: tuple[Result, Path], normal: Path, tmp_path: Path
 ) -> None:
     assert flowvigil("read", normal, "-q", "--flows", tmp_path / "log").code == 0
-    assert flowvigil("baseline", "default", tmp_path / "log", "-o", tmp_path / "site", "-q").code == 0
+    parts = tmp_path / "log" / "flows-*.parquet"
+    assert flowvigil("baseline", "default", parts, "-o", tmp_path / "site", "-q", "--memory", "1G").code == 0
     mine, log = loaded(learnt[1] / "site"), loaded(tmp_path / "site")
     assert log.site == mine.site
     assert log.sha256 == mine.sha256
@@ -130,8 +131,9 @@ def test_a_capture_a_flow_log_and_stdin_teach_the_same(
 
 
 def test_a_flow_table_teaches_too_and_says_what_it_lacks(normal: Path, tmp_path: Path) -> None:
-    assert flowvigil("flows", normal, "-q", "-o", tmp_path / "flows.parquet").code == 0
-    result = flowvigil("baseline", "default", tmp_path / "flows.parquet", "-o", tmp_path / "site")
+    (tmp_path / "flows" / "day=1").mkdir(parents=True)
+    assert flowvigil("flows", normal, "-q", "-o", tmp_path / "flows" / "day=1" / "part-0.parquet").code == 0
+    result = flowvigil("baseline", "default", tmp_path / "flows", "-o", tmp_path / "site")
     assert result.code == 0
     assert any("a flow table has no reports of flows that went on" in line for line in result.stderr)
     assert loaded(tmp_path / "site").site is not None

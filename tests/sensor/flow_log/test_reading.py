@@ -29,7 +29,9 @@ from flows.batch import (
 )
 from flows.dialects import CIC2017, NATIVE
 from flows.meter import Meter, concatenate
+from sensor.cli.flow_log_argument import is_flow_log
 from sensor.errors import InputError
+from sensor.flow_log import reading
 from sensor.flow_log.reading import FlowLog
 from tests.support.flow_files import many_shapes, written
 from tests.support.flow_logs import BY, about, changed, judged, logged, moved, part, same, together
@@ -161,6 +163,28 @@ def test_a_table_that_passed_through_another_program_is_read_as_it_was(tmp_path:
         table = table.set_column(at, name, table.column(at).cast(kind.get(name, pa.large_string())))
     parquet.write_table(table, path)
     assert same(read(path)[0], wanted)
+
+
+@pytest.mark.parametrize("together_up_to", [reading.ROWS_AT_ONCE, 0], ids=["small ones together", "each by itself"])
+def test_a_table_in_many_parts_is_read_as_the_table(
+    together_up_to: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, many_shapes(), NATIVE, ".parquet")
+    table = parquet.read_table(path).sort_by("end")
+    parquet.write_table(table, path)
+    wanted, _ = read(path)
+    for row in range(table.num_rows):
+        part = tmp_path / "parts" / f"day={row % 3}" / f"part-{row:05d}.parquet"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(table.slice(row, 1), part)
+    parquet.write_table(table.slice(0, 0), tmp_path / "parts" / "day=0" / "part-empty.parquet")
+    (tmp_path / "parts" / "_SUCCESS").write_bytes(b"")
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", together_up_to)
+    for name in (tmp_path / "parts", tmp_path / "pa*" / "**" / "part-*.parquet"):
+        found, log = read(name)
+        assert same(found, wanted)
+        assert len(log.paths) == table.num_rows + 1
+        assert is_flow_log(str(name))
 
 
 def damaged(path: Path, kind: str) -> str:
