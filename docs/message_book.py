@@ -94,7 +94,8 @@ TOLD: Final = {
     "warnings": ("log.warning", "PROBLEMS.add"),
     "notes": (
         "log.info", "log.progress", "log.error", "report", "progress", "screen.note", "going.report", "notes.append",
-        "Hint", "hint", "self._note", "self._report", "self._add_event", "self._lose", "self._give_up", "show",
+        "Hint", "hint", "self._note", "self._report", "self._add_event", "self._lose", "self._status.lose",
+        "self._give_up", "show",
     ),
     "checks": ("Observation",),
     "drift": ("Condition",),

@@ -5,22 +5,19 @@ certain, and tries again with growing pauses while the receiver is away. What fi
 first to go. It does not know what kind of receiver it is, nor how a line looks there.
 """
 
-import errno
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
 from math import inf
 from pathlib import Path
 from typing import Final
 
-from sensor.alerts.spread import counted
-from sensor.errors import OutputError, reason_of
+from sensor.errors import OutputError
 from sensor.outputs.backlog import Backlog, MemoryBacklog
+from sensor.outputs.in_flight import Encode, InFlight
 from sensor.outputs.patience import Patience
 from sensor.outputs.spool import Spool
-from sensor.outputs.transport import CONNECT_S, MessageRefusedError, NoReaderYetError, Transport
+from sensor.outputs.status import DeliveryStatus
+from sensor.outputs.transport import CONNECT_S, MessageRefusedError, Transport
 from sensor.progress.progress import OutputState
 
 BATCH_BYTES: Final = 1 << 17
@@ -30,20 +27,14 @@ RETRY_S: Final = 0.2
 GRACE_S: Final = 1.0  # for the thread, after the deadline, to leave what it does
 GIVEN_UP_S: Final = 1.0  # at the end, for an output that was waited for in vain or whose disk refuses
 STILL_S: Final = 0.25  # without a move, after which an interrupt does not wait for an output
-LOOK_S: Final = 0.05  # between two looks for room, where several are waited for
-LONGEST_LOOK_S: Final = 1.0  # that one of them counts for: beyond, this process stood still itself, as by Ctrl-Z
-DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 TOO_SLOW: Final = "the reader is too slow"
-FAILED, GOES_ON = "output-failed", "output-goes-on"  # actions of the events
-
-Encode = Callable[[bytes], bytes]  # a native line -> a message, empty for none; ValueError for what has no message
 
 
 class Delivery:
     """An output and its thread.
 
-    written, lost: lines that got out and that did not. over: it takes nothing any more. broken_pipe: because the reader
-    of a pipe has gone for good. Hand it lines by write_all().
+    over: it takes nothing any more. broken_pipe: because the reader of a pipe has gone for good. Hand it lines by
+    write_all() of sensor.outputs.outputs.
     """
 
     def __init__(
@@ -64,30 +55,21 @@ class Delivery:
 
         Raises OutputError for a spool that cannot be used.
         """
-        self.name = name
-        self.written = self.lost = 0
         self.over = self.broken_pipe = False
-        self._transport, self._encode = transport, encode
+        self._transport = transport
         self._queue = MemoryBacklog(queue_bytes)
         self._spool = None if spool is None else Spool(spool, spool_bytes, queue_bytes)
         self._backlog: Backlog = self._queue if self._spool is None else self._spool
+        self._in_flight = InFlight(self._backlog, encode)
+        self._status = DeliveryStatus(name, self._spool, tells_by_writing=transport.tells_by_writing)
         self._patience, self._first_error_is_final = Patience(patience_s), first_error_is_final
         self._waits_at_end = waits_at_end
         self._interrupted, self._moved_at_s = False, time.monotonic()
         self._farthest = 0  # lines handed to the receiver, those that were handed over again not counted
-        self._trouble = ""  # why it takes nothing, until it takes something
-        self._disk_refuses = self._nobody_yet = False  # which is for that reason
-        self._spool_lost = 0  # of the lines lost, those of the spool
-        self._told_of_spool = ""  # what was told of it last
-        self._told = False  # of trouble or lost lines, and not yet that it goes on
-        self._told_lost = 0  # lines lost that were told of
-        self._on_way: deque[int] = deque()  # lines that each message handed over stands for
         self._moved = self._stuck = False  # lines to the disk; or the disk takes none
         self._up = False
-        self._refusal = self._lost_because = ""
         self._retry_s, self._retry_at_s = RETRY_S, 0.0
         self._closing_at_s: float | None = None
-        self._late = False
         self._reopen = self._woken = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._live, name="output", daemon=True)
@@ -105,7 +87,7 @@ class Delivery:
                 lines = lines[taken:]
                 if lines and not self._patience.used_up:
                     return lines
-            self._lose(len(lines), TOO_SLOW)
+            self._status.lose(len(lines), TOO_SLOW)
             return []
 
     def wait_for_room(self, seconds: float) -> None:
@@ -126,7 +108,7 @@ class Delivery:
     def go_on(self, name: str | None = None) -> None:
         """The transport has got another receiver: try that now. name: of the output from now on, if it changes."""
         with self._changed:
-            self.name = name or self.name
+            self._status.name = name or self._status.name
             self.over = self.broken_pipe = False
             self._retry_at_s = 0.0
             self._wake()
@@ -139,52 +121,34 @@ class Delivery:
     def news(self) -> tuple[str, str] | None:
         """Action and message of an event, where it has begun to refuse or to lose lines, or goes on after that."""
         with self._changed:
-            if self._spool is not None and self._spool.problem != self._told_of_spool:
-                self._told_of_spool = self._spool.problem
-                return FAILED, self.spool_problem
-            failing = bool(self._trouble) and self._transport.tells_by_writing
-            if not self._told:
-                if not failing and self.lost == self._told_lost:
-                    return None
-                self._told = True
-                return FAILED, f"{self.name}: {self._trouble or self._lost_because}{self._account()}"
-            if self._trouble or not self._up or self._queue.unsent:
-                return None
-            self._told = False
-            lost, self._told_lost = self.lost - self._told_lost, self.lost
-            return GOES_ON, f"{self.name}: goes on, {counted(lost, 'line')} lost"
+            return self._status.news(takes_all=self._up and not self._queue.unsent)
 
     def state(self) -> OutputState:
         """The account: written, queued in memory, spooled on disk and lost."""
         with self._changed:
-            return OutputState(self.name, self._up, self.written, len(self._queue), self.spooled, self.lost)
+            status = self._status
+            return OutputState(status.name, self._up, status.written, len(self._queue), status.spooled, status.lost)
+
+    @property
+    def lost(self) -> int:
+        """Lines that did not get out."""
+        return self._status.lost
 
     @property
     def failed(self) -> bool:
         """Whether it is over, or told at its end that something was not written."""
-        return self.over or self._late
-
-    @property
-    def spooled(self) -> int:
-        """Lines on disk that are not confirmed."""
-        return len(self._backlog) if self._spool is not None else 0
+        return self.over or self._status.failed_at_end
 
     @property
     def problem(self) -> str | None:
         """What is wrong, or was when lines were lost: one line, or None."""
         with self._changed:
-            reason = self._lost_because or self._refusal
-            if not reason:
-                return None
-            return f"{self.name}: {reason}{self._account()}"
+            return self._status.problem
 
     @property
     def spool_problem(self) -> str:
         """What is or was wrong with the spool, and what it cost: one line, or ""."""
-        if self._spool is None or not self._spool.problem:
-            return ""
-        lost = f", {counted(self._spool_lost, 'line')} lost in it" if self._spool_lost else ""
-        return f"{self._spool.name}: {self._spool.problem}{lost}"
+        return self._status.spool_problem
 
     def begin_close(self, timeout_s: float) -> None:
         """Deliver what waits within the timeout, or for as long as a reader is waited for, and end."""
@@ -200,7 +164,7 @@ class Delivery:
         """Whether it was waited for in vain, or would be."""
         if self._interrupted:
             return time.monotonic() - self._moved_at_s > STILL_S
-        return self._patience.given_up or (self._disk_refuses and bool(self._trouble))
+        return self._patience.given_up or (self._status.disk_refuses and bool(self._status.trouble))
 
     def wait_patiently(self) -> None:
         """Wait for the end while a reader is waited for; begin_close() follows."""
@@ -215,7 +179,7 @@ class Delivery:
             self._thread.join(max(0.0, (self._closing_at_s or 0.0) - time.monotonic()) + grace_s)
         with self._changed:
             # An end in order leaves nothing; else it hangs in the kernel, and if it goes on it drops nothing twice.
-            self._lose(len(self._queue), "it hangs")
+            self._status.lose(len(self._queue), "it hangs")
             self._queue = MemoryBacklog(0)
 
     def _takes_lines(self) -> bool:
@@ -224,24 +188,12 @@ class Delivery:
     @property
     def _reader_is_waited_for(self) -> bool:
         """Whether the end waits without limit: for a reader, and never for a disk that refuses."""
-        return self._waits_at_end and (not self._trouble or (self._nobody_yet and self._first_error_is_final))
-
-    def _account(self) -> str:
-        """What became of its lines, where not all got out."""
-        spooled = f", {self.spooled:,} spooled" if self.spooled else ""
-        if self._disk_refuses:
-            lost = f", {self.lost:,} lost" if self.lost else ""
-            return f", after {counted(self.written, 'whole line')}{lost}{spooled}"
-        return f", {counted(self.lost, 'line')} lost{spooled}" if self.lost else spooled
+        status = self._status
+        return self._waits_at_end and (not status.trouble or (status.nobody_yet and self._first_error_is_final))
 
     def _wake(self) -> None:
         self._woken = True
         self._changed.notify_all()
-
-    def _lose(self, lines: int, reason: str) -> None:
-        self.lost += lines
-        if lines:
-            self._lost_because = self._trouble or self._refusal or reason
 
     def _live(self) -> None:
         """The whole life of the thread: whatever ends it, what it leaves is told of."""
@@ -249,7 +201,7 @@ class Delivery:
             self._run()
         except Exception as error:  # noqa: BLE001  # a fault of ours, which costs this output alone
             with self._changed:
-                self._refusal = self._trouble = f"internal error: {type(error).__name__}: {error}"
+                self._status.fail(f"internal error: {type(error).__name__}: {error}")
                 self.over, self._up = True, False
                 self._drop_all()
                 self._wake()
@@ -297,15 +249,12 @@ class Delivery:
             return
         self._reopen = False
         self._transport.connect()
-        self._up, self._retry_s, self._refusal = True, RETRY_S, ""
-        if not self._transport.tells_by_writing:
-            self._trouble = ""
+        self._up, self._retry_s = True, RETRY_S
+        self._status.connected()
 
     def _deliver(self) -> None:
         if self._transport.idle():
-            messages = self._next()
-            if messages:
-                self._transport.offer(messages)
+            self._offer()
         try:
             self._transport.flush(WAIT_S)
         except MessageRefusedError as error:
@@ -316,45 +265,23 @@ class Delivery:
 
     def _note_movement(self) -> None:
         """Give patience back for what the receiver took."""
-        handed = self.written + len(self._on_way)
+        handed = self._status.written + len(self._in_flight)
         if handed > self._farthest:
             self._patience.moved(handed - self._farthest)
             self._farthest, self._moved_at_s = handed, time.monotonic()
-            self._trouble = ""
+            self._status.trouble = ""
 
-    def _next(self) -> Sequence[bytes]:
-        """The next messages; lines that have none are settled with the one before them."""
-        lines = self._backlog.take(BATCH_BYTES)
+    def _offer(self) -> None:
+        """Hand over the next messages."""
+        messages, refused = self._in_flight.next_messages(BATCH_BYTES, self._transport.longest)
         if self._spool is None:
             self._tell_of_room()
-        if self._encode is None and max(map(len, lines), default=0) <= self._transport.longest:
-            self._on_way.extend(repeat(1, len(lines)))
-            return lines
-        messages: list[bytes] = []
-        for line in lines:
-            message = self._encoded(line)
-            if message:
-                messages.append(message)
-                self._on_way.append(1)
-            elif self._on_way:
-                self._on_way[-1] += 1
-            else:
-                self._backlog.settle(1)
-        return messages
-
-    def _encoded(self, line: bytes) -> bytes:
-        """The message for a line, b"" where it has none; one that nobody takes is lost, and holds up no other."""
-        try:
-            message = line if self._encode is None else self._encode(line)
-            if len(message) > self._transport.longest:
-                raise ValueError(
-                    f"found a line of {len(message):,} bytes, expected {self._transport.longest:,} at most"
-                )
-        except ValueError as error:
+        if refused:
             with self._changed:
-                self._lose(1, str(error))
-            return b""
-        return message
+                for reason in refused:
+                    self._status.lose(1, reason)
+        if messages:
+            self._transport.offer(messages)
 
     def _tell_of_room(self) -> None:
         if not self._patience.used_up:
@@ -365,52 +292,45 @@ class Delivery:
         self._lose_of_spool()
         if not messages:
             return
-        lines = sum([self._on_way.popleft() for _ in range(messages)])
-        self._backlog.settle(lines)
+        lines = self._in_flight.confirm(messages)
         with self._changed:
-            self.written += lines
+            self._status.written += lines
 
     def _lose_refused(self, reason: str) -> None:
         """Lose the oldest message on its way, which the receiver will never take; it holds up no other."""
         self._settle(self._transport.confirmed(time.monotonic()))
-        lines = self._on_way.popleft()
-        self._backlog.settle(lines)
+        lines = self._in_flight.confirm(1)
         with self._changed:
-            self._lose(lines, reason)
+            self._status.lose(lines, reason)
 
     def _lose_of_spool(self) -> None:
         """Count lines that the spool has lost."""
         lost = 0 if self._spool is None else self._spool.lost()
         if lost:
             with self._changed:
-                self.lost += lost
-                self._spool_lost += lost
-                self._told_lost += lost  # by what the spool's own event says
+                self._status.lose_of_spool(lost)
 
     def _went_down(self, error: OSError | OutputError | UnicodeError) -> None:
         self._settle(self._transport.confirmed(time.monotonic()) if self._up else 0)
         self._transport.break_off()
         gone = self._transport.forever and isinstance(error, BrokenPipeError)
         with self._changed:
-            self._refusal = self._trouble = "the reader has gone" if gone else _in_words(error)
-            self._nobody_yet = isinstance(error, NoReaderYetError)
-            self._disk_refuses = isinstance(error, OSError) and error.errno in DISK_REFUSES
+            self._status.refused(error, gone=gone)
             self._retry_at_s = time.monotonic() + self._retry_s
             self._retry_s = min(self._retry_s * 2, self._transport.longest_pause_s)
             self._start_again()
-            if gone or (self._first_error_is_final and not self._nobody_yet):
+            if gone or (self._first_error_is_final and not self._status.nobody_yet):
                 self.broken_pipe, self.over = gone, True
                 self._drop_all()
                 self._wake()
 
     def _start_again(self) -> None:
         self._up = False
-        self._on_way.clear()
-        self._backlog.rewind()
+        self._in_flight.restart()
 
     def _drop_all(self) -> None:
         """Lose what is neither delivered nor on disk."""
-        self._lose(self._queue.clear(), "not delivered in time")
+        self._status.lose(self._queue.clear(), "not delivered in time")
 
     def _rest(self) -> None:
         """Wait for something to do."""
@@ -440,7 +360,7 @@ class Delivery:
                 self._lose_refused(str(error))
             except OSError as error:  # some systems tell only now that something was not written
                 with self._changed:
-                    self._lost_because, self._late = reason_of(error), True
+                    self._status.fail_at_end(error)
                 return self._transport.confirmed(time.monotonic())
 
     def _end(self) -> None:
@@ -451,9 +371,9 @@ class Delivery:
             # Without a spool nobody could send it again: what the kernel took is as good as it gets, but where answers
             # tell better.
             answered = self._spool is not None or self._transport.acknowledges
-            self._settle(confirmed if answered or not idle else len(self._on_way))
+            self._settle(confirmed if answered or not idle else len(self._in_flight))
             if len(self._backlog):
-                self._refusal = self._refusal or "the receiver did not take everything by the end"
+                self._status.end_early()
         self._moved = True
         while self._moved:
             self._move()
@@ -462,31 +382,3 @@ class Delivery:
             self._up = False
         self._backlog.close()
         self._lose_of_spool()
-
-
-def write_all(deliveries: Sequence[Delivery], lines: Iterable[bytes]) -> None:
-    """Hand native lines, each with its newline, to all outputs; wait for room side by side, while patience lasts."""
-    batch = list(lines)
-    rests = dict.fromkeys(deliveries, batch)
-    while rests := {delivery: left for delivery, rest in rests.items() if (left := delivery.take_on(rest))}:
-        began_s = time.monotonic()
-        next(iter(rests)).wait_for_room(LOOK_S)
-        waited_s = min(time.monotonic() - began_s, LONGEST_LOOK_S)
-        for delivery in rests:
-            delivery.spend(waited_s)
-
-
-def close_all(deliveries: Sequence[Delivery], timeout_s: float) -> None:
-    """End all outputs side by side, together within the timeout, but for those whose reader is waited for."""
-    for delivery in deliveries:
-        delivery.begin_close(timeout_s)
-    for delivery in deliveries:
-        delivery.wait_patiently()
-    for delivery in deliveries:
-        delivery.begin_close(timeout_s)
-    for delivery in deliveries:
-        delivery.join()
-
-
-def _in_words(error: OSError | OutputError | UnicodeError) -> str:
-    return reason_of(error) if isinstance(error, OSError) else str(error)

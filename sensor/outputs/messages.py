@@ -11,7 +11,7 @@ from sensor.alerts.alert_record import alert_of, is_alert
 from sensor.alerts.formats import formatter
 from sensor.outputs.batch_text import MAIL_HTML, MAIL_TEXT, BatchTemplate, batch_of, read_template
 from sensor.outputs.batches import BatchTransport, Compose, Pace
-from sensor.outputs.delivery import Encode
+from sensor.outputs.in_flight import Encode
 from sensor.outputs.mail import MailCourier, MailServer, mail_message
 from sensor.outputs.secret import secret_of
 from sensor.outputs.tls import tls_context

@@ -5,6 +5,7 @@ privileges go.
 """
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Final, Self
 
 from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import Owner, make_owned_directory
-from sensor.outputs.delivery import Delivery, Encode, close_all, write_all
+from sensor.outputs.delivery import Delivery
+from sensor.outputs.in_flight import Encode
 from sensor.outputs.lines import LinesTransport, open_descriptor
 from sensor.outputs.transport import NoReaderYetError, Transport
 from sensor.outputs.transports import encoder_of, transport_of
@@ -23,6 +25,8 @@ from sensor.progress.progress import OutputState
 from sensor.settings.outputs import FileEntry, OutputEntry
 
 LAST_LINES_S: Final = 5.0  # for outputs to deliver what waits at the end
+LOOK_S: Final = 0.05  # between two looks for room, where several are waited for
+LONGEST_LOOK_S: Final = 1.0  # that one of them counts for: beyond, this process stood still itself, as by Ctrl-Z
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ class Outputs:
     @property
     def problems(self) -> list[str]:
         """One line for each output that failed, lost or spooled lines; a reader that left needs to be told nothing."""
-        told = [delivery for delivery in self._deliveries if delivery.failed or delivery.lost or delivery.spooled]
+        told = [one for one in self._deliveries if one.failed or one.lost or one.state().spooled]
         return [
             *(problem for delivery in told if not delivery.broken_pipe and (problem := delivery.problem)),
             *(problem for delivery in self._deliveries if (problem := delivery.spool_problem)),
@@ -186,6 +190,30 @@ class Outputs:
     def _listed(self) -> list[Delivery]:
         pairs = zip(self._prepared, self._deliveries, strict=True)
         return [delivery for one, delivery in pairs if one.entry.listed]
+
+
+def write_all(deliveries: Sequence[Delivery], lines: Iterable[bytes]) -> None:
+    """Hand native lines, each with its newline, to all outputs; wait for room side by side, while patience lasts."""
+    batch = list(lines)
+    rests = dict.fromkeys(deliveries, batch)
+    while rests := {delivery: left for delivery, rest in rests.items() if (left := delivery.take_on(rest))}:
+        began_s = time.monotonic()
+        next(iter(rests)).wait_for_room(LOOK_S)
+        waited_s = min(time.monotonic() - began_s, LONGEST_LOOK_S)
+        for delivery in rests:
+            delivery.spend(waited_s)
+
+
+def close_all(deliveries: Sequence[Delivery], timeout_s: float) -> None:
+    """End all outputs side by side, together within the timeout, but for those whose reader is waited for."""
+    for delivery in deliveries:
+        delivery.begin_close(timeout_s)
+    for delivery in deliveries:
+        delivery.wait_patiently()
+    for delivery in deliveries:
+        delivery.begin_close(timeout_s)
+    for delivery in deliveries:
+        delivery.join()
 
 
 def _reopened(one: Prepared, delivery: Delivery, own_file: Path | None) -> OutputError | None:

@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -22,14 +21,8 @@ from configs.formats import OtherVersionError
 from sensor.alerts.spread import counted
 from sensor.errors import OutputError, reason_of
 from sensor.files.alone import InUseError
-from sensor.outputs.spool_directory import (
-    CHECKED,
-    PIECE,
-    SpoolDirectory,
-    checked,
-    stored_lines,
-    unchecked,
-)
+from sensor.outputs.segment import Segment
+from sensor.outputs.spool_directory import CHECKED, PIECE, SpoolDirectory, unchecked
 
 SEGMENT_BYTES: Final = 4 << 20
 MARK_LINES: Final = 4096  # confirmed between two writes of the mark
@@ -37,22 +30,6 @@ HELD: Final = 16  # segments that were removed and are held open
 AGAIN_S: Final = 1.0  # between two tries to write after one that failed
 LOOK_S: Final = 10.0  # between two looks whether the segments are still there, or longer where looking takes long
 DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
-
-
-@dataclass(eq=False, slots=True)
-class _Segment:
-    """Lines in a row: a file of the directory, or in memory while that takes none."""
-
-    number: int  # of the file; 0 in memory
-    file: tuple[int, int] = (0, 0)  # device and inode
-    old: bool = False  # of a release that wrote no checksums
-    size: int = 0  # bytes of whole lines
-    lines: int = 0
-    confirmed: int = 0  # bytes
-    settled: int = 0  # lines that were confirmed
-    offset: int = 0  # bytes handed out
-    descriptor: int | None = None  # while it is written to; then it is opened for each read
-    memory: list[bytes] = field(default_factory=list)
 
 
 class Spool:
@@ -66,9 +43,9 @@ class Spool:
         self.problem = ""  # what was wrong last, without the name of the spool
         self._path = directory
         self._capacity, self._memory_capacity = capacity_bytes, memory_bytes
-        self._segments: deque[_Segment] = deque()
+        self._segments: deque[Segment] = deque()
         self._at = 0  # the segment that is handed out next
-        self._sent: deque[tuple[_Segment, int]] = deque()  # of each line handed out: where it ends there
+        self._sent: deque[tuple[Segment, int]] = deque()  # of each line handed out: where it ends there
         self._count = self._bytes = self._memory_bytes = self._unmarked = self._lost = 0
         self._next_number = 1
         self._again_s = 0.0
@@ -164,7 +141,7 @@ class Spool:
         self._drop_done()
         self._mark()
         for segment in self._segments:
-            self._let_go(segment)
+            segment.let_go()
         if self._directory is not None:
             self._directory.close()
             self._directory = None
@@ -196,24 +173,14 @@ class Spool:
 
     def _take_over(self, directory: SpoolDirectory, number: int, confirmed: int) -> None:
         """Count the lines of a segment of an earlier run. confirmed: bytes of it that are."""
-        segment = _Segment(number)
+        segment = Segment(number)
         try:
             descriptor = directory.segment(number)
         except OSError:
             self._note(f"{number:08d}.jsonl is no segment and is passed over")
             return
         try:
-            found = os.fstat(descriptor)
-            size, segment.file = found.st_size, (found.st_dev, found.st_ino)
-            segment.old = os.pread(descriptor, 1, 0) == b"{"
-            ends_there = confirmed == 0 or (confirmed <= size and os.pread(descriptor, 1, confirmed - 1) == b"\n")
-            segment.confirmed = segment.offset = segment.size = confirmed if ends_there else 0
-            while segment.size < size:
-                stored = list(stored_lines(descriptor, segment.size, size))
-                if not stored:  # half a line, which a crash left, or one without end
-                    break
-                segment.lines += len(stored)
-                segment.size += sum(map(len, stored))
+            segment.find(descriptor, confirmed)
         except OSError as error:
             self._note(f"{number:08d}.jsonl: {reason_of(error)}")
         finally:
@@ -224,33 +191,22 @@ class Spool:
 
     def _written(self, batch: list[bytes]) -> bool:
         """Write lines to the disk, all or none."""
-        content = b"".join(map(checked, batch))
         try:
-            tail, descriptor = self._tail()
-            left = memoryview(content)
-            try:
-                while left:
-                    left = left[os.write(descriptor, left) :]
-            except OSError:
-                self._cut(tail, descriptor)
-                raise
+            self._bytes += self._tail().write(batch)
         except OSError as error:
             self._fail(error)
             return False
-        tail.size += len(content)
-        tail.lines += len(batch)
-        self._bytes += len(content)
         self._count += len(batch)
         return True
 
-    def _tail(self) -> tuple[_Segment, int]:
-        """The segment to write to, and its descriptor. Raises OSError."""
+    def _tail(self) -> Segment:
+        """The segment to write to, which is open. Raises OSError."""
         if self._segments:
             last = self._segments[-1]
             if last.descriptor is not None and last.size < SEGMENT_BYTES:
                 found = os.fstat(last.descriptor)
                 if found.st_nlink and found.st_size == last.size:
-                    return last, last.descriptor
+                    return last
                 self._note("a segment was removed or changed while it was written")
         if self._directory is None:
             self._directory = SpoolDirectory(self._path)
@@ -263,11 +219,11 @@ class Spool:
             self._directory = SpoolDirectory(self._path)
             descriptor = self._begun(self._directory)
         found = os.fstat(descriptor)
-        segment = _Segment(self._next_number, (found.st_dev, found.st_ino), descriptor=descriptor)
+        segment = Segment(self._next_number, (found.st_dev, found.st_ino), descriptor=descriptor)
         self._next_number += 1
         self._let_go_of_others()
         self._segments.append(segment)
-        return segment, descriptor
+        return segment
 
     def _let_go_of_others(self) -> None:
         """Close segments that can be opened again; of those that were removed some are held open, to be read."""
@@ -277,7 +233,7 @@ class Spool:
                 continue
             held += 1
             if os.fstat(segment.descriptor).st_nlink or held > HELD:
-                self._let_go(segment)
+                segment.let_go()
                 held -= 1
 
     def _begun(self, directory: SpoolDirectory) -> int:
@@ -289,13 +245,6 @@ class Spool:
                 self._next_number += 1
         raise OSError(errno.EEXIST, "names of segments are taken")
 
-    def _cut(self, segment: _Segment, descriptor: int) -> None:
-        """Take part of a write back, or write to this segment no more."""
-        try:
-            os.ftruncate(descriptor, segment.size)
-        except OSError:
-            self._let_go(segment)
-
     def _remembered(self, batch: list[bytes]) -> int:
         """Keep lines in memory, as many as there is room for."""
         taken = 0
@@ -303,20 +252,21 @@ class Spool:
             if self._memory_bytes + len(line) > self._memory_capacity:
                 break
             if not self._segments or self._segments[-1].number or self._segments[-1].size >= PIECE:
-                self._segments.append(_Segment(0))
-            last = self._segments[-1]
-            last.memory.append(line)
-            last.size += len(line)
-            last.lines += 1
+                self._segments.append(Segment(0))
+            self._segments[-1].remember(line)
             self._memory_bytes += len(line)
             taken += 1
         self._count += taken
         return taken
 
-    def _read(self, segment: _Segment, limit: int) -> list[bytes]:
+    def _read(self, segment: Segment, limit: int) -> list[bytes]:
         """The next lines of a segment, without those that are damaged; none where nothing more of it can be read."""
         if not segment.number:
-            return self._recalled(segment, limit)
+            recalled = segment.recalled(self._handed_out(segment), limit)
+            for one in recalled:
+                segment.offset += len(one)
+                self._sent.append((segment, segment.offset))
+            return recalled
         lines: list[bytes] = []
         while segment.offset < segment.size and not lines:
             stored = self._stored(segment, limit, segment.offset, segment.size)
@@ -330,35 +280,17 @@ class Spool:
                     self._sent.append((segment, segment.offset))
         return lines
 
-    def _stored(self, segment: _Segment, limit: int, start: int, end: int) -> list[bytes]:
+    def _stored(self, segment: Segment, limit: int, start: int, end: int) -> list[bytes]:
         """What stands between two bytes of it, as it is; nothing where it cannot be read."""
-        descriptor = segment.descriptor
         try:
-            if descriptor is None:
-                if self._directory is None:
-                    return []
-                descriptor = self._directory.segment(segment.number)
-            try:
-                return list(stored_lines(descriptor, start, end, max(limit, CHECKED)))
-            finally:
-                if segment.descriptor is None:
-                    os.close(descriptor)
+            return segment.stored(self._directory, limit, start, end)
         except OSError as error:
             self._note(f"{segment.number:08d}.jsonl: {reason_of(error)}")
             return []
 
-    def _recalled(self, segment: _Segment, limit: int) -> list[bytes]:
-        lines: list[bytes] = []
-        first = segment.settled + sum(1 for sent, _ in self._sent if sent is segment)
-        size = 0
-        for line in segment.memory[first:]:
-            if lines and size + len(line) > limit:
-                break
-            lines.append(line)
-            size += len(line)
-            segment.offset += len(line)
-            self._sent.append((segment, segment.offset))
-        return lines
+    def _handed_out(self, segment: Segment) -> int:
+        """Lines of a segment that were handed out and are not confirmed."""
+        return sum(1 for sent, _ in self._sent if sent is segment)
 
     def _look_now_and_then(self) -> None:
         """See whether the segments are still there: who waits for a receiver reads none of them."""
@@ -381,12 +313,12 @@ class Spool:
             self._count -= gone
             self._note(f"{counted(gone, 'line')} went with segments that others removed or cut short")
 
-    def _cut_to_what_stands(self, segment: _Segment) -> int:
+    def _cut_to_what_stands(self, segment: Segment) -> int:
         """Have a segment end where its file does now: how many of its lines nobody will hand out."""
         size = 0 if self._directory is None else self._directory.size_of(segment.number, segment.file)
         if size >= segment.size:
             return 0
-        waiting = segment.lines - segment.settled - sum(1 for sent, _ in self._sent if sent is segment)
+        waiting = segment.lines - segment.settled - self._handed_out(segment)
         end, left = segment.offset, 0
         while end < size and (stored := self._stored(segment, PIECE, end, size)):
             end += sum(map(len, stored))
@@ -410,7 +342,7 @@ class Spool:
             if written_to:
                 return
 
-    def _forget(self, segment: _Segment) -> None:
+    def _forget(self, segment: Segment) -> None:
         damaged = segment.lines - segment.settled
         self._lost += damaged
         self._count -= damaged
@@ -420,20 +352,15 @@ class Spool:
             self._memory_bytes -= segment.size
             return
         self._bytes -= segment.size - segment.confirmed
-        self._let_go(segment)
+        segment.let_go()
         if self._directory is not None:
             with suppress(OSError):
                 self._directory.remove(segment.number)
 
-    def _let_go(self, segment: _Segment) -> None:
-        if segment.descriptor is not None:
-            os.close(segment.descriptor)
-            segment.descriptor = None
-
     def _mark(self) -> None:
         """Note how far lines are confirmed. Where that fails some are sent twice after a restart."""
         self._unmarked = 0
-        first = next((segment for segment in self._segments if segment.number), _Segment(self._next_number))
+        first = next((segment for segment in self._segments if segment.number), Segment(self._next_number))
         if self._directory is not None:
             with suppress(OSError):
                 self._directory.set_mark(first.number, first.confirmed)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from sensor.files.ownership import Owner
-from sensor.outputs.delivery import Encode
+from sensor.outputs.in_flight import Encode
 from sensor.outputs.lines import LinesTransport, duplicate_of_stdout, open_descriptor, open_file
 from sensor.outputs.transport import Transport
 from sensor.settings.outputs import (

@@ -12,7 +12,8 @@ from typing import Final
 from unittest import mock
 
 from sensor.errors import OutputError
-from sensor.outputs.delivery import Delivery, write_all
+from sensor.outputs.delivery import Delivery
+from sensor.outputs.outputs import write_all
 from sensor.outputs.spool_directory import MARK
 from sensor.outputs.transport import ANY_LENGTH
 from tests.trust.claim import Claim, Outcome
@@ -223,7 +224,7 @@ def attacked(attack: Attack, chance: random.Random, *, running: bool) -> str:
         old = alerts(1, OLD)
         for first in range(0, OLD, 5):
             write_all((before,), old[first : first + 5])
-            _until(lambda done=first + 5: before.spooled == done)
+            _until(lambda done=first + 5: before.state().spooled == done)
         before.begin_close(0.0)
         before.join()
         if not running:

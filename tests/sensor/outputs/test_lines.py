@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sensor.errors import OutputError
-from sensor.outputs.delivery import Delivery, write_all
+from sensor.outputs.delivery import Delivery
 from sensor.outputs.lines import LinesTransport, open_descriptor
-from sensor.outputs.outputs import prepared_outputs
+from sensor.outputs.outputs import prepared_outputs, write_all
 from sensor.settings.outputs import OwnFile
 
 pytestmark = pytest.mark.ux
@@ -37,7 +37,7 @@ def test_lines_are_appended_to_what_the_file_held(tmp_path: Path) -> None:
     path.write_bytes(b"old\n")
     output = delivered(partial(open_descriptor, path), [b"a\n", b"b\n"], [])
     assert path.read_bytes() == b"old\na\nb\n"
-    assert output.written == 2
+    assert output.state().written == 2
 
 
 def test_a_batch_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_a_write_error_that_is_told_at_the_end_alone_is_no_success(
     monkeypatch.setattr(os, "close", refusing)
     output = delivered(partial(open_descriptor, tmp_path / "a"), [b"x\n"], name="a")
     assert output.failed
-    assert output.written == 1
+    assert output.state().written == 1
     assert output.problem == "a: disk quota exceeded"
 
 

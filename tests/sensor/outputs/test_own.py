@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from sensor.errors import OutputError
-from sensor.outputs.delivery import Delivery, close_all, write_all
+from sensor.outputs.delivery import Delivery
 from sensor.outputs.lines import LinesTransport
-from sensor.outputs.outputs import Outputs, Prepared, prepared_outputs
+from sensor.outputs.outputs import Outputs, Prepared, close_all, prepared_outputs, write_all
 from sensor.outputs.transports import encoder_of
 from sensor.settings.outputs import FileEntry, OutputEntry, OwnFile, OwnStdout, StdoutEntry, all_outputs
 
@@ -377,7 +377,7 @@ def test_time_in_which_the_run_itself_stood_still_costs_no_patience(
 
     passed_s, wait_for_room, clock = [0.0], Delivery.wait_for_room, time.monotonic
     monkeypatch.setattr(Delivery, "wait_for_room", stopped_meanwhile)
-    monkeypatch.setattr("sensor.outputs.delivery.time.monotonic", lambda: clock() + passed_s[0])
+    monkeypatch.setattr("sensor.outputs.outputs.time.monotonic", lambda: clock() + passed_s[0])
     write_all([other], numbered(0, 15_000))
     assert other.lost == 0
     assert waits[0] >= 3
