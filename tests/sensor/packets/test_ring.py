@@ -24,7 +24,7 @@ from flows.block import Int64s, PacketBlock
 from flows.decode import comes_first
 from flows.meter import Meter, concatenate
 from kernels.jit import entry
-from sensor.packets.recorder import flow_key
+from sensor.packets.recording import flow_key
 from sensor.packets.ring import HEADER_WORDS, WORD, PacketRing
 from tests.fuzz.frames import structured
 from tests.support.examples import examples
