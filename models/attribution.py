@@ -37,7 +37,7 @@ def top_columns(
     if len(groups) < count:
         fewer = top_columns(hybrid, values, lanes, groups, len(groups)) if len(groups) else np.empty((len(values), 0))
         return np.pad(fewer.astype(np.int64), ((0, 0), (0, count - len(groups))), constant_values=-1)
-    hybrid = replace(hybrid, support=None)  # a flow that cannot be, halfway restored, has lost no evidence by that
+    hybrid = judging_all(hybrid)
     member = np.zeros((len(groups), values.shape[1]), dtype=np.bool_)
     for place, group in enumerate(groups):
         member[place, np.atleast_1d(group)] = True
@@ -49,6 +49,11 @@ def top_columns(
         part = slice(at, at + ROWS)
         chosen[part] = _of_few(hybrid, values[part], lanes[part], _members(member, known[part]), count)
     return chosen
+
+
+def judging_all(hybrid: Hybrid) -> Hybrid:
+    """The model without its support: a flow that cannot be, halfway restored, has lost no evidence by that."""
+    return hybrid if hybrid.support is None else replace(hybrid, support=None)
 
 
 def _members(member: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:

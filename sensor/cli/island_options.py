@@ -16,6 +16,10 @@ WorkersOption = Annotated[
         "--workers", metavar="N", min=1, max=1024, help="With --independent captures read at once; the cores."
     ),
 ]
+CoresOption = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, max=1024, help="Cores; with --independent captures at once."),
+]
 SchedulerOption = Annotated[
     str | None,
     typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster reads them, by tcp:// or tls://HOST:8786."),

@@ -8,6 +8,7 @@ import typer
 from sensor.cli.exit_code import FailOnOption, exit_code
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.island_options import (
+    CoresOption,
     IndependentOption,
     IslandOptions,
     ResumeOption,
@@ -31,12 +32,6 @@ CapturesArgument = Annotated[
 ]
 
 
-WorkersOption = Annotated[
-    int | None,
-    typer.Option("--workers", metavar="N", min=1, max=1024, help="Cores; with --independent captures at once."),
-]
-
-
 @with_flags("output", "model", "config", "overrides", "expression", "decap", "keep_packets", "flows", "site")
 def read(
     captures: CapturesArgument,
@@ -45,7 +40,7 @@ def read(
     json: JsonOption = False,
     fail_on: FailOnOption = None,
     independent: IndependentOption = False,
-    workers: WorkersOption = None,
+    workers: CoresOption = None,
     scheduler: SchedulerOption = None,
     run: RunOption = None,
     resume: ResumeOption = False,

@@ -3,7 +3,7 @@
 First what may take long (model, kernels), then outputs and recorders; threads come last.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,16 +27,17 @@ from sensor.cli.build import (
     site_notes,
 )
 from sensor.cli.display import DisplayOptions, looking_on, prepared_for, screen_of_reading
-from sensor.cli.kernels import JUDGING, cached
+from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.ready_model import ready_model
 from sensor.cli.signals import stopped_by_signals
 from sensor.settings.extras import require_extras
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
+    from sensor.judging.judge import Judge
     from sensor.metering.turns import TurnSource
     from sensor.packets.recorder import PacketRecorder
-    from sensor.run.detection import Detection
+    from sensor.run.ahead import MeteredAhead
     from sensor.run.run import Hook
     from sensor.settings.config import Config
 
@@ -65,25 +66,29 @@ def reading(
     """A run over captures, torn down on exit.
 
     hybrid: the model where it is loaded already, with its kernels. one: which of many this is; None for captures as one
-    stream, which gives the same bytes whatever they are called and however they are packed. cores: more than one where
-    the run may use them.
+    stream, which gives the same bytes whatever they are called and however they are packed. cores: that the run may
+    use.
     """
     capture = one.capture if one else None
     require_extras(config)
     refuse_packet_directory(config, captures)
     notes, geo = site_notes(config), geo_databases(config)
-    if hybrid is None:
-        beforehand = partial(refuse_reading, config, captures)
-        hybrid = ready_model(config, cached(JUDGING, config), beforehand, quiet=display.quiet)
-    from sensor.outputs.outputs import Outputs
-    from sensor.run.detection import Detection
-    from sensor.run.outlet import Outlet
-    from sensor.run.output_news import OutputNews
-    from sensor.run.run import Run
-
-    make_packet_directory(config)
-    make_flow_directory(config)
     with ExitStack() as stack:
+        if hybrid is None:
+            kernels, beforehand = cached(JUDGING, config), partial(refuse_reading, config, captures)
+            hybrid, metered = model_beside_metering(
+                stack, config, captures, kernels, beforehand, cores=cores, quiet=display.quiet
+            )
+        else:
+            metered = metered_ahead(stack, config, captures, cores)
+        from sensor.outputs.outputs import Outputs
+        from sensor.run.detection import Detection
+        from sensor.run.outlet import Outlet
+        from sensor.run.output_news import OutputNews
+        from sensor.run.run import Run
+
+        make_packet_directory(config)
+        make_flow_directory(config)
         recorder = build_packet_recorder(stack, config, shown_in=one.packets_in if one else "")
         log_run = one.flow_log_run if one else None
         flow_recorder = started(stack, build_flow_recorder(config, captures, waits=True, run=log_run))
@@ -114,10 +119,45 @@ def reading(
         )
         stack.callback(detection.close_files)
         hooks = [*site_hooks(hybrid), *drift_hooks(detection), OutputNews(detection, observer(config)), *more_hooks]
-        turns = capture_turns(config, captures, recorder)
-        run = Run(made_ahead(stack, turns, captures, detection, cores), detection, screen, hooks)
+        turns = judged_turns(stack, config, captures, metered, judge, recorder)
+        run = Run(turns, detection, screen, hooks)
         stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
+
+
+def model_beside_metering(
+    stack: ExitStack,
+    config: "Config",
+    captures: Sequence[str],
+    kernels: Kernels,
+    beforehand: Callable[[], None],
+    *,
+    cores: int,
+    quiet: bool,
+) -> "tuple[Hybrid, MeteredAhead | None]":
+    """The model, as of ready_model, and turns as of metered_ahead: another core begins with them before that."""
+    metered = metered_ahead(stack, config, captures, cores) if kernels.compiled else None
+    hybrid = ready_model(config, kernels, beforehand, quiet=quiet)
+    return hybrid, metered or metered_ahead(stack, config, captures, cores)
+
+
+def metered_ahead(stack: ExitStack, config: "Config", captures: Sequence[str], cores: int) -> "MeteredAhead | None":
+    """Turns of captures, metered from now on where there is more than one core; None where that would change something.
+
+    A pipe's writer may be slow, and its packets are judged as they come; packets of alerts are looked for in memory
+    before later ones push them out; and drift is told of with the records that show it.
+    """
+    from sensor.run.ahead import MeteredAhead
+    from sensor.sources.captures.files import captures_in
+    from sensor.sources.captures.stream import is_pipe
+
+    if config.keep_packets.directory is not None or config.drift.runs == "all":
+        return None
+    if any(map(is_pipe, captures_in(captures))):
+        return None
+    metered = MeteredAhead(capture_turns(config, captures), cores)
+    stack.callback(metered.close)
+    return metered
 
 
 def capture_turns(config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None) -> "TurnSource":
@@ -132,20 +172,19 @@ def capture_turns(config: "Config", captures: Sequence[str], recorder: "PacketRe
     )
 
 
-def made_ahead(
-    stack: ExitStack, turns: "TurnSource", captures: Sequence[str], detection: "Detection", cores: int
+def judged_turns(
+    stack: ExitStack,
+    config: "Config",
+    captures: Sequence[str],
+    metered: "MeteredAhead | None",
+    judge: "Judge",
+    recorder: "PacketRecorder | None" = None,
 ) -> "TurnSource":
-    """The turns of captures for a judge, made ahead of it where that changes nothing.
-
-    A pipe's writer may be slow, and its packets are judged as they come; packets of alerts are looked for in memory
-    before later ones push them out; and drift is told of with the records that show it.
-    """
+    """The turns of captures for a judge, made ahead of it where they are metered ahead (metered_ahead)."""
+    if metered is None:
+        return capture_turns(config, captures, recorder)
     from sensor.run.ahead import TurnsAhead
-    from sensor.sources.captures.files import captures_in
-    from sensor.sources.captures.stream import is_pipe
 
-    if any(map(is_pipe, captures_in(captures))) or detection.recorder is not None or detection.drift is not None:
-        return turns
-    ahead = TurnsAhead(turns, detection.judge, cores)
+    ahead = TurnsAhead(metered, judge)
     stack.callback(ahead.close)
     return ahead

@@ -3,6 +3,8 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,17 +18,18 @@ from sensor.cli.build import build_judge, build_names, geo_databases, site_notes
 from sensor.cli.durations import duration_s
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.island_options import (
+    CoresOption,
     IndependentOption,
     IslandOptions,
     ResumeOption,
     RunOption,
     SchedulerOption,
-    WorkersOption,
 )
 from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.options import QuietOption
 from sensor.cli.signals import stopped_by_signals
 from sensor.errors import INPUT, INTERRUPTED, OK, InputError
+from sensor.process.cores import usable_cores
 
 if TYPE_CHECKING:
     from sensor.alerts.reading import NativeLine, Record
@@ -64,7 +67,7 @@ def report(
     since: SinceOption = None,
     fleet: FleetOption = None,
     independent: IndependentOption = False,
-    workers: WorkersOption = None,
+    workers: CoresOption = None,
     scheduler: SchedulerOption = None,
     run: RunOption = None,
     resume: ResumeOption = False,
@@ -134,8 +137,9 @@ def report(
             islands = Islands(loaded, found.names, options, quiet, count_hosts=True)
             html, code = page_of_islands(islands, _screens(found, quiet), _site(loaded))
         else:
-            options.refuse_alone()
-            html, code = _of_captures(loaded, found, kernels, notes, quiet=quiet)
+            replace(options, workers=None).refuse_alone()
+            cores = usable_cores() if workers is None else workers
+            html, code = _of_captures(loaded, found, kernels, notes, cores, quiet=quiet)
     else:
         html, code = _of_alerts(found, notes, loaded, back, many, quiet=quiet)
     from sensor.report.publish import publish
@@ -219,35 +223,40 @@ def _noted(
 
 
 def _of_captures(
-    config: "Config", inputs: "Inputs", kernels: Kernels, notes: "SiteNotes | None", *, quiet: bool
+    config: "Config", inputs: "Inputs", kernels: Kernels, notes: "SiteNotes | None", cores: int, *, quiet: bool
 ) -> tuple[str, int]:
-    from sensor.cli.reading import capture_turns
-    from sensor.cli.ready_model import ready_model
+    from sensor.cli.reading import judged_turns, model_beside_metering
 
     geo = geo_databases(config)  # before anybody waits for the compiler
-    hybrid = ready_model(config, kernels, partial(refuse_captures, config, inputs.names), quiet=quiet)
-    from sensor.alerts.reading import ReadErrors
-    from sensor.report.coverage import HostCensus, coverage_of
-    from sensor.report.digest import Digest
-    from sensor.report.folding import Folding
-    from sensor.report.page import page
-    from sensor.report.subject import ReportSubject, command_of, judging_of
-    from sensor.run.detection import Detection
-    from sensor.run.outlet import Outlet
-    from sensor.run.run import Run
-    from sensor.settings.bearing import bearing_settings
+    beforehand = partial(refuse_captures, config, inputs.names)
+    with ExitStack() as stack:
+        hybrid, metered = model_beside_metering(
+            stack, config, inputs.names, kernels, beforehand, cores=cores, quiet=quiet
+        )
+        from sensor.alerts.reading import ReadErrors
+        from sensor.report.coverage import HostCensus, coverage_of
+        from sensor.report.digest import Digest
+        from sensor.report.folding import Folding
+        from sensor.report.page import page
+        from sensor.report.subject import ReportSubject, command_of, judging_of
+        from sensor.run.detection import Detection
+        from sensor.run.outlet import Outlet
+        from sensor.run.run import Run
+        from sensor.settings.bearing import bearing_settings
 
-    site = _site(config)
-    if not quiet:
-        tell_skipped(inputs.names)
-        tell_stream(inputs.names)
-    inputs.put_back()
-    digest, census = Digest(), HostCensus()
-    detection = Detection(build_judge(config, hybrid), Outlet(()), notes=notes, geo=geo, names=build_names(config))
-    run = Run(capture_turns(config, inputs.names), detection, Folding(digest, _screens(inputs, quiet)), [census])
-    with stopped_by_signals(run):
-        run.run()
-    detection.close_files()
+        site = _site(config)
+        if not quiet:
+            tell_skipped(inputs.names)
+            tell_stream(inputs.names)
+        inputs.put_back()
+        digest, census = Digest(), HostCensus()
+        judge = build_judge(config, hybrid)
+        detection = Detection(judge, Outlet(()), notes=notes, geo=geo, names=build_names(config))
+        stack.callback(detection.close_files)
+        turns = judged_turns(stack, config, inputs.names, metered, judge)
+        run = Run(turns, detection, Folding(digest, _screens(inputs, quiet)), [census])
+        with stopped_by_signals(run):
+            run.run()
     subject = ReportSubject(
         kind="captures",
         inputs=inputs.names,

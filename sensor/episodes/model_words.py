@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.attribution import top_columns
+from models.attribution import judging_all, top_columns
 from models.fusion import Hybrid, Judgement
 from sensor.episodes.alerting import TopColumns
 from sensor.episodes.reasons import Explainer
@@ -62,7 +62,8 @@ def cuts_of(hybrid: Hybrid, rate: float | None = None) -> tuple[float, float]:
 def moved_most_of(hybrid: Hybrid, rate: float | None, explainer: Explainer) -> TopColumns:
     """What says which columns moved a score of this model most."""
     cut_known, cut_novel = cuts_of(hybrid, rate)
-    hybrid = hybrid.twin()  # alerts are explained while the next records are judged (sensor.run.ahead)
+    # A twin, as alerts are explained while the next records are judged (sensor.run.ahead); made once, which takes long.
+    hybrid = judging_all(hybrid.twin())
 
     def moved_most(values: NDArray[np.float64], p_known: float, p_novel: float) -> Sequence[int]:
         lanes = np.array([[p_known < cut_known, p_novel < cut_novel]])

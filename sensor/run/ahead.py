@@ -3,14 +3,14 @@
 Kernels are compiled without the interpreter lock, and reading and unpacking release it, so the threads work side by
 side on the same arrays: nothing is copied, and no other process can be lost. Each hands on in order what it made, and
 nothing depends on how records are cut into turns, so the results are those of one thread. At most a few turns of some
-thousand records wait between two of them.
+thousand records wait between two of them, and no more threads work at once than there are cores for.
 """
 
 import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ Item = TypeVar("Item")
 RECORDS: Final = 4096  # together: judged one by one, they would cost up to a third more
 TURNS: Final = 64  # together at most, so that who looks on sees something move
 WAITING: Final = 2  # between two threads
+METERED: Final = 8  # turns that wait for the model, some 30 MB: metering begins while that is loaded
 ENDING_S: Final = 1.0  # for a thread to end once nobody wants what it makes
 
 
@@ -39,6 +40,25 @@ class Assessor(Protocol):
         """What the model says of each record, in order."""
 
 
+class MeteredAhead:
+    """Turns of captures in turns of a size that is judged at once; on several cores a thread meters from now on."""
+
+    def __init__(self, turns: TurnSource, cores: int) -> None:
+        """turns: of files, no pipe. cores: 1 for no thread."""
+        self.source = turns
+        self.cores = Cores(cores)
+        self.turns: Iterable[Turn] = gathered(turns)  # iterate over it once
+        if cores > 1:
+            self.turns = Ahead("metering", self.turns, self.cores, METERED)
+
+    def close(self) -> None:
+        """Have the thread end, whatever it has not handed on."""
+        if isinstance(self.turns, Ahead):
+            if self.turns.running:
+                self.source.stop()
+            self.turns.close()
+
+
 class TurnsAhead:
     """Turns of captures for a judge, of which the next are made while one is taken; iterate over it once.
 
@@ -47,36 +67,35 @@ class TurnsAhead:
 
     ends_by_itself = True
 
-    def __init__(self, turns: TurnSource, judge: Assessor, cores: int) -> None:
-        """turns: of files, no pipe. judge: nobody else asks it about records. cores: 1 for no thread."""
-        self._turns = turns
+    def __init__(self, metered: MeteredAhead, judge: Assessor) -> None:
+        """judge: nobody else asks it about records."""
+        self._metered = metered
         self._judge = judge
-        self._cores = cores
         self._stages: list[Ahead[Any]] = []  # the last one first
 
     @property
     def problems(self) -> Sequence[str]:
         """One line for each capture that could not be read to its end."""
-        return self._turns.problems
+        return self._metered.source.problems
 
     @property
     def remarks(self) -> Sequence[str]:
         """What was odd about times, one line each."""
-        return self._turns.remarks
+        return self._metered.source.remarks
 
     def __iter__(self) -> Iterator[Turn]:
         """Turns to the end. Raises InputError when no capture can be opened."""
-        if self._cores == 1:
-            return gathered(self._turns)
-        metered = Ahead("metering", gathered(self._turns))
-        in_rows = Ahead("rows", self._in_rows(metered))
-        assessed = Ahead("model", self._assessed(in_rows))
-        self._stages = [assessed, in_rows, metered]
+        metered, cores = self._metered.turns, self._metered.cores
+        if not isinstance(metered, Ahead):
+            return iter(metered)
+        in_rows = Ahead("rows", self._in_rows(metered), cores)
+        assessed = Ahead("model", self._assessed(in_rows), cores)
+        self._stages = [assessed, in_rows]
         return iter(assessed)
 
     def stop(self) -> None:
         """End with the packets that were read by now. For a signal handler too."""
-        self._turns.stop()
+        self._metered.source.stop()
 
     def close(self) -> None:
         """Have the threads end, whatever they have not handed on."""
@@ -84,6 +103,7 @@ class TurnsAhead:
             self.stop()
         for stage in self._stages:
             stage.close()
+        self._metered.close()
 
     def _in_rows(self, turns: Iterable[Turn]) -> Iterator[tuple[Turn, Rows | None]]:
         for turn in turns:
@@ -126,6 +146,32 @@ def _in_parts(turn: Turn, until_ns: int) -> Iterator[Turn]:
     yield replace(turn, records=last)
 
 
+class Cores:
+    """Cores for threads that hand things on to one another: so many of the threads work at once, the others wait."""
+
+    def __init__(self, count: int) -> None:
+        """count: of cores. Whoever makes this works on one of them."""
+        self._free = threading.Semaphore(count - 1)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """A core for a thread, waited for."""
+        self._free.acquire()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """The core of a thread given to others, while it waits for them."""
+        self._free.release()
+        try:
+            yield
+        finally:
+            self._free.acquire()
+
+
 @dataclass(frozen=True, slots=True)
 class _End:
     """After the last item. error: what ended them, None where they came to their end."""
@@ -134,15 +180,17 @@ class _End:
 
 
 class Ahead(Generic[Item]):
-    """Items of an iterable, of which a thread makes the next while one is taken; iterate over it once."""
+    """Items of an iterable, which a thread makes from now on, ahead of whoever takes them; iterate over it once."""
 
-    def __init__(self, name: str, items: Iterable[Item]) -> None:
-        """name: of the thread, which begins with the iteration."""
+    def __init__(self, name: str, items: Iterable[Item], cores: Cores, waiting: int = WAITING) -> None:
+        """name: of the thread. cores: the taker has one of them. waiting: items that are made and not yet taken."""
         self._items = items
-        self._made: queue.Queue[Item | _End] = queue.Queue(WAITING)
+        self._cores = cores
+        self._made: queue.Queue[Item | _End] = queue.Queue(waiting)
         self._unwanted = False
         # A read that never returns must not keep the process.
         self._thread = threading.Thread(target=self._make, name=name, daemon=True)
+        self._thread.start()
 
     @property
     def running(self) -> bool:
@@ -151,9 +199,8 @@ class Ahead(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Items in order; raises what making them raised."""
-        self._thread.start()
         while True:
-            item = self._made.get()
+            item = self._next()
             if isinstance(item, _End):
                 self._thread.join()
                 if item.error is not None:
@@ -169,13 +216,28 @@ class Ahead(Generic[Item]):
             with suppress(queue.Empty):
                 self._made.get(timeout=0.01)
 
+    def _next(self) -> Item | _End:
+        try:
+            return self._made.get_nowait()
+        except queue.Empty:
+            with self._cores.lent():
+                return self._made.get()
+
     def _make(self) -> None:
         error: BaseException | None = None
-        try:
-            for item in self._items:
-                self._made.put(item)
-                if self._unwanted:
-                    break
-        except BaseException as raised:  # noqa: BLE001  # raised where the items are taken
-            error = raised
+        with self._cores.taken():
+            try:
+                for item in self._items:
+                    self._hand_on(item)
+                    if self._unwanted:
+                        break
+            except BaseException as raised:  # noqa: BLE001  # raised where the items are taken
+                error = raised
         self._made.put(_End(error))
+
+    def _hand_on(self, item: Item) -> None:
+        try:
+            self._made.put_nowait(item)
+        except queue.Full:
+            with self._cores.lent():
+                self._made.put(item)

@@ -100,3 +100,13 @@ def test_floods_sweeps_and_tunnels_give_the_same_on_two_cores(tmp_path: Path) ->
     alone, _ = read(capture, *NAMES, cores=1)
     assert alone.count(b"\n") > 3
     assert read(capture, *NAMES, cores=2)[0] == alone
+
+
+def test_a_page_about_captures_is_the_same_on_two_cores(tmp_path: Path) -> None:
+    pages = []
+    for cores in (1, 2):
+        page = tmp_path / "page.html"
+        assert flowvigil("report", "--workers", str(cores), DEMO, "-o", page).code == 0
+        pages.append(page.read_bytes())
+    assert pages[0].count(b"\n") > 50
+    assert pages[0] == pages[1]

@@ -18,7 +18,7 @@ from flows.names.layout import SIGHTING_WORDS
 from flows.names.reading import Sightings
 from sensor.judging.judge import Assessment, Rows
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
-from sensor.run.ahead import RECORDS, WAITING, Ahead, TurnsAhead, gathered
+from sensor.run.ahead import METERED, RECORDS, WAITING, Ahead, Cores, MeteredAhead, TurnsAhead, gathered
 from sensor.run.detection import AssessedTurn
 from sensor.sources.capture import CaptureStatistics
 
@@ -70,7 +70,7 @@ def test_items_come_in_order_and_few_are_made_ahead() -> None:
             made.append(number)
             yield number
 
-    for number in Ahead("test", making()):
+    for number in Ahead("test", making(), Cores(2)):
         assert len(made) <= number + WAITING + 2
     assert made == list(range(50))
 
@@ -82,7 +82,7 @@ def test_what_ends_the_making_is_raised_after_what_was_made() -> None:
 
     taken: list[int] = []
     with pytest.raises(ValueError, match="damaged"):
-        taken.extend(Ahead("test", making()))
+        taken.extend(Ahead("test", making(), Cores(2)))
     assert taken == [0, 1, 2]
 
 
@@ -118,7 +118,7 @@ class Silent:
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_stopped_they_end_with_the_sources_last_turn(cores: int) -> None:
-    turns, taken = TurnsAhead(Endless(), Silent(), cores), []
+    turns, taken = TurnsAhead(MeteredAhead(Endless(), cores), Silent()), []
     for turn in turns:
         taken.append(turn)
         turns.stop()
@@ -130,7 +130,7 @@ def test_stopped_they_end_with_the_sources_last_turn(cores: int) -> None:
 
 def test_closed_in_the_midst_they_leave_no_thread() -> None:
     before = threading.active_count()
-    turns = TurnsAhead(Endless(), Silent(), 2)
+    turns = TurnsAhead(MeteredAhead(Endless(), 2), Silent())
     next(iter(turns))
     assert threading.active_count() == before + 3
     turns.close()
@@ -147,7 +147,7 @@ def test_a_model_that_fails_ends_the_run_with_its_error_and_leaves_no_thread() -
         def assess(self, records: FlowBatch, _rows: Rows | None = None) -> Assessment:
             raise MemoryError(len(records))
 
-    turns = TurnsAhead(Endless(), Failing(), 2)
+    turns = TurnsAhead(MeteredAhead(Endless(), 2), Failing())
     with pytest.raises(MemoryError):
         list(turns)
     turns.close()
@@ -159,8 +159,78 @@ def test_a_turn_is_handed_on_with_all_that_it_holds() -> None:
         def __iter__(self) -> Iterator[Turn]:
             yield replace(turn_of(0, 30, last=True), packets_due=True)
 
-    (turn,) = TurnsAhead(One(), Silent(), 2)
+    (turn,) = TurnsAhead(MeteredAhead(One(), 2), Silent())
     assert isinstance(turn, AssessedTurn)
     assert turn.assessment is not None
     assert len(turn.records) == len(turn.assessment.rows) == 30
     assert (len(turn.seen), turn.until_ns, turn.totals.stats.packets) == (3, END_NS, 30)
+
+
+def test_metering_begins_before_anybody_takes_turns_and_few_wait() -> None:
+    metered = MeteredAhead(source := Counting(), 2)
+    deadline = time.monotonic() + PATIENCE_S
+    while source.given < METERED:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    metered.close()
+    assert source.given <= METERED + 3
+
+
+class Counting(Endless):
+    """An endless source that counts its turns."""
+
+    given = 0
+
+    def __iter__(self) -> Iterator[Turn]:
+        for turn in super().__iter__():
+            self.given += 1
+            yield turn
+
+
+class AtWork:
+    """How many threads work at once, and a pause for each piece of work."""
+
+    def __init__(self, pauses: list[float]) -> None:
+        self.most = self._now = 0
+        self._pauses = itertools.cycle(pauses)
+        self._lock = threading.Lock()
+
+    def work(self) -> None:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+            pause = next(self._pauses)
+        time.sleep(pause)
+        with self._lock:
+            self._now -= 1
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.004]), min_size=1, max_size=7), st.integers(2, 5))
+def test_however_long_each_stage_takes_turns_are_those_of_one_core_and_no_more_cores_work(
+    pauses: list[float], cores: int
+) -> None:
+    turns, at_work = turns_of([RECORDS] * 6), AtWork(pauses)
+
+    class Slow(Endless):
+        def __iter__(self) -> Iterator[Turn]:
+            for turn in turns:
+                at_work.work()
+                yield turn
+
+    class SlowJudge(Silent):
+        def rows_of(self, records: FlowBatch) -> Rows:
+            at_work.work()
+            return super().rows_of(records)
+
+        def assess(self, records: FlowBatch, rows: Rows | None = None) -> Assessment:
+            at_work.work()
+            return super().assess(records, rows)
+
+    found, ahead = [], TurnsAhead(MeteredAhead(Slow(), cores), SlowJudge())
+    for turn in ahead:
+        at_work.work()
+        found.append((turn.until_ns, turn.totals, turn.records.identity.tobytes()))
+    ahead.close()
+    assert found == [(turn.until_ns, turn.totals, turn.records.identity.tobytes()) for turn in gathered(turns)]
+    assert at_work.most <= cores
