@@ -64,7 +64,7 @@ def test_the_log_belongs_to_the_process_user_and_has_all_that_was_judged(
         watch.wait_for("alert", 30, action="opened")
         watch.tell(signal.SIGHUP)
         watch.wait_for("sensor", 10, action="reloaded")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         while not list(log.glob("flows-*")):
             assert time.monotonic() < deadline
             time.sleep(0.02)

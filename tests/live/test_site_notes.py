@@ -56,7 +56,7 @@ def reloaded(watch: Watch) -> str:
     """What a SIGHUP brought."""
     before = len(reloads(watch))
     watch.tell(signal.SIGHUP)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while len(reloads(watch)) == before:
         assert time.monotonic() < deadline, watch.told()
         time.sleep(0.02)

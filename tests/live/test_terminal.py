@@ -80,7 +80,6 @@ def test_a_terminal_that_takes_nothing_costs_the_sensor_nothing(
         pty.process.send_signal(signal.SIGTERM)
         assert pty.end(ENDING_S) == (0, "")
         pty.reads = True
-        time.sleep(0.3)
         assert pty.is_as_it_was()
     last = watch.records("stats")[-1]["flowvigil"]
     assert last["final"]

@@ -68,7 +68,7 @@ class Reader:
 
     def until(self, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         """Records up to the first that is wanted, with it; fails when it does not come."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         records = [self.record()]
         while not wanted(records[-1]):
             assert time.monotonic() < deadline, records[-3:]

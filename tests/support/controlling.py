@@ -85,7 +85,7 @@ class Terminal:
         assert "Traceback" not in stderr, stderr
         return code, stderr
 
-    def is_as_it_was(self, seconds: float = 5.0) -> bool:
+    def is_as_it_was(self, seconds: float = 20.0) -> bool:
         """Whether screen, cursor and settings are those of before, once nothing more comes."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -35,7 +35,7 @@ class Pane:
         for key in keys:
             self.run("send-keys", *(("-l",) if len(key) > 1 and " " in key else ()), key)
 
-    def shows(self, *words: str, within_s: float = 10.0) -> str:
+    def shows(self, *words: str, within_s: float = 20.0) -> str:
         """The screen, once it shows all of these."""
         deadline = time.monotonic() + within_s
         while True:
@@ -61,7 +61,7 @@ def opened(directory: Path) -> Iterator[Pane]:
 
 def as_it_was(directory: Path) -> bool:
     """Whether the terminal takes lines and shows what is typed."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not (directory / "stty").exists() or "echoke" not in (directory / "stty").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -61,7 +61,7 @@ class Stream:
 
     def until(self, wanted: Callable[[str, Any], bool]) -> list[tuple[str, Any]]:
         """Events up to the first that is wanted, with it."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         events = [self.event()]
         while not wanted(*events[-1]):
             assert time.monotonic() < deadline, events[-3:]

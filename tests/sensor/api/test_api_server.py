@@ -33,7 +33,7 @@ def test_it_lives_and_is_ready_and_logs_each_request_as_json(server: Served) -> 
     assert server.ask("GET", "/healthz").document == {"status": "ok"}
     assert server.ask("GET", "/readyz").document == {"status": "ready"}
     assert server.told[0].startswith("flowvigil: ")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not any("/readyz" in line for line in server.told) and time.monotonic() < deadline:
         time.sleep(0.02)
     lines = [json.loads(line) for line in server.told if line.startswith("{")]
@@ -88,7 +88,7 @@ def test_slow_clients_do_not_stop_it(server: Served) -> None:
                 client.sendall(head[byte : byte + 1])
         begin = time.monotonic()
         assert server.ask("GET", "/healthz").status == 200
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 10
     finally:
         for client in slow:
             client.close()

@@ -58,7 +58,7 @@ def test_the_progress_of_the_moment_comes_twice_a_second(tmp_path: Path) -> None
         start = time.monotonic()
         told = [reader.until(is_a("progress"))[-1]["progress"]["packets"] for _ in range(4)]
     assert told == sorted(set(told))
-    assert 1.2 < time.monotonic() - start < 4
+    assert 1.2 < time.monotonic() - start < 20
 
 
 def test_an_orderly_end_is_told_with_what_led_to_it(tmp_path: Path) -> None:
@@ -195,10 +195,8 @@ def test_thousands_who_knock_cost_next_to_nothing(tmp_path: Path) -> None:
     with serving(tmp_path) as server, Reader(tmp_path) as reader:
         reader.record()
         knocking = []
-        used = time.process_time()
-        deadline = time.monotonic() + 2
-        tried = 0
-        while time.monotonic() < deadline:
+        used, own, began = time.process_time(), time.thread_time(), time.monotonic()
+        for _ in range(2000):
             one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             one.setblocking(False)
             try:
@@ -206,12 +204,11 @@ def test_thousands_who_knock_cost_next_to_nothing(tmp_path: Path) -> None:
                 knocking.append(one)
             except BlockingIOError:
                 one.close()
-            tried += 1
             time.sleep(0.0005)
-        own = time.thread_time()
-        assert tried > 1000
-        assert len(knocking) < 200
-        assert time.process_time() - used - own < 0.4  # of two seconds, in the server's thread
+        used, own = time.process_time() - used, time.thread_time() - own
+        took_s = time.monotonic() - began
+        assert len(knocking) < 100 * (1 + took_s)
+        assert used - own < 0.2 * (1 + took_s)  # in the server's thread
         for one in knocking:
             one.close()
         server.write([numbered(1)])

@@ -557,7 +557,7 @@ def test_an_interrupt_ends_a_read_with_what_was_found_so_far(demo: Result, unpac
         run.send_signal(signal.SIGINT)
         before = time.monotonic()
         rest, errors = run.communicate(timeout=30)
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 15
     result = ended(run.returncode, first + rest, errors)
     assert result.code == 130
     assert first == demo.stdout.splitlines(keepends=True)[0]

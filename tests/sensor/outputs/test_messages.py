@@ -181,7 +181,7 @@ def test_a_receiver_that_drips_its_answer_is_cut_off(monkeypatch: pytest.MonkeyP
     began_s = time.monotonic()
     with pytest.raises(OSError, match=r".+"):
         WebhookCourier(f"http://127.0.0.1:{server.getsockname()[1]}", {}, None).send(b"{}")
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 15
     server.close()
 
 

@@ -113,7 +113,7 @@ def test_beginning_and_end_wait_for_nothing(tmp_path: Path) -> None:
     for number in range(100):
         with to_file(tmp_path / "a", patience_s=number % 2) as outputs:
             outputs.write([b"x\n"])
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20
     assert (tmp_path / "a").read_bytes() == b"x\n" * 100
 
 
@@ -123,7 +123,7 @@ def test_a_reader_that_stops_holds_nobody_up_and_costs_whole_lines_that_are_coun
     start = time.monotonic()
     for first in range(0, 10_000, 100):
         outputs.write(numbered(first, 100))
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10
     assert outputs.lost > 6_000
     assert outputs.problems == [f"stdout: the reader is too slow, {outputs.lost:,} lines lost"]
     received = bytearray()
@@ -146,7 +146,7 @@ def test_a_reader_that_never_reads_is_given_up_and_what_it_did_not_get_is_counte
     outputs.write(numbered(0, 10_000))
     start = time.monotonic()
     outputs.close(0.2)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     os.set_blocking(reader, False)
     in_the_pipe = len(os.read(reader, 1 << 20)) // 100
     assert 10_000 - in_the_pipe <= outputs.lost <= 10_000
@@ -388,24 +388,24 @@ def test_time_in_which_the_run_itself_stood_still_costs_no_patience(
 
 def test_an_interrupt_ends_the_waiting_for_room_and_at_the_end(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    outputs = to_pipe(writer, patience_s=5.0, queue_bytes=65536)
+    outputs = to_pipe(writer, patience_s=20.0, queue_bytes=65536)
     threading.Timer(0.3, outputs.stop_waiting).start()
     start = time.monotonic()
     outputs.write(numbered(0, 10_000))
-    assert 0.2 < time.monotonic() - start < 2
+    assert 0.2 < time.monotonic() - start < 10
     outputs.close(LONG_S)
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 15
     os.set_blocking(reader, False)
     assert 10_000 - len(os.read(reader, 1 << 20)) // 100 <= outputs.lost
 
 
 def test_a_process_that_is_to_end_on_the_spot_waits_for_nobody(pipe: tuple[int, int]) -> None:
     start = time.monotonic()
-    outputs = to_pipe(pipe[1], patience_s=5.0)
+    outputs = to_pipe(pipe[1], patience_s=20.0)
     outputs.write(numbered(0, 10_000))
     with pytest.raises(SystemExit), outputs:
         raise SystemExit(130)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 10
     assert outputs.lost > 0
 
 
@@ -465,7 +465,7 @@ def test_a_named_pipe_is_waited_for_without_holding_anybody_up_and_outlives_its_
     start = time.monotonic()
     outputs = Outputs(prepared_outputs([OwnFile(path=tmp_path / "fifo")], "gw1"))
     outputs.write(numbered(0, 100))
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10
     told: list[tuple[str, str]] = []
     wait_until(lambda: told.extend(outputs.news()) or bool(told))
     assert told == [("output-failed", f"{tmp_path}/fifo: nobody reads it yet")]

@@ -202,7 +202,7 @@ def rotate(directory: Path, *, inactive: int = 0) -> list[str]:
 
 def wait_for(file: Path, told: bytes) -> None:
     """Wait until a file ends with a line."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while not file.read_bytes().endswith(told):
         assert time.monotonic() < deadline
         time.sleep(0.01)

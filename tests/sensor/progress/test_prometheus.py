@@ -156,7 +156,7 @@ def test_clients_that_say_nothing_are_few_and_soon_gone(monkeypatch: pytest.Monk
 
 
 def threads_become(count: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while threading.active_count() != count:
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -186,7 +186,7 @@ def test_leaving_does_not_wait_for_a_client() -> None:
             client.sendall(b"GET /metrics HTTP/1.0\r\n")
             time.sleep(0.1)
             start = time.monotonic()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < metrics.CONNECTION_S - 1
 
 
 def test_kept_packets_that_later_ones_replace_let_no_counter_fall() -> None:

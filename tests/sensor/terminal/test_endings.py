@@ -44,7 +44,7 @@ def stopped(pty: Terminal) -> None:
     pty.type(STOP)
     time.sleep(0.1)
     pty.type(b"s")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not pty.takes_nothing():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -138,7 +138,7 @@ def test_a_terminal_that_is_stopped_is_given_back_to_the_shell_all_the_same() ->
         pty.wait_for(b"at its end")
         stopped(pty)
         pty.process.send_signal(signal.SIGTSTP)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while Path(f"/proc/{pty.process.pid}/stat").read_text().split()[2] != "T":
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -174,7 +174,6 @@ def test_a_terminal_that_takes_nothing_costs_a_capture_none_of_its_alerts(how: s
         pty.process.send_signal(signal.SIGTERM)
         assert pty.end(ENDING_S)[1] == ""
         pty.reads = True
-        time.sleep(0.2)
         assert pty.is_as_it_was()
 
 

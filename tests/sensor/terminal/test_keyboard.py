@@ -86,7 +86,7 @@ def test_the_terminal_is_given_back_when_the_run_fails_though_it_takes_nothing(t
 
     with pytest.raises(RuntimeError):
         fail()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
     assert termios.tcgetattr(end) == before
 
 
@@ -94,9 +94,9 @@ def test_the_wait_for_a_key_can_be_ended(terminal: tuple[int, int]) -> None:
     with Keyboard(terminal[1]) as keyboard:
         keyboard.wake()
         start = time.monotonic()
-        assert keyboard.keys(5.0) == []
+        assert keyboard.keys(20.0) == []
         assert keyboard.keys(0.05) == []
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 10
 
 
 def test_a_terminal_that_has_gone_is_no_reason_to_run_in_circles() -> None:

@@ -25,6 +25,7 @@ from sensor.terminal.plain_screens import SummaryLine
 from sensor.terminal.screen_thread import MAX_ALERTS, MAX_NOTES, ScreenThread, own_stream
 from sensor.terminal.scroll_view import ScrollView
 from tests.support.alerts import an_alert
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.ux
 
@@ -108,15 +109,13 @@ def test_too_many_events_are_counted() -> None:
     assert notes == [*map(str, range(MAX_NOTES)), "and 7 more events"]
 
 
-def test_an_event_is_told_without_waiting_for_the_next_drawing() -> None:
+def test_an_event_is_told_without_waiting_for_the_next_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.terminal.screen_thread.INTERVAL_S", 60.0)
     recorder = Recorder()
     with ScreenThread(recorder) as screen:
         for message in ("first", "second"):
-            start = time.monotonic()
             screen.note(message)
-            while ("note", message) not in recorder.told:
-                assert time.monotonic() - start < 0.3
-                time.sleep(0.005)
+            wait_until(lambda told=("note", message): told in recorder.told)
 
 
 def test_a_line_for_each_event_goes_to_stderr_when_stdout_carries_json() -> None:
@@ -200,6 +199,7 @@ from sensor.signals import handling
 from sensor.terminal.plain_screens import SummaryLine
 from sensor.terminal.scroll_view import ScrollView
 from tests.support.alerts import an_alert
+from tests.support.waiting import wait_until
 
 stream = own_stream(sys.stdout)
 with ScreenThread({screen}) as screen:
@@ -248,9 +248,9 @@ def test_a_terminal_that_takes_nothing_does_not_keep_the_process(screen: str, st
         os.close(master)
     assert process.returncode == 7, stderr
     longest_s, ending_s = map(float, stderr.split())
-    assert longest_s < 0.25
-    assert 1.9 < ending_s < 2.5
-    assert time.monotonic() - start < 8  # 1 s of work, 2 s of patience, and Python's start
+    assert longest_s < 1  # whoever waited for the terminal would for ever
+    assert 1.9 < ending_s < 8
+    assert time.monotonic() - start < 20  # 1 s of work, 2 s of patience, and Python's start
 
 
 def test_a_terminal_that_goes_on_after_ctrl_s_shows_how_it_ended() -> None:
