@@ -9,9 +9,14 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
+
+from sensor.synth.catalogue import CATALOGUE
+from sensor.synth.generate import DEMO_SEED, DEMO_SNAPLEN, generate
+from sensor.synth.pcap import pcap_bytes, write_pcap
 
 PAGE: Final = Path(__file__).resolve().parent / "alerts.md"
 CAPTURE: Final = PAGE.parents[1] / "sensor" / "synth" / "demo.pcap.gz"
@@ -19,12 +24,20 @@ _FLOWVIGIL: Final = str(Path(sys.executable).with_name("flowvigil"))
 _BLOCK: Final = re.compile(r"(?<=<!-- alerts of )(\S+)( -->\n```text\n).*?(?=```\n)", re.DOTALL)
 
 
-def with_alerts(page: str) -> str:
-    """The page with the alerts as the sensor tells them now."""
+Run = Callable[..., str]  # the command with these arguments, for its standard output
+
+
+def run_command(*arguments: str | Path) -> str:
+    """Run the installed command."""
+    return subprocess.run([_FLOWVIGIL, *arguments], check=True, capture_output=True, text=True).stdout  # noqa: S603
+
+
+def with_alerts(page: str, run: Run = run_command) -> str:
+    """The page with the alerts as the sensor tells them now. run: how its commands are run."""
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
-        demo = _alerts(CAPTURE)
-        return _BLOCK.sub(lambda block: block[1] + block[2] + _shown(_of(block[1], demo, room), room), page)
+        demo = _alerts(CAPTURE, run)
+        return _BLOCK.sub(lambda block: block[1] + block[2] + _shown(_of(block[1], demo, room, run), room, run), page)
 
 
 def names(page: str) -> list[str]:
@@ -32,32 +45,28 @@ def names(page: str) -> list[str]:
     return [block[1] for block in _BLOCK.finditer(page)]
 
 
-def _of(name: str, demo: list[dict[str, Any]], room: Path) -> list[dict[str, Any]]:
+def _of(name: str, demo: list[dict[str, Any]], room: Path, run: Run) -> list[dict[str, Any]]:
     """Lines of a source of the demo, or of a scenario by itself."""
     try:
         ip_address(name)
     except ValueError:
         capture = room / f"{name}.pcap"
-        command = (sys.executable, "-m", "sensor.synth", str(capture), "--scenario", name)
-        subprocess.run(command, check=True, capture_output=True, cwd=PAGE.parents[1])  # noqa: S603
-        return _alerts(capture)
+        (scenario,) = (each for each in CATALOGUE if each.name == name)
+        write_pcap(capture, pcap_bytes(generate([scenario], DEMO_SEED).packets, DEMO_SNAPLEN))
+        return _alerts(capture, run)
     return [line for line in demo if line["source"]["ip"] == name]
 
 
-def _alerts(capture: Path) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in _run("read", "--quiet", str(capture)).splitlines()]
+def _alerts(capture: Path, run: Run) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in run("read", "--quiet", capture).splitlines()]
     return [line | {"observer": line["observer"] | {"name": "gw1"}} for line in found]
 
 
-def _shown(found: list[dict[str, Any]], room: Path) -> str:
+def _shown(found: list[dict[str, Any]], room: Path, run: Run) -> str:
     log = room / "alerts.jsonl"
     log.write_text("".join(json.dumps(line) + "\n" for line in found))
     ids = dict.fromkeys(line["event"]["id"] for line in found)
-    return "\n".join(_run("alerts", "show", identifier, str(log)) for identifier in ids)
-
-
-def _run(*arguments: str) -> str:
-    return subprocess.run([_FLOWVIGIL, *arguments], check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return "\n".join(run("alerts", "show", identifier, log) for identifier in ids)
 
 
 if __name__ == "__main__":
