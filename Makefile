@@ -49,7 +49,7 @@ properties: $(VENV)/installed-test ## Try every property with all its examples, 
 	$(PYTEST) $(SPREAD) --hypothesis-profile=full -m hypothesis
 
 tshark: $(VENV)/installed-test ## Compare packets, bytes and five-tuples with tshark's on many small captures
-	$(PYTEST) tests/sensor/sources/test_variety_tshark.py
+	TSHARK_EVERY=1 $(PYTEST) tests/sensor/sources/test_variety_tshark.py
 
 fuzz: $(VENV)/installed-test ## Ten million hostile frames and ten thousand files with bounds checks (about four minutes)
 	$(BIN)/python -m tests.fuzz --frames 10000000 --files 10000 --seed 1 --jobs $(JOBS) --controls
