@@ -93,6 +93,7 @@ class Islands:
             judging = json.dumps({**settings, "jobs": None, "table": table}, sort_keys=True)
             identity = Identity(VERSION, ready["sha256"], hashlib.sha256(judging.encode()).hexdigest())
             run = stack.enter_context(RunDirectory(own).held(identity, resume=options.resume))
+            run.make_room(found)
             yield IslandRun(found, carrier, run, kept, ready["bundle"], keep=options.run is not None)
 
     @property

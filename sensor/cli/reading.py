@@ -58,29 +58,30 @@ def reading(
     config: "Config",
     captures: Sequence[str],
     display: DisplayOptions,
-    hybrid: "Hybrid | None" = None,
+    judge: "Judge | None" = None,
     more_hooks: "Sequence[Hook]" = (),
     one: OneOfMany | None = None,
     cores: int = 1,
 ) -> Iterator[AssembledRun]:
     """A run over captures, torn down on exit.
 
-    hybrid: the model where it is loaded already, with its kernels. one: which of many this is; None for captures as one
-    stream, which gives the same bytes whatever they are called and however they are packed. cores: that the run may
-    use.
+    judge: one that has judged nothing yet, where there is one with its kernels. one: which of many this is; None for
+    captures as one stream, which gives the same bytes whatever they are called and however they are packed. cores: that
+    the run may use.
     """
     capture = one.capture if one else None
     require_extras(config)
     refuse_packet_directory(config, captures)
     notes, geo = site_notes(config), geo_databases(config)
     with ExitStack() as stack:
-        if hybrid is None:
+        if judge is None:
             kernels, beforehand = cached(JUDGING, config), partial(refuse_reading, config, captures)
             hybrid, metered = model_beside_metering(
                 stack, config, captures, kernels, beforehand, cores=cores, quiet=display.quiet
             )
+            judge = build_judge(config, hybrid)
         else:
-            metered = metered_ahead(stack, config, captures, cores)
+            hybrid, metered = judge.hybrid, metered_ahead(stack, config, captures, cores)
         from sensor.outputs.outputs import Outputs
         from sensor.run.detection import Detection
         from sensor.run.outlet import Outlet
@@ -104,7 +105,7 @@ def reading(
             marking_of(config, notes, lambda: detection),
         )
         drift = build_drift(config, hybrid, live=False)
-        judge, looking = build_judge(config, hybrid), looking_on(display, config, live=False)
+        looking = looking_on(display, config, live=False)
         detection = Detection(
             judge,
             outlet,

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,13 +35,36 @@ from sensor.jobs.server import Lines, say, serve
 from sensor.printable import printable
 
 if TYPE_CHECKING:
-    from models.fusion import Hybrid
+    from sensor.judging.judge import Judge
     from sensor.metering.turns import Turn
     from sensor.report.coverage import HostCensus
     from sensor.run.run import Run
     from sensor.settings.config import Config
 
 COMMAND: Final = [sys.executable, "-P", "-m", "sensor.cli.reading_pool"]  # -P: no module of where the captures lie
+# What a child runs, loaded before there is one, as loading it would take longer than reading a small capture.
+OF_TURNS: Final = (
+    "sensor.metering.captures",
+    "sensor.metering.names",
+    "sensor.run.run",
+    "sensor.sources.captures.stream",
+    "sensor.terminal.plain_screens",
+)
+OF_LINES: Final = (
+    *OF_TURNS,
+    "sensor.alerts.flow_record",
+    "sensor.drift.drift",
+    "sensor.episodes.learned_site",
+    "sensor.flow_log.recorder",
+    "sensor.outputs.lines",
+    "sensor.outputs.outputs",
+    "sensor.run.ahead",
+    "sensor.run.detection",
+    "sensor.run.looking",
+    "sensor.run.output_news",
+    "sensor.terminal.screen_thread",
+)
+OF_TABLES: Final = (*OF_TURNS, "sensor.flow_tables.background", "sensor.flow_tables.table", "sensor.run.export")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +132,14 @@ def _ready_to_judge(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
     """What a child does, with the model and every kernel loaded, so that no child has to; and which model that is."""
     config = _config_of(settings)
     hybrid = ready_model(config, cached(JUDGING, config), lambda: None, quiet=bool(settings["quiet"]))
-    from sensor.run.warmup import warm_up  # not before: it loads kernels, whose cache is chosen by now
+    load(OF_LINES)  # not before: they load kernels, whose cache is chosen by now
+    from sensor.run.warmup import warm_up, warm_up_reading
 
     warm_up(build_meter(config), build_judge(config, hybrid))
+    warm_up_reading()
     make_flow_directory(config)  # which loads what writing there needs
-    work = partial(_one, partial(read_one, config, hybrid, count_hosts=bool(settings["count_hosts"])))
+    judge = build_judge(config, hybrid)  # each child has a copy, of whose empty tables it pays for what it fills
+    work = partial(_one, partial(read_one, config, judge, count_hosts=bool(settings["count_hosts"])))
     return work, {"bundle": hybrid.model_id, "sha256": hybrid.sha256}
 
 
@@ -124,12 +151,19 @@ def _ready_to_meter(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
     meter = compiled_meter(config, table.compat, lambda: None, quiet=bool(settings["quiet"]))
     from flows.meter import NO_PACKETS
 
+    load(OF_TABLES)
     meter.feed(NO_PACKETS)  # which loads its kernels
     if table.parquet:
         from sensor.flow_log.recorder import warm_flow_recorder
 
         warm_flow_recorder()
     return partial(_one, partial(meter_one, config, table)), {"bundle": "", "sha256": ""}
+
+
+def load(modules: Iterable[str]) -> None:
+    """Import modules."""
+    for name in modules:
+        import_module(name)
 
 
 def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> Result:
@@ -148,14 +182,14 @@ def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> 
 
 
 def read_one(
-    config: "Config", hybrid: "Hybrid", task: Task, page: Page, found: Result, *, count_hosts: bool = False
+    config: "Config", judge: "Judge", task: Task, page: Page, found: Result, *, count_hosts: bool = False
 ) -> None:
     """Read one capture into a file of lines. found: gets what is known of it then. Raises OutputError, OSError."""
     hosts = [_census()] if count_hosts else []
     name, display = task["capture"], DisplayOptions(True, True, Color.NEVER)
     with whole_file(Path(task["part"])) as lines, _kept(config, task) as (own, one), _refusals(found):
         os.dup2(lines.fileno(), 1)
-        with reading(own, [name], display, hybrid, [*hosts, Moving(page)], one) as assembled:
+        with reading(own, [name], display, judge, [*hosts, Moving(page)], one) as assembled:
             assembled.run.run()
         if assembled.detection.outlet.lost_output:
             raise OutputError(assembled.detection.outlet.problems[0])

@@ -12,7 +12,7 @@ from sensor.jobs.server import Lines, of_json, say
 from sensor.process.children import how_it_ended
 
 ENDING_S: Final = 10.0  # for it to be gone once nobody tells it anything
-BEGUN_ANEW: Final = 20  # times without a task done between, after which whatever ends it is taken to be lasting
+BEGUN_ANEW: Final = 20  # times without being ready, after which whatever ends it is taken to be lasting
 
 
 class PoolEndedError(CarrierError):
@@ -57,9 +57,12 @@ class LocalPool:
         while True:
             self._begun += 1
             if self._begun > BEGUN_ANEW:
-                raise PoolEndedError(f"the process that reads captures has ended {BEGUN_ANEW} times")
+                raise PoolEndedError(
+                    f"the process that reads captures has ended {BEGUN_ANEW} times before it was ready"
+                )
             found = self._once()
             if isinstance(found, dict):
+                self._begun = 0
                 return found
             if found >= 0:
                 raise PoolEndedError(f"the process that reads captures has ended: {how_it_ended(found)}")
@@ -122,7 +125,6 @@ class LocalPool:
         for news in found:
             if news.over:
                 self._tasks.pop(news.number, None)
-                self._begun = 1  # it gets on: what ends it now and then does not last
         if self._lines.closed:
             how = how_it_ended(self._gone())
             found += [News(number, failure=f"the process above it ended: {how}", lost=True) for number in self._tasks]

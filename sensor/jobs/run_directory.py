@@ -1,13 +1,14 @@
 """What is known of a run over many captures, on disk, so that a run that was cut short can go on.
 
-`run.json` says what the run is of; `ends/KEY.json` how each capture ended, `parts/KEY.jsonl` the lines that it gave,
-`delivered.json` what the outputs have had. Each is there whole or not at all. KEY is made of the capture's name.
+`run.json` says what the run is of; `ends/AB/KEY.json` how each capture ended, `parts/AB/KEY.jsonl` the lines that it
+gave, `delivered.json` what the outputs have had. Each is there whole or not at all. KEY is made of the capture's name,
+AB are its first two letters: each file that is written costs a look at its directory, so none may grow large.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from sensor.files.alone import InUseError, lock_alone, unlock
 from sensor.files.unfinished import whole_file
 from sensor.printable import printable
 
-SCHEMA: Final = "captures-run/1"  # read by the version that wrote it
+SCHEMA: Final = "captures-run/2"  # read by the version that wrote it
 ALERTS: Final = "alerts.jsonl"  # all lines, in the order of the captures, at the end of a run
 RUN, DELIVERED = "run.json", "delivered.json"
 MOST_BYTES: Final = 1 << 24  # of a file that says how a capture ended
@@ -63,8 +64,7 @@ class RunDirectory:
         nothing can be written; ConfigError where what is to go on was of another bundle, settings or version.
         """
         try:
-            for below in ("parts", "ends"):
-                (self.path / below).mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise self._refused(error) from error
@@ -79,13 +79,20 @@ class RunDirectory:
         finally:
             unlock(descriptor)
 
+    def make_room(self, captures: Iterable[Capture]) -> None:
+        """Make the directories for files of captures. Raises OutputError."""
+        letters = {capture.key[:2] for capture in captures}
+        for directory in (Path(kind, two) for kind in ("parts", "ends") for two in sorted(letters)):
+            with self.errors_told(directory):
+                (self.path / directory).mkdir(parents=True, exist_ok=True)
+
     def part(self, capture: Capture) -> Path:
         """Where a capture's lines are."""
-        return self.path / "parts" / f"{capture.key}.jsonl"
+        return self.path / "parts" / capture.key[:2] / f"{capture.key}.jsonl"
 
     def end_of(self, capture: Capture) -> dict[str, Any] | None:
         """How a capture ended, None where that is not known, or it has changed since, or its lines are gone."""
-        end = _read(self.path / "ends" / f"{capture.key}.json")
+        end = _read(self.path / _end(capture))
         stored = {"size": capture.size, "mtime_ns": capture.mtime_ns, "tag": capture.tag}
         if end is None or any(end.get(name) != value for name, value in stored.items()):
             return None
@@ -101,7 +108,7 @@ class RunDirectory:
         """Note how a capture ended, whose lines are there by now. Raises OutputError."""
         stored = {"name": capture.name, "size": capture.size, "mtime_ns": capture.mtime_ns, "tag": capture.tag}
         end = stored | {"result": result}
-        self._write(Path("ends") / f"{capture.key}.json", end)
+        self._write(_end(capture), end)
 
     @property
     def delivered(self) -> tuple[dict[str, str], int]:
@@ -163,6 +170,11 @@ class RunDirectory:
     @property
     def _shown(self) -> str:
         return printable(str(self.path), 200)
+
+
+def _end(capture: Capture) -> Path:
+    """Where it stands how a capture ended, below the run's directory."""
+    return Path("ends", capture.key[:2], f"{capture.key}.json")
 
 
 def _read(path: Path) -> dict[str, Any] | None:

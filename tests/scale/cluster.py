@@ -110,7 +110,7 @@ class Kills:
 
     def look(self) -> None:
         """Kill what is to be killed by now."""
-        if time.monotonic() < self._next_s or not any(self._run.glob("ends/*.json")):
+        if time.monotonic() < self._next_s or not any(self._run.glob("ends/*/*.json")):
             self._cluster.keep_up()
             return
         self._next_s = time.monotonic() + self._every_s

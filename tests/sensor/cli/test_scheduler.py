@@ -68,7 +68,7 @@ def test_a_cluster_whose_worker_and_main_process_are_killed_gives_the_same_bytes
 
 def wait_for_ends(run: Path, number: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 90
-    while len(list(run.glob("ends/*.json"))) < number and process.poll() is None:
+    while len(list(run.glob("ends/*/*.json"))) < number and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

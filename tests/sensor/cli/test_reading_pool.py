@@ -1,0 +1,38 @@
+"""The process that reads captures has loaded what its children need, so that none of them loads it anew."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import DEMO, surroundings
+
+# A process that gets ready as the pool's does, and a child of it that does a task and says what it had to load.
+CHILD = """
+import dataclasses, os, sys
+from sensor.cli import reading_pool
+from sensor.jobs.pool import Page
+from sensor.settings.config import Config
+kind, capture, part = sys.argv[1:]
+config = Config().model_dump(mode="json", exclude={"output"})
+settings = {"config": config, "quiet": True, "count_hosts": False, "table": None}
+if kind == "table":
+    settings["table"] = dataclasses.asdict(reading_pool.TableOptions("native", None, False, False))
+    work, _ = reading_pool._ready_to_meter(settings)
+else:
+    work, _ = reading_pool._ready_to_judge(settings)
+before = set(sys.modules)
+if not os.fork():
+    result = work({"capture": capture, "size": 1, "part": part}, Page())
+    print(result["code"], *sorted(set(sys.modules) - before), file=sys.stderr, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.parametrize("kind", ["lines", "table"])
+def test_a_child_loads_no_module(kind: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CHILD, kind, str(DEMO), str(tmp_path / "part")]
+    done = subprocess.run(command, env=surroundings(), stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert done.stderr == "0\n"
