@@ -1,6 +1,6 @@
 """Boosted trees: leaves summed over the trees are the log-odds of an attack.
 
-It does not know how the trees are grown; they are the flat trees of models.forest. Ke et al., "LightGBM", 2017. Equal
+It does not know how the trees are grown; they are the flat trees of models.trees. Ke et al., "LightGBM", 2017. Equal
 to scikit-learn's HistGradientBoostingClassifier within 1e-9 for rows without missing values.
 """
 
@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from models.detector import FlowSteps, Vector
-from models.forest import FOREST_FORMS, LEAF, Forest, joined_trees
 from models.logistic import sigmoid
 from models.manifest import Arrays
+from models.quickscorer import LEAF
 from models.scaling import Matrix, Scaling
 from models.stored import Forms, SettingTypes, StoredParts
+from models.trees import FOREST_FORMS, Forest, joined_trees
 
 MAX_BASELINE = 1e9
 

@@ -45,7 +45,7 @@ def changes_digest(copy: Path) -> Callable[[str, str], bool]:
         "flows/layout.py",
         "kernels/jit.py",  # how they are compiled
         "kernels/hosts.py",
-        "models/lstm.py",
+        "models/lstm_steps.py",
         "models/detector.py",
         "sensor/episodes/evidence.py",
         "sensor/api/json_shape.py",

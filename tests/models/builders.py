@@ -11,12 +11,13 @@ from flows.contract import FeatureContract, digest
 from models.boosting import BoostedTrees
 from models.calibration import fit_calibration
 from models.detector import FlowSteps
-from models.forest import Forest, IsolationForest, RandomForest
+from models.forest import IsolationForest, RandomForest
 from models.fusion import Hybrid, Member, NormalProfile
 from models.logistic import LogisticRegression
 from models.lstm import Lstm
 from models.rules import ColumnThreshold
 from models.scaling import Scaling, fit_scaling
+from models.trees import Forest
 
 WIDTH = 12  # columns of the pretended feature contract
 USED = {f"column_{i}": i for i in (0, 2, 3, 5, 7, 8, 11)}

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.forest import Forest, IsolationForest, RandomForest, average_path_length, forest_from_sklearn, joined_trees
+from models.forest import IsolationForest, RandomForest, average_path_length
 from models.scaling import Scaling
+from models.sklearn_trees import forest_from_sklearn
+from models.trees import Forest, joined_trees
 from tests.models.builders import LABELS, make_isolation_forest, make_scaling, make_steps, random_trees
 
 

@@ -4,7 +4,8 @@ from numpy.typing import NDArray
 
 from kernels.jit import entry
 from models.detector import FlowSteps
-from models.lstm import Lstm, _sigmoid, _tanh
+from models.lstm import Lstm
+from models.lstm_steps import _sigmoid, _tanh
 from tests.models.builders import LABELS, SECOND, USED, make_lstm, make_scaling, make_steps, part, raw_values
 
 Float64s = NDArray[np.float64]

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from models.forest import forest_from_sklearn
 from models.scaling import fit_scaling
+from models.sklearn_trees import forest_from_sklearn
 from tests.support.evaluations import hybrid, table
 from training import measure, memory
 from training.datasets.rows import column_blocks, different, empty, taken

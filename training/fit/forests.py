@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detector import Vector
-from models.forest import IsolationForest, RandomForest, forest_from_sklearn, forest_from_trees
+from models.forest import IsolationForest, RandomForest
 from models.scaling import Matrix, Scaling
+from models.sklearn_trees import forest_from_sklearn, forest_from_trees
 from training.datasets.rows import blocks, empty
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from flows.kdd.columns import SYMBOLS, kdd_columns, kdd_contract
 from models.baselines import Baseline, Baselines, RowScorer
 from models.encoding import Encoding, Feature
-from models.forest import IsolationForest, RandomForest, forest_from_sklearn
+from models.forest import IsolationForest, RandomForest
 from models.fusion import Hybrid, Member, NormalProfile
 from models.rules import NO_PORT
 from models.scaling import Matrix, Scaling, fit_scaling
+from models.sklearn_trees import forest_from_sklearn
 from training.arrays import Mask
 from training.datasets.kdd import KddTable
 from training.errors import DatasetError

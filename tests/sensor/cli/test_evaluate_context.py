@@ -14,10 +14,11 @@ from models.baselines import save_baselines
 from models.bundle import save_bundle
 from models.calibration import fit_calibration
 from models.detector import FlowSteps
-from models.forest import IsolationForest, RandomForest, forest_from_sklearn
+from models.forest import IsolationForest, RandomForest
 from models.fusion import Hybrid, Member, NormalProfile
 from models.masking import fit_masking
 from models.scaling import fit_scaling
+from models.sklearn_trees import forest_from_sklearn
 from tests.support.command import flowvigil
 from tests.support.evaluations import as_csv, forests, quiet, table
 from training.datasets.table import FlowTable
