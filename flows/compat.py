@@ -236,7 +236,7 @@ def run_compat(
     values: Values,
     _marks: Int64s,
 ) -> bool:
-    """Meter the block by the rules of V4; takes and returns what flows.meter.run_meter does.
+    """Meter the block by the rules of V4; takes and returns what flows.metering_process.run_meter does.
 
     Time alone makes nothing due, so `until` matters only as the end of a capture, when M_DRAINING is set.
     """

@@ -8,6 +8,7 @@ RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 9260, RFC 792, RFC 4443.
 from numpy import int64
 
 from flows.block import Bytes, Int64s
+from flows.byte_order import be16, be32, be64
 from flows.layout import (
     P_A_HIGH,
     P_A_LOW,
@@ -26,7 +27,7 @@ from flows.layout import (
     P_VLAN,
     P_WINDOW,
 )
-from flows.linktypes import be16, be32, be64, ip_offset
+from flows.linktypes import ip_offset
 from flows.tunnels import inside
 from kernels.jit import U, Word, inner
 

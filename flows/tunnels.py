@@ -10,7 +10,8 @@ it and Wireshark reads it (packet-tzsp.c).
 from numpy import int64
 
 from flows.block import Bytes
-from flows.linktypes import FOUND, FRAME, PPP_FRAME, TYPED, WLAN, be16, walk_layers
+from flows.byte_order import be16
+from flows.layers import FOUND, FRAME, PPP_FRAME, TYPED, WLAN, walk_layers
 from flows.wireless import after_avs, after_prism
 from kernels.jit import U, Word, inner
 
@@ -28,7 +29,7 @@ TZSP_RECEIVED, TZSP_TO_SEND, TZSP_PADDING, TZSP_END = 0, 1, 0, 1
 TZSP_ETHERNET, TZSP_IP, TZSP_WLAN, TZSP_PRISM, TZSP_AVS = 1, 7, 18, 119, 127
 MAX_TZSP_TAGS = 32
 
-# What begins where: as in flows.linktypes; no tunnel is FOUND at 0.
+# What begins where: as in flows.layers; no tunnel is FOUND at 0.
 NO_TUNNEL = (FOUND, 0, 0)
 
 

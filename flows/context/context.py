@@ -19,16 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.batch import END_NS, END_SHIFT_NS, FlowBatch, Values
-from flows.context.counting import (
-    L_CELLS,
-    P_CELLS,
-    S_CELLS,
-    T_CELLS,
-    V_CELLS,
-    count,
-    fetch_rows,
-    fetch_slots,
-)
+from flows.context.cells import L_CELLS, P_CELLS, S_CELLS, T_CELLS, V_CELLS, fetch_rows, fetch_slots
+from flows.context.counting import count
 from flows.context.facts import (
     AMOUNT_WORDS,
     KEY_WORDS,

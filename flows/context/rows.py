@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.context import counting as c
+from flows.context import cells as c
 from flows.context.facts import END, LINK, PAIR, SENT, SERVICE, SOURCE, START, TARGET, Amounts, Keys
 from kernels.fading import Floats, Rows, seen
 from kernels.hosts import ABSENT

@@ -8,7 +8,7 @@ bound, and reading ends where it makes no sense. RFC 1035, 3596 (AAAA and ip6.ar
 from numpy import int64
 
 from flows.block import Bytes
-from flows.linktypes import be16, be32, be64
+from flows.byte_order import be16, be32, be64
 from flows.names.layout import (
     ASKED,
     K_A_HIGH,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numpy import int64
 
 from flows.block import Bytes
-from flows.linktypes import be16
+from flows.byte_order import be16
 from flows.names.layout import (
     H_ALPN,
     H_CIPHERS,

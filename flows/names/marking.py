@@ -9,6 +9,7 @@ flow's direction: nobody is told names who has not asked.
 from numpy import int64
 
 from flows.block import Bytes, Int64s
+from flows.byte_order import be16
 from flows.layout import (
     D_DATA_PACKETS,
     HELLO_BACKWARD,
@@ -30,7 +31,6 @@ from flows.layout import (
     R_ORIGINATOR,
     R_STATE,
 )
-from flows.linktypes import be16
 from flows.names.layout import (
     DNS_ANSWER,
     HELLO,

@@ -7,7 +7,7 @@ as it came first; of what comes before its time, one stretch is kept.
 from numpy import int64
 
 from flows.block import Bytes, Int64s
-from flows.linktypes import be16
+from flows.byte_order import be16
 from flows.names.hello import CLIENT_HELLO, HANDSHAKE
 from flows.names.layout import K_A_HIGH, K_SENDER, K_SEQUENCE, Marks
 from kernels.jit import U, Word, inner

@@ -7,7 +7,7 @@ import numpy as np
 from numpy import int64
 
 from flows.block import Bytes
-from flows.linktypes import be64
+from flows.byte_order import be64
 from flows.names.layout import ELLIPSIS, NAME_BYTES
 from kernels.jit import U, Word, inner
 

@@ -11,6 +11,7 @@ from tests.fuzz.processes import COMPILED, INTERPRETED, REPOSITORY, last_line_of
 DEFECTS = (
     ("flows/decode.py", r"> end\b", "> end + 2", "frames"),
     ("flows/linktypes.py", r"> end\b", "> end + 2", "frames"),
+    ("flows/layers.py", r"> end\b", "> end + 2", "frames"),
     ("flows/update.py", r"(D_BYTES\)\] \+= payload)\n", r"\1 if payload != 4 else 5\n", "frames"),
     ("flows/kdd/windows.py", r"(range\(place, registers\[U\(W_HOSTS\)\])", r"\1 + 1", "frames"),
     ("flows/kdd/counts.py", r"(if at else LAST_TO_HOST) - 1", r"\1", "frames"),

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # What takes bytes from outside, from the packet on: modules whose lines count.
 MODULES: Final = (
-    "flows/decode.py", "flows/fragments.py", "flows/linktypes.py", "flows/tunnels.py", "flows/wireless.py",
+    "flows/decode.py", "flows/fragments.py", "flows/layers.py", "flows/linktypes.py", "flows/tunnels.py",
+    "flows/wireless.py",
     "flows/pcap.py", "flows/pcapng.py", "flows/compression.py", "sensor/files/magic.py",
     "sensor/sources/captures/files.py", "sensor/sources/live/tpacket.py",
 )  # fmt: skip

@@ -23,7 +23,8 @@ from flows.layout import (
     UNSET,
 )
 from flows.lists import Heads, Links
-from flows.meter import Meter, concatenate, run_meter
+from flows.meter import Meter, concatenate
+from flows.metering_process import run_meter
 from kernels.jit import U, Word, entry, inner
 
 KINDS = len(REASONS)

@@ -40,7 +40,7 @@ def changes_digest(copy: Path) -> Callable[[str, str], bool]:
     "module",
     [
         "flows/decode.py",  # kernels that only kernels call
-        "flows/meter.py",  # a kernel that Python calls
+        "flows/metering_process.py",  # a kernel that Python calls
         "flows/columns.py",  # constants of kernels
         "flows/layout.py",
         "kernels/jit.py",  # how they are compiled

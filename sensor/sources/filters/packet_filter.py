@@ -11,7 +11,7 @@ import numpy as np
 from numpy import int64
 
 from flows.block import Bytes, Int64s, PacketBlock
-from flows.linktypes import be16, be32
+from flows.byte_order import be16, be32
 from kernels.jit import U, Word, entry, inner
 from sensor.sources.filters.bpf import (
     ABSOLUTE,
