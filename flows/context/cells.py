@@ -12,7 +12,6 @@ from kernels.hosts import find
 from kernels.jit import Word, inner
 
 SECOND, TEN_S, MINUTE, TEN_MINUTES, DAY = 1.0, 10.0, 60.0, 600.0, 86400.0
-MEMORIES = (SECOND, TEN_S, MINUTE, TEN_MINUTES, DAY)
 PEERS_S = 600.0  # of the windows in which distinct peers are counted
 FORGOTTEN = 40.0  # memories, after which a count weighs 4e-18
 

@@ -114,7 +114,6 @@ class Episode:
             "targets",
             "targets_more",
             "technique",
-            "technique_at_line",
             "habit",
             "verdict_at_line",
         ),
@@ -156,7 +155,6 @@ class Episode:
         self.labels: dict[int, int] = {}
         self.habit: float | None = None  # share of the site's learning period in which it was there, None for no habit
         self.flows_at_line = 0
-        self.technique_at_line: Technique | None = None
         self.verdict_at_line = False
         self.alerts = self.alerts_at_line = 0  # of single hosts that a storm alert stands for
         self.linked = 0  # flows given with the id of its alert

@@ -375,7 +375,6 @@ class Episodes:
     def _report(self, episode: Episode, action: Action, time_ns: int) -> None:
         episode.alerts_at_line = episode.alerts
         episode.flows_at_line = episode.flows
-        episode.technique_at_line = episode.technique
         episode.verdict_at_line = episode.attack
         episode.habit = self._habit(episode)
         self._items.append(self._builder.alert(episode, action, time_ns - episode.shift_ns, self._dropped))
