@@ -273,15 +273,16 @@ class Delivery:
 
     def _offer(self) -> None:
         """Hand over the next messages."""
-        messages, refused = self._in_flight.next_messages(BATCH_BYTES, self._transport.longest)
+        batch = self._in_flight.next_batch(BATCH_BYTES, self._transport.longest)
         if self._spool is None:
             self._tell_of_room()
-        if refused:
+        if batch.refused or batch.unwanted:
             with self._changed:
-                for reason in refused:
+                self._status.written += batch.unwanted
+                for reason in batch.refused:
                     self._status.lose(1, reason)
-        if messages:
-            self._transport.offer(messages)
+        if batch.messages:
+            self._transport.offer(batch.messages)
 
     def _tell_of_room(self) -> None:
         if not self._patience.used_up:
@@ -292,16 +293,17 @@ class Delivery:
         self._lose_of_spool()
         if not messages:
             return
-        lines = self._in_flight.confirm(messages)
+        lines = self._in_flight.settle(messages)
         with self._changed:
             self._status.written += lines
 
     def _lose_refused(self, reason: str) -> None:
         """Lose the oldest message on its way, which the receiver will never take; it holds up no other."""
         self._settle(self._transport.confirmed(time.monotonic()))
-        lines = self._in_flight.confirm(1)
+        lines = self._in_flight.settle(1)
         with self._changed:
-            self._status.lose(lines, reason)
+            self._status.written += lines - 1  # which the receiver was not to have
+            self._status.lose(1, reason)
 
     def _lose_of_spool(self) -> None:
         """Count lines that the spool has lost."""

@@ -6,10 +6,19 @@ A line that has no message there, and one that nobody will take, holds up no oth
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import repeat
+from typing import NamedTuple
 
 from sensor.outputs.backlog import Backlog
 
 Encode = Callable[[bytes], bytes]  # a native line -> a message, empty for none; ValueError for what has no message
+
+
+class Batch(NamedTuple):
+    """What the next lines came to."""
+
+    messages: Sequence[bytes]
+    refused: list[str]  # why lines have no message that may be sent
+    unwanted: int  # lines that are to have none, and are settled at once
 
 
 class InFlight:
@@ -18,42 +27,46 @@ class InFlight:
     def __init__(self, backlog: Backlog, encode: Encode | None) -> None:
         """encode: None where a line is its own message."""
         self._backlog, self._encode = backlog, encode
-        self._lines: deque[int] = deque()  # that each message stands for
+        self._lines: deque[tuple[int, int]] = deque()  # that each message stands for, and how many of them get out
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    def next_messages(self, limit_bytes: int, longest: float) -> tuple[Sequence[bytes], list[str]]:
-        """The next messages, on the way from now on, and why some lines have none that may be sent.
+    def next_batch(self, limit_bytes: int, longest: float) -> Batch:
+        """The next messages, on the way from now on; lines that have none are settled with the one before them.
 
-        longest: bytes of a message that the receiver takes. Lines without a message are settled with the one before.
+        longest: bytes of a message that the receiver takes.
         """
         lines = self._backlog.take(limit_bytes)
-        refused: list[str] = []
         if self._encode is None and max(map(len, lines), default=0) <= longest:
-            self._lines.extend(repeat(1, len(lines)))
-            return lines, refused
+            self._lines.extend(repeat((1, 1), len(lines)))
+            return Batch(lines, [], 0)
         messages: list[bytes] = []
+        refused: list[str] = []
+        unwanted = 0
         for line in lines:
+            gets_out = True
             try:
                 message = self._encoded(line, longest)
             except ValueError as error:
                 refused.append(str(error))
-                message = b""
+                message, gets_out = b"", False
             if message:
                 messages.append(message)
-                self._lines.append(1)
+                self._lines.append((1, 1))
             elif self._lines:
-                self._lines[-1] += 1
+                settled, out = self._lines[-1]
+                self._lines[-1] = settled + 1, out + gets_out
             else:
                 self._backlog.settle(1)
-        return messages, refused
+                unwanted += gets_out
+        return Batch(messages, refused, unwanted)
 
-    def confirm(self, messages: int) -> int:
-        """The oldest messages have come to their end: how many lines of the backlog are settled by that."""
-        lines = sum([self._lines.popleft() for _ in range(messages)])
-        self._backlog.settle(lines)
-        return lines
+    def settle(self, messages: int) -> int:
+        """The oldest messages have come to their end: how many lines got out, with those that are to have none."""
+        ended = [self._lines.popleft() for _ in range(messages)]
+        self._backlog.settle(sum([settled for settled, _ in ended]))
+        return sum([out for _, out in ended])
 
     def restart(self) -> None:
         """Nothing is on the way any more, and what was is to be sent again."""

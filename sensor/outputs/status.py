@@ -18,8 +18,9 @@ GOES_ON: Final = "output-goes-on"
 class DeliveryStatus:
     """Lines of one output that got out and that did not, and its trouble in words.
 
-    name: for messages. trouble: why it takes nothing, until it takes something; disk_refuses, nobody_yet: which is for
-    that reason. failed_at_end: it was told only then that something was not written.
+    name: for messages. written: also those that the receiver is not to have; with lost, queued and spooled all there
+    are. trouble: why it takes nothing, until it takes something; disk_refuses, nobody_yet: which is for that reason.
+    failed_at_end: it was told only then that something was not written.
     """
 
     def __init__(self, name: str, spool: Spool | None, *, tells_by_writing: bool) -> None:
