@@ -107,7 +107,6 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     from sensor.run.new_bundle import NewBundle
     from sensor.run.outlet import Outlet
     from sensor.run.output_news import OutputNews
-    from sensor.run.pauses import ShortPauses
     from sensor.run.run import Run
 
     drift = build_drift(config, hybrid, live=True)
@@ -147,7 +146,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         new_bundle = NewBundle(detection.judge)
         hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
         learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
-        own = [*site_hooks(hybrid), *drift_hooks(detection), OutputNews(detection, observer(config)), ShortPauses()]
+        own = [*site_hooks(hybrid), *drift_hooks(detection), OutputNews(detection, observer(config)), *_steady()]
         run = Run(turns, detection, screen, [hook, *learning, *own], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
@@ -155,6 +154,14 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         notify("READY=1", f"STATUS=watching {source}")
         yield AssembledRun(run, detection)
         notify("STOPPING=1")
+
+
+def _steady() -> "list[Hook]":
+    """What keeps pauses short and memory small for as long as the run may last."""
+    from sensor.run.pauses import ShortPauses
+    from sensor.run.trimming import TrimmedMemory, trimmer
+
+    return [ShortPauses(), TrimmedMemory(trimmer())]
 
 
 def _open_place(stack: ExitStack, config: "Config", user: "Owner | None") -> "Place | None":

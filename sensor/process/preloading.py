@@ -22,6 +22,8 @@ MODULES: Final = (
     "sensor.terminal.plain_screens",
     "sensor.terminal.scroll_view",
     "sensor.run.watching",
+    "sensor.run.pauses",
+    "sensor.run.trimming",
     "sensor.metering.workers",
     "sensor.process.children",
 )
