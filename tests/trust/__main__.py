@@ -26,6 +26,7 @@ from tests.trust.claim import Claim, NotTriedError, Outcome
 
 NOT_TRIED = 77  # exit code of the process of a claim that cannot be tried here
 GRACE = 4  # times as long as a claim says that it takes, and two minutes, before it counts as hanging
+ENDING_S = 60.0  # for a try to take away what it has made
 
 
 def main() -> int:
@@ -134,16 +135,30 @@ def tried(claim: Claim, scale: float) -> Outcome | str:
     """The outcome of a claim tried in a process of its own, or why it cannot be tried here."""
     command = [sys.executable, "-m", "tests.trust", "--inside", claim.name, "--scale", str(scale)]
     most_s = 60 * (GRACE * claim.minutes * max(scale, 1) + 2)
-    try:
-        done = subprocess.run(command, cwd=record.REPOSITORY, stdout=subprocess.PIPE, timeout=most_s, check=False)
-    except subprocess.TimeoutExpired:
-        return Outcome(0, [f"has not ended after {most_s:.0f} s"])
-    lines = done.stdout.decode(errors="replace").strip().splitlines()
-    if done.returncode == NOT_TRIED:
+    with subprocess.Popen(command, cwd=record.REPOSITORY, stdout=subprocess.PIPE) as process:
+        try:
+            stdout, _ = process.communicate(timeout=most_s)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return Outcome(0, [f"has not ended after {most_s:.0f} s"])
+        except BaseException:
+            _end(process)
+            raise
+    lines = stdout.decode(errors="replace").strip().splitlines()
+    if process.returncode == NOT_TRIED:
         return str(json.loads(lines[-1]))
-    if done.returncode or not lines:
-        return Outcome(0, [f"ended with {done.returncode} before it had an outcome"])
+    if process.returncode or not lines:
+        return Outcome(0, [f"ended with {process.returncode} before it had an outcome"])
     return Outcome(**json.loads(lines[-1]))
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a try in order: what it has started, mounted and made goes with it."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=ENDING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 if __name__ == "__main__":
