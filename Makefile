@@ -21,6 +21,9 @@ PYTEST := $(BIN)/python -m pytest
 # A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
+# Where this is set, each of thousands of processes compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check golden properties tshark fuzz fuzz-long flood scale-test soak live lab lab-sites bench trust trust-long foreign api-test ux-test evaluate evaluate-default evaluate-kdd home train train-default retrain docs site picture views lock audit dist deb deb-test clean
 
 help: ## Show the targets
