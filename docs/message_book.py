@@ -64,6 +64,7 @@ QUOTED: Final = (
     ("training/recipe.py", CONFIG),
     ("configs/", CONFIG),
     ("flows/pcap", INPUT),
+    ("flows/byte_stream.py", INPUT),
     ("flows/compression.py", INPUT),
     ("sensor/alerts/", INPUT),
     ("sensor/flow_log/", INPUT),

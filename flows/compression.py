@@ -1,5 +1,4 @@
-"""Byte streams of a file: as stored, with a count, and decompressed from gzip (RFC 1952), zstd (RFC 8878), xz, bzip2
-or lz4 frames.
+"""Byte streams decompressed from gzip (RFC 1952), zstd (RFC 8878), xz, bzip2 or lz4 frames.
 
 It opens no file. Truncated or corrupt data does not raise: all bytes before the damage are read, and `damage` describes
 it.
@@ -7,11 +6,11 @@ it.
 
 import bz2
 import lzma
-import os
-import select
 import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
+
+from flows.byte_stream import Behind, ByteStream, CountingReader, RawFile
 
 if TYPE_CHECKING:
     from backports.zstd import ZstdDecompressor
@@ -35,50 +34,6 @@ XZ_MEMORY: Final = 128 << 20  # bytes for the dictionary that a file asks for; x
 # Bytes of zstd data: before a frame's descriptor, of a block's header, of a checksum.
 ZSTD_DESCRIPTOR, ZSTD_BLOCK_HEADER, ZSTD_CHECKSUM = 4, 3, 4
 ZSTD_LARGEST_BLOCK, ZSTD_REPEATED_BYTE = 131_072, 1
-
-
-class RawFile(Protocol):
-    """An unbuffered binary file: io.FileIO, or a test's stand-in."""
-
-    def readinto(self, view: memoryview, /) -> int | None:
-        """Read into the view once: bytes read, 0 at the end, None when nothing is available yet."""
-
-    def fileno(self) -> int:
-        """File descriptor."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
-class ByteStream(Protocol):
-    """A stream of bytes that may end in damage."""
-
-    damage: str | None  # why the bytes end here, None for a regular end
-
-    def readinto(self, view: memoryview, /) -> int:
-        """Read at least one byte into the view: bytes read, 0 at the end and at damage."""
-
-
-class CountingReader:
-    """Reads the bytes of a file as stored, and counts them."""
-
-    def __init__(self, raw: RawFile) -> None:
-        self.count = 0  # bytes read
-        self.damage: str | None = None
-        self._raw = raw
-
-    def readinto(self, view: memoryview, /) -> int:
-        """Read into the view: bytes read, 0 at the end and at an error of the system."""
-        try:
-            while (got := self._raw.readinto(view)) is None:  # somebody made the descriptor non-blocking
-                waiting = select.poll()
-                waiting.register(self._raw.fileno(), select.POLLIN)
-                waiting.poll()
-        except OSError as error:
-            self.damage = f"unreadable after {self.count} bytes: {error.strerror or os.strerror(error.errno or 0)}"
-            return 0
-        self.count += got
-        return got
 
 
 class GzipReader:
@@ -368,7 +323,7 @@ def unpacked(raw: RawFile) -> ByteStream:
     ):
         head += piece[:got]
     packed = decompressed(stored, head)
-    return packed[0] if packed else _Behind(head, stored)
+    return packed[0] if packed else Behind(head, stored)
 
 
 class _Bounded:
@@ -388,21 +343,3 @@ class _Bounded:
         self._count += got
         self.damage = self._stream.damage
         return got
-
-
-class _Behind:
-    """A stream of bytes behind those that were looked at already."""
-
-    def __init__(self, head: bytes, stream: ByteStream) -> None:
-        self._head, self._stream = head, stream
-        self.damage = stream.damage
-
-    def readinto(self, view: memoryview, /) -> int:
-        """Fill a part of the view; 0 at the end and where damage begins."""
-        if not self._head:
-            got = self._stream.readinto(view)
-            self.damage = self._stream.damage
-            return got
-        part, self._head = self._head[: len(view)], self._head[len(view) :]
-        view[: len(part)] = part
-        return len(part)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MODULES: Final = (
     "flows/decode.py", "flows/fragments.py", "flows/layers.py", "flows/linktypes.py", "flows/tunnels.py",
     "flows/wireless.py",
-    "flows/pcap.py", "flows/pcapng.py", "flows/compression.py", "sensor/files/magic.py",
+    "flows/pcap.py", "flows/pcapng.py", "flows/byte_stream.py", "flows/compression.py", "sensor/files/magic.py",
     "sensor/sources/captures/files.py", "sensor/sources/live/tpacket.py",
 )  # fmt: skip
 CUTS = 12  # of each seed

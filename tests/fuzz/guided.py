@@ -25,7 +25,7 @@ from tests.fuzz.tracing import Tracer
 REPOSITORY = Path(__file__).resolve().parents[2]
 BATCH = 64
 DECODING = ("decode", "linktypes", "layers", "wireless", "fragments", "tunnels")
-READING = ("sensor/sources/captures/files.py", "flows/compression.py", "sensor/files/magic.py")
+READING = ("sensor/sources/captures/files.py", "flows/byte_stream.py", "flows/compression.py", "sensor/files/magic.py")
 METER_INPUTS = 1024  # frames before the meter is emptied and a new one takes over
 
 

@@ -14,7 +14,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from flows.block import Bytes, PacketBlock
-from flows.compression import COMPRESSED, LONGEST_MAGIC, ByteStream, CountingReader, RawFile, decompressed
+from flows.byte_stream import ByteStream, CountingReader, RawFile
+from flows.compression import COMPRESSED, LONGEST_MAGIC, decompressed
 from flows.magics import CAPTURE_MAGICS, PCAP_MAGICS, PCAPNG_MAGIC
 from flows.pcap import FILE_HEADER, PcapWalker, Walk
 from flows.pcapng import SHORTEST_SECTION_HEADER, PcapngWalker

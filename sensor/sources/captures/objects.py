@@ -65,7 +65,7 @@ def objects_in(name: str) -> list[StoredObject]:
 
 
 class ObjectFile:
-    """The bytes of an object, one after the other (flows.compression.RawFile)."""
+    """The bytes of an object, one after the other (flows.byte_stream.RawFile)."""
 
     def __init__(self, name: str) -> None:
         """Open it. Raises StoreError."""
