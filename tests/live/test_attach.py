@@ -17,6 +17,7 @@ from sensor.errors import CaptureError
 from tests.support.attached import looking
 from tests.support.namespaces import SCANNER, SERVER, inside
 from tests.support.sensors import Watch, lines_of, watching
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.ux]
 
@@ -28,7 +29,7 @@ def place() -> Iterator[Path]:
     """Where the socket is made: a directory that everybody may look into."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
-        yield Path(name) / "sock"
+        yield Path(name) / "looked-at"
 
 
 def scan(namespace: str, first: int = 1000) -> None:
@@ -62,8 +63,13 @@ def attached(place: Path) -> tuple[str, ...]:
     return "--set", f"attach.socket={place}", "--set", f"attach.group={GROUP}"
 
 
+def is_connected(place: Path) -> bool:
+    """Whether a client here has come through: sockets are of the client's network, but for the one that listens."""
+    return place.name in Path("/proc/net/unix").read_text()
+
+
 def wait_for_alerts(watch: Watch, number: int) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 20
     while len(watch.records("alert")) < number:
         assert time.monotonic() < deadline, watch.told()
         time.sleep(0.05)
@@ -85,7 +91,7 @@ def test_a_client_that_stands_still_costs_the_sensor_and_its_outputs_nothing(
     left, right = cable
     with watching(right, tmp_path, *attached(place), write=False) as watch, looking(place) as client:
         assert client.stdout is not None
-        time.sleep(2)
+        wait_until(lambda: is_connected(place))
         client.send_signal(signal.SIGSTOP)
         scan(left)
         wait_for_alerts(watch, 2)
@@ -104,7 +110,10 @@ def test_a_sensor_that_was_killed_is_exit_code_5_and_the_next_takes_its_place(
 ) -> None:
     left, right = cable
     with watching(right, tmp_path, *attached(place), write=False) as watch, looking(place) as client:
-        time.sleep(2)
+        assert client.stdout is not None
+        wait_until(lambda: is_connected(place))
+        watch.tell(signal.SIGUSR1)
+        assert client.stdout.readline()  # an account: it is looked at
         watch.tell(signal.SIGKILL)
         _, told = client.communicate(timeout=20)
     assert client.returncode == 5, told

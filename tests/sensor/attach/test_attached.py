@@ -197,7 +197,7 @@ def test_a_reader_that_has_gone_is_exit_code_141(tmp_path: Path) -> None:
             assert process.stdout is not None
             process.stdout.readline()
             process.stdout.close()
-            for _ in range(20):
+            for _ in range(200):
                 server.write(LINES)
                 time.sleep(0.1)
                 if process.poll() is not None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,15 @@ def test_what_hangs_or_is_no_capture_is_named_and_costs_the_others_nothing(
 
 
 def children_of(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in found.read_text().split()] if found.exists() else []
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return []
+
+
+def kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended
+        os.kill(pid, signal.SIGKILL)
 
 
 def read_with_kills(arguments: Sequence[str | Path], run: Path, chance: random.Random, *, of: str) -> int:
@@ -103,10 +111,10 @@ def read_with_kills(arguments: Sequence[str | Path], run: Path, chance: random.R
     time.sleep(chance.uniform(0, 0.2))
     for pool in children_of(process.pid):
         if of == "pool":
-            os.kill(pool, signal.SIGKILL)
+            kill(pool)
         elif of == "reader":
             for reader in children_of(pool):
-                os.kill(reader, signal.SIGKILL)
+                kill(reader)
     if of == "main":
         process.kill()
     assert process.stderr is not None

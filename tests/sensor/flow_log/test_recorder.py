@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from sensor.flow_log.reading import FlowLog
 from sensor.flow_log.recorder import FileLimits, FlowRecorder
 from tests.support.flow_files import many_shapes
 from tests.support.flow_logs import BY, judged, logged, moved, part, same, together
+from tests.support.waiting import wait_until
 
 LARGE = 1 << 40
 FILES = FileLimits()
@@ -32,13 +32,6 @@ FILES = FileLimits()
 def recording(directory: Path, limits: FileLimits = FILES, *, bound: int = LARGE) -> Iterator[FlowRecorder]:
     with FlowRecorder(LogDirectory(directory, bound), limits, {"sensor": "tested"}, waits=True) as started:
         yield started
-
-
-def wait_for(condition: object) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def many(parts: int) -> list[JudgedRecords]:
@@ -78,7 +71,7 @@ def test_a_file_follows_the_other_after_so_many_records(tmp_path: Path) -> None:
 def test_a_file_is_finished_in_silence_when_its_time_is_over(tmp_path: Path) -> None:
     with recording(tmp_path, FileLimits(seconds=0.05)) as log:
         log.add(many(1)[0])
-        wait_for(lambda: log.state.files == 1)
+        wait_until(lambda: log.state.files == 1)
         assert len(read(tmp_path)) == len(many_shapes())
 
 
@@ -87,7 +80,7 @@ def test_a_file_is_finished_when_somebody_asks(tmp_path: Path) -> None:
         log.finish_file()  # of nothing
         log.add(many(1)[0])
         log.finish_file()
-        wait_for(lambda: log.state.files == 1)
+        wait_until(lambda: log.state.files == 1)
         log.add(many(2)[1])
     assert log.state.files == 2
 
@@ -120,7 +113,7 @@ def test_several_runs_share_a_directory(tmp_path: Path) -> None:
         for first, second in zip(many(3), many(3), strict=True):
             one.add(first)
             other.add(second)
-        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
         with recording(tmp_path):  # a third that starts takes neither for a leftover
             pass
     assert len(list(tmp_path.glob("flows-*"))) == 2
@@ -179,7 +172,7 @@ def test_what_the_disk_does_not_take_is_counted_and_the_next_file_tried(
     parts = many(3)
     with recording(tmp_path, FileLimits(records=1)) as log:
         log.add(parts[0])
-        wait_for(lambda: log.state.lost)
+        wait_until(lambda: log.state.lost)
         assert not list(tmp_path.iterdir())
         full[0] = False
         log.add(parts[1])

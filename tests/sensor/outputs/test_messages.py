@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sensor.settings.outputs import MailEntry, OutputEntry, WebhookEntry
 from tests.support.alerts import an_alert
 from tests.support.certificates import Authority
 from tests.support.posts import hooks, postbox
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.ux
 
@@ -34,13 +34,6 @@ def lines(count: int, **fields: object) -> list[bytes]:
 
 def started(*entries: OutputEntry) -> Outputs:
     return Outputs(prepared_outputs(entries, "gw1"))
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def webhook(url: str, **fields: object) -> WebhookEntry:

@@ -373,6 +373,7 @@ def test_a_receiver_of_syslog_keeps_our_alerts_by_the_example(program: str, tmp_
             lines = [alert_line(an_alert(sequence=number)) for number in range(1, 51)]
             outputs.write([*lines, json.dumps(json.loads((GOLDEN / "stats.json").read_text())).encode() + b"\n"])
             outputs.close(20)
+            deadline = time.monotonic() + 20
             while not out.exists() or len(out.read_bytes().splitlines()) < len(lines):
                 assert time.monotonic() < deadline, (tmp_path / "log").read_text()
                 time.sleep(0.05)

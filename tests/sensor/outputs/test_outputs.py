@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sensor.settings.outputs import FileEntry, KafkaEntry, OutputEntry, SyslogEn
 from tests.support.alerts import an_alert
 from tests.support.brokers import brokers
 from tests.support.receivers import RECEIVERS, free_port, received, receiver
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.ux
 
@@ -36,13 +37,6 @@ def alerts(first: int, count: int) -> list[bytes]:
 
 def started(*entries: OutputEntry, patience_s: float = 0.0) -> Outputs:
     return Outputs(prepared_outputs(entries, "gw1"), patience_s)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def sequences(content: bytes) -> list[int]:
@@ -100,8 +94,8 @@ def test_alerts_at_a_walk_arrive_over_udp(program: str, tmp_path: Path) -> None:
             outputs.write(alerts(number, 1))
             time.sleep(0.01)
         wait_until(lambda: outputs.states()[0].written == 20)
-        time.sleep(0.3)
         outputs.close(1)
+        wait_until(lambda: len(received(daemon.out)) == 20)  # what stands in its socket is lost with it
         daemon.stop()
         assert [number for _, number in received(daemon.out)] == list(range(1, 21))
 

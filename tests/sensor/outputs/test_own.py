@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sensor.outputs.lines import LinesTransport
 from sensor.outputs.outputs import Outputs, Prepared, close_all, prepared_outputs, write_all
 from sensor.outputs.transports import encoder_of
 from sensor.settings.outputs import FileEntry, OutputEntry, OwnFile, OwnStdout, StdoutEntry, all_outputs
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.ux
 
@@ -34,13 +35,6 @@ def numbers_in(content: bytes) -> list[int]:
     lines = content.splitlines(keepends=True)
     assert all(line.endswith(b"\n") and len(line) == len(lines[0]) for line in lines)
     return [int(line) for line in lines]
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def to_file(path: Path, *, patience_s: float = 0.0) -> Outputs:
