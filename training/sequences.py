@@ -5,7 +5,7 @@ It knows nothing of networks to fit or of files. The causes for re-homing and fo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,7 @@ class Sequences:
 
 def sequences(host: Int64s, start_ns: Int64s, told: FlowReports) -> Sequences:
     """Group first reports by host. host: (n, 2), start_ns: (n,) nanoseconds, of each flow."""
-    told = told.first()
+    told = replace(told, values=None).first()
     owner = host[told.row]
     order = np.lexsort((np.arange(len(told)), owner[:, 1], owner[:, 0]))
     row, owner = told.row[order], owner[order]

@@ -11,6 +11,7 @@ from sklearn import metrics
 
 from models.fusion import NormalProfile
 from tests.support.evaluations import RATES, hybrid, quiet, table
+from training.datasets.texts import coded_texts
 from training.evaluation.agreement import ablation, at_equal_false_alarms, decisions, lane_agreement, pairs
 from training.evaluation.curves import FALSE_GRID, RECALL_GRID, curve
 from training.evaluation.drift import drift_from_profile, drift_from_rows, psi
@@ -51,7 +52,7 @@ def test_a_handful_of_flows_counted_by_hand() -> None:
         "accuracy": 0.75, "precision": 0.666667, "recall": 0.666667, "f1": 0.666667, "fpr": 0.2
     }  # fmt: skip
     classes = np.array(["a", "a", "b", "BENIGN", "BENIGN", "BENIGN", "BENIGN", "BENIGN"])
-    rows = per_class(found, classes, attack)
+    rows = per_class(found, coded_texts(classes), attack)
     assert {name: (row["n"], row["recall"], row["few"]) for name, row in rows.items()} == {
         "a": (2, 1.0, True),
         "b": (1, 0.0, True),

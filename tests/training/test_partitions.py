@@ -145,6 +145,54 @@ def test_a_damaged_part_is_named_with_its_row(tmp_path: Path, whole: "pl.DataFra
     assert complaint(directory).startswith(f"{directory}/part-1.parquet:1: is a broken Parquet file")
 
 
+def other(whole: "pl.DataFrame", kind: str) -> "pl.DataFrame":
+    """The same rows as a part that does not fit to the others."""
+    if kind == "lacks columns":
+        return whole.drop(whole.columns[8:60])
+    if kind == "foreign columns":
+        return pl.DataFrame({"time": [1.5, 2.5], "value": ["a", "b"]})
+    if kind == "text for numbers":
+        return whole.with_columns(pl.lit("many").alias("Total Fwd Packet"))
+    if kind == "lists for numbers":
+        return whole.with_columns(pl.lit([1, 2]).alias("Total Fwd Packet"))
+    return whole.with_columns(pl.lit("nobody").alias("Label"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["lacks columns", "foreign columns", "text for numbers", "lists for numbers", "an unknown label"]
+)
+def test_a_part_that_is_unlike_the_others_is_named(kind: str, tmp_path: Path, whole: "pl.DataFrame") -> None:
+    directory = parts(tmp_path / "parts", whole)
+    other(whole[30:], kind).write_parquet(directory / "part-1.parquet")
+    said = complaint(directory)
+    assert said.startswith(f"{directory}/part-1.parquet")
+    assert "\n" not in said
+
+
+def test_a_part_that_is_cut_short_or_gone_is_named(tmp_path: Path, whole: "pl.DataFrame") -> None:
+    directory = parts(tmp_path / "parts", whole)
+    last = directory / "part-1.parquet"
+
+    def gone(line: str) -> None:
+        if line == f"reading {directory}/part-0.parquet":
+            last.unlink()
+
+    content = last.read_bytes()
+    last.write_bytes(content[:-100])
+    assert complaint(directory).startswith(f"{last}")
+    with pytest.raises(DatasetError) as error:
+        read_dataset(directory, gone)
+    assert str(error.value).startswith(f"{last}: ")
+
+
+def test_three_rows_a_part_are_the_table_still(tmp_path: Path, whole: "pl.DataFrame", one_file: FlowTable) -> None:
+    for row in range(0, len(whole), 3):
+        directory = tmp_path / "parts" / f"day={row // 20:03d}"
+        directory.mkdir(parents=True, exist_ok=True)
+        whole[row : row + 3].write_parquet(directory / f"part-{row:03d}.parquet")
+    assert same(read(tmp_path / "parts"), one_file)
+
+
 def test_a_bound_changes_nothing_of_what_is_read(
     tmp_path: Path, whole: "pl.DataFrame", one_file: FlowTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,14 +16,14 @@ import numpy as np
 
 from flows.columns import INDEX, NAMES
 from training.arrays import Int64s, Mask, Strings
-from training.datasets.flow_file import FlowFile, LabelCodes, joined, read_flow_file
+from training.datasets.flow_file import NOTES, FlowFile, FlowRows, LabelCodes, Notes, read_flow_file
 from training.datasets.measured import program_of, repaired, unfit
 from training.datasets.names import file_name
 from training.datasets.packed import unreadable
 from training.datasets.partitions import is_of_flows, is_pattern, named_by, partition_columns
 from training.datasets.programs import FlowProgram
-from training.datasets.rows import Rows, different, taken
-from training.datasets.table import UNLABELLED, FlowTable
+from training.datasets.rows import Rows, blocks, different, empty, stacked, taken, together
+from training.datasets.table import UNLABELLED, FlowTable, days_of
 from training.datasets.text import STRAY_ROWS, Repairs, has_no_rows
 from training.errors import DatasetError, reason_of
 from training.label_map import DROP, LabelMap, Relabelling
@@ -34,7 +34,6 @@ from training.reporting import Report
 Order = Callable[[Int64s], Int64s]
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".csv.xz", ".csv.bz2", ".csv.lz4", ".parquet")
-DAY_NS = 86_400_000_000_000
 
 
 def read_dataset(path: Path, report: Report, labels: LabelMap | None = None) -> FlowTable:
@@ -89,8 +88,8 @@ def read_files(
     """
     relabelling = Relabelling(labels, CIC_VOCABULARY)
     try:
-        with closing(Rows(len(NAMES))) as rows:
-            table = _read_files(path, files, order, rows, report, LabelCodes(relabelling))
+        with closing(Rows(len(NAMES))) as values, closing(Rows(NOTES, np.int64)) as notes:
+            table = _read_files(path, files, order, FlowRows(values, notes), report, LabelCodes(relabelling))
     except OSError as error:
         place = tempfile.gettempdir()
         problem = f"its values do not fit into {place} ({reason_of(error)}); TMPDIR chooses another directory"
@@ -101,7 +100,7 @@ def read_files(
 
 
 def _read_files(
-    path: Path, files: list[Path], order: Order, rows: Rows, report: Report, labels: LabelCodes
+    path: Path, files: list[Path], order: Order, rows: FlowRows, report: Report, labels: LabelCodes
 ) -> FlowTable:
     repairs: Repairs = Counter({"rows": 0, "duplicate rows (kept)": 0})
     read: list[FlowFile] = []
@@ -119,29 +118,30 @@ def _read_files(
     if not read:
         raise DatasetError(path, f"has no rows in any of its {len(files):,} files; expected flows")
     program = program_of(read)
-    part = joined([file.part for file in read])
-    repairs["rows"] = len(rows)
-    repairs["duplicate rows (kept)"] = len(rows) - different(part.digest)
-    duration_us, protocol = _repair_all(read, rows, program, repairs)
-    attempted = np.array([family is None for family in labels.families])[part.label]
-    kept = _kept(_dropped(path, part.label, labels, repairs), attempted, protocol, repairs)
+    notes, n = Notes(rows.notes.whole()), len(rows.notes)
+    repairs["rows"] = n
+    repairs["duplicate rows (kept)"] = n - different(notes.digest)
+    duration_us, nameless = _repair_all(read, rows, program, repairs)
+    attempted = np.array([family is None for family in labels.families])[notes.label]
+    kept = _kept(_dropped(path, notes.label, labels, repairs), attempted, nameless, repairs)
     has_hosts, has_times = all(file.header.has_hosts for file in read), all(file.header.has_times for file in read)
-    starts = part.start_ns if has_times else np.zeros(len(rows), dtype=np.int64)
-    chosen = kept[order(starts[kept])]
-    start_ns, label = starts[chosen], part.label[chosen]
+    starts = notes.start_ns if has_times else np.zeros(n, dtype=np.int64)
+    chosen = taken(kept, order(taken(starts, kept)))
+    start_ns, label = taken(starts, chosen), taken(notes.label, chosen)
+    ends = (start_ns[own] + duration_us[chosen[own]] * 1000 for own in blocks(len(chosen)))
     lacking = frozenset().union(*(unfit(one.header, program) for one in read))
     table = FlowTable(
-        values=rows.taken(chosen),
-        host=part.host[chosen] if has_hosts else _strangers(len(chosen)),
+        values=rows.values.taken(chosen),
+        host=taken(notes.host, chosen) if has_hosts else _strangers(len(chosen)),
         start_ns=start_ns,
-        end_ns=start_ns + duration_us[chosen] * 1000,
+        end_ns=stacked(ends, start_ns.shape, start_ns.dtype),
         label=taken(np.array(labels.names), label),
         family=taken(np.array([family or UNLABELLED for family in labels.families]), label),
-        day=_days(start_ns) if has_times else _files(path, read, chosen),
+        day=days_of(start_ns) if has_times else _files(path, read, chosen),
         missing=tuple(name for name in NAMES if name in lacking),
         repairs=dict(repairs),
         sha256=_digest(path, read),
-        dst_port=part.dst_port[chosen],
+        dst_port=taken(notes.dst_port, chosen),
         path=path,
         has_hosts=has_hosts,
         has_times=has_times,
@@ -160,12 +160,6 @@ def _tell(table: FlowTable, report: Report) -> None:
             report(f"{table.path}: {number:,} {reason}")
 
 
-def _days(start_ns: Int64s) -> Strings:
-    """ISO date of each start, (n,)."""
-    days, day = np.unique(start_ns // DAY_NS, return_inverse=True)
-    return taken(days.astype("datetime64[D]").astype(np.str_), day)
-
-
 def _files(path: Path, read: list[FlowFile], chosen: Int64s) -> Strings:
     """Name of the file that each chosen row is of, (n,)."""
     names = [file_name(file.path, path) for file in read]
@@ -177,20 +171,21 @@ def _strangers(n: int) -> Int64s:
     return np.stack([np.zeros(n, dtype=np.int64), np.arange(n)], axis=1)
 
 
-def _repair_all(read: list[FlowFile], rows: Rows, program: FlowProgram, repairs: Repairs) -> tuple[Int64s, Int64s]:
-    """Repair all rows where they lie; the duration (µs) and the protocol of each, (n,)."""
-    duration_us, protocol = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+def _repair_all(read: list[FlowFile], rows: FlowRows, program: FlowProgram, repairs: Repairs) -> tuple[Int64s, Mask]:
+    """Repair all rows where they lie; the duration (µs) of each, and whether it has protocol 0, (n,)."""
+    n = len(rows.values)
+    duration_us, nameless = empty((n,), np.int64), np.empty(n, dtype=np.bool_)
     for file in read:
         for first, values in repaired(file, rows, program, repairs):
             span = slice(first, first + len(values))
             duration_us[span] = values[:, INDEX["flow_duration"]]
-            protocol[span] = values[:, INDEX["protocol"]]
-    return duration_us, protocol
+            nameless[span] = values[:, INDEX["protocol"]].astype(np.int64) == 0
+    return duration_us, nameless
 
 
 def _dropped(path: Path, label: Int64s, labels: LabelCodes, repairs: Repairs) -> Mask:
     """(n,) whether the map of labels leaves a row out; counts in repairs what it did. Raises DatasetError for all."""
-    counts = np.bincount(label, minlength=len(labels.names))
+    counts = np.sum([np.bincount(label[rows], minlength=len(labels.names)) for rows in blocks(len(label))], axis=0)
     for line, count in zip(labels.lines, counts, strict=True):
         if line is not None:
             repairs[line.effect] += int(count)
@@ -202,12 +197,13 @@ def _dropped(path: Path, label: Int64s, labels: LabelCodes, repairs: Repairs) ->
     return dropped
 
 
-def _kept(dropped: Mask, attempted: Mask, protocol: Int64s, repairs: Repairs) -> Int64s:
-    """Numbers of the rows that stay."""
-    unknown_protocol = (protocol == 0) & ~attempted & ~dropped
+def _kept(dropped: Mask, attempted: Mask, nameless: Mask, repairs: Repairs) -> Int64s:
+    """Numbers of the rows that stay. nameless: (n,) of protocol 0."""
+    unknown_protocol = nameless & ~attempted & ~dropped
     repairs["rows of attempted attacks, left out"] = int(attempted.sum())
     repairs["rows of protocol 0, left out"] = int(unknown_protocol.sum())
-    return np.flatnonzero(~(dropped | attempted | unknown_protocol))
+    stay = ~(dropped | attempted | unknown_protocol)
+    return together([rows.start + np.flatnonzero(stay[rows]) for rows in blocks(len(stay))])
 
 
 def _refuse_other_dialect(first: FlowFile, file: FlowFile) -> None:

@@ -3,7 +3,7 @@
 It repairs no value: which program measured a file is only known at its end (training.datasets.programs).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from flows.columns import INDEX, NAMES
 from flows.dialects import DIALECTS
 from training import memory
-from training.arrays import Int64s
+from training.arrays import Int64s, Values
 from training.datasets.headers import LABEL, Header, recognise
 from training.datasets.packed import sha256_of
 from training.datasets.programs import Evidence, evidence
 from training.datasets.repairs import RATES
-from training.datasets.rows import Rows, stacked
+from training.datasets.rows import Rows
 from training.datasets.table import UNLABELLED
 from training.datasets.text import Repairs, TextTable, shown, text_tables
 from training.datasets.times import StartTimes
@@ -82,19 +82,44 @@ class LabelCodes:
         return len(self.names) - 1
 
 
+NOTES = 7  # words of a row that say what Notes do
+
+
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What the rows of a file, or some of them, say besides their values: n rows."""
+class Notes:
+    """What rows say besides their values: n rows, the columns of one array."""
 
-    line: Int64s  # (n,) int64, as in TextTable
-    start_ns: Int64s  # (n,) int64, 0 where the file has no times
-    host: Int64s  # (n, 2) int64, 0 where the file has no addresses
-    dst_port: Int64s  # (n,) int64
-    label: Int64s  # (n,) int64, codes
-    digest: NDArray[np.uint64]  # (n,) uint64, equal in rows whose text is equal
+    words: Int64s  # (n, NOTES), usually in a file
 
-    def __len__(self) -> int:
-        return len(self.line)
+    @property
+    def line(self) -> Int64s:
+        """As in TextTable, (n,)."""
+        return self.words[:, 0]
+
+    @property
+    def start_ns(self) -> Int64s:
+        """(n,), 0 where the file has no times."""
+        return self.words[:, 1]
+
+    @property
+    def host(self) -> Int64s:
+        """(n, 2), 0 where the file has no addresses."""
+        return self.words[:, 2:4]
+
+    @property
+    def dst_port(self) -> Int64s:
+        """(n,)."""
+        return self.words[:, 4]
+
+    @property
+    def label(self) -> Int64s:
+        """Codes, (n,)."""
+        return self.words[:, 5]
+
+    @property
+    def digest(self) -> NDArray[np.uint64]:
+        """Equal in rows whose text is equal, (n,)."""
+        return self.words[:, 6].view(np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,61 +130,61 @@ class FlowFile:
     sha256: str
     header: Header
     begin: int  # its first row among those of all files
-    part: Part
+    end: int  # the row after its last one
     evidence: Evidence  # of all of its values
 
-    @property
-    def end(self) -> int:
-        """The row after its last one."""
-        return self.begin + len(self.part)
+
+@dataclass(frozen=True, slots=True)
+class FlowRows:
+    """The rows of files one after the other, in temporary files."""
+
+    values: Rows  # (n, len(NAMES)) float64
+    notes: Rows  # (n, NOTES) int64
+
+    def blocks(self, file: FlowFile) -> Iterator[tuple[int, Values, Notes]]:
+        """The rows of a file some at a time, with the first one's number. What is changed there is kept."""
+        both = zip(self.values.blocks(file.begin, file.end), self.notes.blocks(file.begin, file.end), strict=True)
+        for (first, values), (_, words) in both:
+            yield first, values, Notes(words)
 
 
 def read_flow_file(
-    path: Path, rows: Rows, labels: LabelCodes, repairs: Repairs, report: Report, constants: Mapping[str, str]
+    path: Path, rows: FlowRows, labels: LabelCodes, repairs: Repairs, report: Report, constants: Mapping[str, str]
 ) -> FlowFile:
     """Read a file and append its values, as written, to rows. Raises DatasetError with line and column, and OSError.
 
     constants: columns of one text each that the file does not have, by name.
     """
-    begin = len(rows)
+    begin = len(rows.values)
     header: Header | None = None
     found = Evidence()
-    parts: list[Part] = []
     digest = sha256_of(path)
     for table in text_tables(path, repairs, constants=constants):
         if header is None:
             header = recognise(table)
             times = StartTimes(header.dialect.name)
-        told = len(rows) // TOLD_EVERY
+        told = len(rows.values) // TOLD_EVERY
         text = header.over(table)
         values = _values(text, header)
-        parts.append(_part(text, header, times, labels))
+        rows.notes.append(_notes(text, header, times, labels))
         found += evidence(values)
-        rows.append(values)
+        rows.values.append(values)
         memory.check(f"reading {path.name}")
-        if len(rows) // TOLD_EVERY > told:
-            report(f"  {len(rows):,} flows read")
+        if len(rows.values) // TOLD_EVERY > told:
+            report(f"  {len(rows.values):,} flows read")
     if header is None:
         raise DatasetError(path, "has a header and no rows; expected flows below it", line=1)
-    part = joined(parts)
-    settled = times.settled(part.start_ns, repairs) if header.has_times else part.start_ns
-    part = Part(part.line, settled, part.host, part.dst_port, part.label, part.digest)
-    return FlowFile(path, digest, header, begin, part, found)
+    file = FlowFile(path, digest, header, begin, len(rows.values), found)
+    if header.has_times and times.lack_halves:
+        _settle(file, rows, times, repairs)
+    return file
 
 
-def joined(parts: list[Part]) -> Part:
-    """Parts one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    n = sum(map(len, parts))
-    return Part(
-        stacked((part.line for part in parts), (n,), np.dtype(np.int64)),
-        stacked((part.start_ns for part in parts), (n,), np.dtype(np.int64)),
-        stacked((part.host for part in parts), (n, 2), np.dtype(np.int64)),
-        stacked((part.dst_port for part in parts), (n,), np.dtype(np.int64)),
-        stacked((part.label for part in parts), (n,), np.dtype(np.int64)),
-        stacked((part.digest for part in parts), (n,), np.dtype(np.uint64)),
-    )
+def _settle(file: FlowFile, rows: FlowRows, times: StartTimes, repairs: Repairs) -> None:
+    """Have the times of a file be those that all of them together tell."""
+    settled = times.settled(np.concatenate([notes.start_ns for _, _, notes in rows.blocks(file)]), repairs)
+    for first, _, notes in rows.blocks(file):
+        notes.start_ns[:] = settled[first - file.begin : first - file.begin + len(notes.words)]
 
 
 def _values(text: TextTable, header: Header) -> NDArray[np.float64]:
@@ -170,16 +195,20 @@ def _values(text: TextTable, header: Header) -> NDArray[np.float64]:
     return values
 
 
-def _part(text: TextTable, header: Header, times: StartTimes, labels: LabelCodes) -> Part:
+def _notes(text: TextTable, header: Header, times: StartTimes, labels: LabelCodes) -> Int64s:
+    """(n, NOTES) of some rows."""
+    words = np.zeros((len(text), NOTES), dtype=np.int64)
+    notes = Notes(words)
+    notes.line[:] = text.line
     # Places of bad cells are told in the order of the checks, values before these.
-    return Part(
-        line=text.line,
-        start_ns=times.read(text, header.names["start"]) if header.has_times else np.zeros(len(text), dtype=np.int64),
-        host=_hosts(text, header.names["src_address"]) if header.has_hosts else np.zeros((len(text), 2), np.int64),
-        dst_port=_ports(text, header.names.get("dst_port")),
-        label=_labels(text, header.names.get(LABEL), labels),
-        digest=_digests(text),
-    )
+    if header.has_times:
+        notes.start_ns[:] = times.read(text, header.names["start"])
+    if header.has_hosts:
+        notes.host[:] = _hosts(text, header.names["src_address"])
+    notes.dst_port[:] = _ports(text, header.names.get("dst_port"))
+    notes.label[:] = _labels(text, header.names.get(LABEL), labels)
+    notes.digest[:] = _digests(text)
+    return words
 
 
 def _digests(text: TextTable) -> NDArray[np.uint64]:

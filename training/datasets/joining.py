@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from flows.context.columns import CONTEXT_NAMES, without_context
-from training.datasets.rows import stacked, taken
+from training.datasets.rows import blocks, stacked, taken, together
 from training.datasets.table import FlowTable
 from training.sequences import FlowReports
 
@@ -21,7 +21,9 @@ def as_network(table: FlowTable, number: int, *, sequences: bool) -> FlowTable:
     if sequences and table.has_hosts:
         _, own = np.unique(table.host, axis=0, return_inverse=True)
     host = np.stack([np.full(len(table), -1 - number), own.reshape(-1)], axis=1).astype(np.int64)
-    values = without_context(table.values)
+    shape = (len(table), len(table.names) + len(CONTEXT_NAMES))
+    parts = (without_context(table.values[rows]) for rows in blocks(len(table)))
+    values = stacked(parts, shape, np.dtype(np.float64))
     return replace(table, values=values, host=host, names=(*table.names, *CONTEXT_NAMES), has_hosts=True)
 
 
@@ -35,18 +37,17 @@ def joined(tables: Sequence[FlowTable]) -> FlowTable:
         raise ValueError("found tables with other columns, expected the same in each")
     if len(tables) == 1:
         return first
-    rows, width = sum(map(len, tables)), len(first.names)
     return replace(
         first,
-        values=stacked((table.values for table in tables), (rows, width), np.dtype(np.float64)),
-        host=np.concatenate([table.host for table in tables]),
-        start_ns=np.concatenate([table.start_ns for table in tables]),
-        end_ns=np.concatenate([table.end_ns for table in tables]),
-        label=np.concatenate([table.label for table in tables]),
-        family=np.concatenate([table.family for table in tables]),
-        day=np.concatenate([table.day for table in tables]),
+        values=together([table.values for table in tables]),
+        host=together([table.host for table in tables]),
+        start_ns=together([table.start_ns for table in tables]),
+        end_ns=together([table.end_ns for table in tables]),
+        label=together([table.label for table in tables]),
+        family=together([table.family for table in tables]),
+        day=together([table.day for table in tables]),
         missing=tuple(sorted({name for table in tables for name in table.missing})),
-        dst_port=np.concatenate([table.dst_port for table in tables]),
+        dst_port=together([table.dst_port for table in tables]),
         has_hosts=all(table.has_hosts for table in tables),
         has_times=all(table.has_times for table in tables),
         reported=_reports(tables),
@@ -56,14 +57,13 @@ def joined(tables: Sequence[FlowTable]) -> FlowTable:
 def _reports(tables: Sequence[FlowTable]) -> FlowReports:
     told = [table.reports() for table in tables]
     before = np.cumsum([0, *map(len, tables)])
-    values = (
+    values = [
         taken(table.values, own.row) if own.values is None else own.values
         for table, own in zip(tables, told, strict=True)
-    )
-    reports, width = sum(map(len, told)), len(tables[0].names)
+    ]
     return FlowReports(
-        row=np.concatenate([own.row + first for own, first in zip(told, before[:-1], strict=True)]),
-        known_ns=np.concatenate([own.known_ns for own in told]),
-        advances=np.concatenate([own.advances for own in told]),
-        values=stacked(values, (reports, width), np.dtype(np.float64)),
+        row=together([own.row + first for own, first in zip(told, before[:-1], strict=True)]),
+        known_ns=together([own.known_ns for own in told]),
+        advances=together([own.advances for own in told]),
+        values=together(values),
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.columns import INDEX, NAMES
 from training.arrays import Values
-from training.datasets.flow_file import FlowFile
+from training.datasets.flow_file import FlowFile, FlowRows, Notes
 from training.datasets.headers import Header
 from training.datasets.programs import BEFORE_V4, PYTHON, V4, FlowProgram, measured_by, times_in_seconds
 from training.datasets.repairs import (
@@ -20,7 +20,6 @@ from training.datasets.repairs import (
     repair_negatives,
     repair_seconds,
 )
-from training.datasets.rows import Rows
 from training.datasets.text import Repairs
 from training.errors import DatasetError
 
@@ -55,20 +54,19 @@ def unfit(header: Header, program: FlowProgram) -> frozenset[str]:
     return frozenset(NAMES) - have | program.unfit
 
 
-def repaired(file: FlowFile, rows: Rows, program: FlowProgram, repairs: Repairs) -> Iterator[tuple[int, Values]]:
+def repaired(file: FlowFile, rows: FlowRows, program: FlowProgram, repairs: Repairs) -> Iterator[tuple[int, Values]]:
     """The values of a file, repaired where they lie, some rows at a time, with the first one's number among all.
 
     Raises DatasetError for a value that is not finite, and for an endless flow, with line and column.
     """
     seconds = file.header.dialect.name == "python" and _in_seconds(file)
-    for first, values in rows.blocks(file.begin, file.end):
+    for first, values, notes in rows.blocks(file):
         if "protocol" not in file.header.names:
-            port = file.part.dst_port[first - file.begin : first - file.begin + len(values)]
-            repair_missing_protocols(values, port, repairs)
+            repair_missing_protocols(values, notes.dst_port, repairs)
         if seconds:
             repair_seconds(values, repairs)
         _repair(values, program, file.header, repairs)
-        _refuse_absurd(file, first, values)
+        _refuse_absurd(file, notes, values)
         yield first, values
 
 
@@ -98,7 +96,7 @@ def _repair(values: Values, program: FlowProgram, header: Header, repairs: Repai
     repair(values, repairs)
 
 
-def _refuse_absurd(file: FlowFile, first: int, values: Values) -> None:
+def _refuse_absurd(file: FlowFile, notes: Notes, values: Values) -> None:
     endless = values[:, [INDEX["flow_duration"]]] > LONGEST_US
     for where, names, problem in (
         (~np.isfinite(values), NAMES, "not finite though the flow has a duration"),
@@ -106,5 +104,5 @@ def _refuse_absurd(file: FlowFile, first: int, values: Values) -> None:
     ):
         rows, columns = np.nonzero(where)
         if len(rows):
-            line = int(file.part.line[first - file.begin + rows[0]])
+            line = int(notes.line[rows[0]])
             raise DatasetError(file.path, problem, line=line, column=file.header.names[names[columns[0]]])

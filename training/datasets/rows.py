@@ -25,9 +25,10 @@ TOUCHED_BYTES = 1 << 16  # what Linux maps around a page that is looked at, unle
 class Rows:
     """A matrix that grows downward, kept in a temporary file from the first row on."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, dtype: "np.dtype[Any] | type[Any]" = np.float64) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
         self._width = width
+        self._dtype = np.dtype(dtype)
         self._rows = 0
 
     def __len__(self) -> int:
@@ -37,25 +38,31 @@ class Rows:
         """Give the file up. Blocks and rows taken from it stay."""
         self._file.close()
 
-    def append(self, values: Values) -> None:
+    def append(self, values: NDArray[Any]) -> None:
         """Add rows, (n, width). Raises OSError when the directory for temporary files is full."""
-        _write(self._file, np.asarray(values, dtype=np.float64))
+        _write(self._file, np.asarray(values, dtype=self._dtype))
         self._rows += len(values)
 
-    def blocks(self, begin: int, end: int) -> Iterator[tuple[int, Values]]:
+    def whole(self) -> NDArray[Any]:
+        """All rows, (n, width); what is changed there is kept. Raises OSError as append does."""
+        self._file.flush()
+        shape = (self._rows, self._width)
+        return _mapped(self._file, shape, self._dtype) if self._rows else np.empty(shape, self._dtype)
+
+    def blocks(self, begin: int, end: int) -> Iterator[tuple[int, NDArray[Any]]]:
         """Rows begin to end, some at a time, each block with its first row's number. What is changed there is kept."""
         # All of the file was written before it is mapped, so that a full disk cannot end the program here.
         self._file.flush()
-        size = self._width * 8
+        size = self._width * self._dtype.itemsize
         for first in range(begin, end, ROWS_AT_ONCE):
             shape = (min(ROWS_AT_ONCE, end - first), self._width)
-            yield first, np.memmap(self._file, np.float64, "r+", offset=first * size, shape=shape)
+            yield first, np.memmap(self._file, self._dtype, "r+", offset=first * size, shape=shape)
 
-    def taken(self, rows: Int64s) -> Values:
+    def taken(self, rows: Int64s) -> NDArray[Any]:
         """The chosen rows in the order given, (len(rows), width). Raises OSError as append does."""
         self._file.flush()
         mapped = memory.watched(mmap.mmap(self._file.fileno(), 0))
-        values = np.frombuffer(mapped, np.float64).reshape(-1, self._width)
+        values = np.frombuffer(mapped, self._dtype).reshape(-1, self._width)
 
         def chosen() -> Iterator[Values]:
             for part in _parts(values, rows):
@@ -86,6 +93,12 @@ def stacked(parts: Iterator[NDArray[T]], shape: tuple[int, ...], dtype: np.dtype
             memory.check(what)
         file.flush()
         return _mapped(file, shape, dtype)
+
+
+def together(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
+    """As numpy.concatenate; where they are many, in a temporary file."""
+    shape, dtype = (sum(map(len, arrays)), *arrays[0].shape[1:]), np.result_type(*arrays)
+    return stacked((array[rows].astype(dtype) for array in arrays for rows in blocks(len(array))), shape, dtype)
 
 
 def cells(array: NDArray[T], rows: Int64s, columns: Int64s) -> NDArray[T]:
@@ -154,5 +167,9 @@ def _parts(array: NDArray[T], rows: Int64s) -> Iterator[NDArray[T]]:
 def different(words: NDArray[np.uint64]) -> int:
     """How many different words there are among evenly spread ones, such as digests, (n,): some at a time."""
     shares = max(1, 32 * len(words) // memory.block_bytes())
-    share = words % np.uint64(shares) if shares > 1 else np.zeros(len(words), dtype=np.uint64)
-    return sum(len(np.unique(words[share == k])) for k in range(shares))
+
+    def of(share: int) -> NDArray[np.uint64]:
+        own = (words[rows][words[rows] % np.uint64(shares) == share] for rows in blocks(len(words)))
+        return np.concatenate([np.empty(0, dtype=np.uint64), *own])
+
+    return sum(len(np.unique(of(share))) for share in range(shares))

@@ -26,6 +26,7 @@ from training.datasets.collection import read_dataset
 from training.datasets.joining import as_network, joined
 from training.datasets.packed import unpacked_sha256
 from training.datasets.table import UNLABELLED, FlowTable
+from training.datasets.texts import counted_texts
 from training.errors import DatasetError, RecipeError
 from training.label_map import LabelMap
 from training.labels import BENIGN
@@ -203,7 +204,7 @@ def _described(
     first = 0
     for source, (captures, sha256) in zip(recipe.captures, of_source, strict=True):
         own = (table.capture >= first) & (table.capture < first + captures)
-        flows = tables[source.name] if isinstance(source, TableSource) else table.flows.take(own)
+        family = tables[source.name].family if isinstance(source, TableSource) else table.flows.family[own]
         names: Strings = np.unique([capture.network for capture in table.index.captures[first : first + captures]])
         first += captures
         yield {
@@ -213,14 +214,14 @@ def _described(
             "sha256": sha256,
             "captures": captures,
             "networks": names.tolist() or [source.name],
-            "flows": len(flows),
-            **counts(flows.family),
+            "flows": len(family),
+            **counts(family),
         }
 
 
 def counts(family: Strings) -> dict[str, Any]:
     """How many flows are normal, of an attack and of neither, and of each family."""
-    by_family = Counter(family.tolist())
+    by_family = Counter(dict(zip(*(found.tolist() for found in counted_texts(family)), strict=True)))
     unlabelled, benign = by_family.pop(UNLABELLED, 0), by_family.pop(BENIGN, 0)
     return {
         "normal": benign,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flows.columns import NAMES
 from training.arrays import Int64s, Strings, Values
-from training.datasets.rows import taken
+from training.datasets.rows import blocks, stacked, taken
 from training.datasets.texts import texts_in
 from training.errors import DatasetError
 from training.label_map import LabelMap
@@ -17,6 +17,7 @@ from training.labels import BENIGN
 from training.sequences import FlowReports, reports
 
 UNLABELLED = ""
+DAY_NS = 86_400_000_000_000
 SEQUENCES = "sequences of a host's flows (each flow is judged by itself)"
 
 
@@ -113,6 +114,15 @@ def _reports_of(told: FlowReports, rows: Int64s, flows: int) -> FlowReports:
     kept = np.flatnonzero(place[told.row] >= 0)
     values = None if told.values is None else taken(told.values, kept)
     return FlowReports(place[told.row[kept]], told.known_ns[kept], told.advances[kept], values)
+
+
+def days_of(start_ns: Int64s) -> Strings:
+    """ISO date of each start, (n,)."""
+    found = [np.unique(start_ns[rows] // DAY_NS) for rows in blocks(len(start_ns))]
+    days = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+    names = days.astype("datetime64[D]").astype(np.str_)
+    parts = (names[np.searchsorted(days, start_ns[rows] // DAY_NS)] for rows in blocks(len(start_ns)))
+    return stacked(parts, start_ns.shape, names.dtype)
 
 
 def require_labels(table: FlowTable) -> None:

@@ -68,13 +68,13 @@ class TextTable:
         if any(numbers.null_count().row(0)):
             numbers = self.frame.select(pl.col(places).str.strip_chars().cast(pl.Float64, strict=False))
         values = np.empty((len(self), len(names)))
-        for i, name in enumerate(names):
+        for i, (name, nulls) in enumerate(zip(names, numbers.null_count().row(0), strict=True)):
             column = numbers[places[i]]
-            bad = column.is_null() | (False if name in infinite else ~column.is_finite().fill_null(False))
-            if bad.any():
+            values[:, i] = column.to_numpy()
+            if nulls or not (name in infinite or np.isfinite(values[:, i]).all()):
+                bad = column.is_null() | (False if name in infinite else ~column.is_finite().fill_null(False))
                 row = int(bad.arg_max() or 0)
                 raise self.error(f"{shown(self.text(name)[row])} is not a finite number, expected one", row, name)
-            values[:, i] = column.to_numpy()
         return values
 
     def error(self, problem: str, row: int, name: str, detail: tuple[str, ...] = ()) -> DatasetError:

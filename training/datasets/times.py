@@ -58,13 +58,18 @@ class StartTimes:
         row = int(min(tried, key=lambda bad: bad.sum()).arg_max() or 0)  # where the form fails that fits best
         raise table.error(f"{shown(text[row])} is not a time like {self._example}", row, name)
 
+    @property
+    def lack_halves(self) -> bool:
+        """Whether the times of the file are of twelve hours and do not say which twelve."""
+        return self._forms[0] in WITHOUT_HALVES
+
     def settled(self, start_ns: Int64s, repairs: Repairs) -> Int64s:
         """All times of the file, once they are read.
 
         Times of twelve hours that do not say which twelve are put into working hours; how many were moved, and how many
         could be either and were left in the morning, goes into repairs.
         """
-        return _in_working_hours(start_ns, repairs) if self._forms[0] in WITHOUT_HALVES else start_ns
+        return _in_working_hours(start_ns, repairs) if self.lack_halves else start_ns
 
 
 def _in_ns(start_us: Int64s, table: TextTable, name: str) -> Int64s:

@@ -4,13 +4,14 @@ All of it at stored thresholds. The one exception says so: `at_equal_false_alarm
 curves at the false alarms that the hybrid really made, which no one could have set beforehand.
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from models.fusion import ATTACK, BENIGN, UNCERTAIN, VERDICTS
 from training.arrays import Mask
-from training.datasets.texts import texts_in
+from training.datasets.texts import counted_texts, texts_in
 from training.evaluation.figures import attacks, confusion, interval, novel_recall, rate_name, rounded, shares
 from training.evaluation.intervals import wilson
 from training.evaluation.scored import ScoredRows
@@ -23,10 +24,8 @@ CASCADE = "cascade"
 def decisions(scored: ScoredRows, rate: float) -> dict[str, dict[str, int]]:
     """Flows of each true class by verdict."""
     verdict = scored.verdicts[rate]
-    return {
-        str(label): {VERDICTS[v]: int((verdict[scored.label == label] == v).sum()) for v in (BENIGN, UNCERTAIN, ATTACK)}
-        for label in _classes(scored)
-    }
+    told = {v: _by_class(scored, verdict == v) for v in (BENIGN, UNCERTAIN, ATTACK)}
+    return {label: {VERDICTS[v]: own[label] for v, own in told.items()} for label in _classes(scored)}
 
 
 def named_families(scored: ScoredRows, rate: float) -> dict[str, dict[str, int]]:
@@ -45,10 +44,8 @@ def lane_agreement(scored: ScoredRows, rate: float) -> dict[str, dict[str, int]]
     known, novel = scored.p_known < cuts[0], scored.p_novel < cuts[1]
     spoken = {"both": known & novel, "known only": known & ~novel, "novel only": ~known & novel}
     spoken["none"] = ~(known | novel)
-    return {
-        str(label): {name: int((mask & (scored.label == label)).sum()) for name, mask in spoken.items()}
-        for label in _classes(scored)
-    }
+    told = {name: _by_class(scored, mask) for name, mask in spoken.items()}
+    return {label: {name: own[label] for name, own in told.items()} for label in _classes(scored)}
 
 
 def pairs(scored: ScoredRows, rate: float) -> list[dict[str, Any]]:
@@ -132,4 +129,10 @@ def _cost_and_gain(scored: ScoredRows, found: Mask) -> dict[str, Any]:
 def _classes(scored: ScoredRows) -> list[str]:
     """Labels of the table, normal traffic first."""
     attack = attacks(scored)
-    return [*texts_in(scored.label[~attack]), *texts_in(scored.label[attack])]
+    return [*texts_in(scored.label[~attack]).tolist(), *texts_in(scored.label[attack]).tolist()]
+
+
+def _by_class(scored: ScoredRows, chosen: Mask) -> Counter[str]:
+    """How many of the chosen flows have each label."""
+    names, counts = counted_texts(scored.label[chosen])
+    return Counter(dict(zip(names.tolist(), counts.tolist(), strict=True)))

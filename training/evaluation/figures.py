@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.detector import Vector
-from training.arrays import Mask
-from training.datasets.texts import texts_in
+from training.arrays import Int64s, Mask, Strings
+from training.datasets.texts import coded_texts
 from training.evaluation.curves import Curve, curve
 from training.evaluation.intervals import FEW, wilson
 from training.evaluation.scored import ScoredRows
@@ -42,6 +41,7 @@ def curves(scored: ScoredRows, seed: int) -> dict[str, Curve]:
 def member_figures(scored: ScoredRows, drawn: dict[str, Curve]) -> dict[str, Any]:
     """The members block of the JSON; drawn: their curves, for the intervals of the areas."""
     attack = attacks(scored)
+    labels, families = coded_texts(scored.label), coded_texts(scored.family)
     members = {}
     for name, score in scored.scores.items():
         members[name] = {
@@ -51,7 +51,7 @@ def member_figures(scored: ScoredRows, drawn: dict[str, Curve]) -> dict[str, Any
             "pr_auc": rounded(average_precision_score(attack, score)),
             "pr_auc_interval": interval(drawn[name].pr_auc),
             "at_0.5": _at_half(scored, name, attack),
-            "rates": {rate_name(rate): _at_rate(scored, name, rate, attack) for rate in scored.rates},
+            "rates": {rate_name(rate): _at_rate(scored, name, rate, labels, families) for rate in scored.rates},
         }
     return members
 
@@ -86,12 +86,14 @@ def novel_recall(scored: ScoredRows, found: Mask, rows: Mask | None = None) -> f
     return _share(int((found & own).sum()), int(own.sum()))
 
 
-def per_class(found: Mask, classes: NDArray[np.str_], attack: Mask) -> dict[str, Any]:
-    """Recall of each class of attack with its flows; classes of few flows are marked."""
+def per_class(found: Mask, classes: tuple[Strings, Int64s], attack: Mask) -> dict[str, Any]:
+    """Recall of each class of attack with its flows; classes of few flows are marked. classes: as coded_texts."""
     rows: dict[str, Any] = {}
-    for name in texts_in(classes[attack]):
-        own = classes == name
-        n, hits = int(own.sum()), int((found & own).sum())
+    names, code = classes
+    counts = [np.bincount(own, minlength=len(names)).tolist() for own in (code[attack], code, code[found])]
+    for name, attacks_of_it, n, hits in zip(names.tolist(), *counts, strict=True):
+        if not attacks_of_it:
+            continue
         rows[str(name)] = {"n": n, "recall": _share(hits, n), "interval": interval(wilson(hits, n)), "few": n < FEW}
     return rows
 
@@ -128,8 +130,14 @@ def _at_half(scored: ScoredRows, name: str, attack: Mask) -> dict[str, Any]:
     return {**shares(confusion(found, attack)), "novel_recall": novel_recall(scored, found), "rule": rule}
 
 
-def _at_rate(scored: ScoredRows, name: str, rate: float, attack: Mask) -> dict[str, Any]:
-    found = scored.found(name, rate)
+def _at_rate(
+    scored: ScoredRows,
+    name: str,
+    rate: float,
+    labels: tuple[Strings, Int64s],
+    families: tuple[Strings, Int64s],
+) -> dict[str, Any]:
+    found, attack = scored.found(name, rate), attacks(scored)
     cells = confusion(found, attack)
     normal = cells["fp"] + cells["tn"]
     false = wilson(cells["fp"], normal)
@@ -149,14 +157,15 @@ def _at_rate(scored: ScoredRows, name: str, rate: float, attack: Mask) -> dict[s
         "ratio": None if figures["fpr"] is None else rounded(figures["fpr"] / rate),
         "ratio_interval": None if false is None else interval((false[0] / rate, false[1] / rate)),
         "confusion": cells,
-        "per_class": _with_families(scored, per_class(found, scored.label, attack)),
-        "per_family": _with_novel(scored, per_class(found, scored.family, attack), found),
+        "per_class": _with_families(scored, per_class(found, labels, attack), labels),
+        "per_family": _with_novel(scored, per_class(found, families, attack), found),
     }
 
 
-def _with_families(scored: ScoredRows, rows: dict[str, Any]) -> dict[str, Any]:
+def _with_families(scored: ScoredRows, rows: dict[str, Any], labels: tuple[Strings, Int64s]) -> dict[str, Any]:
+    names, code = labels
     for name, row in rows.items():
-        first = np.argmax(scored.label == name)
+        first = np.argmax(code == np.searchsorted(names, name))
         row["family"] = str(scored.family[first])
         row["novel"] = None if scored.novel is None else bool(scored.novel[first])
     return rows
@@ -164,7 +173,7 @@ def _with_families(scored: ScoredRows, rows: dict[str, Any]) -> dict[str, Any]:
 
 def _with_novel(scored: ScoredRows, rows: dict[str, Any], found: Mask) -> dict[str, Any]:
     for name, row in rows.items():
-        row["novel_recall"] = novel_recall(scored, found, scored.family == name)
+        row["novel_recall"] = None if scored.novel is None else novel_recall(scored, found, scored.family == name)
     return rows
 
 

@@ -8,6 +8,7 @@ connection record is a row like a flow, reported once and by nobody.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from models.detector import Classifier, FlowSteps, Vector
 from models.fusion import ATTACK, BENIGN, CASCADE, UNCERTAIN, Hybrid, Judgement
 from models.rules import ColumnThreshold
 from training.arrays import Int64s, Mask, Strings
+from training.datasets.rows import blocks, empty, stacked, together
 from training.datasets.table import FlowTable
 from training.measure import CHUNK, HYBRID, chunked_steps, has_masked, rows_of
 from training.reporting import Report
@@ -155,7 +157,7 @@ def _plain_scores(hybrid: Hybrid, baselines: Baselines, table: FlowTable) -> Map
         part = slice(at, at + CHUNK)
         values = rows_of(table.values[part], hybrid.normal.columns)
         parts.append(baselines.scores(hybrid.filled(values) if has_masked(values) else values, table.dst_port[part]))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: together([part[name] for part in parts]) for name in parts[0]}
 
 
 def scored_steps(
@@ -188,8 +190,8 @@ def scored_steps(
     return ScoredRows(
         label=label,
         family=family,
-        scores={HYBRID: ranking(hybrid, lanes.p_known, lanes.p_novel), **scores},
-        p_values={name: calibrations[name].p_value(values) for name, values in scores.items()},
+        scores={HYBRID: _in_blocks(partial(ranking, hybrid), lanes.p_known, lanes.p_novel), **scores},
+        p_values={name: _in_blocks(calibrations[name].p_value, values) for name, values in scores.items()},
         p_known=lanes.p_known,
         p_novel=lanes.p_novel,
         p_cascade=lanes.p_cascade,
@@ -205,6 +207,12 @@ def scored_steps(
         },
         default_rate=hybrid.default_rate,
     )
+
+
+def _in_blocks(reckoned: Callable[..., Vector], *columns: Vector) -> Vector:
+    """What is reckoned of each row by itself, (n,) float64; where they are many, in a temporary file."""
+    n = len(columns[0])
+    return stacked((reckoned(*(column[rows] for column in columns)) for rows in blocks(n)), (n,), np.dtype(np.float64))
 
 
 def ranking(hybrid: Hybrid, p_known: Vector, p_novel: Vector) -> Vector:
@@ -243,12 +251,12 @@ class _Lanes:
 
     def __init__(self, hybrid: Hybrid, flows: int) -> None:
         names = [member.detector.name for member in (*hybrid.known, *hybrid.novel)]
-        self.scores = {name: np.full(flows, -np.inf) for name in names}
-        self.p_known, self.p_novel, self.p_cascade = (np.ones(flows) for _ in range(3))
+        self.scores = {name: _full(flows, -np.inf) for name in names}
+        self.p_known, self.p_novel, self.p_cascade = (_full(flows, 1.0) for _ in range(3))
         self.named = np.zeros(flows, dtype=np.int64)
         self.verdicts = {rate: np.full(flows, BENIGN, dtype=np.int8) for rate in sorted(hybrid.thresholds)}
         self._hybrid = hybrid
-        self._surest = np.full(flows, np.inf)
+        self._surest = _full(flows, np.inf)
 
     def take(self, row: Int64s, judged: Judgement) -> None:
         """row: (m,) the flow of each judged report."""
@@ -264,6 +272,13 @@ class _Lanes:
         np.minimum.at(self.p_cascade, row, np.maximum(judged.p_known, judged.p_novel))
         for rate, verdict in self.verdicts.items():
             np.maximum.at(verdict, row, _verdicts(self._hybrid, judged, rate))
+
+
+def _full(flows: int, value: float) -> Vector:
+    """(n,) float64; where they are many, in a temporary file."""
+    column = empty((flows,), np.float64)
+    column.fill(value)
+    return column
 
 
 def _verdicts(hybrid: Hybrid, judged: Judgement, rate: float) -> NDArray[np.int8]:

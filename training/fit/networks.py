@@ -20,8 +20,9 @@ from models.scaling import Scaling, fit_scaling
 from models.support import Group, Support, counted_groups
 from training.arrays import Int64s, Mask, Strings, Values
 from training.datasets.captures.splitting import NetworkSplit
-from training.datasets.rows import taken
+from training.datasets.rows import blocks, stacked, taken
 from training.datasets.table import FlowTable
+from training.datasets.texts import coded_texts, texts_in
 from training.errors import DatasetError
 from training.fit.calibrating import NormalScores, calibrated, normal_scores, together
 from training.fit.forests import ForestSize, fit_isolation_forest, grow_random_forest
@@ -35,6 +36,7 @@ from training.fit.hybrid import (
     tenfold_stretch,
 )
 from training.fit.lstm import Disturbance, LearningCurve, fit_lstm
+from training.fit.scaling import moved_rows, scaled_rows, scaling_of
 from training.fit.weighting import capped, classes_of, flow_weights, network_weights
 from training.labels import BENIGN, TECHNIQUES
 from training.networks_recipe import NetworksRecipe
@@ -59,17 +61,35 @@ class PreparedFlows:
     masking: Masking | None
 
     def filled(self, values: Values) -> Values:
-        """Rows with what stands for the context that nobody knows."""
-        return values if self.masking is None else self.masking.filled(values)
+        """Rows with what stands for the context that nobody knows; where they are many, in a temporary file."""
+        if self.masking is None:
+            return values
+        parts = (self.masking.filled(values[rows]) for rows in blocks(len(values)))
+        return stacked(parts, values.shape, values.dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
     """Reports that forests are fitted on."""
 
-    values: Values  # (m, c), filled
+    known: PreparedFlows
+    source: Values  # (k, c) what reports hold, as it was metered
+    place: Int64s  # (m,) of each report in it
+    hidden: Mask  # (m,) whose context is hidden
     target: Int64s  # (m,)
     weight: Vector  # (m,)
+
+    def values(self, rows: Int64s | slice) -> Values:
+        """What the chosen ones hold, filled, (k, c)."""
+        picked = np.array(self.source[self.place[rows]])
+        if self.known.masking is not None:
+            picked[np.ix_(self.hidden[rows], self.known.masking.index)] = np.nan
+        return self.known.filled(picked)
+
+    def all_values(self) -> Values:
+        """What all of them hold, filled, (m, c); where they are many, in a temporary file."""
+        parts = (self.values(rows) for rows in blocks(len(self.place)))
+        return stacked(parts, (len(self.place), self.source.shape[1]), np.dtype(np.float64))
 
 
 def fit_networks(recipe: NetworksRecipe, split: NetworkSplit, report: Report) -> Hybrid:
@@ -141,14 +161,14 @@ def _of_held_back(known: PreparedFlows, split: NetworkSplit, fitted: _Fitted) ->
 
 def _crossed(known: PreparedFlows, report: Report) -> _Unseen:
     """Each group of networks scored by detectors that were fitted without it."""
-    networks: Strings = np.unique(known.network)
+    networks = texts_in(known.network)
     folds = min(known.recipe.calibrate.folds or 1, len(networks))
     parts = []
     for place in range(folds):
-        out = np.isin(known.network, networks[place::folds])
+        out: Mask = np.any([known.network == name for name in networks[place::folds]], axis=0)
         report(f"calibration {place + 1} of {folds}: {', '.join(networks[place::folds].tolist())} left out")
         fitted = _fitted(_without(known, out), report)
-        parts.append(_scored(known, fitted, known.table.take(out), known.network[out]))
+        parts.append(_scored(known, fitted, known.table.take(out), taken(known.network, np.flatnonzero(out))))
     return _Unseen(together([part.known for part in parts]), together([part.novel for part in parts]))
 
 
@@ -163,7 +183,7 @@ def _scored(known: PreparedFlows, fitted: _Fitted, unseen: FlowTable, network: S
 def _without(known: PreparedFlows, out: Mask) -> PreparedFlows:
     """The same of the other flows, with as many labels. Raises DatasetError where there is no normal traffic."""
     kept = ~out
-    target, chosen, network = known.target[kept], known.chosen[kept], known.network[kept]
+    target, chosen, network = known.target[kept], known.chosen[kept], taken(known.network, np.flatnonzero(kept))
     if not (target[chosen] == 0).any():
         raise DatasetError(known.table.path, "has no normal flows of other networks; expected captures of more of them")
     weight = np.zeros(len(target))
@@ -198,7 +218,7 @@ def filled_table(known: PreparedFlows, table: FlowTable) -> FlowTable:
 def _tell(known: PreparedFlows, report: Report) -> None:
     of_class = [int((known.target[known.chosen] == k).sum()) for k in range(len(known.labels))]
     told = ", ".join(f"{name} {count:,}" for name, count in zip(known.labels, of_class, strict=True))
-    report(f"{len(known.columns)} columns, {len(np.unique(known.network))} networks, flows fitted on: {told}")
+    report(f"{len(known.columns)} columns, {len(texts_in(known.network))} networks, flows fitted on: {told}")
 
 
 def _normal_counts(recipe: NetworksRecipe, unseen: FlowTable, network: Strings) -> Vector:
@@ -245,30 +265,27 @@ def _rows(known: PreparedFlows) -> _Rows:
         values = table.values if recipe.reports == "last" else table.first_values()
     own = np.flatnonzero(known.chosen[row])
     row, place = row[own], place[own]
-    picked = np.array(values[place])
-    if known.masking is not None:
-        hidden = np.random.default_rng([recipe.seed, 6]).random(len(picked)) < recipe.augment.context_drop
-        picked[np.ix_(hidden, known.masking.index)] = np.nan
+    hidden = np.random.default_rng([recipe.seed, 6]).random(len(place)) < recipe.augment.context_drop
     reports_of = np.bincount(row, minlength=len(table))
-    return _Rows(known.filled(picked), known.target[row], known.weight[row] / reports_of[row])
+    return _Rows(known, values, place, hidden, known.target[row], known.weight[row] / reports_of[row])
 
 
 def _drawn_normal(known: PreparedFlows) -> Values:
     """Rows of normal traffic, drawn by their weights: (k, c), filled."""
     rows = _rows(known)
     drawn = _drawn(np.flatnonzero(rows.target == 0), rows.weight, known.recipe.iforest.rows, [known.recipe.seed, 7])
-    picked: Values = rows.values[drawn]
-    return picked
+    return rows.values(drawn)
 
 
 def _random_forest(known: PreparedFlows) -> RandomForest:
     recipe, rows = known.recipe, _rows(known)
     own = recipe.random_forest
     size = ForestSize(own.trees, own.leaves, own.depth, own.columns, own.smallest_leaf, recipe.lstm.threads)
-    scaling = fit_scaling(rows.values, known.columns)
+    values = rows.all_values()
+    scaling = scaling_of(values, known.columns)
     labels, target = (known.labels, rows.target) if own.names else (ANY_ATTACK, np.minimum(rows.target, 1))
     weight = rows.weight / rows.weight.mean()
-    return grow_random_forest(scaling, scaling.transform(rows.values), target, weight, labels, size, recipe.seed)
+    return grow_random_forest(scaling, scaled_rows(scaling, values), target, weight, labels, size, recipe.seed)
 
 
 def _isolation_forest(known: PreparedFlows, normal: Values) -> IsolationForest:
@@ -282,19 +299,19 @@ def _fit_lstm(known: PreparedFlows, report: Report) -> tuple[Lstm, LearningCurve
     recipe, table = known.recipe, known.table
     first = known.filled(table.first_values())
     drawn = _drawn(np.flatnonzero(known.chosen), known.weight, recipe.iforest.rows, [recipe.seed, 8])
-    scaling = fit_scaling(first[drawn], known.columns)
+    scaling = fit_scaling(taken(first, drawn), known.columns)
     source = _sources(known)
     gap = gap_scale(source, recipe.gaps.shorten_decades)
     most = recipe.lstm.network_steps
-    _, group = np.unique(known.network, return_inverse=True)
+    _, group = coded_texts(known.network)
 
     def of_an_epoch(whole: Sequences, rng: np.random.Generator) -> Sequences:
         return whole if most is None else of_each_group(whole, group[whole.row], most, rng)
 
     report(f"lstm: {len(source):,} steps, at most {most or len(source):,} of a network in an epoch")
     weights, curve = fit_lstm(
-        x=scaling.transform(first),
-        moved=first[:, list(known.columns.values())] != 0,
+        x=scaled_rows(scaling, first),
+        moved=moved_rows(scaling, first),
         target=np.maximum(known.target, 0),
         weight=known.weight.astype(np.float32),
         source=source,
@@ -350,7 +367,8 @@ def _normal_groups(split: NetworkSplit) -> dict[Group, int]:
     """How many normal flows there are of each group that a model can have met, in all networks."""
     groups: dict[Group, int] = {}
     for table in (split.train, split.held_back):
-        values = taken(table.values, np.flatnonzero(table.family == BENIGN))
-        for group, flows in counted_groups(values, table.names).items():
-            groups[group] = groups.get(group, 0) + flows
+        for rows in blocks(len(table)):
+            values = table.values[rows][table.family[rows] == BENIGN]
+            for group, flows in counted_groups(values, table.names).items():
+                groups[group] = groups.get(group, 0) + flows
     return dict(sorted(groups.items()))

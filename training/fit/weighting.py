@@ -9,7 +9,9 @@ import numpy as np
 
 from models.detector import Vector
 from training.arrays import Int64s, Mask, Strings
+from training.datasets.rows import taken
 from training.datasets.table import UNLABELLED, FlowTable
+from training.datasets.texts import coded_texts
 from training.errors import DatasetError
 from training.labels import BENIGN, TECHNIQUES
 from training.networks_recipe import Balance
@@ -23,10 +25,10 @@ def classes_of(table: FlowTable, names: Mapping[str, str | None], smallest: int)
     names: families that are learnt as another one, or as None not at all. smallest: flows below which a class is not
     learnt. Raises DatasetError where there is nothing to learn.
     """
-    family: Strings = table.family
-    renamed = {own: names.get(own, own) or UNLABELLED for own in np.unique(family).tolist()}
-    called = np.array([renamed[own] for own in family.tolist()], dtype=object)
-    found, counts = np.unique(called.astype(np.str_), return_counts=True)
+    families, code = coded_texts(table.family)
+    called = [names.get(own, own) or UNLABELLED for own in families.tolist()]
+    found, name_of = np.unique(np.array(called, dtype=np.str_), return_inverse=True)
+    counts = np.bincount(name_of, weights=np.bincount(code, minlength=len(called))).astype(np.int64)
     large = {str(name) for name, count in zip(found, counts, strict=True) if count >= smallest and name != UNLABELLED}
     labels = (BENIGN, *(name for name in TECHNIQUES if name in large and name != BENIGN))
     if BENIGN not in large or len(labels) < 2:
@@ -34,7 +36,7 @@ def classes_of(table: FlowTable, names: Mapping[str, str | None], smallest: int)
         problem = f"has to fit on {told}; expected normal flows and a family of attacks, {smallest:,} of each"
         raise DatasetError(table.path, problem)
     number = {name: place for place, name in enumerate(labels)}
-    return labels, np.array([number.get(own, NOT_LEARNT) for own in called.tolist()], dtype=np.int64)
+    return labels, taken(np.array([number.get(own, NOT_LEARNT) for own in called], dtype=np.int64), code)
 
 
 def capped(table: FlowTable, target: Int64s, most: int | None, seed: int) -> Mask:
@@ -80,7 +82,7 @@ def network_weights(network: Strings, power: float, least: int) -> Vector:
 
 def _tempered(network: Strings, target: Int64s, power: float, least: int) -> Vector:
     """Each flow by the number of those of its network and class, to the power of minus `power`."""
-    _, number = np.unique(network, return_inverse=True)
+    _, number = coded_texts(network)
     _, cell, counts = np.unique(number * (target.max() + 1) + target, return_inverse=True, return_counts=True)
     weight: Vector = np.maximum(counts, least).astype(np.float64)[cell] ** -power
     return weight

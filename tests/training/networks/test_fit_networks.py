@@ -17,6 +17,8 @@ from models.fusion import Hybrid
 from tests.support.evaluations import quiet
 from tests.support.networks import ScriptedSensor, raised
 from tests.support.recipes import made_sources, places_of
+from training import memory
+from training.datasets import rows
 from training.datasets.captures.splitting import NetworkSplit
 from training.datasets.sources import NetworkSources, read_sources
 from training.errors import DatasetError, RecipeError
@@ -68,10 +70,16 @@ def trained(file: Path, output: Path, said: list[str]) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(output.iterdir())}
 
 
-def test_the_same_sources_give_the_same_bundle(file: Path, tmp_path: Path) -> None:
+def test_the_same_sources_give_the_same_bundle_also_past_memory(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     first = trained(file, tmp_path / "first", said)
-    assert first == trained(file, tmp_path / "second", [])
+    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 64)
+    monkeypatch.setattr(memory, "LARGEST_BLOCK", memory.LEAST_BLOCK >> 4)
+    monkeypatch.setattr(rows, "ROWS_AT_ONCE", 1000)
+    with memory.bounded(memory.MOST_BYTES):
+        assert first == trained(file, tmp_path / "second", [])
     assert set(first) == {"manifest.json", "weights.safetensors", "baselines.json", "baselines.safetensors"}
     about = json.loads(first["manifest.json"])["about"]
     assert [own["name"] for own in about["sources"]] == ["sites", "others", "made", "sample"]

@@ -12,6 +12,7 @@ whole nobody says which flows are the attack's, and ordinary traffic is among th
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +39,12 @@ from flows.context.columns import CONTEXT_NAMES
 from flows.context.context import Context
 from flows.matching import KEY, NO_EPISODE, matched
 from flows.truth import BENIGN as TRUTH_BENIGN
+from training import memory
 from training.arrays import Int64s, Strings, Values
 from training.datasets.captures.index import CaptureIndex, LabelledCapture
 from training.datasets.captures.truth import UNKNOWN, truth_of
-from training.datasets.rows import stacked, taken
-from training.datasets.table import UNLABELLED, FlowTable
+from training.datasets.rows import Rows, taken, together
+from training.datasets.table import UNLABELLED, FlowTable, days_of
 from training.errors import DatasetError
 from training.labels import BENIGN, right_names, technique_family
 from training.reporting import Report
@@ -55,7 +57,6 @@ Metering = Callable[[Path], tuple[FlowBatch, Sequence[str]]]
 ROW_NAMES = (*NAMES, *CONTEXT_NAMES)  # of the columns of a row
 CONTEXT_HOSTS = 16_384  # whose context is kept: episodes.capacity_hosts of the sensor's default settings
 NO_PORT = -1
-DAY_NS = 86_400_000_000_000
 WHOLE = "flows of captures labelled as a whole, without a label of their own"
 UNTOLD = "flows that no truth tells of, without a label"
 
@@ -115,8 +116,6 @@ class CaptureTable:
 class _Capture:
     """One capture as it was metered, and what is known of each of its flows."""
 
-    identity: Identity  # (m, IDENTITY_WIDTH) of each report
-    values: Values  # (m, c) of each report, its context among them
     flow: Int64s  # (m,) number of each report's flow, by their first reports
     last: Int64s  # (n,) the last report of each flow
     label: Strings  # (n,)
@@ -130,6 +129,12 @@ def read_captures(index: CaptureIndex, meter: Metering, report: Report) -> Captu
 
     Raises DatasetError for a capture or a truth that cannot be read, and where no capture holds a flow.
     """
+    with closing(Rows(IDENTITY_WIDTH, np.int64)) as identity, closing(Rows(len(ROW_NAMES))) as values:
+        return _read_captures(index, meter, report, identity, values)
+
+
+def _read_captures(index: CaptureIndex, meter: Metering, report: Report, identity: Rows, values: Rows) -> CaptureTable:
+    """identity, values: of all reports, still empty."""
     problems: list[str] = []
     parts: list[_Capture] = []
     repairs: Counter[str] = Counter({WHOLE: 0, UNTOLD: 0})
@@ -137,6 +142,9 @@ def read_captures(index: CaptureIndex, meter: Metering, report: Report) -> Captu
         records, found = meter(capture.path)
         problems += found
         parts.append(_captured(number, capture, records))
+        identity.append(records.identity)
+        values.append(with_context(records))
+        memory.check(f"metering {len(index.captures):,} captures")
         untold = int((parts[-1].family == UNLABELLED).sum())
         repairs[WHOLE if capture.kind == "attack" else UNTOLD] += untold
         if (number + 1) % 100 == 0:
@@ -145,7 +153,7 @@ def read_captures(index: CaptureIndex, meter: Metering, report: Report) -> Captu
         report(problem)
     if not any(len(part.last) for part in parts):
         raise DatasetError(index.path, "names captures without a flow; expected IP packets")
-    return _table(index, parts, dict(repairs), tuple(problems))
+    return _table(index, parts, identity.whole(), values.whole(), dict(repairs), tuple(problems))
 
 
 def flow_numbers(identity: Identity) -> Int64s:
@@ -178,7 +186,7 @@ def _captured(number: int, capture: LabelledCapture, records: FlowBatch) -> _Cap
     last = np.zeros(flows, dtype=np.int64)
     last[flow] = np.arange(len(flow))  # of several writes the last one stays
     label, family, episode, episodes = _labels(number, capture, records.identity, last)
-    return _Capture(records.identity, with_context(records), flow, last, label, family, episode, episodes)
+    return _Capture(flow, last, label, family, episode, episodes)
 
 
 def _labels(
@@ -226,7 +234,12 @@ def _family(technique: str) -> str:
 
 
 def _table(
-    index: CaptureIndex, parts: Sequence[_Capture], repairs: dict[str, int], problems: tuple[str, ...]
+    index: CaptureIndex,
+    parts: Sequence[_Capture],
+    identity: Identity,
+    values: Values,
+    repairs: dict[str, int],
+    problems: tuple[str, ...],
 ) -> CaptureTable:
     flows = np.array([len(part.last) for part in parts], dtype=np.int64)
     reports = np.array([len(part.flow) for part in parts], dtype=np.int64)
@@ -234,9 +247,7 @@ def _table(
     last = np.concatenate(
         [part.last + first for part, first in zip(parts, np.cumsum(reports) - reports, strict=True)], dtype=np.int64
     )
-    identity = np.concatenate([part.identity for part in parts]).reshape(-1, IDENTITY_WIDTH)
-    values = stacked((part.values for part in parts), (len(identity), len(ROW_NAMES)), np.dtype(np.float64))
-    of_flow = identity[last]
+    of_flow = taken(identity, last)
     start_ns = of_flow[:, START_NS] + of_flow[:, START_SHIFT_NS]
     with_port = np.isin(of_flow[:, PROTOCOL], sorted(WITH_PORTS))
     told = FlowReports(
@@ -251,9 +262,9 @@ def _table(
         host=_hosts(of_flow, capture),
         start_ns=start_ns,
         end_ns=of_flow[:, END_NS] + of_flow[:, END_SHIFT_NS],
-        label=np.concatenate([part.label for part in parts]),
-        family=np.concatenate([part.family for part in parts]),
-        day=(start_ns // DAY_NS).astype("datetime64[D]").astype(np.str_),
+        label=together([part.label for part in parts]),
+        family=together([part.family for part in parts]),
+        day=days_of(start_ns),
         missing=(),
         repairs=repairs,
         sha256=index.sha256,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.arrays import Int64s, Mask, Strings
+from training.datasets.rows import taken
 from training.datasets.table import UNLABELLED, FlowTable
+from training.datasets.texts import texts_in
 from training.labels import BENIGN
 
 HELD_BACK_SHARE = 0.25  # of each network's normal flows: its last ones, which give calibration and thresholds
@@ -34,15 +36,15 @@ def network_split(flows: FlowTable, network: Strings, usable: Mask, *, holds_bac
     return NetworkSplit(
         train=flows.take(train),
         held_back=flows.take(held_back),
-        train_network=network[train],
-        held_back_network=network[held_back],
+        train_network=taken(network, np.flatnonzero(train)),
+        held_back_network=taken(network, np.flatnonzero(held_back)),
     )
 
 
 def _held_back(family: Strings, network: Strings, usable: Mask) -> Mask:
     held = np.zeros(len(family), dtype=np.bool_)
     normal = family == BENIGN
-    for name in np.unique(network):
+    for name in texts_in(network):
         own: Int64s = np.flatnonzero(usable & (network == name) & normal)
         held[own[len(own) - round(HELD_BACK_SHARE * len(own)) :]] = True
         attacks = np.flatnonzero(usable & (network == name) & ~normal)

@@ -14,9 +14,11 @@ import numpy as np
 
 from flows.batch import DST_PORT, PROTOCOL, SRC_PORT, FlowBatch
 from flows.roles import ICMP, ICMP6, TCP, UDP, UNJUDGED, role_of
-from training.arrays import Mask
+from training.arrays import Mask, Strings
 from training.datasets.captures.metered import CaptureTable
+from training.datasets.rows import taken
 from training.datasets.table import UNLABELLED
+from training.datasets.texts import coded_texts
 from training.networks_recipe import Whole
 
 DNS, NTP = 53, 123
@@ -29,14 +31,35 @@ def with_labels(table: CaptureTable, rule: Whole) -> CaptureTable:
     """The table with labels on the flows of captures labelled as a whole, as the rule says."""
     if rule == "leave_out":
         return table
-    label, family = table.flows.label.astype(object), table.flows.family.astype(object)
+    label, family = _Texts(table.flows.label), _Texts(table.flows.family)
     for number, capture in enumerate(table.index.captures):
         if capture.kind == "attack" and capture.family != UNLABELLED and (rule == "attack" or capture.family in rule):
             rows = table.rows(number)
             own = ~_background(table, number, capture.family)
-            label[rows] = np.where(own, capture.group, UNLABELLED)
-            family[rows] = np.where(own, capture.family, UNLABELLED)
-    return replace(table, flows=replace(table.flows, label=label.astype(np.str_), family=family.astype(np.str_)))
+            label.put(rows, own, capture.group)
+            family.put(rows, own, capture.family)
+    return replace(table, flows=replace(table.flows, label=label.all(), family=family.all()))
+
+
+class _Texts:
+    """Texts of rows, to be replaced."""
+
+    def __init__(self, texts: Strings) -> None:
+        names, self._codes = coded_texts(texts)
+        self._names: list[str] = names.tolist()
+
+    def put(self, rows: slice, own: Mask, text: str) -> None:
+        """Have the rows' own ones say this, and the others among them nothing."""
+        self._codes[rows] = np.where(own, self._code(text), self._code(UNLABELLED))
+
+    def all(self) -> Strings:
+        """What each row says."""
+        return taken(np.array(self._names, dtype=np.str_), self._codes)
+
+    def _code(self, text: str) -> int:
+        if text not in self._names:
+            self._names.append(text)
+        return self._names.index(text)
 
 
 def _background(table: CaptureTable, capture: int, family: str) -> Mask:
