@@ -16,10 +16,12 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+import yaml
 
 from flows.truth import FlowTruth, read_truth
 from tests.support.command import flowvigil, started
 from tests.support.namespaces import inside
+from tests.support.waiting import wait_until
 from tests.training.lab.sites import SHIPPED, SMALL, TRANSLATED, scenario_of
 from training.lab import namespaces
 from training.lab.agreement import disagreements
@@ -59,9 +61,9 @@ def what_is_there_before(needs_root_and_programs: None) -> None:  # noqa: ARG001
 
 @pytest.fixture(scope="module")
 def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A normal run of 20 seconds."""
+    """A normal run of 14 seconds."""
     directory = tmp_path_factory.mktemp("normal")
-    result = flowvigil("lab", "run", brief(directory, 20), "--no-attacks", "-o", directory / "run")
+    result = flowvigil("lab", "run", brief(directory, 14), "--no-attacks", "-o", directory / "run")
     assert result.code == 0, result.stderr
     return directory / "run"
 
@@ -88,13 +90,25 @@ def brief(tmp_path: Path, seconds: float) -> Path:
     return path
 
 
+def with_attacks(tmp_path: Path) -> Path:
+    """The short site with all of its attacks, which begin sooner and end after 36 seconds."""
+    content = yaml.safe_load(SHORT.read_text(encoding="utf-8"))
+    content["duration_s"] = 36
+    for attack in content["attacks"]:
+        attack["at_s"] = [0.45 * at_s for at_s in attack["at_s"]]
+        attack["for_s"] = min(attack["for_s"], 36 - attack["at_s"][1])
+    path = tmp_path / "attacks.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
 def test_truth_and_capture_of_an_attack_run_agree(tmp_path: Path) -> None:
-    output = tmp_path / "short"
-    result = flowvigil("lab", "run", SHORT, "-o", output)
+    output, site = tmp_path / "short", with_attacks(tmp_path)
+    result = flowvigil("lab", "run", site, "-o", output)
     assert result.code == 0, result.stderr
     assert disagreements(output) == []
     assert left_behind() == []
-    scenario, digest = read_scenario(SHORT)
+    scenario, digest = read_scenario(site)
     episodes = json.loads((output / "episodes.json").read_text(encoding="utf-8"))
     assert sorted(episode["episode"] for episode in episodes) == sorted(attack.name for attack in scenario.attacks)
     assert all(episode["flows"] and episode["packets"] for episode in episodes)
@@ -237,10 +251,7 @@ def test_a_killed_run_takes_all_with_it(tmp_path: Path) -> None:
         process.kill()
         process.wait(10)
     assert servers
-    until = time.monotonic() + 20
-    while (left_behind() or len(list(tmp_path.iterdir())) > 1 or existing(servers)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert left_behind() == existing(servers) == []
+    wait_until(lambda: not left_behind() and len(list(tmp_path.iterdir())) == 1 and not existing(servers))
     assert [path.name for path in tmp_path.iterdir()] == ["brief.yaml"]
 
 
@@ -259,7 +270,7 @@ def test_what_a_killed_run_leaves_behind_is_removed_at_the_next_start(tmp_path: 
     assert any("which a run left behind that was killed" in line for line in result.stderr)
     assert left_behind() == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["brief.yaml", "next"]
-    assert not [pid for pid in servers if Path(f"/proc/{pid}").exists()]
+    wait_until(lambda: not existing(servers))
 
 
 def existing(pids: list[int]) -> list[int]:
