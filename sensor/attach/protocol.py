@@ -19,7 +19,7 @@ from sensor.alerts.kinds import COUNT, between, counts_by_name, first, text
 from sensor.alerts.reading import NativeLine, UnreadableLineError, native_line
 from sensor.alerts.sensor_records import DRIFT_STATE, INTERFACE, KEPT, LOGGED, output
 from sensor.printable import printable
-from sensor.progress.progress import OpenAlert, Progress, Share, Traffic
+from sensor.progress.progress import OpenAlert, Progress, Share, Traffic, WorkerRate
 
 SCHEMA: Final = "attach/1"
 _MOST_ENTRIES: Final = 64
@@ -88,6 +88,16 @@ _OPEN_ALERT: Final = part(
     ),
     OpenAlert,
 )
+_WORKER: Final = part(
+    Declaration(
+        (
+            Field("name", text(200), "name"),
+            *_counts("captures", "bytes"),
+            Field("busy_s", between(0, _MOST_SECONDS), "busy_s"),
+        )
+    ),
+    WorkerRate,
+)
 Message = Hello | Progress | LeftOut | Refused | End | NativeLine
 
 
@@ -140,6 +150,7 @@ def _progress() -> Iterator[Field]:
         "muted": COUNT,
         "lost_with_worker": COUNT,
         "traffic": _TRAFFIC,
+        "workers": first(_MOST_ENTRIES, _WORKER),
         "open_alerts": first(_MOST_ENTRIES, _OPEN_ALERT),
     }
     plain = {int: COUNT, float: between(0, _MOST_SECONDS), str: text(200)}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from sensor.alerts.spread import counted
 from sensor.cli.build import build_table_meter
 from sensor.cli.kernels import METERING, METERING_AS, cached, compiling
+from sensor.progress.words import worker_rates
 
 if TYPE_CHECKING:
     from flows.meter import Meter
@@ -30,7 +31,8 @@ def compiled_meter(config: "Config", program: str | None, beforehand: Callable[[
 
 def progress_text(progress: "Progress") -> str:
     """What stands behind the share that was read."""
-    return f"{counted(progress.packets, 'packet')}, {counted(progress.flows, 'flow')} written"
+    written = f"{counted(progress.packets, 'packet')}, {counted(progress.flows, 'flow')} written"
+    return f"{written}{worker_rates(progress.workers)}"
 
 
 def summary(progress: "Progress", written: int, seconds: float) -> str:

@@ -169,6 +169,7 @@ class IslandRun:
             kept=kept and replace(kept, files_deleted=kept.files_deleted + self._kept.deleted),
             bytes_read=self.schedule.done,
             size=self._size,
+            workers=self._carrier.rates(),
             elapsed_s=time.monotonic() - self._began_s,
         )
 

@@ -87,6 +87,7 @@ def reading(
         from sensor.run.outlet import Outlet
         from sensor.run.output_news import OutputNews
         from sensor.run.run import Run
+        from sensor.terminal.plain_screens import NoScreen
 
         make_packet_directory(config)
         make_flow_directory(config)
@@ -95,14 +96,18 @@ def reading(
         flow_recorder = started(stack, build_flow_recorder(config, captures, waits=True, run=log_run))
         outputs = stack.enter_context(Outputs(prepared_for(config, display, None), READ_QUEUE_WAIT_S))
         outlet = Outlet(outputs=outputs, flow_records=flow_records(config, capture))
-        screen = screen_of_reading(
-            stack,
-            config,
-            captures,
-            display,
-            hybrid.model_id,
-            lambda: bool(outlet.alerts or outlet.muted) and not run.stopping,
-            marking_of(config, notes, lambda: detection),
+        screen = (
+            NoScreen()
+            if one
+            else screen_of_reading(
+                stack,
+                config,
+                captures,
+                display,
+                hybrid.model_id,
+                lambda: bool(outlet.alerts or outlet.muted) and not run.stopping,
+                marking_of(config, notes, lambda: detection),
+            )
         )
         drift = build_drift(config, hybrid, live=False)
         looking = looking_on(display, config, live=False)

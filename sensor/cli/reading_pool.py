@@ -192,7 +192,7 @@ def read_one(
         with reading(own, [name], display, judge, [*hosts, Moving(page)], one) as assembled:
             assembled.run.run()
         if assembled.detection.outlet.lost_output:
-            raise OutputError(assembled.detection.outlet.problems[0])
+            raise OutputError(assembled.detection.outlet.problems[0].removeprefix("stdout: "))  # its lines' file
         found["code"] = exit_code(assembled, None)
         found["problems"] = list(assembled.run.problems)
         found["remarks"] = list(assembled.run.turns.remarks)
@@ -212,7 +212,7 @@ def meter_one(config: "Config", table: TableOptions, task: Task, page: Page, fou
     from sensor.run.export import Export
     from sensor.run.run import Run
     from sensor.sources.captures.stream import CaptureStream
-    from sensor.terminal.plain_screens import SilentScreen
+    from sensor.terminal.plain_screens import NoScreen
 
     dialect = next(dialect for dialect in DIALECTS if dialect.name == table.dialect)
     part = part_of_table(Path(task["part"]), dialect, parquet=table.parquet)
@@ -220,7 +220,7 @@ def meter_one(config: "Config", table: TableOptions, task: Task, page: Page, fou
         source = CaptureStream([task["capture"]], config.capture.filter)
         turns = CaptureTurns(source, build_table_meter(config, table.compat), as_reported=table.compat is not None)
         with in_background(writer) as rows:
-            run = Run(turns, Export(rows, lambda: False, table.snapshots), SilentScreen(sys.stderr), [Moving(page)])
+            run = Run(turns, Export(rows, lambda: False, table.snapshots), NoScreen(), [Moving(page)])
             run.run()
         writer.flush()
         found["code"] = INPUT if run.problems else OK

@@ -283,6 +283,7 @@ def _muted(digest: "Digest") -> str:
 
 def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
     """Progress on stderr where that is a terminal, and a summary line; problems only with quiet."""
+    from sensor.progress.words import worker_rates
     from sensor.terminal.plain_screens import SilentScreen, SummaryLine
     from sensor.terminal.progress_line import ProgressLine
 
@@ -291,6 +292,9 @@ def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
     name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
     line = ProgressLine(
         sys.stderr if sys.stderr.isatty() else None,
-        lambda progress: f"{counted(progress.packets, 'packet')}, {counted(progress.alerts, 'alert')}",
+        lambda progress: (
+            f"{counted(progress.packets, 'packet')}, {counted(progress.alerts, 'alert')}"
+            f"{worker_rates(progress.workers)}"
+        ),
     )
     return [line, SummaryLine(sys.stderr, "report", name)]

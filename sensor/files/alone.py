@@ -21,7 +21,7 @@ def lock_alone(descriptor: int) -> None:
     except ImportError:
         return
     except BlockingIOError:
-        raise InUseError(None, "used by another sensor") from None
+        raise InUseError(None, "used by another process of flowvigil") from None
     except OSError:
         return
 

@@ -20,6 +20,7 @@ from sensor.jobs.dask_thread import LOOK_S, ClusterError, DaskThread, reason
 from sensor.jobs.on_worker import Order, Outcome
 from sensor.jobs.pool import News, Task
 from sensor.printable import printable
+from sensor.progress.progress import WorkerRate
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ class Given:
     attempt: int
     address: str
     task: Task
+    began_s: float
     heard_s: float
     carrying: "Future[None]"
+    done: int = 0  # how far it is
 
 
 class ClusterPool:
@@ -105,7 +108,7 @@ class ClusterPool:
         self._workers[address].tasks += 1
         order = self._order | {"number": number, "attempt": self._attempts, "task": task, "size": task["size"] or 0}
         carrying = self._dask.carry(number, self._attempts, address, order)
-        self._given[number] = Given(self._attempts, address, task, now_s, carrying)
+        self._given[number] = Given(self._attempts, address, task, now_s, now_s, carrying)
 
     def news(self, within_s: float) -> list[News]:
         """What has happened since the last call; waits for something for so long. Raises ClusterError, OutputError."""
@@ -122,14 +125,24 @@ class ClusterPool:
         said, self._said = self._said, []
         return said
 
+    def rates(self) -> tuple[WorkerRate, ...]:
+        """How much each worker has read by now, those that are gone too."""
+        now_s = time.monotonic()
+        read = {
+            name: WorkerRate(name, worker.done, worker.read, worker.busy_s) for name, worker in self._workers.items()
+        }
+        for given in self._given.values():
+            read[given.address] = read[given.address].after(0, given.done, now_s - given.began_s)
+        return tuple(rate for rate in read.values() if rate.busy_s)
+
     def account(self) -> list[str]:
         """How much each worker has read, and how fast."""
-        named = sorted(self._workers.items(), key=lambda entry: -entry[1].read)
+        named = sorted(self.rates(), key=lambda worker: -worker.bytes)
         lines = [
-            f"{address}: {worker.done:,} captures, {worker.read / 1e6:,.1f} MB, "
-            f"{worker.read / 1e6 / max(worker.busy_s, 1e-3):,.1f} MB/s while reading"
-            for address, worker in named[:MOST_NAMED]
-            if worker.done
+            f"{worker.name}: {worker.captures:,} captures, {worker.bytes / 1e6:,.1f} MB, "
+            f"{worker.megabytes_per_s:,.1f} MB/s while reading"
+            for worker in named[:MOST_NAMED]
+            if worker.captures
         ]
         return lines + [f"and {len(named) - MOST_NAMED:,} other workers"] * (len(named) > MOST_NAMED)
 
@@ -151,7 +164,7 @@ class ClusterPool:
             case "far":
                 given = self._given.get(told["number"])
                 if given is not None and given.attempt == told["of"]:
-                    given.heard_s = now_s
+                    given.heard_s, given.done = now_s, told["done"]
                     return [News(told["number"], told["done"])]
             case "ended":
                 return self._end(*told)

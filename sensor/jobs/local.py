@@ -2,14 +2,17 @@
 
 import select
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sensor.jobs.pool import News, Task
 from sensor.jobs.schedule import CarrierError
 from sensor.jobs.server import Lines, of_json, say
 from sensor.process.children import how_it_ended
+from sensor.progress.progress import WorkerRate
 
 ENDING_S: Final = 10.0  # for it to be gone once nobody tells it anything
 BEGUN_ANEW: Final = 20  # times without being ready, after which whatever ends it is taken to be lasting
@@ -17,6 +20,15 @@ BEGUN_ANEW: Final = 20  # times without being ready, after which whatever ends i
 
 class PoolEndedError(CarrierError):
     """The pool's process ends again and again, or cannot begin; the text says how."""
+
+
+@dataclass(slots=True)
+class _Given:
+    """A task that the process has."""
+
+    slot: int  # of those that it does at once
+    began_s: float
+    done: int = 0  # how far it is
 
 
 class LocalPool:
@@ -34,7 +46,8 @@ class LocalPool:
         self._command = command
         self._settings = settings
         self._begun = 0
-        self._tasks: dict[int, Task] = {}  # that it has
+        self._given: dict[int, _Given] = {}  # tasks that it has
+        self._read = [WorkerRate(f"worker {slot + 1}", 0, 0, 0.0) for slot in range(slots)]
         self._process: subprocess.Popen[bytes] | None = None
         self._lines = Lines(-1)
 
@@ -47,7 +60,7 @@ class LocalPool:
     @property
     def free(self) -> int:
         """How many tasks it takes now."""
-        return self.slots - len(self._tasks)
+        return self.slots - len(self._given)
 
     def start(self) -> dict[str, Any]:
         """Begin, and what it says of itself.
@@ -94,17 +107,26 @@ class LocalPool:
 
     def submit(self, number: int, task: Task) -> None:
         """Have a task done."""
-        self._tasks[number] = task
+        taken = {given.slot for given in self._given.values()}
+        slot = next(slot for slot in range(self.slots) if slot not in taken)
+        self._given[number] = _Given(slot, time.monotonic())
         self._say({"number": number, "task": task})
 
     def withdraw(self, number: int) -> None:
         """Have a task ended of which no news is wanted any more, if it has not ended."""
-        if self._tasks.pop(number, None) is not None:
+        if self._given.pop(number, None) is not None:
             self._say({"number": number, "withdrawn": True})
 
     def remarks(self) -> list[str]:
         """Nothing needs to be said of this machine."""
         return []
+
+    def rates(self) -> tuple[WorkerRate, ...]:
+        """How much is read by each of those that read at once."""
+        now_s, read = time.monotonic(), list(self._read)
+        for given in self._given.values():
+            read[given.slot] = read[given.slot].after(0, given.done, now_s - given.began_s)
+        return tuple(read)
 
     def account(self) -> list[str]:
         """Nor afterwards."""
@@ -123,12 +145,18 @@ class LocalPool:
             found = []
             self._lines.closed = True
         for news in found:
+            if (given := self._given.get(news.number)) is None:
+                continue
+            given.done = news.done
             if news.over:
-                self._tasks.pop(news.number, None)
+                del self._given[news.number]
+                if news.result is not None:
+                    spent_s = time.monotonic() - given.began_s
+                    self._read[given.slot] = self._read[given.slot].after(1, news.done, spent_s)
         if self._lines.closed:
             how = how_it_ended(self._gone())
-            found += [News(number, failure=f"the process above it ended: {how}", lost=True) for number in self._tasks]
-            self._tasks.clear()
+            found += [News(number, failure=f"the process above it ended: {how}", lost=True) for number in self._given]
+            self._given.clear()
             self.start()
         return found
 

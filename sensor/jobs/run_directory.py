@@ -22,6 +22,7 @@ from sensor.printable import printable
 SCHEMA: Final = "captures-run/2"  # read by the version that wrote it
 ALERTS: Final = "alerts.jsonl"  # all lines, in the order of the captures, at the end of a run
 RUN, DELIVERED = "run.json", "delivered.json"
+LEFT: Final = ("parts", "ends", DELIVERED, ALERTS)  # beside it, in the order in which they come
 MOST_BYTES: Final = 1 << 24  # of a file that says how a capture ended
 
 
@@ -132,6 +133,11 @@ class RunDirectory:
         if before is None:
             if resume:
                 raise ConfigError(f"--resume: found no run in {self._shown}, expected one that was begun with --run")
+            if left := next((name for name in LEFT if os.path.lexists(self.path / name)), None):
+                raise OutputError(
+                    f"{self._shown}: found what a run left, {left}, without the {RUN} that says what it was; "
+                    "expected an empty directory"
+                )
             self._write(Path(RUN), now)
             return
         if not resume:

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from sensor.errors import SensorError
 from sensor.jobs.pool import News, Task
+from sensor.progress.progress import WorkerRate
 
 ATTEMPTS: Final = 2  # that fail by themselves
 LEAST_LOSSES: Final = 5  # before one is set aside, however seldom others are lost
@@ -42,6 +43,9 @@ class Carrier(Protocol):
 
     def remarks(self) -> list[str]:
         """What is to be said of whoever does them, since the last call."""
+
+    def rates(self) -> tuple[WorkerRate, ...]:
+        """How much each of them has read by now."""
 
     def account(self) -> list[str]:
         """What is to be said of them at the end."""

@@ -97,6 +97,25 @@ class OpenAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerRate:
+    """How much a worker that reads captures has read by now, of many that it reads in turn."""
+
+    name: str  # "worker 2", or the address of one of a cluster
+    captures: int  # that it has read
+    bytes: int  # of these, and of what it reads now, as they are stored
+    busy_s: float  # that reading them took; where it reads several at once, the sum
+
+    @property
+    def megabytes_per_s(self) -> float:
+        """How fast it reads while it does."""
+        return self.bytes / 1e6 / max(self.busy_s, 1e-3)
+
+    def after(self, captures: int, read: int, busy_s: float) -> "WorkerRate":
+        """With so many more captures, bytes and seconds."""
+        return WorkerRate(self.name, self.captures + captures, self.bytes + read, self.busy_s + busy_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Totals of a run since its start."""
 
@@ -123,6 +142,7 @@ class Progress:
     lost_lines: int = 0  # of JSON, that no output took
     bytes_read: int = 0  # of the inputs, as they are stored
     size: int | None = None  # bytes of the inputs, None where unknown: a pipe, an interface
+    workers: tuple[WorkerRate, ...] = ()  # that read independent captures
     started_ns: int = 0  # oldest packet, nanoseconds since 1970, 0 before the first
     traffic_time_ns: int = 0  # newest packet
     elapsed_s: float = 0.0  # since the run began

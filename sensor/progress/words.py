@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sensor.progress.progress import DriftState, KeptPackets, LoggedFlows, Progress
+from sensor.progress.progress import DriftState, KeptPackets, LoggedFlows, Progress, WorkerRate
 
 PROBLEMS_TOLD: Final = 1000
+MOST_WORKERS: Final = 4  # that are told of one by one
 
 
 def first_problems(problems: Sequence[str]) -> list[str]:
@@ -76,3 +77,28 @@ def accounting_parts(progress: Progress) -> list[str]:
         f"+ {progress.dropped:,} dropped",
         *(f"+ {count:,} {name}" for count, name in parts if count),
     ]
+
+
+def workers_in_words(workers: Sequence[WorkerRate]) -> list[str]:
+    """A line for each worker: what it has read, and how fast; of more than a few the slowest and the fastest."""
+    if len(workers) <= MOST_WORKERS:
+        return [_worker_in_words(worker) for worker in workers]
+    ranked = sorted(workers, key=lambda worker: worker.megabytes_per_s)
+    return [f"{len(workers):,} workers, the slowest and the fastest:", *map(_worker_in_words, (ranked[0], ranked[-1]))]
+
+
+def worker_rates(workers: Sequence[WorkerRate]) -> str:
+    """The same in a few words for the end of a line; "" where no workers are known."""
+    if not workers:
+        return ""
+    rates = [f"{worker.megabytes_per_s:,.1f}" for worker in workers]
+    if len(workers) <= MOST_WORKERS:
+        captures = "+".join(f"{worker.captures:,}" for worker in workers)
+        return f", {captures} captures, {'+'.join(rates)} MB/s"
+    lowest, highest = (f(worker.megabytes_per_s for worker in workers) for f in (min, max))
+    captures = f"{sum(worker.captures for worker in workers):,}"
+    return f", {captures} captures, {len(workers):,} workers of {lowest:,.1f} to {highest:,.1f} MB/s"
+
+
+def _worker_in_words(worker: WorkerRate) -> str:
+    return f"{worker.name}: {worker.captures:,} captures, {worker.megabytes_per_s:,.1f} MB/s"

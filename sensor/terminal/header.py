@@ -9,7 +9,7 @@ from rich.text import Text
 from sensor.alerts.spread import span_in_words
 from sensor.alerts.words import when
 from sensor.progress.progress import Progress
-from sensor.progress.words import accounting
+from sensor.progress.words import accounting, workers_in_words
 from sensor.terminal.glyphs import Glyphs, safe_text, sparkline
 from sensor.terminal.status import (
     BAR_CELLS,
@@ -65,7 +65,7 @@ class Rates:
 def header(
     progress: Progress, rates: Rates, mode: Mode, source: str, bundle: str, width: int, now_ns: int, glyphs: Glyphs
 ) -> list[Text]:
-    """Three lines, and one for each warning.
+    """Three lines, and one for each worker that reads independent captures and for each warning.
 
     source, bundle: escaped before they are shown. now_ns: the wall clock, whose date is left out.
     """
@@ -80,7 +80,7 @@ def header(
         "  ",
         (packet_losses(progress), "bold yellow" if progress.dropped or progress.evicted else "dim"),
     )
-    lines = [first, second, third]
+    lines = [first, second, third, *(Text(row, "dim") for row in workers_in_words(progress.workers))]
     if progress.shed or progress.difference:
         lines.append(Text(accounting(progress), "bold yellow"))
     return lines + [Text(row, "bold yellow") for row in warning_lines(progress)]

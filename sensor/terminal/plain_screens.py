@@ -11,6 +11,22 @@ from sensor.progress.progress import Progress
 from sensor.progress.words import drift_in_words, early_in_words, first_problems
 
 
+class NoScreen:
+    """A screen (sensor.terminal.screen.Screen) of a run of which another process tells: it shows nothing."""
+
+    def update(self, progress: Progress, alerts: Sequence[Alert]) -> None:
+        """Write nothing."""
+
+    def left_out(self, alerts: int) -> None:
+        """Write nothing."""
+
+    def note(self, message: str) -> None:
+        """Write nothing."""
+
+    def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
+        """Write nothing: who has begun the run tells of its problems."""
+
+
 class SilentScreen:
     """A screen (sensor.terminal.screen.Screen) that writes problems only."""
 

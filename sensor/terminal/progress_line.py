@@ -25,7 +25,9 @@ class ProgressLine:
         if self._stream is None or now - self._drawn_s < INTERVAL_S:
             return
         self._drawn_s = now
-        share = f"{100 * progress.bytes_read / progress.size:.0f} %" if progress.size else _megabytes(progress)
+        share = (
+            f"{100 * min(1.0, progress.bytes_read / progress.size):.0f} %" if progress.size else _megabytes(progress)
+        )
         self._show(f"\r\x1b[K{share}: {self._describe(progress)}")
 
     def left_out(self, alerts: int) -> None:

@@ -13,7 +13,14 @@ from sensor.alerts.words import moment, who
 from sensor.printable import printable
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
-from sensor.progress.words import accounting, accounting_parts, drift_in_words, early_in_words, first_problems
+from sensor.progress.words import (
+    accounting,
+    accounting_parts,
+    drift_in_words,
+    early_in_words,
+    first_problems,
+    workers_in_words,
+)
 from sensor.terminal.alert_text import severity_text, title_text
 from sensor.terminal.glyphs import Glyphs
 
@@ -28,7 +35,8 @@ _MAX_REASONS = 3  # of a status line
 def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, glyphs: Glyphs) -> RenderableType:
     """Lines of at most WIDTH cells: none wraps, so the area keeps its height where a terminal gets narrower.
 
-    Four, and for a watch the account of every packet and, where there are any, warnings: overload, interfaces down.
+    Four, those of workers that read independent captures, and for a watch the account of every packet and, where there
+    are any, warnings: overload, interfaces down.
     """
     rate = f", {with_prefix(packets_per_s).rstrip()}/s" if mode == "watch" else ""  # of the wire, not of reading
     lines = [
@@ -37,6 +45,7 @@ def status(progress: Progress, mode: Mode, source: str, packets_per_s: float, gl
         Text(alert_counts(progress), "bold" if progress.alerts else ""),
         Text(packet_losses(progress), "" if progress.dropped or progress.evicted else "dim"),
     ]
+    lines += [Text(row, "dim") for row in workers_in_words(progress.workers)]
     if mode == "watch":
         lines += [
             Text(row, "bold" if progress.shed or progress.difference else "dim") for row in _accounting_lines(progress)

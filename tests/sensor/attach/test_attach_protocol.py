@@ -29,6 +29,7 @@ from sensor.progress.progress import (
     Progress,
     Share,
     Traffic,
+    WorkerRate,
 )
 
 pytestmark = pytest.mark.ux
@@ -47,6 +48,7 @@ FULL = Progress(
     logged=LoggedFlows(1, 2, 3, 4, 5, 6),
     drift=DriftState(("columns-changed",), 1.5, 2.25, 5.0),
     traffic=Traffic(32.5, (Share("10.0.0.1", 33, 34),), (Share("tcp/443", 35, 36),), (Share("tcp", 37, 38),), 39),
+    workers=(WorkerRate("worker 1", 48, 49, 50.5),),
     open_alerts=(OpenAlert("A" * 26, 40, 41, 42, 43, 44, 45, 46, 47),),
 )  # fmt: skip
 JSON = st.recursive(

@@ -88,6 +88,7 @@ def test_what_hangs_or_is_no_capture_is_named_and_costs_the_others_nothing(
     assert f"{text}: " in told
     assert f"{cut}: cut off" in told or f"{cut}: truncated" in told or f"{cut}: " in told
     assert f"{missing}: " in told
+    assert len(result.stderr) == len(set(result.stderr))
     assert result.stdout.startswith(expected)
 
 
@@ -221,4 +222,4 @@ def test_two_runs_do_not_share_a_directory(captures: Path, tmp_path: Path) -> No
             first.kill()
             first.wait()
     assert second.code == 7
-    assert "used by another sensor" in "\n".join(second.stderr)
+    assert "used by another process of flowvigil" in "\n".join(second.stderr)

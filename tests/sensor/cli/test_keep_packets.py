@@ -215,7 +215,9 @@ def test_a_directory_that_another_sensor_uses_ends_the_run_before_it_begins(tmp_
     result = flowvigil("read", DEMO, "--keep-packets", tmp_path)
     other.close()
     assert (result.code, result.stdout, os.listdir(tmp_path)) == (7, b"", [])
-    assert result.stderr[-1].endswith(f"{tmp_path}: used by another sensor, expected a directory of its own")
+    assert result.stderr[-1].endswith(
+        f"{tmp_path}: used by another process of flowvigil, expected a directory of its own"
+    )
 
 
 def test_packets_are_not_kept_among_the_captures_that_are_read(tmp_path: Path) -> None:

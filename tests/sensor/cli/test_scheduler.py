@@ -1,4 +1,4 @@
-"""`flowvigil read --independent --scheduler`: a cluster gives the same bytes as this machine, whatever is killed."""
+"""`--independent --scheduler`: a cluster gives the same bytes as this machine, whatever is killed."""
 
 import subprocess
 import sys
@@ -71,6 +71,22 @@ def wait_for_ends(run: Path, number: int, process: subprocess.Popen[bytes]) -> N
     while len(list(run.glob("ends/*/*.json"))) < number and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_cluster_makes_tables_and_pages(cluster: Cluster, captures: Path, tmp_path: Path) -> None:
+    cluster.keep_up()
+    capture, here, there, page = captures / "net-0.pcap", *(tmp_path / name for name in ("a.csv", "b.csv", "c.html"))
+    by_cluster = (capture, "--independent", "-q", "--scheduler", cluster.address, "-o")
+    for arguments in (
+        ("flows", capture, "-q", "-o", here),
+        ("flows", *by_cluster, there),
+        ("report", *by_cluster, page),
+    ):
+        result = flowvigil(*arguments)
+        assert (result.code, result.stderr) == (0, [])
+    header, *rows = here.read_text().splitlines()
+    assert there.read_text().splitlines() == [f"{header},capture", *(f"{row},{capture}" for row in rows)]
+    assert f"{capture}" in page.read_text()
 
 
 def test_a_scheduler_that_is_gone_ends_the_run_which_goes_on_later(

@@ -68,7 +68,7 @@ def test_results_are_those_of_the_work_however_many_run_at_once() -> None:
 @pytest.mark.parametrize(
     ("does", "said"),
     [
-        ("hang", "stood still for 0 s"),
+        ("hang", "stood still for 1 s"),
         ("die", "ended by SIGKILL"),
         ("leave", "ended by exit code 0"),
         ("raise", "ValueError: not this one"),
@@ -77,7 +77,7 @@ def test_results_are_those_of_the_work_however_many_run_at_once() -> None:
     ],
 )
 def test_a_piece_that_fails_in_any_way_is_told_of_and_the_others_go_on(does: str, said: str) -> None:
-    limits = Limits(2, 60.0 if does == "grow" else 0.4, 150_000_000 if does == "grow" else None)
+    limits = Limits(2, 1.0 if does == "hang" else 60.0, 150_000_000 if does == "grow" else None)
     ended = ends_of({"do": "square", "of": 2}, {"do": does}, {"do": "square", "of": 3}, limits=limits)
     assert ended[1].result is None
     assert ended[1].failure == said

@@ -7,6 +7,7 @@ import pytest
 
 from sensor.jobs.pool import News, Task
 from sensor.jobs.schedule import CarrierError, Schedule, State
+from sensor.progress.progress import WorkerRate
 
 MOST_TURNS = 100_000
 
@@ -42,6 +43,9 @@ class Workers:
 
     def remarks(self) -> list[str]:
         return []
+
+    def rates(self) -> tuple[WorkerRate, ...]:
+        return ()
 
     def account(self) -> list[str]:
         return []

@@ -151,7 +151,7 @@ def test_half_a_line_that_a_crash_left_in_a_spool_is_cut_off(tmp_path: Path) -> 
 def test_two_sensors_cannot_share_a_spool(tmp_path: Path) -> None:
     entry = UnixEntry(type="unix", path=tmp_path / "s", spool=tmp_path / "spool")
     first = started(entry)
-    with pytest.raises(OutputError, match="used by another sensor"):
+    with pytest.raises(OutputError, match="used by another process of flowvigil"):
         started(entry)
     first.close(0.1)
 

@@ -124,7 +124,7 @@ def test_one_sensor_at_a_time_keeps_packets_in_a_directory_and_another_harms_non
     (tmp_path / (NAMES[1] + ".unfinished")).write_bytes(b"what the first one writes now")
     found = sorted(os.listdir(tmp_path))
     with pytest.raises(
-        OutputError, match=r"^packets cannot be kept in .*: used by another sensor, expected a directory o"
+        OutputError, match=r"^packets cannot be kept in .*: used by another process of flowvigil, expected a directory"
     ):
         PacketDirectory(tmp_path, 100)
     assert sorted(os.listdir(tmp_path)) == found

@@ -13,8 +13,8 @@ from sensor.alerts.alert import Alert
 from sensor.alerts.deviation import Deviation
 from sensor.alerts.techniques import technique_of
 from sensor.printable import printable
-from sensor.progress.progress import InterfaceState, Progress
-from sensor.progress.words import accounting
+from sensor.progress.progress import InterfaceState, Progress, WorkerRate
+from sensor.progress.words import accounting, worker_rates
 from sensor.terminal.glyphs import ASCII
 from sensor.terminal.plain_screens import SilentScreen, SummaryLine
 from sensor.terminal.scroll_view import ScrollView
@@ -251,6 +251,20 @@ def test_status_lines_stay_short_so_that_a_narrower_terminal_does_not_wrap_them(
     screen = Screen(width=200, source="x" * 60)
     screen.view.__enter__().update(Progress(undecoded={c * 40: 5 for c in "abc"}, size=9, bytes_read=5), [])
     assert max(len(line) for line in re.split(r"[\r\n]+", screen.plain)) == 60
+
+
+def test_workers_are_shown_with_their_rates_of_many_the_slowest_and_the_fastest() -> None:
+    workers = tuple(WorkerRate(f"worker {n}", 12 * n, 10**6 * n, 0.5) for n in range(1, 6))
+    plain = shown(Progress(workers=workers[:2]), []).plain
+    assert "worker 1: 12 captures, 2.0 MB/s" in plain
+    assert "worker 2: 24 captures, 4.0 MB/s" in plain
+    assert worker_rates(workers[:2]) == ", 12+24 captures, 2.0+4.0 MB/s"
+    plain = shown(Progress(workers=workers), []).plain
+    assert "5 workers, the slowest and the fastest:" in plain
+    assert "worker 5: 60 captures, 10.0 MB/s" in plain
+    assert "worker 3" not in plain
+    assert worker_rates(workers) == ", 180 captures, 5 workers of 2.0 to 10.0 MB/s"
+    assert worker_rates(()) == ""
 
 
 def test_a_storm_of_alerts_is_counted_and_not_printed_and_the_gravest_is_kept() -> None:

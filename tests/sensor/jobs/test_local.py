@@ -1,0 +1,44 @@
+"""The pool of this machine says of each that reads how much and how fast, and gives back what it had when it ends."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from sensor.jobs.local import LocalPool
+from sensor.jobs.pool import News
+
+POOL = [sys.executable, "-m", "tests.support.answering_pool"]
+SETTINGS = {"limits": {"slots": 2, "patience_s": 60.0, "memory_bytes": None}}
+LONG_S = 20.0
+
+
+def test_rates_are_those_of_each_and_what_its_process_had_is_lost(tmp_path: Path) -> None:
+    with LocalPool(POOL, SETTINGS, 2) as pool:
+        pool.start()
+        for number, steps in enumerate((8, 30)):
+            pool.submit(number, {"capture": "c", "part": str(tmp_path / f"{number}"), "steps": steps})
+        assert pool.free == 0
+        first = heard(pool)
+        assert (first.number, first.lost, pool.free) == (0, False, 1)
+        one, other = pool.rates()
+        assert (one.name, one.captures, one.bytes) == ("worker 1", 1, 7)  # the last step that the work tells of
+        assert (other.name, other.captures) == ("worker 2", 0)
+        assert 0 < other.bytes < 30  # of what it does now
+        assert min(one.busy_s, other.busy_s) > 0.8
+        assert pool._process is not None
+        os.kill(pool._process.pid, signal.SIGKILL)
+        lost = heard(pool)
+        assert (lost.number, lost.lost, pool.free) == (1, True, 2)
+        assert pool.rates()[1].captures == pool.rates()[1].bytes == 0
+
+
+def heard(pool: LocalPool) -> News:
+    """The first that has ended."""
+    deadline = time.monotonic() + LONG_S
+    while time.monotonic() < deadline:
+        for news in pool.news(0.1):
+            if news.over:
+                return news
+    raise AssertionError("nothing has ended")
