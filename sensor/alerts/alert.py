@@ -63,6 +63,7 @@ class Observer:
 
     name: str  # its name, by default the host's
     version: str  # of flowvigil
+    run: str | None = None  # which run of it, where that is a live one: another one after each start
 
 
 @dataclass(frozen=True, slots=True)

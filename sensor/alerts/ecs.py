@@ -42,6 +42,19 @@ def observer(absent: object = REQUIRED) -> tuple[Row, ...]:
     )
 
 
+def run() -> tuple[Row, ...]:
+    """`agent.ephemeral_id`: the live run that the record is of."""
+    return (
+        Field(
+            "agent.ephemeral_id",
+            text(16),
+            "observer.run",
+            "Of the live run that wrote the line: another one after each start.",
+            optional=True,
+        ),
+    )
+
+
 def capture() -> tuple[Row, ...]:
     """`log.file.path`: the record's capture."""
     return (

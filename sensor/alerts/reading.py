@@ -59,6 +59,7 @@ class NativeLine:
     line: bytes  # as it stood there, with its newline
     schema: str  # such as `alert/1`
     document: dict[str, Any]  # what it says
+    head: bytes = b""  # what stood before it, such as the head of a syslog message
 
     @property
     def kind(self) -> str:
@@ -134,12 +135,14 @@ class ReadErrors:
 def native_line(line: bytes) -> NativeLine:
     """A line by its schema; its fields are not checked yet. Raises UnreadableLineError.
 
-    What stands before it is left out: the head of a syslog message, the key of a Kafka record.
+    What stands before it is set apart: the head of a syslog message, the key of a Kafka record.
     """
     if not may_be_ours(line):
         raise UnreadableLineError(NOT_OURS)
+    head = b""
     if not line.startswith(b"{"):
-        line = line[max(0, line.find(b"{")) :]
+        begin = max(0, line.find(b"{"))
+        head, line = line[:begin], line[begin:]
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -147,7 +150,7 @@ def native_line(line: bytes) -> NativeLine:
     schema = claimed_schema(document)
     if schema is None or not schema.startswith(("alert/", *OTHER_RECORDS)):
         raise UnreadableLineError(NOT_OURS)
-    return NativeLine(line if line.endswith(b"\n") else line + b"\n", printable(schema, 32), document)
+    return NativeLine(line if line.endswith(b"\n") else line + b"\n", printable(schema, 32), document, head)
 
 
 def read_lines(

@@ -44,8 +44,9 @@ def sensors(
     kcat -C -e -b broker -t flowvigil | flowvigil alerts sensors --json
 
     To look at: a sensor that was never heard, is silent, has ended, has an interface down, loses packets or lines, is
-    overloaded, has a clock ahead of this machine's, or runs on another bundle than the fleet's list wants it to
-    (flowvigil promote --fleet). Told, too: drift, a site that is being learnt, and what differs from most sensors.
+    overloaded, has a clock that is ahead or behind, shares its name, has alert lines that did not come, or runs on
+    another bundle than the fleet's list wants it to (flowvigil promote --fleet). Told, too: drift, a site that is being
+    learnt, and what differs from most sensors.
 
     The exit code is 0 where all are well, 11 where one is to be looked at, and 6 where lines could not be read.
     """
@@ -69,9 +70,10 @@ def sensors(
     book = SensorBook({sensor.name for sensor in listed.sensors})
     with errors_told() as errors:
         for name in inputs(files):
+            book.begin_input()
             try:
-                for _, told in told_by_lines(lines_in(name, errors.damage), name, errors, told_of_sensor):
-                    book.add(told)
+                for native, told in told_by_lines(lines_in(name, errors.damage), name, errors, told_of_sensor):
+                    book.add(told, native.head)
             except InputError as error:
                 errors.damage.append(str(error))
     health = health_of(book, now_ns, listed, wanted, silent_after)

@@ -205,11 +205,11 @@ def checked_rate(config: "Config", hybrid: "Hybrid") -> float:
     return rate
 
 
-def observer(config: "Config") -> "Observer":
-    """This sensor as the observer of its records: its name, by default the host's, and version."""
+def observer(config: "Config", run: str | None = None) -> "Observer":
+    """This sensor as the observer of its records: its name, by default the host's, and version; run: of a live one."""
     from sensor.alerts.alert import Observer
 
-    return Observer(config.sensor.name or socket.gethostname(), VERSION)
+    return Observer(config.sensor.name or socket.gethostname(), VERSION, run)
 
 
 def episode_settings(config: "Config", hybrid: "Hybrid") -> "EpisodeSettings":

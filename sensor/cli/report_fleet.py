@@ -32,9 +32,10 @@ class FleetPage:
         return cls(path, tuple(named), fleet, read_wanted(wanted_path(path)), SensorBook(listed))
 
     def hearing(self, lines: Iterable[tuple[NativeLine, Record | None]]) -> Iterator[tuple[NativeLine, Record | None]]:
-        """The same lines, heard on their way."""
+        """The same lines of an input, heard on their way."""
+        self.book.begin_input()
         for native, record in lines:
-            self.book.add(record)
+            self.book.add(record, native.head)
             yield native, record
 
     def report(self, digest: Digest) -> FleetReport:
@@ -42,5 +43,5 @@ class FleetPage:
         sites = self.fleet.sites
         hosts = hosts_of_several(sighting(episode.last, sites) for episode in digest)
         # A page knows no clock: the latest line is its present.
-        health = health_of(self.book, self.book.last_ns, self.fleet, self.wanted)
+        health = health_of(self.book, self.book.present_ns, self.fleet, self.wanted)
         return FleetReport(str(self.path), health, hosts, digest.one_attack_each(sites), self.book.not_kept)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from sensor.cli.assembly import AssembledRun, drift_hooks, marking_of, site_hooks, started
@@ -57,6 +58,7 @@ from sensor.settings.extras import require_extras
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
+    from sensor.alerts.alert import Observer
     from sensor.attach.place import Place
     from sensor.files.ownership import Owner
     from sensor.outputs.outputs import Outputs
@@ -109,7 +111,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
     from sensor.run.output_news import OutputNews
     from sensor.run.run import Run
 
-    drift = build_drift(config, hybrid, live=True)
+    drift, speaker = build_drift(config, hybrid, live=True), observer(config, run=token_hex(8))
     captures = open_captures(config, options.interfaces)
     with ExitStack() as stack:
         prepared = prepared_for(config, display, user)
@@ -144,9 +146,9 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         )
         stack.callback(detection.close_files)
         new_bundle = NewBundle(detection.judge)
-        hook = _watch_hook(options, config, detection, outputs, user, new_bundle)
+        hook = _watch_hook(options, config, detection, outputs, user, new_bundle, speaker)
         learning = [] if options.learning is None else [options.learning(new_bundle, detection)]
-        own = [*site_hooks(hybrid), *drift_hooks(detection), OutputNews(detection, observer(config)), *_steady()]
+        own = [*site_hooks(hybrid), *drift_hooks(detection), OutputNews(detection, speaker), *_steady()]
         run = Run(turns, detection, screen, [hook, *learning, *own], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
@@ -196,6 +198,7 @@ def _watch_hook(
     outputs: "Outputs",
     user: "User | None",
     new_bundle: "NewBundle",
+    speaker: "Observer",
 ) -> "Watching":
     from sensor.process.systemd import Watchdog
     from sensor.run.judging_state import JudgingState
@@ -218,7 +221,7 @@ def _watch_hook(
     )
     return Watching(
         detection,
-        observer(config),
+        speaker,
         interval_s=config.stats.interval_s,
         state=state,
         reload=Reload(options.settings, config, takers),

@@ -12,14 +12,15 @@ from typing import Any, Final, TypeVar
 from sensor.alerts.kinds import timestamp
 from sensor.alerts.sensor_records import StatsRecord
 from sensor.alerts.spread import counted, span_in_words
+from sensor.fleet.clocks import interval_ns_of
 from sensor.fleet.file import NO_FLEET, Fleet, FleetSensor
+from sensor.fleet.numbering import LineCounts
 from sensor.fleet.sensors import SensorBook, SensorHeard
 from sensor.fleet.wanted import NOTHING_WANTED, Wanted
 
 SILENT_AFTER: Final = 3.0  # of its own intervals
 SHORTEST_SILENCE_NS: Final = 30_000_000_000
 CLOCK_AHEAD_NS: Final = 5_000_000_000
-LONGEST_INTERVAL_S: Final = 7200.0  # twice the longest that settings allow; who writes the lines may say anything
 DROPPED_SHARE: Final = 0.001  # of the packets of its latest accounts
 DAY_NS: Final = 86_400_000_000_000
 HOUR_NS: Final = 3_600_000_000_000
@@ -48,6 +49,7 @@ class SensorHealth:
     heard: SensorHeard | None  # None: it was never heard
     findings: tuple[Finding, ...]
     silence_ns: int  # since it was heard last, below 0 where its clock is ahead; 0 where it was never heard
+    clock_behind_ns: int  # how far its clock is behind others, below 0 where it is ahead, 0 where nothing tells it
     dropped_share: float  # of the packets of its latest accounts, lost or left out under overload
     alerts_per_day: float | None  # None where it was heard for less than an hour
     wanted: str | None  # SHA-256 of the manifest that it should run on
@@ -73,6 +75,7 @@ class SensorHealth:
         state = None if latest is None else latest.state
         progress = None if latest is None else latest.progress
         heard_ns = 0 if self.heard is None else self.heard.heard_ns
+        numbers = LineCounts() if self.heard is None else self.heard.numbers.counts
         return {
             "sensor": self.name,
             "site": self.site,
@@ -81,7 +84,8 @@ class SensorHealth:
             "findings": [{"is": each.word, "told": each.told, "fault": each.fault} for each in self.findings],
             "heard": timestamp(heard_ns) if heard_ns else None,
             "silent_s": round(self.silence_ns / 1e9, 3) if heard_ns else None,
-            "interval_s": None if self.heard is None else _interval_ns(self.heard) / 1e9 or None,
+            "clock_behind_s": round(self.clock_behind_ns / 1e9, 3) if self.clock_behind_ns else None,
+            "interval_s": None if self.heard is None else interval_ns_of(self.heard.accounts) / 1e9 or None,
             "version": self.version or None,
             "model": {
                 "id": self.bundle[0] or None,
@@ -95,6 +99,11 @@ class SensorHealth:
             "dropped_share": round(self.dropped_share, 6),
             "overload": "" if progress is None else progress.overload,
             "lost_lines": 0 if progress is None else progress.lost_lines,
+            "alert_lines": {
+                "expected": numbers.expected,
+                "missing": numbers.missing,
+                "repeated": numbers.repeated,
+            },
             "drift": list(progress.drift.conditions) if progress is not None and progress.drift is not None else [],
             "alerts": 0 if self.heard is None else self.heard.opened,
             "alerts_per_day": None if self.alerts_per_day is None else round(self.alerts_per_day, 3),
@@ -160,24 +169,28 @@ def _health(
 ) -> SensorHealth:
     if heard is None or not heard.heard_ns:
         findings = (Finding("unheard", "it was never heard", True),)
-        return SensorHealth(sensor.name, sensor.site, sensor.group, heard, findings, 0, 0.0, None, wanted)
-    silence_ns = now_ns - heard.heard_ns
-    run, latest = heard.run, heard.latest
+        return SensorHealth(sensor.name, sensor.site, sensor.group, heard, findings, 0, 0, 0.0, None, wanted)
+    run, latest, behind_ns = heard.run, heard.latest, heard.clock_behind_ns
+    silence_ns = now_ns - heard.told_last_ns - behind_ns
     dropped = _dropped_share(run)
     findings = (
         *_of_silence(heard, silence_ns, silent_after),
+        *_of_clock(latest, silence_ns, behind_ns),
+        *_of_numbers(heard.numbers.counts, now_ns),
+        *_of_name(heard),
         *(_of_account(run, latest, dropped) if latest is not None else ()),
         *_of_bundle(heard, wanted, most),
         *_of_settings(latest, most),
         *((Finding("unlisted", "it is not in the list of the fleet", False),) if stranger else ()),
     )
+    a_day = _alerts_per_day(heard)
     return SensorHealth(
-        sensor.name, sensor.site, sensor.group, heard, findings, silence_ns, dropped, _alerts_per_day(heard), wanted
+        sensor.name, sensor.site, sensor.group, heard, findings, silence_ns, behind_ns, dropped, a_day, wanted
     )
 
 
 def _of_silence(heard: SensorHeard, silence_ns: int, silent_after: float) -> Iterable[Finding]:
-    latest, interval_ns = heard.latest, _interval_ns(heard)
+    latest, interval_ns = heard.latest, interval_ns_of(heard.accounts)
     if latest is None:
         yield Finding("no-accounts", "no account of it came: whether it loses packets is not known", False)
     elif latest.final and latest.time_ns == heard.last_ns:
@@ -185,8 +198,29 @@ def _of_silence(heard: SensorHeard, silence_ns: int, silent_after: float) -> Ite
     elif silence_ns > max(silent_after * interval_ns, SHORTEST_SILENCE_NS):
         every = f"; it told something every {span_in_words(interval_ns)}" if interval_ns else ""
         yield Finding("silent", f"heard last {_ago(silence_ns)}{every}", True)
-    if latest is not None and silence_ns < -CLOCK_AHEAD_NS:
+
+
+def _of_clock(latest: StatsRecord | None, silence_ns: int, behind_ns: int) -> Iterable[Finding]:
+    if behind_ns > 0:
+        yield Finding(
+            "clock-behind", f"its clock is behind by {span_in_words(behind_ns)}: its lines come in time", True
+        )
+    elif behind_ns < 0:
+        yield Finding("clock-ahead", f"its clock is {span_in_words(-behind_ns)} ahead: its lines come in time", True)
+    elif latest is not None and silence_ns < -CLOCK_AHEAD_NS:
         yield Finding("clock-ahead", f"its clock is {span_in_words(-silence_ns)} ahead of this machine's", True)
+
+
+def _of_numbers(numbers: LineCounts, now_ns: int) -> Iterable[Finding]:
+    """Of lines that are missing for longer than a day nobody learns anything new."""
+    if numbers.missing:
+        told = f"{counted(numbers.missing, 'line')} of alerts of {numbers.expected:,} did not come or lie elsewhere"
+        yield Finding("missing-lines", told, now_ns - numbers.missing_ns < DAY_NS)
+
+
+def _of_name(heard: SensorHeard) -> Iterable[Finding]:
+    if heard.of_two:
+        yield Finding("shared-name", "two runs bear its name at once: two sensors, or its clock was set back", True)
 
 
 def _of_account(run: Sequence[StatsRecord], latest: StatsRecord, dropped: float) -> Iterable[Finding]:
@@ -258,13 +292,6 @@ def _bundle(heard: SensorHeard) -> tuple[str, str]:
     if state is not None and state.manifest_sha256:
         return state.model_id or "", state.manifest_sha256
     return ("", "") if heard.last_alert is None else (heard.last_alert.model.id, heard.last_alert.model.sha256)
-
-
-def _interval_ns(heard: SensorHeard) -> int:
-    """How often it tells: the longest of its latest intervals, without what an end cut short; 0 where unknown."""
-    told = [account.interval_s for account in heard.accounts if not account.final]
-    longest = max((interval_s for interval_s in told if 0 < interval_s <= LONGEST_INTERVAL_S), default=0.0)
-    return round(longest * 1e9)
 
 
 def _dropped_share(run: Sequence[StatsRecord]) -> float:

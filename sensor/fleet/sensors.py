@@ -1,25 +1,27 @@
 """What the lines of many sensors say of each: its latest accounts, its alerts, when it was heard. Memory is bounded.
 
-Lines may come in any order, and twice, as rotated files and syslog bring them: the latest is by the sensor's own clock.
-It knows no file and no clock.
+Lines may come in any order, and twice, as rotated files and syslog bring them: the latest is by the receiver's clock
+where that stands before the lines, else by the sensor's own. It knows no file and no clock.
 """
 
-from bisect import bisect_left
-from collections import deque
+from bisect import insort
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sensor.alerts.alert import Alert, ModelIdentity
 from sensor.alerts.drift_record import DriftRecord
-from sensor.alerts.kinds import MOMENT, text
+from sensor.alerts.kinds import MOMENT, count, text
 from sensor.alerts.reading import NativeLine, Record, UnreadableLineError
 from sensor.alerts.sensor_records import EventRecord, StatsRecord
+from sensor.fleet.clocks import Neighbours, Received, clock_behind_ns, interval_ns_of, received_of
+from sensor.fleet.numbering import LineNumbers
 
 SENSORS_KEPT: Final = 1000  # beside those that are listed: who writes the lines may make up any number of names
 ACCOUNTS_KEPT: Final = 8  # of a sensor, the latest
 IDS_KEPT: Final = 1000  # of a sensor's alerts that opened last, so that one that comes twice counts once
 _TEXT: Final = text(64).read
+_NUMBER: Final = count(least=1).read
 
 
 class AlertHead(NamedTuple):
@@ -31,6 +33,15 @@ class AlertHead(NamedTuple):
     opened: bool
     id: str
     model: ModelIdentity
+    sequence: int
+
+
+class _Account(NamedTuple):
+    """An account, sorted by when it came."""
+
+    order: tuple[int, int]  # the receiver's time, where that is known, and the sensor's
+    record: StatsRecord
+    received: Received | None
 
 
 @dataclass(slots=True)
@@ -41,59 +52,102 @@ class SensorHeard:
     lines: int = 0
     first_ns: int = 0  # wall clock of its first account or event, 0 before one
     last_ns: int = 0  # of the latest
-    accounts: list[StatsRecord] = field(default_factory=list)  # the latest, in the order of their time
     opened: int = 0  # alerts
     first_alert_ns: int = 0  # traffic time, 0 before one
     last_alert: AlertHead | None = None  # the latest by traffic time
-    _opened_ids: deque[str] = field(default_factory=lambda: deque(maxlen=IDS_KEPT))
+    numbers: LineNumbers = field(default_factory=LineNumbers)  # of the lines of its alerts
+    _accounts: list[_Account] = field(default_factory=list)
+    _opened_ids: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def accounts(self) -> list[StatsRecord]:
+        """The latest, in the order of their time."""
+        return [account.record for account in self._accounts]
 
     @property
     def latest(self) -> StatsRecord | None:
         """The latest account."""
-        return self.accounts[-1] if self.accounts else None
+        return self._accounts[-1].record if self._accounts else None
 
     @property
     def heard_ns(self) -> int:
-        """When it was heard last: its latest account or event, without any its latest alert; 0 for never."""
+        """When it was heard last, by its clock: its latest account or event, without any its latest alert; 0: never."""
         return self.last_ns or (0 if self.last_alert is None else self.last_alert.time_ns)
+
+    @property
+    def told_last_ns(self) -> int:
+        """The same, where its clock differs from others by what it told last: it may have told later times before."""
+        return self._accounts[-1].record.time_ns if self.clock_behind_ns else self.heard_ns
 
     @property
     def run(self) -> list[StatsRecord]:
         """Those of the latest accounts that are of its latest run: a new one begins to count anew."""
-        run = self.accounts[-1:]
-        for account in reversed(self.accounts[:-1]):
-            if account.progress.received > run[0].progress.received or account.final:
+        accounts = self.accounts
+        run = accounts[-1:]
+        for account in reversed(accounts[:-1]):
+            other = account.observer.run != run[0].observer.run
+            if other or account.progress.received > run[0].progress.received or account.final:
                 break
             run.insert(0, account)
         return run
 
-    def add_account(self, account: StatsRecord) -> None:
-        """Take an account in."""
+    @property
+    def of_two(self) -> bool:
+        """Whether among its latest accounts one run goes on while another one tells something."""
+        told = [account.observer.run for account in self.accounts]
+        return any(
+            run is not None and any(between != run for between in told[told.index(run) : place])
+            for place, run in enumerate(told)
+        )
+
+    @property
+    def clock_behind_ns(self) -> int:
+        """How far its clock is behind others, below 0 where it is ahead, 0 where it does not differ or nobody knows."""
+        run = self._accounts[-len(self.run) :]
+        interval_ns = interval_ns_of(self.accounts)
+        return clock_behind_ns([each.record.time_ns for each in run], [each.received for each in run], interval_ns)
+
+    def add_account(self, account: StatsRecord, received: Received | None = None) -> None:
+        """Take an account in. received: when it came, where something tells that."""
         self._heard(account.time_ns)
-        place = bisect_left(self.accounts, account.time_ns, key=lambda each: each.time_ns)
-        if place < len(self.accounts) and self.accounts[place].time_ns == account.time_ns:
+        by_head = received.least_ns if received is not None and received.by_head else account.time_ns
+        new, accounts = _Account((by_head, account.time_ns), account, received), self._accounts
+        if len(accounts) == ACCOUNTS_KEPT and new.order < accounts[0].order:
             return
-        self.accounts.insert(place, account)
-        del self.accounts[:-ACCOUNTS_KEPT]
+        for place, known in enumerate(accounts):
+            if known.record.time_ns == account.time_ns and known.record.observer == account.observer:
+                if known.order <= new.order:  # delivered twice: it came when it came first
+                    return
+                del accounts[place]
+                break
+        insort(accounts, new, key=_order)
+        del accounts[:-ACCOUNTS_KEPT]
 
     def add_event(self, time_ns: int) -> None:
         """Take an event in."""
         self._heard(time_ns)
 
     def add_alert(self, head: AlertHead) -> None:
-        """Take a line of an alert in."""
+        """Take a line of an alert in; one that came before counts once."""
         self.lines += 1
         self.first_alert_ns = min(self.first_alert_ns or head.time_ns, head.time_ns)
         if self.last_alert is None or head.time_ns >= self.last_alert.time_ns:
             self.last_alert = head
-        if head.opened and head.id not in self._opened_ids:
-            self._opened_ids.append(head.id)
+        new = self.numbers.add(head.sequence, head.time_ns)
+        if head.opened and new and head.id not in self._opened_ids:
+            self._opened_ids[head.id] = None
             self.opened += 1
+            if len(self._opened_ids) > IDS_KEPT:
+                del self._opened_ids[next(iter(self._opened_ids))]
 
     def _heard(self, time_ns: int) -> None:
         self.lines += 1
         self.first_ns = min(self.first_ns or time_ns, time_ns)
         self.last_ns = max(self.last_ns, time_ns)
+
+
+def _order(account: _Account) -> tuple[int, int]:
+    return account.order
 
 
 @dataclass(slots=True)
@@ -104,6 +158,7 @@ class SensorBook:
     not_kept: int = 0  # lines of sensors beyond SENSORS_KEPT, which are in no other count
     _by_name: dict[str, SensorHeard] = field(default_factory=dict)
     _strangers: int = 0
+    _neighbours: Neighbours = field(default_factory=Neighbours)
 
     def __iter__(self) -> Iterator[SensorHeard]:
         return iter(self._by_name.values())
@@ -116,19 +171,27 @@ class SensorBook:
         return self._by_name.get(name)
 
     @property
-    def last_ns(self) -> int:
-        """When any sensor was heard last, 0 for never."""
-        return max((sensor.heard_ns for sensor in self), default=0)
+    def present_ns(self) -> int:
+        """When a sensor of the list was heard last, without a list any; 0 for never. Where a clock is known to differ,
+        by the others.
+        """
+        heard = {each.name: each.told_last_ns + each.clock_behind_ns for each in self if each.heard_ns}
+        listed = [heard[name] for name in self.listed if name in heard]
+        return max(listed or heard.values(), default=0)
 
-    def add(self, told: Record | AlertHead | None) -> None:
-        """Take in what a line says."""
+    def begin_input(self) -> None:
+        """Go on with another input, whose lines came at times of their own."""
+        self._neighbours.clear()
+
+    def add(self, told: Record | AlertHead | None, head: bytes = b"") -> None:
+        """Take in what a line says. head: what stood before it."""
         if told is None:
             return
         sensor = self._sensor(told.sensor if isinstance(told, AlertHead) else told.observer.name)
         if sensor is None:
             self.not_kept += 1
         elif isinstance(told, StatsRecord):
-            sensor.add_account(told)
+            sensor.add_account(told, received_of(told, head, self._neighbours))
         elif isinstance(told, AlertHead):
             sensor.add_alert(told)
         elif isinstance(told, Alert):
@@ -152,7 +215,8 @@ class SensorBook:
 def head_of(alert: Alert) -> AlertHead:
     """What is counted of an alert."""
     opened = alert.action == "opened" and alert.muted is None
-    return AlertHead(alert.observer.name, alert.observer.version, alert.time_ns, opened, alert.id, alert.model)
+    sensor = alert.observer
+    return AlertHead(sensor.name, sensor.version, alert.time_ns, opened, alert.id, alert.model, alert.sequence)
 
 
 def told_of_sensor(native: NativeLine) -> AlertHead | StatsRecord | EventRecord | DriftRecord | None:
@@ -178,4 +242,5 @@ def _head(document: Mapping[str, Any]) -> AlertHead:
         event["action"] == "opened" and "muted" not in own,
         _TEXT(event["id"], "event.id"),
         ModelIdentity(_TEXT(own["model"]["id"], "flowvigil.model.id"), _TEXT(own["model"]["sha256"], "sha256")),
+        _NUMBER(event["sequence"], "event.sequence"),
     )

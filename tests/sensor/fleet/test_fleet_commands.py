@@ -15,6 +15,7 @@ from sensor.alerts.alert_record import alert_line
 from sensor.alerts.kinds import timestamp
 from sensor.alerts.line_files import with_directories
 from sensor.alerts.sensor_records import SensorState, event_line, stats_line
+from sensor.fleet.clocks import head_ns
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.progress.progress import Progress
 from sensor.settings.outputs import SyslogEntry
@@ -152,11 +153,45 @@ def test_rsyslog_keeps_the_lines_of_each_sensor_by_the_example(tmp_path: Path) -
                 while not received.exists() or received.read_bytes().count(b"\n") < len(told):
                     assert time.monotonic() < deadline, (tmp_path / "log").read_text()
                     time.sleep(0.05)
-                assert received.read_bytes() == b"".join(told)
+                came = [line.partition(b" ") for line in received.read_bytes().splitlines(keepends=True)]
+                assert [line for _, _, line in came] == told
+                assert {head_ns(moment + b" ") is not None for moment, _, _ in came} == {True}
         finally:
             daemon.terminate()
             daemon.wait(30)
-    assert flowvigil("alerts", "sensors", "--at", timestamp(NOW_NS), lines).code == 0
+    found = flowvigil("alerts", "sensors", "--json", lines)  # what was told in 2023 came at once: no clock is behind
+    assert [each["clock_behind_s"] for each in json.loads(found.stdout)["sensors"]] == [None, None]
+
+
+def test_a_clock_that_is_behind_and_lines_that_are_missing_are_told_on_screen_and_page(tmp_path: Path) -> None:
+    def came(behind_s: int, name: str) -> list[bytes]:
+        told = accounts(name, NOW_NS - behind_s * SECOND_NS)
+        return [
+            timestamp(NOW_NS - ago * SECOND_NS).encode() + b" " + line
+            for ago, line in zip((20, 10, 0), told, strict=True)
+        ]
+
+    sensor = Observer("gw2", "0.1.0")
+    lost = [alert_line(an_alert(observer=sensor, sequence=number, time_ns=NOW_NS)) for number in (7, 9, 9, 12)]
+    (tmp_path / "lines.jsonl").write_bytes(b"".join(came(7200, "gw1") + came(0, "gw2") + came(0, "gw3") + lost))
+    (tmp_path / "fleet.yaml").write_text(FLEET + "  - gw3\n")
+    found = flowvigil("alerts", "sensors", "--at", timestamp(NOW_NS), tmp_path / "lines.jsonl")
+    text = found.stdout.decode()
+    assert (found.code, "1 of 3 sensors well" in text) == (11, True)
+    assert "! clock-behind: its clock is behind by 2.0 h: its lines come in time" in text
+    assert "! missing-lines: 3 lines of alerts of 6 did not come or lie elsewhere" in text
+    assert "silent" not in text
+    later = flowvigil(
+        "alerts", "sensors", "--json", "--at", timestamp(NOW_NS + 60 * SECOND_NS), tmp_path / "lines.jsonl"
+    )
+    told = {each["sensor"]: each for each in json.loads(later.stdout)["sensors"]}
+    assert [told["gw1"][name] for name in ("silent_s", "clock_behind_s")] == [60.0, 7200.0]
+    assert told["gw2"]["alert_lines"] == {"expected": 6, "missing": 3, "repeated": 1}
+    page = tmp_path / "fleet.html"
+    made = ("report", "--fleet", tmp_path / "fleet.yaml", tmp_path / "lines.jsonl", "-q", "-o", page)
+    assert flowvigil(*made).code == 0
+    for words in ("its clock is behind by 2.0 h", "3 lines of alerts of 6 did not come"):
+        assert page.read_text().count(words) == 1
 
 
 def test_a_page_of_a_fleet_tells_sensors_and_hosts_and_each_attack_once(fleet: Path, tmp_path: Path) -> None:

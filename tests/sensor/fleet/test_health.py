@@ -136,14 +136,37 @@ def test_alerts_without_accounts_say_that_more_is_not_known() -> None:
     assert words(health([line])["gw1"]) == {"no-accounts"}
 
 
+def test_a_name_that_two_sensors_bear_is_told_and_a_restart_is_none() -> None:
+    def of(run: str, ago_s: float) -> bytes:
+        document = orjson.loads(account("gw1", ago_s, round(1000 - ago_s)))
+        return orjson.dumps({**document, "agent": {"ephemeral_id": run}}) + b"\n"
+
+    assert words(health([of("a", 40), of("a", 30), of("b", 20), of("b", 10)])["gw1"]) == set()
+    assert words(health([of("a", 40), of("b", 30), of("a", 20), of("b", 10)])["gw1"]) == {"shared-name"}
+
+
+def test_what_is_missing_for_longer_than_a_day_is_no_longer_a_fault() -> None:
+    def lines(ago_s: int) -> list[bytes]:
+        time_ns = NOW_NS - ago_s * SECOND_NS
+        told = (an_alert(sequence=number, time_ns=time_ns) for number in (1, 3))
+        return [account("gw1", 1), *map(alert_line, told)]
+
+    for ago_s, fault in ((86_399, True), (86_401, False)):
+        found = health(lines(ago_s))["gw1"].findings
+        assert [(each.word, each.fault) for each in found] == [("missing-lines", fault)]
+
+
 @given(st.randoms())
 def test_the_order_of_lines_does_not_matter_nor_that_some_come_twice(order: random.Random) -> None:
     lines = [account("gw1", ago, 5000 - 10 * ago, dropped=max(0, 30 - ago)) for ago in range(200, 0, -7)]
     lines += [account("gw2", ago, ago, final=ago < 5) for ago in range(100, 0, -9)]
-    lines += [alert_line(an_alert(id=letter * 26, observer=Observer("gw1", "0.1.0"))) for letter in "ABC"]
+    told = (an_alert(id=letter * 26, sequence=number) for number, letter in enumerate("ABC", 1))
+    lines += map(alert_line, told)
     expected = {name: each.document() for name, each in health(lines).items()}
-    shuffled = lines + lines[::3]
+    again = lines[::3]
+    shuffled = lines + again
     order.shuffle(shuffled)
+    expected["gw1"]["alert_lines"]["repeated"] = sum(b"alert/1" in line for line in again)
     assert {name: each.document() for name, each in health(shuffled).items()} == expected
 
 

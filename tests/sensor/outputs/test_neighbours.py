@@ -34,11 +34,12 @@ from tests.support.receivers import free_port, listening, skip_without
 pytestmark = pytest.mark.ux
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
-NOT_RUN = {"ansible-fleet.yaml", "evebox.yaml", "filebeat.yml", "fluent-bit.yaml", "vector.yaml",
+NOT_RUN = {"evebox.yaml", "filebeat.yml", "fluent-bit.yaml", "vector.yaml",
            "elasticsearch/pipeline.json", "elasticsearch/template.json", "grafana/flowvigil.json",
            "splunk/props.conf", "splunk/transforms.conf", "wazuh/flowvigil_decoders.xml",
            "wazuh/flowvigil_rules.xml"}  # fmt: skip
-RUN = {"prometheus/flowvigil.rules.yml", "prometheus/flowvigil.test.yml", "prometheus/prometheus.yml", "rsyslog.conf",
+RUN = {"ansible-fleet.yaml",
+       "prometheus/flowvigil.rules.yml", "prometheus/flowvigil.test.yml", "prometheus/prometheus.yml", "rsyslog.conf",
        "rsyslog-fleet.conf", "syslog-ng.conf"}  # fmt: skip
 OURS = {"outputs.yaml", "chat.json"}
 # Fields of ECS by their type, as its published lists have them (1.2 and 8.12, of threat the reference of 1.8). What
@@ -57,7 +58,7 @@ ECS = {
     " threat.technique.subtechnique.id threat.technique.subtechnique.name threat.tactic.name"
     " source.geo.country_iso_code source.geo.city_name source.as.organization.name destination.geo.country_iso_code"
     " destination.geo.city_name destination.as.organization.name tls.client.server_name"
-    " log.file.path",
+    " log.file.path agent.ephemeral_id",
 }
 METRIC = re.compile(r"flowvigil_\w+")
 
