@@ -33,7 +33,7 @@ def named_interfaces(names: Sequence[str]) -> tuple[str, ...]:
     """
     if ANY not in names or sys.platform != "linux":
         return tuple(dict.fromkeys(names))
-    from sensor.sources.live.ring import interfaces_up
+    from sensor.sources.live.interfaces import interfaces_up
 
     up = interfaces_up()
     if not up:

@@ -22,10 +22,10 @@ from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import CaptureStatistics, LinkEvent
 from sensor.sources.filters.bpf import BpfProgram
 from sensor.sources.filters.socket_program import InterfaceRule, socket_program
+from sensor.sources.live.interfaces import links_of
 from sensor.sources.live.links import ABSENT, WatchedLinks
 from sensor.sources.live.packet_socket import (
     ARPHRD_LOOPBACK,
-    KNOWN_HARDWARE,
     LINKTYPES,
     RETIRE_MS,
     PacketCounts,
@@ -34,12 +34,11 @@ from sensor.sources.live.packet_socket import (
     create_fanout,
     enable_card_timestamps,
     join_fanout,
-    link_of,
     make_promiscuous,
     map_ring,
     open_packet_socket,
 )
-from sensor.sources.live.rtnetlink import IFF_UP, Link, LinkMonitor, link_at
+from sensor.sources.live.rtnetlink import LinkMonitor
 from sensor.sources.live.steady import SteadyClock
 from sensor.sources.live.tpacket import PACKET_HEADER, STATUS_USER, STATUS_WORD, Words, release_block, walk_ring_block
 
@@ -50,12 +49,6 @@ GRACE_NS: Final = 1_000_000_000  # further time on a busy machine
 INDICES_EACH: Final = 8  # latest indices of a recreated interface that are known, for packets that still wait
 ANY: Final = 0  # index that stands for all interfaces
 ACCEPT_NOTHING: Final = [(0x06, 0, 0, 0)]  # BPF_RET 0
-
-
-def interfaces_up() -> tuple[str, ...]:
-    """Names of the interfaces that are up and whose frames can be read, in the kernel's order."""
-    links = (link_at(index) for index, _ in socket.if_nameindex())
-    return tuple(link.name for link in links if link and link.flags & IFF_UP and link.hardware in LINKTYPES)
 
 
 class RingCapture:
@@ -223,7 +216,7 @@ class RingCapture:
             self._socket = opened.enter_context(open_packet_socket(self._name))
             try:
                 self._monitor = opened.enter_context(contextlib.closing(LinkMonitor()))
-                links = _links(self.interfaces)
+                links = links_of(self.interfaces)
                 self.linktypes = tuple(LINKTYPES[link.hardware] for link in links)  # of each interface
                 self._watched = WatchedLinks(self.interfaces, links, LINKTYPES)
                 self._map = map_ring(self._socket, block_bytes, blocks)
@@ -372,21 +365,6 @@ class RingCapture:
             return False
         late_ns = time.monotonic_ns() - self._ends_at_ns
         return late_ns >= GRACE_NS or (late_ns >= 0 and self.statistics().waiting == 0)
-
-
-def _links(interfaces: Sequence[str]) -> list[Link]:
-    """Look up each interface. Raises CaptureError for one that is absent, down, of an unknown type or named twice."""
-    links: dict[int, Link] = {}
-    for interface in interfaces:
-        link = link_of(interface)
-        if not link.flags & IFF_UP:
-            raise CaptureError(f"{interface}: the interface is down, expected it up (ip link set {interface} up)")
-        if link.hardware not in LINKTYPES:
-            raise CaptureError(f"{interface}: an interface of hardware type {link.hardware}, expected {KNOWN_HARDWARE}")
-        if link.index in links:
-            raise CaptureError(f"{interface}: the same interface as {links[link.index].name}, expected each once")
-        links[link.index] = link
-    return list(links.values())
 
 
 def _block_views(ring: mmap.mmap, block_bytes: int) -> list[tuple[Bytes, Words]]:
