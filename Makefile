@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # the modules that are used when they are: all of them take seconds and 40 MB.
 LOCKED = $(PIP) install --no-compile --require-hashes -r configs/locks/$(1).txt && $(PIP) install --no-compile --no-deps --no-build-isolation -e .
 PYTEST := $(BIN)/python -m pytest
-# A worker a core, each of which takes whole files, and one of them all of live capture (tests/conftest.py).
+# A worker a core and one more, which take whole files; one of them takes all of live capture (tests/conftest.py).
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 # Where this is set, each of thousands of processes compiles what it imports.

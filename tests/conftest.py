@@ -2,6 +2,7 @@
 
 Side by side (pytest-xdist, `make test`) a worker takes a file of tests after the other, those that take longest first,
 so that what a file arranges is arranged once. Those of live capture are one group: they do not run beside each other.
+They wait for half of their time, so there is a worker more than cores, and the others give way to them.
 """
 
 import math
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from sensor.process.cores import usable_cores
 from sensor.process.kernel_cache import use_kernel_cache
 from tests.support.examples import SHARE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LIVE = "tests/live/"
+NICENESS = 5  # of workers beside that of live capture
 LOADED = "from tests.support.fork_server import load; load()"
 
 # One cache for these kernels and for those of the commands that tests start, and none that is out of date.
@@ -57,6 +60,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker for each core, and one that mostly waits."""
+    return usable_cores() + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Hand out whole groups in this order. pytest-xdist's own groups (3.8) are not seen by pytest 9.2."""
     from xdist.scheduler import LoadScopeScheduling
@@ -77,6 +86,9 @@ def group_of(nodeid: str) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Settle how the commands of a test start, before its fixtures start any."""
+    beside = hasattr(item.config, "workerinput") and group_of(item.nodeid) != LIVE
+    if beside and os.name == "posix" and os.nice(0) == 0:
+        os.nice(NICENESS)
     real = item.config.getoption("--real-starts") or item.get_closest_marker("real_start")
     STARTS.forks = not real
 
