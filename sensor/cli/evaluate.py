@@ -156,12 +156,14 @@ def evaluate(
     if recipe is not None:
         if protocol is not EvaluationProtocol.NETWORKS or bundle is not None or beside is not None:
             raise typer.BadParameter("--recipe goes with --protocol networks, without BUNDLE, DATASET and --beside")
-        evaluate_recipe(recipe, data or DATA, lab, label_map(labels), seed, output, as_json=as_json)
+        with within_memory(memory):
+            evaluate_recipe(recipe, data or DATA, lab, label_map(labels), seed, output, as_json=as_json)
         return
     if bundle is None or dataset is None:
         raise MissingArgumentError("BUNDLE" if bundle is None else "DATASET")
     if protocol is EvaluationProtocol.NETWORKS:
-        evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json, keys=keys)
+        with within_memory(memory):
+            evaluate_networks(bundle, _dataset_path(dataset, data), seed, beside, output, as_json=as_json, keys=keys)
         return
     directory, other = bundle_directory(bundle), None if beside is None else bundle_directory(beside)
     from models.bundle import BundleError  # these take seconds, and what is wrong is told at once

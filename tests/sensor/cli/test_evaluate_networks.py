@@ -117,11 +117,13 @@ def test_the_page_has_the_figures_first_and_the_line_that_makes_it_again(content
         assert network in page
 
 
-def test_the_same_question_gives_the_same_bytes(
+def test_the_same_question_gives_the_same_bytes_within_any_memory(
     content: dict[str, Any], made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = (made / "page.html").read_bytes()
-    evaluated(made, "as_json", True, "output", made / "page.html")
+    with pytest.raises(typer.BadParameter, match="found 'a lot', expected a size"):
+        evaluated(made, "memory", "a lot")
+    evaluated(made, "as_json", True, "output", made / "page.html", "memory", "4G")
     assert json.loads(capsys.readouterr().out) == content
     assert (made / "page.html").read_bytes() == first
 
