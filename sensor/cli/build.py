@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensor.errors import ConfigError, ModelError, OutputError, reason_of
+from sensor.errors import ModelError, OutputError, reason_of
 from sensor.printable import printable
 from sensor.settings.extras import is_installed, require_for
 from sensor.version import VERSION
@@ -288,16 +288,6 @@ def geo_databases(config: "Config") -> "GeoDatabases | None":
     from sensor.geoip.databases import opened
 
     return opened(location, systems)
-
-
-def check_packet_settings(config: "Config") -> None:
-    """Raise ConfigError where these settings do not allow to keep packets of alerts."""
-    directory, workers = config.keep_packets.directory, config.capture.workers
-    if directory is not None and workers > 1:
-        raise ConfigError(
-            f"keep_packets.directory is {str(directory)!r} with capture.workers {workers}: expected 1 worker, "
-            "in whose memory all packets are"
-        )
 
 
 def refuse_packet_directory(config: "Config", captures: Sequence[str]) -> None:

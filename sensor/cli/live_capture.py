@@ -41,6 +41,16 @@ def named_interfaces(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found for name in names for found in (up if name == ANY else (name,))))
 
 
+def check_packet_settings(config: "Config") -> None:
+    """Raise ConfigError where these settings do not allow to keep packets of alerts."""
+    directory, workers = config.keep_packets.directory, config.capture.workers
+    if directory is not None and workers > 1:
+        raise ConfigError(
+            f"keep_packets.directory is {str(directory)!r} with capture.workers {workers}: expected 1 worker, "
+            "in whose memory all packets are"
+        )
+
+
 def refuse_packets(packets: "PacketFiles | None", config: "Config") -> None:
     """Raise ConfigError or OutputError where these settings do not allow to write all packets to these files."""
     if packets is None:

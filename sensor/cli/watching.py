@@ -20,7 +20,6 @@ from sensor.cli.build import (
     build_judge,
     build_names,
     build_packet_recorder,
-    check_packet_settings,
     flow_records,
     geo_databases,
     make_flow_directory,
@@ -31,6 +30,7 @@ from sensor.cli.build import (
 from sensor.cli.display import DisplayOptions, looking_on, prepared_for, screen_of_watch
 from sensor.cli.kernels import JUDGING, cached
 from sensor.cli.live_capture import (
+    check_packet_settings,
     drop_privileges,
     live_turns,
     open_captures,
