@@ -1,7 +1,7 @@
 """`make scale-test`: many captures on a Dask cluster on loopback whose processes are killed, beside one process alone.
 
 Scheduler and workers are processes of their own. All ways must give the same bytes; the table says what each costs over
-reading the captures one after the other, a process each. CPU time is user and system, of all processes of a way.
+`flowvigil read` of each capture by itself, as many at once. CPU time is user and system, of all processes of a way.
 """
 
 import argparse
@@ -13,20 +13,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from flows.pcap import FILE_HEADER
 from sensor.jobs.run_directory import ALERTS
 from sensor.synth.generate import SCENARIOS, generate
-from sensor.synth.pcap import pcap_bytes, write_pcap
+from sensor.synth.pcap import pcap_bytes
 from tests.support.clusters import Cluster
 from tests.support.command import FLOWVIGIL, surroundings
+from tests.trust.kills import moved
 
 LONGEST_S: Final = 3600.0  # of one way
 SEQUENCE: Final = re.compile(rb'"sequence":(\d+)')
 BEHIND: Final = re.compile(rb'(?<=\},)(?="(?:threat|tls|flowvigil)":)')  # the object that stands behind `log`
+BASES: Final = 5  # hours that the others are copies of, moved in time
 TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -45,7 +49,9 @@ def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="flowvigil-scale-") as name:
         place = Path(name)
-        captures = made(place / "captures", options.captures, options.scale)
+        captures = made(place / "captures", options.captures, options.hours)
+        size = sum(path.stat().st_size for path in captures.iterdir())
+        print(f"{options.captures} captures, {size / 1e6:,.0f} MB", flush=True)
         ways = list(measured(place, captures, options))
     print(table(ways))
     same = len({way.sha256 for way in ways}) == 1
@@ -55,20 +61,22 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--captures", type=int, default=40)
-    parser.add_argument(
-        "--scale", type=float, default=2.0, help="of the generated traffic; 2: a capture of some seconds"
-    )
+    parser.add_argument("--captures", type=int, default=12)
+    parser.add_argument("--hours", type=int, default=8, help="of traffic in each; 8: reading it takes a second or more")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--kill-every", type=float, default=30.0, metavar="S", help="between two kills of a worker")
+    parser.add_argument("--kill-every", type=float, default=5.0, metavar="S", help="between two kills of a process")
     return parser.parse_args()
 
 
-def made(directory: Path, number: int, scale: float) -> Path:
-    """A directory of captures, each of a network of its own."""
+def made(directory: Path, number: int, hours: int) -> Path:
+    """A directory of captures of so many hours each, no two alike."""
     directory.mkdir()
-    for seed in range(number):
-        write_pcap(directory / f"net-{seed:05}.pcap", pcap_bytes(generate(SCENARIOS, seed, scale).packets, 96))
+    every = [pcap_bytes(generate(SCENARIOS, seed, 60.0).packets, 96) for seed in range(BASES)]
+    for capture in range(number):
+        with (directory / f"net-{capture:05}.pcap").open("wb") as file:
+            file.write(every[0][:FILE_HEADER])
+            for hour in range(capture * hours, (capture + 1) * hours):
+                file.write(moved(every[hour % BASES], 3600 * hour)[FILE_HEADER:])
     return directory
 
 
@@ -77,17 +85,15 @@ def measured(place: Path, captures: Path, options: argparse.Namespace) -> Iterat
     islands = [*FLOWVIGIL, "read", str(captures), "--independent", "-q"]
     warm = [*FLOWVIGIL, "read", str(captures / "net-00000.pcap")]
     subprocess.run(warm, env=surroundings(), check=True, stdout=subprocess.DEVNULL)  # kernels are compiled by then
-    yield one_by_one(captures)
-    for workers in dict.fromkeys((1, options.workers)):
-        yield read_by(f"local, {workers} at once", [*islands, "--workers", str(workers)], place / f"local-{workers}")
-    for workers in dict.fromkeys((1, options.workers)):
-        with cluster_in(place / f"cluster-{workers}", workers) as cluster:
-            command = [*islands, "--scheduler", cluster.address]
-            yield read_by(f"cluster, {workers} workers", command, place / f"run-{workers}", cluster)
-    with cluster_in(place / "killed", options.workers) as cluster:
+    workers = options.workers
+    yield by_themselves(captures, workers)
+    yield read_by(f"--workers {workers}", [*islands, "--workers", str(workers)], place / "local")
+    with cluster_in(place / "cluster", workers) as cluster:
+        yield read_by(f"cluster of {workers}", [*islands, "--scheduler", cluster.address], place / "run", cluster)
+    with cluster_in(place / "killed", workers) as cluster:
         command = [*islands, "--scheduler", cluster.address]
         kills = Kills(cluster, place / "run-killed", options.kill_every)
-        way = read_by("cluster, killed", command, place / "run-killed", cluster, kills.look)
+        way = read_by("the same, killed", command, place / "run-killed", cluster, kills.look)
         print(f"killed: {kills.workers} workers, {kills.schedulers} schedulers")
         yield way
 
@@ -101,19 +107,22 @@ def cluster_in(directory: Path, workers: int) -> Iterator[Cluster]:
 
 
 class Kills:
-    """Kills a worker each so many seconds, and the scheduler once in the middle; both are started anew."""
+    """Kills a worker each so many seconds, and the scheduler once in the middle; both are started anew.
+
+    Not before another capture was read since the last one: on a busy machine starting anew takes longer than that.
+    """
 
     def __init__(self, cluster: Cluster, run: Path, every_s: float) -> None:
         self.workers = self.schedulers = 0
         self._cluster, self._run, self._every_s = cluster, run, every_s
-        self._next_s = time.monotonic() + every_s
+        self._next_s, self._ends = time.monotonic() + every_s, 0
 
     def look(self) -> None:
         """Kill what is to be killed by now."""
-        if time.monotonic() < self._next_s or not any(self._run.glob("ends/*/*.json")):
-            self._cluster.keep_up()
+        self._cluster.keep_up()
+        if time.monotonic() < self._next_s or (ends := len(list(self._run.glob("ends/*/*.json")))) <= self._ends:
             return
-        self._next_s = time.monotonic() + self._every_s
+        self._next_s, self._ends = time.monotonic() + self._every_s, ends
         if self.workers == 1 and not self.schedulers:
             self._cluster.kill_scheduler()
             self.schedulers += 1
@@ -122,18 +131,26 @@ class Kills:
             self.workers += 1
 
 
-def one_by_one(captures: Path) -> Way:
-    """Each capture by a process alone; its alerts are numbered through, as a run over all does it."""
+def by_themselves(captures: Path, at_once: int) -> Way:
+    """Each capture by a process alone, so many at once; alerts are numbered through, as a run over all does it."""
     began_s, began_cpu_s = time.monotonic(), children_s()
+    paths = sorted(captures.iterdir())
+    with ThreadPoolExecutor(at_once) as pool:
+        outputs = list(pool.map(lines_of, paths))
     lines: list[bytes] = []
-    for path in sorted(captures.iterdir()):
-        alone = subprocess.run([*FLOWVIGIL, "read", str(path)], env=surroundings(), capture_output=True, check=True)
+    for path, output in zip(paths, outputs, strict=True):
         place = b'"log":{"file":{"path":"%b"}},' % os.fsencode(path)
-        for number, line in enumerate(alone.stdout.splitlines(keepends=True), len(lines) + 1):
+        for number, line in enumerate(output.splitlines(keepends=True), len(lines) + 1):
             numbered = SEQUENCE.sub(b'"sequence":%d' % number, line, count=1)
             lines.append(BEHIND.sub(place, numbered, count=1))
     wall_s, cpu_s = time.monotonic() - began_s, children_s() - began_cpu_s
-    return Way("a process each", wall_s, cpu_s, hashlib.sha256(b"".join(lines)).hexdigest())
+    return Way(f"{at_once} processes at once", wall_s, cpu_s, hashlib.sha256(b"".join(lines)).hexdigest())
+
+
+def lines_of(capture: Path) -> bytes:
+    """What reading one capture gives."""
+    command = [*FLOWVIGIL, "read", str(capture), "--workers", "1"]
+    return subprocess.run(command, env=surroundings(), capture_output=True, check=True).stdout
 
 
 def read_by(
