@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
-from sensor.alerts.kinds import Kind, Schema, misfit
+from sensor.alerts.kinds import COUNT, MOST, Kind, Schema, misfit
 
 REQUIRED: Final = object()
+_COUNT: Final = COUNT.read
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,14 @@ class _Object:
         get = document.get
         for name, path, group, attribute, read, absent in self._readers:
             found = get(name)
-            values[group][attribute] = absent if found is None and absent is not REQUIRED else read(found, path)
+            if (
+                read is _COUNT and type(found) is int and 0 <= found <= MOST
+            ):  # most fields of an account: without a call
+                values[group][attribute] = found
+            elif found is None and absent is not REQUIRED:
+                values[group][attribute] = absent
+            else:
+                values[group][attribute] = read(found, path)
         for name, inner in self._objects:
             part = get(name)
             inner.read(part if isinstance(part, dict) else {}, values)

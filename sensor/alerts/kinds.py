@@ -20,7 +20,7 @@ Schema = dict[str, Any]
 
 SENTENCE_BYTES: Final = 640
 _ELLIPSIS: Final = "…"
-_MOST: Final = 2**63 - 1
+MOST: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_UTC: Final = datetime(1970, 1, 1)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -70,11 +70,13 @@ def text(longest: int, pattern: str | None = None) -> Kind:
     """Text of at most so many letters. pattern: that the writer keeps to; a reader takes any."""
     # The empty description holds the place of the field's own.
     shape = {} if pattern is None else {"description": "", "pattern": pattern}
-    return Kind(
-        {"type": "string", "maxLength": longest, **shape},
-        partial(printable, limit=longest),
-        lambda value, path: printable(_string(value, path), longest),
-    )
+
+    def read(value: Any, path: str) -> str:
+        if type(value) is str and len(value) <= longest and value.isascii() and value.isprintable():
+            return value
+        return printable(_string(value, path), longest)
+
+    return Kind({"type": "string", "maxLength": longest, **shape}, partial(printable, limit=longest), read)
 
 
 def text_or_null(longest: int) -> Kind:
@@ -150,7 +152,7 @@ def _string(value: Any, path: str) -> str:
 
 def count(least: int = 0, most: int | None = None) -> Kind:
     """A whole number."""
-    limit = _MOST if most is None else most
+    limit = MOST if most is None else most
 
     def read(value: Any, path: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:

@@ -40,6 +40,7 @@ _READ: Final[dict[str, tuple[str, Format, Callable[[Mapping[str, Any]], Record]]
 
 
 T = TypeVar("T")
+_WRITTEN: Final = {str(written) for _, written, _ in _READ.values()}  # schemas as this release writes them
 _BLANK: Final = re.compile(rb"(?:\A|\n)[ \t\r\v\f]*\n")
 
 
@@ -72,7 +73,8 @@ class NativeLine:
             return None
         called, written, read = _READ[self.kind]
         try:
-            written.version_of(self.schema)
+            if self.schema not in _WRITTEN:
+                written.version_of(self.schema)
         except OtherVersionError as error:
             raise UnreadableLineError(f"{called} of another version", str(error), "flowvigil.schema") from error
         try:

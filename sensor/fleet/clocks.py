@@ -33,11 +33,21 @@ _MOMENT: Final = re.compile(
 
 
 class Received(NamedTuple):
-    """When a line came by other clocks than its sensor's: between these moments."""
+    """When a line came by other clocks than its sensor's."""
 
-    least_ns: int
-    most_ns: int
-    by_head: bool  # whether the receiver said it
+    by_head_ns: int | None  # the receiver said it
+    told: tuple[tuple[int, int], ...] = ()  # else what others told last before it: time and interval of each
+
+    @property
+    def least_ns(self) -> int:
+        """It came then at the earliest."""
+        return median_low(time_ns for time_ns, _ in self.told) if self.by_head_ns is None else self.by_head_ns
+
+    @property
+    def most_ns(self) -> int:
+        """And then at the latest: the others would have told something once more."""
+        latest = (time_ns + interval_ns for time_ns, interval_ns in self.told)
+        return median_low(latest) if self.by_head_ns is None else self.by_head_ns
 
 
 def head_ns(head: bytes) -> int | None:
@@ -68,10 +78,7 @@ class Neighbours:
         """When an account came by those of others before it, None for too few; it is one of them from now on."""
         told, name = self._told, account.observer.name
         told.pop(name, None)
-        found = None
-        if len(told) >= FEWEST_OTHERS:
-            least = median_low(time_ns for time_ns, _ in told.values())
-            found = Received(least, median_low(time_ns + longest for time_ns, longest in told.values()), False)
+        found = Received(None, tuple(told.values())) if len(told) >= FEWEST_OTHERS else None
         told[name] = account.time_ns, _interval_ns(account)
         if len(told) > OTHERS_ASKED:
             del told[next(iter(told))]
@@ -84,7 +91,7 @@ def received_of(account: StatsRecord, head: bytes, neighbours: Neighbours) -> Re
     by_head = head_ns(head) if head else None
     if by_head is None or abs(by_head - account.time_ns) < ALIKE_NS:
         return by_others
-    return Received(by_head, by_head, True)
+    return Received(by_head)
 
 
 def clock_behind_ns(told_ns: Sequence[int], received: Sequence[Received | None], interval_ns: int) -> int:

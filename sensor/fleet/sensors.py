@@ -110,9 +110,14 @@ class SensorHeard:
     def add_account(self, account: StatsRecord, received: Received | None = None) -> None:
         """Take an account in. received: when it came, where something tells that."""
         self._heard(account.time_ns)
-        by_head = received.least_ns if received is not None and received.by_head else account.time_ns
-        new, accounts = _Account((by_head, account.time_ns), account, received), self._accounts
-        if len(accounts) == ACCOUNTS_KEPT and new.order < accounts[0].order:
+        by_head_ns = None if received is None else received.by_head_ns
+        order = account.time_ns if by_head_ns is None else by_head_ns, account.time_ns
+        new, accounts = _Account(order, account, received), self._accounts
+        if by_head_ns is None and (not accounts or order > accounts[-1].order):
+            accounts.append(new)
+            del accounts[:-ACCOUNTS_KEPT]
+            return
+        if len(accounts) == ACCOUNTS_KEPT and order < accounts[0].order:
             return
         for place, known in enumerate(accounts):
             if known.record.time_ns == account.time_ns and known.record.observer == account.observer:

@@ -1,6 +1,7 @@
 """A clock that differs is told from silence and from lines that come late."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ def head(time_ns: int) -> bytes:
     return b"%d gw1 flowvigil: " % (time_ns // 1_000_000)
 
 
-def book_of(lines: list[tuple[str, int, int | None]]) -> SensorBook:
+def book_of(lines: Sequence[tuple[str, int, int | None]]) -> SensorBook:
     """Accounts as they come: name, time by the sensor's own clock, the receiver's time before them."""
     book = SensorBook()
     for name, time_ns, received_ns in lines:
