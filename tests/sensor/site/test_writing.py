@@ -195,7 +195,8 @@ def test_mode_and_links_stay(tmp_path: Path) -> None:
     assert stat.S_IMODE(real.stat().st_mode) == 0o664
 
 
-def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+def test_writers_at_the_same_time_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.site.writing.LONGEST_WAIT_S", 60.0)  # forty of them, on a slow machine
     path = tmp_path / "site.yaml"
     marks = [replace(ALERT, target_ports=(port,)) for port in range(1000, 1040)]
     with ThreadPoolExecutor(8) as pool:
