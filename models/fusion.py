@@ -1,11 +1,11 @@
 """Fusion: two lanes of evidence with separate budgets, and one verdict a flow.
 
 The known lane holds detectors that learnt attacks, the novel lane those that learnt normal traffic. Detectors of one
-lane vote: their p-values are combined by Fisher's method with weights (Good, "On the Weighted Combination of
-Significance Tests", 1955), and since they are not independent, what the sum means is calibrated on normal traffic as a
-score is. Without such a calibration the smallest p-value counts, times their number (Bonferroni). A known lane of
-classifiers that give probabilities may be calibrated class by class instead (models.classes). A step of a group
-that was never met in normal traffic (models.support) gets no verdict. It does not know how a detector scores.
+lane vote: their p-values are combined by Fisher's method with weights (models.votes), and since they are not
+independent, what the sum means is calibrated on normal traffic as a score is. Without such a calibration the smallest
+p-value counts, times their number (Bonferroni). A known lane of classifiers that give probabilities may be calibrated
+class by class instead (models.classes). A step of a group that was never met in normal traffic (models.support) gets no
+verdict. It does not know how a detector scores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,6 +38,7 @@ from models.manifest import MAX_NUMBER
 from models.masking import Masking
 from models.site import SiteProfile
 from models.support import Support
+from models.votes import voted
 
 BENIGN, UNCERTAIN, ATTACK = range(3)
 VERDICTS: tuple[str, ...] = ("benign", "uncertain", "attack")
@@ -133,6 +134,16 @@ def inputs_of(normal: NormalProfile, encoding: Encoding | None) -> dict[str, int
     if encoding is not None:
         return {name: i for i, name in enumerate(encoding.names)}
     return {normal.columns[i]: i for i in np.flatnonzero(normal.used).tolist()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Steps as detectors see them, and what there is to know of them before the known lane is asked."""
+
+    steps: FlowSteps
+    judged: NDArray[np.bool_]  # (n,) as of Judgement
+    p_novel: Vector  # (n,) float64 in (0, 1], 1 without detectors in the novel lane
+    scores: dict[str, Vector]  # (n,) float64 of each detector of the novel lane by its name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,10 +288,10 @@ class Hybrid:
         rate: nominal false-positive rate, one of thresholds; the default rate when None. Half of it is spent in each
         lane. Raises ValueError for a rate without threshold, and for masked rows where the model has no masking.
         """
-        rate = self.default_rate if rate is None else rate
-        if rate not in self.thresholds:
-            raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
-        known_cut, novel_cut = self.thresholds[rate]
+        return self.judge_prepared(self.prepared(steps), rate)
+
+    def prepared(self, steps: FlowSteps) -> Prepared:
+        """Score the steps with the novel lane alone, whose next steps another thread may score; raises as judge."""
         values = self.filled(steps.values) if steps.masked else steps.values
         judged = np.ones(len(steps), dtype=np.bool_) if self.support is None else self.support.judges(values)
         if self.encoding is not None:
@@ -288,18 +299,28 @@ class Hybrid:
         # Of its own, so that what the detectors share of it goes when they are done.
         steps = FlowSteps(values, steps.host, steps.time_ns, steps.advances)
         scores: dict[str, Vector] = {}
+        p_novel, _ = self._lane(self.novel, self.novel_vote, steps, scores)
+        return Prepared(steps, judged, p_novel, scores)
+
+    def judge_prepared(self, prepared: Prepared, rate: float | None = None) -> Judgement:
+        """As judge, of steps that were prepared, in their order."""
+        rate = self.default_rate if rate is None else rate
+        if rate not in self.thresholds:
+            raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
+        known_cut, novel_cut = self.thresholds[rate]
+        steps, judged, p_novel = prepared.steps, prepared.judged, prepared.p_novel
+        scores: dict[str, Vector] = {}
         if self.classes is None:
             p_known, label = self._lane(self.known, self.known_vote, steps, scores)
         else:
             p_known, label = self._classes(self.classes, steps, scores)
-        p_novel, _ = self._lane(self.novel, self.novel_vote, steps, scores)
         if not judged.all():
             p_known, p_novel = np.where(judged, p_known, 1.0), np.where(judged, p_novel, 1.0)
         verdict = np.full(len(steps), BENIGN, dtype=np.int8)
         odd = p_novel < novel_cut
         verdict[odd] = UNCERTAIN
         verdict[(p_known < known_cut) & (odd if self.fusion == CASCADE else True)] = ATTACK
-        return Judgement(verdict, p_known, p_novel, scores, label, judged)
+        return Judgement(verdict, p_known, p_novel, {**scores, **prepared.scores}, label, judged)
 
     @property
     def evicted(self) -> int:
@@ -376,21 +397,3 @@ def _twins(members: tuple[Member, ...]) -> tuple[Member, ...]:
         replace(member, detector=member.detector.twin()) if isinstance(member.detector, RememberingDetector) else member
         for member in members
     )
-
-
-def voted(members: Sequence[Member], p_values: Sequence[Vector], vote: Calibration | None, rows: int) -> Vector:
-    """One p-value of a lane, (rows,): 1 without detectors, as it is of one, of several as vote says."""
-    if vote is not None:
-        return vote.p_value(fisher(members, p_values))
-    if not p_values:
-        return np.ones(rows)
-    smallest: Vector = np.min(p_values, axis=0)
-    return np.minimum(smallest * len(p_values), 1.0)
-
-
-def fisher(members: Sequence[Member], p_values: Sequence[Vector]) -> Vector:
-    """Weighted sum of -log p, (n,), the larger the less normal. p_values: (n,) in (0, 1] of each member."""
-    total = np.zeros(len(p_values[0]))
-    for member, p in zip(members, p_values, strict=True):
-        total -= member.weight * np.log(p)
-    return total

@@ -15,7 +15,8 @@ from flows.columns import NAMES
 from flows.context.columns import without_context
 from models.calibration import Calibration, fit_calibration
 from models.detector import Detector, FlowSteps, Vector
-from models.fusion import Hybrid, Judgement, fisher, voted
+from models.fusion import Hybrid, Judgement
+from models.votes import fisher, voted
 from training import memory
 from training.arrays import Mask, Values
 from training.datasets.table import FlowTable

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.batch import REPORT, SRC_HIGH, SRC_LOW, START_NS, START_SHIFT_NS, FlowBatch
 from models.detector import FlowSteps
-from models.fusion import Hybrid, Judgement
+from models.fusion import Hybrid, Judgement, Prepared
 from sensor.alerts.alert import transport_of
 from sensor.alerts.alert_flow import AlertItem
 from sensor.episodes.episodes import Episodes
@@ -44,6 +44,14 @@ class WindowMaker(RowMaker, Protocol):
     @property
     def given_up(self) -> int:
         """Of these, how many gave way to others so far while they still counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRows:
+    """What is known of flow records before the known lane is asked."""
+
+    rows: Rows  # what the model is asked about
+    steps: Prepared  # of the same rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +92,8 @@ class Judge:
     exchanged: bool = False  # whether another model judged before
     flows: int = 0  # flows reported for the first time
     judged: int = 0  # records, with every new report of a flow
-    # Time by clock_ns that rows, the model and what follows took: apart, as all may go on at once (sensor.run.ahead).
-    rows_ns: int = 0
+    # Time by clock_ns that preparing, judging and what follows took: apart, as all may go on at once (run.ahead).
+    preparing_ns: int = 0
     assessing_ns: int = 0
     following_ns: int = 0
     clock_ns: Callable[[], int] = time.perf_counter_ns
@@ -93,7 +101,7 @@ class Judge:
     @property
     def spent_ns(self) -> int:
         """Time that judging took, by clock_ns."""
-        return self.rows_ns + self.assessing_ns + self.following_ns
+        return self.preparing_ns + self.assessing_ns + self.following_ns
 
     @property
     def merged(self) -> int:
@@ -134,21 +142,25 @@ class Judge:
         """
         return self.follow(records, self.assess(records), dropped) if len(records) else []
 
-    def rows_of(self, records: FlowBatch) -> Rows:
-        """What the model is asked about of each flow record, in order; the context of the records' hosts advances."""
+    def prepare(self, records: FlowBatch) -> PreparedRows:
+        """What is known of each flow record, in order, before the known lane is asked.
+
+        The context of the records' hosts advances, and the states that the novel lane has of them.
+        """
         started_ns = self.clock_ns()
         rows = records.values if self.row_maker is None else self.row_maker.columns(records)
-        self.rows_ns += self.clock_ns() - started_ns
-        return rows
+        prepared = self.hybrid.prepared(steps_of(records, rows))
+        self.preparing_ns += self.clock_ns() - started_ns
+        return PreparedRows(rows, prepared)
 
-    def assess(self, records: FlowBatch, rows: Rows | None = None) -> Assessment:
+    def assess(self, records: FlowBatch, prepared: PreparedRows | None = None) -> Assessment:
         """What the model says of each flow record, of which there is at least one; the hosts' states advance.
 
-        rows: as of rows_of, where they were made before; another thread may make those of the next records.
+        prepared: as of prepare, where that was done before; another thread may prepare the next records.
         """
-        rows = self.rows_of(records) if rows is None else rows
-        started_ns = self.clock_ns()
-        judgement = self.hybrid.judge(steps_of(records, rows), self.rate)
+        prepared = self.prepare(records) if prepared is None else prepared
+        rows, started_ns = prepared.rows, self.clock_ns()
+        judgement = self.hybrid.judge_prepared(prepared.steps, self.rate)
         if self.observer is not None:
             self.observer.judged(self.hybrid, records, rows, judgement)
         self.assessing_ns += self.clock_ns() - started_ns

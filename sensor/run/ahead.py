@@ -1,4 +1,4 @@
-"""Stored captures on several cores: metering, rows for the model, the model, and what follows, each in a thread.
+"""Stored captures on several cores: metering, rows and novel lane, known lane, and what follows, each in a thread.
 
 Kernels are compiled without the interpreter lock, and reading and unpacking release it, so the threads work side by
 side on the same arrays: nothing is copied, and no other process can be lost. Each hands on in order what it made, and
@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from flows.batch import FlowBatch
 from flows.meter import concatenate
 from flows.names.reading import NO_SIGHTINGS, joined
-from sensor.judging.judge import Assessment, Rows
+from sensor.judging.judge import Assessment, PreparedRows
 from sensor.metering.turns import END_NS, Turn, TurnSource
 from sensor.run.detection import AssessedTurn, in_parts
 
@@ -33,10 +33,10 @@ ENDING_S: Final = 1.0  # for a thread to end once nobody wants what it makes
 class Assessor(Protocol):
     """The part of a judge that can be ahead of what follows (sensor.judging.judge)."""
 
-    def rows_of(self, records: FlowBatch) -> Rows:
-        """What the model is asked about of each record, in order."""
+    def prepare(self, records: FlowBatch) -> PreparedRows:
+        """What is known of each record, in order, before the known lane is asked."""
 
-    def assess(self, records: FlowBatch, rows: Rows | None = None) -> Assessment:
+    def assess(self, records: FlowBatch, prepared: PreparedRows | None = None) -> Assessment:
         """What the model says of each record, in order."""
 
 
@@ -88,9 +88,9 @@ class TurnsAhead:
         metered, cores = self._metered.turns, self._metered.cores
         if not isinstance(metered, Ahead):
             return iter(metered)
-        in_rows = Ahead("rows", self._in_rows(metered), cores)
-        assessed = Ahead("model", self._assessed(in_rows), cores)
-        self._stages = [assessed, in_rows]
+        prepared = Ahead("novel", self._prepared(metered), cores)
+        assessed = Ahead("known", self._assessed(prepared), cores)
+        self._stages = [assessed, prepared]
         return iter(assessed)
 
     def stop(self) -> None:
@@ -105,13 +105,13 @@ class TurnsAhead:
             stage.close()
         self._metered.close()
 
-    def _in_rows(self, turns: Iterable[Turn]) -> Iterator[tuple[Turn, Rows | None]]:
+    def _prepared(self, turns: Iterable[Turn]) -> Iterator[tuple[Turn, PreparedRows | None]]:
         for turn in turns:
-            yield turn, self._judge.rows_of(turn.records) if len(turn.records) else None
+            yield turn, self._judge.prepare(turn.records) if len(turn.records) else None
 
-    def _assessed(self, turns: Iterable[tuple[Turn, Rows | None]]) -> Iterator[Turn]:
-        for turn, rows in turns:
-            assessment = None if rows is None else self._judge.assess(turn.records, rows)
+    def _assessed(self, turns: Iterable[tuple[Turn, PreparedRows | None]]) -> Iterator[Turn]:
+        for turn, prepared in turns:
+            assessment = None if prepared is None else self._judge.assess(turn.records, prepared)
             yield AssessedTurn(turn.records, turn.until_ns, turn.totals, turn.events, turn.seen, assessment=assessment)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from models.calibration import Calibration, fit_calibration
 from models.classes import rarest_class, rarity, shares_of
 from models.detector import Detector, ProbabilisticClassifier, Probabilities, Vector, attack_of
-from models.fusion import Member, fisher
+from models.fusion import Member
+from models.votes import fisher
 from training.datasets.table import FlowTable
 from training.labels import BENIGN
 from training.measure import chunked_steps

@@ -16,7 +16,7 @@ from flows.columns import COLUMNS
 from flows.meter import MeterStats, concatenate
 from flows.names.layout import SIGHTING_WORDS
 from flows.names.reading import Sightings
-from sensor.judging.judge import Assessment, Rows
+from sensor.judging.judge import Assessment, PreparedRows
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.run.ahead import METERED, RECORDS, WAITING, Ahead, Cores, MeteredAhead, TurnsAhead, gathered
 from sensor.run.detection import AssessedTurn
@@ -108,12 +108,13 @@ class Endless:
 class Silent:
     """A judge that has nothing to say."""
 
-    def rows_of(self, records: FlowBatch) -> Rows:
-        return records.values
+    def prepare(self, records: FlowBatch) -> PreparedRows:
+        return PreparedRows(records.values, None)  # type: ignore[arg-type]
 
-    def assess(self, records: FlowBatch, rows: Rows | None = None) -> Assessment:
-        assert rows is records.values
-        return Assessment(rows, None)  # type: ignore[arg-type]
+    def assess(self, records: FlowBatch, prepared: PreparedRows | None = None) -> Assessment:
+        assert prepared is not None
+        assert prepared.rows is records.values
+        return Assessment(prepared.rows, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cores", [1, 2])
@@ -144,7 +145,7 @@ def test_a_model_that_fails_ends_the_run_with_its_error_and_leaves_no_thread() -
     before = threading.active_count()
 
     class Failing(Silent):
-        def assess(self, records: FlowBatch, _rows: Rows | None = None) -> Assessment:
+        def assess(self, records: FlowBatch, _prepared: PreparedRows | None = None) -> Assessment:
             raise MemoryError(len(records))
 
     turns = TurnsAhead(MeteredAhead(Endless(), 2), Failing())
@@ -219,13 +220,13 @@ def test_however_long_each_stage_takes_turns_are_those_of_one_core_and_no_more_c
                 yield turn
 
     class SlowJudge(Silent):
-        def rows_of(self, records: FlowBatch) -> Rows:
+        def prepare(self, records: FlowBatch) -> PreparedRows:
             at_work.work()
-            return super().rows_of(records)
+            return super().prepare(records)
 
-        def assess(self, records: FlowBatch, rows: Rows | None = None) -> Assessment:
+        def assess(self, records: FlowBatch, prepared: PreparedRows | None = None) -> Assessment:
             at_work.work()
-            return super().assess(records, rows)
+            return super().assess(records, prepared)
 
     found, ahead = [], TurnsAhead(MeteredAhead(Slow(), cores), SlowJudge())
     for turn in ahead:
