@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.process.cores import usable_cores
 from sensor.synth.packets import IPV4, TCP, UDP, Flag, ethernet, internet, tcp, udp
 from sensor.synth.protocols import dns
 from tests.bench.captures import large
@@ -122,7 +123,7 @@ def pair(capture: Path) -> tuple[Usage, Usage]:
         "-q",
         "--workers",
     ]
-    alone, beside = run([*command, "1"]), run([*command, "3"])
+    alone, beside = run([*command, "1"]), run([*command, str(usable_cores())])
     if alone.stdout != beside.stdout:
         raise RuntimeError(f"{capture.name}: other lines on all cores than on one")
     return alone, beside
