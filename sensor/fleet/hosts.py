@@ -11,12 +11,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 # Addresses without a meaning beyond their network. Sources: RFC 1918, RFC 6598 (carriers' translation), RFC 3927 and
-# RFC 4291 (link-local), RFC 1122 (loopback, this network), RFC 4193 (unique local), RFC 5771 and RFC 4291 (groups).
+# RFC 4291 (link-local), RFC 1122 (loopback, this network), RFC 4193 (unique local), RFC 5771 and RFC 4291 (groups),
+# RFC 3879 (site-local of old), RFC 8215 (a network's own NAT64), RFC 4291 (IPv4 in IPv6, which belongs on no wire).
 _LOCAL: Final = tuple(
     ip_network(text)
     for text in (
         "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8",
         "0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "fc00::/7", "fe80::/10", "::/127", "ff00::/8",
+        "fec0::/10", "64:ff9b:1::/48", "::ffff:0:0/96",
     )
 )  # fmt: skip
 

@@ -96,9 +96,9 @@ def test_a_host_of_the_world_is_one_whoever_sees_it() -> None:
 
 def test_networks_of_their_own_are_local() -> None:
     for address in ("10.9.8.7", "172.31.0.1", "192.168.1.1", "100.64.0.1", "169.254.1.1", "fe80::1", "fd00::1", "::1",
-                    "224.0.0.251", "ff02::fb"):  # fmt: skip
+                    "224.0.0.251", "ff02::fb", "fec0::1", "64:ff9b:1::a00:5", "::ffff:10.0.0.5"):  # fmt: skip
         assert is_local(address)
-    for address in ("172.32.0.1", "100.128.0.1", "8.8.8.8", "2001:db8::1", "192.0.2.1", "11.0.0.1"):
+    for address in ("172.32.0.1", "100.128.0.1", "8.8.8.8", "2001:db8::1", "192.0.2.1", "11.0.0.1", "64:ff9b::808:808"):
         assert not is_local(address)
 
 
