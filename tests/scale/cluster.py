@@ -178,7 +178,10 @@ def children_s() -> float:
 
 
 def cluster_s(cluster: Cluster | None) -> float:
-    """CPU time of a cluster's processes that run, with that of what they began. Killed ones are among the children."""
+    """CPU time of a cluster's processes that run, with that of what they began.
+
+    Killed ones are among the children, but not what they had begun, which ends by itself.
+    """
     if cluster is None or cluster.scheduler is None:
         return 0.0
     return sum(_tree_s(process.pid) for process in (cluster.scheduler, *cluster.workers))
