@@ -30,8 +30,18 @@ SetOption = Annotated[
 BundleOption = Annotated[
     str | None, typer.Option("-m", "--model", metavar="BUNDLE", help="Bundle directory, or the name of a shipped one.")
 ]
+
+
+def _no_hyphen(output: Path | None) -> Path | None:
+    """A file, or None. Raises typer.BadParameter for -, which elsewhere means stdout."""
+    if output == Path("-"):
+        raise typer.BadParameter("found -, expected a file: JSONL goes to stdout by itself, in a terminal with --json")
+    return output
+
+
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Append alerts as JSONL.", readable=False)
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Append alerts as JSONL.", readable=False, callback=_no_hyphen),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSONL on stdout also in a terminal.")]
 FilterOption = Annotated[

@@ -421,9 +421,10 @@ def test_closed_streams_do_no_harm(demo: Result, tmp_path: Path) -> None:
         (("raed",), "found 'raed', which is no command, did you mean read?"),
         (("read",), "read needs CAPTURE"),
         (("read", "--color", "blue", "x"), "--color: found 'blue', expected one of 'auto', 'always', 'never'"),
+        (("read", "x", "-o", "-"), "-o or --output: found -, expected a file: JSONL goes to stdout by itself"),
         (("watch",), "watch needs -i or --interface"),
     ],
-    ids=["option", "command", "no capture", "colour", "no interface"],
+    ids=["option", "command", "no capture", "colour", "hyphen", "no interface"],
 )
 def test_a_wrong_command_line_is_one_line_that_says_where_help_is(arguments: tuple[str, ...], said: str) -> None:
     line = refusal(flowvigil(*arguments), 2)
