@@ -4,8 +4,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -91,10 +92,12 @@ class Islands:
             own = options.run or stack.enter_context(scratch_directory()) / "run"
             # A run may go on with more patience.
             judging = json.dumps({**settings, "jobs": None, "table": table}, sort_keys=True)
-            identity = Identity(VERSION, ready["sha256"], hashlib.sha256(judging.encode()).hexdigest())
+            settings_sha256 = hashlib.sha256(judging.encode()).hexdigest()
+            identity = Identity(VERSION, ready["sha256"], settings_sha256, self._files())
             run = stack.enter_context(RunDirectory(own).held(identity, resume=options.resume))
             run.make_room(found)
-            yield IslandRun(found, carrier, run, kept, ready["bundle"], keep=options.run is not None)
+            keep = options.run is not None
+            yield IslandRun(found, carrier, run, kept, ready["bundle"], keep=keep, count_hosts=self.count_hosts)
 
     @property
     def _settings(self) -> "Config":
@@ -103,6 +106,13 @@ class Islands:
         keep_packets = self.config.keep_packets.model_copy(update={"directory": None})
         flow_log = self.config.flow_log.model_copy(update={"directory": None})
         return self.config.model_copy(update={"keep_packets": keep_packets, "flow_log": flow_log})
+
+    def _files(self) -> dict[str, str]:
+        """SHA-256 of the files by which alerts are told, by path; "" of one that cannot be read: its reader says so."""
+        paths = [self.config.site.file, self.config.geoip.location, self.config.geoip.asn]
+        if self.table is not None or self.options.run is None:  # nobody asks
+            return {}
+        return {str(path): _sha256(path) for path in paths if path is not None}
 
     def _carrier(
         self, stack: ExitStack, settings: dict[str, Any], table: dict[str, Any] | None, workers: int
@@ -123,7 +133,7 @@ class Islands:
         ready = {"bundle": "", "sha256": ""}
         if table is None:
             hybrid = load_model(self.config)
-            ready = {"bundle": hybrid.model_id, "sha256": hybrid.sha256}
+            ready = {"bundle": hybrid.model_id, "sha256": hybrid.manifest_sha256}
         carrier = cluster_of(self.config, self.options.scheduler, told, ready["sha256"])
         return stack.enter_context(carrier), ready
 
@@ -140,8 +150,9 @@ class IslandRun:
         bundle: str,
         *,
         keep: bool,
+        count_hosts: bool,
     ) -> None:
-        """keep: whether the run's directory stays."""
+        """keep: whether the run's directory stays. count_hosts: whether what is known of each has to say how many."""
         self.captures, self.run, self.keep, self.bundle = captures, run, keep, bundle
         self.problems: list[str] = []
         self.failed = False  # whether a capture was damaged or set aside
@@ -149,6 +160,7 @@ class IslandRun:
         self.given_up: CarrierError | None = None  # why whoever reads does no more
         self._carrier = carrier
         self._kept = kept
+        self._count_hosts = count_hosts
         tasks = [
             {"capture": capture.name, "size": capture.size, "part": str(run.part(capture)), **kept.task(capture)}
             for capture in captures
@@ -205,7 +217,7 @@ class IslandRun:
                 show(self.progress)
 
         for number, capture in enumerate(self.captures):
-            if (result := self.run.end_of(capture)) is not None and self._kept.has(capture, result):
+            if (result := self.run.end_of(capture)) is not None and self._suffices(capture, result):
                 self.schedule.know(number, result, capture.size or 0)
         look(at_once=True)
         try:
@@ -223,6 +235,10 @@ class IslandRun:
         states = self.schedule.states
         if states and all(state.result is not None and not state.result["account"] for state in states):
             raise InputError(*self.problems)
+
+    def _suffices(self, capture: Capture, result: dict[str, Any]) -> bool:
+        """Whether a capture need not be read again for what this run wants of it."""
+        return ("hosts" in result or not self._count_hosts) and self._kept.has(capture, result)
 
     def _ended(self, number: int, state: State) -> None:
         """Note on disk how a capture ended. Raises OutputError."""
@@ -255,6 +271,14 @@ class IslandRun:
             take(capture, state.result)
             if not self.keep:
                 self.run.discard(capture)
+
+
+def _sha256(path: Path) -> str:
+    with suppress(OSError):
+        if path.is_file():  # a pipe would keep one waiting
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+    return ""
 
 
 def _started(pool: LocalPool) -> dict[str, Any]:

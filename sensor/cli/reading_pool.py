@@ -129,7 +129,10 @@ def _config_of(settings: dict[str, Any]) -> "Config":
 
 
 def _ready_to_judge(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
-    """What a child does, with the model and every kernel loaded, so that no child has to; and which model that is."""
+    """What a child does, with the model and every kernel loaded, so that no child has to; and which model that is.
+
+    By the SHA-256 of its manifest, which also has the thresholds, and names the weights.
+    """
     config = _config_of(settings)
     hybrid = ready_model(config, cached(JUDGING, config), lambda: None, quiet=bool(settings["quiet"]))
     load(OF_LINES)  # not before: they load kernels, whose cache is chosen by now
@@ -140,7 +143,7 @@ def _ready_to_judge(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
     make_flow_directory(config)  # which loads what writing there needs
     judge = build_judge(config, hybrid)  # each child has a copy, of whose empty tables it pays for what it fills
     work = partial(_one, partial(read_one, config, judge, count_hosts=bool(settings["count_hosts"])))
-    return work, {"bundle": hybrid.model_id, "sha256": hybrid.sha256}
+    return work, {"bundle": hybrid.model_id, "sha256": hybrid.manifest_sha256}
 
 
 def _ready_to_meter(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
@@ -184,8 +187,13 @@ def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> 
 def read_one(
     config: "Config", judge: "Judge", task: Task, page: Page, found: Result, *, count_hosts: bool = False
 ) -> None:
-    """Read one capture into a file of lines. found: gets what is known of it then. Raises OutputError, OSError."""
+    """Read one capture into a file of lines. found: gets what is known of it then. Raises OutputError, OSError.
+
+    count_hosts: found gets `hosts` too, 0 of a capture that cannot be read.
+    """
     hosts = [_census()] if count_hosts else []
+    if count_hosts:
+        found["hosts"] = 0
     name, display = task["capture"], DisplayOptions(True, True, Color.NEVER)
     with whole_file(Path(task["part"])) as lines, _kept(config, task) as (own, one), _refusals(found):
         os.dup2(lines.fileno(), 1)
@@ -200,7 +208,8 @@ def read_one(
         found["account"] = account_of(progress)
         found["packet_files"] = progress.kept.files if progress.kept else 0
         found["flow_files"] = progress.logged.files if progress.logged else 0
-        found["hosts"] = sum(len(census.hosts) for census in hosts)
+        if hosts:
+            found["hosts"] = len(hosts[0].hosts)
 
 
 def meter_one(config: "Config", table: TableOptions, task: Task, page: Page, found: Result) -> None:

@@ -208,5 +208,5 @@ def _unfit(said: dict[str, Any], bundle: str) -> str:
         return str(said["refused"]["message"])
     ready = said["ready"]
     if ready["sha256"] != bundle:
-        return f"found bundle {ready['bundle']} with SHA-256 {ready['sha256']:.16}…, expected {bundle:.16}… as here"
+        return f"found bundle {ready['bundle']} with manifest {ready['sha256']:.16}…, expected {bundle:.16}… as here"
     return ""

@@ -19,7 +19,7 @@ from sensor.files.alone import InUseError, lock_alone, unlock
 from sensor.files.unfinished import whole_file
 from sensor.printable import printable
 
-SCHEMA: Final = "captures-run/2"  # read by the version that wrote it
+SCHEMA: Final = "captures-run/3"  # read by the version that wrote it
 ALERTS: Final = "alerts.jsonl"  # all lines, in the order of the captures, at the end of a run
 RUN, DELIVERED = "run.json", "delivered.json"
 LEFT: Final = ("parts", "ends", DELIVERED, ALERTS)  # beside it, in the order in which they come
@@ -46,8 +46,9 @@ class Identity:
     """What must be the same for a run to go on."""
 
     version: str
-    bundle: str  # SHA-256
+    bundle: str  # SHA-256 of its manifest, which names all else of it
     settings: str  # SHA-256
+    files: Mapping[str, str]  # SHA-256 of each that the settings name, by path
 
 
 class RunDirectory:
@@ -62,7 +63,7 @@ class RunDirectory:
         """Begin a run here, or go on with one.
 
         Raises OutputError where there is one already that is not to go on, where another process is at work, or where
-        nothing can be written; ConfigError where what is to go on was of another bundle, settings or version.
+        nothing can be written; ConfigError where what is to go on was of another bundle, settings, files or version.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -129,6 +130,7 @@ class RunDirectory:
             "version": identity.version,
             "bundle": identity.bundle,
             "settings": identity.settings,
+            "files": dict(identity.files),
         }
         if before is None:
             if resume:
@@ -145,9 +147,9 @@ class RunDirectory:
         others = {"schema": "another form", "version": "another version", "bundle": "another bundle"}
         for name, value in now.items():
             if before.get(name) != value:
-                what = others.get(name, "other settings")
+                what = f"of {others.get(name, 'other settings')}" if name != "files" else _other_file(before, identity)
                 raise ConfigError(
-                    f"--resume: found a run of {what} in {self._shown}, expected the same as now, or another directory"
+                    f"--resume: found a run {what} in {self._shown}, expected the same as now, or another directory"
                 )
 
     def _has(self, capture: Capture, result: dict[str, Any]) -> bool:
@@ -176,6 +178,13 @@ class RunDirectory:
     @property
     def _shown(self) -> str:
         return printable(str(self.path), 200)
+
+
+def _other_file(before: Mapping[str, Any], identity: Identity) -> str:
+    """What a run was made with, where a file was another then. before: what it says of itself."""
+    had = found if isinstance(found := before.get("files"), dict) else {}
+    path = next((path for path, sha256 in identity.files.items() if had.get(path) != sha256), None)
+    return "with other files" if path is None else f"with another content of {printable(path, 200)}"
 
 
 def _end(capture: Capture) -> Path:

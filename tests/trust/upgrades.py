@@ -183,7 +183,7 @@ KINDS: Final = (
 # Written, and read by no part of the product: other programs, or people, read them.
 ONLY_WRITTEN: Final = (str(flow_record.FLOW_FORMAT), str(flow_record.LOGGED_FORMAT), "exploration/1", "flowvigil.lab/1")
 # Read from a sensor that runs, by a client of the same release alone.
-OF_ONE_RELEASE: Final = ("attach/1", "captures-run/1")
+OF_ONE_RELEASE: Final = ("attach/1", "captures-run/3")
 
 
 def golden(kind: Kind, version: int) -> list[Path]:

@@ -8,17 +8,20 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from sensor.cli.build import bundle_path
 from sensor.jobs.run_directory import ALERTS
 from sensor.synth.generate import generate
 from sensor.synth.pcap import pcap_bytes, write_pcap
 from sensor.synth.scenarios.portscan import PORTSCAN
-from tests.support.command import flowvigil, started
+from tests.support.command import Result, flowvigil, started
+from tests.support.geo import cities
 
-pytestmark = pytest.mark.takes(15)
+pytestmark = pytest.mark.takes(20)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
 ODD = (b"-dash.pcap", b"line\nend.pcap", b"\x1b[2Jscreen.pcap", b"no-\xff-text.pcap", b"a/same.pcap", b"b/same.pcap")
@@ -110,6 +113,102 @@ def test_a_run_whose_directory_goes_midway_ends_in_one_line(scan: Path, tmp_path
     code, said = run_with(tmp_path, lambda: shutil.rmtree(run), scan, "--run", run)
     assert (code, len(said)) == (7, 1), said
     assert "cannot be written (no such file or directory)" in said[0]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended, in a directory, with the files that it was made with."""
+
+    directory: Path
+    scan: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.directory / "bundle" / "manifest.json"
+
+    @property
+    def site(self) -> Path:
+        return self.directory / "site.yaml"
+
+    @property
+    def place(self) -> Path:
+        return self.directory / "place.mmdb"
+
+    @property
+    def run(self) -> Path:
+        return self.directory / "run"
+
+    def carried(self, command: str, *more: str | Path) -> Result:
+        """The same in a process of its own."""
+        files = ("-m", self.manifest.parent, "--set", f"site.file={self.site}", "--set", f"geoip.location={self.place}")
+        return flowvigil(command, self.scan, "--independent", "--workers", "1", "-q", *files, *more)
+
+    def gone_on_with(self, command: str, *more: str | Path) -> Result:
+        """How it goes on."""
+        return self.carried(command, "--run", self.run, "--resume", *more)
+
+    def ends(self) -> dict[Path, int]:
+        """When it was written how each capture ended."""
+        return {path: path.stat().st_mtime_ns for path in self.run.glob("ends/*/*.json")}
+
+
+@pytest.fixture(scope="module")
+def ended(scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    found = Ended(tmp_path_factory.mktemp("ended"), scan)
+    shutil.copytree(bundle_path(None), found.manifest.parent)
+    found.site.write_text("home: [10.0.0.0/8]\n")
+    cities(found.place)
+    assert found.carried("read", "--run", found.run).code == 0
+    return found
+
+
+def test_a_page_goes_on_with_a_run_that_counted_no_hosts_and_counts_them(ended: Ended, tmp_path: Path) -> None:
+    gone_on, afresh = tmp_path / "gone-on.html", tmp_path / "afresh.html"
+    os.utime(ended.site)  # the same content, whenever it was written
+    assert ended.gone_on_with("report", "-o", gone_on).code == 0
+    assert ended.carried("report", "-o", afresh).code == 0
+    assert gone_on.read_bytes() == afresh.read_bytes()
+    ends = ended.ends()
+    assert ended.gone_on_with("read").code == 0
+    assert ended.ends() == ends  # known by now, with more than is wanted
+
+
+def fewer_alerts(manifest: bytes) -> bytes:
+    """A manifest with the same weights and other thresholds."""
+    found = json.loads(manifest)
+    found["thresholds"] = [{**cuts, "known": 1e-9, "novel": 1e-9} for cuts in found["thresholds"]]
+    return json.dumps(found).encode()
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("bundle/manifest.json", fewer_alerts, "of another bundle"),
+        ("site.yaml", lambda content: content.replace(b"10.0.0.0/8", b"192.168.0.0/16"), "with another content of"),
+        ("place.mmdb", lambda content: content.replace(b"Lyon", b"Nice"), "with another content of"),
+    ],
+)
+def test_a_run_is_not_gone_on_with_once_a_file_that_it_was_made_with_has_changed(
+    file: str, change: Callable[[bytes], bytes], words: str, ended: Ended
+) -> None:
+    path = ended.directory / file
+    content = path.read_bytes()
+    path.write_bytes(change(content))
+    try:
+        result = ended.gone_on_with("read")
+    finally:
+        path.write_bytes(content)
+    assert (result.code, result.stdout) == (3, b"")
+    assert f"--resume: found a run {words} " in result.stderr[0]
+    assert words == "of another bundle" or str(path) in result.stderr[0]
+
+
+def test_a_page_is_made_though_a_capture_cannot_be_read(scan: Path, tmp_path: Path) -> None:
+    page, gone = tmp_path / "page.html", tmp_path / "gone.pcap"
+    result = flowvigil("report", scan, gone, "--independent", "-o", page, "-q")
+    assert (result.code, len(result.stderr)) == (6, 1), result.stderr
+    assert f"{gone}: found no such file" in result.stderr[0]
+    assert page.exists()
 
 
 @needs_root

@@ -11,7 +11,7 @@ import pytest
 from sensor.errors import ConfigError, OutputError
 from sensor.jobs.run_directory import Capture, Identity, RunDirectory
 
-NOW = Identity("1.0", "b" * 64, "5" * 64)
+NOW = Identity("1.0", "b" * 64, "5" * 64, {"a.yaml": "f" * 64})
 CAPTURE = Capture("net.pcap", 5, 7)
 
 
@@ -42,21 +42,22 @@ def test_a_run_goes_on_with_what_has_not_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (Identity("0.9", NOW.bundle, NOW.settings), "another version"),
-        (Identity(NOW.version, "c" * 64, NOW.settings), "another bundle"),
-        (Identity(NOW.version, NOW.bundle, "6" * 64), "other settings"),
+        (Identity("0.9", NOW.bundle, NOW.settings, NOW.files), "of another version"),
+        (Identity(NOW.version, "c" * 64, NOW.settings, NOW.files), "of another bundle"),
+        (Identity(NOW.version, NOW.bundle, "6" * 64, NOW.files), "of other settings"),
+        (Identity(NOW.version, NOW.bundle, NOW.settings, {"a.yaml": "7" * 64}), "with another content of a.yaml"),
     ],
 )
 def test_a_run_of_another_kind_is_refused_by_what_differs(other: Identity, said: str, tmp_path: Path) -> None:
     ended(tmp_path, other)
-    with pytest.raises(ConfigError, match=f"found a run of {said} in"), RunDirectory(tmp_path).held(NOW, resume=True):
+    with pytest.raises(ConfigError, match=f"found a run {said} in"), RunDirectory(tmp_path).held(NOW, resume=True):
         pass
 
 
 def test_a_run_in_another_form_is_refused(tmp_path: Path) -> None:
     ended(tmp_path)
     run = tmp_path / "run.json"
-    run.write_text(json.dumps(json.loads(run.read_text()) | {"schema": "captures-run/1"}))
+    run.write_text(json.dumps(json.loads(run.read_text()) | {"schema": "captures-run/2"}))
     with pytest.raises(ConfigError, match="another form"), RunDirectory(tmp_path).held(NOW, resume=True):
         pass
 
