@@ -288,6 +288,7 @@ class Hybrid:
         rate: nominal false-positive rate, one of thresholds; the default rate when None. Half of it is spent in each
         lane. Raises ValueError for a rate without threshold, and for masked rows where the model has no masking.
         """
+        self._cuts(rate)  # before the novel lane's states advance
         return self.judge_prepared(self.prepared(steps), rate)
 
     def prepared(self, steps: FlowSteps) -> Prepared:
@@ -304,10 +305,7 @@ class Hybrid:
 
     def judge_prepared(self, prepared: Prepared, rate: float | None = None) -> Judgement:
         """As judge, of steps that were prepared, in their order."""
-        rate = self.default_rate if rate is None else rate
-        if rate not in self.thresholds:
-            raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
-        known_cut, novel_cut = self.thresholds[rate]
+        known_cut, novel_cut = self._cuts(rate)
         steps, judged, p_novel = prepared.steps, prepared.judged, prepared.p_novel
         scores: dict[str, Vector] = {}
         if self.classes is None:
@@ -321,6 +319,13 @@ class Hybrid:
         verdict[odd] = UNCERTAIN
         verdict[(p_known < known_cut) & (odd if self.fusion == CASCADE else True)] = ATTACK
         return Judgement(verdict, p_known, p_novel, {**scores, **prepared.scores}, label, judged)
+
+    def _cuts(self, rate: float | None) -> tuple[float, float]:
+        """The p-values (known, novel) below which a lane speaks. Raises ValueError for a rate without threshold."""
+        rate = self.default_rate if rate is None else rate
+        if rate not in self.thresholds:
+            raise ValueError(f"no threshold for a rate of {rate}, there are {sorted(self.thresholds)}")
+        return self.thresholds[rate]
 
     @property
     def evicted(self) -> int:

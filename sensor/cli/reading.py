@@ -1,6 +1,7 @@
 """Assembles a run over captures, and tears it down afterwards.
 
-First what may take long (model, kernels), then outputs and recorders; threads come last.
+First what may take long (model, kernels), then outputs and recorders. With another core a thread meters from the start,
+beside the model; the threads that judge begin with the run.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -117,7 +117,15 @@ class TurnsAhead:
     def _assessed(self, turns: Iterable[tuple[Turn, PreparedRows | None]]) -> Iterator[Turn]:
         for turn, prepared in turns:
             assessment = None if prepared is None else self._judge.assess(turn.records, prepared)
-            yield AssessedTurn(turn.records, turn.until_ns, turn.totals, turn.events, turn.seen, assessment=assessment)
+            yield AssessedTurn(
+                turn.records,
+                turn.until_ns,
+                turn.totals,
+                turn.events,
+                turn.seen,
+                turn.packets_due,
+                assessment=assessment,
+            )
 
 
 def gathered(turns: Iterable[Turn]) -> Iterator[Turn]:
@@ -139,6 +147,7 @@ def _together(turns: Sequence[Turn]) -> Turn:
         records=concatenate([turn.records for turn in turns if len(turn.records)]),
         events=tuple(event for turn in turns for event in turn.events),
         seen=joined([turn.seen for turn in turns if len(turn.seen)]),
+        packets_due=any(turn.packets_due for turn in turns),
     )
 
 
@@ -214,12 +223,17 @@ class Ahead(Generic[Item]):
             yield item
 
     def close(self) -> None:
-        """Have the thread end, if it has not, and let go of what it made."""
+        """Have the thread end, if it has not, and let go of what it made.
+
+        Whoever takes from it meanwhile comes to the end, so several may be closed in any order.
+        """
         self._unwanted = True
         deadline = time.monotonic() + ENDING_S
         while self.running and time.monotonic() < deadline:
             with suppress(queue.Empty):
-                self._made.get(timeout=0.01)
+                if isinstance(item := self._made.get(timeout=0.01), _End):
+                    self._made.put(item)  # for whoever takes; nothing comes after it
+                    self._thread.join()
 
     def _next(self) -> Item | _End:
         try:

@@ -100,9 +100,13 @@ def test_a_lane_without_detectors_stays_silent():
     assert judgement.label.tolist() == [0, 0]
 
 
-def test_a_rate_without_threshold_is_refused():
+def test_a_rate_without_threshold_is_refused_before_a_detector_that_may_remember_is_asked():
+    class Unasked(Told):
+        def score(self, _steps: FlowSteps) -> Vector:
+            raise AssertionError(self.name)
+
     with pytest.raises(ValueError, match=r"rate of 0.02, there are \[0.001, 0.05\]"):
-        lanes([], [Told("iforest", 0)]).judge(told((0.5,)), 0.02)
+        lanes([], [Unasked("iforest", 0)]).judge(told((0.5,)), 0.02)
 
 
 @pytest.mark.parametrize("batch", [1, 5, 64])

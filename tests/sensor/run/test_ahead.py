@@ -20,9 +20,9 @@ from sensor.judging.judge import Assessment, PreparedRows
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.run.ahead import METERED, RECORDS, WAITING, Ahead, Cores, MeteredAhead, TurnsAhead, gathered
 from sensor.run.detection import AssessedTurn
-from sensor.sources.capture import CaptureStatistics
+from sensor.sources.capture import CaptureStatistics, LinkEvent
+from tests.support.waiting import LONG_S, wait_until
 
-PATIENCE_S = 10.0
 MOST = 8192  # judged at once
 
 
@@ -129,20 +129,44 @@ def test_stopped_they_end_with_the_sources_last_turn(cores: int) -> None:
     turns.close()
 
 
+def own_threads() -> list[str]:
+    """Names of the threads that make turns."""
+    return sorted(thread.name for thread in threading.enumerate() if thread.name in ("metering", "novel", "known"))
+
+
 def test_closed_in_the_midst_they_leave_no_thread() -> None:
-    before = threading.active_count()
+    wait_until(lambda: not own_threads())
     turns = TurnsAhead(MeteredAhead(Endless(), 2), Silent())
     next(iter(turns))
-    assert threading.active_count() == before + 3
+    assert own_threads() == ["known", "metering", "novel"]
     turns.close()
-    deadline = time.monotonic() + PATIENCE_S
-    while threading.active_count() > before:
-        assert time.monotonic() < deadline, threading.enumerate()
-        time.sleep(0.01)
+    wait_until(lambda: not own_threads())
+
+
+def test_closed_from_the_source_on_no_thread_waits_for_what_nobody_makes() -> None:
+    closing, closed, cores = threading.Event(), threading.Event(), Cores(3)
+
+    def making() -> Iterator[int]:
+        yield 0
+        closing.wait(LONG_S)
+
+    def taking() -> Iterator[int]:
+        for number in first:
+            yield number
+            closed.wait(LONG_S)
+
+    first = Ahead("first", making(), cores)
+    second = Ahead("second", taking(), cores)
+    assert next(iter(second)) == 0
+    threading.Timer(0.1, closing.set).start()
+    first.close()
+    closed.set()
+    second.close()
+    wait_until(lambda: not (first.running or second.running))
 
 
 def test_a_model_that_fails_ends_the_run_with_its_error_and_leaves_no_thread() -> None:
-    before = threading.active_count()
+    wait_until(lambda: not own_threads())
 
     class Failing(Silent):
         def assess(self, records: FlowBatch, _prepared: PreparedRows | None = None) -> Assessment:
@@ -152,27 +176,30 @@ def test_a_model_that_fails_ends_the_run_with_its_error_and_leaves_no_thread() -
     with pytest.raises(MemoryError):
         list(turns)
     turns.close()
-    assert threading.active_count() == before
+    wait_until(lambda: not own_threads())
 
 
 def test_a_turn_is_handed_on_with_all_that_it_holds() -> None:
-    class One(Endless):
-        def __iter__(self) -> Iterator[Turn]:
-            yield replace(turn_of(0, 30, last=True), packets_due=True)
+    event = LinkEvent("eth0", "down", "eth0 is down", 7)
+    whole = turn_of(0, 30)
 
-    (turn,) = TurnsAhead(MeteredAhead(One(), 2), Silent())
+    class Two(Endless):
+        def __iter__(self) -> Iterator[Turn]:
+            yield replace(whole, events=(event,), packets_due=True)
+            yield turn_of(30, 0, last=True)
+
+    (turn,) = TurnsAhead(MeteredAhead(Two(), 2), Silent())
     assert isinstance(turn, AssessedTurn)
     assert turn.assessment is not None
-    assert len(turn.records) == len(turn.assessment.rows) == 30
+    assert turn.assessment.rows.tolist() == turn.records.values.tolist() == whole.records.values.tolist()
+    assert turn.records.identity.tolist() == whole.records.identity.tolist()
+    assert (turn.events, turn.packets_due) == ((event,), True)
     assert (len(turn.seen), turn.until_ns, turn.totals.stats.packets) == (3, END_NS, 30)
 
 
 def test_metering_begins_before_anybody_takes_turns_and_few_wait() -> None:
     metered = MeteredAhead(source := Counting(), 2)
-    deadline = time.monotonic() + PATIENCE_S
-    while source.given < METERED:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: source.given >= METERED)
     metered.close()
     assert source.given <= METERED + 3
 
