@@ -18,14 +18,23 @@ _DATE_DIGITS: Final = 8  # of what a rotation is named by where it is not counte
 
 
 def with_directories(names: Sequence[str]) -> list[str]:
-    """The same inputs, a directory as the files of lines below it, of one log the oldest first.
+    """The same inputs, a directory as the files of lines below it; files of one log the oldest first.
 
     Raises InputError for one that cannot be looked into, or holds none.
     """
     found: list[str] = []
-    for name in names:
+    for name in _oldest_first(names):
         found += _below(name) if name != STDIN and os.path.isdir(name) else [name]
     return found
+
+
+def _oldest_first(names: Sequence[str]) -> Iterator[str]:
+    """Files of one log change places among themselves."""
+    logs: dict[str, list[str]] = {}
+    for name in names:
+        logs.setdefault(_age(name)[0], []).append(name)
+    in_order = {log: iter(sorted(files, key=_age)) for log, files in logs.items()}
+    return (next(in_order[_age(name)[0]]) for name in names)
 
 
 def _below(directory: str) -> list[str]:

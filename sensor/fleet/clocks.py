@@ -4,7 +4,7 @@ A sensor whose clock is behind looks silent, though its lines come. Lines that l
 all at once, or by and by less late. A clock runs: where accounts one after the other come late by the same time, it is
 the clock that differs (or the way takes always as long). When a line came is told by the time that the receiver wrote
 before it, else by the sensors that told something just before it in the same input: between three of them one may be
-wrong.
+wrong. The time that the receiver wrote before their lines stands for their own.
 
 It knows no clock itself.
 """
@@ -28,7 +28,7 @@ LONGEST_HEAD: Final = 256
 _SECONDS_DIGITS: Final = 10
 _MOMENT: Final = re.compile(
     rb"(?<![\d.:-])(?:(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d))"
-    rb"|(\d{13}|\d{10}))(?![\d.:])"
+    rb"|(\d{13}|\d{10}(?:\.\d{1,9})?))(?![\d.:])"
 )
 
 
@@ -57,7 +57,9 @@ def head_ns(head: bytes) -> int | None:
         return None
     told, since = found.groups()
     if since is not None:
-        return int(since) * (1_000_000_000 if len(since) == _SECONDS_DIGITS else 1_000_000)
+        whole, _, fraction = since.partition(b".")
+        unit_ns = 1_000_000_000 if len(whole) == _SECONDS_DIGITS else 1_000_000
+        return int(whole) * unit_ns + int(fraction.ljust(9, b"0"))
     try:
         return round(datetime.fromisoformat(told.decode().replace(",", ".")).timestamp() * 1e6) * 1000
     except (ValueError, OverflowError):
@@ -74,12 +76,15 @@ class Neighbours:
         """Begin with another input: of two, nobody knows which came first."""
         self._told.clear()
 
-    def received(self, account: StatsRecord) -> Received | None:
-        """When an account came by those of others before it, None for too few; it is one of them from now on."""
+    def received(self, account: StatsRecord, by_head_ns: int | None) -> Received | None:
+        """When an account came by those of others before it, None for too few; it is one of them from now on.
+
+        by_head_ns: when it came as the receiver said, which is nearer to the truth than what its sensor says.
+        """
         told, name = self._told, account.observer.name
         told.pop(name, None)
         found = Received(None, tuple(told.values())) if len(told) >= FEWEST_OTHERS else None
-        told[name] = account.time_ns, _interval_ns(account)
+        told[name] = account.time_ns if by_head_ns is None else by_head_ns, _interval_ns(account)
         if len(told) > OTHERS_ASKED:
             del told[next(iter(told))]
         return found
@@ -87,8 +92,8 @@ class Neighbours:
 
 def received_of(account: StatsRecord, head: bytes, neighbours: Neighbours) -> Received | None:
     """When an account came by another clock than its own, None where nothing tells it."""
-    by_others = neighbours.received(account)
     by_head = head_ns(head) if head else None
+    by_others = neighbours.received(account, by_head)
     if by_head is None or abs(by_head - account.time_ns) < ALIKE_NS:
         return by_others
     return Received(by_head)
@@ -100,9 +105,12 @@ def clock_behind_ns(told_ns: Sequence[int], received: Sequence[Received | None],
     told_ns: times of its latest accounts by its own clock. received: when each came. interval_ns: how often it tells.
     """
     known = [came for came in received if came is not None]
-    alike_ns = max(interval_ns, 2 * ALIKE_NS)
-    if len(known) < len(received) or len(told_ns) < 3 or max(told_ns) - min(told_ns) < 2 * alike_ns:
+    alike_ns = 2 * ALIKE_NS
+    slack_ns = max(interval_ns, alike_ns)
+    if len(known) < len(received) or len(told_ns) < 3 or max(told_ns) - min(told_ns) < 2 * slack_ns:
         return 0
+    if any(came.by_head_ns is None for came in known):  # others told something up to an interval before
+        alike_ns = slack_ns
     late = [came.least_ns - told for came, told in zip(known, told_ns, strict=True)]
     if max(late) - min(late) > alike_ns:
         return 0

@@ -171,7 +171,7 @@ def _health(
         findings = (Finding("unheard", "it was never heard", True),)
         return SensorHealth(sensor.name, sensor.site, sensor.group, heard, findings, 0, 0, 0.0, None, wanted)
     run, latest, behind_ns = heard.run, heard.latest, heard.clock_behind_ns
-    silence_ns = now_ns - heard.told_last_ns - behind_ns
+    silence_ns = now_ns - heard.heard_ns - behind_ns
     dropped = _dropped_share(run)
     findings = (
         *_of_silence(heard, silence_ns, silent_after),
@@ -193,7 +193,7 @@ def _of_silence(heard: SensorHeard, silence_ns: int, silent_after: float) -> Ite
     latest, interval_ns = heard.latest, interval_ns_of(heard.accounts)
     if latest is None:
         yield Finding("no-accounts", "no account of it came: whether it loses packets is not known", False)
-    elif latest.final and latest.time_ns == heard.last_ns:
+    elif latest.final and latest.time_ns == heard.heard_ns:
         yield Finding("ended", f"it ended in order {_ago(silence_ns)}", True)
     elif silence_ns > max(silent_after * interval_ns, SHORTEST_SILENCE_NS):
         every = f"; it told something every {span_in_words(interval_ns)}" if interval_ns else ""

@@ -1,9 +1,13 @@
 """Which of a sensor's numbered lines came: what is missing between the first and the last of a run, what came twice.
 
-A run numbers its lines from 1 on, and their times never go back; a line does not say which run it is of. It is of one
-into whose numbers and times it fits both: a number that is lower at a later time is of another run. Of two the nearer
-in time has it. So the order in which lines come does not matter, but a run of which the first line to come has a higher
-number than the run before ever had looks like that one going on.
+A run numbers its lines from 1 on; a line does not say which run it is of. It is of one into whose numbers and times it
+fits both: a number that is lower at a later time is of another run. Of two the nearer in time has it. So the order in
+which the lines of a run come does not matter, but a run of which the first line to come has a higher number than one
+before it ever had looks like that one going on, and of several runs the older should come first.
+
+Times of a run go back where a clock was set back: alerts that had begun before still tell by the old clock, in turn
+with those by the new one. So the number behind the last goes on with a run whatever its time is; what comes late or
+twice from then on may look like another run.
 
 Exact while no more than GAPS_KEPT gaps of a run are open at a time that late lines still come into: the one that
 nothing came into for longest is given up, and its lines stay missing. Memory is bounded whatever the numbers are.
@@ -45,6 +49,8 @@ class RunLines:
 
     def away_ns(self, number: int, time_ns: int) -> int | None:
         """How far from the lines of the run one is in time, None where it cannot be of it."""
+        if number == self.last + 1:
+            return abs(time_ns - self.last_ns)
         if number > self.last:
             fits = time_ns >= self.last_ns and number - self.last <= LONGEST_GAP
             return time_ns - self.last_ns if fits else None
@@ -60,27 +66,26 @@ class RunLines:
         until_ns = self.last_ns if after is None else after.before_ns
         return 0 if since_ns <= time_ns <= until_ns else None
 
-    def add(self, number: int, time_ns: int) -> bool:
-        """Take a line in that may be of the run; whether it is the first of its number."""
+    def add(self, number: int, time_ns: int) -> None:
+        """Take a line in that may be of the run."""
         if number > self.last:
             self._open(self.last + 1, _Gap(number - 1, self.last_ns, time_ns))
-            self.last, self.last_ns = number, time_ns
-            return True
+            self.last, self.last_ns = number, max(time_ns, self.last_ns)
+            return
         if number < self.first:
             self._open(number + 1, _Gap(self.first - 1, time_ns, self.first_ns))
             self.first, self.first_ns = number, time_ns
-            return True
+            return
         place = bisect_right(self._begins, number) - 1
         begin = self._begins[place] if place >= 0 else 0
         gap = self._gaps.get(begin)
         if gap is None or number > gap.last:
             self.repeated += 1
-            return False
+            return
         del self._gaps[begin], self._begins[place]
         self.missing -= gap.last - begin + 1
         self._open(begin, _Gap(number - 1, gap.before_ns, time_ns))
         self._open(number + 1, _Gap(gap.last, time_ns, gap.after_ns))
-        return True
 
     def _open(self, begin: int, gap: _Gap) -> None:
         if begin > gap.last:
@@ -130,8 +135,8 @@ class LineNumbers:
             counts = counts.with_run(run)
         return counts
 
-    def add(self, number: int, time_ns: int) -> bool:
-        """Take a line in; whether it is the first of its run and number."""
+    def add(self, number: int, time_ns: int) -> None:
+        """Take a line in."""
         nearest, nearest_ns = -1, -1
         for place in range(len(self._runs) - 1, -1, -1):
             away_ns = self._runs[place].away_ns(number, time_ns)
@@ -141,8 +146,8 @@ class LineNumbers:
             run = self._runs[nearest]
             if nearest != len(self._runs) - 1:
                 self._runs.append(self._runs.pop(nearest))
-            return run.add(number, time_ns)
+            run.add(number, time_ns)
+            return
         self._runs.append(RunLines(number, number, time_ns, time_ns))
         if len(self._runs) > RUNS_KEPT:
             self._before = self._before.with_run(self._runs.pop(0))
-        return True

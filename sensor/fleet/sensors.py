@@ -1,12 +1,14 @@
 """What the lines of many sensors say of each: its latest accounts, its alerts, when it was heard. Memory is bounded.
 
 Lines may come in any order, and twice, as rotated files and syslog bring them: the latest is by the receiver's clock
-where that stands before the lines, else by the sensor's own. It knows no file and no clock.
+where that stands before the lines, else by the sensor's own; an account that comes once more after later ones of its
+run is none. It knows no file and no clock.
 """
 
 from bisect import insort
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import lt
 from typing import Any, Final, NamedTuple
 
 from sensor.alerts.alert import Alert, ModelIdentity
@@ -14,11 +16,12 @@ from sensor.alerts.drift_record import DriftRecord
 from sensor.alerts.kinds import MOMENT, count, text
 from sensor.alerts.reading import NativeLine, Record, UnreadableLineError
 from sensor.alerts.sensor_records import EventRecord, StatsRecord
-from sensor.fleet.clocks import Neighbours, Received, clock_behind_ns, interval_ns_of, received_of
+from sensor.fleet.clocks import Neighbours, Received, clock_behind_ns, head_ns, interval_ns_of, received_of
 from sensor.fleet.numbering import LineNumbers
 
 SENSORS_KEPT: Final = 1000  # beside those that are listed: who writes the lines may make up any number of names
 ACCOUNTS_KEPT: Final = 8  # of a sensor, the latest
+RUNS_KEPT: Final = 8  # of a sensor, of which an account came last
 IDS_KEPT: Final = 1000  # of a sensor's alerts that opened last, so that one that comes twice counts once
 _TEXT: Final = text(64).read
 _NUMBER: Final = count(least=1).read
@@ -44,6 +47,13 @@ class _Account(NamedTuple):
     received: Received | None
 
 
+class _Reached(NamedTuple):
+    """How far a run has come, by the latest of its accounts."""
+
+    order: tuple[int, int]  # of the account
+    told: tuple[int, int]  # its time by its own clock, the packets until then
+
+
 @dataclass(slots=True)
 class SensorHeard:
     """A sensor as its lines tell it."""
@@ -57,6 +67,8 @@ class SensorHeard:
     last_alert: AlertHead | None = None  # the latest by traffic time
     numbers: LineNumbers = field(default_factory=LineNumbers)  # of the lines of its alerts
     _accounts: list[_Account] = field(default_factory=list)
+    _runs: dict[str, _Reached] = field(default_factory=dict)  # by their ids, the one heard last at the end
+    _event: tuple[int, int] = (0, 0)  # the latest: when it came, in the order of accounts, and its own time
     _opened_ids: dict[str, None] = field(default_factory=dict)
 
     @property
@@ -71,13 +83,14 @@ class SensorHeard:
 
     @property
     def heard_ns(self) -> int:
-        """When it was heard last, by its clock: its latest account or event, without any its latest alert; 0: never."""
-        return self.last_ns or (0 if self.last_alert is None else self.last_alert.time_ns)
+        """When it was heard last, by its clock: its latest account or event, without any its latest alert; 0: never.
 
-    @property
-    def told_last_ns(self) -> int:
-        """The same, where its clock differs from others by what it told last: it may have told later times before."""
-        return self._accounts[-1].record.time_ns if self.clock_behind_ns else self.heard_ns
+        It may have told later times before, by a clock that was ahead then.
+        """
+        if not self._accounts:
+            return self.last_ns or (0 if self.last_alert is None else self.last_alert.time_ns)
+        latest, (event_came_ns, event_ns) = self._accounts[-1], self._event
+        return max(latest.record.time_ns, event_ns if event_came_ns > latest.order[0] else 0)
 
     @property
     def run(self) -> list[StatsRecord]:
@@ -113,6 +126,8 @@ class SensorHeard:
         by_head_ns = None if received is None else received.by_head_ns
         order = account.time_ns if by_head_ns is None else by_head_ns, account.time_ns
         new, accounts = _Account(order, account, received), self._accounts
+        if self._is_again(new):
+            return
         if by_head_ns is None and (not accounts or order > accounts[-1].order):
             accounts.append(new)
             del accounts[:-ACCOUNTS_KEPT]
@@ -128,9 +143,27 @@ class SensorHeard:
         insort(accounts, new, key=_order)
         del accounts[:-ACCOUNTS_KEPT]
 
-    def add_event(self, time_ns: int) -> None:
-        """Take an event in."""
+    def _is_again(self, new: _Account) -> bool:
+        """Whether an account comes once more, after later ones of its run: it has fewer packets at an earlier time.
+
+        After a clock was set back the time alone is earlier.
+        """
+        record, run = new.record, new.record.observer.run
+        if run is None:
+            return False
+        reached = _Reached(new.order, (record.time_ns, record.progress.received))
+        before = self._runs.pop(run, reached)
+        same = reached.told == before.told
+        again = reached.order > before.order and (same or all(map(lt, reached.told, before.told)))
+        self._runs[run] = before if again else max(before, reached)
+        if len(self._runs) > RUNS_KEPT:
+            del self._runs[next(iter(self._runs))]
+        return again
+
+    def add_event(self, time_ns: int, by_head_ns: int | None = None) -> None:
+        """Take an event in. by_head_ns: when it came as the receiver said."""
         self._heard(time_ns)
+        self._event = max(self._event, (time_ns if by_head_ns is None else by_head_ns, time_ns))
 
     def add_alert(self, head: AlertHead) -> None:
         """Take a line of an alert in; one that came before counts once."""
@@ -138,8 +171,8 @@ class SensorHeard:
         self.first_alert_ns = min(self.first_alert_ns or head.time_ns, head.time_ns)
         if self.last_alert is None or head.time_ns >= self.last_alert.time_ns:
             self.last_alert = head
-        new = self.numbers.add(head.sequence, head.time_ns)
-        if head.opened and new and head.id not in self._opened_ids:
+        self.numbers.add(head.sequence, head.time_ns)
+        if head.opened and head.id not in self._opened_ids:
             self._opened_ids[head.id] = None
             self.opened += 1
             if len(self._opened_ids) > IDS_KEPT:
@@ -180,7 +213,7 @@ class SensorBook:
         """When a sensor of the list was heard last, without a list any; 0 for never. Where a clock is known to differ,
         by the others.
         """
-        heard = {each.name: each.told_last_ns + each.clock_behind_ns for each in self if each.heard_ns}
+        heard = {each.name: each.heard_ns + each.clock_behind_ns for each in self if each.heard_ns}
         listed = [heard[name] for name in self.listed if name in heard]
         return max(listed or heard.values(), default=0)
 
@@ -202,7 +235,7 @@ class SensorBook:
         elif isinstance(told, Alert):
             sensor.add_alert(head_of(told))
         elif isinstance(told, EventRecord):
-            sensor.add_event(told.time_ns)
+            sensor.add_event(told.time_ns, head_ns(head))
         else:  # its time is that of traffic; whether a condition holds the accounts say
             sensor.lines += 1
 

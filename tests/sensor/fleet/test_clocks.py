@@ -2,15 +2,17 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sensor.alerts.alert import Observer
-from sensor.alerts.sensor_records import StatsRecord
+from sensor.alerts.sensor_records import EventRecord, StatsRecord
 from sensor.fleet.clocks import ALIKE_NS, Neighbours, clock_behind_ns, head_ns, received_of
-from sensor.fleet.sensors import SensorBook
+from sensor.fleet.health import health_of
+from sensor.fleet.sensors import ACCOUNTS_KEPT, RUNS_KEPT, SensorBook
 from sensor.progress.progress import Progress
 
 SECOND_NS = 10**9
@@ -18,8 +20,10 @@ START_NS = 1_700_000_000 * SECOND_NS
 TWO_HOURS_NS = 7200 * SECOND_NS
 
 
-def account(name: str, time_ns: int, interval_s: float = 10.0, received: int = 0) -> StatsRecord:
-    return StatsRecord(time_ns, Observer(name, "0.1.0"), Progress(received=received), None, interval_s)
+def account(
+    name: str, time_ns: int, interval_s: float = 10.0, received: int = 0, run: str | None = None
+) -> StatsRecord:
+    return StatsRecord(time_ns, Observer(name, "0.1.0", run), Progress(received=received), None, interval_s)
 
 
 def head(time_ns: int) -> bytes:
@@ -33,6 +37,10 @@ def book_of(lines: Sequence[tuple[str, int, int | None]]) -> SensorBook:
         counted = account(name, time_ns, received=(received_ns or time_ns) // SECOND_NS)
         book.add(counted, b"" if received_ns is None else head(received_ns))
     return book
+
+
+def findings(book: SensorBook, now_ns: int, name: str = "gw1") -> list[str]:
+    return [each.word for health in health_of(book, now_ns) if health.name == name for each in health.findings]
 
 
 def behind_s(book: SensorBook, name: str = "gw1") -> int:
@@ -54,6 +62,9 @@ def told(count: int = 8) -> list[int]:
         (b"2023-11-14T22:13:20Z relay <134>1 2023-11-14T20:13:20Z gw1 flowvigil 7 stats - ", START_NS),
         (b"1700000000000\t", START_NS),
         (b"1700000000 ", START_NS),
+        (b"1700000000.123 ", START_NS + 123_000_000),
+        (b"1700000000.000000001\t", START_NS + 1),
+        (b"1700000000.123.4 ", None),
         (b"Nov 14 22:13:20 gw1 flowvigil: ", None),  # of which year, and where?
         (b"9999-99-99T99:99:99Z ", None),
         (b"9999-12-31T23:59:59Z ", 253_402_300_799 * SECOND_NS),
@@ -75,12 +86,14 @@ def test_a_clock_that_differs_from_the_receivers_is_told_by_how_much(differs_s: 
     assert behind_s(book_of(lines + lines[::2])) == differs_s
 
 
-@given(st.integers(3, 12), st.floats(0, 1), st.integers(0, 4 * 3600), st.randoms(use_true_random=False))
+@given(st.integers(4, 12), st.floats(0, 0.8), st.integers(0, 4 * 3600), st.randoms(use_true_random=False))
+@example(4, 0.8, 3600, random.Random(7))
+@example(20, 0.9, 3600, random.Random(7))
 def test_lines_that_lay_somewhere_are_no_clock_that_differs(
     late: int, pace: float, wait_s: int, rng: random.Random
 ) -> None:
     """A spool that empties: lines come faster than they were written, in order, as the end of what came."""
-    gap_s = 10 * pace * 0.5
+    gap_s = 10 * pace
     came = START_NS + wait_s * SECOND_NS + 10 * late * SECOND_NS
     lines = [
         ("gw1", time_ns, came + round((number * gap_s + rng.random()) * SECOND_NS))
@@ -100,6 +113,60 @@ def test_a_clock_that_was_set_back_is_heard_by_the_receivers_time() -> None:
     assert heard.latest.time_ns == later[-1] - TWO_HOURS_NS
     assert behind_s(book) == 7200
     assert book.present_ns == later[-1]
+
+
+@pytest.mark.parametrize("right_for", [1, ACCOUNTS_KEPT, 20])
+def test_a_clock_that_was_ahead_and_is_right_now_is_right(right_for: int) -> None:
+    real = told(20 + right_for)
+    book = book_of([("gw1", ns + (TWO_HOURS_NS if at < 20 else 0), ns) for at, ns in enumerate(real)])
+    assert findings(book, real[-1]) == []
+    assert book.present_ns == real[-1]
+    assert findings(book, real[-1] + TWO_HOURS_NS) == ["silent"]
+    book.add(EventRecord(real[-1] + 5, Observer("gw1", "0.1.0"), "x", "y"), head(real[-1] + SECOND_NS))
+    assert book.present_ns == real[-1] + 5
+    book.add(replace(account("gw1", real[-1] + SECOND_NS), final=True), head(real[-1] + SECOND_NS))
+    assert findings(book, real[-1] + SECOND_NS) == ["ended"]
+
+
+@pytest.mark.parametrize(("told_of_new", "again"), [(3, range(10)), (3, range(2)), (20, range(10)), (20, range(9, 10))])
+def test_accounts_of_an_earlier_run_that_come_again_are_no_second_sensor(told_of_new: int, again: range) -> None:
+    before, new = told(10), [ns + 200 * SECOND_NS for ns in told(told_of_new + 3)]
+    book = SensorBook()
+    for at, ns in enumerate(before):
+        book.add(account("gw1", ns, received=at, run="a"), head(ns))
+    for at, ns in enumerate(new):
+        if at == told_of_new:
+            for place in again:
+                book.add(account("gw1", before[place], received=place, run="a"), head(ns - 5 * SECOND_NS))
+            assert findings(book, ns) == []
+        book.add(account("gw1", ns, received=at, run="b"), head(ns))
+    assert findings(book, new[-1]) == []
+
+
+def test_a_run_whose_clock_was_set_back_goes_on() -> None:
+    book = SensorBook()
+    for at, ns in enumerate(told(20)):
+        book.add(account("gw1", ns - (TWO_HOURS_NS if at > 9 else 0), received=at, run="a"), head(ns))
+    assert findings(book, told(20)[-1]) == ["clock-behind"]
+
+
+def test_runs_that_somebody_made_up_take_no_room() -> None:
+    book = SensorBook()
+    for at, ns in enumerate(told(100)):
+        book.add(account("gw1", ns, run=f"made up {at}"))
+    heard = book.get("gw1")
+    assert heard is not None
+    assert len(heard._runs) == RUNS_KEPT
+
+
+def test_others_whose_clocks_are_wrong_are_known_by_the_receivers_time() -> None:
+    lines: list[tuple[str, int, int | None]] = []
+    for ns in told(12):
+        lines += [(name, ns - TWO_HOURS_NS, ns) for name in ("gw2", "gw3", "gw4")]
+        lines.append(("gw1", ns, ns))
+    book = book_of(lines)
+    assert findings(book, told(12)[-1]) == []
+    assert findings(book, told(12)[-1], "gw2") == ["clock-behind"]
 
 
 def interleaved(names: int, behind_ns: int, count: int = 8) -> list[tuple[str, int, int | None]]:

@@ -221,3 +221,7 @@ def test_files_of_one_log_are_read_the_oldest_first(tmp_path: Path) -> None:
     for name in (*sorted(names), "notes.txt", "a.jsonl.part"):
         (tmp_path / name).write_bytes(b"")
     assert with_directories([str(tmp_path), "-", "x"]) == [*(str(tmp_path / name) for name in names), "-", "x"]
+    named = ["x/a.log", "b.jsonl", "a.log", "x/a.log.2.gz", "-", "a.log.1", "x/a.log.1", "x/a.log"]
+    assert with_directories(named) == [
+        "x/a.log.2.gz", "b.jsonl", "a.log.1", "x/a.log.1", "-", "a.log", "x/a.log", "x/a.log"
+    ]  # fmt: skip

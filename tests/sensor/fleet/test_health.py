@@ -156,6 +156,16 @@ def test_what_is_missing_for_longer_than_a_day_is_no_longer_a_fault() -> None:
         assert [(each.word, each.fault) for each in found] == [("missing-lines", fault)]
 
 
+def test_an_alert_is_one_by_its_id_whichever_run_its_line_seems_to_be_of() -> None:
+    def line(run: int, number: int) -> bytes:
+        time_ns = NOW_NS - (1000 - 100 * run - number) * SECOND_NS
+        return alert_line(an_alert(id=f"{run}{number:025}", sequence=number, time_ns=time_ns))
+
+    first, second = ([line(run, number) for number in range(1, 21 - 11 * run)] for run in (0, 1))
+    found = health([*second[6:], *first, *second[:6]])
+    assert next(iter(found.values())).document()["alerts"] == 29
+
+
 @given(st.randoms())
 def test_the_order_of_lines_does_not_matter_nor_that_some_come_twice(order: random.Random) -> None:
     lines = [account("gw1", ago, 5000 - 10 * ago, dropped=max(0, 30 - ago)) for ago in range(200, 0, -7)]
