@@ -43,7 +43,22 @@ class Worker:
     tasks: int = 0
     done: int = 0  # tasks with a result
     read: int = 0  # bytes of those
-    busy_s: float = 0.0  # that reading them took
+    busy_s: float = 0.0  # in which it had any task, before it had none the last time
+    since_s: float = 0.0  # when it got one after that
+
+    def take(self, now_s: float) -> None:
+        """Have one more task."""
+        self.since_s = self.since_s if self.tasks else now_s
+        self.tasks += 1
+
+    def drop(self, now_s: float) -> None:
+        """Have one less."""
+        self.busy_s = self.busy_until(now_s) if self.tasks == 1 else self.busy_s
+        self.tasks -= 1
+
+    def busy_until(self, now_s: float) -> float:
+        """In which it had any task."""
+        return self.busy_s + (now_s - self.since_s if self.tasks else 0.0)
 
     def hung(self, now_s: float) -> bool:
         """Whether it gives no sign of life."""
@@ -99,16 +114,17 @@ class ClusterPool:
         now_s = time.monotonic()
         return sum(max(0, worker.threads - worker.tasks) for worker in self._workers.values() if _usable(worker, now_s))
 
-    def submit(self, number: int, task: Task) -> None:
-        """Have a task done by the worker that has the least to do."""
+    def submit(self, number: int, task: Task) -> str:
+        """Have a task done by the worker that has the least to do; its address."""
         now_s = time.monotonic()
         usable = [address for address, worker in self._workers.items() if _usable(worker, now_s)]
         address = max(usable, key=lambda name: self._workers[name].threads - self._workers[name].tasks)
         self._attempts += 1
-        self._workers[address].tasks += 1
+        self._workers[address].take(now_s)
         order = self._order | {"number": number, "attempt": self._attempts, "task": task, "size": task["size"] or 0}
         carrying = self._dask.carry(number, self._attempts, address, order)
         self._given[number] = Given(self._attempts, address, task, now_s, now_s, carrying)
+        return address
 
     def news(self, within_s: float) -> list[News]:
         """What has happened since the last call; waits for something for so long. Raises ClusterError, OutputError."""
@@ -129,10 +145,11 @@ class ClusterPool:
         """How much each worker has read by now, those that are gone too."""
         now_s = time.monotonic()
         read = {
-            name: WorkerRate(name, worker.done, worker.read, worker.busy_s) for name, worker in self._workers.items()
+            name: WorkerRate(name, worker.done, worker.read, worker.busy_until(now_s))
+            for name, worker in self._workers.items()
         }
         for given in self._given.values():
-            read[given.address] = read[given.address].after(0, given.done, now_s - given.began_s)
+            read[given.address] = read[given.address].after(0, given.done, 0.0)
         return tuple(rate for rate in read.values() if rate.busy_s)
 
     def account(self) -> list[str]:
@@ -243,7 +260,6 @@ class ClusterPool:
             ) from error
         worker.done += 1
         worker.read += outcome["done"]
-        worker.busy_s += result.get("seconds") or 0.0
         return [News(number, outcome["done"], result)]
 
     def _missing(self) -> list[News]:
@@ -290,7 +306,7 @@ class ClusterPool:
     def _forget(self, number: int) -> None:
         given = self._given.pop(number)
         given.carrying.cancel()
-        self._workers[given.address].tasks -= 1
+        self._workers[given.address].drop(time.monotonic())
 
 
 def run_name() -> str:

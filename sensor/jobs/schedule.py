@@ -1,11 +1,12 @@
 """All tasks of a run carried to their ends, by whatever carries them; one that fails twice is set aside.
 
-A task that is lost with what ran it, such as a worker that is killed, is not to blame as long as others are lost as
-often. It is set aside only once it was lost so often that chance alone would not have done it: with a share of lost
-attempts among the others' of r, k losses have a probability of r^k.
+A task that is lost with what ran it, such as a worker that is killed, is not to blame as long as it is lost as often as
+others are in the same time. Of n deaths, k met it; had they come by chance, each would have met it by its share of the
+time in which anything was done. It is set aside once k or more of n are as good as impossible so (binomial).
 """
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,11 +17,13 @@ from sensor.jobs.pool import News, Task
 from sensor.progress.progress import WorkerRate
 
 ATTEMPTS: Final = 2  # that fail by themselves
+SUSPICIOUS: Final = 3  # losses, before one is suspected
+SUSPICION: Final = 0.05  # chance of so many, down to which it is not done beside another one that is suspected
 LEAST_LOSSES: Final = 5  # before one is set aside, however seldom others are lost
-CHANCE: Final = 1e-6  # of so many losses, below which it is the task
-SUSPICION: Final = 1e-3  # below which it is not done beside another one that is suspected
-MOST_LOST: Final = 0.9  # share of the others' attempts, so that every run ends
-FRUITLESS: Final = 150  # attempts lost without one that ended between: nothing can be done here
+MOST_LOSSES: Final = 40  # with which one is set aside, however often others are lost
+CHANCE: Final = 1e-6  # of so many losses, down to which it is the task
+FRUITLESS: Final = 30  # deaths before any task has ended: nothing can be done here; later three times that, in a row
+MOMENT_S: Final = 1e-6
 WAIT_S: Final = 0.25
 
 
@@ -35,8 +38,8 @@ class Carrier(Protocol):
     def free(self) -> int:
         """How many tasks it takes now."""
 
-    def submit(self, number: int, task: Task) -> None:
-        """Have a task done."""
+    def submit(self, number: int, task: Task) -> str:
+        """Have a task done; where: tasks at the same place are lost together."""
 
     def news(self, within_s: float) -> list[News]:
         """What has happened since the last call; waits for something for so long. Raises CarrierError."""
@@ -61,6 +64,8 @@ class State:
     failures: list[str] = field(default_factory=list)  # why attempts failed by themselves
     losses: list[str] = field(default_factory=list)  # why attempts were lost with what ran them
     given_up: bool = False  # as it was lost too often
+    began_s: float = 0.0  # its last attempt
+    spent_s: float = 0.0  # that all attempts took
 
     @property
     def over(self) -> bool:
@@ -78,17 +83,22 @@ class State:
 class Schedule:
     """Tasks by their numbers, 0, 1, …, and how far each is."""
 
-    def __init__(self, tasks: Iterable[Task], carrier: Carrier) -> None:
+    def __init__(self, tasks: Iterable[Task], carrier: Carrier, clock: Callable[[], float] = time.monotonic) -> None:
         self.states = [State(task) for task in tasks]
         self.stopping = False
         self.done = 0  # how far all are together
         self._carrier = carrier
-        self._ended = self._lost = 0  # attempts of all
-        self._lost_in_a_row = self._most_at_once = 0
+        self._clock = clock
+        self._looked_s = clock()
+        self._busy_s = 0.0  # of all places together, that something was done there
+        self._died_s: dict[str, float] = {}  # when each place did last
+        self._deaths = self._in_a_row = 0  # of places; since a task has ended
+        self._any_ended = False
 
     def know(self, number: int, result: dict[str, Any], done: int) -> None:
         """Take a result over from an earlier run, before this one begins."""
         self.states[number].result, self.states[number].done = result, done
+        self._any_ended = True
         self.done += done
 
     def stop(self) -> None:
@@ -101,57 +111,75 @@ class Schedule:
         ended: called for each that is over, as it ends. looked: called several times a second. Raises CarrierError.
         """
         waiting = deque(number for number, state in enumerate(self.states) if not state.over)
-        running: set[int] = set()
+        running: dict[int, str] = {}  # where each is
         while (waiting or running) and not self.stopping:
             self._submit(waiting, running)
-            for news in self._carrier.news(WAIT_S):
+            heard = self._carrier.news(WAIT_S)
+            for news in heard:
                 state = self.states[news.number]
                 self.done -= state.done
                 state.hear(news)
                 self.done += state.done
-                if not news.over:
-                    continue
-                running.discard(news.number)
-                self._count(state, news)
-                if state.over:
+            over = [news for news in heard if news.over and news.number in running]
+            self._count(over, running)
+            for news in over:
+                del running[news.number]
+                if (state := self.states[news.number]).over:
                     ended(news.number, state)
                 else:
                     waiting.append(news.number)  # after the others: what failed it may have passed by then
+            self._end_fruitless(over)
             looked()
 
-    def _submit(self, waiting: deque[int], running: set[int]) -> None:
+    def _submit(self, waiting: deque[int], running: dict[int, str]) -> None:
         """Begin what waits, in its order, but one at a time of those that are suspected: the others are shown good."""
-        suspected = any(self._chance(self.states[number]) < SUSPICION for number in running)
+        suspected = any(self._suspects(self.states[number]) for number in running)
         passed: list[int] = []
         while waiting and self._carrier.free > 0:
             number = waiting.popleft()
-            if self._chance(state := self.states[number]) < SUSPICION:
+            if self._suspects(state := self.states[number]):
                 if suspected:
                     passed.append(number)
                     continue
                 suspected = True
-            running.add(number)
-            self._carrier.submit(number, state.task)
+            state.began_s = self._clock()
+            running[number] = self._carrier.submit(number, state.task)
         waiting.extendleft(reversed(passed))
-        self._most_at_once = max(self._most_at_once, len(running))
 
-    def _count(self, state: State, news: News) -> None:
-        """Count an attempt that is over. Raises CarrierError where all are lost."""
-        if not news.lost:
-            self._ended += 1
-            self._lost_in_a_row = 0
-            return
-        self._lost += 1
-        self._lost_in_a_row += 1
-        state.given_up = len(state.losses) >= LEAST_LOSSES and self._chance(state) < CHANCE
-        if state.given_up:
-            self._lost_in_a_row = 0
-        elif self._lost_in_a_row >= FRUITLESS * self._most_at_once:
-            raise CarrierError(f"{self._lost_in_a_row} attempts in a row were lost, the last one so: {news.failure}")
+    def _count(self, over: list[News], running: dict[int, str]) -> None:
+        """Count the time, and attempts that are over; give those up that were lost too often."""
+        now_s = self._clock()
+        self._busy_s += (now_s - self._looked_s) * len(set(running.values()))
+        self._looked_s = now_s
+        for news in over:
+            state = self.states[news.number]
+            state.spent_s += now_s - state.began_s
+            if not news.lost:
+                self._any_ended, self._in_a_row = True, 0
+            elif state.began_s >= self._died_s.get(place := running[news.number], -math.inf):
+                self._died_s[place] = now_s
+                self._deaths += 1
+                self._in_a_row += 1
+        for state in (self.states[news.number] for news in over if news.lost):
+            state.given_up = self._blames(state)
+            self._in_a_row = 0 if state.given_up else self._in_a_row
+
+    def _end_fruitless(self, over: list[News]) -> None:
+        """Raise CarrierError where one death comes after the other, and nothing between them."""
+        if self._in_a_row >= FRUITLESS * (3 if self._any_ended else 1):
+            raise CarrierError(f"tasks were lost {self._in_a_row} times in a row, the last time so: {over[-1].failure}")
+
+    def _suspects(self, state: State) -> bool:
+        return len(state.losses) >= SUSPICIOUS and self._chance(state) <= SUSPICION
+
+    def _blames(self, state: State) -> bool:
+        losses = len(state.losses)
+        return losses >= MOST_LOSSES or (losses >= LEAST_LOSSES and self._chance(state) <= CHANCE)
 
     def _chance(self, state: State) -> float:
-        """How likely its losses are if it is lost as the others are."""
+        """How likely so many losses are, or more, if it is lost as others are in the same time."""
         own = len(state.losses)
-        others = self._lost - own
-        lost = min(MOST_LOST, (others + 1) / (others + self._ended + 2))
-        return math.pow(lost, own)
+        deaths = max(self._deaths, own)
+        share = state.spent_s / (state.spent_s + max(self._busy_s, state.spent_s, MOMENT_S))  # so half of it at most
+        fewer = (math.comb(deaths, met) * share**met * (1 - share) ** (deaths - met) for met in range(own))
+        return max(0.0, 1 - sum(fewer))

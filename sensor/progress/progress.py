@@ -103,7 +103,7 @@ class WorkerRate:
     name: str  # "worker 2", or the address of one of a cluster
     captures: int  # that it has read
     bytes: int  # of these, and of what it reads now, as they are stored
-    busy_s: float  # that reading them took; where it reads several at once, the sum
+    busy_s: float  # in which it read any of them
 
     @property
     def megabytes_per_s(self) -> float:

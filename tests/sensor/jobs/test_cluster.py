@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sensor.jobs import cluster as jobs_cluster
-from sensor.jobs.cluster import ClusterError, ClusterPool
+from sensor.jobs.cluster import ClusterError, ClusterPool, Worker
 from sensor.jobs.on_worker import order_of
 from sensor.jobs.schedule import Schedule, State
 from tests.support.answering_pool import SHA256
@@ -67,6 +67,15 @@ def test_lines_of_tasks_are_where_they_were_asked_for(cluster: Cluster, tmp_path
     assert [(tmp_path / f"{n}").read_text() for n in range(8)] == [f"c{n}\n" * 1000 for n in range(8)]
     assert "dashboard: http://127.0.0.1:" in said[0]
     assert sum(int(line.split(": ")[1].split()[0]) for line in account) == 8
+
+
+def test_a_worker_is_busy_while_it_has_any_task() -> None:
+    worker = Worker()
+    for moment_s, change in ((10.0, worker.take), (11.0, worker.take), (14.0, worker.drop), (15.0, worker.drop)):
+        change(moment_s)
+    assert (worker.tasks, worker.busy_until(99.0)) == (0, 5.0)
+    worker.take(100.0)
+    assert worker.busy_until(102.0) == 7.0
 
 
 def test_a_task_that_dies_on_a_worker_is_a_failed_attempt(cluster: Cluster, tmp_path: Path) -> None:

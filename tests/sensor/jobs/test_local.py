@@ -20,7 +20,7 @@ def test_rates_are_those_of_each_and_what_its_process_had_is_lost(tmp_path: Path
         for number, steps in enumerate((8, 30)):
             pool.submit(number, {"capture": "c", "part": str(tmp_path / f"{number}"), "steps": steps})
         assert pool.free == 0
-        first = heard(pool)
+        (first,) = heard(pool)
         assert (first.number, first.lost, pool.free) == (0, False, 1)
         one, other = pool.rates()
         assert (one.name, one.captures, one.bytes) == ("worker 1", 1, 7)  # the last step that the work tells of
@@ -29,16 +29,27 @@ def test_rates_are_those_of_each_and_what_its_process_had_is_lost(tmp_path: Path
         assert min(one.busy_s, other.busy_s) > 0.8
         assert pool._process is not None
         os.kill(pool._process.pid, signal.SIGKILL)
-        lost = heard(pool)
+        (lost,) = heard(pool)
         assert (lost.number, lost.lost, pool.free) == (1, True, 2)
         assert pool.rates()[1].captures == pool.rates()[1].bytes == 0
 
 
-def heard(pool: LocalPool) -> News:
-    """The first that has ended."""
+def test_more_tasks_than_slots_are_done_as_well(tmp_path: Path) -> None:
+    """Two workers of a cluster in one process share a pool."""
+    with LocalPool(POOL, SETTINGS, 2) as pool:
+        pool.start()
+        for number in range(4):
+            pool.submit(number, {"capture": "c", "part": str(tmp_path / f"{number}"), "steps": 2})
+        over: dict[int, News] = {}
+        while len(over) < 4:
+            over |= {news.number: news for news in heard(pool)}
+    assert [over[number].failure for number in range(4)] == [""] * 4
+
+
+def heard(pool: LocalPool) -> list[News]:
+    """The first that have ended."""
     deadline = time.monotonic() + LONG_S
     while time.monotonic() < deadline:
-        for news in pool.news(0.1):
-            if news.over:
-                return news
+        if over := [news for news in pool.news(0.1) if news.over]:
+            return over
     raise AssertionError("nothing has ended")
