@@ -38,6 +38,7 @@ STOPS: Final = {
     "ScenarioError": CONFIG,
     "LabelMapError": CONFIG,
     "MemoryBoundError": CONFIG,
+    "TemporaryFileError": OUTPUT,
     "YamlFaultError": CONFIG,
     "BundleError": MODEL,
     "LabError": CAPTURE,

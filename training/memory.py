@@ -24,7 +24,9 @@ LOOK_S: Final = 0.005
 MAPPED_SHARE: Final = 0.25  # of the bound, which mapped pages may have before they are given back
 BLOCK_SHARE: Final = 1 / 64  # of the bound, which one block of columns may have: work on it takes some times as much
 LARGEST_BLOCK, LEAST_BLOCK = 1 << 30, 8 << 20
-IN_MEMORY_BYTES: Final = 64 << 20  # an array of more lies in a file: the values of some 97,000 flows
+IN_MEMORY_SHARE: Final = 64  # an array of more than this part of the bound lies in a file
+LEAST_IN_MEMORY: Final = 1 << 20  # whatever the bound is
+IN_MEMORY_BYTES: Final = 64 << 20  # at most, and without a bound: the values of some 97,000 flows
 FREE_WITHOUT_PROC: Final = 4 << 30
 _FREE: Final = re.compile(r"^MemAvailable:\s+(\d+) kB$", re.MULTILINE)
 
@@ -99,7 +101,10 @@ def block_bytes() -> int:
 
 def in_memory_bytes() -> int:
     """An array of more bytes lies in a file."""
-    return IN_MEMORY_BYTES if _bound.allowed is None else max(1 << 20, min(IN_MEMORY_BYTES, _bound.allowed // 64))
+    allowed = _bound.allowed
+    if allowed is None:
+        return IN_MEMORY_BYTES
+    return min(IN_MEMORY_BYTES, max(LEAST_IN_MEMORY, allowed // IN_MEMORY_SHARE))
 
 
 def watched(region: mmap.mmap) -> mmap.mmap:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -31,6 +32,11 @@ class RecordFile:
         self._values.write(np.ascontiguousarray(batch.values, dtype=np.float64).data)
         self._records += len(batch)
 
+    def flush(self) -> None:
+        """Have all of them in the file. Raises OSError."""
+        self._identity.flush()
+        self._values.flush()
+
     def batches(self) -> Iterator[FlowBatch]:
         """All records, from the first, in parts. One after the other: the file has one place. Raises OSError."""
         self._identity.seek(0)
@@ -42,6 +48,7 @@ class RecordFile:
             yield FlowBatch(identity, values)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._identity.close()
-        self._values.close()
+        """Let go of the file, also where not all could be written."""
+        for file in (self._identity, self._values):
+            with suppress(OSError):
+                file.close()

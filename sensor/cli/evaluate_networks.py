@@ -74,6 +74,7 @@ def evaluate_recipe(
     require_packages(("tensorflow",), "evaluation of a recipe", "train")
     from sensor.cli.made_traffic import capture_tools
     from sensor.cli.replay import DefaultSensor
+    from training.datasets.rows import TemporaryFileError
     from training.datasets.sources import Places
     from training.errors import DatasetError, RecipeError
     from training.evaluation.networks.recipes import RecipeQuestion, networks_recipe
@@ -92,6 +93,8 @@ def evaluate_recipe(
         raise stop(ConfigError, error) from error
     except DatasetError as error:
         raise stop(InputError, error) from error
+    except TemporaryFileError:
+        raise
     except OSError as error:
         raise OutputError(f"what is metered and fitted cannot be kept: {reason_of(error)}") from error
     if output is not None:

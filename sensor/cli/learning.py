@@ -76,9 +76,10 @@ def records_of_captures(
     directory: of that file. Raises InputError, OutputError, and ConfigError for a filter.
     """
     turns = capture_turns(without_names(config), captures)
-    try:
+    with _kept_in(directory):
         kept = RecordFile(directory)
-        with closing(kept):
+    with closing(kept):
+        with _kept_in(directory):
             told_s = time.monotonic()
             for turn in turns:
                 kept.add(turn.records)
@@ -87,8 +88,16 @@ def records_of_captures(
                     told_s = time.monotonic()
                     share = f", {100 * turn.totals.bytes_read / turn.totals.size:.0f} %" if turn.totals.size else ""
                     log.progress(f"metering: {len(kept):,} records{share}")
-            problems = list(turns.problems)
-            yield _SameRecords(kept.batches, problems), problems
+            kept.flush()
+        problems = list(turns.problems)
+        yield _SameRecords(kept.batches, problems), problems
+
+
+@contextmanager
+def _kept_in(directory: Path) -> Iterator[None]:
+    """Raise OutputError where records cannot be kept in the directory."""
+    try:
+        yield
     except OSError as error:
         raise OutputError(
             f"{directory}: flow records cannot be kept there while they are learnt from: {reason_of(error)}"

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sensor.errors import ConfigError
+from sensor.errors import ConfigError, OutputError, reason_of
 
 _UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _SIZE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
@@ -25,7 +25,11 @@ MemoryOption = Annotated[
 
 @contextmanager
 def within_memory(size: str | None) -> Iterator[None]:
-    """Keep to so much memory. Raises typer.BadParameter for what is no size, ConfigError where it is too little."""
+    """Keep to so much memory. Raises typer.BadParameter for what is no size, ConfigError where it is too little.
+
+    Raises OutputError where the temporary files, in which the rest of the rows lies, cannot be kept.
+    """
+    from training.datasets.rows import TemporaryFileError
     from training.memory import MemoryBoundError, bounded
 
     with bounded(memory_bytes(size)):
@@ -33,6 +37,11 @@ def within_memory(size: str | None) -> Iterator[None]:
             yield
         except MemoryBoundError as error:
             raise ConfigError(str(error)) from error
+        except TemporaryFileError as error:
+            raise OutputError(
+                f"{error.filename}: rows cannot be kept there while they are worked on: {reason_of(error)}; TMPDIR "
+                "chooses another directory"
+            ) from error
 
 
 def memory_bytes(size: str | None) -> int | None:

@@ -127,8 +127,8 @@ class FlowsFile:
 
     @property
     def count(self) -> int:
-        """How many rows it says that it has."""
-        return int(self.fragment.metadata.num_rows)
+        """How many rows its row groups say that they have: no more are read, whatever the footer says of the whole."""
+        return _rows_of(self.fragment.metadata)
 
     def rows(
         self, columns: Sequence[str], where: Any = None, at_once: int = ROWS_AT_ONCE
@@ -189,11 +189,6 @@ def _opened(path: Path) -> FlowsFile:
     form = dataset.ParquetFileFormat(default_fragment_scan_options=limits)
     fragment = form.make_fragment(str(path.absolute()), fs.LocalFileSystem())
     metadata, found = fragment.metadata, fragment.physical_schema
-    if metadata.num_rows > FEW_ROWS + path.stat().st_size // LEAST_ROW_BYTES:
-        raise FileError(
-            f"{_shown(path)}: found {metadata.num_rows:,} rows in {path.stat().st_size:,} bytes, expected fewer than "
-            f"one for {LEAST_ROW_BYTES} bytes"
-        )
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         if not 0 <= group.num_rows <= MAX_GROUP_ROWS or not 0 <= group.total_byte_size <= MAX_GROUP_BYTES:
@@ -201,6 +196,12 @@ def _opened(path: Path) -> FlowsFile:
                 f"{_shown(path)}: found a row group of {group.num_rows:,} rows and {group.total_byte_size:,} bytes, "
                 f"expected at most {MAX_GROUP_ROWS:,} and {MAX_GROUP_BYTES:,}"
             )
+    rows = _rows_of(metadata)
+    if rows > FEW_ROWS + path.stat().st_size // LEAST_ROW_BYTES:
+        raise FileError(
+            f"{_shown(path)}: found {rows:,} rows in {path.stat().st_size:,} bytes, expected fewer than one for "
+            f"{LEAST_ROW_BYTES} bytes"
+        )
     about = _about(path, found.metadata or {})
     if about is None:
         expected = _native_schema()
@@ -210,6 +211,11 @@ def _opened(path: Path) -> FlowsFile:
     expected = schema(detectors)
     _refuse_columns(path, found, expected, logged=True)
     return FlowsFile(path, about, fragment, expected)
+
+
+def _rows_of(metadata: Any) -> int:
+    """Rows of all row groups, to which pyarrow's reader keeps."""
+    return sum(int(metadata.row_group(number).num_rows) for number in range(metadata.num_row_groups))
 
 
 def judged_by(file: FlowsFile) -> JudgedBy:

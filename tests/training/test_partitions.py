@@ -8,6 +8,7 @@ import pytest
 
 from flows.dialects import V4
 from tests.support.flow_files import many_shapes, written
+from tests.support.past_memory import past_memory, small_ones
 from training import memory
 from training.datasets import text
 from training.datasets.collection import read_dataset
@@ -198,6 +199,7 @@ def test_a_bound_changes_nothing_of_what_is_read(
 ) -> None:
     directory = parts(tmp_path / "parts", whole)
     monkeypatch.setattr(text, "PARQUET_ROWS", 7)
-    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 64)
+    sizes = past_memory(monkeypatch)
     with memory.bounded(memory.MOST_BYTES):
         assert same(read(directory), one_file)
+    assert len(small_ones(sizes)) > 9

@@ -10,6 +10,7 @@ import pytest
 
 from flows.columns import feature_contract
 from models.bundle import load_bundle
+from tests.support.past_memory import past_memory, small_ones
 from training import memory
 from training.errors import DatasetError
 from training.train import train
@@ -61,11 +62,12 @@ def test_the_same_recipe_gives_the_same_bundle_in_memory_and_past_it(
     pytest.importorskip("tensorflow")
     lines: list[str] = []
     figures = train(recipe, data, tmp_path / "first", lines.append)
-    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 1 << 16)
+    sizes = past_memory(monkeypatch)
     monkeypatch.setattr(memory, "LARGEST_BLOCK", 1 << 20)
     monkeypatch.setattr(memory, "LEAST_BLOCK", 1 << 16)
     with memory.bounded(memory.MOST_BYTES):
         train(recipe, data, tmp_path / "second", lambda _: None)
+    assert len(small_ones(sizes)) > 9
     first, second = (load_bundle(tmp_path / name, feature_contract()) for name in ("first", "second"))
     assert first.sha256 == second.sha256
     assert (tmp_path / "first" / "manifest.json").read_bytes() == (tmp_path / "second" / "manifest.json").read_bytes()

@@ -8,6 +8,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -22,11 +23,25 @@ ROWS_AT_ONCE = 16_384
 TOUCHED_BYTES = 1 << 16  # what Linux maps around a page that is looked at, unless more of it was written at once
 
 
+class TemporaryFileError(OSError):
+    """A temporary file of rows that cannot be made or written: its directory is full, or none can be used."""
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Raise TemporaryFileError for what befalls a temporary file."""
+    try:
+        yield
+    except OSError as error:
+        raise TemporaryFileError(error.errno, error.strerror, tempfile.gettempdir()) from error
+
+
 class Rows:
     """A matrix that grows downward, kept in a temporary file from the first row on."""
 
     def __init__(self, width: int, dtype: "np.dtype[Any] | type[Any]" = np.float64) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
+        with _kept():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
         self._width = width
         self._dtype = np.dtype(dtype)
         self._rows = 0
@@ -35,33 +50,38 @@ class Rows:
         return self._rows
 
     def close(self) -> None:
-        """Give the file up. Blocks and rows taken from it stay."""
-        self._file.close()
+        """Give the file up. Blocks and rows taken from it stay. Raises TemporaryFileError as append does."""
+        with _kept():
+            self._file.close()
 
     def append(self, values: NDArray[Any]) -> None:
-        """Add rows, (n, width). Raises OSError when the directory for temporary files is full."""
-        _write(self._file, np.asarray(values, dtype=self._dtype))
+        """Add rows, (n, width). Raises TemporaryFileError when the directory for temporary files is full."""
+        with _kept():
+            _write(self._file, np.asarray(values, dtype=self._dtype))
         self._rows += len(values)
 
     def whole(self) -> NDArray[Any]:
-        """All rows, (n, width); what is changed there is kept. Raises OSError as append does."""
-        self._file.flush()
-        shape = (self._rows, self._width)
-        return _mapped(self._file, shape, self._dtype) if self._rows else np.empty(shape, self._dtype)
+        """All rows, (n, width); what is changed there is kept. Raises TemporaryFileError as append does."""
+        with _kept():
+            self._file.flush()
+            shape = (self._rows, self._width)
+            return _mapped(self._file, shape, self._dtype) if self._rows else np.empty(shape, self._dtype)
 
     def blocks(self, begin: int, end: int) -> Iterator[tuple[int, NDArray[Any]]]:
         """Rows begin to end, some at a time, each block with its first row's number. What is changed there is kept."""
         # All of the file was written before it is mapped, so that a full disk cannot end the program here.
-        self._file.flush()
+        with _kept():
+            self._file.flush()
         size = self._width * self._dtype.itemsize
         for first in range(begin, end, ROWS_AT_ONCE):
             shape = (min(ROWS_AT_ONCE, end - first), self._width)
             yield first, np.memmap(self._file, self._dtype, "r+", offset=first * size, shape=shape)
 
     def taken(self, rows: Int64s) -> NDArray[Any]:
-        """The chosen rows in the order given, (len(rows), width). Raises OSError as append does."""
-        self._file.flush()
-        mapped = memory.watched(mmap.mmap(self._file.fileno(), 0))
+        """The chosen rows in the order given, (len(rows), width). Raises TemporaryFileError as append does."""
+        with _kept():
+            self._file.flush()
+            mapped = memory.watched(mmap.mmap(self._file.fileno(), 0))
         values = np.frombuffer(mapped, self._dtype).reshape(-1, self._width)
 
         def chosen() -> Iterator[Values]:
@@ -78,7 +98,10 @@ def taken(array: NDArray[T], rows: Int64s) -> NDArray[T]:
 
 
 def stacked(parts: Iterator[NDArray[T]], shape: tuple[int, ...], dtype: np.dtype[T]) -> NDArray[T]:
-    """Blocks of rows one below the other, in memory or, where they are many, in a temporary file."""
+    """Blocks of rows one below the other, in memory or, where they are many, in a temporary file.
+
+    Raises TemporaryFileError of a full disk, as all that makes arrays here does.
+    """
     what = f"a table of {shape[0]:,} rows"
     if _size(shape, dtype) <= memory.in_memory_bytes():
         whole, first = np.empty(shape, dtype), 0
@@ -87,7 +110,7 @@ def stacked(parts: Iterator[NDArray[T]], shape: tuple[int, ...], dtype: np.dtype
             first += len(part)
         memory.check(what)
         return whole
-    with tempfile.TemporaryFile() as file:
+    with _kept(), tempfile.TemporaryFile() as file:
         for part in parts:
             _write(file, part)
             memory.check(what)
@@ -108,12 +131,12 @@ def cells(array: NDArray[T], rows: Int64s, columns: Int64s) -> NDArray[T]:
 
 
 def empty(shape: tuple[int, ...], dtype: "np.dtype[T] | type[T]") -> NDArray[T]:
-    """An array to be written, in memory or, where it is large, in a temporary file. Raises OSError of a full disk."""
+    """An array to be written, in memory or, where it is large, in a temporary file. Raises TemporaryFileError."""
     kind = np.dtype(dtype)
     size = _size(shape, kind)
     if size <= memory.in_memory_bytes():
         return np.empty(shape, kind)
-    with tempfile.TemporaryFile() as file:
+    with _kept(), tempfile.TemporaryFile() as file:
         os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here and does not end the program later
         return _mapped(file, shape, kind)
 

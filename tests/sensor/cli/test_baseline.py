@@ -1,11 +1,13 @@
 """flowvigil baseline as a user meets it: what it learns from, what it writes, and what it refuses or is stopped at."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from random import Random
@@ -17,8 +19,10 @@ from flows.columns import feature_contract
 from flows.context.columns import context_contract
 from models.bundle import load_bundle
 from models.fusion import Hybrid
-from sensor.cli.baseline import _put
+from sensor.baseline.learning import Asked
+from sensor.cli.baseline import _learn, _put
 from sensor.cli.build import bundle_path, load_model
+from sensor.cli.memory_option import within_memory
 from sensor.errors import INPUT, INTERRUPTED, MODEL, OUTPUT, USAGE, OutputError
 from sensor.settings.config import Config
 from sensor.synth.generate import generate
@@ -28,6 +32,7 @@ from sensor.synth.scenarios.normal import NORMAL
 from sensor.synth.scenarios.portscan import PORTSCAN
 from tests.support.command import Result, alerts_of, flowvigil, started, surroundings
 from tests.support.killed import killed_after
+from training import memory
 
 pytest.importorskip("sklearn")
 pytestmark = [pytest.mark.ux, pytest.mark.takes(30)]
@@ -246,6 +251,27 @@ def test_files_that_are_no_flow_log_are_named_where_nothing_is_left_to_learn_fro
     named = [line for line in run.stderr if "expected a Parquet file of flows" in line]
     assert len(named) == 2  # each once, however often the log was gone through
     assert any("found no flow in it" in line for line in run.stderr)
+
+
+@pytest.mark.parametrize("logged", [False, True], ids=["captures", "a flow log"])
+def test_a_full_directory_for_temporary_files_is_named(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, logged: bool
+) -> None:
+    def full(_file: int, _first: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    source = short
+    if logged:
+        source = tmp_path / "log"
+        assert flowvigil("read", short, "-q", "--flows", source).code == 0
+    config = Config()
+    hybrid, asked = load_model(config), Asked(1.0, 1, habits=True)
+    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    (tmp_path / "out").mkdir()
+    named = f"^{tempfile.gettempdir()}: rows cannot be kept there .*: no space left; TMPDIR chooses"
+    with pytest.raises(OutputError, match=named), within_memory(None):
+        _learn(config, hybrid, None, [str(source)], asked, tmp_path / "out" / "site", lambda _: None)
 
 
 def test_captures_and_flow_logs_do_not_mix(short: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """flowvigil evaluate: the agreed JSON, a whole page or none, and one line for what cannot be judged."""
 
+import errno
 import json
+import os
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,16 @@ import typer
 from flows.columns import INDEX
 from models.baselines import save_baselines
 from models.bundle import save_bundle
+from models.detector import Vector
 from sensor.cli import extras
 from sensor.cli.evaluate import EvaluationProtocol, evaluate
-from sensor.errors import InputError, ModelError, SensorError
+from sensor.errors import InputError, ModelError, OutputError, SensorError
 from tests.support.command import flowvigil
 from tests.support.evaluations import as_csv, forests, table
+from training import memory
 from training.datasets.collection import read_dataset
 from training.datasets.table import FlowTable
+from training.evaluation import scored
 from training.fit.baselines import fit_baselines
 
 
@@ -128,6 +134,21 @@ def test_what_cannot_be_judged_is_one_line(
     assert error.value.exit_code == code
     assert "\n" not in str(error.value)
     assert capsys.readouterr().out == ""
+
+
+def test_a_full_directory_for_temporary_files_is_named(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_file: int, _first: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def column(flows: int, value: float) -> Vector:
+        monkeypatch.setattr(os, "posix_fallocate", full)
+        return first_column(flows, value)
+
+    first_column = scored._full  # is made once the flows are read
+    monkeypatch.setattr(scored, "_full", column)
+    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 0)
+    with pytest.raises(OutputError, match=f"^{tempfile.gettempdir()}: rows cannot be kept there .*: no space left; TM"):
+        evaluated(made, "flows.csv")
 
 
 def test_what_a_bundle_says_of_itself_cannot_steer_the_terminal(

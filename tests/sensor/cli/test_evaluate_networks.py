@@ -20,6 +20,7 @@ from sensor.settings.config import effective_config
 from tests.support.command import flowvigil
 from tests.support.evaluations import FlowsOfHost, forests, hybrid, table
 from tests.support.networks import NETWORKS, made_networks, write_index
+from tests.support.past_memory import past_memory, small_ones
 
 pytestmark = pytest.mark.takes(25)
 
@@ -118,12 +119,14 @@ def test_the_page_has_the_figures_first_and_the_line_that_makes_it_again(content
 
 
 def test_the_same_question_gives_the_same_bytes_within_any_memory(
-    content: dict[str, Any], made: Path, capsys: pytest.CaptureFixture[str]
+    content: dict[str, Any], made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = (made / "page.html").read_bytes()
     with pytest.raises(typer.BadParameter, match="found 'a lot', expected a size"):
         evaluated(made, "memory", "a lot")
+    sizes = past_memory(monkeypatch)
     evaluated(made, "as_json", True, "output", made / "page.html", "memory", "4G")
+    assert len(small_ones(sizes)) > 9
     assert json.loads(capsys.readouterr().out) == content
     assert (made / "page.html").read_bytes() == first
 

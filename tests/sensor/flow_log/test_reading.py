@@ -362,6 +362,36 @@ def test_a_file_that_is_small_as_it_is_stored_takes_little_memory(tmp_path: Path
     assert int(result.stdout) < 30 << 20
 
 
+def claiming_a_row(content: bytes, rows: int, *, in_groups: bool) -> bytes:
+    """A file whose footer says that it has 1 row, and its row group too if asked; pages and columns stay."""
+    length = int.from_bytes(content[-8:-4], "little")
+    footer = bytearray(content[-8 - length : -8])
+    digits = [2 * rows >> at & 127 for at in range(0, (2 * rows).bit_length(), 7)]  # as Thrift's compact numbers
+    field = bytes([0x16, *(digit | 128 for digit in digits[:-1]), digits[-1]])
+    one = bytes([0x16, 0x82, *[0x80] * (len(digits) - 2), 0])
+    for at in [footer.find(field), *([footer.rfind(field)] if in_groups else [])]:
+        footer[at : at + len(field)] = one
+    return content[: -8 - length] + footer + content[-8:]
+
+
+@pytest.mark.parametrize("in_groups", [False, True], ids=["as a whole", "in its row groups"])
+def test_parts_that_claim_few_rows_and_hold_many_are_not_held_at_once(tmp_path: Path, *, in_groups: bool) -> None:
+    path = written(tmp_path, many_shapes(), NATIVE, ".parquet")
+    row, rows = parquet.read_table(path).slice(0, 1), 50_000
+    path.unlink()
+    for name, count in (("a", 1), ("b", rows), ("c", 1)):
+        same_row = row.take(pa.array(np.zeros(count, dtype=np.int32)))
+        parquet.write_table(same_row, tmp_path / f"{name}.parquet", row_group_size=rows)
+    lies = tmp_path / "b.parquet"
+    lies.write_bytes(claiming_a_row(lies.read_bytes(), rows, in_groups=in_groups))
+    assert parquet.read_metadata(lies).num_rows == 1
+    log = FlowLog([tmp_path])
+    found = [len(batch) for batch in log.batches()]
+    assert max(found) <= 3 * reading.ROWS_AT_ONCE
+    assert sum(found) == (3 if in_groups else rows + 2)
+    assert not log.problems
+
+
 def test_a_row_group_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sensor.flow_log.files.MAX_GROUP_ROWS", 8)
     assert "found a row group of 9 rows" in _problem(logged(tmp_path, judged(part(many_shapes(), 0, 9))))

@@ -16,6 +16,7 @@ from models.forest import RandomForest
 from models.fusion import Hybrid
 from tests.support.evaluations import quiet
 from tests.support.networks import ScriptedSensor, raised
+from tests.support.past_memory import past_memory, small_ones
 from tests.support.recipes import made_sources, places_of
 from training import memory
 from training.datasets import rows
@@ -75,11 +76,12 @@ def test_the_same_sources_give_the_same_bundle_also_past_memory(
 ) -> None:
     said: list[str] = []
     first = trained(file, tmp_path / "first", said)
-    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 64)
+    sizes = past_memory(monkeypatch)
     monkeypatch.setattr(memory, "LARGEST_BLOCK", memory.LEAST_BLOCK >> 4)
     monkeypatch.setattr(rows, "ROWS_AT_ONCE", 1000)
     with memory.bounded(memory.MOST_BYTES):
         assert first == trained(file, tmp_path / "second", [])
+    assert len(small_ones(sizes)) > 9
     assert set(first) == {"manifest.json", "weights.safetensors", "baselines.json", "baselines.safetensors"}
     about = json.loads(first["manifest.json"])["about"]
     assert [own["name"] for own in about["sources"]] == ["sites", "others", "made", "sample"]
