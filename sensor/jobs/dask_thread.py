@@ -161,6 +161,7 @@ class DaskThread:
 
     async def _carried(self, number: int, attempt: int, address: str, order: Order) -> None:
         """Give a task to a worker, and wait for how it ends; cancelled, it is taken back."""
+        from distributed.comm.core import CommClosedError
         from distributed.scheduler import KilledWorker
 
         client, key = self._client, f"flowvigil-{self._run}-{attempt}"
@@ -176,9 +177,10 @@ class DaskThread:
                 assert client is not None  # noqa: S101  # who has waited
                 await asyncio.wait_for(client.cancel([future], reason="no longer wanted"), CLOSE_S)
             return
-        except CancelledError:  # by the cluster
+        except (CancelledError, CommClosedError) as error:  # by the cluster, or what came of it did not come through
             await asyncio.sleep(3 * LOOK_S)  # if the scheduler is gone, that is known by then
-            outcome = {"lost": "taken back by the cluster"}
+            taken_back = isinstance(error, CancelledError)
+            outcome = {"lost": "taken back by the cluster" if taken_back else "the connection to the cluster broke"}
         except KilledWorker:
             outcome = {"lost": "the worker ended"}
         except Exception as error:  # noqa: BLE001  # of the task, on the worker: an attempt that failed

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 CLONE_NEWNET = 0x40000000
 
 SCANNER, SERVER = "10.99.0.1", "10.99.0.2"  # addresses at the two ends of a cable
@@ -36,10 +38,19 @@ def joined_namespaces() -> Iterator[tuple[str, str]]:
                 Path(f"/proc/sys/net/ipv6/conf/{end}/disable_ipv6").write_text("1")
             ip("-n", name, "link", "set", "lo", "up")
             ip("-n", name, "link", "set", end, "up")
+        for name, end in ((left, "fv0"), (right, "fv1")):
+            wait_until(lambda name=name, end=end: f"{end}@" in ends_that_are_up(name))
         yield left, right
     finally:
         for name in (left, right):
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True, timeout=10)
+
+
+def ends_that_are_up(namespace: str) -> str:
+    """What ip tells of a namespace's cables that carry: the kernel begins with that a moment after they are set up."""
+    shown = ["ip", "-n", namespace, "-brief", "link", "show", "up", "type", "veth"]
+    lines = subprocess.run(shown, check=True, capture_output=True, text=True, timeout=10).stdout.splitlines()
+    return "\n".join(line for line in lines if line.split()[1] == "UP")
 
 
 @contextmanager

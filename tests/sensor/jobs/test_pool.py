@@ -21,7 +21,7 @@ def work(task: Task, page: Page) -> Result:
             time.sleep(LONG_S)
         case "move slowly":
             for step in range(8):
-                time.sleep(0.1)
+                time.sleep(0.25)
                 page.move(step)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -85,7 +85,7 @@ def test_a_piece_that_fails_in_any_way_is_told_of_and_the_others_go_on(does: str
 
 
 def test_what_moves_is_not_ended_and_what_was_stopped_goes_on() -> None:
-    ended = ends_of({"do": "move slowly"}, {"do": "stop"}, limits=Limits(2, 0.4))
+    ended = ends_of({"do": "move slowly"}, {"do": "stop"}, limits=Limits(2, 1.6))
     assert [ended[number].result for number in (0, 1)] == [{}, {}]
 
 
