@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -275,7 +276,7 @@ class IslandRun:
 
 def _sha256(path: Path) -> str:
     with suppress(OSError):
-        if path.is_file():  # a pipe would keep one waiting
+        if os.path.isfile(path):  # a pipe would keep one waiting
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
     return ""
