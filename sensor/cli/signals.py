@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Protocol
 
 from sensor.errors import INTERRUPTED
-from sensor.signals import handling, interrupting
+from sensor.signals import handling, interrupted, interrupting
 
 
 class Stoppable(Protocol):
@@ -40,6 +40,9 @@ def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) 
     SIGHUP where nobody else handles it: a screen does, as its terminal was closed.
 
     also: called at the first one, after the run's stop.
+
+    Raises KeyboardInterrupt where the command was interrupted before and a library has caught that, as some do while
+    they are imported.
     """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -49,4 +52,6 @@ def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) 
         also()
 
     with handling(dict.fromkeys({signal.SIGINT, signal.SIGTERM, *interrupting()}, stop)):
+        if interrupted():
+            raise KeyboardInterrupt
         yield

@@ -1,0 +1,41 @@
+"""Signals that end a command, heard in every phase."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from sensor.cli.signals import stopped_by_signals
+from sensor.signals import _Interrupt, interrupt_by_signals
+
+
+class Run:
+    """A run that has not begun."""
+
+    stopping = False
+
+    def stop(self) -> None:
+        self.stopping = True
+
+
+@pytest.fixture
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setattr(_Interrupt, "heard", False)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_as_before")
+def test_an_interrupt_that_a_library_has_caught_ends_the_run_before_it_begins() -> None:
+    interrupt_by_signals(130)
+    with suppress(KeyboardInterrupt):  # as a library does while it is imported
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    run = Run()
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals(run):
+        raise AssertionError("the run has begun")
+    assert not run.stopping
