@@ -31,7 +31,7 @@ from models.codec import (
 from models.contract import Contract, fitting, of_former
 from models.detector import ColumnDetector
 from models.encoding import described_encoding, read_encoding
-from models.fusion import MAX_LABELS, MAX_MEMBERS, MAX_RATES, Hybrid, Member, NormalProfile, inputs_of
+from models.fusion import MAX_LABELS, MAX_MEMBERS, MAX_RATES, Hybrid, Member
 from models.manifest import (
     Arrays,
     BundleError,
@@ -49,6 +49,7 @@ from models.manifest import (
     write_files,
 )
 from models.masking import described_masking, read_masking
+from models.normal import NormalProfile, inputs_of
 from models.signature import MAX_SIGNATURE, SUFFIX, PublicKey, check_signature
 from models.site import described_site, read_site
 from models.support import described_support, read_support

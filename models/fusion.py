@@ -8,10 +8,9 @@ class by class instead (models.classes). A step of a group that was never met in
 verdict. It does not know how a detector scores.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,8 +33,8 @@ from models.detector import (
     attack_of,
 )
 from models.encoding import Encoding
-from models.manifest import MAX_NUMBER
 from models.masking import Masking
+from models.normal import NormalProfile, inputs_of
 from models.site import SiteProfile
 from models.support import Support
 from models.votes import voted
@@ -70,52 +69,6 @@ class Member:
             raise ValueError(f"{self.detector.name} has weight {self.weight}, expected {expected}")
 
 
-@dataclass(frozen=True, eq=False)
-class NormalProfile:
-    """Raw column values on normal traffic, for explanations: of the columns that a model uses, NaN for any other.
-
-    Raises ValueError for other shapes, values that are not finite in columns used, and quantiles out of order.
-    """
-
-    columns: tuple[str, ...]  # (c) names, those of the feature contract in its order
-    p01: Vector  # (c,) quantile at 1 %
-    median: Vector  # (c,) at 50 %
-    p99: Vector  # (c,) at 99 %
-    p999: Vector  # (c,) at 99.9 %
-
-    def __post_init__(self) -> None:
-        quantiles = (self.p01, self.median, self.p99, self.p999)
-        if any(quantile.shape != (len(self.columns),) for quantile in quantiles):
-            raise ValueError(f"normal profile quantiles do not have shape ({len(self.columns)},)")
-        if any(((np.abs(quantile) <= MAX_NUMBER) != self.used).any() for quantile in quantiles):
-            raise ValueError("normal profile holds values that are not finite")
-        if any((low > high).any() for low, high in pairwise(quantiles)):
-            raise ValueError("normal profile quantiles are out of order")
-
-    @property
-    def used(self) -> NDArray[np.bool_]:
-        """Which columns the model uses, (c,)."""
-        return ~np.isnan(self.median)
-
-    @property
-    def typical(self) -> Vector:
-        """A row in the middle of normal traffic, (c,): the medians, 0 in columns that the model does not use."""
-        return np.where(self.used, self.median, 0.0)
-
-    def only(self, positions: Sequence[int] | NDArray[np.int64]) -> "NormalProfile":
-        """The same of a model that uses these columns alone."""
-        unused = np.ones(len(self.columns), dtype=np.bool_)
-        unused[positions] = False
-        quantiles = (np.where(unused, np.nan, q) for q in (self.p01, self.median, self.p99, self.p999))
-        return NormalProfile(self.columns, *quantiles)
-
-    def among_used(self, groups: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-        """The same groups of positions without the columns that the model does not use."""
-        used = self.used
-        kept = (tuple(column for column in group if used[column]) for group in groups)
-        return tuple(group for group in kept if group)
-
-
 def check_cuts(where: str, thresholds: Mapping[float, tuple[float, float]]) -> None:
     """Raise ValueError for what are no cuts (known, novel) by rate: in range, and none falling."""
     if not 0 < len(thresholds) <= MAX_RATES:
@@ -127,13 +80,6 @@ def check_cuts(where: str, thresholds: Mapping[float, tuple[float, float]]) -> N
         if any(cut < lower for cut, lower in zip(cuts, before, strict=True)):
             raise ValueError(f"{where} fall from {before} at rate {least:g} to {cuts} at rate {rate:g}")
         before, least = cuts, rate
-
-
-def inputs_of(normal: NormalProfile, encoding: Encoding | None) -> dict[str, int]:
-    """What detectors may look at, and where it stands: features, or the columns used where there is no encoding."""
-    if encoding is not None:
-        return {name: i for i, name in enumerate(encoding.names)}
-    return {normal.columns[i]: i for i in np.flatnonzero(normal.used).tolist()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,8 @@ import numpy as np
 from models.calibration import MIN_SCORES, fit_calibration
 from models.detector import FlowSteps, Vector
 from models.forest import IsolationForest
-from models.fusion import Hybrid, Member, NormalProfile, inputs_of
+from models.fusion import Hybrid, Member
+from models.normal import NormalProfile, inputs_of
 from models.support import Group, Support
 from sensor.baseline.judged import Mask
 from sensor.judging.judge import Rows

@@ -20,6 +20,7 @@ from sensor.cli.island_options import IslandOptions
 from sensor.cli.kept_of_captures import KeptOfCaptures
 from sensor.cli.reading_pool import COMMAND, TableOptions
 from sensor.errors import OK, OUTPUT, InputError, OutputError, SensorError
+from sensor.files.digest import sha256_of
 from sensor.files.unfinished import scratch_directory
 from sensor.jobs.accounts import sum_of
 from sensor.jobs.local import LocalPool
@@ -113,7 +114,7 @@ class Islands:
         paths = [self.config.site.file, self.config.geoip.location, self.config.geoip.asn]
         if self.table is not None or self.options.run is None:  # nobody asks
             return {}
-        return {str(path): _sha256(path) for path in paths if path is not None}
+        return {str(path): _content_of(path) for path in paths if path is not None}
 
     def _carrier(
         self, stack: ExitStack, settings: dict[str, Any], table: dict[str, Any] | None, workers: int
@@ -274,11 +275,11 @@ class IslandRun:
                 self.run.discard(capture)
 
 
-def _sha256(path: Path) -> str:
+def _content_of(path: Path) -> str:
+    """SHA-256 of a file that the settings name; "" of one that cannot be read."""
     with suppress(OSError):
         if os.path.isfile(path):  # a pipe would keep one waiting
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return sha256_of(path)
     return ""
 
 

@@ -13,6 +13,7 @@ from models.fusion import Hybrid
 from models.manifest import write_files
 from sensor.cli.promoting import writer
 from sensor.errors import ConfigError, ModelError, OutputError, reason_of
+from sensor.files.digest import sha256_of
 from sensor.files.replacing import BusyError, ReplacedDirectory
 from sensor.files.unfinished import scratch_directory
 from sensor.fleet.file import Fleet, read_fleet
@@ -86,7 +87,7 @@ class FleetPromotion:
 
     def _described(self, sha256: str, model: Hybrid) -> WantedBundle:
         place = bundles_path(self.path) / sha256
-        files = {path.name: _sha256_of(path) for path in sorted(place.iterdir()) if os.path.isfile(path)}
+        files = {path.name: sha256_of(path) for path in sorted(place.iterdir()) if os.path.isfile(path)}
         return WantedBundle(
             model.model_id,
             model.sha256,
@@ -107,8 +108,3 @@ def _refused(path: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or bundles_path(path)
         raise OutputError(f"{path}: no bundle can be laid beside it: {where}: {reason_of(error)}") from error
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,17 +5,15 @@ rows of a flow table, and an account of its run.
 """
 
 import gc
-import hashlib
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,11 +26,13 @@ from sensor.cli.options import Color
 from sensor.cli.reading import OneOfMany, reading
 from sensor.cli.ready_model import ready_model
 from sensor.errors import INPUT, INTERNAL, OK, InputError, OutputError, SensorError, reason_of
+from sensor.files.digest import sha256_of
 from sensor.files.unfinished import whole_file
 from sensor.jobs.accounts import account_of
 from sensor.jobs.pool import Limits, Page, Pool, Result, Task, Work
 from sensor.jobs.server import Lines, say, serve
 from sensor.printable import printable
+from sensor.process.preloading import load
 
 if TYPE_CHECKING:
     from sensor.judging.judge import Judge
@@ -163,12 +163,6 @@ def _ready_to_meter(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
     return partial(_one, partial(meter_one, config, table)), {"bundle": "", "sha256": ""}
 
 
-def load(modules: Iterable[str]) -> None:
-    """Import modules."""
-    for name in modules:
-        import_module(name)
-
-
 def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> Result:
     """What is known of a capture once its part is written. In a child."""
     began_s, began_cpu_s = time.monotonic(), time.process_time()
@@ -176,8 +170,7 @@ def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> 
     page.move(0)
     try:
         work(task, page, found)
-        with open(task["part"], "rb") as written:
-            found["sha256"] = hashlib.file_digest(written, "sha256").hexdigest()
+        found["sha256"] = sha256_of(task["part"])
     except (OutputError, OSError) as error:
         why = reason_of(error) if isinstance(error, OSError) else str(error)
         found["unwritten"] = f"{printable(task['part'], 200)}: cannot be written ({why})"

@@ -14,7 +14,7 @@ from flows.columns import COLUMNS, NAMES, reasons
 from flows.context.columns import CONTEXT_COLUMNS, CONTEXT_NAMES, context_reasons
 from flows.kdd.columns import kdd_columns, kdd_reasons
 from models.attribution import Groups
-from models.fusion import NormalProfile
+from models.normal import NormalProfile
 from sensor.alerts.deviation import MINIMAL_SPAN, Deviation
 
 NEAR = 0.25  # nearer to the median than this share of the way to the edge, a column says nothing

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sensor.errors import ConfigError, OutputError, reason_of
 from sensor.files.alone import InUseError, lock_alone, unlock
+from sensor.files.digest import sha256_of
 from sensor.files.unfinished import whole_file
 from sensor.printable import printable
 
@@ -154,8 +155,7 @@ class RunDirectory:
 
     def _has(self, capture: Capture, result: dict[str, Any]) -> bool:
         try:
-            with self.part(capture).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == result.get("sha256")
+            return sha256_of(self.part(capture)) == result.get("sha256")
         except OSError:
             return False
 

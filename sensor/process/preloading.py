@@ -1,10 +1,11 @@
-"""Modules that a running watch imports after it has dropped its privileges, loaded while their files are readable.
+"""Modules loaded before they are needed: those that a running watch imports after it has dropped its privileges.
 
 An installation may be readable for root only, and then the user that the sensor becomes cannot import from it. The live
 tests compare this list with what a watch imports.
 """
 
-import importlib
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Final
 
 # What the watch is assembled from, and what only its reload, its screen, its workers or its end needs.
@@ -33,8 +34,13 @@ WIDE: Final = "日"  # anything that takes more than one column
 
 def preload(*, metrics: bool) -> None:
     """Import every module that a watch may need later. metrics: also the Prometheus exporter, which takes memory."""
-    for name in (*MODULES, METRICS) if metrics else MODULES:
-        importlib.import_module(name)
+    load((*MODULES, METRICS) if metrics else MODULES)
     from rich.cells import cell_len
 
     cell_len(WIDE)  # the table of widths is a module that is imported at its first use
+
+
+def load(modules: Iterable[str]) -> None:
+    """Import modules by their names."""
+    for name in modules:
+        import_module(name)

@@ -7,7 +7,6 @@ thousand records wait between two of them, and no more threads work at once than
 """
 
 import queue
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from flows.meter import concatenate
 from flows.names.reading import NO_SIGHTINGS, joined
 from sensor.judging.judge import Assessment, PreparedRows
 from sensor.metering.turns import END_NS, Turn, TurnSource
+from sensor.process.threads import take_turns_often
 from sensor.run.detection import AssessedTurn, in_parts
 
 Item = TypeVar("Item")
@@ -28,9 +28,6 @@ RECORDS: Final = 4096  # together: judged one by one, they would cost up to a th
 TURNS: Final = 64  # together at most, so that who looks on sees something move
 WAITING: Final = 2  # between two threads
 METERED: Final = 8  # turns that wait for the model, some 30 MB: metering begins while that is loaded
-# For which a thread in Python keeps one waiting that is back from a kernel. With Python's own 5 ms the kernels' threads
-# stand still while alerts are explained.
-SWITCH_S: Final = 0.0005
 ENDING_S: Final = 1.0  # for a thread to end once nobody wants what it makes
 
 
@@ -53,7 +50,7 @@ class MeteredAhead:
         self.cores = Cores(cores)
         self.turns: Iterable[Turn] = gathered(turns)  # iterate over it once
         if cores > 1:
-            sys.setswitchinterval(SWITCH_S)
+            take_turns_often()  # or the kernels' threads stand still while alerts are explained
             self.turns = Ahead("metering", self.turns, self.cores, METERED)
 
     def close(self) -> None:

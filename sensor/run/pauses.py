@@ -6,13 +6,13 @@ packets); what libraries make is young when it is dropped.
 """
 
 import gc
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from sensor.metering.turns import Turn
+from sensor.process.threads import take_turns_often
 from sensor.run.run import Run
 
 YOUNG: Final = 1_000  # new objects until the next look at them: some milliseconds, as there are large sets among them
@@ -20,7 +20,6 @@ LOOKS: Final = 2  # at new ones, until the next at those that outlived one
 NEVER: Final = 1 << 30  # such looks, until one at all objects
 QUIET_AFTER_S: Final = 600.0  # since the last look at all, from which on a moment without packets is used
 AT_LAST_S: Final = 86_400.0  # and from which on it is not waited for
-TURN_S: Final = 0.0005  # that another thread has at once, where the capture waits for it
 
 
 @dataclass(slots=True)
@@ -33,7 +32,7 @@ class ShortPauses:
 
     def begin(self, _run: Run) -> None:
         """Look at young objects alone from now on, at none of those that are there by now; take turns more often."""
-        sys.setswitchinterval(TURN_S)
+        take_turns_often()
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG, LOOKS, NEVER)

@@ -12,9 +12,10 @@ from models.boosting import BoostedTrees
 from models.calibration import fit_calibration
 from models.detector import FlowSteps
 from models.forest import IsolationForest, RandomForest
-from models.fusion import Hybrid, Member, NormalProfile
+from models.fusion import Hybrid, Member
 from models.logistic import LogisticRegression
 from models.lstm import Lstm
+from models.normal import NormalProfile
 from models.rules import ColumnThreshold
 from models.scaling import Scaling, fit_scaling
 from models.trees import Forest

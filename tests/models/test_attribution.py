@@ -6,7 +6,8 @@ import pytest
 from models.attribution import top_columns
 from models.calibration import fit_calibration
 from models.detector import FlowSteps, Vector
-from models.fusion import Hybrid, Member, NormalProfile
+from models.fusion import Hybrid, Member
+from models.normal import NormalProfile
 from tests.models.builders import contract_of
 
 WIDTH = 6

@@ -18,7 +18,8 @@ from models.bundle import BundleError, load_bundle, save_bundle
 from models.calibration import fit_calibration
 from models.encoding import OPERATIONS, Encoding, Feature
 from models.forest import IsolationForest
-from models.fusion import Hybrid, Member, NormalProfile
+from models.fusion import Hybrid, Member
+from models.normal import NormalProfile
 from models.scaling import Scaling
 from tests.models.builders import CONTRACT, make_hybrid, make_steps, restate
 

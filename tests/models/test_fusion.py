@@ -5,7 +5,8 @@ import pytest
 
 from models.calibration import Calibration, fit_calibration
 from models.detector import FlowSteps, Labels, Vector
-from models.fusion import ATTACK, BENIGN, UNCERTAIN, Hybrid, Member, NormalProfile
+from models.fusion import ATTACK, BENIGN, UNCERTAIN, Hybrid, Member
+from models.normal import NormalProfile
 from tests.models.builders import LABELS, contract_of, make_steps, part
 
 # Scores are evenly spread over 0..1, so a p-value is about 1 - score.

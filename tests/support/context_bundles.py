@@ -13,9 +13,10 @@ from flows.meter import Meter, concatenate
 from models.calibration import fit_calibration
 from models.detector import FlowSteps
 from models.forest import IsolationForest
-from models.fusion import Hybrid, Member, NormalProfile
+from models.fusion import Hybrid, Member
 from models.logistic import LogisticRegression
 from models.masking import Masking, fit_masking
+from models.normal import NormalProfile
 from models.scaling import fit_scaling
 from models.support import Support
 from sensor.synth.generate import generate

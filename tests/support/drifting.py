@@ -11,7 +11,8 @@ from flows.batch import IDENTITY_WIDTH, REPORTED_NS, FlowBatch
 from flows.columns import NAMES
 from models.calibration import fit_calibration
 from models.detector import FlowSteps, Vector
-from models.fusion import BENIGN, RATES, Hybrid, Judgement, Member, NormalProfile
+from models.fusion import BENIGN, RATES, Hybrid, Judgement, Member
+from models.normal import NormalProfile
 from sensor.alerts.alert import Observer
 from sensor.alerts.drift_record import DriftRecord
 from sensor.drift.drift import DAY_NS, Drift, DriftSettings

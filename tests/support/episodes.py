@@ -19,7 +19,8 @@ from flows.batch import (
     FlowBatch,
 )
 from flows.columns import COLUMNS, INDEX
-from models.fusion import ATTACK, BENIGN, UNCERTAIN, Judgement, NormalProfile
+from models.fusion import ATTACK, BENIGN, UNCERTAIN, Judgement
+from models.normal import NormalProfile
 from sensor.alerts.alert import Alert, ModelIdentity, Observer
 from sensor.episodes.alerting import AlertBuilder
 from sensor.episodes.episodes import Episodes

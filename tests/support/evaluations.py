@@ -9,7 +9,8 @@ from flows.columns import INDEX, NAMES, feature_contract
 from models.calibration import fit_calibration
 from models.detector import FlowSteps, Labels, Vector
 from models.forest import IsolationForest, RandomForest
-from models.fusion import Hybrid, Member, NormalProfile
+from models.fusion import Hybrid, Member
+from models.normal import NormalProfile
 from models.scaling import fit_scaling
 from models.sklearn_trees import forest_from_sklearn
 from training.datasets.table import FlowTable

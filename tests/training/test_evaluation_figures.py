@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from models.fusion import NormalProfile
+from models.normal import NormalProfile
 from tests.support.evaluations import RATES, hybrid, quiet, table
 from training.datasets.texts import coded_texts
 from training.evaluation.agreement import ablation, at_equal_false_alarms, decisions, lane_agreement, pairs

@@ -6,7 +6,8 @@ import pytest
 from flows.columns import INDEX, NAMES, feature_contract
 from models.calibration import fit_calibration
 from models.detector import FlowSteps, Vector
-from models.fusion import Hybrid, Member, NormalProfile
+from models.fusion import Hybrid, Member
+from models.normal import NormalProfile
 from models.support import Group, Support
 from training.datasets.table import FlowTable
 from training.measure import Figure, measured, over_seeds, table_of

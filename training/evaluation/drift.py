@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fusion import NormalProfile
+from models.normal import NormalProfile
 from training.arrays import Values
 from training.datasets.rows import column_blocks
 from training.evaluation.figures import rounded

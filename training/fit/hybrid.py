@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, INDEX, NAMES, feature_contract, usable_by_models
-from models.fusion import Hybrid, NormalProfile
+from models.fusion import Hybrid
 from models.lstm import Lstm
+from models.normal import NormalProfile
 from models.scaling import Scaling
 from models.support import Group, Support, counted_groups
 from training.arrays import Float32s

@@ -12,7 +12,8 @@ from flows.kdd.columns import SYMBOLS, kdd_columns, kdd_contract
 from models.baselines import Baseline, Baselines, RowScorer
 from models.encoding import Encoding, Feature
 from models.forest import IsolationForest, RandomForest
-from models.fusion import Hybrid, Member, NormalProfile
+from models.fusion import Hybrid, Member
+from models.normal import NormalProfile
 from models.rules import NO_PORT
 from models.scaling import Matrix, Scaling, fit_scaling
 from models.sklearn_trees import forest_from_sklearn

@@ -13,9 +13,10 @@ from flows.context.columns import CONTEXT_NAMES, context_contract
 from models.calibration import MIN_SCORES
 from models.detector import ANY_ATTACK, Detector, Vector
 from models.forest import IsolationForest, RandomForest
-from models.fusion import Hybrid, NormalProfile
+from models.fusion import Hybrid
 from models.lstm import Lstm
 from models.masking import Masking, fit_masking
+from models.normal import NormalProfile
 from models.scaling import Scaling, fit_scaling
 from models.support import Group, Support, counted_groups
 from training.arrays import Int64s, Mask, Strings, Values

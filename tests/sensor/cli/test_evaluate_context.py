@@ -15,8 +15,9 @@ from models.bundle import save_bundle
 from models.calibration import fit_calibration
 from models.detector import FlowSteps
 from models.forest import IsolationForest, RandomForest
-from models.fusion import Hybrid, Member, NormalProfile
+from models.fusion import Hybrid, Member
 from models.masking import fit_masking
+from models.normal import NormalProfile
 from models.scaling import fit_scaling
 from models.sklearn_trees import forest_from_sklearn
 from tests.support.command import flowvigil

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flows.columns import COLUMNS, INDEX, NAMES
-from models.fusion import NormalProfile
+from models.normal import NormalProfile
 from sensor.alerts.deviation import Deviation, quantity, sentence
 from sensor.episodes.reasons import Explainer
 
