@@ -9,6 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flows.batch import (
+    DST_HIGH,
+    DST_LOW,
+    DST_PORT,
+    IDENTITY_WIDTH,
+    IP_VERSION,
+    PROTOCOL,
+    SRC_HIGH,
+    SRC_LOW,
+    SRC_PORT,
+    VLAN,
+)
 from flows.block import Bytes, Int64s
 from flows.names.hello import ClientHello, client_hello
 from flows.names.layout import (
@@ -194,13 +206,26 @@ def store_sightings(
 
 @entry
 def find_rows(
-    asked: Words, slots: Slots, keys: Int64s, seed: Seed, flow_slots: Slots, flow_keys: Int64s, rows: Int64s
-) -> None:
-    """Rows of the addresses of the two first sightings and of the flow of the third, ABSENT for none. rows: (3,)."""
-    for i in range(2):
-        rows[i] = find(address_key(asked[i, S_A_HIGH], asked[i, S_PORTS] >> 40), asked[i, S_A_LOW], slots, keys, seed)
-    high, low = flow_key(asked, 2, seed)
+    record: Int64s, asked: Words, slots: Slots, keys: Int64s, seed: Seed, flow_slots: Slots, flow_keys: Int64s,
+    rows: Int64s,
+) -> bool:  # fmt: skip
+    """Rows of the source, the destination and the hello of a flow, ABSENT for none; whether there is any. rows: (3,).
+
+    record: words of FlowBatch.identity. asked: (1, SIGHTING_WORDS), room for the flow's key as of a sighting.
+    """
+    version = record[IP_VERSION]
+    source_port, destination_port = record[SRC_PORT], record[DST_PORT]
+    rows[0] = find(address_key(record[SRC_HIGH], version), record[SRC_LOW], slots, keys, seed)
+    rows[1] = find(address_key(record[DST_HIGH], version), record[DST_LOW], slots, keys, seed)
+    source = record[SRC_HIGH], record[SRC_LOW], source_port
+    destination = record[DST_HIGH], record[DST_LOW], destination_port
+    first, second = (source, destination) if source <= destination else (destination, source)
+    asked[0, S_A_HIGH], asked[0, S_A_LOW], asked[0, S_B_HIGH], asked[0, S_B_LOW] = *first[:2], *second[:2]
+    asked[0, S_PORTS] = version << 40 | record[PROTOCOL] << 32 | first[2] << 16 | second[2]
+    asked[0, S_VLAN] = record[VLAN]
+    high, low = flow_key(asked, 0, seed)
     rows[2] = find(high, low, flow_slots, flow_keys, seed)
+    return bool(rows[0] != ABSENT or rows[1] != ABSENT or rows[2] != ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +284,8 @@ class SightingStore:
         self._hello_lengths = np.zeros(flows, dtype=np.int64)
         self._seen_ns = np.zeros(addresses, dtype=np.int64), np.zeros(flows, dtype=np.int64)
         self._counts = np.zeros(2, dtype=np.int64)
-        self._asked = np.zeros((3, SIGHTING_WORDS), dtype=np.int64)
+        self._record = np.zeros(IDENTITY_WIDTH, dtype=np.int64)
+        self._asked = np.zeros((1, SIGHTING_WORDS), dtype=np.int64)
         self._rows = np.zeros(3, dtype=np.int64)
         self._waiting = NO_SIGHTINGS
         self._order = np.empty(0, dtype=np.int64)  # of these
@@ -326,20 +352,17 @@ class SightingStore:
         if not self._count:
             self._waiting, self._order, self._next = NO_SIGHTINGS, order[:0], 0
 
-    def known(
-        self, version: int, source: tuple[int, int], destination: tuple[int, int], flow: list[int], now_ns: int
-    ) -> Known:
-        """What is known of a flow.
-
-        source, destination: high and low word of its addresses. flow: its endpoints, ports and VLAN as a decoded packet
-        has them.
-        """
-        asked, addresses, flows = self._asked, self._addresses, self._flows
-        for i, (high, low) in enumerate((source, destination)):
-            asked[i, S_A_HIGH], asked[i, S_A_LOW], asked[i, S_PORTS] = high, low, version << 40
-        asked[2, S_A_HIGH : S_VLAN + 1] = flow
+    def known(self, record: Int64s, now_ns: int) -> Known | None:
+        """What is known of a flow, None for nothing. record: (IDENTITY_WIDTH,) words of FlowBatch.identity."""
+        self._record[:] = record  # whose memory may be of a kind that no kernel was compiled for
+        addresses, flows = self._addresses, self._flows
         with np.errstate(over="ignore"):
-            find_rows(asked, addresses.slots, addresses.keys, addresses.seed, flows.slots, flows.keys, self._rows)
+            found = find_rows(
+                self._record, self._asked, addresses.slots, addresses.keys, addresses.seed, flows.slots, flows.keys,
+                self._rows,
+            )  # fmt: skip
+        if not found:
+            return None
         first, second, hello = self._rows.tolist()
         return Known(self._names_at(first, now_ns), self._names_at(second, now_ns), self._hello_at(hello))
 
@@ -369,4 +392,4 @@ def warm_up_names() -> None:
     for until_ns in (0, 1):  # the first one waits
         store.add(Sightings(np.zeros((1, SIGHTING_WORDS), dtype=np.int64), np.zeros(1, dtype=np.uint8)))
         store.take_until(until_ns)
-    store.known(4, (0, 0), (0, 0), [0] * 6, 1)
+    store.known(np.zeros(IDENTITY_WIDTH, dtype=np.int64), 1)

@@ -3,7 +3,7 @@
 Most of an episode's cost is Python objects a flow, so whole chunks of rows are made into numbers at once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -28,10 +28,10 @@ _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
 
 
 # Of a flow's words and columns when it is reported: what tells what is known then.
-NamesOf = Callable[[Sequence[int], NDArray[np.float64]], Callable[[], FlowNames]]
+NamesOf = Callable[[NDArray[np.int64], NDArray[np.float64]], Callable[[], FlowNames]]
 
 
-def no_names(_identity: Sequence[int], _values: NDArray[np.float64]) -> Callable[[], FlowNames]:
+def no_names(_identity: NDArray[np.int64], _values: NDArray[np.float64]) -> Callable[[], FlowNames]:
     """NamesOf where nobody keeps any."""
     return FlowNames
 
@@ -42,7 +42,7 @@ def exemplar_of(
     """What an alert shows of a flow: copies of its columns and of the (c,) row that was judged, scores, and names."""
     scores = {name: float(score[flow.row]) for name, score in judgement.scores.items()}
     values = batch.values[flow.row].copy()
-    return Exemplar(flow, values, rows[flow.row].copy(), scores, names_of(flow.identity, values))
+    return Exemplar(flow, values, rows[flow.row].copy(), scores, names_of(batch.identity[flow.row], values))
 
 
 def told(

@@ -4,30 +4,13 @@ It takes what the packets of a run said, by their times, and tells what was know
 the packets came in and however many workers metered them. No alert depends on it.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch import (
-    DST_HIGH,
-    DST_LOW,
-    DST_PORT,
-    END_NS,
-    END_SHIFT_NS,
-    IP_VERSION,
-    PROTOCOL,
-    REPORTED_NS,
-    SRC_HIGH,
-    SRC_LOW,
-    SRC_PORT,
-    START_NS,
-    START_SHIFT_NS,
-    VLAN,
-    address,
-)
+from flows.batch import END_NS, END_SHIFT_NS, REPORTED_NS, START_NS, START_SHIFT_NS, address
 from flows.columns import INDEX
 from flows.names.store import Known, KnownNames, SightingStore
 from sensor.alerts.seen_names import NO_HELLO, FlowNames, SeenName, TlsHello
@@ -60,28 +43,42 @@ class Names:
         if self._store.waiting >= _TOGETHER or turn.until_ns == NO_MORE_NS:
             self._store.take_until(turn.until_ns)
 
-    def of_flow(self, identity: Sequence[int], values: NDArray[np.float64]) -> Callable[[], FlowNames]:
+    def of_flow(self, identity: NDArray[np.int64], values: NDArray[np.float64]) -> Callable[[], FlowNames]:
         """Tells what is known of a flow when it is reported, after those that were reported before it.
 
-        identity: words of FlowBatch.identity. values: (len(COLUMNS),) its columns.
+        identity: (IDENTITY_WIDTH,) words of FlowBatch.identity. values: (len(COLUMNS),) its columns.
         """
-        now_ns = identity[REPORTED_NS]
+        now_ns = int(identity[REPORTED_NS])
         self._store.take_until(now_ns)
-        source = identity[SRC_HIGH], identity[SRC_LOW]
-        destination = identity[DST_HIGH], identity[DST_LOW]
-        known = self._store.known(identity[IP_VERSION], source, destination, flow_key(identity), now_ns)
+        known = self._store.known(identity, now_ns)
+        if known is None:
+            return FlowNames
+        if known.hello is None:
+            return NamesOfFlow(known, 0, 0)
         # A record without a SYN goes on with a connection that began before it.
-        begin_ns = identity[START_NS] + identity[START_SHIFT_NS] if values[_SYN] else 0
-        # Few flows that may be shown are: what is known of them stays as it is kept until then.
-        return cache(partial(_names, known, begin_ns, identity[END_NS] + identity[END_SHIFT_NS]))
+        begin_ns = int(identity[START_NS] + identity[START_SHIFT_NS]) if values[_SYN] else 0
+        return NamesOfFlow(known, begin_ns, int(identity[END_NS] + identity[END_SHIFT_NS]))
 
 
-def _names(known: Known, begin_ns: int, end_ns: int) -> FlowNames:
-    """What was known of a flow, its hello where that was seen between two moments."""
-    hello = known.hello.told() if known.hello and begin_ns <= known.hello.seen_ns <= end_ns else None
-    return FlowNames(
-        _seen(known.source), _seen(known.destination), TlsHello(hello.server_name, hello.ja4) if hello else NO_HELLO
-    )
+class NamesOfFlow:
+    """What was known of a flow, made words of when it is shown: few that may be are."""
+
+    __slots__ = ("_begin_ns", "_end_ns", "_known", "_told")
+
+    def __init__(self, known: Known, begin_ns: int, end_ns: int) -> None:
+        """begin_ns, end_ns: between which its hello was seen."""
+        self._known, self._begin_ns, self._end_ns = known, begin_ns, end_ns
+        self._told: FlowNames | None = None
+
+    def __call__(self) -> FlowNames:
+        """The names."""
+        if self._told is None:
+            known, hello = self._known, NO_HELLO
+            if known.hello and self._begin_ns <= known.hello.seen_ns <= self._end_ns:
+                said = known.hello.told()
+                hello = TlsHello(said.server_name, said.ja4)
+            self._told = FlowNames(_seen(known.source), _seen(known.destination), hello)
+        return self._told
 
 
 def _seen(known: KnownNames | None) -> tuple[SeenName, ...]:
@@ -89,12 +86,3 @@ def _seen(known: KnownNames | None) -> tuple[SeenName, ...]:
         SeenName(seen.name, seen.seen_ns, address(*seen.asker[1:], seen.asker[0]), seen.reverse)
         for seen in (known.told() if known else ())
     )
-
-
-def flow_key(identity: Sequence[int]) -> list[int]:
-    """Endpoints, ports and VLAN of a flow as a decoded packet has them (flows.layout), the smaller end first."""
-    source = identity[SRC_HIGH], identity[SRC_LOW], identity[SRC_PORT]
-    target = identity[DST_HIGH], identity[DST_LOW], identity[DST_PORT]
-    first, second = sorted((source, target))
-    ports = identity[IP_VERSION] << 40 | identity[PROTOCOL] << 32 | first[2] << 16 | second[2]
-    return [*first[:2], *second[:2], ports, identity[VLAN]]

@@ -6,6 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.batch import DST_LOW, DST_PORT, IDENTITY_WIDTH, IP_VERSION, SRC_LOW
+from flows.block import Int64s
 from flows.names.layout import (
     ASKED,
     HELLO_HEAD,
@@ -42,9 +44,15 @@ def sighting(time_ns: int, address: int, text: bytes, kind: int = ASKED, asker: 
     return Sightings(words, content)
 
 
+def record(source: int, destination: int = 0, destination_port: int = 0) -> Int64s:
+    words = np.zeros(IDENTITY_WIDTH, dtype=np.int64)
+    words[[IP_VERSION, SRC_LOW, DST_LOW, DST_PORT]] = 4, source, destination, destination_port
+    return words
+
+
 def names_of(store: SightingStore, address: int, now_ns: int = 1000) -> list[SeenName]:
-    known = store.known(4, (0, address), (0, 0), [0] * 6, now_ns).source
-    return [] if known is None else known.told()
+    known = store.known(record(address), now_ns)
+    return [] if known is None or known.source is None else known.source.told()
 
 
 def names(store: SightingStore, address: int, now_ns: int = 1000) -> list[str]:
@@ -96,13 +104,14 @@ def test_what_was_not_seen_for_longest_gives_way_and_is_counted_where_it_was_of_
 def test_the_latest_hello_of_a_flow_is_told() -> None:
     store = SightingStore(ADDRESSES, FLOWS)
     kept = bytes(HELLO_HEAD) + b"www.example.org"
-    store.add(joined([sighting(at, at, kept, HELLO_OF_FLOW) for at in (10, 20, 30)]))
+    store.add(joined([sighting(at, at, kept, HELLO_OF_FLOW, asker=90) for at in (10, 20, 30)]))
     store.take_until(100)
-    key = [0, 20, 0, 9, 4 << 40 | 4, 0]
-    found = store.known(4, (0, 0), (0, 0), key, 100).hello
-    assert found is not None
-    assert (found.seen_ns, found.told().server_name, found.told().ja4) == (20, "www.example.org", None)
-    assert store.known(4, (0, 0), (0, 0), [0, 10, *key[2:]], 100).hello is None  # gave way
+    known = store.known(record(20, 90, 4), 100)
+    assert known is not None
+    assert known.hello is not None
+    assert (known.source, known.hello.seen_ns) == (None, 20)
+    assert (known.hello.told().server_name, known.hello.told().ja4) == ("www.example.org", None)
+    assert store.known(record(10, 90, 4), 100) is None  # gave way
     assert store.evicted == {"names": 0, "hellos": 1}
 
 

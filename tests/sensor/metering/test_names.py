@@ -61,8 +61,8 @@ def told(given: Sequence[Turn]) -> Told:
     names, known = Names(CAPACITY), []
     for turn in given:
         names.add(turn)
-        for identity, values in zip(turn.records.identity.tolist(), turn.records.values, strict=True):
-            known.append((identity[REPORTED_NS], tuple(identity), names.of_flow(identity, values)))
+        for identity, values in zip(turn.records.identity, turn.records.values, strict=True):
+            known.append((int(identity[REPORTED_NS]), tuple(identity.tolist()), names.of_flow(identity, values)))
         names.settle(turn)
     return [(reported_ns, identity, tell()) for reported_ns, identity, tell in known]
 
