@@ -251,7 +251,6 @@ class Hybrid:
 
     def judge_prepared(self, prepared: Prepared, rate: float | None = None) -> Judgement:
         """As judge, of steps that were prepared, in their order."""
-        known_cut, novel_cut = self._cuts(rate)
         steps, judged, p_novel = prepared.steps, prepared.judged, prepared.p_novel
         scores: dict[str, Vector] = {}
         if self.classes is None:
@@ -260,11 +259,17 @@ class Hybrid:
             p_known, label = self._classes(self.classes, steps, scores)
         if not judged.all():
             p_known, p_novel = np.where(judged, p_known, 1.0), np.where(judged, p_novel, 1.0)
-        verdict = np.full(len(steps), BENIGN, dtype=np.int8)
+        verdict = self.verdicts(p_known, p_novel, rate)
+        return Judgement(verdict, p_known, p_novel, {**scores, **prepared.scores}, label, judged)
+
+    def verdicts(self, p_known: Vector, p_novel: Vector, rate: float | None = None) -> NDArray[np.int8]:
+        """BENIGN, UNCERTAIN or ATTACK by what the lanes say, (n,) int8; rate and errors as of judge."""
+        known_cut, novel_cut = self._cuts(rate)
+        verdict = np.full(len(p_known), BENIGN, dtype=np.int8)
         odd = p_novel < novel_cut
         verdict[odd] = UNCERTAIN
         verdict[(p_known < known_cut) & (odd if self.fusion == CASCADE else True)] = ATTACK
-        return Judgement(verdict, p_known, p_novel, {**scores, **prepared.scores}, label, judged)
+        return verdict
 
     def _cuts(self, rate: float | None) -> tuple[float, float]:
         """The p-values (known, novel) below which a lane speaks. Raises ValueError for a rate without threshold."""

@@ -76,10 +76,15 @@ def chunked_steps(
 
     What detectors say of them is the same: they carry the state of each host from one part to the next.
     """
-    for at in range(0, max(len(told), 1), CHUNK):
-        chosen = slice(at, min(at + CHUNK, len(told)))
-        memory.check(f"judging {len(told):,} reports")
+    for chosen in chunks(told):
         yield chosen, steps_of(table, host, told.take(chosen), columns)
+
+
+def chunks(told: FlowReports) -> Iterator[slice]:
+    """Which reports are judged at a time, one slice where there are none; raises MemoryBoundError in between."""
+    for at in range(0, max(len(told), 1), CHUNK):
+        memory.check(f"judging {len(told):,} reports")
+        yield slice(at, min(at + CHUNK, len(told)))
 
 
 def rows_of(values: Values, columns: Sequence[str]) -> Values:

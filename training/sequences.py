@@ -37,7 +37,7 @@ class FlowReports:
         """The first report of each flow."""
         return self.take(self.advances)
 
-    def take(self, chosen: slice | Mask) -> "FlowReports":
+    def take(self, chosen: slice | Mask | Int64s) -> "FlowReports":
         """The chosen reports, of the same flows."""
         values = None if self.values is None else self.values[chosen]
         return FlowReports(self.row[chosen], self.known_ns[chosen], self.advances[chosen], values)

@@ -21,17 +21,18 @@ from flows.columns import NAMES, reasons
 from flows.context.columns import context_reasons
 from models.attribution import Groups
 from models.detector import FlowSteps, Vector
-from models.fusion import BENIGN, Hybrid
+from models.fusion import BENIGN, Hybrid, Judgement
 from training.arrays import Int64s, Mask
 from training.datasets.table import FlowTable
 from training.evaluation.figures import interval, rate_name, rounded
 from training.evaluation.intervals import wilson
-from training.measure import chunked_steps, has_masked, rows_of
+from training.measure import chunked_steps, chunks, has_masked, rows_of, steps_of
 from training.sequences import FlowReports
 
 MOST = 2000  # flows looked at one by one
 QUIET_NS = 300_000_000_000  # the sensor closes an episode after so long without a flagged flow
 FLOWS = 2  # that an alert needs: the evidence of one opens none
+KEY_MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # odd, as int64
 
 # Names the columns behind flagged rows: model, raw rows (m, c), lanes that spoke (m, 2), groups of positions of which
 # one column each may be named, to positions (m, 3), as models.attribution.top_columns does.
@@ -47,17 +48,16 @@ def deletion(
     the default rate.
     """
     told = table.reports()
-    arranged = {name: Replay(hybrid, table, host, told) for name, host in hosts.items()}
-    first = next(iter(arranged.values()))
-    return {
-        "columns": len(first.columns),
-        "reasons": len(first.reasons),
-        "rates": {
-            rate_name(rate): {name: _of_alerts(replay, rate, explain, seed) for name, replay in arranged.items()}
-            for rate in sorted(hybrid.thresholds)
-        },
-        "flow_by_flow": _flow_by_flow(first, explain, seed),
-    }
+    content: dict[str, Any] = {"columns": 0, "reasons": 0, "rates": {}, "flow_by_flow": None}
+    for name, host in hosts.items():
+        replay = Replay(hybrid, table, host, told)
+        flagged = _flagged(replay)
+        for rate, own in flagged.items():
+            content["rates"].setdefault(rate_name(rate), {})[name] = _of_alerts(replay, rate, own, explain, seed)
+        if content["flow_by_flow"] is None:
+            content["columns"], content["reasons"] = len(replay.columns), len(replay.reasons)
+            content["flow_by_flow"] = _flow_by_flow(replay, flagged[hybrid.default_rate], explain, seed)
+    return content
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +89,15 @@ class Replay:
         """All reports, a chunk at a time, in order."""
         return chunked_steps(self.table, self.host, self.told, self.hybrid.normal.columns)
 
+    def steps_for(self, wanted: Int64s) -> Iterator[tuple[Int64s, FlowSteps]]:
+        """The same of the wanted reports' hosts alone, whose states no other host bears on; with which they are."""
+        told, hosts = self.told, np.unique(_keys(self.host[self.told.row[wanted]]))
+        for span in chunks(told) if len(hosts) else ():
+            key = _keys(self.host[told.row[span]])
+            concerned = hosts[np.minimum(np.searchsorted(hosts, key), len(hosts) - 1)] == key
+            if len(index := span.start + np.flatnonzero(concerned)):
+                yield index, steps_of(self.table, self.host, told.take(index), self.hybrid.normal.columns)
+
     def values(self, index: Int64s) -> NDArray[np.float64]:
         """Raw rows of some reports, a copy."""
         told = self.told
@@ -98,6 +107,12 @@ class Replay:
     def labels(self, index: Int64s) -> NDArray[np.str_]:
         """True labels of some reports."""
         return self.table.label[self.told.row[index]]
+
+
+def _keys(host: Int64s) -> Int64s:
+    """(m,) of addresses (m, 2); where two have the same, one that nobody wanted is judged too, and nothing changes."""
+    keys: Int64s = host[:, 0] * KEY_MULTIPLIER + host[:, 1]
+    return keys
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,21 +127,33 @@ class Flagged:
     label: Int64s
 
 
-def _flagged(replay: Replay, rate: float) -> Flagged:
-    hybrid, cuts = replay.hybrid, replay.hybrid.thresholds[rate]
-    found = []
+def _flagged(replay: Replay) -> dict[float, Flagged]:
+    """At each of the model's rates."""
+    hybrid = replay.hybrid
+    found: dict[float, list[Flagged]] = {rate: [] for rate in sorted(hybrid.thresholds)}
     hybrid.forget()
     for span, steps in replay.steps():
-        judged = hybrid.judge(steps, rate)
-        own = np.flatnonzero(judged.verdict != BENIGN)
-        p = np.stack([judged.p_known[own], judged.p_novel[own]], axis=1)
-        lanes = p < cuts
-        relative = p / np.maximum(cuts, np.finfo(np.float64).tiny)
-        strength = np.where(lanes[:, 0], relative[:, 0], 1 + relative[:, 1])
-        found.append((own + span.start, lanes, strength, np.where(lanes[:, 0], judged.label[own], -1)))
+        judged = hybrid.judge(steps)
+        for rate, parts in found.items():
+            parts.append(_flagged_of(hybrid, judged, rate, span.start))
     hybrid.forget()
-    report, lanes, strength, label = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Flagged(report, lanes, strength, label)
+    return {rate: _joined(parts) for rate, parts in found.items()}
+
+
+def _flagged_of(hybrid: Hybrid, judged: Judgement, rate: float, first: int) -> Flagged:
+    """first: which report the first that was judged is."""
+    cuts = hybrid.thresholds[rate]
+    own = np.flatnonzero(hybrid.verdicts(judged.p_known, judged.p_novel, rate) != BENIGN)
+    p = np.stack([judged.p_known[own], judged.p_novel[own]], axis=1)
+    lanes = p < cuts
+    relative = p / np.maximum(cuts, np.finfo(np.float64).tiny)
+    strength = np.where(lanes[:, 0], relative[:, 0], 1 + relative[:, 1])
+    return Flagged(own + first, lanes, strength, np.where(lanes[:, 0], judged.label[own], -1))
+
+
+def _joined(parts: Sequence[Flagged]) -> Flagged:
+    columns = zip(*((part.report, part.lanes, part.strength, part.label) for part in parts), strict=True)
+    return Flagged(*(np.concatenate(column) for column in columns))
 
 
 def _alerts(replay: Replay, flagged: Flagged) -> Int64s:
@@ -148,8 +175,7 @@ def _alerts(replay: Replay, flagged: Flagged) -> Int64s:
     return alert
 
 
-def _of_alerts(replay: Replay, rate: float, explain: Explain, seed: int) -> dict[str, Any]:
-    flagged = _flagged(replay, rate)
+def _of_alerts(replay: Replay, rate: float, flagged: Flagged, explain: Explain, seed: int) -> dict[str, Any]:
     alert = _alerts(replay, flagged)
     count = int(alert.max(initial=-1)) + 1
     if not count:
@@ -205,19 +231,19 @@ def _by_chance(named: Int64s, replay: Replay, rng: np.random.Generator) -> dict[
 
 
 def _again(replay: Replay, rate: float, of: Int64s, restored: Mask) -> Mask:
-    """Which reports are not flagged, (m,), when all of an alert's have its columns restored.
+    """Which reports of alerts are not flagged, (m,), when all of an alert's have its columns restored.
 
     of: (m,) the alert of each report, -1 without. restored: (alerts, c).
     """
     hybrid = replay.hybrid
-    clear = np.empty(len(of), dtype=np.bool_)
+    clear = np.zeros(len(of), dtype=np.bool_)
     hybrid.forget()
-    for span, steps in replay.steps():
-        own = np.flatnonzero(of[span] >= 0)
+    for index, steps in replay.steps_for(np.flatnonzero(of >= 0)):
+        own = np.flatnonzero(of[index] >= 0)
         values = steps.values.copy()
-        values[own] = np.where(restored[of[span][own]], hybrid.normal.median, values[own])
+        values[own] = np.where(restored[of[index][own]], hybrid.normal.median, values[own])
         again = hybrid.judge(replace(steps, values=values), rate)
-        clear[span] = again.verdict == BENIGN
+        clear[index[own]] = again.verdict[own] == BENIGN
     hybrid.forget()
     return clear
 
@@ -229,14 +255,13 @@ def _by_class(label: NDArray[np.str_], cleared: Mask) -> dict[str, Any]:
     }
 
 
-def _flow_by_flow(replay: Replay, explain: Explain, seed: int) -> dict[str, Any]:
+def _flow_by_flow(replay: Replay, flagged: Flagged, explain: Explain, seed: int) -> dict[str, Any]:
     """Share of flagged flows that clear when they alone are restored, at the default rate.
 
     A flow is looked at in its first flagged report; of very many, a seeded subsample. host_unknown: the same of those
     that are flagged without anything known of their host: what the state alone flags, no column of the flow explains.
     """
     hybrid = replay.hybrid
-    flagged = _flagged(replay, hybrid.default_rate)
     chosen = np.unique(replay.told.row[flagged.report], return_index=True)[1]
     if len(chosen) > MOST:
         chosen = np.random.default_rng([seed, 4]).permutation(chosen)[:MOST]
@@ -265,13 +290,14 @@ def _beside(replay: Replay, chosen: Int64s, restored: NDArray[np.float64]) -> ND
     hybrid = replay.hybrid
     verdicts = [np.empty(0, dtype=np.int8)]
     hybrid.forget()
-    for span, steps in replay.steps():
-        low, high = np.searchsorted(chosen, (span.start, span.stop))
-        own = chosen[low:high] - span.start
+    done = 0
+    for index, steps in replay.steps_for(chosen):
+        own = np.flatnonzero(np.isin(index, chosen))
         twice = np.sort(np.concatenate([np.arange(len(steps)), own]))
         first = np.flatnonzero(np.diff(twice, append=-1) == 0)
         values, advances = steps.values[twice], steps.advances[twice]
-        values[first], advances[first] = restored[low:high], False
+        values[first], advances[first] = restored[done : done + len(own)], False
+        done += len(own)
         again = hybrid.judge(FlowSteps(values, steps.host[twice], steps.time_ns[twice], advances, steps.masked))
         verdicts.append(again.verdict[first])
     hybrid.forget()

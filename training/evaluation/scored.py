@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.baselines import Baselines
 from models.calibration import Calibration
 from models.detector import Classifier, FlowSteps, Vector
-from models.fusion import ATTACK, BENIGN, CASCADE, UNCERTAIN, Hybrid, Judgement
+from models.fusion import BENIGN, CASCADE, Hybrid, Judgement
 from models.rules import ColumnThreshold
 from training.arrays import Int64s, Mask, Strings
 from training.datasets.rows import blocks, empty, stacked, together
@@ -271,7 +271,7 @@ class _Lanes:
         np.minimum.at(self.p_novel, row, judged.p_novel)
         np.minimum.at(self.p_cascade, row, np.maximum(judged.p_known, judged.p_novel))
         for rate, verdict in self.verdicts.items():
-            np.maximum.at(verdict, row, _verdicts(self._hybrid, judged, rate))
+            np.maximum.at(verdict, row, self._hybrid.verdicts(judged.p_known, judged.p_novel, rate))
 
 
 def _full(flows: int, value: float) -> Vector:
@@ -279,13 +279,3 @@ def _full(flows: int, value: float) -> Vector:
     column = empty((flows,), np.float64)
     column.fill(value)
     return column
-
-
-def _verdicts(hybrid: Hybrid, judged: Judgement, rate: float) -> NDArray[np.int8]:
-    """As Hybrid.judge gives them at the rate, without scoring again."""
-    known, novel = hybrid.thresholds[rate]
-    verdict = np.full(len(judged), BENIGN, dtype=np.int8)
-    odd = judged.p_novel < novel
-    verdict[odd] = UNCERTAIN
-    verdict[(judged.p_known < known) & (odd if hybrid.fusion == CASCADE else True)] = ATTACK
-    return verdict
