@@ -4,6 +4,7 @@ And where the arrays that they pass over often begin.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -29,6 +30,24 @@ Word = Any
 U = np.uint64
 
 
+BLAS = "scipy.linalg.cython_blas"
+
+
+def _load_without_blas() -> None:
+    """Load the part of numba that wants to know whether there is a BLAS, with the answer that there is none.
+
+    It asks by loading all of scipy.linalg, 0.15 s and 16 MB of every command, and no kernel calls it.
+    """
+    if BLAS in sys.modules:
+        return
+    sys.modules[BLAS] = cast("Any", None)  # which makes an import of it an ImportError
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        del sys.modules[BLAS]
+
+
+_load_without_blas()
 compiler: Any = numba.njit  # its signature leaves out _nrt
 configuration: Any = numba.config  # its settings are made when numba is imported
 CACHE_DIRECTORY: str = configuration.CACHE_DIR  # "": nothing is kept

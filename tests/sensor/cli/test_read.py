@@ -447,7 +447,7 @@ def test_the_version_is_told() -> None:
 
 
 def test_reading_loads_no_package_that_only_other_commands_need() -> None:
-    foreign = ("tensorflow", "keras", "sklearn", "scapy", "polars", "matplotlib", "flask", "training")
+    foreign = ("tensorflow", "keras", "sklearn", "scipy.linalg", "scapy", "polars", "matplotlib", "flask", "training")
     program = f"""
 import sys
 import tempfile
