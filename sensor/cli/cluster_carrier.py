@@ -35,8 +35,8 @@ def checked_scheduler(address: str, config: "Config") -> None:
         )
 
 
-def cluster_of(config: "Config", address: str, told: dict[str, Any], bundle: str) -> "ClusterPool":
-    """The cluster behind a checked address, not yet connected to. told: as of LocalPool. bundle: SHA-256 to be used."""
+def cluster_of(config: "Config", address: str, told: dict[str, Any], ready: dict[str, Any]) -> "ClusterPool":
+    """The cluster behind a checked address, not yet connected to. told: as of LocalPool. ready: as of order_of."""
     from sensor.jobs.cluster import ClusterPool, run_name
     from sensor.jobs.on_worker import order_of
 
@@ -44,7 +44,7 @@ def cluster_of(config: "Config", address: str, told: dict[str, Any], bundle: str
     return ClusterPool(
         address,
         _security(jobs) if address.startswith("tls") else None,
-        order_of(run_name(), told, READER, bundle),
+        order_of(run_name(), told, READER, ready),
         reconnect_s=jobs.reconnect_s,
         patience_s=jobs.patience_s,
     )

@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -18,9 +16,8 @@ from sensor.cli.capture_list import captures_of
 from sensor.cli.cluster_carrier import checked_scheduler, cluster_of
 from sensor.cli.island_options import IslandOptions
 from sensor.cli.kept_of_captures import KeptOfCaptures
-from sensor.cli.reading_pool import COMMAND, TableOptions
+from sensor.cli.reading_pool import COMMAND, UNJUDGED, TableOptions, judged_by
 from sensor.errors import OK, OUTPUT, InputError, OutputError, SensorError
-from sensor.files.digest import sha256_of
 from sensor.files.unfinished import scratch_directory
 from sensor.jobs.accounts import sum_of
 from sensor.jobs.local import LocalPool
@@ -95,7 +92,7 @@ class Islands:
             # A run may go on with more patience.
             judging = json.dumps({**settings, "jobs": None, "table": table}, sort_keys=True)
             settings_sha256 = hashlib.sha256(judging.encode()).hexdigest()
-            identity = Identity(VERSION, ready["sha256"], settings_sha256, self._files())
+            identity = Identity(VERSION, ready["sha256"], settings_sha256, ready["files"])
             run = stack.enter_context(RunDirectory(own).held(identity, resume=options.resume))
             run.make_room(found)
             keep = options.run is not None
@@ -108,13 +105,6 @@ class Islands:
         keep_packets = self.config.keep_packets.model_copy(update={"directory": None})
         flow_log = self.config.flow_log.model_copy(update={"directory": None})
         return self.config.model_copy(update={"keep_packets": keep_packets, "flow_log": flow_log})
-
-    def _files(self) -> dict[str, str]:
-        """SHA-256 of the files by which alerts are told, by path; "" of one that cannot be read: its reader says so."""
-        paths = [self.config.site.file, self.config.geoip.location, self.config.geoip.asn]
-        if self.table is not None or self.options.run is None:  # nobody asks
-            return {}
-        return {str(path): _content_of(path) for path in paths if path is not None}
 
     def _carrier(
         self, stack: ExitStack, settings: dict[str, Any], table: dict[str, Any] | None, workers: int
@@ -132,11 +122,8 @@ class Islands:
         if self.options.scheduler is None:
             pool = stack.enter_context(LocalPool(COMMAND, told, workers))
             return pool, _started(pool)
-        ready = {"bundle": "", "sha256": ""}
-        if table is None:
-            hybrid = load_model(self.config)
-            ready = {"bundle": hybrid.model_id, "sha256": hybrid.manifest_sha256}
-        carrier = cluster_of(self.config, self.options.scheduler, told, ready["sha256"])
+        ready = UNJUDGED if table is not None else judged_by(self.config, load_model(self.config))
+        carrier = cluster_of(self.config, self.options.scheduler, told, ready)
         return stack.enter_context(carrier), ready
 
 
@@ -273,14 +260,6 @@ class IslandRun:
             take(capture, state.result)
             if not self.keep:
                 self.run.discard(capture)
-
-
-def _content_of(path: Path) -> str:
-    """SHA-256 of a file that the settings name; "" of one that cannot be read."""
-    with suppress(OSError):
-        if os.path.isfile(path):  # a pipe would keep one waiting
-            return sha256_of(path)
-    return ""
 
 
 def _started(pool: LocalPool) -> dict[str, Any]:

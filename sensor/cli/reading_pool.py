@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from sensor.printable import printable
 from sensor.process.preloading import load
 
 if TYPE_CHECKING:
+    from models.fusion import Hybrid
     from sensor.judging.judge import Judge
     from sensor.metering.turns import Turn
     from sensor.report.coverage import HostCensus
@@ -64,7 +65,15 @@ OF_LINES: Final = (
     "sensor.run.output_news",
     "sensor.terminal.screen_thread",
 )
-OF_TABLES: Final = (*OF_TURNS, "sensor.flow_tables.background", "sensor.flow_tables.table", "sensor.run.export")
+OF_TABLES: Final = (
+    *OF_TURNS,
+    "numpy.char",  # which numpy loads at its first use
+    "sensor.flow_tables.background",
+    "sensor.flow_tables.table",
+    "sensor.run.export",
+)
+
+UNJUDGED: Final[dict[str, Any]] = {"bundle": "", "sha256": "", "files": {}}  # see judged_by: nothing is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +138,7 @@ def _config_of(settings: dict[str, Any]) -> "Config":
 
 
 def _ready_to_judge(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
-    """What a child does, with the model and every kernel loaded, so that no child has to; and which model that is.
-
-    By the SHA-256 of its manifest, which also has the thresholds, and names the weights.
-    """
+    """What a child does, with the model and every kernel loaded, so that no child has to; and by what it judges."""
     config = _config_of(settings)
     hybrid = ready_model(config, cached(JUDGING, config), lambda: None, quiet=bool(settings["quiet"]))
     load(OF_LINES)  # not before: they load kernels, whose cache is chosen by now
@@ -143,7 +149,26 @@ def _ready_to_judge(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
     make_flow_directory(config)  # which loads what writing there needs
     judge = build_judge(config, hybrid)  # each child has a copy, of whose empty tables it pays for what it fills
     work = partial(_one, partial(read_one, config, judge, count_hosts=bool(settings["count_hosts"])))
-    return work, {"bundle": hybrid.model_id, "sha256": hybrid.manifest_sha256}
+    return work, judged_by(config, hybrid)
+
+
+def judged_by(config: "Config", hybrid: "Hybrid") -> dict[str, Any]:
+    """By what captures are judged and alerts told: two readers with the same say the same.
+
+    The bundle by its manifest, which also has the thresholds, and names the weights; files of the settings by path, ""
+    for one that cannot be read: who reads it says so.
+    """
+    paths = [config.site.file, config.geoip.location, config.geoip.asn]
+    files = {str(path): _content_of(path) for path in paths if path is not None}
+    return {"bundle": hybrid.model_id, "sha256": hybrid.manifest_sha256, "files": files}
+
+
+def _content_of(path: Path) -> str:
+    """SHA-256 of a file; "" of one that cannot be read."""
+    with suppress(OSError):
+        if os.path.isfile(path):  # a pipe would keep one waiting
+            return sha256_of(path)
+    return ""
 
 
 def _ready_to_meter(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
@@ -160,7 +185,7 @@ def _ready_to_meter(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
         from sensor.flow_log.recorder import warm_flow_recorder
 
         warm_flow_recorder()
-    return partial(_one, partial(meter_one, config, table)), {"bundle": "", "sha256": ""}
+    return partial(_one, partial(meter_one, config, table)), UNJUDGED
 
 
 def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> Result:

@@ -35,13 +35,13 @@ Order = dict[str, Any]  # what a worker is told of a task, see order_of
 Outcome = dict[str, Any]  # `result` and `lines`, or `failure`, `lost` or `refused` with the reason
 
 
-def order_of(run: str, told: dict[str, Any], module: str, bundle: str) -> Order:
+def order_of(run: str, told: dict[str, Any], module: str, ready: dict[str, Any]) -> Order:
     """What is the same of all tasks of a run.
 
-    run: its name. told: first line of a pool's process. module: that this process runs. bundle: SHA-256 that it must
-    have.
+    run: its name. told: first line of a pool's process. module: that this process runs. ready: what it must say of
+    itself: `bundle`, `sha256` of that, and of `files` by path.
     """
-    return {"run": run, "told": told, "module": module, "bundle": bundle, "directory": os.getcwd()}
+    return {"run": run, "told": told, "module": module, "ready": ready, "directory": os.getcwd()}
 
 
 def greet() -> dict[str, Any]:
@@ -103,8 +103,8 @@ def _size_of(order: Order) -> int | None:
 class SharedPool:
     """A pool whose tasks come from threads; each waits for the news of its own."""
 
-    def __init__(self, pool: LocalPool, bundle: str) -> None:
-        """Begin it. bundle: SHA-256 that its process must say that it has."""
+    def __init__(self, pool: LocalPool, ready: dict[str, Any]) -> None:
+        """Begin it. ready: as of order_of."""
         self.users = 1
         self.refused = ""  # why it does nothing
         self._pool = pool
@@ -113,7 +113,7 @@ class SharedPool:
         self._numbers = count()
         self._left_s = time.monotonic()
         try:
-            self.refused = _unfit(pool.start(), bundle)
+            self.refused = _unfit(pool.start(), ready)
         except (PoolEndedError, OSError) as error:
             self.refused = str(error)
         if not self.refused:
@@ -186,12 +186,12 @@ def _shared(order: Order, slots: int) -> SharedPool:
     """The pool of a run on this worker, begun by the first who asks."""
     told = order["told"] | {"limits": order["told"]["limits"] | {"slots": slots}}
     directory = order["directory"] if os.path.isdir(order["directory"]) else None
-    name = hashlib.sha256(json.dumps([told, order["module"], order["bundle"], directory]).encode()).hexdigest()
+    name = hashlib.sha256(json.dumps([told, order["module"], order["ready"], directory]).encode()).hexdigest()
     with _LOCK:
         found = _POOLS.get(name)
         if found is None or found.refused:
             command = [sys.executable, "-P", "-m", order["module"]]  # -P: nothing is loaded from where captures lie
-            found = _POOLS[name] = SharedPool(LocalPool(command, told, slots, directory), order["bundle"])
+            found = _POOLS[name] = SharedPool(LocalPool(command, told, slots, directory), order["ready"])
         else:
             found.users += 1
         return found
@@ -202,11 +202,19 @@ def _forget(pool: SharedPool) -> None:
         del _POOLS[name]
 
 
-def _unfit(said: dict[str, Any], bundle: str) -> str:
+def _unfit(said: dict[str, Any], expected: dict[str, Any]) -> str:
     """Why a pool's process is not to be used; "" where it is."""
     if "refused" in said:
         return str(said["refused"]["message"])
     ready = said["ready"]
-    if ready["sha256"] != bundle:
-        return f"found bundle {ready['bundle']} with manifest {ready['sha256']:.16}…, expected {bundle:.16}… as here"
+    if ready["sha256"] != expected["sha256"]:
+        found, own = ready["sha256"], expected["sha256"]
+        return f"found bundle {ready['bundle']} with manifest {found:.16}…, expected {own:.16}… as here"
+    for path, own in expected["files"].items():
+        if (found := ready["files"].get(path, "")) != own:
+            return f"found {path} {_content(found)}, expected it {_content(own)}, as here"
     return ""
+
+
+def _content(sha256: str) -> str:
+    return f"with SHA-256 {sha256:.16}…" if sha256 else "unreadable"

@@ -8,7 +8,7 @@ from pathlib import Path
 from sensor.jobs.pool import Limits, Page, Pool, Result, Task
 from sensor.jobs.server import Lines, serve
 
-SHA256 = "0" * 64
+READY = {"bundle": "none", "sha256": "0" * 64, "files": {"notes.yaml": "5" * 64}}  # what it says of itself
 
 
 def work(task: Task, page: Page) -> Result:
@@ -32,7 +32,7 @@ def main() -> None:
     told, telling = os.dup(0), os.dup(1)
     os.dup2(2, 1)
     settings = Lines(told).read()[0]
-    serve(Pool(work, Limits(**settings["limits"])), told, telling, {"bundle": "none", "sha256": SHA256})
+    serve(Pool(work, Limits(**settings["limits"])), told, telling, READY)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,11 @@ START_S: Final = 60.0
 class Cluster:
     """Its processes. A context manager, which ends them."""
 
-    def __init__(self, directory: Path, workers: int, tls: Identity | None = None) -> None:
-        """directory: for what they write. tls: what both kinds of processes show, None: they speak plainly."""
-        self._directory = directory
+    def __init__(self, directory: Path, workers: int, tls: Identity | None = None, **environment: str) -> None:
+        """directory: for what they write. tls: what both kinds of processes show, None: they speak plainly.
+        environment: variables of theirs.
+        """
+        self._directory, self._environment = directory, environment
         files = () if tls is None else zip(("ca-file", "cert", "key"), (tls.ca, tls.certificate, tls.key), strict=True)
         self._tls = [word for name, file in files for word in (f"--tls-{name}", str(file))]
         with socket.socket() as found:
@@ -77,7 +79,7 @@ class Cluster:
         with (self._directory / f"{program}-{self._starts}.log").open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", f"distributed.cli.{program}", *arguments, "--host", self._host, *self._tls],
-                env=surroundings(),
+                env=surroundings(**self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -11,6 +11,7 @@ from sensor.sources.captures import objects
 from sensor.sources.captures.objects import ObjectFile, StoreError, objects_in
 from sensor.synth.generate import SCENARIOS, generate
 from sensor.synth.pcap import pcap_bytes, write_pcap
+from tests.support.clusters import Cluster
 from tests.support.command import flowvigil
 from tests.support.object_stores import ObjectStore
 
@@ -55,6 +56,24 @@ def test_objects_give_what_the_same_files_give_and_a_changed_one_is_read_again(
     assert flowvigil(*arguments, "--resume", **store.environment).code == 0
     assert len([path for path, then in before.items() if path.stat().st_mtime_ns != then]) == 1
     store.put("captures/net-2.pcap", (captures / "net-2.pcap").read_bytes())
+
+
+def test_a_cluster_reads_objects(store: ObjectStore, captures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the extra cluster")
+    alerts = tmp_path / "alerts.jsonl"
+    assert flowvigil("read", captures, "--independent", "-q", "-o", alerts).code == 0
+    places = tmp_path / "processes"
+    places.mkdir()
+    with Cluster(places, 1, **store.environment) as cluster:
+        result = flowvigil(
+            *("read", "s3://captures/**/net-*", "s3://captures/nosuch.pcap", "--independent", "-q"),
+            *("--scheduler", cluster.address),
+            **store.environment,
+        )
+    assert result.code == 6
+    (said,) = result.stderr
+    assert "s3://captures/nosuch.pcap: set aside after 2 attempts: " in said
+    assert result.stdout.replace(b"s3://captures", str(captures).encode()) == alerts.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from sensor.jobs import cluster as jobs_cluster
 from sensor.jobs.cluster import ClusterError, ClusterPool, Worker
 from sensor.jobs.on_worker import order_of
 from sensor.jobs.schedule import Schedule, State
-from tests.support.answering_pool import SHA256
+from sensor.version import VERSION
+from tests.support.answering_pool import READY
 from tests.support.clusters import Cluster
 
 pytest.importorskip("distributed", reason="needs the extra cluster")
@@ -38,8 +39,9 @@ def complete(cluster: Cluster) -> None:
     cluster.keep_up()
 
 
-def pool_of(address: str, *, bundle: str = SHA256, reconnect_s: float = 30.0) -> ClusterPool:
-    order = order_of(os.urandom(4).hex(), TOLD, POOL, bundle)
+def pool_of(address: str, *, reconnect_s: float = 30.0, **ready: Any) -> ClusterPool:
+    """ready: in what this machine differs from the workers."""
+    order = order_of(os.urandom(4).hex(), TOLD, POOL, READY | ready)
     return ClusterPool(address, None, order, reconnect_s=reconnect_s, patience_s=10.0)
 
 
@@ -166,15 +168,35 @@ def test_what_nobody_waits_for_is_ended_on_the_worker(cluster: Cluster, tmp_path
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("what", ["bundle", "version"])
-def test_workers_of_another_bundle_or_version_are_refused_by_name(
-    what: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("version", "ready", "words"),
+    [
+        ("99.9", {}, r"flowvigil \S+, expected 99\.9, as here"),
+        (VERSION, {"sha256": "1" * 64}, "bundle none with manifest 0{16}…, expected 1{16}… as here"),
+        (
+            VERSION,
+            {"files": {"notes.yaml": "1" * 64}},
+            "notes.yaml with SHA-256 5{16}…, expected it with SHA-256 1{16}…, as here",
+        ),
+        (
+            VERSION,
+            {"files": {"site.yaml": "1" * 64}},
+            "site.yaml unreadable, expected it with SHA-256 1{16}…, as here",
+        ),
+    ],
+)
+def test_workers_that_would_judge_otherwise_are_refused_by_name(
+    version: str,
+    ready: dict[str, Any],
+    words: str,
+    cluster: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if what == "version":
-        monkeypatch.setattr(jobs_cluster, "VERSION", "99.9")
+    monkeypatch.setattr(jobs_cluster, "VERSION", version)
     with (
-        pool_of(cluster.address, bundle="1" * 64 if what == "bundle" else SHA256) as pool,
-        pytest.raises(ClusterError, match=r"^tcp://127\.0\.0\.1:\d+: not used: found (bundle none|flowvigil)"),
+        pool_of(cluster.address, **ready) as pool,
+        pytest.raises(ClusterError, match=rf"^tcp://127\.0\.0\.1:\d+: not used: found {words}$"),
     ):
         carried(Schedule(tasks_in(tmp_path, 3), pool))
 
