@@ -28,8 +28,13 @@ from flows.batch import (
 )
 from flows.meter import concatenate
 
-PART: Final = 256  # records: judged within some hundredths of a second on half a core, with what they give rise to
-PART_BEHIND: Final = 1024  # records, which cost a fifth less: for a ring that fills up
+PART: Final = 256  # records, at most
+PART_BEHIND: Final = 1024  # the same for a ring that fills up: they cost a fifth less
+PART_LEAST: Final = 32
+# For which a part may keep whoever takes it from the ring. Half a core judges 256 records in some 40 ms, with what they
+# give rise to; a slower one, or one that others use, gets smaller parts.
+PART_S: Final = 0.03
+PART_BEHIND_S: Final = 0.06
 MOST: Final = 32_768  # records that may wait, some 25 MB
 # What tells records apart that are of one moment and began at one: the last of them counts most (np.lexsort).
 _ENDS: Final = (REPORT, VLAN, IP_VERSION, PROTOCOL, DST_PORT, SRC_PORT, DST_LOW, DST_HIGH, SRC_LOW, SRC_HIGH)
@@ -60,6 +65,23 @@ def parted(records: FlowBatch, at: int) -> tuple[FlowBatch, FlowBatch]:
 def before(records: FlowBatch, moment_ns: int) -> int:
     """How many records, in the order of their reports, were reported before a moment."""
     return int(np.searchsorted(records.identity[:, REPORTED_NS], moment_ns, side="left"))
+
+
+class PartSize:
+    """How many records a part has, by how long the latest ones took."""
+
+    def __init__(self) -> None:
+        self._each_s = PART_S / PART  # running mean
+
+    def most(self, *, behind: bool) -> int:
+        """Records of the next part at most. behind: whether the ring fills up."""
+        most, allowed_s = (PART_BEHIND, PART_BEHIND_S) if behind else (PART, PART_S)
+        return max(PART_LEAST, min(most, int(allowed_s / max(self._each_s, 1e-9))))
+
+    def took(self, records: int, seconds: float) -> None:
+        """Take in how long a part took; of a few records nothing is learnt."""
+        if records >= PART_LEAST:
+            self._each_s += (seconds / records - self._each_s) / 4
 
 
 class DueRecords:

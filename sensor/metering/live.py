@@ -12,7 +12,7 @@ from flows.batch import FlowBatch
 from flows.block import Int64s, PacketBlock
 from flows.meter import Meter
 from sensor.errors import OutputError
-from sensor.metering.due import PART, PART_BEHIND, DueRecords
+from sensor.metering.due import DueRecords, PartSize
 from sensor.metering.overload import Overload, Step
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.packets.pcapng import PacketWriter
@@ -105,13 +105,14 @@ class LiveTurns:
     ) -> None:
         """writer: keeps the packets. packets: remembers the latest ones.
 
-        clock: seconds, for the pace of overload steps. wall_clock_ns: of events.
+        clock: seconds, for the pace of overload steps and the size of parts. wall_clock_ns: of events.
         """
         self._capture = capture
         self._meter = meter
         self._writer = writer
         self._packets = packets
         self._overload = Overload(clock)
+        self._part_size, self._clock = PartSize(), clock
         self._wall_clock_ns = wall_clock_ns
         self._first_ns = 0
         self._events: list[LinkEvent] = []
@@ -137,10 +138,9 @@ class LiveTurns:
                     self._first_ns = int(block.ts_ns[0])
                 if self._overload.observe(capture.fill):
                     self._adapt(self._overload.step)
-                most = PART_BEHIND if capture.fill > FILLS_UP else PART
-                yield self._turn(due.part(most), due.complete_until(until_ns))
+                yield from self._part(due, until_ns)
                 while due.too_many or (len(due) and not capture.look()):
-                    yield self._turn(due.part(most), due.complete_until(until_ns))
+                    yield from self._part(due, until_ns)
                 asked_ns = capture.steady_now_ns()
             if self._lost_packets:
                 self._add_event("packets-lost", f"{self._lost_packets:,} packets in all were not written to a file")
@@ -152,6 +152,13 @@ class LiveTurns:
                 yield self._turn(records, until_ns)
         finally:
             capture.close()
+
+    def _part(self, due: DueRecords, until_ns: int) -> Iterator[Turn]:
+        """The next records as a turn, as many as are judged in a moment."""
+        records = due.part(self._part_size.most(behind=self._capture.fill > FILLS_UP))
+        began_s = self._clock()
+        yield self._turn(records, due.complete_until(until_ns))
+        self._part_size.took(len(records), self._clock() - began_s)
 
     def stop(self) -> None:
         """End with the packets that have come by now. May be called by a signal handler."""

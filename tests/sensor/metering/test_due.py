@@ -20,7 +20,7 @@ from flows.batch import (
 from flows.block import PacketBlock, block_of
 from flows.columns import NAMES
 from flows.meter import Meter
-from sensor.metering.due import MOST, PART, DueRecords, before, in_order, parted
+from sensor.metering.due import MOST, PART, PART_LEAST, PART_S, DueRecords, PartSize, before, in_order, parted
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS
 from tests.support.packets import udp
@@ -121,6 +121,17 @@ def test_those_of_the_moment_itself_were_not_reported_before_it() -> None:
     assert [before(records(5, 10), moment) for moment in (9, 10, 12, 15)] == [0, 0, 2, 5]
 
 
+@given(st.floats(1e-7, 1e-2), st.floats(0, PART_S / 2))
+def test_a_part_takes_as_long_as_it_may_whatever_records_cost(each_s: float, each_part_s: float) -> None:
+    size = PartSize()
+    for _ in range(80):
+        most = size.most(behind=False)
+        size.took(most, each_part_s + most * each_s)
+    took_s = each_part_s + most * each_s
+    assert most == PART_LEAST or took_s < 1.2 * PART_S
+    assert most == PART or took_s > 0.8 * PART_S
+
+
 def many_flows(start: float, count: int = FLOWS) -> PacketBlock:
     """A packet each of so many flows, which all fall due together."""
     packets = [udp(f"10.{i >> 8}.{i & 255}.1:5000", "10.9.9.9:53", payload=10, at=start) for i in range(count)]
@@ -137,6 +148,17 @@ def test_a_second_in_which_many_flows_end_is_handed_on_in_parts(busy: bool) -> N
     assert max(len(turn.records) for turn in turns) <= PART
     moments = [turn.until_ns for turn in turns]
     assert moments == sorted(moments)
+
+
+def test_whoever_takes_long_over_records_gets_fewer_at_once() -> None:
+    later = block_of([udp("10.0.0.1:1", "10.0.0.2:2", payload=1, at=0).frame], [T0 + 500 * 10**9])
+    capture = ScriptedCapture([(lambda: None, many_flows(0.0)), (lambda: None, later), (lambda: None, SILENCE)])
+    now_s, sizes = 0.0, []
+    for turn in LiveTurns(capture, Meter(2 * FLOWS, news_only=True), clock=lambda: now_s):
+        sizes.append(len(turn.records))
+        now_s += 0.001 * len(turn.records)
+    assert sum(sizes) == FLOWS + 1
+    assert sizes[sizes.index(PART) + 3] < PART / 3
 
 
 def test_no_turn_says_that_it_is_complete_while_records_wait() -> None:
