@@ -153,10 +153,10 @@ def test_a_second_in_which_many_flows_end_is_handed_on_in_parts(busy: bool) -> N
 def test_whoever_takes_long_over_records_gets_fewer_at_once() -> None:
     later = block_of([udp("10.0.0.1:1", "10.0.0.2:2", payload=1, at=0).frame], [T0 + 500 * 10**9])
     capture = ScriptedCapture([(lambda: None, many_flows(0.0)), (lambda: None, later), (lambda: None, SILENCE)])
-    now_s, sizes = 0.0, []
-    for turn in LiveTurns(capture, Meter(2 * FLOWS, news_only=True), clock=lambda: now_s):
+    now_s, sizes = [0.0], []
+    for turn in LiveTurns(capture, Meter(2 * FLOWS, news_only=True), clock=lambda: now_s[0]):
         sizes.append(len(turn.records))
-        now_s += 0.001 * len(turn.records)
+        now_s[0] += 0.001 * len(turn.records)
     assert sum(sizes) == FLOWS + 1
     assert sizes[sizes.index(PART) + 3] < PART / 3
 
