@@ -58,6 +58,7 @@ class BatchTransport:
     forever = False
     tells_by_writing = False
     acknowledges = True
+    missing = 0
     poll_s: float | None = 0.2
     longest = ANY_LENGTH
     longest_pause_s = LONGEST_PAUSE_S

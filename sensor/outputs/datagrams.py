@@ -26,6 +26,7 @@ class DatagramTransport:
     forever = False
     tells_by_writing = False
     acknowledges = False
+    missing = 0
     poll_s: float | None = None  # a refusal comes with the next datagram
     longest: float = UDP_BYTES
     longest_pause_s = LONGEST_PAUSE_S

@@ -371,9 +371,10 @@ class Delivery:
         confirmed = self._finished(max(WAIT_S, min(CONNECT_S, (self._closing_at_s or 0.0) - time.monotonic())))
         if up:
             # Without a spool nobody could send it again: what the kernel took is as good as it gets, but where answers
-            # tell better.
+            # or the receiver's kernel tell better.
             answered = self._spool is not None or self._transport.acknowledges
-            self._settle(confirmed if answered or not idle else len(self._in_flight))
+            taken = max(0, len(self._in_flight) - self._transport.missing)
+            self._settle(confirmed if answered or not idle else taken)
             if len(self._backlog):
                 self._status.end_early()
         self._moved = True

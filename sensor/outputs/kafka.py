@@ -29,6 +29,7 @@ class KafkaTransport:
     forever = False
     tells_by_writing = False
     acknowledges = True
+    missing = 0
     poll_s: float | None = 0.2
     longest: float = RECORD_BYTES
     longest_pause_s = LONGEST_PAUSE_S

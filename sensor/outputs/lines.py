@@ -37,6 +37,7 @@ class LinesTransport:
     poll_s: float | None = None
     tells_by_writing = True
     acknowledges = False
+    missing = 0
     longest = ANY_LENGTH
     longest_pause_s = 0.5
 

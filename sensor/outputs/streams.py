@@ -1,11 +1,14 @@
 """Messages over a byte stream: TCP, TLS over TCP, and a Unix stream socket.
 
-It does not know what a message is: framing came before. Source: socket(7), tcp(7), RFC 8446 (close_notify), RFC 5425.
+It does not know what a message is: framing came before. Source: socket(7), tcp(7), unix(7), RFC 8446 (close_notify),
+RFC 5425.
 """
 
+import array
 import select
 import socket
 import ssl
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,7 +18,7 @@ from sensor.outputs.transport import ANY_LENGTH, CONNECT_S, LONGEST_PAUSE_S
 from sensor.outputs.window import Window
 
 SEND_BYTES: Final = 1 << 18  # our kernel's share of what may be lost is bounded by this
-STALLED_S: Final = 60.0  # that a receiver may take nothing before the connection counts as dead
+STALLED_S: Final = 60.0  # that a receiver may take or acknowledge nothing before the connection counts as dead
 
 Connect = Callable[[], socket.socket]
 
@@ -26,6 +29,7 @@ class StreamTransport:
     forever = False
     tells_by_writing = False
     acknowledges = False
+    missing = 0
     poll_s: float | None = 0.2
     longest = ANY_LENGTH
     longest_pause_s = LONGEST_PAUSE_S
@@ -38,6 +42,7 @@ class StreamTransport:
         self._ends: deque[int] = deque()  # bytes of each message taken on and not wholly given to the kernel
         self._into = 0  # bytes of the first of them that are
         self._moved_s = 0.0
+        self._broken = False
         self._window = Window()
 
     def connect(self) -> None:
@@ -55,6 +60,13 @@ class StreamTransport:
 
     def flush(self, wait_s: float) -> None:
         """Send, and notice a receiver that has gone. Raises OSError."""
+        try:
+            self._send(wait_s)
+        except OSError:
+            self._broken = True  # the kernel does not tell any more what was not read
+            raise
+
+    def _send(self, wait_s: float) -> None:
         self._notice_end()
         deadline = time.monotonic() + wait_s
         while self._left:
@@ -77,7 +89,7 @@ class StreamTransport:
 
     def confirmed(self, now_s: float) -> int:
         """Messages that a break of the connection cannot lose any more."""
-        return self._window.safe(now_s)
+        return 0 if self._broken else self._window.safe(now_s, _unacknowledged(self._socket))
 
     def finish(self, wait_s: float) -> int:
         """Say that no more will come and wait for the receiver to close too: then it has read everything."""
@@ -86,10 +98,11 @@ class StreamTransport:
             self.flush(wait_s)
             if self._left:
                 return 0
-            return self._window.all_read() if self._closed_by_both(deadline) else self._window.safe(time.monotonic())
+            return self._window.all_read() if self._closed_by_both(deadline) else self.confirmed(time.monotonic())
         except OSError:
             return 0
         finally:
+            self.missing = self._window.lacking(_unacknowledged(self._socket))
             self.break_off()
 
     def break_off(self) -> None:
@@ -97,7 +110,7 @@ class StreamTransport:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self._left, self._into = memoryview(b""), 0
+        self._left, self._into, self._broken = memoryview(b""), 0, False
         self._ends.clear()
         self._window.clear()
 
@@ -143,6 +156,21 @@ class StreamTransport:
         return False
 
 
+def _unacknowledged(connection: socket.socket | None) -> int:
+    """Bytes given to the kernel that the receiver's has not acknowledged, of a Unix socket that nobody has read.
+
+    0 where the system does not tell. Over TLS those of the records. Source: SIOCOUTQ of tcp(7), which is TIOCOUTQ.
+    """
+    if connection is None or sys.platform != "linux":
+        return 0
+    import fcntl
+    import termios
+
+    count = array.array("i", [0])
+    fcntl.ioctl(connection, termios.TIOCOUTQ, count)
+    return count[0]
+
+
 def _say_goodbye(connection: ssl.SSLSocket) -> None:
     """Send close_notify without waiting for the other's."""
     try:
@@ -158,6 +186,8 @@ def tcp_connect(host: str, port: int, context: ssl.SSLContext | None = None) -> 
         connection = socket.create_connection((host, port), CONNECT_S)
         try:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # else a cut network is noticed after a quarter of an hour
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(STALLED_S * 1000))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
             if context is None:
                 return connection

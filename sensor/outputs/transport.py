@@ -30,6 +30,8 @@ class Transport(Protocol):
     tells_by_writing: bool
     # The receiver answers for each message: what it has not confirmed by the end, it has not got.
     acknowledges: bool
+    # Messages that were taken on and of which finish() has found that the receiver has not got them.
+    missing: int
     # Bytes of the longest message that it takes, once it is connected.
     longest: float
     # Between two looks at the receiver while there is nothing to send, in seconds; None where that tells nothing.

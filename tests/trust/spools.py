@@ -30,6 +30,7 @@ class Receiver:
     """A transport with its receiver, which is away until it is there."""
 
     forever = tells_by_writing = acknowledges = False
+    missing = 0
     poll_s: float | None = 0.05
     longest = ANY_LENGTH
     longest_pause_s = 0.2

@@ -10,8 +10,9 @@ import pytest
 from sensor.alerts.alert_record import alert_line
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.outputs.window import Window
-from sensor.settings.outputs import SyslogEntry
+from sensor.settings.outputs import SyslogEntry, UnixEntry
 from tests.support.alerts import an_alert
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.ux
 
@@ -35,6 +36,53 @@ def test_a_message_counts_as_read_after_half_a_minute_without_a_break() -> None:
     window.sent(100, 0.0)
     window.sent(100, 10.0)
     assert [window.safe(now_s) for now_s in (29.9, 30.0, 39.9, 40.0)] == [0, 1, 0, 1]
+
+
+def test_what_the_receivers_kernel_has_not_acknowledged_is_not_counted_as_read() -> None:
+    window = Window()
+    for _ in range(3):
+        window.sent(100, 0.0)
+    assert [window.safe(3600.0, left) for left in (300, 250, 200, 101, 1, 0)] == [0, 0, 1, 0, 1, 1]
+
+
+def test_lines_that_nobody_has_read_are_not_delivered_however_long_they_lie_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.outputs.window.SETTLED_S", 0.05)
+    lines = [alert_line(an_alert(sequence=number)) for number in range(1, 51)]
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "receiver"))
+        server.listen()
+        server.settimeout(LONG_S)
+        entry = UnixEntry(type="unix", path=tmp_path / "receiver", spool=tmp_path / "spool")
+        outputs = Outputs(prepared_outputs([entry], "gw1"))
+        outputs.write(lines)
+        hangs, _ = server.accept()
+        wait_until(lambda: len(hangs.recv(1 << 20, socket.MSG_PEEK)) == len(b"".join(lines)))
+        time.sleep(0.5)
+        assert (outputs.states()[0].written, outputs.states()[0].spooled) == (0, 50)
+        hangs.close()
+        reads, _ = server.accept()
+        reads.settimeout(LONG_S)
+        content = b""
+        while len(content) < len(b"".join(lines)):
+            content += reads.recv(1 << 20)
+        assert content == b"".join(lines)
+        wait_until(lambda: outputs.states()[0].written == 50)
+        reads.close()
+        outputs.close(LONG_S)
+    assert outputs.lost == 0
+
+
+def test_lines_that_nobody_has_read_by_the_end_are_lost_without_a_spool(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "receiver"))
+        server.listen()
+        outputs = Outputs(prepared_outputs([UnixEntry(type="unix", path=tmp_path / "receiver")], "gw1"))
+        outputs.write([alert_line(an_alert(sequence=number)) for number in range(1, 51)])
+        wait_until(lambda: outputs.states()[0].up)
+        outputs.close(0.5)
+    assert (outputs.lost, outputs.states()[0].written) == (50, 0)
 
 
 def test_what_a_socket_can_hold_is_not_counted_as_read() -> None:
