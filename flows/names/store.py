@@ -307,7 +307,8 @@ class SightingStore:
         self._count += len(seen)
         if self._count > WAITING:
             self._put_in_order()
-            self.take_until(int(self._waiting.words[self._order[-WAITING], S_TIME_NS]))
+            # With all of that moment: where time stands still there is none before it.
+            self.take_until(int(self._waiting.words[self._order[-WAITING], S_TIME_NS]) + 1)
 
     @property
     def waiting(self) -> int:

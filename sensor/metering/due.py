@@ -5,6 +5,8 @@ A second in which thousands of flows end would otherwise keep a live capture fro
 """
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -36,6 +38,9 @@ PART_LEAST: Final = 32
 PART_S: Final = 0.03
 PART_BEHIND_S: Final = 0.06
 MOST: Final = 32_768  # records that may wait, some 25 MB
+# Of one moment that are put in order together, some 110 MB: where time stands still, as in a capture of one stamp, all
+# records are of one moment, and the first are handed on before the last.
+TOGETHER: Final = 131_072
 # What tells records apart that are of one moment and began at one: the last of them counts most (np.lexsort).
 _ENDS: Final = (REPORT, VLAN, IP_VERSION, PROTOCOL, DST_PORT, SRC_PORT, DST_LOW, DST_HIGH, SRC_LOW, SRC_HIGH)
 
@@ -84,12 +89,25 @@ class PartSize:
             self._each_s += (seconds / records - self._each_s) / 4
 
 
+def in_moments(records: FlowBatch, most: int) -> Iterator[FlowBatch]:
+    """Records in parts: those of one moment stay together, up to so many, counted from the first of them."""
+    if len(records) <= most:
+        if len(records):
+            yield records
+        return
+    moments = np.flatnonzero(np.diff(records.identity[:, REPORTED_NS])) + 1
+    ends = [0, *moments.tolist(), len(records)]
+    cuts = {at for begin, end in pairwise(ends) if end - begin > most for at in (*range(begin, end, most), end)}
+    for begin, end in pairwise(sorted({0, *cuts, len(records)})):
+        yield FlowBatch(records.identity[begin:end], records.values[begin:end])
+
+
 class DueRecords:
     """Queue of flow records in one order (`in_order`), whatever portions they are added in."""
 
-    def __init__(self, *, as_reported: bool = False) -> None:
-        """as_reported: whether those of one moment keep the order of their reports."""
-        self._as_reported = as_reported
+    def __init__(self, *, as_reported: bool = False, together: int = TOGETHER) -> None:
+        """as_reported: whether those of one moment keep the order of their reports. together: of one moment at most."""
+        self._as_reported, self._together = as_reported, together
         self._batches: deque[FlowBatch] = deque()
         self._newest = empty_batch()  # reported at the newest moment, of which there may be more
         self._count = 0  # without those
@@ -111,9 +129,11 @@ class DueRecords:
         if len(self._newest):
             records = concatenate([self._newest, records])
         complete, self._newest = parted(records, before(records, until_ns))
-        if len(complete):
-            self._batches.append(complete if self._as_reported else in_order(complete))
-            self._count += len(complete)
+        for part in in_moments(complete, self._together):
+            self._append(part)
+        while len(self._newest) >= self._together:
+            part, self._newest = parted(self._newest, self._together)
+            self._append(part)
 
     def part(self, most: int = PART) -> FlowBatch:
         """Take the next records, at most so many; none where none wait."""
@@ -130,6 +150,10 @@ class DueRecords:
         batches, self._count = list(self._batches), 0
         self._batches.clear()
         return concatenate(batches)
+
+    def _append(self, records: FlowBatch) -> None:
+        self._batches.append(records if self._as_reported else in_order(records))
+        self._count += len(records)
 
     def complete_until(self, until_ns: int) -> int:
         """Moment up to which all records were taken, when those reported before `until_ns` were added."""

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,6 +114,14 @@ def test_the_latest_hello_of_a_flow_is_told() -> None:
     assert (known.hello.told().server_name, known.hello.told().ja4) == ("www.example.org", None)
     assert store.known(record(10, 90, 4), 100) is None  # gave way
     assert store.evicted == {"names": 0, "hellos": 1}
+
+
+def test_few_names_wait_where_time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.names.store.WAITING", 4)
+    store = SightingStore(ADDRESSES, FLOWS)
+    for number in range(20):
+        store.add(sighting(7, 1, f"n{number}.example".encode()))
+        assert store.waiting <= 4
 
 
 class PlainStore:

@@ -117,6 +117,25 @@ def test_records_of_a_moment_have_one_order_whatever_order_and_portions_they_com
     assert taken == once.identity.tolist()
 
 
+@given(rows, st.randoms(), st.integers(1, 9))
+def test_of_a_moment_that_goes_on_few_records_are_held_and_portions_change_nothing(
+    drawn: list[tuple[int, int, int, int, int]], chance: random.Random, together: int
+) -> None:
+    records = of_rows(drawn)
+    by_report = np.argsort(records.identity[:, REPORTED_NS], kind="stable")
+    rest = FlowBatch(records.identity[by_report], records.values[by_report])
+    once, due, taken, added = DueRecords(together=together), DueRecords(together=together), [], 0
+    once.add(rest, END_NS)
+    while len(rest):
+        portion, rest = parted(rest, chance.randint(1, len(rest)))
+        due.add(portion, int(portion.identity[-1, REPORTED_NS]))
+        taken += due.all().identity.tolist()
+        added += len(portion)
+        assert added - len(taken) < together
+    due.add(rest, END_NS)
+    assert [*taken, *due.all().identity.tolist()] == once.all().identity.tolist()
+
+
 def test_those_of_the_moment_itself_were_not_reported_before_it() -> None:
     assert [before(records(5, 10), moment) for moment in (9, 10, 12, 15)] == [0, 0, 2, 5]
 
