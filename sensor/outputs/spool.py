@@ -46,6 +46,7 @@ class Spool:
         self._segments: deque[Segment] = deque()
         self._at = 0  # the segment that is handed out next
         self._sent: deque[tuple[Segment, int]] = deque()  # of each line handed out: where it ends there
+        self._unread: deque[int] = deque()  # segments of earlier runs beyond the capacity: read in their turn
         self._count = self._bytes = self._memory_bytes = self._unmarked = self._lost = 0
         self._next_number = 1
         self._again_s = 0.0
@@ -72,7 +73,7 @@ class Spool:
     def unsent(self) -> bool:
         """Whether there are lines to send."""
         here = islice(self._segments, self._at, None)
-        return any(segment.offset < segment.size for segment in here)
+        return bool(self._unread) or any(segment.offset < segment.size for segment in here)
 
     def lost(self) -> int:
         """Lines that were lost in it since the last call."""
@@ -95,12 +96,15 @@ class Spool:
 
     def take(self, limit_bytes: int) -> list[bytes]:
         """Lines from the send position on, which moves behind them."""
-        while self._at < len(self._segments):
+        while self._unread or self._at < len(self._segments):
+            if self._is_unread_next():
+                self._take_over(self._unread.popleft(), 0, self._at)
+                continue
             segment = self._segments[self._at]
             lines = self._read(segment, limit_bytes)
             if lines:
                 return lines
-            if segment is self._segments[-1]:
+            if segment is self._segments[-1] and not self._unread:
                 break
             self._at += 1
         self._drop_done()
@@ -163,31 +167,52 @@ class Spool:
             marked = offset = 0
         for number in numbers:
             if number < marked:
-                with suppress(OSError):
-                    directory.remove(number)
+                self._remove_confirmed(directory, number)
             elif self._bytes > self._capacity:
-                self._note(f"more than {self._capacity:,} bytes, of which what is behind them is not read")
-                break
+                self._unread.append(number)
             else:
-                self._take_over(directory, number, offset if number == marked else 0)
+                self._take_over(number, offset if number == marked else 0, len(self._segments))
+        if self._unread:
+            self._note(f"more than {self._capacity:,} bytes: what is behind them is delivered, and counted, after them")
 
-    def _take_over(self, directory: SpoolDirectory, number: int, confirmed: int) -> None:
-        """Count the lines of a segment of an earlier run. confirmed: bytes of it that are."""
-        segment = Segment(number)
-        try:
-            descriptor = directory.segment(number)
-        except OSError:
-            self._note(f"{number:08d}.jsonl is no segment and is passed over")
+    def _remove_confirmed(self, directory: SpoolDirectory, number: int) -> None:
+        """Remove a segment of an earlier run that was delivered; what is none stays."""
+        if (descriptor := self._opened(directory, number)) is not None:
+            os.close(descriptor)
+            with suppress(OSError):
+                directory.remove(number)
+
+    def _take_over(self, number: int, confirmed: int, place: int) -> None:
+        """Count the lines of a segment of an earlier run. confirmed: bytes of it that are. place: among the others."""
+        descriptor = None if self._directory is None else self._opened(self._directory, number)
+        if descriptor is None:
             return
+        segment = Segment(number)
         try:
             segment.find(descriptor, confirmed)
         except OSError as error:
             self._note(f"{number:08d}.jsonl: {reason_of(error)}")
         finally:
             os.close(descriptor)
-        self._segments.append(segment)
+        self._segments.insert(place, segment)
         self._count += segment.lines
         self._bytes += segment.size - segment.confirmed
+
+    def _opened(self, directory: SpoolDirectory, number: int) -> int | None:
+        """Descriptor of a segment of an earlier run, None of what is passed over."""
+        try:
+            return directory.segment(number)
+        except OSError as error:
+            what = "may not be read" if isinstance(error, PermissionError) else "is no segment"
+            self._note(f"{number:08d}.jsonl {what} and is passed over")
+            return None
+
+    def _is_unread_next(self) -> bool:
+        """Whether a segment of an earlier run that was not read yet comes before what is to be handed out next."""
+        if not self._unread or self._at == len(self._segments):
+            return bool(self._unread)
+        number = self._segments[self._at].number
+        return not number or number > self._unread[0]  # written by this run, if only to memory
 
     def _written(self, batch: list[bytes]) -> bool:
         """Write lines to the disk, all or none."""
@@ -361,6 +386,8 @@ class Spool:
         """Note how far lines are confirmed. Where that fails some are sent twice after a restart."""
         self._unmarked = 0
         first = next((segment for segment in self._segments if segment.number), Segment(self._next_number))
+        if self._unread and self._unread[0] < first.number:
+            first = Segment(self._unread[0])
         if self._directory is not None:
             with suppress(OSError):
                 self._directory.set_mark(first.number, first.confirmed)

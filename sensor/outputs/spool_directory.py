@@ -22,7 +22,8 @@ from typing import Final
 
 from configs.formats import Format
 from sensor.files.alone import lock_alone
-from sensor.files.ownership import MODE
+from sensor.files.held import held
+from sensor.files.ownership import MODE, make_owned_directory
 
 LARGEST_BYTES: Final = 16 << 20  # of a segment: three times what this sensor writes into one
 LINE_BYTES: Final = 1 << 20  # a line is shorter
@@ -41,10 +42,16 @@ class SpoolDirectory:
     """One directory, held open and locked for as long as this process uses it."""
 
     def __init__(self, path: Path) -> None:
-        """Make it if there is none. Raises InUseError where another sensor uses it, OSError."""
+        """Make it if there is none. Raises InUseError where another sensor uses it, OSError.
+
+        Root follows no link of others to it (sensor.files.held).
+        """
         self._mark: int | None = None  # the file that is written to
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+        make_owned_directory(path, None)
+        flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+        with held(path / MARK, to_create=True) as inside:
+            inside.refuse_unalterable()
+            self._descriptor = os.open(path if inside.directory is None else ".", flags, dir_fd=inside.directory)
         try:
             lock_alone(self._descriptor)
         except BaseException:

@@ -20,6 +20,7 @@ from sensor.files.replacing import BusyError, ReplacedDirectory
 from sensor.files.unfinished import create_locked, whole_file
 from sensor.flow_log.directory import LogDirectory
 from sensor.flow_log.files import LogName
+from sensor.outputs.spool import Spool
 from sensor.packets.directory import PacketDirectory
 from sensor.packets.packet_files import PacketFiles
 from sensor.packets.rotation import RotatingWriter
@@ -77,6 +78,13 @@ def flows_logged(place: Path, number: int) -> None:
     directory.finish(name, 1)
 
 
+def spooled(place: Path, number: int) -> None:
+    """Lines that wait for a receiver."""
+    spool = Spool(place / f"spool-{number % 3}", 1 << 20)
+    spool.append([b"{}\n"])
+    spool.close()
+
+
 def page_written(place: Path, _number: int) -> None:
     """A report, a table or a model: whole, or not at all."""
     with whole_file(place / "alerts.jsonl") as stream:
@@ -109,8 +117,8 @@ def api_served(place: Path, _number: int) -> None:
 
 
 WRITERS: Final = (
-    appended, appended_as_root, created, directory_made, packets_kept, packets_rotated, flows_logged, page_written,
-    bundle_replaced, socket_made, api_served,
+    appended, appended_as_root, created, directory_made, packets_kept, packets_rotated, flows_logged, spooled,
+    page_written, bundle_replaced, socket_made, api_served,
 )  # fmt: skip
 
 

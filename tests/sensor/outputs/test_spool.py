@@ -210,6 +210,45 @@ def test_an_output_tells_what_its_spool_has_lost(tmp_path: Path) -> None:
     assert told.endswith("went with segments that others removed or cut short, 50 lines lost in it")
 
 
+@pytest.mark.parametrize("delivered", [0, 500, 2900])  # before the sensor is started once more
+def test_a_spool_that_is_larger_than_it_may_be_by_now_is_delivered_all_the_same(delivered: int, tmp_path: Path) -> None:
+    lines = [b'{"n":%d,"x":"%s"}\n' % (number, b"x" * 8000) for number in range(3000)]
+    spool = Spool(tmp_path / "spool", 64 << 20)
+    assert sum(spool.append(lines[at : at + 300]) for at in range(0, 3000, 300)) == 3000
+    spool.close()
+    smaller = Spool(tmp_path / "spool", 1 << 20)
+    assert "is delivered, and counted, after them" in smaller.problem
+    taken: list[bytes] = []
+    while len(taken) < delivered:
+        more = smaller.take(1 << 17)
+        smaller.settle(len(more))
+        taken += more
+    smaller.close()
+    last, own = Spool(tmp_path / "spool", 1 << 20), b'{"n":"own"}\n'
+    added = False
+    while last.unsent:
+        more = last.take(1 << 17)
+        last.settle(len(more))
+        taken += more
+        added = added or last.append([own]) == 1
+    last.close()
+    assert taken == [*lines, own]
+
+
+def test_what_is_no_segment_or_may_not_be_read_is_left_alone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", ROOM)
+    spool.append(alerts(1, 2))
+    spool.close()
+    (tmp_path / "spool" / "00000001.jsonl").rename(tmp_path / "spool" / "00000007.jsonl")
+    (tmp_path / "spool" / "00000003.jsonl").symlink_to(tmp_path / "elsewhere")
+    for _ in range(2):
+        spool = Spool(tmp_path / "spool", ROOM)
+        assert "00000003.jsonl is no segment and is passed over" in spool.problem
+        drained(spool)
+        spool.close()
+    assert (tmp_path / "spool" / "00000003.jsonl").is_symlink()
+
+
 def test_nothing_of_a_large_size_is_read_at_the_start(tmp_path: Path) -> None:
     for name in ("00000001.jsonl", "confirmed", "format"):
         (tmp_path / name).touch()
