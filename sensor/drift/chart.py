@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RUN_LENGTH: Final = 1000.0  # days between two false tellings of either chart, in the mean
+ASKED: Final = (1e-6, 1e6)  # events a day, least and most
+LEAST_FEWER: Final = 0.1  # events a day, under which nobody can tell within weeks that they have become fewer
 DAY_SHARE: Final = 0.75  # of the limit, that one day counts for at most
 _STATES: Final = 120  # of the chain, about
 FACTOR: Final = 2.0  # times the rate, or a part of it, that the charts are made to tell
@@ -24,13 +26,13 @@ FACTOR: Final = 2.0  # times the rate, or a part of it, that the charts are made
 class RateChart:
     """Charts of a rate that rises over, or falls under, an asked one. Raises ValueError for a rate that is none."""
 
-    asked: float  # events a day, over 0 and at most 1e6
+    asked: float  # events a day, within ASKED
     _above: "_Cusum" = field(init=False)
     _below: "_Cusum" = field(init=False)
 
     def __post_init__(self) -> None:
-        if not 0 < self.asked <= 1e6:
-            raise ValueError(f"the asked rate is {self.asked}, expected over 0 and at most a million a day")
+        if not ASKED[0] <= self.asked <= ASKED[1]:
+            raise ValueError(f"the asked rate is {self.asked}, expected {ASKED[0]:g} to {ASKED[1]:g} a day")
         self._above = _Cusum.of(self.asked, +1)
         self._below = _Cusum.of(self.asked, -1)
 
@@ -63,7 +65,8 @@ class _Cusum:
     @classmethod
     def of(cls, asked: float, sign: int) -> "_Cusum":
         reference = asked * (FACTOR**sign - 1) / (sign * math.log(FACTOR))
-        return cls(sign, reference, decision_limit(asked, reference, sign))
+        seldom = sign < 0 and asked < LEAST_FEWER
+        return cls(sign, reference, math.inf if seldom else decision_limit(asked, reference, sign))
 
     def add(self, count: int) -> None:
         """Take a day in. Once told it stays so until the total is back at 0."""
@@ -91,7 +94,10 @@ def decision_limit(asked: float, reference: float, sign: int) -> float:
 
 
 def _run_length(asked: float, reference: float, sign: int, limit: float) -> float:
-    """Mean days to a telling from 0, of a process at the asked rate: totals in cells, each counted at its middle."""
+    """Mean days to a telling from 0, of a process at the asked rate: totals in cells, each counted at its middle.
+
+    Infinite where it hardly ever comes.
+    """
     cell = limit / (_STATES - 0.5)
     totals = cell * np.arange(_STATES)
     counts, chance = _poisson(asked)
@@ -101,7 +107,11 @@ def _run_length(asked: float, reference: float, sign: int, limit: float) -> floa
     place += _STATES * np.arange(_STATES)[:, None]
     weight = np.where(reached < limit, chance, 0.0)  # a day that reaches the limit ends the run
     chain = np.bincount(place.ravel(), weight.ravel(), _STATES**2).reshape(_STATES, _STATES)
-    return float(np.linalg.solve(np.eye(_STATES) - chain, np.ones(_STATES))[0])
+    try:
+        days = float(np.linalg.solve(np.eye(_STATES) - chain, np.ones(_STATES))[0])
+    except np.linalg.LinAlgError:
+        return math.inf
+    return days if days > 0 else math.inf  # a telling is rarer than numbers of this width can say
 
 
 def _poisson(mean: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

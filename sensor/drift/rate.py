@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.drift_record import DriftRecord, Measure
-from sensor.drift.chart import RateChart
+from sensor.drift.chart import ASKED, RateChart
 from sensor.drift.conditions import ALERTS_FEWER, ALERTS_MORE, OpenConditions, Stretch
 
 DAYS_TOLD: Final = 7  # over which the rate is told
@@ -26,7 +26,7 @@ def asked_rate(setting: float | None, about: Mapping[str, Any]) -> float | None:
         return setting
     site = about.get("site")
     stated = site.get("alerts_per_day") if isinstance(site, dict) else None
-    if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated <= 1e6:
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not ASKED[0] <= stated <= ASKED[1]:
         return None
     return float(stated)
 

@@ -163,7 +163,7 @@ class DriftSection(_Section):
     """Drift: whether traffic, scores and the rate of alerts are still what the bundle knows."""
 
     runs: Literal["none", "watch", "all"] = "watch"  # in which it is looked for
-    alerts_per_day: Annotated[float, Field(gt=0, le=1e6)] | None = None  # asked for; None: what the bundle says
+    alerts_per_day: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None  # asked for; None: what the bundle says
 
 
 class AttachSection(_Section):

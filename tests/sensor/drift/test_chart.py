@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sensor.drift.chart import RUN_LENGTH, RateChart
+from sensor.drift.chart import ASKED, RUN_LENGTH, RateChart
 
 pytestmark = pytest.mark.takes(6)
 
@@ -61,7 +61,26 @@ def test_it_holds_until_the_rate_has_made_up_for_it() -> None:
     assert not chart.fewer
 
 
-@pytest.mark.parametrize("asked", [0.0, -1.0, float("nan"), float("inf"), 1e7])
+@pytest.mark.parametrize("asked", [0.0, 1e-300, 1e-7, -1.0, float("nan"), float("inf"), 1e7])
 def test_what_is_no_rate_is_refused(asked: float) -> None:
     with pytest.raises(ValueError, match="the asked rate is"):
         RateChart(asked)
+
+
+def test_every_rate_that_can_be_asked_for_has_its_charts() -> None:
+    """Rare ones and frequent ones, of which a telling may be rarer than numbers can say."""
+    for asked in np.geomspace(*ASKED, 100).tolist():
+        chart = RateChart(asked)
+        chart.add(round(asked))
+        assert not chart.more or asked < 1
+        assert not chart.fewer
+
+
+def test_of_rare_alerts_nobody_tells_that_they_are_fewer_and_many_are_told() -> None:
+    chart = RateChart(0.02)
+    for _ in range(400):
+        chart.add(0)
+    assert not chart.fewer
+    for _ in range(3):
+        chart.add(2)
+    assert chart.more

@@ -272,7 +272,7 @@ def test_the_bundle_says_what_was_asked_for_and_the_setting_wins() -> None:
     assert alerted(10, counts, {"site": {"alerts_per_day": 5}}) == []
 
 
-NO_RATES = (True, "5", -1, 0, 1e99, None, [])
+NO_RATES = (True, "5", -1, 0, 1e-300, 1e99, None, [])
 
 
 @pytest.mark.parametrize("site", [None, "x", [], {}, *({"alerts_per_day": value} for value in NO_RATES)])
