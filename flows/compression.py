@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+ZSTD_SKIPPED_MAGIC: Final = b"\x50\x2a\x4d\x18"  # of a frame that holds no data, with which pzstd begins
 XZ_MAGIC: Final = b"\xfd7zXZ\0"
 BZIP2_MAGIC: Final = b"BZh"
 LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"
-COMPRESSED: Final = (GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC, BZIP2_MAGIC, LZ4_MAGIC)  # that are decompressed while reading
+COMPRESSED: Final = (
+    GZIP_MAGIC,
+    ZSTD_MAGIC,
+    ZSTD_SKIPPED_MAGIC,
+    XZ_MAGIC,
+    BZIP2_MAGIC,
+    LZ4_MAGIC,
+)  # that are decompressed while reading
 # Data may unpack into MOST_BYTES, and beyond into MOST_TIMES as much as is stored: gzip reaches a thousand, while what
 # is worth reading has some tens, or hundreds where its payloads are all alike.
 MOST_BYTES: Final = 256 << 20
@@ -34,6 +42,7 @@ XZ_MEMORY: Final = 128 << 20  # bytes for the dictionary that a file asks for; x
 # Bytes of zstd data: before a frame's descriptor, of a block's header, of a checksum.
 ZSTD_DESCRIPTOR, ZSTD_BLOCK_HEADER, ZSTD_CHECKSUM = 4, 3, 4
 ZSTD_LARGEST_BLOCK, ZSTD_REPEATED_BYTE = 131_072, 1
+ZSTD_SKIPPED_HEADER, ZSTD_SKIPPED_NUMBERS = 8, 16  # bytes of its magic number and length; such magic numbers
 
 
 class GzipReader:
@@ -113,7 +122,8 @@ class ZstdReader:
     """Decompresses zstd data of one or several frames, up to the last block before damage.
 
     Block by block (RFC 8878, 3.1.1), none larger than 128 KiB, so that neither the memory nor the bytes read before
-    damage depend on how the data arrives.
+    damage depend on how the data arrives. Frames without data (3.1.2), such as tables of what is where, are passed
+    over.
     """
 
     def __init__(self, stored: CountingReader, head: bytes) -> None:
@@ -124,13 +134,18 @@ class ZstdReader:
         self._piece = bytearray(PIECE)
         self._frame: ZstdDecompressor | None = None  # None between frames
         self._at_end = False  # after the last block of the frame
+        self._skipped = 0  # bytes to come of a frame without data
         self._unpacked = memoryview(b"")
 
     def readinto(self, view: memoryview, /) -> int:
         """Read decompressed bytes into the view: bytes read, 0 at the end and at damage."""
         while not self._unpacked and not self.damage:
             wanted = self._header_size() if self._frame is None else self._block_size()
-            if len(self._packed) >= wanted:
+            if self._skipped and self._packed:
+                gone = min(self._skipped, len(self._packed))
+                self._packed, self._skipped = self._packed[gone:], self._skipped - gone
+                continue
+            if not self._skipped and len(self._packed) >= wanted:
                 self._unpack(wanted)
                 continue
             piece = bytes(self._piece[: self._stored.readinto(memoryview(self._piece))])
@@ -146,10 +161,17 @@ class ZstdReader:
     def _header_size(self) -> int:
         if len(self._packed) < ZSTD_DESCRIPTOR + 1:
             return ZSTD_DESCRIPTOR + 1
+        if self._has_no_data():
+            return ZSTD_SKIPPED_HEADER
         descriptor = self._packed[ZSTD_DESCRIPTOR]
         single_segment = descriptor >> 5 & 1
         content_size = (single_segment, 2, 4, 8)[descriptor >> 6]
         return ZSTD_DESCRIPTOR + 1 + (1 - single_segment) + (0, 1, 2, 4)[descriptor & 3] + content_size
+
+    def _has_no_data(self) -> bool:
+        """Whether the frame that begins is to be passed over."""
+        first = int.from_bytes(ZSTD_SKIPPED_MAGIC, "little")
+        return 0 <= int.from_bytes(self._packed[:ZSTD_DESCRIPTOR], "little") - first < ZSTD_SKIPPED_NUMBERS
 
     def _block_size(self) -> int:
         """Bytes of the next block with its header, or of the checksum after the last one."""
@@ -165,6 +187,10 @@ class ZstdReader:
     def _unpack(self, size: int) -> None:
         from backports.zstd import ZstdDecompressor, ZstdError
 
+        if self._frame is None and self._has_no_data():
+            self._skipped = int.from_bytes(self._packed[ZSTD_DESCRIPTOR:size], "little")
+            self._packed = self._packed[size:]
+            return
         if self._frame is None:
             self._frame = ZstdDecompressor()
             self._at_end = False
@@ -180,7 +206,7 @@ class ZstdReader:
             self._frame = None
 
     def _end_of_input(self) -> str | None:
-        if self._stored.damage or (self._frame is None and not self._packed):
+        if self._stored.damage or (self._frame is None and not self._packed and not self._skipped):
             return self._stored.damage
         return f"truncated: the zstd data ends early, at byte {self._stored.count}"
 
@@ -297,6 +323,7 @@ def _lz4(stored: CountingReader, head: bytes) -> ByteStream:
 _READERS: Final[tuple[tuple[bytes, str, Callable[[CountingReader, bytes], ByteStream]], ...]] = (
     (GZIP_MAGIC, "gzip", GzipReader),
     (ZSTD_MAGIC, "zstd", ZstdReader),
+    (ZSTD_SKIPPED_MAGIC, "zstd", ZstdReader),
     (XZ_MAGIC, "xz", _xz),
     (BZIP2_MAGIC, "bzip2", _bzip2),
     (LZ4_MAGIC, "lz4", _lz4),

@@ -217,6 +217,20 @@ def test_zstd_frames_follow_one_another_as_one_capture() -> None:
     assert problem == f"truncated: the zstd data ends early, at byte {len(packed) - 20}"
 
 
+def test_zstd_frames_without_data_are_passed_over() -> None:
+    """As pzstd writes one before each frame, and a seekable file has one at its end. RFC 8878, 3.1.2."""
+    content = CAPTURES["pcap"]
+    first, table = (
+        b"\x50\x2a\x4d\x18\x04\0\0\0size",
+        b"\x5e\x2a\x4d\x18" + (70_000).to_bytes(4, "little") + bytes(70_000),
+    )
+    packed = first + zstandard.compress(content[:300]) + b"\x53\x2a\x4d\x18\0\0\0\0" + zstandard.compress(content[300:])
+    assert read(packed + table) == (PACKETS, None)
+    assert read(packed + table, [1] * 5000) == (PACKETS, None)
+    assert read((packed + table)[:-3])[1] == f"truncated: the zstd data ends early, at byte {len(packed + table) - 3}"
+    assert read(packed + table[:6])[1] is not None
+
+
 def test_zstd_data_that_unpacks_to_much_is_held_in_small_parts() -> None:
     grown = pcap([packet(262_144)] * 400)  # 105 MB in a few kB
     packed = zstandard.ZstdCompressor(level=19).compress(grown)
