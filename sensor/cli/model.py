@@ -100,6 +100,7 @@ def _loaded(name: str, flags: Flags) -> "Hybrid":
 def _about(hybrid: "Hybrid", name: str) -> dict[str, Any]:
     """What is told of a bundle."""
     about = hybrid.about
+    sources = about.get("sources")
     return {
         "name": name,
         "default": name == DEFAULT_BUNDLE,
@@ -115,9 +116,18 @@ def _about(hybrid: "Hybrid", name: str) -> dict[str, Any]:
         "rate": hybrid.default_rate,
         "rates": sorted(hybrid.thresholds),
         "site": None if hybrid.site is None else "fitted to one network",
-        "made_by": about.get("made_by"),
-        "sources": [source["name"] for source in about.get("sources", ()) if isinstance(source, dict)],
+        "made_by": _text(about.get("made_by")),
+        "sources": list(filter(None, map(_name_of_source, sources if isinstance(sources, list) else ()))),
     }
+
+
+def _name_of_source(source: object) -> str | None:
+    return _text(source.get("name")) if isinstance(source, dict) else None
+
+
+def _text(found: object) -> str | None:
+    """What stands in the free section of a bundle, from anybody: None where it is no text."""
+    return found if isinstance(found, str) else None
 
 
 def _line(about: dict[str, Any], size: int) -> str:

@@ -2,6 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from sensor.cli.build import shipped_bundles
 from tests.support.command import flowvigil
@@ -45,3 +48,15 @@ def test_a_directory_without_a_bundle_is_told_to_have_none(tmp_path: Path) -> No
     result = flowvigil("model", "list", tmp_path)
     assert result.code == 4
     assert f"! {tmp_path}: bundle {tmp_path}: manifest.json cannot be read" in result.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    "about", [{"sources": 5, "made_by": 10**40}, {"sources": [{}, 1, {"name": ["x"]}, {"name": "y"}]}]
+)
+def test_whatever_stands_in_the_free_section_of_a_bundle_is_passed_over(about: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes((shipped_bundles()["cic2017"] / "weights.safetensors").read_bytes())
+    manifest = json.loads((shipped_bundles()["cic2017"] / "manifest.json").read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"about": about}))
+    shown = json.loads(flowvigil("model", "show", tmp_path, "--json").stdout)
+    assert (shown["made_by"], shown["sources"]) == (None, ["y"] if isinstance(about["sources"], list) else [])
+    assert flowvigil("model", "show", tmp_path).code == 0
