@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sensor.alerts.sensor_records import SensorState
 from sensor.judging.judge import Judge
+from sensor.settings.bearing import text_of
+from sensor.settings.config import Config
+
+RATE: Final = "detection.false_positive_rate"
+_USUAL_RATE: Final = Config().detection.false_positive_rate
 
 
 @dataclass(slots=True)
@@ -12,7 +18,7 @@ class JudgingState:
     """What the accounts of a watch say of it."""
 
     judge: Judge
-    settings: Mapping[str, str]  # that bear on what is found and are not the default
+    settings: Mapping[str, str]  # that bear on what is found and are not the default; the rate is the judge's own
     learns_site: bool  # whether a site is learnt beside the watch, until its bundle judges
 
     def __call__(self) -> SensorState:
@@ -21,4 +27,10 @@ class JudgingState:
         site = hybrid.site
         warming = None if site is None or not site.warming else "warming"
         state = "learning" if self.learns_site and site is None else warming
-        return SensorState(hybrid.model_id, hybrid.sha256, hybrid.manifest_sha256, dict(self.settings), state)
+        settings = {name: value for name, value in self.settings.items() if name != RATE}
+        if self.judge.rate not in (
+            None,
+            _USUAL_RATE,
+        ):  # one that was asked for comes with a bundle that has it, or never
+            settings[RATE] = text_of(self.judge.rate)
+        return SensorState(hybrid.model_id, hybrid.sha256, hybrid.manifest_sha256, settings, state)

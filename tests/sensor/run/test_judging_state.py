@@ -13,7 +13,7 @@ from sensor.settings.config import Config, effective_config
 
 def a_judge(warming: tuple[str, ...] | None = None) -> Any:
     site = None if warming is None else SimpleNamespace(warming=warming)
-    return SimpleNamespace(hybrid=SimpleNamespace(model_id="m", sha256="w", manifest_sha256="h", site=site))
+    return SimpleNamespace(rate=None, hybrid=SimpleNamespace(model_id="m", sha256="w", manifest_sha256="h", site=site))
 
 
 def config(*overrides: str) -> Config:
@@ -41,3 +41,14 @@ def test_settings_read_again_are_told_where_a_reload_takes_them_over() -> None:
     state = JudgingState(a_judge(), changed_settings(started), False)
     told_settings(started, state, config("meter.decapsulate=true", "episodes.alerts_per_minute=7"), None)  # type: ignore[arg-type]
     assert state().settings == {"meter.vlan_in_key": "false", "episodes.alerts_per_minute": "7"}
+
+
+def test_the_rate_is_that_by_which_is_judged_not_one_that_was_asked_for_with_a_bundle_that_did_not_load() -> None:
+    judge = a_judge()
+    state = JudgingState(judge, changed_settings(config()), False)
+    told_settings(config(), state, config("detection.false_positive_rate=0.05"), None)  # type: ignore[arg-type]
+    assert state().settings == {}
+    judge.rate = 0.05
+    assert state().settings == {"detection.false_positive_rate": "0.05"}
+    judge.rate = 0.01
+    assert state().settings == {}
