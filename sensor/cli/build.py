@@ -68,10 +68,9 @@ def bundle_keys(config: "Config") -> "tuple[PublicKey, ...]":
 
 def bundle_path(bundle: Path | None) -> Path:
     """The directory of a bundle: as given, else of the shipped bundle with that name; None for the default bundle."""
-    shipped = shipped_bundles()
     if bundle is None:
-        return shipped[DEFAULT_BUNDLE]
-    return bundle if os.path.exists(bundle) else shipped.get(str(bundle), bundle)
+        return _pretrained() / DEFAULT_BUNDLE
+    return bundle if os.path.exists(bundle) else shipped_bundles().get(str(bundle), bundle)
 
 
 def bundle_directory(bundle: Path | None) -> Path:
@@ -94,11 +93,14 @@ def bundle_directory(bundle: Path | None) -> Path:
 
 def shipped_bundles() -> dict[str, Path]:
     """Directories of the bundles that the product brings, by name, the default one first."""
+    names = (path.parent.name for path in _pretrained().glob("*/manifest.json"))
+    return {name: _pretrained() / name for name in sorted(names, key=lambda name: (name != DEFAULT_BUNDLE, name))}
+
+
+def _pretrained() -> Path:
     import models
 
-    directories = (Path(str(models.__file__)).parent / "pretrained").glob("*/manifest.json")
-    names = sorted((path.parent.name for path in directories), key=lambda name: (name != DEFAULT_BUNDLE, name))
-    return {name: Path(str(models.__file__)).parent / "pretrained" / name for name in names}
+    return Path(str(models.__file__)).parent / "pretrained"
 
 
 def build_meter(config: "Config") -> "Meter":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensor import log
-from sensor.cli.build import DEFAULT_BUNDLE, build_judge, build_meter, build_table_meter, bundle_path, load_model
+from sensor.cli.build import build_judge, build_meter, build_table_meter, load_model, shipped_bundles
 from sensor.cli.kernels import EVERYTHING, JUDGING, METERING, METERING_AS, SERVING, cached, compiling, of_bundle
 from sensor.errors import OK, OUTPUT
 from sensor.process.kernel_cache import VARIABLE, are_compiled, kernels_are_compiled
@@ -62,17 +62,16 @@ def _compile_everything() -> None:
         build_table_meter(Config(), program).feed(NO_PACKETS)
         kernels_are_compiled(kernels.name)
     _warm_capture()
-    for shipped in sorted(bundle_path(None).parent.iterdir()):
-        bundle = None if shipped.name == DEFAULT_BUNDLE else Path(shipped.name)
-        _compile_for(bundle)
+    for name, directory in shipped_bundles().items():
+        _compile_for(name, directory)
 
 
-def _compile_for(bundle: Path | None) -> None:
-    """What judges and what serves with a shipped bundle."""
+def _compile_for(name: str, directory: Path) -> None:
+    """What judges and what serves with a shipped bundle, whatever the working directory has by its name."""
     from sensor.settings.config import Config
 
-    config = Config()
-    config = config.model_copy(update={"detection": config.detection.model_copy(update={"bundle": bundle})})
+    config, bundle = Config(), Path(name)
+    config = config.model_copy(update={"detection": config.detection.model_copy(update={"bundle": directory})})
     hybrid = load_model(config)
     _compile_serving(config, hybrid)
     kernels_are_compiled(of_bundle(SERVING, bundle).name)

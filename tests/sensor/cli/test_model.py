@@ -1,12 +1,15 @@
 """`flowvigil model`: which bundles there are, and what one of them is."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sensor.cli.build import shipped_bundles
+from sensor.cli.build import bundle_path, shipped_bundles
+from sensor.cli.warm_up import _compile_for
+from sensor.settings.config import Config
 from tests.support.command import flowvigil
 
 
@@ -60,3 +63,23 @@ def test_whatever_stands_in_the_free_section_of_a_bundle_is_passed_over(about: d
     shown = json.loads(flowvigil("model", "show", tmp_path, "--json").stdout)
     assert (shown["made_by"], shown["sources"]) == (None, ["y"] if isinstance(about["sources"], list) else [])
     assert flowvigil("model", "show", tmp_path).code == 0
+
+
+def test_the_default_bundle_is_where_it_is_also_for_who_may_not_look_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the user that a sensor becomes, where the installation is root's alone: SIGHUP then says so."""
+    default = shipped_bundles()["default"]
+    monkeypatch.setattr(Path, "glob", lambda _self, _pattern: iter(()))
+    assert bundle_path(None) == default
+
+
+def test_kernels_are_compiled_for_the_shipped_bundles_whatever_else_has_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(config: Config) -> None:
+        raise InterruptedError(str(config.detection.bundle))
+
+    (tmp_path / "cic2017").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules[_compile_for.__module__], "load_model", stop)
+    with pytest.raises(InterruptedError, match=str(shipped_bundles()["cic2017"])):
+        _compile_for("cic2017", shipped_bundles()["cic2017"])
